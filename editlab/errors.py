@@ -1,0 +1,46 @@
+"""Errors that a person can act on.
+
+Every error that EditLab raises on purpose is an `EditLabError`: its text says what happened and what to do, its class
+name is the `error` field of the terminal's JSON, and the page shows the text as it stands. Anything else is a bug.
+"""
+
+
+class EditLabError(Exception):
+    """Something a person can put right. The message says what happened and what to do next."""
+
+    @property
+    def kind(self) -> str:
+        """The name under which terminal and page report this error."""
+        return type(self).__name__
+
+
+class BadRequest(EditLabError):
+    """An edit request or a query that cannot be carried out as it is written."""
+
+
+class BadFile(EditLabError):
+    """A file that is missing or not in the expected form. The message names the file and, where known, the line."""
+
+
+class BadModel(EditLabError):
+    """A name or folder from which no model can be loaded."""
+
+
+class UnsupportedArchitecture(EditLabError):
+    """A model family for which EditLab does not know where the parts are, or a method that does not fit it."""
+
+
+class MissingStatistics(EditLabError):
+    """A method needs key statistics that nobody computed for this model and layer."""
+
+
+class DegenerateKey(EditLabError):
+    """The edit's direction and its key are almost orthogonal: the update would explode instead of storing a fact."""
+
+
+class TooLong(EditLabError):
+    """More tokens than the model's context holds."""
+
+
+class Cancelled(EditLabError):
+    """The work was stopped by the person who started it; nothing was kept."""

@@ -1,0 +1,17 @@
+"""Facts, edit requests and the files they come in."""
+
+from editlab.facts.base import Fact, FactBase, Relation, read_table
+from editlab.facts.readers import read_cases
+from editlab.facts.request import EditCase, EditRequest, Expectation, split
+
+__all__ = [
+    "EditCase",
+    "EditRequest",
+    "Expectation",
+    "Fact",
+    "FactBase",
+    "Relation",
+    "read_cases",
+    "read_table",
+    "split",
+]

@@ -1,0 +1,326 @@
+"""Edits in the forms in which others publish them: CounterFact, zsRE, REP, EasyEdit, and plain CSV.
+
+The form is told from the content, never from the file's name. All records are looked at before any is returned: a file
+with a slip in its last line is known before an hour of editing, not after.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from editlab.errors import BadFile, BadRequest
+from editlab.facts.request import EditCase, EditRequest, Expectation
+
+MAX_BYTES = 200_000_000
+REQUIRED_COLUMNS = ("subject", "prompt", "target_new")
+OPTIONAL_COLUMNS = ("target_true", "rephrases", "neighbours")
+SEPARATOR = "|"
+SAME_SUBJECT_GROUPS = ("Relation_Specificity", "Forgetfulness")
+
+Record = Mapping[str, Any]
+Placed = tuple[str, Callable[[], EditCase]]
+"""Where a record stands in its file, and what turns it into a case."""
+
+
+def read_cases(path: str | Path, skipped: list[str] | None = None) -> list[EditCase]:
+    """The edits of a JSON or CSV file, in its order.
+
+    Raises `BadFile` naming the record or line. Where the caller passes `skipped`, a record that cannot be used is left
+    out and a sentence about it appended there instead; a file that cannot be read at all still raises.
+    """
+    text = _read_text(Path(path))
+    records = _json_records if text.lstrip()[:1] in ("[", "{") else _csv_records
+    cases: list[EditCase] = []
+    faults: list[str] = []
+    try:
+        for place, read in records(text):
+            try:
+                cases.append(read())
+            except (BadFile, BadRequest) as error:
+                faults.append(f"{path}, {place}: {error}")
+    except BadFile as error:
+        raise BadFile(f"{path}, {error}") from error
+    _report(path, cases, faults, skipped)
+    return cases
+
+
+def _report(path: str | Path, cases: list[EditCase], faults: list[str], skipped: list[str] | None) -> None:
+    if not cases and not faults:
+        raise BadFile(f"{path} holds no edits. Add at least one.")
+    if skipped is not None:
+        skipped.extend(faults)
+    elif faults:
+        more = f" {len(faults) - 1} more cannot be used either." if len(faults) > 1 else ""
+        raise BadFile(faults[0] + more)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        if not path.is_file():
+            raise BadFile(f"{path} is not a file. Check the path.")
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise BadFile(f"{path} has {size / 1e6:.0f} MB, over 200 MB. Split it.")
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise BadFile(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise BadFile(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
+
+
+# JSON
+
+
+def _json_records(text: str) -> Iterator[Placed]:
+    records = _parse(text)
+    if not isinstance(records, list):
+        raise BadFile("line 1: one object where a list of records is expected. Put it in [ ].")
+    for number, record in enumerate(records, start=1):
+        place = f"record {number}"
+        if isinstance(record, dict) and isinstance(record.get("case_id"), int | str):
+            place += f" (case_id {record['case_id']})"
+        yield place, partial(_json_case, record, str(number))
+
+
+def _parse(text: str) -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise BadFile(f"{where}: not valid JSON ({error.msg}). Mend it there.") from error
+    except (ValueError, RecursionError) as error:
+        raise BadFile(f"line 1: not JSON that can be read ({error}). Make it a list of records.") from error
+
+
+def _json_case(record: object, number: str) -> EditCase:
+    if not isinstance(record, dict):
+        raise BadFile("not an object with keys. Write each edit as {...}.")
+    given = record.get("case_id")
+    case_id = str(given) if isinstance(given, int | str) else number
+    if "requested_rewrite" in record:
+        return _counterfact_case(record, case_id)
+    if "src" in record:
+        return _zsre_case(record, case_id)
+    if "prompt" in record:
+        return _flat_case(record, case_id)
+    raise BadFile("no key 'requested_rewrite' (CounterFact), 'src' (zsRE) or 'prompt' (REP, EasyEdit). Add one.")
+
+
+def _counterfact_case(record: Record, case_id: str) -> EditCase:
+    rewrite = record["requested_rewrite"]
+    if not isinstance(rewrite, dict):
+        raise BadFile("'requested_rewrite' is not an object with keys. Write one edit there.")
+    request = EditRequest(
+        _text(rewrite, "prompt"),
+        _text(rewrite, "subject"),
+        _text(_object(rewrite, "target_new"), "str"),
+        _text(_object(rewrite, "target_true"), "str") if rewrite.get("target_true") else None,
+    )
+    return EditCase(
+        request,
+        case_id,
+        relation=_optional_text(rewrite, "relation_id"),
+        paraphrases=_texts(record, "paraphrase_prompts"),
+        neighbours=tuple(Expectation(text, request.target_true) for text in _texts(record, "neighborhood_prompts")),
+        attribute_prompts=_texts(record, "attribute_prompts"),
+        generation_prompts=_texts(record, "generation_prompts"),
+    )
+
+
+def _zsre_case(record: Record, case_id: str) -> EditCase:
+    """zsRE as MEND evaluates it: `alt` is the object to be written, the first of `answers` the true one."""
+    true_object = _first_text(record.get("answers"), "answers")
+    request = EditRequest.from_text(_text(record, "src"), _text(record, "subject"), _text(record, "alt"), true_object)
+    return EditCase(
+        request,
+        case_id,
+        paraphrases=_texts(record, "rephrase"),
+        neighbours=_expectations(record.get("loc"), record.get("loc_ans"), "loc"),
+    )
+
+
+def _flat_case(record: Record, case_id: str) -> EditCase:
+    """REP and EasyEdit share one form, in which the prompt already names the subject; each adds keys of its own."""
+    request = EditRequest.from_text(
+        _text(record, "prompt"), _text(record, "subject"), _text(record, "target_new"), _true_object(record)
+    )
+    aliasing, propagation = _portability(record)
+    same_subject, others = _locality(record, request.subject)
+    return EditCase(
+        request,
+        case_id,
+        relation=_optional_text(record, "relation_id"),
+        rephrases=_texts(record, "subject_rephrase"),
+        paraphrases=(*_texts(record, "rephrase_prompt"), *_texts(record, "rephrase"), *aliasing),
+        neighbours=(
+            *_expectations(record.get("locality_prompt"), record.get("locality_ground_truth"), "locality_prompt"),
+            *others,
+        ),
+        same_subject=same_subject,
+        propagation=propagation,
+    )
+
+
+def _true_object(record: Record) -> str | None:
+    key = "target_true" if record.get("target_true") else "ground_truth"
+    return _first_text(record.get(key), key)
+
+
+def _locality(record: Record, subject: str) -> tuple[tuple[Expectation, ...], tuple[Expectation, ...]]:
+    """EasyEdit's locality: about the same subject, and about others.
+
+    The group alone does not tell (its zsRE puts unrelated questions under Relation_Specificity), nor does the subject
+    alone (a distracting prompt states the edit before it asks about another subject).
+    """
+    same_subject: list[Expectation] = []
+    others: list[Expectation] = []
+    for name, group in _groups(record, "locality").items():
+        for item in group:
+            about_subject = name in SAME_SUBJECT_GROUPS and subject in item.text
+            (same_subject if about_subject else others).append(item)
+    return tuple(same_subject), tuple(others)
+
+
+def _portability(record: Record) -> tuple[tuple[str, ...], tuple[Expectation, ...]]:
+    """EasyEdit's portability: prompts under another name ask for the same fact, the others for what follows from it."""
+    groups = _groups(record, "portability")
+    aliasing = tuple(item.text for item in groups.pop("Subject_Aliasing", ()))
+    return aliasing, tuple(item for group in groups.values() for item in group if item.expected is not None)
+
+
+def _groups(record: Record, key: str) -> dict[str, tuple[Expectation, ...]]:
+    """EasyEdit's {name: {prompt, ground_truth}} or {name: [{prompt, ground_truth}, ...]}."""
+    groups: dict[str, tuple[Expectation, ...]] = {}
+    for name, group in _object(record, key).items() if record.get(key) else ():
+        items = [group] if isinstance(group, dict) else group or []
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise BadFile(f"'{key}', {name!r} is no list of objects with 'prompt' and 'ground_truth'. Write it as one.")
+        found = (_expectations(item.get("prompt"), item.get("ground_truth"), f"{key} {name}") for item in items)
+        groups[name] = tuple(expectation for one in found for expectation in one)
+    return groups
+
+
+def _expectations(prompts: object, answers: object, key: str) -> tuple[Expectation, ...]:
+    """Prompts with their answers: one answer for all of them (REP), or as many answers as prompts."""
+    if not isinstance(prompts, list):
+        prompts, answers = ([], []) if prompts is None else ([prompts], [answers])
+    elif not isinstance(answers, list):
+        answers = [answers] * len(prompts)
+    if len(prompts) != len(answers):
+        raise BadFile(f"'{key}' has {len(prompts)} prompts but {len(answers)} answers. Give each prompt its answer.")
+    pairs = ((_checked(prompt, key), _first_text(answer, key)) for prompt, answer in zip(prompts, answers, strict=True))
+    return tuple(Expectation(prompt, answer) for prompt, answer in pairs if prompt.strip())
+
+
+def _object(record: Record, key: str) -> Record:
+    value = record.get(key)
+    if not isinstance(value, dict):
+        raise BadFile(f"'{key}' is missing or not an object with keys. Write it as {{...}}.")
+    return value
+
+
+def _text(record: Record, key: str) -> str:
+    if key not in record:
+        raise BadFile(f"'{key}' is missing. Add it.")
+    return _checked(record[key], key)
+
+
+def _optional_text(record: Record, key: str) -> str | None:
+    return _text(record, key) if record.get(key) else None
+
+
+def _texts(record: Record, key: str) -> tuple[str, ...]:
+    """A text or a list of them. Blank ones are left out: REP's paraphrases hold a few, and they ask nothing."""
+    value = record.get(key)
+    if value is None:
+        return ()
+    items = value if isinstance(value, list) else [value]
+    return tuple(text for item in items if (text := _checked(item, key)).strip())
+
+
+def _first_text(value: object, key: str) -> str | None:
+    """An answer, or the first of a (nested) list of its wordings; None where there is none."""
+    while isinstance(value, list):
+        value = value[0] if value else None
+    if value is None:
+        return None
+    return _checked(value, key).strip() or None
+
+
+def _checked(value: object, key: str) -> str:
+    if not isinstance(value, str):
+        raise BadFile(f"'{key}' holds {json.dumps(value)[:40]} where text is expected. Write it in quotes.")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise BadFile(f"'{key}' holds half a character at position {error.start}. Write it anew.") from error
+    return value
+
+
+# CSV
+
+
+def _csv_records(text: str) -> Iterator[Placed]:
+    rows = _csv_rows(text)
+    line, header = next(rows, (1, []))
+    header = [name.strip() for name in header]
+    _check_header(line, header)
+    for number, (line, row) in enumerate(rows, start=1):
+        yield f"line {line}", partial(_csv_case, header, row, str(number))
+
+
+def _csv_rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows that are not blank, each with the line on which it begins: a quoted cell may run over several."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise BadFile(f"line {line}: {error}. Check the quotes of this row.") from error
+        if row is None:
+            return
+        if any(cell.strip() for cell in row):
+            yield line, row
+
+
+def _check_header(line: int, header: list[str]) -> None:
+    missing = [name for name in REQUIRED_COLUMNS if name not in header]
+    if missing:
+        raise BadFile(
+            f"line {line}: no column {', '.join(missing)}. The first line must be {','.join(REQUIRED_COLUMNS)} and, if "
+            f"wanted, {','.join(OPTIONAL_COLUMNS)}, with commas between. (JSON begins with a bracket.)"
+        )
+    repeated = next((name for name in header if name and header.count(name) > 1), None)
+    if repeated:
+        raise BadFile(f"line {line}: two columns {repeated!r}. Keep one.")
+    for name in set(header).difference(REQUIRED_COLUMNS, OPTIONAL_COLUMNS):
+        meant = difflib.get_close_matches(name, OPTIONAL_COLUMNS, n=1, cutoff=0.8)
+        if meant:
+            raise BadFile(f"line {line}: the column {name!r} is not known. Call it {meant[0]!r}.")
+
+
+def _csv_case(header: list[str], row: list[str], number: str) -> EditCase:
+    if len(row) > len(header):
+        raise BadFile(f"{len(row)} fields where the header has {len(header)}. Put quotes around a cell with a comma.")
+    cells = dict(zip(header, row + [""] * (len(header) - len(row)), strict=True))
+    request = EditRequest(
+        cells["prompt"].strip(), cells["subject"], cells["target_new"], cells.get("target_true", "").strip() or None
+    )
+    return EditCase(
+        request,
+        number,
+        rephrases=tuple(_items(cells.get("rephrases", ""))),
+        neighbours=tuple(Expectation(text) for text in _items(cells.get("neighbours", ""))),
+    )
+
+
+def _items(cell: str) -> Iterable[str]:
+    return (item.strip() for item in cell.split(SEPARATOR) if item.strip())

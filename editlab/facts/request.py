@@ -1,0 +1,148 @@
+"""What a person asks to have changed, and how the change will be judged.
+
+Whatever a page, a terminal or a file brings in becomes an `EditRequest` before any model sees it. One that exists is
+valid, so methods and probes never ask again whether the subject stands in the prompt.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TypeVar
+
+from editlab.errors import BadRequest
+
+SLOT = "{}"
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class EditRequest:
+    """One fact to be written: after `prompt`, with `subject` in its "{}", the model shall say `target_new`.
+
+    White space around the subject and the targets is dropped; the prompt stays as it is. Raises `BadRequest`.
+    """
+
+    prompt: str
+    subject: str
+    target_new: str
+    target_true: str | None = None
+
+    def __post_init__(self) -> None:
+        names = {"subject": "subject", "target_new": "new object", "target_true": "true object"}
+        for field, name in names.items():
+            value = getattr(self, field)
+            if value is not None or field != "target_true":
+                object.__setattr__(self, field, _clean_name(value, name))
+        _check_prompt(self.prompt, self.subject)
+        if self.target_true is not None and self.target_new.casefold() == self.target_true.casefold():
+            raise BadRequest(f"The new object {self.target_new!r} is the true object already. Write another one.")
+
+    @classmethod
+    def from_text(cls, text: str, subject: str, target_new: str, target_true: str | None = None) -> EditRequest:
+        """A request whose prompt names the subject, as people and most data sets write it.
+
+        A text with a "{}" is the prompt already. Raises `BadRequest` where the subject does not occur exactly once.
+        """
+        subject = _clean_name(subject, "subject")
+        if SLOT in text or not text.strip():
+            return cls(text, subject, target_new, target_true)
+        if subject not in text:
+            raise _subject_missing(subject)
+        if text.count(subject) > 1:
+            raise _subject_repeated(subject, text.count(subject))
+        return cls(text.replace(subject, SLOT), subject, target_new, target_true)
+
+    @property
+    def text(self) -> str:
+        """The prompt with the subject in its place."""
+        return self.prompt.replace(SLOT, self.subject)
+
+    def as_dict(self) -> dict[str, str | None]:
+        """The four fields, as JSON and scripts carry them."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """A prompt and what should follow it; None stands for whatever the model said before the edit.
+
+    `subject`: the words of `text` that it asks about; `before`: what followed as long as the fact was not edited. Empty
+    and None where a file does not say.
+    """
+
+    text: str
+    expected: str | None = None
+    subject: str = ""
+    before: str | None = None
+
+
+@dataclass(frozen=True)
+class EditCase:
+    """A request together with the prompts that tell whether its edit reached what it should and nothing else."""
+
+    request: EditRequest
+    id: str
+    relation: str | None = None
+    rephrases: tuple[str, ...] = ()
+    """Other names of the subject."""
+    paraphrases: tuple[str, ...] = ()
+    """Full prompts that ask for the same fact; the new object is expected."""
+    neighbours: tuple[Expectation, ...] = ()
+    """Other subjects, which the edit must leave alone."""
+    same_subject: tuple[Expectation, ...] = ()
+    """Other facts about the subject, which the edit must leave alone."""
+    propagation: tuple[Expectation, ...] = ()
+    """What follows from the new fact."""
+    attribute_prompts: tuple[str, ...] = ()
+    """Prompts about subjects of which the new object is true."""
+    generation_prompts: tuple[str, ...] = ()
+    """Beginnings of free text about the subject."""
+
+
+def split(items: Sequence[Item]) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
+    """In-domain and out-of-domain: the first half, rounded up, and the rest."""
+    half = (len(items) + 1) // 2
+    return tuple(items[:half]), tuple(items[half:])
+
+
+def _clean_name(value: str, name: str) -> str:
+    value = value.strip()
+    if all(char.isspace() or unicodedata.category(char) == "Cf" for char in value):
+        raise BadRequest(f"The {name} is empty. Write it.")
+    if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in value):
+        raise BadRequest(f"The {name} {value!r} holds a line break or control character. Write it on one line.")
+    if SLOT in value:
+        raise BadRequest(f"The {name} {value!r} holds {{}}. Write {{}} in the prompt alone, where the subject stands.")
+    return value
+
+
+def _check_prompt(prompt: str, subject: str) -> None:
+    if not prompt.strip():
+        raise BadRequest("The prompt is empty. Write a sentence up to the object, with {} where the subject stands.")
+    if any(unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\r\t" for char in prompt):
+        raise BadRequest(f"The prompt {prompt!r} holds a control or broken character. Remove it.")
+    if prompt.count(SLOT) > 1:
+        raise BadRequest(f"The prompt has {prompt.count(SLOT)} {{}}. Leave the one where the subject stands.")
+    if SLOT not in prompt:
+        raise _slot_missing(prompt, subject)
+
+
+def _slot_missing(prompt: str, subject: str) -> BadRequest:
+    occurrences = prompt.count(subject)
+    if occurrences == 0:
+        return _subject_missing(subject)
+    if occurrences > 1:
+        return _subject_repeated(subject, occurrences)
+    return BadRequest(f"The prompt has no {{}}. Write it where the subject stands: {prompt.replace(subject, SLOT)!r}.")
+
+
+def _subject_missing(subject: str) -> BadRequest:
+    return BadRequest(f"The subject {subject!r} does not occur in the prompt. Write {{}} where it stands.")
+
+
+def _subject_repeated(subject: str, occurrences: int) -> BadRequest:
+    times = "twice" if occurrences == 2 else f"{occurrences} times"
+    return BadRequest(f"The subject {subject!r} occurs {times} in the prompt. Write {{}} in the place that is meant.")

@@ -1,0 +1,43 @@
+"""Everything that can be set from outside, in one frozen object.
+
+Read from the environment (`EDITLAB_MODEL`, `EDITLAB_PORT`, ...); what the terminal gives by name goes before it:
+`Settings(model="gpt2-xl")`. Whoever needs a setting is handed the object: nothing is read at import.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """How EditLab runs. Raises pydantic's `ValidationError` where a value does not fit its field."""
+
+    model_config = SettingsConfigDict(env_prefix="EDITLAB_", env_ignore_empty=True, frozen=True)
+
+    model: str = Field("atlas", description="The model: atlas, a local folder, a hub id, or config:NAME.")
+    quantization: Literal["none", "8bit", "4bit"] = Field("none", description="How the frozen weights are held.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="Precision of weights and activations; auto chooses by model size and device."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where the model runs; auto takes the GPU if there is one."
+    )
+    matmul: Literal["exact", "fast"] = Field(
+        "exact", description="float32 products on CPU: exact, or fast through bfloat16 units where the CPU has them."
+    )
+    seed: int = Field(0, ge=0, description="Seed of everything that is drawn: contexts, samples, random weights.")
+    host: str = Field("127.0.0.1", description="Address that the app listens on. There is no login: see SECURITY.md.")
+    port: int = Field(7860, ge=1, le=65535, description="Port that the app listens on.")
+    data: Path = Field(
+        default_factory=lambda: Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "editlab",
+        description="Where key statistics and workspaces are kept.",
+    )
+    presets: Path = Field(
+        default=Path(__file__).resolve().parent.parent / "presets",
+        description="Bundled model, facts, texts and hyperparameters; next to the package in a checkout.",
+    )
