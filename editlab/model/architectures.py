@@ -1,0 +1,83 @@
+"""Where each model family keeps its parts: a table, so that a new family is a row and nothing else.
+
+Paths are relative to the loaded `...ForCausalLM` module, or to one block. `projection` is the MLP's output projection,
+the matrix that locate-and-edit methods write into; its input is the key, its output the value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from editlab.errors import UnsupportedArchitecture
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One model family. `transposed`: the projection's weight is stored `[d_ff, d_model]` (GPT-2's Conv1D)."""
+
+    family: str
+    blocks: str = "model.layers"
+    mlp: str = "mlp"
+    projection: str = "mlp.down_proj"
+    attention: str = "self_attn"
+    norm: str = "model.norm"
+    transposed: bool = False
+    post_mlp_norm: str | None = None
+
+    @property
+    def residual_is_linear(self) -> bool:
+        """Whether what the projection adds reaches the residual stream unchanged (MEMIT's residual relies on it)."""
+        return self.post_mlp_norm is None
+
+    def block_list(self, model: nn.Module) -> nn.ModuleList:
+        """The transformer blocks, bottom first."""
+        return model.get_submodule(self.blocks)
+
+    def projection_of(self, model: nn.Module, layer: int) -> nn.Module:
+        """The MLP's output projection of a layer."""
+        return model.get_submodule(f"{self.blocks}.{layer}.{self.projection}")
+
+    def mlp_of(self, model: nn.Module, layer: int) -> nn.Module:
+        """The whole MLP of a layer."""
+        return model.get_submodule(f"{self.blocks}.{layer}.{self.mlp}")
+
+
+_LLAMA = Architecture("llama")
+_GPT2 = Architecture(
+    "gpt2", blocks="transformer.h", projection="mlp.c_proj", attention="attn", norm="transformer.ln_f", transposed=True
+)
+
+ARCHITECTURES = {
+    row.family: row
+    for row in (
+        _LLAMA,
+        replace(_LLAMA, family="mistral"),
+        replace(_LLAMA, family="qwen2"),
+        replace(_LLAMA, family="qwen3"),
+        replace(_LLAMA, family="phi3"),
+        replace(_LLAMA, family="gemma2", post_mlp_norm="post_feedforward_layernorm"),
+        _GPT2,
+        replace(_GPT2, family="gptj", projection="mlp.fc_out", transposed=False),
+        Architecture(
+            "gpt_neox",
+            blocks="gpt_neox.layers",
+            projection="mlp.dense_4h_to_h",
+            attention="attention",
+            norm="gpt_neox.final_layer_norm",
+        ),
+    )
+}
+
+
+def architecture_of(family: str) -> Architecture:
+    """The row of a `config.model_type`. Raises `UnsupportedArchitecture` naming the families that have one."""
+    try:
+        return ARCHITECTURES[family]
+    except KeyError:
+        known = ", ".join(sorted(ARCHITECTURES))
+        raise UnsupportedArchitecture(
+            f"EditLab does not know where a {family!r} model keeps its parts. It knows: {known}. "
+            "Another family is one row in editlab/model/architectures.py."
+        ) from None

@@ -1,0 +1,101 @@
+"""Lays views over a model for the length of a `with` block: hooks on the edited projections, and nothing else.
+
+Rows of one batch may belong to different views; each hook adds to its own rows. Where nothing lies, nothing is hooked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+
+import torch
+from torch import Tensor, nn
+
+from editlab.model.architectures import Architecture
+from editlab.patches import Laid, View
+
+
+@contextmanager
+def laid_over(model: nn.Module, arch: Architecture, views: View | Sequence[View]) -> Iterator[None]:
+    """Forwards inside the block answer as under `views`: one view for all rows, or one a row."""
+    with ExitStack() as stack:
+        for layer, groups in _by_layer(views).items():
+            handle = arch.projection_of(model, layer).register_forward_hook(_adder(groups))
+            stack.callback(handle.remove)
+        yield
+
+
+def _by_layer(views: View | Sequence[View]) -> dict[int, list[tuple[Tensor | None, Laid]]]:
+    """What to add at each layer: pairs of rows (None for all) and what is laid there."""
+    if isinstance(views, View):
+        return {layer: [(None, laid)] for layer, laid in views.laid.items()}
+    distinct = {id(view): view for view in views}
+    if len(distinct) == 1:
+        return _by_layer(views[0])
+    layers: dict[int, list[tuple[Tensor | None, Laid]]] = {}
+    for key, view in distinct.items():
+        rows = torch.tensor([row for row, other in enumerate(views) if id(other) == key])
+        for layer, laid in view.laid.items():
+            layers.setdefault(layer, []).append((rows, laid))
+    return layers
+
+
+def _adder(groups: list[tuple[Tensor | None, Laid]]) -> Callable[..., Tensor]:
+    def hook(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        k = inputs[0]
+        if groups[0][0] is None:
+            return output + groups[0][1](k).to(output.dtype)
+        output = output.clone()
+        for rows, laid in groups:
+            output[rows] += laid(k[rows]).to(output.dtype)
+        return output
+
+    return hook
+
+
+class Reached(Exception):
+    """Ends a forward whose answer is known."""
+
+
+@contextmanager
+def capturing_keys(
+    model: nn.Module, arch: Architecture, layers: Sequence[int], stop: bool = True
+) -> Iterator[dict[int, Tensor]]:
+    """Collects the projections' inputs `[rows, tokens, d_ff]` of some layers; `stop` ends the forward at the highest."""
+    found: dict[int, Tensor] = {}
+
+    def hook(layer: int) -> Callable[..., None]:
+        def take(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            found[layer] = inputs[0]
+            if stop and layer == max(layers):
+                raise Reached
+
+        return take
+
+    with ExitStack() as stack:
+        for layer in layers:
+            stack.callback(arch.projection_of(model, layer).register_forward_pre_hook(hook(layer)).remove)
+        with suppress(Reached):
+            yield found
+
+
+@contextmanager
+def capturing_residual(model: nn.Module, arch: Architecture, layer: int) -> Iterator[dict[int, Tensor]]:
+    """Collects a block's output `[rows, tokens, d_model]` and ends the forward there."""
+    found: dict[int, Tensor] = {}
+
+    def take(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor | tuple) -> None:
+        found[layer] = first_of(output)
+        raise Reached
+
+    handle = arch.block_list(model)[layer].register_forward_hook(take)
+    with suppress(Reached):
+        try:
+            yield found
+        finally:
+            handle.remove()
+
+
+def first_of(output: Tensor | tuple) -> Tensor:
+    """A block's hidden state, whether the family returns it bare or in a tuple."""
+    return output[0] if isinstance(output, tuple) else output

@@ -1,0 +1,134 @@
+"""Runs only the layers above an edited one, only from the subject's last token on: exact, and several times faster.
+
+What an optimised value can change lies above its layer and, since attention looks back only, at or after its token.
+Everything else is constant: keys and values of earlier tokens are computed once and kept; each block above the layer is
+called again exactly as the model itself called it, with another hidden state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformers import DynamicCache
+
+from editlab.model.overlay import first_of, laid_over
+from editlab.model.tokens import Located, pad
+from editlab.patches import View
+
+if TYPE_CHECKING:
+    from editlab.model.language_model import LanguageModel
+
+
+class _Prefix(DynamicCache):
+    """Keys and values of the tokens before the replayed ones: read by every replay, written by none."""
+
+    frozen = False
+
+    def update(self, key: Tensor, value: Tensor, layer_idx: int, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Earlier keys and values followed by the given ones; once frozen, the given ones are not kept."""
+        if not self.frozen:
+            return super().update(key, value, layer_idx, *args, **kwargs)
+        kept = self.layers[layer_idx]
+        if not kept.is_initialized:
+            return key, value
+        return torch.cat([kept.keys, key], -2), torch.cat([kept.values, value], -2)
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """The part of a batch that lies above `layer` and from each row's located token on.
+
+    Column 0 of the active tokens is the located token. `key` `[rows, d_ff]` and `value` `[rows, d_model]` are the
+    projection's input and output there, `mlp` `[rows, d_model]` the whole MLP's output, `residual` `[rows, active, d_model]`
+    the block's output.
+    """
+
+    model: LanguageModel
+    layer: int
+    view: View
+    key: Float[Tensor, "rows d_ff"]
+    value: Float[Tensor, "rows d_model"]
+    mlp: Float[Tensor, "rows d_model"]
+    residual: Float[Tensor, "rows active d_model"]
+    lengths: Int[Tensor, "rows"]
+    calls: tuple[tuple[nn.Module, tuple[Any, ...], dict[str, Any]], ...]
+
+    def with_value(self, delta: Float[Tensor, "rows d_model"]) -> Float[Tensor, "rows active d_model"]:
+        """The block's output when `delta` is added to the MLP's output at the located token."""
+        name = self.model.arch.post_mlp_norm
+        if name is None:
+            return self.with_residual(delta)
+        norm = self.model.arch.block_list(self.model.hf)[self.layer].get_submodule(name)
+        before = self.mlp.to(self.model.dtype)
+        return self.with_residual(norm(before + delta.to(before.dtype)).float() - norm(before).float())
+
+    def with_residual(self, delta: Float[Tensor, "rows d_model"]) -> Float[Tensor, "rows active d_model"]:
+        """The block's output when `delta` is added to it at the located token."""
+        first = self.residual[:, :1] + delta[:, None].to(self.residual.dtype)
+        return torch.cat([first, self.residual[:, 1:]], 1)
+
+    def finish(self, hidden: Tensor, rows: Tensor, columns: Tensor) -> Float[Tensor, "reads vocab"]:
+        """Logits at (row, active column) pairs after the layers above have run on `hidden` (all rows)."""
+        with laid_over(self.model.hf, self.model.arch, self.view):
+            for block, args, kwargs in self.calls:
+                hidden = first_of(block(hidden, *args, **kwargs))
+        norm = self.model.hf.get_submodule(self.model.arch.norm)
+        return self.model.head(norm(hidden[rows, columns]))
+
+
+@torch.no_grad()
+def replay(model: LanguageModel, rows: Sequence[Located], layer: int, view: View) -> Replay:
+    """Run a batch once under `view` and keep what its replays need. A value will change at each row's located token."""
+    device, hf, arch = model.device, model.hf, model.arch
+    heads = pad([row.ids[: row.index] or row.ids[:1] for row in rows], model.tok.filler, "left", device)
+    empty = torch.tensor([row.index == 0 for row in rows], device=device)
+    tails = pad([row.ids[row.index :] for row in rows], model.tok.filler, "right", device)
+    head_mask = heads.mask & ~empty[:, None]
+    mask = torch.cat([head_mask, tails.mask], 1)
+    starts = torch.tensor([row.index for row in rows], device=device)
+    positions = starts[:, None] + torch.arange(tails.ids.shape[1], device=device)
+    positions = positions.clamp(max=model.tok.context - 1)
+    cache = _Prefix(config=hf.config)
+    calls: list[tuple[nn.Module, tuple[Any, ...], dict[str, Any]]] = []
+    kept: dict[str, Tensor] = {}
+
+    def record(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        calls.append((block, args[1:], {k: v for k, v in kwargs.items() if k != "hidden_states"}))
+
+    def keep_projection(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        kept["key"], kept["value"] = inputs[0][:, 0].float(), output[:, 0].float()
+
+    def keep_mlp(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        kept["mlp"] = first_of(output)[:, 0].float()
+
+    def keep_residual(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Any) -> None:
+        kept["residual"] = first_of(output)
+
+    with ExitStack() as stack:
+        stack.enter_context(laid_over(hf, arch, view))
+        hf.base_model(
+            input_ids=heads.ids,
+            attention_mask=heads.mask,
+            position_ids=heads.positions,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        cache.frozen = True
+        blocks = arch.block_list(hf)
+        for block in blocks[layer + 1 :]:
+            stack.callback(block.register_forward_pre_hook(record, with_kwargs=True).remove)
+        stack.callback(arch.projection_of(hf, layer).register_forward_hook(keep_projection).remove)
+        stack.callback(arch.mlp_of(hf, layer).register_forward_hook(keep_mlp).remove)
+        stack.callback(blocks[layer].register_forward_hook(keep_residual).remove)
+        hf.base_model(
+            input_ids=tails.ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
+        )
+    return Replay(
+        model, layer, view, kept["key"], kept["value"], kept["mlp"], kept["residual"], tails.mask.sum(1), tuple(calls)
+    )

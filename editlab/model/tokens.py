@@ -1,0 +1,134 @@
+"""From text to token ids: where a subject stands, which ids a target has, rows padded on either side.
+
+Positions come from the tokenizer's character offsets and targets from token ids, never from adding up the lengths of
+pieces: so both are right with a BOS token, with SentencePiece's "▁" and with byte-level BPE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from editlab.errors import BadRequest, TooLong
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """Rows of token ids, padded. `ids`, `mask` and `positions` are `[rows, tokens]`; padding has position 0."""
+
+    ids: Int[Tensor, "rows tokens"]
+    mask: Bool[Tensor, "rows tokens"]
+
+    @property
+    def positions(self) -> Int[Tensor, "rows tokens"]:
+        """Each token's place in its own row, counted from the row's first real token."""
+        return (self.mask.long().cumsum(1) - 1).clamp(min=0)
+
+    @property
+    def starts(self) -> Int[Tensor, "rows"]:
+        """Column of each row's first real token."""
+        return self.mask.int().argmax(1)
+
+    @property
+    def last(self) -> Int[Tensor, "rows"]:
+        """Column of each row's last real token."""
+        return self.starts + self.mask.sum(1) - 1
+
+
+def pad(rows: Sequence[Sequence[int]], filler: int, side: str = "right", device: torch.device | str = "cpu") -> TokenBatch:
+    """Rows of ids as one batch. `side` says where the filler goes; no result depends on it.
+
+    Raises `BadRequest` where a row has no id at all: a model can say nothing after nothing.
+    """
+    if not rows or not all(rows):
+        raise BadRequest("There is a text without a single token. Write at least a word.")
+    width = max(map(len, rows))
+    ids = torch.full((len(rows), width), filler, dtype=torch.long)
+    mask = torch.zeros((len(rows), width), dtype=torch.bool)
+    for number, row in enumerate(rows):
+        start = 0 if side == "right" else width - len(row)
+        ids[number, start : start + len(row)] = torch.tensor(row)
+        mask[number, start : start + len(row)] = True
+    return TokenBatch(ids.to(device), mask.to(device))
+
+
+def joined(prompt: str, target: str) -> str:
+    """Prompt and target as one text: a space between them, unless the prompt ends in white space already."""
+    return f"{prompt}{'' if prompt[-1:].isspace() else ' '}{target.strip()}"
+
+
+@dataclass(frozen=True)
+class Located:
+    """A text's ids and the index of the last token of a span of it, counted in the row."""
+
+    ids: tuple[int, ...]
+    index: int
+
+
+class Tokens:
+    """A fast tokenizer with the questions that editing asks of it."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, context: int) -> None:
+        self.tokenizer, self.context = tokenizer, context
+        self.filler = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
+        self._ends = {tokenizer.eos_token_id} - {tokenizer.bos_token_id, None}
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text with the tokenizer's own BOS, without an EOS. Raises `TooLong` beyond the model's context."""
+        ids = self.tokenizer(text)["input_ids"]
+        while ids and ids[-1] in self._ends and not text.endswith(self.tokenizer.decode(ids[-1:])):
+            ids = ids[:-1]
+        if len(ids) > self.context:
+            raise TooLong(f"The text has {len(ids)} tokens; the model's context holds {self.context}. Shorten it.")
+        return ids
+
+    def chips(self, text: str) -> list[str]:
+        """The tokens of a text as a person should see them, without special tokens, leading space as "␣"."""
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return [self.decode([i]).replace(" ", "␣") for i in ids]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids that continue another text. A SentencePiece decoder alone would drop their first space."""
+        return self.tokenizer.decode([*self._anchor, *ids])[len(self.tokenizer.decode(self._anchor)) :]
+
+    @cached_property
+    def _anchor(self) -> list[int]:
+        return self.tokenizer("a", add_special_tokens=False)["input_ids"]
+
+    def locate(self, text: str, start: int, stop: int) -> Located:
+        """Ids of `text` and the index of the last token of `text[start:stop]`.
+
+        Raises `BadRequest` where no token covers the span's last character.
+        """
+        encoding = self.tokenizer(text, return_offsets_mapping=True)
+        ids = self.encode(text)
+        covering = [i for i, (a, b) in enumerate(encoding["offset_mapping"][: len(ids)]) if a < stop <= b and a < b]
+        if not covering:
+            raise BadRequest(
+                f"The tokenizer cannot place {text[start:stop]!r} in {text!r}: no token covers its last character. "
+                "Write the subject with letters that the model's tokenizer knows."
+            )
+        return Located(tuple(ids), covering[-1])
+
+    def with_target(self, prompt: str, target: str) -> tuple[list[int], int]:
+        """Ids of prompt and target together, and how many of them belong to the prompt.
+
+        The target's ids are those of `joined(prompt, target)` beyond the longest common beginning with the prompt's.
+        """
+        alone, both = self.encode(prompt), self.encode(joined(prompt, target))
+        shared = next((i for i, (a, b) in enumerate(zip(alone, both, strict=False)) if a != b), min(len(alone), len(both)))
+        if shared == len(both):
+            raise BadRequest(f"The target {target!r} adds no token to the prompt. Write a word that the tokenizer knows.")
+        if shared == 0:
+            raise BadRequest(f"No token stands in front of the target {target!r}. Write a prompt of at least a word.")
+        return both, shared
+
+    def pad(self, rows: Sequence[Sequence[int]], side: str = "right", device: torch.device | str = "cpu") -> TokenBatch:
+        """Rows of ids as one batch with this tokenizer's filler."""
+        return pad(rows, self.filler, side, device)
