@@ -1,0 +1,35 @@
+"""Texts in front of the prompt, written by the model itself, so that an edit does not hold for the bare prompt alone.
+
+They are drawn once for a model, with a seed of their own: the same request on the same model gives the same patch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from editlab.model.generation import Sampling
+
+if TYPE_CHECKING:
+    from editlab.model import LanguageModel
+
+OPENINGS = ("The", "Therefore", "Because", "I", "You")
+
+
+def context_texts(model: LanguageModel, each: tuple[tuple[int, int], ...], seed: int = 0) -> tuple[str, ...]:
+    """The empty text, then for every (tokens, count) in `each` that many prefixes, ending in ". ".
+
+    Source: kmeng01/rome, `get_context_templates`, with the openings that EasyEdit uses.
+    """
+    key = f"contexts {each} {seed}"
+    if key not in model.memo:
+        texts = [""]
+        for size, count in each:
+            starts = [OPENINGS[i % len(OPENINGS)] for i in range(count)]
+            *_, written = model.generate(starts, max_tokens=size, sampling=Sampling(top_k=5, seed=seed + size))
+            texts += [f"{_plain(start + text)}. " for start, text in zip(starts, written, strict=True)]
+        model.memo[key] = tuple(texts)
+    return model.memo[key]
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("{", " ").replace("}", " ").split()).rstrip(".")

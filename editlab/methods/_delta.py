@@ -1,0 +1,189 @@
+"""The core of all locate-and-edit methods: which value must a layer retrieve, so that the model says the new object?
+
+One vector a request is optimised by Adam, all requests in one batch: Adam is element-wise and the losses are independent,
+so a batch gives what one by one gives. Only layers above the edited one and tokens from the subject on are run
+(`model.replay`), logits are computed at the labels alone. Meng et al. 2022, arXiv 2202.05262, eq. 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from editlab.errors import BadRequest
+from editlab.facts import EditRequest
+from editlab.methods._method import Cancel, Progress, stop_if
+from editlab.model.replay import Replay, replay
+from editlab.model.tokens import Located, joined
+from editlab.patches import View
+
+if TYPE_CHECKING:
+    from editlab.model import LanguageModel
+
+Hook = Literal["mlp", "block"]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Settings of the optimisation, named as in `methods.md` 1.3. It ends early where the loss is under `stop_below`."""
+
+    steps: int
+    learning_rate: float
+    weight_decay: float
+    clamp: float
+    kl: float
+    stop_below: float = 5e-2
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise BadRequest(f"{self.steps} steps find no value. Set steps to 1 or more.")
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """The outcome for one request. Rows of `keys` `[contexts, d_ff]` and `values` `[contexts, d_model]`: plain prompt first.
+
+    `delta` `[d_model]` is what must be added, `init` `[d_model]` what stands there at the plain prompt.
+    """
+
+    delta: Float[Tensor, "d_model"]
+    init: Float[Tensor, "d_model"]
+    keys: Float[Tensor, "contexts d_ff"]
+    values: Float[Tensor, "contexts d_model"]
+    loss: float
+    steps: int
+
+
+def optimise(
+    model: LanguageModel,
+    requests: Sequence[EditRequest],
+    layer: int,
+    hook: Hook,
+    contexts: Sequence[str],
+    schedule: Schedule,
+    view: View,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> list[Value]:
+    """A `Value` a request at the subject's last token of `layer`: at the MLP's output (ROME) or the block's (MEMIT)."""
+    values: list[Value] = []
+    for chunk in _chunks(model, requests, contexts):
+        done = len(values)
+
+        def report(fraction: float, text: str, done: int = done, size: int = len(chunk)) -> None:
+            if progress is not None:
+                progress((done + fraction * size) / len(requests), text)
+
+        values += _Problem(model, chunk, layer, hook, contexts, view).solve(schedule, report, cancel)
+    return values
+
+
+def _chunks(model: LanguageModel, requests: Sequence[EditRequest], contexts: Sequence[str]) -> list[Sequence[EditRequest]]:
+    """As many requests at once as a forward's token budget allows."""
+    longest = max(len(model.tok.encode(f"{c}{r.text} {r.target_new}")) for r in requests for c in contexts)
+    size = max(1, model.tokens_per_forward // ((len(contexts) + 1) * longest))
+    return [requests[start : start + size] for start in range(0, len(requests), size)]
+
+
+class _Problem:
+    """Rows of one batch: for each request every context and then the KL prompt, and where its labels are read."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        requests: Sequence[EditRequest],
+        layer: int,
+        hook: Hook,
+        contexts: Sequence[str],
+        view: View,
+    ) -> None:
+        self.hook, self.count, self.contexts = hook, len(requests), len(contexts)
+        rows: list[Located] = []
+        reads: list[tuple[int, int, int, float]] = []
+        for request in requests:
+            for context in contexts:
+                located, labels = _with_target(model, request, context)
+                first = len(located.ids) - len(labels) - located.index
+                reads += [(len(rows), first + t, label, 1 / len(labels)) for t, label in enumerate(labels)]
+                rows.append(located)
+            rows.append(model.locate("{} is a", request.subject))
+        device = model.device
+        self.owner = torch.arange(self.count, device=device).repeat_interleave(self.contexts + 1)
+        self.read_row = torch.tensor([r for r, _, _, _ in reads], device=device)
+        self.read_column = torch.tensor([c for _, c, _, _ in reads], device=device)
+        self.labels = torch.tensor([label for _, _, label, _ in reads], device=device)
+        self.weights = torch.tensor([w for _, _, _, w in reads], device=device) / self.contexts
+        self.read_owner = self.owner[self.read_row]
+        self.kl_row = torch.arange(self.count, device=device) * (self.contexts + 1) + self.contexts
+        self.replay: Replay = replay(model, rows, layer, view)
+        plain = torch.arange(self.count, device=device) * (self.contexts + 1)
+        self.init = (self.replay.mlp if hook == "mlp" else self.replay.residual[:, 0].float())[plain]
+
+    def solve(self, schedule: Schedule, progress: Progress, cancel: Cancel | None) -> list[Value]:
+        """Adam on all deltas at once; a request that is done keeps its delta while the others go on."""
+        delta = torch.zeros_like(self.init, requires_grad=True)
+        adam = torch.optim.Adam([delta], lr=schedule.learning_rate)
+        limit = schedule.clamp * self.init.norm(dim=1, keepdim=True)
+        active = torch.ones(self.count, dtype=torch.bool, device=delta.device)
+        steps = torch.zeros(self.count, dtype=torch.long, device=delta.device)
+        reference: Tensor | None = None
+        with torch.enable_grad():
+            for step in range(schedule.steps):
+                stop_if(cancel)
+                progress(step / schedule.steps, f"value: step {step + 1} of at most {schedule.steps}")
+                nll, now = self._forward(delta)
+                reference = now.detach() if reference is None else reference
+                kl = (now.exp() * (now - reference)).sum(1)
+                decay = delta.norm(dim=1) / self.init.norm(dim=1) ** 2
+                losses = nll + schedule.kl * kl + schedule.weight_decay * decay
+                active &= losses.detach() >= schedule.stop_below
+                if step == schedule.steps - 1 or not bool(active.any()):
+                    break
+                adam.zero_grad()
+                losses[active].sum().backward()
+                before = delta.detach().clone()
+                adam.step()
+                with torch.no_grad():
+                    delta *= (limit / delta.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1.0)
+                    delta[~active] = before[~active]
+                steps += active
+        return self._values(delta.detach(), losses.detach(), steps)
+
+    def _forward(self, delta: Tensor) -> tuple[Tensor, Tensor]:
+        """Each request's mean negative log-likelihood `[requests]`, and log-probabilities at its KL prompt's subject."""
+        placed = delta[self.owner]
+        start = self.replay.with_value(placed) if self.hook == "mlp" else self.replay.with_residual(placed)
+        rows = torch.cat([self.read_row, self.kl_row])
+        columns = torch.cat([self.read_column, torch.zeros_like(self.kl_row)])
+        log_p = self.replay.finish(start, rows, columns).log_softmax(-1)
+        n = len(self.labels)
+        said = -log_p[:n].gather(1, self.labels[:, None])[:, 0] * self.weights
+        return torch.zeros_like(delta[:, 0]).index_add(0, self.read_owner, said), log_p[n:]
+
+    def _values(self, delta: Tensor, losses: Tensor, steps: Tensor) -> list[Value]:
+        size = self.contexts + 1
+        return [
+            Value(
+                delta[i],
+                self.init[i],
+                self.replay.key[i * size : i * size + self.contexts],
+                self.replay.value[i * size : i * size + self.contexts],
+                losses[i].item(),
+                int(steps[i]),
+            )
+            for i in range(self.count)
+        ]
+
+
+def _with_target(model: LanguageModel, request: EditRequest, context: str) -> tuple[Located, list[int]]:
+    """Ids of context, prompt and target without the last, located at the subject; and the target's ids."""
+    head = context + request.prompt.partition("{}")[0]
+    text = context + request.text
+    ids, shared = model.tok.with_target(text, request.target_new)
+    found = model.tok.locate(joined(text, request.target_new), len(head), len(head) + len(request.subject))
+    return Located(tuple(ids[:-1]), min(found.index, shared - 1)), ids[shared:]

@@ -1,0 +1,155 @@
+"""What a method is, and what it gives back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+
+from editlab.errors import BadRequest, Cancelled
+from editlab.facts import EditRequest
+from editlab.patches import BASE, Patch, View
+
+if TYPE_CHECKING:
+    from editlab.model import LanguageModel
+
+Progress = Callable[[float, str], None]
+Cancel = Callable[[], bool]
+
+
+def setting(default: Any, help: str) -> Any:
+    """A field of a method's configuration; the page and the terminal show `help` beside it."""
+    if isinstance(default, tuple | list | dict):
+        return field(default_factory=lambda: default, metadata={"help": help})
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True)
+class Edited(Sequence[Patch]):
+    """The patches of one call, in the order in which they are laid, with what is known about them.
+
+    `solves` groups them as they can be taken back: one ROME edit, or one MEMIT batch as a whole. `health` has one entry a
+    request; `contexts` are the texts in front of the prompt that shaped it.
+    """
+
+    method: str
+    requests: tuple[EditRequest, ...]
+    layers: tuple[int, ...]
+    solves: tuple[tuple[Patch, ...], ...]
+    health: tuple[dict[str, float], ...]
+    contexts: tuple[str, ...]
+    seconds: float
+
+    @property
+    def patches(self) -> tuple[Patch, ...]:
+        """All patches, solve after solve."""
+        return tuple(patch for solve in self.solves for patch in solve)
+
+    def __len__(self) -> int:
+        return len(self.patches)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.patches[index]
+
+    def __iter__(self) -> Iterator[Patch]:
+        return iter(self.patches)
+
+
+class Method(Protocol):
+    """A way to make patches. It knows a model and requests; no page, no database, no user.
+
+    `joint`: the requests of one call are solved together, so that each one's patch depends on the others.
+    """
+
+    name: str
+    config: type
+    joint: bool
+
+    def edit(
+        self,
+        model: LanguageModel,
+        requests: Sequence[EditRequest],
+        view: View = BASE,
+        config: Any = None,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> Edited:
+        """Patches that, laid on top of `view`, make the model say each request's new object."""
+        ...
+
+
+def config_for(kind: type, name: str, model: LanguageModel, **changes: Any) -> Any:
+    """A method's configuration for a model: the preset's values where it has some, else the defaults, then `changes`.
+
+    Raises `BadRequest` for a setting that the method does not have.
+    """
+    values = {**default_layers(kind, model), **model.preset.get(name, {}), **changes}
+    known = {f.name for f in fields(kind)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise BadRequest(f"{name} has no setting {', '.join(unknown)}. It has: {', '.join(sorted(known))}.")
+    values["layers"] = tuple(sorted(set(values["layers"])))
+    if not values["layers"] or not all(0 <= layer < model.n_layers for layer in values["layers"]):
+        raise BadRequest(f"Layers must lie between 0 and {model.n_layers - 1} for {model.name}; given: {values['layers']}.")
+    return kind(**values)
+
+
+def settled(config: Any, kind: type, name: str, model: LanguageModel) -> Any:
+    """The configuration to edit with: the given one, checked, with the model's layers where it has none; or the model's."""
+    given = {} if config is None else {f.name: getattr(config, f.name) for f in fields(kind)}
+    return config_for(kind, name, model, **{key: value for key, value in given.items() if key != "layers" or value})
+
+
+def default_layers(kind: type, model: LanguageModel) -> dict[str, tuple[int, ...]]:
+    """Layers for a model that nobody validated: as deep, in proportion, as the published ones of a 7B Llama.
+
+    Never the last one: nothing above it would carry what the subject's token retrieves to the end of the prompt.
+    """
+    last = max(1, model.n_layers - 1)
+    first = min(max(1, round(model.n_layers * 5 / 32)), last - 1)
+    return {"layers": tuple(range(first, min(first + getattr(kind, "spread", 1), last)))}
+
+
+def check_requests(model: LanguageModel, requests: Sequence[EditRequest]) -> None:
+    """Refuse, before any work, what cannot be edited: nothing to do, or a subject the tokenizer cannot place."""
+    if not requests:
+        raise BadRequest("There is nothing to edit: give at least one request.")
+    for request in requests:
+        model.locate(request.prompt, request.subject)
+        model.tok.with_target(request.text, request.target_new)
+
+
+def stop_if(cancel: Cancel | None) -> None:
+    """Raise `Cancelled` where the person who started the work has stopped it."""
+    if cancel is not None and cancel():
+        raise Cancelled("Stopped. Nothing was changed.")
+
+
+def probability_of_new(model: LanguageModel, requests: Sequence[EditRequest], views: Sequence[View]) -> list[float]:
+    """p(target_new) at each edit prompt under its view: what the edit reached, measured and not taken from its loss."""
+    return [s.p for s in model.score([r.text for r in requests], [r.target_new for r in requests], list(views))]
+
+
+def relative_norm(model: LanguageModel, patch: Any) -> float:
+    """|dW| / |W| in the Frobenius norm at the patch's layer."""
+    key = f"norm of W at layer {patch.layer}"
+    if key not in model.memo:
+        model.memo[key] = model.weight(patch.layer).norm().item()
+    A, B = patch.A.double(), patch.B.double()
+    squared = ((A @ A.T) * (B.T @ B)).sum().clamp(min=0)
+    return float(torch.sqrt(squared)) / model.memo[key]
+
+
+class Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return time.perf_counter() - self._began

@@ -1,0 +1,121 @@
+"""Mass-editing memory in a transformer (MEMIT).
+
+Many facts at once, spread over several layers: each layer's least-squares update takes its part of what is still missing
+in the residual stream. Meng et al. 2023, arXiv 2210.07229, eq. 14 and algorithm 1, solved in n x n (Woodbury).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from editlab.errors import UnsupportedArchitecture
+from editlab.facts import EditRequest
+from editlab.methods._contexts import context_texts
+from editlab.methods._delta import Schedule, optimise
+from editlab.methods._method import (
+    Cancel,
+    Edited,
+    Progress,
+    Stopwatch,
+    check_requests,
+    probability_of_new,
+    relative_norm,
+    settled,
+    stop_if,
+)
+from editlab.methods.memit.config import MemitConfig
+from editlab.model.statistics import KeyStatistics, need
+from editlab.patches import BASE, LowRank, View
+
+if TYPE_CHECKING:
+    from editlab.model import LanguageModel
+
+CONTEXTS = ((10, 5),)
+
+
+@dataclass(frozen=True)
+class Memit:
+    """The method as a value; it keeps no state."""
+
+    name: str = "memit"
+    config: type = MemitConfig
+    joint: bool = True
+
+    def edit(
+        self,
+        model: LanguageModel,
+        requests: Sequence[EditRequest],
+        view: View = BASE,
+        config: MemitConfig | None = None,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> Edited:
+        """One low-rank patch a layer for all requests together; they are one solve and are taken back as one.
+
+        Raises `MissingStatistics` where a layer's key statistics were never measured, `UnsupportedArchitecture` where
+        a norm behind the MLP makes the residual to spread wrong.
+        """
+        watch = Stopwatch()
+        config = settled(config, MemitConfig, self.name, model)
+        if not model.arch.residual_is_linear:
+            raise UnsupportedArchitecture(
+                f"MEMIT spreads a residual over layers; in {model.arch.family} a norm behind each MLP rescales what a layer "
+                "adds, so that residual would be wrong. Use ROME for this family."
+            )
+        check_requests(model, requests)
+        statistics = {layer: need(model, layer, "MEMIT") for layer in config.layers}
+        contexts = context_texts(model, CONTEXTS, config.seed)
+        schedule = Schedule(
+            config.steps, config.learning_rate, config.weight_decay, config.clamp, config.kl, config.stop_below
+        )
+        top = config.layers[-1]
+        values = optimise(model, requests, top, "block", contexts, schedule, view, progress, cancel)
+        wanted = torch.stack([value.init + value.delta for value in values], 1)
+        patches: list[LowRank] = []
+        for position, layer in enumerate(config.layers):
+            stop_if(cancel)
+            if progress is not None:
+                progress(1.0, f"solve: layer {layer}, {position + 1} of {len(config.layers)}")
+            now = view.with_patches(patches)
+            K = mean_keys(model, requests, contexts, layer, now)
+            rows = [model.locate(request.prompt, request.subject) for request in requests]
+            missing = wanted - model.residuals(rows, top, now).T
+            adj = least_squares(K, statistics[layer], config.preserved)
+            patches.append(LowRank(layer, adj.T.contiguous(), missing / (len(config.layers) - position)))
+        reached = probability_of_new(model, requests, [view.with_patches(patches)] * len(requests))
+        norm = max(relative_norm(model, patch) for patch in patches)
+        seconds = watch.seconds
+        health = tuple(
+            {
+                "relative_norm": norm,
+                "whitened": 1.0,
+                "loss": value.loss,
+                "steps": value.steps,
+                "p_new": p,
+                "seconds": seconds / len(requests),
+            }
+            for value, p in zip(values, reached, strict=True)
+        )
+        return Edited(self.name, tuple(requests), config.layers, (tuple(patches),), health, contexts, seconds)
+
+
+def mean_keys(
+    model: LanguageModel, requests: Sequence[EditRequest], contexts: Sequence[str], layer: int, view: View
+) -> Float[Tensor, "d_ff n"]:
+    """One key a request as a column: half the bare prompt's, half the mean over the other contexts (`compute_ks`)."""
+    rows = [model.locate(r.prompt, r.subject, context) for r in requests for context in contexts]
+    keys = model.keys(rows, [layer], view)[layer].view(len(requests), len(contexts), -1)
+    return (0.5 * keys[:, 0] + 0.5 * keys[:, 1:].mean(1)).T
+
+
+def least_squares(K: Float[Tensor, "d_ff n"], C: KeyStatistics, preserved: float) -> Float[Tensor, "d_ff n"]:
+    """(preserved C + K K^T)^-1 K in n x n: S (preserved I + K^T S)^-1 with S = C^-1 K, in float64."""
+    S = C.whiten(K.T).T.double()
+    inner = preserved * torch.eye(K.shape[1], device=K.device, dtype=torch.float64) + K.double().T @ S
+    return torch.linalg.solve(inner, S.T).T.float()

@@ -1,0 +1,28 @@
+"""ROME's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from editlab.methods._method import setting
+
+
+@dataclass(frozen=True)
+class RomeConfig:
+    """Named as in the paper; the published values of each model stand in `presets/models/`."""
+
+    layers: tuple[int, ...] = setting((), "Layers to edit, one after the other. Published: 5 of 32 for 7B Llamas.")
+    keys: Literal["consistent", "original", "prompt"] = setting(
+        "consistent",
+        "Whose key is written: the mean over contexts everywhere (R-ROME), that mean against the bare prompt's key "
+        "(the original code, which can explode), or the bare prompt's key alone (p-ROME).",
+    )
+    whiten: bool = setting(True, "Spare keys the model already uses (C^-1), where key statistics exist.")
+    steps: int = setting(25, "Most optimisation steps for the value.")
+    learning_rate: float = setting(0.5, "Adam's learning rate for the value.")
+    weight_decay: float = setting(1e-3, "How much a long value is penalised.")
+    clamp: float = setting(4.0, "The value's change may be this many times as long as the value itself.")
+    kl: float = setting(0.0625, "How much the sentence '<subject> is a' may not change.")
+    stop_below: float = setting(5e-2, "The optimisation ends where the loss is under this; 0 runs all steps.")
+    seed: int = setting(0, "Seed of the context texts that the model writes.")

@@ -1,0 +1,141 @@
+"""Rank-one model editing (ROME).
+
+Writes one fact into one MLP: the key of the subject's last token is made to retrieve a value that makes the model say the
+new object. Meng et al. 2022, arXiv 2202.05262, eq. 2; consistent keys after Gupta et al. 2024 (R-ROME).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from editlab.errors import DegenerateKey
+from editlab.facts import EditRequest
+from editlab.methods._contexts import context_texts
+from editlab.methods._delta import Schedule, Value, optimise
+from editlab.methods._method import (
+    Cancel,
+    Edited,
+    Progress,
+    Stopwatch,
+    check_requests,
+    probability_of_new,
+    relative_norm,
+    settled,
+)
+from editlab.methods.rome.config import RomeConfig
+from editlab.model import statistics
+from editlab.patches import BASE, LowRank, View
+
+if TYPE_CHECKING:
+    from editlab.model import LanguageModel
+
+CONTEXTS = ((5, 10), (10, 10))
+
+
+@dataclass(frozen=True)
+class Rome:
+    """The method as a value; it keeps no state."""
+
+    name: str = "rome"
+    config: type = RomeConfig
+    joint: bool = False
+
+    def edit(
+        self,
+        model: LanguageModel,
+        requests: Sequence[EditRequest],
+        view: View = BASE,
+        config: RomeConfig | None = None,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> Edited:
+        """One rank-one patch a request and layer, each computed on `view` alone: requests do not see each other.
+
+        Raises `BadRequest` for requests that cannot be placed, `DegenerateKey` where the update would explode.
+        """
+        watch = Stopwatch()
+        config = settled(config, RomeConfig, self.name, model)
+        check_requests(model, requests)
+        if progress is not None:
+            progress(0.0, "contexts: the model writes the texts in front of the prompt")
+        contexts = context_texts(model, CONTEXTS, config.seed)
+        solves: list[tuple[LowRank, ...]] = [() for _ in requests]
+        health: list[dict[str, float]] = [{} for _ in requests]
+        for layer in config.layers:
+            groups = [list(range(len(requests)))] if layer == config.layers[0] else [[i] for i in range(len(requests))]
+            for group in groups:
+                below = view.with_patches(solves[group[0]])
+                self._edit_layer(model, requests, group, layer, below, config, contexts, solves, health, progress, cancel)
+        reached = probability_of_new(model, requests, [view.with_patches(solve) for solve in solves])
+        seconds = watch.seconds
+        for entry, p in zip(health, reached, strict=True):
+            entry |= {"p_new": p, "seconds": seconds / len(requests)}
+        return Edited(self.name, tuple(requests), config.layers, tuple(solves), tuple(health), contexts, seconds)
+
+    def _edit_layer(
+        self,
+        model: LanguageModel,
+        requests: Sequence[EditRequest],
+        group: list[int],
+        layer: int,
+        view: View,
+        config: RomeConfig,
+        contexts: tuple[str, ...],
+        solves: list[tuple[LowRank, ...]],
+        health: list[dict[str, float]],
+        progress: Progress | None,
+        cancel: Cancel | None,
+    ) -> None:
+        C = statistics.find(model, layer) if config.whiten else None
+        schedule = Schedule(
+            config.steps, config.learning_rate, config.weight_decay, config.clamp, config.kl, config.stop_below
+        )
+        chosen = [requests[i] for i in group]
+        values = optimise(model, chosen, layer, "mlp", contexts, schedule, view, progress, cancel)
+        for i, value in zip(group, values, strict=True):
+            patch, facts = solve(value, layer, config.keys, C)
+            solves[i] = (*solves[i], patch)
+            health[i] = facts | {
+                "relative_norm": relative_norm(model, patch),
+                "whitened": float(C is not None),
+                "loss": value.loss,
+                "steps": value.steps,
+            }
+
+
+def solve(value: Value, layer: int, keys: str, C: statistics.KeyStatistics | None) -> tuple[LowRank, dict[str, float]]:
+    """The rank-one patch that makes the chosen key retrieve the new value; and its divisor and share.
+
+    `share` is how much of the edit the bare prompt's key hears: (u.k_plain) / (u.k_e), 1 where both are the same.
+    """
+    plain, mean = value.keys[0], value.keys.mean(0)
+    direction = plain if keys == "prompt" else mean
+    read_at = mean if keys == "consistent" else plain
+    stands_there = value.values.mean(0) if keys == "consistent" else value.values[0]
+    u = C.whiten(direction[None])[0] if C is not None else direction
+    patch = rank_one(layer, u / u.norm(), read_at, value.init + value.delta - stands_there)
+    divisor = float(patch.A[0] @ read_at)
+    return patch, {"divisor": divisor, "share": float(patch.A[0] @ plain) / divisor}
+
+
+def rank_one(
+    layer: int, u: Float[Tensor, "d_ff"], key: Float[Tensor, "d_ff"], residual: Float[Tensor, "d_model"]
+) -> LowRank:
+    """The update that adds `residual` to what `key` retrieves, and to other keys their share along `u` (unit norm).
+
+    Raises `DegenerateKey` when u.k is under 1e-4 |k|: the update would explode (the "disabling edits" of Gupta et al.
+    2024) instead of storing a fact.
+    """
+    divisor = u @ key
+    if not torch.isfinite(divisor) or divisor.abs() < 1e-4 * key.norm():
+        raise DegenerateKey(
+            "The edit's direction and its key are almost orthogonal; the update would break the model. "
+            "Use keys='consistent', or measure key statistics from more tokens."
+        )
+    return LowRank(layer, u[None], (residual / divisor)[:, None])
