@@ -1,0 +1,23 @@
+"""What a model says around an edit: batteries of prompts, asked under views, and their verdicts."""
+
+from editlab.probes.battery import KINDS, Probe, battery, shuffles
+from editlab.probes.cases import case_for
+from editlab.probes.passages import Passages, passages
+from editlab.probes.verdict import ask, judge, scores, tallies
+from editlab.probes.views import summaries, summary
+
+__all__ = [
+    "KINDS",
+    "Passages",
+    "Probe",
+    "ask",
+    "battery",
+    "case_for",
+    "judge",
+    "passages",
+    "scores",
+    "shuffles",
+    "summaries",
+    "summary",
+    "tallies",
+]

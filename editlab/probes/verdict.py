@@ -1,0 +1,183 @@
+"""Asks probes under views and judges the answers.
+
+Everything is asked at once: one greedy generation for what the model would write, one scoring for how likely the objects
+are. A hit says that every token of the expected object is the arg max, teacher-forced; "same" is the share of those tokens
+whose arg max is the base model's (the papers' locality). The generated answer stands beside them, since a score alone
+can hide that a model says something else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from editlab.errors import BadRequest
+from editlab.facts import EditRequest
+from editlab.model.language_model import under
+from editlab.model.scoring import Score, in_chunks
+from editlab.patches import View
+from editlab.probes.battery import Probe
+
+if TYPE_CHECKING:
+    from editlab.model import LanguageModel
+
+BASE = "base"
+KEPT = ("locality", "same_subject")
+"""Kinds at which an edit shall change nothing: they are judged by agreement with the base model."""
+
+ANSWER_TOKENS = 6
+"""Tokens of an answer, unless an object that is asked for has more."""
+STOP = re.compile(r"[,;\n]|(?<!\b[A-Z])\.")
+"""Where an answer ends; the point behind an initial is part of a name."""
+
+Answers = list[dict[str, str]]
+Scores = dict[tuple[int, str, str], Score]
+
+
+def ask(
+    model: LanguageModel,
+    request: EditRequest,
+    probes: Sequence[Probe],
+    views: Mapping[str, View],
+    answers: bool = True,
+) -> pd.DataFrame:
+    """What the model says at each probe under each view: one row a probe.
+
+    Columns: kind, domain, text, expected (where a probe has none, the base model's own answer), subject, before; `clean`
+    (see `scores`); and for each view NAME: "NAME.answer" (text; left out without `answers`), "NAME.p_new" and
+    "NAME.p_true" (of the request's whole objects, 0 to 1; NaN where there is no true one), "NAME.hit" (True, False; None
+    where nothing is expected) and "NAME.same" (0 to 1; NaN likewise). Raises `BadRequest` where no view is called "base".
+    """
+    if BASE not in views:
+        raise BadRequest("There is nothing to compare with: give the unedited model as the view 'base'.")
+    said = _answers(model, request, probes, views if answers else {BASE: views[BASE]}, answers)
+    expected = [probe.expected or own.get(BASE) or None for probe, own in zip(probes, said, strict=True)]
+    scored = _scored(model, request, probes, expected, views)
+    rows = []
+    for number, probe in enumerate(probes):
+        row: dict[str, Any] = {**vars(probe), "expected": expected[number]}
+        row["clean"] = _clean(number, probe, request, scored)
+        for name in views:
+            if answers:
+                row[f"{name}.answer"] = said[number][name]
+            row |= {f"{name}.{key}": v for key, v in _cells(number, name, expected[number], request, scored).items()}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def scores(frame: pd.DataFrame, view: str, clean: bool = False) -> dict[str, float]:
+    """Rates from 0 to 1 under a view, over all rows of one or of many cases; a key is missing where nothing was asked.
+
+    Keys: the kinds, with "_in" or "_out" behind them where a kind has domains. Locality and same_subject are agreement
+    with the base model, a prompt's tokens averaged first; all others are hits. `clean` keeps the probes at which the base
+    model was right, and of the rephrases those that do not contain the true object.
+    """
+    return {name: total / count for name, (total, count) in tallies(frame, view, clean).items()}
+
+
+def tallies(frame: pd.DataFrame, view: str, clean: bool = False) -> dict[str, tuple[float, int]]:
+    """What `scores` divides: for each of its keys the sum over prompts, and how many there are."""
+    rows = frame[frame["clean"]] if clean else frame
+    found: dict[str, tuple[float, int]] = {}
+    for (kind, domain), group in rows.groupby(["kind", "domain"], sort=False):
+        values = group[f"{view}.{'same' if kind in KEPT else 'hit'}"].dropna()
+        if len(values):
+            found[f"{kind}_{domain}" if domain else kind] = float(values.astype(float).sum()), len(values)
+    return found
+
+
+def judge(kind: str, row: Mapping[str, Any], view: str) -> str:
+    """The verdict on one row of `ask` under a view, in a word that needs no glossary."""
+    if pd.isna(row["expected"]):
+        return "not known"
+    if kind in KEPT:
+        return "kept" if row[f"{view}.same"] == 1 else "harmed"
+    if kind == "propagation":
+        return "follows" if row[f"{view}.hit"] else "does not follow"
+    return "changed" if row[f"{view}.hit"] else "missed"
+
+
+def _answers(
+    model: LanguageModel, request: EditRequest, probes: Sequence[Probe], views: Mapping[str, View], needed: bool
+) -> Answers:
+    """What the model writes at each probe under each view; without `needed` only where a probe expects just that."""
+    found: Answers = [{} for _ in probes]
+    asked = [(n, name) for n, probe in enumerate(probes) if needed or probe.expected is None for name in views]
+    objects = {o for p in probes for o in (p.expected, p.before, request.target_new, request.target_true) if o}
+    longest = max((len(model.tok.chips(f" {o}")) for o in objects), default=0)
+    lengths = [len(model.tok.encode(under(views[name], probes[n].text))) for n, name in asked]
+    for chunk in in_chunks(lengths, model.tokens_per_forward):
+        rows = [asked[i] for i in chunk]
+        texts, own = [probes[n].text for n, _ in rows], [views[name] for _, name in rows]
+        written = [""] * len(rows)
+        for written in model.generate(texts, own, max(ANSWER_TOKENS, longest + 1)):
+            if all(_ended(text.strip(), objects) for text in written):
+                break
+        for (n, name), text in zip(rows, written, strict=True):
+            found[n][name] = _trimmed(text, objects)
+    return found
+
+
+def _ended(text: str, objects: set[str]) -> bool:
+    return STOP.search(text, 1) is not None and not any(o.startswith(text) for o in objects)
+
+
+def _trimmed(text: str, objects: set[str]) -> str:
+    """A continuation up to where its answer ends. Objects with a stop in them ("Washington, D.C.") stay whole."""
+    text = text.strip()
+    whole = [o for o in objects if STOP.search(o) and text.startswith(o)]
+    return max(whole, key=len) if whole else STOP.split(text, maxsplit=1)[0].strip() or text
+
+
+def _scored(
+    model: LanguageModel,
+    request: EditRequest,
+    probes: Sequence[Probe],
+    expected: Sequence[str | None],
+    views: Mapping[str, View],
+) -> Scores:
+    """Scores by (number of the probe, view, object)."""
+    asked = [
+        key
+        for key in dict.fromkeys(
+            (number, name, target)
+            for number, probe in enumerate(probes)
+            for name in views
+            for target in (expected[number], request.target_new, request.target_true, probe.before)
+        )
+        if key[2] is not None
+    ]
+    found = model.score(
+        [probes[number].text for number, _, _ in asked],
+        [target for _, _, target in asked],
+        [views[name] for _, name, _ in asked],
+    )
+    return dict(zip(asked, found, strict=True))
+
+
+def _cells(number: int, name: str, expected: str | None, request: EditRequest, scored: Scores) -> dict[str, Any]:
+    true = scored.get((number, name, request.target_true or ""))
+    cells: dict[str, Any] = {
+        "p_new": scored[number, name, request.target_new].p,
+        "p_true": true.p if true else float("nan"),
+        "hit": None,
+        "same": float("nan"),
+    }
+    if expected is not None:
+        own, base = scored[number, name, expected], scored[number, BASE, expected]
+        equal = [a == b for a, b in zip(own.said, base.said, strict=True)]
+        cells |= {"hit": own.hit, "same": sum(equal) / len(equal)}
+    return cells
+
+
+def _clean(number: int, probe: Probe, request: EditRequest, scored: Scores) -> bool:
+    """Whether the base model's answer is right here and, for another name, whether that name keeps the object to itself."""
+    if probe.kind in KEPT and probe.expected is None:
+        return True
+    true = request.target_true
+    right = probe.expected if probe.kind in KEPT else probe.before if probe.kind == "propagation" else true
+    tells = probe.kind == "rephrase" and true is not None and true.casefold() in probe.subject.casefold()
+    return right is not None and not tells and scored[number, BASE, right].hit
