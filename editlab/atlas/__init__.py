@@ -1,0 +1,1 @@
+"""Where the bundled model comes from: facts, lessons, corpus, training, report card."""
