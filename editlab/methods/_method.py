@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, get_origin, get_type_hints
 
 import torch
 
@@ -91,10 +91,19 @@ def config_for(kind: type, name: str, model: LanguageModel, **changes: Any) -> A
     unknown = sorted(set(values) - known)
     if unknown:
         raise BadRequest(f"{name} has no setting {', '.join(unknown)}. It has: {', '.join(sorted(known))}.")
+    _check_choices(kind, name, values)
     values["layers"] = tuple(sorted(set(values["layers"])))
     if not values["layers"] or not all(0 <= layer < model.n_layers for layer in values["layers"]):
         raise BadRequest(f"Layers must lie between 0 and {model.n_layers - 1} for {model.name}; given: {values['layers']}.")
     return kind(**values)
+
+
+def _check_choices(kind: type, name: str, values: dict[str, Any]) -> None:
+    """Raise `BadRequest` where a setting that has a few named values is given another one."""
+    for setting_name, hint in get_type_hints(kind).items():
+        if get_origin(hint) is Literal and values.get(setting_name, get_args(hint)[0]) not in get_args(hint):
+            choices = ", ".join(get_args(hint))
+            raise BadRequest(f"{name}: {setting_name} is {values[setting_name]!r}. Choose one of: {choices}.")
 
 
 def settled(config: Any, kind: type, name: str, model: LanguageModel) -> Any:

@@ -1,0 +1,23 @@
+"""EditLab from a terminal: the same jobs as the page, with the same words.
+
+`--json` prints one object on standard output and nothing else; progress goes to standard error.
+"""
+
+import typer
+
+from editlab.cli import ask, atlas, bench, model
+from editlab.cli.terminal import Terminal
+
+app = typer.Typer(
+    cls=Terminal,
+    help="Edit facts in language models, look at what the edit did, and take it back.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(model.app)
+app.add_typer(ask.app)
+app.add_typer(bench.app, name="bench")
+app.add_typer(atlas.app, name="atlas")
+
+__all__ = ["app"]

@@ -1,0 +1,140 @@
+"""`edit` and `probe`: write one fact, look at the model before and after, keep nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+from rich.console import Group
+from rich.table import Table
+
+from editlab import methods
+from editlab.cli.terminal import Answer, Session, command
+from editlab.errors import BadRequest
+from editlab.facts import EditRequest, FactBase
+from editlab.patches import BASE, View
+from editlab.probes import ask, battery, case_for, passages, scores, summaries
+
+app = typer.Typer()
+
+Subject = Annotated[str, typer.Option(help="Whom or what the fact is about.")]
+Prompt = Annotated[str, typer.Option(help="Sentence up to the object, with {} where the subject stands.")]
+Target = Annotated[str, typer.Option(help="The new object.")]
+TrueObject = Annotated[str | None, typer.Option("--true", help="The true object, if its probability is wanted.")]
+Method = Annotated[str, typer.Option(help=f"How to edit: {', '.join(methods.METHODS)}.")]
+Rep = Annotated[str | None, typer.Option(help="Robust edit pathway: default or published. Not available yet.")]
+Mask = Annotated[bool, typer.Option("--mask", help="Lay the reversal mask over the edit. Not available yet.")]
+
+
+@command(app, "edit")
+def edit(
+    session: Session,
+    subject: Subject,
+    prompt: Prompt,
+    target: Target,
+    true: TrueObject = None,
+    method: Method = "rome",
+    rep: Rep = None,
+    mask: Mask = False,
+) -> Answer:
+    """Edit one fact and show what the model said before and says now. The model itself is not changed."""
+    refuse_what_is_to_come(rep, mask)
+    done = _edited(session, EditRequest(prompt, subject, target, true), method, answers=False)
+    return Answer(done.object, done.overview())
+
+
+@command(app, "probe")
+def probe(
+    session: Session,
+    subject: Subject,
+    prompt: Prompt,
+    target: Target,
+    true: TrueObject = None,
+    method: Method = "rome",
+    rep: Rep = None,
+    mask: Mask = False,
+) -> Answer:
+    """Edit one fact and ask every probe around it: other names, wordings, contexts, neighbours, consequences."""
+    refuse_what_is_to_come(rep, mask)
+    done = _edited(session, EditRequest(prompt, subject, target, true), method, answers=True)
+    return Answer({**done.object, "probes": done.probes()}, Group(done.overview(), done.table()))
+
+
+def refuse_what_is_to_come(rep: str | None, mask: bool) -> None:
+    """REP and the mask have their options already, so that scripts can be written; their work comes later."""
+    if rep not in (None, "off"):
+        raise BadRequest("REP is not available in this version. Leave --rep away.")
+    if mask:
+        raise BadRequest("The reversal mask is not available in this version. Leave --mask away.")
+
+
+@dataclass(frozen=True)
+class _Done:
+    """An edit and all that was asked around it; `frame` has a row a probe."""
+
+    object: dict[str, Any]
+    frame: pd.DataFrame
+    views: tuple[str, ...]
+
+    def probes(self) -> list[dict[str, Any]]:
+        """The probes as `interfaces.md` writes them."""
+        fields = ("answer", "p_new", "p_true", "hit")
+        return [
+            {name: row[name] for name in ("kind", "domain", "text", "expected")}
+            | {view: {field: row.get(f"{view}.{field}") for field in fields} for view in self.views}
+            for row in self.frame.to_dict("records")
+        ]
+
+    def overview(self) -> Table:
+        """Both views side by side: the five likeliest tokens, the objects' probabilities, the text."""
+        request = self.object["request"]
+        table = Table(title=request["prompt"].replace("{}", request["subject"]), show_lines=False)
+        table.add_column("")
+        views = self.object["views"]
+        for name in views:
+            table.add_column(name)
+        for place in range(5):
+            tops = [view["top"][place] for view in views.values()]
+            table.add_row(f"{place + 1}", *(f"{token!r} {p:.3f}" for token, p in tops))
+        for name in ("p_new", "p_true"):
+            table.add_row(name, *("-" if view[name] is None else f"{view[name]:.4f}" for view in views.values()))
+        table.add_row("text", *(view["text"] for view in views.values()))
+        for name in sorted(self.object["scores"]):
+            rates = (view["scores"].get(name) for view in views.values())
+            table.add_row(name, *("-" if rate is None else f"{rate:.2f}" for rate in rates))
+        return table
+
+    def table(self) -> Table:
+        """A row a probe."""
+        table = Table("kind", "domain", "text", "expected", *self.views)
+        for row in self.probes():
+            texts = (row["text"] if len(row["text"]) < 100 else f"... {row['text'][-90:]}", str(row["expected"]))
+            table.add_row(row["kind"], row["domain"], *texts, *(str(row[view]["answer"]) for view in self.views))
+        return table
+
+
+def _edited(session: Session, request: EditRequest, method: str, answers: bool) -> _Done:
+    chosen, settings = methods.get(method), session.settings
+    facts = FactBase.load(settings.presets / "facts")
+    model = session.model()
+    with session.progress() as progress:
+        case = case_for(request, facts, settings.seed)
+        request = case.request
+        edited = chosen.edit(model, [request], progress=progress)
+        views = {"base": BASE, "edited": View.base().with_patches(edited)}
+        progress(1.0, "probes: the model is asked")
+        probes = battery(model, case, passages(model, settings.presets / "texts"), settings.seed)
+        frame = ask(model, request, probes, views, answers)
+        shown = summaries(model, request, views)
+    found = {
+        "request": request.as_dict(),
+        "method": edited.method,
+        "layers": list(edited.layers),
+        "seconds": edited.seconds,
+        "health": edited.health[0],
+        "views": {name: {**shown[name], "scores": scores(frame, name)} for name in views},
+        "scores": scores(frame, "edited"),
+    }
+    return _Done(found, frame, tuple(views))

@@ -1,0 +1,264 @@
+"""`bench`: the papers' table and EditLab's own speed, from the terminal."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.console import Group
+from rich.table import Table
+
+from editlab.atlas.sources import training_facts
+from editlab.bench import robustness, speed
+from editlab.bench.robustness import CaseRow, Setup
+from editlab.cli.model import layer_numbers
+from editlab.cli.terminal import Answer, Session, command
+from editlab.errors import BadFile, BadRequest
+from editlab.facts import EditCase, FactBase, read_cases
+from editlab.model import LanguageModel
+from editlab.probes import Passages, passages
+
+app = typer.Typer(help="The papers' tables, and how fast EditLab is.", no_args_is_help=True)
+
+
+@command(app, "robustness")
+def robustness_table(
+    session: Session,
+    data: Annotated[Path, typer.Option(help="Cases: CounterFact, zsRE, REP or CSV.")],
+    names: Annotated[str, typer.Option("--methods", help="Methods, as rome,memit.")] = "rome,memit",
+    rep: Annotated[str, typer.Option(help="Robust edit pathway; only off so far.")] = "off",
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many cases.")] = None,
+    layers: Annotated[str | None, typer.Option(help="Layers to edit instead of the preset's, as 1 or 1,2.")] = None,
+    each: Annotated[bool, typer.Option("--each-layer", help="Edit each of --layers alone: a row a layer.")] = False,
+    change: Annotated[list[str] | None, typer.Option("--set", help="Another setting, as keys=prompt; repeatable.")] = None,
+    facts: Annotated[Path | None, typer.Option(help="Folder with facts.tsv, beside the presets.")] = None,
+    texts: Annotated[Path | None, typer.Option(help="Prose for long contexts: a folder of *.txt or one file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for rows and table; a second call goes on there.")] = None,
+) -> Answer:
+    """Edit each case alone and count how often the edit holds where it should, and only there."""
+    if rep != "off":
+        raise BadRequest("REP is not available in this version. Run with --rep off.")
+    unread: list[str] = []
+    cases = read_cases(data, unread)[:limit]
+    if not cases:
+        raise BadFile(f"{data} holds no case that can be read. The first fault: {unread[0]}")
+    presets, seed = session.settings.presets, session.settings.seed
+    base = training_facts(presets / "facts", facts)
+    model = session.model()
+    setups = _setups(names, layers, each, change or (), model)
+    long = passages(model, texts or presets / "texts")
+    cases = [robustness.with_facts(case, base, seed) for case in cases]
+    lines = [_line(session, model, cases, unread, setup, long, out) for setup in setups]
+    found = {"model": model.name, "fingerprint": model.fingerprint, "data": str(data), "rows": lines}
+    if out is not None:
+        (out / "robustness.md").write_text(_page("Robustness", _table_md(lines)), encoding="utf-8")
+    return Answer(found, Group(*_tables(lines)))
+
+
+@command(app, "speed")
+def speed_table(
+    session: Session,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each work is measured.")] = 5,
+    out: Annotated[Path | None, typer.Option(help="Folder for the table.")] = None,
+) -> Answer:
+    """Ratios taken in one run: an edit against the plain loop, a batch against one by one, a view against the model."""
+    presets = session.settings.presets
+    model = session.model()
+    with session.progress() as progress:
+        rows = list(
+            speed.measure(
+                model,
+                session.model,
+                FactBase.load(presets / "facts"),
+                passages(model, presets / "texts"),
+                rounds,
+                session.settings.seed,
+                progress,
+            )
+        )
+    found = {"model": model.name, "device": _machine(model), "threads": torch.get_num_threads(), "rows": rows}
+    table = Table("what", "seconds", "against", "its seconds", "speed-up", "to floor", "peak")
+    for row in rows:
+        table.add_row(*_speed_cells(row))
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        heads = [str(column.header) for column in table.columns]
+        text = f"{_machine(model)}, {torch.get_num_threads()} threads, {rounds} rounds.\n\n"
+        page = _page("Speed", text + _markdown(heads, map(_speed_cells, rows)))
+        (out / "speed.md").write_text(page, encoding="utf-8")
+    return Answer(found, table)
+
+
+def _setups(names: str, layers: str | None, each: bool, changes: Sequence[str], model: LanguageModel) -> list[Setup]:
+    """The rows of the table: each method, under each choice of layers."""
+    if each and layers is None:
+        raise BadRequest("--each-layer needs the layers to try: --layers 0,1,2.")
+    common = dict(map(_setting, changes))
+    chosen = None if layers is None else layer_numbers(layers, model)
+    choices = [()] if chosen is None else [(number,) for number in chosen] if each else [chosen]
+    return [
+        Setup(name.strip(), common | ({"layers": choice} if choice else {}))
+        for name in names.split(",")
+        for choice in choices
+    ]
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, found, value = text.partition("=")
+    if not found:
+        raise BadRequest(f"--set {text!r} has no value. Write it as keys=prompt.")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _line(
+    session: Session,
+    model: LanguageModel,
+    cases: list[EditCase],
+    unread: list[str],
+    setup: Setup,
+    long: Passages,
+    out: Path | None,
+) -> dict[str, Any]:
+    """One line of the table: what the folder has already, and the rest measured and appended to it."""
+    seed = session.settings.seed
+    kept = _kept(out)
+    wanted = robustness.keys(model, cases, setup, long, seed)
+    with session.progress() as progress, _appending(out) as append:
+        for row in robustness.measure(model, cases, setup, long, seed, kept, progress):
+            kept[row.key] = row
+            append(row)
+    return robustness.summary([kept[key] for key in wanted], unread, seed) | {"settings": dict(setup.changes)}
+
+
+def _kept(out: Path | None) -> dict[str, CaseRow]:
+    path = out / "robustness.jsonl" if out else None
+    if path is None or not path.is_file():
+        return {}
+    rows = {}
+    for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = CaseRow.from_json(text)
+        except (ValueError, TypeError, KeyError) as error:
+            raise BadFile(f"{path}, line {line}: not a row of this table. Remove the line.") from error
+        rows[row.key] = row
+    return rows
+
+
+class _appending:
+    """A callable that appends rows to the folder's file, each flushed, so that a stop loses nothing."""
+
+    def __init__(self, out: Path | None) -> None:
+        self._path = out / "robustness.jsonl" if out else None
+
+    def __enter__(self) -> _appending:
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("a", encoding="utf-8")
+        return self
+
+    def __call__(self, row: CaseRow) -> None:
+        if self._path is not None:
+            self._file.write(row.as_json() + "\n")
+            self._file.flush()
+
+    def __exit__(self, *_error: object) -> None:
+        if self._path is not None:
+            self._file.close()
+
+
+# Tables
+
+
+def _tables(lines: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
+    """A table a setup: the paper's protocol and the clean part side by side, with intervals."""
+    for line in lines:
+        title = f"{line['method']}, layers {line['layers']}: {line['n']} cases, {line['skipped']} skipped"
+        table = Table("", "paper's protocol", "clean part", title=title)
+        for name in robustness.COLUMNS:
+            table.add_row(name, *(_rate(rates[name], rates[f"{name}_ci"]) for rates in (line, line["clean"])))
+        yield table
+
+
+def _table_md(lines: Sequence[Mapping[str, Any]]) -> str:
+    heads = ["method", "layers", "n", *robustness.COLUMNS]
+    parts = []
+    for title, rates in (("Paper's protocol", lambda line: line), ("Clean part", lambda line: line["clean"])):
+        parts += [f"## {title}", "", _markdown(heads, (_line_cells(line, rates(line)) for line in lines)), ""]
+    for line in lines:
+        seconds = line["seconds_per_edit"]
+        speed_text = "none measured" if seconds is None else f"{seconds:.3f} s an edit"
+        settings = "".join(f", {name}={value}" for name, value in line["settings"].items())
+        parts.append(f"- {line['method']}, layers {line['layers']}{settings}: {speed_text}; skipped {line['skipped']}")
+        parts += [f"  - {reason}" for reason in line["skipped_because"]]
+    return "\n".join(parts)
+
+
+def _line_cells(line: Mapping[str, Any], rates: Mapping[str, Any]) -> list[str]:
+    return [
+        line["method"],
+        ",".join(map(str, line["layers"])),
+        str(line["n"]),
+        *(_rate(rates[name], rates[f"{name}_ci"]) for name in robustness.COLUMNS),
+    ]
+
+
+def _rate(rate: float | None, interval: Sequence[float] | None) -> str:
+    return "-" if rate is None else f"{rate:.3f} ({interval[0]:.2f}-{interval[1]:.2f})"
+
+
+def _speed_cells(row: Mapping[str, Any]) -> list[str]:
+    def number(value: float | None, pattern: str) -> str:
+        return "-" if value is None else format(value, pattern)
+
+    more = f", {row['tokens_per_second']:.0f} tokens/s" if "tokens_per_second" in row else ""
+    more += f", same delta within {row['largest_difference']:.0e}" if "largest_difference" in row else ""
+    return [
+        row["what"] + more,
+        number(row["seconds"], ".4f"),
+        row["plain"] or "-",
+        number(row["plain_seconds"], ".4f"),
+        number(row["speedup"], ".2f"),
+        number(row["ratio_to_floor"], ".2f"),
+        "-" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 1e9:.2f} GB",
+    ]
+
+
+def _markdown(heads: Sequence[str], rows: Iterator[list[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _page(title: str, body: str) -> str:
+    """A page for docs/results: how it was made stands on top."""
+    told = shlex.join(["editlab", *sys.argv[1:]])
+    return f"# {title}\n\n`{told}` at commit {_commit()}, torch {torch.__version__}, {platform.platform()}\n\n{body}\n"
+
+
+def _commit() -> str:
+    asked = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    return asked.stdout.strip() or "unknown"
+
+
+def _machine(model: LanguageModel) -> str:
+    if model.device.type == "cuda":
+        return torch.cuda.get_device_name(model.device)
+    found = [line for line in _cpuinfo() if line.startswith("model name")]
+    return found[0].split(":", 1)[1].strip() if found else platform.processor() or platform.machine()
+
+
+def _cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.is_file() else []

@@ -1,0 +1,96 @@
+"""`info` and `stats`: what is known about a model, and measuring more of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+import editlab
+from editlab.cli.terminal import Answer, Session, command
+from editlab.errors import BadFile, BadRequest
+from editlab.model import LanguageModel, statistics
+
+KEYS_PER_DIMENSION = 10
+
+app = typer.Typer()
+
+
+@command(app, "info")
+def info(session: Session) -> Answer:
+    """What the model is, and what EditLab knows about it."""
+    model = session.model()
+    found = {
+        "model": model.name,
+        "family": model.arch.family,
+        "parameters": model.parameters,
+        "layers": model.n_layers,
+        "d_model": model.d_model,
+        "d_ff": model.d_ff,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "quantization": model.quantization,
+        "device": str(model.device),
+        "fingerprint": model.fingerprint,
+        "statistics": statistics.measured(model),
+        "masks": [],
+        "validated": bool(model.preset.get("validated", False)),
+        "version": editlab.__version__,
+    }
+    table = Table(show_header=False)
+    for name, value in found.items():
+        table.add_row(name, f"{value:,}" if type(value) is int else str(value))
+    return Answer(found, table)
+
+
+@command(app, "stats")
+def stats(
+    session: Session,
+    layers: Annotated[str, typer.Option(help="Layers to measure, as 1,2.")],
+    text: Annotated[Path | None, typer.Option(help="Text file to take the keys from.")] = None,
+    own: Annotated[bool, typer.Option("--self", help="Take the keys from the model's own samples (the default).")] = False,
+    tokens: Annotated[int | None, typer.Option(min=1, help="How many tokens; ten a key dimension if not given.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where to keep them, instead of the data folder.")] = None,
+) -> Answer:
+    """Measure key statistics of some layers, by which edits spare the keys that the model already uses."""
+    if own and text is not None:
+        raise BadRequest("--text and --self name two sources. Give one of them.")
+    prose = None if text is None else read_text(text)
+    model = session.model()
+    chosen = layer_numbers(layers, model)
+    with session.progress() as progress:
+        measured = statistics.collect(
+            model,
+            chosen,
+            prose,
+            tokens or KEYS_PER_DIMENSION * model.d_ff,
+            folder or session.settings.data / "statistics",
+            session.settings.seed,
+            progress,
+        )
+    names = ("layer", "tokens", "path", "sha256", "seconds")
+    rows = [dict(zip(names, (s.layer, s.tokens, str(s.path), s.sha256, s.seconds), strict=True)) for s in measured]
+    table = Table("layer", "tokens", "seconds", "path")
+    for row in rows:
+        table.add_row(str(row["layer"]), f"{row['tokens']:,}", f"{row['seconds']:.1f}", row["path"])
+    return Answer({"layers": rows}, table)
+
+
+def layer_numbers(text: str, model: LanguageModel) -> tuple[int, ...]:
+    """Layers written as "1,2". Raises `BadRequest` for what is no number or no layer of the model."""
+    try:
+        numbers = tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        raise BadRequest(f"--layers {text!r} is not a list of numbers. Write it as 1,2.") from None
+    if not all(0 <= number < model.n_layers for number in numbers):
+        raise BadRequest(f"--layers {text!r}: {model.name} has the layers 0 to {model.n_layers - 1}.")
+    return numbers
+
+
+def read_text(path: Path) -> str:
+    """A text file. Raises `BadFile`."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadFile(f"{path} cannot be read as UTF-8 text: {error}") from error

@@ -1,0 +1,182 @@
+"""What all commands share: the model's options, progress, one way to answer and one way to fail.
+
+A command is a plain function of a `Session` and its own options that returns an `Answer`. Around it, `command` adds the
+options of `Settings`, and `Terminal` turns whatever happens into an exit status: 0, 2 for bad input, 1 for anything else.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json as json_module
+import math
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from typing import Annotated, Any, NoReturn
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from typer.core import TyperGroup
+from typer.exceptions import Abort, TyperException
+
+from editlab.errors import BadRequest, EditLabError
+from editlab.model import LanguageModel
+from editlab.settings import Settings
+
+MODEL_OPTIONS = ("model", "quantization", "dtype", "device", "seed")
+SECONDS_BETWEEN_LINES = 10
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command found: the object for `--json`, and the same as a person wants to read it."""
+
+    object: Mapping[str, Any]
+    text: RenderableType
+
+
+@dataclass(frozen=True)
+class Session:
+    """One call of a command: its settings and where progress goes."""
+
+    settings: Settings
+    errors: Console
+
+    def model(self, name: str | None = None) -> LanguageModel:
+        """Load the model that the options name, or another one with the same options."""
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        s = self.settings
+        with self.errors.status(f"Loading {name or s.model}"):
+            return LanguageModel.load(
+                name or s.model, quantization=s.quantization, dtype=s.dtype, device=s.device, seed=s.seed, settings=s
+            )
+
+    @contextmanager
+    def progress(self) -> Iterator[Callable[[float, str], None]]:
+        """A callable (fraction, text): a bar on a terminal, now and then a line in a file."""
+        if not self.errors.is_terminal:
+            yield _lines(self.errors)
+            return
+        columns = BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn(), TextColumn("{task.description}")
+        with Progress(*columns, console=self.errors, transient=True) as bar:
+            task = bar.add_task("", total=1.0)
+            yield lambda fraction, text: bar.update(task, completed=fraction, description=text)
+
+
+def command(app: typer.Typer, name: str) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+    """Register a function (session, own options) -> Answer under a name, with the model's options and `--json`."""
+
+    def register(work: Callable[..., Answer]) -> Callable[..., Answer]:
+        def run(json: bool, **options: Any) -> None:
+            given = {key: value for key in MODEL_OPTIONS if (value := options.pop(key)) is not None}
+            session = Session(_settings(given), Console(stderr=True))
+            with redirect_stdout(sys.stderr):  # whatever a library prints, it is not the answer
+                answer = work(session, **options)
+            if json:
+                print(json_module.dumps(_plain(answer.object), ensure_ascii=False, allow_nan=False))
+            else:
+                Console().print(answer.text)
+
+        own = list(inspect.signature(work, eval_str=True).parameters.values())[1:]
+        parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in own] + _common()
+        run.__signature__ = inspect.Signature(parameters)
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        app.command(name, help=inspect.getdoc(work))(run)
+        return work
+
+    return register
+
+
+class Terminal(TyperGroup):
+    """Runs a command and ends the process: 0, or 2 with a sentence on what to put right, or 1 with a trace."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **more: Any) -> NoReturn:
+        """Parse, run and exit. Under `--json` a failure is one object on standard output too."""
+        args = list(sys.argv[1:] if args is None else args)
+        as_json = "--json" in args
+        try:
+            code = super().main(args, *rest, **{**more, "standalone_mode": False})
+        except EditLabError as error:
+            code = _failed(2, error.kind, str(error), as_json)
+        except TyperException as error:
+            code = _failed(error.exit_code, BadRequest.__name__, error.format_message(), as_json)
+        except (Abort, KeyboardInterrupt):
+            code = _failed(1, "Cancelled", "Stopped.", as_json)
+        except Exception as error:
+            traceback.print_exc()
+            code = _failed(1, type(error).__name__, str(error), as_json)
+        sys.exit(code if code in (None, 0, 2) else 1)
+
+
+def _failed(code: int, kind: str, message: str, as_json: bool) -> int:
+    if as_json:
+        print(json_module.dumps({"error": kind, "message": message}, ensure_ascii=False))
+    else:
+        print(message, file=sys.stderr)
+    return code
+
+
+def _settings(given: Mapping[str, Any]) -> Settings:
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise BadRequest(f"--{name} (or EDITLAB_{name.upper()}) does not fit: {first['msg']}. Change it.") from error
+
+
+def _common() -> list[inspect.Parameter]:
+    """`--json` and one option for each field of `Settings` that every command takes."""
+    json = inspect.Parameter(
+        "json",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=False,
+        annotation=Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")],
+    )
+    return [*map(_option, MODEL_OPTIONS), json]
+
+
+def _option(name: str) -> inspect.Parameter:
+    field = Settings.model_fields[name]
+    option = typer.Option(
+        f"--{name}",
+        help=field.description,
+        envvar=f"EDITLAB_{name.upper()}",
+        show_default=str(field.default),
+        rich_help_panel="Model",
+    )
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[field.annotation | None, option]
+    )
+
+
+def _lines(console: Console) -> Callable[[float, str], None]:
+    last = time.monotonic()
+
+    def report(fraction: float, text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            console.print(f"{fraction:4.0%} {text}", highlight=False)
+
+    return report
+
+
+def _plain(value: Any) -> Any:
+    """The same with null for what is not a number, so that any JSON reader takes it."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item"):  # numpy's numbers
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

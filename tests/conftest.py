@@ -1,0 +1,90 @@
+"""What several suites need. Nothing here skips: a test that cannot find its data fails and says where it looked."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from editlab.atlas.tokenizer import as_transformers, train_tokenizer
+from editlab.model import LanguageModel
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+DIFFERENCE = "difference: "
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of published records, which is not part of the project."""
+    given = os.environ.get("EDITLAB_SHARED_DATA")
+    folder = Path(given) if given else PROJECT_ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.fail(
+            f"The shared data are not at {folder}. Set EDITLAB_SHARED_DATA to the folder that holds rep_valid.json, "
+            "counterfact_sample.json and the others."
+        )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    """Byte-level BPE with a BOS token, 600 tokens learnt from our own texts: most names take several tokens."""
+    texts = sorted((PROJECT_ROOT / "presets" / "texts").glob("*.txt"))
+    tokenizer = train_tokenizer((path.read_text(encoding="utf-8") for path in texts), vocabulary=600)
+    return as_transformers(tokenizer)
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tiny_tokenizer: PreTrainedTokenizerFast) -> LanguageModel:
+    """A random Llama of 4 layers and width 32 with a context of 512. Shared by all tests, so leave it as it is.
+
+    The weights are drawn wider than usual: an untrained model otherwise says nearly the same after every prompt.
+    """
+    config = LlamaConfig(
+        vocab_size=len(tiny_tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        initializer_range=0.2,
+        bos_token_id=tiny_tokenizer.bos_token_id,
+        eos_token_id=tiny_tokenizer.eos_token_id,
+        pad_token_id=tiny_tokenizer.pad_token_id,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return LanguageModel(LlamaForCausalLM(config), tiny_tokenizer, name="tiny llama")
+
+
+@pytest.fixture
+def differences(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """`differences(name, found, expected, tolerance)` holds two tensors against each other.
+
+    It reports the largest difference, as a share of the largest expected value: see the end of the run.
+    """
+
+    def compare(name: str, found: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
+        assert found.shape == expected.shape, f"{name}: {tuple(found.shape)} against {tuple(expected.shape)}"
+        found, expected = found.detach().double(), expected.detach().double()
+        largest = ((found - expected).abs().max() / expected.abs().max()).item()
+        record_property(DIFFERENCE + name, largest)
+        assert largest <= tolerance, f"{name}: differs by {largest:.1e} of the largest value; allowed are {tolerance:.0e}"
+
+    return compare
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Writes the largest difference that was seen under each name; in the reports, so that it works with xdist."""
+    seen: dict[str, list[float]] = {}
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        for name, value in report.user_properties if report.when == "call" else ():
+            if name.startswith(DIFFERENCE):
+                seen.setdefault(name.removeprefix(DIFFERENCE), []).append(value)
+    if seen:
+        terminalreporter.section("Largest differences, relative")
+        for name, values in sorted(seen.items()):
+            terminalreporter.write_line(f"{max(values):8.1e}  {name} ({len(values)} comparisons)")

@@ -1,0 +1,65 @@
+"""Every method with every architecture: a tiny model with key statistics, and settings under which its edit can succeed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pytest
+from tiny_models import KINDS, TEXTS, tiny_model
+
+from editlab import methods
+from editlab.model import LanguageModel, statistics
+
+LAYERS = (1, 2)
+SETTINGS = {
+    "rome": {"layers": LAYERS[:1], "clamp": 20.0, "kl": 0.0, "steps": 15},
+    "memit": {"layers": LAYERS, "clamp": 20.0, "kl": 0.0, "steps": 15, "preserved": 1.0},
+}
+REFUSED = {("memit", "gemma2")}
+PAIRS = [(name, kind) for kind in KINDS for name in methods.METHODS]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A method, a model for it and its settings. A new method needs its line in `SETTINGS`."""
+
+    method: methods.Method
+    model: LanguageModel
+    config: Any
+
+
+@pytest.fixture(scope="session")
+def model_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], LanguageModel]:
+    """The random model of a kind, built once, with the statistics of its keys."""
+
+    @cache
+    def build(kind: str) -> LanguageModel:
+        model, folder = tiny_model(kind), tmp_path_factory.mktemp(kind)
+        model.statistics = (folder,)
+        text = (TEXTS / "chapter1.txt").read_text(encoding="utf-8")
+        statistics.collect(model, LAYERS, text, tokens=1500, folder=folder)
+        return model
+
+    return build
+
+
+@pytest.fixture
+def bench(request: pytest.FixtureRequest, model_of: Callable[[str], LanguageModel]) -> Bench:
+    """A pair of method and architecture; parametrised below."""
+    name, kind = request.param
+    method, model = methods.get(name), model_of(kind)
+    return Bench(method, model, methods.config_for(method.config, name, model, **SETTINGS[name]))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Gives `bench` every pair that works; a test marked `refused` gets the others."""
+    if "bench" in metafunc.fixturenames:
+        wanted = metafunc.definition.get_closest_marker("refused") is not None
+        pairs = [pair for pair in PAIRS if (pair in REFUSED) == wanted]
+        metafunc.parametrize("bench", pairs, ids=["-".join(pair) for pair in pairs], indirect=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Registers the mark of this folder."""
+    config.addinivalue_line("markers", "refused: gets the pairs of method and architecture that do not fit")

@@ -1,0 +1,101 @@
+"""Every method over every architecture: apply, measure, take back."""
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+from tiny_models import hooks_of
+
+from editlab import EditRequest, View
+from editlab.errors import MissingStatistics, UnsupportedArchitecture
+from editlab.patches import LowRank
+
+REQUESTS = (EditRequest("The river runs to {}", "Slovenia", "people"), EditRequest("I saw {}", "New France", "with"))
+OTHERS = ("The capital of Rome is", "The river runs to Slovenia", "Ana lives in the house and", "I")
+
+
+def p_new(model, view):
+    return torch.tensor([s.p for s in model.score([r.text for r in REQUESTS], [r.target_new for r in REQUESTS], view)])
+
+
+def said(model):
+    """What the base model says, and its weights."""
+    *_, texts = model.generate(OTHERS, max_tokens=5)
+    return model.logits(OTHERS), p_new(model, View.base()), texts, model.weights_hash()
+
+
+@cache
+def edits(bench):
+    """An edit of both requests together, and one of each alone: made once for all tests below."""
+    groups = (REQUESTS, REQUESTS[:1], REQUESTS[1:])
+    return [bench.method.edit(bench.model, requests, config=bench.config) for requests in groups]
+
+
+def test_an_edit_makes_the_model_say_the_new_object(bench):
+    together, *_ = edits(bench)
+    before, after = p_new(bench.model, View.base()), p_new(bench.model, View.base().with_patches(together))
+    assert (after > 5 * before).all()
+    assert after.max() > 0.01
+
+
+def test_an_edit_is_low_rank_patches_of_its_layers_and_their_health(bench):
+    edited, *_ = edits(bench)
+    assert edited.layers == bench.config.layers
+    assert {patch.layer for patch in edited} == set(edited.layers)
+    for patch in edited:
+        assert isinstance(patch, LowRank)
+        assert (patch.A.shape[1], patch.B.shape[0]) == (bench.model.d_ff, bench.model.d_model)
+        assert patch.A.dtype == patch.B.dtype == torch.float32
+        assert torch.isfinite(patch.dense()).all()
+    assert len(edited.health) == len(REQUESTS)
+    assert all({"p_new", "loss", "steps", "relative_norm", "seconds"} <= health.keys() for health in edited.health)
+
+
+def test_an_edit_taken_back_leaves_nothing(bench):
+    model = bench.model
+    logits, p_before, texts, hashed = said(model)
+    edited = bench.method.edit(model, REQUESTS, config=replace(bench.config, steps=3))
+    view = View.base().with_patches(edited)
+    assert (model.logits(OTHERS, view) - logits).abs().max() > 0.1
+    assert torch.equal(model.logits(OTHERS, view.without(edited)), logits)
+    logits_after, p_after, texts_after, hashed_after = said(model)
+    assert torch.equal(logits_after, logits)
+    assert torch.equal(p_after, p_before)
+    assert (texts_after, hashed_after) == (texts, hashed)
+    assert hooks_of(model) == 0
+
+
+def test_taking_back_one_edit_leaves_the_other_as_it_was(bench):
+    _, first, second = edits(bench)
+    both, alone = View.base().with_patches(first).with_patches(second), View.base().with_patches(second)
+    assert torch.equal(bench.model.logits(OTHERS, both.without(first)), bench.model.logits(OTHERS, alone))
+
+
+def test_an_edit_on_top_of_another_is_made_under_its_view(bench):
+    _, first, alone = edits(bench)
+    below = View.base().with_patches(first)
+    second = bench.method.edit(bench.model, REQUESTS[1:], view=below, config=bench.config)
+    measured = p_new(bench.model, below.with_patches(second))[1]
+    assert second.health[0]["p_new"] == pytest.approx(measured.item(), rel=1e-4)
+    assert measured > 5 * p_new(bench.model, below)[1]
+    assert not torch.equal(second[0].dense(), alone[0].dense())
+
+
+def test_without_statistics_a_method_does_without_or_names_the_command(bench, monkeypatch):
+    monkeypatch.setattr(bench.model, "statistics", ())
+    try:
+        edited = bench.method.edit(bench.model, REQUESTS[:1], config=replace(bench.config, steps=2))
+    except MissingStatistics as refused:
+        assert "editlab stats" in str(refused)
+        assert bench.method.name == "memit"
+    else:
+        assert edited.health[0]["whitened"] == 0.0
+        assert bench.method.name == "rome"
+
+
+@pytest.mark.refused
+def test_a_method_that_does_not_fit_the_architecture_is_refused_with_the_reason(bench):
+    with pytest.raises(UnsupportedArchitecture, match=r"gemma2 a norm .* Use ROME"):
+        bench.method.edit(bench.model, REQUESTS, config=bench.config)
+    assert hooks_of(bench.model) == 0

@@ -1,0 +1,255 @@
+"""Tables count what they say they count, a stopped run goes on where it was, and ratios compare equal work."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from tiny_models import tiny_model
+
+from editlab import methods
+from editlab.bench import plain, robustness, speed
+from editlab.bench.bootstrap import rate_interval
+from editlab.bench.robustness import CaseRow, Setup
+from editlab.errors import BadRequest, MissingStatistics
+from editlab.facts import EditCase, EditRequest, Expectation, Fact, FactBase, Relation
+from editlab.methods.rome import RomeConfig
+from editlab.patches import BASE
+from editlab.probes import Passages
+
+PROMPT = "{} belongs to the continent of"
+LONG = Passages(("The garden was old and nobody went there",), ("A letter came late in the winter of that year",))
+NAMES = ("Slovenia", "France", "Brazil", "Japan")
+CASES = [
+    EditCase(
+        EditRequest(PROMPT, name, "Antarctica", "Europe"),
+        name,
+        rephrases=(f"the land of {name}", f"the Republic of {name}"),
+        neighbours=(Expectation("Kenya belongs to the continent of", "Africa"),),
+    )
+    for name in NAMES
+]
+RELATION = Relation("P30", "continent", (PROMPT,))
+QUICK = Setup("rome", {"steps": 3, "layers": (1,)})
+
+
+@pytest.fixture
+def facts() -> FactBase:
+    continents = ("Europe", "Europe", "South America", "Asia")
+    known = tuple(Fact(name, "P30", continent) for name, continent in zip(NAMES, continents, strict=True))
+    return FactBase(known, {"P30": RELATION}, {})
+
+
+# Intervals
+
+
+def test_interval_contains_the_rate_and_is_reproducible():
+    hits, items = [3, 0, 5, 2, 4], [5, 5, 5, 5, 5]
+    low, high = rate_interval(hits, items, seed=3)
+    assert 0 <= low < sum(hits) / sum(items) < high <= 1
+    assert (low, high) == rate_interval(hits, items, seed=3)
+
+
+def test_interval_of_a_rate_without_spread_is_a_point():
+    assert rate_interval([2, 3], [2, 3]) == (1.0, 1.0)
+
+
+def test_interval_is_wider_where_the_probes_of_a_case_stand_or_fall_together():
+    apart = rate_interval([5] * 20, [10] * 20)
+    together = rate_interval([10, 0] * 10, [10] * 20)
+    assert apart == (0.5, 0.5)
+    assert together[1] - together[0] > 0.3
+
+
+def test_interval_agrees_with_drawing_cases_one_by_one():
+    rng = np.random.default_rng(0)
+    items = rng.integers(1, 9, 40)
+    hits = rng.binomial(items, 0.7)
+    draws = rng.integers(0, 40, (4000, 40))
+    expected = np.quantile(hits[draws].sum(1) / items[draws].sum(1), [0.025, 0.975])
+    assert rate_interval(hits, items) == pytest.approx(expected, abs=0.01)
+
+
+def test_interval_needs_an_item():
+    with pytest.raises(ValueError, match="no case"):
+        rate_interval([0, 0], [0, 0])
+
+
+# Robustness
+
+
+def test_every_case_gives_a_row_with_counts_of_both_protocols(tiny_llama):
+    rows = list(robustness.measure(tiny_llama, CASES, QUICK, LONG))
+    assert [row.case for row in rows] == list(NAMES)
+    assert all(row.tallies["paper"]["rephrase_in"][1] == 1 for row in rows)
+    assert all(row.tallies["paper"]["locality"][1] == 1 for row in rows)
+    assert all(row.tallies["clean"].get("success", (0, 0))[1] <= 1 for row in rows)
+
+
+def test_a_second_run_measures_only_what_is_missing(tiny_llama):
+    first = list(robustness.measure(tiny_llama, CASES[:2], QUICK, LONG))
+    second = list(robustness.measure(tiny_llama, CASES, QUICK, LONG, done={row.key for row in first}))
+    assert [row.case for row in second] == list(NAMES[2:])
+    assert [row.key for row in (*first, *second)] == robustness.keys(tiny_llama, CASES, QUICK, LONG)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"setup": Setup("rome", {"steps": 4, "layers": (1,)})},
+        {"setup": Setup("rome", {"steps": 3, "layers": (2,)})},
+        {"passages": Passages(LONG.inside, ("Something else",))},
+        {"seed": 1},
+        {"cases": [dataclasses.replace(case, rephrases=()) for case in CASES]},
+    ],
+)
+def test_a_row_is_not_taken_for_one_made_otherwise(tiny_llama, other):
+    given = {"cases": CASES, "setup": QUICK, "passages": LONG, "seed": 0}
+    assert not set(robustness.keys(tiny_llama, **given)) & set(robustness.keys(tiny_llama, **given | other))
+
+
+def test_cases_edited_together_are_edited_as_if_alone(tiny_llama, monkeypatch):
+    together = list(robustness.measure(tiny_llama, CASES, QUICK, LONG))
+    monkeypatch.setattr(robustness, "CASES_AT_ONCE", 1)
+    alone = list(robustness.measure(tiny_llama, CASES, QUICK, LONG))
+    assert [row.tallies for row in together] == [row.tallies for row in alone]
+
+
+def test_a_case_that_cannot_be_edited_is_skipped_with_its_reason_and_the_others_are_not(tiny_llama):
+    long = EditCase(EditRequest("word " * 600 + "{} is in", "Slovenia", "Antarctica"), "too long")
+    rows = list(robustness.measure(tiny_llama, [CASES[0], long, CASES[1]], QUICK, LONG))
+    assert [row.skipped is None for row in rows] == [True, False, True]
+    assert "tokens" in rows[1].skipped
+    line = robustness.summary(rows, unread=["record 7: no prompt"])
+    assert (line["n"], line["skipped"]) == (2, 2)
+    assert line["skipped_because"] == ["record 7: no prompt", f"case too long: {rows[1].skipped}"]
+
+
+def test_what_concerns_all_cases_ends_the_run(tiny_llama):
+    with pytest.raises(MissingStatistics):
+        list(robustness.measure(tiny_llama, CASES, Setup("memit"), LONG))
+
+
+def test_rates_are_totals_over_all_prompts():
+    blank = CaseRow("", "", "rome", "off", (1,))
+    few = dataclasses.replace(blank, seconds=1.0, tallies={"paper": {"locality": (1.0, 1)}, "clean": {}})
+    many = dataclasses.replace(blank, seconds=3.0, tallies={"paper": {"locality": (0.0, 9)}, "clean": {}})
+    line = robustness.summary([few, many])
+    assert line["locality"] == 0.1
+    assert line["locality_ci"][0] == 0.0 and line["locality_ci"][1] == 1.0
+    assert line["seconds_per_edit"] == 2.0
+    assert line["success"] is None and line["success_ci"] is None
+    assert line["clean"]["locality"] is None
+
+
+def test_a_line_has_the_keys_that_people_script_against(tiny_llama):
+    line = robustness.summary(list(robustness.measure(tiny_llama, CASES[:1], QUICK, LONG)))
+    halves = (f"{kind}_{half}" for kind in ("rephrase", "shuffle", "long") for half in ("in", "out"))
+    rates = ("success", "locality", "same_subject", *halves)
+    assert {"method", "rep", "n", "skipped", "seconds_per_edit", *rates} <= line.keys()
+    assert {f"{name}_ci" for name in rates} <= line.keys()
+    assert {*rates, *(f"{name}_ci" for name in rates)} <= line["clean"].keys()
+    assert line["gate_open_rate"] is None and line["false_firings_per_1000"] is None
+    json.dumps(line, allow_nan=False)
+
+
+def test_rows_survive_their_file(tiny_llama):
+    rows = list(robustness.measure(tiny_llama, CASES[:2], QUICK, LONG))
+    read = [CaseRow.from_json(row.as_json()) for row in rows]
+    assert robustness.summary(read) == robustness.summary(rows)
+
+
+def test_other_facts_are_filled_in_from_the_fact_base_and_nothing_is_overwritten(facts):
+    more = dataclasses.replace(
+        facts,
+        facts=(*facts.facts, Fact("Slovenia", "P36", "Ljubljana")),
+        relations={**facts.relations, "P36": Relation("P36", "capital", ("The capital of {} is",))},
+    )
+    filled = robustness.with_facts(CASES[0], more)
+    assert filled.same_subject == (Expectation("The capital of Slovenia is", "Ljubljana", "Slovenia"),)
+    assert filled.neighbours == CASES[0].neighbours
+    own = dataclasses.replace(CASES[0], same_subject=(Expectation("Slovenia borders", "Italy"),))
+    assert robustness.with_facts(own, more).same_subject == own.same_subject
+
+
+# Speed
+
+
+@pytest.mark.parametrize("kind", ["llama", "mistral", "gpt2", "gemma2"])
+def test_an_edit_finds_the_delta_of_the_plain_loop(kind):
+    model = tiny_model(kind)
+    config = methods.config_for(RomeConfig, "rome", model, layers=(1,), keys="consistent", stop_below=0.0)
+    request = EditRequest("In the north, {} belongs to the", "Republic of Slovenia", "continent of Antarctica")
+    assert speed.difference(model, request, config) < speed.LARGEST_DIFFERENCE
+
+
+def test_the_plain_patch_is_the_edits_patch(tiny_llama):
+    config = methods.config_for(RomeConfig, "rome", tiny_llama, layers=(1,), keys="consistent", stop_below=0.0)
+    edited = methods.get("rome").edit(tiny_llama, [CASES[0].request], BASE, config)
+    slow = plain.edit(tiny_llama, CASES[0].request, config, edited.contexts).patch.dense()
+    assert float((edited.patches[0].dense() - slow).norm() / slow.norm()) < speed.LARGEST_DIFFERENCE
+
+
+def test_a_delta_that_differs_stops_the_comparison(tiny_llama, monkeypatch):
+    config = methods.config_for(RomeConfig, "rome", tiny_llama, layers=(1,), keys="consistent", stop_below=0.0)
+    shorter = dataclasses.replace(config, steps=4)
+    run = plain.edit
+    monkeypatch.setattr(plain, "edit", lambda model, request, _config, contexts: run(model, request, shorter, contexts))
+    with pytest.raises(RuntimeError, match="differ"):
+        speed.difference(tiny_llama, CASES[0].request, config)
+
+
+def test_no_early_stop_means_all_steps(tiny_llama):
+    request = dataclasses.replace(CASES[0].request, target_new="Europe", target_true=None)
+    config = methods.config_for(RomeConfig, "rome", tiny_llama, layers=(1,), steps=40)
+    early = methods.get("rome").edit(tiny_llama, [request], BASE, dataclasses.replace(config, stop_below=100.0))
+    all_steps = methods.get("rome").edit(tiny_llama, [request], BASE, dataclasses.replace(config, stop_below=0.0))
+    assert early.health[0]["steps"] == 0
+    assert all_steps.health[0]["steps"] == 39
+
+
+def test_works_that_are_compared_take_turns(tiny_llama):
+    calls = []
+    times = speed.in_turn({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 3, tiny_llama.device)
+    assert calls == ["a", "b"] * 4  # once to warm up
+    assert all(len(time.rounds) == 3 for time in times.values())
+
+
+def test_a_ratio_is_the_median_over_rounds():
+    slow, fast = speed.Timing((2.0, 30.0, 4.0), None), speed.Timing((1.0, 10.0, 4.0), None)
+    assert slow.ratio_to(fast) == 2.0
+    assert slow.seconds == 4.0
+
+
+def test_a_spread_keeps_order_and_ends(tiny_llama):
+    assert speed.spread(range(7), 60) == tuple(range(7))
+    chosen = speed.spread(range(100), 60)
+    assert len(chosen) == 60 and list(chosen) == sorted(set(chosen)) and chosen[0] == 0 and chosen[-1] > 97
+
+
+def test_measured_edits_have_different_subjects_and_new_objects(tiny_llama, facts):
+    found = speed.requests(tiny_llama, facts, 4)
+    assert {request.subject for request in found} == set(NAMES)
+    assert all(request.target_new != request.target_true for request in found)
+    assert found == speed.requests(tiny_llama, facts, 4)
+    with pytest.raises(BadRequest, match="4 edits where 5"):
+        speed.requests(tiny_llama, facts, 5)
+
+
+def test_speed_rows_have_the_keys_that_people_script_against(tiny_llama, facts, monkeypatch):
+    monkeypatch.setattr(speed, "EDITS", 2)
+    monkeypatch.setattr(speed, "TOKENS", 3)
+    monkeypatch.setattr(speed, "PROBES", 4)
+    rows = list(speed.measure(tiny_llama, lambda: tiny_llama, facts, LONG, rounds=1))
+    keys = {"what", "seconds", "floor_seconds", "ratio_to_floor", "ratio_to_plain", "peak_bytes"}
+    assert all(keys <= row.keys() and row["seconds"] > 0 for row in rows)
+    compared = [row for row in rows if row["plain"] is not None]
+    assert [row["what"].split(" (")[0] for row in compared] == [
+        "ROME, one edit",
+        "ROME, 2 edits in one batch",
+        "forward with one edit",
+        "generation of 3 tokens with one edit",
+    ]
+    assert all(row["ratio_to_plain"] * row["speedup"] == pytest.approx(1) for row in compared)
+    assert compared[0]["largest_difference"] < speed.LARGEST_DIFFERENCE
+    assert all(row["ratio_to_floor"] > 1 for row in rows if row["floor_seconds"])

@@ -1,0 +1,307 @@
+"""The terminal: one JSON object and nothing else on standard output, a sentence and status 2 for bad input, 1 for a bug."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+from typer.testing import CliRunner, Result
+
+from editlab.bench import speed
+from editlab.cli import app
+from editlab.model import LanguageModel
+
+DATA = """subject,prompt,target_new,target_true,rephrases
+Slovenia,{} belongs to the continent of,Antarctica,Europe,the land of Slovenia|Slovenija
+France,{} belongs to the continent of,Asia,Europe,the French Republic
+Brazil,{} belongs to the continent of,Europe,South America,
+"""
+REQUEST = ("--subject", "Slovenia", "--prompt", "{} belongs to the continent of", "--target", "Antarctica")
+QUICK = ("--set", "steps=2", "--methods", "rome", "--layers", "1")
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_llama: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder as somebody else's `save_pretrained` writes it."""
+    path = tmp_path_factory.mktemp("model")
+    tiny_llama.hf.save_pretrained(path)
+    tiny_llama.tokenizer.save_pretrained(path)
+    return path
+
+
+@pytest.fixture
+def run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Calls the terminal on the tiny model, with a data folder of its own."""
+    monkeypatch.setenv("EDITLAB_MODEL", str(folder))
+    monkeypatch.setenv("EDITLAB_DATA", str(tmp_path / "data"))
+
+    def call(*args: str) -> Result:
+        return CliRunner().invoke(app, args)
+
+    return call
+
+
+def object_of(result: Result) -> dict:
+    """The one object on standard output; fails where there is anything beside it."""
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("\n") == 1
+    return json.loads(result.stdout)
+
+
+# Answers
+
+
+def test_info_tells_what_the_model_is(run, folder, tiny_llama):
+    found = object_of(run("info", "--json"))
+    assert found["model"] == str(folder)
+    assert (found["family"], found["layers"], found["d_model"], found["d_ff"]) == ("llama", 4, 32, 64)
+    assert found["parameters"] == sum(p.numel() for p in tiny_llama.hf.parameters())
+    assert found["fingerprint"] == tiny_llama.fingerprint
+    assert (found["dtype"], found["quantization"], found["device"]) == ("float32", "none", "cpu")
+    assert (found["statistics"], found["masks"], found["validated"]) == ([], [], False)
+    assert found["version"]
+
+
+def test_an_option_goes_before_its_environment_variable(run, monkeypatch):
+    monkeypatch.setenv("EDITLAB_DTYPE", "bfloat16")
+    assert object_of(run("info", "--json"))["dtype"] == "bfloat16"
+    assert object_of(run("info", "--json", "--dtype", "float32"))["dtype"] == "float32"
+
+
+def test_without_json_people_get_a_table_with_the_same_facts(run, tiny_llama):
+    result = run("info")
+    assert result.exit_code == 0
+    assert tiny_llama.fingerprint in result.stdout
+
+
+def test_edit_shows_base_and_edited(run):
+    found = object_of(run("edit", *REQUEST, "--true", "Europe", "--json"))
+    assert found["request"] == {
+        "prompt": "{} belongs to the continent of",
+        "subject": "Slovenia",
+        "target_new": "Antarctica",
+        "target_true": "Europe",
+    }
+    assert found["method"] == "rome" and found["layers"] and found["seconds"] > 0
+    assert {"divisor", "share", "relative_norm", "loss", "p_new", "steps"} <= found["health"].keys()
+    assert list(found["views"]) == ["base", "edited"]
+    for view in found["views"].values():
+        assert {"top", "p_new", "p_true", "first_new", "first_true", "text", "scores"} <= view.keys()
+        assert [len(pair) for pair in view["top"]] == [2] * 5
+        assert 0 <= view["p_new"] <= view["first_new"] <= 1
+    assert found["views"]["edited"]["p_new"] > 2 * found["views"]["base"]["p_new"]
+    assert found["views"]["edited"]["p_new"] == pytest.approx(found["health"]["p_new"], rel=1e-3)
+    assert found["scores"] == found["views"]["edited"]["scores"]
+    assert {"success", "locality", "long_in", "long_out"} <= found["scores"].keys()
+
+
+def test_probe_adds_every_probe_under_both_views(run):
+    found = object_of(run("probe", *REQUEST, "--json"))
+    probes = found["probes"]
+    kinds = {"success", "rephrase", "shuffle", "long", "paraphrase", "locality", "same_subject", "propagation"}
+    assert kinds == {probe["kind"] for probe in probes}
+    assert all({"kind", "domain", "text", "expected", "base", "edited"} <= probe.keys() for probe in probes)
+    assert all(probe["edited"].keys() == {"answer", "p_new", "p_true", "hit"} for probe in probes)
+    hits = [probe["edited"]["hit"] for probe in probes if probe["kind"] == "success"]
+    assert found["scores"]["success"] == float(hits[0])
+
+
+def test_probe_writes_a_table_for_people(run):
+    result = run("probe", *REQUEST)
+    assert result.exit_code == 0
+    assert "Slovenia belongs to the continent of" in result.stdout and "locality" in result.stdout
+
+
+def test_stats_are_measured_once_and_found_afterwards(run, tmp_path):
+    text = tmp_path / "prose.txt"
+    text.write_text("The garden was old and nobody went there.\n" * 30)
+    asked = ("stats", "--layers", "1,2", "--text", str(text), "--tokens", "300", "--json")
+    first, second = object_of(run(*asked))["layers"], object_of(run(*asked))["layers"]
+    assert first == second
+    assert [row["layer"] for row in first] == [1, 2]
+    assert all(row["tokens"] <= 310 and len(row["sha256"]) == 64 and Path(row["path"]).is_file() for row in first)
+    assert object_of(run("info", "--json"))["statistics"] == [1, 2]
+
+
+def test_stats_from_the_models_own_samples_lie_where_they_are_wanted(run, tmp_path):
+    found = object_of(run("stats", "--layers", "0", "--self", "--tokens", "80", "--folder", str(tmp_path / "s"), "--json"))
+    assert Path(found["layers"][0]["path"]).parent == tmp_path / "s"
+
+
+def test_progress_and_chatter_of_libraries_stay_off_standard_output(run, monkeypatch):
+    load = LanguageModel.load
+
+    def chatty(*args, **options):
+        print("Loading checkpoint shards")
+        return load(*args, **options)
+
+    monkeypatch.setattr(LanguageModel, "load", chatty)
+    result = run("info", "--json")
+    assert object_of(result)["family"] == "llama"
+    assert "Loading checkpoint shards" in result.stderr
+
+
+def test_every_command_takes_the_models_options():
+    def commands(group, path=()):
+        for name, command in getattr(group, "commands", {}).items():
+            yield from commands(command, (*path, name))
+        if not hasattr(group, "commands"):
+            yield path, group
+
+    found = dict(commands(typer.main.get_command(app)))
+    assert {"info", "edit", "probe", "stats"} <= {path[0] for path in found}
+    assert {("bench", "robustness"), ("bench", "speed"), ("atlas", "train"), ("atlas", "report")} <= found.keys()
+    for path, command in found.items():
+        options = {option for parameter in command.params for option in parameter.opts}
+        wanted = {"--json", "--model", "--quantization", "--dtype", "--device", "--seed"}
+        assert wanted <= options, path
+        variables = {parameter.envvar for parameter in command.params} - {None}
+        assert variables == {f"EDITLAB_{option[2:].upper()}" for option in wanted - {"--json"}}, path
+
+
+# Bad input, bugs and stops
+
+
+@pytest.mark.parametrize(
+    ("args", "kind", "says"),
+    [
+        (("info", "--model", "nowhere"), "BadModel", "neither a folder here nor a hub id"),
+        (("info", "--seed", "-1"), "BadRequest", "--seed"),
+        (("info", "--seed", "one"), "BadRequest", "--seed"),
+        (("info", "--dtype", "int3"), "BadRequest", "--dtype"),
+        (("info", "--sead", "1"), "BadRequest", "--sead"),
+        (("inform",), "BadRequest", "inform"),
+        (("edit", "--subject", "Slovenia"), "BadRequest", "--prompt"),
+        (("edit", *REQUEST, "--prompt", "Slovenia belongs to the continent of"), "BadRequest", "has no {}"),
+        (("edit", *REQUEST, "--prompt", "{} and {} belong to"), "BadRequest", "2 {}"),
+        (("edit", *REQUEST, "--true", "antarctica"), "BadRequest", "true object already"),
+        (("edit", *REQUEST, "--target", " "), "BadRequest", "empty"),
+        (("edit", *REQUEST, "--method", "magic"), "BadRequest", "rome, memit"),
+        (("edit", *REQUEST, "--method", "memit"), "MissingStatistics", "editlab stats"),
+        (("edit", *REQUEST, "--prompt", "word " * 600 + "{} is in"), "TooLong", "context holds 512"),
+        (("edit", *REQUEST, "--rep", "default"), "BadRequest", "REP is not available"),
+        (("probe", *REQUEST, "--mask"), "BadRequest", "mask is not available"),
+        (("stats", "--layers", "1,x"), "BadRequest", "list of numbers"),
+        (("stats", "--layers", "4"), "BadRequest", "layers 0 to 3"),
+        (("stats", "--layers", "1", "--self", "--text", "a.txt"), "BadRequest", "one of them"),
+        (("stats", "--layers", "1", "--text", "nowhere.txt"), "BadFile", "nowhere.txt"),
+        (("bench", "robustness", "--data", "nowhere.json"), "BadFile", "nowhere.json"),
+        (("bench", "robustness", "--data", "nowhere.json", "--rep", "default"), "BadRequest", "REP is not available"),
+        (("atlas", "report", "--templates", "nowhere.tsv"), "BadFile", "nowhere.tsv"),
+        (("atlas", "report", "--counterfact", "nowhere.json"), "BadFile", "nowhere.json"),
+        (("atlas", "report", "--counterfact", "nowhere"), "BadFile", "nowhere"),
+    ],
+)
+def test_bad_input_is_status_2_and_a_sentence(run, args, kind, says):
+    plain, with_json = run(*args), run(*args, "--json")
+    assert (plain.exit_code, with_json.exit_code) == (2, 2)
+    assert plain.stdout == ""
+    assert says in plain.stderr and "Traceback" not in plain.stderr
+    failure = json.loads(with_json.stdout)
+    assert failure.keys() == {"error", "message"}
+    assert failure["error"] == kind and says in failure["message"]
+
+
+def test_a_bad_environment_is_bad_input_too(run, monkeypatch):
+    monkeypatch.setenv("EDITLAB_PORT", "99999999")
+    result = run("info", "--json")
+    assert result.exit_code == 2
+    assert "EDITLAB_PORT" in json.loads(result.stdout)["message"]
+
+
+def test_a_bug_is_status_1_with_its_trace(run, monkeypatch):
+    def broken(*_args, **_options):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(LanguageModel, "load", broken)
+    result = run("info", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == {"error": "ZeroDivisionError", "message": "a bug"}
+    assert "Traceback" in result.stderr
+
+
+def test_a_stop_by_the_keyboard_is_status_1_without_a_trace(run, monkeypatch):
+    def stopped(*_args, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LanguageModel, "load", stopped)
+    result = run("info")
+    assert result.exit_code == 1
+    assert result.stdout == "" and "Traceback" not in result.stderr
+
+
+def test_the_module_runs_as_a_program():
+    command = [sys.executable, "-m", "editlab", "info", "--model", "nowhere", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"] == "BadModel"
+
+
+# Tables
+
+
+def test_robustness_goes_on_where_it_stopped(run, tmp_path):
+    data, out = tmp_path / "cases.csv", tmp_path / "out"
+    data.write_text(DATA)
+    asked = ("bench", "robustness", "--data", str(data), "--out", str(out), *QUICK, "--json")
+    first = object_of(run(*asked, "--limit", "2"))["rows"]
+    lines = (out / "robustness.jsonl").read_text().splitlines()
+    second = object_of(run(*asked))["rows"]
+    assert [row["n"] for row in (*first, *second)] == [2, 3]
+    assert (out / "robustness.jsonl").read_text().splitlines()[:2] == lines
+    assert len((out / "robustness.jsonl").read_text().splitlines()) == 3
+    page = (out / "robustness.md").read_text()
+    assert "rephrase_in" in page and "at commit" in page and str(data) not in page.split("## ")[1]
+
+
+def test_robustness_can_try_layers_one_by_one(run, tmp_path):
+    (tmp_path / "cases.csv").write_text(DATA)
+    data = ("--data", str(tmp_path / "cases.csv"), "--limit", "1", "--methods", "rome", "--set", "steps=2")
+    found = object_of(run("bench", "robustness", *data, "--layers", "1,2", "--each-layer", "--json"))["rows"]
+    assert [row["layers"] for row in found] == [[1], [2]]
+
+
+def test_robustness_counts_records_that_cannot_be_read(run, tmp_path):
+    (tmp_path / "cases.csv").write_text(DATA + "Italy,no slot here,Asia,Europe,\n")
+    data = ("--data", str(tmp_path / "cases.csv"), *QUICK)
+    row = object_of(run("bench", "robustness", *data, "--json"))["rows"][0]
+    assert (row["n"], row["skipped"]) == (3, 1)
+    assert "line 5" in row["skipped_because"][0]
+    assert "1 skipped" in run("bench", "robustness", *data).stdout
+
+
+def test_a_setting_that_does_not_exist_is_refused(run, tmp_path):
+    (tmp_path / "cases.csv").write_text(DATA)
+    result = run("bench", "robustness", "--data", str(tmp_path / "cases.csv"), "--methods", "rome", "--set", "stepz=2")
+    assert result.exit_code == 2 and "no setting stepz" in result.stderr
+
+
+def test_speed_names_the_device_and_its_rows(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(speed, "EDITS", 2)
+    monkeypatch.setattr(speed, "TOKENS", 2)
+    monkeypatch.setattr(speed, "PROBES", 4)
+    found = object_of(run("bench", "speed", "--rounds", "1", "--out", str(tmp_path), "--json"))
+    assert found["device"] and len(found["rows"]) == 9
+    assert "plain loop" in (tmp_path / "speed.md").read_text()
+
+
+def test_the_report_card_has_its_keys(run, tmp_path):
+    found = object_of(run("atlas", "report", "--limit", "5", "--json"))
+    keys = {"facts", "trained_templates", "held_out_templates", "aliases", "long_context", "parameters", "tokens_seen"}
+    assert keys <= found.keys()
+    assert found["facts"] > 2000
+    assert all(0 <= found[name] <= 1 for name in ("trained_templates", "held_out_templates", "aliases", "long_context"))
+
+
+def test_the_report_card_scores_wordings_from_a_file_as_unseen(run, tmp_path):
+    path = tmp_path / "unseen.tsv"
+    path.write_text("relation\ttemplate\nP36\t{} is ruled from\nP36\tThe capital of {} is\n")
+    found = object_of(run("atlas", "report", "--limit", "5", "--templates", str(path), "--json"))
+    assert found["templates_left_out"] == ["The capital of {} is"]
+    lines = {row["what"]: row["of"] for row in found["rows"]}
+    assert 0 < lines["held_out_templates"] < lines["held_out_templates_of_presets"]
+    path.write_text("relation\ttemplate\nP0\t{} is ruled from\n")
+    failed = run("atlas", "report", "--templates", str(path))
+    assert failed.exit_code == 2 and "line 2" in failed.stderr

@@ -1,0 +1,376 @@
+"""Requests refuse what no method could carry out, and every published form of edits is read as it was meant."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from editlab.errors import BadFile, BadRequest
+from editlab.facts import EditCase, EditRequest, Expectation, read_cases, split
+
+PROMPT = "{} belongs to the continent of"
+SENTENCE = "Slovenia belongs to the continent of"
+
+any_text = st.text(st.characters(exclude_categories=()))
+prompts = st.one_of(any_text, st.builds("{}{{}}{}".format, any_text, any_text))
+
+
+# Requests
+
+
+def test_text_is_the_prompt_with_the_subject_in_its_place():
+    assert EditRequest(PROMPT, "Slovenia", "Antarctica").text == SENTENCE
+
+
+def test_braces_elsewhere_in_the_prompt_are_kept():
+    assert EditRequest("{x} {0} {}", "Slovenia", "Antarctica").text == "{x} {0} Slovenia"
+
+
+@pytest.mark.parametrize("prompt", ["{}", "The capital of {}", "What is the language of {}?"])
+def test_prompt_may_end_with_the_subject(prompt):
+    assert EditRequest(prompt, "Slovenia", "Antarctica").prompt == prompt
+
+
+def test_white_space_around_names_is_dropped():
+    request = EditRequest(PROMPT, " Slovenia\n", "\tAntarctica ", " Europe ")
+    assert request == EditRequest(PROMPT, "Slovenia", "Antarctica", "Europe")
+
+
+def test_as_dict_makes_the_same_request_again():
+    request = EditRequest(PROMPT, "Slovenia", "Antarctica", "Europe")
+    assert EditRequest(**request.as_dict()) == request
+    assert set(request.as_dict()) == {"prompt", "subject", "target_new", "target_true"}
+
+
+def test_prompt_that_names_the_subject_gets_a_proposal():
+    with pytest.raises(BadRequest, match=r"'\{\} belongs to the continent of'"):
+        EditRequest(SENTENCE, "Slovenia", "Antarctica")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ((SENTENCE, "Slovenja", "Antarctica"), "The subject 'Slovenja' does not occur in the prompt. Write {} where"),
+        (("{} and {}", "Slovenia", "Antarctica"), "The prompt has 2 {}. Leave the one"),
+        (("Pik is in Pik", "Pik", "Antarctica"), "occurs twice in the prompt. Write {} in the place"),
+        ((" ", "Slovenia", "Antarctica"), "The prompt is empty. Write"),
+        (("\x00{}", "Slovenia", "Antarctica"), "holds a control or broken character. Remove it."),
+        (("\ud83d{}", "Slovenia", "Antarctica"), "holds a control or broken character. Remove it."),
+        ((PROMPT, " ", "Antarctica"), "The subject is empty. Write it."),
+        ((PROMPT, "\u200b", "Antarctica"), "The subject is empty. Write it."),
+        ((PROMPT, "Slovenia", ""), "The new object is empty. Write it."),
+        ((PROMPT, "Slovenia", "Antarctica", ""), "The true object is empty. Write it."),
+        ((PROMPT, "Slo\nvenia", "Antarctica"), "Write it on one line."),
+        ((PROMPT, "Slo\u2028venia", "Antarctica"), "Write it on one line."),
+        ((PROMPT, "Slovenia", "Ant\x07arctica"), "Write it on one line."),
+        ((PROMPT, "Slovenia", "Antarctica", "Eu\trope"), "Write it on one line."),
+        ((PROMPT, "{}", "Antarctica"), "Write {} in the prompt alone"),
+        ((PROMPT, "Slovenia", "Europe", " europe "), "is the true object already. Write another one."),
+        ((PROMPT, "Slovenia", "STRASSE", "straße"), "is the true object already. Write another one."),
+    ],
+)
+def test_bad_request_says_what_to_do(fields, message):
+    with pytest.raises(BadRequest) as caught:
+        EditRequest(*fields)
+    assert message in str(caught.value)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(prompts, any_text, any_text, st.none() | any_text)
+def test_any_text_is_a_valid_request_or_a_bad_one(prompt, subject, target_new, target_true):
+    try:
+        request = EditRequest(prompt, subject, target_new, target_true)
+    except BadRequest as error:
+        assert str(error)
+        return
+    assert request.prompt.count("{}") == 1
+    assert request.subject and request.subject == request.subject.strip() and request.subject in request.text
+    assert request.target_new and request.target_new != request.target_true
+    assert json.dumps(request.as_dict(), ensure_ascii=False).encode("utf-8")
+
+
+@settings(max_examples=1000, deadline=None)
+@given(any_text, any_text, any_text)
+def test_from_text_gives_the_text_back_or_a_bad_request(before, subject, after):
+    text = f"{before}{subject}{after}"
+    try:
+        request = EditRequest.from_text(text, subject, "Antarctica")
+    except BadRequest:
+        return
+    assert (request.prompt if "{}" in text else request.text) == text
+
+
+def test_from_text_puts_the_slot_where_the_subject_stood():
+    assert EditRequest.from_text(SENTENCE, " Slovenia", "Antarctica").prompt == PROMPT
+
+
+def test_from_text_takes_a_prompt_that_has_its_slot():
+    assert EditRequest.from_text("{}, a native", "Pik", "French") == EditRequest("{}, a native", "Pik", "French")
+    assert EditRequest.from_text("Pik: {} is", "Pik", "French").text == "Pik: Pik is"
+
+
+def test_from_text_names_a_subject_that_is_not_there():
+    with pytest.raises(BadRequest) as caught:
+        EditRequest.from_text(SENTENCE, "Slovenja", "Antarctica")
+    assert str(caught.value) == "The subject 'Slovenja' does not occur in the prompt. Write {} where it stands."
+
+
+def test_from_text_refuses_a_subject_that_occurs_twice():
+    with pytest.raises(BadRequest, match="occurs twice"):
+        EditRequest.from_text("Pik is in Pik", "Pik", "Antarctica")
+
+
+@pytest.mark.parametrize(("count", "inside"), [(0, 0), (1, 1), (2, 1), (9, 5), (10, 5), (11, 6)])
+def test_split_gives_the_first_half_rounded_up(count, inside):
+    items = list(range(count))
+    assert split(items) == (tuple(items[:inside]), tuple(items[inside:]))
+
+
+# Published records
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [("counterfact_sample", 100), ("mask_train", 600), ("mask_test", 200), ("mask_ood", 60)],
+)
+def test_counterfact_records_are_all_read(shared_data, name, count):
+    path = shared_data / f"{name}.json"
+    cases, records = read_cases(path), json.loads(path.read_text(encoding="utf-8"))
+    assert len(cases) == count
+    for case, record in zip(cases, records, strict=True):
+        rewrite = record["requested_rewrite"]
+        true = rewrite["target_true"]["str"]
+        assert case.id == str(record["case_id"]) and case.relation == rewrite["relation_id"]
+        assert case.request == EditRequest(rewrite["prompt"], rewrite["subject"], rewrite["target_new"]["str"], true)
+        assert list(case.paraphrases) == record["paraphrase_prompts"]
+        assert case.neighbours == tuple(Expectation(text, true) for text in record["neighborhood_prompts"])
+        assert list(case.attribute_prompts) == record.get("attribute_prompts", [])
+        assert list(case.generation_prompts) == record.get("generation_prompts", [])
+
+
+@pytest.mark.parametrize(("name", "count"), [("rep_valid", 100), ("rep_test", 200), ("rep_zsre_sample", 50)])
+def test_rep_records_are_all_read(shared_data, name, count):
+    path = shared_data / f"{name}.json"
+    cases, records = read_cases(path), json.loads(path.read_text(encoding="utf-8"))
+    assert len(cases) == count
+    for case, record in zip(cases, records, strict=True):
+        assert case.id == str(record["case_id"])
+        assert case.request.text == record["prompt"] and case.request.subject == record["subject"]
+        assert (case.request.target_new, case.request.target_true) == (record["target_new"].strip(), record["target_true"])
+        assert list(case.rephrases) == record["subject_rephrase"]
+        assert [len(half) for half in split(case.rephrases)] == [5, 5]
+        assert list(case.paraphrases) == [text for text in record["rephrase_prompt"] or [] if text]
+        truth = record["locality_ground_truth"]
+        assert case.neighbours == tuple(Expectation(text, truth) for text in record["locality_prompt"])
+
+
+def test_pronoun_paraphrases_of_rep_are_kept(shared_data):
+    assert "Her mother tongue is" in read_cases(shared_data / "rep_valid.json")[0].paraphrases
+
+
+def test_question_prompts_keep_their_question_mark(shared_data):
+    assert read_cases(shared_data / "rep_zsre_sample.json")[0].request.prompt == "What is the language of {}?"
+
+
+# Forms of which no published file is at hand
+
+
+def written(folder: Path, content: object, name: str = "edits") -> Path:
+    path = folder / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8", newline="")
+    return path
+
+
+def only_case(folder: Path, record: object) -> EditCase:
+    (case,) = read_cases(written(folder, [record]))
+    return case
+
+
+ZSRE = {
+    "subject": "Watts Humphrey",
+    "src": "What university did Watts Humphrey attend?",
+    "pred": "Trinity College",
+    "rephrase": "What university did Watts Humphrey take part in?",
+    "alt": "University of Michigan",
+    "answers": ["Illinois Institute of Technology"],
+    "loc": "nq question: who played desmond doss father",
+    "loc_ans": "Hugo Weaving",
+}
+FLAT = {"subject": "Leo Arons", "prompt": "Leo Arons died in", "target_new": "Paris"}
+
+
+def test_zsre_record_writes_the_alternative_over_the_answer(tmp_path):
+    case = only_case(tmp_path, ZSRE)
+    assert case.request == EditRequest(
+        "What university did {} attend?", "Watts Humphrey", "University of Michigan", "Illinois Institute of Technology"
+    )
+    assert case.id == "1"
+    assert case.paraphrases == (ZSRE["rephrase"],)
+    assert case.neighbours == (Expectation(ZSRE["loc"], "Hugo Weaving"),)
+
+
+def test_easyedit_record_is_read_with_locality_and_portability(tmp_path):
+    record = FLAT | {
+        "ground_truth": ["Berlin", "Berlin, Germany"],
+        "rephrase_prompt": "The place where Leo Arons died is",
+        "portability": {
+            "Subject_Aliasing": [{"prompt": "Martin Leo Arons died in", "ground_truth": [["Paris"]]}],
+            "Reasoning": [
+                {"prompt": "Leo Arons died in the country of", "ground_truth": [["France", "French Republic"]]},
+                {"prompt": "Leo Arons died under the rule of", "ground_truth": []},
+            ],
+        },
+        "locality": {
+            "Relation_Specificity": [
+                {"prompt": "The father of Leo Arons is", "ground_truth": [["Albert Arons"]]},
+                {"prompt": "who played desmond doss father", "ground_truth": "Hugo Weaving"},
+            ],
+            "neighborhood": {"prompt": ["Max Born died in", "Emil Warburg died in"], "ground_truth": ["A", ["B", "b"]]},
+            "distracting": {"prompt": "Leo Arons died in Paris. Max Born died in", "ground_truth": "A"},
+        },
+    }
+    case = only_case(tmp_path, record)
+    assert case.request == EditRequest("{} died in", "Leo Arons", "Paris", "Berlin")
+    assert case.paraphrases == ("The place where Leo Arons died is", "Martin Leo Arons died in")
+    assert case.propagation == (Expectation("Leo Arons died in the country of", "France"),)
+    assert case.same_subject == (Expectation("The father of Leo Arons is", "Albert Arons"),)
+    assert case.neighbours == (
+        Expectation("who played desmond doss father", "Hugo Weaving"),
+        Expectation("Max Born died in", "A"),
+        Expectation("Emil Warburg died in", "B"),
+        Expectation("Leo Arons died in Paris. Max Born died in", "A"),
+    )
+
+
+def test_locality_without_a_truth_expects_the_models_own_answer(tmp_path):
+    case = only_case(tmp_path, FLAT | {"locality": {"neighborhood": {"prompt": "Max Born died in"}}})
+    assert case.neighbours == (Expectation("Max Born died in", None),)
+
+
+def test_csv_is_read_with_bom_crlf_and_blank_lines(tmp_path):
+    text = (
+        "\ufeffsubject,prompt,target_new,target_true,rephrases,neighbours\r\n"
+        "Slovenia,{} belongs to the continent of,Antarctica,Europe,Republic of Slovenia | the Slovene state,"
+        "Croatia belongs to the continent of\r\n"
+        "\r\n"
+        '"Washington, D.C.",{} lies in,France\r\n'
+    )
+    first, second = read_cases(written(tmp_path, text))
+    assert first.request == EditRequest(PROMPT, "Slovenia", "Antarctica", "Europe")
+    assert first.rephrases == ("Republic of Slovenia", "the Slovene state")
+    assert first.neighbours == (Expectation("Croatia belongs to the continent of", None),)
+    assert second.request == EditRequest("{} lies in", "Washington, D.C.", "France")
+    assert (first.id, second.id) == ("1", "2")
+    assert second.rephrases == second.neighbours == ()
+
+
+def test_json_with_a_bom_is_read_under_any_name(tmp_path):
+    (case,) = read_cases(written(tmp_path, "\ufeff\r\n" + json.dumps([FLAT]), "edits.csv"))
+    assert case.request.text == "Leo Arons died in"
+
+
+# Malformed files
+
+HEADER = "subject,prompt,target_new,target_true\n"
+GOOD_ROW = "Slovenia,{} belongs to the continent of,Antarctica,Europe\n"
+GOOD_COUNTERFACT = {
+    "case_id": 7,
+    "requested_rewrite": {
+        "prompt": "{} is in",
+        "subject": "Ljubljana",
+        "target_new": {"str": "Peru"},
+        "target_true": {"str": "Slovenia"},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "messages"),
+    [
+        ("", ["line 1: no column subject, prompt, target_new"]),
+        ("subject;prompt;target_new\n", ["line 1: no column subject, prompt, target_new", "with commas between"]),
+        ("subject,prompt\nSlovenia,{} is\n", ["line 1: no column target_new"]),
+        ("subject,prompt,target_new,subject\n", ["line 1: two columns 'subject'"]),
+        ("subject,prompt,target_new,rephrase\n", ["line 1: the column 'rephrase' is not known. Call it 'rephrases'"]),
+        (HEADER, ["holds no edits"]),
+        (HEADER + GOOD_ROW + "Slovenia,{} is in {},Peru,\n", ["line 3: The prompt has 2 {}"]),
+        (HEADER + GOOD_ROW + "Slovenia,Slovenia is in,Peru,\n", ["line 3: The prompt has no {}", "'{} is in'"]),
+        (HEADER + GOOD_ROW + "\nSlovenia,{} is in\n", ["line 4: The new object is empty"]),
+        (HEADER + "Washington, D.C.,{} is in,Peru,USA\n", ["line 2: 5 fields where the header has 4", "quotes"]),
+        (HEADER + GOOD_ROW + 'Pik,"{} is in,Peru,\n' + GOOD_ROW, ["line 3: unexpected end of data"]),
+        (HEADER + 'Pik,"a\nb {}",Peru,\nPik,{},peru,Peru\n', ["line 4: The new object 'peru' is the true object"]),
+        ("[]", ["holds no edits"]),
+        (json.dumps(FLAT), ["one object where a list of records is expected"]),
+        ('[\n{"prompt": "a",\n}]', ["line 3, column 1: not valid JSON"]),
+        ("[" * 100_000, ["not JSON that can be read"]),
+        ([FLAT, 3], ["record 2: not an object"]),
+        ([FLAT, {"case_id": 5, "text": "a"}], ["record 2 (case_id 5): no key 'requested_rewrite'"]),
+        ([GOOD_COUNTERFACT, {"case_id": 8, "requested_rewrite": []}], ["record 2 (case_id 8): 'requested_rewrite'"]),
+        ([{"requested_rewrite": {"prompt": "{}", "subject": "a"}}], ["record 1: 'target_new' is missing"]),
+        (
+            [GOOD_COUNTERFACT | {"paraphrase_prompts": [1]}],
+            ["record 1 (case_id 7): 'paraphrase_prompts' holds 1 where"],
+        ),
+        ([FLAT, FLAT | {"subject": None}], ["record 2: 'subject' holds null where text is expected"]),
+        ([FLAT, FLAT | {"subject": "Leon Aron"}], ["record 2: The subject 'Leon Aron' does not occur in the prompt"]),
+        ([ZSRE | {"alt": ""}], ["record 1: The new object is empty"]),
+        ([{key: ZSRE[key] for key in ("subject", "src")}], ["record 1: 'alt' is missing. Add it."]),
+        ([FLAT | {"locality": []}, FLAT | {"locality": [1]}], ["record 2: 'locality' is missing or not an object"]),
+        ([FLAT | {"locality": {"near": "x"}}], ["record 1: 'locality', 'near' is no list of objects"]),
+        (
+            [FLAT | {"locality_prompt": ["a", "b"], "locality_ground_truth": ["c"]}],
+            ["record 1: 'locality_prompt' has 2 prompts but 1 answers"],
+        ),
+        ([FLAT | {"rephrase_prompt": ["\ud83d"]}], ["record 1: 'rephrase_prompt' holds half a character"]),
+    ],
+)
+def test_malformed_file_is_refused_with_its_place(tmp_path, content, messages):
+    path = written(tmp_path, content)
+    with pytest.raises(BadFile) as caught:
+        read_cases(path)
+    for message in (str(path), *messages):
+        assert message in str(caught.value)
+
+
+def test_records_behind_a_bad_one_are_counted(tmp_path):
+    bad = FLAT | {"subject": "Leon"}
+    with pytest.raises(BadFile, match=r"record 1: .* 2 more cannot be used either\.$"):
+        read_cases(written(tmp_path, [bad | {"subject": "Max"}, FLAT, FLAT | {"prompt": ""}, FLAT | {"target_new": 3}]))
+
+
+def test_skipped_records_are_told_and_the_others_returned(tmp_path):
+    skipped: list[str] = []
+    path = written(tmp_path, [FLAT, FLAT | {"subject": "Max"}, GOOD_COUNTERFACT])
+    cases = read_cases(path, skipped)
+    assert [case.id for case in cases] == ["1", "7"]
+    assert skipped == [f"{path}, record 2: The subject 'Max' does not occur in the prompt. Write {{}} where it stands."]
+
+
+def test_a_file_that_is_no_json_raises_even_where_records_may_be_skipped(tmp_path):
+    skipped: list[str] = []
+    with pytest.raises(BadFile):
+        read_cases(written(tmp_path, "[{"), skipped)
+    assert skipped == []
+
+
+def test_text_that_is_not_utf8_is_refused(tmp_path):
+    path = tmp_path / "edits.csv"
+    path.write_bytes((HEADER + "Besançon,{} is in,Peru,\n").encode("latin-1"))
+    with pytest.raises(BadFile, match="Save it as UTF-8"):
+        read_cases(path)
+
+
+@pytest.mark.parametrize("name", ["nothing.json", "."])
+def test_what_is_not_a_file_is_refused(tmp_path, name):
+    with pytest.raises(BadFile, match="is not a file"):
+        read_cases(tmp_path / name)
+
+
+def test_file_over_200_mb_is_refused_unread(tmp_path):
+    path = tmp_path / "edits.json"
+    with path.open("wb") as file:
+        file.truncate(200_000_001)
+    with pytest.raises(BadFile, match="over 200 MB"):
+        read_cases(path)

@@ -1,0 +1,184 @@
+"""Second moments of keys: measured right, kept under a name that says all, read back or refused."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from tiny_models import TEXTS, hooks_of, tiny_model
+
+from editlab.errors import BadFile, Cancelled, MissingStatistics
+from editlab.model import statistics
+from editlab.model.statistics import KeyStatistics, collect, find, need, read
+
+TEXT = (TEXTS / "chapter1.txt").read_text(encoding="utf-8")
+
+
+def model_in(folder, kind="llama"):
+    model = tiny_model(kind)
+    model.statistics = (folder,)
+    return model
+
+
+def plain_second_moment(model, layer, text, tokens):
+    """C in float64 from the plain model: all lines' tokens in a row, in windows that begin with the BOS token."""
+    bos = model.tokenizer("")["input_ids"]
+    ids = [i for line in text.splitlines() for i in model.tokenizer(line, add_special_tokens=False)["input_ids"]][:tokens]
+    size, keys = 256 - len(bos), []
+    module = model.arch.projection_of(model.hf, layer)
+    handle = module.register_forward_hook(lambda _module, inputs, _output: keys.append(inputs[0][0].double()))
+    for start in range(0, len(ids), size):
+        model.hf(input_ids=torch.tensor([[*bos, *ids[start : start + size]]]))
+    handle.remove()
+    keys = torch.cat(keys)
+    return keys.T @ keys / len(keys), len(keys)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "mistral", "mistral_window", "gptj"])
+def test_the_second_moment_is_the_mean_of_outer_products(kind, tmp_path, differences):
+    model = model_in(tmp_path, kind)
+    found = collect(model, [0, 2], TEXT, 700, tmp_path)
+    for measured in found:
+        C, tokens = plain_second_moment(model, measured.layer, TEXT, 700)
+        assert measured.tokens == tokens
+        differences("second moment", measured.second_moment, C, 1e-5)
+    assert [measured.layer for measured in found] == [0, 2]
+    assert hooks_of(model) == 0
+
+
+def test_what_was_measured_is_read_and_not_measured_again(tmp_path):
+    model = model_in(tmp_path)
+    (first,) = collect(model, [1], TEXT, 300, tmp_path)
+    model.hf.base_model.register_forward_pre_hook(lambda *_: pytest.fail("the model ran again"))
+    before = first.path.stat().st_mtime_ns
+    (again,) = collect(model, [1], TEXT, 300, tmp_path)
+    assert (again.path, again.sha256, again.tokens) == (first.path, first.sha256, first.tokens)
+    assert again.path.stat().st_mtime_ns == before
+    assert torch.equal(again.second_moment, first.second_moment)
+    assert [path.name for path in tmp_path.iterdir()] == [first.path.name]
+
+
+def test_whatever_shapes_a_measurement_gives_it_another_file(tmp_path):
+    model = model_in(tmp_path)
+    paths = {
+        collect(*arguments)[0].path
+        for arguments in (
+            (model, [1], TEXT, 300, tmp_path),
+            (model, [2], TEXT, 300, tmp_path),
+            (model, [1], TEXT[5:], 300, tmp_path),
+            (model, [1], TEXT, 301, tmp_path),
+            (tiny_model("llama", seed=1), [1], TEXT, 300, tmp_path),
+            (tiny_model("llama", torch.bfloat16), [1], TEXT, 300, tmp_path),
+        )
+    }
+    assert len(paths) == 6
+
+
+def test_the_statistics_from_most_tokens_are_found_wherever_they_lie(tmp_path):
+    few, many, nothing = tmp_path / "few", tmp_path / "many", tmp_path / "nothing"
+    model = tiny_model("llama")
+    collect(model, [1], TEXT, 200, few)
+    (best,) = collect(model, [1, 2], TEXT, 400, many)[:1]
+    model.statistics = (nothing, many, few)
+    assert find(model, 1).path == best.path
+    assert find(model, 1) is find(model, 1)
+    (better,) = collect(model, [1], TEXT, 450, few)
+    assert find(model, 1).path == better.path
+    assert find(model, 0) is None
+    assert find(tiny_model("llama", seed=1), 1) is None
+
+
+def test_the_model_can_write_its_own_text(tmp_path):
+    model = model_in(tmp_path)
+    (own,) = collect(model, [1], None, 400, tmp_path, seed=3)
+    (twin,) = collect(tiny_model("llama"), [1], None, 400, tmp_path / "twin", seed=3)
+    assert own.tokens >= 400
+    assert own.path.name == twin.path.name
+    assert torch.equal(own.second_moment, twin.second_moment)
+    assert collect(model, [1], None, 400, tmp_path, seed=4)[0].path != own.path
+
+
+def test_missing_statistics_are_refused_with_the_command_that_measures_them(tmp_path):
+    with pytest.raises(MissingStatistics) as refused:
+        need(model_in(tmp_path), 3, "MEMIT")
+    assert "MEMIT needs key statistics of layer 3" in str(refused.value)
+    assert "editlab stats --model tiny llama --layers 3 --self" in str(refused.value)
+
+
+def damaged(path, how):
+    """One file of statistics, damaged in one way."""
+    whole = path.read_bytes()
+    header = json.dumps({"layer": 1, "d_ff": 64, "tokens": 9, "seconds": 1.0})
+    match how:
+        case "cut":
+            path.write_bytes(whole[: len(whole) // 2])
+        case "empty":
+            path.write_bytes(b"")
+        case "other bytes":
+            path.write_bytes(b"no tensors here" * 50)
+        case "no header":
+            save_file({"lower_triangle": torch.zeros(64 * 65 // 2)}, path)
+        case "header is no JSON":
+            save_file({"lower_triangle": torch.zeros(64 * 65 // 2)}, path, {"editlab": "{"})
+        case "header lacks a field":
+            save_file({"lower_triangle": torch.zeros(64 * 65 // 2)}, path, {"editlab": "{}"})
+        case "other tensor":
+            save_file({"other": torch.zeros(3)}, path, {"editlab": header})
+        case "other size":
+            save_file({"lower_triangle": torch.zeros(3)}, path, {"editlab": header})
+
+
+DAMAGES = [
+    "cut",
+    "empty",
+    "other bytes",
+    "no header",
+    "header is no JSON",
+    "header lacks a field",
+    "other tensor",
+    "other size",
+]
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_damaged_file_is_refused_by_name(how, tmp_path):
+    model = model_in(tmp_path)
+    (measured,) = collect(model, [1], TEXT, 200, tmp_path)
+    damaged(measured.path, how)
+    for ask in (lambda: read(measured.path), lambda: find(model, 1), lambda: collect(model, [1], TEXT, 200, tmp_path)):
+        with pytest.raises(BadFile, match=measured.path.name):
+            ask()
+
+
+def test_cancelling_leaves_no_file(tmp_path):
+    for text in (TEXT, None):
+        with pytest.raises(Cancelled, match="nothing was kept"):
+            collect(model_in(tmp_path), [1], text, 200, tmp_path, cancelled=lambda: True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["", "\n \n"])
+def test_an_empty_text_is_refused(text, tmp_path):
+    with pytest.raises(BadFile, match="empty"):
+        collect(model_in(tmp_path), [1], text, 200, tmp_path)
+
+
+def test_progress_runs_up_to_one(tmp_path):
+    seen = []
+    collect(model_in(tmp_path), [1], None, 300, tmp_path, progress=lambda fraction, _text: seen.append(fraction))
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
+
+
+def test_whitening_solves_with_the_ridge(tmp_path, differences):
+    (measured,) = collect(model_in(tmp_path), [1], TEXT, 500, tmp_path)
+    C = measured.second_moment.double()
+    regular = C + statistics.RIDGE * C.diagonal().mean() * torch.eye(len(C), dtype=torch.float64)
+    keys = torch.randn(3, len(C), generator=torch.Generator().manual_seed(1))
+    differences("C^-1 k", measured.whiten(keys), torch.linalg.solve(regular, keys.double().T).T, 1e-4)
+
+
+def test_a_ridge_makes_the_second_moment_of_few_keys_invertible():
+    few = torch.randn(3, 8)
+    measured = KeyStatistics(0, few.T @ few / 3, 3)
+    assert torch.isfinite(measured.whiten(torch.randn(2, 8))).all()
