@@ -7,9 +7,10 @@ so a batch gives what one by one gives. Only layers above the edited one and tok
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -30,7 +31,10 @@ Hook = Literal["mlp", "block"]
 
 @dataclass(frozen=True)
 class Schedule:
-    """Settings of the optimisation, named as in `methods.md` 1.3. It ends early where the loss is under `stop_below`."""
+    """Settings of the optimisation, named as in the published code.
+
+    It ends early where the loss is under `stop_below` and the bare prompt's own negative log-likelihood under `plain_below`.
+    """
 
     steps: int
     learning_rate: float
@@ -38,6 +42,12 @@ class Schedule:
     clamp: float
     kl: float
     stop_below: float = 5e-2
+    plain_below: float = math.inf
+
+    @classmethod
+    def of(cls, config: Any) -> Schedule:
+        """The part of a method's configuration that the optimisation reads."""
+        return cls(**{f.name: getattr(config, f.name) for f in fields(cls)})
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -119,6 +129,7 @@ class _Problem:
         self.labels = torch.tensor([label for _, _, label, _ in reads], device=device)
         self.weights = torch.tensor([w for _, _, _, w in reads], device=device) / self.contexts
         self.read_owner = self.owner[self.read_row]
+        self.read_plain = self.read_row % (self.contexts + 1) == 0
         self.kl_row = torch.arange(self.count, device=device) * (self.contexts + 1) + self.contexts
         self.replay: Replay = replay(model, rows, layer, view)
         plain = torch.arange(self.count, device=device) * (self.contexts + 1)
@@ -136,12 +147,12 @@ class _Problem:
             for step in range(schedule.steps):
                 stop_if(cancel)
                 progress(step / schedule.steps, f"value: step {step + 1} of at most {schedule.steps}")
-                nll, now = self._forward(delta)
+                nll, plain, now = self._forward(delta)
                 reference = now.detach() if reference is None else reference
                 kl = (now.exp() * (now - reference)).sum(1)
                 decay = delta.norm(dim=1) / self.init.norm(dim=1) ** 2
                 losses = nll + schedule.kl * kl + schedule.weight_decay * decay
-                active &= losses.detach() >= schedule.stop_below
+                active &= (losses.detach() >= schedule.stop_below) | (plain >= schedule.plain_below)
                 if step == schedule.steps - 1 or not bool(active.any()):
                     break
                 adam.zero_grad()
@@ -154,8 +165,8 @@ class _Problem:
                 steps += active
         return self._values(delta.detach(), losses.detach(), steps)
 
-    def _forward(self, delta: Tensor) -> tuple[Tensor, Tensor]:
-        """Each request's mean negative log-likelihood `[requests]`, and log-probabilities at its KL prompt's subject."""
+    def _forward(self, delta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Negative log-likelihoods `[requests]`, mean over contexts and bare prompt's; log-probabilities at the KL subject."""
         placed = delta[self.owner]
         start = self.replay.with_value(placed) if self.hook == "mlp" else self.replay.with_residual(placed)
         rows = torch.cat([self.read_row, self.kl_row])
@@ -163,7 +174,9 @@ class _Problem:
         log_p = self.replay.finish(start, rows, columns).log_softmax(-1)
         n = len(self.labels)
         said = -log_p[:n].gather(1, self.labels[:, None])[:, 0] * self.weights
-        return torch.zeros_like(delta[:, 0]).index_add(0, self.read_owner, said), log_p[n:]
+        none = torch.zeros_like(delta[:, 0])
+        plain = none.index_add(0, self.read_owner, said.detach() * self.read_plain) * self.contexts
+        return none.index_add(0, self.read_owner, said), plain.detach(), log_p[n:]
 
     def _values(self, delta: Tensor, losses: Tensor, steps: Tensor) -> list[Value]:
         size = self.contexts + 1

@@ -71,9 +71,7 @@ class Memit:
         check_requests(model, requests)
         statistics = {layer: need(model, layer, "MEMIT") for layer in config.layers}
         contexts = context_texts(model, CONTEXTS, config.seed)
-        schedule = Schedule(
-            config.steps, config.learning_rate, config.weight_decay, config.clamp, config.kl, config.stop_below
-        )
+        schedule = Schedule.of(config)
         top = config.layers[-1]
         values = optimise(model, requests, top, "block", contexts, schedule, view, progress, cancel)
         wanted = torch.stack([value.init + value.delta for value in values], 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,4 +26,5 @@ class RomeConfig:
     clamp: float = setting(4.0, "The value's change may be this many times as long as the value itself.")
     kl: float = setting(0.0625, "How much the sentence '<subject> is a' may not change.")
     stop_below: float = setting(5e-2, "The optimisation ends where the loss is under this; 0 runs all steps.")
+    plain_below: float = setting(math.inf, "It does not end before the bare prompt's own loss is under this as well.")
     seed: int = setting(0, "Seed of the context texts that the model writes.")

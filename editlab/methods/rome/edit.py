@@ -93,9 +93,7 @@ class Rome:
         cancel: Cancel | None,
     ) -> None:
         C = statistics.find(model, layer) if config.whiten else None
-        schedule = Schedule(
-            config.steps, config.learning_rate, config.weight_decay, config.clamp, config.kl, config.stop_below
-        )
+        schedule = Schedule.of(config)
         chosen = [requests[i] for i in group]
         values = optimise(model, chosen, layer, "mlp", contexts, schedule, view, progress, cancel)
         for i, value in zip(group, values, strict=True):
