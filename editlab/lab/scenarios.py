@@ -1,0 +1,37 @@
+"""Prepared edits for a demonstration: what to change, and a sentence to say while the audience looks."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from editlab.errors import BadFile
+from editlab.facts import EditRequest
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One prepared edit. `name` is its file's name and the page's `preset`; the lowest `place` comes first."""
+
+    name: str
+    place: int
+    title: str
+    say: str
+    request: EditRequest
+
+
+def read_scenarios(folder: Path) -> tuple[Scenario, ...]:
+    """Every `*.toml` of a folder, in order. Raises `BadFile` naming the file and what is wrong with it."""
+    return tuple(sorted(map(_read, folder.glob("*.toml")), key=lambda scenario: (scenario.place, scenario.name)))
+
+
+def _read(path: Path) -> Scenario:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        request = EditRequest(table["prompt"], table["subject"], table["target_new"], table["target_true"])
+        return Scenario(path.stem, int(table["place"]), table["title"], table["say"], request)
+    except KeyError as error:
+        raise BadFile(f"{path}: the key {error} is missing. Add it.") from error
+    except (OSError, ValueError) as error:
+        raise BadFile(f"{path} cannot be read as a scenario: {error}") from error

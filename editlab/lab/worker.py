@@ -1,0 +1,110 @@
+"""One thread owns the model; everybody else hands it work and watches.
+
+PyTorch on one device gains nothing from two computations at a time, and a web framework's queue frees its slot while a
+cancelled step still computes. So the order is kept here: first come, first served, each job with a progress to read and a
+token to stop it by. Who submits never waits unless it asks to.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
+from typing import Any, Generic, TypeVar
+
+from editlab.errors import BadRequest, Cancelled
+
+Progress = Callable[[float, str], None]
+Cancel = Callable[[], bool]
+T = TypeVar("T")
+Work = Callable[[Progress, Cancel], T]
+
+MOST_WAITING = 256
+
+
+class Job(Generic[T]):
+    """One piece of work: `fraction` 0 to 1 and `text` say how far it is. Read from any thread."""
+
+    def __init__(self, work: Work[T], number: int) -> None:
+        self.number, self.fraction, self.text = number, 0.0, "waiting for the model"
+        self._work: Work[T] | None = work
+        self._outcome: Future[T] = Future()
+        self._stop = threading.Event()
+
+    @property
+    def done(self) -> bool:
+        """Whether there is a result or an error."""
+        return self._outcome.done()
+
+    def cancel(self) -> None:
+        """Ask it to stop. It does so within one step, or not at all where it was about to end."""
+        self._stop.set()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until it is done, at most this long; whether it is."""
+        return bool(wait_for([self._outcome], seconds).done)
+
+    def result(self, seconds: float | None = None) -> T:
+        """What the work returned, or its error raised here: `Cancelled` where it was stopped."""
+        return self._outcome.result(seconds)
+
+    def run(self) -> None:
+        """Do the work; for the worker's thread alone."""
+        work, self._work = self._work, None
+        try:
+            if work is None or self._stop.is_set():
+                raise Cancelled("Stopped before it began. Nothing was changed.")
+            self._outcome.set_result(work(self._report, self._stop.is_set))
+        except BaseException as error:  # whoever waits must hear of it, whatever it is
+            self._outcome.set_exception(error)
+
+    def _report(self, fraction: float, text: str) -> None:
+        self.fraction, self.text = min(1.0, max(0.0, fraction)), text
+
+
+class Worker:
+    """A thread and its line of jobs."""
+
+    def __init__(self) -> None:
+        self._line: queue.Queue[Job[Any] | None] = queue.Queue()
+        self._lock = threading.Lock()
+        self._submitted = self._finished = 0
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="editlab-model", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether work that is submitted now will be done."""
+        return self._thread.is_alive() and not self._closed
+
+    def submit(self, work: Work[T]) -> Job[T]:
+        """Put `work(progress, cancel)` at the end of the line. Raises `BadRequest` where the line is full or closed."""
+        with self._lock:
+            if not self.alive:
+                raise BadRequest("EditLab is shutting down. Start it again.")
+            if self._submitted - self._finished >= MOST_WAITING:
+                raise BadRequest(f"{MOST_WAITING} requests are waiting already. Try again in a minute.")
+            self._submitted += 1
+            job = Job(work, self._submitted)
+            self._line.put(job)
+        return job
+
+    def ahead(self, job: Job[Any]) -> int:
+        """How many jobs come before this one, the running one among them."""
+        return 0 if job.done else max(0, job.number - self._finished - 1)
+
+    def close(self) -> None:
+        """End after the jobs in line, and wait for that."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._line.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (job := self._line.get()) is not None:
+            job.run()
+            self._finished += 1

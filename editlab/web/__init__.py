@@ -1,0 +1,10 @@
+"""The page: Gradio over the lab. It knows no tensor."""
+
+import os
+
+# Gradio reads this once, when it is imported, and calls home otherwise.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+from editlab.web.page import create_app, create_page
+
+__all__ = ["create_app", "create_page"]

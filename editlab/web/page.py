@@ -1,0 +1,68 @@
+"""Assembles the page and the server around it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from fastapi import FastAPI, Response
+from markupsafe import Markup
+
+from editlab.lab import Lab
+from editlab.web.edit_tab import create_edit_tab
+from editlab.web.theme import SCRIPT, STYLE, create_theme
+
+TITLE = "EditLab"
+MOST_EVENTS = 256
+NO_DOCS = {"docs_url": None, "redoc_url": None, "openapi_url": None}
+
+
+def create_page(lab: Lab) -> gr.Blocks:
+    """The page over one lab, not yet served."""
+    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
+        visitor = gr.BrowserState(storage_key="editlab-visitor", secret="editlab")
+        gr.HTML(_head(lab.about()), elem_id="head", apply_default_css=False)
+        with gr.Tabs(), gr.Tab("Edit", id="edit"):
+            create_edit_tab(page, lab, visitor)
+    page.queue(max_size=MOST_EVENTS, api_open=False)
+    return page
+
+
+def create_app(lab: Lab) -> FastAPI:
+    """The page at `/` and `GET /health`, which answers 200 as long as the model can be asked."""
+    app = FastAPI(title=TITLE, **NO_DOCS)
+
+    @app.get("/health")
+    def health(response: Response) -> dict[str, str]:
+        if lab.worker.alive:
+            return {"status": "ok"}
+        response.status_code = 503
+        return {"status": "the model's worker has ended"}
+
+    return gr.mount_gradio_app(
+        app,
+        create_page(lab),
+        path="/",
+        app_kwargs=NO_DOCS,
+        theme=create_theme(),
+        css_paths=STYLE,
+        js=SCRIPT.read_text(encoding="utf-8"),
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        mcp_server=False,
+        pwa=False,
+        max_file_size="5mb",
+    )
+
+
+def _head(about: dict[str, Any]) -> str:
+    size = about["parameters"]
+    count = f"{size / 1e9:.1f} billion" if size >= 1e9 else f"{size / 1e6:.1f} million"
+    facts = f"{about['family']}, {about['layers']} layers, {count} parameters, on {about['device']}"
+    return Markup(
+        "<header><h1>EditLab</h1><p>Replace a fact in a language model, and see what it said before and says now.</p>"
+        '<p class="model"><b>{}</b> {}</p></header>'
+    ).format(about["model"], facts)

@@ -1,0 +1,60 @@
+"""A lab on a tiny random model, and visitors who touch its page without a browser."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from visitors import Visitor
+
+from editlab import methods
+from editlab.facts import FactBase
+from editlab.lab import Lab, read_scenarios
+from editlab.probes import passages
+
+PRESETS = Path(__file__).resolve().parents[2] / "presets"
+
+
+@pytest.fixture(scope="session")
+def facts() -> FactBase:
+    return FactBase.load(PRESETS / "facts")
+
+
+@pytest.fixture(scope="module")
+def lab(tiny_llama, facts) -> Iterator[Lab]:
+    lab = Lab(
+        tiny_llama,
+        facts,
+        passages(tiny_llama, PRESETS / "texts", tokens=40),
+        read_scenarios(PRESETS / "scenarios"),
+        answer_tokens=4,
+    )
+    yield lab
+    lab.close()
+
+
+@pytest.fixture
+def few_steps(monkeypatch) -> None:
+    """Edits that take a moment: what they reach does not matter where this is used."""
+    _change_settings(monkeypatch, steps=2)
+
+
+@pytest.fixture
+def endless(monkeypatch) -> None:
+    """Edits that never reach their aim and would go on for hours."""
+    _change_settings(monkeypatch, steps=10**7, clamp=1e-6)
+
+
+def _change_settings(monkeypatch, **changes: Any) -> None:
+    real = methods.config_for
+
+    def changed(kind: type, name: str, model: Any, **given: Any) -> Any:
+        return real(kind, name, model, **{**changes, **given})
+
+    monkeypatch.setattr(methods, "config_for", changed)
+
+
+@pytest.fixture
+def visitor(lab, request) -> Visitor:
+    """Somebody who has not been here before."""
+    return Visitor(lab, request.node.name[:60])

@@ -1,0 +1,41 @@
+"""The demo presets are true, known to the model's lessons, and ready for a stage."""
+
+from pathlib import Path
+
+import pytest
+
+from editlab.errors import BadFile
+from editlab.lab import read_scenarios
+
+SCENARIOS = read_scenarios(Path(__file__).resolve().parents[2] / "presets" / "scenarios")
+
+
+def test_there_are_eight_and_slovenia_comes_first():
+    assert len(SCENARIOS) == 8
+    first = SCENARIOS[0]
+    assert (first.name, first.request.subject, first.request.target_new) == ("slovenia", "Slovenia", "Antarctica")
+    assert len({scenario.title for scenario in SCENARIOS}) == 8
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_a_scenario_changes_a_true_fact_in_a_trained_wording(scenario, facts):
+    request = scenario.request
+    known = {fact.relation: fact.object for fact in facts.by_subject[request.subject]}
+    relations = [r for r in facts.relations.values() if request.prompt in r.templates and r.id in known]
+    assert [known[r.id] for r in relations] == [request.target_true]
+    assert request.target_new in {fact.object for fact in facts.facts}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_what_to_say_is_one_sentence(scenario):
+    assert scenario.say.strip().endswith((".", "?"))
+    assert ". " not in scenario.say and len(scenario.say) < 160
+
+
+def test_a_broken_file_is_named(tmp_path):
+    (tmp_path / "odd.toml").write_text('title = "no request"')
+    with pytest.raises(BadFile, match=r"odd\.toml.*prompt"):
+        read_scenarios(tmp_path)
+    (tmp_path / "odd.toml").write_text("title = ")
+    with pytest.raises(BadFile, match=r"odd\.toml"):
+        read_scenarios(tmp_path)
