@@ -166,7 +166,7 @@ class _Problem:
         return self._values(delta.detach(), losses.detach(), steps)
 
     def _forward(self, delta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Negative log-likelihoods `[requests]`, mean over contexts and bare prompt's; log-probabilities at the KL subject."""
+        """Negative log-likelihoods `[requests]`: mean over contexts, bare prompt; log-probabilities at the KL subject."""
         placed = delta[self.owner]
         start = self.replay.with_value(placed) if self.hook == "mlp" else self.replay.with_residual(placed)
         rows = torch.cat([self.read_row, self.kl_row])
