@@ -11,6 +11,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from editlab.atlas.tokenizer import as_transformers, train_tokenizer
 from editlab.model import LanguageModel
 
+torch.set_num_threads(1)  # tiny models gain nothing from a second thread, and lose much where the machine is busy
+
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DIFFERENCE = "difference: "
 

@@ -8,7 +8,7 @@ so a batch gives what one by one gives. Only layers above the edited one and tok
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -81,23 +81,88 @@ def optimise(
     cancel: Cancel | None = None,
 ) -> list[Value]:
     """A `Value` a request at the subject's last token of `layer`: at the MLP's output (ROME) or the block's (MEMIT)."""
-    values: list[Value] = []
+    values: list[Value | None] = [None] * len(requests)
+    done = 0
     for chunk in _chunks(model, requests, contexts):
-        done = len(values)
 
         def report(fraction: float, text: str, done: int = done, size: int = len(chunk)) -> None:
             if progress is not None:
                 progress((done + fraction * size) / len(requests), text)
 
-        values += _Problem(model, chunk, layer, hook, contexts, view).solve(schedule, report, cancel)
-    return values
+        search = _Search(model, [requests[i] for i in chunk], layer, hook, contexts, view)
+        for i, value in zip(chunk, search.run(schedule, report, cancel), strict=True):
+            values[i] = value
+        done += len(chunk)
+    return [value for value in values if value is not None]
 
 
-def _chunks(model: LanguageModel, requests: Sequence[EditRequest], contexts: Sequence[str]) -> list[Sequence[EditRequest]]:
-    """As many requests at once as a forward's token budget allows."""
-    longest = max(len(model.tok.encode(f"{c}{r.text} {r.target_new}")) for r in requests for c in contexts)
-    size = max(1, model.tokens_per_forward // ((len(contexts) + 1) * longest))
-    return [requests[start : start + size] for start in range(0, len(requests), size)]
+def _chunks(model: LanguageModel, requests: Sequence[EditRequest], contexts: Sequence[str]) -> Iterator[list[int]]:
+    """Numbers of requests to be solved together: alike in what follows the subject, within a forward's token budget."""
+    longest = [
+        (len(contexts) + 1) * max(len(model.tok.encode(f"{c}{r.text} {r.target_new}")) for c in contexts) for r in requests
+    ]
+    tails = [len(model.tok.encode(f"{r.prompt.partition('{}')[2]} {r.target_new}")) for r in requests]
+    chunk: list[int] = []
+    for i in sorted(range(len(requests)), key=lambda i: (tails[i], longest[i])):
+        if chunk and max(longest[j] for j in (*chunk, i)) * (len(chunk) + 1) > model.tokens_per_forward:
+            yield chunk
+            chunk = []
+        chunk.append(i)
+    yield chunk
+
+
+class _Search:
+    """Adam over the values of several requests, each of which ends on its own; what has ended is soon no longer run."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        requests: Sequence[EditRequest],
+        layer: int,
+        hook: Hook,
+        contexts: Sequence[str],
+        view: View,
+    ) -> None:
+        self.requests = requests
+        self.problem = lambda chosen: _Problem(model, [requests[i] for i in chosen], layer, hook, contexts, view)
+
+    def run(self, schedule: Schedule, progress: Progress, cancel: Cancel | None) -> list[Value]:
+        """A `Value` a request."""
+        count = len(self.requests)
+        first = problem = self.problem(range(count))
+        running = torch.arange(count, device=first.init.device)
+        delta = torch.zeros_like(first.init, requires_grad=True)
+        adam = torch.optim.Adam([delta], lr=schedule.learning_rate)
+        limit = schedule.clamp * first.init.norm(dim=1, keepdim=True)
+        losses = torch.zeros_like(first.init[:, 0])
+        steps = torch.zeros_like(running)
+        reference: Tensor | None = None
+        with torch.enable_grad():
+            for step in range(schedule.steps):
+                stop_if(cancel)
+                progress(step / schedule.steps, f"value: step {step + 1} of at most {schedule.steps}")
+                nll, plain, now = problem.forward(delta[running])
+                reference = now.detach() if reference is None else reference
+                kl = (now.exp() * (now - reference[running])).sum(1)
+                decay = delta[running].norm(dim=1) / first.init[running].norm(dim=1) ** 2
+                loss = nll + schedule.kl * kl + schedule.weight_decay * decay
+                losses[running] = loss.detach()
+                going = (loss.detach() >= schedule.stop_below) | (plain >= schedule.plain_below)
+                if step == schedule.steps - 1 or not bool(going.any()):
+                    break
+                adam.zero_grad()
+                loss[going].sum().backward()
+                before = delta.detach().clone()
+                adam.step()
+                active = torch.zeros(count, dtype=torch.bool, device=delta.device).index_fill(0, running[going], True)
+                with torch.no_grad():
+                    delta *= (limit / delta.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1.0)
+                    delta[~active] = before[~active]
+                steps += active
+                if int(active.sum()) <= len(running) // 2:
+                    running = active.nonzero()[:, 0]
+                    problem = self.problem(running.tolist())
+        return first.values(delta.detach(), losses, steps)
 
 
 class _Problem:
@@ -135,37 +200,7 @@ class _Problem:
         plain = torch.arange(self.count, device=device) * (self.contexts + 1)
         self.init = (self.replay.mlp if hook == "mlp" else self.replay.residual[:, 0].float())[plain]
 
-    def solve(self, schedule: Schedule, progress: Progress, cancel: Cancel | None) -> list[Value]:
-        """Adam on all deltas at once; a request that is done keeps its delta while the others go on."""
-        delta = torch.zeros_like(self.init, requires_grad=True)
-        adam = torch.optim.Adam([delta], lr=schedule.learning_rate)
-        limit = schedule.clamp * self.init.norm(dim=1, keepdim=True)
-        active = torch.ones(self.count, dtype=torch.bool, device=delta.device)
-        steps = torch.zeros(self.count, dtype=torch.long, device=delta.device)
-        reference: Tensor | None = None
-        with torch.enable_grad():
-            for step in range(schedule.steps):
-                stop_if(cancel)
-                progress(step / schedule.steps, f"value: step {step + 1} of at most {schedule.steps}")
-                nll, plain, now = self._forward(delta)
-                reference = now.detach() if reference is None else reference
-                kl = (now.exp() * (now - reference)).sum(1)
-                decay = delta.norm(dim=1) / self.init.norm(dim=1) ** 2
-                losses = nll + schedule.kl * kl + schedule.weight_decay * decay
-                active &= (losses.detach() >= schedule.stop_below) | (plain >= schedule.plain_below)
-                if step == schedule.steps - 1 or not bool(active.any()):
-                    break
-                adam.zero_grad()
-                losses[active].sum().backward()
-                before = delta.detach().clone()
-                adam.step()
-                with torch.no_grad():
-                    delta *= (limit / delta.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1.0)
-                    delta[~active] = before[~active]
-                steps += active
-        return self._values(delta.detach(), losses.detach(), steps)
-
-    def _forward(self, delta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, delta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Negative log-likelihoods `[requests]`: mean over contexts, bare prompt; log-probabilities at the KL subject."""
         placed = delta[self.owner]
         start = self.replay.with_value(placed) if self.hook == "mlp" else self.replay.with_residual(placed)
@@ -178,7 +213,8 @@ class _Problem:
         plain = none.index_add(0, self.read_owner, said.detach() * self.read_plain) * self.contexts
         return none.index_add(0, self.read_owner, said), plain.detach(), log_p[n:]
 
-    def _values(self, delta: Tensor, losses: Tensor, steps: Tensor) -> list[Value]:
+    def values(self, delta: Tensor, losses: Tensor, steps: Tensor) -> list[Value]:
+        """What was found, a `Value` a request."""
         size = self.contexts + 1
         return [
             Value(

@@ -35,7 +35,8 @@ class LanguageModel:
     """A loaded causal language model, its tokenizer and what EditLab knows about it.
 
     `name` is what the user asked for; `preset` the hyperparameters of `presets/models/*.toml` that fit it, if any;
-    `statistics` where key statistics of this model are kept; `memo` what is computed once a model (contexts, norms).
+    `statistics` where key statistics of this model are kept; `tokens_per_forward` what a batch may hold, which on a CPU is what
+    its caches hold; `memo` what is computed once a model (contexts, norms).
     """
 
     hf: nn.Module
@@ -44,7 +45,7 @@ class LanguageModel:
     quantization: str = "none"
     preset: dict[str, Any] = field(default_factory=dict)
     statistics: tuple[Path, ...] = ()
-    tokens_per_forward: int = 16_384
+    tokens_per_forward: int = 4_096
     memo: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

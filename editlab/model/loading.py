@@ -46,14 +46,14 @@ def load(
             _pretrained(str(atlas) if name == "atlas" else name, dtype, target),
             atlas if name == "atlas" else name,
         )
-    model = LanguageModel(
+    return LanguageModel(
         hf.to(target),
         _tokenizer(tokenizer),
         name=name,
         preset=preset_for(hf.config, settings.presets),
         statistics=(settings.presets / "atlas" / "statistics", settings.data / "statistics"),
+        tokens_per_forward=16_384 if target.type == "cuda" else 4_096,
     )
-    return model
 
 
 def device_for(device: str) -> torch.device:

@@ -7,8 +7,8 @@ called again exactly as the model itself called it, with another hidden state.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -74,12 +74,31 @@ class Replay:
         return torch.cat([first, self.residual[:, 1:]], 1)
 
     def finish(self, hidden: Tensor, rows: Tensor, columns: Tensor) -> Float[Tensor, "reads vocab"]:
-        """Logits at (row, active column) pairs after the layers above have run on `hidden` (all rows)."""
-        with laid_over(self.model.hf, self.model.arch, self.view):
+        """Logits at (row, active column) pairs, none of them twice, after the layers above have run on `hidden` (all rows)."""
+        last = self.model.arch.mlp_of(self.model.hf, self.model.n_layers - 1)
+        with laid_over(self.model.hf, self.model.arch, self.view), _only_at(last, rows, columns):
             for block, args, kwargs in self.calls:
                 hidden = first_of(block(hidden, *args, **kwargs))
         norm = self.model.hf.get_submodule(self.model.arch.norm)
         return self.model.head(norm(hidden[rows, columns]))
+
+
+@contextmanager
+def _only_at(mlp: nn.Module, rows: Int[Tensor, "reads"], columns: Int[Tensor, "reads"]) -> Iterator[None]:
+    """The MLP of the last block computes what is read and leaves zeros elsewhere: no token hears it any more."""
+    shape: list[torch.Size] = []
+
+    def gather(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        shape.append(inputs[0].shape)
+        return (inputs[0][rows, columns], *inputs[1:])
+
+    def scatter(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        return output.new_zeros(shape.pop()).index_put((rows, columns), output)
+
+    with ExitStack() as stack:
+        stack.callback(mlp.register_forward_pre_hook(gather).remove)
+        stack.callback(mlp.register_forward_hook(scatter).remove)
+        yield
 
 
 @torch.no_grad()

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from editlab.errors import TooLong
 from editlab.patches import View
 
 if TYPE_CHECKING:
@@ -89,10 +88,8 @@ def score(model: LanguageModel, prompts: Sequence[str], targets: Sequence[str], 
 def in_chunks(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
     """Row numbers, shortest rows first, in chunks whose padded size stays within `budget` tokens.
 
-    Short rows do not share a chunk with long ones: padding would cost more than another forward.
+    A row beyond the budget goes alone. Short rows do not share a chunk with long ones: padding would cost more than another forward.
     """
-    if lengths and max(lengths) > budget:
-        raise TooLong(f"One row has {max(lengths)} tokens; a forward takes {budget}. Shorten it.")
     chunk: list[int] = []
     for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):
         too_many = (len(chunk) + 1) * lengths[row] > budget

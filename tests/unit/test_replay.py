@@ -71,6 +71,18 @@ def test_replay_equals_the_full_model(kind, hook, differences):
     differences("replay", replayed(model, rows, hook, deltas), full, 1e-5)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_reading_a_few_positions_gives_what_reading_all_of_them_gives(kind, differences):
+    model = precise_model(kind)
+    rows = rows_of(model)
+    played = replay(model, rows, LAYER, BASE)
+    start = played.with_value(random_deltas(model, rows))
+    read, columns = torch.tensor([3, 1, 4]), torch.tensor([len(rows[3].ids) - 10, 0, 0])
+    everywhere = torch.tensor([(row, column) for row in range(len(rows)) for column in range(start.shape[1])])
+    full = played.finish(start, *everywhere.T).view(len(rows), start.shape[1], -1)
+    differences("replay: few reads against all", played.finish(start, read, columns), full[read, columns], 1e-5)
+
+
 @pytest.mark.parametrize("width", [1, 4, 5, 6, 7, 12])
 @pytest.mark.parametrize("kind", ["mistral_window", "gemma2"])
 def test_a_window_of_six_is_right_for_prefixes_of_any_width(kind, width, differences):

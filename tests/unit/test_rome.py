@@ -11,6 +11,7 @@ from tiny_models import KINDS, TEXTS, hooks_of, precise_model, random_view, shar
 from editlab import EditRequest, View, methods
 from editlab.errors import BadRequest, Cancelled, DegenerateKey
 from editlab.methods._contexts import context_texts
+from editlab.methods import _delta
 from editlab.methods._delta import Schedule, optimise
 from editlab.methods.rome import RomeConfig, edit
 from editlab.methods.rome.edit import rank_one
@@ -100,6 +101,24 @@ def test_it_stops_at_the_first_loss_that_is_low_enough_each_request_for_itself(d
         assert value.loss == pytest.approx(limited.loss, rel=1e-5)
         differences("delta: early stop", value.delta, limited.delta, 1e-5)
     assert stopped[easy].steps < max(value.steps for value in stopped) == 11
+
+
+def test_what_has_ended_is_no_longer_run_and_the_rest_goes_on_as_before(differences, monkeypatch):
+    model = precise_model("llama")
+    first, second = (optimise(model, [request], 1, "mlp", CONTEXTS, SCHEDULE, BASE)[0] for request in REQUESTS[:2])
+    easy, hard = (0, 1) if first.loss < second.loss else (1, 0)
+    stopping = replace(SCHEDULE, stop_below=(first.loss + second.loss) / 2)
+    sizes = []
+    whole = _delta.replay
+    monkeypatch.setattr(_delta, "replay", lambda model, rows, *rest: sizes.append(len(rows)) or whole(model, rows, *rest))
+    batch = [REQUESTS[easy], REQUESTS[hard], REQUESTS[easy]]
+    values = optimise(model, batch, 1, "mlp", CONTEXTS, stopping, BASE)
+    alone = [optimise(model, [request], 1, "mlp", CONTEXTS, stopping, BASE)[0] for request in batch]
+    rows = len(CONTEXTS) + 1
+    assert sizes[:2] == [3 * rows, rows]
+    assert [value.steps for value in values] == [value.steps for value in alone]
+    assert values[0].steps < values[1].steps
+    differences("delta: after others ended", deltas_of(values), deltas_of(alone), 1e-4)
 
 
 @pytest.mark.parametrize("hook", ["mlp", "block"])
