@@ -74,7 +74,7 @@ class Replay:
         return torch.cat([first, self.residual[:, 1:]], 1)
 
     def finish(self, hidden: Tensor, rows: Tensor, columns: Tensor) -> Float[Tensor, "reads vocab"]:
-        """Logits at (row, active column) pairs, none of them twice, after the layers above have run on `hidden` (all rows)."""
+        """Logits at (row, active column) pairs, each named once, after the layers above have run on `hidden` (all rows)."""
         last = self.model.arch.mlp_of(self.model.hf, self.model.n_layers - 1)
         with laid_over(self.model.hf, self.model.arch, self.view), _only_at(last, rows, columns):
             for block, args, kwargs in self.calls:

@@ -88,7 +88,8 @@ def score(model: LanguageModel, prompts: Sequence[str], targets: Sequence[str], 
 def in_chunks(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
     """Row numbers, shortest rows first, in chunks whose padded size stays within `budget` tokens.
 
-    A row beyond the budget goes alone. Short rows do not share a chunk with long ones: padding would cost more than another forward.
+    A row beyond the budget goes alone. Short rows do not share a chunk with long ones: padding would cost more than
+    another forward.
     """
     chunk: list[int] = []
     for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):

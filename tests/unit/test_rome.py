@@ -10,8 +10,8 @@ from tiny_models import KINDS, TEXTS, hooks_of, precise_model, random_view, shar
 
 from editlab import EditRequest, View, methods
 from editlab.errors import BadRequest, Cancelled, DegenerateKey
-from editlab.methods._contexts import context_texts
 from editlab.methods import _delta
+from editlab.methods._contexts import context_texts
 from editlab.methods._delta import Schedule, optimise
 from editlab.methods.rome import RomeConfig, edit
 from editlab.methods.rome.edit import rank_one
