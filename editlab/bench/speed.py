@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
 EDITS = 32
+STEPS = 20
+"""Steps of every edit measured here: each costs the same, so that the ratios do not depend on their number."""
 PROBES = 60
 TOKENS = 48
 LARGEST_DIFFERENCE = 1e-4
@@ -111,7 +113,7 @@ class _Bench:
         self.rome = methods.get("rome")
         first = methods.config_for(RomeConfig, "rome", model).layers[:1]
         self.config = methods.config_for(
-            RomeConfig, "rome", model, layers=first, keys="consistent", stop_below=0.0, seed=seed
+            RomeConfig, "rome", model, layers=first, keys="consistent", steps=STEPS, stop_below=0.0, seed=seed
         )
         self.requests = requests(model, facts, EDITS, seed)
         edited = self.edit(self.requests[:1])  # also writes the contexts, once for all
