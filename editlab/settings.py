@@ -34,8 +34,8 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address that the app listens on. There is no login: see SECURITY.md.")
     port: int = Field(7860, ge=1, le=65535, description="Port that the app listens on.")
     data: Path = Field(
-        default_factory=lambda: Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "editlab",
-        description="Where key statistics and workspaces are kept.",
+        default_factory=lambda: Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "editlab",
+        description="Where key statistics and workspaces are kept; made when something is first written there.",
     )
     presets: Path = Field(
         default=Path(__file__).resolve().parent.parent / "presets",

@@ -1,7 +1,9 @@
-"""`edit` and `probe`: write one fact, look at the model before and after, keep nothing."""
+"""`edit` and `probe`: write one fact, look at the model before and after; keep nothing, or the edit in a workspace."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -14,10 +16,14 @@ from editlab import methods
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest, FactBase
+from editlab.lab import Lab, Workspace
+from editlab.model import LanguageModel
 from editlab.patches import BASE, View
-from editlab.probes import ask, battery, case_for, passages, scores, summaries
+from editlab.probes import Passages, ask, battery, case_for, passages, scores, summaries
 
 app = typer.Typer()
+
+SECONDS_BETWEEN_LOOKS = 0.1
 
 Subject = Annotated[str, typer.Option(help="Whom or what the fact is about.")]
 Prompt = Annotated[str, typer.Option(help="Sentence up to the object, with {} where the subject stands.")]
@@ -25,6 +31,7 @@ Target = Annotated[str, typer.Option(help="The new object.")]
 TrueObject = Annotated[str | None, typer.Option("--true", help="The true object, if its probability is wanted.")]
 Method = Annotated[str, typer.Option(help=f"How to edit: {', '.join(methods.METHODS)}.")]
 Rep = Annotated[str | None, typer.Option(help="Robust edit pathway: default or published. Not available yet.")]
+Kept = Annotated[str | None, typer.Option("--workspace", help="Lay the edit over those of this workspace, and keep it.")]
 Mask = Annotated[bool, typer.Option("--mask", help="Lay the reversal mask over the edit. Not available yet.")]
 
 
@@ -38,10 +45,11 @@ def edit(
     method: Method = "rome",
     rep: Rep = None,
     mask: Mask = False,
+    workspace: Kept = None,
 ) -> Answer:
     """Edit one fact and show what the model said before and says now. The model itself is not changed."""
     refuse_what_is_to_come(rep, mask)
-    done = _edited(session, EditRequest(prompt, subject, target, true), method, answers=False)
+    done = _edited(session, EditRequest(prompt, subject, target, true), method, workspace, answers=False)
     return Answer(done.object, done.overview())
 
 
@@ -55,10 +63,11 @@ def probe(
     method: Method = "rome",
     rep: Rep = None,
     mask: Mask = False,
+    workspace: Kept = None,
 ) -> Answer:
     """Edit one fact and ask every probe around it: other names, wordings, contexts, neighbours, consequences."""
     refuse_what_is_to_come(rep, mask)
-    done = _edited(session, EditRequest(prompt, subject, target, true), method, answers=True)
+    done = _edited(session, EditRequest(prompt, subject, target, true), method, workspace, answers=True)
     return Answer({**done.object, "probes": done.probes()}, Group(done.overview(), done.table()))
 
 
@@ -115,26 +124,43 @@ class _Done:
         return table
 
 
-def _edited(session: Session, request: EditRequest, method: str, answers: bool) -> _Done:
+def _edited(session: Session, request: EditRequest, method: str, workspace: str | None, answers: bool) -> _Done:
     chosen, settings = methods.get(method), session.settings
     facts = FactBase.load(settings.presets / "facts")
     model = session.model()
+    texts = passages(model, settings.presets / "texts")
     with session.progress() as progress:
         case = case_for(request, facts, settings.seed)
         request = case.request
-        edited = chosen.edit(model, [request], progress=progress)
-        views = {"base": BASE, "edited": View.base().with_patches(edited)}
+        found = {"request": request.as_dict(), "method": method}
+        if workspace is None:
+            edited = chosen.edit(model, [request], progress=progress)
+            views = {"base": BASE, "edited": View.base().with_patches(edited)}
+            found |= {"layers": list(edited.layers), "seconds": edited.seconds, "health": edited.health[0]}
+        else:
+            with _workspace(session, model, facts, texts, workspace) as kept:
+                job = kept.apply(request, method)
+                while not job.wait(SECONDS_BETWEEN_LOOKS):
+                    progress(job.fraction, job.text)
+                record, views = job.result(), kept.views
+                found |= {"layers": list(record.layers), "seconds": record.seconds, "health": dict(record.health)}
+                found |= {"workspace": workspace, "edits": len(kept.records)}
         progress(1.0, "probes: the model is asked")
-        probes = battery(model, case, passages(model, settings.presets / "texts"), settings.seed)
-        frame = ask(model, request, probes, views, answers)
+        frame = ask(model, request, battery(model, case, texts, settings.seed), views, answers)
         shown = summaries(model, request, views)
-    found = {
-        "request": request.as_dict(),
-        "method": edited.method,
-        "layers": list(edited.layers),
-        "seconds": edited.seconds,
-        "health": edited.health[0],
-        "views": {name: {**shown[name], "scores": scores(frame, name)} for name in views},
-        "scores": scores(frame, "edited"),
-    }
+    found["views"] = {name: {**shown[name], "scores": scores(frame, name)} for name in views}
+    found["scores"] = scores(frame, "edited")
     return _Done(found, frame, tuple(views))
+
+
+@contextmanager
+def _workspace(session: Session, model: LanguageModel, facts: FactBase, texts: Passages, name: str) -> Iterator[Workspace]:
+    """A workspace of the ledger, as long as the block lasts."""
+    lab = Lab(model, facts, texts, seed=session.settings.seed, data=session.settings.data)
+    try:
+        workspace = lab.workspace(name)
+        if notice := workspace.notice:
+            session.errors.print(notice, highlight=False)
+        yield workspace
+    finally:
+        lab.close()

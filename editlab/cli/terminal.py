@@ -34,10 +34,11 @@ SECONDS_BETWEEN_LINES = 10
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command found: the object for `--json`, and the same as a person wants to read it."""
+    """What a command found: the object for `--json`, and the same as a person wants to read it; `code` ends the process."""
 
     object: Mapping[str, Any]
     text: RenderableType
+    code: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., Answer]], Ca
                 print(json_module.dumps(_plain(answer.object), ensure_ascii=False, allow_nan=False))
             else:
                 Console().print(answer.text)
+            if answer.code:
+                raise typer.Exit(answer.code)
 
         own = list(inspect.signature(work, eval_str=True).parameters.values())[1:]
         parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in own] + _common()

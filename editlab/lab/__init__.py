@@ -1,8 +1,11 @@
-"""People at work: workspaces, and the worker that owns the model."""
+"""People at work: workspaces, the ledger that keeps them, and the worker that owns the model."""
 
+from editlab.lab.chain import EditRecord
+from editlab.lab.lab import Lab
+from editlab.lab.options import MethodInfo, Setting
 from editlab.lab.scenarios import Scenario, read_scenarios
 from editlab.lab.worker import Job, Worker
-from editlab.lab.workspace import EditRecord, Lab, Workspace
+from editlab.lab.workspace import OwnProbe, Workspace
 from editlab.methods import METHODS
 from editlab.probes import KINDS, judge, scores
 
@@ -12,7 +15,10 @@ __all__ = [
     "EditRecord",
     "Job",
     "Lab",
+    "MethodInfo",
+    "OwnProbe",
     "Scenario",
+    "Setting",
     "Worker",
     "Workspace",
     "judge",

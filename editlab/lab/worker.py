@@ -16,19 +16,21 @@ from typing import Any, Generic, TypeVar
 
 from editlab.errors import BadRequest, Cancelled
 
-Progress = Callable[[float, str], None]
 Cancel = Callable[[], bool]
 T = TypeVar("T")
-Work = Callable[[Progress, Cancel], T]
 
 MOST_WAITING = 256
 
 
 class Job(Generic[T]):
-    """One piece of work: `fraction` 0 to 1 and `text` say how far it is. Read from any thread."""
+    """One piece of work: `fraction` 0 to 1 and `text` say how far it is. Read from any thread.
+
+    `partial`: the latest of the results that the work showed on its way, None before the first.
+    """
 
     def __init__(self, work: Work[T], number: int) -> None:
         self.number, self.fraction, self.text = number, 0.0, "waiting for the model"
+        self.partial: Any = None
         self._work: Work[T] | None = work
         self._outcome: Future[T] = Future()
         self._stop = threading.Event()
@@ -56,12 +58,27 @@ class Job(Generic[T]):
         try:
             if work is None or self._stop.is_set():
                 raise Cancelled("Stopped before it began. Nothing was changed.")
-            self._outcome.set_result(work(self._report, self._stop.is_set))
+            self._outcome.set_result(work(Progress(self), self._stop.is_set))
         except BaseException as error:  # whoever waits must hear of it, whatever it is
             self._outcome.set_exception(error)
 
-    def _report(self, fraction: float, text: str) -> None:
-        self.fraction, self.text = min(1.0, max(0.0, fraction)), text
+
+class Progress:
+    """What work is handed to say how far it is: `progress(fraction, text)`, and `progress.show(partial)`."""
+
+    def __init__(self, job: Job[Any]) -> None:
+        self._job = job
+
+    def __call__(self, fraction: float, text: str) -> None:
+        """How much is done, and what is being done now."""
+        self._job.fraction, self._job.text = min(1.0, max(0.0, fraction)), text
+
+    def show(self, partial: Any) -> None:
+        """Publish a result so far. It is read by other threads: show a new value each time, never a changed one."""
+        self._job.partial = partial
+
+
+Work = Callable[[Progress, Cancel], T]
 
 
 class Worker:

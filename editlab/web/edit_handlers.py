@@ -1,207 +1,235 @@
-"""What happens when somebody touches the Edit tab.
+"""What happens when somebody changes something on the Edit tab: an edit, its switch, the way back.
 
-Handlers are generators of updates: `{name of a component: its new value}`, only what changes. They compute nothing
-themselves: the lab's worker does, and they look at its job a few times a second. A mistake of the visitor becomes a
-sentence on the page, and whatever was applied before stays.
+A mistake of the visitor becomes a sentence on the page, and whatever was applied before stays.
 """
 
 from __future__ import annotations
 
-import functools
-import logging
-import secrets
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
+from pandas import DataFrame
 
-from editlab.errors import BadRequest, Cancelled, EditLabError
+from editlab.errors import BadRequest, EditLabError
 from editlab.facts import EditRequest
-from editlab.lab import METHODS, Job, Lab, Scenario, Workspace
-from editlab.web import render
-from editlab.web.forms import read_question, read_request
+from editlab.lab import METHODS, OwnProbe, Scenario, Workspace
+from editlab.web import edit_list, forms, picture, probe_table, render
+from editlab.web.handlers import Handlers, Turn, Update, Updates, told
 
-Update = dict[str, Any]
-Updates = Iterator[Update]
-Handler = Callable[..., Updates]
-
-LOOKS_SECONDS = 0.15
-"""Time between two looks at a job: under eight updates a second."""
-LONGEST_VISITOR = 64
-
-log = logging.getLogger(__name__)
+Own = tuple[str | None, str | None]
+"""The fields own-rephrases and own-neighbours."""
 
 
-def told(handler: Handler) -> Handler:
-    """Let an error end a handler as a sentence on the page, with the buttons as the workspace then stands."""
-
-    @functools.wraps(handler)
-    def wrapper(self: EditHandlers, visitor: Any, *fields: Any) -> Updates:
-        *_, request = fields
-        try:
-            yield from handler(self, visitor, *fields)
-        except Cancelled as stopped:
-            yield {"message": render.message(str(stopped)), **self._buttons(self._workspace(visitor, request))}
-        except EditLabError as error:
-            yield {"message": render.message(str(error), "problem"), **self._buttons(self._workspace(visitor, request))}
-        except Exception:
-            number = secrets.token_hex(4)
-            log.exception("A handler failed unexpectedly (%s)", number)
-            text = f"EditLab met an error of its own; your edits are as they were. The server's log names it {number}."
-            yield {"message": render.message(text, "problem"), **self._buttons(self._workspace(visitor, request))}
-
-    return wrapper
-
-
-class EditHandlers:
-    """The tab's handlers over one lab. Each takes the visitor's id first and Gradio's request last."""
-
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
+class EditHandlers(Handlers):
+    """The handlers that change what lies over the model, or which question is looked at."""
 
     @told
-    def open(self, visitor: Any, request: gr.Request) -> Updates:
+    def open(self, visitor: Any, rephrases: Any, neighbours: Any, request: gr.Request) -> Updates:
         """A page was opened. Updates: visitor, all fields, and all that `_show` does.
 
-        The URL's `preset` and `method` count; without a preset, a visitor who comes back finds what they last looked at.
+        The URL's `preset`, `method` and `view` count; without a preset, a visitor who comes back finds what they last
+        looked at.
         """
-        workspace = self._workspace(visitor, request)
-        yield {"visitor": self._visitor(visitor, request), **self._buttons(workspace)}
-        wanted, method = request.query_params.get("preset"), request.query_params.get("method")
-        if method in METHODS:
-            yield {"method": method}
-        scenario = next((s for s in self._lab.scenarios if s.name == wanted), None)
+        workspace, url = self.workspace(visitor, request), request.query_params
+        notice, wanted = workspace.notice, url.get("preset")
+        yield {"visitor": self.visitor(visitor, request), **self.buttons(workspace)}
+        if url.get("method") in METHODS:
+            yield {"method": url.get("method")}
+        if url.get("view") in render.VIEW_TITLES:
+            yield {"view": url.get("view")}
+        scenario = next((s for s in self.lab.scenarios if s.name == wanted), None)
+        own = rephrases, neighbours
         if workspace.editing is not None:
-            yield self._running()
-            yield from self._follow(workspace, workspace.editing)
+            yield self._running("An edit is being computed.")
+            yield from self.follow(workspace, workspace.editing)
         if scenario is None and workspace.request is not None:
             yield self._fields(workspace.request)
-            yield from self._show(workspace, workspace.request, "Here is where you left off.")
-        elif self._lab.scenarios:
-            text = (
-                f"There is no preset “{render.shortened(wanted, 40)}”; this is the first one."
-                if wanted and not scenario
-                else ""
+            yield from self._show(workspace, workspace.request, own, notice or "Here is where you left off.")
+        elif self.lab.scenarios:
+            unknown = f"There is no preset “{render.shortened(wanted, 40)}”; this is the first one." if wanted else ""
+            yield from self._present(
+                workspace, scenario or self.lab.scenarios[0], own, notice or ("" if scenario else unknown)
             )
-            yield from self._present(workspace, scenario or self._lab.scenarios[0], text)
 
     @told
-    def choose(self, visitor: Any, preset: Any, request: gr.Request) -> Updates:
+    def choose(self, visitor: Any, rephrases: Any, neighbours: Any, preset: Any, request: gr.Request) -> Updates:
         """A preset was chosen: fills the fields and shows what the model says. Input: preset. Updates as `open`."""
-        scenario = next((s for s in self._lab.scenarios if s.name == preset), None)
+        scenario = next((s for s in self.lab.scenarios if s.name == preset), None)
         if scenario is None:
             raise BadRequest("There is no such preset. Choose one from the row.")
-        yield from self._present(self._workspace(visitor, request), scenario)
+        yield from self._present(self.workspace(visitor, request), scenario, (rephrases, neighbours))
 
     @told
     def apply(
         self,
         visitor: Any,
+        rephrases: Any,
+        neighbours: Any,
         method: Any,
         subject: str | None,
         prompt: str | None,
         target_new: str | None,
         target_true: str | None,
-        request: gr.Request,
+        *settings: Any,
     ) -> Updates:
-        """Compute an edit, then show both answers and ask the probes. Updates: message, buttons and all `_show` does."""
-        workspace = self._workspace(visitor, request)
-        job = workspace.apply(read_request(subject, prompt, target_new, target_true), str(method or "rome"))
-        yield self._running()
-        yield from self._follow(workspace, job)
+        """Compute an edit, then show all answers and ask the probes. Updates: message, buttons and all `_show` does."""
+        *settings, request = settings
+        workspace, method = self.workspace(visitor, request), str(method or "rome")
+        wanted = forms.read_request(subject, prompt, target_new, target_true)
+        own = rephrases, neighbours
+        self._own(own, wanted)
+        seen = workspace.request
+        job = workspace.apply(wanted, method, forms.read_config(self.lab.methods(), method, settings) or None)
+        yield self._running(f"Editing: {wanted.subject} → {wanted.target_new}.")
+        if seen is None or seen.text != wanted.text:
+            yield {"picture": picture.picture(wanted, {}, waiting=True), **self._unasked()}
+        yield from self.follow(workspace, job)
         record = job.result()
-        yield {**self._buttons(workspace), **self._stack(workspace)}
-        yield from self._show(workspace, record.request, f"Edited in {record.seconds:.1f} s.")
+        yield from self._show(workspace, record.request, own, f"Edited in {record.seconds:.1f} s.")
 
     @told
     def stop(self, visitor: Any, request: gr.Request) -> Updates:
         """Stop what runs for this visitor. Updates: message; the stopped handler says the rest."""
-        busy = self._workspace(visitor, request).stop()
+        busy = self.workspace(visitor, request).stop()
         yield {"message": render.message("Stopping …" if busy else "Nothing is running.")}
 
     @told
-    def undo(self, visitor: Any, request: gr.Request) -> Updates:
-        """Take the latest edit off. Updates as `apply`."""
-        workspace = self._workspace(visitor, request)
-        record = workspace.undo()
-        yield {**self._buttons(workspace), **self._stack(workspace), **self._fields(record.request)}
-        yield from self._show(workspace, record.request, "Taken back, without a trace.")
+    def undo(self, visitor: Any, rephrases: Any, neighbours: Any, request: gr.Request) -> Updates:
+        """Take the latest change back, whatever it was. Updates as `apply`."""
+        workspace = self.workspace(visitor, request)
+        yield from self._changed(workspace, f"Taken back: {workspace.undo()}.", (rephrases, neighbours))
 
     @told
-    def redo(self, visitor: Any, request: gr.Request) -> Updates:
-        """Lay it on again. Updates as `apply`."""
-        workspace = self._workspace(visitor, request)
-        record = workspace.redo()
-        yield {**self._buttons(workspace), **self._stack(workspace), **self._fields(record.request)}
-        yield from self._show(workspace, record.request, "Laid on again, exactly as it was.")
+    def redo(self, visitor: Any, rephrases: Any, neighbours: Any, request: gr.Request) -> Updates:
+        """Make it again. Updates as `apply`."""
+        workspace = self.workspace(visitor, request)
+        yield from self._changed(workspace, f"Done again: {workspace.redo()}.", (rephrases, neighbours))
 
     @told
-    def ask(self, visitor: Any, text: str | None, request: gr.Request) -> Updates:
-        """Continue a text under both views. Input: the question. Updates: ask-message, ask-answers."""
-        workspace = self._workspace(visitor, request)
-        try:
-            job = workspace.ask(read_question(text))
-            for update in self._follow(workspace, job):
-                yield {"ask-message": update["message"]}
-            yield {"ask-message": "", "ask-answers": render.asked(read_question(text), job.result())}
-        except EditLabError as error:
-            yield {"ask-message": render.message(str(error), "problem")}
+    def change(self, visitor: Any, rephrases: Any, neighbours: Any, event: gr.EventData, request: gr.Request) -> Updates:
+        """A button in the list of edits was pressed: switch, look or remove. Updates as `apply`."""
+        workspace = self.workspace(visitor, request)
+        action, id = forms.read_pressed(event, "press"), forms.read_pressed(event, "edit")
+        record = next((record for record in workspace.records if record.id == id), None)
+        if record is None or action not in ("switch", "look", "remove"):
+            raise BadRequest("This edit is not in the list any more.")
+        name, own = f"{record.request.subject} → {record.request.target_new}", (rephrases, neighbours)
+        if action == "look":
+            yield self._fields(record.request)
+            yield from self._show(workspace, record.request, own, "")
+        elif action == "switch":
+            on = workspace.switch(id, not record.on).on
+            yield from self._changed(workspace, f"Switched {'on' if on else 'off'}: {name}.", own)
+        else:
+            workspace.remove(id)
+            yield from self._changed(workspace, f"Removed: {name}. The others stay as they were computed.", own)
+
+    @told
+    def remake(self, visitor: Any, rephrases: Any, neighbours: Any, request: gr.Request) -> Updates:
+        """Compute every edit that is on again, each under the earlier ones. Updates as `apply`."""
+        workspace = self.workspace(visitor, request)
+        job = workspace.remake()
+        yield self._running("Re-making the chain of edits.")
+        yield from self.follow(workspace, job)
+        made = len(job.result())
+        yield from self._changed(workspace, f"Re-made {made} edit{'' if made == 1 else 's'}.", (rephrases, neighbours))
+
+    @told
+    def probe(self, visitor: Any, rephrases: Any, neighbours: Any, request: gr.Request) -> Updates:
+        """Ask the probes again, own lines first. Updates: scores, probe-table, message, buttons."""
+        workspace = self.workspace(visitor, request)
+        yield from self.in_turn(
+            workspace, lambda turn: self._probe(turn, workspace, (rephrases, neighbours), "Asked again.")
+        )
+
+    @told
+    def join_rephrase(self, visitor: Any, rephrases: Any, neighbours: Any, text: str | None, request: gr.Request) -> Updates:
+        """The live question joins the battery: its answer shall change. Input: ask. Updates as `probe`, and the lines."""
+        line = forms.read_line(text)
+        own = forms.with_line(rephrases, line), neighbours
+        yield from self._joined(self.workspace(visitor, request), own, line)
+
+    @told
+    def join_neighbour(
+        self, visitor: Any, rephrases: Any, neighbours: Any, text: str | None, request: gr.Request
+    ) -> Updates:
+        """The live question joins the battery: its answer shall stay. Input: ask. Updates as `probe`, and the lines."""
+        line = forms.read_line(text)
+        own = rephrases, forms.with_line(neighbours, line)
+        yield from self._joined(self.workspace(visitor, request), own, line)
 
     # --- parts ------------------------------------------------------------------------------------------------------
 
-    def _present(self, workspace: Workspace, scenario: Scenario, text: str = "") -> Updates:
+    def _present(self, workspace: Workspace, scenario: Scenario, own: Own, text: str = "") -> Updates:
         yield {**self._fields(scenario.request), "preset": scenario.name, "say": render.say(scenario.say)}
-        yield from self._show(workspace, scenario.request, text)
+        yield from self._show(workspace, scenario.request, own, text)
 
-    def _show(self, workspace: Workspace, request: EditRequest, text: str) -> Updates:
-        """Both answers as soon as they are there, then the probes, where the question's edit lies over the model.
+    def _changed(self, workspace: Workspace, text: str, own: Own) -> Updates:
+        """Something lies over the model, or lies there no longer: show what that did to the question that is looked at."""
+        request = workspace.request
+        if request is None:
+            yield {"message": render.message(text), **self._stack(workspace), **self.buttons(workspace)}
+            return
+        yield self._fields(request)
+        yield from self._show(workspace, request, own, text)
 
-        Updates: question, answer-base, answer-edited, scores, probe-table, health, edits, message, buttons.
+    def _show(self, workspace: Workspace, request: EditRequest, own: Own, text: str) -> Updates:
+        yield from self.in_turn(workspace, lambda turn: self._answers(turn, workspace, request, own, text))
+
+    def _answers(self, turn: Turn, workspace: Workspace, request: EditRequest, own: Own, text: str) -> Updates:
+        """All answers as they come, then the probes, where the question's edit lies over the model.
+
+        Updates: picture, scores, probe-table, edits, health, message, progress, buttons.
         """
-        job = workspace.look(request)
-        yield from self._follow(workspace, job)
-        said, request = job.result(), workspace.request or request
-        edited = any(record.request == request for record in workspace.records)
-        text = f"{text} {self._spoken(said)}".strip()
+        job = turn.asks(workspace.look(request))
+        request = workspace.request or request
+        yield {**self._stack(workspace), **self.buttons(workspace), "progress": ""}
+        yield from self.follow(workspace, job, lambda said: {"picture": picture.picture(request, said)}, tell=False)
+        said = job.result()
+        turn.check()
+        text = f"{text} {picture.spoken(said)}".strip()
+        edited = self._lies(workspace, request)
         yield {
-            "question": render.question(request),
-            **{f"answer-{view}": render.answer(view, request, said.get(view)) for view in render.VIEW_TITLES},
-            **self._stack(workspace),
-            **self._buttons(workspace),
-            **({} if edited else {"scores": "", "probe-table": render.probe_table(None)}),
+            "picture": picture.picture(request, said),
             "message": render.message(text),
+            **self.buttons(workspace),
+            **self._unasked(asking=edited),
         }
         if edited:
-            yield from self._probe(workspace, request, text)
+            yield from self._probe(turn, workspace, own, text)
 
-    def _probe(self, workspace: Workspace, request: EditRequest, text: str) -> Updates:
-        job = workspace.probe(request)
+    def _probe(self, turn: Turn, workspace: Workspace, own: Own, text: str) -> Updates:
+        turn.check()
+        request = workspace.request
+        if request is None or not self._lies(workspace, request):
+            yield {"message": render.message(f"{text} The probes are asked as soon as this edit lies over the model.")}
+            return
+        job = turn.asks(workspace.probe(request, extra=self._own(own, request)))
         yield {"stop": gr.update(interactive=True)}
-        yield from self._follow(workspace, job)
+        yield from self.follow(workspace, job, self._probed)
         try:
             frame = job.result()
         except EditLabError as error:
+            turn.check()
             raise type(error)(f"The edit stands, but the probes were not asked: {error}") from error
         yield {
-            "scores": render.score_line(frame),
-            "probe-table": render.probe_table(frame),
+            **self._probed(frame),
+            "progress": "",
             "message": render.message(text),
-            **self._buttons(workspace),
+            **self.buttons(workspace),
         }
 
-    def _follow(self, workspace: Workspace, job: Job[Any]) -> Updates:
-        """How far a job is, until it is done."""
-        while not job.wait(LOOKS_SECONDS):
-            ahead = workspace.ahead(job)
-            text = f"Waiting for the model; {ahead} before you." if ahead else f"{job.text[:1].upper()}{job.text[1:]} …"
-            yield {"message": render.message(text, fraction=job.fraction)}
+    def _joined(self, workspace: Workspace, own: Own, line: str) -> Updates:
+        yield {"own-rephrases": own[0] or "", "own-neighbours": own[1] or ""}
+        text = f"Joined the probes: “{line}”."
+        yield from self.in_turn(workspace, lambda turn: self._probe(turn, workspace, own, text))
 
-    def _spoken(self, said: dict[str, dict[str, Any]]) -> str:
-        """Both answers as a sentence, for whoever hears the page."""
-        base = render.headline(said["base"]["text"])
-        if "edited" not in said:
-            return f"The model says “{base}”. Press “Apply edit” to change that."
-        return f"The base model says “{base}”, the edited one “{render.headline(said['edited']['text'])}”."
+    def _own(self, own: Own, request: EditRequest) -> tuple[OwnProbe, ...]:
+        return forms.read_own(*own, request)
+
+    def _lies(self, workspace: Workspace, request: EditRequest) -> bool:
+        """Whether an edit of this question lies over the model."""
+        return any(record.on and record.request == request for record in workspace.records)
 
     def _fields(self, request: EditRequest) -> Update:
         return {
@@ -212,27 +240,20 @@ class EditHandlers:
         }
 
     def _stack(self, workspace: Workspace) -> Update:
-        last = workspace.records[-1] if workspace.records else None
-        return {"edits": render.edits(workspace.records), "health": render.health(last)}
+        records = workspace.records
+        return {"edits": edit_list.edits(records), "health": edit_list.health(records[-1] if records else None)}
 
-    def _running(self) -> Update:
-        idle = {name: gr.update(interactive=False) for name in ("apply", "undo", "redo", "preset")}
-        return {"message": render.message("Starting …", fraction=0.0), **idle, "stop": gr.update(interactive=True)}
+    def _probed(self, frame: DataFrame) -> Update:
+        return {"scores": probe_table.score_line(frame), "probe-table": probe_table.probe_table(frame)}
 
-    def _buttons(self, workspace: Workspace) -> Update:
-        editing = workspace.editing is not None
+    def _unasked(self, asking: bool = False) -> Update:
+        return {"scores": probe_table.score_line(None, asking), "probe-table": ""}
+
+    def _running(self, text: str) -> Update:
+        idle = {name: gr.update(interactive=False) for name in ("apply", "undo", "redo", "remake", "preset")}
         return {
-            "apply": gr.update(interactive=not editing),
-            "preset": gr.update(interactive=not editing),
-            "stop": gr.update(interactive=workspace.busy),
-            "undo": gr.update(interactive=bool(workspace.records) and not editing),
-            "redo": gr.update(interactive=bool(workspace.undone) and not editing),
+            "message": render.message(text),
+            "progress": render.progress("Starting", 0.0),
+            **idle,
+            "stop": gr.update(interactive=True),
         }
-
-    def _workspace(self, visitor: Any, request: gr.Request) -> Workspace:
-        return self._lab.workspace(self._visitor(visitor, request))
-
-    def _visitor(self, visitor: Any, request: gr.Request) -> str:
-        """The id that the browser keeps; before it has one, the session's, which then becomes it."""
-        known = isinstance(visitor, str) and 0 < len(visitor) <= LONGEST_VISITOR
-        return visitor if known else str(request.session_hash)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Sequence
+from typing import Any
 
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
+from editlab.lab import MethodInfo, OwnProbe, Setting
 
-MOST = {"subject": 200, "prompt": 1000, "new object": 100, "old object": 100, "question": 2000}
+MOST = {"subject": 200, "prompt": 1000, "new object": 100, "old object": 100, "question": 2000, "list of own probes": 4000}
 """Most characters a field takes."""
+MOST_LINES = 20
+"""Most own probes of a kind."""
+FIELDS = {"subject": "subject", "prompt": "prompt", "new object": "target-new", "old object": "target-true"}
+"""What a person calls a field, and its name on the page."""
+
+
+SUBJECT_MISPLACED = re.compile(r"^The subject .* occurs? .*in the prompt", re.DOTALL)
 
 
 def read_request(subject: str | None, prompt: str | None, target_new: str | None, target_true: str | None) -> EditRequest:
@@ -18,18 +29,82 @@ def read_request(subject: str | None, prompt: str | None, target_new: str | None
     return EditRequest.from_text(prompt.strip(), subject, target_new, target_true.strip() or None)
 
 
+def field_of(error: Exception) -> str | None:
+    """The field that a sentence is about, by how it begins; None where it is about none of them."""
+    sentence = str(error).replace("The true object", "The old object")
+    if SUBJECT_MISPLACED.search(sentence):
+        return "prompt"
+    return next((field for name, field in FIELDS.items() if sentence.startswith(f"The {name}")), None)
+
+
 def read_question(text: str | None) -> str:
     """A text to be continued, without white space around it. Raises `BadRequest`."""
     text = _capped("question", text).strip()
     if not text:
         raise BadRequest("There is nothing to ask. Write the beginning of a sentence.")
-    if any(unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\r\t" for char in text):
+    if not _whole(text):
         raise BadRequest("The question holds a control or broken character. Remove it.")
     return text
+
+
+def read_line(text: str | None) -> str:
+    """A question on one line. Raises `BadRequest`."""
+    return " ".join(read_question(text).split())
+
+
+def read_own(rephrases: str | None, neighbours: str | None, request: EditRequest) -> tuple[OwnProbe, ...]:
+    """A visitor's own probes, one a line. Raises `BadRequest`."""
+    return tuple(
+        OwnProbe(kind, line, request.subject if request.subject in line else "")
+        for kind, text in (("rephrase", rephrases), ("locality", neighbours))
+        for line in _lines(text)
+    )
+
+
+def with_line(lines: str | None, line: str) -> str:
+    """A list of own probes with one more, unless it holds it already."""
+    known = _lines(lines)
+    return "\n".join(known if line in known else [*known, line])
+
+
+def read_config(methods: Sequence[MethodInfo], method: str, values: Sequence[Any]) -> dict[str, Any]:
+    """The settings of `method` that a visitor changed. `values`: of all methods' settings, in their order."""
+    return {
+        setting.name: value
+        for (name, setting), value in zip(settings_of(methods), values, strict=True)
+        if name == method and value is not None and str(value).strip() != str(setting.default)
+    }
+
+
+def settings_of(methods: Sequence[MethodInfo]) -> list[tuple[str, Setting]]:
+    """Every (method, setting), in the order in which the page has them."""
+    return [(method.name, setting) for method in methods for setting in method.settings]
+
+
+def _lines(text: str | None) -> list[str]:
+    lines = [line.strip() for line in _capped("list of own probes", text).splitlines() if line.strip()]
+    if len(lines) > MOST_LINES:
+        raise BadRequest(f"There are {len(lines)} own probes of a kind; {MOST_LINES} are the most. Remove some.")
+    for line in lines:
+        if not _whole(line):
+            raise BadRequest(f"The own probe {line!r} holds a control or broken character. Remove it.")
+    return lines
+
+
+def _whole(text: str) -> bool:
+    return not any(unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\r\t" for char in text)
 
 
 def _capped(name: str, value: str | None) -> str:
     value = value or ""
     if len(value) > MOST[name]:
         raise BadRequest(f"The {name} has {len(value)} characters; {MOST[name]} is the most. Shorten it.")
+    return value
+
+
+def read_pressed(event: Any, name: str, most: int | None = 200) -> str:
+    """A field of a button that was pressed inside a part of the page. Raises `BadRequest` for one no button has."""
+    value = (event._data or {}).get(name)
+    if not isinstance(value, str) or (most is not None and len(value) > most):
+        raise BadRequest("This button is not on the page any more. Reload the page.")
     return value

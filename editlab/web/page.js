@@ -1,13 +1,62 @@
-// What Gradio leaves out: answers and messages are live regions, so that a screen reader says them when they change.
+// What Gradio leaves out: keys, live questions, an address that can be shared, and regions that a screen reader says.
 () => {
   document.documentElement.lang = "en";
-  const live = { message: "polite", "ask-message": "polite", "answer-edited": "polite", "ask-answers": "polite" };
+  const byId = (id) => document.getElementById(id);
+  const press = (id) => { const button = byId(id); if (button && !button.disabled) button.click(); };
+
+  // Messages and live answers are said when they change; progress is not, or it would drown them.
+  const live = { message: "polite", "ask-message": "polite", "ask-answers": "polite" };
   const mark = () => {
-    for (const [id, how] of Object.entries(live)) document.getElementById(id)?.setAttribute("aria-live", how);
-    return Object.keys(live).every((id) => document.getElementById(id)?.hasAttribute("aria-live"));
+    for (const [id, how] of Object.entries(live)) byId(id)?.setAttribute("aria-live", how);
+    return Object.keys(live).every((id) => byId(id)?.hasAttribute("aria-live"));
   };
   if (!mark()) {
     const watch = new MutationObserver(() => mark() && watch.disconnect());
     watch.observe(document.body, { childList: true, subtree: true });
   }
+
+  // Ctrl+Enter applies from anywhere, Esc stops. Gradio would take the Enter in a field as well.
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      event.stopPropagation();
+      press("apply");
+    } else if (event.key === "Escape") {
+      press("stop");
+    }
+  }, true);
+
+  // Gradio 6.31 gives every radio a name of its own, so that the arrows of a radio group lead nowhere.
+  const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+  document.addEventListener("keydown", (event) => {
+    if (!(event.key in steps) || !event.target.matches("fieldset input[type=radio]")) return;
+    const group = [...event.target.closest("fieldset").querySelectorAll("input[type=radio]:not(:disabled)")];
+    const next = group.at((group.indexOf(event.target) + steps[event.key]) % group.length);
+    event.preventDefault();
+    next.focus();
+    next.click();
+  });
+
+  // A live question goes out when the keys rest; the next one makes the lab drop it.
+  const RESTS = 150;
+  let rest;
+  document.addEventListener("input", (event) => {
+    if (event.target.closest("#ask")) {
+      clearTimeout(rest);
+      rest = setTimeout(() => press("ask-button"), RESTS);
+    }
+    if (event.isTrusted && event.target.closest("#subject, #prompt, #target-new, #target-true")) remember("preset", null);
+  }, true);
+
+  // The address restores preset, method and view.
+  const remember = (name, value) => {
+    const url = new URL(location.href);
+    if (value) url.searchParams.set(name, value);
+    else url.searchParams.delete(name);
+    if (url.href !== location.href) history.replaceState(history.state, "", url);
+  };
+  document.addEventListener("change", (event) => {
+    const group = event.target.closest("#preset, #method, #view");
+    if (group && event.target.value) remember(group.id, event.target.value);
+  }, true);
 }

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from editlab.lab import Lab
 from editlab.web.edit_tab import create_edit_tab
-from editlab.web.theme import SCRIPT, STYLE, create_theme
+from editlab.web.theme import SCRIPT, STYLE, create_theme, view_styles
 
 TITLE = "EditLab"
 MOST_EVENTS = 256
@@ -45,6 +45,7 @@ def create_app(lab: Lab) -> FastAPI:
         path="/",
         app_kwargs=NO_DOCS,
         theme=create_theme(),
+        css=view_styles(),
         css_paths=STYLE,
         js=SCRIPT.read_text(encoding="utf-8"),
         footer_links=[],
@@ -63,6 +64,6 @@ def _head(about: dict[str, Any]) -> str:
     count = f"{size / 1e9:.1f} billion" if size >= 1e9 else f"{size / 1e6:.1f} million"
     facts = f"{about['family']}, {about['layers']} layers, {count} parameters, on {about['device']}"
     return Markup(
-        "<header><h1>EditLab</h1><p>Replace a fact in a language model, and see what it said before and says now.</p>"
+        "<header><h1>EditLab</h1><p>Change what a language model believes, and see what else moves.</p>"
         '<p class="model"><b>{}</b> {}</p></header>'
     ).format(about["model"], facts)

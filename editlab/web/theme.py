@@ -6,11 +6,19 @@ from pathlib import Path
 
 import gradio as gr
 
+from editlab.web.render import VIEW_TITLES
+
 STYLE = Path(__file__).with_name("style.css")
 SCRIPT = Path(__file__).with_name("page.js")
 
 SANS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Helvetica Neue", "Arial", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
+
+
+def view_styles() -> str:
+    """Which columns are seen when one view alone is chosen: a rule for each view there is."""
+    rule = '.gradio-container:has(#view input[value="{0}"]:checked) .columns > .answer:not(.{0}) {{ display: none; }}'
+    return "\n".join(rule.format(view) for view in VIEW_TITLES)
 
 
 def create_theme() -> gr.themes.Base:

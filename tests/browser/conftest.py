@@ -1,25 +1,21 @@
 """`python app.py` as a visitor meets it, in Debian's Chromium. The model is the Settings' (EDITLAB_MODEL, else atlas)."""
 
-import contextlib
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.error import URLError
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from serving import CHROMIUM, PATIENCE, serving
 
-ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = "/usr/bin/chromium"
-PATIENCE = 180.0
-DESKTOP, PHONE = (1440, 900), (390, 844)
+DESKTOP = (1440, 900)
+SHIFTS = """
+window.shifts = [];
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts.push(entry.value);
+}).observe({ type: "layout-shift", buffered: true });
+"""
+"""Keeps how far the page jumped without anybody's doing."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,32 +26,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def app() -> Iterator[str]:
-    """The address of a running app; it ends by itself when it is asked to."""
-    with contextlib.closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen([sys.executable, "app.py", "--port", str(port)], cwd=ROOT, env=os.environ)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(f"{address}/health", process)
+def app(tmp_path_factory) -> Iterator[str]:
+    """The address of a running app."""
+    with serving(tmp_path_factory.mktemp("data")) as address:
         yield address
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
-
-
-def _wait_for(url: str, process: subprocess.Popen) -> None:
-    end = time.monotonic() + PATIENCE
-    while True:
-        assert process.poll() is None, f"app.py ended with status {process.returncode}; its errors stand above"
-        assert time.monotonic() < end, f"{url} did not answer within {PATIENCE:.0f} s"
-        try:
-            with urlopen(url, timeout=5) as response:
-                if response.status == 200:
-                    return
-        except (URLError, ConnectionError, TimeoutError):
-            time.sleep(0.2)
 
 
 @pytest.fixture(scope="session")
@@ -86,10 +60,12 @@ def visit(app: str, browser: Browser) -> Iterator[Callable[..., Page]]:
         context = browser.new_context(viewport={"width": size[0], "height": size[1]})
         context.set_default_timeout(PATIENCE * 1000)
         contexts.append(context)
+        context.add_init_script(SHIFTS)
         page = context.new_page()
         watch(page)
         page.goto(f"{app}/?__theme={theme}&{query}")
         page.wait_for_selector("#answer-base .said")
+        expect(page.locator("#stop")).to_be_disabled()
         return page
 
     yield open_page

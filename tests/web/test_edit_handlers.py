@@ -5,31 +5,42 @@ import threading
 import time
 
 import pytest
+from gradio.events import EventData
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from visitors import TIMEOUT, FakeRequest, Visitor, wait_until
 
-from editlab.errors import EditLabError
+from editlab.errors import BadFile, EditLabError
 from editlab.lab import EditRecord
 from editlab.web.forms import MOST, read_request
 
 
 def is_problem(message: str) -> bool:
-    return 'class="problem"' in message
+    return 'class="problem' in message
+
+
+def column(page: dict, view: str) -> str:
+    """One view's column of the picture."""
+    return page["picture"].split(f'id="answer-{view}"')[1].split("</section>")[0]
+
+
+def said(page: dict, view: str) -> str:
+    """A view's answer."""
+    return re.search(r'class="said[^>]*>(?:<s>)?([^<]*)', column(page, view))[1]
 
 
 def test_opening_the_page_asks_the_first_preset_and_says_the_next_step(visitor):
     page = visitor.does("open")
     assert (page["subject"], page["target-new"], page["preset"]) == ("Slovenia", "Antarctica", "slovenia")
-    assert 'class="said"' in page["answer-base"] and 'class="said"' not in page["answer-edited"]
-    assert "Press “Apply edit”" in page["answer-edited"] and "Apply edit" in page["message"]
+    assert 'class="said' in column(page, "base") and 'class="said' not in column(page, "edited")
+    assert "Press “Apply edit”" in column(page, "edited") and "Apply edit" in page["message"]
     assert all(visitor.can("apply", "preset")) and not any(visitor.can("stop", "undo", "redo"))
     assert page["visitor"] == visitor.name
 
 
-def test_the_url_names_preset_and_method(visitor):
-    page = visitor.does("open", preset="messi", method="memit")
-    assert (page["subject"], page["preset"], page["method"]) == ("Lionel Messi", "messi", "memit")
+def test_the_url_names_preset_method_and_view(visitor):
+    page = visitor.does("open", preset="messi", method="memit", view="edited")
+    assert (page["subject"], page["preset"], page["method"], page["view"]) == ("Lionel Messi", "messi", "memit", "edited")
 
 
 def test_an_unknown_preset_in_the_url_shows_the_first_and_says_so(visitor):
@@ -41,7 +52,7 @@ def test_an_unknown_preset_in_the_url_shows_the_first_and_says_so(visitor):
 def test_a_preset_fills_the_fields(visitor):
     page = visitor.does("choose", "hamlet")
     assert (page["subject"], page["target-new"], page["target-true"]) == ("Hamlet", "Jane Austen", "William Shakespeare")
-    assert "Hamlet" in page["question"] and "Shakespeare loses a play" in page["say"]
+    assert "Hamlet" in page["picture"] and "Shakespeare loses a play" in page["say"]
     assert is_problem(visitor.does("choose", "nowhere")["message"])
 
 
@@ -49,28 +60,95 @@ def test_apply_shows_both_answers_scores_probes_and_health(visitor):
     page = visitor.applies()
     assert len(visitor.workspace.records) == 1
     for view in ("base", "edited"):
-        card = page[f"answer-{view}"]
+        card = column(page, view)
         assert card.count("<li") == 5 and "p(Antarctica)" in card and "p(Europe)" in card
-    assert page["answer-base"].split("said", 1)[1] != page["answer-edited"].split("said", 1)[1]
-    assert page["probe-table"].count("<tr") > 30
+    assert said(page, "base") != said(page, "edited") and "<s>" in column(page, "base")
+    assert page["probe-table"].count("<details") > 30
     for word in ("Locality", "Propagation", "p(new)"):
         assert word in page["probe-table"]
     assert re.search(r"✓</span> (kept|changed|follows)<|✗</span> (harmed|missed|does not follow)<", page["probe-table"])
     assert "Success" in page["scores"] and "|ΔW| / |W|" in page["health"] and "Divisor" in page["health"]
-    assert "Slovenia belongs to the continent of" in page["edits"]
-    assert "Edited in" in page["message"] and not is_problem(page["message"])
-    assert all(visitor.can("apply", "undo", "preset")) and not any(visitor.can("stop", "redo"))
+    assert "Slovenia → Antarctica" in page["edits"]
+    assert "Edited in" in page["message"] and not is_problem(page["message"]) and page["progress"] == ""
+    assert all(visitor.can("apply", "undo", "remake", "preset")) and not any(visitor.can("stop", "redo"))
 
 
 def test_undo_and_redo_change_the_edited_answer_and_the_buttons(visitor, few_steps):
     edited = dict(visitor.applies())
     undone = dict(visitor.does("undo"))
-    assert 'class="said"' not in undone["answer-edited"] and undone["answer-base"] == edited["answer-base"]
-    assert "No edit lies over the model" in undone["edits"] and "<table" not in undone["probe-table"]
-    assert all(visitor.can("redo")) and not any(visitor.can("undo"))
+    assert "empty" in column(undone, "edited") and said(undone, "base") == said(edited, "base")
+    assert "No edit lies over the model" in undone["edits"] and undone["probe-table"] == ""
+    assert "applied Slovenia → Antarctica" in undone["message"]
+    assert all(visitor.can("redo")) and not any(visitor.can("undo", "remake"))
     redone = visitor.does("redo")
-    assert redone["answer-edited"] == edited["answer-edited"] and redone["probe-table"] == edited["probe-table"]
+    assert redone["picture"] == edited["picture"] and redone["probe-table"] == edited["probe-table"]
     assert is_problem(visitor.does("redo")["message"])
+
+
+def test_switching_an_edit_off_and_on_shows_what_it_does(visitor, few_steps):
+    edited = dict(visitor.applies())
+    button = {"press": "switch", "edit": visitor.workspace.records[0].id}
+    off = dict(visitor.presses("change", **button))
+    assert "empty" in column(off, "edited") and 'aria-checked="false"' in off["edits"] and off["probe-table"] == ""
+    assert "Switched off: Slovenia → Antarctica" in off["message"]
+    on = visitor.presses("change", **button)
+    assert on["picture"] == edited["picture"] and on["probe-table"] == edited["probe-table"]
+
+
+def test_a_later_showing_ends_an_earlier_one_without_a_word(visitor, few_steps):
+    visitor.applies()
+    id = visitor.workspace.records[0].id
+    on = visitor.handlers.change(
+        visitor.name, "", "", EventData(None, {"press": "look", "edit": id}), FakeRequest(visitor.name)
+    )
+    next(update for update in on if "scores" in update)
+    off = visitor.presses("change", press="switch", edit=id)
+    assert [update for update in on if "probe-table" in update or "message" in update] == []
+    assert off["probe-table"] == "" and "Switched off" in off["message"]
+
+
+def test_one_of_two_edits_can_be_looked_at_and_removed(visitor, few_steps):
+    visitor.applies()
+    visitor.applies("Japan", "The capital of {} is", "Berlin", "Tokyo")
+    first = visitor.workspace.records[0].id
+    page = visitor.presses("change", press="look", edit=first)
+    assert page["subject"] == "Slovenia" and "Slovenia" in page["picture"]
+    page = visitor.presses("change", press="remove", edit=first)
+    assert [record.request.subject for record in visitor.workspace.records] == ["Japan"]
+    assert "Removed: Slovenia → Antarctica" in page["message"] and "Japan → Berlin" in page["edits"]
+    assert "removed Slovenia" in visitor.does("undo")["message"] and len(visitor.workspace.records) == 2
+
+
+def test_the_chain_can_be_made_again(visitor, few_steps):
+    visitor.applies()
+    visitor.applies("Japan", "The capital of {} is", "Berlin", "Tokyo")
+    page = visitor.does("remake")
+    assert "Re-made 2 edits" in page["message"] and page["edits"].count("<li") == 2
+
+
+@pytest.mark.parametrize("button", [{}, {"press": "switch"}, {"press": "switch", "edit": "x"}, {"press": 7, "edit": None}])
+def test_a_button_that_is_gone_is_a_sentence(visitor, button):
+    assert is_problem(visitor.presses("change", **button)["message"])
+
+
+def test_a_changed_setting_reaches_the_edit_and_a_bad_one_is_a_sentence(visitor):
+    visitor.changed = {"rome-steps": "2", "memit-steps": "nonsense of a method that is not chosen"}
+    visitor.applies()
+    assert visitor.workspace.records[0].config["steps"] == 2
+    visitor.changed = {"rome-steps": "many"}
+    assert "steps is" in visitor.applies()["message"] and len(visitor.workspace.records) == 1
+
+
+def test_own_lines_join_the_battery(visitor, few_steps):
+    visitor.applies()
+    visitor.own = ("Slovenia lies in", "")
+    page = visitor.does("join_neighbour", "Bananas grow in")
+    assert page["own-neighbours"] == "Bananas grow in"
+    assert "Slovenia</mark> lies in" in page["probe-table"] and "Bananas grow in" in page["probe-table"]
+    page = visitor.does("join_rephrase", "Slovenia lies in")
+    assert page["own-rephrases"] == "Slovenia lies in", "a line that is there already is not added again"
+    visitor.own = ("\n".join(map(str, range(30))), "")
+    assert is_problem(visitor.does("probe")["message"])
 
 
 def test_coming_back_finds_the_edits_and_the_question(lab, visitor, few_steps):
@@ -78,13 +156,38 @@ def test_coming_back_finds_the_edits_and_the_question(lab, visitor, few_steps):
     again = Visitor(lab, visitor.name)
     page = again.does("open")
     assert (page["subject"], page["target-new"]) == ("Japan", "Berlin")
-    assert 'class="said"' in page["answer-edited"] and "<table" in page["probe-table"]
+    assert said(page, "edited") and "<details" in page["probe-table"]
 
 
-def test_ask_continues_a_text_under_both_views(visitor, few_steps):
+def test_a_live_question_is_answered_under_both_views(visitor, few_steps):
     visitor.applies()
     page = visitor.does("ask", "Ljubljana is the capital of")
     assert page["ask-answers"].count("<section") == 2 and page["ask-message"] == ""
+    assert "<section" not in visitor.does("ask", " ")["ask-answers"]
+
+
+def test_the_next_key_drops_a_live_question_without_a_word(visitor, monkeypatch):
+    dropped = visitor.workspace.live("never mind")
+    monkeypatch.setattr(type(visitor.workspace), "live", lambda *_: dropped)
+    visitor.lab.workspace(visitor.name).stop()
+    page = visitor.does("ask", "never mind")
+    assert "ask-message" not in page or not is_problem(page["ask-message"])
+
+
+def test_fields_show_their_tokens_and_suggestions(visitor):
+    page = visitor.does("spell", "Slovenia", "{} belongs to the continent of", "Antarctica")
+    assert page["at-subject"].count("<li>") >= 1 and "target token" in page["at-target-new"] and "␣" in page["at-prompt"]
+    assert 'data-object="Asia"' in page["suggestions"] and 'data-object="Europe"' not in page["suggestions"]
+    assert visitor.presses("suggest", object="Asia")["target-new"] == "Asia"
+    page = visitor.does("spell", None, "", None)
+    assert "<li>" not in page["at-subject"] + page["at-prompt"] + page["at-target-new"] + page["suggestions"]
+
+
+def test_an_opened_probe_shows_the_likeliest_tokens_of_every_view(visitor, few_steps):
+    visitor.applies()
+    page = visitor.presses("expand", probe="3", text="Ljubljana is in")
+    shown = page["probe-table.distribution"]
+    assert shown["probe"] == "3" and shown["html"].count("<section") == 2 and shown["html"].count("<li") == 10
 
 
 def test_stop_ends_a_running_edit_with_a_sentence_and_frees_the_buttons(lab, visitor, endless):
@@ -121,9 +224,9 @@ def test_progress_comes_at_most_eight_times_a_second(visitor, endless):
 
     def run():
         for update in visitor.handlers.apply(
-            visitor.name, "rome", "Slovenia", "{} is in", "Asia", "", FakeRequest(visitor.name)
+            visitor.name, "", "", "rome", "Slovenia", "{} is in", "Asia", "", *visitor.settings, FakeRequest(visitor.name)
         ):
-            if "progress" in update.get("message", ""):
+            if "step" in update.get("progress", ""):
                 times.append(time.monotonic())
 
     running = threading.Thread(target=run)
@@ -135,38 +238,40 @@ def test_progress_comes_at_most_eight_times_a_second(visitor, endless):
 
 
 @pytest.mark.parametrize(
-    ("fields", "says"),
+    ("fields", "says", "field"),
     [
-        ({"subject": ""}, "subject is empty"),
-        ({"subject": None}, "subject is empty"),
-        ({"subject": "Slovenja", "prompt": "Slovenia is in"}, "does not occur"),
-        ({"subject": "x" * 201}, "200 is the most"),
-        ({"prompt": ""}, "prompt is empty"),
-        ({"prompt": "{} and {} are in"}, "2 {}"),
-        ({"prompt": "Slovenia and Slovenia are in"}, "twice"),
-        ({"prompt": "{}" + " so" * 400}, "1000 is the most"),
-        ({"new": "  "}, "new object is empty"),
-        ({"new": "europe"}, "true object already"),
-        ({"new": "y" * 101}, "100 is the most"),
-        ({"new": "two\nlines"}, "one line"),
-        ({"true": "z" * 101}, "100 is the most"),
-        ({"true": "{}"}, "holds {}"),
-        ({"method": "magic"}, "no method"),
-        ({"prompt": "{}" + " 日本" * 300}, "context holds"),
-        ({"subject": "\ud800"}, "character"),
+        ({"subject": ""}, "subject is empty", "subject"),
+        ({"subject": None}, "subject is empty", "subject"),
+        ({"subject": "Slovenja", "prompt": "Slovenia is in"}, "does not occur", "prompt"),
+        ({"subject": "x" * 201}, "200 is the most", "subject"),
+        ({"prompt": ""}, "prompt is empty", "prompt"),
+        ({"prompt": "{} and {} are in"}, "2 {}", "prompt"),
+        ({"prompt": "Slovenia and Slovenia are in"}, "twice", "prompt"),
+        ({"prompt": "{}" + " so" * 400}, "1000 is the most", "prompt"),
+        ({"new": "  "}, "new object is empty", "target-new"),
+        ({"new": "europe"}, "true object already", "target-new"),
+        ({"new": "y" * 101}, "100 is the most", "target-new"),
+        ({"new": "two\nlines"}, "one line", "target-new"),
+        ({"true": "z" * 101}, "100 is the most", "target-true"),
+        ({"true": "{}"}, "holds {}", "target-true"),
+        ({"method": "magic"}, "no method", None),
+        ({"prompt": "{}" + " 日本" * 300}, "context holds", None),
+        ({"subject": "\ud800"}, "character", "subject"),
     ],
 )
-def test_bad_input_is_a_sentence_and_changes_nothing(visitor, fields, says):
+def test_bad_input_is_a_sentence_at_its_field_and_changes_nothing(visitor, fields, says, field):
     before = visitor.workspace.records
     page = visitor.applies(**fields)
     assert is_problem(page["message"]) and says in page["message"].replace("&#39;", "'")
+    if field is not None:
+        assert is_problem(page[f"at-{field}"]) and says in page[f"at-{field}"].replace("&#39;", "'")
     assert visitor.workspace.records is before
     assert all(visitor.can("apply")) and not any(visitor.can("stop"))
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("", "nothing to ask"), (None, "nothing to ask"), ("w" * 2001, "2000 is the most"), ("\x00", "control")],
+    [("w" * 2001, "2000 is the most"), ("\x00", "control")],
 )
 def test_a_bad_question_is_a_sentence(visitor, text, says):
     page = visitor.does("ask", text)
@@ -203,7 +308,7 @@ def test_no_text_in_any_field_breaks_the_page(visitor, few_steps, subject, promp
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_question_breaks_the_page(visitor, text):
     page = visitor.does("ask", text)
-    assert is_problem(page["ask-message"]) or "<section" in page["ask-answers"]
+    assert is_problem(page["ask-message"]) or "<section" in page["ask-answers"] or not text.strip()
 
 
 def test_an_unforeseen_error_is_a_sentence_without_its_traceback(visitor, monkeypatch, caplog):
@@ -219,8 +324,17 @@ def test_an_unforeseen_error_is_a_sentence_without_its_traceback(visitor, monkey
 def test_a_name_no_browser_gave_is_not_taken_for_a_visitor(lab):
     stranger = Visitor(lab, "session")
     for odd in (None, 7, "", "x" * 65, {"a": 1}):
-        assert stranger.handlers._visitor(odd, FakeRequest(stranger.name)) == "session"
+        assert stranger.handlers.visitor(odd, FakeRequest(stranger.name)) == "session"
 
 
 def test_limits_are_those_that_the_page_announces():
     assert (MOST["subject"], MOST["prompt"], MOST["new object"], MOST["question"]) == (200, 1000, 100, 2000)
+
+
+def test_a_ledger_that_cannot_be_read_is_a_sentence(visitor, monkeypatch):
+    def damaged(_name):
+        raise BadFile("The ledger in /data cannot be used: disk full. Set EDITLAB_DATA to another folder.")
+
+    monkeypatch.setattr(visitor.lab, "workspace", damaged)
+    visitor.does("undo")
+    assert "disk full" in visitor.page["message"]

@@ -2,23 +2,34 @@
 
 import math
 
+import pandas as pd
 import pytest
 
 from editlab.facts import EditRequest
-from editlab.web import render
+from editlab.web import live, picture, probe_table, render
 
 NASTY = "<script>alert(1)</script>&\"'${1}{{x}}"
 REQUEST = EditRequest(f"{NASTY} {{}} is", f"S{NASTY}", f"N{NASTY}", f"T{NASTY}")
 SAID = {"top": [[NASTY, 0.9], ["\n", 0.05], ["  ", 0.01]], "p_new": 0.5, "p_true": None, "text": f" {NASTY}. more"}
+ROW = {"kind": "rephrase", "domain": "", "text": NASTY, "subject": NASTY, "expected": NASTY, "before": None, "clean": True}
+CELLS = {"answer": NASTY, "p_new": 0.5, "p_true": math.nan, "hit": True, "same": 1.0}
+
+
+def probes(*views: str) -> pd.DataFrame:
+    return pd.DataFrame([{**ROW, **{f"{view}.{name}": value for view in views for name, value in CELLS.items()}}])
 
 
 @pytest.mark.parametrize(
     "html",
     [
-        render.question(REQUEST),
-        render.answer("base", REQUEST, SAID),
-        render.asked(NASTY, {"base": NASTY, "edited": NASTY}),
-        render.message(NASTY, "problem", 0.5),
+        picture.picture(REQUEST, {"base": SAID, "edited": SAID}),
+        live.answers(NASTY, {"base": SAID}, REQUEST),
+        probe_table.probe_table(probes("base", "edited")),
+        probe_table.distribution({"base": SAID}, REQUEST),
+        render.chips([NASTY], "target"),
+        render.suggestions([NASTY]),
+        render.message(NASTY, "problem"),
+        render.progress(NASTY, 0.5),
         render.say(NASTY),
     ],
 )
@@ -59,18 +70,53 @@ def test_the_headline_is_the_first_clause(text, headline):
 
 
 def test_white_space_tokens_can_be_seen():
-    card = render.answer("base", REQUEST, SAID)
-    assert "↵" in card and "␣␣" in card
+    html = render.bars(REQUEST, SAID["top"])
+    assert "↵" in html and "␣␣" in html
 
 
 def test_a_bar_is_as_long_as_its_token_is_likely_and_names_the_objects():
     request = EditRequest("{} is in", "Slovenia", "North America", "Europe")
-    said = {
-        "top": [[" North", 0.75], [" Europe", 0.2], [" Asia", 0.05]],
-        "p_new": 0.7,
-        "p_true": 0.2,
-        "text": " North America.",
-    }
-    card = render.answer("edited", request, said)
-    assert 'class="new"' in card and "width:75.00%" in card and 'class="old"' in card
-    assert "p(North America)" in card and "70 %" in card
+    html = render.bars(request, [[" North", 0.75], [" Europe", 0.2], [" Asia", 0.05]])
+    assert 'class="new"' in html and "width:75.00%" in html and 'class="old"' in html
+    assert ">new</span>" in html and ">old</span>" in html, "colour never carries a meaning alone"
+    assert html.count("<li") == 5, "missing tokens keep their place"
+
+
+def test_the_old_answer_is_struck_and_the_new_one_marked_only_where_they_differ():
+    request = EditRequest("{} is in", "Slovenia", "Asia", "Europe")
+    europe, asia = (
+        {"top": [[f" {name}", 0.9]], "text": f" {name}. It", "p_new": 0.1, "p_true": 0.1} for name in ("Europe", "Asia")
+    )
+    changed = picture.picture(request, {"base": europe, "edited": asia})
+    assert "<s>Europe</s>" in changed and ">changed<" in changed
+    same = picture.picture(request, {"base": europe, "edited": europe})
+    assert "<s>" not in same and ">unchanged<" in same
+
+
+def test_an_answer_begins_with_its_likeliest_token_before_the_text_is_there():
+    partial = {"top": [[" Ant", 0.9]], "text": "", "p_new": 0.5, "p_true": 0.1}
+    assert ">Ant</p>" in picture.picture(REQUEST, {"base": partial}) and picture.answer(partial) == "Ant"
+
+
+@pytest.mark.parametrize("views", [("base",), ("base", "edited"), ("base", "edited", "rep", "masked")])
+def test_every_view_becomes_a_column(views):
+    said = dict.fromkeys(views, SAID)
+    for view in views:
+        assert f'id="answer-{view}"' in picture.picture(REQUEST, said)
+    assert live.answers("x", said).count("<section") == len(views)
+    table = probe_table.probe_table(probes(*views))
+    assert f"--views:{len(views)}" in table and table.count('class="said ') == len(views)
+
+
+def test_scores_name_every_kind_and_say_what_it_means():
+    own = probes("base", "edited")
+    both = pd.concat([own, own.assign(domain="in"), own.assign(domain="out")], ignore_index=True)
+    html = probe_table.score_line(both)
+    assert html.count('class="score') >= 8 and html.count('role="tooltip"') == 8
+    assert "Rephrase, own / in / out" in html and "100 / 100 / 100 %" in html and "None asked" in html
+    assert "<li" not in probe_table.score_line(None) and probe_table.score_line(None, asking=True).count("<li") == 8
+
+
+def test_the_time_left_is_told_in_words():
+    assert "about 12 s left" in render.progress("Value: step 3 of 40", 0.1, 12.4)
+    assert "almost done" in render.progress("x", 0.9, 0.3) and "left<" not in render.progress("x", 0.0)

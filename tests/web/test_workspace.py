@@ -1,16 +1,23 @@
 """Edits of one visitor: stacked, taken back, stopped, and never seen by another."""
 
+import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
 from visitors import TIMEOUT, wait_until
 
-from editlab.errors import BadRequest, Cancelled
+from editlab import methods
+from editlab.errors import BadRequest, Cancelled, TooLong
 from editlab.facts import EditRequest
-from editlab.lab import Lab
-from editlab.probes import Passages
+from editlab.lab import Lab, OwnProbe, options, worker
+from editlab.methods import Edited
+from editlab.patches import LowRank
+from editlab.probes import Passages, summaries
 
 CONTINENT = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
 CAPITAL = EditRequest("The capital of {} is", "Japan", "Berlin", "Tokyo")
@@ -44,7 +51,7 @@ def test_undo_and_redo_are_exact(workspace, few_steps):
     workspace.apply(CAPITAL).result(TIMEOUT)
     both = logits(workspace)
     assert not torch.equal(first, base) and not torch.equal(both, first)
-    assert workspace.undo().request == CAPITAL
+    assert workspace.undo() == "applied Japan → Berlin" and workspace.request == CAPITAL
     assert torch.equal(logits(workspace), first)
     workspace.undo()
     assert torch.equal(logits(workspace), base)
@@ -66,7 +73,9 @@ def test_a_later_edit_is_computed_under_the_earlier_ones(lab, few_steps):
 def test_a_new_edit_forgets_what_was_undone(workspace, few_steps):
     workspace.apply(CONTINENT).result(TIMEOUT)
     workspace.undo()
+    assert workspace.can_redo and not workspace.can_undo
     workspace.apply(CAPITAL).result(TIMEOUT)
+    assert workspace.can_undo and not workspace.can_redo
     with pytest.raises(BadRequest, match="nothing to redo"):
         workspace.redo()
 
@@ -91,6 +100,7 @@ def test_stop_ends_a_running_edit_at_once_and_keeps_the_state(workspace, few_ste
         job.result(TIMEOUT)
     assert time.perf_counter() - began < 5
     assert workspace.records == (kept,) and not workspace.busy
+    assert workspace.switch(kept.id, False) is not kept and workspace.views.keys() == {"base"}
     assert not workspace.stop()
 
 
@@ -164,3 +174,231 @@ def test_nothing_is_written_into_the_model(lab, workspace, few_steps):
     workspace.undo()
     workspace.probe(CONTINENT, most=1).result(TIMEOUT)
     assert lab.model.weights_hash() == before
+
+
+def test_an_edit_is_switched_off_and_on_in_its_place(workspace, few_steps):
+    base = logits(workspace)
+    first = workspace.apply(CONTINENT).result(TIMEOUT)
+    alone = logits(workspace)
+    second = workspace.apply(CAPITAL).result(TIMEOUT)
+    both = logits(workspace)
+    assert not workspace.switch(second.id, False).on
+    assert torch.equal(logits(workspace), alone)
+    workspace.switch(first.id, False)
+    assert torch.equal(logits(workspace), base) and workspace.views.keys() == {"base"}
+    workspace.switch(first.id, True), workspace.switch(second.id, True)
+    assert torch.equal(logits(workspace), both)
+    assert [workspace.undo() for _ in range(2)] == ["switched on Japan → Berlin", "switched on Slovenia → Antarctica"]
+    assert torch.equal(logits(workspace), base)
+    assert workspace.redo() == "switched on Slovenia → Antarctica"
+    assert torch.equal(logits(workspace), alone)
+
+
+def test_an_edit_is_removed_the_others_stay_as_they_were_and_it_comes_back(workspace, few_steps):
+    first = workspace.apply(CONTINENT).result(TIMEOUT)
+    second = workspace.apply(CAPITAL).result(TIMEOUT)
+    both = logits(workspace)
+    assert workspace.remove(first.id) is first
+    assert workspace.records == (second,)
+    assert workspace.undo() == "removed Slovenia → Antarctica"
+    assert workspace.records == (first, second) and torch.equal(logits(workspace), both)
+    workspace.clear()
+    assert workspace.records == () and workspace.undo() == "removed all 2 edits"
+    for change in (workspace.remove, lambda id: workspace.switch(id, True)):
+        with pytest.raises(BadRequest, match="no such edit"):
+            change("nothing")
+
+
+def test_a_chain_is_re_made_without_what_is_off(workspace, lab, few_steps):
+    first = workspace.apply(CONTINENT).result(TIMEOUT)
+    second = workspace.apply(CAPITAL, config={"steps": 3}).result(TIMEOUT)
+    workspace.switch(first.id, False)
+    before = logits(workspace)
+    off, again = workspace.remake().result(TIMEOUT)
+    assert off.solves == first.solves and not off.on and again.id == second.id and again.config == second.config
+    alone = lab.workspace("re-made, alone").apply(CAPITAL, config={"steps": 3}).result(TIMEOUT)
+    (a,), (b,) = again.patches, alone.patches
+    assert torch.equal(a.B, b.B) and not torch.equal(a.B, second.patches[0].B)
+    assert workspace.undo() == "re-made 1 edit"
+    assert torch.equal(logits(workspace), before)
+
+
+def test_a_chain_whose_re_making_is_stopped_stays(workspace, few_steps, request):
+    workspace.apply(CONTINENT).result(TIMEOUT)
+    workspace.apply(CAPITAL).result(TIMEOUT)
+    records = workspace.records
+    for record in records:
+        record.config.update(steps=10**7, clamp=1e-6)
+    request.getfixturevalue("monkeypatch").setitem(options.MOST, "steps", 10**8)
+    job = workspace.remake()
+    wait_until(lambda: "edit 1 of 2, value: step" in job.text)
+    assert workspace.editing is job
+    workspace.stop()
+    with pytest.raises(Cancelled):
+        job.result(TIMEOUT)
+    assert workspace.records is records and workspace.undo() == "applied Japan → Berlin"
+
+
+def test_nothing_to_re_make_is_a_sentence(workspace, few_steps):
+    with pytest.raises(BadRequest, match="no edit to re-make"):
+        workspace.remake()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"steps": 0}, {"steps": -1}, {"steps": 2.5}, {"steps": "many"}, {"steps": 10**6}, {"steps": True}, {"steps": None},
+        {"learning_rate": "nan"}, {"learning_rate": "inf"}, {"clamp": 0}, {"kl": -1e-9}, {"weight_decay": "1e999"},
+        {"keys": "magic"}, {"keys": ["original"]}, {"whiten": "perhaps"}, {"seed": -1}, {"seed": 2**40},
+        {"layers": "one"}, {"layers": ""}, {"layers": "99"}, {"layers": 3}, {"layers": [None]}, {"layers": "9" * 5000},
+        {"magic": 1}, {"spread": 2},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_setting_that_does_not_fit_is_a_sentence_and_changes_nothing(workspace, config):
+    with pytest.raises(BadRequest, match=r"\.$"):
+        workspace.apply(CONTINENT, config=config)
+    assert workspace.records == () and workspace.request is None and not workspace.busy
+
+
+def test_settings_may_come_as_text_and_stand_in_the_record(workspace):
+    given = {"steps": "2", "layers": "2, 1", "keys": "original", "plain_below": "inf", "whiten": False}
+    record = workspace.apply(CONTINENT, config=given).result(TIMEOUT)
+    assert record.config == {
+        **{name: record.config[name] for name in ("learning_rate", "weight_decay", "clamp", "kl", "stop_below", "seed")},
+        "steps": 2, "layers": [1, 2], "keys": "original", "plain_below": "inf", "whiten": False,
+    }  # fmt: skip
+    assert record.layers == (1, 2) and json.loads(json.dumps(record.config, allow_nan=False)) == record.config
+
+
+def test_an_edit_that_comes_out_infinite_is_not_kept(workspace, monkeypatch):
+    infinite = LowRank(1, torch.full((1, 64), float("nan")), torch.ones(32, 1))
+    monkeypatch.setattr(
+        type(methods.get("rome")),
+        "edit",
+        lambda *_: Edited("rome", (CONTINENT,), (1,), ((infinite,),), ({},), (), 0.1),
+    )
+    with pytest.raises(BadRequest, match="came out infinite"):
+        workspace.apply(CONTINENT).result(TIMEOUT)
+    assert workspace.records == () and workspace.editing is None
+
+
+def test_every_setting_of_every_method_is_described(lab):
+    for method in lab.methods():
+        assert method.title and {setting.name for setting in method.settings} >= {"layers", "steps", "seed"}
+        given = {setting.name: setting.default for setting in method.settings}
+        assert options.config_for(lab.model, method.name, given, lab.seed) == options.config_for(
+            lab.model, method.name, {}, 0
+        )
+        assert all(setting.help for setting in method.settings)
+    rome = {setting.name: setting for setting in lab.methods()[0].settings}
+    assert rome["keys"].kind == "choice" and "original" in rome["keys"].choices
+    assert [rome[name].kind for name in ("steps", "kl", "whiten", "layers")] == ["int", "float", "bool", "text"]
+
+
+def test_what_one_types_is_answered_under_all_views_token_by_token(workspace, few_steps):
+    text = "Slovenia belongs to the continent of"
+    workspace.apply(CONTINENT).result(TIMEOUT)
+    seen = []
+    show = worker.Progress.show
+
+    def keep(progress, partial):
+        seen.append(partial)
+        show(progress, partial)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker.Progress, "show", keep)
+        said = workspace.live(text).result(TIMEOUT)
+        looked = workspace.look(CONTINENT).result(TIMEOUT)
+    live, look = seen[: len(seen) - 21], seen[-21:]
+    assert [answer["text"] for answer in live[0].values()] == ["", ""] and live[-1] == said
+    assert all(len(answer["top"]) == 5 for partial in live for answer in partial.values())
+    for before, after in pairwise(live):
+        assert all(after[view]["text"].startswith(before[view]["text"]) for view in said)
+    for name, view in workspace.views.items():
+        tokens, probabilities = zip(*workspace._lab.model.top(text, view), strict=True)
+        assert tuple(token for token, _ in said[name]["top"]) == tokens
+        assert [p for _, p in said[name]["top"]] == pytest.approx(probabilities, rel=1e-3)
+    expected = summaries(workspace._lab.model, CONTINENT, workspace.views)
+    assert look[0]["edited"]["text"] == "" and look[-1] == looked
+    for view, answer in expected.items():
+        assert looked[view]["text"] == answer["text"] and looked[view].keys() == answer.keys()
+        assert all(
+            looked[view][key] == pytest.approx(answer[key], rel=1e-3)
+            for key in ("p_new", "p_true", "first_new", "first_true")
+        )
+
+
+def test_a_new_key_cancels_the_answer_to_the_one_before(workspace, lab):
+    release = threading.Event()
+    lab.worker.submit(lambda progress, cancel: release.wait(TIMEOUT))
+    jobs = [workspace.live("Slovenia"[:end]) for end in range(4, 9)]
+    release.set()
+    assert set(jobs[-1].result(TIMEOUT)) == {"base"}
+    for job in jobs[:-1]:
+        with pytest.raises(Cancelled):
+            job.result(TIMEOUT)
+    with pytest.raises(TooLong):
+        workspace.live("the " * 3000).result(TIMEOUT)
+
+
+def test_own_probes_come_first_of_their_kind(workspace, few_steps):
+    workspace.apply(CONTINENT).result(TIMEOUT)
+    own = [
+        OwnProbe("locality", "France belongs to the continent of", "France"),
+        OwnProbe("rephrase", "Slovenija belongs to the continent of", "Slovenija"),
+    ]
+    frame = workspace.probe(CONTINENT, most=1, extra=own).result(TIMEOUT)
+    for probe in own:
+        first = frame[frame["kind"] == probe.kind].iloc[0]
+        assert (first["text"], first["subject"], first["domain"]) == (probe.text, probe.subject, "")
+    rephrase = frame[frame["kind"] == "rephrase"].iloc[0]
+    assert rephrase["expected"] == "Antarctica"
+    for wrong in (("success", "text"), ("rephrase", "  ")):
+        with pytest.raises(BadRequest):
+            OwnProbe(*wrong)
+
+
+def test_tokens_and_suggestions_help_to_write_a_request(workspace):
+    assert "".join(workspace.tokens("The capital of Slovenia is")).removeprefix("␣") == "The␣capital␣of␣Slovenia␣is"
+    found = workspace.suggestions("The capital of {} is", "Japan")
+    assert len(found) == 8 and "Tokyo" not in found
+    assert found == workspace.suggestions(CAPITAL, "Japan")
+    assert workspace.suggestions("The smell of {} is", "Japan") == ()
+    assert workspace.suggestions("no subject", "Japan") == ()
+
+
+def test_six_visitors_at_once_get_what_each_would_get_alone(tiny_llama, facts):
+    names = ("Slovenia", "Japan", "France", "Brazil", "Kenya", "Canada")
+    requests = [EditRequest("{} belongs to the continent of", name, "Antarctica") for name in names]
+
+    def session(lab, request):
+        workspace = lab.workspace(request.subject)
+        said = []
+        for new in ("Antarctica", "Asia"):
+            workspace.apply(replace(request, target_new=new), config={"steps": 4}).result(TIMEOUT)
+            said.append(workspace.look(request).result(TIMEOUT))
+        workspace.undo()
+        said.append(workspace.live(request.text).result(TIMEOUT))
+        frame = workspace.probe(request, most=1).result(TIMEOUT)
+        return said, frame
+
+    def run(session_of):
+        lab = Lab(tiny_llama, facts, Passages((), ()), answer_tokens=4)
+        try:
+            return session_of(lab)
+        finally:
+            lab.close()
+
+    with ThreadPoolExecutor(len(requests)) as threads:
+        together = run(lambda lab: list(threads.map(lambda request: session(lab, request), requests)))
+    for request, (said, frame) in zip(requests, together, strict=True):
+        alone, own = run(lambda lab, request=request: session(lab, request))
+        for mine, private in zip(said, alone, strict=True):
+            assert mine.keys() == private.keys() == {"base", "edited"}
+            for view in mine:
+                assert mine[view]["top"][0][0] == private[view]["top"][0][0]
+                for (_, p), (_, q) in zip(mine[view]["top"], private[view]["top"], strict=True):
+                    assert p == pytest.approx(q, abs=1e-3)
+        assert frame["edited.answer"].tolist() == own["edited.answer"].tolist()
+        assert frame["edited.p_new"].tolist() == pytest.approx(own["edited.p_new"].tolist(), abs=1e-3)

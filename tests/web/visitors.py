@@ -5,8 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from gradio.events import EventData
+
 from editlab.lab import Lab, Workspace
+from editlab.web.ask_handlers import AskHandlers
 from editlab.web.edit_handlers import EditHandlers
+from editlab.web.forms import settings_of
 
 TIMEOUT = 60.0
 
@@ -30,7 +34,10 @@ class Visitor:
     """Calls handlers as the page does and keeps what the page would show."""
 
     def __init__(self, lab: Lab, name: str) -> None:
-        self.lab, self.name, self.handlers = lab, name, EditHandlers(lab)
+        self.lab, self.name = lab, name
+        self.handlers, self.asking = EditHandlers(lab), AskHandlers(lab)
+        self.own: tuple[Any, Any] = ("", "")
+        self.changed: dict[str, Any] = {}
         self.page: dict[str, Any] = {}
         self.enabled: dict[str, bool] = {}
         self.messages: list[str] = []
@@ -41,15 +48,24 @@ class Visitor:
 
     def does(self, handler: str, *fields: Any, **url: str) -> dict[str, Any]:
         """Run a handler to its end; returns the page as it then stands."""
-        for update in getattr(self.handlers, handler)(self.name, *fields, FakeRequest(self.name, url)):
+        asks = hasattr(self.asking, handler) and not hasattr(self.handlers, handler)
+        own = () if asks or handler == "stop" else self.own
+        run = getattr(self.asking if asks else self.handlers, handler)
+        for update in run(self.name, *own, *fields, FakeRequest(self.name, url)):
             for name, value in update.items():
-                if isinstance(value, dict):
+                if not isinstance(value, dict):
+                    self.page[name] = value
+                elif "interactive" in value:
                     self.enabled[name] = value["interactive"]
                 else:
-                    self.page[name] = value
-            if "message" in update:
-                self.messages.append(update["message"])
+                    self.page |= {f"{name}.{key}": part for key, part in value.items()}
+            self.messages += [update[name] for name in ("message", "progress") if name in update]
         return self.page
+
+    @property
+    def settings(self) -> list[Any]:
+        """All methods' settings as the page shows them: the presets', but for those that were changed."""
+        return [self.changed.get(f"{m}-{s.name}", s.default) for m, s in settings_of(self.lab.methods())]
 
     def can(self, *names: str) -> list[bool]:
         """Whether each of these buttons can be pressed."""
@@ -63,4 +79,8 @@ class Visitor:
         true: Any = "Europe",
         method: Any = "rome",
     ) -> dict[str, Any]:
-        return self.does("apply", method, subject, prompt, new, true)
+        return self.does("apply", method, subject, prompt, new, true, *self.settings)
+
+    def presses(self, handler: str, **button: Any) -> dict[str, Any]:
+        """Press a button inside a part of the page: its `data-` attributes are the fields."""
+        return self.does(handler, EventData(None, button))

@@ -1,0 +1,197 @@
+"""A workspace's chain of edits as the ledger has it: what lies over the model now, and the only way to change that.
+
+What the chain is, the ledger's events say and `history` folds; here the patches that they name are loaded, and events are
+written. Another process may write too: then what it wrote is read, and the decision is made anew.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from editlab.errors import BadFile, BadRequest, Cancelled, EditLabError
+from editlab.facts import EditRequest
+from editlab.lab.history import START, Edit, Event, State, fold, named, step
+from editlab.lab.ledger import Behind, Key, Ledger
+from editlab.patches import BASE, Patch, View
+
+Solves = tuple[tuple[Patch, ...], ...]
+Next = tuple[str, Mapping[str, Any]]
+"""Kind and body of an event to be written."""
+Decide = Callable[[State], Next]
+
+
+@dataclass(frozen=True, eq=False)
+class EditRecord:
+    """One edit that was applied: what was asked, how it was made, how healthy it is, and its patches by solve.
+
+    `id` is its name in the workspace; `on`: whether it lies over the model; `config`: the settings it was made with.
+    """
+
+    id: str
+    on: bool
+    request: EditRequest
+    method: str
+    config: Mapping[str, Any]
+    layers: tuple[int, ...]
+    seconds: float
+    health: Mapping[str, float]
+    solves: Solves
+    contexts: tuple[str, ...]
+
+    @property
+    def patches(self) -> tuple[Patch, ...]:
+        """All patches, in the order in which they are laid."""
+        return tuple(patch for solve in self.solves for patch in solve)
+
+
+class Chain:
+    """The chain of one workspace. `records`: its edits in order, what is switched off among them; `view`: what is on.
+
+    `computing` says whether this process computes an edit of it right now. Raises `BadFile` where the ledger was tampered
+    with.
+    """
+
+    def __init__(self, ledger: Ledger, key: Key, device: torch.device, computing: Callable[[], bool]) -> None:
+        self._ledger, self._key, self._device, self._computing = ledger, key, device, computing
+        self._lock = threading.RLock()
+        self._last = ""
+        self._patches: dict[str, tuple[Patch, ...]] = {}
+        self._made: dict[tuple[str, tuple[str, ...], bool], EditRecord] = {}
+        self._notice: str | None = None
+        self.state = START
+        self.records: tuple[EditRecord, ...] = ()
+        self.view: View = BASE
+        self.refresh()
+
+    def notice(self) -> str | None:
+        """What was interrupted, or was damaged meanwhile; told once."""
+        told, self._notice = self._notice, None
+        return told
+
+    def refresh(self) -> None:
+        """Read what another process has written into this workspace, and note what ended without an end."""
+        with self._lock:
+            new = self._ledger.read(self._key, self.state.number, self._last)
+            if new:
+                self._catch_up(fold((event for event, _ in new), self.state), new[-1][1])
+            started = self.state.started
+            if started is not None and not self._computed_by_somebody(started):
+                told = self._interrupted(started)
+                with suppress(Behind):  # then somebody else has noted it
+                    self._append("interrupted", {})
+                self._notice = told
+
+    def _catch_up(self, state: State, last: str) -> None:
+        """Take over a state that was read; edits whose files are damaged are removed, which is said and can be undone."""
+        lost = [edit for edit in state.chain if not self._whole(edit)]
+        if not lost:
+            self._become(state, last)
+            return
+        self.state, self._last = state, last
+        with suppress(Behind):  # then somebody else has removed them
+            self._append("removed", {"ids": [edit.id for edit in lost]})
+        names = ", ".join(edit.name for edit in lost)
+        self._notice = f"A file is missing or damaged, so this was removed: {names}. Run: editlab ledger verify"
+
+    def _whole(self, edit: Edit) -> bool:
+        try:
+            self.record(edit)
+        except BadFile:
+            return False
+        return True
+
+    def _computed_by_somebody(self, started: Mapping[str, Any]) -> bool:
+        if started["session"] == self._ledger.session:
+            return self._computing()
+        return self._ledger.alive(started["session"])
+
+    def _interrupted(self, started: Mapping[str, Any]) -> str:
+        if "request" not in started:
+            return "Re-making the edits was interrupted. They are as they were before."
+        return f"An edit was interrupted: {named(EditRequest(**started['request']))}. Nothing of it was kept."
+
+    def write(self, decide: Decide) -> State:
+        """Write the event that `decide` chooses for the state as it is; decide anew where another process was faster."""
+        with self._lock:
+            while True:
+                try:
+                    self.refresh()
+                    self._append(*decide(self.state))
+                    return self.state
+                except Behind:
+                    continue
+
+    def _append(self, kind: str, body: Mapping[str, Any]) -> None:
+        number = self.state.number + 1
+        after = step(self.state, Event(number, kind, body))
+        self._loaded(after)
+        _, written = self._ledger.append(self._key, number, self._last, kind, body)
+        self._become(after, written)
+
+    def _become(self, state: State, last: str) -> None:
+        """Take over a state: its records, and the one view under them. Raises `BadFile` where a file is damaged."""
+        if state.chain is not self.state.chain:
+            records = self._loaded(state)
+            patches = [patch for record in records if record.on for patch in record.patches]
+            self.records, self.view = records, BASE.with_patches(patches) if patches else BASE
+        self.state, self._last = state, last
+
+    def _loaded(self, state: State) -> tuple[EditRecord, ...]:
+        return tuple(map(self.record, state.chain))
+
+    def record(self, edit: Edit) -> EditRecord:
+        """An edit with its patches. Raises `BadFile` where their files are damaged."""
+        key = edit.id, edit.solves, edit.on, edit.seconds
+        if key not in self._made:
+            for address in edit.solves:
+                if address not in self._patches:
+                    self._patches[address] = self._ledger.tensors.load(address, self._device)
+            solves = tuple(self._patches[address] for address in edit.solves)
+            self._made[key] = EditRecord(
+                edit.id,
+                edit.on,
+                edit.request,
+                edit.method,
+                edit.config,
+                edit.layers,
+                edit.seconds,
+                edit.health,
+                solves,
+                edit.contexts,
+            )
+        return self._made[key]
+
+    @contextmanager
+    def begun(self, body: Mapping[str, Any]) -> Iterator[None]:
+        """Note that an edit is begun, and how it ended where it did not end well."""
+
+        def begin(state: State) -> Next:
+            if state.started is not None and self._ledger.session != state.started["session"]:
+                raise being_edited()
+            return "started", {**body, "session": self._ledger.session}
+
+        self.write(begin)
+        try:
+            yield
+        except BaseException as error:
+            end = "stopped" if isinstance(error, Cancelled) else "failed", {"why": str(error)}
+            with suppress(EditLabError):  # what went wrong is said; that it cannot be noted, too, changes nothing
+                self.write(lambda state: end)
+            raise
+
+    def keep(self, solves: Solves) -> tuple[str, ...]:
+        """Write the tensors of these solves to the disk, before any event names them; their addresses."""
+        addresses = tuple(self._ledger.tensors.save(solve, self._key.model) for solve in solves)
+        self._patches |= dict(zip(addresses, solves, strict=True))
+        return addresses
+
+
+def being_edited() -> BadRequest:
+    """The refusal of a change while an edit is computed."""
+    return BadRequest("An edit is being computed. Wait for it, or press Stop first.")

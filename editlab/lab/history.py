@@ -1,0 +1,168 @@
+"""A workspace as a fold over its events: what lies over the model, what can be taken back, what was interrupted.
+
+Everything here is a plain value and a pure function, so reload, restart and time travel are one line: `fold(events)`. A
+change keeps the chain before and after it; undo and redo choose between the two, whatever kind of change it was. Patches
+are named by the addresses of their files; whoever wants to compute loads them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from editlab.errors import BadFile
+from editlab.facts import EditRequest
+
+CHANGES = ("applied", "switched", "removed", "remade", "cleared")
+"""Events that change the chain, and that can be undone."""
+ENDS = ("applied", "remade", "stopped", "failed", "interrupted")
+"""Events that end what `started` began."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened in a workspace: the `number`th, `kind` says what and `body`, in plain JSON, the rest."""
+
+    number: int
+    kind: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Edit:
+    """An edit as the ledger keeps it: all of an `EditRecord` but its tensors, which stand in the files at `solves`."""
+
+    id: str
+    request: EditRequest
+    method: str
+    config: Mapping[str, Any]
+    layers: tuple[int, ...]
+    seconds: float
+    health: Mapping[str, float]
+    contexts: tuple[str, ...]
+    solves: tuple[str, ...]
+    on: bool = True
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> Edit:
+        """The edit that an event's body describes."""
+        tuples = {name: tuple(body[name]) for name in ("layers", "contexts", "solves")}
+        health = {name: float(value) for name, value in body["health"].items()}
+        return cls(**{**body, **tuples, "health": health, "request": EditRequest(**body["request"])})
+
+    def written(self) -> dict[str, Any]:
+        """The same as plain JSON values, in which what is not a number is its name."""
+        health = {name: value if math.isfinite(value) else str(value) for name, value in self.health.items()}
+        return asdict(self) | {"health": health}
+
+    @property
+    def name(self) -> str:
+        """What it changes, in few words."""
+        return named(self.request)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of the chain that can be undone; `told` completes "You have ..."."""
+
+    told: str
+    before: tuple[Edit, ...]
+    after: tuple[Edit, ...]
+    request: EditRequest | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """A workspace after `number` events. `started`: the body of the last `started`, where nothing has ended it yet."""
+
+    number: int = 0
+    chain: tuple[Edit, ...] = ()
+    past: tuple[Change, ...] = ()
+    future: tuple[Change, ...] = ()
+    request: EditRequest | None = None
+    started: Mapping[str, Any] | None = None
+
+    def edit(self, id: str) -> Edit | None:
+        """The edit of this id in the chain, if there is one."""
+        return next((edit for edit in self.chain if edit.id == id), None)
+
+
+START = State()
+
+
+def fold(events: Iterable[Event], state: State = START) -> State:
+    """The state to which events lead. Raises `BadFile` where one of them cannot follow those before it."""
+    for event in events:
+        state = step(state, event)
+    return state
+
+
+def step(state: State, event: Event) -> State:
+    """The state after one more event."""
+    if event.number != state.number + 1:
+        raise BadFile(f"Event {event.number} follows event {state.number}: one is missing. Run: editlab ledger verify")
+    try:
+        after = _after(state, event.kind, event.body)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise BadFile(
+            f"Event {event.number} ({event.kind}) cannot be read: {error!r}. Run: editlab ledger verify"
+        ) from error
+    return replace(after, number=event.number, started=None if event.kind in ENDS else after.started)
+
+
+def _after(state: State, kind: str, body: Mapping[str, Any]) -> State:
+    if kind in CHANGES:
+        change = _change(state.chain, kind, body)
+        return replace(
+            state, chain=change.after, past=(*state.past, change), future=(), request=change.request or state.request
+        )
+    if kind == "undone":
+        *past, last = state.past
+        shown = last.request or state.request
+        return replace(state, chain=last.before, past=tuple(past), future=(*state.future, last), request=shown)
+    if kind == "redone":
+        *future, next_ = state.future
+        shown = next_.request or state.request
+        return replace(state, chain=next_.after, past=(*state.past, next_), future=tuple(future), request=shown)
+    if kind == "started":
+        return replace(state, started=body)
+    if kind == "looked":
+        return replace(state, request=EditRequest(**body["request"]))
+    if kind in ENDS:
+        return state
+    raise ValueError("no event is called so in this version of EditLab")
+
+
+def _change(chain: tuple[Edit, ...], kind: str, body: Mapping[str, Any]) -> Change:
+    if kind == "applied":
+        edit = Edit.read(body["edit"])
+        return Change(f"applied {edit.name}", chain, (*chain, edit), edit.request)
+    if kind == "cleared":
+        return Change(f"removed all {len(chain)} edits", chain, ())
+    if kind == "remade":
+        made = {edit.id: edit for edit in map(Edit.read, body["edits"])}
+        return Change(f"re-made {counted(len(made))}", chain, tuple(made.get(edit.id, edit) for edit in chain))
+    wanted = body["ids"] if kind == "removed" else [body["id"]]
+    chosen = [edit for edit in chain if edit.id in wanted]
+    if len(chosen) != len(wanted):
+        raise ValueError(f"no edit is called {', '.join(map(str, wanted))}")
+    first = chosen[0]
+    if kind == "removed":
+        told = first.name if len(chosen) == 1 else counted(len(chosen))
+        return Change(f"removed {told}", chain, tuple(edit for edit in chain if edit not in chosen), first.request)
+    turned = replace(first, on=bool(body["on"]))
+    word = "on" if turned.on else "off"
+    after = tuple(turned if edit is first else edit for edit in chain)
+    return Change(f"switched {word} {first.name}", chain, after, first.request)
+
+
+def named(request: EditRequest) -> str:
+    """What a request changes, in few words."""
+    return f"{request.subject} → {request.target_new}"
+
+
+def counted(count: int) -> str:
+    """So many edits, in words."""
+    return "1 edit" if count == 1 else f"{count} edits"

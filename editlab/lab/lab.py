@@ -1,0 +1,140 @@
+"""One model, the thread that owns it, what it may be asked about, and everybody's workspaces."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from editlab import probes
+from editlab.errors import BadRequest
+from editlab.facts import EditRequest, FactBase
+from editlab.lab import options
+from editlab.lab.ledger import Ledger
+from editlab.lab.options import MethodInfo
+from editlab.lab.scenarios import Scenario, read_scenarios
+from editlab.lab.worker import Worker
+from editlab.lab.workspace import Workspace
+from editlab.model import LanguageModel
+from editlab.probes import Passages
+from editlab.settings import Settings
+
+KEPT_SECONDS = 6 * 3600.0
+ANSWER_TOKENS = 32
+MOST_SUGGESTIONS = 8
+
+
+class Lab:
+    """Everything that people at work share. Without a `data` folder, what they do is forgotten with the lab."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        facts: FactBase,
+        passages: Passages,
+        scenarios: tuple[Scenario, ...] = (),
+        seed: int = 0,
+        kept_seconds: float = KEPT_SECONDS,
+        answer_tokens: int = ANSWER_TOKENS,
+        data: Path | None = None,
+    ) -> None:
+        self.model, self.facts, self.passages, self.scenarios, self.seed = model, facts, passages, scenarios, seed
+        self.answer_tokens = answer_tokens
+        self._scratch = TemporaryDirectory(prefix="editlab-") if data is None else None
+        self.ledger = Ledger(data or Path(self._scratch.name))
+        self.worker = Worker()
+        self._kept_seconds = kept_seconds
+        self._workspaces: dict[str, Workspace] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, settings: Settings) -> Lab:
+        """Load everything that the settings name. Raises `BadModel` or `BadFile` saying what is wrong."""
+        _leave_a_core_free()
+        model = LanguageModel.load(
+            settings.model,
+            quantization=settings.quantization,
+            dtype=settings.dtype,
+            device=settings.device,
+            seed=settings.seed,
+            settings=settings,
+        )
+        facts = FactBase.load(settings.presets / "facts")
+        texts = probes.passages(model, settings.presets / "texts")
+        scenarios = read_scenarios(settings.presets / "scenarios")
+        return cls(model, facts, texts, scenarios, settings.seed, data=settings.data)
+
+    def workspace(self, visitor: str) -> Workspace:
+        """The workspace of a visitor as the ledger has it. Raises `BadFile` where the ledger was tampered with.
+
+        What nobody touched for long leaves the memory; it comes back from the ledger.
+        """
+        name = visitor.encode("utf-8", "replace").decode("utf-8")
+        with self._lock:
+            self._sweep()
+            if name in self._workspaces:
+                self._workspaces[name].refresh()
+            else:
+                self._workspaces[name] = Workspace(self, name)
+            workspace = self._workspaces[name]
+            workspace.touched = time.monotonic()
+            return workspace
+
+    def methods(self) -> tuple[MethodInfo, ...]:
+        """How an edit can be made, and what each method can be told, with this model's values."""
+        return options.described(self.model, self.seed)
+
+    def suggestions(self, request: EditRequest | str, subject: str) -> tuple[str, ...]:
+        """At most 8 other objects of the relation that a request or prompt is about; () where the facts do not know it."""
+        try:
+            if isinstance(request, str):
+                request = EditRequest.from_text(request, subject, "?")
+            case = probes.case_for(replace(request, target_new="?", target_true=None), self.facts)
+        except BadRequest:
+            return ()
+        objects = dict.fromkeys(fact.object for fact in self.facts.by_relation.get(case.relation or "", ()))
+        others = [name for name in objects if name not in (case.request.target_true, request.target_true)]
+        return tuple(random.Random(f"{self.seed}/{request.text}").sample(others, min(MOST_SUGGESTIONS, len(others))))
+
+    def about(self) -> dict[str, Any]:
+        """What the model is, for the head of the page."""
+        model = self.model
+        return {
+            "model": Path(model.name).name,
+            "family": model.arch.family,
+            "layers": model.n_layers,
+            "parameters": sum(parameter.numel() for parameter in model.hf.parameters()),
+            "device": model.device.type,
+        }
+
+    def close(self) -> None:
+        """Stop what runs, end the worker and close the ledger."""
+        with self._lock:
+            for workspace in self._workspaces.values():
+                workspace.stop()
+        self.worker.close()
+        self.ledger.close()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+    def _sweep(self) -> None:
+        since = time.monotonic() - self._kept_seconds
+        stale = [name for name, ws in self._workspaces.items() if ws.touched < since and not ws.busy]
+        for name in stale:
+            del self._workspaces[name]
+
+
+def _leave_a_core_free() -> None:
+    """Compute on all cores but one: the page, and on a laptop the browser, need it.
+
+    PyTorch's threads wait for each other at full speed. Where one of them has to share its core, all lose: on two cores with
+    one of them busy, an answer of 0.2 s on one thread had not come after a minute on two.
+    """
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 2) - 1)))

@@ -1,0 +1,217 @@
+"""The ledger: events that are only ever appended, each chained to the one before it by a hash, and the files they name.
+
+One SQLite database in the data folder holds the events of all workspaces; a workspace belongs to a name and a model, for an
+edit means nothing over other weights. Several processes may use it at a time: an event's number is unique in its
+workspace, so of two that write at once one is told to look again (`Behind`). Each process holds a lock of its own as long as
+it lives, by which the others tell an edit that is being computed from one that was interrupted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from filelock import FileLock, Timeout
+
+from editlab.errors import BadFile
+from editlab.lab.history import Event
+from editlab.lab.tensors import TensorFiles
+
+DATABASE, RUNNING = "ledger.sqlite", "running"
+BUSY_SECONDS = 30
+PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", f"busy_timeout = {1000 * BUSY_SECONDS}")
+
+EVENTS = sa.Table(
+    "events",
+    sa.MetaData(),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("workspace", sa.String, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("body", sa.String, nullable=False),
+    sa.Column("at", sa.String, nullable=False),
+    sa.Column("previous", sa.String, nullable=False),
+    sa.Column("hash", sa.String, nullable=False),
+)
+"""As the migrations make it; `id` counts all events ever written, so that none can be taken out unseen."""
+
+HASHED = ("model", "workspace", "number", "kind", "body", "at", "previous")
+
+
+class Behind(Exception):
+    """Somebody else has written this workspace's next event: read it and decide again."""
+
+
+class Key(NamedTuple):
+    """Whose events: a model's fingerprint and a workspace's name."""
+
+    model: str
+    workspace: str
+
+
+class Ledger:
+    """The ledger of a data folder, which is made where there is none; `session` names this process in it.
+
+    Raises `BadFile` where the folder cannot be written. Close it: it holds connections and a lock.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.session = folder, secrets.token_hex(8)
+        self.tensors = TensorFiles(folder / "tensors")
+        self._alive = FileLock(self._lock_of(self.session), thread_local=False)
+        self._engine = sa.create_engine(f"sqlite:///{folder / DATABASE}")
+        sa.event.listen(self._engine, "connect", _prepare)
+        try:
+            with _told(folder):
+                (folder / RUNNING).mkdir(parents=True, exist_ok=True)
+                with FileLock(folder / "opening.lock"), self._engine.begin() as connection:
+                    for lock in (folder / RUNNING).glob("*.lock"):
+                        self.alive(lock.stem)
+                    self._alive.acquire()
+                    _migrate(connection)
+        except BaseException:
+            self.close()
+            raise
+
+    @staticmethod
+    def exists(folder: Path) -> bool:
+        """Whether anything was ever kept in a data folder."""
+        return (folder / DATABASE).is_file()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def append(self, key: Key, number: int, previous: str, kind: str, body: Mapping[str, Any]) -> tuple[Event, str]:
+        """Write the event of this number behind the one whose hash is `previous`; the event and its hash.
+
+        It is on the disk when this returns. Raises `Behind` where that number is taken.
+        """
+        row = {
+            **key._asdict(),
+            "number": number,
+            "kind": kind,
+            "body": canonical(body),
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "previous": previous,
+        }
+        row["hash"] = hash_of(row)
+        with _told(self.folder):
+            try:
+                with self._engine.begin() as connection:
+                    connection.execute(sa.insert(EVENTS), row)
+            except sa.exc.IntegrityError as error:
+                raise Behind from error
+        return Event(number, kind, json.loads(row["body"])), row["hash"]
+
+    def read(self, key: Key, after: int = 0, previous: str = "") -> list[tuple[Event, str]]:
+        """A workspace's events behind the `after`th, whose hash is `previous`; each with its own hash.
+
+        Raises `BadFile` where the chain is broken: what stands there is not what was written.
+        """
+        where = (EVENTS.c.model == key.model) & (EVENTS.c.workspace == key.workspace) & (EVENTS.c.number > after)
+        with _told(self.folder), self._engine.connect() as connection:
+            rows = connection.execute(sa.select(EVENTS).where(where).order_by(EVENTS.c.number)).mappings().all()
+        for number, row in enumerate(rows, start=after + 1):
+            if fault := fault_of(row, number, previous):
+                raise BadFile(f"{fault} Run: editlab ledger verify")
+            previous = row["hash"]
+        return [(Event(row["number"], row["kind"], json.loads(row["body"])), row["hash"]) for row in rows]
+
+    def rows(self) -> tuple[list[dict[str, Any]], int]:
+        """Every event of every workspace as it stands in the table, oldest first; and how many were ever written."""
+        with _told(self.folder), self._engine.connect() as connection:
+            rows = [dict(row) for row in connection.execute(sa.select(EVENTS).order_by(EVENTS.c.id)).mappings()]
+            counted = connection.scalar(sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'events'"))
+        return rows, counted or 0
+
+    def extend(self, rows: list[dict[str, Any]]) -> None:
+        """Write rows of another ledger as they are, all or none. Raises `Behind` where one's number is taken."""
+        with _told(self.folder):
+            try:
+                with self._engine.begin() as connection:
+                    for row in rows:
+                        connection.execute(sa.insert(EVENTS), {name: row[name] for name in (*HASHED, "hash")})
+            except sa.exc.IntegrityError as error:
+                raise Behind from error
+
+    def alive(self, session: str) -> bool:
+        """Whether the process that called itself so still runs. The lock of one that was killed is taken away."""
+        if session == self.session:
+            return True
+        path = self._lock_of(session)
+        if not path.exists():
+            return False
+        try:
+            with FileLock(path, blocking=False):
+                path.unlink(missing_ok=True)
+                return False
+        except Timeout:
+            return True
+
+    def close(self) -> None:
+        """Close the connections and let the lock go."""
+        self._engine.dispose()
+        self._alive.release()
+        with suppress(OSError):  # where nothing could be made, there is nothing to take away
+            self._lock_of(self.session).unlink()
+
+    def _lock_of(self, session: str) -> Path:
+        return self.folder / RUNNING / f"{Path(session).name}.lock"
+
+
+def canonical(value: Any) -> str:
+    """JSON of which there is one spelling: sorted keys, no white space, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def hash_of(row: Mapping[str, Any]) -> str:
+    """SHA-256 over all of an event, the hash of the one before it among it."""
+    return hashlib.sha256(canonical({name: row[name] for name in HASHED}).encode()).hexdigest()
+
+
+def fault_of(row: Mapping[str, Any], number: int, previous: str) -> str:
+    """What is wrong with a row that should be its workspace's `number`th event; empty where nothing is."""
+    name = f"Workspace {row['workspace']!r}"
+    if row["number"] != number:
+        return f"{name}: event {number} is missing."
+    if row["hash"] != hash_of(row):
+        return f"{name}: event {number} was changed after it was written."
+    return "" if row["previous"] == previous else f"{name}: event {number} does not follow the one before it."
+
+
+def _prepare(connection: Any, _record: Any) -> None:
+    for pragma in PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _migrate(connection: sa.Connection) -> None:
+    """Bring the database to this version's form."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Turn what a disk or a database can refuse into a sentence."""
+    try:
+        yield
+    except (OSError, sa.exc.DatabaseError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(getattr(error, "orig", error))
+        raise BadFile(
+            f"The ledger in {folder} cannot be used: {why}. Set EDITLAB_DATA to a folder with room that you may write in."
+        ) from error

@@ -1,0 +1,116 @@
+"""Patches as files that are named by what is in them.
+
+A file is written under a temporary name, brought to the disk and renamed, before any event names it: so an event's file
+is always there and whole, and one that lost its event harms nobody. Reading checks the name against the content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from editlab.errors import BadFile
+from editlab.patches import Dense, LowRank, Patch, Preamble
+
+ADDRESS = re.compile(r"[0-9a-f]{64}")
+HEADER = "editlab"
+KINDS = {"LowRank": (LowRank, ("A", "B")), "Dense": (Dense, ("D",))}
+
+
+class TensorFiles:
+    """A folder of such files, made when the first one is written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, address: str) -> Path:
+        """Where the file of an address lies. Raises `BadFile` for what is no address."""
+        if not ADDRESS.fullmatch(address):
+            raise BadFile(f"{address[:80]!r} is no address of a tensor file: 64 hexadecimal digits.")
+        return self.folder / f"{address}.safetensors"
+
+    def save(self, patches: Sequence[Patch], fingerprint: str) -> str:
+        """Keep the patches of one solve, made for the model of this fingerprint; their address."""
+        described = [
+            {"kind": type(patch).__name__}
+            | ({"text": patch.text} if isinstance(patch, Preamble) else {"layer": patch.layer})
+            for patch in patches
+        ]
+        tensors = {
+            f"{number}.{name}": getattr(patch, name).detach().cpu().contiguous()
+            for number, patch in enumerate(patches)
+            for name in KINDS.get(type(patch).__name__, (None, ()))[1]
+        }
+        header = json.dumps({"model": fingerprint, "patches": described}, sort_keys=True)
+        return self.keep(save(tensors, {HEADER: header}))
+
+    def keep(self, content: bytes) -> str:
+        """Keep a file's bytes, whole or not at all; their address."""
+        address = address_of(content)
+        path = self.path(address)
+        if path.exists():
+            return address
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = self.folder / f".{secrets.token_hex(8)}.tmp"
+        try:
+            with temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync(self.folder)
+        return address
+
+    def read(self, address: str) -> bytes:
+        """The bytes at an address. Raises `BadFile` where they are missing or were changed."""
+        path = self.path(address)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise BadFile(f"{path} cannot be read: {error.strerror}. Bring it back from a backup.") from error
+        if address_of(content) != address:
+            raise BadFile(f"{path} is not what was written there. Bring it back from a backup.")
+        return content
+
+    def load(self, address: str, device: torch.device) -> tuple[Patch, ...]:
+        """The patches at an address, on a device. Raises `BadFile`."""
+        self.read(address)
+        path = self.path(address)
+        try:
+            with safe_open(path, "pt", device=str(device)) as file:
+                described = json.loads(file.metadata()[HEADER])["patches"]
+                return tuple(
+                    Preamble(row["text"])
+                    if row["kind"] == "Preamble"
+                    else (kind := KINDS[row["kind"]])[0](
+                        row["layer"], *(file.get_tensor(f"{number}.{name}") for name in kind[1])
+                    )
+                    for number, row in enumerate(described)
+                )
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise BadFile(f"{path} holds no patches that this version of EditLab can read: {error}") from error
+
+
+def address_of(content: bytes) -> str:
+    """The name of a file: SHA-256 of what is in it."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    """Bring a folder's list of names to the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,78 @@
+"""The list of edits that a visitor has made, and how the latest of them was made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from editlab.lab import EditRecord
+from editlab.web.render import percent
+
+HEALTH = {
+    "p_new": ("p(new)", "How likely the new object is at the edited prompt now. Near 100 %: the fact is written."),
+    "loss": ("Loss", "What was left to optimise when the search for the new value ended. Near 0: the model gave in."),
+    "steps": ("Steps", "How long that search took. It ends early once the loss is small enough."),
+    "relative_norm": ("|ΔW| / |W|", "Size of the edit against the matrix over which it lies. Small means gentle."),
+    "divisor": ("Divisor", "How strongly the edit's key answers to its own direction. Near 0, an edit would explode."),
+    "share": ("Share", "How much of the edit the bare prompt hears. 1 is all of it; far from 1 it misses or overshoots."),
+    "whitened": ("Spares other keys", "Whether statistics of the model's own keys kept the edit out of their way."),
+    "seconds": ("Seconds", "From the start of the computation to the finished edit."),
+}
+
+
+def edits(records: Sequence[EditRecord], busy: bool = False) -> str:
+    """Every edit with a switch, its question and a way to remove it; what is switched off stays in the list."""
+    if not records:
+        return Markup('<p class="hint">No edit lies over the model.</p>')
+    rows = Markup("").join(_row(record, Markup("disabled") if busy else "") for record in records)
+    return Markup('<ol class="edits">{}</ol>').format(rows)
+
+
+def _row(record: EditRecord, disabled: str) -> Markup:
+    name = f"{record.request.subject} → {record.request.target_new}"
+    return Markup(
+        '<li class="{}"><button type="button" role="switch" aria-checked="{}" aria-label="{}" data-press="switch" '
+        'data-edit="{}" {}><i></i></button>'
+        '<button type="button" class="name" data-press="look" data-edit="{}" title="{}" {}><b>{}</b><span>{}</span></button>'
+        '<button type="button" class="remove" data-press="remove" data-edit="{}" aria-label="Remove {}" {}>✕</button></li>'
+    ).format(
+        "on" if record.on else "off",
+        "true" if record.on else "false",
+        name,
+        record.id,
+        disabled,
+        record.id,
+        f"Look at it: {record.request.text} …",
+        disabled,
+        name,
+        f"{record.method.upper()}, {record.seconds:.1f} s{'' if record.on else ', off'}",
+        record.id,
+        name,
+        disabled,
+    )
+
+
+def health(record: EditRecord | None) -> str:
+    """What is known about how an edit was made, each figure with its meaning."""
+    if record is None:
+        return Markup('<p class="hint">Apply an edit to see how it was made.</p>')
+    rows = Markup("").join(
+        Markup("<div><dt>{}</dt><dd><b>{}</b><span>{}</span></dd></div>").format(
+            name, figure(key, record.health[key]), meaning
+        )
+        for key, (name, meaning) in HEALTH.items()
+        if key in record.health
+    )
+    layers = ", ".join(map(str, record.layers))
+    title = Markup('<p class="hint">{} at layer {}, on “{}”.</p>').format(record.method.upper(), layers, record.request.text)
+    return Markup('{}<dl class="figures">{}</dl>').format(title, rows)
+
+
+def figure(key: str, value: float) -> str:
+    """A figure of an edit's health in the form that suits it."""
+    if key == "p_new":
+        return percent(value)
+    if key == "whitened":
+        return "yes" if value else "no"
+    return f"{value:.0f}" if key == "steps" else f"{value:.3g}"

@@ -1,0 +1,168 @@
+"""What all handlers of the page share: who asks, how a job is followed, and how an error becomes a sentence.
+
+Handlers are generators of updates: `{name of a component: its new value}`, only what changes. They compute nothing
+themselves: the lab's worker does, and they look at its job a few times a second.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import gradio as gr
+
+from editlab.errors import Cancelled, EditLabError
+from editlab.lab import Job, Lab, Workspace
+from editlab.web import forms, render
+
+Update = dict[str, Any]
+Updates = Iterator[Update]
+Handler = Callable[..., Updates]
+Draw = Callable[[Any], Update]
+
+LOOKS_SECONDS = 0.13
+"""Time between two updates of the page: under eight a second."""
+STEP_SECONDS = 0.02
+"""Time between two looks at a job, so that its end and its first partial result are seen at once."""
+SURE_SECONDS = 0.6
+"""From here on the time that is left is told."""
+LONGEST_VISITOR = 64
+
+log = logging.getLogger(__name__)
+
+
+def told(handler: Handler) -> Handler:
+    """Let an error end a handler as a sentence on the page, with the buttons as the workspace then stands."""
+
+    @functools.wraps(handler)
+    def wrapper(self: Handlers, visitor: Any, *fields: Any) -> Updates:
+        *_, request = fields
+        try:
+            yield from handler(self, visitor, *fields)
+            return
+        except Cancelled as stopped:
+            shown = {"message": render.message(str(stopped))}
+        except EditLabError as error:
+            shown = problem(error)
+        except Exception:
+            number = secrets.token_hex(4)
+            log.exception("A handler failed unexpectedly (%s)", number)
+            text = f"EditLab met an error of its own; your edits are as they were. The server's log names it {number}."
+            shown = {"message": render.message(text, "problem")}
+        yield {"progress": "", **shown, **self._buttons_if_known(visitor, request)}
+
+    return wrapper
+
+
+def problem(error: Exception) -> Update:
+    """A sentence at the field that it is about; whoever hears the page hears it as well."""
+    field = forms.field_of(error)
+    if field is None:
+        return {"message": render.message(str(error), "problem")}
+    return {"message": render.message(str(error), "problem heard"), f"at-{field}": render.message(str(error), "problem")}
+
+
+@dataclass(eq=False)
+class Turn:
+    """One showing of answers and probes. The visitor's next one puts an end to it, so that no late answer overwrites it."""
+
+    over: bool = False
+    job: Job[Any] | None = None
+
+    def asks(self, job: Job[Any]) -> Job[Any]:
+        """What the turn waits for now."""
+        self.job = job
+        if self.over:
+            job.cancel()
+        return job
+
+    def check(self) -> None:
+        """Raise `Cancelled` where a later turn has begun."""
+        if self.over:
+            raise Cancelled("Something else is shown by now.")
+
+    def end(self) -> None:
+        """A later turn has begun."""
+        self.over = True
+        if self.job is not None:
+            self.job.cancel()
+
+
+class Handlers:
+    """Handlers over one lab. Each takes the visitor's id first and Gradio's request last."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self._turns: WeakKeyDictionary[Workspace, Turn] = WeakKeyDictionary()
+
+    def in_turn(self, workspace: Workspace, show: Callable[[Turn], Updates]) -> Updates:
+        """Show something as this visitor's latest turn; it ends without a word where a later one begins."""
+        turn = Turn()
+        before = self._turns.get(workspace)
+        self._turns[workspace] = turn
+        if before is not None:
+            before.end()
+        try:
+            yield from show(turn)
+        except Cancelled:
+            if not turn.over:
+                raise
+            yield {"progress": ""}
+
+    def follow(self, workspace: Workspace, job: Job[Any], draw: Draw | None = None, tell: bool = True) -> Updates:
+        """What a job shows on its way, by `draw`, and with `tell` how far it is, until it is done."""
+        began, shown, last = time.monotonic(), None, 0.0
+        while not job.wait(STEP_SECONDS):
+            now, partial = time.monotonic(), job.partial
+            fresh = draw is not None and partial is not None and partial is not shown
+            if now - last < LOOKS_SECONDS and (shown is not None or not fresh):
+                continue
+            update: Update = {"progress": self._progress(workspace, job, now - began)} if tell else {}
+            if fresh:
+                shown = partial
+                update |= draw(partial)
+            if update:
+                last = now
+                yield update
+
+    def workspace(self, visitor: Any, request: gr.Request) -> Workspace:
+        """The visitor's workspace."""
+        return self.lab.workspace(self.visitor(visitor, request))
+
+    def visitor(self, visitor: Any, request: gr.Request) -> str:
+        """The id that the browser keeps; before it has one, the session's, which then becomes it."""
+        known = isinstance(visitor, str) and 0 < len(visitor) <= LONGEST_VISITOR
+        return visitor if known else str(request.session_hash)
+
+    def buttons(self, workspace: Workspace) -> Update:
+        """What can be pressed now."""
+        editing = workspace.editing is not None
+        return {
+            "apply": gr.update(interactive=not editing),
+            "preset": gr.update(interactive=not editing),
+            "stop": gr.update(interactive=workspace.busy),
+            "undo": gr.update(interactive=workspace.can_undo and not editing),
+            "redo": gr.update(interactive=workspace.can_redo and not editing),
+            "remake": gr.update(interactive=any(record.on for record in workspace.records) and not editing),
+        }
+
+    def _buttons_if_known(self, visitor: Any, request: gr.Request) -> Update:
+        """What can be pressed now; nothing new where the workspace itself is what cannot be read."""
+        try:
+            return self.buttons(self.workspace(visitor, request))
+        except EditLabError:
+            return {}
+
+    def _progress(self, workspace: Workspace, job: Job[Any], elapsed: float) -> str:
+        ahead = workspace.ahead(job)
+        if ahead:
+            return render.progress(f"Waiting for the model; {ahead} before you", 0.0)
+        sure = job.fraction >= 0.1 and elapsed >= SURE_SECONDS
+        left = elapsed * (1 - job.fraction) / job.fraction if sure else None
+        return render.progress(f"{job.text[:1].upper()}{job.text[1:]}", job.fraction, left)

@@ -1,0 +1,74 @@
+"""The whole flow with the keyboard alone."""
+
+from playwright.sync_api import Page, expect
+from test_edit_page import SAID_NOW, field, finished
+
+MOST_TABS = 60
+
+
+def tab_to(page: Page, selector: str, key: str = "Tab") -> None:
+    """Press Tab until the focus is where it shall be."""
+    for _ in range(MOST_TABS):
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+        page.keyboard.press(key)
+    raise AssertionError(f"{MOST_TABS} times {key} did not lead to {selector}")
+
+
+def test_choose_edit_ask_open_switch_undo_and_redo(visit):
+    page = visit()
+    tab_to(page, "#preset input")
+    page.keyboard.press("ArrowRight")
+    expect(field(page, "subject")).to_have_value("Eiffel Tower")
+    expect(page.locator("#question")).to_contain_text("Eiffel Tower")
+    tab_to(page, "#suggestions button")
+    chosen = page.evaluate("document.activeElement.dataset.object")
+    page.keyboard.press("Enter")
+    expect(field(page, "target-new")).to_have_value(chosen)
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(SAID_NOW)
+    finished(page)
+    tab_to(page, "#ask textarea, #ask input")
+    page.keyboard.type("The Eiffel Tower is in", delay=20)
+    expect(page.locator("#ask-answers .answer")).to_have_count(2)
+    tab_to(page, ".probe summary")
+    page.keyboard.press("Enter")
+    expect(page.locator(".probe[open] .distribution .bars")).to_have_count(2)
+    tab_to(page, ".edits [role=switch]", "Shift+Tab")
+    page.keyboard.press("Space")
+    expect(page.locator(SAID_NOW)).to_have_count(0)
+    tab_to(page, "#undo")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(SAID_NOW)
+    finished(page)
+    tab_to(page, "#undo")
+    page.keyboard.press("Enter")
+    expect(page.locator("#edits")).to_contain_text("No edit lies over the model")
+    tab_to(page, "#redo")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(SAID_NOW)
+
+
+def test_escape_stops_an_edit(visit):
+    page = visit()
+    tab_to(page, "#advanced > button")
+    page.keyboard.press("Enter")
+    for name, value in (("rome-steps", "1000"), ("rome-stop_below", "0"), ("rome-plain_below", "0")):
+        tab_to(page, f"#{name} input, #{name} textarea")
+        page.keyboard.press("Control+a")
+        page.keyboard.type(value)
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#progress")).to_contain_text("Value: step")
+    page.keyboard.press("Escape")
+    expect(page.locator("#message")).to_contain_text("Stopped")
+    expect(page.locator("#edits")).to_contain_text("No edit lies over the model")
+    expect(page.locator("#apply")).to_be_enabled()
+
+
+def test_scores_say_what_they_mean_on_focus(visit):
+    page = visit()
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#probe-table .probes")
+    finished(page)
+    tab_to(page, ".score")
+    expect(page.locator(".score:focus + .tip")).to_be_visible()

@@ -1,0 +1,407 @@
+"""What is kept, and that nothing of it can be changed unseen."""
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+from visitors import TIMEOUT, wait_until
+
+from editlab import methods
+from editlab.cli import app
+from editlab.errors import BadFile, BadRequest, Cancelled
+from editlab.facts import EditRequest
+from editlab.lab import Lab, archive
+from editlab.lab.ledger import Ledger, hash_of
+from editlab.methods import Edited
+from editlab.methods.rome import RomeConfig
+from editlab.patches import BASE, Dense, LowRank, Preamble
+from editlab.probes import Passages
+
+CONTINENT = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
+CAPITAL = EditRequest("The capital of {} is", "Japan", "Berlin", "Tokyo")
+NUMBERS = count()
+
+
+class Instant:
+    """A method that draws its patches: what they say does not matter here."""
+
+    name, config, joint = "rome", RomeConfig, False
+
+    def edit(self, model, requests, view=BASE, config=None, progress=None, cancel=None) -> Edited:
+        draw = torch.Generator().manual_seed(next(NUMBERS))
+        A, B = torch.randn(1, model.d_ff, generator=draw), torch.randn(model.d_model, 1, generator=draw)
+        return Edited("rome", tuple(requests), (1,), ((LowRank(1, A, B),),), ({"p_new": 0.5},), ("",), 0.1)
+
+
+@pytest.fixture
+def instant(monkeypatch):
+    monkeypatch.setattr(methods, "get", lambda name: Instant())
+
+
+@pytest.fixture
+def opened(tiny_llama, facts):
+    """Opens labs on a data folder and closes them."""
+    labs: list[Lab] = []
+
+    def open_lab(data: Path) -> Lab:
+        labs.append(Lab(tiny_llama, facts, Passages((), ()), answer_tokens=4, data=data))
+        return labs[-1]
+
+    yield open_lab
+    for lab in labs:
+        lab.close()
+
+
+@pytest.fixture
+def kept(opened, instant, tmp_path):
+    """A data folder with two workspaces of some events, closed."""
+    lab = opened(tmp_path / "data")
+    for name in ("anna", "tom"):
+        workspace = lab.workspace(name)
+        first = workspace.apply(CONTINENT).result(TIMEOUT)
+        workspace.apply(CAPITAL).result(TIMEOUT)
+        workspace.switch(first.id, False)
+    lab.close()
+    return tmp_path / "data"
+
+
+def logits(workspace):
+    return workspace._lab.model.logits([CONTINENT.text, CAPITAL.text], workspace.view)
+
+
+def change(data: Path, statement: str, *values) -> None:
+    with closing(sqlite3.connect(data / "ledger.sqlite")) as connection, connection:
+        assert connection.execute(statement, values).rowcount == 1
+
+
+def faults(data: Path) -> tuple[str, ...]:
+    with Ledger(data) as ledger:
+        return archive.verify(ledger).faults
+
+
+# --- coming back -----------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(("apply", "switch", "remove", "remake", "undo", "redo", "clear")), st.integers(0, 5)),
+        max_size=14,
+    )
+)
+def test_whatever_was_done_a_workspace_comes_back_as_it_was(lab, instant, actions):
+    name = f"any {next(NUMBERS)}"
+    workspace = lab.workspace(name)
+    for action, pick in actions:
+        records = workspace.records
+        chosen = records[pick % len(records)] if records else None
+        if action == "apply":
+            workspace.apply((CONTINENT, CAPITAL)[pick % 2]).result(TIMEOUT)
+        elif action == "switch" and chosen:
+            workspace.switch(chosen.id, not chosen.on)
+        elif action == "remove" and chosen:
+            workspace.remove(chosen.id)
+        elif action == "remake" and any(record.on for record in records):
+            workspace.remake().result(TIMEOUT)
+        elif action == "clear":
+            workspace.clear()
+        elif (action == "undo" and workspace.can_undo) or (action == "redo" and workspace.can_redo):
+            getattr(workspace, action)()
+    del lab._workspaces[name]
+    again = lab.workspace(name)
+    assert again is not workspace and again.notice is None
+    assert torch.equal(logits(again), logits(workspace))
+    shown = ("id", "on", "request", "method", "config", "layers", "seconds", "health", "contexts")
+    for old, new in zip(workspace.records, again.records, strict=True):
+        assert all(getattr(old, field) == getattr(new, field) for field in shown)
+    assert (again.can_undo, again.can_redo, again.request) == (workspace.can_undo, workspace.can_redo, workspace.request)
+    while again.can_undo:
+        again.undo()
+        workspace.refresh()
+        assert torch.equal(logits(again), logits(workspace))
+    assert again.views.keys() == {"base"}
+
+
+def test_after_a_restart_everything_is_there_and_can_be_undone(opened, tmp_path, few_steps):
+    lab = opened(tmp_path)
+    workspace = lab.workspace("anna")
+    workspace.apply(CONTINENT, config={"keys": "original"}).result(TIMEOUT)
+    first = logits(workspace)
+    workspace.apply(CAPITAL, config={"layers": "0, 2"}).result(TIMEOUT)
+    both = logits(workspace)
+    lab.close()
+    again = opened(tmp_path).workspace("anna")
+    assert torch.equal(logits(again), both) and again.request == CAPITAL
+    assert again.records[1].layers == (0, 2) and again.records[1].config["layers"] == [0, 2]
+    assert again.records[0].config["keys"] == "original" and again.records[0].config["layers"] == [1]
+    assert again.undo() == "applied Japan → Berlin"
+    assert torch.equal(logits(again), first)
+
+
+def test_a_workspace_belongs_to_its_model(opened, kept, tiny_llama, monkeypatch):
+    monkeypatch.setitem(vars(tiny_llama), "fingerprint", "another model")
+    assert opened(kept).workspace("anna").records == ()
+    monkeypatch.undo()
+    assert len(opened(kept).workspace("anna").records) == 2
+
+
+@pytest.mark.parametrize("name", ["", "\ud800", "../../etc", "x" * 500, "'; DROP TABLE events"], ids=repr)
+def test_any_name_is_a_workspace_of_its_own(lab, instant, name):
+    lab.workspace(name).apply(CONTINENT).result(TIMEOUT)
+    lab._workspaces.clear()
+    assert len(lab.workspace(name).records) == 1
+
+
+def test_every_kind_of_patch_is_kept_bit_for_bit(tmp_path, opened):
+    files = opened(tmp_path).ledger.tensors
+    solve = (LowRank(2, torch.randn(3, 8), torch.randn(4, 3)), Dense(0, torch.randn(4, 8)), Preamble("It is so. "))
+    address = files.save(solve, "model")
+    low, dense, said = files.load(address, torch.device("cpu"))
+    assert (low.layer, dense.layer, said) == (2, 0, solve[2])
+    assert torch.equal(low.A, solve[0].A) and torch.equal(low.B, solve[0].B) and torch.equal(dense.D, solve[1].D)
+    assert files.save(solve, "model") == address and len(list(files.folder.iterdir())) == 1
+    with pytest.raises(BadFile, match="no address"):
+        files.load("../ledger", torch.device("cpu"))
+
+
+# --- two at a time ---------------------------------------------------------------------------------------------------
+
+
+def test_two_processes_write_one_chain(opened, instant, tmp_path):
+    page, terminal = opened(tmp_path), opened(tmp_path)
+    ours, theirs = page.workspace("anna"), terminal.workspace("anna")
+    first = ours.apply(CONTINENT).result(TIMEOUT)
+    second = theirs.apply(CAPITAL).result(TIMEOUT)
+    assert [record.id for record in theirs.records] == [first.id, second.id]
+    ours.switch(second.id, False)  # it reads what it missed before it writes
+    assert [record.on for record in ours.records] == [True, False]
+    assert [record.on for record in terminal.workspace("anna").records] == [True, False]
+    assert archive.verify(page.ledger).ok
+
+
+def test_two_that_write_at_once_agree_on_one_chain(opened, instant, tmp_path):
+    labs = [opened(tmp_path) for _ in range(3)]
+    first = labs[0].workspace("anna").apply(CONTINENT).result(TIMEOUT)
+    for lab in labs:
+        lab.workspace("anna")
+
+    def work(lab):
+        workspace = lab.workspace("anna")
+        for number in range(15):
+            workspace.switch(first.id, bool(number % 2))
+            workspace._looked(replace(CAPITAL, subject=f"Japan {number}"))  # without the model, which has one thread
+
+    with ThreadPoolExecutor(len(labs)) as threads:
+        list(threads.map(work, labs))
+    report = archive.verify(labs[0].ledger)
+    assert report.ok and report.events > 17
+    states = [lab.workspace("anna")._chain.state for lab in labs]
+    assert states[0] == states[1] == states[2]
+
+
+def test_the_lock_of_a_killed_process_is_taken_away(opened, tmp_path):
+    (tmp_path / "running").mkdir()
+    (tmp_path / "running" / "killed.lock").touch()
+    lab, other = opened(tmp_path), opened(tmp_path)
+    assert {path.stem for path in (tmp_path / "running").iterdir()} == {lab.ledger.session, other.ledger.session}
+    assert lab.ledger.alive(other.ledger.session) and not lab.ledger.alive("killed")
+    other.close()
+    assert not lab.ledger.alive(other.ledger.session)
+
+
+def test_an_edit_of_another_process_is_waited_for_not_taken_for_dead(opened, tmp_path, endless):
+    page, terminal = opened(tmp_path), opened(tmp_path)
+    job = terminal.workspace("anna").apply(CONTINENT)
+    wait_until(lambda: "step" in job.text)
+    ours = page.workspace("anna")
+    assert ours.notice is None
+    with pytest.raises(BadRequest, match="being computed"):
+        ours.apply(CAPITAL)
+    with pytest.raises(BadRequest, match="being computed"):
+        ours.clear()
+    terminal.workspace("anna").stop()
+    with pytest.raises(Cancelled):
+        job.result(TIMEOUT)
+    ours.clear()
+    assert page.workspace("anna").records == ()
+
+
+def test_what_was_interrupted_is_said_once(opened, instant, tmp_path, monkeypatch):
+    lab = opened(tmp_path)
+    workspace = lab.workspace("anna")
+    workspace.apply(CAPITAL).result(TIMEOUT)
+    body = {"request": CONTINENT.as_dict(), "method": "rome", "session": "of a process that was killed"}
+    workspace._chain.write(lambda state: ("started", body))
+    lab.close()
+    lab = opened(tmp_path)
+    again = lab.workspace("anna")
+    assert again.notice == "An edit was interrupted: Slovenia → Antarctica. Nothing of it was kept."
+    assert again.notice is None and [record.request for record in again.records] == [CAPITAL]
+    again.apply(CONTINENT).result(TIMEOUT)
+    assert opened(tmp_path).workspace("anna").notice is None
+    assert archive.verify(lab.ledger).ok
+
+
+def test_an_edit_that_is_killed_leaves_nothing_behind(tmp_path):
+    """Eight times at a random moment; `python -m tests.kill 50` does it more often."""
+    project = Path(__file__).resolve().parents[2]
+    found = subprocess.run(
+        [sys.executable, "-m", "tests.kill", "8"], cwd=project, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert json.loads(found.stdout)["kills"] == 8
+
+
+# --- tampering -------------------------------------------------------------------------------------------------------
+
+
+def test_what_nobody_touched_verifies(kept):
+    with Ledger(kept) as ledger:
+        report = archive.verify(ledger)
+    assert (report.ok, report.events, report.files) == (True, 14, 4)
+
+
+def test_a_changed_event_is_named(kept, opened):
+    where = "WHERE workspace = 'anna' AND number = 3"
+    change(kept, f"UPDATE events SET body = replace(body, 'Antarctica', 'Atlantis') {where}")
+    (fault,) = faults(kept)
+    assert fault == "Workspace 'anna': event 3 was changed after it was written."
+    with pytest.raises(BadFile, match="event 3 was changed"):
+        opened(kept).workspace("anna")
+    assert len(opened(kept).workspace("tom").records) == 2
+
+
+def test_an_event_that_was_forged_with_its_hash_is_named(kept):
+    with Ledger(kept) as ledger:
+        row = next(row for row in ledger.rows()[0] if row["workspace"] == "tom" and row["number"] == 3)
+        row["at"] = "1970-01-01T00:00:00+00:00"
+    change(kept, "UPDATE events SET at = ?, hash = ? WHERE id = ?", row["at"], hash_of(row), row["id"])
+    (fault,) = faults(kept)
+    assert fault == "Workspace 'tom': event 4 does not follow the one before it."
+
+
+@pytest.mark.parametrize("number", [1, 4, 7])
+def test_an_event_that_was_taken_out_is_missed(kept, number):
+    change(kept, "DELETE FROM events WHERE workspace = 'anna' AND number = ?", number)
+    first, *rest = faults(kept)
+    assert first == "An event was taken out of the ledger."
+    assert (rest != []) == (number < 7)
+    assert all(f"event {number}" in fault for fault in rest[:1])
+
+
+@pytest.mark.parametrize("harm", ["changed", "removed"])
+def test_a_damaged_tensor_file_is_named_and_costs_only_its_edit(kept, opened, harm):
+    first, *_ = opened(kept).workspace("anna").records
+    with Ledger(kept) as ledger:
+        rows = [json.loads(row["body"]) for row in ledger.rows()[0] if row["kind"] == "applied"]
+    (address,) = next(body["edit"]["solves"] for body in rows if body["edit"]["id"] == first.id)
+    path = kept / "tensors" / f"{address}.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1])) if harm == "changed" else path.unlink()
+    (fault,) = faults(kept)
+    assert address in fault
+    lab = opened(kept)
+    workspace = lab.workspace("anna")
+    assert "Slovenia → Antarctica" in workspace.notice
+    assert [record.request for record in workspace.records] == [CAPITAL]
+    with pytest.raises(BadFile, match="backup"):
+        workspace.undo()
+    path.write_bytes(content)
+    workspace.undo()
+    assert len(workspace.records) == 2 and faults(kept) == ()
+
+
+def test_a_place_where_nothing_can_be_written_is_a_sentence(tmp_path, opened):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(BadFile, match="EDITLAB_DATA"):
+        opened(tmp_path / "file" / "data")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "ledger.sqlite").write_text("not a database, but long enough to be taken for one" * 20)
+    with pytest.raises(BadFile, match="not a database"):
+        opened(tmp_path / "data")
+
+
+# --- elsewhere -------------------------------------------------------------------------------------------------------
+
+
+def terminal(data: Path, monkeypatch, *args: str):
+    monkeypatch.setenv("EDITLAB_DATA", str(data))
+    result = CliRunner().invoke(app, ["ledger", *args, "--json"])
+    return result.exit_code, json.loads(result.stdout)
+
+
+def test_the_terminal_verifies_exports_and_imports(kept, opened, tmp_path, monkeypatch):
+    other, path = tmp_path / "other", str(tmp_path / "all.zip")
+    assert terminal(other, monkeypatch, "verify") == (0, {"ok": True, "events": 0, "files": 0, "faults": []})
+    assert not other.exists()
+    assert terminal(other, monkeypatch, "export")[1]["error"] == "BadFile"
+    code, found = terminal(kept, monkeypatch, "export", "--to", path)
+    assert (code, found) == (0, {"ok": True, "events": 14, "files": 4, "faults": [], "path": path})
+    assert terminal(kept, monkeypatch, "export", "--to", path)[0] == 2  # it is there already
+    assert terminal(other, monkeypatch, "import", "--from", path)[0] == 0
+    assert terminal(other, monkeypatch, "import", "--from", path)[0] == 0  # twice is once
+    assert terminal(other, monkeypatch, "verify") == (0, {"ok": True, "events": 14, "files": 4, "faults": []})
+    here, there = opened(kept).workspace("anna"), opened(other).workspace("anna")
+    assert torch.equal(logits(here), logits(there)) and there.undo() == here.undo()
+
+
+def test_a_damaged_ledger_ends_the_command_with_status_1(kept, monkeypatch):
+    change(kept, "UPDATE events SET kind = 'cleared' WHERE workspace = 'tom' AND number = 7")
+    code, found = terminal(kept, monkeypatch, "verify")
+    assert (code, found["ok"], len(found["faults"])) == (1, False, 1)
+    assert terminal(kept, monkeypatch, "export", "--to", str(kept / "out.zip"))[0] == 2
+
+
+def test_one_workspace_is_exported_and_goes_on_elsewhere(kept, opened, instant, tmp_path, monkeypatch):
+    other, path = tmp_path / "other", str(tmp_path / "anna.zip")
+    assert terminal(kept, monkeypatch, "export", "--to", path, "--workspace", "anna")[1]["events"] == 7
+    assert terminal(other, monkeypatch, "import", "--from", path)[0] == 0
+    assert opened(other).workspace("tom").records == ()
+    opened(kept).workspace("anna").clear()
+    opened(other).workspace("anna").undo()
+    (tmp_path / "anna.zip").unlink()
+    assert terminal(kept, monkeypatch, "export", "--to", path, "--workspace", "anna")[0] == 0
+    code, found = terminal(other, monkeypatch, "import", "--from", path)
+    assert (code, found["error"]) == (2, "BadFile") and "another way" in found["message"]
+
+
+@pytest.mark.parametrize("harm", ["event", "file", "type", "missing"])
+def test_a_changed_archive_is_refused_and_nothing_is_added(kept, tmp_path, monkeypatch, harm):
+    good, bad, other = tmp_path / "good.zip", tmp_path / "bad.zip", tmp_path / "other"
+    terminal(kept, monkeypatch, "export", "--to", str(good))
+    with zipfile.ZipFile(good) as source, zipfile.ZipFile(bad, "w") as target:
+        for number, name in enumerate(source.namelist()):
+            content = source.read(name)
+            if number == 0 and harm in ("event", "type"):
+                old, new = (b"Slovenia", b"Slovakia") if harm == "event" else (b'"number": 1,', b'"number": "1",')
+                content = content.replace(old, new, 1)
+            if number == 1 and harm == "file":
+                content = content[:-1] + b"x"
+            if number != 1 or harm != "missing":
+                target.writestr(name, content)
+    code, found = terminal(other, monkeypatch, "import", "--from", str(bad))
+    assert (code, found["error"]) == (2, "BadFile")
+    assert terminal(other, monkeypatch, "verify")[1]["events"] == 0 and not (other / "tensors").exists()
+
+
+def test_what_is_no_archive_is_a_sentence(kept, tmp_path, monkeypatch):
+    (tmp_path / "text.zip").write_text("no archive")
+    for path in (tmp_path / "text.zip", tmp_path / "nowhere.zip"):
+        code, found = terminal(kept, monkeypatch, "import", "--from", str(path))
+        assert code == 2 and "editlab ledger export" in found["message"]
+    shutil.rmtree(kept / "tensors")
+    code, found = terminal(kept, monkeypatch, "verify")
+    assert code == 1 and len(found["faults"]) == 4

@@ -1,0 +1,78 @@
+"""`--workspace`: what the terminal keeps, the page finds, and the other way round."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+from visitors import TIMEOUT
+
+from editlab.cli import app
+from editlab.facts import EditRequest
+from editlab.lab import Lab
+from editlab.model import LanguageModel
+from editlab.probes import Passages
+
+CAPITAL = EditRequest("The capital of {} is", "Japan", "Berlin", "Tokyo")
+EDIT = ("--subject", "Slovenia", "--prompt", "{} belongs to the continent of", "--target", "Antarctica", "--json")
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_llama, tmp_path_factory):
+    path = tmp_path_factory.mktemp("model")
+    tiny_llama.hf.save_pretrained(path)
+    tiny_llama.tokenizer.save_pretrained(path)
+    return path
+
+
+@pytest.fixture
+def run(folder, tmp_path, monkeypatch, few_steps):
+    """Calls the terminal on the tiny model, with a data folder of its own."""
+    monkeypatch.setenv("EDITLAB_MODEL", str(folder))
+    monkeypatch.setenv("EDITLAB_DATA", str(tmp_path / "data"))
+
+    def call(*args: str) -> dict:
+        result = CliRunner().invoke(app, args)
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    return call
+
+
+@pytest.fixture
+def page(folder, facts, tmp_path):
+    """Works in the same data folder as a page does."""
+
+    def work(do):
+        lab = Lab(LanguageModel.load(str(folder)), facts, Passages((), ()), answer_tokens=4, data=tmp_path / "data")
+        try:
+            return do(lab.workspace("anna"))
+        finally:
+            lab.close()
+
+    return work
+
+
+def test_terminal_and_page_share_a_workspace(run, page):
+    first = run("edit", *EDIT, "--workspace", "anna")
+    assert (first["workspace"], first["edits"], set(first["views"])) == ("anna", 1, {"base", "edited"})
+    before = page(lambda workspace: workspace.look(workspace.request).result(TIMEOUT))
+    assert before["edited"]["p_new"] == pytest.approx(first["views"]["edited"]["p_new"], rel=1e-3)
+    page(lambda workspace: workspace.apply(CAPITAL).result(TIMEOUT))
+    found = run("probe", *EDIT, "--workspace", "anna")
+    assert found["edits"] == 3 and {"kind", "text", "base", "edited"} <= set(found["probes"][0])
+    assert page(lambda workspace: workspace.undo()) == "applied Slovenia → Antarctica"
+    assert page(lambda workspace: [record.request.subject for record in workspace.records]) == ["Slovenia", "Japan"]
+    report = run("ledger", "verify", "--json")
+    assert report["ok"] and report["files"] == 3
+
+
+def test_without_a_workspace_nothing_is_kept(run, tmp_path):
+    assert "workspace" not in run("edit", *EDIT)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_killed_terminal_is_told_on_standard_error(run, page, folder, tmp_path):
+    body = {"request": CAPITAL.as_dict(), "method": "rome", "session": "killed"}
+    page(lambda workspace: workspace._chain.write(lambda state: ("started", body)))
+    result = CliRunner().invoke(app, ["edit", *EDIT, "--workspace", "anna"])
+    assert result.exit_code == 0 and "interrupted: Japan → Berlin" in result.stderr
