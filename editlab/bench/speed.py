@@ -56,9 +56,13 @@ class Timing:
         """Median."""
         return middle.median(self.rounds)
 
+    def gains(self, other: Timing) -> list[float]:
+        """For each round the other's seconds divided by this one's."""
+        return [b / a for a, b in zip(self.rounds, other.rounds, strict=True)]
+
     def ratio_to(self, other: Timing) -> float:
         """Median over rounds of this one's seconds divided by the other's."""
-        return middle.median(a / b for a, b in zip(self.rounds, other.rounds, strict=True))
+        return middle.median(1 / gain for gain in self.gains(other))
 
 
 def measure(
@@ -70,9 +74,10 @@ def measure(
     seed: int = 0,
     progress: Progress = lambda _fraction, _text: None,
 ) -> Iterator[dict[str, Any]]:
-    """The table's rows, each as soon as it is known; keys as in `interfaces.md`, and `plain`, `plain_seconds`, `speedup`.
+    """The table's rows, each as soon as it is known; keys as in `interfaces.md`, and what they are compared with.
 
-    `ratio_to_plain` is seconds divided by the plain way's seconds, `speedup` its inverse. `load` loads the model anew.
+    `plain` says what the plain way is, `plain_seconds` how long it took; `ratio_to_plain` is seconds divided by those,
+    `speedup` its inverse and `speedup_range` the least and the greatest of a round. `load` loads the model anew.
     """
     bench = _Bench(model, facts, passages, rounds, seed)
     parts = (partial(_load, load), bench.one_edit, bench.many_edits, bench.forward, bench.battery, bench.generation)
@@ -248,6 +253,7 @@ def _row(
         "plain": plain,
         "plain_seconds": None if other is None else other.seconds,
         "speedup": None if ratio is None else 1 / ratio,
+        "speedup_range": None if other is None else [min(gains := timing.gains(other)), max(gains)],
     }
 
 

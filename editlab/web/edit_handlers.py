@@ -250,7 +250,7 @@ class EditHandlers(Handlers):
         return {"scores": probe_table.score_line(None, asking), "probe-table": ""}
 
     def _running(self, text: str) -> Update:
-        idle = {name: gr.update(interactive=False) for name in ("apply", "undo", "redo", "remake", "preset")}
+        idle = {name: gr.update(interactive=False) for name in ("apply", "undo", "redo", "remake")}
         return {
             "message": render.message(text),
             "progress": render.progress("Starting", 0.0),

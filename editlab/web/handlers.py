@@ -145,7 +145,6 @@ class Handlers:
         editing = workspace.editing is not None
         return {
             "apply": gr.update(interactive=not editing),
-            "preset": gr.update(interactive=not editing),
             "stop": gr.update(interactive=workspace.busy),
             "undo": gr.update(interactive=workspace.can_undo and not editing),
             "redo": gr.update(interactive=workspace.can_redo and not editing),
