@@ -287,7 +287,7 @@ TEXTS = (
 
 
 @given(subject=TEXTS, prompt=TEXTS, new=TEXTS, true=TEXTS | st.none(), method=st.sampled_from(["rome", "memit", "?", None]))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_text_in_any_field_breaks_the_page(visitor, few_steps, subject, prompt, new, true, method):
     workspace = visitor.workspace
     before = workspace.records
