@@ -15,7 +15,14 @@ class EditLabError(Exception):
 
 
 class BadRequest(EditLabError):
-    """An edit request or a query that cannot be carried out as it is written."""
+    """An edit request or a query that cannot be carried out as it is written.
+
+    `field`: which part of the `EditRequest` it is about (`prompt`, `subject`, ...), where it is about one.
+    """
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class BadFile(EditLabError):

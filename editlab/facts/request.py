@@ -18,6 +18,10 @@ SLOT = "{}"
 Item = TypeVar("Item")
 
 
+NAMES = {"subject": "subject", "target_new": "new object", "target_true": "true object"}
+"""What a person calls the fields that hold a name."""
+
+
 @dataclass(frozen=True)
 class EditRequest:
     """One fact to be written: after `prompt`, with `subject` in its "{}", the model shall say `target_new`.
@@ -31,14 +35,15 @@ class EditRequest:
     target_true: str | None = None
 
     def __post_init__(self) -> None:
-        names = {"subject": "subject", "target_new": "new object", "target_true": "true object"}
-        for field, name in names.items():
+        for field in NAMES:
             value = getattr(self, field)
             if value is not None or field != "target_true":
-                object.__setattr__(self, field, _clean_name(value, name))
+                object.__setattr__(self, field, _clean_name(value, field))
         _check_prompt(self.prompt, self.subject)
         if self.target_true is not None and self.target_new.casefold() == self.target_true.casefold():
-            raise BadRequest(f"The new object {self.target_new!r} is the true object already. Write another one.")
+            raise BadRequest(
+                f"The new object {self.target_new!r} is the true object already. Write another one.", "target_new"
+            )
 
     @classmethod
     def from_text(cls, text: str, subject: str, target_new: str, target_true: str | None = None) -> EditRequest:
@@ -108,24 +113,28 @@ def split(items: Sequence[Item]) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
     return tuple(items[:half]), tuple(items[half:])
 
 
-def _clean_name(value: str, name: str) -> str:
-    value = value.strip()
+def _clean_name(value: str, field: str) -> str:
+    value, name = value.strip(), NAMES[field]
     if all(char.isspace() or unicodedata.category(char) == "Cf" for char in value):
-        raise BadRequest(f"The {name} is empty. Write it.")
+        raise BadRequest(f"The {name} is empty. Write it.", field)
     if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in value):
-        raise BadRequest(f"The {name} {value!r} holds a line break or control character. Write it on one line.")
+        raise BadRequest(f"The {name} {value!r} holds a line break or control character. Write it on one line.", field)
     if SLOT in value:
-        raise BadRequest(f"The {name} {value!r} holds {{}}. Write {{}} in the prompt alone, where the subject stands.")
+        raise BadRequest(
+            f"The {name} {value!r} holds {{}}. Write {{}} in the prompt alone, where the subject stands.", field
+        )
     return value
 
 
 def _check_prompt(prompt: str, subject: str) -> None:
     if not prompt.strip():
-        raise BadRequest("The prompt is empty. Write a sentence up to the object, with {} where the subject stands.")
+        raise BadRequest(
+            "The prompt is empty. Write a sentence up to the object, with {} where the subject stands.", "prompt"
+        )
     if any(unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\r\t" for char in prompt):
-        raise BadRequest(f"The prompt {prompt!r} holds a control or broken character. Remove it.")
+        raise BadRequest(f"The prompt {prompt!r} holds a control or broken character. Remove it.", "prompt")
     if prompt.count(SLOT) > 1:
-        raise BadRequest(f"The prompt has {prompt.count(SLOT)} {{}}. Leave the one where the subject stands.")
+        raise BadRequest(f"The prompt has {prompt.count(SLOT)} {{}}. Leave the one where the subject stands.", "prompt")
     if SLOT not in prompt:
         raise _slot_missing(prompt, subject)
 
@@ -136,13 +145,17 @@ def _slot_missing(prompt: str, subject: str) -> BadRequest:
         return _subject_missing(subject)
     if occurrences > 1:
         return _subject_repeated(subject, occurrences)
-    return BadRequest(f"The prompt has no {{}}. Write it where the subject stands: {prompt.replace(subject, SLOT)!r}.")
+    return BadRequest(
+        f"The prompt has no {{}}. Write it where the subject stands: {prompt.replace(subject, SLOT)!r}.", "prompt"
+    )
 
 
 def _subject_missing(subject: str) -> BadRequest:
-    return BadRequest(f"The subject {subject!r} does not occur in the prompt. Write {{}} where it stands.")
+    return BadRequest(f"The subject {subject!r} does not occur in the prompt. Write {{}} where it stands.", "prompt")
 
 
 def _subject_repeated(subject: str, occurrences: int) -> BadRequest:
     times = "twice" if occurrences == 2 else f"{occurrences} times"
-    return BadRequest(f"The subject {subject!r} occurs {times} in the prompt. Write {{}} in the place that is meant.")
+    return BadRequest(
+        f"The subject {subject!r} occurs {times} in the prompt. Write {{}} in the place that is meant.", "prompt"
+    )

@@ -9,14 +9,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 
 from editlab.errors import BadFile, BadRequest, Cancelled, EditLabError
 from editlab.facts import EditRequest
-from editlab.lab.history import START, Edit, Event, State, fold, named, step
+from editlab.lab.history import START, Described, Edit, Event, State, fold, named, step
 from editlab.lab.ledger import Behind, Key, Ledger
 from editlab.patches import BASE, Patch, View
 
@@ -26,23 +26,11 @@ Next = tuple[str, Mapping[str, Any]]
 Decide = Callable[[State], Next]
 
 
-@dataclass(frozen=True, eq=False)
-class EditRecord:
-    """One edit that was applied: what was asked, how it was made, how healthy it is, and its patches by solve.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EditRecord(Described):
+    """An edit with its patches, by solve."""
 
-    `id` is its name in the workspace; `on`: whether it lies over the model; `config`: the settings it was made with.
-    """
-
-    id: str
-    on: bool
-    request: EditRequest
-    method: str
-    config: Mapping[str, Any]
-    layers: tuple[int, ...]
-    seconds: float
-    health: Mapping[str, float]
     solves: Solves
-    contexts: tuple[str, ...]
 
     @property
     def patches(self) -> tuple[Patch, ...]:
@@ -153,18 +141,8 @@ class Chain:
                 if address not in self._patches:
                     self._patches[address] = self._ledger.tensors.load(address, self._device)
             solves = tuple(self._patches[address] for address in edit.solves)
-            self._made[key] = EditRecord(
-                edit.id,
-                edit.on,
-                edit.request,
-                edit.method,
-                edit.config,
-                edit.layers,
-                edit.seconds,
-                edit.health,
-                solves,
-                edit.contexts,
-            )
+            described = {field.name: getattr(edit, field.name) for field in fields(Described)}
+            self._made[key] = EditRecord(**described, solves=solves)
         return self._made[key]
 
     @contextmanager

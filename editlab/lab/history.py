@@ -30,9 +30,12 @@ class Event:
     body: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Edit:
-    """An edit as the ledger keeps it: all of an `EditRecord` but its tensors, which stand in the files at `solves`."""
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """One edit that was applied, without its tensors: what was asked, how it was made, how healthy it is.
+
+    `id` is its name in the workspace; `on`: whether it lies over the model; `config`: the settings it was made with.
+    """
 
     id: str
     request: EditRequest
@@ -42,8 +45,14 @@ class Edit:
     seconds: float
     health: Mapping[str, float]
     contexts: tuple[str, ...]
-    solves: tuple[str, ...]
     on: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit(Described):
+    """An edit as the ledger keeps it: the tensors of its `solves` stand in files at these addresses."""
+
+    solves: tuple[str, ...]
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Edit:

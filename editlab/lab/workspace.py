@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from secrets import token_hex
@@ -20,7 +20,7 @@ from torch import is_tensor
 from editlab import methods, probes
 from editlab.errors import BadRequest, Cancelled
 from editlab.facts import EditRequest
-from editlab.lab import asking, options
+from editlab.lab import options
 from editlab.lab.chain import Chain, Decide, EditRecord, Next, being_edited
 from editlab.lab.history import Edit, State
 from editlab.lab.ledger import Key
@@ -216,44 +216,33 @@ class Workspace:
 
     # --- asking -----------------------------------------------------------------------------------------------------
 
-    def look(self, request: EditRequest) -> Job[asking.Answers]:
+    def look(self, request: EditRequest) -> Job[probes.Answers]:
         """What each view says at the prompt of a request: `{view: probes.summary}`, shown as it grows."""
         request = self._with_truth(request)
 
-        def work(progress: Progress, cancel: Cancel) -> asking.Answers:
-            model, views = self._lab.model, self.views
-            progress(0.0, "asking the model")
-            scored = asking.scored(model, request, views)
-            return asking.continued(model, request.text, views, TEXT_TOKENS, progress, cancel, scored)
+        def work(progress: Progress, cancel: Cancel) -> probes.Answers:
+            said = probes.summaries_so_far(self._lab.model, request, self.views)
+            return _shown(said, TEXT_TOKENS, progress, cancel)
 
         with self._lock:
             self._looked(request)
             return self._submit(work)
 
-    def live(self, text: str) -> Job[asking.Answers]:
+    def live(self, text: str) -> Job[probes.Answers]:
         """How each view goes on with a text: `{view: {"top": [[token, p] x 5], "text"}}`, shown as it grows.
 
         A new call cancels the one before it, which ends before it starts or at its next token.
         """
 
-        def work(progress: Progress, cancel: Cancel) -> asking.Answers:
-            return asking.continued(self._lab.model, text, self.views, self._lab.answer_tokens, progress, cancel)
+        def work(progress: Progress, cancel: Cancel) -> probes.Answers:
+            tokens = self._lab.answer_tokens
+            return _shown(probes.answers_so_far(self._lab.model, text, self.views, tokens), tokens, progress, cancel)
 
         with self._lock:
             if self._live is not None:
                 self._live.cancel()
             self._live = self._submit(work)
             return self._live
-
-    def ask(self, text: str) -> Job[dict[str, str]]:
-        """How each view continues a text, greedily."""
-        tokens = self._lab.answer_tokens
-
-        def work(progress: Progress, cancel: Cancel) -> dict[str, str]:
-            said = asking.continued(self._lab.model, text, self.views, tokens, progress, cancel)
-            return {view: answer["text"] for view, answer in said.items()}
-
-        return self._submit(work)
 
     def probe(self, request: EditRequest, most: int | None = None, extra: Sequence[OwnProbe] = ()) -> Job[DataFrame]:
         """Ask every probe around a request under each view: the rows of `probes.ask`, shown kind after kind.
@@ -327,15 +316,15 @@ class Workspace:
             raise BadRequest("The edit came out infinite and was not kept. Choose settings nearer to the usual ones.")
         addresses = self._chain.keep(edited.solves)
         return Edit(
-            id,
-            request,
-            method,
-            options.plain(settings),
-            edited.layers,
-            edited.seconds,
-            edited.health[0],
-            edited.contexts,
-            addresses,
+            id=id,
+            request=request,
+            method=method,
+            config=options.plain(settings),
+            layers=edited.layers,
+            seconds=edited.seconds,
+            health=edited.health[0],
+            contexts=edited.contexts,
+            solves=addresses,
         )
 
     def _looked(self, request: EditRequest) -> None:
@@ -382,3 +371,15 @@ class _Part:
     def __call__(self, fraction: float, text: str) -> None:
         which = f"edit {self._place + 1} of {self._count}, " if self._count > 1 else ""
         self._progress((self._place + fraction) / self._count, f"{which}{text}")
+
+
+def _shown(said: Iterator[probes.Answers], tokens: int, progress: Progress, cancel: Cancel) -> probes.Answers:
+    """Show answers as they come; the last of them. Raises `Cancelled` at the next token."""
+    answers: probes.Answers = {}
+    progress(0.0, "the model reads")
+    for step, answers in enumerate(said):
+        if cancel():
+            raise Cancelled("Stopped before the answer was complete.")
+        progress(step / tokens, "the model writes")
+        progress.show(answers)
+    return answers

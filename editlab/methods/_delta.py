@@ -8,7 +8,7 @@ so a batch gives what one by one gives. Only layers above the edited one and tok
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -89,8 +89,10 @@ def optimise(
             if progress is not None:
                 progress((done + fraction * size) / len(requests), text)
 
-        search = _Search(model, [requests[i] for i in chunk], layer, hook, contexts, view)
-        for i, value in zip(chunk, search.run(schedule, report, cancel), strict=True):
+        def problem(places: Sequence[int], chunk: list[int] = chunk) -> _Problem:
+            return _Problem(model, [requests[chunk[place]] for place in places], layer, hook, contexts, view)
+
+        for i, value in zip(chunk, _search(problem, len(chunk), schedule, report, cancel), strict=True):
             values[i] = value
         done += len(chunk)
     return [value for value in values if value is not None]
@@ -111,58 +113,48 @@ def _chunks(model: LanguageModel, requests: Sequence[EditRequest], contexts: Seq
     yield chunk
 
 
-class _Search:
-    """Adam over the values of several requests, each of which ends on its own; what has ended is soon no longer run."""
-
-    def __init__(
-        self,
-        model: LanguageModel,
-        requests: Sequence[EditRequest],
-        layer: int,
-        hook: Hook,
-        contexts: Sequence[str],
-        view: View,
-    ) -> None:
-        self.requests = requests
-        self.problem = lambda chosen: _Problem(model, [requests[i] for i in chosen], layer, hook, contexts, view)
-
-    def run(self, schedule: Schedule, progress: Progress, cancel: Cancel | None) -> list[Value]:
-        """A `Value` a request."""
-        count = len(self.requests)
-        first = problem = self.problem(range(count))
-        running = torch.arange(count, device=first.init.device)
-        delta = torch.zeros_like(first.init, requires_grad=True)
-        adam = torch.optim.Adam([delta], lr=schedule.learning_rate)
-        limit = schedule.clamp * first.init.norm(dim=1, keepdim=True)
-        losses = torch.zeros_like(first.init[:, 0])
-        steps = torch.zeros_like(running)
-        reference: Tensor | None = None
-        with torch.enable_grad():
-            for step in range(schedule.steps):
-                stop_if(cancel)
-                progress(step / schedule.steps, f"value: step {step + 1} of at most {schedule.steps}")
-                nll, plain, now = problem.forward(delta[running])
-                reference = now.detach() if reference is None else reference
-                kl = (now.exp() * (now - reference[running])).sum(1)
-                decay = delta[running].norm(dim=1) / first.init[running].norm(dim=1) ** 2
-                loss = nll + schedule.kl * kl + schedule.weight_decay * decay
-                losses[running] = loss.detach()
-                going = (loss.detach() >= schedule.stop_below) | (plain >= schedule.plain_below)
-                if step == schedule.steps - 1 or not bool(going.any()):
-                    break
-                adam.zero_grad()
-                loss[going].sum().backward()
-                before = delta.detach().clone()
-                adam.step()
-                active = torch.zeros(count, dtype=torch.bool, device=delta.device).index_fill(0, running[going], True)
-                with torch.no_grad():
-                    delta *= (limit / delta.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1.0)
-                    delta[~active] = before[~active]
-                steps += active
-                if int(active.sum()) <= len(running) // 2:
-                    running = active.nonzero()[:, 0]
-                    problem = self.problem(running.tolist())
-        return first.values(delta.detach(), losses, steps)
+def _search(
+    problem_of: Callable[[Sequence[int]], _Problem],
+    count: int,
+    schedule: Schedule,
+    progress: Progress,
+    cancel: Cancel | None,
+) -> list[Value]:
+    """Adam over `count` values at once, each of which ends on its own; what has ended is soon no longer run."""
+    first = problem = problem_of(range(count))
+    running = torch.arange(count, device=first.init.device)
+    delta = torch.zeros_like(first.init, requires_grad=True)
+    adam = torch.optim.Adam([delta], lr=schedule.learning_rate)
+    limit = schedule.clamp * first.init.norm(dim=1, keepdim=True)
+    losses = torch.zeros_like(first.init[:, 0])
+    steps = torch.zeros_like(running)
+    reference: Tensor | None = None
+    with torch.enable_grad():
+        for step in range(schedule.steps):
+            stop_if(cancel)
+            progress(step / schedule.steps, f"value: step {step + 1} of at most {schedule.steps}")
+            nll, plain, now = problem.forward(delta[running])
+            reference = now.detach() if reference is None else reference
+            kl = (now.exp() * (now - reference[running])).sum(1)
+            decay = delta[running].norm(dim=1) / first.init[running].norm(dim=1) ** 2
+            loss = nll + schedule.kl * kl + schedule.weight_decay * decay
+            losses[running] = loss.detach()
+            going = (loss.detach() >= schedule.stop_below) | (plain >= schedule.plain_below)
+            if step == schedule.steps - 1 or not bool(going.any()):
+                break
+            adam.zero_grad()
+            loss[going].sum().backward()
+            before = delta.detach().clone()
+            adam.step()
+            active = torch.zeros(count, dtype=torch.bool, device=delta.device).index_fill(0, running[going], True)
+            with torch.no_grad():
+                delta *= (limit / delta.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1.0)
+                delta[~active] = before[~active]
+            steps += active
+            if int(active.sum()) <= len(running) // 2:
+                running = active.nonzero()[:, 0]
+                problem = problem_of(running.tolist())
+    return first.values(delta.detach(), losses, steps)
 
 
 class _Problem:

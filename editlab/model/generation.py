@@ -42,10 +42,12 @@ def generate(
     max_tokens: int,
     sampling: Sampling,
     cancelled: Callable[[], bool] = lambda: False,
+    first: Callable[[Tensor], None] | None = None,
 ) -> Iterator[list[str]]:
     """Yield all rows' continuations after every token, until all ended, `max_tokens` are reached or `cancelled()`.
 
-    Hooks are laid for each step and removed before the yield, so that others may use the model in between.
+    `first` is given the logits `[rows, vocab]` from which the first token is chosen. Hooks are laid for each step and
+    removed before the yield, so that others may use the model in between.
     """
     from editlab.model.language_model import under
 
@@ -71,7 +73,11 @@ def generate(
             hidden = model.hf.base_model(
                 input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
             ).last_hidden_state[:, -1]
-            token = sampling.draw(model.head(hidden), generator)
+            logits = model.head(hidden)
+            if first is not None:
+                first(logits)
+                first = None
+            token = sampling.draw(logits, generator)
         if end is not None:
             ended |= token == end
         for row, (new, stop) in enumerate(zip(token.tolist(), ended.tolist(), strict=True)):

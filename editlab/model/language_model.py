@@ -165,7 +165,11 @@ class LanguageModel:
 
     def tops(self, texts: Sequence[str], view: Views = BASE, k: int = 5) -> list[list[tuple[str, float]]]:
         """The k likeliest next tokens after each text."""
-        p, ids = self.logits(texts, view).softmax(-1).topk(k)
+        return self.likeliest(self.logits(texts, view), k)
+
+    def likeliest(self, logits: Float[Tensor, "rows vocab"], k: int = 5) -> list[list[tuple[str, float]]]:
+        """The k likeliest tokens of each row of logits, with their probabilities."""
+        p, ids = logits.softmax(-1).topk(k)
         return [
             [(self.tok.decode([i]), q) for i, q in zip(row_ids, row_p, strict=True)]
             for row_ids, row_p in zip(ids.tolist(), p.tolist(), strict=True)
@@ -176,10 +180,18 @@ class LanguageModel:
         return score(self, prompts, targets, view)
 
     def generate(
-        self, texts: Sequence[str], view: Views = BASE, max_tokens: int = 20, sampling: Sampling | None = None
+        self,
+        texts: Sequence[str],
+        view: Views = BASE,
+        max_tokens: int = 20,
+        sampling: Sampling | None = None,
+        first: Callable[[Tensor], None] | None = None,
     ) -> Iterator[list[str]]:
-        """Continuations so far, one string a row, after every token. Greedy unless `sampling` says otherwise."""
-        return generate(self, texts, view, max_tokens, sampling or Sampling())
+        """Continuations so far, one string a row, after every token. Greedy unless `sampling` says otherwise.
+
+        `first` is given the logits from which the first token is chosen.
+        """
+        return generate(self, texts, view, max_tokens, sampling or Sampling(), first=first)
 
     @torch.no_grad()
     def keys(

@@ -112,7 +112,8 @@ class Tokens:
         if not covering:
             raise BadRequest(
                 f"The tokenizer cannot place {text[start:stop]!r} in {text!r}: no token covers its last character. "
-                "Write the subject with letters that the model's tokenizer knows."
+                "Write the subject with letters that the model's tokenizer knows.",
+                "subject",
             )
         return Located(tuple(ids), covering[-1])
 
@@ -124,9 +125,13 @@ class Tokens:
         alone, both = self.encode(prompt), self.encode(joined(prompt, target))
         shared = next((i for i, (a, b) in enumerate(zip(alone, both, strict=False)) if a != b), min(len(alone), len(both)))
         if shared == len(both):
-            raise BadRequest(f"The target {target!r} adds no token to the prompt. Write a word that the tokenizer knows.")
+            raise BadRequest(
+                f"The target {target!r} adds no token to the prompt. Write a word that the tokenizer knows.", "target_new"
+            )
         if shared == 0:
-            raise BadRequest(f"No token stands in front of the target {target!r}. Write a prompt of at least a word.")
+            raise BadRequest(
+                f"No token stands in front of the target {target!r}. Write a prompt of at least a word.", "prompt"
+            )
         return both, shared
 
     def pad(self, rows: Sequence[Sequence[int]], side: str = "right", device: torch.device | str = "cpu") -> TokenBatch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from editlab.facts import EditRequest
@@ -13,32 +13,55 @@ if TYPE_CHECKING:
 
 TEXT_TOKENS = 20
 
+Answers = dict[str, dict[str, Any]]
+"""For each view what it says."""
+
 
 def summary(model: LanguageModel, request: EditRequest, view: View) -> dict[str, Any]:
     """One view's answer at the edit prompt, as in `summaries`."""
     return summaries(model, request, {"view": view})["view"]
 
 
-def summaries(model: LanguageModel, request: EditRequest, views: Mapping[str, View]) -> dict[str, dict[str, Any]]:
+def summaries(model: LanguageModel, request: EditRequest, views: Mapping[str, View]) -> Answers:
     """Each view's answer at the edit prompt, all views in the same forwards.
 
     `top`: the five likeliest next tokens, [token, p]; `p_new`, `p_true`: of the whole object; `first_new`, `first_true`:
     of its first token (None where the request has no true object); `text`: the greedy continuation.
     """
-    names, stack = list(views), list(views.values())
-    tops = model.tops([request.text] * len(names), stack, k=5)
-    *_, written = model.generate([request.text] * len(names), stack, TEXT_TOKENS)
+    *_, said = summaries_so_far(model, request, views)
+    return said
+
+
+def summaries_so_far(model: LanguageModel, request: EditRequest, views: Mapping[str, View]) -> Iterator[Answers]:
+    """`summaries` as they come: all but the text first, then the text token by token."""
     targets = {"new": request.target_new, "true": request.target_true}
-    asked = [(name, key) for name in names for key, target in targets.items() if target is not None]
-    found = model.score([request.text] * len(asked), [targets[k] for _, k in asked], [views[n] for n, _ in asked])
+    asked = [(name, key) for name in views for key, target in targets.items() if target is not None]
+    found = model.score([request.text] * len(asked), [targets[key] for _, key in asked], [views[name] for name, _ in asked])
     scored = dict(zip(asked, found, strict=True))
-    answers = {}
-    for name, top, text in zip(names, tops, written, strict=True):
-        own = {key: scored.get((name, key)) for key in targets}
-        answers[name] = {
-            "top": [[token, p] for token, p in top],
-            **{f"p_{key}": score and score.p for key, score in own.items()},
-            **{f"first_{key}": score and score.first for key, score in own.items()},
-            "text": text,
+    known = {name: {key: scored.get((name, key)) for key in targets} for name in views}
+    for said in answers_so_far(model, request.text, views, TEXT_TOKENS):
+        yield {
+            name: {
+                **{f"p_{key}": score and score.p for key, score in own.items()},
+                **{f"first_{key}": score and score.first for key, score in own.items()},
+                **said[name],
+            }
+            for name, own in known.items()
         }
-    return answers
+
+
+def answers_so_far(model: LanguageModel, text: str, views: Mapping[str, View], tokens: int) -> Iterator[Answers]:
+    """How each view goes on with a text, as it comes: its `top` five tokens with an empty `text`, then token by token.
+
+    The likeliest tokens are read off the logits from which the first token is chosen, so that they cost no forward.
+    """
+    tops: list[list[tuple[str, float]]] = []
+    stream = model.generate(
+        [text] * len(views), list(views.values()), tokens, first=lambda x: tops.extend(model.likeliest(x))
+    )
+    for step, written in enumerate(stream):
+        for texts in ([""] * len(views), written) if step == 0 else (written,):
+            yield {
+                name: {"top": [[token, p] for token, p in top], "text": own}
+                for name, top, own in zip(views, tops, texts, strict=True)
+            }

@@ -14,7 +14,7 @@ from editlab.lab import Lab
 from editlab.web import live, probe_table, render, request_form
 from editlab.web.ask_handlers import AskHandlers
 from editlab.web.edit_handlers import EditHandlers
-from editlab.web.forms import FIELDS, MOST, settings_of
+from editlab.web.forms import FIELDS, MOST, place_of, settings_of
 from editlab.web.handlers import Handler
 from editlab.web.parts import Parts
 
@@ -87,7 +87,7 @@ def _wire(page: gr.Blocks, lab: Lab, parts: Parts) -> None:
     """Every event of the tab. The worker keeps the order of what computes, so no event waits for another here."""
     edit, ask = EditHandlers(lab), AskHandlers(lab)
     own = parts.named("own-rephrases", "own-neighbours")
-    fields = parts.named(*FIELDS.values())
+    fields = parts.named(*map(place_of, FIELDS))
     settings = parts.named(*(f"{method}-{setting.name}" for method, setting in settings_of(lab.methods())))
     on = partial(_on, parts)
 

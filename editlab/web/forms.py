@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
@@ -15,26 +14,20 @@ MOST = {"subject": 200, "prompt": 1000, "new object": 100, "old object": 100, "q
 """Most characters a field takes."""
 MOST_LINES = 20
 """Most own probes of a kind."""
-FIELDS = {"subject": "subject", "prompt": "prompt", "new object": "target-new", "old object": "target-true"}
-"""What a person calls a field, and its name on the page."""
-
-
-SUBJECT_MISPLACED = re.compile(r"^The subject .* occurs? .*in the prompt", re.DOTALL)
+FIELDS = {"subject": "subject", "prompt": "prompt", "target_new": "new object", "target_true": "old object"}
+"""The parts of a request, and what a person calls their fields."""
 
 
 def read_request(subject: str | None, prompt: str | None, target_new: str | None, target_true: str | None) -> EditRequest:
     """The request that four fields state; an empty old object means that nobody said. Raises `BadRequest`."""
-    given = {"subject": subject, "prompt": prompt, "new object": target_new, "old object": target_true}
-    subject, prompt, target_new, target_true = (_capped(name, value) for name, value in given.items())
+    given = zip(FIELDS, (subject, prompt, target_new, target_true), strict=True)
+    subject, prompt, target_new, target_true = (_capped(FIELDS[field], value, field) for field, value in given)
     return EditRequest.from_text(prompt.strip(), subject, target_new, target_true.strip() or None)
 
 
-def field_of(error: Exception) -> str | None:
-    """The field that a sentence is about, by how it begins; None where it is about none of them."""
-    sentence = str(error).replace("The true object", "The old object")
-    if SUBJECT_MISPLACED.search(sentence):
-        return "prompt"
-    return next((field for name, field in FIELDS.items() if sentence.startswith(f"The {name}")), None)
+def place_of(field: str) -> str:
+    """The name on the page of a part of a request."""
+    return field.replace("_", "-")
 
 
 def read_question(text: str | None) -> str:
@@ -95,10 +88,10 @@ def _whole(text: str) -> bool:
     return not any(unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\r\t" for char in text)
 
 
-def _capped(name: str, value: str | None) -> str:
+def _capped(name: str, value: str | None, field: str | None = None) -> str:
     value = value or ""
     if len(value) > MOST[name]:
-        raise BadRequest(f"The {name} has {len(value)} characters; {MOST[name]} is the most. Shorten it.")
+        raise BadRequest(f"The {name} has {len(value)} characters; {MOST[name]} is the most. Shorten it.", field)
     return value
 
 

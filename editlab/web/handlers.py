@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 import gradio as gr
 
-from editlab.errors import Cancelled, EditLabError
+from editlab.errors import BadRequest, Cancelled, EditLabError
 from editlab.lab import Job, Lab, Workspace
 from editlab.web import forms, render
 
@@ -62,10 +62,11 @@ def told(handler: Handler) -> Handler:
 
 def problem(error: Exception) -> Update:
     """A sentence at the field that it is about; whoever hears the page hears it as well."""
-    field = forms.field_of(error)
+    field = error.field if isinstance(error, BadRequest) else None
     if field is None:
         return {"message": render.message(str(error), "problem")}
-    return {"message": render.message(str(error), "problem heard"), f"at-{field}": render.message(str(error), "problem")}
+    place = f"at-{forms.place_of(field)}"
+    return {"message": render.message(str(error), "problem heard"), place: render.message(str(error), "problem")}
 
 
 @dataclass(eq=False)

@@ -57,7 +57,7 @@ def visit(app: str, browser: Browser) -> Iterator[Callable[..., Page]]:
         page.on("request", lambda request: faults.append(f"request: {request.url}") if _elsewhere(request.url) else None)
 
     def open_page(query: str = "", size: tuple[int, int] = DESKTOP, theme: str = "light") -> Page:
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]})
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, reduced_motion="reduce")
         context.set_default_timeout(PATIENCE * 1000)
         contexts.append(context)
         context.add_init_script(SHIFTS)

@@ -95,7 +95,8 @@ def test_presets_and_links_fill_the_fields(visit):
     page.get_by_text("Jane Austen wrote Hamlet").click()
     expect(field(page, "subject")).to_have_value("Hamlet")
     expect(page.locator("#question")).to_contain_text("Hamlet was written by")
-    assert "preset=hamlet" in page.url and "method=memit" in page.url
+    expect(page).to_have_url(re.compile("method=memit"))
+    expect(page).to_have_url(re.compile("preset=hamlet"))
     page.get_by_text("Base model", exact=True).first.click()
     expect(page.locator("#answer-edited")).to_be_hidden()
     settled(page)
@@ -103,7 +104,8 @@ def test_presets_and_links_fill_the_fields(visit):
     expect(field(page, "subject")).to_have_value("Hamlet")
     expect(page.locator("#answer-edited")).to_be_hidden()
     field(page, "subject").type("?")
-    assert "preset" not in page.url and "view=base" in page.url
+    expect(page).not_to_have_url(re.compile("preset"))
+    expect(page).to_have_url(re.compile("view=base"))
 
 
 def test_a_mistake_is_a_sentence_next_to_the_button(visit):

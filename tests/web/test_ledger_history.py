@@ -16,7 +16,17 @@ ACTIONS = ("applied", "switched", "removed", "remade", "cleared", "undone", "red
 def edit(number: int, solve: str = "first") -> Edit:
     request = EditRequest("{} is in", f"Place {number}", "Asia")
     health = {"loss": float("inf"), "p_new": 0.5}
-    return Edit(f"e{number}", request, "rome", {"steps": 3}, (1,), 0.1, health, ("",), (f"{solve} {number}",))
+    return Edit(
+        id=f"e{number}",
+        request=request,
+        method="rome",
+        config={"steps": 3},
+        layers=(1,),
+        seconds=0.1,
+        health=health,
+        contexts=("",),
+        solves=(f"{solve} {number}",),
+    )
 
 
 def event(state: State, action: str, pick: int) -> Event | None:

@@ -146,11 +146,11 @@ def test_probes_ask_every_kind_under_both_views(workspace, few_steps):
 
 def test_asking_continues_a_text_under_both_views(workspace):
     text = "Slovenia belongs to the continent of"
-    before = workspace.ask(text).result(TIMEOUT)
+    before = workspace.live(text).result(TIMEOUT)
     workspace.apply(CONTINENT).result(TIMEOUT)
-    after = workspace.ask(text).result(TIMEOUT)
-    assert before.keys() == {"base"} and after["base"] == before["base"]
-    assert after["edited"] != after["base"]
+    after = workspace.live(text).result(TIMEOUT)
+    assert before.keys() == {"base"} and after["base"]["text"] == before["base"]["text"]
+    assert after["edited"]["text"] != after["base"]["text"]
 
 
 def test_forgotten_workspaces_go_and_those_in_use_stay(tiny_llama, facts):
