@@ -3,7 +3,8 @@
 The model is never changed. An edit is a patch, a view is a stack of patches, and everything shown is one view held
 against another. At an edited layer `k` is the input of the MLP's output projection and `y` its output:
 
-    y = W k + bias + B (A k) + D k
+    k' = k + [gate(k) > threshold] (U (V k) + b)
+    y  = W k' + bias + B (A k') + D k'
 
 A patch is defined by what it lays where, so methods to come need no change in the model. Tensors are float32 and on the
 device of the model they were made for; W and patches are written `[d_model, d_ff]` whatever the module stores.
@@ -16,8 +17,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import gelu
+
+THRESHOLD = 0.9
+"""A pathway fires where its gate is above this, unless the view says otherwise (Yan et al. 2025)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +50,33 @@ class Dense:
         return self.D
 
 
+@dataclass(frozen=True, eq=False)
+class Pathway:
+    """k' = k + gate(k) (U (V k) + b): brings the keys of one subject together before the projection (REP).
+
+    gate(k) = sigmoid(w . GELU(H k + h) + c). It belongs to a subject and a layer, not to an edit. `U` `[d_ff, rank]`,
+    `V` `[rank, d_ff]`, `b` `[d_ff]`; `H` `[hidden, d_ff]`, `h` and `w` `[hidden]`, `c` `[]`. Source: arXiv 2410.09338.
+    """
+
+    layer: int
+    subject: str
+    U: Float[Tensor, "d_ff rank"]
+    V: Float[Tensor, "rank d_ff"]
+    b: Float[Tensor, "d_ff"]
+    H: Float[Tensor, "hidden d_ff"]
+    h: Float[Tensor, "hidden"]
+    w: Float[Tensor, "hidden"]
+    c: Float[Tensor, ""]
+
+    def gate(self, k: Float[Tensor, "*rows d_ff"]) -> Float[Tensor, "*rows"]:
+        """How sure it is that this key is the subject's, 0 to 1."""
+        return torch.sigmoid(gelu(k.float() @ self.H.T + self.h) @ self.w + self.c)
+
+    def moved(self, k: Float[Tensor, "*rows d_ff"]) -> Float[Tensor, "*rows d_ff"]:
+        """The key as it leaves an open gate."""
+        return k + (k @ self.V.T) @ self.U.T + self.b
+
+
 @dataclass(frozen=True)
 class Preamble:
     """Text before every prompt: "just say it", a retrieved note, demonstrations. Costs no weight, only tokens."""
@@ -52,16 +84,54 @@ class Preamble:
     text: str
 
 
-Patch = LowRank | Dense | Preamble
+Patch = LowRank | Dense | Pathway | Preamble
 
 
 @dataclass(frozen=True, eq=False)
 class Laid:
-    """All that a view lays at one layer, ready to be added: one matrix pair, or one matrix where that is cheaper."""
+    """All that a view lays at one layer: pathways for the key, and one matrix pair (one matrix where that is cheaper)."""
 
     A: Float[Tensor, "n d_ff"] | None = None
     B: Float[Tensor, "d_model n"] | None = None
     D: Float[Tensor, "d_model d_ff"] | None = None
+    pathways: tuple[Pathway, ...] = ()
+    threshold: float = THRESHOLD
+
+    @property
+    def adds(self) -> bool:
+        """Whether anything is added to the projection's output."""
+        return self.A is not None or self.D is not None
+
+    @cached_property
+    def _gates(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """All gates as one: H, h, and w in blocks `[hidden of all, pathways]`, c."""
+        w = torch.block_diag(*(pathway.w[:, None] for pathway in self.pathways))
+        H, h = torch.cat([p.H for p in self.pathways]), torch.cat([p.h for p in self.pathways])
+        return H, h, w, torch.stack([p.c for p in self.pathways])
+
+    def gates(self, k: Float[Tensor, "*rows d_ff"]) -> Float[Tensor, "*rows pathways"]:
+        """Every pathway's gate at every key, 0 to 1."""
+        H, h, w, c = self._gates
+        return torch.sigmoid(gelu(k.float() @ H.T + h) @ w + c)
+
+    def fired(self, k: Float[Tensor, "*rows d_ff"]) -> tuple[Bool[Tensor, "*rows"], Int[Tensor, "*rows"]]:
+        """Where a pathway fires, and which: at most one a key, the one with the largest gate."""
+        gate, which = self.gates(k).max(-1)
+        return gate > self.threshold, which
+
+    def moved(self, k: Float[Tensor, "*rows d_ff"]) -> Float[Tensor, "*rows d_ff"]:
+        """Keys as the projection gets them, in the precision in which they came."""
+        open_, which = self.fired(k)
+        chosen = which[open_]
+        if not len(chosen):
+            return k
+        keys = k[open_].float()
+        for number in chosen.unique().tolist():
+            own = chosen == number
+            keys[own] = self.pathways[number].moved(keys[own])
+        k = k.clone()
+        k[open_] = keys.to(k.dtype)
+        return k
 
     def __call__(self, k: Float[Tensor, "*rows d_ff"]) -> Float[Tensor, "*rows d_model"]:
         """What is added to the projection's output, in float32."""
@@ -77,9 +147,13 @@ class Laid:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A stack of patches: one way to look at the model. `View.base()` is the model as it was loaded."""
+    """A stack of patches: one way to look at the model. `View.base()` is the model as it was loaded.
+
+    `threshold`: what a pathway's gate must exceed to fire.
+    """
 
     patches: tuple[Patch, ...] = ()
+    threshold: float = THRESHOLD
 
     @classmethod
     def base(cls) -> View:
@@ -95,6 +169,15 @@ class View:
         gone = {id(patch) for patch in patches}
         return replace(self, patches=tuple(patch for patch in self.patches if id(patch) not in gone))
 
+    def with_threshold(self, threshold: float) -> View:
+        """The same stack, with another threshold for its pathways: nothing is trained anew."""
+        return replace(self, threshold=threshold)
+
+    @property
+    def pathways(self) -> tuple[Pathway, ...]:
+        """The pathways in the stack."""
+        return tuple(patch for patch in self.patches if isinstance(patch, Pathway))
+
     @cached_property
     def preamble(self) -> str:
         """The text that stands before every prompt, or the empty string."""
@@ -104,20 +187,29 @@ class View:
     def laid(self) -> Mapping[int, Laid]:
         """What lies at each layer that is touched at all."""
         layers = sorted({patch.layer for patch in self.patches if not isinstance(patch, Preamble)})
-        return {layer: _lay([p for p in self.patches if getattr(p, "layer", None) == layer]) for layer in layers}
+        return {
+            layer: _lay([p for p in self.patches if getattr(p, "layer", None) == layer], self.threshold) for layer in layers
+        }
 
 
 BASE = View()
 
 
-def _lay(patches: list[LowRank | Dense]) -> Laid:
+def _lay(patches: list[LowRank | Dense | Pathway], threshold: float) -> Laid:
+    pathways = tuple(patch for patch in patches if isinstance(patch, Pathway))
+    A, B, D = _sum(patches)
+    return Laid(A, B, D, pathways, threshold)
+
+
+def _sum(patches: list[LowRank | Dense | Pathway]) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """All edits of a layer as one matrix pair, or as one matrix where that is cheaper."""
     dense = [patch.D for patch in patches if isinstance(patch, Dense)]
     low = [patch for patch in patches if isinstance(patch, LowRank)]
     D = torch.stack(dense).sum(0) if dense else None
     if not low:
-        return Laid(D=D)
+        return None, None, D
     A, B = torch.cat([patch.A for patch in low]), torch.cat([patch.B for patch in low], dim=1)
     rank, d_ff, d_model = A.shape[0], A.shape[1], B.shape[0]
     if D is not None or rank * (d_ff + d_model) > d_ff * d_model:
-        return Laid(D=B @ A if D is None else D + B @ A)
-    return Laid(A, B)
+        return None, None, B @ A if D is None else D + B @ A
+    return A, B, None

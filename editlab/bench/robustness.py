@@ -1,7 +1,8 @@
 """The robustness table of REP (Yan et al. 2025, arXiv 2410.09338): does an edit hold where it should, and only there?
 
-Each case is edited alone on the base model and asked its whole battery. One row a case and method, under a key of all
-that shaped it: whoever keeps the rows can stop and go on. Rates are totals over all prompts, as the paper has them.
+Each case is edited alone on the base model, or with others in a chain, and asked its whole battery: as edited, and with
+the robust edit pathway of each recipe. One row a case and setup, under a key of all that shaped it: whoever keeps the rows
+can stop and go on. Rates are totals over all prompts, as the paper has them.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from editlab import methods
 from editlab.bench.bootstrap import rate_interval
 from editlab.errors import BadRequest, DegenerateKey, TooLong
 from editlab.facts import EditCase, FactBase
-from editlab.methods import Edited, Method
+from editlab.methods.rep import RepConfig, refine
 from editlab.model import statistics
-from editlab.patches import BASE, View
-from editlab.probes import Passages, ask, battery, case_for, tallies
+from editlab.patches import BASE, Patch, Pathway, View
+from editlab.probes import Passages, Probe, ask, battery, case_for, gates_of, lessons, tallies
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -30,20 +31,52 @@ COLUMNS = (
     *("long_in", "long_out", "paraphrase", "propagation"),
 )
 PROTOCOLS = {"paper": False, "clean": True}
+GATED = ("rephrase", "shuffle", "long")
+"""Kinds of probe at which a gate should open."""
 CASE_FAULTS = (BadRequest, DegenerateKey, TooLong)
 """What a single case can be at fault for; any other error concerns them all and ends the run."""
+PROSE_TOKENS = 4_000
+"""Tokens of unseen prose in which false firings are counted, for each case."""
+OFF = "off"
 
 Progress = Callable[[float, str], None]
 Tally = Mapping[str, tuple[float, int]]
 
 
 @dataclass(frozen=True)
+class Rep:
+    """One way to refine an edit: `off`, or a recipe at a threshold (None: the recipe's own)."""
+
+    recipe: str = OFF
+    threshold: float | None = None
+
+    @property
+    def config(self) -> RepConfig:
+        """The recipe's settings. Raises `BadRequest` where there is no such recipe."""
+        if self.recipe not in ("default", "published"):
+            raise BadRequest(f"REP has no recipe {self.recipe!r}. Choose off, published or default.")
+        return RepConfig(recipe=self.recipe)
+
+    @property
+    def fires_above(self) -> float | None:
+        """The threshold of its view; None where there is no pathway."""
+        if self.recipe == OFF:
+            return None
+        return self.config.threshold if self.threshold is None else self.threshold
+
+
+@dataclass(frozen=True)
 class Setup:
-    """One way to edit: a method, with the settings that differ from the model's preset (`layers`, `keys`, ...)."""
+    """One way to edit: a method, with the settings that differ from the model's preset (`layers`, `keys`, ...).
+
+    `reps`: all that is asked of one and the same edit. `chain`: so many cases are edited in one view, each on top of those
+    before it, and asked when the last one lies there; where cases are left over, their chain is shorter.
+    """
 
     method: str
     changes: Mapping[str, Any] = field(default_factory=dict)
-    rep: str = "off"
+    reps: tuple[Rep, ...] = (Rep(),)
+    chain: int = 1
 
     def config(self, model: LanguageModel) -> Any:
         """The method's configuration for a model."""
@@ -52,14 +85,22 @@ class Setup:
 
 @dataclass(frozen=True)
 class CaseRow:
-    """One case under one setup: for each protocol and column the sum over its prompts and their number, or why not."""
+    """One case under one setup: for each protocol and column the sum over its prompts and their number, or why not.
+
+    Under "gates", `open` counts the probes at which a gate should open and does, `false` the tokens of unseen prose at
+    which one does. `seconds` an edit took, `refining` its pathways, which hold `bytes` a layer.
+    """
 
     key: str
     case: str
     method: str
     rep: str
     layers: tuple[int, ...]
+    threshold: float | None = None
+    chain: int = 1
     seconds: float = 0.0
+    refining: float = 0.0
+    bytes: int = 0
     tallies: Mapping[str, Tally] = field(default_factory=dict)
     skipped: str | None = None
 
@@ -84,34 +125,67 @@ def with_facts(case: EditCase, facts: FactBase, seed: int = 0) -> EditCase:
     )
 
 
+@dataclass(frozen=True)
+class Ground:
+    """What all cases share: long contexts, facts to draw other subjects from, and the seed of all that is drawn.
+
+    `prose`: texts in which no gate should open.
+    """
+
+    passages: Passages
+    facts: FactBase
+    prose: tuple[str, ...] = ()
+    seed: int = 0
+
+
+def some_of(model: LanguageModel, texts: Sequence[str], tokens: int = PROSE_TOKENS) -> tuple[str, ...]:
+    """The first texts that together have about so many tokens."""
+    found: list[str] = []
+    while texts[len(found) :] and tokens > 0:
+        tokens -= len(model.tok.encode(texts[len(found)]))
+        found.append(texts[len(found)])
+    return tuple(found)
+
+
 def measure(
     model: LanguageModel,
     cases: Sequence[EditCase],
     setup: Setup,
-    passages: Passages,
-    seed: int = 0,
+    ground: Ground,
     done: Collection[str] = (),
     progress: Progress = lambda _fraction, _text: None,
 ) -> Iterator[CaseRow]:
-    """A row for each case whose key is not in `done`. Cases that cannot be edited give a row that says why."""
-    method, config = methods.get(setup.method), setup.config(model)
-    shaped = _shaped_by(model, setup, config, passages, seed)
-    blank = [CaseRow(_key(shaped, case), case.id, setup.method, setup.rep, config.layers) for case in cases]
-    open_ = [(case, row) for case, row in zip(cases, blank, strict=True) if row.key not in done]
-    size = 1 if method.joint else CASES_AT_ONCE
-    for start in range(0, len(open_), size):
-        chunk = open_[start : start + size]
-        edits = _edits(model, method, config, [case for case, _ in chunk])
-        for number, ((case, row), edit) in enumerate(zip(chunk, edits, strict=True), start):
-            fraction = 1 - (len(open_) - number) / len(cases)
-            progress(fraction, f"{setup.method}, layers {config.layers}: case {case.id}")
-            yield _measured(model, case, row, edit, passages, seed)
+    """A row for each case and REP whose key is not in `done`. Cases that cannot be edited give rows that say why."""
+    config = setup.config(model)
+    blank = _blank(model, cases, setup, ground)
+    size = setup.chain if setup.chain > 1 else 1 if methods.get(setup.method).joint else CASES_AT_ONCE
+    chunks = [
+        list(zip(cases[start : start + size], blank[start : start + size], strict=True))
+        for start in range(0, len(cases), size)
+    ]
+    alone = setup.chain == 1
+    chunks = [[(case, rows) for case, rows in chunk if not alone or _open(rows, done)] for chunk in chunks]
+    chunks = [chunk for chunk in chunks if any(_open(rows, done) for _, rows in chunk)]
+    asked, count = 0, sum(map(len, chunks))
+    for chunk in chunks:
+        edits = _edits(model, setup, config, [case for case, _ in chunk])
+        refined = {rep: _refined(model, ground, chunk, edits, rep) for rep in setup.reps}
+        laid = [edit.patches for edit in edits if isinstance(edit, _Edit)]
+        for number, ((case, rows), edit) in enumerate(zip(chunk, edits, strict=True)):
+            progress(asked / count, f"{setup.method}, layers {config.layers}: case {case.id}")
+            asked += 1
+            views = {
+                rep: _view(laid if not alone else [edit.patches], [made[number]] if alone else made, rep)
+                for rep, made in refined.items()
+                if isinstance(edit, _Edit)
+            }
+            own = {rep: made[number] for rep, made in refined.items()}
+            yield from _measured(model, case, _open(rows, done), edit, own, views, ground)
 
 
-def keys(model: LanguageModel, cases: Sequence[EditCase], setup: Setup, passages: Passages, seed: int = 0) -> list[str]:
-    """The keys of the rows that `measure` gives with the same arguments, in the order of the cases."""
-    shaped = _shaped_by(model, setup, setup.config(model), passages, seed)
-    return [_key(shaped, case) for case in cases]
+def keys(model: LanguageModel, cases: Sequence[EditCase], setup: Setup, ground: Ground) -> list[list[str]]:
+    """The keys of the rows that `measure` gives with the same arguments: for each case one a REP."""
+    return [[row.key for row in rows.values()] for rows in _blank(model, cases, setup, ground)]
 
 
 def summary(rows: Sequence[CaseRow], unread: Sequence[str] = (), seed: int = 0) -> dict[str, Any]:
@@ -122,16 +196,31 @@ def summary(rows: Sequence[CaseRow], unread: Sequence[str] = (), seed: int = 0) 
     return {
         "method": first.method,
         "rep": first.rep,
+        "threshold": first.threshold,
+        "chain": first.chain,
         "layers": list(first.layers),
         "n": len(measured),
         "skipped": len(reasons),
         "skipped_because": reasons,
         **_rates([row.tallies["paper"] for row in measured], seed),
         "clean": _rates([row.tallies["clean"] for row in measured], seed),
-        "gate_open_rate": None,
-        "false_firings_per_1000": None,
-        "seconds_per_edit": sum(row.seconds for row in measured) / len(measured) if measured else None,
+        "gate_open_rate": _share(measured, "open"),
+        "false_firings_per_1000": None if (false := _share(measured, "false")) is None else 1000 * false,
+        "seconds_per_edit": _mean([row.seconds for row in measured]),
+        "seconds_to_refine": _mean([row.refining for row in measured]) if first.rep != OFF else None,
+        "bytes_per_layer": max((row.bytes for row in measured), default=0) if first.rep != OFF else None,
     }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _share(rows: Sequence[CaseRow], name: str) -> float | None:
+    """Of what was counted under "gates", the share that fired; None where nothing could."""
+    found = [row.tallies["gates"][name] for row in rows if name in row.tallies.get("gates", {})]
+    total = sum(count for _, count in found)
+    return sum(fired for fired, _ in found) / total if total else None
 
 
 def _rates(found: Sequence[Tally], seed: int) -> dict[str, Any]:
@@ -146,41 +235,153 @@ def _rates(found: Sequence[Tally], seed: int) -> dict[str, Any]:
     return rates
 
 
-def _edits(model: LanguageModel, method: Method, config: Any, cases: Sequence[EditCase]) -> list[tuple[View, float] | str]:
-    """For each case the view under its edit and the seconds it took, or why there is none."""
+@dataclass(frozen=True)
+class _Edit:
+    """One case's patches, the view they were computed on, and how long that took."""
+
+    patches: tuple[Patch, ...]
+    below: View
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Refined:
+    """The pathways of one case, or none."""
+
+    pathways: tuple[Pathway, ...] = ()
+    seconds: float = 0.0
+    bytes: int = 0
+
+
+def _open(rows: Mapping[Rep, CaseRow], done: Collection[str]) -> dict[Rep, CaseRow]:
+    return {rep: row for rep, row in rows.items() if row.key not in done}
+
+
+def _edits(model: LanguageModel, setup: Setup, config: Any, cases: Sequence[EditCase]) -> list[_Edit | str]:
+    """For each case its edit, alone or on top of those before it, or why there is none."""
+    if setup.chain == 1:
+        return _alone(model, setup, config, cases)
+    edits: list[_Edit | str] = []
+    view = BASE
+    for case in cases:
+        edit = _alone(model, setup, config, [case], view)[0]
+        edits.append(edit)
+        view = view.with_patches(edit.patches) if isinstance(edit, _Edit) else view
+    return edits
+
+
+def _alone(
+    model: LanguageModel, setup: Setup, config: Any, cases: Sequence[EditCase], view: View = BASE
+) -> list[_Edit | str]:
     try:
-        edited = method.edit(model, [case.request for case in cases], BASE, config)
+        edited = methods.get(setup.method).edit(model, [case.request for case in cases], view, config)
     except CASE_FAULTS as error:
         if len(cases) == 1:
             return [str(error)]
-        return [_edits(model, method, config, [case])[0] for case in cases]
-    return [(view, edited.seconds / len(cases)) for view in _views(edited)]
+        return [_alone(model, setup, config, [case], view)[0] for case in cases]
+    return [_Edit(solve, view, edited.seconds / len(cases)) for solve in edited.solves]
 
 
-def _views(edited: Edited) -> list[View]:
-    return [BASE.with_patches(solve) for solve in edited.solves]
+def _refined(
+    model: LanguageModel,
+    ground: Ground,
+    chunk: Sequence[tuple[EditCase, Any]],
+    edits: Sequence[_Edit | str],
+    rep: Rep,
+) -> list[_Refined]:
+    """The pathways of each edit of a chunk; an edit of a subject that has one already takes it over."""
+    made: list[_Refined] = []
+    for (case, _), edit in zip(chunk, edits, strict=True):
+        if rep.recipe == OFF or isinstance(edit, str):
+            made.append(_Refined())
+            continue
+        own = [p for one in made for p in one.pathways if p.subject == case.request.subject]
+        try:
+            taught = lessons(model, case, ground.passages, ground.facts, ground.seed)
+            found = refine(model, taught, edit.patches, edit.below.with_patches(own), rep.config)
+            made.append(_Refined(found.pathways, found.seconds, int(found.health.get("bytes", 0))))
+        except CASE_FAULTS:
+            made.append(_Refined())  # a subject without another name or order: the edit is asked as it is
+    return made
+
+
+def _view(edits: Sequence[Sequence[Patch]], refined: Sequence[_Refined], rep: Rep) -> View:
+    """Everything of a chain as one view: all edits, and each pathway once."""
+    pathways = {id(pathway): pathway for one in refined for pathway in one.pathways}
+    view = BASE.with_patches([patch for own in edits for patch in own]).with_patches(pathways.values())
+    return view if rep.fires_above is None else view.with_threshold(rep.fires_above)
 
 
 def _measured(
-    model: LanguageModel, case: EditCase, row: CaseRow, edit: tuple[View, float] | str, passages: Passages, seed: int
-) -> CaseRow:
+    model: LanguageModel,
+    case: EditCase,
+    rows: Mapping[Rep, CaseRow],
+    edit: _Edit | str,
+    refined: Mapping[Rep, _Refined],
+    views: Mapping[Rep, View],
+    ground: Ground,
+) -> Iterator[CaseRow]:
+    """The rows of one case, all its views asked at once."""
     if isinstance(edit, str):
-        return replace(row, skipped=edit)
-    view, seconds = edit
+        yield from (replace(row, skipped=edit) for row in rows.values())
+        return
+    names = {rep: f"view {number}" for number, rep in enumerate(rows)}
     try:
-        probes = battery(model, case, passages, seed)
-        frame = ask(model, case.request, probes, {"base": BASE, "edited": view}, answers=False)
+        probes = battery(model, case, ground.passages, ground.seed)
+        asked = {"base": BASE, **{names[rep]: views[rep] for rep in rows}}
+        frame = ask(model, case.request, probes, asked, answers=False)
     except CASE_FAULTS as error:
-        return replace(row, skipped=str(error))
-    found = {name: tallies(frame, "edited", clean) for name, clean in PROTOCOLS.items()}
-    return replace(row, seconds=seconds, tallies=found)
+        yield from (replace(row, skipped=str(error)) for row in rows.values())
+        return
+    for rep, row in rows.items():
+        found = {name: tallies(frame, names[rep], clean) for name, clean in PROTOCOLS.items()}
+        own = refined[rep]
+        if rep.recipe != OFF:
+            found["gates"] = _gates(model, probes, views[rep], ground.prose)
+        yield replace(row, seconds=edit.seconds, refining=own.seconds, bytes=own.bytes, tallies=found)
 
 
-def _shaped_by(model: LanguageModel, setup: Setup, config: Any, passages: Passages, seed: int) -> str:
+def _gates(model: LanguageModel, probes: Sequence[Probe], view: View, prose: Sequence[str]) -> dict[str, tuple[float, int]]:
+    """At how many probes a gate opens where one should, and at how many tokens of prose where none should."""
+    texts = [probe.text for probe in probes if probe.kind in GATED]
+    opened = [bool((own > view.threshold).any()) for own in gates_of(model, texts, view)]
+    fired = [(own > view.threshold) for own in gates_of(model, prose, view)]
+    return {
+        "open": (float(sum(opened)), len(opened)),
+        "false": (float(sum(int(own.sum()) for own in fired)), sum(len(own) for own in fired)),
+    }
+
+
+def _blank(model: LanguageModel, cases: Sequence[EditCase], setup: Setup, ground: Ground) -> list[dict[Rep, CaseRow]]:
+    """For each case an empty row a REP, under a key of all that will shape it."""
+    config, size = setup.config(model), setup.chain
+    shaped = _shaped_by(model, setup, config, ground)
+    company = [[case for case in cases[n - n % size : n - n % size + size] if size > 1] for n in range(len(cases))]
+    return [
+        {
+            rep: CaseRow(
+                _key(shaped, rep, case, others),
+                case.id,
+                setup.method,
+                rep.recipe,
+                config.layers,
+                rep.fires_above,
+                setup.chain,
+            )
+            for rep in setup.reps
+        }
+        for case, others in zip(cases, company, strict=True)
+    ]
+
+
+def _shaped_by(model: LanguageModel, setup: Setup, config: Any, ground: Ground) -> str:
     measured = [found.sha256 if (found := statistics.find(model, layer)) else "" for layer in config.layers]
-    parts = [model.fingerprint, str(model.dtype), setup.method, setup.rep, asdict(config), measured, asdict(passages), seed]
-    return json.dumps(parts, sort_keys=True)
+    lessons_from = hashlib.sha256(repr(sorted(ground.facts.by_subject)).encode()).hexdigest()
+    prose = hashlib.sha256(repr((ground.passages, ground.prose)).encode()).hexdigest()
+    parts = [model.fingerprint, str(model.dtype), setup.method, setup.chain, asdict(config), measured, lessons_from, prose]
+    return json.dumps([*parts, ground.seed], sort_keys=True)
 
 
-def _key(shaped: str, case: EditCase) -> str:
-    return hashlib.sha256(f"{shaped}{case!r}".encode()).hexdigest()[:20]
+def _key(shaped: str, rep: Rep, case: EditCase, others: Sequence[EditCase]) -> str:
+    how = "" if rep.recipe == OFF else f"{rep.config!r}{rep.fires_above}"
+    return hashlib.sha256(f"{shaped}{how}{case!r}{[other.request for other in others]!r}".encode()).hexdigest()[:20]

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,13 +19,13 @@ from rich.table import Table
 
 from editlab.atlas.sources import training_facts
 from editlab.bench import robustness, speed
-from editlab.bench.robustness import CaseRow, Setup
+from editlab.bench.robustness import OFF, CaseRow, Ground, Rep, Setup
 from editlab.cli.model import layer_numbers
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import EditCase, FactBase, read_cases
 from editlab.model import LanguageModel
-from editlab.probes import Passages, passages
+from editlab.probes import passages
 
 app = typer.Typer(help="The papers' tables, and how fast EditLab is.", no_args_is_help=True)
 
@@ -34,18 +35,20 @@ def robustness_table(
     session: Session,
     data: Annotated[Path, typer.Option(help="Cases: CounterFact, zsRE, REP or CSV.")],
     names: Annotated[str, typer.Option("--methods", help="Methods, as rome,memit.")] = "rome,memit",
-    rep: Annotated[str, typer.Option(help="Robust edit pathway; only off so far.")] = "off",
+    rep: Annotated[str, typer.Option(help="Robust edit pathway: any of off,published,default; a row each.")] = "off",
+    thresholds: Annotated[str | None, typer.Option(help="Its thresholds, as 0.5,0.9: a row each.")] = None,
+    chain: Annotated[int, typer.Option(min=1, help="So many edits in one view, each on top of those before it.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many cases.")] = None,
     layers: Annotated[str | None, typer.Option(help="Layers to edit instead of the preset's, as 1 or 1,2.")] = None,
     each: Annotated[bool, typer.Option("--each-layer", help="Edit each of --layers alone: a row a layer.")] = False,
     change: Annotated[list[str] | None, typer.Option("--set", help="Another setting, as keys=prompt; repeatable.")] = None,
     facts: Annotated[Path | None, typer.Option(help="Folder with facts.tsv, beside the presets.")] = None,
     texts: Annotated[Path | None, typer.Option(help="Prose for long contexts: a folder of *.txt or one file.")] = None,
+    prose: Annotated[Path | None, typer.Option(help="Unseen prose for false firings, instead of the last chapter.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for rows and table; a second call goes on there.")] = None,
 ) -> Answer:
-    """Edit each case alone and count how often the edit holds where it should, and only there."""
-    if rep != "off":
-        raise BadRequest("REP is not available in this version. Run with --rep off.")
+    """Edit the cases and count how often the edits hold where they should, and only there."""
+    reps = _reps(rep, thresholds)
     unread: list[str] = []
     cases = read_cases(data, unread)[:limit]
     if not cases:
@@ -53,10 +56,12 @@ def robustness_table(
     presets, seed = session.settings.presets, session.settings.seed
     base = training_facts(presets / "facts", facts)
     model = session.model()
-    setups = _setups(names, layers, each, change or (), model)
+    setups = [replace(setup, reps=reps, chain=chain) for setup in _setups(names, layers, each, change or (), model)]
     long = passages(model, texts or presets / "texts")
+    unseen = passages(model, prose).outside if prose else long.outside
+    ground = Ground(long, base, robustness.some_of(model, unseen), seed)
     cases = [robustness.with_facts(case, base, seed) for case in cases]
-    lines = [_line(session, model, cases, unread, setup, long, out) for setup in setups]
+    lines = [line for setup in setups for line in _lines(session, model, cases, unread, setup, ground, out)]
     found = {"model": model.name, "fingerprint": model.fingerprint, "data": str(data), "rows": lines}
     if out is not None:
         (out / "robustness.md").write_text(_page("Robustness", _table_md(lines)), encoding="utf-8")
@@ -121,24 +126,37 @@ def _setting(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _line(
+def _reps(names: str, thresholds: str | None) -> tuple[Rep, ...]:
+    """What is asked of each edit: as it is, or under a recipe at each threshold."""
+    try:
+        at = [None] if thresholds is None else [float(text) for text in thresholds.split(",")]
+    except ValueError:
+        raise BadRequest(f"--thresholds is {thresholds!r}. Write numbers from 0 to 1, as 0.5,0.9.") from None
+    recipes = [name.strip() for name in names.split(",")]
+    reps = tuple(Rep(name, value) for name in recipes for value in ([None] if name == OFF else at))
+    for rep in reps:
+        rep.fires_above  # noqa: B018  refuses a recipe that does not exist before any work is done
+    return reps
+
+
+def _lines(
     session: Session,
     model: LanguageModel,
     cases: list[EditCase],
     unread: list[str],
     setup: Setup,
-    long: Passages,
+    ground: Ground,
     out: Path | None,
-) -> dict[str, Any]:
-    """One line of the table: what the folder has already, and the rest measured and appended to it."""
-    seed = session.settings.seed
+) -> Iterator[dict[str, Any]]:
+    """The lines of one setup, one a REP: what the folder has already, and the rest measured and appended to it."""
     kept = _kept(out)
-    wanted = robustness.keys(model, cases, setup, long, seed)
+    wanted = robustness.keys(model, cases, setup, ground)
     with session.progress() as progress, _appending(out) as append:
-        for row in robustness.measure(model, cases, setup, long, seed, kept, progress):
+        for row in robustness.measure(model, cases, setup, ground, kept, progress):
             kept[row.key] = row
             append(row)
-    return robustness.summary([kept[key] for key in wanted], unread, seed) | {"settings": dict(setup.changes)}
+    for keys in zip(*wanted, strict=True):
+        yield robustness.summary([kept[key] for key in keys], unread, ground.seed) | {"settings": dict(setup.changes)}
 
 
 def _kept(out: Path | None) -> dict[str, CaseRow]:
@@ -183,7 +201,7 @@ class _appending:
 def _tables(lines: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
     """A table a setup: the paper's protocol and the clean part side by side, with intervals."""
     for line in lines:
-        title = f"{line['method']}, layers {line['layers']}: {line['n']} cases, {line['skipped']} skipped"
+        title = f"{_named(line)}, layers {line['layers']}: {line['n']} cases, {line['skipped']} skipped"
         table = Table("", "paper's protocol", "clean part", title=title)
         for name in robustness.COLUMNS:
             table.add_row(name, *(_rate(rates[name], rates[f"{name}_ci"]) for rates in (line, line["clean"])))
@@ -198,15 +216,27 @@ def _table_md(lines: Sequence[Mapping[str, Any]]) -> str:
     for line in lines:
         seconds = line["seconds_per_edit"]
         speed_text = "none measured" if seconds is None else f"{seconds:.3f} s an edit"
+        if line["gate_open_rate"] is not None:
+            speed_text += (
+                f", {line['seconds_to_refine']:.3f} s to refine, {line['bytes_per_layer'] / 1000:.0f} kB a layer; "
+                f"a gate opens at {line['gate_open_rate']:.3f} of the rephrases, shuffles and long contexts and at "
+                f"{line['false_firings_per_1000']:.2f} of 1,000 tokens of unseen prose"
+            )
         settings = "".join(f", {name}={value}" for name, value in line["settings"].items())
-        parts.append(f"- {line['method']}, layers {line['layers']}{settings}: {speed_text}; skipped {line['skipped']}")
+        parts.append(f"- {_named(line)}, layers {line['layers']}{settings}: {speed_text}; skipped {line['skipped']}")
         parts += [f"  - {reason}" for reason in line["skipped_because"]]
     return "\n".join(parts)
 
 
+def _named(line: Mapping[str, Any]) -> str:
+    """A row's name: the method, what REP adds, and how many edits lie in one view."""
+    rep = "" if line["rep"] == OFF else f" + REP {line['rep']} > {line['threshold']:g}"
+    return f"{line['method']}{rep}" + (f", chain of {line['chain']}" if line["chain"] > 1 else "")
+
+
 def _line_cells(line: Mapping[str, Any], rates: Mapping[str, Any]) -> list[str]:
     return [
-        line["method"],
+        _named(line),
         ",".join(map(str, line["layers"])),
         str(line["n"]),
         *(_rate(rates[name], rates[f"{name}_ci"]) for name in robustness.COLUMNS),

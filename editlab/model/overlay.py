@@ -20,8 +20,11 @@ def laid_over(model: nn.Module, arch: Architecture, views: View | Sequence[View]
     """Forwards inside the block answer as under `views`: one view for all rows, or one a row."""
     with ExitStack() as stack:
         for layer, groups in _by_layer(views).items():
-            handle = arch.projection_of(model, layer).register_forward_hook(_adder(groups))
-            stack.callback(handle.remove)
+            projection = arch.projection_of(model, layer)
+            if moving := [(rows, laid) for rows, laid in groups if laid.pathways]:
+                stack.callback(projection.register_forward_pre_hook(_mover(moving)).remove)
+            if adding := [(rows, laid) for rows, laid in groups if laid.adds]:
+                stack.callback(projection.register_forward_hook(_adder(adding)).remove)
         yield
 
 
@@ -38,6 +41,21 @@ def _by_layer(views: View | Sequence[View]) -> dict[int, list[tuple[Tensor | Non
         for layer, laid in view.laid.items():
             layers.setdefault(layer, []).append((rows, laid))
     return layers
+
+
+def _mover(groups: list[tuple[Tensor | None, Laid]]) -> Callable[..., tuple[Tensor, ...]]:
+    """Moves keys before the projection: the module itself then computes W k', also when it is quantised."""
+
+    def hook(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        k, *rest = inputs
+        if groups[0][0] is None:
+            return groups[0][1].moved(k), *rest
+        moved = k.clone()
+        for rows, laid in groups:
+            moved[rows] = laid.moved(k[rows])
+        return moved, *rest
+
+    return hook
 
 
 def _adder(groups: list[tuple[Tensor | None, Laid]]) -> Callable[..., Tensor]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from editlab.facts import EditCase, EditRequest, Expectation, Fact, FactBase
+from editlab.facts.rephrases import rephrasings
 from editlab.facts.request import SLOT
 
 MOST = 10
@@ -24,8 +25,9 @@ MOST_PARAPHRASES = 6
 def case_for(request: EditRequest, facts: FactBase, seed: int = 0) -> EditCase:
     """The case of a request, as far as the fact base can tell; what it asks is drawn with `seed`.
 
-    The case's own request carries the true object where the base knows it and the given request does not. A neighbour
-    expects its true object, or None (the base model's own answer) where the relation is unknown.
+    The case's own request carries the true object where the base knows it and the given request does not. Where the base
+    has no other name of the subject, rules make some. A neighbour expects its true object, or None (the base model's own
+    answer) where the relation is unknown.
     """
     subject = _canonical(request.subject, facts)
     relation = _relation(request, subject, facts)
@@ -33,7 +35,7 @@ def case_for(request: EditRequest, facts: FactBase, seed: int = 0) -> EditCase:
     if true and true.casefold() != request.target_new.casefold():
         request = replace(request, target_true=true)
     names = (subject, *facts.aliases.get(subject, ()))
-    rephrases = tuple(name for name in names if name != request.subject) if subject in facts.by_subject else ()
+    rephrases = tuple(name for name in names if name != request.subject) or rephrasings(request.subject, relation)
     case = EditCase(request, request.text, relation, rephrases)
     rng = random.Random(f"{seed}/{request.text}")
     if relation is None:

@@ -10,7 +10,7 @@ from tiny_models import tiny_model
 from editlab import methods
 from editlab.bench import plain, robustness, speed
 from editlab.bench.bootstrap import rate_interval
-from editlab.bench.robustness import CaseRow, Setup
+from editlab.bench.robustness import CaseRow, Ground, Rep, Setup
 from editlab.errors import BadRequest, MissingStatistics
 from editlab.facts import EditCase, EditRequest, Expectation, Fact, FactBase, Relation
 from editlab.methods.rome import RomeConfig
@@ -31,6 +31,10 @@ CASES = [
 ]
 RELATION = Relation("P30", "continent", (PROMPT,))
 QUICK = Setup("rome", {"steps": 3, "layers": (1,)})
+SUBJECTS = (*NAMES, "Kenya", "New Korea")
+FACTS = FactBase(tuple(Fact(name, "P30", "Europe") for name in SUBJECTS), {"P30": RELATION}, {})
+GROUND = Ground(LONG, FACTS, ("The garden was old.",))
+REPS = (Rep(), Rep("default"), Rep("default", 0.0), Rep("published"))
 
 
 @pytest.fixture
@@ -79,7 +83,7 @@ def test_interval_needs_an_item():
 
 
 def test_every_case_gives_a_row_with_counts_of_both_protocols(tiny_llama):
-    rows = list(robustness.measure(tiny_llama, CASES, QUICK, LONG))
+    rows = list(robustness.measure(tiny_llama, CASES, QUICK, GROUND))
     assert [row.case for row in rows] == list(NAMES)
     assert all(row.tallies["paper"]["rephrase_in"][1] == 1 for row in rows)
     assert all(row.tallies["paper"]["locality"][1] == 1 for row in rows)
@@ -87,10 +91,10 @@ def test_every_case_gives_a_row_with_counts_of_both_protocols(tiny_llama):
 
 
 def test_a_second_run_measures_only_what_is_missing(tiny_llama):
-    first = list(robustness.measure(tiny_llama, CASES[:2], QUICK, LONG))
-    second = list(robustness.measure(tiny_llama, CASES, QUICK, LONG, done={row.key for row in first}))
+    first = list(robustness.measure(tiny_llama, CASES[:2], QUICK, GROUND))
+    second = list(robustness.measure(tiny_llama, CASES, QUICK, GROUND, done={row.key for row in first}))
     assert [row.case for row in second] == list(NAMES[2:])
-    assert [row.key for row in (*first, *second)] == robustness.keys(tiny_llama, CASES, QUICK, LONG)
+    assert [[row.key] for row in (*first, *second)] == robustness.keys(tiny_llama, CASES, QUICK, GROUND)
 
 
 @pytest.mark.parametrize(
@@ -98,26 +102,32 @@ def test_a_second_run_measures_only_what_is_missing(tiny_llama):
     [
         {"setup": Setup("rome", {"steps": 4, "layers": (1,)})},
         {"setup": Setup("rome", {"steps": 3, "layers": (2,)})},
-        {"passages": Passages(LONG.inside, ("Something else",))},
-        {"seed": 1},
+        {"setup": dataclasses.replace(QUICK, reps=(Rep("default"),))},
+        {"setup": dataclasses.replace(QUICK, reps=(Rep("default", 0.4),))},
+        {"setup": dataclasses.replace(QUICK, chain=2)},
+        {"ground": dataclasses.replace(GROUND, passages=Passages(LONG.inside, ("Something else",)))},
+        {"ground": dataclasses.replace(GROUND, prose=("Another text",))},
+        {"ground": dataclasses.replace(GROUND, seed=1)},
         {"cases": [dataclasses.replace(case, rephrases=()) for case in CASES]},
     ],
 )
 def test_a_row_is_not_taken_for_one_made_otherwise(tiny_llama, other):
-    given = {"cases": CASES, "setup": QUICK, "passages": LONG, "seed": 0}
-    assert not set(robustness.keys(tiny_llama, **given)) & set(robustness.keys(tiny_llama, **given | other))
+    given = {"cases": CASES, "setup": QUICK, "ground": GROUND}
+    keys, others = ({key for row in robustness.keys(tiny_llama, **kinds) for key in row} for kinds in (given, given | other))
+    assert len(keys) == len(others) == len(NAMES)
+    assert not keys & others
 
 
 def test_cases_edited_together_are_edited_as_if_alone(tiny_llama, monkeypatch):
-    together = list(robustness.measure(tiny_llama, CASES, QUICK, LONG))
+    together = list(robustness.measure(tiny_llama, CASES, QUICK, GROUND))
     monkeypatch.setattr(robustness, "CASES_AT_ONCE", 1)
-    alone = list(robustness.measure(tiny_llama, CASES, QUICK, LONG))
+    alone = list(robustness.measure(tiny_llama, CASES, QUICK, GROUND))
     assert [row.tallies for row in together] == [row.tallies for row in alone]
 
 
 def test_a_case_that_cannot_be_edited_is_skipped_with_its_reason_and_the_others_are_not(tiny_llama):
     long = EditCase(EditRequest("word " * 600 + "{} is in", "Slovenia", "Antarctica"), "too long")
-    rows = list(robustness.measure(tiny_llama, [CASES[0], long, CASES[1]], QUICK, LONG))
+    rows = list(robustness.measure(tiny_llama, [CASES[0], long, CASES[1]], QUICK, GROUND))
     assert [row.skipped is None for row in rows] == [True, False, True]
     assert "tokens" in rows[1].skipped
     line = robustness.summary(rows, unread=["record 7: no prompt"])
@@ -127,7 +137,7 @@ def test_a_case_that_cannot_be_edited_is_skipped_with_its_reason_and_the_others_
 
 def test_what_concerns_all_cases_ends_the_run(tiny_llama):
     with pytest.raises(MissingStatistics):
-        list(robustness.measure(tiny_llama, CASES, Setup("memit"), LONG))
+        list(robustness.measure(tiny_llama, CASES, Setup("memit"), GROUND))
 
 
 def test_rates_are_totals_over_all_prompts():
@@ -143,7 +153,7 @@ def test_rates_are_totals_over_all_prompts():
 
 
 def test_a_line_has_the_keys_that_people_script_against(tiny_llama):
-    line = robustness.summary(list(robustness.measure(tiny_llama, CASES[:1], QUICK, LONG)))
+    line = robustness.summary(list(robustness.measure(tiny_llama, CASES[:1], QUICK, GROUND)))
     halves = (f"{kind}_{half}" for kind in ("rephrase", "shuffle", "long") for half in ("in", "out"))
     rates = ("success", "locality", "same_subject", *halves)
     assert {"method", "rep", "n", "skipped", "seconds_per_edit", *rates} <= line.keys()
@@ -154,9 +164,66 @@ def test_a_line_has_the_keys_that_people_script_against(tiny_llama):
 
 
 def test_rows_survive_their_file(tiny_llama):
-    rows = list(robustness.measure(tiny_llama, CASES[:2], QUICK, LONG))
+    rows = list(robustness.measure(tiny_llama, CASES[:2], QUICK, GROUND))
     read = [CaseRow.from_json(row.as_json()) for row in rows]
     assert robustness.summary(read) == robustness.summary(rows)
+
+
+def test_one_edit_is_asked_as_it_is_and_under_each_rep(tiny_llama):
+    setup = dataclasses.replace(QUICK, reps=REPS)
+    rows = list(robustness.measure(tiny_llama, CASES[:2], setup, GROUND))
+    assert [(row.case, row.rep, row.threshold) for row in rows] == [
+        (name, *told)
+        for name in NAMES[:2]
+        for told in (("off", None), ("default", 0.7), ("default", 0.0), ("published", 0.9))
+    ]
+    plain, *_ = robustness.measure(tiny_llama, CASES[:1], QUICK, GROUND)
+    assert plain.tallies == rows[0].tallies and "gates" not in plain.tallies
+    wide = robustness.summary([row for row in rows if row.threshold == 0.0])
+    assert wide["gate_open_rate"] == 1.0 and wide["false_firings_per_1000"] == 1000.0
+    assert wide["seconds_to_refine"] > 0 and wide["bytes_per_layer"] > 0
+    assert robustness.summary(rows[:1])["gate_open_rate"] is None
+
+
+def test_only_the_reps_that_are_missing_are_measured(tiny_llama):
+    first = list(robustness.measure(tiny_llama, CASES[:1], QUICK, GROUND))
+    setup = dataclasses.replace(QUICK, reps=REPS[:2])
+    more = list(robustness.measure(tiny_llama, CASES[:1], setup, GROUND, {row.key for row in first}))
+    assert [row.rep for row in more] == ["default"]
+
+
+def test_in_a_chain_every_edit_lies_over_every_case(tiny_llama):
+    setup = dataclasses.replace(QUICK, chain=3, reps=REPS[:2])
+    rows = [row for row in robustness.measure(tiny_llama, CASES, setup, GROUND) if row.rep == "off"]
+    assert [row.case for row in rows] == list(NAMES) and {row.chain for row in rows} == {3}
+    view, patches = BASE, []
+    for case in CASES[:3]:
+        solve = methods.get("rome").edit(tiny_llama, [case.request], view, setup.config(tiny_llama)).patches
+        view = view.with_patches(solve)
+        patches.append(solve)
+    hits = [tiny_llama.score([case.request.text], [case.request.target_new], view)[0].hit for case in CASES[:3]]
+    assert [row.tallies["paper"]["success"][0] for row in rows[:3]] == [float(hit) for hit in hits]
+    alone = methods.get("rome").edit(tiny_llama, [CASES[3].request], BASE, setup.config(tiny_llama)).patches
+    last = tiny_llama.score([CASES[3].request.text], [CASES[3].request.target_new], BASE.with_patches(alone))[0].hit
+    assert rows[3].tallies["paper"]["success"][0] == float(last)
+
+
+def test_a_subject_that_rep_can_learn_nothing_about_is_asked_as_edited(tiny_llama):
+    bare = EditCase(EditRequest(PROMPT, "a", "Antarctica"), "bare")
+    setup = dataclasses.replace(QUICK, reps=REPS[:2])
+    off, rep = robustness.measure(tiny_llama, [bare], setup, GROUND)
+    assert off.tallies["paper"] == rep.tallies["paper"] and rep.skipped is None and rep.bytes == 0
+
+
+def test_a_recipe_that_does_not_exist_is_refused():
+    with pytest.raises(BadRequest, match="published or default"):
+        Rep("newest").fires_above  # noqa: B018
+
+
+def test_prose_for_false_firings_is_cut_to_so_many_tokens(tiny_llama):
+    texts = ("one two three", "four five six", "seven")
+    assert robustness.some_of(tiny_llama, texts, 1) == texts[:1]
+    assert robustness.some_of(tiny_llama, texts, 10_000) == texts
 
 
 def test_other_facts_are_filled_in_from_the_fact_base_and_nothing_is_overwritten(facts):

@@ -1,0 +1,156 @@
+"""What a pathway may learn from, and the keys that it learns from: in-domain names only, never the new object.
+
+A token of another name of the subject is positive, unless it belongs to the subject itself as the edit has it: there the
+edit is heard anyway, and a gate that stays shut changes nothing. All other tokens are negative: those around the name,
+other subjects in the same sentence, the same names about other subjects, the subject asked about other things, and prose.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from editlab.errors import BadRequest
+from editlab.facts.request import SLOT
+from editlab.model.overlay import capturing_keys, laid_over
+from editlab.model.scoring import in_chunks
+from editlab.patches import BASE, View
+
+if TYPE_CHECKING:
+    from editlab.model import LanguageModel
+
+SWAPS = 6
+"""Other subjects that each name is told about."""
+MOST_FLOATS = 64_000_000
+"""Keys of prose and of other subjects are thinned out beyond so many numbers: a quarter of a gigabyte."""
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """The material of one subject. `prompt` has a "{}" where the subject stands.
+
+    `names`: other names and orders of it; `passages`: prose that may stand in front; `prompts`: other questions about it
+    and `others`: names of other subjects, at both of which nothing may change.
+    """
+
+    prompt: str
+    subject: str
+    names: tuple[str, ...]
+    passages: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.names:
+            raise BadRequest(
+                f"REP has nothing to learn from: no other name of {self.subject!r} is known, and its single token has no "
+                "other order. Write other names of it, one a line, under “Own rephrases”.",
+                "subject",
+            )
+
+
+@dataclass(frozen=True)
+class Named:
+    """A text, where a name stands in it, and whether that name means the subject."""
+
+    text: str
+    start: int
+    stop: int
+    meant: bool
+
+    @classmethod
+    def of(cls, prompt: str, name: str, meant: bool, before: str = "") -> Named:
+        """The prompt with the name in its "{}" behind the text `before`."""
+        head, _, tail = prompt.partition(SLOT)
+        start = len(before) + len(head)
+        return cls(f"{before}{head}{name}{tail}", start, start + len(name), meant)
+
+
+@dataclass(frozen=True, eq=False)
+class Keys:
+    """Keys as rows with their label: does this token stand for the subject in another name?"""
+
+    keys: Float[Tensor, "n d_ff"]
+    positive: Bool[Tensor, "n"]
+
+
+def read(model: LanguageModel, lessons: Lessons, contexts: Sequence[str], layer: int, view: View, seed: int) -> Keys:
+    """All keys of the lessons at a layer under a view. The forward stops there; prose is read once a model."""
+    rows = list(_named(lessons, contexts, seed))
+    keys, positive = [], []
+    for row, own, offsets in zip(rows, *_all_keys(model, [row.text for row in rows], layer, view), strict=True):
+        labels = torch.tensor([_is_other_name(row, lessons.subject, span) for span in offsets], device=own.device)
+        real = torch.tensor([a < b for a, b in offsets], device=own.device)
+        keys.append(own[real])
+        positive.append(labels[real])
+    X, y = torch.cat(keys), torch.cat(positive)
+    prose = _prose(model, lessons.passages, layer, MOST_FLOATS // model.d_ff, seed)
+    return Keys(torch.cat([X, prose]), torch.cat([y, y.new_zeros(len(prose))]))
+
+
+def _named(lessons: Lessons, contexts: Sequence[str], seed: int) -> Iterator[Named]:
+    rng = random.Random(f"{seed}/{lessons.prompt}/{lessons.subject}")
+    for name in lessons.names:
+        yield from (Named.of(lessons.prompt, name, True, context) for context in contexts)
+    yield from (Named.of(lessons.prompt, lessons.subject, True, context) for context in contexts)
+    yield from (Named.of(prompt, lessons.subject, True) for prompt in lessons.prompts)
+    yield from (Named.of(lessons.prompt, other, False) for other in lessons.others)
+    for name in lessons.names:
+        if found := _part_of(lessons.subject, name):
+            drawn = rng.sample(lessons.others, min(SWAPS, len(lessons.others)))
+            for other in drawn:
+                swapped = name.replace(found, other if found == lessons.subject else other.split()[-1])
+                yield Named.of(lessons.prompt, swapped, False)
+
+
+def _part_of(subject: str, name: str) -> str | None:
+    """The subject or its last word, where the name holds it."""
+    return next((part for part in (subject, subject.split()[-1]) if part in name), None)
+
+
+def _is_other_name(row: Named, subject: str, span: tuple[int, int]) -> bool:
+    """Whether a token belongs to another name of the subject and not to the subject as the edit has it."""
+    begin, end = span
+    if not row.meant or begin >= end or begin < row.start - 1 or end > row.stop:
+        return False
+    at = row.text.find(subject, row.start, row.stop)
+    return at < 0 or begin < at - 1 or end > at + len(subject)
+
+
+def _all_keys(
+    model: LanguageModel, texts: Sequence[str], layer: int, view: View
+) -> tuple[list[Float[Tensor, "tokens d_ff"]], list[list[tuple[int, int]]]]:
+    """Each text's keys at every token, and the stretches of text that its tokens stand for."""
+    encodings = [model.tokenizer(text, return_offsets_mapping=True) for text in texts]
+    ids = [model.tok.encode(text) for text in texts]
+    found: list[Tensor] = [torch.empty(0)] * len(texts)
+    with torch.no_grad(), laid_over(model.hf, model.arch, view):
+        for chunk in in_chunks([len(row) for row in ids], model.tokens_per_forward):
+            batch = model.tok.pad([ids[n] for n in chunk], device=model.device)
+            with capturing_keys(model.hf, model.arch, [layer]) as captured:
+                model.hf.base_model(
+                    input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
+                )
+            for row, n in enumerate(chunk):
+                found[n] = captured[layer][row, : len(ids[n])].float()
+    offsets = [encoding["offset_mapping"][: len(row)] for encoding, row in zip(encodings, ids, strict=True)]
+    return found, offsets
+
+
+def _prose(model: LanguageModel, passages: Sequence[str], layer: int, most: int, seed: int) -> Float[Tensor, "n d_ff"]:
+    """Keys of prose, thinned out to `most`. Read once a model, without any edit: none of them is about the subject."""
+    key = f"keys of prose {layer} {hash(tuple(passages))} {most} {seed}"
+    if key not in model.memo:
+        keys = [own[:most] for own in _all_keys(model, passages, layer, BASE)[0]]
+        found = torch.cat(keys) if keys else torch.empty(0, model.d_ff, device=model.device)
+        if len(found) > most:
+            drawn = torch.randperm(len(found), generator=torch.Generator().manual_seed(seed))[:most]
+            found = found[drawn.to(found.device)]
+        model.memo[key] = found
+    return model.memo[key]

@@ -1,0 +1,136 @@
+"""Makes the pathways of an edit: one a layer, bottom first, so that upper layers learn from keys as they will come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from editlab.errors import DegenerateKey
+from editlab.methods._contexts import context_texts
+from editlab.methods._method import Cancel, Progress, Stopwatch, stop_if
+from editlab.methods.rep.config import RepConfig
+from editlab.methods.rep.gate import learn_gate
+from editlab.methods.rep.lessons import Keys, Lessons, read
+from editlab.methods.rep.published import learn_pathway
+from editlab.patches import BASE, LowRank, Patch, Pathway, View
+
+if TYPE_CHECKING:
+    from editlab.model import LanguageModel
+
+CONTEXTS = ((5, 10), (10, 10))
+
+
+@dataclass(frozen=True)
+class Refined:
+    """The pathways of an edit, the bottom layer first. `reused` of them were there before.
+
+    `health`: of the lowest layer that was learnt, the share of positive and of negative keys at which its gate opens.
+    """
+
+    pathways: tuple[Pathway, ...]
+    reused: int
+    health: dict[str, float]
+    seconds: float
+
+
+def refine(
+    model: LanguageModel,
+    lessons: Lessons,
+    patches: Sequence[Patch],
+    view: View = BASE,
+    config: RepConfig | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+    row: int = 0,
+) -> Refined:
+    """A pathway for each layer that `patches`, an edit computed on `view`, touch by a low-rank update.
+
+    A pathway of the same subject and layer that lies in `view` already is taken as it is. `row` tells which request of a
+    batch is meant. Trained on keys of forwards that stop at the layer; the same lessons give the same pathways. Raises
+    `DegenerateKey` where the edit's own key does not hear the edit.
+    """
+    watch, config = Stopwatch(), config or RepConfig()
+    known = {pathway.layer: pathway for pathway in view.pathways if pathway.subject == lessons.subject}
+    contexts = context_texts(model, CONTEXTS, config.seed)
+    below = view.with_patches(patches)
+    pathways: list[Pathway] = []
+    health: dict[str, float] = {}
+    edits = sorted((patch for patch in patches if isinstance(patch, LowRank)), key=lambda patch: patch.layer)
+    for number, patch in enumerate(edits):
+        stop_if(cancel)
+        if progress is not None:
+            progress(number / len(edits), f"REP: keys of layer {patch.layer}")
+        pathway = known.get(patch.layer)
+        if pathway is None:
+            common = model, lessons, contexts, patch, row, below, config
+            published = config.recipe == "published"
+            pathway, learnt = (
+                _published(*common, len(edits) > 1, cancel) if published else _default(*common, progress, cancel)
+            )
+            health = health or learnt
+            below = below.with_patches([pathway]).with_threshold(config.threshold)
+        pathways.append(pathway)
+    reused = sum(any(pathway is other for other in known.values()) for pathway in pathways)
+    return Refined(tuple(pathways), reused, health, watch.seconds)
+
+
+def _default(
+    model: LanguageModel,
+    lessons: Lessons,
+    contexts: Sequence[str],
+    patch: LowRank,
+    row: int,
+    view: View,
+    config: RepConfig,
+    progress: Progress | None,
+    cancel: Cancel | None,
+) -> tuple[Pathway, dict[str, float]]:
+    """Closed form but for the gate: k' = k + gate(k) (share - s(k)) k_e, where s(k) = (u.k) / (u.k_e) is what k hears.
+
+    Behind an open gate every key hears `share` of the edit, whatever it was (methods.md 3.9).
+    """
+    u = patch.A[row]
+    key = model.keys([model.locate(lessons.prompt, lessons.subject)], [patch.layer], view)[patch.layer][0]
+    heard = u @ key
+    if heard.abs() < 1e-4 * u.norm() * key.norm():
+        raise DegenerateKey("The edit's own key does not hear it, so no other key can be brought there. Edit again first.")
+    chosen = contexts[: max(1, config.contexts)]
+    keys = read(model, lessons, chosen, patch.layer, view, config.seed)
+    gate = learn_gate(keys, config, progress, cancel)
+    pathway = Pathway(
+        patch.layer, lessons.subject, key[:, None], (-u / heard)[None], config.share * key, gate.H, gate.h, gate.w, gate.c
+    )
+    return pathway, _health(pathway, keys, config)
+
+
+def _published(
+    model: LanguageModel,
+    lessons: Lessons,
+    contexts: Sequence[str],
+    patch: LowRank,
+    row: int,
+    view: View,
+    config: RepConfig,
+    spread: bool,
+    cancel: Cancel | None,
+) -> tuple[Pathway, dict[str, float]]:
+    """Towards u of an edit at one layer (ROME), or towards the mean key of an edit that is spread over several (MEMIT)."""
+    target = patch.A[row] / patch.A[row].norm()
+    if spread:
+        rows = [model.locate(lessons.prompt, lessons.subject, context) for context in contexts]
+        keys = model.keys(rows, [patch.layer], view)[patch.layer]
+        target = 0.5 * keys[0] + 0.5 * keys[1:].mean(0)
+    pathway = learn_pathway(model, lessons, contexts, patch.layer, target, view, config.seed, cancel)
+    keys = read(model, lessons, contexts[:1], patch.layer, view, config.seed)
+    return pathway, _health(pathway, keys, config)
+
+
+@torch.no_grad()
+def _health(pathway: Pathway, keys: Keys, config: RepConfig) -> dict[str, float]:
+    fires = pathway.gate(keys.keys) > config.threshold
+    shares = {"opens": fires[keys.positive], "opens_falsely": fires[~keys.positive]}
+    size = sum(tensor.numel() * tensor.element_size() for tensor in vars(pathway).values() if torch.is_tensor(tensor))
+    return {name: float(own.float().mean()) for name, own in shares.items()} | {"bytes": float(size)}

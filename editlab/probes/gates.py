@@ -1,0 +1,86 @@
+"""How sure the pathways of a view are at every token: which words open a gate, and which only come near it.
+
+A gate is read off the key as it arrives, before any pathway of its layer has moved it; those of the layers below have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from editlab.model.language_model import under
+from editlab.model.overlay import capturing_keys, laid_over
+from editlab.model.scoring import in_chunks
+from editlab.patches import View
+
+if TYPE_CHECKING:
+    from editlab.model import LanguageModel
+
+Ids = Sequence[int]
+
+
+def layers_of(view: View) -> tuple[int, ...]:
+    """The layers at which a view has pathways, the lowest first."""
+    return tuple(sorted({pathway.layer for pathway in view.pathways}))
+
+
+@torch.no_grad()
+def gates_at(
+    model: LanguageModel, rows: Sequence[Ids], layer: int, views: Sequence[View]
+) -> list[Float[Tensor, "tokens pathways"]]:
+    """Every gate of a layer, 0 to 1, at every token of each row under its view; the forwards stop at the layer."""
+    arriving = {id(view): _below(view, layer) for view in views}
+    found: list[Tensor] = [torch.empty(0)] * len(rows)
+    for chunk in in_chunks([len(row) for row in rows], model.tokens_per_forward):
+        batch = model.tok.pad([rows[n] for n in chunk], device=model.device)
+        own = [arriving[id(views[n])] for n in chunk]
+        with laid_over(model.hf, model.arch, own), capturing_keys(model.hf, model.arch, [layer]) as captured:
+            model.hf.base_model(
+                input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
+            )
+        for place, n in enumerate(chunk):
+            found[n] = views[n].laid[layer].gates(captured[layer][place, : len(rows[n])])
+    return found
+
+
+def gates_of(model: LanguageModel, texts: Sequence[str], view: View) -> list[Float[Tensor, "tokens"]]:
+    """The largest gate at every token of each text, 0 where the view has no pathway."""
+    rows = [model.tok.encode(under(view, text)) for text in texts]
+    found = [torch.zeros(len(row), device=model.device) for row in rows]
+    for layer in layers_of(view):
+        at_layer = gates_at(model, rows, layer, [view] * len(rows))
+        found = [torch.maximum(own, new.max(-1).values) for own, new in zip(found, at_layer, strict=True)]
+    return found
+
+
+def gates(model: LanguageModel, text: str, view: View) -> pd.DataFrame:
+    """How sure a view's pathways are at each token of a text: one row a token.
+
+    Columns: `token` (as shown, space as "␣"), `gate` (the largest of all, 0 to 1), `subject` (of the pathway whose gate
+    that is) and `fires` (whether it does at the view's threshold). Without a pathway, no gate is above 0. Special tokens
+    are left out: nobody wrote them.
+    """
+    ids = model.tok.encode(under(view, text))
+    sure, subjects = torch.zeros(len(ids)), [""] * len(ids)
+    for layer in layers_of(view):
+        largest, which = gates_at(model, [ids], layer, [view])[0].max(-1)
+        for token, (gate, number) in enumerate(zip(largest.tolist(), which.tolist(), strict=True)):
+            if gate > sure[token]:
+                sure[token], subjects[token] = gate, view.laid[layer].pathways[number].subject
+    special = set(model.tokenizer.all_special_ids)
+    rows = [
+        {"token": model.tok.decode([i]).replace(" ", "␣"), "gate": gate, "subject": subject, "fires": fires}
+        for i, gate, subject, fires in zip(ids, sure.tolist(), subjects, (sure > view.threshold).tolist(), strict=True)
+        if i not in special
+    ]
+    return pd.DataFrame(rows, columns=["token", "gate", "subject", "fires"])
+
+
+def _below(view: View, layer: int) -> View:
+    """What of a view lies under a layer: all that the keys that arrive there have met."""
+    return View(tuple(patch for patch in view.patches if getattr(patch, "layer", -1) < layer), view.threshold)
