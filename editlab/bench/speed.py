@@ -23,11 +23,12 @@ from editlab import methods
 from editlab.bench import plain
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest, FactBase
+from editlab.methods.rep import Refined, RepConfig, refine
 from editlab.methods.rome import RomeConfig
 from editlab.model.scoring import in_chunks
 from editlab.model.tokens import TokenBatch
 from editlab.patches import BASE, View
-from editlab.probes import Passages, Probe, ask, battery, case_for
+from editlab.probes import Passages, Probe, ask, battery, case_for, lessons
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -80,7 +81,10 @@ def measure(
     `speedup` its inverse and `speedup_range` the least and the greatest of a round. `load` loads the model anew.
     """
     bench = _Bench(model, facts, passages, rounds, seed)
-    parts = (partial(_load, load), bench.one_edit, bench.many_edits, bench.forward, bench.battery, bench.generation)
+    parts = (
+        *(partial(_load, load), bench.one_edit, bench.many_edits, bench.refining),
+        *(bench.forward, bench.battery, bench.generation),
+    )
     for number, part in enumerate(parts):
         progress(number / len(parts), f"speed: part {number + 1} of {len(parts)}")
         yield from part()
@@ -114,7 +118,7 @@ class _Bench:
     """What the parts share: the edits, one of them laid over the model, and its battery."""
 
     def __init__(self, model: LanguageModel, facts: FactBase, passages: Passages, rounds: int, seed: int) -> None:
-        self.model, self.rounds = model, rounds
+        self.model, self.facts, self.passages, self.rounds, self.seed = model, facts, passages, rounds, seed
         self.rome = methods.get("rome")
         first = methods.config_for(RomeConfig, "rome", model).layers[:1]
         self.config = methods.config_for(
@@ -124,11 +128,19 @@ class _Bench:
         edited = self.edit(self.requests[:1])  # also writes the contexts, once for all
         self.contexts = edited.contexts
         self.view = View.base().with_patches(edited)
+        self.rep = self.view.with_patches(self.refine(self.requests[0], edited).pathways).with_threshold(
+            RepConfig().threshold
+        )
         case = case_for(self.requests[0], facts, seed)
         self.probes = spread(battery(model, case, passages, seed), PROBES)
 
     def edit(self, requests: Sequence[EditRequest]) -> methods.Edited:
         return self.rome.edit(self.model, requests, BASE, self.config)
+
+    def refine(self, request: EditRequest, edited: methods.Edited) -> Refined:
+        case = case_for(request, self.facts, self.seed)
+        taught = lessons(self.model, case, self.passages, self.facts, self.seed)
+        return refine(self.model, taught, edited.patches, config=RepConfig(seed=self.seed))
 
     def in_turn(self, works: Mapping[str, Work], rounds: int | None = None) -> dict[str, Timing]:
         return in_turn(works, rounds or self.rounds, self.model.device)
@@ -158,18 +170,34 @@ class _Bench:
         )
         yield _row(f"ROME, {EDITS} edits in one batch", times["batch"], times["one by one"], "one by one")
 
+    def refining(self) -> Iterator[dict[str, Any]]:
+        """A pathway against the edit that it belongs to, which is made as the preset has it: it may end early."""
+        config = methods.config_for(RomeConfig, "rome", self.model, layers=self.config.layers, seed=self.config.seed)
+        refined, edits = [], []
+        for request in islice(cycle(self.requests), 2 * self.rounds):
+            edited = self.rome.edit(self.model, [request], BASE, config)
+            works = {
+                "refine": partial(self.refine, request, edited),
+                "edit": partial(self.rome.edit, self.model, [request], BASE, config),
+            }
+            times = self.in_turn(works, rounds=1)
+            refined.append(times["refine"])
+            edits.append(times["edit"])
+        yield _row("REP, one pathway", joined(refined), joined(edits), "the edit itself, as the preset has it")
+
     def forward(self) -> Iterator[dict[str, Any]]:
         chunks = self._chunks()
         tokens = sum(chunk.ids.numel() for chunk in chunks)
         works = {
             name: lambda view=view: [self.model.hidden(chunk, view) for chunk in chunks]
-            for name, view in (("none", BASE), ("one", self.view))
+            for name, view in (("none", BASE), ("one", self.view), ("rep", self.rep))
         }
         times = self.in_turn(works, rounds=3 * self.rounds)
         floor = 2 * tokens * _block_parameters(self.model) / _matmul_rate(self.model, chunks[0].ids.numel())
         prompts = f"{len(self.probes)} prompts, {tokens:,} tokens"
         yield _row(f"forward without an edit ({prompts})", times["none"], floor=floor)
         yield _row(f"forward with one edit ({prompts})", times["one"], times["none"], "without an edit", floor)
+        yield _row(f"forward with one edit and REP ({prompts})", times["rep"], times["none"], "without an edit", floor)
 
     def battery(self) -> Iterator[dict[str, Any]]:
         views = {"base": BASE, "edited": self.view}

@@ -314,7 +314,9 @@ def test_speed_rows_have_the_keys_that_people_script_against(tiny_llama, facts, 
     assert [row["what"].split(" (")[0] for row in compared] == [
         "ROME, one edit",
         "ROME, 2 edits in one batch",
+        "REP, one pathway",
         "forward with one edit",
+        "forward with one edit and REP",
         "generation of 3 tokens with one edit",
     ]
     assert all(row["ratio_to_plain"] * row["speedup"] == pytest.approx(1) for row in compared)
