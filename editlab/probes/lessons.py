@@ -21,7 +21,7 @@ ALIKE, UNLIKE = 100, 150
 """Other subjects that share words with the subject's names, and others drawn at random."""
 PASSAGES = 30
 PROMPTS = 60
-"""Other questions at which the subject's own tokens shall be left alone."""
+"""Other questions about the subject."""
 
 
 def lessons(model: LanguageModel, case: EditCase, passages: Passages, facts: FactBase, seed: int = 0) -> Lessons:

@@ -21,7 +21,7 @@ class RepConfig:
         "Ours: only the gate is learnt, and it also sees what must not open it. Published: the paper's projection, gate "
         "and constants.",
     )
-    share: float = setting(1.3, "How much of the edit a key hears behind an open gate; 1 is what the edit's own key hears.")
+    share: float = setting(1.3, "How much of the edit a key hears that heard nothing of it; 1 is what its own key hears.")
     hidden: int = setting(8, "Hidden units of the gate: they make the pathway's size.")
     steps: int = setting(100, "Optimisation steps for the gate.")
     learning_rate: float = setting(0.05, "Adam's learning rate for the gate, on standardised keys.")

@@ -1,8 +1,8 @@
 """What a pathway may learn from, and the keys that it learns from: in-domain names only, never the new object.
 
-A token of another name of the subject is positive, unless it belongs to the subject itself as the edit has it: there the
-edit is heard anyway, and a gate that stays shut changes nothing. All other tokens are negative: those around the name,
-other subjects in the same sentence, the same names about other subjects, the subject asked about other things, and prose.
+Every token of another name of the subject is positive: what follows the subject's own words in it is where the model
+listens. Of the subject as the edit has it only the last token is, where the edit is read. All other tokens are negative:
+those around the name, other subjects in the same sentence, the same names about other subjects, and prose.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SWAPS = 6
 """Other subjects that each name is told about."""
+LONG = 4
+"""Long texts in front of the subject itself: an edit is heard less behind them."""
 MOST_FLOATS = 64_000_000
 """Keys of prose and of other subjects are thinned out beyond so many numbers: a quarter of a gigabyte."""
 
@@ -35,8 +37,8 @@ MOST_FLOATS = 64_000_000
 class Lessons:
     """The material of one subject. `prompt` has a "{}" where the subject stands.
 
-    `names`: other names and orders of it; `passages`: prose that may stand in front; `prompts`: other questions about it
-    and `others`: names of other subjects, at both of which nothing may change.
+    `names`: other names and orders of it; `passages`: prose that may stand in front; `prompts`: other questions about it;
+    `others`: names of other subjects, at which nothing may change.
     """
 
     prompt: str
@@ -74,7 +76,7 @@ class Named:
 
 @dataclass(frozen=True, eq=False)
 class Keys:
-    """Keys as rows with their label: does this token stand for the subject in another name?"""
+    """Keys as rows with their label: is this a token at which the edit shall be heard?"""
 
     keys: Float[Tensor, "n d_ff"]
     positive: Bool[Tensor, "n"]
@@ -85,7 +87,7 @@ def read(model: LanguageModel, lessons: Lessons, contexts: Sequence[str], layer:
     rows = list(_named(lessons, contexts, seed))
     keys, positive = [], []
     for row, own, offsets in zip(rows, *_all_keys(model, [row.text for row in rows], layer, view), strict=True):
-        labels = torch.tensor([_is_other_name(row, lessons.subject, span) for span in offsets], device=own.device)
+        labels = torch.tensor([_stands_for(lessons.subject, row, span) for span in offsets], device=own.device)
         real = torch.tensor([a < b for a, b in offsets], device=own.device)
         keys.append(own[real])
         positive.append(labels[real])
@@ -98,7 +100,8 @@ def _named(lessons: Lessons, contexts: Sequence[str], seed: int) -> Iterator[Nam
     rng = random.Random(f"{seed}/{lessons.prompt}/{lessons.subject}")
     for name in lessons.names:
         yield from (Named.of(lessons.prompt, name, True, context) for context in contexts)
-    yield from (Named.of(lessons.prompt, lessons.subject, True, context) for context in contexts)
+    before = (*contexts, *(f"{passage} " for passage in lessons.passages[:LONG]))
+    yield from (Named.of(lessons.prompt, lessons.subject, True, context) for context in before)
     yield from (Named.of(prompt, lessons.subject, True) for prompt in lessons.prompts)
     yield from (Named.of(lessons.prompt, other, False) for other in lessons.others)
     for name in lessons.names:
@@ -114,13 +117,14 @@ def _part_of(subject: str, name: str) -> str | None:
     return next((part for part in (subject, subject.split()[-1]) if part in name), None)
 
 
-def _is_other_name(row: Named, subject: str, span: tuple[int, int]) -> bool:
-    """Whether a token belongs to another name of the subject and not to the subject as the edit has it."""
+def _stands_for(subject: str, row: Named, span: tuple[int, int]) -> bool:
+    """Whether a token belongs to another name of the subject, or is the last of the subject as the edit has it."""
     begin, end = span
     if not row.meant or begin >= end or begin < row.start - 1 or end > row.stop:
         return False
     at = row.text.find(subject, row.start, row.stop)
-    return at < 0 or begin < at - 1 or end > at + len(subject)
+    within = at >= 0 and begin >= at - 1 and end <= at + len(subject)
+    return not within or end == at + len(subject)
 
 
 def _all_keys(

@@ -88,9 +88,10 @@ def _default(
     progress: Progress | None,
     cancel: Cancel | None,
 ) -> tuple[Pathway, dict[str, float]]:
-    """Closed form but for the gate: k' = k + gate(k) (share - s(k)) k_e, where s(k) = (u.k) / (u.k_e) is what k hears.
+    """Closed form but for the gate: k' = k + gate(k) share (1 - s(k)) k_e, where s(k) = (u.k) / (u.k_e) is what k hears.
 
-    Behind an open gate every key hears `share` of the edit, whatever it was (methods.md 3.9).
+    Behind an open gate a key that heard nothing hears `share` of the edit, and the edit's own key stays where it is. With
+    a share of 1 every key hears the same (methods.md 3.9).
     """
     u = patch.A[row]
     key = model.keys([model.locate(lessons.prompt, lessons.subject)], [patch.layer], view)[patch.layer][0]
@@ -100,9 +101,8 @@ def _default(
     chosen = contexts[: max(1, config.contexts)]
     keys = read(model, lessons, chosen, patch.layer, view, config.seed)
     gate = learn_gate(keys, config, progress, cancel)
-    pathway = Pathway(
-        patch.layer, lessons.subject, key[:, None], (-u / heard)[None], config.share * key, gate.H, gate.h, gate.w, gate.c
-    )
+    U, V, b = config.share * key[:, None], -u[None] / heard, config.share * key
+    pathway = Pathway(patch.layer, lessons.subject, U, V, b, gate.H, gate.h, gate.w, gate.c)
     return pathway, _health(pathway, keys, config)
 
 
