@@ -18,7 +18,7 @@ from rich.console import Group
 from rich.table import Table
 
 from editlab.atlas.sources import training_facts
-from editlab.bench import robustness, speed
+from editlab.bench import bounds, robustness, speed
 from editlab.bench.robustness import OFF, CaseRow, Ground, Rep, Setup
 from editlab.cli.model import layer_numbers
 from editlab.cli.terminal import Answer, Session, command
@@ -66,6 +66,39 @@ def robustness_table(
     if out is not None:
         (out / "robustness.md").write_text(_page("Robustness", _table_md(lines)), encoding="utf-8")
     return Answer(found, Group(*_tables(lines)))
+
+
+@command(app, "bounds")
+def bounds_table(
+    session: Session,
+    data: Annotated[Path, typer.Option(help="Cases: CounterFact, zsRE, REP or CSV.")],
+    method: Annotated[str, typer.Option(help="How to edit.")] = "rome",
+    rep: Annotated[bool, typer.Option("--rep", help="Also under the robust edit pathway.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many cases.")] = None,
+    facts: Annotated[Path | None, typer.Option(help="Folder with facts.tsv, beside the presets.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the table.")] = None,
+) -> Answer:
+    """How often the share of the edit that a probe hears tells what the probe will say."""
+    unread: list[str] = []
+    cases = read_cases(data, unread)[:limit]
+    if not cases:
+        raise BadFile(f"{data} holds no case that can be read. The first fault: {unread[0]}")
+    presets, seed = session.settings.presets, session.settings.seed
+    model = session.model()
+    ground = Ground(passages(model, presets / "texts"), training_facts(presets / "facts", facts), (), seed)
+    with session.progress() as progress:
+        table = bounds.measure(model, cases, method, rep, ground, progress)
+    rows = list(bounds.lines(table))
+    heads = ("view", "kind", "probes", "agreement", "majority", "lemma_agreement", "lemma_majority")
+    shown = Table(*heads)
+    cells = [[f"{row[name]:.3f}" if isinstance(row[name], float) else str(row[name]) for name in heads] for row in rows]
+    for own in cells:
+        shown.add_row(*own)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "bounds.md").write_text(_page("Bounds", _markdown(heads, iter(cells))), encoding="utf-8")
+    found = {"model": model.name, "method": method, "n": len(cases) - len(table.attrs["skipped"]), "rows": rows}
+    return Answer(found | {"skipped_because": [*unread, *table.attrs["skipped"]]}, shown)
 
 
 @command(app, "speed")

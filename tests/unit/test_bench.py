@@ -8,7 +8,7 @@ import pytest
 from tiny_models import tiny_model
 
 from editlab import methods
-from editlab.bench import plain, robustness, speed
+from editlab.bench import bounds, plain, robustness, speed
 from editlab.bench.bootstrap import rate_interval
 from editlab.bench.robustness import CaseRow, Ground, Rep, Setup
 from editlab.errors import BadRequest, MissingStatistics
@@ -237,6 +237,28 @@ def test_other_facts_are_filled_in_from_the_fact_base_and_nothing_is_overwritten
     assert filled.neighbours == CASES[0].neighbours
     own = dataclasses.replace(CASES[0], same_subject=(Expectation("Slovenia borders", "Italy"),))
     assert robustness.with_facts(own, more).same_subject == own.same_subject
+
+
+# Bounds
+
+
+def test_bounds_are_summed_over_cases_views_and_kinds(tiny_llama):
+    setup = {"method": "rome", "rep": True, "ground": GROUND}
+    long = EditCase(EditRequest("word " * 600 + "{} is in", "Slovenia", "Antarctica"), "too long")
+    table = bounds.measure(tiny_llama, [*CASES[:2], long], **setup)
+    assert "tokens" in table.attrs["skipped"][0] and len(table.attrs["skipped"]) == 1
+    rows = list(bounds.lines(table))
+    assert {row["view"] for row in rows} == {"edited", "rep"}
+    for view in ("edited", "rep"):
+        of_view = table[table["view"] == view]
+        whole, *kinds = (row for row in rows if row["view"] == view)
+        assert whole["kind"] == "all" and whole["probes"] == len(of_view) == sum(row["probes"] for row in kinds)
+        assert whole["agreement"] == pytest.approx(of_view["agree"].astype(float).mean())
+        assert 0.5 <= whole["majority"] <= 1
+
+
+def test_no_case_gives_no_line(tiny_llama):
+    assert list(bounds.lines(bounds.measure(tiny_llama, [], "rome", False, GROUND))) == []
 
 
 # Speed

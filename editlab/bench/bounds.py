@@ -1,0 +1,78 @@
+"""Does theory tell where an edit will hold? The bounds of `insight.bounds` over many cases, beside the majority guess."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from editlab import methods
+from editlab.bench.robustness import CASE_FAULTS, Ground
+from editlab.facts import EditCase
+from editlab.insight import agreement, summary
+from editlab.methods.rep import RepConfig, refine
+from editlab.patches import BASE, Pathway
+from editlab.probes import ask, battery, lessons
+
+if TYPE_CHECKING:
+    from editlab.model import LanguageModel
+
+MOST = 3
+"""Probes of each kind and domain."""
+
+Progress = Callable[[float, str], None]
+
+
+def measure(
+    model: LanguageModel,
+    cases: Sequence[EditCase],
+    method: str,
+    rep: bool,
+    ground: Ground,
+    progress: Progress = lambda _fraction, _text: None,
+) -> pd.DataFrame:
+    """The bounds' tables of all cases, one below the other; with `rep` also under the default recipe, named by "view".
+
+    `attrs["skipped"]` says which cases could not be edited, and why.
+    """
+    tables: list[pd.DataFrame] = []
+    skipped: list[str] = []
+    config = methods.config_for(methods.get(method).config, method, model)
+    for number, case in enumerate(cases):
+        progress(number / len(cases), f"bounds, {method}: case {case.id}")
+        try:
+            tables += _tables(model, case, method, config, rep, ground)
+        except CASE_FAULTS as error:
+            skipped.append(f"case {case.id}: {error}")
+    found = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    found.attrs["skipped"] = skipped
+    return found
+
+
+def lines(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """For each view and kind, and for all kinds together: probes, agreement and majority of both forms of the bounds."""
+    for view, own in table.groupby("view", sort=False) if len(table) else ():
+        for kind, rows in (("all", own), *own.groupby("kind", sort=False)):
+            by_lemma = summary(rows, "lemma_agree")
+            yield {"view": view, "kind": kind, **summary(rows), **{f"lemma_{name}": v for name, v in by_lemma.items()}}
+
+
+def _tables(
+    model: LanguageModel, case: EditCase, method: str, config: Any, rep: bool, ground: Ground
+) -> Iterator[pd.DataFrame]:
+    patches = methods.get(method).edit(model, [case.request], config=config).patches
+    probes = battery(model, case, ground.passages, ground.seed, MOST)
+    views, pathways = {"base": BASE, "edited": BASE.with_patches(patches)}, {"edited": ()}
+    if rep:
+        pathways["rep"] = _pathways(model, case, patches, ground)
+        views["rep"] = views["edited"].with_patches(pathways["rep"]).with_threshold(RepConfig().threshold)
+    frame = ask(model, case.request, probes, views, answers=False)
+    for view, own in pathways.items():
+        threshold = RepConfig().threshold
+        yield agreement(model, case.request, patches, probes, frame, own, threshold, named=view).assign(view=view)
+
+
+def _pathways(model: LanguageModel, case: EditCase, patches: Sequence[Any], ground: Ground) -> tuple[Pathway, ...]:
+    taught = lessons(model, case, ground.passages, ground.facts, ground.seed)
+    return refine(model, taught, patches).pathways

@@ -1,0 +1,130 @@
+"""The figures of the Keys tab. Each takes the table of the same name that `insight` makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from editlab.figures.charts import BAD, GOOD, GRID, NAMELESS, NEW, NOTE, OLD, WIDEST, Points, bars, escaped, plain, strips
+
+KINDS = {
+    "success": "the edit’s own prompt",
+    "rephrase": "another name",
+    "shuffle": "tokens in another order",
+    "long": "after a long text",
+    "paraphrase": "the fact in other words",
+    "locality": "other subjects",
+    "random": "random words",
+}
+"""What each kind of key is called in a figure, in the order of the rows."""
+VOICES = {"edit": NEW, "stored": OLD, "others": OLD, "remainder": NAMELESS}
+
+
+def similarity(frame: pd.DataFrame) -> go.Figure:
+    """Figure 3, left: how like the edit's key each form of the subject is, before and after its pathways."""
+    title = "similarity to the edit’s key"
+    if frame["after"].notna().any():
+        return strips(*_rows(frame, {"before": ("without REP", OLD, -0.14), "after": ("with REP", NEW, 0.14)}), title, 1.0)
+    return strips(*_rows(frame, {"before": ("", NEW, 0.0)}), title, 1.0)
+
+
+def components(frame: pd.DataFrame, variance: tuple[float, float]) -> go.Figure:
+    """Figure 3, right: the whitened keys of the subject and of its neighbours on their first two principal components."""
+    figure = go.Figure()
+    shown = frame[frame["x"].notna()]
+    sorts = (
+        ("the subject, said otherwise", NEW, "circle"),
+        ("other subjects", OLD, "square"),
+        ("the edit’s key", NOTE, "star"),
+    )
+    for (name, color, symbol), own in zip(sorts, _sorted_out(shown), strict=True):
+        figure.add_scatter(
+            x=own["x"].tolist(),
+            y=own["y"].tolist(),
+            mode="markers",
+            name=name,
+            text=_hover(own),
+            hovertemplate="%{text}<extra></extra>",
+            marker={"color": color, "symbol": symbol, "size": 17 if symbol == "star" else 10, "opacity": 0.85},
+        )
+    first, second = (f"{100 * share:.0f} % of the variance" for share in variance)
+    figure.update_xaxes(title=f"1st: {first}", gridcolor=GRID, zerolinecolor=GRID)
+    figure.update_yaxes(title=f"2nd: {second}", gridcolor=GRID, zerolinecolor=GRID, automargin=True)
+    return plain(figure, 420).update_layout(margin={"l": 60, "t": 80})
+
+
+def prefixes(frame: pd.DataFrame) -> go.Figure:
+    """Figure 4: the unrelated places of a text whose key is most like the edit's."""
+    shown = frame[~frame["mentions"].astype(bool)]
+    words = [_end(prefix) for prefix in shown["prefix"]]
+    return bars(words, shown["similarity"].tolist(), [NEW] * len(shown), "similarity to the edit’s key")
+
+
+def values(frame: pd.DataFrame) -> go.Figure:
+    """Figure 5: how long the layer's value is before and after the edit, and with its pathways."""
+    sorts = {"before": ("before", OLD, -0.16), "after": ("edited", NEW, 0.0)}
+    if frame["rep"].notna().any():
+        sorts["rep"] = ("edited + REP", GOOD, 0.16)
+    return strips(*_rows(frame, sorts), "length of the value (random word: 1)")
+
+
+def discussion(frame: pd.DataFrame) -> go.Figure:
+    """The voices at a question, the edit first and the remainder last."""
+    colors = [VOICES[kind] for kind in frame["kind"]]
+    words = [voice if len(voice) <= WIDEST else f"{voice[:WIDEST].rstrip()}…" for voice in frame["voice"]]
+    return bars(words, frame["loudness"].tolist(), colors, "loudness", "+.2f")
+
+
+def bounds(frame: pd.DataFrame) -> go.Figure:
+    """Each probe's share of the edit against the share it needs; green where what should happen did."""
+    kinds = [kind for kind in KINDS if (frame["kind"] == kind).any()]
+    sorts = []
+    for agree, name, color, symbol in ((True, "as predicted", GOOD, "circle"), (False, "otherwise", BAD, "x")):
+        own = frame[frame["agree"] == agree]
+        texts = [
+            f"{text}<br>{expected} expected, {happened} happened"
+            for text, expected, happened in zip(_hover(own), own["expected"], own["happened"], strict=True)
+        ]
+        sorts.append(Points(name, own["share"].tolist(), [KINDS[kind] for kind in own["kind"]], texts, color, symbol))
+    required = float(frame["required"].iloc[0]) if len(frame) else float("inf")
+    line = required if required < float("inf") else None
+    figure = strips([KINDS[kind] for kind in kinds], sorts, "share of the edit that is heard", line)
+    return figure if line is None else _noted(figure, line, f"needed: {line:.2f}")
+
+
+def _rows(frame: pd.DataFrame, columns: dict[str, tuple[str, str, float]]) -> tuple[list[str], list[Points]]:
+    kinds = [kind for kind in KINDS if (frame["kind"] == kind).any()]
+    names = [KINDS[kind] for kind in frame["kind"]]
+    sorts = [
+        Points(name, frame[column].tolist(), names, _hover(frame), color, lift=lift)
+        for column, (name, color, lift) in columns.items()
+    ]
+    return [KINDS[kind] for kind in kinds], sorts
+
+
+def _sorted_out(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    neighbour, own = frame["kind"] == "locality", frame["kind"] == "success"
+    return frame[~neighbour & ~own], frame[neighbour], frame[own]
+
+
+def _hover(frame: pd.DataFrame) -> list[str]:
+    """What a point stands for: the name that was said, or the end of the text."""
+    shown: Sequence[str] = [
+        subject if kind != "random" else f"… {text}"
+        for kind, subject, text in zip(frame["kind"], frame["subject"], frame["text"], strict=True)
+    ]
+    return [escaped(text) for text in shown]
+
+
+def _end(text: str) -> str:
+    """The last words of a text, as many as fit above a bar."""
+    return text if len(text) <= WIDEST else f"… {text[-WIDEST:].partition(' ')[2]}"
+
+
+def _noted(figure: go.Figure, at: float, text: str) -> go.Figure:
+    return figure.add_annotation(
+        x=at, y=0, yref="paper", yanchor="bottom", xanchor="left" if at < 0.6 else "right", xshift=5 if at < 0.6 else -5,
+        text=text, showarrow=False,
+    )  # fmt: skip

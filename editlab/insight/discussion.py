@@ -1,0 +1,129 @@
+"""Who speaks when a question is asked: every answer of a layer is a discussion among stored memories.
+
+Lemma 4.1 of arXiv 2410.09338. With stored keys as columns of K, a query's key is a mixture K a and its value the same
+mixture of stored values. Here only some stored keys have a name: those of known facts. What they do not explain is shown as
+a voice of its own, the remainder.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from editlab.facts import Fact, FactBase
+from editlab.insight.lens import Lens, keys_everywhere, located
+from editlab.model.tokens import Located
+
+MOST = 500
+RIDGE = 1e-2
+"""As a share of the mean <k, k> of the stored keys."""
+SHOWN = 8
+EDIT, STORED, OTHERS, REMAINDER = "edit", "stored", "others", "remainder"
+
+
+@dataclass(frozen=True, eq=False)
+class StoredKeys:
+    """Facts with their keys `[facts, d_ff]`; `also` counts the facts whose key is the same, for they begin alike."""
+
+    sentences: tuple[str, ...]
+    subjects: tuple[str, ...]
+    also: tuple[int, ...]
+    keys: Float[Tensor, "facts d_ff"]
+
+
+def stored_keys(
+    lens: Lens, facts: FactBase, relation: str | None = None, near: Sequence[str] = (), seed: int = 0, most: int = MOST
+) -> StoredKeys:
+    """Keys of known facts at the subject's last token, each fact said in its relation's first wording.
+
+    About `most` of them from all relations alike, always with the edit's subject and those in `near`; a subject of the
+    edit's relation is said in that relation's wording.
+    """
+    chosen = _chosen(facts, lens.request.subject, relation, near, seed, most)
+    rows: dict[tuple[int, ...], tuple[str, str, Located]] = {}
+    also: dict[tuple[int, ...], int] = {}
+    for fact in chosen:
+        template = facts.relations[fact.relation].templates[0]
+        row = lens.model.locate(template, fact.subject)
+        heard = row.ids[: row.index + 1]
+        also[heard] = also.get(heard, -1) + 1
+        rows.setdefault(heard, (template.replace("{}", fact.subject), fact.subject, row))
+    keys = lens.keys([row for _, _, row in rows.values()])
+    sentences, subjects = (tuple(entry[n] for entry in rows.values()) for n in (0, 1))
+    return StoredKeys(sentences, subjects, tuple(also[heard] for heard in rows), keys)
+
+
+def discussion(lens: Lens, text: str, stored: StoredKeys, names: Sequence[str] = ()) -> pd.DataFrame:
+    """The voices at a question, loudest first: the edit, then `SHOWN` stored facts, the other facts together, the remainder.
+
+    Columns: `voice`, `kind`, `loudness` (signed) and `also` (further facts with the same key). The edit's loudness is its
+    exact share (u.k) / (u.k_e); the stored facts' are a_i <k_i, k> / <k, k> with a from least squares in the whitened
+    metric, and together with the remainder they make 1. The key is read, as the pathways leave it, at the last token of a
+    name that the text has (the subject, `names`, or a stored subject), else where the edit is loudest; `frame.attrs["at"]`
+    says which words that is, `frame.attrs["whitened"]` whether C is known.
+    """
+    view = lens.edited if lens.robust is None else lens.robust
+    at, said = _asked_about(lens, text, (lens.request.subject, *names), stored.subjects)
+    arriving, asked = lens.keys([at])[0], lens.keys([at], view)[0]
+    a, white = weights(lens, arriving, stored.keys)
+    total = white @ arriving
+    loudness = a * (stored.keys @ white) / total
+    order = loudness.abs().argsort(descending=True).tolist()
+    top = order[:SHOWN]
+    rows = [
+        (f"the edit: {lens.request.subject} → {lens.request.target_new}", EDIT, float(lens.share(asked[None])[0]), 0),
+        *((stored.sentences[n], STORED, float(loudness[n]), stored.also[n]) for n in top),
+    ]
+    if order[SHOWN:]:
+        rows.append((f"{len(order[SHOWN:])} other known facts together", OTHERS, float(loudness[order[SHOWN:]].sum()), 0))
+    rows.append(("all that has no name here", REMAINDER, float(1 - loudness.sum()), 0))
+    frame = pd.DataFrame(rows, columns=["voice", "kind", "loudness", "also"])
+    frame.attrs |= {"at": said, "text": text, "whitened": lens.statistics is not None, "facts": len(stored.sentences)}
+    frame.attrs["before"] = float(lens.share(arriving[None])[0]) if lens.robust is not None else None
+    return frame
+
+
+def weights(
+    lens: Lens, key: Float[Tensor, "d_ff"], stored: Float[Tensor, "facts d_ff"]
+) -> tuple[Float[Tensor, "facts"], Float[Tensor, "d_ff"]]:
+    """a, the minimum of |k - K a|^2 + ridge |a|^2 in the whitened metric, and C^-1 k."""
+    white = lens.whitened(key[None])[0]
+    products = (stored @ lens.whitened(stored).T).double()
+    ridge = RIDGE * products.diagonal().mean() * torch.eye(len(stored), device=stored.device, dtype=torch.float64)
+    return torch.linalg.solve(products + ridge, (stored @ white).double()).float(), white
+
+
+def _chosen(facts: FactBase, subject: str, relation: str | None, near: Sequence[str], seed: int, most: int) -> list[Fact]:
+    """The subject's and its neighbours' facts, those of the edit's relation first; then some of every relation."""
+    rng = random.Random(seed)
+    always = [fact for name in (subject, *near) for fact in facts.by_subject.get(name, ())]
+    chosen = dict.fromkeys(sorted(always, key=lambda fact: fact.relation != relation))
+    pools = [rng.sample(own, len(own)) for own in facts.by_relation.values()]
+    while len(chosen) < most and any(pools):
+        chosen |= dict.fromkeys(pool.pop() for pool in pools if pool)
+    return list(chosen)
+
+
+def _asked_about(lens: Lens, text: str, own: Sequence[str], others: Sequence[str]) -> tuple[Located, str]:
+    """Where a question names what it is about: the longest of the subject's names, else of other subjects'."""
+    for names in (own, others):
+        named = sorted((name for name in names if name and name in text), key=len, reverse=True)
+        if named and (at := located(lens.model, text, named[0])) is not None:
+            return at, named[0]
+    return _loudest(lens, text)
+
+
+def _loudest(lens: Lens, text: str) -> tuple[Located, str]:
+    model = lens.model
+    ids = model.tok.encode(text)
+    special = set(model.tokenizer.all_special_ids)
+    _, keys = next(iter(keys_everywhere(model, [ids], lens.layer, lens.edited)))
+    shares = [-1.0 if i in special else abs(share) for i, share in zip(ids, lens.share(keys.float()).tolist(), strict=True)]
+    best = max(range(len(ids)), key=shares.__getitem__)
+    return Located(tuple(ids), best), model.tok.decode([ids[best]]).strip()

@@ -1,0 +1,163 @@
+"""Where in a text the edit is heard by mistake: a key that is like the edit's, though nobody speaks of the subject.
+
+Figure 4 of arXiv 2410.09338 and its table. A million tokens go by in one pass: the forward stops at the edit's layer, a
+token costs one product, and only the most similar places are kept.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from editlab.errors import BadFile, Cancelled
+from editlab.insight.lens import Lens, keys_everywhere
+
+MOST = 12
+WINDOW = 256
+BLOCK = 60_000
+"""Characters that are tokenised at once."""
+WORDS = 12
+"""Words of a place that are shown, and within which the subject counts as mentioned."""
+SHORTEST_WORD = 4
+"""Shorter words of a name ("of", "the", "New") do not make a place mention it, unless the name has no longer one."""
+COLUMNS = ("prefix", "token", "similarity", "share", "mentions")
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """What was found so far: a row a place, most similar first, unrelated ones before those that mention the subject.
+
+    Columns: `prefix` (its last words), `token`, `similarity`, `share` (of the edit that is heard there) and `mentions`
+    (the subject). `fraction` 0 to 1 of the text is read, `tokens` in `seconds`.
+    """
+
+    frame: pd.DataFrame
+    tokens: int
+    seconds: float
+    fraction: float
+
+    @property
+    def rate(self) -> float:
+        """Tokens a second."""
+        return self.tokens / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class _Place:
+    prefix: str
+    token: str
+    similarity: float
+    share: float
+    mentions: bool
+
+
+def prefixes(
+    lens: Lens, text: str, most: int = MOST, window: int = WINDOW, cancel: Callable[[], bool] = lambda: False
+) -> Iterator[Scan]:
+    """Scan a text in windows of `window` tokens and tell after each forward what is most similar so far.
+
+    The `most` places of each sort, no two with the same last three words. Raises `BadFile` for a text without a word,
+    `Cancelled` after the forward in which it is stopped.
+    """
+    if not text.strip():
+        raise BadFile("The text is empty. Choose one with words in it.")
+    began, tokens, read = time.perf_counter(), 0, 0
+    found: dict[bool, list[_Place]] = {False: [], True: []}
+    names = _names(lens.request.subject)
+    for start, block in _blocks(text):
+        rows, spans = _windows(lens, block, window)
+        near = _near(block, names)
+        done = 0
+        for chunk, keys in keys_everywhere(lens.model, rows, lens.layer, lens.edited):
+            if cancel():
+                raise Cancelled("Stopped before the whole text was read.")
+            own = [span for n in chunk for span in spans[n]]
+            alike = (keys.float() @ lens.direction).cpu()
+            alike[[n for n, span in enumerate(own) if span is None]] = -torch.inf
+            mentions = torch.tensor([span is not None and near[span[1] - 1] for span in own])
+            for kind in found:
+                best = _best(alike, mentions == kind, 4 * most)
+                shares = lens.share(keys[best].float()).tolist()
+                places = [
+                    _place(block, own[at], float(alike[at]), share, kind)
+                    for at, share in zip(best.tolist(), shares, strict=True)
+                ]
+                found[kind] = _distinct([*found[kind], *places])[:most]
+            tokens += sum(span is not None for span in own)
+            done += len(chunk)
+            read = start + len(block) * done // max(1, len(rows))
+            yield Scan(_frame(found), tokens, time.perf_counter() - began, read / len(text))
+
+
+def _blocks(text: str) -> Iterator[tuple[int, str]]:
+    """Stretches of about `BLOCK` characters, cut at white space, with where they start."""
+    start = 0
+    while start < len(text):
+        stop = start + BLOCK
+        if stop < len(text):
+            cut = max(text.rfind(" ", start, stop), text.rfind("\n", start, stop))
+            stop = cut if cut > start else stop
+        if text[start:stop].strip():
+            yield start, text[start:stop]
+        start = stop
+
+
+def _windows(lens: Lens, block: str, window: int) -> tuple[list[list[int]], list[list[tuple[int, int] | None]]]:
+    """Rows of ids that begin as a text does, and each token's characters in the block (None where it has none)."""
+    encoding = lens.model.tokenizer(block, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    ids, spans = encoding["input_ids"], encoding["offset_mapping"]
+    opening = lens.model.tok.encode("")
+    size = max(1, min(window, lens.model.tok.context) - len(opening))
+    starts = range(0, len(ids), size)
+    return (
+        [[*opening, *ids[start : start + size]] for start in starts],
+        [[*[None] * len(opening), *((a, b) if b > a else None for a, b in spans[start : start + size])] for start in starts],
+    )
+
+
+def _names(subject: str) -> re.Pattern[str]:
+    """Matches any word of the subject that can tell it."""
+    words = re.findall(r"\w+", subject)
+    telling = [word for word in words if len(word) >= SHORTEST_WORD] or words or [subject]
+    return re.compile("|".join(rf"\b{re.escape(word)}" for word in telling), re.IGNORECASE)
+
+
+def _near(block: str, names: re.Pattern[str]) -> list[bool]:
+    """For each character, whether the last `WORDS` words that end there name the subject."""
+    near = [False] * len(block)
+    for match in names.finditer(block):
+        following = re.compile(rf"\S*(?:\s+\S+){{0,{WORDS - 1}}}").match(block, match.end())
+        stop = following.end() if following else match.end()
+        near[match.start() : stop] = [True] * (stop - match.start())
+    return near
+
+
+def _best(alike: Tensor, allowed: Tensor, most: int) -> Tensor:
+    """Places of the largest similarities among those that are allowed."""
+    masked = alike.masked_fill(~allowed, -torch.inf)
+    values, places = masked.topk(min(most, len(masked)))
+    return places[values > -torch.inf]
+
+
+def _place(block: str, span: tuple[int, int], similarity: float, share: float, mentions: bool) -> _Place:
+    """A place in words; a token inside a word is shown with the beginning of its word."""
+    before = block[max(0, span[1] - 400) : span[1]]
+    return _Place(" ".join(before.split()[-WORDS:]), block[span[0] : span[1]].strip(), similarity, share, mentions)
+
+
+def _distinct(places: list[_Place]) -> list[_Place]:
+    """The most similar first, one for each last three words."""
+    kept: dict[str, _Place] = {}
+    for place in sorted(places, key=lambda place: -place.similarity):
+        kept.setdefault(" ".join(place.prefix.casefold().split()[-3:]), place)
+    return list(kept.values())
+
+
+def _frame(found: dict[bool, list[_Place]]) -> pd.DataFrame:
+    return pd.DataFrame([vars(place) for own in found.values() for place in own], columns=list(COLUMNS))

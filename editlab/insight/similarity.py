@@ -1,0 +1,145 @@
+"""How alike the keys of one subject are when it is said otherwise (figure 3 of arXiv 2410.09338).
+
+A rephrase, a reordering or a long text before the prompt give the subject another key; an edit is heard as far as that key
+is like the one it was written for.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from editlab.errors import Cancelled
+from editlab.insight.lens import Lens, keys_everywhere, located
+from editlab.model.tokens import Located
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from editlab.probes import Passages, Probe
+
+FORMS = ("success", "rephrase", "shuffle", "long", "locality")
+"""Kinds of probe whose keys are compared; `locality` asks about neighbours."""
+RANDOM = "random"
+RANDOM_KEYS = 200
+WINDOW = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """One way to say a subject: where the key is read that answers for it."""
+
+    kind: str
+    domain: str
+    text: str
+    subject: str
+    at: Located
+
+
+@dataclass(frozen=True, eq=False)
+class Similarity:
+    """`frame`: a row a key, with kind, domain, text, subject, `before` and `after` the pathways (NaN without any).
+
+    `x`, `y`: the first two principal components of the whitened keys of subject and neighbours, in units of the edit key's
+    own length; NaN for random keys. `variance`: the share of the variance that each component holds. `whitened`: whether
+    there are key statistics.
+    """
+
+    frame: pd.DataFrame
+    variance: tuple[float, float]
+    whitened: bool
+    layer: int
+
+
+def forms(lens: Lens, probes: Sequence[Probe], kinds: Sequence[str] = FORMS) -> list[Form]:
+    """The probes of these kinds whose subject stands in their text; others have no key to look at."""
+    found = [(p, located(lens.model, p.text, p.subject)) for p in probes if p.kind in kinds]
+    return [Form(p.kind, p.domain, p.text, p.subject, at) for p, at in found if at is not None]
+
+
+def random_keys(
+    lens: Lens, passages: Passages, seed: int = 0, most: int = RANDOM_KEYS
+) -> tuple[Float[Tensor, "n d_ff"], list[str]]:
+    """Keys at random tokens of prose and the words they end, never at a special token. At most `most`, drawn with `seed`."""
+    tok, special = lens.model.tok, set(lens.model.tokenizer.all_special_ids)
+    rows = [tok.encode(text)[:WINDOW] for text in (*passages.outside, *passages.inside)[:4]]
+    places = [(row, at) for row, ids in enumerate(rows) for at, i in enumerate(ids) if i not in special]
+    chosen = random.Random(seed).sample(places, min(most, len(places)))
+    by_row: dict[int, Tensor] = {}
+    for chunk, keys in keys_everywhere(lens.model, rows, lens.layer, lens.edited):
+        by_row |= dict(zip(chunk, keys.split([len(rows[n]) for n in chunk]), strict=True))
+    texts = [tok.decode(rows[row][max(0, at - 7) : at + 1]).strip() for row, at in chosen]
+    return torch.stack([by_row[row][at].float() for row, at in chosen]), texts
+
+
+def similarity(
+    lens: Lens,
+    probes: Sequence[Probe],
+    passages: Passages,
+    seed: int = 0,
+    progress: Callable[[float, str], None] = lambda _fraction, _text: None,
+    cancel: Callable[[], bool] = lambda: False,
+) -> Similarity:
+    """Every form of the subject, its neighbours and random words, each held against the edit's key. Raises `Cancelled`."""
+    said = forms(lens, probes)
+    rows = [form.at for form in said]
+    progress(0.0, "keys: the subject in all its forms")
+    keys = lens.keys(rows)
+    if cancel():
+        raise Cancelled("Stopped before the keys were compared.")
+    progress(0.5, "keys: random words")
+    others, words = random_keys(lens, passages, seed)
+    before = [*lens.similarity(keys).tolist(), *lens.similarity(others).tolist()]
+    after = [float("nan")] * len(before)
+    if lens.robust is not None:
+        after = [
+            *lens.similarity(lens.keys(rows, lens.robust)).tolist(),
+            *lens.similarity(lens.moved(others)).tolist(),
+        ]
+    progress(0.9, "keys: principal components")
+    scale = float(torch.sqrt(lens.whitened(lens.key[None])[0] @ lens.key))
+    points, variance = components(keys, lens.whitened(keys))
+    nowhere = [[float("nan")] * 2] * len(others)
+    coordinates = [*(points / scale).tolist(), *nowhere]
+    frame = pd.DataFrame(
+        {
+            "kind": [*(form.kind for form in said), *([RANDOM] * len(others))],
+            "domain": [*(form.domain for form in said), *([""] * len(others))],
+            "text": [*(form.text for form in said), *words],
+            "subject": [*(form.subject for form in said), *([""] * len(others))],
+            "before": before,
+            "after": after,
+            "x": [x for x, _ in coordinates],
+            "y": [y for _, y in coordinates],
+        }
+    )
+    return Similarity(frame, variance, lens.statistics is not None, lens.layer)
+
+
+def components(
+    keys: Float[Tensor, "n d_ff"], whitened: Float[Tensor, "n d_ff"]
+) -> tuple[Float[Tensor, "n 2"], tuple[float, float]]:
+    """The first two principal components in the metric of `whitened` = C^-1 k, and the share of the variance of each.
+
+    From the n x n products alone, so that C^-1/2 is never needed. The largest coordinate of each component is positive.
+    """
+    count = len(keys)
+    products = (keys.double() @ whitened.double().T).cpu()
+    centred = products - products.mean(0) - products.mean(1)[:, None] + products.mean()
+    values, vectors = torch.linalg.eigh((centred + centred.T) / 2)
+    values, vectors = values.flip(0).clamp(min=0)[:2], vectors.flip(1)[:, :2]
+    if count < 2:
+        values, vectors = torch.zeros(2).double(), torch.zeros(count, 2).double()
+    points = vectors * values.sqrt()
+    largest = points.abs().argmax(0)
+    points = points * torch.where(points[largest, torch.arange(2)] < 0, -1.0, 1.0)
+    total = float(centred.diagonal().sum())
+    first, second = (float(value) / total if total > 0 else 0.0 for value in values)
+    return points.float(), (first, second)

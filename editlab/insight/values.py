@@ -1,0 +1,74 @@
+"""How loud a layer's answer is before and after an edit (figure 5 of arXiv 2410.09338).
+
+To overrule what is stored, an edited value is far longer than any other; whoever hears it by mistake hears it loudly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from editlab.errors import Cancelled
+from editlab.insight.lens import Lens
+from editlab.insight.similarity import RANDOM, forms, random_keys
+from editlab.patches import View
+
+if TYPE_CHECKING:
+    from editlab.probes import Passages, Probe
+
+
+def values(
+    lens: Lens,
+    probes: Sequence[Probe],
+    passages: Passages,
+    seed: int = 0,
+    progress: Callable[[float, str], None] = lambda _fraction, _text: None,
+    cancel: Callable[[], bool] = lambda: False,
+) -> pd.DataFrame:
+    """A row a key: kind, domain, text, subject; the length of the value there `before` and `after` the edit, and `rep`.
+
+    `before`: |W k|, with what other edits add; `after`: |W k + edit|; `rep`: the same with the key as the pathways move it
+    (NaN without any). All as multiples of the median of `before` at random words, whose bare length is
+    `frame.attrs["median"]`. Raises `Cancelled`.
+    """
+    said = forms(lens, probes)
+    progress(0.0, "values: the subject in all its forms")
+    keys = lens.keys([form.at for form in said])
+    if cancel():
+        raise Cancelled("Stopped before the values were measured.")
+    others, words = random_keys(lens, passages, seed)
+    keys = torch.cat([keys, others])
+    progress(0.6, "values: how long they are")
+    before, after = (_norms(lens, keys, view) for view in (lens.unedited, lens.edited))
+    rep = torch.full_like(before, torch.nan)
+    if lens.robust is not None:
+        arriving = lens.keys([form.at for form in said], lens.robust)
+        rep = _norms(lens, torch.cat([arriving, lens.moved(others)]), lens.edited)
+    median = float(before[len(said) :].quantile(0.5))
+    frame = pd.DataFrame(
+        {
+            "kind": [*(form.kind for form in said), *([RANDOM] * len(others))],
+            "domain": [*(form.domain for form in said), *([""] * len(others))],
+            "text": [*(form.text for form in said), *words],
+            "subject": [*(form.subject for form in said), *([""] * len(others))],
+            "before": (before / median).tolist(),
+            "after": (after / median).tolist(),
+            "rep": (rep / median).tolist(),
+        }
+    )
+    frame.attrs["median"] = median
+    return frame
+
+
+@torch.no_grad()
+def _norms(lens: Lens, keys: Float[Tensor, "n d_ff"], view: View) -> Float[Tensor, "n"]:
+    """Lengths of the projection's output with what a view adds to it. The module computes, so it may be quantised."""
+    projection = lens.model.arch.projection_of(lens.model.hf, lens.layer)
+    found = projection(keys.to(lens.model.dtype)).float()
+    laid = view.laid.get(lens.layer)
+    return (found + laid(keys) if laid is not None and laid.adds else found).norm(dim=1)
