@@ -16,9 +16,8 @@ from editlab import methods
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest, FactBase
-from editlab.lab import Lab, Workspace
+from editlab.lab import OFF, RECIPES, Lab, Workspace
 from editlab.model import LanguageModel
-from editlab.patches import BASE, View
 from editlab.probes import Passages, ask, battery, case_for, passages, scores, summaries
 
 app = typer.Typer()
@@ -30,7 +29,9 @@ Prompt = Annotated[str, typer.Option(help="Sentence up to the object, with {} wh
 Target = Annotated[str, typer.Option(help="The new object.")]
 TrueObject = Annotated[str | None, typer.Option("--true", help="The true object, if its probability is wanted.")]
 Method = Annotated[str, typer.Option(help=f"How to edit: {', '.join(methods.METHODS)}.")]
-Rep = Annotated[str | None, typer.Option(help="Robust edit pathway: default or published. Not available yet.")]
+Rep = Annotated[
+    str | None, typer.Option(help="Hold however the subject is said (robust edit pathway): default, published or off.")
+]
 Kept = Annotated[str | None, typer.Option("--workspace", help="Lay the edit over those of this workspace, and keep it.")]
 Mask = Annotated[bool, typer.Option("--mask", help="Lay the reversal mask over the edit. Not available yet.")]
 
@@ -48,8 +49,8 @@ def edit(
     workspace: Kept = None,
 ) -> Answer:
     """Edit one fact and show what the model said before and says now. The model itself is not changed."""
-    refuse_what_is_to_come(rep, mask)
-    done = _edited(session, EditRequest(prompt, subject, target, true), method, workspace, answers=False)
+    refuse_what_is_to_come(mask)
+    done = _edited(session, EditRequest(prompt, subject, target, true), method, rep, workspace, answers=False)
     return Answer(done.object, done.overview())
 
 
@@ -66,15 +67,20 @@ def probe(
     workspace: Kept = None,
 ) -> Answer:
     """Edit one fact and ask every probe around it: other names, wordings, contexts, neighbours, consequences."""
-    refuse_what_is_to_come(rep, mask)
-    done = _edited(session, EditRequest(prompt, subject, target, true), method, workspace, answers=True)
+    refuse_what_is_to_come(mask)
+    done = _edited(session, EditRequest(prompt, subject, target, true), method, rep, workspace, answers=True)
     return Answer({**done.object, "probes": done.probes()}, Group(done.overview(), done.table()))
 
 
-def refuse_what_is_to_come(rep: str | None, mask: bool) -> None:
-    """REP and the mask have their options already, so that scripts can be written; their work comes later."""
-    if rep not in (None, "off"):
-        raise BadRequest("REP is not available in this version. Leave --rep away.")
+def read_recipe(rep: str | None) -> str | None:
+    """The recipe of `--rep`, None where it is off. Raises `BadRequest`."""
+    if rep not in (None, OFF, *RECIPES):
+        raise BadRequest(f"--rep {rep!r} is no recipe. Write {OFF} or one of: {', '.join(RECIPES)}.")
+    return None if rep == OFF else rep
+
+
+def refuse_what_is_to_come(mask: bool) -> None:
+    """The mask has its option already, so that scripts can be written; its work comes later."""
     if mask:
         raise BadRequest("The reversal mask is not available in this version. Leave --mask away.")
 
@@ -97,7 +103,7 @@ class _Done:
         ]
 
     def overview(self) -> Table:
-        """Both views side by side: the five likeliest tokens, the objects' probabilities, the text."""
+        """All views side by side: the five likeliest tokens, the objects' probabilities, the text."""
         request = self.object["request"]
         table = Table(title=request["prompt"].replace("{}", request["subject"]), show_lines=False)
         table.add_column("")
@@ -124,8 +130,12 @@ class _Done:
         return table
 
 
-def _edited(session: Session, request: EditRequest, method: str, workspace: str | None, answers: bool) -> _Done:
-    chosen, settings = methods.get(method), session.settings
+def _edited(
+    session: Session, request: EditRequest, method: str, rep: str | None, workspace: str | None, answers: bool
+) -> _Done:
+    """Edit in a workspace, which is forgotten afterwards unless it has a name, and ask everything around the edit."""
+    recipe, settings = read_recipe(rep), session.settings
+    methods.get(method)
     facts = FactBase.load(settings.presets / "facts")
     model = session.model()
     texts = passages(model, settings.presets / "texts")
@@ -133,32 +143,32 @@ def _edited(session: Session, request: EditRequest, method: str, workspace: str 
         case = case_for(request, facts, settings.seed)
         request = case.request
         found = {"request": request.as_dict(), "method": method}
-        if workspace is None:
-            edited = chosen.edit(model, [request], progress=progress)
-            views = {"base": BASE, "edited": View.base().with_patches(edited)}
-            found |= {"layers": list(edited.layers), "seconds": edited.seconds, "health": edited.health[0]}
-        else:
-            with _workspace(session, model, facts, texts, workspace) as kept:
-                job = kept.apply(request, method)
-                while not job.wait(SECONDS_BETWEEN_LOOKS):
-                    progress(job.fraction, job.text)
-                record, views = job.result(), kept.views
-                found |= {"layers": list(record.layers), "seconds": record.seconds, "health": dict(record.health)}
+        with _workspace(session, model, facts, texts, workspace) as kept:
+            job = kept.apply(request, method, rep=recipe)
+            while not job.wait(SECONDS_BETWEEN_LOOKS):
+                progress(job.fraction, job.text)
+            record, views = job.result(), kept.views
+            found |= {"layers": list(record.layers), "seconds": record.seconds, "health": dict(record.health)}
+            if workspace is not None:
                 found |= {"workspace": workspace, "edits": len(kept.records)}
+            if "rep" in views:
+                found["rep"] = {"recipe": record.rep, "threshold": kept.threshold}
         progress(1.0, "probes: the model is asked")
         frame = ask(model, request, battery(model, case, texts, settings.seed), views, answers)
         shown = summaries(model, request, views)
     found["views"] = {name: {**shown[name], "scores": scores(frame, name)} for name in views}
-    found["scores"] = scores(frame, "edited")
+    found["scores"] = found["views"][list(views)[-1]]["scores"]
     return _Done(found, frame, tuple(views))
 
 
 @contextmanager
-def _workspace(session: Session, model: LanguageModel, facts: FactBase, texts: Passages, name: str) -> Iterator[Workspace]:
-    """A workspace of the ledger, as long as the block lasts."""
-    lab = Lab(model, facts, texts, seed=session.settings.seed, data=session.settings.data)
+def _workspace(
+    session: Session, model: LanguageModel, facts: FactBase, texts: Passages, name: str | None
+) -> Iterator[Workspace]:
+    """A workspace of the ledger as long as the block lasts; without a name, one that is forgotten with it."""
+    lab = Lab(model, facts, texts, seed=session.settings.seed, data=session.settings.data if name else None)
     try:
-        workspace = lab.workspace(name)
+        workspace = lab.workspace(name or "")
         if notice := workspace.notice:
             session.errors.print(notice, highlight=False)
         yield workspace

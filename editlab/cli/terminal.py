@@ -30,6 +30,8 @@ from editlab.settings import Settings
 
 MODEL_OPTIONS = ("model", "quantization", "dtype", "device", "seed")
 SECONDS_BETWEEN_LINES = 10
+BARE = {"--rep": "default"}
+"""What an option means that is given without a value."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class Terminal(TyperGroup):
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **more: Any) -> NoReturn:
         """Parse, run and exit. Under `--json` a failure is one object on standard output too."""
-        args = list(sys.argv[1:] if args is None else args)
+        args = _completed(sys.argv[1:] if args is None else args)
         as_json = "--json" in args
         try:
             code = super().main(args, *rest, **{**more, "standalone_mode": False})
@@ -116,6 +118,16 @@ class Terminal(TyperGroup):
             traceback.print_exc()
             code = _failed(1, type(error).__name__, str(error), as_json)
         sys.exit(code if code in (None, 0, 2) else 1)
+
+
+def _completed(args: Sequence[str]) -> list[str]:
+    """The arguments, with a value behind each option that may stand without one; Typer knows none such."""
+    found: list[str] = []
+    for arg, following in zip(args, [*args[1:], "-"], strict=True):
+        found.append(arg)
+        if arg in BARE and following.startswith("-"):
+            found.append(BARE[arg])
+    return found
 
 
 def _failed(code: int, kind: str, message: str, as_json: bool) -> int:

@@ -3,6 +3,7 @@
 from editlab.lab.chain import EditRecord
 from editlab.lab.lab import Lab
 from editlab.lab.options import MethodInfo, Setting
+from editlab.lab.refining import OFF, RECIPES
 from editlab.lab.scenarios import Scenario, read_scenarios
 from editlab.lab.worker import Job, Worker
 from editlab.lab.workspace import OwnProbe, Workspace
@@ -12,6 +13,8 @@ from editlab.probes import KINDS, judge, scores
 __all__ = [
     "KINDS",
     "METHODS",
+    "OFF",
+    "RECIPES",
     "EditRecord",
     "Job",
     "Lab",

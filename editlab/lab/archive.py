@@ -131,7 +131,8 @@ def _addresses(rows: Iterable[Row]) -> tuple[str, ...]:
         try:
             body = json.loads(row["body"])
             for edit in (*body.get("edits", ()), body.get("edit", {})):
-                found |= dict.fromkeys(edit["solves"] if isinstance(edit, dict) and edit else ())
+                if isinstance(edit, dict) and edit:
+                    found |= dict.fromkeys([*edit["solves"], *edit.get("pathways", ())])
         except (ValueError, KeyError, TypeError, AttributeError):
             continue  # the row's own check says what is wrong with it
     return tuple(address for address in found if ADDRESS.fullmatch(address))

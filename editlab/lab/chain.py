@@ -7,7 +7,7 @@ written. Another process may write too: then what it wrote is read, and the deci
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from typing import Any
@@ -18,7 +18,7 @@ from editlab.errors import BadFile, BadRequest, Cancelled, EditLabError
 from editlab.facts import EditRequest
 from editlab.lab.history import START, Described, Edit, Event, State, fold, named, step
 from editlab.lab.ledger import Behind, Key, Ledger
-from editlab.patches import BASE, Patch, View
+from editlab.patches import BASE, Patch, Pathway, View
 
 Solves = tuple[tuple[Patch, ...], ...]
 Next = tuple[str, Mapping[str, Any]]
@@ -28,9 +28,10 @@ Decide = Callable[[State], Next]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class EditRecord(Described):
-    """An edit with its patches, by solve."""
+    """An edit with its patches, by solve, and its pathways, at most one a layer."""
 
     solves: Solves
+    pathways: tuple[Pathway, ...] = ()
 
     @property
     def patches(self) -> tuple[Patch, ...]:
@@ -41,6 +42,7 @@ class EditRecord(Described):
 class Chain:
     """The chain of one workspace. `records`: its edits in order, what is switched off among them; `view`: what is on.
 
+    `pathways`: those of all that is on, one a subject and layer; they lie beside the edits, never under a new one.
     `computing` says whether this process computes an edit of it right now. Raises `BadFile` where the ledger was tampered
     with.
     """
@@ -50,11 +52,12 @@ class Chain:
         self._lock = threading.RLock()
         self._last = ""
         self._patches: dict[str, tuple[Patch, ...]] = {}
-        self._made: dict[tuple[str, tuple[str, ...], bool], EditRecord] = {}
+        self._made: dict[tuple[Any, ...], EditRecord] = {}
         self._notice: str | None = None
         self.state = START
         self.records: tuple[EditRecord, ...] = ()
         self.view: View = BASE
+        self.pathways: tuple[Pathway, ...] = ()
         self.refresh()
 
     def notice(self) -> str | None:
@@ -100,6 +103,8 @@ class Chain:
         return self._ledger.alive(started["session"])
 
     def _interrupted(self, started: Mapping[str, Any]) -> str:
+        if "refined" in started:
+            return f"Adding REP was interrupted: {named(EditRequest(**started['request']))}. The edit is as it was before."
         if "request" not in started:
             return "Re-making the edits was interrupted. They are as they were before."
         return f"An edit was interrupted: {named(EditRequest(**started['request']))}. Nothing of it was kept."
@@ -128,6 +133,7 @@ class Chain:
             records = self._loaded(state)
             patches = [patch for record in records if record.on for patch in record.patches]
             self.records, self.view = records, BASE.with_patches(patches) if patches else BASE
+            self.pathways = pathways_of(records)
         self.state, self._last = state, last
 
     def _loaded(self, state: State) -> tuple[EditRecord, ...]:
@@ -135,14 +141,15 @@ class Chain:
 
     def record(self, edit: Edit) -> EditRecord:
         """An edit with its patches. Raises `BadFile` where their files are damaged."""
-        key = edit.id, edit.solves, edit.on, edit.seconds
+        key = edit.id, edit.files, edit.on, edit.rep, edit.rep_on, edit.names, edit.seconds
         if key not in self._made:
-            for address in edit.solves:
+            for address in edit.files:
                 if address not in self._patches:
                     self._patches[address] = self._ledger.tensors.load(address, self._device)
             solves = tuple(self._patches[address] for address in edit.solves)
+            pathways = tuple(patch for address in edit.pathways for patch in self._patches[address])
             described = {field.name: getattr(edit, field.name) for field in fields(Described)}
-            self._made[key] = EditRecord(**described, solves=solves)
+            self._made[key] = EditRecord(**described, solves=solves, pathways=pathways)
         return self._made[key]
 
     @contextmanager
@@ -168,6 +175,15 @@ class Chain:
         addresses = tuple(self._ledger.tensors.save(solve, self._key.model) for solve in solves)
         self._patches |= dict(zip(addresses, solves, strict=True))
         return addresses
+
+
+def pathways_of(records: Iterable[EditRecord]) -> tuple[Pathway, ...]:
+    """The pathways of all edits that are on and have theirs on, one a subject and layer: the first, which others share."""
+    found: dict[tuple[str, int], Pathway] = {}
+    for record in records:
+        for pathway in record.pathways if record.on and record.rep_on else ():
+            found.setdefault((pathway.subject, pathway.layer), pathway)
+    return tuple(found.values())
 
 
 def being_edited() -> BadRequest:

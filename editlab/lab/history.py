@@ -15,9 +15,9 @@ from typing import Any
 from editlab.errors import BadFile
 from editlab.facts import EditRequest
 
-CHANGES = ("applied", "switched", "removed", "remade", "cleared")
+CHANGES = ("applied", "refined", "switched", "removed", "remade", "cleared")
 """Events that change the chain, and that can be undone."""
-ENDS = ("applied", "remade", "stopped", "failed", "interrupted")
+ENDS = ("applied", "refined", "remade", "stopped", "failed", "interrupted")
 """Events that end what `started` began."""
 
 
@@ -35,6 +35,8 @@ class Described:
     """One edit that was applied, without its tensors: what was asked, how it was made, how healthy it is.
 
     `id` is its name in the workspace; `on`: whether it lies over the model; `config`: the settings it was made with.
+    `rep`: the recipe of its pathways, None where it has none; `rep_on`: whether they lie there as well; `names`: what a
+    person added to the names of the subject from which they were learnt.
     """
 
     id: str
@@ -46,18 +48,26 @@ class Described:
     health: Mapping[str, float]
     contexts: tuple[str, ...]
     on: bool = True
+    rep: str | None = None
+    rep_on: bool = True
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Edit(Described):
-    """An edit as the ledger keeps it: the tensors of its `solves` stand in files at these addresses."""
+    """An edit as the ledger keeps it: the tensors of its `solves`, and each of its `pathways`, stand in files there.
+
+    Two edits of one subject may name the same pathway. Ledgers from before REP name none.
+    """
 
     solves: tuple[str, ...]
+    pathways: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Edit:
         """The edit that an event's body describes."""
         tuples = {name: tuple(body[name]) for name in ("layers", "contexts", "solves")}
+        tuples |= {name: tuple(body.get(name, ())) for name in ("names", "pathways")}
         health = {name: float(value) for name, value in body["health"].items()}
         return cls(**{**body, **tuples, "health": health, "request": EditRequest(**body["request"])})
 
@@ -70,6 +80,11 @@ class Edit(Described):
     def name(self) -> str:
         """What it changes, in few words."""
         return named(self.request)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The addresses of all files that it needs."""
+        return (*self.solves, *self.pathways)
 
 
 @dataclass(frozen=True)
@@ -84,7 +99,10 @@ class Change:
 
 @dataclass(frozen=True)
 class State:
-    """A workspace after `number` events. `started`: the body of the last `started`, where nothing has ended it yet."""
+    """A workspace after `number` events. `started`: the body of the last `started`, where nothing has ended it yet.
+
+    `threshold`: what a pathway's gate must exceed, where somebody has chosen it; it is no change that can be undone.
+    """
 
     number: int = 0
     chain: tuple[Edit, ...] = ()
@@ -92,6 +110,7 @@ class State:
     future: tuple[Change, ...] = ()
     request: EditRequest | None = None
     started: Mapping[str, Any] | None = None
+    threshold: float | None = None
 
     def edit(self, id: str) -> Edit | None:
         """The edit of this id in the chain, if there is one."""
@@ -139,6 +158,8 @@ def _after(state: State, kind: str, body: Mapping[str, Any]) -> State:
         return replace(state, started=body)
     if kind == "looked":
         return replace(state, request=EditRequest(**body["request"]))
+    if kind == "threshold":
+        return replace(state, threshold=float(body["threshold"]))
     if kind in ENDS:
         return state
     raise ValueError("no event is called so in this version of EditLab")
@@ -147,12 +168,18 @@ def _after(state: State, kind: str, body: Mapping[str, Any]) -> State:
 def _change(chain: tuple[Edit, ...], kind: str, body: Mapping[str, Any]) -> Change:
     if kind == "applied":
         edit = Edit.read(body["edit"])
-        return Change(f"applied {edit.name}", chain, (*chain, edit), edit.request)
+        return Change(f"applied {edit.name}{' with REP' * bool(edit.rep)}", chain, (*chain, edit), edit.request)
     if kind == "cleared":
         return Change(f"removed all {len(chain)} edits", chain, ())
     if kind == "remade":
         made = {edit.id: edit for edit in map(Edit.read, body["edits"])}
         return Change(f"re-made {counted(len(made))}", chain, tuple(made.get(edit.id, edit) for edit in chain))
+    if kind == "refined":
+        edit = Edit.read(body["edit"])
+        if all(known.id != edit.id for known in chain):
+            raise ValueError(f"no edit is called {edit.id}")
+        after = tuple(edit if known.id == edit.id else known for known in chain)
+        return Change(f"added REP to {edit.name}", chain, after, edit.request)
     wanted = body["ids"] if kind == "removed" else [body["id"]]
     chosen = [edit for edit in chain if edit.id in wanted]
     if len(chosen) != len(wanted):
@@ -161,10 +188,10 @@ def _change(chain: tuple[Edit, ...], kind: str, body: Mapping[str, Any]) -> Chan
     if kind == "removed":
         told = first.name if len(chosen) == 1 else counted(len(chosen))
         return Change(f"removed {told}", chain, tuple(edit for edit in chain if edit not in chosen), first.request)
-    turned = replace(first, on=bool(body["on"]))
-    word = "on" if turned.on else "off"
-    after = tuple(turned if edit is first else edit for edit in chain)
-    return Change(f"switched {word} {first.name}", chain, after, first.request)
+    what = "rep" if "rep" in body else "on"
+    turned = replace(first, **{"rep_on" if what == "rep" else "on": bool(body[what])})
+    told = f"switched {'on' if body[what] else 'off'} {'REP for ' * (what == 'rep')}{first.name}"
+    return Change(told, chain, tuple(turned if edit is first else edit for edit in chain), first.request)
 
 
 def named(request: EditRequest) -> str:

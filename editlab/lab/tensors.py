@@ -12,18 +12,20 @@ import os
 import re
 import secrets
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from editlab.errors import BadFile
-from editlab.patches import Dense, LowRank, Patch, Preamble
+from editlab.patches import Dense, LowRank, Patch, Pathway, Preamble
 
 ADDRESS = re.compile(r"[0-9a-f]{64}")
 HEADER = "editlab"
-KINDS = {"LowRank": (LowRank, ("A", "B")), "Dense": (Dense, ("D",))}
+KINDS = {kind.__name__: kind for kind in (LowRank, Dense, Pathway, Preamble)}
 
 
 class TensorFiles:
@@ -40,16 +42,14 @@ class TensorFiles:
 
     def save(self, patches: Sequence[Patch], fingerprint: str) -> str:
         """Keep the patches of one solve, made for the model of this fingerprint; their address."""
-        described = [
-            {"kind": type(patch).__name__}
-            | ({"text": patch.text} if isinstance(patch, Preamble) else {"layer": patch.layer})
-            for patch in patches
-        ]
-        tensors = {
-            f"{number}.{name}": getattr(patch, name).detach().cpu().contiguous()
-            for number, patch in enumerate(patches)
-            for name in KINDS.get(type(patch).__name__, (None, ()))[1]
-        }
+        described: list[dict[str, Any]] = []
+        tensors: dict[str, torch.Tensor] = {}
+        for number, patch in enumerate(patches):
+            values = {field.name: getattr(patch, field.name) for field in fields(patch)}
+            own = {name: value for name, value in values.items() if torch.is_tensor(value)}
+            tensors |= {f"{number}.{name}": value.detach().cpu().contiguous() for name, value in own.items()}
+            plain = {name: value for name, value in values.items() if name not in own}
+            described.append({"kind": type(patch).__name__, **plain})
         header = json.dumps({"model": fingerprint, "patches": described}, sort_keys=True)
         return self.keep(save(tensors, {HEADER: header}))
 
@@ -90,16 +90,17 @@ class TensorFiles:
         try:
             with safe_open(path, "pt", device=str(device)) as file:
                 described = json.loads(file.metadata()[HEADER])["patches"]
-                return tuple(
-                    Preamble(row["text"])
-                    if row["kind"] == "Preamble"
-                    else (kind := KINDS[row["kind"]])[0](
-                        row["layer"], *(file.get_tensor(f"{number}.{name}") for name in kind[1])
-                    )
-                    for number, row in enumerate(described)
-                )
+                held = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - a file is no mapping
+                return tuple(_patch(row, number, held) for number, row in enumerate(described))
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise BadFile(f"{path} holds no patches that this version of EditLab can read: {error}") from error
+
+
+def _patch(row: dict[str, Any], number: int, tensors: dict[str, torch.Tensor]) -> Patch:
+    """The patch that a row of a header describes. Raises `KeyError` or `TypeError` where something of it is missing."""
+    kind = KINDS[row["kind"]]
+    names = [field.name for field in fields(kind)]
+    return kind(**{name: row[name] if name in row else tensors[f"{number}.{name}"] for name in names})
 
 
 def address_of(content: bytes) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from editlab.facts import EditCase, FactBase, split
@@ -24,11 +25,22 @@ PROMPTS = 60
 """Other questions about the subject."""
 
 
-def lessons(model: LanguageModel, case: EditCase, passages: Passages, facts: FactBase, seed: int = 0) -> Lessons:
-    """The lessons of a case, drawn with `seed`. Raises `BadRequest` where the subject has no other name or order."""
+def lessons(
+    model: LanguageModel,
+    case: EditCase,
+    passages: Passages,
+    facts: FactBase,
+    seed: int = 0,
+    names: Sequence[str] = (),
+) -> Lessons:
+    """The lessons of a case, drawn with `seed`; `names` are taught beside those that the case has.
+
+    Raises `BadRequest` where the subject has no other name or order.
+    """
     request = case.request
     rng = random.Random(f"{seed}/{request.text}")
-    names = (*split(case.rephrases)[0], *split(shuffles(model, request.subject, seed))[0])
+    orders = split(shuffles(model, request.subject, seed))[0]
+    names = tuple(dict.fromkeys((*split(case.rephrases)[0], *names, *orders)))
     judged = {item.subject for item in (*case.neighbours, *case.same_subject, *case.propagation)}
     asked = {item.text for item in case.same_subject}
     prompts = [t for r in facts.relations.values() for t in r.templates if t.replace("{}", request.subject) not in asked]

@@ -29,11 +29,22 @@ class AskHandlers(Handlers):
                 return {"ask-message": "", "ask-answers": live.answers(question, said, workspace.request)}
 
             yield from self.follow(workspace, job, draw, tell=False)
-            yield draw(job.result())
+            said = job.result()
+            yield draw(said)
+            if "rep" in said:
+                gates = workspace.gates(question).result()
+                yield {"ask-answers": live.answers(question, said, workspace.request, gates)}
         except Cancelled:
             return
         except EditLabError as error:
             yield {"ask-message": render.message(str(error), "problem")}
+
+    @told
+    def take(self, visitor: Any, event: gr.EventData, request: gr.Request) -> Updates:
+        """A prepared question was pressed: ask it. Updates: ask, and as `ask`."""
+        text = forms.read_pressed(event, "text", most=None)
+        yield {"ask": text}
+        yield from self.ask(visitor, text, request)
 
     @told
     def spell(self, visitor: Any, subject: str | None, prompt: str | None, new: str | None, request: gr.Request) -> Updates:

@@ -12,8 +12,9 @@ from pandas import DataFrame
 
 from editlab.errors import BadRequest, EditLabError
 from editlab.facts import EditRequest
-from editlab.lab import METHODS, OwnProbe, Scenario, Workspace
-from editlab.web import edit_list, forms, picture, probe_table, render
+from editlab.lab import METHODS, OFF, RECIPES, EditRecord, OwnProbe, Scenario, Workspace, scores
+from editlab.web import edit_list, forms, gate_panel, picture, probe_table, render
+from editlab.web.ask_handlers import AskHandlers
 from editlab.web.handlers import Handlers, Turn, Update, Updates, told
 
 Own = tuple[str | None, str | None]
@@ -27,7 +28,7 @@ class EditHandlers(Handlers):
     def open(self, visitor: Any, rephrases: Any, neighbours: Any, request: gr.Request) -> Updates:
         """A page was opened. Updates: visitor, all fields, and all that `_show` does.
 
-        The URL's `preset`, `method` and `view` count; without a preset, a visitor who comes back finds what they last
+        The URL's `preset`, `method`, `rep` and `view` count; without a preset, a visitor who comes back finds what they last
         looked at.
         """
         workspace, url = self.workspace(visitor, request), request.query_params
@@ -35,6 +36,8 @@ class EditHandlers(Handlers):
         yield {"visitor": self.visitor(visitor, request), **self.buttons(workspace)}
         if url.get("method") in METHODS:
             yield {"method": url.get("method")}
+        if url.get("rep") in (OFF, *RECIPES):
+            yield {"rep": url.get("rep")}
         if url.get("view") in render.VIEW_TITLES:
             yield {"view": url.get("view")}
         scenario = next((s for s in self.lab.scenarios if s.name == wanted), None)
@@ -66,26 +69,31 @@ class EditHandlers(Handlers):
         rephrases: Any,
         neighbours: Any,
         method: Any,
+        rep: Any,
         subject: str | None,
         prompt: str | None,
         target_new: str | None,
         target_true: str | None,
         *settings: Any,
     ) -> Updates:
-        """Compute an edit, then show all answers and ask the probes. Updates: message, buttons and all `_show` does."""
+        """Compute an edit, with REP where it is wanted; then show all answers and ask the probes.
+
+        Updates: message, buttons and all `_show` does.
+        """
         *settings, request = settings
         workspace, method = self.workspace(visitor, request), str(method or "rome")
         wanted = forms.read_request(subject, prompt, target_new, target_true)
         own = rephrases, neighbours
         self._own(own, wanted)
         seen = workspace.request
-        job = workspace.apply(wanted, method, forms.read_config(self.lab.methods(), method, settings) or None)
+        config, recipe = forms.read_config(self.lab.methods(), method, settings), forms.read_recipe(rep)
+        job = workspace.apply(wanted, method, config or None, recipe, forms.read_names(rephrases, wanted))
         yield self._running(f"Editing: {wanted.subject} → {wanted.target_new}.")
         if seen is None or seen.text != wanted.text:
-            yield {"picture": picture.picture(wanted, {}, waiting=True), **self._unasked()}
+            views = (*picture.KEPT_PLACES, "rep") if recipe else picture.KEPT_PLACES
+            yield {"picture": picture.picture(wanted, {}, True, views), **self._unasked()}
         yield from self.follow(workspace, job)
-        record = job.result()
-        yield from self._show(workspace, record.request, own, f"Edited in {record.seconds:.1f} s.")
+        yield from self._show(workspace, job.result().request, own, self._made(job.result()))
 
     @told
     def stop(self, visitor: Any, request: gr.Request) -> Updates:
@@ -106,12 +114,14 @@ class EditHandlers(Handlers):
         yield from self._changed(workspace, f"Done again: {workspace.redo()}.", (rephrases, neighbours))
 
     @told
-    def change(self, visitor: Any, rephrases: Any, neighbours: Any, event: gr.EventData, request: gr.Request) -> Updates:
-        """A button in the list of edits was pressed: switch, look or remove. Updates as `apply`."""
+    def change(
+        self, visitor: Any, rephrases: Any, neighbours: Any, rep: Any, event: gr.EventData, request: gr.Request
+    ) -> Updates:
+        """A button in the list of edits was pressed: switch, look, rep or remove. Updates as `apply`."""
         workspace = self.workspace(visitor, request)
         action, id = forms.read_pressed(event, "press"), forms.read_pressed(event, "edit")
         record = next((record for record in workspace.records if record.id == id), None)
-        if record is None or action not in ("switch", "look", "remove"):
+        if record is None or action not in ("switch", "look", "rep", "remove"):
             raise BadRequest("This edit is not in the list any more.")
         name, own = f"{record.request.subject} → {record.request.target_new}", (rephrases, neighbours)
         if action == "look":
@@ -120,6 +130,8 @@ class EditHandlers(Handlers):
         elif action == "switch":
             on = workspace.switch(id, not record.on).on
             yield from self._changed(workspace, f"Switched {'on' if on else 'off'}: {name}.", own)
+        elif action == "rep":
+            yield from self._switch_rep(workspace, record, forms.read_recipe(rep), own)
         else:
             workspace.remove(id)
             yield from self._changed(workspace, f"Removed: {name}. The others stay as they were computed.", own)
@@ -143,6 +155,16 @@ class EditHandlers(Handlers):
         )
 
     @told
+    def move(
+        self, visitor: Any, rephrases: Any, neighbours: Any, threshold: Any, asked: str | None, request: gr.Request
+    ) -> Updates:
+        """The threshold was moved: everything is asked again, nothing is learnt. Updates as `apply`, and as `ask`."""
+        workspace = self.workspace(visitor, request)
+        chosen = workspace.set_threshold(forms.read_threshold(threshold))
+        yield from self._changed(workspace, f"The gate opens above {gate_panel.number(chosen)}.", (rephrases, neighbours))
+        yield from AskHandlers(self.lab).ask(visitor, asked, request)
+
+    @told
     def join_rephrase(self, visitor: Any, rephrases: Any, neighbours: Any, text: str | None, request: gr.Request) -> Updates:
         """The live question joins the battery: its answer shall change. Input: ask. Updates as `probe`, and the lines."""
         line = forms.read_line(text)
@@ -164,6 +186,34 @@ class EditHandlers(Handlers):
         yield {**self._fields(scenario.request), "preset": scenario.name, "say": render.say(scenario.say)}
         yield from self._show(workspace, scenario.request, own, text)
 
+    def _switch_rep(self, workspace: Workspace, record: EditRecord, recipe: str | None, own: Own) -> Updates:
+        """Lay an edit's pathways over the model or take them off; learn them first where it has none by that recipe."""
+        name = f"{record.request.subject} → {record.request.target_new}"
+        if record.rep is not None and recipe in (None, record.rep):
+            on = workspace.switch_rep(record.id, not record.rep_on).rep_on
+            yield from self._changed(workspace, f"Switched REP {'on' if on else 'off'}: {name}.", own)
+            return
+        job = workspace.refine(record.id, recipe or RECIPES[0], forms.read_names(own[0], record.request))
+        yield self._running(f"Adding REP: {name}.")
+        yield from self.follow(workspace, job)
+        made = job.result()
+        text = f"Added REP in {made.health['rep_seconds']:.1f} s: {name}.{self._unspared(made)}"
+        yield from self._changed(workspace, text, own)
+
+    def _made(self, record: EditRecord) -> str:
+        rep = f", REP in {record.health['rep_seconds']:.1f} s" if record.rep else ""
+        return f"Edited in {record.seconds:.1f} s{rep}.{self._unspared(record)}"
+
+    def _unspared(self, record: EditRecord) -> str:
+        """What REP means for an edit that was made without key statistics, and what to do."""
+        if not record.rep or record.health.get("whitened", 1.0):
+            return ""
+        layers = ",".join(map(str, record.layers))
+        return (
+            " No key statistics kept the edit out of other keys' way, so that only the gate does. For both: "
+            f"editlab stats --layers {layers}, and edit again."
+        )
+
     def _changed(self, workspace: Workspace, text: str, own: Own) -> Updates:
         """Something lies over the model, or lies there no longer: show what that did to the question that is looked at."""
         request = workspace.request
@@ -179,11 +229,13 @@ class EditHandlers(Handlers):
     def _answers(self, turn: Turn, workspace: Workspace, request: EditRequest, own: Own, text: str) -> Updates:
         """All answers as they come, then the probes, where the question's edit lies over the model.
 
-        Updates: picture, scores, probe-table, edits, health, message, progress, buttons.
+        Updates: picture, scores, probe-table, edits, health, questions, gate-said, gate-tokens, gate-curve, threshold,
+        message, progress, buttons.
         """
         job = turn.asks(workspace.look(request))
         request = workspace.request or request
-        yield {**self._stack(workspace), **self.buttons(workspace), "progress": ""}
+        asked = render.questions(workspace.questions(request))
+        yield {**self._stack(workspace), **self.buttons(workspace), "progress": "", "questions": asked}
         yield from self.follow(workspace, job, lambda said: {"picture": picture.picture(request, said)}, tell=False)
         said = job.result()
         turn.check()
@@ -195,6 +247,11 @@ class EditHandlers(Handlers):
             **self.buttons(workspace),
             **self._unasked(asking=edited),
         }
+        if "rep" in said:
+            gates = turn.asks(workspace.gates(request.text)).result()
+            yield {"gate-tokens": gate_panel.at_prompt(gates), "threshold": workspace.threshold}
+            known = workspace.swept(request)
+            yield {"gate-said": "" if known is None else gate_panel.sentence(workspace.threshold, known.attrs["largest"])}
         if edited:
             yield from self._probe(turn, workspace, own, text)
 
@@ -212,10 +269,20 @@ class EditHandlers(Handlers):
         except EditLabError as error:
             turn.check()
             raise type(error)(f"The edit stands, but the probes were not asked: {error}") from error
+        yield {**self._probed(frame), "progress": "", "message": render.message(text), **self.buttons(workspace)}
+        if "rep" in probe_table.views_of(frame):
+            yield from self._curve(turn, workspace, request, scores(frame, "rep"))
+
+    def _curve(self, turn: Turn, workspace: Workspace, request: EditRequest, now: dict[str, float]) -> Updates:
+        """What the threshold does to the probes; drawn once the probes stand, for nobody waits for it."""
+        job = turn.asks(workspace.sweep(request))
+        yield {"stop": gr.update(interactive=True)}
+        yield from self.follow(workspace, job)
+        swept, threshold = job.result(), workspace.threshold
         yield {
-            **self._probed(frame),
+            "gate-said": gate_panel.sentence(threshold, swept.attrs["largest"]),
+            "gate-curve": gate_panel.curve(swept, threshold, now),
             "progress": "",
-            "message": render.message(text),
             **self.buttons(workspace),
         }
 

@@ -18,6 +18,10 @@ HEALTH = {
     "share": ("Share", "How much of the edit the bare prompt hears. 1 is all of it; far from 1 it misses or overshoots."),
     "whitened": ("Spares other keys", "Whether statistics of the model's own keys kept the edit out of their way."),
     "seconds": ("Seconds", "From the start of the computation to the finished edit."),
+    "rep_opens": ("REP: opens", "At how many of the subject's other names, as they were taught, the gate opens."),
+    "rep_opens_falsely": ("REP: opens falsely", "At how many words that mean something else it opens as well."),
+    "rep_bytes": ("REP: size", "What the pathway of a layer takes."),
+    "rep_seconds": ("REP: seconds", "From the finished edit to its learnt pathways."),
 }
 
 
@@ -35,6 +39,8 @@ def _row(record: EditRecord, disabled: str) -> Markup:
         '<li class="{}"><button type="button" role="switch" aria-checked="{}" aria-label="{}" data-press="switch" '
         'data-edit="{}" {}><i></i></button>'
         '<button type="button" class="name" data-press="look" data-edit="{}" title="{}" {}><b>{}</b><span>{}</span></button>'
+        '<button type="button" class="rep" aria-pressed="{}" aria-label="REP for {}" title="{}" data-press="rep" '
+        'data-edit="{}" {}>REP</button>'
         '<button type="button" class="remove" data-press="remove" data-edit="{}" aria-label="Remove {}" {}>✕</button></li>'
     ).format(
         "on" if record.on else "off",
@@ -47,10 +53,22 @@ def _row(record: EditRecord, disabled: str) -> Markup:
         disabled,
         name,
         f"{record.method.upper()}, {record.seconds:.1f} s{'' if record.on else ', off'}",
+        "true" if record.rep and record.rep_on else "false",
+        name,
+        _offer(record),
+        record.id,
+        disabled,
         record.id,
         name,
         disabled,
     )
+
+
+def _offer(record: EditRecord) -> str:
+    """What the REP switch of an edit does."""
+    if record.rep is None:
+        return "Learn a pathway, so that the edit holds however the subject is said"
+    return f"Learnt as {record.rep}; press to {'take it off' if record.rep_on else 'lay it on again'}"
 
 
 def health(record: EditRecord | None) -> str:
@@ -71,8 +89,10 @@ def health(record: EditRecord | None) -> str:
 
 def figure(key: str, value: float) -> str:
     """A figure of an edit's health in the form that suits it."""
-    if key == "p_new":
+    if key in ("p_new", "rep_opens", "rep_opens_falsely"):
         return percent(value)
+    if key == "rep_bytes":
+        return f"{value / 1000:.0f} kB"
     if key == "whitened":
         return "yes" if value else "no"
     return f"{value:.0f}" if key == "steps" else f"{value:.3g}"

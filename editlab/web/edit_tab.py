@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from functools import partial
-from inspect import signature
-from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from editlab.lab import Lab
-from editlab.web import live, probe_table, render, request_form
+from editlab.web import gate_panel, live, probe_table, render, request_form, wiring
 from editlab.web.ask_handlers import AskHandlers
 from editlab.web.edit_handlers import EditHandlers
 from editlab.web.forms import FIELDS, MOST, place_of, settings_of
-from editlab.web.handlers import Handler
-from editlab.web.parts import Parts
+from editlab.web.parts import PRESSED, Parts
 
 
 def create_edit_tab(page: gr.Blocks, lab: Lab, visitor: gr.BrowserState) -> Parts:
@@ -30,6 +25,7 @@ def create_edit_tab(page: gr.Blocks, lab: Lab, visitor: gr.BrowserState) -> Part
         with gr.Column(min_width=320, elem_id="results"):
             _create_picture(parts)
             _create_live(parts)
+            _create_gate(parts)
             _create_probes(parts)
     _wire(page, lab, parts)
     return parts
@@ -61,8 +57,24 @@ def _create_live(parts: Parts) -> None:
             parts.add(gr.Button, "ask-button", "Ask", scale=0, min_width=70)
             parts.add(gr.Button, "join-rephrase", "+ Rephrase", scale=0, min_width=104)
             parts.add(gr.Button, "join-neighbour", "+ Neighbour", scale=0, min_width=104)
+        parts.add_html("questions", render.questions({}), script=PRESSED)
         parts.add_html("ask-message")
         parts.add_html("ask-answers", live.empty())
+
+
+def _create_gate(parts: Parts) -> None:
+    """The threshold and what it does. The style sheet shows it as soon as a view has REP."""
+    with gr.Column(elem_id="gate"):
+        gr.HTML("<h2>How sure must the gate be?</h2>", elem_id="gate-title", apply_default_css=False)
+        with gr.Row(elem_id="gate-row", equal_height=False):
+            with gr.Column(min_width=280, elem_id="gate-left"):
+                shown = {"label": "Threshold", "info": "Left: more ways to say the subject. Right: fewer false alarms."}
+                parts.add(gr.Slider, "threshold", minimum=0, maximum=1, step=0.01, value=0.9, buttons=[], **shown)
+                parts.add(gr.Button, "set-threshold", "Set the threshold", elem_classes="pressed-by-script")
+                parts.add_html("gate-said")
+                parts.add_html("gate-tokens")
+            with gr.Column(min_width=280):
+                parts.add_html("gate-curve", gate_panel.CURVE_TO_COME)
 
 
 def _create_probes(parts: Parts) -> None:
@@ -73,7 +85,7 @@ def _create_probes(parts: Parts) -> None:
                 (
                     "own-rephrases",
                     "Own rephrases, one a line",
-                    "The edited fact in other words: the answer shall change.",
+                    "The fact in other words: the answer shall change. The prompt with another name teaches REP that name.",
                 ),
                 ("own-neighbours", "Own neighbours, one a line", "Anything else: the answer shall stay as it was."),
             ):
@@ -89,59 +101,23 @@ def _wire(page: gr.Blocks, lab: Lab, parts: Parts) -> None:
     own = parts.named("own-rephrases", "own-neighbours")
     fields = parts.named(*map(place_of, FIELDS))
     settings = parts.named(*(f"{method}-{setting.name}" for method, setting in settings_of(lab.methods())))
-    on = partial(_on, parts)
+    on = partial(wiring.on, parts)
 
     on(page.load, edit.open, own)
     on(parts["preset"].input, edit.choose, [*own, parts["preset"]], trigger_mode="always_last")
     submits = [field.submit for field in fields]
-    on([parts["apply"].click, *submits], edit.apply, [*own, parts["method"], *fields, *settings])
+    on([parts["apply"].click, *submits], edit.apply, [*own, parts["method"], parts["rep"], *fields, *settings])
     on(parts["stop"].click, edit.stop, [], trigger_mode="multiple")
     on(parts["undo"].click, edit.undo, own, trigger_mode="multiple")
     on(parts["redo"].click, edit.redo, own, trigger_mode="multiple")
     on(parts["remake"].click, edit.remake, own)
-    on(parts["edits"].select, edit.change, own, trigger_mode="multiple")
+    on(parts["edits"].select, edit.change, [*own, parts["rep"]], trigger_mode="multiple")
+    on(parts["set-threshold"].click, edit.move, [*own, parts["threshold"], parts["ask"]], trigger_mode="multiple")
     on(parts["probe"].click, edit.probe, own)
     on(parts["join-rephrase"].click, edit.join_rephrase, [*own, parts["ask"]])
     on(parts["join-neighbour"].click, edit.join_neighbour, [*own, parts["ask"]])
     on([parts["ask-button"].click, parts["ask"].submit], ask.ask, [parts["ask"]], trigger_mode="multiple")
+    on(parts["questions"].select, ask.take, [], trigger_mode="multiple")
     on([field.change for field in fields[:3]], ask.spell, fields[:3], trigger_mode="always_last")
     on(parts["suggestions"].select, ask.suggest, [])
     on(parts["probe-table"].expand, ask.expand, [], trigger_mode="multiple")
-
-
-def _on(
-    parts: Parts,
-    trigger: Callable | list[Callable],
-    handler: Handler,
-    inputs: list[Component],
-    **options: Any,
-) -> None:
-    gr.on(
-        trigger,
-        _as_components(handler, parts),
-        inputs=[parts["visitor"], *inputs],
-        outputs=list(parts.values()),
-        api_name=handler.__name__,
-        show_progress="hidden",
-        concurrency_limit=None,
-        **options,
-    )
-
-
-def _as_components(handler: Handler, parts: Parts) -> Handler:
-    """The same handler as Gradio wants it: components instead of names in its updates, what Gradio adds in front.
-
-    Gradio adds what the signature asks for by its type, so a handler of pressed buttons gets a signature of its own.
-    """
-
-    def updates(*inputs: Any) -> Iterator[dict[Component, Any]]:
-        for update in handler(*inputs):
-            yield {parts[name]: value for name, value in update.items()}
-
-    def plain(request: gr.Request, *inputs: Any) -> Iterator[dict[Component, Any]]:
-        yield from updates(*inputs, request)
-
-    def pressed(request: gr.Request, event: gr.EventData, *inputs: Any) -> Iterator[dict[Component, Any]]:
-        yield from updates(*inputs, event, request)
-
-    return pressed if "event" in signature(handler).parameters else plain

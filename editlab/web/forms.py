@@ -8,7 +8,7 @@ from typing import Any
 
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.lab import MethodInfo, OwnProbe, Setting
+from editlab.lab import OFF, RECIPES, MethodInfo, OwnProbe, Setting
 
 MOST = {"subject": 200, "prompt": 1000, "new object": 100, "old object": 100, "question": 2000, "list of own probes": 4000}
 """Most characters a field takes."""
@@ -52,6 +52,30 @@ def read_own(rephrases: str | None, neighbours: str | None, request: EditRequest
         for kind, text in (("rephrase", rephrases), ("locality", neighbours))
         for line in _lines(text)
     )
+
+
+def read_names(rephrases: str | None, request: EditRequest) -> tuple[str, ...]:
+    """Other names of the subject: those own rephrases that are the request's prompt with something else in its place."""
+    head, _, tail = request.prompt.strip().partition("{}")
+    lines = [line for line in _lines(rephrases) if line.startswith(head) and line.endswith(tail)]
+    names = (line[len(head) : len(line) - len(tail)].strip() for line in lines if len(line) > len(head) + len(tail))
+    return tuple(dict.fromkeys(name for name in names if name and name != request.subject))
+
+
+def read_recipe(rep: Any) -> str | None:
+    """How REP shall be learnt; None where it is off. Raises `BadRequest`."""
+    if rep in (None, "", OFF):
+        return None
+    if rep not in RECIPES:
+        raise BadRequest("There is no such kind of REP. Choose one of those at “REP”.")
+    return rep
+
+
+def read_threshold(value: Any) -> float:
+    """What a gate must exceed. Raises `BadRequest`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise BadRequest("The threshold is a number from 0 to 1. Move the slider, or write such a number.")
+    return float(value)
 
 
 def with_line(lines: str | None, line: str) -> str:

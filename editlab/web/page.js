@@ -5,7 +5,7 @@
   const press = (id) => { const button = byId(id); if (button && !button.disabled) button.click(); };
 
   // Messages and live answers are said when they change; progress is not, or it would drown them.
-  const live = { message: "polite", "ask-message": "polite", "ask-answers": "polite" };
+  const live = { message: "polite", "gate-said": "polite", "ask-message": "polite", "ask-answers": "polite" };
   const mark = () => {
     for (const [id, how] of Object.entries(live)) byId(id)?.setAttribute("aria-live", how);
     return Object.keys(live).every((id) => byId(id)?.hasAttribute("aria-live"));
@@ -23,6 +23,7 @@
       press("apply");
     } else if (event.key === "Escape") {
       press("stop");
+      press("keys-stop");
     }
   }, true);
 
@@ -38,17 +39,22 @@
   });
 
   // A live question goes out when the keys rest; the next one makes the lab drop it.
-  const RESTS = 150;
-  let rest;
+  // So does a threshold, however it was moved: by mouse, by key or in figures.
+  const RESTS = 150, RESTS_MOVED = 350;
+  let rest, moved;
   document.addEventListener("input", (event) => {
     if (event.target.closest("#ask")) {
       clearTimeout(rest);
       rest = setTimeout(() => press("ask-button"), RESTS);
     }
+    if (event.target.closest("#threshold")) {
+      clearTimeout(moved);
+      moved = setTimeout(() => press("set-threshold"), RESTS_MOVED);
+    }
     if (event.isTrusted && event.target.closest("#subject, #prompt, #target-new, #target-true")) remember("preset", null);
   }, true);
 
-  // The address restores preset, method and view.
+  // The address restores tab, preset, method, REP and view.
   const remember = (name, value) => {
     const url = new URL(location.href);
     if (value) url.searchParams.set(name, value);
@@ -56,7 +62,11 @@
     if (url.href !== location.href) history.replaceState(history.state, "", url);
   };
   document.addEventListener("change", (event) => {
-    const group = event.target.closest("#preset, #method, #view");
+    const group = event.target.closest("#preset, #method, #rep, #view");
     if (group && event.target.value) remember(group.id, event.target.value);
   }, true);
+  document.addEventListener("click", (event) => {
+    const tab = event.target.closest("[role=tab]");
+    if (tab) remember("tab", tab.textContent.trim().toLowerCase());
+  });
 }

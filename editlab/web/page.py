@@ -10,9 +10,11 @@ from markupsafe import Markup
 
 from editlab.lab import Lab
 from editlab.web.edit_tab import create_edit_tab
+from editlab.web.keys_tab import create_keys_tab
 from editlab.web.theme import SCRIPT, STYLE, create_theme, view_styles
 
 TITLE = "EditLab"
+TABS = ("edit", "keys")
 MOST_EVENTS = 256
 NO_DOCS = {"docs_url": None, "redoc_url": None, "openapi_url": None}
 
@@ -22,8 +24,12 @@ def create_page(lab: Lab) -> gr.Blocks:
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
         visitor = gr.BrowserState(storage_key="editlab-visitor", secret="editlab")
         gr.HTML(_head(lab.about()), elem_id="head", apply_default_css=False)
-        with gr.Tabs(), gr.Tab("Edit", id="edit"):
-            create_edit_tab(page, lab, visitor)
+        with gr.Tabs() as tabs:
+            with gr.Tab("Edit", id="edit"):
+                parts = create_edit_tab(page, lab, visitor)
+            with gr.Tab("Keys", id="keys") as keys:
+                create_keys_tab(keys, lab, parts)
+        page.load(_opened, outputs=tabs, show_progress="hidden", api_visibility="private")
     page.queue(max_size=MOST_EVENTS, api_open=False)
     return page
 
@@ -57,6 +63,12 @@ def create_app(lab: Lab) -> FastAPI:
         pwa=False,
         max_file_size="5mb",
     )
+
+
+def _opened(request: gr.Request) -> dict[str, Any]:
+    """The tab that the address names, or the first one."""
+    wanted = request.query_params.get("tab")
+    return gr.update(selected=wanted if wanted in TABS else TABS[0])
 
 
 def _head(about: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ One column a view, in the order of the views; nothing here counts them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -16,19 +16,20 @@ from editlab.web import render
 LONG_ANSWER = 16
 """Characters from which an answer is set smaller, so that no column grows."""
 HINT = "Nothing is edited yet. Press “Apply edit”: the new answer will stand here, next to the old one."
-WAITING = "…"
+KEPT_PLACES = ("base", "edited")
+"""Views whose columns are there from the beginning; another one takes room only once it has something to say."""
 
 Said = Mapping[str, Mapping[str, Any]]
 
 
-def picture(request: EditRequest, said: Said, waiting: bool = False) -> str:
+def picture(request: EditRequest, said: Said, waiting: bool = False, views: Sequence[str] = KEPT_PLACES) -> str:
     """The question and one column a view: `said` is what `Workspace.look` gives, whole or as far as it has come.
 
-    Before an edit, the edited model's place is kept by a hint, or by a waiting answer while one is computed.
+    The places of `views` are kept: before an edit by a hint, or by a waiting answer while one is computed.
     """
     answers = {view: answer(own) for view, own in said.items()}
     columns = Markup("").join(_column(view, request, own, _fate(view, answers)) for view, own in said.items())
-    for view in [view for view in render.VIEW_TITLES if view not in said]:
+    for view in [view for view in views if view not in said]:
         columns += _waiting(view) if waiting or view == "base" else _empty(view)
     return Markup('{}<div class="columns">{}</div>').format(question(request), columns)
 

@@ -19,6 +19,12 @@ WORDS = {"same_subject": "Same subject", "long": "Long context"}
 DOMAINS = {"": "your own lines", "in": "an adaptor may learn from its like", "out": "an adaptor never sees its like"}
 FULL = 0.995
 """From here on a rate is shown as 100 %."""
+NOT_ASKED = {
+    "rephrase": "No other name of the subject is known: write the question with one under Own probes.",
+    "shuffle": "The subject is a single token, which has no other order.",
+    "long": "There is no text to stand before it: put prose into presets/texts.",
+}
+"""Why a kind of probe may be missing, and what to do."""
 EMPTY = "After an edit, every question around it is asked: before, and now. How it did stands here."
 
 OPENED = """
@@ -43,29 +49,53 @@ def score_line(frame: DataFrame | None, asking: bool = False) -> str:
     """
     if frame is None and not asking:
         return Markup('<p class="hint">{}</p>').format(EMPTY)
-    rates, counts = ({}, {}) if frame is None else (scores(frame, views_of(frame)[-1]), frame["kind"].value_counts())
+    views = [] if frame is None else [view for view in views_of(frame) if view != "base"] or ["base"]
+    rates = [scores(frame, view) for view in views]
+    counts = {} if frame is None else frame["kind"].value_counts()
+    waiting = frame is None
     tiles = Markup("").join(
-        _tile(kind, meaning, _rates(kind, rates), int(counts.get(kind, 0))) for kind, meaning in KINDS.items()
+        _tile(kind, meaning, _rates(kind, rates), int(counts.get(kind, 0)), waiting, views)
+        for kind, meaning in KINDS.items()
     )
-    return Markup('<ul class="scores" aria-label="Scores">{}</ul>').format(tiles)
+    return Markup('<ul class="scores {}" aria-label="Scores">{}</ul>').format("pairs" * (len(views) > 1), tiles)
 
 
-def _tile(kind: str, meaning: str, rates: Mapping[str, float], asked: int) -> Markup:
-    shown = " / ".join(f"{100 * rate:.0f}" for rate in rates.values())
-    halves = f", {' / '.join(domain or 'own' for domain in rates)}" if len(rates) > 1 else ""
-    what = "; ".join(f"{domain or 'own'}: {DOMAINS[domain]}" for domain in rates if len(rates) > 1)
-    tip = f"{meaning[:1].upper()}{meaning[1:]}. {asked or 'None'} asked{f'; {what}' if what else ''}."
-    good = bool(rates) and all(rate >= FULL for rate in rates.values())
+Rates = dict[str, list[float]]
+"""For each domain of a kind ("" where it has none) the rate under each edited view, in their order."""
+
+
+def _tile(kind: str, meaning: str, rates: Rates, asked: int, waiting: bool, views: list[str]) -> Markup:
+    halves = len(rates) > 1 or any(rates)
+    what = "; ".join(f"{domain or 'own'}: {DOMAINS[domain]}" for domain in rates if halves)
+    none = f"None asked. {NOT_ASKED[kind]}" if kind in NOT_ASKED and not waiting else "None asked."
+    told = f"{asked} asked{f'; {what}' if what else ''}." if asked else none
+    order = f" Left of the arrow: {' → '.join(render.view_title(view) for view in views)}." if len(views) > 1 else ""
+    good = bool(rates) and all(own[-1] >= FULL for own in rates.values())
+    rows = Markup("").join(_rate(domain or "own" if halves else "", own) for domain, own in rates.items())
     return Markup(
-        '<li><button type="button" class="score {}" aria-describedby="score-{}"><span>{}</span><b>{}</b></button>'
+        '<li><button type="button" class="score {}" aria-describedby="score-{}"><span>{}</span>{}</button>'
         '<span class="tip" role="tooltip" id="score-{}">{}</span></li>'
-    ).format("full" if good else "", kind, f"{kind_name(kind)}{halves}", f"{shown} %" if rates else "–", kind, tip)
+    ).format(
+        "full" if good else "",
+        kind,
+        kind_name(kind),
+        rows or Markup("<b>–</b>"),
+        kind,
+        f"{meaning[:1].upper()}{meaning[1:]}. {told}{order}",
+    )
 
 
-def _rates(kind: str, rates: Mapping[str, float]) -> dict[str, float]:
-    """A kind's rate in each of its domains ("" where it has none)."""
-    found = {domain: rates.get(f"{kind}_{domain}" if domain else kind) for domain in ("", "in", "out")}
-    return {domain: rate for domain, rate in found.items() if rate is not None}
+def _rate(domain: str, rates: list[float]) -> Markup:
+    """One domain's rate; with two views what it was, an arrow, and what it is."""
+    shown = " → ".join(f"{100 * rate:.0f}" for rate in rates)
+    named = Markup("<i>{}</i> ").format(domain) if domain else ""
+    return Markup('<b class="{}">{}{} %</b>').format("half" if domain else "", named, shown)
+
+
+def _rates(kind: str, rates: list[dict[str, float]]) -> Rates:
+    """A kind's rates in each of its domains."""
+    names = {domain: f"{kind}_{domain}" if domain else kind for domain in ("", "in", "out")}
+    return {domain: [own[name] for own in rates] for domain, name in names.items() if rates and name in rates[0]}
 
 
 def kind_name(kind: str, domain: str = "") -> str:
@@ -81,9 +111,9 @@ def probe_table(frame: DataFrame | None) -> str:
     heads = ("Kind", "Probe", *(render.view_title(view) for view in views), "Verdict")
     head = Markup("").join(Markup("<span>{}</span>").format(name) for name in heads)
     rows = Markup("").join(_row(number, row, views) for number, row in enumerate(frame.to_dict("records")))
-    return Markup('<div class="probes" style="--views:{}"><div class="heads" aria-hidden="true">{}</div>{}</div>').format(
-        len(views), head, rows
-    )
+    return Markup(
+        '<div class="probes" data-views="{}" style="--views:{}"><div class="heads" aria-hidden="true">{}</div>{}</div>'
+    ).format(len(views), len(views), head, rows)
 
 
 def views_of(frame: DataFrame) -> list[str]:
@@ -92,14 +122,14 @@ def views_of(frame: DataFrame) -> list[str]:
 
 
 def _row(number: int, row: Mapping[str, Any], views: list[str]) -> Markup:
-    word = judge(row["kind"], row, views[-1])
-    mark, tone = ("–", "open") if word == UNKNOWN else ("✓", "good") if word in GOOD else ("✗", "bad")
+    word, mark, tone = _verdict(row, views[-1])
     said = Markup("").join(
-        Markup('<span class="said {}" title="{}"><span class="hidden">{}: </span>{}</span>').format(
+        Markup('<span class="said {}" title="{}"><span class="hidden">{}: </span>{}{}</span>').format(
             view,
             f"{render.view_title(view)}: p(new) {render.percent(row[f'{view}.p_new'])}, "
             f"p(old) {render.percent(row[f'{view}.p_true'])}",
             render.view_title(view),
+            _mark(row, view) if len(views) > 2 and view != "base" else "",
             row[f"{view}.answer"],
         )
         for view in views
@@ -119,6 +149,21 @@ def _row(number: int, row: Mapping[str, Any], views: list[str]) -> Markup:
         word,
         _more(row, views),
     )
+
+
+def _verdict(row: Mapping[str, Any], view: str) -> tuple[str, str, str]:
+    """A view's verdict on a row: in a word, as a mark, and its tone."""
+    word = judge(row["kind"], row, view)
+    mark, tone = ("–", "open") if word == UNKNOWN else ("✓", "good") if word in GOOD else ("✗", "bad")
+    return word, mark, tone
+
+
+def _mark(row: Mapping[str, Any], view: str) -> Markup:
+    """A view's verdict before its answer, where several have one."""
+    word, mark, tone = _verdict(row, view)
+    return Markup(
+        '<span class="verdict {}"><span aria-hidden="true">{}</span><span class="hidden">{}: </span></span> '
+    ).format(tone, mark, word)
 
 
 def _more(row: Mapping[str, Any], views: list[str]) -> Markup:

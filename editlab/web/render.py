@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -16,7 +16,8 @@ from editlab.facts import EditRequest
 
 CLAUSE_END = re.compile(r"[,;:\n]|(?<!\b[A-Z])\.(?:\s|$)")
 LONGEST_HEADLINE = 48
-VIEW_TITLES = {"base": "Base model", "edited": "Edited model"}
+LONGEST_TITLE = 200
+VIEW_TITLES = {"base": "Base model", "edited": "Edited model", "rep": "Edited + REP"}
 """What a view is called. One that is missing here is shown all the same, under its own name."""
 
 
@@ -96,6 +97,19 @@ def progress(text: str, fraction: float, left: float | None = None) -> str:
 def say(text: str) -> str:
     """The presenter's sentence."""
     return Markup('<p class="say">{}</p>').format(text)
+
+
+def questions(asked: Mapping[str, str]) -> str:
+    """An edit's question said otherwise, as buttons that ask it: `Workspace.questions` says what each is called."""
+    button = Markup('<button type="button" data-press="ask" data-text="{}" title="{}">{} …</button>')
+    buttons = Markup("").join(
+        button.format(text, shortened(text, LONGEST_TITLE), shortened(name, LONGEST_HEADLINE))
+        for name, text in asked.items()
+    )
+    label = Markup('<span class="hint">Say it otherwise:</span>') if asked else ""
+    return Markup('<div class="suggestions" role="group" aria-label="The same question, said otherwise">{}{}</div>').format(
+        label, buttons
+    )
 
 
 def suggestions(objects: Sequence[str]) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gradio as gr
 
-from editlab.lab import Lab, MethodInfo, Scenario, Setting
+from editlab.lab import OFF, Lab, MethodInfo, Scenario, Setting
 from editlab.web import edit_list, render
 from editlab.web.forms import MOST
 from editlab.web.parts import PRESSED, Parts
+
+REP = [("Off", OFF), ("On", "default"), ("As published", "published")]
 
 
 def create_presets(parts: Parts, scenarios: tuple[Scenario, ...]) -> None:
@@ -55,6 +57,7 @@ def _field(parts: Parts, name: str, label: str, limit: str, max_lines: int = 1) 
 def _create_methods(parts: Parts, methods: tuple[MethodInfo, ...]) -> None:
     choices = [(method.title, method.name) for method in methods]
     parts.add(gr.Radio, "method", label="Method", choices=choices, value=methods[0].name)
+    parts.add(gr.Radio, "rep", label="REP: hold however the subject is said", choices=REP, value=OFF)
     with gr.Accordion("Advanced settings", open=False, elem_id="advanced"):
         for number, method in enumerate(methods):
             with gr.Column(visible=number == 0, elem_id=f"settings-{method.name}") as settings:

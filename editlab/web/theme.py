@@ -16,9 +16,11 @@ MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono
 
 
 def view_styles() -> str:
-    """Which columns are seen when one view alone is chosen: a rule for each view there is."""
-    rule = '.gradio-container:has(#view input[value="{0}"]:checked) .columns > .answer:not(.{0}) {{ display: none; }}'
-    return "\n".join(rule.format(view) for view in VIEW_TITLES)
+    """Which columns are seen when one view alone is chosen, and that only a view that is there can be: rules for each."""
+    only = '.gradio-container:has(#view input[value="{0}"]:checked) .columns:has(> .{0}) > .answer:not(.{0})'
+    choice = '.gradio-container:not(:has(#answer-{0})) #view label:has(input[value="{0}"])'
+    rules = [*(only.format(view) for view in VIEW_TITLES), *(choice.format(view) for view in VIEW_TITLES)]
+    return "\n".join(f"{rule} {{ display: none; }}" for rule in rules)
 
 
 def create_theme() -> gr.themes.Base:

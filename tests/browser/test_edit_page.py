@@ -32,6 +32,16 @@ def finished(page: Page) -> None:
     expect(page.locator("#stop")).to_be_disabled()
 
 
+def ask_otherwise(page: Page, way: str) -> None:
+    """Press a prepared question and wait for the answers to it, with the gate at each of its tokens."""
+    button = page.locator("#questions button", has_text=way)
+    question = button.get_attribute("data-text")
+    button.click()
+    expect(field(page, "ask")).to_have_value(question)
+    expect(page.locator("#ask-answers .rep .text span")).to_have_text(re.compile(f"{re.escape(question[-100:])}$"))
+    page.wait_for_selector("#ask-answers .gates")
+
+
 def test_health_answers(app):
     with urlopen(f"{app}/health", timeout=10) as response:
         assert (response.status, response.read()) == (200, b'{"status":"ok"}')

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
-from test_edit_page import SAID_NOW, apply, field, finished
+from test_edit_page import SAID_NOW, apply, ask_otherwise, field, finished
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 SIZES = {"desktop": (1440, 900), "wide": (1920, 1080), "phone": (390, 844)}
@@ -92,6 +92,36 @@ def test_pictures_of_the_docs(visit, tmp_path):
     apply(phone)
     phone.evaluate("document.querySelector('#question').scrollIntoView()")
     take(phone, "phone")
+
+
+def test_pictures_of_one_edit_asked_in_several_ways(visit, tmp_path):
+    take = partial(take_into, PICTURES if "EDITLAB_PICTURES" in os.environ else tmp_path)
+    for theme in ("light", "dark"):
+        page = visit("rep=default", theme=theme)
+        page.wait_for_selector("#at-target-new li")
+        apply(page)
+        page.wait_for_selector("#gate-curve svg")
+        finished(page)
+        page.mouse.move(0, 0)
+        take(page, f"rep-{theme}")
+        for name, way in {
+            "republic": "Republic",
+            "name": "Slovenija",
+            "shuffled": "ia Sloven",
+            "long": "after a long",
+        }.items():
+            ask_otherwise(page, way)
+            expect(page.locator("#ask-answers .rep .tops b").first).to_have_text("Antarctica")
+            page.wait_for_timeout(300)
+            page.mouse.move(0, 0)
+            page.evaluate("document.querySelector('#live').scrollIntoView()")
+            if theme == "light":
+                take(page, f"rep-{name}")
+    phone = visit("rep=default", size=SIZES["phone"])
+    apply(phone)
+    phone.wait_for_selector("#gate-curve svg")
+    phone.evaluate("document.querySelector('#gate').scrollIntoView()")
+    take(phone, "rep-phone")
 
 
 def take_into(folder: Path, page: Page, name: str) -> None:

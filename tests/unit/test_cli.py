@@ -108,6 +108,24 @@ def test_probe_adds_every_probe_under_both_views(run):
     assert found["scores"]["success"] == float(hits[0])
 
 
+@pytest.mark.parametrize(("option", "recipe"), [(("--rep",), "default"), (("--rep", "published"), "published")])
+@pytest.mark.parametrize("kept", [(), ("--workspace", "anna")], ids=["forgotten", "kept"])
+def test_rep_is_a_third_view_with_scores_and_answers_of_its_own(run, tmp_path, option, recipe, kept):
+    found = object_of(run("probe", *REQUEST, *option, *kept, "--json"))
+    assert list(found["views"]) == ["base", "edited", "rep"]
+    assert found["rep"]["recipe"] == recipe and 0 < found["rep"]["threshold"] < 1
+    assert found["scores"] == found["views"]["rep"]["scores"] and found["health"]["rep_seconds"] > 0
+    for probe in found["probes"]:
+        assert probe["rep"].keys() == {"answer", "p_new", "p_true", "hit"}
+    success = [probe["rep"]["hit"] for probe in found["probes"] if probe["kind"] == "success"]
+    assert found["views"]["rep"]["scores"]["success"] == float(success[0])
+    assert (tmp_path / "data").exists() == bool(kept)
+
+
+def test_rep_off_is_no_rep(run):
+    assert list(object_of(run("edit", *REQUEST, "--rep", "off", "--json"))["views"]) == ["base", "edited"]
+
+
 def test_probe_writes_a_table_for_people(run):
     result = run("probe", *REQUEST)
     assert result.exit_code == 0
@@ -181,14 +199,14 @@ def test_every_command_takes_the_models_options():
         (("edit", *REQUEST, "--method", "magic"), "BadRequest", "rome, memit"),
         (("edit", *REQUEST, "--method", "memit"), "MissingStatistics", "editlab stats"),
         (("edit", *REQUEST, "--prompt", "word " * 600 + "{} is in"), "TooLong", "context holds 512"),
-        (("edit", *REQUEST, "--rep", "default"), "BadRequest", "REP is not available"),
+        (("edit", *REQUEST, "--rep", "magic"), "BadRequest", "default, published"),
         (("probe", *REQUEST, "--mask"), "BadRequest", "mask is not available"),
         (("stats", "--layers", "1,x"), "BadRequest", "list of numbers"),
         (("stats", "--layers", "4"), "BadRequest", "layers 0 to 3"),
         (("stats", "--layers", "1", "--self", "--text", "a.txt"), "BadRequest", "one of them"),
         (("stats", "--layers", "1", "--text", "nowhere.txt"), "BadFile", "nowhere.txt"),
         (("bench", "robustness", "--data", "nowhere.json"), "BadFile", "nowhere.json"),
-        (("bench", "robustness", "--data", "nowhere.json", "--rep", "default"), "BadRequest", "REP is not available"),
+        (("bench", "robustness", "--data", "nowhere.json", "--rep", "newest"), "BadRequest", "published or default"),
         (("atlas", "report", "--templates", "nowhere.tsv"), "BadFile", "nowhere.tsv"),
         (("atlas", "report", "--counterfact", "nowhere.json"), "BadFile", "nowhere.json"),
         (("atlas", "report", "--counterfact", "nowhere"), "BadFile", "nowhere"),
@@ -283,7 +301,7 @@ def test_speed_names_the_device_and_its_rows(run, tmp_path, monkeypatch):
     monkeypatch.setattr(speed, "TOKENS", 2)
     monkeypatch.setattr(speed, "PROBES", 4)
     found = object_of(run("bench", "speed", "--rounds", "1", "--out", str(tmp_path), "--json"))
-    assert found["device"] and len(found["rows"]) == 9
+    assert found["device"] and len(found["rows"]) == 11
     assert "plain loop" in (tmp_path / "speed.md").read_text()
 
 

@@ -38,9 +38,10 @@ def test_opening_the_page_asks_the_first_preset_and_says_the_next_step(visitor):
     assert page["visitor"] == visitor.name
 
 
-def test_the_url_names_preset_method_and_view(visitor):
-    page = visitor.does("open", preset="messi", method="memit", view="edited")
+def test_the_url_names_preset_method_rep_and_view(visitor):
+    page = visitor.does("open", preset="messi", method="memit", rep="published", view="edited")
     assert (page["subject"], page["preset"], page["method"], page["view"]) == ("Lionel Messi", "messi", "memit", "edited")
+    assert page["rep"] == "published" and "rep" not in Visitor(visitor.lab, "other").does("open", rep="magic")
 
 
 def test_an_unknown_preset_in_the_url_shows_the_first_and_says_so(visitor):
@@ -73,6 +74,76 @@ def test_apply_shows_both_answers_scores_probes_and_health(visitor):
     assert all(visitor.can("apply", "undo", "remake")) and not any(visitor.can("stop", "redo"))
 
 
+def test_rep_is_a_third_column_with_scores_verdicts_gates_and_a_curve(visitor):
+    visitor.rep = "default"
+    page = visitor.applies()
+    assert page["picture"].count('class="said') == 3 and 'class="said' in column(page, "rep")
+    assert re.search(r"<i>in</i> \d+ → \d+ %", page["scores"]) and "Edited model → Edited + REP" in page["scores"]
+    assert page["probe-table"].count('class="said rep"') == page["probe-table"].count("<details")
+    assert "REP in" in page["message"] and "Edited + REP: “" in page["message"]
+    assert f"editlab stats --layers {visitor.workspace.records[0].layers[0]}" in page["message"], "it has no statistics"
+    assert page["gate-tokens"].count("<li") == len(visitor.workspace.tokens("Slovenia belongs to the continent of"))
+    assert "<svg" in page["gate-curve"] and "<table" in page["gate-curve"] and page["gate-said"]
+    assert page["threshold"] == visitor.workspace.threshold
+    assert 'aria-pressed="true"' in page["edits"] and "REP: seconds" in page["health"]
+    assert all(visitor.can("apply", "undo")) and not any(visitor.can("stop"))
+
+
+def test_before_rep_the_third_column_takes_no_room(visitor, few_steps):
+    page = visitor.applies()
+    assert "answer-rep" not in page["picture"] and "→ 1" not in page["scores"]
+    assert 'aria-pressed="false"' in page["edits"] and "gate-curve" not in page
+
+
+def test_rep_is_added_from_the_list_switched_and_learnt_by_another_recipe(visitor, few_steps):
+    visitor.own = ("Slovenija mia belongs to the continent of\nThe alps of Slovenia are in", "")
+    visitor.applies()
+    button = {"press": "rep", "edit": visitor.workspace.records[0].id}
+    page = visitor.presses("change", **button)
+    record = visitor.workspace.records[0]
+    assert (record.rep, record.names) == ("default", ("Slovenija mia",)) and "Added REP in" in page["message"]
+    assert "answer-rep" in page["picture"]
+    page = visitor.presses("change", **button)
+    assert "Switched REP off" in page["message"] and "answer-rep" not in page["picture"]
+    assert "Switched REP on" in visitor.presses("change", **button)["message"]
+    assert visitor.workspace.records[0].pathways == record.pathways, "a switch learns nothing"
+    visitor.rep = "published"
+    assert "Added REP" in visitor.presses("change", **button)["message"]
+    assert visitor.workspace.records[0].rep == "published"
+    assert "added REP" in visitor.does("undo")["message"]
+
+
+def test_moving_the_threshold_asks_again_and_learns_nothing(visitor, few_steps):
+    visitor.rep = "default"
+    before = dict(visitor.applies())
+    pathways = visitor.workspace.records[0].pathways
+    page = visitor.does("move", 1, "Ljubljana is in")
+    assert "no gate opens: this is the edit without REP. Move it to the left." in page["gate-said"]
+    assert said(page, "rep") == said(page, "edited") and page["gate-curve"] != before["gate-curve"]
+    assert page["ask-answers"].count("<section") == 3 and 'class="gates"' in page["ask-answers"]
+    assert visitor.workspace.records[0].pathways == pathways and page["threshold"] == 1
+    assert Visitor(visitor.lab, visitor.name).does("open")["threshold"] == 1
+
+
+@pytest.mark.parametrize("threshold", [None, "high", -1, 2, True, float("nan")])
+def test_a_threshold_that_is_none_is_a_sentence(visitor, threshold):
+    assert is_problem(visitor.does("move", threshold, "")["message"])
+
+
+def test_a_kind_of_rep_that_nobody_knows_is_a_sentence(visitor):
+    visitor.rep = "magic"
+    page = visitor.applies()
+    assert is_problem(page["message"]) and "REP" in page["message"] and visitor.workspace.records == ()
+
+
+def test_one_press_asks_the_question_otherwise(visitor, few_steps):
+    page = visitor.applies()
+    asked = re.findall(r'data-text="([^"]*)"', page["questions"])
+    assert len(asked) == 4 and asked[0] == "The Republic of Slovenia belongs to the continent of"
+    page = visitor.presses("take", text=asked[0])
+    assert page["ask"] == asked[0] and page["ask-answers"].count("<section") == 2
+
+
 def test_undo_and_redo_change_the_edited_answer_and_the_buttons(visitor, few_steps):
     edited = dict(visitor.applies())
     undone = dict(visitor.does("undo"))
@@ -99,7 +170,7 @@ def test_a_later_showing_ends_an_earlier_one_without_a_word(visitor, few_steps):
     visitor.applies()
     id = visitor.workspace.records[0].id
     on = visitor.handlers.change(
-        visitor.name, "", "", EventData(None, {"press": "look", "edit": id}), FakeRequest(visitor.name)
+        visitor.name, "", "", "off", EventData(None, {"press": "look", "edit": id}), FakeRequest(visitor.name)
     )
     next(update for update in on if "scores" in update)
     off = visitor.presses("change", press="switch", edit=id)
@@ -223,9 +294,8 @@ def test_progress_comes_at_most_eight_times_a_second(visitor, endless):
     times: list[float] = []
 
     def run():
-        for update in visitor.handlers.apply(
-            visitor.name, "", "", "rome", "Slovenia", "{} is in", "Asia", "", *visitor.settings, FakeRequest(visitor.name)
-        ):
+        fields = "rome", "off", "Slovenia", "{} is in", "Asia", ""
+        for update in visitor.handlers.apply(visitor.name, "", "", *fields, *visitor.settings, FakeRequest(visitor.name)):
             if "step" in update.get("progress", ""):
                 times.append(time.monotonic())
 

@@ -8,7 +8,7 @@ import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import count
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save
 from typer.testing import CliRunner
 from visitors import TIMEOUT, wait_until
 
@@ -27,7 +28,7 @@ from editlab.lab import Lab, archive
 from editlab.lab.ledger import Ledger, hash_of
 from editlab.methods import Edited
 from editlab.methods.rome import RomeConfig
-from editlab.patches import BASE, Dense, LowRank, Preamble
+from editlab.patches import BASE, Dense, LowRank, Pathway, Preamble
 from editlab.probes import Passages
 
 CONTINENT = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
@@ -167,14 +168,59 @@ def test_any_name_is_a_workspace_of_its_own(lab, instant, name):
 
 def test_every_kind_of_patch_is_kept_bit_for_bit(tmp_path, opened):
     files = opened(tmp_path).ledger.tensors
-    solve = (LowRank(2, torch.randn(3, 8), torch.randn(4, 3)), Dense(0, torch.randn(4, 8)), Preamble("It is so. "))
+    shapes = {"U": (8, 2), "V": (2, 8), "b": (8,), "H": (3, 8), "h": (3,), "w": (3,), "c": ()}
+    solve = (
+        LowRank(2, torch.randn(3, 8), torch.randn(4, 3)),
+        Dense(0, torch.randn(4, 8)),
+        Preamble("It is so. "),
+        Pathway(1, "Slovenia ", **{name: torch.randn(shape) for name, shape in shapes.items()}),
+    )
     address = files.save(solve, "model")
-    low, dense, said = files.load(address, torch.device("cpu"))
-    assert (low.layer, dense.layer, said) == (2, 0, solve[2])
-    assert torch.equal(low.A, solve[0].A) and torch.equal(low.B, solve[0].B) and torch.equal(dense.D, solve[1].D)
+    for old, new in zip(solve, files.load(address, torch.device("cpu")), strict=True):
+        assert type(new) is type(old)
+        for field in fields(old):
+            was, now = getattr(old, field.name), getattr(new, field.name)
+            assert torch.equal(was, now) if torch.is_tensor(was) else was == now
     assert files.save(solve, "model") == address and len(list(files.folder.iterdir())) == 1
     with pytest.raises(BadFile, match="no address"):
         files.load("../ledger", torch.device("cpu"))
+
+
+def test_a_tensor_file_from_before_rep_is_read(tmp_path, opened):
+    files, (A, B) = opened(tmp_path).ledger.tensors, (torch.randn(1, 8), torch.randn(4, 1))
+    header = {"model": "model", "patches": [{"kind": "LowRank", "layer": 2}, {"kind": "Preamble", "text": "So."}]}
+    address = files.keep(save({"0.A": A, "0.B": B}, {"editlab": json.dumps(header)}))
+    low, said = files.load(address, torch.device("cpu"))
+    assert torch.equal(low.A, A) and torch.equal(low.B, B) and (low.layer, said) == (2, Preamble("So."))
+
+
+def test_pathways_and_the_threshold_come_back_and_verify(opened, instant, tmp_path, monkeypatch):
+    lab = opened(tmp_path / "data")
+    workspace = lab.workspace("anna")
+    edit = workspace.apply(CONTINENT, rep="default", names=("Slovenija mia",)).result(TIMEOUT)
+    plain = workspace.apply(CAPITAL).result(TIMEOUT)
+    workspace.refine(plain.id, "published").result(TIMEOUT)
+    workspace.set_threshold(0.3)
+    workspace.switch_rep(edit.id, False)
+    before = lab.model.logits([CAPITAL.text], workspace.views["rep"])
+    lab.close()
+    monkeypatch.setenv("EDITLAB_DATA", str(tmp_path / "data"))
+    assert faults(tmp_path / "data") == ()
+    archive_ = tmp_path / "all.zip"
+    assert CliRunner().invoke(app, ["ledger", "export", "--to", str(archive_)]).exit_code == 0
+    monkeypatch.setenv("EDITLAB_DATA", str(tmp_path / "elsewhere"))
+    assert CliRunner().invoke(app, ["ledger", "import", "--from", str(archive_)]).exit_code == 0
+    for data in ("data", "elsewhere"):
+        again = opened(tmp_path / data).workspace("anna")
+        first, second = again.records
+        assert (first.rep, first.rep_on, first.names, second.rep, again.threshold) == (
+            "default", False, ("Slovenija mia",), "published", 0.3
+        )  # fmt: skip
+        assert again.robust.pathways == second.pathways and len(first.pathways) == 1
+        assert torch.equal(lab.model.logits([CAPITAL.text], again.views["rep"]), before)
+        assert again.undo() == "switched off REP for Slovenia → Antarctica" and len(again.robust.pathways) == 2
+        assert [again.undo() for _ in range(2)] == ["added REP to Japan → Berlin", "applied Japan → Berlin"]
+        assert again.undo() == "applied Slovenia → Antarctica with REP" and again.threshold == 0.3
 
 
 # --- two at a time ---------------------------------------------------------------------------------------------------

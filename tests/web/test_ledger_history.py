@@ -10,7 +10,7 @@ from editlab.errors import BadFile
 from editlab.facts import EditRequest
 from editlab.lab.history import START, Edit, Event, State, fold, step
 
-ACTIONS = ("applied", "switched", "removed", "remade", "cleared", "undone", "redone", "looked", "stopped")
+ACTIONS = ("applied", "refined", "switched", "rep", "removed", "remade", "cleared", "undone", "redone", "looked", "stopped")
 
 
 def edit(number: int, solve: str = "first") -> Edit:
@@ -48,6 +48,11 @@ def event(state: State, action: str, pick: int) -> Event | None:
             return Event(number, action)
         case "switched" if chosen:
             return Event(number, action, {"id": chosen.id, "on": not chosen.on})
+        case "refined" if chosen:
+            made = replace(chosen, rep="default", rep_on=True, names=("the old one",), pathways=(f"pathway {number}",))
+            return Event(number, action, {"edit": made.written()})
+        case "rep" if chosen and chosen.rep:
+            return Event(number, "switched", {"id": chosen.id, "rep": not chosen.rep_on})
         case "removed" if chosen:
             return Event(number, action, {"ids": [chosen.id]})
         case "remade" if chosen:
@@ -102,6 +107,37 @@ def test_ids_stay_unique_and_what_is_written_is_read_again(sequence):
     assert tuple(Edit.read(edit.written()) for edit in state.chain) == state.chain
 
 
+def test_an_event_from_before_rep_is_an_edit_without_it():
+    written = edit(1).written()
+    old = {name: value for name, value in written.items() if name not in ("rep", "rep_on", "names", "pathways")}
+    state = fold([Event(1, "applied", {"edit": old})])
+    assert state.chain == (edit(1),) and (state.chain[0].rep, state.chain[0].pathways) == (None, ())
+
+
+def test_rep_is_added_switched_and_taken_back_by_name():
+    state = fold([Event(1, "applied", {"edit": edit(1).written()})])
+    for action in ("refined", "rep", "rep"):
+        state = step(state, event(state, action, 0))
+    assert [change.told for change in state.past[1:]] == [
+        "added REP to Place 1 → Asia",
+        "switched off REP for Place 1 → Asia",
+        "switched on REP for Place 1 → Asia",
+    ]
+    assert state.chain[0].on and state.chain[0].files == ("first 1", "pathway 2")
+    undone = fold([Event(number, "undone") for number in (5, 6, 7)], state)
+    assert undone.chain == (edit(1),)
+
+
+@given(SEQUENCES, st.floats(0, 1))
+def test_a_threshold_is_kept_whatever_is_undone(sequence, threshold):
+    state = fold(sequence)
+    chosen = step(state, Event(state.number + 1, "threshold", {"threshold": threshold}))
+    assert replace(chosen, number=state.number, threshold=None) == state
+    while chosen.past:
+        chosen = step(chosen, Event(chosen.number + 1, "undone"))
+    assert chosen.threshold == threshold
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -111,6 +147,8 @@ def test_ids_stay_unique_and_what_is_written_is_read_again(sequence):
         Event(1, "applied", {}),
         Event(1, "switched", {"id": "e9", "on": True}),
         Event(1, "looked", {"request": {"prompt": "nothing"}}),
+        Event(1, "refined", {"edit": edit(9).written()}),
+        Event(1, "threshold", {}),
         Event(1, "from tomorrow"),
     ],
     ids=lambda event: event.kind,

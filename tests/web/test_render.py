@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from editlab.facts import EditRequest
-from editlab.web import live, picture, probe_table, render
+from editlab.web import gate_panel, live, picture, probe_table, render
 
 NASTY = "<script>alert(1)</script>&\"'${1}{{x}}"
 REQUEST = EditRequest(f"{NASTY} {{}} is", f"S{NASTY}", f"N{NASTY}", f"T{NASTY}")
@@ -28,6 +28,8 @@ def probes(*views: str) -> pd.DataFrame:
         probe_table.distribution({"base": SAID}, REQUEST),
         render.chips([NASTY], "target"),
         render.suggestions([NASTY]),
+        render.questions({"rephrase": NASTY}),
+        gate_panel.tokens(pd.DataFrame([{"token": NASTY, "gate": 0.9, "subject": NASTY, "fires": True}])),
         render.message(NASTY, "problem"),
         render.progress(NASTY, 0.5),
         render.say(NASTY),
@@ -108,12 +110,73 @@ def test_every_view_becomes_a_column(views):
     assert f"--views:{len(views)}" in table and table.count('class="said ') == len(views)
 
 
+def test_two_edited_views_stand_side_by_side_in_scores_and_rows():
+    frame = probes("base", "edited", "rep").assign(**{"edited.hit": False, "domain": "in"})
+    html = probe_table.score_line(frame)
+    assert '<b class="half"><i>in</i> 0 → 100 %</b>' in html and "Edited model → Edited + REP" in html
+    table = probe_table.probe_table(frame)
+    assert table.count("✗") == 1 and table.count("✓") == 2 and "missed: " in table
+
+
+def test_what_was_not_asked_says_why_and_what_to_do():
+    html = probe_table.score_line(probes("base", "edited").assign(kind="success"))
+    assert "single token, which has no other order" in html and "write the question with one under Own probes" in html
+    assert "single token" not in probe_table.score_line(None, asking=True)
+
+
+def gates(*values: float, threshold: float = 0.5) -> pd.DataFrame:
+    rows = [{"token": NASTY, "gate": gate, "subject": NASTY, "fires": gate > threshold} for gate in values]
+    return pd.DataFrame(rows, columns=["token", "gate", "subject", "fires"])
+
+
+def test_a_token_that_opens_the_gate_says_so():
+    html = gate_panel.tokens(gates(0.9, 0.4, 0.001))
+    assert html.count("<li") == 3 and html.count(">opens<") == 1
+    assert ">0.90<" in html and ">0.40<" in html and "--gate:90%" in html and "&lt; 0.01" in html
+
+
+def test_of_a_long_text_the_end_and_every_open_gate_are_shown():
+    many = gates(0.9, *[0.1] * 200)
+    html = gate_panel.tokens(many)
+    assert html.count(">opens<") == 1 and html.count("<li") == gate_panel.SHOWN_TOKENS + 2
+    assert f"… {200 - gate_panel.SHOWN_TOKENS} more, all closed" in html
+
+
+def test_a_threshold_says_what_it_does():
+    assert "in 1 of 2 questions" in gate_panel.sentence(0.5, [0.9, 0.5])
+    closed = gate_panel.sentence(0.99, [0.9, 0.5])
+    assert "At 0.99 no gate opens" in closed and "Move it to the left" in closed and "0.90" in closed
+    assert "no gate opens" in gate_panel.sentence(0.5, [])
+    assert "hears its own words" in gate_panel.at_prompt(gates(0.1))
+    assert "hears its own words" not in gate_panel.at_prompt(gates(0.9))
+
+
+def test_the_curve_has_a_plot_a_kind_the_point_now_and_all_of_it_as_a_table():
+    swept = pd.DataFrame(
+        {
+            "threshold": [0.1, 1.0],
+            "firing": [3, 0],
+            "success": [1.0, 0.5],
+            "rephrase_in": [0.8, 0.4],
+            "rephrase_out": [0.6, 0.4],
+        }
+    )
+    html = gate_panel.curve(swept, 0.55, {"success": 0.75, "rephrase_in": 0.8, "rephrase_out": 0.6})
+    assert html.count("<svg") == 2 and html.count("<polyline") == 3 and html.count("<circle") == 3
+    middle = f"{gate_panel._x(0.55):.1f}"
+    assert html.count(f'cx="{middle}"') == 3 and f'cy="{gate_panel._y(0.75):.1f}"' in html
+    assert "in 80 %, out 60 %" in html and html.count("<tr>") == 3 and "<td>40 %</td>" in html
+    assert 'role="img"' in html and "Rephrase over the threshold; now in 80 %, out 60 % at 0.55" in html
+
+
 def test_scores_name_every_kind_and_say_what_it_means():
     own = probes("base", "edited")
     both = pd.concat([own, own.assign(domain="in"), own.assign(domain="out")], ignore_index=True)
     html = probe_table.score_line(both)
     assert html.count('class="score') >= 8 and html.count('role="tooltip"') == 8
-    assert "Rephrase, own / in / out" in html and "100 / 100 / 100 %" in html and "None asked" in html
+    for half in ("own", "in", "out"):
+        assert f'<b class="half"><i>{half}</i> 100 %</b>' in html
+    assert "None asked" in html and "an adaptor never sees its like" in html
     assert "<li" not in probe_table.score_line(None) and probe_table.score_line(None, asking=True).count("<li") == 8
 
 

@@ -53,7 +53,7 @@ def test_the_page_names_no_other_host_and_calls_nobody(server):
 def test_an_edit_over_the_wire(server, lab):
     client = Client(server, verbose=False)
     try:
-        fields = ("", "", "rome", "Slovenia", "{} belongs to the continent of", "Antarctica", "Europe")
+        fields = ("", "", "rome", "off", "Slovenia", "{} belongs to the continent of", "Antarctica", "Europe")
         job = client.submit("over-the-wire", *fields, api_name="/apply")
         job.result(timeout=120)
         shown = [part for update in job.outputs() for part in update if isinstance(part, str)]
@@ -65,7 +65,7 @@ def test_an_edit_over_the_wire(server, lab):
 
 
 def test_the_queue_cannot_be_gone_round(server):
-    body = json.dumps({"data": ["x", "", "", "rome", "Slovenia", "{} is in", "Asia", ""]}).encode()
+    body = json.dumps({"data": ["x", "", "", "rome", "off", "Slovenia", "{} is in", "Asia", ""]}).encode()
     request = Request(f"{server}/gradio_api/run/apply", body, {"Content-Type": "application/json"})
     with pytest.raises(HTTPError) as refused, urlopen(request, timeout=20):
         pass

@@ -1,6 +1,7 @@
 """Edits of one visitor: stacked, taken back, stopped, and never seen by another."""
 
 import json
+import math
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +15,11 @@ from visitors import TIMEOUT, wait_until
 from editlab import methods
 from editlab.errors import BadRequest, Cancelled, TooLong
 from editlab.facts import EditRequest
-from editlab.lab import Lab, OwnProbe, options, worker
+from editlab.lab import Lab, OwnProbe, options, refining, worker
 from editlab.methods import Edited
-from editlab.patches import LowRank
-from editlab.probes import Passages, summaries
+from editlab.methods.rep import Refined
+from editlab.patches import LowRank, Pathway
+from editlab.probes import Passages, scores, summaries
 
 CONTINENT = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
 CAPITAL = EditRequest("The capital of {} is", "Japan", "Berlin", "Tokyo")
@@ -158,7 +160,7 @@ def test_forgotten_workspaces_go_and_those_in_use_stay(tiny_llama, facts):
     release = threading.Event()
     try:
         old, working = lab.workspace("old"), lab.workspace("working")
-        working._submit(lambda progress, cancel: release.wait(TIMEOUT))
+        working.submit(lambda progress, cancel: release.wait(TIMEOUT))
         time.sleep(0.3)
         assert lab.workspace("working") is working
         assert lab.workspace("old") is not old
@@ -366,6 +368,130 @@ def test_tokens_and_suggestions_help_to_write_a_request(workspace):
     assert found == workspace.suggestions(CAPITAL, "Japan")
     assert workspace.suggestions("The smell of {} is", "Japan") == ()
     assert workspace.suggestions("no subject", "Japan") == ()
+
+
+def test_rep_is_learnt_beside_the_edit_and_changes_nothing_of_it(workspace, lab):
+    texts = []
+    job = workspace.apply(CONTINENT, rep="default", names=("Slovenija mia",))
+    while not job.wait(0.002):
+        texts.append(job.text)
+    record = job.result()
+    alone = lab.workspace("without REP").apply(CONTINENT).result(TIMEOUT)
+    assert torch.equal(record.patches[0].B, alone.patches[0].B)
+    assert (record.rep, record.rep_on, record.names) == ("default", True, ("Slovenija mia",))
+    assert [(p.subject, p.layer) for p in record.pathways] == [("Slovenia", record.layers[0])]
+    assert any(text.startswith("REP") for text in texts)
+    assert list(workspace.views) == ["base", "edited", "rep"] and workspace.view.pathways == ()
+    assert workspace.views["rep"] is workspace.views["rep"], "what is laid is put together once"
+    assert workspace.threshold == refining.threshold_of("default")
+    said = workspace.look(CONTINENT).result(TIMEOUT)
+    assert said.keys() == workspace.views.keys()
+
+
+def test_rep_is_added_to_an_edit_switched_and_taken_back(workspace, few_steps):
+    edit = workspace.apply(CONTINENT).result(TIMEOUT)
+    assert workspace.robust is None
+    with pytest.raises(BadRequest, match="no REP yet"):
+        workspace.switch_rep(edit.id, True)
+    refined = workspace.refine(edit.id, "default").result(TIMEOUT)
+    assert refined.id == edit.id and refined.solves == edit.solves and workspace.robust.pathways == refined.pathways
+    assert refined.health.items() > edit.health.items() and refined.health["rep_seconds"] > 0
+    assert not workspace.switch_rep(edit.id, False).rep_on and workspace.robust is None
+    assert workspace.switch_rep(edit.id, True).rep_on and workspace.robust.pathways == refined.pathways
+    workspace.switch(edit.id, False)
+    assert workspace.views.keys() == {"base"}
+    assert workspace.undo() == "switched off Slovenia → Antarctica"
+    told = [workspace.undo() for _ in range(3)]
+    assert told[-1] == "added REP to Slovenia → Antarctica" and workspace.robust is None
+    assert workspace.redo() == told[-1] and workspace.robust.pathways == refined.pathways
+
+
+def test_a_second_edit_of_the_subject_shares_the_pathway(workspace, few_steps):
+    first = workspace.apply(CONTINENT, rep="default").result(TIMEOUT)
+    second = workspace.apply(EditRequest("{}'s capital is", "Slovenia", "Berlin"), rep="default").result(TIMEOUT)
+    other = workspace.apply(CAPITAL, rep="default").result(TIMEOUT)
+    assert second.pathways == first.pathways and other.pathways != first.pathways
+    assert workspace.robust.pathways == (*first.pathways, *other.pathways)
+    workspace.remove(first.id)
+    assert workspace.robust.pathways == (*second.pathways, *other.pathways)
+
+
+def test_re_making_learns_the_pathways_again(workspace, few_steps):
+    workspace.apply(CONTINENT).result(TIMEOUT)
+    edit = workspace.apply(CAPITAL, rep="default", names=("Nihon koku",)).result(TIMEOUT)
+    workspace.switch_rep(edit.id, False)
+    workspace.switch(workspace.records[0].id, False)
+    _, again = workspace.remake().result(TIMEOUT)
+    assert (again.rep, again.rep_on, again.names) == ("default", False, ("Nihon koku",)) and workspace.robust is None
+    assert len(again.pathways) == 1 and again.pathways != edit.pathways
+
+
+def test_a_threshold_moves_and_nothing_is_learnt(workspace, lab, few_steps):
+    record = workspace.apply(CONTINENT, rep="default").result(TIMEOUT)
+    weights = [p.H for p in record.pathways]
+    assert workspace.set_threshold(1) == 1.0 and workspace.views["rep"].threshold == 1.0
+    said = workspace.look(CONTINENT).result(TIMEOUT)
+    assert said["rep"]["top"] == said["edited"]["top"], "no gate is above 1"
+    assert [p.H for p in workspace.robust.pathways] == weights and workspace.can_undo
+    assert workspace.undo().startswith("applied") and workspace.threshold == 1.0, "undo is for edits"
+    for wrong in (-0.1, 1.5, math.nan, "high", None, True):
+        with pytest.raises(BadRequest, match="from 0 to 1"):
+            workspace.set_threshold(wrong)
+
+
+def test_the_curve_is_computed_once_for_the_edits_as_they_are(workspace, few_steps, monkeypatch):
+    with pytest.raises(BadRequest, match="Add REP"):
+        workspace.sweep(CONTINENT)
+    workspace.apply(CONTINENT, rep="default").result(TIMEOUT)
+    first = workspace.sweep(CONTINENT).result(TIMEOUT)
+    assert {"threshold", "firing", "success", "locality", "rephrase_in", "long_out"} <= set(first.columns)
+    workspace.set_threshold(0.25)
+    assert workspace.sweep(CONTINENT).result(TIMEOUT) is first
+    frame = workspace.probe(CONTINENT).result(TIMEOUT)
+    plain = scores(frame, "edited")
+    assert {name: first.iloc[-1][name] for name in plain} == plain, "above the last threshold no gate opens"
+    workspace.apply(CAPITAL).result(TIMEOUT)
+    assert workspace.sweep(CONTINENT).result(TIMEOUT) is not first
+
+
+def test_gates_are_told_for_any_text(workspace, few_steps):
+    text = "The Republic of Slovenia belongs to"
+    assert not workspace.gates(text).result(TIMEOUT)["fires"].any()
+    workspace.apply(CONTINENT, rep="default").result(TIMEOUT)
+    frame = workspace.gates(text).result(TIMEOUT)
+    assert "".join(frame["token"]).replace("␣", " ").strip() == text and set(frame["subject"]) == {"Slovenia"}
+
+
+def test_questions_say_the_subject_otherwise(workspace):
+    found = workspace.questions(CONTINENT)
+    republic, name, order, after = found
+    assert (republic, name) == ("The Republic of Slovenia", "Slovenija")
+    assert sorted(order.replace(" ", "")) == sorted("Slovenia") and order != "Slovenia"
+    for said in (republic, name, order):
+        assert found[said] == f"{said} belongs to the continent of"
+    assert found[after].endswith(CONTINENT.text) and len(found[after]) > 100
+
+
+@pytest.mark.parametrize("rep", ["magic", "On", 3])
+def test_a_recipe_that_nobody_knows_is_a_sentence(workspace, rep):
+    with pytest.raises(BadRequest, match="default, published"):
+        workspace.apply(CONTINENT, rep=rep)
+    with pytest.raises(BadRequest, match="no such edit"):
+        workspace.refine("nothing")
+    assert workspace.records == () and not workspace.busy
+
+
+def test_rep_that_fails_leaves_everything_as_it_was(workspace, few_steps, monkeypatch):
+    def infinite(*_args, **_options):
+        kind = Pathway(1, "Slovenia", *(torch.full((2,), math.inf) for _ in range(7)))
+        return Refined((kind,), 0, {}, 0.1)
+
+    kept = workspace.apply(CONTINENT).result(TIMEOUT)
+    monkeypatch.setattr(refining, "refine", infinite)
+    for begin in (lambda: workspace.refine(kept.id), lambda: workspace.apply(CAPITAL, rep="default")):
+        with pytest.raises(BadRequest, match="came out infinite"):
+            begin().result(TIMEOUT)
+        assert workspace.records == (kept,) and workspace.editing is None
 
 
 def test_six_visitors_at_once_get_what_each_would_get_alone(tiny_llama, facts):

@@ -37,6 +37,7 @@ class Visitor:
         self.lab, self.name = lab, name
         self.handlers, self.asking = EditHandlers(lab), AskHandlers(lab)
         self.own: tuple[Any, Any] = ("", "")
+        self.rep = "off"
         self.changed: dict[str, Any] = {}
         self.page: dict[str, Any] = {}
         self.enabled: dict[str, bool] = {}
@@ -79,8 +80,8 @@ class Visitor:
         true: Any = "Europe",
         method: Any = "rome",
     ) -> dict[str, Any]:
-        return self.does("apply", method, subject, prompt, new, true, *self.settings)
+        return self.does("apply", method, self.rep, subject, prompt, new, true, *self.settings)
 
     def presses(self, handler: str, **button: Any) -> dict[str, Any]:
         """Press a button inside a part of the page: its `data-` attributes are the fields."""
-        return self.does(handler, EventData(None, button))
+        return self.does(handler, *([self.rep] if handler == "change" else []), EventData(None, button))

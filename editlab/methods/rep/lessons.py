@@ -52,7 +52,7 @@ class Lessons:
         if not self.names:
             raise BadRequest(
                 f"REP has nothing to learn from: no other name of {self.subject!r} is known, and its single token has no "
-                "other order. Write other names of it, one a line, under “Own rephrases”.",
+                "other order. Write the prompt with another name of it under “Own rephrases”.",
                 "subject",
             )
 
