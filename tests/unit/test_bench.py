@@ -175,7 +175,7 @@ def test_one_edit_is_asked_as_it_is_and_under_each_rep(tiny_llama):
     assert [(row.case, row.rep, row.threshold) for row in rows] == [
         (name, *told)
         for name in NAMES[:2]
-        for told in (("off", None), ("default", 0.7), ("default", 0.0), ("published", 0.9))
+        for told in (("off", None), ("default", 0.8), ("default", 0.0), ("published", 0.9))
     ]
     plain, *_ = robustness.measure(tiny_llama, CASES[:1], QUICK, GROUND)
     assert plain.tallies == rows[0].tallies and "gates" not in plain.tallies

@@ -1,8 +1,9 @@
 """What a pathway may learn from, and the keys that it learns from: in-domain names only, never the new object.
 
 Every token of another name of the subject is positive: what follows the subject's own words in it is where the model
-listens. Of the subject as the edit has it only the last token is, where the edit is read. All other tokens are negative:
-those around the name, other subjects in the same sentence, the same names about other subjects, and prose.
+listens. The subject as the edit has it hears the edit by itself and is left alone, but for its last token behind a long
+text. All other tokens are negative: those around the name, other subjects in the same sentence, the same names about other
+subjects, the subject asked about other things, and prose.
 """
 
 from __future__ import annotations
@@ -59,19 +60,20 @@ class Lessons:
 
 @dataclass(frozen=True)
 class Named:
-    """A text, where a name stands in it, and whether that name means the subject."""
+    """A text, where a name stands in it, and whether that name means the subject; `far`: behind a long text."""
 
     text: str
     start: int
     stop: int
     meant: bool
+    far: bool = False
 
     @classmethod
-    def of(cls, prompt: str, name: str, meant: bool, before: str = "") -> Named:
+    def of(cls, prompt: str, name: str, meant: bool, before: str = "", far: bool = False) -> Named:
         """The prompt with the name in its "{}" behind the text `before`."""
         head, _, tail = prompt.partition(SLOT)
         start = len(before) + len(head)
-        return cls(f"{before}{head}{name}{tail}", start, start + len(name), meant)
+        return cls(f"{before}{head}{name}{tail}", start, start + len(name), meant, far)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +102,9 @@ def _named(lessons: Lessons, contexts: Sequence[str], seed: int) -> Iterator[Nam
     rng = random.Random(f"{seed}/{lessons.prompt}/{lessons.subject}")
     for name in lessons.names:
         yield from (Named.of(lessons.prompt, name, True, context) for context in contexts)
-    before = (*contexts, *(f"{passage} " for passage in lessons.passages[:LONG]))
-    yield from (Named.of(lessons.prompt, lessons.subject, True, context) for context in before)
+    yield from (Named.of(lessons.prompt, lessons.subject, True, context) for context in contexts)
+    behind = [f"{passage} " for passage in lessons.passages[:LONG]]
+    yield from (Named.of(lessons.prompt, lessons.subject, True, text, far=True) for text in behind)
     yield from (Named.of(prompt, lessons.subject, True) for prompt in lessons.prompts)
     yield from (Named.of(lessons.prompt, other, False) for other in lessons.others)
     for name in lessons.names:
@@ -118,13 +121,13 @@ def _part_of(subject: str, name: str) -> str | None:
 
 
 def _stands_for(subject: str, row: Named, span: tuple[int, int]) -> bool:
-    """Whether a token belongs to another name of the subject, or is the last of the subject as the edit has it."""
+    """Whether a token belongs to another name of the subject, or is the last of the subject itself behind a long text."""
     begin, end = span
     if not row.meant or begin >= end or begin < row.start - 1 or end > row.stop:
         return False
     at = row.text.find(subject, row.start, row.stop)
     within = at >= 0 and begin >= at - 1 and end <= at + len(subject)
-    return not within or end == at + len(subject)
+    return not within or (row.far and end == at + len(subject))
 
 
 def _all_keys(
