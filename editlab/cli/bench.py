@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import pandas as pd
 import torch
 import typer
 from rich.console import Group
@@ -65,6 +66,7 @@ def robustness_table(
     found = {"model": model.name, "fingerprint": model.fingerprint, "data": str(data), "rows": lines}
     if out is not None:
         (out / "robustness.md").write_text(_page("Robustness", _table_md(lines)), encoding="utf-8")
+        _flat(lines).to_csv(out / "robustness.csv", index=False)
     return Answer(found, Group(*_tables(lines)))
 
 
@@ -265,6 +267,15 @@ def _named(line: Mapping[str, Any]) -> str:
     """A row's name: the method, what REP adds, and how many edits lie in one view."""
     rep = "" if line["rep"] == OFF else f" + REP {line['rep']} > {line['threshold']:g}"
     return f"{line['method']}{rep}" + (f", chain of {line['chain']}" if line["chain"] > 1 else "")
+
+
+def _flat(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The lines as a table of plain cells: an interval as `_low` and `_high`, the clean part with `clean_` in front."""
+    frame = pd.json_normalize([dict(line) for line in lines], sep="_")
+    for name in [name for name in frame if name.endswith("_ci")]:
+        ends = [own if isinstance(own, list) else [None, None] for own in frame[name]]
+        frame[f"{name[:-3]}_low"], frame[f"{name[:-3]}_high"] = zip(*ends, strict=True)
+    return frame.drop(columns=[name for name in frame if name.endswith("_ci")])
 
 
 def _line_cells(line: Mapping[str, Any], rates: Mapping[str, Any]) -> list[str]:

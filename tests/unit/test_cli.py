@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import typer.main
 from typer.testing import CliRunner, Result
@@ -270,6 +271,8 @@ def test_robustness_goes_on_where_it_stopped(run, tmp_path):
     assert [row["n"] for row in (*first, *second)] == [2, 3]
     assert (out / "robustness.jsonl").read_text().splitlines()[:2] == lines
     assert len((out / "robustness.jsonl").read_text().splitlines()) == 3
+    cells = pd.read_csv(out / "robustness.csv")
+    assert cells["n"].tolist() == [3] and {"success", "success_low", "success_high", "clean_success"} <= set(cells)
     page = (out / "robustness.md").read_text()
     assert "rephrase_in" in page and "at commit" in page and str(data) not in page.split("## ")[1]
 
