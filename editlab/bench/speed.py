@@ -23,6 +23,7 @@ from editlab import methods
 from editlab.bench import plain
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest, FactBase
+from editlab.insight import Lens, prefixes
 from editlab.methods.rep import Refined, RepConfig, refine
 from editlab.methods.rome import RomeConfig
 from editlab.model.scoring import in_chunks
@@ -83,7 +84,7 @@ def measure(
     bench = _Bench(model, facts, passages, rounds, seed)
     parts = (
         *(partial(_load, load), bench.one_edit, bench.many_edits, bench.refining),
-        *(bench.forward, bench.battery, bench.generation),
+        *(bench.forward, bench.battery, bench.generation, bench.scan),
     )
     for number, part in enumerate(parts):
         progress(number / len(parts), f"speed: part {number + 1} of {len(parts)}")
@@ -224,6 +225,15 @@ class _Bench:
         )
         for name, row in rows:
             yield row | {"tokens_per_second": counts[name] / times[name].seconds}
+
+    def scan(self) -> Iterator[dict[str, Any]]:
+        """All places of a text whose key is most like the edit's."""
+        lens = Lens.on(self.model, self.requests[0], self.view.patches)
+        text = "\n".join(self.passages.inside)
+        times = self.in_turn({"scan": lambda: list(prefixes(lens, text))})
+        *_, found = prefixes(lens, text)
+        row = _row(f"the edit's key against {found.tokens:,} keys of prose", times["scan"])
+        yield row | {"tokens_per_second": found.tokens / times["scan"].seconds}
 
     def _chunks(self) -> list[TokenBatch]:
         ids = [self.model.tok.encode(probe.text) for probe in self.probes]

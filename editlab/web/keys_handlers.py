@@ -140,7 +140,7 @@ class KeysHandlers(Handlers):
 
 
 def read_text(path: Any) -> str:
-    """The text of a file that a visitor gave. Raises `BadFile` where it is none."""
+    """The text of a file that a visitor gave, which is not kept. Raises `BadFile` where it is none."""
     if not path:
         raise BadFile("No file came. Choose a text file (.txt).")
     try:
@@ -149,6 +149,8 @@ def read_text(path: Any) -> str:
         raise BadFile("The file could not be read. Choose it again.") from error
     except UnicodeDecodeError as error:
         raise BadFile(f"The file is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
+    finally:
+        Path(path).unlink(missing_ok=True)
 
 
 def sentence(section: str, request: EditRequest, found: Any) -> str:

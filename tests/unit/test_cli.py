@@ -304,7 +304,7 @@ def test_speed_names_the_device_and_its_rows(run, tmp_path, monkeypatch):
     monkeypatch.setattr(speed, "TOKENS", 2)
     monkeypatch.setattr(speed, "PROBES", 4)
     found = object_of(run("bench", "speed", "--rounds", "1", "--out", str(tmp_path), "--json"))
-    assert found["device"] and len(found["rows"]) == 11
+    assert found["device"] and len(found["rows"]) == 12
     assert "plain loop" in (tmp_path / "speed.md").read_text()
 
 

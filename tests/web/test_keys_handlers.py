@@ -143,6 +143,7 @@ def test_a_file_that_is_no_text_is_refused(reader, tmp_path):
     empty.write_text("")
     assert "not UTF-8" in reader.does("keys_scan", str(torn))["message"]
     assert "empty" in reader.does("keys_scan", str(empty))["message"]
+    assert not torn.exists() and not empty.exists(), "what was uploaded is read once and not kept"
     with pytest.raises(BadFile, match="No file"):
         read_text(None)
     with pytest.raises(BadFile, match="could not be read"):
