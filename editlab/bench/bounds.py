@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from editlab import methods
-from editlab.bench.robustness import CASE_FAULTS, Ground
+from editlab.bench.robustness import CASE_FAULTS, Ground, Rep
 from editlab.facts import EditCase
 from editlab.insight import agreement, summary
-from editlab.methods.rep import RepConfig, refine
-from editlab.patches import BASE, Pathway
+from editlab.methods.rep import refine
+from editlab.patches import BASE, THRESHOLD
 from editlab.probes import ask, battery, lessons
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ def measure(
     model: LanguageModel,
     cases: Sequence[EditCase],
     method: str,
-    rep: bool,
+    rep: Rep,
     ground: Ground,
     progress: Progress = lambda _fraction, _text: None,
 ) -> pd.DataFrame:
-    """The bounds' tables of all cases, one below the other; with `rep` also under the default recipe, named by "view".
+    """The bounds' tables of all cases, one below the other: of the edit, and with a recipe of REP also under it ("view").
 
     `attrs["skipped"]` says which cases could not be edited, and why.
     """
@@ -59,20 +59,17 @@ def lines(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def _tables(
-    model: LanguageModel, case: EditCase, method: str, config: Any, rep: bool, ground: Ground
+    model: LanguageModel, case: EditCase, method: str, config: Any, rep: Rep, ground: Ground
 ) -> Iterator[pd.DataFrame]:
     patches = methods.get(method).edit(model, [case.request], config=config).patches
     probes = battery(model, case, ground.passages, ground.seed, MOST)
     views, pathways = {"base": BASE, "edited": BASE.with_patches(patches)}, {"edited": ()}
-    if rep:
-        pathways["rep"] = _pathways(model, case, patches, ground)
-        views["rep"] = views["edited"].with_patches(pathways["rep"]).with_threshold(RepConfig().threshold)
+    threshold = rep.fires_above
+    if threshold is not None:
+        taught = lessons(model, case, ground.passages, ground.facts, ground.seed)
+        pathways["rep"] = refine(model, taught, patches, config=rep.config).pathways
+        views["rep"] = views["edited"].with_patches(pathways["rep"]).with_threshold(threshold)
     frame = ask(model, case.request, probes, views, answers=False)
     for view, own in pathways.items():
-        threshold = RepConfig().threshold
-        yield agreement(model, case.request, patches, probes, frame, own, threshold, named=view).assign(view=view)
-
-
-def _pathways(model: LanguageModel, case: EditCase, patches: Sequence[Any], ground: Ground) -> tuple[Pathway, ...]:
-    taught = lessons(model, case, ground.passages, ground.facts, ground.seed)
-    return refine(model, taught, patches).pathways
+        limit = THRESHOLD if threshold is None else threshold
+        yield agreement(model, case.request, patches, probes, frame, own, limit, named=view).assign(view=view)

@@ -75,7 +75,7 @@ def bounds_table(
     session: Session,
     data: Annotated[Path, typer.Option(help="Cases: CounterFact, zsRE, REP or CSV.")],
     method: Annotated[str, typer.Option(help="How to edit.")] = "rome",
-    rep: Annotated[bool, typer.Option("--rep", help="Also under the robust edit pathway.")] = False,
+    rep: Annotated[str, typer.Option(help="Also under the robust edit pathway of this recipe.")] = OFF,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many cases.")] = None,
     facts: Annotated[Path | None, typer.Option(help="Folder with facts.tsv, beside the presets.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the table.")] = None,
@@ -89,7 +89,7 @@ def bounds_table(
     model = session.model()
     ground = Ground(passages(model, presets / "texts"), training_facts(presets / "facts", facts), (), seed)
     with session.progress() as progress:
-        table = bounds.measure(model, cases, method, rep, ground, progress)
+        table = bounds.measure(model, cases, method, Rep(rep), ground, progress)
     rows = list(bounds.lines(table))
     heads = ("view", "kind", "probes", "agreement", "majority", "lemma_agreement", "lemma_majority")
     shown = Table(*heads)

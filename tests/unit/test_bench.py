@@ -243,7 +243,7 @@ def test_other_facts_are_filled_in_from_the_fact_base_and_nothing_is_overwritten
 
 
 def test_bounds_are_summed_over_cases_views_and_kinds(tiny_llama):
-    setup = {"method": "rome", "rep": True, "ground": GROUND}
+    setup = {"method": "rome", "rep": Rep("default"), "ground": GROUND}
     long = EditCase(EditRequest("word " * 600 + "{} is in", "Slovenia", "Antarctica"), "too long")
     table = bounds.measure(tiny_llama, [*CASES[:2], long], **setup)
     assert "tokens" in table.attrs["skipped"][0] and len(table.attrs["skipped"]) == 1
@@ -258,7 +258,7 @@ def test_bounds_are_summed_over_cases_views_and_kinds(tiny_llama):
 
 
 def test_no_case_gives_no_line(tiny_llama):
-    assert list(bounds.lines(bounds.measure(tiny_llama, [], "rome", False, GROUND))) == []
+    assert list(bounds.lines(bounds.measure(tiny_llama, [], "rome", Rep(), GROUND))) == []
 
 
 # Speed

@@ -277,6 +277,14 @@ def test_robustness_goes_on_where_it_stopped(run, tmp_path):
     assert "rephrase_in" in page and "at commit" in page and str(data) not in page.split("## ")[1]
 
 
+def test_bounds_have_a_line_a_view_and_a_page(run, tmp_path):
+    (tmp_path / "cases.csv").write_text(DATA)
+    data = ("--data", str(tmp_path / "cases.csv"), "--limit", "1", "--out", str(tmp_path / "out"))
+    found = object_of(run("bench", "bounds", *data, "--rep", "default", "--json"))
+    assert found["n"] == 1 and {row["view"] for row in found["rows"]} == {"edited", "rep"}
+    assert "| edited | all |" in (tmp_path / "out" / "bounds.md").read_text()
+
+
 def test_robustness_can_try_layers_one_by_one(run, tmp_path):
     (tmp_path / "cases.csv").write_text(DATA)
     data = ("--data", str(tmp_path / "cases.csv"), "--limit", "1", "--methods", "rome", "--set", "steps=2")
