@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from editlab.facts import Fact, FactBase
-from editlab.insight.lens import Lens, keys_everywhere, located
+from editlab.insight.lens import Lens, located
 from editlab.model.tokens import Located
 
 MOST = 500
@@ -123,7 +123,7 @@ def _loudest(lens: Lens, text: str) -> tuple[Located, str]:
     model = lens.model
     ids = model.tok.encode(text)
     special = set(model.tokenizer.all_special_ids)
-    _, keys = next(iter(keys_everywhere(model, [ids], lens.layer, lens.edited)))
+    _, keys = next(iter(model.keys_everywhere([ids], lens.layer, lens.edited)))
     shares = [-1.0 if i in special else abs(share) for i, share in zip(ids, lens.share(keys.float()).tolist(), strict=True)]
     best = max(range(len(ids)), key=shares.__getitem__)
     return Located(tuple(ids), best), model.tok.decode([ids[best]]).strip()

@@ -7,7 +7,7 @@ only shown as a share of `<k_e, k_e>`. Notation as in Yan et al. 2025, arXiv 241
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -19,10 +19,8 @@ from torch import Tensor
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.model import statistics
-from editlab.model.overlay import capturing_keys, laid_over
-from editlab.model.scoring import in_chunks
 from editlab.model.tokens import Located
-from editlab.patches import BASE, THRESHOLD, Dense, Laid, LowRank, Patch, Pathway, View
+from editlab.patches import THRESHOLD, Dense, Laid, LowRank, Patch, Pathway, View
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -142,20 +140,3 @@ def located(model: LanguageModel, text: str, subject: str) -> Located | None:
     """The last token of the last place where a text names the subject; None where it does not."""
     start = text.rfind(subject) if subject else -1
     return None if start < 0 else model.tok.locate(text, start, start + len(subject))
-
-
-@torch.no_grad()
-def keys_everywhere(
-    model: LanguageModel, rows: Sequence[Sequence[int]], layer: int, view: View = BASE
-) -> Iterable[tuple[list[int], Float[Tensor, "tokens d_ff"]]]:
-    """Keys at every token of rows of ids, a forward at a time: the rows' numbers, and their keys one row after another.
-
-    The forwards stop at the layer. Keys keep the model's precision: a scan over a million of them copies none.
-    """
-    for chunk in in_chunks([len(row) for row in rows], model.tokens_per_forward):
-        batch = model.tok.pad([rows[n] for n in chunk], device=model.device)
-        with laid_over(model.hf, model.arch, view), capturing_keys(model.hf, model.arch, [layer]) as captured:
-            model.hf.base_model(
-                input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
-            )
-        yield chunk, captured[layer][batch.mask]

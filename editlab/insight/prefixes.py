@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from editlab.errors import BadFile, Cancelled
-from editlab.insight.lens import Lens, keys_everywhere
+from editlab.insight.lens import Lens
 
 MOST = 12
 WINDOW = 256
@@ -74,7 +74,7 @@ def prefixes(
         rows, spans = _windows(lens, block, window)
         near = _near(block, names)
         done = 0
-        for chunk, keys in keys_everywhere(lens.model, rows, lens.layer, lens.edited):
+        for chunk, keys in lens.model.keys_everywhere(rows, lens.layer, lens.edited):
             if cancel():
                 raise Cancelled("Stopped before the whole text was read.")
             own = [span for n in chunk for span in spans[n]]

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from editlab.errors import Cancelled
-from editlab.insight.lens import Lens, keys_everywhere, located
+from editlab.insight.lens import Lens, located
 from editlab.model.tokens import Located
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def random_keys(
     places = [(row, at) for row, ids in enumerate(rows) for at, i in enumerate(ids) if i not in special]
     chosen = random.Random(seed).sample(places, min(most, len(places)))
     by_row: dict[int, Tensor] = {}
-    for chunk, keys in keys_everywhere(lens.model, rows, lens.layer, lens.edited):
+    for chunk, keys in lens.model.keys_everywhere(rows, lens.layer, lens.edited):
         by_row |= dict(zip(chunk, keys.split([len(rows[n]) for n in chunk]), strict=True))
     texts = [tok.decode(rows[row][max(0, at - 7) : at + 1]).strip() for row, at in chosen]
     return torch.stack([by_row[row][at].float() for row, at in chosen]), texts

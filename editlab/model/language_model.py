@@ -201,6 +201,23 @@ class LanguageModel:
         return self._at_located(rows, view, lambda: capturing_keys(self.hf, self.arch, layers))
 
     @torch.no_grad()
+    def keys_everywhere(
+        self, rows: Sequence[Sequence[int]], layer: int, views: Views = BASE
+    ) -> Iterator[tuple[list[int], Float[Tensor, "tokens d_ff"]]]:
+        """Keys at every token of rows of ids, a forward at a time: the rows' numbers, and their keys one row after another.
+
+        The forwards stop at the layer. Keys keep the model's precision: a scan over a million of them copies none.
+        """
+        for chunk in in_chunks([len(row) for row in rows], self.tokens_per_forward):
+            batch = self.tok.pad([rows[n] for n in chunk], device=self.device)
+            own = views if isinstance(views, View) else [views[n] for n in chunk]
+            with laid_over(self.hf, self.arch, own), capturing_keys(self.hf, self.arch, [layer]) as captured:
+                self.hf.base_model(
+                    input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
+                )
+            yield chunk, captured[layer][batch.mask]
+
+    @torch.no_grad()
     def residuals(self, rows: Sequence[Located], layer: int, view: View = BASE) -> Float[Tensor, "rows d_model"]:
         """The residual stream behind a layer's block at each row's located token; the forward stops there."""
         return self._at_located(rows, view, lambda: capturing_residual(self.hf, self.arch, layer))[layer]

@@ -14,8 +14,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from editlab.model.language_model import under
-from editlab.model.overlay import capturing_keys, laid_over
-from editlab.model.scoring import in_chunks
 from editlab.patches import View
 
 if TYPE_CHECKING:
@@ -36,15 +34,9 @@ def gates_at(
     """Every gate of a layer, 0 to 1, at every token of each row under its view; the forwards stop at the layer."""
     arriving = {id(view): _below(view, layer) for view in views}
     found: list[Tensor] = [torch.empty(0)] * len(rows)
-    for chunk in in_chunks([len(row) for row in rows], model.tokens_per_forward):
-        batch = model.tok.pad([rows[n] for n in chunk], device=model.device)
-        own = [arriving[id(views[n])] for n in chunk]
-        with laid_over(model.hf, model.arch, own), capturing_keys(model.hf, model.arch, [layer]) as captured:
-            model.hf.base_model(
-                input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
-            )
-        for place, n in enumerate(chunk):
-            found[n] = views[n].laid[layer].gates(captured[layer][place, : len(rows[n])])
+    for chunk, keys in model.keys_everywhere(rows, layer, [arriving[id(view)] for view in views]):
+        for n, own in zip(chunk, keys.split([len(rows[n]) for n in chunk]), strict=True):
+            found[n] = views[n].laid[layer].gates(own)
     return found
 
 

@@ -14,7 +14,7 @@ from editlab.facts import EditRequest, FactBase
 from editlab.insight import Lens
 from editlab.insight.discussion import RIDGE, weights
 from editlab.insight.lemma import _ends
-from editlab.insight.lens import keys_everywhere, located
+from editlab.insight.lens import located
 from editlab.insight.similarity import components, forms, random_keys
 from editlab.model import statistics
 from editlab.model.tokens import Located
@@ -150,7 +150,7 @@ def test_an_edit_of_nothing_has_no_share(plain_model):
 def test_keys_everywhere_are_the_keys_at_each_token(model):
     rows = [model.tok.encode(text) for text in (PROSE[:90], PROSE[100:400])]
     found = {}
-    for chunk, keys in keys_everywhere(model, rows, LAYER):
+    for chunk, keys in model.keys_everywhere(rows, LAYER):
         found |= dict(zip(chunk, keys.split([len(rows[n]) for n in chunk]), strict=True))
     for ids, keys in zip(rows, [found[0], found[1]], strict=True):
         at = [Located(tuple(ids), n) for n in range(len(ids))]
@@ -358,7 +358,7 @@ def test_a_known_fact_speaks_loudest_for_itself(lens, stored):
 def test_a_question_that_names_nobody_is_read_where_the_edit_is_loudest(lens, stored):
     text = "We went by train"
     frame = insight.discussion(lens, text, stored)
-    (_, keys), *_ = keys_everywhere(lens.model, [lens.model.tok.encode(text)], LAYER)
+    (_, keys), *_ = lens.model.keys_everywhere([lens.model.tok.encode(text)], LAYER)
     assert abs(frame["loudness"].iloc[0]) == pytest.approx(lens.share(keys[1:].float()).abs().max().item(), abs=1e-4)
 
 

@@ -19,8 +19,6 @@ from torch import Tensor
 
 from editlab.errors import BadRequest
 from editlab.facts.request import SLOT
-from editlab.model.overlay import capturing_keys, laid_over
-from editlab.model.scoring import in_chunks
 from editlab.patches import BASE, View
 
 if TYPE_CHECKING:
@@ -137,15 +135,9 @@ def _all_keys(
     encodings = [model.tokenizer(text, return_offsets_mapping=True) for text in texts]
     ids = [model.tok.encode(text) for text in texts]
     found: list[Tensor] = [torch.empty(0)] * len(texts)
-    with torch.no_grad(), laid_over(model.hf, model.arch, view):
-        for chunk in in_chunks([len(row) for row in ids], model.tokens_per_forward):
-            batch = model.tok.pad([ids[n] for n in chunk], device=model.device)
-            with capturing_keys(model.hf, model.arch, [layer]) as captured:
-                model.hf.base_model(
-                    input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
-                )
-            for row, n in enumerate(chunk):
-                found[n] = captured[layer][row, : len(ids[n])].float()
+    for chunk, keys in model.keys_everywhere(ids, layer, view):
+        for n, own in zip(chunk, keys.float().split([len(ids[n]) for n in chunk]), strict=True):
+            found[n] = own
     offsets = [encoding["offset_mapping"][: len(row)] for encoding, row in zip(encodings, ids, strict=True)]
     return found, offsets
 
