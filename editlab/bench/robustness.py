@@ -45,16 +45,20 @@ Tally = Mapping[str, tuple[float, int]]
 
 @dataclass(frozen=True)
 class Rep:
-    """One way to refine an edit: `off`, or a recipe at a threshold (None: the recipe's own)."""
+    """One way to refine an edit: `off`, or a recipe at a threshold (None: the recipe's own). Raises `BadRequest`."""
 
     recipe: str = OFF
     threshold: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.recipe not in (OFF, "default", "published"):
+            raise BadRequest(f"REP has no recipe {self.recipe!r}. Choose off, published or default.")
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise BadRequest(f"The threshold is {self.threshold:g}. Choose a number from 0 to 1.")
+
     @property
     def config(self) -> RepConfig:
-        """The recipe's settings. Raises `BadRequest` where there is no such recipe."""
-        if self.recipe not in ("default", "published"):
-            raise BadRequest(f"REP has no recipe {self.recipe!r}. Choose off, published or default.")
+        """The recipe's settings."""
         return RepConfig(recipe=self.recipe)
 
     @property

@@ -168,10 +168,7 @@ def _reps(names: str, thresholds: str | None) -> tuple[Rep, ...]:
     except ValueError:
         raise BadRequest(f"--thresholds is {thresholds!r}. Write numbers from 0 to 1, as 0.5,0.9.") from None
     recipes = [name.strip() for name in names.split(",")]
-    reps = tuple(Rep(name, value) for name in recipes for value in ([None] if name == OFF else at))
-    for rep in reps:
-        rep.fires_above  # noqa: B018  refuses a recipe that does not exist before any work is done
-    return reps
+    return tuple(Rep(name, value) for name in recipes for value in ([None] if name == OFF else at))
 
 
 def _lines(

@@ -215,9 +215,12 @@ def test_a_subject_that_rep_can_learn_nothing_about_is_asked_as_edited(tiny_llam
     assert off.tallies["paper"] == rep.tallies["paper"] and rep.skipped is None and rep.bytes == 0
 
 
-def test_a_recipe_that_does_not_exist_is_refused():
-    with pytest.raises(BadRequest, match="published or default"):
-        Rep("newest").fires_above  # noqa: B018
+@pytest.mark.parametrize(
+    ("recipe", "threshold", "told"), [("newest", None, "published or default"), ("default", 1.5, "0 to 1")]
+)
+def test_a_rep_that_does_not_exist_is_refused(recipe, threshold, told):
+    with pytest.raises(BadRequest, match=told):
+        Rep(recipe, threshold)
 
 
 def test_prose_for_false_firings_is_cut_to_so_many_tokens(tiny_llama):
