@@ -2,11 +2,12 @@
 
 from editlab.lab.chain import EditRecord
 from editlab.lab.lab import Lab
+from editlab.lab.looking import OwnProbe
 from editlab.lab.options import MethodInfo, Setting
 from editlab.lab.refining import OFF, RECIPES
 from editlab.lab.scenarios import Scenario, read_scenarios
 from editlab.lab.worker import Job, Worker
-from editlab.lab.workspace import OwnProbe, Workspace
+from editlab.lab.workspace import Workspace
 from editlab.methods import METHODS
 from editlab.probes import KINDS, judge, scores
 

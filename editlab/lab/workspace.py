@@ -1,144 +1,33 @@
-"""One person's edits: a chain that lies over the frozen model, and everything that can be asked and changed about it.
+"""How a person changes what lies over the model: a chain of edits, each made, refined, switched, removed or made again.
 
-This room decides which event comes next and hands what takes longer than a moment to the model's worker. Nobody sees
-another one's edits, every change can be undone, and what failed or was stopped never reached the chain.
+This room decides which event comes next and hands what takes longer than a moment to the model's worker. Every change can
+be undone, and what failed or was stopped never reached the chain.
 """
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from pandas import DataFrame, concat
 from torch import is_tensor
 
-from editlab import methods, probes
+from editlab import methods
 from editlab.errors import BadRequest, Cancelled
 from editlab.facts import EditRequest
 from editlab.lab import options, refining
-from editlab.lab.chain import Chain, Decide, EditRecord, Next, being_edited, pathways_of
+from editlab.lab.chain import Decide, EditRecord, Next, being_edited, pathways_of
 from editlab.lab.history import Edit, State
-from editlab.lab.ledger import Key
+from editlab.lab.looking import Looking
 from editlab.lab.worker import Cancel, Job, Progress, Work
-from editlab.patches import BASE, THRESHOLD, View
-from editlab.probes import Probe
-from editlab.probes.views import TEXT_TOKENS
-
-if TYPE_CHECKING:
-    from editlab.lab.lab import Lab
+from editlab.patches import BASE, View
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class OwnProbe:
-    """A probe that a visitor wrote: a `rephrase` shall say the new object, at a `locality` nothing may change."""
-
-    kind: str
-    text: str
-    subject: str = ""
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("rephrase", "locality"):
-            raise BadRequest(f"A probe of your own is a rephrase or a locality, not {self.kind!r}. Choose one of the two.")
-        if not self.text.strip():
-            raise BadRequest("A probe of your own is empty. Write a sentence up to the object.")
-
-
-class Workspace:
-    """One visitor's edits. What takes longer than a moment comes back as a `Job` of the model's worker.
-
-    Switched-off edits stay in the chain. `request` is the question that the visitor looks at, whether it was applied or not.
-    """
-
-    def __init__(self, lab: Lab, name: str) -> None:
-        self._lab = lab
-        self._lock = threading.RLock()
-        self._jobs: list[Job[Any]] = []
-        self._edit: Job[Any] | None = None
-        self._live: Job[Any] | None = None
-        self._robust = BASE
-        self._curve: tuple[EditRequest, tuple[EditRecord, ...], DataFrame] | None = None
-        self._chain = Chain(lab.ledger, Key(lab.model.fingerprint, name), lab.model.device, lambda: self.editing is not None)
-        self.touched = time.monotonic()
-
-    @property
-    def records(self) -> tuple[EditRecord, ...]:
-        """The chain in order."""
-        return self._chain.records
-
-    @property
-    def view(self) -> View:
-        """The model under what is on."""
-        return self._chain.view
-
-    @property
-    def views(self) -> dict[str, View]:
-        """What there is to hold against each other: the base, the edited model where an edit is on, and REP where it is."""
-        if self.view is BASE:
-            return {"base": BASE}
-        robust = self.robust
-        return {"base": BASE, "edited": self.view} | ({} if robust is None else {"rep": robust})
-
-    @property
-    def robust(self) -> View | None:
-        """The edited model with the pathways of all edits that are on, at the workspace's threshold; None without any."""
-        with self._lock:
-            patches = (*self.view.patches, *self._chain.pathways)
-            if not self._chain.pathways:
-                return None
-            if self._robust.threshold != self.threshold or self._robust.patches != patches:
-                self._robust = View(patches, self.threshold)
-            return self._robust
-
-    @property
-    def threshold(self) -> float:
-        """What a pathway's gate must exceed to fire: what the visitor chose, or else the latest recipe's own."""
-        chosen = self._chain.state.threshold
-        if chosen is not None:
-            return chosen
-        recipes = [record.rep for record in self.records if record.on and record.rep_on and record.rep]
-        return refining.threshold_of(recipes[-1]) if recipes else THRESHOLD
-
-    @property
-    def request(self) -> EditRequest | None:
-        """The question that the visitor looks at."""
-        return self._chain.state.request
-
-    @property
-    def notice(self) -> str | None:
-        """What a restart interrupted, or what was damaged meanwhile. It is told once: whoever reads it, says it."""
-        return self._chain.notice()
-
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is a change to take back."""
-        return bool(self._chain.state.past)
-
-    @property
-    def can_redo(self) -> bool:
-        """Whether a change was taken back that can be made again."""
-        return bool(self._chain.state.future)
-
-    @property
-    def busy(self) -> bool:
-        """Whether a job of this workspace waits or runs."""
-        with self._lock:
-            self._jobs = [job for job in self._jobs if not job.done]
-            return bool(self._jobs)
-
-    @property
-    def editing(self) -> Job[Any] | None:
-        """The edit that is being computed, or the chain that is being re-made: a reloaded page follows it from here."""
-        job = self._edit
-        return None if job is None or job.done else job
-
-    # --- changing it ------------------------------------------------------------------------------------------------
+class Workspace(Looking):
+    """One visitor's edits, to be looked at and changed."""
 
     def apply(
         self,
@@ -297,134 +186,6 @@ class Workspace:
 
         return self._change(decide).past[-1].told
 
-    def stop(self) -> bool:
-        """Stop whatever runs or waits for this workspace; whether there was anything."""
-        with self._lock:
-            busy = self.busy
-            for job in self._jobs:
-                job.cancel()
-            return busy
-
-    # --- asking -----------------------------------------------------------------------------------------------------
-
-    def look(self, request: EditRequest) -> Job[probes.Answers]:
-        """What each view says at the prompt of a request: `{view: probes.summary}`, shown as it grows."""
-        request = self._with_truth(request)
-
-        def work(progress: Progress, cancel: Cancel) -> probes.Answers:
-            said = probes.summaries_so_far(self._lab.model, request, self.views)
-            return _shown(said, TEXT_TOKENS, progress, cancel)
-
-        with self._lock:
-            self._looked(request)
-            return self.submit(work)
-
-    def live(self, text: str) -> Job[probes.Answers]:
-        """How each view goes on with a text: `{view: {"top": [[token, p] x 5], "text"}}`, shown as it grows.
-
-        A new call cancels the one before it, which ends before it starts or at its next token.
-        """
-
-        def work(progress: Progress, cancel: Cancel) -> probes.Answers:
-            tokens = self._lab.answer_tokens
-            return _shown(probes.answers_so_far(self._lab.model, text, self.views, tokens), tokens, progress, cancel)
-
-        with self._lock:
-            if self._live is not None:
-                self._live.cancel()
-            self._live = self.submit(work)
-            return self._live
-
-    def probe(self, request: EditRequest, most: int | None = None, extra: Sequence[OwnProbe] = ()) -> Job[DataFrame]:
-        """Ask every probe around a request under each view: the rows of `probes.ask`, shown kind after kind.
-
-        `most` of each kind and domain; a visitor's own (`extra`) come first of their kind, all of them.
-        """
-
-        def work(progress: Progress, cancel: Cancel) -> DataFrame:
-            model, views = self._lab.model, self.views
-            progress(0.0, "probes: choosing what to ask")
-            case = probes.case_for(request, self._lab.facts)
-            asked = [
-                *(
-                    Probe(own.kind, "", own.text, request.target_new if own.kind == "rephrase" else None, own.subject)
-                    for own in extra
-                ),
-                *probes.battery(model, case, self._lab.passages, self._lab.seed, most),
-            ]
-            asked.sort(key=lambda probe: list(probes.KINDS).index(probe.kind))
-            frames: list[DataFrame] = []
-            for kind, group in groupby(asked, key=lambda probe: probe.kind):
-                if cancel():
-                    raise Cancelled("Stopped before all probes were asked.")
-                progress(sum(map(len, frames)) / len(asked), f"probes: {probes.KINDS[kind]}")
-                frames.append(probes.ask(model, case.request, tuple(group), views))
-                progress.show(concat(frames, ignore_index=True))
-            return concat(frames, ignore_index=True)
-
-        return self.submit(work)
-
-    def sweep(self, request: EditRequest) -> Job[DataFrame]:
-        """What the probes around a request say at every threshold: the rows of `probes.sweep`.
-
-        It is computed once for the edits as they are. Raises `BadRequest` where no edit has REP.
-        """
-        view, records = self.robust, self.records
-        if view is None:
-            raise BadRequest("No edit has REP, so there is no threshold to choose. Add REP to one first.")
-
-        def work(progress: Progress, cancel: Cancel) -> DataFrame:
-            known = self.swept(request)
-            if known is not None:
-                return known
-            lab = self._lab
-            case = probes.case_for(request, lab.facts)
-            asked = probes.battery(lab.model, case, lab.passages, lab.seed)
-            frame = probes.sweep(lab.model, case.request, asked, view, progress=progress, cancel=cancel)
-            self._curve = request, records, frame
-            return frame
-
-        return self.submit(work)
-
-    def swept(self, request: EditRequest) -> DataFrame | None:
-        """What `sweep` gives, where it was computed for the edits as they are; a moved threshold changes nothing of it."""
-        if self._curve is None or self._curve[0] != request or self._curve[1] is not self.records:
-            return None
-        return self._curve[2]
-
-    def gates(self, text: str) -> Job[DataFrame]:
-        """How sure the pathways are at each token of a text: the rows of `probes.gates`; no gate opens without REP."""
-        return self.submit(lambda progress, cancel: probes.gates(self._lab.model, text, self.robust or self.view))
-
-    def questions(self, request: EditRequest) -> dict[str, str]:
-        """The edit's own question with the subject said otherwise, by what each calls it: `probes.questions`."""
-        case = probes.case_for(request, self._lab.facts)
-        return probes.questions(self._lab.model, case, self._lab.passages, self._lab.seed)
-
-    def tokens(self, text: str) -> tuple[str, ...]:
-        """A text as the model's tokenizer cuts it, spaces visible as "␣"."""
-        return tuple(self._lab.model.tok.chips(text))
-
-    def suggestions(self, request: EditRequest | str, subject: str) -> tuple[str, ...]:
-        """Other objects of the relation that a request or prompt is about; () where the facts do not know it."""
-        return self._lab.suggestions(request, subject)
-
-    def refresh(self) -> None:
-        """Read what another process, the terminal's say, has written into this workspace."""
-        self._chain.refresh()
-
-    def submit(self, work: Work[T]) -> Job[T]:
-        """Hand `work(progress, cancel)` to the model's worker as a job of this workspace, which `stop` ends."""
-        with self._lock:
-            self.touched = time.monotonic()
-            job = self._lab.worker.submit(work)
-            self._jobs = [*(job for job in self._jobs if not job.done), job]
-            return job
-
-    def ahead(self, job: Job[Any]) -> int:
-        """How many jobs, of this visitor or others, the model does before this one."""
-        return self._lab.worker.ahead(job)
-
     # --- parts ------------------------------------------------------------------------------------------------------
 
     def _change(self, decide: Decide) -> State:
@@ -472,19 +233,11 @@ class Workspace:
         pathways = self._chain.keep(tuple((pathway,) for pathway in made.pathways))
         return replace(edit, rep=recipe, rep_on=True, pathways=pathways, health=kept | health)
 
-    def _looked(self, request: EditRequest) -> None:
-        if request != self._chain.state.request:
-            self._chain.write(lambda state: ("looked", {"request": request.as_dict()}))
-
     def _known(self, state: State, id: str) -> Edit:
         edit = state.edit(id)
         if edit is None:
             raise BadRequest("There is no such edit any more. Reload the page to see those that there are.")
         return edit
-
-    def _with_truth(self, request: EditRequest) -> EditRequest:
-        """The request with its true object, where the fact base knows one that nobody gave."""
-        return probes.case_for(request, self._lab.facts).request
 
     def _submit_edit(self, work: Work[T], request: EditRequest | None = None) -> Job[T]:
         with self._lock:
@@ -517,15 +270,3 @@ def _halves(progress: Callable[[float, str], None]) -> tuple[Callable[[float, st
         lambda fraction, text: progress(0.6 * fraction, text),
         lambda fraction, text: progress(0.6 + 0.4 * fraction, text),
     )
-
-
-def _shown(said: Iterator[probes.Answers], tokens: int, progress: Progress, cancel: Cancel) -> probes.Answers:
-    """Show answers as they come; the last of them. Raises `Cancelled` at the next token."""
-    answers: probes.Answers = {}
-    progress(0.0, "the model reads")
-    for step, answers in enumerate(said):
-        if cancel():
-            raise Cancelled("Stopped before the answer was complete.")
-        progress(step / tokens, "the model writes")
-        progress.show(answers)
-    return answers

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from editlab.errors import DegenerateKey
 from editlab.methods._contexts import context_texts
@@ -65,11 +67,9 @@ def refine(
             progress(number / len(edits), f"REP: keys of layer {patch.layer}")
         pathway = known.get(patch.layer)
         if pathway is None:
-            common = model, lessons, contexts, patch, row, below, config
+            task = _Task(model, lessons, contexts, patch, row, below, config, cancel)
             published = config.recipe == "published"
-            pathway, learnt = (
-                _published(*common, len(edits) > 1, cancel) if published else _default(*common, progress, cancel)
-            )
+            pathway, learnt = _published(task, len(edits) > 1) if published else _default(task, progress)
             health = health or learnt
             below = below.with_patches([pathway]).with_threshold(config.threshold)
         pathways.append(pathway)
@@ -77,55 +77,57 @@ def refine(
     return Refined(tuple(pathways), reused, health, watch.seconds)
 
 
-def _default(
-    model: LanguageModel,
-    lessons: Lessons,
-    contexts: Sequence[str],
-    patch: LowRank,
-    row: int,
-    view: View,
-    config: RepConfig,
-    progress: Progress | None,
-    cancel: Cancel | None,
-) -> tuple[Pathway, dict[str, float]]:
+@dataclass(frozen=True)
+class _Task:
+    """One layer's pathway to be learnt: for a row of a patch, from keys under a view."""
+
+    model: LanguageModel
+    lessons: Lessons
+    contexts: Sequence[str]
+    patch: LowRank
+    row: int
+    view: View
+    config: RepConfig
+    cancel: Cancel | None
+
+    def keys(self, contexts: Sequence[str]) -> Keys:
+        """The labelled keys of the lessons behind these texts."""
+        return read(self.model, self.lessons, contexts, self.patch.layer, self.view, self.config.seed)
+
+    def own_keys(self, contexts: Sequence[str]) -> Float[Tensor, "contexts d_ff"]:
+        """The key of the subject itself behind each text."""
+        rows = [self.model.locate(self.lessons.prompt, self.lessons.subject, context) for context in contexts]
+        return self.model.keys(rows, [self.patch.layer], self.view)[self.patch.layer]
+
+
+def _default(task: _Task, progress: Progress | None) -> tuple[Pathway, dict[str, float]]:
     """Closed form but for the gate: k' = k + gate(k) share (1 - s(k)) k_e, where s(k) = (u.k) / (u.k_e) is what k hears.
 
     Behind an open gate a key that heard nothing hears `share` of the edit, and the edit's own key stays where it is. With
     a share of 1 every key hears the same (methods.md 3.9).
     """
-    u = patch.A[row]
-    key = model.keys([model.locate(lessons.prompt, lessons.subject)], [patch.layer], view)[patch.layer][0]
+    u, config = task.patch.A[task.row], task.config
+    key = task.own_keys([""])[0]
     heard = u @ key
     if heard.abs() < 1e-4 * u.norm() * key.norm():
         raise DegenerateKey("The edit's own key does not hear it, so no other key can be brought there. Edit again first.")
-    chosen = contexts[: max(1, config.contexts)]
-    keys = read(model, lessons, chosen, patch.layer, view, config.seed)
-    gate = learn_gate(keys, config, progress, cancel)
+    keys = task.keys(task.contexts[: max(1, config.contexts)])
+    gate = learn_gate(keys, config, progress, task.cancel)
     U, V, b = config.share * key[:, None], -u[None] / heard, config.share * key
-    pathway = Pathway(patch.layer, lessons.subject, U, V, b, gate.H, gate.h, gate.w, gate.c)
+    pathway = Pathway(task.patch.layer, task.lessons.subject, U, V, b, gate.H, gate.h, gate.w, gate.c)
     return pathway, _health(pathway, keys, config)
 
 
-def _published(
-    model: LanguageModel,
-    lessons: Lessons,
-    contexts: Sequence[str],
-    patch: LowRank,
-    row: int,
-    view: View,
-    config: RepConfig,
-    spread: bool,
-    cancel: Cancel | None,
-) -> tuple[Pathway, dict[str, float]]:
+def _published(task: _Task, spread: bool) -> tuple[Pathway, dict[str, float]]:
     """Towards u of an edit at one layer (ROME), or towards the mean key of an edit that is spread over several (MEMIT)."""
-    target = patch.A[row] / patch.A[row].norm()
+    u = task.patch.A[task.row]
+    target = u / u.norm()
     if spread:
-        rows = [model.locate(lessons.prompt, lessons.subject, context) for context in contexts]
-        keys = model.keys(rows, [patch.layer], view)[patch.layer]
+        keys = task.own_keys(task.contexts)
         target = 0.5 * keys[0] + 0.5 * keys[1:].mean(0)
-    pathway = learn_pathway(model, lessons, contexts, patch.layer, target, view, config.seed, cancel)
-    keys = read(model, lessons, contexts[:1], patch.layer, view, config.seed)
-    return pathway, _health(pathway, keys, config)
+    layer, seed = task.patch.layer, task.config.seed
+    pathway = learn_pathway(task.model, task.lessons, task.contexts, layer, target, task.view, seed, task.cancel)
+    return pathway, _health(pathway, task.keys(task.contexts[:1]), task.config)
 
 
 @torch.no_grad()
