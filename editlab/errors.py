@@ -41,6 +41,10 @@ class MissingStatistics(EditLabError):
     """A method needs key statistics that nobody computed for this model and layer."""
 
 
+class MissingMask(EditLabError):
+    """A reversal mask was asked for, and nobody trained one for this model and method."""
+
+
 class DegenerateKey(EditLabError):
     """The edit's direction and its key are almost orthogonal: the update would explode instead of storing a fact."""
 

@@ -4,7 +4,7 @@ The model is never changed. An edit is a patch, a view is a stack of patches, an
 against another. At an edited layer `k` is the input of the MLP's output projection and `y` its output:
 
     k' = k + [gate(k) > threshold] (U (V k) + b)
-    y  = W k' + bias + B (A k') + D k'
+    y  = (M . (W + B A + D)) k' + bias                "." element by element, M all ones without a mask
 
 A patch is defined by what it lays where, so methods to come need no change in the model. Tensors are float32 and on the
 device of the model they were made for; W and patches are written `[d_model, d_ff]` whatever the module stores.
@@ -13,12 +13,13 @@ device of the model they were made for; W and patches are written `[d_model, d_f
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import gelu
 
 THRESHOLD = 0.9
@@ -77,6 +78,23 @@ class Pathway:
         return k + (k @ self.V.T) @ self.U.T + self.b
 
 
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """y = (M . (W + edits)) k' + bias: entries of W and of all edits of its layer set to zero (reversal mask).
+
+    `kept` is M: False where an entry is pruned. It belongs to a layer and to no edit; it hides the edits of a view wherever
+    they stand in the stack. Source: arXiv 2605.28839.
+    """
+
+    layer: int
+    kept: Bool[Tensor, "d_model d_ff"]
+
+    @property
+    def pruned(self) -> float:
+        """The share of entries that are set to zero, 0 to 1."""
+        return 1 - self.kept.float().mean().item()
+
+
 @dataclass(frozen=True)
 class Preamble:
     """Text before every prompt: "just say it", a retrieved note, demonstrations. Costs no weight, only tokens."""
@@ -84,23 +102,38 @@ class Preamble:
     text: str
 
 
-Patch = LowRank | Dense | Pathway | Preamble
+Patch = LowRank | Dense | Pathway | Mask | Preamble
 
 
 @dataclass(frozen=True, eq=False)
 class Laid:
-    """All that a view lays at one layer: pathways for the key, and one matrix pair (one matrix where that is cheaper)."""
+    """All that a view lays at one layer: pathways, one matrix pair (one matrix where that is cheaper), and a mask."""
 
     A: Float[Tensor, "n d_ff"] | None = None
     B: Float[Tensor, "d_model n"] | None = None
     D: Float[Tensor, "d_model d_ff"] | None = None
     pathways: tuple[Pathway, ...] = ()
     threshold: float = THRESHOLD
+    kept: Bool[Tensor, "d_model d_ff"] | None = None
+    _unmasked: WeakKeyDictionary[nn.Module, Laid] = field(default_factory=WeakKeyDictionary, init=False, repr=False)
 
     @property
     def adds(self) -> bool:
         """Whether anything is added to the projection's output."""
-        return self.A is not None or self.D is not None
+        return self.A is not None or self.D is not None or self.kept is not None
+
+    def on(self, projection: nn.Module, transposed: bool) -> Laid:
+        """The same without a mask, for one projection: what the mask does to its weight W is one more matrix, kept with it.
+
+        M . (W + edits) = W + D, where D is the edits at kept entries and -W at pruned ones. `transposed`: as it stores W.
+        """
+        if self.kept is None:
+            return self
+        if projection not in self._unmasked:
+            W = (projection.weight.T if transposed else projection.weight).float()
+            edits = self.dense() if self.A is not None or self.D is not None else torch.zeros_like(W)
+            self._unmasked[projection] = replace(self, A=None, B=None, D=torch.where(self.kept, edits, -W), kept=None)
+        return self._unmasked[projection]
 
     @cached_property
     def _gates(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -134,13 +167,13 @@ class Laid:
         return k
 
     def __call__(self, k: Float[Tensor, "*rows d_ff"]) -> Float[Tensor, "*rows d_model"]:
-        """What is added to the projection's output, in float32."""
+        """What is added to the projection's output, in float32. A mask is resolved before (`on`)."""
         k = k.float()
         added = (k @ self.A.T) @ self.B.T if self.A is not None else 0.0
         return added + k @ self.D.T if self.D is not None else added
 
     def dense(self) -> Float[Tensor, "d_model d_ff"]:
-        """The sum of everything laid here as one matrix."""
+        """The sum of all edits laid here as one matrix, without the mask."""
         pair = self.B @ self.A if self.A is not None else 0.0
         return pair + self.D if self.D is not None else pair
 
@@ -178,6 +211,11 @@ class View:
         """The pathways in the stack."""
         return tuple(patch for patch in self.patches if isinstance(patch, Pathway))
 
+    @property
+    def masks(self) -> tuple[Mask, ...]:
+        """The masks in the stack."""
+        return tuple(patch for patch in self.patches if isinstance(patch, Mask))
+
     @cached_property
     def preamble(self) -> str:
         """The text that stands before every prompt, or the empty string."""
@@ -195,13 +233,14 @@ class View:
 BASE = View()
 
 
-def _lay(patches: list[LowRank | Dense | Pathway], threshold: float) -> Laid:
+def _lay(patches: list[LowRank | Dense | Pathway | Mask], threshold: float) -> Laid:
     pathways = tuple(patch for patch in patches if isinstance(patch, Pathway))
+    masks = [patch.kept for patch in patches if isinstance(patch, Mask)]
     A, B, D = _sum(patches)
-    return Laid(A, B, D, pathways, threshold)
+    return Laid(A, B, D, pathways, threshold, torch.stack(masks).all(0) if masks else None)
 
 
-def _sum(patches: list[LowRank | Dense | Pathway]) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+def _sum(patches: list[LowRank | Dense | Pathway | Mask]) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """All edits of a layer as one matrix pair, or as one matrix where that is cheaper."""
     dense = [patch.D for patch in patches if isinstance(patch, Dense)]
     low = [patch for patch in patches if isinstance(patch, LowRank)]

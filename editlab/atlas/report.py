@@ -23,6 +23,7 @@ from editlab.atlas.lessons import Lesson, draw_lessons, recalled
 from editlab.atlas.sources import training_facts
 from editlab.errors import BadFile
 from editlab.facts import FactBase, read_table
+from editlab.patches import BASE, View
 from editlab.probes import passages
 
 if TYPE_CHECKING:
@@ -122,15 +123,18 @@ def read_templates(path: Path, base: FactBase) -> tuple[dict[str, list[str]], li
 
 
 @torch.no_grad()
-def chapter_loss(model: LanguageModel, path: Path) -> float:
-    """Mean loss on an unseen text in nats per token, in windows of 512 tokens that begin as every text begins."""
-    ids = model.tokenizer(path.read_text(encoding="utf-8"), add_special_tokens=False, verbose=False)["input_ids"]
+def chapter_loss(model: LanguageModel, path: Path, view: View = BASE, most: int | None = None) -> float:
+    """Mean loss on an unseen text in nats per token, in windows of 512 tokens that begin as every text begins.
+
+    `most`: only so many of its tokens.
+    """
+    ids = model.tokenizer(path.read_text(encoding="utf-8"), add_special_tokens=False, verbose=False)["input_ids"][:most]
     start = model.tok.encode("")
     size = min(WINDOW, model.tok.context) - len(start)
     total, count = 0.0, 0
     for at in range(0, len(ids), size):
         row = [*start, *ids[at : at + size]]
-        log_p = model.head(model.hidden(model.tok.pad([row], device=model.device)))[0, :-1].log_softmax(-1)
+        log_p = model.head(model.hidden(model.tok.pad([row], device=model.device), view))[0, :-1].log_softmax(-1)
         labels = torch.tensor(row[1:], device=log_p.device)
         total -= float(log_p.gather(1, labels[:, None]).sum())
         count += len(labels)

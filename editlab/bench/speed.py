@@ -20,15 +20,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from editlab import methods
-from editlab.bench import plain
+from editlab.bench import plain, plain_mask
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest, FactBase
 from editlab.insight import Lens, prefixes
+from editlab.methods.mask import Example, batches
 from editlab.methods.rep import Refined, RepConfig, refine
 from editlab.methods.rome import RomeConfig
 from editlab.model.scoring import in_chunks
 from editlab.model.tokens import TokenBatch
-from editlab.patches import BASE, View
+from editlab.patches import BASE, LowRank, View
 from editlab.probes import Passages, Probe, ask, battery, case_for, lessons
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ EDITS = 32
 STEPS = 20
 """Steps of every edit measured here: each costs the same, so that the ratios do not depend on their number."""
 PROBES = 60
+MASKED = 50
+"""Edits of a step of mask training, as published."""
 TOKENS = 48
 LARGEST_DIFFERENCE = 1e-4
 """Between the delta of an edit and that of the plain loop, relative, in float32."""
@@ -84,7 +87,7 @@ def measure(
     bench = _Bench(model, facts, passages, rounds, seed)
     parts = (
         *(partial(_load, load), bench.one_edit, bench.many_edits, bench.refining),
-        *(bench.forward, bench.battery, bench.generation, bench.scan),
+        *(bench.forward, bench.battery, bench.generation, bench.scan, bench.masking),
     )
     for number, part in enumerate(parts):
         progress(number / len(parts), f"speed: part {number + 1} of {len(parts)}")
@@ -234,6 +237,26 @@ class _Bench:
         *_, found = prefixes(lens, text)
         row = _row(f"the edit's key against {found.tokens:,} keys of prose", times["scan"])
         yield row | {"tokens_per_second": found.tokens / times["scan"].seconds}
+
+    def masking(self) -> Iterator[dict[str, Any]]:
+        """A step of mask training, whose time does not depend on what the edits say: their directions are drawn."""
+        layer, g = self.config.layers[0], torch.Generator().manual_seed(self.seed)
+        model, examples = self.model, []
+        for request in requests(model, self.facts, MASKED, self.seed):
+            A, B = torch.randn(1, model.d_ff, generator=g), torch.randn(model.d_model, 1, generator=g)
+            patch = LowRank(layer, (A / A.norm()).to(model.device), B.to(model.device))
+            examples.append(Example(request, (patch,), (f"It is said that {request.text}", f"Once more: {request.text}")))
+        rows = list(batches(model, examples, [layer], MASKED))
+        theta = {layer: torch.randn(model.d_model, model.d_ff, generator=g).to(model.device)}
+        works = {
+            "batched": lambda: plain_mask.batched(rows, theta)[layer],
+            "plain": lambda: plain_mask.gradient(model, examples, rows, theta)[layer],
+        }
+        found, expected = (work() for work in works.values())
+        apart = float((found - expected).norm() / expected.norm())
+        times = self.in_turn(works)
+        what = f"mask training, a step over {MASKED} edits, same gradient to {apart:.0e}"
+        yield _row(what, times["batched"], times["plain"], "one forward per edit with its own weights")
 
     def _chunks(self) -> list[TokenBatch]:
         ids = [self.model.tok.encode(probe.text) for probe in self.probes]

@@ -5,7 +5,7 @@
 
 import typer
 
-from editlab.cli import ask, atlas, bench, ledger, model
+from editlab.cli import ask, atlas, bench, ledger, mask, model
 from editlab.cli.terminal import Terminal
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app.add_typer(model.app)
 app.add_typer(ask.app)
 app.add_typer(bench.app, name="bench")
 app.add_typer(atlas.app, name="atlas")
+app.add_typer(mask.app, name="mask")
 app.add_typer(ledger.app, name="ledger")
 
 __all__ = ["app"]

@@ -18,13 +18,18 @@ import typer
 from rich.console import Group
 from rich.table import Table
 
+from editlab import methods
+from editlab.atlas.build import UNSEEN_CHAPTER
 from editlab.atlas.sources import training_facts
-from editlab.bench import bounds, robustness, speed
+from editlab.bench import bounds, mask, robustness, speed
 from editlab.bench.robustness import OFF, CaseRow, Ground, Rep, Setup
+from editlab.cli.mask import mask_config
 from editlab.cli.model import layer_numbers
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import EditCase, FactBase, read_cases
+from editlab.lab import read_scenarios
+from editlab.methods import mask as masking
 from editlab.model import LanguageModel
 from editlab.probes import passages
 
@@ -135,6 +140,65 @@ def speed_table(
         page = _page("Speed", text + _markdown(heads, map(_speed_cells, rows)))
         (out / "speed.md").write_text(page, encoding="utf-8")
     return Answer(found, table)
+
+
+@command(app, "mask")
+def mask_table(
+    session: Session,
+    test: Annotated[Path, typer.Option(help="Edits that the mask never saw: CounterFact, REP or CSV.")],
+    train: Annotated[Path | None, typer.Option(help="Edits to learn a mask from; left out with --use.")] = None,
+    use: Annotated[str | None, typer.Option(help="bundled: the mask that the model has already.")] = None,
+    method: Annotated[str, typer.Option(help="Whose edits the mask takes back.")] = "rome",
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many cases of each file.")] = None,
+    own: Annotated[int, typer.Option(min=0, help="So many edits of the presets' facts beside those of --train.")] = 0,
+    recipe: Annotated[str, typer.Option(help="default, or published: the paper's constants.")] = "default",
+    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's own.")] = None,
+    guard: Annotated[bool, typer.Option("--guard", help="Also edit while the mask lies there.")] = False,
+    prose: Annotated[list[Path] | None, typer.Option(help="Unseen prose, beside the last chapter; repeatable.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for rows and table; edits are kept there.")] = None,
+) -> Answer:
+    """How many edits one mask takes back, beside masks of its size that learnt nothing, and what it costs elsewhere."""
+    if (use is None) == (train is None) or use not in (None, "bundled"):
+        raise BadRequest("Give --train FILE to learn a mask, or --use bundled for the one that the model has.")
+    config = mask_config(recipe, method, session.settings.seed, epochs)
+    presets, seed = session.settings.presets, session.settings.seed
+    base, faults = FactBase.load(presets / "facts"), []
+    tested, untold = mask.lessons_of(read_cases(test, faults)[:limit])
+    if not tested:
+        raise BadFile(f"{test} holds no edit with a true object. The first fault: {[*faults, *untold][0]}")
+    model = session.model()
+    work = out / "edits" if out else None
+    with session.progress() as progress:
+        if train is None:
+            found, training = masking.need(model, method), []
+        else:
+            subjects = {lesson.request.subject for lesson in tested} | {
+                s.request.subject for s in read_scenarios(presets / "scenarios")
+            }
+            taught = [
+                lesson for lesson in mask.lessons_of(read_cases(train, []))[0] if lesson.request.subject not in subjects
+            ][:limit]
+            taught += masking.lessons(model, base, own, subjects, seed) if own else []
+            found, training = masking.make(model, taught, methods.get(method), config, work, progress)
+        examples, skipped = mask.edits(model, tested, method, work, progress)
+        table = list(mask.rows(model, examples, mask.masks_of(model, training or examples, found.masks, seed), progress))
+        texts = [presets / "texts" / UNSEEN_CHAPTER, *(prose or ())]
+        prices = mask.price(model, examples, found.masks, base, texts)
+        guarded = mask.under_the_guard(model, tested, method, found.masks, progress) if guard else {}
+    answer = mask.summary(found, table, [*faults, *untold, *skipped], seed) | prices | guarded
+    shown = Table("", "reversed", "top-1 back", "KL", "still said")
+    cells = [[name, *(f"{value:.3f}" for value in values)] for name, values in mask.lines(table)]
+    for row in cells:
+        shown.add_row(*row)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "mask.jsonl").write_text("".join(json.dumps(row) + "\n" for row in table), encoding="utf-8")
+        heads = [str(column.header) for column in shown.columns]
+        text = "\n".join(f"- {name}: {value:.3f}" for name, value in answer.items() if isinstance(value, float))
+        (out / "mask.md").write_text(
+            _page("Reversal mask", f"{_markdown(heads, iter(cells))}\n\n{text}\n"), encoding="utf-8"
+        )
+    return Answer({"model": model.name, "method": method, "test": str(test)} | answer, shown)
 
 
 def _setups(names: str, layers: str | None, each: bool, changes: Sequence[str], model: LanguageModel) -> list[Setup]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from editlab.errors import BadRequest
 from editlab.model.generation import Sampling
 
 if TYPE_CHECKING:
@@ -15,11 +16,15 @@ if TYPE_CHECKING:
 OPENINGS = ("The", "Therefore", "Because", "I", "You")
 
 
-def context_texts(model: LanguageModel, each: tuple[tuple[int, int], ...], seed: int = 0) -> tuple[str, ...]:
-    """The empty text, then for every (tokens, count) in `each` that many prefixes, ending in ". ".
+def context_texts(
+    model: LanguageModel, each: tuple[tuple[int, int], ...], seed: int = 0, most: int | None = None
+) -> tuple[str, ...]:
+    """The empty text, then for every (tokens, count) in `each` that many prefixes, ending in ". "; the first `most` of them.
 
-    Source: kmeng01/rome, `get_context_templates`, with the openings that EasyEdit uses.
+    Source: kmeng01/rome, `get_context_templates`, with the openings that EasyEdit uses. Raises `BadRequest` below one.
     """
+    if most is not None and most < 1:
+        raise BadRequest(f"{most} texts in front of the prompt are too few. Set contexts to 1 or more.")
     key = f"contexts {each} {seed}"
     if key not in model.memo:
         texts = [""]
@@ -28,7 +33,7 @@ def context_texts(model: LanguageModel, each: tuple[tuple[int, int], ...], seed:
             *_, written = model.generate(starts, max_tokens=size, sampling=Sampling(top_k=5, seed=seed + size))
             texts += [f"{_plain(start + text)}. " for start, text in zip(starts, written, strict=True)]
         model.memo[key] = tuple(texts)
-    return model.memo[key]
+    return model.memo[key][: None if most is None else most + 1]
 
 
 def _plain(text: str) -> str:

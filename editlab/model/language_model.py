@@ -35,8 +35,8 @@ class LanguageModel:
     """A loaded causal language model, its tokenizer and what EditLab knows about it.
 
     `name` is what the user asked for; `preset` the hyperparameters of `presets/models/*.toml` that fit it, if any;
-    `statistics` where key statistics of this model are kept; `tokens_per_forward` what a batch may hold, on a CPU as much
-    as its caches hold; `memo` what is computed once a model (contexts, norms).
+    `statistics` and `masks` where its key statistics and reversal masks are kept; `tokens_per_forward` what a batch may
+    hold, on a CPU as much as its caches hold; `memo` what is computed once a model (contexts, norms).
     """
 
     hf: nn.Module
@@ -45,6 +45,7 @@ class LanguageModel:
     quantization: str = "none"
     preset: dict[str, Any] = field(default_factory=dict)
     statistics: tuple[Path, ...] = ()
+    masks: tuple[Path, ...] = ()
     tokens_per_forward: int = 4_096
     memo: dict[str, Any] = field(default_factory=dict)
 

@@ -52,6 +52,7 @@ def load(
         name=name,
         preset=preset_for(hf.config, settings.presets),
         statistics=(settings.presets / "atlas" / "statistics", settings.data / "statistics"),
+        masks=(settings.presets / "atlas" / "masks", settings.data / "masks"),
         tokens_per_forward=16_384 if target.type == "cuda" else 4_096,
     )
 

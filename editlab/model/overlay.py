@@ -21,6 +21,7 @@ def laid_over(model: nn.Module, arch: Architecture, views: View | Sequence[View]
     with ExitStack() as stack:
         for layer, groups in _by_layer(views).items():
             projection = arch.projection_of(model, layer)
+            groups = [(rows, laid.on(projection, arch.transposed)) for rows, laid in groups]
             if moving := [(rows, laid) for rows, laid in groups if laid.pathways]:
                 stack.callback(projection.register_forward_pre_hook(_mover(moving)).remove)
             if adding := [(rows, laid) for rows, laid in groups if laid.adds]:

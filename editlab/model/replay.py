@@ -44,29 +44,49 @@ class _Prefix(DynamicCache):
 class Replay:
     """The part of a batch that lies above `layer` and from each row's located token on.
 
-    Column 0 of the active tokens is the located token. `key` `[rows, d_ff]` and `value` `[rows, d_model]` are the
-    projection's input and output there, `mlp` `[rows, d_model]` the whole MLP's output, `residual` `[rows, active, d_model]`
-    the block's output.
+    Column 0 of the active tokens is the located token. `keys` `[rows, active, d_ff]` is the projection's input, `outputs`
+    `[rows, active, d_model]` the whole MLP's output and `residual` the block's; `key`, `value` and `mlp` are the
+    projection's input and output and the MLP's output at the located token.
     """
 
     model: LanguageModel
     layer: int
     view: View
-    key: Float[Tensor, "rows d_ff"]
     value: Float[Tensor, "rows d_model"]
-    mlp: Float[Tensor, "rows d_model"]
+    keys: Float[Tensor, "rows active d_ff"]
+    outputs: Float[Tensor, "rows active d_model"]
     residual: Float[Tensor, "rows active d_model"]
     lengths: Int[Tensor, "rows"]
     calls: tuple[tuple[nn.Module, tuple[Any, ...], dict[str, Any]], ...]
 
+    @property
+    def key(self) -> Float[Tensor, "rows d_ff"]:
+        """Keys at the located tokens, float32."""
+        return self.keys[:, 0].float()
+
+    @property
+    def mlp(self) -> Float[Tensor, "rows d_model"]:
+        """The MLP's outputs at the located tokens, float32."""
+        return self.outputs[:, 0].float()
+
     def with_value(self, delta: Float[Tensor, "rows d_model"]) -> Float[Tensor, "rows active d_model"]:
         """The block's output when `delta` is added to the MLP's output at the located token."""
-        name = self.model.arch.post_mlp_norm
-        if name is None:
+        norm = self._norm
+        if norm is None:
             return self.with_residual(delta)
-        norm = self.model.arch.block_list(self.model.hf)[self.layer].get_submodule(name)
         before = self.mlp.to(self.model.dtype)
         return self.with_residual(norm(before + delta.to(before.dtype)).float() - norm(before).float())
+
+    def with_outputs(self, outputs: Float[Tensor, "rows active d_model"]) -> Float[Tensor, "rows active d_model"]:
+        """The block's output when the whole MLP's output is another one."""
+        norm, new = self._norm, outputs.to(self.outputs.dtype)
+        return self.residual + (new - self.outputs if norm is None else norm(new) - norm(self.outputs))
+
+    @property
+    def _norm(self) -> nn.Module | None:
+        """What the family puts between the MLP and the residual stream, if anything."""
+        name = self.model.arch.post_mlp_norm
+        return None if name is None else self.model.arch.block_list(self.model.hf)[self.layer].get_submodule(name)
 
     def with_residual(self, delta: Float[Tensor, "rows d_model"]) -> Float[Tensor, "rows active d_model"]:
         """The block's output when `delta` is added to it at the located token."""
@@ -75,12 +95,16 @@ class Replay:
 
     def finish(self, hidden: Tensor, rows: Tensor, columns: Tensor) -> Float[Tensor, "reads vocab"]:
         """Logits at (row, active column) pairs, each named once, after the layers above have run on `hidden` (all rows)."""
+        return self.model.head(self.last(hidden, rows, columns))
+
+    def last(self, hidden: Tensor, rows: Tensor, columns: Tensor) -> Float[Tensor, "reads d_model"]:
+        """The last hidden states, behind the final norm, from which those logits are read."""
         last = self.model.arch.mlp_of(self.model.hf, self.model.n_layers - 1)
         with laid_over(self.model.hf, self.model.arch, self.view), _only_at(last, rows, columns):
             for block, args, kwargs in self.calls:
                 hidden = first_of(block(hidden, *args, **kwargs))
         norm = self.model.hf.get_submodule(self.model.arch.norm)
-        return self.model.head(norm(hidden[rows, columns]))
+        return norm(hidden[rows, columns])
 
 
 @contextmanager
@@ -121,10 +145,10 @@ def replay(model: LanguageModel, rows: Sequence[Located], layer: int, view: View
         calls.append((block, args[1:], {k: v for k, v in kwargs.items() if k != "hidden_states"}))
 
     def keep_projection(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        kept["key"], kept["value"] = inputs[0][:, 0].float(), output[:, 0].float()
+        kept["keys"], kept["value"] = inputs[0], output[:, 0].float()
 
     def keep_mlp(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        kept["mlp"] = first_of(output)[:, 0].float()
+        kept["outputs"] = first_of(output)
 
     def keep_residual(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Any) -> None:
         kept["residual"] = first_of(output)
@@ -149,5 +173,10 @@ def replay(model: LanguageModel, rows: Sequence[Located], layer: int, view: View
             input_ids=tails.ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
         )
     return Replay(
-        model, layer, view, kept["key"], kept["value"], kept["mlp"], kept["residual"], tails.mask.sum(1), tuple(calls)
+        model,
+        layer,
+        view,
+        *(kept[name] for name in ("value", "keys", "outputs", "residual")),
+        tails.mask.sum(1),
+        tuple(calls),
     )

@@ -70,7 +70,7 @@ class Memit:
             )
         check_requests(model, requests)
         statistics = {layer: need(model, layer, "MEMIT") for layer in config.layers}
-        contexts = context_texts(model, CONTEXTS, config.seed)
+        contexts = context_texts(model, CONTEXTS, config.seed, config.contexts)
         schedule = Schedule.of(config)
         top = config.layers[-1]
         values = optimise(model, requests, top, "block", contexts, schedule, view, progress, cancel)

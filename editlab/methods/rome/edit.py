@@ -64,7 +64,7 @@ class Rome:
         check_requests(model, requests)
         if progress is not None:
             progress(0.0, "contexts: the model writes the texts in front of the prompt")
-        contexts = context_texts(model, CONTEXTS, config.seed)
+        contexts = context_texts(model, CONTEXTS, config.seed, config.contexts)
         solves: list[tuple[LowRank, ...]] = [() for _ in requests]
         health: list[dict[str, float]] = [{} for _ in requests]
         for layer in config.layers:

@@ -1,0 +1,164 @@
+"""What a mask learns from: facts that the model knows, each edited on its own, kept as two vectors an edit and layer.
+
+Any model gets its mask from facts that lie at hand: those that it says are edited to another object of their relation.
+Edits are the long part of a training; they are written down chunk by chunk, so that a stopped one goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from editlab.errors import BadRequest, DegenerateKey, TooLong
+from editlab.facts import EditRequest, FactBase
+from editlab.methods._method import Cancel, Method, Progress, stop_if
+from editlab.methods.mask.batch import Example
+from editlab.patches import BASE, LowRank
+
+if TYPE_CHECKING:
+    from editlab.model import LanguageModel
+
+AT_ONCE = 64
+"""Edits that are made, and written down, together."""
+QUICK = {"contexts": 2}
+"""Settings of edits that are made to be taken back: fewer texts to hold under make them several times faster."""
+PARAPHRASES = 2
+"""Other wordings of each fact at which its edit is taken back as well."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A fact to be edited, so that a mask learns to take it back; other wordings of the fact ask for it too."""
+
+    request: EditRequest
+    paraphrases: tuple[str, ...] = ()
+
+
+def lessons(model: LanguageModel, facts: FactBase, most: int, without: Collection[str] = (), seed: int = 0) -> list[Lesson]:
+    """At most so many facts that the model says, each with another object of its relation, without some subjects.
+
+    A fact comes again with another object where there are more to be made than facts. Raises `BadRequest` where the model
+    knows none of them.
+    """
+    rng = random.Random(f"mask/{seed}")
+    asked = [
+        (fact, rng.sample(templates := facts.relations[fact.relation].templates, len(templates)))
+        for fact in facts.facts
+        if fact.subject not in without
+    ]
+    said = model.score([t[0].replace("{}", fact.subject) for fact, t in asked], [fact.object for fact, _ in asked])
+    known = [(fact, templates) for (fact, templates), own in zip(asked, said, strict=True) if own.hit]
+    if not known:
+        raise BadRequest(
+            f"{model.name} knows none of the {len(asked):,} facts it was asked, so no mask can be learnt from them. "
+            "Give facts that it knows: editlab mask train --facts FILE"
+        )
+    found: list[Lesson] = []
+    objects = {name: sorted({fact.object for fact in own}) for name, own in facts.by_relation.items()}
+    for turn in range(-(-most // len(known))):
+        rng.shuffle(known)
+        for fact, templates in known:
+            others = [name for name in objects[fact.relation] if name.casefold() != fact.object.casefold()]
+            if others:
+                first, *rest = templates[turn % len(templates) :] + templates[: turn % len(templates)]
+                request = EditRequest(first, fact.subject, rng.choice(others), fact.object)
+                found.append(Lesson(request, tuple(t.replace("{}", fact.subject) for t in rest[:PARAPHRASES])))
+    return found[:most]
+
+
+def edited(
+    model: LanguageModel,
+    lessons: Sequence[Lesson],
+    method: Method,
+    config: Any = None,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Iterator[Example | str]:
+    """Each lesson as an edit of its own on the unedited model; for one that cannot be edited, the sentence that says why.
+
+    With `folder`, edits are written there chunk by chunk, and what is there already is read instead of made.
+    """
+    for start in range(0, len(lessons), AT_ONCE):
+        stop_if(cancel)
+        if progress is not None:
+            progress(start / len(lessons), f"mask: edit {start + 1:,} of {len(lessons):,}")
+        chunk = lessons[start : start + AT_ONCE]
+        path = None if folder is None else folder / f"{_digest(model, chunk, method, config)}.safetensors"
+        made = _read(path, model) if path is not None else None
+        if made is None:
+            made = _made(model, chunk, method, config, cancel)
+            if path is not None:
+                _write(path, made)
+        for lesson, patches in zip(chunk, made, strict=True):
+            yield patches if isinstance(patches, str) else Example(lesson.request, patches, lesson.paraphrases)
+
+
+def _made(
+    model: LanguageModel, lessons: Sequence[Lesson], method: Method, config: Any, cancel: Cancel | None
+) -> list[tuple[LowRank, ...] | str]:
+    """The patches of each; all at once where the method does not solve them together, else one after the other."""
+    if not method.joint:
+        try:
+            return list(method.edit(model, [lesson.request for lesson in lessons], BASE, config, cancel=cancel).solves)
+        except (BadRequest, DegenerateKey, TooLong):
+            pass  # one of them cannot be edited: find out which
+    made: list[tuple[LowRank, ...] | str] = []
+    for lesson in lessons:
+        try:
+            made.append(method.edit(model, [lesson.request], BASE, config, cancel=cancel).patches)
+        except (BadRequest, DegenerateKey, TooLong) as error:
+            made.append(f"{lesson.request.subject}: {error}")
+    return made
+
+
+def _write(path: Path, made: Sequence[tuple[LowRank, ...] | str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors, faults = {}, {}
+    for number, patches in enumerate(made):
+        if isinstance(patches, str):
+            faults[str(number)] = patches
+            continue
+        for patch in patches:
+            tensors |= {f"{number}.{patch.layer}.A": patch.A.cpu(), f"{number}.{patch.layer}.B": patch.B.cpu()}
+    temporary = path.with_suffix(".tmp")
+    save_file(
+        {k: v.contiguous() for k, v in tensors.items()}, temporary, {"size": str(len(made)), "faults": json.dumps(faults)}
+    )
+    temporary.replace(path)
+
+
+def _read(path: Path, model: LanguageModel) -> list[tuple[LowRank, ...] | str] | None:
+    """What `_write` wrote; None where there is nothing that can be read."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            header = file.metadata()
+        tensors = {name: tensor.to(model.device) for name, tensor in load_file(path).items()}
+    except (OSError, SafetensorError, KeyError, TypeError):
+        return None
+    made: list[tuple[LowRank, ...] | str] = [()] * int(header["size"])
+    for number, sentence in json.loads(header["faults"]).items():
+        made[int(number)] = sentence
+    for name in sorted(tensors):
+        number, layer, part = name.split(".")
+        if part == "A":
+            patch = LowRank(int(layer), tensors[name], tensors[f"{number}.{layer}.B"])
+            made[int(number)] = (*made[int(number)], patch)
+    return made
+
+
+def _digest(model: LanguageModel, lessons: Sequence[Lesson], method: Method, config: Any) -> str:
+    asked = [lesson.request.as_dict() for lesson in lessons]
+    shaped_by = json.dumps([model.fingerprint, method.name, repr(config), asked, str(torch.get_float32_matmul_precision())])
+    return hashlib.sha256(shaped_by.encode()).hexdigest()[:16]
