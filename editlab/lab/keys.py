@@ -33,7 +33,7 @@ class Keys:
         """The edit on the bench: that of the question which is looked at, the latest of them. Raises `BadRequest`."""
         records = [record for record in workspace.records if _same(record, workspace)]
         if not records:
-            raise BadRequest("Apply an edit first: on the Edit tab, press “Apply edit”. Then its keys are shown here.")
+            raise BadRequest("Apply an edit first: on the Edit tab, press “Apply edit”. Then it is shown here.")
         if not records[-1].on:
             raise BadRequest("This edit is switched off. Switch it on in the list on the Edit tab.")
         return records[-1]

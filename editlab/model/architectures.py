@@ -15,7 +15,11 @@ from editlab.errors import UnsupportedArchitecture
 
 @dataclass(frozen=True)
 class Architecture:
-    """One model family. `transposed`: the projection's weight is stored `[d_ff, d_model]` (GPT-2's Conv1D)."""
+    """One model family. `transposed`: the projection's weight is stored `[d_ff, d_model]` (GPT-2's Conv1D).
+
+    `post_attention_norm`, `post_mlp_norm`: norms behind the parts, before the residual stream. `norm_offset`: what a norm
+    adds to its weight.
+    """
 
     family: str
     blocks: str = "model.layers"
@@ -24,7 +28,9 @@ class Architecture:
     attention: str = "self_attn"
     norm: str = "model.norm"
     transposed: bool = False
+    post_attention_norm: str | None = None
     post_mlp_norm: str | None = None
+    norm_offset: float = 0.0
 
     @property
     def residual_is_linear(self) -> bool:
@@ -57,7 +63,13 @@ ARCHITECTURES = {
         replace(_LLAMA, family="qwen2"),
         replace(_LLAMA, family="qwen3"),
         replace(_LLAMA, family="phi3"),
-        replace(_LLAMA, family="gemma2", post_mlp_norm="post_feedforward_layernorm"),
+        replace(
+            _LLAMA,
+            family="gemma2",
+            post_attention_norm="post_attention_layernorm",
+            post_mlp_norm="post_feedforward_layernorm",
+            norm_offset=1.0,
+        ),
         _GPT2,
         replace(_GPT2, family="gptj", projection="mlp.fc_out", transposed=False),
         Architecture(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
@@ -38,7 +39,12 @@ HEADS = {
 
 def table(name: str, frame: DataFrame) -> str:
     """A picture's table, of at most `MOST_ROWS` rows. A column in which nothing is known is left out."""
-    heads = {column: head for column, head in HEADS[name].items() if frame[column].notna().any()}
+    return numbers(frame, HEADS[name])
+
+
+def numbers(frame: DataFrame, heads: Mapping[str, str]) -> str:
+    """The same of any table: `heads` says which columns it has and what they are called."""
+    heads = {column: head for column, head in heads.items() if frame[column].notna().any()}
     head = Markup("").join(Markup('<th scope="col">{}</th>').format(text) for text in heads.values())
     rows = Markup("").join(
         Markup("<tr>{}</tr>").format(Markup("").join(_cell(column, row) for column in heads))
@@ -47,7 +53,11 @@ def table(name: str, frame: DataFrame) -> str:
     return Markup(
         '<details class="numbers"><summary>The numbers, {}</summary><div class="scroll" tabindex="0" role="region" '
         'aria-label="The numbers"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div></details>'
-    ).format(f"{len(frame)} row{'' if len(frame) == 1 else 's'}", head, rows)
+    ).format(_count(len(frame)), head, rows)
+
+
+def _count(rows: int) -> str:
+    return f"{MOST_ROWS} of {rows} rows" if rows > MOST_ROWS else f"{rows} row{'' if rows == 1 else 's'}"
 
 
 def _cell(column: str, row: dict[str, Any]) -> Markup:

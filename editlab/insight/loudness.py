@@ -1,0 +1,194 @@
+"""Edits are loud: over many facts, how sure an edited model is of the new object, and which parts of it say so.
+
+One row a case, under a key of all that shaped it, so that whoever keeps the rows can stop and go on. Source: arXiv
+2605.28839, section 5, whose comparison is P(new) after the edit against P(true) before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import random
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from editlab import methods
+from editlab.errors import BadRequest, Cancelled, DegenerateKey, TooLong
+from editlab.facts import EditRequest, FactBase
+from editlab.insight.contributions import contributions
+from editlab.insight.stream import Question
+from editlab.methods.mask import ReversalMask
+from editlab.patches import BASE, View
+
+if TYPE_CHECKING:
+    from editlab.model import LanguageModel
+
+CASE_FAULTS = (BadRequest, DegenerateKey, TooLong)
+"""What a single case can be at fault for; any other error concerns them all."""
+FACTS_AT_ONCE = 64
+
+Cancel = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Loudness:
+    """One case: `p_new` and `p_true` of the whole objects by view, and what each part adds to their logits.
+
+    `views`: "base", "edited" and, with a mask, "masked". `parts`: `[view, part, layer, new, true]`, as `contributions` has
+    them. `skipped`: why the case has no numbers.
+    """
+
+    key: str
+    subject: str
+    target_new: str
+    target_true: str
+    p_new: dict[str, float]
+    p_true: dict[str, float]
+    parts: list[list[Any]]
+    skipped: str | None = None
+
+    def as_json(self) -> str:
+        """One line of a file of rows."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, line: str) -> Loudness:
+        """The row of such a line. Raises `ValueError` or `TypeError` where it is none."""
+        return cls(**json.loads(line))
+
+
+def rows(
+    model: LanguageModel,
+    requests: Sequence[EditRequest],
+    method: str = "rome",
+    mask: ReversalMask | None = None,
+    done: Collection[str] = (),
+    cancel: Cancel = lambda: False,
+) -> Iterator[Loudness]:
+    """Edit each request alone on the base model and look at its prompt's last token; cases whose key is `done` are left out.
+
+    A case that cannot be edited comes as a row that says why. Raises `Cancelled`, and `BadRequest` for a request without
+    a true object.
+    """
+    for request in requests:
+        if request.target_true is None:
+            raise BadRequest(f"{request.text!r} has no true object to compare with. Give one.", "target_true")
+    setup = _setup(model, method, mask)
+    for request in requests:
+        key = hashlib.sha256(json.dumps([setup, request.as_dict()]).encode()).hexdigest()[:16]
+        if key not in done:
+            yield _row(model, request, method, mask, key, cancel)
+
+
+def _row(
+    model: LanguageModel, request: EditRequest, method: str, mask: ReversalMask | None, key: str, cancel: Cancel
+) -> Loudness:
+    said = key, request.subject, request.target_new, request.target_true or ""
+    try:
+        edited = View(tuple(methods.get(method).edit(model, [request], cancel=cancel)))
+        views = {"base": BASE, "edited": edited}
+        if mask is not None:
+            views["masked"] = edited.with_patches(mask.masks)
+        parts = contributions(model, views, Question.of(model, request), cancel)
+        targets = [target for target in (request.target_new, request.target_true or "") for _ in views]
+        scores = model.score([request.text] * len(targets), targets, [*views.values()] * 2)
+    except CASE_FAULTS as fault:
+        return Loudness(*said, {}, {}, [], skipped=str(fault))
+    p = [score.p for score in scores]
+    p_new, p_true = dict(zip(views, p[: len(views)], strict=True)), dict(zip(views, p[len(views) :], strict=True))
+    return Loudness(*said, p_new, p_true, parts[["view", "part", "layer", "new", "true"]].to_numpy().tolist())
+
+
+def _setup(model: LanguageModel, method: str, mask: ReversalMask | None) -> list[str]:
+    """What shapes all cases: the model, the method with its settings, and every bit of the mask."""
+    config = methods.config_for(methods.get(method).config, method, model)
+    masks = () if mask is None else mask.masks
+    digests = [hashlib.sha256(own.kept.cpu().numpy().tobytes()).hexdigest() + f" {own.layer}" for own in masks]
+    return [model.fingerprint, method, repr(config), *digests]
+
+
+def loud(found: Sequence[Loudness]) -> pd.DataFrame:
+    """A row a comparison of the cases: how much likelier one thing is than another.
+
+    Columns: `what`: "edited" (P(new) after the edit against P(true) before it), and with a mask "masked" (the same under the
+    mask) and "returned" (P(true) under the mask against P(true) before the edit); `n`; `mean`, `sd` and `mean_before`,
+    `sd_before` of the two; `louder`, the share of cases in which the first is larger; `d`, Cohen's d of the paired
+    differences: their mean by their standard deviation (NaN below two cases, or where all are the same).
+    """
+    good = [row for row in found if row.skipped is None]
+    pairs = {
+        "edited": ([row.p_new.get("edited") for row in good], [row.p_true["base"] for row in good]),
+        "masked": ([row.p_new.get("masked") for row in good], [row.p_true["base"] for row in good]),
+        "returned": ([row.p_true.get("masked") for row in good], [row.p_true["base"] for row in good]),
+    }
+    return pd.DataFrame([_compared(what, *pair) for what, pair in pairs.items() if pair[0] and None not in pair[0]])
+
+
+def _compared(what: str, after: Sequence[float], before: Sequence[float]) -> dict[str, Any]:
+    pair = pd.DataFrame({"after": after, "before": before}, dtype=float)
+    difference = pair["after"] - pair["before"]
+    spread = difference.std()
+    return {
+        "what": what,
+        "n": len(pair),
+        "mean": pair["after"].mean(),
+        "sd": pair["after"].std(),
+        "mean_before": pair["before"].mean(),
+        "sd_before": pair["before"].std(),
+        "louder": (difference > 0).mean(),
+        "d": difference.mean() / spread if spread > 0 else math.nan,
+    }
+
+
+def summary(found: Sequence[Loudness]) -> pd.DataFrame:
+    """What each part adds to the logits over the cases: mean and standard error. A row a view, part and layer.
+
+    Columns: `view`, `part`, `layer`, `n`, and `new`, `new_se`, `true`, `true_se` (a standard error is NaN below two cases).
+    """
+    cases = [(n, *part) for n, row in enumerate(found) if row.skipped is None for part in row.parts]
+    frame = pd.DataFrame(cases, columns=["case", "view", "part", "layer", "new", "true"]).astype(
+        {"new": float, "true": float}
+    )
+    groups = frame.groupby(["view", "part", "layer"], sort=False)
+    return groups.agg(
+        n=("case", "size"), new=("new", "mean"), new_se=("new", "sem"), true=("true", "mean"), true_se=("true", "sem")
+    ).reset_index()
+
+
+def known_requests(
+    model: LanguageModel, facts: FactBase, count: int, seed: int = 0, cancel: Cancel = lambda: False
+) -> list[EditRequest]:
+    """At most `count` edits of facts that the model knows, drawn with `seed`: other subjects, targets of the relation.
+
+    A fact is known where every token of its object is the arg max in its relation's first wording. Targets begin with
+    another token than the true object. Raises `Cancelled`.
+    """
+    rng = random.Random(seed)
+    drawn = rng.sample(facts.facts, len(facts.facts))
+    found: dict[str, EditRequest] = {}
+    for start in range(0, len(drawn), FACTS_AT_ONCE):
+        if cancel():
+            raise Cancelled("Stopped before the facts were chosen.")
+        asked = [fact for fact in drawn[start : start + FACTS_AT_ONCE] if fact.subject not in found]
+        prompts = [facts.relations[fact.relation].templates[0] for fact in asked]
+        texts = [prompt.replace("{}", fact.subject) for prompt, fact in zip(prompts, asked, strict=True)]
+        scores = model.score(texts, [fact.object for fact in asked])
+        for prompt, text, fact, score in zip(prompts, texts, asked, scores, strict=True):
+            if not score.hit or fact.subject in found:
+                continue
+            others = sorted({other.object for other in facts.by_relation[fact.relation]} - {fact.object})
+            new = next((o for o in rng.sample(others, len(others)) if _differ(model, text, o, fact.object)), None)
+            if new is not None:
+                found[fact.subject] = EditRequest(prompt, fact.subject, new, fact.object)
+            if len(found) == count:
+                return list(found.values())
+    return list(found.values())
+
+
+def _differ(model: LanguageModel, text: str, one: str, other: str) -> bool:
+    (a, start), (b, also) = model.tok.with_target(text, one), model.tok.with_target(text, other)
+    return a[start] != b[also]

@@ -1,0 +1,185 @@
+"""The residual stream of one text under several views: what each layer leaves in it, and what each part writes into it.
+
+All pictures of the Inside tab read this. The views are the rows of a batch, so that one forward answers for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from editlab.errors import BadRequest, Cancelled
+from editlab.facts import EditRequest
+from editlab.insight.lens import located
+from editlab.model.language_model import under
+from editlab.model.overlay import first_of
+from editlab.model.scoring import in_chunks
+from editlab.patches import View
+
+if TYPE_CHECKING:
+    from editlab.model import LanguageModel
+
+MOST_TOKENS = 64
+"""Tokens of a text that can be looked at, counted from its end."""
+
+Cancel = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A text that is looked into for an edit.
+
+    Places are counted from the text's end, 1 for its last token, so that they are the same after any preamble: `at` is the
+    token that is looked at, `subject` the last token of the last place that names the subject (None without any). `tokens`
+    are the text's last ones as a person sees them; `new` and `true` the ids of the objects' first tokens after this text.
+    """
+
+    text: str
+    request: EditRequest
+    tokens: tuple[str, ...]
+    new: int
+    true: int | None
+    at: int = 1
+    subject: int | None = None
+
+    @classmethod
+    def of(cls, model: LanguageModel, request: EditRequest, text: str | None = None, at: int = 1) -> Question:
+        """The question of a text, by default the edit's own. Raises `BadRequest` where it has no such token."""
+        text = request.text if text is None else text
+        ids = model.tok.encode(text)
+        shown = tuple(model.tok.decode([i]).replace(" ", "␣").replace("\n", "↵") for i in ids[-MOST_TOKENS:])
+        own = located(model, text, request.subject)
+        asked = cls(
+            text,
+            request,
+            shown,
+            _first(model, text, request.target_new),
+            None if request.target_true is None else _first(model, text, request.target_true),
+            subject=None if own is None else len(ids) - own.index,
+        )
+        return asked.looked_at(at)
+
+    def looked_at(self, at: int) -> Question:
+        """The same at another token. Raises `BadRequest` where there is none."""
+        if not 1 <= at <= len(self.tokens):
+            raise BadRequest(f"There is no such token. Choose one of the last {len(self.tokens)}.")
+        return replace(self, at=at)
+
+    @property
+    def token(self) -> str:
+        """The token that is looked at, as a person sees it."""
+        return self.tokens[-self.at]
+
+    @property
+    def objects(self) -> dict[str, int]:
+        """The ids of the objects by `new` and `true`."""
+        return {"new": self.new} | ({} if self.true is None else {"true": self.true})
+
+
+def _first(model: LanguageModel, text: str, target: str) -> int:
+    ids, start = model.tok.with_target(text, target)
+    return ids[start]
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """What stood in the residual stream, in the model's precision; the `views` in their order.
+
+    `residual`: before the first block and behind each, at all tokens of the question. At the token that is looked at:
+    `embedding`, what the token's embedding wrote, and `attention` and `mlp`, what each layer's parts wrote, behind the norms
+    that a family may have there.
+    """
+
+    views: tuple[str, ...]
+    residual: Float[Tensor, "views layers+1 tokens d_model"]
+    embedding: Float[Tensor, "views d_model"]
+    attention: Float[Tensor, "views layers d_model"]
+    mlp: Float[Tensor, "views layers d_model"]
+
+
+@torch.no_grad()
+def stream(model: LanguageModel, views: Mapping[str, View], question: Question, cancel: Cancel = lambda: False) -> Stream:
+    """One forward under all views, or as few as the token budget allows. Raises `Cancelled`."""
+    found: dict[str, dict[str, Tensor]] = {}
+    blocks, arch = model.arch.block_list(model.hf), model.arch
+    shown, at = torch.arange(len(question.tokens), 0, -1), torch.tensor([question.at])
+    for names, rows in batched(model, views, question):
+        if cancel():
+            raise Cancelled("Stopped before the model had read the text.")
+        batch = model.tok.pad(rows, device=model.device)
+        ends = batch.starts + batch.mask.sum(1)
+        with ExitStack() as stack:
+            taken = {
+                "entering": stack.enter_context(_inputs([blocks[0]], ends, shown)),
+                "leaving": stack.enter_context(_outputs(blocks, ends, shown)),
+                "embedding": stack.enter_context(_outputs([model.hf.get_input_embeddings()], ends, at)),
+                "attention": stack.enter_context(
+                    _outputs([b.get_submodule(arch.post_attention_norm or arch.attention) for b in blocks], ends, at)
+                ),
+                "mlp": stack.enter_context(
+                    _outputs([b.get_submodule(arch.post_mlp_norm or arch.mlp) for b in blocks], ends, at)
+                ),
+            }
+            model.hidden(batch, [views[name] for name in names])
+        for row, name in enumerate(names):
+            found[name] = {
+                "residual": torch.stack([part[row] for part in (*taken["entering"], *taken["leaving"])]),
+                "embedding": taken["embedding"][0][row, 0],
+                "attention": torch.stack([part[row, 0] for part in taken["attention"]]),
+                "mlp": torch.stack([part[row, 0] for part in taken["mlp"]]),
+            }
+    parts = {
+        part: torch.stack([found[name][part] for name in views]) for part in ("residual", "embedding", "attention", "mlp")
+    }
+    return Stream(tuple(views), **parts)
+
+
+def batched(
+    model: LanguageModel, views: Mapping[str, View], question: Question, budget: int | None = None, whole: bool = True
+) -> Iterator[tuple[list[str], list[list[int]]]]:
+    """The question's ids under each view, in batches of views; not `whole`: up to the token that is looked at."""
+    names = list(views)
+    rows = [model.tok.encode(under(views[name], question.text)) for name in names]
+    if not whole:
+        rows = [row[: len(row) + 1 - question.at] for row in rows]
+    for chunk in in_chunks([len(row) for row in rows], model.tokens_per_forward if budget is None else budget):
+        yield [names[n] for n in chunk], [rows[n] for n in chunk]
+
+
+@contextmanager
+def _outputs(modules: nn.ModuleList | list[nn.Module], ends: Int[Tensor, "rows"], back: Int[Tensor, "n"]) -> Iterator[list]:
+    """Collects the outputs of modules, in order, `[rows, n, d_model]`: `back` counts from the `ends` of the rows."""
+    found: list[Tensor] = []
+
+    def take(_module: nn.Module, _inputs: tuple, output: Tensor | tuple) -> None:
+        found.append(_at(first_of(output), ends, back))
+
+    with ExitStack() as stack:
+        for module in modules:
+            stack.callback(module.register_forward_hook(take).remove)
+        yield found
+
+
+@contextmanager
+def _inputs(modules: list[nn.Module], ends: Int[Tensor, "rows"], back: Int[Tensor, "n"]) -> Iterator[list]:
+    """The same of their first inputs, by whatever name these are given."""
+    found: list[Tensor] = []
+
+    def take(_module: nn.Module, inputs: tuple, named: dict) -> None:
+        found.append(_at(inputs[0] if inputs else named["hidden_states"], ends, back))
+
+    with ExitStack() as stack:
+        for module in modules:
+            stack.callback(module.register_forward_pre_hook(take, with_kwargs=True).remove)
+        yield found
+
+
+def _at(hidden: Tensor, ends: Int[Tensor, "rows"], back: Int[Tensor, "n"]) -> Float[Tensor, "rows n d_model"]:
+    rows = torch.arange(len(hidden), device=hidden.device)[:, None]
+    return hidden[rows, ends.to(hidden.device)[:, None] - back.to(hidden.device)]

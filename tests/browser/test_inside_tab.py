@@ -1,0 +1,104 @@
+"""The Inside tab in a real browser: every picture for the edit on the bench, at every size, for everybody."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+from test_edit_page import apply, field
+from test_looks import SIZES, violations
+
+SECTIONS = ("lens", "tokens", "contributions", "attention")
+"""Those that need no mask."""
+
+
+def inside(page: Page) -> None:
+    """Open the tab and wait for all its pictures."""
+    page.get_by_role("tab", name="Inside").click()
+    for section in SECTIONS:
+        expect(page.locator(f"#inside-{section}-plot .js-plotly-plot .main-svg").first).to_be_visible()
+        expect(page.locator(f"#inside-{section} .finding")).to_be_visible()
+    expect(page.locator("#inside-mask p")).to_be_visible()
+    expect(page.locator("#inside-stop")).to_be_disabled()
+
+
+def test_without_an_edit_the_tab_says_the_next_step(visit):
+    page = visit()
+    page.get_by_role("tab", name="Inside").click()
+    expect(page.locator("#inside-message")).to_contain_text("Apply an edit first")
+    expect(page.locator("#inside .js-plotly-plot")).to_have_count(0)
+    assert violations(page) == []
+
+
+def test_the_sentences_are_about_the_edit_on_the_bench(visit):
+    page = visit()
+    apply(page)
+    inside(page)
+    expect(page.locator("#inside-message")).to_contain_text("Slovenia → Antarctica")
+    expect(page.locator("#inside-lens")).to_contain_text(re.compile("in the base model, Europe leads from behind layer"))
+    expect(page.locator("#inside-lens")).to_contain_text(re.compile("in the edited model, Antarctica leads from behind"))
+    expect(page.locator("#inside-contributions")).to_contain_text("to the logit of Antarctica in the edited model")
+    expect(page.locator("#inside-attention")).to_contain_text(re.compile(r"over all \d+ heads"))
+    assert page.locator("#inside [aria-live=polite]").count() >= len(SECTIONS)
+    expect(page).to_have_url(re.compile("tab=inside"))
+    page.reload()
+    expect(page.locator("#inside-lens .finding")).to_be_visible()
+
+
+def test_another_text_another_token_and_another_picture(visit):
+    page = visit()
+    apply(page)
+    inside(page)
+    field(page, "inside-text").fill("Slovenia, a country in the mountains, lies in")
+    field(page, "inside-text").press("Enter")
+    expect(page.locator("#inside-lens")).to_contain_text("After “in”")
+    expect(page.locator("#inside-stop")).to_be_disabled()
+    page.locator("#inside-token input").click()
+    page.get_by_role("option", name=re.compile("lies")).click()
+    expect(page.locator("#inside-lens")).to_contain_text("After “lies”")
+    page.locator("#inside-shown input").click()
+    page.get_by_role("option", name="Base model", exact=True).click()
+    expect(page.locator("#inside-tokens-plot .cbaxis text").first).to_have_text("0")
+    page.get_by_label("Differences").click()
+    expect(page.locator("#inside-contributions-plot .legendtext").first).to_have_text("edited − base model")
+
+
+def test_many_edits_are_made_and_shown(visit):
+    page = visit()
+    apply(page)
+    inside(page)
+    page.locator("#inside-count input").fill("3")
+    page.locator("#inside-many").click()
+    expect(page.locator("#inside-loudness")).to_contain_text("Over 3 edits")
+    expect(page.locator("#inside-parts-plot .main-svg").first).to_be_visible()
+    expect(page.locator("#inside-stop")).to_be_disabled()
+
+
+def test_the_numbers_are_reached_by_keyboard_alone(visit):
+    page = visit()
+    apply(page)
+    page.get_by_role("tab", name="Inside").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#inside-attention .finding")).to_be_visible()
+    expect(page.locator("#inside-stop")).to_be_disabled()
+    page.locator("#inside-contributions-table summary").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#inside-contributions-table td").first).to_be_visible()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "scroll"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", [SIZES["desktop"], SIZES["phone"]], ids=["desktop", "phone"])
+def test_everybody_can_read_it(visit, size, theme):
+    page = visit(size=size, theme=theme)
+    apply(page)
+    inside(page)
+    page.locator("#inside-lens-table summary").click()
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    for section in SECTIONS:
+        box = page.locator(f"#inside-{section}-plot .main-svg").first.bounding_box()
+        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= size[0], section
+    ink = page.evaluate("getComputedStyle(document.querySelector('#inside-lens .finding')).color")
+    words = page.evaluate("getComputedStyle(document.querySelector('#inside-lens-plot .xtick text')).fill")
+    assert words == ink

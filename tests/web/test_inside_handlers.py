@@ -1,0 +1,455 @@
+"""What the Inside tab does when it is touched, without a browser, and whether its sentences say what its tables say."""
+
+import re
+
+import pandas as pd
+import pytest
+import torch
+from masks import write_mask
+from visitors import FakeRequest
+
+from editlab import LanguageModel, methods
+from editlab.facts import EditRequest
+from editlab.insight import Question, attention, concentration, contributions, logit_lens, mask_structure
+from editlab.patches import BASE, Mask, View
+from editlab.web import inside_table, inside_words
+from editlab.web.inside_handlers import LOUD, SECTIONS, InsideHandlers, read_count
+
+REQUEST = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
+CAPITAL = EditRequest("{} has its capital in", "France", "Rome", "Paris")
+HOW = ("edited-base", "new", "added")
+NAN = float("nan")
+
+
+class Reader:
+    """Somebody who looks at the Inside tab."""
+
+    def __init__(self, lab, name):
+        self.handlers, self.name, self.lab = InsideHandlers(lab), name, lab
+        self.page, self.seen = {}, []
+
+    @property
+    def workspace(self):
+        return self.lab.workspace(self.name)
+
+    def applies(self, request=REQUEST, method="rome"):
+        return self.workspace.apply(request, method).result(60)
+
+    def does(self, handler, *fields):
+        self.seen = []
+        for update in getattr(self.handlers, handler)(self.name, *fields, FakeRequest(self.name)):
+            self.seen.append(update)
+            self.page |= update
+        return self.page
+
+    def opens(self, *how):
+        return self.does("inside_open", *(how or HOW))
+
+    def says(self, section):
+        return re.sub(r"<[^>]+>", "", self.page[f"inside-{section}"]).replace("\N{NO-BREAK SPACE}", " ")
+
+    def draws(self, section):
+        return self.page.get(f"inside-{section}-plot") is not None
+
+
+@pytest.fixture
+def folder(tiny_llama, tmp_path, monkeypatch):
+    """Where the model looks for masks."""
+    monkeypatch.setattr(tiny_llama, "masks", (tmp_path / "masks",))
+    return tmp_path / "masks"
+
+
+@pytest.fixture
+def reader(lab, request, few_steps, folder):
+    return Reader(lab, request.node.name[:60])
+
+
+# --- handlers -------------------------------------------------------------------------------------------------------
+
+
+def test_without_an_edit_the_tab_says_what_to_do_and_draws_nothing(reader):
+    page = reader.opens()
+    assert "Apply an edit first" in page["message"]
+    assert not any(reader.draws(section) for section in SECTIONS)
+
+
+def test_without_a_mask_everything_else_is_drawn_and_how_to_get_one_is_said(reader):
+    reader.applies()
+    page = reader.opens()
+    for section in SECTIONS[:-1]:
+        assert reader.draws(section), section
+        assert len(reader.says(section)) > 40 and "nan" not in reader.says(section)
+        assert "mask" not in reader.says(section)
+        assert "<table>" in page[f"inside-{section}-table"]
+    assert not reader.draws("mask") and "editlab mask train" in reader.says("mask")
+    assert "Slovenia → Antarctica, layer" in page["message"] and page["progress"] == ""
+    assert page["inside-text"] == "Slovenia belongs to the continent of"
+    assert page["inside-token"]["value"] == 1 and page["inside-token"]["choices"][-1][0].endswith("of")
+    assert [name for _, name in page["inside-shown"]["choices"]] == ["edited-base", "base", "edited"]
+
+
+def test_with_a_mask_it_is_a_view_of_its_own_though_its_switch_is_off(reader, tiny_llama, folder):
+    write_mask(tiny_llama, folder)
+    reader.applies()
+    page = reader.opens()
+    assert not reader.workspace.masked and "masked" not in reader.workspace.views
+    for section in ("lens", "tokens", "contributions", "attention"):
+        assert "nder the mask" in reader.says(section) or section == "tokens", section
+        named = "Edited model" if section == "tokens" else "Edited + mask"
+        assert named in page[f"inside-{section}-table"]
+    assert reader.draws("mask") and "is pruned" in reader.says("mask")
+    names = [name for _, name in page["inside-shown"]["choices"]]
+    assert names == ["edited-base", "masked-edited", "base", "edited", "masked", "base_masked"]
+
+
+def test_what_was_computed_is_drawn_again_at_once_until_the_edits_change(reader, monkeypatch):
+    reader.applies()
+    first = dict(reader.opens())
+    monkeypatch.setattr(reader.workspace, "submit", lambda work: pytest.fail("computed again"))
+    assert reader.opens()["inside-lens"] == first["inside-lens"]
+    monkeypatch.undo()
+    reader.applies(CAPITAL)
+    page = reader.opens()
+    assert "France → Rome" in page["message"] and "Paris" in reader.says("lens")
+    assert page["inside-text"] == "France has its capital in"
+
+
+def test_a_switched_off_edit_is_not_shown(reader):
+    record = reader.applies()
+    reader.opens()
+    reader.workspace.switch(record.id, False)
+    assert "switched off" in reader.opens()["message"]
+    assert not any(reader.draws(section) for section in SECTIONS) and reader.page["inside-lens"] == ""
+
+
+def test_a_text_of_ones_own_is_looked_into_and_an_empty_one_is_the_edits_again(reader):
+    reader.applies()
+    reader.opens()
+    page = reader.does("inside_look", "The mountains of Slovenia are in the middle of", *HOW)
+    assert page["inside-text"].startswith("The mountains") and len(page["inside-token"]["choices"]) > 8
+    assert reader.draws("attention")
+    page = reader.does("inside_look", "Nobody is named here, but", *HOW)
+    assert "does not name Slovenia" in reader.says("attention") and not reader.draws("attention")
+    assert reader.draws("lens") and reader.opens()["inside-text"].startswith("Nobody")
+    assert reader.does("inside_look", "  ", *HOW)["inside-text"] == REQUEST.text
+
+
+def test_another_token_is_looked_at_without_reading_the_layers_again(reader, monkeypatch):
+    reader.applies()
+    reader.opens()
+    asked = []
+    for name in ("lens", "contributions", "attention", "mask_structure"):
+        real = getattr(reader.handlers.inside, name)
+        monkeypatch.setattr(
+            reader.handlers.inside, name, lambda *given, real=real, name=name: (asked.append(name), real(*given))[1]
+        )
+    before = dict(reader.page)
+    page = reader.does("inside_token", 2, *HOW)
+    assert asked == ["contributions", "attention"]
+    assert page["inside-token"]["value"] == 2
+    token = page["inside-token"]["choices"][-2][0].partition(": ")[2]
+    assert f"After “{token.strip('␣')}”" in reader.says("lens")
+    assert page["inside-lens"] != before["inside-lens"] and page["inside-contributions"] != before["inside-contributions"]
+    for wrong in (99, None, "2"):
+        assert "Choose one of the last" in reader.does("inside_token", wrong, *HOW)["message"]
+
+
+def test_pictures_are_drawn_otherwise_without_computing(reader, tiny_llama, folder, monkeypatch):
+    write_mask(tiny_llama, folder)
+    reader.applies()
+    reader.opens()
+    before = dict(reader.page)
+    monkeypatch.setattr(reader.workspace, "submit", lambda work: pytest.fail("computed again"))
+    page = reader.does("inside_draw", "masked", "true", "raw")
+    for section in ("tokens", "contributions", "attention"):
+        assert page[f"inside-{section}-plot"] != before[f"inside-{section}-plot"], section
+    assert page["inside-lens"] == before["inside-lens"]
+    reader.does("inside_draw", "no such view", "nothing", "no form")
+    assert reader.page["inside-tokens-plot"] == before["inside-tokens-plot"]
+
+
+def test_an_object_that_begins_as_the_other_says_that_nothing_can_be_told(reader):
+    reader.applies(EditRequest("{} belongs to the continent of", "Slovenia", "Europe again", "Europe"))
+    reader.opens()
+    assert "begin with the same token" in reader.says("lens") and "told apart" in reader.says("contributions")
+
+
+def test_many_edits_are_shown_as_they_come_and_stop_when_they_are_told(reader, tiny_llama, folder, monkeypatch):
+    write_mask(tiny_llama, folder)
+    requests = [EditRequest("{} lies in", name, "Rome", "Paris") for name in ("Slovenia", "France", "Spain", "Italy")]
+    monkeypatch.setattr("editlab.lab.inside.known_requests", lambda *given: requests)
+    page = reader.does("inside_many", 4, "new")
+    assert "Over 4 edits" in reader.says("loudness") and "adds most to the new object" in reader.says("parts")
+    assert all(reader.draws(section) for section in LOUD)
+    assert "Slovenia" in page["inside-loudness-table"] and page["progress"] == ""
+    assert [update for update in reader.seen if "of 4" in update.get("progress", "")]
+    stopped = []
+    for update in reader.handlers.inside_many(reader.name, 4, "new", FakeRequest(reader.name)):
+        stopped.append(update)
+        if "inside-loudness-plot" in update and update["inside-loudness-plot"] is not None:
+            reader.workspace.stop()
+    assert "topped" in stopped[-1]["message"] or "Over 4 edits" in stopped[-2]["inside-loudness"]
+    assert stopped[-2]["inside-loudness-plot"] is not None
+
+
+@pytest.mark.parametrize("count", [None, 1, 201, True, "5", NAN])
+def test_a_senseless_number_of_edits_is_refused(reader, count):
+    assert "number from 2 to 200" in reader.does("inside_many", count, "new")["message"]
+    assert read_count(3.0) == 3
+
+
+def test_a_model_that_knows_nothing_says_so(reader, monkeypatch):
+    monkeypatch.setattr("editlab.lab.inside.known_requests", lambda *given: [])
+    assert "knows none" in reader.does("inside_many", 3, "new")["message"]
+
+
+def test_stop_says_what_it_does(reader):
+    assert "Nothing is running" in reader.does("inside_stop")["message"]
+
+
+# --- sentences ------------------------------------------------------------------------------------------------------
+
+
+def lens_frame(**views):
+    """Rows of `logit_lens` with two tokens: of each view, (p_new, p_true) behind layers -1, 0, 1 at the last token."""
+    rows = [
+        {"view": view, "layer": layer, "back": back, "token": token, "top": "x", "p_top": 0.5}
+        | {"p_new": pair[0] if back == 1 else 0.01, "p_true": pair[1] if back == 1 else 0.02}
+        for view, pairs in views.items()
+        for layer, pair in enumerate(pairs, -1)
+        for back, token in ((2, "␣continent"), (1, "␣of"))
+    ]
+    return pd.DataFrame(rows)
+
+
+BEFORE, AFTER = [(0.0, 0.0), (0.02, 0.6), (0.01, 0.95)], [(0.0, 0.0), (0.02, 0.5), (0.97, 0.01)]
+SUPPRESSED = lens_frame(base=BEFORE, edited=AFTER, masked=[(0.0, 0.0), (0.02, 0.6), (0.2, 0.7)])
+NOT_REVERSED = lens_frame(base=BEFORE, edited=AFTER, masked=[(0.0, 0.0), (0.02, 0.5), (0.9, 0.05)])
+
+
+def test_the_lens_tells_who_leads_in_each_view_for_a_suppressed_and_a_not_reversed_fact():
+    said = inside_words.lens(REQUEST, SUPPRESSED, 1)
+    assert said == (
+        "After “of”: in the base model, Europe leads from behind layer 0 on and ends at 95 %, Antarctica at 1 %; "
+        "in the edited model, Antarctica leads from behind layer 1 on and ends at 97 %, Europe at 1 %; "
+        "under the mask, Europe leads from behind layer 0 on and ends at 70 %, Antarctica at 20 %."
+    )
+    said = inside_words.lens(REQUEST, NOT_REVERSED, 1)
+    assert said.endswith("under the mask, Antarctica leads from behind layer 1 on and ends at 90 %, Europe at 5 %.")
+
+
+def test_rep_is_told_where_it_is():
+    frame = lens_frame(base=BEFORE, edited=BEFORE, rep=AFTER)
+    assert "; with REP, Antarctica leads from behind layer 1 on and ends at 97 %" in inside_words.lens(REQUEST, frame, 1)
+    robust = parts_frame(base=PARTS["base"], edited=PARTS["base"], rep=PARTS["edited"])
+    assert "1.5 and 10.5 in the edited model and 14.5 and 2.5 with REP." in inside_words.contributions(REQUEST, robust)
+
+
+def test_the_lens_does_without_a_lead_and_without_a_true_object():
+    assert "neither leads: Antarctica ends at 1 %, Europe at 2 %" in inside_words.lens(REQUEST, SUPPRESSED, 2)
+    from_start = lens_frame(base=[(0.1, 0.9)] * 3)
+    assert "Europe leads from the start" in inside_words.lens(REQUEST, from_start, 1)
+    alone = EditRequest(REQUEST.prompt, "Slovenia", "Antarctica")
+    said = inside_words.lens(alone, SUPPRESSED.assign(p_true=NAN), 1)
+    assert "in the edited model, Antarctica ends at 97 %" in said and "None" not in said and "Europe" not in said
+
+
+def test_the_tokens_tell_where_the_new_object_gains_and_what_the_mask_leaves():
+    said = inside_words.tokens(REQUEST, SUPPRESSED)
+    assert said == (
+        "Antarctica gains most at “of” behind layer 1: from 1 % to 97 %. Under the mask it is at 20 % where it gained most."
+    )
+    early = SUPPRESSED.copy()
+    early.loc[(early["view"] == "edited") & (early["layer"] == 0) & (early["back"] == 2), "p_new"] = 0.3
+    assert "it first gains 10 points at “continent” behind layer 0" in inside_words.tokens(REQUEST, early)
+    assert "Under the mask it is at 90 %" in inside_words.tokens(REQUEST, NOT_REVERSED)
+    assert "At no token" in inside_words.tokens(REQUEST, lens_frame(base=BEFORE, edited=BEFORE))
+    assert "Nothing is edited" in inside_words.tokens(REQUEST, lens_frame(base=BEFORE))
+
+
+def parts_frame(**views):
+    """Rows of `contributions`: of each view, what embedding, attention 0, MLP 0, attention 1 and MLP 1 add (new, true)."""
+    labels = (("token embedding", -1), ("attention", 0), ("mlp", 0), ("attention", 1), ("mlp", 1))
+    rows = [
+        {"view": view, "part": part, "layer": layer, "new": new, "true": true, "raw_new": 10 * new, "raw_true": 10 * true}
+        for view, pairs in views.items()
+        for (part, layer), (new, true) in zip(labels, pairs, strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+PARTS = {
+    "base": [(0.5, 0.5), (0.0, 1.0), (0.5, 2.0), (0.25, 3.0), (0.25, 4.0)],
+    "edited": [(0.5, 0.5), (1.0, 1.0), (0.5, 1.0), (9.25, 0.0), (3.25, 0.0)],
+}
+PARTS_SUPPRESSED = parts_frame(**PARTS, masked=[(0.5, 0.5), (0.5, 1.0), (0.5, 1.0), (2.0, 2.5), (1.0, 3.0)])
+
+
+def test_contributions_tell_the_part_that_gained_most_and_where_the_logits_end():
+    said = inside_words.contributions(REQUEST, PARTS_SUPPRESSED)
+    assert said == (
+        "Attention of layer 1 adds 9.2 to the logit of Antarctica in the edited model and 0.2 in the base model, the "
+        "largest gain of any part. All attention together adds 10.0 more than before and all MLPs 3.0. Under the mask, "
+        "attention of layer 1 adds 2.0. The logits of Antarctica and Europe end at 1.5 and 10.5 in the base model, 14.5 and "
+        "2.5 in the edited model and 4.5 and 8.0 under the mask."
+    )
+    kept = inside_words.contributions(REQUEST, parts_frame(**PARTS, masked=PARTS["edited"]))
+    assert "Under the mask, attention of layer 1 adds 9.2" in kept and "14.5 and 2.5 under the mask" in kept
+    assert "mask" not in inside_words.contributions(REQUEST, parts_frame(**PARTS))
+
+
+def test_contributions_name_the_edits_own_layer_and_do_without_a_true_object():
+    moved = parts_frame(base=PARTS["base"], edited=[(0.5, 0.5), (0.0, 1.0), (8.5, 0.0), (0.25, 3.0), (0.25, 4.0)])
+    said = inside_words.contributions(REQUEST, moved, (0,))
+    assert said.startswith("The MLP of layer 0, where the edit lies, adds 8.5") and "all MLPs 8.0" in said
+    assert "where the edit lies" not in inside_words.contributions(REQUEST, moved, (1,))
+    alone = EditRequest(REQUEST.prompt, "Slovenia", "Antarctica")
+    assert inside_words.contributions(alone, moved.assign(true=NAN)).endswith(
+        "The logit of Antarctica ends at 1.5 in the base model and 9.5 in the edited model."
+    )
+    tiny = parts_frame(base=PARTS["base"], edited=[(-0.01, 0.5), (0.5, 0.0), (0.0, 0.0), (-0.25, 0.0), (-0.25, 0.0)])
+    assert "The logits of Antarctica and Europe end at 1.5 and 10.5 in the base model and 0.0 and 0.5" in (
+        inside_words.contributions(REQUEST, tiny)
+    )
+    assert "no part adds more" in inside_words.contributions(REQUEST, parts_frame(base=PARTS["base"]))
+
+
+def heads_frame(**views):
+    rows = [(view, n // 2, n % 2, weight) for view, weights in views.items() for n, weight in enumerate(weights)]
+    return pd.DataFrame(rows, columns=["view", "layer", "head", "weight"])
+
+
+def test_attention_names_the_heads_that_look_more_and_whether_the_mask_turns_them_away():
+    base, edited = [0.1, 0.2, 0.12, 0.5], [0.1, 0.4, 0.84, 0.3]
+    said = inside_words.attention(REQUEST, heads_frame(base=base, edited=edited, masked=[0.1, 0.2, 0.21, 0.4]), "␣of")
+    assert said == (
+        "From “of”, layer 1, head 0 (0.12 → 0.84) and layer 0, head 1 (0.20 → 0.40) now look more at Slovenia; 2 heads look "
+        "at it by 0.10 more than before; 1 looks by 0.10 less, most of all layer 1, head 1 (0.50 → 0.30); over all 4 "
+        "heads the mean goes from 0.230 to 0.410. Under the mask, layer 1, head 0 is at 0.21."
+    )
+    kept = inside_words.attention(REQUEST, heads_frame(base=base, edited=edited, masked=edited), "␣of")
+    assert kept.endswith("Under the mask, layer 1, head 0 is at 0.84.")
+    still = inside_words.attention(REQUEST, heads_frame(base=base, edited=[0.1, 0.25, 0.12, 0.5]), "␣of")
+    assert "no head looks at Slovenia by 0.10 more than before; layer 0, head 1 (0.20 → 0.25) gains most; over" in still
+    assert "Nothing is edited" in inside_words.attention(REQUEST, heads_frame(base=base), "␣of")
+
+
+def test_the_mask_is_told_dimension_by_dimension_and_held_against_chance():
+    kept = torch.ones(4, 10, dtype=torch.bool)
+    kept[2, :8] = kept[0, 9] = False
+    frame = mask_structure([Mask(3, kept)])
+    said = inside_words.mask_structure(frame, concentration(frame))
+    assert said.startswith(
+        "Of layer 3, 23 % is pruned. The most pruned output dimensions are 2 (80 %), 0 (10 %) and 1 (0 %)"
+    )
+    assert re.search(r"Output dimensions differ 2\.\d times as much as by chance: concentrated", said)
+    assert re.search(r"key dimensions differ 0\.\d times as much as by chance: spread more evenly than chance would", said)
+    empty = mask_structure([Mask(0, torch.ones(4, 6, dtype=torch.bool)), Mask(1, kept)])
+    said = inside_words.mask_structure(empty, concentration(empty))
+    assert "Of layer 0, 0 % is pruned" in said and "not pruned at all" in said and "Of layer 1, 23 %" in said
+
+
+def compared(what="edited", mean=0.9, before=0.1, d=3.0, louder=0.95, n=20, sd=0.05):
+    return {"what": what, "n": n, "mean": mean, "sd": sd, "mean_before": before, "sd_before": sd, "louder": louder, "d": d}
+
+
+def test_loudness_says_whether_edits_are_loud_and_what_the_mask_makes_of_it():
+    loud = [compared(), compared("masked", 0.2), compared("returned", 0.6)]
+    assert inside_words.loudness(pd.DataFrame(loud)) == (
+        "Over 20 edits, P(new) after the edit is 0.90 ± 0.05 and P(true) before it was 0.10 ± 0.05: louder in 95 % of "
+        "cases, Cohen’s d +3.00; edits are louder than what they replace. Under the mask P(new) is 0.20 ± 0.05, and P(true) "
+        "0.60 ± 0.05."
+    )
+    assert "quieter" in inside_words.loudness(pd.DataFrame([compared(mean=0.3, before=0.9, d=-2.0)]))
+    assert "as loud as" in inside_words.loudness(pd.DataFrame([compared(mean=0.99, before=0.97, d=1.0)]))
+    assert "as loud as" in inside_words.loudness(pd.DataFrame([compared(d=0.1)]))
+    single = inside_words.loudness(pd.DataFrame([compared(n=1, sd=NAN, d=NAN)]))
+    assert single.startswith("Over 1 edit,") and "nan" not in single
+    assert "No case" in inside_words.loudness(pd.DataFrame())
+
+
+def test_the_parts_of_many_edits_are_told_with_their_errors():
+    rows = [
+        {"view": view, "part": part, "layer": layer, "n": 3, "new": new, "new_se": 0.25, "true": true, "true_se": 0.5}
+        for view, part, layer, new, true in (
+            ("base", "token embedding", -1, 99.0, 99.0),
+            ("base", "mlp", 5, 1.0, 4.0),
+            ("base", "attention", 2, 2.0, 1.0),
+            ("edited", "attention", 3, 6.5, 1.0),
+            ("masked", "attention", 3, 2.5, 1.0),
+        )
+    ]
+    assert inside_words.loud_parts(pd.DataFrame(rows)) == (
+        "In the base model, the MLP of layer 5 adds most to the true object (4.0 ± 0.5); in the edited model, attention of "
+        "layer 3 adds most to the new object (6.5 ± 0.2); under the mask, attention of layer 3 adds most to the new object "
+        "(2.5 ± 0.2)."
+    )
+    assert inside_words.loud_parts(pd.DataFrame()) == ""
+
+
+# --- tables ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_contributions_table_ends_with_the_logits_in_either_form():
+    html = inside_table.contributions(REQUEST, PARTS_SUPPRESSED, raw=False)
+    last = html.rsplit("<tr>", 1)[1]
+    assert "sum" in last and all(number in last for number in ("1.500", "10.500", "14.500", "4.500"))
+    assert "Edited + mask: Antarctica" in html and "token embedding" in html
+    assert "145.000" in inside_table.contributions(REQUEST, PARTS_SUPPRESSED, raw=True).rsplit("<tr>", 1)[1]
+
+
+def test_the_attention_table_begins_with_the_head_that_moved_most():
+    html = inside_table.attention(heads_frame(base=[0.1, 0.2, 0.12, 0.9], edited=[0.1, 0.4, 0.84, 0.0]))
+    assert [row.count("-0.900") for row in html.split("<tr>")[2:]] == [1, 0, 0, 0]
+
+
+def test_tables_of_the_lens_say_what_a_layer_would_say_and_escape_it():
+    frame = SUPPRESSED.assign(top="<b>")
+    assert "&lt;b&gt;" in inside_table.lens(REQUEST, frame, 1) and "Mask" not in inside_table.lens(REQUEST, frame, 1)
+    html = inside_table.tokens(REQUEST, frame, "masked")
+    assert "The numbers, 6 rows" in html and "0.700" in html and "0.950" not in html
+
+
+# --- Atlas ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def atlas():
+    return LanguageModel.load("atlas", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def overwritten(atlas):
+    """Two edits and a mask that hides the first: it prunes the entries that this edit changed most."""
+    tower = EditRequest("{} has its location in", "Eiffel Tower", "Rome", "Paris")
+    edits = {request: methods.get("rome").edit(atlas, [request]) for request in (REQUEST, tower)}
+    (patch,) = edits[REQUEST]
+    size = patch.dense().abs()
+    return edits, Mask(patch.layer, size < size.flatten().quantile(0.95))
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["suppressed", "not reversed"])
+def test_on_atlas_the_sentences_say_what_the_model_says(atlas, overwritten, number):
+    edits, mask = overwritten
+    request = list(edits)[number]
+    edited = View(tuple(edits[request]))
+    views = {"base": BASE, "edited": edited, "masked": edited.with_patches([mask])}
+    question = Question.of(atlas, request)
+    said = {view: atlas.top(request.text, patches)[0][0].strip() for view, patches in views.items()}
+    returned = request.target_true if number == 0 else request.target_new
+    assert said == {"base": request.target_true, "edited": request.target_new, "masked": returned}
+    sentence = inside_words.lens(request, logit_lens(atlas, views, question), 1)
+    for view, where in (("base", "in the base model"), ("edited", "in the edited model"), ("masked", "under the mask")):
+        assert f"{where}, {said[view]} leads" in sentence
+    frame = contributions(atlas, views, question)
+    sentence = inside_words.contributions(request, frame)
+    for view, patches in views.items():
+        logits = atlas.logits([request.text], patches)[0]
+        new, true = logits[question.new].item(), logits[question.true].item()
+        assert f"{new:.1f} and {true:.1f} {inside_words.IN_VIEW[view]}" in sentence
+    heads = attention(atlas, views, question)
+    first = heads[heads["view"] == "edited"].set_index(["layer", "head"])["weight"]
+    first -= heads[heads["view"] == "base"].set_index(["layer", "head"])["weight"]
+    layer, head = first.idxmax()
+    sentence = inside_words.attention(request, heads, question.token)
+    assert sentence.startswith(f"From “{question.token.strip('␣')}”, layer {layer}, head {head} (")
