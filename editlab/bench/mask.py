@@ -6,7 +6,9 @@ and others of its size that learnt nothing. Reversed counts edits that had succe
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,18 @@ from editlab import methods
 from editlab.atlas.report import chapter_loss
 from editlab.bench.bootstrap import rate_interval
 from editlab.facts import EditCase, FactBase
-from editlab.methods.mask import Example, Lesson, ReversalMask, baselines, edited, own_delta
+from editlab.methods.mask import (
+    Batch,
+    Example,
+    Lesson,
+    MaskConfig,
+    ReversalMask,
+    baselines,
+    batches,
+    edited,
+    own_delta,
+    train,
+)
 from editlab.patches import BASE, Mask, View
 
 if TYPE_CHECKING:
@@ -47,7 +60,8 @@ def edits(
     model: LanguageModel, lessons: Sequence[Lesson], method: str, folder: Path | None, progress: Progress
 ) -> tuple[list[Example], list[str]]:
     """Each lesson as an edit with the model's own settings, and why some could not be made; `folder` keeps them."""
-    found = list(edited(model, lessons, methods.get(method), None, folder, progress))
+    how = methods.get(method)
+    found = list(edited(model, lessons, how, methods.config_for(how.config, method, model), folder, progress))
     return [f for f in found if isinstance(f, Example)], [f for f in found if isinstance(f, str)]
 
 
@@ -114,6 +128,43 @@ def rates(table: Sequence[Row], name: str = MASK, seed: int = 0) -> dict[str, An
         if held
         else found
     )
+
+
+def curve(
+    model: LanguageModel,
+    training: Sequence[Example],
+    tested: Sequence[Example],
+    sizes: Sequence[int],
+    config: MaskConfig,
+    progress: Progress,
+) -> Iterator[Row]:
+    """What a mask reverses that learnt from fewer edits: shares of edits that held, by the first token that differs.
+
+    Few edits are seen more often (`MaskConfig.steps`).
+    """
+    layers = sorted({patch.layer for example in training for patch in example.patches})
+    drawn = random.Random(config.seed).sample(training, len(training))
+    unseen = list(batches(model, [replace(example, paraphrases=()) for example in tested], layers, config.batch))
+    for size in sorted({min(size, len(drawn)) for size in sizes}):
+        own = drawn[:size]
+        *_, (epoch, masks) = train(model, own, config=config, progress=progress)
+        bare = list(batches(model, [replace(example, paraphrases=()) for example in own], layers, config.batch))
+        pruned = sum(own_mask.pruned for own_mask in masks) / len(masks)
+        shares = {"train": _reversed(bare, masks), "test": _reversed(unseen, masks)}
+        yield {
+            "edits": size,
+            "epochs": epoch.number,
+            "pruned": pruned,
+            **{f"reversed_{name}": v for name, v in shares.items()},
+        }
+
+
+@torch.no_grad()
+def _reversed(lessons: Sequence[Batch], masks: Sequence[Mask]) -> float:
+    """The share of edits that held without the masks and at which the true object leads under them."""
+    M = {mask.layer: mask.kept.float() for mask in masks}
+    held = torch.cat([batch.leads({}) < 0 for batch in lessons])
+    return torch.cat([batch.leads(M) > 0 for batch in lessons])[held].float().mean().item()
 
 
 def lines(table: Sequence[Row]) -> Iterator[tuple[str, list[float]]]:

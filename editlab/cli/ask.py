@@ -17,8 +17,9 @@ from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest, FactBase
 from editlab.lab import OFF, RECIPES, Lab, Workspace
+from editlab.methods.mask import need
 from editlab.model import LanguageModel
-from editlab.probes import Passages, ask, battery, case_for, passages, scores, summaries
+from editlab.probes import Passages, ask, battery, case_for, guarded, judged, passages, reversal, scores, summaries
 
 app = typer.Typer()
 
@@ -33,7 +34,8 @@ Rep = Annotated[
     str | None, typer.Option(help="Hold however the subject is said (robust edit pathway): default, published or off.")
 ]
 Kept = Annotated[str | None, typer.Option("--workspace", help="Lay the edit over those of this workspace, and keep it.")]
-Mask = Annotated[bool, typer.Option("--mask", help="Lay the reversal mask over the edit. Not available yet.")]
+Mask = Annotated[bool, typer.Option("--mask", help="Lay the reversal mask over the edit as well: does the old fact return?")]
+Guard = Annotated[bool, typer.Option("--guard", help="Put the model under the reversal mask: does the edit still take?")]
 
 
 @command(app, "edit")
@@ -46,11 +48,12 @@ def edit(
     method: Method = "rome",
     rep: Rep = None,
     mask: Mask = False,
+    guard: Guard = False,
     workspace: Kept = None,
 ) -> Answer:
     """Edit one fact and show what the model said before and says now. The model itself is not changed."""
-    refuse_what_is_to_come(mask)
-    done = _edited(session, EditRequest(prompt, subject, target, true), method, rep, workspace, answers=False)
+    how = _How(method, read_recipe(rep), mask, guard, workspace)
+    done = _edited(session, EditRequest(prompt, subject, target, true), how, answers=False)
     return Answer(done.object, done.overview())
 
 
@@ -64,11 +67,12 @@ def probe(
     method: Method = "rome",
     rep: Rep = None,
     mask: Mask = False,
+    guard: Guard = False,
     workspace: Kept = None,
 ) -> Answer:
     """Edit one fact and ask every probe around it: other names, wordings, contexts, neighbours, consequences."""
-    refuse_what_is_to_come(mask)
-    done = _edited(session, EditRequest(prompt, subject, target, true), method, rep, workspace, answers=True)
+    how = _How(method, read_recipe(rep), mask, guard, workspace)
+    done = _edited(session, EditRequest(prompt, subject, target, true), how, answers=True)
     return Answer({**done.object, "probes": done.probes()}, Group(done.overview(), done.table()))
 
 
@@ -79,10 +83,20 @@ def read_recipe(rep: str | None) -> str | None:
     return None if rep == OFF else rep
 
 
-def refuse_what_is_to_come(mask: bool) -> None:
-    """The mask has its option already, so that scripts can be written; its work comes later."""
-    if mask:
-        raise BadRequest("The reversal mask is not available in this version. Leave --mask away.")
+@dataclass(frozen=True)
+class _How:
+    """How an edit is made and looked at: a method, a recipe of REP or None, mask or guard, and where it is kept."""
+
+    method: str
+    recipe: str | None
+    mask: bool
+    guard: bool
+    workspace: str | None
+
+    def __post_init__(self) -> None:
+        methods.get(self.method)
+        if self.mask and self.guard:
+            raise BadRequest("--mask looks under the mask, --guard stands under it. Give one of them.")
 
 
 @dataclass(frozen=True)
@@ -119,6 +133,8 @@ class _Done:
         for name in sorted(self.object["scores"]):
             rates = (view["scores"].get(name) for view in views.values())
             table.add_row(name, *("-" if rate is None else f"{rate:.2f}" for rate in rates))
+        if "verdict" in self.object:
+            table.caption = f"Verdict: {self.object['verdict']}"
         return table
 
     def table(self) -> Table:
@@ -130,34 +146,36 @@ class _Done:
         return table
 
 
-def _edited(
-    session: Session, request: EditRequest, method: str, rep: str | None, workspace: str | None, answers: bool
-) -> _Done:
+def _edited(session: Session, request: EditRequest, how: _How, answers: bool) -> _Done:
     """Edit in a workspace, which is forgotten afterwards unless it has a name, and ask everything around the edit."""
-    recipe, settings = read_recipe(rep), session.settings
-    methods.get(method)
+    settings, model = session.settings, session.model()
     facts = FactBase.load(settings.presets / "facts")
-    model = session.model()
+    if how.mask or how.guard:
+        need(model, how.method)
     texts = passages(model, settings.presets / "texts")
     with session.progress() as progress:
         case = case_for(request, facts, settings.seed)
         request = case.request
-        found = {"request": request.as_dict(), "method": method}
-        with _workspace(session, model, facts, texts, workspace) as kept:
-            job = kept.apply(request, method, rep=recipe)
+        found = {"request": request.as_dict(), "method": how.method}
+        with _workspace(session, model, facts, texts, how.workspace) as kept:
+            job = kept.apply(request, how.method, rep=how.recipe)
             while not job.wait(SECONDS_BETWEEN_LOOKS):
                 progress(job.fraction, job.text)
-            record, views = job.result(), kept.views
+            record, views = job.result(), kept.views_under(how.mask, how.guard)
             found |= {"layers": list(record.layers), "seconds": record.seconds, "health": dict(record.health)}
-            if workspace is not None:
-                found |= {"workspace": workspace, "edits": len(kept.records)}
+            if how.workspace is not None:
+                found |= {"workspace": how.workspace, "edits": len(kept.records)}
             if "rep" in views:
                 found["rep"] = {"recipe": record.rep, "threshold": kept.threshold}
+            if how.mask or how.guard:
+                found["mask"] = [vars(mask) for mask in kept.masks(how.method)]
         progress(1.0, "probes: the model is asked")
         frame = ask(model, request, battery(model, case, texts, settings.seed), views, answers)
         shown = summaries(model, request, views)
     found["views"] = {name: {**shown[name], "scores": scores(frame, name)} for name in views}
-    found["scores"] = found["views"][list(views)[-1]]["scores"]
+    found["scores"] = found["views"][judged(views)]["scores"]
+    if how.mask or how.guard:
+        found["verdict"] = guarded(shown, request) if how.guard else reversal(shown, request)
     return _Done(found, frame, tuple(views))
 
 

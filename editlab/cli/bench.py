@@ -18,18 +18,13 @@ import typer
 from rich.console import Group
 from rich.table import Table
 
-from editlab import methods
-from editlab.atlas.build import UNSEEN_CHAPTER
 from editlab.atlas.sources import training_facts
-from editlab.bench import bounds, mask, robustness, speed
+from editlab.bench import bounds, robustness, speed
 from editlab.bench.robustness import OFF, CaseRow, Ground, Rep, Setup
-from editlab.cli.mask import mask_config
 from editlab.cli.model import layer_numbers
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import EditCase, FactBase, read_cases
-from editlab.lab import read_scenarios
-from editlab.methods import mask as masking
 from editlab.model import LanguageModel
 from editlab.probes import passages
 
@@ -70,7 +65,7 @@ def robustness_table(
     lines = [line for setup in setups for line in _lines(session, model, cases, unread, setup, ground, out)]
     found = {"model": model.name, "fingerprint": model.fingerprint, "data": str(data), "rows": lines}
     if out is not None:
-        (out / "robustness.md").write_text(_page("Robustness", _table_md(lines)), encoding="utf-8")
+        (out / "robustness.md").write_text(page("Robustness", _table_md(lines)), encoding="utf-8")
         _flat(lines).to_csv(out / "robustness.csv", index=False)
     return Answer(found, Group(*_tables(lines)))
 
@@ -103,7 +98,7 @@ def bounds_table(
         shown.add_row(*own)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "bounds.md").write_text(_page("Bounds", _markdown(heads, iter(cells))), encoding="utf-8")
+        (out / "bounds.md").write_text(page("Bounds", markdown(heads, iter(cells))), encoding="utf-8")
     found = {"model": model.name, "method": method, "n": len(cases) - len(table.attrs["skipped"]), "rows": rows}
     return Answer(found | {"skipped_because": [*unread, *table.attrs["skipped"]]}, shown)
 
@@ -137,68 +132,9 @@ def speed_table(
         out.mkdir(parents=True, exist_ok=True)
         heads = [str(column.header) for column in table.columns]
         text = f"{_machine(model)}, {torch.get_num_threads()} threads, {rounds} rounds.\n\n"
-        page = _page("Speed", text + _markdown(heads, map(_speed_cells, rows)))
-        (out / "speed.md").write_text(page, encoding="utf-8")
+        text = page("Speed", text + markdown(heads, map(_speed_cells, rows)))
+        (out / "speed.md").write_text(text, encoding="utf-8")
     return Answer(found, table)
-
-
-@command(app, "mask")
-def mask_table(
-    session: Session,
-    test: Annotated[Path, typer.Option(help="Edits that the mask never saw: CounterFact, REP or CSV.")],
-    train: Annotated[Path | None, typer.Option(help="Edits to learn a mask from; left out with --use.")] = None,
-    use: Annotated[str | None, typer.Option(help="bundled: the mask that the model has already.")] = None,
-    method: Annotated[str, typer.Option(help="Whose edits the mask takes back.")] = "rome",
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many cases of each file.")] = None,
-    own: Annotated[int, typer.Option(min=0, help="So many edits of the presets' facts beside those of --train.")] = 0,
-    recipe: Annotated[str, typer.Option(help="default, or published: the paper's constants.")] = "default",
-    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's own.")] = None,
-    guard: Annotated[bool, typer.Option("--guard", help="Also edit while the mask lies there.")] = False,
-    prose: Annotated[list[Path] | None, typer.Option(help="Unseen prose, beside the last chapter; repeatable.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for rows and table; edits are kept there.")] = None,
-) -> Answer:
-    """How many edits one mask takes back, beside masks of its size that learnt nothing, and what it costs elsewhere."""
-    if (use is None) == (train is None) or use not in (None, "bundled"):
-        raise BadRequest("Give --train FILE to learn a mask, or --use bundled for the one that the model has.")
-    config = mask_config(recipe, method, session.settings.seed, epochs)
-    presets, seed = session.settings.presets, session.settings.seed
-    base, faults = FactBase.load(presets / "facts"), []
-    tested, untold = mask.lessons_of(read_cases(test, faults)[:limit])
-    if not tested:
-        raise BadFile(f"{test} holds no edit with a true object. The first fault: {[*faults, *untold][0]}")
-    model = session.model()
-    work = out / "edits" if out else None
-    with session.progress() as progress:
-        if train is None:
-            found, training = masking.need(model, method), []
-        else:
-            subjects = {lesson.request.subject for lesson in tested} | {
-                s.request.subject for s in read_scenarios(presets / "scenarios")
-            }
-            taught = [
-                lesson for lesson in mask.lessons_of(read_cases(train, []))[0] if lesson.request.subject not in subjects
-            ][:limit]
-            taught += masking.lessons(model, base, own, subjects, seed) if own else []
-            found, training = masking.make(model, taught, methods.get(method), config, work, progress)
-        examples, skipped = mask.edits(model, tested, method, work, progress)
-        table = list(mask.rows(model, examples, mask.masks_of(model, training or examples, found.masks, seed), progress))
-        texts = [presets / "texts" / UNSEEN_CHAPTER, *(prose or ())]
-        prices = mask.price(model, examples, found.masks, base, texts)
-        guarded = mask.under_the_guard(model, tested, method, found.masks, progress) if guard else {}
-    answer = mask.summary(found, table, [*faults, *untold, *skipped], seed) | prices | guarded
-    shown = Table("", "reversed", "top-1 back", "KL", "still said")
-    cells = [[name, *(f"{value:.3f}" for value in values)] for name, values in mask.lines(table)]
-    for row in cells:
-        shown.add_row(*row)
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "mask.jsonl").write_text("".join(json.dumps(row) + "\n" for row in table), encoding="utf-8")
-        heads = [str(column.header) for column in shown.columns]
-        text = "\n".join(f"- {name}: {value:.3f}" for name, value in answer.items() if isinstance(value, float))
-        (out / "mask.md").write_text(
-            _page("Reversal mask", f"{_markdown(heads, iter(cells))}\n\n{text}\n"), encoding="utf-8"
-        )
-    return Answer({"model": model.name, "method": method, "test": str(test)} | answer, shown)
 
 
 def _setups(names: str, layers: str | None, each: bool, changes: Sequence[str], model: LanguageModel) -> list[Setup]:
@@ -308,7 +244,7 @@ def _table_md(lines: Sequence[Mapping[str, Any]]) -> str:
     heads = ["method", "layers", "n", *robustness.COLUMNS]
     parts = []
     for title, rates in (("Paper's protocol", lambda line: line), ("Clean part", lambda line: line["clean"])):
-        parts += [f"## {title}", "", _markdown(heads, (_line_cells(line, rates(line)) for line in lines)), ""]
+        parts += [f"## {title}", "", markdown(heads, (_line_cells(line, rates(line)) for line in lines)), ""]
     for line in lines:
         seconds = line["seconds_per_edit"]
         speed_text = "none measured" if seconds is None else f"{seconds:.3f} s an edit"
@@ -369,12 +305,13 @@ def _speed_cells(row: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _markdown(heads: Sequence[str], rows: Iterator[list[str]]) -> str:
+def markdown(heads: Sequence[str], rows: Iterator[list[str]]) -> str:
+    """Rows of cells under their heads."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _page(title: str, body: str) -> str:
+def page(title: str, body: str) -> str:
     """A page for docs/results: how it was made stands on top."""
     told = shlex.join(["editlab", *sys.argv[1:]])
     return f"# {title}\n\n`{told}` at commit {_commit()}, torch {torch.__version__}, {platform.platform()}\n\n{body}\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,21 +11,23 @@ import typer
 from rich.table import Table
 
 from editlab import methods
+from editlab.atlas.sources import training_facts
 from editlab.bench.mask import lessons_of
 from editlab.cli.terminal import Answer, Session, command
-from editlab.facts import FactBase, read_cases
+from editlab.errors import BadRequest
+from editlab.facts import EditCase, FactBase, read_cases
 from editlab.lab import read_scenarios
-from editlab.methods.mask import MaskConfig, cost, lessons, make, write
+from editlab.methods.mask import EDITS, Lesson, MaskConfig, cost, lessons, make, write
+from editlab.model import LanguageModel
 
 app = typer.Typer(help="Reversal masks: one mask that takes back most edits of a method.", no_args_is_help=True)
-
-EDITS = 1_500
 
 
 @command(app, "train")
 def train(
     session: Session,
-    facts: Annotated[Path | None, typer.Option(help="Folder of facts as presets/facts, instead of those.")] = None,
+    facts: Annotated[Path | None, typer.Option(help="More facts beside the presets': CounterFact's JSON or tables.")] = None,
+    relations: Annotated[str | None, typer.Option(help="Only facts of these relations, as P17,P30.")] = None,
     cases: Annotated[Path | None, typer.Option(help="Edits to learn from beside the facts: CounterFact or CSV.")] = None,
     without: Annotated[list[Path] | None, typer.Option(help="Cases whose subjects are left out; repeatable.")] = None,
     method: Annotated[str, typer.Option(help="Whose edits the mask takes back.")] = "rome",
@@ -38,20 +41,12 @@ def train(
     The subjects of the demo presets are never among them. A stopped training goes on where it was.
     """
     config = mask_config(recipe, method, session.settings.seed, epochs)
-    presets, seed = session.settings.presets, session.settings.seed
-    base = FactBase.load(facts or presets / "facts")
-    left_out = {scenario.request.subject for scenario in read_scenarios(presets / "scenarios")}
-    left_out |= {case.request.subject for path in without or () for case in read_cases(path, [])}
-    model = session.model()
-    given, _ = lessons_of(read_cases(cases, [])) if cases else ([], [])
-    chosen = [lesson for lesson in given if lesson.request.subject not in left_out][:count]
-    if len(chosen) < count:
-        chosen += lessons(model, base, count - len(chosen), left_out, seed)
-    how = methods.get(method)
+    model, how = session.model(), methods.get(method)
+    base = fact_base(session, facts, relations)
+    chosen = taught(session, model, base, read_cases(cases, []) if cases else [], without or (), count)
     session.errors.print(cost(model, chosen, how, config).sentence, highlight=False)
-    work = session.settings.data / "masks" / "work"
     with session.progress() as progress:
-        mask, _ = make(model, chosen, how, config, work, progress)
+        mask, _ = make(model, chosen, how, config, work_of(session), progress)
     path = write(mask, model, folder or session.settings.data / "masks")
     found = {"model": model.name, "method": method, "path": str(path), "layers": mask.layers, **mask.report}
     table = Table(show_header=False)
@@ -59,6 +54,45 @@ def train(
         value = found[name]
         table.add_row(name, f"{value:.3f}" if isinstance(value, float) else str(value))
     return Answer(json.loads(json.dumps(found)), table)
+
+
+def taught(
+    session: Session,
+    model: LanguageModel,
+    base: FactBase,
+    cases: Sequence[EditCase],
+    without: Sequence[Path],
+    count: int | None,
+) -> list[Lesson]:
+    """What a mask learns from: given cases, filled up to `count` with facts that the model knows.
+
+    No subject of `without` or of the demo presets is among them.
+    """
+    presets, seed = session.settings.presets, session.settings.seed
+    left_out = {scenario.request.subject for scenario in read_scenarios(presets / "scenarios")}
+    left_out |= {case.request.subject for path in without for case in read_cases(path, [])}
+    given, _ = lessons_of(cases)
+    chosen = [lesson for lesson in given if lesson.request.subject not in left_out][:count]
+    if count is not None and len(chosen) < count:
+        chosen += lessons(model, base, count - len(chosen), left_out, seed)
+    return chosen
+
+
+def fact_base(session: Session, more: Path | None, relations: str | None) -> FactBase:
+    """The presets' facts and those of a file, of some relations. Raises `BadRequest` where there are none such."""
+    base = training_facts(session.settings.presets / "facts", more)
+    if relations is None:
+        return base
+    wanted = {name.strip() for name in relations.split(",")}
+    found = FactBase(tuple(fact for fact in base.facts if fact.relation in wanted), base.relations, base.aliases)
+    if not found.facts:
+        raise BadRequest(f"No fact has a relation of {relations!r}. Known are: {', '.join(sorted(base.by_relation))}.")
+    return found
+
+
+def work_of(session: Session) -> Path:
+    """Where edits and unfinished trainings are kept, so that a stopped command goes on."""
+    return session.settings.data / "masks" / "work"
 
 
 def mask_config(recipe: str, method: str, seed: int, epochs: int | None = None) -> MaskConfig:

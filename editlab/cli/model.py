@@ -11,6 +11,7 @@ from rich.table import Table
 import editlab
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
+from editlab.methods import mask
 from editlab.model import LanguageModel, statistics
 
 KEYS_PER_DIMENSION = 10
@@ -34,7 +35,7 @@ def info(session: Session) -> Answer:
         "device": str(model.device),
         "fingerprint": model.fingerprint,
         "statistics": statistics.measured(model),
-        "masks": [],
+        "masks": mask.trained(model),
         "validated": bool(model.preset.get("validated", False)),
         "version": editlab.__version__,
     }

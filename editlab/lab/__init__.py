@@ -3,15 +3,18 @@
 from editlab.lab.chain import EditRecord
 from editlab.lab.lab import Lab
 from editlab.lab.looking import OwnProbe
+from editlab.lab.masking import MaskInfo
 from editlab.lab.options import MethodInfo, Setting
 from editlab.lab.refining import OFF, RECIPES
 from editlab.lab.scenarios import Scenario, read_scenarios
 from editlab.lab.worker import Job, Worker
 from editlab.lab.workspace import Workspace
 from editlab.methods import METHODS
-from editlab.probes import KINDS, judge, scores
+from editlab.probes import CONTROL, FATES, KINDS, fates, guarded, judge, judged, reversal, says, scores
 
 __all__ = [
+    "CONTROL",
+    "FATES",
     "KINDS",
     "METHODS",
     "OFF",
@@ -19,13 +22,19 @@ __all__ = [
     "EditRecord",
     "Job",
     "Lab",
+    "MaskInfo",
     "MethodInfo",
     "OwnProbe",
     "Scenario",
     "Setting",
     "Worker",
     "Workspace",
+    "fates",
+    "guarded",
     "judge",
+    "judged",
     "read_scenarios",
+    "reversal",
+    "says",
     "scores",
 ]

@@ -101,7 +101,8 @@ class Change:
 class State:
     """A workspace after `number` events. `started`: the body of the last `started`, where nothing has ended it yet.
 
-    `threshold`: what a pathway's gate must exceed, where somebody has chosen it; it is no change that can be undone.
+    `threshold`: what a pathway's gate must exceed, where somebody has chosen it; `masked`: whether the edits are looked at
+    under the reversal mask as well; `guarded`: whether the model stands under it. None of them is a change to be undone.
     """
 
     number: int = 0
@@ -111,6 +112,8 @@ class State:
     request: EditRequest | None = None
     started: Mapping[str, Any] | None = None
     threshold: float | None = None
+    masked: bool = False
+    guarded: bool = False
 
     def edit(self, id: str) -> Edit | None:
         """The edit of this id in the chain, if there is one."""
@@ -160,6 +163,8 @@ def _after(state: State, kind: str, body: Mapping[str, Any]) -> State:
         return replace(state, request=EditRequest(**body["request"]))
     if kind == "threshold":
         return replace(state, threshold=float(body["threshold"]))
+    if kind in ("masked", "guarded"):
+        return replace(state, **{kind: bool(body["on"])})
     if kind in ENDS:
         return state
     raise ValueError("no event is called so in this version of EditLab")

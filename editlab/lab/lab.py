@@ -18,7 +18,9 @@ from editlab.errors import BadRequest
 from editlab.facts import EditRequest, FactBase
 from editlab.lab import options
 from editlab.lab.ledger import Ledger
+from editlab.lab.mask_training import MaskTraining
 from editlab.lab.options import MethodInfo
+from editlab.lab.reversing import Reversing
 from editlab.lab.scenarios import Scenario, read_scenarios
 from editlab.lab.worker import Worker
 from editlab.lab.workspace import Workspace
@@ -50,6 +52,7 @@ class Lab:
         self._scratch = TemporaryDirectory(prefix="editlab-") if data is None else None
         self.ledger = Ledger(data or Path(self._scratch.name))
         self.worker = Worker()
+        self.mask_training, self.reversing = MaskTraining(self), Reversing(self)
         self._kept_seconds = kept_seconds
         self._workspaces: dict[str, Workspace] = {}
         self._lock = threading.Lock()

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pandas import DataFrame, concat
 
 from editlab import probes
-from editlab.errors import BadRequest, Cancelled
+from editlab.errors import BadFile, BadRequest, Cancelled, MissingMask
 from editlab.facts import EditRequest
-from editlab.lab import refining
+from editlab.lab import masking, refining
 from editlab.lab.chain import Chain, EditRecord
 from editlab.lab.ledger import Key
+from editlab.lab.masking import Covered, MaskInfo
 from editlab.lab.worker import Cancel, Job, Progress, Work
+from editlab.methods import mask
 from editlab.patches import BASE, THRESHOLD, View
 from editlab.probes import Probe
 from editlab.probes.views import TEXT_TOKENS
@@ -60,6 +62,7 @@ class Looking:
         self._edit: Job[Any] | None = None
         self._live: Job[Any] | None = None
         self._robust = BASE
+        self._covered = Covered()
         self._curve: tuple[EditRequest, tuple[EditRecord, ...], DataFrame] | None = None
         self._chain = Chain(lab.ledger, Key(lab.model.fingerprint, name), lab.model.device, lambda: self.editing is not None)
         self.touched = time.monotonic()
@@ -76,11 +79,67 @@ class Looking:
 
     @property
     def views(self) -> dict[str, View]:
-        """What there is to hold against each other: the base, the edited model where an edit is on, and REP where it is."""
+        """What there is to hold against each other: the base, the edited model where an edit is on, and REP where it is.
+
+        Behind them what the switches of mask and guard add (`views_under`), as far as `mask_problem` has nothing to say.
+        """
+        try:
+            return self.views_under(self.masked, self.guarded)
+        except (MissingMask, BadFile):
+            return self.views_under()
+
+    def views_under(self, mask: bool = False, guard: bool = False) -> dict[str, View]:
+        """The views, with `mask` also edited + mask and the mask alone as control; with `guard` all that is on, under it.
+
+        The guard goes before: under it, "masked" would be the same once more. Raises `MissingMask` where an edit that is on
+        is of a method without a mask, and `BadFile` where the mask is damaged or another model's.
+        """
         if self.view is BASE:
             return {"base": BASE}
         robust = self.robust
-        return {"base": BASE, "edited": self.view} | ({} if robust is None else {"rep": robust})
+        views = {"base": BASE, "edited": self.view} | ({} if robust is None else {"rep": robust})
+        if not mask and not guard:
+            return views
+        with self._lock:
+            bits = masking.bits_of(masking.masks_for(self._lab.model, self._methods))
+            if guard:
+                return views | {"guarded": self._covered.under("guarded", robust or self.view, bits)}
+            return views | {
+                "masked": self._covered.under("masked", self.view, bits),
+                "base_masked": self._covered.under("base_masked", BASE, bits),
+            }
+
+    @property
+    def masked(self) -> bool:
+        """Whether the edits are looked at under their reversal mask as well."""
+        return self._chain.state.masked
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the model stands under the mask, and edits are judged by what they do there."""
+        return self._chain.state.guarded
+
+    def masks(self, method: str) -> tuple[MaskInfo, ...]:
+        """The masks of the edits that are on; where none is, that of a method. Raises as `views_under` does."""
+        return tuple(map(masking.described, masking.masks_for(self._lab.model, self._methods or (method,))))
+
+    def without_mask(self, method: str) -> str | None:
+        """The first method that lacks a mask, of the edits that are on or, where none is, this one; None where none does."""
+        return next((name for name in self._methods or (method,) if mask.find(self._lab.model, name) is None), None)
+
+    @property
+    def mask_problem(self) -> str:
+        """Why the edits that are on cannot be looked at under a mask, in a sentence; empty where they can."""
+        try:
+            masking.masks_for(self._lab.model, self._methods)
+        except (MissingMask, BadFile) as error:
+            return str(error)
+        return ""
+
+    @property
+    def _methods(self) -> tuple[str, ...]:
+        """By which methods the edits that are on were made."""
+        return tuple(dict.fromkeys(record.method for record in self.records if record.on))
 
     @property
     def robust(self) -> View | None:

@@ -16,7 +16,7 @@ from torch import is_tensor
 from editlab import methods
 from editlab.errors import BadRequest, Cancelled
 from editlab.facts import EditRequest
-from editlab.lab import options, refining
+from editlab.lab import masking, options, refining
 from editlab.lab.chain import Decide, EditRecord, Next, being_edited, pathways_of
 from editlab.lab.history import Edit, State
 from editlab.lab.looking import Looking
@@ -40,11 +40,14 @@ class Workspace(Looking):
         """Compute an edit under the view of the earlier ones and lay it on top of them; with `rep`, a recipe, refine it.
 
         `config` holds the settings that differ from the model's preset; REP learns from `names` of the subject as well.
-        Raises `BadRequest` where one does not fit, and while another edit is being computed. Stopped or failed, it leaves
-        everything as it was.
+        The guard changes nothing of the computation, only what its outcome is worth. Raises `BadRequest` where one does not
+        fit, and while another edit is being computed; `MissingMask` where the guard is up and has no mask for the method.
+        Stopped or failed, it leaves everything as it was.
         """
         settings = options.config_for(self._lab.model, method, config or {}, self._lab.seed)
         request, recipe = self._with_truth(request), refining.recipe_of(rep)
+        if self.guarded:
+            masking.masks_for(self._lab.model, (method,))
 
         def work(progress: Progress, cancel: Cancel) -> EditRecord:
             with self._chain.begun({"request": request.as_dict(), "method": method}):
@@ -150,6 +153,18 @@ class Workspace(Looking):
                 self._chain.write(lambda state: ("threshold", {"threshold": threshold}))
             return self.threshold
 
+    def set_masked(self, on: bool, method: str = "rome") -> None:
+        """Look at the edits under their reversal mask as well, or no longer. No edit is changed by it.
+
+        Raises `MissingMask` where an edit that is on, or before the first one `method`, has none; `BadFile` where the mask
+        is damaged or another model's.
+        """
+        self._set("masked", on, method)
+
+    def set_guarded(self, on: bool, method: str = "rome") -> None:
+        """Put the model under the reversal mask, so that edits are judged by what they do there. Raises as `set_masked`."""
+        self._set("guarded", on, method)
+
     def remove(self, id: str) -> EditRecord:
         """Take an edit out of the chain; the others stay as they were computed. Raises `BadRequest` as `switch`."""
         with self._lock:
@@ -187,6 +202,15 @@ class Workspace(Looking):
         return self._change(decide).past[-1].told
 
     # --- parts ------------------------------------------------------------------------------------------------------
+
+    def _set(self, switch: str, on: bool, method: str) -> None:
+        """Turn the switch of mask or guard, a way of looking that no undo takes back."""
+        with self._lock:
+            self._chain.refresh()
+            if on:
+                self.masks(method)
+            if on != getattr(self, switch):
+                self._chain.write(lambda state: (switch, {"on": on}))
 
     def _change(self, decide: Decide) -> State:
         """Write the event that is decided on, unless an edit is being computed."""

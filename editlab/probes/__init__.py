@@ -4,14 +4,19 @@ from editlab.probes.battery import KINDS, Probe, battery, shuffles
 from editlab.probes.cases import case_for
 from editlab.probes.gates import gates, gates_of
 from editlab.probes.lessons import lessons
+from editlab.probes.linked import FATES, fates, linked
 from editlab.probes.passages import Passages, passages
 from editlab.probes.questions import questions
 from editlab.probes.rephrasing import asked_of_model
+from editlab.probes.reversal import CONTROL, guarded, judged, reversal, says
 from editlab.probes.sweep import THRESHOLDS, sweep
 from editlab.probes.verdict import ask, judge, scores, tallies
 from editlab.probes.views import Answers, answers_so_far, summaries, summaries_so_far, summary
+from editlab.probes.ways_back import ways_back
 
 __all__ = [
+    "CONTROL",
+    "FATES",
     "KINDS",
     "THRESHOLDS",
     "Answers",
@@ -22,12 +27,18 @@ __all__ = [
     "asked_of_model",
     "battery",
     "case_for",
+    "fates",
     "gates",
     "gates_of",
+    "guarded",
     "judge",
+    "judged",
     "lessons",
+    "linked",
     "passages",
     "questions",
+    "reversal",
+    "says",
     "scores",
     "shuffles",
     "summaries",
@@ -35,4 +46,5 @@ __all__ = [
     "summary",
     "sweep",
     "tallies",
+    "ways_back",
 ]

@@ -5,6 +5,7 @@ A mistake of the visitor becomes a sentence on the page, and whatever was applie
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -12,10 +13,10 @@ from pandas import DataFrame
 
 from editlab.errors import BadRequest, EditLabError
 from editlab.facts import EditRequest
-from editlab.lab import METHODS, OFF, RECIPES, EditRecord, OwnProbe, Scenario, Workspace, scores
-from editlab.web import edit_list, forms, gate_panel, picture, probe_table, render
+from editlab.lab import METHODS, OFF, RECIPES, EditRecord, Job, OwnProbe, Scenario, Workspace, scores
+from editlab.web import edit_list, forms, gate_panel, mask_panel, mask_switches, mask_words, picture, probe_table, render
 from editlab.web.ask_handlers import AskHandlers
-from editlab.web.handlers import Handlers, Turn, Update, Updates, told
+from editlab.web.handlers import Draw, Handlers, Turn, Update, Updates, told
 
 Own = tuple[str | None, str | None]
 """The fields own-rephrases and own-neighbours."""
@@ -28,11 +29,11 @@ class EditHandlers(Handlers):
     def open(self, visitor: Any, rephrases: Any, neighbours: Any, request: gr.Request) -> Updates:
         """A page was opened. Updates: visitor, all fields, and all that `_show` does.
 
-        The URL's `preset`, `method`, `rep` and `view` count; without a preset, a visitor who comes back finds what they last
-        looked at.
+        The URL's `preset`, `method`, `rep`, `mask`, `guard` and `view` count; without a preset, a visitor who comes back
+        finds what they last looked at.
         """
         workspace, url = self.workspace(visitor, request), request.query_params
-        notice, wanted = workspace.notice, url.get("preset")
+        notice, wanted = workspace.notice or mask_switches.from_address(workspace, url), url.get("preset")
         yield {"visitor": self.visitor(visitor, request), **self.buttons(workspace)}
         if url.get("method") in METHODS:
             yield {"method": url.get("method")}
@@ -45,6 +46,10 @@ class EditHandlers(Handlers):
         if workspace.editing is not None:
             yield self._running("An edit is being computed.")
             yield from self.follow(workspace, workspace.editing)
+        training = self.lab.mask_training.running
+        if training is not None:
+            yield self._running("A mask is being trained. Questions wait until it is done.")
+            yield from self.follow(workspace, training)
         if scenario is None and workspace.request is not None:
             yield self._fields(workspace.request)
             yield from self._show(workspace, workspace.request, own, notice or "Here is where you left off.")
@@ -90,8 +95,9 @@ class EditHandlers(Handlers):
         job = workspace.apply(wanted, method, config or None, recipe, forms.read_names(rephrases, wanted))
         yield self._running(f"Editing: {wanted.subject} → {wanted.target_new}.")
         if seen is None or seen.text != wanted.text:
-            views = (*picture.KEPT_PLACES, "rep") if recipe else picture.KEPT_PLACES
-            yield {"picture": picture.picture(wanted, {}, True, views), **self._unasked()}
+            places = mask_switches.places(workspace)
+            views = (*places, "rep") if recipe and not workspace.guarded else places
+            yield {"picture": picture.picture(wanted, {}, True, views), "verdict": "", **self._unasked()}
         yield from self.follow(workspace, job)
         yield from self._show(workspace, job.result().request, own, self._made(job.result()))
 
@@ -165,6 +171,32 @@ class EditHandlers(Handlers):
         yield from AskHandlers(self.lab).ask(visitor, asked, request)
 
     @told
+    def mask(self, visitor: Any, rephrases: Any, neighbours: Any, method: Any, wanted: Any, request: gr.Request) -> Updates:
+        """The reversal mask was switched. Inputs: method, mask. Updates as `apply`."""
+        workspace, on = self.workspace(visitor, request), forms.read_switch(wanted)
+        yield from self._turned(workspace, str(method or "rome"), on, workspace.set_masked)
+        yield from self._changed(workspace, "The mask is on." if on else "The mask is off.", (rephrases, neighbours))
+
+    @told
+    def guard(self, visitor: Any, rephrases: Any, neighbours: Any, method: Any, wanted: Any, request: gr.Request) -> Updates:
+        """The guard was switched. Inputs: method, guard. Updates as `apply`."""
+        workspace, on = self.workspace(visitor, request), forms.read_switch(wanted)
+        yield from self._turned(workspace, str(method or "rome"), on, workspace.set_guarded)
+        told = "The guard is up: the model stands under the mask." if on else "The guard is down."
+        yield from self._changed(workspace, told, (rephrases, neighbours))
+
+    @told
+    def train_mask(self, visitor: Any, rephrases: Any, neighbours: Any, method: Any, request: gr.Request) -> Updates:
+        """Train the mask that is missing, then look at the edits under it. Input: method. Updates as `apply`."""
+        workspace, method = self.workspace(visitor, request), str(method or "rome")
+        job = self.lab.mask_training.train(workspace, workspace.without_mask(method) or method)
+        yield self._running("Training a mask. Stop keeps what is done; everybody's questions wait meanwhile.")
+        yield from self.follow(workspace, job)
+        made = job.result()
+        workspace.set_masked(True, made.method)
+        yield from self._changed(workspace, f"A mask is trained. {mask_words.about(made)}", (rephrases, neighbours))
+
+    @told
     def join_rephrase(self, visitor: Any, rephrases: Any, neighbours: Any, text: str | None, request: gr.Request) -> Updates:
         """The live question joins the battery: its answer shall change. Input: ask. Updates as `probe`, and the lines."""
         line = forms.read_line(text)
@@ -199,6 +231,21 @@ class EditHandlers(Handlers):
         made = job.result()
         text = f"Added REP in {made.health['rep_seconds']:.1f} s: {name}.{self._unspared(made)}"
         yield from self._changed(workspace, text, own)
+
+    def _turned(self, workspace: Workspace, method: str, on: bool, turn: Callable[[bool, str], None]) -> Updates:
+        """Turn a switch; where that cannot be done, show it as it was, why, and where a mask is missing what one costs."""
+        try:
+            turn(on, method)
+        except EditLabError as error:
+            yield mask_switches.shown(workspace)
+            missing = workspace.without_mask(method)
+            if missing is not None and self.lab.mask_training.running is None:
+                button = gr.update(visible=True, value=f"Train a mask for {missing.upper()}")
+                yield {"message": render.message(str(error), "problem"), "train-mask": button}
+                job = self.lab.mask_training.cost(workspace, missing)
+                yield from self.follow(workspace, job)
+                yield {"mask-said": mask_panel.cost(job.result())}
+            raise
 
     def _made(self, record: EditRecord) -> str:
         rep = f", REP in {record.health['rep_seconds']:.1f} s" if record.rep else ""
@@ -236,13 +283,19 @@ class EditHandlers(Handlers):
         request = workspace.request or request
         asked = render.questions(workspace.questions(request))
         yield {**self._stack(workspace), **self.buttons(workspace), "progress": "", "questions": asked}
-        yield from self.follow(workspace, job, lambda said: {"picture": picture.picture(request, said)}, tell=False)
+        places = mask_switches.places(workspace)
+
+        def draw(said: dict[str, Any]) -> Update:
+            return {"picture": picture.picture(request, said, views=places)}
+
+        yield from self.follow(workspace, job, draw, tell=False)
         said = job.result()
         turn.check()
         text = f"{text} {picture.spoken(said)}".strip()
         edited = self._lies(workspace, request)
         yield {
-            "picture": picture.picture(request, said),
+            **draw(said),
+            **mask_switches.verdict(workspace, request, said),
             "message": render.message(text),
             **self.buttons(workspace),
             **self._unasked(asking=edited),
@@ -269,9 +322,19 @@ class EditHandlers(Handlers):
         except EditLabError as error:
             turn.check()
             raise type(error)(f"The edit stands, but the probes were not asked: {error}") from error
-        yield {**self._probed(frame), "progress": "", "message": render.message(text), **self.buttons(workspace)}
-        if "rep" in probe_table.views_of(frame):
+        yield {**self._probed(frame), "message": render.message(text)}
+        views = probe_table.views_of(frame)
+        if "rep" in views:
             yield from self._curve(turn, workspace, request, scores(frame, "rep"))
+        yield from self._drawn(turn, workspace, self.lab.reversing.linked(workspace, request), self._linked)
+        if "masked" in views:
+            yield from self._drawn(
+                turn,
+                workspace,
+                self.lab.reversing.ways_back(workspace, request),
+                lambda ways: {"ways-back": mask_panel.ways_back(request, ways)},
+            )
+        yield {"progress": "", **self.buttons(workspace)}
 
     def _curve(self, turn: Turn, workspace: Workspace, request: EditRequest, now: dict[str, float]) -> Updates:
         """What the threshold does to the probes; drawn once the probes stand, for nobody waits for it."""
@@ -282,9 +345,18 @@ class EditHandlers(Handlers):
         yield {
             "gate-said": gate_panel.sentence(threshold, swept.attrs["largest"]),
             "gate-curve": gate_panel.curve(swept, threshold, now),
-            "progress": "",
-            **self.buttons(workspace),
         }
+
+    def _drawn(self, turn: Turn, workspace: Workspace, job: Job[DataFrame], draw: Draw) -> Updates:
+        """One more table about the question; drawn once the probes stand, for nobody waits for it."""
+        turn.asks(job)
+        yield {"stop": gr.update(interactive=True)}
+        yield from self.follow(workspace, job)
+        yield draw(job.result())
+
+    def _linked(self, frame: DataFrame) -> Update:
+        views = [name.removesuffix(".answer") for name in frame.columns if name.endswith(".answer")]
+        return {"linked": mask_panel.linked(frame, views)}
 
     def _joined(self, workspace: Workspace, own: Own, line: str) -> Updates:
         yield {"own-rephrases": own[0] or "", "own-neighbours": own[1] or ""}
@@ -308,13 +380,15 @@ class EditHandlers(Handlers):
 
     def _stack(self, workspace: Workspace) -> Update:
         records = workspace.records
-        return {"edits": edit_list.edits(records), "health": edit_list.health(records[-1] if records else None)}
+        health = edit_list.health(records[-1] if records else None)
+        return {"edits": edit_list.edits(records), "health": health, **mask_switches.shown(workspace)}
 
     def _probed(self, frame: DataFrame) -> Update:
         return {"scores": probe_table.score_line(frame), "probe-table": probe_table.probe_table(frame)}
 
     def _unasked(self, asking: bool = False) -> Update:
-        return {"scores": probe_table.score_line(None, asking), "probe-table": ""}
+        to_come = {"linked": mask_panel.TO_COME, "ways-back": mask_panel.TO_COME}
+        return {"scores": probe_table.score_line(None, asking), "probe-table": "", **to_come}
 
     def _running(self, text: str) -> Update:
         idle = {name: gr.update(interactive=False) for name in ("apply", "undo", "redo", "remake")}

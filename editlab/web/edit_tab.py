@@ -7,7 +7,7 @@ from functools import partial
 import gradio as gr
 
 from editlab.lab import Lab
-from editlab.web import gate_panel, live, probe_table, render, request_form, wiring
+from editlab.web import gate_panel, live, mask_panel, probe_table, render, request_form, wiring
 from editlab.web.ask_handlers import AskHandlers
 from editlab.web.edit_handlers import EditHandlers
 from editlab.web.forms import FIELDS, MOST, place_of, settings_of
@@ -26,6 +26,7 @@ def create_edit_tab(page: gr.Blocks, lab: Lab, visitor: gr.BrowserState) -> Part
             _create_picture(parts)
             _create_live(parts)
             _create_gate(parts)
+            _create_reversal(parts)
             _create_probes(parts)
     _wire(page, lab, parts)
     return parts
@@ -37,6 +38,7 @@ def _create_picture(parts: Parts) -> None:
         views = [("Side by side", "all"), *((render.view_title(view), view) for view in render.VIEW_TITLES)]
         parts.add(gr.Radio, "view", label="Show", choices=views, value="all", interactive=True, scale=0)
     parts.add_html("picture")
+    parts.add_html("verdict")
     parts.add_html("scores", probe_table.score_line(None))
 
 
@@ -77,6 +79,16 @@ def _create_gate(parts: Parts) -> None:
                 parts.add_html("gate-curve", gate_panel.CURVE_TO_COME)
 
 
+def _create_reversal(parts: Parts) -> None:
+    """The ways back, which the style sheet shows as soon as the mask is on, and what became of linked facts."""
+    with gr.Column(elem_id="ways"):
+        gr.HTML("<h2>Which way leads back?</h2>", elem_id="ways-title", apply_default_css=False)
+        parts.add_html("ways-back", mask_panel.TO_COME)
+    with gr.Column(elem_id="links"):
+        gr.HTML("<h2>Do linked facts follow?</h2>", elem_id="links-title", apply_default_css=False)
+        parts.add_html("linked", mask_panel.TO_COME)
+
+
 def _create_probes(parts: Parts) -> None:
     gr.HTML("<h2>Probes around the edit</h2>", elem_id="probes-title", apply_default_css=False)
     with gr.Accordion("Own probes", open=False, elem_id="own"):
@@ -113,6 +125,9 @@ def _wire(page: gr.Blocks, lab: Lab, parts: Parts) -> None:
     on(parts["remake"].click, edit.remake, own)
     on(parts["edits"].select, edit.change, [*own, parts["rep"]], trigger_mode="multiple")
     on(parts["set-threshold"].click, edit.move, [*own, parts["threshold"], parts["ask"]], trigger_mode="multiple")
+    on(parts["mask"].input, edit.mask, [*own, parts["method"], parts["mask"]], trigger_mode="multiple")
+    on(parts["guard"].input, edit.guard, [*own, parts["method"], parts["guard"]], trigger_mode="multiple")
+    on(parts["train-mask"].click, edit.train_mask, [*own, parts["method"]])
     on(parts["probe"].click, edit.probe, own)
     on(parts["join-rephrase"].click, edit.join_rephrase, [*own, parts["ask"]])
     on(parts["join-neighbour"].click, edit.join_neighbour, [*own, parts["ask"]])

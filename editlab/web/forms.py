@@ -14,6 +14,8 @@ MOST = {"subject": 200, "prompt": 1000, "new object": 100, "old object": 100, "q
 """Most characters a field takes."""
 MOST_LINES = 20
 """Most own probes of a kind."""
+SWITCHED = ("off", "on")
+"""What a switch can be."""
 FIELDS = {"subject": "subject", "prompt": "prompt", "target_new": "new object", "target_true": "old object"}
 """The parts of a request, and what a person calls their fields."""
 
@@ -76,6 +78,13 @@ def read_threshold(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise BadRequest("The threshold is a number from 0 to 1. Move the slider, or write such a number.")
     return float(value)
+
+
+def read_switch(value: Any) -> bool:
+    """Whether a switch of the page is on. Raises `BadRequest`."""
+    if value not in SWITCHED:
+        raise BadRequest("A switch is on or off. Reload the page and press it again.")
+    return value == SWITCHED[1]
 
 
 def with_line(lines: str | None, line: str) -> str:

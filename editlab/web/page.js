@@ -5,7 +5,7 @@
   const press = (id) => { const button = byId(id); if (button && !button.disabled) button.click(); };
 
   // Messages and live answers are said when they change; progress is not, or it would drown them.
-  const live = { message: "polite", "gate-said": "polite", "ask-message": "polite", "ask-answers": "polite" };
+  const live = { message: "polite", "gate-said": "polite", "mask-said": "polite", verdict: "polite", "ask-message": "polite", "ask-answers": "polite" };
   const mark = () => {
     for (const [id, how] of Object.entries(live)) byId(id)?.setAttribute("aria-live", how);
     return Object.keys(live).every((id) => byId(id)?.hasAttribute("aria-live"));
@@ -54,7 +54,7 @@
     if (event.isTrusted && event.target.closest("#subject, #prompt, #target-new, #target-true")) remember("preset", null);
   }, true);
 
-  // The address restores tab, preset, method, REP and view.
+  // The address restores tab, preset, method, REP, mask, guard and view.
   const remember = (name, value) => {
     const url = new URL(location.href);
     if (value) url.searchParams.set(name, value);
@@ -62,7 +62,7 @@
     if (url.href !== location.href) history.replaceState(history.state, "", url);
   };
   document.addEventListener("change", (event) => {
-    const group = event.target.closest("#preset, #method, #rep, #view");
+    const group = event.target.closest("#preset, #method, #rep, #mask, #guard, #view");
     if (group && event.target.value) remember(group.id, event.target.value);
   }, true);
   document.addEventListener("click", (event) => {

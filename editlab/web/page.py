@@ -10,11 +10,12 @@ from markupsafe import Markup
 
 from editlab.lab import Lab
 from editlab.web.edit_tab import create_edit_tab
+from editlab.web.inside_tab import create_inside_tab
 from editlab.web.keys_tab import create_keys_tab
 from editlab.web.theme import SCRIPT, STYLE, create_theme, view_styles
 
 TITLE = "EditLab"
-TABS = ("edit", "keys")
+TABS = ("edit", "keys", "inside")
 MOST_EVENTS = 256
 NO_DOCS = {"docs_url": None, "redoc_url": None, "openapi_url": None}
 
@@ -29,6 +30,8 @@ def create_page(lab: Lab) -> gr.Blocks:
                 parts = create_edit_tab(page, lab, visitor)
             with gr.Tab("Keys", id="keys") as keys:
                 create_keys_tab(keys, lab, parts)
+            with gr.Tab("Inside", id="inside") as inside:
+                create_inside_tab(inside, lab, parts)
         page.load(_opened, outputs=tabs, show_progress="hidden", api_visibility="private")
     page.queue(max_size=MOST_EVENTS, api_open=False)
     return page

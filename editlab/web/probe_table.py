@@ -9,7 +9,7 @@ from markupsafe import Markup
 from pandas import DataFrame
 
 from editlab.facts import EditRequest
-from editlab.lab import KINDS, judge, scores
+from editlab.lab import CONTROL, KINDS, judge, judged, scores
 from editlab.web import render
 
 GOOD = ("changed", "kept", "follows")
@@ -49,7 +49,7 @@ def score_line(frame: DataFrame | None, asking: bool = False) -> str:
     """
     if frame is None and not asking:
         return Markup('<p class="hint">{}</p>').format(EMPTY)
-    views = [] if frame is None else [view for view in views_of(frame) if view != "base"] or ["base"]
+    views = [] if frame is None else _compared(views_of(frame))
     rates = [scores(frame, view) for view in views]
     counts = {} if frame is None else frame["kind"].value_counts()
     waiting = frame is None
@@ -58,6 +58,12 @@ def score_line(frame: DataFrame | None, asking: bool = False) -> str:
         for kind, meaning in KINDS.items()
     )
     return Markup('<ul class="scores {}" aria-label="Scores">{}</ul>').format("pairs" * (len(views) > 1), tiles)
+
+
+def _compared(views: list[str]) -> list[str]:
+    """At most two views: the edit on its own, and what it is judged by, or else what the mask leaves of it."""
+    edited = [view for view in views if view not in ("base", CONTROL)] or ["base"]
+    return edited if len(edited) <= 2 else [edited[0], judged(edited)]
 
 
 Rates = dict[str, list[float]]
@@ -70,7 +76,8 @@ def _tile(kind: str, meaning: str, rates: Rates, asked: int, waiting: bool, view
     none = f"None asked. {NOT_ASKED[kind]}" if kind in NOT_ASKED and not waiting else "None asked."
     told = f"{asked} asked{f'; {what}' if what else ''}." if asked else none
     order = f" Left of the arrow: {' → '.join(render.view_title(view) for view in views)}." if len(views) > 1 else ""
-    good = bool(rates) and all(own[-1] >= FULL for own in rates.values())
+    place = views.index(judged(views)) if views else 0
+    good = bool(rates) and all(own[place] >= FULL for own in rates.values())
     rows = Markup("").join(_rate(domain or "own" if halves else "", own) for domain, own in rates.items())
     return Markup(
         '<li><button type="button" class="score {}" aria-describedby="score-{}"><span>{}</span>{}</button>'
@@ -104,16 +111,19 @@ def kind_name(kind: str, domain: str = "") -> str:
 
 
 def probe_table(frame: DataFrame | None) -> str:
-    """Every probe with the answer of each view and a verdict that colour alone does not carry."""
+    """Every probe with the answer of each view and a verdict that colour alone does not carry.
+
+    What the mask alone makes of a probe stands below what it makes of the edited model.
+    """
     if frame is None:
         return ""
     views = views_of(frame)
-    heads = ("Kind", "Probe", *(render.view_title(view) for view in views), "Verdict")
+    heads = ("Kind", "Probe", *(render.view_title(view) for view in views if view != CONTROL), "Verdict")
     head = Markup("").join(Markup("<span>{}</span>").format(name) for name in heads)
     rows = Markup("").join(_row(number, row, views) for number, row in enumerate(frame.to_dict("records")))
     return Markup(
         '<div class="probes" data-views="{}" style="--views:{}"><div class="heads" aria-hidden="true">{}</div>{}</div>'
-    ).format(len(views), len(views), head, rows)
+    ).format(len(heads) - 3, len(heads) - 3, head, rows)
 
 
 def views_of(frame: DataFrame) -> list[str]:
@@ -122,17 +132,20 @@ def views_of(frame: DataFrame) -> list[str]:
 
 
 def _row(number: int, row: Mapping[str, Any], views: list[str]) -> Markup:
-    word, mark, tone = _verdict(row, views[-1])
+    word, mark, tone = _verdict(row, judged(views))
+    alone = _alone(row) if CONTROL in views else ""
     said = Markup("").join(
-        Markup('<span class="said {}" title="{}"><span class="hidden">{}: </span>{}{}</span>').format(
+        Markup('<span class="said {}" title="{}"><span class="hidden">{}: </span>{}{}{}</span>').format(
             view,
             f"{render.view_title(view)}: p(new) {render.percent(row[f'{view}.p_new'])}, "
             f"p(old) {render.percent(row[f'{view}.p_true'])}",
             render.view_title(view),
-            _mark(row, view) if len(views) > 2 and view != "base" else "",
+            _mark(row, view) if len(views) > 2 and view not in ("base", "masked") else "",
             row[f"{view}.answer"],
+            alone if view == "masked" else "",
         )
         for view in views
+        if view != CONTROL
     )
     return Markup(
         '<details class="probe" data-probe="{}" data-text="{}"><summary><span class="kind">{}</span>'
@@ -149,6 +162,11 @@ def _row(number: int, row: Mapping[str, Any], views: list[str]) -> Markup:
         word,
         _more(row, views),
     )
+
+
+def _alone(row: Mapping[str, Any]) -> Markup:
+    """What the mask says alone."""
+    return Markup("<small>{}: {}</small>").format(render.view_title(CONTROL), row[f"{CONTROL}.answer"])
 
 
 def _verdict(row: Mapping[str, Any], view: str) -> tuple[str, str, str]:

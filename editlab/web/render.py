@@ -17,13 +17,22 @@ from editlab.facts import EditRequest
 CLAUSE_END = re.compile(r"[,;:\n]|(?<!\b[A-Z])\.(?:\s|$)")
 LONGEST_HEADLINE = 48
 LONGEST_TITLE = 200
-VIEW_TITLES = {"base": "Base model", "edited": "Edited model", "rep": "Edited + REP"}
+VIEW_TITLES = {
+    "base": "Base model",
+    "edited": "Edited model",
+    "rep": "Edited + REP",
+    "masked": "Edited + mask",
+    "base_masked": "Mask alone",
+    "guarded": "Edited under the guard",
+}
 """What a view is called. One that is missing here is shown all the same, under its own name."""
+TOLD = "Told in the prompt"
+"""The view that is asked about linked facts alone."""
 
 
 def view_title(view: str) -> str:
     """A view's name as a person says it."""
-    return VIEW_TITLES.get(view, view.capitalize())
+    return TOLD if view == "told" else VIEW_TITLES.get(view, view.capitalize())
 
 
 def percent(p: float | None) -> str:

@@ -9,6 +9,7 @@ from editlab.web import edit_list, render
 from editlab.web.forms import MOST
 from editlab.web.parts import PRESSED, Parts
 
+SWITCH = [("Off", "off"), ("On", "on")]
 REP = [("Off", OFF), ("On", "default"), ("As published", "published")]
 
 
@@ -58,6 +59,11 @@ def _create_methods(parts: Parts, methods: tuple[MethodInfo, ...]) -> None:
     choices = [(method.title, method.name) for method in methods]
     parts.add(gr.Radio, "method", label="Method", choices=choices, value=methods[0].name)
     parts.add(gr.Radio, "rep", label="REP: hold however the subject is said", choices=REP, value=OFF)
+    with gr.Row(elem_id="mask-row", equal_height=False):
+        parts.add(gr.Radio, "mask", label="Reversal mask", choices=SWITCH, value="off", min_width=150)
+        parts.add(gr.Radio, "guard", label="Guard", choices=SWITCH, value="off", min_width=120)
+    parts.add_html("mask-said")
+    parts.add(gr.Button, "train-mask", "Train a mask", visible=False, size="sm")
     with gr.Accordion("Advanced settings", open=False, elem_id="advanced"):
         for number, method in enumerate(methods):
             with gr.Column(visible=number == 0, elem_id=f"settings-{method.name}") as settings:

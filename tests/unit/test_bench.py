@@ -332,6 +332,7 @@ def test_speed_rows_have_the_keys_that_people_script_against(tiny_llama, facts, 
     monkeypatch.setattr(speed, "EDITS", 2)
     monkeypatch.setattr(speed, "TOKENS", 3)
     monkeypatch.setattr(speed, "PROBES", 4)
+    monkeypatch.setattr(speed, "MASKED", 3)
     rows = list(speed.measure(tiny_llama, lambda: tiny_llama, facts, LONG, rounds=1))
     keys = {"what", "seconds", "floor_seconds", "ratio_to_floor", "ratio_to_plain", "peak_bytes"}
     assert all(keys <= row.keys() and row["seconds"] > 0 for row in rows)
@@ -343,7 +344,9 @@ def test_speed_rows_have_the_keys_that_people_script_against(tiny_llama, facts, 
         "forward with one edit",
         "forward with one edit and REP",
         "generation of 3 tokens with one edit",
+        "mask training, 3 edits",
     ]
+    assert compared[-1]["largest_difference"] < 1e-5
     assert all(row["ratio_to_plain"] * row["speedup"] == pytest.approx(1) for row in compared)
     assert compared[0]["largest_difference"] < speed.LARGEST_DIFFERENCE
     assert all(row["ratio_to_floor"] > 1 for row in rows if row["floor_seconds"])

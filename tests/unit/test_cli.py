@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 import typer.main
 from typer.testing import CliRunner, Result
 
 from editlab.bench import speed
 from editlab.cli import app
+from editlab.methods.mask import ReversalMask, write
 from editlab.model import LanguageModel
+from editlab.patches import Mask
 
 DATA = """subject,prompt,target_new,target_true,rephrases
 Slovenia,{} belongs to the continent of,Antarctica,Europe,the land of Slovenia|Slovenija
@@ -123,6 +126,42 @@ def test_rep_is_a_third_view_with_scores_and_answers_of_its_own(run, tmp_path, o
     assert (tmp_path / "data").exists() == bool(kept)
 
 
+@pytest.fixture
+def mask(tiny_llama, tmp_path) -> Path:
+    """A reversal mask of the tiny model where the terminal looks for it."""
+    draw = torch.Generator().manual_seed(0)
+    bits = [torch.rand(tiny_llama.d_model, tiny_llama.d_ff, generator=draw) > 0.1 for _ in range(tiny_llama.n_layers)]
+    report = {"n_train": 7, "pruned": 0.1, "reversed_train": 0.5, "reversed_unseen": 0.4}
+    made = ReversalMask("rome", tuple(map(Mask, range(tiny_llama.n_layers), bits)), report)
+    return write(made, tiny_llama, tmp_path / "data" / "masks")
+
+
+def test_info_names_the_methods_that_have_a_mask(run, mask):
+    assert object_of(run("info", "--json"))["masks"] == ["rome"]
+
+
+@pytest.mark.parametrize("kept", [(), ("--workspace", "anna")], ids=["forgotten", "kept"])
+def test_under_the_mask_there_are_two_more_views_and_a_verdict(run, mask, kept):
+    found = object_of(run("probe", *REQUEST, "--true", "Europe", "--mask", *kept, "--json"))
+    assert list(found["views"]) == ["base", "edited", "masked", "base_masked"]
+    assert found["verdict"] in ("not known", "not edited", "disturbed", "suppressed", "not reversed")
+    assert found["mask"][0]["method"] == "rome" and found["mask"][0]["reversed_unseen"] == 0.4
+    assert found["scores"] == found["views"]["edited"]["scores"], "the edit is judged, not the mask"
+    for probe in found["probes"]:
+        assert probe["masked"].keys() == probe["base_masked"].keys() == {"answer", "p_new", "p_true", "hit"}
+    if kept:
+        verified = object_of(run("ledger", "verify", "--json"))
+        assert verified["ok"] and "masked" not in object_of(run("edit", *REQUEST, *kept, "--json"))["views"]
+
+
+def test_under_the_guard_an_edit_is_judged_by_what_it_does_there(run, mask):
+    found = object_of(run("edit", *REQUEST, "--true", "Europe", "--guard", "--json"))
+    assert list(found["views"]) == ["base", "edited", "guarded"]
+    assert found["verdict"] in ("held", "got through", "not edited")
+    assert found["scores"] == found["views"]["guarded"]["scores"]
+    assert "Verdict: " in run("edit", *REQUEST, "--true", "Europe", "--guard").stdout
+
+
 def test_rep_off_is_no_rep(run):
     assert list(object_of(run("edit", *REQUEST, "--rep", "off", "--json"))["views"]) == ["base", "edited"]
 
@@ -201,7 +240,9 @@ def test_every_command_takes_the_models_options():
         (("edit", *REQUEST, "--method", "memit"), "MissingStatistics", "editlab stats"),
         (("edit", *REQUEST, "--prompt", "word " * 600 + "{} is in"), "TooLong", "context holds 512"),
         (("edit", *REQUEST, "--rep", "magic"), "BadRequest", "default, published"),
-        (("probe", *REQUEST, "--mask"), "BadRequest", "mask is not available"),
+        (("probe", *REQUEST, "--mask"), "MissingMask", "editlab mask train"),
+        (("edit", *REQUEST, "--guard"), "MissingMask", "editlab mask train"),
+        (("edit", *REQUEST, "--mask", "--guard"), "BadRequest", "one of them"),
         (("stats", "--layers", "1,x"), "BadRequest", "list of numbers"),
         (("stats", "--layers", "4"), "BadRequest", "layers 0 to 3"),
         (("stats", "--layers", "1", "--self", "--text", "a.txt"), "BadRequest", "one of them"),
@@ -312,7 +353,7 @@ def test_speed_names_the_device_and_its_rows(run, tmp_path, monkeypatch):
     monkeypatch.setattr(speed, "TOKENS", 2)
     monkeypatch.setattr(speed, "PROBES", 4)
     found = object_of(run("bench", "speed", "--rounds", "1", "--out", str(tmp_path), "--json"))
-    assert found["device"] and len(found["rows"]) == 12
+    assert found["device"] and len(found["rows"]) == 13
     assert "plain loop" in (tmp_path / "speed.md").read_text()
 
 

@@ -138,6 +138,16 @@ def test_a_threshold_is_kept_whatever_is_undone(sequence, threshold):
     assert chosen.threshold == threshold
 
 
+@given(SEQUENCES, st.sampled_from(["masked", "guarded"]), st.booleans())
+def test_the_switches_of_mask_and_guard_are_kept_whatever_is_undone(sequence, switch, on):
+    state = fold(sequence)
+    chosen = step(state, Event(state.number + 1, switch, {"on": on}))
+    assert replace(chosen, number=state.number, **{switch: False}) == state
+    while chosen.past:
+        chosen = step(chosen, Event(chosen.number + 1, "undone"))
+    assert getattr(chosen, switch) is on
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -149,6 +159,7 @@ def test_a_threshold_is_kept_whatever_is_undone(sequence, threshold):
         Event(1, "looked", {"request": {"prompt": "nothing"}}),
         Event(1, "refined", {"edit": edit(9).written()}),
         Event(1, "threshold", {}),
+        Event(1, "masked", {}),
         Event(1, "from tomorrow"),
     ],
     ids=lambda event: event.kind,

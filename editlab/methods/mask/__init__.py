@@ -3,13 +3,14 @@
 from editlab.methods.mask.baselines import BASELINES, baselines, own_delta
 from editlab.methods.mask.batch import Batch, Example, batches
 from editlab.methods.mask.config import MaskConfig
-from editlab.methods.mask.edits import Lesson, edited, lessons
+from editlab.methods.mask.edits import EDITS, Lesson, edited, lessons
 from editlab.methods.mask.files import ReversalMask, find, need, read, trained, write
-from editlab.methods.mask.make import Cost, cost, make
-from editlab.methods.mask.train import Epoch, reversal, train
+from editlab.methods.mask.from_facts import Cost, cost, make
+from editlab.methods.mask.training import Epoch, reversal, train
 
 __all__ = [
     "BASELINES",
+    "EDITS",
     "Batch",
     "Cost",
     "Epoch",

@@ -16,6 +16,7 @@ class MaskConfig:
     recipe: Literal["default", "published"] = setting("default", "Ours, or the paper's losses, schedules and constants.")
     layers: tuple[int, ...] = setting((), "Layers to mask; none named: all that the edits touch.")
     epochs: int = setting(6, "Times that every edit is seen.")
+    steps: int = setting(300, "Least steps in all: few edits are seen more often.")
     batch: int = setting(48, "Prompts a step: each edit comes with its own and two paraphrases.")
     learning_rate: float = setting(1e-2, "AdamW's learning rate.")
     margin: float = setting(3.0, "By how much the true object's logit shall lead the new one's.")
@@ -24,7 +25,7 @@ class MaskConfig:
         (1e-6, 60.0), "Weight of what is pruned beyond the budget, first and last epoch."
     )
     kl: float = setting(3.2552, "Weight of the distance to the unedited model's answer.")
-    temperature: tuple[float, float] = setting((6.0, 0.3), "The sigmoid's temperature, first and last epoch.")
+    temperature: tuple[float, float] = setting((2.0, 0.3), "The sigmoid's temperature, first and last epoch.")
     softening: tuple[float, float] = setting((1.643, 4.301), "Temperature of the distance, first and last epoch.")
     threshold: float | None = setting(None, "An entry is kept above this; none: as many are pruned as the budget allows.")
     start: tuple[float, float] = setting((0.85, 0.1), "Mean and standard deviation of the first scores.")
@@ -43,5 +44,13 @@ class MaskConfig:
     def published(cls, method: str = "rome", **changes: object) -> MaskConfig:
         """The paper's constants for edits of a method."""
         own = {"batch": 270, "sparsity": (1e-4, 100.0)} if method == "memit" else {"batch": 150}
-        fixed = {"recipe": "published", "epochs": 301, "learning_rate": 1e-3, "threshold": 0.9, "plain": 0.0, "seed": 32}
+        fixed = {
+            "recipe": "published",
+            "epochs": 301,
+            "steps": 0,
+            "learning_rate": 1e-3,
+            "threshold": 0.9,
+            "plain": 0.0,
+            "seed": 32,
+        }
         return cls(**{**fixed, **own, **changes})

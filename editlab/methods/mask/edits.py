@@ -27,6 +27,8 @@ from editlab.patches import BASE, LowRank
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
+EDITS = 1_500
+"""Edits to learn from where nobody says how many."""
 AT_ONCE = 64
 """Edits that are made, and written down, together."""
 QUICK = {"contexts": 2}

@@ -16,7 +16,7 @@ from editlab.methods.mask.batch import Example, batches
 from editlab.methods.mask.config import MaskConfig
 from editlab.methods.mask.edits import AT_ONCE, PARAPHRASES, QUICK, Lesson, edited
 from editlab.methods.mask.files import ReversalMask
-from editlab.methods.mask.train import reversal, train
+from editlab.methods.mask.training import reversal, train
 from editlab.patches import BASE
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ def cost(model: LanguageModel, lessons: Sequence[Lesson], method: Method, config
     forward = watch.seconds / len(found)
     tokens = sum(len(model.tok.encode(prompt)) for example in found for prompt in example.prompts) / len(found)
     size = int(len(lessons) * tokens * (model.d_ff + 2 * model.d_model) * 4 * len(layers))
-    visits = len(lessons) * config.epochs * (1 + config.plain / (1 + PARAPHRASES))
+    once = len(lessons) * (1 + PARAPHRASES + config.plain)
+    visits = max(once * config.epochs, config.steps * config.batch) / (1 + PARAPHRASES)
     return Cost(len(lessons), editing * len(lessons), 2 * forward * visits, size)
 
 

@@ -71,6 +71,7 @@ def train(
     if progress is not None:
         progress(0.0, f"mask: the keys of {len(examples):,} facts")
     lessons = list(batches(model, [*examples, *_unedited(examples, config)], layers, config.batch, view))
+    config = replace(config, epochs=max(config.epochs, -(-config.steps // len(lessons))))
     unseen = list(batches(model, held_out, layers, config.batch, view)) if held_out else []
     state = _State(model, masked, config, _digest(model, examples, config), keep)
     for number in range(state.epoch, config.epochs):
@@ -158,13 +159,13 @@ class _State:
 
     @torch.no_grad()
     def masks(self) -> tuple[Mask, ...]:
-        """The binary masks as they stand: above the threshold, or the highest scores that the budget leaves."""
+        """The binary masks as they stand: above the threshold, or without one as many pruned as the budget allows."""
+        soft = {layer: torch.sigmoid(theta / self.temperature) for layer, theta in self.scores.items()}
         limit = self.config.threshold
         if limit is None:
-            every = torch.cat([theta.flatten() for theta in self.scores.values()])
-            cut = every.kthvalue(max(1, int(self.config.budget * len(every)))).values
-            return tuple(Mask(layer, theta > cut) for layer, theta in self.scores.items())
-        return tuple(Mask(layer, torch.sigmoid(t / self.temperature) >= limit) for layer, t in self.scores.items())
+            every = torch.cat([M.flatten() for M in soft.values()])
+            limit = every.kthvalue(max(1, int(self.config.budget * len(every)))).values.item()
+        return tuple(Mask(layer, limit < M) for layer, M in soft.items())
 
     def order(self, lessons: list[Batch]) -> Iterator[Batch]:
         """The batches in this epoch's order, drawn with the seed."""

@@ -1,0 +1,72 @@
+"""What a reversal mask tells about one edit: whether the old fact was shouted down or is not found behind it.
+
+Everything is read off what the views say at the edited prompt (`summaries`). That the old fact returns counts only where
+the mask alone leaves it as it was; and where it does not return, this mask has not found it, which proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from editlab.facts import EditRequest
+
+Reversal = Literal["no true object", "not known", "not edited", "disturbed", "suppressed", "not reversed"]
+Guarded = Literal["not edited", "held", "got through"]
+Said = Mapping[str, Mapping[str, Any]]
+
+CONTROL = "base_masked"
+OTHERS = ("base", "masked", CONTROL, "told")
+"""Views in which nobody asks how well an edit did."""
+
+
+def reversal(said: Said, request: EditRequest) -> Reversal:
+    """The verdict on one edit; `said` has the views "base", "edited", "masked" and "base_masked".
+
+    "no true object": nobody said what the old fact was; "not known": the unedited model does not prefer it either, so that
+    there is nothing to return; "not edited": it is preferred even without the mask; "disturbed": the mask alone, without any
+    edit, takes the model off the old fact; "suppressed": under the mask it is likelier again than the new one; "not
+    reversed": it is not.
+    """
+    if request.target_true is None:
+        return "no true object"
+    if not _prefers_true(said["base"]):
+        return "not known"
+    if _prefers_true(said["edited"]):
+        return "not edited"
+    left = says(said["base"], request.target_true) and not says(said[CONTROL], request.target_true)
+    if left or not _prefers_true(said[CONTROL]):
+        return "disturbed"
+    return "suppressed" if _prefers_true(said["masked"]) else "not reversed"
+
+
+def guarded(said: Said, request: EditRequest) -> Guarded:
+    """Whether an edit was stopped by the guard; `said` has the views "edited" (without the guard) and "guarded".
+
+    An edit that does not even hold without it ("not edited") tells nothing about the guard.
+    """
+    if not _edited(said["edited"], request):
+        return "not edited"
+    return "got through" if _edited(said["guarded"], request) else "held"
+
+
+def says(answer: Mapping[str, Any], target: str) -> bool:
+    """Whether an answer's text begins with an object, as a whole word."""
+    text = answer["text"].lstrip()
+    return text.startswith(target) and not text[len(target) : len(target) + 1].isalnum()
+
+
+def judged(views: Mapping[str, Any] | list[str]) -> str:
+    """The view by which an edit is judged: the last of those that are meant to hold it, or the base where none is."""
+    return next((view for view in reversed(list(views)) if view not in OTHERS), "base")
+
+
+def _prefers_true(answer: Mapping[str, Any]) -> bool:
+    return answer["p_true"] > answer["p_new"]
+
+
+def _edited(answer: Mapping[str, Any], request: EditRequest) -> bool:
+    """Whether the new object has won: it is likelier than the true one, or said where that is unknown."""
+    if request.target_true is None:
+        return says(answer, request.target_new)
+    return answer["p_new"] > answer["p_true"]

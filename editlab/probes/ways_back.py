@@ -1,0 +1,65 @@
+"""Ways back from an edit, on the same probes: what each restores of what the unedited model said, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from editlab.errors import Cancelled
+from editlab.facts import EditRequest
+from editlab.patches import BASE, View
+from editlab.probes.battery import KINDS, Probe
+from editlab.probes.verdict import KEPT, ask
+
+if TYPE_CHECKING:
+    from editlab.model import LanguageModel
+
+
+def ways_back(
+    model: LanguageModel,
+    request: EditRequest,
+    probes: Sequence[Probe],
+    ways: Mapping[str, View],
+    progress: Callable[[float, str], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> pd.DataFrame:
+    """A row a way; `ways` has the edited model first, as "edited", and one view a way back.
+
+    What the unedited model answers is what shall come back: a way says the same where every token of that answer has the
+    same arg max, teacher-forced. Columns: `way`; at the edited prompt `answer` (text), `p_true`, `p_new` (0 to 1) and
+    `restored` (whether it says the same); `again`: at how many of the `changed` probes, where the edited model does not say
+    the same, this way does; `broken`: at how many of the others it does not; `locality`: agreement with the unedited model
+    at other subjects and other facts of the subject (0 to 1, NaN where none was asked). Raises `Cancelled`.
+    """
+    views = {"base": BASE, **ways}
+    asked = [replace(probe, expected=None) for probe in probes]
+    frames: list[pd.DataFrame] = []
+    for kind, group in groupby(asked, key=lambda probe: probe.kind):
+        if cancel is not None and cancel():
+            raise Cancelled("Stopped before the ways back were compared.")
+        if progress is not None:
+            progress(sum(map(len, frames)) / len(asked), f"ways back: {KINDS[kind]}")
+        frames.append(ask(model, request, tuple(group), views, answers=kind == "success"))
+    frame = pd.concat(frames, ignore_index=True)
+    return pd.DataFrame([_row(way, frame[frame["expected"].notna()]) for way in ways])
+
+
+def _row(way: str, frame: pd.DataFrame) -> dict[str, Any]:
+    at_prompt = frame[frame["kind"] == "success"].iloc[0]
+    back, before = frame[f"{way}.same"] == 1, frame["edited.same"] == 1
+    same = frame.loc[frame["kind"].isin(KEPT), f"{way}.same"]
+    return {
+        "way": way,
+        "answer": at_prompt[f"{way}.answer"],
+        "p_true": at_prompt[f"{way}.p_true"],
+        "p_new": at_prompt[f"{way}.p_new"],
+        "restored": bool(at_prompt[f"{way}.same"] == 1),
+        "again": int((back & ~before).sum()),
+        "changed": int((~before).sum()),
+        "broken": int((~back & before).sum()),
+        "locality": float(same.mean()) if len(same) else float("nan"),
+    }
