@@ -205,12 +205,14 @@ def under_the_guard(
 
     Its update is masked with the weight it is written into. `rows` has the other form: an editor that sees no mask.
     """
-    view, hits = View(tuple(masks)), []
-    for number, lesson in enumerate(lessons):
-        progress(number / len(lessons), f"guard: edit {number + 1} of {len(lessons)}")
-        patches = methods.get(method).edit(model, [lesson.request], view).patches
-        score = model.score([lesson.request.text], [lesson.request.target_new], view.with_patches(patches))
-        hits.append(score[0].hit)
+    how, view, hits = methods.get(method), View(tuple(masks)), []
+    size = 1 if how.joint else AT_ONCE
+    for start in range(0, len(lessons), size):
+        progress(start / len(lessons), f"guard: edit {start + 1} of {len(lessons)}")
+        requests = [lesson.request for lesson in lessons[start : start + size]]
+        views = [view.with_patches(solve) for solve in how.edit(model, requests, view).solves]
+        scores = model.score([r.text for r in requests], [r.target_new for r in requests], views)
+        hits += [score.hit for score in scores]
     return {"success_editing_under_mask": _mean(hits)}
 
 

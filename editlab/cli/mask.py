@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from rich.table import Table
 from editlab import methods
 from editlab.atlas.sources import training_facts
 from editlab.bench.mask import lessons_of
+from editlab.cli.model import layer_numbers
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadRequest
 from editlab.facts import EditCase, FactBase, read_cases
@@ -34,14 +36,17 @@ def train(
     count: Annotated[int, typer.Option("--edits", min=20, help="How many edits to learn from.")] = EDITS,
     recipe: Annotated[str, typer.Option(help="default, or published: the paper's constants.")] = "default",
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's own.")] = None,
+    layers: Annotated[str | None, typer.Option(help="Mask these of the edits' layers alone, as 1 or 1,2.")] = None,
     folder: Annotated[Path | None, typer.Option(help="Where to keep it, instead of the data folder.")] = None,
 ) -> Answer:
     """Edit facts that the model knows, learn one mask that takes the edits back, and measure it on edits it never saw.
 
     The subjects of the demo presets are never among them. A stopped training goes on where it was.
     """
-    config = mask_config(recipe, method, session.settings.seed, epochs)
     model, how = session.model(), methods.get(method)
+    config = mask_config(recipe, method, session.settings.seed, epochs)
+    if layers is not None:
+        config = replace(config, layers=layer_numbers(layers, model))
     base = fact_base(session, facts, relations)
     chosen = taught(session, model, base, read_cases(cases, []) if cases else [], without or (), count)
     session.errors.print(cost(model, chosen, how, config).sentence, highlight=False)

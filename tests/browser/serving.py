@@ -18,12 +18,13 @@ PATIENCE = 180.0
 
 
 @contextlib.contextmanager
-def serving(data: Path) -> Iterator[str]:
-    """The address of an app that keeps its data in a folder; it ends by itself when it is asked to."""
+def serving(data: Path, **settings: object) -> Iterator[str]:
+    """The address of an app that keeps its data in a folder, with other settings; it ends by itself when it is asked to."""
     with contextlib.closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {**os.environ, "EDITLAB_DATA": str(data)}
+    own = {f"EDITLAB_{name.upper()}": str(value) for name, value in settings.items()}
+    environment = {**os.environ, "EDITLAB_DATA": str(data), **own}
     process = subprocess.Popen([sys.executable, "app.py", "--port", str(port)], cwd=ROOT, env=environment)
     address = f"http://127.0.0.1:{port}"
     try:

@@ -1,11 +1,12 @@
 """The mask and the guard on the page. Its mask is drawn at random, so that what is seen does not hang on a training."""
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
 import torch
 from playwright.sync_api import Page, expect
-from serving import serving
+from serving import ROOT, serving
 from test_edit_page import SAID_NOW, apply, field, finished, settled
 from test_keyboard import tab_to
 from test_looks import SIZES, violations
@@ -21,12 +22,13 @@ REPORT = {"n_train": 1500, "pruned": 0.08, "reversed_train": 0.83, "reversed_uns
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory) -> Iterator[str]:
-    """The address of a running app whose data folder has a mask for ROME, and none for MEMIT."""
-    data, model = tmp_path_factory.mktemp("masked"), LanguageModel.load("atlas")
+    """The address of a running app that has a mask for ROME, in its data folder, and none for MEMIT."""
+    data, model, presets = tmp_path_factory.mktemp("masked"), LanguageModel.load("atlas"), tmp_path_factory.mktemp("presets")
+    shutil.copytree(ROOT / "presets", presets, ignore=shutil.ignore_patterns("masks"), dirs_exist_ok=True)
     draw = torch.Generator().manual_seed(0)
     bits = torch.rand(model.d_model, model.d_ff, generator=draw) > REPORT["pruned"]
     mask.write(ReversalMask("rome", (Mask(0, bits),), REPORT), model, data / "masks")
-    with serving(data) as address:
+    with serving(data, presets=presets) as address:
         yield address
 
 
