@@ -54,12 +54,13 @@ def verdict(request: EditRequest, said: Said, mask: MaskInfo | None) -> Words:
         )
         return found, "The mask disturbs this fact by itself.", told
     if found == "suppressed":
-        third = "" if says(said["masked"], true or "") else f" What it says first, though, is “{answer(said['masked'])}”."
-        told = (
-            f"Under the mask the edited model gives {under}.{third} The mask alone, with no edit, leaves the fact as it "
-            f"was: {alone}. So {true} was shouted down, not overwritten."
-        )
-        return found, f"Suppressed: {true} returns.", told
+        evidence = f"The mask alone, with no edit, leaves the fact as it was: {alone}."
+        if says(said["masked"], true or ""):
+            told = f"Under the mask the edited model gives {under}. {evidence} So {true} was shouted down, not overwritten."
+            return found, f"Suppressed: {true} returns.", told
+        first = f"What it says first, though, is “{answer(said['masked'])}”."
+        told = f"Under the mask the edited model gives {under}. {first} {evidence}"
+        return found, f"Suppressed: {true} is ahead of {request.target_new} again.", told
     share = mask.reversed_unseen if mask is not None else None
     rated = "" if share is None else f" It reverses {rate(share)} of the edits that it never saw; this one it does not."
     told = f"Under the mask the edited model gives {under}; without it {now}.{rated}"
