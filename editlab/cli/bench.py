@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import shlex
 import subprocess
@@ -21,7 +20,7 @@ from rich.table import Table
 from editlab.atlas.sources import training_facts
 from editlab.bench import bounds, robustness, speed
 from editlab.bench.robustness import OFF, CaseRow, Ground, Rep, Setup
-from editlab.cli.model import layer_numbers
+from editlab.cli.model import layer_numbers, setting
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import EditCase, FactBase, read_cases
@@ -141,7 +140,7 @@ def _setups(names: str, layers: str | None, each: bool, changes: Sequence[str], 
     """The rows of the table: each method, under each choice of layers."""
     if each and layers is None:
         raise BadRequest("--each-layer needs the layers to try: --layers 0,1,2.")
-    common = dict(map(_setting, changes))
+    common = dict(map(setting, changes))
     chosen = None if layers is None else layer_numbers(layers, model)
     choices = [()] if chosen is None else [(number,) for number in chosen] if each else [chosen]
     return [
@@ -149,16 +148,6 @@ def _setups(names: str, layers: str | None, each: bool, changes: Sequence[str], 
         for name in names.split(",")
         for choice in choices
     ]
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    name, found, value = text.partition("=")
-    if not found:
-        raise BadRequest(f"--set {text!r} has no value. Write it as keys=prompt.")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
 
 
 def _reps(names: str, thresholds: str | None) -> tuple[Rep, ...]:

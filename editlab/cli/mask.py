@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from rich.table import Table
 from editlab import methods
 from editlab.atlas.sources import training_facts
 from editlab.bench.mask import lessons_of
-from editlab.cli.model import layer_numbers
+from editlab.cli.model import layer_numbers, setting
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadRequest
 from editlab.facts import EditCase, FactBase, read_cases
@@ -37,6 +37,7 @@ def train(
     recipe: Annotated[str, typer.Option(help="default, or published: the paper's constants.")] = "default",
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's own.")] = None,
     layers: Annotated[str | None, typer.Option(help="Mask these of the edits' layers alone, as 1 or 1,2.")] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", help="Another setting, as kl=10; repeatable.")] = None,
     folder: Annotated[Path | None, typer.Option(help="Where to keep it, instead of the data folder.")] = None,
 ) -> Answer:
     """Edit facts that the model knows, learn one mask that takes the edits back, and measure it on edits it never saw.
@@ -44,7 +45,7 @@ def train(
     The subjects of the demo presets are never among them. A stopped training goes on where it was.
     """
     model, how = session.model(), methods.get(method)
-    config = mask_config(recipe, method, session.settings.seed, epochs)
+    config = mask_config(recipe, method, session.settings.seed, epochs, change or ())
     if layers is not None:
         config = replace(config, layers=layer_numbers(layers, model))
     base = fact_base(session, facts, relations)
@@ -100,9 +101,12 @@ def work_of(session: Session) -> Path:
     return session.settings.data / "masks" / "work"
 
 
-def mask_config(recipe: str, method: str, seed: int, epochs: int | None = None) -> MaskConfig:
-    """The settings of a recipe. Raises `BadRequest` for one that does not exist."""
-    changes = {} if epochs is None else {"epochs": epochs}
+def mask_config(recipe: str, method: str, seed: int, epochs: int | None = None, changes: Sequence[str] = ()) -> MaskConfig:
+    """The settings of a recipe, some of them changed. Raises `BadRequest` for a recipe or a setting that does not exist."""
+    own = dict(map(setting, changes)) | ({} if epochs is None else {"epochs": epochs})
+    known = {field.name for field in fields(MaskConfig)}
+    if unknown := sorted(set(own) - known):
+        raise BadRequest(f"A mask has no setting {', '.join(unknown)}. It has: {', '.join(sorted(known))}.")
     if recipe == "published":
-        return MaskConfig.published(method, **changes)
-    return MaskConfig(recipe=recipe, seed=seed, **changes)
+        return MaskConfig.published(method, **own)
+    return MaskConfig(**{"recipe": recipe, "seed": seed, **own})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -76,6 +77,17 @@ def stats(
     for row in rows:
         table.add_row(str(row["layer"]), f"{row['tokens']:,}", f"{row['seconds']:.1f}", row["path"])
     return Answer({"layers": rows}, table)
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """A setting written as "keys=prompt"; its value is JSON where it can be read so. Raises `BadRequest`."""
+    name, found, value = text.partition("=")
+    if not found:
+        raise BadRequest(f"--set {text!r} has no value. Write it as keys=prompt.")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def layer_numbers(text: str, model: LanguageModel) -> tuple[int, ...]:
