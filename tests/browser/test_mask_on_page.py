@@ -98,8 +98,9 @@ def test_where_no_mask_is_its_training_is_offered_with_what_it_costs(visit):
     finished(page)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("size", [SIZES["desktop"], SIZES["phone"]], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    ("size", "theme"), [(SIZES["desktop"], "light"), (SIZES["phone"], "dark")], ids=["desktop", "phone"]
+)
 def test_everybody_can_use_the_mask(visit, size, theme):
     page = visit("mask=on&rep=default", size=size, theme=theme)
     page.click("#apply")
