@@ -21,6 +21,7 @@ from editlab.atlas.sources import training_facts
 from editlab.bench import bounds, robustness, speed
 from editlab.bench.robustness import OFF, CaseRow, Ground, Rep, Setup
 from editlab.cli.model import layer_numbers, setting
+from editlab.cli.rows import appending, kept
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import EditCase, FactBase, read_cases
@@ -170,50 +171,15 @@ def _lines(
     out: Path | None,
 ) -> Iterator[dict[str, Any]]:
     """The lines of one setup, one a REP: what the folder has already, and the rest measured and appended to it."""
-    kept = _kept(out)
+    path = out / "robustness.jsonl" if out else None
+    known = kept(path, CaseRow.from_json)
     wanted = robustness.keys(model, cases, setup, ground)
-    with session.progress() as progress, _appending(out) as append:
-        for row in robustness.measure(model, cases, setup, ground, kept, progress):
-            kept[row.key] = row
+    with session.progress() as progress, appending(path) as append:
+        for row in robustness.measure(model, cases, setup, ground, known, progress):
+            known[row.key] = row
             append(row)
     for keys in zip(*wanted, strict=True):
-        yield robustness.summary([kept[key] for key in keys], unread, ground.seed) | {"settings": dict(setup.changes)}
-
-
-def _kept(out: Path | None) -> dict[str, CaseRow]:
-    path = out / "robustness.jsonl" if out else None
-    if path is None or not path.is_file():
-        return {}
-    rows = {}
-    for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            row = CaseRow.from_json(text)
-        except (ValueError, TypeError, KeyError) as error:
-            raise BadFile(f"{path}, line {line}: not a row of this table. Remove the line.") from error
-        rows[row.key] = row
-    return rows
-
-
-class _appending:
-    """A callable that appends rows to the folder's file, each flushed, so that a stop loses nothing."""
-
-    def __init__(self, out: Path | None) -> None:
-        self._path = out / "robustness.jsonl" if out else None
-
-    def __enter__(self) -> _appending:
-        if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("a", encoding="utf-8")
-        return self
-
-    def __call__(self, row: CaseRow) -> None:
-        if self._path is not None:
-            self._file.write(row.as_json() + "\n")
-            self._file.flush()
-
-    def __exit__(self, *_error: object) -> None:
-        if self._path is not None:
-            self._file.close()
+        yield robustness.summary([known[key] for key in keys], unread, ground.seed) | {"settings": dict(setup.changes)}
 
 
 # Tables

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +17,7 @@ from editlab.atlas.build import UNSEEN_CHAPTER
 from editlab.bench import mask
 from editlab.cli.bench import app, markdown, page
 from editlab.cli.mask import fact_base, mask_config, taught, work_of
+from editlab.cli.rows import appending, kept
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import FactBase, read_cases
@@ -116,50 +116,27 @@ def loud_table(
     if not cases:
         raise BadFile(f"{data} holds no edit with a true object. Give one that names it.")
     model = session.model()
-    kept = _kept(out)
-    with session.progress() as progress, _appending(out) as append:
+    path = out / "loud.jsonl" if out else None
+    known = kept(path, Loudness.from_json)
+    with session.progress() as progress, appending(path) as append:
         requests = [case.request for case in cases]
-        for row in loudness.rows(model, requests, method, masking.find(model, method), kept):
-            kept[row.key] = row
+        own_mask = masking.find(model, method)
+        for number, row in enumerate(loudness.rows(model, requests, method, own_mask, known), start=1):
+            known[row.key] = row
             append(row)
-            progress(len(kept) / len(requests), f"loud: {row.subject}")
-    sure, parts = loudness.loud(list(kept.values())), loudness.summary(list(kept.values()))
+            progress(number / len(requests), f"loud: {row.subject}")
+    found = [known[key] for key in loudness.keys(model, requests, method, own_mask)]
+    sure, parts = loudness.loud(found), loudness.summary(found)
     shown = [_table("How sure", sure), _table("Contributions to the logits", parts)]
     if out is not None:
         sure.to_csv(out / "loud.csv", index=False)
         parts.to_csv(out / "contributions.csv", index=False)
         body = "\n\n".join(markdown(list(frame), iter(_cells(frame))) for frame in (sure, parts))
         (out / "loud.md").write_text(page("Edits are loud", body), encoding="utf-8")
-    skipped = [f"{row.subject}: {row.skipped}" for row in kept.values() if row.skipped is not None]
-    found = {"model": model.name, "method": method, "n": len(kept) - len(skipped), "skipped": skipped}
+    skipped = [f"{row.subject}: {row.skipped}" for row in found if row.skipped is not None]
+    head = {"model": model.name, "method": method, "n": len(found) - len(skipped), "skipped": skipped}
     tables = {"loud": sure.to_dict("records"), "contributions": parts.to_dict("records")}
-    return Answer(found | tables, Group(*shown))
-
-
-def _kept(out: Path | None) -> dict[str, Loudness]:
-    """The rows of an earlier call. Raises `BadFile` where one is damaged."""
-    path = out / "loud.jsonl" if out else None
-    if path is None or not path.is_file():
-        return {}
-    rows = {}
-    for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            row = Loudness.from_json(text)
-        except (ValueError, TypeError) as error:
-            raise BadFile(f"{path}, line {line}: not a row of this table. Remove the line.") from error
-        rows[row.key] = row
-    return rows
-
-
-@contextmanager
-def _appending(out: Path | None) -> Iterator[Callable[[Loudness], None]]:
-    """A callable that appends rows to the folder's file, each flushed, so that a stop loses nothing."""
-    if out is None:
-        yield lambda _row: None
-        return
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / "loud.jsonl").open("a", encoding="utf-8") as file:
-        yield lambda row: print(row.as_json(), file=file, flush=True)
+    return Answer(head | tables, Group(*shown))
 
 
 def _cells(frame: pd.DataFrame) -> list[list[str]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import random
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from editlab import methods
-from editlab.errors import BadRequest, Cancelled, DegenerateKey, TooLong
-from editlab.facts import EditRequest, FactBase
+from editlab.errors import BadRequest, DegenerateKey, TooLong
+from editlab.facts import EditRequest
 from editlab.insight.contributions import contributions
 from editlab.insight.stream import Question
 from editlab.methods.mask import ReversalMask
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 CASE_FAULTS = (BadRequest, DegenerateKey, TooLong)
 """What a single case can be at fault for; any other error concerns them all."""
-FACTS_AT_ONCE = 64
 
 Cancel = Callable[[], bool]
 
@@ -77,11 +75,15 @@ def rows(
     for request in requests:
         if request.target_true is None:
             raise BadRequest(f"{request.text!r} has no true object to compare with. Give one.", "target_true")
-    setup = _setup(model, method, mask)
-    for request in requests:
-        key = hashlib.sha256(json.dumps([setup, request.as_dict()]).encode()).hexdigest()[:16]
+    for request, key in zip(requests, keys(model, requests, method, mask), strict=True):
         if key not in done:
             yield _row(model, request, method, mask, key, cancel)
+
+
+def keys(model: LanguageModel, requests: Sequence[EditRequest], method: str, mask: ReversalMask | None) -> list[str]:
+    """The keys of the rows that `rows` gives for these requests."""
+    setup = _setup(model, method, mask)
+    return [hashlib.sha256(json.dumps([setup, r.as_dict()]).encode()).hexdigest()[:16] for r in requests]
 
 
 def _row(
@@ -93,7 +95,10 @@ def _row(
         views = {"base": BASE, "edited": edited}
         if mask is not None:
             views["masked"] = edited.with_patches(mask.masks)
-        parts = contributions(model, views, Question.of(model, request), cancel)
+        question = Question.of(model, request)
+        if question.new == question.true:
+            raise BadRequest(f"{request.target_new} and {request.target_true} begin with the same token.", "target_new")
+        parts = contributions(model, views, question, cancel)
         targets = [target for target in (request.target_new, request.target_true or "") for _ in views]
         scores = model.score([request.text] * len(targets), targets, [*views.values()] * 2)
     except CASE_FAULTS as fault:
@@ -157,38 +162,3 @@ def summary(found: Sequence[Loudness]) -> pd.DataFrame:
     return groups.agg(
         n=("case", "size"), new=("new", "mean"), new_se=("new", "sem"), true=("true", "mean"), true_se=("true", "sem")
     ).reset_index()
-
-
-def known_requests(
-    model: LanguageModel, facts: FactBase, count: int, seed: int = 0, cancel: Cancel = lambda: False
-) -> list[EditRequest]:
-    """At most `count` edits of facts that the model knows, drawn with `seed`: other subjects, targets of the relation.
-
-    A fact is known where every token of its object is the arg max in its relation's first wording. Targets begin with
-    another token than the true object. Raises `Cancelled`.
-    """
-    rng = random.Random(seed)
-    drawn = rng.sample(facts.facts, len(facts.facts))
-    found: dict[str, EditRequest] = {}
-    for start in range(0, len(drawn), FACTS_AT_ONCE):
-        if cancel():
-            raise Cancelled("Stopped before the facts were chosen.")
-        asked = [fact for fact in drawn[start : start + FACTS_AT_ONCE] if fact.subject not in found]
-        prompts = [facts.relations[fact.relation].templates[0] for fact in asked]
-        texts = [prompt.replace("{}", fact.subject) for prompt, fact in zip(prompts, asked, strict=True)]
-        scores = model.score(texts, [fact.object for fact in asked])
-        for prompt, text, fact, score in zip(prompts, texts, asked, scores, strict=True):
-            if not score.hit or fact.subject in found:
-                continue
-            others = sorted({other.object for other in facts.by_relation[fact.relation]} - {fact.object})
-            new = next((o for o in rng.sample(others, len(others)) if _differ(model, text, o, fact.object)), None)
-            if new is not None:
-                found[fact.subject] = EditRequest(prompt, fact.subject, new, fact.object)
-            if len(found) == count:
-                return list(found.values())
-    return list(found.values())
-
-
-def _differ(model: LanguageModel, text: str, one: str, other: str) -> bool:
-    (a, start), (b, also) = model.tok.with_target(text, one), model.tok.with_target(text, other)
-    return a[start] != b[also]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pandas import DataFrame
 
 from editlab import insight, probes
-from editlab.errors import BadFile, BadRequest, Cancelled, MissingMask
+from editlab.errors import BadFile, Cancelled, MissingMask
 from editlab.facts import EditRequest
 from editlab.insight import Question
-from editlab.insight.loudness import Loudness, known_requests, rows
+from editlab.insight.loudness import Loudness, rows
 from editlab.lab.chain import EditRecord
 from editlab.lab.keys import Keys
 from editlab.lab.worker import Cancel, Job, Progress
 from editlab.lab.workspace import Workspace
-from editlab.methods.mask import find, need
+from editlab.methods.mask import find, lessons, need
 from editlab.patches import View
 
 if TYPE_CHECKING:
@@ -52,33 +53,15 @@ class Inside:
 
     def lens(self, workspace: Workspace, question: Question) -> Job[DataFrame]:
         """What the model would say behind each layer: `insight.logit_lens`."""
-        views = self.views(workspace)
-
-        def work(progress: Progress, cancel: Cancel) -> DataFrame:
-            progress(0.0, "logit lens: what each layer would say")
-            return insight.logit_lens(self._lab.model, views, question, cancel)
-
-        return workspace.submit(work)
+        return self._looked_into(workspace, question, insight.logit_lens, "logit lens: what each layer would say")
 
     def contributions(self, workspace: Workspace, question: Question) -> Job[DataFrame]:
         """What each part adds to the objects' logits: `insight.contributions`."""
-        views = self.views(workspace)
-
-        def work(progress: Progress, cancel: Cancel) -> DataFrame:
-            progress(0.0, "contributions: what each part adds")
-            return insight.contributions(self._lab.model, views, question, cancel)
-
-        return workspace.submit(work)
+        return self._looked_into(workspace, question, insight.contributions, "contributions: what each part adds")
 
     def attention(self, workspace: Workspace, question: Question) -> Job[DataFrame]:
         """How much each head looks at the subject: `insight.attention`."""
-        views = self.views(workspace)
-
-        def work(progress: Progress, cancel: Cancel) -> DataFrame:
-            progress(0.0, "attention: who looks at the subject")
-            return insight.attention(self._lab.model, views, question, cancel)
-
-        return workspace.submit(work)
+        return self._looked_into(workspace, question, insight.attention, "attention: who looks at the subject")
 
     def mask_structure(self, workspace: Workspace) -> Job[DataFrame]:
         """What the mask takes away: `insight.mask_structure`. Raises `MissingMask` or `BadFile` saying what to do."""
@@ -91,9 +74,7 @@ class Inside:
         def work(progress: Progress, cancel: Cancel) -> list[Loudness]:
             model, found = self._lab.model, []
             progress(0.0, "many edits: facts that the model knows")
-            chosen = known_requests(model, self._lab.facts, count, self._lab.seed, cancel)
-            if not chosen:
-                raise BadRequest("The model knows none of EditLab’s facts, so there is nothing to edit. Load one that does.")
+            chosen = [own.request for own in lessons(model, self._lab.facts, count, (), self._lab.seed, cancel)]
             for row in rows(model, chosen, method, find(model, method), cancel=cancel):
                 if cancel():
                     raise Cancelled("Stopped before all edits were made; those that were are shown.")
@@ -101,5 +82,17 @@ class Inside:
                 progress(len(found) / len(chosen), f"many edits: {len(found)} of {len(chosen)}, {row.subject}")
                 progress.show(list(found))
             return found
+
+        return workspace.submit(work)
+
+    def _looked_into(
+        self, workspace: Workspace, question: Question, picture: Callable[..., DataFrame], said: str
+    ) -> Job[DataFrame]:
+        """A picture of `insight` for a question in all views."""
+        views = self.views(workspace)
+
+        def work(progress: Progress, cancel: Cancel) -> DataFrame:
+            progress(0.0, said)
+            return picture(self._lab.model, views, question, cancel)
 
         return workspace.submit(work)

@@ -39,9 +39,9 @@ class MaskTraining:
         """What a training will take, in a sentence; measured on a few of its edits."""
 
         def work(progress: Progress, cancel: Cancel) -> str:
-            lessons = self._lessons(progress)
+            lessons = self._lessons(progress, cancel)
             progress(0.5, "mask: what a training costs is measured")
-            return mask.cost(self._lab.model, lessons, methods.get(method), self._config).sentence
+            return mask.cost(self._lab.model, lessons, methods.get(method), self._config, cancel).sentence
 
         return workspace.submit(work)
 
@@ -53,7 +53,7 @@ class MaskTraining:
 
         def work(progress: Progress, cancel: Cancel) -> MaskInfo:
             model, folder = self._lab.model, self._lab.model.masks[-1]
-            lessons = self._lessons(progress)
+            lessons = self._lessons(progress, cancel)
             try:
                 made, _ = mask.make(model, lessons, methods.get(method), self._config, folder / "work", progress, cancel)
             except Cancelled as stopped:
@@ -71,8 +71,8 @@ class MaskTraining:
     def _config(self) -> MaskConfig:
         return MaskConfig(seed=self._lab.seed)
 
-    def _lessons(self, progress: Progress) -> list[Lesson]:
+    def _lessons(self, progress: Progress, cancel: Cancel) -> list[Lesson]:
         lab = self._lab
         progress(0.0, "mask: which facts the model knows")
         presets = {scenario.request.subject for scenario in lab.scenarios}
-        return mask.lessons(lab.model, lab.facts, mask.EDITS, presets, lab.seed)
+        return mask.lessons(lab.model, lab.facts, mask.EDITS, presets, lab.seed, cancel)

@@ -4,6 +4,7 @@ import re
 
 import pytest
 from playwright.sync_api import Page, expect
+from tabs import asks_for_an_edit, is_read_at, open_tab
 from test_edit_page import apply, field
 from test_looks import SIZES, violations
 
@@ -13,19 +14,13 @@ SECTIONS = ("lens", "tokens", "contributions", "attention")
 
 def inside(page: Page) -> None:
     """Open the tab and wait for all its pictures."""
-    page.get_by_role("tab", name="Inside").click()
-    for section in SECTIONS:
-        expect(page.locator(f"#inside-{section}-plot .js-plotly-plot .main-svg").first).to_be_visible()
-        expect(page.locator(f"#inside-{section} .finding")).to_be_visible()
+    open_tab(page, "inside", SECTIONS, SECTIONS)
     expect(page.locator("#inside-mask p")).to_be_visible()
-    expect(page.locator("#inside-stop")).to_be_disabled()
 
 
 def test_without_an_edit_the_tab_says_the_next_step(visit):
     page = visit()
-    page.get_by_role("tab", name="Inside").click()
-    expect(page.locator("#inside-message")).to_contain_text("Apply an edit first")
-    expect(page.locator("#inside .js-plotly-plot")).to_have_count(0)
+    asks_for_an_edit(page, "inside")
     assert violations(page) == []
 
 
@@ -96,10 +91,4 @@ def test_everybody_can_read_it(visit, size, theme):
     inside(page)
     page.locator("#inside-lens-table summary").click()
     assert violations(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
-    for section in SECTIONS:
-        box = page.locator(f"#inside-{section}-plot .main-svg").first.bounding_box()
-        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= size[0], section
-    ink = page.evaluate("getComputedStyle(document.querySelector('#inside-lens .finding')).color")
-    words = page.evaluate("getComputedStyle(document.querySelector('#inside-lens-plot .xtick text')).fill")
-    assert words == ink
+    is_read_at(page, "inside", SECTIONS, "lens")

@@ -4,6 +4,7 @@ import re
 
 import pytest
 from playwright.sync_api import Page, expect
+from tabs import asks_for_an_edit, is_read_at, open_tab
 from test_edit_page import apply, field
 from test_looks import SIZES, violations
 
@@ -13,19 +14,12 @@ PLOTS = (*SECTIONS, "components")
 
 def keys(page: Page) -> None:
     """Open the tab and wait for all its pictures."""
-    page.get_by_role("tab", name="Keys").click()
-    for name in PLOTS:
-        expect(page.locator(f"#keys-{name}-plot .js-plotly-plot .main-svg").first).to_be_visible()
-    for section in SECTIONS:
-        expect(page.locator(f"#keys-{section} .finding")).to_be_visible()
-    expect(page.locator("#keys-stop")).to_be_disabled()
+    open_tab(page, "keys", PLOTS, SECTIONS)
 
 
 def test_without_an_edit_the_tab_says_the_next_step(visit):
     page = visit()
-    page.get_by_role("tab", name="Keys").click()
-    expect(page.locator("#keys-message")).to_contain_text("Apply an edit first")
-    expect(page.locator("#keys .js-plotly-plot")).to_have_count(0)
+    asks_for_an_edit(page, "keys")
     assert violations(page) == []
 
 
@@ -79,10 +73,4 @@ def test_everybody_can_read_it(visit, size, theme):
     keys(page)
     page.locator("#keys-similarity-table summary").click()
     assert violations(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
-    for name in PLOTS:
-        box = page.locator(f"#keys-{name}-plot .main-svg").first.bounding_box()
-        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= size[0], name
-    ink = page.evaluate("getComputedStyle(document.querySelector('#keys-similarity .finding')).color")
-    words = page.evaluate("getComputedStyle(document.querySelector('#keys-similarity-plot .xtick text')).fill")
-    assert words == ink
+    is_read_at(page, "keys", PLOTS, "similarity")

@@ -204,13 +204,14 @@ class Knowing:
     name = "knowing"
 
     def __init__(self, *unknown):
-        self.unknown = unknown
+        self.unknown, self.asked = unknown, 0
 
     def score(self, prompts, _targets):
+        self.asked += len(prompts)
         return [type("Said", (), {"hit": not any(name in prompt for name in self.unknown)}) for prompt in prompts]
 
 
-def test_lessons_are_facts_that_the_model_knows_with_another_object_of_their_relation():
+def test_lessons_are_facts_that_the_model_knows_with_another_object_of_their_relation(monkeypatch):
     found = masking.lessons(Knowing("Lima"), FACTS, 6, without=["Cairo"])
     assert {lesson.request.subject for lesson in found} == {"Rome", "Oslo"} and len(found) == 6
     objects = {fact.object for fact in FACTS.facts}
@@ -220,6 +221,11 @@ def test_lessons_are_facts_that_the_model_knows_with_another_object_of_their_rel
         assert len(lesson.paraphrases) == 2 and lesson.request.text not in lesson.paraphrases
     assert found == masking.lessons(Knowing("Lima"), FACTS, 6, without=["Cairo"])
     assert found != masking.lessons(Knowing("Lima"), FACTS, 6, without=["Cairo"], seed=1)
+    monkeypatch.setattr("editlab.methods.mask.edits.ASKED_AT_ONCE", 1)
+    model = Knowing()
+    assert len(masking.lessons(model, FACTS, 2)) == 2 and model.asked == 2
+    with pytest.raises(Cancelled):
+        masking.lessons(Knowing(), FACTS, 2, cancel=lambda: True)
     with pytest.raises(BadRequest, match="knows none of the 4 facts"):
         masking.lessons(Knowing("Rome", "Oslo", "Lima", "Cairo"), FACTS, 6)
 

@@ -40,6 +40,13 @@ def few_steps(monkeypatch) -> None:
 
 
 @pytest.fixture
+def folder(tiny_llama, tmp_path, monkeypatch) -> Path:
+    """Where the model looks for masks: an empty folder."""
+    monkeypatch.setattr(tiny_llama, "masks", (tmp_path / "masks",))
+    return tmp_path / "masks"
+
+
+@pytest.fixture
 def endless(monkeypatch) -> None:
     """Edits that never reach their aim and would go on for hours."""
     _change_settings(monkeypatch, steps=10**7, clamp=1e-6)

@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 import torch
 from masks import write_mask
-from visitors import FakeRequest
+from visitors import FakeRequest, Reader
 
 from editlab import LanguageModel, methods
 from editlab.facts import EditRequest
 from editlab.insight import Question, attention, concentration, contributions, logit_lens, mask_structure
+from editlab.methods.mask import Lesson
 from editlab.patches import BASE, Mask, View
 from editlab.web import inside_table, inside_words
 from editlab.web.inside_handlers import LOUD, SECTIONS, InsideHandlers, read_count
@@ -21,47 +22,16 @@ HOW = ("edited-base", "new", "added")
 NAN = float("nan")
 
 
-class Reader:
+class InsideReader(Reader):
     """Somebody who looks at the Inside tab."""
-
-    def __init__(self, lab, name):
-        self.handlers, self.name, self.lab = InsideHandlers(lab), name, lab
-        self.page, self.seen = {}, []
-
-    @property
-    def workspace(self):
-        return self.lab.workspace(self.name)
-
-    def applies(self, request=REQUEST, method="rome"):
-        return self.workspace.apply(request, method).result(60)
-
-    def does(self, handler, *fields):
-        self.seen = []
-        for update in getattr(self.handlers, handler)(self.name, *fields, FakeRequest(self.name)):
-            self.seen.append(update)
-            self.page |= update
-        return self.page
 
     def opens(self, *how):
         return self.does("inside_open", *(how or HOW))
 
-    def says(self, section):
-        return re.sub(r"<[^>]+>", "", self.page[f"inside-{section}"]).replace("\N{NO-BREAK SPACE}", " ")
-
-    def draws(self, section):
-        return self.page.get(f"inside-{section}-plot") is not None
-
-
-@pytest.fixture
-def folder(tiny_llama, tmp_path, monkeypatch):
-    """Where the model looks for masks."""
-    monkeypatch.setattr(tiny_llama, "masks", (tmp_path / "masks",))
-    return tmp_path / "masks"
-
 
 @pytest.fixture
 def reader(lab, request, few_steps, folder):
-    return Reader(lab, request.node.name[:60])
+    return InsideReader(InsideHandlers(lab), request.node.name[:60], "inside")
 
 
 # --- handlers -------------------------------------------------------------------------------------------------------
@@ -176,8 +146,8 @@ def test_an_object_that_begins_as_the_other_says_that_nothing_can_be_told(reader
 
 def test_many_edits_are_shown_as_they_come_and_stop_when_they_are_told(reader, tiny_llama, folder, monkeypatch):
     write_mask(tiny_llama, folder)
-    requests = [EditRequest("{} lies in", name, "Rome", "Paris") for name in ("Slovenia", "France", "Spain", "Italy")]
-    monkeypatch.setattr("editlab.lab.inside.known_requests", lambda *given: requests)
+    requests = [EditRequest("{} lies in", name, "the north", "Paris") for name in ("Slovenia", "France", "Spain", "Italy")]
+    monkeypatch.setattr("editlab.lab.inside.lessons", lambda *given: [Lesson(request) for request in requests])
     page = reader.does("inside_many", 4, "new")
     assert "Over 4 edits" in reader.says("loudness") and "adds most to the new object" in reader.says("parts")
     assert all(reader.draws(section) for section in LOUD)
@@ -198,8 +168,7 @@ def test_a_senseless_number_of_edits_is_refused(reader, count):
     assert read_count(3.0) == 3
 
 
-def test_a_model_that_knows_nothing_says_so(reader, monkeypatch):
-    monkeypatch.setattr("editlab.lab.inside.known_requests", lambda *given: [])
+def test_a_model_that_knows_nothing_says_so(reader):
     assert "knows none" in reader.does("inside_many", 3, "new")["message"]
 
 

@@ -1,12 +1,11 @@
 """What the Keys tab does when it is touched, without a browser, and what its sentences say."""
 
 import math
-import re
 import time
 
 import pandas as pd
 import pytest
-from visitors import FakeRequest
+from visitors import FakeRequest, Reader
 
 from editlab.errors import BadFile
 from editlab.facts import EditRequest
@@ -18,42 +17,9 @@ REQUEST = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica"
 NAN = float("nan")
 
 
-class Reader:
-    """Somebody who looks at the Keys tab."""
-
-    def __init__(self, lab, name):
-        self.handlers, self.name, self.lab = KeysHandlers(lab), name, lab
-        self.page, self.seen = {}, []
-
-    @property
-    def workspace(self):
-        return self.lab.workspace(self.name)
-
-    def applies(self, request=REQUEST, method="rome"):
-        return self.workspace.apply(request, method).result(60)
-
-    def looks_at(self, request):
-        self.workspace.look(request).result(60)
-
-    def does(self, handler, *fields):
-        self.seen = []
-        for update in getattr(self.handlers, handler)(self.name, *fields, FakeRequest(self.name)):
-            self.seen.append(update)
-            self.page |= update
-        return self.page
-
-    def says(self, section):
-        return re.sub(r"<[^>]+>", "", self.page[f"keys-{section}"])
-
-
 @pytest.fixture
 def reader(lab, request, few_steps):
-    return Reader(lab, request.node.name[:60])
-
-
-def drawn(page, section):
-    """Whether a section's figure is shown."""
-    return page.get(f"keys-{section}-plot") is not None
+    return Reader(KeysHandlers(lab), request.node.name[:60], "keys")
 
 
 # --- handlers -------------------------------------------------------------------------------------------------------
@@ -62,17 +28,17 @@ def drawn(page, section):
 def test_without_an_edit_the_tab_says_what_to_do_and_draws_nothing(reader):
     page = reader.does("keys_open")
     assert "Apply an edit first" in page["message"]
-    assert not any(drawn(page, section) for section in SECTIONS)
+    assert not any(reader.draws(section) for section in SECTIONS)
 
 
 def test_opening_the_tab_draws_every_picture_with_its_sentence_and_its_table(reader):
     reader.applies()
     page = reader.does("keys_open")
     for section in SECTIONS:
-        assert drawn(page, section), section
+        assert reader.draws(section), section
         assert len(reader.says(section)) > 40 and "nan" not in reader.says(section)
         assert "<table>" in page[f"keys-{section}-table"]
-    assert drawn(page, "components") and "variance" in reader.says("components")
+    assert reader.draws("components") and "variance" in reader.says("components")
     assert "The lemma itself" in reader.says("lemma")
     assert "Slovenia → Antarctica, layer" in page["message"] and page["progress"] == ""
     assert page["keys-question"] == "Republic of Slovenia belongs to the continent of"
@@ -104,7 +70,7 @@ def test_an_edit_that_is_switched_off_is_not_shown(reader):
     reader.workspace.switch(record.id, False)
     page = reader.does("keys_open")
     assert "switched off" in page["message"]
-    assert not any(drawn(page, section) for section in SECTIONS) and page["keys-bounds"] == ""
+    assert not any(reader.draws(section) for section in SECTIONS) and page["keys-bounds"] == ""
 
 
 def test_the_question_that_is_looked_at_decides_which_edit_is_shown(reader):
@@ -119,7 +85,7 @@ def test_the_question_that_is_looked_at_decides_which_edit_is_shown(reader):
 def test_a_question_of_ones_own_is_listened_to(reader):
     reader.applies()
     page = reader.does("keys_discuss", "France belongs to the continent of")
-    assert "At “France”" in reader.says("discussion") and drawn(page, "discussion")
+    assert "At “France”" in reader.says("discussion") and reader.draws("discussion")
     assert "There is nothing to ask" in reader.does("keys_discuss", "  ")["message"]
     reader.does("keys_open")
     assert page["keys-question"] == "France belongs to the continent of" and "At “France”" in reader.says("discussion")

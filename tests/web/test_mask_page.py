@@ -19,11 +19,7 @@ def is_problem(message: str) -> bool:
     return 'class="problem' in message
 
 
-@pytest.fixture
-def folder(tiny_llama, tmp_path, monkeypatch, few_steps):
-    """Where the model looks for masks."""
-    monkeypatch.setattr(tiny_llama, "masks", (tmp_path / "masks",))
-    return tmp_path / "masks"
+pytestmark = pytest.mark.usefixtures("few_steps")
 
 
 @pytest.fixture

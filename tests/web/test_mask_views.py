@@ -15,13 +15,6 @@ CAPITAL = EditRequest("The capital of {} is", "Japan", "Berlin", "Tokyo")
 
 
 @pytest.fixture
-def folder(tiny_llama, tmp_path, monkeypatch):
-    """Where the model looks for masks."""
-    monkeypatch.setattr(tiny_llama, "masks", (tmp_path / "masks",))
-    return tmp_path / "masks"
-
-
-@pytest.fixture
 def workspace(lab, request, few_steps, folder):
     return lab.workspace(request.node.name)
 

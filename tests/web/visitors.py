@@ -1,5 +1,6 @@
 """Somebody who touches the page, without a browser."""
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,12 +8,15 @@ from typing import Any
 
 from gradio.events import EventData
 
-from editlab.lab import Lab, Workspace
+from editlab.facts import EditRequest
+from editlab.lab import EditRecord, Lab, Workspace
 from editlab.web.ask_handlers import AskHandlers
 from editlab.web.edit_handlers import EditHandlers
 from editlab.web.forms import settings_of
+from editlab.web.handlers import Handlers
 
 TIMEOUT = 60.0
+CONTINENT = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -85,3 +89,38 @@ class Visitor:
     def presses(self, handler: str, **button: Any) -> dict[str, Any]:
         """Press a button inside a part of the page: its `data-` attributes are the fields."""
         return self.does(handler, *([self.rep] if handler == "change" else []), EventData(None, button))
+
+
+class Reader:
+    """Somebody who looks at a tab of pictures, whose parts are called `tab`-section."""
+
+    def __init__(self, handlers: Handlers, name: str, tab: str) -> None:
+        self.handlers, self.lab, self.name, self.tab = handlers, handlers.lab, name, tab
+        self.page: dict[str, Any] = {}
+        self.seen: list[dict[str, Any]] = []
+
+    @property
+    def workspace(self) -> Workspace:
+        return self.lab.workspace(self.name)
+
+    def applies(self, request: EditRequest = CONTINENT, method: str = "rome") -> EditRecord:
+        return self.workspace.apply(request, method).result(TIMEOUT)
+
+    def looks_at(self, request: EditRequest) -> None:
+        self.workspace.look(request).result(TIMEOUT)
+
+    def does(self, handler: str, *fields: Any) -> dict[str, Any]:
+        """Run a handler to its end; returns the page as it then stands."""
+        self.seen = []
+        for update in getattr(self.handlers, handler)(self.name, *fields, FakeRequest(self.name)):
+            self.seen.append(update)
+            self.page |= update
+        return self.page
+
+    def says(self, section: str) -> str:
+        """A section's sentence without its tags."""
+        return re.sub(r"<[^>]+>", "", self.page[f"{self.tab}-{section}"]).replace("\N{NO-BREAK SPACE}", " ")
+
+    def draws(self, section: str) -> bool:
+        """Whether a section's figure is shown."""
+        return self.page.get(f"{self.tab}-{section}-plot") is not None

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from editlab.errors import BadRequest, DegenerateKey, TooLong
-from editlab.facts import EditRequest, FactBase
+from editlab.facts import EditRequest, Fact, FactBase
 from editlab.methods._method import Cancel, Method, Progress, stop_if
 from editlab.methods.mask.batch import Example
 from editlab.patches import BASE, LowRank
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 EDITS = 1_500
 """Edits to learn from where nobody says how many."""
+ASKED_AT_ONCE = 256
+"""Facts that the model is asked for together."""
 AT_ONCE = 64
 """Edits that are made, and written down, together."""
 QUICK = {"contexts": 2}
@@ -45,29 +47,38 @@ class Lesson:
     paraphrases: tuple[str, ...] = ()
 
 
-def lessons(model: LanguageModel, facts: FactBase, most: int, without: Collection[str] = (), seed: int = 0) -> list[Lesson]:
+def lessons(
+    model: LanguageModel,
+    facts: FactBase,
+    most: int,
+    without: Collection[str] = (),
+    seed: int = 0,
+    cancel: Cancel | None = None,
+) -> list[Lesson]:
     """At most so many facts that the model says, each with another object of its relation, without some subjects.
 
-    A fact comes again with another object where there are more to be made than facts. Raises `BadRequest` where the model
-    knows none of them.
+    Drawn with `seed`, and only as many are asked as are needed. A fact comes again with another object where there are more
+    to be made than facts. Raises `BadRequest` where the model knows none of them, and `Cancelled`.
     """
     rng = random.Random(f"mask/{seed}")
-    asked = [
-        (fact, rng.sample(templates := facts.relations[fact.relation].templates, len(templates)))
-        for fact in facts.facts
-        if fact.subject not in without
-    ]
-    said = model.score([t[0].replace("{}", fact.subject) for fact, t in asked], [fact.object for fact, _ in asked])
-    known = [(fact, templates) for (fact, templates), own in zip(asked, said, strict=True) if own.hit]
+    drawn = [fact for fact in rng.sample(facts.facts, len(facts.facts)) if fact.subject not in without]
+    known: list[tuple[Fact, list[str]]] = []
+    for start in range(0, len(drawn), ASKED_AT_ONCE):
+        if len(known) >= most:
+            break
+        stop_if(cancel)
+        chunk = drawn[start : start + ASKED_AT_ONCE]
+        asked = [(f, rng.sample(own := facts.relations[f.relation].templates, len(own))) for f in chunk]
+        said = model.score([t[0].replace("{}", f.subject) for f, t in asked], [f.object for f, _ in asked])
+        known += [pair for pair, own in zip(asked, said, strict=True) if own.hit]
     if not known:
         raise BadRequest(
-            f"{model.name} knows none of the {len(asked):,} facts it was asked, so no mask can be learnt from them. "
-            "Give facts that it knows: editlab mask train --facts FILE"
+            f"{model.name} knows none of the {len(drawn):,} facts it was asked, so there is nothing to edit and take back. "
+            "Load a model that does, or give facts that it knows: editlab mask train --facts FILE"
         )
     found: list[Lesson] = []
     objects = {name: sorted({fact.object for fact in own}) for name, own in facts.by_relation.items()}
     for turn in range(-(-most // len(known))):
-        rng.shuffle(known)
         for fact, templates in known:
             others = [name for name in objects[fact.relation] if name.casefold() != fact.object.casefold()]
             if others:

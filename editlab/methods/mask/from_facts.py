@@ -86,12 +86,18 @@ def make(
     return ReversalMask(method.name, masks, report), training
 
 
-def cost(model: LanguageModel, lessons: Sequence[Lesson], method: Method, config: MaskConfig | None = None) -> Cost:
-    """What `make` will take, from making a few of its edits and training on them once."""
+def cost(
+    model: LanguageModel,
+    lessons: Sequence[Lesson],
+    method: Method,
+    config: MaskConfig | None = None,
+    cancel: Cancel | None = None,
+) -> Cost:
+    """What `make` will take, from making a few of its edits and training on them once. Raises `Cancelled`."""
     config = config or MaskConfig()
     sample = random.Random(config.seed).sample(lessons, min(SAMPLE, len(lessons)))
     quick, watch = config_for(method.config, method.name, model, **QUICK), Stopwatch()
-    found = [one for one in edited(model, sample, method, quick) if isinstance(one, Example)]
+    found = [one for one in edited(model, sample, method, quick, cancel=cancel) if isinstance(one, Example)]
     editing = watch.seconds / len(sample)
     if not found:
         raise BadRequest("None of the facts could be edited. Give facts whose subjects the tokenizer knows.")
