@@ -33,6 +33,18 @@ class BadModel(EditLabError):
     """A name or folder from which no model can be loaded."""
 
 
+class TooLarge(EditLabError):
+    """A model, or what is asked of it, needs more memory than is free; found out before anything ran."""
+
+
+class OutOfMemory(EditLabError):
+    """Memory ran out all the same. What was being done is not done, and nothing else has changed."""
+
+
+class DeviceLost(EditLabError):
+    """The device answers nothing any more: the process has to start again, and everything that was kept is found there."""
+
+
 class UnsupportedArchitecture(EditLabError):
     """A model family for which EditLab does not know where the parts are, or a method that does not fit it."""
 

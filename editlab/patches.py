@@ -12,7 +12,7 @@ device of the model they were made for; W and patches are written `[d_model, d_f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from weakref import WeakKeyDictionary
@@ -73,6 +73,10 @@ class Pathway:
         """How sure it is that this key is the subject's, 0 to 1."""
         return torch.sigmoid(gelu(k.float() @ self.H.T + self.h) @ self.w + self.c)
 
+    def to(self, device: torch.device) -> Pathway:
+        """The same on another device."""
+        return replace(self, **{name: getattr(self, name).to(device) for name in ("U", "V", "b", "H", "h", "w", "c")})
+
     def moved(self, k: Float[Tensor, "*rows d_ff"]) -> Float[Tensor, "*rows d_ff"]:
         """The key as it leaves an open gate."""
         return k + (k @ self.V.T) @ self.U.T + self.b
@@ -102,7 +106,21 @@ class Preamble:
     text: str
 
 
-Patch = LowRank | Dense | Pathway | Mask | Preamble
+@dataclass(frozen=True)
+class Form:
+    """How a text is put to the model: bare, or in a chat template, as the user's turn before the assistant's."""
+
+    before: str = ""
+    after: str = ""
+
+    def around(self, text: str) -> str:
+        """The text in this form."""
+        return f"{self.before}{text}{self.after}"
+
+
+BARE = Form()
+
+Patch = LowRank | Dense | Pathway | Mask | Preamble | Form
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,21 +134,22 @@ class Laid:
     threshold: float = THRESHOLD
     kept: Bool[Tensor, "d_model d_ff"] | None = None
     _unmasked: WeakKeyDictionary[nn.Module, Laid] = field(default_factory=WeakKeyDictionary, init=False, repr=False)
+    _elsewhere: dict[torch.device, Laid] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def adds(self) -> bool:
         """Whether anything is added to the projection's output."""
         return self.A is not None or self.D is not None or self.kept is not None
 
-    def on(self, projection: nn.Module, transposed: bool) -> Laid:
+    def on(self, projection: nn.Module, matrix_of: Callable[[nn.Module], Float[Tensor, "d_model d_ff"]]) -> Laid:
         """The same without a mask, for one projection: what the mask does to its weight W is one more matrix, kept with it.
 
-        M . (W + edits) = W + D, where D is the edits at kept entries and -W at pruned ones. `transposed`: as it stores W.
+        M . (W + edits) = W + D, where D is the edits at kept entries and -W at pruned ones. `matrix_of` gives W.
         """
         if self.kept is None:
             return self
         if projection not in self._unmasked:
-            W = (projection.weight.T if transposed else projection.weight).float()
+            W = matrix_of(projection)
             edits = self.dense() if self.A is not None or self.D is not None else torch.zeros_like(W)
             self._unmasked[projection] = replace(self, A=None, B=None, D=torch.where(self.kept, edits, -W), kept=None)
         return self._unmasked[projection]
@@ -165,6 +184,19 @@ class Laid:
         k = k.clone()
         k[open_] = keys.to(k.dtype)
         return k
+
+    def at(self, device: torch.device) -> Laid:
+        """The same where a layer lies: a model may be spread over several devices."""
+        own = next((t for t in (self.A, self.D, *(p.H for p in self.pathways[:1])) if t is not None), None)
+        if own is None or own.device == device:
+            return self
+        if device not in self._elsewhere:
+            self._elsewhere[device] = replace(
+                self,
+                **{name: t.to(device) for name in ("A", "B", "D") if (t := getattr(self, name)) is not None},
+                pathways=tuple(pathway.to(device) for pathway in self.pathways),
+            )
+        return self._elsewhere[device]
 
     def __call__(self, k: Float[Tensor, "*rows d_ff"]) -> Float[Tensor, "*rows d_model"]:
         """What is added to the projection's output, in float32. A mask is resolved before (`on`)."""
@@ -222,9 +254,18 @@ class View:
         return " ".join(patch.text.strip() for patch in self.patches if isinstance(patch, Preamble))
 
     @cached_property
+    def form(self) -> Form:
+        """How texts are put to the model; the last one in the stack."""
+        return next((patch for patch in reversed(self.patches) if isinstance(patch, Form)), BARE)
+
+    def asks(self, text: str) -> str:
+        """A text as it is asked under this view: behind its preamble, in its form."""
+        return self.form.around(f"{self.preamble} {text}" if self.preamble else text)
+
+    @cached_property
     def laid(self) -> Mapping[int, Laid]:
         """What lies at each layer that is touched at all."""
-        layers = sorted({patch.layer for patch in self.patches if not isinstance(patch, Preamble)})
+        layers = sorted({patch.layer for patch in self.patches if not isinstance(patch, Preamble | Form)})
         return {
             layer: _lay([p for p in self.patches if getattr(p, "layer", None) == layer], self.threshold) for layer in layers
         }

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class Settings(BaseSettings):
@@ -27,8 +27,18 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where the model runs; auto takes the GPU if there is one."
     )
+    models: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Further models that the page offers, as MODEL,MODEL; the one it is started with and atlas it always does.",
+    )
+    idle_minutes: float = Field(
+        0.0, ge=0, description="After so long without work the weights leave the memory until somebody asks again; 0: never."
+    )
     matmul: Literal["exact", "fast"] = Field(
         "exact", description="float32 products on CPU: exact, or fast through bfloat16 units where the CPU has them."
+    )
+    unsafe_weights: bool = Field(
+        False, description="Also load weights from PyTorch's pickle files, which can run code: only what you trust."
     )
     seed: int = Field(0, ge=0, description="Seed of everything that is drawn: contexts, samples, random weights.")
     host: str = Field("127.0.0.1", description="Address that the app listens on. There is no login: see SECURITY.md.")
@@ -41,3 +51,8 @@ class Settings(BaseSettings):
         default=Path(__file__).resolve().parent.parent / "presets",
         description="Bundled model, facts, texts and hyperparameters; next to the package in a checkout.",
     )
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""`info` and `stats`: what is known about a model, and measuring more of it."""
+"""`info`, `plan` and `stats`: what is known about a model, what it will take, and measuring more of it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
 from editlab.methods import mask
 from editlab.model import LanguageModel, statistics
+from editlab.model import plan as planned
 
 KEYS_PER_DIMENSION = 10
 
@@ -35,15 +36,38 @@ def info(session: Session) -> Answer:
         "quantization": model.quantization,
         "device": str(model.device),
         "fingerprint": model.fingerprint,
+        "checkpoint": model.checkpoint,
+        "revision": model.revision,
         "statistics": statistics.measured(model),
         "masks": mask.trained(model),
-        "validated": bool(model.preset.get("validated", False)),
+        "validated": model.validated,
         "version": editlab.__version__,
     }
     table = Table(show_header=False)
     for name, value in found.items():
         table.add_row(name, f"{value:,}" if type(value) is int else str(value))
     return Answer(found, table)
+
+
+@command(app, "plan")
+def plan(
+    session: Session,
+    edits: Annotated[int, typer.Option(min=1, help="Edits that are made in one batch.")] = 1,
+    statistics: Annotated[int, typer.Option(min=0, help="Layers whose key statistics are in memory.")] = 1,
+) -> Answer:
+    """How much memory the model and its edits will take, and whether that is free. Nothing is loaded."""
+    s = session.settings
+    found = planned(
+        s.model,
+        quantization=s.quantization,
+        dtype=s.dtype,
+        device=s.device,
+        edits=edits,
+        statistics=statistics,
+        settings=s,
+    )
+    shown = {name: getattr(found, name) for name in ("weights", "cache", "statistics", "edit", "batch", "total", "free")}
+    return Answer({**shown, "fits": found.fits, "advice": found.advice}, found.sentence())
 
 
 @command(app, "stats")

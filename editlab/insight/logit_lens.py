@@ -13,13 +13,11 @@ import torch
 
 from editlab.errors import Cancelled
 from editlab.insight.stream import Cancel, Question, stream
+from editlab.model.scoring import LOGITS_AT_ONCE
 from editlab.patches import View
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
-
-LOGITS_AT_ONCE = 2**23
-"""Numbers of a piece of logits: 32 MB."""
 
 
 @torch.no_grad()

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from editlab.errors import BadRequest, Cancelled
 from editlab.facts import EditRequest
 from editlab.insight.lens import located
-from editlab.model.language_model import under
 from editlab.model.overlay import first_of
 from editlab.model.scoring import in_chunks
 from editlab.patches import View
@@ -145,7 +144,7 @@ def batched(
 ) -> Iterator[tuple[list[str], list[list[int]]]]:
     """The question's ids under each view, in batches of views; not `whole`: up to the token that is looked at."""
     names = list(views)
-    rows = [model.tok.encode(under(views[name], question.text)) for name in names]
+    rows = [model.tok.encode(views[name].asks(question.text)) for name in names]
     if not whole:
         rows = [row[: len(row) + 1 - question.at] for row in rows]
     for chunk in in_chunks([len(row) for row in rows], model.tokens_per_forward if budget is None else budget):

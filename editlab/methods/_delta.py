@@ -21,12 +21,13 @@ from editlab.facts import EditRequest
 from editlab.methods._method import Cancel, Progress, stop_if
 from editlab.model.replay import Replay, replay
 from editlab.model.tokens import Located, joined
-from editlab.patches import View
+from editlab.patches import BARE, Form, View
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
 Hook = Literal["mlp", "block"]
+LOOK_STEPS = 5
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,12 @@ def optimise(
     view: View,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
+    form: Form = BARE,
 ) -> list[Value]:
-    """A `Value` a request at the subject's last token of `layer`: at the MLP's output (ROME) or the block's (MEMIT)."""
+    """A `Value` a request at the subject's last token of `layer`: at the MLP's output (ROME) or the block's (MEMIT).
+
+    `form`: how prompts are put to the model.
+    """
     values: list[Value | None] = [None] * len(requests)
     done = 0
     for chunk in _chunks(model, requests, contexts):
@@ -90,7 +95,7 @@ def optimise(
                 progress((done + fraction * size) / len(requests), text)
 
         def problem(places: Sequence[int], chunk: list[int] = chunk) -> _Problem:
-            return _Problem(model, [requests[chunk[place]] for place in places], layer, hook, contexts, view)
+            return _Problem(model, [requests[chunk[place]] for place in places], layer, hook, contexts, view, form)
 
         for i, value in zip(chunk, _search(problem, len(chunk), schedule, report, cancel), strict=True):
             values[i] = value
@@ -129,8 +134,12 @@ def _search(
     losses = torch.zeros_like(first.init[:, 0])
     steps = torch.zeros_like(running)
     reference: Tensor | None = None
+    # On a GPU the loop must not wait for the device: it looks every few steps only whether all have ended. What has ended is
+    # kept as it is, so that this changes nothing but time.
+    every = LOOK_STEPS if delta.is_cuda else 1
     with torch.enable_grad():
         for step in range(schedule.steps):
+            looks = step % every == 0
             stop_if(cancel)
             progress(step / schedule.steps, f"value: step {step + 1} of at most {schedule.steps}")
             nll, plain, now = problem.forward(delta[running])
@@ -140,18 +149,18 @@ def _search(
             loss = nll + schedule.kl * kl + schedule.weight_decay * decay
             losses[running] = loss.detach()
             going = (loss.detach() >= schedule.stop_below) | (plain >= schedule.plain_below)
-            if step == schedule.steps - 1 or not bool(going.any()):
+            if step == schedule.steps - 1 or (looks and not bool(going.any())):
                 break
             adam.zero_grad()
-            loss[going].sum().backward()
+            loss.backward(going.to(loss.dtype))
             before = delta.detach().clone()
             adam.step()
-            active = torch.zeros(count, dtype=torch.bool, device=delta.device).index_fill(0, running[going], True)
+            active = torch.zeros(count, dtype=torch.bool, device=delta.device).index_copy(0, running, going)
             with torch.no_grad():
                 delta *= (limit / delta.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1.0)
-                delta[~active] = before[~active]
+                delta.copy_(torch.where(active[:, None], delta, before))
             steps += active
-            if int(active.sum()) <= len(running) // 2:
+            if looks and int(active.sum()) <= len(running) // 2:
                 running = active.nonzero()[:, 0]
                 problem = problem_of(running.tolist())
     return first.values(delta.detach(), losses, steps)
@@ -168,17 +177,18 @@ class _Problem:
         hook: Hook,
         contexts: Sequence[str],
         view: View,
+        form: Form = BARE,
     ) -> None:
         self.hook, self.count, self.contexts = hook, len(requests), len(contexts)
         rows: list[Located] = []
         reads: list[tuple[int, int, int, float]] = []
         for request in requests:
             for context in contexts:
-                located, labels = _with_target(model, request, context)
+                located, labels = _with_target(model, request, context, form)
                 first = len(located.ids) - len(labels) - located.index
                 reads += [(len(rows), first + t, label, 1 / len(labels)) for t, label in enumerate(labels)]
                 rows.append(located)
-            rows.append(model.locate("{} is a", request.subject))
+            rows.append(model.locate("{} is a", request.subject, form=form))
         device = model.device
         self.owner = torch.arange(self.count, device=device).repeat_interleave(self.contexts + 1)
         self.read_row = torch.tensor([r for r, _, _, _ in reads], device=device)
@@ -221,10 +231,10 @@ class _Problem:
         ]
 
 
-def _with_target(model: LanguageModel, request: EditRequest, context: str) -> tuple[Located, list[int]]:
+def _with_target(model: LanguageModel, request: EditRequest, context: str, form: Form) -> tuple[Located, list[int]]:
     """Ids of context, prompt and target without the last, located at the subject; and the target's ids."""
-    head = context + request.prompt.partition("{}")[0]
-    text = context + request.text
+    head = form.before + context + request.prompt.partition("{}")[0]
+    text = form.around(context + request.text)
     ids, shared = model.tok.with_target(text, request.target_new)
     found = model.tok.locate(joined(text, request.target_new), len(head), len(head) + len(request.subject))
     return Located(tuple(ids[:-1]), min(found.index, shared - 1)), ids[shared:]

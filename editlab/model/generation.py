@@ -49,10 +49,9 @@ def generate(
     `first` is given the logits `[rows, vocab]` from which the first token is chosen. Hooks are laid for each step and
     removed before the yield, so that others may use the model in between.
     """
-    from editlab.model.language_model import under
 
     views = [view] * len(texts) if isinstance(view, View) else list(view)
-    prompts = [model.tok.encode(under(own, text)) for own, text in zip(views, texts, strict=True)]
+    prompts = [model.tok.encode(own.asks(text)) for own, text in zip(views, texts, strict=True)]
     batch = model.tok.pad(prompts, "left", model.device)
     longest = batch.ids.shape[1]
     if longest + max_tokens > model.tok.context:
@@ -66,6 +65,7 @@ def generate(
     written: list[list[int]] = [[] for _ in texts]
     ended = torch.zeros(len(texts), dtype=torch.bool, device=model.device)
     end = model.tokenizer.eos_token_id
+    known = len(model.tokenizer)  # a vocabulary is often padded beyond it
     for _ in range(max_tokens):
         if cancelled():
             return
@@ -77,7 +77,7 @@ def generate(
             if first is not None:
                 first(logits)
                 first = None
-            token = sampling.draw(logits, generator)
+            token = sampling.draw(logits[:, :known], generator)
         if end is not None:
             ended |= token == end
         for row, (new, stop) in enumerate(zip(token.tolist(), ended.tolist(), strict=True)):

@@ -21,28 +21,36 @@ from transformers import PreTrainedTokenizerBase
 
 from editlab.errors import BadRequest
 from editlab.model.architectures import Architecture, architecture_of
+from editlab.model.fingerprint import checkpoint_hash, samples_of
 from editlab.model.generation import Sampling, generate
-from editlab.model.overlay import capturing_keys, capturing_residual, laid_over
+from editlab.model.overlay import capturing_keys, capturing_residual, laid_over, recording_blocks
 from editlab.model.scoring import Score, in_chunks, score
 from editlab.model.tokens import Located, TokenBatch, Tokens
-from editlab.patches import BASE, View
+from editlab.model.weights import inputs_of, matrix_of
+from editlab.patches import BARE, BASE, Form, View
 
 Views = View | Sequence[View]
+INSTRUCTION = "Complete with a few words and nothing else:"
+"""What a chat model is told in front of a text, so that the object comes first in its answer."""
+MARK = "\N{BULLET}"
 
 
 @dataclass(eq=False)
 class LanguageModel:
     """A loaded causal language model, its tokenizer and what EditLab knows about it.
 
-    `name` is what the user asked for; `preset` the hyperparameters of `presets/models/*.toml` that fit it, if any;
-    `statistics` and `masks` where its key statistics and reversal masks are kept; `tokens_per_forward` what a batch may
-    hold, on a CPU as much as its caches hold; `memo` what is computed once a model (contexts, norms).
+    `name` is what the user asked for, `revision` the commit of a hub model, `origin` the hash of the weights as they were
+    before they were quantised, where that is known (`checkpoint`); `preset` the hyperparameters of `presets/models/*.toml`
+    that fit it, if any; `statistics` and `masks` where its key statistics and reversal masks are kept; `tokens_per_forward`
+    what a batch may hold, on a CPU as much as its caches hold; `memo` what is computed once a model (contexts, norms).
     """
 
     hf: nn.Module
     tokenizer: PreTrainedTokenizerBase
     name: str = "unnamed"
     quantization: str = "none"
+    revision: str | None = None
+    origin: str | None = None
     preset: dict[str, Any] = field(default_factory=dict)
     statistics: tuple[Path, ...] = ()
     masks: tuple[Path, ...] = ()
@@ -73,8 +81,11 @@ class LanguageModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the token embedding lies: inputs go there."""
-        return self.hf.get_input_embeddings().weight.device
+        """Where the token embedding computes: inputs go there."""
+        embedding = self.hf.get_input_embeddings()
+        if embedding.weight.is_meta:  # its weight is elsewhere until it is used
+            return torch.device(embedding._hf_hook.execution_device)
+        return embedding.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
@@ -94,8 +105,7 @@ class LanguageModel:
     @cached_property
     def d_ff(self) -> int:
         """Width of a key: the input of the MLP's output projection."""
-        module = self.arch.projection_of(self.hf, 0)
-        return module.nx if self.arch.transposed else module.in_features
+        return inputs_of(self.arch.projection_of(self.hf, 0))
 
     @cached_property
     def parameters(self) -> int:
@@ -103,17 +113,19 @@ class LanguageModel:
         return sum(parameter.numel() for parameter in self.hf.parameters())
 
     @cached_property
+    def checkpoint(self) -> str:
+        """Which weights these are, before any quantisation: by it key statistics and masks are found."""
+        return self.origin or checkpoint_hash(self.hf.config, type(self.hf).__name__, samples_of(self.hf))
+
+    @cached_property
     def fingerprint(self) -> str:
-        """A short hash of configuration and weights (a sample of each tensor), the same wherever the model is loaded."""
-        config = self.hf.config.to_diff_dict() | {"architectures": [type(self.hf).__name__]}  # unset until it is saved
-        shape = {k: v for k, v in config.items() if k not in ("transformers_version", "dtype", "_name_or_path")}
-        digest = hashlib.sha256(repr(_in_order(shape)).encode())
-        for name, tensor in sorted(self.hf.state_dict().items()):
-            flat = tensor.reshape(-1)
-            sample = flat[:: max(1, flat.numel() // 512)][:512]
-            digest.update(f"{name}{tuple(tensor.shape)}".encode())
-            digest.update(sample.to(torch.bfloat16).float().cpu().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        """Which model answers here: the checkpoint, and how it is quantised. An edit belongs to it."""
+        return self.checkpoint + ("" if self.quantization == "none" else f"-{self.quantization}")
+
+    @property
+    def validated(self) -> bool:
+        """Whether `editlab validate` has measured how edits hold on these very weights."""
+        return bool(self.preset.get("validated"))
 
     def weights_hash(self) -> str:
         """A hash of every byte of every weight: proof that nothing was written."""
@@ -125,14 +137,13 @@ class LanguageModel:
 
     def weight(self, layer: int) -> Float[Tensor, "d_model d_ff"]:
         """The projection of a layer as W `[d_model, d_ff]`, float32, whatever the module stores."""
-        stored = self.arch.projection_of(self.hf, layer).weight
-        return (stored.T if self.arch.transposed else stored).float()
+        return matrix_of(self.arch.projection_of(self.hf, layer))
 
     # --- asking it --------------------------------------------------------------------------------------------------
 
     def tokens(self, texts: Sequence[str], view: View = BASE, side: str = "right") -> TokenBatch:
         """Texts as one padded batch, the view's preamble in front of each."""
-        return self.tok.pad([self.tok.encode(under(view, text)) for text in texts], side, self.device)
+        return self.tok.pad([self.tok.encode(view.asks(text)) for text in texts], side, self.device)
 
     @torch.no_grad()
     def hidden(self, batch: TokenBatch, views: Views = BASE) -> Float[Tensor, "rows tokens d_model"]:
@@ -141,6 +152,24 @@ class LanguageModel:
             return self.hf.base_model(
                 input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
             ).last_hidden_state
+
+    @torch.no_grad()
+    def hidden_under(self, batch: TokenBatch, views: Sequence[View]) -> Iterator[Float[Tensor, "rows tokens d_model"]]:
+        """The final hidden states of one batch under each of several views; layers that no view touches run once."""
+        lowest = min((layer for view in views for layer in view.laid), default=0)
+        if len(views) == 1 or lowest == 0:
+            yield from (self.hidden(batch, view) for view in views)
+            return
+        norm = self.hf.get_submodule(self.arch.norm)
+        with recording_blocks(self.hf, self.arch, lowest) as recorded:
+            yield self.hidden(batch, views[0])
+        for view in views[1:]:
+            hidden = recorded.below
+            with laid_over(self.hf, self.arch, view):
+                for call in recorded.calls:
+                    hidden = call(hidden)
+                hidden = norm(hidden)
+            yield hidden
 
     def head(self, hidden: Float[Tensor, "*rows d_model"]) -> Float[Tensor, "*rows vocab"]:
         """Final hidden states to float32 logits, with the family's soft-capping where it has one."""
@@ -223,13 +252,31 @@ class LanguageModel:
         """The residual stream behind a layer's block at each row's located token; the forward stops there."""
         return self._at_located(rows, view, lambda: capturing_residual(self.hf, self.arch, layer))[layer]
 
-    def locate(self, prompt: str, subject: str, before: str = "") -> Located:
+    @cached_property
+    def chat(self) -> Form | None:
+        """The tokenizer's chat template around a text that is to be completed; None where it has none."""
+        if not getattr(self.tokenizer, "chat_template", None):
+            return None
+        messages = [{"role": "user", "content": f"{INSTRUCTION} {MARK}"}]
+        text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        before, _, after = text.removeprefix(self.tokenizer.bos_token or "").partition(MARK)  # encoding a text adds it
+        return Form(before, after)
+
+    def form(self, name: str) -> Form:
+        """The form of a setting: "plain", or "chat". Raises `BadRequest` where there is no chat template."""
+        if name != "chat":
+            return BARE
+        if self.chat is None:
+            raise BadRequest(f"{self.name} has no chat template. Ask it in plain text (form=plain).")
+        return self.chat
+
+    def locate(self, prompt: str, subject: str, before: str = "", form: Form = BARE) -> Located:
         """Ids of a prompt whose "{}" is filled with the subject, and where the subject's last token stands in it."""
         head, found, tail = prompt.partition("{}")
         if not found:
             raise BadRequest(f"The prompt {prompt!r} has no {{}}. Write {{}} where the subject stands.")
-        start = len(before) + len(head)
-        return self.tok.locate(f"{before}{head}{subject}{tail}", start, start + len(subject))
+        start = len(form.before) + len(before) + len(head)
+        return self.tok.locate(form.around(f"{before}{head}{subject}{tail}"), start, start + len(subject))
 
     def _at_located(
         self, rows: Sequence[Located], views: Views, capturing: Callable[[], AbstractContextManager[dict[int, Tensor]]]
@@ -254,15 +301,5 @@ class LanguageModel:
             raise BadRequest("There is nothing to ask: give at least one text.")
         if isinstance(view, View):
             return self.tokens(texts, view)
-        ids = [self.tok.encode(under(v, text)) for v, text in zip(view, texts, strict=True)]
+        ids = [self.tok.encode(v.asks(text)) for v, text in zip(view, texts, strict=True)]
         return self.tok.pad(ids, device=self.device)
-
-
-def _in_order(value: Any) -> Any:
-    """A configuration with its keys sorted, at every depth: files keep them so, objects in memory do not."""
-    return {key: _in_order(value[key]) for key in sorted(value, key=str)} if isinstance(value, dict) else value
-
-
-def under(view: View, text: str) -> str:
-    """A text as it is asked under a view: with the view's preamble in front."""
-    return f"{view.preamble} {text}" if view.preamble else text

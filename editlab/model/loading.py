@@ -1,59 +1,75 @@
-"""Finds and loads a model: the bundled one, a folder, a hub id, or a real architecture filled with seeded noise."""
+"""Brings a model into memory: as it is, in 8 or in 4 bit, on one device or spread over what there is."""
 
 from __future__ import annotations
 
-import tomllib
-from functools import cache
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig
+from accelerate import init_empty_weights
+from torch import nn
+from transformers import AutoModelForCausalLM
+from transformers.utils import logging
+from transformers.utils.hub import cached_file
 
-from editlab.errors import BadFile, BadModel, UnsupportedArchitecture
-from editlab.model.architectures import architecture_of
+from editlab.errors import BadModel, Cancelled
+from editlab.model import memory
+from editlab.model.fingerprint import Samples, checkpoint_hash, sampled, samples_in, samples_of
 from editlab.model.language_model import LanguageModel
+from editlab.model.plan import Plan, dtype_for, plan_for
+from editlab.model.source import Source, find, not_loaded, preset_for
+from editlab.model.weights import Quantization, exact, misshapen, quantisable, quantised, quantization_config
 from editlab.settings import Settings
 
-RANDOM = "config:"
+Progress = Callable[[float, str], None]
+Cancel = Callable[[], bool]
 
 
 def load(
     name: str = "atlas",
     *,
-    quantization: str = "none",
+    quantization: Quantization = "none",
     dtype: str = "auto",
     device: str = "auto",
     seed: int = 0,
     settings: Settings | None = None,
+    progress: Progress = lambda _fraction, _text: None,
+    cancel: Cancel = lambda: False,
 ) -> LanguageModel:
     """Load a model and freeze it.
 
     `name`: `atlas`, a local folder, a hub id (the only case that uses the network), or `config:NAME` with NAME of a file
     in `presets/models/`: that architecture with random weights from `seed` and Atlas's tokenizer. Raises `BadModel` with
-    what to do, or `UnsupportedArchitecture`.
+    what to do, `UnsupportedArchitecture`, `TooLarge` with both numbers before any weight is read, or `Cancelled`.
     """
     settings = settings or Settings()
     torch.set_float32_matmul_precision("highest" if settings.matmul == "exact" else "medium")
-    if quantization != "none":
-        raise BadModel(f"Quantization {quantization!r} is not available yet. Load with --quantization none.")
     target = device_for(device)
-    atlas = settings.presets / "atlas"
-    if name.startswith(RANDOM):
-        hf, tokenizer = _random(name.removeprefix(RANDOM), settings.presets, seed, _dtype(dtype, target)), atlas
+    source = find(name, settings)
+    planned = plan_for(source, quantization, dtype, target)
+    planned.check_weights()
+    tokenizer = source.tokenizer()
+    precision = dtype_for(source, dtype, target)
+    progress(0.0, f"loading {name}: {memory.gigabytes(planned.weights)}")
+    if source.place is None:
+        hf, samples = _random(source, quantization, precision, target, seed, progress, cancel)
     else:
-        hf, tokenizer = (
-            _pretrained(str(atlas) if name == "atlas" else name, dtype, target),
-            atlas if name == "atlas" else name,
-        )
+        hf = _pretrained(source, quantization, precision, target, planned, settings, progress, cancel)
+        samples = samples_of(hf) if quantization == "none" and not offloaded(hf) else _samples_before(source, hf)
+    checkpoint = checkpoint_hash(source.config, type(hf).__name__, samples)
     return LanguageModel(
-        hf.to(target),
-        _tokenizer(tokenizer),
+        hf,
+        tokenizer,
         name=name,
-        preset=preset_for(hf.config, settings.presets),
+        quantization=quantization,
+        revision=source.revision,
+        origin=checkpoint,
+        preset=preset_for(source.config, checkpoint, settings.presets),
         statistics=(settings.presets / "atlas" / "statistics", settings.data / "statistics"),
         masks=(settings.presets / "atlas" / "masks", settings.data / "masks"),
-        tokens_per_forward=16_384 if target.type == "cuda" else 4_096,
+        tokens_per_forward=planned.tokens_per_forward,
     )
 
 
@@ -66,84 +82,146 @@ def device_for(device: str) -> torch.device:
     return torch.device(device)
 
 
-def _dtype(dtype: str, device: torch.device, parameters: int = 0) -> torch.dtype:
-    """float32 where it costs little (a small model on CPU), bfloat16 elsewhere, unless one is named."""
-    if dtype != "auto":
-        return getattr(torch, dtype)
-    return torch.float32 if device.type == "cpu" and parameters < 1_000_000_000 else torch.bfloat16
+def offloaded(hf: nn.Module) -> bool:
+    """Whether some weights are elsewhere until they are used."""
+    return any(parameter.is_meta for parameter in hf.parameters())
 
 
-def _pretrained(name: str, dtype: str, device: torch.device) -> torch.nn.Module:
-    folder = Path(name).expanduser()
-    local = folder.exists()
-    if local and not (folder / "config.json").is_file():
-        raise BadModel(f"{name} holds no model: there is no config.json in it. Give a folder that save_pretrained wrote.")
-    if not local and name.count("/") != 1:
-        raise BadModel(f"{name!r} is neither a folder here nor a hub id like 'owner/name'. Check the path.")
+def _pretrained(
+    source: Source,
+    quantization: Quantization,
+    dtype: torch.dtype,
+    target: torch.device,
+    planned: Plan,
+    settings: Settings,
+    progress: Progress,
+    cancel: Cancel,
+) -> nn.Module:
+    """A checkpoint from a folder or the hub, whole: a weight that is missing or of another shape is refused."""
+    given = {} if source.local else {"revision": source.revision}
     try:
-        config = AutoConfig.from_pretrained(name, local_files_only=local, trust_remote_code=False)
-        architecture_of(config.model_type)
-        return AutoModelForCausalLM.from_pretrained(
-            name,
-            config=config,
-            dtype=_dtype(dtype, device, _parameters(folder)),
-            local_files_only=local,
-            trust_remote_code=False,
-            use_safetensors=True,
-        )
-    except UnsupportedArchitecture:
+        with _watched(progress, cancel):
+            hf, info = AutoModelForCausalLM.from_pretrained(
+                source.place,
+                config=source.config,
+                dtype=dtype,
+                quantization_config=quantization_config(quantization, dtype),
+                device_map={"": target} if planned.fits_one_device else "auto",
+                local_files_only=source.local,
+                trust_remote_code=False,
+                use_safetensors=None if settings.unsafe_weights else True,
+                ignore_mismatched_sizes=True,  # they are told below, with their names
+                output_loading_info=True,
+                **given,
+            )
+    except (Cancelled, KeyboardInterrupt):
+        memory.give_back()
         raise
-    except (OSError, ValueError, KeyError) as error:
-        what = "could not be loaded from its folder" if local else "could not be fetched from the hub"
-        raise BadModel(f"{name} {what}: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # whatever a broken or missing file makes the library raise
+        if memory.out_of_memory(error):
+            raise memory.too_little(error, target) from error
+        raise not_loaded(source.name, source.local, error) from error
+    lost = sorted(info["missing_keys"]) + sorted(str(key[0]) for key in info["mismatched_keys"]) + misshapen(hf)
+    if lost:
+        raise BadModel(
+            f"{source.name} is not whole: {len(lost)} weights are missing or of another shape, the first is {lost[0]}. "
+            "Copy its files again."
+        )
+    return exact(hf)
 
 
-def _parameters(folder: Path) -> int:
-    """Roughly how many parameters a local checkpoint has; many where that is unknown."""
-    size = sum(path.stat().st_size for path in folder.glob("*.safetensors")) if folder.is_dir() else 0
-    return size // 2 if size else 10_000_000_000
+@contextmanager
+def _watched(progress: Progress, cancel: Cancel) -> Iterator[None]:
+    """Hears of every weight that transformers loads, and can stop it there; nothing is drawn on the terminal."""
+
+    def bar(_factory: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return _Bar(args[0] if args else kwargs.get("iterable"), kwargs.get("total"), progress, cancel)
+
+    before = logging.set_tqdm_hook(bar)
+    try:
+        yield
+    finally:
+        logging.set_tqdm_hook(before)
 
 
-def _random(name: str, presets: Path, seed: int, dtype: torch.dtype) -> torch.nn.Module:
-    known = presets_by_name(presets)
-    if name not in known or "config" not in known[name]:
-        raise BadModel(f"There is no preset {name!r}. config:NAME takes one of: {', '.join(sorted(known))}.")
-    table = known[name]["config"]
-    config = AutoConfig.for_model(**table)
-    torch.manual_seed(seed)
+class _Bar:
+    """What transformers takes for a progress bar."""
+
+    def __init__(self, items: Any, total: int | None, progress: Progress, cancel: Cancel) -> None:
+        self._items, self._progress, self._cancel = items, progress, cancel
+        self._total, self._done = total or (len(items) if hasattr(items, "__len__") else 0), 0
+
+    def __iter__(self) -> Iterator[Any]:
+        for item in self._items:
+            yield item
+            self.update()
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def update(self, count: int = 1) -> None:
+        """So many more are done. Raises `Cancelled`."""
+        if self._cancel():
+            raise Cancelled("Stopped while loading. Nothing was changed.")
+        self._done += count
+        if self._total:
+            self._progress(min(1.0, self._done / self._total), f"loading: {self._done} of {self._total} weights")
+
+    def __getattr__(self, _name: str) -> Callable[..., None]:
+        return lambda *_args, **_kwargs: None
+
+
+@torch.no_grad()
+def _random(
+    source: Source,
+    quantization: Quantization,
+    dtype: torch.dtype,
+    target: torch.device,
+    seed: int,
+    progress: Progress,
+    cancel: Cancel,
+) -> tuple[nn.Module, Samples]:
+    """The architecture filled with noise, module by module, so that no more memory is needed than it takes in the end.
+
+    And samples of the noise, which is the same whether it is then quantised or not.
+    """
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
-        return AutoModelForCausalLM.from_config(config)
+        with init_empty_weights(include_buffers=False):
+            hf = AutoModelForCausalLM.from_config(source.config)
     finally:
         torch.set_default_dtype(before)
+    hf.requires_grad_(False).to(dtype)
+    hf.tie_weights()
+    names = list(hf.state_dict())
+    head, tied = hf.get_output_embeddings(), getattr(hf, "all_tied_weights_keys", None) or {}
+    modules = [(name, module) for name, module in hf.named_modules() if any(True for _ in module.parameters(recurse=False))]
+    samples: dict[str, Any] = {}
+    with torch.random.fork_rng(devices=[target] if target.type == "cuda" else []):
+        torch.manual_seed(seed)
+        for number, (name, module) in enumerate(modules):
+            if cancel():
+                raise Cancelled("Stopped while loading. Nothing was changed.")
+            progress(number / len(modules), f"loading: {number} of {len(modules)} modules")
+            if f"{name}.weight" in tied:
+                continue
+            for key, parameter in module.named_parameters(recurse=False):
+                setattr(module, key, nn.Parameter(torch.zeros_like(parameter, device=target), requires_grad=False))
+            hf._init_weights(module)
+            samples |= {f"{name}.{key}": sampled(p) for key, p in module.named_parameters(recurse=False)}
+            if quantization != "none" and quantisable(module) and module is not head:
+                hf.set_submodule(name, quantised(module, quantization, dtype))
+    hf.tie_weights()
+    hf.to(target)
+    return hf, {name: samples[tied.get(name, name)] for name in names}
 
 
-def _tokenizer(source: Path | str) -> Any:
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=Path(source).exists(), trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise BadModel(f"{source} has no tokenizer that transformers can load: {str(error).splitlines()[0]}") from error
-    if not tokenizer.is_fast:
-        raise BadModel(f"{source} has no fast tokenizer (tokenizer.json): EditLab needs its character offsets.")
-    return tokenizer
-
-
-@cache
-def presets_by_name(presets: Path) -> dict[str, dict[str, Any]]:
-    """All of `presets/models/*.toml`, by name."""
-    tables = {}
-    for path in sorted((presets / "models").glob("*.toml")):
-        try:
-            tables[path.stem] = tomllib.loads(path.read_text(encoding="utf-8"))
-        except tomllib.TOMLDecodeError as error:
-            raise BadFile(f"{path} is not TOML: {error}") from error
-    return tables
-
-
-def preset_for(config: PretrainedConfig, presets: Path) -> dict[str, Any]:
-    """The preset whose `[match]` fits a configuration, or an empty one."""
-    for preset in presets_by_name(presets).values():
-        if all(getattr(config, key, None) == value for key, value in preset["match"].items()):
-            return preset
-    return {}
+def _samples_before(source: Source, hf: nn.Module) -> Samples:
+    """The weights as they were before they were quantised or spread over devices."""
+    place = Path(source.place or "")
+    folder = place if source.local else Path(cached_file(source.place, "config.json", revision=source.revision)).parent
+    return samples_in(folder, source.skeleton, hf)

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from editlab.model.architectures import Architecture
+from editlab.model.weights import matrix_of
 from editlab.patches import Laid, View
 
 
@@ -21,7 +24,7 @@ def laid_over(model: nn.Module, arch: Architecture, views: View | Sequence[View]
     with ExitStack() as stack:
         for layer, groups in _by_layer(views).items():
             projection = arch.projection_of(model, layer)
-            groups = [(rows, laid.on(projection, arch.transposed)) for rows, laid in groups]
+            groups = [(rows, laid.on(projection, matrix_of)) for rows, laid in groups]
             if moving := [(rows, laid) for rows, laid in groups if laid.pathways]:
                 stack.callback(projection.register_forward_pre_hook(_mover(moving)).remove)
             if adding := [(rows, laid) for rows, laid in groups if laid.adds]:
@@ -50,10 +53,10 @@ def _mover(groups: list[tuple[Tensor | None, Laid]]) -> Callable[..., tuple[Tens
     def hook(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         k, *rest = inputs
         if groups[0][0] is None:
-            return groups[0][1].moved(k), *rest
+            return groups[0][1].at(k.device).moved(k), *rest
         moved = k.clone()
         for rows, laid in groups:
-            moved[rows] = laid.moved(k[rows])
+            moved[rows] = laid.at(k.device).moved(k[rows])
         return moved, *rest
 
     return hook
@@ -63,10 +66,10 @@ def _adder(groups: list[tuple[Tensor | None, Laid]]) -> Callable[..., Tensor]:
     def hook(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         k = inputs[0]
         if groups[0][0] is None:
-            return output + groups[0][1](k).to(output.dtype)
+            return output + groups[0][1].at(k.device)(k).to(output.dtype)
         output = output.clone()
         for rows, laid in groups:
-            output[rows] += laid(k[rows]).to(output.dtype)
+            output[rows] += laid.at(k.device)(k[rows]).to(output.dtype)
         return output
 
     return hook
@@ -113,6 +116,44 @@ def capturing_residual(model: nn.Module, arch: Architecture, layer: int) -> Iter
             yield found
         finally:
             handle.remove()
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """How the model called a block: it can be called so again, with another hidden state."""
+
+    block: nn.Module
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        """The block's output for a hidden state."""
+        return first_of(self.block(hidden, *self.args, **self.kwargs))
+
+
+@dataclass(eq=False)
+class Recorded:
+    """The calls of the upper blocks, and the hidden state that arrived `below` the first of them."""
+
+    below: Tensor | None = None
+    calls: list[Call] = field(default_factory=list)
+
+
+@contextmanager
+def recording_blocks(model: nn.Module, arch: Architecture, lowest: int) -> Iterator[Recorded]:
+    """Collects how the blocks from `lowest` up are called, bottom first."""
+    recorded = Recorded()
+
+    def record(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        hidden, *rest = args or (kwargs["hidden_states"],)
+        if not recorded.calls:
+            recorded.below = hidden
+        recorded.calls.append(Call(block, tuple(rest), {k: v for k, v in kwargs.items() if k != "hidden_states"}))
+
+    with ExitStack() as stack:
+        for block in arch.block_list(model)[lowest:]:
+            stack.callback(block.register_forward_pre_hook(record, with_kwargs=True).remove)
+        yield recorded
 
 
 def first_of(output: Tensor | tuple) -> Tensor:

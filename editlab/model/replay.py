@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from editlab.model.overlay import first_of, laid_over
+from editlab.model.overlay import Call, first_of, laid_over, recording_blocks
 from editlab.model.tokens import Located, pad
 from editlab.patches import View
 
@@ -57,7 +57,7 @@ class Replay:
     outputs: Float[Tensor, "rows active d_model"]
     residual: Float[Tensor, "rows active d_model"]
     lengths: Int[Tensor, "rows"]
-    calls: tuple[tuple[nn.Module, tuple[Any, ...], dict[str, Any]], ...]
+    calls: tuple[Call, ...]
 
     @property
     def key(self) -> Float[Tensor, "rows d_ff"]:
@@ -101,8 +101,8 @@ class Replay:
         """The last hidden states, behind the final norm, from which those logits are read."""
         last = self.model.arch.mlp_of(self.model.hf, self.model.n_layers - 1)
         with laid_over(self.model.hf, self.model.arch, self.view), _only_at(last, rows, columns):
-            for block, args, kwargs in self.calls:
-                hidden = first_of(block(hidden, *args, **kwargs))
+            for call in self.calls:
+                hidden = call(hidden)
         norm = self.model.hf.get_submodule(self.model.arch.norm)
         return norm(hidden[rows, columns])
 
@@ -138,11 +138,7 @@ def replay(model: LanguageModel, rows: Sequence[Located], layer: int, view: View
     positions = starts[:, None] + torch.arange(tails.ids.shape[1], device=device)
     positions = positions.clamp(max=model.tok.context - 1)
     cache = _Prefix(config=hf.config)
-    calls: list[tuple[nn.Module, tuple[Any, ...], dict[str, Any]]] = []
     kept: dict[str, Tensor] = {}
-
-    def record(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        calls.append((block, args[1:], {k: v for k, v in kwargs.items() if k != "hidden_states"}))
 
     def keep_projection(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         kept["keys"], kept["value"] = inputs[0], output[:, 0].float()
@@ -164,8 +160,7 @@ def replay(model: LanguageModel, rows: Sequence[Located], layer: int, view: View
         )
         cache.frozen = True
         blocks = arch.block_list(hf)
-        for block in blocks[layer + 1 :]:
-            stack.callback(block.register_forward_pre_hook(record, with_kwargs=True).remove)
+        recorded = stack.enter_context(recording_blocks(hf, arch, layer + 1))
         stack.callback(arch.projection_of(hf, layer).register_forward_hook(keep_projection).remove)
         stack.callback(arch.mlp_of(hf, layer).register_forward_hook(keep_mlp).remove)
         stack.callback(blocks[layer].register_forward_hook(keep_residual).remove)
@@ -178,5 +173,5 @@ def replay(model: LanguageModel, rows: Sequence[Located], layer: int, view: View
         view,
         *(kept[name] for name in ("value", "keys", "outputs", "residual")),
         tails.mask.sum(1),
-        tuple(calls),
+        tuple(recorded.calls),
     )

@@ -11,11 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from editlab.patches import View
 
 if TYPE_CHECKING:
     from editlab.model.language_model import LanguageModel
+
+
+LOGITS_AT_ONCE = 2**24
+"""Most logits that are computed in one go: 64 MB in float32, some times over."""
 
 
 @dataclass(frozen=True)
@@ -39,50 +45,80 @@ class Score:
 
 @dataclass(frozen=True)
 class _Asked:
-    row: int
-    start: int
+    """One target: `number` in the caller's order, its ids, and the column behind which the first of them is read."""
+
+    number: int
+    before: int
     labels: tuple[int, ...]
+
+
+Row = tuple[int, ...]
+"""Ids that are forwarded."""
 
 
 @torch.no_grad()
 def score(model: LanguageModel, prompts: Sequence[str], targets: Sequence[str], view: View | Sequence[View]) -> list[Score]:
-    """Score each target after its prompt. `view` is one for all or one a prompt."""
-    from editlab.model.language_model import under
+    """Score each target after its prompt. `view` is one for all or one a prompt.
 
+    A row that is asked under several views runs once through the layers below the lowest patched one.
+    """
     views = [view] * len(prompts) if isinstance(view, View) else list(view)
-    rows: dict[tuple[int, tuple[int, ...]], int] = {}
-    row_views: list[View] = []
-    asked: list[_Asked] = []
-    for prompt, target, own in zip(prompts, targets, views, strict=True):
-        ids, start = model.tok.with_target(under(own, prompt), target)
-        key = (id(own), tuple(ids[:-1]))
-        if key not in rows:
-            rows[key] = len(rows)
-            row_views.append(own)
-        asked.append(_Asked(rows[key], start, tuple(ids[start:])))
-    inputs = [ids for _, ids in rows]
-    by_row: dict[int, list[int]] = {}
-    for number, item in enumerate(asked):
-        by_row.setdefault(item.row, []).append(number)
-    results: list[Score | None] = [None] * len(asked)
-    for chunk in in_chunks([len(ids) for ids in inputs], model.tokens_per_forward):
-        batch = model.tok.pad([inputs[row] for row in chunk], device=model.device)
-        chosen = [row_views[row] for row in chunk]
-        hidden = model.hidden(batch, chosen[0] if all(v is chosen[0] for v in chosen) else chosen)
-        reads = [(place, number) for place, row in enumerate(chunk) for number in by_row[row]]
-        where = [(place, asked[n].start - 1 + t) for place, n in reads for t in range(len(asked[n].labels))]
-        at = torch.tensor(where, device=hidden.device)
-        log_p = model.head(hidden[at[:, 0], at[:, 1]]).log_softmax(-1)
-        labels = torch.tensor([label for _, n in reads for label in asked[n].labels], device=log_p.device)
-        picked = log_p.gather(1, labels[:, None])[:, 0].tolist()
-        best, wanted = log_p.argmax(-1).tolist(), labels.tolist()
-        done = 0
-        for _, n in reads:
-            size = len(asked[n].labels)
-            own, said = picked[done : done + size], tuple(best[done : done + size])
-            results[n] = Score(sum(own), math.exp(own[0]), said == tuple(wanted[done : done + size]), said)
-            done += size
+    asked: dict[Row, dict[View, list[_Asked]]] = {}
+    for number, (prompt, target, own) in enumerate(zip(prompts, targets, views, strict=True)):
+        ids, start = model.tok.with_target(own.asks(prompt), target)
+        item = _Asked(number, start - 1, tuple(ids[start:]))
+        asked.setdefault(tuple(ids[:-1]), {}).setdefault(own, []).append(item)
+    alike: dict[tuple[View, ...], list[Row]] = {}
+    for row, by_view in asked.items():
+        alike.setdefault(tuple(by_view), []).append(row)
+    shared = {own: rows for own, rows in alike.items() if len(own) > 1 and len(rows) > 1}
+    alone = [(row, own) for key, rows in alike.items() if key not in shared for row in rows for own in key]
+    results: list[Score | None] = [None] * len(prompts)
+    for own, rows in shared.items():
+        for chunk in in_chunks([len(row) for row in rows], model.tokens_per_forward):
+            chosen = [rows[place] for place in chunk]
+            batch = model.tok.pad(chosen, device=model.device)
+            for one, hidden in zip(own, model.hidden_under(batch, own), strict=True):
+                _fill(model, hidden, [asked[row][one] for row in chosen], results)
+    for chunk in in_chunks([len(row) for row, _ in alone], model.tokens_per_forward):
+        pairs = [alone[place] for place in chunk]
+        batch = model.tok.pad([row for row, _ in pairs], device=model.device)
+        hidden = model.hidden(batch, [one for _, one in pairs])
+        _fill(model, hidden, [asked[row][one] for row, one in pairs], results)
     return [result for result in results if result is not None]
+
+
+def _fill(
+    model: LanguageModel,
+    hidden: Float[Tensor, "rows tokens d_model"],
+    asked: Sequence[Sequence[_Asked]],
+    results: list[Score | None],
+) -> None:
+    """Read the targets that are asked of each row off its final hidden states."""
+    reads = [(place, item) for place, items in enumerate(asked) for item in items]
+    where = [(place, item.before + t) for place, item in reads for t in range(len(item.labels))]
+    at = torch.tensor(where, device=hidden.device)
+    labels = torch.tensor([label for _, item in reads for label in item.labels], device=hidden.device)
+    picked, best = _read(model, hidden[at[:, 0], at[:, 1]], labels)
+    done = 0
+    for _, item in reads:
+        size = len(item.labels)
+        own, said = picked[done : done + size], tuple(best[done : done + size])
+        results[item.number] = Score(sum(own), math.exp(own[0]), said == item.labels, said)
+        done += size
+
+
+def _read(
+    model: LanguageModel, hidden: Float[Tensor, "reads d_model"], labels: Int[Tensor, "reads"]
+) -> tuple[list[float], list[int]]:
+    """Log-probabilities of labels behind final hidden states, and the likeliest ids; no more logits at once than allowed."""
+    picked, best = [], []
+    size = max(1, LOGITS_AT_ONCE // model.hf.config.vocab_size)
+    for part, own in zip(hidden.split(size), labels.split(size), strict=True):
+        logits = model.head(part)
+        picked.append(logits.gather(1, own[:, None])[:, 0] - logits.logsumexp(-1))
+        best.append(logits.argmax(-1))
+    return torch.cat(picked).tolist(), torch.cat(best).tolist()
 
 
 def in_chunks(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
@@ -32,38 +32,50 @@ if TYPE_CHECKING:
 Progress = Callable[[float, str], None]
 WINDOW = 256
 RIDGE = 1e-3
+JUDGED = 4
+"""Windows, evenly spread, that the statistics are judged by."""
+KEPT_SECONDS = 120.0
+"""At most so much is lost when a measurement is killed; at 7B, what is kept is half a gigabyte a layer."""
 
 
 @dataclass(frozen=True, eq=False)
 class KeyStatistics:
-    """C of one layer from `tokens` keys. `ridge` is added to the diagonal as a share of its mean."""
+    """C of one layer from `tokens` keys, as the lower Cholesky `factor` of C with its ridge.
+
+    `ridge` is added to the diagonal as a share of its mean. `quality`, at least 1: how much farther (k^T C^-1 k) keys of a
+    text lie that C was not measured on than those it was; 1 means that more text would change nothing. None in old files.
+    """
 
     layer: int
-    second_moment: Float[Tensor, "d_ff d_ff"]
+    factor: Float[Tensor, "d_ff d_ff"]
     tokens: int
     path: Path | None = None
     sha256: str = ""
     seconds: float = 0.0
+    quality: float | None = None
     ridge: float = RIDGE
+
+    @classmethod
+    def of(cls, layer: int, second_moment: Float[Tensor, "d_ff d_ff"], tokens: int, **known: Any) -> KeyStatistics:
+        """From C itself, which is used up: at 7B it is as large as the factor."""
+        second_moment.diagonal().add_(RIDGE * second_moment.diagonal().mean())
+        return cls(layer, torch.linalg.cholesky(second_moment), tokens, **known)
 
     @property
     def regular(self) -> Float[Tensor, "d_ff d_ff"]:
         """C with its ridge."""
-        C = self.second_moment
-        return C + self.ridge * C.diagonal().mean() * torch.eye(len(C), device=C.device)
+        return self.factor @ self.factor.T
 
-    @cached_property
-    def _cholesky(self) -> Tensor:
-        return torch.linalg.cholesky(self.regular)
+    @property
+    def second_moment(self) -> Float[Tensor, "d_ff d_ff"]:
+        """C, up to rounding."""
+        C = self.regular
+        C.diagonal().sub_(self.ridge / (1 + self.ridge) * C.diagonal().mean())
+        return C
 
     def whiten(self, keys: Float[Tensor, "n d_ff"]) -> Float[Tensor, "n d_ff"]:
         """C^-1 k for each row."""
-        return torch.cholesky_solve(keys.float().T, self._cholesky).T
-
-    def to(self, device: torch.device) -> KeyStatistics:
-        """The same on another device."""
-        moved = self.second_moment.to(device)
-        return KeyStatistics(self.layer, moved, self.tokens, self.path, self.sha256, self.seconds, self.ridge)
+        return torch.cholesky_solve(keys.float().T, self.factor).T
 
 
 def collect(
@@ -78,18 +90,23 @@ def collect(
 ) -> list[KeyStatistics]:
     """Measure several layers in one pass and keep them in `folder`; what is there already is only read.
 
-    `text` None means the model's own samples. Uses about `tokens` tokens; the forward stops at the highest layer.
+    `text` None means the model's own samples. Uses about `tokens` tokens; the forward stops at the highest layer. Stopped or
+    killed, it goes on from what it had kept the next time.
     """
     source = hashlib.sha256((text if text is not None else f"samples of the model, seed {seed}").encode()).hexdigest()
     names = {layer: _name(model, layer, source, tokens) for layer in layers}
     missing = [layer for layer in layers if not (folder / names[layer]).exists()]
     if missing:
+        work = Unfinished.at(folder, [names[layer] for layer in missing])
         began = time.perf_counter()
-        windows = _windows(model, text, tokens, seed, progress, cancelled)
-        sums, count = _sum(model, missing, windows, tokens, progress, cancelled)
-        seconds = time.perf_counter() - began
+        windows = _windows(model, text, tokens, seed, work, progress, cancelled)
+        sums = _sum(model, missing, windows, work, progress, cancelled)
+        seconds = work.seconds + time.perf_counter() - began
         for layer in missing:
-            _write(folder / names[layer], model, layer, sums[layer] / count, count, source, seconds)
+            C, quality = sums.moment(layer)
+            header = {"tokens": sums.count, "source": source, "seconds": seconds, "model": model.name, "quality": quality}
+            _write(folder / names[layer], layer, C, header)
+        work.remove()
     return [read(folder / names[layer]) for layer in layers]
 
 
@@ -98,14 +115,27 @@ def find(model: LanguageModel, layer: int) -> KeyStatistics | None:
 
     Read, moved and factorised once a model: a 7B model's take seconds.
     """
-    found = [path for folder in model.statistics for path in folder.glob(f"{model.fingerprint}-layer{layer}-*.safetensors")]
-    if not found:
+    best = _best(model, layer)
+    if best is None:
         return None
-    best = max(found, key=_tokens_behind)
     key = f"statistics {best}"
     if key not in model.memo:
-        model.memo[key] = read(best).to(model.device)
+        model.memo[key] = read(best, model.device)
     return model.memo[key]
+
+
+def described(model: LanguageModel, layer: int) -> dict[str, Any] | None:
+    """What is written beside those statistics, without reading them: `tokens`, `source`, `seconds`, `quality` if judged."""
+    best = _best(model, layer)
+    if best is None:
+        return None
+    with _reading(best) as file:
+        return _header(file)
+
+
+def _best(model: LanguageModel, layer: int) -> Path | None:
+    found = (path for folder in model.statistics for path in folder.glob(f"{model.checkpoint}-layer{layer}-*.safetensors"))
+    return max(found, key=_tokens_behind, default=None)
 
 
 def measured(model: LanguageModel) -> list[int]:
@@ -113,7 +143,7 @@ def measured(model: LanguageModel) -> list[int]:
     return [
         layer
         for layer in range(model.n_layers)
-        if any(next(folder.glob(f"{model.fingerprint}-layer{layer}-*.safetensors"), None) for folder in model.statistics)
+        if any(next(folder.glob(f"{model.checkpoint}-layer{layer}-*.safetensors"), None) for folder in model.statistics)
     ]
 
 
@@ -128,16 +158,30 @@ def need(model: LanguageModel, layer: int, why: str) -> KeyStatistics:
     return statistics
 
 
-def read(path: Path) -> KeyStatistics:
-    """Read one file. Raises `BadFile` where it is damaged."""
+def read(path: Path, device: torch.device | str = "cpu") -> KeyStatistics:
+    """Read one file and factorise it on a device. Raises `BadFile` where it is damaged."""
     with _reading(path) as file:
         header = _header(file)
-        size = int(header["d_ff"])
-        C = torch.zeros(size, size)
-        rows, columns = torch.tril_indices(size, size)
-        C[rows, columns] = C[columns, rows] = file.get_tensor("lower_triangle")
+        C = _square(file.get_tensor("lower_triangle"), int(header["d_ff"])).to(device)
         sha = hashlib.sha256(path.read_bytes()).hexdigest()
-        return KeyStatistics(header["layer"], C, header["tokens"], path, sha, header["seconds"])
+        known = {"path": path, "sha256": sha, "seconds": header["seconds"], "quality": header.get("quality")}
+        return KeyStatistics.of(header["layer"], C, header["tokens"], **known)
+
+
+def _square(triangle: Float[Tensor, "half"], size: int) -> Float[Tensor, "d_ff d_ff"]:
+    """A symmetric matrix from its lower triangle, row by row: an index of all its places would be four times as large."""
+    if len(triangle) != size * (size + 1) // 2:
+        raise ValueError("the triangle is of another size")
+    C = torch.zeros(size, size)
+    start = 0
+    for row in range(size):
+        C[row, : row + 1] = triangle[start : start + row + 1]
+        start += row + 1
+    return C + C.tril(-1).T
+
+
+def _triangle(C: Float[Tensor, "d_ff d_ff"]) -> Float[Tensor, "half"]:
+    return torch.cat([row[: number + 1] for number, row in enumerate(C.float().cpu())])
 
 
 @contextmanager
@@ -159,22 +203,72 @@ def _tokens_behind(path: Path) -> int:
 
 
 def _name(model: LanguageModel, layer: int, source: str, tokens: int) -> str:
-    shaped_by = json.dumps([model.fingerprint, layer, source, tokens, WINDOW, str(model.dtype)])
-    return f"{model.fingerprint}-layer{layer}-{hashlib.sha256(shaped_by.encode()).hexdigest()[:12]}.safetensors"
+    shaped_by = json.dumps([model.checkpoint, layer, source, tokens, WINDOW, str(model.dtype)])
+    return f"{model.checkpoint}-layer{layer}-{hashlib.sha256(shaped_by.encode()).hexdigest()[:12]}.safetensors"
 
 
-def _write(path: Path, model: LanguageModel, layer: int, C: Tensor, tokens: int, source: str, seconds: float) -> None:
+def _write(path: Path, layer: int, C: Tensor, header: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    size = len(C)
-    rows, columns = torch.tril_indices(size, size)
-    header = {"layer": layer, "d_ff": size, "tokens": tokens, "source": source, "seconds": seconds, "model": model.name}
+    described = json.dumps({"layer": layer, "d_ff": len(C), **header})
     temporary = path.with_suffix(".tmp")
-    save_file({"lower_triangle": C[rows, columns].float().cpu().contiguous()}, temporary, {"editlab": json.dumps(header)})
+    save_file({"lower_triangle": _triangle(C)}, temporary, {"editlab": described})
     temporary.replace(path)
 
 
+@dataclass
+class Unfinished:
+    """What a measurement has done so far, in a file beside those it will write: a stopped or killed one goes on from it.
+
+    `rows`: the texts that the model has written, as ids; `sums`: those of the keys of the first `done` windows.
+    """
+
+    path: Path
+    rows: list[list[int]] = field(default_factory=list)
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    done: int = 0
+    seconds: float = 0.0
+    began: float = field(default_factory=time.perf_counter)
+
+    @classmethod
+    def at(cls, folder: Path, names: Sequence[str]) -> Unfinished:
+        """What is kept of the measurement that will write files of these names; a damaged file counts as nothing."""
+        path = folder / f"unfinished-{hashlib.sha256(' '.join(names).encode()).hexdigest()[:12]}.safetensors"
+        try:
+            with safe_open(path, "pt") as file:
+                header = json.loads(file.metadata()["editlab"])
+                tensors = {name: file.get_tensor(name) for name in header["tensors"]}
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+            return cls(path)
+        ids, lengths = tensors.pop("ids").tolist(), tensors.pop("lengths").tolist()
+        ends = list(accumulate(lengths))
+        rows = [ids[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+        return cls(path, rows, tensors, header["done"], header["seconds"])
+
+    def keep(self) -> None:
+        """Write it all down."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        flat = torch.tensor([i for row in self.rows for i in row], dtype=torch.long)
+        tensors = {"ids": flat, "lengths": torch.tensor([len(row) for row in self.rows], dtype=torch.long)}
+        tensors |= {name: tensor.cpu().contiguous() for name, tensor in self.sums.items()}
+        spent = self.seconds + time.perf_counter() - self.began
+        header = json.dumps({"done": self.done, "seconds": spent, "tensors": list(tensors)})
+        temporary = self.path.with_suffix(".tmp")
+        save_file(tensors, temporary, {"editlab": header})
+        temporary.replace(self.path)
+
+    def remove(self) -> None:
+        """It is finished."""
+        self.path.unlink(missing_ok=True)
+
+
 def _windows(
-    model: LanguageModel, text: str | None, tokens: int, seed: int, progress: Progress, cancelled: Callable[[], bool]
+    model: LanguageModel,
+    text: str | None,
+    tokens: int,
+    seed: int,
+    work: Unfinished,
+    progress: Progress,
+    cancelled: Callable[[], bool],
 ) -> list[list[int]]:
     """Rows of at most `WINDOW` ids (or the context), each beginning as the tokenizer begins a text."""
     bos = model.tok.encode("")
@@ -185,16 +279,19 @@ def _windows(
         ids = [i for ids in model.tokenizer(pieces, add_special_tokens=False)["input_ids"] for i in ids][:tokens]
         size = min(WINDOW, model.tok.context) - len(bos)
         return [[*bos, *ids[start : start + size]] for start in range(0, len(ids), size)]
-    rows: list[list[int]] = []
-    while sum(map(len, rows)) < tokens:
+    while (written := sum(map(len, work.rows))) < tokens:
         if cancelled():
-            raise Cancelled("Stopped while sampling text for key statistics; nothing was kept.")
-        rows += list(_samples(model, seed + len(rows)))
-        progress(0.9 * min(1.0, sum(map(len, rows)) / tokens), "statistics: the model writes text")
-    return rows
+            raise Cancelled(
+                f"Stopped with {written:,} of {tokens:,} tokens written. Measure again, and it goes on from there."
+            )
+        work.rows += _samples(model, seed + len(work.rows))
+        work.keep()
+        progress(0.9 * min(1.0, sum(map(len, work.rows)) / tokens), f"statistics: the model has written {written:,} tokens")
+    return work.rows
 
 
-def _samples(model: LanguageModel, seed: int, rows: int = 32, size: int = 96) -> Iterator[list[int]]:
+def _samples(model: LanguageModel, seed: int, size: int = 96) -> Iterator[list[int]]:
+    rows = 64 if model.tokens_per_forward > 8_192 else 32
     generator = torch.Generator().manual_seed(seed)
     vocabulary = model.hf.config.vocab_size
     openings = torch.randint(min(256, vocabulary // 2), min(vocabulary, len(model.tokenizer)), (rows,), generator=generator)
@@ -203,29 +300,72 @@ def _samples(model: LanguageModel, seed: int, rows: int = 32, size: int = 96) ->
     return (model.tok.encode(start + text)[:WINDOW] for start, text in zip(starts, texts, strict=True))
 
 
+class _Sums:
+    """Sums of k k^T by layer, on the model's device, and the keys of a few windows to judge them by."""
+
+    def __init__(self, model: LanguageModel, layers: Sequence[int], windows: int, work: Unfinished) -> None:
+        self.layers, self._model, self._work, self._every = layers, model, work, max(1, windows // JUDGED)
+        if not work.sums:
+            work.sums = {f"layer{layer}": torch.zeros(model.d_ff, model.d_ff) for layer in layers}
+            work.sums["count"] = torch.zeros((), dtype=torch.long)
+        work.sums = {name: tensor.to(model.device) for name, tensor in work.sums.items()}
+
+    @property
+    def count(self) -> int:
+        """Keys so far."""
+        return int(self._work.sums["count"])
+
+    def add(self, number: int, found: Mapping[int, Tensor], mask: Tensor) -> None:
+        """The keys `[rows, tokens, d_ff]` of the windows from `number` on."""
+        sums = self._work.sums
+        for layer in self.layers:
+            k = found[layer][mask].float()
+            sums[f"layer{layer}"].addmm_(k.T, k)
+            for row in range(len(mask)):
+                if (number + row) % self._every == 0:
+                    sums[f"keys{layer}.{number + row}"] = found[layer][row][mask[row]].float()
+        sums["count"] += mask.sum()
+        self._work.done = number + len(mask)
+
+    def moment(self, layer: int) -> tuple[Float[Tensor, "d_ff d_ff"], float]:
+        """C of a layer, and its quality: each judged window against C without it (Woodbury), beside C with it."""
+        sums = self._work.sums
+        C = sums.pop(f"layer{layer}") / self.count
+        L = KeyStatistics.of(layer, C.clone(), self.count).factor
+        judged = [sums.pop(name) for name in list(sums) if name.startswith(f"keys{layer}.")]
+        inside = outside = 0.0
+        for K in judged:
+            H = K @ torch.cholesky_solve(K.T, L) / self.count
+            eye = torch.eye(len(H), device=H.device)
+            inside += float(H.trace())
+            outside += float(torch.linalg.solve(eye - H, H).trace())
+        return C, outside / inside
+
+
 @torch.no_grad()
 def _sum(
     model: LanguageModel,
     layers: Sequence[int],
     windows: list[list[int]],
-    tokens: int,
+    work: Unfinished,
     progress: Progress,
     cancelled: Callable[[], bool],
-) -> tuple[dict[int, Tensor], int]:
-    sums = {layer: torch.zeros(model.d_ff, model.d_ff, device=model.device) for layer in layers}
-    count = 0
+) -> _Sums:
+    sums, kept = _Sums(model, layers, len(windows), work), time.perf_counter()
     step = max(1, model.tokens_per_forward // 4 // WINDOW)
-    for start in range(0, len(windows), step):
+    for start in range(work.done, len(windows), step):
         if cancelled():
-            raise Cancelled("Stopped while measuring key statistics; nothing was kept.")
+            if work.done:
+                work.keep()
+            raise Cancelled(f"Stopped after {sums.count:,} tokens. Measure again, and it goes on from there.")
         batch = model.tok.pad(windows[start : start + step], device=model.device)
         with capturing_keys(model.hf, model.arch, layers) as found:
             model.hf.base_model(
                 input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
             )
-        for layer in layers:
-            k = found[layer][batch.mask].float()
-            sums[layer] += k.T @ k
-        count += int(batch.mask.sum())
-        progress(0.9 + 0.1 * min(1.0, count / tokens), f"statistics: {count:,} tokens")
-    return sums, count
+        sums.add(start, found, batch.mask)
+        progress(0.9 + 0.1 * work.done / len(windows), f"statistics: {work.done} of {len(windows)} texts measured")
+        if time.perf_counter() - kept > KEPT_SECONDS:
+            work.keep()
+            kept = time.perf_counter()
+    return sums

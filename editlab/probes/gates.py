@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from editlab.model.language_model import under
 from editlab.patches import View
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def gates_at(
 
 def gates_of(model: LanguageModel, texts: Sequence[str], view: View) -> list[Float[Tensor, "tokens"]]:
     """The largest gate at every token of each text, 0 where the view has no pathway."""
-    rows = [model.tok.encode(under(view, text)) for text in texts]
+    rows = [model.tok.encode(view.asks(text)) for text in texts]
     found = [torch.zeros(len(row), device=model.device) for row in rows]
     for layer in layers_of(view):
         at_layer = gates_at(model, rows, layer, [view] * len(rows))
@@ -57,7 +56,7 @@ def gates(model: LanguageModel, text: str, view: View) -> pd.DataFrame:
     that is) and `fires` (whether it does at the view's threshold). Without a pathway, no gate is above 0. Special tokens
     are left out: nobody wrote them.
     """
-    ids = model.tok.encode(under(view, text))
+    ids = model.tok.encode(view.asks(text))
     sure, subjects = torch.zeros(len(ids)), [""] * len(ids)
     for layer in layers_of(view):
         largest, which = gates_at(model, [ids], layer, [view])[0].max(-1)

@@ -16,7 +16,6 @@ import pandas as pd
 
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.model.language_model import under
 from editlab.model.scoring import Score, in_chunks
 from editlab.patches import View
 from editlab.probes.battery import Probe
@@ -108,7 +107,7 @@ def _answers(
     asked = [(n, name) for n, probe in enumerate(probes) if needed or probe.expected is None for name in views]
     objects = {o for p in probes for o in (p.expected, p.before, request.target_new, request.target_true) if o}
     longest = max((len(model.tok.chips(f" {o}")) for o in objects), default=0)
-    lengths = [len(model.tok.encode(under(views[name], probes[n].text))) for n, name in asked]
+    lengths = [len(model.tok.encode(views[name].asks(probes[n].text))) for n, name in asked]
     for chunk in in_chunks(lengths, model.tokens_per_forward):
         rows = [asked[i] for i in chunk]
         texts, own = [probes[n].text for n, _ in rows], [views[name] for _, name in rows]

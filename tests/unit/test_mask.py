@@ -19,6 +19,7 @@ from editlab.methods.mask import Example, Lesson, MaskConfig, ReversalMask, base
 from editlab.methods.mask.edits import _made
 from editlab.methods.mask.training import _loss
 from editlab.methods.svd import without_loudest
+from editlab.model.weights import matrix_of
 from editlab.patches import BASE, Dense, LowRank, Mask, View
 
 SHAPE = (32, 64)
@@ -61,7 +62,7 @@ def test_a_mask_sets_entries_of_the_weight_and_of_all_edits_to_zero(share, seed)
     mask, view = random_mask(seed=seed, share=share), random_view(model, seed)
     laid = View((*view.patches[:1], mask, *view.patches[1:])).laid[1]
     projection = model.arch.projection_of(model.hf, 1)
-    D = laid.on(projection, model.arch.transposed).dense()
+    D = laid.on(projection, matrix_of).dense()
     expected = torch.where(mask.kept, model.weight(1) + view.laid[1].dense(), 0.0)
     torch.testing.assert_close(model.weight(1) + D, expected)
     assert mask.pruned == pytest.approx(1 - mask.kept.float().mean().item())
@@ -77,7 +78,7 @@ def test_two_masks_of_a_layer_prune_what_either_prunes():
 def test_a_masked_matrix_is_made_once_a_model():
     first, second = tiny_model("llama"), tiny_model("llama", seed=1)
     laid = View((random_mask(),)).laid[1]
-    places = [(model.arch.projection_of(model.hf, 1), model.arch.transposed) for model in (first, second)]
+    places = [(model.arch.projection_of(model.hf, 1), matrix_of) for model in (first, second)]
     assert laid.on(*places[0]) is laid.on(*places[0])
     assert not torch.equal(laid.on(*places[0]).dense(), laid.on(*places[1]).dense())
 

@@ -51,7 +51,7 @@ def assert_same_patches(differences, name, found, expected, tolerance):
 def test_the_small_solve_equals_the_dense_one(n, differences):
     generator = torch.Generator().manual_seed(n)
     sample = torch.randn(500, 40, generator=generator) @ torch.randn(40, 40, generator=generator)
-    K, C = torch.randn(40, n, generator=generator), KeyStatistics(0, sample.T @ sample / 500, 500)
+    K, C = torch.randn(40, n, generator=generator), KeyStatistics.of(0, sample.T @ sample / 500, 500)
     for preserved in (20.0, 15_000.0):
         dense = torch.linalg.solve(preserved * C.regular.double() + K.double() @ K.double().T, K.double())
         differences("(lambda C + K K')^-1 K", least_squares(K, C, preserved), dense, 1e-4)

@@ -348,3 +348,54 @@ def test_patches_lie_over_a_model_of_half_precision(dtype):
     model, full = tiny_model("llama", dtype), shared_model("llama")
     near, exact = model.logits(TEXTS, view_of("llama", 1)), full.logits(TEXTS, view_of("llama", 1))
     assert (near - exact).abs().mean() < 0.1 * (exact - full.logits(TEXTS)).abs().mean()
+
+
+# Several views at once
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_layers_that_no_view_touches_run_once_for_all_views(kind, differences):
+    """The same scores as view by view, and fewer calls of the lowest block."""
+    model = shared_model(kind)
+    edits = [random_view(model, seed).patches[1] for seed in (0, 1)]  # at layer 2
+    views = [View.base(), *(View((edit,)) for edit in edits)]
+    prompts, targets = ["Once upon a", "The house of"], [" time", " gold"]
+    calls = []
+    handle = model.arch.block_list(model.hf)[0].register_forward_pre_hook(lambda *_: calls.append(1))
+    together = model.score(
+        [p for p in prompts for _ in views], [t for t in targets for _ in views], [view for _ in prompts for view in views]
+    )
+    shared = len(calls)
+    handle.remove()
+    alone = [model.score([p], [t], view)[0] for p, t in zip(prompts, targets, strict=True) for view in views]
+    found, expected = (torch.tensor([score.log_p for score in scores]) for scores in (together, alone))
+    differences("scores under several views at once", found, expected, 1e-5)
+    assert [score.said for score in together] == [score.said for score in alone]
+    assert shared == 1
+    assert len({round(score.log_p, 3) for score in alone}) > 2
+
+
+# Chat
+
+
+CHAT = (
+    "{{ bos_token }}{% for m in messages %}<s>{{ m['role'] }}\n{{ m['content'] }}</s>\n{% endfor %}"
+    "{% if add_generation_prompt %}<s>assistant\n{% endif %}"
+)
+
+
+def test_a_chat_form_is_the_template_around_a_text(differences):
+    model = tiny_model("llama")
+    assert model.chat is None
+    with pytest.raises(BadRequest, match="no chat template"):
+        model.form("chat")
+    model = tiny_model("llama")
+    model.tokenizer = copy.deepcopy(model.tokenizer)
+    model.tokenizer.chat_template = CHAT
+    whole = "<s>user\nComplete with a few words and nothing else: The river runs to</s>\n<s>assistant\n"
+    assert model.chat.around("The river runs to") == whole and model.form("plain").around("x") == "x"
+    view = View((model.chat,))
+    differences("chat", model.logits(["The river runs to"], view), model.logits([whole]), 0.0)
+    located = model.locate("The {} runs to", "river", form=model.chat)
+    assert model.tokenizer.decode(located.ids[: located.index + 1]).endswith("The river")
+    assert located.ids == tuple(model.tok.encode(model.chat.around("The river runs to")))

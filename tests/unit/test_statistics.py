@@ -150,11 +150,70 @@ def test_a_damaged_file_is_refused_by_name(how, tmp_path):
             ask()
 
 
-def test_cancelling_leaves_no_file(tmp_path):
+def test_cancelling_at_once_leaves_no_file(tmp_path):
     for text in (TEXT, None):
-        with pytest.raises(Cancelled, match="nothing was kept"):
+        with pytest.raises(Cancelled, match="Measure again"):
             collect(model_in(tmp_path), [1], text, 200, tmp_path, cancelled=lambda: True)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", [TEXT, None])
+@pytest.mark.parametrize("looks", [1, 2, 3])
+def test_a_stopped_measurement_goes_on_and_ends_as_if_it_had_never_stopped(text, looks, tmp_path, monkeypatch):
+    """It is stopped at every `looks`-th look: while the model writes, while it reads, and once in each of its windows."""
+    model = model_in(tmp_path)
+    model.tokens_per_forward = 4 * 256  # a window a forward
+    (whole,) = collect(model, [1], text, 2300, tmp_path / "whole")
+    written, samples = [], statistics._samples
+    monkeypatch.setattr(statistics, "_samples", lambda *given: written.append(1) or samples(*given))
+    stops = 0
+    while stops < 60:
+        left = iter([False] * looks)
+        try:
+            (parts,) = collect(model, [1], text, 2300, tmp_path / "parts", cancelled=lambda left=left: next(left, True))
+            break
+        except Cancelled:
+            stops += 1
+    assert stops >= 1
+    assert (parts.tokens, parts.path.name) == (whole.tokens, whole.path.name)
+    assert torch.equal(parts.factor, whole.factor) and parts.quality == whole.quality
+    assert len(written) * 32 * 96 < 2300 * 3  # nothing was written twice
+    assert [path.name for path in (tmp_path / "parts").iterdir()] == [whole.path.name]
+
+
+def test_a_damaged_file_of_unfinished_work_counts_as_nothing(tmp_path):
+    model = model_in(tmp_path)
+    looks = iter([False, False])
+    with pytest.raises(Cancelled):
+        model.tokens_per_forward = 4 * 256
+        collect(model, [1], TEXT, 1500, tmp_path, cancelled=lambda: next(looks, True))
+    (unfinished,) = tmp_path.iterdir()
+    unfinished.write_bytes(unfinished.read_bytes()[:50])
+    (measured,) = collect(model, [1], TEXT, 1500, tmp_path)
+    assert torch.equal(measured.factor, collect(model, [1], TEXT, 1500, tmp_path / "whole")[0].factor)
+
+
+def test_the_quality_is_how_much_farther_keys_of_an_unseen_text_lie(tmp_path):
+    """The judged windows by hand: each left out of C, in float64."""
+    model = model_in(tmp_path)
+    (measured,) = collect(model, [1], TEXT, 1000, tmp_path)
+    bos = model.tokenizer("")["input_ids"]
+    ids = [i for line in TEXT.splitlines() for i in model.tokenizer(line, add_special_tokens=False)["input_ids"]][:1000]
+    size = 256 - len(bos)
+    windows = [[*bos, *ids[start : start + size]] for start in range(0, len(ids), size)]
+    keys = [k.double() for _, k in (pair for w in windows for pair in model.keys_everywhere([w], 1))]
+    every, n = torch.cat(keys), sum(map(len, keys))
+    ridge = statistics.RIDGE * (every.T @ every).diagonal().mean() * torch.eye(64, dtype=torch.float64)
+    chosen = keys[:: max(1, len(keys) // statistics.JUDGED)]
+
+    def distance(K, rest):
+        return (K @ torch.linalg.inv(rest.T @ rest + ridge) * K).sum() * n
+
+    with_it = sum(distance(K, every) for K in chosen)
+    without = sum(distance(K, torch.cat([other for other in keys if other is not K])) for K in chosen)
+    assert measured.quality == pytest.approx(float(without / with_it), rel=1e-3)
+    (more,) = collect(model, [1], TEXT, 6000, tmp_path)
+    assert 1 < more.quality < measured.quality
 
 
 @pytest.mark.parametrize("text", ["", "\n \n"])
@@ -180,5 +239,5 @@ def test_whitening_solves_with_the_ridge(tmp_path, differences):
 
 def test_a_ridge_makes_the_second_moment_of_few_keys_invertible():
     few = torch.randn(3, 8)
-    measured = KeyStatistics(0, few.T @ few / 3, 3)
+    measured = KeyStatistics.of(0, few.T @ few / 3, 3)
     assert torch.isfinite(measured.whiten(torch.randn(2, 8))).all()

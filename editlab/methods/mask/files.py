@@ -77,7 +77,7 @@ def need(model: LanguageModel, method: str) -> ReversalMask:
 
 def trained(model: LanguageModel) -> list[str]:
     """The methods for whose edits this model has a mask."""
-    paths = (path for folder in model.masks for path in folder.glob(f"{model.fingerprint}-*.safetensors"))
+    paths = (path for folder in model.masks for path in folder.glob(f"{model.checkpoint}-*.safetensors"))
     return sorted({path.stem.partition("-")[2] for path in paths})
 
 
@@ -87,7 +87,7 @@ def write(mask: ReversalMask, model: LanguageModel, folder: Path) -> Path:
     path = folder / _name(model, mask.method)
     header = {
         "model": model.name,
-        "fingerprint": model.fingerprint,
+        "fingerprint": model.checkpoint,
         "method": mask.method,
         "shape": list(mask.masks[0].kept.shape),
         "report": dict(mask.report),
@@ -111,9 +111,9 @@ def read(path: Path, model: LanguageModel) -> ReversalMask:
             found = ReversalMask(header["method"], masks, header["report"])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise BadFile(f"{path} is not a reversal mask. Delete it and run: editlab mask train") from error
-    if header["fingerprint"] != model.fingerprint:
+    if header["fingerprint"] != model.checkpoint:
         raise BadFile(
-            f"{path} is a mask of {header['model']} ({header['fingerprint']}), not of {model.name} ({model.fingerprint}). "
+            f"{path} is a mask of {header['model']} ({header['fingerprint']}), not of {model.name} ({model.checkpoint}). "
             "Over other weights it means nothing: train one with: editlab mask train"
         )
     fits = (rows, columns) == (model.d_model, model.d_ff) and all(layer < model.n_layers for layer in found.layers)
@@ -123,7 +123,7 @@ def read(path: Path, model: LanguageModel) -> ReversalMask:
 
 
 def _name(model: LanguageModel, method: str) -> str:
-    return f"{model.fingerprint}-{method}.safetensors"
+    return f"{model.checkpoint}-{method}.safetensors"
 
 
 def _packed(kept: Bool[Tensor, "d_model d_ff"]) -> Tensor:

@@ -31,7 +31,7 @@ from editlab.methods._method import (
 )
 from editlab.methods.memit.config import MemitConfig
 from editlab.model.statistics import KeyStatistics, need
-from editlab.patches import BASE, LowRank, View
+from editlab.patches import BARE, BASE, Form, LowRank, View
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -73,7 +73,8 @@ class Memit:
         contexts = context_texts(model, CONTEXTS, config.seed, config.contexts)
         schedule = Schedule.of(config)
         top = config.layers[-1]
-        values = optimise(model, requests, top, "block", contexts, schedule, view, progress, cancel)
+        form = model.form(config.form)
+        values = optimise(model, requests, top, "block", contexts, schedule, view, progress, cancel, form)
         wanted = torch.stack([value.init + value.delta for value in values], 1)
         patches: list[LowRank] = []
         for position, layer in enumerate(config.layers):
@@ -81,12 +82,12 @@ class Memit:
             if progress is not None:
                 progress(1.0, f"solve: layer {layer}, {position + 1} of {len(config.layers)}")
             now = view.with_patches(patches)
-            K = mean_keys(model, requests, contexts, layer, now)
-            rows = [model.locate(request.prompt, request.subject) for request in requests]
+            K = mean_keys(model, requests, contexts, layer, now, form)
+            rows = [model.locate(request.prompt, request.subject, form=form) for request in requests]
             missing = wanted - model.residuals(rows, top, now).T
             adj = least_squares(K, statistics[layer], config.preserved)
             patches.append(LowRank(layer, adj.T.contiguous(), missing / (len(config.layers) - position)))
-        reached = probability_of_new(model, requests, [view.with_patches(patches)] * len(requests))
+        reached = probability_of_new(model, requests, [view.with_patches((*patches, form))] * len(requests))
         norm = max(relative_norm(model, patch) for patch in patches)
         seconds = watch.seconds
         health = tuple(
@@ -104,10 +105,15 @@ class Memit:
 
 
 def mean_keys(
-    model: LanguageModel, requests: Sequence[EditRequest], contexts: Sequence[str], layer: int, view: View
+    model: LanguageModel,
+    requests: Sequence[EditRequest],
+    contexts: Sequence[str],
+    layer: int,
+    view: View,
+    form: Form = BARE,
 ) -> Float[Tensor, "d_ff n"]:
     """One key a request as a column: half the bare prompt's, half the mean over the other contexts (`compute_ks`)."""
-    rows = [model.locate(r.prompt, r.subject, context) for r in requests for context in contexts]
+    rows = [model.locate(r.prompt, r.subject, context, form) for r in requests for context in contexts]
     keys = model.keys(rows, [layer], view)[layer].view(len(requests), len(contexts), -1)
     return (0.5 * keys[:, 0] + 0.5 * keys[:, 1:].mean(1)).T
 

@@ -28,4 +28,5 @@ class RomeConfig:
     stop_below: float = setting(5e-2, "The optimisation ends where the loss is under this; 0 runs all steps.")
     plain_below: float = setting(math.inf, "It does not end before the bare prompt's own loss is under this as well.")
     contexts: int = setting(20, "Texts in front of the prompt under which the value must hold; fewer are faster.")
+    form: Literal["plain", "chat"] = setting("plain", "The prompt as it is, or in the model's chat template.")
     seed: int = setting(0, "Seed of the context texts that the model writes.")

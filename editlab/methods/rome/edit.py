@@ -72,7 +72,8 @@ class Rome:
             for group in groups:
                 below = view.with_patches(solves[group[0]])
                 self._edit_layer(model, requests, group, layer, below, config, contexts, solves, health, progress, cancel)
-        reached = probability_of_new(model, requests, [view.with_patches(solve) for solve in solves])
+        form = model.form(config.form)
+        reached = probability_of_new(model, requests, [view.with_patches((*solve, form)) for solve in solves])
         seconds = watch.seconds
         for entry, p in zip(health, reached, strict=True):
             entry |= {"p_new": p, "seconds": seconds / len(requests)}
@@ -95,7 +96,7 @@ class Rome:
         C = statistics.find(model, layer) if config.whiten else None
         schedule = Schedule.of(config)
         chosen = [requests[i] for i in group]
-        values = optimise(model, chosen, layer, "mlp", contexts, schedule, view, progress, cancel)
+        values = optimise(model, chosen, layer, "mlp", contexts, schedule, view, progress, cancel, model.form(config.form))
         for i, value in zip(group, values, strict=True):
             patch, facts = solve(value, layer, config.keys, C)
             solves[i] = (*solves[i], patch)

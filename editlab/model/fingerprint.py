@@ -1,0 +1,73 @@
+"""Which weights a model has, in 16 letters: a hash of its configuration and of a sample of every tensor.
+
+It is the same wherever and in whatever precision a checkpoint is loaded, so that key statistics and masks find it again;
+of a model that is quantised it is that of the weights before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+from transformers import PretrainedConfig
+
+SAMPLE = 512
+UNSHAPING = ("transformers_version", "dtype", "_name_or_path", "quantization_config")
+"""Fields of a configuration that say nothing of what the model computes."""
+
+Samples = Mapping[str, tuple[tuple[int, ...], Tensor]]
+"""Shape and sample of every tensor of a state dict."""
+
+
+def sampled(tensor: Tensor) -> tuple[tuple[int, ...], Tensor]:
+    """A tensor's shape and at most 512 of its numbers, evenly spread, as bfloat16 rounds them."""
+    flat = tensor.detach().reshape(-1)
+    sample = flat[:: max(1, flat.numel() // SAMPLE)][:SAMPLE]
+    return tuple(tensor.shape), sample.to(torch.bfloat16).float().cpu()
+
+
+def samples_of(hf: nn.Module) -> Samples:
+    """Those of a model that is in memory as it is on the disk."""
+    return {name: sampled(tensor) for name, tensor in hf.state_dict().items()}
+
+
+def samples_in(folder: Path, skeleton: nn.Module, loaded: nn.Module) -> Samples:
+    """Those of a checkpoint's files for a model's state dict; what the files call otherwise is read off the loaded model.
+
+    `skeleton`: the model as it would be unquantised, without weights.
+    """
+    tied = getattr(skeleton, "all_tied_weights_keys", None) or {}
+    inside = f"{skeleton.base_model_prefix}."
+    stored: dict[str, tuple[tuple[int, ...], Tensor]] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            stored |= {name: sampled(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+    found, here = {}, loaded.state_dict()
+    for name, shape in ((name, tensor.shape) for name, tensor in skeleton.state_dict().items()):
+        known = next((n for n in (name, tied.get(name), name.removeprefix(inside)) if n in stored), None)
+        if known is not None:
+            found[name] = stored[known]
+        elif name in here and here[name].shape == shape and not here[name].is_meta:
+            found[name] = sampled(here[name])
+    return found
+
+
+def checkpoint_hash(config: PretrainedConfig, kind: str, samples: Samples) -> str:
+    """The 16 letters. `kind` is the name of the model's class, which a configuration learns only when it is saved."""
+    given = config.to_diff_dict() | {"architectures": [kind]}
+    shape = {key: value for key, value in given.items() if key not in UNSHAPING}
+    digest = hashlib.sha256(repr(_in_order(shape)).encode())
+    for name, (size, sample) in sorted(samples.items()):
+        digest.update(f"{name}{size}".encode())
+        digest.update(sample.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _in_order(value: Any) -> Any:
+    """A configuration with its keys sorted, at every depth: files keep them so, objects in memory do not."""
+    return {key: _in_order(value[key]) for key in sorted(value, key=str)} if isinstance(value, dict) else value

@@ -1,0 +1,76 @@
+"""How much memory there is, how much is used, and what to do when it runs out."""
+
+from __future__ import annotations
+
+import gc
+from contextlib import suppress
+
+import psutil
+import torch
+
+from editlab.errors import OutOfMemory
+
+CPU_REFUSALS = ("can't allocate memory", "not enough memory")
+"""What PyTorch's allocator on a CPU says: it has no error class of its own."""
+
+
+def free(device: torch.device) -> int | None:
+    """Bytes that can still be had on a device; None where nobody can tell."""
+    if device.type == "cuda":
+        with suppress(RuntimeError):
+            kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+            return torch.cuda.mem_get_info(device)[0] + kept
+        return None
+    return psutil.virtual_memory().available
+
+
+def used(device: torch.device) -> dict[str, int]:
+    """Bytes in use: `allocated` by tensors and `reserved` by PyTorch on a GPU; on a CPU both are the process's."""
+    if device.type == "cuda":
+        return {"allocated": torch.cuda.memory_allocated(device), "reserved": torch.cuda.memory_reserved(device)}
+    resident = psutil.Process().memory_info().rss
+    return {"allocated": resident, "reserved": resident}
+
+
+def give_back() -> None:
+    """Return what nobody refers to any more, to the device as well."""
+    gc.collect()
+    if torch.cuda.is_available():
+        with suppress(RuntimeError):  # a poisoned context: `poisoned` tells
+            torch.cuda.empty_cache()
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and any(refusal in str(error) for refusal in CPU_REFUSALS)
+    )
+
+
+def poisoned(device: torch.device) -> bool:
+    """Whether a GPU answers nothing any more in this process, as after an illegal access: only a new process helps."""
+    if device.type != "cuda":
+        return False
+    try:
+        torch.cuda.synchronize(device)
+        torch.zeros(1, device=device).item()
+    except torch.OutOfMemoryError:
+        return False
+    except RuntimeError:
+        return True
+    return False
+
+
+def too_little(error: BaseException, device: torch.device) -> OutOfMemory:
+    """What to tell a person when memory has run out in the middle of something."""
+    left = free(device)
+    there = "" if left is None else f" {gigabytes(left)} are free."
+    return OutOfMemory(
+        f"Memory ran out on {device.type}.{there} Nothing was changed. Use fewer context texts (contexts), a smaller batch "
+        f"or shorter texts, or load the model with --quantization 4bit. ({str(error).splitlines()[0][:160]})"
+    )
+
+
+def gigabytes(count: int) -> str:
+    """A number of bytes for a person: 13.5 GB, or 21 MB."""
+    return f"{count / 1e9:.1f} GB" if count >= 5e8 else f"{count / 1e6:.0f} MB"

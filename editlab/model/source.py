@@ -1,0 +1,189 @@
+"""Where a model comes from: the bundled one, a folder, a hub id, or a real architecture to be filled with seeded noise.
+
+Only its configuration is read here, so that memory can be planned and mistakes told before any weight is touched.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from accelerate import init_empty_weights
+from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
+
+from editlab.errors import BadFile, BadModel, EditLabError
+from editlab.model.architectures import architecture_of
+from editlab.settings import Settings
+
+RANDOM = "config:"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that was found but not loaded. `name` as the user gave it; `place`: a folder, or a hub id at a `revision`.
+
+    `place` None: random weights, with Atlas's tokenizer.
+    """
+
+    name: str
+    config: PretrainedConfig
+    place: str | None
+    revision: str | None
+    tokenizer_place: str
+
+    @property
+    def local(self) -> bool:
+        """Whether it lies on this machine, so that no network is needed."""
+        return self.place is None or Path(self.place).exists()
+
+    @cached_property
+    def skeleton(self) -> nn.Module:
+        """The model without weights, for its shapes."""
+        with init_empty_weights():
+            return AutoModelForCausalLM.from_config(self.config)
+
+    @cached_property
+    def on_disk(self) -> int | None:
+        """Bytes of its safetensors files; None where they are not on this machine."""
+        files = [] if self.place is None else list(Path(self.place).glob("*.safetensors"))
+        return sum(file.stat().st_size for file in files) if files else None
+
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Its tokenizer. Raises `BadModel` where there is none with character offsets."""
+        given = {} if Path(self.tokenizer_place).exists() else {"revision": self.revision}
+        try:
+            found = AutoTokenizer.from_pretrained(
+                self.tokenizer_place, local_files_only=not given, trust_remote_code=False, **given
+            )
+        except Exception as error:  # whatever a broken file makes the library raise
+            raise BadModel(
+                f"{self.name} has no tokenizer that can be read. Put the model's tokenizer.json and tokenizer_config.json "
+                "beside its weights."
+            ) from error
+        if not found.is_fast:
+            raise BadModel(f"{self.name} has no fast tokenizer (tokenizer.json): EditLab needs its character offsets.")
+        return found
+
+
+def find(name: str, settings: Settings) -> Source:
+    """The model that a name means: `atlas`, a folder, a hub id (`owner/name` or `owner/name@revision`), `config:NAME`.
+
+    A hub id is the only one that uses the network. Raises `BadModel` with what to do, or `UnsupportedArchitecture`.
+    """
+    atlas = str(settings.presets / "atlas")
+    if name.startswith(RANDOM):
+        config = AutoConfig.for_model(**_table(name.removeprefix(RANDOM), settings.presets))
+        return _checked(name, config, None, None, atlas)
+    place, _, revision = (atlas, "", "") if name == "atlas" else name.partition("@")
+    folder = Path(name if Path(name).expanduser().exists() else place).expanduser()
+    if folder.exists():
+        if not (folder / "config.json").is_file():
+            raise BadModel(
+                f"{name} holds no model: there is no config.json in it. Give a folder that save_pretrained wrote."
+            )
+        return _checked(name, _read(name, str(folder), None), str(folder), None, str(folder))
+    if place.count("/") != 1 or not all(place.split("/")):
+        raise BadModel(f"{name!r} is neither a folder here nor a hub id like 'owner/name'. Check the path.")
+    config = _read(name, place, revision or None)
+    pinned = getattr(config, "_commit_hash", None) or revision or None
+    return _checked(name, config, place, pinned, place)
+
+
+def _checked(name: str, config: PretrainedConfig, place: str | None, revision: str | None, tokenizer: str) -> Source:
+    architecture_of(config.model_type)
+    return Source(name, config, place, revision, tokenizer)
+
+
+def _read(name: str, place: str, revision: str | None) -> PretrainedConfig:
+    local = Path(place).exists()
+    given = {} if local else {"revision": revision}
+    try:
+        return AutoConfig.from_pretrained(place, local_files_only=local, trust_remote_code=False, **given)
+    except Exception as error:  # a broken config.json makes the library raise whatever its field's check raises
+        raise not_loaded(name, local, error) from error
+
+
+def not_loaded(name: str, local: bool, error: Exception) -> EditLabError:
+    """What a person can do about a model that the library could not load."""
+    if isinstance(error, EditLabError):
+        return error
+    causes = _causes(error)
+    repository = name.partition("@")[0]
+    if any(isinstance(cause, GatedRepoError) for cause in causes):
+        return BadModel(
+            f"{repository} is gated. Accept its licence on https://huggingface.co/{repository}, then log in here: "
+            "hf auth login (or set HF_TOKEN)."
+        )
+    if any(isinstance(cause, RevisionNotFoundError) for cause in causes):
+        return BadModel(f"{repository} has no such revision. Write {repository}@ and a branch, tag or commit that it has.")
+    if any(isinstance(cause, RepositoryNotFoundError) for cause in causes):
+        return BadModel(f"The hub has no {repository}, or it is private. Check the name, or log in: hf auth login.")
+    if any(isinstance(cause, LocalEntryNotFoundError | ConnectionError) for cause in causes):
+        return BadModel(f"{repository} is not on this machine and the hub cannot be reached. Give a folder, or connect.")
+    if local and "trust_remote_code" in str(error):
+        return BadModel(f"{name} brings code of its own, which EditLab does not run. Use a model of a known family.")
+    if "no file named model.safetensors" in str(error):
+        return BadModel(
+            f"{name} has no weights in safetensors files. Save it with save_pretrained of a recent transformers, or, if you "
+            "trust its pickle files, set EDITLAB_UNSAFE_WEIGHTS=1."
+        )
+    why = _first_line(error)
+    if local:
+        return BadModel(
+            f"{name} could not be loaded from its folder: one of its files is damaged or missing. Copy them again. ({why})"
+        )
+    return BadModel(f"{name} could not be fetched from the hub: {why}")
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    return found
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0].strip()[:300] if lines else type(error).__name__
+
+
+def _table(name: str, presets: Path) -> dict[str, Any]:
+    known = presets_by_name(presets)
+    if name not in known or "config" not in known[name]:
+        raise BadModel(f"There is no preset {name!r}. config:NAME takes one of: {', '.join(sorted(known))}.")
+    return known[name]["config"]
+
+
+@cache
+def presets_by_name(presets: Path) -> dict[str, dict[str, Any]]:
+    """All of `presets/models/*.toml`, by name."""
+    tables = {}
+    for path in sorted((presets / "models").glob("*.toml")):
+        try:
+            tables[path.stem] = tomllib.loads(path.read_text(encoding="utf-8"))
+        except tomllib.TOMLDecodeError as error:
+            raise BadFile(f"{path} is not TOML: {error}") from error
+    return tables
+
+
+def preset_for(config: PretrainedConfig, checkpoint: str, presets: Path) -> dict[str, Any]:
+    """The preset measured on these very weights, else one whose `[match]` fits the configuration, else an empty one.
+
+    What was measured on other weights of the same shape is left out: of those the preset gives the settings alone.
+    """
+    fits = [
+        preset
+        for preset in presets_by_name(presets).values()
+        if all(getattr(config, key, None) == value for key, value in preset["match"].items())
+    ]
+    for preset in fits:
+        if preset.get("checkpoint") == checkpoint:
+            return preset
+    fits.sort(key=lambda preset: "checkpoint" in preset)
+    return {**fits[0], "validated": False, "measured": {}} if fits else {}

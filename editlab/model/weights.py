@@ -1,0 +1,104 @@
+"""The matrix of a linear layer, whatever holds it: `nn.Linear`, GPT-2's Conv1D, 8 or 4 bit, or a weight on another device.
+
+Quantised layers are bitsandbytes' (`Linear8bitLt`, `Linear4bit` with nf4 and double quantisation). Their weights are only
+read: an edit lies beside them, and gradients pass through them to the activations.
+"""
+
+from __future__ import annotations
+
+import logging
+from types import ModuleType
+from typing import Literal
+
+import torch
+from accelerate.utils import align_module_device
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import BitsAndBytesConfig
+from transformers.pytorch_utils import Conv1D
+
+Quantization = Literal["none", "8bit", "4bit"]
+
+
+def matrix_of(module: nn.Module) -> Float[Tensor, "d_out d_in"]:
+    """A layer's weight as it multiplies a column, float32: dequantised, transposed back, fetched from where it lies."""
+    with align_module_device(module):
+        weight = module.weight
+        if not weight.is_floating_point():
+            _bitsandbytes()
+            from transformers.integrations.bitsandbytes import dequantize_bnb_weight
+
+            weight = dequantize_bnb_weight(weight, getattr(module, "state", None))
+        return (weight.T if isinstance(module, Conv1D) else weight).float()
+
+
+def inputs_of(module: nn.Module) -> int:
+    """The width of what a layer multiplies."""
+    return module.nx if isinstance(module, Conv1D) else module.in_features
+
+
+def quantization_config(quantization: Quantization, dtype: torch.dtype) -> BitsAndBytesConfig | None:
+    """How transformers shall quantise a checkpoint while it loads; None where it shall not. `dtype`: of the activations."""
+    if quantization == "none":
+        return None
+    _bitsandbytes()
+    if quantization == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+    )
+
+
+def quantisable(module: nn.Module) -> bool:
+    """Whether a module is a linear layer, which can be held in 8 or 4 bit."""
+    return type(module) is nn.Linear or isinstance(module, Conv1D)
+
+
+@torch.no_grad()
+def quantised(module: nn.Module, quantization: Quantization, dtype: torch.dtype) -> nn.Module:
+    """A linear layer in 8 or 4 bit as transformers would load it, on the same device. The given one is used up."""
+    nn_ = _bitsandbytes().nn
+    weight = (module.weight.T if isinstance(module, Conv1D) else module.weight).contiguous()
+    (rows, columns), device, bias = weight.shape, weight.device, module.bias
+    with torch.device("meta"):
+        if quantization == "8bit":
+            new = nn_.Linear8bitLt(columns, rows, bias is not None, has_fp16_weights=False)
+            new.weight = nn_.Int8Params(weight.cpu(), requires_grad=False, has_fp16_weights=False)
+        else:
+            new = nn_.Linear4bit(columns, rows, bias is not None, dtype, compress_statistics=True, quant_type="nf4")
+            new.weight = nn_.Params4bit(weight, requires_grad=False, quant_type="nf4", compress_statistics=True)
+    module.weight = new.bias = None
+    new.weight = new.weight.to(device)
+    new.bias = bias
+    return exact(new.requires_grad_(False))
+
+
+def misshapen(hf: nn.Module) -> list[str]:
+    """Names of quantised layers whose weights have another shape than the layer: transformers takes them as they come."""
+    found = []
+    for name, module in hf.named_modules():
+        state = getattr(getattr(module, "weight", None), "quant_state", None)
+        shape = module.weight.shape if state is None and hasattr(module, "state") else getattr(state, "shape", None)
+        if shape is not None and tuple(shape) != (module.out_features, module.in_features):
+            found.append(name)
+    return found
+
+
+def exact(hf: nn.Module) -> nn.Module:
+    """The same, computing on a CPU as everywhere: unpacked weights, products in the activations' precision.
+
+    Where a CPU has units for bfloat16, bitsandbytes else repacks a weight at its first use, rounds its scales, and computes
+    with a gradient otherwise than without.
+    """
+    for module in hf.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return hf
+
+
+def _bitsandbytes() -> ModuleType:
+    """Imported where it is needed, since it takes a second; without its talk of every cast and of kernels not fetched."""
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    import bitsandbytes
+
+    return bitsandbytes
