@@ -1,19 +1,30 @@
 """Opens the lab and serves the page: python app.py [--model M] [--host H] [--port 7860] ..."""
 
+import os
+import signal
 import sys
+import time
+from contextlib import suppress
+from typing import NoReturn
 
-import uvicorn
-from pydantic import ValidationError
-from pydantic_settings import CliApp
-
-from editlab.errors import EditLabError
-from editlab.lab import Lab
-from editlab.settings import Settings
-from editlab.web import create_app
+RESTARTED, MOST_RESTARTS, WITHIN_SECONDS = "EDITLAB_RESTARTED", 3, 600
+"""The variable that carries over when EditLab started again by itself, and how often it may within so long."""
+CLOSING_SECONDS = 3
+"""How long open pages may keep the server from ending."""
 
 
 def main() -> int:
-    """Serve until stopped. Bad input ends with status 2 and a sentence on standard error."""
+    """Serve until stopped. Bad input ends with status 2 and a sentence on standard error, Ctrl-C while loading with 130."""
+    signal.signal(signal.SIGINT, _stopped)  # from here on: the imports alone take seconds
+    import uvicorn
+    from pydantic import ValidationError
+    from pydantic_settings import CliApp
+
+    from editlab.errors import EditLabError
+    from editlab.lab import Lab
+    from editlab.settings import Settings
+    from editlab.web import create_app
+
     try:
         settings = CliApp.run(Settings)
         lab = Lab.open(settings)
@@ -24,11 +35,49 @@ def main() -> int:
     except EditLabError as error:
         print(error, file=sys.stderr)
         return 2
+    lost = False
     try:
-        uvicorn.run(create_app(lab), host=settings.host, port=settings.port, log_level="warning")
+        config = uvicorn.Config(
+            create_app(lab),
+            host=settings.host,
+            port=settings.port,
+            log_level="warning",
+            timeout_graceful_shutdown=CLOSING_SECONDS,
+        )
+        server = uvicorn.Server(config)
+
+        def device_lost() -> None:
+            nonlocal lost
+            lost = server.should_exit = True
+
+        lab.worker.lost = device_lost
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with suppress(KeyboardInterrupt):  # the server ends at Ctrl-C and raises it once more
+            server.run()
     finally:
         lab.close()
-    return 0
+    return _start_again() if lost else 0 if server.started else 1
+
+
+def _stopped(_signal: int, _frame: object) -> NoReturn:
+    print("Stopped while EditLab was loading. Nothing was kept or changed: start it again.", file=sys.stderr)
+    sys.exit(130)
+
+
+def _start_again() -> int:
+    """Become a new process, for only that can use the device again; status 1 where that was done too often."""
+    now = time.time()
+    recent = [at for at in map(float, os.environ.get(RESTARTED, "").split()) if now - at < WITHIN_SECONDS]
+    if len(recent) >= MOST_RESTARTS:
+        print(
+            f"The GPU stopped answering {len(recent) + 1} times in {WITHIN_SECONDS // 60} minutes. Your edits are kept. See "
+            "what the driver says (nvidia-smi, dmesg), then start EditLab again; --device cpu goes without the GPU.",
+            file=sys.stderr,
+        )
+        return 1
+    print("The GPU stopped answering. EditLab starts again.", file=sys.stderr)
+    os.environ[RESTARTED] = " ".join(map(str, (*recent, now)))
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 if __name__ == "__main__":

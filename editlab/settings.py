@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     )
     models: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Further models that the page offers, as MODEL,MODEL; the one it is started with and atlas it always does.",
+        description="Models that the page offers besides the one it is started with and atlas, as MODEL,MODEL.",
     )
     idle_minutes: float = Field(
         0.0, ge=0, description="After so long without work the weights leave the memory until somebody asks again; 0: never."

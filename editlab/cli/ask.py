@@ -157,7 +157,7 @@ def _edited(session: Session, request: EditRequest, how: _How, answers: bool) ->
         case = case_for(request, facts, settings.seed)
         request = case.request
         found = {"request": request.as_dict(), "method": how.method}
-        with _workspace(session, model, facts, texts, how.workspace) as kept:
+        with kept_in(session, model, facts, texts, how.workspace) as kept:
             job = kept.apply(request, how.method, rep=how.recipe)
             while not job.wait(SECONDS_BETWEEN_LOOKS):
                 progress(job.fraction, job.text)
@@ -180,7 +180,7 @@ def _edited(session: Session, request: EditRequest, how: _How, answers: bool) ->
 
 
 @contextmanager
-def _workspace(
+def kept_in(
     session: Session, model: LanguageModel, facts: FactBase, texts: Passages, name: str | None
 ) -> Iterator[Workspace]:
     """A workspace of the ledger as long as the block lasts; without a name, one that is forgotten with it."""

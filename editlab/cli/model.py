@@ -16,8 +16,6 @@ from editlab.methods import mask
 from editlab.model import LanguageModel, statistics
 from editlab.model import plan as planned
 
-KEYS_PER_DIMENSION = 10
-
 app = typer.Typer()
 
 
@@ -90,7 +88,7 @@ def stats(
             model,
             chosen,
             prose,
-            tokens or KEYS_PER_DIMENSION * model.d_ff,
+            tokens or statistics.KEYS_PER_DIMENSION * model.d_ff,
             folder or session.settings.data / "statistics",
             session.settings.seed,
             progress,

@@ -1,7 +1,7 @@
 """Facts, edit requests and the files they come in."""
 
 from editlab.facts.base import Fact, FactBase, Relation, read_table
-from editlab.facts.readers import read_cases
+from editlab.facts.readers import Fault, Placed, read_cases, read_placed
 from editlab.facts.request import EditCase, EditRequest, Expectation, split
 
 __all__ = [
@@ -10,8 +10,11 @@ __all__ = [
     "Expectation",
     "Fact",
     "FactBase",
+    "Fault",
+    "Placed",
     "Relation",
     "read_cases",
+    "read_placed",
     "read_table",
     "split",
 ]

@@ -11,6 +11,7 @@ import difflib
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,37 @@ SEPARATOR = "|"
 SAME_SUBJECT_GROUPS = ("Relation_Specificity", "Forgetfulness")
 
 Record = Mapping[str, Any]
-Placed = tuple[str, Callable[[], EditCase]]
-"""Where a record stands in its file, and what turns it into a case."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a record stands in its file: the line on which it begins (CSV), or its number (JSON), and how that is said."""
+
+    row: int
+    said: str
+
+    def __str__(self) -> str:
+        return self.said
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A case and where it stands in its file."""
+
+    place: Place
+    case: EditCase
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a record cannot be used; `column`: the field that it is about, where it is about one."""
+
+    place: Place
+    column: str | None
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"
 
 
 def read_cases(path: str | Path, skipped: list[str] | None = None) -> list[EditCase]:
@@ -35,30 +65,39 @@ def read_cases(path: str | Path, skipped: list[str] | None = None) -> list[EditC
     Raises `BadFile` naming the record or line. Where the caller passes `skipped`, a record that cannot be used is left
     out and a sentence about it appended there instead; a file that cannot be read at all still raises.
     """
+    found, faults = read_placed(path)
+    if skipped is not None:
+        skipped.extend(f"{path}, {fault}" for fault in faults)
+    elif faults:
+        more = f" {len(faults) - 1} more cannot be used either." if len(faults) > 1 else ""
+        raise BadFile(f"{path}, {faults[0]}{more}")
+    return [placed.case for placed in found]
+
+
+def read_placed(path: str | Path) -> tuple[list[Placed], list[Fault]]:
+    """The edits of a JSON or CSV file with their places, and what is wrong with the others, both in the file's order.
+
+    Raises `BadFile` for a file that cannot be read at all, or that holds nothing.
+    """
     text = _read_text(Path(path))
     records = _json_records if text.lstrip()[:1] in ("[", "{") else _csv_records
-    cases: list[EditCase] = []
-    faults: list[str] = []
+    found: list[Placed] = []
+    faults: list[Fault] = []
     try:
         for place, read in records(text):
             try:
-                cases.append(read())
-            except (BadFile, BadRequest) as error:
-                faults.append(f"{path}, {place}: {error}")
+                found.append(Placed(place, read()))
+            except BadRequest as error:
+                faults.append(Fault(place, error.field, str(error)))
     except BadFile as error:
         raise BadFile(f"{path}, {error}") from error
-    _report(path, cases, faults, skipped)
-    return cases
-
-
-def _report(path: str | Path, cases: list[EditCase], faults: list[str], skipped: list[str] | None) -> None:
-    if not cases and not faults:
+    if not found and not faults:
         raise BadFile(f"{path} holds no edits. Add at least one.")
-    if skipped is not None:
-        skipped.extend(faults)
-    elif faults:
-        more = f" {len(faults) - 1} more cannot be used either." if len(faults) > 1 else ""
-        raise BadFile(faults[0] + more)
+    return found, faults
+
+
+Read = tuple[Place, Callable[[], EditCase]]
+"""Where a record stands, and what turns it into a case or raises `BadRequest`."""
 
 
 def _read_text(path: Path) -> str:
@@ -78,7 +117,7 @@ def _read_text(path: Path) -> str:
 # JSON
 
 
-def _json_records(text: str) -> Iterator[Placed]:
+def _json_records(text: str) -> Iterator[Read]:
     records = _parse(text)
     if not isinstance(records, list):
         raise BadFile("line 1: one object where a list of records is expected. Put it in [ ].")
@@ -86,7 +125,7 @@ def _json_records(text: str) -> Iterator[Placed]:
         place = f"record {number}"
         if isinstance(record, dict) and isinstance(record.get("case_id"), int | str):
             place += f" (case_id {record['case_id']})"
-        yield place, partial(_json_case, record, str(number))
+        yield Place(number, place), partial(_json_case, record, str(number))
 
 
 def _parse(text: str) -> object:
@@ -101,7 +140,7 @@ def _parse(text: str) -> object:
 
 def _json_case(record: object, number: str) -> EditCase:
     if not isinstance(record, dict):
-        raise BadFile("not an object with keys. Write each edit as {...}.")
+        raise BadRequest("not an object with keys. Write each edit as {...}.")
     given = record.get("case_id")
     case_id = str(given) if isinstance(given, int | str) else number
     if "requested_rewrite" in record:
@@ -110,13 +149,13 @@ def _json_case(record: object, number: str) -> EditCase:
         return _zsre_case(record, case_id)
     if "prompt" in record:
         return _flat_case(record, case_id)
-    raise BadFile("no key 'requested_rewrite' (CounterFact), 'src' (zsRE) or 'prompt' (REP, EasyEdit). Add one.")
+    raise BadRequest("no key 'requested_rewrite' (CounterFact), 'src' (zsRE) or 'prompt' (REP, EasyEdit). Add one.")
 
 
 def _counterfact_case(record: Record, case_id: str) -> EditCase:
     rewrite = record["requested_rewrite"]
     if not isinstance(rewrite, dict):
-        raise BadFile("'requested_rewrite' is not an object with keys. Write one edit there.")
+        raise BadRequest("'requested_rewrite' is not an object with keys. Write one edit there.", "requested_rewrite")
     request = EditRequest(
         _text(rewrite, "prompt"),
         _text(rewrite, "subject"),
@@ -201,7 +240,8 @@ def _groups(record: Record, key: str) -> dict[str, tuple[Expectation, ...]]:
     for name, group in _object(record, key).items() if record.get(key) else ():
         items = [group] if isinstance(group, dict) else group or []
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-            raise BadFile(f"'{key}', {name!r} is no list of objects with 'prompt' and 'ground_truth'. Write it as one.")
+            reason = f"'{key}', {name!r} is no list of objects with 'prompt' and 'ground_truth'. Write it as one."
+            raise BadRequest(reason, key)
         found = (_expectations(item.get("prompt"), item.get("ground_truth"), f"{key} {name}") for item in items)
         groups[name] = tuple(expectation for one in found for expectation in one)
     return groups
@@ -214,7 +254,7 @@ def _expectations(prompts: object, answers: object, key: str) -> tuple[Expectati
     elif not isinstance(answers, list):
         answers = [answers] * len(prompts)
     if len(prompts) != len(answers):
-        raise BadFile(f"'{key}' has {len(prompts)} prompts but {len(answers)} answers. Give each prompt its answer.")
+        raise BadRequest(f"'{key}' has {len(prompts)} prompts but {len(answers)} answers. Give each prompt its answer.", key)
     pairs = ((_checked(prompt, key), _first_text(answer, key)) for prompt, answer in zip(prompts, answers, strict=True))
     return tuple(Expectation(prompt, answer) for prompt, answer in pairs if prompt.strip())
 
@@ -222,13 +262,13 @@ def _expectations(prompts: object, answers: object, key: str) -> tuple[Expectati
 def _object(record: Record, key: str) -> Record:
     value = record.get(key)
     if not isinstance(value, dict):
-        raise BadFile(f"'{key}' is missing or not an object with keys. Write it as {{...}}.")
+        raise BadRequest(f"'{key}' is missing or not an object with keys. Write it as {{...}}.", key)
     return value
 
 
 def _text(record: Record, key: str) -> str:
     if key not in record:
-        raise BadFile(f"'{key}' is missing. Add it.")
+        raise BadRequest(f"'{key}' is missing. Add it.", key)
     return _checked(record[key], key)
 
 
@@ -256,24 +296,24 @@ def _first_text(value: object, key: str) -> str | None:
 
 def _checked(value: object, key: str) -> str:
     if not isinstance(value, str):
-        raise BadFile(f"'{key}' holds {json.dumps(value)[:40]} where text is expected. Write it in quotes.")
+        raise BadRequest(f"'{key}' holds {json.dumps(value)[:40]} where text is expected. Write it in quotes.", key)
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise BadFile(f"'{key}' holds half a character at position {error.start}. Write it anew.") from error
+        raise BadRequest(f"'{key}' holds half a character at position {error.start}. Write it anew.", key) from error
     return value
 
 
 # CSV
 
 
-def _csv_records(text: str) -> Iterator[Placed]:
+def _csv_records(text: str) -> Iterator[Read]:
     rows = _csv_rows(text)
     line, header = next(rows, (1, []))
     header = [name.strip() for name in header]
     _check_header(line, header)
     for number, (line, row) in enumerate(rows, start=1):
-        yield f"line {line}", partial(_csv_case, header, row, str(number))
+        yield Place(line, f"line {line}"), partial(_csv_case, header, row, str(number))
 
 
 def _csv_rows(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -309,7 +349,7 @@ def _check_header(line: int, header: list[str]) -> None:
 
 def _csv_case(header: list[str], row: list[str], number: str) -> EditCase:
     if len(row) > len(header):
-        raise BadFile(f"{len(row)} fields where the header has {len(header)}. Put quotes around a cell with a comma.")
+        raise BadRequest(f"{len(row)} fields where the header has {len(header)}. Put quotes around a cell with a comma.")
     cells = dict(zip(header, row + [""] * (len(header) - len(row)), strict=True))
     request = EditRequest(
         cells["prompt"].strip(), cells["subject"], cells["target_new"], cells.get("target_true", "").strip() or None

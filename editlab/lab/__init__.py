@@ -3,26 +3,36 @@
 from editlab.lab.chain import EditRecord
 from editlab.lab.lab import Lab
 from editlab.lab.looking import OwnProbe
+from editlab.lab.many import BATCH, MOST_BATCH, Applied, EditFile, look_over
 from editlab.lab.masking import MaskInfo
+from editlab.lab.measuring import Measured, MeasuringCost
 from editlab.lab.options import MethodInfo, Setting
 from editlab.lab.refining import OFF, RECIPES
 from editlab.lab.scenarios import Scenario, read_scenarios
+from editlab.lab.shelf import Choice
 from editlab.lab.worker import Job, Worker
 from editlab.lab.workspace import Workspace
 from editlab.methods import METHODS
 from editlab.probes import CONTROL, FATES, KINDS, fates, guarded, judge, judged, reversal, says, scores
 
 __all__ = [
+    "BATCH",
     "CONTROL",
     "FATES",
     "KINDS",
     "METHODS",
+    "MOST_BATCH",
     "OFF",
     "RECIPES",
+    "Applied",
+    "Choice",
+    "EditFile",
     "EditRecord",
     "Job",
     "Lab",
     "MaskInfo",
+    "Measured",
+    "MeasuringCost",
     "MethodInfo",
     "OwnProbe",
     "Scenario",
@@ -33,6 +43,7 @@ __all__ = [
     "guarded",
     "judge",
     "judged",
+    "look_over",
     "read_scenarios",
     "reversal",
     "says",

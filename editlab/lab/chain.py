@@ -18,6 +18,7 @@ from editlab.errors import BadFile, BadRequest, Cancelled, EditLabError
 from editlab.facts import EditRequest
 from editlab.lab.history import START, Described, Edit, Event, State, fold, named, step
 from editlab.lab.ledger import Behind, Key, Ledger
+from editlab.model import memory
 from editlab.patches import BASE, Patch, Pathway, View
 
 Solves = tuple[tuple[Patch, ...], ...]
@@ -105,6 +106,12 @@ class Chain:
     def _interrupted(self, started: Mapping[str, Any]) -> str:
         if "refined" in started:
             return f"Adding REP was interrupted: {named(EditRequest(**started['request']))}. The edit is as it was before."
+        if "source" in started:
+            first, last = started["source"]["rows"]
+            return (
+                f"Edits from {started['source']['name']} were interrupted at rows {first} to {last}, of which nothing was "
+                "kept. Those before lie here: give the same file again, and it goes on behind them."
+            )
         if "request" not in started:
             return "Re-making the edits was interrupted. They are as they were before."
         return f"An edit was interrupted: {named(EditRequest(**started['request']))}. Nothing of it was kept."
@@ -165,9 +172,10 @@ class Chain:
         try:
             yield
         except BaseException as error:
-            end = "stopped" if isinstance(error, Cancelled) else "failed", {"why": str(error)}
-            with suppress(EditLabError):  # what went wrong is said; that it cannot be noted, too, changes nothing
-                self.write(lambda state: end)
+            if not memory.poisoned(self._device):  # else the next process finds it begun, and tells that it was interrupted
+                end = "stopped" if isinstance(error, Cancelled) else "failed", {"why": str(error)}
+                with suppress(EditLabError):  # what went wrong is said; that it cannot be noted, too, changes nothing
+                    self.write(lambda state: end)
             raise
 
     def keep(self, solves: Solves) -> tuple[str, ...]:

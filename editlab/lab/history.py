@@ -34,6 +34,9 @@ class Event:
 class Described:
     """One edit that was applied, without its tensors: what was asked, how it was made, how healthy it is.
 
+    What was made together is taken back together: `more` are the other requests of a batch, whose `source` says which file
+    and which of its rows they are, and whose `health` is the mean over all of them.
+
     `id` is its name in the workspace; `on`: whether it lies over the model; `config`: the settings it was made with.
     `rep`: the recipe of its pathways, None where it has none; `rep_on`: whether they lie there as well; `names`: what a
     person added to the names of the subject from which they were learnt.
@@ -51,13 +54,26 @@ class Described:
     rep: str | None = None
     rep_on: bool = True
     names: tuple[str, ...] = ()
+    more: tuple[EditRequest, ...] = ()
+    source: Mapping[str, Any] | None = None
+
+    @property
+    def requests(self) -> tuple[EditRequest, ...]:
+        """All that was asked."""
+        return self.request, *self.more
+
+    @property
+    def name(self) -> str:
+        """What it changes, in few words."""
+        return named(self.request) + (f" and {len(self.more)} more" if self.more else "")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Edit(Described):
     """An edit as the ledger keeps it: the tensors of its `solves`, and each of its `pathways`, stand in files there.
 
-    Two edits of one subject may name the same pathway. Ledgers from before REP name none.
+    Two edits of one subject may name the same pathway. Ledgers from before REP name none, those from before batches nothing
+    of a batch.
     """
 
     solves: tuple[str, ...]
@@ -69,17 +85,13 @@ class Edit(Described):
         tuples = {name: tuple(body[name]) for name in ("layers", "contexts", "solves")}
         tuples |= {name: tuple(body.get(name, ())) for name in ("names", "pathways")}
         health = {name: float(value) for name, value in body["health"].items()}
-        return cls(**{**body, **tuples, "health": health, "request": EditRequest(**body["request"])})
+        first, *more = (EditRequest(**request) for request in (body["request"], *body.get("more", ())))
+        return cls(**{**body, **tuples, "health": health, "request": first, "more": tuple(more)})
 
     def written(self) -> dict[str, Any]:
         """The same as plain JSON values, in which what is not a number is its name."""
         health = {name: value if math.isfinite(value) else str(value) for name, value in self.health.items()}
         return asdict(self) | {"health": health}
-
-    @property
-    def name(self) -> str:
-        """What it changes, in few words."""
-        return named(self.request)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -175,10 +187,10 @@ def _change(chain: tuple[Edit, ...], kind: str, body: Mapping[str, Any]) -> Chan
         edit = Edit.read(body["edit"])
         return Change(f"applied {edit.name}{' with REP' * bool(edit.rep)}", chain, (*chain, edit), edit.request)
     if kind == "cleared":
-        return Change(f"removed all {len(chain)} edits", chain, ())
+        return Change(f"removed all {counted(chain)}", chain, ())
     if kind == "remade":
         made = {edit.id: edit for edit in map(Edit.read, body["edits"])}
-        return Change(f"re-made {counted(len(made))}", chain, tuple(made.get(edit.id, edit) for edit in chain))
+        return Change(f"re-made {counted(made.values())}", chain, tuple(made.get(edit.id, edit) for edit in chain))
     if kind == "refined":
         edit = Edit.read(body["edit"])
         if all(known.id != edit.id for known in chain):
@@ -191,7 +203,7 @@ def _change(chain: tuple[Edit, ...], kind: str, body: Mapping[str, Any]) -> Chan
         raise ValueError(f"no edit is called {', '.join(map(str, wanted))}")
     first = chosen[0]
     if kind == "removed":
-        told = first.name if len(chosen) == 1 else counted(len(chosen))
+        told = first.name if len(chosen) == 1 else counted(chosen)
         return Change(f"removed {told}", chain, tuple(edit for edit in chain if edit not in chosen), first.request)
     what = "rep" if "rep" in body else "on"
     turned = replace(first, **{"rep_on" if what == "rep" else "on": bool(body[what])})
@@ -204,6 +216,7 @@ def named(request: EditRequest) -> str:
     return f"{request.subject} → {request.target_new}"
 
 
-def counted(count: int) -> str:
-    """So many edits, in words."""
-    return "1 edit" if count == 1 else f"{count} edits"
+def counted(edits: Iterable[Described]) -> str:
+    """How many edits these are, in words; all requests of a batch count."""
+    count = sum(len(edit.requests) for edit in edits)
+    return "1 edit" if count == 1 else f"{count:,} edits"

@@ -1,4 +1,4 @@
-"""One model, the thread that owns it, what it may be asked about, and everybody's workspaces."""
+"""The model on its shelf, the thread that owns it, what it may be asked about, and everybody's workspaces."""
 
 from __future__ import annotations
 
@@ -9,28 +9,34 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from editlab import probes
-from editlab.errors import BadRequest
+from editlab.errors import BadRequest, Cancelled
 from editlab.facts import EditRequest, FactBase
 from editlab.lab import options
 from editlab.lab.ledger import Ledger
+from editlab.lab.live import Questions
 from editlab.lab.mask_training import MaskTraining
+from editlab.lab.measuring import Measuring
 from editlab.lab.options import MethodInfo
 from editlab.lab.reversing import Reversing
 from editlab.lab.scenarios import Scenario, read_scenarios
-from editlab.lab.worker import Worker
+from editlab.lab.shelf import Choice, Shelf
+from editlab.lab.worker import Cancel, Progress, Work, Worker
 from editlab.lab.workspace import Workspace
-from editlab.model import LanguageModel
+from editlab.model import LanguageModel, memory
 from editlab.probes import Passages
 from editlab.settings import Settings
+
+T = TypeVar("T")
 
 KEPT_SECONDS = 6 * 3600.0
 ANSWER_TOKENS = 32
 MOST_SUGGESTIONS = 8
+MOST_SESSIONS = 10_000
 
 
 class Lab:
@@ -46,15 +52,21 @@ class Lab:
         kept_seconds: float = KEPT_SECONDS,
         answer_tokens: int = ANSWER_TOKENS,
         data: Path | None = None,
+        settings: Settings | None = None,
     ) -> None:
-        self.model, self.facts, self.passages, self.scenarios, self.seed = model, facts, passages, scenarios, seed
+        self.facts, self.passages, self.scenarios, self.seed = facts, passages, scenarios, seed
         self.answer_tokens = answer_tokens
+        self.settings = settings or Settings(model=model.name, quantization=model.quantization)
         self._scratch = TemporaryDirectory(prefix="editlab-") if data is None else None
         self.ledger = Ledger(data or Path(self._scratch.name))
-        self.worker = Worker()
-        self.mask_training, self.reversing = MaskTraining(self), Reversing(self)
+        chosen = Choice(self.settings.model, self.settings.quantization)
+        self.shelf = Shelf(self, model, chosen, self.settings)
+        self.worker = Worker(self.shelf.explained, 60 * self.settings.idle_minutes, self.shelf.drop)
+        self.mask_training, self.reversing, self.measuring = MaskTraining(self), Reversing(self), Measuring(self)
+        self.questions = Questions(self)
         self._kept_seconds = kept_seconds
         self._workspaces: dict[str, Workspace] = {}
+        self._began_with: dict[str, str] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -72,7 +84,12 @@ class Lab:
         facts = FactBase.load(settings.presets / "facts")
         texts = probes.passages(model, settings.presets / "texts")
         scenarios = read_scenarios(settings.presets / "scenarios")
-        return cls(model, facts, texts, scenarios, settings.seed, data=settings.data)
+        return cls(model, facts, texts, scenarios, settings.seed, data=settings.data, settings=settings)
+
+    @property
+    def model(self) -> LanguageModel:
+        """The model; where it was dropped, this waits until it is loaded again."""
+        return self.shelf.model
 
     def workspace(self, visitor: str) -> Workspace:
         """The workspace of a visitor as the ledger has it. Raises `BadFile` where the ledger was tampered with.
@@ -80,13 +97,14 @@ class Lab:
         What nobody touched for long leaves the memory; it comes back from the ledger.
         """
         name = visitor.encode("utf-8", "replace").decode("utf-8")
+        fingerprint = self.model.fingerprint
         with self._lock:
             self._sweep()
-            if name in self._workspaces:
-                self._workspaces[name].refresh()
+            workspace = self._workspaces.get(name)
+            if workspace is not None and workspace.fingerprint == fingerprint:
+                workspace.refresh()
             else:
-                self._workspaces[name] = Workspace(self, name)
-            workspace = self._workspaces[name]
+                workspace = self._workspaces[name] = Workspace(self, name)
             workspace.touched = time.monotonic()
             return workspace
 
@@ -107,18 +125,42 @@ class Lab:
         return tuple(random.Random(f"{self.seed}/{request.text}").sample(others, min(MOST_SUGGESTIONS, len(others))))
 
     def about(self) -> dict[str, Any]:
-        """What the model is, for the head of the page."""
-        model = self.model
+        """What the model is, for the head of the page; `memory`: bytes in use, `session`: of which start of EditLab."""
+        shelf = self.shelf
         return {
-            "model": Path(model.name).name,
-            "family": model.arch.family,
-            "layers": model.n_layers,
-            "parameters": sum(parameter.numel() for parameter in model.hf.parameters()),
-            "device": model.device.type,
+            "model": Path(shelf.choice.name).name,
+            **shelf.facts,
+            "loaded": shelf.loaded,
+            "memory": memory.used(shelf.device),
+            "fingerprint": shelf.fingerprint,
+            "session": self.ledger.session,
         }
+
+    def knows(self, session: str) -> bool:
+        """Whether a session of the page began with the model that is here now: then its page says what is true of it."""
+        if len(self._began_with) > MOST_SESSIONS:
+            self._began_with.pop(next(iter(self._began_with)))
+        return self._began_with.setdefault(session, self.shelf.fingerprint) == self.shelf.fingerprint
+
+    def for_model(self, fingerprint: str, work: Work[T]) -> Work[T]:
+        """The same work, which refuses to begin where another model has come by the time that its turn does."""
+
+        def checked(progress: Progress, cancel: Cancel) -> T:
+            if self.model.fingerprint != fingerprint:
+                raise Cancelled(f"The model is now {self.about()['model']}. Nothing was asked or changed. Reload the page.")
+            return work(progress, cancel)
+
+        return checked
+
+    def renew(self) -> None:
+        """Compute anew what depends on the model, and let the workspaces of the one before go; the ledger has them."""
+        self.passages = probes.passages(self.model, self.settings.presets / "texts")
+        self._workspaces = {}
 
     def close(self) -> None:
         """Stop what runs, end the worker and close the ledger."""
+        if self.shelf.loading is not None:
+            self.shelf.loading.cancel()
         with self._lock:
             for workspace in self._workspaces.values():
                 workspace.stop()

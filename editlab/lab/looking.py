@@ -61,10 +61,14 @@ class Looking:
         self._jobs: list[Job[Any]] = []
         self._edit: Job[Any] | None = None
         self._live: Job[Any] | None = None
+        self.form = "plain"
         self._robust = BASE
         self._covered = Covered()
         self._curve: tuple[EditRequest, tuple[EditRecord, ...], DataFrame] | None = None
-        self._chain = Chain(lab.ledger, Key(lab.model.fingerprint, name), lab.model.device, lambda: self.editing is not None)
+        model = lab.model
+        self.fingerprint = model.fingerprint
+        key = Key(self.fingerprint, name)
+        self._chain = Chain(lab.ledger, key, model.device, lambda: self.editing is not None or not lab.worker.alive)
         self.touched = time.monotonic()
 
     @property
@@ -108,6 +112,19 @@ class Looking:
                 "masked": self._covered.under("masked", self.view, bits),
                 "base_masked": self._covered.under("base_masked", BASE, bits),
             }
+
+    @property
+    def asked(self) -> dict[str, View]:
+        """The views as questions are put to them: bare, or in the model's chat template (`set_form`)."""
+        if self.form == "plain":
+            return self.views
+        form = self._lab.model.form(self.form)
+        return {name: view.with_patches([form]) for name, view in self.views.items()}
+
+    def set_form(self, form: str) -> None:
+        """Put questions and probes as "plain" text or in a "chat". Raises `BadRequest` where the model has no template."""
+        self._lab.model.form(form)
+        self.form = form
 
     @property
     def masked(self) -> bool:
@@ -199,7 +216,7 @@ class Looking:
         request = self._with_truth(request)
 
         def work(progress: Progress, cancel: Cancel) -> probes.Answers:
-            said = probes.summaries_so_far(self._lab.model, request, self.views)
+            said = probes.summaries_so_far(self._lab.model, request, self.asked)
             return _shown(said, TEXT_TOKENS, progress, cancel)
 
         with self._lock:
@@ -209,17 +226,14 @@ class Looking:
     def live(self, text: str) -> Job[probes.Answers]:
         """How each view goes on with a text: `{view: {"top": [[token, p] x 5], "text"}}`, shown as it grows.
 
-        A new call cancels the one before it, which ends before it starts or at its next token.
+        It is answered together with what other visitors ask at that time. A new call cancels the one before it, which ends
+        before it starts or at its next token.
         """
-
-        def work(progress: Progress, cancel: Cancel) -> probes.Answers:
-            tokens = self._lab.answer_tokens
-            return _shown(probes.answers_so_far(self._lab.model, text, self.views, tokens), tokens, progress, cancel)
 
         with self._lock:
             if self._live is not None:
                 self._live.cancel()
-            self._live = self.submit(work)
+            self._live = self._lab.questions.ask(text, lambda: self.asked, self.fingerprint, self.submit)
             return self._live
 
     def probe(self, request: EditRequest, most: int | None = None, extra: Sequence[OwnProbe] = ()) -> Job[DataFrame]:
@@ -229,7 +243,7 @@ class Looking:
         """
 
         def work(progress: Progress, cancel: Cancel) -> DataFrame:
-            model, views = self._lab.model, self.views
+            model, views = self._lab.model, self.asked
             progress(0.0, "probes: choosing what to ask")
             case = probes.case_for(request, self._lab.facts)
             asked = [
@@ -304,7 +318,7 @@ class Looking:
         """Hand `work(progress, cancel)` to the model's worker as a job of this workspace, which `stop` ends."""
         with self._lock:
             self.touched = time.monotonic()
-            job = self._lab.worker.submit(work)
+            job = self._lab.worker.submit(self._lab.for_model(self.fingerprint, work))
             self._jobs = [*(job for job in self._jobs if not job.done), job]
             return job
 

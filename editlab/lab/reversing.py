@@ -68,7 +68,7 @@ class Reversing:
 
 def _lying(workspace: Looking, request: EditRequest) -> EditRecord:
     """The latest edit of a request that is on. Raises `BadRequest` where none is."""
-    found = next((record for record in reversed(workspace.records) if record.on and record.request == request), None)
+    found = next((record for record in reversed(workspace.records) if record.on and request in record.requests), None)
     if found is None:
         raise BadRequest("This edit does not lie over the model. Apply it, or switch it on in the list of edits.")
     return found

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import queue
 import threading
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from typing import Any, Generic, TypeVar
 
-from editlab.errors import BadRequest, Cancelled
+from editlab.errors import BadRequest, Cancelled, DeviceLost
 
 Cancel = Callable[[], bool]
+Explain = Callable[[BaseException], BaseException]
+"""Makes of an error what whoever waits is told. It is called when nothing of the failed work is held any more."""
 T = TypeVar("T")
 
 MOST_WAITING = 256
@@ -40,6 +43,11 @@ class Job(Generic[T]):
         """Whether there is a result or an error."""
         return self._outcome.done()
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._stop.is_set()
+
     def cancel(self) -> None:
         """Ask it to stop. It does so within one step, or not at all where it was about to end."""
         self._stop.set()
@@ -52,14 +60,30 @@ class Job(Generic[T]):
         """What the work returned, or its error raised here: `Cancelled` where it was stopped."""
         return self._outcome.result(seconds)
 
-    def run(self) -> None:
-        """Do the work; for the worker's thread alone."""
+    def run(self, explain: Explain) -> None:
+        """Do the work, unless it was begun before; for the worker's thread alone.
+
+        Raises `DeviceLost` where nothing can be computed any more.
+        """
         work, self._work = self._work, None
+        if work is None:
+            return
         try:
-            if work is None or self._stop.is_set():
+            if self._stop.is_set():
                 raise Cancelled("Stopped before it began. Nothing was changed.")
             self._outcome.set_result(work(Progress(self), self._stop.is_set))
         except BaseException as error:  # whoever waits must hear of it, whatever it is
+            del work
+            let_go(error)
+            told = explain(error)
+            if isinstance(told, DeviceLost):
+                raise told from None  # the worker ends this job with all others, when nobody can line up any more
+            self.fail(told)
+
+    def fail(self, error: BaseException) -> None:
+        """End it with an error, whether it was begun or not, unless it is done."""
+        self._work = None
+        if not self.done:
             self._outcome.set_exception(error)
 
 
@@ -82,9 +106,20 @@ Work = Callable[[Progress, Cancel], T]
 
 
 class Worker:
-    """A thread and its line of jobs."""
+    """A thread and its line of jobs.
 
-    def __init__(self) -> None:
+    After `idle_seconds` without work (0: never) `idle()` runs on the thread, once until there was work again. `lost()` is
+    called at the end of a thread whose device answers nothing any more.
+    """
+
+    def __init__(
+        self,
+        explain: Explain = lambda error: error,
+        idle_seconds: float = 0.0,
+        idle: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.lost: Callable[[], None] = lambda: None
+        self._explain, self._idle_seconds, self._idle = explain, idle_seconds, idle
         self._line: queue.Queue[Job[Any] | None] = queue.Queue()
         self._lock = threading.Lock()
         self._submitted = self._finished = 0
@@ -97,6 +132,11 @@ class Worker:
         """Whether work that is submitted now will be done."""
         return self._thread.is_alive() and not self._closed
 
+    @property
+    def here(self) -> bool:
+        """Whether it is the worker's own thread that asks."""
+        return threading.current_thread() is self._thread
+
     def submit(self, work: Work[T]) -> Job[T]:
         """Put `work(progress, cancel)` at the end of the line. Raises `BadRequest` where the line is full or closed."""
         with self._lock:
@@ -108,6 +148,10 @@ class Worker:
             job = Job(work, self._submitted)
             self._line.put(job)
         return job
+
+    def run_now(self, job: Job[Any]) -> None:
+        """Do a job of the line before its turn, which then finds it done; for work on the worker's own thread alone."""
+        job.run(self._explain)
 
     def ahead(self, job: Job[Any]) -> int:
         """How many jobs come before this one, the running one among them."""
@@ -122,6 +166,38 @@ class Worker:
         self._thread.join()
 
     def _run(self) -> None:
-        while (job := self._line.get()) is not None:
-            job.run()
+        while (job := self._next()) is not None:
+            try:
+                job.run(self._explain)
+            except DeviceLost as error:
+                self._give_up(job, error)
+                return
             self._finished += 1
+
+    def _next(self) -> Job[Any] | None:
+        if self._idle_seconds:
+            try:
+                return self._line.get(timeout=self._idle_seconds)
+            except queue.Empty:
+                self._idle()
+        return self._line.get()
+
+    def _give_up(self, job: Job[Any] | None, error: DeviceLost) -> None:
+        """Let everybody who waits hear of it; nobody else can line up."""
+        with self._lock:
+            self._closed = True
+            while True:
+                if job is not None:
+                    job.fail(error)
+                if self._line.empty():
+                    break
+                job = self._line.get()
+        self.lost()
+
+
+def let_go(error: BaseException) -> None:
+    """Drop what the calls behind an error still hold: as long as somebody keeps the error, it would keep their tensors."""
+    cause: BaseException | None = error
+    while cause is not None:
+        traceback.clear_frames(cause.__traceback__)
+        cause = cause.__cause__ or cause.__context__

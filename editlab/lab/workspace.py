@@ -6,6 +6,7 @@ be undone, and what failed or was stopped never reached the chain.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from secrets import token_hex
@@ -14,12 +15,13 @@ from typing import Any, TypeVar
 from torch import is_tensor
 
 from editlab import methods
-from editlab.errors import BadRequest, Cancelled
-from editlab.facts import EditRequest
-from editlab.lab import masking, options, refining
+from editlab.errors import BadRequest, Cancelled, EditLabError
+from editlab.facts import EditRequest, Placed
+from editlab.lab import many, masking, options, refining
 from editlab.lab.chain import Decide, EditRecord, Next, being_edited, pathways_of
 from editlab.lab.history import Edit, State
 from editlab.lab.looking import Looking
+from editlab.lab.many import Applied, EditFile
 from editlab.lab.worker import Cancel, Job, Progress, Work
 from editlab.patches import BASE, View
 
@@ -52,7 +54,7 @@ class Workspace(Looking):
         def work(progress: Progress, cancel: Cancel) -> EditRecord:
             with self._chain.begun({"request": request.as_dict(), "method": method}):
                 first, second = _halves(progress) if recipe else (progress, progress)
-                edit = self._computed(token_hex(4), request, method, settings, self.view, first, cancel)
+                edit = self._computed(token_hex(4), (request,), method, settings, self.view, first, cancel)
                 if recipe:
                     below = self.view.with_patches(self._chain.pathways)
                     edit = self._refined(replace(edit, names=tuple(names)), recipe, below, second, cancel)
@@ -62,6 +64,47 @@ class Workspace(Looking):
             return self._chain.record(edit)
 
         return self._submit_edit(work, request)
+
+    def apply_many(
+        self, file: EditFile, method: str = "memit", config: Mapping[str, Any] | None = None, batch: int = many.BATCH
+    ) -> Job[Applied]:
+        """Compute the edits of a file, so many at a time, and lay each batch on top of the earlier ones once it is made.
+
+        A batch is one edit of the chain, taken back as one. Rows that lie here already, made by this method with these
+        settings, are left out: so a file goes on where it was, whether it was stopped, its process killed or a row of it
+        mended. Live questions are answered between two batches. Raises `BadRequest` as `apply` does, and for a file without
+        a row that can be made.
+        """
+        settings = options.config_for(self._lab.model, method, config or {}, self._lab.seed)
+        many.check_size(batch)
+        if not file.rows:
+            raise BadRequest(f"{file.name} has no row that can be edited. Mend its rows first.")
+        if self.guarded:
+            masking.masks_for(self._lab.model, (method,))
+
+        def work(progress: Progress, cancel: Cancel) -> Applied:
+            began = time.monotonic()
+            there = list(many.lying(file, self._chain.state.chain, method, options.plain(settings)))
+            resumed = many.applied(file, there).done
+
+            def shown() -> Applied:
+                return many.applied(file, there, resumed, time.monotonic() - began)
+
+            left = many.batches(file, there, batch)
+            for number, rows in enumerate(left):
+                progress.show(shown())
+                part = _Part(progress, number, len(left), "batch")
+                there.append(self._batch(file, rows, method, settings, part, cancel, shown()))
+                self._lab.questions.answer()
+            progress.show(shown())
+            return replace(shown(), held=self._held(file, settings, progress, cancel))
+
+        return self._submit_edit(work)
+
+    def applied_of(self, file: EditFile, method: str = "memit", config: Mapping[str, Any] | None = None) -> Applied:
+        """How far a file is here with this method and these settings. Raises `BadRequest` where one does not fit."""
+        settings = options.config_for(self._lab.model, method, config or {}, self._lab.seed)
+        return many.applied(file, many.lying(file, self._chain.state.chain, method, options.plain(settings)))
 
     def refine(self, id: str, recipe: str = "default", names: Sequence[str] = ()) -> Job[EditRecord]:
         """Add REP to an edit that exists: learn its pathways under the edits before it, and from `names` as well.
@@ -74,6 +117,11 @@ class Workspace(Looking):
         with self._lock:
             self._chain.refresh()
             known = self._known(self._chain.state, id)
+        if known.more:
+            raise BadRequest(
+                f"REP is learnt for one edit at a time, and this is a batch of {len(known.requests)}. Apply the edit that "
+                "shall have it once more, by itself."
+            )
 
         def work(progress: Progress, cancel: Cancel) -> EditRecord:
             with self._chain.begun({"request": known.request.as_dict(), "refined": id}):
@@ -106,7 +154,7 @@ class Workspace(Looking):
                     part = _Part(progress, place, len(chosen))
                     first, second = _halves(part) if edit.rep else (part, part)
                     settings = options.config_for(self._lab.model, edit.method, edit.config, self._lab.seed)
-                    again = self._computed(edit.id, edit.request, edit.method, settings, view, first, cancel)
+                    again = self._computed(edit.id, edit.requests, edit.method, settings, view, first, cancel, edit.source)
                     if edit.rep:
                         again = replace(again, names=edit.names)
                         below = view.with_patches(pathways_of(map(self._chain.record, made)))
@@ -221,29 +269,78 @@ class Workspace(Looking):
 
         return self._chain.write(decide_when_free)
 
+    def _batch(
+        self,
+        file: EditFile,
+        rows: Sequence[Placed],
+        method: str,
+        settings: Any,
+        progress: Callable[[float, str], None],
+        cancel: Cancel,
+        before: Applied,
+    ) -> Edit:
+        """Compute a batch of a file and lay it on top. What goes wrong says at which rows, and that the others stay."""
+        source = many.source_of(file, rows)
+        lie = "lies" if before.done == 1 else "lie"
+        kept = f"{before.done:,} of {before.rows:,} edits {lie} here. Give the file again to go on"
+        try:
+            requests = tuple(self._with_truth(placed.case.request) for placed in rows)
+            with self._chain.begun({"request": requests[0].as_dict(), "method": method, "source": source}):
+                edit = self._computed(token_hex(4), requests, method, settings, self.view, progress, cancel, source)
+                if cancel():
+                    raise Cancelled("Stopped.")
+                self._chain.write(lambda state: ("applied", {"edit": edit.written()}))
+                return edit
+        except Cancelled as stopped:
+            raise Cancelled(f"Stopped. {kept}.") from stopped
+        except EditLabError as error:
+            where = f"The batch from {rows[0].place} to {rows[-1].place} was not made"
+            raise type(error)(f"{where}: {error} {kept}, with a smaller batch or without those rows.") from error
+
+    def _held(self, file: EditFile, settings: Any, progress: Progress, cancel: Cancel) -> float | None:
+        """The share of a file's prompts at which the model says the new object now; None where it was stopped."""
+        said, view = 0.0, self.view.with_patches([self._lab.model.form(settings.form)])
+        for start in range(0, len(file.rows), many.BATCH):
+            if cancel():
+                return None
+            progress(1.0, f"what holds: {start:,} of {len(file.rows):,} prompts asked")
+            requests = [placed.case.request for placed in file.rows[start : start + many.BATCH]]
+            said += len(requests) * many.said(self._lab.model, requests, view)
+        return said / len(file.rows)
+
     def _computed(
         self,
         id: str,
-        request: EditRequest,
+        requests: tuple[EditRequest, ...],
         method: str,
         settings: Any,
         view: View,
         progress: Callable[[float, str], None],
         cancel: Cancel,
+        source: Mapping[str, Any] | None = None,
     ) -> Edit:
-        """Compute one edit on a view and keep its tensors. Raises `BadRequest` where they are no numbers."""
-        edited = methods.get(method).edit(self._lab.model, [request], view, settings, progress, cancel)
+        """Compute one edit, or one batch of a file (`source`), on a view and keep its tensors.
+
+        Raises `BadRequest` where they are no numbers.
+        """
+        edited = methods.get(method).edit(self._lab.model, requests, view, settings, progress, cancel)
         if not all(value.isfinite().all() for patch in edited for value in vars(patch).values() if is_tensor(value)):
             raise BadRequest("The edit came out infinite and was not kept. Choose settings nearer to the usual ones.")
-        addresses = self._chain.keep(edited.solves)
+        solves, health = many.joined(edited.solves), many.mean(edited.health)
+        if source is not None:
+            patches = [*(patch for solve in solves for patch in solve), self._lab.model.form(settings.form)]
+            health["said"] = many.said(self._lab.model, requests, view.with_patches(patches))
+        addresses = self._chain.keep(solves)
         return Edit(
             id=id,
-            request=request,
+            request=requests[0],
+            more=requests[1:],
+            source=source,
             method=method,
             config=options.plain(settings),
             layers=edited.layers,
             seconds=edited.seconds,
-            health=edited.health[0],
+            health=health,
             contexts=edited.contexts,
             solves=addresses,
         )
@@ -278,13 +375,14 @@ class Workspace(Looking):
 
 
 class _Part:
-    """The progress of one edit of several."""
+    """The progress of one edit of several, or of one batch."""
 
-    def __init__(self, progress: Progress, place: int, count: int) -> None:
-        self._progress, self._place, self._count = progress, place, count
+    def __init__(self, progress: Progress, place: int, count: int, what: str = "edit") -> None:
+        self._progress, self._place, self._count, self._what = progress, place, count, what
 
     def __call__(self, fraction: float, text: str) -> None:
-        which = f"edit {self._place + 1} of {self._count}, " if self._count > 1 else ""
+        which = f"{self._what} {self._place + 1} of {self._count}, " if self._count > 1 else ""
+        text = text.partition(":")[0] if self._what == "batch" else text
         self._progress((self._place + fraction) / self._count, f"{which}{text}")
 
 

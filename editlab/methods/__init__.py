@@ -1,7 +1,7 @@
 """How a patch is made: one package a method, all with the same three files."""
 
 from editlab.errors import BadRequest
-from editlab.methods._method import Edited, Method, config_for
+from editlab.methods._method import Edited, Method, check_requests, config_for
 from editlab.methods.memit import Memit
 from editlab.methods.rome import Rome
 
@@ -15,4 +15,4 @@ def get(name: str) -> Method:
     return METHODS[name]
 
 
-__all__ = ["METHODS", "Edited", "Method", "config_for", "get"]
+__all__ = ["METHODS", "Edited", "Method", "check_requests", "config_for", "get"]

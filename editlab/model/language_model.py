@@ -26,7 +26,7 @@ from editlab.model.generation import Sampling, generate
 from editlab.model.overlay import capturing_keys, capturing_residual, laid_over, recording_blocks
 from editlab.model.scoring import Score, in_chunks, score
 from editlab.model.tokens import Located, TokenBatch, Tokens
-from editlab.model.weights import inputs_of, matrix_of
+from editlab.model.weights import inputs_of, matrix_of, parameters_of
 from editlab.patches import BARE, BASE, Form, View
 
 Views = View | Sequence[View]
@@ -110,7 +110,7 @@ class LanguageModel:
     @cached_property
     def parameters(self) -> int:
         """Number of weights, tied ones counted once."""
-        return sum(parameter.numel() for parameter in self.hf.parameters())
+        return parameters_of(self.hf)
 
     @cached_property
     def checkpoint(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 from contextlib import suppress
 
@@ -33,8 +34,13 @@ def used(device: torch.device) -> dict[str, int]:
 
 
 def give_back() -> None:
-    """Return what nobody refers to any more, to the device as well."""
+    """Return what nobody refers to any more: to the GPU's other users, and to the system what glibc keeps for later.
+
+    After an edit of a 0.5B model on a CPU that was 0.4 GB.
+    """
     gc.collect()
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
     if torch.cuda.is_available():
         with suppress(RuntimeError):  # a poisoned context: `poisoned` tells
             torch.cuda.empty_cache()

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 Progress = Callable[[float, str], None]
 WINDOW = 256
 RIDGE = 1e-3
+KEYS_PER_DIMENSION = 10
+"""Tokens that are measured for each dimension of a key, where nobody says otherwise (methods.md 5.1)."""
 JUDGED = 4
 """Windows, evenly spread, that the statistics are judged by."""
 KEPT_SECONDS = 120.0

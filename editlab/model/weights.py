@@ -37,6 +37,22 @@ def inputs_of(module: nn.Module) -> int:
     return module.nx if isinstance(module, Conv1D) else module.in_features
 
 
+def parameters_of(*modules: nn.Module) -> int:
+    """How many weights modules have, shared ones counted once and those of a quantised layer as they are multiplied."""
+    found: dict[int, int] = {}
+    for module in (part for given in modules for part in given.modules()):
+        for name, parameter in module.named_parameters(recurse=False):
+            packed = name == "weight" and not parameter.is_floating_point()
+            found[id(parameter)] = module.in_features * module.out_features if packed else parameter.numel()
+    return sum(found.values())
+
+
+def bytes_of(*modules: nn.Module) -> int:
+    """What they take in memory; the scales of quantised weights, a hundredth of them, are left out."""
+    held = {id(p): p.numel() * p.element_size() for module in modules for p in module.parameters()}
+    return sum(held.values())
+
+
 def quantization_config(quantization: Quantization, dtype: torch.dtype) -> BitsAndBytesConfig | None:
     """How transformers shall quantise a checkpoint while it loads; None where it shall not. `dtype`: of the activations."""
     if quantization == "none":

@@ -11,7 +11,7 @@ from editlab.probes.rephrasing import asked_of_model
 from editlab.probes.reversal import CONTROL, guarded, judged, reversal, says
 from editlab.probes.sweep import THRESHOLDS, sweep
 from editlab.probes.verdict import ask, judge, scores, tallies
-from editlab.probes.views import Answers, answers_so_far, summaries, summaries_so_far, summary
+from editlab.probes.views import Answers, answers_so_far, answers_together, summaries, summaries_so_far, summary
 from editlab.probes.ways_back import ways_back
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Passages",
     "Probe",
     "answers_so_far",
+    "answers_together",
     "ask",
     "asked_of_model",
     "battery",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from editlab.facts import EditRequest
@@ -55,13 +55,25 @@ def answers_so_far(model: LanguageModel, text: str, views: Mapping[str, View], t
 
     The likeliest tokens are read off the logits from which the first token is chosen, so that they cost no forward.
     """
+    for (answers,) in answers_together(model, [(text, views)], tokens):
+        yield answers
+
+
+def answers_together(
+    model: LanguageModel, asked: Sequence[tuple[str, Mapping[str, View]]], tokens: int
+) -> Iterator[list[Answers]]:
+    """`answers_so_far` for several texts, each with views of its own, all of them rows of the same forwards."""
+    places = [(number, name) for number, (_, views) in enumerate(asked) for name in views]
     tops: list[list[tuple[str, float]]] = []
     stream = model.generate(
-        [text] * len(views), list(views.values()), tokens, first=lambda x: tops.extend(model.likeliest(x))
+        [asked[number][0] for number, _ in places],
+        [asked[number][1][name] for number, name in places],
+        tokens,
+        first=lambda x: tops.extend(model.likeliest(x)),
     )
     for step, written in enumerate(stream):
-        for texts in ([""] * len(views), written) if step == 0 else (written,):
-            yield {
-                name: {"top": [[token, p] for token, p in top], "text": own}
-                for name, top, own in zip(views, tops, texts, strict=True)
-            }
+        for texts in ([""] * len(places), written) if step == 0 else (written,):
+            answers: list[Answers] = [{} for _ in asked]
+            for (number, name), top, own in zip(places, tops, texts, strict=True):
+                answers[number][name] = {"top": [[token, p] for token, p in top], "text": own}
+            yield answers

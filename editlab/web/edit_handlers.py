@@ -129,7 +129,7 @@ class EditHandlers(Handlers):
         record = next((record for record in workspace.records if record.id == id), None)
         if record is None or action not in ("switch", "look", "rep", "remove"):
             raise BadRequest("This edit is not in the list any more.")
-        name, own = f"{record.request.subject} → {record.request.target_new}", (rephrases, neighbours)
+        name, own = record.name, (rephrases, neighbours)
         if action == "look":
             yield self._fields(record.request)
             yield from self._show(workspace, record.request, own, "")
@@ -149,7 +149,7 @@ class EditHandlers(Handlers):
         job = workspace.remake()
         yield self._running("Re-making the chain of edits.")
         yield from self.follow(workspace, job)
-        made = len(job.result())
+        made = sum(len(record.requests) for record in job.result())
         yield from self._changed(workspace, f"Re-made {made} edit{'' if made == 1 else 's'}.", (rephrases, neighbours))
 
     @told
@@ -186,6 +186,17 @@ class EditHandlers(Handlers):
         yield from self._changed(workspace, told, (rephrases, neighbours))
 
     @told
+    def put(
+        self, visitor: Any, rephrases: Any, neighbours: Any, form: Any, asked: str | None, request: gr.Request
+    ) -> Updates:
+        """Questions are put in another form: everything is asked again. Input: form. Updates as `apply`, and as `ask`."""
+        workspace = self.workspace(visitor, request)
+        workspace.set_form(forms.read_form(form))
+        told = "Everything is asked as in a chat." if workspace.form == "chat" else "Everything is asked as plain text."
+        yield from self._changed(workspace, told, (rephrases, neighbours))
+        yield from AskHandlers(self.lab).ask(visitor, asked, request)
+
+    @told
     def train_mask(self, visitor: Any, rephrases: Any, neighbours: Any, method: Any, request: gr.Request) -> Updates:
         """Train the mask that is missing, then look at the edits under it. Input: method. Updates as `apply`."""
         workspace, method = self.workspace(visitor, request), str(method or "rome")
@@ -220,7 +231,7 @@ class EditHandlers(Handlers):
 
     def _switch_rep(self, workspace: Workspace, record: EditRecord, recipe: str | None, own: Own) -> Updates:
         """Lay an edit's pathways over the model or take them off; learn them first where it has none by that recipe."""
-        name = f"{record.request.subject} → {record.request.target_new}"
+        name = record.name
         if record.rep is not None and recipe in (None, record.rep):
             on = workspace.switch_rep(record.id, not record.rep_on).rep_on
             yield from self._changed(workspace, f"Switched REP {'on' if on else 'off'}: {name}.", own)
@@ -368,7 +379,7 @@ class EditHandlers(Handlers):
 
     def _lies(self, workspace: Workspace, request: EditRequest) -> bool:
         """Whether an edit of this question lies over the model."""
-        return any(record.on and record.request == request for record in workspace.records)
+        return any(record.on and request in record.requests for record in workspace.records)
 
     def _fields(self, request: EditRequest) -> Update:
         return {

@@ -11,6 +11,7 @@ from editlab.web.render import percent
 
 HEALTH = {
     "p_new": ("p(new)", "How likely the new object is at the edited prompt now. Near 100 %: the fact is written."),
+    "said": ("New object said", "At how many of the batch's prompts the model says the new object now."),
     "loss": ("Loss", "What was left to optimise when the search for the new value ended. Near 0: the model gave in."),
     "steps": ("Steps", "How long that search took. It ends early once the loss is small enough."),
     "relative_norm": ("|ΔW| / |W|", "Size of the edit against the matrix over which it lies. Small means gentle."),
@@ -34,7 +35,7 @@ def edits(records: Sequence[EditRecord], busy: bool = False) -> str:
 
 
 def _row(record: EditRecord, disabled: str) -> Markup:
-    name = f"{record.request.subject} → {record.request.target_new}"
+    name = record.name
     return Markup(
         '<li class="{}"><button type="button" role="switch" aria-checked="{}" aria-label="{}" data-press="switch" '
         'data-edit="{}" {}><i></i></button>'
@@ -49,7 +50,7 @@ def _row(record: EditRecord, disabled: str) -> Markup:
         record.id,
         disabled,
         record.id,
-        f"Look at it: {record.request.text} …",
+        f"Look at {'the first of them' if record.more else 'it'}: {record.request.text} …",
         disabled,
         name,
         f"{record.method.upper()}, {record.seconds:.1f} s{'' if record.on else ', off'}",
@@ -57,7 +58,7 @@ def _row(record: EditRecord, disabled: str) -> Markup:
         name,
         _offer(record),
         record.id,
-        disabled,
+        Markup("hidden") if record.more else disabled,
         record.id,
         name,
         disabled,
@@ -66,6 +67,8 @@ def _row(record: EditRecord, disabled: str) -> Markup:
 
 def _offer(record: EditRecord) -> str:
     """What the REP switch of an edit does."""
+    if record.more:
+        return "REP is learnt for one edit at a time, not for a batch"
     if record.rep is None:
         return "Learn a pathway, so that the edit holds however the subject is said"
     return f"Learnt as {record.rep}; press to {'take it off' if record.rep_on else 'lay it on again'}"
@@ -83,13 +86,16 @@ def health(record: EditRecord | None) -> str:
         if key in record.health
     )
     layers = ", ".join(map(str, record.layers))
-    title = Markup('<p class="hint">{} at layer {}, on “{}”.</p>').format(record.method.upper(), layers, record.request.text)
+    others = f" and {len(record.more):,} more; the figures are means" if record.more else ""
+    title = Markup('<p class="hint">{} at layer {}, on “{}”{}.</p>').format(
+        record.method.upper(), layers, record.request.text, others
+    )
     return Markup('{}<dl class="figures">{}</dl>').format(title, rows)
 
 
 def figure(key: str, value: float) -> str:
     """A figure of an edit's health in the form that suits it."""
-    if key in ("p_new", "rep_opens", "rep_opens_falsely"):
+    if key in ("p_new", "said", "rep_opens", "rep_opens_falsely"):
         return percent(value)
     if key == "rep_bytes":
         return f"{value / 1000:.0f} kB"

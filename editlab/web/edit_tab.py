@@ -7,10 +7,10 @@ from functools import partial
 import gradio as gr
 
 from editlab.lab import Lab
-from editlab.web import gate_panel, live, mask_panel, probe_table, render, request_form, wiring
+from editlab.web import gate_panel, live, many_panel, mask_panel, probe_table, render, request_form, wiring
 from editlab.web.ask_handlers import AskHandlers
-from editlab.web.edit_handlers import EditHandlers
 from editlab.web.forms import FIELDS, MOST, place_of, settings_of
+from editlab.web.many_handlers import ManyHandlers
 from editlab.web.parts import PRESSED, Parts
 
 
@@ -21,10 +21,11 @@ def create_edit_tab(page: gr.Blocks, lab: Lab, visitor: gr.BrowserState) -> Part
     with gr.Row(elem_id="bench", equal_height=False):
         with gr.Column(min_width=300, elem_id="request"):
             request_form.create_request_form(parts, lab)
+            many_panel.create_many(parts)
             request_form.create_edit_list(parts)
         with gr.Column(min_width=320, elem_id="results"):
             _create_picture(parts)
-            _create_live(parts)
+            _create_live(parts, lab)
             _create_gate(parts)
             _create_reversal(parts)
             _create_probes(parts)
@@ -42,8 +43,11 @@ def _create_picture(parts: Parts) -> None:
     parts.add_html("scores", probe_table.score_line(None))
 
 
-def _create_live(parts: Parts) -> None:
+def _create_live(parts: Parts, lab: Lab) -> None:
     with gr.Column(elem_id="live"):
+        forms = [("Plain text", "plain"), ("Chat", "chat")]
+        chat = lab.about()["chat"]
+        parts.add(gr.Radio, "form", label="Ask everything as", choices=forms, value="plain", visible=chat)
         with gr.Row(elem_id="ask-row", equal_height=False):
             parts.add(
                 gr.Textbox,
@@ -109,7 +113,7 @@ def _create_probes(parts: Parts) -> None:
 
 def _wire(page: gr.Blocks, lab: Lab, parts: Parts) -> None:
     """Every event of the tab. The worker keeps the order of what computes, so no event waits for another here."""
-    edit, ask = EditHandlers(lab), AskHandlers(lab)
+    edit, ask = ManyHandlers(lab), AskHandlers(lab)
     own = parts.named("own-rephrases", "own-neighbours")
     fields = parts.named(*map(place_of, FIELDS))
     settings = parts.named(*(f"{method}-{setting.name}" for method, setting in settings_of(lab.methods())))
@@ -119,6 +123,14 @@ def _wire(page: gr.Blocks, lab: Lab, parts: Parts) -> None:
     on(parts["preset"].input, edit.choose, [*own, parts["preset"]], trigger_mode="always_last")
     submits = [field.submit for field in fields]
     on([parts["apply"].click, *submits], edit.apply, [*own, parts["method"], parts["rep"], *fields, *settings])
+    file = [*parts.named("many-file", "many-skip"), parts["method"], *settings]
+    given = [parts["many-file"].upload, parts["many-skip"].input, parts["method"].input]
+    on(given, edit.look_over, file, trigger_mode="always_last")
+    on(
+        parts["many-apply"].click,
+        edit.apply_many,
+        [*own, *parts.named("many-file", "many-skip", "many-batch"), parts["method"], *settings],
+    )
     on(parts["stop"].click, edit.stop, [], trigger_mode="multiple")
     on(parts["undo"].click, edit.undo, own, trigger_mode="multiple")
     on(parts["redo"].click, edit.redo, own, trigger_mode="multiple")
@@ -127,6 +139,7 @@ def _wire(page: gr.Blocks, lab: Lab, parts: Parts) -> None:
     on(parts["set-threshold"].click, edit.move, [*own, parts["threshold"], parts["ask"]], trigger_mode="multiple")
     on(parts["mask"].input, edit.mask, [*own, parts["method"], parts["mask"]], trigger_mode="multiple")
     on(parts["guard"].input, edit.guard, [*own, parts["method"], parts["guard"]], trigger_mode="multiple")
+    on(parts["form"].input, edit.put, [*own, parts["form"], parts["ask"]], trigger_mode="multiple")
     on(parts["train-mask"].click, edit.train_mask, [*own, parts["method"]])
     on(parts["probe"].click, edit.probe, own)
     on(parts["join-rephrase"].click, edit.join_rephrase, [*own, parts["ask"]])

@@ -8,7 +8,7 @@ from typing import Any
 
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.lab import OFF, RECIPES, MethodInfo, OwnProbe, Setting
+from editlab.lab import MOST_BATCH, OFF, RECIPES, MethodInfo, OwnProbe, Setting
 
 MOST = {"subject": 200, "prompt": 1000, "new object": 100, "old object": 100, "question": 2000, "list of own probes": 4000}
 """Most characters a field takes."""
@@ -80,6 +80,13 @@ def read_threshold(value: Any) -> float:
     return float(value)
 
 
+def read_batch(value: Any) -> int:
+    """How many edits are made together. Raises `BadRequest`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_BATCH:
+        raise BadRequest(f"The number of edits a batch is a whole number from 1 to {MOST_BATCH:,}. Write one.")
+    return value
+
+
 def read_switch(value: Any) -> bool:
     """Whether a switch of the page is on. Raises `BadRequest`."""
     if value not in SWITCHED:
@@ -125,6 +132,13 @@ def _capped(name: str, value: str | None, field: str | None = None) -> str:
     value = value or ""
     if len(value) > MOST[name]:
         raise BadRequest(f"The {name} has {len(value)} characters; {MOST[name]} is the most. Shorten it.", field)
+    return value
+
+
+def read_form(value: Any) -> str:
+    """How questions are put. Raises `BadRequest` for what no choice says."""
+    if value not in ("plain", "chat"):
+        raise BadRequest("Questions are put as plain text or as a chat. Choose one of the two.")
     return value
 
 

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 import gradio as gr
 
 from editlab.errors import BadRequest, Cancelled, EditLabError
-from editlab.lab import Job, Lab, Workspace
+from editlab.lab import Job, Lab, Worker, Workspace
 from editlab.web import forms, render
 
 Update = dict[str, Any]
@@ -44,6 +44,7 @@ def told(handler: Handler) -> Handler:
     def wrapper(self: Handlers, visitor: Any, *fields: Any) -> Updates:
         *_, request = fields
         try:
+            yield from self.ready(request)
             yield from handler(self, visitor, *fields)
             return
         except Cancelled as stopped:
@@ -102,6 +103,15 @@ class Handlers:
         self.lab = lab
         self._turns: WeakKeyDictionary[Workspace, Turn] = WeakKeyDictionary()
 
+    def ready(self, request: gr.Request) -> Updates:
+        """Wait until the model is there. Raises `BadRequest` where it is another one than that of which the page speaks."""
+        if not self.lab.shelf.loaded:
+            job = self.lab.shelf.wake()
+            yield from self.follow(self.lab.worker, job)
+            job.wait()
+        if not self.lab.knows(str(request.session_hash)):
+            raise BadRequest(f"The model is now {self.lab.about()['model']}. Reload the page to ask it.")
+
     def in_turn(self, workspace: Workspace, show: Callable[[Turn], Updates]) -> Updates:
         """Show something as this visitor's latest turn; it ends without a word where a later one begins."""
         turn = Turn()
@@ -116,7 +126,7 @@ class Handlers:
                 raise
             yield {"progress": ""}
 
-    def follow(self, workspace: Workspace, job: Job[Any], draw: Draw | None = None, tell: bool = True) -> Updates:
+    def follow(self, line: Workspace | Worker, job: Job[Any], draw: Draw | None = None, tell: bool = True) -> Updates:
         """What a job shows on its way, by `draw`, and with `tell` how far it is, until it is done."""
         began, shown, last = time.monotonic(), None, 0.0
         while not job.wait(STEP_SECONDS):
@@ -124,7 +134,7 @@ class Handlers:
             fresh = draw is not None and partial is not None and partial is not shown
             if now - last < LOOKS_SECONDS and (shown is not None or not fresh):
                 continue
-            update: Update = {"progress": self._progress(workspace, job, now - began)} if tell else {}
+            update: Update = {"progress": self._progress(line, job, now - began)} if tell else {}
             if fresh:
                 shown = partial
                 update |= draw(partial)
@@ -159,8 +169,8 @@ class Handlers:
         except EditLabError:
             return {}
 
-    def _progress(self, workspace: Workspace, job: Job[Any], elapsed: float) -> str:
-        ahead = workspace.ahead(job)
+    def _progress(self, line: Workspace | Worker, job: Job[Any], elapsed: float) -> str:
+        ahead = line.ahead(job)
         if ahead:
             return render.progress(f"Waiting for the model; {ahead} before you", 0.0)
         sure = job.fraction >= 0.1 and elapsed >= SURE_SECONDS

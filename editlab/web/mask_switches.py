@@ -55,6 +55,6 @@ def verdict(workspace: Workspace, request: EditRequest, said: Mapping[str, Any])
         return {"verdict": mask_panel.guard(request, said)}
     if "masked" not in said:
         return {"verdict": ""}
-    method = next((r.method for r in reversed(workspace.records) if r.on and r.request == request), None)
+    method = next((r.method for r in reversed(workspace.records) if r.on and request in r.requests), None)
     mask = next((mask for mask in workspace.masks("rome") if mask.method == method), None)
     return {"verdict": mask_panel.verdict(request, said, mask)}

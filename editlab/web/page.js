@@ -69,4 +69,41 @@
     const tab = event.target.closest("[role=tab]");
     if (tab) remember("tab", tab.textContent.trim().toLowerCase());
   });
+
+  // Which model is asked concerns everybody who has the page open: whoever exchanged it gets the page anew, others a word.
+  const LOOKS = 2500;
+  let exchanging = false, away = false;
+  document.addEventListener("click", (event) => { if (event.target.closest("#model-load")) exchanging = true; });
+  const tell = (text) => {
+    const news = byId("model-news");
+    if (!news || news.dataset.told === (text ?? "")) return;
+    news.dataset.told = text ?? "";
+    news.replaceChildren();
+    if (text === null) return;
+    const again = Object.assign(document.createElement("a"), { href: location.href, textContent: "Reload the page" });
+    news.append(`${text} `, ...(away ? [] : [again]));
+  };
+  // Gradio complains in the console of what it has not heard to the end: the event that has loaded the model ends first.
+  const arrived = () => {
+    if (byId("model-progress")?.textContent.trim()) return;
+    exchanging = false;
+    setTimeout(() => location.reload(), 400);
+  };
+  const look = async () => {
+    const page = document.querySelector("#head header")?.dataset;
+    if (!page || document.hidden) return;
+    try {
+      const now = await (await fetch("model")).json();
+      away = false;
+      if (now.fingerprint !== page.model && exchanging) arrived();
+      else if (now.fingerprint !== page.model) tell(`The model is now ${now.model}. Your edits of the one before are kept.`);
+      else if (now.session !== page.session) tell("EditLab has started again. Your edits are kept.");
+      else tell(null);
+      if (byId("memory")) byId("memory").textContent = now.memory;
+    } catch {
+      away = true;
+      tell("EditLab does not answer. It may be starting again; your edits are kept.");
+    }
+  };
+  setInterval(look, LOOKS);
 }

@@ -93,7 +93,7 @@ def test_a_mask_that_nobody_trained_is_a_sentence_and_the_switch_stays_off(works
 
 def test_a_mask_of_another_model_is_refused_by_name(workspace, tiny_llama, folder, monkeypatch):
     path = write_mask(tiny_llama, folder)
-    monkeypatch.setitem(vars(tiny_llama), "fingerprint", "another model")
+    monkeypatch.setitem(vars(tiny_llama), "checkpoint", "another model")
     path.rename(folder / "another model-rome.safetensors")
     with pytest.raises(BadFile, match="Over other weights it means nothing"):
         workspace.set_masked(True)

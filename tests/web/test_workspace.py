@@ -268,7 +268,7 @@ def test_settings_may_come_as_text_and_stand_in_the_record(workspace):
     record = workspace.apply(CONTINENT, config=given).result(TIMEOUT)
     assert record.config == {
         **{name: record.config[name] for name in ("learning_rate", "weight_decay", "clamp", "kl", "stop_below", "seed")},
-        "contexts": record.config["contexts"],
+        "contexts": record.config["contexts"], "form": "plain",
         "steps": 2, "layers": [1, 2], "keys": "original", "plain_below": "inf", "whiten": False,
     }  # fmt: skip
     assert record.layers == (1, 2) and json.loads(json.dumps(record.config, allow_nan=False)) == record.config

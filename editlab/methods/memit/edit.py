@@ -55,8 +55,11 @@ class Memit:
         config: MemitConfig | None = None,
         progress: Progress | None = None,
         cancel: Cancel | None = None,
+        earlier: Sequence[EditRequest] = (),
     ) -> Edited:
         """One low-rank patch a layer for all requests together; they are one solve and are taken back as one.
+
+        `earlier`: requests that `view` holds already; their keys are spared as well.
 
         Raises `MissingStatistics` where a layer's key statistics were never measured, `UnsupportedArchitecture` where
         a norm behind the MLP makes the residual to spread wrong.
@@ -82,10 +85,10 @@ class Memit:
             if progress is not None:
                 progress(1.0, f"solve: layer {layer}, {position + 1} of {len(config.layers)}")
             now = view.with_patches(patches)
-            K = mean_keys(model, requests, contexts, layer, now, form)
+            K = mean_keys(model, [*earlier, *requests], contexts, layer, now, form)
             rows = [model.locate(request.prompt, request.subject, form=form) for request in requests]
             missing = wanted - model.residuals(rows, top, now).T
-            adj = least_squares(K, statistics[layer], config.preserved)
+            adj = least_squares(K, statistics[layer], config.preserved)[:, len(earlier) :]
             patches.append(LowRank(layer, adj.T.contiguous(), missing / (len(config.layers) - position)))
         reached = probability_of_new(model, requests, [view.with_patches((*patches, form))] * len(requests))
         norm = max(relative_norm(model, patch) for patch in patches)

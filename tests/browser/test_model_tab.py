@@ -1,0 +1,65 @@
+"""The model is exchanged on the page, for everybody who has it open; edits stay with the model that they were made on."""
+
+import pytest
+from playwright.sync_api import expect
+from serving import serving
+from test_edit_page import finished
+from test_looks import violations
+from tiny_models import tiny_model
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    """An app with two random models."""
+    folder = tmp_path_factory.mktemp("models")
+    for seed, name in enumerate(("first", "second")):
+        model = tiny_model("llama", seed=seed)
+        model.hf.save_pretrained(folder / name)
+        model.tokenizer.save_pretrained(folder / name)
+    with serving(tmp_path_factory.mktemp("data"), model=folder / "first", models=folder / "second") as address:
+        yield address
+
+
+def open_model(page):
+    page.get_by_role("tab", name="Model").click()
+    expect(page.locator("#model-plan")).to_contain_text("it fits")
+    expect(page.locator("#model-statistics")).to_contain_text("Layers 1 and 2")
+
+
+def load(page, name):
+    """Choose a model and load it: the page opens anew with it, on the same tab."""
+    page.locator("#model-name label", has_text=name).click()
+    expect(page.locator("#model-plan")).to_contain_text(f"{name} needs")
+    page.click("#model-load")
+    expect(page.locator("#head .model b")).to_have_text(name)
+    expect(page.locator("#model-name label.selected")).to_have_text(name)
+    expect(page.locator("#stop")).to_be_disabled()
+
+
+@pytest.mark.parametrize(("size", "theme"), [((1440, 900), "light"), ((390, 844), "dark")], ids=["desk", "phone"])
+def test_everybody_can_use_the_tab(visit, size, theme):
+    page = visit(size=size, theme=theme)
+    open_model(page)
+    page.locator("#head .badge").hover()
+    expect(page.locator("#badge-tip")).to_be_visible()
+    expect(page.locator("#badge-tip")).to_contain_text("run: editlab validate")
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+
+
+def test_the_model_is_exchanged_and_comes_back_with_the_edits(visit):
+    page, other = visit(), visit()
+    page.click("#apply")
+    expect(page.locator("#edits")).to_contain_text("Slovenia → Antarctica")
+    finished(page)
+    open_model(page)
+    load(page, "second")
+    expect(page.locator("#edits")).not_to_contain_text("Slovenia → Antarctica")
+    expect(other.locator("#model-news")).to_contain_text("The model is now second.")
+    other.click("#apply")
+    expect(other.locator("#message")).to_contain_text("Reload the page to ask it.")
+    other.locator("#model-news a").click()
+    expect(other.locator("#head .model b")).to_have_text("second")
+    expect(other.locator("#model-news")).to_be_empty()
+    load(page, "first")
+    expect(page.locator("#edits")).to_contain_text("Slovenia → Antarctica")

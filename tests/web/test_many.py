@@ -1,0 +1,279 @@
+"""Many edits from a file: checked before the first, made batch by batch, resumed, and taken back as they were made."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from visitors import TIMEOUT
+
+from editlab.errors import BadFile, BadRequest, Cancelled, DegenerateKey
+from editlab.facts import EditRequest
+from editlab.lab import Lab, look_over, many
+from editlab.lab.history import Edit
+from editlab.probes import Passages
+
+HEADER = "subject,prompt,target_new,target_true"
+PLACES = ("Slovenia", "Japan", "France", "Brazil", "Kenya", "Canada", "Norway")
+ROWS = [f"{place},{{}} belongs to the continent of,Antarctica,Europe" for place in PLACES]
+
+
+@pytest.fixture
+def workspace(lab, request):
+    return lab.workspace(request.node.name)
+
+
+@pytest.fixture
+def file(lab, tmp_path):
+    """Looks a file of these lines over."""
+
+    def write(*lines: str, name: str = "edits.csv"):
+        path = tmp_path / name
+        path.write_text("\n".join((HEADER, *lines)), encoding="utf-8")
+        return look_over(lab.model, path)
+
+    return write
+
+
+def logits(workspace):
+    return workspace._lab.model.logits(["Slovenia belongs to the continent of"], workspace.view)
+
+
+# Looking over
+
+
+def test_every_fault_has_its_row_its_column_and_its_reason(file, lab):
+    looked = file(
+        ROWS[0],
+        "Peru,{} is in {},Asia,",
+        "Slovenia,{} belongs to the continent of,Asia,",
+        ROWS[0],
+        "Peru,{} is in,,",
+        f"Peru,{{}} is in {'the ' * 600},Asia,",
+        ROWS[1],
+    )
+    assert (looked.count, len(looked.rows)) == (7, 2)
+    assert [(fault.place.row, fault.column) for fault in looked.faults] == [
+        (3, "prompt"),
+        (4, "target_new"),
+        (5, "prompt"),
+        (6, "target_new"),
+        (7, "prompt"),
+    ]
+    reasons = [fault.reason for fault in looked.faults]
+    assert reasons[0].startswith("The prompt has 2 {}")
+    assert reasons[1] == "It contradicts line 2, which asks the same for 'Antarctica'. Keep one of the two."
+    assert reasons[2] == "It repeats line 2. Remove one of the two."
+    assert reasons[3].startswith("The new object is empty") and "Shorten" in reasons[4]
+
+
+def test_a_prompt_without_room_for_the_texts_in_front_is_a_fault(file, lab):
+    context = lab.model.tok.context
+    words = " the" * (context - many.ROOM // 2 - len(lab.model.tok.encode("Peru is")) - 4)
+    (fault,) = file(f"Peru,{{}} is{words},Asia,").faults
+    assert f"holds {context:,}, and {many.ROOM}" in fault.reason
+
+
+def test_more_rows_than_can_be_made_are_refused(file, monkeypatch):
+    monkeypatch.setattr(many, "MOST_ROWS", 2)
+    with pytest.raises(BadFile, match="3 rows; 2 are the most"):
+        file(*ROWS[:3])
+
+
+def test_json_faults_name_the_record(lab, tmp_path):
+    path = tmp_path / "edits.json"
+    good = {"subject": "Leo Arons", "prompt": "Leo Arons died in", "target_new": "Paris"}
+    path.write_text(json.dumps([good, {"subject": "Leo", "prompt": "He died in"}, good | {"subject": "Leon"}]))
+    looked = look_over(lab.model, path, "mine.json")
+    assert [(fault.place.row, str(fault.place), fault.column) for fault in looked.faults] == [
+        (2, "record 2", "target_new"),
+        (3, "record 3", "prompt"),
+    ]
+    path.write_text("[")
+    with pytest.raises(BadFile) as caught:
+        look_over(lab.model, path, "mine.json")
+    assert "mine.json" in str(caught.value) and str(tmp_path) not in str(caught.value)
+
+
+# Applying
+
+
+def test_a_batch_is_one_edit_of_the_chain_and_is_taken_back_as_one(workspace, file, few_steps):
+    base = logits(workspace)
+    job = workspace.apply_many(file(*ROWS), "rome", batch=3)
+    done = job.result(TIMEOUT)
+    assert (done.rows, done.done, done.resumed) == (7, 7, 0) and 0 <= done.said <= 1 and done.held is not None
+    assert [len(record.requests) for record in workspace.records] == [3, 3, 1]
+    first, *_, last = workspace.records
+    assert first.name == "Slovenia → Antarctica and 2 more" and last.name == "Norway → Antarctica"
+    assert len(first.solves) == 1 and [len(patch.A) for patch in first.patches] == [3] * len(first.layers)
+    assert first.source["rows"] == [2, 4] and first.source["name"] == "edits.csv"
+    workspace.switch(first.id, False)
+    workspace.switch(first.id, True)
+    for _ in range(4):
+        workspace.undo()
+    assert workspace.undo() == "applied Slovenia → Antarctica and 2 more"
+    assert torch.equal(logits(workspace), base)
+    workspace.redo()
+    workspace.clear()
+    assert workspace.undo() == "removed all 3 edits"
+
+
+def test_a_batch_changes_what_its_edits_change_alone(workspace, lab, file, few_steps):
+    workspace.apply_many(file(*ROWS[:3]), "rome").result(TIMEOUT)
+    (batch,) = workspace.records
+    total = {layer: 0 for layer in batch.layers}
+    for place in PLACES[:3]:
+        alone = lab.workspace(f"{place} alone")
+        request = EditRequest("{} belongs to the continent of", place, "Antarctica", "Europe")
+        for patch in alone.apply(request, "rome").result(TIMEOUT).patches:
+            total[patch.layer] = total[patch.layer] + patch.dense()
+    for patch in batch.patches:
+        assert torch.allclose(patch.dense(), total[patch.layer], atol=1e-4 * total[patch.layer].abs().max())
+
+
+def test_the_next_batch_is_computed_under_the_one_before(lab, file, few_steps):
+    one, other = lab.workspace("in one"), lab.workspace("in two")
+    looked = file(*ROWS[:2])
+    one.apply_many(looked, "rome", batch=2).result(TIMEOUT)
+    other.apply_many(looked, "rome", batch=1).result(TIMEOUT)
+    (both,), (_, second) = one.records, other.records
+    assert not torch.equal(both.patches[0].A[1:], second.patches[0].A) or not torch.equal(
+        both.patches[0].B[:, 1:], second.patches[0].B
+    )
+
+
+def test_remade_a_batch_keeps_its_requests_and_its_file(workspace, file, few_steps):
+    looked = file(*ROWS[:3])
+    workspace.apply_many(looked, "rome").result(TIMEOUT)
+    before = workspace.records
+    (again,) = workspace.remake().result(TIMEOUT)
+    assert again.requests == before[0].requests and again.source == before[0].source
+    assert workspace.applied_of(looked, "rome").done == 3
+    assert workspace.undo() == "re-made 3 edits"
+
+
+def test_rep_is_refused_for_a_batch(workspace, file, few_steps):
+    workspace.apply_many(file(*ROWS[:2]), "rome").result(TIMEOUT)
+    with pytest.raises(BadRequest, match="a batch of 2"):
+        workspace.refine(workspace.records[0].id)
+
+
+@pytest.mark.parametrize("batch", [0, 1001, 2.5, True, None, "many"])
+def test_a_batch_of_another_size_is_refused(workspace, file, batch):
+    with pytest.raises(BadRequest, match="whole number from 1 to 1,000"):
+        workspace.apply_many(file(*ROWS), "rome", batch=batch)
+
+
+def test_a_file_without_a_good_row_is_refused(workspace, file):
+    with pytest.raises(BadRequest, match="no row that can be edited"):
+        workspace.apply_many(file("Peru,Peru,Asia,"), "rome")
+
+
+# Going on
+
+
+def test_stopped_it_keeps_what_is_done_and_goes_on_behind_it(workspace, lab, file, few_steps, monkeypatch):
+    looked, answer = file(*ROWS), lab.questions.answer
+    monkeypatch.setattr(lab.questions, "answer", lambda: (answer(), workspace.stop()))
+    with pytest.raises(Cancelled, match=r"Stopped\. 2 of 7 edits lie here\. Give the file again"):
+        workspace.apply_many(looked, "rome", batch=2).result(TIMEOUT)
+    monkeypatch.setattr(lab.questions, "answer", answer)
+    kept = workspace.records
+    assert [len(record.requests) for record in kept] == [2]
+    done = workspace.apply_many(looked, "rome", batch=3).result(TIMEOUT)
+    assert (done.resumed, done.done) == (2, 7)
+    assert workspace.records[0] is kept[0] and [len(record.requests) for record in workspace.records] == [2, 3, 2]
+    again = workspace.apply_many(looked, "rome").result(TIMEOUT)
+    assert (again.resumed, again.done, len(workspace.records)) == (7, 7, 3) and again.seconds_left is None
+
+
+def test_a_batch_that_was_taken_back_is_made_again(workspace, file, few_steps):
+    looked = file(*ROWS[:4])
+    workspace.apply_many(looked, "rome", batch=2).result(TIMEOUT)
+    workspace.remove(workspace.records[0].id)
+    assert workspace.applied_of(looked, "rome").done == 2
+    workspace.apply_many(looked, "rome", batch=2).result(TIMEOUT)
+    assert [record.request.subject for record in workspace.records] == ["France", "Slovenia"]
+
+
+def test_other_settings_or_another_method_are_not_the_same_edits(workspace, file, few_steps):
+    looked = file(*ROWS[:2])
+    workspace.apply_many(looked, "rome").result(TIMEOUT)
+    assert workspace.applied_of(looked, "rome").done == 2
+    assert workspace.applied_of(looked, "rome", {"clamp": 3}).done == 0
+    assert workspace.applied_of(looked, "memit").done == 0
+
+
+def test_a_mended_file_goes_on_where_it_was(workspace, file, few_steps):
+    workspace.apply_many(file(*ROWS[:3], "Peru,{} is in {},Asia,"), "rome").result(TIMEOUT)
+    mended = file(*ROWS[1:3], "Peru,{} is in,Asia,", name="mended.csv")
+    assert workspace.applied_of(mended, "rome").done == 2
+    done = workspace.apply_many(mended, "rome").result(TIMEOUT)
+    assert (done.resumed, done.done) == (2, 3) and 0 <= done.said <= 1
+    assert workspace.records[-1].requests == (EditRequest("{} is in", "Peru", "Asia"),)
+
+
+def test_a_batch_that_cannot_be_solved_names_its_rows_and_keeps_the_others(workspace, file, few_steps, monkeypatch):
+    from editlab.methods.rome import edit
+
+    real = edit.rank_one
+
+    def degenerate(*args):
+        if len(workspace.records) == 1:
+            raise DegenerateKey("The update would break the model. Use other settings.")
+        return real(*args)
+
+    monkeypatch.setattr(edit, "rank_one", degenerate)
+    with pytest.raises(DegenerateKey, match=r"The batch from line 4 to line 5 was not made: .* 2 of 7 edits lie here"):
+        workspace.apply_many(file(*ROWS), "rome", batch=2).result(TIMEOUT)
+    assert len(workspace.records) == 1 and workspace.editing is None and workspace.can_undo
+
+
+def test_what_was_interrupted_is_said(lab, tiny_llama, facts, tmp_path):
+    body = {
+        "request": EditRequest("{} is in", "Peru", "Asia").as_dict(),
+        "method": "rome",
+        "session": "of a process that was killed",
+        "source": {"file": "0" * 16, "name": "edits.csv", "rows": [101, 200]},
+    }
+    first = Lab(tiny_llama, facts, Passages((), ()), data=tmp_path)
+    try:
+        first.workspace("anna")._chain.write(lambda state: ("started", body))
+    finally:
+        first.close()
+    second = Lab(tiny_llama, facts, Passages((), ()), data=tmp_path)
+    try:
+        assert "edits.csv were interrupted at rows 101 to 200" in (second.workspace("anna").notice or "")
+    finally:
+        second.close()
+
+
+def test_live_questions_are_answered_between_two_batches(lab, workspace, file, few_steps):
+    job = workspace.apply_many(file(*ROWS), "rome", batch=1)
+    said = lab.workspace("somebody else").live("Slovenia is").result(TIMEOUT)
+    assert not job.done and said["base"]["top"]
+    assert job.result(TIMEOUT).done == 7
+
+
+def test_ledgers_from_before_batches_are_read(workspace, few_steps):
+    record = workspace.apply(EditRequest("{} is in", "Peru", "Asia")).result(TIMEOUT)
+    body = workspace._chain.state.chain[0].written()
+    old = Edit.read(json.loads(json.dumps({key: value for key, value in body.items() if key not in ("more", "source")})))
+    assert old.requests == (record.request,) and old.source is None and old.name == "Peru → Asia"
+
+
+def test_a_lab_that_opens_again_finds_the_batches(tiny_llama, facts, tmp_path, few_steps):
+    path = tmp_path / "edits.csv"
+    path.write_text("\n".join((HEADER, *ROWS)), encoding="utf-8")
+    seen = []
+    for _ in range(2):
+        lab = Lab(tiny_llama, facts, Passages((), ()), data=Path(tmp_path / "data"))
+        try:
+            workspace, looked = lab.workspace("anna"), look_over(tiny_llama, path)
+            done = workspace.apply_many(looked, "rome", batch=4).result(TIMEOUT)
+            seen.append((done.resumed, done.said, [len(record.requests) for record in workspace.records], logits(workspace)))
+        finally:
+            lab.close()
+    assert [resumed for resumed, *_ in seen] == [0, 7] and seen[0][1:3] == seen[1][1:3]
+    assert torch.equal(seen[0][3], seen[1][3])

@@ -1,0 +1,130 @@
+"""`editlab apply`: a file checked from the terminal, applied, killed, and gone on with."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from editlab.cli import app
+
+HEADER = "subject,prompt,target_new"
+PLACES = ("Slovenia", "Japan", "France", "Brazil", "Kenya", "Canada", "Norway", "Peru", "Chile", "Cuba", "Spain", "Italy")
+ROWS = [f"{place},{{}} belongs to the continent of,Antarctica" for place in PLACES]
+BAD = "Peru,Peru is in {} and {},Asia"
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_llama, tmp_path_factory):
+    path = tmp_path_factory.mktemp("model")
+    tiny_llama.hf.save_pretrained(path)
+    tiny_llama.tokenizer.save_pretrained(path)
+    return path
+
+
+@pytest.fixture
+def data(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("EDITLAB_MODEL", str(folder))
+    monkeypatch.setenv("EDITLAB_DATA", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+def written(folder: Path, *lines: str) -> str:
+    path = folder / "edits.csv"
+    path.write_text("\n".join((HEADER, *lines)), encoding="utf-8")
+    return str(path)
+
+
+def run(*args: str, code: int = 0) -> dict:
+    result = CliRunner().invoke(app, ["apply", *args, "--json"])
+    assert result.exit_code == code, result.output
+    return json.loads(result.stdout)
+
+
+def test_one_bad_row_and_nothing_is_edited(data, tmp_path):
+    path = written(tmp_path, ROWS[0], BAD, *ROWS[1:3])
+    for options in (("--check",), ("--workspace", "anna", "--method", "rome"), ("--check", "--skip-bad")):
+        found = run(path, *options, code=2)
+        assert (found["rows"], found["applied"], found["error"]) == (4, 0, "BadFile")
+        (fault,) = found["faults"]
+        assert (fault["row"], fault["column"]) == (3, "prompt") and "2 {}" in fault["reason"]
+        assert "line 3" in found["message"] and "--skip-bad" in found["message"]
+    assert not data.exists()
+
+
+def test_without_it_the_rest_is_applied_and_kept(data, tmp_path, few_steps):
+    path = written(tmp_path, ROWS[0], BAD, *ROWS[1:3])
+    options = ("--workspace", "anna", "--method", "rome", "--batch", "2", "--skip-bad", "--set", "clamp=3")
+    found = run(path, *options)
+    assert (found["rows"], found["applied"], found["resumed_from"], found["edits"]) == (4, 3, 0, 3)
+    assert found["workspace"] == "anna" and 0 <= found["success"] <= 1 and 0 <= found["held"] <= 1 and found["seconds"] > 0
+    assert len(found["faults"]) == 1
+    again = run(path, *options)
+    assert (again["applied"], again["resumed_from"], again["edits"]) == (0, 3, 3)
+    assert again["success"] == found["success"]
+
+
+def test_a_good_file_is_only_looked_over(data, tmp_path):
+    found = run(written(tmp_path, *ROWS), "--check")
+    assert (found["rows"], found["faults"], found["applied"]) == (12, [], 0) and not data.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "--workspace NAME"),
+        (("--workspace", "anna", "--method", "magic"), "no method 'magic'"),
+        (("--workspace", "anna", "--set", "steps=0"), "positive whole number"),
+        (("--workspace", "anna", "--batch", "0"), "--batch"),
+    ],
+)
+def test_bad_options_are_refused(data, tmp_path, options, message):
+    found = run(written(tmp_path, *ROWS), *options, code=2)
+    assert found["error"] == "BadRequest" and message in found["message"]
+
+
+def test_a_file_that_is_none_is_refused(data, tmp_path):
+    assert run(str(tmp_path / "nowhere.csv"), "--check", code=2)["error"] == "BadFile"
+
+
+def test_killed_it_goes_on_behind_the_last_batch(data, tmp_path):
+    path = written(tmp_path, *ROWS)
+    options = ("--workspace", "anna", "--method", "rome", "--batch", "1", "--set", "clamp=0.01")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "editlab", "apply", path, *options], stdout=subprocess.DEVNULL, env={**os.environ}
+    )
+    try:
+        end = time.monotonic() + 120
+        while _applied(data) < 2:
+            assert process.poll() is None and time.monotonic() < end, "it ended before it could be killed"
+            time.sleep(0.005)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait(30)
+    kept = _applied(data)
+    assert 2 <= kept < len(ROWS)
+    result = CliRunner().invoke(app, ["apply", path, *options, "--json"])
+    found = json.loads(result.stdout)
+    assert (found["resumed_from"], found["applied"], found["edits"]) == (kept, len(ROWS) - kept, len(ROWS))
+    assert result.exit_code == 0 and _applied(data) == len(ROWS)
+    verified = CliRunner().invoke(app, ["ledger", "verify", "--json"])
+    assert verified.exit_code == 0 and json.loads(verified.stdout)["ok"]
+
+
+def _applied(data: Path) -> int:
+    """How many batches the ledger has."""
+    if not (data / "ledger.sqlite").exists():
+        return 0
+    connection = sqlite3.connect(data / "ledger.sqlite", timeout=30)
+    try:
+        return connection.execute("SELECT count(*) FROM events WHERE kind = 'applied'").fetchone()[0]
+    except sqlite3.OperationalError:  # the table is yet to come
+        return 0
+    finally:
+        connection.close()
