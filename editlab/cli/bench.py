@@ -107,6 +107,7 @@ def bounds_table(
 def speed_table(
     session: Session,
     rounds: Annotated[int, typer.Option(min=1, help="How often each work is measured.")] = 5,
+    parts: Annotated[str, typer.Option(help=f"Only these parts: {', '.join(speed.PARTS)}.")] = "",
     out: Annotated[Path | None, typer.Option(help="Folder for the table.")] = None,
 ) -> Answer:
     """Ratios taken in one run: an edit against the plain loop, a batch against one by one, a view against the model."""
@@ -122,16 +123,25 @@ def speed_table(
                 rounds,
                 session.settings.seed,
                 progress,
+                tuple(part.strip() for part in parts.split(",") if part.strip()),
             )
         )
-    found = {"model": model.name, "device": _machine(model), "threads": torch.get_num_threads(), "rows": rows}
+    found = {
+        "model": model.name,
+        "quantization": model.quantization,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "device": _machine(model),
+        "threads": torch.get_num_threads(),
+        "rows": rows,
+    }
     table = Table("what", "seconds", "against", "its seconds", "speed-up", "to floor", "peak")
     for row in rows:
         table.add_row(*_speed_cells(row))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         heads = [str(column.header) for column in table.columns]
-        text = f"{_machine(model)}, {torch.get_num_threads()} threads, {rounds} rounds.\n\n"
+        what = f"{model.name}, {found['dtype']}, quantization {model.quantization}; "
+        text = f"{what}{_machine(model)}, {torch.get_num_threads()} threads, {rounds} rounds.\n\n"
         text = page("Speed", text + markdown(heads, map(_speed_cells, rows)))
         (out / "speed.md").write_text(text, encoding="utf-8")
     return Answer(found, table)

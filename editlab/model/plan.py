@@ -27,6 +27,8 @@ PROBE_TOKENS, PROBE_READS = 16, 4
 """Tokens of a probe, and target tokens that are read behind it (two objects)."""
 BUDGETS = {"cpu": (4_096,), "cuda": (16_384, 8_192, 4_096, 2_048)}
 """Tokens of a forward, by what is left of the memory."""
+KEPT_ON_CPU = 1.5
+"""On a CPU, the C library keeps about half as much of what a battery gives back as the battery holds (`bench memory`)."""
 SMALL = 1_000_000_000
 """Parameters up to which float32 costs little on a CPU."""
 
@@ -127,7 +129,7 @@ def plan_for(
             cache=shape.cache(budget, dtype),
             statistics=shape.statistics(statistics),
             edit=shape.edit(edits, budget, dtype, quantization),
-            batch=shape.batch(budget, dtype, quantization),
+            batch=int(shape.batch(budget, dtype, quantization) * (KEPT_ON_CPU if device.type == "cpu" else 1)),
             free=free,
             tokens_per_forward=budget,
         )

@@ -154,10 +154,10 @@ def _first_line(error: BaseException) -> str:
 
 
 def _table(name: str, presets: Path) -> dict[str, Any]:
-    known = presets_by_name(presets)
-    if name not in known or "config" not in known[name]:
+    known = {own: preset["config"] for own, preset in presets_by_name(presets).items() if "config" in preset}
+    if name not in known:
         raise BadModel(f"There is no preset {name!r}. config:NAME takes one of: {', '.join(sorted(known))}.")
-    return known[name]["config"]
+    return known[name]
 
 
 @cache

@@ -2,18 +2,21 @@
 
 import dataclasses
 import json
+import math
+from functools import partial
 
 import numpy as np
 import pytest
 from tiny_models import tiny_model
 
 from editlab import methods
-from editlab.bench import bounds, plain, robustness, speed
+from editlab.bench import bounds, growth, peak, plain, precision, robustness, speed, timing
 from editlab.bench.bootstrap import rate_interval
 from editlab.bench.robustness import CaseRow, Ground, Rep, Setup
 from editlab.errors import BadRequest, MissingStatistics
 from editlab.facts import EditCase, EditRequest, Expectation, Fact, FactBase, Relation
 from editlab.methods.rome import RomeConfig
+from editlab.model import LanguageModel, plan
 from editlab.patches import BASE
 from editlab.probes import Passages
 
@@ -302,15 +305,22 @@ def test_no_early_stop_means_all_steps(tiny_llama):
 
 def test_works_that_are_compared_take_turns(tiny_llama):
     calls = []
-    times = speed.in_turn({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 3, tiny_llama.device)
+    times = timing.in_turn({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 3, tiny_llama.device)
     assert calls == ["a", "b"] * 4  # once to warm up
     assert all(len(time.rounds) == 3 for time in times.values())
 
 
 def test_a_ratio_is_the_median_over_rounds():
-    slow, fast = speed.Timing((2.0, 30.0, 4.0), None), speed.Timing((1.0, 10.0, 4.0), None)
+    slow, fast = timing.Timing((2.0, 30.0, 4.0), None), timing.Timing((1.0, 10.0, 4.0), None)
     assert slow.ratio_to(fast) == 2.0
     assert slow.seconds == 4.0
+
+
+def test_a_floor_is_what_takes_longer_of_reading_and_computing(tiny_llama):
+    machine = timing.Machine(tiny_llama)
+    vars(machine)["reads"] = 100.0
+    assert machine.seconds(0, 1_000, 1) == 10.0
+    assert machine.seconds(1e30, 1_000, 16) > 1e6
 
 
 def test_a_spread_keeps_order_and_ends(tiny_llama):
@@ -328,25 +338,82 @@ def test_measured_edits_have_different_subjects_and_new_objects(tiny_llama, fact
         speed.requests(tiny_llama, facts, 5)
 
 
-def test_speed_rows_have_the_keys_that_people_script_against(tiny_llama, facts, monkeypatch):
-    monkeypatch.setattr(speed, "EDITS", 2)
-    monkeypatch.setattr(speed, "TOKENS", 3)
-    monkeypatch.setattr(speed, "PROBES", 4)
-    monkeypatch.setattr(speed, "MASKED", 3)
+@pytest.fixture
+def small_speed(monkeypatch):
+    """All that `bench speed` measures, in small."""
+    for name, value in {"TOGETHER": (2, 3), "TOKENS": 3, "PROBES": 4, "MASKED": 3, "LAID": (1, 70), "MEASURED": 300}.items():
+        monkeypatch.setattr(speed, name, value)
+    monkeypatch.setattr(timing, "COPIED_BYTES", 2**16)
+
+
+def test_speed_rows_have_the_keys_that_people_script_against(tiny_llama, facts, small_speed):
     rows = list(speed.measure(tiny_llama, lambda: tiny_llama, facts, LONG, rounds=1))
     keys = {"what", "seconds", "floor_seconds", "ratio_to_floor", "ratio_to_plain", "peak_bytes"}
     assert all(keys <= row.keys() and row["seconds"] > 0 for row in rows)
     compared = [row for row in rows if row["plain"] is not None]
-    assert [row["what"].split(" (")[0] for row in compared] == [
-        "ROME, one edit",
-        "ROME, 2 edits in one batch",
-        "REP, one pathway",
-        "forward with one edit",
-        "forward with one edit and REP",
-        "generation of 3 tokens with one edit",
-        "mask training, 3 edits",
-    ]
-    assert compared[-1]["largest_difference"] < 1e-5
     assert all(row["ratio_to_plain"] * row["speedup"] == pytest.approx(1) for row in compared)
-    assert compared[0]["largest_difference"] < speed.LARGEST_DIFFERENCE
-    assert all(row["ratio_to_floor"] > 1 for row in rows if row["floor_seconds"])
+    assert {row["plain"] for row in compared} >= {"one by one", "without an edit", "view by view"}
+    (edit,) = [row for row in rows if row["what"].startswith("ROME, one edit")]
+    assert edit["largest_difference"] < speed.LARGEST_DIFFERENCE
+    (mask,) = [row for row in rows if "mask training" in row["what"]]
+    assert mask["largest_difference"] < 1e-5
+    told = " ".join(row["what"] for row in rows)
+    for part in (
+        "load",
+        "statistics of 2 layers",
+        "3 edits in one batch",
+        "REP",
+        "70 edits",
+        "mask",
+        "battery",
+        "generation",
+    ):
+        assert part in told, part
+    assert all(row["ratio_to_floor"] > 1 for row in rows if row["floor_seconds"] and "load" not in row["what"])
+
+
+def test_speed_measures_the_parts_that_are_asked_for(tiny_llama, facts, small_speed):
+    (row,) = speed.measure(tiny_llama, lambda: tiny_llama, facts, LONG, rounds=1, parts=["statistics"])
+    assert row["tokens_per_second"] > 0 and row["tokens_wanted"] == 10 * tiny_llama.d_ff
+    with pytest.raises(BadRequest, match="no part lightness"):
+        list(speed.measure(tiny_llama, lambda: tiny_llama, facts, LONG, parts=["lightness"]))
+
+
+def test_growth_is_told_by_size_and_slope(tiny_llama, monkeypatch):
+    monkeypatch.setattr(growth, "SIZES", {"layers": (3, 6), "requests": (1, 2)})
+    monkeypatch.setattr(growth, "Size", partial(growth.Size, width=32))
+    rows = list(growth.measure(tiny_llama.tokenizer, tiny_llama.device, rounds=1))
+    assert [(row["what"], row["size"]) for row in rows] == [("layers", 3), ("layers", 6), ("requests", 1), ("requests", 2)]
+    for small, large in (rows[:2], rows[2:]):
+        assert small["ratio"] == 1 and small["slope"] is None
+        assert large["slope"] == pytest.approx(math.log2(large["seconds"] / small["seconds"]))
+
+
+def test_an_edit_in_other_precisions_is_held_against_float32(tiny_llama, facts, tmp_path):
+    tiny_llama.hf.save_pretrained(tmp_path)
+    tiny_llama.tokenizer.save_pretrained(tmp_path)
+
+    def load(how):
+        return LanguageModel.load(str(tmp_path), dtype=how.dtype, quantization=how.quantization)
+
+    def ground(_model):
+        return robustness.Ground(LONG, facts)
+
+    rows = list(precision.measure(load, CASES[:2], "rome", ground))
+    assert [row["precision"] for row in rows] == ["float32", "bfloat16", "8 bit", "4 bit"]
+    exact, half, eight, four = (row["cosine"] for row in rows)
+    assert exact == pytest.approx(1) and 1 > half > four and eight > four
+    assert [row["n"] for row in rows] == [2] * 4 and all(row["success"] is not None for row in rows)
+    assert rows[0]["bytes"] > rows[1]["bytes"] and rows[2]["bytes"] > rows[3]["bytes"]
+
+
+def test_memory_is_measured_stage_by_stage(tiny_llama, facts, monkeypatch):
+    planned = plan("config:atlas", device="cpu")
+    peaks = iter([300_000_000, 310_000_000, 350_000_000, 400_000_000])
+    monkeypatch.setattr(peak, "_held", lambda device: 100_000_000)
+    monkeypatch.setattr(peak, "peak", lambda work, device: (work(), next(peaks))[1])
+    rows = list(peak.measure(planned, lambda: tiny_llama, facts, lambda model: LONG))
+    assert [row["what"] for row in rows] == ["load", "statistics", "edit", "battery", "all"]
+    assert [row["measured"] for row in rows] == [200_000_000, 210_000_000, 250_000_000, 300_000_000, 300_000_000]
+    assert rows[0]["planned"] == planned.weights and rows[-1]["planned"] == planned.total
+    assert rows[2]["ratio"] == pytest.approx(rows[2]["planned"] / 250_000_000)

@@ -1,0 +1,80 @@
+"""Whether the memory plan is right: what loading, statistics, an edit and a battery really take, beside what was planned.
+
+On a CPU the process's largest resident memory is read, less what it held before; so it runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import psutil
+import torch
+
+from editlab import methods
+from editlab.bench.speed import requests
+from editlab.bench.timing import peak
+from editlab.facts import FactBase
+from editlab.methods.rome import RomeConfig
+from editlab.model import LanguageModel, Plan, memory, statistics
+from editlab.patches import BASE, View
+from editlab.probes import Passages, ask, battery, case_for
+
+STEPS = 3
+"""The peak of an edit does not depend on how many there are."""
+PROBES = 14
+"""The longest ones: together they fill a forward, and more of them would only take longer."""
+TOKENS = 600
+
+Progress = Callable[[float, str], None]
+
+
+def measure(
+    plan: Plan,
+    load: Callable[[], LanguageModel],
+    facts: FactBase,
+    passages_of: Callable[[LanguageModel], Passages],
+    seed: int = 0,
+    progress: Progress = lambda _fraction, _text: None,
+) -> Iterator[dict[str, Any]]:
+    """A row a stage: bytes `planned` and `measured`, both above what stood there before, and their `ratio`; last, all of it.
+
+    Memory is given back between the stages, as the app does it between jobs.
+    """
+    device = torch.device(plan.device)
+    before, largest = _held(device), 0
+    kept: dict[str, Any] = {}
+
+    def stage(number: int, what: str, planned: int, work: Callable[[], None]) -> dict[str, Any]:
+        nonlocal largest
+        progress(number / 4, f"memory: {what}")
+        memory.give_back()
+        reached = (peak(work, device) or 0) - before
+        largest = max(largest, reached)
+        return {"what": what, "planned": planned, "measured": reached, "ratio": planned / reached}
+
+    yield stage(0, "load", plan.weights, lambda: kept.update(model=load()))
+    model: LanguageModel = kept["model"]
+    standing = plan.weights + plan.statistics
+    config = methods.config_for(RomeConfig, "rome", model, steps=STEPS, stop_below=0.0, seed=seed)
+    config = methods.config_for(RomeConfig, "rome", model, steps=STEPS, stop_below=0.0, seed=seed, layers=config.layers[:1])
+    request = requests(model, facts, 1, seed)[0]
+    with TemporaryDirectory() as folder:
+        model.statistics = (Path(folder),)
+        text = " ".join(passages_of(model).inside)
+        statistics.collect(model, config.layers, text, TOKENS, Path(folder), seed)
+        yield stage(1, "statistics", standing, lambda: statistics.find(model, config.layers[0]))
+        edited = methods.get("rome").edit(model, [request], BASE, config)
+        yield stage(2, "edit", standing + plan.edit, lambda: methods.get("rome").edit(model, [request], BASE, config))
+    asked = battery(model, case_for(request, facts, seed), passages_of(model), seed)
+    asked = sorted(asked, key=lambda probe: -len(probe.text))[:PROBES]
+    views = {"base": BASE, "edited": View.base().with_patches(edited)}
+    yield stage(3, "battery", standing + plan.cache + plan.batch, lambda: ask(model, request, asked, views))
+    yield {"what": "all", "planned": plan.total, "measured": largest, "ratio": plan.total / largest}
+
+
+def _held(device: torch.device) -> int:
+    memory.give_back()
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else psutil.Process().memory_info().rss
