@@ -93,11 +93,14 @@ def stats(
             session.settings.seed,
             progress,
         )
-    names = ("layer", "tokens", "path", "sha256", "seconds")
-    rows = [dict(zip(names, (s.layer, s.tokens, str(s.path), s.sha256, s.seconds), strict=True)) for s in measured]
-    table = Table("layer", "tokens", "seconds", "path")
+    names = ("layer", "tokens", "path", "sha256", "seconds", "quality")
+    rows = [
+        dict(zip(names, (s.layer, s.tokens, str(s.path), s.sha256, s.seconds, s.quality), strict=True)) for s in measured
+    ]
+    table = Table("layer", "tokens", "seconds", "unseen keys lie farther by", "path")
     for row in rows:
-        table.add_row(str(row["layer"]), f"{row['tokens']:,}", f"{row['seconds']:.1f}", row["path"])
+        quality = "-" if row["quality"] is None else f"{row['quality']:.2f}"
+        table.add_row(str(row["layer"]), f"{row['tokens']:,}", f"{row['seconds']:.1f}", quality, row["path"])
     return Answer({"layers": rows}, table)
 
 

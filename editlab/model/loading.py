@@ -48,6 +48,7 @@ def load(
     torch.set_float32_matmul_precision("highest" if settings.matmul == "exact" else "medium")
     target = device_for(device)
     source = find(name, settings)
+    quantization = source.held(quantization)
     planned = plan_for(source, quantization, dtype, target)
     planned.check_weights()
     tokenizer = source.tokenizer()
@@ -105,7 +106,7 @@ def _pretrained(
                 source.place,
                 config=source.config,
                 dtype=dtype,
-                quantization_config=quantization_config(quantization, dtype),
+                quantization_config=quantization_config(quantization, dtype) if source.stored == "none" else None,
                 device_map={"": target} if planned.fits_one_device else "auto",
                 local_files_only=source.local,
                 trust_remote_code=False,

@@ -113,6 +113,7 @@ def plan_for(
     freed: int = 0,
 ) -> Plan:
     """The same for a model that was found. `freed`: bytes that will be free besides, once another model has left."""
+    quantization = source.held(quantization)
     free = memory.free(device)
     free = None if free is None else free + freed
     precision = dtype_for(source, dtype, device)
@@ -240,7 +241,8 @@ class _Shape:
         wide = (3 if self.gated else 2) * self.d_ff + 2 * self.d_model
         attended = 2 * (self.d_query + 2 * self.d_kv) + 2 * self.d_model
         widest = tokens * max(wide, attended) * dtype.itemsize
-        return widest + self._logits(LOGITS_AT_ONCE // self.vocab) + self._dequantised(dtype, quantization)
+        reads = min(LOGITS_AT_ONCE // self.vocab, tokens // PROBE_TOKENS * PROBE_READS)
+        return widest + self._logits(reads) + self._dequantised(dtype, quantization)
 
     def edit(self, edits: int, tokens: int, dtype: torch.dtype, quantization: Quantization) -> int:
         """What autograd keeps of a batch of edits, the keys and values of earlier tokens, and its logits."""

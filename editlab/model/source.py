@@ -18,6 +18,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Pretra
 
 from editlab.errors import BadFile, BadModel, EditLabError
 from editlab.model.architectures import architecture_of
+from editlab.model.weights import Quantization
 from editlab.settings import Settings
 
 RANDOM = "config:"
@@ -40,6 +41,26 @@ class Source:
     def local(self) -> bool:
         """Whether it lies on this machine, so that no network is needed."""
         return self.place is None or Path(self.place).exists()
+
+    @property
+    def stored(self) -> Quantization:
+        """How its weights lie on the disk: as they are, or in bitsandbytes' 8 or 4 bit. Raises `BadModel` for other ways."""
+        how = getattr(self.config, "quantization_config", None)
+        if how is None:
+            return "none"
+        told = how if isinstance(how, dict) else how.to_dict()
+        if told.get("quant_method") != "bitsandbytes":
+            raise BadModel(
+                f"{self.name} is stored in {told.get('quant_method')}, which cannot be edited. Take the model that it was made "
+                "from, with --quantization 4bit."
+            )
+        return "4bit" if told.get("load_in_4bit") else "8bit"
+
+    def held(self, quantization: Quantization) -> Quantization:
+        """How its weights will be held: as stored, or as asked. Raises `BadModel` where the two contradict."""
+        if quantization not in ("none", self.stored) and self.stored != "none":
+            raise BadModel(f"{self.name} is stored in {self.stored}. Load it as it is (--quantization none).")
+        return self.stored if quantization == "none" else quantization
 
     @cached_property
     def skeleton(self) -> nn.Module:

@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from editlab.errors import BadFile, Cancelled, MissingStatistics
+from editlab.model import memory
 from editlab.model.generation import Sampling
 from editlab.model.overlay import capturing_keys
 
@@ -303,14 +304,17 @@ def _samples(model: LanguageModel, seed: int, size: int = 96) -> Iterator[list[i
 
 
 class _Sums:
-    """Sums of k k^T by layer, on the model's device, and the keys of a few windows to judge them by."""
+    """Sums of k k^T by layer, on the model's device where half of what is free holds them, and a few windows' keys."""
 
     def __init__(self, model: LanguageModel, layers: Sequence[int], windows: int, work: Unfinished) -> None:
         self.layers, self._model, self._work, self._every = layers, model, work, max(1, windows // JUDGED)
         if not work.sums:
             work.sums = {f"layer{layer}": torch.zeros(model.d_ff, model.d_ff) for layer in layers}
             work.sums["count"] = torch.zeros((), dtype=torch.long)
-        work.sums = {name: tensor.to(model.device) for name, tensor in work.sums.items()}
+        room = memory.free(model.device)
+        here = room is None or 4 * len(layers) * model.d_ff**2 <= room / 2
+        self._place = model.device if here else torch.device("cpu")
+        work.sums = {name: tensor.to(self._place) for name, tensor in work.sums.items()}
 
     @property
     def count(self) -> int:
@@ -322,11 +326,14 @@ class _Sums:
         sums = self._work.sums
         for layer in self.layers:
             k = found[layer][mask].float()
-            sums[f"layer{layer}"].addmm_(k.T, k)
+            if sums[f"layer{layer}"].device == k.device:
+                sums[f"layer{layer}"].addmm_(k.T, k)
+            else:
+                sums[f"layer{layer}"] += (k.T @ k).to(self._place)
             for row in range(len(mask)):
                 if (number + row) % self._every == 0:
-                    sums[f"keys{layer}.{number + row}"] = found[layer][row][mask[row]].float()
-        sums["count"] += mask.sum()
+                    sums[f"keys{layer}.{number + row}"] = found[layer][row][mask[row]].float().to(self._place)
+        sums["count"] += mask.sum().to(self._place)
         self._work.done = number + len(mask)
 
     def moment(self, layer: int) -> tuple[Float[Tensor, "d_ff d_ff"], float]:

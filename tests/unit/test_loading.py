@@ -253,3 +253,20 @@ def test_a_copy_of_a_model_under_another_name_is_the_same_model(folder, tmp_path
     shutil.copytree(folder, tmp_path / "copy")
     first, second = LanguageModel.load(str(folder)), LanguageModel.load(str(tmp_path / "copy"), quantization="4bit")
     assert first.checkpoint == second.checkpoint
+
+
+def test_a_model_that_is_stored_quantised_is_held_as_it_is_stored(folder, tmp_path):
+    model = LanguageModel.load(str(folder), quantization="4bit")
+    model.hf.save_pretrained(tmp_path / "small")
+    model.tokenizer.save_pretrained(tmp_path / "small")
+    again = LanguageModel.load(str(tmp_path / "small"))
+    assert again.quantization == "4bit" and again.fingerprint.endswith("-4bit")
+    torch.testing.assert_close(
+        again.logits(["The river runs to"]), model.logits(["The river runs to"]), rtol=1e-4, atol=1e-4
+    )
+    assert plan(str(tmp_path / "small")).weights == plan(str(folder), quantization="4bit").weights
+    assert "stored in 4bit" in refused(tmp_path / "small", quantization="8bit")
+    config = json.loads((tmp_path / "small" / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "gptq", "bits": 4}
+    (tmp_path / "small" / "config.json").write_text(json.dumps(config))
+    assert "stored in gptq" in refused(tmp_path / "small")
