@@ -46,8 +46,24 @@ def generate(
 ) -> Iterator[list[str]]:
     """Yield all rows' continuations after every token, until all ended, `max_tokens` are reached or `cancelled()`.
 
-    `first` is given the logits `[rows, vocab]` from which the first token is chosen. Hooks are laid for each step and
-    removed before the yield, so that others may use the model in between.
+    `first` is given the logits `[rows, vocab]` from which the first token is chosen.
+    """
+    for written in continuations(model, texts, view, max_tokens, sampling, cancelled, first):
+        yield [_readable(model, row) for row in written]
+
+
+def continuations(
+    model: LanguageModel,
+    texts: Sequence[str],
+    view: View | Sequence[View],
+    max_tokens: int,
+    sampling: Sampling,
+    cancelled: Callable[[], bool] = lambda: False,
+    first: Callable[[Tensor], None] | None = None,
+) -> Iterator[list[list[int]]]:
+    """The same as ids, the lists growing from step to step: whoever reads the last alone spares decoding all others.
+
+    Hooks are laid for each step and removed before the yield, so that others may use the model in between.
     """
 
     views = [view] * len(texts) if isinstance(view, View) else list(view)
@@ -80,11 +96,12 @@ def generate(
             token = sampling.draw(logits[:, :known], generator)
         if end is not None:
             ended |= token == end
-        for row, (new, stop) in enumerate(zip(token.tolist(), ended.tolist(), strict=True)):
+        over = ended.tolist()
+        for row, (new, stop) in enumerate(zip(token.tolist(), over, strict=True)):
             if not stop:
                 written[row].append(new)
-        yield [_readable(model, row) for row in written]
-        if bool(ended.all()):
+        yield written
+        if all(over):
             return
         ids, positions = token[:, None], positions[:, -1:] + 1
         mask = torch.cat([mask, mask.new_ones(len(texts), 1)], 1)

@@ -107,7 +107,7 @@ def _pretrained(
                 config=source.config,
                 dtype=dtype,
                 quantization_config=quantization_config(quantization, dtype) if source.stored == "none" else None,
-                device_map={"": target} if planned.fits_one_device else "auto",
+                device_map={"": 0 if target.type == "cuda" else "cpu"} if planned.fits_one_device else "auto",
                 local_files_only=source.local,
                 trust_remote_code=False,
                 use_safetensors=None if settings.unsafe_weights else True,

@@ -44,15 +44,15 @@ class Source:
 
     @property
     def stored(self) -> Quantization:
-        """How its weights lie on the disk: as they are, or in bitsandbytes' 8 or 4 bit. Raises `BadModel` for other ways."""
+        """How its weights lie on the disk: bare, or in bitsandbytes' 8 or 4 bit. Raises `BadModel` for other ways."""
         how = getattr(self.config, "quantization_config", None)
         if how is None:
             return "none"
         told = how if isinstance(how, dict) else how.to_dict()
         if told.get("quant_method") != "bitsandbytes":
             raise BadModel(
-                f"{self.name} is stored in {told.get('quant_method')}, which cannot be edited. Take the model that it was made "
-                "from, with --quantization 4bit."
+                f"{self.name} is stored in {told.get('quant_method')}, which cannot be edited. Take the model that it was "
+                "made from, with --quantization 4bit."
             )
         return "4bit" if told.get("load_in_4bit") else "8bit"
 

@@ -24,8 +24,9 @@ from torch import Tensor
 
 from editlab.errors import BadFile, Cancelled, MissingStatistics
 from editlab.model import memory
-from editlab.model.generation import Sampling
+from editlab.model.generation import Sampling, continuations
 from editlab.model.overlay import capturing_keys
+from editlab.patches import BASE
 
 if TYPE_CHECKING:
     from editlab.model.language_model import LanguageModel
@@ -299,7 +300,8 @@ def _samples(model: LanguageModel, seed: int, size: int = 96) -> Iterator[list[i
     vocabulary = model.hf.config.vocab_size
     openings = torch.randint(min(256, vocabulary // 2), min(vocabulary, len(model.tokenizer)), (rows,), generator=generator)
     starts = [model.tokenizer.decode([i]).strip() or "The" for i in openings.tolist()]
-    *_, texts = model.generate(starts, max_tokens=size, sampling=Sampling(top_k=20, seed=seed))
+    *_, written = continuations(model, starts, BASE, size, Sampling(top_k=20, seed=seed))
+    texts = map(model.tok.decode, written)
     return (model.tok.encode(start + text)[:WINDOW] for start, text in zip(starts, texts, strict=True))
 
 
