@@ -95,17 +95,28 @@ def _fill(
     results: list[Score | None],
 ) -> None:
     """Read the targets that are asked of each row off its final hidden states."""
-    reads = [(place, item) for place, items in enumerate(asked) for item in items]
-    where = [(place, item.before + t) for place, item in reads for t in range(len(item.labels))]
+    found = scores_of(model, hidden, [[(item.before, item.labels) for item in items] for items in asked])
+    for item, one in zip((item for items in asked for item in items), found, strict=True):
+        results[item.number] = one
+
+
+def scores_of(
+    model: LanguageModel,
+    hidden: Float[Tensor, "rows tokens d_model"],
+    asked: Sequence[Sequence[tuple[int, tuple[int, ...]]]],
+) -> list[Score]:
+    """Scores read off final hidden states: for each row its targets, (column behind which it is read, its ids), in order."""
+    reads = [(place, before, labels) for place, items in enumerate(asked) for before, labels in items]
+    where = [(place, before + t) for place, before, labels in reads for t in range(len(labels))]
     at = torch.tensor(where, device=hidden.device)
-    labels = torch.tensor([label for _, item in reads for label in item.labels], device=hidden.device)
-    picked, best = _read(model, hidden[at[:, 0], at[:, 1]], labels)
-    done = 0
-    for _, item in reads:
-        size = len(item.labels)
-        own, said = picked[done : done + size], tuple(best[done : done + size])
-        results[item.number] = Score(sum(own), math.exp(own[0]), said == item.labels, said)
-        done += size
+    flat = torch.tensor([label for _, _, labels in reads for label in labels], device=hidden.device)
+    picked, best = _read(model, hidden[at[:, 0], at[:, 1]], flat)
+    found, done = [], 0
+    for _, _, labels in reads:
+        own, said = picked[done : done + len(labels)], tuple(best[done : done + len(labels)])
+        found.append(Score(sum(own), math.exp(own[0]), said == labels, said))
+        done += len(labels)
+    return found
 
 
 def _read(

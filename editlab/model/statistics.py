@@ -24,8 +24,9 @@ from torch import Tensor
 
 from editlab.errors import BadFile, Cancelled, MissingStatistics
 from editlab.model import memory
-from editlab.model.generation import Sampling, continuations
+from editlab.model.generation import Sampling
 from editlab.model.overlay import capturing_keys
+from editlab.model.reading import read as read_texts
 from editlab.patches import BASE
 
 if TYPE_CHECKING:
@@ -300,7 +301,8 @@ def _samples(model: LanguageModel, seed: int, size: int = 96) -> Iterator[list[i
     vocabulary = model.hf.config.vocab_size
     openings = torch.randint(min(256, vocabulary // 2), min(vocabulary, len(model.tokenizer)), (rows,), generator=generator)
     starts = [model.tokenizer.decode([i]).strip() or "The" for i in openings.tolist()]
-    *_, written = continuations(model, starts, BASE, size, Sampling(top_k=20, seed=seed))
+    reading = read_texts(model, starts, [BASE] * len(starts), size)
+    *_, written = reading.write(size, Sampling(top_k=20, seed=seed))
     texts = map(model.tok.decode, written)
     return (model.tok.encode(start + text)[:WINDOW] for start, text in zip(starts, texts, strict=True))
 

@@ -1,9 +1,9 @@
 """Asks probes under views and judges the answers.
 
-Everything is asked at once: one greedy generation for what the model would write, one scoring for how likely the objects
-are. A hit says that every token of the expected object is the arg max, teacher-forced; "same" is the share of those tokens
-whose arg max is the base model's (the papers' locality). The generated answer stands beside them, since a score alone
-can hide that a model says something else.
+Each prompt is read once under each view; what the model would write behind it, greedily, and how likely the objects are
+there are both told from that. A hit says that every token of the expected object is the arg max, teacher-forced; "same" is
+the share of those tokens whose arg max is the base model's (the papers' locality). The generated answer stands beside them,
+since a score alone can hide that a model says something else.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import pandas as pd
 
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
+from editlab.model.generation import Sampling, readable
+from editlab.model.reading import Reading, read
 from editlab.model.scoring import Score, in_chunks
 from editlab.patches import View
 from editlab.probes.battery import Probe
@@ -52,9 +54,13 @@ def ask(
     """
     if BASE not in views:
         raise BadRequest("There is nothing to compare with: give the unedited model as the view 'base'.")
-    said = _answers(model, request, probes, views if answers else {BASE: views[BASE]}, answers)
-    expected = [probe.expected or own.get(BASE) or None for probe, own in zip(probes, said, strict=True)]
-    scored = _scored(model, request, probes, expected, views)
+    if answers:
+        said, scored = _read_once(model, request, probes, views)
+        expected = _expected(probes, said)
+    else:
+        said = _own_answers(model, request, probes, views[BASE])
+        expected = _expected(probes, said)
+        scored = _scored(model, request, probes, expected, views)
     rows = []
     for number, probe in enumerate(probes):
         row: dict[str, Any] = {**vars(probe), "expected": expected[number]}
@@ -99,25 +105,69 @@ def judge(kind: str, row: Mapping[str, Any], view: str) -> str:
     return "changed" if row[f"{view}.hit"] else "missed"
 
 
-def _answers(
-    model: LanguageModel, request: EditRequest, probes: Sequence[Probe], views: Mapping[str, View], needed: bool
-) -> Answers:
-    """What the model writes at each probe under each view; without `needed` only where a probe expects just that."""
-    found: Answers = [{} for _ in probes]
-    asked = [(n, name) for n, probe in enumerate(probes) if needed or probe.expected is None for name in views]
-    objects = {o for p in probes for o in (p.expected, p.before, request.target_new, request.target_true) if o}
-    longest = max((len(model.tok.chips(f" {o}")) for o in objects), default=0)
-    lengths = [len(model.tok.encode(views[name].asks(probes[n].text))) for n, name in asked]
-    for chunk in in_chunks(lengths, model.tokens_per_forward):
-        rows = [asked[i] for i in chunk]
-        texts, own = [probes[n].text for n, _ in rows], [views[name] for _, name in rows]
-        written = [""] * len(rows)
-        for written in model.generate(texts, own, max(ANSWER_TOKENS, longest + 1)):
-            if all(_ended(text.strip(), objects) for text in written):
-                break
-        for (n, name), text in zip(rows, written, strict=True):
-            found[n][name] = _trimmed(text, objects)
-    return found
+def _read_once(
+    model: LanguageModel, request: EditRequest, probes: Sequence[Probe], views: Mapping[str, View]
+) -> tuple[Answers, Scores]:
+    """What the model writes at each probe under each view, and all scores, from one reading of each."""
+    said: Answers = [{} for _ in probes]
+    scored: Scores = {}
+    objects = _objects(request, probes)
+    room = _room(model, objects)
+    longest = [max(len(model.tok.encode(view.asks(probe.text))) for view in views.values()) for probe in probes]
+    for chunk in in_chunks(longest, model.tokens_per_forward // len(views)):
+        rows = [(n, name) for n in chunk for name in views]
+        reading = read(model, [probes[n].text for n, _ in rows], [views[name] for _, name in rows], room)
+        for (n, name), text in zip(rows, _written(reading, room, objects), strict=True):
+            said[n][name] = text
+        expected = _expected(probes, said)
+        asked = [(row, o) for row, (n, _) in enumerate(rows) for o in _targets(request, probes[n], expected[n])]
+        for (row, target), score in zip(asked, reading.score(asked), strict=True):
+            scored[(*rows[row], target)] = score
+    return said, scored
+
+
+def _own_answers(model: LanguageModel, request: EditRequest, probes: Sequence[Probe], base: View) -> Answers:
+    """What the base model writes at those probes that expect just that."""
+    said: Answers = [{} for _ in probes]
+    asked = [n for n, probe in enumerate(probes) if probe.expected is None]
+    objects = _objects(request, probes)
+    room = _room(model, objects)
+    for chunk in in_chunks([len(model.tok.encode(base.asks(probes[n].text))) for n in asked], model.tokens_per_forward):
+        chosen = [asked[place] for place in chunk]
+        reading = read(model, [probes[n].text for n in chosen], [base] * len(chosen), room)
+        for n, text in zip(chosen, _written(reading, room, objects), strict=True):
+            said[n][BASE] = text
+    return said
+
+
+def _expected(probes: Sequence[Probe], said: Answers) -> list[str | None]:
+    """What each probe expects: its object, or what the base model says."""
+    return [probe.expected or own.get(BASE) or None for probe, own in zip(probes, said, strict=True)]
+
+
+def _targets(request: EditRequest, probe: Probe, expected: str | None) -> list[str]:
+    """The objects whose probability is asked at a probe, each once."""
+    found = dict.fromkeys((expected, request.target_new, request.target_true, probe.before))
+    return [target for target in found if target is not None]
+
+
+def _objects(request: EditRequest, probes: Sequence[Probe]) -> set[str]:
+    return {o for p in probes for o in (p.expected, p.before, request.target_new, request.target_true) if o}
+
+
+def _room(model: LanguageModel, objects: set[str]) -> int:
+    """Tokens of an answer."""
+    return max(ANSWER_TOKENS, 1 + max((len(model.tok.chips(f" {o}")) for o in objects), default=0))
+
+
+def _written(reading: Reading, room: int, objects: set[str]) -> list[str]:
+    """Each row's answer; nothing more is written once all have ended."""
+    written = [""] * len(reading.texts)
+    for ids in reading.write(room, Sampling()):
+        written = [readable(reading.model, row) for row in ids]
+        if all(_ended(text.strip(), objects) for text in written):
+            break
+    return [_trimmed(text, objects) for text in written]
 
 
 def _ended(text: str, objects: set[str]) -> bool:
@@ -140,14 +190,10 @@ def _scored(
 ) -> Scores:
     """Scores by (number of the probe, view, object)."""
     asked = [
-        key
-        for key in dict.fromkeys(
-            (number, name, target)
-            for number, probe in enumerate(probes)
-            for name in views
-            for target in (expected[number], request.target_new, request.target_true, probe.before)
-        )
-        if key[2] is not None
+        (number, name, target)
+        for number, probe in enumerate(probes)
+        for name in views
+        for target in _targets(request, probe, expected[number])
     ]
     found = model.score(
         [probes[number].text for number, _, _ in asked],

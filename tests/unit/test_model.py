@@ -13,6 +13,7 @@ from editlab.model import LanguageModel, Sampling
 from editlab.model.architectures import ARCHITECTURES, architecture_of
 from editlab.model.generation import generate
 from editlab.model.overlay import first_of, laid_over
+from editlab.model.reading import read
 from editlab.model.scoring import in_chunks
 from editlab.patches import BASE, Preamble, View
 
@@ -399,3 +400,38 @@ def test_a_chat_form_is_the_template_around_a_text(differences):
     located = model.locate("The {} runs to", "river", form=model.chat)
     assert model.tokenizer.decode(located.ids[: located.index + 1]).endswith("The river")
     assert located.ids == tuple(model.tok.encode(model.chat.around("The river runs to")))
+
+
+# Reading once
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_read_once_is_scored_and_continued_as_if_it_were_read_anew(kind, differences):
+    """Several targets a row, of several lengths, before and after the model has written, each row under its own view."""
+    model = shared_model(kind)
+    views = [View.base(), random_view(model, 1), random_view(model, 2)]
+    texts = ["Once upon a time there lived", "The house", "In the garden of the old house they saw"]
+    asked = [(row, target) for row in range(3) for target in (" who", "golden apples and pears", "the", " queen")]
+    reading = read(model, texts, views, room=5)
+    alone = [model.score([texts[row]], [target], views[row])[0] for row, target in asked]
+    *_, expected = model.generate(texts, views, max_tokens=5)
+    for _ in range(2):
+        found = reading.score(asked)
+        numbers = (torch.tensor([(s.log_p, s.first) for s in scores]) for scores in (found, alone))
+        differences("scores of what was read once", *numbers, 1e-5)
+        assert [s.said for s in found] == [s.said for s in alone] and [s.hit for s in found] == [s.hit for s in alone]
+        *_, written = reading.write(5, Sampling())
+        assert [model.tok.decode(ids).rstrip("\ufffd") for ids in written] == expected
+    assert hooks_of(model) == 0
+
+
+def test_a_target_that_changes_the_texts_last_token_is_read_anew():
+    model = shared_model("llama")
+    texts, targets = ["Once upon a"], [" time"]
+    grown = model.tok.with_target("Once upon a ", "time")
+    assert grown[1] != len(model.tok.encode("Once upon a "))  # the space belongs to the target's first token
+    reading = read(model, ["Once upon a ", *texts], [View.base()] * 2)
+    found = reading.score([(0, "time"), (1, targets[0])])
+    assert [s.log_p for s in found] == pytest.approx(
+        [model.score([t], ["time"])[0].log_p for t in ("Once upon a ", *texts)], rel=1e-4
+    )

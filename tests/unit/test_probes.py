@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import EditCase, EditRequest, Expectation, Fact, FactBase, Relation, read_cases
 from editlab.model import LanguageModel
+from editlab.model.reading import read
 from editlab.model.scoring import in_chunks
 from editlab.patches import BASE, Dense, Preamble, View
 from editlab.probes import (
@@ -30,6 +32,7 @@ from editlab.probes import (
     summaries,
     summary,
     tallies,
+    verdict,
 )
 
 PRESETS = Path(__file__).resolve().parents[2] / "presets"
@@ -486,18 +489,26 @@ def test_name_that_contains_the_true_object_is_not_clean(tiny_llama, said):
     assert clean(tiny_llama, request, dataclasses.replace(telling, subject="Q 5"))
 
 
-class Writer:
-    """A model that has written its continuations already, a word a step."""
+@pytest.fixture
+def writes(monkeypatch):
+    """Lets the model write what it is told, a word a step; the steps that were taken are returned."""
 
-    def __init__(self, model: LanguageModel, written: dict[str, str]) -> None:
-        self._model, self._written, self.steps = model, written, 0
+    def told(written: dict[str, str]) -> list[int]:
+        steps: list[int] = []
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._model, name)
+        def reading(model, texts, views, room):
+            def write(room, _sampling):
+                for step in range(1, room + 1):
+                    steps.append(step)
+                    yield [written[text].split(" ")[: step + 1] for text in texts]
 
-    def generate(self, texts, view, max_tokens):
-        for self.steps in range(1, max_tokens + 1):
-            yield [" ".join(self._written[text].split(" ")[: self.steps + 1]) for text in texts]
+            return SimpleNamespace(model=model, texts=texts, write=write, score=read(model, texts, views, room).score)
+
+        monkeypatch.setattr(verdict, "read", reading)
+        monkeypatch.setattr(verdict, "readable", lambda _model, words: " ".join(words))
+        return steps
+
+    return told
 
 
 @pytest.mark.parametrize(
@@ -512,17 +523,17 @@ class Writer:
         (", which", ", which"),
     ],
 )
-def test_answer_ends_where_the_sentence_does_but_not_inside_a_name(tiny_llama, written, answer):
-    model = Writer(tiny_llama, {"Where?": written})
+def test_answer_ends_where_the_sentence_does_but_not_inside_a_name(tiny_llama, writes, written, answer):
+    writes({"Where?": written})
     probes = [Probe("locality", "", "Where?", o) for o in ("Washington, D.C.", "St. Louis", "Europe")]
-    frame = ask(model, SLOVENIA, probes, {"base": BASE})
+    frame = ask(tiny_llama, SLOVENIA, probes, {"base": BASE})
     assert set(frame["base.answer"]) == {answer}
 
 
-def test_generation_ends_once_every_answer_has(tiny_llama):
-    model = Writer(tiny_llama, {"Where?": " Europe. It was a cold day", "Why?": " It was cold. It was a day"})
-    ask(model, SLOVENIA, [Probe("locality", "", text, "Europe") for text in ("Where?", "Why?")], {"base": BASE})
-    assert model.steps == 3
+def test_generation_ends_once_every_answer_has(tiny_llama, writes):
+    steps = writes({"Where?": " Europe. It was a cold day", "Why?": " It was cold. It was a day"})
+    ask(tiny_llama, SLOVENIA, [Probe("locality", "", text, "Europe") for text in ("Where?", "Why?")], {"base": BASE})
+    assert steps == [1, 2, 3]
 
 
 def test_short_prompts_are_asked_apart_from_long_ones():
