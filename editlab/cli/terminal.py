@@ -17,6 +17,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn
 
+import torch
 import typer
 from pydantic import ValidationError
 from rich.console import Console, RenderableType
@@ -25,7 +26,7 @@ from typer.core import TyperGroup
 from typer.exceptions import Abort, TyperException
 
 from editlab.errors import BadRequest, EditLabError
-from editlab.model import LanguageModel
+from editlab.model import LanguageModel, memory
 from editlab.settings import Settings
 
 MODEL_OPTIONS = ("model", "quantization", "dtype", "device", "seed")
@@ -115,8 +116,12 @@ class Terminal(TyperGroup):
         except (Abort, KeyboardInterrupt):
             code = _failed(1, "Cancelled", "Stopped.", as_json)
         except Exception as error:
-            traceback.print_exc()
-            code = _failed(1, type(error).__name__, str(error), as_json)
+            if memory.out_of_memory(error):
+                told = memory.too_little(error, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+                code = _failed(2, told.kind, str(told), as_json)
+            else:
+                traceback.print_exc()
+                code = _failed(1, type(error).__name__, str(error), as_json)
         sys.exit(code if code in (None, 0, 2) else 1)
 
 

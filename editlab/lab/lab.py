@@ -61,7 +61,7 @@ class Lab:
         self.ledger = Ledger(data or Path(self._scratch.name))
         chosen = Choice(self.settings.model, self.settings.quantization)
         self.shelf = Shelf(self, model, chosen, self.settings)
-        self.worker = Worker(self.shelf.explained, 60 * self.settings.idle_minutes, self.shelf.drop)
+        self.worker = Worker(self.shelf.explained, 60 * self.settings.idle_minutes, self.shelf.drop, memory.trim)
         self.mask_training, self.reversing, self.measuring = MaskTraining(self), Reversing(self), Measuring(self)
         self.questions = Questions(self)
         self._kept_seconds = kept_seconds

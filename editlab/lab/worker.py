@@ -108,8 +108,8 @@ Work = Callable[[Progress, Cancel], T]
 class Worker:
     """A thread and its line of jobs.
 
-    After `idle_seconds` without work (0: never) `idle()` runs on the thread, once until there was work again. `lost()` is
-    called at the end of a thread whose device answers nothing any more.
+    After `idle_seconds` without work (0: never) `idle()` runs on the thread, once until there was work again; `rest()` when
+    nobody waits behind a job. `lost()` is called at the end of a thread whose device answers nothing any more.
     """
 
     def __init__(
@@ -117,9 +117,10 @@ class Worker:
         explain: Explain = lambda error: error,
         idle_seconds: float = 0.0,
         idle: Callable[[], None] = lambda: None,
+        rest: Callable[[], None] = lambda: None,
     ) -> None:
         self.lost: Callable[[], None] = lambda: None
-        self._explain, self._idle_seconds, self._idle = explain, idle_seconds, idle
+        self._explain, self._idle_seconds, self._idle, self._rest = explain, idle_seconds, idle, rest
         self._line: queue.Queue[Job[Any] | None] = queue.Queue()
         self._lock = threading.Lock()
         self._submitted = self._finished = 0
@@ -173,6 +174,8 @@ class Worker:
                 self._give_up(job, error)
                 return
             self._finished += 1
+            if self._line.empty():
+                self._rest()
 
     def _next(self) -> Job[Any] | None:
         if self._idle_seconds:

@@ -33,14 +33,16 @@ def used(device: torch.device) -> dict[str, int]:
     return {"allocated": resident, "reserved": resident}
 
 
-def give_back() -> None:
-    """Return what nobody refers to any more: to the GPU's other users, and to the system what glibc keeps for later.
-
-    After an edit of a 0.5B model on a CPU that was 0.4 GB.
-    """
-    gc.collect()
+def trim() -> None:
+    """Return to the system what the C library keeps for later: after an edit of a 0.5B model on a CPU that was 0.4 GB."""
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def give_back() -> None:
+    """Return what nobody refers to any more, to the GPU's other users as well."""
+    gc.collect()
+    trim()
     if torch.cuda.is_available():
         with suppress(RuntimeError):  # a poisoned context: `poisoned` tells
             torch.cuda.empty_cache()

@@ -349,12 +349,12 @@ def test_a_setting_that_does_not_exist_is_refused(run, tmp_path):
 
 
 def test_speed_names_the_device_and_its_rows(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(speed, "EDITS", 2)
     monkeypatch.setattr(speed, "TOKENS", 2)
-    monkeypatch.setattr(speed, "PROBES", 4)
-    found = object_of(run("bench", "speed", "--rounds", "1", "--out", str(tmp_path), "--json"))
-    assert found["device"] and len(found["rows"]) == 13
-    assert "plain loop" in (tmp_path / "speed.md").read_text()
+    monkeypatch.setattr(speed, "LAID", (1, 9))
+    asked = ("bench", "speed", "--rounds", "1", "--parts", "load,generation")
+    found = object_of(run(*asked, "--out", str(tmp_path), "--json"))
+    assert found["device"] and found["quantization"] == "none" and len(found["rows"]) == 5
+    assert "generation of 2 tokens with 9 edits" in (tmp_path / "speed.md").read_text()
 
 
 def test_the_report_card_has_its_keys(run, tmp_path):
@@ -375,3 +375,37 @@ def test_the_report_card_scores_wordings_from_a_file_as_unseen(run, tmp_path):
     path.write_text("relation\ttemplate\nP0\t{} is ruled from\n")
     failed = run("atlas", "report", "--templates", str(path))
     assert failed.exit_code == 2 and "line 2" in failed.stderr
+
+
+def test_memory_that_runs_out_is_bad_input_and_no_trace(run, monkeypatch):
+    monkeypatch.setattr("editlab.cli.model.statistics.measured", lambda model: torch.empty(2**60))
+    result = run("info", "--json")
+    assert result.exit_code == 2 and json.loads(result.stdout)["error"] == "OutOfMemory"
+    assert "Traceback" not in result.stderr
+
+
+def test_the_plan_names_every_part_and_loads_nothing(run, monkeypatch):
+    monkeypatch.setattr(LanguageModel, "load", lambda *_given, **_options: pytest.fail("loaded"))
+    found = object_of(run("plan", "--model", "config:llama-2-7b", "--quantization", "4bit", "--edits", "100", "--json"))
+    assert found.keys() >= {"weights", "cache", "statistics", "edit", "batch", "total", "free", "fits", "advice"}
+    assert 3.5e9 < found["weights"] < 4.5e9 and found["statistics"] == 4 * 11_008**2
+    assert found["total"] == found["weights"] + found["statistics"] + max(found["edit"], found["cache"] + found["batch"])
+    alone = object_of(run("plan", "--model", "config:llama-2-7b", "--quantization", "4bit", "--statistics", "0", "--json"))
+    assert alone["edit"] < found["edit"] and alone["statistics"] == 0
+
+
+def test_info_of_a_model_in_4_bit_tells_which_weights_it_was_made_from(run, tiny_llama):
+    found = object_of(run("info", "--quantization", "4bit", "--json"))
+    assert found["checkpoint"] == tiny_llama.fingerprint and found["fingerprint"] == f"{tiny_llama.fingerprint}-4bit"
+    assert found["quantization"] == "4bit" and found["parameters"] == tiny_llama.parameters
+
+
+def test_growth_precision_and_memory_print_what_they_measured(run, tmp_path, monkeypatch):
+    """What they measure is tested with the benches; here it stands for itself."""
+    line = {"what": "layers", "size": 4, "seconds": 0.1, "ratio": 1.0, "slope": None}
+    monkeypatch.setattr("editlab.cli.bench_model.growth.measure", lambda *_: iter([line]))
+    assert object_of(run("bench", "growth", "--json"))["rows"] == [line]
+    stage = {"what": "load", "planned": 2_000_000_000, "measured": 1_000_000_000, "ratio": 2.0}
+    monkeypatch.setattr("editlab.cli.bench_model.peak.measure", lambda *_: iter([stage]))
+    assert object_of(run("bench", "memory", "--json", "--out", str(tmp_path)))["rows"] == [stage]
+    assert "| load | 2.0 GB | 1.0 GB | 2.00 |" in (tmp_path / "memory.md").read_text()

@@ -121,3 +121,15 @@ def test_a_closed_worker_finishes_its_line_and_takes_nothing_more():
     with pytest.raises(BadRequest, match="shutting down"):
         worker.submit(lambda progress, cancel: None)
     worker.close()
+
+
+def test_when_nobody_waits_behind_a_job_the_worker_rests():
+    rested, gate = [], threading.Event()
+    worker = Worker(rest=lambda: rested.append(len(done)))
+    done = []
+    jobs = [worker.submit(lambda progress, cancel, n=n: (gate.wait(), done.append(n))) for n in range(3)]
+    gate.set()
+    for job in jobs:
+        job.result(10)
+    worker.close()
+    assert rested == [3]
