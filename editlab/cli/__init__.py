@@ -5,7 +5,7 @@
 
 import typer
 
-from editlab.cli import apply, ask, atlas, bench_model, ledger, mask, model
+from editlab.cli import apply, ask, atlas, bench_model, ledger, mask, model, validate
 from editlab.cli.terminal import Terminal
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 app.add_typer(model.app)
 app.add_typer(ask.app)
 app.add_typer(apply.app)
+app.add_typer(validate.app)
 app.add_typer(bench_model.app, name="bench")
 app.add_typer(atlas.app, name="atlas")
 app.add_typer(mask.app, name="mask")

@@ -194,7 +194,7 @@ class Shelf:
             "device": model.device.type,
             "chat": model.chat is not None,
             "validated": bool(model.preset.get("validated")),
-            "measured": model.preset.get("measured", {}),
+            "measured": next(iter(model.preset.get("measured", {}).values()), {}),
         }
         self._model: LanguageModel | None = model
 

@@ -7,7 +7,7 @@ be undone, and what failed or was stopped never reached the chain.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from secrets import token_hex
 from typing import Any, TypeVar
@@ -54,10 +54,11 @@ class Workspace(Looking):
         def work(progress: Progress, cancel: Cancel) -> EditRecord:
             with self._chain.begun({"request": request.as_dict(), "method": method}):
                 first, second = _halves(progress) if recipe else (progress, progress)
-                edit = self._computed(token_hex(4), (request,), method, settings, self.view, first, cancel)
+                below = self._below()
+                edit = self._computed(token_hex(4), (request,), method, settings, self.view, below, first, cancel)
                 if recipe:
-                    below = self.view.with_patches(self._chain.pathways)
-                    edit = self._refined(replace(edit, names=tuple(names)), recipe, below, second, cancel)
+                    under = self.view.with_patches(self._chain.pathways)
+                    edit = self._refined(replace(edit, names=tuple(names)), recipe, under, second, cancel)
                 if cancel():
                     raise Cancelled("Stopped. Nothing was changed.")
                 self._chain.write(lambda state: ("applied", {"edit": edit.written()}))
@@ -154,11 +155,12 @@ class Workspace(Looking):
                     part = _Part(progress, place, len(chosen))
                     first, second = _halves(part) if edit.rep else (part, part)
                     settings = options.config_for(self._lab.model, edit.method, edit.config, self._lab.seed)
-                    again = self._computed(edit.id, edit.requests, edit.method, settings, view, first, cancel, edit.source)
+                    kind, source, below = edit.method, edit.source, _requests_of(made)
+                    again = self._computed(edit.id, edit.requests, kind, settings, view, below, first, cancel, source)
                     if edit.rep:
                         again = replace(again, names=edit.names)
-                        below = view.with_patches(pathways_of(map(self._chain.record, made)))
-                        again = replace(self._refined(again, edit.rep, below, second, cancel), rep_on=edit.rep_on)
+                        under = view.with_patches(pathways_of(map(self._chain.record, made)))
+                        again = replace(self._refined(again, edit.rep, under, second, cancel), rep_on=edit.rep_on)
                     made.append(again)
                     view = view.with_patches(self._chain.record(again).patches)
                 if cancel():
@@ -286,7 +288,8 @@ class Workspace(Looking):
         try:
             requests = tuple(self._with_truth(placed.case.request) for placed in rows)
             with self._chain.begun({"request": requests[0].as_dict(), "method": method, "source": source}):
-                edit = self._computed(token_hex(4), requests, method, settings, self.view, progress, cancel, source)
+                below = self._below()
+                edit = self._computed(token_hex(4), requests, method, settings, self.view, below, progress, cancel, source)
                 if cancel():
                     raise Cancelled("Stopped.")
                 self._chain.write(lambda state: ("applied", {"edit": edit.written()}))
@@ -308,6 +311,10 @@ class Workspace(Looking):
             said += len(requests) * many.said(self._lab.model, requests, view)
         return said / len(file.rows)
 
+    def _below(self) -> list[EditRequest]:
+        """What lies over the model now."""
+        return _requests_of(edit for edit in self._chain.state.chain if edit.on)
+
     def _computed(
         self,
         id: str,
@@ -315,15 +322,18 @@ class Workspace(Looking):
         method: str,
         settings: Any,
         view: View,
+        below: Sequence[EditRequest],
         progress: Callable[[float, str], None],
         cancel: Cancel,
         source: Mapping[str, Any] | None = None,
     ) -> Edit:
-        """Compute one edit, or one batch of a file (`source`), on a view and keep its tensors.
+        """Compute one edit, or one batch of a file (`source`), on a view that holds `below` and keep its tensors.
 
         Raises `BadRequest` where they are no numbers.
         """
-        edited = methods.get(method).edit(self._lab.model, requests, view, settings, progress, cancel)
+        how = methods.get(method)
+        spared = {"earlier": below} if how.joint else {}
+        edited = how.edit(self._lab.model, requests, view, settings, progress, cancel, **spared)
         if not all(value.isfinite().all() for patch in edited for value in vars(patch).values() if is_tensor(value)):
             raise BadRequest("The edit came out infinite and was not kept. Choose settings nearer to the usual ones.")
         solves, health = many.joined(edited.solves), many.mean(edited.health)
@@ -372,6 +382,10 @@ class Workspace(Looking):
     def _refuse_while_editing(self) -> None:
         if self.editing is not None or self._chain.state.started is not None:
             raise being_edited()
+
+
+def _requests_of(edits: Iterable[Edit]) -> list[EditRequest]:
+    return [request for edit in edits for request in edit.requests]
 
 
 class _Part:

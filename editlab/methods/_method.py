@@ -61,7 +61,8 @@ class Edited(Sequence[Patch]):
 class Method(Protocol):
     """A way to make patches. It knows a model and requests; no page, no database, no user.
 
-    `joint`: the requests of one call are solved together, so that each one's patch depends on the others.
+    `joint`: the requests of one call are solved together, so that each one's patch depends on the others; then `edit` also
+    takes the `earlier` requests that the view holds, to spare them.
     """
 
     name: str

@@ -78,6 +78,7 @@ def test_the_bare_prompt_has_half_the_weight_of_a_key(differences):
     weighted = keys[0] / 2 + keys[1] / 6 + keys[2] / 6 + keys[3] / 6
     differences("mean key", mean_keys(model, REQUESTS[:1], contexts, 1, BASE)[:, 0], weighted, 1e-5)
     assert (keys.mean(0) - weighted).norm() > 1e-2 * weighted.norm()
+    differences("key of the bare prompt", mean_keys(model, REQUESTS[:1], contexts[:1], 1, BASE)[:, 0], keys[0], 1e-5)
 
 
 def test_the_layers_together_reach_what_was_asked_for(tmp_path, differences):
@@ -95,6 +96,22 @@ def test_the_order_of_the_requests_changes_no_update(tmp_path, differences):
     forth, back = MEMIT.edit(model, REQUESTS, config=CONFIG), MEMIT.edit(model, REQUESTS[::-1], config=CONFIG)
     assert_same_patches(differences, "MEMIT: order of requests", forth, back, 1e-3)
     assert [h["p_new"] for h in forth.health] == pytest.approx([h["p_new"] for h in back.health[::-1]], rel=1e-2)
+
+
+def test_keys_of_earlier_requests_are_spared_as_the_formula_has_it(tmp_path, differences):
+    model, config = measured("llama", tmp_path), replace(CONFIG, layers=(1,))
+    view = View.base().with_patches(MEMIT.edit(model, REQUESTS[:2], config=config))
+    later = MEMIT.edit(model, REQUESTS[2:], view, config, earlier=REQUESTS[:2])
+    before = mean_keys(model, REQUESTS[:2], later.contexts[:1], 1, view).double()
+    own = mean_keys(model, REQUESTS[2:], later.contexts, 1, view).double()
+    C = statistics.find(model, 1).regular.double()
+    dense = torch.linalg.solve(config.preserved * C + before @ before.T + own @ own.T, own)
+    differences("MEMIT: (lambda C + Kp Kp' + K K')^-1 K", later[0].A, dense.T, 1e-4)
+    heard = [
+        float((patch.dense().double() @ before).norm())
+        for patch in (later[0], *MEMIT.edit(model, REQUESTS[2:], view, config))
+    ]
+    assert heard[0] < 0.8 * heard[1]
 
 
 def test_a_small_token_budget_changes_no_update(tmp_path, differences):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from visitors import TIMEOUT
 
+from editlab import methods
 from editlab.errors import BadFile, BadRequest, Cancelled, DegenerateKey
 from editlab.facts import EditRequest
 from editlab.lab import Lab, look_over, many
@@ -141,6 +142,26 @@ def test_the_next_batch_is_computed_under_the_one_before(lab, file, few_steps):
     assert not torch.equal(both.patches[0].A[1:], second.patches[0].A) or not torch.equal(
         both.patches[0].B[:, 1:], second.patches[0].B
     )
+
+
+def test_a_joint_solve_spares_what_lies_below_it_and_is_on(workspace, file, few_steps, monkeypatch):
+    rome, spared = methods.get("rome"), []
+
+    class Joint:
+        name, config, joint = "memit", rome.config, True
+
+        def edit(self, *given, earlier):
+            spared.append(tuple(request.subject for request in earlier))
+            return rome.edit(*given)
+
+    monkeypatch.setitem(methods.METHODS, "memit", Joint())
+    workspace.apply_many(file(*ROWS[:5]), "memit", batch=2).result(TIMEOUT)
+    assert spared == [(), PLACES[:2], PLACES[:4]]
+    workspace.switch(workspace.records[0].id, False)
+    workspace.apply(EditRequest("{} is in", "Peru", "Asia"), "memit").result(TIMEOUT)
+    assert spared[3:] == [PLACES[2:5]]
+    workspace.remake().result(TIMEOUT)
+    assert spared[4:] == [(), PLACES[2:4], PLACES[2:5]]
 
 
 def test_remade_a_batch_keeps_its_requests_and_its_file(workspace, file, few_steps):

@@ -59,7 +59,8 @@ class Memit:
     ) -> Edited:
         """One low-rank patch a layer for all requests together; they are one solve and are taken back as one.
 
-        `earlier`: requests that `view` holds already; their keys are spared as well.
+        `earlier`: requests that `view` holds already. Their bare prompts' keys K_p are spared as well, by solving
+        (lambda C + K_p K_p^T + K K^T)^-1 K: the sequential form that Fang et al. 2025 (AlphaEdit, arXiv 2410.02355) use.
 
         Raises `MissingStatistics` where a layer's key statistics were never measured, `UnsupportedArchitecture` where
         a norm behind the MLP makes the residual to spread wrong.
@@ -85,10 +86,11 @@ class Memit:
             if progress is not None:
                 progress(1.0, f"solve: layer {layer}, {position + 1} of {len(config.layers)}")
             now = view.with_patches(patches)
-            K = mean_keys(model, [*earlier, *requests], contexts, layer, now, form)
+            K = mean_keys(model, requests, contexts, layer, now, form)
+            before = mean_keys(model, earlier, contexts[:1], layer, now, form) if earlier else K[:, :0]
             rows = [model.locate(request.prompt, request.subject, form=form) for request in requests]
             missing = wanted - model.residuals(rows, top, now).T
-            adj = least_squares(K, statistics[layer], config.preserved)[:, len(earlier) :]
+            adj = least_squares(torch.cat([before, K], 1), statistics[layer], config.preserved)[:, len(earlier) :]
             patches.append(LowRank(layer, adj.T.contiguous(), missing / (len(config.layers) - position)))
         reached = probability_of_new(model, requests, [view.with_patches((*patches, form))] * len(requests))
         norm = max(relative_norm(model, patch) for patch in patches)
@@ -115,10 +117,13 @@ def mean_keys(
     view: View,
     form: Form = BARE,
 ) -> Float[Tensor, "d_ff n"]:
-    """One key a request as a column: half the bare prompt's, half the mean over the other contexts (`compute_ks`)."""
+    """One key a request as a column: half the bare prompt's, half the mean over the other contexts (`compute_ks`).
+
+    The bare prompt's alone where no other context is given.
+    """
     rows = [model.locate(r.prompt, r.subject, context, form) for r in requests for context in contexts]
     keys = model.keys(rows, [layer], view)[layer].view(len(requests), len(contexts), -1)
-    return (0.5 * keys[:, 0] + 0.5 * keys[:, 1:].mean(1)).T
+    return (0.5 * keys[:, 0] + 0.5 * keys[:, 1:].mean(1) if len(contexts) > 1 else keys[:, 0]).T
 
 
 def least_squares(K: Float[Tensor, "d_ff n"], C: KeyStatistics, preserved: float) -> Float[Tensor, "d_ff n"]:

@@ -1,0 +1,105 @@
+"""`validate`: measure how edits of a model hold, choose its layers by that, and write its preset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.table import Table
+
+from editlab import methods
+from editlab.bench import preset
+from editlab.bench.robustness import COLUMNS, CaseRow
+from editlab.bench.validate import EDITS, JUDGED_BY, LEAST, Validation, sentence, validate
+from editlab.cli.model import layer_numbers
+from editlab.cli.rows import appending, kept
+from editlab.cli.terminal import Answer, Session, command
+from editlab.facts import FactBase
+from editlab.model import LanguageModel
+from editlab.probes import passages
+
+app = typer.Typer()
+
+
+@command(app, "validate")
+def validate_model(
+    session: Session,
+    names: Annotated[str | None, typer.Option("--method", help="Methods, as rome,memit; all that fit, if none.")] = None,
+    facts: Annotated[Path | None, typer.Option(help="Folder of facts like presets/facts, instead of that one.")] = None,
+    edits: Annotated[int, typer.Option(min=LEAST, help="How many edits measure.")] = EDITS,
+    layers: Annotated[str | None, typer.Option(help="Layers to choose from, as 3,5,7.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the preset, instead of the model's own.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Folder for the preset, instead of presets/models.")] = None,
+) -> Answer:
+    """Edit facts that the model knows, measure how well that goes, and write it into the model's preset.
+
+    A stopped call goes on where it was. Layers of a preset that was measured on these weights stay, unless --layers
+    names others.
+    """
+    chosen = [part.strip() for part in names.split(",")] if names else None
+    for one in chosen or ():
+        methods.get(one)
+    s = session.settings
+    base = FactBase.load(facts or s.presets / "facts")
+    model = session.model()
+    path = preset.path_for(model, to or s.presets / "models", name)
+    rows_at = s.data / "validate" / f"{model.fingerprint}.jsonl"
+    with session.progress() as progress, appending(rows_at) as keep:
+        found = validate(
+            model,
+            chosen or [one for one in methods.METHODS if one != "memit" or model.arch.residual_is_linear],
+            base,
+            passages(model, s.presets / "texts"),
+            s.data / "statistics",
+            edits,
+            None if layers is None else layer_numbers(layers, model),
+            kept(rows_at, CaseRow.from_json),
+            keep,
+            s.seed,
+            progress,
+        )
+    preset.write(path, model, found, date.today())
+    return Answer(_object(model, found, path), Group(*_told(found, path)))
+
+
+def _object(model: LanguageModel, found: Validation, path: Path) -> dict[str, Any]:
+    return {
+        "model": model.name,
+        "checkpoint": model.checkpoint,
+        "fingerprint": model.fingerprint,
+        "facts_known": found.facts.said,
+        "facts_asked": found.facts.asked,
+        "sweep": [{"layer": line["layers"][0], **line} for line in found.sweep],
+        "layer": found.layer,
+        "measured": found.measured,
+        "seconds": found.seconds,
+        "path": str(path),
+    }
+
+
+def _told(found: Validation, path: Path) -> list[Any]:
+    """Tables of the sweep and of the methods, and a sentence each."""
+    shown: list[Any] = []
+    if found.sweep:
+        table = Table("layer", *JUDGED_BY, "their mean", title=f"Layers, by {found.sweep[0]['n']} edits each")
+        for line in found.sweep:
+            table.add_row(str(line["layers"][0]), *(_rate(line, one) for one in JUDGED_BY), f"{line['score']:.2f}")
+        shown.append(table)
+    table = Table("", *found.measured, title="Measured, with 95 % intervals")
+    for one in COLUMNS:
+        table.add_row(one, *(_rate(line, one, True) for line in found.measured.values()))
+    shown.append(table)
+    shown += [sentence(method, line) for method, line in found.measured.items()]
+    known = f"The model knows {found.facts.said} of {found.facts.asked:,} facts that it was asked."
+    return [*shown, f"{known} Written to {path}; it took {found.seconds:.0f} s."]
+
+
+def _rate(line: Mapping[str, Any], name: str, interval: bool = False) -> str:
+    if line[name] is None:
+        return "-"
+    low, high = line[f"{name}_ci"]
+    return f"{line[name]:.2f}" + (f" ({low:.2f} to {high:.2f})" if interval else "")
