@@ -105,5 +105,6 @@
       tell("EditLab does not answer. It may be starting again; your edits are kept.");
     }
   };
-  setInterval(look, LOOKS);
+  const lookAgain = () => look().finally(() => setTimeout(lookAgain, LOOKS)); // never two at a time, however slow the answer
+  setTimeout(lookAgain, LOOKS);
 }
