@@ -39,7 +39,8 @@ class Described:
 
     `id` is its name in the workspace; `on`: whether it lies over the model; `config`: the settings it was made with.
     `rep`: the recipe of its pathways, None where it has none; `rep_on`: whether they lie there as well; `names`: what a
-    person added to the names of the subject from which they were learnt.
+    person added to the names of the subject from which they were learnt. `author`, `reason` and `at` (ISO 8601, UTC): who
+    applied it, why and when, each empty where nobody said.
     """
 
     id: str
@@ -56,6 +57,9 @@ class Described:
     names: tuple[str, ...] = ()
     more: tuple[EditRequest, ...] = ()
     source: Mapping[str, Any] | None = None
+    author: str = ""
+    reason: str = ""
+    at: str = ""
 
     @property
     def requests(self) -> tuple[EditRequest, ...]:

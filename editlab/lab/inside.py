@@ -83,7 +83,7 @@ class Inside:
                 progress.show(list(found))
             return found
 
-        return workspace.submit(work)
+        return workspace.submit(work, "inside")
 
     def _looked_into(
         self, workspace: Workspace, question: Question, picture: Callable[..., DataFrame], said: str
@@ -95,4 +95,4 @@ class Inside:
             progress(0.0, said)
             return picture(self._lab.model, views, question, cancel)
 
-        return workspace.submit(work)
+        return workspace.submit(work, "inside")

@@ -51,7 +51,7 @@ class Keys:
         def work(progress: Progress, cancel: Cancel) -> Similarity:
             return insight.similarity(lens, self._battery(record), self._lab.passages, self._lab.seed, progress, cancel)
 
-        return workspace.submit(work)
+        return workspace.submit(work, "keys")
 
     def values(self, workspace: Workspace) -> Job[DataFrame]:
         """How long the values are: `insight.values`."""
@@ -60,7 +60,7 @@ class Keys:
         def work(progress: Progress, cancel: Cancel) -> DataFrame:
             return insight.values(lens, self._battery(record), self._lab.passages, self._lab.seed, progress, cancel)
 
-        return workspace.submit(work)
+        return workspace.submit(work, "keys")
 
     def prefixes(self, workspace: Workspace, text: str | None = None) -> Job[Scan]:
         """The most similar unrelated places of a text, by default of our own prose; shown as they are found."""
@@ -79,7 +79,7 @@ class Keys:
                 raise BadRequest("The text holds no token that can be compared. Choose one with words in it.")
             return scan
 
-        return workspace.submit(work)
+        return workspace.submit(work, "keys")
 
     def discussion(self, workspace: Workspace, text: str) -> Job[DataFrame]:
         """Which stored facts speak at a question, and how loud: `insight.discussion`."""
@@ -94,7 +94,7 @@ class Keys:
             names = [probe.subject for probe in self._battery(record) if probe.kind in ("rephrase", "shuffle")]
             return insight.discussion(lens, text, stored, names)
 
-        return workspace.submit(work)
+        return workspace.submit(work, "keys")
 
     def bounds(self, workspace: Workspace) -> Job[DataFrame]:
         """What must follow by the share alone, beside what did: `insight.bounds`."""
@@ -108,7 +108,7 @@ class Keys:
             named = "edited" if lens.robust is None else "rep"
             return insight.bounds(lens, asked, frame, named, lambda part, text: progress(0.5 + part / 2, text))
 
-        return workspace.submit(work)
+        return workspace.submit(work, "keys")
 
     def _looked_at(self, workspace: Workspace) -> tuple[EditRecord, Lens]:
         """The edit, seen in the chain as it is now."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from editlab.lab.lab import Lab
 
 Views = Mapping[str, View]
-Submit = Callable[[Work[probes.Answers]], Job[probes.Answers]]
+Submit = Callable[[Work[probes.Answers], str], Job[probes.Answers]]
 
 
 @dataclass(eq=False)
@@ -73,7 +73,7 @@ class Questions:
             return asked[0].outcome()
 
         with self._lock:  # so that the worker, should it be there at once, finds the question
-            job = submit(work)
+            job = submit(work, "live")
             asked.append(Question(text, views, fingerprint, job))
             self._waiting[job] = asked[0]
             return job

@@ -221,7 +221,7 @@ class Looking:
 
         with self._lock:
             self._looked(request)
-            return self.submit(work)
+            return self.submit(work, "look")
 
     def live(self, text: str) -> Job[probes.Answers]:
         """How each view goes on with a text: `{view: {"top": [[token, p] x 5], "text"}}`, shown as it grows.
@@ -263,7 +263,7 @@ class Looking:
                 progress.show(concat(frames, ignore_index=True))
             return concat(frames, ignore_index=True)
 
-        return self.submit(work)
+        return self.submit(work, "probe")
 
     def sweep(self, request: EditRequest) -> Job[DataFrame]:
         """What the probes around a request say at every threshold: the rows of `probes.sweep`.
@@ -285,7 +285,7 @@ class Looking:
             self._curve = request, records, frame
             return frame
 
-        return self.submit(work)
+        return self.submit(work, "sweep")
 
     def swept(self, request: EditRequest) -> DataFrame | None:
         """What `sweep` gives, where it was computed for the edits as they are; a moved threshold changes nothing of it."""
@@ -295,7 +295,7 @@ class Looking:
 
     def gates(self, text: str) -> Job[DataFrame]:
         """How sure the pathways are at each token of a text: the rows of `probes.gates`; no gate opens without REP."""
-        return self.submit(lambda progress, cancel: probes.gates(self._lab.model, text, self.robust or self.view))
+        return self.submit(lambda progress, cancel: probes.gates(self._lab.model, text, self.robust or self.view), "gates")
 
     def questions(self, request: EditRequest) -> dict[str, str]:
         """The edit's own question with the subject said otherwise, by what each calls it: `probes.questions`."""
@@ -314,11 +314,11 @@ class Looking:
         """Read what another process, the terminal's say, has written into this workspace."""
         self._chain.refresh()
 
-    def submit(self, work: Work[T]) -> Job[T]:
+    def submit(self, work: Work[T], kind: str = "ask", background: bool = False) -> Job[T]:
         """Hand `work(progress, cancel)` to the model's worker as a job of this workspace, which `stop` ends."""
         with self._lock:
             self.touched = time.monotonic()
-            job = self._lab.worker.submit(self._lab.for_model(self.fingerprint, work))
+            job = self._lab.worker.submit(self._lab.for_model(self.fingerprint, work), kind, background)
             self._jobs = [*(job for job in self._jobs if not job.done), job]
             return job
 

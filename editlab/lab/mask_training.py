@@ -43,7 +43,7 @@ class MaskTraining:
             progress(0.5, "mask: what a training costs is measured")
             return mask.cost(self._lab.model, lessons, methods.get(method), self._config, cancel).sentence
 
-        return workspace.submit(work)
+        return workspace.submit(work, "mask cost")
 
     def train(self, workspace: Looking, method: str) -> Job[MaskInfo]:
         """Train a mask for a method's edits and keep it in the data folder, where every workspace then finds it.
@@ -64,7 +64,7 @@ class MaskTraining:
         with self._lock:
             if self.running is not None:
                 raise BadRequest("A mask is being trained already. Wait for it, or ask whoever began it to stop it.")
-            self._job = workspace.submit(work)
+            self._job = workspace.submit(work, "mask")
             return self._job
 
     @property

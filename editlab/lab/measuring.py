@@ -91,7 +91,7 @@ class Measuring:
             }
             return MeasuringCost(layers, tokens, **{name: tokens / count * _time(it) for name, (count, it) in steps.items()})
 
-        return workspace.submit(work)
+        return workspace.submit(work, "statistics cost")
 
     def measure(self, workspace: Looking, text: str | None = None) -> Job[tuple[Measured, ...]]:
         """Measure the layers that the methods edit, from a text or from what the model writes, and keep that.
@@ -109,7 +109,7 @@ class Measuring:
         with self._lock:
             if self.running is not None:
                 raise BadRequest("Key statistics are being measured already. Wait for it, or press Stop.")
-            self._job = workspace.submit(work)
+            self._job = workspace.submit(work, "statistics")
             return self._job
 
 

@@ -49,7 +49,7 @@ class Reversing:
             asked = probes.battery(lab.model, case, lab.passages, lab.seed)
             return probes.ways_back(lab.model, case.request, asked, ways, progress, cancel)
 
-        return workspace.submit(work)
+        return workspace.submit(work, "ways back")
 
     def linked(self, workspace: Looking, request: EditRequest) -> Job[DataFrame]:
         """Whether facts that are linked to a request's follow it, in every view: the rows of `probes.linked`.
@@ -63,7 +63,7 @@ class Reversing:
             told = View((Preamble(f"{case.request.text} {case.request.target_new}."),))
             return probes.linked(self._lab.model, case, workspace.views | {"told": told})
 
-        return workspace.submit(work)
+        return workspace.submit(work, "ways back")
 
 
 def _lying(workspace: Looking, request: EditRequest) -> EditRecord:

@@ -118,7 +118,7 @@ class Shelf:
         with self._lock:
             if self.loading is not None:
                 raise BadRequest("A model is being loaded already. Wait for it, or press Stop.")
-            self._job = self._lab.worker.submit(work)
+            self._job = self._lab.worker.submit(work, "model")
             return self._job
 
     def wake(self) -> Job[Any]:
@@ -130,12 +130,12 @@ class Shelf:
 
         with self._lock:
             if self.loading is None:
-                self._job = self._lab.worker.submit(work)
+                self._job = self._lab.worker.submit(work, "model")
             return self._job
 
     def unload(self) -> Job[None]:
         """Drop the weights until somebody asks the model again."""
-        return self._lab.worker.submit(lambda progress, cancel: self.drop())
+        return self._lab.worker.submit(lambda progress, cancel: self.drop(), "model")
 
     def drop(self) -> None:
         """Give the model's memory back; for the worker's thread alone."""

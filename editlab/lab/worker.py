@@ -7,13 +7,15 @@ token to stop it by. Who submits never waits unless it asks to.
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from editlab.errors import BadRequest, Cancelled, DeviceLost
 
@@ -23,17 +25,33 @@ Explain = Callable[[BaseException], BaseException]
 T = TypeVar("T")
 
 MOST_WAITING = 256
+LAST = (2, 0)
+"""The turn of the end: behind all jobs."""
+
+log = logging.getLogger(__name__)
+
+
+State = Literal["waiting", "running", "done", "failed", "stopped"]
 
 
 class Job(Generic[T]):
-    """One piece of work: `fraction` 0 to 1 and `text` say how far it is. Read from any thread.
+    """One piece of work: `kind` says which, `fraction` 0 to 1 and `text` how far it is. Read from any thread.
 
-    `partial`: the latest of the results that the work showed on its way, None before the first.
+    `partial`: the latest of the results that the work showed on its way, None before the first; `error`: what it failed with.
+    `submitted`, `began` and `ended`: seconds of the monotonic clock. `watch` hears of each new state, the last one before
+    anybody who waits does.
     """
 
-    def __init__(self, work: Work[T], number: int) -> None:
-        self.number, self.fraction, self.text = number, 0.0, "waiting for the model"
+    def __init__(
+        self, work: Work[T], number: int, kind: str = "work", background: bool = False, watch: Watch = lambda job: None
+    ) -> None:
+        self.number, self.kind, self.background = number, kind, background
+        self.fraction, self.text = 0.0, "waiting for the model"
+        self.state: State = "waiting"
+        self.submitted, self.began, self.ended = time.monotonic(), 0.0, 0.0
         self.partial: Any = None
+        self.error: BaseException | None = None
+        self._watch = watch
         self._work: Work[T] | None = work
         self._outcome: Future[T] = Future()
         self._stop = threading.Event()
@@ -47,6 +65,11 @@ class Job(Generic[T]):
     def stopped(self) -> bool:
         """Whether it was asked to stop."""
         return self._stop.is_set()
+
+    @property
+    def turn(self) -> tuple[bool, int]:
+        """Which of several comes first: what somebody waits for before what runs in the background."""
+        return self.background, self.number
 
     def cancel(self) -> None:
         """Ask it to stop. It does so within one step, or not at all where it was about to end."""
@@ -69,9 +92,10 @@ class Job(Generic[T]):
         if work is None:
             return
         try:
+            self._becomes("running")
             if self._stop.is_set():
                 raise Cancelled("Stopped before it began. Nothing was changed.")
-            self._outcome.set_result(work(Progress(self), self._stop.is_set))
+            result = work(Progress(self), self._stop.is_set)
         except BaseException as error:  # whoever waits must hear of it, whatever it is
             del work
             let_go(error)
@@ -79,12 +103,25 @@ class Job(Generic[T]):
             if isinstance(told, DeviceLost):
                 raise told from None  # the worker ends this job with all others, when nobody can line up any more
             self.fail(told)
+        else:
+            self._becomes("done")
+            self._outcome.set_result(result)
 
     def fail(self, error: BaseException) -> None:
         """End it with an error, whether it was begun or not, unless it is done."""
         self._work = None
         if not self.done:
+            self.error = error
+            self._becomes("stopped" if isinstance(error, Cancelled) else "failed")
             self._outcome.set_exception(error)
+
+    def _becomes(self, state: State) -> None:
+        self.state, now = state, time.monotonic()
+        if state == "running":
+            self.began = now
+        else:
+            self.began, self.ended = self.began or now, now
+        self._watch(self)
 
 
 class Progress:
@@ -103,10 +140,11 @@ class Progress:
 
 
 Work = Callable[[Progress, Cancel], T]
+Watch = Callable[[Job[Any]], None]
 
 
 class Worker:
-    """A thread and its line of jobs.
+    """A thread and its line of jobs. `watchers` hear of every job when it lines up, begins and ends.
 
     After `idle_seconds` without work (0: never) `idle()` runs on the thread, once until there was work again; `rest()` when
     nobody waits behind a job. `lost()` is called at the end of a thread whose device answers nothing any more.
@@ -121,9 +159,11 @@ class Worker:
     ) -> None:
         self.lost: Callable[[], None] = lambda: None
         self._explain, self._idle_seconds, self._idle, self._rest = explain, idle_seconds, idle, rest
-        self._line: queue.Queue[Job[Any] | None] = queue.Queue()
+        self.watchers: list[Watch] = []
+        self._line: queue.PriorityQueue[tuple[tuple[int, int], Job[Any] | None]] = queue.PriorityQueue()
         self._lock = threading.Lock()
-        self._submitted = self._finished = 0
+        self._open: dict[int, Job[Any]] = {}
+        self._submitted = 0
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="editlab-model", daemon=True)
         self._thread.start()
@@ -138,16 +178,21 @@ class Worker:
         """Whether it is the worker's own thread that asks."""
         return threading.current_thread() is self._thread
 
-    def submit(self, work: Work[T]) -> Job[T]:
-        """Put `work(progress, cancel)` at the end of the line. Raises `BadRequest` where the line is full or closed."""
+    def submit(self, work: Work[T], kind: str = "work", background: bool = False) -> Job[T]:
+        """Put `work(progress, cancel)` at the end of the line; in the `background`, behind all that somebody waits for.
+
+        Raises `BadRequest` where the line is full or closed.
+        """
         with self._lock:
             if not self.alive:
                 raise BadRequest("EditLab is shutting down. Start it again.")
-            if self._submitted - self._finished >= MOST_WAITING:
+            if len(self._open) >= MOST_WAITING:
                 raise BadRequest(f"{MOST_WAITING} requests are waiting already. Try again in a minute.")
             self._submitted += 1
-            job = Job(work, self._submitted)
-            self._line.put(job)
+            job = Job(work, self._submitted, kind, background, self._watch)
+            self._open[job.number] = job
+            self._watch(job)
+            self._line.put((job.turn, job))
         return job
 
     def run_now(self, job: Job[Any]) -> None:
@@ -156,14 +201,23 @@ class Worker:
 
     def ahead(self, job: Job[Any]) -> int:
         """How many jobs come before this one, the running one among them."""
-        return 0 if job.done else max(0, job.number - self._finished - 1)
+        if job.done:
+            return 0
+        return sum(other is not job and (other.began > 0 or other.turn < job.turn) for other in self.open)
+
+    @property
+    def open(self) -> list[Job[Any]]:
+        """The jobs that wait or run, in their order."""
+        with self._lock:
+            jobs = list(self._open.values())
+        return sorted((job for job in jobs if not job.done), key=lambda job: (job.state != "running", job.turn))
 
     def close(self) -> None:
         """End after the jobs in line, and wait for that."""
         with self._lock:
             if not self._closed:
                 self._closed = True
-                self._line.put(None)
+                self._line.put((LAST, None))
         self._thread.join()
 
     def _run(self) -> None:
@@ -173,17 +227,18 @@ class Worker:
             except DeviceLost as error:
                 self._give_up(job, error)
                 return
-            self._finished += 1
+            with self._lock:
+                del self._open[job.number]
             if self._line.empty():
                 self._rest()
 
     def _next(self) -> Job[Any] | None:
         if self._idle_seconds:
             try:
-                return self._line.get(timeout=self._idle_seconds)
+                return self._line.get(timeout=self._idle_seconds)[1]
             except queue.Empty:
                 self._idle()
-        return self._line.get()
+        return self._line.get()[1]
 
     def _give_up(self, job: Job[Any] | None, error: DeviceLost) -> None:
         """Let everybody who waits hear of it; nobody else can line up."""
@@ -194,8 +249,15 @@ class Worker:
                     job.fail(error)
                 if self._line.empty():
                     break
-                job = self._line.get()
+                _, job = self._line.get()
         self.lost()
+
+    def _watch(self, job: Job[Any]) -> None:
+        for watcher in self.watchers:
+            try:
+                watcher(job)
+            except Exception:  # work does not fail because nobody could write it down
+                log.exception("A job's new state could not be noted")
 
 
 def let_go(error: BaseException) -> None:

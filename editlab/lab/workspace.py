@@ -64,7 +64,7 @@ class Workspace(Looking):
                 self._chain.write(lambda state: ("applied", {"edit": edit.written()}))
             return self._chain.record(edit)
 
-        return self._submit_edit(work, request)
+        return self._submit_edit(work, "edit", request)
 
     def apply_many(
         self, file: EditFile, method: str = "memit", config: Mapping[str, Any] | None = None, batch: int = many.BATCH
@@ -100,7 +100,7 @@ class Workspace(Looking):
             progress.show(shown())
             return replace(shown(), held=self._held(file, settings, progress, cancel))
 
-        return self._submit_edit(work)
+        return self._submit_edit(work, "edits")
 
     def applied_of(self, file: EditFile, method: str = "memit", config: Mapping[str, Any] | None = None) -> Applied:
         """How far a file is here with this method and these settings. Raises `BadRequest` where one does not fit."""
@@ -137,7 +137,7 @@ class Workspace(Looking):
                 self._chain.write(lambda state: ("refined", {"edit": made.written()}))
             return self._chain.record(made)
 
-        return self._submit_edit(work)
+        return self._submit_edit(work, "rep")
 
     def remake(self) -> Job[tuple[EditRecord, ...]]:
         """Compute every edit that is on again, each under those before it, with the settings that it had.
@@ -168,7 +168,7 @@ class Workspace(Looking):
                 self._chain.write(lambda state: ("remade", {"edits": [edit.written() for edit in made]}))
             return self.records
 
-        return self._submit_edit(work)
+        return self._submit_edit(work, "remake")
 
     def switch(self, id: str, on: bool) -> EditRecord:
         """Take an edit off the model, or lay it on again in its place; the others stay as they were computed.
@@ -370,13 +370,13 @@ class Workspace(Looking):
             raise BadRequest("There is no such edit any more. Reload the page to see those that there are.")
         return edit
 
-    def _submit_edit(self, work: Work[T], request: EditRequest | None = None) -> Job[T]:
+    def _submit_edit(self, work: Work[T], kind: str, request: EditRequest | None = None) -> Job[T]:
         with self._lock:
             self._chain.refresh()
             self._refuse_while_editing()
             if request is not None:
                 self._looked(request)
-            self._edit = self.submit(work)
+            self._edit = self.submit(work, kind)
             return self._edit
 
     def _refuse_while_editing(self) -> None:

@@ -9,11 +9,13 @@ MOST_TABS = 120
 
 def tab_to(page: Page, selector: str, key: str = "Tab") -> None:
     """Press Tab until the focus is where it shall be."""
+    passed = []
     for _ in range(MOST_TABS):
         if page.evaluate("selector => document.activeElement.matches(selector)", selector):
             return
+        passed.append(page.evaluate("document.activeElement.outerHTML.slice(0, 60)"))
         page.keyboard.press(key)
-    raise AssertionError(f"{MOST_TABS} times {key} did not lead to {selector}")
+    raise AssertionError(f"{MOST_TABS} times {key} did not lead to {selector}, but to {passed}")
 
 
 def test_choose_edit_ask_open_switch_undo_and_redo(visit):
