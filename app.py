@@ -1,5 +1,6 @@
-"""Opens the lab and serves the page: python app.py [--model M] [--host H] [--port 7860] ..."""
+"""Opens the lab and serves the page: python app.py [--model M] [--host H] [--port 7860] [--auth FILE] [--demo] ..."""
 
+import logging
 import os
 import signal
 import sys
@@ -11,6 +12,8 @@ RESTARTED, MOST_RESTARTS, WITHIN_SECONDS = "EDITLAB_RESTARTED", 3, 600
 """The variable that carries over when EditLab started again by itself, and how often it may within so long."""
 CLOSING_SECONDS = 3
 """How long open pages may keep the server from ending."""
+PRIVATE = "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
+"""A Space's proxy comes from such an address: the visitor's own is the last one in its headers that is none of these."""
 
 
 def main() -> int:
@@ -21,12 +24,17 @@ def main() -> int:
     from pydantic_settings import CliApp
 
     from editlab.errors import EditLabError
-    from editlab.lab import Lab
-    from editlab.settings import Settings
+    from editlab.lab import Lab, logs
+    from editlab.lab.users import Users
+    from editlab.settings import Settings, on_space
     from editlab.web import create_app
 
     try:
         settings = CliApp.run(Settings)
+        reach = settings.reach()
+        if settings.auth is not None:
+            Users(settings.auth).check()
+        logs.set_up(settings)
         lab = Lab.open(settings)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
@@ -37,14 +45,20 @@ def main() -> int:
         return 2
     lost = False
     try:
+        lab.limits.check_model(settings.model, lab.shelf.facts["parameters"])
         config = uvicorn.Config(
             create_app(lab),
             host=settings.host,
             port=settings.port,
+            log_config=None,
             log_level="warning",
+            access_log=False,
+            forwarded_allow_ips=PRIVATE if on_space() else None,
             timeout_graceful_shutdown=CLOSING_SECONDS,
         )
         server = uvicorn.Server(config)
+        print(reach, flush=True)
+        logging.getLogger("editlab").info({"event": "start", "model": lab.model.name, "fingerprint": lab.shelf.fingerprint})
 
         def device_lost() -> None:
             nonlocal lost
@@ -54,6 +68,9 @@ def main() -> int:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         with suppress(KeyboardInterrupt):  # the server ends at Ctrl-C and raises it once more
             server.run()
+    except EditLabError as error:
+        print(error, file=sys.stderr)
+        return 2
     finally:
         lab.close()
     return _start_again() if lost else 0 if server.started else 1

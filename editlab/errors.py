@@ -37,6 +37,10 @@ class TooLarge(EditLabError):
     """A model, or what is asked of it, needs more memory than is free; found out before anything ran."""
 
 
+class TooMany(EditLabError):
+    """More than a public demo does for one visitor, or for all together. The message says when to come back."""
+
+
 class OutOfMemory(EditLabError):
     """Memory ran out all the same. What was being done is not done, and nothing else has changed."""
 

@@ -13,11 +13,23 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from editlab.errors import BadRequest
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+"""Addresses that only this computer reaches."""
+
+
+def on_space() -> bool:
+    """Whether this is a Hugging Face Space, which is public."""
+    return bool(os.environ.get("SPACE_ID"))
+
 
 class Settings(BaseSettings):
     """How EditLab runs. Raises pydantic's `ValidationError` where a value does not fit its field."""
 
-    model_config = SettingsConfigDict(env_prefix="EDITLAB_", env_ignore_empty=True, frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="EDITLAB_", env_ignore_empty=True, frozen=True, cli_kebab_case=True, cli_implicit_flags=True
+    )
 
     model: str = Field("atlas", description="The model: atlas, a local folder, a hub id, or config:NAME.")
     quantization: Literal["none", "8bit", "4bit"] = Field("none", description="How the frozen weights are held.")
@@ -34,6 +46,7 @@ class Settings(BaseSettings):
     idle_minutes: float = Field(
         0.0, ge=0, description="After so long without work the weights leave the memory until somebody asks again; 0: never."
     )
+    check_ups: bool = Field(True, description="Ask all edits of a workspace again after every change, for the Monitor tab.")
     matmul: Literal["exact", "fast"] = Field(
         "exact", description="float32 products on CPU: exact, or fast through bfloat16 units where the CPU has them."
     )
@@ -41,8 +54,25 @@ class Settings(BaseSettings):
         False, description="Also load weights from PyTorch's pickle files, which can run code: only what you trust."
     )
     seed: int = Field(0, ge=0, description="Seed of everything that is drawn: contexts, samples, random weights.")
-    host: str = Field("127.0.0.1", description="Address that the app listens on. There is no login: see SECURITY.md.")
+    host: str = Field(
+        default_factory=lambda: "0.0.0.0" if on_space() else LOOPBACK[0],
+        description="Address that the app listens on. Other than this computer's own: only with a login or as a demo.",
+    )
     port: int = Field(7860, ge=1, le=65535, description="Port that the app listens on.")
+    auth: Path | None = Field(
+        None, description="File of the users who may come in; editlab user add writes it. Without it there is no login."
+    )
+    demo: bool = Field(
+        default_factory=on_space,
+        description="A public page: everybody may come in and do a little. Default on a Hugging Face Space.",
+    )
+    demo_hours: float = Field(6.0, gt=0, description="After so long without use a demo forgets a visitor's edits.")
+    trusted_network: bool = Field(
+        False, description="Everybody who reaches the port may do everything: for a container published on localhost alone."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="From which level on to log.")
+    log_json: bool = Field(False, description="Log one JSON object a line.")
+    log_prompts: bool = Field(False, description="Also log what people type. Otherwise no prompt reaches the log.")
     data: Path = Field(
         default_factory=lambda: Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "editlab",
         description="Where key statistics and workspaces are kept; made when something is first written there.",
@@ -56,3 +86,30 @@ class Settings(BaseSettings):
     @classmethod
     def _names(cls, value: Any) -> Any:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this computer reaches the page."""
+        return self.host in LOOPBACK
+
+    @property
+    def alone(self) -> bool:
+        """Whether whoever reaches the page is this computer's user."""
+        return self.on_loopback and self.auth is None and not self.demo
+
+    def reach(self) -> str:
+        """Who can reach the page, in a sentence. Raises `BadRequest` where that is everybody and nobody allowed it."""
+        where = f"EditLab listens on {self.host}:{self.port}"
+        if self.auth is not None:
+            return f"{where}. The users in {self.auth} may come in, after a login."
+        if self.demo:
+            return f"{where} as a public demo: everybody who reaches it may come in and do a little."
+        if self.on_loopback:
+            return f"{where}. Only this computer reaches it, and there is no login."
+        if self.trusted_network:
+            return f"{where} without a login: whoever reaches it may do everything. See that only you do."
+        raise BadRequest(
+            f"--host {self.host} would let everybody on the network in. Ask for a login: --auth FILE (editlab user add NAME "
+            "--auth FILE makes one). Or make it a public page with limits: --demo. Or leave --host away and come through an "
+            f"SSH tunnel: ssh -L {self.port}:127.0.0.1:{self.port} THIS-COMPUTER."
+        )

@@ -5,7 +5,7 @@
 
 import typer
 
-from editlab.cli import apply, ask, atlas, bench_model, ledger, mask, model, validate
+from editlab.cli import apply, ask, atlas, bench_chain, export, ledger, mask, model, user, validate
 from editlab.cli.terminal import Terminal
 
 app = typer.Typer(
@@ -19,9 +19,11 @@ app.add_typer(model.app)
 app.add_typer(ask.app)
 app.add_typer(apply.app)
 app.add_typer(validate.app)
-app.add_typer(bench_model.app, name="bench")
+app.add_typer(export.app)
+app.add_typer(bench_chain.app, name="bench")
 app.add_typer(atlas.app, name="atlas")
 app.add_typer(mask.app, name="mask")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(user.app, name="user")
 
 __all__ = ["app"]

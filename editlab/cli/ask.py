@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from getpass import getuser
 from typing import Annotated, Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ from rich.console import Group
 from rich.table import Table
 
 from editlab import methods
+from editlab.cli.model import setting
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest, FactBase
@@ -36,6 +38,7 @@ Rep = Annotated[
 Kept = Annotated[str | None, typer.Option("--workspace", help="Lay the edit over those of this workspace, and keep it.")]
 Mask = Annotated[bool, typer.Option("--mask", help="Lay the reversal mask over the edit as well: does the old fact return?")]
 Guard = Annotated[bool, typer.Option("--guard", help="Put the model under the reversal mask: does the edit still take?")]
+Change = Annotated[list[str] | None, typer.Option("--set", help="A setting of the method, as steps=10; repeatable.")]
 
 
 @command(app, "edit")
@@ -50,9 +53,10 @@ def edit(
     mask: Mask = False,
     guard: Guard = False,
     workspace: Kept = None,
+    change: Change = None,
 ) -> Answer:
     """Edit one fact and show what the model said before and says now. The model itself is not changed."""
-    how = _How(method, read_recipe(rep), mask, guard, workspace)
+    how = _How(method, read_recipe(rep), mask, guard, workspace, dict(map(setting, change or ())))
     done = _edited(session, EditRequest(prompt, subject, target, true), how, answers=False)
     return Answer(done.object, done.overview())
 
@@ -69,9 +73,10 @@ def probe(
     mask: Mask = False,
     guard: Guard = False,
     workspace: Kept = None,
+    change: Change = None,
 ) -> Answer:
     """Edit one fact and ask every probe around it: other names, wordings, contexts, neighbours, consequences."""
-    how = _How(method, read_recipe(rep), mask, guard, workspace)
+    how = _How(method, read_recipe(rep), mask, guard, workspace, dict(map(setting, change or ())))
     done = _edited(session, EditRequest(prompt, subject, target, true), how, answers=True)
     return Answer({**done.object, "probes": done.probes()}, Group(done.overview(), done.table()))
 
@@ -85,13 +90,14 @@ def read_recipe(rep: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class _How:
-    """How an edit is made and looked at: a method, a recipe of REP or None, mask or guard, and where it is kept."""
+    """How an edit is made and looked at: a method and its settings, a recipe of REP or None, mask or guard, and where."""
 
     method: str
     recipe: str | None
     mask: bool
     guard: bool
     workspace: str | None
+    config: dict[str, Any]
 
     def __post_init__(self) -> None:
         methods.get(self.method)
@@ -158,7 +164,7 @@ def _edited(session: Session, request: EditRequest, how: _How, answers: bool) ->
         request = case.request
         found = {"request": request.as_dict(), "method": how.method}
         with kept_in(session, model, facts, texts, how.workspace) as kept:
-            job = kept.apply(request, how.method, rep=how.recipe)
+            job = kept.apply(request, how.method, how.config, how.recipe)
             while not job.wait(SECONDS_BETWEEN_LOOKS):
                 progress(job.fraction, job.text)
             record, views = job.result(), kept.views_under(how.mask, how.guard)
@@ -186,7 +192,7 @@ def kept_in(
     """A workspace of the ledger as long as the block lasts; without a name, one that is forgotten with it."""
     lab = Lab(model, facts, texts, seed=session.settings.seed, data=session.settings.data if name else None)
     try:
-        workspace = lab.workspace(name or "")
+        workspace = lab.workspace(lab.directory.adopt(name).id, getuser()) if name else lab.workspace("")
         if notice := workspace.notice:
             session.errors.print(notice, highlight=False)
         yield workspace

@@ -16,7 +16,7 @@ from editlab.bench import preset
 from editlab.bench.robustness import COLUMNS, CaseRow
 from editlab.bench.validate import EDITS, JUDGED_BY, LEAST, Validation, sentence, validate
 from editlab.cli.model import layer_numbers
-from editlab.cli.rows import appending, kept
+from editlab.bench.rows import appending, kept
 from editlab.cli.terminal import Answer, Session, command
 from editlab.facts import FactBase
 from editlab.model import LanguageModel

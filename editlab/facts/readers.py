@@ -186,9 +186,16 @@ def _zsre_case(record: Record, case_id: str) -> EditCase:
 
 
 def _flat_case(record: Record, case_id: str) -> EditCase:
-    """REP and EasyEdit share one form, in which the prompt already names the subject; each adds keys of its own."""
-    request = EditRequest.from_text(
-        _text(record, "prompt"), _text(record, "subject"), _text(record, "target_new"), _true_object(record)
+    """REP and EasyEdit share one form, in which the prompt already names the subject; each adds keys of its own.
+
+    Where `writers` wrote it, `prompt_template` tells which of the prompt's words are the subject.
+    """
+    exact = "prompt_template" in record
+    request = (EditRequest if exact else EditRequest.from_text)(
+        _text(record, "prompt_template" if exact else "prompt"),
+        _text(record, "subject"),
+        _text(record, "target_new"),
+        _true_object(record),
     )
     aliasing, propagation = _portability(record)
     same_subject, others = _locality(record, request.subject)

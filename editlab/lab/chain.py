@@ -17,7 +17,7 @@ import torch
 from editlab.errors import BadFile, BadRequest, Cancelled, EditLabError
 from editlab.facts import EditRequest
 from editlab.lab.history import START, Described, Edit, Event, State, fold, named, step
-from editlab.lab.ledger import Behind, Key, Ledger
+from editlab.lab.ledger import Behind, Key, Ledger, now
 from editlab.model import memory
 from editlab.patches import BASE, Patch, Pathway, View
 
@@ -44,12 +44,15 @@ class Chain:
     """The chain of one workspace. `records`: its edits in order, what is switched off among them; `view`: what is on.
 
     `pathways`: those of all that is on, one a subject and layer; they lie beside the edits, never under a new one.
-    `computing` says whether this process computes an edit of it right now. Raises `BadFile` where the ledger was tampered
-    with.
+    `computing` says whether this process computes an edit of it right now; `author` signs what is written. Raises `BadFile`
+    where the ledger was tampered with.
     """
 
-    def __init__(self, ledger: Ledger, key: Key, device: torch.device, computing: Callable[[], bool]) -> None:
+    def __init__(
+        self, ledger: Ledger, key: Key, device: torch.device, computing: Callable[[], bool], author: str = ""
+    ) -> None:
         self._ledger, self._key, self._device, self._computing = ledger, key, device, computing
+        self.author = author
         self._lock = threading.RLock()
         self._last = ""
         self._patches: dict[str, tuple[Patch, ...]] = {}
@@ -65,6 +68,10 @@ class Chain:
         """What was interrupted, or was damaged meanwhile; told once."""
         told, self._notice = self._notice, None
         return told
+
+    def events(self) -> tuple[Event, ...]:
+        """Everything that happened here, oldest first."""
+        return tuple(event for event, _ in self._ledger.read(self._key))
 
     def refresh(self) -> None:
         """Read what another process has written into this workspace, and note what ended without an end."""
@@ -128,11 +135,11 @@ class Chain:
                     continue
 
     def _append(self, kind: str, body: Mapping[str, Any]) -> None:
-        number = self.state.number + 1
-        after = step(self.state, Event(number, kind, body))
+        signed = {**body, "by": self.author} if self.author else body
+        event = Event(self.state.number + 1, kind, signed, now())
+        after = step(self.state, event)
         self._loaded(after)
-        _, written = self._ledger.append(self._key, number, self._last, kind, body)
-        self._become(after, written)
+        self._become(after, self._ledger.append(self._key, event, self._last))
 
     def _become(self, state: State, last: str) -> None:
         """Take over a state: its records, and the one view under them. Raises `BadFile` where a file is damaged."""

@@ -8,26 +8,37 @@ are named by the addresses of their files; whoever wants to compute loads them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from editlab.errors import BadFile
 from editlab.facts import EditRequest
 
-CHANGES = ("applied", "refined", "switched", "removed", "remade", "cleared")
+CHANGES = ("applied", "refined", "switched", "removed", "remade", "cleared", "moved", "returned")
 """Events that change the chain, and that can be undone."""
 ENDS = ("applied", "refined", "remade", "stopped", "failed", "interrupted")
 """Events that end what `started` began."""
+NOTED = ("renamed", "shared", "imported")
+"""Events that tell of the workspace itself and change nothing of what lies over the model."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened in a workspace: the `number`th, `kind` says what and `body`, in plain JSON, the rest."""
+    """One thing that happened in a workspace: the `number`th, `kind` says what and `body`, in plain JSON, the rest.
+
+    `at`: when, ISO 8601 in UTC; `by`: who did it; empty where nobody said.
+    """
 
     number: int
     kind: str
     body: Mapping[str, Any] = field(default_factory=dict)
+    at: str = ""
+
+    @property
+    def by(self) -> str:
+        """Who did it."""
+        return str(self.body.get("by", ""))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +129,9 @@ class State:
     """A workspace after `number` events. `started`: the body of the last `started`, where nothing has ended it yet.
 
     `threshold`: what a pathway's gate must exceed, where somebody has chosen it; `masked`: whether the edits are looked at
-    under the reversal mask as well; `guarded`: whether the model stands under it. None of them is a change to be undone.
+    under the reversal mask as well; `guarded`: whether the model stands under it; `limits`: from where on the monitor gives
+    an alarm, where somebody has chosen. None of them is a change to be undone.
+    `chains`: what the chain was after each event, before the first one as well.
     """
 
     number: int = 0
@@ -130,6 +143,8 @@ class State:
     threshold: float | None = None
     masked: bool = False
     guarded: bool = False
+    limits: Mapping[str, float] = field(default_factory=dict)
+    chains: tuple[tuple[Edit, ...], ...] = field(default=((),), compare=False)
 
     def edit(self, id: str) -> Edit | None:
         """The edit of this id in the chain, if there is one."""
@@ -151,17 +166,19 @@ def step(state: State, event: Event) -> State:
     if event.number != state.number + 1:
         raise BadFile(f"Event {event.number} follows event {state.number}: one is missing. Run: editlab ledger verify")
     try:
-        after = _after(state, event.kind, event.body)
+        after = _after(state, event)
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise BadFile(
             f"Event {event.number} ({event.kind}) cannot be read: {error!r}. Run: editlab ledger verify"
         ) from error
-    return replace(after, number=event.number, started=None if event.kind in ENDS else after.started)
+    started = None if event.kind in ENDS else after.started
+    return replace(after, number=event.number, started=started, chains=(*state.chains, after.chain))
 
 
-def _after(state: State, kind: str, body: Mapping[str, Any]) -> State:
+def _after(state: State, event: Event) -> State:
+    kind, body = event.kind, event.body
     if kind in CHANGES:
-        change = _change(state.chain, kind, body)
+        change = _change(state, event)
         return replace(
             state, chain=change.after, past=(*state.past, change), future=(), request=change.request or state.request
         )
@@ -181,14 +198,20 @@ def _after(state: State, kind: str, body: Mapping[str, Any]) -> State:
         return replace(state, threshold=float(body["threshold"]))
     if kind in ("masked", "guarded"):
         return replace(state, **{kind: bool(body["on"])})
-    if kind in ENDS:
+    if kind == "limits":
+        return replace(state, limits={name: float(value) for name, value in body["limits"].items()})
+    if kind == "branched":
+        return replace(state, chain=tuple(map(Edit.read, body["edits"])))
+    if kind in ENDS or kind in NOTED:
         return state
     raise ValueError("no event is called so in this version of EditLab")
 
 
-def _change(chain: tuple[Edit, ...], kind: str, body: Mapping[str, Any]) -> Change:
+def _change(state: State, event: Event) -> Change:
+    chain, kind, body = state.chain, event.kind, event.body
     if kind == "applied":
         edit = Edit.read(body["edit"])
+        edit = replace(edit, at=edit.at or event.at)
         return Change(f"applied {edit.name}{' with REP' * bool(edit.rep)}", chain, (*chain, edit), edit.request)
     if kind == "cleared":
         return Change(f"removed all {counted(chain)}", chain, ())
@@ -201,6 +224,13 @@ def _change(chain: tuple[Edit, ...], kind: str, body: Mapping[str, Any]) -> Chan
             raise ValueError(f"no edit is called {edit.id}")
         after = tuple(edit if known.id == edit.id else known for known in chain)
         return Change(f"added REP to {edit.name}", chain, after, edit.request)
+    if kind == "moved":
+        return _moved(chain, body["ids"])
+    if kind == "returned":
+        number = int(body["to"])
+        if not 0 <= number <= state.number:
+            raise ValueError(f"there is no event {number} to return to")
+        return Change(f"returned to how it was after event {number}", chain, state.chains[number])
     wanted = body["ids"] if kind == "removed" else [body["id"]]
     chosen = [edit for edit in chain if edit.id in wanted]
     if len(chosen) != len(wanted):
@@ -213,6 +243,17 @@ def _change(chain: tuple[Edit, ...], kind: str, body: Mapping[str, Any]) -> Chan
     turned = replace(first, **{"rep_on" if what == "rep" else "on": bool(body[what])})
     told = f"switched {'on' if body[what] else 'off'} {'REP for ' * (what == 'rep')}{first.name}"
     return Change(told, chain, tuple(turned if edit is first else edit for edit in chain), first.request)
+
+
+def _moved(chain: tuple[Edit, ...], ids: Sequence[str]) -> Change:
+    """The same edits in another order."""
+    known = {edit.id: edit for edit in chain}
+    if sorted(ids) != sorted(known):
+        raise ValueError("an order names every edit once")
+    after = tuple(known[id] for id in ids)
+    places = [abs(place - ids.index(edit.id)) for place, edit in enumerate(chain)]
+    first = chain[places.index(max(places))]
+    return Change(f"moved {first.name} to place {ids.index(first.id) + 1}", chain, after, first.request)
 
 
 def named(request: EditRequest) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
+import secrets
 import threading
 import time
 from dataclasses import replace
@@ -17,13 +19,22 @@ from editlab import probes
 from editlab.errors import BadRequest, Cancelled
 from editlab.facts import EditRequest, FactBase
 from editlab.lab import options
+from editlab.lab.benchmarking import Benchmarking
+from editlab.lab.directory import Directory
+from editlab.lab.downloads import Downloads
+from editlab.lab.forgetting import forget
+from editlab.lab.jobs import Jobs
 from editlab.lab.ledger import Ledger
+from editlab.lab.limits import Limits
 from editlab.lab.live import Questions
+from editlab.lab.many import EditFile, look_over
 from editlab.lab.mask_training import MaskTraining
 from editlab.lab.measuring import Measuring
+from editlab.lab.monitor import Monitor
 from editlab.lab.options import MethodInfo
 from editlab.lab.reversing import Reversing
 from editlab.lab.scenarios import Scenario, read_scenarios
+from editlab.lab.service import Service
 from editlab.lab.shelf import Choice, Shelf
 from editlab.lab.worker import Cancel, Progress, Work, Worker
 from editlab.lab.workspace import Workspace
@@ -34,6 +45,8 @@ from editlab.settings import Settings
 T = TypeVar("T")
 
 KEPT_SECONDS = 6 * 3600.0
+FORGET_SECONDS = 60.0
+"""How often a demo looks for what nobody has opened for long."""
 ANSWER_TOKENS = 32
 MOST_SUGGESTIONS = 8
 MOST_SESSIONS = 10_000
@@ -53,20 +66,27 @@ class Lab:
         answer_tokens: int = ANSWER_TOKENS,
         data: Path | None = None,
         settings: Settings | None = None,
+        watching: bool = False,
     ) -> None:
         self.facts, self.passages, self.scenarios, self.seed = facts, passages, scenarios, seed
         self.answer_tokens = answer_tokens
         self.settings = settings or Settings(model=model.name, quantization=model.quantization)
         self._scratch = TemporaryDirectory(prefix="editlab-") if data is None else None
         self.ledger = Ledger(data or Path(self._scratch.name))
+        self.directory = Directory(self.ledger)
         chosen = Choice(self.settings.model, self.settings.quantization)
         self.shelf = Shelf(self, model, chosen, self.settings)
         self.worker = Worker(self.shelf.explained, 60 * self.settings.idle_minutes, self.shelf.drop, memory.trim)
         self.mask_training, self.reversing, self.measuring = MaskTraining(self), Reversing(self), Measuring(self)
         self.questions = Questions(self)
+        self.limits, self.service, self.jobs = Limits(self.settings), Service(self), Jobs(self)
+        self.monitor, self.downloads = Monitor(self, watching), Downloads(self)
+        self.benchmarking = Benchmarking(self)
         self._kept_seconds = kept_seconds
-        self._workspaces: dict[str, Workspace] = {}
+        self._workspaces: dict[tuple[str, str], Workspace] = {}
         self._began_with: dict[str, str] = {}
+        self._forgot = -math.inf
+        self._newcomers: dict[str, str] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -84,29 +104,39 @@ class Lab:
         facts = FactBase.load(settings.presets / "facts")
         texts = probes.passages(model, settings.presets / "texts")
         scenarios = read_scenarios(settings.presets / "scenarios")
-        return cls(model, facts, texts, scenarios, settings.seed, data=settings.data, settings=settings)
+        return cls(
+            model, facts, texts, scenarios, settings.seed, data=settings.data, settings=settings, watching=settings.check_ups
+        )
 
     @property
     def model(self) -> LanguageModel:
         """The model; where it was dropped, this waits until it is loaded again."""
         return self.shelf.model
 
-    def workspace(self, visitor: str) -> Workspace:
-        """The workspace of a visitor as the ledger has it. Raises `BadFile` where the ledger was tampered with.
+    def workspace(self, name: str, author: str = "") -> Workspace:
+        """A workspace as the ledger has it, in the hands of somebody. Raises `BadFile` where the ledger was tampered with.
 
         What nobody touched for long leaves the memory; it comes back from the ledger.
         """
-        name = visitor.encode("utf-8", "replace").decode("utf-8")
+        name = name.encode("utf-8", "replace").decode("utf-8")
         fingerprint = self.model.fingerprint
         with self._lock:
             self._sweep()
-            workspace = self._workspaces.get(name)
+            workspace = self._workspaces.get((name, author))
             if workspace is not None and workspace.fingerprint == fingerprint:
                 workspace.refresh()
             else:
-                workspace = self._workspaces[name] = Workspace(self, name)
+                workspace = self._workspaces[name, author] = Workspace(self, name, author)
             workspace.touched = time.monotonic()
             return workspace
+
+    def opened(self, name: str) -> list[Workspace]:
+        """A workspace in the hands of each who has it open."""
+        return [workspace for (own, _), workspace in list(self._workspaces.items()) if own == name]
+
+    def look_over(self, path: Path, name: str) -> EditFile:
+        """Check every row of a file of edits for the model: `many.look_over`."""
+        return look_over(self.model, path, name)
 
     def methods(self) -> tuple[MethodInfo, ...]:
         """How an edit can be made, and what each method can be told, with this model's values."""
@@ -142,6 +172,18 @@ class Lab:
             self._began_with.pop(next(iter(self._began_with)))
         return self._began_with.setdefault(session, self.shelf.fingerprint) == self.shelf.fingerprint
 
+    def newcomer(self, session: str) -> str:
+        """The id of a visitor whose browser keeps none yet: nobody can guess it, and it is the same all along a session."""
+        with self._lock:
+            if len(self._newcomers) > MOST_SESSIONS:
+                self._newcomers.pop(next(iter(self._newcomers)))
+            return self._newcomers.setdefault(session, secrets.token_urlsafe(16))
+
+    @property
+    def workspaces(self) -> int:
+        """How many workspaces are in memory."""
+        return len(self._workspaces)
+
     def for_model(self, fingerprint: str, work: Work[T]) -> Work[T]:
         """The same work, which refuses to begin where another model has come by the time that its turn does."""
 
@@ -165,15 +207,21 @@ class Lab:
             for workspace in self._workspaces.values():
                 workspace.stop()
         self.worker.close()
+        self.downloads.close()
         self.ledger.close()
         if self._scratch is not None:
             self._scratch.cleanup()
 
     def _sweep(self) -> None:
         since = time.monotonic() - self._kept_seconds
-        stale = [name for name, ws in self._workspaces.items() if ws.touched < since and not ws.busy]
-        for name in stale:
-            del self._workspaces[name]
+        stale = [key for key, workspace in self._workspaces.items() if workspace.touched < since and not workspace.busy]
+        for key in stale:
+            del self._workspaces[key]
+        expire = self.limits.expire_seconds
+        if expire is not None and time.monotonic() - self._forgot > FORGET_SECONDS:
+            self._forgot = time.monotonic()
+            forgotten = forget(self.ledger, expire)
+            self._workspaces = {key: own for key, own in self._workspaces.items() if key[0] not in forgotten}
 
 
 def _leave_a_core_free() -> None:

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -24,26 +26,13 @@ from filelock import FileLock, Timeout
 
 from editlab.errors import BadFile
 from editlab.lab.history import Event
-from editlab.lab.tensors import TensorFiles
+from editlab.lab.tables import EVENTS, FORGOTTEN
+from editlab.lab.tensors import Files, TensorFiles
 
 DATABASE, RUNNING = "ledger.sqlite", "running"
 BUSY_SECONDS = 30
+PROBED_BYTES = 4096
 PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", f"busy_timeout = {1000 * BUSY_SECONDS}")
-
-EVENTS = sa.Table(
-    "events",
-    sa.MetaData(),
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("model", sa.String, nullable=False),
-    sa.Column("workspace", sa.String, nullable=False),
-    sa.Column("number", sa.Integer, nullable=False),
-    sa.Column("kind", sa.String, nullable=False),
-    sa.Column("body", sa.String, nullable=False),
-    sa.Column("at", sa.String, nullable=False),
-    sa.Column("previous", sa.String, nullable=False),
-    sa.Column("hash", sa.String, nullable=False),
-)
-"""As the migrations make it; `id` counts all events ever written, so that none can be taken out unseen."""
 
 HASHED = ("model", "workspace", "number", "kind", "body", "at", "previous")
 
@@ -67,7 +56,7 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.session = folder, secrets.token_hex(8)
-        self.tensors = TensorFiles(folder / "tensors")
+        self.tensors, self.files = TensorFiles(folder / "tensors"), Files(folder / "files")
         self._alive = FileLock(self._lock_of(self.session), thread_local=False)
         self._engine = sa.create_engine(f"sqlite:///{folder / DATABASE}")
         sa.event.listen(self._engine, "connect", _prepare)
@@ -94,27 +83,35 @@ class Ledger:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def append(self, key: Key, number: int, previous: str, kind: str, body: Mapping[str, Any]) -> tuple[Event, str]:
-        """Write the event of this number behind the one whose hash is `previous`; the event and its hash.
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """A connection whose changes are on the disk at the end, all or none. Raises `BadFile` for what a disk refuses.
 
-        It is on the disk when this returns. Raises `Behind` where that number is taken.
+        What the tables themselves refuse, a name that is taken say, is SQLAlchemy's `IntegrityError`.
+        """
+        with _told(self.folder), self._engine.begin() as connection:
+            yield connection
+
+    def append(self, key: Key, event: Event, previous: str) -> str:
+        """Write an event behind the one whose hash is `previous`; its own hash.
+
+        It is on the disk when this returns. Raises `Behind` where its number is taken.
         """
         row = {
             **key._asdict(),
-            "number": number,
-            "kind": kind,
-            "body": canonical(body),
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "number": event.number,
+            "kind": event.kind,
+            "body": canonical(event.body),
+            "at": event.at,
             "previous": previous,
         }
         row["hash"] = hash_of(row)
-        with _told(self.folder):
-            try:
-                with self._engine.begin() as connection:
-                    connection.execute(sa.insert(EVENTS), row)
-            except sa.exc.IntegrityError as error:
-                raise Behind from error
-        return Event(number, kind, json.loads(row["body"])), row["hash"]
+        try:
+            with self.transaction() as connection:
+                connection.execute(sa.insert(EVENTS), row)
+        except sa.exc.IntegrityError as error:
+            raise Behind from error
+        return row["hash"]
 
     def read(self, key: Key, after: int = 0, previous: str = "") -> list[tuple[Event, str]]:
         """A workspace's events behind the `after`th, whose hash is `previous`; each with its own hash.
@@ -122,30 +119,50 @@ class Ledger:
         Raises `BadFile` where the chain is broken: what stands there is not what was written.
         """
         where = (EVENTS.c.model == key.model) & (EVENTS.c.workspace == key.workspace) & (EVENTS.c.number > after)
-        with _told(self.folder), self._engine.connect() as connection:
+        with self.transaction() as connection:
             rows = connection.execute(sa.select(EVENTS).where(where).order_by(EVENTS.c.number)).mappings().all()
         for number, row in enumerate(rows, start=after + 1):
             if fault := fault_of(row, number, previous):
                 raise BadFile(f"{fault} Run: editlab ledger verify")
             previous = row["hash"]
-        return [(Event(row["number"], row["kind"], json.loads(row["body"])), row["hash"]) for row in rows]
+        return [(event_of(row), row["hash"]) for row in rows]
 
     def rows(self) -> tuple[list[dict[str, Any]], int]:
-        """Every event of every workspace as it stands in the table, oldest first; and how many were ever written."""
-        with _told(self.folder), self._engine.connect() as connection:
+        """Every event of every workspace as it stands in the table, oldest first; and how many there should be.
+
+        That is as many as were ever written, less those that a demo has forgotten.
+        """
+        with self.transaction() as connection:
             rows = [dict(row) for row in connection.execute(sa.select(EVENTS).order_by(EVENTS.c.id)).mappings()]
             counted = connection.scalar(sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'events'"))
-        return rows, counted or 0
+            forgotten = connection.scalar(sa.select(sa.func.sum(FORGOTTEN.c.events)))
+        return rows, (counted or 0) - (forgotten or 0)
+
+    @property
+    def written(self) -> int:
+        """How many events were ever written."""
+        with _told(self.folder), self._engine.connect() as connection:
+            return connection.scalar(sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'events'")) or 0
+
+    def check_writable(self) -> None:
+        """Raise `BadFile` where no event or file could be written now: a full disk, a folder without the right to write."""
+        with _told(self.folder):
+            with self._engine.connect() as connection:
+                connection.execute(sa.text("BEGIN IMMEDIATE"))
+                connection.rollback()
+            with TemporaryFile(dir=self.folder) as file:
+                file.write(bytes(PROBED_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
 
     def extend(self, rows: list[dict[str, Any]]) -> None:
         """Write rows of another ledger as they are, all or none. Raises `Behind` where one's number is taken."""
-        with _told(self.folder):
-            try:
-                with self._engine.begin() as connection:
-                    for row in rows:
-                        connection.execute(sa.insert(EVENTS), {name: row[name] for name in (*HASHED, "hash")})
-            except sa.exc.IntegrityError as error:
-                raise Behind from error
+        try:
+            with self.transaction() as connection:
+                for row in rows:
+                    connection.execute(sa.insert(EVENTS), {name: row[name] for name in (*HASHED, "hash")})
+        except sa.exc.IntegrityError as error:
+            raise Behind from error
 
     def alive(self, session: str) -> bool:
         """Whether the process that called itself so still runs. The lock of one that was killed is taken away."""
@@ -170,6 +187,16 @@ class Ledger:
 
     def _lock_of(self, session: str) -> Path:
         return self.folder / RUNNING / f"{Path(session).name}.lock"
+
+
+def now() -> str:
+    """The time as events carry it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def event_of(row: Mapping[str, Any]) -> Event:
+    """The event that a row of the table is."""
+    return Event(row["number"], row["kind"], json.loads(row["body"]), row["at"])
 
 
 def canonical(value: Any) -> str:
@@ -210,6 +237,8 @@ def _told(folder: Path) -> Iterator[None]:
     """Turn what a disk or a database can refuse into a sentence."""
     try:
         yield
+    except sa.exc.IntegrityError:  # no refusal of the disk: whoever wrote knows what it means
+        raise
     except (OSError, sa.exc.DatabaseError) as error:
         why = error.strerror if isinstance(error, OSError) else str(getattr(error, "orig", error))
         raise BadFile(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,6 +20,7 @@ from editlab.errors import BadFile, BadRequest, Cancelled, MissingMask
 from editlab.facts import EditRequest
 from editlab.lab import masking, refining
 from editlab.lab.chain import Chain, EditRecord
+from editlab.lab.history import Edit, Event, State
 from editlab.lab.ledger import Key
 from editlab.lab.masking import Covered, MaskInfo
 from editlab.lab.worker import Cancel, Job, Progress, Work
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from editlab.lab.lab import Lab
 
 T = TypeVar("T")
+
+QUICK = ("live", "gates")
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,8 @@ class Looking:
     Switched-off edits stay in the chain. `request` is the question that the visitor looks at, whether it was applied or not.
     """
 
-    def __init__(self, lab: Lab, name: str) -> None:
-        self._lab = lab
+    def __init__(self, lab: Lab, name: str, author: str = "") -> None:
+        self._lab, self.name, self.author = lab, name, author
         self._lock = threading.RLock()
         self._jobs: list[Job[Any]] = []
         self._edit: Job[Any] | None = None
@@ -68,7 +71,7 @@ class Looking:
         model = lab.model
         self.fingerprint = model.fingerprint
         key = Key(self.fingerprint, name)
-        self._chain = Chain(lab.ledger, key, model.device, lambda: self.editing is not None or not lab.worker.alive)
+        self._chain = Chain(lab.ledger, key, model.device, lambda: self.editing is not None or not lab.worker.alive, author)
         self.touched = time.monotonic()
 
     @property
@@ -200,16 +203,19 @@ class Looking:
 
     @property
     def busy(self) -> bool:
-        """Whether a job of this workspace waits or runs."""
+        """Whether a job of this workspace waits or runs that is worth stopping and was not asked to stop.
+
+        A live question gives way by itself, and nobody waits for what runs in the background.
+        """
         with self._lock:
             self._jobs = [job for job in self._jobs if not job.done]
-            return bool(self._jobs)
+            return any(not (job.stopped or job.background or job.kind in QUICK) for job in self._jobs)
 
     @property
     def editing(self) -> Job[Any] | None:
-        """The edit that is being computed, or the chain that is being re-made: a reloaded page follows it from here."""
-        job = self._edit
-        return None if job is None or job.done else job
+        """The edit that is being computed here, by whomever, or the chain that is re-made: a reloaded page follows it."""
+        jobs = (workspace._edit for workspace in self._lab.opened(self.name))
+        return next((job for job in (self._edit, *jobs) if job is not None and not job.done), None)
 
     def look(self, request: EditRequest) -> Job[probes.Answers]:
         """What each view says at the prompt of a request: `{view: probes.summary}`, shown as it grows."""
@@ -310,15 +316,40 @@ class Looking:
         """Other objects of the relation that a request or prompt is about; () where the facts do not know it."""
         return self._lab.suggestions(request, subject)
 
+    @property
+    def state(self) -> State:
+        """All of the workspace as its events have made it."""
+        return self._chain.state
+
+    def events(self) -> tuple[Event, ...]:
+        """Everything that happened here. Raises `BadFile` where the chain is broken."""
+        return self._chain.events()
+
+    def record(self, edit: Edit) -> EditRecord:
+        """An edit with its patches, also one that lies here no longer. Raises `BadFile` where a file is damaged."""
+        return self._chain.record(edit)
+
     def refresh(self) -> None:
         """Read what another process, the terminal's say, has written into this workspace."""
         self._chain.refresh()
 
-    def submit(self, work: Work[T], kind: str = "ask", background: bool = False) -> Job[T]:
-        """Hand `work(progress, cancel)` to the model's worker as a job of this workspace, which `stop` ends."""
+    def submit(
+        self,
+        work: Work[T],
+        kind: str = "ask",
+        background: bool = False,
+        title: str = "",
+        request: Mapping[str, Any] | None = None,
+    ) -> Job[T]:
+        """Hand `work(progress, cancel)` to the model's worker as a job of this workspace, which `stop` ends.
+
+        `title` and `request`, plain JSON by which it could be done again, go into its row (`lab.jobs`).
+        """
         with self._lock:
             self.touched = time.monotonic()
-            job = self._lab.worker.submit(self._lab.for_model(self.fingerprint, work), kind, background)
+            about = {"workspace": self.name, "model": self.fingerprint, "author": self.author, "title": title}
+            about |= {"request": dict(request or {})}
+            job = self._lab.worker.submit(self._lab.for_model(self.fingerprint, work), kind, background, about)
             self._jobs = [*(job for job in self._jobs if not job.done), job]
             return job
 

@@ -7,8 +7,9 @@ whatever ended it.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ import torch
 
 from editlab import methods
 from editlab.errors import BadFile, BadRequest, TooLong
-from editlab.facts import EditRequest, Fault, Placed, read_placed
+from editlab.facts import EditCase, EditRequest, Fault, Placed, read_placed
+from editlab.facts.readers import Place
 from editlab.lab.history import Edit
 from editlab.model import LanguageModel
 from editlab.patches import LowRank, Patch, View
@@ -33,13 +35,23 @@ ROOM = 32
 class EditFile:
     """A file of edits that was looked over: the `rows` that can be made, and what is wrong with each of the others.
 
-    `sha256`: the first 16 digits of its content's hash, which its edits keep.
+    `sha256`: the first 16 digits of its content's hash, which its edits keep; `content`: the file itself.
     """
 
     name: str
     sha256: str
     rows: tuple[Placed, ...]
     faults: tuple[Fault, ...]
+    content: bytes = field(default=b"", repr=False, compare=False)
+
+    @classmethod
+    def of(cls, requests: Sequence[EditRequest], name: str) -> EditFile:
+        """The same without a file: requests that somebody has checked."""
+        content = json.dumps([request.as_dict() for request in requests]).encode()
+        rows = (
+            Placed(Place(row, f"edit {row}"), EditCase(request, str(row))) for row, request in enumerate(requests, start=1)
+        )
+        return cls(name, hashlib.sha256(content).hexdigest()[:16], tuple(rows), (), content)
 
     @property
     def count(self) -> int:
@@ -99,8 +111,9 @@ def look_over(model: LanguageModel, path: Path, name: str | None = None) -> Edit
         else:
             rows.append(placed)
     faults.sort(key=lambda fault: fault.place.row)
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return EditFile(name or path.name, sha256, tuple(rows), tuple(faults))
+    content = path.read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()[:16]
+    return EditFile(name or path.name, sha256, tuple(rows), tuple(faults), content)
 
 
 def _check(model: LanguageModel, request: EditRequest) -> None:

@@ -64,7 +64,7 @@ class MaskTraining:
         with self._lock:
             if self.running is not None:
                 raise BadRequest("A mask is being trained already. Wait for it, or ask whoever began it to stop it.")
-            self._job = workspace.submit(work, "mask")
+            self._job = workspace.submit(work, "mask", title=method.upper(), request={"method": method})
             return self._job
 
     @property

@@ -109,7 +109,9 @@ class Measuring:
         with self._lock:
             if self.running is not None:
                 raise BadRequest("Key statistics are being measured already. Wait for it, or press Stop.")
-            self._job = workspace.submit(work, "statistics")
+            layers = ", ".join(map(str, self.missing or self.layers))
+            again = {"text": text and self._lab.ledger.files.keep(text.encode())}
+            self._job = workspace.submit(work, "statistics", title=f"Layers {layers}", request=again)
             return self._job
 
 

@@ -11,6 +11,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from editlab.errors import BadRequest, Cancelled, DeviceLost, EditLabError
@@ -78,7 +79,7 @@ class Shelf:
     @property
     def open(self) -> bool:
         """Whether any folder or hub id may be named: only where nobody but this computer's user reaches the page."""
-        return self._settings.host in ("127.0.0.1", "localhost", "::1")
+        return self._settings.alone
 
     def plan(self, choice: Choice) -> Plan:
         """What a model takes, against what is free once the present one has left. Raises as `switch` and loading do."""
@@ -98,7 +99,9 @@ class Shelf:
 
         def work(progress: Progress, cancel: Cancel) -> str:
             progress(0.0, "model: does it fit?")
-            self.plan(choice).check()
+            plan = self.plan(choice)
+            self._lab.limits.check_model(choice.name, plan.parameters)
+            plan.check()
             before = self.choice
             self.drop()
             try:
@@ -113,6 +116,7 @@ class Shelf:
                     raise type(error)(f"{error} {before.name} is there as before.") from error
                 raise
             self._lab.renew()
+            log.info({"event": "model", "model": Path(choice.name).name, "quantization": choice.quantization})
             return choice.name
 
         with self._lock:

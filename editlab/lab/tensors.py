@@ -28,36 +28,24 @@ HEADER = "editlab"
 KINDS = {kind.__name__: kind for kind in (LowRank, Dense, Pathway, Preamble)}
 
 
-class TensorFiles:
-    """A folder of such files, made when the first one is written."""
+class Files:
+    """A folder of files that are named by what is in them, made when the first one is written."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, suffix: str = "") -> None:
+        self.folder, self._suffix = folder, suffix
 
     def path(self, address: str) -> Path:
         """Where the file of an address lies. Raises `BadFile` for what is no address."""
         if not ADDRESS.fullmatch(address):
-            raise BadFile(f"{address[:80]!r} is no address of a tensor file: 64 hexadecimal digits.")
-        return self.folder / f"{address}.safetensors"
-
-    def save(self, patches: Sequence[Patch], fingerprint: str) -> str:
-        """Keep the patches of one solve, made for the model of this fingerprint; their address."""
-        described: list[dict[str, Any]] = []
-        tensors: dict[str, torch.Tensor] = {}
-        for number, patch in enumerate(patches):
-            values = {field.name: getattr(patch, field.name) for field in fields(patch)}
-            own = {name: value for name, value in values.items() if torch.is_tensor(value)}
-            tensors |= {f"{number}.{name}": value.detach().cpu().contiguous() for name, value in own.items()}
-            plain = {name: value for name, value in values.items() if name not in own}
-            described.append({"kind": type(patch).__name__, **plain})
-        header = json.dumps({"model": fingerprint, "patches": described}, sort_keys=True)
-        return self.keep(save(tensors, {HEADER: header}))
+            raise BadFile(f"{address[:80]!r} is no address of a file: 64 hexadecimal digits.")
+        return self.folder / f"{address}{self._suffix}"
 
     def keep(self, content: bytes) -> str:
         """Keep a file's bytes, whole or not at all; their address."""
         address = address_of(content)
         path = self.path(address)
         if path.exists():
+            os.utime(path)  # whoever sweeps takes it for fresh: it is about to be named once more
             return address
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self.folder / f".{secrets.token_hex(8)}.tmp"
@@ -82,6 +70,26 @@ class TensorFiles:
         if address_of(content) != address:
             raise BadFile(f"{path} is not what was written there. Bring it back from a backup.")
         return content
+
+
+class TensorFiles(Files):
+    """Files of patches."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, ".safetensors")
+
+    def save(self, patches: Sequence[Patch], fingerprint: str) -> str:
+        """Keep the patches of one solve, made for the model of this fingerprint; their address."""
+        described: list[dict[str, Any]] = []
+        tensors: dict[str, torch.Tensor] = {}
+        for number, patch in enumerate(patches):
+            values = {field.name: getattr(patch, field.name) for field in fields(patch)}
+            own = {name: value for name, value in values.items() if torch.is_tensor(value)}
+            tensors |= {f"{number}.{name}": value.detach().cpu().contiguous() for name, value in own.items()}
+            plain = {name: value for name, value in values.items() if name not in own}
+            described.append({"kind": type(patch).__name__, **plain})
+        header = json.dumps({"model": fingerprint, "patches": described}, sort_keys=True)
+        return self.keep(save(tensors, {HEADER: header}))
 
     def load(self, address: str, device: torch.device) -> tuple[Patch, ...]:
         """The patches at an address, on a device. Raises `BadFile`."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 import queue
+import secrets
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from typing import Any, Generic, Literal, TypeVar
@@ -37,15 +38,23 @@ State = Literal["waiting", "running", "done", "failed", "stopped"]
 class Job(Generic[T]):
     """One piece of work: `kind` says which, `fraction` 0 to 1 and `text` how far it is. Read from any thread.
 
-    `partial`: the latest of the results that the work showed on its way, None before the first; `error`: what it failed with.
-    `submitted`, `began` and `ended`: seconds of the monotonic clock. `watch` hears of each new state, the last one before
-    anybody who waits does.
+    `id`: its name for as long as anybody asks for it; `number`: its place in the line. `about`: what whoever handed it in,
+    or the work itself, says of it. `partial`: the latest of the results that the work showed on its way, None before the
+    first; `error`: what it failed with. `submitted`, `began` and `ended`: seconds of the monotonic clock. `watch` hears of
+    each new state, of the last one before anybody who waits does.
     """
 
     def __init__(
-        self, work: Work[T], number: int, kind: str = "work", background: bool = False, watch: Watch = lambda job: None
+        self,
+        work: Work[T],
+        number: int,
+        kind: str = "work",
+        background: bool = False,
+        about: Mapping[str, Any] | None = None,
+        watch: Watch = lambda job: None,
     ) -> None:
-        self.number, self.kind, self.background = number, kind, background
+        self.id, self.number = secrets.token_hex(8), number
+        self.kind, self.background, self.about = kind, background, dict(about or {})
         self.fraction, self.text = 0.0, "waiting for the model"
         self.state: State = "waiting"
         self.submitted, self.began, self.ended = time.monotonic(), 0.0, 0.0
@@ -134,6 +143,10 @@ class Progress:
         """How much is done, and what is being done now."""
         self._job.fraction, self._job.text = min(1.0, max(0.0, fraction)), text
 
+    def note(self, **facts: Any) -> None:
+        """Say something more `about` the job, in plain JSON: its row keeps it."""
+        self._job.about |= facts
+
     def show(self, partial: Any) -> None:
         """Publish a result so far. It is read by other threads: show a new value each time, never a changed one."""
         self._job.partial = partial
@@ -178,7 +191,9 @@ class Worker:
         """Whether it is the worker's own thread that asks."""
         return threading.current_thread() is self._thread
 
-    def submit(self, work: Work[T], kind: str = "work", background: bool = False) -> Job[T]:
+    def submit(
+        self, work: Work[T], kind: str = "work", background: bool = False, about: Mapping[str, Any] | None = None
+    ) -> Job[T]:
         """Put `work(progress, cancel)` at the end of the line; in the `background`, behind all that somebody waits for.
 
         Raises `BadRequest` where the line is full or closed.
@@ -189,7 +204,7 @@ class Worker:
             if len(self._open) >= MOST_WAITING:
                 raise BadRequest(f"{MOST_WAITING} requests are waiting already. Try again in a minute.")
             self._submitted += 1
-            job = Job(work, self._submitted, kind, background, self._watch)
+            job = Job(work, self._submitted, kind, background, about, self._watch)
             self._open[job.number] = job
             self._watch(job)
             self._line.put((job.turn, job))
@@ -217,6 +232,9 @@ class Worker:
         with self._lock:
             if not self._closed:
                 self._closed = True
+                for job in self._open.values():
+                    if job.background:  # nobody waits for it
+                        job.cancel()
                 self._line.put((LAST, None))
         self._thread.join()
 

@@ -1,26 +1,22 @@
-"""How a person changes what lies over the model: a chain of edits, each made, refined, switched, removed or made again.
+"""How a person's edits are computed: each made, refined, made many from a file, or made again.
 
-This room decides which event comes next and hands what takes longer than a moment to the model's worker. Every change can
-be undone, and what failed or was stopped never reached the chain.
+That takes longer than a moment, so it is handed to the model's worker; what failed or was stopped never reached the chain.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from secrets import token_hex
 from typing import Any, TypeVar
 
-from torch import is_tensor
-
-from editlab import methods
 from editlab.errors import BadRequest, Cancelled, EditLabError
 from editlab.facts import EditRequest, Placed
-from editlab.lab import many, masking, options, refining
-from editlab.lab.chain import Decide, EditRecord, Next, being_edited, pathways_of
-from editlab.lab.history import Edit, State
-from editlab.lab.looking import Looking
+from editlab.lab import making, many, masking, options, refining
+from editlab.lab.chain import EditRecord, pathways_of
+from editlab.lab.changing import Changing
+from editlab.lab.history import Edit, counted, named
 from editlab.lab.many import Applied, EditFile
 from editlab.lab.worker import Cancel, Job, Progress, Work
 from editlab.patches import BASE, View
@@ -28,7 +24,7 @@ from editlab.patches import BASE, View
 T = TypeVar("T")
 
 
-class Workspace(Looking):
+class Workspace(Changing):
     """One visitor's edits, to be looked at and changed."""
 
     def apply(
@@ -38,10 +34,12 @@ class Workspace(Looking):
         config: Mapping[str, Any] | None = None,
         rep: str | None = None,
         names: Sequence[str] = (),
+        reason: str = "",
     ) -> Job[EditRecord]:
         """Compute an edit under the view of the earlier ones and lay it on top of them; with `rep`, a recipe, refine it.
 
-        `config` holds the settings that differ from the model's preset; REP learns from `names` of the subject as well.
+        `config` holds the settings that differ from the model's preset; REP learns from `names` of the subject as well;
+        `reason` says to whoever reads the ledger why.
         The guard changes nothing of the computation, only what its outcome is worth. Raises `BadRequest` where one does not
         fit, and while another edit is being computed; `MissingMask` where the guard is up and has no mask for the method.
         Stopped or failed, it leaves everything as it was.
@@ -53,21 +51,27 @@ class Workspace(Looking):
 
         def work(progress: Progress, cancel: Cancel) -> EditRecord:
             with self._chain.begun({"request": request.as_dict(), "method": method}):
-                first, second = _halves(progress) if recipe else (progress, progress)
-                below = self._below()
-                edit = self._computed(token_hex(4), (request,), method, settings, self.view, below, first, cancel)
+                first, second = making.halves(progress) if recipe else (progress, progress)
+                edit = self._computed((request,), method, settings, first, cancel)
+                edit = replace(edit, author=self.author, reason=reason.strip())
                 if recipe:
                     under = self.view.with_patches(self._chain.pathways)
                     edit = self._refined(replace(edit, names=tuple(names)), recipe, under, second, cancel)
                 if cancel():
                     raise Cancelled("Stopped. Nothing was changed.")
                 self._chain.write(lambda state: ("applied", {"edit": edit.written()}))
+            self._lab.monitor.changed(self)
             return self._chain.record(edit)
 
-        return self._submit_edit(work, "edit", request)
+        return self._submit_edit(work, "edit", named(request), request)
 
     def apply_many(
-        self, file: EditFile, method: str = "memit", config: Mapping[str, Any] | None = None, batch: int = many.BATCH
+        self,
+        file: EditFile,
+        method: str = "memit",
+        config: Mapping[str, Any] | None = None,
+        batch: int = many.BATCH,
+        reason: str = "",
     ) -> Job[Applied]:
         """Compute the edits of a file, so many at a time, and lay each batch on top of the earlier ones once it is made.
 
@@ -94,13 +98,17 @@ class Workspace(Looking):
             left = many.batches(file, there, batch)
             for number, rows in enumerate(left):
                 progress.show(shown())
-                part = _Part(progress, number, len(left), "batch")
-                there.append(self._batch(file, rows, method, settings, part, cancel, shown()))
+                part = making.Part(progress, number, len(left), "batch")
+                there.append(self._batch(file, rows, method, settings, reason.strip(), part, cancel, shown()))
                 self._lab.questions.answer()
+                with suppress(Cancelled):  # the batch lies; whoever stopped hears of it before the next one
+                    self._lab.monitor.check_if_watching(self, lambda _fraction, text, part=part: part(1.0, text), cancel)
             progress.show(shown())
             return replace(shown(), held=self._held(file, settings, progress, cancel))
 
-        return self._submit_edit(work, "edits")
+        again = {"file": self._lab.ledger.files.keep(file.content), "name": file.name, "method": method, "batch": batch}
+        again |= {"config": dict(config or {}), "reason": reason}
+        return self._submit_edit(work, "edits", file.name, again=again)
 
     def applied_of(self, file: EditFile, method: str = "memit", config: Mapping[str, Any] | None = None) -> Applied:
         """How far a file is here with this method and these settings. Raises `BadRequest` where one does not fit."""
@@ -135,9 +143,10 @@ class Workspace(Looking):
                 if cancel():
                     raise Cancelled("Stopped. The edit is as it was.")
                 self._chain.write(lambda state: ("refined", {"edit": made.written()}))
+            self._lab.monitor.changed(self)
             return self._chain.record(made)
 
-        return self._submit_edit(work, "rep")
+        return self._submit_edit(work, "rep", known.name)
 
     def remake(self) -> Job[tuple[EditRecord, ...]]:
         """Compute every edit that is on again, each under those before it, with the settings that it had.
@@ -152,11 +161,22 @@ class Workspace(Looking):
             with self._chain.begun({"edits": [edit.id for edit in chosen]}):
                 view, made = BASE, []
                 for place, edit in enumerate(chosen):
-                    part = _Part(progress, place, len(chosen))
-                    first, second = _halves(part) if edit.rep else (part, part)
+                    part = making.Part(progress, place, len(chosen))
+                    first, second = making.halves(part) if edit.rep else (part, part)
                     settings = options.config_for(self._lab.model, edit.method, edit.config, self._lab.seed)
-                    kind, source, below = edit.method, edit.source, _requests_of(made)
-                    again = self._computed(edit.id, edit.requests, kind, settings, view, below, first, cancel, source)
+                    below = making.Below(view, making.requests_of(made))
+                    again = making.computed(
+                        self._lab.model,
+                        edit.requests,
+                        edit.method,
+                        settings,
+                        below,
+                        edit.source,
+                        self._chain.keep,
+                        first,
+                        cancel,
+                    )
+                    again = replace(again, id=edit.id, author=edit.author, reason=edit.reason, at=edit.at)
                     if edit.rep:
                         again = replace(again, names=edit.names)
                         under = view.with_patches(pathways_of(map(self._chain.record, made)))
@@ -166,110 +186,12 @@ class Workspace(Looking):
                 if cancel():
                     raise Cancelled("Stopped. Nothing was changed.")
                 self._chain.write(lambda state: ("remade", {"edits": [edit.written() for edit in made]}))
+            self._lab.monitor.changed(self)
             return self.records
 
-        return self._submit_edit(work, "remake")
-
-    def switch(self, id: str, on: bool) -> EditRecord:
-        """Take an edit off the model, or lay it on again in its place; the others stay as they were computed.
-
-        Raises `BadRequest` for an unknown id, or while an edit is being computed.
-        """
-        with self._lock:
-            self._chain.refresh()
-            if self._known(self._chain.state, id).on != on:
-                self._change(lambda state: ("switched", {"id": self._known(state, id).id, "on": on}))
-            return self._chain.record(self._known(self._chain.state, id))
-
-    def switch_rep(self, id: str, on: bool) -> EditRecord:
-        """Take an edit's pathways off the model, or lay them there again; nothing is learnt anew.
-
-        Raises `BadRequest` as `switch`, and for an edit that has none: `refine` it first.
-        """
-        with self._lock:
-            self._chain.refresh()
-            known = self._known(self._chain.state, id)
-            if known.rep is None:
-                raise BadRequest("This edit has no REP yet. Add it first.")
-            if known.rep_on != on:
-                self._change(lambda state: ("switched", {"id": self._known(state, id).id, "rep": on}))
-            return self._chain.record(self._known(self._chain.state, id))
-
-    def set_threshold(self, threshold: float) -> float:
-        """Choose what a gate must exceed to fire. Nothing is learnt anew; raises `BadRequest` outside of 0 to 1."""
-        threshold = refining.threshold_from(threshold)
-        with self._lock:
-            if threshold != self.threshold:
-                self._chain.write(lambda state: ("threshold", {"threshold": threshold}))
-            return self.threshold
-
-    def set_masked(self, on: bool, method: str = "rome") -> None:
-        """Look at the edits under their reversal mask as well, or no longer. No edit is changed by it.
-
-        Raises `MissingMask` where an edit that is on, or before the first one `method`, has none; `BadFile` where the mask
-        is damaged or another model's.
-        """
-        self._set("masked", on, method)
-
-    def set_guarded(self, on: bool, method: str = "rome") -> None:
-        """Put the model under the reversal mask, so that edits are judged by what they do there. Raises as `set_masked`."""
-        self._set("guarded", on, method)
-
-    def remove(self, id: str) -> EditRecord:
-        """Take an edit out of the chain; the others stay as they were computed. Raises `BadRequest` as `switch`."""
-        with self._lock:
-            self._chain.refresh()
-            record = self._chain.record(self._known(self._chain.state, id))
-            self._change(lambda state: ("removed", {"ids": [self._known(state, id).id]}))
-            return record
-
-    def clear(self) -> None:
-        """Take all edits out of the chain. Raises `BadRequest` while an edit is being computed."""
-        with self._lock:
-            self._chain.refresh()
-            self._refuse_while_editing()
-            if self._chain.state.chain:
-                self._chain.write(lambda state: ("cleared", {}))
-
-    def undo(self) -> str:
-        """Take the latest change back, whatever it was, and say which. Raises `BadRequest` where there is none."""
-
-        def decide(state: State) -> Next:
-            if not state.past:
-                raise BadRequest("There is nothing to take back. Apply an edit first.")
-            return "undone", {}
-
-        return self._change(decide).future[-1].told
-
-    def redo(self) -> str:
-        """Make the change again that was taken back last, and say which. Raises `BadRequest` where there is none."""
-
-        def decide(state: State) -> Next:
-            if not state.future:
-                raise BadRequest("There is nothing to redo. Undo a change first.")
-            return "redone", {}
-
-        return self._change(decide).past[-1].told
+        return self._submit_edit(work, "remake", counted(record for record in self.records if record.on))
 
     # --- parts ------------------------------------------------------------------------------------------------------
-
-    def _set(self, switch: str, on: bool, method: str) -> None:
-        """Turn the switch of mask or guard, a way of looking that no undo takes back."""
-        with self._lock:
-            self._chain.refresh()
-            if on:
-                self.masks(method)
-            if on != getattr(self, switch):
-                self._chain.write(lambda state: (switch, {"on": on}))
-
-    def _change(self, decide: Decide) -> State:
-        """Write the event that is decided on, unless an edit is being computed."""
-
-        def decide_when_free(state: State) -> Next:
-            self._refuse_while_editing()
-            return decide(state)
-
-        return self._chain.write(decide_when_free)
 
     def _batch(
         self,
@@ -277,6 +199,7 @@ class Workspace(Looking):
         rows: Sequence[Placed],
         method: str,
         settings: Any,
+        reason: str,
         progress: Callable[[float, str], None],
         cancel: Cancel,
         before: Applied,
@@ -288,8 +211,8 @@ class Workspace(Looking):
         try:
             requests = tuple(self._with_truth(placed.case.request) for placed in rows)
             with self._chain.begun({"request": requests[0].as_dict(), "method": method, "source": source}):
-                below = self._below()
-                edit = self._computed(token_hex(4), requests, method, settings, self.view, below, progress, cancel, source)
+                edit = self._computed(requests, method, settings, progress, cancel, source)
+                edit = replace(edit, author=self.author, reason=reason)
                 if cancel():
                     raise Cancelled("Stopped.")
                 self._chain.write(lambda state: ("applied", {"edit": edit.written()}))
@@ -311,48 +234,19 @@ class Workspace(Looking):
             said += len(requests) * many.said(self._lab.model, requests, view)
         return said / len(file.rows)
 
-    def _below(self) -> list[EditRequest]:
-        """What lies over the model now."""
-        return _requests_of(edit for edit in self._chain.state.chain if edit.on)
-
     def _computed(
         self,
-        id: str,
         requests: tuple[EditRequest, ...],
         method: str,
         settings: Any,
-        view: View,
-        below: Sequence[EditRequest],
         progress: Callable[[float, str], None],
         cancel: Cancel,
         source: Mapping[str, Any] | None = None,
     ) -> Edit:
-        """Compute one edit, or one batch of a file (`source`), on a view that holds `below` and keep its tensors.
-
-        Raises `BadRequest` where they are no numbers.
-        """
-        how = methods.get(method)
-        spared = {"earlier": below} if how.joint else {}
-        edited = how.edit(self._lab.model, requests, view, settings, progress, cancel, **spared)
-        if not all(value.isfinite().all() for patch in edited for value in vars(patch).values() if is_tensor(value)):
-            raise BadRequest("The edit came out infinite and was not kept. Choose settings nearer to the usual ones.")
-        solves, health = many.joined(edited.solves), many.mean(edited.health)
-        if source is not None:
-            patches = [*(patch for solve in solves for patch in solve), self._lab.model.form(settings.form)]
-            health["said"] = many.said(self._lab.model, requests, view.with_patches(patches))
-        addresses = self._chain.keep(solves)
-        return Edit(
-            id=id,
-            request=requests[0],
-            more=requests[1:],
-            source=source,
-            method=method,
-            config=options.plain(settings),
-            layers=edited.layers,
-            seconds=edited.seconds,
-            health=health,
-            contexts=edited.contexts,
-            solves=addresses,
+        """An edit, or one batch of a file (`source`), computed on top of what is on, and its tensors kept."""
+        below = making.Below(self.view, making.requests_of(edit for edit in self._chain.state.chain if edit.on))
+        return making.computed(
+            self._lab.model, requests, method, settings, below, source, self._chain.keep, progress, cancel
         )
 
     def _refined(self, edit: Edit, recipe: str, below: View, progress: Callable[[float, str], None], cancel: Cancel) -> Edit:
@@ -364,45 +258,18 @@ class Workspace(Looking):
         pathways = self._chain.keep(tuple((pathway,) for pathway in made.pathways))
         return replace(edit, rep=recipe, rep_on=True, pathways=pathways, health=kept | health)
 
-    def _known(self, state: State, id: str) -> Edit:
-        edit = state.edit(id)
-        if edit is None:
-            raise BadRequest("There is no such edit any more. Reload the page to see those that there are.")
-        return edit
-
-    def _submit_edit(self, work: Work[T], kind: str, request: EditRequest | None = None) -> Job[T]:
+    def _submit_edit(
+        self,
+        work: Work[T],
+        kind: str,
+        title: str,
+        request: EditRequest | None = None,
+        again: Mapping[str, Any] | None = None,
+    ) -> Job[T]:
         with self._lock:
             self._chain.refresh()
             self._refuse_while_editing()
             if request is not None:
                 self._looked(request)
-            self._edit = self.submit(work, kind)
+            self._edit = self.submit(work, kind, title=title, request=again)
             return self._edit
-
-    def _refuse_while_editing(self) -> None:
-        if self.editing is not None or self._chain.state.started is not None:
-            raise being_edited()
-
-
-def _requests_of(edits: Iterable[Edit]) -> list[EditRequest]:
-    return [request for edit in edits for request in edit.requests]
-
-
-class _Part:
-    """The progress of one edit of several, or of one batch."""
-
-    def __init__(self, progress: Progress, place: int, count: int, what: str = "edit") -> None:
-        self._progress, self._place, self._count, self._what = progress, place, count, what
-
-    def __call__(self, fraction: float, text: str) -> None:
-        which = f"{self._what} {self._place + 1} of {self._count}, " if self._count > 1 else ""
-        text = text.partition(":")[0] if self._what == "batch" else text
-        self._progress((self._place + fraction) / self._count, f"{which}{text}")
-
-
-def _halves(progress: Callable[[float, str], None]) -> tuple[Callable[[float, str], None], Callable[[float, str], None]]:
-    """The progress of an edit, and that of the pathways learnt after it."""
-    return (
-        lambda fraction, text: progress(0.6 * fraction, text),
-        lambda fraction, text: progress(0.6 + 0.4 * fraction, text),
-    )

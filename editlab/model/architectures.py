@@ -43,7 +43,11 @@ class Architecture:
 
     def projection_of(self, model: nn.Module, layer: int) -> nn.Module:
         """The MLP's output projection of a layer."""
-        return model.get_submodule(f"{self.blocks}.{layer}.{self.projection}")
+        return model.get_submodule(self.name_of(layer))
+
+    def name_of(self, layer: int) -> str:
+        """What the projection of a layer is called in the model."""
+        return f"{self.blocks}.{layer}.{self.projection}"
 
     def mlp_of(self, model: nn.Module, layer: int) -> nn.Module:
         """The whole MLP of a layer."""

@@ -37,11 +37,12 @@ SMALL = 1_000_000_000
 class Plan:
     """Bytes. `edit`, and `cache` with `batch`, are needed in turn; `weights` and `statistics` all the time.
 
-    `cache`: keys and values of a battery's answers; `batch`: its widest layer; `free`: None where nobody can tell. `advice`:
-    the setting that would fit, where this one does not.
+    `parameters`: how many; `cache`: keys and values of a battery's answers; `batch`: its widest layer; `free`: None where
+    nobody can tell. `advice`: the setting that would fit, where this one does not.
     """
 
     model: str
+    parameters: int
     device: str
     quantization: Quantization
     weights: int
@@ -124,6 +125,7 @@ def plan_for(
         budget = _budget(shape, device, dtype, room)
         return Plan(
             model=source.name,
+            parameters=shape.parameters,
             device=device.type,
             quantization=quantization,
             weights=shape.weights(quantization, dtype),

@@ -9,31 +9,28 @@ from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
-from pandas import DataFrame
 
 from editlab.errors import BadRequest, EditLabError
-from editlab.facts import EditRequest
-from editlab.lab import METHODS, OFF, RECIPES, EditRecord, Job, OwnProbe, Scenario, Workspace, scores
-from editlab.web import edit_list, forms, gate_panel, mask_panel, mask_switches, mask_words, picture, probe_table, render
+from editlab.lab import METHODS, OFF, RECIPES, EditRecord, Workspace
+from editlab.web import forms, gate_panel, mask_panel, mask_switches, mask_words, picture, render
 from editlab.web.ask_handlers import AskHandlers
-from editlab.web.handlers import Draw, Handlers, Turn, Update, Updates, told
-
-Own = tuple[str | None, str | None]
-"""The fields own-rephrases and own-neighbours."""
+from editlab.web.handlers import Updates, told
+from editlab.web.showing import Own, ShowingHandlers
 
 
-class EditHandlers(Handlers):
+class EditHandlers(ShowingHandlers):
     """The handlers that change what lies over the model, or which question is looked at."""
 
     @told
     def open(self, visitor: Any, rephrases: Any, neighbours: Any, request: gr.Request) -> Updates:
         """A page was opened. Updates: visitor, all fields, and all that `_show` does.
 
-        The URL's `preset`, `method`, `rep`, `mask`, `guard` and `view` count; without a preset, a visitor who comes back
-        finds what they last looked at.
+        The URL's `workspace`, `preset`, `method`, `rep`, `mask`, `guard` and `view` count; without a preset, a visitor who
+        comes back finds what they last looked at.
         """
+        unopened = self._enter_by_address(visitor, request)
         workspace, url = self.workspace(visitor, request), request.query_params
-        notice, wanted = workspace.notice or mask_switches.from_address(workspace, url), url.get("preset")
+        notice, wanted = unopened or workspace.notice or mask_switches.from_address(workspace, url), url.get("preset")
         yield {"visitor": self.visitor(visitor, request), **self.buttons(workspace)}
         if url.get("method") in METHODS:
             yield {"method": url.get("method")}
@@ -83,16 +80,17 @@ class EditHandlers(Handlers):
     ) -> Updates:
         """Compute an edit, with REP where it is wanted; then show all answers and ask the probes.
 
-        Updates: message, buttons and all `_show` does.
+        The last input is the reason. Updates: message, buttons and all `_show` does.
         """
-        *settings, request = settings
+        *settings, reason, request = settings
         workspace, method = self.workspace(visitor, request), str(method or "rome")
         wanted = forms.read_request(subject, prompt, target_new, target_true)
         own = rephrases, neighbours
         self._own(own, wanted)
         seen = workspace.request
         config, recipe = forms.read_config(self.lab.methods(), method, settings), forms.read_recipe(rep)
-        job = workspace.apply(wanted, method, config or None, recipe, forms.read_names(rephrases, wanted))
+        names = forms.read_names(rephrases, wanted)
+        job = workspace.apply(wanted, method, config or None, recipe, names, forms.read_reason(reason))
         yield self._running(f"Editing: {wanted.subject} → {wanted.target_new}.")
         if seen is None or seen.text != wanted.text:
             places = mask_switches.places(workspace)
@@ -225,9 +223,15 @@ class EditHandlers(Handlers):
 
     # --- parts ------------------------------------------------------------------------------------------------------
 
-    def _present(self, workspace: Workspace, scenario: Scenario, own: Own, text: str = "") -> Updates:
-        yield {**self._fields(scenario.request), "preset": scenario.name, "say": render.say(scenario.say)}
-        yield from self._show(workspace, scenario.request, own, text)
+    def _enter_by_address(self, visitor: Any, request: gr.Request) -> str:
+        """Open the workspace that the URL names; why that cannot be done, in a sentence."""
+        wanted, visitor = request.query_params.get("workspace"), self.visitor(visitor, request)
+        try:
+            if wanted:
+                self.lab.directory.enter(visitor, self.lab.directory.find(visitor, wanted).id)
+        except BadRequest as error:
+            return str(error)
+        return ""
 
     def _switch_rep(self, workspace: Workspace, record: EditRecord, recipe: str | None, own: Own) -> Updates:
         """Lay an edit's pathways over the model or take them off; learn them first where it has none by that recipe."""
@@ -272,140 +276,7 @@ class EditHandlers(Handlers):
             f"editlab stats --layers {layers}, and edit again."
         )
 
-    def _changed(self, workspace: Workspace, text: str, own: Own) -> Updates:
-        """Something lies over the model, or lies there no longer: show what that did to the question that is looked at."""
-        request = workspace.request
-        if request is None:
-            yield {"message": render.message(text), **self._stack(workspace), **self.buttons(workspace)}
-            return
-        yield self._fields(request)
-        yield from self._show(workspace, request, own, text)
-
-    def _show(self, workspace: Workspace, request: EditRequest, own: Own, text: str) -> Updates:
-        yield from self.in_turn(workspace, lambda turn: self._answers(turn, workspace, request, own, text))
-
-    def _answers(self, turn: Turn, workspace: Workspace, request: EditRequest, own: Own, text: str) -> Updates:
-        """All answers as they come, then the probes, where the question's edit lies over the model.
-
-        Updates: picture, scores, probe-table, edits, health, questions, gate-said, gate-tokens, gate-curve, threshold,
-        message, progress, buttons.
-        """
-        job = turn.asks(workspace.look(request))
-        request = workspace.request or request
-        asked = render.questions(workspace.questions(request))
-        yield {**self._stack(workspace), **self.buttons(workspace), "progress": "", "questions": asked}
-        places = mask_switches.places(workspace)
-
-        def draw(said: dict[str, Any]) -> Update:
-            return {"picture": picture.picture(request, said, views=places)}
-
-        yield from self.follow(workspace, job, draw, tell=False)
-        said = job.result()
-        turn.check()
-        text = f"{text} {picture.spoken(said)}".strip()
-        edited = self._lies(workspace, request)
-        yield {
-            **draw(said),
-            **mask_switches.verdict(workspace, request, said),
-            "message": render.message(text),
-            **self.buttons(workspace),
-            **self._unasked(asking=edited),
-        }
-        if "rep" in said:
-            gates = turn.asks(workspace.gates(request.text)).result()
-            yield {"gate-tokens": gate_panel.at_prompt(gates), "threshold": workspace.threshold}
-            known = workspace.swept(request)
-            yield {"gate-said": "" if known is None else gate_panel.sentence(workspace.threshold, known.attrs["largest"])}
-        if edited:
-            yield from self._probe(turn, workspace, own, text)
-
-    def _probe(self, turn: Turn, workspace: Workspace, own: Own, text: str) -> Updates:
-        turn.check()
-        request = workspace.request
-        if request is None or not self._lies(workspace, request):
-            yield {"message": render.message(f"{text} The probes are asked as soon as this edit lies over the model.")}
-            return
-        job = turn.asks(workspace.probe(request, extra=self._own(own, request)))
-        yield {"stop": gr.update(interactive=True)}
-        yield from self.follow(workspace, job, self._probed)
-        try:
-            frame = job.result()
-        except EditLabError as error:
-            turn.check()
-            raise type(error)(f"The edit stands, but the probes were not asked: {error}") from error
-        yield {**self._probed(frame), "message": render.message(text)}
-        views = probe_table.views_of(frame)
-        if "rep" in views:
-            yield from self._curve(turn, workspace, request, scores(frame, "rep"))
-        yield from self._drawn(turn, workspace, self.lab.reversing.linked(workspace, request), self._linked)
-        if "masked" in views:
-            yield from self._drawn(
-                turn,
-                workspace,
-                self.lab.reversing.ways_back(workspace, request),
-                lambda ways: {"ways-back": mask_panel.ways_back(request, ways)},
-            )
-        yield {"progress": "", **self.buttons(workspace)}
-
-    def _curve(self, turn: Turn, workspace: Workspace, request: EditRequest, now: dict[str, float]) -> Updates:
-        """What the threshold does to the probes; drawn once the probes stand, for nobody waits for it."""
-        job = turn.asks(workspace.sweep(request))
-        yield {"stop": gr.update(interactive=True)}
-        yield from self.follow(workspace, job)
-        swept, threshold = job.result(), workspace.threshold
-        yield {
-            "gate-said": gate_panel.sentence(threshold, swept.attrs["largest"]),
-            "gate-curve": gate_panel.curve(swept, threshold, now),
-        }
-
-    def _drawn(self, turn: Turn, workspace: Workspace, job: Job[DataFrame], draw: Draw) -> Updates:
-        """One more table about the question; drawn once the probes stand, for nobody waits for it."""
-        turn.asks(job)
-        yield {"stop": gr.update(interactive=True)}
-        yield from self.follow(workspace, job)
-        yield draw(job.result())
-
-    def _linked(self, frame: DataFrame) -> Update:
-        views = [name.removesuffix(".answer") for name in frame.columns if name.endswith(".answer")]
-        return {"linked": mask_panel.linked(frame, views)}
-
     def _joined(self, workspace: Workspace, own: Own, line: str) -> Updates:
         yield {"own-rephrases": own[0] or "", "own-neighbours": own[1] or ""}
         text = f"Joined the probes: “{line}”."
         yield from self.in_turn(workspace, lambda turn: self._probe(turn, workspace, own, text))
-
-    def _own(self, own: Own, request: EditRequest) -> tuple[OwnProbe, ...]:
-        return forms.read_own(*own, request)
-
-    def _lies(self, workspace: Workspace, request: EditRequest) -> bool:
-        """Whether an edit of this question lies over the model."""
-        return any(record.on and request in record.requests for record in workspace.records)
-
-    def _fields(self, request: EditRequest) -> Update:
-        return {
-            "subject": request.subject,
-            "prompt": request.prompt,
-            "target-new": request.target_new,
-            "target-true": request.target_true or "",
-        }
-
-    def _stack(self, workspace: Workspace) -> Update:
-        records = workspace.records
-        health = edit_list.health(records[-1] if records else None)
-        return {"edits": edit_list.edits(records), "health": health, **mask_switches.shown(workspace)}
-
-    def _probed(self, frame: DataFrame) -> Update:
-        return {"scores": probe_table.score_line(frame), "probe-table": probe_table.probe_table(frame)}
-
-    def _unasked(self, asking: bool = False) -> Update:
-        to_come = {"linked": mask_panel.TO_COME, "ways-back": mask_panel.TO_COME}
-        return {"scores": probe_table.score_line(None, asking), "probe-table": "", **to_come}
-
-    def _running(self, text: str) -> Update:
-        idle = {name: gr.update(interactive=False) for name in ("apply", "undo", "redo", "remake")}
-        return {
-            "message": render.message(text),
-            "progress": render.progress("Starting", 0.0),
-            **idle,
-            "stop": gr.update(interactive=True),
-        }

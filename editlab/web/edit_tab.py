@@ -14,8 +14,8 @@ from editlab.web.many_handlers import ManyHandlers
 from editlab.web.parts import PRESSED, Parts
 
 
-def create_edit_tab(page: gr.Blocks, lab: Lab, visitor: gr.BrowserState) -> Parts:
-    """Build the tab inside `page` and wire it. Returns its components by name (their `elem_id`)."""
+def create_edit_tab(page: gr.Blocks, lab: Lab, visitor: gr.BrowserState, edit: ManyHandlers) -> Parts:
+    """Build the tab inside `page` and wire it to its handlers. Returns its components by name (their `elem_id`)."""
     parts = Parts({"visitor": visitor})
     request_form.create_presets(parts, lab.scenarios)
     with gr.Row(elem_id="bench", equal_height=False):
@@ -29,7 +29,7 @@ def create_edit_tab(page: gr.Blocks, lab: Lab, visitor: gr.BrowserState) -> Part
             _create_gate(parts)
             _create_reversal(parts)
             _create_probes(parts)
-    _wire(page, lab, parts)
+    _wire(page, lab, parts, edit)
     return parts
 
 
@@ -111,9 +111,9 @@ def _create_probes(parts: Parts) -> None:
     parts.add_html("probe-table", script=probe_table.OPENED, distribution={})
 
 
-def _wire(page: gr.Blocks, lab: Lab, parts: Parts) -> None:
+def _wire(page: gr.Blocks, lab: Lab, parts: Parts, edit: ManyHandlers) -> None:
     """Every event of the tab. The worker keeps the order of what computes, so no event waits for another here."""
-    edit, ask = ManyHandlers(lab), AskHandlers(lab)
+    ask, why = AskHandlers(lab), parts["why"]
     own = parts.named("own-rephrases", "own-neighbours")
     fields = parts.named(*map(place_of, FIELDS))
     settings = parts.named(*(f"{method}-{setting.name}" for method, setting in settings_of(lab.methods())))
@@ -122,14 +122,14 @@ def _wire(page: gr.Blocks, lab: Lab, parts: Parts) -> None:
     on(page.load, edit.open, own)
     on(parts["preset"].input, edit.choose, [*own, parts["preset"]], trigger_mode="always_last")
     submits = [field.submit for field in fields]
-    on([parts["apply"].click, *submits], edit.apply, [*own, parts["method"], parts["rep"], *fields, *settings])
+    on([parts["apply"].click, *submits], edit.apply, [*own, parts["method"], parts["rep"], *fields, *settings, why])
     file = [*parts.named("many-file", "many-skip"), parts["method"], *settings]
     given = [parts["many-file"].upload, parts["many-skip"].input, parts["method"].input]
     on(given, edit.look_over, file, trigger_mode="always_last")
     on(
         parts["many-apply"].click,
         edit.apply_many,
-        [*own, *parts.named("many-file", "many-skip", "many-batch"), parts["method"], *settings],
+        [*own, *parts.named("many-file", "many-skip", "many-batch"), parts["method"], *settings, why],
     )
     on(parts["stop"].click, edit.stop, [], trigger_mode="multiple")
     on(parts["undo"].click, edit.undo, own, trigger_mode="multiple")

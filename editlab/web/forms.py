@@ -10,7 +10,15 @@ from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.lab import MOST_BATCH, OFF, RECIPES, MethodInfo, OwnProbe, Setting
 
-MOST = {"subject": 200, "prompt": 1000, "new object": 100, "old object": 100, "question": 2000, "list of own probes": 4000}
+MOST = {
+    "subject": 200,
+    "prompt": 1000,
+    "new object": 100,
+    "old object": 100,
+    "question": 2000,
+    "reason": 300,
+    "list of own probes": 4000,
+}
 """Most characters a field takes."""
 MOST_LINES = 20
 """Most own probes of a kind."""
@@ -45,6 +53,14 @@ def read_question(text: str | None) -> str:
 def read_line(text: str | None) -> str:
     """A question on one line. Raises `BadRequest`."""
     return " ".join(read_question(text).split())
+
+
+def read_reason(text: str | None) -> str:
+    """Why somebody makes an edit, on one line; empty where nobody says. Raises `BadRequest`."""
+    reason = " ".join(_capped("reason", text).split())
+    if not _whole(reason):
+        raise BadRequest("The reason holds a control or broken character. Remove it.")
+    return reason
 
 
 def read_own(rephrases: str | None, neighbours: str | None, request: EditRequest) -> tuple[OwnProbe, ...]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -18,7 +19,7 @@ from weakref import WeakKeyDictionary
 import gradio as gr
 
 from editlab.errors import BadRequest, Cancelled, EditLabError
-from editlab.lab import Job, Lab, Worker, Workspace
+from editlab.lab import Job, Lab, Room, Worker, Workspace
 from editlab.web import forms, render
 
 Update = dict[str, Any]
@@ -32,7 +33,8 @@ STEP_SECONDS = 0.02
 """Time between two looks at a job, so that its end and its first partial result are seen at once."""
 SURE_SECONDS = 0.6
 """From here on the time that is left is told."""
-LONGEST_VISITOR = 64
+ANY, MADE = re.compile(r"(?s).{1,64}"), re.compile(r"[\w-]{22}", re.ASCII)
+"""Ids of visitors: any, and those of the form that the server makes."""
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,7 @@ def told(handler: Handler) -> Handler:
     def wrapper(self: Handlers, visitor: Any, *fields: Any) -> Updates:
         *_, request = fields
         try:
+            self._count(handler.__name__, visitor, fields)
             yield from self.ready(request)
             yield from handler(self, visitor, *fields)
             return
@@ -64,7 +67,7 @@ def told(handler: Handler) -> Handler:
 def problem(error: Exception) -> Update:
     """A sentence at the field that it is about; whoever hears the page hears it as well."""
     field = error.field if isinstance(error, BadRequest) else None
-    if field is None:
+    if field not in forms.FIELDS:
         return {"message": render.message(str(error), "problem")}
     place = f"at-{forms.place_of(field)}"
     return {"message": render.message(str(error), "problem heard"), place: render.message(str(error), "problem")}
@@ -143,13 +146,26 @@ class Handlers:
                 yield update
 
     def workspace(self, visitor: Any, request: gr.Request) -> Workspace:
-        """The visitor's workspace."""
-        return self.lab.workspace(self.visitor(visitor, request))
+        """The workspace that the visitor has open."""
+        visitor = self.visitor(visitor, request)
+        room = self.lab.directory.current(visitor)
+        return self.lab.workspace(room.id, self.author(visitor, room, request))
+
+    def author(self, visitor: str, room: Room, request: gr.Request) -> str:
+        """Who signs what a visitor does: the login's name, or, where others can see it, a name that says nothing else."""
+        if request.username is not None:
+            return request.username
+        return f"visitor {self.lab.service.digest(visitor)[:4]}" if room.shared else ""
 
     def visitor(self, visitor: Any, request: gr.Request) -> str:
-        """The id that the browser keeps; before it has one, the session's, which then becomes it."""
-        known = isinstance(visitor, str) and 0 < len(visitor) <= LONGEST_VISITOR
-        return visitor if known else str(request.session_hash)
+        """Who is logged in, whatever the browser says; without a login the id that it keeps, or a new one to keep.
+
+        A demo takes no ids but those that the server made: a shorter one could be guessed, or be a workspace's name.
+        """
+        if request.username is not None:
+            return request.username
+        known = isinstance(visitor, str) and (MADE if self.lab.limits.demo else ANY).fullmatch(visitor)
+        return visitor if known else self.lab.newcomer(str(request.session_hash))
 
     def buttons(self, workspace: Workspace) -> Update:
         """What can be pressed now."""
@@ -161,6 +177,19 @@ class Handlers:
             "redo": gr.update(interactive=workspace.can_redo and not editing),
             "remake": gr.update(interactive=any(record.on for record in workspace.records) and not editing),
         }
+
+    def _count(self, name: str, visitor: Any, fields: Sequence[Any]) -> None:
+        """Count a call where a demo limits them, and log what was typed where that is allowed. Raises `TooMany`."""
+        *given, request = fields
+        pressed = next((dict(field._data or {}) for field in given if isinstance(field, gr.EventData)), {})
+        typed = [text for text in (*given, *pressed.values()) if isinstance(text, str)]
+        if self.lab.limits.demo:
+            called = f"{name} {pressed.get('press', '')}".strip()
+            address = request.client.host if request.client else ""
+            self.lab.limits.check_call(called, self.visitor(visitor, request), address, typed)
+        if self.lab.settings.log_prompts:
+            workspace = self.lab.service.digest(self.visitor(visitor, request))
+            log.info({"event": "call", "handler": name, "workspace": workspace, "fields": typed})
 
     def _buttons_if_known(self, visitor: Any, request: gr.Request) -> Update:
         """What can be pressed now; nothing new where the workspace itself is what cannot be read."""

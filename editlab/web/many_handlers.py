@@ -46,15 +46,18 @@ class ManyHandlers(EditHandlers):
         method: Any,
         *settings: Any,
     ) -> Updates:
-        """Apply a file's edits, batch by batch; then show the question of the last batch. Updates as `apply`, many-said."""
-        *settings, request = settings
+        """Apply a file's edits, batch by batch; then show the question of the last batch.
+
+        The last input is the reason. Updates as `apply`, many-said.
+        """
+        *settings, reason, request = settings
         workspace, own = self.workspace(visitor, request), (rephrases, neighbours)
         yield {"message": render.message("The file is looked over.")}
         file = self._file(path)
         if file.faults and not skip:
             raise BadRequest("Some rows cannot be edited. Mend them, or leave them out: tick the box below the file.")
         config = forms.read_config(self.lab.methods(), str(method), settings)
-        job = workspace.apply_many(file, str(method), config, forms.read_batch(batch))
+        job = workspace.apply_many(file, str(method), config, forms.read_batch(batch), forms.read_reason(reason))
         yield self._running(f"Applying {file.name}. Stop keeps what is done; live questions are answered between batches.")
 
         def draw(done: Any) -> Update:
@@ -77,7 +80,9 @@ class ManyHandlers(EditHandlers):
         """The file that was given, looked over. Raises `BadRequest` or `BadFile`."""
         if not isinstance(path, str) or not path:
             raise BadRequest("There is no file. Choose one first.")
-        return look_over(self.lab.model, Path(path), Path(path).name)
+        file = look_over(self.lab.model, Path(path), Path(path).name)
+        self.lab.limits.check_rows(file.count)
+        return file
 
     def _looked_over(self, workspace: Workspace, file: EditFile, skip: bool, method: Any, settings: Any) -> Update:
         config = forms.read_config(self.lab.methods(), str(method), settings)

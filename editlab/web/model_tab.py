@@ -7,6 +7,7 @@ from functools import partial
 import gradio as gr
 
 from editlab.lab import Lab
+from editlab.web.bench_panel import create_bench
 from editlab.web.keys_tab import LIVE
 from editlab.web.model_handlers import LONGEST_NAME, ModelHandlers, offered
 from editlab.web.model_words import QUANTIZATIONS, head
@@ -52,6 +53,7 @@ def create_model_tab(page: gr.Blocks, tab: gr.Tab, lab: Lab, strip: gr.HTML, oth
                     scale=0,
                     min_width=240,
                 )
+        create_bench(lab, others["visitor"])
     _wire(page, tab, lab, parts)
     return parts
 

@@ -54,7 +54,47 @@
     if (event.isTrusted && event.target.closest("#subject, #prompt, #target-new, #target-true")) remember("preset", null);
   }, true);
 
-  // The address restores tab, preset, method, REP, mask, guard and view.
+  // Workspace: the slider rests as the threshold does, jobs are looked at while one runs, a look leads to the Edit tab.
+  let slid;
+  document.addEventListener("input", (event) => {
+    if (!event.target.closest("#workspace-moment")) return;
+    clearTimeout(slid);
+    slid = setTimeout(() => press("workspace-travel"), RESTS_MOVED);
+  }, true);
+  setInterval(() => {
+    if (!document.hidden && document.querySelector("#workspace-jobs [data-open]")?.offsetParent) press("workspace-look");
+  }, 2000);
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("#workspace-edits [data-press=look]")) return;
+    [...document.querySelectorAll("[role=tab]")].find((tab) => tab.textContent.trim() === "Edit")?.click();
+  });
+
+  // What Python redraws loses its focus, and times stand in UTC: both are put right as soon as it is there.
+  let pressed = null;
+  document.addEventListener("click", (event) => {
+    const { press: name, edit, room, job } = event.target.closest("#workspace [data-press]")?.dataset ?? {};
+    if (name) pressed = { press: name, edit, room, job };
+  }, true);
+  const same = (button) => Object.entries(pressed).every(([name, value]) => button.dataset[name] === value);
+  const tidy = () => {
+    const tab = byId("workspace");
+    if (!tab?.offsetParent) return;
+    for (const time of tab.querySelectorAll("time:not([data-local])")) {
+      time.dataset.local = "";
+      const at = new Date(time.dateTime), year = at.getFullYear() === new Date().getFullYear() ? undefined : "numeric";
+      time.textContent = at.toLocaleString([], { day: "numeric", month: "short", year, hour: "2-digit", minute: "2-digit" });
+    }
+    const title = tab.querySelector("#workspace-head .title");
+    if (title) remember("workspace", title.dataset.shared && title.dataset.room);
+    if (pressed && document.activeElement === document.body) {
+      [...tab.querySelectorAll("[data-press]")].find(same)?.focus({ preventScroll: true });
+    }
+  };
+  let tidied;
+  new MutationObserver(() => { cancelAnimationFrame(tidied); tidied = requestAnimationFrame(tidy); })
+    .observe(document.body, { childList: true, subtree: true });
+
+  // The address restores tab, workspace, preset, method, REP, mask, guard and view.
   const remember = (name, value) => {
     const url = new URL(location.href);
     if (value) url.searchParams.set(name, value);

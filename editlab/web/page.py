@@ -6,17 +6,30 @@ from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI, Response
+from markupsafe import Markup
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse
 
+from editlab.errors import EditLabError
 from editlab.lab import Lab
+from editlab.lab.users import Users
+from editlab.settings import LOOPBACK
 from editlab.web.edit_tab import create_edit_tab
+from editlab.web.guard import Guard
 from editlab.web.inside_tab import create_inside_tab
 from editlab.web.keys_tab import create_keys_tab
+from editlab.web.login import add_login
+from editlab.web.many_handlers import ManyHandlers
 from editlab.web.model_tab import create_model_tab, create_strip
 from editlab.web.model_words import memory
+from editlab.web.monitor_tab import create_monitor_tab
 from editlab.web.theme import SCRIPT, STYLE, create_theme, view_styles
+from editlab.web.workspace_tab import create_workspace_tab
 
 TITLE = "EditLab"
-TABS = ("edit", "keys", "inside", "model")
+TABS = ("edit", "keys", "inside", "workspace", "monitor", "model")
 MOST_EVENTS = 256
 NO_DOCS = {"docs_url": None, "redoc_url": None, "openapi_url": None}
 
@@ -26,41 +39,52 @@ def create_page(lab: Lab) -> gr.Blocks:
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
         visitor = gr.BrowserState(storage_key="editlab-visitor", secret="editlab")
         strip = create_strip(lab)
+        notice = gr.HTML(told(lab, None), elem_id="notice", apply_default_css=False, visible=bool(told(lab, "")))
         with gr.Tabs() as tabs:
             with gr.Tab("Edit", id="edit"):
-                parts = create_edit_tab(page, lab, visitor)
+                edit = ManyHandlers(lab)
+                parts = create_edit_tab(page, lab, visitor, edit)
             with gr.Tab("Keys", id="keys") as keys:
                 create_keys_tab(keys, lab, parts)
             with gr.Tab("Inside", id="inside") as inside:
                 create_inside_tab(inside, lab, parts)
+            with gr.Tab("Workspace", id="workspace") as workspace:
+                create_workspace_tab(workspace, lab, parts, edit)
+            with gr.Tab("Monitor", id="monitor") as monitor:
+                create_monitor_tab(monitor, lab, parts, edit)
             with gr.Tab("Model", id="model") as model:
                 create_model_tab(page, model, lab, strip, parts)
-        page.load(_opened, outputs=tabs, show_progress="hidden", api_visibility="private")
+
+        def opened(request: gr.Request) -> tuple[dict[str, Any], str]:
+            """The tab that the address names, or the first one; and to whom the page speaks."""
+            wanted = request.query_params.get("tab")
+            return gr.update(selected=wanted if wanted in TABS else TABS[0]), told(lab, request.username)
+
+        page.load(opened, outputs=[tabs, notice], show_progress="hidden", api_visibility="private")
     page.queue(max_size=MOST_EVENTS, api_open=False)
     return page
 
 
 def create_app(lab: Lab) -> FastAPI:
-    """The page at `/`; `GET /health`, which answers 200 as long as the model can be asked; `GET /model`, which it is now."""
-    app = FastAPI(title=TITLE, **NO_DOCS)
+    """The page at `/`, with what watches over it; with `Settings.auth` all of it behind a login but health and readiness.
 
-    @app.get("/health")
-    def health(response: Response) -> dict[str, str]:
-        if lab.worker.alive:
-            return {"status": "ok"}
-        response.status_code = 503
-        return {"status": "the model's worker has ended"}
-
-    @app.get("/model")
-    def model() -> dict[str, str]:
-        about = lab.about()
-        return {name: about[name] for name in ("model", "fingerprint", "session")} | {"memory": memory(about)}
-
+    `GET /health` answers 200 as long as the model can be asked, `GET /ready` as long as all is well; `GET /model` says which
+    it is now, `GET /metrics` how the service does.
+    """
+    app, settings = FastAPI(title=TITLE, **NO_DOCS), lab.settings
+    app.add_middleware(Guard)
+    _add_watch(app, lab)
+    _add_downloads(app, lab)
+    if settings.auth is not None:
+        add_login(app, lab, Users(settings.auth))
+    if settings.alone:  # another name for this computer would let any site's script in: DNS rebinding
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=(*LOOPBACK, "[::1]"), www_redirect=False)
     return gr.mount_gradio_app(
         app,
         create_page(lab),
         path="/",
         app_kwargs=NO_DOCS,
+        auth_dependency=None if settings.auth is None else _user,
         theme=create_theme(),
         css=view_styles(),
         css_paths=STYLE,
@@ -72,11 +96,59 @@ def create_app(lab: Lab) -> FastAPI:
         ssr_mode=False,
         mcp_server=False,
         pwa=False,
-        max_file_size="25mb",
+        max_file_size=lab.limits.file_size,
     )
 
 
-def _opened(request: gr.Request) -> dict[str, Any]:
-    """The tab that the address names, or the first one."""
-    wanted = request.query_params.get("tab")
-    return gr.update(selected=wanted if wanted in TABS else TABS[0])
+def told(lab: Lab, user: str | None) -> str:
+    """The line above the tabs: that this is a demo, and who is logged in, with the way out."""
+    parts = [Markup("<p>{}</p>").format(lab.limits.notice)] if lab.limits.notice else []
+    if lab.settings.auth is not None:
+        form = '<form method="post" action="/logout"><span>{}</span> <button>Log out</button></form>'
+        parts.append(Markup(form).format(f"Logged in as {user}." if user else ""))
+    return Markup("").join(parts)
+
+
+def _add_watch(app: FastAPI, lab: Lab) -> None:
+    """Add what tells from outside how EditLab does."""
+
+    @app.get("/health")
+    def health(response: Response) -> dict[str, str]:
+        if lab.worker.alive:
+            return {"status": "ok"}
+        response.status_code = 503
+        return {"status": "the model's worker has ended"}
+
+    @app.get("/ready")
+    def ready(response: Response) -> dict[str, Any]:
+        faults = lab.service.faults()
+        response.status_code = 503 if faults else 200
+        return {"status": "not ready" if faults else "ready", "faults": faults}
+
+    @app.get("/model")
+    def model() -> dict[str, str]:
+        about = lab.about()
+        return {name: about[name] for name in ("model", "fingerprint", "session")} | {"memory": memory(about)}
+
+    if lab.settings.auth is not None or not lab.settings.demo:  # whoever visits a demo does not run it
+
+        @app.get("/metrics")
+        def metrics() -> Response:
+            return Response(lab.service.metrics(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_downloads(app: FastAPI, lab: Lab) -> None:
+    """Add the way to files that were made for somebody: behind the login where there is one, else by their name alone."""
+
+    @app.get("/exports/{token}")
+    def download(token: str, request: Request) -> Response:
+        try:
+            path = lab.downloads.take(token, None if lab.settings.auth is None else _user(request) or "")
+        except EditLabError as error:
+            return PlainTextResponse(str(error), 404)
+        return FileResponse(path, filename=path.name, media_type="application/zip", headers={"Cache-Control": "no-store"})
+
+
+def _user(request: Request) -> str | None:
+    """Whom the login in front let in."""
+    return getattr(request.state, "user", None)

@@ -30,6 +30,8 @@ def create_request_form(parts: Parts, lab: Lab) -> None:
             _field(parts, "target-true", "Old object, if known", "old object")
     parts.add_html("suggestions", render.suggestions(()), script=PRESSED)
     _create_methods(parts, lab.methods())
+    hint = "Why? For whoever reads the list later (optional)"
+    parts.add(gr.Textbox, "why", value="", label="Why", placeholder=hint, max_length=MOST["reason"], lines=1, max_lines=2)
     with gr.Row(elem_id="main-buttons"):
         parts.add(gr.Button, "apply", "Apply edit", variant="primary", scale=3, min_width=130)
         parts.add(gr.Button, "stop", "Stop", variant="stop", interactive=False, scale=1, min_width=80)

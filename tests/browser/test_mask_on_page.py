@@ -28,7 +28,7 @@ def app(tmp_path_factory) -> Iterator[str]:
     draw = torch.Generator().manual_seed(0)
     bits = torch.rand(model.d_model, model.d_ff, generator=draw) > REPORT["pruned"]
     mask.write(ReversalMask("rome", (Mask(0, bits),), REPORT), model, data / "masks")
-    with serving(data, presets=presets) as address:
+    with serving(data, presets=presets, check_ups=False) as address:
         yield address
 
 

@@ -16,7 +16,9 @@ def app(tmp_path_factory):
         model = tiny_model("llama", seed=seed)
         model.hf.save_pretrained(folder / name)
         model.tokenizer.save_pretrained(folder / name)
-    with serving(tmp_path_factory.mktemp("data"), model=folder / "first", models=folder / "second") as address:
+    with serving(
+        tmp_path_factory.mktemp("data"), model=folder / "first", models=folder / "second", check_ups=False
+    ) as address:
         yield address
 
 

@@ -13,6 +13,7 @@ from visitors import TIMEOUT, FakeRequest, Visitor, wait_until
 from editlab.errors import BadFile, EditLabError
 from editlab.lab import EditRecord
 from editlab.web.forms import MOST, read_request
+from editlab.web.handlers import MADE
 
 
 def is_problem(message: str) -> bool:
@@ -295,7 +296,7 @@ def test_progress_comes_at_most_eight_times_a_second(visitor, endless):
 
     def run():
         fields = "rome", "off", "Slovenia", "{} is in", "Asia", ""
-        for update in visitor.handlers.apply(visitor.name, "", "", *fields, *visitor.settings, FakeRequest(visitor.name)):
+        for update in visitor.handlers.apply(visitor.name, "", "", *fields, *visitor.settings, "", FakeRequest(visitor.name)):
             if "step" in update.get("progress", ""):
                 times.append(time.monotonic())
 
@@ -393,8 +394,10 @@ def test_an_unforeseen_error_is_a_sentence_without_its_traceback(visitor, monkey
 
 def test_a_name_no_browser_gave_is_not_taken_for_a_visitor(lab):
     stranger = Visitor(lab, "session")
-    for odd in (None, 7, "", "x" * 65, {"a": 1}):
-        assert stranger.handlers.visitor(odd, FakeRequest(stranger.name)) == "session"
+    made = stranger.handlers.visitor(None, FakeRequest(stranger.name))
+    assert MADE.fullmatch(made)
+    for odd in (7, "", "x" * 65, {"a": 1}):
+        assert stranger.handlers.visitor(odd, FakeRequest(stranger.name)) == made
 
 
 def test_limits_are_those_that_the_page_announces():
@@ -402,7 +405,7 @@ def test_limits_are_those_that_the_page_announces():
 
 
 def test_a_ledger_that_cannot_be_read_is_a_sentence(visitor, monkeypatch):
-    def damaged(_name):
+    def damaged(_name, _author=""):
         raise BadFile("The ledger in /data cannot be used: disk full. Set EDITLAB_DATA to another folder.")
 
     monkeypatch.setattr(visitor.lab, "workspace", damaged)

@@ -121,7 +121,7 @@ def test_whatever_was_done_a_workspace_comes_back_as_it_was(lab, instant, action
             workspace.clear()
         elif (action == "undo" and workspace.can_undo) or (action == "redo" and workspace.can_redo):
             getattr(workspace, action)()
-    del lab._workspaces[name]
+    del lab._workspaces[name, ""]
     again = lab.workspace(name)
     assert again is not workspace and again.notice is None
     assert torch.equal(logits(again), logits(workspace))

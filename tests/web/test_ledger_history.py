@@ -10,7 +10,10 @@ from editlab.errors import BadFile
 from editlab.facts import EditRequest
 from editlab.lab.history import START, Edit, Event, State, fold, step
 
-ACTIONS = ("applied", "refined", "switched", "rep", "removed", "remade", "cleared", "undone", "redone", "looked", "stopped")
+ACTIONS = (
+    *("applied", "refined", "switched", "rep", "removed", "remade", "cleared", "moved", "returned"),
+    *("undone", "redone", "looked", "stopped"),
+)
 
 
 def edit(number: int, solve: str = "first") -> Edit:
@@ -53,6 +56,11 @@ def event(state: State, action: str, pick: int) -> Event | None:
             return Event(number, action, {"edit": made.written()})
         case "rep" if chosen and chosen.rep:
             return Event(number, "switched", {"id": chosen.id, "rep": not chosen.rep_on})
+        case "moved" if chosen:
+            at = pick % len(state.chain)
+            return Event(number, action, {"ids": [one.id for one in (*state.chain[at:], *state.chain[:at])]})
+        case "returned":
+            return Event(number, action, {"to": pick % number})
         case "removed" if chosen:
             return Event(number, action, {"ids": [chosen.id]})
         case "remade" if chosen:

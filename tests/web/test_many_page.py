@@ -109,7 +109,7 @@ class Giver(Visitor):
             self.own = own
 
     def applies_all(self, batch: Any = 2, method: str = "rome") -> dict[str, Any]:
-        return self.does("apply_many", self.path, self.skip, batch, method, *self.settings)
+        return self.does("apply_many", self.path, self.skip, batch, method, *self.settings, self.why)
 
 
 @pytest.fixture

@@ -1,41 +1,79 @@
 """The page as it is served: health, a round trip over the wire, and what is closed."""
 
-import contextlib
 import json
 import os
-import socket
-import threading
-import time
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-import uvicorn
 from gradio_client import Client
+from over_the_wire import served
 
+from editlab.errors import BadRequest
+from editlab.settings import Settings
 from editlab.web import create_app
 
 
 @pytest.fixture(scope="module")
 def server(lab):
-    with contextlib.closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(create_app(lab), host="127.0.0.1", port=port, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    end = time.monotonic() + 60
-    while not server.started:
-        assert thread.is_alive() and time.monotonic() < end, "the server did not start"
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(30)
+    with served(create_app(lab)) as address:
+        yield address
 
 
 def get(url):
     with urlopen(url, timeout=20) as response:
         return response.status, response.read()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost:7860", 200), ("127.0.0.1", 200), ("[::1]:7860", 200), ("rebound.example:7860", 400), ("", 400)],
+)
+def test_on_this_computer_only_its_own_names_are_answered(server, host, status):
+    """A site that lets its own name point here could read everything otherwise."""
+    if status == 200:
+        assert get(Request(f"{server}/model", headers={"Host": host}))[0] == 200
+    else:
+        with pytest.raises(HTTPError) as refused, urlopen(Request(f"{server}/model", headers={"Host": host}), timeout=20):
+            pass
+        assert refused.value.code == status
+        refused.value.close()
+
+
+def test_another_site_can_send_nothing(server):
+    headers = {"Content-Type": "application/json", "Origin": "http://elsewhere.example"}
+    request = Request(f"{server}/gradio_api/queue/join", b"{}", headers)
+    with pytest.raises(HTTPError) as refused, urlopen(request, timeout=20):
+        pass
+    assert refused.value.code == 403
+    refused.value.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "Only this computer reaches it, and there is no login."),
+        ({"host": "0.0.0.0", "trusted_network": True}, "whoever reaches it may do everything"),
+        ({"host": "0.0.0.0", "demo": True}, "a public demo: everybody who reaches it may come in and do a little"),
+        ({"host": "0.0.0.0", "auth": "users"}, "The users in users may come in, after a login."),
+    ],
+)
+def test_who_can_reach_the_page_is_said(given, said):
+    assert said in Settings(**given).reach()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "localhost.example"])
+def test_a_page_for_everybody_has_to_be_meant(host):
+    with pytest.raises(BadRequest) as refused:
+        Settings(host=host, port=7000).reach()
+    for way in ("--auth FILE", "--demo", "ssh -L 7000:127.0.0.1:7000"):
+        assert way in str(refused.value)
+
+
+def test_a_space_is_a_public_demo(monkeypatch):
+    monkeypatch.setenv("SPACE_ID", "somebody/editlab")
+    settings = Settings()
+    assert (settings.host, settings.demo, settings.alone) == ("0.0.0.0", True, False)
 
 
 def test_health_answers_as_soon_as_the_model_can_be_asked(server):
@@ -74,7 +112,18 @@ def test_the_queue_cannot_be_gone_round(server):
 
 
 @pytest.mark.parametrize(
-    "path", ["docs", "openapi.json", "gradio_api/mcp/sse", "monitoring/summary", "gradio_api/monitoring/summary"]
+    "path",
+    [
+        "docs",
+        "openapi.json",
+        "gradio_api/mcp/sse",
+        "monitoring/summary",
+        "gradio_api/monitoring/summary",
+        "gradio_api/file=http://127.0.0.1:1/",
+        "gradio_api/proxy=http://127.0.0.1:1/",
+        "gradio_api/call/open/somebodys-session",
+        "gradio_api/token",
+    ],
 )
 def test_what_nobody_needs_is_closed(server, path):
     with pytest.raises(HTTPError) as refused, urlopen(f"{server}/{path}", timeout=20):

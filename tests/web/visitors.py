@@ -32,6 +32,8 @@ class FakeRequest:
 
     session_hash: str
     query_params: dict[str, str] = field(default_factory=dict)
+    username: str | None = None
+    client: None = None
 
 
 class Visitor:
@@ -41,7 +43,7 @@ class Visitor:
         self.lab, self.name = lab, name
         self.handlers, self.asking = EditHandlers(lab), AskHandlers(lab)
         self.own: tuple[Any, Any] = ("", "")
-        self.rep = "off"
+        self.rep, self.why = "off", ""
         self.changed: dict[str, Any] = {}
         self.page: dict[str, Any] = {}
         self.enabled: dict[str, bool] = {}
@@ -84,7 +86,7 @@ class Visitor:
         true: Any = "Europe",
         method: Any = "rome",
     ) -> dict[str, Any]:
-        return self.does("apply", method, self.rep, subject, prompt, new, true, *self.settings)
+        return self.does("apply", method, self.rep, subject, prompt, new, true, *self.settings, self.why)
 
     def presses(self, handler: str, **button: Any) -> dict[str, Any]:
         """Press a button inside a part of the page: its `data-` attributes are the fields."""

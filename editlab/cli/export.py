@@ -1,0 +1,52 @@
+"""`export`: a workspace's edits in forms that others take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from editlab.cli.ask import SECONDS_BETWEEN_LOOKS, kept_in
+from editlab.cli.terminal import Answer, Session, command
+from editlab.errors import BadFile, BadRequest
+from editlab.facts import FactBase
+from editlab.lab import exporting
+from editlab.lab.ledger import Ledger
+from editlab.probes import Passages
+
+app = typer.Typer()
+
+
+@command(app, "export")
+def export(
+    session: Session,
+    workspace: Annotated[str, typer.Option(help="Whose edits; those that are switched on.")],
+    form: Annotated[str, typer.Option("--format", help="; ".join(f"{n}: {t}" for n, t in exporting.FORMATS.items()) + ".")],
+    to: Annotated[Path, typer.Option(help="The folder to write, which is not there yet.")],
+) -> Answer:
+    """Write a workspace's edits as an adapter, a checkpoint, a data set, a script or a card. Nothing is changed by it."""
+    if form not in exporting.FORMATS:
+        raise BadRequest(f"There is no export {form!r}. Choose one of: {', '.join(exporting.FORMATS)}.")
+    folder = session.settings.data
+    if not Ledger.exists(folder):
+        raise BadFile(f"There is no ledger in {folder}. Apply an edit with --workspace first, or set EDITLAB_DATA.")
+    model, facts = session.model(), FactBase.load(session.settings.presets / "facts")
+    with session.progress() as progress, kept_in(session, model, facts, Passages((), ()), workspace) as kept:
+        notes = exporting.notes(kept, form)
+        job = kept.submit(lambda progress, cancel: exporting.export(kept, form, to, progress, cancel), "export")
+        try:
+            while not job.wait(SECONDS_BETWEEN_LOOKS):
+                progress(job.fraction, job.text)
+        except KeyboardInterrupt:
+            job.cancel()
+            job.wait()
+            raise
+        files = [str(path) for path in job.result()]
+    table = Table(show_header=False)
+    for file in files:
+        table.add_row("file", file)
+    for note in notes:
+        table.add_row("note", note)
+    return Answer({"workspace": workspace, "format": form, "path": str(to), "files": files, "notes": list(notes)}, table)

@@ -1,0 +1,61 @@
+"""The model with its edits written into the weights, as transformers saves and loads any model.
+
+Only the matrices that are edited are copied; all others are written as they lie in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers.utils import logging
+
+from editlab.errors import BadRequest, Cancelled
+from editlab.exports.entry import Entry, edited
+from editlab.model import LanguageModel
+
+SHARD = "4GB"
+
+Progress = Callable[[float, str], None]
+Cancel = Callable[[], bool]
+
+
+@torch.no_grad()
+def write(model: LanguageModel, entries: Sequence[Entry], folder: Path, progress: Progress, cancel: Cancel) -> None:
+    """Write weights, configuration and tokenizer into a folder. Raises `BadRequest` for a quantised model, `Cancelled`."""
+    if model.quantization != "none":
+        raise BadRequest(
+            f"The model is held in {model.quantization}, into which no edit can be written. Make the edits over the model "
+            "without quantisation (--quantization none) and export there, or export a PEFT adapter."
+        )
+    weights = model.hf.state_dict()
+    for layer, laid in edited(entries).laid.items():
+        name = f"{model.arch.name_of(layer)}.weight"
+        W = model.weight(layer)
+        W = W + laid.dense().to(W.device)
+        weights[name] = (W.T if model.arch.transposed else W).to(weights[name].dtype).contiguous()
+    with _by_shard(progress, cancel):
+        model.hf.save_pretrained(folder, state_dict=weights, max_shard_size=SHARD)
+    model.tokenizer.save_pretrained(folder)
+
+
+@contextmanager
+def _by_shard(progress: Progress, cancel: Cancel) -> Iterator[None]:
+    """Hears of every file that transformers writes, and can stop it there; nothing is drawn on the terminal."""
+
+    def counted(_factory: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Any]:
+        items = list(args[0])
+        for number, item in enumerate(items):
+            if cancel():
+                raise Cancelled("Stopped. Nothing was written.")
+            progress(number / len(items), f"writing weights: file {number + 1} of {len(items)}")
+            yield item
+
+    before = logging.set_tqdm_hook(counted)
+    try:
+        yield
+    finally:
+        logging.set_tqdm_hook(before)

@@ -1,0 +1,61 @@
+"""The run as terminal lines that repeat it: one a single edit, and one a batch with the file of its requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from editlab import methods
+from editlab.exports.entry import Entry
+from editlab.facts import EditCase
+from editlab.facts.writers import counterfact
+from editlab.model import LanguageModel
+
+HEAD = """\
+#!/bin/sh
+# Makes these edits again from a terminal, in a new workspace: sh repeat.sh NAME
+set -e
+workspace=${1:?Give the name of a new workspace.}
+"""
+
+
+def write(model: LanguageModel, entries: Sequence[Entry], seed: int, folder: Path) -> None:
+    """Write `repeat.sh`, and a file of requests for each batch."""
+    settings = {"MODEL": model.name, "QUANTIZATION": model.quantization, "SEED": str(seed)}
+    settings["DTYPE"] = str(model.dtype).removeprefix("torch.")
+    lines = [f"export EDITLAB_{name}={quote(value)}" for name, value in settings.items()]
+    for number, entry in enumerate(entries, start=1):
+        if entry.names and entry.pathways:
+            lines.append("# REP also learnt from names that somebody wrote, which only repeat.py tells it.")
+        options = [("method", entry.method), *(("set", change) for change in _changes(model, entry, seed))]
+        if len(entry.requests) > 1:
+            file = f"batch-{number}.json"
+            cases = [EditCase(request, str(row)) for row, request in enumerate(entry.requests)]
+            (folder / file).write_text(counterfact(cases), encoding="utf-8")
+            lines.append(_line(f'apply "$(dirname "$0")"/{file}', [*options, ("batch", str(len(cases)))]))
+            continue
+        request = entry.requests[0]
+        asked = {"subject": request.subject, "prompt": request.prompt, "target": request.target_new}
+        asked |= {"true": request.target_true} if request.target_true else {}
+        asked |= {"rep": entry.rep} if entry.rep and entry.pathways else {}
+        lines.append(_line("edit", [*asked.items(), *options]))
+    (folder / "repeat.sh").write_text(HEAD + "\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _line(command: str, options: Sequence[tuple[str, str]]) -> str:
+    given = " ".join(f"--{name}={quote(value)}" for name, value in options)
+    return f'editlab {command} {given} --workspace="$workspace"'
+
+
+def _changes(model: LanguageModel, entry: Entry, seed: int) -> list[str]:
+    """The settings in which an edit differs from the model's own, as `--set` takes them."""
+    usual: Mapping[str, Any] = vars(methods.config_for(methods.get(entry.method).config, entry.method, model, seed=seed))
+    return [f"{name}={_told(value)}" for name, value in entry.config.items() if usual[name] != value]
+
+
+def _told(value: Any) -> str:
+    """A value as JSON, but for words and for what is not a number."""
+    return str(value) if isinstance(value, str) or value in (float("inf"), float("-inf")) else json.dumps(value)

@@ -1,0 +1,55 @@
+"""One edit of a chain as an export takes it: free of workspace, ledger and page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from editlab.facts import EditRequest
+from editlab.model import LanguageModel
+from editlab.patches import Patch, Pathway, View
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Entry:
+    """One edit, or one batch that was solved together, in its place in the chain.
+
+    `config`: all settings it was made with; `patches` and `pathways` as they lie over the model, `rep` the recipe of the
+    latter and `names` what a person added to what they learnt from; `at`: ISO time; `health`: figures of when it was made,
+    the mean over a batch.
+    """
+
+    requests: tuple[EditRequest, ...]
+    method: str
+    config: Mapping[str, Any]
+    layers: tuple[int, ...]
+    patches: tuple[Patch, ...]
+    pathways: tuple[Pathway, ...] = ()
+    rep: str | None = None
+    names: tuple[str, ...] = ()
+    author: str = ""
+    at: str = ""
+    reason: str = ""
+    health: Mapping[str, float] = field(default_factory=dict)
+
+
+def edited(entries: Iterable[Entry]) -> View:
+    """The model under all these edits, without pathways."""
+    return View.base().with_patches(patch for entry in entries for patch in entry.patches)
+
+
+def requests_of(entries: Sequence[Entry]) -> list[EditRequest]:
+    """All that was asked, in order."""
+    return [request for entry in entries for request in entry.requests]
+
+
+def base_of(model: LanguageModel) -> str:
+    """The model's name or folder; of a hub model without its revision, which goes beside it."""
+    return model.name if model.revision is None else model.name.partition("@")[0]
+
+
+def precision_of(model: LanguageModel) -> str:
+    """In what the model computes, and in how many bits its weights are held where those are fewer."""
+    dtype = str(model.dtype).removeprefix("torch.")
+    return dtype if model.quantization == "none" else f"{model.quantization} ({dtype})"

@@ -1,0 +1,273 @@
+"""How a model does under all the edits that lie over it: what still holds, what else was hit, and how worn it is.
+
+Nobody sees the wear of one edit; over a chain it shows in what the model says elsewhere, in how well it reads plain prose,
+and in the size of what lies over it (arXiv 2401.07453, 2405.14768). Everything is held against the same model without
+edits, which is measured once.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from editlab.errors import BadRequest, Cancelled
+from editlab.facts import EditRequest, FactBase
+from editlab.insight.attention import attention
+from editlab.insight.stream import Cancel, Question
+from editlab.model.scoring import Score
+from editlab.patches import BASE, View
+from editlab.probes import case_for
+
+if TYPE_CHECKING:
+    from editlab.model import LanguageModel
+
+FACTS, PROMPTS, SAME_SUBJECT, PASSAGES, LOOKS = 100, 32, 100, 8, 8
+"""How many facts of others, reference prompts, facts of the edited subjects and passages are asked, and attentions read."""
+CANDIDATES = 3
+"""So many times as many facts are tried, to find those that the model knows."""
+SAID = 2
+"""Prompts of an edit besides its own question."""
+CONTEXT = "It is well known that"
+"""What stands in front of a question that nobody knows other words for."""
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """An edit that is asked again: its own question and two more, at which it was to hold as well."""
+
+    id: str
+    request: EditRequest
+    prompts: tuple[str, str, str]
+    same_subject: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, id: str, request: EditRequest, facts: FactBase, seed: int = 0) -> Watched:
+        """The question in other words and under another name, as far as the facts know any; else behind a few words."""
+        case = case_for(request, facts, seed)
+        renamed = (request.prompt.replace("{}", name) for name in case.rephrases)
+        others = [
+            *case.paraphrases[:1],
+            *renamed,
+            *case.paraphrases[1:],
+            f"{CONTEXT} {request.text}",
+            f"{CONTEXT}: {request.text}",
+        ]
+        first, second = others[:SAID]
+        same = tuple((item.text, item.expected) for item in case.same_subject if item.expected)
+        return cls(id, request, (request.text, first, second), same)
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What a model does without edits, to which its edited self is held. Made once a model and seed.
+
+    `facts`: (prompt, object, subject) that it knows; `log_p`: its log-probabilities `[prompts, vocab]` behind the first of
+    them; `passages`: (beginning, rest) of prose; `loss`: nats a token on those rests.
+    """
+
+    facts: tuple[tuple[str, str, str], ...]
+    prompts: tuple[str, ...]
+    log_p: Float[Tensor, "prompts vocab"]
+    passages: tuple[tuple[str, str], ...]
+    loss: float
+    known: dict[tuple[str, str], bool] = field(default_factory=dict)
+    norms: dict[int, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: LanguageModel, facts: FactBase, passages: Sequence[str], seed: int = 0) -> Reference:
+        """Ask the model what it knows of a sample of the facts, and how well it reads passages that it was not taught."""
+        rng = random.Random(seed)
+        sample = rng.sample(list(facts.facts), min(CANDIDATES * FACTS, len(facts.facts)))
+        asked = [
+            (rng.choice(wordings).replace("{}", fact.subject), fact.object, fact.subject)
+            for fact in sample
+            if (wordings := facts.relations[fact.relation].templates)
+        ]
+        scores = model.score([text for text, _, _ in asked], [object for _, object, _ in asked])
+        known = tuple(item for item, score in zip(asked, scores, strict=True) if score.hit)[:FACTS]
+        halves = tuple(_halved(text) for text in passages[:PASSAGES])
+        prompts = tuple(text for text, _, _ in known or asked) or tuple(begin for begin, _ in halves)
+        prompts = prompts[:PROMPTS]
+        return cls(known, prompts, _log_p(model, prompts, BASE), halves, _loss(model, halves, BASE))
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """What was found. Shares are 0 to 1, None where there was nothing to ask.
+
+    `edits`: by id the share of its own questions that say the new object, and of all its prompts, three a request (a batch
+    has many requests). `holds` and `retention`: the same of all requests. `locality`: the share of other subjects' facts
+    that are still said, and `same_subject` of the edited subjects' other facts. `loss` and `loss_base`: nats a token on
+    plain prose. `kl`: nats from the model without edits to this one, mean over reference prompts. `relative_norm`:
+    |dW| / |W| of the layer where it is largest. `value_norm`: how loud the edits speak at their subjects' keys against the
+    layer itself, median. `attention`: how much more the layers above look at the edited subjects, mean over heads and the
+    latest edits.
+    """
+
+    edits: Mapping[str, tuple[float, float]]
+    holds: float | None
+    retention: float | None
+    locality: float | None
+    same_subject: float | None
+    loss: float
+    loss_base: float
+    kl: float
+    relative_norm: float
+    value_norm: float | None
+    attention: float | None
+    seconds: float
+
+
+FIGURES = ("holds", "retention", "locality", "same_subject", "loss", "kl", "relative_norm", "value_norm", "attention")
+"""Those of its numbers that are followed over a chain."""
+
+
+@torch.no_grad()
+def checkup(
+    model: LanguageModel,
+    watched: Sequence[Watched],
+    view: View,
+    reference: Reference,
+    progress: Progress = lambda fraction, text: None,
+    cancel: Cancel = lambda: False,
+) -> Checkup:
+    """Ask everything again under a view. Raises `Cancelled`."""
+    began = time.monotonic()
+    progress(0.0, "check-up: do the edits hold?")
+    edits = _edits(model, watched, view, cancel)
+    progress(0.4, "check-up: what else was hit?")
+    subjects = {own.request.subject for own in watched}
+    locality = _still_said(model, [(text, said) for text, said, who in reference.facts if who not in subjects], view, cancel)
+    same_subject = _still_said(model, _known(model, watched, reference), view, cancel)
+    progress(0.7, "check-up: how well does it read?")
+    loss = _loss(model, reference.passages, view)
+    kl = _kl(reference.log_p, _log_p(model, reference.prompts, view))
+    if cancel():
+        raise Cancelled("Stopped before the check-up was complete.")
+    progress(0.9, "check-up: how much lies over the model?")
+    return Checkup(
+        edits=edits,
+        holds=_mean(edits[own.id][0] for own in watched),
+        retention=_mean(edits[own.id][1] for own in watched),
+        locality=locality,
+        same_subject=same_subject,
+        loss=loss,
+        loss_base=reference.loss,
+        kl=kl,
+        relative_norm=max((_relative_norm(model, layer, view, reference) for layer in view.laid), default=0.0),
+        value_norm=_value_norm(model, watched, view),
+        attention=_attention(model, watched[-LOOKS:], view, cancel),
+        seconds=time.monotonic() - began,
+    )
+
+
+def _edits(model: LanguageModel, watched: Sequence[Watched], view: View, cancel: Cancel) -> dict[str, tuple[float, float]]:
+    """By id: whether the question itself says the new object, and the share of the prompts that do; of a batch the means."""
+    scores = _asked(model, [(text, own.request.target_new) for own in watched for text in own.prompts], view, cancel)
+    size = 1 + SAID
+    found: dict[str, list[tuple[float, float]]] = {}
+    for place, own in enumerate(watched):
+        hits = [score.hit for score in scores[size * place : size * (place + 1)]]
+        found.setdefault(own.id, []).append((float(hits[0]), sum(hits) / size))
+    return {id: (_mean_of(own for own, _ in of), _mean_of(share for _, share in of)) for id, of in found.items()}
+
+
+def _asked(model: LanguageModel, asked: Sequence[tuple[str, str]], view: View, cancel: Cancel) -> list[Score]:
+    if cancel():
+        raise Cancelled("Stopped before the check-up was complete.")
+    return model.score([text for text, _ in asked], [said for _, said in asked], view) if asked else []
+
+
+def _still_said(model: LanguageModel, asked: Sequence[tuple[str, str]], view: View, cancel: Cancel) -> float | None:
+    return _mean(float(score.hit) for score in _asked(model, asked, view, cancel))
+
+
+def _known(model: LanguageModel, watched: Sequence[Watched], reference: Reference) -> list[tuple[str, str]]:
+    """Other facts of the edited subjects that the model knew before, those of the latest edits first."""
+    asked = list(dict.fromkeys(item for own in reversed(watched) for item in own.same_subject))[:SAME_SUBJECT]
+    new = [item for item in asked if item not in reference.known]
+    for item, score in zip(new, _asked(model, new, BASE, lambda: False), strict=True):
+        reference.known[item] = score.hit
+    return [item for item in asked if reference.known[item]]
+
+
+def _halved(text: str) -> tuple[str, str]:
+    """A passage's first words, and the rest, on which the loss is read."""
+    words = text.split()
+    at = max(1, len(words) // 10)
+    return " ".join(words[:at]), " ".join(words[at:])
+
+
+def _loss(model: LanguageModel, passages: Sequence[tuple[str, str]], view: View) -> float:
+    scores = model.score([begin for begin, _ in passages], [rest for _, rest in passages], view)
+    return -sum(score.log_p for score in scores) / sum(len(score.said) for score in scores)
+
+
+def _log_p(model: LanguageModel, prompts: Sequence[str], view: View) -> Float[Tensor, "prompts vocab"]:
+    return model.logits(prompts, view).log_softmax(-1)
+
+
+def _kl(base: Float[Tensor, "prompts vocab"], now: Float[Tensor, "prompts vocab"]) -> float:
+    """KL(base || now), mean over prompts, in nats; never under 0, whatever rounding says; no number stays none."""
+    return max((base.exp() * (base - now)).sum(-1).mean().item(), 0.0)
+
+
+def _relative_norm(model: LanguageModel, layer: int, view: View, reference: Reference) -> float:
+    if layer not in reference.norms:
+        reference.norms[layer] = model.weight(layer).norm().item()
+    laid = view.laid[layer]
+    if laid.D is not None:
+        return laid.dense().norm().item() / reference.norms[layer]
+    if laid.A is None or laid.B is None:
+        return 0.0
+    squared = ((laid.B.T @ laid.B) * (laid.A @ laid.A.T)).sum()  # |BA|^2 without the matrix
+    return squared.clamp(min=0).sqrt().item() / reference.norms[layer]
+
+
+def _value_norm(model: LanguageModel, watched: Sequence[Watched], view: View) -> float | None:
+    """|dW k| / |W k| at each edit's own key, in the layer where it is largest; the median over edits."""
+    layers = [layer for layer, laid in view.laid.items() if laid.A is not None or laid.D is not None]
+    if not watched or not layers:
+        return None
+    rows = [model.locate(own.request.prompt, own.request.subject) for own in watched]
+    keys = model.keys(rows, layers, view)
+    ratios = []
+    for layer, key in keys.items():
+        laid, weight = view.laid[layer], model.weight(layer)
+        added = laid.at(weight.device)(key.to(weight.device))
+        ratios.append(added.norm(dim=-1) / (key.to(weight.device) @ weight.T).norm(dim=-1).clamp(min=1e-12))
+    return torch.stack([ratio.cpu() for ratio in ratios]).amax(0).median().item()
+
+
+def _attention(model: LanguageModel, watched: Sequence[Watched], view: View, cancel: Cancel) -> float | None:
+    """How much more the layers above the lowest edited one look at the subjects than without the edits."""
+    above = min(view.laid, default=0) + 1
+    found = []
+    for own in watched:
+        try:
+            table = attention(model, {"base": BASE, "now": view}, Question.of(model, own.request), cancel)
+        except BadRequest:  # the subject stands last, so that nothing comes after it to look at it
+            continue
+        high = table[table["layer"] >= above].groupby("view")["weight"].mean()
+        if len(high):
+            found.append(float(high["now"] - high["base"]))
+    return _mean(found)
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    values = list(values)
+    return _mean_of(values) if values else None
+
+
+def _mean_of(values: Iterable[float]) -> float:
+    values = list(values)
+    return sum(values) / len(values)

@@ -1,0 +1,219 @@
+"""Which workspaces there are, whose they are, and which of them a visitor has open.
+
+A private workspace is seen by its owner alone, a shared one by everybody who may use EditLab, by its name. What lies in it,
+the ledger knows; a workspace that is deleted leaves the list, and its events stay.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from secrets import token_hex
+from typing import Any
+
+import sqlalchemy as sa
+
+from editlab.errors import BadRequest
+from editlab.lab.ledger import Ledger, now
+from editlab.lab.tables import VISITORS, WORKSPACES
+
+FIRST = "My edits"
+"""What the workspace is called that everybody finds on their first visit."""
+LONGEST_NAME = 60
+MOST_OWN = 100
+SEEN_MINUTES = 5
+"""How old the note may be of when a workspace was last used."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """A workspace as people know it. `id`: what its events are kept under; `mine`: whether it is whoever asked's own."""
+
+    id: str
+    name: str
+    shared: bool
+    mine: bool
+    made_at: str
+    deleted: bool = False
+
+    @property
+    def handle(self) -> str:
+        """What a page, an address or a bundle calls it. The id may be what its owner is known by: it stays here."""
+        return sha256(self.id.encode(errors="replace")).hexdigest()[:16]
+
+    @property
+    def title(self) -> str:
+        """Its name, and whether others see it."""
+        return f"{self.name} (shared)" if self.shared else self.name
+
+
+class Directory:
+    """The workspaces of a ledger. Who is asked for (`visitor`) is a login's name, or the id that a browser keeps."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def rooms(self, visitor: str, deleted: bool = False) -> tuple[Room, ...]:
+        """What a visitor may enter, their own first; or, `deleted`, what they have deleted."""
+        where = WORKSPACES.c.owner == visitor
+        where &= WORKSPACES.c.deleted_at.is_not(None) if deleted else WORKSPACES.c.deleted_at.is_(None)
+        if not deleted:
+            where |= WORKSPACES.c.shared & WORKSPACES.c.deleted_at.is_(None)
+        with self._ledger.transaction() as connection:
+            rows = connection.execute(sa.select(WORKSPACES).where(where).order_by(WORKSPACES.c.made_at)).mappings().all()
+        return tuple(sorted((_room(row, visitor) for row in rows), key=lambda room: (room.shared, not room.mine)))
+
+    def current(self, visitor: str) -> Room:
+        """The workspace that a visitor has open; their first one, made on the first visit, where that is gone."""
+        with self._ledger.transaction() as connection:
+            chosen = connection.scalar(sa.select(VISITORS.c.workspace).where(VISITORS.c.id == visitor))
+            row = _row(connection, chosen) if chosen else None
+            if row is not None and _may_enter(row, visitor):
+                if _minutes_since(row["seen_at"]) > SEEN_MINUTES:
+                    connection.execute(sa.update(WORKSPACES).where(WORKSPACES.c.id == row["id"]).values(seen_at=now()))
+                return _room(row, visitor)
+        own = [room for room in self.rooms(visitor) if room.mine]
+        return self.enter(visitor, (own[0] if own else self._first(visitor)).id)
+
+    def enter(self, visitor: str, id: str) -> Room:
+        """Open a workspace for a visitor. Raises `BadRequest` where there is none, or it is another person's."""
+        with self._ledger.transaction() as connection:
+            row = _known(connection, visitor, id)
+            connection.execute(sa.delete(VISITORS).where(VISITORS.c.id == visitor))
+            connection.execute(sa.insert(VISITORS), {"id": visitor, "workspace": id, "seen_at": now()})
+            connection.execute(sa.update(WORKSPACES).where(WORKSPACES.c.id == id).values(seen_at=now()))
+            return _room(row, visitor)
+
+    def find(self, visitor: str, handle: str, deleted: bool = False) -> Room:
+        """The workspace of a handle, among those that a visitor may enter, or has deleted. Raises `BadRequest`."""
+        room = next((room for room in self.rooms(visitor, deleted) if room.handle == handle), None)
+        if room is None:
+            raise BadRequest("There is no such workspace, or it is not shared with you. Choose one from the list.")
+        return room
+
+    def may_enter(self, visitor: str, id: str) -> bool:
+        """Whether a workspace is a visitor's own, or shared."""
+        with self._ledger.transaction() as connection:
+            row = _row(connection, id)
+        return row is not None and _may_enter(row, visitor)
+
+    def make(self, visitor: str, name: str, shared: bool = False, id: str = "") -> Room:
+        """A new workspace. Raises `BadRequest` for a name that is taken or is none."""
+        name, at = named(name), now()
+        if sum(room.mine for room in self.rooms(visitor)) >= MOST_OWN:
+            raise BadRequest(f"You have {MOST_OWN} workspaces. Delete one first.")
+        row = {"id": id or token_hex(8), "owner": visitor, "name": name, "shared": shared}
+        with _unique(name, shared), self._ledger.transaction() as connection:
+            connection.execute(sa.insert(WORKSPACES), {**row, "made_at": at, "seen_at": at, "deleted_at": None})
+        return Room(row["id"], name, shared, True, at)
+
+    def _first(self, visitor: str) -> Room:
+        """The workspace of a first visit. Its id is the visitor's, under which older ledgers have their events."""
+        with self._ledger.transaction() as connection:
+            taken = _row(connection, visitor) is not None
+        try:
+            return self.make(visitor, FIRST, id="" if taken else visitor)
+        except BadRequest:  # another request of the same visitor has made it at this moment
+            return next(room for room in self.rooms(visitor) if room.mine)
+
+    def adopt(self, name: str) -> Room:
+        """The workspace that the terminal calls so: the shared one of that name, made where there is none."""
+        return self.called(name) or self.make("", name, shared=True, id=named(name))
+
+    def called(self, name: str) -> Room | None:
+        """The same, where there is one."""
+        with self._ledger.transaction() as connection:
+            shared = (WORKSPACES.c.name == name) & WORKSPACES.c.shared & WORKSPACES.c.deleted_at.is_(None)
+            row = _row(connection, name) or connection.execute(sa.select(WORKSPACES).where(shared)).mappings().first()
+        return None if row is None else _room(row, "")
+
+    def rename(self, visitor: str, id: str, name: str, was: str) -> Room:
+        """Call a workspace otherwise that was called `was`. Raises `BadRequest`, also where somebody else was faster."""
+        name = named(name)
+        with self._ledger.transaction() as connection:
+            shared = _known(connection, visitor, id)["shared"]
+        with _unique(name, shared), self._ledger.transaction() as connection:
+            where = (WORKSPACES.c.id == id) & (WORKSPACES.c.name == was)
+            if not connection.execute(sa.update(WORKSPACES).where(where).values(name=name)).rowcount:
+                now_called = _known(connection, visitor, id)["name"]
+                raise BadRequest(f"Somebody has just renamed it to {now_called!r}. Look, and rename it again if need be.")
+            return _room(_known(connection, visitor, id), visitor)
+
+    def share(self, visitor: str, id: str, on: bool) -> Room:
+        """Let everybody enter a workspace of one's own, or nobody else any more. Raises `BadRequest`."""
+        with self._ledger.transaction() as connection:
+            row = _own(connection, visitor, id, "share")
+        with _unique(row["name"], on), self._ledger.transaction() as connection:
+            connection.execute(sa.update(WORKSPACES).where(WORKSPACES.c.id == id).values(shared=on))
+        return replace(_room(row, visitor), shared=on)
+
+    def delete(self, visitor: str, id: str) -> Room:
+        """Take a workspace of one's own off the list; its events stay in the ledger. Raises `BadRequest`."""
+        with self._ledger.transaction() as connection:
+            row = _own(connection, visitor, id, "delete")
+            connection.execute(sa.update(WORKSPACES).where(WORKSPACES.c.id == id).values(deleted_at=now()))
+        return replace(_room(row, visitor), deleted=True)
+
+    def restore(self, visitor: str, id: str) -> Room:
+        """Put a deleted workspace of one's own on the list again. Raises `BadRequest`, also where its name is taken."""
+        room = next((room for room in self.rooms(visitor, deleted=True) if room.id == id), None)
+        if room is None:
+            raise BadRequest("You have deleted no such workspace.")
+        with _unique(room.name, room.shared), self._ledger.transaction() as connection:
+            connection.execute(sa.update(WORKSPACES).where(WORKSPACES.c.id == id).values(deleted_at=None))
+        return replace(room, deleted=False)
+
+
+def named(name: str) -> str:
+    """A name as it is kept. Raises `BadRequest` for what is none."""
+    name = " ".join(str(name).split())
+    if not name or len(name) > LONGEST_NAME:
+        raise BadRequest(f"A workspace's name has 1 to {LONGEST_NAME} characters. Write another one.", "workspace")
+    wrong = next((char for char in name if char in "/\\<>" or unicodedata.category(char)[0] == "C"), None)
+    if wrong is not None:
+        raise BadRequest(f"A workspace's name cannot hold {wrong!r}. Use letters, digits and spaces.", "workspace")
+    return name
+
+
+def _minutes_since(at: str) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds() / 60
+
+
+def _row(connection: sa.Connection, id: str) -> Mapping[str, Any] | None:
+    return connection.execute(sa.select(WORKSPACES).where(WORKSPACES.c.id == id)).mappings().first()
+
+
+def _may_enter(row: Mapping[str, Any], visitor: str) -> bool:
+    return row["deleted_at"] is None and (row["shared"] or row["owner"] == visitor)
+
+
+def _known(connection: sa.Connection, visitor: str, id: str) -> Mapping[str, Any]:
+    row = _row(connection, id)
+    if row is None or not _may_enter(row, visitor):
+        raise BadRequest("There is no such workspace, or it is not shared with you. Choose one from the list.")
+    return row
+
+
+def _own(connection: sa.Connection, visitor: str, id: str, what: str) -> Mapping[str, Any]:
+    row = _known(connection, visitor, id)
+    if row["owner"] not in ("", visitor):
+        raise BadRequest(f"Only whoever made {row['name']!r} can {what} it.")
+    return row
+
+
+def _room(row: Mapping[str, Any], visitor: str) -> Room:
+    mine, deleted = row["owner"] == visitor, row["deleted_at"] is not None
+    return Room(row["id"], row["name"], row["shared"], mine, row["made_at"], deleted)
+
+
+@contextmanager
+def _unique(name: str, shared: bool) -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.IntegrityError as error:
+        whose = "There is a shared workspace" if shared else "You have a workspace"
+        raise BadRequest(f"{whose} called {name!r} already. Choose another name.", "workspace") from error

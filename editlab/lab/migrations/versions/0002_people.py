@@ -1,0 +1,48 @@
+"""Who has which workspace, what was worked on, what was measured, and what a demo has forgotten."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Make their tables. A name is taken once among what is shared, and once among what is its owner's."""
+
+    def texts(*names: str, nullable: bool = False) -> list[sa.Column]:
+        return [sa.Column(name, sa.String, nullable=nullable) for name in names]
+
+    op.create_table(
+        "workspaces",
+        sa.Column("id", sa.String, primary_key=True),
+        *texts("owner", "name"),
+        sa.Column("shared", sa.Boolean, nullable=False),
+        *texts("made_at", "seen_at"),
+        *texts("deleted_at", nullable=True),
+    )
+    kept = "deleted_at IS NULL"
+    op.create_index("shared_name", "workspaces", ["name"], unique=True, sqlite_where=sa.text(f"shared AND {kept}"))
+    op.create_index(
+        "private_name", "workspaces", ["owner", "name"], unique=True, sqlite_where=sa.text(f"NOT shared AND {kept}")
+    )
+    op.create_table("visitors", sa.Column("id", sa.String, primary_key=True), *texts("workspace", "seen_at"))
+    op.create_table(
+        "jobs",
+        sa.Column("id", sa.String, primary_key=True),
+        *texts("session", "kind", "title", "state", "model", "workspace", "author", "error", "request", "result"),
+        *texts("submitted_at"),
+        *texts("began_at", "ended_at", nullable=True),
+    )
+    op.create_table(
+        "checkups",
+        *(sa.Column(name, sa.String, primary_key=True) for name in ("model", "workspace")),
+        sa.Column("number", sa.Integer, primary_key=True),
+        *texts("at", "body"),
+    )
+    op.create_table(
+        "forgotten",
+        sa.Column("id", sa.Integer, primary_key=True),
+        *texts("model", "workspace", "last", "at"),
+        sa.Column("events", sa.Integer, nullable=False),
+    )

@@ -1,0 +1,252 @@
+"""The login that `--auth FILE` asks for: a page of its own, a signed cookie, and a layer in front of everything else."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import logging
+import os
+import secrets
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from string import Template
+from urllib.parse import parse_qs, quote
+
+from fastapi import FastAPI
+from markupsafe import escape
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive
+
+from editlab.errors import BadFile, TooMany
+from editlab.lab import Lab
+from editlab.lab.limits import Limits
+from editlab.lab.users import Users
+from editlab.web.guard import API, MOST_BYTES, Guard, read_again, read_body
+
+FREE = ("/login", "/health", "/ready")
+"""What answers without a login."""
+NAMED = (f"{API}queue/join", f"{API}cancel", f"{API}reset")
+"""Calls whose body names a session."""
+HOURS = 12
+MOST_SESSIONS = 1_000
+MOST_FORM = 10_000
+SECRET, SECRET_BYTES = "cookie-secret", 32
+WRONG = "That name and password do not fit. Try again."
+THEMES = ("light", "dark")
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+PAGE = Path(__file__).with_name("login.html")
+
+log = logging.getLogger(__name__)
+
+
+class Logins:
+    """Who is who. Passwords are checked one at a time: each guess counts before the next, and memory stays small."""
+
+    def __init__(self, users: Users, limits: Limits) -> None:
+        self._users, self._limits = users, limits
+        self._lock = threading.Lock()
+
+    def enter(self, name: str, password: str, address: str) -> str | None:
+        """The mark of a user whose password that is; None where it is not. Raises `TooMany` after too many wrong ones."""
+        with self._lock:
+            self._limits.check_guess(name, address)
+            mark = self._mark(name)
+            right = self._users.verify(name, password)
+            if not right:
+                self._limits.wrong_guess(name, address)
+        log.info({"event": "login", "user": name if mark else None, "address": address, "ok": right})
+        return mark if right else None
+
+    def of(self, request: Request) -> str | None:
+        """The user who sends a request; None where nobody is logged in, or the user or the password has changed since."""
+        name, mark = request.session.get("name"), request.session.get("mark")
+        if not isinstance(name, str) or not isinstance(mark, str):
+            return None
+        known = self._mark(name)
+        return name if known is not None and hmac.compare_digest(known, mark) else None
+
+    async def by_header(self, request: Request) -> str | None:
+        """The user whom the header of HTTP Basic names, for programs. Raises `TooMany`."""
+        kind, _, given = request.headers.get("authorization", "").partition(" ")
+        try:
+            name, _, password = base64.b64decode(given, validate=True).decode().partition(":")
+        except ValueError:
+            return None
+        if kind.lower() != "basic":
+            return None
+        return name if await run_in_threadpool(self.enter, name, password, address_of(request)) else None
+
+    def _mark(self, name: str) -> str | None:
+        try:
+            return self._users.mark(name)
+        except BadFile as error:
+            log.error({"event": "users", "error": str(error)})
+            return None
+
+
+class Sessions:
+    """Which user a session of the page belongs to: the first one who names it. Each user's latest 1,000 are known."""
+
+    def __init__(self) -> None:
+        self._user_of: dict[str, str] = {}
+        self._sessions_of: dict[str, OrderedDict[str, None]] = {}
+
+    def belongs(self, session: str, user: str) -> bool:
+        """Whether a session is this user's."""
+        if self._user_of.setdefault(session, user) != user:
+            return False
+        own = self._sessions_of.setdefault(user, OrderedDict())
+        own[session] = None
+        own.move_to_end(session)
+        if len(own) > MOST_SESSIONS:
+            del self._user_of[own.popitem(last=False)[0]]
+        return True
+
+
+class Door(Guard):
+    """An ASGI layer that lets users in, each to their own sessions alone; `request.state.user` is who asks."""
+
+    def __init__(self, app: ASGIApp, logins: Logins) -> None:
+        super().__init__(app)
+        self._logins, self._sessions = logins, Sessions()
+
+    async def admit(self, request: Request) -> Response | Receive | None:
+        """Refuse whoever is not logged in, and whoever names a session of somebody else."""
+        path = request.scope["path"]
+        if path in FREE:
+            return None
+        user = self._logins.of(request)
+        if user is None and path == "/metrics":
+            try:
+                user = await self._logins.by_header(request)
+            except TooMany as error:
+                return PlainTextResponse(str(error), 429)
+        if user is None:
+            return _unknown(request)
+        request.state.user = user
+        return await self._own_session(request, path, user)
+
+    async def _own_session(self, request: Request, path: str, user: str) -> Response | Receive | None:
+        named = request.query_params.getlist("session_hash")
+        if path.startswith(f"{API}heartbeat/"):
+            named.append(path.removeprefix(f"{API}heartbeat/"))
+        body = None
+        if path in NAMED:
+            body = await read_body(request)
+            if body is None:
+                return PlainTextResponse(f"A call has at most {MOST_BYTES:,} bytes.", 413)
+            try:
+                session = json.loads(body).get("session_hash")
+            except (ValueError, AttributeError, RecursionError):
+                return PlainTextResponse("This call is no JSON object.", 400)
+            named += [] if session is None else [session]
+        if not all(isinstance(session, str) and self._sessions.belongs(session, user) for session in named):
+            return PlainTextResponse("This session of the page is somebody else's. Reload the page.", 403)
+        return None if body is None else read_again(body, request.receive)
+
+
+def add_login(app: FastAPI, lab: Lab, users: Users) -> None:
+    """Put the login in front of an app, with its page at `/login` and its end at `/logout`."""
+    logins = Logins(users, lab.limits)
+
+    @app.get("/login", include_in_schema=False)
+    def ask(request: Request) -> Response:
+        return page(next=request.query_params.get("next", "/"), theme=request.query_params.get("__theme", ""))
+
+    @app.post("/login", include_in_schema=False)
+    async def enter(request: Request) -> Response:
+        form = parse_qs((await read_body(request, MOST_FORM) or b"").decode(errors="replace"))
+        name, password, next, theme = (form.get(field, [""])[0] for field in ("name", "password", "next", "theme"))
+        try:
+            mark = await run_in_threadpool(logins.enter, name.strip(), password, address_of(request))
+        except TooMany as error:
+            return page(next, theme, name, str(error), 429)
+        request.session.clear()
+        if mark is None:
+            return page(next, theme, name, WRONG, 401)
+        request.session.update(name=name.strip(), mark=mark)
+        return RedirectResponse(local(next), 303)
+
+    @app.post("/logout", include_in_schema=False)
+    def leave(request: Request) -> Response:
+        request.session.clear()
+        return RedirectResponse("/login", 303)
+
+    app.add_middleware(Door, logins=logins)
+    app.add_middleware(
+        SessionMiddleware,
+        secret_key=secret_of(lab.ledger.folder),
+        session_cookie=f"editlab-{lab.settings.port}",  # cookies do not tell ports apart
+        max_age=3600 * HOURS,
+        same_site="lax",
+    )
+
+
+def page(next: str = "/", theme: str = "", name: str = "", error: str = "", status: int = 200) -> HTMLResponse:
+    """The login page; an error stands above the fields and is said when the page opens."""
+    told = f'<p id="error" role="alert">{escape(error)}</p>' if error else ""
+    html = Template(PAGE.read_text(encoding="utf-8")).substitute(
+        error=told,
+        described='aria-describedby="error" aria-invalid="true"' if status == 401 else "",
+        name=escape(name[:64]),
+        next=escape(local(next)),
+        theme=theme if theme in THEMES else "",
+        focus_name="" if name else "autofocus",
+        focus_password="autofocus" if name else "",
+    )
+    return HTMLResponse(html, status, HEADERS)
+
+
+def local(target: str) -> str:
+    """A path of this page to go on to; the page itself for what would lead elsewhere."""
+    here = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
+    return target if here else "/"
+
+
+def address_of(request: Request) -> str:
+    """From where a request comes."""
+    return request.client.host if request.client else ""
+
+
+def secret_of(folder: Path) -> str:
+    """What cookies are signed with: made once, kept in the data folder, readable to its owner alone. Raises `BadFile`."""
+    path = folder / SECRET
+    try:
+        made = folder / f".{SECRET}-{secrets.token_hex(4)}"
+        descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(SECRET_BYTES))
+        try:
+            os.link(made, path)  # refused where there is one already, whoever was first
+        except FileExistsError:
+            pass
+        finally:
+            made.unlink()
+        found = path.read_text(encoding="ascii")
+    except OSError as error:
+        raise BadFile(f"{path} cannot be kept: {error.strerror}. Set EDITLAB_DATA to a folder of yours.") from error
+    if len(found) != 2 * SECRET_BYTES:
+        raise BadFile(f"{path} is damaged. Delete it: everybody then logs in again.")
+    return found
+
+
+def _unknown(request: Request) -> Response:
+    """Somebody who opens the page is asked to log in; a program hears that it has to."""
+    if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+        query = request.url.query
+        target = request.scope["path"] + (f"?{query}" if query else "")
+        theme = request.query_params.get("__theme", "")
+        shown = f"&__theme={theme}" if theme in THEMES else ""
+        return RedirectResponse(f"/login?next={quote(target, safe='')}{shown}", 303)
+    told = {"error": "NotLoggedIn", "message": "Log in at /login first."}
+    basic = {"WWW-Authenticate": 'Basic realm="EditLab"'} if request.scope["path"] == "/metrics" else {}
+    return JSONResponse(told, 401, basic)

@@ -1,0 +1,128 @@
+"""The pictures of README and guides: `python -m tests.browser.pictures [edit] [rep] [mask]`; without a name, all of them.
+
+Taken in Debian's Chromium on the bundled model, its own mask and an empty data folder, into docs/pictures.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.browser.serving import CHROMIUM, PATIENCE, ROOT, serving
+
+PICTURES = ROOT / "docs" / "pictures"
+DESKTOP, PHONE = (1440, 900), (390, 844)
+WAYS = {"republic": "Republic", "name": "Slovenija", "shuffled": "ia Sloven", "long": "after a long"}
+FACTS = {"suppressed": "slovenia", "not-reversed": "eiffel-tower"}
+
+Visit = Callable[..., Page]
+
+
+def main(names: list[str]) -> None:
+    """Take them."""
+    with tempfile.TemporaryDirectory() as data, serving(Path(data)) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        expect.set_options(timeout=PATIENCE * 1000)
+        for name in names or SETS:
+            SETS[name](lambda query="", size=DESKTOP, theme="light": _visit(browser, address, query, size, theme))
+        browser.close()
+
+
+def edit(visit: Visit) -> None:
+    """Before and after an edit, the probes, and the phone."""
+    for theme in ("light", "dark"):
+        page = visit(theme=theme)
+        page.wait_for_selector("#at-target-new li")
+        if theme == "light":
+            _take(page, "before")
+        _apply(page)
+        page.locator("#ask textarea, #ask input").fill("Slovenia's capital is")
+        page.wait_for_selector("#ask-answers .answer")
+        page.wait_for_timeout(1500)
+        _take(page, f"after-{theme}")
+    page.locator(".probe summary").nth(2).click()
+    page.wait_for_selector(".distribution .bars")
+    page.evaluate("document.querySelector('#probes-title').scrollIntoView()")
+    _take(page, "probes")
+    phone = visit(size=PHONE)
+    _apply(phone)
+    phone.evaluate("document.querySelector('#question').scrollIntoView()")
+    _take(phone, "phone")
+
+
+def rep(visit: Visit) -> None:
+    """One edit with REP, asked in several ways."""
+    for theme in ("light", "dark"):
+        page = visit("rep=default", theme=theme)
+        page.wait_for_selector("#at-target-new li")
+        _apply(page)
+        page.wait_for_selector("#gate-curve svg")
+        _take(page, f"rep-{theme}")
+        for name, way in WAYS.items() if theme == "light" else ():
+            page.locator("#questions button", has_text=way).click()
+            page.wait_for_selector("#ask-answers .gates")
+            expect(page.locator("#ask-answers .rep .tops b").first).to_have_text("Antarctica")
+            page.wait_for_timeout(300)
+            page.evaluate("document.querySelector('#live').scrollIntoView()")
+            _take(page, f"rep-{name}")
+    phone = visit("rep=default", size=PHONE)
+    _apply(phone)
+    phone.wait_for_selector("#gate-curve svg")
+    phone.evaluate("document.querySelector('#gate').scrollIntoView()")
+    _take(phone, "rep-phone")
+
+
+def mask(visit: Visit) -> None:
+    """A suppressed and a not reversed fact: the Edit tab under the mask, and of the Inside tab who says the new object."""
+    for name, preset in FACTS.items():
+        for theme in ("light", "dark"):
+            page = visit(f"preset={preset}&mask=on", theme=theme)
+            page.click("#apply")
+            page.wait_for_selector("#ways-back table")
+            expect(page.locator("#stop")).to_be_disabled()
+            print(name, page.locator("#verdict h2").inner_text(), flush=True)
+            _take(page, f"mask-{name}-{theme}")
+            page.set_viewport_size({"width": 1440, "height": 1500})
+            page.get_by_role("tab", name="Inside").click()
+            expect(page.locator("#inside-attention-plot .js-plotly-plot .main-svg").first).to_be_visible()
+            expect(page.locator("#inside-mask p")).to_be_visible()
+            expect(page.locator("#inside-stop")).to_be_disabled()
+            page.evaluate("document.querySelector('#inside-contributions').scrollIntoView(); window.scrollBy(0, -260)")
+            page.wait_for_timeout(800)
+            _take(page, f"inside-{name}-{theme}")
+
+
+SETS = {"edit": edit, "rep": rep, "mask": mask}
+
+
+def _visit(browser: Browser, address: str, query: str, size: tuple[int, int], theme: str) -> Page:
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, reduced_motion="reduce")
+    context.set_default_timeout(PATIENCE * 1000)
+    page = context.new_page()
+    page.goto(f"{address}/?__theme={theme}&{query}")
+    page.wait_for_selector("#answer-base .said")
+    expect(page.locator("#stop")).to_be_disabled()
+    return page
+
+
+def _apply(page: Page) -> None:
+    page.click("#apply")
+    page.wait_for_selector("#probe-table .probes")
+    expect(page.locator("#progress progress")).to_have_count(0)
+    expect(page.locator("#stop")).to_be_disabled()
+
+
+def _take(page: Page, name: str) -> None:
+    """A picture of what is seen now, in few colours and small enough to be kept."""
+    path = PICTURES / f"{name}.png"
+    page.mouse.move(0, 0)
+    page.screenshot(path=path, animations="disabled")
+    with Image.open(path) as image:
+        image.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

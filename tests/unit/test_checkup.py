@@ -1,0 +1,247 @@
+"""A check-up's figures against the same ones worked out on a copy of the model with the edits in its weights, in float64."""
+
+import copy
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny_models import TEXTS, hooks_of, precise_model, random_view
+
+from editlab.errors import Cancelled
+from editlab.facts import EditRequest, FactBase
+from editlab.insight import Question, attention
+from editlab.insight.checkup import CONTEXT, FIGURES, LOOKS, PASSAGES, PROMPTS, Checkup, Reference, Watched, checkup
+from editlab.lab.monitor import Limits, table_of
+from editlab.patches import BASE, LowRank, View
+
+PROSE = (TEXTS / "chapter1.txt").read_text(encoding="utf-8")
+TEXT = tuple(PROSE[start : start + 240] for start in (0, 500, 1000))
+ASKED = ("{} belongs to the continent of", "The capital of {} is", "{} is a country in", "People in {} speak")
+SUBJECTS = ("Slovenia", "France", "Japan", "Brazil", "Kenya", "Peru", "Ghana", "Norway", "Egypt")
+NEAR = 1e-5
+
+
+@pytest.fixture(scope="module")
+def model():
+    return precise_model("llama")
+
+
+@pytest.fixture(scope="module")
+def facts():
+    return FactBase.load(TEXTS.parent / "facts")
+
+
+def says(model, text, view=BASE):
+    """What the model says next, where the tokenizer cuts that word as one token again; else None."""
+    for token, _ in model.top(text, view, 1):
+        return token.strip() if token.strip() and model.score([text], [token.strip()], view)[0].hit else None
+
+
+@pytest.fixture(scope="module")
+def known(model):
+    """(prompt, object, subject) that the random model says all by itself."""
+    asked = [(prompt.replace("{}", subject), subject) for prompt in ASKED for subject in SUBJECTS]
+    found = [(text, said, subject) for text, subject in asked if (said := says(model, text))]
+    assert len(found) >= 6
+    return tuple(found)
+
+
+@pytest.fixture(scope="module")
+def reference(model, facts, known):
+    return replace(Reference.of(model, facts, TEXT), facts=known)
+
+
+@pytest.fixture(scope="module")
+def watched():
+    requests = [EditRequest(ASKED[0], subject, "Antarctica") for subject in SUBJECTS[:3]]
+    return [Watched(str(n), own, (own.text, f"{CONTEXT} {own.text}", f"So {own.text}")) for n, own in enumerate(requests)]
+
+
+@pytest.fixture(scope="module")
+def view(model):
+    return random_view(model, 3)
+
+
+@pytest.fixture(scope="module")
+def found(model, watched, view, reference):
+    return checkup(model, watched, view, reference)
+
+
+@pytest.fixture(scope="module")
+def edited(model, view):
+    """A copy of the network with the view's patches in its weights."""
+    hf = copy.deepcopy(model.hf)
+    with torch.no_grad():
+        for layer, delta in deltas(view).items():
+            hf.model.layers[layer].mlp.down_proj.weight += delta
+    return hf
+
+
+def deltas(view):
+    """{layer: dW} of all patches, each as a whole matrix."""
+    sums = {}
+    for patch in view.patches:
+        own = patch.B.double() @ patch.A.double() if isinstance(patch, LowRank) else patch.D.double()
+        sums[patch.layer] = sums.get(patch.layer, 0) + own
+    return sums
+
+
+@torch.no_grad()
+def log_p(hf, ids):
+    return hf(torch.tensor([ids])).logits[0].double().log_softmax(-1)
+
+
+# --- the formulas ---------------------------------------------------------------------------------------------------
+
+
+def test_kl_is_that_from_the_model_without_edits_to_this_one(model, edited, reference, found):
+    ids = [model.tok.encode(text) for text in reference.prompts]
+    pairs = [(log_p(model.hf, row)[-1], log_p(edited, row)[-1]) for row in ids]
+    expected = sum((base.exp() * (base - now)).sum().item() for base, now in pairs) / len(pairs)
+    assert found.kl == pytest.approx(expected, rel=NEAR) and found.kl > 0.1 and len(pairs) == PROMPTS
+
+
+def test_loss_is_nats_a_token_on_the_rest_of_each_passage(model, edited, reference, found):
+    for hf, loss in ((model.hf, found.loss_base), (edited, found.loss)):
+        total, count = 0.0, 0
+        for begin, rest in reference.passages:
+            ids, start = model.tok.with_target(begin, rest)
+            table = log_p(hf, ids)
+            total -= sum(table[place - 1, ids[place]].item() for place in range(start, len(ids)))
+            count += len(ids) - start
+        assert loss == pytest.approx(total / count, rel=NEAR)
+    assert [f"{begin} {rest}" for begin, rest in reference.passages] == [" ".join(text.split()) for text in TEXT]
+    assert len(TEXT) <= PASSAGES
+
+
+def test_relative_norm_is_that_of_the_whole_matrix_where_it_is_largest(model, view, found):
+    ratios = {layer: (own.norm() / model.weight(layer).double().norm()).item() for layer, own in deltas(view).items()}
+    assert found.relative_norm == pytest.approx(max(ratios.values()), rel=NEAR) and len(set(ratios.values())) == 3
+
+
+def test_relative_norm_of_low_ranks_needs_no_matrix_and_is_the_same(model, watched, reference):
+    generator = torch.Generator().manual_seed(1)
+    patches = [
+        LowRank(2, torch.randn(1, model.d_ff, generator=generator), torch.randn(model.d_model, 1, generator=generator))
+        for _ in range(7)
+    ]
+    view = View(tuple(patches))
+    expected = (deltas(view)[2].norm() / model.weight(2).double().norm()).item()
+    assert checkup(model, watched, view, reference).relative_norm == pytest.approx(expected, rel=NEAR)
+
+
+def test_value_norm_is_how_loud_the_edits_are_at_their_own_subjects(model, edited, view, watched, found):
+    loudest, keys = [], {}
+
+    def keep(layer):
+        return lambda _module, inputs: keys.update({layer: inputs[0][0]})
+
+    for layer in deltas(view):
+        edited.model.layers[layer].mlp.down_proj.register_forward_pre_hook(keep(layer))
+    for own in watched:
+        end = len(model.tok.encode(own.request.subject))  # the prompt begins with it
+        log_p(edited, model.tok.encode(own.request.text))
+        ratios = []
+        for layer, delta in deltas(view).items():
+            key = keys[layer][end - 1].double()
+            ratios.append(((delta @ key).norm() / (model.weight(layer).double() @ key).norm()).item())
+        loudest.append(max(ratios))
+    assert found.value_norm == pytest.approx(sorted(loudest)[1], rel=NEAR)
+
+
+def test_attention_is_how_much_more_the_layers_above_look_at_the_subjects(model, view, watched, found):
+    more = []
+    for own in watched:
+        table = attention(model, {"base": BASE, "now": view}, Question.of(model, own.request))
+        above = table[table["layer"] > min(view.laid)].pivot(index=["layer", "head"], columns="view", values="weight")
+        more.append((above["now"] - above["base"]).mean())
+    assert len(watched) <= LOOKS and found.attention == pytest.approx(sum(more) / len(more), rel=NEAR)
+
+
+# --- what is asked --------------------------------------------------------------------------------------------------
+
+
+def test_an_edit_holds_by_its_own_question_and_a_batch_by_most_of_them(model, view, reference):
+    asked = [subject for subject in SUBJECTS if says(model, f"{subject} is", view)]
+    assert len(asked) >= 3
+    requests = [EditRequest("{} is", subject, says(model, f"{subject} is", view)) for subject in asked[:3]]
+    wrong = replace(requests[2], target_new="Antarctica")
+    rows = [("one", requests[0]), ("batch", requests[1]), ("batch", wrong), ("wrong", wrong)]
+    found = checkup(model, [Watched(id, own, (own.text,) * 3) for id, own in rows], view, reference)
+    assert found.edits == {"one": (True, 1.0), "batch": (False, 0.5), "wrong": (False, 0.0)}
+    assert found.holds == pytest.approx(1 / 3) and found.retention == pytest.approx(0.5)
+
+
+def test_facts_of_the_edited_subjects_are_not_counted_as_those_of_others(model, watched, view, reference):
+    edited = {own.request.subject for own in watched}
+    others = [(text, said) for text, said, who in reference.facts if who not in edited]
+    hits = [score.hit for score in model.score(*map(list, zip(*others, strict=True)), view)]
+    found = checkup(model, watched, view, reference)
+    assert 0 < len(others) < len(reference.facts) and found.locality == pytest.approx(sum(hits) / len(hits))
+
+
+def test_other_facts_of_an_edited_subject_count_where_they_were_known(model, watched, known, reference):
+    text, said, _ = known[0]
+    own = replace(watched[0], same_subject=((text, said), (text, "Antarctica")))
+    assert checkup(model, [own], BASE, reference).same_subject == 1.0
+    assert checkup(model, [replace(own, same_subject=((text, "Antarctica"),))], BASE, reference).same_subject is None
+
+
+def test_three_prompts_of_which_the_first_is_its_own(facts):
+    known = Watched.of("a", EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica"), facts)
+    assert known.prompts[0] == "Slovenia belongs to the continent of" and len(set(known.prompts)) == 3
+    assert any("Slovenia" not in text or not text.endswith("continent of") for text in known.prompts) and known.same_subject
+    strange = Watched.of("b", EditRequest("{} eats", "Zyx", "stones"), facts)
+    assert strange.prompts[0] == "Zyx eats" and len(set(strange.prompts)) == 3 and not strange.same_subject
+    assert all(text.endswith("Zyx eats") for text in strange.prompts)
+
+
+# --- what it is for -------------------------------------------------------------------------------------------------
+
+
+def row_of(found: Checkup) -> dict[str, float | None]:
+    """What the monitor keeps of it."""
+    row = {name: getattr(found, name) for name in (*FIGURES, "loss_base", "seconds")}
+    return table_of([row | {"number": 1, "at": "", "count": 1}]).iloc[0].to_dict()
+
+
+def test_without_edits_everything_is_as_it_was(model, watched, reference):
+    found = checkup(model, watched, BASE, reference)
+    assert (found.locality, found.kl, found.relative_norm, found.value_norm) == (1.0, pytest.approx(0, abs=1e-12), 0.0, None)
+    assert found.loss == pytest.approx(found.loss_base, rel=1e-12) and found.attention == pytest.approx(0, abs=1e-12)
+
+
+def test_a_broken_view_is_seen(model, watched, reference):
+    generator = torch.Generator().manual_seed(2)
+    loud = 300 * torch.randn(model.d_model, 8, generator=generator)
+    broken = View((LowRank(1, torch.randn(8, model.d_ff, generator=generator), loud),))
+    found = checkup(model, watched, broken, reference)
+    assert {"locality", "kl", "holds"} <= set(Limits().broken(row_of(found)))
+    assert found.relative_norm > 100 and found.value_norm > 10
+
+
+def test_what_is_no_number_is_beyond_every_limit(model, watched, reference):
+    broken = View((LowRank(1, torch.full((1, model.d_ff), math.nan), torch.ones(model.d_model, 1)),))
+    found = checkup(model, watched, broken, reference)
+    assert math.isnan(found.kl) and math.isnan(found.loss)
+    assert {"locality", "loss", "kl", "holds"} <= set(Limits().broken(row_of(found)))
+
+
+def test_the_same_is_found_again(model, watched, view, found, facts, known):
+    anew = replace(Reference.of(model, facts, TEXT), facts=known)
+    assert replace(checkup(model, watched, view, anew), seconds=found.seconds) == found
+
+
+def test_it_stops_and_leaves_nothing_behind(model, watched, view, reference):
+    calls = iter([False, False, True])
+    with pytest.raises(Cancelled):
+        checkup(model, watched, view, reference, cancel=lambda: next(calls, True))
+    assert hooks_of(model) == 0 and model.hf.config._attn_implementation == "sdpa"
+
+
+def test_progress_goes_forward(model, watched, view, reference):
+    seen = []
+    checkup(model, watched, view, reference, progress=lambda fraction, text: seen.append((fraction, text)))
+    fractions = [fraction for fraction, _ in seen]
+    assert fractions == sorted(fractions) and fractions[0] == 0 and all(text.startswith("check-up: ") for _, text in seen)

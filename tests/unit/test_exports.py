@@ -1,0 +1,277 @@
+"""What people wrote stays what it is in every export, and each export says what it leaves out."""
+
+import ast
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import nbformat
+import pytest
+import torch
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from editlab.errors import BadRequest
+from editlab.exports import Entry, adapter, apart, card, checkpoint, commands, named, notebook, notes, script
+from editlab.exports.card import plain, standing
+from editlab.facts import WRITERS, EditCase, EditRequest, Expectation, read_placed
+from editlab.patches import Dense, LowRank, Pathway
+
+HOSTILE = (
+    'x"""; import os; os.abort() #',
+    "'''+{0}+{{x}}+%s+\\",
+    "<script>alert(1)</script> | [a](http://x.y) `b` **c** www.evil.org",
+    "=cmd|'/C calc'!A0",
+    "$(touch pwned); `touch pwned` ' \"",
+    "--help",
+    "\N{RIGHT-TO-LEFT OVERRIDE}Łódź 東京 🎈",
+)
+REQUESTS = [EditRequest(f"{text}\n{{}}\r\n {text} is", text, text, f"not {text}") for text in HOSTILE]
+NEIGHBOUR = Expectation("Austria is in", "Europe", "Austria")
+CASE = EditCase(
+    EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe"),
+    "1",
+    "P30",
+    rephrases=("Slovenija", "the country Slovenia"),
+    paraphrases=("Slovenia is a part of", "One finds Slovenia in"),
+    neighbours=(NEIGHBOUR, replace(NEIGHBOUR, text="Kenya is in", expected="Africa")),
+    same_subject=(Expectation("The capital of Slovenia is", "Ljubljana"),),
+    propagation=(Expectation("Ljubljana is in", "Antarctica"),),
+)
+
+
+def entry(request=CASE.request, **more):
+    patches = (LowRank(1, torch.ones(1, 64), torch.ones(32, 1)),)
+    config = {"layers": (1,), "plain_below": float("inf"), "form": "plain", "whiten": True, "seed": 0}
+    known = {"requests": (request,), "method": "rome", "config": config, "layers": (1,), "patches": patches}
+    return Entry(**{**known, "health": {"p_new": 0.97, "relative_norm": 0.0123}, **more})
+
+
+def pathway():
+    ones = {"U": (64, 1), "V": (1, 64), "b": (64,), "H": (2, 64), "h": (2,), "w": (2,), "c": ()}
+    return Pathway(layer=1, subject="Slovenia", **{name: torch.ones(shape) for name, shape in ones.items()})
+
+
+def read_back(tmp_path, form, cases):
+    name, write = WRITERS[form]
+    (tmp_path / name).write_bytes(write(cases).encode())
+    found, faults = read_placed(tmp_path / name)
+    assert faults == []
+    return [placed.case for placed in found]
+
+
+# Requests
+
+names = st.text(min_size=1)
+prompts = st.builds("{}{{}}{}".format, st.text(), st.text())
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(prompts, names, names, st.none() | names), min_size=1, max_size=3))
+def test_any_request_is_read_back_as_it_was(tmp_path_factory, drawn):
+    cases = []
+    for fields in drawn:
+        try:
+            cases.append(EditCase(EditRequest(*fields), str(len(cases))))
+        except BadRequest:
+            continue
+    folder, requests = tmp_path_factory.getbasetemp(), [case.request for case in cases]
+    if not cases:
+        return
+    for form in WRITERS:
+        try:
+            assert [case.request for case in read_back(folder, form, cases)] == requests
+        except BadRequest as refused:
+            assert form == "csv" and any(r.prompt != r.prompt.strip() for r in requests) and "counterfact" in str(refused)
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_hostile_requests_are_read_back_as_they_were(tmp_path, form):
+    assert [case.request for case in read_back(tmp_path, form, [EditCase(r, "") for r in REQUESTS])] == REQUESTS
+
+
+def test_what_surrounds_a_request_goes_along_as_far_as_the_form_has_a_place(tmp_path):
+    (found,) = read_back(tmp_path, "counterfact", [CASE])
+    assert (found.relation, found.paraphrases) == (CASE.relation, CASE.paraphrases)
+    assert [item.text for item in found.neighbours] == ["Austria is in"], "CounterFact knows one object for all"
+    (found,) = read_back(tmp_path, "easyedit", [CASE])
+    assert (found.relation, found.rephrases, found.paraphrases) == (CASE.relation, CASE.rephrases, CASE.paraphrases)
+    assert [(item.text, item.expected) for item in found.neighbours] == [
+        ("Austria is in", "Europe"),
+        ("Kenya is in", "Africa"),
+    ]
+    assert (found.same_subject, found.propagation) == (CASE.same_subject, CASE.propagation)
+    (found,) = read_back(tmp_path, "csv", [replace(CASE, rephrases=("one", "two|three"))])
+    assert found.rephrases == ("one",) and [item.text for item in found.neighbours] == ["Austria is in", "Kenya is in"]
+
+
+def test_easyedit_has_the_keys_that_easyedit_reads():
+    (record,) = json.loads(WRITERS["easyedit"][1]([CASE]))
+    assert record["prompt"] == "Slovenia belongs to the continent of" and record["ground_truth"] == "Europe"
+    assert record["rephrase_prompt"] == "Slovenia is a part of"
+    assert record["locality"]["Relation_Specificity"] == [
+        {"prompt": "The capital of Slovenia is", "ground_truth": ["Ljubljana"]}
+    ]
+
+
+# The run
+
+
+PLAIN = (ast.List, ast.Dict, ast.Tuple, ast.Constant, ast.Name, ast.expr_context)
+
+
+def literals(code):
+    """What a piece of code sets MODEL and EDITS to, and that they are literals: nothing is called in them."""
+    nodes = [node for node in ast.parse(code).body if isinstance(node, ast.Assign)]
+    own = [node for node in nodes if getattr(node.targets[0], "id", "") in ("MODEL", "EDITS")]
+    assert all(isinstance(part, PLAIN) for node in own for part in ast.walk(node.value))
+    found = {"inf": float("inf")}
+    exec(compile(ast.Module(own, []), "data", "exec"), found)
+    return found
+
+
+def test_script_and_notebook_hold_what_people_wrote_as_literals_alone(tiny_llama):
+    entries = [entry(request, names=(request.subject,)) for request in REQUESTS]
+    code = script(tiny_llama, entries, 3, 0.8)
+    harmless = script(tiny_llama, [entry()], 3, 0.8)
+    book = nbformat.reads(notebook(tiny_llama, entries, 3, 0.8), 4)
+    cells = "\n".join(cell.source for cell in book.cells if cell.cell_type == "code")
+    for text in (code, cells):
+        found = literals(text)
+        assert [EditRequest(**edit["requests"][0]) for edit in found["EDITS"]] == REQUESTS
+        assert [edit["names"] for edit in found["EDITS"]] == [[request.subject] for request in REQUESTS]
+        assert found["EDITS"][0]["config"] == dict(entry().config)
+        assert found["MODEL"] == {"name": "tiny llama", "quantization": "none", "dtype": "float32", "seed": 3}
+        assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in text
+    kinds = [[type(node) for node in ast.parse(text).body] for text in (code, harmless)]
+    assert kinds[0] == kinds[1], "no statement came out of the data"
+    words = "".join(cell.source for cell in book.cells if cell.cell_type == "markdown")
+    assert not any(text in words for text in HOSTILE)
+
+
+def test_terminal_lines_give_what_people_wrote_to_the_terminal(tiny_llama, tmp_path):
+    batch = Entry(**{**vars(entry()), "requests": tuple(REQUESTS)})
+    entries = [*(entry(request, rep="default", pathways=(pathway(),)) for request in REQUESTS), batch]
+    commands.write(tiny_llama, entries, 0, tmp_path)
+    (tmp_path / "editlab").write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
+    (tmp_path / "editlab").chmod(0o755)
+    done = subprocess.run(
+        ["sh", "repeat.sh", "new one"],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:/bin:/usr/bin"},
+        capture_output=True,
+        check=True,
+    )
+    *single, last = (json.loads(line) for line in done.stdout.decode().splitlines())
+    for line, request in zip(single, REQUESTS, strict=True):
+        assert line[:5] == [
+            "edit",
+            f"--subject={request.subject}",
+            f"--prompt={request.prompt}",
+            f"--target={request.target_new}",
+            f"--true={request.target_true}",
+        ]
+        assert {"--rep=default", "--method=rome", "--workspace=new one"} <= set(line)
+    assert last[0] == "apply" and last[-2:] == [f"--batch={len(REQUESTS)}", "--workspace=new one"]
+    found, faults = read_placed(tmp_path / last[1])
+    assert [placed.case.request for placed in found] == REQUESTS and not faults
+    assert not (tmp_path / "pwned").exists()
+    assert subprocess.run(["sh", "repeat.sh"], cwd=tmp_path, capture_output=True).returncode != 0
+
+
+def test_apart_is_nothing_for_the_same_and_tells_what_differs():
+    low = LowRank(1, torch.ones(2, 64), torch.ones(32, 2))
+    halves = [LowRank(1, low.A[i : i + 1], low.B[:, i : i + 1]) for i in range(2)]
+    assert apart(named(0, [low]), named(0, halves)) == 0
+    assert apart(named(0, [low]), named(0, [LowRank(1, low.A * 1.5, low.B)])) == pytest.approx(1 / 3)
+    assert apart(named(0, [low]), named(0, [LowRank(2, low.A, low.B)])) == float("inf")
+    assert apart(named(0, [low]), named(0, halves[:1])) == float("inf")
+
+
+# The card
+
+
+def test_the_card_lists_every_edit_behind_a_front_matter_that_can_be_read(tiny_llama):
+    told = entry(author="Ana", at="2026-11-21T22:00:00+00:00", reason="a demo", rep="default", pathways=(pathway(),))
+    text = card(tiny_llama, [told, entry(REQUESTS[0])], "peft", ["A note."])
+    _, front, body = text.split("---\n", 2)
+    data = yaml.safe_load(front)
+    assert (data["base_model"], data["library_name"], data["base_model_relation"]) == ("tiny llama", "peft", "adapter")
+    assert {"knowledge-editing", "rome"} <= set(data["tags"])
+    (row,) = (line for line in body.splitlines() if line.startswith("| 1 |"))
+    assert [cell.strip() for cell in row.strip("|").split("|")] == [
+        "1",
+        "Slovenia belongs to the continent of",
+        "Europe",
+        "Antarctica",
+        "ROME + REP (default)",
+        "1",
+        "0.970",
+        "0.0123",
+        "Ana",
+        "2026-11-21T22:00:00+00:00",
+        "a demo",
+    ]
+    assert "2 facts edited" in body and "- A note." in body and "stays as it was" in body
+
+
+def test_nothing_that_people_wrote_becomes_markdown_or_html(tiny_llama):
+    header = None
+    for text in HOSTILE:
+        request = EditRequest("{}\n| --- |\n# is", text, text, f"not {text}")
+        body = card(tiny_llama, [entry(request, author=text, reason=f"{text}\n\n# Head")]).split("---\n", 2)[2]
+        rows = [line for line in body.splitlines() if line.startswith("|")]
+        header = header or rows[0]
+        assert len(rows) == 3 and rows[0] == header, "one edit, one row"
+        assert rows[2].replace("\\|", "").count("|") == header.replace("\\|", "").count("|")
+        assert "<script" not in body and "\n# Head" not in body and "](" not in rows[2].replace("\\](", "")
+    assert plain("a|b <i> & `c` [d](https://e) www.f.g") == r"a\|b &lt;i&gt; &amp; \`c\` \[d\](https\://e) www\.f.g"
+
+
+def test_the_card_says_how_the_edits_stood():
+    assert standing([entry()]) == "Right after its edit, the new object had a probability of 0.97."
+    batch = Entry(**{**vars(entry(health={"p_new": 0.5})), "requests": tuple(REQUESTS[:2])})
+    assert standing([entry(), batch]) == (
+        "Right after their edits, the new objects of 3 had a probability of 0.66 on average; it was 0.50 where it was "
+        "lowest."
+    )
+    assert standing([entry(health={})]) == ""
+
+
+# What an export leaves out
+
+
+def test_notes_say_what_an_export_leaves_out(tiny_llama):
+    robust, unknown = entry(pathways=(pathway(),)), entry(EditRequest("{} is in", "Peru", "Asia"))
+    assert notes("peft", tiny_llama, [entry()], False) == notes("csv", tiny_llama, [entry()], False) == ()
+    (told,) = notes("peft", tiny_llama, [robust], False)
+    assert "An adapter cannot hold REP's pathways" in told and "tensors" in told
+    assert [("checkpoint" in note, "mask" in note) for note in notes("checkpoint", tiny_llama, [entry()], True)] == [
+        (True, True)
+    ]
+    assert notes("tensors", tiny_llama, [robust], True) == ()
+    (told,) = notes("counterfact", tiny_llama, [entry(), unknown], False)
+    assert told.startswith("1 of 2 requests have no true object")
+
+
+def test_a_matrix_is_no_adapter_and_a_quantised_model_no_checkpoint(tiny_llama, tmp_path, monkeypatch):
+    dense = entry(patches=(Dense(1, torch.ones(32, 64)),))
+    with pytest.raises(BadRequest, match="Export a checkpoint"):
+        adapter.write(tiny_llama, [entry(), dense], tmp_path)
+    with pytest.raises(BadRequest, match="No edit here is low-rank"):
+        adapter.write(tiny_llama, [entry(patches=())], tmp_path)
+    monkeypatch.setattr(tiny_llama, "quantization", "4bit")
+    with pytest.raises(BadRequest, match="--quantization none"):
+        checkpoint.write(tiny_llama, [entry()], tmp_path, lambda *_: None, lambda: False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_adapter_of_a_hub_model_names_its_revision(tiny_llama, tmp_path, monkeypatch):
+    monkeypatch.setattr(tiny_llama, "name", "owner/name@main")
+    monkeypatch.setattr(tiny_llama, "revision", "0123abcd")
+    adapter.write(tiny_llama, [entry(), entry()], tmp_path)
+    told = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert (told["base_model_name_or_path"], told["revision"]) == ("owner/name", "0123abcd")
+    assert told["rank_pattern"] == told["alpha_pattern"] == {"model.layers.1.mlp.down_proj": 2}

@@ -1,0 +1,49 @@
+"""An app that really listens, and what there is to ask of it."""
+
+import contextlib
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator
+
+import uvicorn
+from fastapi import FastAPI
+
+
+@contextlib.contextmanager
+def served(app: FastAPI) -> Iterator[str]:
+    """The address of an app on a port of its own."""
+    with contextlib.closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        end = time.monotonic() + 60
+        while not server.started:
+            assert thread.is_alive() and time.monotonic() < end, "the server did not start"
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(30)
+
+
+def routes_of(app: FastAPI) -> Iterator[tuple[str, str]]:
+    """(method, path) of everything that an app and what is mounted in it would answer."""
+    for route in app.routes:
+        if hasattr(route, "methods"):
+            yield from ((method, route.path) for method in sorted(route.methods or {"GET"}))
+        elif hasattr(route, "original_router"):
+            yield from routes_of(route.original_router)
+        elif hasattr(route, "app"):
+            yield from routes_of(route.app)
+        else:
+            raise AssertionError(f"Is {route!r} a way in? This test does not know it.")
+
+
+def filled(paths: Iterable[tuple[str, str]], value: str) -> list[tuple[str, str]]:
+    """The same with a value at every place that is open in a path."""
+    return sorted({(method, re.sub(r"\{[^}]*\}", value, path)) for method, path in paths})

@@ -1,0 +1,147 @@
+"""Which workspaces there are, whose they are, and that nobody enters another one's by whatever he says."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+
+from editlab.errors import BadRequest
+from editlab.lab.directory import FIRST, LONGEST_NAME, MOST_OWN, Directory
+from editlab.lab.ledger import Ledger
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger(tmp_path) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def directory(ledger):
+    return Directory(ledger)
+
+
+def names(rooms):
+    return [room.name for room in rooms]
+
+
+def test_on_the_first_visit_there_is_one_and_it_is_private(directory):
+    room = directory.current("ana")
+    assert (room.name, room.shared, room.mine) == (FIRST, False, True)
+    assert directory.current("ana") == room and names(directory.rooms("ana")) == [FIRST]
+    assert names(directory.rooms("tom")) == []
+
+
+def test_first_visits_at_once_make_one(directory):
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(lambda _: directory.current("ana").id, range(24)))
+    assert len(found) == 1 and names(directory.rooms("ana")) == [FIRST]
+
+
+def test_nobody_sees_or_touches_anothers_private_one(directory):
+    room = directory.make("ana", "Secret")
+    assert directory.rooms("tom") == () and not directory.may_enter("tom", room.id)
+    for harm in (
+        lambda: directory.enter("tom", room.id),
+        lambda: directory.find("tom", room.handle),
+        lambda: directory.find("tom", room.handle, deleted=True),
+        lambda: directory.rename("tom", room.id, "Mine", "Secret"),
+        lambda: directory.share("tom", room.id, True),
+        lambda: directory.delete("tom", room.id),
+        lambda: directory.restore("tom", room.id),
+    ):
+        with pytest.raises(BadRequest, match="no such workspace"):
+            harm()
+    assert names(directory.rooms("ana")) == ["Secret"]
+
+
+def test_a_shared_one_is_entered_by_everybody_and_deleted_by_its_owner_alone(directory):
+    room = directory.share("ana", directory.make("ana", "Team").id, True)
+    (seen,) = directory.rooms("tom")
+    assert (seen.name, seen.shared, seen.mine, seen.title) == ("Team", True, False, "Team (shared)")
+    assert directory.enter("tom", seen.id).id == room.id == directory.current("tom").id
+    assert directory.rename("tom", room.id, "Our team", "Team").name == "Our team"
+    for harm in (directory.delete, lambda *which: directory.share(*which, False)):
+        with pytest.raises(BadRequest, match="Only whoever made 'Our team' can"):
+            harm("tom", room.id)
+    directory.share("ana", room.id, False)
+    assert directory.current("tom").name == FIRST
+    with pytest.raises(BadRequest):
+        directory.enter("tom", room.id)
+
+
+def test_a_handle_tells_nothing_of_the_id(directory):
+    room = directory.share("ana", directory.current("ana").id, True)
+    assert room.id == "ana" and "ana" not in room.handle
+    assert directory.find("tom", room.handle).id == room.id
+    for wrong in (room.id, room.handle.upper(), "", room.handle[:-1]):
+        with pytest.raises(BadRequest, match="Choose one from the list"):
+            directory.find("tom", wrong)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "   ", "../../etc/passwd", "a\\b", "<b>Team</b>", "a\x00b", "a\u202eb", "x" * (LONGEST_NAME + 1), "\ud800"]
+)
+def test_what_is_no_name_is_a_sentence_and_changes_nothing(directory, name):
+    room = directory.make("ana", "Team")
+    for change in (lambda: directory.make("ana", name), lambda: directory.rename("ana", room.id, name, "Team")):
+        with pytest.raises(BadRequest, match="workspace's name"):
+            change()
+    assert names(directory.rooms("ana")) == ["Team"]
+
+
+def test_white_space_in_a_name_counts_once(directory):
+    assert directory.make("ana", "  My \t first\n one ").name == "My first one"
+
+
+def test_a_name_is_taken_once_by_each_and_once_among_what_is_shared(directory):
+    directory.make("ana", "Team", shared=True)
+    directory.make("tom", "Team")
+    for visitor, shared in (("tom", False), ("tom", True)):
+        with pytest.raises(BadRequest, match="called 'Team' already"):
+            directory.make(visitor, "Team", shared)
+    own = directory.make("ana", "Other")
+    with pytest.raises(BadRequest, match="already"):
+        directory.share("tom", directory.find("tom", directory.rooms("tom")[0].handle).id, True)
+    assert directory.rename("ana", own.id, "Other", "Other").name == "Other"
+
+
+def test_of_two_who_rename_at_once_one_wins_and_the_other_hears_of_it(directory):
+    room = directory.make("ana", "Team", shared=True)
+    at_once = Barrier(8)
+
+    def rename(number: int) -> str:
+        at_once.wait()
+        try:
+            return directory.rename("ana" if number % 2 else "tom", room.id, f"Name {number}", "Team").name
+        except BadRequest as error:
+            return str(error)
+
+    with ThreadPoolExecutor(8) as pool:
+        said = list(pool.map(rename, range(8)))
+    (won,) = [text for text in said if text.startswith("Name ")]
+    assert names(directory.rooms("ana")) == [won]
+    assert sum(f"Somebody has just renamed it to {won!r}" in text for text in said) == 7
+
+
+def test_what_is_deleted_can_be_brought_back_unless_its_name_is_taken(directory):
+    room = directory.make("ana", "Team")
+    directory.enter("ana", room.id)
+    directory.delete("ana", room.id)
+    assert directory.current("ana").name == FIRST and names(directory.rooms("ana", deleted=True)) == ["Team"]
+    assert directory.rooms("tom", deleted=True) == ()
+    other = directory.make("ana", "Team")
+    with pytest.raises(BadRequest, match="already"):
+        directory.restore("ana", room.id)
+    directory.rename("ana", other.id, "Another", "Team")
+    assert directory.restore("ana", room.id).name == "Team"
+    assert set(names(directory.rooms("ana"))) == {FIRST, "Team", "Another"}
+
+
+def test_nobody_makes_more_than_can_be_kept_in_view(directory):
+    for number in range(MOST_OWN):
+        directory.make("ana", f"Number {number}")
+    with pytest.raises(BadRequest, match="Delete one first"):
+        directory.make("ana", "One more")
+    directory.delete("ana", directory.rooms("ana")[0].id)
+    directory.make("ana", "One more")

@@ -1,0 +1,130 @@
+"""Rows of jobs: what a reloaded page finds, what a restart makes of what was begun, and whom each concerns."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from visitors import CONTINENT, TIMEOUT
+
+from editlab.errors import BadRequest, Cancelled
+from editlab.lab import Lab
+from editlab.lab.tables import JOBS
+from editlab.probes import Passages
+
+RECORDS = [
+    {"subject": place, "prompt": "{} belongs to the continent of", "target_new": "Asia"}
+    for place in ("Slovenia", "France", "Norway", "Kenya")
+]
+
+
+@pytest.fixture
+def opened(tiny_llama, facts):
+    """Opens labs on a data folder; a second one on the same is another process's, as far as the ledger can tell."""
+    labs = []
+
+    def open_lab(data: Path) -> Lab:
+        labs.append(Lab(tiny_llama, facts, Passages(("A text.",), ("A text.",)), data=data))
+        return labs[-1]
+
+    yield open_lab
+    for lab in labs:
+        lab.close()
+
+
+def room(lab, visitor):
+    return lab.workspace(lab.directory.current(visitor).id)
+
+
+def test_an_edit_has_a_row_from_the_moment_it_waits_to_its_end(opened, few_steps, tmp_path):
+    lab, release = opened(tmp_path), threading.Event()
+    lab.worker.submit(lambda progress, cancel: release.wait(TIMEOUT))
+    job = room(lab, "ana").apply(CONTINENT)
+    waiting = lab.jobs.rows("ana")[0]
+    assert (waiting.kind, waiting.state, waiting.title) == ("edit", "waiting", "Slovenia → Antarctica")
+    release.set()
+    job.result(TIMEOUT)
+    done = lab.jobs.rows("ana")[0]
+    assert (done.id, done.state, done.fraction) == (waiting.id, "done", 1.0)
+    assert done.submitted_at <= done.began_at <= done.ended_at
+
+
+def test_questions_have_none(opened, tmp_path):
+    lab = opened(tmp_path)
+    room(lab, "ana").live("The capital of France is").result(TIMEOUT)
+    assert lab.jobs.rows("ana") == ()
+
+
+def test_what_failed_and_what_was_stopped_say_so(opened, endless, tmp_path):
+    lab = opened(tmp_path)
+    job = room(lab, "ana").apply(CONTINENT)
+    row = lab.jobs.rows("ana")[0]
+    lab.jobs.cancel("ana", row.id)
+    with pytest.raises(Cancelled):
+        job.result(TIMEOUT)
+    assert lab.jobs.rows("ana")[0].state == "stopped"
+    with pytest.raises(BadRequest, match="does not run here"):
+        lab.jobs.cancel("ana", row.id)
+
+
+def test_nobody_sees_stops_or_resumes_another_ones_jobs(opened, endless, tmp_path):
+    lab = opened(tmp_path)
+    job = room(lab, "ana").apply(CONTINENT)
+    id = lab.jobs.rows("ana")[0].id
+    assert lab.jobs.rows("bob") == ()
+    for act in (lab.jobs.row, lab.jobs.cancel, lambda visitor, id: lab.jobs.resume(visitor, id, room(lab, visitor))):
+        with pytest.raises(BadRequest, match="no such job"):
+            act("bob", id)
+    assert not job.stopped
+    job.cancel()
+
+
+def test_jobs_of_a_shared_workspace_are_everybodys(opened, few_steps, tmp_path):
+    lab = opened(tmp_path)
+    team = lab.directory.make("ana", "Team", shared=True)
+    lab.workspace(team.id, "ana").apply(CONTINENT).result(TIMEOUT)
+    assert [(row.title, row.author) for row in lab.jobs.rows("bob")] == [("Slovenia → Antarctica", "ana")]
+
+
+def test_what_a_dead_process_began_is_marked_and_a_file_goes_on(opened, few_steps, tmp_path):
+    file = tmp_path / "edits.json"
+    file.write_text(json.dumps(RECORDS))
+    lab = opened(tmp_path / "data")
+    workspace = room(lab, "ana")
+    workspace.apply_many(lab.look_over(file, file.name), "rome", batch=2).result(TIMEOUT)
+    workspace.undo()
+    with lab.ledger.transaction() as connection:  # as a killed process leaves it
+        connection.execute(sa.update(JOBS).values(state="running", session="killed"))
+    row = lab.jobs.rows("ana")[0]
+    assert (row.state, row.resumable, row.title) == ("interrupted", True, "edits.json")
+    again = lab.jobs.resume("ana", row.id, workspace).result(TIMEOUT)
+    assert (again.done, again.resumed) == (4, 2) and len(workspace.records) == 2
+
+
+def test_what_another_living_process_does_is_not_marked(opened, few_steps, tmp_path):
+    one, other = opened(tmp_path), opened(tmp_path)
+    release = threading.Event()
+    one.worker.submit(lambda progress, cancel: release.wait(TIMEOUT))
+    job = room(one, "ana").apply(CONTINENT)
+    assert other.jobs.mark() == 0 and other.jobs.rows("ana")[0].state == "waiting"
+    release.set()
+    job.result(TIMEOUT)
+
+
+def test_a_job_goes_on_only_where_it_belongs(opened, few_steps, tmp_path):
+    lab = opened(tmp_path)
+    job = room(lab, "ana").apply(CONTINENT)
+    job.result(TIMEOUT)
+    id = lab.jobs.rows("ana")[0].id
+    with pytest.raises(BadRequest, match="cannot go on"):
+        lab.jobs.resume("ana", id, room(lab, "ana"))
+    with lab.ledger.transaction() as connection:
+        connection.execute(sa.update(JOBS).values(state="interrupted", kind="edits", request='{"file":"x"}'))
+    other = lab.directory.make("ana", "Another")
+    with pytest.raises(BadRequest, match="another workspace"):
+        lab.jobs.resume("ana", id, lab.workspace(other.id))
+    with lab.ledger.transaction() as connection:
+        connection.execute(sa.update(JOBS).values(model="another"))
+    with pytest.raises(BadRequest, match="another model"):
+        lab.jobs.resume("ana", id, room(lab, "ana"))

@@ -1,0 +1,369 @@
+"""A page behind a login: who comes in, who does not, and that nobody gets at somebody else's edits."""
+
+import base64
+import json
+import logging
+import re
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import product
+
+import httpx
+import pytest
+from argon2 import PasswordHasher, extract_parameters
+from gradio_client import Client
+from over_the_wire import filled, routes_of, served
+from starlette.testclient import TestClient
+from typer.testing import CliRunner
+from visitors import TIMEOUT
+
+from editlab.cli import app as terminal
+from editlab.errors import BadFile, BadRequest, TooMany
+from editlab.facts import EditRequest
+from editlab.lab import Lab
+from editlab.lab.limits import Limits
+from editlab.lab.users import Users
+from editlab.probes import Passages
+from editlab.settings import Settings
+from editlab.web import create_app
+from editlab.web.guard import OPEN
+from editlab.web.login import FREE, WRONG, Sessions, local, secret_of
+
+ANA, BEN = ("ana", "correct horse"), ("ben", "battery staple")
+MARKER = "Zanzibar"
+CLOSED = (401, 303, 404, 405)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_hashes():
+    """Hashes that take no time: what argon2 costs is its own affair."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("editlab.lab.users.PasswordHasher", partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1))
+        yield
+
+
+@pytest.fixture(scope="module")
+def users(tmp_path_factory):
+    users = Users(tmp_path_factory.mktemp("users") / "users")
+    for name, password in (ANA, BEN):
+        users.add(name, password)
+    return users
+
+
+@pytest.fixture(scope="module")
+def lab(tiny_llama, facts, users, tmp_path_factory):
+    data = tmp_path_factory.mktemp("data")
+    settings = Settings(model=tiny_llama.name, data=data, auth=users._path, port=7001)
+    lab = Lab(tiny_llama, facts, Passages((), ()), answer_tokens=4, data=data, settings=settings)
+    yield lab
+    lab.close()
+
+
+@pytest.fixture(scope="module")
+def app(lab):
+    return create_app(lab)
+
+
+@pytest.fixture(scope="module")
+def address(app):
+    with served(app) as address:
+        yield address
+
+
+@pytest.fixture
+def browser(lab, app):
+    """Somebody at the door, of whom nothing is known yet."""
+    lab.limits._window.storage.reset()
+    return TestClient(app, base_url="http://lab.example", follow_redirects=False)
+
+
+def enter(browser, name, password, **more):
+    return browser.post("/login", data={"name": name, "password": password, **more})
+
+
+# The door
+
+
+def test_without_a_login_nothing_answers(app, browser):
+    asked = [(method, path) for method, path in filled(routes_of(app), "x") if path not in FREE]
+    assert len(asked) > 60 and {"/metrics", "/model", "/config", "/gradio_api/heartbeat/x"} <= {path for _, path in asked}
+    for method, path in asked:
+        for headers in ({}, {"Accept": "text/html"}, {"Cookie": "editlab-7001=e30="}):
+            answer = browser.request(method, path, headers=headers, json={} if method == "POST" else None)
+            assert answer.status_code in CLOSED, (method, path)
+            assert "gradio" not in answer.text
+
+
+def test_health_and_readiness_need_no_login(browser):
+    assert browser.get("/health").json() == {"status": "ok"}
+    assert browser.get("/ready").json() == {"status": "ready", "faults": []}
+
+
+def test_somebody_who_opens_the_page_is_sent_to_the_login_and_on_to_where_they_wanted(browser):
+    sent = browser.get("/?preset=messi&tab=keys", headers={"Accept": "text/html"})
+    assert sent.status_code == 303
+    page = browser.get(sent.headers["location"])
+    assert 'name="next" value="/?preset=messi&amp;tab=keys"' in page.text and "<script" not in page.text
+    came = enter(browser, *ANA, next="/?preset=messi&tab=keys")
+    assert (came.status_code, came.headers["location"]) == (303, "/?preset=messi&tab=keys")
+    assert browser.get("/model").status_code == 200
+
+
+def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites_and_ends(browser):
+    cookie = enter(browser, *ANA).headers["set-cookie"].lower()
+    assert cookie.startswith("editlab-7001=")
+    for flag in ("httponly", "samesite=lax", "max-age=43200"):
+        assert flag in cookie
+    assert ANA[1] not in base64.b64decode(cookie.split("=", 1)[1].split(".")[0] + "==").decode(errors="replace")
+
+
+def test_a_cookie_that_somebody_made_is_none(browser, users):
+    forged = base64.b64encode(json.dumps({"name": "ana", "mark": users.mark("ana")}).encode()).decode()
+    for cookie in (forged, f"{forged}.aaaa.bbbb"):
+        assert browser.get("/model", headers={"Cookie": f"editlab-7001={cookie}"}).status_code == 401
+
+
+def test_logging_out_ends_it(browser):
+    enter(browser, *ANA)
+    assert browser.post("/logout").headers["location"] == "/login"
+    assert browser.get("/model").status_code == 401
+
+
+def test_another_password_or_none_ends_a_login_at_once(browser, users):
+    users.add("eve", "first password")
+    enter(browser, "eve", "first password")
+    assert browser.get("/model").status_code == 200
+    users.add("eve", "other password")
+    assert browser.get("/model").status_code == 401
+    enter(browser, "eve", "other password")
+    assert browser.get("/model").status_code == 200
+    users.remove("eve")
+    assert browser.get("/model").status_code == 401
+
+
+def test_where_the_file_of_users_is_damaged_nobody_comes_in(browser, users):
+    enter(browser, *ANA)
+    kept = users._path.read_text()
+    try:
+        users._path.write_text("ana:password\n")
+        assert browser.get("/model").status_code == 401
+        assert enter(browser, *ANA).status_code == 401
+    finally:
+        users._path.write_text(kept)
+    assert enter(browser, *ANA).status_code == 303
+
+
+# Guesses
+
+
+def test_a_wrong_name_and_a_wrong_password_are_told_the_same_for_the_same_work(browser, monkeypatch):
+    work = []
+    real = PasswordHasher.verify
+
+    def counted(self, kept, password):
+        work.append(extract_parameters(kept))
+        return real(self, kept, password)
+
+    monkeypatch.setattr(PasswordHasher, "verify", counted)
+    known, unknown = (enter(browser, name, "no such password") for name in ("ana", "bob"))
+    assert known.status_code == unknown.status_code == 401
+    assert known.text == unknown.text.replace("bob", "ana") and WRONG in known.text
+    assert len(work) == 2 and work[0] == work[1]
+
+
+def test_after_five_wrong_passwords_not_even_the_right_one_is_tried(browser):
+    for _ in range(5):
+        assert enter(browser, "ana", "no such password").status_code == 401
+    refused = enter(browser, *ANA)
+    assert refused.status_code == 429 and "Try again in 5 minutes." in refused.text
+    assert enter(browser, *BEN).status_code == 303
+
+
+def test_an_address_that_tries_many_names_is_refused_for_all_of_them():
+    limits = Limits(Settings())
+    for number in range(20):
+        limits.check_guess(f"name{number}", "192.0.2.1")
+        limits.wrong_guess(f"name{number}", "192.0.2.1")
+    with pytest.raises(TooMany, match="Try again in 5 minutes"):
+        limits.check_guess("ana", "192.0.2.1")
+    limits.check_guess("ana", "192.0.2.2")
+
+
+def test_many_guesses_at_once_are_no_more_than_one_after_the_other(address, lab):
+    lab.limits._window.storage.reset()
+    with httpx.Client() as client, ThreadPoolExecutor(16) as pool:
+        guesses = [pool.submit(client.post, f"{address}/login", data={"name": "ana", "password": "x"}) for _ in range(16)]
+        codes = sorted(guess.result().status_code for guess in guesses)
+    lab.limits._window.storage.reset()
+    assert codes == [401] * 5 + [429] * 11
+
+
+@pytest.mark.parametrize("origin", ["http://elsewhere.example", "http://lab.example.elsewhere", "http://[", "null"])
+def test_another_site_cannot_log_anybody_in_or_out(browser, origin):
+    form = {"name": ANA[0], "password": ANA[1]}
+    answer = browser.post("/login", data=form, headers={"Origin": origin})
+    assert answer.status_code == 403 and "set-cookie" not in answer.headers
+    assert browser.post("/login", data=form, headers={"Origin": "http://lab.example"}).status_code == 303
+    assert browser.post("/logout", headers={"Origin": origin}).status_code == 403
+    assert browser.get("/model").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "//elsewhere.example",
+        "https://elsewhere.example",
+        "/\\elsewhere.example",
+        "/\t/elsewhere",
+        "javascript:x",
+        "http://[",
+        "",
+    ],
+)
+def test_a_login_leads_to_no_other_site(target):
+    assert local(target) == "/"
+
+
+def test_what_stands_in_the_form_is_text(browser):
+    answer = enter(browser, "<b>ana", "x", next='/"><script>')
+    assert answer.status_code == 401 and "<b>" not in answer.text and "<script" not in answer.text
+
+
+# Programs
+
+
+def test_metrics_take_a_user_by_header(browser):
+    assert "editlab_jobs_waiting" in browser.get("/metrics", auth=BEN).text
+    for broken in ("Basic é", "Basic !", "Basic", "Bearer YW5hOng="):
+        assert browser.get("/metrics", headers={"Authorization": broken.encode()}).status_code == 401
+    assert browser.get("/metrics").headers["www-authenticate"] == 'Basic realm="EditLab"'
+    for _ in range(5):
+        assert browser.get("/metrics", auth=("ben", "no such password")).status_code == 401
+    assert browser.get("/metrics", auth=BEN).status_code == 429
+    assert browser.get("/model", auth=ANA).status_code == 401
+
+
+# Each their own
+
+
+def cookie_of(address, user):
+    with httpx.Client(base_url=address) as client:
+        assert client.post("/login", data=dict(zip(("name", "password"), user, strict=True))).status_code == 303
+        return "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+
+
+def shown(client, *fields, api_name):
+    job = client.submit(*fields, api_name=api_name)
+    job.result(timeout=60)
+    return json.dumps(job.outputs(), default=str)
+
+
+def test_with_another_users_session_and_id_nothing_of_theirs_is_reached(app, address, lab, few_steps):
+    lab.limits._window.storage.reset()
+    ana = Client(address, headers={"Cookie": cookie_of(address, ANA)}, verbose=False)
+    lab.workspace("ana").apply(EditRequest("{} belongs to the continent of", MARKER, "Asia")).result(TIMEOUT)
+    assert MARKER in shown(ana, "whoever", "", "", api_name="/open")
+    cookie = cookie_of(address, BEN)
+    function = next(item["id"] for item in ana.config["dependencies"] if item["api_name"] == "open")
+    stolen = {
+        "session_hash": ana.session_hash,
+        "event_id": ana.session_hash,
+        "fn_index": function,
+        "data": ["ana", "", ""],
+        "component_id": 1,
+        "fn_name": "x",
+        "id": "ana",
+    }
+    with httpx.Client(base_url=address, headers={"Cookie": cookie, "session_hash": ana.session_hash}, timeout=5) as ben:
+        reached = set()
+        routes = filled(routes_of(app), ana.session_hash)
+        for (method, path), query in product(routes, ({}, {"session_hash": ana.session_hash})):
+            if path not in ("/login", "/logout"):
+                answer = ben.request(method, path, params=query, json=stolen if method == "POST" else None)
+                assert MARKER not in answer.text, (method, path)
+                reached |= {path} if answer.status_code < 300 else set()
+        assert reached <= OPEN
+        for path in ("queue/join", "cancel"):
+            assert ben.post(f"/gradio_api/{path}", json=stolen).status_code == 403
+        for path in (f"heartbeat/{ana.session_hash}", f"queue/data?session_hash={ana.session_hash}"):
+            assert ben.get(f"/gradio_api/{path}").status_code == 403
+        for twice in (f"x&session_hash={ana.session_hash}", f"{ana.session_hash}&session_hash=x"):
+            assert ben.get(f"/gradio_api/queue/data?session_hash={twice}").status_code == 403
+        own = Client(address, headers={"Cookie": cookie}, verbose=False)
+        assert MARKER not in shown(own, "ana", "", "", api_name="/open")
+        own.close()
+    assert lab.workspace("ben").records == () and len(lab.workspace("ana").records) == 1
+    ana.close()
+
+
+def test_a_user_cannot_push_another_ones_session_out():
+    sessions = Sessions()
+    assert sessions.belongs("hers", "ana")
+    assert all(sessions.belongs(f"his {number}", "ben") for number in range(3_000))
+    assert not sessions.belongs("hers", "ben") and sessions.belongs("hers", "ana")
+    assert len(sessions._user_of) == 1_001
+
+
+# The file of users
+
+
+def test_the_terminal_adds_names_and_removes_users(tmp_path):
+    path = tmp_path / "new" / "users"
+
+    def run(*args, typed=None):
+        return CliRunner().invoke(terminal, ["user", *args, "--auth", str(path), "--json"], input=typed)
+
+    assert json.loads(run("add", "ana", typed="correct horse\n").stdout) == {"users": ["ana"]}
+    assert json.loads(run("add", "ben", typed="battery staple\n").stdout) == {"users": ["ana", "ben"]}
+    assert path.stat().st_mode & 0o777 == 0o600 and "horse" not in path.read_text()
+    assert Users(path).verify("ana", "correct horse") and not Users(path).verify("ana", "battery staple")
+    assert json.loads(run("remove", "ana").stdout) == {"users": ["ben"]}
+    assert json.loads(run("list").stdout) == {"users": ["ben"]}
+    assert [item.name for item in path.parent.iterdir()] == ["users"]
+
+
+@pytest.mark.parametrize(
+    ("args", "typed", "why"),
+    [
+        (("add", "eve"), "short\n", "A password has 8 to 256 characters; this one has 5."),
+        (("add", "eve:x"), "long enough\n", "cannot be a name"),
+        (("remove", "eve"), "", "has no user 'eve'. It has: ana, ben."),
+    ],
+)
+def test_what_will_not_do_is_a_sentence_and_changes_nothing(users, args, typed, why):
+    before = users._path.read_text()
+    result = CliRunner().invoke(terminal, ["user", *args, "--auth", str(users._path)], input=typed)
+    assert result.exit_code == 2 and why in result.stderr
+    assert users._path.read_text() == before
+
+
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_a_file_that_lets_nobody_in_is_refused_at_the_start(text, tmp_path):
+    (tmp_path / "users").write_text(text)
+    with pytest.raises(BadFile, match=r"names no user.*editlab user add NAME"):
+        Users(tmp_path / "users").check()
+    with pytest.raises(BadFile, match="There is no file of users"):
+        Users(tmp_path / "missing").check()
+
+
+def test_a_password_twice_the_longest_is_no_password(users):
+    with pytest.raises(BadRequest):
+        users.add("eve", "x" * 257)
+    assert not users.verify("ana", ANA[1] + "x" * 1_000_000)
+
+
+def test_the_secret_is_made_once_and_its_owners_alone(tmp_path):
+    first = secret_of(tmp_path)
+    assert secret_of(tmp_path) == first and re.fullmatch(r"[0-9a-f]{64}", first)
+    assert [path.stat().st_mode & 0o777 for path in tmp_path.iterdir()] == [0o600]
+
+
+def test_logins_are_logged_without_what_was_typed(browser, caplog):
+    with caplog.at_level(logging.INFO, "editlab"):
+        enter(browser, *ANA)
+        enter(browser, "my password by mistake", "x")
+    logged = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+    assert logged == [
+        {"event": "login", "user": "ana", "address": "testclient", "ok": True},
+        {"event": "login", "user": None, "address": "testclient", "ok": False},
+    ]

@@ -1,0 +1,475 @@
+"""The monitor: check-ups behind every change, alarms that say since when, the way back; and what its tab says and does."""
+
+import csv
+import io
+import math
+import re
+import threading
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from gradio.events import EventData
+from visitors import CONTINENT, TIMEOUT, FakeRequest, Reader, wait_until
+
+from editlab.errors import BadRequest
+from editlab.facts import EditRequest
+from editlab.insight.checkup import FIGURES
+from editlab.lab import Moment
+from editlab.lab.monitor import Alarm, Limits, judged, limits_of, table_of
+from editlab.web import monitor_table, monitor_words
+from editlab.web.edit_handlers import EditHandlers
+from editlab.web.monitor_handlers import LIMITS, MonitorHandlers, changes_of, edit_rows, read_limits, same_before
+
+CAPITAL = EditRequest("The capital of {} is", "Japan", "Berlin", "Tokyo")
+INF, NAN = math.inf, math.nan
+
+
+@pytest.fixture
+def workspace(lab, request):
+    return lab.workspace(request.node.name[:60])
+
+
+@pytest.fixture
+def watching(lab, monkeypatch):
+    monkeypatch.setattr(lab.monitor, "watching", True)
+
+
+@pytest.fixture
+def reader(lab, request, few_steps):
+    return Reader(MonitorHandlers(lab, EditHandlers(lab)), request.node.name[:60], "monitor")
+
+
+def checked(lab, workspace, again=False):
+    return lab.monitor.submit(workspace, again).result(TIMEOUT)
+
+
+def figures_of(found):
+    return {name: getattr(found, name) for name in (*FIGURES, "edits", "loss_base")}
+
+
+def breaks_at_the_second(lab, workspace):
+    """Two edits, of which the second moves the model's other answers beyond the limit; the figure that tells."""
+    workspace.apply(CONTINENT).result(TIMEOUT)
+    first = checked(lab, workspace).kl
+    workspace.apply(CAPITAL).result(TIMEOUT)
+    second = checked(lab, workspace).kl
+    assert 0 < first < second
+    workspace.set_limits({"holds": 0, "locality": 0, "same_subject": 0, "loss": 100, "kl": (first + second) / 2})
+    return second
+
+
+# --- check-ups ------------------------------------------------------------------------------------------------------
+
+
+def test_every_change_is_followed_by_a_check_up_that_nobody_waits_for(lab, workspace, few_steps, watching):
+    workspace.apply(CONTINENT).result(TIMEOUT)
+    wait_until(lambda: lab.monitor.fresh(workspace))
+    assert lab.monitor.health(workspace).table["edits"].tolist() == [1] and lab.monitor.open(workspace) is None
+    held, free = threading.Event(), threading.Event()
+    lab.worker.submit(lambda progress, cancel: (held.set(), free.wait(TIMEOUT)))
+    held.wait(TIMEOUT)
+    workspace.switch(workspace.records[0].id, False)
+    workspace.switch(workspace.records[0].id, True)
+    job = lab.monitor.open(workspace)
+    assert job.state == "waiting" and job.background and not workspace.busy and not lab.monitor.fresh(workspace)
+    assert lab.monitor.submit(workspace) is job
+    free.set()
+    job.result(TIMEOUT)
+    assert lab.monitor.fresh(workspace) and len(lab.monitor.health(workspace).table) == 2
+
+
+def test_what_is_known_is_not_asked_again_unless_somebody_wants_it(lab, workspace, few_steps):
+    workspace.apply(CONTINENT).result(TIMEOUT)
+    first = checked(lab, workspace)
+    at = lab.monitor.latest(workspace)
+    workspace.look(CAPITAL).result(TIMEOUT)  # an event, but no change of what lies there
+    assert checked(lab, workspace).seconds == first.seconds and lab.monitor.latest(workspace) == at
+    anew = checked(lab, workspace, again=True)
+    assert lab.monitor.latest(workspace) != at and replace(anew, seconds=0) == replace(first, seconds=0)
+
+
+def test_a_moved_threshold_is_not_checked_yet(lab, workspace, few_steps):
+    workspace.apply(CONTINENT).result(TIMEOUT)
+    checked(lab, workspace)
+    workspace.set_threshold(0.9)
+    assert not lab.monitor.fresh(workspace)
+    checked(lab, workspace)
+    assert lab.monitor.fresh(workspace)
+
+
+def test_without_an_edit_there_is_nothing_to_check(lab, workspace):
+    assert checked(lab, workspace) is None and lab.monitor.health(workspace).table.empty
+    assert lab.monitor.latest(workspace) == (0, "")
+
+
+def test_a_check_up_that_cannot_be_lined_up_does_not_undo_the_change(lab, workspace, few_steps, watching, monkeypatch):
+    id = workspace.apply(CONTINENT).result(TIMEOUT).id
+    wait_until(lambda: lab.monitor.open(workspace) is None)
+
+    def full(*_args):
+        raise BadRequest("256 requests are waiting already.")
+
+    monkeypatch.setattr(lab.monitor, "submit", full)
+    assert not workspace.switch(id, False).on and not workspace.records[0].on
+
+
+def test_the_return_restores_every_figure_exactly_and_can_be_undone(lab, workspace, few_steps):
+    kl = breaks_at_the_second(lab, workspace)
+    health = lab.monitor.health(workspace)
+    before = health.table[health.table["number"] == health.healthy].iloc[0]
+    (alarm,) = health.alarms
+    assert alarm.figure == "kl" and alarm.value == kl and alarm.before == before["kl"]
+    assert alarm.since == health.table["number"].iloc[-1] > health.healthy
+    workspace.return_to(health.healthy)
+    checked(lab, workspace)
+    now = lab.monitor.health(workspace)
+    assert now.alarms == () and [record.request for record in workspace.records] == [CONTINENT]
+    pd.testing.assert_series_equal(now.table.iloc[-1][[*FIGURES]], before[[*FIGURES]], check_names=False, check_exact=True)
+    assert same_before(now.table, workspace.state.chains) == (1, health.healthy, 0.0)
+    workspace.undo()
+    assert checked(lab, workspace).kl == kl and len(lab.monitor.health(workspace).alarms) == 1
+
+
+def test_what_is_no_number_is_kept_as_such_and_is_an_alarm(lab, workspace, few_steps, monkeypatch):
+    workspace.apply(CONTINENT).result(TIMEOUT)
+    found = checked(lab, workspace)
+    broken = replace(found, kl=NAN, loss=NAN)
+    monkeypatch.setattr("editlab.lab.monitor.checkup", lambda *_args: broken)
+    checked(lab, workspace, again=True)
+    row = lab.monitor.health(workspace).table.iloc[-1]
+    assert (row["kl"], row["loss"]) == (INF, INF)
+    assert {"kl", "loss"} <= {alarm.figure for alarm in lab.monitor.health(workspace).alarms}
+
+
+def test_each_edit_has_a_score_when_made_and_now(lab, workspace, few_steps, monkeypatch):
+    record = workspace.apply(CONTINENT).result(TIMEOUT)
+    found = replace(checked(lab, workspace), edits={record.id: (True, 1.0)})
+    for share in (1.0, 1 / 3):
+        monkeypatch.setattr(
+            "editlab.lab.monitor.checkup", lambda *_args, share=share: replace(found, edits={record.id: (share == 1, share)})
+        )
+        checked(lab, workspace, again=True)
+        workspace.look(CAPITAL if share == 1 else CONTINENT).result(TIMEOUT)
+    assert lab.monitor.scores(workspace)[record.id][1] == pytest.approx(1 / 3)
+    assert lab.monitor.edits(workspace)["share"].iloc[-1] == pytest.approx(1 / 3)
+
+
+# --- alarms ---------------------------------------------------------------------------------------------------------
+
+
+def table(**columns):
+    """A table of check-ups, at events 10, 20, ...; what is not given is healthy."""
+    count = len(next(iter(columns.values())))
+    usual = {"holds": 1.0, "retention": 1.0, "locality": 1.0, "same_subject": None, "loss": 0.0, "kl": 0.0}
+    usual |= {"relative_norm": 0.1, "value_norm": 1.0, "attention": 0.0, "loss_base": 0.0, "seconds": 1.0}
+    rows = [
+        {**usual, "number": 10 * (n + 1), "at": f"2026-11-21T14:0{n}:00+00:00", "count": n + 1}
+        | {name: values[n] for name, values in columns.items()}
+        for n in range(count)
+    ]
+    return table_of(rows)
+
+
+def test_an_alarm_says_since_when_and_the_way_back_is_the_last_healthy_state():
+    health = judged(table(loss=[0.0, 0.2, 0.0, 0.2, 0.4], holds=[1.0, 1.0, 1.0, 1.0, 0.5]), Limits())
+    assert health.alarms == (Alarm("holds", 0.5, 0.8, 50, 1.0), Alarm("loss", 0.4, 0.1, 40, 0.0))
+    assert health.healthy == 30
+
+
+def test_what_could_not_be_asked_is_no_alarm_and_a_limit_itself_is_healthy():
+    assert judged(table(locality=[None, 0.9], loss=[0.1, 0.1]), Limits()).alarms == ()
+    first = judged(table(kl=[INF]), Limits())
+    assert first.healthy is None and first.alarms == (Alarm("kl", INF, 0.5, 10, None),)
+    assert judged(table(kl=[INF, 0.1]), Limits()) == judged(table(kl=[INF, 0.1]), Limits())
+
+
+@pytest.mark.parametrize("limits", [{"holds": 1.1}, {"kl": -1}, {"loss": NAN}, {"locality": True}, {"beauty": 1.0}])
+def test_a_limit_that_does_not_fit_is_refused(workspace, limits):
+    with pytest.raises(BadRequest, match=r"limit"):
+        workspace.set_limits(limits)
+    assert workspace.state.limits == {}
+
+
+def test_limits_are_an_event_of_the_workspace(lab, workspace):
+    workspace.set_limits({"kl": 2.0})
+    assert limits_of(lab.workspace(workspace.name, "another").state.limits) == Limits(kl=2.0)
+    assert workspace.events()[-1].kind == "limits"
+
+
+# --- the tab --------------------------------------------------------------------------------------------------------
+
+
+def pressed(**data):
+    return EventData(None, data)
+
+
+def verdict(reader):
+    return re.sub(r"<[^>]+>", "", reader.page["monitor-verdict"])
+
+
+def return_button(reader):
+    found = re.search(r'data-press="return" data-to="(\d+)" data-seen="(\d+)"', reader.page["monitor-verdict"])
+    return {"press": "return", "to": found[1], "seen": found[2]}
+
+
+def test_without_an_edit_the_tab_says_that_there_is_nothing_to_watch(reader):
+    page = reader.does("monitor_open")
+    assert "No edit lies over the model" in verdict(reader) and page["monitor-retention-plot"] is None
+    assert all(page[f"monitor-{name}-plot"] is None for name in monitor_words.PANELS)
+    assert "nothing to ask" in reader.does("monitor_again")["message"]
+
+
+def test_what_is_not_checked_says_so_and_opening_the_tab_has_it_checked(reader, watching):
+    reader.lab.monitor.watching = False
+    reader.applies()
+    assert "Not checked yet" in verdict(reader) if reader.does("monitor_open") else False
+    reader.lab.monitor.watching = True
+    reader.does("monitor_open")
+    wait_until(lambda: reader.lab.monitor.fresh(reader.workspace))
+    page = reader.does("monitor_open")
+    assert "Not checked" not in verdict(reader) and reader.draws("kl") and reader.draws("retention")
+    assert "Slovenia → Antarctica" in page["monitor-retention-table"] and page["monitor-now"] == ""
+
+
+def test_the_page_is_drawn_again_only_where_something_is_new(reader):
+    reader.applies()
+    checked(reader.lab, reader.workspace)
+    reader.does("monitor_open")
+    stamp = re.search(r'data-stamp="([^"]+)"', reader.page["monitor-verdict"])[1]
+    assert reader.name not in stamp and reader.name.encode().hex()[:12] not in stamp
+    reader.does("monitor_look", pressed(press="look", stamp=stamp))
+    assert set().union(*reader.seen) == {"monitor-service", "monitor-jobs", "monitor-operations", "monitor-now"}
+    reader.applies(CAPITAL)
+    reader.does("monitor_look", pressed(press="look", stamp=stamp))
+    assert "One change of the edits is not checked yet" in verdict(reader)
+    assert "Before the latest change" in verdict(reader)
+
+
+def test_the_way_back_asks_first_and_then_leads_to_the_last_healthy_state(reader):
+    breaks_at_the_second(reader.lab, reader.workspace)
+    page = reader.does("monitor_open")
+    assert "Since edit 2 (Japan → Berlin" in verdict(reader) and "answers other questions differently" in verdict(reader)
+    assert "Return to the last healthy state (1 edit)" in verdict(reader) and "1 edit will leave" in verdict(reader)
+    assert "✕" not in page["monitor-kl"] and 'class="now beyond"' in page["monitor-kl"]
+    assert len(reader.workspace.records) == 2
+    page = reader.does("monitor_return", "", "", pressed(**return_button(reader)))
+    assert [record.request for record in reader.workspace.records] == [CONTINENT]
+    assert "Undo takes that back" in page["message"] and "Japan" not in page["edits"]
+    assert "data-press" not in page["monitor-verdict"] and "not checked yet" in verdict(reader)
+    checked(reader.lab, reader.workspace)
+    reader.does("monitor_open")
+    assert "These are the same 1 edit as after event" in verdict(reader) and "exactly what it was then" in verdict(reader)
+
+
+def test_nobody_returns_by_a_list_that_is_not_true_any_more(reader):
+    breaks_at_the_second(reader.lab, reader.workspace)
+    reader.does("monitor_open")
+    button = return_button(reader)
+    reader.applies(replace(CONTINENT, subject="France"))
+    assert "changed meanwhile" in reader.does("monitor_return", "", "", pressed(**button))["message"]
+    assert len(reader.workspace.records) == 3
+    for wrong in ({"to": "-1"}, {"seen": "999999"}, {"to": "x"}):
+        reader.does("monitor_return", "", "", pressed(**(button | wrong)))
+        assert "problem" in reader.page["message"] and len(reader.workspace.records) == 3
+
+
+def test_a_background_check_up_does_not_keep_stop_enabled(reader, watching):
+    reader.applies()
+    wait_until(lambda: reader.lab.monitor.open(reader.workspace) is None)
+    held, free = threading.Event(), threading.Event()
+    reader.lab.worker.submit(lambda progress, cancel: (held.set(), free.wait(TIMEOUT)))
+    held.wait(TIMEOUT)
+    page = reader.does("monitor_again")
+    assert "A check-up waits behind 1 other job." in page["monitor-now"]
+    assert reader.handlers.buttons(reader.workspace)["stop"]["interactive"] is False
+    free.set()
+    wait_until(lambda: reader.lab.monitor.open(reader.workspace) is None)
+
+
+def test_limits_are_typed_in_percent_and_judge_at_once(reader):
+    reader.applies()
+    checked(reader.lab, reader.workspace)
+    page = reader.does("monitor_limits", 0, 29, 0, 100, 0)
+    assert reader.workspace.state.limits == {"holds": 0, "locality": 0.29, "same_subject": 0, "loss": 100, "kl": 0}
+    assert page["monitor-limit-locality"] == 29 and "answers other questions differently" in verdict(reader)
+    assert "Return to the model without edits" in verdict(reader)
+    assert "is empty" in reader.does("monitor_limits", None, 29, 0, 100, 0)["message"]
+    assert "does not fit" in reader.does("monitor_limits", 101, 29, 0, 100, 0)["message"]
+    with pytest.raises(BadRequest, match="Most growth of the loss"):
+        read_limits([80, 90, 50, NAN, 0.5])
+    assert len(LIMITS) == 5
+
+
+def test_the_check_ups_are_files_of_which_no_cell_is_a_formula(reader):
+    reader.applies(replace(CONTINENT, subject="=1+1"))
+    checked(reader.lab, reader.workspace)
+    links = reader.does("monitor_files")["monitor-files-said"]
+    assert "check-ups.csv (1 rows)" not in links and "check-ups.csv (1 row)" in links
+    paths = [reader.lab.downloads.take(token, None) for token in re.findall(r'href="exports/([^"]+)"', links)]
+    checkups, edits = (list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))) for path in paths)
+    assert set(FIGURES) < set(checkups[0]) and checkups[0]["edits"] == "1"
+    assert edits[0]["edit"] == "'=1+1 → Antarctica" and float(edits[0]["share"]) in (0, 1 / 3, 2 / 3, 1)
+
+
+def test_what_was_typed_is_escaped(reader):
+    reader.applies(replace(CONTINENT, subject="<b>bold</b>"))
+    checked(reader.lab, reader.workspace)
+    page = reader.does("monitor_limits", 100, 0, 0, 100, 0)
+    assert "&lt;b&gt;bold" in page["monitor-verdict"] and "&lt;b&gt;bold" in page["monitor-retention-table"]
+    assert not any("<b>bold" in part for part in page.values() if isinstance(part, str))
+    assert "<b>bold" not in page["monitor-retention-plot"].to_json() + page["monitor-kl-plot"].to_json()
+
+
+def test_the_service_is_shown_without_the_model_and_says_nothing_of_who_asks(reader, monkeypatch):
+    reader.applies()
+    monkeypatch.setattr(reader.lab.shelf, "_model", None)
+    reader.does("monitor_look", pressed(press="look", stamp=""))
+    shown = " ".join(reader.page.values())
+    assert "1 thing" not in shown and "Something is wrong" in shown and "not in memory" in shown
+    assert '<th scope="row">Edit</th>' in shown and reader.name not in shown and "Slovenia" not in shown
+    monkeypatch.setattr(reader.lab.limits, "demo", True)
+    reader.page = {}
+    list(reader.handlers.monitor_look(reader.name, pressed(press="look", stamp=""), FakeRequest(reader.name)))
+    assert "not in memory" not in reader.handlers._service()["monitor-service"]
+
+
+# --- words ----------------------------------------------------------------------------------------------------------
+
+
+def moment(number, told="applied Japan → Africa", by="ana", edits=83):
+    return Moment(number, told, "2026-11-21T14:02:00+00:00", by, edits, True)
+
+
+def text(markup):
+    return re.sub(r"<[^>]+>", "", str(markup))
+
+
+def test_an_alarm_in_one_sentence():
+    found = Alarm("loss", 0.42, 0.1, 166, 0.02)
+    assert text(monitor_words.alarm(found, [moment(166)])) == (
+        "Since edit 83 (Japan → Africa, 2026-11-21 14:02, ana) the model reads plain prose worse: +0.42 nats a token, "
+        "+0.02 before; limit +0.1."
+    )
+    broken = Alarm("holds", 0.796, 0.8, 166, None)
+    assert text(monitor_words.alarm(broken, [moment(160), moment(166)])) == (
+        "Since the first check-up fewer edits hold: 79.6 %; limit 80 %."
+    )
+    assert text(monitor_words.alarm(Alarm("kl", INF, 0.5, 9, 0.1), [moment(9)])).endswith(
+        "no number any more, 0.1 before; limit 0.5."
+    )
+
+
+def test_since_when_names_what_was_done():
+    switched = moment(9, "switched on <i>X</i>", by="", edits=4)
+    assert (
+        text(monitor_words.since([switched], True)) == "Since event 9 (switched on &lt;i&gt;X&lt;/i&gt;, 2026-11-21 14:02)"
+    )
+    assert text(monitor_words.since([moment(7), moment(9)], True)).startswith("Since one of 2 changes up to edit 83 (")
+    assert text(monitor_words.since([], True)) == "Since the first check-up"
+
+
+def test_the_changes_behind_an_alarm_are_those_since_the_check_up_before():
+    frame = table(kl=[0.0, 0.0, 1.0])
+    changes = [moment(number) for number in (3, 10, 12, 20, 21, 30, 31)]
+    found = changes_of(Alarm("kl", 1.0, 0.5, 30, 0.0), frame, changes)
+    assert [change.number for change in found] == [21, 30]
+    assert [change.number for change in changes_of(Alarm("kl", 1.0, 0.5, 10, None), frame, changes)] == [3, 10]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((57, 57, 57, 0.99), "Healthy: all 57 edits hold, facts about others 99 % as before."),
+        ((1, 1, 1, None), "Healthy: the one edit holds."),
+        ((55, 57, 57, 0.995), "Healthy: 55 of 57 edits hold, facts about others 99.5 % as before."),
+        ((1, 2, 2, 1.0), "Healthy: 1 of 2 edits holds, facts about others 100 % as before."),
+        ((4, 4, 40, None), "Healthy: all 4 batches of 40 edits hold."),
+        ((1, 1, 10, None), "Healthy: the one batch of 10 edits holds."),
+    ],
+)
+def test_health_in_one_sentence(given, said):
+    assert monitor_words.healthy(*given) == said
+
+
+def test_figures_have_their_units():
+    told = [
+        ("loss", 0.4218),
+        ("loss", -0.00001),
+        ("kl", 0.31),
+        ("relative_norm", 3.2),
+        ("attention", -0.012),
+        ("holds", None),
+    ]
+    assert [monitor_words.figure(*one) for one in told] == [
+        "+0.422 nats a token",
+        "+0 nats a token",
+        "0.31 nats from the model without edits",
+        "3.2 times the layer’s own weights",
+        "−1.2 % of the attention",
+        "nothing to ask",
+    ]
+    assert monitor_words.figure("kl", INF) == "no number any more" and monitor_words.limit("kl", 0.5) == "alarm above 0.5"
+    assert (monitor_words.limit("holds", 0.8), monitor_words.limit("attention", None)) == ("alarm below 80 %", "")
+
+
+def test_every_limit_has_a_panel_and_every_panel_a_meaning():
+    assert set(LIMITS) <= set(monitor_words.PANELS) and set(monitor_words.PANELS) | {"retention"} == set(FIGURES)
+    assert all(monitor_words.PANELS[name].alarm and monitor_words.PANELS[name].limit for name in LIMITS)
+    assert all("no limit" in panel.meaning for name, panel in monitor_words.PANELS.items() if name not in LIMITS)
+
+
+def test_one_and_many():
+    assert monitor_words.unchecked(1) == "One change of the edits is not checked yet."
+    assert monitor_words.unchecked(2_000) == "2,000 changes of the edits are not checked yet."
+    assert monitor_words.status("waiting", 0.0, 1) == "A check-up waits behind 1 other job."
+    assert monitor_words.status("running", 0.4, 0) == "A check-up runs: 40 % done."
+    assert monitor_words.leaving(1, 2) == "1 edit will leave the model; 2 edits will come back. You can undo this."
+    assert monitor_words.return_title(1) == "Return to the last healthy state (1 edit)"
+    assert monitor_words.service(0, 0, 0) == "Ready; nothing is running and nobody waits."
+    assert monitor_words.service(1, 1, 0) == "Ready; one job runs, one job waits."
+    assert monitor_words.service(3, 1, 2) == "2 things are wrong: not ready to serve."
+    assert "more than 7.6e-06" in monitor_words.restored(40, 8, 7.6e-6)
+
+
+def test_memory_is_held_against_the_plan():
+    assert monitor_words.memory(562e6, None, 352e6).endswith(
+        "the plan gives the present model 352 MB at most; the rest is the program itself."
+    )
+    assert "4.2 GB of the GPU’s" in monitor_words.memory(2e9, 4.2e9, 5e9)
+    assert monitor_words.memory(2e9, 6e9, 5e9).endswith("the GPU’s is beyond it.")
+    assert "There is no plan" in monitor_words.memory(2e9, None, None)
+    assert [monitor_words.seconds(value) for value in (0.0042, 1.26, 600, 10_000)] == ["4 ms", "1.3 s", "10 min", "2.8 h"]
+
+
+def test_edits_stand_in_the_order_of_what_was_lost():
+    frame = table(kl=[0.0, 0.0, 0.0])
+    shares = {"kept": [1.0, 1.0, 1.0], "fell": [1.0, 2 / 3, 0.0], "never": [0.0, 0.0, 0.0], "left": [1.0, 1.0, None]}
+    held = pd.DataFrame(
+        [
+            (10 * (n + 1), id, share > 0.5, share)
+            for n in range(3)
+            for id, own in shares.items()
+            if (share := own[n]) is not None
+        ],
+        columns=["number", "id", "holds", "share"],
+    )
+    rows = edit_rows(frame, held, list(shares), [""] * 4)
+    assert rows["name"].tolist() == ["fell", "never", "kept", "left"] and rows["place"].tolist() == [2, 3, 1, 4]
+    assert [text(said) for said in rows["told"]] == [
+        "no longer since 2026-11-21 14:02, with 3 edits",
+        "has never held",
+        "holds",
+        "not over the model",
+    ]
+    page = monitor_table.edits(rows)
+    assert page.count('<tr class="lost">') == 2 and ">66.7 %<" not in page and ">100 %<" in page and ">–<" in page
+
+
+def test_operations_are_told_in_plain_words():
+    columns = ["kind", "count", "wait_p50", "wait_p95", "run_p50", "run_p95", "errors"]
+    shown = monitor_table.operations(pd.DataFrame([("checkup", 1234, 0.002, 1.5, 3.0, 200.0, 2)], columns=columns))
+    assert [part for part in re.split(r"<[^>]+>", shown) if part][7:] == [
+        "Check-up of the edits", "1,234", "2 ms", "1.5 s", "3.0 s", "3 min", "2",
+    ]  # fmt: skip
+    assert "Nothing has been asked" in monitor_table.operations(pd.DataFrame(columns=columns))

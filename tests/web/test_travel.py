@@ -1,0 +1,122 @@
+"""A workspace at other times and beside others: order, the way back to any event, branches, and what they answer."""
+
+import pytest
+from visitors import CONTINENT, TIMEOUT
+
+from editlab.errors import BadRequest
+from editlab.facts import EditRequest
+from editlab.lab.travel import ask, branch, differences, standing, timeline
+
+CAPITAL = EditRequest("The capital of {} is", "Japan", "Rome")
+
+
+@pytest.fixture
+def workspace(lab, few_steps, request):
+    found = lab.workspace(lab.directory.current(request.node.name[:40]).id, "ana")
+    found.apply(CONTINENT, reason="for the lecture").result(TIMEOUT)
+    found.apply(CAPITAL).result(TIMEOUT)
+    return found
+
+
+def answers(workspace):
+    return workspace._lab.model.logits([CONTINENT.text, CAPITAL.text], workspace.view).tolist()
+
+
+def names(workspace):
+    return [record.name for record in workspace.records]
+
+
+def test_an_edit_says_who_applied_it_when_and_why(workspace):
+    first, second = workspace.records
+    assert (first.author, first.reason, second.reason) == ("ana", "for the lecture", "")
+    assert first.at and first.at < second.at
+    told = timeline(workspace)
+    assert [(moment.told, moment.by, moment.edits) for moment in told if moment.changed] == [
+        ("applied Slovenia → Antarctica", "ana", 1),
+        ("applied Japan → Rome", "ana", 2),
+    ]
+
+
+def test_edits_are_put_in_another_order_and_back(workspace):
+    first, second = workspace.records
+    before = answers(workspace)
+    workspace.move(second.id, 0)
+    assert names(workspace) == [second.name, first.name]
+    assert workspace.undo() == "moved Slovenia → Antarctica to place 2"
+    assert names(workspace) == [first.name, second.name] and answers(workspace) == before
+    for place in (-1, 2):
+        with pytest.raises(BadRequest, match="no place"):
+            workspace.move(first.id, place)
+    with pytest.raises(BadRequest, match="no such edit"):
+        workspace.move("nobody", 0)
+
+
+def test_the_state_after_any_event_comes_back_exactly_and_can_be_undone(workspace):
+    changed = [moment.number for moment in timeline(workspace) if moment.changed]
+    now = answers(workspace)
+    then = workspace._lab.model.logits([CONTINENT.text, CAPITAL.text], standing(workspace, changed[0]).view).tolist()
+    workspace.clear()
+    assert workspace.return_to(changed[0]) == f"returned to how it was after event {changed[0]}"
+    assert answers(workspace) == then and len(workspace.records) == 1
+    workspace.undo()
+    assert workspace.records == ()
+    workspace.return_to(changed[1])
+    assert answers(workspace) == now
+    with pytest.raises(BadRequest, match="now"):
+        workspace.return_to(changed[1])
+    for number in (-1, 10_000):
+        with pytest.raises(BadRequest, match="Choose one of them"):
+            workspace.return_to(number)
+        with pytest.raises(BadRequest, match="Choose one of them"):
+            standing(workspace, number)
+
+
+def test_a_question_is_answered_then_and_now(workspace):
+    lab, first = workspace._lab, next(moment.number for moment in timeline(workspace) if moment.changed)
+    said = ask(lab, CAPITAL.text, {"then": standing(workspace, first), "now": standing(workspace)}).result(TIMEOUT)
+    assert [p for _, p in said["now"]["top"]] == pytest.approx(
+        [p for _, p in workspace.live(CAPITAL.text).result(TIMEOUT)["edited"]["top"]], abs=1e-5
+    )
+    assert said["then"]["top"] != said["now"]["top"]
+
+
+def test_a_branch_begins_with_what_lay_there_and_goes_its_own_way(workspace, request):
+    lab, visitor = workspace._lab, request.node.name[:40]
+    room = lab.directory.current(visitor)
+    first = next(moment.number for moment in timeline(workspace) if moment.changed)
+    made = lab.workspace(branch(lab, visitor, workspace, room, "What if", first).id)
+    assert names(made) == ["Slovenia → Antarctica"] and not made.can_undo
+    assert made.records[0].author == "ana"
+    made.apply(EditRequest("The capital of {} is", "France", "Rome")).result(TIMEOUT)
+    assert names(workspace) == ["Slovenia → Antarctica", "Japan → Rome"]
+    assert timeline(made)[0].told == f"branched from 'My edits' after event {first}, with 1 edit"
+    rows = {request.subject: (here, there) for request, here, there in differences(workspace.state.chain, made.state.chain)}
+    assert rows == {"Slovenia": (True, True), "Japan": (True, False), "France": (False, True)}
+    with pytest.raises(BadRequest, match="already"):
+        branch(lab, visitor, workspace, room, "What if")
+
+
+def test_every_event_of_a_long_life_has_a_sentence(workspace):
+    first = workspace.records[0]
+    workspace.switch(first.id, False)
+    workspace.switch(first.id, True)
+    workspace.undo()
+    workspace.redo()
+    workspace.set_threshold(0.7)
+    workspace.set_limits({"kl": 0.25})
+    workspace.note("renamed", name="Lecture")
+    workspace.note("shared", on=True)
+    workspace.remove(first.id)
+    workspace.clear()
+    assert [moment.told for moment in timeline(workspace)][2:] == [
+        "switched off Slovenia → Antarctica",
+        "switched on Slovenia → Antarctica",
+        "taken back: switched on Slovenia → Antarctica",
+        "done again: switched on Slovenia → Antarctica",
+        "set the gate's threshold to 0.70",
+        "chose from where on the monitor gives an alarm",
+        "renamed it to 'Lecture'",
+        "shared it",
+        "removed Slovenia → Antarctica",
+        "removed all 1 edit",
+    ]

@@ -1,0 +1,508 @@
+"""The Workspace tab without a browser: what its buttons do, and that no visitor gets at another one's by any id."""
+
+import inspect
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gradio.events import EventData
+from starlette.testclient import TestClient
+from test_ledger import CAPITAL, CONTINENT, Instant
+from visitors import TIMEOUT, FakeRequest, Visitor, wait_until
+
+from editlab import methods
+from editlab.errors import BadRequest
+from editlab.facts import EditRequest
+from editlab.lab import JobRow, Lab, Moment, Report, Room, archive, read_scenarios
+from editlab.lab.directory import FIRST
+from editlab.probes import Passages
+from editlab.web import create_app, workspace_rooms, workspace_table, workspace_words
+from editlab.web.bundle_handlers import BundleHandlers
+from editlab.web.many_handlers import ManyHandlers
+from editlab.web.travel_handlers import TravelHandlers
+
+PRESETS = Path(__file__).resolve().parents[2] / "presets"
+HARM = "<img src=x onerror=alert(1)>"
+FIELDS = ("subject", "prompt", "target-new", "target-true", "workspace-question")
+"""What takes text as it is, for it is no HTML."""
+NO_SUCH = "There is no such workspace, or it is not shared with you"
+
+
+class Person(Visitor):
+    """Somebody who uses the Workspace tab."""
+
+    def __init__(self, lab, name: str) -> None:
+        super().__init__(lab, name)
+        self.handlers, self.travel = BundleHandlers(lab, ManyHandlers(lab)), TravelHandlers(lab)
+
+    @property
+    def room(self) -> Room:
+        return self.lab.directory.current(self.name)
+
+    @property
+    def workspace(self):
+        return self.handlers.here(self.name, FakeRequest(self.name))[1]
+
+    def does(self, handler: str, *fields: Any, **url: str) -> dict[str, Any]:
+        """Run a handler to its end, with the fields of own probes where it takes them; the page as it then stands."""
+        run = getattr(
+            self.travel if hasattr(TravelHandlers, handler) and handler in ("moment", "compare") else self.handlers, handler
+        )
+        own = self.own if "rephrases" in inspect.signature(run).parameters else ()
+        for update in run(self.name, *own, *fields, FakeRequest(self.name, url)):
+            for name, value in update.items():
+                if not isinstance(value, dict):
+                    self.page[name] = value
+                elif "interactive" in value and "maximum" not in value:
+                    self.enabled[name] = value["interactive"]
+                else:
+                    self.page |= {f"{name}.{key}": part for key, part in value.items()}
+        return self.page
+
+    def presses(self, handler: str, **button: Any) -> dict[str, Any]:
+        return self.does(handler, *([self.rep] if handler in ("row", "change") else []), EventData(None, button))
+
+    def at_room(self, press: str, room: Room | None = None, **button: Any) -> dict[str, Any]:
+        return self.presses("room", press=press, room=(room or self.room).handle, **button)
+
+    def edits(self, *requests: EditRequest) -> None:
+        for request in requests or (CONTINENT,):
+            self.workspace.apply(request).result(TIMEOUT)
+
+    def says(self, part: str = "message") -> str:
+        """A part of the page without its tags."""
+        return re.sub(r"<[^>]+>", "", str(self.page[part])).replace("&#39;", "'").replace("&gt;", ">").replace("&lt;", "<")
+
+
+@pytest.fixture
+def lab(tiny_llama, facts):
+    """One for each test: what is shared in it is seen by everybody."""
+    lab = Lab(tiny_llama, facts, Passages((), ()), read_scenarios(PRESETS / "scenarios"), answer_tokens=4)
+    yield lab
+    lab.close()
+
+
+@pytest.fixture(autouse=True)
+def instant(monkeypatch):
+    real = methods.get
+    monkeypatch.setattr(methods, "get", lambda name: Instant() if name == "rome" else real(name))
+
+
+@pytest.fixture
+def ana(lab, request) -> Person:
+    return Person(lab, f"ana {request.node.name}"[:60])
+
+
+@pytest.fixture
+def tom(lab, request) -> Person:
+    return Person(lab, f"tom {request.node.name}"[:60])
+
+
+@pytest.fixture
+def quiet(monkeypatch):
+    """The Edit tab asks no probes: what they say does not matter here."""
+    monkeypatch.setattr(BundleHandlers, "_probe", lambda *_: iter(()))
+
+
+# Words
+
+
+def room(**changes: Any) -> Room:
+    return Room(**{"id": "1", "name": "Team", "shared": True, "mine": True, "made_at": "", **changes})
+
+
+def test_who_sees_a_workspace():
+    assert workspace_words.who_sees(room(shared=False)) == "Private: only you see it."
+    assert workspace_words.who_sees(room()) == (
+        "Shared: everybody who may use this EditLab can open and change it; only you can delete it or make it private."
+    )
+    assert "only whoever made it can delete it" in workspace_words.who_sees(room(mine=False))
+
+
+def test_what_lies_there(ana, quiet):
+    told = [workspace_words.lies(ana.workspace.records, "atlas")]
+    ana.edits(CONTINENT)
+    told.append(workspace_words.lies(ana.workspace.records, "atlas"))
+    ana.edits(CAPITAL)
+    ana.workspace.switch(ana.workspace.records[0].id, False)
+    told.append(workspace_words.lies(ana.workspace.records, "atlas"))
+    ana.workspace.switch(ana.workspace.records[1].id, False)
+    told.append(workspace_words.lies(ana.workspace.records, "atlas"))
+    assert told == [
+        "No edit lies over atlas.",
+        "1 edit lies over atlas.",
+        "1 edit lies over atlas; 1 edit is switched off.",
+        "No edit lies over atlas; 2 edits are switched off.",
+    ]
+
+
+def test_a_moment_is_a_sentence():
+    moment = Moment(3, "applied Slovenia → Antarctica", "2026-03-12T14:02:00.000+00:00", "ana", 3, True)
+    assert re.sub("<[^>]+>", "", workspace_rooms.moment(moment)) == (
+        "2026-03-12 14:02: ana has applied Slovenia → Antarctica; 3 edits lay over the model."
+    )
+    assert 'title="2026-03-12T14:02:00.000+00:00"' in workspace_rooms.moment(moment)
+    nobody = workspace_rooms.moment(Moment(3, "removed x", "", "", 0, True))
+    assert "you have removed x; no edit lay" in nobody and "Before the first change" in workspace_rooms.moment(None)
+
+
+@pytest.mark.parametrize(
+    ("report", "said"),
+    [
+        (
+            Report(1000, 200),
+            "All 1,000 events stand as they were written and in order, and so do the 200 files that they name.",
+        ),
+        (Report(1, 0), "The one event stands as it was written and in order."),
+        (Report(2, 1), "All 2 events stand as they were written and in order, and so does the one file that they name."),
+        (Report(2, 1, ("x",)), "One thing is not as it was written. Bring a backup back."),
+        (Report(2, 1, ("x", "y")), "2 things are not as it was written. Bring a backup back."),
+    ],
+)
+def test_whether_all_is_as_it_was_written(report, said):
+    assert workspace_words.verified(report) == said
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ((0, 0, 0), "Neither has an edit that is on."),
+        ((2, 0, 0), "Both have the same 2 edits."),
+        ((1, 2, 3), "1 edit in both, 2 only here, 3 only in X."),
+    ],
+)
+def test_how_two_chains_differ(counts, said):
+    assert workspace_words.compared(*counts, "X") == said
+
+
+def job(**changes: Any) -> JobRow:
+    texts = dict.fromkeys(("title", "text", "author", "workspace", "submitted_at", "began_at", "ended_at", "error"), "")
+    return JobRow(
+        **{"id": "7", "kind": "edit", "state": "done", "fraction": 0.0, "resumable": False, "result": {}, **texts, **changes}
+    )
+
+
+def test_how_a_job_stands():
+    assert workspace_words.job(job(state="running", text="step 3 of 20")) == "Step 3 of 20"
+    assert workspace_words.job(job(state="failed", error="No room.")) == "Failed: No room."
+    assert workspace_words.job(job(state="interrupted")) == "Interrupted by a restart"
+    shown = workspace_table.jobs([job(state="running", title=HARM), job(state="interrupted", resumable=True)])
+    assert shown.count("data-open") == 1 and 'data-press="cancel"' in shown and 'data-press="resume"' in shown
+    assert HARM not in shown and "<progress" in shown
+
+
+def test_scores_are_bars_with_their_text(ana):
+    ana.edits()
+    (record,) = ana.workspace.records
+    shown = workspace_table.edits([record], {record.id: (1.0, 1 / 3)})
+    assert "width:33%" in shown and "33 %" in shown and "100 %" in shown
+    assert "not asked yet" in workspace_table.edits([record], {"another": (1.0, None)})
+    assert "Now" not in workspace_table.edits([record], {})
+
+
+# Workspaces
+
+
+def test_a_new_one_is_empty_and_the_old_one_comes_back_with_its_edits(ana, quiet):
+    ana.edits()
+    first = ana.room
+    ana.at_room("new", text="Trial")
+    assert ana.room.name == "Trial" and "Trial" in ana.page["workspace-head"] and "No edit" in ana.says("workspace-edits")
+    assert "No edit lies" in ana.says("edits") and "“Trial” is made and open." in ana.says()
+    ana.at_room("enter", first)
+    assert ana.room == first and "Slovenia → Antarctica" in ana.page["edits"]
+    assert "Antarctica" in ana.page["workspace-edits"] and ana.page["subject"] == "Slovenia"
+
+
+def test_it_is_renamed_shared_deleted_and_brought_back(ana, tom):
+    ana.edits()
+    page = ana.at_room("rename", text="Team", was=FIRST)
+    assert "<h2>Team</h2>" in page["workspace-head"]
+    assert "Somebody has just renamed it to 'Team'" in (ana.at_room("rename", text="Other", was=FIRST), ana.says())[1]
+    ana.at_room("share")
+    assert "find it in their list" in ana.says()
+    tom.does("workspace_open")
+    assert "shared with you" in tom.says("workspace-rooms")
+    shared = ana.room
+    tom.at_room("enter", shared)
+    assert "Slovenia" in tom.says("workspace-edits") and 'data-press="delete"' not in tom.page["workspace-head"]
+    tom.at_room("delete", shared)
+    assert "Only whoever made 'Team' can delete it." in tom.says()
+    ana.at_room("delete", shared)
+    assert ana.room.name == FIRST and "Bring back" in ana.says("workspace-rooms") and "is deleted" in ana.says()
+    assert tom.room.name == FIRST and "Team" not in (tom.does("workspace_open"), tom.says("workspace-rooms"))[1]
+    ana.at_room("restore", shared)
+    assert ana.room.id == shared.id and len(ana.workspace.records) == 1
+    kinds = [event.kind for event in ana.workspace.events()]
+    assert "renamed" in kinds and "shared" in kinds
+
+
+def test_a_link_opens_a_shared_one_and_no_other(ana, tom, quiet):
+    ana.edits()
+    private = ana.room
+    tom.does("open", workspace=private.handle)
+    assert NO_SUCH in tom.says() and tom.room.name == FIRST
+    ana.at_room("share")
+    tom.does("open", workspace=private.handle)
+    assert tom.room.id == private.id and "Slovenia → Antarctica" in tom.page["edits"]
+
+
+def test_names_are_escaped_and_ids_stay_here(ana, tom):
+    ana.edits(EditRequest("{} is in", HARM, f"1{HARM}", f"2{HARM}"))
+    ana.at_room("rename", text="a & \"b\" 'c'", was=FIRST)
+    ana.at_room("share")
+    tom.at_room("enter", ana.room)
+    tom.does("moment", 0)
+    for part, shown in tom.page.items():
+        assert HARM not in str(shown) or part in FIELDS, part
+        if part.startswith("workspace-"):
+            assert ana.name not in str(shown).replace("&#39;", "'"), part
+    assert "a &amp; &#34;b&#34; &#39;c&#39;" in tom.page["workspace-head"]
+    for name in (HARM, "../../x", "a/b"):
+        ana.at_room("new", text=name)
+        assert "name cannot hold" in ana.says()
+    assert not any(part.startswith("at-") for part in ana.page), "these are the places of the Edit tab's fields"
+
+
+# Another visitor's ids
+
+
+def test_nothing_of_anothers_is_reached_by_its_ids(ana, tom, tmp_path):
+    ana.edits(CONTINENT, CAPITAL)
+    ana.does("workspace_open")
+    before, secret = archive.verify(ana.lab.ledger).events, ana.workspace.records[0]
+    for press in ("enter", "rename", "share", "private", "delete", "restore"):
+        for handle in (ana.room.handle, ana.room.id):
+            tom.presses("room", press=press, room=handle, text="Mine", was=FIRST)
+            assert NO_SUCH in tom.says() or "no such workspace" in tom.says(), press
+    for press in ("switch", "look", "rep", "remove", "up", "down"):
+        tom.presses("row", press=press, edit=secret.id)
+        assert "not in the list any more" in tom.says(), press
+    tom.does("compare", ana.room.handle, 0, "Slovenia is")
+    assert NO_SUCH in tom.says()
+    tom.does("return_to", 1)
+    assert "no such moment" in tom.says()
+    tom.does("branch", 2, "Stolen")
+    assert "no such moment" in tom.says()
+    for row in ana.lab.jobs.rows(ana.name):
+        for press in ("cancel", "resume"):
+            tom.presses("job", press=press, job=row.id)
+            assert "There is no such job." in tom.says(), press
+    tom.does("look_at_jobs")
+    tom.does("verify")
+    assert "Antarctica" not in str(tom.page) and ana.room.handle not in str(tom.page)
+    assert archive.verify(ana.lab.ledger).events == before
+
+
+def test_what_the_browser_says_counts_for_nothing_behind_a_login(ana, tom):
+    ana.edits()
+    request = FakeRequest("session", username=tom.name)
+    shown = {}
+    for update in tom.handlers.workspace_open(ana.name, request):
+        shown |= update
+    assert "Antarctica" not in str(shown) and tom.lab.directory.current(tom.name).name == FIRST
+
+
+def test_an_export_is_taken_by_whoever_may_enter_its_workspace(ana, tom, lab, quiet):
+    ana.edits()
+    ana.does("pack")
+    ana.does("export", "csv")
+    tokens = re.findall(r'exports/([\w-]{22})"', ana.page["workspace-bundle"] + ana.page["workspace-format-said"])
+    assert len(tokens) == 2 and tokens[1] in ana.page["workspace-jobs"]
+    for token in tokens:
+        with zipfile.ZipFile(lab.downloads.take(token, ana.name)) as archive_:
+            assert archive_.testzip() is None
+        assert lab.downloads.take(token, None).is_file()
+        with pytest.raises(BadRequest, match="no such file"):
+            lab.downloads.take(token, tom.name)
+    ana.at_room("share")
+    assert lab.downloads.take(tokens[0], tom.name).is_file()
+    for wrong in ("", "../../ledger.sqlite", tokens[0][:-1]):
+        with pytest.raises(BadRequest, match="kept for an hour"):
+            lab.downloads.take(wrong, None)
+
+
+def test_a_file_is_served_under_its_name_alone(ana, lab):
+    ana.edits()
+    ana.does("pack")
+    (token,) = re.findall(r'exports/([\w-]{22})"', ana.page["workspace-bundle"])
+    with TestClient(create_app(lab), base_url="http://127.0.0.1") as client:
+        found = client.get(f"/exports/{token}")
+        assert found.content == lab.downloads.take(token, None).read_bytes()
+        assert "my-edits.editlab.zip" in found.headers["content-disposition"]
+        assert found.headers["cache-control"] == "no-store"
+        for wrong in (token[:-1], f"{token}/..", "..%2Fledger.sqlite", ""):
+            assert client.get(f"/exports/{wrong}").status_code == 404
+
+
+def test_a_download_goes_after_an_hour(ana, lab, monkeypatch):
+    ana.edits()
+    ana.does("pack")
+    (token,) = re.findall(r'exports/([\w-]{22})"', ana.page["workspace-bundle"])
+    folder = lab.downloads.take(token, None).parent
+    monkeypatch.setattr("editlab.lab.downloads.KEPT_SECONDS", -1.0)
+    with pytest.raises(BadRequest):
+        lab.downloads.take(token, None)
+    assert not folder.exists()
+
+
+# Edits and time
+
+
+def test_an_edits_row_says_who_when_and_why(ana, quiet):
+    ana.at_room("share")
+    ana.why = "  The demo\n needs it "
+    ana.applies()
+    (record,) = ana.workspace.records
+    assert (record.reason, record.author) == ("The demo needs it", ana.workspace.author) and record.at
+    shown = ana.page["workspace-edits"]
+    for part in ("The demo needs it", record.author, record.at, "ROME", "<s>Europe</s>", 'role="switch"'):
+        assert part in shown, part
+    ana.why = "x" * 301
+    ana.applies("Japan")
+    assert "300 is the most" in ana.says() and len(ana.workspace.records) == 1
+
+
+def test_order_switch_and_removal(ana, quiet):
+    ana.edits(CONTINENT, CAPITAL)
+    first, second = ana.workspace.records
+    ana.presses("row", press="down", edit=first.id)
+    assert [record.id for record in ana.workspace.records] == [second.id, first.id] and "Now at place 2" in ana.says()
+    ana.presses("row", press="down", edit=first.id)
+    assert "no place 3" in ana.says()
+    ana.presses("row", press="switch", edit=first.id)
+    assert 'aria-checked="false"' in ana.page["workspace-edits"] and "off" in ana.page["edits"]
+    ana.presses("row", press="remove", edit=second.id)
+    assert [record.id for record in ana.workspace.records] == [first.id]
+    ana.does("undo")
+    assert len(ana.workspace.records) == 2 and "Taken back: removed" in ana.says()
+
+
+def test_two_hundred_edits_are_one_table(ana):
+    ana.edits()
+    shown = workspace_table.edits([*ana.workspace.records] * 200, {})
+    assert shown.count("<tr class=") == 200 and shown.count("disabled") == 2
+
+
+def test_the_past_is_seen_and_comes_back(ana, quiet):
+    ana.edits(CONTINENT, CAPITAL)
+    first = ana.workspace.records[0]
+    ana.does("workspace_open")
+    assert (ana.page["workspace-moment.maximum"], ana.page["workspace-moment.value"]) == (2, 2)
+    ana.does("moment", 1)
+    assert "applied Slovenia → Antarctica; 1 edit lay over the model" in ana.says("workspace-then")
+    assert "Japan" not in ana.says("workspace-were").partition("Then")[0]
+    assert all(f"<h3>{title}</h3>" in ana.page["workspace-were"] for title in ("Then", "Now"))
+    ana.does("return_to", 1)
+    assert [record.id for record in ana.workspace.records] == [first.id] and "Undo takes that back" in ana.says()
+    assert ana.page["workspace-moment.maximum"] == 3
+    ana.does("undo")
+    assert len(ana.workspace.records) == 2
+    ana.does("return_to", 0)
+    assert ana.workspace.records == ()
+    ana.does("return_to", 0)
+    assert "That is what lies over the model now." in ana.says()
+    for wrong in (-1, 99, 0.5, None, "x", True):
+        ana.does("moment", wrong)
+        assert "no such moment" in ana.says()
+
+
+def test_a_branch_goes_on_apart(ana, quiet):
+    ana.edits(CONTINENT, CAPITAL)
+    trunk = ana.room
+    ana.does("branch", 1, "Trial")
+    assert ana.room.name == "Trial" and [record.request.subject for record in ana.workspace.records] == ["Slovenia"]
+    assert f"begins as “{FIRST}” was then" in ana.says()
+    ana.workspace.clear()
+    ana.at_room("enter", trunk)
+    assert len(ana.workspace.records) == 2
+    ana.does("branch", 1, "Trial")
+    assert "called 'Trial' already" in ana.says() and ana.room == trunk
+
+
+def test_two_are_held_side_by_side(ana, quiet):
+    ana.edits(CONTINENT)
+    ana.does("branch", 1, "Other")
+    ana.edits(CAPITAL)
+    trunk = next(room for room in ana.lab.directory.rooms(ana.name) if room.name == FIRST)
+    ana.does("compare", trunk.handle, 0, "Japan is")
+    assert f"1 edit in both, 1 only here, 0 only in “{FIRST}”." in ana.says("workspace-compared")
+    assert "<h3>Here</h3>" in ana.page["workspace-compared"] and f"<h3>“{FIRST}”</h3>" in ana.page["workspace-compared"]
+    ana.does("compare", "moment", 0, "Japan is")
+    assert "0 edits in both, 2 only here, 0 only in the earlier state." in ana.says("workspace-compared")
+    ana.does("compare", "moment", 0, "  ")
+    assert "nothing to ask" in ana.says()
+
+
+# Files and jobs
+
+
+def test_a_bundle_comes_back_as_a_workspace_of_ones_own(ana, tom, lab, quiet, tmp_path):
+    ana.edits(CONTINENT)
+    ana.does("pack")
+    assert "Download my-edits.editlab.zip" in ana.says("workspace-bundle")
+    (token,) = re.findall(r'exports/([\w-]{22})"', ana.page["workspace-bundle"])
+    path = lab.downloads.take(token, ana.name)
+    tom.does("bring_in", str(path))
+    assert len(tom.workspace.records) == 1 and "an id of its own" in tom.says() and not tom.room.shared
+    tom.does("verify")
+    assert "stand as they were written" in tom.says("workspace-verified")
+    bad = tmp_path / "bad.zip"
+    bad.write_bytes(Path(path).read_bytes()[:-40])
+    for wrong, said in ((str(bad), "not an archive"), (None, "no file"), ("", "no file")):
+        tom.does("bring_in", wrong)
+        assert said in tom.says() and str(tmp_path) not in tom.says()
+
+
+def test_verify_names_what_is_wrong_and_no_folder(ana, lab):
+    ana.edits()
+    (address,) = ana.workspace.state.chain[0].solves
+    file = lab.ledger.tensors.path(address)
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + b"x")
+    ana.does("verify")
+    file.write_bytes(content)
+    said = ana.says("workspace-verified")
+    assert "One thing is not as it was written" in said and address in said
+    assert str(lab.ledger.folder) not in said and ana.name not in said
+
+
+def test_what_an_export_leaves_out_is_said_at_the_button(ana):
+    ana.does("describe", "peft")
+    assert "no edit to export" in ana.says()
+    ana.edits()
+    for format, said in (("peft", "cannot hold REP"), ("csv", "The requests"), ("tensors", "loader")):
+        ana.does("describe", format)
+        assert said in ana.says("workspace-format-said")
+    for handler in ("describe", "export"):
+        ana.does(handler, "../../etc")
+        assert "no such export" in ana.says()
+
+
+def test_every_export_has_its_words():
+    from editlab.lab.exporting import FORMATS
+
+    assert set(FORMATS) == set(workspace_words.FORMATS) == set(workspace_words.SHORT)
+
+
+def test_a_job_is_seen_and_stopped(ana, tom, lab):
+    def work(progress, cancel):
+        progress(0.5, "half of it")
+        while not cancel():
+            pass
+
+    running = ana.workspace.submit(work, "bench", title="Slow")
+    wait_until(lambda: running.text == "half of it")
+    ana.does("look_at_jobs")
+    assert "Benchmark Slow" in ana.says("workspace-jobs") and "Half of it" in ana.says("workspace-jobs")
+    (row,) = lab.jobs.rows(ana.name)
+    tom.presses("job", press="cancel", job=row.id)
+    assert "There is no such job." in tom.says() and not running.stopped
+    ana.presses("job", press="cancel", job=row.id)
+    assert running.wait(TIMEOUT)
+    ana.does("look_at_jobs")
+    assert "data-open" not in ana.page["workspace-jobs"]
+    ana.presses("job", press="resume", job=row.id)
+    assert "cannot go on" in ana.says()
