@@ -20,8 +20,8 @@ from rich.table import Table
 from editlab.atlas.sources import training_facts
 from editlab.bench import bounds, robustness, speed
 from editlab.bench.robustness import OFF, CaseRow, Ground, Rep, Setup
-from editlab.cli.model import layer_numbers, setting
 from editlab.bench.rows import appending, kept
+from editlab.cli.model import layer_numbers, setting
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import EditCase, FactBase, read_cases

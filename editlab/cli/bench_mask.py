@@ -15,9 +15,9 @@ from rich.table import Table
 from editlab import methods
 from editlab.atlas.build import UNSEEN_CHAPTER
 from editlab.bench import mask
+from editlab.bench.rows import appending, kept
 from editlab.cli.bench import app, markdown, page
 from editlab.cli.mask import fact_base, mask_config, taught, work_of
-from editlab.bench.rows import appending, kept
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import FactBase, read_cases

@@ -14,9 +14,9 @@ from rich.table import Table
 from editlab import methods
 from editlab.bench import preset
 from editlab.bench.robustness import COLUMNS, CaseRow
+from editlab.bench.rows import appending, kept
 from editlab.bench.validate import EDITS, JUDGED_BY, LEAST, Validation, sentence, validate
 from editlab.cli.model import layer_numbers
-from editlab.bench.rows import appending, kept
 from editlab.cli.terminal import Answer, Session, command
 from editlab.facts import FactBase
 from editlab.model import LanguageModel
