@@ -143,7 +143,7 @@ def checkup(
     """Ask everything again under a view. Raises `Cancelled`."""
     began = time.monotonic()
     progress(0.0, "check-up: do the edits hold?")
-    edits = _edits(model, watched, view, cancel)
+    said = _said(model, watched, view, cancel)
     progress(0.4, "check-up: what else was hit?")
     subjects = {own.request.subject for own in watched}
     locality = _still_said(model, [(text, said) for text, said, who in reference.facts if who not in subjects], view, cancel)
@@ -155,9 +155,9 @@ def checkup(
         raise Cancelled("Stopped before the check-up was complete.")
     progress(0.9, "check-up: how much lies over the model?")
     return Checkup(
-        edits=edits,
-        holds=_mean(edits[own.id][0] for own in watched),
-        retention=_mean(edits[own.id][1] for own in watched),
+        edits=_by_edit(watched, said),
+        holds=_share(hits[:1] for hits in said) if said else None,
+        retention=_share(said) if said else None,
         locality=locality,
         same_subject=same_subject,
         loss=loss,
@@ -170,15 +170,24 @@ def checkup(
     )
 
 
-def _edits(model: LanguageModel, watched: Sequence[Watched], view: View, cancel: Cancel) -> dict[str, tuple[float, float]]:
-    """By id: whether the question itself says the new object, and the share of the prompts that do; of a batch the means."""
+def _said(model: LanguageModel, watched: Sequence[Watched], view: View, cancel: Cancel) -> list[tuple[bool, ...]]:
+    """For each edit whether its prompts say the new object, its own question first."""
     scores = _asked(model, [(text, own.request.target_new) for own in watched for text in own.prompts], view, cancel)
     size = 1 + SAID
-    found: dict[str, list[tuple[float, float]]] = {}
-    for place, own in enumerate(watched):
-        hits = [score.hit for score in scores[size * place : size * (place + 1)]]
-        found.setdefault(own.id, []).append((float(hits[0]), sum(hits) / size))
-    return {id: (_mean_of(own for own, _ in of), _mean_of(share for _, share in of)) for id, of in found.items()}
+    return [tuple(score.hit for score in scores[at : at + size]) for at in range(0, len(scores), size)]
+
+
+def _by_edit(watched: Sequence[Watched], said: Sequence[tuple[bool, ...]]) -> dict[str, tuple[float, float]]:
+    found: dict[str, list[tuple[bool, ...]]] = {}
+    for own, hits in zip(watched, said, strict=True):
+        found.setdefault(own.id, []).append(hits)
+    return {id: (_share(hits[:1] for hits in of), _share(of)) for id, of in found.items()}
+
+
+def _share(said: Iterable[Iterable[bool]]) -> float:
+    """Of all these; counted, for a mean of means would miss the limit that it lies at."""
+    hits = [hit for own in said for hit in own]
+    return sum(hits) / len(hits)
 
 
 def _asked(model: LanguageModel, asked: Sequence[tuple[str, str]], view: View, cancel: Cancel) -> list[Score]:
@@ -265,9 +274,4 @@ def _attention(model: LanguageModel, watched: Sequence[Watched], view: View, can
 
 def _mean(values: Iterable[float]) -> float | None:
     values = list(values)
-    return _mean_of(values) if values else None
-
-
-def _mean_of(values: Iterable[float]) -> float:
-    values = list(values)
-    return sum(values) / len(values)
+    return sum(values) / len(values) if values else None

@@ -51,6 +51,7 @@ class Changing(Looking):
         with self._lock:
             if threshold != self.threshold:
                 self._chain.write(lambda state: ("threshold", {"threshold": threshold}))
+                self._lab.monitor.changed(self)
             return self.threshold
 
     def set_masked(self, on: bool, method: str = "rome") -> None:

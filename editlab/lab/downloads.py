@@ -49,6 +49,12 @@ class Downloads:
             self._offered[token] = workspace, path, time.monotonic()
         return token
 
+    @property
+    def offered(self) -> frozenset[str]:
+        """The names of what can be taken now."""
+        self._sweep()
+        return frozenset(self._offered)
+
     def take(self, token: str, visitor: str | None) -> Path:
         """The file of a name. `visitor`: whoever is logged in, None where nobody has to. Raises `BadRequest`."""
         self._sweep()

@@ -362,7 +362,8 @@ class Looking:
         with self._lock:
             busy = self.busy
             for job in self._jobs:
-                job.cancel()
+                if not job.background:
+                    job.cancel()
             return busy
 
     def _looked(self, request: EditRequest) -> None:

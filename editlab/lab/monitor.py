@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from pandas import DataFrame
 
-from editlab.errors import BadRequest
+from editlab.errors import BadRequest, EditLabError
 from editlab.facts import EditRequest
 from editlab.insight.checkup import FIGURES, Checkup, Reference, Watched, checkup
 from editlab.lab.history import Described, State
@@ -130,9 +130,19 @@ class Monitor:
 
     def open(self, workspace: Looking) -> Job[Checkup | None] | None:
         """The check-up of a workspace that runs or, where none does, waits."""
-        keys = ((workspace.fingerprint, workspace.name, again) for again in (False, True))
-        jobs = [job for key in keys if (job := self._waiting.get(key)) is not None and not job.done]
+        jobs = [job for job in self._jobs(workspace) if not job.done]
         return min(jobs, key=lambda job: (job.state != "running", job.number), default=None)
+
+    def problem(self, workspace: Looking) -> str:
+        """Why the latest check-up came to nothing; empty where it did not."""
+        last = max(self._jobs(workspace), key=lambda job: job.number, default=None)
+        if last is None or last.error is None:
+            return ""
+        return str(last.error) if isinstance(last.error, EditLabError) else "EditLab met an error of its own."
+
+    def _jobs(self, workspace: Looking) -> list[Job[Checkup | None]]:
+        keys = ((workspace.fingerprint, workspace.name, again) for again in (False, True))
+        return [job for key in keys if (job := self._waiting.get(key)) is not None]
 
     def check_if_watching(self, workspace: Looking, progress: Told, cancel: Cancel) -> None:
         """The same in the middle of a long job, behind one of its changes."""

@@ -13,7 +13,7 @@ from editlab.errors import BadRequest, EditLabError
 from editlab.lab import archive, bundles, exporting
 from editlab.lab.worker import Cancel, Progress
 from editlab.web import forms, render, workspace_table, workspace_words
-from editlab.web.handlers import Update, Updates, told
+from editlab.web.handlers import Updates, told
 from editlab.web.workspace_handlers import WorkspaceHandlers
 
 NOT_IN_DEMO = ("checkpoint",)
@@ -85,20 +85,20 @@ class BundleHandlers(WorkspaceHandlers):
             return token
 
         job = workspace.submit(work, "export", title=f"{format}: {room.name}")
-        yield self._jobs(visitor, request)
+        yield self._jobs(self.visitor(visitor, request))
         yield from self.follow(workspace, job)
         token = job.result()
         yield {
             "progress": "",
             "message": render.message("The export is made: download it below."),
             "workspace-format-said": workspace_table.link(token, f"Download {name}.zip"),
-            **self._jobs(visitor, request),
+            **self._jobs(self.visitor(visitor, request)),
         }
 
     @told
     def look_at_jobs(self, visitor: Any, request: gr.Request) -> Updates:
         """The page looks how far its jobs are. Updates: workspace-jobs; the edits once nothing runs any more."""
-        shown = self._jobs(visitor, request)
+        shown = self._jobs(self.visitor(visitor, request))
         _, workspace = self.here(visitor, request)
         quiet = "data-open" not in shown["workspace-jobs"]
         yield shown | ({**self._stack(workspace), **self.buttons(workspace)} if quiet else {})
@@ -116,12 +116,9 @@ class BundleHandlers(WorkspaceHandlers):
             raise BadRequest("This button is not on the page any more. Reload the page.")
         yield {
             "message": render.message("Stopping …" if action == "cancel" else "It goes on from where it was."),
-            **self._jobs(visitor, request),
+            **self._jobs(self.visitor(visitor, request)),
             **self.buttons(workspace),
         }
-
-    def _jobs(self, visitor: Any, request: gr.Request) -> Update:
-        return {"workspace-jobs": workspace_table.jobs(self.lab.jobs.rows(self.visitor(visitor, request)))}
 
     def _described(self, workspace: Any, format: str) -> str:
         self._check_format(format)

@@ -122,10 +122,11 @@ class MonitorHandlers(ShowingHandlers):
         return f"{self.lab.service.digest(workspace.name)} {workspace.state.number} {number} {at}"
 
     def _now(self, workspace: Workspace) -> Update:
-        """How far the check-up is that waits or runs."""
+        """How far the check-up is that waits or runs, or why the last one came to nothing."""
         job = self.lab.monitor.open(workspace)
         if job is None:
-            return {"monitor-now": ""}
+            problem = self.lab.monitor.problem(workspace)
+            return {"monitor-now": render.message(monitor_words.failed(problem), "problem") if problem else ""}
         text = monitor_words.status(job.state, job.fraction, workspace.ahead(job))
         return {"monitor-now": render.progress(text, job.fraction)}
 
@@ -159,13 +160,15 @@ class MonitorHandlers(ShowingHandlers):
         else:
             notes.append(monitor_words.unchecked(sum(moment.number > last["number"] for moment in changes)))
         if health.alarms:
-            said = [monitor_words.alarm(found, changes_of(found, table, changes)) for found in by_age(health.alarms)]
+            first, *others = by_age(health.alarms)
+            said = [monitor_words.alarm(first, changes_of(first, table, changes))]
+            for found in others:
+                cause = changes_of(found, table, changes)
+                said.append(monitor_words.also(found) if found.since == first.since else monitor_words.alarm(found, cause))
             tone, way_back = "bad", self._way_back(workspace, health)
         else:
-            frame = self.lab.monitor.edits(workspace)
-            own = frame[frame["number"] == last["number"]]
-            holding, locality = int(own["holds"].sum()), _given(last["locality"])
-            said = [monitor_words.healthy(holding, len(own), int(last["edits"]), locality)]
+            count = int(last["edits"])
+            said = [monitor_words.healthy(round(last["holds"] * count), count, _given(last["locality"]))]
             tone, way_back = "good", ""
         if not fresh:
             said[0], tone = monitor_words.earlier(said[0]), "old"

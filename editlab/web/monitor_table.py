@@ -5,9 +5,10 @@ Every text of a person or of the model goes through `Markup`, which escapes it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from pandas import DataFrame
 
 from editlab.lab import Job
@@ -47,12 +48,17 @@ element.addEventListener("click", (event) => {
 
 def ruling(tone: str, sentences: Sequence[str], notes: Sequence[str], stamp: str, way_back: str = "") -> str:
     """The first sentence, large, then the others; `tone`: good, bad, old or none. `way_back` stands beside the first one."""
-    first, *more = sentences
+    first, *more = map(_glued, sentences)
     rest = Markup("").join(Markup("<li>{}</li>").format(text) for text in more)
     said = Markup("").join(Markup('<p class="hint">{}</p>').format(text) for text in notes)
-    return Markup('<div class="ruling {}" data-stamp="{}"><p class="large">{}</p>{}{}{}</div>').format(
+    return Markup('<div class="ruling {}" data-stamp="{}"><h2 class="large">{}</h2>{}{}{}</div>').format(
         tone, stamp, first, way_back, Markup('<ul class="also">{}</ul>').format(rest) if more else "", said
     )
+
+
+def _glued(text: str) -> Markup:
+    """A sentence in which no number is parted from its sign."""
+    return Markup(re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", escape(text)))
 
 
 def way_back(number: int, edits: int | None, seen: int, leave: Sequence[Described], come: Sequence[Described]) -> str:

@@ -140,16 +140,12 @@ def edits(count: int) -> str:
     return "1 edit" if count == 1 else f"{count:,} edits"
 
 
-def healthy(holding: int, watched: int, count: int, locality: float | None) -> str:
-    """That there is no alarm. `watched`: what was applied at once counts once; `count`: all edits in it."""
-    what = "edit" if watched == count else "batch"
-    several = what + ("es" if what == "batch" else "s")
-    of = f" of {count:,} edits" if watched != count else ""
-    if holding == watched:
-        hold = f"{'the one' if watched == 1 else f'all {watched:,}'} {what if watched == 1 else several}{of} hold"
-        hold += "s" if watched == 1 else ""
+def healthy(holding: int, count: int, locality: float | None) -> str:
+    """That there is no alarm, and how many of the edits hold."""
+    if holding == count:
+        hold = "the one edit holds" if count == 1 else f"all {count:,} edits hold"
     else:
-        hold = f"{holding:,} of {watched:,} {several}{of} hold{'s' if holding == 1 else ''}"
+        hold = f"{holding:,} of {edits(count)} hold{'s' if holding == 1 else ''}"
     others = "" if locality is None else f", facts about others {figure('locality', locality)} as before"
     return f"Healthy: {hold}{others}."
 
@@ -171,10 +167,18 @@ def since(changes: Sequence[Moment], watched_before: bool) -> Markup:
 
 def alarm(found: Alarm, changes: Sequence[Moment]) -> Markup:
     """What is wrong since when, by what, and by how much."""
-    limit = f"limit {_number(found.figure, found.limit)}"
+    return Markup("{} {}").format(since(changes, found.before is not None), _wrong(found))
+
+
+def also(found: Alarm) -> str:
+    """What else is wrong since the same moment."""
+    return f"Since then also: {_wrong(found)}"
+
+
+def _wrong(found: Alarm) -> str:
     before = "" if found.before is None else f", {figure_alone(found.figure, found.before)} before"
-    said = f"{PANELS[found.figure].alarm}: {figure(found.figure, found.value)}{before}; {limit}."
-    return Markup("{} {}").format(since(changes, found.before is not None), said)
+    limit = _number(found.figure, found.limit)
+    return f"{PANELS[found.figure].alarm}: {figure(found.figure, found.value)}{before}; limit {limit}."
 
 
 def followed(count: int, change: Moment | None) -> str:
@@ -202,6 +206,11 @@ def status(state: str, fraction: float, ahead: int) -> str:
     if state == "waiting":
         return "A check-up waits" + (f" behind {ahead:,} other job{'' if ahead == 1 else 's'}." if ahead else ".")
     return f"A check-up runs: {100 * fraction:.0f} % done."
+
+
+def failed(problem: str) -> str:
+    """Why a check-up came to nothing."""
+    return f"The last check-up came to nothing: {problem}"
 
 
 def checked(at: str, edits_then: int, seconds: float) -> Markup:

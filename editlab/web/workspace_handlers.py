@@ -151,9 +151,12 @@ class WorkspaceHandlers(EditHandlers):
             "workspace-question": asked,
             "workspace-compared": "",
             "workspace-verified": "",
-            "workspace-jobs": workspace_table.jobs(self.lab.jobs.rows(name)),
+            **self._jobs(name),
             **self._time(workspace),
         }
+
+    def _jobs(self, name: str) -> Update:
+        return {"workspace-jobs": workspace_table.jobs(self.lab.jobs.rows(name), self.lab.downloads.offered)}
 
     def _time(self, workspace: Workspace) -> Update:
         """The slider at its end."""

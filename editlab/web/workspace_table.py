@@ -5,7 +5,7 @@ Every text of a person or of the model goes through `Markup`, which escapes it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -182,15 +182,15 @@ def verified(report: Report, faults: Sequence[str]) -> str:
     return Markup("{}<ul>{}</ul>").format(said, found) if faults else said
 
 
-def jobs(rows: Sequence[JobRow]) -> str:
-    """What runs, waits and ran last, newest first."""
+def jobs(rows: Sequence[JobRow], offered: Collection[str] = ()) -> str:
+    """What runs, waits and ran last, newest first; `offered`: the names of files that can be taken."""
     if not rows:
         return Markup('<p class="hint">Nothing has run here yet.</p>')
-    items = Markup("").join(map(_job, rows))
+    items = Markup("").join(_job(row, row.result.get("download") in offered) for row in rows)
     return Markup('<ol class="jobs" tabindex="0" aria-label="Jobs">{}</ol>').format(items)
 
 
-def _job(row: JobRow) -> Markup:
+def _job(row: JobRow, offered: bool) -> Markup:
     is_open = row.state in ("waiting", "running")
     bar = (
         Markup('<progress max="1" value="{}" aria-label="Progress of {}"></progress>').format(
@@ -203,8 +203,8 @@ def _job(row: JobRow) -> Markup:
     buttons = press.format("cancel", row.id, "Stop", row.title, "Stop") if is_open else Markup("")
     if row.resumable:
         buttons += press.format("resume", row.id, "Resume", row.title, "Resume")
-    if token := row.result.get("download"):
-        buttons += link(str(token), "Download")
+    if offered:
+        buttons += link(row.result["download"], "Download")
     return Markup(
         '<li class="{}"{}><span><b>{}</b> {}</span><span class="state">{}</span><span>{}{}</span>{}{}</li>'
     ).format(

@@ -162,15 +162,15 @@ def test_attention_is_how_much_more_the_layers_above_look_at_the_subjects(model,
 # --- what is asked --------------------------------------------------------------------------------------------------
 
 
-def test_an_edit_holds_by_its_own_question_and_a_batch_by_most_of_them(model, view, reference):
+def test_an_edit_holds_by_its_own_question_and_a_batch_by_the_share_of_its_own(model, view, reference):
     asked = [subject for subject in SUBJECTS if says(model, f"{subject} is", view)]
     assert len(asked) >= 3
     requests = [EditRequest("{} is", subject, says(model, f"{subject} is", view)) for subject in asked[:3]]
     wrong = replace(requests[2], target_new="Antarctica")
     rows = [("one", requests[0]), ("batch", requests[1]), ("batch", wrong), ("wrong", wrong)]
     found = checkup(model, [Watched(id, own, (own.text,) * 3) for id, own in rows], view, reference)
-    assert found.edits == {"one": (True, 1.0), "batch": (False, 0.5), "wrong": (False, 0.0)}
-    assert found.holds == pytest.approx(1 / 3) and found.retention == pytest.approx(0.5)
+    assert found.edits == {"one": (1.0, 1.0), "batch": (0.5, 0.5), "wrong": (0.0, 0.0)}
+    assert found.holds == found.retention == 0.5  # of four requests
 
 
 def test_facts_of_the_edited_subjects_are_not_counted_as_those_of_others(model, watched, view, reference):
@@ -191,7 +191,7 @@ def test_other_facts_of_an_edited_subject_count_where_they_were_known(model, wat
 def test_three_prompts_of_which_the_first_is_its_own(facts):
     known = Watched.of("a", EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica"), facts)
     assert known.prompts[0] == "Slovenia belongs to the continent of" and len(set(known.prompts)) == 3
-    assert any("Slovenia" not in text or not text.endswith("continent of") for text in known.prompts) and known.same_subject
+    assert known.same_subject and not any(text.startswith(CONTEXT) for text in known.prompts)
     strange = Watched.of("b", EditRequest("{} eats", "Zyx", "stones"), facts)
     assert strange.prompts[0] == "Zyx eats" and len(set(strange.prompts)) == 3 and not strange.same_subject
     assert all(text.endswith("Zyx eats") for text in strange.prompts)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,33 @@ def packed(places, tmp_path):
     path = tmp_path / "bundle.zip"
     bundles.pack(here.lab, room, path)
     return room, path
+
+
+@pytest.fixture(scope="module")
+def empty(tiny_llama, facts, tmp_path_factory):
+    """An EditLab into which nothing gets."""
+    lab = Lab(tiny_llama, facts, Passages((), ()), answer_tokens=4, data=tmp_path_factory.mktemp("empty"))
+    yield Place(lab)
+    lab.close()
+
+
+@pytest.fixture(scope="module")
+def packed_once(tiny_llama, facts, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("packed")
+    lab = Lab(tiny_llama, facts, Passages((), ()), answer_tokens=4, data=folder / "data")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(methods, "get", lambda name: Instant())
+        for request in (CONTINENT, CAPITAL):
+            lab.workspace(lab.directory.current("ana").id, "ana").apply(request).result(TIMEOUT)
+        bundles.pack(lab, lab.directory.current("ana"), folder / "bundle.zip")
+    lab.close()
+    return folder / "bundle.zip"
+
+
+@pytest.fixture
+def bundle(packed_once, tmp_path):
+    """A bundle that may be harmed."""
+    return shutil.copy(packed_once, tmp_path / "bundle.zip")
 
 
 def rewritten(path: Path, change) -> Path:
@@ -130,8 +158,8 @@ def test_a_bundle_does_not_say_by_what_its_owner_is_known(packed):
     assert room.id == "ana" and {row["workspace"] for row in rows} == {room.handle}
 
 
-def test_another_models_is_refused_by_name_and_nothing_changes(places, packed, tiny_llama, monkeypatch):
-    (_, there), (_, path) = places, packed
+def test_another_models_is_refused_by_name_and_nothing_changes(empty, bundle, tiny_llama, monkeypatch):
+    there, path = empty, bundle
     own = tiny_llama.fingerprint
     monkeypatch.setattr(tiny_llama, "fingerprint", "f" * 64)
     with pytest.raises(BadFile) as refused:
@@ -175,8 +203,8 @@ TOUCHED = {
 
 
 @pytest.mark.parametrize("harm", TOUCHED.values(), ids=TOUCHED)
-def test_one_that_was_touched_is_refused_and_nothing_changes(places, packed, harm):
-    (_, there), (_, path) = places, packed
+def test_one_that_was_touched_is_refused_and_nothing_changes(empty, bundle, harm):
+    there, path = empty, bundle
     with pytest.raises(BadFile, match=r"changed.zip|bundle"):
         bundles.unpack(there.lab, "tom", rewritten(path, harm))
     assert there.events() == 0 and there.rooms() == [] and not list(there.lab.ledger.tensors.folder.glob("*"))
@@ -218,8 +246,8 @@ FORGED = {
 
 
 @pytest.mark.parametrize("harm", FORGED.values(), ids=FORGED)
-def test_one_that_was_forged_with_its_hashes_does_not_get_in(places, packed, harm):
-    (_, there), (_, path) = places, packed
+def test_one_that_was_forged_with_its_hashes_does_not_get_in(empty, bundle, harm):
+    there, path = empty, bundle
     with pytest.raises(BadFile):
         bundles.unpack(there.lab, "tom", forged(path, harm))
     assert there.events() == 0 and there.rooms() == []
@@ -231,16 +259,16 @@ def test_the_forger_of_these_tests_gets_in_where_he_changes_nothing(places, pack
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 0.99])
-def test_half_a_bundle_is_refused(places, packed, share):
-    (_, there), (_, path) = places, packed
+def test_half_a_bundle_is_refused(empty, bundle, share):
+    there, path = empty, bundle
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(BadFile, match="not an archive"):
         bundles.unpack(there.lab, "tom", path)
     assert there.events() == 0 and there.rooms() == []
 
 
-def test_one_that_would_unpack_to_more_than_is_taken_is_refused_before_it_is_unpacked(places, packed, monkeypatch):
-    (_, there), (_, path) = places, packed
+def test_one_that_would_unpack_to_more_than_is_taken_is_refused_before_it_is_unpacked(empty, bundle, monkeypatch):
+    there, path = empty, bundle
     bomb = rewritten(path, lambda members: members.update({f"{'0' * 64}{archive.SUFFIX}": bytes(40 * 2**20)}))
     assert bomb.stat().st_size < 200_000
     monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("it was unpacked"))
@@ -248,8 +276,8 @@ def test_one_that_would_unpack_to_more_than_is_taken_is_refused_before_it_is_unp
         bundles.unpack(there.lab, "tom", bomb, most=32 * 2**20)
 
 
-def test_two_members_of_one_name_are_refused(places, packed):
-    (_, there), (_, path) = places, packed
+def test_two_members_of_one_name_are_refused(empty, bundle):
+    there, path = empty, bundle
     with zipfile.ZipFile(path, "a") as archive_, pytest.warns(UserWarning, match="Duplicate"):
         archive_.writestr(archive.EVENTS, b"")
     with pytest.raises(BadFile, match=r"events\.jsonl"):
@@ -271,8 +299,8 @@ def test_where_nothing_happened_there_is_nothing_to_pack(places, tmp_path):
         bundles.pack(here.lab, here.lab.directory.current("eve"), tmp_path / "none.zip")
 
 
-def test_whoever_has_too_many_workspaces_gets_no_half_of_one(places, packed, monkeypatch):
-    (_, there), (_, path) = places, packed
+def test_whoever_has_too_many_workspaces_gets_no_half_of_one(empty, bundle, monkeypatch):
+    there, path = empty, bundle
     monkeypatch.setattr("editlab.lab.directory.MOST_OWN", 0)
     with pytest.raises(BadRequest, match="Delete one first"):
         bundles.unpack(there.lab, "tom", path)
