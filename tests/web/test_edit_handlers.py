@@ -296,7 +296,9 @@ def test_progress_comes_at_most_eight_times_a_second(visitor, endless):
 
     def run():
         fields = "rome", "off", "Slovenia", "{} is in", "Asia", ""
-        for update in visitor.handlers.apply(visitor.name, "", "", *fields, *visitor.settings, "", FakeRequest(visitor.name)):
+        for update in visitor.handlers.apply(
+            visitor.name, "", "", *fields, *visitor.settings, "", FakeRequest(visitor.name)
+        ):
             if "step" in update.get("progress", ""):
                 times.append(time.monotonic())
 
