@@ -89,8 +89,13 @@ class Directory:
             return _room(row, visitor)
 
     def find(self, visitor: str, handle: str, deleted: bool = False) -> Room:
-        """The workspace of a handle, among those that a visitor may enter, or has deleted. Raises `BadRequest`."""
-        room = next((room for room in self.rooms(visitor, deleted) if room.handle == handle), None)
+        """The workspace of a handle, among those that a visitor may enter, or has deleted; a shared one by its name as well.
+
+        Raises `BadRequest`.
+        """
+        rooms = self.rooms(visitor, deleted)
+        named = (room for room in rooms if room.shared and room.name == handle)
+        room = next((room for room in rooms if room.handle == handle), None) or next(named, None)
         if room is None:
             raise BadRequest("There is no such workspace, or it is not shared with you. Choose one from the list.")
         return room

@@ -30,8 +30,6 @@ def create_request_form(parts: Parts, lab: Lab) -> None:
             _field(parts, "target-true", "Old object, if known", "old object")
     parts.add_html("suggestions", render.suggestions(()), script=PRESSED)
     _create_methods(parts, lab.methods())
-    hint = "Why? For whoever reads the list later (optional)"
-    parts.add(gr.Textbox, "why", value="", label="Why", placeholder=hint, max_length=MOST["reason"], lines=1, max_lines=2)
     with gr.Row(elem_id="main-buttons"):
         parts.add(gr.Button, "apply", "Apply edit", variant="primary", scale=3, min_width=130)
         parts.add(gr.Button, "stop", "Stop", variant="stop", interactive=False, scale=1, min_width=80)
@@ -66,12 +64,17 @@ def _create_methods(parts: Parts, methods: tuple[MethodInfo, ...]) -> None:
         parts.add(gr.Radio, "guard", label="Guard", choices=SWITCH, value="off", min_width=120)
     parts.add_html("mask-said")
     parts.add(gr.Button, "train-mask", "Train a mask", visible=False, size="sm")
-    with gr.Accordion("Advanced settings", open=False, elem_id="advanced"):
-        for number, method in enumerate(methods):
-            with gr.Column(visible=number == 0, elem_id=f"settings-{method.name}") as settings:
-                for setting in method.settings:
-                    _create_setting(parts, method, setting)
-            parts["method"].change(_shown_for(method.name), parts["method"], settings, queue=False, api_visibility="private")
+    with gr.Column(elem_id="extras"):
+        with gr.Accordion("Advanced settings", open=False, elem_id="advanced"):
+            for number, method in enumerate(methods):
+                with gr.Column(visible=number == 0, elem_id=f"settings-{method.name}") as settings:
+                    for setting in method.settings:
+                        _create_setting(parts, method, setting)
+                parts["method"].change(
+                    _shown_for(method.name), parts["method"], settings, queue=False, api_visibility="private"
+                )
+        hint = "Why? Kept with the edit"
+        parts.add(gr.Textbox, "why", label="Why", placeholder=hint, max_length=MOST["reason"], lines=1, max_lines=1)
 
 
 def _shown_for(name: str):  # noqa: ANN202
