@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from editlab.lab import EditRecord, JobRow, Moment, Report, Room
 from editlab.lab.history import counted
-from editlab.web.render import percent
 
 KINDS = {
     "edit": "Edit",
@@ -110,7 +109,7 @@ def size(count: int) -> str:
 
 def score(share: float | None) -> str:
     """At what share of its prompts an edit holds."""
-    return "not asked yet" if share is None else percent(share)
+    return "not asked yet" if share is None else f"{100 * share:.0f} %"
 
 
 def job(row: JobRow) -> str:
