@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from editlab import methods
-from editlab.cli.ask import SECONDS_BETWEEN_LOOKS, kept_in
+from editlab.cli.ask import followed, kept_in
 from editlab.cli.model import setting
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
@@ -79,14 +79,10 @@ def _applied(
     with session.progress() as progress, kept_in(session, model, facts, Passages((), ()), name) as kept:
         job = kept.apply_many(file, method, config, batch)
         try:
-            while not job.wait(SECONDS_BETWEEN_LOOKS):
-                progress(job.fraction, job.text)
+            done = followed(job, progress)
         except KeyboardInterrupt:
-            job.cancel()
-            job.wait()
             session.errors.print("What was applied is kept: the same command goes on behind it.", highlight=False)
             raise
-        done = job.result()
         return {
             "applied": done.done - done.resumed,
             "resumed_from": done.resumed,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from getpass import getuser
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import pandas as pd
 import typer
@@ -18,7 +18,7 @@ from editlab.cli.model import setting
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest, FactBase
-from editlab.lab import OFF, RECIPES, Lab, Workspace
+from editlab.lab import OFF, RECIPES, Job, Lab, Workspace
 from editlab.methods.mask import need
 from editlab.model import LanguageModel
 from editlab.probes import Passages, ask, battery, case_for, guarded, judged, passages, reversal, scores, summaries
@@ -26,6 +26,7 @@ from editlab.probes import Passages, ask, battery, case_for, guarded, judged, pa
 app = typer.Typer()
 
 SECONDS_BETWEEN_LOOKS = 0.1
+T = TypeVar("T")
 
 Subject = Annotated[str, typer.Option(help="Whom or what the fact is about.")]
 Prompt = Annotated[str, typer.Option(help="Sentence up to the object, with {} where the subject stands.")]
@@ -165,9 +166,7 @@ def _edited(session: Session, request: EditRequest, how: _How, answers: bool) ->
         found = {"request": request.as_dict(), "method": how.method}
         with kept_in(session, model, facts, texts, how.workspace) as kept:
             job = kept.apply(request, how.method, how.config, how.recipe)
-            while not job.wait(SECONDS_BETWEEN_LOOKS):
-                progress(job.fraction, job.text)
-            record, views = job.result(), kept.views_under(how.mask, how.guard)
+            record, views = followed(job, progress), kept.views_under(how.mask, how.guard)
             found |= {"layers": list(record.layers), "seconds": record.seconds, "health": dict(record.health)}
             if how.workspace is not None:
                 found |= {"workspace": how.workspace, "edits": len(kept.records)}
@@ -183,6 +182,18 @@ def _edited(session: Session, request: EditRequest, how: _How, answers: bool) ->
     if how.mask or how.guard:
         found["verdict"] = guarded(shown, request) if how.guard else reversal(shown, request)
     return _Done(found, frame, tuple(views))
+
+
+def followed(job: Job[T], progress: Callable[[float, str], None]) -> T:
+    """What a job comes to, its progress told on the way; Ctrl-C stops it first."""
+    try:
+        while not job.wait(SECONDS_BETWEEN_LOOKS):
+            progress(job.fraction, job.text)
+    except KeyboardInterrupt:
+        job.cancel()
+        job.wait()
+        raise
+    return job.result()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from editlab.cli.ask import SECONDS_BETWEEN_LOOKS, kept_in
+from editlab.cli.ask import followed, kept_in
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import FactBase
@@ -36,14 +36,7 @@ def export(
     with session.progress() as progress, kept_in(session, model, facts, Passages((), ()), workspace) as kept:
         notes = exporting.notes(kept, form)
         job = kept.submit(lambda progress, cancel: exporting.export(kept, form, to, progress, cancel), "export")
-        try:
-            while not job.wait(SECONDS_BETWEEN_LOOKS):
-                progress(job.fraction, job.text)
-        except KeyboardInterrupt:
-            job.cancel()
-            job.wait()
-            raise
-        files = [str(path) for path in job.result()]
+        files = [str(path) for path in followed(job, progress)]
     table = Table(show_header=False)
     for file in files:
         table.add_row("file", file)

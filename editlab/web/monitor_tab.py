@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +15,8 @@ from editlab.web.handlers import Handlers, Updates
 from editlab.web.keys_tab import LIVE
 from editlab.web.monitor_handlers import LIMITS, MonitorHandlers
 from editlab.web.monitor_table import LOCAL, LOOKS
-from editlab.web.parts import Parts
-from editlab.web.wiring import on
+from editlab.web.parts import Parts, section
+from editlab.web.wiring import mirrored, on
 
 MIRRORED = {"message": "monitor-message", "progress": "monitor-progress"}
 """What stands on the Edit tab stands here too."""
@@ -43,18 +42,18 @@ def create_monitor_tab(tab: gr.Tab, lab: Lab, others: Parts, edit: Handlers) -> 
             parts.add(gr.Button, "monitor-again", "Ask everything again now", size="sm", scale=0, min_width=210)
         parts.add_html("monitor-progress")
         parts.add_html("monitor-message", script=LIVE)
-        with _section("How did it come to this?", CURVES), gr.Column(elem_id="monitor-panels"):
+        with section("How did it come to this?", CURVES), gr.Column(elem_id="monitor-panels"):
             for name in monitor_words.PANELS:
                 with gr.Column(elem_classes="curve", min_width=0):
                     parts.add_html(f"monitor-{name}")
                     parts.add(gr.Plot, f"monitor-{name}-plot", show_label=False, elem_classes="key-plot")
-        with _section("Which edits still hold?", RETENTION):
+        with section("Which edits still hold?", RETENTION):
             parts.add(gr.Plot, "monitor-retention-plot", show_label=False, elem_classes="key-plot")
             parts.add_html("monitor-retention-table", script=LOCAL)
             with gr.Row(elem_classes="key-row"):
                 parts.add(gr.Button, "monitor-files", "Check-ups as CSV files", size="sm", scale=0, min_width=190)
             parts.add_html("monitor-files-said", script=LIVE)
-        with _section("From where on is it an alarm?", LIMITS_SAID):
+        with section("From where on is it an alarm?", LIMITS_SAID):
             with gr.Row(elem_id="monitor-limits", equal_height=False):
                 for name in LIMITS:
                     own = monitor_words.PANELS[name]
@@ -64,20 +63,13 @@ def create_monitor_tab(tab: gr.Tab, lab: Lab, others: Parts, edit: Handlers) -> 
                     parts.add(gr.Number, f"monitor-limit-{name}", label=label, minimum=0, maximum=most, min_width=220)
             with gr.Row(elem_classes="key-row"):
                 parts.add(gr.Button, "monitor-save", "Save the limits", size="sm", scale=0, min_width=140)
-        with _section("How does the service do?", SERVICE):
+        with section("How does the service do?", SERVICE):
             parts.add_html("monitor-service", script=LOCAL)
             parts.add_html("monitor-jobs")
             parts.add_html("monitor-operations")
             gr.HTML(_addresses(lab), apply_default_css=False)
     _wire(tab, lab, parts, edit)
     return parts
-
-
-def _section(title: str, lead: str) -> gr.Column:
-    column = gr.Column(elem_classes="key-section")
-    with column:
-        gr.HTML(f"<h2>{title}</h2><p>{lead}</p>", apply_default_css=False)
-    return column
 
 
 def _addresses(lab: Lab) -> str:
@@ -94,7 +86,7 @@ def _wire(tab: gr.Tab, lab: Lab, parts: Parts, edit: Handlers) -> None:
     own = parts.named("own-rephrases", "own-neighbours")
 
     def listen(trigger: Callable, handler: Callable[..., Updates], inputs: list[Any], **options: Any) -> None:
-        on(parts, trigger, _mirrored(handler), inputs, **options)
+        on(parts, trigger, mirrored(handler, MIRRORED), inputs, **options)
 
     listen(tab.select, handlers.monitor_open, [])
     listen(parts["monitor-now"].select, handlers.monitor_look, [])
@@ -102,14 +94,3 @@ def _wire(tab: gr.Tab, lab: Lab, parts: Parts, edit: Handlers) -> None:
     listen(parts["monitor-again"].click, handlers.monitor_again, [])
     listen(parts["monitor-save"].click, handlers.monitor_limits, parts.named(*(f"monitor-limit-{name}" for name in LIMITS)))
     listen(parts["monitor-files"].click, handlers.monitor_files, [])
-
-
-def _mirrored(handler: Callable[..., Updates]) -> Callable[..., Updates]:
-    """The same handler, whose messages and progress are shown on both tabs."""
-
-    @functools.wraps(handler)
-    def wrapper(*inputs: Any) -> Updates:
-        for update in handler(*inputs):
-            yield update | {MIRRORED[name]: value for name, value in update.items() if name in MIRRORED}
-
-    return wrapper

@@ -31,3 +31,11 @@ class Parts(dict[str, Component]):
     def named(self, *names: str) -> list[Component]:
         """These components."""
         return [self[name] for name in names]
+
+
+def section(title: str, lead: str) -> gr.Column:
+    """A part of a tab under a title, with a sentence on what it is for; to be filled in a `with` block."""
+    column = gr.Column(elem_classes="key-section")
+    with column:
+        gr.HTML(f"<h2>{title}</h2><p>{lead}</p>", apply_default_css=False)
+    return column

@@ -73,8 +73,8 @@ def _create_methods(parts: Parts, methods: tuple[MethodInfo, ...]) -> None:
                 parts["method"].change(
                     _shown_for(method.name), parts["method"], settings, queue=False, api_visibility="private"
                 )
-        hint = "Why? Kept with the edit"
-        parts.add(gr.Textbox, "why", label="Why", placeholder=hint, max_length=MOST["reason"], lines=1, max_lines=1)
+        own = {"label": "Why", "placeholder": "Why? Kept with the edit", "lines": 1, "max_lines": 1}
+        parts.add(gr.Textbox, "why", value="", max_length=MOST["reason"], **own)  # a value, so that scripts may leave it out
 
 
 def _shown_for(name: str):  # noqa: ANN202

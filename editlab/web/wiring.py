@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from inspect import signature
 from typing import Any
 
@@ -50,3 +51,14 @@ def _as_components(handler: Handler, parts: Parts) -> Handler:
         yield from updates(*inputs, event, request)
 
     return pressed if "event" in signature(handler).parameters else plain
+
+
+def mirrored(handler: Handler, places: Mapping[str, str]) -> Handler:
+    """The same handler, of whose updates some are shown at a second place as well: `{name: name of the other part}`."""
+
+    @functools.wraps(handler)
+    def wrapper(*inputs: Any) -> Iterator[dict[str, Any]]:
+        for update in handler(*inputs):
+            yield update | {places[name]: value for name, value in update.items() if name in places}
+
+    return wrapper

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,9 +14,9 @@ from editlab.web.bundle_handlers import BundleHandlers
 from editlab.web.forms import MOST
 from editlab.web.handlers import Handlers, Updates
 from editlab.web.keys_tab import LIVE
-from editlab.web.parts import PRESSED, Parts
+from editlab.web.parts import PRESSED, Parts, section
 from editlab.web.travel_handlers import TravelHandlers
-from editlab.web.wiring import on
+from editlab.web.wiring import mirrored, on
 from editlab.web.workspace_handlers import MOMENT
 
 MIRRORED = {name: f"workspace-{name}" for name in ("message", "progress", "stop", "undo", "redo", "remake")}
@@ -41,18 +40,11 @@ def create_workspace_tab(tab: gr.Tab, lab: Lab, others: Parts, edit: Handlers) -
             _create_past(parts)
             _create_comparison(parts)
             _create_files(parts, lab)
-            with _section("Jobs", "What runs, what waits, and what ran last. A restart loses none silently."):
+            with section("Jobs", "What runs, what waits, and what ran last. A restart loses none silently."):
                 parts.add_html("workspace-jobs", script=PRESSED)
                 parts.add(gr.Button, "workspace-look", "Look again", elem_classes="pressed-by-script")
     _wire(tab, lab, parts, edit)
     return parts
-
-
-def _section(title: str, lead: str) -> gr.Column:
-    column = gr.Column(elem_classes="key-section")
-    with column:
-        gr.HTML(f"<h2>{title}</h2><p>{lead}</p>", apply_default_css=False)
-    return column
 
 
 def _create_edits(parts: Parts) -> None:
@@ -68,7 +60,7 @@ def _create_edits(parts: Parts) -> None:
 
 
 def _create_past(parts: Parts) -> None:
-    with _section("How was it before?", "Every change is kept. Move through them, and go back, or go on from there apart."):
+    with section("How was it before?", "Every change is kept. Move through them, and go back, or go on from there apart."):
         with gr.Row(elem_classes="key-row", equal_height=False):
             parts.add(
                 gr.Slider,
@@ -93,7 +85,7 @@ def _create_past(parts: Parts) -> None:
 
 def _create_comparison(parts: Parts) -> None:
     lead = "Two states side by side: what lies in both, and what the model says under each."
-    with _section("What is different elsewhere?", lead):
+    with section("What is different elsewhere?", lead):
         with gr.Row(elem_classes="key-row", equal_height=False):
             choices = [("Here, at the moment chosen above", MOMENT)]
             parts.add(gr.Dropdown, "workspace-other", label="Hold it against", choices=choices, value=MOMENT, min_width=220)
@@ -104,7 +96,7 @@ def _create_comparison(parts: Parts) -> None:
 
 
 def _create_files(parts: Parts, lab: Lab) -> None:
-    with _section("Is it still what was written? And how does it travel?", BUNDLE.format(_size(lab))):
+    with section("Is it still what was written? And how does it travel?", BUNDLE.format(_size(lab))):
         with gr.Row(elem_classes="key-row", equal_height=False):
             small = {"size": "sm", "scale": 0}
             parts.add(gr.Button, "workspace-verify", "Verify", min_width=100, **small)
@@ -113,7 +105,7 @@ def _create_files(parts: Parts, lab: Lab) -> None:
         parts.add_html("workspace-verified", script=LIVE)
         parts.add_html("workspace-bundle", script=LIVE)
     lead = "The edits that are on, in forms that other programs take. They are made one after another by the model’s worker."
-    with _section("Exports", lead):
+    with section("Exports", lead):
         with gr.Row(elem_classes="key-row", equal_height=False):
             choices = [(f"{name}: {about}", name) for name, about in workspace_words.SHORT.items()]
             parts.add(gr.Dropdown, "workspace-format", label="Form", choices=choices, value="peft", min_width=240)
@@ -131,7 +123,7 @@ def _wire(tab: gr.Tab, lab: Lab, parts: Parts, edit: Handlers) -> None:
     own, moment = parts.named("own-rephrases", "own-neighbours"), parts["workspace-moment"]
 
     def listen(trigger: Callable, handler: Callable[..., Updates], inputs: list[Any], **options: Any) -> None:
-        on(parts, trigger, mirrored(handler), inputs, **options)
+        on(parts, trigger, mirrored(handler, MIRRORED), inputs, **options)
 
     listen(tab.select, handlers.workspace_open, [])
     for name in ("workspace-rooms", "workspace-head"):
@@ -161,14 +153,3 @@ def _wire(tab: gr.Tab, lab: Lab, parts: Parts, edit: Handlers) -> None:
     listen(parts["workspace-export"].click, handlers.export, [parts["workspace-format"]])
     listen(parts["workspace-jobs"].select, handlers.job, [], **many)
     listen(parts["workspace-look"].click, handlers.look_at_jobs, [])
-
-
-def mirrored(handler: Callable[..., Updates]) -> Callable[..., Updates]:
-    """The same handler, whose messages, progress and buttons are shown on both tabs."""
-
-    @functools.wraps(handler)
-    def wrapper(*inputs: Any) -> Updates:
-        for update in handler(*inputs):
-            yield update | {MIRRORED[name]: value for name, value in update.items() if name in MIRRORED}
-
-    return wrapper

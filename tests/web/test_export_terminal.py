@@ -39,18 +39,10 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def base(tiny_llama, tmp_path_factory):
-    path = tmp_path_factory.mktemp("model")
-    tiny_llama.hf.save_pretrained(path)
-    tiny_llama.tokenizer.save_pretrained(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def lab(base, facts, tmp_path_factory):
+def lab(saved_model, facts, tmp_path_factory):
     """Works in a data folder of its own, on a workspace with an edit, a batch, an edit with REP, and one that is off."""
     data = tmp_path_factory.mktemp("data")
-    model = LanguageModel.load(str(base))
+    model = LanguageModel.load(str(saved_model))
     lab = Lab(model, facts, passages(model, PRESETS / "texts"), data=data)
     anna, config = lab.workspace("anna"), {"steps": 2}
     anna.apply(CAPITAL, config=config, reason="a demo").result(TIMEOUT)
@@ -63,9 +55,9 @@ def lab(base, facts, tmp_path_factory):
 
 
 @pytest.fixture
-def run(base, lab, monkeypatch):
+def run(saved_model, lab, monkeypatch):
     """Calls the terminal on the same model and data folder."""
-    monkeypatch.setenv("EDITLAB_MODEL", str(base))
+    monkeypatch.setenv("EDITLAB_MODEL", str(saved_model))
     monkeypatch.setenv("EDITLAB_DATA", str(lab.ledger.folder))
 
     def call(*args: str, code: int = 0) -> dict:

@@ -16,18 +16,10 @@ CAPITAL = EditRequest("The capital of {} is", "Japan", "Berlin", "Tokyo")
 EDIT = ("--subject", "Slovenia", "--prompt", "{} belongs to the continent of", "--target", "Antarctica", "--json")
 
 
-@pytest.fixture(scope="module")
-def folder(tiny_llama, tmp_path_factory):
-    path = tmp_path_factory.mktemp("model")
-    tiny_llama.hf.save_pretrained(path)
-    tiny_llama.tokenizer.save_pretrained(path)
-    return path
-
-
 @pytest.fixture
-def run(folder, tmp_path, monkeypatch, few_steps):
+def run(saved_model, tmp_path, monkeypatch, few_steps):
     """Calls the terminal on the tiny model, with a data folder of its own."""
-    monkeypatch.setenv("EDITLAB_MODEL", str(folder))
+    monkeypatch.setenv("EDITLAB_MODEL", str(saved_model))
     monkeypatch.setenv("EDITLAB_DATA", str(tmp_path / "data"))
 
     def call(*args: str) -> dict:
@@ -39,11 +31,11 @@ def run(folder, tmp_path, monkeypatch, few_steps):
 
 
 @pytest.fixture
-def page(folder, facts, tmp_path):
+def page(saved_model, facts, tmp_path):
     """Works in the same data folder as a page does."""
 
     def work(do):
-        lab = Lab(LanguageModel.load(str(folder)), facts, Passages((), ()), answer_tokens=4, data=tmp_path / "data")
+        lab = Lab(LanguageModel.load(str(saved_model)), facts, Passages((), ()), answer_tokens=4, data=tmp_path / "data")
         try:
             return do(lab.workspace("anna"))
         finally:
@@ -71,7 +63,7 @@ def test_without_a_workspace_nothing_is_kept(run, tmp_path):
     assert not (tmp_path / "data").exists()
 
 
-def test_a_killed_terminal_is_told_on_standard_error(run, page, folder, tmp_path):
+def test_a_killed_terminal_is_told_on_standard_error(run, page, saved_model, tmp_path):
     body = {"request": CAPITAL.as_dict(), "method": "rome", "session": "killed"}
     page(lambda workspace: workspace._chain.write(lambda state: ("started", body)))
     result = CliRunner().invoke(app, ["edit", *EDIT, "--workspace", "anna"])

@@ -20,17 +20,9 @@ ROWS = [f"{place},{{}} belongs to the continent of,Antarctica" for place in PLAC
 BAD = "Peru,Peru is in {} and {},Asia"
 
 
-@pytest.fixture(scope="module")
-def folder(tiny_llama, tmp_path_factory):
-    path = tmp_path_factory.mktemp("model")
-    tiny_llama.hf.save_pretrained(path)
-    tiny_llama.tokenizer.save_pretrained(path)
-    return path
-
-
 @pytest.fixture
-def data(folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("EDITLAB_MODEL", str(folder))
+def data(saved_model, tmp_path, monkeypatch):
+    monkeypatch.setenv("EDITLAB_MODEL", str(saved_model))
     monkeypatch.setenv("EDITLAB_DATA", str(tmp_path / "data"))
     return tmp_path / "data"
 
