@@ -41,12 +41,22 @@ class Files:
         return self.folder / f"{address}{self._suffix}"
 
     def keep(self, content: bytes) -> str:
-        """Keep a file's bytes, whole or not at all; their address."""
+        """Keep a file's bytes, whole or not at all; their address. Raises `BadFile` where the folder takes nothing."""
         address = address_of(content)
         path = self.path(address)
-        if path.exists():
-            os.utime(path)  # whoever sweeps takes it for fresh: it is about to be named once more
-            return address
+        try:
+            if path.exists():
+                os.utime(path)  # whoever sweeps takes it for fresh: it is about to be named once more
+            else:
+                self._write(path, content)
+        except OSError as error:
+            raise BadFile(
+                f"{self.folder} cannot be written: {error.strerror}. Nothing was changed. Make room there, or set "
+                "EDITLAB_DATA to a folder that you may write in."
+            ) from error
+        return address
+
+    def _write(self, path: Path, content: bytes) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self.folder / f".{secrets.token_hex(8)}.tmp"
         try:
@@ -58,7 +68,6 @@ class Files:
         finally:
             temporary.unlink(missing_ok=True)
         _sync(self.folder)
-        return address
 
     def read(self, address: str) -> bytes:
         """The bytes at an address. Raises `BadFile` where they are missing or were changed."""

@@ -1,9 +1,11 @@
-"""The pictures of README and guides: `python -m tests.browser.pictures [edit] [rep] [mask]`; without a name, all of them.
+"""The pictures of README and guides: `python -m tests.browser.pictures [edit] [rep] [mask] [monitor --data DATA]`.
 
-Taken in Debian's Chromium on the bundled model, its own mask and an empty data folder, into docs/pictures.
+Taken in Debian's Chromium on the bundled model, its own mask and an empty data folder, into docs/pictures; those of the
+monitor on a copy of what `editlab bench chain --keep DATA` left.
 """
 
-import sys
+import argparse
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,14 +23,22 @@ FACTS = {"suppressed": "slovenia", "not-reversed": "eiffel-tower"}
 Visit = Callable[..., Page]
 
 
-def main(names: list[str]) -> None:
+def main() -> None:
     """Take them."""
-    with tempfile.TemporaryDirectory() as data, serving(Path(data)) as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        expect.set_options(timeout=PATIENCE * 1000)
-        for name in names or SETS:
-            SETS[name](lambda query="", size=DESKTOP, theme="light": _visit(browser, address, query, size, theme))
-        browser.close()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=SETS, default=["edit", "rep", "mask"])
+    parser.add_argument("--data", type=Path, help="A data folder, instead of an empty one.")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        if options.data is not None:
+            shutil.copytree(options.data, data)
+        with serving(data) as address, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            expect.set_options(timeout=PATIENCE * 1000)
+            for name in options.names:
+                SETS[name](lambda query="", size=DESKTOP, theme="light": _visit(browser, address, query, size, theme))
+            browser.close()
 
 
 def edit(visit: Visit) -> None:
@@ -95,7 +105,22 @@ def mask(visit: Visit) -> None:
             _take(page, f"inside-{name}-{theme}")
 
 
-SETS = {"edit": edit, "rep": rep, "mask": mask}
+def monitor(visit: Visit) -> None:
+    """Two hundred edits: the alarm, and the workspace that they lie in."""
+    page = visit("workspace=rome")
+    page.click("#undo")  # the benchmark left it at the state that it returned to
+    expect(page.locator("#message")).to_contain_text("Taken back")
+    expect(page.locator("#stop")).to_be_disabled()
+    for theme in ("light", "dark"):
+        page = visit("workspace=rome", theme=theme)
+        page.set_viewport_size({"width": 1440, "height": 1500})
+        for tab in ("Monitor", "Workspace"):
+            page.get_by_role("tab", name=tab).click()
+            page.wait_for_timeout(6000)
+            _take(page, f"{tab.lower()}-{theme}")
+
+
+SETS = {"edit": edit, "rep": rep, "mask": mask, "monitor": monitor}
 
 
 def _visit(browser: Browser, address: str, query: str, size: tuple[int, int], theme: str) -> Page:
@@ -125,4 +150,4 @@ def _take(page: Page, name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

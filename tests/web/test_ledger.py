@@ -1,6 +1,8 @@
 """What is kept, and that nothing of it can be changed unseen."""
 
+import errno
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -266,6 +268,24 @@ def test_the_lock_of_a_killed_process_is_taken_away(opened, tmp_path):
     assert lab.ledger.alive(other.ledger.session) and not lab.ledger.alive("killed")
     other.close()
     assert not lab.ledger.alive(other.ledger.session)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+def test_where_the_disk_takes_nothing_an_edit_is_refused_in_a_sentence_and_the_others_stay(
+    opened, instant, tmp_path, monkeypatch, code
+):
+    workspace = opened(tmp_path).workspace("anna")
+    first = workspace.apply(CONTINENT).result(TIMEOUT)
+
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("editlab.lab.tensors.os.fsync", refuse)
+    with pytest.raises(BadFile, match=f"{os.strerror(code)}. Nothing was changed"):
+        workspace.apply(CAPITAL).result(TIMEOUT)
+    monkeypatch.undo()
+    assert [record.id for record in workspace.records] == [first.id] and not list((tmp_path / "tensors").glob(".*"))
+    assert workspace.state.started is None and archive.verify(workspace._lab.ledger).ok
 
 
 def test_an_edit_of_another_process_is_waited_for_not_taken_for_dead(opened, tmp_path, endless):
