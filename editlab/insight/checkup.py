@@ -37,7 +37,12 @@ SAID = 2
 CONTEXT = "It is well known that"
 """What stands in front of a question that nobody knows other words for."""
 
+AT_ONCE = 96
+"""Prompts that are asked before whoever waits for the model gets it."""
+
 Progress = Callable[[float, str], None]
+Pause = Callable[[], None]
+"""Lets others at the model, and raises `Cancelled` where the check-up is to end."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,6 @@ FIGURES = ("holds", "retention", "locality", "same_subject", "loss", "kl", "rela
 """Those of its numbers that are followed over a chain."""
 
 
-@torch.no_grad()
 def checkup(
     model: LanguageModel,
     watched: Sequence[Watched],
@@ -139,20 +143,27 @@ def checkup(
     reference: Reference,
     progress: Progress = lambda fraction, text: None,
     cancel: Cancel = lambda: False,
+    rest: Callable[[], None] = lambda: None,
 ) -> Checkup:
-    """Ask everything again under a view. Raises `Cancelled`."""
+    """Ask everything again under a view. `rest()` is called every moment, between two forwards. Raises `Cancelled`."""
     began = time.monotonic()
+
+    def pause() -> None:
+        rest()
+        if cancel():
+            raise Cancelled("Stopped before the check-up was complete.")
+
     progress(0.0, "check-up: do the edits hold?")
-    said = _said(model, watched, view, cancel)
+    said = _said(model, watched, view, pause)
     progress(0.4, "check-up: what else was hit?")
     subjects = {own.request.subject for own in watched}
-    locality = _still_said(model, [(text, said) for text, said, who in reference.facts if who not in subjects], view, cancel)
-    same_subject = _still_said(model, _known(model, watched, reference), view, cancel)
+    locality = _still_said(model, [(text, said) for text, said, who in reference.facts if who not in subjects], view, pause)
+    same_subject = _still_said(model, _known(model, watched, reference, pause), view, pause)
     progress(0.7, "check-up: how well does it read?")
     loss = _loss(model, reference.passages, view)
+    pause()
     kl = _kl(reference.log_p, _log_p(model, reference.prompts, view))
-    if cancel():
-        raise Cancelled("Stopped before the check-up was complete.")
+    pause()
     progress(0.9, "check-up: how much lies over the model?")
     return Checkup(
         edits=_by_edit(watched, said),
@@ -170,9 +181,9 @@ def checkup(
     )
 
 
-def _said(model: LanguageModel, watched: Sequence[Watched], view: View, cancel: Cancel) -> list[tuple[bool, ...]]:
+def _said(model: LanguageModel, watched: Sequence[Watched], view: View, pause: Pause) -> list[tuple[bool, ...]]:
     """For each edit whether its prompts say the new object, its own question first."""
-    scores = _asked(model, [(text, own.request.target_new) for own in watched for text in own.prompts], view, cancel)
+    scores = _asked(model, [(text, own.request.target_new) for own in watched for text in own.prompts], view, pause)
     size = 1 + SAID
     return [tuple(score.hit for score in scores[at : at + size]) for at in range(0, len(scores), size)]
 
@@ -190,21 +201,24 @@ def _share(said: Iterable[Iterable[bool]]) -> float:
     return sum(hits) / len(hits)
 
 
-def _asked(model: LanguageModel, asked: Sequence[tuple[str, str]], view: View, cancel: Cancel) -> list[Score]:
-    if cancel():
-        raise Cancelled("Stopped before the check-up was complete.")
-    return model.score([text for text, _ in asked], [said for _, said in asked], view) if asked else []
+def _asked(model: LanguageModel, asked: Sequence[tuple[str, str]], view: View, pause: Pause) -> list[Score]:
+    found: list[Score] = []
+    for start in range(0, len(asked), AT_ONCE):
+        pause()
+        part = asked[start : start + AT_ONCE]
+        found += model.score([text for text, _ in part], [said for _, said in part], view)
+    return found
 
 
-def _still_said(model: LanguageModel, asked: Sequence[tuple[str, str]], view: View, cancel: Cancel) -> float | None:
-    return _mean(float(score.hit) for score in _asked(model, asked, view, cancel))
+def _still_said(model: LanguageModel, asked: Sequence[tuple[str, str]], view: View, pause: Pause) -> float | None:
+    return _mean(float(score.hit) for score in _asked(model, asked, view, pause))
 
 
-def _known(model: LanguageModel, watched: Sequence[Watched], reference: Reference) -> list[tuple[str, str]]:
+def _known(model: LanguageModel, watched: Sequence[Watched], reference: Reference, pause: Pause) -> list[tuple[str, str]]:
     """Other facts of the edited subjects that the model knew before, those of the latest edits first."""
     asked = list(dict.fromkeys(item for own in reversed(watched) for item in own.same_subject))[:SAME_SUBJECT]
     new = [item for item in asked if item not in reference.known]
-    for item, score in zip(new, _asked(model, new, BASE, lambda: False), strict=True):
+    for item, score in zip(new, _asked(model, new, BASE, pause), strict=True):
         reference.known[item] = score.hit
     return [item for item in asked if reference.known[item]]
 
@@ -230,6 +244,7 @@ def _kl(base: Float[Tensor, "prompts vocab"], now: Float[Tensor, "prompts vocab"
     return max((base.exp() * (base - now)).sum(-1).mean().item(), 0.0)
 
 
+@torch.no_grad()
 def _relative_norm(model: LanguageModel, layer: int, view: View, reference: Reference) -> float:
     if layer not in reference.norms:
         reference.norms[layer] = model.weight(layer).norm().item()
@@ -242,6 +257,7 @@ def _relative_norm(model: LanguageModel, layer: int, view: View, reference: Refe
     return squared.clamp(min=0).sqrt().item() / reference.norms[layer]
 
 
+@torch.no_grad()
 def _value_norm(model: LanguageModel, watched: Sequence[Watched], view: View) -> float | None:
     """|dW k| / |W k| at each edit's own key, in the layer where it is largest; the median over edits."""
     layers = [layer for layer, laid in view.laid.items() if laid.A is not None or laid.D is not None]

@@ -123,7 +123,9 @@ class Monitor:
             job = self._waiting.get(key)
             if job is None or job.state != "waiting":
                 job = workspace.submit(
-                    lambda progress, cancel: self.check(workspace, progress, cancel, again), "checkup", True
+                    lambda progress, cancel: self.check(workspace, progress, cancel, again, self._lab.worker.give_way),
+                    "checkup",
+                    background=True,
                 )
                 self._waiting[key] = job
             return job
@@ -147,10 +149,20 @@ class Monitor:
     def check_if_watching(self, workspace: Looking, progress: Told, cancel: Cancel) -> None:
         """The same in the middle of a long job, behind one of its changes."""
         if self.watching:
-            self.check(workspace, progress, cancel)
+            self.check(workspace, progress, cancel, rest=self._lab.questions.answer)
 
-    def check(self, workspace: Looking, progress: Told, cancel: Cancel, again: bool = False) -> Checkup | None:
-        """Ask everything again here and now, for the worker's thread; None where no edit is on."""
+    def check(
+        self,
+        workspace: Looking,
+        progress: Told,
+        cancel: Cancel,
+        again: bool = False,
+        rest: Callable[[], None] = lambda: None,
+    ) -> Checkup | None:
+        """Ask everything again here and now, for the worker's thread; None where no edit is on.
+
+        `rest()` is called every moment: whoever waits for the model gets it there.
+        """
         workspace.refresh()
         state, threshold = workspace.state, workspace.threshold
         lies = standing(workspace, state.number)
@@ -159,12 +171,7 @@ class Monitor:
         if known is not None or not chain:
             return known
         lab = self._lab
-
-        def told(fraction: float, text: str) -> None:
-            progress(fraction, text)
-            lab.questions.answer()
-
-        found = checkup(lab.model, self._all_watched(chain), lies.view, self._held_to(), told, cancel)
+        found = checkup(lab.model, self._all_watched(chain), lies.view, self._held_to(), progress, cancel, rest)
         row = {"model": workspace.fingerprint, "workspace": workspace.name, "number": state.number, "at": now()}
         body = asdict(found) | {"edits": {id: list(own) for id, own in found.edits.items()}}
         body |= {"count": _count(chain), "threshold": threshold}

@@ -214,6 +214,26 @@ class Worker:
         """Do a job of the line before its turn, which then finds it done; for work on the worker's own thread alone."""
         job.run(self._explain)
 
+    def give_way(self) -> None:
+        """Do what somebody waits for, in the middle of a job of the background; for the worker's own thread alone.
+
+        Another model waits until that job is done, which has this one in its hands.
+        """
+        while (job := self._foremost()) is not None:
+            try:
+                job.run(self._explain)
+            except DeviceLost as error:
+                job.fail(error)
+                raise
+            with self._lock:
+                del self._open[job.number]
+
+    def _foremost(self) -> Job[Any] | None:
+        """The next job of the line, taken out of it, if it may come before its turn."""
+        with self._line.mutex:
+            first = self._line.queue[0][1] if self._line.queue else None
+        return None if first is None or first.background or first.kind == "model" else self._line.get()[1]
+
     def ahead(self, job: Job[Any]) -> int:
         """How many jobs come before this one, the running one among them."""
         if job.done:

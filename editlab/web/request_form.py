@@ -71,7 +71,12 @@ def _create_methods(parts: Parts, methods: tuple[MethodInfo, ...]) -> None:
                     for setting in method.settings:
                         _create_setting(parts, method, setting)
                 parts["method"].change(
-                    _shown_for(method.name), parts["method"], settings, queue=False, api_visibility="private"
+                    _shown_for(method.name),
+                    parts["method"],
+                    settings,
+                    show_progress="hidden",
+                    concurrency_limit=None,
+                    api_visibility="private",
                 )
         own = {"label": "Why", "placeholder": "Why? Kept with the edit", "lines": 1, "max_lines": 1}
         parts.add(gr.Textbox, "why", value="", max_length=MOST["reason"], **own)  # a value, so that scripts may leave it out

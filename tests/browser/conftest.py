@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from serving import CHROMIUM, PATIENCE, serving
 
 DESKTOP = (1440, 900)
@@ -51,7 +51,7 @@ def visit(app: str, browser: Browser) -> Iterator[Callable[..., Page]]:
     contexts, faults = [], []
 
     def watch(page: Page) -> None:
-        page.on("console", lambda m: faults.append(f"console: {m.text}") if m.type in ("error", "warning") else None)
+        page.on("console", lambda m: faults.append(_complaint(m)) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: faults.append(f"page error: {error}"))
         page.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         page.on("request", lambda request: faults.append(f"request: {request.url}") if _elsewhere(request.url) else None)
@@ -72,6 +72,10 @@ def visit(app: str, browser: Browser) -> Iterator[Callable[..., Page]]:
     for context in contexts:
         context.close()
     assert faults == []
+
+
+def _complaint(message: ConsoleMessage) -> str:
+    return f"console: {message.text} ({message.location.get('url', '')})"
 
 
 def _elsewhere(url: str) -> bool:

@@ -4,8 +4,9 @@ import threading
 import time
 
 import pytest
+from visitors import wait_until
 
-from editlab.errors import BadRequest, Cancelled
+from editlab.errors import BadRequest, Cancelled, DeviceLost
 from editlab.lab import Worker
 from editlab.lab import worker as module
 
@@ -133,3 +134,79 @@ def test_when_nobody_waits_behind_a_job_the_worker_rests():
         job.result(10)
     worker.close()
     assert rested == [3]
+
+
+def test_what_runs_in_the_background_comes_last_and_gives_way(worker):
+    done, gate = [], threading.Event()
+
+    def long(progress, cancel):
+        gate.wait(TIMEOUT)
+        worker.give_way()
+        done.append("background")
+
+    first = worker.submit(long, "checkup", background=True)
+    wait_until(lambda: first.state == "running")
+    jobs = [
+        worker.submit(lambda progress, cancel, name=name: done.append(name), name, background=name == "later")
+        for name in ("later", "question", "edit", "model", "probe")
+    ]
+    assert [worker.ahead(job) for job in jobs] == [5, 1, 2, 3, 4]
+    gate.set()
+    for job in (first, *jobs):
+        job.result(TIMEOUT)
+    assert done == ["question", "edit", "background", "model", "probe", "later"]
+    assert worker.open == []
+
+
+def test_a_device_that_is_lost_meanwhile_ends_both(worker):
+    gate = threading.Event()
+
+    def long(progress, cancel):
+        gate.wait(TIMEOUT)
+        worker.give_way()
+
+    def lost(progress, cancel):
+        raise DeviceLost("gone")
+
+    first = worker.submit(long, background=True)
+    jobs = [worker.submit(lost), worker.submit(lambda progress, cancel: None)]
+    gate.set()
+    for job in (first, *jobs):
+        with pytest.raises(DeviceLost):
+            job.result(TIMEOUT)
+    assert not worker.alive
+
+
+def test_watchers_hear_of_each_state_before_whoever_waits_and_harm_nothing(worker):
+    heard = []
+
+    def watch(job):
+        heard.append((job.kind, job.state, job.done))
+        raise ValueError("a watcher's own fault")
+
+    worker.watchers.append(watch)
+    worker.submit(lambda progress, cancel: None, "one").result(TIMEOUT)
+    with pytest.raises(ZeroDivisionError):
+        worker.submit(lambda progress, cancel: 1 / 0, "two").result(TIMEOUT)
+    states = [(kind, state) for kind, state, _ in heard]
+    assert states == [
+        ("one", "waiting"),
+        ("one", "running"),
+        ("one", "done"),
+        ("two", "waiting"),
+        ("two", "running"),
+        ("two", "failed"),
+    ]
+    assert not any(done for *_, done in heard)
+
+
+def test_at_the_end_nobody_waits_for_the_background(worker):
+    gate, began = threading.Event(), []
+    worker.submit(lambda progress, cancel: gate.wait(TIMEOUT))
+    job = worker.submit(lambda progress, cancel: began.append(1), background=True)
+    closing = threading.Thread(target=worker.close)
+    closing.start()
+    wait_until(lambda: job.stopped)
+    gate.set()
+    closing.join(TIMEOUT)
+    assert began == [] and job.state == "stopped"
