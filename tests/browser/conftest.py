@@ -27,8 +27,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory) -> Iterator[str]:
-    """The address of a running app."""
-    with serving(tmp_path_factory.mktemp("data")) as address:
+    """The address of a running app, which has no check-ups to do between the tests."""
+    with serving(tmp_path_factory.mktemp("data"), check_ups=False) as address:
         yield address
 
 

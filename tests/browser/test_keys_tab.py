@@ -65,8 +65,9 @@ def test_the_numbers_are_reached_by_keyboard_alone(visit):
     assert page.evaluate("document.activeElement.className") == "scroll"
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("size", [SIZES["desktop"], SIZES["phone"]], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    ("size", "theme"), [(SIZES["desktop"], "light"), (SIZES["phone"], "dark")], ids=["desktop", "phone"]
+)
 def test_everybody_can_read_it(visit, size, theme):
     page = visit(size=size, theme=theme)
     apply(page)

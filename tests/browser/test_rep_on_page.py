@@ -85,8 +85,9 @@ def test_the_threshold_moves_by_keyboard_and_a_reload_keeps_it(visit):
     expect(page.locator("#threshold input[type=range]")).to_have_value("1")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("size", [SIZES["desktop"], SIZES["phone"]], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    ("size", "theme"), [(SIZES["desktop"], "light"), (SIZES["phone"], "dark")], ids=["desktop", "phone"]
+)
 def test_everybody_can_use_rep(visit, size, theme):
     page = visit(size=size, theme=theme)
     with_rep(page)
