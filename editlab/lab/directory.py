@@ -77,7 +77,17 @@ class Directory:
                     connection.execute(sa.update(WORKSPACES).where(WORKSPACES.c.id == row["id"]).values(seen_at=now()))
                 return _room(row, visitor)
         own = [room for room in self.rooms(visitor) if room.mine]
-        return self.enter(visitor, (own[0] if own else self._first(visitor)).id)
+        self._settle(visitor, (own[0] if own else self._first(visitor)).id, chosen)
+        return self.current(visitor)
+
+    def _settle(self, visitor: str, id: str, instead: str | None) -> None:
+        """Open a workspace for a visitor who has none open, or `instead`; not where they have just entered another one."""
+        row = {"id": visitor, "workspace": id, "seen_at": now()}
+        with self._ledger.transaction() as connection:
+            connection.execute(sa.insert(VISITORS).prefix_with("OR IGNORE"), row)
+            if instead is not None:
+                where = (VISITORS.c.id == visitor) & (VISITORS.c.workspace == instead)
+                connection.execute(sa.update(VISITORS).where(where).values(workspace=id))
 
     def enter(self, visitor: str, id: str) -> Room:
         """Open a workspace for a visitor. Raises `BadRequest` where there is none, or it is another person's."""

@@ -38,6 +38,20 @@ def test_first_visits_at_once_make_one(directory):
     assert len(found) == 1 and names(directory.rooms("ana")) == [FIRST]
 
 
+def test_whoever_enters_one_while_their_first_is_made_stays_there(directory, monkeypatch):
+    team, real = directory.make("ana", "Team", shared=True), directory.rooms
+
+    def meanwhile(visitor, deleted=False):
+        found = real(visitor, deleted)
+        monkeypatch.undo()
+        directory.enter("tom", team.id)  # the page opens, and another request of it has read that nothing is open
+        return found
+
+    monkeypatch.setattr(directory, "rooms", meanwhile)
+    assert directory.current("tom").name == "Team"
+    assert directory.current("tom").name == "Team"
+
+
 def test_nobody_sees_or_touches_anothers_private_one(directory):
     room = directory.make("ana", "Secret")
     assert directory.rooms("tom") == () and not directory.may_enter("tom", room.id)
