@@ -36,7 +36,8 @@ from editlab.lab.reversing import Reversing
 from editlab.lab.scenarios import Scenario, read_scenarios
 from editlab.lab.service import Service
 from editlab.lab.shelf import Choice, Shelf
-from editlab.lab.worker import Cancel, Progress, Work, Worker
+from editlab.lab.uploads import Uploads
+from editlab.lab.worker import Cancel, Job, Progress, Work, Worker
 from editlab.lab.workspace import Workspace
 from editlab.model import LanguageModel, memory
 from editlab.probes import Passages
@@ -76,11 +77,14 @@ class Lab:
         self.directory = Directory(self.ledger)
         chosen = Choice(self.settings.model, self.settings.quantization)
         self.shelf = Shelf(self, model, chosen, self.settings)
-        self.worker = Worker(self.shelf.explained, 60 * self.settings.idle_minutes, self.shelf.drop, memory.trim)
+        self.limits = Limits(self.settings)
+        idle = 60 * self.settings.idle_minutes
+        self.worker = Worker(self.shelf.explained, idle, self.shelf.drop, memory.trim, self.limits.parked)
+        self.worker.watchers.append(self._charge)
         self.mask_training, self.reversing, self.measuring = MaskTraining(self), Reversing(self), Measuring(self)
         self.questions = Questions(self)
-        self.limits, self.service, self.jobs = Limits(self.settings), Service(self), Jobs(self)
-        self.monitor, self.downloads = Monitor(self, watching), Downloads(self)
+        self.service, self.jobs = Service(self), Jobs(self)
+        self.monitor, self.downloads, self.uploads = Monitor(self, watching), Downloads(self), Uploads(self)
         self.benchmarking = Benchmarking(self)
         self._kept_seconds = kept_seconds
         self._workspaces: dict[tuple[str, str], Workspace] = {}
@@ -194,6 +198,11 @@ class Lab:
 
         return checked
 
+    def _charge(self, job: Job[Any]) -> None:
+        """Count the model's time for whoever asked; what runs in the background gives way, so nobody pays for it."""
+        if job.state not in ("waiting", "running") and not job.background:
+            self.limits.ran(job.asker, job.ended - job.began)
+
     def renew(self) -> None:
         """Compute anew what depends on the model, and let the workspaces of the one before go; the ledger has them."""
         self.passages = probes.passages(self.model, self.settings.presets / "texts")
@@ -208,6 +217,7 @@ class Lab:
                 workspace.stop()
         self.worker.close()
         self.downloads.close()
+        self.uploads.close()
         self.ledger.close()
         if self._scratch is not None:
             self._scratch.cleanup()

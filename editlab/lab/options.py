@@ -14,7 +14,7 @@ from editlab.model import LanguageModel
 TITLES = {"rome": "ROME: one rank-one edit", "memit": "MEMIT: spread over several layers"}
 POSITIVE = ("steps", "learning_rate", "clamp", "preserved")
 """Settings that nothing can be done with at 0; no number may be below 0."""
-MOST = {"steps": 1000, "seed": 2**31 - 1}
+MOST = {"steps": 1000, "contexts": 200, "seed": 2**31 - 1}
 LARGEST = 1e6
 """Beyond it, a float32 computation only overflows."""
 

@@ -2,7 +2,8 @@
 
 PyTorch on one device gains nothing from two computations at a time, and a web framework's queue frees its slot while a
 cancelled step still computes. So the order is kept here: first come, first served, each job with a progress to read and a
-token to stop it by. Who submits never waits unless it asks to.
+token to stop it by. One job of a person waits in the line at a time; their others follow it, so that whoever asks for much
+keeps nobody else waiting. Who submits never waits unless it asks to.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import secrets
 import threading
 import time
 import traceback
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from typing import Any, Generic, Literal, TypeVar
 
-from editlab.errors import BadRequest, Cancelled, DeviceLost
+from editlab.errors import BadRequest, Cancelled, DeviceLost, TooMany
+from editlab.lab.limits import Asker, asker
 
 Cancel = Callable[[], bool]
 Explain = Callable[[BaseException], BaseException]
@@ -39,9 +42,9 @@ class Job(Generic[T]):
     """One piece of work: `kind` says which, `fraction` 0 to 1 and `text` how far it is. Read from any thread.
 
     `id`: its name for as long as anybody asks for it; `number`: its place in the line. `about`: what whoever handed it in,
-    or the work itself, says of it. `partial`: the latest of the results that the work showed on its way, None before the
-    first; `error`: what it failed with. `submitted`, `began` and `ended`: seconds of the monotonic clock. `watch` hears of
-    each new state, of the last one before anybody who waits does.
+    or the work itself, says of it; `asker`: who asked for it, None where nobody did. `partial`: the latest of the results
+    that the work showed on its way, None before the first; `error`: what it failed with. `submitted`, `began` and `ended`:
+    seconds of the monotonic clock. `watch` hears of each new state, of the last one before anybody who waits does.
     """
 
     def __init__(
@@ -52,7 +55,9 @@ class Job(Generic[T]):
         background: bool = False,
         about: Mapping[str, Any] | None = None,
         watch: Watch = lambda job: None,
+        asker: Asker | None = None,
     ) -> None:
+        self.asker = asker
         self.id, self.number = secrets.token_hex(8), number
         self.kind, self.background, self.about = kind, background, dict(about or {})
         self.fraction, self.text = 0.0, "waiting for the model"
@@ -160,7 +165,8 @@ class Worker:
     """A thread and its line of jobs. `watchers` hear of every job when it lines up, begins and ends.
 
     After `idle_seconds` without work (0: never) `idle()` runs on the thread, once until there was work again; `rest()` when
-    nobody waits behind a job. `lost()` is called at the end of a thread whose device answers nothing any more.
+    nobody waits behind a job. `lost()` is called at the end of a thread whose device answers nothing any more. `parked`: how
+    many jobs of one person may stand behind the one of theirs that is in the line; None: as many as there are.
     """
 
     def __init__(
@@ -169,13 +175,17 @@ class Worker:
         idle_seconds: float = 0.0,
         idle: Callable[[], None] = lambda: None,
         rest: Callable[[], None] = lambda: None,
+        parked: int | None = None,
     ) -> None:
         self.lost: Callable[[], None] = lambda: None
         self._explain, self._idle_seconds, self._idle, self._rest = explain, idle_seconds, idle, rest
         self.watchers: list[Watch] = []
         self._line: queue.PriorityQueue[tuple[tuple[int, int], Job[Any] | None]] = queue.PriorityQueue()
-        self._lock = threading.Lock()
-        self._open: dict[int, Job[Any]] = {}
+        self._lock = threading.RLock()
+        self._open: dict[str, Job[Any]] = {}
+        self._in_line: dict[str, Job[Any]] = {}
+        self._parked: defaultdict[str, deque[Job[Any]]] = defaultdict(deque)
+        self._most_parked = parked
         self._submitted = 0
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="editlab-model", daemon=True)
@@ -196,19 +206,57 @@ class Worker:
     ) -> Job[T]:
         """Put `work(progress, cancel)` at the end of the line; in the `background`, behind all that somebody waits for.
 
-        Raises `BadRequest` where the line is full or closed.
+        It gets there once no other job of whoever asks waits in it. Raises `BadRequest` where the line is full or closed,
+        `TooMany` where one person asks for too much at a time.
         """
         with self._lock:
             if not self.alive:
                 raise BadRequest("EditLab is shutting down. Start it again.")
             if len(self._open) >= MOST_WAITING:
                 raise BadRequest(f"{MOST_WAITING} requests are waiting already. Try again in a minute.")
-            self._submitted += 1
-            job = Job(work, self._submitted, kind, background, about, self._watch)
-            self._open[job.number] = job
+            who = asker()
+            behind = not background and self._waits(who)
+            if behind and self._most_parked is not None and len(self._parked[who.visitor]) >= self._most_parked:
+                raise TooMany("Much of what you asked for waits already. Wait for it, or press Stop.")
+            job = Job(work, 0, kind, background, about, self._watch, who)
+            self._number(job)
+            self._open[job.id] = job
             self._watch(job)
-            self._line.put((job.turn, job))
+            if behind:
+                self._parked[who.visitor].append(job)
+            else:
+                self._line_up(job)
         return job
+
+    def _waits(self, who: Asker | None) -> bool:
+        """Whether a job of somebody's waits in the line; one that was asked to stop does not count."""
+        job = None if who is None else self._in_line.get(who.visitor)
+        return job is not None and job.state == "waiting" and not job.stopped
+
+    def _number(self, job: Job[Any]) -> None:
+        self._submitted += 1
+        job.number = self._submitted
+
+    def _line_up(self, job: Job[Any]) -> None:
+        if job.asker is not None and not job.background:
+            self._in_line[job.asker.visitor] = job
+        self._line.put((job.turn, job))
+
+    def _advance(self, job: Job[Any]) -> None:
+        """A job has begun or ended: the next one of the same person gets into the line, at its end."""
+        with self._lock:
+            if job.asker is None or self._in_line.get(job.asker.visitor) is not job:
+                return
+            visitor = job.asker.visitor
+            del self._in_line[visitor]
+            while parked := self._parked.get(visitor):
+                follower = parked.popleft()
+                if not follower.done:
+                    self._number(follower)
+                    self._line_up(follower)
+                    return
+                del self._open[follower.id]
+            self._parked.pop(visitor, None)
 
     def run_now(self, job: Job[Any]) -> None:
         """Do a job of the line before its turn, which then finds it done; for work on the worker's own thread alone."""
@@ -226,7 +274,7 @@ class Worker:
                 job.fail(error)
                 raise
             with self._lock:
-                del self._open[job.number]
+                del self._open[job.id]
 
     def _foremost(self) -> Job[Any] | None:
         """The next job of the line, taken out of it, if it may come before its turn."""
@@ -266,7 +314,7 @@ class Worker:
                 self._give_up(job, error)
                 return
             with self._lock:
-                del self._open[job.number]
+                del self._open[job.id]
             if self._line.empty():
                 self._rest()
 
@@ -291,6 +339,8 @@ class Worker:
         self.lost()
 
     def _watch(self, job: Job[Any]) -> None:
+        if job.state != "waiting":
+            self._advance(job)
         for watcher in self.watchers:
             try:
                 watcher(job)

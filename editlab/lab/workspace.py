@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from editlab.errors import BadRequest, Cancelled, EditLabError
@@ -44,7 +44,7 @@ class Workspace(Changing):
         fit, and while another edit is being computed; `MissingMask` where the guard is up and has no mask for the method.
         Stopped or failed, it leaves everything as it was.
         """
-        settings = options.config_for(self._lab.model, method, config or {}, self._lab.seed)
+        settings = self._settings(method, config or {})
         request, recipe = self._with_truth(request), refining.recipe_of(rep)
         if self.guarded:
             masking.masks_for(self._lab.model, (method,))
@@ -80,7 +80,7 @@ class Workspace(Changing):
         mended. Live questions are answered between two batches. Raises `BadRequest` as `apply` does, and for a file without
         a row that can be made.
         """
-        settings = options.config_for(self._lab.model, method, config or {}, self._lab.seed)
+        settings = self._settings(method, config or {})
         many.check_size(batch)
         if not file.rows:
             raise BadRequest(f"{file.name} has no row that can be edited. Mend its rows first.")
@@ -112,7 +112,7 @@ class Workspace(Changing):
 
     def applied_of(self, file: EditFile, method: str = "memit", config: Mapping[str, Any] | None = None) -> Applied:
         """How far a file is here with this method and these settings. Raises `BadRequest` where one does not fit."""
-        settings = options.config_for(self._lab.model, method, config or {}, self._lab.seed)
+        settings = self._settings(method, config or {})
         return many.applied(file, many.lying(file, self._chain.state.chain, method, options.plain(settings)))
 
     def refine(self, id: str, recipe: str = "default", names: Sequence[str] = ()) -> Job[EditRecord]:
@@ -156,6 +156,9 @@ class Workspace(Changing):
         if not any(record.on for record in self.records):
             raise BadRequest("There is no edit to re-make. Apply one or switch one on first.")
 
+        for edit in self._chain.state.chain:
+            self._settings(edit.method, edit.config if edit.on else {})
+
         def work(progress: Progress, cancel: Cancel) -> tuple[EditRecord, ...]:
             chosen = [edit for edit in self._chain.state.chain if edit.on]
             with self._chain.begun({"edits": [edit.id for edit in chosen]}):
@@ -192,6 +195,14 @@ class Workspace(Changing):
         return self._submit_edit(work, "remake", counted(record for record in self.records if record.on))
 
     # --- parts ------------------------------------------------------------------------------------------------------
+
+    def _settings(self, method: str, given: Mapping[str, Any]) -> Any:
+        """Return a method's settings: the preset's, but for `given`. Raises `BadRequest`, also for more than a demo does."""
+        lab = self._lab
+        settings, usual = (options.config_for(lab.model, method, own, lab.seed) for own in (given, {}))
+        for field in fields(settings):
+            lab.limits.check_setting(field.name, getattr(settings, field.name), getattr(usual, field.name))
+        return settings
 
     def _batch(
         self,

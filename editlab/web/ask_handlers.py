@@ -7,14 +7,15 @@ from typing import Any
 import gradio as gr
 
 from editlab.errors import Cancelled, EditLabError
+from editlab.lab.limits import FREE, Cost
 from editlab.web import forms, live, probe_table, render
-from editlab.web.handlers import Handlers, Updates, told
+from editlab.web.handlers import Handlers, Updates, handler
 
 
 class AskHandlers(Handlers):
     """Handlers that leave the edits as they are. A live question gives way to the visitor's next one without a word."""
 
-    @told
+    @handler(Cost(prompts=1))
     def ask(self, visitor: Any, text: str | None, request: gr.Request) -> Updates:
         """Continue a text under all views. Input: ask. Updates: ask-message, ask-answers."""
         if not (text or "").strip():
@@ -39,14 +40,14 @@ class AskHandlers(Handlers):
         except EditLabError as error:
             yield {"ask-message": render.message(str(error), "problem")}
 
-    @told
+    @handler(Cost(prompts=1))
     def take(self, visitor: Any, event: gr.EventData, request: gr.Request) -> Updates:
         """A prepared question was pressed: ask it. Updates: ask, and as `ask`."""
         text = forms.read_pressed(event, "text", most=None)
         yield {"ask": text}
         yield from self.ask(visitor, text, request)
 
-    @told
+    @handler(FREE)
     def spell(self, visitor: Any, subject: str | None, prompt: str | None, new: str | None, request: gr.Request) -> Updates:
         """How the model's tokenizer cuts the fields, and other objects. Updates: at-subject, ..., suggestions."""
         workspace = self.workspace(visitor, request)
@@ -68,12 +69,12 @@ class AskHandlers(Handlers):
         except EditLabError:
             yield {f"at-{field}": "" for field in cuts}
 
-    @told
+    @handler(FREE)
     def suggest(self, visitor: Any, event: gr.EventData, request: gr.Request) -> Updates:
         """A suggested object was pressed. Updates: target-new."""
         yield {"target-new": forms.read_pressed(event, "object")}
 
-    @told
+    @handler(Cost(prompts=1))
     def expand(self, visitor: Any, event: gr.EventData, request: gr.Request) -> Updates:
         """A probe was opened: what every view would say next. Updates: probe-table."""
         probe, text = forms.read_pressed(event, "probe"), forms.read_pressed(event, "text", most=None)

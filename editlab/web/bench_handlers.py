@@ -10,8 +10,9 @@ from markupsafe import Markup
 
 from editlab.errors import BadRequest
 from editlab.lab import METHODS, OFF, RECIPES
+from editlab.lab.limits import FREE, Cost
 from editlab.web import render
-from editlab.web.handlers import Handlers, Update, Updates, told
+from editlab.web.handlers import Handlers, Update, Updates, handler
 
 MOST_CASES, USUAL_CASES = 1_000, 20
 RATES = {
@@ -29,7 +30,7 @@ RATES = {
 class BenchHandlers(Handlers):
     """The handlers of that part of the Model tab."""
 
-    @told
+    @handler(Cost(refused="Benchmarks are not run"))
     def bench_run(self, visitor: Any, path: Any, method: Any, rep: Any, limit: Any, request: gr.Request) -> Updates:
         """Edit a file's cases, each by itself, and count where they hold. Updates: bench-said, progress, message."""
         workspace = self.workspace(visitor, request)
@@ -47,7 +48,7 @@ class BenchHandlers(Handlers):
         yield {"bench-said": found(job.result()), "message": render.message(f"{name} is measured."), "progress": ""}
         yield self._can(False)
 
-    @told
+    @handler(FREE)
     def bench_stop(self, visitor: Any, request: gr.Request) -> Updates:
         """Stop it; what was measured is kept. Updates: message; the stopped handler says the rest."""
         busy = self.workspace(visitor, request).stop()

@@ -8,6 +8,7 @@ import gradio as gr
 
 from editlab.lab import METHODS, OFF, RECIPES, Lab
 from editlab.web.bench_handlers import MOST_CASES, USUAL_CASES, BenchHandlers
+from editlab.web.inputs import FileButton
 from editlab.web.keys_tab import LIVE
 from editlab.web.parts import Parts
 from editlab.web.wiring import on
@@ -33,7 +34,7 @@ def create_bench(lab: Lab, visitor: gr.BrowserState) -> None:
             parts.add(gr.Number, "bench-limit", label=f"Cases, at most {MOST_CASES:,}", value=USUAL_CASES, precision=0)
         with gr.Row(elem_classes="key-row", equal_height=False):
             label = "Choose a file of cases and measure …"
-            parts.add(gr.UploadButton, "bench-file", label, file_types=list(FORMS), size="sm", scale=0, min_width=280)
+            parts.add(FileButton, "bench-file", label, file_types=list(FORMS), size="sm", scale=0, min_width=280)
             parts["stop"] = parts.add(
                 gr.Button, "bench-stop", "Stop", variant="stop", interactive=False, size="sm", scale=0, min_width=80
             )

@@ -11,9 +11,10 @@ import gradio as gr
 
 from editlab.errors import BadRequest, EditLabError
 from editlab.lab import archive, bundles, exporting
+from editlab.lab.limits import FREE, MOST_ROWS, Cost
 from editlab.lab.worker import Cancel, Progress
 from editlab.web import forms, render, workspace_table, workspace_words
-from editlab.web.handlers import Updates, told
+from editlab.web.handlers import BATTERY, Updates, handler
 from editlab.web.workspace_handlers import WorkspaceHandlers
 
 NOT_IN_DEMO = ("checkpoint",)
@@ -22,7 +23,7 @@ NOT_IN_DEMO = ("checkpoint",)
 class BundleHandlers(WorkspaceHandlers):
     """The handlers of the Workspace tab's files and jobs, and all others of it."""
 
-    @told
+    @handler(Cost(files=1))
     def pack(self, visitor: Any, request: gr.Request) -> Updates:
         """The workspace shall become one file. Updates: workspace-bundle."""
         room, _ = self.here(visitor, request)
@@ -32,7 +33,7 @@ class BundleHandlers(WorkspaceHandlers):
         size = f"{workspace_words.size(path.stat().st_size)}, {report.events:,} events"
         yield {"workspace-bundle": workspace_table.link(token, f"Download {path.name} ({size})")}
 
-    @told
+    @handler(Cost(files=1, prompts=BATTERY, changes=1))
     def bring_in(self, visitor: Any, rephrases: Any, neighbours: Any, path: Any, request: gr.Request) -> Updates:
         """A bundle was given. Updates as `room`."""
         if not isinstance(path, str) or not path:
@@ -51,7 +52,7 @@ class BundleHandlers(WorkspaceHandlers):
         )
         yield from self._enter(visitor, room, (rephrases, neighbours), text, request)
 
-    @told
+    @handler(Cost(files=1))
     def verify(self, visitor: Any, request: gr.Request) -> Updates:
         """Is everything of this workspace what was written? Updates: workspace-verified."""
         room, _ = self.here(visitor, request)
@@ -60,13 +61,13 @@ class BundleHandlers(WorkspaceHandlers):
         faults = [fault.replace(f"Workspace {room.id!r}: ", "").replace(folder, "") for fault in report.faults]
         yield {"workspace-verified": workspace_table.verified(report, faults)}
 
-    @told
+    @handler(FREE)
     def describe(self, visitor: Any, format: Any, request: gr.Request) -> Updates:
         """A form of export was chosen: what it holds, and what it leaves out here. Updates: workspace-format-said."""
         _, workspace = self.here(visitor, request)
         yield {"workspace-format-said": self._described(workspace, str(format))}
 
-    @told
+    @handler(Cost(files=1))
     def export(self, visitor: Any, format: Any, request: gr.Request) -> Updates:
         """The edits that are on shall be written in a form that others take. Updates: workspace-jobs, message."""
         (room, workspace), format, lab = self.here(visitor, request), str(format), self.lab
@@ -95,7 +96,7 @@ class BundleHandlers(WorkspaceHandlers):
             **self._jobs(self.visitor(visitor, request)),
         }
 
-    @told
+    @handler(FREE)
     def look_at_jobs(self, visitor: Any, request: gr.Request) -> Updates:
         """The page looks how far its jobs are. Updates: workspace-jobs; the edits once nothing runs any more."""
         shown = self._jobs(self.visitor(visitor, request))
@@ -103,7 +104,7 @@ class BundleHandlers(WorkspaceHandlers):
         quiet = "data-open" not in shown["workspace-jobs"]
         yield shown | ({**self._stack(workspace), **self.buttons(workspace)} if quiet else {})
 
-    @told
+    @handler(FREE)
     def job(self, visitor: Any, event: gr.EventData, request: gr.Request) -> Updates:
         """Stop or Resume was pressed beside a job. Updates: workspace-jobs, message."""
         name, (_, workspace) = self.visitor(visitor, request), self.here(visitor, request)
@@ -111,6 +112,7 @@ class BundleHandlers(WorkspaceHandlers):
         if action == "cancel":
             self.lab.jobs.cancel(name, id)
         elif action == "resume":
+            self.lab.limits.spend(Cost(edits=MOST_ROWS, files=1))
             self.lab.jobs.resume(name, id, workspace)
         else:
             raise BadRequest("This button is not on the page any more. Reload the page.")

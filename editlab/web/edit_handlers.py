@@ -5,32 +5,39 @@ A mistake of the visitor becomes a sentence on the page, and whatever was applie
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
 
 from editlab.errors import BadRequest, EditLabError
 from editlab.lab import METHODS, OFF, RECIPES, EditRecord, Workspace
-from editlab.web import forms, gate_panel, mask_panel, mask_switches, mask_words, picture, render
+from editlab.lab.limits import FREE, Cost
+from editlab.web import forms, gate_panel, links, mask_panel, mask_switches, mask_words, picture, render
 from editlab.web.ask_handlers import AskHandlers
-from editlab.web.handlers import Updates, told
+from editlab.web.handlers import BATTERY, CHANGED, PROBED, Updates, handler
 from editlab.web.showing import Own, ShowingHandlers
 
 
 class EditHandlers(ShowingHandlers):
     """The handlers that change what lies over the model, or which question is looked at."""
 
-    @told
+    @handler(PROBED)
     def open(self, visitor: Any, rephrases: Any, neighbours: Any, request: gr.Request) -> Updates:
         """A page was opened. Updates: visitor, all fields, and all that `_show` does.
 
         The URL's `workspace`, `preset`, `method`, `rep`, `mask`, `guard` and `view` count; without a preset, a visitor who
-        comes back finds what they last looked at.
+        comes back finds what they last looked at. What it would change for others, or in another workspace, is asked first.
         """
-        unopened = self._enter_by_address(visitor, request)
         workspace, url = self.workspace(visitor, request), request.query_params
-        notice, wanted = unopened or workspace.notice or mask_switches.from_address(workspace, url), url.get("preset")
+        notice, wanted = workspace.notice, url.get("preset")
+        try:
+            link = self._link(visitor, request, url.get("workspace"), url)
+            yield {"link": links.question(link) if link.asks else ""}
+            if link.acts and not link.asks:
+                notice = notice or self._follow(visitor, request, link, url.get("method"))
+        except BadRequest as error:
+            notice = str(error)
         yield {"visitor": self.visitor(visitor, request), **self.buttons(workspace)}
         if url.get("method") in METHODS:
             yield {"method": url.get("method")}
@@ -56,7 +63,24 @@ class EditHandlers(ShowingHandlers):
                 workspace, scenario or self.lab.scenarios[0], own, notice or ("" if scenario else unknown)
             )
 
-    @told
+    @handler(CHANGED)
+    def follow_link(
+        self, visitor: Any, rephrases: Any, neighbours: Any, event: gr.EventData, request: gr.Request
+    ) -> Updates:
+        """The question that a link brought was answered. Updates as `open`."""
+        yield {"link": ""}
+        if forms.read_pressed(event, "press") != "follow":
+            return
+        pressed = {name: forms.read_pressed(event, name) for name in links.TURNS if name in (event._data or {})}
+        link = self._link(visitor, request, forms.read_pressed(event, "room"), pressed)
+        told = self._follow(visitor, request, link, None) or f"“{link.room.name}” is open."
+        workspace = self.workspace(visitor, request)
+        if workspace.request is None and self.lab.scenarios:
+            yield from self._present(workspace, self.lab.scenarios[0], (rephrases, neighbours), told)
+        else:
+            yield from self._changed(workspace, told, (rephrases, neighbours))
+
+    @handler(PROBED)
     def choose(self, visitor: Any, rephrases: Any, neighbours: Any, preset: Any, request: gr.Request) -> Updates:
         """A preset was chosen: fills the fields and shows what the model says. Input: preset. Updates as `open`."""
         scenario = next((s for s in self.lab.scenarios if s.name == preset), None)
@@ -64,7 +88,7 @@ class EditHandlers(ShowingHandlers):
             raise BadRequest("There is no such preset. Choose one from the row.")
         yield from self._present(self.workspace(visitor, request), scenario, (rephrases, neighbours))
 
-    @told
+    @handler(Cost(edits=1, prompts=BATTERY, changes=1))
     def apply(
         self,
         visitor: Any,
@@ -99,25 +123,25 @@ class EditHandlers(ShowingHandlers):
         yield from self.follow(workspace, job)
         yield from self._show(workspace, job.result().request, own, self._made(job.result()))
 
-    @told
+    @handler(FREE)
     def stop(self, visitor: Any, request: gr.Request) -> Updates:
         """Stop what runs for this visitor. Updates: message; the stopped handler says the rest."""
         busy = self.workspace(visitor, request).stop()
         yield {"message": render.message("Stopping …" if busy else "Nothing is running.")}
 
-    @told
+    @handler(CHANGED)
     def undo(self, visitor: Any, rephrases: Any, neighbours: Any, request: gr.Request) -> Updates:
         """Take the latest change back, whatever it was. Updates as `apply`."""
         workspace = self.workspace(visitor, request)
         yield from self._changed(workspace, f"Taken back: {workspace.undo()}.", (rephrases, neighbours))
 
-    @told
+    @handler(CHANGED)
     def redo(self, visitor: Any, rephrases: Any, neighbours: Any, request: gr.Request) -> Updates:
         """Make it again. Updates as `apply`."""
         workspace = self.workspace(visitor, request)
         yield from self._changed(workspace, f"Done again: {workspace.redo()}.", (rephrases, neighbours))
 
-    @told
+    @handler(CHANGED)
     def change(
         self, visitor: Any, rephrases: Any, neighbours: Any, rep: Any, event: gr.EventData, request: gr.Request
     ) -> Updates:
@@ -140,17 +164,18 @@ class EditHandlers(ShowingHandlers):
             workspace.remove(id)
             yield from self._changed(workspace, f"Removed: {name}. The others stay as they were computed.", own)
 
-    @told
+    @handler(CHANGED)
     def remake(self, visitor: Any, rephrases: Any, neighbours: Any, request: gr.Request) -> Updates:
         """Compute every edit that is on again, each under the earlier ones. Updates as `apply`."""
         workspace = self.workspace(visitor, request)
+        self.lab.limits.spend(Cost(edits=sum(len(record.requests) for record in workspace.records if record.on)))
         job = workspace.remake()
         yield self._running("Re-making the chain of edits.")
         yield from self.follow(workspace, job)
         made = sum(len(record.requests) for record in job.result())
         yield from self._changed(workspace, f"Re-made {made} edit{'' if made == 1 else 's'}.", (rephrases, neighbours))
 
-    @told
+    @handler(PROBED)
     def probe(self, visitor: Any, rephrases: Any, neighbours: Any, request: gr.Request) -> Updates:
         """Ask the probes again, own lines first. Updates: scores, probe-table, message, buttons."""
         workspace = self.workspace(visitor, request)
@@ -158,7 +183,7 @@ class EditHandlers(ShowingHandlers):
             workspace, lambda turn: self._probe(turn, workspace, (rephrases, neighbours), "Asked again.")
         )
 
-    @told
+    @handler(CHANGED)
     def move(
         self, visitor: Any, rephrases: Any, neighbours: Any, threshold: Any, asked: str | None, request: gr.Request
     ) -> Updates:
@@ -168,14 +193,14 @@ class EditHandlers(ShowingHandlers):
         yield from self._changed(workspace, f"The gate opens above {gate_panel.number(chosen)}.", (rephrases, neighbours))
         yield from AskHandlers(self.lab).ask(visitor, asked, request)
 
-    @told
+    @handler(CHANGED)
     def mask(self, visitor: Any, rephrases: Any, neighbours: Any, method: Any, wanted: Any, request: gr.Request) -> Updates:
         """The reversal mask was switched. Inputs: method, mask. Updates as `apply`."""
         workspace, on = self.workspace(visitor, request), forms.read_switch(wanted)
         yield from self._turned(workspace, str(method or "rome"), on, workspace.set_masked)
         yield from self._changed(workspace, "The mask is on." if on else "The mask is off.", (rephrases, neighbours))
 
-    @told
+    @handler(CHANGED)
     def guard(self, visitor: Any, rephrases: Any, neighbours: Any, method: Any, wanted: Any, request: gr.Request) -> Updates:
         """The guard was switched. Inputs: method, guard. Updates as `apply`."""
         workspace, on = self.workspace(visitor, request), forms.read_switch(wanted)
@@ -183,7 +208,7 @@ class EditHandlers(ShowingHandlers):
         told = "The guard is up: the model stands under the mask." if on else "The guard is down."
         yield from self._changed(workspace, told, (rephrases, neighbours))
 
-    @told
+    @handler(PROBED)
     def put(
         self, visitor: Any, rephrases: Any, neighbours: Any, form: Any, asked: str | None, request: gr.Request
     ) -> Updates:
@@ -194,7 +219,7 @@ class EditHandlers(ShowingHandlers):
         yield from self._changed(workspace, told, (rephrases, neighbours))
         yield from AskHandlers(self.lab).ask(visitor, asked, request)
 
-    @told
+    @handler(Cost(refused="Masks are not trained"))
     def train_mask(self, visitor: Any, rephrases: Any, neighbours: Any, method: Any, request: gr.Request) -> Updates:
         """Train the mask that is missing, then look at the edits under it. Input: method. Updates as `apply`."""
         workspace, method = self.workspace(visitor, request), str(method or "rome")
@@ -205,14 +230,14 @@ class EditHandlers(ShowingHandlers):
         workspace.set_masked(True, made.method)
         yield from self._changed(workspace, f"A mask is trained. {mask_words.about(made)}", (rephrases, neighbours))
 
-    @told
+    @handler(PROBED)
     def join_rephrase(self, visitor: Any, rephrases: Any, neighbours: Any, text: str | None, request: gr.Request) -> Updates:
         """The live question joins the battery: its answer shall change. Input: ask. Updates as `probe`, and the lines."""
         line = forms.read_line(text)
         own = forms.with_line(rephrases, line), neighbours
         yield from self._joined(self.workspace(visitor, request), own, line)
 
-    @told
+    @handler(PROBED)
     def join_neighbour(
         self, visitor: Any, rephrases: Any, neighbours: Any, text: str | None, request: gr.Request
     ) -> Updates:
@@ -223,15 +248,19 @@ class EditHandlers(ShowingHandlers):
 
     # --- parts ------------------------------------------------------------------------------------------------------
 
-    def _enter_by_address(self, visitor: Any, request: gr.Request) -> str:
-        """Open the workspace that the URL names; why that cannot be done, in a sentence."""
-        wanted, visitor = request.query_params.get("workspace"), self.visitor(visitor, request)
-        try:
-            if wanted:
-                self.lab.directory.enter(visitor, self.lab.directory.find(visitor, wanted).id)
-        except BadRequest as error:
-            return str(error)
-        return ""
+    def _link(self, visitor: Any, request: gr.Request, handle: str | None, url: Mapping[str, str]) -> links.Link:
+        """What a link asks for. Raises `BadRequest` where it names no workspace that the visitor may enter."""
+        name = self.visitor(visitor, request)
+        here = self.lab.directory.current(name)
+        room = self.lab.directory.find(name, handle) if handle else here
+        there = self.lab.workspace(room.id, self.author(name, room, request))
+        return links.Link(room, here, links.switches(url, there))
+
+    def _follow(self, visitor: Any, request: gr.Request, link: links.Link, method: str | None) -> str:
+        """Do what a link asks for; what cannot be done, in a sentence."""
+        if link.room.id != link.here.id:
+            self.lab.directory.enter(self.visitor(visitor, request), link.room.id)
+        return mask_switches.turn(self.workspace(visitor, request), {**link.switches, "method": method or ""})
 
     def _switch_rep(self, workspace: Workspace, record: EditRecord, recipe: str | None, own: Own) -> Updates:
         """Lay an edit's pathways over the model or take them off; learn them first where it has none by that recipe."""
@@ -240,6 +269,7 @@ class EditHandlers(ShowingHandlers):
             on = workspace.switch_rep(record.id, not record.rep_on).rep_on
             yield from self._changed(workspace, f"Switched REP {'on' if on else 'off'}: {name}.", own)
             return
+        self.lab.limits.spend(Cost(edits=1))
         job = workspace.refine(record.id, recipe or RECIPES[0], forms.read_names(own[0], record.request))
         yield self._running(f"Adding REP: {name}.")
         yield from self.follow(workspace, job)

@@ -17,6 +17,7 @@ from editlab.web.parts import PRESSED, Parts
 def create_edit_tab(page: gr.Blocks, lab: Lab, visitor: gr.BrowserState, edit: ManyHandlers) -> Parts:
     """Build the tab inside `page` and wire it to its handlers. Returns its components by name (their `elem_id`)."""
     parts = Parts({"visitor": visitor})
+    parts.add_html("link", script=PRESSED)
     request_form.create_presets(parts, lab.scenarios)
     with gr.Row(elem_id="bench", equal_height=False):
         with gr.Column(min_width=300, elem_id="request"):
@@ -120,6 +121,7 @@ def _wire(page: gr.Blocks, lab: Lab, parts: Parts, edit: ManyHandlers) -> None:
     on = partial(wiring.on, parts)
 
     on(page.load, edit.open, own)
+    on(parts["link"].select, edit.follow_link, own, trigger_mode="multiple")
     on(parts["preset"].input, edit.choose, [*own, parts["preset"]], trigger_mode="always_last")
     submits = [field.submit for field in fields]
     on([parts["apply"].click, *submits], edit.apply, [*own, parts["method"], parts["rep"], *fields, *settings, why])

@@ -20,6 +20,7 @@ import gradio as gr
 
 from editlab.errors import BadRequest, Cancelled, EditLabError
 from editlab.lab import Job, Lab, Room, Worker, Workspace
+from editlab.lab.limits import Asker, Cost, resumed
 from editlab.web import forms, render
 
 Update = dict[str, Any]
@@ -36,32 +37,49 @@ SURE_SECONDS = 0.6
 ANY, MADE = re.compile(r"(?s).{1,64}"), re.compile(r"[\w-]{22}", re.ASCII)
 """Ids of visitors: any, and those of the form that the server makes."""
 
+BATTERY = 120
+"""Prompts of one battery of probes, at most."""
+PROBED, CHANGED = Cost(prompts=BATTERY), Cost(prompts=BATTERY, changes=1)
+"""What it costs to look at an edit and ask its probes, and to change something first."""
+
 log = logging.getLogger(__name__)
 
 
-def told(handler: Handler) -> Handler:
-    """Let an error end a handler as a sentence on the page, with the buttons as the workspace then stands."""
+def handler(cost: Cost) -> Callable[[Handler], Handler]:
+    """Declare a handler with what a call of it costs, and let an error end it as a sentence on the page.
 
-    @functools.wraps(handler)
-    def wrapper(self: Handlers, visitor: Any, *fields: Any) -> Updates:
-        *_, request = fields
-        try:
-            self._count(handler.__name__, visitor, fields)
-            yield from self.ready(request)
-            yield from handler(self, visitor, *fields)
-            return
-        except Cancelled as stopped:
-            shown = {"message": render.message(str(stopped))}
-        except EditLabError as error:
-            shown = problem(error)
-        except Exception:
-            number = secrets.token_hex(4)
-            log.exception("A handler failed unexpectedly (%s)", number)
-            text = f"EditLab met an error of its own; your edits are as they were. The server's log names it {number}."
-            shown = {"message": render.message(text, "problem")}
-        yield {"progress": "", **shown, **self._buttons_if_known(visitor, request)}
+    Then the buttons are as the workspace stands. What only its input tells, the handler itself spends: `Limits.spend`.
+    """
 
-    return wrapper
+    def declared(work: Handler) -> Handler:
+        @functools.wraps(work)
+        def wrapper(self: Handlers, visitor: Any, *fields: Any) -> Updates:
+            *_, request = fields
+            yield from resumed(self.asker(visitor, request), _told(self, work, cost, visitor, fields))
+
+        wrapper.cost = cost
+        return wrapper
+
+    return declared
+
+
+def _told(self: Handlers, work: Handler, cost: Cost, visitor: Any, fields: Sequence[Any]) -> Updates:
+    *_, request = fields
+    try:
+        self._count(work.__name__, cost, visitor, fields)
+        yield from self.ready(request)
+        yield from work(self, visitor, *fields)
+        return
+    except Cancelled as stopped:
+        shown = {"message": render.message(str(stopped))}
+    except EditLabError as error:
+        shown = problem(error)
+    except Exception:
+        number = secrets.token_hex(4)
+        log.exception("A handler failed unexpectedly (%s)", number)
+        text = f"EditLab met an error of its own; your edits are as they were. The server's log names it {number}."
+        shown = {"message": render.message(text, "problem")}
+    yield {"progress": "", **shown, **self._buttons_if_known(visitor, request)}
 
 
 def problem(error: Exception) -> Update:
@@ -178,15 +196,16 @@ class Handlers:
             "remake": gr.update(interactive=any(record.on for record in workspace.records) and not editing),
         }
 
-    def _count(self, name: str, visitor: Any, fields: Sequence[Any]) -> None:
+    def asker(self, visitor: Any, request: gr.Request) -> Asker:
+        """Who calls: whoever is logged in or the browser's id, and the address."""
+        return Asker(self.visitor(visitor, request), request.client.host if request.client else "")
+
+    def _count(self, name: str, cost: Cost, visitor: Any, fields: Sequence[Any]) -> None:
         """Count a call where a demo limits them, and log what was typed where that is allowed. Raises `TooMany`."""
         *given, request = fields
         pressed = next((dict(field._data or {}) for field in given if isinstance(field, gr.EventData)), {})
         typed = [text for text in (*given, *pressed.values()) if isinstance(text, str)]
-        if self.lab.limits.demo:
-            called = f"{name} {pressed.get('press', '')}".strip()
-            address = request.client.host if request.client else ""
-            self.lab.limits.check_call(called, self.visitor(visitor, request), address, typed)
+        self.lab.limits.check_call(cost, self.asker(visitor, request), typed)
         if self.lab.settings.log_prompts:
             workspace = self.lab.service.digest(self.visitor(visitor, request))
             log.info({"event": "call", "handler": name, "workspace": workspace, "fields": typed})

@@ -17,8 +17,9 @@ from editlab.insight import Question, concentration
 from editlab.insight.loudness import Loudness, loud, summary
 from editlab.lab import Job, Lab, Workspace
 from editlab.lab.inside import Inside
+from editlab.lab.limits import FREE, Cost
 from editlab.web import forms, inside_table, inside_words, render
-from editlab.web.handlers import Handlers, Update, Updates, told
+from editlab.web.handlers import Handlers, Update, Updates, handler
 
 SECTIONS = ("lens", "tokens", "contributions", "attention", "mask")
 """The pictures of the edit on the bench, as they stand on the page; below them stand those of many edits."""
@@ -63,13 +64,13 @@ class InsideHandlers(Handlers):
         self.inside = Inside(lab)
         self._seen: WeakKeyDictionary[Workspace, Seen] = WeakKeyDictionary()
 
-    @told
+    @handler(Cost(prompts=60))
     def inside_open(self, visitor: Any, shown: Any, which: Any, form: Any, request: gr.Request) -> Updates:
         """The tab was opened. Inputs: inside-shown, inside-which, inside-form. Updates: all but those of many edits."""
         workspace = self.workspace(visitor, request)
         yield from self._looked(workspace, self._choice(shown, which, form))
 
-    @told
+    @handler(Cost(prompts=60))
     def inside_look(self, visitor: Any, text: str | None, shown: Any, which: Any, form: Any, request: gr.Request) -> Updates:
         """Look at a text of the visitor's, an empty one being the edit's own. Inputs: inside-text and as `inside_open`."""
         workspace = self.workspace(visitor, request)
@@ -78,7 +79,7 @@ class InsideHandlers(Handlers):
         self._seen[workspace] = Seen(self._stamp(workspace), question)
         yield from self._looked(workspace, self._choice(shown, which, form))
 
-    @told
+    @handler(Cost(prompts=60))
     def inside_token(self, visitor: Any, at: Any, shown: Any, which: Any, form: Any, request: gr.Request) -> Updates:
         """Look at another token. Inputs: inside-token and as `inside_open`."""
         workspace = self.workspace(visitor, request)
@@ -88,7 +89,7 @@ class InsideHandlers(Handlers):
         self._seen[workspace] = Seen(seen.stamp, question, kept)
         yield from self._looked(workspace, self._choice(shown, which, form))
 
-    @told
+    @handler(FREE)
     def inside_draw(self, visitor: Any, shown: Any, which: Any, form: Any, request: gr.Request) -> Updates:
         """Draw what is known otherwise. Inputs as `inside_open`. Updates: the heat maps and the contributions."""
         workspace = self.workspace(visitor, request)
@@ -97,11 +98,13 @@ class InsideHandlers(Handlers):
             if name in seen.frames:
                 yield self._drawn(workspace, seen, name, choice)
 
-    @told
+    @handler(Cost(prompts=60))
     def inside_many(self, visitor: Any, count: Any, which: Any, request: gr.Request) -> Updates:
         """Make many edits and look at all of them. Inputs: inside-count, inside-which. Updates: their pictures."""
         workspace = self.workspace(visitor, request)
-        job = self.inside.loudness(workspace, read_count(count))
+        count = read_count(count)
+        self.lab.limits.spend(Cost(edits=count))
+        job = self.inside.loudness(workspace, count)
         yield {name: value for section in LOUD for name, value in cleared(section, COMING).items()}
         yield {"stop": gr.update(interactive=True)}
         which = which if which in WHICH else "new"
@@ -114,7 +117,7 @@ class InsideHandlers(Handlers):
             raise
         yield {"progress": "", **self.buttons(workspace)}
 
-    @told
+    @handler(FREE)
     def inside_stop(self, visitor: Any, request: gr.Request) -> Updates:
         """Stop what runs for this visitor. Updates: message; the stopped handler says the rest."""
         busy = self.workspace(visitor, request).stop()

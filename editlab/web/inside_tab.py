@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from editlab.lab import Lab
 from editlab.web.forms import MOST as LENGTHS
+from editlab.web.inputs import Buttons, Choices, Name, Place
 from editlab.web.inside_handlers import CHOSEN, FEWEST, FORMS, LOUD, MOST, SECTIONS, WHICH, InsideHandlers
 from editlab.web.keys_tab import LIVE
 from editlab.web.parts import Parts
@@ -73,18 +74,21 @@ def _create_choices(parts: Parts) -> None:
             min_width=240,
         )
         parts.add(gr.Button, "inside-look", "Look", scale=0, min_width=90)
-        parts.add(gr.Dropdown, "inside-token", label="At which token", choices=[], scale=2, min_width=150)
+        parts.add(Choices, "inside-token", takes=Place, label="At which token", choices=[], scale=2, min_width=150)
     with gr.Row(elem_classes="key-row", equal_height=False, elem_id="inside-how"):
         parts.add(
-            gr.Dropdown,
+            Choices,
             "inside-shown",
             label="Heat maps show",
+            takes=Name,
             choices=[("Edited − base model", CHOSEN)],
             value=CHOSEN,
             scale=2,
             min_width=220,
         )
-        parts.add(gr.Radio, "inside-which", label="For the", choices=_pairs(WHICH), value="new", scale=3, min_width=290)
+        parts.add(
+            Buttons, "inside-which", takes=Name, label="For the", choices=_pairs(WHICH), value="new", scale=3, min_width=290
+        )
 
 
 def _create_section(parts: Parts, section: str) -> None:

@@ -16,8 +16,9 @@ from editlab.facts import EditRequest
 from editlab.insight import Scan, Similarity
 from editlab.lab import EditRecord, Job, Lab, Workspace
 from editlab.lab.keys import Keys
+from editlab.lab.limits import FREE, Cost
 from editlab.web import forms, keys_table, keys_words, render
-from editlab.web.handlers import Handlers, Update, Updates, told
+from editlab.web.handlers import Handlers, Update, Updates, handler
 
 SECTIONS = ("similarity", "discussion", "bounds", "prefixes", "values")
 """In the order in which they stand on the page."""
@@ -35,14 +36,14 @@ class KeysHandlers(Handlers):
         self.keys = Keys(lab)
         self._found: WeakKeyDictionary[Workspace, tuple[Seen, dict[str, Any]]] = WeakKeyDictionary()
 
-    @told
+    @handler(Cost(prompts=400))
     def keys_open(self, visitor: Any, request: gr.Request) -> Updates:
         """The tab was opened: all pictures of the edit on the bench. Updates: all parts of the tab."""
         workspace = self.workspace(visitor, request)
         yield from self._without_an_edit(workspace)
         yield from self.in_turn(workspace, lambda turn: self._all(turn, workspace))
 
-    @told
+    @handler(Cost(prompts=400))
     def keys_again(self, visitor: Any, request: gr.Request) -> Updates:
         """Compute everything anew. Updates as `keys_open`."""
         workspace = self.workspace(visitor, request)
@@ -50,7 +51,7 @@ class KeysHandlers(Handlers):
         yield from self._without_an_edit(workspace)
         yield from self.in_turn(workspace, lambda turn: self._all(turn, workspace))
 
-    @told
+    @handler(Cost(prompts=20))
     def keys_discuss(self, visitor: Any, text: str | None, request: gr.Request) -> Updates:
         """Who speaks at a question of the visitor's. Input: keys-question. Updates: the discussion."""
         workspace = self.workspace(visitor, request)
@@ -59,19 +60,19 @@ class KeysHandlers(Handlers):
         self._known(workspace)["question"] = question
         yield from self._shown(workspace, "discussion", job)
 
-    @told
+    @handler(Cost(files=1, prompts=400))
     def keys_scan(self, visitor: Any, file: Any, request: gr.Request) -> Updates:
         """Scan a text file of the visitor's. Input: keys-file. Updates: the prefixes, as they are found."""
         workspace = self.workspace(visitor, request)
         yield from self._scanned(workspace, self.keys.prefixes(workspace, read_text(file)))
 
-    @told
+    @handler(Cost(prompts=400))
     def keys_prose(self, visitor: Any, request: gr.Request) -> Updates:
         """Scan the prose that comes with EditLab. Updates as `keys_scan`."""
         workspace = self.workspace(visitor, request)
         yield from self._scanned(workspace, self.keys.prefixes(workspace))
 
-    @told
+    @handler(FREE)
     def keys_stop(self, visitor: Any, request: gr.Request) -> Updates:
         """Stop what runs for this visitor. Updates: message; the stopped handler says the rest."""
         busy = self.workspace(visitor, request).stop()

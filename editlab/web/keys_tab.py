@@ -10,6 +10,7 @@ from markupsafe import Markup
 from editlab.lab import Lab
 from editlab.web import render
 from editlab.web.forms import MOST
+from editlab.web.inputs import FileButton
 from editlab.web.keys_handlers import SECTIONS, KeysHandlers
 from editlab.web.parts import Parts
 from editlab.web.wiring import on
@@ -66,7 +67,7 @@ def _create_section(parts: Parts, section: str) -> None:
         if section == "prefixes":
             with gr.Row(elem_classes="key-row", equal_height=False):
                 parts.add(
-                    gr.UploadButton,
+                    FileButton,
                     "keys-file",
                     "Read a text of yours (.txt)",
                     file_types=[".txt"],

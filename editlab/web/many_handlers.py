@@ -9,15 +9,16 @@ import gradio as gr
 
 from editlab.errors import BadRequest, Cancelled, EditLabError
 from editlab.lab import EditFile, Workspace, look_over
+from editlab.lab.limits import Cost
 from editlab.web import edit_list, forms, many_panel, many_words, render
 from editlab.web.edit_handlers import EditHandlers
-from editlab.web.handlers import Update, Updates, told
+from editlab.web.handlers import BATTERY, Update, Updates, handler
 
 
 class ManyHandlers(EditHandlers):
     """The handlers of the Edit tab, with those of its file."""
 
-    @told
+    @handler(Cost(prompts=20))
     def look_over(self, visitor: Any, path: Any, skip: Any, method: Any, *settings: Any) -> Updates:
         """A file was given, or how it shall be applied has changed. Updates: many-said, many-skip, many-apply."""
         *settings, request = settings
@@ -34,7 +35,7 @@ class ManyHandlers(EditHandlers):
                 **_button(0),
             }
 
-    @told
+    @handler(Cost(files=1, prompts=BATTERY, changes=1))
     def apply_many(
         self,
         visitor: Any,
@@ -57,6 +58,8 @@ class ManyHandlers(EditHandlers):
         if file.faults and not skip:
             raise BadRequest("Some rows cannot be edited. Mend them, or leave them out: tick the box below the file.")
         config = forms.read_config(self.lab.methods(), str(method), settings)
+        there = workspace.applied_of(file, str(method), config).done
+        self.lab.limits.spend(Cost(edits=len(file.rows) - there))
         job = workspace.apply_many(file, str(method), config, forms.read_batch(batch), forms.read_reason(reason))
         yield self._running(f"Applying {file.name}. Stop keeps what is done; live questions are answered between batches.")
 

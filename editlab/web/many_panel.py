@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from editlab.lab import BATCH, Applied, EditFile
 from editlab.web import many_words
+from editlab.web.inputs import FileButton
 from editlab.web.parts import Parts
 
 FORMS = (".csv", ".json")
@@ -21,7 +22,7 @@ SHOWN_FAULTS = 50
 def create_many(parts: Parts) -> None:
     """The file, its batch size, and the button that begins."""
     with gr.Accordion("Many edits from a file", open=False, elem_id="many"):
-        parts.add(gr.UploadButton, "many-file", "Choose a file …", file_types=list(FORMS), size="sm")
+        parts.add(FileButton, "many-file", "Choose a file …", file_types=list(FORMS), size="sm")
         parts.add_html("many-said", HINT)
         parts.add(gr.Checkbox, "many-skip", label="Leave the bad rows out", value=False, visible=False)
         about = "Edits made together: the last batch is what Undo takes back."

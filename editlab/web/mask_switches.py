@@ -14,7 +14,7 @@ from editlab.web import forms, mask_panel, picture
 from editlab.web.handlers import Update
 
 
-def from_address(workspace: Workspace, url: Mapping[str, str]) -> str:
+def turn(workspace: Workspace, url: Mapping[str, str]) -> str:
     """Turn the switches as an address has them; what cannot be done, in a sentence."""
     method = url.get("method") if url.get("method") in METHODS else "rome"
     try:

@@ -10,9 +10,10 @@ import gradio as gr
 
 from editlab.errors import BadRequest
 from editlab.lab import Choice, Job, Measured
+from editlab.lab.limits import FREE, Cost
 from editlab.web import model_words, render
 from editlab.web.forms import settings_of
-from editlab.web.handlers import Handlers, Update, Updates, told
+from editlab.web.handlers import Handlers, Update, Updates, handler
 from editlab.web.keys_handlers import read_text
 
 LONGEST_NAME = 500
@@ -25,7 +26,7 @@ class ModelHandlers(Handlers):
         """Nothing here needs the weights to be there."""
         yield from ()
 
-    @told
+    @handler(FREE)
     def model_open(self, visitor: Any, request: gr.Request) -> Updates:
         """A page was opened. Updates: the strip, the choices, the methods' settings, form, the plan; what loads."""
         shelf = self.lab.shelf
@@ -45,7 +46,7 @@ class ModelHandlers(Handlers):
         yield {"progress": "", **self._strip(), **self._can()}
         yield self._planned(shelf.choice.name, "", shelf.choice.quantization)
 
-    @told
+    @handler(Cost(prompts=20))
     def model_look(self, visitor: Any, request: gr.Request) -> Updates:
         """The tab was opened. Updates: what is known of the model's keys and, where that is nothing, what it would take."""
         yield from super().ready(request)
@@ -56,12 +57,12 @@ class ModelHandlers(Handlers):
             yield from self.follow(self.lab.worker, job)
             yield {"model-cost": render.message(model_words.cost(job.result()), "hint"), "progress": ""}
 
-    @told
+    @handler(Cost(prompts=5))
     def model_plan(self, visitor: Any, name: Any, folder: Any, quantization: Any, request: gr.Request) -> Updates:
         """Another model or precision was chosen. Inputs: model-name, model-folder, model-quantization. Updates: the plan."""
         yield self._planned(name, folder, quantization)
 
-    @told
+    @handler(Cost(refused="The model is not exchanged"))
     def model_load(self, visitor: Any, name: Any, folder: Any, quantization: Any, request: gr.Request) -> Updates:
         """Exchange the model, for everybody. Inputs as `model_plan`. Updates: message, progress; the page then reloads."""
         choice = read_choice(name, folder, quantization)
@@ -71,7 +72,7 @@ class ModelHandlers(Handlers):
         told = f"The model is now {short(job.result())}. The page opens anew; the edits of the one before are kept."
         yield {"message": render.message(told), "progress": "", **self._can()}
 
-    @told
+    @handler(Cost(refused="The model is not unloaded"))
     def model_unload(self, visitor: Any, request: gr.Request) -> Updates:
         """Give the memory back until somebody asks again. Updates: message, the strip."""
         job = self.lab.shelf.unload()
@@ -80,17 +81,17 @@ class ModelHandlers(Handlers):
         told = "The model has left the memory. The next question loads it again; edits are kept."
         yield {"message": render.message(told), "progress": "", **self._strip(), **self._can()}
 
-    @told
+    @handler(Cost(refused="Key statistics are not measured"))
     def model_measure(self, visitor: Any, request: gr.Request) -> Updates:
         """Measure key statistics on text that the model writes. Updates: message, progress, what is known of the keys."""
         yield from self._measured(visitor, request, None)
 
-    @told
+    @handler(Cost(refused="Key statistics are not measured"))
     def model_file(self, visitor: Any, file: Any, request: gr.Request) -> Updates:
         """The same on a text file of the visitor's. Input: model-file. Updates as `model_measure`."""
         yield from self._measured(visitor, request, read_text(file))
 
-    @told
+    @handler(Cost(refused="What others began is not stopped"))
     def model_stop(self, visitor: Any, request: gr.Request) -> Updates:
         """Stop what loads or is measured, whoever began it. Updates: message; the stopped handler says the rest."""
         running = [job for job in (self.lab.shelf.loading, self.lab.measuring.running) if job is not None]

@@ -8,6 +8,7 @@ import gradio as gr
 
 from editlab.lab import Lab
 from editlab.web.bench_panel import create_bench
+from editlab.web.inputs import Buttons, FileButton, ModelName
 from editlab.web.keys_tab import LIVE
 from editlab.web.model_handlers import LONGEST_NAME, ModelHandlers, offered
 from editlab.web.model_words import QUANTIZATIONS, head
@@ -45,7 +46,7 @@ def create_model_tab(page: gr.Blocks, tab: gr.Tab, lab: Lab, strip: gr.HTML, oth
                     gr.Button, "model-measure", "Measure on text that it writes itself", size="sm", scale=0, min_width=270
                 )
                 parts.add(
-                    gr.UploadButton,
+                    FileButton,
                     "model-file",
                     "Measure on a text of yours (.txt)",
                     file_types=[".txt"],
@@ -63,7 +64,14 @@ def _create_choice(parts: Parts, lab: Lab) -> None:
     gr.HTML(f"<h2>Which model is asked?</h2><p>{CHOOSING}</p>", apply_default_css=False)
     with gr.Row(elem_id="model-row", equal_height=False):
         with gr.Column(min_width=300):
-            parts.add(gr.Radio, "model-name", label="Model", choices=offered(shelf.offers), value=shelf.choice.name)
+            parts.add(
+                Buttons,
+                "model-name",
+                takes=ModelName,
+                label="Model",
+                choices=offered(shelf.offers),
+                value=shelf.choice.name,
+            )
             parts.add(
                 gr.Textbox,
                 "model-folder",

@@ -20,9 +20,10 @@ from editlab.figures import monitor as figures
 from editlab.insight.checkup import FIGURES
 from editlab.lab import Lab, Moment, Workspace, travel
 from editlab.lab.history import Edit
+from editlab.lab.limits import FREE, Cost
 from editlab.lab.monitor import LEAST, Alarm, Health, Limits, beyond, limits_of
 from editlab.web import forms, monitor_table, monitor_words, render
-from editlab.web.handlers import Handlers, Update, Updates, told
+from editlab.web.handlers import CHANGED, Handlers, Update, Updates, handler
 from editlab.web.showing import ShowingHandlers
 from editlab.web.workspace_table import link
 
@@ -41,7 +42,7 @@ class MonitorHandlers(ShowingHandlers):
         """The service can be looked at without the weights; what needs them waits for them itself."""
         yield from ()
 
-    @told
+    @handler(Cost(prompts=60))
     def monitor_open(self, visitor: Any, request: gr.Request) -> Updates:
         """The tab was opened. Updates: all of it."""
         yield self._service()
@@ -51,7 +52,7 @@ class MonitorHandlers(ShowingHandlers):
             self.lab.monitor.changed(workspace)
         yield {**self._now(workspace), **self._all(workspace), "monitor-message": ""}
 
-    @told
+    @handler(FREE)
     def monitor_look(self, visitor: Any, event: gr.EventData, request: gr.Request) -> Updates:
         """The page looks what is new. Updates: the service; all the rest where it shows another check-up."""
         yield self._service()
@@ -62,7 +63,7 @@ class MonitorHandlers(ShowingHandlers):
         shown = forms.read_pressed(event, "stamp")
         yield {**self._now(workspace), **({} if shown == self._stamp(workspace) else self._all(workspace))}
 
-    @told
+    @handler(CHANGED)
     def monitor_return(
         self, visitor: Any, rephrases: Any, neighbours: Any, event: gr.EventData, request: gr.Request
     ) -> Updates:
@@ -78,7 +79,7 @@ class MonitorHandlers(ShowingHandlers):
         yield {**self._now(workspace), **self._all(workspace)}
         yield from self._changed(workspace, f"You have {told}. Undo takes that back.", (rephrases, neighbours))
 
-    @told
+    @handler(Cost(prompts=300))
     def monitor_again(self, visitor: Any, request: gr.Request) -> Updates:
         """Everything shall be asked again. Updates: message, monitor-now."""
         yield from super().ready(request)
@@ -88,7 +89,7 @@ class MonitorHandlers(ShowingHandlers):
         self.lab.monitor.submit(workspace, again=True)
         yield {"message": render.message(CHECKING), **self._now(workspace)}
 
-    @told
+    @handler(Cost(changes=1))
     def monitor_limits(self, visitor: Any, *fields: Any) -> Updates:
         """Other limits were chosen. Inputs: a field for each of `LIMITS`. Updates: all of the tab."""
         *values, request = fields
@@ -97,7 +98,7 @@ class MonitorHandlers(ShowingHandlers):
         workspace.set_limits(read_limits(values))
         yield {**self._all(workspace), "message": render.message("The limits are saved; the curves are judged by them now.")}
 
-    @told
+    @handler(Cost(files=1))
     def monitor_files(self, visitor: Any, request: gr.Request) -> Updates:
         """The check-ups shall become files. Updates: monitor-files-said."""
         yield from super().ready(request)

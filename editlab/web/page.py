@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import gradio as gr
@@ -14,10 +15,13 @@ from starlette.responses import FileResponse, PlainTextResponse
 
 from editlab.errors import EditLabError
 from editlab.lab import Lab
+from editlab.lab.limits import FREE
 from editlab.lab.users import Users
 from editlab.settings import LOOPBACK
 from editlab.web.edit_tab import create_edit_tab
+from editlab.web.firewall import Calls, Firewall
 from editlab.web.guard import Guard
+from editlab.web.handlers import Handlers, Updates, handler
 from editlab.web.inside_tab import create_inside_tab
 from editlab.web.keys_tab import create_keys_tab
 from editlab.web.login import add_login
@@ -25,7 +29,10 @@ from editlab.web.many_handlers import ManyHandlers
 from editlab.web.model_tab import create_model_tab, create_strip
 from editlab.web.model_words import memory
 from editlab.web.monitor_tab import create_monitor_tab
-from editlab.web.theme import SCRIPT, STYLE, create_theme, view_styles
+from editlab.web.parts import Parts
+from editlab.web.sessions import Sessions
+from editlab.web.theme import SCRIPT, STYLE, choice_styles, create_theme
+from editlab.web.wiring import on
 from editlab.web.workspace_tab import create_workspace_tab
 
 TITLE = "EditLab"
@@ -36,6 +43,7 @@ NO_DOCS = {"docs_url": None, "redoc_url": None, "openapi_url": None}
 
 def create_page(lab: Lab) -> gr.Blocks:
     """The page over one lab, not yet served."""
+    os.environ["GRADIO_TEMP_DIR"] = str(lab.uploads.cache())  # read where components are made
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
         visitor = gr.BrowserState(storage_key="editlab-visitor", secret="editlab")
         strip = create_strip(lab)
@@ -55,14 +63,26 @@ def create_page(lab: Lab) -> gr.Blocks:
             with gr.Tab("Model", id="model") as model:
                 create_model_tab(page, model, lab, strip, parts)
 
-        def opened(request: gr.Request) -> tuple[dict[str, Any], str]:
-            """The tab that the address names, or the first one; and to whom the page speaks."""
-            wanted = request.query_params.get("tab")
-            return gr.update(selected=wanted if wanted in TABS else TABS[0]), told(lab, request.username)
-
-        page.load(opened, outputs=[tabs, notice], show_progress="hidden", api_visibility="private")
+        page_parts = Parts({"visitor": visitor, "tabs": tabs, "notice": notice})
+        on(page_parts, page.load, PageHandlers(lab).page_open, [])
     page.queue(max_size=MOST_EVENTS, api_open=False)
+    page.has_launched = True  # else Gradio's own checks of files do nothing under `mount_gradio_app`
     return page
+
+
+class PageHandlers(Handlers):
+    """The handlers of what stands around the tabs."""
+
+    def ready(self, request: gr.Request) -> Updates:
+        """Nothing here needs the model."""
+        yield from ()
+
+    @handler(FREE)
+    def page_open(self, visitor: Any, request: gr.Request) -> Updates:
+        """A page was opened. Updates: tabs, the one that the address names or the first one; notice, to whom it speaks."""
+        wanted = request.query_params.get("tab")
+        chosen = wanted if wanted in TABS else TABS[0]
+        yield {"tabs": gr.update(selected=chosen), "notice": told(self.lab, request.username)}
 
 
 def create_app(lab: Lab) -> FastAPI:
@@ -72,21 +92,24 @@ def create_app(lab: Lab) -> FastAPI:
     it is now, `GET /metrics` how the service does.
     """
     app, settings = FastAPI(title=TITLE, **NO_DOCS), lab.settings
-    app.add_middleware(Guard)
+    page = create_page(lab)
+    sessions = Sessions(page)
+    app.add_middleware(Firewall, lab=lab, calls=Calls(page), sessions=sessions, user=_user)
+    app.add_middleware(Guard, login=settings.auth is not None)
     _add_watch(app, lab)
     _add_downloads(app, lab)
     if settings.auth is not None:
         add_login(app, lab, Users(settings.auth))
     if settings.alone:  # another name for this computer would let any site's script in: DNS rebinding
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=(*LOOPBACK, "[::1]"), www_redirect=False)
-    return gr.mount_gradio_app(
+    app = gr.mount_gradio_app(
         app,
-        create_page(lab),
+        page,
         path="/",
         app_kwargs=NO_DOCS,
         auth_dependency=None if settings.auth is None else _user,
         theme=create_theme(),
-        css=view_styles(),
+        css=choice_styles(),
         css_paths=STYLE,
         js=SCRIPT.read_text(encoding="utf-8"),
         footer_links=[],
@@ -97,7 +120,11 @@ def create_app(lab: Lab) -> FastAPI:
         mcp_server=False,
         pwa=False,
         max_file_size=lab.limits.file_size,
+        blocked_paths=["/"],  # no file leaves through Gradio: downloads have a way of their own
     )
+    page.app.state_holder = app.state_holder = sessions  # Gradio looks for it at the app around its own as well
+    sessions.set_blocks(page)
+    return app
 
 
 def told(lab: Lab, user: str | None) -> str:

@@ -19,9 +19,11 @@ element.addEventListener("click", (event) => {
 class Parts(dict[str, Component]):
     """Components by name, in the order in which they were made."""
 
-    def add(self, kind: type[Component], name: str, *args: Any, **options: Any) -> Any:
-        """Make a component here and now, called `name`."""
+    def add(self, kind: type[Component], name: str, *args: Any, takes: Any = None, **options: Any) -> Any:
+        """Make a component here and now, called `name`; `takes`: the type of its value, where its choices do not tell."""
         self[name] = kind(*args, elem_id=name, **options)
+        if takes is not None:
+            self[name].takes = takes
         return self[name]
 
     def add_html(self, name: str, value: str = "", script: str | None = None, **options: Any) -> Any:

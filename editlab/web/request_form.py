@@ -7,6 +7,7 @@ import gradio as gr
 from editlab.lab import OFF, Lab, MethodInfo, Scenario, Setting
 from editlab.web import edit_list, render
 from editlab.web.forms import MOST
+from editlab.web.inputs import Buttons, Name
 from editlab.web.parts import PRESSED, Parts
 
 SWITCH = [("Off", "off"), ("On", "on")]
@@ -16,11 +17,12 @@ REP = [("Off", OFF), ("On", "default"), ("As published", "published")]
 def create_presets(parts: Parts, scenarios: tuple[Scenario, ...]) -> None:
     """Presets as cards that are still a radio group."""
     choices = [(scenario.title, scenario.name) for scenario in scenarios]
-    parts.add(gr.Radio, "preset", label="Presets", choices=choices)
+    parts.add(Buttons, "preset", takes=Name, label="Presets", choices=choices)
 
 
 def create_request_form(parts: Parts, lab: Lab) -> None:
     """Fields with their tokens, the method with its settings, buttons, messages, and the list of edits."""
+    parts.add_html("where")
     _field(parts, "subject", "Subject", "subject")
     _field(parts, "prompt", "Prompt, with {} for the subject", "prompt", max_lines=4)
     with gr.Row(elem_id="objects-row", equal_height=False):
@@ -66,24 +68,12 @@ def _create_methods(parts: Parts, methods: tuple[MethodInfo, ...]) -> None:
     parts.add(gr.Button, "train-mask", "Train a mask", visible=False, size="sm")
     with gr.Column(elem_id="extras"):
         with gr.Accordion("Advanced settings", open=False, elem_id="advanced"):
-            for number, method in enumerate(methods):
-                with gr.Column(visible=number == 0, elem_id=f"settings-{method.name}") as settings:
+            for method in methods:  # the style sheet shows those of the method that is chosen
+                with gr.Column(elem_id=f"settings-{method.name}"):
                     for setting in method.settings:
                         _create_setting(parts, method, setting)
-                parts["method"].change(
-                    _shown_for(method.name),
-                    parts["method"],
-                    settings,
-                    show_progress="hidden",
-                    concurrency_limit=None,
-                    api_visibility="private",
-                )
         own = {"label": "Why", "placeholder": "Why? Kept with the edit", "lines": 1, "max_lines": 1}
         parts.add(gr.Textbox, "why", value="", max_length=MOST["reason"], **own)  # a value, so that scripts may leave it out
-
-
-def _shown_for(name: str):  # noqa: ANN202
-    return lambda chosen: gr.update(visible=chosen == name)
 
 
 def _create_setting(parts: Parts, method: MethodInfo, setting: Setting) -> None:

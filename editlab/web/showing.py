@@ -13,7 +13,7 @@ from pandas import DataFrame
 from editlab.errors import EditLabError
 from editlab.facts import EditRequest
 from editlab.lab import Job, OwnProbe, Scenario, Workspace, scores
-from editlab.web import edit_list, forms, gate_panel, mask_panel, mask_switches, picture, probe_table, render
+from editlab.web import edit_list, forms, gate_panel, links, mask_panel, mask_switches, picture, probe_table, render
 from editlab.web.handlers import Draw, Handlers, Turn, Update, Updates
 
 Own = tuple[str | None, str | None]
@@ -143,7 +143,8 @@ class ShowingHandlers(Handlers):
     def _stack(self, workspace: Workspace) -> Update:
         records = workspace.records
         health = edit_list.health(records[-1] if records else None)
-        return {"edits": edit_list.edits(records), "health": health, **mask_switches.shown(workspace)}
+        where = links.where(self.lab.directory.called(workspace.name))
+        return {"edits": edit_list.edits(records), "health": health, "where": where, **mask_switches.shown(workspace)}
 
     def _probed(self, frame: DataFrame) -> Update:
         return {"scores": probe_table.score_line(frame), "probe-table": probe_table.probe_table(frame)}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from editlab.lab import METHODS
 from editlab.web.render import VIEW_TITLES
 
 STYLE = Path(__file__).with_name("style.css")
@@ -15,11 +16,13 @@ SANS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Helvetica Ne
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 
 
-def view_styles() -> str:
-    """Which columns are seen when one view alone is chosen, and that only a view that is there can be: rules for each."""
+def choice_styles() -> str:
+    """Return the rules for what a choice shows: one view's column alone, views that are there, a method's settings."""
     only = '.gradio-container:has(#view input[value="{0}"]:checked) .columns:has(> .{0}) > .answer:not(.{0})'
     choice = '.gradio-container:not(:has(#answer-{0})) #view label:has(input[value="{0}"])'
+    own = '.gradio-container:not(:has(#method input[value="{0}"]:checked)) #settings-{0}'
     rules = [*(only.format(view) for view in VIEW_TITLES), *(choice.format(view) for view in VIEW_TITLES)]
+    rules += [own.format(method) for method in METHODS]
     return "\n".join(f"{rule} {{ display: none; }}" for rule in rules)
 
 

@@ -7,15 +7,16 @@ from typing import Any
 import gradio as gr
 
 from editlab.lab import Workspace, travel
+from editlab.lab.limits import Cost
 from editlab.web import forms, workspace_rooms, workspace_table
-from editlab.web.handlers import Handlers, Turn, Update, Updates, told
+from editlab.web.handlers import Handlers, Turn, Update, Updates, handler
 from editlab.web.workspace_handlers import MOMENT, moments, number_at, place_of
 
 
 class TravelHandlers(Handlers):
     """The handlers of the slider and of the comparison. The latest thing that is looked at ends the one before."""
 
-    @told
+    @handler(Cost(prompts=2))
     def moment(self, visitor: Any, place: Any, request: gr.Request) -> Updates:
         """The slider was moved. Updates: workspace-then, workspace-were."""
         workspace = self.workspace(visitor, request)
@@ -34,7 +35,7 @@ class TravelHandlers(Handlers):
 
         yield from self._ask(workspace, question.text, standings, draw)
 
-    @told
+    @handler(Cost(prompts=2))
     def compare(self, visitor: Any, other: Any, place: Any, question: Any, request: gr.Request) -> Updates:
         """Another workspace, or this one at the slider's moment, is held against this one. Updates: workspace-compared."""
         workspace, text = self.workspace(visitor, request), forms.read_question(question)

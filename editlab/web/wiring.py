@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from editlab.lab.limits import Cost
 from editlab.web.handlers import Handler
 from editlab.web.parts import Parts
 
@@ -21,7 +22,12 @@ def on(
     inputs: list[Component],
     **options: Any,
 ) -> None:
-    """Let an event run a handler, which gets the visitor first and may update any of the parts."""
+    """Let an event run a handler, which gets the visitor first and may update any of the parts.
+
+    Raises `TypeError` for a handler without a cost.
+    """
+    if not isinstance(getattr(handler, "cost", None), Cost):
+        raise TypeError(f"{handler.__qualname__} states no cost. Declare it with @handler(Cost(...)).")
     gr.on(
         trigger,
         _as_components(handler, parts),
@@ -50,7 +56,10 @@ def _as_components(handler: Handler, parts: Parts) -> Handler:
     def pressed(request: gr.Request, event: gr.EventData, *inputs: Any) -> Iterator[dict[Component, Any]]:
         yield from updates(*inputs, event, request)
 
-    return pressed if "event" in signature(handler).parameters else plain
+    takes_event = "event" in signature(handler).parameters
+    wired = pressed if takes_event else plain
+    wired.cost, wired.pressed = handler.cost, takes_event
+    return wired
 
 
 def mirrored(handler: Handler, places: Mapping[str, str]) -> Handler:

@@ -12,9 +12,10 @@ import gradio as gr
 
 from editlab.errors import BadRequest
 from editlab.lab import Lab, Moment, Room, Workspace, travel
+from editlab.lab.limits import FREE
 from editlab.web import forms, render, workspace_rooms, workspace_table, workspace_words
 from editlab.web.edit_handlers import EditHandlers
-from editlab.web.handlers import Handlers, Update, Updates, told
+from editlab.web.handlers import CHANGED, Handlers, Update, Updates, handler
 from editlab.web.showing import Own
 
 ROOM_ACTIONS = ("enter", "new", "rename", "share", "private", "delete", "restore")
@@ -32,13 +33,13 @@ class WorkspaceHandlers(EditHandlers):
         super().__init__(lab)
         self._turns = beside._turns
 
-    @told
+    @handler(FREE)
     def workspace_open(self, visitor: Any, request: gr.Request) -> Updates:
         """The tab was opened. Updates: all of it."""
         room, workspace = self.here(visitor, request)
         yield {**self._room(visitor, room, workspace, request), **self._stack(workspace), **self.buttons(workspace)}
 
-    @told
+    @handler(CHANGED)
     def room(self, visitor: Any, rephrases: Any, neighbours: Any, event: gr.EventData, request: gr.Request) -> Updates:
         """A button beside a workspace's name was pressed: see `ROOM_ACTIONS`. Updates: all of the tab, and as `open`."""
         action, handle = forms.read_pressed(event, "press"), forms.read_pressed(event, "room")
@@ -70,7 +71,7 @@ class WorkspaceHandlers(EditHandlers):
             room = known.restore(name, room.id) if action == "restore" else room
             yield from self._enter(visitor, room, own, f"“{room.name}” is open.", request)
 
-    @told
+    @handler(CHANGED)
     def row(
         self, visitor: Any, rephrases: Any, neighbours: Any, rep: Any, event: gr.EventData, request: gr.Request
     ) -> Updates:
@@ -88,7 +89,7 @@ class WorkspaceHandlers(EditHandlers):
         text = f"Now at place {place + 1}. The order counts when the edits are re-made."
         yield {"message": render.message(text), **self._stack(workspace), **self.buttons(workspace)}
 
-    @told
+    @handler(CHANGED)
     def return_to(self, visitor: Any, rephrases: Any, neighbours: Any, place: Any, request: gr.Request) -> Updates:
         """What lay there at the moment of the slider shall lie there again. Updates as `apply`."""
         _, workspace = self.here(visitor, request)
@@ -96,7 +97,7 @@ class WorkspaceHandlers(EditHandlers):
         yield self._time(workspace)
         yield from self._changed(workspace, f"You have {told}. Undo takes that back.", (rephrases, neighbours))
 
-    @told
+    @handler(CHANGED)
     def branch(self, visitor: Any, rephrases: Any, neighbours: Any, place: Any, name: Any, request: gr.Request) -> Updates:
         """A new workspace shall begin with what lay there at the moment of the slider. Updates as `room`."""
         room, workspace = self.here(visitor, request)

@@ -13,6 +13,7 @@ from editlab.web import workspace_rooms, workspace_words
 from editlab.web.bundle_handlers import BundleHandlers
 from editlab.web.forms import MOST
 from editlab.web.handlers import Handlers, Updates
+from editlab.web.inputs import Choices, FileButton, Name
 from editlab.web.keys_tab import LIVE
 from editlab.web.parts import PRESSED, Parts, section
 from editlab.web.travel_handlers import TravelHandlers
@@ -88,7 +89,15 @@ def _create_comparison(parts: Parts) -> None:
     with section("What is different elsewhere?", lead):
         with gr.Row(elem_classes="key-row", equal_height=False):
             choices = [("Here, at the moment chosen above", MOMENT)]
-            parts.add(gr.Dropdown, "workspace-other", label="Hold it against", choices=choices, value=MOMENT, min_width=220)
+            parts.add(
+                Choices,
+                "workspace-other",
+                takes=Name,
+                label="Hold it against",
+                choices=choices,
+                value=MOMENT,
+                min_width=220,
+            )
             asked = {"label": "Question", "max_length": MOST["question"], "lines": 1, "max_lines": 3}
             parts.add(gr.Textbox, "workspace-question", min_width=240, scale=2, **asked)
             parts.add(gr.Button, "workspace-compare", "Compare", size="sm", scale=0, min_width=110)
@@ -101,7 +110,7 @@ def _create_files(parts: Parts, lab: Lab) -> None:
             small = {"size": "sm", "scale": 0}
             parts.add(gr.Button, "workspace-verify", "Verify", min_width=100, **small)
             parts.add(gr.Button, "workspace-pack", "Make a bundle", min_width=140, **small)
-            parts.add(gr.UploadButton, "workspace-file", "Bring a bundle in …", file_types=[".zip"], min_width=170, **small)
+            parts.add(FileButton, "workspace-file", "Bring a bundle in …", file_types=[".zip"], min_width=170, **small)
         parts.add_html("workspace-verified", script=LIVE)
         parts.add_html("workspace-bundle", script=LIVE)
     lead = "The edits that are on, in forms that other programs take. They are made one after another by the model’s worker."

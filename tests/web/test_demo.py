@@ -1,22 +1,28 @@
 """A public demo: what a stranger may do, what not, and when to come back."""
 
-import importlib
-import inspect
+import re
 import secrets
+import threading
+import time
 from pathlib import Path
 
 import pytest
 import yaml
-from visitors import FakeRequest, Visitor
+from limits import RateLimitItemPerHour
+from visitors import TIMEOUT, FakeRequest, Visitor, wait_until
 
 from editlab.errors import BadRequest, TooMany
 from editlab.lab import Choice, Lab, limits
-from editlab.lab.limits import Limits
+from editlab.lab.limits import FREE, Asker, Cost, Limits, asked_by
 from editlab.probes import Passages
 from editlab.settings import Settings
 from editlab.web import create_page
+from editlab.web.bench_handlers import BenchHandlers
+from editlab.web.edit_handlers import EditHandlers
 from editlab.web.handlers import Handlers
+from editlab.web.inside_handlers import InsideHandlers
 from editlab.web.many_handlers import ManyHandlers
+from editlab.web.model_handlers import ModelHandlers
 
 ROOT = Path(__file__).resolve().parents[2]
 LARGE = "config:gpt2-xl"
@@ -38,63 +44,99 @@ def visitor(lab):
 
 
 @pytest.fixture
+def quick_limits(monkeypatch):
+    """Four edits an hour."""
+    monkeypatch.setattr(limits, "EACH", {**limits.EACH, "edits": RateLimitItemPerHour(4)})
+
+
+@pytest.fixture
 def demo():
     return Limits(Settings(demo=True, demo_hours=2))
 
 
-def spend(demo, call, times, visitor="v", address="a"):
+def spend(demo, cost, times=1, visitor="v", address="a"):
     for _ in range(times):
-        demo.check_call(call, visitor, address)
+        demo.check_call(cost, Asker(visitor, address))
 
 
 # How much
 
 
 @pytest.mark.parametrize(
-    ("call", "most", "why"),
+    ("cost", "most", "why"),
     [
-        ("apply", 30, "This public demo does 30 edits an hour for each visitor. Try again in 60 minutes."),
-        ("change rep", 30, "This public demo does 30 edits an hour for each visitor. Try again in 60 minutes."),
-        ("apply_many", 4, "This public demo does 4 files an hour for each visitor. Try again in 60 minutes."),
-        ("ask", 120, "This public demo does 120 questions a minute for each visitor. Try again in 1 minute."),
+        (Cost(edits=1), 60, "This public demo allows 60 edits an hour for each visitor. Try again in 60 minutes."),
+        (Cost(edits=20), 3, "This public demo allows 60 edits an hour for each visitor. Try again in 60 minutes."),
+        (Cost(files=1), 10, "This public demo allows 10 files an hour for each visitor. Try again in 60 minutes."),
+        (Cost(prompts=100), 30, "This public demo allows 3,000 prompts a minute for each visitor. Try again in 1 minute."),
+        (Cost(changes=1), 60, "This public demo allows 60 changes a minute for each visitor. Try again in 1 minute."),
+        (FREE, 300, "This public demo allows 300 clicks a minute for each visitor. Try again in 1 minute."),
     ],
 )
-def test_a_visitor_may_do_so_much_by_id_and_by_address(demo, call, most, why):
-    spend(demo, call, most)
+def test_a_visitor_may_do_so_much_by_id_and_by_address(demo, cost, most, why):
+    spend(demo, cost, most)
     for visitor, address in (("v", "a"), ("another", "a"), ("v", "elsewhere")):
         with pytest.raises(TooMany) as refused:
-            demo.check_call(call, visitor, address)
+            spend(demo, cost, 1, visitor, address)
         assert str(refused.value) == why
-    demo.check_call(call, "another", "elsewhere")
+    spend(demo, cost, 1, "another", "elsewhere")
 
 
-@pytest.mark.parametrize(("call", "most", "each"), [("apply", 300, 30), ("apply_many", 20, 4), ("ask", 1_200, 120)])
-def test_all_visitors_together_may_do_so_much(demo, call, most, each):
-    for number in range(most // each):
-        spend(demo, call, each, f"v{number}", f"a{number}")
+@pytest.mark.parametrize(
+    ("cost", "each", "visitors"), [(Cost(edits=60), 1, 10), (Cost(files=1), 10, 10), (Cost(prompts=1_000), 3, 10)]
+)
+def test_all_visitors_together_may_do_so_much(demo, cost, each, visitors):
+    for number in range(visitors):
+        spend(demo, cost, each, f"v{number}", f"a{number}")
     with pytest.raises(TooMany, match="for all visitors together"):
-        demo.check_call(call, "new", "new")
+        spend(demo, cost, 1, "new", "new")
+
+
+def test_an_address_of_ipv6_is_counted_by_its_network(demo):
+    spend(demo, Cost(edits=60), 1, "v", "2001:db8::1")
+    with pytest.raises(TooMany):
+        spend(demo, Cost(edits=1), 1, "another", "2001:db8::ffff:2")
+    spend(demo, Cost(edits=1), 1, "another", "2001:db8:0:1::2")
 
 
 def test_what_was_refused_is_not_counted(demo):
-    spend(demo, "apply", 30)
-    for _ in range(300):
+    spend(demo, Cost(edits=1), 60)
+    for _ in range(100):
         with pytest.raises(TooMany):
-            demo.check_call("apply", "v", "new")
-    spend(demo, "apply", 30, "w", "new")
+            spend(demo, Cost(edits=1), 1, "v", "new")
+    spend(demo, Cost(edits=1), 60, "w", "new")
 
 
-def test_stopping_is_never_refused(demo):
-    spend(demo, "stop", 10_000)
+def test_a_call_that_costs_several_things_is_counted_in_all_of_them_or_in_none(demo):
+    spend(demo, Cost(files=1), 10)
+    for _ in range(100):
+        with pytest.raises(TooMany, match="10 files"):
+            spend(demo, Cost(edits=60, files=1), 1)
+    spend(demo, Cost(edits=60))
+
+
+def test_the_models_own_seconds_are_counted_as_far_as_the_budget_goes(demo):
+    who = Asker("v", "a")
+    demo.ran(who, 800)
+    spend(demo, Cost(prompts=1))
+    demo.ran(who, 150)
+    with pytest.raises(
+        TooMany, match=r"900 seconds of the model's time an hour for each visitor\. Try again in 60 minutes\."
+    ):
+        spend(demo, Cost(prompts=1))
+    spend(demo, FREE)
+    spend(demo, Cost(prompts=1), 1, "another", "elsewhere")
 
 
 def test_without_a_demo_there_are_no_such_limits():
     none = Limits(Settings())
-    spend(none, "apply", 1_000)
-    none.check_call("train_mask", "v", "a", ["x" * 10_000])
+    spend(none, Cost(edits=1), 1_000)
+    none.check_call(Cost(refused="Masks are not trained"), Asker("v", "a"), ["x" * 10_000])
     none.check_rows(10_000)
     none.check_model("large", 10**12)
-    assert (none.expire_seconds, none.notice, none.file_size) == (None, "", "25mb")
+    none.check_setting("steps", 1_000, 20)
+    none.ran(Asker("v", "a"), 10_000)
+    assert (none.expire_seconds, none.notice, none.file_size, none.parked) == (None, "", "25mb", None)
 
 
 @pytest.mark.parametrize(
@@ -104,15 +146,90 @@ def test_a_wait_is_rounded_up(seconds, told):
     assert limits.about(seconds) == told
 
 
-def test_every_call_that_is_named_is_a_handler():
-    """So that a handler that gets another name does not get another price unseen."""
-    rooms = [
-        importlib.import_module(f"editlab.web.{path.stem}") for path in (ROOT / "editlab" / "web").glob("*_handlers.py")
-    ]
-    classes = [own for room in rooms for _, own in inspect.getmembers(room, inspect.isclass) if issubclass(own, Handlers)]
-    names = {name for own in classes for name, _ in inspect.getmembers(own, inspect.isfunction)}
-    named = {call.split()[0] for call in (*limits.EDITS, *limits.BATCHES, *limits.FREE, *limits.REFUSED)}
-    assert named <= names
+# What each handler costs
+
+
+def test_every_handler_that_computes_or_writes_costs_something_and_what_concerns_all_is_refused(lab):
+    costs = {re.sub(r"_\d+$", "", fn.api_name): fn.fn.cost for fn in create_page(lab).fns.values()}
+    assert len(costs) > 60
+    free = {name for name, cost in costs.items() if cost == FREE}
+    assert free == {
+        *("page_open", "model_open", "workspace_open", "monitor_look", "look_at_jobs", "describe", "job"),
+        *("spell", "suggest", "inside_draw", "stop", "keys_stop", "inside_stop", "bench_stop"),
+    }
+    refused = {name for name, cost in costs.items() if cost.refused}
+    assert refused == {
+        *("train_mask", "bench_run", "model_load", "model_unload", "model_measure", "model_file", "model_stop"),
+    }
+    writes = {"apply", "undo", "redo", "change", "remake", "move", "mask", "guard", "room", "row", "return_to", "branch"}
+    assert all(costs[name].changes for name in writes | {"monitor_return", "monitor_limits", "follow_link"})
+
+
+def test_many_edits_at_once_cost_as_many(visitor):
+    handlers = InsideHandlers(visitor.lab)
+    said = list(handlers.inside_many(visitor.name, 200, "new", FakeRequest(visitor.name)))
+    assert "60 edits an hour for each visitor" in said[-1]["message"]
+    assert visitor.lab.worker.open == []
+
+
+def test_remaking_costs_what_is_made(visitor, few_steps, quick_limits):
+    for place in ("Slovenia", "France", "Japan"):
+        visitor.applies(subject=place)
+    assert len(visitor.workspace.records) == 3
+    visitor.does("remake")
+    assert "4 edits an hour" in visitor.messages[-1] or "4 edits an hour" in visitor.page["message"]
+
+
+@pytest.mark.parametrize(("name", "value", "most"), [("steps", "1000", "100"), ("contexts", "150", "20")])
+def test_settings_are_capped(visitor, name, value, most):
+    visitor.changed[f"rome-{name}"] = value
+    assert f"{name}: this public demo takes up to {most}" in visitor.applies()["message"]
+    assert visitor.workspace.records == () and visitor.lab.worker.open == []
+
+
+def test_one_job_of_a_visitor_waits_at_a_time(lab):
+    """The others stand behind it, and nobody else waits for them."""
+    begun, free = [], threading.Event()
+
+    def work(name):
+        return lambda progress, cancel: (begun.append(name), free.wait(TIMEOUT))
+
+    lab.worker.submit(work("first"))
+    wait_until(lambda: begun == ["first"])
+    with asked_by(Asker("greedy", "a")):
+        jobs = [lab.worker.submit(work(f"greedy {number}")) for number in range(4)]
+    with asked_by(Asker("modest", "b")):
+        modest = lab.worker.submit(work("modest"))
+    free.set()
+    for job in (*jobs, modest):
+        job.result(TIMEOUT)
+    assert begun == ["first", "greedy 0", "modest", "greedy 1", "greedy 2", "greedy 3"]
+
+
+def test_a_visitor_has_so_many_jobs_behind_it_and_no_more(lab):
+    free, begun = threading.Event(), threading.Event()
+    holding = lab.worker.submit(lambda progress, cancel: (begun.set(), free.wait(TIMEOUT)))
+    begun.wait(TIMEOUT)
+    with asked_by(Asker("greedy", "a")):
+        jobs = [lab.worker.submit(lambda progress, cancel: None) for _ in range(1 + limits.MOST_PARKED)]
+        with pytest.raises(TooMany, match="waits already"):
+            lab.worker.submit(lambda progress, cancel: None)
+    with asked_by(Asker("modest", "b")):
+        jobs.append(lab.worker.submit(lambda progress, cancel: None))
+    free.set()
+    for job in (holding, *jobs):
+        job.result(TIMEOUT)
+    assert lab.worker.open == [] and not lab.worker._parked and not lab.worker._in_line
+
+
+def test_a_jobs_seconds_are_charged_to_whoever_asked(lab, monkeypatch):
+    charged = []
+    monkeypatch.setattr(lab.limits, "ran", lambda who, seconds: charged.append((who, seconds)))
+    who = Asker("v", "a")
+    with asked_by(who):
+        lab.worker.submit(lambda progress, cancel: time.sleep(0.05)).result(TIMEOUT)
+        lab.worker.submit(lambda progress, cancel: None, background=True).result(TIMEOUT)
+    assert [asked for asked, _ in charged] == [who] and charged[0][1] >= 0.05
 
 
 # What not
@@ -124,7 +241,7 @@ def test_the_page_says_what_a_demo_does_not_do(visitor):
 
 
 def test_the_page_says_when_to_come_back(visitor, few_steps):
-    spend(visitor.lab.limits, "apply", 30, visitor.name, "192.0.2.1")
+    spend(visitor.lab.limits, Cost(edits=60), 1, visitor.name, "192.0.2.1")
     assert "Try again in 60 minutes." in visitor.applies()["message"]
     assert visitor.workspace.records == ()
 
@@ -134,16 +251,28 @@ def test_a_visitor_can_edit(visitor, few_steps):
     assert [record.request.subject for record in visitor.workspace.records] == ["Slovenia"]
 
 
-@pytest.mark.parametrize("name", ["model_measure", "model_file", "model_unload", "train_mask"])
-def test_what_would_keep_the_model_from_others_is_refused(demo, name):
-    with pytest.raises(BadRequest, match=PRESS):
-        demo.check_call(name, "v", "a")
+@pytest.mark.parametrize(
+    ("handlers", "name", "fields"),
+    [
+        (ModelHandlers, "model_load", ("atlas", "", "none")),
+        (ModelHandlers, "model_unload", ()),
+        (ModelHandlers, "model_measure", ()),
+        (ModelHandlers, "model_file", (None,)),
+        (ModelHandlers, "model_stop", ()),
+        (EditHandlers, "train_mask", ("", "", "rome")),
+        (BenchHandlers, "bench_run", (None, "rome", "off", 20)),
+    ],
+)
+def test_what_would_keep_the_model_from_others_is_refused(visitor, handlers, name, fields):
+    said = list(getattr(handlers(visitor.lab), name)(visitor.name, *fields, FakeRequest(visitor.name)))
+    assert PRESS in said[-1]["message"] and len(said) == 1
+    assert visitor.lab.worker.open == []
 
 
 def test_texts_files_and_models_have_a_size(demo):
-    demo.check_call("ask", "v", "a", ["x" * 2_500, None, 3])
+    demo.check_call(FREE, Asker("v", "a"), ["x" * 2_500, None, 3])
     with pytest.raises(BadRequest, match=r"2,501 characters; this public demo takes 2,500\. Shorten it\."):
-        demo.check_call("ask", "v", "a", ["x" * 2_501])
+        demo.check_call(FREE, Asker("v", "a"), ["x" * 2_501])
     demo.check_rows(20)
     with pytest.raises(BadRequest, match=r"21 rows; this public demo takes 20\."):
         demo.check_rows(21)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from gradio.events import EventData
+from masks import write_mask
 from starlette.testclient import TestClient
 from test_ledger import CAPITAL, CONTINENT, Instant
 from visitors import TIMEOUT, FakeRequest, Visitor, wait_until
@@ -239,14 +240,47 @@ def test_it_is_renamed_shared_deleted_and_brought_back(ana, tom):
     assert "renamed" in kinds and "shared" in kinds
 
 
-def test_a_link_opens_a_shared_one_and_no_other(ana, tom, quiet):
+def test_a_link_opens_a_shared_one_once_that_was_said_and_no_other(ana, tom, quiet):
     ana.edits()
     private = ana.room
     tom.does("open", workspace=private.handle)
     assert NO_SUCH in tom.says() and tom.room.name == FIRST
     ana.at_room("share")
+    own = tom.room.id
     tom.does("open", workspace=private.handle)
-    assert tom.room.id == private.id and "Slovenia → Antarctica" in tom.page["edits"]
+    assert tom.room.id == own and "Slovenia → Antarctica" not in tom.page["edits"]
+    assert f"opens the shared workspace “{private.name}”" in tom.page["link"] and f"Stay in “{FIRST}”" in tom.page["link"]
+    tom.presses("follow_link", press="stay")
+    assert tom.room.id == own and tom.page["link"] == ""
+    tom.presses("follow_link", press="follow", room=private.handle)
+    assert tom.room.id == private.id and "Slovenia → Antarctica" in tom.page["edits"] and tom.page["link"] == ""
+    assert private.name in tom.page["where"] and "others see" in tom.page["where"]
+
+
+def test_a_link_signs_nothing_in_a_shared_workspace(ana, tom, folder, quiet):
+    ana.edits()
+    write_mask(ana.lab.model, folder)
+    ana.at_room("share")
+    tom.presses("follow_link", press="follow", room=ana.room.handle)
+    for url in ({"guard": "on"}, {"mask": "on"}, {"workspace": ana.room.handle, "guard": "on", "mask": "on"}):
+        before = len(ana.workspace.events())
+        tom.does("open", **url)
+        assert len(ana.workspace.events()) == before and not ana.workspace.guarded
+        assert "turns the " in tom.page["link"] and "which others see" in tom.page["link"]
+    tom.presses("follow_link", press="follow", room=ana.room.handle, guard="on")
+    assert tom.workspace.guarded and not tom.workspace.masked
+
+
+def test_a_link_acts_at_once_in_ones_own_private_workspace(ana, folder, quiet):
+    ana.edits()
+    write_mask(ana.lab.model, folder)
+    ana.does("open", mask="on")
+    assert ana.workspace.masked and ana.page["link"] == ""
+
+
+def test_the_edit_tab_names_the_workspace_that_one_is_in(ana, quiet):
+    ana.does("open")
+    assert f"<b>{FIRST}</b>" in ana.page["where"] and "private" in ana.page["where"]
 
 
 def test_names_are_escaped_and_ids_stay_here(ana, tom):

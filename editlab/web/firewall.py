@@ -1,0 +1,219 @@
+"""What stands in front of Gradio's queue: a call reaches it as data of checked types, or not at all.
+
+Gradio would look into every value for files to copy and addresses to fetch, whatever the field. So each call is read here
+first, against types that the page's own components give (`inputs`); what goes on to Gradio holds texts, numbers and yes or
+no alone, and of a file the path of what this very session has sent. Files are taken here too, and never by Gradio.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, Literal
+
+import gradio as gr
+from gradio.block_function import BlockFunction
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from editlab.errors import BadRequest, EditLabError, TooMany
+from editlab.lab import Lab
+from editlab.lab.limits import FREE, Asker, Cost
+from editlab.web.guard import API, TooLarge, bounded_by, read_again
+from editlab.web.inputs import File, FileButton, Pressed, Scalar, Told, type_of
+from editlab.web.sessions import Sessions
+
+JOIN, CANCEL, UPLOAD, DATA = (f"{API}{name}" for name in ("queue/join", "cancel", "upload", "queue/data"))
+SESSION = "^[A-Za-z0-9-]{1,64}$"
+"""What a session of the page is called: by Gradio's page a few letters and digits, by its client a UUID."""
+MOST_OPEN = 32
+"""Calls of one session that have not come to their end, and whose answers somebody may not be fetching."""
+MOST_JOIN, MOST_CANCEL, MORE_THAN_FILE = 256_000, 2_000, 20_000
+"""Bytes of a call, and of what a form may have beside its file."""
+NO_CALL = "This is no call of the page. Reload the page."
+
+
+class Refused(Exception):
+    """A call that does not go on: with what status, and why."""
+
+    def __init__(self, status: int, told: str) -> None:
+        super().__init__(told)
+        self.status, self.told = status, told
+
+
+class Cancelling(BaseModel):
+    """The end of an event that a page asks for."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    session_hash: str = Field(pattern=SESSION)
+    event_id: str = Field(pattern="^[0-9a-f]{32}$")
+    fn_index: int = Field(ge=0, le=100_000)
+
+
+class Head(BaseModel):
+    """The part of a call that says which handler is meant, and for which session."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    fn_index: int
+    session_hash: str = Field(pattern=SESSION)
+
+
+class Calls:
+    """The handlers of a page, each with a model of what a call of it may be. Raises `TypeError` for one without a cost."""
+
+    def __init__(self, page: gr.Blocks) -> None:
+        self._fns: dict[int, BlockFunction] = dict(page.fns)
+        self._models = {number: _model_of(fn) for number, fn in self._fns.items()}
+
+    def read(self, body: bytes) -> tuple[BlockFunction, BaseModel]:
+        """Return the handler that a call means, and the call as it was checked. Raises `Refused`."""
+        try:
+            head = Head.model_validate_json(body)
+            fn = self._fns[head.fn_index]
+            return fn, self._models[head.fn_index].model_validate_json(body)
+        except KeyError:
+            raise Refused(422, NO_CALL) from None
+        except ValidationError as error:
+            raise Refused(422, _told(error)) from None
+
+
+class Firewall:
+    """An ASGI layer around Gradio alone."""
+
+    def __init__(
+        self, app: ASGIApp, lab: Lab, calls: Calls, sessions: Sessions, user: Callable[[Request], str | None]
+    ) -> None:
+        self.app, self._lab, self._user = app, lab, user
+        self._calls, self._sessions = calls, sessions
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a checked request on, or answer it with a refusal."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request, path = Request(scope, receive), scope["path"]
+        try:
+            if path == UPLOAD:
+                await JSONResponse(await self._upload(request))(scope, receive, send)
+            elif path == JOIN:
+                await self.app(scope, await self._join(request), send)
+            elif path == CANCEL:
+                await self.app(scope, await self._cancel(request), send)
+            else:
+                if path == DATA:
+                    _check_session(request)
+                await self.app(scope, receive, send)
+        except Refused as refused:
+            await JSONResponse({"detail": refused.told}, refused.status)(scope, receive, send)
+
+    async def _join(self, request: Request) -> Receive:
+        fn, call = self._calls.read(await _body(request, MOST_JOIN))
+        if self._sessions.open_calls(call.session_hash) >= MOST_OPEN:
+            raise Refused(429, "Much of what this page asked for is not done yet. Wait a moment.")
+        self._sessions.called(call.session_hash)
+        given = zip(fn.inputs, call.data, strict=True)
+        values = [self._taken(component, value, call.session_hash) for component, value in given]
+        body = call.model_dump(include={"fn_index", "session_hash", "trigger_id"}) | {"data": values}
+        if fn.fn.pressed:
+            body["event_data"] = call.event_data
+        return _receiving(body, request)
+
+    async def _cancel(self, request: Request) -> Receive:
+        try:
+            call = Cancelling.model_validate_json(await _body(request, MOST_CANCEL))
+        except ValidationError as error:
+            raise Refused(422, _told(error)) from None
+        return _receiving(call.model_dump(), request)
+
+    def _taken(self, component: Any, value: Any, session: str) -> Any:
+        """A value as Gradio gets it: of a file the path where it lies."""
+        if not isinstance(value, File):
+            return value
+        try:
+            path = self._lab.uploads.claim(value.path, session)
+        except BadRequest as error:
+            raise Refused(422, str(error)) from None
+        allowed = component.file_types if isinstance(component, FileButton) else None
+        if allowed and path.suffix.lower() not in allowed:
+            raise Refused(422, f"{path.name} is no such file. Choose one of: {', '.join(allowed)}.")
+        return str(path)
+
+    async def _upload(self, request: Request) -> list[str]:
+        """Keep the one file of a form; what it is called here."""
+        address = request.client.host if request.client else ""
+        user, most = self._user(request), self._lab.limits.file_bytes
+        try:
+            self._lab.limits.check_call(FREE, Asker(user or address, address))
+            bounded = Request(request.scope, bounded_by(most + MORE_THAN_FILE, request))
+            async with bounded.form(max_files=1, max_fields=2) as form:
+                files = [value for _, value in form.multi_items() if not isinstance(value, str)]
+                if len(files) != 1:
+                    raise Refused(400, "One file is sent at a time.")
+                content = await files[0].read()
+                name = files[0].filename or "file"
+            if len(content) > most:
+                raise TooLarge(most)
+            return [await run_in_threadpool(self._lab.uploads.keep, name, content, user or address)]
+        except TooMany as error:
+            raise Refused(429, str(error)) from None
+        except EditLabError as error:
+            raise Refused(400, str(error)) from None
+        except (HTTPException, MultiPartException, ValueError) as error:
+            if isinstance(error, TooLarge):
+                raise
+            raise Refused(400, "This is no form with a file.") from None
+
+
+def _model_of(fn: BlockFunction) -> type[BaseModel]:
+    """Return what a call of a handler may be. Raises `TypeError` for a handler that was not wired as all are."""
+    if not isinstance(getattr(fn.fn, "cost", None), Cost):
+        raise TypeError(f"The handler {fn.api_name or fn.name} states no cost. Declare it with @handler, wire it with on().")
+    types = tuple(type_of(component) for component in fn.inputs)
+    return create_model(
+        f"Call of {fn.api_name}",
+        __config__=ConfigDict(extra="forbid", strict=True),
+        fn_index=(int, ...),
+        session_hash=(str, Field(pattern=SESSION)),
+        data=(tuple[types] if types else tuple[()], ...),
+        event_data=((Pressed | None) if fn.fn.pressed else (Told | Scalar), None),
+        trigger_id=(int | None, None),
+        event_id=(None, None),
+        oauth_token=(None, None),
+        simple_format=(Literal[False], False),
+        batched=(Literal[False] | None, None),
+    )
+
+
+def _told(error: ValidationError) -> str:
+    """What is wrong with a call, with nothing of what was sent."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"] if isinstance(part, str | int))[:100]
+    return f"{NO_CALL} ({place or 'body'}: {first['msg'][:200]})"
+
+
+def _check_session(request: Request) -> None:
+    """Raise `Refused` where an address names no session, or several."""
+    named = request.query_params.getlist("session_hash")
+    if len(named) != 1 or not re.fullmatch(SESSION, named[0]):
+        raise Refused(422, "This address names no session of the page. Reload the page.")
+
+
+async def _body(request: Request, most: int) -> bytes:
+    return await Request(request.scope, bounded_by(most, request)).body()
+
+
+def _receiving(body: dict[str, Any], request: Request) -> Receive:
+    """A checked call, for Gradio to read; the head of the request still says how long the one was that was sent."""
+    sent = json.dumps(body).encode()
+    request.scope["headers"] = [
+        (name, str(len(sent)).encode() if name == b"content-length" else value) for name, value in request.scope["headers"]
+    ]
+    return read_again(sent, request.receive)

@@ -1,0 +1,71 @@
+"""What is kept of the sessions of a page: little for each, and of so many at most.
+
+Gradio keeps for every session a copy of the page's whole configuration, which only its deep links read; EditLab has none.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from copy import copy
+from typing import Any
+
+import gradio as gr
+from gradio.state_holder import SessionState, StateHolder
+
+MOST = 2_000
+"""Sessions of which anything is kept."""
+
+
+class Session(SessionState):
+    """What Gradio keeps of a session: the components that were changed for it, and nothing of what they show."""
+
+    def __init__(self, blocks: gr.Blocks) -> None:
+        self.blocks_config = copy(blocks.default_config)
+        self.config_values: dict[int, Any] = {}
+        self.state_data: dict[int, Any] = {}
+        self._state_ttl: dict[int, Any] = {}
+        self.is_closed = False
+
+    def __setitem__(self, key: int, value: Any) -> None:
+        self.blocks_config.blocks[key] = value
+
+    def _update_config(self, key: int) -> None:
+        """Keep nothing."""
+
+    def _update_value_in_config(self, key: int, value: Any) -> None:
+        """Keep nothing."""
+
+
+class Sessions(StateHolder):
+    """The sessions of one page; of more than `MOST`, the oldest goes that waits for nothing."""
+
+    def __init__(self, page: gr.Blocks) -> None:
+        super().__init__()
+        self._page = page
+        self._called: OrderedDict[str, None] = OrderedDict()
+        page.state_session_capacity = MOST
+        self.set_blocks(page)
+
+    def __getitem__(self, session_id: str) -> SessionState:
+        if session_id not in self.session_data:
+            self.session_data[session_id] = Session(self._page)
+        return super().__getitem__(session_id)
+
+    def open_calls(self, session: str) -> int:
+        """Return how many calls of a session have not come to their end."""
+        return len(self._page._queue.pending_event_ids_session.get(session, ()))
+
+    def called(self, session: str) -> None:
+        """Note that a session calls, and forget the oldest ones of too many."""
+        self._called[session] = None
+        self._called.move_to_end(session)
+        for old in list(self._called)[: max(0, len(self._called) - MOST)]:
+            if not self.open_calls(old):
+                self._forget(old)
+
+    def _forget(self, session: str) -> None:
+        queue = self._page._queue
+        for kept in (self._called, queue.pending_event_ids_session, queue.pending_messages_per_session):
+            kept.pop(session, None)
+        for kept in (self.session_data, self.time_last_used):
+            kept.pop(session, None)
