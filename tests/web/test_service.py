@@ -138,9 +138,10 @@ def test_not_ready_without_the_model(lab, ask, monkeypatch):
     assert ask("/health").status_code == 200
 
 
-def test_not_ready_where_nothing_can_be_written(lab, ask, tmp_path):
+def test_not_ready_where_nothing_can_be_written(lab, ask, tmp_path, monkeypatch):
     (tmp_path / "data").rename(tmp_path / "elsewhere")
     answer = ask("/ready")
+    monkeypatch.setattr("editlab.lab.service.CHECK_SECONDS", 0.0)
     (tmp_path / "elsewhere").rename(tmp_path / "data")
     assert (answer.status_code, answer.json()["faults"]) == (503, ["The ledger cannot be written."])
     assert ask("/ready").status_code == 200
@@ -154,7 +155,7 @@ def test_not_ready_once_the_worker_has_ended(lab, ask):
 def test_a_demo_shows_its_figures_to_nobody(tiny_llama, facts):
     lab = Lab(tiny_llama, facts, Passages((), ()), settings=Settings(model=tiny_llama.name, demo=True))
     try:
-        ask = TestClient(create_app(lab), base_url="http://anything.example").get
+        ask = TestClient(create_app(lab), base_url="http://127.0.0.1").get
         assert (ask("/metrics").status_code, ask("/ready").status_code) == (404, 200)
     finally:
         lab.close()
