@@ -42,7 +42,8 @@ WRONG = "That name and password do not fit. Try again."
 THEMES = ("light", "dark")
 HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
 }
 PAGE = Path(__file__).with_name("login.html")
 

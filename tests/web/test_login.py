@@ -3,6 +3,8 @@
 import base64
 import json
 import logging
+import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import product
@@ -11,6 +13,7 @@ import httpx
 import pytest
 from argon2 import PasswordHasher, extract_parameters
 from gradio_client import Client
+from itsdangerous import TimestampSigner
 from over_the_wire import filled, routes_of, served
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
@@ -19,7 +22,8 @@ from visitors import TIMEOUT
 from editlab.cli import app as terminal
 from editlab.errors import BadFile, BadRequest, TooMany
 from editlab.facts import EditRequest
-from editlab.lab import Lab
+from editlab.lab import Lab, private
+from editlab.lab.cookies import CookieSecret, EndedLogins
 from editlab.lab.limits import Limits
 from editlab.lab.users import Users
 from editlab.probes import Passages
@@ -122,10 +126,190 @@ def test_a_cookie_that_somebody_made_is_none(browser, users):
         assert browser.get("/model", headers={"Cookie": f"editlab-7001={cookie}"}).status_code == 401
 
 
+def test_the_cookie_travels_over_https_alone_where_the_browser_came_so(app, lab):
+    lab.limits._window.storage.reset()
+    for scheme, secure in (("http", False), ("https", True)):
+        browser = TestClient(app, base_url=f"{scheme}://lab.example", follow_redirects=False)
+        assert ("secure" in enter(browser, *ANA).headers["set-cookie"].lower()) == secure
+        assert browser.get("/model").status_code == 200
+        left = browser.post("/logout").headers["set-cookie"].lower()
+        assert ("secure" in left) == secure and "expires=thu, 01 jan 1970" in left
+
+
+def test_the_cookie_is_secure_behind_a_proxy_with_tls(lab, monkeypatch):
+    monkeypatch.setattr(lab, "settings", lab.settings.model_copy(update={"proxies": ("192.0.2.1/32",)}))
+    app = create_app(lab)
+    for peer, secure in (("192.0.2.1", True), ("192.0.2.2", False)):
+        browser = TestClient(app, base_url="http://lab.example", follow_redirects=False, client=(peer, 1))
+        form = dict(zip(("name", "password"), ANA, strict=True))
+        answer = browser.post("/login", data=form, headers={"X-Forwarded-Proto": "https"})
+        assert ("secure" in answer.headers["set-cookie"].lower()) == secure
+
+
 def test_logging_out_ends_it(browser):
     enter(browser, *ANA)
     assert browser.post("/logout").headers["location"] == "/login"
     assert browser.get("/model").status_code == 401
+
+
+def test_logging_out_ends_a_copy_of_the_cookie_too_and_for_good(browser, lab, app):
+    enter(browser, *ANA)
+    copy = browser.cookies["editlab-7001"]
+    other = TestClient(app, base_url="http://lab.example", follow_redirects=False)
+    enter(other, *ANA)
+    browser.post("/logout")
+    for server in (app, create_app(lab)):  # and one that was started again
+        thief = TestClient(server, base_url="http://lab.example", cookies={"editlab-7001": copy})
+        assert thief.get("/model").status_code == 401
+    assert other.get("/model").status_code == 200
+
+
+def test_what_logs_out_without_being_logged_in_is_not_kept(browser, lab):
+    kept = lab.ledger.folder / "secrets" / "ended-logins"
+    before = kept.read_bytes() if kept.exists() else None
+    for _ in range(3):
+        assert browser.post("/logout").status_code in CLOSED
+    assert (kept.read_bytes() if kept.exists() else None) == before
+
+
+def test_ended_logins_are_kept_until_their_cookies_end_and_bounded(tmp_path, monkeypatch):
+    (tmp_path / "secrets").mkdir()
+    real = time.time
+    monkeypatch.setattr("editlab.lab.cookies.MOST_ENDED", 3)
+    ended = EndedLogins(tmp_path, 60)
+    for login in "abcd":
+        ended.add(login)
+    assert [login in EndedLogins(tmp_path, 60) for login in "abcd"] == [False, True, True, True]
+    monkeypatch.setattr("editlab.lab.cookies.time.time", lambda: real() + 61)
+    ended.add("e")
+    assert [login in EndedLogins(tmp_path, 60) for login in "abcde"] == [False, False, False, False, True]
+    (tmp_path / "secrets" / "ended-logins").write_text("[")
+    with pytest.raises(BadFile, match="end-sessions"):
+        EndedLogins(tmp_path, 60)
+
+
+# Secrets
+
+
+def test_the_secret_is_made_once_in_a_folder_of_its_own_that_its_owner_alone_enters(tmp_path):
+    first = CookieSecret(tmp_path).read()
+    assert CookieSecret(tmp_path).read() == first and re.fullmatch(r"[0-9a-f]{64}", first)
+    assert [path.name for path in tmp_path.iterdir()] == ["secrets"]
+    assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
+    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "secrets").iterdir()] == [0o600]
+
+
+def test_a_secret_of_before_is_deleted_and_counts_no_more(lab, tmp_path, users):
+    """It may have been taken through the page, which could be made to hand out any file."""
+    old = lab.ledger.folder / "cookie-secret"
+    old.write_text("ab" * 32)
+    browser = TestClient(create_app(lab), base_url="http://lab.example")
+    login = {"name": "ana", "mark": users.known["ana"].mark, "login": "x"}
+    forged = TimestampSigner("ab" * 32).sign(base64.b64encode(json.dumps(login).encode())).decode()
+    assert browser.get("/model", headers={"Cookie": f"editlab-7001={forged}"}).status_code == 401
+    assert not old.exists()
+
+
+def test_a_command_ends_all_logins_of_a_running_server_at_once(browser, lab):
+    enter(browser, *ANA)
+    assert browser.get("/model").status_code == 200
+    result = CliRunner().invoke(terminal, ["user", "end-sessions", "--data", str(lab.ledger.folder)])
+    assert result.exit_code == 0 and "have ended" in result.stdout
+    assert browser.get("/model").status_code == 401
+    enter(browser, *ANA)
+    assert browser.get("/model").status_code == 200
+
+
+def test_the_command_finds_the_data_as_the_server_does(tmp_path, monkeypatch):
+    monkeypatch.setenv("EDITLAB_DATA", str(tmp_path))
+    before = CookieSecret(tmp_path).read()
+    assert CliRunner().invoke(terminal, ["user", "end-sessions"]).exit_code == 0
+    assert CookieSecret(tmp_path).read() != before
+
+
+@pytest.mark.parametrize("rights", [0o604, 0o640, 0o660])
+def test_a_secret_that_others_could_read_is_replaced(tmp_path, rights):
+    secret = CookieSecret(tmp_path)
+    before = secret.read()
+    (tmp_path / "secrets" / "cookie-secret").chmod(rights)
+    assert secret.read() != before and CookieSecret(tmp_path).read() == secret.read()
+
+
+def test_without_a_secret_nobody_is_served(browser, lab):
+    enter(browser, *ANA)
+    path = lab.ledger.folder / "secrets" / "cookie-secret"
+    private.write(path, "short")
+    answer = browser.get("/model")
+    path.unlink()
+    assert answer.status_code == 503 and str(lab.ledger.folder) not in answer.text
+    assert browser.get("/model").status_code == 401
+
+
+@pytest.mark.parametrize("rights", [0o644, 0o640, 0o602])
+def test_a_file_of_users_that_others_can_read_is_refused_at_the_start(tmp_path, rights):
+    Users(tmp_path / "users").add("ana", ANA[1])
+    Users(tmp_path / "users").check()
+    (tmp_path / "users").chmod(rights)
+    with pytest.raises(BadFile, match=f"chmod 600 {tmp_path / 'users'}"):
+        Users(tmp_path / "users").check()
+
+
+@pytest.mark.parametrize("folder", ["data/downloads", "presets/facts"])
+def test_a_file_of_users_among_what_people_are_given_is_refused(tmp_path, folder):
+    settings = Settings(data=tmp_path / "data", presets=tmp_path / "presets")
+    path = tmp_path / folder / "users"
+    Users(path).add("ana", ANA[1])
+    (tmp_path / "link").symlink_to(path)
+    for name in (path, tmp_path / "link"):
+        with pytest.raises(BadFile, match="Move it elsewhere"):
+            Users(name).check(settings.served)
+
+
+# Names that are given again
+
+
+def test_a_name_that_is_given_anew_does_not_inherit(address, lab, users):
+    lab.limits._window.storage.reset()
+    users.add("fay", "first password")
+    was = lab.owner("fay")
+    lab.workspace(lab.directory.current(was).id).apply(EditRequest("{} is in", MARKER, "Asia")).result(TIMEOUT)
+    users.add("fay", "other password")
+    assert lab.owner("fay") == was
+    users.remove("fay")
+    with pytest.raises(BadRequest, match="no longer come in"):
+        lab.owner("fay")
+    users.add("fay", "third password")
+    assert lab.owner("fay") != was
+    client = Client(address, headers={"Cookie": cookie_of(address, ("fay", "third password"))}, verbose=False)
+    assert MARKER not in shown(client, "fay", "", "", api_name="/open")
+    client.close()
+    users.remove("fay")
+
+
+def test_a_line_without_an_id_keeps_what_it_had(tmp_path, users):
+    """As older versions wrote it."""
+    path = tmp_path / "users"
+    path.write_text("".join(f"{name}:{users.known['ana'].hash}\n" for name in ("ana", "ben")))
+    old = Users(path)
+    assert {name: user.id for name, user in old.known.items()} == {"ana": "ana", "ben": "ben"}
+    old.add("ana", "other password")
+    old.remove("ben")
+    old.add("ben", "other password")
+    assert old.known["ana"].id == "ana" and old.known["ben"].id not in ("ana", "ben")
+
+
+@pytest.mark.parametrize("line", ["ben:{hash}:one", "ben:{hash}:x:y", "ben:{hash}:../x", "ben:{hash}:é"])
+def test_an_id_is_one_users_alone_and_a_plain_word(tmp_path, users, line):
+    hash = users.known["ana"].hash
+    (tmp_path / "users").write_text(f"ana:{hash}:one\n{line.format(hash=hash)}\n")
+    with pytest.raises(BadFile, match="line 2"):
+        assert Users(tmp_path / "users").known
+
+
+def test_a_list_names_the_ids_for_programs(users):
+    result = CliRunner().invoke(terminal, ["user", "list", "--auth", str(users._path), "--json"])
+    found = json.loads(result.stdout)
+    assert found["ids"] == {name: users.known[name].id for name in found["users"]}
 
 
 def test_another_password_or_none_ends_a_login_at_once(browser, users):
@@ -226,6 +410,41 @@ def test_a_login_leads_to_no_other_site(target):
 def test_what_stands_in_the_form_is_text(browser):
     answer = enter(browser, "<b>ana", "x", next='/"><script>')
     assert answer.status_code == 401 and "<b>" not in answer.text and "<script" not in answer.text
+
+
+def test_claimed_addresses_give_nobody_more_guesses(address, lab):
+    lab.limits._window.storage.reset()
+    with httpx.Client(base_url=address) as client:
+        codes = [guess(client, {"X-Forwarded-For": f"198.51.100.{number}"}) for number in range(30)]
+    lab.limits._window.storage.reset()
+    assert codes == [401] * 5 + [429] * 25
+
+
+def test_behind_a_declared_proxy_visitors_are_counted_apart(lab, users, monkeypatch):
+    monkeypatch.setattr(lab, "settings", lab.settings.model_copy(update={"proxies": ("127.0.0.1/32",)}))
+    lab.limits._window.storage.reset()
+    with served(create_app(lab)) as address, httpx.Client(base_url=address) as client:
+        first, second = ({"X-Forwarded-For": f"198.51.100.{number}"} for number in (1, 2))
+        assert [guess(client, first) for _ in range(6)] == [401] * 5 + [429]
+        assert [guess(client, second) for _ in range(5)] == [401] * 5
+        spoofed = {"X-Forwarded-For": "192.0.2.9, 198.51.100.2"}  # what the visitor told the proxy comes first
+        assert guess(client, spoofed) == 429
+    lab.limits._window.storage.reset()
+
+
+def test_addresses_of_one_ipv6_network_have_their_guesses_together(app, lab):
+    lab.limits._window.storage.reset()
+    codes = []
+    for number in range(8):
+        client = TestClient(app, base_url="http://lab.example", client=(f"2001:db8:0:1::{number}", 1))
+        codes.append(guess(client, {}))
+    other = TestClient(app, base_url="http://lab.example", client=("2001:db8:0:2::1", 1))
+    assert codes == [401] * 5 + [429] * 3 and guess(other, {}) == 401
+    lab.limits._window.storage.reset()
+
+
+def guess(client, headers):
+    return client.post("/login", data={"name": "ana", "password": "no such password"}, headers=headers).status_code
 
 
 # Programs
