@@ -20,7 +20,6 @@ def main() -> int:
     """Serve until stopped. Bad input ends with status 2 and a sentence on standard error, Ctrl-C while loading with 130."""
     signal.signal(signal.SIGINT, _stopped)  # from here on: the imports alone take seconds
     os.umask(FOR_OWNER_ALONE)
-    import uvicorn
     from pydantic import ValidationError
     from pydantic_settings import CliApp
 
@@ -29,7 +28,7 @@ def main() -> int:
     from editlab.lab.users import Users
     from editlab.settings import Settings
     from editlab.web import create_app
-    from editlab.web.connections import config_for
+    from editlab.web.connections import server_for
 
     try:
         settings = CliApp.run(Settings)
@@ -48,7 +47,7 @@ def main() -> int:
     lost = False
     try:
         lab.limits.check_model(settings.model, lab.shelf.facts["parameters"])
-        server = uvicorn.Server(config_for(create_app(lab), settings, timeout_graceful_shutdown=CLOSING_SECONDS))
+        server = server_for(create_app(lab), settings, timeout_graceful_shutdown=CLOSING_SECONDS)
         print(reach, flush=True)
         logging.getLogger("editlab").info({"event": "start", "model": lab.model.name, "fingerprint": lab.shelf.fingerprint})
 

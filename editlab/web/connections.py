@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 from collections import OrderedDict
 from collections.abc import Collection
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 import h11
 from starlette.types import ASGIApp
 from uvicorn import Config
+from uvicorn import Server as UvicornServer
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -32,7 +34,8 @@ MOST_FILES = 65_536
 MOST_CONNECTIONS, MOST_EACH = 4_096, 400
 """In all, and from one address: a room full of people can be behind one."""
 LEAST_CONNECTIONS = 16
-MOST_BACKLOG = 128
+MOST_BACKLOG, QUEUE = 128, 1_024
+"""How many connections are accepted at once, and how many may wait for that: those cost no file yet."""
 HEAD_SECONDS = 10.0
 """How long a request's first line and headers may take, from the connection's begin or the answer before."""
 SILENT_SECONDS, SLOWEST = 60.0, 500
@@ -74,8 +77,19 @@ def raise_file_limit() -> int:
     return most if soft == resource.RLIM_INFINITY else min(soft, MOST_FILES)
 
 
-def config_for(app: ASGIApp, settings: Settings, **more: Any) -> Config:
-    """Return how uvicorn serves an app: within the bounds of this process, without believing any header."""
+class Server(UvicornServer):
+    """A server whose queue of connections is longer than what it accepts at once; for asyncio, both are one number."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        await super().startup(sockets)
+        for listener in (one for server in self.servers for one in server.sockets):
+            with socket.socket(fileno=os.dup(listener.fileno())) as same:
+                same.listen(QUEUE)
+
+
+def server_for(app: ASGIApp, settings: Settings, **more: Any) -> Server:
+    """Return a server of an app: within the bounds of this process, without believing any header."""
     bounds = bounds_for(raise_file_limit(), _open_files(), settings.alone)
     connections = Connections(bounds, settings.proxies)
 
@@ -84,7 +98,7 @@ def config_for(app: ASGIApp, settings: Settings, **more: Any) -> Config:
 
         shared = connections
 
-    return Config(
+    config = Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -98,6 +112,7 @@ def config_for(app: ASGIApp, settings: Settings, **more: Any) -> Config:
         access_log=False,
         **more,
     )
+    return Server(config)
 
 
 class Connections:

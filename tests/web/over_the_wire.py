@@ -7,11 +7,10 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 
-import uvicorn
 from fastapi import FastAPI
 
 from editlab.settings import Settings
-from editlab.web.connections import config_for
+from editlab.web.connections import server_for
 
 
 @contextlib.contextmanager
@@ -20,7 +19,7 @@ def served(app: FastAPI) -> Iterator[str]:
     with contextlib.closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = uvicorn.Server(config_for(app, Settings(port=port)))
+    server = server_for(app, Settings(port=port))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
