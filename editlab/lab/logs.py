@@ -86,6 +86,7 @@ def silence(settings: Settings) -> Iterator[None]:
 
 def without_values(record: logging.LogRecord) -> bool:
     """Leave of a library's message only the words that stand in its code: a filter that lets every record pass."""
+    record.exc_text = None  # as another handler would have it
     if record.name.partition(".")[0] != OURS:
         record.msg, record.args = str(record.msg).partition("\n")[0], ()
     return True

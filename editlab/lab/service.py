@@ -44,7 +44,8 @@ class Service:
         self._counts: Tally[str] = Tally()
         self._errors: Tally[str] = Tally()
         self._planned: tuple[Any, int | None] | None = None
-        self._checking, self._checked, self._writable = threading.Lock(), -math.inf, True
+        self._checking, self._trying_since = threading.Lock(), math.inf
+        self._checked, self._writable = -math.inf, True
         self._key = secrets.token_bytes(16)
         self._make_metrics()
         lab.worker.watchers.append(self._watch)
@@ -101,15 +102,17 @@ class Service:
         if not self._lab.shelf.loaded:
             found.append("The model is not in memory.")
         if self._checking.acquire(blocking=False):
+            self._trying_since = time.monotonic()
             try:
                 self._check_ledger()
             finally:
+                self._trying_since = math.inf
                 self._checking.release()
-        elif time.monotonic() - self._checked > HUNG_SECONDS:
-            return [*found, "The ledger does not answer."]
-        return (
-            found if self._writable else [*found, "The ledger cannot be written."]
-        )  # where it lies is nothing for strangers
+        elif time.monotonic() - self._trying_since > HUNG_SECONDS:
+            found.append("The ledger does not answer.")
+        if not self._writable:
+            found.append("The ledger cannot be written.")  # where it lies is nothing for strangers
+        return found
 
     def _check_ledger(self) -> None:
         if time.monotonic() - self._checked < CHECK_SECONDS:

@@ -3,9 +3,16 @@
 import io
 import json
 import logging
+import sys
+import threading
+import traceback
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
+import httpx
 import pytest
+from over_the_wire import served
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 from visitors import TIMEOUT, Visitor, wait_until
@@ -152,6 +159,41 @@ def test_not_ready_once_the_worker_has_ended(lab, ask):
     assert ask("/ready").json() == {"status": "not ready", "faults": ["The model's worker has ended."]}
 
 
+def test_health_answers_while_nobody_learns_whether_the_ledger_can_be_written(lab, monkeypatch):
+    """Each of these used to take a thread of the server's forty, and the ledger's lock."""
+    release = threading.Event()
+    monkeypatch.setattr(lab.ledger, "check_writable", lambda: release.wait(TIMEOUT))
+    with served(create_app(lab)) as address, ThreadPoolExecutor(45) as pool:
+        slow = [pool.submit(httpx.get, f"{address}/ready", timeout=TIMEOUT) for _ in range(45)]
+        try:
+            wait_until(lambda: sum(call.done() for call in slow) == 44)
+            assert httpx.get(f"{address}/health", timeout=5).status_code == 200
+        finally:
+            release.set()
+        assert {call.result().status_code for call in slow} == {200}
+
+
+def test_the_ledger_is_tried_once_in_a_while_however_many_ask(lab, ask, monkeypatch):
+    tries = []
+    monkeypatch.setattr(lab.ledger, "check_writable", lambda: tries.append(1))
+    assert [ask("/ready").status_code for _ in range(20)] == [200] * 20 and len(tries) == 1
+    monkeypatch.setattr("editlab.lab.service.CHECK_SECONDS", 0.0)
+    assert ask("/ready").status_code == 200 and len(tries) == 2
+
+
+def test_a_ledger_that_does_not_answer_is_a_fault_after_a_while(lab, monkeypatch):
+    started, release = threading.Event(), threading.Event()
+    monkeypatch.setattr(lab.ledger, "check_writable", lambda: (started.set(), release.wait(TIMEOUT)))
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(lab.service.faults)
+        assert started.wait(TIMEOUT)
+        assert lab.service.faults() == []
+        monkeypatch.setattr("editlab.lab.service.HUNG_SECONDS", 0.0)
+        assert lab.service.faults() == ["The ledger does not answer."]
+        release.set()
+        assert first.result(TIMEOUT) == [] == lab.service.faults()
+
+
 def test_a_demo_shows_its_figures_to_nobody(tiny_llama, facts):
     lab = Lab(tiny_llama, facts, Passages((), ()), settings=Settings(model=tiny_llama.name, demo=True))
     try:
@@ -220,3 +262,92 @@ def test_each_job_is_one_object_a_line(lab, written, few_steps):
     assert jobs[0]["kind"] == "edit" and {"at", "level", "logger", "state", "wait", "run"} <= set(jobs[0])
     assert jobs[0]["workspace"] == lab.service.digest("ana") != "ana"
     assert (jobs[-1]["state"], jobs[-1]["error"]) == ("failed", "BadRequest")
+
+
+@pytest.fixture
+def heard(request):
+    """All that is written as in a running app, with the settings in the test's parameter."""
+    settings, stream, root = Settings(**getattr(request, "param", {})), io.StringIO(), logging.getLogger()
+    handler = logs.handler(settings, stream)
+    root.addHandler(handler)
+    with logs.silence(settings):
+        yield stream
+    root.removeHandler(handler)
+
+
+def broken(text):
+    raise ValueError(text)
+
+
+def libraries_that_quote(text):
+    """What Gradio, the server and Python do with a value that they did not expect."""
+    try:
+        broken(text)
+    except ValueError as error:
+        traceback.print_exc()
+        print(str(error))
+        logging.getLogger("gradio").exception(f"first line\n{text}")
+        logging.getLogger("uvicorn.error").error("Exception in ASGI application\n", exc_info=error)
+        logging.getLogger("asyncio").error(f"Task exception was never retrieved\nfuture: <Task {error!r}>", exc_info=error)
+    print("id", text)
+    print(text, file=sys.stderr)
+    warnings.warn(f"The value {text} is not in the list", stacklevel=2)
+    logging.getLogger("python_multipart").warning("Did not find %r", text)
+
+
+@pytest.mark.parametrize("heard", [{"log_json": True}, {}], indirect=True, ids=["json", "plain"])
+@pytest.mark.filterwarnings("default")
+def test_what_libraries_print_log_and_warn_of_is_written_without_values(capfd, heard):
+    libraries_that_quote(MARKER)
+    log = heard.getvalue()
+    assert MARKER not in log + "".join(capfd.readouterr())
+    for known in ("ValueError", "in broken", "Exception in ASGI application", "Task exception was never", "Did not find"):
+        assert known in log, known
+    assert "UserWarning" in log
+
+
+@pytest.mark.parametrize("heard", [{"log_prompts": True}], indirect=True)
+@pytest.mark.filterwarnings("default")
+def test_where_prompts_may_be_logged_nothing_is_held_back(capsys, heard):
+    libraries_that_quote(MARKER)
+    printed = "".join(capsys.readouterr())
+    assert (
+        f"ValueError: {MARKER}" in printed and f"id {MARKER}" in printed and f"Did not find '{MARKER}'" in heard.getvalue()
+    )
+
+
+def test_after_the_server_has_ended_the_terminal_is_written_to_again(capsys):
+    with logs.silence(Settings()):
+        print("dropped")
+    print("shown")
+    assert capsys.readouterr().out == "shown\n"
+
+
+def test_a_fault_that_comes_again_and_again_is_written_once_a_minute(heard, monkeypatch):
+    for number in range(1_000):
+        logging.getLogger("asyncio").error(f"socket.accept() out of system resource\nsocket: {number}")
+        logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    assert len(heard.getvalue().splitlines()) == 2
+    logging.getLogger("editlab").error("A handler failed unexpectedly (%s)", "a1")
+    logging.getLogger("editlab").error("A handler failed unexpectedly (%s)", "b2")
+    assert "a1" in heard.getvalue() and "b2" in heard.getvalue()
+    monkeypatch.setattr(logs, "AGAIN_SECONDS", 0.0)
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    assert heard.getvalue().count("Invalid HTTP request received.") == 2 and "times=999" in heard.getvalue()
+
+
+def events(caplog, kind):
+    return [record.msg for record in caplog.records if isinstance(record.msg, dict) and record.msg["event"] == kind]
+
+
+def test_who_unloaded_the_model_or_stopped_a_job_is_in_the_log_by_name(lab, caplog, monkeypatch):
+    monkeypatch.setattr(lab.shelf, "drop", lambda: None)
+    with caplog.at_level(logging.INFO, "editlab"):
+        lab.shelf.unload(by="ana").result(TIMEOUT)
+        lab.shelf.unload().result(TIMEOUT)
+        job = lab.worker.submit(lambda progress, cancel: wait_until(cancel), "statistics")
+        lab.jobs.cancel("anybody", job.id, by="ben")
+        assert job.wait(TIMEOUT)
+    named = {"event": "model", "change": "unloaded", "model": "tiny llama", "fingerprint": lab.shelf.fingerprint}
+    assert events(caplog, "model") == [{**named, "by": "ana"}, named]
+    assert events(caplog, "cancel") == [{"event": "cancel", "kind": "statistics", "by": "ben"}]
