@@ -1,5 +1,6 @@
 """How the service itself does: figures for the page and for Prometheus, readiness, and a log that gives nobody away."""
 
+import contextlib
 import io
 import json
 import logging
@@ -264,15 +265,17 @@ def test_each_job_is_one_object_a_line(lab, written, few_steps):
     assert (jobs[-1]["state"], jobs[-1]["error"]) == ("failed", "BadRequest")
 
 
-@pytest.fixture
-def heard(request):
-    """All that is written as in a running app, with the settings in the test's parameter."""
-    settings, stream, root = Settings(**getattr(request, "param", {})), io.StringIO(), logging.getLogger()
-    handler = logs.handler(settings, stream)
+@contextlib.contextmanager
+def heard(**settings):
+    """All that is written as in a running app, with other settings."""
+    stream, root = io.StringIO(), logging.getLogger()
+    handler = logs.handler(Settings(**settings), stream)
     root.addHandler(handler)
-    with logs.silence(settings):
-        yield stream
-    root.removeHandler(handler)
+    try:
+        with logs.silence(Settings(**settings)):
+            yield stream
+    finally:
+        root.removeHandler(handler)
 
 
 def broken(text):
@@ -295,25 +298,24 @@ def libraries_that_quote(text):
     logging.getLogger("python_multipart").warning("Did not find %r", text)
 
 
-@pytest.mark.parametrize("heard", [{"log_json": True}, {}], indirect=True, ids=["json", "plain"])
+@pytest.mark.parametrize("log_json", [True, False], ids=["json", "plain"])
 @pytest.mark.filterwarnings("default")
-def test_what_libraries_print_log_and_warn_of_is_written_without_values(capfd, heard):
-    libraries_that_quote(MARKER)
-    log = heard.getvalue()
+def test_what_libraries_print_log_and_warn_of_is_written_without_values(log_json, capfd):
+    with heard(log_json=log_json) as written:
+        libraries_that_quote(MARKER)
+    log = written.getvalue()
     assert MARKER not in log + "".join(capfd.readouterr())
     for known in ("ValueError", "in broken", "Exception in ASGI application", "Task exception was never", "Did not find"):
         assert known in log, known
     assert "UserWarning" in log
 
 
-@pytest.mark.parametrize("heard", [{"log_prompts": True}], indirect=True)
-@pytest.mark.filterwarnings("default")
-def test_where_prompts_may_be_logged_nothing_is_held_back(capsys, heard):
-    libraries_that_quote(MARKER)
-    printed = "".join(capsys.readouterr())
-    assert (
-        f"ValueError: {MARKER}" in printed and f"id {MARKER}" in printed and f"Did not find '{MARKER}'" in heard.getvalue()
-    )
+def test_where_prompts_may_be_logged_nothing_is_held_back(capfd):
+    with heard(log_prompts=True) as written, pytest.warns(UserWarning, match=MARKER):
+        libraries_that_quote(MARKER)
+    printed = "".join(capfd.readouterr())
+    assert f"ValueError: {MARKER}" in printed and f"id {MARKER}" in printed
+    assert f"Did not find '{MARKER}'" in written.getvalue()
 
 
 def test_after_the_server_has_ended_the_terminal_is_written_to_again(capsys):
@@ -323,17 +325,18 @@ def test_after_the_server_has_ended_the_terminal_is_written_to_again(capsys):
     assert capsys.readouterr().out == "shown\n"
 
 
-def test_a_fault_that_comes_again_and_again_is_written_once_a_minute(heard, monkeypatch):
-    for number in range(1_000):
-        logging.getLogger("asyncio").error(f"socket.accept() out of system resource\nsocket: {number}")
+def test_a_fault_that_comes_again_and_again_is_written_once_a_minute(monkeypatch):
+    with heard() as written:
+        for number in range(1_000):
+            logging.getLogger("asyncio").error(f"socket.accept() out of system resource\nsocket: {number}")
+            logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+        assert len(written.getvalue().splitlines()) == 2
+        logging.getLogger("editlab").error("A handler failed unexpectedly (%s)", "a1")
+        logging.getLogger("editlab").error("A handler failed unexpectedly (%s)", "b2")
+        assert "a1" in written.getvalue() and "b2" in written.getvalue()
+        monkeypatch.setattr(logs, "AGAIN_SECONDS", 0.0)
         logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
-    assert len(heard.getvalue().splitlines()) == 2
-    logging.getLogger("editlab").error("A handler failed unexpectedly (%s)", "a1")
-    logging.getLogger("editlab").error("A handler failed unexpectedly (%s)", "b2")
-    assert "a1" in heard.getvalue() and "b2" in heard.getvalue()
-    monkeypatch.setattr(logs, "AGAIN_SECONDS", 0.0)
-    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
-    assert heard.getvalue().count("Invalid HTTP request received.") == 2 and "times=999" in heard.getvalue()
+    assert written.getvalue().count("Invalid HTTP request received.") == 2 and "times=999" in written.getvalue()
 
 
 def events(caplog, kind):
