@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 RESTARTED, MOST_RESTARTS, WITHIN_SECONDS = "EDITLAB_RESTARTED", 3, 600
@@ -49,7 +50,12 @@ def main() -> int:
         lab.limits.check_model(settings.model, lab.shelf.facts["parameters"])
         server = server_for(create_app(lab), settings, timeout_graceful_shutdown=CLOSING_SECONDS)
         print(reach, flush=True)
-        logging.getLogger("editlab").info({"event": "start", "model": lab.model.name, "fingerprint": lab.shelf.fingerprint})
+        log = logging.getLogger("editlab")
+        log.info({"event": "start", "model": lab.model.name, "fingerprint": lab.shelf.fingerprint})
+        if settings.auth is not None and settings.auth.resolve().is_relative_to(Path(__file__).resolve().parent):
+            log.warning(
+                "%s goes along wherever this folder is copied (docker build, hf upload). Move it out.", settings.auth
+            )
 
         def device_lost() -> None:
             nonlocal lost

@@ -139,8 +139,8 @@ class Settings(BaseSettings):
         Whatever else a browser asks for is a name that somebody let point here (DNS rebinding).
         """
         own = LOOPBACK if self.on_loopback else (*LOOPBACK, socket.gethostname(), *({self.host} - WILDCARDS))
-        space = os.environ.get("SPACE_HOST", "") if on_space() else ""
-        return tuple(dict.fromkeys(name.lower().rstrip(".") for name in (*own, space, *self.hostnames) if name))
+        space = os.environ.get("SPACE_HOST", "").split(",") if on_space() else ()
+        return tuple(dict.fromkeys(name.lower().strip(" .") for name in (*own, *space, *self.hostnames) if name))
 
     @property
     def served(self) -> tuple[Path, ...]:

@@ -112,21 +112,29 @@ class OnceAMinute(logging.Filter):
             if len(self._seen) > MOST_KNOWN:
                 self._seen.popitem(last=False)
         if fresh and left_out:
-            log.warning({"event": "repeated", "logger": record.name, "times": left_out})
+            log.warning({"event": "repeated", "times": left_out, "message": record.getMessage()})
         return fresh
 
 
 class _Sink(io.TextIOBase):
     """Takes what is printed. An error that is just being handled is logged by its place."""
 
+    def __init__(self) -> None:
+        self._here = threading.local()
+
     def writable(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
-        if sys.exc_info()[0] is not None:
-            log.error("An error was printed", exc_info=True)
-        elif text.strip():
-            log.debug("Something was printed")
+        if not getattr(self._here, "logging", False):  # a log that cannot be written prints that itself
+            self._here.logging = True
+            try:
+                if sys.exc_info()[0] is not None:
+                    log.error("An error was printed", exc_info=True)
+                elif text.strip():
+                    log.debug("Something was printed")
+            finally:
+                self._here.logging = False
         return len(text)
 
 

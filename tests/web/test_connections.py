@@ -1,9 +1,12 @@
 """A server that somebody tries to keep from answering: connections that ask nothing, guesses under claimed addresses."""
 
+import asyncio
 import contextlib
 import json
 import socket
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from urllib.error import HTTPError
 from urllib.parse import urlencode
@@ -154,10 +157,12 @@ def test_a_declared_proxy_has_no_bound_of_its_own():
 
 @pytest.fixture(scope="module")
 def plain():
-    """The address of an app that reads a body and answers as long as that is; and one that takes its time."""
+    """The address of an app that reads a body and answers how long that is; at /large, with more than anybody takes."""
 
     async def app(scope, receive, send):
-        if scope["type"] == "http":
+        if scope["type"] == "http" and scope["path"] == "/large":
+            await PlainTextResponse("x" * 30_000_000)(scope, receive, send)
+        elif scope["type"] == "http":
             length, more = 0, True
             while more:
                 message = await receive()
@@ -209,6 +214,36 @@ def test_dripping_gains_nothing(plain, impatient, start):
             return False
 
         wait_until(refused)
+
+
+def test_an_answer_that_nobody_takes_is_not_kept(plain, impatient):
+    with connected(plain) as connection:
+        connection.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        time.sleep(1)  # the server gives up after 0.3 s
+        taken = 0
+        with contextlib.suppress(ConnectionError):
+            while part := connection.recv(1_000_000):
+                taken += len(part)
+        assert taken < 30_000_000
+
+
+def test_where_all_connections_are_being_answered_a_new_one_hears_that_it_is_too_many(monkeypatch):
+    monkeypatch.setattr(connections, "bounds_for", lambda *_: Bounds(1, 1, 4))
+    begun, go_on = threading.Event(), threading.Event()
+
+    async def app(scope, receive, send):
+        if scope["type"] == "http":
+            begun.set()
+            await asyncio.to_thread(go_on.wait, 30)
+            await PlainTextResponse("done")(scope, receive, send)
+
+    with served(app) as address, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(httpx.get, address, timeout=30)
+        assert begun.wait(30)
+        refused = httpx.get(address, timeout=30)
+        go_on.set()
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+        assert first.result().text == "done" == httpx.get(address, timeout=30).text
 
 
 def test_a_second_request_may_come_on_the_same_connection_and_a_long_body_arrives(plain, impatient):

@@ -24,6 +24,7 @@ MODES = {
     "auth": {"host": "0.0.0.0", "auth": True},
     "demo": {"host": "0.0.0.0", "demo": True},
 }
+BEHIND = {"proxied": {"host": "0.0.0.0", "demo": True, "proxies": (PEER,)}}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def opened(tiny_llama, facts, tmp_path_factory):
     def open_one(mode):
         if mode not in apps:
             folder = tmp_path_factory.mktemp(mode)
-            given = dict(MODES[mode])
+            given = dict((MODES | BEHIND)[mode])
             if given.get("auth"):
                 given["auth"] = folder / "users"
                 Users(given["auth"]).add("ana", "correct horse")
@@ -208,6 +209,12 @@ def test_gradio_takes_no_address_of_its_own_from_a_header(opened, mode, header):
         assert answer.status_code == 200 and "evil.example" not in answer.text and "https://127.0.0.1" not in answer.text
 
 
+def test_behind_a_proxy_with_tls_gradio_makes_addresses_that_the_browser_reaches(opened):
+    client = TestClient(opened("proxied"), base_url="http://lab.example", client=(PEER, 1))
+    config = client.get("/config", headers={"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example"}).json()
+    assert config["root"] == "https://lab.example"
+
+
 @pytest.mark.parametrize("wrong", ["0.0.0.0/0", "::/0", "proxy.example", "*"])
 def test_nobody_can_declare_everybody_a_proxy(wrong):
     with pytest.raises(ValidationError, match="proxies"):
@@ -288,7 +295,7 @@ def test_the_login_page_keeps_its_stricter_policy(opened):
     assert policy["default-src"] == "'none'" and "script-src" not in policy and policy["form-action"] == "'self'"
 
 
-def test_a_space_is_shown_in_hugging_faces_frame_alone(opened, monkeypatch, tiny_llama, facts):
+def test_a_space_is_shown_in_hugging_faces_frame_alone(monkeypatch, tiny_llama, facts):
     monkeypatch.setenv("SPACE_ID", "somebody/editlab")
     lab = Lab(tiny_llama, facts, Passages((), ()), settings=Settings(model=tiny_llama.name))
     try:
