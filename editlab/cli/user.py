@@ -44,7 +44,7 @@ def names(session: Session, file: File) -> Answer:
 def end_sessions(
     session: Session,
     data: Annotated[
-        Path | None, typer.Option(help="The folder that the server keeps its data in.", show_default="EDITLAB_DATA")
+        Path | None, typer.Option("--data", envvar="EDITLAB_DATA", help="The folder that the server keeps its data in.")
     ] = None,
 ) -> Answer:
     """End all logins at once, by a new secret for their cookies. A running server takes it over with its next request."""
