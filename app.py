@@ -6,34 +6,36 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 RESTARTED, MOST_RESTARTS, WITHIN_SECONDS = "EDITLAB_RESTARTED", 3, 600
 """The variable that carries over when EditLab started again by itself, and how often it may within so long."""
 CLOSING_SECONDS = 3
 """How long open pages may keep the server from ending."""
-PRIVATE = "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
-"""A Space's proxy comes from such an address: the visitor's own is the last one in its headers that is none of these."""
+FOR_OWNER_ALONE = 0o077
+"""Files and folders that are made from here on, everybody's edits among them, are readable to their owner alone."""
 
 
 def main() -> int:
     """Serve until stopped. Bad input ends with status 2 and a sentence on standard error, Ctrl-C while loading with 130."""
     signal.signal(signal.SIGINT, _stopped)  # from here on: the imports alone take seconds
-    import uvicorn
+    os.umask(FOR_OWNER_ALONE)
     from pydantic import ValidationError
     from pydantic_settings import CliApp
 
     from editlab.errors import EditLabError
     from editlab.lab import Lab, logs
     from editlab.lab.users import Users
-    from editlab.settings import Settings, on_space
+    from editlab.settings import Settings
     from editlab.web import create_app
+    from editlab.web.connections import server_for
 
     try:
         settings = CliApp.run(Settings)
         reach = settings.reach()
         if settings.auth is not None:
-            Users(settings.auth).check()
+            Users(settings.auth).check(settings.served)
         logs.set_up(settings)
         lab = Lab.open(settings)
     except ValidationError as error:
@@ -46,19 +48,14 @@ def main() -> int:
     lost = False
     try:
         lab.limits.check_model(settings.model, lab.shelf.facts["parameters"])
-        config = uvicorn.Config(
-            create_app(lab),
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            forwarded_allow_ips=PRIVATE if on_space() else None,
-            timeout_graceful_shutdown=CLOSING_SECONDS,
-        )
-        server = uvicorn.Server(config)
+        server = server_for(create_app(lab), settings, timeout_graceful_shutdown=CLOSING_SECONDS)
         print(reach, flush=True)
-        logging.getLogger("editlab").info({"event": "start", "model": lab.model.name, "fingerprint": lab.shelf.fingerprint})
+        log = logging.getLogger("editlab")
+        log.info({"event": "start", "model": lab.model.name, "fingerprint": lab.shelf.fingerprint})
+        if settings.auth is not None and settings.auth.resolve().is_relative_to(Path(__file__).resolve().parent):
+            log.warning(
+                "%s goes along wherever this folder is copied (docker build, hf upload). Move it out.", settings.auth
+            )
 
         def device_lost() -> None:
             nonlocal lost
@@ -66,7 +63,7 @@ def main() -> int:
 
         lab.worker.lost = device_lost
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        with suppress(KeyboardInterrupt):  # the server ends at Ctrl-C and raises it once more
+        with suppress(KeyboardInterrupt), logs.silence(settings):  # the server ends at Ctrl-C and raises it once more
             server.run()
     except EditLabError as error:
         print(error, file=sys.stderr)

@@ -7,6 +7,9 @@ Read from the environment (`EDITLAB_MODEL`, `EDITLAB_PORT`, ...); what the termi
 from __future__ import annotations
 
 import os
+import re
+import socket
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +20,11 @@ from editlab.errors import BadRequest
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 """Addresses that only this computer reaches."""
+WILDCARDS = frozenset({"0.0.0.0", "::"})
+"""Addresses that stand for all of this computer's."""
+PRIVATE_NETWORKS = ("127.0.0.1", "::1", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+"""A Space's proxy has such an address: the visitor's own is the last one that it names which is none of these."""
+HOSTNAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|[0-9a-f:.]+", re.ASCII)
 
 
 def on_space() -> bool:
@@ -59,6 +67,16 @@ class Settings(BaseSettings):
         description="Address that the app listens on. Other than this computer's own: only with a login or as a demo.",
     )
     port: int = Field(7860, ge=1, le=65535, description="Port that the app listens on.")
+    hostnames: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Names under which browsers reach the page besides this computer's own, as NAME,NAME. Requests for any "
+        "other name are refused.",
+    )
+    proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default_factory=lambda: PRIVATE_NETWORKS if on_space() else (),
+        description="Addresses or networks of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, as "
+        "ADDRESS,NETWORK. Nobody else's are.",
+    )
     auth: Path | None = Field(
         None, description="File of the users who may come in; editlab user add writes it. Without it there is no login."
     )
@@ -82,34 +100,73 @@ class Settings(BaseSettings):
         description="Bundled model, facts, texts and hyperparameters; next to the package in a checkout.",
     )
 
-    @field_validator("models", mode="before")
+    @field_validator("models", "hostnames", "proxies", mode="before")
     @classmethod
-    def _names(cls, value: Any) -> Any:
+    def _split(cls, value: Any) -> Any:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @field_validator("hostnames")
+    @classmethod
+    def _check_hostnames(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        names = tuple(name.lower().rstrip(".") for name in names)
+        wrong = next((name for name in names if not HOSTNAME.fullmatch(name)), None)
+        if wrong is not None:
+            raise ValueError(f"{wrong!r} is no host name. Write it as lab.example.org, without https:// and port")
+        return names
+
+    @field_validator("proxies")
+    @classmethod
+    def _check_proxies(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        networks = [ip_network(proxy, strict=False) for proxy in proxies]  # its ValueError names what is wrong
+        if any(network.prefixlen == 0 for network in networks):
+            raise ValueError("a network of all addresses would let every visitor claim any address")
+        return tuple(map(str, networks))
 
     @property
     def on_loopback(self) -> bool:
-        """Whether only this computer reaches the page."""
+        """Whether the app listens on this computer's own address alone."""
         return self.host in LOOPBACK
 
     @property
     def alone(self) -> bool:
         """Whether whoever reaches the page is this computer's user."""
-        return self.on_loopback and self.auth is None and not self.demo
+        return self.on_loopback and self.auth is None and not self.demo and not self.proxies
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Host names that are answered, in lower case; beyond loopback, addresses in numbers are answered as well.
+
+        Whatever else a browser asks for is a name that somebody let point here (DNS rebinding).
+        """
+        own = LOOPBACK if self.on_loopback else (*LOOPBACK, socket.gethostname(), *({self.host} - WILDCARDS))
+        space = os.environ.get("SPACE_HOST", "").split(",") if on_space() else ()
+        return tuple(dict.fromkeys(name.lower().strip(" .") for name in (*own, *space, *self.hostnames) if name))
+
+    @property
+    def served(self) -> tuple[Path, ...]:
+        """Folders whose files people are given: nothing secret may lie there."""
+        return self.presets, self.data / "downloads"
 
     def reach(self) -> str:
-        """Who can reach the page, in a sentence. Raises `BadRequest` where that is everybody and nobody allowed it."""
+        """Return who can reach the page, and under which names, in sentences.
+
+        Raises `BadRequest` where everybody would be let in and nobody allowed it.
+        """
+        return f"{self._who()} It answers to {', '.join(self.names)}{'' if self.on_loopback else ' and any IP address'}."
+
+    def _who(self) -> str:
         where = f"EditLab listens on {self.host}:{self.port}"
         if self.auth is not None:
             return f"{where}. The users in {self.auth} may come in, after a login."
         if self.demo:
             return f"{where} as a public demo: everybody who reaches it may come in and do a little."
-        if self.on_loopback:
+        if self.alone:
             return f"{where}. Only this computer reaches it, and there is no login."
         if self.trusted_network:
             return f"{where} without a login: whoever reaches it may do everything. See that only you do."
+        opened = f"--proxies {','.join(self.proxies)}" if self.on_loopback else f"--host {self.host}"
         raise BadRequest(
-            f"--host {self.host} would let everybody on the network in. Ask for a login: --auth FILE (editlab user add NAME "
-            "--auth FILE makes one). Or make it a public page with limits: --demo. Or leave --host away and come through an "
+            f"{opened} would let everybody on the network in. Ask for a login: --auth FILE (editlab user add NAME "
+            "--auth FILE makes one). Or make it a public page with limits: --demo. Or leave it away and come through an "
             f"SSH tunnel: ssh -L {self.port}:127.0.0.1:{self.port} THIS-COMPUTER."
         )

@@ -11,6 +11,7 @@ import typer
 
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadRequest
+from editlab.lab.cookies import CookieSecret
 from editlab.lab.users import Users
 
 app = typer.Typer(help="Who may come in: python app.py --auth FILE asks for a login.", no_args_is_help=True)
@@ -35,13 +36,28 @@ def remove(session: Session, name: Name, file: File) -> Answer:
 
 @command(app, "list")
 def names(session: Session, file: File) -> Answer:
-    """Name the users."""
+    """Name the users; with --json, also the ids that their work is kept under."""
     return _listed(file)
 
 
+@command(app, "end-sessions")
+def end_sessions(
+    session: Session,
+    data: Annotated[
+        Path | None, typer.Option("--data", envvar="EDITLAB_DATA", help="The folder that the server keeps its data in.")
+    ] = None,
+) -> Answer:
+    """End all logins at once, by a new secret for their cookies. A running server takes it over with its next request."""
+    folder = data or session.settings.data
+    CookieSecret(folder).renew()
+    return Answer({"data": str(folder)}, f"All logins to {folder} have ended. Everybody has to log in again.")
+
+
 def _listed(file: Path, told: str = "") -> Answer:
-    found = sorted(Users(file).hashes)
-    return Answer({"users": found}, told or "\n".join(found) or "Nobody may come in.")
+    known = Users(file).known
+    found = sorted(known)
+    ids = {name: known[name].id for name in found}
+    return Answer({"users": found, "ids": ids}, told or "\n".join(found) or "Nobody may come in.")
 
 
 def _password() -> str:

@@ -1,21 +1,33 @@
-"""Addresses as they are counted: whoever has one of IPv6 has as many as there are in its network."""
+"""Whose an internet address is, for whatever is counted by address."""
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, IPv6Network, ip_address
 
-PREFIX = 64
-"""Bits of an IPv6 address that its owner cannot choose."""
+HOUSEHOLD_BITS = 64
+"""Bits of an IPv6 address that its holder does not choose: everybody has 2^64 addresses behind them."""
 
 
 def counted(address: str) -> str:
-    """Return what requests from an address are counted under: an IPv6 address's network, anything else as it is."""
+    """Return what an address is counted as: IPv6 by its /64 network, IPv4 (also written as IPv6) as it is.
+
+    What is no address (a Unix socket's peer) is returned unchanged.
+    """
     try:
-        found = ip_address(address.partition("%")[0])
+        found = ip_address(address)
     except ValueError:
         return address
     if not isinstance(found, IPv6Address):
-        return address
+        return str(found)
     if found.ipv4_mapped is not None:
         return str(found.ipv4_mapped)
-    return str(ip_network((found, PREFIX), strict=False))
+    return str(IPv6Network((int(found), HOUSEHOLD_BITS), strict=False))
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an IP address, without the name of a network interface."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text

@@ -7,6 +7,7 @@ another start of EditLab began and did not end was interrupted, and what can go 
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ OF_MODEL = ("mask", "statistics", "model")
 """What concerns everybody who asks this model."""
 OPEN = ("waiting", "running")
 MOST = 50
+
+log = logging.getLogger(__name__)
 
 Resume = Callable[["Lab", "Workspace", Mapping[str, Any]], Job[Any]]
 
@@ -92,13 +95,14 @@ class Jobs:
             raise BadRequest("There is no such job. Reload the page to see those that there are.")
         return self._row(found)
 
-    def cancel(self, visitor: str, id: str) -> None:
-        """Ask a job to stop. Raises `BadRequest` where it is not running here."""
+    def cancel(self, visitor: str, id: str, by: str = "") -> None:
+        """Ask a job to stop. Raises `BadRequest` where it is not running here. The log says `by` whom, where known."""
         row = self.row(visitor, id)
         job = self._here.get(row.id)
         if job is None or job.done:
             raise BadRequest("This job does not run here any more.")
         job.cancel()
+        log.info({"event": "cancel", "kind": row.kind} | ({"by": by} if by else {}))
 
     def resume(self, visitor: str, id: str, workspace: Workspace) -> Job[Any]:
         """Go on with a job that was interrupted or stopped. Raises `BadRequest` where that is not possible."""

@@ -37,6 +37,7 @@ from editlab.lab.scenarios import Scenario, read_scenarios
 from editlab.lab.service import Service
 from editlab.lab.shelf import Choice, Shelf
 from editlab.lab.uploads import Uploads
+from editlab.lab.users import Users
 from editlab.lab.worker import Cancel, Job, Progress, Work, Worker
 from editlab.lab.workspace import Workspace
 from editlab.model import LanguageModel, memory
@@ -83,6 +84,7 @@ class Lab:
         self.worker.watchers.append(self._charge)
         self.mask_training, self.reversing, self.measuring = MaskTraining(self), Reversing(self), Measuring(self)
         self.questions = Questions(self)
+        self.users = None if self.settings.auth is None else Users(self.settings.auth)
         self.service, self.jobs = Service(self), Jobs(self)
         self.monitor, self.downloads, self.uploads = Monitor(self, watching), Downloads(self), Uploads(self)
         self.benchmarking = Benchmarking(self)
@@ -175,6 +177,19 @@ class Lab:
         if len(self._began_with) > MOST_SESSIONS:
             self._began_with.pop(next(iter(self._began_with)))
         return self._began_with.setdefault(session, self.shelf.fingerprint) == self.shelf.fingerprint
+
+    def owner(self, name: str) -> str:
+        """Return the id that the work of whoever is logged in as `name` is kept under.
+
+        It is another one for a name that was removed and given anew. Without a file of users, a name is its own id. Raises
+        `BadRequest` for a name that is no user's.
+        """
+        if self.users is None:
+            return name
+        user = self.users.known.get(name)
+        if user is None:
+            raise BadRequest("You may no longer come in. Ask whoever runs this EditLab.")
+        return user.id
 
     def newcomer(self, session: str) -> str:
         """The id of a visitor whose browser keeps none yet: nobody can guess it, and it is the same all along a session."""

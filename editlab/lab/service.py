@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import secrets
 import threading
+import time
 from collections import Counter as Tally
 from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 KEPT = 1_000
 """How many of the latest jobs of a kind the percentiles are told from."""
 BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+CHECK_SECONDS, HUNG_SECONDS = 5.0, 60.0
+"""How old the answer may be whether the ledger can be written; and from when on one that does not come is itself a fault."""
 COLUMNS = ("kind", "count", "wait_p50", "wait_p95", "run_p50", "run_p95", "errors")
 
 log = logging.getLogger(__name__)
@@ -40,6 +44,8 @@ class Service:
         self._counts: Tally[str] = Tally()
         self._errors: Tally[str] = Tally()
         self._planned: tuple[Any, int | None] | None = None
+        self._checking, self._trying_since = threading.Lock(), math.inf
+        self._checked, self._writable = -math.inf, True
         self._key = secrets.token_bytes(16)
         self._make_metrics()
         lab.worker.watchers.append(self._watch)
@@ -85,18 +91,39 @@ class Service:
         return self._planned[1]
 
     def faults(self) -> list[str]:
-        """Why nobody can be served now; empty where all is well."""
+        """Why nobody can be served now; empty where all is well.
+
+        Whether the ledger can be written is tried by one caller at a time and at most once in 5 s, for it takes the lock of
+        whoever writes, and the disk's time. Nobody waits for somebody else's try: they get the answer of the one before.
+        """
         found = []
         if not self._lab.worker.alive:
             found.append("The model's worker has ended.")
         if not self._lab.shelf.loaded:
             found.append("The model is not in memory.")
-        try:
-            self._lab.ledger.check_writable()
-        except EditLabError as error:
-            log.error({"event": "ledger", "error": str(error)})
+        if self._checking.acquire(blocking=False):
+            self._trying_since = time.monotonic()
+            try:
+                self._check_ledger()
+            finally:
+                self._trying_since = math.inf
+                self._checking.release()
+        elif time.monotonic() - self._trying_since > HUNG_SECONDS:
+            found.append("The ledger does not answer.")
+        if not self._writable:
             found.append("The ledger cannot be written.")  # where it lies is nothing for strangers
         return found
+
+    def _check_ledger(self) -> None:
+        if time.monotonic() - self._checked < CHECK_SECONDS:
+            return
+        try:
+            self._lab.ledger.check_writable()
+            self._writable = True
+        except EditLabError as error:
+            log.error({"event": "ledger", "error": str(error)})
+            self._writable = False
+        self._checked = time.monotonic()
 
     def metrics(self) -> bytes:
         """All figures as Prometheus reads them."""

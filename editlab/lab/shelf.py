@@ -89,11 +89,12 @@ class Shelf:
         freed = 0 if self._model is None else _bytes_of(self._model)
         return plan_for(source, choice.quantization, self._settings.dtype, device_for(self._settings.device), freed=freed)
 
-    def switch(self, choice: Choice) -> Job[str]:
+    def switch(self, choice: Choice, by: str = "") -> Job[str]:
         """Exchange the model for another one; its name. Failed or stopped, the one before is loaded again.
 
-        Edits stay with the model that they were made on: whoever comes back to it finds them. Raises `BadRequest` for a
-        name that is not offered, and while a model is being loaded; the job refuses first what can be refused.
+        Edits stay with the model that they were made on: whoever comes back to it finds them. The log says `by` whom it was
+        exchanged, where that is known. Raises `BadRequest` for a name that is not offered, and while a model is being
+        loaded; the job refuses first what can be refused.
         """
         self._refuse_strangers(choice)
 
@@ -116,7 +117,7 @@ class Shelf:
                     raise type(error)(f"{error} {before.name} is there as before.") from error
                 raise
             self._lab.renew()
-            log.info({"event": "model", "model": Path(choice.name).name, "quantization": choice.quantization})
+            log.info(self._change(choice, "loaded", by) | {"quantization": choice.quantization})
             return choice.name
 
         with self._lock:
@@ -137,9 +138,14 @@ class Shelf:
                 self._job = self._lab.worker.submit(work, "model")
             return self._job
 
-    def unload(self) -> Job[None]:
-        """Drop the weights until somebody asks the model again."""
-        return self._lab.worker.submit(lambda progress, cancel: self.drop(), "model")
+    def unload(self, by: str = "") -> Job[None]:
+        """Drop the weights until somebody asks the model again. The log says `by` whom, where that is known."""
+
+        def work(progress: Progress, cancel: Cancel) -> None:
+            self.drop()
+            log.info(self._change(self.choice, "unloaded", by))
+
+        return self._lab.worker.submit(work, "model")
 
     def drop(self) -> None:
         """Give the model's memory back; for the worker's thread alone."""
@@ -161,6 +167,12 @@ class Shelf:
             log.error("The device answers nothing any more", exc_info=error)
             return DeviceLost("The GPU stopped answering. EditLab starts again; your edits are kept.")
         return error
+
+    def _change(self, choice: Choice, what: str, by: str) -> dict[str, Any]:
+        """A change as the log has it. Names that the operator did not give were typed on the page: they are not logged."""
+        given = choice.name in (self._settings.model, "atlas", *self._settings.models)
+        named = {"model": Path(choice.name).name} if given else {}
+        return {"event": "model", "change": what, **named, "fingerprint": self.fingerprint} | ({"by": by} if by else {})
 
     def _refuse_strangers(self, choice: Choice) -> None:
         """Whoever comes over the network shall make this machine fetch nothing, nor tell which folders it has."""

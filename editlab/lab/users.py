@@ -1,22 +1,42 @@
-"""The file of the users who may come in: a line `name:hash` each, the hash by argon2. No password is kept anywhere."""
+"""The file of the users who may come in: a line `name:hash:id` each, the hash by argon2. No password is kept anywhere.
+
+What belongs to a user is kept under the id, which nobody else ever gets: whoever is given the name of somebody who was
+removed does not inherit. A line without an id, as older versions wrote it, has the name as its id.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from editlab.errors import BadFile, BadRequest
+from editlab.lab import private
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 SHORTEST, LONGEST = 8, 256
 """Characters of a password."""
+ID_BYTES = 16
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody who may come in. `hash`: of the password; `id`: what their work is kept under."""
+
+    name: str
+    hash: str
+    id: str
+
+    @property
+    def mark(self) -> str:
+        """What a login holds of a user: another one after each change of the password."""
+        return hashlib.sha256(f"{self.hash}:{self.id}".encode()).hexdigest()
 
 
 class Users:
@@ -26,81 +46,89 @@ class Users:
         self._path, self._hasher = path, PasswordHasher()
         self._nobody = self._hasher.hash(secrets.token_hex())
         self._stamp: tuple[int, int, int] | None = None
-        self._hashes: dict[str, str] = {}
+        self._known: dict[str, User] = {}
 
     @property
-    def hashes(self) -> dict[str, str]:
-        """Each user's hash, as the file now has it."""
+    def known(self) -> dict[str, User]:
+        """Each user by name, as the file now has them."""
         try:
             found = self._path.stat()
             stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
             if stamp != self._stamp:
-                self._hashes, self._stamp = _read(self._path.read_text(encoding="utf-8")), stamp
+                self._known, self._stamp = _read(self._path.read_text(encoding="utf-8")), stamp
         except FileNotFoundError:
             raise BadFile(f"There is no file of users at {self._path}. {_how(self._path)}") from None
         except (OSError, UnicodeDecodeError, BadFile) as error:
             raise BadFile(f"{self._path} is no file of users: {error}. {_how(self._path)}") from error
-        return self._hashes
+        return self._known
 
-    def check(self) -> None:
-        """Raise `BadFile` where nobody could come in."""
-        if not self.hashes:
+    def check(self, served: Iterable[Path] = ()) -> None:
+        """Raise `BadFile` where nobody could come in, or others could read the hashes: by rights or in folders `served`."""
+        if not self.known:
             raise BadFile(f"{self._path} names no user, so nobody could come in. {_how(self._path)}")
+        if private.exposed(self._path):
+            raise BadFile(f"Others can read or change {self._path}, which holds the hashes. Run: chmod 600 {self._path}")
+        place = self._path.resolve()
+        folder = next((folder for folder in served if place.is_relative_to(folder.resolve())), None)
+        if folder is not None:
+            raise BadFile(f"{self._path} lies in {folder}, whose files others are given. Move it elsewhere.")
 
     def verify(self, name: str, password: str) -> bool:
         """Whether that is the user's password; nobody's where the file cannot be read. An unknown name takes as long."""
         try:
-            known = self.hashes.get(name)
+            user = self.known.get(name)
         except BadFile:
-            known = None
+            user = None
         try:
-            return self._hasher.verify(known or self._nobody, password[: LONGEST + 1]) and known is not None
+            right = self._hasher.verify(self._nobody if user is None else user.hash, password[: LONGEST + 1])
         except (VerificationError, InvalidHashError):
             return False
-
-    def mark(self, name: str) -> str | None:
-        """What a login holds of a user, another one after each change of the password; None where there is no such user."""
-        known = self.hashes.get(name)
-        return None if known is None else hashlib.sha256(known.encode()).hexdigest()
+        return right and user is not None
 
     def add(self, name: str, password: str) -> None:
-        """Add a user, or give one another password. Raises `BadRequest` for a name or password that will not do."""
+        """Add a user, or give one another password. Raises `BadRequest` for a name or password that will not do.
+
+        Another password keeps the id, so all work; a name that was removed and is added again gets a new one.
+        """
         if not NAME.fullmatch(name):
             raise BadRequest(f"{name!r} cannot be a name. Use up to 32 letters, digits, dots, dashes and underscores.")
         if not SHORTEST <= len(password) <= LONGEST:
             raise BadRequest(f"A password has {SHORTEST} to {LONGEST} characters; this one has {len(password)}.")
-        known = self.hashes if self._path.exists() else {}
-        self._write({**known, name: self._hasher.hash(password)})
+        known = self.known if self._path.exists() else {}
+        id = known[name].id if name in known else secrets.token_hex(ID_BYTES)
+        self._write({**known, name: User(name, self._hasher.hash(password), id)})
 
     def remove(self, name: str) -> None:
         """Remove a user, whose logins end at once. Raises `BadRequest` where there is none of that name."""
-        known = self.hashes
+        known = self.known
         if name not in known:
             raise BadRequest(f"{self._path} has no user {name!r}. It has: {', '.join(sorted(known)) or 'nobody'}.")
-        self._write({other: kept for other, kept in known.items() if other != name})
+        self._write({other: user for other, user in known.items() if other != name})
 
-    def _write(self, hashes: dict[str, str]) -> None:
+    def _write(self, users: dict[str, User]) -> None:
         """Replace the file, readable to its owner alone, as a whole or not at all."""
+        lines = (f"{user.name}:{user.hash}:{user.id}\n" for _, user in sorted(users.items()))
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with NamedTemporaryFile("w", dir=self._path.parent, prefix=".users-", delete=False, encoding="utf-8") as file:
-                file.writelines(f"{name}:{kept}\n" for name, kept in sorted(hashes.items()))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(file.name, self._path)
+            private.write(self._path, "".join(lines))
         except OSError as error:
             raise BadFile(f"{self._path} cannot be written: {error.strerror}. Name a file in a folder of yours.") from error
 
 
-def _read(text: str) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _read(text: str) -> dict[str, User]:
+    found: dict[str, User] = {}
+    ids: set[str] = set()
     for number, line in enumerate(text.splitlines(), start=1):
-        name, _, kept = line.strip().partition(":")
         if not line.strip():
             continue
-        if not NAME.fullmatch(name) or not kept.startswith("$argon2") or name in found:
-            raise BadFile(f"line {number} is no name with a hash, or repeats a name")
-        found[name] = kept
+        name, hash, id = (*line.strip().split(":"), "", "")[:3]
+        user = User(name, hash, id or name)
+        if not NAME.fullmatch(name) or not hash.startswith("$argon2") or not NAME.fullmatch(user.id) or line.count(":") > 2:
+            raise BadFile(f"line {number} is not written as name:hash:id")
+        if name in found or user.id in ids:
+            raise BadFile(f"line {number} repeats a name or an id")
+        found[name] = user
+        ids.add(user.id)
     return found
 
 

@@ -176,12 +176,12 @@ class Handlers:
         return f"visitor {self.lab.service.digest(visitor)[:4]}" if room.shared else ""
 
     def visitor(self, visitor: Any, request: gr.Request) -> str:
-        """Who is logged in, whatever the browser says; without a login the id that it keeps, or a new one to keep.
+        """The id of who is logged in, whatever the browser says; without a login the id that it keeps, or a new one to keep.
 
         A demo takes no ids but those that the server made: a shorter one could be guessed, or be a workspace's name.
         """
         if request.username is not None:
-            return request.username
+            return self.lab.owner(request.username)
         known = isinstance(visitor, str) and (MADE if self.lab.limits.demo else ANY).fullmatch(visitor)
         return visitor if known else self.lab.newcomer(str(request.session_hash))
 

@@ -36,8 +36,11 @@ class FileButton(gr.UploadButton):
     def postprocess(self, value: None) -> None:
         """No file leaves by this button."""
         return None
-    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from collections.abc import Callable, Sequence
+    from typing import TYPE_CHECKING, Any, Literal
+
     from gradio.blocks import Block
+
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component
@@ -106,8 +109,11 @@ class Choices(gr.Dropdown):
     def preprocess(self, payload: str | int | None) -> str | int | None:
         """Hand the choice on."""
         return payload
-    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from collections.abc import Callable, Sequence
+    from typing import TYPE_CHECKING, Any, Literal
+
     from gradio.blocks import Block
+
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component
@@ -120,8 +126,11 @@ class Buttons(gr.Radio):
     def preprocess(self, payload: str | None) -> str | None:
         """Hand the choice on."""
         return payload
-    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from collections.abc import Callable, Sequence
+    from typing import TYPE_CHECKING, Any, Literal
+
     from gradio.blocks import Block
+
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component

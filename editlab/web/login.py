@@ -6,7 +6,6 @@ import base64
 import hmac
 import json
 import logging
-import os
 import secrets
 import threading
 from collections import OrderedDict
@@ -20,28 +19,31 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Receive
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from editlab.errors import BadFile, TooMany
 from editlab.lab import Lab
+from editlab.lab.addresses import counted
+from editlab.lab.cookies import CookieSecret, EndedLogins
 from editlab.lab.limits import Limits
-from editlab.lab.users import Users
+from editlab.lab.users import User, Users
 from editlab.web.guard import API, MOST_BYTES, Guard, read_again, read_body
 
 FREE = ("/login", "/health", "/ready")
 """What answers without a login."""
-NAMED = (f"{API}queue/join", f"{API}cancel", f"{API}reset")
+NAMED = (f"{API}queue/join", f"{API}cancel")
 """Calls whose body names a session."""
 HOURS = 12
 MOST_SESSIONS = 1_000
 MOST_FORM = 10_000
-SECRET, SECRET_BYTES = "cookie-secret", 32
+LOGIN_BYTES = 16
+SECURE = ("https", "wss")
 WRONG = "That name and password do not fit. Try again."
 THEMES = ("light", "dark")
 HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
-    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
 }
 PAGE = Path(__file__).with_name("login.html")
 
@@ -51,30 +53,47 @@ log = logging.getLogger(__name__)
 class Logins:
     """Who is who. Passwords are checked one at a time: each guess counts before the next, and memory stays small."""
 
-    def __init__(self, users: Users, limits: Limits) -> None:
-        self._users, self._limits = users, limits
+    def __init__(self, users: Users, limits: Limits, ended: EndedLogins) -> None:
+        self._users, self._limits, self._ended = users, limits, ended
         self._lock = threading.Lock()
 
-    def enter(self, name: str, password: str, address: str) -> str | None:
-        """The mark of a user whose password that is; None where it is not. Raises `TooMany` after too many wrong ones."""
+    def enter(self, name: str, password: str, address: str) -> User | None:
+        """Return the user whose password that is; None where it is not. Raises `TooMany` after too many wrong ones.
+
+        Guesses from an IPv6 address count for its /64 network.
+        """
+        place = counted(address)
         with self._lock:
-            self._limits.check_guess(name, address)
-            mark = self._mark(name)
+            self._limits.check_guess(name, place)
+            user = self._user(name)
             right = self._users.verify(name, password)
             if not right:
-                self._limits.wrong_guess(name, address)
-        log.info({"event": "login", "user": name if mark else None, "address": address, "ok": right})
-        return mark if right else None
+                self._limits.wrong_guess(name, place)
+        log.info({"event": "login", "user": user and user.name, "address": address, "ok": right})
+        return user if right else None
 
-    def of(self, request: Request) -> str | None:
+    def of(self, request: Request) -> User | None:
         """The user who sends a request; None where nobody is logged in, or the user or the password has changed since."""
-        name, mark = request.session.get("name"), request.session.get("mark")
-        if not isinstance(name, str) or not isinstance(mark, str):
+        name, mark, login = (request.session.get(field) for field in ("name", "mark", "login"))
+        if not (isinstance(name, str) and isinstance(mark, str) and isinstance(login, str)) or login in self._ended:
             return None
-        known = self._mark(name)
-        return name if known is not None and hmac.compare_digest(known, mark) else None
+        user = self._user(name)
+        return user if user is not None and hmac.compare_digest(user.mark, mark) else None
 
-    async def by_header(self, request: Request) -> str | None:
+    def begin(self, request: Request, user: User) -> None:
+        """Let the cookie of a browser say who is logged in."""
+        request.session.update(name=user.name, mark=user.mark, login=secrets.token_urlsafe(LOGIN_BYTES))
+
+    def end(self, request: Request) -> None:
+        """Log out: the browser forgets its cookie, and a copy of it is worth nothing any more."""
+        if self.of(request) is not None:
+            try:
+                self._ended.add(request.session["login"])
+            except BadFile as error:
+                log.error({"event": "logout", "error": str(error)})
+        request.session.clear()
+
+    async def by_header(self, request: Request) -> User | None:
         """The user whom the header of HTTP Basic names, for programs. Raises `TooMany`."""
         kind, _, given = request.headers.get("authorization", "").partition(" ")
         try:
@@ -83,18 +102,18 @@ class Logins:
             return None
         if kind.lower() != "basic":
             return None
-        return name if await run_in_threadpool(self.enter, name, password, address_of(request)) else None
+        return await run_in_threadpool(self.enter, name, password, address_of(request))
 
-    def _mark(self, name: str) -> str | None:
+    def _user(self, name: str) -> User | None:
         try:
-            return self._users.mark(name)
+            return self._users.known.get(name)
         except BadFile as error:
             log.error({"event": "users", "error": str(error)})
             return None
 
 
 class Sessions:
-    """Which user a session of the page belongs to: the first one who names it. Each user's latest 1,000 are known."""
+    """Which user's a session of the page is, by the user's id: the first one's who names it. The latest 1,000 are known."""
 
     def __init__(self) -> None:
         self._user_of: dict[str, str] = {}
@@ -132,8 +151,8 @@ class Door(Guard):
                 return PlainTextResponse(str(error), 429)
         if user is None:
             return _unknown(request)
-        request.state.user = user
-        return await self._own_session(request, path, user)
+        request.state.user = user.name
+        return await self._own_session(request, path, user.id)
 
     async def _own_session(self, request: Request, path: str, user: str) -> Response | Receive | None:
         named = request.query_params.getlist("session_hash")
@@ -154,9 +173,52 @@ class Door(Guard):
         return None if body is None else read_again(body, request.receive)
 
 
+class Cookies:
+    """An ASGI layer that reads and writes the login's cookie, signed with a secret that may change while the server runs.
+
+    The cookie is `Secure` where the browser came over https.
+    """
+
+    def __init__(self, app: ASGIApp, secret: CookieSecret, name: str) -> None:
+        self.app, self._secret, self._name = app, secret, name
+        self._used = ""
+        self._layers: dict[bool, SessionMiddleware] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request on with its session; without one that can be trusted, nobody is served."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        try:
+            layer = self._layer(scope["scheme"] in SECURE)
+        except BadFile as error:
+            log.error({"event": "cookies", "error": str(error)})
+            await PlainTextResponse("Nobody can log in now. Tell whoever runs this EditLab.", 503)(scope, receive, send)
+        else:
+            await layer(scope, receive, send)
+
+    def _layer(self, secure: bool) -> SessionMiddleware:
+        secret = self._secret.read()
+        if secret != self._used:
+            self._layers = {
+                https_only: SessionMiddleware(
+                    self.app,
+                    secret_key=secret,
+                    session_cookie=self._name,
+                    max_age=3600 * HOURS,
+                    same_site="lax",
+                    https_only=https_only,
+                )
+                for https_only in (False, True)
+            }
+            self._used = secret
+        return self._layers[secure]
+
+
 def add_login(app: FastAPI, lab: Lab, users: Users) -> None:
-    """Put the login in front of an app, with its page at `/login` and its end at `/logout`."""
-    logins = Logins(users, lab.limits)
+    """Put the login in front of an app, with its page at `/login` and its end at `/logout`. Raises `BadFile`."""
+    secret = CookieSecret(lab.ledger.folder)
+    logins = Logins(users, lab.limits, EndedLogins(lab.ledger.folder, 3600 * HOURS))
 
     @app.get("/login", include_in_schema=False)
     def ask(request: Request) -> Response:
@@ -167,28 +229,23 @@ def add_login(app: FastAPI, lab: Lab, users: Users) -> None:
         form = parse_qs((await read_body(request, MOST_FORM) or b"").decode(errors="replace"))
         name, password, next, theme = (form.get(field, [""])[0] for field in ("name", "password", "next", "theme"))
         try:
-            mark = await run_in_threadpool(logins.enter, name.strip(), password, address_of(request))
+            user = await run_in_threadpool(logins.enter, name.strip(), password, address_of(request))
         except TooMany as error:
             return page(next, theme, name, str(error), 429)
         request.session.clear()
-        if mark is None:
+        if user is None:
             return page(next, theme, name, WRONG, 401)
-        request.session.update(name=name.strip(), mark=mark)
+        logins.begin(request, user)
         return RedirectResponse(local(next), 303)
 
     @app.post("/logout", include_in_schema=False)
     def leave(request: Request) -> Response:
-        request.session.clear()
+        logins.end(request)
         return RedirectResponse("/login", 303)
 
     app.add_middleware(Door, logins=logins)
-    app.add_middleware(
-        SessionMiddleware,
-        secret_key=secret_of(lab.ledger.folder),
-        session_cookie=f"editlab-{lab.settings.port}",  # cookies do not tell ports apart
-        max_age=3600 * HOURS,
-        same_site="lax",
-    )
+    secret.read()  # where it cannot be kept, the start says so
+    app.add_middleware(Cookies, secret=secret, name=f"editlab-{lab.settings.port}")  # cookies do not tell ports apart
 
 
 def page(next: str = "/", theme: str = "", name: str = "", error: str = "", status: int = 200) -> HTMLResponse:
@@ -215,28 +272,6 @@ def local(target: str) -> str:
 def address_of(request: Request) -> str:
     """From where a request comes."""
     return request.client.host if request.client else ""
-
-
-def secret_of(folder: Path) -> str:
-    """What cookies are signed with: made once, kept in the data folder, readable to its owner alone. Raises `BadFile`."""
-    path = folder / SECRET
-    try:
-        made = folder / f".{SECRET}-{secrets.token_hex(4)}"
-        descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(SECRET_BYTES))
-        try:
-            os.link(made, path)  # refused where there is one already, whoever was first
-        except FileExistsError:
-            pass
-        finally:
-            made.unlink()
-        found = path.read_text(encoding="ascii")
-    except OSError as error:
-        raise BadFile(f"{path} cannot be kept: {error.strerror}. Set EDITLAB_DATA to a folder of yours.") from error
-    if len(found) != 2 * SECRET_BYTES:
-        raise BadFile(f"{path} is damaged. Delete it: everybody then logs in again.")
-    return found
 
 
 def _unknown(request: Request) -> Response:

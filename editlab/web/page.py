@@ -9,19 +9,19 @@ import gradio as gr
 from fastapi import FastAPI, Response
 from markupsafe import Markup
 from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse
 
 from editlab.errors import EditLabError
 from editlab.lab import Lab
 from editlab.lab.limits import FREE
-from editlab.lab.users import Users
-from editlab.settings import LOOPBACK
+from editlab.settings import on_space
 from editlab.web.edit_tab import create_edit_tab
 from editlab.web.firewall import Calls, Firewall
 from editlab.web.guard import Guard
 from editlab.web.handlers import Handlers, Updates, handler
+from editlab.web.headers import SPACE_FRAMES, SecurityHeaders
+from editlab.web.hosts import AllowedHosts
 from editlab.web.inside_tab import create_inside_tab
 from editlab.web.keys_tab import create_keys_tab
 from editlab.web.login import add_login
@@ -30,6 +30,7 @@ from editlab.web.model_tab import create_model_tab, create_strip
 from editlab.web.model_words import memory
 from editlab.web.monitor_tab import create_monitor_tab
 from editlab.web.parts import Parts
+from editlab.web.proxies import Forwarded
 from editlab.web.sessions import Sessions
 from editlab.web.theme import SCRIPT, STYLE, choice_styles, create_theme
 from editlab.web.wiring import on
@@ -98,10 +99,11 @@ def create_app(lab: Lab) -> FastAPI:
     app.add_middleware(Guard, login=settings.auth is not None)
     _add_watch(app, lab)
     _add_downloads(app, lab)
-    if settings.auth is not None:
-        add_login(app, lab, Users(settings.auth))
-    if settings.alone:  # another name for this computer would let any site's script in: DNS rebinding
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=(*LOOPBACK, "[::1]"), www_redirect=False)
+    if lab.users is not None:
+        add_login(app, lab, lab.users)
+    app.add_middleware(AllowedHosts, names=settings.names, numbers=not settings.on_loopback)
+    app.add_middleware(Forwarded, proxies=settings.proxies)
+    app.add_middleware(SecurityHeaders, **({"frames": SPACE_FRAMES} if on_space() else {}))
     app = gr.mount_gradio_app(
         app,
         page,
@@ -140,7 +142,7 @@ def _add_watch(app: FastAPI, lab: Lab) -> None:
     """Add what tells from outside how EditLab does."""
 
     @app.get("/health")
-    def health(response: Response) -> dict[str, str]:
+    async def health(response: Response) -> dict[str, str]:
         if lab.worker.alive:
             return {"status": "ok"}
         response.status_code = 503
@@ -170,7 +172,7 @@ def _add_downloads(app: FastAPI, lab: Lab) -> None:
     @app.get("/exports/{token}")
     def download(token: str, request: Request) -> Response:
         try:
-            path = lab.downloads.take(token, None if lab.settings.auth is None else _user(request) or "")
+            path = lab.downloads.take(token, None if lab.users is None else lab.owner(_user(request) or ""))
         except EditLabError as error:
             return PlainTextResponse(str(error), 404)
         return FileResponse(path, filename=path.name, media_type="application/zip", headers={"Cache-Control": "no-store"})

@@ -216,7 +216,7 @@ def test_every_command_takes_the_models_options():
         wanted = {"--json", "--model", "--quantization", "--dtype", "--device", "--seed"}
         assert wanted <= options, path
         variables = {parameter.envvar for parameter in command.params} - {None}
-        own = {"EDITLAB_AUTH"} if path[0] == "user" else set()
+        own = {"EDITLAB_DATA" if "end-sessions" in path else "EDITLAB_AUTH"} if path[0] == "user" else set()
         assert variables == own | {f"EDITLAB_{option[2:].upper()}" for option in wanted - {"--json"}}, path
 
 

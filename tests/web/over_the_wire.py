@@ -7,17 +7,19 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 
-import uvicorn
 from fastapi import FastAPI
+
+from editlab.settings import Settings
+from editlab.web.connections import server_for
 
 
 @contextlib.contextmanager
 def served(app: FastAPI) -> Iterator[str]:
-    """The address of an app on a port of its own."""
+    """The address of an app on a port of its own, served as app.py does."""
     with contextlib.closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, log_level="error"))
+    server = server_for(app, Settings(port=port))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

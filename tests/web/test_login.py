@@ -4,6 +4,7 @@ import base64
 import json
 import logging
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import product
@@ -12,6 +13,7 @@ import httpx
 import pytest
 from argon2 import PasswordHasher, extract_parameters
 from gradio_client import Client
+from itsdangerous import TimestampSigner
 from over_the_wire import filled, routes_of, served
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
@@ -20,14 +22,15 @@ from visitors import TIMEOUT
 from editlab.cli import app as terminal
 from editlab.errors import BadFile, BadRequest, TooMany
 from editlab.facts import EditRequest
-from editlab.lab import Lab
+from editlab.lab import Lab, private
+from editlab.lab.cookies import CookieSecret, EndedLogins
 from editlab.lab.limits import Limits
 from editlab.lab.users import Users
 from editlab.probes import Passages
 from editlab.settings import Settings
 from editlab.web import create_app
 from editlab.web.guard import OPEN
-from editlab.web.login import FREE, WRONG, Sessions, local, secret_of
+from editlab.web.login import FREE, WRONG, Sessions, local
 
 ANA, BEN = ("ana", "correct horse"), ("ben", "battery staple")
 MARKER = "Zanzibar"
@@ -53,7 +56,7 @@ def users(tmp_path_factory):
 @pytest.fixture(scope="module")
 def lab(tiny_llama, facts, users, tmp_path_factory):
     data = tmp_path_factory.mktemp("data")
-    settings = Settings(model=tiny_llama.name, data=data, auth=users._path, port=7001)
+    settings = Settings(model=tiny_llama.name, data=data, auth=users._path, port=7001, hostnames=("lab.example",))
     lab = Lab(tiny_llama, facts, Passages((), ()), answer_tokens=4, data=data, settings=settings)
     yield lab
     lab.close()
@@ -118,15 +121,195 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites_and_ends(browser)
 
 
 def test_a_cookie_that_somebody_made_is_none(browser, users):
-    forged = base64.b64encode(json.dumps({"name": "ana", "mark": users.mark("ana")}).encode()).decode()
+    forged = base64.b64encode(json.dumps({"name": "ana", "mark": users.known["ana"].mark, "login": "x"}).encode()).decode()
     for cookie in (forged, f"{forged}.aaaa.bbbb"):
         assert browser.get("/model", headers={"Cookie": f"editlab-7001={cookie}"}).status_code == 401
+
+
+def test_the_cookie_travels_over_https_alone_where_the_browser_came_so(app, lab):
+    lab.limits._window.storage.reset()
+    for scheme, secure in (("http", False), ("https", True)):
+        browser = TestClient(app, base_url=f"{scheme}://lab.example", follow_redirects=False)
+        assert ("secure" in enter(browser, *ANA).headers["set-cookie"].lower()) == secure
+        assert browser.get("/model").status_code == 200
+        left = browser.post("/logout").headers["set-cookie"].lower()
+        assert ("secure" in left) == secure and "expires=thu, 01 jan 1970" in left
+
+
+def test_the_cookie_is_secure_behind_a_proxy_with_tls(lab, monkeypatch):
+    monkeypatch.setattr(lab, "settings", lab.settings.model_copy(update={"proxies": ("192.0.2.1/32",)}))
+    app = create_app(lab)
+    for peer, secure in (("192.0.2.1", True), ("192.0.2.2", False)):
+        browser = TestClient(app, base_url="http://lab.example", follow_redirects=False, client=(peer, 1))
+        form = dict(zip(("name", "password"), ANA, strict=True))
+        answer = browser.post("/login", data=form, headers={"X-Forwarded-Proto": "https"})
+        assert ("secure" in answer.headers["set-cookie"].lower()) == secure
 
 
 def test_logging_out_ends_it(browser):
     enter(browser, *ANA)
     assert browser.post("/logout").headers["location"] == "/login"
     assert browser.get("/model").status_code == 401
+
+
+def test_logging_out_ends_a_copy_of_the_cookie_too_and_for_good(browser, lab, app):
+    enter(browser, *ANA)
+    copy = browser.cookies["editlab-7001"]
+    other = TestClient(app, base_url="http://lab.example", follow_redirects=False)
+    enter(other, *ANA)
+    browser.post("/logout")
+    for server in (app, create_app(lab)):  # and one that was started again
+        thief = TestClient(server, base_url="http://lab.example", cookies={"editlab-7001": copy})
+        assert thief.get("/model").status_code == 401
+    assert other.get("/model").status_code == 200
+
+
+def test_what_logs_out_without_being_logged_in_is_not_kept(browser, lab):
+    kept = lab.ledger.folder / "secrets" / "ended-logins"
+    before = kept.read_bytes() if kept.exists() else None
+    for _ in range(3):
+        assert browser.post("/logout").status_code in CLOSED
+    assert (kept.read_bytes() if kept.exists() else None) == before
+
+
+def test_ended_logins_are_kept_until_their_cookies_end_and_bounded(tmp_path, monkeypatch):
+    (tmp_path / "secrets").mkdir()
+    real = time.time
+    monkeypatch.setattr("editlab.lab.cookies.MOST_ENDED", 3)
+    ended = EndedLogins(tmp_path, 60)
+    for login in "abcd":
+        ended.add(login)
+    assert [login in EndedLogins(tmp_path, 60) for login in "abcd"] == [False, True, True, True]
+    monkeypatch.setattr("editlab.lab.cookies.time.time", lambda: real() + 61)
+    ended.add("e")
+    assert [login in EndedLogins(tmp_path, 60) for login in "abcde"] == [False, False, False, False, True]
+    (tmp_path / "secrets" / "ended-logins").write_text("[")
+    with pytest.raises(BadFile, match="end-sessions"):
+        EndedLogins(tmp_path, 60)
+
+
+# Secrets
+
+
+def test_the_secret_is_made_once_in_a_folder_of_its_own_that_its_owner_alone_enters(tmp_path):
+    first = CookieSecret(tmp_path).read()
+    assert CookieSecret(tmp_path).read() == first and re.fullmatch(r"[0-9a-f]{64}", first)
+    assert [path.name for path in tmp_path.iterdir()] == ["secrets"]
+    assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
+    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "secrets").iterdir()] == [0o600]
+
+
+def test_a_secret_of_before_is_deleted_and_counts_no_more(lab, tmp_path, users):
+    """It may have been taken through the page, which could be made to hand out any file."""
+    old = lab.ledger.folder / "cookie-secret"
+    old.write_text("ab" * 32)
+    browser = TestClient(create_app(lab), base_url="http://lab.example")
+    login = {"name": "ana", "mark": users.known["ana"].mark, "login": "x"}
+    forged = TimestampSigner("ab" * 32).sign(base64.b64encode(json.dumps(login).encode())).decode()
+    assert browser.get("/model", headers={"Cookie": f"editlab-7001={forged}"}).status_code == 401
+    assert not old.exists()
+
+
+def test_a_command_ends_all_logins_of_a_running_server_at_once(browser, lab):
+    enter(browser, *ANA)
+    assert browser.get("/model").status_code == 200
+    result = CliRunner().invoke(terminal, ["user", "end-sessions", "--data", str(lab.ledger.folder)])
+    assert result.exit_code == 0 and "have ended" in result.stdout
+    assert browser.get("/model").status_code == 401
+    enter(browser, *ANA)
+    assert browser.get("/model").status_code == 200
+
+
+def test_the_command_finds_the_data_as_the_server_does(tmp_path, monkeypatch):
+    monkeypatch.setenv("EDITLAB_DATA", str(tmp_path))
+    before = CookieSecret(tmp_path).read()
+    assert CliRunner().invoke(terminal, ["user", "end-sessions"]).exit_code == 0
+    assert CookieSecret(tmp_path).read() != before
+
+
+@pytest.mark.parametrize("rights", [0o604, 0o640, 0o660])
+def test_a_secret_that_others_could_read_is_replaced(tmp_path, rights):
+    secret = CookieSecret(tmp_path)
+    before = secret.read()
+    (tmp_path / "secrets" / "cookie-secret").chmod(rights)
+    assert secret.read() != before and CookieSecret(tmp_path).read() == secret.read()
+
+
+def test_without_a_secret_nobody_is_served(browser, lab):
+    enter(browser, *ANA)
+    path = lab.ledger.folder / "secrets" / "cookie-secret"
+    private.write(path, "short")
+    answer = browser.get("/model")
+    path.unlink()
+    assert answer.status_code == 503 and str(lab.ledger.folder) not in answer.text
+    assert browser.get("/model").status_code == 401
+
+
+@pytest.mark.parametrize("rights", [0o644, 0o640, 0o602])
+def test_a_file_of_users_that_others_can_read_is_refused_at_the_start(tmp_path, rights):
+    Users(tmp_path / "users").add("ana", ANA[1])
+    Users(tmp_path / "users").check()
+    (tmp_path / "users").chmod(rights)
+    with pytest.raises(BadFile, match=f"chmod 600 {tmp_path / 'users'}"):
+        Users(tmp_path / "users").check()
+
+
+@pytest.mark.parametrize("folder", ["data/downloads", "presets/facts"])
+def test_a_file_of_users_among_what_people_are_given_is_refused(tmp_path, folder):
+    settings = Settings(data=tmp_path / "data", presets=tmp_path / "presets")
+    path = tmp_path / folder / "users"
+    Users(path).add("ana", ANA[1])
+    (tmp_path / "link").symlink_to(path)
+    for name in (path, tmp_path / "link"):
+        with pytest.raises(BadFile, match="Move it elsewhere"):
+            Users(name).check(settings.served)
+
+
+# Names that are given again
+
+
+def test_a_name_that_is_given_anew_does_not_inherit(address, lab, users):
+    lab.limits._window.storage.reset()
+    users.add("fay", "first password")
+    was = lab.owner("fay")
+    lab.workspace(lab.directory.current(was).id).apply(EditRequest("{} is in", MARKER, "Asia")).result(TIMEOUT)
+    users.add("fay", "other password")
+    assert lab.owner("fay") == was
+    users.remove("fay")
+    with pytest.raises(BadRequest, match="no longer come in"):
+        lab.owner("fay")
+    users.add("fay", "third password")
+    assert lab.owner("fay") != was
+    client = Client(address, headers={"Cookie": cookie_of(address, ("fay", "third password"))}, verbose=False)
+    assert MARKER not in shown(client, "fay", "", "", api_name="/open")
+    client.close()
+    users.remove("fay")
+
+
+def test_a_line_without_an_id_keeps_what_it_had(tmp_path, users):
+    """As older versions wrote it."""
+    path = tmp_path / "users"
+    path.write_text("".join(f"{name}:{users.known['ana'].hash}\n" for name in ("ana", "ben")))
+    old = Users(path)
+    assert {name: user.id for name, user in old.known.items()} == {"ana": "ana", "ben": "ben"}
+    old.add("ana", "other password")
+    old.remove("ben")
+    old.add("ben", "other password")
+    assert old.known["ana"].id == "ana" and old.known["ben"].id not in ("ana", "ben")
+
+
+@pytest.mark.parametrize("line", ["ben:{hash}:one", "ben:{hash}:x:y", "ben:{hash}:../x", "ben:{hash}:é"])
+def test_an_id_is_one_users_alone_and_a_plain_word(tmp_path, users, line):
+    hash = users.known["ana"].hash
+    (tmp_path / "users").write_text(f"ana:{hash}:one\n{line.format(hash=hash)}\n")
+    with pytest.raises(BadFile, match="line 2"):
+        assert Users(tmp_path / "users").known
+
+
+def test_a_list_names_the_ids_for_programs(users):
+    result = CliRunner().invoke(terminal, ["user", "list", "--auth", str(users._path), "--json"])
+    found = json.loads(result.stdout)
+    assert found["ids"] == {name: users.known[name].id for name in found["users"]}
 
 
 def test_another_password_or_none_ends_a_login_at_once(browser, users):
@@ -229,6 +412,41 @@ def test_what_stands_in_the_form_is_text(browser):
     assert answer.status_code == 401 and "<b>" not in answer.text and "<script" not in answer.text
 
 
+def test_claimed_addresses_give_nobody_more_guesses(address, lab):
+    lab.limits._window.storage.reset()
+    with httpx.Client(base_url=address) as client:
+        codes = [guess(client, {"X-Forwarded-For": f"198.51.100.{number}"}) for number in range(30)]
+    lab.limits._window.storage.reset()
+    assert codes == [401] * 5 + [429] * 25
+
+
+def test_behind_a_declared_proxy_visitors_are_counted_apart(lab, users, monkeypatch):
+    monkeypatch.setattr(lab, "settings", lab.settings.model_copy(update={"proxies": ("127.0.0.1/32",)}))
+    lab.limits._window.storage.reset()
+    with served(create_app(lab)) as address, httpx.Client(base_url=address) as client:
+        first, second = ({"X-Forwarded-For": f"198.51.100.{number}"} for number in (1, 2))
+        assert [guess(client, first) for _ in range(6)] == [401] * 5 + [429]
+        assert [guess(client, second) for _ in range(5)] == [401] * 5
+        spoofed = {"X-Forwarded-For": "192.0.2.9, 198.51.100.2"}  # what the visitor told the proxy comes first
+        assert guess(client, spoofed) == 429
+    lab.limits._window.storage.reset()
+
+
+def test_addresses_of_one_ipv6_network_have_their_guesses_together(app, lab):
+    lab.limits._window.storage.reset()
+    codes = []
+    for number in range(8):
+        client = TestClient(app, base_url="http://lab.example", client=(f"2001:db8:0:1::{number}", 1))
+        codes.append(guess(client, {}))
+    other = TestClient(app, base_url="http://lab.example", client=("2001:db8:0:2::1", 1))
+    assert codes == [401] * 5 + [429] * 3 and guess(other, {}) == 401
+    lab.limits._window.storage.reset()
+
+
+def guess(client, headers):
+    return client.post("/login", data={"name": "ana", "password": "no such password"}, headers=headers).status_code
+
+
 # Programs
 
 
@@ -261,7 +479,7 @@ def shown(client, *fields, api_name):
 def test_with_another_users_session_and_id_nothing_of_theirs_is_reached(app, address, lab, few_steps):
     lab.limits._window.storage.reset()
     ana = Client(address, headers={"Cookie": cookie_of(address, ANA)}, verbose=False)
-    lab.workspace("ana").apply(EditRequest("{} belongs to the continent of", MARKER, "Asia")).result(TIMEOUT)
+    lab.workspace(lab.owner("ana")).apply(EditRequest("{} belongs to the continent of", MARKER, "Asia")).result(TIMEOUT)
     assert MARKER in shown(ana, "whoever", "", "", api_name="/open")
     cookie = cookie_of(address, BEN)
     function = next(item["id"] for item in ana.config["dependencies"] if item["api_name"] == "open")
@@ -292,7 +510,7 @@ def test_with_another_users_session_and_id_nothing_of_theirs_is_reached(app, add
         own = Client(address, headers={"Cookie": cookie}, verbose=False)
         assert MARKER not in shown(own, "ana", "", "", api_name="/open")
         own.close()
-    assert lab.workspace("ben").records == () and len(lab.workspace("ana").records) == 1
+    assert lab.workspace(lab.owner("ben")).records == () and len(lab.workspace(lab.owner("ana")).records) == 1
     ana.close()
 
 
@@ -311,14 +529,14 @@ def test_the_terminal_adds_names_and_removes_users(tmp_path):
     path = tmp_path / "new" / "users"
 
     def run(*args, typed=None):
-        return CliRunner().invoke(terminal, ["user", *args, "--auth", str(path), "--json"], input=typed)
+        result = CliRunner().invoke(terminal, ["user", *args, "--auth", str(path), "--json"], input=typed)
+        return json.loads(result.stdout)["users"]
 
-    assert json.loads(run("add", "ana", typed="correct horse\n").stdout) == {"users": ["ana"]}
-    assert json.loads(run("add", "ben", typed="battery staple\n").stdout) == {"users": ["ana", "ben"]}
+    assert run("add", "ana", typed="correct horse\n") == ["ana"]
+    assert run("add", "ben", typed="battery staple\n") == ["ana", "ben"]
     assert path.stat().st_mode & 0o777 == 0o600 and "horse" not in path.read_text()
     assert Users(path).verify("ana", "correct horse") and not Users(path).verify("ana", "battery staple")
-    assert json.loads(run("remove", "ana").stdout) == {"users": ["ben"]}
-    assert json.loads(run("list").stdout) == {"users": ["ben"]}
+    assert run("remove", "ana") == ["ben"] == run("list")
     assert [item.name for item in path.parent.iterdir()] == ["users"]
 
 
@@ -350,12 +568,6 @@ def test_a_password_twice_the_longest_is_no_password(users):
     with pytest.raises(BadRequest):
         users.add("eve", "x" * 257)
     assert not users.verify("ana", ANA[1] + "x" * 1_000_000)
-
-
-def test_the_secret_is_made_once_and_its_owners_alone(tmp_path):
-    first = secret_of(tmp_path)
-    assert secret_of(tmp_path) == first and re.fullmatch(r"[0-9a-f]{64}", first)
-    assert [path.stat().st_mode & 0o777 for path in tmp_path.iterdir()] == [0o600]
 
 
 def test_logins_are_logged_without_what_was_typed(browser, caplog):

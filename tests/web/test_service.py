@@ -1,11 +1,19 @@
 """How the service itself does: figures for the page and for Prometheus, readiness, and a log that gives nobody away."""
 
+import contextlib
 import io
 import json
 import logging
+import sys
+import threading
+import traceback
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
+import httpx
 import pytest
+from over_the_wire import served
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 from visitors import TIMEOUT, Visitor, wait_until
@@ -138,9 +146,10 @@ def test_not_ready_without_the_model(lab, ask, monkeypatch):
     assert ask("/health").status_code == 200
 
 
-def test_not_ready_where_nothing_can_be_written(lab, ask, tmp_path):
+def test_not_ready_where_nothing_can_be_written(lab, ask, tmp_path, monkeypatch):
     (tmp_path / "data").rename(tmp_path / "elsewhere")
     answer = ask("/ready")
+    monkeypatch.setattr("editlab.lab.service.CHECK_SECONDS", 0.0)
     (tmp_path / "elsewhere").rename(tmp_path / "data")
     assert (answer.status_code, answer.json()["faults"]) == (503, ["The ledger cannot be written."])
     assert ask("/ready").status_code == 200
@@ -151,10 +160,45 @@ def test_not_ready_once_the_worker_has_ended(lab, ask):
     assert ask("/ready").json() == {"status": "not ready", "faults": ["The model's worker has ended."]}
 
 
+def test_health_answers_while_nobody_learns_whether_the_ledger_can_be_written(lab, monkeypatch):
+    """Each of these used to take a thread of the server's forty, and the ledger's lock."""
+    release = threading.Event()
+    monkeypatch.setattr(lab.ledger, "check_writable", lambda: release.wait(TIMEOUT))
+    with served(create_app(lab)) as address, ThreadPoolExecutor(45) as pool:
+        slow = [pool.submit(httpx.get, f"{address}/ready", timeout=TIMEOUT) for _ in range(45)]
+        try:
+            wait_until(lambda: sum(call.done() for call in slow) == 44)
+            assert httpx.get(f"{address}/health", timeout=5).status_code == 200
+        finally:
+            release.set()
+        assert {call.result().status_code for call in slow} == {200}
+
+
+def test_the_ledger_is_tried_once_in_a_while_however_many_ask(lab, ask, monkeypatch):
+    tries = []
+    monkeypatch.setattr(lab.ledger, "check_writable", lambda: tries.append(1))
+    assert [ask("/ready").status_code for _ in range(20)] == [200] * 20 and len(tries) == 1
+    monkeypatch.setattr("editlab.lab.service.CHECK_SECONDS", 0.0)
+    assert ask("/ready").status_code == 200 and len(tries) == 2
+
+
+def test_a_ledger_that_does_not_answer_is_a_fault_after_a_while(lab, monkeypatch):
+    started, release = threading.Event(), threading.Event()
+    monkeypatch.setattr(lab.ledger, "check_writable", lambda: (started.set(), release.wait(TIMEOUT)))
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(lab.service.faults)
+        assert started.wait(TIMEOUT)
+        assert lab.service.faults() == []
+        monkeypatch.setattr("editlab.lab.service.HUNG_SECONDS", 0.0)
+        assert lab.service.faults() == ["The ledger does not answer."]
+        release.set()
+        assert first.result(TIMEOUT) == [] == lab.service.faults()
+
+
 def test_a_demo_shows_its_figures_to_nobody(tiny_llama, facts):
     lab = Lab(tiny_llama, facts, Passages((), ()), settings=Settings(model=tiny_llama.name, demo=True))
     try:
-        ask = TestClient(create_app(lab), base_url="http://anything.example").get
+        ask = TestClient(create_app(lab), base_url="http://127.0.0.1").get
         assert (ask("/metrics").status_code, ask("/ready").status_code) == (404, 200)
     finally:
         lab.close()
@@ -219,3 +263,95 @@ def test_each_job_is_one_object_a_line(lab, written, few_steps):
     assert jobs[0]["kind"] == "edit" and {"at", "level", "logger", "state", "wait", "run"} <= set(jobs[0])
     assert jobs[0]["workspace"] == lab.service.digest("ana") != "ana"
     assert (jobs[-1]["state"], jobs[-1]["error"]) == ("failed", "BadRequest")
+
+
+@contextlib.contextmanager
+def heard(**settings):
+    """All that is written as in a running app, with other settings."""
+    stream, root = io.StringIO(), logging.getLogger()
+    handler = logs.handler(Settings(**settings), stream)
+    root.addHandler(handler)
+    try:
+        with logs.silence(Settings(**settings)):
+            yield stream
+    finally:
+        root.removeHandler(handler)
+
+
+def broken(text):
+    raise ValueError(text)
+
+
+def libraries_that_quote(text):
+    """What Gradio, the server and Python do with a value that they did not expect."""
+    try:
+        broken(text)
+    except ValueError as error:
+        traceback.print_exc()
+        print(str(error))
+        logging.getLogger("gradio").exception(f"first line\n{text}")
+        logging.getLogger("uvicorn.error").error("Exception in ASGI application\n", exc_info=error)
+        logging.getLogger("asyncio").error(f"Task exception was never retrieved\nfuture: <Task {error!r}>", exc_info=error)
+    print("id", text)
+    print(text, file=sys.stderr)
+    warnings.warn(f"The value {text} is not in the list", stacklevel=2)
+    logging.getLogger("python_multipart").warning("Did not find %r", text)
+
+
+@pytest.mark.parametrize("log_json", [True, False], ids=["json", "plain"])
+@pytest.mark.filterwarnings("default")
+def test_what_libraries_print_log_and_warn_of_is_written_without_values(log_json, capfd):
+    with heard(log_json=log_json) as written:
+        libraries_that_quote(MARKER)
+    log = written.getvalue()
+    assert MARKER not in log + "".join(capfd.readouterr())
+    for known in ("ValueError", "in broken", "Exception in ASGI application", "Task exception was never", "Did not find"):
+        assert known in log, known
+    assert "UserWarning" in log
+
+
+def test_where_prompts_may_be_logged_nothing_is_held_back(capfd):
+    with heard(log_prompts=True) as written, pytest.warns(UserWarning, match=MARKER):
+        libraries_that_quote(MARKER)
+    printed = "".join(capfd.readouterr())
+    assert f"ValueError: {MARKER}" in printed and f"id {MARKER}" in printed
+    assert f"Did not find '{MARKER}'" in written.getvalue()
+
+
+def test_after_the_server_has_ended_the_terminal_is_written_to_again(capsys):
+    with logs.silence(Settings()):
+        print("dropped")
+    print("shown")
+    assert capsys.readouterr().out == "shown\n"
+
+
+def test_a_fault_that_comes_again_and_again_is_written_once_a_minute(monkeypatch):
+    with heard() as written:
+        for number in range(1_000):
+            logging.getLogger("asyncio").error(f"socket.accept() out of system resource\nsocket: {number}")
+            logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+        assert len(written.getvalue().splitlines()) == 2
+        logging.getLogger("editlab").error("A handler failed unexpectedly (%s)", "a1")
+        logging.getLogger("editlab").error("A handler failed unexpectedly (%s)", "b2")
+        assert "a1" in written.getvalue() and "b2" in written.getvalue()
+        monkeypatch.setattr(logs, "AGAIN_SECONDS", 0.0)
+        logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    again = written.getvalue().splitlines()[4:]
+    assert len(again) == 2 and "times=999 message=Invalid HTTP request received." in "".join(again)
+
+
+def events(caplog, kind):
+    return [record.msg for record in caplog.records if isinstance(record.msg, dict) and record.msg["event"] == kind]
+
+
+def test_who_unloaded_the_model_or_stopped_a_job_is_in_the_log_by_name(lab, caplog, monkeypatch):
+    monkeypatch.setattr(lab.shelf, "drop", lambda: None)
+    with caplog.at_level(logging.INFO, "editlab"):
+        lab.shelf.unload(by="ana").result(TIMEOUT)
+        lab.shelf.unload().result(TIMEOUT)
+        job = lab.worker.submit(lambda progress, cancel: wait_until(cancel), "statistics")
+        lab.jobs.cancel("anybody", job.id, by="ben")
+        assert job.wait(TIMEOUT)
+    named = {"event": "model", "change": "unloaded", "model": "tiny llama", "fingerprint": lab.shelf.fingerprint}
+    assert events(caplog, "model") == [{**named, "by": "ana"}, named]
+    assert events(caplog, "cancel") == [{"event": "cancel", "kind": "statistics", "by": "ben"}]

@@ -1,6 +1,7 @@
 """The model is exchanged, dropped and loaded again; whatever fails on the way, somebody's edits and the old model stay."""
 
 import gc
+import logging
 import shutil
 import threading
 import time
@@ -73,6 +74,18 @@ def test_a_switch_brings_the_other_model_and_back_finds_the_edits(lab, folders, 
     lab.shelf.switch(Choice(str(folders / "first"))).result(TIMEOUT)
     assert [own.id for own in lab.workspace("ana").records] == [record.id]
     assert torch.equal(said(lab), edited)
+
+
+def test_who_exchanged_the_model_is_in_the_log_and_no_name_that_was_typed(lab, folders, second, caplog):
+    typed = shutil.copytree(folders / "second", folders / "typed by mistake")
+    with caplog.at_level(logging.INFO, "editlab"):
+        lab.shelf.switch(second, by="ana").result(TIMEOUT)
+        lab.shelf.switch(Choice(str(typed))).result(TIMEOUT)
+    first, other = (
+        record.msg for record in caplog.records if isinstance(record.msg, dict) and record.msg["event"] == "model"
+    )
+    assert (first["change"], first["model"], first["by"]) == ("loaded", "second", "ana")
+    assert "typed" not in str(other) and other["fingerprint"] == lab.shelf.fingerprint
 
 
 def test_an_edit_belongs_to_a_model_in_its_precision(lab, few_steps):

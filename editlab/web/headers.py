@@ -1,0 +1,65 @@
+"""What every answer tells the browser to forbid: frames, other sites' scripts, guesses at types."""
+
+from __future__ import annotations
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+SPACE_FRAMES = "'self' https://huggingface.co https://*.hf.space"
+"""Who shows a Hugging Face Space in a frame."""
+POLICY = {
+    "default-src": "'self'",
+    "script-src": "'self' 'unsafe-inline' 'unsafe-eval' blob:",  # Gradio's page needs all of them
+    "style-src": "'self' 'unsafe-inline'",
+    "img-src": "'self' data: blob:",
+    "font-src": "'self' data:",
+    "connect-src": "'self'",
+    "worker-src": "'self' blob:",
+    "object-src": "'none'",
+    "base-uri": "'self'",
+    "form-action": "'self'",
+}
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class SecurityHeaders:
+    """An ASGI layer that adds these headers to every answer, also to that of a failure; a stricter one of its own stays.
+
+    `frames`: which sites may show the page in a frame, as in `frame-ancestors`.
+    """
+
+    def __init__(self, app: ASGIApp, frames: str = "'none'") -> None:
+        self.app = app
+        policy = "; ".join(f"{name} {value}" for name, value in (POLICY | {"frame-ancestors": frames}).items())
+        self._headers = HEADERS | {"Content-Security-Policy": policy}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request on and add to what comes back."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def add(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, add)
+        except Exception:
+            if not started:
+                await PlainTextResponse("EditLab met an error of its own. The server's log says where.", 500)(
+                    scope, receive, add
+                )
+            raise
