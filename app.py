@@ -23,6 +23,7 @@ def main() -> int:
     from pydantic import ValidationError
     from pydantic_settings import CliApp
 
+    from editlab import network
     from editlab.errors import EditLabError
     from editlab.lab import Lab, logs
     from editlab.lab.users import Users
@@ -35,6 +36,7 @@ def main() -> int:
         if settings.auth is not None:
             Users(settings.auth).check()
         logs.set_up(settings)
+        network.close(settings.host)
         lab = Lab.open(settings)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
