@@ -1,5 +1,6 @@
 """A model folder decides what the model says and runs no code: weights are read from safetensors alone."""
 
+import ast
 import json
 import pickle
 from pathlib import Path
@@ -196,3 +197,12 @@ def test_pickles_that_nobody_needs_are_left_alone(folder, unpickled, tmp_path):
     (folder / "pytorch_model.bin.index.json").write_text('{"weight_map": {"a": "pytorch_model.bin"}, "metadata": {}}')
     assert LanguageModel.load(str(folder)).checkpoint == tiny_model("llama").checkpoint
     assert unpickled == [] and not (tmp_path / "sprung").exists()
+
+
+def test_no_module_of_ours_unpickles_or_runs_what_it_reads():
+    for path in (Path(__file__).resolve().parents[2] / "editlab").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            imported = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            assert not {"pickle", "marshal", "shelve", "joblib", "dill"} & set(imported), path
+            called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            assert called not in ("torch.load", "np.load", "pd.read_pickle", "eval", "exec", "yaml.load"), path
