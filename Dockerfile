@@ -2,7 +2,7 @@
 #
 # A team, each with a login. Nothing starts before there is a user, so that a published port is never open:
 #   docker run --rm -it -v editlab:/data editlab editlab user add ana --auth /data/users
-#   docker run --rm -p 7860:7860 -v editlab:/data editlab     # put TLS in front of it, see docs
+#   docker run --rm -p 7860:7860 -v editlab:/data editlab     # put TLS in front of it
 # A public demo, with limits for each visitor and for all:
 #   docker run --rm -p 7860:7860 -v editlab:/data editlab python app.py --host 0.0.0.0 --demo
 # You alone, without a login. Keep the 127.0.0.1: whoever reaches the port may do everything.

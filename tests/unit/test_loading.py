@@ -281,6 +281,23 @@ def test_a_hub_model_is_the_same_as_its_folder_and_only_what_it_needs_is_fetched
     assert model.fingerprint == LanguageModel.load(str(folder), quantization=quantization).fingerprint
 
 
+@pytest.mark.parametrize("shards", [True, False])
+def test_pickles_are_fetched_from_the_hub_only_with_the_switch(shards, folder, tmp_path, monkeypatch):
+    tensors = {k: t for path in folder.glob("*.safetensors") for k, t in load_file(path).items()}
+    (folder / "model.safetensors.index.json").unlink()
+    for path in folder.glob("*.safetensors"):
+        path.unlink()
+    torch.save(tensors, folder / ("one.bin" if shards else "pytorch_model.bin"))
+    if shards:
+        index = {"metadata": {}, "weight_map": dict.fromkeys(tensors, "one.bin")}
+        (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    hub_with(folder, tmp_path / "c0ffee", monkeypatch)
+    assert re.search("no weights in safetensors.*EDITLAB_UNSAFE_WEIGHTS", refused("owner/name"))
+    assert not list((tmp_path / "c0ffee").glob("*.bin"))
+    model = LanguageModel.load("owner/name", settings=Settings(unsafe_weights=True))
+    assert model.checkpoint == tiny_model("llama").checkpoint
+
+
 def test_a_copy_of_a_model_under_another_name_is_the_same_model(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "copy")
     first, second = LanguageModel.load(str(folder)), LanguageModel.load(str(tmp_path / "copy"), quantization="4bit")
