@@ -24,6 +24,7 @@ def main() -> int:
     from pydantic import ValidationError
     from pydantic_settings import CliApp
 
+    from editlab import network
     from editlab.errors import EditLabError
     from editlab.lab import Lab, logs
     from editlab.lab.users import Users
@@ -37,6 +38,7 @@ def main() -> int:
         if settings.auth is not None:
             Users(settings.auth).check(settings.served)
         logs.set_up(settings)
+        network.close(settings.host)
         lab = Lab.open(settings)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())

@@ -25,6 +25,7 @@ from editlab.cli.model import layer_numbers, setting
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import EditCase, FactBase, read_cases
+from editlab.facts.writers import frame_csv
 from editlab.model import LanguageModel
 from editlab.probes import passages
 
@@ -66,7 +67,7 @@ def robustness_table(
     found = {"model": model.name, "fingerprint": model.fingerprint, "data": str(data), "rows": lines}
     if out is not None:
         (out / "robustness.md").write_text(page("Robustness", _table_md(lines)), encoding="utf-8")
-        _flat(lines).to_csv(out / "robustness.csv", index=False)
+        (out / "robustness.csv").write_text(frame_csv(_flat(lines)), encoding="utf-8")
     return Answer(found, Group(*_tables(lines)))
 
 

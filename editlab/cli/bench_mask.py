@@ -21,6 +21,7 @@ from editlab.cli.mask import fact_base, mask_config, taught, work_of
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import FactBase, read_cases
+from editlab.facts.writers import frame_csv
 from editlab.insight import loudness
 from editlab.insight.loudness import Loudness
 from editlab.methods import mask as masking
@@ -129,8 +130,8 @@ def loud_table(
     sure, parts = loudness.loud(found), loudness.summary(found)
     shown = [_table("How sure", sure), _table("Contributions to the logits", parts)]
     if out is not None:
-        sure.to_csv(out / "loud.csv", index=False)
-        parts.to_csv(out / "contributions.csv", index=False)
+        (out / "loud.csv").write_text(frame_csv(sure), encoding="utf-8")
+        (out / "contributions.csv").write_text(frame_csv(parts), encoding="utf-8")
         body = "\n\n".join(markdown(list(frame), iter(_cells(frame))) for frame in (sure, parts))
         (out / "loud.md").write_text(page("Edits are loud", body), encoding="utf-8")
     skipped = [f"{row.subject}: {row.skipped}" for row in found if row.skipped is not None]

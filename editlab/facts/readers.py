@@ -10,6 +10,7 @@ import csv
 import difflib
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,8 @@ MAX_BYTES = 200_000_000
 REQUIRED_COLUMNS = ("subject", "prompt", "target_new")
 OPTIONAL_COLUMNS = ("target_true", "rephrases", "neighbours")
 SEPARATOR = "|"
+FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
+"""How a cell begins that a spreadsheet may take for a formula, also after the apostrophes that keep it from that."""
 SAME_SUBJECT_GROUPS = ("Relation_Specificity", "Forgetfulness")
 
 Record = Mapping[str, Any]
@@ -357,7 +360,7 @@ def _check_header(line: int, header: list[str]) -> None:
 def _csv_case(header: list[str], row: list[str], number: str) -> EditCase:
     if len(row) > len(header):
         raise BadRequest(f"{len(row)} fields where the header has {len(header)}. Put quotes around a cell with a comma.")
-    cells = dict(zip(header, row + [""] * (len(header) - len(row)), strict=True))
+    cells = dict(zip(header, map(from_spreadsheet, row + [""] * (len(header) - len(row))), strict=True))
     request = EditRequest(
         cells["prompt"].strip(), cells["subject"], cells["target_new"], cells.get("target_true", "").strip() or None
     )
@@ -367,6 +370,11 @@ def _csv_case(header: list[str], row: list[str], number: str) -> EditCase:
         rephrases=tuple(_items(cells.get("rephrases", ""))),
         neighbours=tuple(Expectation(text) for text in _items(cells.get("neighbours", ""))),
     )
+
+
+def from_spreadsheet(cell: str) -> str:
+    """Return the text that a cell stands for: without the apostrophe that keeps a spreadsheet from calculating it."""
+    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
 
 
 def _items(cell: str) -> Iterable[str]:

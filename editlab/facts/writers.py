@@ -12,8 +12,10 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from pandas import DataFrame
+
 from editlab.errors import BadRequest
-from editlab.facts.readers import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, SEPARATOR
+from editlab.facts.readers import FORMULA, OPTIONAL_COLUMNS, REQUIRED_COLUMNS, SEPARATOR
 from editlab.facts.request import EditCase, Expectation
 
 
@@ -47,8 +49,19 @@ def table(cases: Sequence[EditCase]) -> str:
             )
         lists = case.rephrases, (item.text for item in case.neighbours)
         cells = (SEPARATOR.join(text for text in items if SEPARATOR not in text) for items in lists)
-        rows.writerow((request.subject, request.prompt, request.target_new, request.target_true or "", *cells))
+        row = request.subject, request.prompt, request.target_new, request.target_true or "", *cells
+        rows.writerow(map(for_spreadsheet, row))
     return text.getvalue()
+
+
+def for_spreadsheet(cell: str) -> str:
+    """Return a text as a cell that no spreadsheet calculates; `readers.from_spreadsheet` gives the text back."""
+    return f"'{cell}" if FORMULA.match(cell) else cell
+
+
+def frame_csv(frame: DataFrame) -> str:
+    """Return a table as CSV, its texts as cells that no spreadsheet calculates; numbers stay as they are."""
+    return frame.map(lambda cell: for_spreadsheet(cell) if isinstance(cell, str) else cell).to_csv(index=False)
 
 
 WRITERS: Mapping[str, tuple[str, Callable[[Sequence[EditCase]], str]]] = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,15 +11,14 @@ from accelerate import init_empty_weights
 from torch import nn
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging
-from transformers.utils.hub import cached_file
 
 from editlab.errors import BadModel, Cancelled
 from editlab.model import memory
 from editlab.model.fingerprint import Samples, checkpoint_hash, sampled, samples_in, samples_of
 from editlab.model.language_model import LanguageModel
 from editlab.model.plan import Plan, dtype_for, plan_for
-from editlab.model.source import Source, find, not_loaded, preset_for
-from editlab.model.weights import Quantization, exact, misshapen, quantisable, quantised, quantization_config
+from editlab.model.source import Source, fetched, find, not_loaded, preset_for
+from editlab.model.weights import Quantization, exact, misshapen, quantisable, quantised, quantization_config, weight_files
 from editlab.settings import Settings
 
 Progress = Callable[[float, str], None]
@@ -99,21 +97,20 @@ def _pretrained(
     cancel: Cancel,
 ) -> nn.Module:
     """A checkpoint from a folder or the hub, whole: a weight that is missing or of another shape is refused."""
-    given = {} if source.local else {"revision": source.revision}
+    _bring(source, settings)
     try:
         with _watched(progress, cancel):
             hf, info = AutoModelForCausalLM.from_pretrained(
-                source.place,
+                str(source.folder),
                 config=source.config,
                 dtype=dtype,
                 quantization_config=quantization_config(quantization, dtype) if source.stored == "none" else None,
                 device_map={"": 0 if target.type == "cuda" else "cpu"} if planned.fits_one_device else "auto",
-                local_files_only=source.local,
+                local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=None if settings.unsafe_weights else True,
                 ignore_mismatched_sizes=True,  # they are told below, with their names
                 output_loading_info=True,
-                **given,
             )
     except (Cancelled, KeyboardInterrupt):
         memory.give_back()
@@ -129,6 +126,16 @@ def _pretrained(
             "Copy its files again."
         )
     return exact(hf)
+
+
+def _bring(source: Source, settings: Settings) -> None:
+    """See that the files with the weights may be read, and fetch those of a hub model. Raises `BadModel`."""
+    for files in weight_files(source.name, source.folder, pickles=settings.unsafe_weights):
+        if source.local:
+            continue  # what is missing is told by name when it is loaded
+        fetched(source.name, str(source.place), source.revision, files)
+        if all((source.folder / file).exists() for file in files):
+            return
 
 
 @contextmanager
@@ -223,6 +230,4 @@ def _random(
 
 def _samples_before(source: Source, hf: nn.Module) -> Samples:
     """The weights as they were before they were quantised or spread over devices."""
-    place = Path(source.place or "")
-    folder = place if source.local else Path(cached_file(source.place, "config.json", revision=source.revision)).parent
-    return samples_in(folder, source.skeleton, hf)
+    return samples_in(source.folder, source.skeleton, hf)

@@ -153,7 +153,7 @@ def _forward(
 ) -> Float[Tensor, "rows new d_model"]:
     with laid_over(model.hf, model.arch, views):
         return model.hf.base_model(
-            input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
+            input_ids=ids, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True
         ).last_hidden_state
 
 

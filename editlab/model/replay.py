@@ -155,7 +155,7 @@ def replay(model: LanguageModel, rows: Sequence[Located], layer: int, view: View
             input_ids=heads.ids,
             attention_mask=heads.mask,
             position_ids=heads.positions,
-            past_key_values=cache,
+            cache=cache,
             use_cache=True,
         )
         cache.frozen = True
@@ -164,9 +164,7 @@ def replay(model: LanguageModel, rows: Sequence[Located], layer: int, view: View
         stack.callback(arch.projection_of(hf, layer).register_forward_hook(keep_projection).remove)
         stack.callback(arch.mlp_of(hf, layer).register_forward_hook(keep_mlp).remove)
         stack.callback(blocks[layer].register_forward_hook(keep_residual).remove)
-        hf.base_model(
-            input_ids=tails.ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
-        )
+        hf.base_model(input_ids=tails.ids, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True)
     return Replay(
         model,
         layer,

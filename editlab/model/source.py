@@ -6,36 +6,45 @@ Only its configuration is read here, so that memory can be planned and mistakes 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from accelerate import init_empty_weights
+from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
+from editlab import network
 from editlab.errors import BadFile, BadModel, EditLabError
 from editlab.model.architectures import architecture_of
 from editlab.model.weights import Quantization
 from editlab.settings import Settings
 
 RANDOM = "config:"
+SMALL_FILES = ("*.json", "*.jinja", "*.txt", "*.model")
+"""What a hub model has besides its weights: configuration, index, tokenizer."""
+ADAPTER = "adapter_config.json"
+OWN_KERNELS = {None, "eager", "sdpa", "batched_mm", "grouped_mm"}
+"""What computes attention and experts without code from elsewhere."""
 
 
 @dataclass(frozen=True)
 class Source:
     """A model that was found but not loaded. `name` as the user gave it; `place`: a folder, or a hub id at a `revision`.
 
-    `place` None: random weights, with Atlas's tokenizer.
+    `place` None: random weights, with Atlas's tokenizer. `folder`: where its files lie on this machine, those of a hub model
+    in the hub's cache; of random weights, where the tokenizer lies.
     """
 
     name: str
     config: PretrainedConfig
     place: str | None
     revision: str | None
-    tokenizer_place: str
+    folder: Path
 
     @property
     def local(self) -> bool:
@@ -71,16 +80,13 @@ class Source:
     @cached_property
     def on_disk(self) -> int | None:
         """Bytes of its safetensors files; None where they are not on this machine."""
-        files = [] if self.place is None else list(Path(self.place).glob("*.safetensors"))
+        files = [] if self.place is None or not self.local else list(self.folder.glob("*.safetensors"))
         return sum(file.stat().st_size for file in files) if files else None
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """Its tokenizer. Raises `BadModel` where there is none with character offsets."""
-        given = {} if Path(self.tokenizer_place).exists() else {"revision": self.revision}
         try:
-            found = AutoTokenizer.from_pretrained(
-                self.tokenizer_place, local_files_only=not given, trust_remote_code=False, **given
-            )
+            found = AutoTokenizer.from_pretrained(str(self.folder), local_files_only=True, trust_remote_code=False)
         except Exception as error:  # whatever a broken file makes the library raise
             raise BadModel(
                 f"{self.name} has no tokenizer that can be read. Put the model's tokenizer.json and tokenizer_config.json "
@@ -96,35 +102,64 @@ def find(name: str, settings: Settings) -> Source:
 
     A hub id is the only one that uses the network. Raises `BadModel` with what to do, or `UnsupportedArchitecture`.
     """
-    atlas = str(settings.presets / "atlas")
+    atlas = settings.presets / "atlas"
     if name.startswith(RANDOM):
         config = AutoConfig.for_model(**_table(name.removeprefix(RANDOM), settings.presets))
-        return _checked(name, config, None, None, atlas)
-    place, _, revision = (atlas, "", "") if name == "atlas" else name.partition("@")
+        return _checked(Source(name, config, None, None, atlas))
+    place, _, revision = (str(atlas), "", "") if name == "atlas" else name.partition("@")
     folder = Path(name if Path(name).expanduser().exists() else place).expanduser()
     if folder.exists():
         if not (folder / "config.json").is_file():
             raise BadModel(
                 f"{name} holds no model: there is no config.json in it. Give a folder that save_pretrained wrote."
             )
-        return _checked(name, _read(name, str(folder), None), str(folder), None, str(folder))
+        return _checked(Source(name, _read(name, folder, local=True), str(folder), None, folder))
     if place.count("/") != 1 or not all(place.split("/")):
         raise BadModel(f"{name!r} is neither a folder here nor a hub id like 'owner/name'. Check the path.")
-    config = _read(name, place, revision or None)
-    pinned = getattr(config, "_commit_hash", None) or revision or None
-    return _checked(name, config, place, pinned, place)
+    cached = fetched(name, place, revision or None, SMALL_FILES)
+    return _checked(Source(name, _read(name, cached, local=False), place, cached.name, cached))
 
 
-def _checked(name: str, config: PretrainedConfig, place: str | None, revision: str | None, tokenizer: str) -> Source:
-    architecture_of(config.model_type)
-    return Source(name, config, place, revision, tokenizer)
+def fetched(name: str, place: str, revision: str | None, files: Sequence[str]) -> Path:
+    """Return the folder of the hub's cache with these files of a hub model, fetched where needed; its name is their commit.
 
-
-def _read(name: str, place: str, revision: str | None) -> PretrainedConfig:
-    local = Path(place).exists()
-    given = {} if local else {"revision": revision}
+    `files`: names or patterns, of the model's top folder alone. A file that the hub does not have is left out. Raises
+    `BadModel` with what to do.
+    """
     try:
-        return AutoConfig.from_pretrained(place, local_files_only=local, trust_remote_code=False, **given)
+        with network.hub():
+            return Path(snapshot_download(place, revision=revision, allow_patterns=list(files), ignore_patterns=["*/*"]))
+    except Exception as error:  # whatever the hub, the network or the disk make the library raise
+        raise not_loaded(name, False, error) from error
+
+
+def _checked(source: Source) -> Source:
+    """Return it. Raises `UnsupportedArchitecture`, or `BadModel` where other files would decide what is loaded or run."""
+    architecture_of(source.config.model_type)
+    if source.place is None:
+        return source
+    if (source.folder / ADAPTER).exists():
+        raise BadModel(
+            f"{source.name} has an adapter beside its weights ({ADAPTER}). Merge it into them (merge_and_unload of peft), "
+            "save the model anew, and give that folder."
+        )
+    elsewhere = getattr(source.config, "transformers_weights", None)
+    if elsewhere is not None:
+        raise BadModel(
+            f"{source.name} keeps its weights in {elsewhere!r} (transformers_weights in config.json). Load it in "
+            "transformers and save it anew with save_pretrained."
+        )
+    if not {source.config._attn_implementation, source.config._experts_implementation} <= OWN_KERNELS:
+        raise BadModel(
+            f"{source.name} asks for kernels, which can be code from the hub. Remove attn_implementation and "
+            "experts_implementation from its config.json."
+        )
+    return source
+
+
+def _read(name: str, folder: Path, *, local: bool) -> PretrainedConfig:
+    try:
+        return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except Exception as error:  # a broken config.json makes the library raise whatever its field's check raises
         raise not_loaded(name, local, error) from error
 

@@ -1,4 +1,6 @@
-"""The matrix of a linear layer, whatever holds it: `nn.Linear`, GPT-2's Conv1D, 8 or 4 bit, or a weight on another device.
+"""Weights: which files a checkpoint keeps them in, and the matrix of a linear layer, whatever holds it.
+
+That is `nn.Linear`, GPT-2's Conv1D, 8 or 4 bit, or a weight on another device.
 
 Quantised layers are bitsandbytes' (`Linear8bitLt`, `Linear4bit` with nf4 and double quantisation). Their weights are only
 read: an edit lies beside them, and gradients pass through them to the activations.
@@ -6,7 +8,9 @@ read: an edit lies beside them, and gradients pass through them to the activatio
 
 from __future__ import annotations
 
+import json
 import logging
+from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
@@ -17,7 +21,49 @@ from torch import Tensor, nn
 from transformers import BitsAndBytesConfig
 from transformers.pytorch_utils import Conv1D
 
+from editlab.errors import BadModel
+
 Quantization = Literal["none", "8bit", "4bit"]
+
+SAFE, PICKLED = "model.safetensors", "pytorch_model.bin"
+INDEX = ".index.json"
+MOST_INDEX_BYTES = 100_000_000
+
+
+def weight_files(name: str, folder: Path, pickles: bool = False) -> list[list[str]]:
+    """Return the files that hold a checkpoint's weights, in the order in which they are looked for: each a list of shards.
+
+    They are `model.safetensors`, or what its index names; with `pickles` also `pytorch_model.bin` and its. Raises `BadModel`
+    where an index names anything but files of that kind in the same folder: transformers goes by the suffix of each file and
+    would unpickle it, and it follows a path to wherever it leads. (A link is followed: the hub's cache consists of them.)
+    """
+    safe = _shards(name, folder, SAFE, (".safetensors", ".bin") if pickles else (".safetensors",)) or [SAFE]
+    return [safe, _shards(name, folder, PICKLED, (".bin",)) or [PICKLED]] if pickles else [safe]
+
+
+def _shards(name: str, folder: Path, whole: str, suffixes: tuple[str, ...]) -> list[str]:
+    """The files that an index names; none where there is no index."""
+    index = folder / f"{whole}{INDEX}"
+    if not index.exists():
+        return []
+    try:
+        if index.stat().st_size > MOST_INDEX_BYTES:
+            raise ValueError("too long")
+        files = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise BadModel(f"{index.name} of {name} is damaged: it names no weights. Copy the model's files again.") from error
+    for file in files:
+        if not isinstance(file, str) or file in ("", ".", "..") or set("/\\:\0") & set(file):
+            raise BadModel(
+                f"{index.name} of {name} names {file!r:.100}, which is no file of that folder. Copy the model from a source "
+                "that you trust."
+            )
+        if not file.endswith(suffixes):
+            raise BadModel(
+                f"{index.name} of {name} names {file!r:.100}, which is not in safetensors and could run code. Save the "
+                "model with save_pretrained of a recent transformers, or, if you trust it, set EDITLAB_UNSAFE_WEIGHTS=1."
+            )
+    return files
 
 
 def matrix_of(module: nn.Module) -> Float[Tensor, "d_out d_in"]:

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from pandas import DataFrame
 
 from editlab.errors import BadRequest
+from editlab.facts.writers import frame_csv
 from editlab.figures import monitor as figures
 from editlab.insight.checkup import FIGURES
 from editlab.lab import Lab, Moment, Workspace, travel
@@ -105,12 +106,12 @@ class MonitorHandlers(ShowingHandlers):
         workspace = self.workspace(visitor, request)
         monitor = self.lab.monitor
         edits = monitor.edits(workspace)
-        names = {id: _unspreadsheet(edit.name) for id, edit in _known(workspace).items()}
+        names = {id: edit.name for id, edit in _known(workspace).items()}
         edits.insert(2, "edit", edits["id"].map(names))
         links = []
         for name, frame in {"check-ups": monitor.health(workspace).table, "edits": edits}.items():
             path = self.lab.downloads.place() / f"{name}.csv"
-            frame.to_csv(path, index=False)
+            path.write_text(frame_csv(frame), encoding="utf-8")
             token = self.lab.downloads.offer(workspace.name, path)
             links.append(link(token, f"Download {path.name} ({len(frame):,} row{'' if len(frame) == 1 else 's'})"))
         yield {"monitor-files-said": Markup(" ").join(links)}
@@ -325,8 +326,3 @@ def _whole(text: str) -> int:
     if not text.isdecimal():
         raise BadRequest("This button is not on the page any more. Reload the page.")
     return int(text)
-
-
-def _unspreadsheet(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in "=+-@\t\r" else text

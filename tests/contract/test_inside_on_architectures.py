@@ -53,7 +53,7 @@ def logits_of(model, view, at=1):
 
 def switched(model, kind):
     """The same under another attention, where the family has one."""
-    if model.hf._supports_sdpa and model.arch.family != "gptj":
+    if model.hf._supports_sdpa:
         model.hf.set_attn_implementation(kind)
 
 

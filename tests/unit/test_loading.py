@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from fnmatch import fnmatch
 
 import accelerate
 import pytest
@@ -125,22 +126,20 @@ def test_what_is_no_model_is_refused(folder, tmp_path):
     ],
 )
 def test_a_hub_model_that_cannot_be_had_says_what_to_do(monkeypatch, raised, said):
-    """The hub's own errors, as transformers wraps them."""
+    """The hub's own errors, also as they come when another one is wrapped around them."""
     asked = []
 
     def unreachable(name, **options):
-        asked.append((name, options))
-        inner = raised.__new__(raised)
-        Exception.__init__(inner, "broken")
-        raise OSError("transformers says something long") from inner if raised is not ValueError else ValueError("broken")
+        asked.append((name, options["revision"]))
+        error = raised.__new__(raised)
+        Exception.__init__(error, "broken")
+        if len(asked) == 1:
+            raise error
+        raise OSError("the library says something long" if raised is not ValueError else "broken") from error
 
-    monkeypatch.setattr("transformers.AutoConfig.from_pretrained", unreachable)
-    if raised is ValueError:
-        monkeypatch.setattr(
-            "transformers.AutoConfig.from_pretrained", lambda *a, **k: (_ for _ in ()).throw(ValueError("broken"))
-        )
-    assert said in refused("owner/name@v1")
-    assert all(name == "owner/name" and options["revision"] == "v1" for name, options in asked)
+    monkeypatch.setattr("editlab.model.source.snapshot_download", unreachable)
+    assert said in refused("owner/name@v1") and said in refused("owner/name@v1")
+    assert asked == [("owner/name", "v1")] * 2
 
 
 def test_a_stopped_load_is_cancelled(folder):
@@ -233,20 +232,70 @@ def test_memory_that_runs_out_while_loading_is_told_as_that(folder, monkeypatch)
     assert "Memory ran out on cpu" in refused(folder, OutOfMemory)
 
 
-def test_a_revision_is_pinned_to_its_commit(folder, monkeypatch):
-    """A hub id as its cache answers it: here the folder stands for the hub."""
-    from transformers import AutoConfig
+def hub_with(files, cache, monkeypatch):
+    """A hub that has one model, these files, at a commit; returns what is asked of it."""
+    asked = []
 
-    real = AutoConfig.from_pretrained
+    def snapshot_download(name, *, revision, allow_patterns, ignore_patterns):
+        asked.append((name, revision, allow_patterns))
+        cache.mkdir(parents=True, exist_ok=True)
+        for path in files.rglob("*"):
+            at = str(path.relative_to(files))
+            if any(fnmatch(at, p) for p in allow_patterns) and not any(fnmatch(at, p) for p in ignore_patterns):
+                shutil.copy(path, cache / at)
+        return str(cache)
 
-    def hub(name, **options):
-        config = real(str(folder))
-        config._commit_hash = "c0ffee"
-        return config
+    monkeypatch.setattr("editlab.model.source.snapshot_download", snapshot_download)
+    return asked
 
-    monkeypatch.setattr("transformers.AutoConfig.from_pretrained", hub)
+
+def test_a_revision_is_pinned_to_its_commit(folder, tmp_path, monkeypatch):
+    hub_with(folder, tmp_path / "c0ffee", monkeypatch)
     source = find("owner/name@main", Settings())
     assert (source.place, source.revision, source.local) == ("owner/name", "c0ffee", False)
+
+
+@pytest.mark.parametrize("quantization", ["none", "8bit"])
+@pytest.mark.parametrize("shards", [True, False])
+def test_a_hub_model_is_the_same_as_its_folder_and_only_what_it_needs_is_fetched(
+    quantization, shards, folder, tmp_path, monkeypatch
+):
+    if not shards:
+        save_file(
+            {k: t for path in folder.glob("*.safetensors") for k, t in load_file(path).items()}, folder / "model.safetensors"
+        )
+        (folder / "model.safetensors.index.json").unlink()
+        for path in folder.glob("model-*"):
+            path.unlink()
+    for spare in ("consolidated.safetensors", "training_args.bin", "pytorch_model.bin"):
+        (folder / spare).write_bytes(b"spare")
+    (folder / "onnx").mkdir()
+    (folder / "onnx" / "config.json").write_text("{}")
+    asked = hub_with(folder, tmp_path / "c0ffee", monkeypatch)
+    model = LanguageModel.load("owner/name", quantization=quantization)
+    assert [revision for _, revision, _ in asked] == [None, "c0ffee"] and model.revision == "c0ffee"
+    brought = {path.name for path in (tmp_path / "c0ffee").iterdir()}
+    assert not brought & {"onnx", "consolidated.safetensors", "training_args.bin", "pytorch_model.bin"}
+    (folder / "consolidated.safetensors").unlink()
+    (folder / "pytorch_model.bin").unlink()
+    assert model.fingerprint == LanguageModel.load(str(folder), quantization=quantization).fingerprint
+
+
+@pytest.mark.parametrize("shards", [True, False])
+def test_pickles_are_fetched_from_the_hub_only_with_the_switch(shards, folder, tmp_path, monkeypatch):
+    tensors = {k: t for path in folder.glob("*.safetensors") for k, t in load_file(path).items()}
+    (folder / "model.safetensors.index.json").unlink()
+    for path in folder.glob("*.safetensors"):
+        path.unlink()
+    torch.save(tensors, folder / ("one.bin" if shards else "pytorch_model.bin"))
+    if shards:
+        index = {"metadata": {}, "weight_map": dict.fromkeys(tensors, "one.bin")}
+        (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    hub_with(folder, tmp_path / "c0ffee", monkeypatch)
+    assert re.search("no weights in safetensors.*EDITLAB_UNSAFE_WEIGHTS", refused("owner/name"))
+    assert not list((tmp_path / "c0ffee").glob("*.bin"))
+    model = LanguageModel.load("owner/name", settings=Settings(unsafe_weights=True))
+    assert model.checkpoint == tiny_model("llama").checkpoint
 
 
 def test_a_copy_of_a_model_under_another_name_is_the_same_model(folder, tmp_path):
