@@ -7,7 +7,6 @@ another start of EditLab began and did not end was interrupted, and what can go 
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import sqlalchemy as sa
 from editlab.errors import BadRequest
 from editlab.lab.ledger import canonical, now
 from editlab.lab.tables import JOBS
-from editlab.lab.worker import Job
+from editlab.lab.worker import Job, stop_job
 
 if TYPE_CHECKING:
     from editlab.lab.lab import Lab
@@ -31,7 +30,6 @@ OF_MODEL = ("mask", "statistics", "model")
 OPEN = ("waiting", "running")
 MOST = 50
 
-log = logging.getLogger(__name__)
 
 Resume = Callable[["Lab", "Workspace", Mapping[str, Any]], Job[Any]]
 
@@ -101,8 +99,7 @@ class Jobs:
         job = self._here.get(row.id)
         if job is None or job.done:
             raise BadRequest("This job does not run here any more.")
-        job.cancel()
-        log.info({"event": "cancel", "kind": row.kind} | ({"by": by} if by else {}))
+        stop_job(job, by)
 
     def resume(self, visitor: str, id: str, workspace: Workspace) -> Job[Any]:
         """Go on with a job that was interrupted or stopped. Raises `BadRequest` where that is not possible."""

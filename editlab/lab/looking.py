@@ -23,7 +23,7 @@ from editlab.lab.chain import Chain, EditRecord
 from editlab.lab.history import Edit, Event, State
 from editlab.lab.ledger import Key
 from editlab.lab.masking import Covered, MaskInfo
-from editlab.lab.worker import Cancel, Job, Progress, Work
+from editlab.lab.worker import Cancel, Job, Progress, Work, stop_job
 from editlab.methods import mask
 from editlab.patches import BASE, THRESHOLD, View
 from editlab.probes import Probe
@@ -357,13 +357,13 @@ class Looking:
         """How many jobs, of this visitor or others, the model does before this one."""
         return self._lab.worker.ahead(job)
 
-    def stop(self) -> bool:
-        """Stop whatever runs or waits for this workspace; whether there was anything."""
+    def stop(self, by: str = "") -> bool:
+        """Stop whatever runs or waits here; whether there was anything. The log says `by` whom, where that is known."""
         with self._lock:
             busy = self.busy
             for job in self._jobs:
                 if not job.background:
-                    job.cancel()
+                    stop_job(job, by)
             return busy
 
     def _looked(self, request: EditRequest) -> None:

@@ -348,6 +348,13 @@ class Worker:
                 log.exception("A job's new state could not be noted")
 
 
+def stop_job(job: Job[Any], by: str = "") -> None:
+    """Ask a job to stop, and log `by` whom, where that is known."""
+    if not job.done and not job.stopped:
+        job.cancel()
+        log.info({"event": "cancel", "kind": job.kind} | ({"by": by} if by else {}))
+
+
 def let_go(error: BaseException) -> None:
     """Drop what the calls behind an error still hold: as long as somebody keeps the error, it would keep their tensors."""
     cause: BaseException | None = error

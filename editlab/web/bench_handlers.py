@@ -51,8 +51,7 @@ class BenchHandlers(Handlers):
     @handler(FREE)
     def bench_stop(self, visitor: Any, request: gr.Request) -> Updates:
         """Stop it; what was measured is kept. Updates: message; the stopped handler says the rest."""
-        busy = self.workspace(visitor, request).stop()
-        yield {"message": render.message("Stopping …" if busy else "Nothing is running.")}
+        yield self.stopping(self.workspace(visitor, request).stop(self.by(request)))
 
     def _can(self, running: bool) -> Update:
         return {"bench-file": gr.update(interactive=not running), "stop": gr.update(interactive=running)}

@@ -110,7 +110,7 @@ class BundleHandlers(WorkspaceHandlers):
         name, (_, workspace) = self.visitor(visitor, request), self.here(visitor, request)
         action, id = forms.read_pressed(event, "press"), forms.read_pressed(event, "job")
         if action == "cancel":
-            self.lab.jobs.cancel(name, id)
+            self.lab.jobs.cancel(name, id, self.by(request))
         elif action == "resume":
             self.lab.limits.spend(Cost(edits=MOST_ROWS, files=1))
             self.lab.jobs.resume(name, id, workspace)

@@ -126,8 +126,7 @@ class EditHandlers(ShowingHandlers):
     @handler(FREE)
     def stop(self, visitor: Any, request: gr.Request) -> Updates:
         """Stop what runs for this visitor. Updates: message; the stopped handler says the rest."""
-        busy = self.workspace(visitor, request).stop()
-        yield {"message": render.message("Stopping …" if busy else "Nothing is running.")}
+        yield self.stopping(self.workspace(visitor, request).stop(self.by(request)))
 
     @handler(CHANGED)
     def undo(self, visitor: Any, rephrases: Any, neighbours: Any, request: gr.Request) -> Updates:

@@ -185,6 +185,14 @@ class Handlers:
         known = isinstance(visitor, str) and (MADE if self.lab.limits.demo else ANY).fullmatch(visitor)
         return visitor if known else self.lab.newcomer(str(request.session_hash))
 
+    def by(self, request: gr.Request) -> str:
+        """The name of whoever is logged in, for the log; empty where nobody is."""
+        return request.username or ""
+
+    def stopping(self, busy: bool) -> Update:
+        """What is said when somebody stops whatever runs."""
+        return {"message": render.message("Stopping …" if busy else "Nothing is running.")}
+
     def buttons(self, workspace: Workspace) -> Update:
         """What can be pressed now."""
         editing = workspace.editing is not None

@@ -7,12 +7,13 @@ does not start.
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
+from unittest.mock import patch
 
 import gradio as gr
+from gradio import component_meta
 from gradio.components import Component
 from pydantic import BaseModel, ConfigDict, Field
 
-Text = Annotated[str, Field(max_length=4_000)]
 Name = Annotated[str, Field(max_length=100)]
 ModelName = Annotated[str, Field(max_length=500)]
 Visitor = Annotated[str, Field(max_length=64)]
@@ -24,43 +25,43 @@ Pressed = dict[Annotated[str, Field(pattern="^[a-z][A-Za-z]{0,23}$")], Annotated
 """The `data-` attributes of a button that was pressed inside a part of the page."""
 
 
-class Choices(gr.Dropdown):
-    """A dropdown that is given other choices later. Its handler, not Gradio, says what it can do with a choice."""
+with patch.object(component_meta, "create_or_modify_pyi"):  # Gradio would write a stub file beside this one
 
-    is_template = True
+    class Choices(gr.Dropdown):
+        """A dropdown that is given other choices later. Its handler, not Gradio, says what it can do with a choice."""
 
-    def preprocess(self, payload: str | int | None) -> str | int | None:
-        """Hand the choice on."""
-        return payload
+        is_template = True
 
+        def preprocess(self, payload: str | int | None) -> str | int | None:
+            """Hand the choice on."""
+            return payload
 
-class Buttons(gr.Radio):
-    """The same as a row of buttons."""
+    class Buttons(gr.Radio):
+        """The same as a row of buttons."""
 
-    is_template = True
+        is_template = True
 
-    def preprocess(self, payload: str | None) -> str | None:
-        """Hand the choice on."""
-        return payload
+        def preprocess(self, payload: str | None) -> str | None:
+            """Hand the choice on."""
+            return payload
 
+    class FileButton(gr.UploadButton):
+        """A button that sends a file. Its handler is given the path, which the firewall has looked up, not the browser."""
 
-class FileButton(gr.UploadButton):
-    """A button that sends a file. Its handler is given the path, which the firewall has looked up, not the browser."""
+        is_template = True
+        data_model = None
 
-    is_template = True
-    data_model = None
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.data_model = None  # so that nothing of Gradio's takes it for a file that is to be moved
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.data_model = None  # so that nothing of Gradio's takes it for a file that is to be moved
+        def preprocess(self, payload: str | None) -> str | None:
+            """Hand the path on."""
+            return payload
 
-    def preprocess(self, payload: str | None) -> str | None:
-        """Hand the path on."""
-        return payload
-
-    def postprocess(self, value: None) -> None:
-        """No file leaves by this button."""
-        return None
+        def postprocess(self, value: None) -> None:
+            """No file leaves by this button."""
+            return None
 
 
 class Meta(BaseModel):

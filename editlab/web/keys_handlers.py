@@ -75,8 +75,7 @@ class KeysHandlers(Handlers):
     @handler(FREE)
     def keys_stop(self, visitor: Any, request: gr.Request) -> Updates:
         """Stop what runs for this visitor. Updates: message; the stopped handler says the rest."""
-        busy = self.workspace(visitor, request).stop()
-        yield {"message": render.message("Stopping …" if busy else "Nothing is running.")}
+        yield self.stopping(self.workspace(visitor, request).stop(self.by(request)))
 
     # --- parts ------------------------------------------------------------------------------------------------------
 

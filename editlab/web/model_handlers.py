@@ -11,6 +11,7 @@ import gradio as gr
 from editlab.errors import BadRequest
 from editlab.lab import Choice, Job, Measured
 from editlab.lab.limits import FREE, Cost
+from editlab.lab.worker import stop_job
 from editlab.web import model_words, render
 from editlab.web.forms import settings_of
 from editlab.web.handlers import Handlers, Update, Updates, handler
@@ -66,7 +67,7 @@ class ModelHandlers(Handlers):
     def model_load(self, visitor: Any, name: Any, folder: Any, quantization: Any, request: gr.Request) -> Updates:
         """Exchange the model, for everybody. Inputs as `model_plan`. Updates: message, progress; the page then reloads."""
         choice = read_choice(name, folder, quantization)
-        job = self.lab.shelf.switch(choice)
+        job = self.lab.shelf.switch(choice, self.by(request))
         yield {"message": render.message(f"Loading {short(choice.name)}. Nobody can ask anything meanwhile."), **self._can()}
         yield from self.follow(self.lab.worker, job)
         told = f"The model is now {short(job.result())}. The page opens anew; the edits of the one before are kept."
@@ -75,7 +76,7 @@ class ModelHandlers(Handlers):
     @handler(Cost(refused="The model is not unloaded"))
     def model_unload(self, visitor: Any, request: gr.Request) -> Updates:
         """Give the memory back until somebody asks again. Updates: message, the strip."""
-        job = self.lab.shelf.unload()
+        job = self.lab.shelf.unload(self.by(request))
         yield from self.follow(self.lab.worker, job)
         job.result()
         told = "The model has left the memory. The next question loads it again; edits are kept."
@@ -96,8 +97,8 @@ class ModelHandlers(Handlers):
         """Stop what loads or is measured, whoever began it. Updates: message; the stopped handler says the rest."""
         running = [job for job in (self.lab.shelf.loading, self.lab.measuring.running) if job is not None]
         for job in running:
-            job.cancel()
-        yield {"message": render.message("Stopping …" if running else "Nothing is running.")}
+            stop_job(job, self.by(request))
+        yield self.stopping(bool(running))
 
     # --- parts ------------------------------------------------------------------------------------------------------
 

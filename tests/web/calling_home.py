@@ -1,5 +1,6 @@
 """app.py with an edit that also calls home: by name, and by the address of the page itself."""
 
+import os
 import socket
 import sys
 
@@ -19,7 +20,7 @@ def edit(self, *given, **named):
             said.append("connected")
         except OSError as error:
             said.append(type(error).__name__)
-    print("calling home:", ", ".join(said), file=sys.stderr, flush=True)
+    os.write(2, f"calling home: {', '.join(said)}\n".encode())  # what is printed does not get to the log
     return real(self, *given, **named)
 
 
