@@ -32,6 +32,7 @@ from editlab.lab.refining import RECIPES
 LONGEST_NAME, LONGEST_PROMPT, LONGEST_TEXT = 10_000, 100_000, 100_000
 """Characters of a subject, an object or another name; of a prompt; and of a reason, a context or an error."""
 MOST_EDITS, MOST_TEXTS, MOST_SETTINGS, MOST_LAYERS = 100_000, 10_000, 1_000, 1_000
+LONGEST_TIME = 40
 LONGEST_TOLD = 300
 """Characters that are told of what is wrong with a body."""
 NOT_FINITE = ("inf", "-inf", "nan")
@@ -43,7 +44,7 @@ M = TypeVar("M", bound=BaseModel)
 
 def is_time(value: str) -> str:
     """A time as events carry it, ISO 8601 with its distance from UTC. Raises `ValueError`."""
-    at = datetime.fromisoformat(value)
+    at = datetime.fromisoformat(value[: LONGEST_TIME + 1])  # an error repeats it
     if at.tzinfo is None or not 1970 <= at.year < 9999:
         raise ValueError("it is no time between 1970 and 9999 with its distance from UTC")
     at.astimezone(UTC)
@@ -71,7 +72,7 @@ Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT)]
 Prompt = Annotated[str, StringConstraints(max_length=LONGEST_PROMPT)]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f/\\]+$")]
 """What an edit, a process or a file is called."""
-Time = Annotated[str, StringConstraints(max_length=40), AfterValidator(lambda value: value and is_time(value))]
+Time = Annotated[str, StringConstraints(max_length=LONGEST_TIME), AfterValidator(lambda value: value and is_time(value))]
 """ISO 8601, or empty where nobody said."""
 Place = Annotated[int, Field(ge=0, lt=2**53)]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -189,7 +189,7 @@ def step(state: State, event: Event) -> State:
     try:
         after = _after(state, event, bodies.read(event.kind, event.body, event.at))
     except (IndexError, TypeError, ValueError) as error:
-        why = f"Event {event.number} ({event.kind[:80]}) cannot be read: {error}"
+        why = f"Event {event.number} ({event.kind[:80]}) cannot be read: {str(error)[: bodies.LONGEST_TOLD]}"
         raise BadFile(f"{why.rstrip('.')}. Run: editlab ledger verify") from error
     started = None if event.kind in (*ENDS, "imported") else after.started
     return replace(after, number=event.number, started=started, chains=state.chains.append(after.chain))

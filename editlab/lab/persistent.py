@@ -28,7 +28,7 @@ class PersistentList(Sequence[T]):
             items.append(item)
             if items[self._length] is item:  # else another thread has appended at this very moment
                 return self._seen(items, self._length + 1)
-        return PersistentList((*items[: self._length], item))
+        return type(self)((*items[: self._length], item))
 
     def pop(self) -> PersistentList[T]:
         """All but the last item. Raises `IndexError` where there is none."""
