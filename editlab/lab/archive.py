@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -43,8 +43,8 @@ Read = Callable[[str], bytes]
 class BundleLimits:
     """The most that an archive may hold.
 
-    `bytes`: of all that it holds, unpacked; `events`: of rows, and of files beside them; `event_bytes`: of the rows' text;
-    `ratio`: how many times what is packed it may unpack to, where that is more than `SMALL`.
+    `bytes`: of all that it holds, unpacked; `events`: of rows and of the edits in them, and of files; `event_bytes`: of the
+    rows' text; `ratio`: how many times what is packed it may unpack to, where that is more than `SMALL`.
     """
 
     bytes: int
@@ -147,6 +147,8 @@ def opened(path: Path, limits: BundleLimits = ARCHIVE) -> Archive:
             if (count := text.count("\n") + 1) > limits.events:
                 raise _too_much(path, count, limits.events, "events")
             rows = tuple(_row(json.loads(line)) for line in text.split("\n") if line)
+            if (count := len(rows) + sum(1 for _ in _edits(rows))) > limits.events:
+                raise _too_much(path, count, limits.events, "events and edits")
             files = {address: _unpacked(archive, members[f"{address}{SUFFIX}"]) for address in addresses(rows)}
             about = json.loads(_unpacked(archive, members[ABOUT])) if ABOUT in members else {}
             lines = _unpacked(archive, members[WORKSPACES]).split(b"\n") if WORKSPACES in members else ()
@@ -283,15 +285,24 @@ def checked(rows: Iterable[Row], read: Read) -> Report:
 def addresses(rows: Iterable[Row]) -> tuple[str, ...]:
     """The tensor files that events name, each once."""
     found: dict[str, None] = {}
+    for edit in _edits(rows):
+        try:
+            found |= dict.fromkeys([*edit["solves"], *edit.get("pathways", ())])
+        except (KeyError, TypeError):
+            continue  # the row's own check says what is wrong with it
+    return tuple(address for address in found if isinstance(address, str))
+
+
+def _edits(rows: Iterable[Row]) -> Iterator[Mapping[str, Any]]:
+    """The edits in the bodies of events, none of which was checked."""
     for row in rows:
         try:
             body = json.loads(row["body"])
-            for edit in (*body.get("edits", ()), body.get("edit", {})):
-                if isinstance(edit, dict) and edit:
-                    found |= dict.fromkeys([*edit["solves"], *edit.get("pathways", ())])
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            continue  # the row's own check says what is wrong with it
-    return tuple(address for address in found if isinstance(address, str))
+        except (ValueError, RecursionError):
+            continue
+        given = body if isinstance(body, dict) else {}
+        edits = given.get("edits") if isinstance(given.get("edits"), list) else []
+        yield from (edit for edit in (*edits, given.get("edit")) if isinstance(edit, dict))
 
 
 def _faults(rows: list[Row]) -> list[str]:

@@ -18,7 +18,7 @@ from editlab.lab.directory import Room, named
 if TYPE_CHECKING:
     from editlab.lab.lab import Lab
 
-LIMITS = BundleLimits(512 * 2**20, 10_000, 64 * 2**20, 200.0)
+LIMITS = BundleLimits(512 * 2**20, 5_000, 64 * 2**20, 200.0)
 DEMO_LIMITS = BundleLimits(32 * 2**20, 1_000, 4 * 2**20, 200.0)
 """What a bundle that somebody sends may hold, and on a public demo."""
 MOST_NAMES = 100

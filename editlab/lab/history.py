@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
 from editlab.errors import BadFile
@@ -168,16 +169,20 @@ def fold(events: Iterable[Event], state: State = START) -> State:
 def steps(events: Iterable[Event], weight: Callable[[Edit], int]) -> Iterator[tuple[Event, State, State, int]]:
     """Each event with the state before and after it, and what the edits that then lie there weigh together.
 
-    In all, each edit is weighed once for the event that brings it, not once for every event. Raises as `fold`.
+    Only edits that came, went or changed their place are weighed. Raises as `fold`.
     """
     state = State()
     weights = {id(state.chain): 0}  # by chain: the state keeps all that there ever were, so none takes another's place
     for event in events:
         after = step(state, event)
         if id(after.chain) not in weights:
-            more = event.kind == "applied"
-            new = after.chain[-1:] if more else after.chain
-            weights[id(after.chain)] = weights[id(state.chain)] * more + sum(map(weight, new))
+            if event.kind == "applied":
+                more = weight(after.chain[-1])
+            else:
+                pairs = zip_longest(state.chain, after.chain)
+                changed = (pair for pair in pairs if pair[0] is not pair[1])
+                more = sum((weight(new) if new else 0) - (weight(old) if old else 0) for old, new in changed)
+            weights[id(after.chain)] = weights[id(state.chain)] + more
         yield event, state, after, weights[id(after.chain)]
         state = after
 
@@ -265,11 +270,16 @@ def _change(state: State, event: Event, body: Any) -> Change:
         told = chosen[0].name if len(chosen) == 1 else counted(chosen)
         after = PersistentList(edit for edit in chain if edit.id not in gone)
         return Change(f"removed {told}", chain, after, chosen[0].request)
-    first = _named(chain, [body.id])[0]
     what = {"on": body.on} if body.rep is None else {"rep_on": body.rep}
+    edits = list(chain)
+    places = [place for place, edit in enumerate(edits) if edit.id == body.id]
+    if not places:
+        raise ValueError(f"no edit is called {body.id}")
+    first = edits[places[0]]
+    for place in places:
+        edits[place] = replace(edits[place], **what)
     told = f"switched {'on' if any(what.values()) else 'off'} {'REP for ' * ('rep_on' in what)}{first.name}"
-    after = PersistentList(replace(edit, **what) if edit.id == body.id else edit for edit in chain)
-    return Change(told, chain, after, first.request)
+    return Change(told, chain, PersistentList(edits), first.request)
 
 
 def _named(chain: Iterable[Edit], ids: Iterable[str]) -> list[Edit]:

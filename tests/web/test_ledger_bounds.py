@@ -27,9 +27,16 @@ from editlab.settings import Settings
 def test_a_bundle_of_too_many_events_is_refused_before_any_is_read(empty, bundle, monkeypatch):  # noqa: F811
     many = rewritten(bundle, lambda members: members.update({archive.EVENTS: members[archive.EVENTS] * 4_000}))
     monkeypatch.setattr(archive, "_row", lambda row: pytest.fail("it was read"))
-    with pytest.raises(BadFile, match="events; 10,000 events are taken here"):
+    with pytest.raises(BadFile, match="events; 5,000 events are taken here"):
         bundles.unpack(empty.lab, "tom", many, limits=replace(bundles.LIMITS, ratio=1e9))
     assert empty.events() == 0 and empty.rooms() == []
+
+
+def test_edits_inside_of_events_count_as_well(empty, bundle, monkeypatch):  # noqa: F811
+    held = len(archive.opened(bundle).rows)
+    with pytest.raises(BadFile, match=f"{held + 2} events and edits; {held + 1} events and edits are taken here"):
+        bundles.unpack(empty.lab, "tom", bundle, limits=replace(bundles.LIMITS, events=held + 1))
+    assert archive.opened(bundle, replace(bundles.LIMITS, events=held + 2)).report.ok
 
 
 def test_a_bundle_with_too_long_a_text_of_events_is_refused_before_it_is_unpacked(empty, bundle, monkeypatch):  # noqa: F811
