@@ -13,6 +13,7 @@ from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import FactBase
 from editlab.lab import exporting
+from editlab.lab.directory import Directory
 from editlab.lab.ledger import Ledger
 from editlab.probes import Passages
 
@@ -32,6 +33,8 @@ def export(
     folder = session.settings.data
     if not Ledger.exists(folder):
         raise BadFile(f"There is no ledger in {folder}. Apply an edit with --workspace first, or set EDITLAB_DATA.")
+    with Ledger(folder) as ledger:
+        Directory(ledger).known(workspace)
     model, facts = session.model(), FactBase.load(session.settings.presets / "facts")
     with session.progress() as progress, kept_in(session, model, facts, Passages((), ()), workspace) as kept:
         notes = exporting.notes(kept, form)

@@ -1,20 +1,24 @@
-"""`ledger`: is everything still what was written, and how it gets to another machine."""
+"""`ledger`: is everything still what was written, how it gets to another machine, what is copied, and what is let go."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from editlab.cli.terminal import Answer, Session, command
-from editlab.errors import BadFile
-from editlab.lab import archive
-from editlab.lab.directory import Directory
+from editlab.errors import BadFile, BadRequest
+from editlab.lab import archive, directory
+from editlab.lab.backup import backup as copied
+from editlab.lab.directory import Directory, WorkspaceRow
+from editlab.lab.forgetting import forget_these, unused
 from editlab.lab.ledger import Ledger
 
-app = typer.Typer(help="What was kept: checking it, and carrying it elsewhere.", no_args_is_help=True)
+app = typer.Typer(help="What was kept: checking, carrying, copying it, and letting it go.", no_args_is_help=True)
+
+SHOWN = 50
 
 
 @command(app, "verify")
@@ -31,15 +35,18 @@ def verify(session: Session) -> Answer:
 def export(
     session: Session,
     to: Annotated[Path, typer.Option(help="The zip file to write.")] = Path("editlab-ledger.zip"),
-    workspace: Annotated[str | None, typer.Option(help="Only this workspace, by its name where it is shared.")] = None,
+    workspace: Annotated[
+        str | None, typer.Option(help="Only this workspace, by its name where it is shared, else by its id.")
+    ] = None,
+    owner: Annotated[str | None, typer.Option(help="Only the workspaces of this user, deleted ones too.")] = None,
 ) -> Answer:
-    """Write events and tensor files into one archive."""
-    folder = session.settings.data
-    if not Ledger.exists(folder):
-        raise BadFile(f"There is no ledger in {folder}. Apply an edit with --workspace first, or set EDITLAB_DATA.")
-    with Ledger(folder) as ledger:
-        room = Directory(ledger).called(workspace) if workspace is not None else None
-        return _answer(archive.export(ledger, to, workspace if room is None else room.id), to)
+    """Write workspaces with their events and tensor files into one archive."""
+    if workspace is not None and owner is not None:
+        raise BadRequest("--workspace names one, --owner all of somebody's. Give one of them.")
+    with Ledger(_kept(session)) as ledger:
+        ids = None if workspace is None else (Directory(ledger).known(workspace),)
+        ids = ids if owner is None else directory.owned(ledger, owner)
+        return _answer(archive.export(ledger, to, ids), to, count=True)
 
 
 @command(app, "import")
@@ -48,20 +55,90 @@ def bring_in(
 ) -> Answer:
     """Add an archive's workspaces to the data folder; nothing that is there is changed.
 
-    With --model, an archive of another model, or of the same in another precision, is refused.
+    With --model, an archive of another model, or of the same in another precision, is refused, and so are tensors that do
+    not fit the model.
     """
-    asked = "model" in session.settings.model_fields_set
-    model = session.model().fingerprint if asked else None
+    model = session.model() if "model" in session.settings.model_fields_set else None
     with Ledger(session.settings.data) as ledger:
-        return _answer(archive.bring_in(ledger, source, model, session.settings.model), source)
+        return _answer(archive.bring_in(ledger, source, model, session.settings.model), source, count=True)
 
 
-def _answer(report: archive.Report, path: Path | None = None) -> Answer:
-    found = {"ok": report.ok, "events": report.events, "files": report.files, "faults": list(report.faults)}
+@command(app, "backup")
+def backup(
+    session: Session, to: Annotated[Path, typer.Option(help="The folder to write, which is not there yet.")]
+) -> Answer:
+    """Copy the ledger, also while EditLab runs, and check the copy; status 1 where something of it is not what was written.
+
+    The copy is a data folder: set EDITLAB_DATA to it, or put it in the place of the one that was lost. Never copy the file
+    of a ledger that is open by other means. Logins' secret, statistics, masks and benchmarks are not in it.
+    """
+    with Ledger(_kept(session)) as ledger:
+        return _answer(copied(ledger, to), to)
+
+
+@command(app, "forget")
+def forget(
+    session: Session,
+    owner: Annotated[str | None, typer.Option(help="All workspaces of this user, deleted and shared ones too.")] = None,
+    workspace: Annotated[
+        str | None, typer.Option(help="This workspace, by its name where it is shared, else by its id.")
+    ] = None,
+    unused_days: Annotated[
+        float | None, typer.Option(min=0, help="All that nobody has opened or changed for so many days.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it. Otherwise it is only said what would go.")] = False,
+) -> Answer:
+    """Take workspaces out for good: their events, files, jobs and check-ups. A line stays of how many events went.
+
+    Stop EditLab first, which keeps workspaces in memory. What somebody wrote into workspaces of others stays there, signed
+    with their name: taken out, nothing would prove any more that the rest is what was written.
+    """
+    if sum(way is not None for way in (owner, workspace, unused_days)) != 1:
+        raise BadRequest("Say what is to go: --owner ID, --workspace NAME or --unused-days N, one of them.")
+    with Ledger(_kept(session)) as ledger, ledger.alone():
+        if owner is not None:
+            ids = directory.owned(ledger, owner)
+        else:
+            ids = unused(ledger, unused_days) if workspace is None else (Directory(ledger).known(workspace),)
+        rows = directory.rows(ledger, ids)
+        count = len(ledger.rows(ids)[0])
+        if ids and not yes:
+            what = "1 workspace" if len(ids) == 1 else f"{len(ids):,} workspaces"
+            raise BadRequest(
+                f"This would take out {what} with {count:,} events for good: {_named(rows) or ', '.join(ids)}. Keep a copy "
+                "(editlab ledger export), then say it again with --yes."
+            )
+        if ids:
+            forget_these(ledger, ids, owner or "", fresh=0.0)
+            ledger.compact()
+    table = Table("owner", "workspace", title=f"{count:,} events are gone")
+    for row in rows:
+        table.add_row(row.owner or "-", row.name)
+    found = [{"id": row.id, "owner": row.owner, "name": row.name, "shared": row.shared} for row in rows]
+    return Answer({"events": count, "workspaces": found}, table)
+
+
+def _kept(session: Session) -> Path:
+    """The data folder, in which there is a ledger. Raises `BadFile` where there is none."""
+    folder = session.settings.data
+    if not Ledger.exists(folder):
+        raise BadFile(f"There is no ledger in {folder}. Apply an edit with --workspace first, or set EDITLAB_DATA.")
+    return folder
+
+
+def _named(rows: tuple[WorkspaceRow, ...]) -> str:
+    names = [f"{row.name}{' (shared)' * row.shared}" for row in rows[:SHOWN]]
+    return ", ".join(names) + (f" and {len(rows) - SHOWN:,} more" if len(rows) > SHOWN else "")
+
+
+def _answer(report: archive.Report, path: Path | None = None, count: bool = False) -> Answer:
+    found: dict[str, Any] = {"ok": report.ok, "events": report.events, "files": report.files, "faults": list(report.faults)}
+    found |= {"workspaces": report.workspaces} if count else {}
     found |= {} if path is None else {"path": str(path)}
     table = Table(show_header=False)
-    for name in ("events", "files"):
-        table.add_row(name, f"{found[name]:,}")
+    for name in ("workspaces", "events", "files"):
+        if name in found:
+            table.add_row(name, f"{found[name]:,}")
     for fault in report.faults:
         table.add_row("fault", fault)
     table.add_row("ok", "yes" if report.ok else "no")

@@ -1,8 +1,9 @@
 """The whole ledger at once: checked from the first event to the last, and carried from one data folder to another.
 
 An archive, or the bundle of one workspace, is a zip file: `events.jsonl`, a row a line with its hash, the tensor files that
-they name, and `about.json`, which says what people call the workspace and its model. It comes from anywhere: nothing of it
-is believed before it was checked, and nothing is written before all of it was.
+they name, and either `workspaces.jsonl`, whose each workspace is and what it is called, or in a bundle `about.json`, which
+says what people call the workspace and its model. It comes from anywhere: nothing of it is believed before it was checked,
+and nothing is written before all of it was.
 """
 
 from __future__ import annotations
@@ -10,20 +11,27 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+import torch
 
 from editlab.errors import BadFile, EditLabError
-from editlab.lab.history import START, step
+from editlab.lab import directory
+from editlab.lab.bodies import LONGEST_TOLD
+from editlab.lab.directory import WorkspaceRow
+from editlab.lab.history import START, Edit, edits_of, step, steps
 from editlab.lab.ledger import HASHED, Behind, Ledger, event_of, fault_of, hash_of
-from editlab.lab.tensors import ADDRESS, address_of
+from editlab.lab.tensors import ADDRESS, Shape, address_of, patches_in, private
 
-EVENTS, ABOUT, SUFFIX = "events.jsonl", "about.json", ".safetensors"
-MOST_BYTES = 8 * 2**30
-"""Of what an archive holds, unpacked."""
+if TYPE_CHECKING:
+    from editlab.model import LanguageModel
+
+EVENTS, WORKSPACES, ABOUT, SUFFIX = "events.jsonl", "workspaces.jsonl", "about.json", ".safetensors"
 MOST_MOVED = 100
 """Up to so many changed events of a workspace are held against each other, to tell a moved one from a changed one."""
 
@@ -32,12 +40,36 @@ Read = Callable[[str], bytes]
 
 
 @dataclass(frozen=True)
+class BundleLimits:
+    """The most that an archive may hold.
+
+    `bytes`: of all that it holds, unpacked; `events`: of rows and of the edits in them, and of files; `event_bytes`: of the
+    rows' text; `ratio`: how many times what is packed it may unpack to, where that is more than `SMALL`.
+    """
+
+    bytes: int
+    events: int
+    event_bytes: int
+    ratio: float
+
+
+ARCHIVE = BundleLimits(8 * 2**30, 10_000_000, 2 * 2**30, 1_000.0)
+"""What the terminal takes."""
+SMALL = 2**20
+"""Bytes that harm nobody, however small they were packed."""
+
+
+@dataclass(frozen=True)
 class Report:
-    """How many events and tensor files there are, and in a sentence each what is wrong with them."""
+    """How many events and tensor files there are, and in a sentence each what is wrong with them.
+
+    `workspaces`: of how many it says whose they are and what they are called.
+    """
 
     events: int
     files: int
     faults: tuple[str, ...] = ()
+    workspaces: int = 0
 
     @property
     def ok(self) -> bool:
@@ -47,9 +79,10 @@ class Report:
 
 @dataclass(frozen=True)
 class Archive:
-    """What an archive holds, checked: its rows, its files by address, and what is said about it."""
+    """What an archive holds, checked: its rows, its workspaces, its files by address, and what is said about it."""
 
     rows: tuple[Row, ...]
+    workspaces: tuple[WorkspaceRow, ...]
     files: Mapping[str, bytes]
     about: Mapping[str, Any]
     report: Report
@@ -60,48 +93,70 @@ def verify(ledger: Ledger, workspace: str | None = None) -> Report:
 
     An event that is missing at the end of a workspace is missed in the count of all, so that is told in both cases.
     """
-    rows, written = ledger.rows()
-    report = checked((row for row in rows if workspace in (None, row["workspace"])), ledger.tensors.read)
-    gone = written - len(rows)
+    rows, gone = ledger.rows(None if workspace is None else [workspace])
+    report = checked(rows, ledger.tensors.read)
     if not gone:
         return report
     told = "An event was taken out of the ledger." if gone == 1 else f"{gone} events were taken out of the ledger."
     return Report(report.events, report.files, (told, *report.faults))
 
 
-def export(ledger: Ledger, path: Path, workspace: str | None = None) -> Report:
-    """Write an archive of all workspaces, or of one. Raises `BadFile` where something is damaged or not to be written."""
-    return write(path, [row for row in ledger.rows()[0] if workspace in (None, row["workspace"])], ledger.tensors.read)
+def export(ledger: Ledger, path: Path, workspaces: Collection[str] | None = None) -> Report:
+    """Write an archive of these workspaces, or of all, also those that were deleted or in which nothing has happened.
+
+    Raises `BadFile` where something is damaged or not to be written.
+    """
+    rows, _ = ledger.rows(workspaces)
+    return write(path, rows, ledger.tensors.read, directory.rows(ledger, workspaces))
 
 
-def write(path: Path, rows: Iterable[Row], read: Read, about: Mapping[str, Any] | None = None) -> Report:
-    """Write rows and the files that they name into a new archive. Raises `BadFile` as `export`."""
+def write(
+    path: Path,
+    rows: Iterable[Row],
+    read: Read,
+    workspaces: Collection[WorkspaceRow] = (),
+    about: Mapping[str, Any] | None = None,
+) -> Report:
+    """Write rows and the files that they name into a new archive, which its owner alone may read. Raises as `export`."""
     rows = list(rows)
     report = checked(rows, read)
     _refuse(report, "What is to be exported")
     try:
-        with zipfile.ZipFile(path, "x", zipfile.ZIP_DEFLATED) as archive:
+        with open(path, "xb", opener=private) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             lines = (json.dumps({name: row[name] for name in (*HASHED, "hash")}, ensure_ascii=False) for row in rows)
             archive.writestr(EVENTS, "".join(f"{line}\n" for line in lines))
             for address in addresses(rows):
                 archive.writestr(f"{address}{SUFFIX}", read(address))
+            if workspaces:
+                archive.writestr(WORKSPACES, "".join(f"{row.model_dump_json()}\n" for row in workspaces))
             if about is not None:
                 archive.writestr(ABOUT, json.dumps(about, ensure_ascii=False))
     except OSError as error:
         raise BadFile(f"{path} cannot be written: {error.strerror}. Give a new file in a folder that is there.") from error
-    return report
+    return replace(report, workspaces=len(workspaces))
 
 
-def opened(path: Path, most: int = MOST_BYTES) -> Archive:
-    """What an archive holds. Raises `BadFile` where it is none, is damaged, or holds other files or too many bytes."""
+def opened(path: Path, limits: BundleLimits = ARCHIVE) -> Archive:
+    """What an archive holds. Raises `BadFile` where it is none, is damaged, or holds other files or too much."""
     try:
         with zipfile.ZipFile(path) as archive:
-            _check_members(path, archive.infolist(), most)
-            rows = tuple(_row(json.loads(line)) for line in archive.read(EVENTS).decode("utf-8").split("\n") if line)
-            files = {address: archive.read(f"{address}{SUFFIX}") for address in addresses(rows)}
-            about = json.loads(archive.read(ABOUT)) if ABOUT in archive.namelist() else {}
+            members = _members(path, archive.infolist(), limits)
+            if members[EVENTS].file_size > limits.event_bytes:
+                raise _too_much(path, members[EVENTS].file_size / 2**20, limits.event_bytes / 2**20, "MB of events")
+            text = _unpacked(archive, members[EVENTS]).decode("utf-8")
+            if (count := text.count("\n") + 1) > limits.events:
+                raise _too_much(path, count, limits.events, "events")
+            rows = tuple(_row(json.loads(line)) for line in text.split("\n") if line)
+            if (count := len(rows) + sum(1 for _ in _edits(rows))) > limits.events:
+                raise _too_much(path, count, limits.events, "events and edits")
+            files = {address: _unpacked(archive, members[f"{address}{SUFFIX}"]) for address in addresses(rows)}
+            about = json.loads(_unpacked(archive, members[ABOUT])) if ABOUT in members else {}
+            lines = _unpacked(archive, members[WORKSPACES]).split(b"\n") if WORKSPACES in members else ()
+            workspaces = tuple(WorkspaceRow.model_validate_json(line) for line in lines if line)
             if not isinstance(about, dict):
                 raise TypeError(f"{ABOUT} is no object")
+            if len({row.id for row in workspaces}) != len(workspaces):
+                raise ValueError(f"{WORKSPACES} names a workspace twice")
     except (
         OSError,
         KeyError,
@@ -112,7 +167,8 @@ def opened(path: Path, most: int = MOST_BYTES) -> Archive:
         zlib.error,
         zipfile.BadZipFile,
     ) as error:
-        raise BadFile(f"{path.name} is not an archive that editlab ledger export wrote: {error}") from error
+        why = str(error)[:LONGEST_TOLD]
+        raise BadFile(f"{path.name} is not an archive that editlab ledger export wrote: {why}") from error
 
     def read(address: str) -> bytes:
         if address_of(files[address]) != address:
@@ -121,34 +177,74 @@ def opened(path: Path, most: int = MOST_BYTES) -> Archive:
 
     report = checked(rows, read)
     _refuse(report, path.name)
-    return Archive(rows, files, about, report)
+    return Archive(rows, workspaces, files, about, replace(report, workspaces=len(workspaces)))
 
 
-def bring_in(ledger: Ledger, path: Path, model: str | None = None, called: str = "another one") -> Report:
+def bring_in(ledger: Ledger, path: Path, model: LanguageModel | None = None, called: str = "another one") -> Report:
     """Add an archive's workspaces to a ledger; of one that is there already, the events that are missing.
 
-    Raises `BadFile` where the archive is damaged, where a workspace went another way here, and where it holds edits of
-    another model than `model`, a fingerprint, where that is given, which people call so; then nothing is added.
+    A workspace keeps its owner and its name, or where that is taken gets a free one behind it; one of which the archive says
+    neither, as older ones do, becomes a shared one. Raises `BadFile` where the archive is damaged, where a workspace went
+    another way here, and where it holds edits that were made for another model than `model`, which people call `called`, or
+    do not fit it; then nothing is added.
     """
     archive = opened(path)
     if model is not None:
-        refuse_other_model(archive, model, called)
-    there = {_place(row): row["hash"] for row in ledger.rows()[0]}
+        refuse_other_model(archive, model.fingerprint, called)
+        check_fit(archive, model)
+    ids = {row["workspace"] for row in archive.rows}
+    there = {_place(row): row["hash"] for row in ledger.rows()[0] if row["workspace"] in ids}
     for row in archive.rows:
         if there.get(_place(row), row["hash"]) != row["hash"]:
             raise BadFile(f"The workspace {row['workspace']!r} went another way here. Import into another data folder.")
-    add(ledger, archive.files, [row for row in archive.rows if _place(row) not in there])
+    named = {row.id for row in archive.workspaces}
+    name = archive.about.get("workspace") if len(ids) == 1 else None
+    unnamed = [directory.unowned(id, name) for id in dict.fromkeys(row["workspace"] for row in archive.rows)]
+
+    def settle(connection: sa.Connection) -> None:
+        directory.bring_in(connection, (*archive.workspaces, *(row for row in unnamed if row.id not in named)))
+
+    add(ledger, archive.files, [row for row in archive.rows if _place(row) not in there], settle)
     return archive.report
 
 
-def add(ledger: Ledger, files: Mapping[str, bytes], rows: list[Row]) -> None:
-    """Write files, then rows that name them. Raises `BadFile`; then none of the rows is there."""
+def add(
+    ledger: Ledger, files: Mapping[str, bytes], rows: list[Row], also: Callable[[sa.Connection], None] = lambda _: None
+) -> None:
+    """Write files, then rows that name them and what goes with those. Raises `BadFile`; then none of the rows is there."""
     for content in files.values():
         ledger.tensors.keep(content)
     try:
-        ledger.extend([dict(row) for row in rows])
+        ledger.extend(rows, also)
     except Behind as error:
         raise BadFile("A workspace was changed while it was imported. Import again.") from error
+
+
+def check_fit(archive: Archive, model: LanguageModel, most: int = ARCHIVE.bytes) -> None:
+    """Raise `BadFile` where an archive's patches do not fit a model, or more than `most` bytes of them lie there at a time.
+
+    Either would harm whoever opens its workspaces.
+    """
+    shape, cpu, solves, pathways = Shape.of(model), torch.device("cpu"), set(), set()
+
+    def weight(edit: Edit) -> int:
+        return sum(len(archive.files[address]) for address in edit.files)
+
+    try:
+        for _, own in groupby(sorted(archive.rows, key=_key), key=_key):
+            for event, _, _, lying in steps(map(event_of, own), weight):
+                if lying > most:
+                    raise ValueError(f"{lying / 2**20:,.0f} MB of patches lie over the model after event {event.number}")
+                for edit in edits_of(event):
+                    shape.check(edit.layers, (), ())
+                    solves.update(edit.solves)
+                    pathways.update(edit.pathways)
+        for address in solves:
+            shape.check((), patches_in(archive.files[address], cpu), ())
+        for address in pathways:
+            shape.check((), (), patches_in(archive.files[address], cpu))
+    except (BadFile, KeyError, ValueError) as error:
+        raise BadFile(f"The bundle does not fit together: {error}. Export it again where it comes from.") from error
 
 
 def rechained(rows: Iterable[Row], workspace: str) -> list[Row]:
@@ -189,15 +285,24 @@ def checked(rows: Iterable[Row], read: Read) -> Report:
 def addresses(rows: Iterable[Row]) -> tuple[str, ...]:
     """The tensor files that events name, each once."""
     found: dict[str, None] = {}
+    for edit in _edits(rows):
+        try:
+            found |= dict.fromkeys([*edit["solves"], *edit.get("pathways", ())])
+        except (KeyError, TypeError):
+            continue  # the row's own check says what is wrong with it
+    return tuple(address for address in found if isinstance(address, str))
+
+
+def _edits(rows: Iterable[Row]) -> Iterator[Mapping[str, Any]]:
+    """The edits in the bodies of events, none of which was checked."""
     for row in rows:
         try:
             body = json.loads(row["body"])
-            for edit in (*body.get("edits", ()), body.get("edit", {})):
-                if isinstance(edit, dict) and edit:
-                    found |= dict.fromkeys([*edit["solves"], *edit.get("pathways", ())])
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            continue  # the row's own check says what is wrong with it
-    return tuple(address for address in found if ADDRESS.fullmatch(address))
+        except (ValueError, RecursionError):
+            continue
+        given = body if isinstance(body, dict) else {}
+        edits = given.get("edits") if isinstance(given.get("edits"), list) else []
+        yield from (edit for edit in (*edits, given.get("edit")) if isinstance(edit, dict))
 
 
 def _faults(rows: list[Row]) -> list[str]:
@@ -212,7 +317,7 @@ def _faults(rows: list[Row]) -> list[str]:
         elif not faults:
             try:
                 state = step(state, event_of(row))
-            except (EditLabError, ValueError, AttributeError, RecursionError) as error:
+            except (EditLabError, ValueError, RecursionError) as error:
                 faults.append(f"Workspace {row['workspace']!r}: {error}")
         previous, number = row["hash"], row["number"]
     return faults
@@ -234,20 +339,44 @@ def _moved(rows: list[Row]) -> dict[int, str]:
     return found
 
 
-def _check_members(path: Path, members: list[zipfile.ZipInfo], most: int) -> None:
-    """Raise `BadFile` for anything that no archive of ours has, and for more than may be unpacked."""
-    seen: set[str] = set()
-    for name in (member.filename for member in members):
-        known = name in (EVENTS, ABOUT) or (name.endswith(SUFFIX) and ADDRESS.fullmatch(name.removesuffix(SUFFIX)))
-        if not known or name in seen:
-            raise BadFile(f"{path.name} holds {name[:80]!r}, which no bundle of EditLab does. Export it again.")
-        seen.add(name)
-    size = sum(member.file_size for member in members)
-    if size > most:
-        raise BadFile(
-            f"{path.name} would unpack to {size / 2**20:,.0f} MB; {most / 2**20:,.0f} MB are taken here. Larger ones go by "
-            "the terminal: editlab ledger import."
+def _members(path: Path, members: list[zipfile.ZipInfo], limits: BundleLimits) -> dict[str, zipfile.ZipInfo]:
+    """The members by name. Raises `BadFile` for anything that no archive of ours has, and for more than may be unpacked."""
+    if len(members) > limits.events + 3:
+        raise _too_much(path, len(members), limits.events, "files")
+    found: dict[str, zipfile.ZipInfo] = {}
+    for member in members:
+        name = member.filename
+        known = name in (EVENTS, WORKSPACES, ABOUT) or (
+            name.endswith(SUFFIX) and ADDRESS.fullmatch(name.removesuffix(SUFFIX))
         )
+        if not known or name in found or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise BadFile(f"{path.name} holds {name[:80]!r}, which no bundle of EditLab does. Export it again.")
+        found[name] = member
+    size, packed = sum(member.file_size for member in members), path.stat().st_size
+    if size > limits.bytes:
+        raise _too_much(path, size / 2**20, limits.bytes / 2**20, "MB")
+    if size > max(SMALL, limits.ratio * packed):
+        raise BadFile(
+            f"{path.name} would unpack to {size / packed:,.0f} times its size, which no bundle of EditLab does. Export it "
+            "again."
+        )
+    return found
+
+
+def _too_much(path: Path, count: float, most: float, what: str) -> BadFile:
+    return BadFile(
+        f"{path.name} would unpack to {count:,.0f} {what}; {most:,.0f} {what} are taken here. Larger ones go by the "
+        "terminal: editlab ledger import."
+    )
+
+
+def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """A member's bytes. No more than it says to have are ever unpacked: read as a whole, a false size comes out too late."""
+    with archive.open(member) as file:
+        content = file.read(member.file_size)
+        if len(content) != member.file_size or file.read(1):
+            raise zipfile.BadZipFile(f"{member.filename} has another size than it says")
+        return content
 
 
 def _refuse(report: Report, what: str) -> None:

@@ -12,13 +12,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from typing import Any
 
-import torch
-
 from editlab.errors import BadFile, BadRequest, Cancelled, EditLabError
 from editlab.facts import EditRequest
+from editlab.lab.bodies import LONGEST_TEXT
 from editlab.lab.history import START, Described, Edit, Event, State, fold, named, step
 from editlab.lab.ledger import Behind, Key, Ledger, now
-from editlab.model import memory
+from editlab.lab.tensors import Shape
+from editlab.model import LanguageModel, memory
 from editlab.patches import BASE, Patch, Pathway, View
 
 Solves = tuple[tuple[Patch, ...], ...]
@@ -49,9 +49,10 @@ class Chain:
     """
 
     def __init__(
-        self, ledger: Ledger, key: Key, device: torch.device, computing: Callable[[], bool], author: str = ""
+        self, ledger: Ledger, key: Key, model: LanguageModel, computing: Callable[[], bool], author: str = ""
     ) -> None:
-        self._ledger, self._key, self._device, self._computing = ledger, key, device, computing
+        self._ledger, self._key, self._computing = ledger, key, computing
+        self._device, self._shape = model.device, Shape.of(model)  # not the model: it may be dropped meanwhile
         self.author = author
         self._lock = threading.RLock()
         self._last = ""
@@ -87,7 +88,10 @@ class Chain:
                 self._notice = told
 
     def _catch_up(self, state: State, last: str) -> None:
-        """Take over a state that was read; edits whose files are damaged are removed, which is said and can be undone."""
+        """Take over a state that was read; edits whose files are damaged or of another shape are removed, which is said.
+
+        It can be undone, once the file is back.
+        """
         lost = [edit for edit in state.chain if not self._whole(edit)]
         if not lost:
             self._become(state, last)
@@ -96,7 +100,10 @@ class Chain:
         with suppress(Behind):  # then somebody else has removed them
             self._append("removed", {"ids": [edit.id for edit in lost]})
         names = ", ".join(edit.name for edit in lost)
-        self._notice = f"A file is missing or damaged, so this was removed: {names}. Run: editlab ledger verify"
+        self._notice = (
+            f"A file is missing or damaged, or does not fit this model, so this was removed: {names}. Run: editlab ledger "
+            "verify"
+        )
 
     def _whole(self, edit: Edit) -> bool:
         try:
@@ -154,7 +161,7 @@ class Chain:
         return tuple(map(self.record, state.chain))
 
     def record(self, edit: Edit) -> EditRecord:
-        """An edit with its patches. Raises `BadFile` where their files are damaged."""
+        """An edit with its patches. Raises `BadFile` where their files are damaged, or do not fit the model."""
         key = edit.id, edit.files, edit.on, edit.rep, edit.rep_on, edit.names, edit.seconds
         if key not in self._made:
             for address in edit.files:
@@ -162,6 +169,10 @@ class Chain:
                     self._patches[address] = self._ledger.tensors.load(address, self._device)
             solves = tuple(self._patches[address] for address in edit.solves)
             pathways = tuple(patch for address in edit.pathways for patch in self._patches[address])
+            try:
+                self._shape.check(edit.layers, (patch for solve in solves for patch in solve), pathways)
+            except BadFile as error:
+                raise BadFile(f"{edit.name} cannot lie over this model: {error}. Load the model it was made for.") from error
             described = {field.name: getattr(edit, field.name) for field in fields(Described)}
             self._made[key] = EditRecord(**described, solves=solves, pathways=pathways)
         return self._made[key]
@@ -180,7 +191,8 @@ class Chain:
             yield
         except BaseException as error:
             if not memory.poisoned(self._device):  # else the next process finds it begun, and tells that it was interrupted
-                end = "stopped" if isinstance(error, Cancelled) else "failed", {"why": str(error)}
+                why = str(error)[:LONGEST_TEXT].encode("utf-8", "replace").decode("utf-8")
+                end = "stopped" if isinstance(error, Cancelled) else "failed", {"why": why}
                 with suppress(EditLabError):  # what went wrong is said; that it cannot be noted, too, changes nothing
                     self.write(lambda state: end)
             raise

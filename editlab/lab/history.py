@@ -8,12 +8,16 @@ are named by the addresses of their files; whoever wants to compute loads them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
 from editlab.errors import BadFile
 from editlab.facts import EditRequest
+from editlab.lab import bodies
+from editlab.lab.bodies import EditBody
+from editlab.lab.persistent import PersistentList
 
 CHANGES = ("applied", "refined", "switched", "removed", "remade", "cleared", "moved", "returned")
 """Events that change the chain, and that can be undone."""
@@ -95,13 +99,9 @@ class Edit(Described):
     pathways: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, body: Mapping[str, Any]) -> Edit:
-        """The edit that an event's body describes."""
-        tuples = {name: tuple(body[name]) for name in ("layers", "contexts", "solves")}
-        tuples |= {name: tuple(body.get(name, ())) for name in ("names", "pathways")}
-        health = {name: float(value) for name, value in body["health"].items()}
-        first, *more = (EditRequest(**request) for request in (body["request"], *body.get("more", ())))
-        return cls(**{**body, **tuples, "health": health, "request": first, "more": tuple(more)})
+    def read(cls, body: Mapping[str, Any] | EditBody) -> Edit:
+        """The edit that an event's body describes. Raises `ValueError` for what describes none: see `bodies`."""
+        return cls(**dict(bodies.checked(EditBody, body)))
 
     def written(self) -> dict[str, Any]:
         """The same as plain JSON values, in which what is not a number is its name."""
@@ -114,13 +114,17 @@ class Edit(Described):
         return (*self.solves, *self.pathways)
 
 
+Edits = PersistentList[Edit]
+"""A chain of edits."""
+
+
 @dataclass(frozen=True)
 class Change:
     """One change of the chain that can be undone; `told` completes "You have ..."."""
 
     told: str
-    before: tuple[Edit, ...]
-    after: tuple[Edit, ...]
+    before: Edits
+    after: Edits
     request: EditRequest | None = None
 
 
@@ -131,20 +135,21 @@ class State:
     `threshold`: what a pathway's gate must exceed, where somebody has chosen it; `masked`: whether the edits are looked at
     under the reversal mask as well; `guarded`: whether the model stands under it; `limits`: from where on the monitor gives
     an alarm, where somebody has chosen. None of them is a change to be undone.
-    `chains`: what the chain was after each event, before the first one as well.
+    `chains`: what the chain was after each event, before the first one as well; an event that does not change it leaves the
+    very same one there.
     """
 
     number: int = 0
-    chain: tuple[Edit, ...] = ()
-    past: tuple[Change, ...] = ()
-    future: tuple[Change, ...] = ()
+    chain: Edits = field(default_factory=PersistentList)
+    past: PersistentList[Change] = field(default_factory=PersistentList)
+    future: PersistentList[Change] = field(default_factory=PersistentList)
     request: EditRequest | None = None
     started: Mapping[str, Any] | None = None
     threshold: float | None = None
     masked: bool = False
     guarded: bool = False
     limits: Mapping[str, float] = field(default_factory=dict)
-    chains: tuple[tuple[Edit, ...], ...] = field(default=((),), compare=False)
+    chains: PersistentList[Edits] = field(default_factory=lambda: PersistentList([PersistentList()]), compare=False)
 
     def edit(self, id: str) -> Edit | None:
         """The edit of this id in the chain, if there is one."""
@@ -161,99 +166,139 @@ def fold(events: Iterable[Event], state: State = START) -> State:
     return state
 
 
+def steps(events: Iterable[Event], weight: Callable[[Edit], int]) -> Iterator[tuple[Event, State, State, int]]:
+    """Each event with the state before and after it, and what the edits that then lie there weigh together.
+
+    Only edits that came, went or changed their place are weighed. Raises as `fold`.
+    """
+    state = State()
+    weights = {id(state.chain): 0}  # by chain: the state keeps all that there ever were, so none takes another's place
+    for event in events:
+        after = step(state, event)
+        if id(after.chain) not in weights:
+            if event.kind == "applied":
+                more = weight(after.chain[-1])
+            else:
+                pairs = zip_longest(state.chain, after.chain)
+                changed = (pair for pair in pairs if pair[0] is not pair[1])
+                more = sum((weight(new) if new else 0) - (weight(old) if old else 0) for old, new in changed)
+            weights[id(after.chain)] = weights[id(state.chain)] + more
+        yield event, state, after, weights[id(after.chain)]
+        state = after
+
+
 def step(state: State, event: Event) -> State:
-    """The state after one more event."""
+    """The state after one more event. Raises `BadFile` as `fold`, also for a body that no such event has: see `bodies`."""
     if event.number != state.number + 1:
         raise BadFile(f"Event {event.number} follows event {state.number}: one is missing. Run: editlab ledger verify")
     try:
-        after = _after(state, event)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise BadFile(
-            f"Event {event.number} ({event.kind}) cannot be read: {error!r}. Run: editlab ledger verify"
-        ) from error
-    started = None if event.kind in ENDS else after.started
-    return replace(after, number=event.number, started=started, chains=(*state.chains, after.chain))
+        after = _after(state, event, bodies.read(event.kind, event.body, event.at))
+    except (IndexError, TypeError, ValueError) as error:
+        why = f"Event {event.number} ({event.kind[:80]}) cannot be read: {str(error)[: bodies.LONGEST_TOLD]}"
+        raise BadFile(f"{why.rstrip('.')}. Run: editlab ledger verify") from error
+    started = None if event.kind in (*ENDS, "imported") else after.started
+    return replace(after, number=event.number, started=started, chains=state.chains.append(after.chain))
 
 
-def _after(state: State, event: Event) -> State:
-    kind, body = event.kind, event.body
+def edits_of(event: Event) -> tuple[Edit, ...]:
+    """The edits that an event brings along, with the addresses of their files. Raises `ValueError` as `Edit.read`."""
+    body = bodies.read(event.kind, event.body)
+    given = (body.edit,) if isinstance(body, bodies.OneEdit) else body.edits if isinstance(body, bodies.Edits) else ()
+    return tuple(map(Edit.read, given))
+
+
+def _after(state: State, event: Event, body: Any) -> State:
+    """The state after an event whose body was read. Of that, nothing is asked here that `bodies` has not checked."""
+    kind = event.kind
     if kind in CHANGES:
-        change = _change(state, event)
+        change = _change(state, event, body)
         return replace(
-            state, chain=change.after, past=(*state.past, change), future=(), request=change.request or state.request
+            state,
+            chain=change.after,
+            past=state.past.append(change),
+            future=PersistentList(),
+            request=change.request or state.request,
         )
     if kind == "undone":
-        *past, last = state.past
+        last, past = state.past[-1], state.past.pop()
         shown = last.request or state.request
-        return replace(state, chain=last.before, past=tuple(past), future=(*state.future, last), request=shown)
+        return replace(state, chain=last.before, past=past, future=state.future.append(last), request=shown)
     if kind == "redone":
-        *future, next_ = state.future
+        next_, future = state.future[-1], state.future.pop()
         shown = next_.request or state.request
-        return replace(state, chain=next_.after, past=(*state.past, next_), future=tuple(future), request=shown)
+        return replace(state, chain=next_.after, past=state.past.append(next_), future=future, request=shown)
     if kind == "started":
-        return replace(state, started=body)
+        return replace(state, started=event.body)
     if kind == "looked":
-        return replace(state, request=EditRequest(**body["request"]))
+        return replace(state, request=body.request)
     if kind == "threshold":
-        return replace(state, threshold=float(body["threshold"]))
+        return replace(state, threshold=float(body.threshold))
     if kind in ("masked", "guarded"):
-        return replace(state, **{kind: bool(body["on"])})
+        return replace(state, **{kind: body.on})
     if kind == "limits":
-        return replace(state, limits={name: float(value) for name, value in body["limits"].items()})
+        return replace(state, limits={name: float(value) for name, value in body.limits.items()})
     if kind == "branched":
-        return replace(state, chain=tuple(map(Edit.read, body["edits"])))
-    if kind in ENDS or kind in NOTED:
-        return state
-    raise ValueError("no event is called so in this version of EditLab")
+        return replace(state, chain=PersistentList(map(Edit.read, body.edits)))
+    return state
 
 
-def _change(state: State, event: Event) -> Change:
-    chain, kind, body = state.chain, event.kind, event.body
+def _change(state: State, event: Event, body: Any) -> Change:
+    chain, kind = state.chain, event.kind
     if kind == "applied":
-        edit = Edit.read(body["edit"])
+        edit = Edit.read(body.edit)
         edit = replace(edit, at=edit.at or event.at)
-        return Change(f"applied {edit.name}{' with REP' * bool(edit.rep)}", chain, (*chain, edit), edit.request)
+        return Change(f"applied {edit.name}{' with REP' * bool(edit.rep)}", chain, chain.append(edit), edit.request)
     if kind == "cleared":
-        return Change(f"removed all {counted(chain)}", chain, ())
+        return Change(f"removed all {counted(chain)}", chain, PersistentList())
     if kind == "remade":
-        made = {edit.id: edit for edit in map(Edit.read, body["edits"])}
-        return Change(f"re-made {counted(made.values())}", chain, tuple(made.get(edit.id, edit) for edit in chain))
+        made = {edit.id: edit for edit in map(Edit.read, body.edits)}
+        after = PersistentList(made.get(edit.id, edit) for edit in chain)
+        return Change(f"re-made {counted(made.values())}", chain, after)
     if kind == "refined":
-        edit = Edit.read(body["edit"])
-        if all(known.id != edit.id for known in chain):
-            raise ValueError(f"no edit is called {edit.id}")
-        after = tuple(edit if known.id == edit.id else known for known in chain)
+        edit = Edit.read(body.edit)
+        _named(chain, [edit.id])
+        after = PersistentList(edit if known.id == edit.id else known for known in chain)
         return Change(f"added REP to {edit.name}", chain, after, edit.request)
     if kind == "moved":
-        return _moved(chain, body["ids"])
+        return _moved(chain, body.ids)
     if kind == "returned":
-        number = int(body["to"])
-        if not 0 <= number <= state.number:
-            raise ValueError(f"there is no event {number} to return to")
-        return Change(f"returned to how it was after event {number}", chain, state.chains[number])
-    wanted = body["ids"] if kind == "removed" else [body["id"]]
-    chosen = [edit for edit in chain if edit.id in wanted]
-    if len(chosen) != len(wanted):
-        raise ValueError(f"no edit is called {', '.join(map(str, wanted))}")
-    first = chosen[0]
+        if body.to > state.number:
+            raise ValueError(f"there is no event {body.to} to return to")
+        return Change(f"returned to how it was after event {body.to}", chain, state.chains[body.to])
     if kind == "removed":
-        told = first.name if len(chosen) == 1 else counted(chosen)
-        return Change(f"removed {told}", chain, tuple(edit for edit in chain if edit not in chosen), first.request)
-    what = "rep" if "rep" in body else "on"
-    turned = replace(first, **{"rep_on" if what == "rep" else "on": bool(body[what])})
-    told = f"switched {'on' if body[what] else 'off'} {'REP for ' * (what == 'rep')}{first.name}"
-    return Change(told, chain, tuple(turned if edit is first else edit for edit in chain), first.request)
+        chosen, gone = _named(chain, body.ids), set(body.ids)
+        told = chosen[0].name if len(chosen) == 1 else counted(chosen)
+        after = PersistentList(edit for edit in chain if edit.id not in gone)
+        return Change(f"removed {told}", chain, after, chosen[0].request)
+    what = {"on": body.on} if body.rep is None else {"rep_on": body.rep}
+    edits = list(chain)
+    places = [place for place, edit in enumerate(edits) if edit.id == body.id]
+    if not places:
+        raise ValueError(f"no edit is called {body.id}")
+    first = edits[places[0]]
+    for place in places:
+        edits[place] = replace(edits[place], **what)
+    told = f"switched {'on' if any(what.values()) else 'off'} {'REP for ' * ('rep_on' in what)}{first.name}"
+    return Change(told, chain, PersistentList(edits), first.request)
 
 
-def _moved(chain: tuple[Edit, ...], ids: Sequence[str]) -> Change:
+def _named(chain: Iterable[Edit], ids: Iterable[str]) -> list[Edit]:
+    """The edits of a chain that are called so. Raises `ValueError` where one of the names is nobody's."""
+    wanted = set(ids)
+    found = [edit for edit in chain if edit.id in wanted]
+    if unknown := wanted - {edit.id for edit in found}:
+        raise ValueError(f"no edit is called {', '.join(sorted(unknown)[:5])}")
+    return found
+
+
+def _moved(chain: Edits, ids: Sequence[str]) -> Change:
     """The same edits in another order."""
-    known = {edit.id: edit for edit in chain}
-    if sorted(ids) != sorted(known):
+    known, places = {edit.id: edit for edit in chain}, {id: place for place, id in enumerate(ids)}
+    if len(ids) != len(chain) or known.keys() != places.keys():
         raise ValueError("an order names every edit once")
-    after = tuple(known[id] for id in ids)
-    places = [abs(place - ids.index(edit.id)) for place, edit in enumerate(chain)]
-    first = chain[places.index(max(places))]
-    return Change(f"moved {first.name} to place {ids.index(first.id) + 1}", chain, after, first.request)
+    first = max(enumerate(chain), key=lambda placed: abs(placed[0] - places[placed[1].id]))[1]
+    after = PersistentList(known[id] for id in ids)
+    return Change(f"moved {first.name} to place {places[first.id] + 1}", chain, after, first.request)
 
 
 def named(request: EditRequest) -> str:

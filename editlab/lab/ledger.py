@@ -4,6 +4,10 @@ One SQLite database in the data folder holds the events of all workspaces; a wor
 edit means nothing over other weights. Several processes may use it at a time: an event's number is unique in its
 workspace, so of two that write at once one is told to look again (`Behind`). Each process holds a lock of its own as long as
 it lives, by which the others tell an edit that is being computed from one that was interrupted.
+
+Nothing opens the database's file but SQLite: a process that opens and closes it by itself loses SQLite's locks on it, and
+with them what others have written and not yet moved into it. To copy a ledger there is `backup`. The folder and its files
+belong to whoever runs EditLab alone.
 """
 
 from __future__ import annotations
@@ -12,8 +16,9 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -22,17 +27,25 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from filelock import FileLock, Timeout
 
-from editlab.errors import BadFile
+from editlab.errors import BadFile, BadRequest
 from editlab.lab.history import Event
 from editlab.lab.tables import EVENTS, FORGOTTEN
-from editlab.lab.tensors import Files, TensorFiles
+from editlab.lab.tensors import Files, TensorFiles, private
 
-DATABASE, RUNNING = "ledger.sqlite", "running"
+DATABASE, RUNNING, OPENING = "ledger.sqlite", "running", "opening.lock"
 BUSY_SECONDS = 30
 PROBED_BYTES = 4096
-PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", f"busy_timeout = {1000 * BUSY_SECONDS}")
+PRAGMAS = (
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "foreign_keys = ON",
+    "secure_delete = ON",
+    f"busy_timeout = {1000 * BUSY_SECONDS}",
+)
 
 HASHED = ("model", "workspace", "number", "kind", "body", "at", "previous")
 
@@ -57,17 +70,18 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.folder, self.session = folder, secrets.token_hex(8)
         self.tensors, self.files = TensorFiles(folder / "tensors"), Files(folder / "files")
-        self._alive = FileLock(self._lock_of(self.session), thread_local=False)
+        self._alive = FileLock(self._lock_of(self.session), mode=0o600, thread_local=False)
         self._engine = sa.create_engine(f"sqlite:///{folder / DATABASE}")
         sa.event.listen(self._engine, "connect", _prepare)
         try:
             with _told(folder):
-                (folder / RUNNING).mkdir(parents=True, exist_ok=True)
-                with FileLock(folder / "opening.lock"), self._engine.begin() as connection:
-                    for lock in (folder / RUNNING).glob("*.lock"):
-                        self.alive(lock.stem)
+                _close_to_others(folder)
+                (folder / RUNNING).mkdir(mode=0o700, exist_ok=True)
+                with FileLock(folder / OPENING, mode=0o600):
+                    self.others()
                     self._alive.acquire()
-                    _migrate(connection)
+                    with self._engine.begin() as connection:
+                        _migrate(connection, folder)
         except BaseException:
             self.close()
             raise
@@ -127,16 +141,27 @@ class Ledger:
             previous = row["hash"]
         return [(event_of(row), row["hash"]) for row in rows]
 
-    def rows(self) -> tuple[list[dict[str, Any]], int]:
-        """Every event of every workspace as it stands in the table, oldest first; and how many there should be.
+    def rows(self, workspaces: Collection[str] | None = None) -> tuple[list[dict[str, Any]], int]:
+        """The events of these workspaces, or of all, as they stand in the table, oldest first; and how many are missing.
 
-        That is as many as were ever written, less those that a demo has forgotten.
+        In the whole ledger are missing what was ever written, less what was forgotten and what is there.
         """
-        with self.transaction() as connection:
-            rows = [dict(row) for row in connection.execute(sa.select(EVENTS).order_by(EVENTS.c.id)).mappings()]
-            counted = connection.scalar(sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'events'"))
+        chosen = sa.select(EVENTS).order_by(EVENTS.c.id)
+        if workspaces is not None:
+            chosen = chosen.where(EVENTS.c.workspace.in_(workspaces))
+        with self.snapshot() as connection:
+            rows = [dict(row) for row in connection.execute(chosen).mappings()]
+            there = connection.scalar(sa.select(sa.func.count()).select_from(EVENTS))
+            written = connection.scalar(sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'events'"))
             forgotten = connection.scalar(sa.select(sa.func.sum(FORGOTTEN.c.events)))
-        return rows, (counted or 0) - (forgotten or 0)
+        return rows, (written or 0) - (forgotten or 0) - there
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sa.Connection]:
+        """A connection that sees the database as it was at one moment, whatever others write meanwhile."""
+        with self.transaction() as connection:
+            connection.exec_driver_sql("BEGIN")
+            yield connection
 
     @property
     def written(self) -> int:
@@ -155,14 +180,48 @@ class Ledger:
                 file.flush()
                 os.fsync(file.fileno())
 
-    def extend(self, rows: list[dict[str, Any]]) -> None:
-        """Write rows of another ledger as they are, all or none. Raises `Behind` where one's number is taken."""
+    def extend(self, rows: Sequence[Mapping[str, Any]], also: Callable[[sa.Connection], None] = lambda _: None) -> None:
+        """Write rows of another ledger as they are, and what goes with them, all or none.
+
+        Raises `Behind` where one's number is taken.
+        """
         try:
             with self.transaction() as connection:
-                for row in rows:
-                    connection.execute(sa.insert(EVENTS), {name: row[name] for name in (*HASHED, "hash")})
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                if rows:
+                    connection.execute(sa.insert(EVENTS), [{name: row[name] for name in (*HASHED, "hash")} for row in rows])
+                also(connection)
         except sa.exc.IntegrityError as error:
             raise Behind from error
+
+    def copy(self, path: Path) -> None:
+        """Write the database as it is at one moment into a new file, whatever others write meanwhile. Raises `BadFile`."""
+        with _told(path.parent):
+            os.close(private(str(path), os.O_CREAT | os.O_EXCL))
+            with closing(self._engine.raw_connection()) as connection, closing(sqlite3.connect(path)) as copy:
+                connection.driver_connection.backup(copy)
+
+    def compact(self) -> None:
+        """Write the database anew, so that nothing of what was taken out is left in its file. Raises `BadFile`."""
+        with _told(self.folder), self._engine.connect() as connection:
+            connection.exec_driver_sql("VACUUM")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
+
+    def others(self) -> int:
+        """How many other processes have this ledger open. The locks of those that were killed are taken away."""
+        sessions = [lock.stem for lock in (self.folder / RUNNING).glob("*.lock")]
+        return sum(self.alive(session) for session in sessions if session != self.session)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep others from opening this ledger as long as the block lasts. Raises `BadRequest` where another one has."""
+        with _told(self.folder), FileLock(self.folder / OPENING, mode=0o600):
+            if count := self.others():
+                raise BadRequest(
+                    f"EditLab runs on {self.folder} ({count} other {'process' if count == 1 else 'processes'}) and keeps "
+                    "workspaces in memory. Stop it first, then say this again."
+                )
+            yield
 
     def alive(self, session: str) -> bool:
         """Whether the process that called itself so still runs. The lock of one that was killed is taken away."""
@@ -224,12 +283,44 @@ def _prepare(connection: Any, _record: Any) -> None:
         connection.execute(f"PRAGMA {pragma}").close()
 
 
-def _migrate(connection: sa.Connection) -> None:
-    """Bring the database to this version's form."""
+def _close_to_others(folder: Path) -> None:
+    """Make a data folder that its owner alone may read; one that is there and ours becomes so, with its database."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):  # what is there, SQLite alone may open
+        os.close(private(str(folder / DATABASE), os.O_CREAT | os.O_EXCL))
+    for path in (folder, *(folder / f"{DATABASE}{suffix}" for suffix in ("", "-wal", "-shm"))):
+        with suppress(FileNotFoundError):
+            found = path.stat()
+            if found.st_uid == os.geteuid() and found.st_mode & 0o077:
+                path.chmod(found.st_mode & 0o700)
+
+
+def migrations(connection: sa.Connection) -> Config:
+    """How alembic finds the migrations, for a connection."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
     config.attributes["connection"] = connection
+    return config
+
+
+def _migrate(connection: sa.Connection, folder: Path) -> None:
+    """Bring the database to this version's form, wholly or not at all. Raises `BadFile` for one of a newer version."""
+    config = migrations(connection)
+    known = ScriptDirectory.from_config(config)
+    if _revision(connection) == known.get_current_head():
+        return
+    connection.exec_driver_sql("BEGIN IMMEDIATE")  # else SQLite would keep each table that was made before a process died
+    form = _revision(connection)
+    if form is not None and form not in {script.revision for script in known.walk_revisions()}:
+        raise BadFile(
+            f"The ledger in {folder} was written by a newer EditLab (its form is {form[:40]}; this one knows up to "
+            f"{known.get_current_head()}). Update EditLab, or set EDITLAB_DATA to another folder. Nothing was changed."
+        )
     command.upgrade(config, "head")
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 @contextmanager

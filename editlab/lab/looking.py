@@ -71,7 +71,7 @@ class Looking:
         model = lab.model
         self.fingerprint = model.fingerprint
         key = Key(self.fingerprint, name)
-        self._chain = Chain(lab.ledger, key, model.device, lambda: self.editing is not None or not lab.worker.alive, author)
+        self._chain = Chain(lab.ledger, key, model, lambda: self.editing is not None or not lab.worker.alive, author)
         self.touched = time.monotonic()
 
     @property

@@ -30,7 +30,7 @@ FORGOTTEN = sa.Table(
     *_texts("model", "workspace", "last", "at"),
     sa.Column("events", sa.Integer, nullable=False),
 )
-"""What a public demo has let go: how many events of which workspace, and the hash of the last."""
+"""What was let go: how many events of which workspace, and the hash of the last."""
 
 WORKSPACES = sa.Table(
     "workspaces",

@@ -11,20 +11,24 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 
 from editlab.errors import BadFile
 from editlab.patches import Dense, LowRank, Patch, Pathway, Preamble
 
+if TYPE_CHECKING:
+    from editlab.model import LanguageModel
+
 ADDRESS = re.compile(r"[0-9a-f]{64}")
 HEADER = "editlab"
+LONGEST_SUBJECT = 10_000
 KINDS = {kind.__name__: kind for kind in (LowRank, Dense, Pathway, Preamble)}
 
 
@@ -57,10 +61,10 @@ class Files:
         return address
 
     def _write(self, path: Path, content: bytes) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary = self.folder / f".{secrets.token_hex(8)}.tmp"
         try:
-            with temporary.open("xb") as file:
+            with open(temporary, "xb", opener=private) as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -102,15 +106,61 @@ class TensorFiles(Files):
 
     def load(self, address: str, device: torch.device) -> tuple[Patch, ...]:
         """The patches at an address, on a device. Raises `BadFile`."""
-        self.read(address)
-        path = self.path(address)
+        content = self.read(address)
         try:
-            with safe_open(path, "pt", device=str(device)) as file:
-                described = json.loads(file.metadata()[HEADER])["patches"]
-                held = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - a file is no mapping
-                return tuple(_patch(row, number, held) for number, row in enumerate(described))
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise BadFile(f"{path} holds no patches that this version of EditLab can read: {error}") from error
+            return patches_in(content, device)
+        except BadFile as error:
+            raise BadFile(f"{self.path(address)}: {error}") from error
+
+
+class Shape(NamedTuple):
+    """What a patch has to fit."""
+
+    n_layers: int
+    d_model: int
+    d_ff: int
+
+    @classmethod
+    def of(cls, model: LanguageModel) -> Shape:
+        """A model's."""
+        return cls(model.n_layers, model.d_model, model.d_ff)
+
+    def check(self, layers: Iterable[int], solves: Iterable[Patch], pathways: Iterable[Patch]) -> None:
+        """Raise `BadFile` where an edit's layers, its patches or its pathways cannot be laid over a model of this shape."""
+        if not all(layer in range(self.n_layers) for layer in layers):
+            raise BadFile("an edit names a layer that this model does not have")
+        if not all(isinstance(patch, LowRank | Dense) and self._takes(patch) for patch in solves):
+            raise BadFile("an edit has another shape than this model")
+        if not all(isinstance(patch, Pathway) and self._takes(patch) for patch in pathways):
+            raise BadFile("a pathway has another shape than this model")
+
+    def _takes(self, patch: LowRank | Dense | Pathway) -> bool:
+        if type(patch.layer) is not int or patch.layer not in range(self.n_layers):
+            return False
+        tensors = {name: value for name, value in vars(patch).items() if torch.is_tensor(value)}
+        if not all(value.dtype == torch.float32 and value.isfinite().all() for value in tensors.values()):
+            return False
+        shapes, d_model, d_ff = {name: tuple(value.shape) for name, value in tensors.items()}, self.d_model, self.d_ff
+        if isinstance(patch, Dense):
+            return shapes == {"D": (d_model, d_ff)}
+        if isinstance(patch, LowRank):
+            rank = _length(patch.A)
+            return rank > 0 and shapes == {"A": (rank, d_ff), "B": (d_model, rank)}
+        hidden, rank = _length(patch.H), _length(patch.V)
+        gate = {"H": (hidden, d_ff), "h": (hidden,), "w": (hidden,), "c": ()}
+        named = isinstance(patch.subject, str) and len(patch.subject) <= LONGEST_SUBJECT
+        return named and hidden * rank > 0 and shapes == {"U": (d_ff, rank), "V": (rank, d_ff), "b": (d_ff,), **gate}
+
+
+def patches_in(content: bytes, device: torch.device) -> tuple[Patch, ...]:
+    """The patches that a file's bytes hold, on a device. Raises `BadFile`."""
+    try:
+        held = {name: value.to(device) for name, value in load(content).items()}
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        described = json.loads(header["__metadata__"][HEADER])["patches"]
+        return tuple(_patch(row, number, held) for number, row in enumerate(described))
+    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise BadFile(f"it holds no patches that this version of EditLab can read: {error}") from error
 
 
 def _patch(row: dict[str, Any], number: int, tensors: dict[str, torch.Tensor]) -> Patch:
@@ -118,6 +168,16 @@ def _patch(row: dict[str, Any], number: int, tensors: dict[str, torch.Tensor]) -
     kind = KINDS[row["kind"]]
     names = [field.name for field in fields(kind)]
     return kind(**{name: row[name] if name in row else tensors[f"{number}.{name}"] for name in names})
+
+
+def _length(value: Any) -> int:
+    """The rows of a tensor; 0 of what is none."""
+    return len(value) if torch.is_tensor(value) and value.ndim else 0
+
+
+def private(path: str, flags: int) -> int:
+    """Open a file that its owner alone may read, as `open` is told to by `opener`."""
+    return os.open(path, flags, 0o600)
 
 
 def address_of(content: bytes) -> str:

@@ -14,7 +14,7 @@ from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.lab.chain import EditRecord, pathways_of
 from editlab.lab.directory import Room
-from editlab.lab.history import CHANGES, ENDS, NOTED, Edit, Event, State, counted, fold
+from editlab.lab.history import CHANGES, ENDS, NOTED, Edit, Event, State, counted, steps
 from editlab.lab.worker import Cancel, Job, Progress
 from editlab.patches import BASE, View
 
@@ -57,14 +57,11 @@ def timeline(workspace: Workspace) -> tuple[Moment, ...]:
 
 def moments_of(events: Iterable[Event]) -> tuple[Moment, ...]:
     """The same of a workspace's events. Raises `BadFile` where one cannot follow those before it."""
-    moments, state = [], State()
-    for event in events:
-        after = fold([event], state)
-        if event.kind not in UNTOLD:
-            count = sum(len(edit.requests) for edit in after.chain if edit.on)
-            moments.append(Moment(event.number, _told(event, state, after), event.at, event.by, count, _changed(event)))
-        state = after
-    return tuple(moments)
+    return tuple(
+        Moment(event.number, _told(event, before, after), event.at, event.by, count, _changed(event))
+        for event, before, after, count in steps(events, lambda edit: len(edit.requests) * edit.on)
+        if event.kind not in UNTOLD
+    )
 
 
 def standing(workspace: Workspace, number: int | None = None) -> Standing:

@@ -4,10 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
+import sqlalchemy as sa
 
 from editlab.errors import BadRequest
 from editlab.lab.directory import FIRST, LONGEST_NAME, MOST_OWN, Directory
 from editlab.lab.ledger import Ledger
+from editlab.lab.tables import WORKSPACES
 
 
 @pytest.fixture
@@ -159,3 +161,54 @@ def test_nobody_makes_more_than_can_be_kept_in_view(directory):
         directory.make("ana", "One more")
     directory.delete("ana", directory.rooms("ana")[0].id)
     directory.make("ana", "One more")
+
+
+# What was made on the terminal
+
+
+def test_what_was_made_on_the_terminal_is_hidden_by_nobody(directory):
+    team = directory.adopt("Team")
+    for harm in (lambda: directory.share("ana", team.id, False), lambda: directory.delete("ana", team.id)):
+        with pytest.raises(BadRequest, match=r"made on the terminal.*Branch it.*editlab ledger forget"):
+            harm()
+    assert names(directory.rooms("tom")) == ["Team"]
+    assert directory.share("ana", team.id, True).shared  # which it is already
+    assert directory.rename("ana", team.id, "Our team", "Team").name == "Our team"
+    assert directory.adopt("Team").id == team.id
+
+
+@pytest.mark.parametrize("hidden", [{"shared": False}, {"deleted_at": "2026-01-01T00:00:00.000+00:00"}], ids=str)
+def test_what_was_hidden_all_the_same_comes_back_when_the_terminal_works_in_it(ledger, directory, hidden):
+    directory.adopt("Team")
+    with ledger.transaction() as connection:
+        connection.execute(sa.update(WORKSPACES).values(**hidden))
+    assert directory.rooms("ana") == ()
+    other = directory.make("ana", "Team", shared=True)
+    assert directory.adopt("Team").id == "Team"
+    assert sorted(names(directory.rooms("tom"))) == ["Team", "Team 2"]
+    assert directory.find("tom", other.handle).name == "Team"
+
+
+def test_the_terminal_does_not_work_in_what_somebody_has_deleted(directory):
+    mine = directory.current("ana")
+    directory.delete("ana", mine.id)
+    room = directory.adopt("ana")
+    assert room.id != mine.id and room.shared and names(directory.rooms("tom")) == ["ana"]
+    assert directory.adopt("ana").id == room.id == directory.known("ana")
+
+
+def test_the_terminal_may_make_as_many_as_it_likes(directory):
+    for number in range(MOST_OWN + 1):
+        directory.adopt(f"Number {number}")
+    assert len(directory.rooms("tom")) == MOST_OWN + 1
+
+
+def test_one_that_is_not_there_is_a_sentence_that_says_which_are(directory):
+    directory.make("ana", "Mine")
+    directory.make("ana", "Lecture", shared=True)
+    with pytest.raises(BadRequest, match=r"no workspace 'Lectur'\. Shared ones are: 'Lecture'; 1 more are private"):
+        directory.known("Lectur")
+    for number in range(30):
+        directory.make("tom", f"Number {number}", shared=True)
+    with pytest.raises(BadRequest, match=r" and 11 more; "):
+        directory.known("x" * 10_000)

@@ -415,7 +415,7 @@ def test_the_terminal_verifies_exports_and_imports(kept, opened, tmp_path, monke
     assert not other.exists()
     assert terminal(other, monkeypatch, "export")[1]["error"] == "BadFile"
     code, found = terminal(kept, monkeypatch, "export", "--to", path)
-    assert (code, found) == (0, {"ok": True, "events": 14, "files": 4, "faults": [], "path": path})
+    assert (code, found) == (0, {"ok": True, "events": 14, "files": 4, "faults": [], "workspaces": 0, "path": path})
     assert terminal(kept, monkeypatch, "export", "--to", path)[0] == 2  # it is there already
     assert terminal(other, monkeypatch, "import", "--from", path)[0] == 0
     assert terminal(other, monkeypatch, "import", "--from", path)[0] == 0  # twice is once

@@ -8,7 +8,10 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Make their tables. A name is taken once among what is shared, and once among what is its owner's."""
+    """Make their tables. A name is taken once among what is shared, and once among what is its owner's.
+
+    An upgrade that was killed before upgrades were transactions has left some of them there.
+    """
 
     def texts(*names: str, nullable: bool = False) -> list[sa.Column]:
         return [sa.Column(name, sa.String, nullable=nullable) for name in names]
@@ -20,29 +23,34 @@ def upgrade() -> None:
         sa.Column("shared", sa.Boolean, nullable=False),
         *texts("made_at", "seen_at"),
         *texts("deleted_at", nullable=True),
+        if_not_exists=True,
     )
     kept = "deleted_at IS NULL"
-    op.create_index("shared_name", "workspaces", ["name"], unique=True, sqlite_where=sa.text(f"shared AND {kept}"))
-    op.create_index(
-        "private_name", "workspaces", ["owner", "name"], unique=True, sqlite_where=sa.text(f"NOT shared AND {kept}")
+    for name, columns, which in (("shared_name", ["name"], "shared"), ("private_name", ["owner", "name"], "NOT shared")):
+        where = sa.text(f"{which} AND {kept}")
+        op.create_index(name, "workspaces", columns, unique=True, sqlite_where=where, if_not_exists=True)
+    op.create_table(
+        "visitors", sa.Column("id", sa.String, primary_key=True), *texts("workspace", "seen_at"), if_not_exists=True
     )
-    op.create_table("visitors", sa.Column("id", sa.String, primary_key=True), *texts("workspace", "seen_at"))
     op.create_table(
         "jobs",
         sa.Column("id", sa.String, primary_key=True),
         *texts("session", "kind", "title", "state", "model", "workspace", "author", "error", "request", "result"),
         *texts("submitted_at"),
         *texts("began_at", "ended_at", nullable=True),
+        if_not_exists=True,
     )
     op.create_table(
         "checkups",
         *(sa.Column(name, sa.String, primary_key=True) for name in ("model", "workspace")),
         sa.Column("number", sa.Integer, primary_key=True),
         *texts("at", "body"),
+        if_not_exists=True,
     )
     op.create_table(
         "forgotten",
         sa.Column("id", sa.Integer, primary_key=True),
         *texts("model", "workspace", "last", "at"),
         sa.Column("events", sa.Integer, nullable=False),
+        if_not_exists=True,
     )

@@ -17,4 +17,5 @@ def upgrade() -> None:
         *(sa.Column(name, sa.String, nullable=False) for name in ("kind", "body", "at", "previous", "hash")),
         sa.UniqueConstraint("model", "workspace", "number"),
         sqlite_autoincrement=True,
+        if_not_exists=True,
     )
