@@ -154,6 +154,12 @@ class Directory:
             connection.execute(sa.insert(WORKSPACES), {**row, "made_at": at, "seen_at": at, "deleted_at": None})
         return Room(row["id"], name, shared, True, at)
 
+    def begin_anew(self, visitor: str) -> Room:
+        """Open a new, empty workspace for a visitor: the one that they had open cannot be read, say."""
+        taken = {room.name for room in self.rooms(visitor)}
+        made = self.make(visitor, next(name for name in _names(FIRST) if name not in taken))
+        return self.enter(visitor, made.id)
+
     def _first(self, visitor: str) -> Room:
         """The workspace of a first visit. Its id is the visitor's, under which older ledgers have their events."""
         with self._ledger.transaction() as connection:

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from editlab.errors import BadRequest, EditLabError
+from editlab.errors import BadFile, BadRequest, EditLabError
 from editlab.lab import METHODS, OFF, RECIPES, EditRecord, Workspace
 from editlab.lab.limits import FREE, Cost
 from editlab.web import forms, gate_panel, links, mask_panel, mask_switches, mask_words, picture, render
@@ -29,8 +29,9 @@ class EditHandlers(ShowingHandlers):
         The URL's `workspace`, `preset`, `method`, `rep`, `mask`, `guard` and `view` count; without a preset, a visitor who
         comes back finds what they last looked at. What it would change for others, or in another workspace, is asked first.
         """
-        workspace, url = self.workspace(visitor, request), request.query_params
-        notice, wanted = workspace.notice, url.get("preset")
+        url = request.query_params
+        workspace, unread = self._readable(visitor, request)
+        notice, wanted = unread or workspace.notice, url.get("preset")
         try:
             link = self._link(visitor, request, url.get("workspace"), url)
             yield {"link": links.question(link) if link.asks else ""}
@@ -246,6 +247,16 @@ class EditHandlers(ShowingHandlers):
         yield from self._joined(self.workspace(visitor, request), own, line)
 
     # --- parts ------------------------------------------------------------------------------------------------------
+
+    def _readable(self, visitor: Any, request: gr.Request) -> tuple[Workspace, str]:
+        """The visitor's workspace; where it cannot be read, a new one and why, so that nobody is locked out."""
+        try:
+            return self.workspace(visitor, request), ""
+        except BadFile as error:
+            name = self.visitor(visitor, request)
+            lost = self.lab.directory.current(name).name
+            now = self.lab.directory.begin_anew(name).name
+            return self.workspace(visitor, request), f"“{lost}” cannot be read. You are in “{now}” now. {error}"
 
     def _link(self, visitor: Any, request: gr.Request, handle: str | None, url: Mapping[str, str]) -> links.Link:
         """What a link asks for. Raises `BadRequest` where it names no workspace that the visitor may enter."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from gradio.events import EventData
 from masks import write_mask
 from starlette.testclient import TestClient
@@ -18,6 +19,7 @@ from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.lab import JobRow, Lab, Moment, Report, Room, archive, read_scenarios
 from editlab.lab.directory import FIRST
+from editlab.lab.tables import EVENTS
 from editlab.probes import Passages
 from editlab.web import create_app, workspace_rooms, workspace_table, workspace_words
 from editlab.web.bundle_handlers import BundleHandlers
@@ -540,3 +542,16 @@ def test_a_job_is_seen_and_stopped(ana, tom, lab):
     assert "data-open" not in ana.page["workspace-jobs"]
     ana.presses("job", press="resume", job=row.id)
     assert "cannot go on" in ana.says()
+
+
+def test_a_workspace_that_cannot_be_read_locks_nobody_out(ana, quiet):
+    ana.edits()
+    lost = ana.room
+    with ana.lab.ledger.transaction() as connection:
+        connection.execute(sa.update(EVENTS).where(EVENTS.c.workspace == lost.id).values(body='{"edit": 3}'))
+    ana.lab._workspaces.clear()
+    ana.does("open")
+    assert ana.room.id != lost.id and ana.room.name == f"{FIRST} 2"
+    assert f"“{FIRST}” cannot be read" in ana.says() and "editlab ledger verify" in ana.says()
+    ana.edits()
+    assert len(ana.workspace.records) == 1
