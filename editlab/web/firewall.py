@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import gradio as gr
 from gradio.block_function import BlockFunction
+from gradio.components import Component
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -37,6 +38,12 @@ MOST_OPEN = 32
 MOST_JOIN, MOST_CANCEL, MORE_THAN_FILE = 256_000, 2_000, 20_000
 """Bytes of a call, and of what a form may have beside its file."""
 NO_CALL = "This is no call of the page. Reload the page."
+LIMITS = {
+    "less_than_equal": "is at most {le:,}. Write a smaller number.",
+    "greater_than_equal": "is at least {ge:,}. Write a larger number.",
+    "string_too_long": "has at most {max_length:,} characters. Shorten it.",
+}
+"""What is said of a value beyond its field's limits, by pydantic's name of the fault."""
 
 
 class Refused(Exception):
@@ -77,12 +84,15 @@ class Calls:
         """Return the handler that a call means, and the call as it was checked. Raises `Refused`."""
         try:
             head = Head.model_validate_json(body)
-            fn = self._fns[head.fn_index]
-            return fn, self._models[head.fn_index].model_validate_json(body)
-        except KeyError:
-            raise Refused(422, NO_CALL) from None
         except ValidationError as error:
             raise Refused(422, _told(error)) from None
+        fn = self._fns.get(head.fn_index)
+        if fn is None:
+            raise Refused(422, NO_CALL)
+        try:
+            return fn, self._models[head.fn_index].model_validate_json(body)
+        except ValidationError as error:
+            raise Refused(422, _told(error, fn.inputs)) from None
 
 
 class Firewall:
@@ -192,11 +202,16 @@ def _model_of(fn: BlockFunction) -> type[BaseModel]:
     )
 
 
-def _told(error: ValidationError) -> str:
-    """What is wrong with a call, with nothing of what was sent."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"] if isinstance(part, str | int))[:100]
-    return f"{NO_CALL} ({place or 'body'}: {first['msg'][:200]})"
+def _told(error: ValidationError, inputs: Sequence[Component] = ()) -> str:
+    """Return what is wrong with a call, with nothing of what was sent; of a value beyond its limits, at which field."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place, limits = first["loc"], first.get("ctx", {})
+    if len(place) > 1 and place[0] == "data" and isinstance(place[1], int) and place[1] < len(inputs):
+        label, said = inputs[place[1]].label, LIMITS.get(first["type"], "")
+        if label and said:
+            return f"“{label}” {said.format(**limits)}"
+    where = ".".join(str(part) for part in place if isinstance(part, str | int))[:100]
+    return f"{NO_CALL} ({where or 'body'}: {first['msg'][:200]})"
 
 
 def _check_session(request: Request) -> None:

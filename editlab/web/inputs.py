@@ -49,11 +49,15 @@ with patch.object(component_meta, "create_or_modify_pyi"):  # Gradio would write
         """A button that sends a file. Its handler is given the path, which the firewall has looked up, not the browser."""
 
         is_template = True
-        data_model = None
 
-        def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **options)
-            self.data_model = None  # so that nothing of Gradio's takes it for a file that is to be moved
+        @property
+        def data_model(self) -> None:
+            """None, so that nothing of Gradio's takes the value for a file that is to be moved."""
+            return None
+
+        @data_model.setter
+        def data_model(self, value: Any) -> None:
+            """Change nothing: Gradio sets it when the button is made."""
 
         def preprocess(self, payload: str | None) -> str | None:
             """Hand the path on."""

@@ -48,10 +48,10 @@ def question(link: Link) -> str:
     moves = link.room.id != link.here.id
     turned = [f"turns {TURNS[name]} {state}" for name, state in link.switches.items()]
     does = [f"opens the {'shared ' * link.room.shared}workspace “{link.room.name}”"] * moves + turned
-    said = f"This link {' and '.join(does)}{' there' * bool(moves and turned)}. You are in “{link.here.name}”"
-    told = "." if not link.here.shared else ", which others see."
-    yes = f"Open “{link.room.name}”" if moves else "Do it"
-    no = f"Stay in “{link.here.name}”" if moves else "Leave it as it is"
+    said = f"This link {' and '.join(does)}{' there' * bool(moves and turned)}. "
+    own = "which others see and change too" if link.here.shared else "which you alone see"
+    told = f"You are in “{link.here.name}”, {own}."
+    yes, no = ("Open it", "Stay here") if moves else ("Turn it", "Leave it as it is")
     data = Markup("").join(Markup(' data-{}="{}"').format(name, state) for name, state in link.switches.items())
     return Markup(
         '<section class="asks" role="alertdialog" aria-label="What this link asks for"><p>{}{}</p><div>'

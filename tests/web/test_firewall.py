@@ -231,6 +231,17 @@ def test_a_text_is_as_long_as_its_field(gate):
     assert checked > 100
 
 
+def test_whoever_typed_too_much_is_told_at_which_field(gate):
+    number, fn = next((number, fn) for number, fn in gate.fns.items() if fn.api_name == "inside_many")
+    for value, said in ((500, "“How many edits” is at most 200. Write a smaller number."), (0, "is at least 2. Write a la")):
+        sent = call(number, fn)
+        sent["data"][1] = value
+        assert said in gate.send(sent).json()["detail"]
+    number, fn = next((number, fn) for number, fn in gate.fns.items() if fn.api_name == "ask")
+    sent = {**call(number, fn), "data": [None, "x" * 2_001]}
+    assert gate.send(sent).json()["detail"] == "“Ask all models” has at most 2,000 characters. Shorten it."
+
+
 def test_a_choice_is_one_of_those_that_there_are(gate):
     checked = 0
     for number, fn in gate.fns.items():
