@@ -174,6 +174,11 @@ class Limits:
         for item, *key in _guesses(name, address):
             self._window.hit(item, *key)
 
+    def knock(self, who: Asker) -> None:
+        """Count a call before anything of it is looked at. Raises `TooMany`."""
+        if self.demo:
+            self._count({"calls": 1}, who)
+
     def check_call(self, cost: Cost, who: Asker, fields: Iterable[Any] = ()) -> None:
         """Count a call of one of the page's handlers. Raises `TooMany` or `BadRequest` where a demo does not do that."""
         if not self.demo:
@@ -185,7 +190,7 @@ class Limits:
             raise BadRequest(
                 f"This text has {longest:,} characters; this public demo takes {MOST_CHARACTERS:,}. Shorten it."
             )
-        self._count({"calls": 1, **cost.spent()}, who)
+        self._count(cost.spent(), who)
 
     def spend(self, cost: Cost) -> None:
         """Count what a handler's input made it do, for whoever asks. Raises `TooMany`; then nothing is counted."""
@@ -225,9 +230,9 @@ class Limits:
             raise BadRequest(f"{name}: this public demo takes up to {most:,}, and not {found:,}. {OWN}")
 
     def _count(self, amounts: Mapping[str, int], who: Asker) -> None:
-        """Count all of it, or raise `TooMany` and count nothing. A model without seconds left takes nothing that costs."""
+        """Count all of it, or raise `TooMany` and count nothing. Who has no seconds of the model left asks it nothing."""
         needed = dict(amounts)
-        if set(needed) - {"calls"}:
+        if needed.keys() & {"prompts", "edits"}:
             needed["seconds"] = 1  # is any of its time left?
         with self._lock:
             for kind, amount in needed.items():

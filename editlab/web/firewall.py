@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from editlab.errors import BadRequest, EditLabError, TooMany
 from editlab.lab import Lab
-from editlab.lab.limits import FREE, Asker, Cost
+from editlab.lab.limits import Asker, Cost
 from editlab.web.guard import API, TooLarge, bounded_by, read_again
 from editlab.web.inputs import File, FileButton, Pressed, Scalar, Told, type_of
 from editlab.web.sessions import Sessions
@@ -126,6 +126,7 @@ class Firewall:
 
     async def _join(self, request: Request) -> Receive:
         fn, call = self._calls.read(await _body(request, MOST_JOIN))
+        self._knock(request, call.data)
         if self._sessions.open_calls(call.session_hash) >= MOST_OPEN:
             raise Refused(429, "Much of what this page asked for is not done yet. Wait a moment.")
         self._sessions.called(call.session_hash)
@@ -142,6 +143,15 @@ class Firewall:
         except ValidationError as error:
             raise Refused(422, _told(error)) from None
         return _receiving(call.model_dump(), request)
+
+    def _knock(self, request: Request, data: Sequence[Any]) -> None:
+        """Count a call for the visitor, whose id its first value is, and for the address. Raises `Refused`."""
+        address = request.client.host if request.client else ""
+        visitor = self._user(request) or next((value for value in data[:1] if isinstance(value, str)), address)
+        try:
+            self._lab.limits.knock(Asker(visitor, address))
+        except TooMany as error:
+            raise Refused(429, str(error)) from None
 
     def _taken(self, component: Any, value: Any, session: str) -> Any:
         """A value as Gradio gets it: of a file the path where it lies."""
@@ -161,7 +171,7 @@ class Firewall:
         address = request.client.host if request.client else ""
         user, most = self._user(request), self._lab.limits.file_bytes
         try:
-            self._lab.limits.check_call(FREE, Asker(user or address, address))
+            self._lab.limits.knock(Asker(user or address, address))
             bounded = Request(request.scope, bounded_by(most + MORE_THAN_FILE, request))
             async with bounded.form(max_files=1, max_fields=2) as form:
                 files = [value for _, value in form.multi_items() if not isinstance(value, str)]

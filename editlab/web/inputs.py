@@ -45,6 +45,15 @@ with patch.object(component_meta, "create_or_modify_pyi"):  # Gradio would write
             """Hand the choice on."""
             return payload
 
+    class Moments(gr.Slider):
+        """A slider that is given another end later. Its handler, not Gradio, says where it can stand."""
+
+        is_template = True
+
+        def preprocess(self, payload: float | None) -> float | None:
+            """Hand the place on."""
+            return payload
+
     class FileButton(gr.UploadButton):
         """A button that sends a file. Its handler is given the path, which the firewall has looked up, not the browser."""
 

@@ -124,7 +124,8 @@ def create_app(lab: Lab) -> FastAPI:
         max_file_size=lab.limits.file_size,
         blocked_paths=["/"],  # no file leaves through Gradio: downloads have a way of their own
     )
-    page.app.state_holder = app.state_holder = sessions  # Gradio looks for it at the app around its own as well
+    mounted = app.routes[-1].app
+    mounted.state_holder = app.state_holder = sessions  # Gradio looks for it at the app around its own as well
     sessions.set_blocks(page)
     return app
 

@@ -6,7 +6,6 @@ Gradio keeps for every session a copy of the page's whole configuration, which o
 from __future__ import annotations
 
 from collections import OrderedDict
-from copy import copy
 from typing import Any
 
 import gradio as gr
@@ -17,17 +16,28 @@ MOST = 2_000
 
 
 class Session(SessionState):
-    """What Gradio keeps of a session: the components that were changed for it, and nothing of what they show."""
+    """What Gradio keeps of a session: of the components that are given other choices, which they have; nothing else.
+
+    Gradio makes a component anew for every update, and reads it right after that.
+    """
 
     def __init__(self, blocks: gr.Blocks) -> None:
-        self.blocks_config = copy(blocks.default_config)
+        self.blocks_config = blocks.default_config
         self.config_values: dict[int, Any] = {}
         self.state_data: dict[int, Any] = {}
         self._state_ttl: dict[int, Any] = {}
         self.is_closed = False
+        self._kept: dict[int, Any] = {}
+        self._latest: tuple[int, Any] = (-1, None)
+
+    def __getitem__(self, key: int) -> Any:
+        number, latest = self._latest
+        return latest if key == number else self._kept.get(key, self.blocks_config.blocks[key])
 
     def __setitem__(self, key: int, value: Any) -> None:
-        self.blocks_config.blocks[key] = value
+        self._latest = key, value
+        if hasattr(self.blocks_config.blocks[key], "takes"):
+            self._kept[key] = value
 
     def _update_config(self, key: int) -> None:
         """Keep nothing."""

@@ -13,7 +13,7 @@ from editlab.web import workspace_rooms, workspace_words
 from editlab.web.bundle_handlers import BundleHandlers
 from editlab.web.forms import MOST
 from editlab.web.handlers import Handlers, Updates
-from editlab.web.inputs import Choices, FileButton, Name
+from editlab.web.inputs import Choices, FileButton, Moments, Name, Place
 from editlab.web.keys_tab import LIVE
 from editlab.web.parts import PRESSED, Parts, section
 from editlab.web.travel_handlers import TravelHandlers
@@ -64,8 +64,9 @@ def _create_past(parts: Parts) -> None:
     with section("How was it before?", "Every change is kept. Move through them, and go back, or go on from there apart."):
         with gr.Row(elem_classes="key-row", equal_height=False):
             parts.add(
-                gr.Slider,
+                Moments,
                 "workspace-moment",
+                takes=Place,
                 label="Moment",
                 info="0 is before the first change",
                 minimum=0,

@@ -70,7 +70,6 @@ def spend(demo, cost, times=1, visitor="v", address="a"):
         (Cost(files=1), 10, "This public demo allows 10 files an hour for each visitor. Try again in 60 minutes."),
         (Cost(prompts=100), 30, "This public demo allows 3,000 prompts a minute for each visitor. Try again in 1 minute."),
         (Cost(changes=1), 60, "This public demo allows 60 changes a minute for each visitor. Try again in 1 minute."),
-        (FREE, 300, "This public demo allows 300 clicks a minute for each visitor. Try again in 1 minute."),
     ],
 )
 def test_a_visitor_may_do_so_much_by_id_and_by_address(demo, cost, most, why):
@@ -90,6 +89,15 @@ def test_all_visitors_together_may_do_so_much(demo, cost, each, visitors):
         spend(demo, cost, each, f"v{number}", f"a{number}")
     with pytest.raises(TooMany, match="for all visitors together"):
         spend(demo, cost, 1, "new", "new")
+
+
+def test_clicks_are_counted_whatever_they_cost(demo):
+    for _ in range(300):
+        demo.knock(Asker("v", "a"))
+    for who in (Asker("v", "a"), Asker("another", "a"), Asker("v", "elsewhere")):
+        with pytest.raises(TooMany, match=r"300 clicks a minute for each visitor\. Try again in 1 minute\."):
+            demo.knock(who)
+    demo.knock(Asker("another", "elsewhere"))
 
 
 def test_an_address_of_ipv6_is_counted_by_its_network(demo):
