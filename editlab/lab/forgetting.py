@@ -27,6 +27,7 @@ def forget(ledger: Ledger, seconds: float) -> tuple[str, ...]:
         ids = tuple(connection.scalars(sa.select(WORKSPACES.c.id).where(WORKSPACES.c.seen_at < _before(seconds))))
     if ids:
         forget_these(ledger, ids)
+        ledger.trim()
     return ids
 
 

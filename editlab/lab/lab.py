@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import random
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 import torch
 
 from editlab import probes
-from editlab.errors import BadRequest, Cancelled
+from editlab.errors import BadRequest, Cancelled, EditLabError
 from editlab.facts import EditRequest, FactBase
 from editlab.lab import options
 from editlab.lab.benchmarking import Benchmarking
@@ -45,6 +46,8 @@ from editlab.probes import Passages
 from editlab.settings import Settings
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 KEPT_SECONDS = 6 * 3600.0
 FORGET_SECONDS = 60.0
@@ -91,9 +94,11 @@ class Lab:
         self._kept_seconds = kept_seconds
         self._workspaces: dict[tuple[str, str], Workspace] = {}
         self._began_with: dict[str, str] = {}
-        self._forgot = -math.inf
+        self._closing = threading.Event()
         self._newcomers: dict[str, str] = {}
         self._lock = threading.Lock()
+        if self.limits.expire_seconds is not None:
+            threading.Thread(target=self._forget_for_ever, name="editlab-forgetting", daemon=True).start()
 
     @classmethod
     def open(cls, settings: Settings) -> Lab:
@@ -225,6 +230,7 @@ class Lab:
 
     def close(self) -> None:
         """Stop what runs, end the worker and close the ledger."""
+        self._closing.set()
         if self.shelf.loading is not None:
             self.shelf.loading.cancel()
         with self._lock:
@@ -242,11 +248,17 @@ class Lab:
         stale = [key for key, workspace in self._workspaces.items() if workspace.touched < since and not workspace.busy]
         for key in stale:
             del self._workspaces[key]
-        expire = self.limits.expire_seconds
-        if expire is not None and time.monotonic() - self._forgot > FORGET_SECONDS:
-            self._forgot = time.monotonic()
-            forgotten = forget(self.ledger, expire)
-            self._workspaces = {key: own for key, own in self._workspaces.items() if key[0] not in forgotten}
+
+    def _forget_for_ever(self) -> None:
+        """Let go of what nobody has opened for long, whether anybody comes or not, until the lab is closed."""
+        while not self._closing.wait(FORGET_SECONDS):
+            try:
+                forgotten = forget(self.ledger, self.limits.expire_seconds or math.inf)
+            except EditLabError as error:
+                log.warning({"event": "forgetting", "error": type(error).__name__})
+                continue
+            with self._lock:
+                self._workspaces = {key: own for key, own in self._workspaces.items() if key[0] not in forgotten}
 
 
 def _leave_a_core_free() -> None:

@@ -205,6 +205,11 @@ class Ledger:
         """Write the database anew, so that nothing of what was taken out is left in its file. Raises `BadFile`."""
         with _told(self.folder), self._engine.connect() as connection:
             connection.exec_driver_sql("VACUUM")
+        self.trim()
+
+    def trim(self) -> None:
+        """Empty the write-ahead log, in which what was taken out may still stand. Raises `BadFile`."""
+        with _told(self.folder), self._engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
 
     def others(self) -> int:

@@ -4,20 +4,22 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
-from visitors import CONTINENT, TIMEOUT
+from visitors import CONTINENT, TIMEOUT, wait_until
 
 from editlab.facts import EditRequest
 from editlab.lab import Lab, archive
 from editlab.lab.forgetting import FRESH_SECONDS, forget
 from editlab.lab.tables import WORKSPACES
 from editlab.probes import Passages
+from editlab.settings import Settings
 
 HOUR = 3600.0
 
 
 @pytest.fixture
 def lab(tiny_llama, facts, tmp_path, few_steps):
-    found = Lab(tiny_llama, facts, Passages(("A text.",), ("A text.",)), data=tmp_path)
+    settings = Settings(model=tiny_llama.name, data=tmp_path)
+    found = Lab(tiny_llama, facts, Passages(("A text.",), ("A text.",)), data=tmp_path, settings=settings)
     for visitor, request in (("old", CONTINENT), ("new", EditRequest("The capital of {} is", "Japan", "Rome"))):
         found.workspace(found.directory.current(visitor).id).apply(request).result(TIMEOUT)
     with found.ledger.transaction() as connection:
@@ -39,6 +41,27 @@ def test_what_was_not_opened_for_long_goes_with_all_that_belongs_to_it(lab, monk
     assert [record.id for record in lab.workspace("new").records] == [mine.id]
     again = lab.workspace(lab.directory.current("old").id, "again")
     assert again.records == () and again.request is None
+
+
+def test_what_was_forgotten_can_be_read_in_no_file(lab):
+    def found():
+        return sum(b"Slovenia" in path.read_bytes() for path in lab.settings.data.glob("ledger.sqlite*"))
+
+    assert found() > 0
+    forget(lab.ledger, 4 * HOUR)
+    assert found() == 0 and lab.workspace("new").records
+
+
+def test_a_demo_forgets_though_nobody_comes(tiny_llama, facts, tmp_path, monkeypatch):
+    monkeypatch.setattr("editlab.lab.lab.FORGET_SECONDS", 0.05)
+    settings = Settings(model=tiny_llama.name, demo=True, demo_hours=0.1 / 3600)
+    lab = Lab(tiny_llama, facts, Passages((), ()), data=tmp_path, settings=settings)
+    try:
+        lab.workspace(lab.directory.current("somebody").id).look(CONTINENT).result(TIMEOUT)
+        wait_until(lambda: not archive.verify(lab.ledger).events)
+        wait_until(lambda: not lab._workspaces)
+    finally:
+        lab.close()
 
 
 def test_a_file_that_is_about_to_be_named_stays(lab):
