@@ -55,6 +55,8 @@ FORGET_SECONDS = 60.0
 ANSWER_TOKENS = 32
 MOST_SUGGESTIONS = 8
 MOST_SESSIONS = 10_000
+MOST_OPEN = 1_000
+"""Workspaces in memory; the others come back from the ledger."""
 
 
 class Lab:
@@ -245,8 +247,9 @@ class Lab:
 
     def _sweep(self) -> None:
         since = time.monotonic() - self._kept_seconds
-        stale = [key for key, workspace in self._workspaces.items() if workspace.touched < since and not workspace.busy]
-        for key in stale:
+        idle = [(workspace.touched, key) for key, workspace in self._workspaces.items() if not workspace.busy]
+        least = sorted(idle)[: max(0, len(self._workspaces) - MOST_OPEN)]
+        for key in {key for touched, key in idle if touched < since} | {key for _, key in least}:
             del self._workspaces[key]
 
     def _forget_for_ever(self) -> None:

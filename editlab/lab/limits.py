@@ -27,6 +27,7 @@ from editlab.settings import Settings
 GUESSES = {"name": RateLimitItemPerMinute(5, 5), "address": RateLimitItemPerMinute(20, 5)}
 """Wrong passwords of a name from an address, and of an address."""
 EACH: Mapping[str, RateLimitItem] = {
+    "visits": RateLimitItemPerHour(600),
     "calls": RateLimitItemPerMinute(300),
     "changes": RateLimitItemPerMinute(60),
     "prompts": RateLimitItemPerMinute(3_000),
@@ -36,6 +37,7 @@ EACH: Mapping[str, RateLimitItem] = {
 }
 """What one visitor of a demo may do, by address and by the id that the browser keeps. `seconds`: of the model."""
 ALL: Mapping[str, RateLimitItem] = {
+    "visits": RateLimitItemPerHour(6_000),
     "calls": RateLimitItemPerMinute(6_000),
     "changes": RateLimitItemPerMinute(600),
     "prompts": RateLimitItemPerMinute(30_000),
@@ -45,6 +47,7 @@ ALL: Mapping[str, RateLimitItem] = {
 }
 """What all of them together may do."""
 UNITS = {
+    "visits": "page loads",
     "calls": "clicks",
     "changes": "changes",
     "prompts": "prompts",
@@ -174,10 +177,10 @@ class Limits:
         for item, *key in _guesses(name, address):
             self._window.hit(item, *key)
 
-    def knock(self, who: Asker) -> None:
-        """Count a call before anything of it is looked at. Raises `TooMany`."""
+    def knock(self, who: Asker, new: bool = False) -> None:
+        """Count a call before anything of it is looked at; `new`: the first one of a page. Raises `TooMany`."""
         if self.demo:
-            self._count({"calls": 1}, who)
+            self._count({"calls": 1} | ({"visits": 1} if new else {}), who)
 
     def check_call(self, cost: Cost, who: Asker, fields: Iterable[Any] = ()) -> None:
         """Count a call of one of the page's handlers. Raises `TooMany` or `BadRequest` where a demo does not do that."""

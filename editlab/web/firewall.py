@@ -126,7 +126,7 @@ class Firewall:
 
     async def _join(self, request: Request) -> Receive:
         fn, call = self._calls.read(await _body(request, MOST_JOIN))
-        self._knock(request, call.data)
+        self._knock(request, call.data, new=not self._sessions.knows(call.session_hash))
         if self._sessions.open_calls(call.session_hash) >= MOST_OPEN:
             raise Refused(429, "Much of what this page asked for is not done yet. Wait a moment.")
         self._sessions.called(call.session_hash)
@@ -144,12 +144,12 @@ class Firewall:
             raise Refused(422, _told(error)) from None
         return _receiving(call.model_dump(), request)
 
-    def _knock(self, request: Request, data: Sequence[Any]) -> None:
+    def _knock(self, request: Request, data: Sequence[Any], new: bool) -> None:
         """Count a call for the visitor, whose id its first value is, and for the address. Raises `Refused`."""
         address = request.client.host if request.client else ""
         visitor = self._user(request) or next((value for value in data[:1] if isinstance(value, str)), address)
         try:
-            self._lab.limits.knock(Asker(visitor, address))
+            self._lab.limits.knock(Asker(visitor, address), new)
         except TooMany as error:
             raise Refused(429, str(error)) from None
 

@@ -61,6 +61,10 @@ class Sessions(StateHolder):
             self.session_data[session_id] = Session(self._page)
         return super().__getitem__(session_id)
 
+    def knows(self, session: str) -> bool:
+        """Whether a session has called before."""
+        return session in self._called
+
     def open_calls(self, session: str) -> int:
         """Return how many calls of a session have not come to their end."""
         return len(self._page._queue.pending_event_ids_session.get(session, ()))

@@ -100,6 +100,16 @@ def test_clicks_are_counted_whatever_they_cost(demo):
     demo.knock(Asker("another", "elsewhere"))
 
 
+def test_page_loads_are_counted_for_each_may_leave_a_row(demo, monkeypatch):
+    monkeypatch.setattr(limits, "EACH", {**limits.EACH, "visits": RateLimitItemPerHour(3)})
+    for number in range(3):
+        demo.knock(Asker(f"v{number}", "a"), new=True)
+    with pytest.raises(TooMany, match="3 page loads an hour for each visitor"):
+        demo.knock(Asker("another", "a"), new=True)
+    demo.knock(Asker("v0", "a"))
+    demo.knock(Asker("another", "elsewhere"), new=True)
+
+
 def test_an_address_of_ipv6_is_counted_by_its_network(demo):
     spend(demo, Cost(edits=60), 1, "v", "2001:db8::1")
     with pytest.raises(TooMany):

@@ -155,6 +155,20 @@ def test_asking_continues_a_text_under_both_views(workspace):
     assert after["edited"]["text"] != after["base"]["text"]
 
 
+def test_so_many_workspaces_are_in_memory_and_the_others_come_back(tiny_llama, facts, monkeypatch):
+    monkeypatch.setattr("editlab.lab.lab.MOST_OPEN", 3)
+    lab = Lab(tiny_llama, facts, Passages((), ()))
+    try:
+        first = lab.workspace("first")
+        first.look(CONTINENT).result(TIMEOUT)
+        for number in range(10):
+            lab.workspace(f"w{number}")
+        assert lab.workspaces <= 4
+        assert lab.workspace("first") is not first and lab.workspace("first").request == CONTINENT
+    finally:
+        lab.close()
+
+
 def test_forgotten_workspaces_go_and_those_in_use_stay(tiny_llama, facts):
     lab = Lab(tiny_llama, facts, Passages((), ()), kept_seconds=0.2)
     release = threading.Event()
