@@ -36,7 +36,7 @@ class Session(SessionState):
 
     def __setitem__(self, key: int, value: Any) -> None:
         self._latest = key, value
-        if hasattr(self.blocks_config.blocks[key], "takes"):
+        if hasattr(self.blocks_config.blocks.get(key), "takes"):  # a component that was made anew has another number
             self._kept[key] = value
 
     def _update_config(self, key: int) -> None:
