@@ -7,6 +7,7 @@ no alone, and of a file the path of what this very session has sent. Files are t
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -20,17 +21,21 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from editlab.errors import BadRequest, EditLabError, TooMany
 from editlab.lab import Lab
 from editlab.lab.limits import Asker, Cost
-from editlab.web.guard import API, TooLarge, bounded_by, read_again
+from editlab.web.guard import API, SAFE, TooLarge, bounded_by, read_again
 from editlab.web.inputs import File, FileButton, Pressed, Scalar, Told, type_of
 from editlab.web.sessions import Sessions
 
 JOIN, CANCEL, UPLOAD, DATA = (f"{API}{name}" for name in ("queue/join", "cancel", "upload", "queue/data"))
+PAGES = ("/", "/config", f"{API}info")
+"""What Gradio makes anew each time, in a tenth of a second and more."""
+MOST_PAGES = 2
+"""Pages that are made at a time; the others wait, and take no thread meanwhile."""
 SESSION = "^[A-Za-z0-9-]{1,64}$"
 """What a session of the page is called: by Gradio's page a few letters and digits, by its client a UUID."""
 MOST_OPEN = 32
@@ -103,6 +108,7 @@ class Firewall:
     ) -> None:
         self.app, self._lab, self._user = app, lab, user
         self._calls, self._sessions = calls, sessions
+        self._making = asyncio.Semaphore(MOST_PAGES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a checked request on, or answer it with a refusal."""
@@ -117,12 +123,32 @@ class Firewall:
                 await self.app(scope, await self._join(request), send)
             elif path == CANCEL:
                 await self.app(scope, await self._cancel(request), send)
+            elif path in PAGES and request.method in SAFE:
+                await self._page(request, send)
             else:
                 if path == DATA:
                     _check_session(request)
                 await self.app(scope, receive, send)
         except Refused as refused:
             await JSONResponse({"detail": refused.told}, refused.status)(scope, receive, send)
+
+    async def _page(self, request: Request, send: Send) -> None:
+        """Let a page be made, in its turn, and then send it: whoever reads it slowly keeps nobody waiting."""
+        address = request.client.host if request.client else ""
+        try:
+            self._lab.limits.load(Asker(self._user(request) or address, address))
+        except TooMany as error:
+            await PlainTextResponse(str(error), 429)(request.scope, request.receive, send)
+            return
+        made: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            made.append(message)
+
+        async with self._making:
+            await self.app(request.scope, request.receive, keep)
+        for message in made:
+            await send(message)
 
     async def _join(self, request: Request) -> Receive:
         fn, call = self._calls.read(await _body(request, MOST_JOIN))
