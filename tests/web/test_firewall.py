@@ -36,7 +36,7 @@ from editlab.probes import Passages
 from editlab.settings import Settings
 from editlab.web import create_app, create_page
 from editlab.web.edit_handlers import EditHandlers
-from editlab.web.firewall import MOST_OPEN, MOST_PAGES, PAGES, Calls, Firewall
+from editlab.web.firewall import MOST_OPEN, MOST_PAGES, MOST_UPLOADS, PAGES, Calls, Firewall
 from editlab.web.guard import OPEN, Guard
 from editlab.web.handlers import handler
 from editlab.web.inputs import FileButton, type_of
@@ -514,6 +514,38 @@ def test_a_form_without_a_file_is_refused(client, content, kind):
     assert client.post(UPLOAD, content=content, headers={"content-type": kind}).status_code == 400
     two = [("files", ("a.csv", b"x")), ("files", ("b.csv", b"x"))]
     assert client.post(UPLOAD, files=two).status_code == 400
+
+
+def test_files_on_their_way_are_bounded_for_each_who_sends_them(lab):
+    started, statuses = [], []
+
+    def asked(firewall, address):
+        scope = asked_for(UPLOAD, "POST") | {"client": (address, 1)}
+        scope["headers"] = [(b"content-type", b"multipart/form-data; boundary=x")]
+
+        async def receive():
+            started.append(address)
+            await asyncio.Event().wait()
+
+        async def send(message):
+            statuses.append(message.get("status"))
+
+        return firewall(scope, receive, send)
+
+    async def many():
+        firewall = Firewall(None, lab, Calls(create_page(lab)), Sessions(gr.Blocks()), lambda request: None)
+        waiting = [asyncio.create_task(asked(firewall, address)) for address in ["192.0.2.1"] * 20 + ["192.0.2.2"]]
+        await asyncio.sleep(0)
+        await asyncio.wait(waiting, timeout=0.5)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        return firewall
+
+    firewall = asyncio.run(many())
+    assert started == ["192.0.2.1"] * MOST_UPLOADS + ["192.0.2.2"]
+    assert [status for status in statuses if status] == [429] * (20 - MOST_UPLOADS)
+    assert not firewall._uploading
 
 
 # Pages
