@@ -27,6 +27,7 @@ from editlab.settings import Settings
 GUESSES = {"name": RateLimitItemPerMinute(5, 5), "address": RateLimitItemPerMinute(20, 5)}
 """Wrong passwords of a name from an address, and of an address."""
 EACH: Mapping[str, RateLimitItem] = {
+    "pages": RateLimitItemPerMinute(120),
     "visits": RateLimitItemPerHour(600),
     "calls": RateLimitItemPerMinute(300),
     "changes": RateLimitItemPerMinute(60),
@@ -37,6 +38,7 @@ EACH: Mapping[str, RateLimitItem] = {
 }
 """What one visitor of a demo may do, by address and by the id that the browser keeps. `seconds`: of the model."""
 ALL: Mapping[str, RateLimitItem] = {
+    "pages": RateLimitItemPerMinute(1_200),
     "visits": RateLimitItemPerHour(6_000),
     "calls": RateLimitItemPerMinute(6_000),
     "changes": RateLimitItemPerMinute(600),
@@ -47,6 +49,7 @@ ALL: Mapping[str, RateLimitItem] = {
 }
 """What all of them together may do."""
 UNITS = {
+    "pages": "page loads",
     "visits": "page loads",
     "calls": "clicks",
     "changes": "changes",
@@ -181,6 +184,11 @@ class Limits:
         """Count a call before anything of it is looked at; `new`: the first one of a page. Raises `TooMany`."""
         if self.demo:
             self._count({"calls": 1} | ({"visits": 1} if new else {}), who)
+
+    def load(self, who: Asker) -> None:
+        """Count a page that is asked for, before it is made. Raises `TooMany`."""
+        if self.demo:
+            self._count({"pages": 1}, who)
 
     def check_call(self, cost: Cost, who: Asker, fields: Iterable[Any] = ()) -> None:
         """Count a call of one of the page's handlers. Raises `TooMany` or `BadRequest` where a demo does not do that."""

@@ -7,8 +7,10 @@ no alone, and of a file the path of what this very session has sent. Files are t
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -20,19 +22,25 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from editlab.errors import BadRequest, EditLabError, TooMany
 from editlab.lab import Lab
 from editlab.lab.limits import Asker, Cost
-from editlab.web.guard import API, TooLarge, bounded_by, read_again
+from editlab.web.guard import API, SAFE, TooLarge, bounded_by, read_again
 from editlab.web.inputs import File, FileButton, Pressed, Scalar, Told, type_of
 from editlab.web.sessions import Sessions
 
 JOIN, CANCEL, UPLOAD, DATA = (f"{API}{name}" for name in ("queue/join", "cancel", "upload", "queue/data"))
+PAGES = ("/", "/config", f"{API}info")
+"""What Gradio makes anew each time, in a tenth of a second and more."""
+MOST_PAGES = 2
+"""Pages that are made at a time; the others wait, and take no thread meanwhile."""
 SESSION = "^[A-Za-z0-9-]{1,64}$"
 """What a session of the page is called: by Gradio's page a few letters and digits, by its client a UUID."""
+MOST_UPLOADS = 8
+"""Files of one user or address that are on their way at a time."""
 MOST_OPEN = 32
 """Calls of one session that have not come to their end, and whose answers somebody may not be fetching."""
 MOST_JOIN, MOST_CANCEL, MORE_THAN_FILE = 256_000, 2_000, 20_000
@@ -103,6 +111,8 @@ class Firewall:
     ) -> None:
         self.app, self._lab, self._user = app, lab, user
         self._calls, self._sessions = calls, sessions
+        self._making = asyncio.Semaphore(MOST_PAGES)
+        self._uploading: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a checked request on, or answer it with a refusal."""
@@ -117,12 +127,32 @@ class Firewall:
                 await self.app(scope, await self._join(request), send)
             elif path == CANCEL:
                 await self.app(scope, await self._cancel(request), send)
+            elif path in PAGES and request.method in SAFE:
+                await self._page(request, send)
             else:
                 if path == DATA:
                     _check_session(request)
                 await self.app(scope, receive, send)
         except Refused as refused:
             await JSONResponse({"detail": refused.told}, refused.status)(scope, receive, send)
+
+    async def _page(self, request: Request, send: Send) -> None:
+        """Let a page be made, in its turn, and then send it: whoever reads it slowly keeps nobody waiting."""
+        address = request.client.host if request.client else ""
+        try:
+            self._lab.limits.load(Asker(self._user(request) or address, address))
+        except TooMany as error:
+            await PlainTextResponse(str(error), 429)(request.scope, request.receive, send)
+            return
+        made: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            made.append(message)
+
+        async with self._making:
+            await self.app(request.scope, request.receive, keep)
+        for message in made:
+            await send(message)
 
     async def _join(self, request: Request) -> Receive:
         fn, call = self._calls.read(await _body(request, MOST_JOIN))
@@ -169,9 +199,12 @@ class Firewall:
     async def _upload(self, request: Request) -> list[str]:
         """Keep the one file of a form; what it is called here."""
         address = request.client.host if request.client else ""
-        user, most = self._user(request), self._lab.limits.file_bytes
+        owner, most = self._user(request) or address, self._lab.limits.file_bytes
+        if self._uploading[owner] >= MOST_UPLOADS:
+            raise Refused(429, "Other files of yours are still on their way. Send this one when they are here.")
+        self._uploading[owner] += 1
         try:
-            self._lab.limits.knock(Asker(user or address, address))
+            self._lab.limits.knock(Asker(owner, address))
             bounded = Request(request.scope, bounded_by(most + MORE_THAN_FILE, request))
             async with bounded.form(max_files=1, max_fields=2) as form:
                 files = [value for _, value in form.multi_items() if not isinstance(value, str)]
@@ -181,7 +214,7 @@ class Firewall:
                 name = files[0].filename or "file"
             if len(content) > most:
                 raise TooLarge(most)
-            return [await run_in_threadpool(self._lab.uploads.keep, name, content, user or address)]
+            return [await run_in_threadpool(self._lab.uploads.keep, name, content, owner)]
         except TooMany as error:
             raise Refused(429, str(error)) from None
         except EditLabError as error:
@@ -190,6 +223,10 @@ class Firewall:
             if isinstance(error, TooLarge):
                 raise
             raise Refused(400, "This is no form with a file.") from None
+        finally:
+            self._uploading[owner] -= 1
+            if not self._uploading[owner]:
+                del self._uploading[owner]
 
 
 def _model_of(fn: BlockFunction) -> type[BaseModel]:

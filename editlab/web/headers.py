@@ -1,4 +1,4 @@
-"""What every answer tells the browser to forbid: frames, other sites' scripts, guesses at types."""
+"""What every answer tells the browser to forbid: frames, other sites' scripts and eyes, guesses at types."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+FOR_OTHERS = b"access-control-"
+"""How headers begin that let other sites read an answer. Gradio lets every page of this computer, on whichever port."""
 
 
 class SecurityHeaders:
@@ -50,6 +52,7 @@ class SecurityHeaders:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
+                message["headers"] = [pair for pair in message.get("headers", ()) if not pair[0].startswith(FOR_OTHERS)]
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)

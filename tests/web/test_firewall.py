@@ -3,6 +3,7 @@
 All of it is driven from the page's own configuration, so that a new handler is covered as soon as it is there.
 """
 
+import asyncio
 import contextlib
 import gc
 import json
@@ -18,6 +19,7 @@ from gradio.blocks import Block
 from gradio.route_utils import API_PREFIX
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from limits import RateLimitItemPerMinute
 from over_the_wire import filled, routes_of, served
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -28,13 +30,13 @@ from visitors import TIMEOUT, wait_until
 
 from editlab.facts import EditRequest
 from editlab.lab import Lab
-from editlab.lab.limits import Cost
+from editlab.lab.limits import EACH, Cost
 from editlab.lab.users import Users
 from editlab.probes import Passages
 from editlab.settings import Settings
 from editlab.web import create_app, create_page
 from editlab.web.edit_handlers import EditHandlers
-from editlab.web.firewall import MOST_OPEN, Calls, Firewall
+from editlab.web.firewall import MOST_OPEN, MOST_PAGES, MOST_UPLOADS, PAGES, Calls, Firewall
 from editlab.web.guard import OPEN, Guard
 from editlab.web.handlers import handler
 from editlab.web.inputs import FileButton, type_of
@@ -512,6 +514,87 @@ def test_a_form_without_a_file_is_refused(client, content, kind):
     assert client.post(UPLOAD, content=content, headers={"content-type": kind}).status_code == 400
     two = [("files", ("a.csv", b"x")), ("files", ("b.csv", b"x"))]
     assert client.post(UPLOAD, files=two).status_code == 400
+
+
+def test_files_on_their_way_are_bounded_for_each_who_sends_them(lab):
+    started, statuses = [], []
+
+    def asked(firewall, address):
+        scope = asked_for(UPLOAD, "POST") | {"client": (address, 1)}
+        scope["headers"] = [(b"content-type", b"multipart/form-data; boundary=x")]
+
+        async def receive():
+            started.append(address)
+            await asyncio.Event().wait()
+
+        async def send(message):
+            statuses.append(message.get("status"))
+
+        return firewall(scope, receive, send)
+
+    async def many():
+        firewall = Firewall(None, lab, Calls(create_page(lab)), Sessions(gr.Blocks()), lambda request: None)
+        waiting = [asyncio.create_task(asked(firewall, address)) for address in ["192.0.2.1"] * 20 + ["192.0.2.2"]]
+        await asyncio.sleep(0)
+        await asyncio.wait(waiting, timeout=0.5)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        return firewall
+
+    firewall = asyncio.run(many())
+    assert started == ["192.0.2.1"] * MOST_UPLOADS + ["192.0.2.2"]
+    assert [status for status in statuses if status] == [429] * (20 - MOST_UPLOADS)
+    assert not firewall._uploading
+
+
+# Pages
+
+
+def asked_for(path, method="GET"):
+    return {"type": "http", "method": method, "path": path, "query_string": b"", "headers": [], "client": ("192.0.2.1", 1)}
+
+
+def test_few_pages_are_made_at_a_time_and_a_slow_reader_keeps_nobody_waiting(lab):
+    now, most, made = 0, 0, []
+
+    async def slow_gradio(scope, receive, send):
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0.001)
+        now -= 1
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"page"})
+
+    async def many():
+        read = asyncio.Event()
+
+        async def send(message):
+            made.append(message["type"])
+            await read.wait()
+
+        firewall = Firewall(slow_gradio, lab, Calls(create_page(lab)), Sessions(gr.Blocks()), lambda request: None)
+        pages = [asyncio.create_task(firewall(asked_for(path), None, send)) for path in PAGES * 4]
+        while len(made) < len(pages):
+            await asyncio.sleep(0.001)
+        read.set()
+        await asyncio.gather(*pages)
+
+    lab.limits._window.storage.reset()
+    asyncio.run(asyncio.wait_for(many(), TIMEOUT))
+    assert most == MOST_PAGES and made.count("http.response.body") == len(PAGES) * 4
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_demo_counts_what_costs_as_much_as_a_page(client, mode, monkeypatch, path, method):
+    few = {"pages": RateLimitItemPerMinute(3)}
+    monkeypatch.setattr("editlab.lab.limits.EACH", EACH | few)
+    answers = [client.request(method, f"{path}?x={number}") for number in range(4)]
+    assert [answer.status_code == 429 for answer in answers] == [False, False, False, mode == "demo"]
+    if mode == "demo" and method == "GET":
+        assert "3 page loads a minute" in answers[-1].text
 
 
 # Bodies, sessions, routes

@@ -303,3 +303,14 @@ def test_a_space_is_shown_in_hugging_faces_frame_alone(monkeypatch, tiny_llama, 
     finally:
         lab.close()
     assert policy_of(answer)["frame-ancestors"] == "'self' https://huggingface.co https://*.hf.space"
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("origin", ["http://localhost:9", "http://127.0.0.1:9", "http://evil.example", "null"])
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+def test_no_other_site_may_read_an_answer_not_even_one_of_this_computer(opened, mode, origin, method):
+    client = TestClient(opened(mode), base_url="http://127.0.0.1")
+    headers = {"Origin": origin, "Access-Control-Request-Method": "GET"}
+    for path in ("/", "/config", "/gradio_api/info", "/gradio_api/queue/data?session_hash=x", "/theme.css", "/health"):
+        with client.stream(method, path, headers=headers) as answer:
+            assert [name for name in answer.headers if name.startswith("access-control")] == [], path
