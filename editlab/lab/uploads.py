@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from editlab.errors import BadRequest, TooMany
+from editlab.lab import storage
 from editlab.lab.transfers import KEPT_SECONDS, Transfers
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ class Uploads(Transfers):
             self._make_room(owner, len(content))
             path = self.place() / _plain(name)
             try:
-                path.touch(mode=0o600)
-                path.write_bytes(content)
+                with open(path, "xb", opener=storage.opener) as file:
+                    file.write(content)
             except OSError as error:
                 self.remove(path)
                 raise BadRequest(f"The file could not be kept: {error.strerror}. Ask whoever runs this EditLab.") from error

@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from editlab.errors import BadRequest, EditLabError, TooMany
 from editlab.lab import Lab
 from editlab.lab.limits import Asker, Cost
-from editlab.web.guard import API, TooLarge, bounded_by, read_again
+from editlab.web.guard import API, TooLarge, address_of, bounded_by, read_again, read_body
 from editlab.web.inputs import File, FileButton, Pressed, Scalar, Told, type_of
 from editlab.web.sessions import Sessions
 
@@ -125,7 +125,7 @@ class Firewall:
             await JSONResponse({"detail": refused.told}, refused.status)(scope, receive, send)
 
     async def _join(self, request: Request) -> Receive:
-        fn, call = self._calls.read(await _body(request, MOST_JOIN))
+        fn, call = self._calls.read(await read_body(request, MOST_JOIN))
         self._knock(request, call.data, new=not self._sessions.knows(call.session_hash))
         if self._sessions.open_calls(call.session_hash) >= MOST_OPEN:
             raise Refused(429, "Much of what this page asked for is not done yet. Wait a moment.")
@@ -139,14 +139,14 @@ class Firewall:
 
     async def _cancel(self, request: Request) -> Receive:
         try:
-            call = Cancelling.model_validate_json(await _body(request, MOST_CANCEL))
+            call = Cancelling.model_validate_json(await read_body(request, MOST_CANCEL))
         except ValidationError as error:
             raise Refused(422, _told(error)) from None
         return _receiving(call.model_dump(), request)
 
     def _knock(self, request: Request, data: Sequence[Any], new: bool) -> None:
         """Count a call for the visitor, whose id its first value is, and for the address. Raises `Refused`."""
-        address = request.client.host if request.client else ""
+        address = address_of(request)
         visitor = self._user(request) or next((value for value in data[:1] if isinstance(value, str)), address)
         try:
             self._lab.limits.knock(Asker(visitor, address), new)
@@ -168,7 +168,7 @@ class Firewall:
 
     async def _upload(self, request: Request) -> list[str]:
         """Keep the one file of a form; what it is called here."""
-        address = request.client.host if request.client else ""
+        address = address_of(request)
         user, most = self._user(request), self._lab.limits.file_bytes
         try:
             self._lab.limits.knock(Asker(user or address, address))
@@ -229,10 +229,6 @@ def _check_session(request: Request) -> None:
     named = request.query_params.getlist("session_hash")
     if len(named) != 1 or not re.fullmatch(SESSION, named[0]):
         raise Refused(422, "This address names no session of the page. Reload the page.")
-
-
-async def _body(request: Request, most: int) -> bytes:
-    return await Request(request.scope, bounded_by(most, request)).body()
 
 
 def _receiving(body: dict[str, Any], request: Request) -> Receive:

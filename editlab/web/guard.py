@@ -73,6 +73,11 @@ class Guard:
         return None
 
 
+def address_of(request: Request) -> str:
+    """Return the address that a request comes from; empty where there is none, as of a Unix socket."""
+    return request.client.host if request.client else ""
+
+
 def from_here(request: Request) -> bool:
     """Whether the page itself asks, or no browser does: a browser says from where it sends."""
     origin = request.headers.get("origin")
@@ -97,14 +102,9 @@ def bounded_by(most: int, request: Request) -> Receive:
     return receive
 
 
-async def read_body(request: Request, most: int = MOST_BYTES) -> bytes | None:
-    """The body of a request; None where it is longer than that."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > most:
-            return None
-    return bytes(body)
+async def read_body(request: Request, most: int) -> bytes:
+    """Return the body of a request. Raises `TooLarge` where it has more than so many bytes."""
+    return await Request(request.scope, bounded_by(most, request)).body()
 
 
 def read_again(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:

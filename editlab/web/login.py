@@ -27,7 +27,7 @@ from editlab.lab.addresses import counted
 from editlab.lab.cookies import CookieSecret, EndedLogins
 from editlab.lab.limits import Limits
 from editlab.lab.users import User, Users
-from editlab.web.guard import API, MOST_BYTES, Guard, read_again, read_body
+from editlab.web.guard import API, MOST_BYTES, Guard, address_of, read_again, read_body
 
 FREE = ("/login", "/health", "/ready")
 """What answers without a login."""
@@ -160,9 +160,7 @@ class Door(Guard):
             named.append(path.removeprefix(f"{API}heartbeat/"))
         body = None
         if path in NAMED:
-            body = await read_body(request)
-            if body is None:
-                return PlainTextResponse(f"A call has at most {MOST_BYTES:,} bytes.", 413)
+            body = await read_body(request, MOST_BYTES)
             try:
                 session = json.loads(body).get("session_hash")
             except (ValueError, AttributeError, RecursionError):
@@ -226,7 +224,7 @@ def add_login(app: FastAPI, lab: Lab, users: Users) -> None:
 
     @app.post("/login", include_in_schema=False)
     async def enter(request: Request) -> Response:
-        form = parse_qs((await read_body(request, MOST_FORM) or b"").decode(errors="replace"))
+        form = parse_qs((await read_body(request, MOST_FORM)).decode(errors="replace"))
         name, password, next, theme = (form.get(field, [""])[0] for field in ("name", "password", "next", "theme"))
         try:
             user = await run_in_threadpool(logins.enter, name.strip(), password, address_of(request))
@@ -267,11 +265,6 @@ def local(target: str) -> str:
     """A path of this page to go on to; the page itself for what would lead elsewhere."""
     here = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
     return target if here else "/"
-
-
-def address_of(request: Request) -> str:
-    """From where a request comes."""
-    return request.client.host if request.client else ""
 
 
 def _unknown(request: Request) -> Response:

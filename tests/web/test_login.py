@@ -22,7 +22,7 @@ from visitors import TIMEOUT
 from editlab.cli import app as terminal
 from editlab.errors import BadFile, BadRequest, TooMany
 from editlab.facts import EditRequest
-from editlab.lab import Lab, private
+from editlab.lab import Lab, storage
 from editlab.lab.cookies import CookieSecret, EndedLogins
 from editlab.lab.limits import Limits
 from editlab.lab.users import Users
@@ -238,7 +238,7 @@ def test_a_secret_that_others_could_read_is_replaced(tmp_path, rights):
 def test_without_a_secret_nobody_is_served(browser, lab):
     enter(browser, *ANA)
     path = lab.ledger.folder / "secrets" / "cookie-secret"
-    private.write(path, "short")
+    storage.write(path, b"short")
     answer = browser.get("/model")
     path.unlink()
     assert answer.status_code == 503 and str(lab.ledger.folder) not in answer.text
