@@ -225,7 +225,7 @@ class Ledger:
             if count := self.others():
                 raise BadRequest(
                     f"EditLab runs on {self.folder} ({count} other {'process' if count == 1 else 'processes'}) and keeps "
-                    "workspaces in memory. Stop it first, then say this again."
+                    "workspaces in memory. Stop it first, then run this again."
                 )
             yield
 

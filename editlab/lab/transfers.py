@@ -35,7 +35,7 @@ class Transfers:
             storage.make_folder(self._folder)
             folder.mkdir(storage.FOLDER_MODE)
         except OSError as error:
-            raise BadRequest(f"No file can be kept here: {error.strerror}. Ask whoever runs this EditLab.") from error
+            raise BadRequest(f"No file can be saved: {error.strerror}. Tell whoever runs this EditLab.") from error
         return folder
 
     def close(self) -> None:

@@ -30,7 +30,7 @@ from editlab.probes import Passages
 from editlab.settings import Settings
 from editlab.web import create_app
 from editlab.web.guard import OPEN
-from editlab.web.login import FREE, WRONG, Sessions, local
+from editlab.web.login import FREE, WRONG, SessionOwners, local
 
 ANA, BEN = ("ana", "correct horse"), ("ben", "battery staple")
 MARKER = "Zanzibar"
@@ -276,7 +276,7 @@ def test_a_name_that_is_given_anew_does_not_inherit(address, lab, users):
     users.add("fay", "other password")
     assert lab.owner("fay") == was
     users.remove("fay")
-    with pytest.raises(BadRequest, match="no longer come in"):
+    with pytest.raises(BadRequest, match="no longer valid"):
         lab.owner("fay")
     users.add("fay", "third password")
     assert lab.owner("fay") != was
@@ -515,7 +515,7 @@ def test_with_another_users_session_and_id_nothing_of_theirs_is_reached(app, add
 
 
 def test_a_user_cannot_push_another_ones_session_out():
-    sessions = Sessions()
+    sessions = SessionOwners()
     assert sessions.belongs("hers", "ana")
     assert all(sessions.belongs(f"his {number}", "ben") for number in range(3_000))
     assert not sessions.belongs("hers", "ben") and sessions.belongs("hers", "ana")
