@@ -170,6 +170,6 @@ def _refuse(host: object, port: object) -> None:
     if due:
         logging.getLogger("editlab").warning(told)
     raise OutgoingRefused(
-        f"EditLab connects to nobody but the Hugging Face hub, and to that only while it fetches a model: {name} is "
-        "refused. Bring the model here yourself and give its folder."
+        f"EditLab connects only to the Hugging Face hub, and only while it downloads a model, so {name} is refused. "
+        "Download the model yourself and give its folder."
     )

@@ -42,7 +42,7 @@ def export(
 ) -> Answer:
     """Write workspaces with their events and tensor files into one archive."""
     if workspace is not None and owner is not None:
-        raise BadRequest("--workspace names one, --owner all of somebody's. Give one of them.")
+        raise BadRequest("--workspace names one workspace, --owner all of one user. Give one of them.")
     with Ledger(_kept(session)) as ledger:
         ids = None if workspace is None else (Directory(ledger).known(workspace),)
         ids = ids if owner is None else directory.owned(ledger, owner)
@@ -94,7 +94,7 @@ def forget(
     with their name: taken out, nothing would prove any more that the rest is what was written.
     """
     if sum(way is not None for way in (owner, workspace, unused_days)) != 1:
-        raise BadRequest("Say what is to go: --owner ID, --workspace NAME or --unused-days N, one of them.")
+        raise BadRequest("Say what to forget: one of --owner ID, --workspace NAME or --unused-days N.")
     with Ledger(_kept(session)) as ledger, ledger.alone():
         if owner is not None:
             ids = directory.owned(ledger, owner)
@@ -105,8 +105,8 @@ def forget(
         if ids and not yes:
             what = "1 workspace" if len(ids) == 1 else f"{len(ids):,} workspaces"
             raise BadRequest(
-                f"This would take out {what} with {count:,} events for good: {_named(rows) or ', '.join(ids)}. Keep a copy "
-                "(editlab ledger export), then say it again with --yes."
+                f"This would delete {what} with {count:,} events for good: {_named(rows) or ', '.join(ids)}. Keep a copy "
+                "(editlab ledger export), then run it again with --yes."
             )
         if ids:
             forget_these(ledger, ids, owner or "", fresh=0.0)

@@ -21,12 +21,12 @@ import sqlalchemy as sa
 import torch
 
 from editlab.errors import BadFile, EditLabError
-from editlab.lab import directory
+from editlab.lab import directory, storage
 from editlab.lab.bodies import LONGEST_TOLD
 from editlab.lab.directory import WorkspaceRow
 from editlab.lab.history import START, Edit, edits_of, step, steps
 from editlab.lab.ledger import HASHED, Behind, Ledger, event_of, fault_of, hash_of
-from editlab.lab.tensors import ADDRESS, Shape, address_of, patches_in, private
+from editlab.lab.tensors import ADDRESS, Shape, address_of, patches_in
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -122,7 +122,7 @@ def write(
     report = checked(rows, read)
     _refuse(report, "What is to be exported")
     try:
-        with open(path, "xb", opener=private) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        with open(path, "xb", opener=storage.opener) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             lines = (json.dumps({name: row[name] for name in (*HASHED, "hash")}, ensure_ascii=False) for row in rows)
             archive.writestr(EVENTS, "".join(f"{line}\n" for line in lines))
             for address in addresses(rows):

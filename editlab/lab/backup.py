@@ -6,13 +6,10 @@ processes that run, downloads, statistics, masks and benchmarks, which are files
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
 from pathlib import Path
 
 from editlab.errors import BadFile
-from editlab.lab import archive
+from editlab.lab import archive, storage
 from editlab.lab.forgetting import named_files
 from editlab.lab.ledger import DATABASE, OPENING, RUNNING, Ledger
 from editlab.lab.tensors import Files
@@ -24,25 +21,19 @@ def backup(ledger: Ledger, folder: Path) -> archive.Report:
     Raises `BadFile` where the folder holds something already or cannot be written; then nothing is left there.
     """
     folder = Path(folder).expanduser().absolute()
-    if folder.is_file() or (folder.is_dir() and os.listdir(folder)):
-        raise BadFile(f"{folder} is there already. Give the name of a new folder.")
-    part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part.mkdir(mode=0o700)
-        ledger.copy(part / DATABASE)
-        with Ledger(part) as copy:
-            tensors, requests = named_files(copy)
-            _copy(ledger.tensors, copy.tensors, tensors)
-            _copy(ledger.files, copy.files, {path.name for path in ledger.files.folder.glob("*") if path.name in requests})
-            report = archive.verify(copy)
-        (part / OPENING).unlink(missing_ok=True)
-        (part / RUNNING).rmdir()
-        part.replace(folder)
+        with storage.new_folder(folder, storage.FOLDER_MODE) as part:
+            ledger.copy(part / DATABASE)
+            with Ledger(part) as copy:
+                tensors, requests = named_files(copy)
+                _copy(ledger.tensors, copy.tensors, tensors)
+                own = {path.name for path in ledger.files.folder.glob("*") if path.name in requests}
+                _copy(ledger.files, copy.files, own)
+                report = archive.verify(copy)
+            (part / OPENING).unlink(missing_ok=True)
+            (part / RUNNING).rmdir()
     except OSError as error:
         raise BadFile(f"{folder} cannot be written: {error.strerror}. Give a new folder where there is room.") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return report
 
 

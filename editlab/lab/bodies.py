@@ -43,10 +43,10 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def is_time(value: str) -> str:
-    """A time as events carry it, ISO 8601 with its distance from UTC. Raises `ValueError`."""
+    """Return a time as events carry it: ISO 8601 with a UTC offset. Raises `ValueError`."""
     at = datetime.fromisoformat(value[: LONGEST_TIME + 1])  # an error repeats it
     if at.tzinfo is None or not 1970 <= at.year < 9999:
-        raise ValueError("it is no time between 1970 and 9999 with its distance from UTC")
+        raise ValueError("it is not a time between 1970 and 9999 with a UTC offset")
     at.astimezone(UTC)
     return value
 
@@ -147,7 +147,7 @@ class EditBody(_Checked):
     @model_validator(mode="after")
     def _told(self) -> Self:
         if self.source is not None and not math.isfinite(self.health.get("said", math.nan)):
-            raise ValueError("an edit from a file does not say how much of it the model said")
+            raise ValueError("an edit from a file does not say what share of its rows the model said")
         return self
 
 
@@ -184,7 +184,7 @@ class Switched(_Event):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.on is None) == (self.rep is None):
-            raise ValueError("one thing is switched at a time")
+            raise ValueError("exactly one of `on` and `rep` is switched")
         return self
 
 
@@ -245,7 +245,7 @@ class Started(_Event):
     @model_validator(mode="after")
     def _asked(self) -> Self:
         if self.refined and self.request is None:
-            raise ValueError("an edit is refined, and nothing says which request")
+            raise ValueError("a refinement does not say which request it is for")
         return self
 
 
@@ -299,7 +299,7 @@ KINDS: dict[str, type[_Event]] = {
 def read(kind: str, body: Mapping[str, Any], at: str = "") -> Any:
     """The body of an event of a kind that was written at a time. Raises `ValueError` for what none may hold."""
     if kind not in KINDS:
-        raise ValueError("no event is called so in this version of EditLab")
+        raise ValueError("this version of EditLab has no such kind of event")
     if at:
         is_time(at)
     return checked(KINDS[kind], body)

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from editlab.errors import BadFile
-from editlab.lab import private
+from editlab.lab import storage
 
 FOLDER, SECRET, ENDED = "secrets", "cookie-secret", "ended-logins"
 SECRET_BYTES = 32
@@ -38,7 +38,7 @@ class CookieSecret:
         self._stamp: tuple[int, int, int] | None = None
         self._value = ""
         with _told(self._path):
-            private.make_folder(self._path.parent)
+            storage.make_folder(self._path.parent)
             (data / SECRET).unlink(missing_ok=True)
 
     def read(self) -> str:
@@ -46,7 +46,7 @@ class CookieSecret:
         with _told(self._path):
             if not self._path.exists():
                 self.renew()
-            elif private.exposed(self._path):
+            elif storage.exposed(self._path):
                 log.warning("Others than its owner could read the secret of the logins. A new one is made; all logins end.")
                 self.renew()
             found = self._path.stat()
@@ -60,7 +60,7 @@ class CookieSecret:
     def renew(self) -> None:
         """Make a new secret, by which all logins end."""
         with _told(self._path):
-            private.write(self._path, secrets.token_hex(SECRET_BYTES))
+            storage.write(self._path, secrets.token_hex(SECRET_BYTES).encode())
 
 
 class EndedLogins:
@@ -88,7 +88,7 @@ class EndedLogins:
             while len(self._until) > MOST_ENDED or next(iter(self._until.values())) < time.time():
                 self._until.popitem(last=False)
             with _told(self._path):
-                private.write(self._path, json.dumps(self._until))
+                storage.write(self._path, json.dumps(self._until).encode())
 
 
 @contextmanager

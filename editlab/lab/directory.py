@@ -303,8 +303,8 @@ def _own(connection: sa.Connection, visitor: str, id: str, what: str, shared: bo
     row = _known(connection, visitor, id)
     if row["owner"] == TERMINAL and not shared:
         raise BadRequest(
-            f"{row['name']!r} was made on the terminal and is nobody's own: hidden, nobody could bring it back. Branch it "
-            "into a workspace of yours, or have it deleted there: editlab ledger forget --workspace NAME."
+            f"{row['name']!r} was made on the terminal and has no owner: once hidden, nobody could bring it back. Branch it "
+            "into a workspace of your own, or delete it on the terminal: editlab ledger forget --workspace NAME."
         )
     if row["owner"] not in (TERMINAL, visitor):
         raise BadRequest(f"Only whoever made {row['name']!r} can {what} it.")

@@ -52,7 +52,7 @@ class Downloads(Transfers):
             or not path.is_file()
             or (visitor is not None and not self._lab.directory.may_enter(visitor, workspace))
         ):
-            raise BadRequest("There is no such file, or not any more: it is kept for an hour. Make it again.")
+            raise BadRequest("There is no such file. Files are kept for an hour: make it again.")
         return path
 
     def _sweep(self) -> None:

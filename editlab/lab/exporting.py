@@ -6,9 +6,6 @@ stands under the name that was asked for.
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +17,7 @@ from editlab import exports, probes
 from editlab.errors import BadFile, BadRequest, Cancelled
 from editlab.exports import Entry
 from editlab.facts import WRITERS, EditCase
-from editlab.lab import options
+from editlab.lab import options, storage
 from editlab.lab.workspace import Workspace
 from editlab.model import LanguageModel
 from editlab.patches import View
@@ -84,24 +81,18 @@ def export(
     """
     made = _Export.of(workspace, format)
     folder = Path(folder).expanduser().absolute()
-    if folder.is_file() or (folder.is_dir() and os.listdir(folder)):
-        raise BadFile(f"{folder} is there already. Give the name of a new folder.")
-    part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
     try:
-        part.mkdir(parents=True)
-        progress(0.0, f"writing {format}")
-        made.write(part, progress, cancel)
-        _to_disk(part)
-        if cancel():
-            raise Cancelled(STOPPED)
-        part.replace(folder)
+        with storage.new_folder(folder) as part:
+            progress(0.0, f"writing {format}")
+            made.write(part, progress, cancel)
+            storage.sync(*part.rglob("*"), part)
+            if cancel():
+                raise Cancelled(STOPPED)
     except (OSError, SafetensorError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise BadFile(
             f"{folder} cannot be written: {why}. Give a new folder where there is room and you may write."
         ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
@@ -171,13 +162,3 @@ class _Export:
 
 def _text(path: Path, text: str) -> None:
     path.write_bytes(text.encode())  # as it is: no line end is translated
-
-
-def _to_disk(folder: Path) -> None:
-    """Bring files and their names to the disk before they get their final name."""
-    for path in (*folder.rglob("*"), folder):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -195,7 +195,7 @@ class Lab:
             return name
         user = self.users.known.get(name)
         if user is None:
-            raise BadRequest("You may no longer come in. Ask whoever runs this EditLab.")
+            raise BadRequest("Your login is no longer valid. Ask whoever runs this EditLab.")
         return user.id
 
     def newcomer(self, session: str) -> str:

@@ -32,9 +32,10 @@ from alembic.script import ScriptDirectory
 from filelock import FileLock, Timeout
 
 from editlab.errors import BadFile, BadRequest
+from editlab.lab import storage
 from editlab.lab.history import Event
 from editlab.lab.tables import EVENTS, FORGOTTEN
-from editlab.lab.tensors import Files, TensorFiles, private
+from editlab.lab.tensors import Files, TensorFiles
 
 DATABASE, RUNNING, OPENING = "ledger.sqlite", "running", "opening.lock"
 BUSY_SECONDS = 30
@@ -197,7 +198,7 @@ class Ledger:
     def copy(self, path: Path) -> None:
         """Write the database as it is at one moment into a new file, whatever others write meanwhile. Raises `BadFile`."""
         with _told(path.parent):
-            os.close(private(str(path), os.O_CREAT | os.O_EXCL))
+            os.close(storage.opener(str(path), os.O_CREAT | os.O_EXCL))
             with closing(self._engine.raw_connection()) as connection, closing(sqlite3.connect(path)) as copy:
                 connection.driver_connection.backup(copy)
 
@@ -224,7 +225,7 @@ class Ledger:
             if count := self.others():
                 raise BadRequest(
                     f"EditLab runs on {self.folder} ({count} other {'process' if count == 1 else 'processes'}) and keeps "
-                    "workspaces in memory. Stop it first, then say this again."
+                    "workspaces in memory. Stop it first, then run this again."
                 )
             yield
 
@@ -292,7 +293,7 @@ def _close_to_others(folder: Path) -> None:
     """Make a data folder that its owner alone may read; one that is there and ours becomes so, with its database."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(FileExistsError):  # what is there, SQLite alone may open
-        os.close(private(str(folder / DATABASE), os.O_CREAT | os.O_EXCL))
+        os.close(storage.opener(str(folder / DATABASE), os.O_CREAT | os.O_EXCL))
     for path in (folder, *(folder / f"{DATABASE}{suffix}" for suffix in ("", "-wal", "-shm"))):
         with suppress(FileNotFoundError):
             found = path.stat()

@@ -64,7 +64,7 @@ MOST_PARKED = 8
 CAPS = {"steps": 100, "contexts": 20, "layers": 8}
 """The most that a visitor of a demo may set, where the model's own preset asks for no more. `layers`: how many."""
 FILE_SIZE, DEMO_FILE_SIZE = "25mb", "64kb"
-OWN = "Run EditLab on a computer of yours to do that: the README says how."
+OWN = "To do that, run EditLab on your own computer: the README says how."
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class Limits:
 
     def check_guess(self, name: str, address: str) -> None:
         """Raise `TooMany` where there were too many wrong passwords."""
-        self._check([(item, key, 1) for item, *key in _guesses(name, address)], "There were too many wrong passwords.")
+        self._check([(item, key, 1) for item, *key in _guesses(name, address)], "Too many wrong passwords.")
 
     def wrong_guess(self, name: str, address: str) -> None:
         """Count a wrong password."""
@@ -199,7 +199,7 @@ class Limits:
         longest = max((len(field) for field in fields if isinstance(field, str)), default=0)
         if longest > MOST_CHARACTERS:
             raise BadRequest(
-                f"This text has {longest:,} characters; this public demo takes {MOST_CHARACTERS:,}. Shorten it."
+                f"This text has {longest:,} characters; this public demo accepts {MOST_CHARACTERS:,}. Shorten it."
             )
         self._count(cost.spent(), who)
 
@@ -222,13 +222,13 @@ class Limits:
     def check_rows(self, count: int) -> None:
         """Raise `BadRequest` for a file of more edits than a demo makes."""
         if self.demo and count > MOST_ROWS:
-            raise BadRequest(f"The file has {count:,} rows; this public demo takes {MOST_ROWS}. {OWN}")
+            raise BadRequest(f"The file has {count:,} rows; this public demo accepts {MOST_ROWS}. {OWN}")
 
     def check_model(self, name: str, parameters: int) -> None:
         """Raise `BadRequest` for a model that a demo does not load."""
         if self.demo and parameters > MOST_PARAMETERS:
             raise BadRequest(
-                f"{name} has {parameters / 1e6:,.0f} million parameters; a public demo takes up to "
+                f"{name} has {parameters / 1e6:,.0f} million parameters; a public demo loads up to "
                 f"{MOST_PARAMETERS / 1e6:.0f} million. {OWN}"
             )
 
@@ -238,7 +238,7 @@ class Limits:
             return
         found, most = (len(value), max(CAPS[name], len(usual))) if name == "layers" else (value, max(CAPS[name], usual))
         if found > most:
-            raise BadRequest(f"{name}: this public demo takes up to {most:,}, and not {found:,}. {OWN}")
+            raise BadRequest(f"{name}: this public demo allows at most {most:,}, not {found:,}. {OWN}")
 
     def _count(self, amounts: Mapping[str, int], who: Asker) -> None:
         """Count all of it, or raise `TooMany` and count nothing. Who has no seconds of the model left asks it nothing."""
@@ -248,9 +248,9 @@ class Limits:
         with self._lock:
             for kind, amount in needed.items():
                 own, everybody = _keys(kind, who)[:2], _keys(kind, who)[2:]
-                each = f"This public demo allows {rate(EACH[kind], kind)} for each visitor."
+                each = f"This public demo allows each visitor {rate(EACH[kind], kind)}."
                 self._check([(item, key, amount) for item, *key in own], each)
-                together = f"This public demo allows {rate(ALL[kind], kind)} for all visitors together."
+                together = f"This public demo allows all visitors together {rate(ALL[kind], kind)}."
                 self._check([(item, key, amount) for item, *key in everybody], together)
             for kind, amount in amounts.items():
                 for item, *key in _keys(kind, who):

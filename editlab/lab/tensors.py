@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -21,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from editlab.errors import BadFile
+from editlab.lab import storage
 from editlab.patches import Dense, LowRank, Patch, Pathway, Preamble
 
 if TYPE_CHECKING:
@@ -52,26 +52,15 @@ class Files:
             if path.exists():
                 os.utime(path)  # whoever sweeps takes it for fresh: it is about to be named once more
             else:
-                self._write(path, content)
+                if not self.folder.is_dir():
+                    storage.make_folder(self.folder)
+                storage.write(path, content)
         except OSError as error:
             raise BadFile(
                 f"{self.folder} cannot be written: {error.strerror}. Nothing was changed. Make room there, or set "
                 "EDITLAB_DATA to a folder that you may write in."
             ) from error
         return address
-
-    def _write(self, path: Path, content: bytes) -> None:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = self.folder / f".{secrets.token_hex(8)}.tmp"
-        try:
-            with open(temporary, "xb", opener=private) as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync(self.folder)
 
     def read(self, address: str) -> bytes:
         """The bytes at an address. Raises `BadFile` where they are missing or were changed."""
@@ -175,20 +164,6 @@ def _length(value: Any) -> int:
     return len(value) if torch.is_tensor(value) and value.ndim else 0
 
 
-def private(path: str, flags: int) -> int:
-    """Open a file that its owner alone may read, as `open` is told to by `opener`."""
-    return os.open(path, flags, 0o600)
-
-
 def address_of(content: bytes) -> str:
     """The name of a file: SHA-256 of what is in it."""
     return hashlib.sha256(content).hexdigest()
-
-
-def _sync(folder: Path) -> None:
-    """Bring a folder's list of names to the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 from editlab.errors import BadRequest
+from editlab.lab import storage
 from editlab.lab.ledger import Ledger
 
 KEPT_SECONDS = 3600.0
@@ -31,10 +32,10 @@ class Transfers:
         """Return a new empty folder to make a file in. Raises `BadRequest` where nothing can be written."""
         folder = self._folder / secrets.token_hex(16)
         try:
-            self._folder.mkdir(parents=True, mode=0o700, exist_ok=True)
-            folder.mkdir(mode=0o700)
+            storage.make_folder(self._folder)
+            folder.mkdir(storage.FOLDER_MODE)
         except OSError as error:
-            raise BadRequest(f"No file can be kept here: {error.strerror}. Ask whoever runs this EditLab.") from error
+            raise BadRequest(f"No file can be saved: {error.strerror}. Tell whoever runs this EditLab.") from error
         return folder
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from editlab.errors import BadRequest, TooMany
+from editlab.lab import storage
 from editlab.lab.transfers import KEPT_SECONDS, Transfers
 
 if TYPE_CHECKING:
@@ -50,11 +51,13 @@ class Uploads(Transfers):
             self._make_room(owner, len(content))
             path = self.place() / _plain(name)
             try:
-                path.touch(mode=0o600)
-                path.write_bytes(content)
+                with open(path, "xb", opener=storage.opener) as file:
+                    file.write(content)
             except OSError as error:
                 self.remove(path)
-                raise BadRequest(f"The file could not be kept: {error.strerror}. Ask whoever runs this EditLab.") from error
+                raise BadRequest(
+                    f"The file could not be saved: {error.strerror}. Tell whoever runs this EditLab."
+                ) from error
             called = f"{path.parent.name}/{path.name}"
             self._kept[called] = Upload(path, owner, len(content), time.monotonic())
             return called
@@ -65,7 +68,7 @@ class Uploads(Transfers):
             self._sweep()
             found = self._kept.get(called)
             if found is None or found.session not in (None, session) or not found.path.is_file():
-                raise BadRequest("This file is not here, or not any more. Choose it again.")
+                raise BadRequest("This file is no longer on the server. Choose it again.")
             found.session = session
             return found.path
 
@@ -81,7 +84,7 @@ class Uploads(Transfers):
         while own and (len(own) >= MOST_OWN or size + sum(self._kept[called].size for called in own) > MOST_OWN_BYTES):
             self._drop(own.pop(0))
         if len(self._kept) >= MOST_ALL or size + sum(upload.size for upload in self._kept.values()) > MOST_ALL_BYTES:
-            raise TooMany("Many files were sent here in the last hour. Try again later.")
+            raise TooMany("Too many files were uploaded in the last hour. Try again later.")
 
     def _sweep(self) -> None:
         """Drop what is old, and what was read and taken away already."""

@@ -17,7 +17,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from editlab.errors import BadFile, BadRequest
-from editlab.lab import private
+from editlab.lab import storage
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 SHORTEST, LONGEST = 8, 256
@@ -66,7 +66,7 @@ class Users:
         """Raise `BadFile` where nobody could come in, or others could read the hashes: by rights or in folders `served`."""
         if not self.known:
             raise BadFile(f"{self._path} names no user, so nobody could come in. {_how(self._path)}")
-        if private.exposed(self._path):
+        if storage.exposed(self._path):
             raise BadFile(f"Others can read or change {self._path}, which holds the hashes. Run: chmod 600 {self._path}")
         place = self._path.resolve()
         folder = next((folder for folder in served if place.is_relative_to(folder.resolve())), None)
@@ -106,11 +106,10 @@ class Users:
         self._write({other: user for other, user in known.items() if other != name})
 
     def _write(self, users: dict[str, User]) -> None:
-        """Replace the file, readable to its owner alone, as a whole or not at all."""
         lines = (f"{user.name}:{user.hash}:{user.id}\n" for _, user in sorted(users.items()))
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            private.write(self._path, "".join(lines))
+            storage.write(self._path, "".join(lines).encode())
         except OSError as error:
             raise BadFile(f"{self._path} cannot be written: {error.strerror}. Name a file in a folder of yours.") from error
 

@@ -217,7 +217,7 @@ class Worker:
             who = asker()
             behind = not background and self._waits(who)
             if behind and self._most_parked is not None and len(self._parked[who.visitor]) >= self._most_parked:
-                raise TooMany("Much of what you asked for waits already. Wait for it, or press Stop.")
+                raise TooMany("Many of your jobs are waiting already. Wait until some of them are done, or press Stop.")
             job = Job(work, 0, kind, background, about, self._watch, who)
             self._number(job)
             self._open[job.id] = job

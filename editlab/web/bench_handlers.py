@@ -30,7 +30,7 @@ RATES = {
 class BenchHandlers(Handlers):
     """The handlers of that part of the Model tab."""
 
-    @handler(Cost(refused="Benchmarks are not run"))
+    @handler(Cost(refused="Benchmarks cannot be run"))
     def bench_run(self, visitor: Any, path: Any, method: Any, rep: Any, limit: Any, request: gr.Request) -> Updates:
         """Edit a file's cases, each by itself, and count where they hold. Updates: bench-said, progress, message."""
         workspace = self.workspace(visitor, request)

@@ -219,7 +219,7 @@ class EditHandlers(ShowingHandlers):
         yield from self._changed(workspace, told, (rephrases, neighbours))
         yield from AskHandlers(self.lab).ask(visitor, asked, request)
 
-    @handler(Cost(refused="Masks are not trained"))
+    @handler(Cost(refused="Masks cannot be trained"))
     def train_mask(self, visitor: Any, rephrases: Any, neighbours: Any, method: Any, request: gr.Request) -> Updates:
         """Train the mask that is missing, then look at the edits under it. Input: method. Updates as `apply`."""
         workspace, method = self.workspace(visitor, request), str(method or "rome")

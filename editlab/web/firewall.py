@@ -1,8 +1,8 @@
-"""What stands in front of Gradio's queue: a call reaches it as data of checked types, or not at all.
+"""Checks every call before Gradio sees it: it is data of the types that the page declares, or it is refused.
 
-Gradio would look into every value for files to copy and addresses to fetch, whatever the field. So each call is read here
-first, against types that the page's own components give (`inputs`); what goes on to Gradio holds texts, numbers and yes or
-no alone, and of a file the path of what this very session has sent. Files are taken here too, and never by Gradio.
+Gradio looks into every value for files to copy and addresses to fetch, whatever the field. So each call is read here first,
+against types that the page's own components give (`inputs`). What reaches Gradio are texts, numbers and booleans, and of a
+file the path of what this very session has uploaded. Uploads end here too: Gradio never receives one.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from editlab.errors import BadRequest, EditLabError, TooMany
 from editlab.lab import Lab
 from editlab.lab.limits import Asker, Cost
-from editlab.web.guard import API, SAFE, TooLarge, bounded_by, read_again
-from editlab.web.inputs import File, FileButton, Pressed, Scalar, Told, type_of
+from editlab.web.guard import API, SAFE, TooLarge, address_of, bounded_by, read_again, read_body
+from editlab.web.inputs import EventData, File, FileButton, Pressed, Scalar, type_of
 from editlab.web.sessions import Sessions
 
 JOIN, CANCEL, UPLOAD, DATA = (f"{API}{name}" for name in ("queue/join", "cancel", "upload", "queue/data"))
@@ -38,24 +38,24 @@ PAGES = ("/", "/config", f"{API}info")
 MOST_PAGES = 2
 """Pages that are made at a time; the others wait, and take no thread meanwhile."""
 SESSION = "^[A-Za-z0-9-]{1,64}$"
-"""What a session of the page is called: by Gradio's page a few letters and digits, by its client a UUID."""
+"""The form of a session's name: Gradio's page draws a few letters and digits, its client a UUID."""
 MOST_UPLOADS = 8
 """Files of one user or address that are on their way at a time."""
 MOST_OPEN = 32
-"""Calls of one session that have not come to their end, and whose answers somebody may not be fetching."""
+"""Open calls of one session. They stay open as long as nobody fetches their answers."""
 MOST_JOIN, MOST_CANCEL, MORE_THAN_FILE = 256_000, 2_000, 20_000
-"""Bytes of a call, and of what a form may have beside its file."""
-NO_CALL = "This is no call of the page. Reload the page."
+"""Bytes of a call, of a cancellation, and of what a form may have beside its file."""
+NO_CALL = "This request does not come from EditLab's page. Reload the page."
 LIMITS = {
     "less_than_equal": "is at most {le:,}. Write a smaller number.",
     "greater_than_equal": "is at least {ge:,}. Write a larger number.",
     "string_too_long": "has at most {max_length:,} characters. Shorten it.",
 }
-"""What is said of a value beyond its field's limits, by pydantic's name of the fault."""
+"""What to say of a value beyond its field's limits, by pydantic's name of the fault."""
 
 
 class Refused(Exception):
-    """A call that does not go on: with what status, and why."""
+    """A call that is refused, with an HTTP status and the reason as a sentence."""
 
     def __init__(self, status: int, told: str) -> None:
         super().__init__(told)
@@ -63,7 +63,7 @@ class Refused(Exception):
 
 
 class Cancelling(BaseModel):
-    """The end of an event that a page asks for."""
+    """The body of a request to cancel an event."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -73,7 +73,7 @@ class Cancelling(BaseModel):
 
 
 class Head(BaseModel):
-    """The part of a call that says which handler is meant, and for which session."""
+    """The part of a call that names its handler and its session."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -82,14 +82,14 @@ class Head(BaseModel):
 
 
 class Calls:
-    """The handlers of a page, each with a model of what a call of it may be. Raises `TypeError` for one without a cost."""
+    """The handlers of a page, each with a pydantic model of its calls. Raises `TypeError` for a handler without a cost."""
 
     def __init__(self, page: gr.Blocks) -> None:
         self._fns: dict[int, BlockFunction] = dict(page.fns)
         self._models = {number: _model_of(fn) for number, fn in self._fns.items()}
 
     def read(self, body: bytes) -> tuple[BlockFunction, BaseModel]:
-        """Return the handler that a call means, and the call as it was checked. Raises `Refused`."""
+        """Return the handler that a call names, and the checked call. Raises `Refused`."""
         try:
             head = Head.model_validate_json(body)
         except ValidationError as error:
@@ -104,7 +104,7 @@ class Calls:
 
 
 class Firewall:
-    """An ASGI layer around Gradio alone."""
+    """An ASGI layer directly around Gradio."""
 
     def __init__(
         self, app: ASGIApp, lab: Lab, calls: Calls, sessions: Sessions, user: Callable[[Request], str | None]
@@ -115,7 +115,7 @@ class Firewall:
         self._uploading: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a checked request on, or answer it with a refusal."""
+        """Pass a checked request on, or refuse it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -138,7 +138,7 @@ class Firewall:
 
     async def _page(self, request: Request, send: Send) -> None:
         """Let a page be made, in its turn, and then send it: whoever reads it slowly keeps nobody waiting."""
-        address = request.client.host if request.client else ""
+        address = address_of(request)
         try:
             self._lab.limits.load(Asker(self._user(request) or address, address))
         except TooMany as error:
@@ -155,10 +155,10 @@ class Firewall:
             await send(message)
 
     async def _join(self, request: Request) -> Receive:
-        fn, call = self._calls.read(await _body(request, MOST_JOIN))
+        fn, call = self._calls.read(await read_body(request, MOST_JOIN))
         self._knock(request, call.data, new=not self._sessions.knows(call.session_hash))
         if self._sessions.open_calls(call.session_hash) >= MOST_OPEN:
-            raise Refused(429, "Much of what this page asked for is not done yet. Wait a moment.")
+            raise Refused(429, "This page has many unanswered requests. Wait until some of them are done.")
         self._sessions.called(call.session_hash)
         given = zip(fn.inputs, call.data, strict=True)
         values = [self._taken(component, value, call.session_hash) for component, value in given]
@@ -169,14 +169,14 @@ class Firewall:
 
     async def _cancel(self, request: Request) -> Receive:
         try:
-            call = Cancelling.model_validate_json(await _body(request, MOST_CANCEL))
+            call = Cancelling.model_validate_json(await read_body(request, MOST_CANCEL))
         except ValidationError as error:
             raise Refused(422, _told(error)) from None
         return _receiving(call.model_dump(), request)
 
     def _knock(self, request: Request, data: Sequence[Any], new: bool) -> None:
-        """Count a call for the visitor, whose id its first value is, and for the address. Raises `Refused`."""
-        address = request.client.host if request.client else ""
+        """Count a call for its address and its visitor, whose id is the first value. Raises `Refused`."""
+        address = address_of(request)
         visitor = self._user(request) or next((value for value in data[:1] if isinstance(value, str)), address)
         try:
             self._lab.limits.knock(Asker(visitor, address), new)
@@ -184,7 +184,7 @@ class Firewall:
             raise Refused(429, str(error)) from None
 
     def _taken(self, component: Any, value: Any, session: str) -> Any:
-        """A value as Gradio gets it: of a file the path where it lies."""
+        """Return a value as Gradio gets it: for a file, the path where it lies."""
         if not isinstance(value, File):
             return value
         try:
@@ -193,12 +193,12 @@ class Firewall:
             raise Refused(422, str(error)) from None
         allowed = component.file_types if isinstance(component, FileButton) else None
         if allowed and path.suffix.lower() not in allowed:
-            raise Refused(422, f"{path.name} is no such file. Choose one of: {', '.join(allowed)}.")
+            raise Refused(422, f"{path.name} cannot be used here. Choose a file of these types: {', '.join(allowed)}.")
         return str(path)
 
     async def _upload(self, request: Request) -> list[str]:
-        """Keep the one file of a form; what it is called here."""
-        address = request.client.host if request.client else ""
+        """Keep the one file of a form, and return the name by which calls refer to it. Raises `Refused` and `TooLarge`."""
+        address = address_of(request)
         owner, most = self._user(request) or address, self._lab.limits.file_bytes
         if self._uploading[owner] >= MOST_UPLOADS:
             raise Refused(429, "Other files of yours are still on their way. Send this one when they are here.")
@@ -209,7 +209,7 @@ class Firewall:
             async with bounded.form(max_files=1, max_fields=2) as form:
                 files = [value for _, value in form.multi_items() if not isinstance(value, str)]
                 if len(files) != 1:
-                    raise Refused(400, "One file is sent at a time.")
+                    raise Refused(400, "Send exactly one file.")
                 content = await files[0].read()
                 name = files[0].filename or "file"
             if len(content) > most:
@@ -222,7 +222,7 @@ class Firewall:
         except (HTTPException, MultiPartException, ValueError) as error:
             if isinstance(error, TooLarge):
                 raise
-            raise Refused(400, "This is no form with a file.") from None
+            raise Refused(400, "This request holds no file that can be read. Choose the file again.") from None
         finally:
             self._uploading[owner] -= 1
             if not self._uploading[owner]:
@@ -230,7 +230,7 @@ class Firewall:
 
 
 def _model_of(fn: BlockFunction) -> type[BaseModel]:
-    """Return what a call of a handler may be. Raises `TypeError` for a handler that was not wired as all are."""
+    """Return the model of a handler's calls. Raises `TypeError` for a handler without a cost or with an input of no type."""
     if not isinstance(getattr(fn.fn, "cost", None), Cost):
         raise TypeError(f"The handler {fn.api_name or fn.name} states no cost. Declare it with @handler, wire it with on().")
     types = tuple(type_of(component) for component in fn.inputs)
@@ -240,7 +240,7 @@ def _model_of(fn: BlockFunction) -> type[BaseModel]:
         fn_index=(int, ...),
         session_hash=(str, Field(pattern=SESSION)),
         data=(tuple[types] if types else tuple[()], ...),
-        event_data=((Pressed | None) if fn.fn.pressed else (Told | Scalar), None),
+        event_data=((Pressed | None) if fn.fn.pressed else (EventData | Scalar), None),
         trigger_id=(int | None, None),
         event_id=(None, None),
         oauth_token=(None, None),
@@ -250,7 +250,7 @@ def _model_of(fn: BlockFunction) -> type[BaseModel]:
 
 
 def _told(error: ValidationError, inputs: Sequence[Component] = ()) -> str:
-    """Return what is wrong with a call, with nothing of what was sent; of a value beyond its limits, at which field."""
+    """Return what is wrong with a call, at which field, without repeating anything that was sent."""
     first = error.errors(include_url=False, include_input=False)[0]
     place, limits = first["loc"], first.get("ctx", {})
     if len(place) > 1 and place[0] == "data" and isinstance(place[1], int) and place[1] < len(inputs):
@@ -268,12 +268,8 @@ def _check_session(request: Request) -> None:
         raise Refused(422, "This address names no session of the page. Reload the page.")
 
 
-async def _body(request: Request, most: int) -> bytes:
-    return await Request(request.scope, bounded_by(most, request)).body()
-
-
 def _receiving(body: dict[str, Any], request: Request) -> Receive:
-    """A checked call, for Gradio to read; the head of the request still says how long the one was that was sent."""
+    """Return a checked call for Gradio to read, and make the request's `Content-Length` fit it."""
     sent = json.dumps(body).encode()
     request.scope["headers"] = [
         (name, str(len(sent)).encode() if name == b"content-length" else value) for name, value in request.scope["headers"]

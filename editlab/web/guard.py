@@ -1,7 +1,7 @@
-"""What every request meets first: only the routes that the page uses are open, and nobody asks in another site's name.
+"""Closes every route that the page does not use, and refuses requests that other sites send.
 
-Gradio serves more than the page needs: calls past the queue, a proxy, files, streams that are found by somebody's session.
-None of that can be reached. No body is read beyond its size.
+Gradio serves more than the page needs: calls past the queue, a proxy, files, streams of any session. None of that can be
+reached. No body is read beyond its limit.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ FOLDERS = ("/exports/", "/static/", "/assets/")
 OPEN = frozenset((*OWN, *PAGE, *(API + call for call in CALLS)))
 SAFE = ("GET", "HEAD", "OPTIONS")
 MOST_BYTES, MOST_UPLOAD = 300_000, 27_000_000
-"""Of the body of a call, and of one that brings a file."""
+"""Bytes of a request's body, and of one that uploads a file."""
 
 
 class TooLarge(HTTPException):
-    """A body that is larger than what is read."""
+    """A body beyond its limit; answered with 413."""
 
     def __init__(self, most: int) -> None:
-        super().__init__(413, f"At most {most:,} bytes are taken here.")
+        super().__init__(413, f"This request is too large. At most {most:,} bytes are accepted here.")
 
 
 class Guard:
     """An ASGI layer. A subclass may ask for more in `admit`.
 
-    `login`: whether there is a page to log in at; Gradio has one too, which nobody shall find where there is none.
+    `login`: whether EditLab has a login page. Gradio's own must not be found where it has none.
     """
 
     def __init__(self, app: ASGIApp, login: bool = False) -> None:
@@ -43,7 +43,7 @@ class Guard:
         self._open = OPEN if login else OPEN - {"/login", "/logout"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request on, or answer it with a refusal."""
+        """Pass a request on, or refuse it."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         elif scope["type"] != "http":
@@ -64,23 +64,28 @@ class Guard:
             await PlainTextResponse(error.detail, 413)(scope, receive, send)
 
     async def admit(self, request: Request) -> Response | Receive | None:
-        """A refusal, or how the body is to be read where it was read already."""
+        """Return a refusal, or how to read the body again where it was read already, or None."""
         path = request.scope["path"]
         if path not in self._open and not path.startswith(FOLDERS):
             return PlainTextResponse("There is nothing here.", 404)
         if request.method not in SAFE and not from_here(request):
-            return PlainTextResponse("Another site asked this of EditLab. Open EditLab itself and try again.", 403)
+            return PlainTextResponse("This request came from another site. Open EditLab itself and try again.", 403)
         return None
 
 
+def address_of(request: Request) -> str:
+    """Return the address that a request comes from; empty where there is none, as of a Unix socket."""
+    return request.client.host if request.client else ""
+
+
 def from_here(request: Request) -> bool:
-    """Whether the page itself asks, or no browser does: a browser says from where it sends."""
+    """Return whether the page itself or no browser sends a request: a browser names its origin."""
     origin = request.headers.get("origin")
     return origin is None or origin.partition("://")[2] == request.headers.get("host")
 
 
 def bounded_by(most: int, request: Request) -> Receive:
-    """Return how a body of at most so many bytes is received. Raises `TooLarge`, at once where the head says it already."""
+    """Return how to receive a body of at most `most` bytes. Raises `TooLarge`, at once where `Content-Length` says it."""
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal() or len(declared) > 18 or int(declared) > most:
         raise TooLarge(most)
@@ -97,18 +102,13 @@ def bounded_by(most: int, request: Request) -> Receive:
     return receive
 
 
-async def read_body(request: Request, most: int = MOST_BYTES) -> bytes | None:
-    """The body of a request; None where it is longer than that."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > most:
-            return None
-    return bytes(body)
+async def read_body(request: Request, most: int) -> bytes:
+    """Return the body of a request. Raises `TooLarge` where it has more than `most` bytes."""
+    return await Request(request.scope, bounded_by(most, request)).body()
 
 
 def read_again(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
-    """A body that was read, for whoever reads it next."""
+    """Return how to receive a body that was read already."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def again() -> Message:

@@ -22,6 +22,7 @@ from editlab.errors import BadRequest, Cancelled, EditLabError
 from editlab.lab import Job, Lab, Room, Worker, Workspace
 from editlab.lab.limits import Asker, Cost, resumed
 from editlab.web import forms, render
+from editlab.web.guard import address_of
 
 Update = dict[str, Any]
 Updates = Iterator[Update]
@@ -206,7 +207,7 @@ class Handlers:
 
     def asker(self, visitor: Any, request: gr.Request) -> Asker:
         """Who calls: whoever is logged in or the browser's id, and the address."""
-        return Asker(self.visitor(visitor, request), request.client.host if request.client else "")
+        return Asker(self.visitor(visitor, request), address_of(request))
 
     def _count(self, name: str, cost: Cost, visitor: Any, fields: Sequence[Any]) -> None:
         """Count a call where a demo limits them, and log what was typed where that is allowed. Raises `TooMany`."""

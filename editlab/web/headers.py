@@ -1,4 +1,4 @@
-"""What every answer tells the browser to forbid: frames, other sites' scripts and eyes, guesses at types."""
+"""Security headers of every answer: no frames, no scripts of other sites, no reading by other sites, no guessed types."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SPACE_FRAMES = "'self' https://huggingface.co https://*.hf.space"
-"""Who shows a Hugging Face Space in a frame."""
+"""The sites that show a Hugging Face Space in a frame."""
 POLICY = {
     "default-src": "'self'",
     "script-src": "'self' 'unsafe-inline' 'unsafe-eval' blob:",  # Gradio's page needs all of them
@@ -31,7 +31,7 @@ FOR_OTHERS = b"access-control-"
 
 
 class SecurityHeaders:
-    """An ASGI layer that adds these headers to every answer, also to that of a failure; a stricter one of its own stays.
+    """An ASGI layer that adds these headers to every answer, failures included, unless it has its own.
 
     `frames`: which sites may show the page in a frame, as in `frame-ancestors`.
     """
@@ -42,7 +42,7 @@ class SecurityHeaders:
         self._headers = HEADERS | {"Content-Security-Policy": policy}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request on and add to what comes back."""
+        """Pass a request on and add the headers to its answer."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -62,7 +62,7 @@ class SecurityHeaders:
             await self.app(scope, receive, add)
         except Exception:
             if not started:
-                await PlainTextResponse("EditLab met an error of its own. The server's log says where.", 500)(
+                await PlainTextResponse("EditLab failed on this request. The server's log says where.", 500)(
                     scope, receive, add
                 )
             raise

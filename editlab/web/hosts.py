@@ -1,7 +1,7 @@
-"""Which names the server answers to.
+"""Answers only to the server's own host names.
 
-A site can let its own name point to this computer's address (DNS rebinding): for the browser, its scripts then come from
-the same place as the page. What they cannot choose is the `Host` header, which carries that name.
+A site can point its own name at this computer's address (DNS rebinding). To the browser, its scripts then come from the same
+origin as the page. They cannot change the `Host` header, which still carries that name.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from editlab.lab.addresses import is_address
 
 HOST = re.compile(rb"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+))(?::[0-9]{0,5})?")
 REFUSED = (
-    "EditLab does not answer to this name. If it is yours, start EditLab with --hostnames NAME (or EDITLAB_HOSTNAMES=NAME); "
-    "a reverse proxy has to hand on the Host header."
+    "EditLab does not answer to this host name. If the name is yours, start EditLab with --hostnames NAME (or set "
+    "EDITLAB_HOSTNAMES=NAME). A reverse proxy must pass the Host header on."
 )
 
 
 class AllowedHosts:
     """An ASGI layer that answers 400 to requests for any other host than `names`.
 
-    `numbers`: whether an IP address is answered too. Nobody can let an address point elsewhere.
+    `numbers`: whether IP addresses are answered too. Nobody can point an address elsewhere.
     """
 
     def __init__(self, app: ASGIApp, names: Collection[str], numbers: bool) -> None:
         self.app, self._names, self._numbers = app, frozenset(names), numbers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request on, or refuse it."""
+        """Pass a request on, or refuse it."""
         if scope["type"] != "http" or self._allowed(scope):
             await self.app(scope, receive, send)
         else:

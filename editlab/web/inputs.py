@@ -1,7 +1,7 @@
-"""Which type each input of the page is, told by the page's own components, so that pydantic can check it.
+"""The type of each input of the page, as its own components declare it, so that pydantic can check calls.
 
-A component that other choices are given later says its type itself: `Parts.add(..., takes=...)`. What is none of these types
-does not start.
+A component whose choices change later states its type itself: `Parts.add(..., takes=...)`. A page with an input of no known
+type does not start.
 """
 
 from __future__ import annotations
@@ -19,66 +19,66 @@ ModelName = Annotated[str, Field(max_length=500)]
 Visitor = Annotated[str, Field(max_length=64)]
 Place = Annotated[int, Field(ge=0, le=1_000_000)]
 LARGEST = 1e12
-"""A number beyond it is none that anybody types."""
+"""The largest number that a field without limits of its own accepts."""
 Scalar = str | bool | int | float | None
 Pressed = dict[Annotated[str, Field(pattern="^[a-z][A-Za-z]{0,23}$")], Annotated[str, Field(max_length=20_000)] | None]
-"""The `data-` attributes of a button that was pressed inside a part of the page."""
+"""The `data-` attributes of a button that was pressed inside an HTML part of the page."""
 
 
 with patch.object(component_meta, "create_or_modify_pyi"):  # Gradio would write a stub file beside this one
 
     class Choices(gr.Dropdown):
-        """A dropdown that is given other choices later. Its handler, not Gradio, says what it can do with a choice."""
+        """A dropdown whose choices change later. Its handler, not Gradio, checks the choice."""
 
         is_template = True
 
         def preprocess(self, payload: str | int | None) -> str | int | None:
-            """Hand the choice on."""
+            """Return the choice unchecked."""
             return payload
 
     class Buttons(gr.Radio):
-        """The same as a row of buttons."""
+        """A row of radio buttons whose choices change later. Its handler, not Gradio, checks the choice."""
 
         is_template = True
 
         def preprocess(self, payload: str | None) -> str | None:
-            """Hand the choice on."""
+            """Return the choice unchecked."""
             return payload
 
     class Moments(gr.Slider):
-        """A slider that is given another end later. Its handler, not Gradio, says where it can stand."""
+        """A slider whose range changes later. Its handler, not Gradio, checks the value."""
 
         is_template = True
 
         def preprocess(self, payload: float | None) -> float | None:
-            """Hand the place on."""
+            """Return the value unchecked."""
             return payload
 
     class FileButton(gr.UploadButton):
-        """A button that sends a file. Its handler is given the path, which the firewall has looked up, not the browser."""
+        """A button that uploads a file. Its handler gets the path that the firewall looked up, not what the browser says."""
 
         is_template = True
 
         @property
         def data_model(self) -> None:
-            """None, so that nothing of Gradio's takes the value for a file that is to be moved."""
+            """Return None, so that Gradio does not take the value for a file that it should move."""
             return None
 
         @data_model.setter
         def data_model(self, value: Any) -> None:
-            """Change nothing: Gradio sets it when the button is made."""
+            """Ignore what Gradio sets when the button is made."""
 
         def preprocess(self, payload: str | None) -> str | None:
-            """Hand the path on."""
+            """Return the path."""
             return payload
 
         def postprocess(self, value: None) -> None:
-            """No file leaves by this button."""
+            """Return None: no file leaves by this button."""
             return None
 
 
 class Meta(BaseModel):
-    """What marks a file in Gradio's data."""
+    """The mark of a file in Gradio's data."""
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
 
@@ -86,7 +86,7 @@ class Meta(BaseModel):
 
 
 class File(BaseModel):
-    """A file as the browser names it; only `path`, what it was called when it was sent, is looked at."""
+    """A file as the browser describes it. Only `path`, the name that the upload was given, is used."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -99,8 +99,8 @@ class File(BaseModel):
     is_stream: Literal[False] = False
 
 
-class Told(BaseModel):
-    """What Gradio says of an event that its handler does not ask about."""
+class EventData(BaseModel):
+    """What Gradio's page adds to an event whose handler does not ask for it."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -112,7 +112,7 @@ class Told(BaseModel):
 
 
 def type_of(component: Component) -> Any:
-    """Return the type that a component's value must have. Raises `TypeError` for a component of which none is known."""
+    """Return the type that a component's value must have. Raises `TypeError` for a component without one."""
     stated = getattr(component, "takes", None)
     if stated is not None:
         return stated | None
@@ -128,13 +128,13 @@ def type_of(component: Component) -> Any:
         return Annotated[int | float, Field(ge=least, le=most, allow_inf_nan=False)] | None
     if isinstance(component, gr.Textbox):
         if component.max_length is None:
-            raise TypeError(f"{name_of(component)} says no max_length. Give it one.")
+            raise TypeError(f"{name_of(component)} has no max_length. Give it one.")
         return Annotated[str, Field(max_length=component.max_length)] | None
     if isinstance(component, gr.Radio | gr.Dropdown) and component.choices:
         return Literal[tuple(value for _, value in component.choices)] | None
-    raise TypeError(f"{name_of(component)} may be anything. Say what: Parts.add(..., takes=TYPE).")
+    raise TypeError(f"{name_of(component)} has no type. State one: Parts.add(..., takes=TYPE).")
 
 
 def name_of(component: Component) -> str:
-    """Return what a component is called."""
+    """Return a component's name for messages."""
     return component.elem_id or type(component).__name__

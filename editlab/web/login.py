@@ -27,18 +27,18 @@ from editlab.lab.addresses import counted
 from editlab.lab.cookies import CookieSecret, EndedLogins
 from editlab.lab.limits import Limits
 from editlab.lab.users import User, Users
-from editlab.web.guard import API, MOST_BYTES, Guard, read_again, read_body
+from editlab.web.guard import API, MOST_BYTES, Guard, address_of, read_again, read_body
 
 FREE = ("/login", "/health", "/ready")
-"""What answers without a login."""
+"""Routes that answer without a login."""
 NAMED = (f"{API}queue/join", f"{API}cancel")
-"""Calls whose body names a session."""
+"""Routes whose body names a session."""
 HOURS = 12
 MOST_SESSIONS = 1_000
 MOST_FORM = 10_000
 LOGIN_BYTES = 16
 SECURE = ("https", "wss")
-WRONG = "That name and password do not fit. Try again."
+WRONG = "Wrong name or password. Try again."
 THEMES = ("light", "dark")
 HEADERS = {
     "Cache-Control": "no-store",
@@ -58,7 +58,7 @@ class Logins:
         self._lock = threading.Lock()
 
     def enter(self, name: str, password: str, address: str) -> User | None:
-        """Return the user whose password that is; None where it is not. Raises `TooMany` after too many wrong ones.
+        """Return the user with this name and password; None where there is none. Raises `TooMany` after too many guesses.
 
         Guesses from an IPv6 address count for its /64 network.
         """
@@ -81,11 +81,11 @@ class Logins:
         return user if user is not None and hmac.compare_digest(user.mark, mark) else None
 
     def begin(self, request: Request, user: User) -> None:
-        """Let the cookie of a browser say who is logged in."""
+        """Log a user in: the browser's cookie names them from now on."""
         request.session.update(name=user.name, mark=user.mark, login=secrets.token_urlsafe(LOGIN_BYTES))
 
     def end(self, request: Request) -> None:
-        """Log out: the browser forgets its cookie, and a copy of it is worth nothing any more."""
+        """Log out: the browser drops its cookie, and copies of it stop working."""
         if self.of(request) is not None:
             try:
                 self._ended.add(request.session["login"])
@@ -112,15 +112,15 @@ class Logins:
             return None
 
 
-class Sessions:
-    """Which user's a session of the page is, by the user's id: the first one's who names it. The latest 1,000 are known."""
+class SessionOwners:
+    """Which user owns a session of the page: the first who named it. The latest 1,000 of each user are known."""
 
     def __init__(self) -> None:
         self._user_of: dict[str, str] = {}
         self._sessions_of: dict[str, OrderedDict[str, None]] = {}
 
     def belongs(self, session: str, user: str) -> bool:
-        """Whether a session is this user's."""
+        """Return whether a session is this user's. `user`: the id."""
         if self._user_of.setdefault(session, user) != user:
             return False
         own = self._sessions_of.setdefault(user, OrderedDict())
@@ -136,7 +136,7 @@ class Door(Guard):
 
     def __init__(self, app: ASGIApp, logins: Logins) -> None:
         super().__init__(app)
-        self._logins, self._sessions = logins, Sessions()
+        self._logins, self._sessions = logins, SessionOwners()
 
     async def admit(self, request: Request) -> Response | Receive | None:
         """Refuse whoever is not logged in, and whoever names a session of somebody else."""
@@ -160,21 +160,19 @@ class Door(Guard):
             named.append(path.removeprefix(f"{API}heartbeat/"))
         body = None
         if path in NAMED:
-            body = await read_body(request)
-            if body is None:
-                return PlainTextResponse(f"A call has at most {MOST_BYTES:,} bytes.", 413)
+            body = await read_body(request, MOST_BYTES)
             try:
                 session = json.loads(body).get("session_hash")
             except (ValueError, AttributeError, RecursionError):
-                return PlainTextResponse("This call is no JSON object.", 400)
+                return PlainTextResponse("This request is not a JSON object.", 400)
             named += [] if session is None else [session]
         if not all(isinstance(session, str) and self._sessions.belongs(session, user) for session in named):
-            return PlainTextResponse("This session of the page is somebody else's. Reload the page.", 403)
+            return PlainTextResponse("This session of the page belongs to another user. Reload the page.", 403)
         return None if body is None else read_again(body, request.receive)
 
 
 class Cookies:
-    """An ASGI layer that reads and writes the login's cookie, signed with a secret that may change while the server runs.
+    """An ASGI layer that reads and writes the login's cookie, signed with a secret that can change while the server runs.
 
     The cookie is `Secure` where the browser came over https.
     """
@@ -185,7 +183,7 @@ class Cookies:
         self._layers: dict[bool, SessionMiddleware] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request on with its session; without one that can be trusted, nobody is served."""
+        """Pass a request on with its session; without a secret, refuse everybody."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
@@ -216,7 +214,7 @@ class Cookies:
 
 
 def add_login(app: FastAPI, lab: Lab, users: Users) -> None:
-    """Put the login in front of an app, with its page at `/login` and its end at `/logout`. Raises `BadFile`."""
+    """Put the login in front of an app, with `/login` and `/logout`. Raises `BadFile` where its secret cannot be kept."""
     secret = CookieSecret(lab.ledger.folder)
     logins = Logins(users, lab.limits, EndedLogins(lab.ledger.folder, 3600 * HOURS))
 
@@ -226,7 +224,7 @@ def add_login(app: FastAPI, lab: Lab, users: Users) -> None:
 
     @app.post("/login", include_in_schema=False)
     async def enter(request: Request) -> Response:
-        form = parse_qs((await read_body(request, MOST_FORM) or b"").decode(errors="replace"))
+        form = parse_qs((await read_body(request, MOST_FORM)).decode(errors="replace"))
         name, password, next, theme = (form.get(field, [""])[0] for field in ("name", "password", "next", "theme"))
         try:
             user = await run_in_threadpool(logins.enter, name.strip(), password, address_of(request))
@@ -267,11 +265,6 @@ def local(target: str) -> str:
     """A path of this page to go on to; the page itself for what would lead elsewhere."""
     here = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
     return target if here else "/"
-
-
-def address_of(request: Request) -> str:
-    """From where a request comes."""
-    return request.client.host if request.client else ""
 
 
 def _unknown(request: Request) -> Response:

@@ -63,7 +63,7 @@ class ModelHandlers(Handlers):
         """Another model or precision was chosen. Inputs: model-name, model-folder, model-quantization. Updates: the plan."""
         yield self._planned(name, folder, quantization)
 
-    @handler(Cost(refused="The model is not exchanged"))
+    @handler(Cost(refused="The model cannot be exchanged"))
     def model_load(self, visitor: Any, name: Any, folder: Any, quantization: Any, request: gr.Request) -> Updates:
         """Exchange the model, for everybody. Inputs as `model_plan`. Updates: message, progress; the page then reloads."""
         choice = read_choice(name, folder, quantization)
@@ -73,7 +73,7 @@ class ModelHandlers(Handlers):
         told = f"The model is now {short(job.result())}. The page opens anew; the edits of the one before are kept."
         yield {"message": render.message(told), "progress": "", **self._can()}
 
-    @handler(Cost(refused="The model is not unloaded"))
+    @handler(Cost(refused="The model cannot be unloaded"))
     def model_unload(self, visitor: Any, request: gr.Request) -> Updates:
         """Give the memory back until somebody asks again. Updates: message, the strip."""
         job = self.lab.shelf.unload(self.by(request))
@@ -82,17 +82,17 @@ class ModelHandlers(Handlers):
         told = "The model has left the memory. The next question loads it again; edits are kept."
         yield {"message": render.message(told), "progress": "", **self._strip(), **self._can()}
 
-    @handler(Cost(refused="Key statistics are not measured"))
+    @handler(Cost(refused="Key statistics cannot be measured"))
     def model_measure(self, visitor: Any, request: gr.Request) -> Updates:
         """Measure key statistics on text that the model writes. Updates: message, progress, what is known of the keys."""
         yield from self._measured(visitor, request, None)
 
-    @handler(Cost(refused="Key statistics are not measured"))
+    @handler(Cost(refused="Key statistics cannot be measured"))
     def model_file(self, visitor: Any, file: Any, request: gr.Request) -> Updates:
         """The same on a text file of the visitor's. Input: model-file. Updates as `model_measure`."""
         yield from self._measured(visitor, request, read_text(file))
 
-    @handler(Cost(refused="What others began is not stopped"))
+    @handler(Cost(refused="What others started cannot be stopped"))
     def model_stop(self, visitor: Any, request: gr.Request) -> Updates:
         """Stop what loads or is measured, whoever began it. Updates: message; the stopped handler says the rest."""
         running = [job for job in (self.lab.shelf.loading, self.lab.measuring.running) if job is not None]

@@ -1,7 +1,7 @@
-"""What a reverse proxy says of a visitor, and what anybody else claims to be one.
+"""Forwarded headers: believed from the proxies that the operator named, removed from everybody else.
 
 `X-Forwarded-For` and `X-Forwarded-Proto` count where the operator has named the proxy that sends them. All other headers of
-this kind are taken out of every request: Gradio believes them whoever sends them, and makes addresses of them.
+this kind are removed from every request, since Gradio believes them from anybody and builds addresses from them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ NAMED = frozenset(
     {b"forwarded", b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip", b"true-client-ip", b"cf-connecting-ip"}
 )
 TELLING = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded", b"x-real-ip"})
-"""What only a proxy sends that is set up as one."""
+"""Headers that hint at a proxy."""
 
 log = logging.getLogger(__name__)
 
 
 class Forwarded:
-    """An ASGI layer behind which `scope["client"]` and `scope["scheme"]` are the visitor's, and no header speaks of them."""
+    """An ASGI layer behind which `scope["client"]` and `scope["scheme"]` are the visitor's, and no header claims another."""
 
     def __init__(self, app: ASGIApp, proxies: Sequence[str]) -> None:
         self.app = app
@@ -34,7 +34,7 @@ class Forwarded:
         self._warned = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request on as its visitor's own."""
+        """Pass a request on with its visitor's own address."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
@@ -47,7 +47,7 @@ class Forwarded:
         given, client = scope["headers"], scope.get("client")
         scope["headers"] = [pair for pair in given if pair[0] not in NAMED and not pair[0].startswith(FORWARDED)]
         if client is not None and len(scope["headers"]) < len(given) and not is_address(client[0]):
-            scope["client"] = ("", 0)  # what the proxy handed on is no address
+            scope["client"] = ("", 0)  # what the proxy passed on is no address
         await self.app(scope, receive, send)
 
     def _warn(self, scope: Scope) -> None:

@@ -1,6 +1,6 @@
-"""What is kept of the sessions of a page: little for each, and of so many at most.
+"""Gradio's sessions with a bound: little is kept of each, and of 2,000 at most.
 
-Gradio keeps for every session a copy of the page's whole configuration, which only its deep links read; EditLab has none.
+Gradio keeps a copy of the whole page's configuration for every session. Only its deep links read that; EditLab has none.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import gradio as gr
 from gradio.state_holder import SessionState, StateHolder
 
 MOST = 2_000
-"""Sessions of which anything is kept."""
+"""How many sessions are kept."""
 
 
 class Session(SessionState):
-    """What Gradio keeps of a session: of the components that are given other choices, which they have; nothing else.
+    """What is kept of a session: the components whose choices have changed, nothing else.
 
-    Gradio makes a component anew for every update, and reads it right after that.
+    Gradio builds a new component for every update, and reads it right afterwards.
     """
 
     def __init__(self, blocks: gr.Blocks) -> None:
@@ -47,7 +47,7 @@ class Session(SessionState):
 
 
 class Sessions(StateHolder):
-    """The sessions of one page; of more than `MOST`, the oldest goes that waits for nothing."""
+    """The sessions of one page. Beyond `MOST`, the oldest one without open calls is dropped."""
 
     def __init__(self, page: gr.Blocks) -> None:
         super().__init__()
@@ -62,15 +62,15 @@ class Sessions(StateHolder):
         return super().__getitem__(session_id)
 
     def knows(self, session: str) -> bool:
-        """Whether a session has called before."""
+        """Return whether a session has called before."""
         return session in self._called
 
     def open_calls(self, session: str) -> int:
-        """Return how many calls of a session have not come to their end."""
+        """Return how many calls of a session are open."""
         return len(self._page._queue.pending_event_ids_session.get(session, ()))
 
     def called(self, session: str) -> None:
-        """Note that a session calls, and forget the oldest ones of too many."""
+        """Note a call of a session, and drop the oldest ones beyond `MOST`."""
         self._called[session] = None
         self._called.move_to_end(session)
         for old in list(self._called)[: max(0, len(self._called) - MOST)]:

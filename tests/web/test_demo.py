@@ -26,7 +26,7 @@ from editlab.web.model_handlers import ModelHandlers
 
 ROOT = Path(__file__).resolve().parents[2]
 LARGE = "config:gpt2-xl"
-PRESS = "Run EditLab on a computer of yours to do that"
+PRESS = "Run EditLab on your own computer to do that"
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +65,11 @@ def spend(demo, cost, times=1, visitor="v", address="a"):
 @pytest.mark.parametrize(
     ("cost", "most", "why"),
     [
-        (Cost(edits=1), 60, "This public demo allows 60 edits an hour for each visitor. Try again in 60 minutes."),
-        (Cost(edits=20), 3, "This public demo allows 60 edits an hour for each visitor. Try again in 60 minutes."),
-        (Cost(files=1), 10, "This public demo allows 10 files an hour for each visitor. Try again in 60 minutes."),
-        (Cost(prompts=100), 30, "This public demo allows 3,000 prompts a minute for each visitor. Try again in 1 minute."),
-        (Cost(changes=1), 60, "This public demo allows 60 changes a minute for each visitor. Try again in 1 minute."),
+        (Cost(edits=1), 60, "This public demo allows each visitor 60 edits an hour. Try again in 60 minutes."),
+        (Cost(edits=20), 3, "This public demo allows each visitor 60 edits an hour. Try again in 60 minutes."),
+        (Cost(files=1), 10, "This public demo allows each visitor 10 files an hour. Try again in 60 minutes."),
+        (Cost(prompts=100), 30, "This public demo allows each visitor 3,000 prompts a minute. Try again in 1 minute."),
+        (Cost(changes=1), 60, "This public demo allows each visitor 60 changes a minute. Try again in 1 minute."),
     ],
 )
 def test_a_visitor_may_do_so_much_by_id_and_by_address(demo, cost, most, why):
@@ -87,7 +87,7 @@ def test_a_visitor_may_do_so_much_by_id_and_by_address(demo, cost, most, why):
 def test_all_visitors_together_may_do_so_much(demo, cost, each, visitors):
     for number in range(visitors):
         spend(demo, cost, each, f"v{number}", f"a{number}")
-    with pytest.raises(TooMany, match="for all visitors together"):
+    with pytest.raises(TooMany, match="allows all visitors together"):
         spend(demo, cost, 1, "new", "new")
 
 
@@ -95,7 +95,7 @@ def test_clicks_are_counted_whatever_they_cost(demo):
     for _ in range(300):
         demo.knock(Asker("v", "a"))
     for who in (Asker("v", "a"), Asker("another", "a"), Asker("v", "elsewhere")):
-        with pytest.raises(TooMany, match=r"300 clicks a minute for each visitor\. Try again in 1 minute\."):
+        with pytest.raises(TooMany, match=r"allows each visitor 300 clicks a minute\. Try again in 1 minute\."):
             demo.knock(who)
     demo.knock(Asker("another", "elsewhere"))
 
@@ -104,7 +104,7 @@ def test_page_loads_are_counted_for_each_may_leave_a_row(demo, monkeypatch):
     monkeypatch.setattr(limits, "EACH", {**limits.EACH, "visits": RateLimitItemPerHour(3)})
     for number in range(3):
         demo.knock(Asker(f"v{number}", "a"), new=True)
-    with pytest.raises(TooMany, match="3 page loads an hour for each visitor"):
+    with pytest.raises(TooMany, match="allows each visitor 3 page loads an hour"):
         demo.knock(Asker("another", "a"), new=True)
     demo.knock(Asker("v0", "a"))
     demo.knock(Asker("another", "elsewhere"), new=True)
@@ -149,7 +149,7 @@ def test_the_models_own_seconds_are_counted_as_far_as_the_budget_goes(demo):
 def test_without_a_demo_there_are_no_such_limits():
     none = Limits(Settings())
     spend(none, Cost(edits=1), 1_000)
-    none.check_call(Cost(refused="Masks are not trained"), Asker("v", "a"), ["x" * 10_000])
+    none.check_call(Cost(refused="Masks cannot be trained"), Asker("v", "a"), ["x" * 10_000])
     none.check_rows(10_000)
     none.check_model("large", 10**12)
     none.check_setting("steps", 1_000, 20)
@@ -186,7 +186,7 @@ def test_every_handler_that_computes_or_writes_costs_something_and_what_concerns
 def test_many_edits_at_once_cost_as_many(visitor):
     handlers = InsideHandlers(visitor.lab)
     said = list(handlers.inside_many(visitor.name, 200, "new", FakeRequest(visitor.name)))
-    assert "60 edits an hour for each visitor" in said[-1]["message"]
+    assert "allows each visitor 60 edits an hour" in said[-1]["message"]
     assert visitor.lab.worker.open == []
 
 
@@ -201,7 +201,7 @@ def test_remaking_costs_what_is_made(visitor, few_steps, quick_limits):
 @pytest.mark.parametrize(("name", "value", "most"), [("steps", "1000", "100"), ("contexts", "150", "20")])
 def test_settings_are_capped(visitor, name, value, most):
     visitor.changed[f"rome-{name}"] = value
-    assert f"{name}: this public demo takes up to {most}" in visitor.applies()["message"]
+    assert f"{name}: this public demo allows at most {most}" in visitor.applies()["message"]
     assert visitor.workspace.records == () and visitor.lab.worker.open == []
 
 
@@ -230,7 +230,7 @@ def test_a_visitor_has_so_many_jobs_behind_it_and_no_more(lab):
     begun.wait(TIMEOUT)
     with asked_by(Asker("greedy", "a")):
         jobs = [lab.worker.submit(lambda progress, cancel: None) for _ in range(1 + limits.MOST_PARKED)]
-        with pytest.raises(TooMany, match="waits already"):
+        with pytest.raises(TooMany, match="waiting already"):
             lab.worker.submit(lambda progress, cancel: None)
     with asked_by(Asker("modest", "b")):
         jobs.append(lab.worker.submit(lambda progress, cancel: None))
@@ -254,7 +254,7 @@ def test_a_jobs_seconds_are_charged_to_whoever_asked(lab, monkeypatch):
 
 
 def test_the_page_says_what_a_demo_does_not_do(visitor):
-    assert "Masks are not trained on this public demo." in visitor.does("train_mask", "rome")["message"]
+    assert "Masks cannot be trained on this public demo." in visitor.does("train_mask", "rome")["message"]
     assert visitor.lab.worker.open == []
 
 
@@ -289,19 +289,19 @@ def test_what_would_keep_the_model_from_others_is_refused(visitor, handlers, nam
 
 def test_texts_files_and_models_have_a_size(demo):
     demo.check_call(FREE, Asker("v", "a"), ["x" * 2_500, None, 3])
-    with pytest.raises(BadRequest, match=r"2,501 characters; this public demo takes 2,500\. Shorten it\."):
+    with pytest.raises(BadRequest, match=r"2,501 characters; this public demo accepts 2,500\. Shorten it\."):
         demo.check_call(FREE, Asker("v", "a"), ["x" * 2_501])
     demo.check_rows(20)
-    with pytest.raises(BadRequest, match=r"21 rows; this public demo takes 20\."):
+    with pytest.raises(BadRequest, match=r"21 rows; this public demo accepts 20\."):
         demo.check_rows(21)
     demo.check_model("atlas", 200_000_000)
-    with pytest.raises(BadRequest, match=r"has 1,558 million parameters; a public demo takes up to 200 million\."):
+    with pytest.raises(BadRequest, match=r"has 1,558 million parameters; a public demo loads up to 200 million\."):
         demo.check_model("gpt2-xl", 1_557_611_200)
 
 
 def test_a_large_model_is_refused_before_the_present_one_leaves(lab):
     before = lab.model
-    with pytest.raises(BadRequest, match="million parameters; a public demo takes up to 200 million"):
+    with pytest.raises(BadRequest, match="million parameters; a public demo loads up to 200 million"):
         lab.shelf.switch(Choice(LARGE)).result(60)
     assert lab.model is before
 
@@ -312,7 +312,7 @@ def test_a_file_of_more_rows_is_refused_on_the_page(visitor, tmp_path):
     path.write_text("subject,prompt,target_new\n" + rows)
     handlers = ManyHandlers(visitor.lab)
     updates = list(handlers.look_over(visitor.name, str(path), False, "rome", *visitor.settings, FakeRequest(visitor.name)))
-    assert any("21 rows; this public demo takes 20." in str(update.get("many-said")) for update in updates)
+    assert any("21 rows; this public demo accepts 20." in str(update.get("many-said")) for update in updates)
 
 
 def test_no_folder_of_the_server_can_be_named(lab):

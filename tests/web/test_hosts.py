@@ -280,7 +280,7 @@ def test_a_refusal_and_a_failure_forbid_them_too(opened, monkeypatch):
     assert (failed.status_code, refused.status_code) == (500, 400)
     for answer in (failed, refused):
         assert policy_of(answer)["frame-ancestors"] == "'none'" and answer.headers["x-content-type-options"] == "nosniff"
-    assert "error of its own" in failed.text and "ZeroDivision" not in failed.text
+    assert "EditLab failed" in failed.text and "ZeroDivision" not in failed.text
 
 
 def test_nothing_is_loaded_from_elsewhere_and_sent_elsewhere(opened):

@@ -22,7 +22,7 @@ from visitors import TIMEOUT
 from editlab.cli import app as terminal
 from editlab.errors import BadFile, BadRequest, TooMany
 from editlab.facts import EditRequest
-from editlab.lab import Lab, private
+from editlab.lab import Lab, storage
 from editlab.lab.cookies import CookieSecret, EndedLogins
 from editlab.lab.limits import Limits
 from editlab.lab.users import Users
@@ -30,7 +30,7 @@ from editlab.probes import Passages
 from editlab.settings import Settings
 from editlab.web import create_app
 from editlab.web.guard import OPEN
-from editlab.web.login import FREE, WRONG, Sessions, local
+from editlab.web.login import FREE, WRONG, SessionOwners, local
 
 ANA, BEN = ("ana", "correct horse"), ("ben", "battery staple")
 MARKER = "Zanzibar"
@@ -238,7 +238,7 @@ def test_a_secret_that_others_could_read_is_replaced(tmp_path, rights):
 def test_without_a_secret_nobody_is_served(browser, lab):
     enter(browser, *ANA)
     path = lab.ledger.folder / "secrets" / "cookie-secret"
-    private.write(path, "short")
+    storage.write(path, b"short")
     answer = browser.get("/model")
     path.unlink()
     assert answer.status_code == 503 and str(lab.ledger.folder) not in answer.text
@@ -276,7 +276,7 @@ def test_a_name_that_is_given_anew_does_not_inherit(address, lab, users):
     users.add("fay", "other password")
     assert lab.owner("fay") == was
     users.remove("fay")
-    with pytest.raises(BadRequest, match="no longer come in"):
+    with pytest.raises(BadRequest, match="no longer valid"):
         lab.owner("fay")
     users.add("fay", "third password")
     assert lab.owner("fay") != was
@@ -515,7 +515,7 @@ def test_with_another_users_session_and_id_nothing_of_theirs_is_reached(app, add
 
 
 def test_a_user_cannot_push_another_ones_session_out():
-    sessions = Sessions()
+    sessions = SessionOwners()
     assert sessions.belongs("hers", "ana")
     assert all(sessions.belongs(f"his {number}", "ben") for number in range(3_000))
     assert not sessions.belongs("hers", "ben") and sessions.belongs("hers", "ana")

@@ -257,7 +257,7 @@ def test_a_link_opens_a_shared_one_once_that_was_said_and_no_other(ana, tom, qui
     assert tom.room.id == own and tom.page["link"] == ""
     tom.presses("follow_link", press="follow", room=private.handle)
     assert tom.room.id == private.id and "Slovenia → Antarctica" in tom.page["edits"] and tom.page["link"] == ""
-    assert private.name in tom.page["where"] and "others see" in tom.page["where"]
+    assert private.name in tom.page["where"] and "others can see" in tom.page["where"]
 
 
 def test_a_link_signs_nothing_in_a_shared_workspace(ana, tom, folder, quiet):
