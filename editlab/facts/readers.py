@@ -21,6 +21,7 @@ from editlab.errors import BadFile, BadRequest
 from editlab.facts.request import EditCase, EditRequest, Expectation
 
 MAX_BYTES = 200_000_000
+MAX_COLUMNS = 1_000
 REQUIRED_COLUMNS = ("subject", "prompt", "target_new")
 OPTIONAL_COLUMNS = ("target_true", "rephrases", "neighbours")
 SEPARATOR = "|"
@@ -77,17 +78,20 @@ def read_cases(path: str | Path, skipped: list[str] | None = None) -> list[EditC
     return [placed.case for placed in found]
 
 
-def read_placed(path: str | Path) -> tuple[list[Placed], list[Fault]]:
+def read_placed(path: str | Path, most: int | None = None) -> tuple[list[Placed], list[Fault]]:
     """The edits of a JSON or CSV file with their places, and what is wrong with the others, both in the file's order.
 
-    Raises `BadFile` for a file that cannot be read at all, or that holds nothing.
+    Raises `BadFile` for a file that cannot be read at all, or that holds nothing, or more than `most` records: then no
+    further one is read.
     """
     text = _read_text(Path(path))
     records = _json_records if text.lstrip()[:1] in ("[", "{") else _csv_records
     found: list[Placed] = []
     faults: list[Fault] = []
     try:
-        for place, read in records(text):
+        for number, (place, read) in enumerate(records(text), start=1):
+            if most is not None and number > most:
+                raise BadFile(f"up to {place} it has {number:,} rows; {most:,} are the most. Split it.")
             try:
                 found.append(Placed(place, read()))
             except BadRequest as error:
@@ -322,8 +326,9 @@ def _csv_records(text: str) -> Iterator[Read]:
     line, header = next(rows, (1, []))
     header = [name.strip() for name in header]
     _check_header(line, header)
+    columns = {name: header.index(name) for name in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS) if name in header}
     for number, (line, row) in enumerate(rows, start=1):
-        yield Place(line, f"line {line}"), partial(_csv_case, header, row, str(number))
+        yield Place(line, f"line {line}"), partial(_csv_case, columns, len(header), row, str(number))
 
 
 def _csv_rows(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -342,6 +347,8 @@ def _csv_rows(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _check_header(line: int, header: list[str]) -> None:
+    if len(header) > MAX_COLUMNS:
+        raise BadFile(f"line {line}: {len(header):,} columns; {MAX_COLUMNS:,} are the most. Leave out what is no edit's.")
     missing = [name for name in REQUIRED_COLUMNS if name not in header]
     if missing:
         raise BadFile(
@@ -357,10 +364,11 @@ def _check_header(line: int, header: list[str]) -> None:
             raise BadFile(f"line {line}: the column {name!r} is not known. Call it {meant[0]!r}.")
 
 
-def _csv_case(header: list[str], row: list[str], number: str) -> EditCase:
-    if len(row) > len(header):
-        raise BadRequest(f"{len(row)} fields where the header has {len(header)}. Put quotes around a cell with a comma.")
-    cells = dict(zip(header, map(from_spreadsheet, row + [""] * (len(header) - len(row))), strict=True))
+def _csv_case(columns: Mapping[str, int], width: int, row: list[str], number: str) -> EditCase:
+    """The case of a row; `columns`: where those stand that are known, `width`: how many there are."""
+    if len(row) > width:
+        raise BadRequest(f"{len(row)} fields where the header has {width}. Put quotes around a cell with a comma.")
+    cells = {name: from_spreadsheet(row[place]) if place < len(row) else "" for name, place in columns.items()}
     request = EditRequest(
         cells["prompt"].strip(), cells["subject"], cells["target_new"], cells.get("target_true", "").strip() or None
     )

@@ -94,12 +94,9 @@ def look_over(model: LanguageModel, path: Path, name: str | None = None) -> Edit
     Raises `BadFile` for what is no file of edits, or for one with more than 10,000 rows.
     """
     try:
-        found, faults = read_placed(path)
+        found, faults = read_placed(path, MOST_ROWS)
     except BadFile as error:
         raise BadFile(str(error).replace(str(path), name or str(path))) from error
-    count = len(found) + len(faults)
-    if count > MOST_ROWS:
-        raise BadFile(f"{name or path} has {count:,} rows; {MOST_ROWS:,} are the most. Split it.")
     rows: list[Placed] = []
     known: dict[str, Placed] = {}
     for placed in found:

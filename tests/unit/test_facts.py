@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from editlab.errors import BadFile, BadRequest
-from editlab.facts import EditCase, EditRequest, Expectation, read_cases, split
+from editlab.facts import EditCase, EditRequest, Expectation, read_cases, read_placed, readers, split
 
 PROMPT = "{} belongs to the continent of"
 SENTENCE = "Slovenia belongs to the continent of"
@@ -374,3 +374,39 @@ def test_file_over_200_mb_is_refused_unread(tmp_path):
         file.truncate(200_000_001)
     with pytest.raises(BadFile, match="over 200 MB"):
         read_cases(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["subject,prompt,target_new\n" + "Peru\n" * 9, "[" + ",".join(["{}"] * 9) + "]", json.dumps([{"prompt": "x"}] * 9)],
+)
+def test_no_record_beyond_the_most_is_read(tmp_path, content, monkeypatch):
+    read = []
+    for kind in ("_csv_case", "_json_case"):
+        real = getattr(readers, kind)
+        monkeypatch.setattr(readers, kind, lambda *given, real=real: read.append(given) or real(*given))
+    path = tmp_path / "edits"
+    path.write_text(content)
+    assert len(read_placed(path, 9)[1]) == len(read) == 9
+    with pytest.raises(BadFile, match="4 rows; 3 are the most"):
+        read_placed(path, 3)
+    assert len(read) == 9 + 3
+
+
+def test_a_csv_has_so_many_columns_and_no_more(tmp_path):
+    path = tmp_path / "edits.csv"
+    more = [f"x{number}" for number in range(readers.MAX_COLUMNS)]
+    path.write_text(",".join(["subject", "prompt", "target_new", *more[3:]]) + "\nPeru,{} is in,Asia\n")
+    assert read_cases(path)[0].request == EditRequest("{} is in", "Peru", "Asia")
+    path.write_text(",".join(["subject", "prompt", "target_new", *more]) + "\nPeru,{} is in,Asia\n")
+    with pytest.raises(BadFile, match="1,003 columns; 1,000 are the most"):
+        read_cases(path)
+
+
+def test_columns_that_are_no_edits_cost_a_row_nothing(tmp_path, monkeypatch):
+    cells = []
+    monkeypatch.setattr(readers, "from_spreadsheet", lambda cell: cells.append(cell) or cell)
+    path = tmp_path / "edits.csv"
+    path.write_text("a,subject,b,prompt,c,target_new,d\n,Peru,,{} is in,,Asia,\n,Chile,,{} is in,,Asia\n")
+    assert [case.request.subject for case in read_cases(path)] == ["Peru", "Chile"]
+    assert cells == ["Peru", "{} is in", "Asia", "Chile", "{} is in", "Asia"]
