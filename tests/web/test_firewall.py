@@ -538,7 +538,8 @@ def test_no_body_is_read_beyond_its_size(client):
             for _ in range(500):
                 yield b"x" * 10_000
 
-        assert client.post(path, content=endless()).status_code in (401, 404, 405, 413), path
+        answer = client.post(path, content=endless())
+        assert answer.status_code in (401, 404, 405, 413) or (path, answer.status_code) == ("/logout", 303), path
 
 
 def test_sessions_are_bounded_and_small(lab):
