@@ -26,7 +26,7 @@ from editlab.web.model_handlers import ModelHandlers
 
 ROOT = Path(__file__).resolve().parents[2]
 LARGE = "config:gpt2-xl"
-PRESS = "Run EditLab on your own computer to do that"
+PRESS = "To do that, run EditLab on your own computer"
 
 
 @pytest.fixture(scope="module")
