@@ -1,4 +1,4 @@
-"""Which connections this process may begin: none, but to the Hugging Face hub while a model that was asked for is fetched.
+"""Outgoing connections: none, except to the Hugging Face hub while it downloads a model that was asked for.
 
 `close` adds an audit hook (PEP 578), which Python calls before each name look-up and each connection of its sockets,
 whichever library begins it; servers listen and accept as before, and so do Unix sockets. A hook cannot be removed: a process
@@ -35,7 +35,7 @@ _getaddrinfo = socket.getaddrinfo
 
 
 class OutgoingRefused(PermissionError):
-    """A connection or a name look-up that this process does not make."""
+    """An outgoing connection or name look-up that was refused."""
 
 
 @dataclass
@@ -107,7 +107,7 @@ def _of_hub(host: object) -> bool:
 
 
 def _remembering(host: Any, *given: Any, **named: Any) -> Any:
-    """`socket.getaddrinfo`, keeping what the hub's names stand for."""
+    """Do what `socket.getaddrinfo` does, and remember the addresses of the hub's names."""
     found = _getaddrinfo(host, *given, **named)
     if _of_hub(host):
         with _lock:
@@ -140,7 +140,7 @@ def _connects(host: object) -> bool:
 
 
 def _looks_up(host: object) -> bool:
-    """Whether a name may be looked up. An address is not looked up anywhere: it is only read."""
+    """Return whether a name may be looked up. An address may: reading it asks nobody."""
     if host is None or _text(host).lower() in _state.own or _of_hub(host):
         return True
     try:

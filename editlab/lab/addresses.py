@@ -1,17 +1,17 @@
-"""Whose an internet address is, for whatever is counted by address."""
+"""Internet addresses: what counts as one visitor's, and what is an address at all."""
 
 from __future__ import annotations
 
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
 HOUSEHOLD_BITS = 64
-"""Bits of an IPv6 address that its holder does not choose: everybody has 2^64 addresses behind them."""
+"""Bits of an IPv6 address that its holder cannot choose. Each holder has 2^64 addresses behind them."""
 
 
 def counted(address: str) -> str:
-    """Return what an address is counted as: IPv6 by its /64 network, IPv4 (also written as IPv6) as it is.
+    """Return what an address counts as: IPv6 by its /64 network, IPv4 (also written as IPv6) as it is.
 
-    What is no address (a Unix socket's peer) is returned unchanged.
+    Anything that is not an address, such as a Unix socket's peer, is returned unchanged.
     """
     try:
         found = ip_address(address)
@@ -25,7 +25,7 @@ def counted(address: str) -> str:
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is an IP address, without the name of a network interface."""
+    """Return whether a text is an IP address without the name of a network interface."""
     try:
         ip_address(text)
     except ValueError:

@@ -1,7 +1,7 @@
-"""A copy of a ledger that somebody may be writing to meanwhile: the database at one moment, and the files that it names.
+"""Backup of a ledger, also while somebody writes to it: the database at one moment, and the files that it names.
 
-The copy is a data folder like any other. What is no part of the ledger stays behind: the secret of logins, the locks of
-processes that run, downloads, statistics, masks and benchmarks, which are files by themselves.
+The copy is a data folder like any other. It leaves out what is not part of the ledger: the logins' secret, locks of running
+processes, uploads and downloads, and statistics, masks and benchmarks, which can be copied as files.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from editlab.lab.tensors import Files
 
 
 def backup(ledger: Ledger, folder: Path) -> archive.Report:
-    """Copy a ledger into a new folder and check the copy, event by event and file by file; what is wrong with it.
+    """Copy a ledger into a new folder, check the copy event by event and file by file, and return the report.
 
     Raises `BadFile` where the folder holds something already or cannot be written; then nothing is left there.
     """
@@ -38,7 +38,7 @@ def backup(ledger: Ledger, folder: Path) -> archive.Report:
 
 
 def _copy(source: Files, target: Files, addresses: set[str]) -> None:
-    """Copy these files; one that is damaged or missing stays away, and `verify` says so."""
+    """Copy these files except damaged and missing ones, which `verify` reports."""
     for address in sorted(addresses):
         try:
             content = source.read(address)

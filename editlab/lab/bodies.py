@@ -1,7 +1,7 @@
-"""What the body of each kind of event may hold: the one place where that is checked, written, read or brought in.
+"""The types of each kind of event's body: the one place that checks them, whether written, read or imported.
 
-An event may come from a bundle that somebody made by hand, and whoever opens its workspace folds it. So every field has a
-type, every number is one, and every text has a longest length, far above what any page or terminal writes.
+An event can come from a bundle that somebody made by hand, and everybody who opens its workspace folds it. So every field
+has a type, every number is finite, and every text has a maximum length, far above what page and terminal write.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ LONGEST_NAME, LONGEST_PROMPT, LONGEST_TEXT = 10_000, 100_000, 100_000
 MOST_EDITS, MOST_TEXTS, MOST_SETTINGS, MOST_LAYERS = 100_000, 10_000, 1_000, 1_000
 LONGEST_TIME = 40
 LONGEST_TOLD = 300
-"""Characters that are told of what is wrong with a body."""
+"""Characters of a message about what is wrong with a body."""
 NOT_FINITE = ("inf", "-inf", "nan")
-"""How an edit's health writes what is no number."""
+"""How an edit's health writes numbers that are not finite."""
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -62,7 +62,7 @@ def _as_dict(value: Any) -> Any:
 
 
 def _unchanged(value: Any, check: Any) -> Any:
-    """The value as it is, once it is checked."""
+    """Return the value itself after checking it."""
     check(value)
     return value
 
@@ -71,9 +71,9 @@ Name = Annotated[str, StringConstraints(max_length=LONGEST_NAME)]
 Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT)]
 Prompt = Annotated[str, StringConstraints(max_length=LONGEST_PROMPT)]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f/\\]+$")]
-"""What an edit, a process or a file is called."""
+"""The name of an edit, a process or a file."""
 Time = Annotated[str, StringConstraints(max_length=LONGEST_TIME), AfterValidator(lambda value: value and is_time(value))]
-"""ISO 8601, or empty where nobody said."""
+"""ISO 8601, or empty where it is unknown."""
 Place = Annotated[int, Field(ge=0, lt=2**53)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Size = Annotated[float, Field(ge=0)]
@@ -86,7 +86,7 @@ Config = Annotated[
     Field(max_length=MOST_SETTINGS),
     WrapValidator(_unchanged),
 ]
-"""A method's settings as plain JSON values: what they may be, the method says to whoever computes with them."""
+"""A method's settings as plain JSON values. The method itself checks them before it computes."""
 Health = Annotated[
     dict[Id, float | Literal[NOT_FINITE]],
     BeforeValidator(_as_dict),
@@ -168,14 +168,14 @@ class Edits(_Event):
 
 
 class Branched(Edits):
-    """What a workspace begins with, and where that lay."""
+    """The edits that a branch begins with, and the workspace and event that they come from."""
 
     of: Name
     number: Place
 
 
 class Switched(_Event):
-    """An edit whose patches (`on`) or whose pathways (`rep`) were laid or taken off."""
+    """An edit whose patches (`on`) or pathways (`rep`) were switched on or off."""
 
     id: Id
     on: bool | None = None
@@ -189,31 +189,31 @@ class Switched(_Event):
 
 
 class Ids(_Event):
-    """Edits, by name."""
+    """The ids of edits."""
 
     ids: Annotated[Many[Id], Field(min_length=1, max_length=MOST_EDITS)]
 
 
 class Returned(_Event):
-    """The event to whose end it went back."""
+    """The event to whose state the workspace returned."""
 
     to: Place
 
 
 class Looked(_Event):
-    """A question."""
+    """The request that was looked at."""
 
     request: Request
 
 
 class Threshold(_Event):
-    """What a gate must exceed."""
+    """The threshold of the gate."""
 
     threshold: Share
 
 
 class Switch(_Event):
-    """Something that is on or off."""
+    """A switch."""
 
     on: bool
 
@@ -227,13 +227,13 @@ class _Limits(_Checked):
 
 
 class Limits(_Event):
-    """From where on the monitor gives an alarm: see `monitor.Limits`."""
+    """The limits at which the monitor raises an alarm: see `monitor.Limits`."""
 
     limits: Annotated[_Limits, BeforeValidator(_as_dict), WrapValidator(_unchanged)]
 
 
 class Started(_Event):
-    """What an edit needs that is begun, and the process (`session`) that computes it."""
+    """An edit that was started: what it needs, and the process (`session`) that computes it."""
 
     session: Id
     request: Request = Field(default=None)
@@ -250,7 +250,7 @@ class Started(_Event):
 
 
 class Why(_Event):
-    """Why something ended."""
+    """The reason why an edit ended."""
 
     why: Text = ""
 
@@ -297,7 +297,7 @@ KINDS: dict[str, type[_Event]] = {
 
 
 def read(kind: str, body: Mapping[str, Any], at: str = "") -> Any:
-    """The body of an event of a kind that was written at a time. Raises `ValueError` for what none may hold."""
+    """Return the checked body of an event of this kind. Raises `ValueError`, also where `at` is not a time."""
     if kind not in KINDS:
         raise ValueError("this version of EditLab has no such kind of event")
     if at:
@@ -306,7 +306,7 @@ def read(kind: str, body: Mapping[str, Any], at: str = "") -> Any:
 
 
 def checked(model: type[M], value: Any) -> M:
-    """A value as a model's. Raises `ValueError` with one sentence, which repeats little of what is wrong."""
+    """Return a value as this model. Raises `ValueError` with one sentence, which repeats little of the value."""
     try:
         return model.model_validate(_as_dict(value))
     except ValidationError as error:

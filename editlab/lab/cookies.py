@@ -1,7 +1,7 @@
-"""The secret that the login's cookies are signed with, and the logins that were ended before their time.
+"""The secret that signs the login's cookies, and the logins that were ended early.
 
-Whoever has the secret can make anybody's cookie. So it lies in a folder of its own that only its owner enters, and making a
-new one ends all logins at once, also those of a running server.
+Anyone who has the secret can forge every cookie. So it lies in a folder of its own that only its owner can enter, and a new
+secret ends all logins at once, also those of a running server.
 """
 
 from __future__ import annotations
@@ -27,10 +27,9 @@ log = logging.getLogger(__name__)
 
 
 class CookieSecret:
-    """The secret of a data folder, made where there is none. Raises `BadFile` where it cannot be kept or is damaged.
+    """The secret of a data folder, made if there is none. Raises `BadFile` where it cannot be kept or is damaged.
 
-    It used to lie in the data folder itself, where strangers could get at it through the page: that one is deleted and
-    counts no more.
+    Version 0.1.0 kept it in the data folder itself, where strangers could read it through the page. That one is deleted.
     """
 
     def __init__(self, data: Path) -> None:
@@ -42,7 +41,7 @@ class CookieSecret:
             (data / SECRET).unlink(missing_ok=True)
 
     def read(self) -> str:
-        """Return the secret as the file now has it: 64 hexadecimal digits."""
+        """Return the present secret, 64 hexadecimal digits. One that others could read is replaced. Raises `BadFile`."""
         with _told(self._path):
             if not self._path.exists():
                 self.renew()
@@ -58,13 +57,13 @@ class CookieSecret:
         return self._value
 
     def renew(self) -> None:
-        """Make a new secret, by which all logins end."""
+        """Make a new secret, which ends all logins. Raises `BadFile`."""
         with _told(self._path):
             storage.write(self._path, secrets.token_hex(SECRET_BYTES).encode())
 
 
 class EndedLogins:
-    """Logins that somebody logged out of, until their cookies would have ended anyway. They outlive a restart.
+    """Logins that were ended by logging out, until their cookies would expire anyway. They outlive a restart.
 
     `seconds`: how long a cookie lasts. The latest 10,000 are kept.
     """
@@ -82,7 +81,7 @@ class EndedLogins:
         return login in self._until
 
     def add(self, login: str) -> None:
-        """End a login. Raises `BadFile` where that cannot be written down; until the next start, it counts all the same."""
+        """End a login. Raises `BadFile` where that cannot be written; then it still holds until the next start."""
         with self._lock:
             self._until[login] = time.time() + self._seconds
             while len(self._until) > MOST_ENDED or next(iter(self._until.values())) < time.time():

@@ -26,7 +26,7 @@ class Downloads(Transfers):
         self._offered: dict[str, tuple[str, Path, float]] = {}
 
     def place(self) -> Path:
-        """Return a new empty folder to make a file in. Raises `BadRequest` where nothing can be written."""
+        """Return a new, empty folder for one file. Raises `BadRequest` where nothing can be written."""
         self._sweep()
         return super().place()
 
@@ -44,7 +44,7 @@ class Downloads(Transfers):
         return frozenset(self._offered)
 
     def take(self, token: str, visitor: str | None) -> Path:
-        """Return the file of a name. `visitor`: whoever is logged in, None where nobody has to. Raises `BadRequest`."""
+        """Return the file behind a token. `visitor`: who is logged in, None without a login. Raises `BadRequest`."""
         self._sweep()
         workspace, path, _ = self._offered.get(token, ("", None, 0.0))
         if (

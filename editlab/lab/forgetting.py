@@ -1,7 +1,7 @@
-"""What is kept no longer: workspaces with everything that belongs to them.
+"""Deleting workspaces for good, with everything that belongs to them.
 
-A public demo lets go of what nobody has opened for long; elsewhere whoever runs EditLab says what goes, and nothing else
-ever does. What goes leaves a line, so that `verify` still counts every event that was written.
+A public demo deletes what nobody has opened for long. Elsewhere only the operator deletes anything. Each deleted workspace
+leaves a line, so that `verify` still accounts for every event that was written.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from editlab.lab.tables import CHECKUPS, EVENTS, FORGOTTEN, JOBS, VISITORS, WORK
 
 FRESH_SECONDS = 3600.0
 AT_ONCE = 500
-"""Workspaces that are named in one statement."""
+"""Workspaces in one SQL statement."""
 
 
 def forget(ledger: Ledger, seconds: float) -> tuple[str, ...]:
-    """Take out the workspaces that were last opened so long ago, as `forget_these`; their ids."""
+    """Delete the workspaces that nobody has opened for so many seconds, and return their ids. Raises as `forget_these`."""
     with ledger.transaction() as connection:
         ids = tuple(connection.scalars(sa.select(WORKSPACES.c.id).where(WORKSPACES.c.seen_at < _before(seconds))))
     if ids:
@@ -32,7 +32,7 @@ def forget(ledger: Ledger, seconds: float) -> tuple[str, ...]:
 
 
 def unused(ledger: Ledger, days: float) -> tuple[str, ...]:
-    """The ids of workspaces that nobody has opened, and in which nothing has happened, for so many days."""
+    """Return the ids of workspaces that nobody has opened or changed for so many days."""
     before = _before(86400 * days)
     worked = sa.select(EVENTS.c.workspace).where(EVENTS.c.at >= before)
     where = (WORKSPACES.c.seen_at < before) & WORKSPACES.c.id.not_in(worked)
@@ -41,10 +41,10 @@ def unused(ledger: Ledger, days: float) -> tuple[str, ...]:
 
 
 def forget_these(ledger: Ledger, ids: Collection[str], owner: str = "", fresh: float = FRESH_SECONDS) -> int:
-    """Take out workspaces, their events, jobs and check-ups, and what is known of their `owner` as a visitor; count events.
+    """Delete workspaces with their events, jobs and check-ups, and their `owner` as a visitor; return how many events went.
 
-    Files that nothing names any more go as well, but for those younger than `fresh` seconds, which somebody may be about to
-    name. Raises `BadFile`; then nothing is gone.
+    Files that nothing names any more are deleted too, except those younger than `fresh` seconds, which an event may be about
+    to name. Raises `BadFile`; then nothing is deleted.
     """
     ids, gone = list(ids), 0
     with ledger.transaction() as connection:
@@ -63,14 +63,14 @@ def forget_these(ledger: Ledger, ids: Collection[str], owner: str = "", fresh: f
 
 
 def named_files(ledger: Ledger) -> tuple[set[str], str]:
-    """The addresses of tensor files that events name, and the text in which jobs name other files."""
+    """Return the addresses of the tensor files that events name, and the text in which jobs name other files."""
     rows, _ = ledger.rows()
     with ledger.transaction() as connection:
         return set(addresses(rows)), " ".join(connection.scalars(sa.select(JOBS.c.request)))
 
 
 def _note(connection: sa.Connection, ids: Collection[str]) -> int:
-    """Write a line for the events of each workspace and model that are about to go; how many those are."""
+    """Write a line for the events of each workspace and model that are about to be deleted; return how many those are."""
     own = EVENTS.c.workspace.in_(ids)
     last = sa.select(EVENTS.c.model, EVENTS.c.workspace, sa.func.max(EVENTS.c.number), sa.func.count()).where(own)
     lines = []

@@ -100,7 +100,7 @@ class Lab:
         self._newcomers: dict[str, str] = {}
         self._lock = threading.Lock()
         if self.limits.expire_seconds is not None:
-            threading.Thread(target=self._forget_for_ever, name="editlab-forgetting", daemon=True).start()
+            threading.Thread(target=self._keep_forgetting, name="editlab-forgetting", daemon=True).start()
 
     @classmethod
     def open(cls, settings: Settings) -> Lab:
@@ -252,8 +252,8 @@ class Lab:
         for key in {key for touched, key in idle if touched < since} | {key for _, key in least}:
             del self._workspaces[key]
 
-    def _forget_for_ever(self) -> None:
-        """Let go of what nobody has opened for long, whether anybody comes or not, until the lab is closed."""
+    def _keep_forgetting(self) -> None:
+        """Delete what nobody has opened for long, whether anybody visits or not, until the lab is closed."""
         while not self._closing.wait(FORGET_SECONDS):
             try:
                 forgotten = forget(self.ledger, self.limits.expire_seconds or math.inf)

@@ -71,14 +71,14 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.folder, self.session = folder, secrets.token_hex(8)
         self.tensors, self.files = TensorFiles(folder / "tensors"), Files(folder / "files")
-        self._alive = FileLock(self._lock_of(self.session), mode=0o600, thread_local=False)
+        self._alive = FileLock(self._lock_of(self.session), mode=storage.FILE_MODE, thread_local=False)
         self._engine = sa.create_engine(f"sqlite:///{folder / DATABASE}")
         sa.event.listen(self._engine, "connect", _prepare)
         try:
             with _told(folder):
                 _close_to_others(folder)
-                (folder / RUNNING).mkdir(mode=0o700, exist_ok=True)
-                with FileLock(folder / OPENING, mode=0o600):
+                (folder / RUNNING).mkdir(storage.FOLDER_MODE, exist_ok=True)
+                with FileLock(folder / OPENING, mode=storage.FILE_MODE):
                     self.others()
                     self._alive.acquire()
                     with self._engine.begin() as connection:
@@ -143,7 +143,7 @@ class Ledger:
         return [(event_of(row), row["hash"]) for row in rows]
 
     def rows(self, workspaces: Collection[str] | None = None) -> tuple[list[dict[str, Any]], int]:
-        """The events of these workspaces, or of all, as they stand in the table, oldest first; and how many are missing.
+        """Return the events of these workspaces, or of all, as the table has them, oldest first; and how many are missing.
 
         In the whole ledger are missing what was ever written, less what was forgotten and what is there.
         """
@@ -159,7 +159,7 @@ class Ledger:
 
     @contextmanager
     def snapshot(self) -> Iterator[sa.Connection]:
-        """A connection that sees the database as it was at one moment, whatever others write meanwhile."""
+        """Yield a connection that sees the database as it was at one moment, whatever others write meanwhile."""
         with self.transaction() as connection:
             connection.exec_driver_sql("BEGIN")
             yield connection
@@ -214,14 +214,14 @@ class Ledger:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
 
     def others(self) -> int:
-        """How many other processes have this ledger open. The locks of those that were killed are taken away."""
+        """Return how many other processes have this ledger open. Locks of killed processes are removed."""
         sessions = [lock.stem for lock in (self.folder / RUNNING).glob("*.lock")]
         return sum(self.alive(session) for session in sessions if session != self.session)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Keep others from opening this ledger as long as the block lasts. Raises `BadRequest` where another one has."""
-        with _told(self.folder), FileLock(self.folder / OPENING, mode=0o600):
+        with _told(self.folder), FileLock(self.folder / OPENING, mode=storage.FILE_MODE):
             if count := self.others():
                 raise BadRequest(
                     f"EditLab runs on {self.folder} ({count} other {'process' if count == 1 else 'processes'}) and keeps "
@@ -291,18 +291,18 @@ def _prepare(connection: Any, _record: Any) -> None:
 
 def _close_to_others(folder: Path) -> None:
     """Make a data folder that its owner alone may read; one that is there and ours becomes so, with its database."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(storage.FOLDER_MODE, parents=True, exist_ok=True)
     with suppress(FileExistsError):  # what is there, SQLite alone may open
         os.close(storage.opener(str(folder / DATABASE), os.O_CREAT | os.O_EXCL))
     for path in (folder, *(folder / f"{DATABASE}{suffix}" for suffix in ("", "-wal", "-shm"))):
         with suppress(FileNotFoundError):
             found = path.stat()
-            if found.st_uid == os.geteuid() and found.st_mode & 0o077:
-                path.chmod(found.st_mode & 0o700)
+            if found.st_uid == os.geteuid() and found.st_mode & storage.OTHERS:
+                path.chmod(found.st_mode & storage.FOLDER_MODE)
 
 
 def migrations(connection: sa.Connection) -> Config:
-    """How alembic finds the migrations, for a connection."""
+    """Return alembic's configuration for a connection."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
     config.attributes["connection"] = connection

@@ -82,13 +82,13 @@ class Cost:
     refused: str = ""
 
     def spent(self) -> dict[str, int]:
-        """How much of each thing that is counted."""
-        counted = {"edits": self.edits, "prompts": self.prompts, "changes": self.changes, "files": self.files}
-        return {kind: amount for kind, amount in counted.items() if amount}
+        """Return the amounts that are counted, without zeros."""
+        amounts = {"edits": self.edits, "prompts": self.prompts, "changes": self.changes, "files": self.files}
+        return {kind: amount for kind, amount in amounts.items() if amount}
 
 
 FREE = Cost()
-"""A call that nobody needs to count but as a call."""
+"""A call that counts only as a call."""
 
 
 class Asker(NamedTuple):
@@ -264,7 +264,7 @@ class Limits:
 
 
 def rate(item: RateLimitItem, kind: str) -> str:
-    """60 edits an hour; 3,000 prompts a minute."""
+    """Return a limit in words: 60 edits an hour; 3,000 prompts a minute."""
     unit = item.GRANULARITY.name
     return f"{item.amount:,} {UNITS[kind]} a{'n' * (unit == 'hour')} {unit}"
 
@@ -285,7 +285,7 @@ def _count(number: int, unit: str) -> str:
 
 
 def _keys(kind: str, who: Asker) -> list[tuple[Any, ...]]:
-    """Where something is counted: for the visitor, for the address, and for everybody."""
+    """Return the counters of something: the visitor's, the address's and everybody's."""
     address = counted(who.address)
     return [(EACH[kind], kind, "visitor", who.visitor), (EACH[kind], kind, "address", address), (ALL[kind], kind)]
 

@@ -1,6 +1,6 @@
-"""A folder of files on their way in or out: each in a folder of its own whose name nobody guesses, for an hour.
+"""Folders of uploads and downloads: each file lies in a folder of its own with an unguessable name, for an hour.
 
-A process has a folder to itself, readable to its owner alone; those of processes that have ended are taken away.
+Each process has its own folder, which only its owner can read. Those of processes that have ended are deleted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ KEPT_SECONDS = 3600.0
 
 
 class Transfers:
-    """The folder `name` of a ledger's data folder, made when the first file comes."""
+    """The folder `name` in a ledger's data folder, made with the first file."""
 
     def __init__(self, ledger: Ledger, name: str) -> None:
         self._lock = threading.Lock()
@@ -29,7 +29,7 @@ class Transfers:
                 shutil.rmtree(left, ignore_errors=True)
 
     def place(self) -> Path:
-        """Return a new empty folder to make a file in. Raises `BadRequest` where nothing can be written."""
+        """Return a new, empty folder for one file. Raises `BadRequest` where nothing can be written."""
         folder = self._folder / secrets.token_hex(16)
         try:
             storage.make_folder(self._folder)
@@ -39,10 +39,10 @@ class Transfers:
         return folder
 
     def close(self) -> None:
-        """Take all files away."""
+        """Delete all files."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @staticmethod
     def remove(path: Path) -> None:
-        """Take a file away with the folder that it lies in."""
+        """Delete a file with the folder that it lies in."""
         shutil.rmtree(path.parent, ignore_errors=True)

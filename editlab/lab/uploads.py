@@ -1,7 +1,7 @@
-"""Files that somebody sent, for the session of the page that sent them.
+"""Uploaded files, each for the session of the page that uploaded it.
 
-A file gets a name that nobody guesses; the first session that names it is its own from then on. How many files and bytes one
-owner, and all together, may have here is bounded: an owner's newest file takes the place of the oldest.
+A file gets an unguessable name and belongs to the first session that names it. The files and bytes of each owner, and of all
+together, are bounded: an owner's newest file replaces the oldest.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from editlab.lab.lab import Lab
 
 MOST_OWN, MOST_ALL = 20, 500
-"""Files of one owner, and of all."""
+"""Files of one owner, and of all together."""
 MOST_OWN_BYTES, MOST_ALL_BYTES = 100 * 2**20, 2 * 2**30
 LONGEST_NAME, LONGEST_SUFFIX = 50, 8
 """Characters of a file's own name: as bytes, they fit any file system."""
@@ -28,7 +28,7 @@ LONGEST_NAME, LONGEST_SUFFIX = 50, 8
 
 @dataclass
 class Upload:
-    """One file. `owner`: a login's name or the address that it came from; `session`: the one that named it first."""
+    """One file. `owner`: the user or the address that sent it; `session`: the first one that named it."""
 
     path: Path
     owner: str
@@ -45,7 +45,7 @@ class Uploads(Transfers):
         self._kept: OrderedDict[str, Upload] = OrderedDict()
 
     def keep(self, name: str, content: bytes, owner: str) -> str:
-        """Keep a file that was sent; what it is called here. Raises `TooMany` where there is no room, `BadRequest`."""
+        """Keep a file and return its name. Raises `TooMany` where there is no room, or `BadRequest`."""
         with self._lock:
             self._sweep()
             self._make_room(owner, len(content))
@@ -63,7 +63,7 @@ class Uploads(Transfers):
             return called
 
     def claim(self, called: str, session: str) -> Path:
-        """Return the file that a session sent. Raises `BadRequest` where it sent none that is called so."""
+        """Return the path of a session's file. Raises `BadRequest` where the session has none of that name."""
         with self._lock:
             self._sweep()
             found = self._kept.get(called)
@@ -73,7 +73,7 @@ class Uploads(Transfers):
             return found.path
 
     def cache(self) -> Path:
-        """Return an empty folder, readable to its owner alone, for what the web framework may want to write."""
+        """Return an empty folder that only its owner can read, for whatever Gradio may write."""
         return self.place()
 
     def __len__(self) -> int:
@@ -87,7 +87,7 @@ class Uploads(Transfers):
             raise TooMany("Too many files were uploaded in the last hour. Try again later.")
 
     def _sweep(self) -> None:
-        """Drop what is old, and what was read and taken away already."""
+        """Drop old files, and those that were read and deleted already."""
         old = time.monotonic() - KEPT_SECONDS
         for called in [name for name, upload in self._kept.items() if upload.at < old or not upload.path.exists()]:
             self._drop(called)
@@ -97,7 +97,7 @@ class Uploads(Transfers):
 
 
 def _plain(name: str) -> str:
-    """Return a file's own name as it can be kept: no folders, nothing that cannot be printed, not too long."""
+    """Return a file's own name without folders and unprintable characters, shortened to what any file system takes."""
     last = PurePosixPath(name.replace("\\", "/")).name
     shown = "".join(char for char in last if char.isprintable()).encode("utf-8", "ignore").decode().strip(". ")
     stem, suffix = PurePosixPath(shown or "file").stem, PurePosixPath(shown).suffix[:LONGEST_SUFFIX]

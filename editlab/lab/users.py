@@ -1,7 +1,7 @@
-"""The file of the users who may come in: a line `name:hash:id` each, the hash by argon2. No password is kept anywhere.
+"""The users' file: one line `name:hash:id` for each user, hashed by argon2. No password is kept anywhere.
 
-What belongs to a user is kept under the id, which nobody else ever gets: whoever is given the name of somebody who was
-removed does not inherit. A line without an id, as older versions wrote it, has the name as its id.
+A user's work is kept under the id, which nobody else ever gets: a new user with a removed user's name does not inherit it. A
+line without an id, as older versions wrote it, has the name as its id.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ID_BYTES = 16
 
 @dataclass(frozen=True)
 class User:
-    """Somebody who may come in. `hash`: of the password; `id`: what their work is kept under."""
+    """Somebody who may log in. `hash`: of the password; `id`: what their work is kept under."""
 
     name: str
     hash: str
@@ -35,7 +35,7 @@ class User:
 
     @property
     def mark(self) -> str:
-        """What a login holds of a user: another one after each change of the password."""
+        """Return what a login remembers of a user. It changes with the password."""
         return hashlib.sha256(f"{self.hash}:{self.id}".encode()).hexdigest()
 
 
@@ -50,7 +50,7 @@ class Users:
 
     @property
     def known(self) -> dict[str, User]:
-        """Each user by name, as the file now has them."""
+        """Return the file's present users by name. Raises `BadFile`."""
         try:
             found = self._path.stat()
             stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
@@ -63,9 +63,9 @@ class Users:
         return self._known
 
     def check(self, served: Iterable[Path] = ()) -> None:
-        """Raise `BadFile` where nobody could come in, or others could read the hashes: by rights or in folders `served`."""
+        """Raise `BadFile` where nobody could log in, or others could read the hashes: by rights, or in folders `served`."""
         if not self.known:
-            raise BadFile(f"{self._path} names no user, so nobody could come in. {_how(self._path)}")
+            raise BadFile(f"{self._path} names no user, so nobody could log in. {_how(self._path)}")
         if storage.exposed(self._path):
             raise BadFile(f"Others can read or change {self._path}, which holds the hashes. Run: chmod 600 {self._path}")
         place = self._path.resolve()

@@ -1,8 +1,7 @@
-"""How many connections are open at a time, and how long each may take to ask.
+"""Bounds on connections: how many are open at a time, and how long each may wait.
 
-Whoever opens a connection and asks nothing costs a file descriptor; without a bound, those run out and nobody is answered
-any more. So connections end before that: the one that has waited longest for its request makes room for a new one, and a
-request has to come within seconds.
+A connection without a request costs a file descriptor. Without a bound, those run out and nobody is answered any more. So
+the connection that has waited longest makes room for a new one, and a request has to arrive within seconds.
 """
 
 from __future__ import annotations
@@ -35,11 +34,11 @@ MOST_CONNECTIONS, MOST_EACH = 4_096, 400
 """In all, and from one address: a room full of people can be behind one."""
 LEAST_CONNECTIONS = 16
 MOST_BACKLOG, QUEUE = 128, 1_024
-"""How many connections are accepted at once, and how many may wait for that: those cost no file yet."""
+"""How many connections are accepted at once, and how many may wait to be: those cost no file descriptor yet."""
 HEAD_SECONDS = 10.0
-"""How long a request's first line and headers may take, from the connection's begin or the answer before."""
+"""How long a request's first line and headers may take, from the start of the connection or the previous answer."""
 SILENT_SECONDS, SLOWEST = 60.0, 500
-"""How long nothing of a body may come, or nothing of an answer be taken; and the least bytes a second after that time."""
+"""How long a body may stall, or an answer not be read; and the least bytes a second of a body after that time."""
 FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 log = logging.getLogger(__name__)
@@ -54,10 +53,10 @@ class Bounds(NamedTuple):
 
 
 def bounds_for(files: int, used: int, alone: bool) -> Bounds:
-    """Return what fits a process that may have so many files open and has `used` already.
+    """Return the bounds of a process that may have `files` files open and has `used` already.
 
     The event loop accepts up to `backlog` connections at once, three times over, before the first of them can be refused.
-    `alone`: everybody comes from one address then.
+    `alone`: everybody comes from one address, so that it has no bound of its own.
     """
     backlog = min(MOST_BACKLOG, max(4, files // 32))
     reserve = used + max(64, files // 8) + 3 * backlog
@@ -66,7 +65,7 @@ def bounds_for(files: int, used: int, alone: bool) -> Bounds:
 
 
 def raise_file_limit() -> int:
-    """Let this process open as many files as it may, up to 65,536; return how many these are."""
+    """Raise the limit of open files as far as allowed, up to 65,536, and return it."""
     if resource is None:
         return MOST_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -78,10 +77,10 @@ def raise_file_limit() -> int:
 
 
 class Server(UvicornServer):
-    """A server whose queue of connections is longer than what it accepts at once; for asyncio, both are one number."""
+    """A server that queues more connections than it accepts at once. In asyncio both are one number."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen."""
+        """Start to listen, with the longer queue."""
         await super().startup(sockets)
         for listener in (one for server in self.servers for one in server.sockets):
             with socket.socket(fileno=os.dup(listener.fileno())) as same:
@@ -89,7 +88,7 @@ class Server(UvicornServer):
 
 
 def server_for(app: ASGIApp, settings: Settings, **more: Any) -> Server:
-    """Return a server of an app: within the bounds of this process, without believing any header."""
+    """Return a server for an app, within the bounds of this process. It believes no forwarded header."""
     bounds = bounds_for(raise_file_limit(), _open_files(), settings.alone)
     connections = Connections(bounds, settings.proxies)
 
@@ -130,7 +129,7 @@ class Connections:
         self._waiting_from: dict[str, OrderedDict[Connection, None]] = {}
 
     def enter(self, connection: Connection, address: str) -> bool:
-        """Take a new connection in, for which another one may have to go; False where there is no room for it."""
+        """Admit a new connection, cutting a waiting one if needed. Return False where there is no room."""
         place = "" if address in self._proxies else counted(address)
         if place and self._from.get(place, 0) >= self._bounds.each and not self._make_room(self._waiting_from.get(place)):
             return False
@@ -142,12 +141,12 @@ class Connections:
         return True
 
     def wait(self, connection: Connection) -> None:
-        """A connection has no request now: the longer that lasts, the sooner it makes room."""
+        """Note that a connection has no request. The longer that lasts, the sooner it makes room."""
         self._waiting[connection] = None
         self._waiting_from.setdefault(self._open[connection], OrderedDict())[connection] = None
 
     def work(self, connection: Connection) -> None:
-        """A connection has a request: it does not make room any more."""
+        """Note that a connection has a request. It does not make room until the answer is done."""
         place = self._open[connection]
         self._waiting.pop(connection, None)
         waiting = self._waiting_from.get(place, OrderedDict())
@@ -156,7 +155,7 @@ class Connections:
             self._waiting_from.pop(place, None)
 
     def leave(self, connection: Connection) -> None:
-        """A connection has ended."""
+        """Note that a connection has ended."""
         if connection not in self._open:
             return
         self.work(connection)
@@ -166,7 +165,7 @@ class Connections:
             del self._from[place]
 
     def _make_room(self, waiting: OrderedDict[Connection, None] | None) -> bool:
-        log.warning({"event": "connections", "why": "as many as there may be are open"})
+        log.warning({"event": "connections", "why": "the most that are allowed are open"})
         if not waiting:
             return False
         oldest = next(iter(waiting))
@@ -176,7 +175,7 @@ class Connections:
 
 
 class Connection(H11Protocol):
-    """A connection as uvicorn serves it, which ends where it takes too long."""
+    """A connection of uvicorn's that is cut when it takes too long."""
 
     shared: Connections
 
@@ -188,7 +187,7 @@ class Connection(H11Protocol):
         self._began, self._bytes = 0.0, 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Serve it, or refuse it where there are too many."""
+        """Serve the connection, or refuse it where there are too many."""
         peer = transport.get_extra_info("peername")
         if self.shared.enter(self, str(peer[0]) if isinstance(peer, tuple) else ""):
             super().connection_made(transport)
@@ -199,7 +198,7 @@ class Connection(H11Protocol):
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
+        """Stop the clocks and give up its place."""
         self.shared.leave(self)
         for timer in (self._timer, self._stuck):
             if timer is not None:
@@ -208,7 +207,7 @@ class Connection(H11Protocol):
             super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; a body that drips is cut."""
+        """Read on, and cut a body that comes too slowly."""
         if self.flow is None or self.transport.is_closing():
             return
         super().data_received(data)
@@ -226,22 +225,22 @@ class Connection(H11Protocol):
         self._look()
 
     def pause_writing(self) -> None:
-        """Nothing more fits on the way to a visitor, who has a while to take some of it."""
+        """Start a clock: the visitor does not read, and has a while to go on."""
         super().pause_writing()
         self._stuck = self.loop.call_later(SILENT_SECONDS, self.cut)
 
     def resume_writing(self) -> None:
-        """The visitor takes what was sent."""
+        """Stop that clock: the visitor reads again."""
         super().resume_writing()
         if self._stuck is not None:
             self._stuck.cancel()
 
     def cut(self) -> None:
-        """End the connection at once, whatever is still on its way."""
+        """End the connection at once and drop what was not sent."""
         self.transport.abort()
 
     def _look(self) -> None:
-        """Set the clock anew where the connection waits for something else than before."""
+        """Restart the clock where the connection now waits for something else."""
         state = self.conn.their_state
         awaits = "head" if state is h11.IDLE else "body" if state is h11.SEND_BODY else None
         if awaits == self._awaits or self.transport.is_closing():
@@ -267,7 +266,7 @@ class Connection(H11Protocol):
 
 
 async def _nothing(*_args: object) -> None:
-    """Stand for an app where none is asked."""
+    """Do nothing: stands for an app that is never called."""
 
 
 def _open_files() -> int:

@@ -249,7 +249,7 @@ class EditHandlers(ShowingHandlers):
     # --- parts ------------------------------------------------------------------------------------------------------
 
     def _readable(self, visitor: Any, request: gr.Request) -> tuple[Workspace, str]:
-        """The visitor's workspace; where it cannot be read, a new one and why, so that nobody is locked out."""
+        """Return the visitor's workspace; where it cannot be read, a new one and why, so that nobody is locked out."""
         try:
             return self.workspace(visitor, request), ""
         except BadFile as error:
@@ -259,7 +259,7 @@ class EditHandlers(ShowingHandlers):
             return self.workspace(visitor, request), f"“{lost}” cannot be read. You are in “{now}” now. {error}"
 
     def _link(self, visitor: Any, request: gr.Request, handle: str | None, url: Mapping[str, str]) -> links.Link:
-        """What a link asks for. Raises `BadRequest` where it names no workspace that the visitor may enter."""
+        """Return what a link asks for. Raises `BadRequest` where it names no workspace that the visitor may enter."""
         name = self.visitor(visitor, request)
         here = self.lab.directory.current(name)
         room = self.lab.directory.find(name, handle) if handle else here
@@ -267,7 +267,7 @@ class EditHandlers(ShowingHandlers):
         return links.Link(room, here, links.switches(url, there))
 
     def _follow(self, visitor: Any, request: gr.Request, link: links.Link, method: str | None) -> str:
-        """Do what a link asks for; what cannot be done, in a sentence."""
+        """Do what a link asks for, and return what could not be done as a sentence."""
         if link.room.id != link.here.id:
             self.lab.directory.enter(self.visitor(visitor, request), link.room.id)
         return mask_switches.turn(self.workspace(visitor, request), {**link.switches, "method": method or ""})

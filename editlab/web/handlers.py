@@ -177,7 +177,7 @@ class Handlers:
         return f"visitor {self.lab.service.digest(visitor)[:4]}" if room.shared else ""
 
     def visitor(self, visitor: Any, request: gr.Request) -> str:
-        """The id of who is logged in, whatever the browser says; without a login the id that it keeps, or a new one to keep.
+        """Return the id of who is logged in, whatever the browser says; without a login the browser's id, or a new one.
 
         A demo takes no ids but those that the server made: a shorter one could be guessed, or be a workspace's name.
         """
@@ -187,11 +187,11 @@ class Handlers:
         return visitor if known else self.lab.newcomer(str(request.session_hash))
 
     def by(self, request: gr.Request) -> str:
-        """The name of whoever is logged in, for the log; empty where nobody is."""
+        """Return the name of who is logged in, for the log; empty where nobody is."""
         return request.username or ""
 
     def stopping(self, busy: bool) -> Update:
-        """What is said when somebody stops whatever runs."""
+        """Return the message after somebody pressed Stop. `busy`: whether anything was running."""
         return {"message": render.message("Stopping …" if busy else "Nothing is running.")}
 
     def buttons(self, workspace: Workspace) -> Update:
@@ -206,7 +206,7 @@ class Handlers:
         }
 
     def asker(self, visitor: Any, request: gr.Request) -> Asker:
-        """Who calls: whoever is logged in or the browser's id, and the address."""
+        """Return who calls: the user's or the browser's id, and the address."""
         return Asker(self.visitor(visitor, request), address_of(request))
 
     def _count(self, name: str, cost: Cost, visitor: Any, fields: Sequence[Any]) -> None:

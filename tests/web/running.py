@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
@@ -42,12 +42,17 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(folder: Path, model: Path, *arguments: object, files: int | None = None) -> Iterator[Running]:
-    """An app that keeps its data in a folder, with other arguments; `files`: how many it may have open at most."""
+def running(
+    folder: Path, model: Path, *arguments: object, files: int | None = None, program: Sequence[str] = ("app.py",)
+) -> Iterator[Running]:
+    """An app that keeps its data in a folder, with other arguments.
+
+    `files`: how many it may have open at most; `program`: what Python runs, with what comes before these arguments.
+    """
     port = free_port()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("EDITLAB_")}
     own = kept | {"EDITLAB_DATA": str(folder / "data"), "EDITLAB_MODEL": str(model), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "app.py", "--port", str(port), *map(str, arguments)]
+    command = [sys.executable, *program, "--port", str(port), *map(str, arguments)]
     if files is not None:
         command = ["sh", "-c", f'ulimit -n {files} && exec "$@"', "sh", *command]
     with (folder / "written").open("w") as file:

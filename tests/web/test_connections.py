@@ -2,15 +2,11 @@
 
 import asyncio
 import contextlib
-import json
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
-from urllib.error import HTTPError
-from urllib.parse import urlencode
-from urllib.request import Request, urlopen
 
 import httpx
 import pytest
@@ -32,64 +28,57 @@ FILES = 256
 
 
 @pytest.fixture(scope="module")
-def alone(saved_model, tmp_path_factory):
-    """An app that may have 256 files open."""
-    with running(tmp_path_factory.mktemp("alone"), saved_model, "--no-check-ups", files=FILES) as app:
+def process(saved_model, tmp_path_factory):
+    """An app behind a login that may have 256 files open."""
+    folder = tmp_path_factory.mktemp("process")
+    Users(folder / "users").add("ana", "correct horse")
+    with running(folder, saved_model, "--no-check-ups", "--auth", folder / "users", files=FILES) as app:
         yield app
 
 
-def test_connections_that_ask_nothing_keep_nobody_out_and_fill_no_log(alone):
-    before = len(alone.written)
+def test_connections_that_ask_nothing_keep_nobody_out_and_fill_no_log(process):
+    before = len(process.written)
     with contextlib.ExitStack() as stack:
         for _ in range(400):
-            half = stack.enter_context(contextlib.closing(socket.create_connection(("127.0.0.1", alone.port), 5)))
+            half = stack.enter_context(contextlib.closing(socket.create_connection(("127.0.0.1", process.port), 5)))
             with contextlib.suppress(ConnectionError):
                 half.sendall(HALF)
-        assert all(answers(alone, seconds=5) for _ in range(3))
-    log = alone.written[before:]
+        assert all(answers(process, seconds=5) for _ in range(3))
+    log = process.written[before:]
     assert len(log) < 5_000 and "system resource" not in log
 
 
-def test_what_is_typed_into_the_wrong_field_is_not_in_the_log(alone):
+def test_what_is_typed_into_the_wrong_field_is_not_in_the_log(process):
     """Gradio prints the errors of its queue with the values in them."""
-    with urlopen(f"{alone.address}/config", timeout=20) as answer:
-        config = json.load(answer)
-    kinds = {part["id"]: part["type"] for part in config["components"]}
-    figures = next(function for function in config["dependencies"] if function["api_name"] == "monitor_limits")
-    data = [MARKER if kinds[part] == "number" else None for part in figures["inputs"]]
-    assert MARKER in data
-    body = {"data": data, "fn_index": figures["id"], "session_hash": "typed"}
-    for path in ("queue/join", "queue/data?session_hash=typed"):
-        given = json.dumps(body).encode() if path == "queue/join" else None
-        request = Request(f"{alone.address}/gradio_api/{path}", given, {"Content-Type": "application/json"})
-        with contextlib.suppress(HTTPError), urlopen(request, timeout=20) as answer:
-            for line in answer:
-                if b"process_completed" in line or b"close_stream" in line:
-                    break
+    with httpx.Client(base_url=process.address, timeout=20) as client:
+        assert client.post("/login", data={"name": "ana", "password": "correct horse"}).status_code == 303
+        config = client.get("/config").json()
+        kinds = {part["id"]: part["type"] for part in config["components"]}
+        figures = next(function for function in config["dependencies"] if function["api_name"] == "monitor_limits")
+        data = [MARKER if kinds[part] == "number" else None for part in figures["inputs"]]
+        assert MARKER in data
+        body = {"data": data, "fn_index": figures["id"], "session_hash": "typed"}
+        assert client.post("/gradio_api/queue/join", json=body).status_code == 422
     garbage = f"{MARKER} / HTTP/1.1\r\n{MARKER}\r\n\r\n".encode()
-    with contextlib.closing(socket.create_connection(("127.0.0.1", alone.port), 5)) as connection:
+    with contextlib.closing(socket.create_connection(("127.0.0.1", process.port), 5)) as connection:
         connection.sendall(garbage)
         assert b"400" in connection.recv(1_000)
-    assert answers(alone)
-    assert MARKER not in alone.written
+    assert answers(process)
+    assert MARKER not in process.written
 
 
-def test_guesses_under_claimed_addresses_are_refused_after_the_limit(saved_model, tmp_path):
-    Users(tmp_path / "users").add("ana", "correct horse")
-    with running(tmp_path, saved_model, "--no-check-ups", "--auth", tmp_path / "users") as app:
-        codes = []
-        for number in range(30):
-            form = urlencode({"name": "ana", "password": MARKER}).encode()
-            request = Request(f"{app.address}/login", form, {"X-Forwarded-For": f"198.51.100.{number}"})
-            with pytest.raises(HTTPError) as refused, urlopen(request, timeout=20):
-                pass
-            codes.append(refused.value.code)
-            refused.value.close()
-        assert codes == [401] * 5 + [429] * 25
-        assert app.written.count("--proxies ADDRESS") == 1
-        assert "198.51.100." not in app.written and MARKER not in app.written
-        for path in ("data", "data/ledger.sqlite", "data/secrets/cookie-secret"):
-            assert (tmp_path / path).stat().st_mode & 0o077 == 0, path
+def test_guesses_under_claimed_addresses_are_refused_after_the_limit(process):
+    with httpx.Client(base_url=process.address, timeout=20) as client:
+        form, claimed = {"name": "ana", "password": MARKER}, [f"198.51.100.{number}" for number in range(30)]
+        codes = [client.post("/login", data=form, headers={"X-Forwarded-For": own}).status_code for own in claimed]
+    assert codes == [401] * 5 + [429] * 25
+    assert process.written.count("--proxies ADDRESS") == 1
+    assert "198.51.100." not in process.written and MARKER not in process.written
+
+
+def test_what_a_process_keeps_its_owner_alone_reads(process):
+    for path in ("data", "data/ledger.sqlite", "data/secrets/cookie-secret"):
+        assert (process.file.parent / path).stat().st_mode & 0o077 == 0, path
 
 
 # How many
@@ -216,10 +205,12 @@ def test_dripping_gains_nothing(plain, impatient, start):
         wait_until(refused)
 
 
-def test_an_answer_that_nobody_takes_is_not_kept(plain, impatient):
+def test_an_answer_that_nobody_takes_is_not_kept(plain, impatient, monkeypatch):
+    cut, real = threading.Event(), connections.Connection.cut
+    monkeypatch.setattr(connections.Connection, "cut", lambda connection: (real(connection), cut.set()))
     with connected(plain) as connection:
         connection.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
-        time.sleep(1)  # the server gives up after 0.3 s
+        assert cut.wait(30)
         taken = 0
         with contextlib.suppress(ConnectionError):
             while part := connection.recv(1_000_000):

@@ -26,7 +26,7 @@ from editlab.web.model_handlers import ModelHandlers
 
 ROOT = Path(__file__).resolve().parents[2]
 LARGE = "config:gpt2-xl"
-PRESS = "Run EditLab on your own computer to do that"
+PRESS = "To do that, run EditLab on your own computer"
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def test_the_models_own_seconds_are_counted_as_far_as_the_budget_goes(demo):
     spend(demo, Cost(prompts=1))
     demo.ran(who, 150)
     with pytest.raises(
-        TooMany, match=r"900 seconds of the model's time an hour for each visitor\. Try again in 60 minutes\."
+        TooMany, match=r"allows each visitor 900 seconds of the model's time an hour\. Try again in 60 minutes\."
     ):
         spend(demo, Cost(prompts=1))
     spend(demo, FREE)

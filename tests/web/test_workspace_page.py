@@ -252,7 +252,7 @@ def test_a_link_opens_a_shared_one_once_that_was_said_and_no_other(ana, tom, qui
     tom.does("open", workspace=private.handle)
     assert tom.room.id == own and "Slovenia → Antarctica" not in tom.page["edits"]
     assert f"opens the shared workspace “{private.name}”" in tom.page["link"]
-    assert f"You are in “{FIRST}”, which you alone see." in tom.page["link"]
+    assert f"You are in “{FIRST}”, which only you can see." in tom.page["link"]
     tom.presses("follow_link", press="stay")
     assert tom.room.id == own and tom.page["link"] == ""
     tom.presses("follow_link", press="follow", room=private.handle)
@@ -269,7 +269,7 @@ def test_a_link_signs_nothing_in_a_shared_workspace(ana, tom, folder, quiet):
         before = len(ana.workspace.events())
         tom.does("open", **url)
         assert len(ana.workspace.events()) == before and not ana.workspace.guarded
-        assert "turns the " in tom.page["link"] and "which others see and change too" in tom.page["link"]
+        assert "turns the " in tom.page["link"] and "which others can see and change" in tom.page["link"]
     tom.presses("follow_link", press="follow", room=ana.room.handle, guard="on")
     assert tom.workspace.guarded and not tom.workspace.masked
 
