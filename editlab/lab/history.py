@@ -219,6 +219,8 @@ def _after(state: State, event: Event, body: Any) -> State:
             future=PersistentList(),
             request=change.request or state.request,
         )
+    if (kind == "undone" and not state.past) or (kind == "redone" and not state.future):
+        raise ValueError(f"there is nothing that could be {kind}")
     if kind == "undone":
         last, past = state.past[-1], state.past.pop()
         shown = last.request or state.request

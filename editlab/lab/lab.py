@@ -85,7 +85,7 @@ class Lab:
         self.shelf = Shelf(self, model, chosen, self.settings)
         self.limits = Limits(self.settings)
         idle = 60 * self.settings.idle_minutes
-        self.worker = Worker(self.shelf.explained, idle, self.shelf.drop, memory.trim, self.limits.parked)
+        self.worker = Worker(self.shelf.explained, idle, self.shelf.drop, memory.trim, self.limits.parked, self.limits.lane)
         self.worker.watchers.append(self._charge)
         self.mask_training, self.reversing, self.measuring = MaskTraining(self), Reversing(self), Measuring(self)
         self.questions = Questions(self)

@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
@@ -59,8 +60,8 @@ UNITS = {
     "seconds": "seconds of the model's time",
 }
 MOST_ROWS, MOST_CHARACTERS, MOST_PARAMETERS = 20, 2_500, 200_000_000
-MOST_PARKED = 8
-"""Jobs of one visitor of a demo beside the one that waits for the model."""
+LANES, MOST_PARKED = 4, 16
+"""In a demo, how many jobs of one address wait in the line at a time, and how many stand behind each of them."""
 CAPS = {"steps": 100, "contexts": 20, "layers": 8}
 """The most that a visitor of a demo may set, where the model's own preset asks for no more. `layers`: how many."""
 FILE_SIZE, DEMO_FILE_SIZE = "25mb", "64kb"
@@ -155,6 +156,12 @@ class Limits:
         """The same in bytes."""
         number, unit = self.file_size[:-2], self.file_size[-2:]
         return int(number) * {"kb": 2**10, "mb": 2**20}[unit]
+
+    def lane(self, who: Asker) -> str:
+        """Return under which name somebody's jobs line up: their own; in a demo one of a few of their address."""
+        if not self.demo:
+            return who.visitor
+        return f"{counted(who.address)} {crc32(who.visitor.encode('utf-8', 'replace')) % LANES}"
 
     @property
     def parked(self) -> int | None:

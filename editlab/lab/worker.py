@@ -176,6 +176,7 @@ class Worker:
         idle: Callable[[], None] = lambda: None,
         rest: Callable[[], None] = lambda: None,
         parked: int | None = None,
+        lane: Callable[[Asker], str] = lambda who: who.visitor,
     ) -> None:
         self.lost: Callable[[], None] = lambda: None
         self._explain, self._idle_seconds, self._idle, self._rest = explain, idle_seconds, idle, rest
@@ -185,7 +186,7 @@ class Worker:
         self._open: dict[str, Job[Any]] = {}
         self._in_line: dict[str, Job[Any]] = {}
         self._parked: defaultdict[str, deque[Job[Any]]] = defaultdict(deque)
-        self._most_parked = parked
+        self._most_parked, self._lane = parked, lane
         self._submitted = 0
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="editlab-model", daemon=True)
@@ -216,21 +217,21 @@ class Worker:
                 raise BadRequest(f"{MOST_WAITING} requests are waiting already. Try again in a minute.")
             who = asker()
             behind = not background and self._waits(who)
-            if behind and self._most_parked is not None and len(self._parked[who.visitor]) >= self._most_parked:
+            if behind and self._most_parked is not None and len(self._parked[self._lane(who)]) >= self._most_parked:
                 raise TooMany("Many of your jobs are waiting already. Wait until some of them are done, or press Stop.")
             job = Job(work, 0, kind, background, about, self._watch, who)
             self._number(job)
             self._open[job.id] = job
             self._watch(job)
             if behind:
-                self._parked[who.visitor].append(job)
+                self._parked[self._lane(who)].append(job)
             else:
                 self._line_up(job)
         return job
 
     def _waits(self, who: Asker | None) -> bool:
         """Whether a job of somebody's waits in the line; one that was asked to stop does not count."""
-        job = None if who is None else self._in_line.get(who.visitor)
+        job = None if who is None else self._in_line.get(self._lane(who))
         return job is not None and job.state == "waiting" and not job.stopped
 
     def _number(self, job: Job[Any]) -> None:
@@ -239,24 +240,24 @@ class Worker:
 
     def _line_up(self, job: Job[Any]) -> None:
         if job.asker is not None and not job.background:
-            self._in_line[job.asker.visitor] = job
+            self._in_line[self._lane(job.asker)] = job
         self._line.put((job.turn, job))
 
     def _advance(self, job: Job[Any]) -> None:
         """A job has begun or ended: the next one of the same person gets into the line, at its end."""
         with self._lock:
-            if job.asker is None or self._in_line.get(job.asker.visitor) is not job:
+            if job.asker is None or self._in_line.get(self._lane(job.asker)) is not job:
                 return
-            visitor = job.asker.visitor
-            del self._in_line[visitor]
-            while parked := self._parked.get(visitor):
+            lane = self._lane(job.asker)
+            del self._in_line[lane]
+            while parked := self._parked.get(lane):
                 follower = parked.popleft()
                 if not follower.done:
                     self._number(follower)
                     self._line_up(follower)
                     return
                 del self._open[follower.id]
-            self._parked.pop(visitor, None)
+            self._parked.pop(lane, None)
 
     def run_now(self, job: Job[Any]) -> None:
         """Do a job of the line before its turn, which then finds it done; for work on the worker's own thread alone."""

@@ -41,8 +41,8 @@ SESSION = "^[A-Za-z0-9-]{1,64}$"
 """The form of a session's name: Gradio's page draws a few letters and digits, its client a UUID."""
 MOST_UPLOADS = 8
 """Files of one user or address that are on their way at a time."""
-MOST_OPEN = 32
-"""Open calls of one session. They stay open as long as nobody fetches their answers."""
+MOST_OPEN, MOST_UNREAD = 32, 64
+"""Open calls of one session, which stay open as long as nobody fetches their answers; and those of one address."""
 MOST_JOIN, MOST_CANCEL, MORE_THAN_FILE = 256_000, 2_000, 20_000
 """Bytes of a call, of a cancellation, and of what a form may have beside its file."""
 NO_CALL = "This request does not come from EditLab's page. Reload the page."
@@ -127,11 +127,11 @@ class Firewall:
                 await self.app(scope, await self._join(request), send)
             elif path == CANCEL:
                 await self.app(scope, await self._cancel(request), send)
+            elif path == DATA:
+                await self._stream(request, send)
             elif path in PAGES and request.method in SAFE:
                 await self._page(request, send)
             else:
-                if path == DATA:
-                    _check_session(request)
                 await self.app(scope, receive, send)
         except Refused as refused:
             await JSONResponse({"detail": refused.told}, refused.status)(scope, receive, send)
@@ -154,12 +154,23 @@ class Firewall:
         for message in made:
             await send(message)
 
+    async def _stream(self, request: Request, send: Send) -> None:
+        """Send the answers of the one session that an address names. Raises `Refused` where it names none, or several."""
+        named = request.query_params.getlist("session_hash")
+        if len(named) != 1 or not re.fullmatch(SESSION, named[0]):
+            raise Refused(422, "This address names no session of the page. Reload the page.")
+        if not self._sessions.knows(named[0]):
+            raise Refused(404, "This session of the page has asked nothing. Reload the page.")
+        with self._sessions.listening(named[0]):
+            await self.app(request.scope, request.receive, send)
+
     async def _join(self, request: Request) -> Receive:
         fn, call = self._calls.read(await read_body(request, MOST_JOIN))
         self._knock(request, call.data, new=not self._sessions.knows(call.session_hash))
-        if self._sessions.open_calls(call.session_hash) >= MOST_OPEN:
+        address = address_of(request)
+        if self._sessions.open_calls(call.session_hash) >= MOST_OPEN or self._sessions.unread(address) >= MOST_UNREAD:
             raise Refused(429, "This page has many unanswered requests. Wait until some of them are done.")
-        self._sessions.called(call.session_hash)
+        await self._sessions.called(call.session_hash, address)
         given = zip(fn.inputs, call.data, strict=True)
         values = [self._taken(component, value, call.session_hash) for component, value in given]
         body = call.model_dump(include={"fn_index", "session_hash", "trigger_id"}) | {"data": values}
@@ -259,13 +270,6 @@ def _told(error: ValidationError, inputs: Sequence[Component] = ()) -> str:
             return f"“{label}” {said.format(**limits)}"
     where = ".".join(str(part) for part in place if isinstance(part, str | int))[:100]
     return f"{NO_CALL} ({where or 'body'}: {first['msg'][:200]})"
-
-
-def _check_session(request: Request) -> None:
-    """Raise `Refused` where an address names no session, or several."""
-    named = request.query_params.getlist("session_hash")
-    if len(named) != 1 or not re.fullmatch(SESSION, named[0]):
-        raise Refused(422, "This address names no session of the page. Reload the page.")
 
 
 def _receiving(body: dict[str, Any], request: Request) -> Receive:

@@ -5,12 +5,18 @@ Gradio keeps a copy of the whole page's configuration for every session. Only it
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 from gradio.state_holder import SessionState, StateHolder
 
+UNREAD_SECONDS = 60.0
+"""How long answers that nobody fetches are kept."""
 MOST = 2_000
 """How many sessions are kept."""
 
@@ -46,13 +52,22 @@ class Session(SessionState):
         """Keep nothing."""
 
 
+@dataclass
+class Caller:
+    """Where a session calls from, when it last called or listened (monotonic seconds), and how many listen to it now."""
+
+    address: str
+    at: float = 0.0
+    listeners: int = 0
+
+
 class Sessions(StateHolder):
     """The sessions of one page. Beyond `MOST`, the oldest one without open calls is dropped."""
 
     def __init__(self, page: gr.Blocks) -> None:
         super().__init__()
         self._page = page
-        self._called: OrderedDict[str, None] = OrderedDict()
+        self._called: OrderedDict[str, Caller] = OrderedDict()
         page.state_session_capacity = MOST
         self.set_blocks(page)
 
@@ -69,12 +84,33 @@ class Sessions(StateHolder):
         """Return how many calls of a session are open."""
         return len(self._page._queue.pending_event_ids_session.get(session, ()))
 
-    def called(self, session: str) -> None:
-        """Note a call of a session, and drop the oldest ones beyond `MOST`."""
-        self._called[session] = None
+    def unread(self, address: str) -> int:
+        """Return how many open calls an address has whose answers nobody fetches at this moment."""
+        own = [session for session, caller in self._called.items() if caller.address == address and not caller.listeners]
+        return sum(map(self.open_calls, own))
+
+    @contextmanager
+    def listening(self, session: str) -> Iterator[None]:
+        """Note that the answers of a session are fetched. Raises `KeyError` for a session that has none."""
+        caller = self._called[session]
+        caller.listeners += 1
+        try:
+            yield
+        finally:
+            caller.listeners -= 1
+            caller.at = time.monotonic()
+
+    async def called(self, session: str, address: str) -> None:
+        """Note a call of a session. Drop those whose answers nobody fetches, and the oldest ones beyond `MOST`."""
+        caller = self._called.setdefault(session, Caller(address))
+        caller.at = time.monotonic()
         self._called.move_to_end(session)
-        for old in list(self._called)[: max(0, len(self._called) - MOST)]:
-            if not self.open_calls(old):
+        surplus = len(self._called) - MOST
+        for place, (old, other) in enumerate(list(self._called.items())):
+            open_ = self.open_calls(old)
+            left = open_ and not other.listeners and other.at < time.monotonic() - UNREAD_SECONDS
+            if left or (place < surplus and not open_):
+                await self._page._queue.clean_events(session_hash=old)
                 self._forget(old)
 
     def _forget(self, session: str) -> None:

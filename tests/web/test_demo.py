@@ -224,6 +224,26 @@ def test_one_job_of_a_visitor_waits_at_a_time(lab):
     assert begun == ["first", "greedy 0", "modest", "greedy 1", "greedy 2", "greedy 3"]
 
 
+def test_one_address_takes_few_places_in_the_line_whoever_it_says_it_is(lab):
+    begun, free = [], threading.Event()
+
+    def work(name):
+        return lambda progress, cancel: (begun.append(name), free.wait(TIMEOUT))
+
+    lab.worker.submit(work("first"))
+    wait_until(lambda: begun == ["first"])
+    jobs = []
+    for number in range(20):
+        with asked_by(Asker(f"made up {number}", "a")):
+            jobs.append(lab.worker.submit(work("greedy")))
+    with asked_by(Asker("modest", "b")):
+        modest = lab.worker.submit(work("modest"))
+    free.set()
+    for job in (*jobs, modest):
+        job.result(TIMEOUT)
+    assert begun.index("modest") <= 1 + limits.LANES and len(begun) == 22
+
+
 def test_a_visitor_has_so_many_jobs_behind_it_and_no_more(lab):
     free, begun = threading.Event(), threading.Event()
     holding = lab.worker.submit(lambda progress, cancel: (begun.set(), free.wait(TIMEOUT)))

@@ -39,7 +39,7 @@ from editlab.web.handlers import handler
 from editlab.web.inputs import FileButton, type_of
 from editlab.web.parts import Parts
 from editlab.web.sessions import MOST as MOST_SESSIONS
-from editlab.web.sessions import Sessions
+from editlab.web.sessions import UNREAD_SECONDS, Sessions
 from editlab.web.wiring import on
 
 MODES = ("alone", "auth", "demo")
@@ -135,7 +135,8 @@ class Gate:
             self.reached.append(await Request(scope, receive).json())
             await JSONResponse({})(scope, receive, send)
 
-        self._layers = Guard(Firewall(taken, lab, Calls(self.page), Sessions(self.page), lambda request: None))
+        self.sessions = Sessions(self.page)
+        self._layers = Guard(Firewall(taken, lab, Calls(self.page), self.sessions, lambda request: None))
 
     def send(self, body):
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -629,11 +630,15 @@ def test_no_body_is_read_beyond_its_size(client):
 def test_sessions_are_bounded_and_small(lab):
     page = create_page(lab)
     sessions = Sessions(page)
-    for number in range(MOST_SESSIONS + 500):
-        sessions.called(f"s{number}")
-        page._queue.pending_messages_per_session[f"s{number}"] = None
-        page._queue.pending_event_ids_session[f"s{number}"] = {"open"} if number == 0 else set()
-        sessions[f"s{number}"]
+
+    async def calls():
+        for number in range(MOST_SESSIONS + 200):
+            await sessions.called(f"s{number}", "a")
+            page._queue.pending_messages_per_session[f"s{number}"] = None
+            page._queue.pending_event_ids_session[f"s{number}"] = {"open"} if number == 0 else set()
+            sessions[f"s{number}"]
+
+    asyncio.run(calls())
     assert len(sessions.session_data) <= MOST_SESSIONS + 1
     assert len(page._queue.pending_event_ids_session) <= MOST_SESSIONS + 1
     assert "s0" in page._queue.pending_event_ids_session and "s1" not in page._queue.pending_event_ids_session
@@ -659,6 +664,44 @@ def test_a_session_whose_answers_nobody_fetches_asks_no_further(gate):
     gate.page._queue.pending_event_ids_session["full"] = {str(one) for one in range(MOST_OPEN)}
     answer = gate.send({**call(number, fn), "session_hash": "full"})
     assert answer.status_code == 429 and gate.reached == []
+
+
+def test_an_address_whose_answers_nobody_fetches_asks_no_further(gate, monkeypatch):
+    number, fn = next(iter(gate.fns.items()))
+    monkeypatch.setattr("editlab.web.firewall.MOST_UNREAD", 3)
+    waiting = gate.page._queue.pending_event_ids_session
+    for name in ("one", "two", "three"):
+        assert gate.send({**call(number, fn), "session_hash": name}).status_code == 200
+        waiting[name] = {name}
+    assert gate.send({**call(number, fn), "session_hash": "four"}).status_code == 429
+    with gate.sessions.listening("two"):
+        assert gate.send({**call(number, fn), "session_hash": "four"}).status_code == 200
+    for name in ("one", "two", "three"):
+        waiting.pop(name)
+
+
+def test_answers_that_nobody_fetches_for_long_are_dropped(lab, monkeypatch):
+    page = create_page(lab)
+    sessions, queue = Sessions(page), page._queue
+
+    async def calls():
+        for name in ("left", "heard", "fresh"):
+            await sessions.called(name, "a")
+            queue.pending_event_ids_session[name] = {name}
+            queue.pending_messages_per_session[name] = "what it said"
+        for name in ("left", "heard"):
+            sessions._called[name].at -= 2 * UNREAD_SECONDS
+        with sessions.listening("heard"):
+            await sessions.called("new", "b")
+        assert {"heard", "fresh"} <= set(queue.pending_event_ids_session)
+        assert "left" not in queue.pending_event_ids_session and "left" not in queue.pending_messages_per_session
+        assert not sessions.knows("left") and sessions.knows("fresh")
+
+    asyncio.run(calls())
+
+
+def test_a_stream_of_a_session_that_asked_nothing_is_none(client):
+    assert client.get("/gradio_api/queue/data?session_hash=nobody").status_code == 404
 
 
 @pytest.mark.parametrize(
