@@ -165,7 +165,7 @@ class Limits:
 
     @property
     def parked(self) -> int | None:
-        """How many jobs of one visitor may stand behind the one that waits for the model; None: as many as there are."""
+        """How many jobs may stand behind each that waits for the model; None: as many as there are."""
         return MOST_PARKED if self.demo else None
 
     @property

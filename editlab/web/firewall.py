@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from editlab.errors import BadRequest, EditLabError, TooMany
 from editlab.lab import Lab
+from editlab.lab.addresses import counted
 from editlab.lab.limits import Asker, Cost
 from editlab.web.guard import API, SAFE, TooLarge, address_of, bounded_by, read_again, read_body
 from editlab.web.inputs import EventData, File, FileButton, Pressed, Scalar, type_of
@@ -167,7 +168,7 @@ class Firewall:
     async def _join(self, request: Request) -> Receive:
         fn, call = self._calls.read(await read_body(request, MOST_JOIN))
         self._knock(request, call.data, new=not self._sessions.knows(call.session_hash))
-        address = address_of(request)
+        address = counted(address_of(request))
         if self._sessions.open_calls(call.session_hash) >= MOST_OPEN or self._sessions.unread(address) >= MOST_UNREAD:
             raise Refused(429, "This page has many unanswered requests. Wait until some of them are done.")
         await self._sessions.called(call.session_hash, address)
