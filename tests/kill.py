@@ -28,7 +28,7 @@ from editlab.lab.ledger import archive
 from editlab.lab.ledger.events import fold
 from editlab.lab.ledger.ledger import Key
 from editlab.lab.workspaces.edit_files import EditFile
-from editlab.lab.workspaces.export import export
+from editlab.lab.workspaces.exports import export
 from editlab.model import LanguageModel
 from editlab.probes import Passages
 from tests.tiny_models import tiny_model

@@ -27,15 +27,15 @@ from editlab.lab.asking.ways_back import Reversing
 from editlab.lab.jobs.live import Questions
 from editlab.lab.jobs.metrics import Service
 from editlab.lab.jobs.rows import Jobs
-from editlab.lab.jobs.worker import Cancel, Job, Progress, Work, Worker
+from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.expiry import forget
 from editlab.lab.ledger.ledger import Ledger
-from editlab.lab.model.benchmark import Benchmarking
-from editlab.lab.model.loaded import Choice, Shelf
+from editlab.lab.loaded import Choice, Shelf
+from editlab.lab.model.benchmarks import Benchmarking
 from editlab.lab.model.masks import MaskTraining
 from editlab.lab.model.statistics import Measuring
+from editlab.lab.worker import Cancel, Job, Progress, Work, Worker
 from editlab.lab.workspaces import method_settings
-from editlab.lab.workspaces.directory import Directory
 from editlab.lab.workspaces.edit_files import EditFile, look_over
 from editlab.lab.workspaces.method_settings import MethodInfo
 from editlab.lab.workspaces.monitor import Monitor

@@ -303,7 +303,7 @@ def test_where_nothing_happened_there_is_nothing_to_pack(places, tmp_path):
 
 def test_whoever_has_too_many_workspaces_gets_no_half_of_one(empty, bundle, monkeypatch):
     there, path = empty, bundle
-    monkeypatch.setattr("editlab.lab.workspaces.directory.MOST_OWN", 0)
+    monkeypatch.setattr("editlab.lab.ledger.directory.MOST_OWN", 0)
     with pytest.raises(BadRequest, match="Delete one first"):
         bundles.unpack(there.lab, "tom", path)
     assert there.events() == 0

@@ -23,7 +23,7 @@ from editlab.lab.ledger.events import Event
 from editlab.lab.ledger.expiry import unused
 from editlab.lab.ledger.ledger import DATABASE, Key, Ledger, now
 from editlab.lab.ledger.tables import FORGOTTEN, JOBS, VISITORS, WORKSPACES
-from editlab.lab.workspaces.directory import FIRST, Directory
+from editlab.lab.ledger.directory import FIRST, Directory
 
 PROJECT = Path(__file__).resolve().parents[2]
 REQUEST = CONTINENT.as_dict()
@@ -228,7 +228,7 @@ import sys
 from pathlib import Path
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.backup import backup
-from editlab.lab.workspaces.directory import Directory
+from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.expiry import forget, forget_these, unused
 from editlab.lab.ledger.ledger import Ledger
 

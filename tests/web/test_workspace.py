@@ -15,8 +15,7 @@ from visitors import TIMEOUT, wait_until
 from editlab import methods
 from editlab.errors import BadRequest, Cancelled, TooLong
 from editlab.facts import EditRequest
-from editlab.lab import Lab, OwnProbe
-from editlab.lab.jobs import worker
+from editlab.lab import Lab, OwnProbe, worker
 from editlab.lab.workspaces import method_settings
 from editlab.lab.workspaces import rep as refining
 from editlab.methods import Edited

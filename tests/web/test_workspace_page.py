@@ -17,10 +17,10 @@ from visitors import TIMEOUT, FakeRequest, Visitor, wait_until
 from editlab import methods
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.lab import JobRow, Lab, Moment, Report, Room, read_scenarios
+from editlab.lab import JobRow, Lab, Moment, Report, WorkspaceInfo, read_scenarios
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.tables import EVENTS
-from editlab.lab.workspaces.directory import FIRST
+from editlab.lab.ledger.directory import FIRST
 from editlab.probes import Passages
 from editlab.web import create_app
 from editlab.web.edit.file_handlers import ManyHandlers
@@ -43,7 +43,7 @@ class Person(Visitor):
         self.handlers, self.travel = BundleHandlers(lab, ManyHandlers(lab)), TravelHandlers(lab)
 
     @property
-    def room(self) -> Room:
+    def room(self) -> WorkspaceInfo:
         return self.lab.directory.current(self.name)
 
     @property
@@ -69,7 +69,7 @@ class Person(Visitor):
     def presses(self, handler: str, **button: Any) -> dict[str, Any]:
         return self.does(handler, *([self.rep] if handler in ("row", "change") else []), EventData(None, button))
 
-    def at_room(self, press: str, room: Room | None = None, **button: Any) -> dict[str, Any]:
+    def at_room(self, press: str, room: WorkspaceInfo | None = None, **button: Any) -> dict[str, Any]:
         return self.presses("room", press=press, room=(room or self.room).handle, **button)
 
     def edits(self, *requests: EditRequest) -> None:
@@ -114,8 +114,8 @@ def quiet(monkeypatch):
 # Words
 
 
-def room(**changes: Any) -> Room:
-    return Room(**{"id": "1", "name": "Team", "shared": True, "mine": True, "made_at": "", **changes})
+def room(**changes: Any) -> WorkspaceInfo:
+    return WorkspaceInfo(**{"id": "1", "name": "Team", "shared": True, "mine": True, "made_at": "", **changes})
 
 
 def test_who_sees_a_workspace():
@@ -521,7 +521,7 @@ def test_what_an_export_leaves_out_is_said_at_the_button(ana):
 
 
 def test_every_export_has_its_words():
-    from editlab.lab.workspaces.export import FORMATS
+    from editlab.lab.workspaces.exports import FORMATS
 
     assert set(FORMATS) == set(words.FORMATS) == set(words.SHORT)
 

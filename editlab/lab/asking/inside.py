@@ -13,8 +13,8 @@ from editlab.facts import EditRequest
 from editlab.insight import Question
 from editlab.insight.loudness import Loudness, rows
 from editlab.lab.asking.keys import Keys
-from editlab.lab.jobs.worker import Cancel, Job, Progress
 from editlab.lab.ledger.chain import EditRecord
+from editlab.lab.worker import Cancel, Job, Progress
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.methods.mask import find, lessons, need
 from editlab.patches import View

@@ -11,8 +11,8 @@ from editlab import insight, probes
 from editlab.errors import BadRequest
 from editlab.facts import EditCase
 from editlab.insight import Lens, Scan, Similarity
-from editlab.lab.jobs.worker import Cancel, Job, Progress
 from editlab.lab.ledger.chain import EditRecord
+from editlab.lab.worker import Cancel, Job, Progress
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.patches import BASE
 

@@ -9,8 +9,8 @@ from pandas import DataFrame
 from editlab import probes
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.lab.jobs.worker import Cancel, Job, Progress
 from editlab.lab.ledger.chain import EditRecord
+from editlab.lab.worker import Cancel, Job, Progress
 from editlab.lab.workspaces.looking import Looking
 from editlab.methods.svd import without_loudest
 from editlab.patches import BASE, Preamble, View

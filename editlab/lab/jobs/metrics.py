@@ -17,8 +17,8 @@ from pandas import DataFrame
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from editlab.errors import EditLabError
-from editlab.lab.jobs.worker import Job
 from editlab.lab.ledger.ledger import now
+from editlab.lab.worker import Job
 from editlab.model import memory
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from weakref import WeakValueDictionary
 import sqlalchemy as sa
 
 from editlab.errors import BadRequest
-from editlab.lab.jobs.worker import Job, stop_job
 from editlab.lab.ledger.ledger import canonical, now
 from editlab.lab.ledger.tables import JOBS
+from editlab.lab.worker import Job, stop_job
 
 if TYPE_CHECKING:
     from editlab.lab.lab import Lab

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from editlab import methods
 from editlab.errors import BadRequest, Cancelled
-from editlab.lab.jobs.worker import Cancel, Job, Progress
+from editlab.lab.worker import Cancel, Job, Progress
 from editlab.lab.workspaces import masks
 from editlab.lab.workspaces.masks import MaskInfo
 from editlab.methods import mask

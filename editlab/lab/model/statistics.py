@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from editlab import methods
 from editlab.errors import BadRequest
-from editlab.lab.jobs.worker import Cancel, Job, Progress
+from editlab.lab.worker import Cancel, Job, Progress
 from editlab.lab.workspaces import method_settings
 from editlab.model import statistics
 from editlab.model.statistics import KEYS_PER_DIMENSION, WINDOW

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from editlab.errors import BadFile, EditLabError
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.archive import BundleLimits
-from editlab.lab.workspaces.directory import Room, named
+from editlab.lab.ledger.directory import WorkspaceInfo, named
 
 if TYPE_CHECKING:
     from editlab.lab.lab import Lab
@@ -24,7 +24,7 @@ DEMO_LIMITS = BundleLimits(32 * 2**20, 1_000, 4 * 2**20, 200.0)
 MOST_NAMES = 100
 
 
-def pack(lab: Lab, room: Room, path: Path) -> archive.Report:
+def pack(lab: Lab, room: WorkspaceInfo, path: Path) -> archive.Report:
     """Write a workspace's events over the present model, and their files, into a new file. Raises `BadFile`."""
     fingerprint = lab.model.fingerprint
     rows = [row for row in lab.ledger.rows([room.id])[0] if row["model"] == fingerprint]
@@ -37,7 +37,7 @@ def pack(lab: Lab, room: Room, path: Path) -> archive.Report:
     return archive.write(path, archive.rechained(rows, room.handle), lab.ledger.tensors.read, about=about)
 
 
-def unpack(lab: Lab, visitor: str, path: Path, author: str = "", limits: BundleLimits | None = None) -> Room:
+def unpack(lab: Lab, visitor: str, path: Path, author: str = "", limits: BundleLimits | None = None) -> WorkspaceInfo:
     """A new private workspace of a visitor with all that a bundle holds, which answers as it did where it was packed.
 
     Raises `BadFile` where the bundle is damaged, another model's, too large (`limits`; None: what is usual here) or holds
@@ -68,7 +68,7 @@ def _called(bundle: archive.Archive) -> str:
         return "From a bundle"
 
 
-def _made(lab: Lab, visitor: str, name: str, id: str) -> Room:
+def _made(lab: Lab, visitor: str, name: str, id: str) -> WorkspaceInfo:
     """A workspace of this name, or where it is taken of the first free one behind it."""
     taken = {room.name for room in lab.directory.rooms(visitor)}
     names = [name, *(f"{name[:50]} {number}" for number in range(2, MOST_NAMES))]

@@ -11,9 +11,9 @@ from torch import is_tensor
 from editlab import methods
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.lab.jobs.worker import Cancel, Progress
 from editlab.lab.ledger.chain import Solves
 from editlab.lab.ledger.events import Edit
+from editlab.lab.worker import Cancel, Progress
 from editlab.lab.workspaces import edit_files, method_settings
 from editlab.model import LanguageModel
 from editlab.patches import View

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from editlab import probes
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.lab.jobs.worker import Cancel, Job, Progress
 from editlab.lab.ledger.chain import EditRecord, pathways_of
+from editlab.lab.ledger.directory import WorkspaceInfo
 from editlab.lab.ledger.events import CHANGES, ENDS, NOTED, Edit, Event, State, counted, steps
-from editlab.lab.workspaces.directory import Room
+from editlab.lab.worker import Cancel, Job, Progress
 from editlab.patches import BASE, View
 
 if TYPE_CHECKING:
@@ -91,7 +91,9 @@ def ask(lab: Lab, text: str, standings: dict[str, Standing]) -> Job[probes.Answe
     return lab.worker.submit(work, "compare")
 
 
-def branch(lab: Lab, visitor: str, workspace: Workspace, room: Room, name: str, number: int | None = None) -> Room:
+def branch(
+    lab: Lab, visitor: str, workspace: Workspace, room: WorkspaceInfo, name: str, number: int | None = None
+) -> WorkspaceInfo:
     """A new private workspace that begins with what lay over the model in another one, at an event or now.
 
     Raises `BadRequest` for a name that is taken and for no such event.

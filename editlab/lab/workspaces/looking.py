@@ -18,10 +18,10 @@ from pandas import DataFrame, concat
 from editlab import probes
 from editlab.errors import BadFile, BadRequest, Cancelled, MissingMask
 from editlab.facts import EditRequest
-from editlab.lab.jobs.worker import Cancel, Job, Progress, Work, stop_job
 from editlab.lab.ledger.chain import Chain, EditRecord
 from editlab.lab.ledger.events import Edit, Event, State
 from editlab.lab.ledger.ledger import Key
+from editlab.lab.worker import Cancel, Job, Progress, Work, stop_job
 from editlab.lab.workspaces import masks, rep
 from editlab.lab.workspaces.masks import Covered, MaskInfo
 from editlab.methods import mask

@@ -20,10 +20,10 @@ from pandas import DataFrame
 from editlab.errors import BadRequest, EditLabError
 from editlab.facts import EditRequest
 from editlab.insight.checkup import FIGURES, Checkup, Reference, Watched, checkup
-from editlab.lab.jobs.worker import Cancel, Job
 from editlab.lab.ledger.events import Described, State
 from editlab.lab.ledger.ledger import canonical, now
 from editlab.lab.ledger.tables import CHECKUPS
+from editlab.lab.worker import Cancel, Job
 from editlab.lab.workspaces.history import standing
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from torch import is_tensor
 from editlab import probes
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.lab.jobs.worker import Cancel
+from editlab.lab.worker import Cancel
 from editlab.methods.rep import Refined, RepConfig, refine
 from editlab.patches import Patch, View
 

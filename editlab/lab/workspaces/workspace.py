@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 from editlab.errors import BadRequest, Cancelled, EditLabError
 from editlab.facts import EditRequest, Placed
-from editlab.lab.jobs.worker import Cancel, Job, Progress, Work
 from editlab.lab.ledger.chain import EditRecord, pathways_of
 from editlab.lab.ledger.events import Edit, counted, named
+from editlab.lab.worker import Cancel, Job, Progress, Work
 from editlab.lab.workspaces import compute, edit_files, masks, method_settings
 from editlab.lab.workspaces import rep as refining
 from editlab.lab.workspaces.changing import Changing

@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 import gradio as gr
 
 from editlab.errors import BadRequest, Cancelled, EditLabError
-from editlab.lab import Job, Lab, Room, Worker, Workspace
+from editlab.lab import Job, Lab, WorkspaceInfo, Worker, Workspace
 from editlab.lab.access.limits import Asker, Cost, resumed
 from editlab.web.core import forms, render
 from editlab.web.server.guard import address_of
@@ -170,7 +170,7 @@ class Handlers:
         room = self.lab.directory.current(visitor)
         return self.lab.workspace(room.id, self.author(visitor, room, request))
 
-    def author(self, visitor: str, room: Room, request: gr.Request) -> str:
+    def author(self, visitor: str, room: WorkspaceInfo, request: gr.Request) -> str:
         """Who signs what a visitor does: the login's name, or, where others can see it, a name that says nothing else."""
         if request.username is not None:
             return request.username

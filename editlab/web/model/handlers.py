@@ -11,7 +11,7 @@ import gradio as gr
 from editlab.errors import BadRequest
 from editlab.lab import Choice, Job, Measured
 from editlab.lab.access.limits import FREE, Cost
-from editlab.lab.jobs.worker import stop_job
+from editlab.lab.worker import stop_job
 from editlab.web.core import render
 from editlab.web.core.forms import settings_of
 from editlab.web.core.handlers import Handlers, Update, Updates, handler

@@ -11,8 +11,8 @@ import gradio as gr
 
 from editlab.errors import BadRequest, EditLabError
 from editlab.lab.access.limits import FREE, MOST_ROWS, Cost
-from editlab.lab.jobs.worker import Cancel, Progress
 from editlab.lab.ledger import archive
+from editlab.lab.worker import Cancel, Progress
 from editlab.lab.workspaces import bundles, export
 from editlab.web.core import forms, render
 from editlab.web.core.handlers import BATTERY, Updates, handler

@@ -14,7 +14,7 @@ from editlab.bench.robustness import CaseRow, Ground, Rep, Setup, with_facts
 from editlab.bench.rows import appending, kept
 from editlab.errors import BadFile, Cancelled
 from editlab.facts import read_cases
-from editlab.lab.jobs.worker import Cancel, Job, Progress
+from editlab.lab.worker import Cancel, Job, Progress
 
 if TYPE_CHECKING:
     from editlab.lab.lab import Lab
