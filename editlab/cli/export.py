@@ -12,9 +12,9 @@ from editlab.cli.ask import followed, kept_in
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import FactBase
+from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.ledger import Ledger
 from editlab.lab.workspaces import exports
-from editlab.lab.ledger.directory import Directory
 from editlab.probes import Passages
 
 app = typer.Typer()

@@ -1,5 +1,6 @@
 """People at work: workspaces, the ledger that keeps them, and the worker that owns the model."""
 
+from editlab.lab.asking.answers import EditAnswers, OwnProbe
 from editlab.lab.jobs.rows import JobRow
 from editlab.lab.lab import Lab
 from editlab.lab.ledger.archive import Report
@@ -10,7 +11,6 @@ from editlab.lab.model.statistics import Measured, MeasuringCost
 from editlab.lab.worker import Job, Worker
 from editlab.lab.workspaces.edit_files import BATCH, MOST_BATCH, Applied, EditFile, look_over
 from editlab.lab.workspaces.history import Moment
-from editlab.lab.workspaces.looking import OwnProbe
 from editlab.lab.workspaces.masks import MaskInfo
 from editlab.lab.workspaces.method_settings import MethodInfo, Setting
 from editlab.lab.workspaces.rep import OFF, RECIPES
@@ -30,6 +30,7 @@ __all__ = [
     "RECIPES",
     "Applied",
     "Choice",
+    "EditAnswers",
     "EditFile",
     "EditRecord",
     "Job",

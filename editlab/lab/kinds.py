@@ -6,10 +6,10 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a job does. Its value is what the ledger, the metrics and the log call it; `label` is for people.
+    """What a job does. Its value is its name in the ledger, the metrics and the log; its `label` is for people.
 
-    `about`: whose rows the ledger keeps of such jobs: those of a "workspace", or of the "model", which everybody sees; "" for
-    none. `quick`: whether it gives way by itself, so that nobody needs to stop it.
+    `about`: what the ledger keeps its row for, a "workspace" or the "model", which everybody sees; "" where it keeps none.
+    `quick`: whether it gives way by itself, so that nobody needs to stop it.
     """
 
     label: str

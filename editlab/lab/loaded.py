@@ -1,7 +1,7 @@
 """The one model that is loaded: chosen, loaded, replaced by another one, and dropped when nobody asks it anything.
 
-Everybody asks `Loaded.model`, which is in memory or is loaded again. Weights come and go on the worker's thread alone, so that
-nothing is ever computed with half a model; and a model leaves only after all that can be refused was.
+Everybody asks `Loaded.model`, which is in memory or is loaded again. Weights come and go on the worker's thread alone, so
+that nothing is ever computed with half a model, and a model leaves only after everything was checked that can be.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from editlab.errors import BadRequest, Cancelled, DeviceLost, EditLabError
 from editlab.lab.access.limits import Limits
 from editlab.lab.kinds import Kind
-from editlab.lab.worker import Cancel, Job, Progress, Work, Worker, let_go
+from editlab.lab.worker import Cancel, Job, JobProgress, Work, Worker, let_go
 from editlab.model import LanguageModel, memory
 from editlab.model.loading import device_for
 from editlab.model.plan import Plan, plan_for
@@ -105,7 +105,7 @@ class Loaded:
         """
         self._refuse_strangers(choice)
 
-        def work(progress: Progress, cancel: Cancel) -> str:
+        def work(progress: JobProgress, cancel: Cancel) -> str:
             progress(0.0, "model: does it fit?")
             plan = self.plan(choice)
             self._limits.check_model(choice.name, plan.parameters)
@@ -137,7 +137,7 @@ class Loaded:
     def wake(self) -> Job[Any]:
         """Load the model again where it was dropped; the loading that runs already, where one does."""
 
-        def work(progress: Progress, cancel: Cancel) -> None:
+        def work(progress: JobProgress, cancel: Cancel) -> None:
             if self._model is None:
                 self._load(self.choice, progress, cancel)
 
@@ -149,7 +149,7 @@ class Loaded:
     def unload(self, by: str = "") -> Job[None]:
         """Drop the weights until somebody asks the model again. The log says `by` whom, where that is known."""
 
-        def work(progress: Progress, cancel: Cancel) -> None:
+        def work(progress: JobProgress, cancel: Cancel) -> None:
             self.drop()
             log.info(self._change(self.choice, "unloaded", by))
 
@@ -179,7 +179,7 @@ class Loaded:
     def only_here(self, fingerprint: str, work: Work[T]) -> Work[T]:
         """Return the same work, which refuses to begin where another model has come by the time that its turn does."""
 
-        def checked(progress: Progress, cancel: Cancel) -> Any:
+        def checked(progress: JobProgress, cancel: Cancel) -> Any:
             if self.model.fingerprint != fingerprint:
                 raise Cancelled(f"The model is now {self.name}. Nothing was asked or changed. Reload the page.")
             return work(progress, cancel)
@@ -205,7 +205,7 @@ class Loaded:
     def _load(
         self,
         choice: Choice,
-        progress: Progress | None = None,
+        progress: JobProgress | None = None,
         cancel: Cancel = lambda: False,
     ) -> None:
         model = LanguageModel.load(

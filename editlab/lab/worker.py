@@ -5,7 +5,7 @@ cancelled step still computes. So the order is kept here: first come, first serv
 token to stop it by. One job of a person waits in the line at a time; their others follow it, so that whoever asks for much
 keeps nobody else waiting. Who submits never waits unless it asks to.
 
-Work that has several parts is a generator: at each `yield` it lets the others have the model and goes to the end of the line.
+Work that has several parts is a generator: at each `yield` others get the model, and the job goes to the end of the line.
 """
 
 from __future__ import annotations
@@ -43,10 +43,11 @@ State = Literal["waiting", "running", "done", "failed", "stopped"]
 class Job(Generic[T]):
     """One piece of work: `kind` says which, `fraction` 0 to 1 and `text` how far it is. Read from any thread.
 
-    `id`: its name for as long as anybody asks for it; `number`: its place in the line. `about`: what whoever handed it in,
-    or the work itself, says of it; `asker`: who asked for it, None where nobody did. `partial`: the latest of the results
-    that the work showed on its way, None before the first; `error`: what it failed with. `submitted`, `began` and `ended`:
-    seconds of the monotonic clock; `seconds`: how long it had the model; `active`: whether it has it now. `watch` hears of each new state, of the last one before anybody who waits does.
+    `id`: its name as long as anybody asks for it; `number`: its place in the line. `about`: plain facts about it, from
+    whoever submitted it or from the work itself; `asker`: who asked for it, None where nobody did. `partial`: the latest of
+    the results that the work showed on its way, None before the first; `error`: what it failed with. `submitted`, `began`
+    and `ended`: seconds of the monotonic clock; `seconds`: how long it had the model; `active`: whether it has it now.
+    `watch` is called at each new state, before anybody who waits is told of the last one.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class Job(Generic[T]):
                 self._becomes("running")
                 if self._stop.is_set():
                     raise Cancelled("Stopped before it began. Nothing was changed.")
-                result = work(Progress(self), self._stop.is_set)
+                result = work(JobProgress(self), self._stop.is_set)
                 if isinstance(result, Generator):
                     self._parts = result
             if self._parts is not None:
@@ -165,7 +166,7 @@ class Job(Generic[T]):
         self._watch(self)
 
 
-class Progress:
+class JobProgress:
     """What work is handed to say how far it is: `progress(fraction, text)`, and `progress.show(partial)`."""
 
     def __init__(self, job: Job[Any]) -> None:
@@ -185,16 +186,17 @@ class Progress:
 
 
 Parts = Generator[None, None, T]
-Work = Callable[[Progress, Cancel], T | Parts[T]]
+Work = Callable[[JobProgress, Cancel], T | Parts[T]]
 Watch = Callable[[Job[Any]], None]
 
 
 class Worker:
     """A thread and its line of jobs. `watchers` hear of every job when it lines up, begins and ends.
 
-    After `idle_seconds` without work (0: never) `idle()` runs on the thread, once until there was work again; `rest()` when
-    nobody waits behind a job. `explain` makes of an error what the visitor is told. `lost()` is called at the end of a thread whose device answers nothing any more. `parked`: how
-    many jobs of one person may stand behind the one of theirs that is in the line; None: as many as there are.
+    After `idle_seconds` without work (0: never) `idle()` runs on the thread, once until there is work again; `rest()` when
+    no job follows a job. `explain` turns an error into what the visitor reads. `lost()` is called at the end of a thread
+    whose device does not answer any more. `parked`: how many jobs of one person may wait behind the one of theirs in the
+    line; None: any number.
     """
 
     def __init__(

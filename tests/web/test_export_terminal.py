@@ -18,6 +18,7 @@ from editlab.cli import app
 from editlab.errors import BadFile, BadRequest, Cancelled
 from editlab.facts import EditRequest, read_cases
 from editlab.lab import Lab, look_over
+from editlab.lab.workspaces import edits
 from editlab.lab.workspaces.exports import FORMATS, export
 from editlab.model import LanguageModel
 from editlab.probes import passages
@@ -45,11 +46,11 @@ def lab(saved_model, facts, tmp_path_factory):
     model = LanguageModel.load(str(saved_model))
     lab = Lab(model, facts, passages(model, PRESETS / "texts"), data=data)
     anna, config = lab.workspace("anna"), {"steps": 2}
-    anna.apply(CAPITAL, config=config, reason="a demo").result(TIMEOUT)
+    edits.apply(anna, CAPITAL, config=config, reason="a demo").result(TIMEOUT)
     (data / "edits.csv").write_text(ROWS, encoding="utf-8")
-    anna.apply_many(look_over(model, data / "edits.csv"), "rome", config).result(TIMEOUT)
-    anna.apply(CONTINENT, config=config, rep="default").result(TIMEOUT)
-    anna.switch(anna.apply(EditRequest("{} is in", "Chile", "Africa"), config=config).result(TIMEOUT).id, False)
+    edits.apply_many(anna, look_over(model, data / "edits.csv"), "rome", config).result(TIMEOUT)
+    edits.apply(anna, CONTINENT, config=config, recipe="default").result(TIMEOUT)
+    anna.switch(edits.apply(anna, EditRequest("{} is in", "Chile", "Africa"), config=config).result(TIMEOUT).id, False)
     yield lab
     lab.close()
 

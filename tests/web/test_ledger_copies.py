@@ -19,11 +19,12 @@ from visitors import TIMEOUT
 from editlab.cli import app
 from editlab.errors import BadFile, BadRequest
 from editlab.lab.ledger import archive
+from editlab.lab.ledger.directory import FIRST, Directory
 from editlab.lab.ledger.events import Event
 from editlab.lab.ledger.expiry import unused
 from editlab.lab.ledger.ledger import DATABASE, Key, Ledger, now
 from editlab.lab.ledger.tables import FORGOTTEN, JOBS, VISITORS, WORKSPACES
-from editlab.lab.ledger.directory import FIRST, Directory
+from editlab.lab.workspaces import edits
 
 PROJECT = Path(__file__).resolve().parents[2]
 REQUEST = CONTINENT.as_dict()
@@ -265,7 +266,7 @@ def test_a_data_folder_and_all_in_it_belong_to_whoever_runs_editlab_alone(opened
     before = os.umask(0)
     try:
         lab = opened(tmp_path / "deep" / "data")
-        lab.workspace("anna").apply(CONTINENT).result(TIMEOUT)
+        edits.apply(lab.workspace("anna"), CONTINENT).result(TIMEOUT)
         assert set(modes(tmp_path / "deep" / "data").values()) == {0}
         archive.export(lab.ledger, tmp_path / "all.zip")
         assert stat.S_IMODE((tmp_path / "all.zip").stat().st_mode) == 0o600
@@ -289,11 +290,11 @@ def people(opened, instant, tmp_path):  # noqa: F811
     lab = opened(tmp_path / "people")
     for name, request in (("ana", CONTINENT), ("tom", CAPITAL)):
         room = lab.directory.current(name)
-        lab.workspace(room.id, name).apply(request, reason=f"a secret of {name}").result(TIMEOUT)
-    lab.workspace(lab.directory.make("ana", "Deleted").id, "ana").apply(CONTINENT).result(TIMEOUT)
+        edits.apply(lab.workspace(room.id, name), request, reason=f"a secret of {name}").result(TIMEOUT)
+    edits.apply(lab.workspace(lab.directory.make("ana", "Deleted").id, "ana"), CONTINENT).result(TIMEOUT)
     lab.directory.delete("ana", next(room.id for room in lab.directory.rooms("ana") if room.name == "Deleted"))
     lab.directory.enter("tom", lab.directory.make("ana", "Shared", shared=True).id)
-    lab.workspace(lab.directory.adopt("Team").id, "ana").apply(CONTINENT).result(TIMEOUT)
+    edits.apply(lab.workspace(lab.directory.adopt("Team").id, "ana"), CONTINENT).result(TIMEOUT)
     lab.close()
     return tmp_path / "people"
 

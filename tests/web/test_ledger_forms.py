@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 from editlab.cli import app
 from editlab.errors import BadFile
 from editlab.lab.ledger import archive
+from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.events import Event
 from editlab.lab.ledger.ledger import DATABASE, Key, Ledger, canonical, hash_of, migrations
 from editlab.lab.ledger.tables import EVENTS
-from editlab.lab.ledger.directory import Directory
 
 PROJECT = Path(__file__).resolve().parents[2]
 KEY = Key("a model", "Team")

@@ -19,8 +19,9 @@ from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.lab import JobRow, Lab, Moment, Report, WorkspaceInfo, read_scenarios
 from editlab.lab.ledger import archive
-from editlab.lab.ledger.tables import EVENTS
 from editlab.lab.ledger.directory import FIRST
+from editlab.lab.ledger.tables import EVENTS
+from editlab.lab.workspaces import edits
 from editlab.probes import Passages
 from editlab.web import create_app
 from editlab.web.edit.file_handlers import ManyHandlers
@@ -74,7 +75,7 @@ class Person(Visitor):
 
     def edits(self, *requests: EditRequest) -> None:
         for request in requests or (CONTINENT,):
-            self.workspace.apply(request).result(TIMEOUT)
+            edits.apply(self.workspace, request).result(TIMEOUT)
 
     def says(self, part: str = "message") -> str:
         """A part of the page without its tags."""
@@ -552,7 +553,7 @@ def test_a_workspace_that_cannot_be_read_locks_nobody_out(ana, quiet):
     lost = ana.room
     with ana.lab.ledger.transaction() as connection:
         connection.execute(sa.update(EVENTS).where(EVENTS.c.workspace == lost.id).values(body='{"edit": 3}'))
-    ana.lab._workspaces.clear()
+    ana.lab.workspaces._open.clear()
     ana.does("open")
     assert ana.room.id != lost.id and ana.room.name == f"{FIRST} 2"
     assert f"“{FIRST}” cannot be read" in ana.says() and "editlab ledger verify" in ana.says()

@@ -6,67 +6,55 @@ that was run before costs nothing.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from editlab.bench import robustness
 from editlab.bench.robustness import CaseRow, Ground, Rep, Setup, with_facts
 from editlab.bench.rows import appending, kept
-from editlab.errors import BadFile, Cancelled
+from editlab.errors import BadFile
 from editlab.facts import read_cases
-from editlab.lab.worker import Cancel, Job, Progress
-
-if TYPE_CHECKING:
-    from editlab.lab.lab import Lab
-    from editlab.lab.workspaces.looking import Looking
+from editlab.lab.kinds import Kind
+from editlab.lab.worker import Job, JobProgress
+from editlab.lab.workspaces.workspace import Workspace
+from editlab.work import Cancel, stop_if
 
 MOST_CASES = 1_000
 
 
-class Benchmarking:
-    """The benchmarks of one lab."""
+def run(
+    workspace: Workspace, content: bytes, name: str, method: str = "rome", rep: str = "off", limit: int | None = None
+) -> Job[dict[str, Any]]:
+    """Edit the cases of a file (CounterFact, zsRE, REP, CSV), each over the bare model, and count where the edits hold.
 
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
+    The job's result is a line of `robustness.summary`; live questions are answered between two cases. Raises `BadFile` for a
+    file without a case, `BadRequest` for a method or a recipe that does not exist.
+    """
+    context = workspace.context
+    setup = Setup(method, reps=(Rep(rep),))
+    setup.config(context.model)
+    address = context.ledger.files.keep(content)
+    unread: list[str] = []
+    cases = read_cases(context.ledger.files.path(address), unread)[: min(limit or MOST_CASES, MOST_CASES)]
+    if not cases:
+        raise BadFile(f"{name} holds no case that can be read. The first fault: {unread[0]}")
 
-    def run(
-        self, workspace: Looking, content: bytes, name: str, method: str = "rome", rep: str = "off", limit: int | None = None
-    ) -> Job[dict[str, Any]]:
-        """Edit the cases of a file (CounterFact, zsRE, REP, CSV), each over the bare model, and count where it holds.
+    def work(progress: JobProgress, cancel: Cancel) -> dict[str, Any]:
+        model, seed = context.model, context.seed
+        complete = [with_facts(case, context.facts, seed) for case in cases]
+        prose = robustness.some_of(model, context.passages.outside)
+        ground = Ground(context.passages, context.facts, prose, seed)
+        path = context.ledger.folder / "bench" / f"{model.fingerprint}.jsonl"
+        known = kept(path, CaseRow.from_json)
+        with appending(path) as append:
+            for row in robustness.measure(model, complete, setup, ground, known, progress):
+                known[row.key] = row
+                append(row)
+                context.live.answer()
+                stop_if(cancel, "Stopped. What was measured is kept: run it again, and it goes on from there.")
+        rows = [known[key] for keys in robustness.keys(model, complete, setup, ground) for key in keys]
+        line = robustness.summary(rows, unread, seed)
+        progress.note(result={name: value for name, value in line.items() if isinstance(value, int | float | str)})
+        return line
 
-        The job's result is a line of `robustness.summary`; live questions are answered between two cases. Raises `BadFile`
-        for a file without a case, `BadRequest` for a method or a recipe that there is not.
-        """
-        setup = Setup(method, reps=(Rep(rep),))
-        setup.config(self._lab.model)
-        address = self._lab.ledger.files.keep(content)
-        unread: list[str] = []
-        cases = read_cases(self._lab.ledger.files.path(address), unread)[: min(limit or MOST_CASES, MOST_CASES)]
-        if not cases:
-            raise BadFile(f"{name} holds no case that can be read. The first fault: {unread[0]}")
-
-        def work(progress: Progress, cancel: Cancel) -> dict[str, Any]:
-            lab, model = self._lab, self._lab.model
-            asked = [with_facts(case, lab.facts, lab.seed) for case in cases]
-            prose = robustness.some_of(model, lab.passages.outside)
-            ground = Ground(lab.passages, lab.facts, prose, lab.seed)
-            path = self._rows_at
-            known = kept(path, CaseRow.from_json)
-            with appending(path) as append:
-                for row in robustness.measure(model, asked, setup, ground, known, progress):
-                    known[row.key] = row
-                    append(row)
-                    lab.questions.answer()
-                    if cancel():
-                        raise Cancelled("Stopped. What was measured is kept: run it again, and it goes on from there.")
-            rows = [known[key] for keys in robustness.keys(model, asked, setup, ground) for key in keys]
-            line = robustness.summary(rows, unread, lab.seed)
-            progress.note(result={name: value for name, value in line.items() if isinstance(value, int | float | str)})
-            return line
-
-        again = {"file": address, "name": name, "method": method, "rep": rep, "limit": limit}
-        return workspace.submit(work, "bench", title=f"{name}, {method.upper()}", request=again)
-
-    @property
-    def _rows_at(self) -> Path:
-        return self._lab.ledger.folder / "bench" / f"{self._lab.model.fingerprint}.jsonl"
+    again = {"file": address, "name": name, "method": method, "rep": rep, "limit": limit}
+    return workspace.submit(work, Kind.BENCH, title=f"{name}, {method.upper()}", request=again)

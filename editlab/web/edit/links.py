@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from editlab.lab import WorkspaceInfo, Workspace
+from editlab.lab import Workspace, WorkspaceInfo
 from editlab.web.core import forms
 
 TURNS = {"mask": "the reversal mask", "guard": "the guard"}

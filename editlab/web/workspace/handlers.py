@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from editlab.errors import BadRequest
-from editlab.lab import Lab, Moment, WorkspaceInfo, Workspace
+from editlab.lab import Lab, Moment, Workspace, WorkspaceInfo
 from editlab.lab.access.limits import FREE
 from editlab.lab.workspaces import history
 from editlab.web.core import forms, render
@@ -104,7 +104,14 @@ class WorkspaceHandlers(EditHandlers):
         """A new workspace shall begin with what lay there at the moment of the slider. Updates as `room`."""
         room, workspace = self.here(visitor, request)
         number = number_at(moments(workspace), place)
-        made = history.branch(self.lab, self.visitor(visitor, request), workspace, room, str(name or ""), number)
+        made = history.branch(
+            self.lab.workspaces,
+            self.visitor(visitor, request),
+            workspace,
+            room,
+            str(name or ""),
+            number,
+        )
         text = f"“{made.name}” begins as “{room.name}” was then; what you do here changes nothing there."
         yield {"workspace-branch-name": ""}
         yield from self._enter(visitor, made, (rephrases, neighbours), text, request)
