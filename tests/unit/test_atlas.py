@@ -492,6 +492,15 @@ def test_the_loss_on_a_text_is_the_mean_over_all_its_tokens(tiny_llama, tmp_path
     assert chapter_loss(tiny_llama, path) == pytest.approx(sum(losses) / len(losses), rel=1e-5)
 
 
+@pytest.mark.parametrize(("content", "message"), [(None, r"cannot be read.*docs/data\.md"), (b"\xff", "is not UTF-8")])
+def test_a_text_that_cannot_be_read_is_refused(tiny_llama, tmp_path, content, message):
+    path = tmp_path / "wikitext2_test.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BadFile, match=message):
+        chapter_loss(tiny_llama, path)
+
+
 def test_wilsons_interval():
     assert wilson(0, 0) is None
     assert wilson(50, 100) == pytest.approx([0.4038, 0.5962], abs=1e-4)
