@@ -10,7 +10,8 @@ from visitors import TIMEOUT
 
 from editlab.cli import app
 from editlab.facts import EditRequest
-from editlab.lab import Lab, bundles
+from editlab.lab import Lab
+from editlab.lab.workspaces import bundles
 from editlab.model import LanguageModel, statistics
 from editlab.probes import Passages
 from editlab.settings import Settings
