@@ -10,6 +10,7 @@ import pytest
 import typer
 
 import editlab
+from editlab.__main__ import with_command
 from editlab.cli import app
 from editlab.settings import Settings
 
@@ -65,10 +66,16 @@ def called(words):
         if Path(word).name == "app.py":
             return "server", words[number + 1 :]
         if word.endswith("/bin/editlab"):
-            return "terminal", words[number + 1 :]
+            return editlab_called(words[number + 1 :])
     if words[:1] == ["docker"] and "editlab" in words and "build" not in words and words[-1] != "editlab":
-        return "terminal", words[len(words) - words[::-1].index("editlab") :]
-    return ("terminal", words[1:]) if words[:1] == ["editlab"] else None
+        return editlab_called(words[len(words) - words[::-1].index("editlab") :])
+    return editlab_called(words[1:]) if words[:1] == ["editlab"] else None
+
+
+def editlab_called(given):
+    """The same for the words behind `editlab`."""
+    command, *rest = with_command(given)
+    return ("server", rest) if command == "serve" else ("terminal", given)
 
 
 def wrong(line):
@@ -80,7 +87,7 @@ def wrong(line):
         known, command = SERVER, COMMAND
         if kind == "terminal":
             while hasattr(command, "commands"):
-                if not given or given[0] in ("...", "$@"):
+                if not given or given[0] in ("...", "$@", "--help"):
                     break
                 if given[0] not in command.commands:
                     return f"{command.name or 'editlab'} {given[0]}"
@@ -116,6 +123,8 @@ def test_the_guides_show_many_commands():
         ("editlab rotate", "editlab rotate"),
         ("cd /opt && sudo -u editlab env A=b /opt/.venv/bin/editlab user add ana --file users", "--file"),
         ("python app.py --auth users --tls", "--tls"),
+        ("editlab --auth users --tls", "--tls"),
+        ("editlab serve --public", "--public"),
         ("ExecStart=/opt/.venv/bin/python app.py --hosts=lab.example", "--hosts"),
         ("docker run --rm -v editlab:/data editlab python app.py --public", "--public"),
         ("docker exec lab editlab ledger dump", "ledger dump"),
@@ -123,6 +132,8 @@ def test_the_guides_show_many_commands():
         ("docker build -t editlab . && docker run --rm editlab", ""),
         ("editlab edit ... --workspace team", ""),
         ("python app.py --no-check-ups --demo", ""),
+        ("editlab --no-check-ups --demo", ""),
+        ("editlab serve --port 8000 && editlab --help", ""),
     ],
 )
 def test_what_does_not_exist_is_found(line, fault):
