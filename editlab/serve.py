@@ -1,5 +1,7 @@
 """Opens the lab and serves the page."""
 
+from __future__ import annotations
+
 import logging
 import os
 import signal
@@ -8,7 +10,10 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from editlab.settings import Settings
 
 RESTARTED, MOST_RESTARTS, WITHIN_SECONDS = "EDITLAB_RESTARTED", 3, 600
 """The variable that carries over when EditLab started again by itself, and how often it may within so long."""
@@ -30,29 +35,35 @@ def main(args: Sequence[str] | None = None) -> int:
     from pydantic import ValidationError
     from pydantic_settings import CliApp
 
-    from editlab import network
     from editlab.errors import EditLabError
-    from editlab.lab import Lab, logs
-    from editlab.lab.users import Users
     from editlab.settings import Settings
-    from editlab.web import create_app
-    from editlab.web.connections import server_for
 
     try:
         settings = CliApp.run(Settings, cli_args=None if args is None else list(args))
-        reach = settings.reach()
-        if settings.auth is not None:
-            Users(settings.auth).check(settings.served)
-        logs.set_up(settings)
-        network.close(settings.host)
-        lab = Lab.open(settings)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         print(f"These settings do not fit: {faults}. See editlab serve --help.", file=sys.stderr)
         return 2
+    try:
+        return _serve(settings, settings.reach())
     except EditLabError as error:
         print(error, file=sys.stderr)
         return 2
+
+
+def _serve(settings: Settings, reach: str) -> int:
+    """Serve until stopped or until the device is lost, and return the exit status."""
+    from editlab import network
+    from editlab.lab import Lab, logs
+    from editlab.lab.users import Users
+    from editlab.web import create_app
+    from editlab.web.connections import server_for
+
+    if settings.auth is not None:
+        Users(settings.auth).check(settings.served)
+    logs.set_up(settings)
+    network.close(settings.host)
+    lab = Lab.open(settings)
     lost = False
     try:
         lab.limits.check_model(settings.model, lab.shelf.facts["parameters"])
@@ -73,9 +84,6 @@ def main(args: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         with suppress(KeyboardInterrupt), logs.silence(settings):  # the server ends at Ctrl-C and raises it once more
             server.run()
-    except EditLabError as error:
-        print(error, file=sys.stderr)
-        return 2
     finally:
         lab.close()
     return _start_again() if lost else 0 if server.started else 1

@@ -102,7 +102,7 @@ def test_a_lock_has_what_requirements_name_and_a_hash_for_everything(variant):
         assert found[name.lower()][0].partition("+")[0] == version, f"run: sh tools/docker/lock.sh ({name})"
     assert all(hashes for _, hashes in found.values()) and len(found) > 80
     assert found["torch"][0] == required()["torch"] + ("+cpu" if variant == "cpu" else "")
-    assert all(found[name][0] == version for name, version in BUILD.items()), "the Dockerfile fetches nothing to build EditLab"
+    assert all(found[name][0] == version for name, version in BUILD.items()), "the Dockerfile builds without fetching"
 
 
 def test_the_locks_differ_in_what_torch_brings_for_cuda_alone():
