@@ -54,10 +54,11 @@ def main(args: Sequence[str] | None = None) -> int:
 def _serve(settings: Settings, reach: str) -> int:
     """Serve until stopped or until the device is lost, and return the exit status."""
     from editlab import network
-    from editlab.lab import Lab, logs
-    from editlab.lab.users import Users
+    from editlab.lab import Lab
+    from editlab.lab.access import logs
+    from editlab.lab.access.users import Users
     from editlab.web import create_app
-    from editlab.web.connections import server_for
+    from editlab.web.server.connections import server_for
 
     if settings.auth is not None:
         Users(settings.auth).check(settings.served)

@@ -20,7 +20,8 @@ import torch
 from playwright.sync_api import sync_playwright
 
 from editlab.facts import FactBase
-from editlab.lab import Lab, archive
+from editlab.lab import Lab
+from editlab.lab.ledger import archive
 from editlab.model import LanguageModel
 from editlab.patches import BASE
 from editlab.probes import passages
