@@ -65,7 +65,7 @@ def load(
         quantization=quantization,
         revision=source.revision,
         origin=checkpoint,
-        preset=preset_for(source.config, checkpoint, settings.presets),
+        preset=preset_for(source.config, checkpoint, settings.model_presets),
         statistics=(settings.presets / "atlas" / "statistics", settings.data / "statistics"),
         masks=(settings.presets / "atlas" / "masks", settings.data / "masks"),
         tokens_per_forward=planned.tokens_per_forward,

@@ -11,11 +11,17 @@ import torch
 import typer.main
 from typer.testing import CliRunner, Result
 
+import editlab
+from editlab import serve, settings
+from editlab.__main__ import with_command
 from editlab.bench import speed
 from editlab.cli import app
 from editlab.methods.mask import ReversalMask, write
 from editlab.model import LanguageModel
 from editlab.patches import Mask
+from editlab.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
 
 DATA = """subject,prompt,target_new,target_true,rephrases
 Slovenia,{} belongs to the continent of,Antarctica,Europe,the land of Slovenia|Slovenija
@@ -52,6 +58,69 @@ def object_of(result: Result) -> dict:
     assert result.exit_code == 0, result.output
     assert result.stdout.count("\n") == 1
     return json.loads(result.stdout)
+
+
+# Without a command
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ([], ["serve"]),
+        (["--demo", "--port", "8000"], ["serve", "--demo", "--port", "8000"]),
+        (["serve", "--help"], ["serve", "--help"]),
+        (["--help"], ["--help"]),
+        (["-h"], ["-h"]),
+        (["info", "--json"], ["info", "--json"]),
+        (["rotate"], ["rotate"]),
+    ],
+)
+def test_options_without_a_command_are_the_pages(given, meant):
+    assert with_command(given) == meant
+
+
+@pytest.mark.parametrize("command", [["-m", "editlab"], ["app.py"]], ids=" ".join)
+def test_the_page_opens_by_either_name_and_says_what_does_not_fit(command):
+    asked = subprocess.run(
+        [sys.executable, *command, "--port", "99999"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (asked.returncode, asked.stdout) == (2, "")
+    assert asked.stderr == (
+        "These settings do not fit: port: Input should be less than or equal to 65535. See editlab serve --help.\n"
+    )
+
+
+def test_the_list_of_commands_names_the_page_and_hands_it_its_options(monkeypatch):
+    called = []
+    monkeypatch.setattr(serve, "main", lambda args: called.append(args) or 3)
+    result = CliRunner().invoke(app, ["serve", "--demo", "--help", "--models", "a,b"])
+    assert (result.exit_code, called) == (3, [["--demo", "--help", "--models", "a,b"]])
+    assert "serve" in CliRunner().invoke(app, ["-h"]).stdout
+
+
+# The package
+
+
+def test_the_package_is_imported_without_torch_and_has_what_a_script_needs():
+    code = "import editlab, sys; print(editlab.__version__, 'torch' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert told.split() == [editlab.__version__, "False"]
+    assert {name: getattr(editlab, name).__name__.rpartition(".")[2] for name in editlab.__all__} == {
+        name: name for name in editlab.__all__
+    }
+    assert set(editlab.__all__) < set(dir(editlab))
+    with pytest.raises(AttributeError, match="no attribute 'LanguageModels'"):
+        editlab.LanguageModels  # noqa: B018
+
+
+def test_presets_are_found_inside_an_installed_package_else_beside_it(tmp_path, monkeypatch):
+    assert Settings().presets == settings.bundled() == ROOT / "presets"
+    monkeypatch.setattr(settings, "files", lambda name: tmp_path / name)
+    assert settings.bundled() == tmp_path / "presets"
+    (tmp_path / "editlab" / "presets").mkdir(parents=True)
+    assert settings.bundled() == tmp_path / "editlab" / "presets"
+    monkeypatch.setenv("EDITLAB_PRESETS", str(tmp_path / "own"))
+    assert Settings().presets == tmp_path / "own"
 
 
 # Answers
@@ -211,6 +280,7 @@ def test_every_command_takes_the_models_options():
     found = dict(commands(typer.main.get_command(app)))
     assert {"info", "edit", "probe", "stats"} <= {path[0] for path in found}
     assert {("bench", "robustness"), ("bench", "speed"), ("atlas", "train"), ("atlas", "report")} <= found.keys()
+    assert not found.pop(("serve",)).params, "it hands on whatever it is given"
     for path, command in found.items():
         options = {option for parameter in command.params for option in parameter.opts}
         wanted = {"--json", "--model", "--quantization", "--dtype", "--device", "--seed"}

@@ -271,7 +271,9 @@ def test_validated_from_the_terminal_the_model_has_its_figures_wherever_it_is_lo
     result = run("--method", "rome", "--layers", "0,1", "--name", "small", "--json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
-    assert report["path"].endswith("models/small.toml") and len(report["sweep"]) == 2
+    assert report["path"] == str(tmp_path / "data" / "presets" / "small.toml") and len(report["sweep"]) == 2
+    assert Path(report["path"]).read_text().startswith("# Written by hand.")  # the bundled one goes on, and stays as it was
+    assert (tmp_path / "presets" / "models" / "small.toml").read_text() == PRESET
     loaded = LanguageModel.load(str(tmp_path / "model"))
     assert loaded.validated and loaded.preset["measured"]["rome"]["success"] == report["measured"]["rome"]["success"]
     monkeypatch.setattr(robustness, "_alone", None)  # whatever would be edited now fails

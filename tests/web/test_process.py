@@ -16,7 +16,7 @@ from gradio_client import Client
 from tiny_models import tiny_model
 from visitors import wait_until
 
-import app
+from editlab import serve
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -98,9 +98,9 @@ def test_a_lost_device_starts_the_process_again_and_the_edits_are_there(tmp_path
 def test_it_starts_again_three_times_in_ten_minutes_and_no_more(monkeypatch, capsys):
     became = []
     monkeypatch.setattr(os, "execv", lambda path, arguments: became.append((path, arguments)))
-    monkeypatch.setenv(app.RESTARTED, str(time.time() - 601))
+    monkeypatch.setenv(serve.RESTARTED, str(time.time() - 601))
     for _ in range(3):
-        app._start_again()
+        serve._start_again()
     assert became == [(sys.executable, [sys.executable, *sys.orig_argv[1:]])] * 3
-    assert app._start_again() == 1 and len(became) == 3
+    assert serve._start_again() == 1 and len(became) == 3
     assert "4 times in 10 minutes. Your edits are kept." in capsys.readouterr().err
