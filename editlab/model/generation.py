@@ -11,6 +11,7 @@ from torch import Tensor
 
 from editlab.model.reading import read
 from editlab.patches import View
+from editlab.work import Cancel, never
 
 if TYPE_CHECKING:
     from editlab.model.language_model import LanguageModel
@@ -39,17 +40,17 @@ def generate(
     view: View | Sequence[View],
     max_tokens: int,
     sampling: Sampling,
-    cancelled: Callable[[], bool] = lambda: False,
+    cancel: Cancel = never,
     first: Callable[[Tensor], None] | None = None,
 ) -> Iterator[list[str]]:
-    """Yield all rows' continuations after every token, until all ended, `max_tokens` are reached or `cancelled()`.
+    """Yield all rows' continuations after every token, until all ended, `max_tokens` are reached or `cancel()`.
 
     `first` is given the logits `[rows, vocab]` from which the first token is chosen.
     """
-    if cancelled():
+    if cancel():
         return
     views = [view] * len(texts) if isinstance(view, View) else view
-    for written in read(model, texts, views, max_tokens).write(max_tokens, sampling, cancelled, first):
+    for written in read(model, texts, views, max_tokens).write(max_tokens, sampling, cancel, first):
         yield [readable(model, row) for row in written]
 
 

@@ -20,9 +20,7 @@ from editlab.model.plan import Plan, dtype_for, plan_for
 from editlab.model.source import Source, fetched, find, not_loaded, preset_for
 from editlab.model.weights import Quantization, exact, misshapen, quantisable, quantised, quantization_config, weight_files
 from editlab.settings import Settings
-
-Progress = Callable[[float, str], None]
-Cancel = Callable[[], bool]
+from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 
 def load(
@@ -33,8 +31,8 @@ def load(
     device: str = "auto",
     seed: int = 0,
     settings: Settings | None = None,
-    progress: Progress = lambda _fraction, _text: None,
-    cancel: Cancel = lambda: False,
+    progress: Progress = no_progress,
+    cancel: Cancel = never,
 ) -> LanguageModel:
     """Load a model and freeze it.
 
@@ -172,8 +170,7 @@ class _Bar:
 
     def update(self, count: int = 1) -> None:
         """So many more are done. Raises `Cancelled`."""
-        if self._cancel():
-            raise Cancelled("Stopped while loading. Nothing was changed.")
+        stop_if(self._cancel, "Stopped while loading. Nothing was changed.")
         self._done += count
         if self._total:
             self._progress(min(1.0, self._done / self._total), f"loading: {self._done} of {self._total} weights")
@@ -212,8 +209,7 @@ def _random(
     with torch.random.fork_rng(devices=[target] if target.type == "cuda" else []):
         torch.manual_seed(seed)
         for number, (name, module) in enumerate(modules):
-            if cancel():
-                raise Cancelled("Stopped while loading. Nothing was changed.")
+            stop_if(cancel, "Stopped while loading. Nothing was changed.")
             progress(number / len(modules), f"loading: {number} of {len(modules)} modules")
             if f"{name}.weight" in tied:
                 continue

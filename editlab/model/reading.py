@@ -21,6 +21,7 @@ from editlab.model.overlay import laid_over
 from editlab.model.scoring import Score, score, scores_of
 from editlab.model.tokens import TokenBatch
 from editlab.patches import View
+from editlab.work import Cancel, never
 
 if TYPE_CHECKING:
     from editlab.model.generation import Sampling
@@ -42,7 +43,7 @@ class Reading:
         self,
         max_tokens: int,
         sampling: Sampling,
-        cancelled: Callable[[], bool] = lambda: False,
+        cancel: Cancel = never,
         first: Callable[[Tensor], None] | None = None,
     ) -> Iterator[list[list[int]]]:
         """All rows' continuations as ids after every token, at most the `room` they were read with; the lists grow.
@@ -70,7 +71,7 @@ class Reading:
                 if not stop:
                     written[row].append(new)
             yield written
-            if all(over) or step == max_tokens - 1 or cancelled():
+            if all(over) or step == max_tokens - 1 or cancel():
                 return
             positions, mask = positions + 1, torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
             hidden = _forward(model, self.views, token[:, None], mask, positions, cache)[:, -1]
