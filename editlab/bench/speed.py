@@ -27,8 +27,7 @@ from editlab.methods.mask import Example, batches
 from editlab.methods.rep import Refined, RepConfig, refine
 from editlab.methods.rome import RomeConfig
 from editlab.model import statistics
-from editlab.model.scoring import in_chunks
-from editlab.model.tokens import TokenBatch
+from editlab.model.tokens import TokenBatch, in_chunks
 from editlab.model.weights import bytes_of, parameters_of
 from editlab.patches import BASE, LowRank, Mask, View
 from editlab.probes import Passages, Probe, ask, battery, case_for, lessons

@@ -18,7 +18,7 @@ from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.insight.lens import located
 from editlab.model.overlay import first_of
-from editlab.model.scoring import in_chunks
+from editlab.model.tokens import in_chunks
 from editlab.patches import View
 from editlab.work import Cancel, never, stop_if
 

@@ -24,9 +24,9 @@ from torch import Tensor
 
 from editlab.errors import BadFile, Cancelled, MissingStatistics
 from editlab.model import memory
-from editlab.model.generation import Sampling
 from editlab.model.overlay import capturing_keys
 from editlab.model.reading import read as read_texts
+from editlab.model.sampling import Sampling
 from editlab.patches import BASE
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from editlab import probes
 from editlab.errors import Cancelled
 from editlab.lab.jobs.worker import Cancel, Job, Progress, Work
-from editlab.model.scoring import in_chunks
+from editlab.model.tokens import in_chunks
 from editlab.patches import View
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from editlab.errors import BadRequest, Cancelled, DeviceLost, EditLabError
 from editlab.lab.jobs.worker import Cancel, Job, Progress, let_go
 from editlab.model import LanguageModel, memory
-from editlab.model.loading import device_for
+from editlab.model.devices import device_for
 from editlab.model.plan import Plan, plan_for
 from editlab.model.source import find
 from editlab.model.weights import Quantization
