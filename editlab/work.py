@@ -21,7 +21,7 @@ def never() -> bool:
     return False
 
 
-def stop_if(cancel: Cancel, message: str = "Stopped before the work was complete.") -> None:
+def stop_if(cancel: Cancel, message: str = "Stopped. Nothing was changed.") -> None:
     """Raise `Cancelled` with a message where the work should stop."""
     if cancel():
         raise Cancelled(message)

@@ -11,7 +11,7 @@ import json
 import math
 import random
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,13 +25,13 @@ from editlab.errors import BadFile
 from editlab.facts import FactBase, read_table, source_of
 from editlab.patches import BASE, View
 from editlab.probes import passages
+from editlab.work import Progress, no_progress
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
 WINDOW = 512
 
-Progress = Callable[[float, str], None]
 Asked = tuple[str, str]
 """A prompt and the object that should follow it."""
 
@@ -73,7 +73,7 @@ def report_card(
     templates: Mapping[str, Sequence[str]] | None = None,
     limit: int | None = None,
     seed: int = 0,
-    progress: Progress = lambda _fraction, _text: None,
+    progress: Progress = no_progress,
 ) -> dict[str, Any]:
     """The card, keys as in `interfaces.md`; `rows` has every line of it with its number of items and interval.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -20,8 +19,7 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from editlab.atlas.corpus import NO_FACT, Corpus, Mixture
-
-Progress = Callable[[float, str], None]
+from editlab.work import Progress
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -14,14 +14,13 @@ from editlab.insight import agreement, summary
 from editlab.methods.rep import refine
 from editlab.patches import BASE, THRESHOLD
 from editlab.probes import ask, battery, lessons
+from editlab.work import Progress, no_progress
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
 MOST = 3
 """Probes of each kind and domain."""
-
-Progress = Callable[[float, str], None]
 
 
 def measure(
@@ -30,7 +29,7 @@ def measure(
     method: str,
     rep: Rep,
     ground: Ground,
-    progress: Progress = lambda _fraction, _text: None,
+    progress: Progress = no_progress,
 ) -> pd.DataFrame:
     """The bounds' tables of all cases, one below the other: of the edit, and with a recipe of REP also under it ("view").
 

@@ -7,7 +7,7 @@ size between one size and the next: 1 means in proportion, 0 not at all.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,12 +19,11 @@ from editlab.bench.timing import in_turn
 from editlab.facts import EditRequest
 from editlab.methods.rome import RomeConfig
 from editlab.model import LanguageModel
+from editlab.work import Progress, no_progress
 
 STEPS = 10
 HEADS = 4
 SUBJECTS = ("Slovenia", "Einstein", "Japan", "Hamlet", "Paris", "Mozart", "Rome", "Peru")
-
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def measure(
     device: torch.device,
     rounds: int = 3,
     seed: int = 0,
-    progress: Progress = lambda _fraction, _text: None,
+    progress: Progress = no_progress,
 ) -> Iterator[dict[str, Any]]:
     """A row a size: `what` grows, `size`, `seconds`, `ratio` to the smallest, and `slope` from the one before.
 

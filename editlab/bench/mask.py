@@ -7,7 +7,7 @@ and others of its size that learnt nothing. Reversed counts edits that had succe
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ from editlab.methods.mask import (
     train,
 )
 from editlab.patches import BASE, Mask, View
+from editlab.work import Progress, no_progress
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -45,7 +46,6 @@ EDITS = 5
 TOKENS = 10_000
 """Tokens of each text of prose."""
 
-Progress = Callable[[float, str], None]
 Row = dict[str, Any]
 
 
@@ -69,7 +69,7 @@ def rows(
     model: LanguageModel,
     examples: Sequence[Example],
     masks: Mapping[str, Sequence[Mask]],
-    progress: Progress = lambda _fraction, _text: None,
+    progress: Progress = no_progress,
 ) -> Iterator[Row]:
     """One row an edit: whether it `held` (the new object is said) and whether the model `knew` the true one.
 

@@ -21,14 +21,13 @@ from editlab.methods.rome import RomeConfig
 from editlab.model import LanguageModel, Plan, memory, statistics
 from editlab.patches import BASE, View
 from editlab.probes import Passages, ask, battery, case_for
+from editlab.work import Progress, no_progress
 
 STEPS = 3
 """The peak of an edit does not depend on how many there are."""
 PROBES = 14
 """The longest ones: together they fill a forward, and more of them would only take longer."""
 TOKENS = 600
-
-Progress = Callable[[float, str], None]
 
 
 def measure(
@@ -37,7 +36,7 @@ def measure(
     facts: FactBase,
     passages_of: Callable[[LanguageModel], Passages],
     seed: int = 0,
-    progress: Progress = lambda _fraction, _text: None,
+    progress: Progress = no_progress,
 ) -> Iterator[dict[str, Any]]:
     """A row a stage: bytes `planned` and `measured`, both above what stood there before, and their `ratio`; last, all of it.
 

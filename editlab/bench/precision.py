@@ -19,8 +19,7 @@ from editlab.bench.robustness import Ground, Setup
 from editlab.facts import EditCase
 from editlab.model import LanguageModel
 from editlab.model.weights import Quantization, bytes_of
-
-Progress = Callable[[float, str], None]
+from editlab.work import Progress, no_progress
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def measure(
     cases: Sequence[EditCase],
     method: str,
     ground_of: Callable[[LanguageModel], Ground],
-    progress: Progress = lambda _fraction, _text: None,
+    progress: Progress = no_progress,
 ) -> Iterator[dict[str, Any]]:
     """A row a precision: `robustness.summary`, the edits' `cosine` to float32's (mean, and least), bytes of weights."""
     exact: dict[str, Tensor] = {}

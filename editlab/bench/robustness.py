@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from editlab.methods.rep import RepConfig, refine
 from editlab.model import statistics
 from editlab.patches import BASE, Patch, Pathway, View
 from editlab.probes import Passages, Probe, ask, battery, case_for, gates_of, lessons, tallies
+from editlab.work import Progress, no_progress
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -39,7 +40,6 @@ PROSE_TOKENS = 4_000
 """Tokens of unseen prose in which false firings are counted, for each case."""
 OFF = "off"
 
-Progress = Callable[[float, str], None]
 Tally = Mapping[str, tuple[float, int]]
 
 
@@ -157,7 +157,7 @@ def measure(
     setup: Setup,
     ground: Ground,
     done: Collection[str] = (),
-    progress: Progress = lambda _fraction, _text: None,
+    progress: Progress = no_progress,
 ) -> Iterator[CaseRow]:
     """A row for each case and REP whose key is not in `done`. Cases that cannot be edited give rows that say why."""
     config = setup.config(model)

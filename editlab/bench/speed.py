@@ -27,11 +27,11 @@ from editlab.methods.mask import Example, batches
 from editlab.methods.rep import Refined, RepConfig, refine
 from editlab.methods.rome import RomeConfig
 from editlab.model import statistics
-from editlab.model.scoring import in_chunks
-from editlab.model.tokens import TokenBatch
+from editlab.model.tokens import TokenBatch, in_chunks
 from editlab.model.weights import bytes_of, parameters_of
 from editlab.patches import BASE, LowRank, Mask, View
 from editlab.probes import Passages, Probe, ask, battery, case_for, lessons
+from editlab.work import Progress, no_progress
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -52,8 +52,6 @@ STATISTICS_LAYERS = 5
 LARGEST_DIFFERENCE = 1e-4
 """Between the delta of an edit and that of the plain loop, relative, in float32."""
 
-Progress = Callable[[float, str], None]
-
 
 def measure(
     model: LanguageModel,
@@ -62,7 +60,7 @@ def measure(
     passages: Passages,
     rounds: int = 5,
     seed: int = 0,
-    progress: Progress = lambda _fraction, _text: None,
+    progress: Progress = no_progress,
     parts: Sequence[str] = (),
 ) -> Iterator[dict[str, Any]]:
     """The table's rows, each as soon as it is known; keys as in `interfaces.md`, and what they are compared with.

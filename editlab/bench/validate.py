@@ -21,6 +21,7 @@ from editlab.errors import BadRequest
 from editlab.facts import EditCase, EditRequest, Fact, FactBase
 from editlab.model import statistics
 from editlab.probes import Passages, case_for
+from editlab.work import Progress, no_progress, part_of
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -39,8 +40,6 @@ JUDGED_BY = ("success", "paraphrase", "locality")
 """The mean of these rates chooses the layer: what Meng et al. 2022 (arXiv 2202.05262) make their score of."""
 WEAK = 0.8
 """Success under which a model's edits are said to fail often."""
-
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def validate(
     rows: MutableMapping[str, CaseRow] | None = None,
     keep: Callable[[CaseRow], None] = lambda _row: None,
     seed: int = 0,
-    progress: Progress = lambda _fraction, _text: None,
+    progress: Progress = no_progress,
 ) -> Validation:
     """Find facts that the model knows, try `layers` with ROME, and measure each method at the best of them.
 
@@ -88,20 +87,20 @@ def validate(
     Raises `BadRequest` where the model knows too few of the facts or none can be edited.
     """
     began = time.perf_counter()
-    known = known_facts(model, facts, edits + CHOOSING, seed, _part(progress, 0.0, 0.05))
+    known = known_facts(model, facts, edits + CHOOSING, seed, part_of(progress, 0.0, 0.05))
     choosing, measuring = split(known.requests, edits)
     run = _Run(model, Ground(long, facts, seed=seed), {} if rows is None else rows, keep)
     own = layers is None and model.validated
     chosen = frozenset(name for name in names if not own or name not in model.preset)
     tried = candidates(model) if layers is None else tuple(layers)
-    sweep = run.sweep(choosing, tried, _part(progress, 0.05, 0.3)) if len(tried) > 1 else ()
+    sweep = run.sweep(choosing, tried, part_of(progress, 0.05, 0.3)) if len(tried) > 1 else ()
     best = max(sweep, key=lambda line: (line["score"], -line["layers"][0]))["layers"][0] if sweep else tried[0]
     setups = [Setup(name, {"layers": window(methods.get(name).config, best)} if name in chosen else {}) for name in names]
-    run.statistics(setups, statistics_folder, _part(progress, 0.3, 0.5))
+    run.statistics(setups, statistics_folder, part_of(progress, 0.3, 0.5))
     measured = {}
     for number, setup in enumerate(setups):
         share = 0.5 / len(setups)
-        part = _part(progress, 0.5 + share * number, 0.5 + share * (number + 1))
+        part = part_of(progress, 0.5 + share * number, 0.5 + share * (number + 1))
         line = run.line(measuring, setup, part)
         if not line["n"]:
             raise BadRequest(f"None of {len(measuring)} facts could be edited. {line['skipped_because'][0]}")
@@ -109,7 +108,7 @@ def validate(
     return Validation(known, sweep, best if sweep else None, chosen, measured, time.perf_counter() - began)
 
 
-def known_facts(model: LanguageModel, facts: FactBase, most: int, seed: int = 0, progress: Progress | None = None) -> Known:
+def known_facts(model: LanguageModel, facts: FactBase, most: int, seed: int = 0, progress: Progress = no_progress) -> Known:
     """At most so many facts that the model says in one of their trained wordings, each with another object to write.
 
     They have different subjects, come from all relations in turn, and are edited in a wording in which the model knows them.
@@ -121,8 +120,7 @@ def known_facts(model: LanguageModel, facts: FactBase, most: int, seed: int = 0,
     found: dict[str, EditRequest] = {}
     said = asked = 0
     while drawn and len(found) < most:
-        if progress is not None:
-            progress(len(found) / most, f"validate: {said} facts known of {asked:,} asked")
+        progress(len(found) / most, f"validate: {said} facts known of {asked:,} asked")
         chunk, drawn = drawn[:ASKED_AT_ONCE], drawn[ASKED_AT_ONCE:]
         asked += len(chunk)
         for fact, wording in _said(model, facts, chunk, rng):
@@ -190,7 +188,7 @@ class _Run:
         run = replace(self, model=replace(self.model, statistics=()), ground=replace(self.ground, passages=Passages((), ())))
         lines = []
         for number, layer in enumerate(layers):
-            part = _part(progress, number / len(layers), (number + 1) / len(layers))
+            part = part_of(progress, number / len(layers), (number + 1) / len(layers))
             line = run.line(requests, Setup("rome", {"layers": (layer,)}), part)
             rates = [line[name] for name in JUDGED_BY if line[name] is not None]
             lines.append(line | {"score": sum(rates) / len(rates) if rates else 0.0})
@@ -239,7 +237,3 @@ def _said(model: LanguageModel, facts: FactBase, chunk: Sequence[Fact], rng: ran
             known.setdefault(fact, []).append(wording)
     for fact, wordings in known.items():
         yield fact, rng.choice(wordings)
-
-
-def _part(progress: Progress, start: float, stop: float) -> Progress:
-    return lambda fraction, text: progress(start + (stop - start) * fraction, text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from getpass import getuser
@@ -23,6 +23,7 @@ from editlab.lab.workspaces import edits
 from editlab.methods.mask import need
 from editlab.model import LanguageModel
 from editlab.probes import Passages, ask, battery, case_for, guarded, judged, passages, reversal, scores, summaries
+from editlab.work import Progress
 
 app = typer.Typer()
 
@@ -185,7 +186,7 @@ def _edited(session: Session, request: EditRequest, how: _How, answers: bool) ->
     return _Done(found, frame, tuple(views))
 
 
-def followed(job: Job[T], progress: Callable[[float, str], None]) -> T:
+def followed(job: Job[T], progress: Progress) -> T:
     """What a job comes to, its progress told on the way; Ctrl-C stops it first."""
     try:
         while not job.wait(SECONDS_BETWEEN_LOOKS):

@@ -14,7 +14,7 @@ from editlab.atlas.sources import training_facts
 from editlab.atlas.train import Recipe
 from editlab.cli.terminal import Answer, Session, command
 from editlab.facts import FactBase
-from editlab.model import loading
+from editlab.model.devices import device_for
 
 app = typer.Typer(help="The bundled model: training it, and its report card.", no_args_is_help=True)
 
@@ -36,7 +36,7 @@ def train(
     folder = folder or settings.data / "atlas"
     base = training_facts(settings.presets / "facts", counterfact)
     recipe = Recipe(tokens=tokens, seed=settings.seed)
-    run = prepare(base, settings.presets / "texts", recipe, folder, str(loading.device_for(settings.device)))
+    run = prepare(base, settings.presets / "texts", recipe, folder, str(device_for(settings.device)))
     with session.progress() as progress:
         run.train(progress)
     checkpoint = folder / "model"

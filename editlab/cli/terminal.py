@@ -21,13 +21,15 @@ import torch
 import typer
 from pydantic import ValidationError
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 from typer.core import TyperGroup
 from typer.exceptions import Abort, TyperException
 
 from editlab.errors import BadRequest, EditLabError
 from editlab.model import LanguageModel, memory
 from editlab.settings import Settings
+from editlab.work import Progress
 
 MODEL_OPTIONS = ("model", "quantization", "dtype", "device", "seed")
 SECONDS_BETWEEN_LINES = 10
@@ -63,13 +65,13 @@ class Session:
             )
 
     @contextmanager
-    def progress(self) -> Iterator[Callable[[float, str], None]]:
+    def progress(self) -> Iterator[Progress]:
         """A callable (fraction, text): a bar on a terminal, now and then a line in a file."""
         if not self.errors.is_terminal:
             yield _lines(self.errors)
             return
         columns = BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn(), TextColumn("{task.description}")
-        with Progress(*columns, console=self.errors, transient=True) as bar:
+        with Bar(*columns, console=self.errors, transient=True) as bar:
             task = bar.add_task("", total=1.0)
             yield lambda fraction, text: bar.update(task, completed=fraction, description=text)
 
@@ -177,7 +179,7 @@ def _option(name: str) -> inspect.Parameter:
     )
 
 
-def _lines(console: Console) -> Callable[[float, str], None]:
+def _lines(console: Console) -> Progress:
     last = time.monotonic()
 
     def report(fraction: float, text: str) -> None:

@@ -5,7 +5,7 @@ Only the matrices that are edited are copied; all others are written as they lie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,12 @@ from typing import Any
 import torch
 from transformers.utils import logging
 
-from editlab.errors import BadRequest, Cancelled
+from editlab.errors import BadRequest
 from editlab.exports.entry import Entry, edited
 from editlab.model import LanguageModel
+from editlab.work import Cancel, Progress, stop_if
 
 SHARD = "4GB"
-
-Progress = Callable[[float, str], None]
-Cancel = Callable[[], bool]
 
 
 @torch.no_grad()
@@ -49,8 +47,7 @@ def _by_shard(progress: Progress, cancel: Cancel) -> Iterator[None]:
     def counted(_factory: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Any]:
         items = list(args[0])
         for number, item in enumerate(items):
-            if cancel():
-                raise Cancelled("Stopped. Nothing was written.")
+            stop_if(cancel, "Stopped. Nothing was written.")
             progress(number / len(items), f"writing weights: file {number + 1} of {len(items)}")
             yield item
 

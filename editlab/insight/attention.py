@@ -14,9 +14,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from editlab.errors import BadRequest, Cancelled
-from editlab.insight.stream import Cancel, Question, batched
+from editlab.errors import BadRequest
+from editlab.insight.stream import Question, batched
 from editlab.patches import View
+from editlab.work import Cancel, never, stop_if
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -26,9 +27,7 @@ WEIGHTS_AT_ONCE = 2**26
 
 
 @torch.no_grad()
-def attention(
-    model: LanguageModel, views: Mapping[str, View], question: Question, cancel: Cancel = lambda: False
-) -> pd.DataFrame:
+def attention(model: LanguageModel, views: Mapping[str, View], question: Question, cancel: Cancel = never) -> pd.DataFrame:
     """A row a view, layer and head: `weight`, from the token that is looked at to the subject's last token, 0 to 1.
 
     Raises `BadRequest` where the text does not name the subject before that token, and `Cancelled`.
@@ -43,8 +42,7 @@ def attention(
     longest = len(model.tok.encode(question.text))
     budget = max(1, WEIGHTS_AT_ONCE // (heads * longest))
     for names, rows in batched(model, views, question, min(budget, model.tokens_per_forward), whole=False):
-        if cancel():
-            raise Cancelled("Stopped before the model had read the text.")
+        stop_if(cancel, "Stopped before the model had read the text.")
         batch = model.tok.pad(rows, device=model.device)
         with _plain_attention(model.hf), _taking(model, batch.last, back) as taken:
             model.hidden(batch, [views[name] for name in names])

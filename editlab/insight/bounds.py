@@ -9,7 +9,7 @@ neighbour should stay where it is less. Scaling at the probe itself would be cir
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -19,6 +19,7 @@ from editlab.facts import EditRequest
 from editlab.insight.lemma import Lemma, lemma, lemma_at
 from editlab.insight.lens import Lens, located
 from editlab.patches import THRESHOLD, Patch, Pathway
+from editlab.work import Progress, no_progress
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -61,7 +62,7 @@ def bounds(
     probes: Sequence[Probe],
     frame: pd.DataFrame,
     named: str,
-    progress: Callable[[float, str], None] = lambda _fraction, _text: None,
+    progress: Progress = no_progress,
 ) -> pd.DataFrame:
     """A row a probe that can be predicted: required and actual share, what should happen, what did, whether both agree.
 

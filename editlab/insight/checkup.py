@@ -17,13 +17,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from editlab.errors import BadRequest, Cancelled
+from editlab.errors import BadRequest
 from editlab.facts import EditRequest, FactBase
 from editlab.insight.attention import attention
-from editlab.insight.stream import Cancel, Question
+from editlab.insight.stream import Question
 from editlab.model.scoring import Score
 from editlab.patches import BASE, View
 from editlab.probes import case_for
+from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -40,7 +41,6 @@ CONTEXT = "It is well known that"
 AT_ONCE = 96
 """Prompts that are asked before whoever waits for the model gets it."""
 
-Progress = Callable[[float, str], None]
 Pause = Callable[[], None]
 """Lets others at the model, and raises `Cancelled` where the check-up is to end."""
 
@@ -141,8 +141,8 @@ def checkup(
     watched: Sequence[Watched],
     view: View,
     reference: Reference,
-    progress: Progress = lambda fraction, text: None,
-    cancel: Cancel = lambda: False,
+    progress: Progress = no_progress,
+    cancel: Cancel = never,
     rest: Callable[[], None] = lambda: None,
 ) -> Checkup:
     """Ask everything again under a view. `rest()` is called every moment, between two forwards. Raises `Cancelled`."""
@@ -150,8 +150,7 @@ def checkup(
 
     def pause() -> None:
         rest()
-        if cancel():
-            raise Cancelled("Stopped before the check-up was complete.")
+        stop_if(cancel, "Stopped before the check-up was complete.")
 
     progress(0.0, "check-up: do the edits hold?")
     said = _said(model, watched, view, pause)

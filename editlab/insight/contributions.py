@@ -20,8 +20,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from editlab.insight.stream import Cancel, Question, Stream, stream
+from editlab.insight.stream import Question, Stream, stream
 from editlab.patches import View
+from editlab.work import Cancel, never
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -32,7 +33,7 @@ NOWHERE = -1
 
 @torch.no_grad()
 def contributions(
-    model: LanguageModel, views: Mapping[str, View], question: Question, cancel: Cancel = lambda: False
+    model: LanguageModel, views: Mapping[str, View], question: Question, cancel: Cancel = never
 ) -> pd.DataFrame:
     """A row a view and part, at the token that is looked at.
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from editlab.insight.lens import Lens
 from editlab.model.overlay import laid_over
-from editlab.model.scoring import in_chunks
+from editlab.model.tokens import in_chunks
 from editlab.patches import View
 
 LEAD = math.log(9)

@@ -11,19 +11,17 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import torch
 
-from editlab.errors import Cancelled
-from editlab.insight.stream import Cancel, Question, stream
+from editlab.insight.stream import Question, stream
 from editlab.model.scoring import LOGITS_AT_ONCE
 from editlab.patches import View
+from editlab.work import Cancel, never, stop_if
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
 
 @torch.no_grad()
-def logit_lens(
-    model: LanguageModel, views: Mapping[str, View], question: Question, cancel: Cancel = lambda: False
-) -> pd.DataFrame:
+def logit_lens(model: LanguageModel, views: Mapping[str, View], question: Question, cancel: Cancel = never) -> pd.DataFrame:
     """A row a view, layer and token of the question.
 
     Columns: `view`; `layer`, -1 before the first block, else the one that it stands behind; `back`, the token's place from
@@ -36,8 +34,7 @@ def logit_lens(
     flat = found.residual.flatten(0, 2)
     rows: list[tuple] = []
     for piece in flat.split(max(1, LOGITS_AT_ONCE // model.hf.config.vocab_size)):
-        if cancel():
-            raise Cancelled("Stopped before all layers were read.")
+        stop_if(cancel, "Stopped before all layers were read.")
         logits = model.head(norm(piece))
         p = logits.softmax(-1)
         likeliest, ids = p.max(-1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +22,13 @@ from editlab.insight.contributions import contributions
 from editlab.insight.stream import Question
 from editlab.methods.mask import ReversalMask
 from editlab.patches import BASE, View
+from editlab.work import Cancel, never
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
 CASE_FAULTS = (BadRequest, DegenerateKey, TooLong)
 """What a single case can be at fault for; any other error concerns them all."""
-
-Cancel = Callable[[], bool]
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def rows(
     method: str = "rome",
     mask: ReversalMask | None = None,
     done: Collection[str] = (),
-    cancel: Cancel = lambda: False,
+    cancel: Cancel = never,
 ) -> Iterator[Loudness]:
     """Edit each request alone on the base model and look at its prompt's last token; cases whose key is `done` are left out.
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from editlab.errors import BadFile, Cancelled
+from editlab.errors import BadFile
 from editlab.insight.lens import Lens
+from editlab.work import Cancel, never, stop_if
 
 MOST = 12
 WINDOW = 256
@@ -57,9 +58,7 @@ class _Place:
     mentions: bool
 
 
-def prefixes(
-    lens: Lens, text: str, most: int = MOST, window: int = WINDOW, cancel: Callable[[], bool] = lambda: False
-) -> Iterator[Scan]:
+def prefixes(lens: Lens, text: str, most: int = MOST, window: int = WINDOW, cancel: Cancel = never) -> Iterator[Scan]:
     """Scan a text in windows of `window` tokens and tell after each forward what is most similar so far.
 
     The `most` places of each sort, no two with the same last three words. Raises `BadFile` for a text without a word,
@@ -75,8 +74,7 @@ def prefixes(
         near = _near(block, names)
         done = 0
         for chunk, keys in lens.model.keys_everywhere(rows, lens.layer, lens.edited):
-            if cancel():
-                raise Cancelled("Stopped before the whole text was read.")
+            stop_if(cancel, "Stopped before the whole text was read.")
             own = [span for n in chunk for span in spans[n]]
             alike = (keys.float() @ lens.direction).cpu()
             alike[[n for n, span in enumerate(own) if span is None]] = -torch.inf

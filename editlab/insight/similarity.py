@@ -16,13 +16,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from editlab.errors import Cancelled
 from editlab.insight.lens import Lens, located
 from editlab.model.tokens import Located
+from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from editlab.probes import Passages, Probe
 
 FORMS = ("success", "rephrase", "shuffle", "long", "locality")
@@ -84,16 +82,15 @@ def similarity(
     probes: Sequence[Probe],
     passages: Passages,
     seed: int = 0,
-    progress: Callable[[float, str], None] = lambda _fraction, _text: None,
-    cancel: Callable[[], bool] = lambda: False,
+    progress: Progress = no_progress,
+    cancel: Cancel = never,
 ) -> Similarity:
     """Every form of the subject, its neighbours and random words, each held against the edit's key. Raises `Cancelled`."""
     said = forms(lens, probes)
     rows = [form.at for form in said]
     progress(0.0, "keys: the subject in all its forms")
     keys = lens.keys(rows)
-    if cancel():
-        raise Cancelled("Stopped before the keys were compared.")
+    stop_if(cancel, "Stopped before the keys were compared.")
     progress(0.5, "keys: random words")
     others, words = random_keys(lens, passages, seed)
     before = [*lens.similarity(keys).tolist(), *lens.similarity(others).tolist()]

@@ -5,7 +5,7 @@ All pictures of the Inside tab read this. The views are the rows of a batch, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,20 +14,19 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from editlab.errors import BadRequest, Cancelled
+from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.insight.lens import located
 from editlab.model.overlay import first_of
-from editlab.model.scoring import in_chunks
+from editlab.model.tokens import in_chunks
 from editlab.patches import View
+from editlab.work import Cancel, never, stop_if
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
 MOST_TOKENS = 64
 """Tokens of a text that can be looked at, counted from its end."""
-
-Cancel = Callable[[], bool]
 
 
 @dataclass(frozen=True)
@@ -103,14 +102,13 @@ class Stream:
 
 
 @torch.no_grad()
-def stream(model: LanguageModel, views: Mapping[str, View], question: Question, cancel: Cancel = lambda: False) -> Stream:
+def stream(model: LanguageModel, views: Mapping[str, View], question: Question, cancel: Cancel = never) -> Stream:
     """One forward under all views, or as few as the token budget allows. Raises `Cancelled`."""
     found: dict[str, dict[str, Tensor]] = {}
     blocks, arch = model.arch.block_list(model.hf), model.arch
     shown, at = torch.arange(len(question.tokens), 0, -1), torch.tensor([question.at])
     for names, rows in batched(model, views, question):
-        if cancel():
-            raise Cancelled("Stopped before the model had read the text.")
+        stop_if(cancel, "Stopped before the model had read the text.")
         batch = model.tok.pad(rows, device=model.device)
         ends = batch.starts + batch.mask.sum(1)
         with ExitStack() as stack:

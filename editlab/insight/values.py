@@ -5,7 +5,7 @@ To overrule what is stored, an edited value is far longer than any other; whoeve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from editlab.errors import Cancelled
 from editlab.insight.lens import Lens
 from editlab.insight.similarity import RANDOM, forms, random_keys
 from editlab.patches import View
+from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 if TYPE_CHECKING:
     from editlab.probes import Passages, Probe
@@ -27,8 +27,8 @@ def values(
     probes: Sequence[Probe],
     passages: Passages,
     seed: int = 0,
-    progress: Callable[[float, str], None] = lambda _fraction, _text: None,
-    cancel: Callable[[], bool] = lambda: False,
+    progress: Progress = no_progress,
+    cancel: Cancel = never,
 ) -> pd.DataFrame:
     """A row a key: kind, domain, text, subject; the length of the value there `before` and `after` the edit, and `rep`.
 
@@ -39,8 +39,7 @@ def values(
     said = forms(lens, probes)
     progress(0.0, "values: the subject in all its forms")
     keys = lens.keys([form.at for form in said])
-    if cancel():
-        raise Cancelled("Stopped before the values were measured.")
+    stop_if(cancel, "Stopped before the values were measured.")
     others, words = random_keys(lens, passages, seed)
     keys = torch.cat([keys, others])
     progress(0.6, "values: how long they are")

@@ -20,7 +20,7 @@ from editlab.lab.access.limits import Limits
 from editlab.lab.kinds import Kind
 from editlab.lab.worker import Cancel, Job, JobProgress, Work, Worker, let_go
 from editlab.model import LanguageModel, memory
-from editlab.model.loading import device_for
+from editlab.model.devices import device_for
 from editlab.model.plan import Plan, plan_for
 from editlab.model.source import find
 from editlab.model.weights import Quantization

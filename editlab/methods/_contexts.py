@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from editlab.errors import BadRequest
-from editlab.model.generation import Sampling
+from editlab.model.sampling import Sampling
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel

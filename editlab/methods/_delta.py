@@ -18,10 +18,10 @@ from torch import Tensor
 
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.methods._method import Cancel, Progress, stop_if
 from editlab.model.replay import Replay, replay
 from editlab.model.tokens import Located, joined
 from editlab.patches import BARE, Form, View
+from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -78,8 +78,8 @@ def optimise(
     contexts: Sequence[str],
     schedule: Schedule,
     view: View,
-    progress: Progress | None = None,
-    cancel: Cancel | None = None,
+    progress: Progress = no_progress,
+    cancel: Cancel = never,
     form: Form = BARE,
 ) -> list[Value]:
     """A `Value` a request at the subject's last token of `layer`: at the MLP's output (ROME) or the block's (MEMIT).
@@ -91,8 +91,7 @@ def optimise(
     for chunk in _chunks(model, requests, contexts):
 
         def report(fraction: float, text: str, done: int = done, size: int = len(chunk)) -> None:
-            if progress is not None:
-                progress((done + fraction * size) / len(requests), text)
+            progress((done + fraction * size) / len(requests), text)
 
         def problem(places: Sequence[int], chunk: list[int] = chunk) -> _Problem:
             return _Problem(model, [requests[chunk[place]] for place in places], layer, hook, contexts, view, form)
@@ -123,7 +122,7 @@ def _search(
     count: int,
     schedule: Schedule,
     progress: Progress,
-    cancel: Cancel | None,
+    cancel: Cancel,
 ) -> list[Value]:
     """Adam over `count` values at once, each of which ends on its own; what has ended is soon no longer run."""
     first = problem = problem_of(range(count))

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, get_origin, get_type_hints
 
 import torch
 
-from editlab.errors import BadRequest, Cancelled
+from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.patches import BASE, Patch, View
+from editlab.work import Cancel, Progress, never, no_progress
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
-
-Progress = Callable[[float, str], None]
-Cancel = Callable[[], bool]
 
 
 def setting(default: Any, help: str) -> Any:
@@ -75,8 +73,8 @@ class Method(Protocol):
         requests: Sequence[EditRequest],
         view: View = BASE,
         config: Any = None,
-        progress: Progress | None = None,
-        cancel: Cancel | None = None,
+        progress: Progress = no_progress,
+        cancel: Cancel = never,
     ) -> Edited:
         """Patches that, laid on top of `view`, make the model say each request's new object."""
         ...
@@ -130,12 +128,6 @@ def check_requests(model: LanguageModel, requests: Sequence[EditRequest]) -> Non
     for request in requests:
         model.locate(request.prompt, request.subject)
         model.tok.with_target(request.text, request.target_new)
-
-
-def stop_if(cancel: Cancel | None) -> None:
-    """Raise `Cancelled` where the person who started the work has stopped it."""
-    if cancel is not None and cancel():
-        raise Cancelled("Stopped. Nothing was changed.")
 
 
 def probability_of_new(model: LanguageModel, requests: Sequence[EditRequest], views: Sequence[View]) -> list[float]:

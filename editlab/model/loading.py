@@ -4,45 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from accelerate import init_empty_weights
 from torch import nn
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from editlab.errors import BadModel, Cancelled
 from editlab.model import memory
+from editlab.model.devices import device_for
 from editlab.model.fingerprint import Samples, checkpoint_hash, sampled, samples_in, samples_of
-from editlab.model.language_model import LanguageModel
 from editlab.model.plan import Plan, dtype_for, plan_for
-from editlab.model.source import Source, fetched, find, not_loaded, preset_for
+from editlab.model.source import Source, fetched, find, not_loaded
 from editlab.model.weights import Quantization, exact, misshapen, quantisable, quantised, quantization_config, weight_files
 from editlab.settings import Settings
-
-Progress = Callable[[float, str], None]
-Cancel = Callable[[], bool]
+from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 
-def load(
-    name: str = "atlas",
-    *,
-    quantization: Quantization = "none",
-    dtype: str = "auto",
-    device: str = "auto",
-    seed: int = 0,
-    settings: Settings | None = None,
-    progress: Progress = lambda _fraction, _text: None,
-    cancel: Cancel = lambda: False,
-) -> LanguageModel:
-    """Load a model and freeze it.
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """Weights in memory and their tokenizer, their source, the plan they were loaded by, and the checkpoint's hash."""
 
-    `name`: `atlas`, a local folder, a hub id (the only case that uses the network), or `config:NAME` with NAME of a file
-    in `presets/models/`: that architecture with random weights from `seed` and Atlas's tokenizer. Raises `BadModel` with
-    what to do, `UnsupportedArchitecture`, `TooLarge` with both numbers before any weight is read, or `Cancelled`.
-    """
-    settings = settings or Settings()
+    source: Source
+    plan: Plan
+    hf: nn.Module
+    tokenizer: PreTrainedTokenizerBase
+    checkpoint: str
+
+
+def load_weights(
+    name: str,
+    quantization: Quantization,
+    dtype: str,
+    device: str,
+    seed: int,
+    settings: Settings,
+    progress: Progress = no_progress,
+    cancel: Cancel = never,
+) -> Loaded:
+    """Bring a model's weights into memory; the arguments and errors are those of `LanguageModel.load`."""
     torch.set_float32_matmul_precision("highest" if settings.matmul == "exact" else "medium")
     target = device_for(device)
     source = find(name, settings)
@@ -57,28 +60,7 @@ def load(
     else:
         hf = _pretrained(source, quantization, precision, target, planned, settings, progress, cancel)
         samples = samples_of(hf) if quantization == "none" and not offloaded(hf) else _samples_before(source, hf)
-    checkpoint = checkpoint_hash(source.config, type(hf).__name__, samples)
-    return LanguageModel(
-        hf,
-        tokenizer,
-        name=name,
-        quantization=quantization,
-        revision=source.revision,
-        origin=checkpoint,
-        preset=preset_for(source.config, checkpoint, settings.model_presets),
-        statistics=(settings.presets / "atlas" / "statistics", settings.data / "statistics"),
-        masks=(settings.presets / "atlas" / "masks", settings.data / "masks"),
-        tokens_per_forward=planned.tokens_per_forward,
-    )
-
-
-def device_for(device: str) -> torch.device:
-    """The device that a setting names; "auto" takes a GPU where there is one. Raises `BadModel` where there is none."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise BadModel("There is no CUDA device here. Use --device cpu.")
-    return torch.device(device)
+    return Loaded(source, planned, hf, tokenizer, checkpoint_hash(source.config, type(hf).__name__, samples))
 
 
 def offloaded(hf: nn.Module) -> bool:
@@ -172,8 +154,7 @@ class _Bar:
 
     def update(self, count: int = 1) -> None:
         """So many more are done. Raises `Cancelled`."""
-        if self._cancel():
-            raise Cancelled("Stopped while loading. Nothing was changed.")
+        stop_if(self._cancel, "Stopped while loading. Nothing was changed.")
         self._done += count
         if self._total:
             self._progress(min(1.0, self._done / self._total), f"loading: {self._done} of {self._total} weights")
@@ -212,8 +193,7 @@ def _random(
     with torch.random.fork_rng(devices=[target] if target.type == "cuda" else []):
         torch.manual_seed(seed)
         for number, (name, module) in enumerate(modules):
-            if cancel():
-                raise Cancelled("Stopped while loading. Nothing was changed.")
+            stop_if(cancel, "Stopped while loading. Nothing was changed.")
             progress(number / len(modules), f"loading: {number} of {len(modules)} modules")
             if f"{name}.weight" in tied:
                 continue

@@ -13,6 +13,7 @@ import torch
 from editlab.errors import TooLarge
 from editlab.model import memory
 from editlab.model.architectures import architecture_of
+from editlab.model.devices import device_for
 from editlab.model.memory import gigabytes
 from editlab.model.scoring import LOGITS_AT_ONCE
 from editlab.model.source import Source, find
@@ -99,8 +100,6 @@ def plan(
     settings: Settings | None = None,
 ) -> Plan:
     """What a model, `edits` of it in one batch and the key statistics of so many layers will take; nothing is loaded."""
-    from editlab.model.loading import device_for
-
     return plan_for(find(name, settings or Settings()), quantization, dtype, device_for(device), edits, statistics)
 
 

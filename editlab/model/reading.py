@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,21 +16,20 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from editlab.errors import TooLong
+from editlab.model.frozen import FrozenModel
 from editlab.model.overlay import laid_over
+from editlab.model.sampling import Sampling
 from editlab.model.scoring import Score, score, scores_of
 from editlab.model.tokens import TokenBatch
 from editlab.patches import View
-
-if TYPE_CHECKING:
-    from editlab.model.generation import Sampling
-    from editlab.model.language_model import LanguageModel
+from editlab.work import Cancel, never
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
     """A batch, padded on the left, behind which the model stands. `hidden` `[rows, d_model]`: final, at the last tokens."""
 
-    model: LanguageModel
+    model: FrozenModel
     texts: tuple[str, ...]
     views: tuple[View, ...]
     batch: TokenBatch
@@ -42,7 +40,7 @@ class Reading:
         self,
         max_tokens: int,
         sampling: Sampling,
-        cancelled: Callable[[], bool] = lambda: False,
+        cancel: Cancel = never,
         first: Callable[[Tensor], None] | None = None,
     ) -> Iterator[list[list[int]]]:
         """All rows' continuations as ids after every token, at most the `room` they were read with; the lists grow.
@@ -70,7 +68,7 @@ class Reading:
                 if not stop:
                     written[row].append(new)
             yield written
-            if all(over) or step == max_tokens - 1 or cancelled():
+            if all(over) or step == max_tokens - 1 or cancel():
                 return
             positions, mask = positions + 1, torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
             hidden = _forward(model, self.views, token[:, None], mask, positions, cache)[:, -1]
@@ -124,7 +122,7 @@ class Reading:
         return scores_of(self.model, hidden, [[(0, own)] for own in wanted])
 
 
-def read(model: LanguageModel, texts: Sequence[str], views: Sequence[View], room: int = 0) -> Reading:
+def read(model: FrozenModel, texts: Sequence[str], views: Sequence[View], room: int = 0) -> Reading:
     """Read texts, each under its view, with `room` for so many tokens behind them.
 
     Raises `BadRequest` for an empty text, `TooLong` where the context does not hold them.
@@ -144,7 +142,7 @@ def read(model: LanguageModel, texts: Sequence[str], views: Sequence[View], room
 
 @torch.no_grad()
 def _forward(
-    model: LanguageModel,
+    model: FrozenModel,
     views: Sequence[View],
     ids: Int[Tensor, "rows new"],
     mask: Bool[Tensor, "rows all"],

@@ -6,19 +6,16 @@ A row is forwarded once, however many targets are read from it; logits are compu
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from editlab.model.frozen import FrozenModel
+from editlab.model.tokens import in_chunks
 from editlab.patches import View
-
-if TYPE_CHECKING:
-    from editlab.model.language_model import LanguageModel
-
 
 LOGITS_AT_ONCE = 2**24
 """Most logits that are computed in one go: 64 MB in float32, some times over."""
@@ -57,7 +54,7 @@ Row = tuple[int, ...]
 
 
 @torch.no_grad()
-def score(model: LanguageModel, prompts: Sequence[str], targets: Sequence[str], view: View | Sequence[View]) -> list[Score]:
+def score(model: FrozenModel, prompts: Sequence[str], targets: Sequence[str], view: View | Sequence[View]) -> list[Score]:
     """Score each target after its prompt. `view` is one for all or one a prompt.
 
     A row that is asked under several views runs once through the layers below the lowest patched one.
@@ -89,7 +86,7 @@ def score(model: LanguageModel, prompts: Sequence[str], targets: Sequence[str], 
 
 
 def _fill(
-    model: LanguageModel,
+    model: FrozenModel,
     hidden: Float[Tensor, "rows tokens d_model"],
     asked: Sequence[Sequence[_Asked]],
     results: list[Score | None],
@@ -101,7 +98,7 @@ def _fill(
 
 
 def scores_of(
-    model: LanguageModel,
+    model: FrozenModel,
     hidden: Float[Tensor, "rows tokens d_model"],
     asked: Sequence[Sequence[tuple[int, tuple[int, ...]]]],
 ) -> list[Score]:
@@ -120,7 +117,7 @@ def scores_of(
 
 
 def _read(
-    model: LanguageModel, hidden: Float[Tensor, "reads d_model"], labels: Int[Tensor, "reads"]
+    model: FrozenModel, hidden: Float[Tensor, "reads d_model"], labels: Int[Tensor, "reads"]
 ) -> tuple[list[float], list[int]]:
     """Log-probabilities of labels behind final hidden states, and the likeliest ids; no more logits at once than allowed."""
     picked, best = [], []
@@ -130,20 +127,3 @@ def _read(
         picked.append(logits.gather(1, own[:, None])[:, 0] - logits.logsumexp(-1))
         best.append(logits.argmax(-1))
     return torch.cat(picked).tolist(), torch.cat(best).tolist()
-
-
-def in_chunks(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Row numbers, shortest rows first, in chunks whose padded size stays within `budget` tokens.
-
-    A row beyond the budget goes alone. Short rows do not share a chunk with long ones: padding would cost more than
-    another forward.
-    """
-    chunk: list[int] = []
-    for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):
-        too_many = (len(chunk) + 1) * lengths[row] > budget
-        if chunk and (too_many or lengths[row] > 2 * lengths[chunk[0]] + 32):
-            yield chunk
-            chunk = []
-        chunk.append(row)
-    if chunk:
-        yield chunk

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -24,15 +24,15 @@ from torch import Tensor
 
 from editlab.errors import BadFile, Cancelled, MissingStatistics
 from editlab.model import memory
-from editlab.model.generation import Sampling
 from editlab.model.overlay import capturing_keys
 from editlab.model.reading import read as read_texts
+from editlab.model.sampling import Sampling
 from editlab.patches import BASE
+from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 if TYPE_CHECKING:
     from editlab.model.language_model import LanguageModel
 
-Progress = Callable[[float, str], None]
 WINDOW = 256
 RIDGE = 1e-3
 KEYS_PER_DIMENSION = 10
@@ -90,8 +90,8 @@ def collect(
     tokens: int,
     folder: Path,
     seed: int = 0,
-    progress: Progress = lambda _fraction, _text: None,
-    cancelled: Callable[[], bool] = lambda: False,
+    progress: Progress = no_progress,
+    cancel: Cancel = never,
 ) -> list[KeyStatistics]:
     """Measure several layers in one pass and keep them in `folder`; what is there already is only read.
 
@@ -104,8 +104,8 @@ def collect(
     if missing:
         work = Unfinished.at(folder, [names[layer] for layer in missing])
         began = time.perf_counter()
-        windows = _windows(model, text, tokens, seed, work, progress, cancelled)
-        sums = _sum(model, missing, windows, work, progress, cancelled)
+        windows = _windows(model, text, tokens, seed, work, progress, cancel)
+        sums = _sum(model, missing, windows, work, progress, cancel)
         seconds = work.seconds + time.perf_counter() - began
         for layer in missing:
             C, quality = sums.moment(layer)
@@ -273,7 +273,7 @@ def _windows(
     seed: int,
     work: Unfinished,
     progress: Progress,
-    cancelled: Callable[[], bool],
+    cancel: Cancel,
 ) -> list[list[int]]:
     """Rows of at most `WINDOW` ids (or the context), each beginning as the tokenizer begins a text."""
     bos = model.tok.encode("")
@@ -285,10 +285,7 @@ def _windows(
         size = min(WINDOW, model.tok.context) - len(bos)
         return [[*bos, *ids[start : start + size]] for start in range(0, len(ids), size)]
     while (written := sum(map(len, work.rows))) < tokens:
-        if cancelled():
-            raise Cancelled(
-                f"Stopped with {written:,} of {tokens:,} tokens written. Measure again, and it goes on from there."
-            )
+        stop_if(cancel, f"Stopped with {written:,} of {tokens:,} tokens written. Measure again to go on from there.")
         work.rows += _samples(model, seed + len(work.rows))
         work.keep()
         progress(0.9 * min(1.0, sum(map(len, work.rows)) / tokens), f"statistics: the model has written {written:,} tokens")
@@ -362,15 +359,15 @@ def _sum(
     windows: list[list[int]],
     work: Unfinished,
     progress: Progress,
-    cancelled: Callable[[], bool],
+    cancel: Cancel,
 ) -> _Sums:
     sums, kept = _Sums(model, layers, len(windows), work), time.perf_counter()
     step = max(1, model.tokens_per_forward // 4 // WINDOW)
     for start in range(work.done, len(windows), step):
-        if cancelled():
+        if cancel():
             if work.done:
                 work.keep()
-            raise Cancelled(f"Stopped after {sums.count:,} tokens. Measure again, and it goes on from there.")
+            raise Cancelled(f"Stopped after {sums.count:,} tokens. Measure again to go on from there.")
         batch = model.tok.pad(windows[start : start + step], device=model.device)
         with capturing_keys(model.hf, model.arch, layers) as found:
             model.hf.base_model(

@@ -6,7 +6,7 @@ pieces: so both are right with a BOS token, with SentencePiece's "▁" and with 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -39,6 +39,23 @@ class TokenBatch:
     def last(self) -> Int[Tensor, "rows"]:
         """Column of each row's last real token."""
         return self.starts + self.mask.sum(1) - 1
+
+
+def in_chunks(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Row numbers, shortest rows first, in chunks whose padded size stays within `budget` tokens.
+
+    A row beyond the budget goes alone. Short rows do not share a chunk with long ones: padding would cost more than
+    another forward.
+    """
+    chunk: list[int] = []
+    for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):
+        too_many = (len(chunk) + 1) * lengths[row] > budget
+        if chunk and (too_many or lengths[row] > 2 * lengths[chunk[0]] + 32):
+            yield chunk
+            chunk = []
+        chunk.append(row)
+    if chunk:
+        yield chunk
 
 
 def pad(rows: Sequence[Sequence[int]], filler: int, side: str = "right", device: torch.device | str = "cpu") -> TokenBatch:

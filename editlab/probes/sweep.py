@@ -6,17 +6,17 @@ at which the same tokens fire share one forward, and most rows, in which nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from editlab.errors import Cancelled
 from editlab.facts import EditRequest
 from editlab.patches import BASE, View
 from editlab.probes.battery import Probe
 from editlab.probes.gates import gates_at, layers_of
 from editlab.probes.verdict import KEPT, ask, scores
+from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -29,7 +29,6 @@ PART = 64
 
 Alike = tuple[float, ...]
 """Thresholds at which the same tokens of a row fire, ascending."""
-Progress = Callable[[float, str], None]
 
 
 def sweep(
@@ -38,8 +37,8 @@ def sweep(
     probes: Sequence[Probe],
     view: View,
     thresholds: Sequence[float] = THRESHOLDS,
-    progress: Progress | None = None,
-    cancel: Callable[[], bool] | None = None,
+    progress: Progress = no_progress,
+    cancel: Cancel = never,
 ) -> pd.DataFrame:
     """A row a threshold: `threshold`, `firing` (at how many probes a gate opens) and the rates of `probes.scores`.
 
@@ -48,10 +47,8 @@ def sweep(
     """
 
     def step(fraction: float, text: str) -> None:
-        if cancel is not None and cancel():
-            raise Cancelled("Stopped before the curve was complete.")
-        if progress is not None:
-            progress(fraction, text)
+        stop_if(cancel, "Stopped before the curve was complete.")
+        progress(fraction, text)
 
     step(0.0, "curve: what the base model says")
     asked, expected = _expected(model, request, probes)

@@ -16,9 +16,11 @@ import pandas as pd
 
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.model.generation import Sampling, readable
+from editlab.model.generation import readable
 from editlab.model.reading import Reading, read
-from editlab.model.scoring import Score, in_chunks
+from editlab.model.sampling import Sampling
+from editlab.model.scoring import Score
+from editlab.model.tokens import in_chunks
 from editlab.patches import View
 from editlab.probes.battery import Probe
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from editlab.errors import Cancelled
 from editlab.facts import EditRequest
 from editlab.patches import BASE, View
 from editlab.probes.battery import KINDS, Probe
 from editlab.probes.verdict import KEPT, ask
+from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -24,8 +24,8 @@ def ways_back(
     request: EditRequest,
     probes: Sequence[Probe],
     ways: Mapping[str, View],
-    progress: Callable[[float, str], None] | None = None,
-    cancel: Callable[[], bool] | None = None,
+    progress: Progress = no_progress,
+    cancel: Cancel = never,
 ) -> pd.DataFrame:
     """A row a way; `ways` has the edited model first, as "edited", and one view a way back.
 
@@ -39,10 +39,8 @@ def ways_back(
     asked = [replace(probe, expected=None) for probe in probes]
     frames: list[pd.DataFrame] = []
     for kind, group in groupby(asked, key=lambda probe: probe.kind):
-        if cancel is not None and cancel():
-            raise Cancelled("Stopped before the ways back were compared.")
-        if progress is not None:
-            progress(sum(map(len, frames)) / len(asked), f"ways back: {KINDS[kind]}")
+        stop_if(cancel, "Stopped before the ways back were compared.")
+        progress(sum(map(len, frames)) / len(asked), f"ways back: {KINDS[kind]}")
         frames.append(ask(model, request, tuple(group), views, answers=kind == "success"))
     frame = pd.concat(frames, ignore_index=True)
     return pd.DataFrame([_row(way, frame[frame["expected"].notna()]) for way in ways])

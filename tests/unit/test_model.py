@@ -14,7 +14,7 @@ from editlab.model.architectures import ARCHITECTURES, architecture_of
 from editlab.model.generation import generate
 from editlab.model.overlay import first_of, laid_over
 from editlab.model.reading import read
-from editlab.model.scoring import in_chunks
+from editlab.model.tokens import in_chunks
 from editlab.patches import BASE, Preamble, View
 
 TEXTS = (

@@ -16,7 +16,7 @@ from editlab.errors import BadFile, BadRequest
 from editlab.facts import EditCase, EditRequest, Expectation, Fact, FactBase, Relation, read_cases
 from editlab.model import LanguageModel
 from editlab.model.reading import read
-from editlab.model.scoring import in_chunks
+from editlab.model.tokens import in_chunks
 from editlab.patches import BASE, Dense, Preamble, View
 from editlab.probes import (
     KINDS,

@@ -153,7 +153,7 @@ def test_a_damaged_file_is_refused_by_name(how, tmp_path):
 def test_cancelling_at_once_leaves_no_file(tmp_path):
     for text in (TEXT, None):
         with pytest.raises(Cancelled, match="Measure again"):
-            collect(model_in(tmp_path), [1], text, 200, tmp_path, cancelled=lambda: True)
+            collect(model_in(tmp_path), [1], text, 200, tmp_path, cancel=lambda: True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -170,7 +170,7 @@ def test_a_stopped_measurement_goes_on_and_ends_as_if_it_had_never_stopped(text,
     while stops < 60:
         left = iter([False] * looks)
         try:
-            (parts,) = collect(model, [1], text, 2300, tmp_path / "parts", cancelled=lambda left=left: next(left, True))
+            (parts,) = collect(model, [1], text, 2300, tmp_path / "parts", cancel=lambda left=left: next(left, True))
             break
         except Cancelled:
             stops += 1
@@ -186,7 +186,7 @@ def test_a_damaged_file_of_unfinished_work_counts_as_nothing(tmp_path):
     looks = iter([False, False])
     with pytest.raises(Cancelled):
         model.tokens_per_forward = 4 * 256
-        collect(model, [1], TEXT, 1500, tmp_path, cancelled=lambda: next(looks, True))
+        collect(model, [1], TEXT, 1500, tmp_path, cancel=lambda: next(looks, True))
     (unfinished,) = tmp_path.iterdir()
     unfinished.write_bytes(unfinished.read_bytes()[:50])
     (measured,) = collect(model, [1], TEXT, 1500, tmp_path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -21,6 +21,7 @@ from editlab.lab.workspaces.alarms import judged, limits_of
 from editlab.lab.workspaces.edit_files import EditFile
 from editlab.lab.workspaces.edits import apply, apply_many
 from editlab.probes import passages
+from editlab.work import Progress
 
 app = typer.Typer()
 
@@ -72,7 +73,7 @@ def _watched(
     requests: Sequence[EditRequest],
     batch: int,
     config: dict[str, Any],
-    progress: Callable[[float, str], None],
+    progress: Progress,
 ) -> dict[str, Any]:
     """One chain: its check-ups, where each alarm began, the state returned to, and how far its figures are from then."""
     workspace = lab.workspace(lab.directory.adopt(method).id)

@@ -15,7 +15,7 @@ from editlab.errors import Cancelled
 from editlab.lab.kinds import Kind
 from editlab.lab.loaded import Loaded
 from editlab.lab.worker import Cancel, Job, JobProgress, Work, Worker
-from editlab.model.scoring import in_chunks
+from editlab.model.tokens import in_chunks
 from editlab.patches import View
 
 Views = Mapping[str, View]

@@ -20,9 +20,10 @@ from safetensors.torch import load_file, save_file
 
 from editlab.errors import BadRequest, DegenerateKey, TooLong
 from editlab.facts import EditRequest, Fact, FactBase
-from editlab.methods._method import Cancel, Method, Progress, stop_if
+from editlab.methods._method import Method
 from editlab.methods.mask.batch import Example
 from editlab.patches import BASE, LowRank
+from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -53,7 +54,7 @@ def lessons(
     most: int,
     without: Collection[str] = (),
     seed: int = 0,
-    cancel: Cancel | None = None,
+    cancel: Cancel = never,
 ) -> list[Lesson]:
     """At most so many facts that the model says, each with another object of its relation, without some subjects.
 
@@ -94,8 +95,8 @@ def edited(
     method: Method,
     config: Any = None,
     folder: Path | None = None,
-    progress: Progress | None = None,
-    cancel: Cancel | None = None,
+    progress: Progress = no_progress,
+    cancel: Cancel = never,
 ) -> Iterator[Example | str]:
     """Each lesson as an edit of its own on the unedited model; for one that cannot be edited, the sentence that says why.
 
@@ -103,8 +104,7 @@ def edited(
     """
     for start in range(0, len(lessons), AT_ONCE):
         stop_if(cancel)
-        if progress is not None:
-            progress(start / len(lessons), f"mask: edit {start + 1:,} of {len(lessons):,}")
+        progress(start / len(lessons), f"mask: edit {start + 1:,} of {len(lessons):,}")
         chunk = lessons[start : start + AT_ONCE]
         path = None if folder is None else folder / f"{_digest(model, chunk, method, config)}.safetensors"
         made = _read(path, model) if path is not None else None
@@ -117,7 +117,7 @@ def edited(
 
 
 def _made(
-    model: LanguageModel, lessons: Sequence[Lesson], method: Method, config: Any, cancel: Cancel | None
+    model: LanguageModel, lessons: Sequence[Lesson], method: Method, config: Any, cancel: Cancel
 ) -> list[tuple[LowRank, ...] | str]:
     """The patches of each; all at once where the method does not solve them together, else one after the other."""
     if not method.joint:

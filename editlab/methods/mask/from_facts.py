@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from editlab.errors import BadRequest
-from editlab.methods._method import Cancel, Method, Progress, Stopwatch, config_for
+from editlab.methods._method import Method, Stopwatch, config_for
 from editlab.methods.mask.batch import Example, batches
 from editlab.methods.mask.config import MaskConfig
 from editlab.methods.mask.edits import AT_ONCE, PARAPHRASES, QUICK, Lesson, edited
 from editlab.methods.mask.files import ReversalMask
 from editlab.methods.mask.training import reversal, train
 from editlab.patches import BASE
+from editlab.work import Cancel, Progress, never, no_progress, part_of
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -51,8 +52,8 @@ def make(
     method: Method,
     config: MaskConfig | None = None,
     work: Path | None = None,
-    progress: Progress | None = None,
-    cancel: Cancel | None = None,
+    progress: Progress = no_progress,
+    cancel: Cancel = never,
 ) -> tuple[ReversalMask, list[Example]]:
     """Edit the lessons, train on nine tenths of their subjects, and measure on the rest; with the edits it was trained on.
 
@@ -61,14 +62,14 @@ def make(
     """
     watch, config = Stopwatch(), config or MaskConfig()
     quick = config_for(method.config, method.name, model, **QUICK)
-    made = list(edited(model, lessons, method, quick, work, _part(progress, 0.0, 0.5), cancel))
+    made = list(edited(model, lessons, method, quick, work, part_of(progress, 0.0, 0.5), cancel))
     held = _that_hold(model, [one for one in made if isinstance(one, Example)])
     training, unseen = _split(held, config.seed)
     if not unseen:
         few = f"Only {len(held)} of {len(lessons)} edits hold: too few for a mask"
         raise BadRequest(f"{few}. Give more facts that the model knows.")
     keep = None if work is None else work / f"mask-{method.name}.safetensors"
-    *_, (_, masks) = train(model, training, unseen, config, BASE, keep, _part(progress, 0.5, 1.0), cancel)
+    *_, (_, masks) = train(model, training, unseen, config, BASE, keep, part_of(progress, 0.5, 1.0), cancel)
     layers = sorted({patch.layer for example in held for patch in example.patches})
     report = {
         "n_train": len(training),
@@ -91,7 +92,7 @@ def cost(
     lessons: Sequence[Lesson],
     method: Method,
     config: MaskConfig | None = None,
-    cancel: Cancel | None = None,
+    cancel: Cancel = never,
 ) -> Cost:
     """What `make` will take, from making a few of its edits and training on them once. Raises `Cancelled`."""
     config = config or MaskConfig()
@@ -134,9 +135,3 @@ def _split(examples: Sequence[Example], seed: int) -> tuple[list[Example], list[
         [example for example in examples if example.request.subject not in unseen],
         [example for example in examples if example.request.subject in unseen],
     )
-
-
-def _part(progress: Progress | None, start: float, stop: float) -> Progress | None:
-    if progress is None:
-        return None
-    return lambda fraction, text: progress(start + (stop - start) * fraction, text)

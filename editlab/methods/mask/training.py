@@ -21,10 +21,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from editlab.errors import BadRequest
-from editlab.methods._method import Cancel, Progress, stop_if
 from editlab.methods.mask.batch import Batch, Example, Scores, batches, lead
 from editlab.methods.mask.config import MaskConfig
 from editlab.patches import BASE, Mask, View
+from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -54,8 +54,8 @@ def train(
     config: MaskConfig | None = None,
     view: View = BASE,
     keep: Path | None = None,
-    progress: Progress | None = None,
-    cancel: Cancel | None = None,
+    progress: Progress = no_progress,
+    cancel: Cancel = never,
 ) -> Iterator[tuple[Epoch, tuple[Mask, ...]]]:
     """Yields after every epoch how it stands, and the masks as they would be now: the last ones are the result.
 
@@ -68,8 +68,7 @@ def train(
     if len(examples) < LEAST:
         few = f"A mask for all edits cannot be learnt from {len(examples)}"
         raise BadRequest(f"{few}. Give at least {LEAST} edits of facts that the model knows.")
-    if progress is not None:
-        progress(0.0, f"mask: the keys of {len(examples):,} facts")
+    progress(0.0, f"mask: the keys of {len(examples):,} facts")
     lessons = list(batches(model, [*examples, *_unedited(examples, config)], layers, config.batch, view))
     config = replace(config, epochs=max(config.epochs, -(-config.steps // len(lessons))))
     unseen = list(batches(model, held_out, layers, config.batch, view)) if held_out else []
@@ -90,9 +89,8 @@ def train(
         said = reversal(unseen, masks) if unseen else None
         pruned = sum(mask.pruned for mask in masks) / len(masks)
         epoch = Epoch(number + 1, sum(losses) / len(losses), pruned, torch.cat(leads).float().mean().item(), said)
-        if progress is not None:
-            held = "" if said is None else f", {100 * said:.0f} % of held-out prompts reversed"
-            progress(epoch.number / config.epochs, f"mask: epoch {epoch.number} of {config.epochs}{held}")
+        held = "" if said is None else f", {100 * said:.0f} % of held-out prompts reversed"
+        progress(epoch.number / config.epochs, f"mask: epoch {epoch.number} of {config.epochs}{held}")
         yield epoch, masks
 
 

@@ -18,20 +18,11 @@ from editlab.errors import UnsupportedArchitecture
 from editlab.facts import EditRequest
 from editlab.methods._contexts import context_texts
 from editlab.methods._delta import Schedule, optimise
-from editlab.methods._method import (
-    Cancel,
-    Edited,
-    Progress,
-    Stopwatch,
-    check_requests,
-    probability_of_new,
-    relative_norm,
-    settled,
-    stop_if,
-)
+from editlab.methods._method import Edited, Stopwatch, check_requests, probability_of_new, relative_norm, settled
 from editlab.methods.memit.config import MemitConfig
 from editlab.model.statistics import KeyStatistics, need
 from editlab.patches import BARE, BASE, Form, LowRank, View
+from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -53,8 +44,8 @@ class Memit:
         requests: Sequence[EditRequest],
         view: View = BASE,
         config: MemitConfig | None = None,
-        progress: Progress | None = None,
-        cancel: Cancel | None = None,
+        progress: Progress = no_progress,
+        cancel: Cancel = never,
         earlier: Sequence[EditRequest] = (),
     ) -> Edited:
         """One low-rank patch a layer for all requests together; they are one solve and are taken back as one.
@@ -83,8 +74,7 @@ class Memit:
         patches: list[LowRank] = []
         for position, layer in enumerate(config.layers):
             stop_if(cancel)
-            if progress is not None:
-                progress(1.0, f"solve: layer {layer}, {position + 1} of {len(config.layers)}")
+            progress(1.0, f"solve: layer {layer}, {position + 1} of {len(config.layers)}")
             now = view.with_patches(patches)
             K = mean_keys(model, requests, contexts, layer, now, form)
             before = mean_keys(model, earlier, contexts[:1], layer, now, form) if earlier else K[:, :0]

@@ -14,9 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, gelu
 
-from editlab.methods._method import Cancel, Progress, stop_if
 from editlab.methods.rep.config import RepConfig
 from editlab.methods.rep.lessons import Keys
+from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 HARDEST = 1200
 LOOKED_AGAIN = (10, 30, 60, 90, 150, 200)
@@ -33,7 +33,7 @@ class Gate:
     c: Float[Tensor, ""]
 
 
-def learn_gate(lessons: Keys, config: RepConfig, progress: Progress | None = None, cancel: Cancel | None = None) -> Gate:
+def learn_gate(lessons: Keys, config: RepConfig, progress: Progress = no_progress, cancel: Cancel = never) -> Gate:
     """Fit the gate by weighted binary cross-entropy and Adam, on standardised keys; the scale is folded into it again."""
     X, y = lessons.keys, lessons.positive.float()
     mean, scale = X.mean(0), (X.std(0) + 1e-3) * math.sqrt(X.shape[1])
@@ -45,8 +45,7 @@ def learn_gate(lessons: Keys, config: RepConfig, progress: Progress | None = Non
     with torch.enable_grad():
         for step in range(config.steps):
             stop_if(cancel)
-            if progress is not None:
-                progress(step / config.steps, f"REP: the gate learns, step {step + 1} of {config.steps}")
+            progress(step / config.steps, f"REP: the gate learns, step {step + 1} of {config.steps}")
             if step in LOOKED_AGAIN:
                 hard = _hardest(_logits(Z, H, h, w, c).detach(), lessons)
             loss = binary_cross_entropy_with_logits(_logits(Z[hard], H, h, w, c), y[hard], weight[hard], reduction="sum")

@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from editlab.methods._method import Cancel, stop_if
 from editlab.methods.rep.lessons import Lessons, Named
 from editlab.patches import Pathway, View
+from editlab.work import Cancel, never, stop_if
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -38,7 +38,7 @@ def learn_pathway(
     target: Float[Tensor, "d_ff"],
     view: View,
     seed: int,
-    cancel: Cancel | None = None,
+    cancel: Cancel = never,
 ) -> Pathway:
     """Draw the keys of all names towards `target` (`t` of methods.md 3.3), and leave the prompt's own key where it is."""
     names = [lessons.subject, *lessons.names]

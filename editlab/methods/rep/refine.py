@@ -12,12 +12,13 @@ from torch import Tensor
 
 from editlab.errors import DegenerateKey
 from editlab.methods._contexts import context_texts
-from editlab.methods._method import Cancel, Progress, Stopwatch, stop_if
+from editlab.methods._method import Stopwatch
 from editlab.methods.rep.config import RepConfig
 from editlab.methods.rep.gate import learn_gate
 from editlab.methods.rep.lessons import Keys, Lessons, read
 from editlab.methods.rep.published import learn_pathway
 from editlab.patches import BASE, LowRank, Patch, Pathway, View
+from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -44,8 +45,8 @@ def refine(
     patches: Sequence[Patch],
     view: View = BASE,
     config: RepConfig | None = None,
-    progress: Progress | None = None,
-    cancel: Cancel | None = None,
+    progress: Progress = no_progress,
+    cancel: Cancel = never,
     row: int = 0,
 ) -> Refined:
     """A pathway for each layer that `patches`, an edit computed on `view`, touch by a low-rank update.
@@ -63,8 +64,7 @@ def refine(
     edits = sorted((patch for patch in patches if isinstance(patch, LowRank)), key=lambda patch: patch.layer)
     for number, patch in enumerate(edits):
         stop_if(cancel)
-        if progress is not None:
-            progress(number / len(edits), f"REP: keys of layer {patch.layer}")
+        progress(number / len(edits), f"REP: keys of layer {patch.layer}")
         pathway = known.get(patch.layer)
         if pathway is None:
             task = _Task(model, lessons, contexts, patch, row, below, config, cancel)
@@ -88,7 +88,7 @@ class _Task:
     row: int
     view: View
     config: RepConfig
-    cancel: Cancel | None
+    cancel: Cancel
 
     def keys(self, contexts: Sequence[str]) -> Keys:
         """The labelled keys of the lessons behind these texts."""
@@ -100,7 +100,7 @@ class _Task:
         return self.model.keys(rows, [self.patch.layer], self.view)[self.patch.layer]
 
 
-def _default(task: _Task, progress: Progress | None) -> tuple[Pathway, dict[str, float]]:
+def _default(task: _Task, progress: Progress) -> tuple[Pathway, dict[str, float]]:
     """Closed form but for the gate: k' = k + gate(k) share (1 - s(k)) k_e, where s(k) = (u.k) / (u.k_e) is what k hears.
 
     Behind an open gate a key that heard nothing hears `share` of the edit, and the edit's own key stays where it is. With

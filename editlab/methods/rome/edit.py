@@ -18,19 +18,11 @@ from editlab.errors import DegenerateKey
 from editlab.facts import EditRequest
 from editlab.methods._contexts import context_texts
 from editlab.methods._delta import Schedule, Value, optimise
-from editlab.methods._method import (
-    Cancel,
-    Edited,
-    Progress,
-    Stopwatch,
-    check_requests,
-    probability_of_new,
-    relative_norm,
-    settled,
-)
+from editlab.methods._method import Edited, Stopwatch, check_requests, probability_of_new, relative_norm, settled
 from editlab.methods.rome.config import RomeConfig
 from editlab.model import statistics
 from editlab.patches import BASE, LowRank, View
+from editlab.work import Cancel, Progress, never, no_progress
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -52,8 +44,8 @@ class Rome:
         requests: Sequence[EditRequest],
         view: View = BASE,
         config: RomeConfig | None = None,
-        progress: Progress | None = None,
-        cancel: Cancel | None = None,
+        progress: Progress = no_progress,
+        cancel: Cancel = never,
     ) -> Edited:
         """One rank-one patch a request and layer, each computed on `view` alone: requests do not see each other.
 
@@ -62,8 +54,7 @@ class Rome:
         watch = Stopwatch()
         config = settled(config, RomeConfig, self.name, model)
         check_requests(model, requests)
-        if progress is not None:
-            progress(0.0, "contexts: the model writes the texts in front of the prompt")
+        progress(0.0, "contexts: the model writes the texts in front of the prompt")
         contexts = context_texts(model, CONTEXTS, config.seed, config.contexts)
         solves: list[tuple[LowRank, ...]] = [() for _ in requests]
         health: list[dict[str, float]] = [{} for _ in requests]
@@ -90,8 +81,8 @@ class Rome:
         contexts: tuple[str, ...],
         solves: list[tuple[LowRank, ...]],
         health: list[dict[str, float]],
-        progress: Progress | None,
-        cancel: Cancel | None,
+        progress: Progress,
+        cancel: Cancel,
     ) -> None:
         C = statistics.find(model, layer) if config.whiten else None
         schedule = Schedule.of(config)

@@ -1,0 +1,16 @@
+"""Where a model runs."""
+
+from __future__ import annotations
+
+import torch
+
+from editlab.errors import BadModel
+
+
+def device_for(device: str) -> torch.device:
+    """Return the device that a setting names; "auto" takes a GPU if there is one. Raises `BadModel` for a missing GPU."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise BadModel("There is no CUDA device here. Use --device cpu.")
+    return torch.device(device)
