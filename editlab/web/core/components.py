@@ -111,7 +111,7 @@ class Parts(dict[str, Component]):
         return [self[name] for name in names]
 
 
-PRESSED = script("pressed")  # until all tabs are converted
+PRESSED, LIVE = script("pressed"), script("live")  # until all tabs are converted
 
 
 def section(title: str, lead: str) -> gr.Column:

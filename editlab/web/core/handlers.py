@@ -26,8 +26,8 @@ import gradio as gr
 from editlab.errors import BadRequest, Cancelled, EditLabError
 from editlab.lab import Job, Lab, Room, Worker, Workspace
 from editlab.lab.access.limits import Asker, Cost, resumed
-from editlab.web.core import render
 from editlab.web.core.declaration import Declaration, Refusal
+from editlab.web.core.html import pieces
 from editlab.web.core.turns import Turn as Turn  # until all tabs are converted
 from editlab.web.core.turns import Turns
 from editlab.web.core.updates import Draw as Draw  # until all tabs are converted
@@ -168,13 +168,13 @@ class Handlers:
 def _shown(error: Exception) -> Update:
     """Return an error as a message of the page. One that is not the visitor's is logged under a number."""
     if isinstance(error, Cancelled):
-        return {"message": render.message(str(error))}
+        return {"message": pieces.message(str(error))}
     if isinstance(error, EditLabError):
         return problem(error)
     number = secrets.token_hex(4)
     log.error("A handler failed unexpectedly (%s)", number, exc_info=error)
     text = f"EditLab failed unexpectedly. Your edits are unchanged. The server's log has the details under {number}."
-    return {"message": render.message(text, "problem")}
+    return {"message": pieces.message(text, "problem")}
 
 
 def _undeclared(work: Handler, cost: Cost) -> Handler:  # until all tabs are converted

@@ -26,7 +26,8 @@ PARTED = re.compile(r"(?<=[\d<>±]) (?=[%±\d])")
 
 def unbroken(text: str) -> Markup:
     """Return a text in which no line ends within a figure."""
-    return Markup(PARTED.sub("\N{NO-BREAK SPACE}", escape(text)))
+    joined = PARTED.sub("\N{NO-BREAK SPACE}", text)
+    return Markup(joined) if isinstance(text, Markup) else escape(joined)
 
 
 ENVIRONMENT = Environment(

@@ -250,9 +250,7 @@ def check_fits(component: Component, annotation: Any) -> None:
     if check is None or not check():
         raise TypeError(f"does not fit {name_of(component)}, which can send other values. Give both the same bounds.")
     if component.value is None and not shape.optional:
-        raise TypeError(
-            f"does not fit {name_of(component)}, which is empty at first. Give it a value, or add `| None`."
-        )
+        raise TypeError(f"does not fit {name_of(component)}, which is empty at first. Give it a value, or add `| None`.")
 
 
 def _most(bound: float | None) -> float:

@@ -14,8 +14,8 @@ import gradio as gr
 from editlab import wording
 from editlab.errors import BadRequest
 from editlab.lab import Job, Worker, Workspace
-from editlab.web.core import render
 from editlab.web.core.forms import FIELDS, place_of
+from editlab.web.core.html import pieces
 
 Update = dict[str, Any]
 Updates = Iterator[Update]
@@ -62,22 +62,24 @@ def buttons(workspace: Workspace) -> Update:
 
 def stopping(busy: bool) -> Update:
     """Return the message after Stop was pressed. `busy`: whether anything was running."""
-    return {"message": render.message("Stopping …" if busy else "Nothing is running.")}
+    return {"message": pieces.message("Stopping …" if busy else "Nothing is running.")}
 
 
 def problem(error: Exception) -> Update:
     """Return an error as a message; one about a field of the request stands at that field as well."""
     field = error.field if isinstance(error, BadRequest) else None
     if field not in FIELDS:
-        return {"message": render.message(str(error), "problem")}
+        return {"message": pieces.message(str(error), "problem")}
     place = f"at-{place_of(field)}"
-    return {"message": render.message(str(error), "problem heard"), place: render.message(str(error), "problem")}
+    return {"message": pieces.message(str(error), "problem heard"), place: pieces.message(str(error), "problem")}
 
 
 def _progress(line: Workspace | Worker, job: Job[Any], elapsed: float) -> str:
     ahead = line.ahead(job)
     if ahead:
-        return render.progress(f"Waiting for the model; {ahead} before you", 0.0)
-    sure = job.fraction >= 0.1 and elapsed >= ESTIMATE_SECONDS
-    left = elapsed * (1 - job.fraction) / job.fraction if sure else None
-    return render.progress(wording.capitalize(job.text), job.fraction, left)
+        return pieces.progress(f"Waiting for the model; {ahead} before you", 0.0, "")
+    rest = ""
+    if job.fraction >= 0.1 and elapsed >= ESTIMATE_SECONDS:
+        left = elapsed * (1 - job.fraction) / job.fraction
+        rest = f"about {left:.0f} s left" if left >= 1 else "almost done"
+    return pieces.progress(wording.capitalize(job.text), job.fraction, rest)

@@ -15,7 +15,7 @@ from editlab.lab.jobs.worker import stop_job
 from editlab.web.core import render
 from editlab.web.core.forms import settings_of
 from editlab.web.core.handlers import Handlers, Update, Updates, handler
-from editlab.web.keys.handlers import read_text
+from editlab.web.core.uploads import read_text
 from editlab.web.model import words
 
 LONGEST_NAME = 500
@@ -91,7 +91,7 @@ class ModelHandlers(Handlers):
     @handler(Cost(refused="Key statistics cannot be measured"))
     def model_file(self, visitor: Any, file: Any, request: gr.Request) -> Updates:
         """The same on a text file of the visitor's. Input: model-file. Updates as `model_measure`."""
-        yield from self._measured(visitor, request, read_text(file))
+        yield from self._measured(visitor, request, read_text(None if file is None else Path(file)))
 
     @handler(Cost(refused="What others started cannot be stopped"))
     def model_stop(self, visitor: Any, request: gr.Request) -> Updates:

@@ -7,10 +7,9 @@ from functools import partial
 import gradio as gr
 
 from editlab.lab import Lab
-from editlab.web.core.components import Parts
+from editlab.web.core.components import LIVE, Parts
 from editlab.web.core.inputs import Buttons, FileButton, ModelName
 from editlab.web.core.wiring import on
-from editlab.web.keys.tab import LIVE
 from editlab.web.model.bench_panel import create_bench
 from editlab.web.model.handlers import LONGEST_NAME, ModelHandlers, offered
 from editlab.web.model.words import QUANTIZATIONS, head

@@ -9,10 +9,9 @@ from markupsafe import Markup
 
 from editlab.lab import Lab
 from editlab.lab.workspaces.monitor import LEAST
-from editlab.web.core.components import Parts, section
+from editlab.web.core.components import LIVE, Parts, section
 from editlab.web.core.handlers import Handlers
 from editlab.web.core.wiring import on
-from editlab.web.keys.tab import LIVE
 from editlab.web.monitor import words
 from editlab.web.monitor.handlers import LIMITS, MonitorHandlers
 from editlab.web.monitor.table import LOCAL, LOOKS

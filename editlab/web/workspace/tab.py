@@ -8,12 +8,11 @@ import gradio as gr
 
 from editlab.lab import Lab
 from editlab.lab.workspaces.directory import LONGEST_NAME
-from editlab.web.core.components import PRESSED, Parts, section
+from editlab.web.core.components import LIVE, PRESSED, Parts, section
 from editlab.web.core.forms import MOST
 from editlab.web.core.handlers import Handlers
 from editlab.web.core.inputs import Choices, FileButton, Moments, Name, Place
 from editlab.web.core.wiring import on
-from editlab.web.keys.tab import LIVE
 from editlab.web.workspace import rooms, words
 from editlab.web.workspace.bundle_handlers import BundleHandlers
 from editlab.web.workspace.handlers import MOMENT
