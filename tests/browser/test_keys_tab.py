@@ -1,4 +1,4 @@
-"""The Keys tab in a real browser: every picture for the edit on the bench, at every size, for everybody."""
+"""The Keys tab in a real browser: every picture for the selected edit, at every size, for everybody."""
 
 import re
 
@@ -23,13 +23,13 @@ def test_without_an_edit_the_tab_says_the_next_step(visit):
     assert violations(page) == []
 
 
-def test_the_sentences_are_about_the_edit_on_the_bench(visit):
+def test_the_sentences_are_about_the_selected_edit(visit):
     page = visit()
     apply(page)
     keys(page)
     expect(page.locator("#keys-message")).to_contain_text("Slovenia → Antarctica")
     expect(page.locator("#keys-similarity")).to_contain_text(re.compile(r"0\.\d\d under another name"))
-    expect(page.locator("#keys-bounds")).to_contain_text(re.compile(r"\d+ of \d+ probes are predicted rightly"))
+    expect(page.locator("#keys-bounds")).to_contain_text(re.compile(r"\d+ of \d+ probes correctly"))
     expect(page.locator("#keys-lemma")).to_contain_text("attention layer")
     expect(page.locator("#keys-prefixes")).to_contain_text("tokens")
     assert page.locator("#keys [aria-live=polite]").count() >= len(SECTIONS)

@@ -5,7 +5,7 @@ import torch
 from masks import write_mask
 from visitors import TIMEOUT
 
-from editlab.errors import BadFile, BadRequest, MissingMask
+from editlab.errors import BadFile, MissingMask
 from editlab.facts import EditRequest
 from editlab.lab.asking import answers
 from editlab.lab.ledger.events import START, Event, fold
@@ -128,8 +128,8 @@ def test_an_edit_that_is_off_is_under_no_mask(lab, workspace, tiny_llama, folder
     record = edits.apply(workspace, CONTINENT).result(TIMEOUT)
     workspace.switch(record.id, False)
     assert list(workspace.views) == ["base"] and workspace.mask_problem == ""
-    with pytest.raises(BadRequest, match="does not lie over the model"):
-        lab.reversing.ways_back(workspace, CONTINENT)
+    result = answers.ask(workspace, CONTINENT).result(TIMEOUT)
+    assert result.complete and not result.on and result.ways_back is None
 
 
 def test_under_the_guard_the_editor_solves_as_if_there_were_no_mask(lab, workspace, tiny_llama, folder):
@@ -146,16 +146,18 @@ def test_under_the_guard_the_editor_solves_as_if_there_were_no_mask(lab, workspa
     assert len(workspace.records) == 1
 
 
-def test_the_ways_back_and_linked_facts_are_jobs(lab, workspace, tiny_llama, folder):
+def test_the_ways_back_and_linked_facts_are_answers(workspace, tiny_llama, folder):
     write_mask(tiny_llama, folder)
     edits.apply(workspace, CONTINENT).result(TIMEOUT)
-    ways = lab.reversing.ways_back(workspace, workspace.request).result(TIMEOUT).set_index("way")
+    workspace.set_masked(True)
+    result = answers.ask(workspace, workspace.request, most=1).result(TIMEOUT)
+    ways = result.ways_back.set_index("way")
     assert list(ways.index) == ["edited", "removed", "svd", "masked"]
     assert ways.loc["removed", "restored"] and ways.loc["removed", "again"] == ways.loc["edited", "changed"]
-    frame = lab.reversing.linked(workspace, workspace.request).result(TIMEOUT)
-    assert len(frame) > 0 and {"base", "edited", "told"} <= set(frame)
+    views = {name.removesuffix(".answer") for name in result.linked if name.endswith(".answer")}
+    assert len(result.linked) > 0 and {"base", "edited", "told"} <= views
 
 
-def test_without_a_mask_two_ways_back_remain(lab, workspace):
-    edits.apply(workspace, CONTINENT).result(TIMEOUT)
-    assert list(lab.reversing.ways_back(workspace, workspace.request).result(TIMEOUT)["way"]) == ["edited", "removed", "svd"]
+def test_without_a_mask_two_ways_back_remain(workspace, tiny_llama):
+    record = edits.apply(workspace, CONTINENT).result(TIMEOUT)
+    assert list(ways_back.ways(tiny_llama, record, workspace)) == ["edited", "removed", "svd"]

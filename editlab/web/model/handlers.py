@@ -15,7 +15,7 @@ from editlab.lab.worker import stop_job
 from editlab.web.core import render
 from editlab.web.core.forms import settings_of
 from editlab.web.core.handlers import Handlers, Update, Updates, handler
-from editlab.web.keys.handlers import read_text
+from editlab.web.core.uploads import read_text
 from editlab.web.model import words
 
 LONGEST_NAME = 500
@@ -31,22 +31,22 @@ class ModelHandlers(Handlers):
     @handler(FREE)
     def model_open(self, visitor: Any, request: gr.Request) -> Updates:
         """A page was opened. Updates: the strip, the choices, the methods' settings, form, the plan; what loads."""
-        shelf = self.lab.loaded
+        loaded = self.lab.loaded
         yield {
             **self._strip(),
-            "model-name": gr.update(choices=offered(shelf.offers), value=shelf.choice.name),
-            "model-quantization": shelf.choice.quantization,
+            "model-name": gr.update(choices=offered(loaded.offers), value=loaded.choice.name),
+            "model-quantization": loaded.choice.quantization,
             **self._can(),
         }
         yield {
             **{f"{method}-{setting.name}": shown(setting.default) for method, setting in settings_of(self.lab.methods())},
-            "form": gr.update(visible=shelf.facts["chat"], value=self.workspace(visitor, request).form),
+            "form": gr.update(visible=loaded.facts["chat"], value=self.workspace(visitor, request).form),
         }
-        for job in (shelf.loading, self.lab.statistics.running):
+        for job in (loaded.loading, self.lab.statistics.running):
             if job is not None:
                 yield from self.follow(self.lab.worker, job)
         yield {"progress": "", **self._strip(), **self._can()}
-        yield self._planned(shelf.choice.name, "", shelf.choice.quantization)
+        yield self._planned(loaded.choice.name, "", loaded.choice.quantization)
 
     @handler(Cost(prompts=20))
     def model_look(self, visitor: Any, request: gr.Request) -> Updates:
@@ -91,7 +91,7 @@ class ModelHandlers(Handlers):
     @handler(Cost(refused="Key statistics cannot be measured"))
     def model_file(self, visitor: Any, file: Any, request: gr.Request) -> Updates:
         """The same on a text file of the visitor's. Input: model-file. Updates as `model_measure`."""
-        yield from self._measured(visitor, request, read_text(file))
+        yield from self._measured(visitor, request, read_text(None if file is None else Path(file)))
 
     @handler(Cost(refused="What others started cannot be stopped"))
     def model_stop(self, visitor: Any, request: gr.Request) -> Updates:
