@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_models import save
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from editlab.atlas.tokenizer import as_transformers, train_tokenizer
@@ -60,6 +61,12 @@ def tiny_llama(tiny_tokenizer: PreTrainedTokenizerFast) -> LanguageModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return LanguageModel(LlamaForCausalLM(config), tiny_tokenizer, name="tiny llama")
+
+
+@pytest.fixture(scope="session")
+def saved_model(tiny_llama: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model as a folder, as the terminal loads it. Shared by all tests, so leave it as it is."""
+    return save(tiny_llama, tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture

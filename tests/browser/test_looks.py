@@ -1,6 +1,6 @@
 """How the page looks and behaves at every size: accessible, nothing jumps, the answer on the first screen.
 
-The pictures of README and docs are taken by `python -m tests.browser.pictures`.
+The pictures of README and docs are taken by `python -m tools.pictures`.
 """
 
 import pytest

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from app_process import ROOT, running
 from playwright.sync_api import Page, expect
-from serving import ROOT, serving
 from test_edit_page import SAID_NOW, apply, field, finished, settled
 from test_keyboard import tab_to
 from test_looks import SIZES, violations
@@ -23,13 +23,17 @@ REPORT = {"n_train": 1500, "pruned": 0.08, "reversed_train": 0.83, "reversed_uns
 @pytest.fixture(scope="session")
 def app(tmp_path_factory) -> Iterator[str]:
     """The address of a running app that has a mask for ROME, in its data folder, and none for MEMIT."""
-    data, model, presets = tmp_path_factory.mktemp("masked"), LanguageModel.load("atlas"), tmp_path_factory.mktemp("presets")
+    folder, model, presets = (
+        tmp_path_factory.mktemp("masked"),
+        LanguageModel.load("atlas"),
+        tmp_path_factory.mktemp("presets"),
+    )
     shutil.copytree(ROOT / "presets", presets, ignore=shutil.ignore_patterns("masks"), dirs_exist_ok=True)
     draw = torch.Generator().manual_seed(0)
     bits = torch.rand(model.d_model, model.d_ff, generator=draw) > REPORT["pruned"]
-    mask.write(ReversalMask("rome", (Mask(0, bits),), REPORT), model, data / "masks")
-    with serving(data, presets=presets, check_ups=False) as address:
-        yield address
+    mask.write(ReversalMask("rome", (Mask(0, bits),), REPORT), model, folder / "data" / "masks")
+    with running(folder, presets=presets, check_ups=False) as app:
+        yield app.address
 
 
 def turn(page: Page, switch: str, on: str = "On") -> None:

@@ -1,11 +1,11 @@
 """The model is exchanged on the page, for everybody who has it open; edits stay with the model that they were made on."""
 
 import pytest
+from app_process import running
 from playwright.sync_api import expect
-from serving import serving
 from test_edit_page import finished
 from test_looks import violations
-from tiny_models import tiny_model
+from tiny_models import save, tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -14,12 +14,10 @@ def app(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     for seed, name in enumerate(("first", "second")):
         model = tiny_model("llama", seed=seed)
-        model.hf.save_pretrained(folder / name)
-        model.tokenizer.save_pretrained(folder / name)
-    with serving(
-        tmp_path_factory.mktemp("data"), model=folder / "first", models=folder / "second", check_ups=False
-    ) as address:
-        yield address
+        save(model, folder / name)
+    own = {"model": folder / "first", "models": folder / "second", "check_ups": False}
+    with running(tmp_path_factory.mktemp("two"), **own) as app:
+        yield app.address
 
 
 def open_model(page):

@@ -1,8 +1,8 @@
 """The Monitor tab: an edit is checked by itself, an alarm is seen, and one button leads back, after it has asked."""
 
 import pytest
+from app_process import running
 from playwright.sync_api import expect
-from serving import serving
 from test_edit_page import finished
 from test_looks import violations
 
@@ -10,13 +10,10 @@ PHONE = {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory, tiny_llama):
+def app(tmp_path_factory, saved_model):
     """An app with a random model, which answers at once."""
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    tiny_llama.hf.save_pretrained(folder)
-    tiny_llama.tokenizer.save_pretrained(folder)
-    with serving(tmp_path_factory.mktemp("data"), model=folder) as address:
-        yield address
+    with running(tmp_path_factory.mktemp("monitored"), model=saved_model) as app:
+        yield app.address
 
 
 def test_an_alarm_is_seen_and_one_button_leads_back(visit):

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from tiny_models import tiny_model
+from tiny_models import save, tiny_model
 
 from editlab import methods
 from editlab.bench import bounds, growth, peak, plain, precision, robustness, speed, timing
@@ -390,8 +390,7 @@ def test_growth_is_told_by_size_and_slope(tiny_llama, monkeypatch):
 
 
 def test_an_edit_in_other_precisions_is_held_against_float32(tiny_llama, facts, tmp_path):
-    tiny_llama.hf.save_pretrained(tmp_path)
-    tiny_llama.tokenizer.save_pretrained(tmp_path)
+    save(tiny_llama, tmp_path)
 
     def load(how):
         return LanguageModel.load(str(tmp_path), dtype=how.dtype, quantization=how.quantization)

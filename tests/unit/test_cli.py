@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import typer.main
+from tiny_models import save
 from typer.testing import CliRunner, Result
 
 from editlab.bench import speed
@@ -30,8 +31,7 @@ QUICK = ("--set", "steps=2", "--methods", "rome", "--layers", "1")
 def folder(tiny_llama: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder as somebody else's `save_pretrained` writes it."""
     path = tmp_path_factory.mktemp("model")
-    tiny_llama.hf.save_pretrained(path)
-    tiny_llama.tokenizer.save_pretrained(path)
+    save(tiny_llama, path)
     return path
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from tiny_models import tiny_model
+from tiny_models import save, tiny_model
 from typer.testing import CliRunner, Result
 
 from editlab.bench import mask as bench
@@ -129,8 +129,7 @@ def cases(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(tiny_llama, tmp_path, monkeypatch):
     folder = tmp_path / "model"
-    tiny_llama.hf.save_pretrained(folder)
-    tiny_llama.tokenizer.save_pretrained(folder)
+    save(tiny_llama, folder)
     monkeypatch.setenv("EDITLAB_MODEL", str(folder))
     monkeypatch.setenv("EDITLAB_DATA", str(tmp_path / "data"))
     monkeypatch.setattr("editlab.methods.mask.edits.QUICK", {"contexts": 1, "steps": 2, "layers": (1,)})

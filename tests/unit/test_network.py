@@ -15,7 +15,7 @@ from textwrap import dedent
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from tiny_models import tiny_model
+from tiny_models import save, tiny_model
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = """
@@ -244,8 +244,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
 def hub(tmp_path):
     """The address of a hub with one model, `owner/name`, and the paths that were asked of it."""
     model = tiny_model("llama")
-    model.hf.save_pretrained(tmp_path / "m", max_shard_size="100KB")
-    model.tokenizer.save_pretrained(tmp_path / "m")
+    save(model, tmp_path / "m", max_shard_size="100KB")
     handler = type("OwnHub", (Hub,), {"folder": tmp_path / "m", "asked": []})
     with serving(handler) as address:
         yield address, handler.asked

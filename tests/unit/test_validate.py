@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tiny_models import save
 from typer.testing import CliRunner, Result
 
 from editlab.bench import preset, robustness
@@ -255,8 +256,7 @@ def run(tiny_llama, facts, tmp_path, monkeypatch):
     (presets / "facts" / "all.tsv").write_text("\n".join(lines))
     tables = [f'[{r.id}]\nname = "{r.name}"\ntemplates = {list(r.templates)}\nheld_out = []\n' for r in RELATIONS.values()]
     (presets / "facts" / "relations.toml").write_text("\n".join(tables))
-    tiny_llama.hf.save_pretrained(tmp_path / "model")
-    tiny_llama.tokenizer.save_pretrained(tmp_path / "model")
+    save(tiny_llama, tmp_path / "model")
     monkeypatch.setenv("EDITLAB_MODEL", str(tmp_path / "model"))
     monkeypatch.setenv("EDITLAB_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("EDITLAB_PRESETS", str(presets))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_models import tiny_model
+from tiny_models import save, tiny_model
 
 from editlab import LanguageModel
 from editlab.errors import BadModel
@@ -32,8 +32,7 @@ class Trap:
 def folder(tmp_path):
     """A whole model in several shards."""
     model = tiny_model("llama")
-    model.hf.save_pretrained(tmp_path / "m", max_shard_size="100KB")
-    model.tokenizer.save_pretrained(tmp_path / "m")
+    save(model, tmp_path / "m", max_shard_size="100KB")
     return tmp_path / "m"
 
 

@@ -33,15 +33,6 @@ def lab(tiny_llama, facts) -> Iterator[Lab]:
     lab.close()
 
 
-@pytest.fixture(scope="session")
-def saved_model(tiny_llama, tmp_path_factory) -> Path:
-    """The tiny model as a folder, as the terminal loads it."""
-    path = tmp_path_factory.mktemp("model")
-    tiny_llama.hf.save_pretrained(path)
-    tiny_llama.tokenizer.save_pretrained(path)
-    return path
-
-
 @pytest.fixture
 def few_steps(monkeypatch) -> None:
     """Edits that take a moment: what they reach does not matter where this is used."""

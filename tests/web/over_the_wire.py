@@ -2,11 +2,11 @@
 
 import contextlib
 import re
-import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator
 
+from app_process import free_port
 from fastapi import FastAPI
 
 from editlab.settings import Settings
@@ -16,9 +16,7 @@ from editlab.web.connections import server_for
 @contextlib.contextmanager
 def served(app: FastAPI) -> Iterator[str]:
     """The address of an app on a port of its own, served as app.py does."""
-    with contextlib.closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = server_for(app, Settings(port=port))
     thread = threading.Thread(target=server.run)
     thread.start()

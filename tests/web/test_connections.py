@@ -10,8 +10,8 @@ from http.client import HTTPConnection
 
 import httpx
 import pytest
+from app_process import answers, running
 from over_the_wire import served
-from running import answers, running
 from starlette.responses import PlainTextResponse
 from visitors import wait_until
 
@@ -32,7 +32,7 @@ def process(saved_model, tmp_path_factory):
     """An app behind a login that may have 256 files open."""
     folder = tmp_path_factory.mktemp("process")
     Users(folder / "users").add("ana", "correct horse")
-    with running(folder, saved_model, "--no-check-ups", "--auth", folder / "users", files=FILES) as app:
+    with running(folder, "--no-check-ups", "--auth", folder / "users", files=FILES, model=saved_model) as app:
         yield app
 
 

@@ -322,10 +322,10 @@ def test_what_was_interrupted_is_said_once(opened, instant, tmp_path, monkeypatc
 
 
 def test_an_edit_that_is_killed_leaves_nothing_behind(tmp_path):
-    """Eight times at a random moment; `python -m tests.kill 50` does it more often."""
+    """Eight times at a random moment; `python -m tools.kill 50` does it more often."""
     project = Path(__file__).resolve().parents[2]
     found = subprocess.run(
-        [sys.executable, "-m", "tests.kill", "8"], cwd=project, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-m", "tools.kill", "8"], cwd=project, capture_output=True, text=True, timeout=300, check=False
     )
     assert found.returncode == 0, found.stdout + found.stderr
     assert json.loads(found.stdout)["kills"] == 8

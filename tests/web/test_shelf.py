@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 import torch
 from conftest import PRESETS
-from tiny_models import tiny_model
+from tiny_models import save, tiny_model
 from visitors import CONTINENT, TIMEOUT, FakeRequest, Visitor, wait_until
 
 from editlab.errors import BadModel, BadRequest, Cancelled, DeviceLost, OutOfMemory, TooLarge, UnsupportedArchitecture
@@ -29,8 +29,7 @@ def folders(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     for number, name in enumerate(("first", "second")):
         model = tiny_model("llama", seed=number)
-        model.hf.save_pretrained(folder / name)
-        model.tokenizer.save_pretrained(folder / name)
+        save(model, folder / name)
     return folder
 
 
