@@ -293,6 +293,7 @@ def test_a_stop_by_the_keyboard_is_status_1_without_a_trace(run, monkeypatch):
     assert result.stdout == "" and "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_the_module_runs_as_a_program():
     command = [sys.executable, "-m", "editlab", "info", "--model", "nowhere", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])

@@ -141,6 +141,7 @@ def run(tiny_llama, tmp_path, monkeypatch):
     return call
 
 
+@pytest.mark.slow
 def test_a_mask_is_trained_found_and_measured(run, cases, tmp_path):
     train = ["mask", "train", "--cases", str(cases), "--edits", str(ROWS), "--epochs", "2", "--json"]
     made = run(*train)
@@ -169,6 +170,7 @@ def test_a_mask_is_trained_found_and_measured(run, cases, tmp_path):
     assert again == told and len((out / "loud.jsonl").read_text().splitlines()) == 3
 
 
+@pytest.mark.slow
 def test_a_mask_is_learnt_for_the_table_alone_and_from_fewer_edits(run, cases, tmp_path):
     test = tmp_path / "test.csv"
     pd.read_csv(cases).head(2).to_csv(test, index=False)

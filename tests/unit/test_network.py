@@ -262,6 +262,7 @@ def serving(handler):
             thread.join()
 
 
+@pytest.mark.slow
 def test_a_hub_model_is_fetched_and_the_process_is_closed_before_and_after(hub, tmp_path):
     address, asked = hub
     body = """

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from visitors import Visitor
 
-from editlab import methods
+from editlab import methods, probes
 from editlab.facts import FactBase
 from editlab.lab import Lab, read_scenarios
 from editlab.probes import passages
@@ -37,6 +37,13 @@ def lab(tiny_llama, facts) -> Iterator[Lab]:
 def few_steps(monkeypatch) -> None:
     """Edits that take a moment: what they reach does not matter where this is used."""
     _change_settings(monkeypatch, steps=2)
+
+
+@pytest.fixture
+def few_probes(monkeypatch) -> None:
+    """A battery of one probe of each kind and domain, for tests that are not about the probes."""
+    real = probes.battery
+    monkeypatch.setattr(probes, "battery", lambda *given: real(*given[:4], 1))
 
 
 @pytest.fixture

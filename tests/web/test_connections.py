@@ -36,6 +36,7 @@ def process(saved_model, tmp_path_factory):
         yield app
 
 
+@pytest.mark.slow
 def test_connections_that_ask_nothing_keep_nobody_out_and_fill_no_log(process):
     before = len(process.written)
     with contextlib.ExitStack() as stack:
@@ -48,6 +49,7 @@ def test_connections_that_ask_nothing_keep_nobody_out_and_fill_no_log(process):
     assert len(log) < 5_000 and "system resource" not in log
 
 
+@pytest.mark.slow
 def test_what_is_typed_into_the_wrong_field_is_not_in_the_log(process):
     """Gradio prints the errors of its queue with the values in them."""
     with httpx.Client(base_url=process.address, timeout=20) as client:
@@ -67,6 +69,7 @@ def test_what_is_typed_into_the_wrong_field_is_not_in_the_log(process):
     assert MARKER not in process.written
 
 
+@pytest.mark.slow
 def test_guesses_under_claimed_addresses_are_refused_after_the_limit(process):
     with httpx.Client(base_url=process.address, timeout=20) as client:
         form, claimed = {"name": "ana", "password": MARKER}, [f"198.51.100.{number}" for number in range(30)]
@@ -76,6 +79,7 @@ def test_guesses_under_claimed_addresses_are_refused_after_the_limit(process):
     assert "198.51.100." not in process.written and MARKER not in process.written
 
 
+@pytest.mark.slow
 def test_what_a_process_keeps_its_owner_alone_reads(process):
     for path in ("data", "data/ledger.sqlite", "data/secrets/cookie-secret"):
         assert (process.file.parent / path).stat().st_mode & 0o077 == 0, path

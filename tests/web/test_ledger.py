@@ -321,6 +321,7 @@ def test_what_was_interrupted_is_said_once(opened, instant, tmp_path, monkeypatc
     assert archive.verify(lab.ledger).ok
 
 
+@pytest.mark.slow
 def test_an_edit_that_is_killed_leaves_nothing_behind(tmp_path):
     """Eight times at a random moment; `python -m tools.kill 50` does it more often."""
     project = Path(__file__).resolve().parents[2]

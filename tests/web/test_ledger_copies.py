@@ -179,6 +179,7 @@ with Ledger(Path(sys.argv[1])) as ledger:
 """
 
 
+@pytest.mark.slow
 def test_a_backup_of_a_ledger_that_another_process_writes_to_is_whole(kept, tmp_path, monkeypatch, opened):  # noqa: F811
     (kept / "cookie-secret").write_text("secret")
     lab = opened(kept)
@@ -247,6 +248,7 @@ print([name for name in names if "ledger.sqlite" in name])
 """
 
 
+@pytest.mark.slow
 def test_nothing_but_sqlite_opens_the_file_of_a_ledger_that_is_there(kept, tmp_path):  # noqa: F811
     run = [sys.executable, "-c", OPENERS, str(kept), str(tmp_path)]
     found = subprocess.run(run, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False)

@@ -127,6 +127,7 @@ Ledger(Path(sys.argv[1]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [0, 1, 2, 5])
 def test_a_process_that_dies_in_the_middle_of_an_upgrade_changes_nothing(tmp_path, steps):
     folder = tmp_path / "data"

@@ -1,9 +1,12 @@
 """A running page connects to nobody: not at its start, not while it is used, and not where somebody tries to make it."""
 
 import httpx
+import pytest
 from gradio_client import Client
 from test_process import edit, model_of, shown
 from watching import watched
+
+pytestmark = pytest.mark.slow
 
 
 def asked(address, text):

@@ -17,6 +17,7 @@ from visitors import wait_until
 import app
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", ["uvicorn.config", "transformers.core_model_loading"])
 def test_ctrl_c_while_loading_is_a_sentence_and_nothing_is_written(at, tmp_path):
     """Python tells what it imports, and so where it is: at the first libraries, or amid the loading of the model."""
@@ -56,6 +57,7 @@ def edit(subject):
     return "rome", "off", subject, "{} belongs to the continent of", "Asia", ""
 
 
+@pytest.mark.slow
 def test_a_lost_device_starts_the_process_again_and_the_edits_are_there(saved_model, tmp_path):
     with running(tmp_path, program=("tests/web/lost_device.py",), model=saved_model) as app:
         first = model_of(app.address)
