@@ -26,11 +26,12 @@ def main() -> int:
 
     from editlab import network
     from editlab.errors import EditLabError
-    from editlab.lab import Lab, logs
-    from editlab.lab.users import Users
+    from editlab.lab import Lab
+    from editlab.lab.access import logs
+    from editlab.lab.access.users import Users
     from editlab.settings import Settings
     from editlab.web import create_app
-    from editlab.web.connections import server_for
+    from editlab.web.server.connections import server_for
 
     try:
         settings = CliApp.run(Settings)

@@ -23,11 +23,12 @@ import torch
 from safetensors.torch import load_file
 
 from editlab.facts import EditRequest, FactBase
-from editlab.lab import Lab, Workspace, archive
-from editlab.lab.exporting import export
-from editlab.lab.history import fold
-from editlab.lab.ledger import Key
-from editlab.lab.many import EditFile
+from editlab.lab import Lab, Workspace
+from editlab.lab.ledger import archive
+from editlab.lab.ledger.events import fold
+from editlab.lab.ledger.ledger import Key
+from editlab.lab.workspaces.edit_files import EditFile
+from editlab.lab.workspaces.export import export
 from editlab.model import LanguageModel
 from editlab.probes import Passages
 from tests.tiny_models import tiny_model

@@ -19,7 +19,8 @@ from typing import Any
 import torch
 
 from editlab.facts import FactBase
-from editlab.lab import Lab, archive
+from editlab.lab import Lab
+from editlab.lab.ledger import archive
 from editlab.model import LanguageModel
 from editlab.patches import BASE
 from editlab.probes import passages

@@ -5,7 +5,7 @@
 
 import typer
 
-from editlab.cli import apply, ask, atlas, bench_chain, export, ledger, mask, model, user, validate
+from editlab.cli import apply, ask, atlas, bench, export, ledger, mask, model, user, validate
 from editlab.cli.terminal import Terminal
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app.add_typer(ask.app)
 app.add_typer(apply.app)
 app.add_typer(validate.app)
 app.add_typer(export.app)
-app.add_typer(bench_chain.app, name="bench")
+app.add_typer(bench.app, name="bench")
 app.add_typer(atlas.app, name="atlas")
 app.add_typer(mask.app, name="mask")
 app.add_typer(ledger.app, name="ledger")

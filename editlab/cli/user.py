@@ -11,8 +11,8 @@ import typer
 
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadRequest
-from editlab.lab.cookies import CookieSecret
-from editlab.lab.users import Users
+from editlab.lab.access.cookies import CookieSecret
+from editlab.lab.access.users import Users
 
 app = typer.Typer(help="Who may come in: python app.py --auth FILE asks for a login.", no_args_is_help=True)
 

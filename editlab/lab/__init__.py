@@ -1,21 +1,21 @@
 """People at work: workspaces, the ledger that keeps them, and the worker that owns the model."""
 
-from editlab.lab.archive import Report
-from editlab.lab.chain import EditRecord
-from editlab.lab.directory import Room
-from editlab.lab.jobs import JobRow
+from editlab.lab.jobs.rows import JobRow
+from editlab.lab.jobs.worker import Job, Worker
 from editlab.lab.lab import Lab
-from editlab.lab.looking import OwnProbe
-from editlab.lab.many import BATCH, MOST_BATCH, Applied, EditFile, look_over
-from editlab.lab.masking import MaskInfo
-from editlab.lab.measuring import Measured, MeasuringCost
-from editlab.lab.options import MethodInfo, Setting
-from editlab.lab.refining import OFF, RECIPES
-from editlab.lab.scenarios import Scenario, read_scenarios
-from editlab.lab.shelf import Choice
-from editlab.lab.travel import Moment
-from editlab.lab.worker import Job, Worker
-from editlab.lab.workspace import Workspace
+from editlab.lab.ledger.archive import Report
+from editlab.lab.ledger.chain import EditRecord
+from editlab.lab.model.loaded import Choice
+from editlab.lab.model.statistics import Measured, MeasuringCost
+from editlab.lab.workspaces.directory import Room
+from editlab.lab.workspaces.edit_files import BATCH, MOST_BATCH, Applied, EditFile, look_over
+from editlab.lab.workspaces.history import Moment
+from editlab.lab.workspaces.looking import OwnProbe
+from editlab.lab.workspaces.masks import MaskInfo
+from editlab.lab.workspaces.method_settings import MethodInfo, Setting
+from editlab.lab.workspaces.rep import OFF, RECIPES
+from editlab.lab.workspaces.scenarios import Scenario, read_scenarios
+from editlab.lab.workspaces.workspace import Workspace
 from editlab.methods import METHODS
 from editlab.probes import CONTROL, FATES, KINDS, fates, guarded, judge, judged, reversal, says, scores
 

@@ -19,28 +19,28 @@ import torch
 from editlab import probes
 from editlab.errors import BadRequest, Cancelled, EditLabError
 from editlab.facts import EditRequest, FactBase
-from editlab.lab import options
-from editlab.lab.benchmarking import Benchmarking
-from editlab.lab.directory import Directory
-from editlab.lab.downloads import Downloads
-from editlab.lab.forgetting import forget
-from editlab.lab.jobs import Jobs
-from editlab.lab.ledger import Ledger
-from editlab.lab.limits import Limits
-from editlab.lab.live import Questions
-from editlab.lab.many import EditFile, look_over
-from editlab.lab.mask_training import MaskTraining
-from editlab.lab.measuring import Measuring
-from editlab.lab.monitor import Monitor
-from editlab.lab.options import MethodInfo
-from editlab.lab.reversing import Reversing
-from editlab.lab.scenarios import Scenario, read_scenarios
-from editlab.lab.service import Service
-from editlab.lab.shelf import Choice, Shelf
-from editlab.lab.uploads import Uploads
-from editlab.lab.users import Users
-from editlab.lab.worker import Cancel, Job, Progress, Work, Worker
-from editlab.lab.workspace import Workspace
+from editlab.lab.access.downloads import Downloads
+from editlab.lab.access.limits import Limits
+from editlab.lab.access.uploads import Uploads
+from editlab.lab.access.users import Users
+from editlab.lab.asking.ways_back import Reversing
+from editlab.lab.jobs.live import Questions
+from editlab.lab.jobs.metrics import Service
+from editlab.lab.jobs.rows import Jobs
+from editlab.lab.jobs.worker import Cancel, Job, Progress, Work, Worker
+from editlab.lab.ledger.expiry import forget
+from editlab.lab.ledger.ledger import Ledger
+from editlab.lab.model.benchmark import Benchmarking
+from editlab.lab.model.loaded import Choice, Shelf
+from editlab.lab.model.masks import MaskTraining
+from editlab.lab.model.statistics import Measuring
+from editlab.lab.workspaces import method_settings
+from editlab.lab.workspaces.directory import Directory
+from editlab.lab.workspaces.edit_files import EditFile, look_over
+from editlab.lab.workspaces.method_settings import MethodInfo
+from editlab.lab.workspaces.monitor import Monitor
+from editlab.lab.workspaces.scenarios import Scenario, read_scenarios
+from editlab.lab.workspaces.workspace import Workspace
 from editlab.model import LanguageModel, memory
 from editlab.probes import Passages
 from editlab.settings import Settings
@@ -153,7 +153,7 @@ class Lab:
 
     def methods(self) -> tuple[MethodInfo, ...]:
         """How an edit can be made, and what each method can be told, with this model's values."""
-        return options.described(self.model, self.seed)
+        return method_settings.described(self.model, self.seed)
 
     def suggestions(self, request: EditRequest | str, subject: str) -> tuple[str, ...]:
         """At most 8 other objects of the relation that a request or prompt is about; () where the facts do not know it."""

@@ -3,6 +3,7 @@
 from editlab.probes.battery import KINDS, Probe, battery, shuffles
 from editlab.probes.cases import case_for
 from editlab.probes.gates import gates, gates_of
+from editlab.probes.ground import Ground
 from editlab.probes.lessons import lessons
 from editlab.probes.linked import FATES, fates, linked
 from editlab.probes.passages import Passages, passages
@@ -20,6 +21,7 @@ __all__ = [
     "KINDS",
     "THRESHOLDS",
     "Answers",
+    "Ground",
     "Passages",
     "Probe",
     "answers_so_far",

@@ -14,27 +14,27 @@ from starlette.responses import FileResponse, PlainTextResponse
 
 from editlab.errors import EditLabError
 from editlab.lab import Lab
-from editlab.lab.limits import FREE
+from editlab.lab.access.limits import FREE
 from editlab.settings import on_space
-from editlab.web.edit_tab import create_edit_tab
-from editlab.web.firewall import Calls, Firewall
-from editlab.web.guard import Guard
-from editlab.web.handlers import Handlers, Updates, handler
-from editlab.web.headers import SPACE_FRAMES, SecurityHeaders
-from editlab.web.hosts import AllowedHosts
-from editlab.web.inside_tab import create_inside_tab
-from editlab.web.keys_tab import create_keys_tab
-from editlab.web.login import add_login
-from editlab.web.many_handlers import ManyHandlers
-from editlab.web.model_tab import create_model_tab, create_strip
-from editlab.web.model_words import memory
-from editlab.web.monitor_tab import create_monitor_tab
-from editlab.web.parts import Parts
-from editlab.web.proxies import Forwarded
-from editlab.web.sessions import Sessions
-from editlab.web.theme import SCRIPT, STYLE, choice_styles, create_theme
-from editlab.web.wiring import on
-from editlab.web.workspace_tab import create_workspace_tab
+from editlab.web.core.components import Parts
+from editlab.web.core.handlers import Handlers, Updates, handler
+from editlab.web.core.theme import SCRIPT, STYLE, choice_styles, create_theme
+from editlab.web.core.wiring import on
+from editlab.web.edit.file_handlers import ManyHandlers
+from editlab.web.edit.tab import create_edit_tab
+from editlab.web.inside.tab import create_inside_tab
+from editlab.web.keys.tab import create_keys_tab
+from editlab.web.model.tab import create_model_tab, create_strip
+from editlab.web.model.words import memory
+from editlab.web.monitor.tab import create_monitor_tab
+from editlab.web.server.firewall import Calls, Firewall
+from editlab.web.server.guard import Guard
+from editlab.web.server.headers import SPACE_FRAMES, SecurityHeaders
+from editlab.web.server.hosts import AllowedHosts
+from editlab.web.server.login import add_login
+from editlab.web.server.proxies import Forwarded
+from editlab.web.server.sessions import Sessions
+from editlab.web.workspace.tab import create_workspace_tab
 
 TITLE = "EditLab"
 TABS = ("edit", "keys", "inside", "workspace", "monitor", "model")

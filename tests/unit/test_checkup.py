@@ -12,7 +12,7 @@ from editlab.errors import Cancelled
 from editlab.facts import EditRequest, FactBase
 from editlab.insight import Question, attention
 from editlab.insight.checkup import CONTEXT, FIGURES, LOOKS, PASSAGES, PROMPTS, Checkup, Reference, Watched, checkup
-from editlab.lab.monitor import Limits, table_of
+from editlab.lab.workspaces.monitor import Limits, table_of
 from editlab.patches import BASE, LowRank, View
 
 PROSE = (TEXTS / "chapter1.txt").read_text(encoding="utf-8")

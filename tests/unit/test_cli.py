@@ -405,9 +405,9 @@ def test_info_of_a_model_in_4_bit_tells_which_weights_it_was_made_from(run, tiny
 def test_growth_precision_and_memory_print_what_they_measured(run, tmp_path, monkeypatch):
     """What they measure is tested with the benches; here it stands for itself."""
     line = {"what": "layers", "size": 4, "seconds": 0.1, "ratio": 1.0, "slope": None}
-    monkeypatch.setattr("editlab.cli.bench_model.growth.measure", lambda *_: iter([line]))
+    monkeypatch.setattr("editlab.cli.bench.model.growth.measure", lambda *_: iter([line]))
     assert object_of(run("bench", "growth", "--json"))["rows"] == [line]
     stage = {"what": "load", "planned": 2_000_000_000, "measured": 1_000_000_000, "ratio": 2.0}
-    monkeypatch.setattr("editlab.cli.bench_model.peak.measure", lambda *_: iter([stage]))
+    monkeypatch.setattr("editlab.cli.bench.model.peak.measure", lambda *_: iter([stage]))
     assert object_of(run("bench", "memory", "--json", "--out", str(tmp_path)))["rows"] == [stage]
     assert "| load | 2.0 GB | 1.0 GB | 2.00 |" in (tmp_path / "memory.md").read_text()

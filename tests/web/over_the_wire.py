@@ -10,7 +10,7 @@ from app_process import free_port
 from fastapi import FastAPI
 
 from editlab.settings import Settings
-from editlab.web.connections import server_for
+from editlab.web.server.connections import server_for
 
 
 @contextlib.contextmanager

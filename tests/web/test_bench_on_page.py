@@ -6,7 +6,7 @@ import pytest
 from visitors import TIMEOUT, FakeRequest
 
 from editlab.errors import BadRequest, Cancelled
-from editlab.web.bench_handlers import BenchHandlers, found, read_limit
+from editlab.web.model.bench_handlers import BenchHandlers, found, read_limit
 
 RECORDS = [
     {"subject": place, "prompt": "{} belongs to the continent of", "target_new": "Asia", "target_true": "Europe"}

@@ -20,13 +20,16 @@ from visitors import TIMEOUT
 from editlab import methods
 from editlab.cli import app
 from editlab.errors import BadFile
-from editlab.lab import Lab, archive, bundles, travel
-from editlab.lab.ledger import Ledger
-from editlab.lab.many import EditFile
-from editlab.lab.monitor import limits_of
-from editlab.lab.tensors import HEADER, address_of
+from editlab.lab import Lab
+from editlab.lab.ledger import archive
+from editlab.lab.ledger.files import HEADER, address_of
+from editlab.lab.ledger.ledger import Ledger
+from editlab.lab.workspaces import bundles, history
+from editlab.lab.workspaces.edit_files import EditFile
+from editlab.lab.workspaces.monitor import limits_of
 from editlab.probes import Passages
-from editlab.web import edit_list, workspace_table, workspace_words
+from editlab.web.edit import edit_list
+from editlab.web.workspace import table, words
 
 VISITORS = count()
 GONE, ADDED = object(), object()
@@ -100,7 +103,7 @@ def made(tiny_llama, facts, instant, tmp_path_factory) -> Made:
     room = lab.directory.current("ana")
     first_ = lab.workspace(room.id, "ana")
     first_.apply(CONTINENT, reason="for Friday").result(TIMEOUT)
-    branched = travel.branch(lab, "ana", first_, room, "What if")
+    branched = history.branch(lab, "ana", first_, room, "What if")
     work = lab.workspace(branched.id, "ana")
     robust = work.apply(CAPITAL, rep="default", names=("Nippon",)).result(TIMEOUT)
     work.apply_many(EditFile.of([CONTINENT, CAPITAL], "two.csv"), "rome").result(TIMEOUT)
@@ -165,10 +168,10 @@ def works(lab, room) -> None:
     lab._workspaces.clear()
     workspace = lab.workspace(room.id, "tom")
     limits_of(workspace.state.limits)
-    assert all(workspace_words.happened(moment) for moment in travel.timeline(workspace))
+    assert all(words.happened(moment) for moment in history.timeline(workspace))
     while True:
         assert edit_list.edits(workspace.records) and edit_list.health((workspace.records or (None,))[-1])
-        assert workspace_table.edits(workspace.records, {}) is not None
+        assert table.edits(workspace.records, {}) is not None
         for view in workspace.views.values():
             assert lab.model.logits([CONTINENT.text], view).isfinite().any()
         if not workspace.can_undo:

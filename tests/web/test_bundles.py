@@ -18,9 +18,11 @@ from visitors import TIMEOUT
 from editlab import methods
 from editlab.cli import app
 from editlab.errors import BadFile, BadRequest
-from editlab.lab import Lab, archive, bundles, travel
-from editlab.lab.ledger import Ledger, canonical
-from editlab.lab.tensors import HEADER, address_of
+from editlab.lab import Lab
+from editlab.lab.ledger import archive
+from editlab.lab.ledger.files import HEADER, address_of
+from editlab.lab.ledger.ledger import Ledger, canonical
+from editlab.lab.workspaces import bundles, history
 from editlab.probes import Passages
 
 WORDS = "Slovenia belongs to the continent of"
@@ -124,7 +126,7 @@ def logits(place, workspace):
 
 
 def told(workspace):
-    return [(moment.told, moment.at, moment.by, moment.edits) for moment in travel.timeline(workspace)]
+    return [(moment.told, moment.at, moment.by, moment.edits) for moment in history.timeline(workspace)]
 
 
 def test_elsewhere_it_answers_the_same_and_has_its_whole_past(places, packed):
@@ -301,7 +303,7 @@ def test_where_nothing_happened_there_is_nothing_to_pack(places, tmp_path):
 
 def test_whoever_has_too_many_workspaces_gets_no_half_of_one(empty, bundle, monkeypatch):
     there, path = empty, bundle
-    monkeypatch.setattr("editlab.lab.directory.MOST_OWN", 0)
+    monkeypatch.setattr("editlab.lab.workspaces.directory.MOST_OWN", 0)
     with pytest.raises(BadRequest, match="Delete one first"):
         bundles.unpack(there.lab, "tom", path)
     assert there.events() == 0

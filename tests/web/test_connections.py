@@ -15,9 +15,9 @@ from over_the_wire import served
 from starlette.responses import PlainTextResponse
 from visitors import wait_until
 
-from editlab.lab.users import Users
-from editlab.web import connections
-from editlab.web.connections import Bounds, Connections, bounds_for
+from editlab.lab.access.users import Users
+from editlab.web.server import connections
+from editlab.web.server.connections import Bounds, Connections, bounds_for
 
 MARKER = "Zanzibar"
 HALF = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "

@@ -12,17 +12,18 @@ from limits import RateLimitItemPerHour
 from visitors import TIMEOUT, FakeRequest, Visitor, wait_until
 
 from editlab.errors import BadRequest, TooMany
-from editlab.lab import Choice, Lab, limits
-from editlab.lab.limits import FREE, Asker, Cost, Limits, asked_by
+from editlab.lab import Choice, Lab
+from editlab.lab.access import limits
+from editlab.lab.access.limits import FREE, Asker, Cost, Limits, asked_by
 from editlab.probes import Passages
 from editlab.settings import Settings
 from editlab.web import create_page
-from editlab.web.bench_handlers import BenchHandlers
-from editlab.web.edit_handlers import EditHandlers
-from editlab.web.handlers import Handlers
-from editlab.web.inside_handlers import InsideHandlers
-from editlab.web.many_handlers import ManyHandlers
-from editlab.web.model_handlers import ModelHandlers
+from editlab.web.core.handlers import Handlers
+from editlab.web.edit.file_handlers import ManyHandlers
+from editlab.web.edit.handlers import EditHandlers
+from editlab.web.inside.handlers import InsideHandlers
+from editlab.web.model.bench_handlers import BenchHandlers
+from editlab.web.model.handlers import ModelHandlers
 
 ROOT = Path(__file__).resolve().parents[2]
 LARGE = "config:gpt2-xl"

@@ -12,8 +12,8 @@ from visitors import TIMEOUT, FakeRequest, Visitor, wait_until
 
 from editlab.errors import BadFile, EditLabError
 from editlab.lab import EditRecord
-from editlab.web.forms import MOST, read_request
-from editlab.web.handlers import MADE
+from editlab.web.core.forms import MOST, read_request
+from editlab.web.core.handlers import MADE
 
 
 def is_problem(message: str) -> bool:

@@ -27,20 +27,20 @@ from visitors import TIMEOUT, wait_until
 
 from editlab.facts import EditRequest
 from editlab.lab import Lab
-from editlab.lab.limits import EACH, Cost
-from editlab.lab.users import Users
+from editlab.lab.access.limits import EACH, Cost
+from editlab.lab.access.users import Users
 from editlab.probes import Passages
 from editlab.settings import Settings
 from editlab.web import create_app, create_page
-from editlab.web.edit_handlers import EditHandlers
-from editlab.web.firewall import MOST_OPEN, MOST_PAGES, MOST_UPLOADS, PAGES, Calls, Firewall
-from editlab.web.guard import OPEN, Guard
-from editlab.web.handlers import handler
-from editlab.web.inputs import FileButton, type_of
-from editlab.web.parts import Parts
-from editlab.web.sessions import MOST as MOST_SESSIONS
-from editlab.web.sessions import UNREAD_SECONDS, Sessions
-from editlab.web.wiring import on
+from editlab.web.core.components import Parts
+from editlab.web.core.handlers import handler
+from editlab.web.core.inputs import FileButton, type_of
+from editlab.web.core.wiring import on
+from editlab.web.edit.handlers import EditHandlers
+from editlab.web.server.firewall import MOST_OPEN, MOST_PAGES, MOST_UPLOADS, PAGES, Calls, Firewall
+from editlab.web.server.guard import OPEN, Guard
+from editlab.web.server.sessions import MOST as MOST_SESSIONS
+from editlab.web.server.sessions import UNREAD_SECONDS, Sessions
 
 MODES = ("alone", "auth", "demo")
 JOIN, UPLOAD = "/gradio_api/queue/join", "/gradio_api/upload"
@@ -65,7 +65,9 @@ def mode(request) -> str:
 def lab(mode, tiny_llama, facts, tmp_path_factory):
     data = tmp_path_factory.mktemp("data")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("editlab.lab.users.PasswordHasher", partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1))
+        patch.setattr(
+            "editlab.lab.access.users.PasswordHasher", partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
+        )
         given = {"demo": mode == "demo"}
         if mode == "auth":
             users = tmp_path_factory.mktemp("users") / "users"
@@ -602,7 +604,7 @@ def test_few_pages_are_made_at_a_time_and_a_slow_reader_keeps_nobody_waiting(lab
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_demo_counts_what_costs_as_much_as_a_page(client, mode, monkeypatch, path, method):
     few = {"pages": RateLimitItemPerMinute(3)}
-    monkeypatch.setattr("editlab.lab.limits.EACH", EACH | few)
+    monkeypatch.setattr("editlab.lab.access.limits.EACH", EACH | few)
     answers = [client.request(method, f"{path}?x={number}") for number in range(4)]
     assert [answer.status_code == 429 for answer in answers] == [False, False, False, mode == "demo"]
     if mode == "demo" and method == "GET":
@@ -668,7 +670,7 @@ def test_a_session_whose_answers_nobody_fetches_asks_no_further(gate):
 
 def test_an_address_whose_answers_nobody_fetches_asks_no_further(gate, monkeypatch):
     number, fn = next(iter(gate.fns.items()))
-    monkeypatch.setattr("editlab.web.firewall.MOST_UNREAD", 3)
+    monkeypatch.setattr("editlab.web.server.firewall.MOST_UNREAD", 3)
     waiting = gate.page._queue.pending_event_ids_session
     for name in ("one", "two", "three"):
         assert gate.send({**call(number, fn), "session_hash": name}).status_code == 200

@@ -7,9 +7,10 @@ import sqlalchemy as sa
 from visitors import CONTINENT, TIMEOUT, wait_until
 
 from editlab.facts import EditRequest
-from editlab.lab import Lab, archive
-from editlab.lab.forgetting import FRESH_SECONDS, forget
-from editlab.lab.tables import WORKSPACES
+from editlab.lab import Lab
+from editlab.lab.ledger import archive
+from editlab.lab.ledger.expiry import FRESH_SECONDS, forget
+from editlab.lab.ledger.tables import WORKSPACES
 from editlab.probes import Passages
 from editlab.settings import Settings
 
@@ -32,7 +33,7 @@ def lab(tiny_llama, facts, tmp_path, few_steps):
 def test_what_was_not_opened_for_long_goes_with_all_that_belongs_to_it(lab, monkeypatch):
     mine = lab.workspace("new").records[0]
     files = {path.name for path in lab.ledger.tensors.folder.iterdir()}
-    monkeypatch.setattr("editlab.lab.forgetting.time.time", lambda: datetime.now(UTC).timestamp() + 2 * FRESH_SECONDS)
+    monkeypatch.setattr("editlab.lab.ledger.expiry.time.time", lambda: datetime.now(UTC).timestamp() + 2 * FRESH_SECONDS)
     assert forget(lab.ledger, 4 * HOUR) == ("old",)
     left = {path.name for path in lab.ledger.tensors.folder.iterdir()}
     assert len(files) == 2 and left < files and len(left) == 1

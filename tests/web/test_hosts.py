@@ -9,13 +9,13 @@ from starlette.testclient import TestClient
 
 from editlab.errors import BadRequest
 from editlab.lab import Lab
-from editlab.lab.addresses import counted
-from editlab.lab.users import Users
+from editlab.lab.access.addresses import counted
+from editlab.lab.access.users import Users
 from editlab.probes import Passages
 from editlab.settings import Settings
 from editlab.web import create_app
-from editlab.web.hosts import AllowedHosts
-from editlab.web.proxies import Forwarded
+from editlab.web.server.hosts import AllowedHosts
+from editlab.web.server.proxies import Forwarded
 
 PEER = "203.0.113.9"
 MODES = {
@@ -275,7 +275,7 @@ def test_every_answer_forbids_frames_and_guesses_at_types(opened, mode, path):
 def test_a_refusal_and_a_failure_forbid_them_too(opened, monkeypatch):
     app = opened("alone")
     client = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
-    monkeypatch.setattr("editlab.web.guard.Guard.admit", lambda *_: 1 / 0)
+    monkeypatch.setattr("editlab.web.server.guard.Guard.admit", lambda *_: 1 / 0)
     failed, refused = client.get("/health"), client.get("/", headers={"Host": "evil.example"})
     assert (failed.status_code, refused.status_code) == (500, 400)
     for answer in (failed, refused):

@@ -13,8 +13,8 @@ from editlab.facts import EditRequest
 from editlab.insight import Question, attention, concentration, contributions, logit_lens, mask_structure
 from editlab.methods.mask import Lesson
 from editlab.patches import BASE, Mask, View
-from editlab.web import inside_table, inside_words
-from editlab.web.inside_handlers import LOUD, SECTIONS, InsideHandlers, read_count
+from editlab.web.inside import table, words
+from editlab.web.inside.handlers import LOUD, SECTIONS, InsideHandlers, read_count
 
 REQUEST = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
 CAPITAL = EditRequest("{} has its capital in", "France", "Rome", "Paris")
@@ -147,7 +147,7 @@ def test_an_object_that_begins_as_the_other_says_that_nothing_can_be_told(reader
 def test_many_edits_are_shown_as_they_come_and_stop_when_they_are_told(reader, tiny_llama, folder, monkeypatch):
     write_mask(tiny_llama, folder)
     requests = [EditRequest("{} lies in", name, "the north", "Paris") for name in ("Slovenia", "France", "Spain", "Italy")]
-    monkeypatch.setattr("editlab.lab.inside.lessons", lambda *given: [Lesson(request) for request in requests])
+    monkeypatch.setattr("editlab.lab.asking.inside.lessons", lambda *given: [Lesson(request) for request in requests])
     page = reader.does("inside_many", 4, "new")
     assert "Over 4 edits" in reader.says("loudness") and "adds most to the new object" in reader.says("parts")
     assert all(reader.draws(section) for section in LOUD)
@@ -197,43 +197,43 @@ NOT_REVERSED = lens_frame(base=BEFORE, edited=AFTER, masked=[(0.0, 0.0), (0.02, 
 
 
 def test_the_lens_tells_who_leads_in_each_view_for_a_suppressed_and_a_not_reversed_fact():
-    said = inside_words.lens(REQUEST, SUPPRESSED, 1)
+    said = words.lens(REQUEST, SUPPRESSED, 1)
     assert said == (
         "After “of”: in the base model, Europe leads from behind layer 0 on and ends at 95 %, Antarctica at 1 %; "
         "in the edited model, Antarctica leads from behind layer 1 on and ends at 97 %, Europe at 1 %; "
         "under the mask, Europe leads from behind layer 0 on and ends at 70 %, Antarctica at 20 %."
     )
-    said = inside_words.lens(REQUEST, NOT_REVERSED, 1)
+    said = words.lens(REQUEST, NOT_REVERSED, 1)
     assert said.endswith("under the mask, Antarctica leads from behind layer 1 on and ends at 90 %, Europe at 5 %.")
 
 
 def test_rep_is_told_where_it_is():
     frame = lens_frame(base=BEFORE, edited=BEFORE, rep=AFTER)
-    assert "; with REP, Antarctica leads from behind layer 1 on and ends at 97 %" in inside_words.lens(REQUEST, frame, 1)
+    assert "; with REP, Antarctica leads from behind layer 1 on and ends at 97 %" in words.lens(REQUEST, frame, 1)
     robust = parts_frame(base=PARTS["base"], edited=PARTS["base"], rep=PARTS["edited"])
-    assert "1.5 and 10.5 in the edited model and 14.5 and 2.5 with REP." in inside_words.contributions(REQUEST, robust)
+    assert "1.5 and 10.5 in the edited model and 14.5 and 2.5 with REP." in words.contributions(REQUEST, robust)
 
 
 def test_the_lens_does_without_a_lead_and_without_a_true_object():
-    assert "neither leads: Antarctica ends at 1 %, Europe at 2 %" in inside_words.lens(REQUEST, SUPPRESSED, 2)
+    assert "neither leads: Antarctica ends at 1 %, Europe at 2 %" in words.lens(REQUEST, SUPPRESSED, 2)
     from_start = lens_frame(base=[(0.1, 0.9)] * 3)
-    assert "Europe leads from the start" in inside_words.lens(REQUEST, from_start, 1)
+    assert "Europe leads from the start" in words.lens(REQUEST, from_start, 1)
     alone = EditRequest(REQUEST.prompt, "Slovenia", "Antarctica")
-    said = inside_words.lens(alone, SUPPRESSED.assign(p_true=NAN), 1)
+    said = words.lens(alone, SUPPRESSED.assign(p_true=NAN), 1)
     assert "in the edited model, Antarctica ends at 97 %" in said and "None" not in said and "Europe" not in said
 
 
 def test_the_tokens_tell_where_the_new_object_gains_and_what_the_mask_leaves():
-    said = inside_words.tokens(REQUEST, SUPPRESSED)
+    said = words.tokens(REQUEST, SUPPRESSED)
     assert said == (
         "Antarctica gains most at “of” behind layer 1: from 1 % to 97 %. Under the mask it is at 20 % where it gained most."
     )
     early = SUPPRESSED.copy()
     early.loc[(early["view"] == "edited") & (early["layer"] == 0) & (early["back"] == 2), "p_new"] = 0.3
-    assert "it first gains 10 points at “continent” behind layer 0" in inside_words.tokens(REQUEST, early)
-    assert "Under the mask it is at 90 %" in inside_words.tokens(REQUEST, NOT_REVERSED)
-    assert "At no token" in inside_words.tokens(REQUEST, lens_frame(base=BEFORE, edited=BEFORE))
-    assert "Nothing is edited" in inside_words.tokens(REQUEST, lens_frame(base=BEFORE))
+    assert "it first gains 10 points at “continent” behind layer 0" in words.tokens(REQUEST, early)
+    assert "Under the mask it is at 90 %" in words.tokens(REQUEST, NOT_REVERSED)
+    assert "At no token" in words.tokens(REQUEST, lens_frame(base=BEFORE, edited=BEFORE))
+    assert "Nothing is edited" in words.tokens(REQUEST, lens_frame(base=BEFORE))
 
 
 def parts_frame(**views):
@@ -255,32 +255,32 @@ PARTS_SUPPRESSED = parts_frame(**PARTS, masked=[(0.5, 0.5), (0.5, 1.0), (0.5, 1.
 
 
 def test_contributions_tell_the_part_that_gained_most_and_where_the_logits_end():
-    said = inside_words.contributions(REQUEST, PARTS_SUPPRESSED)
+    said = words.contributions(REQUEST, PARTS_SUPPRESSED)
     assert said == (
         "Attention of layer 1 adds 9.2 to the logit of Antarctica in the edited model and 0.2 in the base model, the "
         "largest gain of any part. All attention together adds 10.0 more than before and all MLPs 3.0. Under the mask, "
         "attention of layer 1 adds 2.0. The logits of Antarctica and Europe end at 1.5 and 10.5 in the base model, 14.5 and "
         "2.5 in the edited model and 4.5 and 8.0 under the mask."
     )
-    kept = inside_words.contributions(REQUEST, parts_frame(**PARTS, masked=PARTS["edited"]))
+    kept = words.contributions(REQUEST, parts_frame(**PARTS, masked=PARTS["edited"]))
     assert "Under the mask, attention of layer 1 adds 9.2" in kept and "14.5 and 2.5 under the mask" in kept
-    assert "mask" not in inside_words.contributions(REQUEST, parts_frame(**PARTS))
+    assert "mask" not in words.contributions(REQUEST, parts_frame(**PARTS))
 
 
 def test_contributions_name_the_edits_own_layer_and_do_without_a_true_object():
     moved = parts_frame(base=PARTS["base"], edited=[(0.5, 0.5), (0.0, 1.0), (8.5, 0.0), (0.25, 3.0), (0.25, 4.0)])
-    said = inside_words.contributions(REQUEST, moved, (0,))
+    said = words.contributions(REQUEST, moved, (0,))
     assert said.startswith("The MLP of layer 0, where the edit lies, adds 8.5") and "all MLPs 8.0" in said
-    assert "where the edit lies" not in inside_words.contributions(REQUEST, moved, (1,))
+    assert "where the edit lies" not in words.contributions(REQUEST, moved, (1,))
     alone = EditRequest(REQUEST.prompt, "Slovenia", "Antarctica")
-    assert inside_words.contributions(alone, moved.assign(true=NAN)).endswith(
+    assert words.contributions(alone, moved.assign(true=NAN)).endswith(
         "The logit of Antarctica ends at 1.5 in the base model and 9.5 in the edited model."
     )
     tiny = parts_frame(base=PARTS["base"], edited=[(-0.01, 0.5), (0.5, 0.0), (0.0, 0.0), (-0.25, 0.0), (-0.25, 0.0)])
     assert "The logits of Antarctica and Europe end at 1.5 and 10.5 in the base model and 0.0 and 0.5" in (
-        inside_words.contributions(REQUEST, tiny)
+        words.contributions(REQUEST, tiny)
     )
-    assert "no part adds more" in inside_words.contributions(REQUEST, parts_frame(base=PARTS["base"]))
+    assert "no part adds more" in words.contributions(REQUEST, parts_frame(base=PARTS["base"]))
 
 
 def heads_frame(**views):
@@ -290,31 +290,31 @@ def heads_frame(**views):
 
 def test_attention_names_the_heads_that_look_more_and_whether_the_mask_turns_them_away():
     base, edited = [0.1, 0.2, 0.12, 0.5], [0.1, 0.4, 0.84, 0.3]
-    said = inside_words.attention(REQUEST, heads_frame(base=base, edited=edited, masked=[0.1, 0.2, 0.21, 0.4]), "␣of")
+    said = words.attention(REQUEST, heads_frame(base=base, edited=edited, masked=[0.1, 0.2, 0.21, 0.4]), "␣of")
     assert said == (
         "From “of”, layer 1, head 0 (0.12 → 0.84) and layer 0, head 1 (0.20 → 0.40) now look more at Slovenia; 2 heads look "
         "at it by 0.10 more than before; 1 looks by 0.10 less, most of all layer 1, head 1 (0.50 → 0.30); over all 4 "
         "heads the mean goes from 0.230 to 0.410. Under the mask, layer 1, head 0 is at 0.21."
     )
-    kept = inside_words.attention(REQUEST, heads_frame(base=base, edited=edited, masked=edited), "␣of")
+    kept = words.attention(REQUEST, heads_frame(base=base, edited=edited, masked=edited), "␣of")
     assert kept.endswith("Under the mask, layer 1, head 0 is at 0.84.")
-    still = inside_words.attention(REQUEST, heads_frame(base=base, edited=[0.1, 0.25, 0.12, 0.5]), "␣of")
+    still = words.attention(REQUEST, heads_frame(base=base, edited=[0.1, 0.25, 0.12, 0.5]), "␣of")
     assert "no head looks at Slovenia by 0.10 more than before; layer 0, head 1 (0.20 → 0.25) gains most; over" in still
-    assert "Nothing is edited" in inside_words.attention(REQUEST, heads_frame(base=base), "␣of")
+    assert "Nothing is edited" in words.attention(REQUEST, heads_frame(base=base), "␣of")
 
 
 def test_the_mask_is_told_dimension_by_dimension_and_held_against_chance():
     kept = torch.ones(4, 10, dtype=torch.bool)
     kept[2, :8] = kept[0, 9] = False
     frame = mask_structure([Mask(3, kept)])
-    said = inside_words.mask_structure(frame, concentration(frame))
+    said = words.mask_structure(frame, concentration(frame))
     assert said.startswith(
         "Of layer 3, 23 % is pruned. The most pruned output dimensions are 2 (80 %), 0 (10 %) and 1 (0 %)"
     )
     assert re.search(r"Output dimensions differ 2\.\d times as much as by chance: concentrated", said)
     assert re.search(r"key dimensions differ 0\.\d times as much as by chance: spread more evenly than chance would", said)
     empty = mask_structure([Mask(0, torch.ones(4, 6, dtype=torch.bool)), Mask(1, kept)])
-    said = inside_words.mask_structure(empty, concentration(empty))
+    said = words.mask_structure(empty, concentration(empty))
     assert "Of layer 0, 0 % is pruned" in said and "not pruned at all" in said and "Of layer 1, 23 %" in said
 
 
@@ -324,17 +324,17 @@ def compared(what="edited", mean=0.9, before=0.1, d=3.0, louder=0.95, n=20, sd=0
 
 def test_loudness_says_whether_edits_are_loud_and_what_the_mask_makes_of_it():
     loud = [compared(), compared("masked", 0.2), compared("returned", 0.6)]
-    assert inside_words.loudness(pd.DataFrame(loud)) == (
+    assert words.loudness(pd.DataFrame(loud)) == (
         "Over 20 edits, P(new) after the edit is 0.90 ± 0.05 and P(true) before it was 0.10 ± 0.05: louder in 95 % of "
         "cases, Cohen’s d +3.00; edits are louder than what they replace. Under the mask P(new) is 0.20 ± 0.05, and P(true) "
         "0.60 ± 0.05."
     )
-    assert "quieter" in inside_words.loudness(pd.DataFrame([compared(mean=0.3, before=0.9, d=-2.0)]))
-    assert "as loud as" in inside_words.loudness(pd.DataFrame([compared(mean=0.99, before=0.97, d=1.0)]))
-    assert "as loud as" in inside_words.loudness(pd.DataFrame([compared(d=0.1)]))
-    single = inside_words.loudness(pd.DataFrame([compared(n=1, sd=NAN, d=NAN)]))
+    assert "quieter" in words.loudness(pd.DataFrame([compared(mean=0.3, before=0.9, d=-2.0)]))
+    assert "as loud as" in words.loudness(pd.DataFrame([compared(mean=0.99, before=0.97, d=1.0)]))
+    assert "as loud as" in words.loudness(pd.DataFrame([compared(d=0.1)]))
+    single = words.loudness(pd.DataFrame([compared(n=1, sd=NAN, d=NAN)]))
     assert single.startswith("Over 1 edit,") and "nan" not in single
-    assert "No case" in inside_words.loudness(pd.DataFrame())
+    assert "No case" in words.loudness(pd.DataFrame())
 
 
 def test_the_parts_of_many_edits_are_told_with_their_errors():
@@ -348,34 +348,34 @@ def test_the_parts_of_many_edits_are_told_with_their_errors():
             ("masked", "attention", 3, 2.5, 1.0),
         )
     ]
-    assert inside_words.loud_parts(pd.DataFrame(rows)) == (
+    assert words.loud_parts(pd.DataFrame(rows)) == (
         "In the base model, the MLP of layer 5 adds most to the true object (4.0 ± 0.5); in the edited model, attention of "
         "layer 3 adds most to the new object (6.5 ± 0.2); under the mask, attention of layer 3 adds most to the new object "
         "(2.5 ± 0.2)."
     )
-    assert inside_words.loud_parts(pd.DataFrame()) == ""
+    assert words.loud_parts(pd.DataFrame()) == ""
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_contributions_table_ends_with_the_logits_in_either_form():
-    html = inside_table.contributions(REQUEST, PARTS_SUPPRESSED, raw=False)
+    html = table.contributions(REQUEST, PARTS_SUPPRESSED, raw=False)
     last = html.rsplit("<tr>", 1)[1]
     assert "sum" in last and all(number in last for number in ("1.500", "10.500", "14.500", "4.500"))
     assert "Edited + mask: Antarctica" in html and "token embedding" in html
-    assert "145.000" in inside_table.contributions(REQUEST, PARTS_SUPPRESSED, raw=True).rsplit("<tr>", 1)[1]
+    assert "145.000" in table.contributions(REQUEST, PARTS_SUPPRESSED, raw=True).rsplit("<tr>", 1)[1]
 
 
 def test_the_attention_table_begins_with_the_head_that_moved_most():
-    html = inside_table.attention(heads_frame(base=[0.1, 0.2, 0.12, 0.9], edited=[0.1, 0.4, 0.84, 0.0]))
+    html = table.attention(heads_frame(base=[0.1, 0.2, 0.12, 0.9], edited=[0.1, 0.4, 0.84, 0.0]))
     assert [row.count("-0.900") for row in html.split("<tr>")[2:]] == [1, 0, 0, 0]
 
 
 def test_tables_of_the_lens_say_what_a_layer_would_say_and_escape_it():
     frame = SUPPRESSED.assign(top="<b>")
-    assert "&lt;b&gt;" in inside_table.lens(REQUEST, frame, 1) and "Mask" not in inside_table.lens(REQUEST, frame, 1)
-    html = inside_table.tokens(REQUEST, frame, "masked")
+    assert "&lt;b&gt;" in table.lens(REQUEST, frame, 1) and "Mask" not in table.lens(REQUEST, frame, 1)
+    html = table.tokens(REQUEST, frame, "masked")
     assert "The numbers, 6 rows" in html and "0.700" in html and "0.950" not in html
 
 
@@ -407,18 +407,18 @@ def test_on_atlas_the_sentences_say_what_the_model_says(atlas, overwritten, numb
     said = {view: atlas.top(request.text, patches)[0][0].strip() for view, patches in views.items()}
     returned = request.target_true if number == 0 else request.target_new
     assert said == {"base": request.target_true, "edited": request.target_new, "masked": returned}
-    sentence = inside_words.lens(request, logit_lens(atlas, views, question), 1)
+    sentence = words.lens(request, logit_lens(atlas, views, question), 1)
     for view, where in (("base", "in the base model"), ("edited", "in the edited model"), ("masked", "under the mask")):
         assert f"{where}, {said[view]} leads" in sentence
     frame = contributions(atlas, views, question)
-    sentence = inside_words.contributions(request, frame)
+    sentence = words.contributions(request, frame)
     for view, patches in views.items():
         logits = atlas.logits([request.text], patches)[0]
         new, true = logits[question.new].item(), logits[question.true].item()
-        assert f"{new:.1f} and {true:.1f} {inside_words.IN_VIEW[view]}" in sentence
+        assert f"{new:.1f} and {true:.1f} {words.IN_VIEW[view]}" in sentence
     heads = attention(atlas, views, question)
     first = heads[heads["view"] == "edited"].set_index(["layer", "head"])["weight"]
     first -= heads[heads["view"] == "base"].set_index(["layer", "head"])["weight"]
     layer, head = first.idxmax()
-    sentence = inside_words.attention(request, heads, question.token)
+    sentence = words.attention(request, heads, question.token)
     assert sentence.startswith(f"From “{question.token.strip('␣')}”, layer {layer}, head {head} (")

@@ -10,7 +10,7 @@ from visitors import CONTINENT, TIMEOUT
 
 from editlab.errors import BadRequest, Cancelled
 from editlab.lab import Lab
-from editlab.lab.tables import JOBS
+from editlab.lab.ledger.tables import JOBS
 from editlab.probes import Passages
 
 RECORDS = [

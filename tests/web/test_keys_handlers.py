@@ -10,8 +10,8 @@ from visitors import FakeRequest, Reader
 from editlab.errors import BadFile
 from editlab.facts import EditRequest
 from editlab.insight import Lemma, Scan, Similarity
-from editlab.web import keys_table, keys_words
-from editlab.web.keys_handlers import SECTIONS, KeysHandlers, read_text
+from editlab.web.keys import table, words
+from editlab.web.keys.handlers import SECTIONS, KeysHandlers, read_text
 
 REQUEST = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
 NAN = float("nan")
@@ -139,7 +139,7 @@ def test_stop_ends_whatever_runs_and_says_so(reader):
 
 
 def test_a_text_beyond_all_measure_is_refused_before_it_is_read(reader, monkeypatch, tmp_path):
-    monkeypatch.setattr("editlab.lab.keys.LONGEST_TEXT", 10)
+    monkeypatch.setattr("editlab.lab.asking.keys.LONGEST_TEXT", 10)
     reader.applies()
     text = tmp_path / "own.txt"
     text.write_text("more than ten characters")
@@ -162,7 +162,7 @@ REST = [key("locality", 0.1, 0.1, "Italy"), key("locality", 0.3, 0.2, "France"),
 
 
 def test_similarity_names_every_form_the_nearest_neighbour_and_what_rep_did():
-    said = keys_words.similarity(REQUEST, found(FORMS + REST))
+    said = words.similarity(REQUEST, found(FORMS + REST))
     for part in (
         "0.40 under another name",
         "0.20 with its tokens",
@@ -177,7 +177,7 @@ def test_similarity_names_every_form_the_nearest_neighbour_and_what_rep_did():
 
 
 def test_a_gate_that_stays_shut_is_told():
-    said = keys_words.similarity(REQUEST, found([row | {"after": row["before"]} for row in FORMS + REST]))
+    said = words.similarity(REQUEST, found([row | {"after": row["before"]} for row in FORMS + REST]))
     assert "REP moves none of these keys" in said
 
 
@@ -190,18 +190,18 @@ def test_a_gate_that_stays_shut_is_told():
     ],
 )
 def test_similarity_does_without_what_there_is_not(rows, there, missing):
-    said = keys_words.similarity(REQUEST, found(rows))
+    said = words.similarity(REQUEST, found(rows))
     assert there in said and "nan" not in said
     assert missing not in said.replace("no other order of its tokens", "")
 
 
 def test_similarity_says_where_there_are_no_statistics():
-    assert "plain products" in keys_words.similarity(REQUEST, found(FORMS + REST, whitened=False))
-    assert "plain products" not in keys_words.similarity(REQUEST, found(FORMS + REST))
+    assert "plain products" in words.similarity(REQUEST, found(FORMS + REST, whitened=False))
+    assert "plain products" not in words.similarity(REQUEST, found(FORMS + REST))
 
 
 def test_components_tell_how_much_they_show():
-    assert "40 %" in keys_words.components(found(FORMS))
+    assert "40 %" in words.components(found(FORMS))
 
 
 def places(*mentions):
@@ -210,19 +210,19 @@ def places(*mentions):
 
 
 def test_prefixes_name_the_most_similar_unrelated_place():
-    said = keys_words.prefixes(REQUEST, places(False, True))
+    said = words.prefixes(REQUEST, places(False, True))
     assert "1,234 tokens" in said and "“… it was a long winter”: 0.40" in said and "-5 % of the edit" in said
     assert "Where the text mentions it, similarity comes to 0.30" in said
-    assert "Where the text" not in keys_words.prefixes(REQUEST, places(False))
-    assert "mentions Slovenia" in keys_words.prefixes(REQUEST, places(True))
+    assert "Where the text" not in words.prefixes(REQUEST, places(False))
+    assert "mentions Slovenia" in words.prefixes(REQUEST, places(True))
 
 
 def test_values_tell_before_after_neighbours_and_rep():
     rows = [key("success", 1.2, 3.4, rep=NAN), key("locality", 1.0, 1.04, rep=NAN), key("random", 1.0, 1.0, rep=NAN)]
-    said = keys_words.values(REQUEST, pd.DataFrame(rows))
+    said = words.values(REQUEST, pd.DataFrame(rows))
     assert "1.2 times" in said and "3.4 times now" in said and "from 1.00 to 1.04" in said and "REP" not in said
     rows = [*rows[:1], key("rephrase", 1.1, 1.5, rep=3.0)]
-    said = keys_words.values(REQUEST, pd.DataFrame(rows))
+    said = words.values(REQUEST, pd.DataFrame(rows))
     assert "Where REP fires, it goes from 1.50 to 3.00" in said and "other subjects" not in said
 
 
@@ -236,7 +236,7 @@ def voices(edit=0.6, before=None, whitened=True, stored=True):
 
 
 def test_the_discussion_names_the_loudest_voice_and_what_has_no_name():
-    said = keys_words.discussion(voices())
+    said = words.discussion(voices())
     for part in (
         "At “France”",
         "60 % of its voice",
@@ -245,10 +245,10 @@ def test_the_discussion_names_the_loudest_voice_and_what_has_no_name():
     ):
         assert part in said
     assert "without REP" not in said and "Nobody measured" not in said
-    assert "(without REP, 20 %)" in keys_words.discussion(voices(1.0, 0.2))
-    assert "Nobody measured" in keys_words.discussion(voices(whitened=False))
-    assert "known facts" not in keys_words.discussion(voices(stored=False))
-    assert " 0 % of its voice" in keys_words.discussion(voices(-0.001))
+    assert "(without REP, 20 %)" in words.discussion(voices(1.0, 0.2))
+    assert "Nobody measured" in words.discussion(voices(whitened=False))
+    assert "known facts" not in words.discussion(voices(stored=False))
+    assert " 0 % of its voice" in words.discussion(voices(-0.001))
 
 
 def predicted(*rows, required=0.5, lemma="nobody gave the true object"):
@@ -260,22 +260,22 @@ def predicted(*rows, required=0.5, lemma="nobody gave the true object"):
 
 def test_bounds_tell_the_agreement_beside_the_majority():
     frame = predicted(("rephrase", "hold", True, None), ("long", "fail", True, None), ("locality", "stay", False, None))
-    said = keys_words.bounds(frame)
+    said = words.bounds(frame)
     assert "from 50 % of its strength on" in said and "2 of 3 probes" in said and "(67 %)" in said and "gets 67 %" in said
 
 
 def test_bounds_without_a_lead_or_without_probes_say_so():
-    assert "At no strength" in keys_words.bounds(predicted(required=math.inf))
-    assert "nothing to predict" in keys_words.bounds(predicted())
+    assert "At no strength" in words.bounds(predicted(required=math.inf))
+    assert "nothing to predict" in words.bounds(predicted())
 
 
 def test_the_lemma_is_told_or_why_there_is_none():
-    assert "cannot be worked out here: nobody gave the true object" in keys_words.lemma(predicted())
+    assert "cannot be worked out here: nobody gave the true object" in words.lemma(predicted())
     rows = [("rephrase", "hold", True, True), ("locality", "stay", True, False)]
-    said = keys_words.lemma(predicted(*rows, lemma=Lemma(5, 4.0, 3.0, None)))
+    said = words.lemma(predicted(*rows, lemma=Lemma(5, 4.0, 3.0, None)))
     assert "attention layer 5" in said and "4.0 logits" in said and "needs 5.2" in said and "should not hold" in said
     assert "50 % of 2 probes" in said
-    assert "so it should hold" in keys_words.lemma(predicted(lemma=Lemma(5, 9.0, 3.0, None)))
+    assert "so it should hold" in words.lemma(predicted(lemma=Lemma(5, 9.0, 3.0, None)))
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------
@@ -283,12 +283,12 @@ def test_the_lemma_is_told_or_why_there_is_none():
 
 def test_a_table_escapes_what_stands_in_it_and_leaves_out_what_nobody_knows():
     frame = pd.DataFrame([{"prefix": "a <b> c", "similarity": 0.12345, "share": NAN, "mentions": False}])
-    html = keys_table.table("prefixes", frame)
+    html = table.table("prefixes", frame)
     assert "a &lt;b&gt; c" in html and "0.123" in html and "Share" not in html and ">no<" in html
     assert "The numbers, 1 row<" in html
 
 
 def test_a_table_shows_the_end_of_a_long_text():
     frame = pd.DataFrame([key("long", 0.5, text="x" * 300 + " the end")]).assign(domain="out")
-    html = keys_table.table("similarity", frame)
+    html = table.table("similarity", frame)
     assert "the end<" in html and "x" * 120 not in html and "Long context (out)" in html

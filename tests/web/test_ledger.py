@@ -26,8 +26,9 @@ from editlab import methods
 from editlab.cli import app
 from editlab.errors import BadFile, BadRequest, Cancelled
 from editlab.facts import EditRequest
-from editlab.lab import Lab, archive
-from editlab.lab.ledger import Ledger, hash_of
+from editlab.lab import Lab
+from editlab.lab.ledger import archive
+from editlab.lab.ledger.ledger import Ledger, hash_of
 from editlab.methods import Edited
 from editlab.methods.rome import RomeConfig
 from editlab.patches import BASE, Dense, LowRank, Pathway, Preamble
@@ -280,7 +281,7 @@ def test_where_the_disk_takes_nothing_an_edit_is_refused_in_a_sentence_and_the_o
     def refuse(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr("editlab.lab.tensors.os.fsync", refuse)
+    monkeypatch.setattr("editlab.lab.ledger.files.os.fsync", refuse)
     with pytest.raises(BadFile, match=f"{os.strerror(code)}. Nothing was changed"):
         workspace.apply(CAPITAL).result(TIMEOUT)
     monkeypatch.undo()

@@ -15,10 +15,12 @@ from test_bundles import bundle, empty, packed_once, rewritten  # noqa: F401 - f
 from test_ledger_history import edit
 
 from editlab.errors import BadFile
-from editlab.lab import archive, bundles, history
-from editlab.lab.history import Event, State, fold
-from editlab.lab.persistent import PersistentList
-from editlab.lab.travel import moments_of
+from editlab.lab.ledger import archive
+from editlab.lab.ledger import events as history
+from editlab.lab.ledger.events import Event, State, fold
+from editlab.lab.ledger.persistent import PersistentList
+from editlab.lab.workspaces import bundles
+from editlab.lab.workspaces.history import moments_of
 from editlab.settings import Settings
 
 # --- bundles -----------------------------------------------------------------------------------------------------------

@@ -18,12 +18,12 @@ from visitors import TIMEOUT
 
 from editlab.cli import app
 from editlab.errors import BadFile, BadRequest
-from editlab.lab import archive
-from editlab.lab.directory import FIRST, Directory
-from editlab.lab.forgetting import unused
-from editlab.lab.history import Event
-from editlab.lab.ledger import DATABASE, Key, Ledger, now
-from editlab.lab.tables import FORGOTTEN, JOBS, VISITORS, WORKSPACES
+from editlab.lab.ledger import archive
+from editlab.lab.ledger.events import Event
+from editlab.lab.ledger.expiry import unused
+from editlab.lab.ledger.ledger import DATABASE, Key, Ledger, now
+from editlab.lab.ledger.tables import FORGOTTEN, JOBS, VISITORS, WORKSPACES
+from editlab.lab.workspaces.directory import FIRST, Directory
 
 PROJECT = Path(__file__).resolve().parents[2]
 REQUEST = CONTINENT.as_dict()
@@ -166,8 +166,8 @@ def test_all_of_one_owner_is_exported(ledger, other, tmp_path, monkeypatch):
 WRITER = """
 import sys
 from pathlib import Path
-from editlab.lab.history import Event
-from editlab.lab.ledger import Key, Ledger, now
+from editlab.lab.ledger.events import Event
+from editlab.lab.ledger.ledger import Key, Ledger, now
 
 request = {"prompt": "{} is in", "subject": "Paris", "target_new": "Rome", "target_true": None}
 with Ledger(Path(sys.argv[1])) as ledger:
@@ -227,11 +227,11 @@ def test_a_backup_of_what_is_damaged_says_so(kept, tmp_path, monkeypatch):  # no
 OPENERS = """
 import sys
 from pathlib import Path
-from editlab.lab import archive
-from editlab.lab.backup import backup
-from editlab.lab.directory import Directory
-from editlab.lab.forgetting import forget, forget_these, unused
-from editlab.lab.ledger import Ledger
+from editlab.lab.ledger import archive
+from editlab.lab.ledger.backup import backup
+from editlab.lab.workspaces.directory import Directory
+from editlab.lab.ledger.expiry import forget, forget_these, unused
+from editlab.lab.ledger.ledger import Ledger
 
 data, to = Path(sys.argv[1]), Path(sys.argv[2])
 seen = []

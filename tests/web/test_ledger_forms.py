@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 
 from editlab.cli import app
 from editlab.errors import BadFile
-from editlab.lab import archive
-from editlab.lab.directory import Directory
-from editlab.lab.history import Event
-from editlab.lab.ledger import DATABASE, Key, Ledger, canonical, hash_of, migrations
-from editlab.lab.tables import EVENTS
+from editlab.lab.ledger import archive
+from editlab.lab.ledger.events import Event
+from editlab.lab.ledger.ledger import DATABASE, Key, Ledger, canonical, hash_of, migrations
+from editlab.lab.ledger.tables import EVENTS
+from editlab.lab.workspaces.directory import Directory
 
 PROJECT = Path(__file__).resolve().parents[2]
 KEY = Key("a model", "Team")
@@ -109,7 +109,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from alembic import op
-from editlab.lab.ledger import Ledger
+from editlab.lab.ledger.ledger import Ledger
 
 left, real = [int(sys.argv[2])], {name: getattr(op, name) for name in ("create_table", "create_index")}
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from editlab.errors import BadFile
 from editlab.facts import EditRequest
-from editlab.lab.history import START, Edit, Event, State, fold, step
+from editlab.lab.ledger.events import START, Edit, Event, State, fold, step
 
 ACTIONS = (
     *("applied", "refined", "switched", "rep", "removed", "remade", "cleared", "moved", "returned"),

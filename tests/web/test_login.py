@@ -19,18 +19,19 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 from visitors import TIMEOUT
 
+from editlab import storage
 from editlab.cli import app as terminal
 from editlab.errors import BadFile, BadRequest, TooMany
 from editlab.facts import EditRequest
-from editlab.lab import Lab, storage
-from editlab.lab.cookies import CookieSecret, EndedLogins
-from editlab.lab.limits import Limits
-from editlab.lab.users import Users
+from editlab.lab import Lab
+from editlab.lab.access.cookies import CookieSecret, EndedLogins
+from editlab.lab.access.limits import Limits
+from editlab.lab.access.users import Users
 from editlab.probes import Passages
 from editlab.settings import Settings
 from editlab.web import create_app
-from editlab.web.guard import OPEN
-from editlab.web.login import FREE, WRONG, SessionOwners, local
+from editlab.web.server.guard import OPEN
+from editlab.web.server.login import FREE, WRONG, SessionOwners, local
 
 ANA, BEN = ("ana", "correct horse"), ("ben", "battery staple")
 MARKER = "Zanzibar"
@@ -41,7 +42,9 @@ CLOSED = (401, 303, 404, 405)
 def quick_hashes():
     """Hashes that take no time: what argon2 costs is its own affair."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("editlab.lab.users.PasswordHasher", partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1))
+        patch.setattr(
+            "editlab.lab.access.users.PasswordHasher", partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
+        )
         yield
 
 
@@ -175,12 +178,12 @@ def test_what_logs_out_without_being_logged_in_is_not_kept(browser, lab):
 def test_ended_logins_are_kept_until_their_cookies_end_and_bounded(tmp_path, monkeypatch):
     (tmp_path / "secrets").mkdir()
     real = time.time
-    monkeypatch.setattr("editlab.lab.cookies.MOST_ENDED", 3)
+    monkeypatch.setattr("editlab.lab.access.cookies.MOST_ENDED", 3)
     ended = EndedLogins(tmp_path, 60)
     for login in "abcd":
         ended.add(login)
     assert [login in EndedLogins(tmp_path, 60) for login in "abcd"] == [False, True, True, True]
-    monkeypatch.setattr("editlab.lab.cookies.time.time", lambda: real() + 61)
+    monkeypatch.setattr("editlab.lab.access.cookies.time.time", lambda: real() + 61)
     ended.add("e")
     assert [login in EndedLogins(tmp_path, 60) for login in "abcde"] == [False, False, False, False, True]
     (tmp_path / "secrets" / "ended-logins").write_text("[")

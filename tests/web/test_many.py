@@ -10,8 +10,9 @@ from visitors import TIMEOUT
 from editlab import methods
 from editlab.errors import BadFile, BadRequest, Cancelled, DegenerateKey
 from editlab.facts import EditRequest
-from editlab.lab import Lab, look_over, many
-from editlab.lab.history import Edit
+from editlab.lab import Lab, look_over
+from editlab.lab.ledger.events import Edit
+from editlab.lab.workspaces import edit_files
 from editlab.probes import Passages
 
 HEADER = "subject,prompt,target_new,target_true"
@@ -70,13 +71,13 @@ def test_every_fault_has_its_row_its_column_and_its_reason(file, lab):
 
 def test_a_prompt_without_room_for_the_texts_in_front_is_a_fault(file, lab):
     context = lab.model.tok.context
-    words = " the" * (context - many.ROOM // 2 - len(lab.model.tok.encode("Peru is")) - 4)
+    words = " the" * (context - edit_files.ROOM // 2 - len(lab.model.tok.encode("Peru is")) - 4)
     (fault,) = file(f"Peru,{{}} is{words},Asia,").faults
-    assert f"holds {context:,}, and {many.ROOM}" in fault.reason
+    assert f"holds {context:,}, and {edit_files.ROOM}" in fault.reason
 
 
 def test_more_rows_than_can_be_made_are_refused(file, monkeypatch):
-    monkeypatch.setattr(many, "MOST_ROWS", 2)
+    monkeypatch.setattr(edit_files, "MOST_ROWS", 2)
     with pytest.raises(BadFile, match="3 rows; 2 are the most"):
         file(*ROWS[:3])
 

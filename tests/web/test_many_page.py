@@ -8,8 +8,8 @@ from visitors import Visitor
 from editlab.facts import EditCase, EditRequest, Fault, Placed
 from editlab.facts.readers import Place
 from editlab.lab import Applied, EditFile
-from editlab.web import many_panel, many_words
-from editlab.web.many_handlers import ManyHandlers
+from editlab.web.edit import file_panel, file_words
+from editlab.web.edit.file_handlers import ManyHandlers
 
 HEADER = "subject,prompt,target_new,target_true"
 GOOD = [f"{place},{{}} belongs to the continent of,Antarctica,Europe" for place in ("Slovenia", "Japan", "France")]
@@ -49,29 +49,29 @@ def a_file(good: int, bad: int) -> EditFile:
     ],
 )
 def test_what_can_be_made_of_a_file(good, bad, skip, there, said):
-    assert many_words.looked_over(a_file(good, bad), skip, there) == said
+    assert file_words.looked_over(a_file(good, bad), skip, there) == said
 
 
 def test_how_far_it_is_and_how_long_it_takes():
-    assert many_words.so_far(Applied(1000, 0, 0, 0.0, 0.0)) == "1,000 edits: the first batch is being made."
-    assert many_words.so_far(Applied(1000, 300, 100, 0.93, 0.9, seconds=40)) == (
+    assert file_words.so_far(Applied(1000, 0, 0, 0.0, 0.0)) == "1,000 edits: the first batch is being made."
+    assert file_words.so_far(Applied(1000, 300, 100, 0.93, 0.9, seconds=40)) == (
         "300 of 1,000 edits of the file lie over the model. The new object was said at 93 % of the prompts right after "
         "their batch. About 2 minutes left."
     )
-    assert "left" not in many_words.so_far(Applied(300, 300, 100, 0.93, 0.9, seconds=40))
+    assert "left" not in file_words.so_far(Applied(300, 300, 100, 0.93, 0.9, seconds=40))
 
 
 def test_a_batch_that_does_not_take_is_told():
-    assert "Of the latest batch only 4 % took" in many_words.so_far(Applied(1000, 400, 0, 0.6, 0.04, seconds=40))
-    assert "latest" not in many_words.so_far(Applied(1000, 400, 0, 0.6, 0.31, seconds=40))
+    assert "Of the latest batch only 4 % took" in file_words.so_far(Applied(1000, 400, 0, 0.6, 0.04, seconds=40))
+    assert "latest" not in file_words.so_far(Applied(1000, 400, 0, 0.6, 0.31, seconds=40))
 
 
 def test_how_it_ended():
-    assert many_words.at_end(Applied(1000, 1000, 0, 0.93, 0.9, seconds=40, held=0.88)) == (
+    assert file_words.at_end(Applied(1000, 1000, 0, 0.93, 0.9, seconds=40, held=0.88)) == (
         "1,000 edits of the file lie over the model. The new object was said at 93 % of the prompts right after their "
         "batch. Now that all lie there, it is said at 88 %."
     )
-    told = many_words.at_end(Applied(10, 10, 4, 1.0, 1.0))
+    told = file_words.at_end(Applied(10, 10, 4, 1.0, 1.0))
     assert "(4 of them from before)" in told and "Now" not in told
 
 
@@ -79,12 +79,12 @@ def test_how_it_ended():
     ("seconds", "said"), [(0.2, "1 s"), (89, "89 s"), (91, "2 minutes"), (3600, "60 minutes"), (7300, "2 hours")]
 )
 def test_a_time_to_wait_is_rounded(seconds, said):
-    assert many_words.duration(seconds) == said
+    assert file_words.duration(seconds) == said
 
 
 def test_of_many_faults_the_first_are_shown_and_none_is_markup():
-    html = many_panel.looked_over(a_file(1, many_panel.SHOWN_FAULTS + 3), False)
-    assert html.count("<tr>") == many_panel.SHOWN_FAULTS + 1 and "and 3 more" in html
+    html = file_panel.looked_over(a_file(1, file_panel.SHOWN_FAULTS + 3), False)
+    assert html.count("<tr>") == file_panel.SHOWN_FAULTS + 1 and "and 3 more" in html
     assert "<i>" not in html and "&lt;i&gt;Wrong" in html
 
 

@@ -10,7 +10,7 @@ from masks import REPORT, write_mask
 from visitors import TIMEOUT, Visitor, wait_until
 
 from editlab.errors import Cancelled
-from editlab.lab import mask_training
+from editlab.lab.model import masks
 from editlab.methods.mask import ReversalMask
 from editlab.patches import Mask
 
@@ -145,9 +145,9 @@ def training(monkeypatch, folder):
         return ReversalMask(method.name, tuple(Mask(layer, bits) for layer in range(model.n_layers)), REPORT), []
 
     training = SimpleNamespace(made=threading.Event())
-    monkeypatch.setattr(mask_training.mask, "lessons", lambda *_: ["a fact"])
-    monkeypatch.setattr(mask_training.mask, "cost", lambda *_: SimpleNamespace(sentence="1,500 edits: about 7 minutes."))
-    monkeypatch.setattr(mask_training.mask, "make", make)
+    monkeypatch.setattr(masks.mask, "lessons", lambda *_: ["a fact"])
+    monkeypatch.setattr(masks.mask, "cost", lambda *_: SimpleNamespace(sentence="1,500 edits: about 7 minutes."))
+    monkeypatch.setattr(masks.mask, "make", make)
     return training
 
 

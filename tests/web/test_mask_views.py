@@ -7,7 +7,7 @@ from visitors import TIMEOUT
 
 from editlab.errors import BadFile, BadRequest, MissingMask
 from editlab.facts import EditRequest
-from editlab.lab.history import START, Event, fold
+from editlab.lab.ledger.events import START, Event, fold
 from editlab.patches import BASE
 
 CONTINENT = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")

@@ -7,7 +7,7 @@ import pytest
 
 from editlab.facts import EditRequest
 from editlab.lab import MaskInfo
-from editlab.web import mask_panel, mask_words, picture, probe_table
+from editlab.web.edit import mask_panel, mask_words, picture, probe_table
 
 NASTY = "<script>alert(1)</script>"
 SLOVENIA = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")

@@ -3,7 +3,7 @@
 import pytest
 
 from editlab.lab import Measured, MeasuringCost
-from editlab.web import model_words
+from editlab.web.model import words
 
 ATLAS = {
     "model": "atlas",
@@ -31,35 +31,35 @@ LARGE = ATLAS | {
 
 
 def test_a_model_is_told_by_its_size_precision_and_device():
-    assert model_words.size(ATLAS) == "10.5 million parameters, 32 bit, on cpu"
-    assert model_words.size(LARGE) == "6.7 billion parameters, 4 bit, on cuda"
+    assert words.size(ATLAS) == "10.5 million parameters, 32 bit, on cpu"
+    assert words.size(LARGE) == "6.7 billion parameters, 4 bit, on cuda"
 
 
 def test_memory_in_use_and_reserved():
-    assert model_words.memory(ATLAS) == "486 MB in use"
-    assert model_words.memory(LARGE) == "3.9 GB in use, 4.2 GB reserved"
-    assert "the next question loads it" in model_words.memory(LARGE | {"loaded": False})
+    assert words.memory(ATLAS) == "486 MB in use"
+    assert words.memory(LARGE) == "3.9 GB in use, 4.2 GB reserved"
+    assert "the next question loads it" in words.memory(LARGE | {"loaded": False})
 
 
 def test_a_badge_says_whether_edits_were_measured():
-    told, meaning = model_words.badge(LARGE)
+    told, meaning = words.badge(LARGE)
     assert told == "not validated for editing" and "run: editlab validate" in meaning
-    assert model_words.badge(ATLAS)[0] == "validated for editing"
+    assert words.badge(ATLAS)[0] == "validated for editing"
     figures = ATLAS | {"measured": {"success": 0.95, "locality": 1.0, "seconds": 12}}
-    assert model_words.badge(figures)[0] == "validated: success .95, locality 1.00"
+    assert words.badge(figures)[0] == "validated: success .95, locality 1.00"
 
 
 def test_what_a_visitor_named_is_escaped_in_the_head():
-    assert "<script>" not in model_words.head(ATLAS | {"model": "<script>"})
+    assert "<script>" not in words.head(ATLAS | {"model": "<script>"})
 
 
 def test_key_statistics_are_told_with_what_their_absence_means():
     known = (Measured(3, 1_000, 1.02), Measured(4, 900, 1.1))
-    told = model_words.statistics(known, (5,))
+    told = words.statistics(known, (5,))
     assert "Layers 3 and 4 have key statistics from 900 tokens." in told
     assert "1.10 times as far out" in told
     assert "Layer 5 has none: MEMIT cannot run there" in told
-    unjudged = model_words.statistics((Measured(0, 50_350, None),), ())
+    unjudged = words.statistics((Measured(0, 50_350, None),), ())
     assert unjudged == "Layer 0 has key statistics from 50,350 tokens."
 
 
@@ -67,10 +67,10 @@ def test_key_statistics_are_told_with_what_their_absence_means():
     ("seconds", "told"), [(0.2, "1 second"), (40, "40 seconds"), (600, "10 minutes"), (9_000, "2.5 hours")]
 )
 def test_a_time_is_told_in_what_suits_it(seconds, told):
-    assert model_words.time(seconds) == told
+    assert words.time(seconds) == told
 
 
 def test_what_a_measurement_takes_is_told_for_both_sources():
-    told = model_words.cost(MeasuringCost((4, 5, 6), 110_080, writing=240.0, reading=60.0))
+    told = words.cost(MeasuringCost((4, 5, 6), 110_080, writing=240.0, reading=60.0))
     assert told.startswith("To measure layers 4, 5 and 6 takes 110,080 tokens: about 60 seconds from a text file")
     assert "about 5 minutes where the model writes the text itself" in told

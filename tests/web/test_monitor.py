@@ -16,10 +16,10 @@ from visitors import CONTINENT, TIMEOUT, FakeRequest, Reader, wait_until
 from editlab.errors import BadRequest, TooLong
 from editlab.facts import EditRequest
 from editlab.insight.checkup import FIGURES
-from editlab.lab.monitor import Alarm, Limits, judged, limits_of
-from editlab.web import monitor_words
-from editlab.web.edit_handlers import EditHandlers
-from editlab.web.monitor_handlers import LIMITS, MonitorHandlers, read_limits, same_before
+from editlab.lab.workspaces.monitor import Alarm, Limits, judged, limits_of
+from editlab.web.edit.handlers import EditHandlers
+from editlab.web.monitor import words
+from editlab.web.monitor.handlers import LIMITS, MonitorHandlers, read_limits, same_before
 
 CAPITAL = EditRequest("The capital of {} is", "Japan", "Berlin", "Tokyo")
 INF, NAN = math.inf, math.nan
@@ -135,7 +135,7 @@ def test_what_is_no_number_is_kept_as_such_and_is_an_alarm(lab, workspace, few_s
     workspace.apply(CONTINENT).result(TIMEOUT)
     found = checked(lab, workspace)
     broken = replace(found, kl=NAN, loss=NAN)
-    monkeypatch.setattr("editlab.lab.monitor.checkup", lambda *_args: broken)
+    monkeypatch.setattr("editlab.lab.workspaces.monitor.checkup", lambda *_args: broken)
     checked(lab, workspace, again=True)
     row = lab.monitor.health(workspace).table.iloc[-1]
     assert (row["kl"], row["loss"]) == (INF, INF)
@@ -147,7 +147,8 @@ def test_each_edit_has_a_score_when_made_and_now(lab, workspace, few_steps, monk
     found = replace(checked(lab, workspace), edits={record.id: (True, 1.0)})
     for share in (1.0, 1 / 3):
         monkeypatch.setattr(
-            "editlab.lab.monitor.checkup", lambda *_args, share=share: replace(found, edits={record.id: (share == 1, share)})
+            "editlab.lab.workspaces.monitor.checkup",
+            lambda *_args, share=share: replace(found, edits={record.id: (share == 1, share)}),
         )
         checked(lab, workspace, again=True)
         workspace.look(CAPITAL if share == 1 else CONTINENT).result(TIMEOUT)
@@ -203,7 +204,7 @@ def return_button(reader):
 def test_without_an_edit_the_tab_says_that_there_is_nothing_to_watch(reader):
     page = reader.does("monitor_open")
     assert "No edit lies over the model" in verdict(reader) and page["monitor-retention-plot"] is None
-    assert all(page[f"monitor-{name}-plot"] is None for name in monitor_words.PANELS)
+    assert all(page[f"monitor-{name}-plot"] is None for name in words.PANELS)
     assert "nothing to ask" in reader.does("monitor_again")["message"]
 
 
@@ -267,7 +268,7 @@ def test_a_check_up_that_fails_says_why_until_one_succeeds(reader, monkeypatch):
     def failing(*_args):
         raise TooLong("The text has 300 tokens.")
 
-    monkeypatch.setattr("editlab.lab.monitor.checkup", failing)
+    monkeypatch.setattr("editlab.lab.workspaces.monitor.checkup", failing)
     reader.lab.monitor.submit(reader.workspace).wait(TIMEOUT)
     page = reader.does("monitor_open")
     assert "The last check-up came to nothing: The text has 300 tokens." in page["monitor-now"]

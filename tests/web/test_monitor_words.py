@@ -9,9 +9,10 @@ from checkups import table
 
 from editlab.insight.checkup import FIGURES
 from editlab.lab import Moment
-from editlab.lab.monitor import Alarm
-from editlab.web import monitor_table, monitor_words
-from editlab.web.monitor_handlers import LIMITS, changes_of, edit_rows
+from editlab.lab.workspaces.monitor import Alarm
+from editlab.web.monitor import table as monitor_table
+from editlab.web.monitor import words
+from editlab.web.monitor.handlers import LIMITS, changes_of, edit_rows
 
 INF = math.inf
 
@@ -26,27 +27,25 @@ def text(markup):
 
 def test_an_alarm_in_one_sentence():
     found = Alarm("loss", 0.42, 0.1, 166, 0.02)
-    assert text(monitor_words.alarm(found, [moment(166)])) == (
+    assert text(words.alarm(found, [moment(166)])) == (
         "Since edit 83 (Japan → Africa, 2026-11-21 14:02, ana) the model reads plain prose worse: +0.42 nats a token, "
         "+0.02 before; limit +0.1."
     )
     broken = Alarm("holds", 0.796, 0.8, 166, None)
-    assert text(monitor_words.alarm(broken, [moment(160), moment(166)])) == (
+    assert text(words.alarm(broken, [moment(160), moment(166)])) == (
         "Since the first check-up fewer edits hold: 79.6 %; limit 80 %."
     )
-    assert monitor_words.also(broken) == "Since then also: fewer edits hold: 79.6 %; limit 80 %."
-    assert text(monitor_words.alarm(Alarm("kl", INF, 0.5, 9, 0.1), [moment(9)])).endswith(
+    assert words.also(broken) == "Since then also: fewer edits hold: 79.6 %; limit 80 %."
+    assert text(words.alarm(Alarm("kl", INF, 0.5, 9, 0.1), [moment(9)])).endswith(
         "no number any more, 0.1 before; limit 0.5."
     )
 
 
 def test_since_when_names_what_was_done():
     switched = moment(9, "switched on <i>X</i>", by="", edits=4)
-    assert (
-        text(monitor_words.since([switched], True)) == "Since event 9 (switched on &lt;i&gt;X&lt;/i&gt;, 2026-11-21 14:02)"
-    )
-    assert text(monitor_words.since([moment(7), moment(9)], True)).startswith("Since one of 2 changes up to edit 83 (")
-    assert text(monitor_words.since([], True)) == "Since the first check-up"
+    assert text(words.since([switched], True)) == "Since event 9 (switched on &lt;i&gt;X&lt;/i&gt;, 2026-11-21 14:02)"
+    assert text(words.since([moment(7), moment(9)], True)).startswith("Since one of 2 changes up to edit 83 (")
+    assert text(words.since([], True)) == "Since the first check-up"
 
 
 def test_the_changes_behind_an_alarm_are_those_since_the_check_up_before():
@@ -68,7 +67,7 @@ def test_the_changes_behind_an_alarm_are_those_since_the_check_up_before():
     ],
 )
 def test_health_in_one_sentence(given, said):
-    assert monitor_words.healthy(*given) == said
+    assert words.healthy(*given) == said
 
 
 def test_figures_have_their_units():
@@ -80,7 +79,7 @@ def test_figures_have_their_units():
         ("attention", -0.012),
         ("holds", None),
     ]
-    assert [monitor_words.figure(*one) for one in told] == [
+    assert [words.figure(*one) for one in told] == [
         "+0.422 nats a token",
         "+0 nats a token",
         "0.31 nats from the model without edits",
@@ -88,37 +87,37 @@ def test_figures_have_their_units():
         "−1.2 % of the attention",
         "nothing to ask",
     ]
-    assert monitor_words.figure("kl", INF) == "no number any more" and monitor_words.limit("kl", 0.5) == "alarm above 0.5"
-    assert (monitor_words.limit("holds", 0.8), monitor_words.limit("attention", None)) == ("alarm below 80 %", "")
+    assert words.figure("kl", INF) == "no number any more" and words.limit("kl", 0.5) == "alarm above 0.5"
+    assert (words.limit("holds", 0.8), words.limit("attention", None)) == ("alarm below 80 %", "")
 
 
 def test_every_limit_has_a_panel_and_every_panel_a_meaning():
-    assert set(LIMITS) <= set(monitor_words.PANELS) and set(monitor_words.PANELS) | {"retention"} == set(FIGURES)
-    assert all(monitor_words.PANELS[name].alarm and monitor_words.PANELS[name].limit for name in LIMITS)
-    assert all("no limit" in panel.meaning for name, panel in monitor_words.PANELS.items() if name not in LIMITS)
+    assert set(LIMITS) <= set(words.PANELS) and set(words.PANELS) | {"retention"} == set(FIGURES)
+    assert all(words.PANELS[name].alarm and words.PANELS[name].limit for name in LIMITS)
+    assert all("no limit" in panel.meaning for name, panel in words.PANELS.items() if name not in LIMITS)
 
 
 def test_one_and_many():
-    assert monitor_words.unchecked(1) == "One change of the edits is not checked yet."
-    assert monitor_words.unchecked(2_000) == "2,000 changes of the edits are not checked yet."
-    assert monitor_words.status("waiting", 0.0, 1) == "A check-up waits behind 1 other job."
-    assert monitor_words.status("running", 0.4, 0) == "A check-up runs: 40 % done."
-    assert monitor_words.leaving(1, 2) == "1 edit will leave the model; 2 edits will come back. You can undo this."
-    assert monitor_words.return_title(1) == "Return to the last healthy state (1 edit)"
-    assert monitor_words.service(0, 0, 0) == "Ready; nothing is running and nobody waits."
-    assert monitor_words.service(1, 1, 0) == "Ready; one job runs, one job waits."
-    assert monitor_words.service(3, 1, 2) == "2 things are wrong: not ready to serve."
-    assert "more than 7.6e-06" in monitor_words.restored(40, 8, 7.6e-6)
+    assert words.unchecked(1) == "One change of the edits is not checked yet."
+    assert words.unchecked(2_000) == "2,000 changes of the edits are not checked yet."
+    assert words.status("waiting", 0.0, 1) == "A check-up waits behind 1 other job."
+    assert words.status("running", 0.4, 0) == "A check-up runs: 40 % done."
+    assert words.leaving(1, 2) == "1 edit will leave the model; 2 edits will come back. You can undo this."
+    assert words.return_title(1) == "Return to the last healthy state (1 edit)"
+    assert words.service(0, 0, 0) == "Ready; nothing is running and nobody waits."
+    assert words.service(1, 1, 0) == "Ready; one job runs, one job waits."
+    assert words.service(3, 1, 2) == "2 things are wrong: not ready to serve."
+    assert "more than 7.6e-06" in words.restored(40, 8, 7.6e-6)
 
 
 def test_memory_is_held_against_the_plan():
-    assert monitor_words.memory(562e6, None, 352e6).endswith(
+    assert words.memory(562e6, None, 352e6).endswith(
         "the plan gives the present model 352 MB at most; the rest is the program itself."
     )
-    assert "4.2 GB of the GPU’s" in monitor_words.memory(2e9, 4.2e9, 5e9)
-    assert monitor_words.memory(2e9, 6e9, 5e9).endswith("the GPU’s is beyond it.")
-    assert "There is no plan" in monitor_words.memory(2e9, None, None)
-    assert [monitor_words.seconds(value) for value in (0.0042, 1.26, 600, 10_000)] == ["4 ms", "1.3 s", "10 min", "2.8 h"]
+    assert "4.2 GB of the GPU’s" in words.memory(2e9, 4.2e9, 5e9)
+    assert words.memory(2e9, 6e9, 5e9).endswith("the GPU’s is beyond it.")
+    assert "There is no plan" in words.memory(2e9, None, None)
+    assert [words.seconds(value) for value in (0.0042, 1.26, 600, 10_000)] == ["4 ms", "1.3 s", "10 min", "2.8 h"]
 
 
 def test_edits_stand_in_the_order_of_what_was_lost():

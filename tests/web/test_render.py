@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from editlab.facts import EditRequest
-from editlab.web import gate_panel, live, picture, probe_table, render
+from editlab.web.core import render
+from editlab.web.edit import gate_panel, live, picture, probe_table
 
 NASTY = "<script>alert(1)</script>&\"'${1}{{x}}"
 REQUEST = EditRequest(f"{NASTY} {{}} is", f"S{NASTY}", f"N{NASTY}", f"T{NASTY}")

@@ -20,8 +20,9 @@ from tiny_models import save
 from visitors import TIMEOUT, Visitor, wait_until
 
 from editlab.errors import BadRequest, Cancelled
-from editlab.lab import Lab, logs
-from editlab.lab.service import KEPT
+from editlab.lab import Lab
+from editlab.lab.access import logs
+from editlab.lab.jobs.metrics import KEPT
 from editlab.probes import Passages
 from editlab.settings import Settings
 from editlab.web import create_app
@@ -149,7 +150,7 @@ def test_not_ready_without_the_model(lab, ask, monkeypatch):
 def test_not_ready_where_nothing_can_be_written(lab, ask, tmp_path, monkeypatch):
     (tmp_path / "data").rename(tmp_path / "elsewhere")
     answer = ask("/ready")
-    monkeypatch.setattr("editlab.lab.service.CHECK_SECONDS", 0.0)
+    monkeypatch.setattr("editlab.lab.jobs.metrics.CHECK_SECONDS", 0.0)
     (tmp_path / "elsewhere").rename(tmp_path / "data")
     assert (answer.status_code, answer.json()["faults"]) == (503, ["The ledger cannot be written."])
     assert ask("/ready").status_code == 200
@@ -178,7 +179,7 @@ def test_the_ledger_is_tried_once_in_a_while_however_many_ask(lab, ask, monkeypa
     tries = []
     monkeypatch.setattr(lab.ledger, "check_writable", lambda: tries.append(1))
     assert [ask("/ready").status_code for _ in range(20)] == [200] * 20 and len(tries) == 1
-    monkeypatch.setattr("editlab.lab.service.CHECK_SECONDS", 0.0)
+    monkeypatch.setattr("editlab.lab.jobs.metrics.CHECK_SECONDS", 0.0)
     assert ask("/ready").status_code == 200 and len(tries) == 2
 
 
@@ -189,7 +190,7 @@ def test_a_ledger_that_does_not_answer_is_a_fault_after_a_while(lab, monkeypatch
         first = pool.submit(lab.service.faults)
         assert started.wait(TIMEOUT)
         assert lab.service.faults() == []
-        monkeypatch.setattr("editlab.lab.service.HUNG_SECONDS", 0.0)
+        monkeypatch.setattr("editlab.lab.jobs.metrics.HUNG_SECONDS", 0.0)
         assert lab.service.faults() == ["The ledger does not answer."]
         release.set()
         assert first.result(TIMEOUT) == [] == lab.service.faults()
@@ -232,7 +233,7 @@ def work_of(lab, monkeypatch):
     def broken(*_args):
         raise ValueError(f"what about {MARKER}?")
 
-    monkeypatch.setattr("editlab.web.forms.read_request", broken)
+    monkeypatch.setattr("editlab.web.core.forms.read_request", broken)
     assert "an error of its own" in visitor.applies(subject=MARKER)["message"]
 
 

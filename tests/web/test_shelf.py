@@ -15,12 +15,14 @@ from tiny_models import save, tiny_model
 from visitors import CONTINENT, TIMEOUT, FakeRequest, Visitor, wait_until
 
 from editlab.errors import BadModel, BadRequest, Cancelled, DeviceLost, OutOfMemory, TooLarge, UnsupportedArchitecture
-from editlab.lab import Choice, Lab, read_scenarios, shelf, workspace
-from editlab.lab.ledger import Key
+from editlab.lab import Choice, Lab, read_scenarios
+from editlab.lab.ledger.ledger import Key
+from editlab.lab.model import loaded
+from editlab.lab.workspaces import workspace
 from editlab.model import LanguageModel, memory
 from editlab.probes import passages
 from editlab.settings import Settings
-from editlab.web.model_handlers import ModelHandlers
+from editlab.web.model.handlers import ModelHandlers
 
 
 @pytest.fixture(scope="module")
@@ -271,7 +273,7 @@ def test_memory_that_runs_out_is_a_sentence_and_nothing_is_lost(lab, few_steps, 
 def test_a_lost_device_ends_the_worker_and_everybody_hears_of_it(lab, monkeypatch):
     lost, ana, go_on = threading.Event(), lab.workspace("ana"), threading.Event()
     lab.worker.lost = lost.set
-    monkeypatch.setattr(shelf.memory, "poisoned", lambda device: True)
+    monkeypatch.setattr(loaded.memory, "poisoned", lambda device: True)
 
     def broken():
         go_on.wait(TIMEOUT)
@@ -287,7 +289,7 @@ def test_a_lost_device_ends_the_worker_and_everybody_hears_of_it(lab, monkeypatc
 
 
 def test_a_sentence_of_ours_does_not_ask_the_device(lab, monkeypatch):
-    monkeypatch.setattr(shelf.memory, "poisoned", lambda device: pytest.fail("it was asked"))
+    monkeypatch.setattr(loaded.memory, "poisoned", lambda device: pytest.fail("it was asked"))
     with pytest.raises(BadRequest):
         lab.worker.submit(lambda progress, cancel: options_are_wrong()).result(TIMEOUT)
 
@@ -352,7 +354,7 @@ def test_a_measurement_can_be_stopped_and_is_refused_a_second_time(lab, monkeypa
         wait_until(cancelled)
         raise Cancelled("Stopped after 7 tokens.")
 
-    monkeypatch.setattr("editlab.lab.measuring.statistics.collect", slowly)
+    monkeypatch.setattr("editlab.lab.model.statistics.statistics.collect", slowly)
     ana, bob = Person(lab), Person(lab, "bob")
     thread = threading.Thread(target=ana.does, args=("model_measure",))
     thread.start()

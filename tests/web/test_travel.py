@@ -5,7 +5,7 @@ from visitors import CONTINENT, TIMEOUT
 
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.lab.travel import ask, branch, differences, standing, timeline
+from editlab.lab.workspaces.history import ask, branch, differences, standing, timeline
 
 CAPITAL = EditRequest("The capital of {} is", "Japan", "Rome")
 

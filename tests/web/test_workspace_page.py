@@ -17,14 +17,16 @@ from visitors import TIMEOUT, FakeRequest, Visitor, wait_until
 from editlab import methods
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.lab import JobRow, Lab, Moment, Report, Room, archive, read_scenarios
-from editlab.lab.directory import FIRST
-from editlab.lab.tables import EVENTS
+from editlab.lab import JobRow, Lab, Moment, Report, Room, read_scenarios
+from editlab.lab.ledger import archive
+from editlab.lab.ledger.tables import EVENTS
+from editlab.lab.workspaces.directory import FIRST
 from editlab.probes import Passages
-from editlab.web import create_app, workspace_rooms, workspace_table, workspace_words
-from editlab.web.bundle_handlers import BundleHandlers
-from editlab.web.many_handlers import ManyHandlers
-from editlab.web.travel_handlers import TravelHandlers
+from editlab.web import create_app
+from editlab.web.edit.file_handlers import ManyHandlers
+from editlab.web.workspace import rooms, table, words
+from editlab.web.workspace.bundle_handlers import BundleHandlers
+from editlab.web.workspace.history_handlers import TravelHandlers
 
 PRESETS = Path(__file__).resolve().parents[2] / "presets"
 HARM = "<img src=x onerror=alert(1)>"
@@ -117,22 +119,22 @@ def room(**changes: Any) -> Room:
 
 
 def test_who_sees_a_workspace():
-    assert workspace_words.who_sees(room(shared=False)) == "Private: only you see it."
-    assert workspace_words.who_sees(room()) == (
+    assert words.who_sees(room(shared=False)) == "Private: only you see it."
+    assert words.who_sees(room()) == (
         "Shared: everybody who may use this EditLab can open and change it; only you can delete it or make it private."
     )
-    assert "only whoever made it can delete it" in workspace_words.who_sees(room(mine=False))
+    assert "only whoever made it can delete it" in words.who_sees(room(mine=False))
 
 
 def test_what_lies_there(ana, quiet):
-    told = [workspace_words.lies(ana.workspace.records, "atlas")]
+    told = [words.lies(ana.workspace.records, "atlas")]
     ana.edits(CONTINENT)
-    told.append(workspace_words.lies(ana.workspace.records, "atlas"))
+    told.append(words.lies(ana.workspace.records, "atlas"))
     ana.edits(CAPITAL)
     ana.workspace.switch(ana.workspace.records[0].id, False)
-    told.append(workspace_words.lies(ana.workspace.records, "atlas"))
+    told.append(words.lies(ana.workspace.records, "atlas"))
     ana.workspace.switch(ana.workspace.records[1].id, False)
-    told.append(workspace_words.lies(ana.workspace.records, "atlas"))
+    told.append(words.lies(ana.workspace.records, "atlas"))
     assert told == [
         "No edit lies over atlas.",
         "1 edit lies over atlas.",
@@ -143,12 +145,12 @@ def test_what_lies_there(ana, quiet):
 
 def test_a_moment_is_a_sentence():
     moment = Moment(3, "applied Slovenia → Antarctica", "2026-03-12T14:02:00.000+00:00", "ana", 3, True)
-    assert re.sub("<[^>]+>", "", workspace_rooms.moment(moment)) == (
+    assert re.sub("<[^>]+>", "", rooms.moment(moment)) == (
         "2026-03-12 14:02: ana has applied Slovenia → Antarctica; 3 edits lay over the model."
     )
-    assert 'title="2026-03-12T14:02:00.000+00:00"' in workspace_rooms.moment(moment)
-    nobody = workspace_rooms.moment(Moment(3, "removed x", "", "", 0, True))
-    assert "you have removed x; no edit lay" in nobody and "Before the first change" in workspace_rooms.moment(None)
+    assert 'title="2026-03-12T14:02:00.000+00:00"' in rooms.moment(moment)
+    nobody = rooms.moment(Moment(3, "removed x", "", "", 0, True))
+    assert "you have removed x; no edit lay" in nobody and "Before the first change" in rooms.moment(None)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_a_moment_is_a_sentence():
     ],
 )
 def test_whether_all_is_as_it_was_written(report, said):
-    assert workspace_words.verified(report) == said
+    assert words.verified(report) == said
 
 
 @pytest.mark.parametrize(
@@ -177,7 +179,7 @@ def test_whether_all_is_as_it_was_written(report, said):
     ],
 )
 def test_how_two_chains_differ(counts, said):
-    assert workspace_words.compared(*counts, "X") == said
+    assert words.compared(*counts, "X") == said
 
 
 def job(**changes: Any) -> JobRow:
@@ -188,10 +190,10 @@ def job(**changes: Any) -> JobRow:
 
 
 def test_how_a_job_stands():
-    assert workspace_words.job(job(state="running", text="step 3 of 20")) == "Step 3 of 20"
-    assert workspace_words.job(job(state="failed", error="No room.")) == "Failed: No room."
-    assert workspace_words.job(job(state="interrupted")) == "Interrupted by a restart"
-    shown = workspace_table.jobs([job(state="running", title=HARM), job(state="interrupted", resumable=True)])
+    assert words.job(job(state="running", text="step 3 of 20")) == "Step 3 of 20"
+    assert words.job(job(state="failed", error="No room.")) == "Failed: No room."
+    assert words.job(job(state="interrupted")) == "Interrupted by a restart"
+    shown = table.jobs([job(state="running", title=HARM), job(state="interrupted", resumable=True)])
     assert shown.count("data-open") == 1 and 'data-press="cancel"' in shown and 'data-press="resume"' in shown
     assert HARM not in shown and "<progress" in shown
 
@@ -199,10 +201,10 @@ def test_how_a_job_stands():
 def test_scores_are_bars_with_their_text(ana):
     ana.edits()
     (record,) = ana.workspace.records
-    shown = workspace_table.edits([record], {record.id: (1.0, 1 / 3)})
+    shown = table.edits([record], {record.id: (1.0, 1 / 3)})
     assert "width:33%" in shown and "33 %" in shown and "100 %" in shown
-    assert "not asked yet" in workspace_table.edits([record], {"another": (1.0, None)})
-    assert "Now" not in workspace_table.edits([record], {})
+    assert "not asked yet" in table.edits([record], {"another": (1.0, None)})
+    assert "Now" not in table.edits([record], {})
 
 
 # Workspaces
@@ -379,7 +381,7 @@ def test_a_download_goes_after_an_hour(ana, lab, monkeypatch):
     ana.does("pack")
     (token,) = re.findall(r'exports/([\w-]{22})"', ana.page["workspace-bundle"])
     folder = lab.downloads.take(token, None).parent
-    monkeypatch.setattr("editlab.lab.downloads.KEPT_SECONDS", -1.0)
+    monkeypatch.setattr("editlab.lab.access.downloads.KEPT_SECONDS", -1.0)
     with pytest.raises(BadRequest):
         lab.downloads.take(token, None)
     assert not folder.exists()
@@ -419,7 +421,7 @@ def test_order_switch_and_removal(ana, quiet):
 
 def test_two_hundred_edits_are_one_table(ana):
     ana.edits()
-    shown = workspace_table.edits([*ana.workspace.records] * 200, {})
+    shown = table.edits([*ana.workspace.records] * 200, {})
     assert shown.count("<tr class=") == 200 and shown.count("disabled") == 2
 
 
@@ -519,9 +521,9 @@ def test_what_an_export_leaves_out_is_said_at_the_button(ana):
 
 
 def test_every_export_has_its_words():
-    from editlab.lab.exporting import FORMATS
+    from editlab.lab.workspaces.export import FORMATS
 
-    assert set(FORMATS) == set(workspace_words.FORMATS) == set(workspace_words.SHORT)
+    assert set(FORMATS) == set(words.FORMATS) == set(words.SHORT)
 
 
 def test_a_job_is_seen_and_stopped(ana, tom, lab):

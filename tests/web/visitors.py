@@ -10,10 +10,10 @@ from gradio.events import EventData
 
 from editlab.facts import EditRequest
 from editlab.lab import EditRecord, Lab, Workspace
-from editlab.web.ask_handlers import AskHandlers
-from editlab.web.edit_handlers import EditHandlers
-from editlab.web.forms import settings_of
-from editlab.web.handlers import Handlers
+from editlab.web.core.forms import settings_of
+from editlab.web.core.handlers import Handlers
+from editlab.web.edit.ask_handlers import AskHandlers
+from editlab.web.edit.handlers import EditHandlers
 
 TIMEOUT = 60.0
 CONTINENT = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")

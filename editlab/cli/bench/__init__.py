@@ -1,0 +1,11 @@
+"""`bench`: the papers' tables, and how fast EditLab is, from the terminal."""
+
+import typer
+
+from editlab.cli.bench import chain, mask, model, robustness
+
+app = typer.Typer(help="The papers' tables, and how fast EditLab is.", no_args_is_help=True)
+for part in (robustness, mask, model, chain):
+    app.add_typer(part.app)
+
+__all__ = ["app"]

@@ -1,0 +1,140 @@
+"""`bench chain`: what many edits one after the other do to a model, watched by the monitor; and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from editlab.cli.bench.report import markdown, page
+from editlab.cli.model import setting
+from editlab.cli.terminal import Answer, Session, command
+from editlab.errors import BadFile
+from editlab.facts import EditRequest, FactBase, read_cases
+from editlab.insight.checkup import FIGURES
+from editlab.lab import Lab, Workspace
+from editlab.lab.workspaces.edit_files import EditFile
+from editlab.lab.workspaces.monitor import judged, limits_of
+from editlab.probes import passages
+
+app = typer.Typer()
+
+SHOWN = ("number", "edits", *FIGURES)
+
+
+@command(app, "chain")
+def chain(
+    session: Session,
+    data: Annotated[Path, typer.Option(help="Cases: CounterFact, zsRE, REP or CSV.")],
+    methods: Annotated[str, typer.Option(help="One chain each: rome,memit.")] = "rome,memit",
+    edits: Annotated[int, typer.Option(min=1, help="How many edits a chain has.")] = 200,
+    batch: Annotated[int, typer.Option(min=1, help="How many MEMIT solves together; ROME makes one at a time.")] = 10,
+    change: Annotated[list[str] | None, typer.Option("--set", help="A setting of the methods: steps=40.")] = None,
+    keep: Annotated[Path | None, typer.Option(help="Data folder in which the workspaces stay: open it in the app.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the table and the rows.")] = None,
+) -> Answer:
+    """Edit after edit under the monitor: what holds, where it breaks, and whether the return restores every figure."""
+    requests = list({case.request.text: case.request for case in read_cases(data)}.values())[:edits]
+    if len(requests) < edits:
+        raise BadFile(f"{data} holds {len(requests)} different questions; {edits} are wanted. Ask for fewer with --edits.")
+    s, config = session.settings, dict(map(setting, change or ()))
+    model, facts = session.model(), FactBase.load(s.presets / "facts")
+    with TemporaryDirectory() as scratch, session.progress() as progress:
+        lab = Lab(model, facts, passages(model, s.presets / "texts"), seed=s.seed, data=keep or Path(scratch), watching=True)
+        try:
+            found = [
+                _watched(lab, method, requests, batch if method == "memit" else 1, config, progress)
+                for method in methods.split(",")
+            ]
+        finally:
+            lab.close()
+    table = Table(*("method", *SHOWN))
+    parts = []
+    for own in found:
+        cells = [[_cell(row[name]) for name in SHOWN] for row in _thinned(own["rows"])]
+        for row in cells:
+            table.add_row(own["method"], *row)
+        parts.append(f"## {own['method'].upper()}\n\n{_said(own)}\n\n{markdown(SHOWN, iter(cells))}")
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "monitor.md").write_text(page("Chains of edits under the monitor", "\n\n".join(parts)), encoding="utf-8")
+    return Answer({"chains": found}, table)
+
+
+def _watched(
+    lab: Lab,
+    method: str,
+    requests: Sequence[EditRequest],
+    batch: int,
+    config: dict[str, Any],
+    progress: Callable[[float, str], None],
+) -> dict[str, Any]:
+    """One chain: its check-ups, where each alarm began, the state returned to, and how far its figures are from then."""
+    workspace = lab.workspace(lab.directory.adopt(method).id)
+    if workspace.state.past and workspace.state.past[-1].told.startswith("returned"):  # as a call before this one ended
+        workspace.undo()
+    for done in _applied(workspace, method, requests, batch, config):
+        lab.monitor.submit(workspace).result()
+        progress(done / len(requests), f"{method}: {done} of {len(requests)} edits")
+    lab.monitor.submit(workspace).result()
+    table, limits = lab.monitor.health(workspace).table, limits_of(workspace.state.limits)
+    table = table[table["edits"] == table["edits"].cummax()].drop_duplicates("edits")  # without what was returned to
+    first: dict[str, int] = {}
+    for stop in range(1, len(table) + 1):
+        for alarm in judged(table.head(stop), limits).alarms:
+            first.setdefault(alarm.figure, int(table["edits"].iloc[stop - 1]))
+    found: dict[str, Any] = {"method": method, "batch": batch, "rows": table.to_dict("records"), "alarms": first}
+    healthy = judged(table, limits).healthy
+    if healthy is None:
+        return found
+    workspace.return_to(healthy)
+    lab.monitor.submit(workspace).result()
+    after = lab.monitor.health(workspace)
+    then, now = (row[[*FIGURES]].astype(float) for row in (table[table["number"] == healthy].iloc[0], after.table.iloc[-1]))
+    return found | {
+        "returned_to": int(table[table["number"] == healthy]["edits"].iloc[0]),
+        "alarms_after": len(after.alarms),
+        "largest_difference": float((then - now).abs().max()),
+    }
+
+
+def _applied(
+    workspace: Workspace, method: str, requests: Sequence[EditRequest], batch: int, config: dict[str, Any]
+) -> Iterator[int]:
+    """Lay the edits over the model that do not lie there yet, so many at a time; how many do by now."""
+    lying = {request for record in workspace.records for request in record.requests}
+    for start in range(len(lying), len(requests), batch):
+        part = requests[start : start + batch]
+        if batch == 1:
+            workspace.apply(part[0], method, config).result()
+        else:
+            workspace.apply_many(
+                EditFile.of(part, f"edits {start + 1} to {start + len(part)}"), method, config, batch
+            ).result()
+        yield start + len(part)
+
+
+def _said(found: dict[str, Any]) -> str:
+    alarms = [f"{name} at {count} edits" for name, count in found["alarms"].items()]
+    told = f"First alarms: {', '.join(alarms)}." if alarms else "No alarm."
+    if "returned_to" not in found:
+        return told
+    return (
+        f"{told} Returned to the state of {found['returned_to']} edits: {found['alarms_after']} alarms, largest difference "
+        f"of any figure to what it was then {found['largest_difference']:g}."
+    )
+
+
+def _thinned(rows: Sequence[dict[str, Any]], most: int = 20) -> list[dict[str, Any]]:
+    """Rows at even distances, the first and the last among them."""
+    if len(rows) <= most:
+        return list(rows)
+    return [rows[round(place * (len(rows) - 1) / (most - 1))] for place in range(most)]
+
+
+def _cell(value: Any) -> str:
+    return "-" if value is None or value != value else f"{value:,}" if isinstance(value, int) else f"{value:.3f}"

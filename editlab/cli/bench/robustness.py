@@ -1,0 +1,268 @@
+"""`bench`: the papers' table and EditLab's own speed, from the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import torch
+import typer
+from rich.console import Group
+from rich.table import Table
+
+from editlab.atlas.sources import training_facts
+from editlab.bench import bounds, robustness, speed
+from editlab.bench.robustness import OFF, CaseRow, Ground, Rep, Setup
+from editlab.bench.rows import appending, kept
+from editlab.cli.bench.report import machine, markdown, page
+from editlab.cli.model import layer_numbers, setting
+from editlab.cli.terminal import Answer, Session, command
+from editlab.errors import BadFile, BadRequest
+from editlab.facts import EditCase, FactBase, read_cases
+from editlab.facts.writers import frame_csv
+from editlab.model import LanguageModel
+from editlab.probes import passages
+
+app = typer.Typer()
+
+
+@command(app, "robustness")
+def robustness_table(
+    session: Session,
+    data: Annotated[Path, typer.Option(help="Cases: CounterFact, zsRE, REP or CSV.")],
+    names: Annotated[str, typer.Option("--methods", help="Methods, as rome,memit.")] = "rome,memit",
+    rep: Annotated[str, typer.Option(help="Robust edit pathway: any of off,published,default; a row each.")] = "off",
+    thresholds: Annotated[str | None, typer.Option(help="Its thresholds, as 0.5,0.9: a row each.")] = None,
+    chain: Annotated[int, typer.Option(min=1, help="So many edits in one view, each on top of those before it.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many cases.")] = None,
+    layers: Annotated[str | None, typer.Option(help="Layers to edit instead of the preset's, as 1 or 1,2.")] = None,
+    each: Annotated[bool, typer.Option("--each-layer", help="Edit each of --layers alone: a row a layer.")] = False,
+    change: Annotated[list[str] | None, typer.Option("--set", help="Another setting, as keys=prompt; repeatable.")] = None,
+    facts: Annotated[Path | None, typer.Option(help="Folder with facts.tsv, beside the presets.")] = None,
+    texts: Annotated[Path | None, typer.Option(help="Prose for long contexts: a folder of *.txt or one file.")] = None,
+    prose: Annotated[Path | None, typer.Option(help="Unseen prose for false firings, instead of the last chapter.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for rows and table; a second call goes on there.")] = None,
+) -> Answer:
+    """Edit the cases and count how often the edits hold where they should, and only there."""
+    reps = _reps(rep, thresholds)
+    unread: list[str] = []
+    cases = read_cases(data, unread)[:limit]
+    if not cases:
+        raise BadFile(f"{data} holds no case that can be read. The first fault: {unread[0]}")
+    presets, seed = session.settings.presets, session.settings.seed
+    base = training_facts(presets / "facts", facts)
+    model = session.model()
+    setups = [replace(setup, reps=reps, chain=chain) for setup in _setups(names, layers, each, change or (), model)]
+    long = passages(model, texts or presets / "texts")
+    unseen = passages(model, prose).outside if prose else long.outside
+    ground = Ground(long, base, robustness.some_of(model, unseen), seed)
+    cases = [robustness.with_facts(case, base, seed) for case in cases]
+    lines = [line for setup in setups for line in _lines(session, model, cases, unread, setup, ground, out)]
+    found = {"model": model.name, "fingerprint": model.fingerprint, "data": str(data), "rows": lines}
+    if out is not None:
+        (out / "robustness.md").write_text(page("Robustness", _table_md(lines)), encoding="utf-8")
+        (out / "robustness.csv").write_text(frame_csv(_flat(lines)), encoding="utf-8")
+    return Answer(found, Group(*_tables(lines)))
+
+
+@command(app, "bounds")
+def bounds_table(
+    session: Session,
+    data: Annotated[Path, typer.Option(help="Cases: CounterFact, zsRE, REP or CSV.")],
+    method: Annotated[str, typer.Option(help="How to edit.")] = "rome",
+    rep: Annotated[str, typer.Option(help="Also under the robust edit pathway of this recipe.")] = OFF,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many cases.")] = None,
+    facts: Annotated[Path | None, typer.Option(help="Folder with facts.tsv, beside the presets.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the table.")] = None,
+) -> Answer:
+    """How often the share of the edit that a probe hears tells what the probe will say."""
+    unread: list[str] = []
+    cases = read_cases(data, unread)[:limit]
+    if not cases:
+        raise BadFile(f"{data} holds no case that can be read. The first fault: {unread[0]}")
+    presets, seed = session.settings.presets, session.settings.seed
+    model = session.model()
+    ground = Ground(passages(model, presets / "texts"), training_facts(presets / "facts", facts), (), seed)
+    with session.progress() as progress:
+        table = bounds.measure(model, cases, method, Rep(rep), ground, progress)
+    rows = list(bounds.lines(table))
+    heads = ("view", "kind", "probes", "agreement", "majority", "lemma_agreement", "lemma_majority")
+    shown = Table(*heads)
+    cells = [[f"{row[name]:.3f}" if isinstance(row[name], float) else str(row[name]) for name in heads] for row in rows]
+    for own in cells:
+        shown.add_row(*own)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "bounds.md").write_text(page("Bounds", markdown(heads, iter(cells))), encoding="utf-8")
+    found = {"model": model.name, "method": method, "n": len(cases) - len(table.attrs["skipped"]), "rows": rows}
+    return Answer(found | {"skipped_because": [*unread, *table.attrs["skipped"]]}, shown)
+
+
+@command(app, "speed")
+def speed_table(
+    session: Session,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each work is measured.")] = 5,
+    parts: Annotated[str, typer.Option(help=f"Only these parts: {', '.join(speed.PARTS)}.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Folder for the table.")] = None,
+) -> Answer:
+    """Ratios taken in one run: an edit against the plain loop, a batch against one by one, a view against the model."""
+    presets = session.settings.presets
+    model = session.model()
+    with session.progress() as progress:
+        rows = list(
+            speed.measure(
+                model,
+                session.model,
+                FactBase.load(presets / "facts"),
+                passages(model, presets / "texts"),
+                rounds,
+                session.settings.seed,
+                progress,
+                tuple(part.strip() for part in parts.split(",") if part.strip()),
+            )
+        )
+    found = {
+        "model": model.name,
+        "quantization": model.quantization,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "device": machine(model),
+        "threads": torch.get_num_threads(),
+        "rows": rows,
+    }
+    table = Table("what", "seconds", "against", "its seconds", "speed-up", "to floor", "peak")
+    for row in rows:
+        table.add_row(*_speed_cells(row))
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        heads = [str(column.header) for column in table.columns]
+        what = f"{model.name}, {found['dtype']}, quantization {model.quantization}; "
+        text = f"{what}{machine(model)}, {torch.get_num_threads()} threads, {rounds} rounds.\n\n"
+        text = page("Speed", text + markdown(heads, map(_speed_cells, rows)))
+        (out / "speed.md").write_text(text, encoding="utf-8")
+    return Answer(found, table)
+
+
+def _setups(names: str, layers: str | None, each: bool, changes: Sequence[str], model: LanguageModel) -> list[Setup]:
+    """The rows of the table: each method, under each choice of layers."""
+    if each and layers is None:
+        raise BadRequest("--each-layer needs the layers to try: --layers 0,1,2.")
+    common = dict(map(setting, changes))
+    chosen = None if layers is None else layer_numbers(layers, model)
+    choices = [()] if chosen is None else [(number,) for number in chosen] if each else [chosen]
+    return [
+        Setup(name.strip(), common | ({"layers": choice} if choice else {}))
+        for name in names.split(",")
+        for choice in choices
+    ]
+
+
+def _reps(names: str, thresholds: str | None) -> tuple[Rep, ...]:
+    """What is asked of each edit: as it is, or under a recipe at each threshold."""
+    try:
+        at = [None] if thresholds is None else [float(text) for text in thresholds.split(",")]
+    except ValueError:
+        raise BadRequest(f"--thresholds is {thresholds!r}. Write numbers from 0 to 1, as 0.5,0.9.") from None
+    recipes = [name.strip() for name in names.split(",")]
+    return tuple(Rep(name, value) for name in recipes for value in ([None] if name == OFF else at))
+
+
+def _lines(
+    session: Session,
+    model: LanguageModel,
+    cases: list[EditCase],
+    unread: list[str],
+    setup: Setup,
+    ground: Ground,
+    out: Path | None,
+) -> Iterator[dict[str, Any]]:
+    """The lines of one setup, one a REP: what the folder has already, and the rest measured and appended to it."""
+    path = out / "robustness.jsonl" if out else None
+    known = kept(path, CaseRow.from_json)
+    wanted = robustness.keys(model, cases, setup, ground)
+    with session.progress() as progress, appending(path) as append:
+        for row in robustness.measure(model, cases, setup, ground, known, progress):
+            known[row.key] = row
+            append(row)
+    for keys in zip(*wanted, strict=True):
+        yield robustness.summary([known[key] for key in keys], unread, ground.seed) | {"settings": dict(setup.changes)}
+
+
+# Tables
+
+
+def _tables(lines: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
+    """A table a setup: the paper's protocol and the clean part side by side, with intervals."""
+    for line in lines:
+        title = f"{_named(line)}, layers {line['layers']}: {line['n']} cases, {line['skipped']} skipped"
+        table = Table("", "paper's protocol", "clean part", title=title)
+        for name in robustness.COLUMNS:
+            table.add_row(name, *(_rate(rates[name], rates[f"{name}_ci"]) for rates in (line, line["clean"])))
+        yield table
+
+
+def _table_md(lines: Sequence[Mapping[str, Any]]) -> str:
+    heads = ["method", "layers", "n", *robustness.COLUMNS]
+    parts = []
+    for title, rates in (("Paper's protocol", lambda line: line), ("Clean part", lambda line: line["clean"])):
+        parts += [f"## {title}", "", markdown(heads, (_line_cells(line, rates(line)) for line in lines)), ""]
+    for line in lines:
+        seconds = line["seconds_per_edit"]
+        speed_text = "none measured" if seconds is None else f"{seconds:.3f} s an edit"
+        if line["gate_open_rate"] is not None:
+            speed_text += (
+                f", {line['seconds_to_refine']:.3f} s to refine, {line['bytes_per_layer'] / 1000:.0f} kB a layer; "
+                f"a gate opens at {line['gate_open_rate']:.3f} of the rephrases, shuffles and long contexts and at "
+                f"{line['false_firings_per_1000']:.2f} of 1,000 tokens of unseen prose"
+            )
+        settings = "".join(f", {name}={value}" for name, value in line["settings"].items())
+        parts.append(f"- {_named(line)}, layers {line['layers']}{settings}: {speed_text}; skipped {line['skipped']}")
+        parts += [f"  - {reason}" for reason in line["skipped_because"]]
+    return "\n".join(parts)
+
+
+def _named(line: Mapping[str, Any]) -> str:
+    """A row's name: the method, what REP adds, and how many edits lie in one view."""
+    rep = "" if line["rep"] == OFF else f" + REP {line['rep']} > {line['threshold']:g}"
+    return f"{line['method']}{rep}" + (f", chain of {line['chain']}" if line["chain"] > 1 else "")
+
+
+def _flat(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The lines as a table of plain cells: an interval as `_low` and `_high`, the clean part with `clean_` in front."""
+    frame = pd.json_normalize([dict(line) for line in lines], sep="_")
+    for name in [name for name in frame if name.endswith("_ci")]:
+        ends = [own if isinstance(own, list) else [None, None] for own in frame[name]]
+        frame[f"{name[:-3]}_low"], frame[f"{name[:-3]}_high"] = zip(*ends, strict=True)
+    return frame.drop(columns=[name for name in frame if name.endswith("_ci")])
+
+
+def _line_cells(line: Mapping[str, Any], rates: Mapping[str, Any]) -> list[str]:
+    return [
+        _named(line),
+        ",".join(map(str, line["layers"])),
+        str(line["n"]),
+        *(_rate(rates[name], rates[f"{name}_ci"]) for name in robustness.COLUMNS),
+    ]
+
+
+def _rate(rate: float | None, interval: Sequence[float] | None) -> str:
+    return "-" if rate is None else f"{rate:.3f} ({interval[0]:.2f}-{interval[1]:.2f})"
+
+
+def _speed_cells(row: Mapping[str, Any]) -> list[str]:
+    def number(value: float | None, pattern: str) -> str:
+        return "-" if value is None else format(value, pattern)
+
+    more = f", {row['tokens_per_second']:.0f} tokens/s" if "tokens_per_second" in row else ""
+    more += f", same delta within {row['largest_difference']:.0e}" if "largest_difference" in row else ""
+    return [
+        row["what"] + more,
+        number(row["seconds"], ".4f"),
+        row["plain"] or "-",
+        number(row["plain_seconds"], ".4f"),
+        number(row["speedup"], ".2f"),
+        number(row["ratio_to_floor"], ".2f"),
+        "-" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 1e9:.2f} GB",
+    ]

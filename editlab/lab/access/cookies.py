@@ -1,0 +1,98 @@
+"""The secret that signs the login's cookies, and the logins that were ended early.
+
+Anyone who has the secret can forge every cookie. So it lies in a folder of its own that only its owner can enter, and a new
+secret ends all logins at once, also those of a running server.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from editlab import storage
+from editlab.errors import BadFile
+
+FOLDER, SECRET, ENDED = "secrets", "cookie-secret", "ended-logins"
+SECRET_BYTES = 32
+MOST_ENDED = 10_000
+
+log = logging.getLogger(__name__)
+
+
+class CookieSecret:
+    """The secret of a data folder, made if there is none. Raises `BadFile` where it cannot be kept or is damaged.
+
+    Version 0.1.0 kept it in the data folder itself, where strangers could read it through the page. That one is deleted.
+    """
+
+    def __init__(self, data: Path) -> None:
+        self._path = data / FOLDER / SECRET
+        self._stamp: tuple[int, int, int] | None = None
+        self._value = ""
+        with _told(self._path):
+            storage.make_folder(self._path.parent)
+            (data / SECRET).unlink(missing_ok=True)
+
+    def read(self) -> str:
+        """Return the present secret, 64 hexadecimal digits. One that others could read is replaced. Raises `BadFile`."""
+        with _told(self._path):
+            if not self._path.exists():
+                self.renew()
+            elif storage.exposed(self._path):
+                log.warning("Others than its owner could read the secret of the logins. A new one is made; all logins end.")
+                self.renew()
+            found = self._path.stat()
+            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+            if stamp != self._stamp:
+                self._value, self._stamp = self._path.read_text(encoding="utf-8"), stamp
+        if len(self._value) != 2 * SECRET_BYTES:
+            raise BadFile(f"{self._path} is damaged. Make a new secret: editlab user end-sessions")
+        return self._value
+
+    def renew(self) -> None:
+        """Make a new secret, which ends all logins. Raises `BadFile`."""
+        with _told(self._path):
+            storage.write(self._path, secrets.token_hex(SECRET_BYTES).encode())
+
+
+class EndedLogins:
+    """Logins that were ended by logging out, until their cookies would expire anyway. They outlive a restart.
+
+    `seconds`: how long a cookie lasts. The latest 10,000 are kept.
+    """
+
+    def __init__(self, data: Path, seconds: float) -> None:
+        self._path, self._seconds, self._lock = data / FOLDER / ENDED, seconds, threading.Lock()
+        try:
+            self._until = OrderedDict(json.loads(self._path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            self._until = OrderedDict()
+        except (OSError, ValueError, TypeError) as error:
+            raise BadFile(f"{self._path} is damaged. Delete it, and run: editlab user end-sessions") from error
+
+    def __contains__(self, login: str) -> bool:
+        return login in self._until
+
+    def add(self, login: str) -> None:
+        """End a login. Raises `BadFile` where that cannot be written; then it still holds until the next start."""
+        with self._lock:
+            self._until[login] = time.time() + self._seconds
+            while len(self._until) > MOST_ENDED or next(iter(self._until.values())) < time.time():
+                self._until.popitem(last=False)
+            with _told(self._path):
+                storage.write(self._path, json.dumps(self._until).encode())
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BadFile(f"{path} cannot be kept: {error.strerror}. Set EDITLAB_DATA to a folder of yours.") from error

@@ -1,0 +1,1 @@
+"""The worker that owns the model, the rows of its jobs, live questions and figures of the service."""

@@ -1,0 +1,178 @@
+"""How the service does: what waits, how long work takes, what memory is used; for the page, Prometheus and the log."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import secrets
+import threading
+import time
+from collections import Counter as Tally
+from collections import defaultdict, deque
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from pandas import DataFrame
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from editlab.errors import EditLabError
+from editlab.lab.jobs.worker import Job
+from editlab.lab.ledger.ledger import now
+from editlab.model import memory
+
+if TYPE_CHECKING:
+    from editlab.lab.lab import Lab
+
+KEPT = 1_000
+"""How many of the latest jobs of a kind the percentiles are told from."""
+BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+CHECK_SECONDS, HUNG_SECONDS = 5.0, 60.0
+"""How old the answer may be whether the ledger can be written; and from when on one that does not come is itself a fault."""
+COLUMNS = ("kind", "count", "wait_p50", "wait_p95", "run_p50", "run_p95", "errors")
+
+log = logging.getLogger(__name__)
+
+
+class Service:
+    """Watches one lab's worker from the start on (`since`, ISO 8601). Its figures begin anew with each start of EditLab."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab, self.since = lab, now()
+        self._lock = threading.Lock()
+        self._times: defaultdict[str, deque[tuple[float, float]]] = defaultdict(lambda: deque(maxlen=KEPT))
+        self._counts: Tally[str] = Tally()
+        self._errors: Tally[str] = Tally()
+        self._planned: tuple[Any, int | None] | None = None
+        self._checking, self._trying_since = threading.Lock(), math.inf
+        self._checked, self._writable = -math.inf, True
+        self._key = secrets.token_bytes(16)
+        self._make_metrics()
+        lab.worker.watchers.append(self._watch)
+
+    def table(self) -> DataFrame:
+        """A row a kind of job: how many ended, seconds that half and that 95 % of the latest 1,000 waited and ran, errors.
+
+        Columns: kind, count, wait_p50, wait_p95, run_p50, run_p95, errors.
+        """
+        with self._lock:
+            times = {kind: list(own) for kind, own in self._times.items()}
+            counts, errors = dict(self._counts), dict(self._errors)
+        rows = []
+        for kind in sorted(times):
+            quantiles = DataFrame(times[kind], columns=["wait", "run"]).quantile([0.5, 0.95])
+            figures = [float(quantiles.loc[q, name]) for name in ("wait", "run") for q in (0.5, 0.95)]
+            rows.append((kind, counts[kind], *figures, errors.get(kind, 0)))
+        return DataFrame(rows, columns=list(COLUMNS))
+
+    def now(self) -> dict[str, Any]:
+        """The service at this moment; memory in bytes, None where nobody can tell or there is no GPU."""
+        lab, jobs = self._lab, self._lab.worker.open
+        on_gpu = lab.shelf.device.type == "cuda"
+        return {
+            "waiting": sum(job.state == "waiting" for job in jobs),
+            "running": sum(job.state == "running" for job in jobs),
+            "process_bytes": psutil.Process().memory_info().rss,
+            "gpu_bytes": memory.used(lab.shelf.device)["reserved"] if on_gpu else None,
+            "planned_bytes": self.planned(),
+            "workspaces": lab.workspaces,
+            "events": lab.ledger.written,
+            "faults": self.faults(),
+        }
+
+    def planned(self) -> int | None:
+        """Bytes that the plan gives the present model; None where it cannot be planned."""
+        shelf = self._lab.shelf
+        if self._planned is None or self._planned[0] != shelf.choice:
+            try:
+                self._planned = shelf.choice, shelf.plan(shelf.choice).total
+            except EditLabError:
+                self._planned = shelf.choice, None
+        return self._planned[1]
+
+    def faults(self) -> list[str]:
+        """Why nobody can be served now; empty where all is well.
+
+        Whether the ledger can be written is tried by one caller at a time and at most once in 5 s, for it takes the lock of
+        whoever writes, and the disk's time. Nobody waits for somebody else's try: they get the answer of the one before.
+        """
+        found = []
+        if not self._lab.worker.alive:
+            found.append("The model's worker has ended.")
+        if not self._lab.shelf.loaded:
+            found.append("The model is not in memory.")
+        if self._checking.acquire(blocking=False):
+            self._trying_since = time.monotonic()
+            try:
+                self._check_ledger()
+            finally:
+                self._trying_since = math.inf
+                self._checking.release()
+        elif time.monotonic() - self._trying_since > HUNG_SECONDS:
+            found.append("The ledger does not answer.")
+        if not self._writable:
+            found.append("The ledger cannot be written.")  # where it lies is nothing for strangers
+        return found
+
+    def _check_ledger(self) -> None:
+        if time.monotonic() - self._checked < CHECK_SECONDS:
+            return
+        try:
+            self._lab.ledger.check_writable()
+            self._writable = True
+        except EditLabError as error:
+            log.error({"event": "ledger", "error": str(error)})
+            self._writable = False
+        self._checked = time.monotonic()
+
+    def metrics(self) -> bytes:
+        """All figures as Prometheus reads them."""
+        return generate_latest(self._registry)
+
+    def digest(self, workspace: str) -> str:
+        """A workspace in the log: the same all along one start of EditLab, and no way back to its name."""
+        return hashlib.blake2b(workspace.encode(errors="replace"), digest_size=6, key=self._key).hexdigest()
+
+    def _make_metrics(self) -> None:
+        lab, self._registry = self._lab, CollectorRegistry()
+        own = {"registry": self._registry}
+        self._jobs = Counter("editlab_jobs", "Jobs that ended.", ["kind", "state"], **own)
+        self._failed = Counter("editlab_errors", "Jobs that failed, by the kind of error.", ["kind"], **own)
+        self._wait = Histogram("editlab_job_wait_seconds", "From request to begin.", ["kind"], buckets=BUCKETS, **own)
+        self._run = Histogram("editlab_job_run_seconds", "From begin to end.", ["kind"], buckets=BUCKETS, **own)
+
+        def gauge(name: str, told: str, read: Any) -> None:
+            Gauge(f"editlab_{name}", told, **own).set_function(read)
+
+        gauge("jobs_waiting", "Jobs in line.", lambda: sum(job.state == "waiting" for job in lab.worker.open))
+        gauge(
+            "jobs_running", "Jobs that the model does now.", lambda: sum(job.state == "running" for job in lab.worker.open)
+        )
+        gauge("process_memory_bytes", "Resident memory.", lambda: psutil.Process().memory_info().rss)
+        gauge("planned_memory_bytes", "What the plan gives the model; NaN: unknown.", lambda: _number(self.planned()))
+        gauge("workspaces", "Workspaces in memory.", lambda: lab.workspaces)
+        gauge("events", "Events ever written to the ledger.", lambda: lab.ledger.written)
+        if lab.shelf.device.type == "cuda":
+            gauge("gpu_memory_bytes", "Reserved memory.", lambda: memory.used(lab.shelf.device)["reserved"])
+
+    def _watch(self, job: Job[Any]) -> None:
+        if job.state in ("waiting", "running"):
+            return
+        wait, run = job.began - job.submitted, job.ended - job.began
+        failed = type(job.error).__name__ if job.state == "failed" else None
+        self._jobs.labels(job.kind, job.state).inc()
+        self._wait.labels(job.kind).observe(wait)
+        self._run.labels(job.kind).observe(run)
+        if failed is not None:
+            self._failed.labels(failed).inc()
+        with self._lock:
+            self._times[job.kind].append((wait, run))
+            self._counts[job.kind] += 1
+            self._errors[job.kind] += failed is not None
+        told = {"event": "job", "kind": job.kind, "state": job.state, "wait": round(wait, 3), "run": round(run, 3)}
+        told |= {"workspace": self.digest(job.about["workspace"])} if "workspace" in job.about else {}
+        log.info(told | ({"error": failed} if failed is not None else {}))
+
+
+def _number(value: int | None) -> float:
+    return float("nan") if value is None else value

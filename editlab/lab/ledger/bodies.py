@@ -1,0 +1,317 @@
+"""The types of each kind of event's body: the one place that checks them, whether written, read or imported.
+
+An event can come from a bundle that somebody made by hand, and everybody who opens its workspace folds it. So every field
+has a type, every number is finite, and every text has a maximum length, far above what page and terminal write.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    StringConstraints,
+    ValidationError,
+    WrapValidator,
+    model_validator,
+)
+
+from editlab import methods
+from editlab.errors import BadRequest
+from editlab.facts import EditRequest
+from editlab.lab.workspaces.rep import RECIPES
+
+LONGEST_NAME, LONGEST_PROMPT, LONGEST_TEXT = 10_000, 100_000, 100_000
+"""Characters of a subject, an object or another name; of a prompt; and of a reason, a context or an error."""
+MOST_EDITS, MOST_TEXTS, MOST_SETTINGS, MOST_LAYERS = 100_000, 10_000, 1_000, 1_000
+LONGEST_TIME = 40
+LONGEST_TOLD = 300
+"""Characters of a message about what is wrong with a body."""
+NOT_FINITE = ("inf", "-inf", "nan")
+"""How an edit's health writes numbers that are not finite."""
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+
+def is_time(value: str) -> str:
+    """Return a time as events carry it: ISO 8601 with a UTC offset. Raises `ValueError`."""
+    at = datetime.fromisoformat(value[: LONGEST_TIME + 1])  # an error repeats it
+    if at.tzinfo is None or not 1970 <= at.year < 9999:
+        raise ValueError("it is not a time between 1970 and 9999 with a UTC offset")
+    at.astimezone(UTC)
+    return value
+
+
+def _is_method(value: str) -> str:
+    if value not in methods.METHODS:
+        raise ValueError(f"there is no method {value[:80]!r}")
+    return value
+
+
+def _as_dict(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _unchanged(value: Any, check: Any) -> Any:
+    """Return the value itself after checking it."""
+    check(value)
+    return value
+
+
+Name = Annotated[str, StringConstraints(max_length=LONGEST_NAME)]
+Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT)]
+Prompt = Annotated[str, StringConstraints(max_length=LONGEST_PROMPT)]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f/\\]+$")]
+"""The name of an edit, a process or a file."""
+Time = Annotated[str, StringConstraints(max_length=LONGEST_TIME), AfterValidator(lambda value: value and is_time(value))]
+"""ISO 8601, or empty where it is unknown."""
+Place = Annotated[int, Field(ge=0, lt=2**53)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Size = Annotated[float, Field(ge=0)]
+Many = Annotated[tuple[T, ...], Strict(False)]
+"""A list, as JSON has it, or a tuple."""
+Plain = bool | int | float | Text
+Config = Annotated[
+    dict[Id, Plain | Annotated[Many[Plain], Field(max_length=MOST_TEXTS)]],
+    BeforeValidator(_as_dict),
+    Field(max_length=MOST_SETTINGS),
+    WrapValidator(_unchanged),
+]
+"""A method's settings as plain JSON values. The method itself checks them before it computes."""
+Health = Annotated[
+    dict[Id, float | Literal[NOT_FINITE]],
+    BeforeValidator(_as_dict),
+    Field(max_length=MOST_SETTINGS),
+    AfterValidator(lambda value: {name: float(figure) for name, figure in value.items()}),
+]
+
+
+class _Checked(BaseModel):
+    """Plain JSON values of exactly these types and names."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class _Asked(_Checked):
+    prompt: Prompt
+    subject: Name
+    target_new: Name
+    target_true: Name | None = None
+
+
+Request = Annotated[_Asked, AfterValidator(lambda asked: EditRequest(**dict(asked)))]
+"""A request that passes its own checks as well."""
+
+
+class _Source(_Checked):
+    file: Id
+    name: Name
+    rows: Annotated[Many[Place], Field(min_length=2, max_length=2)]
+
+
+Source = Annotated[_Source, WrapValidator(_unchanged)]
+
+
+class EditBody(_Checked):
+    """An edit in an event's body: see `history.Edit`, whose fields these are."""
+
+    id: Id
+    request: Request
+    method: Annotated[Name, AfterValidator(_is_method)]
+    config: Config
+    layers: Annotated[Many[Annotated[Place, Field(lt=MOST_LAYERS)]], Field(max_length=MOST_LAYERS)]
+    seconds: Size
+    health: Health
+    contexts: Annotated[Many[Text], Field(max_length=MOST_TEXTS)]
+    on: bool = True
+    rep: Literal[RECIPES] | None = None
+    rep_on: bool = True
+    names: Annotated[Many[Name], Field(max_length=MOST_TEXTS)] = ()
+    more: Annotated[Many[Request], Field(max_length=MOST_EDITS)] = ()
+    source: Source | None = None
+    author: Name = ""
+    reason: Text = ""
+    at: Time = ""
+    solves: Annotated[Many[Id], Field(max_length=MOST_LAYERS)]
+    pathways: Annotated[Many[Id], Field(max_length=MOST_LAYERS)] = ()
+
+    @model_validator(mode="after")
+    def _told(self) -> Self:
+        if self.source is not None and not math.isfinite(self.health.get("said", math.nan)):
+            raise ValueError("an edit from a file does not say what share of its rows the model said")
+        return self
+
+
+class _Event(_Checked):
+    by: Name = ""
+
+
+class OneEdit(_Event):
+    """An edit that was made."""
+
+    edit: EditBody
+
+
+class Edits(_Event):
+    """All edits that were made again."""
+
+    edits: Annotated[Many[EditBody], Field(max_length=MOST_EDITS)]
+
+
+class Branched(Edits):
+    """The edits that a branch begins with, and the workspace and event that they come from."""
+
+    of: Name
+    number: Place
+
+
+class Switched(_Event):
+    """An edit whose patches (`on`) or pathways (`rep`) were switched on or off."""
+
+    id: Id
+    on: bool | None = None
+    rep: bool | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.on is None) == (self.rep is None):
+            raise ValueError("exactly one of `on` and `rep` is switched")
+        return self
+
+
+class Ids(_Event):
+    """The ids of edits."""
+
+    ids: Annotated[Many[Id], Field(min_length=1, max_length=MOST_EDITS)]
+
+
+class Returned(_Event):
+    """The event to whose state the workspace returned."""
+
+    to: Place
+
+
+class Looked(_Event):
+    """The request that was looked at."""
+
+    request: Request
+
+
+class Threshold(_Event):
+    """The threshold of the gate."""
+
+    threshold: Share
+
+
+class Switch(_Event):
+    """A switch."""
+
+    on: bool
+
+
+class _Limits(_Checked):
+    holds: Share = 0.0
+    locality: Share = 0.0
+    same_subject: Share = 0.0
+    loss: Size = 0.0
+    kl: Size = 0.0
+
+
+class Limits(_Event):
+    """The limits at which the monitor raises an alarm: see `monitor.Limits`."""
+
+    limits: Annotated[_Limits, BeforeValidator(_as_dict), WrapValidator(_unchanged)]
+
+
+class Started(_Event):
+    """An edit that was started: what it needs, and the process (`session`) that computes it."""
+
+    session: Id
+    request: Request = Field(default=None)
+    method: Name = ""
+    refined: Id = ""
+    source: Source = Field(default=None)
+    edits: Annotated[Many[Id], Field(max_length=MOST_EDITS)] = ()
+
+    @model_validator(mode="after")
+    def _asked(self) -> Self:
+        if self.refined and self.request is None:
+            raise ValueError("a refinement does not say which request it is for")
+        return self
+
+
+class Why(_Event):
+    """The reason why an edit ended."""
+
+    why: Text = ""
+
+
+class Renamed(_Event):
+    """A new name."""
+
+    name: Name
+
+
+class Imported(_Event):
+    """The workspace that a bundle was made of, and the hash of its last event."""
+
+    of: Name
+    last: Id
+
+
+KINDS: dict[str, type[_Event]] = {
+    "applied": OneEdit,
+    "refined": OneEdit,
+    "remade": Edits,
+    "branched": Branched,
+    "switched": Switched,
+    "removed": Ids,
+    "moved": Ids,
+    "returned": Returned,
+    "cleared": _Event,
+    "undone": _Event,
+    "redone": _Event,
+    "started": Started,
+    "stopped": Why,
+    "failed": Why,
+    "interrupted": Why,
+    "looked": Looked,
+    "threshold": Threshold,
+    "masked": Switch,
+    "guarded": Switch,
+    "shared": Switch,
+    "limits": Limits,
+    "renamed": Renamed,
+    "imported": Imported,
+}
+"""The kinds of events, and what the body of each may hold."""
+
+
+def read(kind: str, body: Mapping[str, Any], at: str = "") -> Any:
+    """Return the checked body of an event of this kind. Raises `ValueError`, also where `at` is not a time."""
+    if kind not in KINDS:
+        raise ValueError("this version of EditLab has no such kind of event")
+    if at:
+        is_time(at)
+    return checked(KINDS[kind], body)
+
+
+def checked(model: type[M], value: Any) -> M:
+    """Return a value as this model. Raises `ValueError` with one sentence, which repeats little of the value."""
+    try:
+        return model.model_validate(_as_dict(value))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{where}: {first['msg']}"[:LONGEST_TOLD]) from None
+    except (BadRequest, OverflowError, RecursionError) as error:
+        raise ValueError(str(error)[:LONGEST_TOLD]) from None

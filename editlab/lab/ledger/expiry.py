@@ -1,0 +1,96 @@
+"""Deleting workspaces for good, with everything that belongs to them.
+
+A public demo deletes what nobody has opened for long. Elsewhere only the operator deletes anything. Each deleted workspace
+leaves a line, so that `verify` still accounts for every event that was written.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+
+from editlab.lab.ledger.archive import addresses
+from editlab.lab.ledger.ledger import Ledger, now
+from editlab.lab.ledger.tables import CHECKUPS, EVENTS, FORGOTTEN, JOBS, VISITORS, WORKSPACES
+
+FRESH_SECONDS = 3600.0
+AT_ONCE = 500
+"""Workspaces in one SQL statement."""
+
+
+def forget(ledger: Ledger, seconds: float) -> tuple[str, ...]:
+    """Delete the workspaces that nobody has opened for so many seconds, and return their ids. Raises as `forget_these`."""
+    with ledger.transaction() as connection:
+        ids = tuple(connection.scalars(sa.select(WORKSPACES.c.id).where(WORKSPACES.c.seen_at < _before(seconds))))
+    if ids:
+        forget_these(ledger, ids)
+        ledger.trim()
+    return ids
+
+
+def unused(ledger: Ledger, days: float) -> tuple[str, ...]:
+    """Return the ids of workspaces that nobody has opened or changed for so many days."""
+    before = _before(86400 * days)
+    worked = sa.select(EVENTS.c.workspace).where(EVENTS.c.at >= before)
+    where = (WORKSPACES.c.seen_at < before) & WORKSPACES.c.id.not_in(worked)
+    with ledger.transaction() as connection:
+        return tuple(connection.scalars(sa.select(WORKSPACES.c.id).where(where).order_by(WORKSPACES.c.made_at)))
+
+
+def forget_these(ledger: Ledger, ids: Collection[str], owner: str = "", fresh: float = FRESH_SECONDS) -> int:
+    """Delete workspaces with their events, jobs and check-ups, and their `owner` as a visitor; return how many events went.
+
+    Files that nothing names any more are deleted too, except those younger than `fresh` seconds, which an event may be about
+    to name. Raises `BadFile`; then nothing is deleted.
+    """
+    ids, gone = list(ids), 0
+    with ledger.transaction() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        for start in range(0, len(ids), AT_ONCE):
+            some = ids[start : start + AT_ONCE]
+            gone += _note(connection, some)
+            for table in (EVENTS, CHECKUPS, JOBS, VISITORS):
+                connection.execute(sa.delete(table).where(table.c.workspace.in_(some)))
+            connection.execute(sa.delete(WORKSPACES).where(WORKSPACES.c.id.in_(some)))
+        if owner:
+            connection.execute(sa.delete(VISITORS).where(VISITORS.c.id == owner))
+            connection.execute(sa.delete(JOBS).where(JOBS.c.author == owner))
+    _sweep(ledger, fresh)
+    return gone
+
+
+def named_files(ledger: Ledger) -> tuple[set[str], str]:
+    """Return the addresses of the tensor files that events name, and the text in which jobs name other files."""
+    rows, _ = ledger.rows()
+    with ledger.transaction() as connection:
+        return set(addresses(rows)), " ".join(connection.scalars(sa.select(JOBS.c.request)))
+
+
+def _note(connection: sa.Connection, ids: Collection[str]) -> int:
+    """Write a line for the events of each workspace and model that are about to be deleted; return how many those are."""
+    own = EVENTS.c.workspace.in_(ids)
+    last = sa.select(EVENTS.c.model, EVENTS.c.workspace, sa.func.max(EVENTS.c.number), sa.func.count()).where(own)
+    lines = []
+    for model, workspace, number, events in connection.execute(last.group_by(EVENTS.c.model, EVENTS.c.workspace)).all():
+        where = (EVENTS.c.model == model) & (EVENTS.c.workspace == workspace) & (EVENTS.c.number == number)
+        hash_ = connection.scalar(sa.select(EVENTS.c.hash).where(where))
+        lines.append({"model": model, "workspace": workspace, "events": events, "last": hash_, "at": now()})
+    if lines:
+        connection.execute(sa.insert(FORGOTTEN), lines)
+    return sum(line["events"] for line in lines)
+
+
+def _before(seconds: float) -> str:
+    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
+
+
+def _sweep(ledger: Ledger, fresh: float) -> None:
+    """Remove the files that no event and no job names any more; fresh ones stay, whose event may be about to be written."""
+    kept, requests = named_files(ledger)
+    for files in (ledger.tensors, ledger.files):
+        for path in files.folder.glob("*"):
+            if path.stem not in kept and path.stem not in requests and time.time() - path.stat().st_mtime > fresh:
+                path.unlink(missing_ok=True)

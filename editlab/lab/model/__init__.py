@@ -1,0 +1,1 @@
+"""The model that is loaded, and the jobs that belong to it: key statistics, masks, benchmarks."""

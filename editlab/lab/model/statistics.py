@@ -1,0 +1,123 @@
+"""Measures key statistics as a job: for the layers that the methods edit, one at a time for all visitors.
+
+Without them MEMIT cannot run and other edits are less careful. What a measurement costs is timed and said before.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from editlab import methods
+from editlab.errors import BadRequest
+from editlab.lab.jobs.worker import Cancel, Job, Progress
+from editlab.lab.workspaces import method_settings
+from editlab.model import statistics
+from editlab.model.statistics import KEYS_PER_DIMENSION, WINDOW
+
+if TYPE_CHECKING:
+    from editlab.lab.lab import Lab
+    from editlab.lab.workspaces.looking import Looking
+
+ROWS, TOKENS = 32, 8
+"""What the model writes when it is timed."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known of a layer's keys: from how many tokens, and `KeyStatistics.quality`; None where nobody judged it."""
+
+    layer: int
+    tokens: int
+    quality: float | None
+
+
+@dataclass(frozen=True)
+class MeasuringCost:
+    """What a measurement will take: seconds to write that many tokens, where the model does, and to read them."""
+
+    layers: tuple[int, ...]
+    tokens: int
+    writing: float
+    reading: float
+
+
+class Measuring:
+    """The key statistics of one lab's model."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._lock = threading.Lock()
+        self._job: Job[tuple[Measured, ...]] | None = None
+
+    @property
+    def running(self) -> Job[tuple[Measured, ...]] | None:
+        """The measurement that waits or runs: a reloaded page follows it from here."""
+        job = self._job
+        return None if job is None or job.done else job
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The layers that the methods edit in this model."""
+        model, seed = self._lab.model, self._lab.seed
+        chosen = (method_settings.config_for(model, name, {}, seed).layers for name in methods.METHODS)
+        return tuple(sorted({layer for layers in chosen for layer in layers}))
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """Those of them that have no statistics."""
+        return tuple(layer for layer in self.layers if layer not in statistics.measured(self._lab.model))
+
+    @property
+    def known(self) -> tuple[Measured, ...]:
+        """What is known of the layers that the methods edit. Raises `BadFile` where a file is damaged."""
+        found = [(layer, statistics.described(self._lab.model, layer)) for layer in self.layers]
+        return tuple(Measured(layer, own["tokens"], own.get("quality")) for layer, own in found if own is not None)
+
+    def cost(self, workspace: Looking) -> Job[MeasuringCost]:
+        """What `measure` will take; a few steps of it are timed."""
+
+        def work(progress: Progress, cancel: Cancel) -> MeasuringCost:
+            model, layers = self._lab.model, self.missing or self.layers
+            progress(0.0, "statistics: a few steps are timed")
+            tokens = KEYS_PER_DIMENSION * model.d_ff
+            row = model.tok.encode("The")[-1:] * min(WINDOW, model.tok.context)
+            steps = {
+                "writing": (ROWS * TOKENS, model.generate(["The"] * ROWS, max_tokens=TOKENS)),
+                "reading": (len(row), model.keys_everywhere([row], max(layers))),
+            }
+            return MeasuringCost(layers, tokens, **{name: tokens / count * _time(it) for name, (count, it) in steps.items()})
+
+        return workspace.submit(work, "statistics cost")
+
+    def measure(self, workspace: Looking, text: str | None = None) -> Job[tuple[Measured, ...]]:
+        """Measure the layers that the methods edit, from a text or from what the model writes, and keep that.
+
+        It is found by every workspace from then on. Raises `BadRequest` while another measurement runs.
+        """
+
+        def work(progress: Progress, cancel: Cancel) -> tuple[Measured, ...]:
+            model, lab = self._lab.model, self._lab
+            layers = self.missing or self.layers
+            tokens = KEYS_PER_DIMENSION * model.d_ff
+            statistics.collect(model, layers, text, tokens, model.statistics[-1], lab.seed, progress, cancel)
+            return self.known
+
+        with self._lock:
+            if self.running is not None:
+                raise BadRequest("Key statistics are being measured already. Wait for it, or press Stop.")
+            layers = ", ".join(map(str, self.missing or self.layers))
+            again = {"text": text and self._lab.ledger.files.keep(text.encode())}
+            self._job = workspace.submit(work, "statistics", title=f"Layers {layers}", request=again)
+            return self._job
+
+
+def _time(steps: Iterable[Any]) -> float:
+    """Seconds that it takes to go through something."""
+    began = time.perf_counter()
+    for _ in steps:
+        pass
+    return time.perf_counter() - began

@@ -1,0 +1,1 @@
+"""What all tabs share: handlers, wiring, components, inputs and HTML."""

@@ -1,0 +1,1 @@
+"""The server around the page: what it lets in, and whom."""

@@ -1,0 +1,282 @@
+"""Checks every call before Gradio sees it: it is data of the types that the page declares, or it is refused.
+
+Gradio looks into every value for files to copy and addresses to fetch, whatever the field. So each call is read here first,
+against types that the page's own components give (`inputs`). What reaches Gradio are texts, numbers and booleans, and of a
+file the path of what this very session has uploaded. Uploads end here too: Gradio never receives one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import gradio as gr
+from gradio.block_function import BlockFunction
+from gradio.components import Component
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from editlab.errors import BadRequest, EditLabError, TooMany
+from editlab.lab import Lab
+from editlab.lab.access.addresses import counted
+from editlab.lab.access.limits import Asker, Cost
+from editlab.web.core.inputs import EventData, File, FileButton, Pressed, Scalar, type_of
+from editlab.web.server.guard import API, SAFE, TooLarge, address_of, bounded_by, read_again, read_body
+from editlab.web.server.sessions import Sessions
+
+JOIN, CANCEL, UPLOAD, DATA = (f"{API}{name}" for name in ("queue/join", "cancel", "upload", "queue/data"))
+PAGES = ("/", "/config", f"{API}info")
+"""What Gradio makes anew each time, in a tenth of a second and more."""
+MOST_PAGES = 2
+"""Pages that are made at a time; the others wait, and take no thread meanwhile."""
+SESSION = "^[A-Za-z0-9-]{1,64}$"
+"""The form of a session's name: Gradio's page draws a few letters and digits, its client a UUID."""
+MOST_UPLOADS = 8
+"""Files of one user or address that are on their way at a time."""
+MOST_OPEN, MOST_UNREAD = 32, 64
+"""Open calls of one session, which stay open as long as nobody fetches their answers; and those of one address."""
+MOST_JOIN, MOST_CANCEL, MORE_THAN_FILE = 256_000, 2_000, 20_000
+"""Bytes of a call, of a cancellation, and of what a form may have beside its file."""
+NO_CALL = "This request does not come from EditLab's page. Reload the page."
+LIMITS = {
+    "less_than_equal": "is at most {le:,}. Write a smaller number.",
+    "greater_than_equal": "is at least {ge:,}. Write a larger number.",
+    "string_too_long": "has at most {max_length:,} characters. Shorten it.",
+}
+"""What to say of a value beyond its field's limits, by pydantic's name of the fault."""
+
+
+class Refused(Exception):
+    """A call that is refused, with an HTTP status and the reason as a sentence."""
+
+    def __init__(self, status: int, told: str) -> None:
+        super().__init__(told)
+        self.status, self.told = status, told
+
+
+class Cancelling(BaseModel):
+    """The body of a request to cancel an event."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    session_hash: str = Field(pattern=SESSION)
+    event_id: str = Field(pattern="^[0-9a-f]{32}$")
+    fn_index: int = Field(ge=0, le=100_000)
+
+
+class Head(BaseModel):
+    """The part of a call that names its handler and its session."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    fn_index: int
+    session_hash: str = Field(pattern=SESSION)
+
+
+class Calls:
+    """The handlers of a page, each with a pydantic model of its calls. Raises `TypeError` for a handler without a cost."""
+
+    def __init__(self, page: gr.Blocks) -> None:
+        self._fns: dict[int, BlockFunction] = dict(page.fns)
+        self._models = {number: _model_of(fn) for number, fn in self._fns.items()}
+
+    def read(self, body: bytes) -> tuple[BlockFunction, BaseModel]:
+        """Return the handler that a call names, and the checked call. Raises `Refused`."""
+        try:
+            head = Head.model_validate_json(body)
+        except ValidationError as error:
+            raise Refused(422, _told(error)) from None
+        fn = self._fns.get(head.fn_index)
+        if fn is None:
+            raise Refused(422, NO_CALL)
+        try:
+            return fn, self._models[head.fn_index].model_validate_json(body)
+        except ValidationError as error:
+            raise Refused(422, _told(error, fn.inputs)) from None
+
+
+class Firewall:
+    """An ASGI layer directly around Gradio."""
+
+    def __init__(
+        self, app: ASGIApp, lab: Lab, calls: Calls, sessions: Sessions, user: Callable[[Request], str | None]
+    ) -> None:
+        self.app, self._lab, self._user = app, lab, user
+        self._calls, self._sessions = calls, sessions
+        self._making = asyncio.Semaphore(MOST_PAGES)
+        self._uploading: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a checked request on, or refuse it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request, path = Request(scope, receive), scope["path"]
+        try:
+            if path == UPLOAD:
+                await JSONResponse(await self._upload(request))(scope, receive, send)
+            elif path == JOIN:
+                await self.app(scope, await self._join(request), send)
+            elif path == CANCEL:
+                await self.app(scope, await self._cancel(request), send)
+            elif path == DATA:
+                await self._stream(request, send)
+            elif path in PAGES and request.method in SAFE:
+                await self._page(request, send)
+            else:
+                await self.app(scope, receive, send)
+        except Refused as refused:
+            await JSONResponse({"detail": refused.told}, refused.status)(scope, receive, send)
+
+    async def _page(self, request: Request, send: Send) -> None:
+        """Let a page be made, in its turn, and then send it: whoever reads it slowly keeps nobody waiting."""
+        address = address_of(request)
+        try:
+            self._lab.limits.load(Asker(self._user(request) or address, address))
+        except TooMany as error:
+            await PlainTextResponse(str(error), 429)(request.scope, request.receive, send)
+            return
+        made: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            made.append(message)
+
+        async with self._making:
+            await self.app(request.scope, request.receive, keep)
+        for message in made:
+            await send(message)
+
+    async def _stream(self, request: Request, send: Send) -> None:
+        """Send the answers of the one session that an address names. Raises `Refused` where it names none, or several."""
+        named = request.query_params.getlist("session_hash")
+        if len(named) != 1 or not re.fullmatch(SESSION, named[0]):
+            raise Refused(422, "This address names no session of the page. Reload the page.")
+        if not self._sessions.knows(named[0]):
+            raise Refused(404, "This session of the page has asked nothing. Reload the page.")
+        with self._sessions.listening(named[0]):
+            await self.app(request.scope, request.receive, send)
+
+    async def _join(self, request: Request) -> Receive:
+        fn, call = self._calls.read(await read_body(request, MOST_JOIN))
+        self._knock(request, call.data, new=not self._sessions.knows(call.session_hash))
+        address = counted(address_of(request))
+        if self._sessions.open_calls(call.session_hash) >= MOST_OPEN or self._sessions.unread(address) >= MOST_UNREAD:
+            raise Refused(429, "This page has many unanswered requests. Wait until some of them are done.")
+        await self._sessions.called(call.session_hash, address)
+        given = zip(fn.inputs, call.data, strict=True)
+        values = [self._taken(component, value, call.session_hash) for component, value in given]
+        body = call.model_dump(include={"fn_index", "session_hash", "trigger_id"}) | {"data": values}
+        if fn.fn.pressed:
+            body["event_data"] = call.event_data
+        return _receiving(body, request)
+
+    async def _cancel(self, request: Request) -> Receive:
+        try:
+            call = Cancelling.model_validate_json(await read_body(request, MOST_CANCEL))
+        except ValidationError as error:
+            raise Refused(422, _told(error)) from None
+        return _receiving(call.model_dump(), request)
+
+    def _knock(self, request: Request, data: Sequence[Any], new: bool) -> None:
+        """Count a call for its address and its visitor, whose id is the first value. Raises `Refused`."""
+        address = address_of(request)
+        visitor = self._user(request) or next((value for value in data[:1] if isinstance(value, str)), address)
+        try:
+            self._lab.limits.knock(Asker(visitor, address), new)
+        except TooMany as error:
+            raise Refused(429, str(error)) from None
+
+    def _taken(self, component: Any, value: Any, session: str) -> Any:
+        """Return a value as Gradio gets it: for a file, the path where it lies."""
+        if not isinstance(value, File):
+            return value
+        try:
+            path = self._lab.uploads.claim(value.path, session)
+        except BadRequest as error:
+            raise Refused(422, str(error)) from None
+        allowed = component.file_types if isinstance(component, FileButton) else None
+        if allowed and path.suffix.lower() not in allowed:
+            raise Refused(422, f"{path.name} cannot be used here. Choose a file of these types: {', '.join(allowed)}.")
+        return str(path)
+
+    async def _upload(self, request: Request) -> list[str]:
+        """Keep the one file of a form, and return the name by which calls refer to it. Raises `Refused` and `TooLarge`."""
+        address = address_of(request)
+        owner, most = self._user(request) or address, self._lab.limits.file_bytes
+        if self._uploading[owner] >= MOST_UPLOADS:
+            raise Refused(429, "Other files of yours are still on their way. Send this one when they are here.")
+        self._uploading[owner] += 1
+        try:
+            self._lab.limits.knock(Asker(owner, address))
+            bounded = Request(request.scope, bounded_by(most + MORE_THAN_FILE, request))
+            async with bounded.form(max_files=1, max_fields=2) as form:
+                files = [value for _, value in form.multi_items() if not isinstance(value, str)]
+                if len(files) != 1:
+                    raise Refused(400, "Send exactly one file.")
+                content = await files[0].read()
+                name = files[0].filename or "file"
+            if len(content) > most:
+                raise TooLarge(most)
+            return [await run_in_threadpool(self._lab.uploads.keep, name, content, owner)]
+        except TooMany as error:
+            raise Refused(429, str(error)) from None
+        except EditLabError as error:
+            raise Refused(400, str(error)) from None
+        except (HTTPException, MultiPartException, ValueError) as error:
+            if isinstance(error, TooLarge):
+                raise
+            raise Refused(400, "This request holds no file that can be read. Choose the file again.") from None
+        finally:
+            self._uploading[owner] -= 1
+            if not self._uploading[owner]:
+                del self._uploading[owner]
+
+
+def _model_of(fn: BlockFunction) -> type[BaseModel]:
+    """Return the model of a handler's calls. Raises `TypeError` for a handler without a cost or with an input of no type."""
+    if not isinstance(getattr(fn.fn, "cost", None), Cost):
+        raise TypeError(f"The handler {fn.api_name or fn.name} states no cost. Declare it with @handler, wire it with on().")
+    types = tuple(type_of(component) for component in fn.inputs)
+    return create_model(
+        f"Call of {fn.api_name}",
+        __config__=ConfigDict(extra="forbid", strict=True),
+        fn_index=(int, ...),
+        session_hash=(str, Field(pattern=SESSION)),
+        data=(tuple[types] if types else tuple[()], ...),
+        event_data=((Pressed | None) if fn.fn.pressed else (EventData | Scalar), None),
+        trigger_id=(int | None, None),
+        event_id=(None, None),
+        oauth_token=(None, None),
+        simple_format=(Literal[False], False),
+        batched=(Literal[False] | None, None),
+    )
+
+
+def _told(error: ValidationError, inputs: Sequence[Component] = ()) -> str:
+    """Return what is wrong with a call, at which field, without repeating anything that was sent."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place, limits = first["loc"], first.get("ctx", {})
+    if len(place) > 1 and place[0] == "data" and isinstance(place[1], int) and place[1] < len(inputs):
+        label, said = inputs[place[1]].label, LIMITS.get(first["type"], "")
+        if label and said:
+            return f"“{label}” {said.format(**limits)}"
+    where = ".".join(str(part) for part in place if isinstance(part, str | int))[:100]
+    return f"{NO_CALL} ({where or 'body'}: {first['msg'][:200]})"
+
+
+def _receiving(body: dict[str, Any], request: Request) -> Receive:
+    """Return a checked call for Gradio to read, and make the request's `Content-Length` fit it."""
+    sent = json.dumps(body).encode()
+    request.scope["headers"] = [
+        (name, str(len(sent)).encode() if name == b"content-length" else value) for name, value in request.scope["headers"]
+    ]
+    return read_again(sent, request.receive)

@@ -1,0 +1,46 @@
+"""Answers only to the server's own host names.
+
+A site can point its own name at this computer's address (DNS rebinding). To the browser, its scripts then come from the same
+origin as the page. They cannot change the `Host` header, which still carries that name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from editlab.lab.access.addresses import is_address
+
+HOST = re.compile(rb"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+))(?::[0-9]{0,5})?")
+REFUSED = (
+    "EditLab does not answer to this host name. If the name is yours, start EditLab with --hostnames NAME (or set "
+    "EDITLAB_HOSTNAMES=NAME). A reverse proxy must pass the Host header on."
+)
+
+
+class AllowedHosts:
+    """An ASGI layer that answers 400 to requests for any other host than `names`.
+
+    `numbers`: whether IP addresses are answered too. Nobody can point an address elsewhere.
+    """
+
+    def __init__(self, app: ASGIApp, names: Collection[str], numbers: bool) -> None:
+        self.app, self._names, self._numbers = app, frozenset(names), numbers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] != "http" or self._allowed(scope):
+            await self.app(scope, receive, send)
+        else:
+            await PlainTextResponse(REFUSED, 400)(scope, receive, send)
+
+    def _allowed(self, scope: Scope) -> bool:
+        given = [value for name, value in scope["headers"] if name == b"host"]
+        found = HOST.fullmatch(given[0].strip()) if len(given) == 1 else None
+        if found is None:
+            return False
+        host = (found[1] or found[2]).decode("ascii").lower().removesuffix(".")
+        return host in self._names or (self._numbers and is_address(host))

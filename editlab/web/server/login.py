@@ -1,0 +1,280 @@
+"""The login that `--auth FILE` asks for: a page of its own, a signed cookie, and a layer in front of everything else."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import logging
+import secrets
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from string import Template
+from urllib.parse import parse_qs, quote
+
+from fastapi import FastAPI
+from markupsafe import escape
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from editlab.errors import BadFile, TooMany
+from editlab.lab import Lab
+from editlab.lab.access.addresses import counted
+from editlab.lab.access.cookies import CookieSecret, EndedLogins
+from editlab.lab.access.limits import Limits
+from editlab.lab.access.users import User, Users
+from editlab.web.server.guard import API, MOST_BYTES, Guard, address_of, read_again, read_body
+
+FREE = ("/login", "/health", "/ready")
+"""Routes that answer without a login."""
+NAMED = (f"{API}queue/join", f"{API}cancel")
+"""Routes whose body names a session."""
+HOURS = 12
+MOST_SESSIONS = 1_000
+MOST_FORM = 10_000
+LOGIN_BYTES = 16
+SECURE = ("https", "wss")
+WRONG = "Wrong name or password. Try again."
+THEMES = ("light", "dark")
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+}
+PAGE = Path(__file__).with_name("login.html")
+
+log = logging.getLogger(__name__)
+
+
+class Logins:
+    """Who is who. Passwords are checked one at a time: each guess counts before the next, and memory stays small."""
+
+    def __init__(self, users: Users, limits: Limits, ended: EndedLogins) -> None:
+        self._users, self._limits, self._ended = users, limits, ended
+        self._lock = threading.Lock()
+
+    def enter(self, name: str, password: str, address: str) -> User | None:
+        """Return the user with this name and password; None where there is none. Raises `TooMany` after too many guesses.
+
+        Guesses from an IPv6 address count for its /64 network.
+        """
+        place = counted(address)
+        with self._lock:
+            self._limits.check_guess(name, place)
+            user = self._user(name)
+            right = self._users.verify(name, password)
+            if not right:
+                self._limits.wrong_guess(name, place)
+        log.info({"event": "login", "user": user and user.name, "address": address, "ok": right})
+        return user if right else None
+
+    def of(self, request: Request) -> User | None:
+        """The user who sends a request; None where nobody is logged in, or the user or the password has changed since."""
+        name, mark, login = (request.session.get(field) for field in ("name", "mark", "login"))
+        if not (isinstance(name, str) and isinstance(mark, str) and isinstance(login, str)) or login in self._ended:
+            return None
+        user = self._user(name)
+        return user if user is not None and hmac.compare_digest(user.mark, mark) else None
+
+    def begin(self, request: Request, user: User) -> None:
+        """Log a user in: the browser's cookie names them from now on."""
+        request.session.update(name=user.name, mark=user.mark, login=secrets.token_urlsafe(LOGIN_BYTES))
+
+    def end(self, request: Request) -> None:
+        """Log out: the browser drops its cookie, and copies of it stop working."""
+        if self.of(request) is not None:
+            try:
+                self._ended.add(request.session["login"])
+            except BadFile as error:
+                log.error({"event": "logout", "error": str(error)})
+        request.session.clear()
+
+    async def by_header(self, request: Request) -> User | None:
+        """The user whom the header of HTTP Basic names, for programs. Raises `TooMany`."""
+        kind, _, given = request.headers.get("authorization", "").partition(" ")
+        try:
+            name, _, password = base64.b64decode(given, validate=True).decode().partition(":")
+        except ValueError:
+            return None
+        if kind.lower() != "basic":
+            return None
+        return await run_in_threadpool(self.enter, name, password, address_of(request))
+
+    def _user(self, name: str) -> User | None:
+        try:
+            return self._users.known.get(name)
+        except BadFile as error:
+            log.error({"event": "users", "error": str(error)})
+            return None
+
+
+class SessionOwners:
+    """Which user owns a session of the page: the first who named it. The latest 1,000 of each user are known."""
+
+    def __init__(self) -> None:
+        self._user_of: dict[str, str] = {}
+        self._sessions_of: dict[str, OrderedDict[str, None]] = {}
+
+    def belongs(self, session: str, user: str) -> bool:
+        """Return whether a session is this user's. `user`: the id."""
+        if self._user_of.setdefault(session, user) != user:
+            return False
+        own = self._sessions_of.setdefault(user, OrderedDict())
+        own[session] = None
+        own.move_to_end(session)
+        if len(own) > MOST_SESSIONS:
+            del self._user_of[own.popitem(last=False)[0]]
+        return True
+
+
+class Door(Guard):
+    """An ASGI layer that lets users in, each to their own sessions alone; `request.state.user` is who asks."""
+
+    def __init__(self, app: ASGIApp, logins: Logins) -> None:
+        super().__init__(app)
+        self._logins, self._sessions = logins, SessionOwners()
+
+    async def admit(self, request: Request) -> Response | Receive | None:
+        """Refuse whoever is not logged in, and whoever names a session of somebody else."""
+        path = request.scope["path"]
+        if path in FREE:
+            return None
+        user = self._logins.of(request)
+        if user is None and path == "/metrics":
+            try:
+                user = await self._logins.by_header(request)
+            except TooMany as error:
+                return PlainTextResponse(str(error), 429)
+        if user is None:
+            return _unknown(request)
+        request.state.user = user.name
+        return await self._own_session(request, path, user.id)
+
+    async def _own_session(self, request: Request, path: str, user: str) -> Response | Receive | None:
+        named = request.query_params.getlist("session_hash")
+        if path.startswith(f"{API}heartbeat/"):
+            named.append(path.removeprefix(f"{API}heartbeat/"))
+        body = None
+        if path in NAMED:
+            body = await read_body(request, MOST_BYTES)
+            try:
+                session = json.loads(body).get("session_hash")
+            except (ValueError, AttributeError, RecursionError):
+                return PlainTextResponse("This request is not a JSON object.", 400)
+            named += [] if session is None else [session]
+        if not all(isinstance(session, str) and self._sessions.belongs(session, user) for session in named):
+            return PlainTextResponse("This session of the page belongs to another user. Reload the page.", 403)
+        return None if body is None else read_again(body, request.receive)
+
+
+class Cookies:
+    """An ASGI layer that reads and writes the login's cookie, signed with a secret that can change while the server runs.
+
+    The cookie is `Secure` where the browser came over https.
+    """
+
+    def __init__(self, app: ASGIApp, secret: CookieSecret, name: str) -> None:
+        self.app, self._secret, self._name = app, secret, name
+        self._used = ""
+        self._layers: dict[bool, SessionMiddleware] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with its session; without a secret, refuse everybody."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        try:
+            layer = self._layer(scope["scheme"] in SECURE)
+        except BadFile as error:
+            log.error({"event": "cookies", "error": str(error)})
+            await PlainTextResponse("Nobody can log in now. Tell whoever runs this EditLab.", 503)(scope, receive, send)
+        else:
+            await layer(scope, receive, send)
+
+    def _layer(self, secure: bool) -> SessionMiddleware:
+        secret = self._secret.read()
+        if secret != self._used:
+            self._layers = {
+                https_only: SessionMiddleware(
+                    self.app,
+                    secret_key=secret,
+                    session_cookie=self._name,
+                    max_age=3600 * HOURS,
+                    same_site="lax",
+                    https_only=https_only,
+                )
+                for https_only in (False, True)
+            }
+            self._used = secret
+        return self._layers[secure]
+
+
+def add_login(app: FastAPI, lab: Lab, users: Users) -> None:
+    """Put the login in front of an app, with `/login` and `/logout`. Raises `BadFile` where its secret cannot be kept."""
+    secret = CookieSecret(lab.ledger.folder)
+    logins = Logins(users, lab.limits, EndedLogins(lab.ledger.folder, 3600 * HOURS))
+
+    @app.get("/login", include_in_schema=False)
+    def ask(request: Request) -> Response:
+        return page(next=request.query_params.get("next", "/"), theme=request.query_params.get("__theme", ""))
+
+    @app.post("/login", include_in_schema=False)
+    async def enter(request: Request) -> Response:
+        form = parse_qs((await read_body(request, MOST_FORM)).decode(errors="replace"))
+        name, password, next, theme = (form.get(field, [""])[0] for field in ("name", "password", "next", "theme"))
+        try:
+            user = await run_in_threadpool(logins.enter, name.strip(), password, address_of(request))
+        except TooMany as error:
+            return page(next, theme, name, str(error), 429)
+        request.session.clear()
+        if user is None:
+            return page(next, theme, name, WRONG, 401)
+        logins.begin(request, user)
+        return RedirectResponse(local(next), 303)
+
+    @app.post("/logout", include_in_schema=False)
+    def leave(request: Request) -> Response:
+        logins.end(request)
+        return RedirectResponse("/login", 303)
+
+    app.add_middleware(Door, logins=logins)
+    secret.read()  # where it cannot be kept, the start says so
+    app.add_middleware(Cookies, secret=secret, name=f"editlab-{lab.settings.port}")  # cookies do not tell ports apart
+
+
+def page(next: str = "/", theme: str = "", name: str = "", error: str = "", status: int = 200) -> HTMLResponse:
+    """The login page; an error stands above the fields and is said when the page opens."""
+    told = f'<p id="error" role="alert">{escape(error)}</p>' if error else ""
+    html = Template(PAGE.read_text(encoding="utf-8")).substitute(
+        error=told,
+        described='aria-describedby="error" aria-invalid="true"' if status == 401 else "",
+        name=escape(name[:64]),
+        next=escape(local(next)),
+        theme=theme if theme in THEMES else "",
+        focus_name="" if name else "autofocus",
+        focus_password="autofocus" if name else "",
+    )
+    return HTMLResponse(html, status, HEADERS)
+
+
+def local(target: str) -> str:
+    """A path of this page to go on to; the page itself for what would lead elsewhere."""
+    here = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
+    return target if here else "/"
+
+
+def _unknown(request: Request) -> Response:
+    """Somebody who opens the page is asked to log in; a program hears that it has to."""
+    if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+        query = request.url.query
+        target = request.scope["path"] + (f"?{query}" if query else "")
+        theme = request.query_params.get("__theme", "")
+        shown = f"&__theme={theme}" if theme in THEMES else ""
+        return RedirectResponse(f"/login?next={quote(target, safe='')}{shown}", 303)
+    told = {"error": "NotLoggedIn", "message": "Log in at /login first."}
+    basic = {"WWW-Authenticate": 'Basic realm="EditLab"'} if request.scope["path"] == "/metrics" else {}
+    return JSONResponse(told, 401, basic)

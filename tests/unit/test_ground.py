@@ -1,0 +1,55 @@
+"""A ground: what all probes and lessons of a model are drawn from."""
+
+from pathlib import Path
+
+import pytest
+
+from editlab import probes
+from editlab.facts import EditCase, EditRequest, Expectation, FactBase
+from editlab.probes import Ground, Passages
+from editlab.probes import ground as module
+
+PRESETS = Path(__file__).resolve().parents[2] / "presets"
+SLOVENIA = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
+PROSE = Passages(("The garden was old.", "A bell rang twice."), ("Snow fell at night.", "The tide went out."))
+
+
+@pytest.fixture(scope="module")
+def facts() -> FactBase:
+    return FactBase.load(PRESETS / "facts")
+
+
+@pytest.fixture
+def ground(tiny_llama, facts):
+    return Ground(tiny_llama, facts, PROSE, seed=3)
+
+
+def test_a_ground_draws_with_its_seed_what_the_functions_draw(ground, tiny_llama, facts):
+    case = ground.case(SLOVENIA)
+    assert case == probes.case_for(SLOVENIA, facts, 3) and case != probes.case_for(SLOVENIA, facts, 4)
+    assert ground.battery(case) == probes.battery(tiny_llama, case, PROSE, 3)
+    assert ground.battery(case, most=1) == probes.battery(tiny_llama, case, PROSE, 3, 1)
+    assert ground.questions(case) == probes.questions(tiny_llama, case, PROSE, 3)
+    assert ground.lessons(case, ["Carniola"]) == probes.lessons(tiny_llama, case, PROSE, facts, 3, ["Carniola"])
+    assert "Carniola" in ground.lessons(case, ["Carniola"]).names
+
+
+def test_a_case_is_made_once(ground, monkeypatch):
+    first = ground.case(SLOVENIA)
+    monkeypatch.setattr(module, "case_for", None)
+    assert ground.case(EditRequest(**SLOVENIA.as_dict())) is first
+
+
+def test_another_ground_keeps_its_own_cases(ground, tiny_llama, facts):
+    other = Ground(tiny_llama, facts, PROSE, seed=4)
+    assert ground.case(SLOVENIA) != other.case(SLOVENIA)
+
+
+def test_what_a_file_says_is_not_overwritten_by_the_facts(ground):
+    known = ground.case(SLOVENIA)
+    bare = EditCase(SLOVENIA, "1", neighbours=(Expectation("Peru is in", "Asia"),))
+    filled = ground.with_facts(bare)
+    assert filled.neighbours == bare.neighbours
+    assert (filled.same_subject, filled.propagation) == (known.same_subject, known.propagation)
+    own = EditCase(SLOVENIA, "1", same_subject=(Expectation("Slovenia borders", "Italy"),))
+    assert ground.with_facts(own).same_subject == own.same_subject
