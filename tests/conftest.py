@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_models import save
+from paths import PRESETS, ROOT
+from tiny_models import save, tiny_model
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from editlab.atlas.tokenizer import as_transformers, train_tokenizer
+from editlab.facts import FactBase
 from editlab.model import LanguageModel
 
 torch.set_num_threads(1)  # tiny models gain nothing from a second thread, and lose much where the machine is busy
 
-PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DIFFERENCE = "difference: "
 
 
@@ -22,7 +23,7 @@ DIFFERENCE = "difference: "
 def shared_data() -> Path:
     """The folder of published records, which is not part of the project."""
     given = os.environ.get("EDITLAB_SHARED_DATA")
-    folder = Path(given) if given else PROJECT_ROOT.parent / "shared" / "data"
+    folder = Path(given) if given else ROOT.parent / "shared" / "data"
     if not folder.is_dir():
         pytest.fail(
             f"The shared data are not at {folder}. Set EDITLAB_SHARED_DATA to the folder that holds rep_valid.json, "
@@ -32,9 +33,15 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def facts() -> FactBase:
+    """The bundled facts."""
+    return FactBase.load(PRESETS / "facts")
+
+
+@pytest.fixture(scope="session")
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
     """Byte-level BPE with a BOS token, 600 tokens learnt from our own texts: most names take several tokens."""
-    texts = sorted((PROJECT_ROOT / "presets" / "texts").glob("*.txt"))
+    texts = sorted((PRESETS / "texts").glob("*.txt"))
     tokenizer = train_tokenizer((path.read_text(encoding="utf-8") for path in texts), vocabulary=600)
     return as_transformers(tokenizer)
 
@@ -67,6 +74,15 @@ def tiny_llama(tiny_tokenizer: PreTrainedTokenizerFast) -> LanguageModel:
 def saved_model(tiny_llama: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model as a folder, as the terminal loads it. Shared by all tests, so leave it as it is."""
     return save(tiny_llama, tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def two_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two random models, `first` and `second`. Shared by all tests, so leave it as it is."""
+    folder = tmp_path_factory.mktemp("models")
+    for seed, name in enumerate(("first", "second")):
+        save(tiny_model("llama", seed=seed), folder / name)
+    return folder
 
 
 @pytest.fixture

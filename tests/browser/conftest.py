@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import torch
-from app_process import ROOT, running
+from app_process import running
 from chromium import PATIENCE_SECONDS, chromium
+from paths import PRESETS
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 from steps import SAID_BEFORE, SIZES, apply, field, finished, open_tab, show
 
@@ -48,7 +49,7 @@ def bundled_app(tmp_path_factory) -> Iterator[str]:
     So that what is seen under a mask does not hang on a training.
     """
     folder, presets = tmp_path_factory.mktemp("app"), tmp_path_factory.mktemp("presets")
-    shutil.copytree(ROOT / "presets", presets, ignore=shutil.ignore_patterns("masks"), dirs_exist_ok=True)
+    shutil.copytree(PRESETS, presets, ignore=shutil.ignore_patterns("masks"), dirs_exist_ok=True)
     model = LanguageModel.load("atlas")
     kept = torch.rand(model.d_model, model.d_ff, generator=torch.Generator().manual_seed(0)) > MASK_REPORT["pruned"]
     mask.write(ReversalMask("rome", (Mask(0, kept),), MASK_REPORT), model, folder / "data" / "masks")

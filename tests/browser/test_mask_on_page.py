@@ -18,16 +18,14 @@ MASKED = "#answer-masked .said"
 
 
 @pytest.fixture(scope="module")
-def own(opens) -> Page:
-    """A page with one edit, whose switch the tests of this module turn."""
+def masked(opens) -> Page:
+    """A page with one edit under the mask, and all that is asked of it."""
     page = opens()
     apply(page)
+    expect(page.locator("#ways")).to_be_hidden()
+    page.locator("#mask label", has_text="On").click()
+    judged(page)
     return page
-
-
-def turn(page: Page, on: str) -> None:
-    """Turn the mask "On" or "Off"."""
-    page.locator("#mask label", has_text=on).click()
 
 
 def judged(page: Page) -> None:
@@ -36,11 +34,8 @@ def judged(page: Page) -> None:
     finished(page)
 
 
-def test_the_switch_shows_what_the_mask_makes_of_the_edit_and_the_ways_back(own):
-    page = own
-    expect(page.locator("#ways")).to_be_hidden()
-    turn(page, "On")
-    judged(page)
+def test_the_switch_shows_what_the_mask_makes_of_the_edit_and_the_ways_back(masked):
+    page = masked
     for view in ("base", "edited", "masked", "base_masked"):
         expect(page.locator(f"#answer-{view} .said")).to_be_visible()
     expect(page.locator("#verdict h2")).to_have_text("Not reversed by this mask.")
@@ -49,26 +44,30 @@ def test_the_switch_shows_what_the_mask_makes_of_the_edit_and_the_ways_back(own)
     expect(page.locator("#ways-back tbody tr")).to_have_count(4)
     expect(page.locator("#linked")).to_contain_text("Told in the prompt")
     expect(page.locator("#view label:visible")).to_have_count(5)
-    needs_no_scrolling(page, SAID_NOW, MASKED, "#verdict h2", "#verdict p", "#apply", "#message")
-    stand_side_by_side(page, "base", "edited", "masked")
-    turn(page, "Off")
-    expect(page.locator(MASKED)).to_have_count(0)
-    expect(page.locator("#ways")).to_be_hidden()
-    finished(page)
 
 
-def test_a_reload_keeps_the_switch_and_the_address_names_it(own):
-    page = own
-    turn(page, "On")
-    expect(page.locator(MASKED)).to_be_visible()
+def test_the_verdict_needs_no_scrolling(masked):
+    needs_no_scrolling(masked, SAID_NOW, MASKED, "#verdict h2", "#verdict p", "#apply", "#message")
+    stand_side_by_side(masked, "base", "edited", "masked")
+
+
+def test_a_reload_keeps_the_switch_and_the_address_names_it(masked):
+    page = masked
     assert "mask=on" in page.url
-    judged(page)
     settled(page)
     page.wait_for_timeout(1000)
     page.reload()
     expect(page.locator(MASKED)).to_be_visible()
     expect(page.locator("#mask input:checked")).to_have_value("on")
     judged(page)
+
+
+def test_switched_off_nothing_of_the_mask_is_left(masked):
+    page = masked
+    page.locator("#mask label", has_text="Off").click()
+    expect(page.locator(MASKED)).to_have_count(0)
+    expect(page.locator("#ways")).to_be_hidden()
+    finished(page)
 
 
 def test_the_guard_is_switched_by_keyboard_and_says_whether_it_held(visit):

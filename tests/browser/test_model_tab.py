@@ -4,17 +4,12 @@ import pytest
 from app_process import running
 from playwright.sync_api import expect
 from steps import everybody_can_use, finished, open_tab
-from tiny_models import save, tiny_model
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory):
+def app(tmp_path_factory, two_models):
     """An app with two random models."""
-    folder = tmp_path_factory.mktemp("models")
-    for seed, name in enumerate(("first", "second")):
-        model = tiny_model("llama", seed=seed)
-        save(model, folder / name)
-    own = {"model": folder / "first", "models": folder / "second", "check_ups": False}
+    own = {"model": two_models / "first", "models": two_models / "second", "check_ups": False}
     with running(tmp_path_factory.mktemp("two"), **own) as app:
         yield app.address
 

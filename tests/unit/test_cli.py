@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import typer.main
+from paths import ROOT
 from tiny_models import save
 from typer.testing import CliRunner, Result
 
@@ -296,7 +297,7 @@ def test_a_stop_by_the_keyboard_is_status_1_without_a_trace(run, monkeypatch):
 @pytest.mark.slow
 def test_the_module_runs_as_a_program():
     command = [sys.executable, "-m", "editlab", "info", "--model", "nowhere", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 2
     assert json.loads(done.stdout)["error"] == "BadModel"
 

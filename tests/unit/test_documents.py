@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import typer
+from paths import ROOT
 
 import editlab
 from editlab.cli import app
 from editlab.settings import Settings
 
-ROOT = Path(__file__).resolve().parents[2]
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 DOCUMENTS = [*GUIDES, ROOT / "SECURITY.md", ROOT / "CHANGELOG.md"]
 OPERATE = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")

@@ -3,9 +3,10 @@
 import re
 import subprocess
 from fnmatch import translate
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-ROOT = Path(__file__).resolve().parents[2]
+from paths import ROOT
+
 SECRETS = [
     "users",
     "ana.users",

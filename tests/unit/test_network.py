@@ -15,9 +15,9 @@ from textwrap import dedent
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from paths import ROOT
 from tiny_models import save, tiny_model
 
-ROOT = Path(__file__).resolve().parents[2]
 HEAD = """
 import asyncio, importlib.util, json, logging, os, socket, sys, threading
 from urllib.request import urlopen

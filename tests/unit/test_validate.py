@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from paths import PRESETS
 from tiny_models import save
 from typer.testing import CliRunner, Result
 
@@ -247,10 +248,10 @@ def test_where_nothing_can_be_written_it_is_said_before_anything_is_measured(mod
 @pytest.fixture
 def run(tiny_llama, facts, tmp_path, monkeypatch):
     """Calls the terminal on the tiny model and its own presets."""
-    presets, root = tmp_path / "presets", Path(__file__).resolve().parents[2] / "presets"
+    presets = tmp_path / "presets"
     for name in ("models", "facts"):
         (presets / name).mkdir(parents=True)
-    (presets / "texts").symlink_to(root / "texts")
+    (presets / "texts").symlink_to(PRESETS / "texts")
     (presets / "models" / "small.toml").write_text(PRESET)
     lines = ["subject\trelation\tobject\taliases", *(f"{f.subject}\t{f.relation}\t{f.object}\t" for f in facts.facts)]
     (presets / "facts" / "all.tsv").write_text("\n".join(lines))

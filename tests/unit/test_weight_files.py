@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from paths import ROOT
 from safetensors.torch import load_file
 from tiny_models import save, tiny_model
 
@@ -199,7 +200,7 @@ def test_pickles_that_nobody_needs_are_left_alone(folder, unpickled, tmp_path):
 
 
 def test_no_module_of_ours_unpickles_or_runs_what_it_reads():
-    for path in (Path(__file__).resolve().parents[2] / "editlab").rglob("*.py"):
+    for path in (ROOT / "editlab").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             imported = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
             assert not {"pickle", "marshal", "shelve", "joblib", "dill"} & set(imported), path

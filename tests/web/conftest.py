@@ -1,23 +1,20 @@
 """A lab on a tiny random model, and visitors who touch its page without a browser."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from visitors import Visitor
+from fastapi import FastAPI
+from instant import Instant
+from over_the_wire import served
+from paths import PRESETS
+from visitors import CAPITAL, CONTINENT, TIMEOUT, Visitor
 
 from editlab import methods, probes
-from editlab.facts import FactBase
 from editlab.lab import Lab, read_scenarios
-from editlab.probes import passages
-
-PRESETS = Path(__file__).resolve().parents[2] / "presets"
-
-
-@pytest.fixture(scope="session")
-def facts() -> FactBase:
-    return FactBase.load(PRESETS / "facts")
+from editlab.probes import Passages, passages
+from editlab.web import create_app
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +28,19 @@ def lab(tiny_llama, facts) -> Iterator[Lab]:
     )
     yield lab
     lab.close()
+
+
+@pytest.fixture(scope="module")
+def app(lab) -> FastAPI:
+    """The app of a module's lab."""
+    return create_app(lab)
+
+
+@pytest.fixture(scope="module")
+def address(app) -> Iterator[str]:
+    """Where that app answers."""
+    with served(app) as address:
+        yield address
 
 
 @pytest.fixture
@@ -72,3 +82,36 @@ def _change_settings(monkeypatch, **changes: Any) -> None:
 def visitor(lab, request) -> Visitor:
     """Somebody who has not been here before."""
     return Visitor(lab, request.node.name[:60])
+
+
+@pytest.fixture
+def instant(monkeypatch) -> None:
+    """Edits that take no time."""
+    monkeypatch.setattr(methods, "get", lambda name: Instant())
+
+
+@pytest.fixture
+def opened(tiny_llama, facts) -> Iterator[Callable[[Path], Lab]]:
+    """`opened(data)` opens a lab on a data folder; it is closed at the end."""
+    labs: list[Lab] = []
+
+    def open_lab(data: Path) -> Lab:
+        labs.append(Lab(tiny_llama, facts, Passages((), ()), answer_tokens=4, data=data))
+        return labs[-1]
+
+    yield open_lab
+    for lab in labs:
+        lab.close()
+
+
+@pytest.fixture
+def kept(opened, instant, tmp_path) -> Path:
+    """A data folder with two workspaces of some events, closed."""
+    lab = opened(tmp_path / "data")
+    for name in ("anna", "tom"):
+        workspace = lab.workspace(name)
+        first = workspace.apply(CONTINENT).result(TIMEOUT)
+        workspace.apply(CAPITAL).result(TIMEOUT)
+        workspace.switch(first.id, False)
+    lab.close()
+    return tmp_path / "data"

@@ -80,17 +80,6 @@ def lab(mode, tiny_llama, facts, tmp_path_factory):
         lab.close()
 
 
-@pytest.fixture(scope="module")
-def app(lab):
-    return create_app(lab)
-
-
-@pytest.fixture(scope="module")
-def address(app):
-    with served(app) as address:
-        yield address
-
-
 @contextlib.contextmanager
 def client_of(address, mode, name="ana"):
     with httpx.Client(base_url=address, timeout=TIMEOUT) as client:

@@ -1,17 +1,15 @@
 """The process around the page: how it ends, and how it starts again by itself."""
 
-import contextlib
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from urllib.request import urlopen
 
 import pytest
-from app_process import ROOT, environment, running
-from gradio_client import Client
+from app_process import environment, running
+from over_the_wire import edit, model_of, shown
+from paths import ROOT
 from visitors import wait_until
 
 import app
@@ -37,26 +35,6 @@ def test_ctrl_c_while_loading_is_a_sentence_and_nothing_is_written(at, tmp_path)
     assert not (tmp_path / "data").exists()
 
 
-def model_of(address):
-    with contextlib.suppress(OSError), urlopen(f"{address}/model", timeout=5) as response:
-        return json.loads(response.read())
-    return None
-
-
-def shown(address, *fields, api_name):
-    client = Client(address, verbose=False)
-    try:
-        job = client.submit("ana", "", "", *fields, api_name=api_name)
-        job.result(timeout=60)
-        return [part for update in job.outputs() for part in update if isinstance(part, str)]
-    finally:
-        client.close()
-
-
-def edit(subject):
-    return "rome", "off", subject, "{} belongs to the continent of", "Asia", ""
-
-
 @pytest.mark.slow
 def test_a_lost_device_starts_the_process_again_and_the_edits_are_there(saved_model, tmp_path):
     with running(tmp_path, program=("tests/web/lost_device.py",), model=saved_model) as app:
@@ -67,7 +45,7 @@ def test_a_lost_device_starts_the_process_again_and_the_edits_are_there(saved_mo
         assert any("The GPU stopped answering. EditLab starts again; your edits are kept." in part for part in told)
         wait_until(lambda: app.process.poll() is not None or (model_of(app.address) or first)["session"] != first["session"])
         assert app.process.poll() is None and model_of(app.address)["fingerprint"] == first["fingerprint"]
-        parts = shown(app.address, api_name="/open")
+        parts = shown(app.address, "", "", api_name="/open")
         assert any("An edit was interrupted: Japan → Asia. Nothing of it was kept." in part for part in parts)
         edits = [part for part in parts if 'class="edits"' in part]
         assert edits and all("Slovenia → Asia" in part and "Japan" not in part for part in edits)
