@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from tiny_models import tiny_model
+from tiny_models import save, tiny_model
 
 from editlab import methods
 from editlab.bench import bounds, growth, peak, plain, precision, robustness, speed, timing
@@ -346,6 +346,7 @@ def small_speed(monkeypatch):
     monkeypatch.setattr(timing, "COPIED_BYTES", 2**16)
 
 
+@pytest.mark.slow
 def test_speed_rows_have_the_keys_that_people_script_against(tiny_llama, facts, small_speed):
     rows = list(speed.measure(tiny_llama, lambda: tiny_llama, facts, LONG, rounds=1))
     keys = {"what", "seconds", "floor_seconds", "ratio_to_floor", "ratio_to_plain", "peak_bytes"}
@@ -389,9 +390,9 @@ def test_growth_is_told_by_size_and_slope(tiny_llama, monkeypatch):
         assert large["slope"] == pytest.approx(math.log2(large["seconds"] / small["seconds"]))
 
 
+@pytest.mark.slow
 def test_an_edit_in_other_precisions_is_held_against_float32(tiny_llama, facts, tmp_path):
-    tiny_llama.hf.save_pretrained(tmp_path)
-    tiny_llama.tokenizer.save_pretrained(tmp_path)
+    save(tiny_llama, tmp_path)
 
     def load(how):
         return LanguageModel.load(str(tmp_path), dtype=how.dtype, quantization=how.quantization)

@@ -9,7 +9,7 @@ import torch
 from tiny_models import TEXTS, hooks_of, precise_model, random_view
 
 from editlab.errors import Cancelled
-from editlab.facts import EditRequest, FactBase
+from editlab.facts import EditRequest
 from editlab.insight import Question, attention
 from editlab.insight.checkup import CONTEXT, FIGURES, LOOKS, PASSAGES, PROMPTS, Checkup, Reference, Watched, checkup
 from editlab.lab.workspaces.alarms import AlarmLimits, table_of
@@ -25,11 +25,6 @@ NEAR = 1e-5
 @pytest.fixture(scope="module")
 def model():
     return precise_model("llama")
-
-
-@pytest.fixture(scope="module")
-def facts():
-    return FactBase.load(TEXTS.parent / "facts")
 
 
 def says(model, text, view=BASE):

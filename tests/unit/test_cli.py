@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 import torch
 import typer.main
+from paths import ROOT
+from tiny_models import save
 from typer.testing import CliRunner, Result
 
 import editlab
@@ -20,8 +22,6 @@ from editlab.methods.mask import ReversalMask, write
 from editlab.model import LanguageModel
 from editlab.patches import Mask
 from editlab.settings import Settings
-
-ROOT = Path(__file__).resolve().parents[2]
 
 DATA = """subject,prompt,target_new,target_true,rephrases
 Slovenia,{} belongs to the continent of,Antarctica,Europe,the land of Slovenia|Slovenija
@@ -36,8 +36,7 @@ QUICK = ("--set", "steps=2", "--methods", "rome", "--layers", "1")
 def folder(tiny_llama: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder as somebody else's `save_pretrained` writes it."""
     path = tmp_path_factory.mktemp("model")
-    tiny_llama.hf.save_pretrained(path)
-    tiny_llama.tokenizer.save_pretrained(path)
+    save(tiny_llama, path)
     return path
 
 
@@ -363,9 +362,10 @@ def test_a_stop_by_the_keyboard_is_status_1_without_a_trace(run, monkeypatch):
     assert result.stdout == "" and "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_the_module_runs_as_a_program():
     command = [sys.executable, "-m", "editlab", "info", "--model", "nowhere", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 2
     assert json.loads(done.stdout)["error"] == "BadModel"
 

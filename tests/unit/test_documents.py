@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import typer
+from paths import ROOT
 
 import editlab
 from editlab.cli import app
 from editlab.settings import Settings
 
-ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 DOCUMENTS = sorted(
     [*ROOT.glob("*.md"), *(path for name in ("docs", "presets", "tests") for path in (ROOT / name).rglob("*.md"))]

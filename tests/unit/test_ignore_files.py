@@ -3,13 +3,13 @@
 import re
 import subprocess
 from fnmatch import translate
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import pytest
 from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
+from paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SECRETS = [
     "users",
     "ana.users",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from tiny_models import tiny_model
+from tiny_models import save, tiny_model
 from typer.testing import CliRunner, Result
 
 from editlab.bench import mask as bench
@@ -129,8 +129,7 @@ def cases(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(tiny_llama, tmp_path, monkeypatch):
     folder = tmp_path / "model"
-    tiny_llama.hf.save_pretrained(folder)
-    tiny_llama.tokenizer.save_pretrained(folder)
+    save(tiny_llama, folder)
     monkeypatch.setenv("EDITLAB_MODEL", str(folder))
     monkeypatch.setenv("EDITLAB_DATA", str(tmp_path / "data"))
     monkeypatch.setattr("editlab.methods.mask.edits.QUICK", {"contexts": 1, "steps": 2, "layers": (1,)})
@@ -142,6 +141,7 @@ def run(tiny_llama, tmp_path, monkeypatch):
     return call
 
 
+@pytest.mark.slow
 def test_a_mask_is_trained_found_and_measured(run, cases, tmp_path):
     train = ["mask", "train", "--cases", str(cases), "--edits", str(ROWS), "--epochs", "2", "--json"]
     made = run(*train)
@@ -170,6 +170,7 @@ def test_a_mask_is_trained_found_and_measured(run, cases, tmp_path):
     assert again == told and len((out / "loud.jsonl").read_text().splitlines()) == 3
 
 
+@pytest.mark.slow
 def test_a_mask_is_learnt_for_the_table_alone_and_from_fewer_edits(run, cases, tmp_path):
     test = tmp_path / "test.csv"
     pd.read_csv(cases).head(2).to_csv(test, index=False)

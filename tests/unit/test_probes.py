@@ -3,12 +3,12 @@
 import dataclasses
 import math
 from collections import Counter
-from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import torch
+from paths import PRESETS, ROOT
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -35,16 +35,10 @@ from editlab.probes import (
     verdict,
 )
 
-PRESETS = Path(__file__).resolve().parents[2] / "presets"
-DATA = Path(__file__).resolve().parents[1] / "data"
+DATA = ROOT / "tests" / "data"
 CONTINENT = "{} belongs to the continent of"
 SLOVENIA = EditRequest(CONTINENT, "Slovenia", "Antarctica", "Europe")
 NO_PASSAGES = Passages((), ())
-
-
-@pytest.fixture(scope="module")
-def facts() -> FactBase:
-    return FactBase.load(PRESETS / "facts")
 
 
 @pytest.fixture(scope="module")

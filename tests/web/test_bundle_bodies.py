@@ -10,12 +10,12 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from instant import Instant
 from safetensors.torch import load as tensors_of
 from safetensors.torch import save
 from test_bundles import rewritten
-from test_ledger import CAPITAL, CONTINENT, Instant
 from typer.testing import CliRunner
-from visitors import TIMEOUT
+from visitors import CAPITAL, CONTINENT, TIMEOUT
 
 from editlab import methods
 from editlab.cli import app

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from instant import Instant
 from safetensors.torch import load as tensors_of
 from safetensors.torch import save
-from test_ledger import CAPITAL, CONTINENT, Instant
 from typer.testing import CliRunner
-from visitors import TIMEOUT
+from visitors import CAPITAL, CONTINENT, TIMEOUT
 
 from editlab import methods
 from editlab.cli import app

@@ -97,7 +97,7 @@ def test_before_rep_the_third_column_takes_no_room(visitor, few_steps):
     assert 'aria-pressed="false"' in page["edits"] and "gate-curve" not in page
 
 
-def test_rep_is_added_from_the_list_switched_and_learnt_by_another_recipe(visitor, few_steps):
+def test_rep_is_added_from_the_list_switched_and_learnt_by_another_recipe(visitor, few_steps, few_probes):
     visitor.own = ("Slovenija mia belongs to the continent of\nThe alps of Slovenia are in", "")
     visitor.applies()
     button = {"press": "rep", "edit": visitor.workspace.records[0].id}
@@ -115,7 +115,7 @@ def test_rep_is_added_from_the_list_switched_and_learnt_by_another_recipe(visito
     assert "added REP" in visitor.does("undo")["message"]
 
 
-def test_moving_the_threshold_asks_again_and_learns_nothing(visitor, few_steps):
+def test_moving_the_threshold_asks_again_and_learns_nothing(visitor, few_steps, few_probes):
     visitor.rep = "default"
     before = dict(visitor.applies())
     pathways = visitor.workspace.records[0].pathways
@@ -360,6 +360,7 @@ TEXTS = (
 )
 
 
+@pytest.mark.slow
 @given(subject=TEXTS, prompt=TEXTS, new=TEXTS, true=TEXTS | st.none(), method=st.sampled_from(["rome", "memit", "?", None]))
 @settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_text_in_any_field_breaks_the_page(visitor, few_steps, subject, prompt, new, true, method):

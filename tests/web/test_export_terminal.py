@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from paths import PRESETS
 from safetensors import SafetensorError
 from typer.testing import CliRunner
 from visitors import TIMEOUT
@@ -23,7 +24,6 @@ from editlab.lab.workspaces.exports import FORMATS, export
 from editlab.model import LanguageModel
 from editlab.probes import passages
 
-PRESETS = Path(__file__).resolve().parents[2] / "presets"
 CAPITAL = EditRequest("The capital of {} is", "Japan", "Berlin", "Tokyo")
 CONTINENT = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
 ROWS = "subject,prompt,target_new\nPeru,{} is in,Asia\nKenya,{} is in,Europe\n"

@@ -81,17 +81,6 @@ def lab(mode, tiny_llama, facts, tmp_path_factory):
         lab.close()
 
 
-@pytest.fixture(scope="module")
-def app(lab):
-    return create_app(lab)
-
-
-@pytest.fixture(scope="module")
-def address(app):
-    with served(app) as address:
-        yield address
-
-
 @contextlib.contextmanager
 def client_of(address, mode, name="ana"):
     with httpx.Client(base_url=address, timeout=TIMEOUT) as client:
@@ -109,15 +98,20 @@ def client(address, mode, lab):
 
 
 @pytest.fixture(scope="module")
-def calls(lab):
-    """Every handler of the page by its number."""
-    return Calls(create_page(lab))
+def page(lab):
+    return create_page(lab)
 
 
 @pytest.fixture(scope="module")
-def open_gate(lab):
+def calls(page):
+    """Every handler of the page by its number."""
+    return Calls(page)
+
+
+@pytest.fixture(scope="module")
+def open_gate(lab, page):
     with asyncio.Runner() as runner:
-        yield Gate(lab, runner)
+        yield Gate(lab, page, runner)
 
 
 @pytest.fixture
@@ -130,8 +124,8 @@ def gate(open_gate, lab, monkeypatch):
 class Gate:
     """Calls the layers by themselves, without a client in between: many thousand calls take seconds."""
 
-    def __init__(self, lab, runner):
-        self._runner, self.page = runner, create_page(lab)
+    def __init__(self, lab, page, runner):
+        self._runner, self.page = runner, page
         self.fns, self.reached = dict(self.page.fns), []
 
         async def taken(scope, receive, send):
@@ -531,7 +525,7 @@ def test_a_form_without_a_file_is_refused(client, content, kind):
     assert client.post(UPLOAD, files=two).status_code == 400
 
 
-def test_files_on_their_way_are_bounded_for_each_who_sends_them(lab):
+def test_files_on_their_way_are_bounded_for_each_who_sends_them(lab, calls):
     started, statuses = [], []
 
     def asked(firewall, address):
@@ -548,7 +542,7 @@ def test_files_on_their_way_are_bounded_for_each_who_sends_them(lab):
         return firewall(scope, receive, send)
 
     async def many():
-        firewall = Firewall(None, lab, Calls(create_page(lab)), Sessions(gr.Blocks()), lambda request: None)
+        firewall = Firewall(None, lab, calls, Sessions(gr.Blocks()), lambda request: None)
         waiting = [asyncio.create_task(asked(firewall, address)) for address in ["192.0.2.1"] * 20 + ["192.0.2.2"]]
         await asyncio.sleep(0)
         await asyncio.wait(waiting, timeout=0.5)
@@ -570,7 +564,7 @@ def asked_for(path, method="GET"):
     return {"type": "http", "method": method, "path": path, "query_string": b"", "headers": [], "client": ("192.0.2.1", 1)}
 
 
-def test_few_pages_are_made_at_a_time_and_a_slow_reader_keeps_nobody_waiting(lab):
+def test_few_pages_are_made_at_a_time_and_a_slow_reader_keeps_nobody_waiting(lab, calls):
     now, most, made = 0, 0, []
 
     async def slow_gradio(scope, receive, send):
@@ -589,7 +583,7 @@ def test_few_pages_are_made_at_a_time_and_a_slow_reader_keeps_nobody_waiting(lab
             made.append(message["type"])
             await read.wait()
 
-        firewall = Firewall(slow_gradio, lab, Calls(create_page(lab)), Sessions(gr.Blocks()), lambda request: None)
+        firewall = Firewall(slow_gradio, lab, calls, Sessions(gr.Blocks()), lambda request: None)
         pages = [asyncio.create_task(firewall(asked_for(path), None, send)) for path in PAGES * 4]
         while len(made) < len(pages):
             await asyncio.sleep(0.001)
@@ -630,8 +624,8 @@ def test_no_body_is_read_beyond_its_size(client):
         assert answer.status_code in (401, 404, 405, 413) or (path, answer.status_code) == ("/logout", 303), path
 
 
-def test_sessions_are_bounded_and_small(lab):
-    page = create_page(lab)
+def test_sessions_are_bounded_and_small():
+    page = gr.Blocks()
     sessions = Sessions(page)
 
     async def calls():
@@ -648,18 +642,21 @@ def test_sessions_are_bounded_and_small(lab):
     assert sessions["s0"].config_values == {}
 
 
+OPENED = 6
+
+
 def test_gradio_keeps_next_to_nothing_of_a_session(app, client):
     """It would keep a copy of every component that is updated, a megabyte a session."""
     inner = next(route.app for route in app.routes if hasattr(getattr(route, "app", None), "get_blocks"))
     gc.collect()
     before = sum(Block in type(thing).__mro__ for thing in gc.get_objects())
-    for number in range(20):
+    for number in range(OPENED):
         session = f"kept{number}"
         assert join(client, "spell", None, "Slovenia", "{} is in", "Asia", session=session).status_code == 200
         client.get("/gradio_api/queue/data", params={"session_hash": session})
         assert set(vars(inner.state_holder.session_data[session])) >= {"_kept", "_latest"}
     gc.collect()
-    assert sum(Block in type(thing).__mro__ for thing in gc.get_objects()) - before <= 2 * 20
+    assert sum(Block in type(thing).__mro__ for thing in gc.get_objects()) - before <= 2 * OPENED
 
 
 def test_a_session_whose_answers_nobody_fetches_asks_no_further(gate):
@@ -683,8 +680,8 @@ def test_an_address_whose_answers_nobody_fetches_asks_no_further(gate, monkeypat
         waiting.pop(name)
 
 
-def test_answers_that_nobody_fetches_for_long_are_dropped(lab, monkeypatch):
-    page = create_page(lab)
+def test_answers_that_nobody_fetches_for_long_are_dropped():
+    page = gr.Blocks()
     sessions, queue = Sessions(page), page._queue
 
     async def calls():

@@ -18,69 +18,20 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from paths import ROOT
 from safetensors.torch import save
+from terminals import ledger_command
 from typer.testing import CliRunner
-from visitors import TIMEOUT, wait_until
+from visitors import CAPITAL, CONTINENT, TIMEOUT, wait_until
 
-from editlab import methods
 from editlab.cli import app
 from editlab.errors import BadFile, BadRequest, Cancelled
-from editlab.facts import EditRequest
-from editlab.lab import Lab
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.ledger import Ledger, hash_of
 from editlab.lab.workspaces import edits
-from editlab.methods import Edited
-from editlab.methods.rome import RomeConfig
-from editlab.patches import BASE, Dense, LowRank, Pathway, Preamble
-from editlab.probes import Passages
+from editlab.patches import Dense, LowRank, Pathway, Preamble
 
-CONTINENT = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
-CAPITAL = EditRequest("The capital of {} is", "Japan", "Berlin", "Tokyo")
-NUMBERS = count()
-
-
-class Instant:
-    """A method that draws its patches: what they say does not matter here."""
-
-    name, config, joint = "rome", RomeConfig, False
-
-    def edit(self, model, requests, view=BASE, config=None, progress=None, cancel=None) -> Edited:
-        draw = torch.Generator().manual_seed(next(NUMBERS))
-        A, B = torch.randn(1, model.d_ff, generator=draw), torch.randn(model.d_model, 1, generator=draw)
-        return Edited("rome", tuple(requests), (1,), ((LowRank(1, A, B),),), ({"p_new": 0.5},), ("",), 0.1)
-
-
-@pytest.fixture
-def instant(monkeypatch):
-    monkeypatch.setattr(methods, "get", lambda name: Instant())
-
-
-@pytest.fixture
-def opened(tiny_llama, facts):
-    """Opens labs on a data folder and closes them."""
-    labs: list[Lab] = []
-
-    def open_lab(data: Path) -> Lab:
-        labs.append(Lab(tiny_llama, facts, Passages((), ()), answer_tokens=4, data=data))
-        return labs[-1]
-
-    yield open_lab
-    for lab in labs:
-        lab.close()
-
-
-@pytest.fixture
-def kept(opened, instant, tmp_path):
-    """A data folder with two workspaces of some events, closed."""
-    lab = opened(tmp_path / "data")
-    for name in ("anna", "tom"):
-        workspace = lab.workspace(name)
-        first = edits.apply(workspace, CONTINENT).result(TIMEOUT)
-        edits.apply(workspace, CAPITAL).result(TIMEOUT)
-        workspace.switch(first.id, False)
-    lab.close()
-    return tmp_path / "data"
+NAMES = count()
 
 
 def logits(workspace):
@@ -108,7 +59,7 @@ def faults(data: Path) -> tuple[str, ...]:
     )
 )
 def test_whatever_was_done_a_workspace_comes_back_as_it_was(lab, instant, actions):
-    name = f"any {next(NUMBERS)}"
+    name = f"any {next(NAMES)}"
     workspace = lab.workspace(name)
     for action, pick in actions:
         records = workspace.records
@@ -323,11 +274,11 @@ def test_what_was_interrupted_is_said_once(opened, instant, tmp_path, monkeypatc
     assert archive.verify(lab.ledger).ok
 
 
+@pytest.mark.slow
 def test_an_edit_that_is_killed_leaves_nothing_behind(tmp_path):
-    """Eight times at a random moment; `python -m tests.kill 50` does it more often."""
-    project = Path(__file__).resolve().parents[2]
+    """Eight times at a random moment; `python -m tools.kill 50` does it more often."""
     found = subprocess.run(
-        [sys.executable, "-m", "tests.kill", "8"], cwd=project, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-m", "tools.kill", "8"], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
     )
     assert found.returncode == 0, found.stdout + found.stderr
     assert json.loads(found.stdout)["kills"] == 8
@@ -405,51 +356,45 @@ def test_a_place_where_nothing_can_be_written_is_a_sentence(tmp_path, opened):
 # --- elsewhere -------------------------------------------------------------------------------------------------------
 
 
-def terminal(data: Path, monkeypatch, *args: str):
-    monkeypatch.setenv("EDITLAB_DATA", str(data))
-    result = CliRunner().invoke(app, ["ledger", *args, "--json"])
-    return result.exit_code, json.loads(result.stdout)
-
-
 def test_the_terminal_verifies_exports_and_imports(kept, opened, tmp_path, monkeypatch):
     other, path = tmp_path / "other", str(tmp_path / "all.zip")
-    assert terminal(other, monkeypatch, "verify") == (0, {"ok": True, "events": 0, "files": 0, "faults": []})
+    assert ledger_command(other, monkeypatch, "verify") == (0, {"ok": True, "events": 0, "files": 0, "faults": []})
     assert not other.exists()
-    assert terminal(other, monkeypatch, "export")[1]["error"] == "BadFile"
-    code, found = terminal(kept, monkeypatch, "export", "--to", path)
+    assert ledger_command(other, monkeypatch, "export")[1]["error"] == "BadFile"
+    code, found = ledger_command(kept, monkeypatch, "export", "--to", path)
     assert (code, found) == (0, {"ok": True, "events": 14, "files": 4, "faults": [], "workspaces": 0, "path": path})
-    assert terminal(kept, monkeypatch, "export", "--to", path)[0] == 2  # it is there already
-    assert terminal(other, monkeypatch, "import", "--from", path)[0] == 0
-    assert terminal(other, monkeypatch, "import", "--from", path)[0] == 0  # twice is once
-    assert terminal(other, monkeypatch, "verify") == (0, {"ok": True, "events": 14, "files": 4, "faults": []})
+    assert ledger_command(kept, monkeypatch, "export", "--to", path)[0] == 2  # it is there already
+    assert ledger_command(other, monkeypatch, "import", "--from", path)[0] == 0
+    assert ledger_command(other, monkeypatch, "import", "--from", path)[0] == 0  # twice is once
+    assert ledger_command(other, monkeypatch, "verify") == (0, {"ok": True, "events": 14, "files": 4, "faults": []})
     here, there = opened(kept).workspace("anna"), opened(other).workspace("anna")
     assert torch.equal(logits(here), logits(there)) and there.undo() == here.undo()
 
 
 def test_a_damaged_ledger_ends_the_command_with_status_1(kept, monkeypatch):
     change(kept, "UPDATE events SET kind = 'cleared' WHERE workspace = 'tom' AND number = 7")
-    code, found = terminal(kept, monkeypatch, "verify")
+    code, found = ledger_command(kept, monkeypatch, "verify")
     assert (code, found["ok"], len(found["faults"])) == (1, False, 1)
-    assert terminal(kept, monkeypatch, "export", "--to", str(kept / "out.zip"))[0] == 2
+    assert ledger_command(kept, monkeypatch, "export", "--to", str(kept / "out.zip"))[0] == 2
 
 
 def test_one_workspace_is_exported_and_goes_on_elsewhere(kept, opened, instant, tmp_path, monkeypatch):
     other, path = tmp_path / "other", str(tmp_path / "anna.zip")
-    assert terminal(kept, monkeypatch, "export", "--to", path, "--workspace", "anna")[1]["events"] == 7
-    assert terminal(other, monkeypatch, "import", "--from", path)[0] == 0
+    assert ledger_command(kept, monkeypatch, "export", "--to", path, "--workspace", "anna")[1]["events"] == 7
+    assert ledger_command(other, monkeypatch, "import", "--from", path)[0] == 0
     assert opened(other).workspace("tom").records == ()
     opened(kept).workspace("anna").clear()
     opened(other).workspace("anna").undo()
     (tmp_path / "anna.zip").unlink()
-    assert terminal(kept, monkeypatch, "export", "--to", path, "--workspace", "anna")[0] == 0
-    code, found = terminal(other, monkeypatch, "import", "--from", path)
+    assert ledger_command(kept, monkeypatch, "export", "--to", path, "--workspace", "anna")[0] == 0
+    code, found = ledger_command(other, monkeypatch, "import", "--from", path)
     assert (code, found["error"]) == (2, "BadFile") and "another way" in found["message"]
 
 
 @pytest.mark.parametrize("harm", ["event", "file", "type", "missing"])
 def test_a_changed_archive_is_refused_and_nothing_is_added(kept, tmp_path, monkeypatch, harm):
     good, bad, other = tmp_path / "good.zip", tmp_path / "bad.zip", tmp_path / "other"
-    terminal(kept, monkeypatch, "export", "--to", str(good))
+    ledger_command(kept, monkeypatch, "export", "--to", str(good))
     with zipfile.ZipFile(good) as source, zipfile.ZipFile(bad, "w") as target:
         for number, name in enumerate(source.namelist()):
             content = source.read(name)
@@ -460,16 +405,16 @@ def test_a_changed_archive_is_refused_and_nothing_is_added(kept, tmp_path, monke
                 content = content[:-1] + b"x"
             if number != 1 or harm != "missing":
                 target.writestr(name, content)
-    code, found = terminal(other, monkeypatch, "import", "--from", str(bad))
+    code, found = ledger_command(other, monkeypatch, "import", "--from", str(bad))
     assert (code, found["error"]) == (2, "BadFile")
-    assert terminal(other, monkeypatch, "verify")[1]["events"] == 0 and not (other / "tensors").exists()
+    assert ledger_command(other, monkeypatch, "verify")[1]["events"] == 0 and not (other / "tensors").exists()
 
 
 def test_what_is_no_archive_is_a_sentence(kept, tmp_path, monkeypatch):
     (tmp_path / "text.zip").write_text("no archive")
     for path in (tmp_path / "text.zip", tmp_path / "nowhere.zip"):
-        code, found = terminal(kept, monkeypatch, "import", "--from", str(path))
+        code, found = ledger_command(kept, monkeypatch, "import", "--from", str(path))
         assert code == 2 and "editlab ledger export" in found["message"]
     shutil.rmtree(kept / "tensors")
-    code, found = terminal(kept, monkeypatch, "verify")
+    code, found = ledger_command(kept, monkeypatch, "verify")
     assert code == 1 and len(found["faults"]) == 4

@@ -66,17 +66,6 @@ def lab(tiny_llama, facts, users, tmp_path_factory):
     lab.close()
 
 
-@pytest.fixture(scope="module")
-def app(lab):
-    return create_app(lab)
-
-
-@pytest.fixture(scope="module")
-def address(app):
-    with served(app) as address:
-        yield address
-
-
 @pytest.fixture
 def browser(lab, app):
     """Somebody at the door, of whom nothing is known yet."""

@@ -19,7 +19,7 @@ def is_problem(message: str) -> bool:
     return 'class="problem' in message
 
 
-pytestmark = pytest.mark.usefixtures("few_steps")
+pytestmark = pytest.mark.usefixtures("few_steps", "few_probes")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from visitors import TIMEOUT
 
 from editlab.errors import BadFile, MissingMask
 from editlab.facts import EditRequest
-from editlab.lab.asking import answers
+from editlab.lab.asking import answers, ways_back
 from editlab.lab.ledger.events import START, Event, fold
 from editlab.lab.workspaces import edits
 from editlab.patches import BASE

@@ -11,7 +11,7 @@ from visitors import TIMEOUT
 from editlab.cli import app
 from editlab.facts import EditRequest
 from editlab.lab import Lab
-from editlab.lab.workspaces import bundles
+from editlab.lab.workspaces import bundles, edits
 from editlab.model import LanguageModel, statistics
 from editlab.probes import Passages
 from editlab.settings import Settings
@@ -124,7 +124,7 @@ def test_work_goes_on_where_it_stopped(lab, folder, monkeypatch, few_steps):
     for _ in range(3):
         mine.undo()
     assert not mine.records[0].on
-    mine.apply(EditRequest("The capital of {} is", "Spain", "Lima", "Madrid")).result(TIMEOUT)
+    edits.apply(mine, EditRequest("The capital of {} is", "Spain", "Lima", "Madrid")).result(TIMEOUT)
     assert mine.records[-1].request.subject == "Spain"
     code, report = terminal(folder, monkeypatch, "ledger", "verify")
     assert (code, report["files"]) == (0, THEN["files"] + 1) and report["events"] > THEN["events"] + 4

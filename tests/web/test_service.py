@@ -16,6 +16,7 @@ import pytest
 from over_the_wire import served
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
+from tiny_models import save
 from visitors import TIMEOUT, Visitor, wait_until
 
 from editlab.errors import BadRequest, Cancelled
@@ -127,8 +128,7 @@ def test_memory_workspaces_and_events_are_told(lab, few_steps):
 
 def test_the_plan_of_the_model_is_told_where_there_is_one(lab, tiny_llama, tmp_path):
     assert lab.metrics.planned() is None  # this one was never a file
-    tiny_llama.hf.save_pretrained(tmp_path / "model")
-    tiny_llama.tokenizer.save_pretrained(tmp_path / "model")
+    save(tiny_llama, tmp_path / "model")
     lab.loaded.choice = type(lab.loaded.choice)(str(tmp_path / "model"))
     assert lab.metrics.planned() == lab.loaded.plan(lab.loaded.choice).total == metrics(lab)["editlab_planned_memory_bytes",]
 

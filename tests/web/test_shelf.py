@@ -10,8 +10,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import PRESETS
-from tiny_models import tiny_model
+from paths import PRESETS
 from visitors import CONTINENT, TIMEOUT, FakeRequest, Visitor, wait_until
 
 from editlab.errors import BadModel, BadRequest, Cancelled, DeviceLost, OutOfMemory, TooLarge, UnsupportedArchitecture
@@ -25,19 +24,8 @@ from editlab.settings import Settings
 from editlab.web.model.handlers import ModelHandlers
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """Two models on the disk, as a visitor would name them."""
-    folder = tmp_path_factory.mktemp("models")
-    for number, name in enumerate(("first", "second")):
-        model = tiny_model("llama", seed=number)
-        model.hf.save_pretrained(folder / name)
-        model.tokenizer.save_pretrained(folder / name)
-    return folder
-
-
-def opened(folders, data, facts, **changes):
-    names = {"model": str(folders / "first"), "models": (str(folders / "second"),)}
+def opened(two_models, data, facts, **changes):
+    names = {"model": str(two_models / "first"), "models": (str(two_models / "second"),)}
     settings = Settings(**names, data=data, presets=PRESETS, device="cpu", **changes)
     model = LanguageModel.load(settings.model, device="cpu", settings=settings)
     texts, scenarios = passages(model, PRESETS / "texts", tokens=40), read_scenarios(PRESETS / "scenarios")
@@ -45,15 +33,15 @@ def opened(folders, data, facts, **changes):
 
 
 @pytest.fixture
-def lab(folders, facts, tmp_path):
-    lab = opened(folders, tmp_path, facts)
+def lab(two_models, facts, tmp_path):
+    lab = opened(two_models, tmp_path, facts)
     yield lab
     lab.close()
 
 
 @pytest.fixture
-def second(folders):
-    return Choice(str(folders / "second"))
+def second(two_models):
+    return Choice(str(two_models / "second"))
 
 
 def said(lab, name="ana"):
@@ -61,7 +49,7 @@ def said(lab, name="ana"):
     return lab.model.logits([CONTINENT.text], workspace.view)
 
 
-def test_a_switch_brings_the_other_model_and_back_finds_the_edits(lab, folders, second, few_steps):
+def test_a_switch_brings_the_other_model_and_back_finds_the_edits(lab, two_models, second, few_steps):
     ana = lab.workspace("ana")
     record = edits.apply(ana, CONTINENT).result(TIMEOUT)
     edited, first, passages_before = said(lab), lab.model.fingerprint, lab.context.passages
@@ -73,13 +61,13 @@ def test_a_switch_brings_the_other_model_and_back_finds_the_edits(lab, folders, 
     assert lab.context.passages is not passages_before
     assert lab.workspace("ana").records == ()
     edits.apply(lab.workspace("ana"), replace(CONTINENT, target_new="Asia")).result(TIMEOUT)
-    lab.loaded.switch(Choice(str(folders / "first"))).result(TIMEOUT)
+    lab.loaded.switch(Choice(str(two_models / "first"))).result(TIMEOUT)
     assert [own.id for own in lab.workspace("ana").records] == [record.id]
     assert torch.equal(said(lab), edited)
 
 
-def test_who_exchanged_the_model_is_in_the_log_and_no_name_that_was_typed(lab, folders, second, caplog):
-    typed = shutil.copytree(folders / "second", folders / "typed by mistake")
+def test_who_exchanged_the_model_is_in_the_log_and_no_name_that_was_typed(lab, two_models, second, caplog):
+    typed = shutil.copytree(two_models / "second", two_models / "typed by mistake")
     with caplog.at_level(logging.INFO, "editlab"):
         lab.loaded.switch(second, by="ana").result(TIMEOUT)
         lab.loaded.switch(Choice(str(typed))).result(TIMEOUT)
@@ -109,12 +97,12 @@ def test_what_waits_for_the_old_model_is_told_and_asks_nobody(lab, second):
         edits.apply(ana, CONTINENT).result(TIMEOUT)
 
 
-def test_what_can_be_refused_is_refused_with_the_model_untouched(lab, folders, tmp_path, monkeypatch):
+def test_what_can_be_refused_is_refused_with_the_model_untouched(lab, two_models, tmp_path, monkeypatch):
     model = lab.model
-    family = shutil.copytree(folders / "second", tmp_path / "family")
+    family = shutil.copytree(two_models / "second", tmp_path / "family")
     config = family / "config.json"
     config.write_text(config.read_text().replace('"model_type": "llama"', '"model_type": "bloom"'))
-    wordless = shutil.copytree(folders / "second", tmp_path / "wordless")
+    wordless = shutil.copytree(two_models / "second", tmp_path / "wordless")
     for path in wordless.glob("token*"):
         path.unlink()
     for name, error in (
@@ -137,9 +125,9 @@ def test_what_leaves_counts_as_free_for_what_comes(lab, second):
     assert weights > 0 and abs(with_it - memory.free(lab.loaded.device) - weights) < 500e6  # others use the machine, too
 
 
-def test_a_shard_that_was_cut_off_leaves_the_old_model(lab, folders, tmp_path, few_steps):
+def test_a_shard_that_was_cut_off_leaves_the_old_model(lab, two_models, tmp_path, few_steps):
     edits.apply(lab.workspace("ana"), CONTINENT).result(TIMEOUT)
-    before, broken = said(lab), shutil.copytree(folders / "second", tmp_path / "broken")
+    before, broken = said(lab), shutil.copytree(two_models / "second", tmp_path / "broken")
     shard = broken / "model.safetensors"
     shard.write_bytes(shard.read_bytes()[:-1000])
     with pytest.raises(BadModel, match="first is there as before"):
@@ -166,8 +154,8 @@ def test_a_stopped_switch_leaves_the_old_model(lab, second, monkeypatch):
     assert torch.equal(said(lab), before)
 
 
-def test_only_this_computers_user_may_name_any_folder(folders, facts, tmp_path, second):
-    lab = opened(folders, tmp_path, facts, host="0.0.0.0")
+def test_only_this_computers_user_may_name_any_folder(two_models, facts, tmp_path, second):
+    lab = opened(two_models, tmp_path, facts, host="0.0.0.0")
     try:
         assert not lab.loaded.open and second.name in lab.loaded.offers and "atlas" in lab.loaded.offers
         for name in (str(tmp_path), "owner/name", "config:gpt2-xl"):
@@ -184,8 +172,8 @@ def test_the_models_that_a_page_offers_are_a_setting(monkeypatch):
     assert Settings().models == ("config:gpt2-xl", "/models/mine")
 
 
-def test_without_work_the_weights_leave_and_the_next_question_brings_them_back(folders, facts, tmp_path, few_steps):
-    lab = opened(folders, tmp_path, facts, idle_minutes=0.3 / 60)
+def test_without_work_the_weights_leave_and_the_next_question_brings_them_back(two_models, facts, tmp_path, few_steps):
+    lab = opened(two_models, tmp_path, facts, idle_minutes=0.3 / 60)
     try:
         edits.apply(lab.workspace("ana"), CONTINENT).result(TIMEOUT)
         before, old = said(lab), weakref.ref(lab.model.hf)
@@ -220,10 +208,10 @@ def test_a_page_of_another_model_is_told_to_reload(lab, second):
     assert lab.workspace("ana").records == ()
 
 
-def test_a_chat_model_is_asked_in_either_form_and_others_in_plain_text_alone(lab, folders, second, tmp_path):
+def test_a_chat_model_is_asked_in_either_form_and_others_in_plain_text_alone(lab, two_models, second, tmp_path):
     ana = Visitor(lab, "ana")
     assert "has no chat template" in ana.does("put", "chat", "")["message"]
-    instructed = shutil.copytree(folders / "second", tmp_path / "instructed")
+    instructed = shutil.copytree(two_models / "second", tmp_path / "instructed")
     (instructed / "chat_template.jinja").write_text("{{ messages[0].content }} Answer:")
     lab.loaded.switch(Choice(str(instructed))).result(TIMEOUT)
     assert lab.about()["chat"]

@@ -75,15 +75,15 @@ def test_the_state_after_any_event_comes_back_exactly_and_can_be_undone(workspac
 
 def test_a_question_is_answered_then_and_now(workspace):
     lab, first = workspace.context, next(moment.number for moment in timeline(workspace) if moment.changed)
-    said = ask(lab.context, CAPITAL.text, {"then": standing(workspace, first), "now": standing(workspace)}).result(TIMEOUT)
+    said = ask(lab, CAPITAL.text, {"then": standing(workspace, first), "now": standing(workspace)}).result(TIMEOUT)
     assert [p for _, p in said["now"]["top"]] == pytest.approx(
         [p for _, p in answers.live(workspace, CAPITAL.text).result(TIMEOUT)["edited"]["top"]], abs=1e-5
     )
     assert said["then"]["top"] != said["now"]["top"]
 
 
-def test_a_branch_begins_with_what_lay_there_and_goes_its_own_way(workspace, request):
-    lab, visitor = workspace.context, request.node.name[:40]
+def test_a_branch_begins_with_what_lay_there_and_goes_its_own_way(lab, workspace, request):
+    visitor = request.node.name[:40]
     room = lab.directory.current(visitor)
     first = next(moment.number for moment in timeline(workspace) if moment.changed)
     made = lab.workspace(branch(lab.workspaces, visitor, workspace, room, "What if", first).id)

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from gradio.events import EventData
+from instant import Instant
 from masks import write_mask
+from paths import PRESETS
 from starlette.testclient import TestClient
-from test_ledger import CAPITAL, CONTINENT, Instant
-from visitors import TIMEOUT, FakeRequest, Visitor, wait_until
+from visitors import CAPITAL, CONTINENT, TIMEOUT, FakeRequest, Visitor, wait_until
 
 from editlab import methods
 from editlab.errors import BadRequest
@@ -29,7 +30,6 @@ from editlab.web.workspace import rooms, table, words
 from editlab.web.workspace.bundle_handlers import BundleHandlers
 from editlab.web.workspace.history_handlers import TravelHandlers
 
-PRESETS = Path(__file__).resolve().parents[2] / "presets"
 HARM = "<img src=x onerror=alert(1)>"
 FIELDS = ("subject", "prompt", "target-new", "target-true", "workspace-question")
 """What takes text as it is, for it is no HTML."""

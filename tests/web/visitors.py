@@ -20,6 +20,7 @@ from editlab.web.edit.handlers import EditHandlers
 
 TIMEOUT = 60.0
 CONTINENT = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
+CAPITAL = EditRequest("The capital of {} is", "Japan", "Berlin", "Tokyo")
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

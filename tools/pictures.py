@@ -1,4 +1,4 @@
-"""The pictures of README and guides: `python -m tests.browser.pictures [edit] [rep] [mask] [monitor --data DATA]`.
+"""Take the pictures of README and guides: `python -m tools.pictures [edit] [rep] [mask] [monitor --data DATA]`.
 
 Taken in Debian's Chromium on the bundled model, its own mask and an empty data folder, into docs/pictures; those of the
 monitor on a copy of what `editlab bench chain --keep DATA` left.
@@ -13,9 +13,10 @@ from contextlib import closing
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.serving import CHROMIUM, PATIENCE, ROOT, serving
+from tests.app_process import ROOT, running
+from tests.chromium import PATIENCE_SECONDS, chromium
 
 PICTURES = ROOT / "docs" / "pictures"
 DESKTOP, PHONE = (1440, 900), (390, 844)
@@ -26,7 +27,7 @@ Visit = Callable[..., Page]
 
 
 def main() -> None:
-    """Take them."""
+    """Take the pictures that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", choices=SETS, default=["edit", "rep", "mask"])
     parser.add_argument("--data", type=Path, help="A data folder, instead of an empty one.")
@@ -36,12 +37,10 @@ def main() -> None:
         if options.data is not None:
             shutil.copytree(options.data, data)
             _as_before_the_return(data)
-        with serving(data) as address, sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            expect.set_options(timeout=PATIENCE * 1000)
+        with running(Path(folder), threads=None) as app, chromium() as browser:
+            expect.set_options(timeout=PATIENCE_SECONDS * 1000)
             for name in options.names:
-                SETS[name](lambda query="", size=DESKTOP, theme="light": _visit(browser, address, query, size, theme))
-            browser.close()
+                SETS[name](lambda query="", size=DESKTOP, theme="light": _visit(browser, app.address, query, size, theme))
 
 
 def edit(visit: Visit) -> None:
@@ -132,7 +131,7 @@ SETS = {"edit": edit, "rep": rep, "mask": mask, "monitor": monitor}
 
 def _visit(browser: Browser, address: str, query: str, size: tuple[int, int], theme: str) -> Page:
     context = browser.new_context(viewport={"width": size[0], "height": size[1]}, reduced_motion="reduce")
-    context.set_default_timeout(PATIENCE * 1000)
+    context.set_default_timeout(PATIENCE_SECONDS * 1000)
     page = context.new_page()
     page.goto(f"{address}/?__theme={theme}&{query}")
     page.wait_for_selector("#answer-base .said")

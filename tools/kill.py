@@ -1,4 +1,4 @@
-"""Kills EditLab with SIGKILL in the middle of work and looks at what is left: python -m tests.kill [KILLS] [--seed S]
+"""Kills EditLab with SIGKILL in the middle of work and looks at what is left: python -m tools.kill [KILLS] [--seed S]
 
 A child works in one workspace, edits, batches of a file, exports and check-ups in a random order, and tells what it has
 done; it is killed at a random moment. Then the ledger has to verify; every edit that was told has to be there and answer bit
@@ -43,14 +43,17 @@ TIMEOUT = 120.0
 
 
 def request(number: int) -> EditRequest:
+    """Return the edit of a number."""
     return EditRequest("{} belongs to the continent of", PLACES[number % len(PLACES)], PLACES[(number + 3) % len(PLACES)])
 
 
 def open_lab(model: LanguageModel, data: Path) -> Lab:
+    """Open a data folder without facts."""
     return Lab(model, FactBase((), {}, {}), Passages(PROSE, PROSE), data=data)
 
 
 def answer(workspace: Workspace) -> list[float]:
+    """Return the logits after one question under the workspace's view."""
     model = workspace.context.model
     return model.logits([request(0).text], workspace.view)[0].tolist()
 
@@ -157,6 +160,7 @@ def whole(exports: Path) -> list[str]:
 
 
 def main() -> int:
+    """Kill as often as asked, and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kills", type=int, nargs="?", default=50)
     parser.add_argument("--seed", type=int, default=0)

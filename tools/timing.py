@@ -1,4 +1,4 @@
-"""What the page takes: `python -m tests.browser.timing --edits 50`.
+"""Measure the page: `python -m tools.timing --edits 50`.
 
 In Debian's Chromium, on the bundled model: from the click on Apply to the drawn answer, from a key press to a live answer,
 to the first paint, and how many bytes a first visit loads. Run it on a quiet machine.
@@ -11,10 +11,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from editlab.lab import read_scenarios
-from tests.browser.serving import CHROMIUM, PATIENCE, ROOT, serving
+from tests.app_process import ROOT, running
+from tests.chromium import PATIENCE_SECONDS, chromium
 
 QUESTION = "Slovenia belongs to the continent of"
 VISITS = 3
@@ -42,14 +43,12 @@ def main() -> None:
     parser.add_argument("--edits", type=int, default=50)
     parser.add_argument("--keys", type=int, default=50)
     wanted = parser.parse_args()
-    with tempfile.TemporaryDirectory() as data, serving(Path(data)) as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        visits = [_visit(browser.new_page(), address) for _ in range(VISITS)]
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder), threads=None) as app, chromium() as browser:
+        visits = [_visit(browser.new_page(), app.address) for _ in range(VISITS)]
         page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.set_default_timeout(PATIENCE * 1000)
-        edits = [_edit(page, address, number) for number in range(wanted.edits)]
+        page.set_default_timeout(PATIENCE_SECONDS * 1000)
+        edits = [_edit(page, app.address, number) for number in range(wanted.edits)]
         keys = _keys(page, wanted.keys)
-        browser.close()
     paints, weights = zip(*visits, strict=True)
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n\n| what | n | p50 | p95 |\n|---|---|---|---|")
     for what, seconds in (("click to drawn answer", edits), ("key press to live answer", keys), ("first paint", paints)):

@@ -1,4 +1,4 @@
-"""What a long life costs: python -m tests.long_chain DATA WORKSPACE [--events 1000]
+"""Measure what a long chain of edits costs: python -m tools.long_chain DATA WORKSPACE [--events 1000]
 
 Takes a shared workspace of many edits (`editlab bench chain --keep DATA`), copies its data folder, adds events until there
 are so many, and times: opening the workspace from the disk, verifying the ledger, asking all edits again, a forward under
@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from playwright.sync_api import sync_playwright
 
 from editlab.facts import FactBase
 from editlab.lab import Lab
@@ -26,18 +25,21 @@ from editlab.model import LanguageModel
 from editlab.patches import BASE
 from editlab.probes import passages
 from editlab.settings import Settings
-from tests.browser.serving import CHROMIUM, PATIENCE, serving
+from tests.app_process import running
+from tests.chromium import PATIENCE_SECONDS, chromium
 
 ROUNDS = 15
 
 
 def seconds_of(work: Callable[[], Any]) -> float:
+    """Time one call."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
 
 
 def opened(model: LanguageModel, data: Path) -> Lab:
+    """Open a data folder."""
     settings = Settings()
     facts, texts = FactBase.load(settings.presets / "facts"), passages(model, settings.presets / "texts")
     return Lab(model, facts, texts, data=data)
@@ -60,6 +62,7 @@ def grown(model: LanguageModel, data: Path, name: str, events: int) -> str:
 
 
 def measured(model: LanguageModel, data: Path, id: str) -> dict[str, Any]:
+    """Time a workspace without its page."""
     lab = opened(model, data)
     try:
         first, again = seconds_of(lambda: lab.workspace(id)), seconds_of(lambda: lab.workspace(id))
@@ -90,23 +93,22 @@ def measured(model: LanguageModel, data: Path, id: str) -> dict[str, Any]:
         lab.close()
 
 
-def seconds_of_the_page(data: Path, id: str, edits: int) -> dict[str, float]:
-    """From the address to the first answer, and to the list of all edits."""
-    with serving(data) as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+def seconds_of_the_page(folder: Path, id: str, edits: int) -> dict[str, float]:
+    """Time the page from the address to the first answer, and to the list of all edits."""
+    with running(folder, threads=None) as app, chromium() as browser:
         page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.set_default_timeout(PATIENCE * 1000)
+        page.set_default_timeout(PATIENCE_SECONDS * 1000)
         began = time.perf_counter()
-        page.goto(f"{address}/?workspace={id}")
+        page.goto(f"{app.address}/?workspace={id}")
         page.wait_for_selector("#answer-base .said")
         answered = time.perf_counter() - began
         page.wait_for_function(f"document.querySelectorAll('#edits [role=switch]').length >= {edits}")
         listed = time.perf_counter() - began
-        browser.close()
     return {"seconds_to_the_first_answer": round(answered, 2), "seconds_to_the_list_of_edits": round(listed, 2)}
 
 
 def main() -> int:
+    """Measure, and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("workspace")
@@ -119,7 +121,7 @@ def main() -> int:
         shutil.copytree(options.data, data)
         id = grown(model, data, options.workspace, options.events)
         found = measured(model, data, id)
-        print(json.dumps(found | seconds_of_the_page(data, id, found["edits_on"])))
+        print(json.dumps(found | seconds_of_the_page(Path(folder), id, found["edits_on"])))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`python app.py` as a process of its own: who it answers, and what it writes."""
+"""`python app.py` as a process of its own: whom it answers, and what it writes."""
 
 import contextlib
 import os
@@ -6,15 +6,15 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from visitors import wait_until
-
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
+START_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Running:
 
     @property
     def address(self) -> str:
+        """The address of its page."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -36,6 +37,7 @@ class Running:
 
 
 def free_port() -> int:
+    """Return a port that nobody listens on."""
     with contextlib.closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
@@ -43,35 +45,50 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running(
-    folder: Path, model: Path, *arguments: object, files: int | None = None, program: Sequence[str] = ("app.py",)
+    folder: Path,
+    *arguments: object,
+    files: int | None = None,
+    threads: int | None = 1,
+    program: Sequence[str] = ("app.py",),
+    **settings: object,
 ) -> Iterator[Running]:
-    """An app that keeps its data in a folder, with other arguments.
+    """Run an app with these arguments and settings; its data and what it writes are in `folder`.
 
-    `files`: how many it may have open at most; `program`: what Python runs, with what comes before these arguments.
+    `files`: how many it may have open at most; `threads`: how many PyTorch takes, None for its own choice; `program`: what
+    Python runs, with what comes before the arguments.
     """
     port = free_port()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("EDITLAB_")}
-    own = kept | {"EDITLAB_DATA": str(folder / "data"), "EDITLAB_MODEL": str(model), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, *program, "--port", str(port), *map(str, arguments)]
     if files is not None:
         command = ["sh", "-c", f'ulimit -n {files} && exec "$@"', "sh", *command]
     with (folder / "written").open("w") as file:
+        own = environment(threads=threads, **{"data": folder / "data", **settings})
         process = subprocess.Popen(command, cwd=ROOT, env=own, stdout=file, stderr=subprocess.STDOUT)
     found = Running(port, process, folder / "written")
     try:
-        wait_until(lambda: process.poll() is not None or answers(found))
-        assert process.poll() is None, found.written
+        end = time.monotonic() + START_SECONDS
+        while not answers(found):
+            assert process.poll() is None, found.written
+            assert time.monotonic() < end, f"it did not answer within {START_SECONDS:.0f} s\n{found.written}"
+            time.sleep(0.05)
         yield found
         assert process.poll() is None, found.written
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(30) == 0, found.written
     finally:
         process.kill()
         process.wait()
 
 
+def environment(threads: int | None = 1, **settings: object) -> dict[str, str]:
+    """Return our own environment with these settings of EditLab and no others."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("EDITLAB_")}
+    own = {f"EDITLAB_{name.upper()}": str(value) for name, value in settings.items()}
+    return kept | own | ({} if threads is None else {"OMP_NUM_THREADS": str(threads)})
+
+
 def answers(app: Running, seconds: float = 5.0) -> bool:
-    """Whether it says within so long that it is well."""
+    """Return whether it says within so many seconds that it is well."""
     with (
         contextlib.suppress(URLError, ConnectionError, TimeoutError),
         urlopen(f"{app.address}/health", timeout=seconds) as said,

@@ -1,4 +1,4 @@
-"""Several people at one EditLab at a time, and each by themselves: python -m tests.clients [--clients 8] [--operations 300]
+"""Let several clients use one EditLab, then each alone: python -m tools.clients [--clients 8] [--operations 300]
 
 Every client has a workspace and does in a random order what people do: ask, edit, switch, take back, probe, and stop what
 they began. Then each client's operations are done once more by one client alone in a fresh EditLab; every answer has to be
@@ -59,6 +59,7 @@ class Client:
 
 
 def steps(seed: str, count: int) -> list[Step]:
+    """Draw the operations of one client."""
     rng = random.Random(seed)
     kinds = rng.choices(list(WORK), list(WORK.values()), k=count)
     return [Step(what, rng.choice(PLACES), rng.choice(CONTINENTS), rng.random(), rng.uniform(0, 0.3)) for what in kinds]
@@ -123,6 +124,7 @@ def differs(one: Any, other: Any) -> str:
 
 
 def main() -> int:
+    """Run the clients together and alone, and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--operations", type=int, default=300)
@@ -173,6 +175,7 @@ def main() -> int:
 
 
 def quantiles(clients: list[Client], what: str) -> list[float]:
+    """Return p50 and p95 of the seconds that an operation took."""
     seconds = sorted(second for client in clients for second in client.seconds[what])
     return [round(seconds[min(len(seconds) - 1, int(share * len(seconds)))], 3) for share in (0.5, 0.95)] if seconds else []
 
