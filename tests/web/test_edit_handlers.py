@@ -14,7 +14,7 @@ from editlab.errors import BadFile, EditLabError
 from editlab.lab import EditRecord
 from editlab.lab.asking import answers
 from editlab.web.core.forms import MOST, read_request
-from editlab.web.core.handlers import MADE
+from editlab.web.core.visit import MADE
 
 
 def is_problem(message: str) -> bool:
