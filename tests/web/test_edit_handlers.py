@@ -13,7 +13,7 @@ from visitors import TIMEOUT, FakeRequest, Visitor, wait_until
 from editlab.errors import BadFile, EditLabError
 from editlab.lab import EditRecord
 from editlab.web.core.forms import MOST, read_request
-from editlab.web.core.handlers import MADE
+from editlab.web.core.visit import MADE
 
 
 def is_problem(message: str) -> bool:

@@ -10,7 +10,6 @@ from visitors import Reader, runs
 from editlab.errors import BadFile
 from editlab.facts import EditRequest
 from editlab.insight import Lemma, Scan, Similarity
-from editlab.web.core import tables
 from editlab.web.core.uploads import read_text
 from editlab.web.keys import table, words
 from editlab.web.keys.handlers import SECTIONS, KeysHandlers
@@ -213,7 +212,11 @@ def places(*mentions):
 
 def test_prefixes_name_the_most_similar_unrelated_place():
     said = words.prefixes(REQUEST, places(False, True))
-    assert "1,234 tokens" in said and "“… it was a long winter”: similarity 0.40" in said and "receives -5 % of the edit" in said
+    assert (
+        "1,234 tokens" in said
+        and "“… it was a long winter”: similarity 0.40" in said
+        and "receives -5 % of the edit" in said
+    )
     assert "Where the text mentions it, the similarity reaches 0.30" in said
     assert "Where the text" not in words.prefixes(REQUEST, places(False))
     assert "mentions Slovenia" in words.prefixes(REQUEST, places(True))

@@ -67,6 +67,13 @@ class Inputs(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
+class OwnProbes(Inputs):
+    """The visitor's own probes, one a line."""
+
+    own_rephrases: Lines = ""
+    own_neighbours: Lines = ""
+
+
 class Pressed(BaseModel):
     """The event of a button in our own HTML: a subclass has a field for each of its `data-` attributes.
 
