@@ -35,7 +35,7 @@ from editlab.settings import Settings
 from editlab.web import create_app, create_page
 from editlab.web.core.components import Parts
 from editlab.web.core.handlers import handler
-from editlab.web.core.inputs import FileButton, type_of
+from editlab.web.core.inputs import LATE, FileButton, type_of
 from editlab.web.core.wiring import on
 from editlab.web.edit.handlers import EditHandlers
 from editlab.web.server.firewall import MOST_OPEN, MOST_PAGES, MOST_UPLOADS, PAGES, Calls, Firewall
@@ -153,7 +153,18 @@ class Gate:
 
 
 def call(number, fn, **more):
-    return {"fn_index": number, "session_hash": SESSION, "data": [None] * len(fn.inputs), **more}
+    """What the page sends first: each component's own value, and of a declared button its attributes."""
+    values = [getattr(component, "value", None) for component in fn.inputs]
+    body = {"fn_index": number, "session_hash": SESSION, "data": values, **more}
+    if isinstance(fn.fn.pressed, type):
+        body = {"event_data": attributes(fn.fn.pressed)} | body
+    return body
+
+
+def attributes(pressed):
+    """Attributes that a button of this type may have."""
+    fields = pressed.model_json_schema(by_alias=True)["properties"]
+    return {name: str(field.get("enum", [field.get("const", "1")])[0]) for name, field in fields.items()}
 
 
 def files(path):
@@ -190,7 +201,7 @@ def test_there_are_handlers_to_be_tried(gate):
 def test_what_the_page_sends_first_goes_on(gate):
     for number, fn in gate.fns.items():
         assert gate.send(call(number, fn)).status_code == 200, fn.api_name
-        assert gate.reached[0]["data"] == [None] * len(fn.inputs)
+        assert gate.reached[0]["data"] == call(number, fn)["data"]
 
 
 def test_no_input_of_any_handler_takes_a_file_that_the_browser_describes(gate, secret):
@@ -266,7 +277,7 @@ def test_a_choice_is_one_of_those_that_there_are(gate):
     checked = 0
     for number, fn in gate.fns.items():
         for place, component in enumerate(fn.inputs):
-            if isinstance(component, gr.Radio | gr.Dropdown) and getattr(component, "takes", None) is None:
+            if isinstance(component, gr.Radio | gr.Dropdown) and not isinstance(component, LATE):
                 for _, choice in component.choices:
                     sent = call(number, fn)
                     sent["data"][place] = choice

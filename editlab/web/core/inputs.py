@@ -67,6 +67,13 @@ class Inputs(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
+class OwnProbes(Inputs):
+    """The visitor's own probes, one a line."""
+
+    own_rephrases: Lines = ""
+    own_neighbours: Lines = ""
+
+
 class Pressed(BaseModel):
     """The event of a button in our own HTML: a subclass has a field for each of its `data-` attributes.
 
@@ -258,15 +265,12 @@ def _most(bound: float | None) -> float:
 
 
 def _within(component: gr.Number | gr.Slider, shape: Shape) -> bool:
-    whole = shape.kind == "integer"
+    if shape.kind == "integer":
+        whole = component.step == 1 if isinstance(component, gr.Slider) else component.precision == 0
+    else:
+        whole = shape.kind == "number"
     bounded = component.minimum is not None and component.maximum is not None
-    return (
-        (whole or shape.kind == "number")
-        and bounded
-        and component.minimum >= shape.least
-        and component.maximum <= shape.most
-        and (not whole or getattr(component, "precision", None) == 0 or getattr(component, "step", None) == 1)
-    )
+    return whole and bounded and component.minimum >= shape.least and component.maximum <= shape.most
 
 
 def type_of(component: Component) -> Any:  # until all tabs are converted

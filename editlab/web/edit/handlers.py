@@ -18,7 +18,7 @@ from editlab.web.core import forms, render
 from editlab.web.core.handlers import BATTERY, CHANGED, PROBED, Updates, handler
 from editlab.web.edit import gate_panel, links, mask_panel, mask_switches, mask_words, picture
 from editlab.web.edit.ask_handlers import AskHandlers
-from editlab.web.edit.showing import Own, ShowingHandlers, unasked
+from editlab.web.edit.display import Own, ShowingHandlers, unasked
 
 
 class EditHandlers(ShowingHandlers):

@@ -26,7 +26,7 @@ from editlab.lab.workspaces import history
 from editlab.lab.workspaces.alarms import LEAST, Alarm, AlarmLimits, Health, beyond, limits_of
 from editlab.web.core import forms, render
 from editlab.web.core.handlers import CHANGED, Handlers, Update, Updates, handler
-from editlab.web.edit.showing import ShowingHandlers
+from editlab.web.edit.display import ShowingHandlers
 from editlab.web.monitor import table as monitor_table
 from editlab.web.monitor import words
 from editlab.web.workspace.table import link

@@ -16,8 +16,8 @@ from editlab.lab.access.limits import FREE
 from editlab.lab.workspaces import history
 from editlab.web.core import forms, render
 from editlab.web.core.handlers import CHANGED, Handlers, Update, Updates, handler
+from editlab.web.edit.display import Own
 from editlab.web.edit.handlers import EditHandlers
-from editlab.web.edit.showing import Own
 from editlab.web.workspace import rooms, table, words
 
 ROOM_ACTIONS = ("enter", "new", "rename", "share", "private", "delete", "restore")
@@ -183,10 +183,9 @@ class WorkspaceHandlers(EditHandlers):
     def _visitors(self) -> str:
         return "everybody who visits this page" if self.lab.limits.demo else "everybody who may use this EditLab"
 
-    def _stack(self, workspace: Workspace) -> Update:
-        """The edits, on the Edit tab and here."""
-        shown = table.edits(workspace.records, self.lab.monitor.scores(workspace))
-        return super()._stack(workspace) | {"workspace-edits": shown}
+    def _beside(self, workspace: Workspace) -> Update:
+        """The edits here, whenever those of the Edit tab are drawn."""
+        return {"workspace-edits": table.edits(workspace.records, self.lab.monitor.scores(workspace))}
 
 
 def moments(workspace: Workspace) -> tuple[Moment, ...]:
