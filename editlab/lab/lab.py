@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from editlab import probes
+from editlab import methods, probes
 from editlab.errors import BadRequest, Cancelled, EditLabError
 from editlab.facts import EditRequest, FactBase
 from editlab.lab.access.downloads import Downloads
@@ -34,10 +34,8 @@ from editlab.lab.model.benchmark import Benchmarking
 from editlab.lab.model.loaded import Choice, Shelf
 from editlab.lab.model.masks import MaskTraining
 from editlab.lab.model.statistics import Measuring
-from editlab.lab.workspaces import method_settings
 from editlab.lab.workspaces.directory import Directory
 from editlab.lab.workspaces.edit_files import EditFile, look_over
-from editlab.lab.workspaces.method_settings import MethodInfo
 from editlab.lab.workspaces.monitor import Monitor
 from editlab.lab.workspaces.scenarios import Scenario, read_scenarios
 from editlab.lab.workspaces.workspace import Workspace
@@ -151,9 +149,9 @@ class Lab:
         """Check every row of a file of edits for the model: `many.look_over`."""
         return look_over(self.model, path, name)
 
-    def methods(self) -> tuple[MethodInfo, ...]:
+    def methods(self) -> tuple[methods.MethodInfo, ...]:
         """How an edit can be made, and what each method can be told, with this model's values."""
-        return method_settings.described(self.model, self.seed)
+        return methods.offer(self.model, self.seed)
 
     def suggestions(self, request: EditRequest | str, subject: str) -> tuple[str, ...]:
         """At most 8 other objects of the relation that a request or prompt is about; () where the facts do not know it."""

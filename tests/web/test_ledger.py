@@ -39,10 +39,10 @@ CAPITAL = EditRequest("The capital of {} is", "Japan", "Berlin", "Tokyo")
 NUMBERS = count()
 
 
-class Instant:
+class Instant(methods.Method):
     """A method that draws its patches: what they say does not matter here."""
 
-    name, config, joint = "rome", RomeConfig, False
+    name, title, config = "rome", "Instant", RomeConfig
 
     def edit(self, model, requests, view=BASE, config=None, progress=None, cancel=None) -> Edited:
         draw = torch.Generator().manual_seed(next(NUMBERS))

@@ -17,7 +17,6 @@ from editlab.errors import BadRequest, Cancelled, TooLong
 from editlab.facts import EditRequest
 from editlab.lab import Lab, OwnProbe
 from editlab.lab.jobs import worker
-from editlab.lab.workspaces import method_settings
 from editlab.lab.workspaces import rep as refining
 from editlab.methods import Edited
 from editlab.methods.rep import Refined
@@ -246,9 +245,7 @@ def test_a_chain_whose_re_making_is_stopped_stays(workspace, few_steps, request)
     workspace.apply(CONTINENT).result(TIMEOUT)
     workspace.apply(CAPITAL).result(TIMEOUT)
     records = workspace.records
-    for record in records:
-        record.config.update(steps=10**7, clamp=1e-6)
-    request.getfixturevalue("monkeypatch").setitem(method_settings.MOST, "steps", 10**8)
+    request.getfixturevalue("endless")
     job = workspace.remake()
     wait_until(lambda: "edit 1 of 2, value: step" in job.text)
     assert workspace.editing is job
@@ -307,9 +304,7 @@ def test_every_setting_of_every_method_is_described(lab):
     for method in lab.methods():
         assert method.title and {setting.name for setting in method.settings} >= {"layers", "steps", "seed"}
         given = {setting.name: setting.default for setting in method.settings}
-        assert method_settings.config_for(lab.model, method.name, given, lab.seed) == method_settings.config_for(
-            lab.model, method.name, {}, 0
-        )
+        assert methods.config_for(method.name, lab.model, **given) == methods.config_for(method.name, lab.model)
         assert all(setting.help for setting in method.settings)
     rome = {setting.name: setting for setting in lab.methods()[0].settings}
     assert rome["keys"].kind == "choice" and "original" in rome["keys"].choices

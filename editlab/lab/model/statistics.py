@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from editlab import methods
 from editlab.errors import BadRequest
 from editlab.lab.jobs.worker import Cancel, Job, Progress
-from editlab.lab.workspaces import method_settings
 from editlab.model import statistics
 from editlab.model.statistics import KEYS_PER_DIMENSION, WINDOW
 
@@ -63,7 +62,7 @@ class Measuring:
     def layers(self) -> tuple[int, ...]:
         """The layers that the methods edit in this model."""
         model, seed = self._lab.model, self._lab.seed
-        chosen = (method_settings.config_for(model, name, {}, seed).layers for name in methods.METHODS)
+        chosen = (methods.config_for(name, model, seed=seed).layers for name in methods.METHODS)
         return tuple(sorted({layer for layers in chosen for layer in layers}))
 
     @property

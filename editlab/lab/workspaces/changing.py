@@ -12,9 +12,9 @@ from typing import Any
 from editlab.errors import BadRequest
 from editlab.lab.ledger.chain import Decide, EditRecord, Next, being_edited
 from editlab.lab.ledger.events import Edit, State, counted
-from editlab.lab.workspaces import rep
 from editlab.lab.workspaces.looking import Looking
 from editlab.lab.workspaces.monitor import limits_of
+from editlab.methods.rep import check_threshold
 
 
 class Changing(Looking):
@@ -47,7 +47,7 @@ class Changing(Looking):
 
     def set_threshold(self, threshold: float) -> float:
         """Choose what a gate must exceed to fire. Nothing is learnt anew; raises `BadRequest` outside of 0 to 1."""
-        threshold = rep.threshold_from(threshold)
+        threshold = check_threshold(threshold)
         with self._lock:
             if threshold != self.threshold:
                 self._chain.write(lambda state: ("threshold", {"threshold": threshold}))

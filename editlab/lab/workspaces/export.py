@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 
-from editlab import exports, probes, storage
+from editlab import exports, methods, probes, storage
 from editlab.errors import BadFile, BadRequest, Cancelled
 from editlab.exports import Entry
 from editlab.facts import WRITERS, EditCase
-from editlab.lab.workspaces import method_settings
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.model import LanguageModel
 from editlab.patches import View
@@ -50,7 +49,7 @@ def entries(workspace: Workspace) -> tuple[Entry, ...]:
         Entry(
             requests=record.requests,
             method=record.method,
-            config=vars(method_settings.config_for(model, record.method, record.config, seed)),
+            config=vars(methods.config_for(record.method, model, **{"seed": seed, **record.config})),
             layers=record.layers,
             patches=record.patches,
             pathways=record.pathways if record.rep_on else (),

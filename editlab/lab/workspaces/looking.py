@@ -22,9 +22,10 @@ from editlab.lab.jobs.worker import Cancel, Job, Progress, Work, stop_job
 from editlab.lab.ledger.chain import Chain, EditRecord
 from editlab.lab.ledger.events import Edit, Event, State
 from editlab.lab.ledger.ledger import Key
-from editlab.lab.workspaces import masks, rep
+from editlab.lab.workspaces import masks
 from editlab.lab.workspaces.masks import Covered, MaskInfo
 from editlab.methods import mask
+from editlab.methods.rep import threshold_of
 from editlab.patches import BASE, THRESHOLD, View
 from editlab.probes import Probe
 from editlab.probes.views import TEXT_TOKENS
@@ -179,7 +180,7 @@ class Looking:
         if chosen is not None:
             return chosen
         recipes = [record.rep for record in self.records if record.on and record.rep_on and record.rep]
-        return rep.threshold_of(recipes[-1]) if recipes else THRESHOLD
+        return threshold_of(recipes[-1]) if recipes else THRESHOLD
 
     @property
     def request(self) -> EditRequest | None:

@@ -11,15 +11,17 @@ from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
+from editlab import methods
 from editlab.errors import BadRequest, Cancelled, EditLabError
 from editlab.facts import EditRequest, Placed
 from editlab.lab.jobs.worker import Cancel, Job, Progress, Work
 from editlab.lab.ledger.chain import EditRecord, pathways_of
 from editlab.lab.ledger.events import Edit, counted, named
-from editlab.lab.workspaces import compute, edit_files, masks, method_settings
-from editlab.lab.workspaces import rep as refining
+from editlab.lab.workspaces import compute, edit_files, masks
 from editlab.lab.workspaces.changing import Changing
 from editlab.lab.workspaces.edit_files import Applied, EditFile
+from editlab.lab.workspaces.rep import refined
+from editlab.methods.rep import RECIPES, recipe_of
 from editlab.patches import BASE, View
 
 T = TypeVar("T")
@@ -46,7 +48,7 @@ class Workspace(Changing):
         Stopped or failed, it leaves everything as it was.
         """
         settings = self._settings(method, config or {})
-        request, recipe = self._with_truth(request), refining.recipe_of(rep)
+        request, recipe = self._with_truth(request), recipe_of(rep)
         if self.guarded:
             masks.masks_for(self._lab.model, (method,))
 
@@ -90,7 +92,7 @@ class Workspace(Changing):
 
         def work(progress: Progress, cancel: Cancel) -> Applied:
             began = time.monotonic()
-            there = list(edit_files.lying(file, self._chain.state.chain, method, method_settings.plain(settings)))
+            there = list(edit_files.lying(file, self._chain.state.chain, method, methods.as_json(settings)))
             resumed = edit_files.applied(file, there).done
 
             def shown() -> Applied:
@@ -114,18 +116,16 @@ class Workspace(Changing):
     def applied_of(self, file: EditFile, method: str = "memit", config: Mapping[str, Any] | None = None) -> Applied:
         """How far a file is here with this method and these settings. Raises `BadRequest` where one does not fit."""
         settings = self._settings(method, config or {})
-        return edit_files.applied(
-            file, edit_files.lying(file, self._chain.state.chain, method, method_settings.plain(settings))
-        )
+        return edit_files.applied(file, edit_files.lying(file, self._chain.state.chain, method, methods.as_json(settings)))
 
     def refine(self, id: str, recipe: str = "default", names: Sequence[str] = ()) -> Job[EditRecord]:
         """Add REP to an edit that exists: learn its pathways under the edits before it, and from `names` as well.
 
         Raises `BadRequest` as `apply` does, and for an unknown id. Stopped or failed, it leaves everything as it was.
         """
-        wanted = refining.recipe_of(recipe)
+        wanted = recipe_of(recipe)
         if wanted is None:
-            raise BadRequest(f"REP is learnt by a recipe. Choose one of: {', '.join(refining.RECIPES)}.")
+            raise BadRequest(f"REP is learnt by a recipe. Choose one of: {', '.join(RECIPES)}.")
         with self._lock:
             self._chain.refresh()
             known = self._known(self._chain.state, id)
@@ -169,7 +169,7 @@ class Workspace(Changing):
                 for place, edit in enumerate(chosen):
                     part = compute.Part(progress, place, len(chosen))
                     first, second = compute.halves(part) if edit.rep else (part, part)
-                    settings = method_settings.config_for(self._lab.model, edit.method, edit.config, self._lab.seed)
+                    settings = methods.config_for(edit.method, self._lab.model, **{"seed": self._lab.seed, **edit.config})
                     below = compute.Below(view, compute.requests_of(made))
                     again = compute.computed(
                         self._lab.model,
@@ -202,7 +202,7 @@ class Workspace(Changing):
     def _settings(self, method: str, given: Mapping[str, Any]) -> Any:
         """Return a method's settings: the preset's, but for `given`. Raises `BadRequest`, also for more than a demo does."""
         lab = self._lab
-        settings, usual = (method_settings.config_for(lab.model, method, own, lab.seed) for own in (given, {}))
+        settings, usual = (methods.config_for(method, lab.model, **{"seed": lab.seed, **own}) for own in (given, {}))
         for field in fields(settings):
             lab.limits.check_setting(field.name, getattr(settings, field.name), getattr(usual, field.name))
         return settings
@@ -266,7 +266,7 @@ class Workspace(Changing):
     def _refined(self, edit: Edit, recipe: str, below: View, progress: Callable[[float, str], None], cancel: Cancel) -> Edit:
         """The edit with pathways, computed on a view and kept; how they came out stands in its health, as "rep_..."."""
         patches = self._chain.record(edit).patches
-        made = refining.refined(self._lab, edit.request, patches, below, recipe, edit.names, progress, cancel)
+        made = refined(self._lab, edit.request, patches, below, recipe, edit.names, progress, cancel)
         health = {f"rep_{name}": float(value) for name, value in (*made.health.items(), ("seconds", made.seconds))}
         kept = {name: value for name, value in edit.health.items() if not name.startswith("rep_")}
         pathways = self._chain.keep(tuple((pathway,) for pathway in made.pathways))
