@@ -25,6 +25,8 @@ WILDCARDS = frozenset({"0.0.0.0", "::"})
 """Addresses that stand for all of this computer's."""
 PRIVATE_NETWORKS = ("127.0.0.1", "::1", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 """A Space's proxy has such an address: the visitor's own is the last one that it names which is none of these."""
+MOST_SEED = 2**31 - 1
+"""Largest seed: every library that draws takes it."""
 HOSTNAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|[0-9a-f:.]+", re.ASCII)
 
 
@@ -74,7 +76,9 @@ class Settings(BaseSettings):
     unsafe_weights: bool = Field(
         False, description="Also load weights from PyTorch's pickle files, which can run code: only what you trust."
     )
-    seed: int = Field(0, ge=0, description="Seed of everything that is drawn: contexts, samples, random weights.")
+    seed: int = Field(
+        0, ge=0, le=MOST_SEED, description="Seed of everything that is drawn: contexts, samples, random weights."
+    )
     host: str = Field(
         default_factory=lambda: "0.0.0.0" if on_space() else LOOPBACK[0],
         description="Address that the app listens on. Other than this computer's own: only with a login or as a demo.",

@@ -37,7 +37,7 @@ def measure(
     """
     tables: list[pd.DataFrame] = []
     skipped: list[str] = []
-    config = methods.config_for(methods.get(method).config, method, model)
+    config = methods.config_for(method, model)
     for number, case in enumerate(cases):
         progress(number / len(cases), f"bounds, {method}: case {case.id}")
         try:

@@ -104,7 +104,7 @@ def _requests(size: Size) -> list[EditRequest]:
 
 
 def _config(model: LanguageModel, seed: int) -> RomeConfig:
-    return methods.config_for(RomeConfig, "rome", model, layers=(1,), steps=STEPS, stop_below=0.0, seed=seed)
+    return methods.config_for("rome", model, layers=(1,), steps=STEPS, stop_below=0.0, seed=seed)
 
 
 def _slope(before: float, after: float, seconds_before: float, seconds_after: float) -> float:

@@ -61,7 +61,7 @@ def edits(
 ) -> tuple[list[Example], list[str]]:
     """Each lesson as an edit with the model's own settings, and why some could not be made; `folder` keeps them."""
     how = methods.get(method)
-    found = list(edited(model, lessons, how, methods.config_for(how.config, method, model), folder, progress))
+    found = list(edited(model, lessons, how, methods.config_for(method, model), folder, progress))
     return [f for f in found if isinstance(f, Example)], [f for f in found if isinstance(f, str)]
 
 

@@ -17,7 +17,6 @@ from editlab import methods
 from editlab.bench.speed import requests
 from editlab.bench.timing import peak
 from editlab.facts import FactBase
-from editlab.methods.rome import RomeConfig
 from editlab.model import LanguageModel, Plan, memory, statistics
 from editlab.patches import BASE, View
 from editlab.probes import Passages, ask, battery, case_for
@@ -57,8 +56,8 @@ def measure(
     yield stage(0, "load", plan.weights, lambda: kept.update(model=load()))
     model: LanguageModel = kept["model"]
     standing = plan.weights + plan.statistics
-    config = methods.config_for(RomeConfig, "rome", model, steps=STEPS, stop_below=0.0, seed=seed)
-    config = methods.config_for(RomeConfig, "rome", model, steps=STEPS, stop_below=0.0, seed=seed, layers=config.layers[:1])
+    config = methods.config_for("rome", model, steps=STEPS, stop_below=0.0, seed=seed)
+    config = methods.config_for("rome", model, steps=STEPS, stop_below=0.0, seed=seed, layers=config.layers[:1])
     request = requests(model, facts, 1, seed)[0]
     with TemporaryDirectory() as folder:
         model.statistics = (Path(folder),)

@@ -17,7 +17,7 @@ from editlab import methods
 from editlab.bench.bootstrap import rate_interval
 from editlab.errors import BadRequest, DegenerateKey, TooLong
 from editlab.facts import EditCase, FactBase
-from editlab.methods.rep import RepConfig, refine
+from editlab.methods.rep import OFF, RepConfig, check_threshold, recipe_of, refine
 from editlab.model import statistics
 from editlab.patches import BASE, Patch, Pathway, View
 from editlab.probes import Passages, Probe, ask, battery, case_for, gates_of, lessons, tallies
@@ -38,7 +38,6 @@ CASE_FAULTS = (BadRequest, DegenerateKey, TooLong)
 """What a single case can be at fault for; any other error concerns them all and ends the run."""
 PROSE_TOKENS = 4_000
 """Tokens of unseen prose in which false firings are counted, for each case."""
-OFF = "off"
 
 Tally = Mapping[str, tuple[float, int]]
 
@@ -51,10 +50,9 @@ class Rep:
     threshold: float | None = None
 
     def __post_init__(self) -> None:
-        if self.recipe not in (OFF, "default", "published"):
-            raise BadRequest(f"REP has no recipe {self.recipe!r}. Choose off, published or default.")
-        if self.threshold is not None and not 0 <= self.threshold <= 1:
-            raise BadRequest(f"The threshold is {self.threshold:g}. Choose a number from 0 to 1.")
+        recipe_of(self.recipe)
+        if self.threshold is not None:
+            check_threshold(self.threshold)
 
     @property
     def config(self) -> RepConfig:
@@ -84,7 +82,7 @@ class Setup:
 
     def config(self, model: LanguageModel) -> Any:
         """The method's configuration for a model."""
-        return methods.config_for(methods.get(self.method).config, self.method, model, **self.changes)
+        return methods.config_for(self.method, model, **self.changes)
 
 
 @dataclass(frozen=True)

@@ -102,9 +102,9 @@ class _Bench:
         self.model, self.load, self.facts, self.passages = model, load, facts, passages
         self.rounds, self.seed, self.machine = rounds, seed, Machine(model)
         self.rome = methods.get("rome")
-        first = methods.config_for(RomeConfig, "rome", model).layers[:1]
+        first = methods.config_for("rome", model).layers[:1]
         self.config = methods.config_for(
-            RomeConfig, "rome", model, layers=first, keys="consistent", steps=STEPS, stop_below=0.0, seed=seed
+            "rome", model, layers=first, keys="consistent", steps=STEPS, stop_below=0.0, seed=seed
         )
         self.layer = first[0]
         self.requests = requests(model, facts, max(TOGETHER), seed)
@@ -221,7 +221,7 @@ class _Bench:
 
     def refining(self) -> Iterator[dict[str, Any]]:
         """A pathway against the edit that it belongs to, which is made as the preset has it: it may end early."""
-        config = methods.config_for(RomeConfig, "rome", self.model, layers=self.config.layers, seed=self.config.seed)
+        config = methods.config_for("rome", self.model, layers=self.config.layers, seed=self.config.seed)
         refined, edits = [], []
         for request in islice(cycle(self.requests), 2 * self.rounds):
             edited = self.rome.edit(self.model, [request], BASE, config)

@@ -196,7 +196,12 @@ class _Run:
 
     def statistics(self, setups: Sequence[Setup], folder: Path, progress: Progress) -> None:
         """Measure what methods cannot do without."""
-        layers = {layer for setup in setups if setup.method == "memit" for layer in setup.config(self.model).layers}
+        layers = {
+            layer
+            for setup in setups
+            if methods.get(setup.method).needs_statistics
+            for layer in setup.config(self.model).layers
+        }
         missing = sorted(layers - set(statistics.measured(self.model)))
         if missing:
             tokens = statistics.KEYS_PER_DIMENSION * self.model.d_ff

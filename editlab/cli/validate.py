@@ -52,7 +52,7 @@ def validate_model(
     with session.progress() as progress, appending(rows_at) as keep:
         found = validate(
             model,
-            chosen or [one for one in methods.METHODS if one != "memit" or model.arch.residual_is_linear],
+            chosen or [name for name, method in methods.METHODS.items() if method.fits(model)],
             base,
             passages(model, s.presets / "texts"),
             s.data / "statistics",

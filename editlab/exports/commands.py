@@ -52,7 +52,7 @@ def _line(command: str, options: Sequence[tuple[str, str]]) -> str:
 
 def _changes(model: LanguageModel, entry: Entry, seed: int) -> list[str]:
     """The settings in which an edit differs from the model's own, as `--set` takes them."""
-    usual: Mapping[str, Any] = vars(methods.config_for(methods.get(entry.method).config, entry.method, model, seed=seed))
+    usual: Mapping[str, Any] = vars(methods.config_for(entry.method, model, seed=seed))
     return [f"{name}={_told(value)}" for name, value in entry.config.items() if usual[name] != value]
 
 

@@ -109,7 +109,7 @@ def _row(
 
 def _setup(model: LanguageModel, method: str, mask: ReversalMask | None) -> list[str]:
     """What shapes all cases: the model, the method with its settings, and every bit of the mask."""
-    config = methods.config_for(methods.get(method).config, method, model)
+    config = methods.config_for(method, model)
     masks = () if mask is None else mask.masks
     digests = [hashlib.sha256(own.kept.cpu().numpy().tobytes()).hexdigest() + f" {own.layer}" for own in masks]
     return [model.fingerprint, method, repr(config), *digests]

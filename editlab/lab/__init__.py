@@ -12,11 +12,10 @@ from editlab.lab.worker import Job, Worker
 from editlab.lab.workspaces.edit_files import BATCH, MOST_BATCH, Applied, EditFile, look_over
 from editlab.lab.workspaces.history import Moment
 from editlab.lab.workspaces.masks import MaskInfo
-from editlab.lab.workspaces.method_settings import MethodInfo, Setting
-from editlab.lab.workspaces.rep import OFF, RECIPES
 from editlab.lab.workspaces.scenarios import Scenario, read_scenarios
 from editlab.lab.workspaces.workspace import Workspace
-from editlab.methods import METHODS
+from editlab.methods import METHODS, MethodInfo, Setting
+from editlab.methods.rep import OFF, RECIPES, recipe_of
 from editlab.probes import CONTROL, FATES, KINDS, fates, guarded, judge, judged, reversal, says, scores
 
 __all__ = [
@@ -54,6 +53,7 @@ __all__ = [
     "judged",
     "look_over",
     "read_scenarios",
+    "recipe_of",
     "reversal",
     "says",
     "scores",

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from editlab import probes
+from editlab import methods, probes
 from editlab.errors import BadRequest, EditLabError
 from editlab.facts import FactBase
 from editlab.lab.access.downloads import Downloads
@@ -34,9 +34,8 @@ from editlab.lab.model import benchmarks
 from editlab.lab.model.masks import MaskTraining
 from editlab.lab.model.statistics import KeyStatistics
 from editlab.lab.worker import Job, Worker
-from editlab.lab.workspaces import edit_files, edits, method_settings
+from editlab.lab.workspaces import edit_files, edits
 from editlab.lab.workspaces.edit_files import EditFile
-from editlab.lab.workspaces.method_settings import MethodInfo
 from editlab.lab.workspaces.monitor import Monitor
 from editlab.lab.workspaces.open import KEPT_SECONDS, Workspaces
 from editlab.lab.workspaces.scenarios import Scenario, read_scenarios
@@ -148,9 +147,9 @@ class Lab:
         """Check every row of a file of edits for the model: `edit_files.look_over`."""
         return edit_files.look_over(self.model, path, name)
 
-    def methods(self) -> tuple[MethodInfo, ...]:
+    def methods(self) -> tuple[methods.MethodInfo, ...]:
         """Return how an edit can be made, and the settings of each method with this model's values."""
-        return method_settings.described(self.model, self.context.seed)
+        return methods.offer(self.model, self.context.seed)
 
     def about(self) -> dict[str, Any]:
         """Return what the model is, for the head of the page; `memory`: bytes in use, `session`: this start of EditLab."""

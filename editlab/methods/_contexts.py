@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from editlab.errors import BadRequest
 from editlab.model.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -21,10 +20,8 @@ def context_texts(
 ) -> tuple[str, ...]:
     """The empty text, then for every (tokens, count) in `each` that many prefixes, ending in ". "; the first `most` of them.
 
-    Source: kmeng01/rome, `get_context_templates`, with the openings that EasyEdit uses. Raises `BadRequest` below one.
+    Source: kmeng01/rome, `get_context_templates`, with the openings that EasyEdit uses.
     """
-    if most is not None and most < 1:
-        raise BadRequest(f"{most} texts in front of the prompt are too few. Set contexts to 1 or more.")
     key = f"contexts {each} {seed}"
     if key not in model.memo:
         texts = [""]

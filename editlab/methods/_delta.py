@@ -16,7 +16,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.model.replay import Replay, replay
 from editlab.model.tokens import Located, joined
@@ -49,10 +48,6 @@ class Schedule:
     def of(cls, config: Any) -> Schedule:
         """The part of a method's configuration that the optimisation reads."""
         return cls(**{f.name: getattr(config, f.name) for f in fields(cls)})
-
-    def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise BadRequest(f"{self.steps} steps find no value. Set steps to 1 or more.")
 
 
 @dataclass(frozen=True, eq=False)

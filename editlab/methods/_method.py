@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
+from editlab.methods._settings import MethodSettings
 from editlab.patches import BASE, Patch, View
 from editlab.work import Cancel, Progress, never, no_progress
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
-
-
-def setting(default: Any, help: str) -> Any:
-    """A field of a method's configuration; the page and the terminal show `help` beside it."""
-    if isinstance(default, tuple | list | dict):
-        return field(default_factory=lambda: default, metadata={"help": help})
-    return field(default=default, metadata={"help": help})
 
 
 @dataclass(frozen=True)
@@ -56,17 +51,21 @@ class Edited(Sequence[Patch]):
         return iter(self.patches)
 
 
-class Method(Protocol):
+class Method(ABC):
     """A way to make patches. It knows a model and requests; no page, no database, no user.
 
-    `joint`: the requests of one call are solved together, so that each one's patch depends on the others; then `edit` also
-    takes the `earlier` requests that the view holds, to spare them.
+    `title`: its name and what it does, in a few words. `joint`: the requests of one call are solved together, so that each
+    one's patch depends on the others; then `edit` also takes the `earlier` requests that the view holds, to spare them.
+    `needs_statistics`: it cannot do without the key statistics of its layers.
     """
 
-    name: str
-    config: type
-    joint: bool
+    name: ClassVar[str]
+    title: ClassVar[str]
+    config: ClassVar[type[MethodSettings]]
+    joint: ClassVar[bool] = False
+    needs_statistics: ClassVar[bool] = False
 
+    @abstractmethod
     def edit(
         self,
         model: LanguageModel,
@@ -76,43 +75,33 @@ class Method(Protocol):
         progress: Progress = no_progress,
         cancel: Cancel = never,
     ) -> Edited:
-        """Patches that, laid on top of `view`, make the model say each request's new object."""
-        ...
+        """Return patches that, on top of `view`, make the model say each request's new object."""
 
+    def fits(self, model: LanguageModel) -> bool:
+        """Return whether the method works on models of this family."""
+        return True
 
-def config_for(kind: type, name: str, model: LanguageModel, **changes: Any) -> Any:
-    """A method's configuration for a model: the preset's values where it has some, else the defaults, then `changes`.
+    def config_for(self, model: LanguageModel, /, **changes: Any) -> Any:
+        """Return the settings for a model: the preset's values where it has some, else the defaults, then `changes`.
 
-    Raises `BadRequest` for a setting that the method does not have.
-    """
-    values = {**default_layers(kind, model), **model.preset.get(name, {}), **changes}
-    known = {f.name for f in fields(kind)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise BadRequest(f"{name} has no setting {', '.join(unknown)}. It has: {', '.join(sorted(known))}.")
-    _check_choices(kind, name, values)
-    values["layers"] = tuple(sorted(set(values["layers"])))
-    if not values["layers"] or not all(0 <= layer < model.n_layers for layer in values["layers"]):
-        raise BadRequest(f"Layers must lie between 0 and {model.n_layers - 1} for {model.name}; given: {values['layers']}.")
-    return kind(**values)
+        Raises `BadRequest` for a setting that the method does not have, or a value that does not fit it.
+        """
+        values = {**default_layers(self.config, model), **model.preset.get(self.name, {}), **changes}
+        config = self.config(**values)
+        if not config.layers or not all(0 <= layer < model.n_layers for layer in config.layers):
+            raise BadRequest(
+                f"Layers must lie between 0 and {model.n_layers - 1} for {model.name}; given: {config.layers}.", "layers"
+            )
+        return config
 
-
-def _check_choices(kind: type, name: str, values: dict[str, Any]) -> None:
-    """Raise `BadRequest` where a setting that has a few named values is given another one."""
-    for setting_name, hint in get_type_hints(kind).items():
-        if get_origin(hint) is Literal and values.get(setting_name, get_args(hint)[0]) not in get_args(hint):
-            choices = ", ".join(get_args(hint))
-            raise BadRequest(f"{name}: {setting_name} is {values[setting_name]!r}. Choose one of: {choices}.")
-
-
-def settled(config: Any, kind: type, name: str, model: LanguageModel) -> Any:
-    """The configuration to edit with: the given one, checked, with the model's layers where it has none; or the model's."""
-    given = {} if config is None else {f.name: getattr(config, f.name) for f in fields(kind)}
-    return config_for(kind, name, model, **{key: value for key, value in given.items() if key != "layers" or value})
+    def settle(self, config: Any, model: LanguageModel) -> Any:
+        """Return the settings to edit with: the given ones, with the model's layers where they name none; or the model's."""
+        given = {} if config is None else dict(vars(config))
+        return self.config_for(model, **{name: value for name, value in given.items() if name != "layers" or value})
 
 
 def default_layers(kind: type, model: LanguageModel) -> dict[str, tuple[int, ...]]:
-    """Layers for a model that nobody validated: as deep, in proportion, as the published ones of a 7B Llama.
+    """Return layers for a model that nobody validated: as deep, in proportion, as the published ones of a 7B Llama.
 
     Never the last one: nothing above it would carry what the subject's token retrieves to the end of the prompt.
     """

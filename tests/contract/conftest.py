@@ -49,7 +49,7 @@ def bench(request: pytest.FixtureRequest, model_of: Callable[[str], LanguageMode
     """A pair of method and architecture; parametrised below."""
     name, kind = request.param
     method, model = methods.get(name), model_of(kind)
-    return Bench(method, model, methods.config_for(method.config, name, model, **SETTINGS[name]))
+    return Bench(method, model, methods.config_for(name, model, **SETTINGS[name]))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

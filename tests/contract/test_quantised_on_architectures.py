@@ -54,7 +54,7 @@ def test_an_edit_over_quantised_weights_holds_and_leaves_nothing(loaded, kind, q
             continue
         layers, extra = (LAYERS, {"preserved": 1.0}) if name == "memit" else (LAYERS[:1], {})
         method = methods.get(name)
-        config = methods.config_for(method.config, name, model, layers=layers, **SETTINGS, **extra)
+        config = methods.config_for(name, model, layers=layers, **SETTINGS, **extra)
         edited = method.edit(model, [REQUEST], config=config)
         view = View.base().with_patches(edited)
         old, new = model.score([REQUEST.text] * 2, [REQUEST.target_new] * 2, [View.base(), view])

@@ -15,7 +15,6 @@ from editlab.bench.bootstrap import rate_interval
 from editlab.bench.robustness import CaseRow, Ground, Rep, Setup
 from editlab.errors import BadRequest, MissingStatistics
 from editlab.facts import EditCase, EditRequest, Expectation, Fact, FactBase, Relation
-from editlab.methods.rome import RomeConfig
 from editlab.model import LanguageModel, plan
 from editlab.patches import BASE
 from editlab.probes import Passages
@@ -219,7 +218,7 @@ def test_a_subject_that_rep_can_learn_nothing_about_is_asked_as_edited(tiny_llam
 
 
 @pytest.mark.parametrize(
-    ("recipe", "threshold", "told"), [("newest", None, "published or default"), ("default", 1.5, "0 to 1")]
+    ("recipe", "threshold", "told"), [("newest", None, "off, default, published"), ("default", 1.5, "0 to 1")]
 )
 def test_a_rep_that_does_not_exist_is_refused(recipe, threshold, told):
     with pytest.raises(BadRequest, match=told):
@@ -273,20 +272,20 @@ def test_no_case_gives_no_line(tiny_llama):
 @pytest.mark.parametrize("kind", ["llama", "mistral", "gpt2", "gemma2"])
 def test_an_edit_finds_the_delta_of_the_plain_loop(kind):
     model = tiny_model(kind)
-    config = methods.config_for(RomeConfig, "rome", model, layers=(1,), keys="consistent", stop_below=0.0)
+    config = methods.config_for("rome", model, layers=(1,), keys="consistent", stop_below=0.0)
     request = EditRequest("In the north, {} belongs to the", "Republic of Slovenia", "continent of Antarctica")
     assert speed.difference(model, request, config) < speed.LARGEST_DIFFERENCE
 
 
 def test_the_plain_patch_is_the_edits_patch(tiny_llama):
-    config = methods.config_for(RomeConfig, "rome", tiny_llama, layers=(1,), keys="consistent", stop_below=0.0)
+    config = methods.config_for("rome", tiny_llama, layers=(1,), keys="consistent", stop_below=0.0)
     edited = methods.get("rome").edit(tiny_llama, [CASES[0].request], BASE, config)
     slow = plain.edit(tiny_llama, CASES[0].request, config, edited.contexts).patch.dense()
     assert float((edited.patches[0].dense() - slow).norm() / slow.norm()) < speed.LARGEST_DIFFERENCE
 
 
 def test_a_delta_that_differs_stops_the_comparison(tiny_llama, monkeypatch):
-    config = methods.config_for(RomeConfig, "rome", tiny_llama, layers=(1,), keys="consistent", stop_below=0.0)
+    config = methods.config_for("rome", tiny_llama, layers=(1,), keys="consistent", stop_below=0.0)
     shorter = dataclasses.replace(config, steps=4)
     run = plain.edit
     monkeypatch.setattr(plain, "edit", lambda model, request, _config, contexts: run(model, request, shorter, contexts))
@@ -296,7 +295,7 @@ def test_a_delta_that_differs_stops_the_comparison(tiny_llama, monkeypatch):
 
 def test_no_early_stop_means_all_steps(tiny_llama):
     request = dataclasses.replace(CASES[0].request, target_new="Europe", target_true=None)
-    config = methods.config_for(RomeConfig, "rome", tiny_llama, layers=(1,), steps=40)
+    config = methods.config_for("rome", tiny_llama, layers=(1,), steps=40)
     early = methods.get("rome").edit(tiny_llama, [request], BASE, dataclasses.replace(config, stop_below=100.0))
     all_steps = methods.get("rome").edit(tiny_llama, [request], BASE, dataclasses.replace(config, stop_below=0.0))
     assert early.health[0]["steps"] == 0

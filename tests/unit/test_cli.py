@@ -318,7 +318,7 @@ def test_every_command_takes_the_models_options():
         (("stats", "--layers", "1", "--self", "--text", "a.txt"), "BadRequest", "one of them"),
         (("stats", "--layers", "1", "--text", "nowhere.txt"), "BadFile", "nowhere.txt"),
         (("bench", "robustness", "--data", "nowhere.json"), "BadFile", "nowhere.json"),
-        (("bench", "robustness", "--data", "nowhere.json", "--rep", "newest"), "BadRequest", "published or default"),
+        (("bench", "robustness", "--data", "nowhere.json", "--rep", "newest"), "BadRequest", "off, default, published"),
         (("atlas", "report", "--templates", "nowhere.tsv"), "BadFile", "nowhere.tsv"),
         (("atlas", "report", "--counterfact", "nowhere.json"), "BadFile", "nowhere.json"),
         (("atlas", "report", "--counterfact", "nowhere"), "BadFile", "nowhere"),

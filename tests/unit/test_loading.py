@@ -204,9 +204,7 @@ def test_a_model_whose_weights_lie_elsewhere_answers_and_is_edited_as_in_memory(
         differences("weights on the disk", there.logits(texts, view), here.logits(texts, view), 1e-5)
     request = EditRequest("The river runs to {}", "Slovenia", "people")
     made = [
-        methods.get("rome").edit(
-            m, [request], config=methods.config_for(methods.get("rome").config, "rome", m, layers=(1,), steps=4)
-        )
+        methods.get("rome").edit(m, [request], config=methods.config_for("rome", m, layers=(1,), steps=4))
         for m in (here, there)
     ]
     differences("an edit over weights on the disk", made[1].patches[0].dense(), made[0].patches[0].dense(), 1e-5)

@@ -233,7 +233,7 @@ def test_lessons_are_facts_that_the_model_knows_with_another_object_of_their_rel
 
 def test_edits_are_kept_chunk_by_chunk_and_those_that_fail_say_why(tmp_path, monkeypatch):
     model, rome = shared_model("llama"), methods.get("rome")
-    config = methods.config_for(rome.config, "rome", model, layers=(1,), steps=2, contexts=1)
+    config = methods.config_for("rome", model, layers=(1,), steps=2, contexts=1)
     lessons = [Lesson(request, (request.text,)) for request in REQUESTS]
     lessons.insert(1, Lesson(EditRequest("{} " + "is " * 300, "Rome", "people", "house")))
     made = list(masking.edited(model, lessons, rome, config, tmp_path))

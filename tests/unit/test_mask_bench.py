@@ -187,10 +187,10 @@ def test_a_mask_is_learnt_for_the_table_alone_and_from_fewer_edits(run, cases, t
     ("args", "kind", "says"),
     [
         (["mask", "train"], "BadRequest", "knows none of the"),
-        (["mask", "train", "--recipe", "secret"], "BadRequest", "no recipe 'secret'"),
+        (["mask", "train", "--recipe", "secret"], "BadRequest", "recipe is 'secret'"),
         (["mask", "train", "--method", "secret"], "BadRequest", "no method 'secret'"),
         (["mask", "train", "--layers", "7"], "BadRequest", "has the layers 0 to"),
-        (["mask", "train", "--set", "colour=red"], "BadRequest", "has no setting colour"),
+        (["mask", "train", "--set", "colour=red"], "BadRequest", "no setting colour"),
         (["mask", "train", "--relations", "P0"], "BadRequest", "No fact has a relation"),
         (["bench", "mask", "--test", "CASES"], "BadRequest", "--train FILE"),
         (["bench", "mask", "--test", "CASES", "--use", "mine"], "BadRequest", "--use bundled"),

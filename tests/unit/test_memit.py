@@ -145,7 +145,7 @@ def test_all_requests_are_one_solve(tmp_path):
 
 def test_the_default_layers_leave_one_above_to_carry_the_value():
     for kind, layers in (("llama", (1, 2)), ("gpt2", (1, 2))):
-        assert methods.config_for(MemitConfig, "memit", shared_model(kind)).layers == layers
+        assert methods.config_for("memit", shared_model(kind)).layers == layers
 
 
 def test_missing_statistics_are_refused_before_any_work(tmp_path):

@@ -25,7 +25,7 @@ QUICK = RepConfig(steps=60, contexts=2)
 
 
 def rome(model, layer=1):
-    config = methods.config_for(methods.get("rome").config, "rome", model, layers=(layer,), steps=5)
+    config = methods.config_for("rome", model, layers=(layer,), steps=5)
     return methods.get("rome").edit(model, [EditRequest(PROMPT, SUBJECT, "people")], config=config).patches
 
 
@@ -195,7 +195,7 @@ def test_an_edit_of_several_layers_gets_a_pathway_at_each_and_upper_ones_see_the
     model = tiny_model("llama")
     model.statistics = (tmp_path,)
     collect(model, [1, 2], " ".join(PROSE * 40), 800, tmp_path)
-    config = methods.config_for(methods.get("memit").config, "memit", model, layers=(1, 2), steps=5, preserved=1.0)
+    config = methods.config_for("memit", model, layers=(1, 2), steps=5, preserved=1.0)
     edited = methods.get("memit").edit(model, [EditRequest(PROMPT, SUBJECT, "people")], config=config)
     made = refine(model, LESSONS, edited.patches, config=replace(QUICK, recipe=recipe))
     assert [own.layer for own in made.pathways] == [1, 2]

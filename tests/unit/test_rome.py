@@ -302,12 +302,12 @@ def test_layers_that_the_model_does_not_have_are_refused(layers):
 def test_settings_are_the_presets_then_the_callers():
     model = tiny_model("llama")
     model.preset = {"rome": {"layers": [2], "steps": 9}}
-    config = methods.config_for(RomeConfig, "rome", model, steps=3)
+    config = methods.config_for("rome", model, steps=3)
     assert (config.layers, config.steps, config.clamp) == ((2,), 3, RomeConfig().clamp)
     assert ROME.edit(model, REQUESTS[:1], config=RomeConfig(steps=2)).layers == (2,)
     with pytest.raises(BadRequest, match="no setting speed"):
-        methods.config_for(RomeConfig, "rome", model, speed=1)
-    with pytest.raises(BadRequest, match="steps to 1 or more"):
+        methods.config_for("rome", model, speed=1)
+    with pytest.raises(BadRequest, match=r"steps is 0\. Write a whole number from 1 to 1,000"):
         ROME.edit(model, REQUESTS[:1], config=replace(CONFIG, steps=0))
 
 

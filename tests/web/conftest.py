@@ -1,8 +1,8 @@
 """A lab on a tiny random model, and visitors who touch its page without a browser."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -14,6 +14,7 @@ from visitors import CAPITAL, CONTINENT, TIMEOUT, Visitor
 from editlab import methods, probes
 from editlab.lab import Lab, read_scenarios
 from editlab.lab.workspaces import edits
+from editlab.methods._delta import Schedule
 from editlab.probes import Passages, passages
 from editlab.web import create_app
 
@@ -47,7 +48,8 @@ def address(app) -> Iterator[str]:
 @pytest.fixture
 def few_steps(monkeypatch) -> None:
     """Edits that take a moment: what they reach does not matter where this is used."""
-    _change_settings(monkeypatch, steps=2)
+    real = methods.config_for
+    monkeypatch.setattr(methods, "config_for", lambda name, model, /, **given: real(name, model, **{"steps": 2, **given}))
 
 
 @pytest.fixture
@@ -67,16 +69,8 @@ def folder(tiny_llama, tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def endless(monkeypatch) -> None:
     """Edits that never reach their aim and would go on for hours."""
-    _change_settings(monkeypatch, steps=10**7, clamp=1e-6)
-
-
-def _change_settings(monkeypatch, **changes: Any) -> None:
-    real = methods.config_for
-
-    def changed(kind: type, name: str, model: Any, **given: Any) -> Any:
-        return real(kind, name, model, **{**changes, **given})
-
-    monkeypatch.setattr(methods, "config_for", changed)
+    real = Schedule.of
+    monkeypatch.setattr(Schedule, "of", lambda config: replace(real(config), steps=10**7, clamp=1e-6))
 
 
 @pytest.fixture

@@ -4,17 +4,17 @@ from itertools import count
 
 import torch
 
-from editlab.methods import Edited
+from editlab.methods import Edited, Method
 from editlab.methods.rome import RomeConfig
 from editlab.patches import BASE, LowRank
 
 NUMBERS = count()
 
 
-class Instant:
+class Instant(Method):
     """A method that draws its patches."""
 
-    name, config, joint = "rome", RomeConfig, False
+    name, title, config = "rome", "Instant", RomeConfig
 
     def edit(self, model, requests, view=BASE, config=None, progress=None, cancel=None) -> Edited:
         draw = torch.Generator().manual_seed(next(NUMBERS))

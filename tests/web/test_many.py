@@ -149,8 +149,8 @@ def test_the_next_batch_is_computed_under_the_one_before(lab, file, few_steps):
 def test_a_joint_solve_spares_what_lies_below_it_and_is_on(workspace, file, few_steps, monkeypatch):
     rome, spared = methods.get("rome"), []
 
-    class Joint:
-        name, config, joint = "memit", rome.config, True
+    class Joint(methods.Method):
+        name, title, config, joint = "memit", "Joint", rome.config, True
 
         def edit(self, *given, earlier):
             spared.append(tuple(request.subject for request in earlier))

@@ -164,7 +164,7 @@ def test_a_batch_that_is_no_number_is_a_sentence(giver, path, batch):
 
 def test_a_setting_that_does_not_fit_is_a_sentence(giver, path):
     giver.changed = {"rome-steps": "nonsense"}
-    assert "Write a positive whole number" in giver.gives(path(*GOOD))["many-said"]
+    assert "Write a whole number from 1 to 1,000" in giver.gives(path(*GOOD))["many-said"]
 
 
 def test_stopped_the_page_shows_what_lies_there(giver, path, few_steps, lab, monkeypatch):

@@ -72,7 +72,7 @@ def test_a_good_file_is_only_looked_over(data, tmp_path):
     [
         ((), "--workspace NAME"),
         (("--workspace", "anna", "--method", "magic"), "no method 'magic'"),
-        (("--workspace", "anna", "--set", "steps=0"), "positive whole number"),
+        (("--workspace", "anna", "--set", "steps=0"), "whole number from 1 to 1,000"),
         (("--workspace", "anna", "--batch", "0"), "--batch"),
     ],
 )

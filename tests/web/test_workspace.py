@@ -18,10 +18,10 @@ from editlab.facts import EditRequest
 from editlab.lab import Lab, OwnProbe, worker
 from editlab.lab.asking import answers
 from editlab.lab.asking.suggestions import suggestions
-from editlab.lab.workspaces import edits, method_settings
+from editlab.lab.workspaces import edits
 from editlab.lab.workspaces import rep as refining
 from editlab.methods import Edited
-from editlab.methods.rep import Refined
+from editlab.methods.rep import Refined, threshold_of
 from editlab.patches import LowRank, Pathway
 from editlab.probes import Passages, scores, summaries
 
@@ -251,9 +251,7 @@ def test_a_chain_whose_re_making_is_stopped_stays(workspace, few_steps, request)
     edits.apply(workspace, CONTINENT).result(TIMEOUT)
     edits.apply(workspace, CAPITAL).result(TIMEOUT)
     records = workspace.records
-    for record in records:
-        record.config.update(steps=10**7, clamp=1e-6)
-    request.getfixturevalue("monkeypatch").setitem(method_settings.MOST, "steps", 10**8)
+    request.getfixturevalue("endless")
     job = edits.remake(workspace)
     wait_until(lambda: "edit 1 of 2, value: step" in job.text)
     assert workspace.editing is job
@@ -312,9 +310,7 @@ def test_every_setting_of_every_method_is_described(lab):
     for method in lab.methods():
         assert method.title and {setting.name for setting in method.settings} >= {"layers", "steps", "seed"}
         given = {setting.name: setting.default for setting in method.settings}
-        assert method_settings.config_for(lab.model, method.name, given, lab.context.seed) == method_settings.config_for(
-            lab.model, method.name, {}, 0
-        )
+        assert methods.config_for(method.name, lab.model, **given) == methods.config_for(method.name, lab.model)
         assert all(setting.help for setting in method.settings)
     rome = {setting.name: setting for setting in lab.methods()[0].settings}
     assert rome["keys"].kind == "choice" and "original" in rome["keys"].choices
@@ -406,7 +402,7 @@ def test_rep_is_learnt_beside_the_edit_and_changes_nothing_of_it(workspace, lab)
     assert any(text.startswith("REP") for text in texts)
     assert list(workspace.views) == ["base", "edited", "rep"] and workspace.view.pathways == ()
     assert workspace.views["rep"] is workspace.views["rep"], "what is laid is put together once"
-    assert workspace.threshold == refining.threshold_of("default")
+    assert workspace.threshold == threshold_of("default")
     said = answers.look(workspace, CONTINENT).result(TIMEOUT)
     assert said.keys() == workspace.views.keys()
 

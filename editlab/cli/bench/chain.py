@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from editlab import methods
 from editlab.cli.bench.report import markdown, page
 from editlab.cli.model import setting
 from editlab.cli.terminal import Answer, Session, command
@@ -32,7 +33,7 @@ SHOWN = ("number", "edits", *FIGURES)
 def chain(
     session: Session,
     data: Annotated[Path, typer.Option(help="Cases: CounterFact, zsRE, REP or CSV.")],
-    methods: Annotated[str, typer.Option(help="One chain each: rome,memit.")] = "rome,memit",
+    names: Annotated[str, typer.Option("--methods", help="One chain each: rome,memit.")] = "rome,memit",
     edits: Annotated[int, typer.Option(min=1, help="How many edits a chain has.")] = 200,
     batch: Annotated[int, typer.Option(min=1, help="How many MEMIT solves together; ROME makes one at a time.")] = 10,
     change: Annotated[list[str] | None, typer.Option("--set", help="A setting of the methods: steps=40.")] = None,
@@ -49,8 +50,8 @@ def chain(
         lab = Lab(model, facts, passages(model, s.presets / "texts"), seed=s.seed, data=keep or Path(scratch), watching=True)
         try:
             found = [
-                _watched(lab, method, requests, batch if method == "memit" else 1, config, progress)
-                for method in methods.split(",")
+                _watched(lab, method, requests, batch if methods.get(method).joint else 1, config, progress)
+                for method in names.split(",")
             ]
         finally:
             lab.close()

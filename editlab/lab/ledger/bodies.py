@@ -27,7 +27,7 @@ from pydantic import (
 from editlab import methods
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.lab.workspaces.rep import RECIPES
+from editlab.methods.rep import RECIPES
 
 LONGEST_NAME, LONGEST_PROMPT, LONGEST_TEXT = 10_000, 100_000, 100_000
 """Characters of a subject, an object or another name; of a prompt; and of a reason, a context or an error."""

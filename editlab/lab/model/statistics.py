@@ -16,7 +16,6 @@ from editlab.errors import BadRequest
 from editlab.lab.context import Context
 from editlab.lab.kinds import Kind
 from editlab.lab.worker import Job, JobProgress
-from editlab.lab.workspaces import method_settings
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.model import statistics
 from editlab.model.statistics import KEYS_PER_DIMENSION, WINDOW
@@ -63,7 +62,7 @@ class KeyStatistics:
     def layers(self) -> tuple[int, ...]:
         """The layers that the methods edit in this model."""
         model, seed = self._context.model, self._context.seed
-        chosen = (method_settings.config_for(model, name, {}, seed).layers for name in methods.METHODS)
+        chosen = (methods.config_for(name, model, seed=seed).layers for name in methods.METHODS)
         return tuple(sorted({layer for layers in chosen for layer in layers}))
 
     @property

@@ -13,7 +13,7 @@ from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.lab.ledger.chain import Solves
 from editlab.lab.ledger.events import Edit
-from editlab.lab.workspaces import edit_files, method_settings
+from editlab.lab.workspaces import edit_files
 from editlab.model import LanguageModel
 from editlab.patches import View
 from editlab.work import Cancel, Progress
@@ -56,7 +56,7 @@ def computed(
         more=requests[1:],
         source=source,
         method=method,
-        config=method_settings.plain(settings),
+        config=methods.as_json(settings),
         layers=edited.layers,
         seconds=edited.seconds,
         health=health,

@@ -11,16 +11,19 @@ from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any
 
+from editlab import methods
 from editlab.errors import BadRequest, Cancelled, EditLabError
 from editlab.facts import EditRequest, Placed
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.chain import EditRecord, pathways_of
 from editlab.lab.ledger.events import Edit, counted, named
 from editlab.lab.worker import Job, JobProgress
-from editlab.lab.workspaces import compute, edit_files, masks, method_settings, rep
+from editlab.lab.workspaces import compute, edit_files, masks
 from editlab.lab.workspaces.compute import Below, Part
 from editlab.lab.workspaces.edit_files import Applied, EditFile
+from editlab.lab.workspaces.rep import refined
 from editlab.lab.workspaces.workspace import Workspace
+from editlab.methods.rep import RECIPES, recipe_of
 from editlab.patches import BASE, View
 from editlab.work import Cancel, Progress, part_of, stop_if
 
@@ -42,7 +45,7 @@ def apply(
     guard is on and has no mask for the method.
     """
     settings = settings_for(workspace, method, config or {})
-    request, recipe = workspace.context.ground.case(request).request, rep.recipe_of(recipe)
+    request, recipe = workspace.context.ground.case(request).request, recipe_of(recipe)
     if workspace.guarded:
         masks.masks_for(workspace.context.model, (method,))
 
@@ -84,7 +87,7 @@ def apply_many(
         raise BadRequest(f"{file.name} has no row that can be edited. Correct its rows first.")
     if workspace.guarded:
         masks.masks_for(workspace.context.model, (method,))
-    context, plain = workspace.context, method_settings.plain(settings)
+    context, plain = workspace.context, methods.as_json(settings)
 
     def work(progress: JobProgress, cancel: Cancel) -> Applied:
         began = time.monotonic()
@@ -112,7 +115,7 @@ def apply_many(
 
 def applied_of(workspace: Workspace, file: EditFile, method: str, config: Mapping[str, Any] | None = None) -> Applied:
     """Return how much of a file is applied with this method and these settings. Raises `BadRequest` as `apply` does."""
-    plain = method_settings.plain(settings_for(workspace, method, config or {}))
+    plain = methods.as_json(settings_for(workspace, method, config or {}))
     return edit_files.applied(file, edit_files.lying(file, workspace.state.chain, method, plain))
 
 
@@ -121,9 +124,9 @@ def refine(workspace: Workspace, id: str, recipe: str = "default", names: Sequen
 
     Raises `BadRequest` as `apply` does, and for an unknown id. Stopped or failed, it leaves everything as it was.
     """
-    chosen = rep.recipe_of(recipe)
+    chosen = recipe_of(recipe)
     if chosen is None:
-        raise BadRequest(f"REP needs a recipe. Choose one of: {', '.join(rep.RECIPES)}.")
+        raise BadRequest(f"REP needs a recipe. Choose one of: {', '.join(RECIPES)}.")
     chain = workspace.chain
     chain.refresh()
     known = workspace.known(chain.state, id)
@@ -140,11 +143,11 @@ def refine(workspace: Workspace, id: str, recipe: str = "default", names: Sequen
             under = [patch for record in records[:place] if record.on for patch in record.patches]
             others = pathways_of(record for record in records if record.id != id)
             below = BASE.with_patches((*under, *others))
-            refined = _add_rep(workspace, replace(edit, names=tuple(names)), chosen, below, progress, cancel)
+            made = _add_rep(workspace, replace(edit, names=tuple(names)), chosen, below, progress, cancel)
             stop_if(cancel, "Stopped. The edit is as it was.")
-            chain.write(lambda state: ("refined", {"edit": refined.written()}))
+            chain.write(lambda state: ("refined", {"edit": made.written()}))
         workspace.context.after_change(workspace)
-        return chain.record(refined)
+        return chain.record(made)
 
     return workspace.submit_edit(work, Kind.REP, known.name)
 
@@ -167,7 +170,7 @@ def remake(workspace: Workspace) -> Job[tuple[EditRecord, ...]]:
             for place, edit in enumerate(chosen):
                 part = Part(progress, place, len(chosen))
                 first, second = _two_parts(part) if edit.rep else (part, part)
-                settings = method_settings.config_for(context.model, edit.method, edit.config, context.seed)
+                settings = methods.config_for(edit.method, context.model, **{"seed": context.seed, **edit.config})
                 below = Below(view, compute.requests_of(remade))
                 again = compute.computed(
                     context.model, edit.requests, edit.method, settings, below, edit.source, chain.keep, first, cancel
@@ -190,7 +193,7 @@ def remake(workspace: Workspace) -> Job[tuple[EditRecord, ...]]:
 def settings_for(workspace: Workspace, method: str, given: Mapping[str, Any]) -> Any:
     """Return a method's settings: the preset's, but for `given`. Raises `BadRequest`, also for more than a demo allows."""
     context = workspace.context
-    settings, usual = (method_settings.config_for(context.model, method, own, context.seed) for own in (given, {}))
+    settings, usual = (methods.config_for(method, context.model, **{"seed": context.seed, **own}) for own in (given, {}))
     for field in fields(settings):
         context.limits.check_setting(field.name, getattr(settings, field.name), getattr(usual, field.name))
     return settings
@@ -260,10 +263,10 @@ def _add_rep(workspace: Workspace, edit: Edit, recipe: str, below: View, progres
     """Return the edit with pathways, trained on a view and kept; their metrics stand in its health, as "rep_..."."""
     chain = workspace.chain
     patches = chain.record(edit).patches
-    refined = rep.refined(workspace.context.ground, edit.request, patches, below, recipe, edit.names, progress, cancel)
-    health = {f"rep_{name}": float(value) for name, value in (*refined.health.items(), ("seconds", refined.seconds))}
+    result = refined(workspace.context.ground, edit.request, patches, below, recipe, edit.names, progress, cancel)
+    health = {f"rep_{name}": float(value) for name, value in (*result.health.items(), ("seconds", result.seconds))}
     kept = {name: value for name, value in edit.health.items() if not name.startswith("rep_")}
-    pathways = chain.keep(tuple((pathway,) for pathway in refined.pathways))
+    pathways = chain.keep(tuple((pathway,) for pathway in result.pathways))
     return replace(edit, rep=recipe, rep_on=True, pathways=pathways, health=kept | health)
 
 

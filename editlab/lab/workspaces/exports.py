@@ -12,11 +12,10 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from editlab import exports, storage
+from editlab import exports, methods, storage
 from editlab.errors import BadFile, BadRequest, Cancelled
 from editlab.exports import Entry
 from editlab.facts import WRITERS, EditCase
-from editlab.lab.workspaces import method_settings
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.patches import View
 from editlab.probes import Ground
@@ -44,7 +43,7 @@ def entries(workspace: Workspace) -> tuple[Entry, ...]:
         Entry(
             requests=record.requests,
             method=record.method,
-            config=vars(method_settings.config_for(model, record.method, record.config, seed)),
+            config=vars(methods.config_for(record.method, model, **{"seed": seed, **record.config})),
             layers=record.layers,
             patches=record.patches,
             pathways=record.pathways if record.rep_on else (),

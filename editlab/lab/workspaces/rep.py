@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from torch import is_tensor
@@ -13,30 +12,6 @@ from editlab.methods.rep import Refined, RepConfig, refine
 from editlab.patches import Patch, View
 from editlab.probes import Ground, asked_of_model
 from editlab.work import Cancel, Progress
-
-RECIPES = ("default", "published")
-OFF = "off"
-
-
-def recipe_of(wanted: str | None) -> str | None:
-    """The recipe that somebody asked for; None for an edit without REP. Raises `BadRequest` for another word."""
-    if wanted in (None, "", OFF):
-        return None
-    if wanted not in RECIPES:
-        raise BadRequest(f"REP has no recipe {wanted!r}. Choose {OFF} or one of: {', '.join(RECIPES)}.")
-    return wanted
-
-
-def threshold_of(recipe: str) -> float:
-    """What a gate must exceed to fire, as long as nobody has chosen otherwise."""
-    return RepConfig(recipe=recipe).threshold
-
-
-def threshold_from(value: float) -> float:
-    """A threshold that somebody chose. Raises `BadRequest` for what is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= 1:
-        raise BadRequest(f"The threshold is {value!r}. Choose a number from 0 to 1.")
-    return float(value)
 
 
 def refined(

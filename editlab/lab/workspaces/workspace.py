@@ -21,10 +21,11 @@ from editlab.lab.ledger.chain import Chain, Decide, EditRecord, Next, being_edit
 from editlab.lab.ledger.events import Edit, Event, State, counted
 from editlab.lab.ledger.ledger import Key
 from editlab.lab.worker import Job, Work, stop_job
-from editlab.lab.workspaces import masks, rep
+from editlab.lab.workspaces import masks
 from editlab.lab.workspaces.alarms import limits_of
 from editlab.lab.workspaces.masks import Covered, MaskInfo
 from editlab.methods import mask
+from editlab.methods.rep import check_threshold, threshold_of
 from editlab.patches import BASE, THRESHOLD, View
 
 T = TypeVar("T")
@@ -154,7 +155,7 @@ class Workspace:
         if chosen is not None:
             return chosen
         recipes = [record.rep for record in self.records if record.on and record.rep_on and record.rep]
-        return rep.threshold_of(recipes[-1]) if recipes else THRESHOLD
+        return threshold_of(recipes[-1]) if recipes else THRESHOLD
 
     @property
     def asked(self) -> dict[str, View]:
@@ -235,7 +236,7 @@ class Workspace:
 
     def set_threshold(self, threshold: float) -> float:
         """Choose what a gate must exceed to fire. Nothing is learnt anew; raises `BadRequest` outside of 0 to 1."""
-        threshold = rep.threshold_from(threshold)
+        threshold = check_threshold(threshold)
         with self._lock:
             if threshold != self.threshold:
                 self.chain.write(lambda state: ("threshold", {"threshold": threshold}))

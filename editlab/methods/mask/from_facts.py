@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from editlab.errors import BadRequest
-from editlab.methods._method import Method, Stopwatch, config_for
+from editlab.methods._method import Method, Stopwatch
 from editlab.methods.mask.batch import Example, batches
 from editlab.methods.mask.config import MaskConfig
 from editlab.methods.mask.edits import AT_ONCE, PARAPHRASES, QUICK, Lesson, edited
@@ -61,7 +61,7 @@ def make(
     stopped call goes on from it. Raises `BadRequest` where too few edits hold, `Cancelled` when stopped.
     """
     watch, config = Stopwatch(), config or MaskConfig()
-    quick = config_for(method.config, method.name, model, **QUICK)
+    quick = method.config_for(model, **QUICK)
     made = list(edited(model, lessons, method, quick, work, part_of(progress, 0.0, 0.5), cancel))
     held = _that_hold(model, [one for one in made if isinstance(one, Example)])
     training, unseen = _split(held, config.seed)
@@ -97,7 +97,7 @@ def cost(
     """What `make` will take, from making a few of its edits and training on them once. Raises `Cancelled`."""
     config = config or MaskConfig()
     sample = random.Random(config.seed).sample(lessons, min(SAMPLE, len(lessons)))
-    quick, watch = config_for(method.config, method.name, model, **QUICK), Stopwatch()
+    quick, watch = method.config_for(model, **QUICK), Stopwatch()
     found = [one for one in edited(model, sample, method, quick, cancel=cancel) if isinstance(one, Example)]
     editing = watch.seconds / len(sample)
     if not found:

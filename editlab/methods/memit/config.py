@@ -3,26 +3,60 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from editlab.methods._method import setting
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from editlab.methods._settings import (
+    LARGEST,
+    NO_OTHERS,
+    Contexts,
+    Layers,
+    LearningRate,
+    MethodSettings,
+    PromptForm,
+    Seed,
+    Steps,
+    Weight,
+)
 
 
-@dataclass(frozen=True)
-class MemitConfig:
+@dataclass(frozen=True, config=NO_OTHERS)
+class MemitConfig(MethodSettings):
     """Named as in the paper; the published values of each model stand in `presets/models/`."""
 
     spread: ClassVar[int] = 5
-    layers: tuple[int, ...] = setting((), "Layers that share the edit, bottom first. Published: 4 to 8 of 32.")
-    preserved: float = setting(15000.0, "Weight of the keys to spare, as a number of tokens (lambda).")
-    steps: int = setting(25, "Most optimisation steps for the value.")
-    learning_rate: float = setting(0.5, "Adam's learning rate for the value.")
-    weight_decay: float = setting(1e-3, "How much a long value is penalised.")
-    clamp: float = setting(4.0, "The value's change may be this many times as long as the residual itself.")
-    kl: float = setting(0.0625, "How much the sentence '<subject> is a' may not change.")
-    stop_below: float = setting(5e-2, "The optimisation ends where the loss is under this; 0 runs all steps.")
-    plain_below: float = setting(math.inf, "It does not end before the bare prompt's own loss is under this as well.")
-    contexts: int = setting(5, "Texts in front of the prompt under which the value must hold; fewer are faster.")
-    form: Literal["plain", "chat"] = setting("plain", "The prompt as it is, or in the model's chat template.")
-    seed: int = setting(0, "Seed of the context texts that the model writes.")
+    layers: Layers = Field((), description="Layers that share the edit, bottom first. Published: 4 to 8 of 32.")
+    preserved: float = Field(
+        15000.0,
+        gt=0,
+        le=LARGEST,
+        title="Preserved keys",
+        description="Weight of the keys to spare, as a number of tokens (lambda).",
+    )
+    steps: Steps = Field(25, description="Most optimisation steps for the value.")
+    learning_rate: LearningRate = Field(0.5, description="Adam's learning rate for the value.")
+    weight_decay: Weight = Field(1e-3, title="Weight decay", description="How much a long value is penalised.")
+    clamp: float = Field(
+        4.0,
+        gt=0,
+        le=LARGEST,
+        title="Clamp",
+        description="The value's change may be this many times as long as the residual itself.",
+    )
+    kl: Weight = Field(0.0625, title="KL weight", description="How much the sentence '<subject> is a' may not change.")
+    stop_below: Weight = Field(
+        5e-2, title="Stop below", description="The optimisation ends where the loss is under this; 0 runs all steps."
+    )
+    plain_below: float = Field(
+        math.inf,
+        ge=0,
+        title="Plain prompt below",
+        description="It does not end before the bare prompt's own loss is under this as well.",
+    )
+    contexts: Contexts = Field(
+        5, description="Texts in front of the prompt under which the value must hold; fewer are faster."
+    )
+    form: PromptForm = "plain"
+    seed: Seed = Field(0, description="Seed of the context texts that the model writes.")

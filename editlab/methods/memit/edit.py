@@ -7,7 +7,6 @@ in the residual stream. Meng et al. 2023, arXiv 2210.07229, eq. 14 and algorithm
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,7 +17,7 @@ from editlab.errors import UnsupportedArchitecture
 from editlab.facts import EditRequest
 from editlab.methods._contexts import context_texts
 from editlab.methods._delta import Schedule, optimise
-from editlab.methods._method import Edited, Stopwatch, check_requests, probability_of_new, relative_norm, settled
+from editlab.methods._method import Edited, Method, Stopwatch, check_requests, probability_of_new, relative_norm
 from editlab.methods.memit.config import MemitConfig
 from editlab.model.statistics import KeyStatistics, need
 from editlab.patches import BARE, BASE, Form, LowRank, View
@@ -30,13 +29,18 @@ if TYPE_CHECKING:
 CONTEXTS = ((10, 5),)
 
 
-@dataclass(frozen=True)
-class Memit:
-    """The method as a value; it keeps no state."""
+class Memit(Method):
+    """Mass-editing memory in a transformer. It keeps no state."""
 
-    name: str = "memit"
-    config: type = MemitConfig
-    joint: bool = True
+    name = "memit"
+    title = "MEMIT: spread over several layers"
+    config = MemitConfig
+    joint = True
+    needs_statistics = True
+
+    def fits(self, model: LanguageModel) -> bool:
+        """Return whether what a layer adds reaches the residual stream unchanged."""
+        return model.arch.residual_is_linear
 
     def edit(
         self,
@@ -57,8 +61,8 @@ class Memit:
         a norm behind the MLP makes the residual to spread wrong.
         """
         watch = Stopwatch()
-        config = settled(config, MemitConfig, self.name, model)
-        if not model.arch.residual_is_linear:
+        config = self.settle(config, model)
+        if not self.fits(model):
             raise UnsupportedArchitecture(
                 f"MEMIT spreads a residual over layers; in {model.arch.family} a norm behind each MLP rescales what a layer "
                 "adds, so that residual would be wrong. Use ROME for this family."

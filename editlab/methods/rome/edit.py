@@ -7,7 +7,6 @@ new object. Meng et al. 2022, arXiv 2202.05262, eq. 2; consistent keys after Gup
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,7 +17,7 @@ from editlab.errors import DegenerateKey
 from editlab.facts import EditRequest
 from editlab.methods._contexts import context_texts
 from editlab.methods._delta import Schedule, Value, optimise
-from editlab.methods._method import Edited, Stopwatch, check_requests, probability_of_new, relative_norm, settled
+from editlab.methods._method import Edited, Method, Stopwatch, check_requests, probability_of_new, relative_norm
 from editlab.methods.rome.config import RomeConfig
 from editlab.model import statistics
 from editlab.patches import BASE, LowRank, View
@@ -30,13 +29,12 @@ if TYPE_CHECKING:
 CONTEXTS = ((5, 10), (10, 10))
 
 
-@dataclass(frozen=True)
-class Rome:
-    """The method as a value; it keeps no state."""
+class Rome(Method):
+    """Rank-one model editing. It keeps no state."""
 
-    name: str = "rome"
-    config: type = RomeConfig
-    joint: bool = False
+    name = "rome"
+    title = "ROME: one rank-one edit"
+    config = RomeConfig
 
     def edit(
         self,
@@ -52,7 +50,7 @@ class Rome:
         Raises `BadRequest` for requests that cannot be placed, `DegenerateKey` where the update would explode.
         """
         watch = Stopwatch()
-        config = settled(config, RomeConfig, self.name, model)
+        config = self.settle(config, model)
         check_requests(model, requests)
         progress(0.0, "contexts: the model writes the texts in front of the prompt")
         contexts = context_texts(model, CONTEXTS, config.seed, config.contexts)

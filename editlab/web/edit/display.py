@@ -10,6 +10,7 @@ from collections.abc import Callable
 import gradio as gr
 from pandas import DataFrame
 
+from editlab import figures
 from editlab.errors import Cancelled, EditLabError
 from editlab.facts import EditRequest
 from editlab.lab import EditAnswers, Job, Lab, OwnProbe, Scenario, Workspace, scores

@@ -1,0 +1,140 @@
+"""The settings of a method: each states its bounds, title and help at its field, and nowhere else.
+
+A configuration is a frozen pydantic dataclass on top of `MethodSettings`. The page and the terminal ask for each field as
+`describe` gives it, and may give numbers as text; a value that does not fit is a `BadRequest` with the setting's name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import ArgsKwargs
+
+from editlab.errors import BadRequest
+from editlab.settings import MOST_SEED
+
+LARGEST = 1e6
+"""Beyond it, a float32 computation only overflows."""
+NO_OTHERS = ConfigDict(extra="forbid")
+
+
+class MethodSettings:
+    """What all configurations of methods have in common."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _check(cls, given: Any, check: Any) -> Any:
+        """Return the configuration. Raises `BadRequest` with the name of the setting that does not fit."""
+        known = fields_of(cls)
+        named = given.kwargs if isinstance(given, ArgsKwargs) else given
+        for name, value in (named or {}).items():
+            if isinstance(value, bool) and name in known and known[name].annotation in (int, float):
+                raise _refusal(name, value, known[name])
+        try:
+            return check(given)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name = str(first["loc"][0])
+            if name not in known:
+                raise BadRequest(f"There is no setting {name}. Choose one of: {', '.join(sorted(known))}.", name) from error
+            raise _refusal(name, first["input"], known[name]) from error
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting as a page asks for it. `default` is a plain JSON value; no bound is "inf", layers are "1, 2"."""
+
+    name: str
+    title: str
+    help: str
+    kind: Literal["int", "float", "bool", "choice", "text"]
+    choices: tuple[str, ...]
+    default: Any
+
+
+def fields_of(kind: type) -> Mapping[str, FieldInfo]:
+    """Return the settings of a configuration by their names."""
+    return kind.__pydantic_fields__
+
+
+def describe(config: Any) -> tuple[Setting, ...]:
+    """Return the settings of a configuration, its values as their defaults."""
+    plain = as_json(config)
+    return tuple(
+        Setting(
+            name,
+            field.title or name,
+            field.description or "",
+            "choice" if (named := get_origin(field.annotation) is Literal) else _KINDS.get(field.annotation, "text"),
+            get_args(field.annotation) if named else (),
+            ", ".join(map(str, value)) if isinstance(value := plain[name], list) else value,
+        )
+        for name, field in fields_of(type(config)).items()
+    )
+
+
+def as_json(config: Any) -> dict[str, Any]:
+    """Return a configuration as plain JSON values, from which the same one can be made again."""
+    return {name: _plain(value) for name, value in asdict(config).items()}
+
+
+_KINDS = {int: "int", float: "float", bool: "bool"}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _refusal(name: str, value: Any, field: FieldInfo) -> BadRequest:
+    return BadRequest(f"{name} is {value!r:.80}. {_wanted(field)}", name)
+
+
+def _wanted(field: FieldInfo) -> str:
+    """Return the sentence that says what a setting can be."""
+    kinds = (field.annotation, *get_args(field.annotation))
+    if get_origin(field.annotation) is Literal:
+        return f"Choose one of: {', '.join(get_args(field.annotation))}."
+    if bool in kinds:
+        return "Choose yes or no."
+    if get_origin(field.annotation) is tuple:
+        return "Write numbers with commas between them, as 1, 2."
+    bounds = {name: f"{getattr(bound, name):,.15g}" for bound in field.metadata for name in _BOUNDS if hasattr(bound, name)}
+    if {"ge", "le"} <= set(bounds):
+        within = f"from {bounds['ge']} to {bounds['le']}"
+    else:
+        within = " and ".join(f"{_BOUNDS[name]} {bound}" for name, bound in bounds.items())
+    return f"Write a {'whole number' if int in kinds else 'number'} {within}".rstrip() + "."
+
+
+_BOUNDS = {"ge": "of at least", "gt": "above", "le": "up to", "lt": "below"}
+
+
+def _layer_numbers(value: Any) -> Any:
+    """Return the parts of a text such as "1, 2"."""
+    return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+# --- settings that several methods have -------------------------------------------------------------------------------
+
+Layers = Annotated[
+    tuple[int, ...],
+    BeforeValidator(_layer_numbers),
+    AfterValidator(lambda layers: tuple(sorted(set(layers)))),
+    Field(title="Layers"),
+]
+Steps = Annotated[int, Field(ge=1, le=1_000, title="Steps")]
+LearningRate = Annotated[float, Field(gt=0, le=LARGEST, title="Learning rate")]
+Weight = Annotated[float, Field(ge=0, le=LARGEST)]
+"""How much a term of a loss counts."""
+Contexts = Annotated[int, Field(ge=1, le=200, title="Contexts")]
+PromptForm = Annotated[
+    Literal["plain", "chat"], Field(title="Form", description="The prompt as it is, or in the model's chat template.")
+]
+Seed = Annotated[int, Field(ge=0, le=MOST_SEED, title="Seed")]
