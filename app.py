@@ -50,11 +50,11 @@ def main() -> int:
         return 2
     lost = False
     try:
-        lab.limits.check_model(settings.model, lab.shelf.facts["parameters"])
+        lab.limits.check_model(settings.model, lab.loaded.facts["parameters"])
         server = server_for(create_app(lab), settings, timeout_graceful_shutdown=CLOSING_SECONDS)
         print(reach, flush=True)
         log = logging.getLogger("editlab")
-        log.info({"event": "start", "model": lab.model.name, "fingerprint": lab.shelf.fingerprint})
+        log.info({"event": "start", "model": lab.model.name, "fingerprint": lab.loaded.fingerprint})
         if settings.auth is not None and settings.auth.resolve().is_relative_to(Path(__file__).resolve().parent):
             log.warning(
                 "%s goes along wherever this folder is copied (docker build, hf upload). Move it out.", settings.auth

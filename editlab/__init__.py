@@ -6,5 +6,5 @@ from editlab.facts import EditCase, EditRequest
 from editlab.model import LanguageModel
 from editlab.patches import View
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 __all__ = ["EditCase", "EditLabError", "EditRequest", "LanguageModel", "View", "methods"]

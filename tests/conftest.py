@@ -1,12 +1,11 @@
-"""What several suites need. Nothing here skips: a test that cannot find its data fails and says where it looked."""
+"""What several suites need. All of it is made here or lies in this checkout."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from paths import PRESETS, ROOT
+from paths import PRESETS
 from tiny_models import save, tiny_model
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -17,19 +16,6 @@ from editlab.model import LanguageModel
 torch.set_num_threads(1)  # tiny models gain nothing from a second thread, and lose much where the machine is busy
 
 DIFFERENCE = "difference: "
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of published records, which is not part of the project."""
-    given = os.environ.get("EDITLAB_SHARED_DATA")
-    folder = Path(given) if given else ROOT.parent / "shared" / "data"
-    if not folder.is_dir():
-        pytest.fail(
-            f"The shared data are not at {folder}. Set EDITLAB_SHARED_DATA to the folder that holds rep_valid.json, "
-            "counterfact_sample.json and the others."
-        )
-    return folder
 
 
 @pytest.fixture(scope="session")

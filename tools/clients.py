@@ -23,6 +23,8 @@ import torch
 from editlab.errors import Cancelled
 from editlab.facts import EditRequest, FactBase
 from editlab.lab import Lab, Workspace
+from editlab.lab.asking import answers
+from editlab.lab.workspaces import edits
 from editlab.model import LanguageModel
 from editlab.probes import passages
 from editlab.settings import Settings
@@ -79,14 +81,14 @@ def do(workspace: Workspace, step: Step, kept: bool | None) -> tuple[Any, bool]:
     request = EditRequest("{} belongs to the continent of", step.place, step.object)
     records = workspace.records
     if step.what == "ask":
-        return workspace.live(request.text).result(TIMEOUT), False
+        return answers.live(workspace, request.text).result(TIMEOUT), False
     if step.what == "look":
-        return workspace.look(request).result(TIMEOUT), False
+        return answers.look(workspace, request).result(TIMEOUT), False
     if step.what == "probe":
-        frame = workspace.probe(request, most=1).result(TIMEOUT)
+        frame = answers.ask(workspace, request, most=1, probes_alone=True).result(TIMEOUT).probes
         return [list(map(str, row)) for row in frame.filter(like=".answer").to_numpy().tolist()], False
     if step.what == "edit" or (step.what == "stop edit" and kept):
-        return workspace.apply(request).result(TIMEOUT) and None, True
+        return edits.apply(workspace, request).result(TIMEOUT) and None, True
     if step.what == "switch" and records:
         record = records[int(step.pick * len(records))]
         workspace.switch(record.id, not record.on)
@@ -95,7 +97,7 @@ def do(workspace: Workspace, step: Step, kept: bool | None) -> tuple[Any, bool]:
     elif step.what == "redo" and workspace.can_redo:
         workspace.redo()
     elif step.what in ("stop edit", "stop ask") and kept is None:
-        job = workspace.apply(request) if step.what == "stop edit" else workspace.live(request.text)
+        job = edits.apply(workspace, request) if step.what == "stop edit" else answers.live(workspace, request.text)
         time.sleep(step.after)
         job.cancel()
         try:

@@ -27,8 +27,9 @@ from editlab.lab import Lab, Workspace
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.events import fold
 from editlab.lab.ledger.ledger import Key
+from editlab.lab.workspaces import edits
 from editlab.lab.workspaces.edit_files import EditFile
-from editlab.lab.workspaces.export import export
+from editlab.lab.workspaces.exports import export
 from editlab.model import LanguageModel
 from editlab.probes import Passages
 from tests.tiny_models import tiny_model
@@ -53,17 +54,17 @@ def open_lab(model: LanguageModel, data: Path) -> Lab:
 
 def answer(workspace: Workspace) -> list[float]:
     """Return the logits after one question under the workspace's view."""
-    model = workspace._lab.model
+    model = workspace.context.model
     return model.logits([request(0).text], workspace.view)[0].tolist()
 
 
 def do(lab: Lab, workspace: Workspace, what: str, number: int, exports: Path) -> None:
     """One piece of work, to its end."""
     if what == "edit" or not workspace.records:
-        workspace.apply(request(number), config={"steps": 8}).result(TIMEOUT)
+        edits.apply(workspace, request(number), config={"steps": 8}).result(TIMEOUT)
     elif what == "edits":
         file = EditFile.of([request(number), request(number + 1)], f"file {number}")
-        workspace.apply_many(file, "rome", {"steps": 8}, batch=1).result(TIMEOUT)
+        edits.apply_many(workspace, file, "rome", {"steps": 8}, batch=1).result(TIMEOUT)
     elif what == "export":
         work = lambda progress, cancel: export(workspace, "peft", exports / str(number), progress, cancel)  # noqa: E731
         workspace.submit(work, "export", title="peft").result(TIMEOUT)
@@ -88,9 +89,9 @@ def seconds_of_work(model: LanguageModel) -> float:
     with tempfile.TemporaryDirectory() as folder:
         lab = open_lab(model, Path(folder))
         try:
-            lab.workspace("first").apply(request(0), config={"steps": 8}).result(TIMEOUT)
+            edits.apply(lab.workspace("first"), request(0), config={"steps": 8}).result(TIMEOUT)
             began = time.perf_counter()
-            lab.workspace("first").apply(request(1), config={"steps": 8}).result(TIMEOUT)
+            edits.apply(lab.workspace("first"), request(1), config={"steps": 8}).result(TIMEOUT)
             return time.perf_counter() - began
         finally:
             lab.close()
@@ -139,7 +140,7 @@ def look_at(model: LanguageModel, data: Path, name: str, said: list[Any]) -> tup
         faults += [f"{name}: {row.kind} is {row.state}" for row in rows if row.state not in ("done", "interrupted")]
         faults += whole(data / "exports" / name)
         faults += archive.verify(lab.ledger).faults
-        workspace.apply(request(5), config={"steps": 1}).result(TIMEOUT)  # and work goes on
+        edits.apply(workspace, request(5), config={"steps": 1}).result(TIMEOUT)  # and work goes on
     finally:
         lab.close()
     interrupted = notice is not None or any(row.state == "interrupted" for row in rows)

@@ -12,9 +12,9 @@ from editlab.cli.ask import followed, kept_in
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import FactBase
+from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.ledger import Ledger
-from editlab.lab.workspaces import export
-from editlab.lab.workspaces.directory import Directory
+from editlab.lab.workspaces import exports
 from editlab.probes import Passages
 
 app = typer.Typer()
@@ -24,12 +24,12 @@ app = typer.Typer()
 def export_edits(
     session: Session,
     workspace: Annotated[str, typer.Option(help="Whose edits; those that are switched on.")],
-    form: Annotated[str, typer.Option("--format", help="; ".join(f"{n}: {t}" for n, t in export.FORMATS.items()) + ".")],
+    form: Annotated[str, typer.Option("--format", help="; ".join(f"{n}: {t}" for n, t in exports.FORMATS.items()) + ".")],
     to: Annotated[Path, typer.Option(help="The folder to write, which is not there yet.")],
 ) -> Answer:
     """Write a workspace's edits as an adapter, a checkpoint, a data set, a script or a card. Nothing is changed by it."""
-    if form not in export.FORMATS:
-        raise BadRequest(f"There is no export {form!r}. Choose one of: {', '.join(export.FORMATS)}.")
+    if form not in exports.FORMATS:
+        raise BadRequest(f"There is no export {form!r}. Choose one of: {', '.join(exports.FORMATS)}.")
     folder = session.settings.data
     if not Ledger.exists(folder):
         raise BadFile(f"There is no ledger in {folder}. Apply an edit with --workspace first, or set EDITLAB_DATA.")
@@ -37,8 +37,8 @@ def export_edits(
         Directory(ledger).known(workspace)
     model, facts = session.model(), FactBase.load(session.settings.presets / "facts")
     with session.progress() as progress, kept_in(session, model, facts, Passages((), ()), workspace) as kept:
-        notes = export.notes(kept, form)
-        job = kept.submit(lambda progress, cancel: export.export(kept, form, to, progress, cancel), "export")
+        notes = exports.notes(kept, form)
+        job = kept.submit(lambda progress, cancel: exports.export(kept, form, to, progress, cancel), "export")
         files = [str(path) for path in followed(job, progress)]
     table = Table(show_header=False)
     for file in files:

@@ -151,7 +151,7 @@ def _add_watch(app: FastAPI, lab: Lab) -> None:
 
     @app.get("/ready")
     def ready(response: Response) -> dict[str, Any]:
-        faults = lab.service.faults()
+        faults = lab.metrics.faults()
         response.status_code = 503 if faults else 200
         return {"status": "not ready" if faults else "ready", "faults": faults}
 
@@ -164,7 +164,7 @@ def _add_watch(app: FastAPI, lab: Lab) -> None:
 
         @app.get("/metrics")
         def metrics() -> Response:
-            return Response(lab.service.metrics(), media_type=CONTENT_TYPE_LATEST)
+            return Response(lab.metrics.metrics(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _add_downloads(app: FastAPI, lab: Lab) -> None:

@@ -13,6 +13,7 @@ from visitors import CAPITAL, CONTINENT, TIMEOUT, Visitor
 
 from editlab import methods, probes
 from editlab.lab import Lab, read_scenarios
+from editlab.lab.workspaces import edits
 from editlab.probes import Passages, passages
 from editlab.web import create_app
 
@@ -110,8 +111,8 @@ def kept(opened, instant, tmp_path) -> Path:
     lab = opened(tmp_path / "data")
     for name in ("anna", "tom"):
         workspace = lab.workspace(name)
-        first = workspace.apply(CONTINENT).result(TIMEOUT)
-        workspace.apply(CAPITAL).result(TIMEOUT)
+        first = edits.apply(workspace, CONTINENT).result(TIMEOUT)
+        edits.apply(workspace, CAPITAL).result(TIMEOUT)
         workspace.switch(first.id, False)
     lab.close()
     return tmp_path / "data"

@@ -22,7 +22,7 @@ from editlab.lab import Lab
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.files import HEADER, address_of
 from editlab.lab.ledger.ledger import Ledger, canonical
-from editlab.lab.workspaces import bundles, history
+from editlab.lab.workspaces import bundles, edits, history
 from editlab.probes import Passages
 
 WORDS = "Slovenia belongs to the continent of"
@@ -60,8 +60,8 @@ def packed(places, tmp_path):
     here, _ = places
     room = here.lab.directory.current("ana")
     workspace = here.lab.workspace(room.id, "ana")
-    first = workspace.apply(CONTINENT, reason="for Friday").result(TIMEOUT)
-    workspace.apply(CAPITAL).result(TIMEOUT)
+    first = edits.apply(workspace, CONTINENT, reason="for Friday").result(TIMEOUT)
+    edits.apply(workspace, CAPITAL).result(TIMEOUT)
     workspace.switch(first.id, False)
     path = tmp_path / "bundle.zip"
     bundles.pack(here.lab, room, path)
@@ -83,8 +83,8 @@ def packed_once(tiny_llama, facts, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(methods, "get", lambda name: Instant())
         for request in (CONTINENT, CAPITAL):
-            lab.workspace(lab.directory.current("ana").id, "ana").apply(request).result(TIMEOUT)
-        bundles.pack(lab, lab.directory.current("ana"), folder / "bundle.zip")
+            edits.apply(lab.workspace(lab.directory.current("ana").id, "ana"), request).result(TIMEOUT)
+        bundles.pack(lab.context, lab.directory.current("ana"), folder / "bundle.zip")
     lab.close()
     return folder / "bundle.zip"
 
@@ -288,7 +288,7 @@ def test_two_members_of_one_name_are_refused(empty, bundle):
 
 def test_a_bundle_of_several_goes_by_the_terminal(places, packed, tmp_path):
     here, there = places
-    here.lab.workspace("tom").apply(CAPITAL).result(TIMEOUT)
+    edits.apply(here.lab.workspace("tom"), CAPITAL).result(TIMEOUT)
     archive.export(here.lab.ledger, tmp_path / "all.zip")
     with pytest.raises(BadFile, match="editlab ledger import"):
         bundles.unpack(there.lab, "tom", tmp_path / "all.zip")
@@ -303,7 +303,7 @@ def test_where_nothing_happened_there_is_nothing_to_pack(places, tmp_path):
 
 def test_whoever_has_too_many_workspaces_gets_no_half_of_one(empty, bundle, monkeypatch):
     there, path = empty, bundle
-    monkeypatch.setattr("editlab.lab.workspaces.directory.MOST_OWN", 0)
+    monkeypatch.setattr("editlab.lab.ledger.directory.MOST_OWN", 0)
     with pytest.raises(BadRequest, match="Delete one first"):
         bundles.unpack(there.lab, "tom", path)
     assert there.events() == 0
@@ -339,7 +339,7 @@ def test_events_that_were_written_again_in_another_order_are_named(places, packe
 
 def test_one_workspace_is_checked_by_itself(places, packed):
     here, _ = places
-    here.lab.workspace("tom").apply(CAPITAL).result(TIMEOUT)
+    edits.apply(here.lab.workspace("tom"), CAPITAL).result(TIMEOUT)
     change(here, "UPDATE events SET at = 'then' WHERE workspace = 'tom' AND number = 1")
     assert archive.verify(here.lab.ledger, "ana").ok and not archive.verify(here.lab.ledger, "tom").ok
     change(here, "DELETE FROM events WHERE workspace = 'ana' AND number = 2")

@@ -322,7 +322,7 @@ def test_texts_files_and_models_have_a_size(demo):
 def test_a_large_model_is_refused_before_the_present_one_leaves(lab):
     before = lab.model
     with pytest.raises(BadRequest, match="million parameters; a public demo loads up to 200 million"):
-        lab.shelf.switch(Choice(LARGE)).result(60)
+        lab.loaded.switch(Choice(LARGE)).result(60)
     assert lab.model is before
 
 
@@ -336,9 +336,9 @@ def test_a_file_of_more_rows_is_refused_on_the_page(visitor, tmp_path):
 
 
 def test_no_folder_of_the_server_can_be_named(lab):
-    assert not lab.shelf.open
+    assert not lab.loaded.open
     with pytest.raises(BadRequest, match="is not offered here"):
-        lab.shelf.plan(Choice("/etc"))
+        lab.loaded.plan(Choice("/etc"))
 
 
 # Who

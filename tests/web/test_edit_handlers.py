@@ -12,6 +12,7 @@ from visitors import TIMEOUT, FakeRequest, Visitor, wait_until
 
 from editlab.errors import BadFile, EditLabError
 from editlab.lab import EditRecord
+from editlab.lab.asking import answers
 from editlab.web.core.forms import MOST, read_request
 from editlab.web.core.handlers import MADE
 
@@ -83,7 +84,7 @@ def test_rep_is_a_third_column_with_scores_verdicts_gates_and_a_curve(visitor):
     assert page["probe-table"].count('class="said rep"') == page["probe-table"].count("<details")
     assert "REP in" in page["message"] and "Edited + REP: “" in page["message"]
     assert f"editlab stats --layers {visitor.workspace.records[0].layers[0]}" in page["message"], "it has no statistics"
-    assert page["gate-tokens"].count("<li") == len(visitor.workspace.tokens("Slovenia belongs to the continent of"))
+    assert page["gate-tokens"].count("<li") == len(answers.tokens(visitor.workspace, "Slovenia belongs to the continent of"))
     assert "<svg" in page["gate-curve"] and "<table" in page["gate-curve"] and page["gate-said"]
     assert page["threshold"] == visitor.workspace.threshold
     assert 'aria-pressed="true"' in page["edits"] and "REP: seconds" in page["health"]
@@ -239,8 +240,8 @@ def test_a_live_question_is_answered_under_both_views(visitor, few_steps):
 
 
 def test_the_next_key_drops_a_live_question_without_a_word(visitor, monkeypatch):
-    dropped = visitor.workspace.live("never mind")
-    monkeypatch.setattr(type(visitor.workspace), "live", lambda *_: dropped)
+    dropped = answers.live(visitor.workspace, "never mind")
+    monkeypatch.setattr(answers, "live", lambda *_: dropped)
     visitor.lab.workspace(visitor.name).stop()
     page = visitor.does("ask", "never mind")
     assert "ask-message" not in page or not is_problem(page["ask-message"])
@@ -389,7 +390,7 @@ def test_an_unforeseen_error_is_a_sentence_without_its_traceback(visitor, monkey
     def broken(*_):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(type(visitor.workspace), "look", broken)
+    monkeypatch.setattr(answers, "ask", broken)
     page = visitor.does("open")
     assert is_problem(page["message"]) and "secret detail" not in page["message"]
     assert "secret detail" in caplog.text

@@ -29,6 +29,7 @@ from editlab.facts import EditRequest
 from editlab.lab import Lab
 from editlab.lab.access.limits import EACH, Cost
 from editlab.lab.access.users import Users
+from editlab.lab.workspaces import edits
 from editlab.probes import Passages
 from editlab.settings import Settings
 from editlab.web import create_app, create_page
@@ -742,7 +743,7 @@ def test_without_a_login_there_is_none(client, mode):
 
 def test_an_edit_of_somebody_else_is_not_reached_by_ids(client, address, mode, lab, few_steps):
     owner = "ana" if mode == "auth" else secrets.token_urlsafe(16)
-    lab.workspace(lab.directory.current(owner).id).apply(EditRequest("{} is in", "Zanzibar", "Asia")).result(TIMEOUT)
+    edits.apply(lab.workspace(lab.directory.current(owner).id), EditRequest("{} is in", "Zanzibar", "Asia")).result(TIMEOUT)
     edit = lab.workspace(lab.directory.current(owner).id).records[0].id
     with client_of(address, mode, "ben") as other:
         session = secrets.token_hex(4)

@@ -59,9 +59,9 @@ def test_what_was_computed_is_drawn_again_at_once_until_the_edits_change(reader,
 def test_compute_again_computes(reader):
     reader.applies()
     reader.does("keys_open")
-    before = reader.workspace._lab.worker._submitted
+    before = reader.workspace.context.worker._submitted
     reader.does("keys_again")
-    assert reader.workspace._lab.worker._submitted == before + len(SECTIONS)
+    assert reader.workspace.context.worker._submitted == before + len(SECTIONS)
 
 
 def test_an_edit_that_is_switched_off_is_not_shown(reader):

@@ -28,13 +28,14 @@ from editlab.cli import app
 from editlab.errors import BadFile, BadRequest, Cancelled
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.ledger import Ledger, hash_of
+from editlab.lab.workspaces import edits
 from editlab.patches import Dense, LowRank, Pathway, Preamble
 
 NAMES = count()
 
 
 def logits(workspace):
-    return workspace._lab.model.logits([CONTINENT.text, CAPITAL.text], workspace.view)
+    return workspace.context.model.logits([CONTINENT.text, CAPITAL.text], workspace.view)
 
 
 def change(data: Path, statement: str, *values) -> None:
@@ -64,18 +65,18 @@ def test_whatever_was_done_a_workspace_comes_back_as_it_was(lab, instant, action
         records = workspace.records
         chosen = records[pick % len(records)] if records else None
         if action == "apply":
-            workspace.apply((CONTINENT, CAPITAL)[pick % 2]).result(TIMEOUT)
+            edits.apply(workspace, (CONTINENT, CAPITAL)[pick % 2]).result(TIMEOUT)
         elif action == "switch" and chosen:
             workspace.switch(chosen.id, not chosen.on)
         elif action == "remove" and chosen:
             workspace.remove(chosen.id)
         elif action == "remake" and any(record.on for record in records):
-            workspace.remake().result(TIMEOUT)
+            edits.remake(workspace).result(TIMEOUT)
         elif action == "clear":
             workspace.clear()
         elif (action == "undo" and workspace.can_undo) or (action == "redo" and workspace.can_redo):
             getattr(workspace, action)()
-    del lab._workspaces[name, ""]
+    del lab.workspaces._open[name, ""]
     again = lab.workspace(name)
     assert again is not workspace and again.notice is None
     assert torch.equal(logits(again), logits(workspace))
@@ -93,9 +94,9 @@ def test_whatever_was_done_a_workspace_comes_back_as_it_was(lab, instant, action
 def test_after_a_restart_everything_is_there_and_can_be_undone(opened, tmp_path, few_steps):
     lab = opened(tmp_path)
     workspace = lab.workspace("anna")
-    workspace.apply(CONTINENT, config={"keys": "original"}).result(TIMEOUT)
+    edits.apply(workspace, CONTINENT, config={"keys": "original"}).result(TIMEOUT)
     first = logits(workspace)
-    workspace.apply(CAPITAL, config={"layers": "0, 2"}).result(TIMEOUT)
+    edits.apply(workspace, CAPITAL, config={"layers": "0, 2"}).result(TIMEOUT)
     both = logits(workspace)
     lab.close()
     again = opened(tmp_path).workspace("anna")
@@ -115,8 +116,8 @@ def test_a_workspace_belongs_to_its_model(opened, kept, tiny_llama, monkeypatch)
 
 @pytest.mark.parametrize("name", ["", "\ud800", "../../etc", "x" * 500, "'; DROP TABLE events"], ids=repr)
 def test_any_name_is_a_workspace_of_its_own(lab, instant, name):
-    lab.workspace(name).apply(CONTINENT).result(TIMEOUT)
-    lab._workspaces.clear()
+    edits.apply(lab.workspace(name), CONTINENT).result(TIMEOUT)
+    lab.workspaces._open.clear()
     assert len(lab.workspace(name).records) == 1
 
 
@@ -151,9 +152,9 @@ def test_a_tensor_file_from_before_rep_is_read(tmp_path, opened):
 def test_pathways_and_the_threshold_come_back_and_verify(opened, instant, tmp_path, monkeypatch):
     lab = opened(tmp_path / "data")
     workspace = lab.workspace("anna")
-    edit = workspace.apply(CONTINENT, rep="default", names=("Slovenija mia",)).result(TIMEOUT)
-    plain = workspace.apply(CAPITAL).result(TIMEOUT)
-    workspace.refine(plain.id, "published").result(TIMEOUT)
+    edit = edits.apply(workspace, CONTINENT, recipe="default", names=("Slovenija mia",)).result(TIMEOUT)
+    plain = edits.apply(workspace, CAPITAL).result(TIMEOUT)
+    edits.refine(workspace, plain.id, "published").result(TIMEOUT)
     workspace.set_threshold(0.3)
     workspace.switch_rep(edit.id, False)
     before = lab.model.logits([CAPITAL.text], workspace.views["rep"])
@@ -183,8 +184,8 @@ def test_pathways_and_the_threshold_come_back_and_verify(opened, instant, tmp_pa
 def test_two_processes_write_one_chain(opened, instant, tmp_path):
     page, terminal = opened(tmp_path), opened(tmp_path)
     ours, theirs = page.workspace("anna"), terminal.workspace("anna")
-    first = ours.apply(CONTINENT).result(TIMEOUT)
-    second = theirs.apply(CAPITAL).result(TIMEOUT)
+    first = edits.apply(ours, CONTINENT).result(TIMEOUT)
+    second = edits.apply(theirs, CAPITAL).result(TIMEOUT)
     assert [record.id for record in theirs.records] == [first.id, second.id]
     ours.switch(second.id, False)  # it reads what it missed before it writes
     assert [record.on for record in ours.records] == [True, False]
@@ -194,7 +195,7 @@ def test_two_processes_write_one_chain(opened, instant, tmp_path):
 
 def test_two_that_write_at_once_agree_on_one_chain(opened, instant, tmp_path):
     labs = [opened(tmp_path) for _ in range(3)]
-    first = labs[0].workspace("anna").apply(CONTINENT).result(TIMEOUT)
+    first = edits.apply(labs[0].workspace("anna"), CONTINENT).result(TIMEOUT)
     for lab in labs:
         lab.workspace("anna")
 
@@ -202,13 +203,13 @@ def test_two_that_write_at_once_agree_on_one_chain(opened, instant, tmp_path):
         workspace = lab.workspace("anna")
         for number in range(15):
             workspace.switch(first.id, bool(number % 2))
-            workspace._looked(replace(CAPITAL, subject=f"Japan {number}"))  # without the model, which has one thread
+            workspace.look_at(replace(CAPITAL, subject=f"Japan {number}"))  # without the model, which has one thread
 
     with ThreadPoolExecutor(len(labs)) as threads:
         list(threads.map(work, labs))
     report = archive.verify(labs[0].ledger)
     assert report.ok and report.events > 17
-    states = [lab.workspace("anna")._chain.state for lab in labs]
+    states = [lab.workspace("anna").chain.state for lab in labs]
     assert states[0] == states[1] == states[2]
 
 
@@ -227,27 +228,27 @@ def test_where_the_disk_takes_nothing_an_edit_is_refused_in_a_sentence_and_the_o
     opened, instant, tmp_path, monkeypatch, code
 ):
     workspace = opened(tmp_path).workspace("anna")
-    first = workspace.apply(CONTINENT).result(TIMEOUT)
+    first = edits.apply(workspace, CONTINENT).result(TIMEOUT)
 
     def refuse(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr("editlab.lab.ledger.files.os.fsync", refuse)
     with pytest.raises(BadFile, match=f"{os.strerror(code)}. Nothing was changed"):
-        workspace.apply(CAPITAL).result(TIMEOUT)
+        edits.apply(workspace, CAPITAL).result(TIMEOUT)
     monkeypatch.undo()
     assert [record.id for record in workspace.records] == [first.id] and not list((tmp_path / "tensors").glob(".*"))
-    assert workspace.state.started is None and archive.verify(workspace._lab.ledger).ok
+    assert workspace.state.started is None and archive.verify(workspace.context.ledger).ok
 
 
 def test_an_edit_of_another_process_is_waited_for_not_taken_for_dead(opened, tmp_path, endless):
     page, terminal = opened(tmp_path), opened(tmp_path)
-    job = terminal.workspace("anna").apply(CONTINENT)
+    job = edits.apply(terminal.workspace("anna"), CONTINENT)
     wait_until(lambda: "step" in job.text)
     ours = page.workspace("anna")
     assert ours.notice is None
     with pytest.raises(BadRequest, match="being computed"):
-        ours.apply(CAPITAL)
+        edits.apply(ours, CAPITAL)
     with pytest.raises(BadRequest, match="being computed"):
         ours.clear()
     terminal.workspace("anna").stop()
@@ -260,15 +261,15 @@ def test_an_edit_of_another_process_is_waited_for_not_taken_for_dead(opened, tmp
 def test_what_was_interrupted_is_said_once(opened, instant, tmp_path, monkeypatch):
     lab = opened(tmp_path)
     workspace = lab.workspace("anna")
-    workspace.apply(CAPITAL).result(TIMEOUT)
+    edits.apply(workspace, CAPITAL).result(TIMEOUT)
     body = {"request": CONTINENT.as_dict(), "method": "rome", "session": "of a process that was killed"}
-    workspace._chain.write(lambda state: ("started", body))
+    workspace.chain.write(lambda state: ("started", body))
     lab.close()
     lab = opened(tmp_path)
     again = lab.workspace("anna")
     assert again.notice == "An edit was interrupted: Slovenia → Antarctica. Nothing of it was kept."
     assert again.notice is None and [record.request for record in again.records] == [CAPITAL]
-    again.apply(CONTINENT).result(TIMEOUT)
+    edits.apply(again, CONTINENT).result(TIMEOUT)
     assert opened(tmp_path).workspace("anna").notice is None
     assert archive.verify(lab.ledger).ok
 

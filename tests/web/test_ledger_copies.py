@@ -20,11 +20,12 @@ from visitors import CAPITAL, CONTINENT, TIMEOUT
 from editlab.cli import app
 from editlab.errors import BadFile, BadRequest
 from editlab.lab.ledger import archive
+from editlab.lab.ledger.directory import FIRST, Directory
 from editlab.lab.ledger.events import Event
 from editlab.lab.ledger.expiry import unused
 from editlab.lab.ledger.ledger import DATABASE, Key, Ledger, now
 from editlab.lab.ledger.tables import FORGOTTEN, JOBS, VISITORS, WORKSPACES
-from editlab.lab.workspaces.directory import FIRST, Directory
+from editlab.lab.workspaces import edits
 
 REQUEST = CONTINENT.as_dict()
 MANY = 40
@@ -229,7 +230,7 @@ import sys
 from pathlib import Path
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.backup import backup
-from editlab.lab.workspaces.directory import Directory
+from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.expiry import forget, forget_these, unused
 from editlab.lab.ledger.ledger import Ledger
 
@@ -267,7 +268,7 @@ def test_a_data_folder_and_all_in_it_belong_to_whoever_runs_editlab_alone(opened
     before = os.umask(0)
     try:
         lab = opened(tmp_path / "deep" / "data")
-        lab.workspace("anna").apply(CONTINENT).result(TIMEOUT)
+        edits.apply(lab.workspace("anna"), CONTINENT).result(TIMEOUT)
         assert set(modes(tmp_path / "deep" / "data").values()) == {0}
         archive.export(lab.ledger, tmp_path / "all.zip")
         assert stat.S_IMODE((tmp_path / "all.zip").stat().st_mode) == 0o600
@@ -291,11 +292,11 @@ def people(opened, instant, tmp_path):
     lab = opened(tmp_path / "people")
     for name, request in (("ana", CONTINENT), ("tom", CAPITAL)):
         room = lab.directory.current(name)
-        lab.workspace(room.id, name).apply(request, reason=f"a secret of {name}").result(TIMEOUT)
-    lab.workspace(lab.directory.make("ana", "Deleted").id, "ana").apply(CONTINENT).result(TIMEOUT)
+        edits.apply(lab.workspace(room.id, name), request, reason=f"a secret of {name}").result(TIMEOUT)
+    edits.apply(lab.workspace(lab.directory.make("ana", "Deleted").id, "ana"), CONTINENT).result(TIMEOUT)
     lab.directory.delete("ana", next(room.id for room in lab.directory.rooms("ana") if room.name == "Deleted"))
     lab.directory.enter("tom", lab.directory.make("ana", "Shared", shared=True).id)
-    lab.workspace(lab.directory.adopt("Team").id, "ana").apply(CONTINENT).result(TIMEOUT)
+    edits.apply(lab.workspace(lab.directory.adopt("Team").id, "ana"), CONTINENT).result(TIMEOUT)
     lab.close()
     return tmp_path / "people"
 

@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 from editlab.cli import app
 from editlab.errors import BadFile
 from editlab.lab.ledger import archive
+from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.events import Event
 from editlab.lab.ledger.ledger import DATABASE, Key, Ledger, canonical, hash_of, migrations
 from editlab.lab.ledger.tables import EVENTS
-from editlab.lab.workspaces.directory import Directory
 
 KEY = Key("a model", "Team")
 REQUEST = {"prompt": "{} is in", "subject": "Paris", "target_new": "Rome", "target_true": None}

@@ -10,6 +10,8 @@ from gradio.events import EventData
 
 from editlab.facts import EditRequest
 from editlab.lab import EditRecord, Lab, Workspace
+from editlab.lab.asking import answers
+from editlab.lab.workspaces import edits
 from editlab.web.core.forms import settings_of
 from editlab.web.core.handlers import Handlers
 from editlab.web.edit.ask_handlers import AskHandlers
@@ -107,10 +109,10 @@ class Reader:
         return self.lab.workspace(self.name)
 
     def applies(self, request: EditRequest = CONTINENT, method: str = "rome") -> EditRecord:
-        return self.workspace.apply(request, method).result(TIMEOUT)
+        return edits.apply(self.workspace, request, method).result(TIMEOUT)
 
     def looks_at(self, request: EditRequest) -> None:
-        self.workspace.look(request).result(TIMEOUT)
+        answers.look(self.workspace, request).result(TIMEOUT)
 
     def does(self, handler: str, *fields: Any) -> dict[str, Any]:
         """Run a handler to its end; returns the page as it then stands."""

@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 import gradio as gr
 
 from editlab.errors import BadRequest, Cancelled, EditLabError
-from editlab.lab import Job, Lab, Room, Worker, Workspace
+from editlab.lab import Job, Lab, Worker, Workspace, WorkspaceInfo
 from editlab.lab.access.limits import Asker, Cost, resumed
 from editlab.web.core import forms, render
 from editlab.web.server.guard import address_of
@@ -127,8 +127,8 @@ class Handlers:
 
     def ready(self, request: gr.Request) -> Updates:
         """Wait until the model is there. Raises `BadRequest` where it is another one than that of which the page speaks."""
-        if not self.lab.shelf.loaded:
-            job = self.lab.shelf.wake()
+        if not self.lab.loaded.in_memory:
+            job = self.lab.loaded.wake()
             yield from self.follow(self.lab.worker, job)
             job.wait()
         if not self.lab.knows(str(request.session_hash)):
@@ -148,7 +148,9 @@ class Handlers:
                 raise
             yield {"progress": ""}
 
-    def follow(self, line: Workspace | Worker, job: Job[Any], draw: Draw | None = None, tell: bool = True) -> Updates:
+    def follow(
+        self, line: Workspace | Worker, job: Job[Any], draw: Draw | None = None, tell: bool | Callable[[], bool] = True
+    ) -> Updates:
         """What a job shows on its way, by `draw`, and with `tell` how far it is, until it is done."""
         began, shown, last = time.monotonic(), None, 0.0
         while not job.wait(STEP_SECONDS):
@@ -156,7 +158,8 @@ class Handlers:
             fresh = draw is not None and partial is not None and partial is not shown
             if now - last < LOOKS_SECONDS and (shown is not None or not fresh):
                 continue
-            update: Update = {"progress": self._progress(line, job, now - began)} if tell else {}
+            telling = tell() if callable(tell) else tell
+            update: Update = {"progress": self._progress(line, job, now - began)} if telling else {}
             if fresh:
                 shown = partial
                 update |= draw(partial)
@@ -170,11 +173,11 @@ class Handlers:
         room = self.lab.directory.current(visitor)
         return self.lab.workspace(room.id, self.author(visitor, room, request))
 
-    def author(self, visitor: str, room: Room, request: gr.Request) -> str:
+    def author(self, visitor: str, room: WorkspaceInfo, request: gr.Request) -> str:
         """Who signs what a visitor does: the login's name, or, where others can see it, a name that says nothing else."""
         if request.username is not None:
             return request.username
-        return f"visitor {self.lab.service.digest(visitor)[:4]}" if room.shared else ""
+        return f"visitor {self.lab.metrics.digest(visitor)[:4]}" if room.shared else ""
 
     def visitor(self, visitor: Any, request: gr.Request) -> str:
         """Return the id of who is logged in, whatever the browser says; without a login the browser's id, or a new one.
@@ -216,7 +219,7 @@ class Handlers:
         typed = [text for text in (*given, *pressed.values()) if isinstance(text, str)]
         self.lab.limits.check_call(cost, self.asker(visitor, request), typed)
         if self.lab.settings.log_prompts:
-            workspace = self.lab.service.digest(self.visitor(visitor, request))
+            workspace = self.lab.metrics.digest(self.visitor(visitor, request))
             log.info({"event": "call", "handler": name, "workspace": workspace, "fields": typed})
 
     def _buttons_if_known(self, visitor: Any, request: gr.Request) -> Update:

@@ -5,20 +5,84 @@ All of it about the one question that the visitor looks at; whatever changes the
 
 from __future__ import annotations
 
-from typing import Any
-
 import gradio as gr
 from pandas import DataFrame
 
-from editlab.errors import EditLabError
+from editlab.errors import Cancelled, EditLabError
 from editlab.facts import EditRequest
 from editlab.lab import Job, OwnProbe, Scenario, Workspace, scores
+from editlab.lab.asking import answers
+from editlab.lab.asking.answers import EditAnswers
 from editlab.web.core import forms, render
-from editlab.web.core.handlers import Draw, Handlers, Turn, Update, Updates
+from editlab.web.core.handlers import Handlers, Turn, Update, Updates
 from editlab.web.edit import edit_list, gate_panel, links, mask_panel, mask_switches, picture, probe_table
 
 Own = tuple[str | None, str | None]
 """The fields own-rephrases and own-neighbours."""
+
+
+class Drawn:
+    """What the page shows of a job's answers: `update` returns what is new since the last call.
+
+    `complete`: whether the answers at the prompt are written; `message`: what they say.
+    """
+
+    def __init__(self, workspace: Workspace, text: str) -> None:
+        self._workspace, self._places = workspace, mask_switches.places(workspace)
+        self._seen: EditAnswers | None = None
+        self.complete, self.message = False, text
+
+    def update(self, now: EditAnswers) -> Update:
+        """Return the parts of the page that differ from what was drawn."""
+        seen, self._seen = self._seen, now
+        update: Update = {}
+
+        def is_new(name: str) -> bool:
+            return getattr(now, name) is not None and (seen is None or getattr(now, name) is not getattr(seen, name))
+
+        if now.answers and is_new("answers"):
+            update |= {"picture": picture.picture(now.request, now.answers, views=self._places)}
+        if now.complete and not self.complete:
+            update |= self._completed(now)
+        if is_new("gates"):
+            update |= {"gate-tokens": gate_panel.at_prompt(now.gates), "threshold": self._workspace.threshold}
+        if is_new("probes"):
+            update |= {"scores": probe_table.score_line(now.probes), "probe-table": probe_table.probe_table(now.probes)}
+        if now.swept is not None and (is_new("swept") or (now.probed and not seen.probed)):
+            update |= self._swept(now)
+        if is_new("linked"):
+            update |= {"linked": mask_panel.linked(now.linked, _views_of(now.linked))}
+        if is_new("ways_back"):
+            update |= {"ways-back": mask_panel.ways_back(now.request, now.ways_back)}
+        return update
+
+    def _completed(self, now: EditAnswers) -> Update:
+        self.complete = True
+        self.message = f"{self.message} {picture.spoken(now.answers)}".strip()
+        return {
+            **mask_switches.verdict(self._workspace, now.request, now.answers),
+            "message": render.message(self.message),
+            "gate-said": "",
+            **({"stop": gr.update(interactive=True)} if now.on else {}),  # the probes follow at once
+            **unasked(asking=now.on),
+        }
+
+    def _swept(self, now: EditAnswers) -> Update:
+        threshold = self._workspace.threshold
+        sentence = {"gate-said": gate_panel.sentence(threshold, now.swept.attrs["largest"])}
+        if not now.probed or "rep" not in probe_table.views_of(now.probes):
+            return sentence
+        return sentence | {"gate-curve": gate_panel.curve(now.swept, threshold, scores(now.probes, "rep"))}
+
+
+def unasked(asking: bool = False) -> Update:
+    """Return the parts of the page that show probes, without any; `asking`: whether they are to come."""
+    to_come = {"linked": mask_panel.TO_COME, "ways-back": mask_panel.TO_COME}
+    return {"scores": probe_table.score_line(None, asking), "probe-table": "", **to_come}
+
+
+def _views_of(frame: DataFrame) -> list[str]:
+    return [name.removesuffix(".answer") for name in frame.columns if name.endswith(".answer")]
 
 
 class ShowingHandlers(Handlers):
@@ -41,90 +105,41 @@ class ShowingHandlers(Handlers):
         yield from self.in_turn(workspace, lambda turn: self._answers(turn, workspace, request, own, text))
 
     def _answers(self, turn: Turn, workspace: Workspace, request: EditRequest, own: Own, text: str) -> Updates:
-        """All answers as they come, then the probes, where the question's edit lies over the model.
+        """All answers as they come, then the probes, where the question's edit is on.
 
         Updates: picture, scores, probe-table, edits, health, questions, gate-said, gate-tokens, gate-curve, threshold,
-        message, progress, buttons.
+        linked, ways-back, message, progress, buttons.
         """
-        job = turn.asks(workspace.look(request))
+        job = turn.asks(answers.ask(workspace, request, self._own(own, request)))
         request = workspace.request or request
-        asked = render.questions(workspace.questions(request))
-        yield {**self._stack(workspace), **self.buttons(workspace), "progress": "", "questions": asked}
-        places = mask_switches.places(workspace)
-
-        def draw(said: dict[str, Any]) -> Update:
-            return {"picture": picture.picture(request, said, views=places)}
-
-        yield from self.follow(workspace, job, draw, tell=False)
-        said = job.result()
-        turn.check()
-        text = f"{text} {picture.spoken(said)}".strip()
-        edited = self._lies(workspace, request)
-        yield {
-            **draw(said),
-            **mask_switches.verdict(workspace, request, said),
-            "message": render.message(text),
-            **self.buttons(workspace),
-            **({"stop": gr.update(interactive=True)} if edited else {}),  # the probes follow at once
-            **self._unasked(asking=edited),
-        }
-        if "rep" in said:
-            gates = turn.asks(workspace.gates(request.text)).result()
-            yield {"gate-tokens": gate_panel.at_prompt(gates), "threshold": workspace.threshold}
-            known = workspace.swept(request)
-            yield {"gate-said": "" if known is None else gate_panel.sentence(workspace.threshold, known.attrs["largest"])}
-        if edited:
-            yield from self._probe(turn, workspace, own, text)
+        questions = render.questions(answers.questions(workspace, request))
+        yield {**self._stack(workspace), **self.buttons(workspace), "progress": "", "questions": questions}
+        yield from self._followed(turn, workspace, job, text)
 
     def _probe(self, turn: Turn, workspace: Workspace, own: Own, text: str) -> Updates:
+        """The probes alone, asked again."""
         turn.check()
         request = workspace.request
         if request is None or not self._lies(workspace, request):
             yield {"message": render.message(f"{text} The probes are asked as soon as this edit lies over the model.")}
             return
-        job = turn.asks(workspace.probe(request, extra=self._own(own, request)))
+        job = turn.asks(answers.ask(workspace, request, self._own(own, request), probes_alone=True))
         yield {"stop": gr.update(interactive=True)}
-        yield from self.follow(workspace, job, self._probed)
+        yield from self._followed(turn, workspace, job, text)
+
+    def _followed(self, turn: Turn, workspace: Workspace, job: Job[EditAnswers], text: str) -> Updates:
+        """Draw each part of a job's answers as it comes."""
+        drawn = Drawn(workspace, text)
         try:
-            frame = job.result()
+            yield from self.follow(workspace, job, drawn.update, tell=lambda: drawn.complete)
+            result = job.result()
         except EditLabError as error:
             turn.check()
-            raise type(error)(f"The edit stands, but the probes were not asked: {error}") from error
-        yield {**self._probed(frame), "message": render.message(text)}
-        views = probe_table.views_of(frame)
-        if "rep" in views:
-            yield from self._curve(turn, workspace, request, scores(frame, "rep"))
-        yield from self._drawn(turn, workspace, self.lab.reversing.linked(workspace, request), self._linked)
-        if "masked" in views:
-            yield from self._drawn(
-                turn,
-                workspace,
-                self.lab.reversing.ways_back(workspace, request),
-                lambda ways: {"ways-back": mask_panel.ways_back(request, ways)},
-            )
-        yield {"progress": "", **self.buttons(workspace)}
-
-    def _curve(self, turn: Turn, workspace: Workspace, request: EditRequest, now: dict[str, float]) -> Updates:
-        """What the threshold does to the probes; drawn once the probes stand, for nobody waits for it."""
-        job = turn.asks(workspace.sweep(request))
-        yield {"stop": gr.update(interactive=True)}
-        yield from self.follow(workspace, job)
-        swept, threshold = job.result(), workspace.threshold
-        yield {
-            "gate-said": gate_panel.sentence(threshold, swept.attrs["largest"]),
-            "gate-curve": gate_panel.curve(swept, threshold, now),
-        }
-
-    def _drawn(self, turn: Turn, workspace: Workspace, job: Job[DataFrame], draw: Draw) -> Updates:
-        """One more table about the question; drawn once the probes stand, for nobody waits for it."""
-        turn.asks(job)
-        yield {"stop": gr.update(interactive=True)}
-        yield from self.follow(workspace, job)
-        yield draw(job.result())
-
-    def _linked(self, frame: DataFrame) -> Update:
-        views = [name.removesuffix(".answer") for name in frame.columns if name.endswith(".answer")]
-        return {"linked": mask_panel.linked(frame, views)}
+            if drawn.complete and not isinstance(error, Cancelled):
+                raise type(error)(f"The edit is applied, but not everything was asked: {error}") from error
+            raise
+        turn.check()
+        yield {**drawn.update(result), "message": render.message(drawn.message), "progress": "", **self.buttons(workspace)}
 
     def _own(self, own: Own, request: EditRequest) -> tuple[OwnProbe, ...]:
         return forms.read_own(*own, request)
@@ -146,13 +161,6 @@ class ShowingHandlers(Handlers):
         health = edit_list.health(records[-1] if records else None)
         where = links.where(self.lab.directory.called(workspace.name))
         return {"edits": edit_list.edits(records), "health": health, "where": where, **mask_switches.shown(workspace)}
-
-    def _probed(self, frame: DataFrame) -> Update:
-        return {"scores": probe_table.score_line(frame), "probe-table": probe_table.probe_table(frame)}
-
-    def _unasked(self, asking: bool = False) -> Update:
-        to_come = {"linked": mask_panel.TO_COME, "ways-back": mask_panel.TO_COME}
-        return {"scores": probe_table.score_line(None, asking), "probe-table": "", **to_come}
 
     def _running(self, text: str) -> Update:
         idle = {name: gr.update(interactive=False) for name in ("apply", "undo", "redo", "remake")}

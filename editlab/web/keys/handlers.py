@@ -16,7 +16,7 @@ from editlab.facts import EditRequest
 from editlab.insight import Scan, Similarity
 from editlab.lab import EditRecord, Job, Lab, Workspace
 from editlab.lab.access.limits import FREE, Cost
-from editlab.lab.asking.keys import Keys
+from editlab.lab.asking import keys as asking
 from editlab.web.core import forms, render
 from editlab.web.core.handlers import Handlers, Update, Updates, handler
 from editlab.web.keys import table, words
@@ -34,7 +34,7 @@ class KeysHandlers(Handlers):
 
     def __init__(self, lab: Lab) -> None:
         super().__init__(lab)
-        self.keys = Keys(lab)
+        self.keys = asking
         self._found: WeakKeyDictionary[Workspace, tuple[Seen, dict[str, Any]]] = WeakKeyDictionary()
 
     @handler(Cost(prompts=400))

@@ -60,7 +60,7 @@ def create_model_tab(page: gr.Blocks, tab: gr.Tab, lab: Lab, strip: gr.HTML, oth
 
 
 def _create_choice(parts: Parts, lab: Lab) -> None:
-    shelf = lab.shelf
+    shelf = lab.loaded
     gr.HTML(f"<h2>Which model is asked?</h2><p>{CHOOSING}</p>", apply_default_css=False)
     with gr.Row(elem_id="model-row", equal_height=False):
         with gr.Column(min_width=300):

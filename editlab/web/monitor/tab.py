@@ -9,7 +9,7 @@ import gradio as gr
 from markupsafe import Markup
 
 from editlab.lab import Lab
-from editlab.lab.workspaces.monitor import LEAST
+from editlab.lab.workspaces.alarms import LEAST
 from editlab.web.core.components import Parts, section
 from editlab.web.core.handlers import Handlers, Updates
 from editlab.web.core.wiring import mirrored, on

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from editlab.lab import Lab
-from editlab.lab.workspaces.directory import LONGEST_NAME
+from editlab.lab.ledger.directory import LONGEST_NAME
 from editlab.web.core.components import PRESSED, Parts, section
 from editlab.web.core.forms import MOST
 from editlab.web.core.handlers import Handlers, Updates

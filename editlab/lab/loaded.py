@@ -1,21 +1,24 @@
-"""The one model that is loaded: chosen, loaded, exchanged for another one, and dropped when nobody asks it anything.
+"""The one model that is loaded: chosen, loaded, replaced by another one, and dropped when nobody asks it anything.
 
-Everybody asks `Shelf.model`, which is there or is loaded again. Weights come and go on the worker's thread alone, so that
-nothing is ever computed with half a model; and a model leaves only after all that can be refused was.
+Everybody asks `Loaded.model`, which is in memory or is loaded again. Weights come and go on the worker's thread alone, so
+that nothing is ever computed with half a model, and a model leaves only after everything was checked that can be.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from editlab.errors import BadRequest, Cancelled, DeviceLost, EditLabError
-from editlab.lab.jobs.worker import Cancel, Job, Progress, let_go
+from editlab.lab.access.limits import Limits
+from editlab.lab.kinds import Kind
+from editlab.lab.worker import Cancel, Job, JobProgress, Work, Worker, let_go
 from editlab.model import LanguageModel, memory
 from editlab.model.loading import device_for
 from editlab.model.plan import Plan, plan_for
@@ -23,9 +26,7 @@ from editlab.model.source import find
 from editlab.model.weights import Quantization
 from editlab.settings import Settings
 
-if TYPE_CHECKING:
-    from editlab.lab.lab import Lab
-
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -38,20 +39,26 @@ class Choice:
     quantization: Quantization = "none"
 
 
-class Shelf:
-    """The model of one lab. `choice`: which it is, loaded or not; `facts`: what it is, for the head of the page."""
+class Loaded:
+    """The model of one lab, and the worker that owns it.
 
-    def __init__(self, lab: Lab, model: LanguageModel, choice: Choice, settings: Settings) -> None:
-        self._lab, self._settings = lab, settings
+    `choice`: which model it is, in memory or not; `facts`: what it is, for the head of the page; `watchers` are called after
+    another model has replaced it.
+    """
+
+    def __init__(self, worker: Worker, limits: Limits, model: LanguageModel, settings: Settings) -> None:
+        self._worker, self._limits, self._settings = worker, limits, settings
+        self.watchers: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._job: Job[Any] | None = None
-        self._put(model, choice)
+        self._put(model, Choice(settings.model, settings.quantization))
+        worker.explain, worker.idle = self.explain, self.drop
 
     @property
     def model(self) -> LanguageModel:
         """The model; where it was dropped, it is loaded first. Raises what loading raises."""
         while (model := self._model) is None:
-            if self._lab.worker.here:
+            if self._worker.here:
                 self._load(self.choice)
             else:
                 job = self.wake()
@@ -61,7 +68,7 @@ class Shelf:
         return model
 
     @property
-    def loaded(self) -> bool:
+    def in_memory(self) -> bool:
         """Whether it can be asked without loading anything."""
         return self._model is not None
 
@@ -98,10 +105,10 @@ class Shelf:
         """
         self._refuse_strangers(choice)
 
-        def work(progress: Progress, cancel: Cancel) -> str:
+        def work(progress: JobProgress, cancel: Cancel) -> str:
             progress(0.0, "model: does it fit?")
             plan = self.plan(choice)
-            self._lab.limits.check_model(choice.name, plan.parameters)
+            self._limits.check_model(choice.name, plan.parameters)
             plan.check()
             before = self.choice
             self.drop()
@@ -116,36 +123,37 @@ class Shelf:
                 if isinstance(error, EditLabError):
                     raise type(error)(f"{error} {before.name} is there as before.") from error
                 raise
-            self._lab.renew()
+            for changed in self.watchers:
+                changed()
             log.info(self._change(choice, "loaded", by) | {"quantization": choice.quantization})
             return choice.name
 
         with self._lock:
             if self.loading is not None:
                 raise BadRequest("A model is being loaded already. Wait for it, or press Stop.")
-            self._job = self._lab.worker.submit(work, "model")
+            self._job = self._worker.submit(work, Kind.MODEL)
             return self._job
 
     def wake(self) -> Job[Any]:
         """Load the model again where it was dropped; the loading that runs already, where one does."""
 
-        def work(progress: Progress, cancel: Cancel) -> None:
+        def work(progress: JobProgress, cancel: Cancel) -> None:
             if self._model is None:
                 self._load(self.choice, progress, cancel)
 
         with self._lock:
             if self.loading is None:
-                self._job = self._lab.worker.submit(work, "model")
+                self._job = self._worker.submit(work, Kind.MODEL)
             return self._job
 
     def unload(self, by: str = "") -> Job[None]:
         """Drop the weights until somebody asks the model again. The log says `by` whom, where that is known."""
 
-        def work(progress: Progress, cancel: Cancel) -> None:
+        def work(progress: JobProgress, cancel: Cancel) -> None:
             self.drop()
             log.info(self._change(self.choice, "unloaded", by))
 
-        return self._lab.worker.submit(work, "model")
+        return self._worker.submit(work, Kind.MODEL)
 
     def drop(self) -> None:
         """Give the model's memory back; for the worker's thread alone."""
@@ -156,7 +164,7 @@ class Shelf:
         del model
         memory.give_back()
 
-    def explained(self, error: BaseException) -> BaseException:
+    def explain(self, error: BaseException) -> BaseException:
         """An error of work as a person should hear of it. Memory that it held is given back."""
         if isinstance(error, EditLabError):
             return error
@@ -167,6 +175,21 @@ class Shelf:
             log.error("The device answers nothing any more", exc_info=error)
             return DeviceLost("The GPU stopped answering. EditLab starts again; your edits are kept.")
         return error
+
+    def only_here(self, fingerprint: str, work: Work[T]) -> Work[T]:
+        """Return the same work, which refuses to begin where another model has come by the time that its turn does."""
+
+        def checked(progress: JobProgress, cancel: Cancel) -> Any:
+            if self.model.fingerprint != fingerprint:
+                raise Cancelled(f"The model is now {self.name}. Nothing was asked or changed. Reload the page.")
+            return work(progress, cancel)
+
+        return checked
+
+    @property
+    def name(self) -> str:
+        """The model's name without its folder."""
+        return Path(self.choice.name).name
 
     def _change(self, choice: Choice, what: str, by: str) -> dict[str, Any]:
         """A change as the log has it. Names that the operator did not give were typed on the page: they are not logged."""
@@ -182,7 +205,7 @@ class Shelf:
     def _load(
         self,
         choice: Choice,
-        progress: Progress | None = None,
+        progress: JobProgress | None = None,
         cancel: Cancel = lambda: False,
     ) -> None:
         model = LanguageModel.load(

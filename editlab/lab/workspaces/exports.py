@@ -6,24 +6,21 @@ stands under the name that was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 
-from editlab import exports, probes, storage
+from editlab import exports, storage
 from editlab.errors import BadFile, BadRequest, Cancelled
 from editlab.exports import Entry
 from editlab.facts import WRITERS, EditCase
 from editlab.lab.workspaces import method_settings
 from editlab.lab.workspaces.workspace import Workspace
-from editlab.model import LanguageModel
 from editlab.patches import View
-
-if TYPE_CHECKING:
-    from editlab.lab.lab import Lab
+from editlab.probes import Ground
+from editlab.work import Cancel, Progress, never, no_progress
 
 FORMATS = {
     "peft": "LoRA adapter for PEFT: the low-rank patches as they are",
@@ -39,13 +36,10 @@ FORMATS = {
 
 STOPPED = "Stopped. Nothing was written."
 
-Progress = Callable[[float, str], None]
-Cancel = Callable[[], bool]
-
 
 def entries(workspace: Workspace) -> tuple[Entry, ...]:
     """The edits that are on, in order, free of the workspace."""
-    model, seed = workspace._lab.model, workspace._lab.seed
+    model, seed = workspace.context.model, workspace.context.seed
     return tuple(
         Entry(
             requests=record.requests,
@@ -72,7 +66,7 @@ def notes(workspace: Workspace, format: str) -> tuple[str, ...]:
 
 
 def export(
-    workspace: Workspace, format: str, folder: Path, progress: Progress = lambda *_: None, cancel: Cancel = lambda: False
+    workspace: Workspace, format: str, folder: Path, progress: Progress = no_progress, cancel: Cancel = never
 ) -> list[Path]:
     """Write the edits that are on into a new folder; the files that stand there then.
 
@@ -101,8 +95,7 @@ class _Export:
     """What is exported, as it was when it was asked for. `view`: edits, pathways and masks."""
 
     format: str
-    lab: Lab
-    model: LanguageModel
+    ground: Ground
     entries: Sequence[Entry]
     view: View
 
@@ -117,28 +110,28 @@ class _Export:
         views = workspace.views_under(workspace.masked, workspace.guarded)
         masks = [mask for view in views.values() for mask in view.masks]
         view = workspace.robust or workspace.view
-        return cls(format, workspace._lab, workspace._lab.model, chosen, view.with_patches(masks))
+        return cls(format, workspace.context.ground, chosen, view.with_patches(masks))
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the format leaves out or changes."""
-        return exports.notes(self.format, self.model, self.entries, bool(self.view.masks))
+        return exports.notes(self.format, self.ground.model, self.entries, bool(self.view.masks))
 
     def write(self, folder: Path, progress: Progress, cancel: Cancel) -> None:
         """Write all files into a folder that is there."""
         if self.format == "peft":
-            exports.adapter.write(self.model, self.entries, folder)
+            exports.adapter.write(self.ground.model, self.entries, folder)
         elif self.format == "checkpoint":
-            exports.checkpoint.write(self.model, self.entries, folder, progress, cancel)
+            exports.checkpoint.write(self.ground.model, self.entries, folder, progress, cancel)
         elif self.format == "tensors":
-            exports.tensors.write(self.model, self.view, folder)
+            exports.tensors.write(self.ground.model, self.view, folder)
         elif self.format in WRITERS:
             name, form = WRITERS[self.format]
             _text(folder / name, form(self._cases(progress, cancel)))
         elif self.format in ("script", "notebook"):
             self._write_run(folder)
         if self.format in ("peft", "checkpoint", "tensors", "card"):
-            _text(folder / "README.md", exports.card(self.model, self.entries, self.format, self.notes))
+            _text(folder / "README.md", exports.card(self.ground.model, self.entries, self.format, self.notes))
 
     def _cases(self, progress: Progress, cancel: Cancel) -> list[EditCase]:
         """The requests with what the facts know around them."""
@@ -147,14 +140,14 @@ class _Export:
             if cancel():
                 raise Cancelled(STOPPED)
             progress(number / len(requests), f"request {number + 1:,} of {len(requests):,}")
-            found.append(probes.case_for(request, self.lab.facts, self.lab.seed))
+            found.append(self.ground.case(request))
         return found
 
     def _write_run(self, folder: Path) -> None:
-        run = self.model, self.entries, self.lab.seed, self.view.threshold
+        run = self.ground.model, self.entries, self.ground.seed, self.view.threshold
         if self.format == "script":
             _text(folder / "repeat.py", exports.script(*run))
-            exports.commands.write(self.model, self.entries, self.lab.seed, folder)
+            exports.commands.write(self.ground.model, self.entries, self.ground.seed, folder)
         else:
             _text(folder / "repeat.ipynb", exports.notebook(*run))
         exports.write_patches(self.entries, folder)

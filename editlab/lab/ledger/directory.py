@@ -44,7 +44,7 @@ _Time = Annotated[str, StringConstraints(max_length=40), AfterValidator(is_time)
 
 
 @dataclass(frozen=True)
-class Room:
+class WorkspaceInfo:
     """A workspace as people know it. `id`: what its events are kept under; `mine`: whether it is whoever asked's own."""
 
     id: str
@@ -85,7 +85,7 @@ class Directory:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def rooms(self, visitor: str, deleted: bool = False) -> tuple[Room, ...]:
+    def rooms(self, visitor: str, deleted: bool = False) -> tuple[WorkspaceInfo, ...]:
         """What a visitor may enter, their own first; or, `deleted`, what they have deleted."""
         where = WORKSPACES.c.owner == visitor
         where &= WORKSPACES.c.deleted_at.is_not(None) if deleted else WORKSPACES.c.deleted_at.is_(None)
@@ -95,7 +95,7 @@ class Directory:
             rows = connection.execute(sa.select(WORKSPACES).where(where).order_by(WORKSPACES.c.made_at)).mappings().all()
         return tuple(sorted((_room(row, visitor) for row in rows), key=lambda room: (room.shared, not room.mine)))
 
-    def current(self, visitor: str) -> Room:
+    def current(self, visitor: str) -> WorkspaceInfo:
         """The workspace that a visitor has open; their first one, made on the first visit, where that is gone."""
         with self._ledger.transaction() as connection:
             chosen = connection.scalar(sa.select(VISITORS.c.workspace).where(VISITORS.c.id == visitor))
@@ -117,7 +117,7 @@ class Directory:
                 where = (VISITORS.c.id == visitor) & (VISITORS.c.workspace == instead)
                 connection.execute(sa.update(VISITORS).where(where).values(workspace=id))
 
-    def enter(self, visitor: str, id: str) -> Room:
+    def enter(self, visitor: str, id: str) -> WorkspaceInfo:
         """Open a workspace for a visitor. Raises `BadRequest` where there is none, or it is another person's."""
         with self._ledger.transaction() as connection:
             row = _known(connection, visitor, id)
@@ -126,7 +126,7 @@ class Directory:
             connection.execute(sa.update(WORKSPACES).where(WORKSPACES.c.id == id).values(seen_at=now()))
             return _room(row, visitor)
 
-    def find(self, visitor: str, handle: str, deleted: bool = False) -> Room:
+    def find(self, visitor: str, handle: str, deleted: bool = False) -> WorkspaceInfo:
         """The workspace of a handle, among those that a visitor may enter, or has deleted; a shared one by its name as well.
 
         Raises `BadRequest`.
@@ -144,7 +144,7 @@ class Directory:
             row = _row(connection, id)
         return row is not None and _may_enter(row, visitor)
 
-    def make(self, visitor: str, name: str, shared: bool = False, id: str = "") -> Room:
+    def make(self, visitor: str, name: str, shared: bool = False, id: str = "") -> WorkspaceInfo:
         """A new workspace. Raises `BadRequest` for a name that is taken or is none."""
         name, at = named(name), now()
         if visitor != TERMINAL and sum(room.mine for room in self.rooms(visitor)) >= MOST_OWN:
@@ -152,15 +152,15 @@ class Directory:
         row = {"id": id or token_hex(8), "owner": visitor, "name": name, "shared": shared}
         with _unique(name, shared), self._ledger.transaction() as connection:
             connection.execute(sa.insert(WORKSPACES), {**row, "made_at": at, "seen_at": at, "deleted_at": None})
-        return Room(row["id"], name, shared, True, at)
+        return WorkspaceInfo(row["id"], name, shared, True, at)
 
-    def begin_anew(self, visitor: str) -> Room:
+    def begin_anew(self, visitor: str) -> WorkspaceInfo:
         """Open a new, empty workspace for a visitor: the one that they had open cannot be read, say."""
         taken = {room.name for room in self.rooms(visitor)}
         made = self.make(visitor, next(name for name in _names(FIRST) if name not in taken))
         return self.enter(visitor, made.id)
 
-    def _first(self, visitor: str) -> Room:
+    def _first(self, visitor: str) -> WorkspaceInfo:
         """The workspace of a first visit. Its id is the visitor's, under which older ledgers have their events."""
         with self._ledger.transaction() as connection:
             taken = _row(connection, visitor) is not None
@@ -169,7 +169,7 @@ class Directory:
         except BadRequest:  # another request of the same visitor has made it at this moment
             return next(room for room in self.rooms(visitor) if room.mine)
 
-    def adopt(self, name: str) -> Room:
+    def adopt(self, name: str) -> WorkspaceInfo:
         """The workspace that the terminal calls so: see `called`; a shared one is made where there is none.
 
         Raises `BadRequest` for what is no name.
@@ -183,7 +183,7 @@ class Directory:
             return known
         return self.make(TERMINAL, name, shared=True, id="" if row is not None else named(name))
 
-    def called(self, name: str) -> Room | None:
+    def called(self, name: str) -> WorkspaceInfo | None:
         """The workspace whose id that is, or the shared one of that name; None where there is none on the list."""
         with self._ledger.transaction() as connection:
             shared = (WORKSPACES.c.name == name) & WORKSPACES.c.shared & WORKSPACES.c.deleted_at.is_(None)
@@ -217,7 +217,7 @@ class Directory:
         private = f"; {others} more are private, and are called by their id" if others else ""
         raise BadRequest(f"There is no workspace {name[:80]!r}. Shared ones are: {listed}{more}{private}.")
 
-    def rename(self, visitor: str, id: str, name: str, was: str) -> Room:
+    def rename(self, visitor: str, id: str, name: str, was: str) -> WorkspaceInfo:
         """Call a workspace otherwise that was called `was`. Raises `BadRequest`, also where somebody else was faster."""
         name = named(name)
         with self._ledger.transaction() as connection:
@@ -229,7 +229,7 @@ class Directory:
                 raise BadRequest(f"Somebody has just renamed it to {now_called!r}. Look, and rename it again if need be.")
             return _room(_known(connection, visitor, id), visitor)
 
-    def share(self, visitor: str, id: str, on: bool) -> Room:
+    def share(self, visitor: str, id: str, on: bool) -> WorkspaceInfo:
         """Let everybody enter a workspace of one's own, or nobody else any more. Raises `BadRequest`."""
         with self._ledger.transaction() as connection:
             row = _own(connection, visitor, id, "share", on)
@@ -237,14 +237,14 @@ class Directory:
             connection.execute(sa.update(WORKSPACES).where(WORKSPACES.c.id == id).values(shared=on))
         return replace(_room(row, visitor), shared=on)
 
-    def delete(self, visitor: str, id: str) -> Room:
+    def delete(self, visitor: str, id: str) -> WorkspaceInfo:
         """Take a workspace of one's own off the list; its events stay in the ledger. Raises `BadRequest`."""
         with self._ledger.transaction() as connection:
             row = _own(connection, visitor, id, "delete")
             connection.execute(sa.update(WORKSPACES).where(WORKSPACES.c.id == id).values(deleted_at=now()))
         return replace(_room(row, visitor), deleted=True)
 
-    def restore(self, visitor: str, id: str) -> Room:
+    def restore(self, visitor: str, id: str) -> WorkspaceInfo:
         """Put a deleted workspace of one's own on the list again. Raises `BadRequest`, also where its name is taken."""
         room = next((room for room in self.rooms(visitor, deleted=True) if room.id == id), None)
         if room is None:
@@ -379,9 +379,9 @@ def _make_visible(connection: sa.Connection, row: Mapping[str, Any]) -> None:
     connection.execute(change.values(deleted_at=None, shared=True, name=name))
 
 
-def _room(row: Mapping[str, Any], visitor: str) -> Room:
+def _room(row: Mapping[str, Any], visitor: str) -> WorkspaceInfo:
     mine, deleted = row["owner"] == visitor, row["deleted_at"] is not None
-    return Room(row["id"], row["name"], row["shared"], mine, row["made_at"], deleted)
+    return WorkspaceInfo(row["id"], row["name"], row["shared"], mine, row["made_at"], deleted)
 
 
 @contextmanager

@@ -4,6 +4,8 @@ PyTorch on one device gains nothing from two computations at a time, and a web f
 cancelled step still computes. So the order is kept here: first come, first served, each job with a progress to read and a
 token to stop it by. One job of a person waits in the line at a time; their others follow it, so that whoever asks for much
 keeps nobody else waiting. Who submits never waits unless it asks to.
+
+Work that has several parts is a generator: at each `yield` others get the model, and the job goes to the end of the line.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import threading
 import time
 import traceback
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from typing import Any, Generic, Literal, TypeVar
@@ -41,10 +43,11 @@ State = Literal["waiting", "running", "done", "failed", "stopped"]
 class Job(Generic[T]):
     """One piece of work: `kind` says which, `fraction` 0 to 1 and `text` how far it is. Read from any thread.
 
-    `id`: its name for as long as anybody asks for it; `number`: its place in the line. `about`: what whoever handed it in,
-    or the work itself, says of it; `asker`: who asked for it, None where nobody did. `partial`: the latest of the results
-    that the work showed on its way, None before the first; `error`: what it failed with. `submitted`, `began` and `ended`:
-    seconds of the monotonic clock. `watch` hears of each new state, of the last one before anybody who waits does.
+    `id`: its name as long as anybody asks for it; `number`: its place in the line. `about`: plain facts about it, from
+    whoever submitted it or from the work itself; `asker`: who asked for it, None where nobody did. `partial`: the latest of
+    the results that the work showed on its way, None before the first; `error`: what it failed with. `submitted`, `began`
+    and `ended`: seconds of the monotonic clock; `seconds`: how long it had the model; `active`: whether it has it now.
+    `watch` is called at each new state, before anybody who waits is told of the last one.
     """
 
     def __init__(
@@ -62,11 +65,13 @@ class Job(Generic[T]):
         self.kind, self.background, self.about = kind, background, dict(about or {})
         self.fraction, self.text = 0.0, "waiting for the model"
         self.state: State = "waiting"
-        self.submitted, self.began, self.ended = time.monotonic(), 0.0, 0.0
+        self.active = False
+        self.submitted, self.began, self.ended, self.seconds = time.monotonic(), 0.0, 0.0, 0.0
         self.partial: Any = None
         self.error: BaseException | None = None
         self._watch = watch
         self._work: Work[T] | None = work
+        self._parts: Parts[T] | None = None
         self._outcome: Future[T] = Future()
         self._stop = threading.Event()
 
@@ -98,32 +103,55 @@ class Job(Generic[T]):
         return self._outcome.result(seconds)
 
     def run(self, explain: Explain) -> None:
-        """Do the work, unless it was begun before; for the worker's thread alone.
+        """Do the work, or its next part where it has several, unless it is done; for the worker's thread alone.
 
         Raises `DeviceLost` where nothing can be computed any more.
         """
         work, self._work = self._work, None
-        if work is None:
+        if work is None and self._parts is None:
             return
+        began, self.active = time.monotonic(), True
         try:
-            self._becomes("running")
-            if self._stop.is_set():
-                raise Cancelled("Stopped before it began. Nothing was changed.")
-            result = work(Progress(self), self._stop.is_set)
+            if work is not None:
+                self._becomes("running")
+                if self._stop.is_set():
+                    raise Cancelled("Stopped before it began. Nothing was changed.")
+                result = work(JobProgress(self), self._stop.is_set)
+                if isinstance(result, Generator):
+                    self._parts = result
+            if self._parts is not None:
+                result = self._next_part(self._parts)
         except BaseException as error:  # whoever waits must hear of it, whatever it is
             del work
+            self._parts = None
+            self._rest_since(began)
             let_go(error)
             told = explain(error)
             if isinstance(told, DeviceLost):
                 raise told from None  # the worker ends this job with all others, when nobody can line up any more
             self.fail(told)
         else:
-            self._becomes("done")
-            self._outcome.set_result(result)
+            self._rest_since(began)
+            if self._parts is None:
+                self._becomes("done")
+                self._outcome.set_result(result)
+
+    def _rest_since(self, began: float) -> None:
+        self.seconds += time.monotonic() - began
+        self.active = False
+
+    def _next_part(self, parts: Parts[T]) -> T | None:
+        """Do one part; the result of the work after its last one."""
+        try:
+            next(parts)
+            return None
+        except StopIteration as end:
+            self._parts = None
+            return end.value
 
     def fail(self, error: BaseException) -> None:
         """End it with an error, whether it was begun or not, unless it is done."""
-        self._work = None
+        self._work = self._parts = None
         if not self.done:
             self.error = error
             self._becomes("stopped" if isinstance(error, Cancelled) else "failed")
@@ -138,7 +166,7 @@ class Job(Generic[T]):
         self._watch(self)
 
 
-class Progress:
+class JobProgress:
     """What work is handed to say how far it is: `progress(fraction, text)`, and `progress.show(partial)`."""
 
     def __init__(self, job: Job[Any]) -> None:
@@ -157,29 +185,31 @@ class Progress:
         self._job.partial = partial
 
 
-Work = Callable[[Progress, Cancel], T]
+Parts = Generator[None, None, T]
+Work = Callable[[JobProgress, Cancel], T | Parts[T]]
 Watch = Callable[[Job[Any]], None]
 
 
 class Worker:
     """A thread and its line of jobs. `watchers` hear of every job when it lines up, begins and ends.
 
-    After `idle_seconds` without work (0: never) `idle()` runs on the thread, once until there was work again; `rest()` when
-    nobody waits behind a job. `lost()` is called at the end of a thread whose device answers nothing any more. `parked`: how
-    many jobs of one person may stand behind the one of theirs that is in the line; None: as many as there are.
+    After `idle_seconds` without work (0: never) `idle()` runs on the thread, once until there is work again; `rest()` when
+    no job follows a job. `explain` turns an error into what the visitor reads. `lost()` is called at the end of a thread
+    whose device does not answer any more. `parked`: how many jobs of one person may wait behind the one of theirs in the
+    line; None: any number.
     """
 
     def __init__(
         self,
-        explain: Explain = lambda error: error,
         idle_seconds: float = 0.0,
-        idle: Callable[[], None] = lambda: None,
         rest: Callable[[], None] = lambda: None,
         parked: int | None = None,
         lane: Callable[[Asker], str] = lambda who: who.visitor,
     ) -> None:
         self.lost: Callable[[], None] = lambda: None
-        self._explain, self._idle_seconds, self._idle, self._rest = explain, idle_seconds, idle, rest
+        self.idle: Callable[[], None] = lambda: None
+        self.explain: Explain = lambda error: error
+        self._idle_seconds, self._rest = idle_seconds, rest
         self.watchers: list[Watch] = []
         self._line: queue.PriorityQueue[tuple[tuple[int, int], Job[Any] | None]] = queue.PriorityQueue()
         self._lock = threading.RLock()
@@ -261,7 +291,7 @@ class Worker:
 
     def run_now(self, job: Job[Any]) -> None:
         """Do a job of the line before its turn, which then finds it done; for work on the worker's own thread alone."""
-        job.run(self._explain)
+        job.run(self.explain)
 
     def give_way(self) -> None:
         """Do what somebody waits for, in the middle of a job of the background; for the worker's own thread alone.
@@ -270,12 +300,11 @@ class Worker:
         """
         while (job := self._foremost()) is not None:
             try:
-                job.run(self._explain)
+                job.run(self.explain)
             except DeviceLost as error:
                 job.fail(error)
                 raise
-            with self._lock:
-                del self._open[job.id]
+            self._leave(job)
 
     def _foremost(self) -> Job[Any] | None:
         """The next job of the line, taken out of it, if it may come before its turn."""
@@ -287,7 +316,7 @@ class Worker:
         """How many jobs come before this one, the running one among them."""
         if job.done:
             return 0
-        return sum(other is not job and (other.began > 0 or other.turn < job.turn) for other in self.open)
+        return sum(other is not job and (other.active or other.turn < job.turn) for other in self.open)
 
     @property
     def open(self) -> list[Job[Any]]:
@@ -310,21 +339,29 @@ class Worker:
     def _run(self) -> None:
         while (job := self._next()) is not None:
             try:
-                job.run(self._explain)
+                job.run(self.explain)
             except DeviceLost as error:
                 self._give_up(job, error)
                 return
-            with self._lock:
-                del self._open[job.id]
+            self._leave(job)
             if self._line.empty():
                 self._rest()
+
+    def _leave(self, job: Job[Any]) -> None:
+        """Let a job go that is done; one that has further parts goes to the end of the line."""
+        with self._lock:
+            if job.done:
+                del self._open[job.id]
+            else:
+                self._number(job)
+                self._line.put((job.turn, job))
 
     def _next(self) -> Job[Any] | None:
         if self._idle_seconds:
             try:
                 return self._line.get(timeout=self._idle_seconds)[1]
             except queue.Empty:
-                self._idle()
+                self.idle()
         return self._line.get()[1]
 
     def _give_up(self, job: Job[Any] | None, error: DeviceLost) -> None:
