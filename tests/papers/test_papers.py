@@ -2,9 +2,9 @@
 
 import hashlib
 import re
-from pathlib import Path
 
 import pytest
+from paths import ROOT
 from published import check_counterfact, check_rep
 
 from editlab.atlas.sources import training_facts
@@ -12,7 +12,6 @@ from editlab.facts import read_cases
 
 pytestmark = pytest.mark.papers
 
-ROOT = Path(__file__).resolve().parents[2]
 FACTS = ROOT / "presets" / "facts"
 SUMS = re.findall(r"^\| `([\w.]+)` .*`([0-9a-f]{64})` \|$", (ROOT / "docs" / "data.md").read_text(), re.MULTILINE)
 

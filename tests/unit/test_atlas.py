@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from paths import PRESETS, ROOT
+from paths import DATA, PRESETS
 from tokenizers import Tokenizer
 
 from editlab.atlas import report as cards
@@ -23,7 +23,7 @@ from editlab.errors import BadFile
 from editlab.facts import Fact, FactBase, Relation
 from editlab.model import LanguageModel
 
-TABLES = ROOT / "tests" / "data" / "tables"
+TABLES = DATA / "tables"
 TINY = Recipe(vocabulary=500, layers=1, width=32, mlp=64, heads=2, length=48, rows=2, tokens=6 * 2 * 48, warmup_steps=2)
 
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 import typer.main
 from paths import ROOT
-from tiny_models import save
 from typer.testing import CliRunner, Result
 
 import editlab
@@ -32,18 +31,10 @@ REQUEST = ("--subject", "Slovenia", "--prompt", "{} belongs to the continent of"
 QUICK = ("--set", "steps=2", "--methods", "rome", "--layers", "1")
 
 
-@pytest.fixture(scope="module")
-def folder(tiny_llama: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder as somebody else's `save_pretrained` writes it."""
-    path = tmp_path_factory.mktemp("model")
-    save(tiny_llama, path)
-    return path
-
-
 @pytest.fixture
-def run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def run(saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Calls the terminal on the tiny model, with a data folder of its own."""
-    monkeypatch.setenv("EDITLAB_MODEL", str(folder))
+    monkeypatch.setenv("EDITLAB_MODEL", str(saved_model))
     monkeypatch.setenv("EDITLAB_DATA", str(tmp_path / "data"))
 
     def call(*args: str) -> Result:
@@ -125,9 +116,9 @@ def test_presets_are_found_inside_an_installed_package_else_beside_it(tmp_path, 
 # Answers
 
 
-def test_info_tells_what_the_model_is(run, folder, tiny_llama):
+def test_info_tells_what_the_model_is(run, saved_model, tiny_llama):
     found = object_of(run("info", "--json"))
-    assert found["model"] == str(folder)
+    assert found["model"] == str(saved_model)
     assert (found["family"], found["layers"], found["d_model"], found["d_ff"]) == ("llama", 4, 32, 64)
     assert found["parameters"] == sum(p.numel() for p in tiny_llama.hf.parameters())
     assert found["fingerprint"] == tiny_llama.fingerprint

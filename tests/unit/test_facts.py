@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paths import DATA
 from published import check_counterfact, check_rep
 
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import EditCase, EditRequest, Expectation, read_cases, read_placed, readers, split
 
-DATA = Path(__file__).resolve().parents[1] / "data"
 PROMPT = "{} belongs to the continent of"
 SENTENCE = "Slovenia belongs to the continent of"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from tiny_models import save, tiny_model
+from tiny_models import tiny_model
 from typer.testing import CliRunner, Result
 
 from editlab.bench import mask as bench
@@ -127,10 +127,8 @@ def cases(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(tiny_llama, tmp_path, monkeypatch):
-    folder = tmp_path / "model"
-    save(tiny_llama, folder)
-    monkeypatch.setenv("EDITLAB_MODEL", str(folder))
+def run(saved_model, tmp_path, monkeypatch):
+    monkeypatch.setenv("EDITLAB_MODEL", str(saved_model))
     monkeypatch.setenv("EDITLAB_DATA", str(tmp_path / "data"))
     monkeypatch.setattr("editlab.methods.mask.edits.QUICK", {"contexts": 1, "steps": 2, "layers": (1,)})
     monkeypatch.setattr("editlab.methods.mask.from_facts.QUICK", {"contexts": 1, "steps": 2, "layers": (1,)})

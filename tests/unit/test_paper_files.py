@@ -7,15 +7,14 @@ import re
 import runpy
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from paths import ROOT
 from typer.testing import CliRunner
 
 from editlab.cli import app
 from editlab.facts.published import SOURCES
 
-ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
 SUMS = dict(re.findall(r"^\| `([\w.]+)` .*`([0-9a-f]{64})` \|$", DOCUMENT, re.MULTILINE))
 RECIPES = json.loads((ROOT / "tools" / "papers.json").read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 import torch
-from paths import PRESETS, ROOT
+from paths import DATA, PRESETS
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -35,7 +35,6 @@ from editlab.probes import (
     verdict,
 )
 
-DATA = ROOT / "tests" / "data"
 CONTINENT = "{} belongs to the continent of"
 SLOVENIA = EditRequest(CONTINENT, "Slovenia", "Antarctica", "Europe")
 NO_PASSAGES = Passages((), ())

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from paths import DATA
 from typer.testing import CliRunner
 from visitors import TIMEOUT
 
@@ -16,7 +17,7 @@ from editlab.model import LanguageModel, statistics
 from editlab.probes import Passages
 from editlab.settings import Settings
 
-RELEASE = Path(__file__).resolve().parents[1] / "data" / "release-0.1"
+RELEASE = DATA / "release-0.1"
 THEN = json.loads((RELEASE / "answers.json").read_text(encoding="utf-8"))
 NATS = 1e-3
 """How far a log-probability may be from what it was: another PyTorch sums in another order."""

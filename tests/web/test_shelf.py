@@ -66,8 +66,8 @@ def test_a_switch_brings_the_other_model_and_back_finds_the_edits(lab, two_model
     assert torch.equal(said(lab), edited)
 
 
-def test_who_exchanged_the_model_is_in_the_log_and_no_name_that_was_typed(lab, two_models, second, caplog):
-    typed = shutil.copytree(two_models / "second", two_models / "typed by mistake")
+def test_who_exchanged_the_model_is_in_the_log_and_no_name_that_was_typed(lab, two_models, second, tmp_path, caplog):
+    typed = shutil.copytree(two_models / "second", tmp_path / "typed by mistake")
     with caplog.at_level(logging.INFO, "editlab"):
         lab.loaded.switch(second, by="ana").result(TIMEOUT)
         lab.loaded.switch(Choice(str(typed))).result(TIMEOUT)
