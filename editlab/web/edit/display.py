@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 from pandas import DataFrame
 
+from editlab import figures
 from editlab.errors import EditLabError
 from editlab.facts import EditRequest
 from editlab.lab import Job, Lab, OwnProbe, Scenario, Workspace, scores
@@ -120,7 +121,8 @@ class Display:
         swept, threshold = job.result(), workspace.threshold
         yield {
             "gate-said": gate_panel.sentence(threshold, swept.attrs["largest"]),
-            "gate-curve": gate_panel.curve(swept, threshold, now),
+            "gate-curve": figures.sweep(swept, gate_panel.panels(swept), threshold, now),
+            "gate-table": gate_panel.table(swept),
         }
 
     def _drawn(self, turn: Turn, workspace: Workspace, job: Job[DataFrame], draw: Draw) -> Updates:
