@@ -3,6 +3,7 @@
 import math
 import time
 
+import gradio as gr
 import pandas as pd
 import pytest
 from visitors import Reader, runs
@@ -10,9 +11,12 @@ from visitors import Reader, runs
 from editlab.errors import BadFile
 from editlab.facts import EditRequest
 from editlab.insight import Lemma, Scan, Similarity
+from editlab.web.core.components import Parts
+from editlab.web.core.updates import SHARED
 from editlab.web.core.uploads import read_text
 from editlab.web.keys import table, words
 from editlab.web.keys.handlers import SECTIONS, KeysHandlers
+from editlab.web.keys.tab import create_keys_tab
 
 REQUEST = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
 NAN = float("nan")
@@ -55,6 +59,17 @@ def test_what_was_computed_is_drawn_again_at_once_until_the_edits_change(reader,
     reader.applies(EditRequest("{} has its capital in", "France", "Rome", "Paris"))
     assert "France → Rome" in reader.does("keys_open")["message"]
     assert reader.says("values").startswith("At the edited prompt about France")
+
+
+def test_every_update_is_of_a_part_that_the_tab_has(reader, lab):
+    with gr.Blocks() as page:
+        edit = Parts({name: gr.BrowserState() if name == "visitor" else gr.Button() for name in SHARED})
+        parts = create_keys_tab(gr.Tab(), lab, edit)
+    reader.applies()
+    for name in ("keys_open", "keys_again", "keys_stop", "keys_prose"):
+        reader.does(name)
+        assert {part for update in reader.seen for part in update} <= parts.keys(), name
+    assert {len(fn.outputs) for fn in page.fns.values()} == {len(set(parts.values()))}
 
 
 def test_compute_again_computes(reader):

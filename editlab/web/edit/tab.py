@@ -83,7 +83,8 @@ def _create_gate(parts: Parts) -> None:
                 parts.add_html("gate-said")
                 parts.add_html("gate-tokens")
             with gr.Column(min_width=280):
-                parts.add_html("gate-curve", gate_panel.CURVE_TO_COME)
+                parts.plot("gate-curve")
+                parts.html("gate-table", gate_panel.TO_COME)
 
 
 def _create_reversal(parts: Parts) -> None:
