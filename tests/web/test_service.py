@@ -234,7 +234,7 @@ def work_of(lab, monkeypatch):
         raise ValueError(f"what about {MARKER}?")
 
     monkeypatch.setattr("editlab.web.core.forms.read_request", broken)
-    assert "an error of its own" in visitor.applies(subject=MARKER)["message"]
+    assert "failed unexpectedly" in visitor.applies(subject=MARKER)["message"]
 
 
 @pytest.mark.parametrize("written", [{"log_json": True}, {}], indirect=True, ids=["json", "plain"])
