@@ -20,7 +20,7 @@ from editlab.errors import BadFile, BadRequest, Cancelled
 from editlab.facts import EditRequest, read_cases
 from editlab.lab import Lab, look_over
 from editlab.lab.workspaces import edits
-from editlab.lab.workspaces.exports import FORMATS, entries, export, notes
+from editlab.lab.workspaces.exports import entries, export, notes
 from editlab.model import LanguageModel
 from editlab.probes import passages
 
@@ -187,4 +187,4 @@ def test_an_export_at_the_button_is_a_job_and_says_what_it_leaves_out(lab, tmp_p
     assert any("pathways" in note for note in notes(anna, "peft"))
     with pytest.raises(BadRequest, match="no export"):
         notes(anna, "magic")
-    assert set(FILES) | {"checkpoint"} == set(FORMATS)
+    assert set(FILES) | {"checkpoint"} == set(exports.FORMATS)
