@@ -115,7 +115,7 @@ def forged(path: Path, change) -> Path:
         bodies = [json.loads(row["body"]) for row in rows]
         change(bodies, members)
         rows = [{**row, "body": canonical(body)} for row, body in zip(rows, bodies, strict=True)]
-        rows = archive.rechained(rows, rows[0]["workspace"])
+        rows = archive.rechain(rows, rows[0]["workspace"])
         members[archive.EVENTS] = "".join(f"{json.dumps(row)}\n" for row in rows).encode()
 
     return rewritten(path, forge)
@@ -292,7 +292,7 @@ def test_a_bundle_of_several_goes_by_the_terminal(places, packed, tmp_path):
     archive.export(here.lab.ledger, tmp_path / "all.zip")
     with pytest.raises(BadFile, match="editlab ledger import"):
         bundles.unpack(there.lab.workspaces, "tom", tmp_path / "all.zip")
-    assert archive.bring_in(there.lab.ledger, tmp_path / "all.zip").ok
+    assert archive.import_archive(there.lab.ledger, tmp_path / "all.zip").ok
 
 
 def test_where_nothing_happened_there_is_nothing_to_pack(places, tmp_path):
@@ -329,7 +329,7 @@ def test_events_that_were_reordered_are_named(places, packed):
 
 def test_events_that_were_written_again_in_another_order_are_named(places, packed):
     here, _ = places
-    last = here.lab.ledger.written
+    last = here.lab.ledger.event_count
     change(here, "UPDATE events SET id = -1 WHERE id = 2")
     change(here, "UPDATE events SET id = 2 WHERE id = 3")
     change(here, "UPDATE events SET id = 3 WHERE id = -1")

@@ -35,10 +35,10 @@ def test_a_bundle_of_too_many_events_is_refused_before_any_is_read(empty, bundle
 
 
 def test_edits_inside_of_events_count_as_well(empty, bundle, monkeypatch):  # noqa: F811
-    held = len(archive.opened(bundle).rows)
+    held = len(archive.open_archive(bundle).rows)
     with pytest.raises(BadFile, match=f"{held + 2} events and edits; {held + 1} events and edits are taken here"):
         bundles.unpack(empty.lab.workspaces, "tom", bundle, limits=replace(bundles.LIMITS, events=held + 1))
-    assert archive.opened(bundle, replace(bundles.LIMITS, events=held + 2)).report.ok
+    assert archive.open_archive(bundle, replace(bundles.LIMITS, events=held + 2)).report.ok
 
 
 def test_a_bundle_with_too_long_a_text_of_events_is_refused_before_it_is_unpacked(empty, bundle, monkeypatch):  # noqa: F811
@@ -118,7 +118,7 @@ def test_other_ways_of_packing_are_refused(empty, bundle):  # noqa: F811
 
 
 def test_patches_that_lie_there_many_times_count_each_time(empty, bundle):  # noqa: F811
-    opened = archive.opened(bundle)
+    opened = archive.open_archive(bundle)
     size = sum(map(len, opened.files.values()))
     archive.check_fit(opened, empty.lab.model, size)
     with pytest.raises(BadFile, match="of patches lie over the model"):
@@ -143,11 +143,11 @@ class Counted(PersistentList):
 
 
 def applied(count):
-    return [Event(number, "applied", {"edit": edit(number).written()}) for number in range(1, count + 1)]
+    return [Event(number, "applied", {"edit": edit(number).as_json()}) for number in range(1, count + 1)]
 
 
 def switched(count):
-    first = Event(1, "applied", {"edit": edit(1).written()})
+    first = Event(1, "applied", {"edit": edit(1).as_json()})
     return [first, *(Event(number, "switched", {"id": "e1", "on": number % 2 == 0}) for number in range(2, count + 1))]
 
 

@@ -7,7 +7,7 @@ from visitors import Visitor
 
 from editlab.facts import EditCase, EditRequest, Fault, Placed
 from editlab.facts.readers import Place
-from editlab.lab import Applied, EditFile
+from editlab.lab import EditFile, FileProgress
 from editlab.web.edit import file_panel, file_words
 from editlab.web.edit.file_handlers import ManyHandlers
 
@@ -53,25 +53,25 @@ def test_what_can_be_made_of_a_file(good, bad, skip, there, said):
 
 
 def test_how_far_it_is_and_how_long_it_takes():
-    assert file_words.so_far(Applied(1000, 0, 0, 0.0, 0.0)) == "1,000 edits: the first batch is being made."
-    assert file_words.so_far(Applied(1000, 300, 100, 0.93, 0.9, seconds=40)) == (
+    assert file_words.so_far(FileProgress(1000, 0, 0, 0.0, 0.0)) == "1,000 edits: the first batch is being made."
+    assert file_words.so_far(FileProgress(1000, 300, 100, 0.93, 0.9, seconds=40)) == (
         "300 of 1,000 edits of the file lie over the model. The new object was said at 93 % of the prompts right after "
         "their batch. About 2 minutes left."
     )
-    assert "left" not in file_words.so_far(Applied(300, 300, 100, 0.93, 0.9, seconds=40))
+    assert "left" not in file_words.so_far(FileProgress(300, 300, 100, 0.93, 0.9, seconds=40))
 
 
 def test_a_batch_that_does_not_take_is_told():
-    assert "Of the latest batch only 4 % took" in file_words.so_far(Applied(1000, 400, 0, 0.6, 0.04, seconds=40))
-    assert "latest" not in file_words.so_far(Applied(1000, 400, 0, 0.6, 0.31, seconds=40))
+    assert "Of the latest batch only 4 % took" in file_words.so_far(FileProgress(1000, 400, 0, 0.6, 0.04, seconds=40))
+    assert "latest" not in file_words.so_far(FileProgress(1000, 400, 0, 0.6, 0.31, seconds=40))
 
 
 def test_how_it_ended():
-    assert file_words.at_end(Applied(1000, 1000, 0, 0.93, 0.9, seconds=40, held=0.88)) == (
+    assert file_words.at_end(FileProgress(1000, 1000, 0, 0.93, 0.9, seconds=40, held=0.88)) == (
         "1,000 edits of the file lie over the model. The new object was said at 93 % of the prompts right after their "
         "batch. Now that all lie there, it is said at 88 %."
     )
-    told = file_words.at_end(Applied(10, 10, 4, 1.0, 1.0))
+    told = file_words.at_end(FileProgress(10, 10, 4, 1.0, 1.0))
     assert "(4 of them from before)" in told and "Now" not in told
 
 

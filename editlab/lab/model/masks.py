@@ -60,7 +60,7 @@ class MaskTraining:
             except Cancelled as stopped:
                 raise Cancelled("Stopped. What was computed is kept: train again, and it goes on from there.") from stopped
             mask.write(made, model, folder)
-            return masks.described(made)
+            return masks.describe(made)
 
         with self._lock:
             if self.running is not None:

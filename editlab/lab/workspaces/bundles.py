@@ -28,11 +28,11 @@ def pack(context: Context, room: WorkspaceInfo, path: Path) -> archive.Report:
     rows = [row for row in context.ledger.rows([room.id])[0] if row["model"] == fingerprint]
     if not rows:
         raise BadFile("Nothing has happened in this workspace with this model. Apply an edit first.")
-    report = archive.checked(rows, context.ledger.tensors.read)
+    report = archive.check(rows, context.ledger.tensors.read)
     if report.faults:
         raise BadFile("Something of this workspace was damaged or taken out. Press “Verify” to see what.")
     about = {"workspace": room.name, "model": context.loaded.name, "fingerprint": fingerprint}
-    return archive.write(path, archive.rechained(rows, room.handle), context.ledger.tensors.read, about=about)
+    return archive.write(path, archive.rechain(rows, room.handle), context.ledger.tensors.read, about=about)
 
 
 def unpack(
@@ -45,12 +45,12 @@ def unpack(
     """
     context = workspaces.context
     limits = limits or (DEMO_LIMITS if context.limits.demo else LIMITS)
-    bundle = archive.opened(path, limits)
+    bundle = archive.open_archive(path, limits)
     archive.refuse_other_model(bundle, context.model.fingerprint, context.loaded.name)
     if len({row["workspace"] for row in bundle.rows}) != 1:
         raise BadFile("A bundle holds one workspace. Files with several go by the terminal: editlab ledger import.")
     archive.check_fit(bundle, context.model, limits.bytes)
-    rows = archive.rechained(bundle.rows, token_hex(8))
+    rows = archive.rechain(bundle.rows, token_hex(8))
     called = _called(bundle)
     room = _made(context.directory, visitor, called, rows[0]["workspace"])
     try:

@@ -25,7 +25,7 @@ import gradio as gr
 
 from editlab.errors import BadRequest, Cancelled, EditLabError
 from editlab.lab import Job, Lab, Worker, Workspace, WorkspaceInfo
-from editlab.lab.access.limits import Asker, Cost, resumed
+from editlab.lab.access.limits import Asker, Cost, iterate_for
 from editlab.web.core.declaration import Declaration, Refusal
 from editlab.web.core.html import pieces
 from editlab.web.core.turns import Turn as Turn  # until all tabs are converted
@@ -60,7 +60,7 @@ def handler(cost: Cost, *, refused_in_demo: Refusal = "") -> Callable[[Handler],
         @functools.wraps(work)
         def run(self: Handlers, visit: Visit, *given: Any, **named: Any) -> Updates:
             _, _, *arguments = signature.bind(self, visit, *given, **named).arguments.items()
-            yield from resumed(visit.asker, self._run(work, declaration, visit, dict(arguments)))
+            yield from iterate_for(visit.asker, self._run(work, declaration, visit, dict(arguments)))
 
         run.declaration, run.cost = declaration, declaration.cost
         return run
@@ -185,7 +185,7 @@ def _undeclared(work: Handler, cost: Cost) -> Handler:  # until all tabs are con
     @functools.wraps(work)
     def wrapper(self: Handlers, visitor: Any, *fields: Any) -> Updates:
         *_, request = fields
-        yield from resumed(self.asker(visitor, request), _told(self, work, cost, visitor, fields))
+        yield from iterate_for(self.asker(visitor, request), _told(self, work, cost, visitor, fields))
 
     wrapper.cost = cost
     return wrapper

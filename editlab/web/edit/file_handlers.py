@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from editlab.errors import BadRequest, Cancelled, EditLabError
-from editlab.lab import EditFile, Workspace, look_over
+from editlab.lab import EditFile, Workspace, read_edit_file
 from editlab.lab.access.limits import Cost
 from editlab.lab.workspaces import edits
 from editlab.web.core import forms, render
@@ -60,7 +60,7 @@ class ManyHandlers(EditHandlers):
         if file.faults and not skip:
             raise BadRequest("Some rows cannot be edited. Mend them, or leave them out: tick the box below the file.")
         config = forms.read_config(self.lab.methods(), str(method), settings)
-        there = edits.applied_of(workspace, file, str(method), config).done
+        there = edits.file_progress(workspace, file, str(method), config).done
         self.lab.limits.spend(Cost(edits=len(file.rows) - there))
         job = edits.apply_many(workspace, file, str(method), config, forms.read_batch(batch), forms.read_reason(reason))
         yield self._running(f"Applying {file.name}. Stop keeps what is done; live questions are answered between batches.")
@@ -85,13 +85,13 @@ class ManyHandlers(EditHandlers):
         """The file that was given, looked over. Raises `BadRequest` or `BadFile`."""
         if not isinstance(path, str) or not path:
             raise BadRequest("There is no file. Choose one first.")
-        file = look_over(self.lab.model, Path(path), Path(path).name)
+        file = read_edit_file(self.lab.model, Path(path), Path(path).name)
         self.lab.limits.check_rows(file.count)
         return file
 
     def _looked_over(self, workspace: Workspace, file: EditFile, skip: bool, method: Any, settings: Any) -> Update:
         config = forms.read_config(self.lab.methods(), str(method), settings)
-        there = edits.applied_of(workspace, file, str(method), config).done
+        there = edits.file_progress(workspace, file, str(method), config).done
         left = len(file.rows) - there if skip or not file.faults else 0
         return {
             "many-said": file_panel.looked_over(file, skip, there),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 from markupsafe import Markup
 
-from editlab.lab import BATCH, Applied, EditFile
+from editlab.lab import BATCH, EditFile, FileProgress
 from editlab.web.core.components import Parts
 from editlab.web.core.inputs import FileButton
 from editlab.web.edit import file_words
@@ -36,7 +36,7 @@ def looked_over(file: EditFile, skip: bool, there: int = 0) -> str:
     return Markup("{}{}").format(sentence(file_words.looked_over(file, skip, there)), faults)
 
 
-def so_far(done: Applied) -> str:
+def so_far(done: FileProgress) -> str:
     """How far a file is."""
     return sentence(file_words.so_far(done))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from editlab.lab import Applied, EditFile
+from editlab.lab import EditFile, FileProgress
 from editlab.web.core.render import percent
 
 COLLAPSED = 0.5
@@ -30,7 +30,7 @@ def looked_over(file: EditFile, skip: bool, there: int = 0) -> str:
     return said
 
 
-def so_far(done: Applied) -> str:
+def so_far(done: FileProgress) -> str:
     """How far a file is, how long the rest takes, and whether the model still takes more."""
     if not done.done:
         return f"{edits(done.rows)}: the first batch is being made."
@@ -45,7 +45,7 @@ def so_far(done: Applied) -> str:
     return said
 
 
-def at_end(done: Applied) -> str:
+def at_end(done: FileProgress) -> str:
     """How many edits lie over the model, and how many of them took."""
     before = f" ({done.resumed:,} of them from before)" if done.resumed else ""
     held = "" if done.held is None else f" Now that all lie there, it is said at {percent(done.held)}."
@@ -56,7 +56,7 @@ def _lie(what: str, count: int) -> str:
     return f"{what} of the file {'lies' if count == 1 else 'lie'} over the model"
 
 
-def _took(done: Applied) -> str:
+def _took(done: FileProgress) -> str:
     return f"The new object was said at {percent(done.said)} of the prompts right after their batch."
 
 

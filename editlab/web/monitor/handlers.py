@@ -113,7 +113,7 @@ class MonitorHandlers(ShowingHandlers):
         edits.insert(2, "edit", edits["id"].map(names))
         links = []
         for name, frame in {"check-ups": monitor.health(workspace).table, "edits": edits}.items():
-            path = self.lab.downloads.place() / f"{name}.csv"
+            path = self.lab.downloads.new_folder() / f"{name}.csv"
             path.write_text(frame_csv(frame), encoding="utf-8")
             token = self.lab.downloads.offer(workspace.name, path)
             links.append(link(token, f"Download {path.name} ({len(frame):,} row{'' if len(frame) == 1 else 's'})"))

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from pandas import DataFrame
 
 from editlab.lab import Job
-from editlab.lab.ledger.events import Described
+from editlab.lab.ledger.events import EditFields
 from editlab.web.monitor import words as words
 from editlab.web.workspace.rooms import when
 
@@ -61,7 +61,7 @@ def _glued(text: str) -> Markup:
     return Markup(re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", escape(text)))
 
 
-def way_back(number: int, edits: int | None, seen: int, leave: Sequence[Described], come: Sequence[Described]) -> str:
+def way_back(number: int, edits: int | None, seen: int, leave: Sequence[EditFields], come: Sequence[EditFields]) -> str:
     """The one button: it shows first which edits leave and which come back. `seen`: the event that the page has seen."""
     lists = Markup("").join(
         Markup('<div><h3>{}</h3><ol tabindex="0" aria-label="{}">{}</ol></div>').format(

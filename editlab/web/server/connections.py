@@ -21,7 +21,7 @@ from uvicorn import Server as UvicornServer
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from editlab.lab.access.addresses import counted
+from editlab.lab.access.addresses import network_of
 from editlab.settings import Settings
 
 try:
@@ -89,7 +89,7 @@ class Server(UvicornServer):
 
 def server_for(app: ASGIApp, settings: Settings, **more: Any) -> Server:
     """Return a server for an app, within the bounds of this process. It believes no forwarded header."""
-    bounds = bounds_for(raise_file_limit(), _open_files(), settings.alone)
+    bounds = bounds_for(raise_file_limit(), _open_files(), settings.single_user)
     connections = Connections(bounds, settings.proxies)
 
     class Bounded(Connection):
@@ -130,7 +130,7 @@ class Connections:
 
     def enter(self, connection: Connection, address: str) -> bool:
         """Admit a new connection, cutting a waiting one if needed. Return False where there is no room."""
-        place = "" if address in self._proxies else counted(address)
+        place = "" if address in self._proxies else network_of(address)
         if place and self._from.get(place, 0) >= self._bounds.each and not self._make_room(self._waiting_from.get(place)):
             return False
         if len(self._open) >= self._bounds.total and not self._make_room(self._waiting):

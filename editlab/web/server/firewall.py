@@ -27,7 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from editlab.errors import BadRequest, EditLabError, TooMany
 from editlab.lab import Lab
-from editlab.lab.access.addresses import counted
+from editlab.lab.access.addresses import network_of
 from editlab.lab.access.limits import Asker, Cost
 from editlab.web.core.inputs import AnyPressed, EventData, File, FileButton, Pressed, Scalar, type_of
 from editlab.web.core.visit import address_of
@@ -144,7 +144,7 @@ class Firewall:
         """Let a page be made, in its turn, and then send it: whoever reads it slowly keeps nobody waiting."""
         address = address_of(request)
         try:
-            self._lab.limits.load(Asker(self._user(request) or address, address))
+            self._lab.limits.count_page(Asker(self._user(request) or address, address))
         except TooMany as error:
             await PlainTextResponse(str(error), 429)(request.scope, request.receive, send)
             return
@@ -171,7 +171,7 @@ class Firewall:
     async def _join(self, request: Request) -> Receive:
         fn, call = self._calls.read(await read_body(request, MOST_JOIN))
         self._knock(request, call.data, new=not self._sessions.knows(call.session_hash))
-        address = counted(address_of(request))
+        address = network_of(address_of(request))
         if self._sessions.open_calls(call.session_hash) >= MOST_OPEN or self._sessions.unread(address) >= MOST_UNREAD:
             raise Refused(429, "This page has many unanswered requests. Wait until some of them are done.")
         await self._sessions.called(call.session_hash, address)
@@ -195,7 +195,7 @@ class Firewall:
         address = address_of(request)
         visitor = self._user(request) or next((value for value in data[:1] if isinstance(value, str)), address)
         try:
-            self._lab.limits.knock(Asker(visitor, address), new)
+            self._lab.limits.count_call(Asker(visitor, address), new)
         except TooMany as error:
             raise Refused(429, str(error)) from None
 
@@ -220,7 +220,7 @@ class Firewall:
             raise Refused(429, "Other files of yours are still on their way. Send this one when they are here.")
         self._uploading[owner] += 1
         try:
-            self._lab.limits.knock(Asker(owner, address))
+            self._lab.limits.count_call(Asker(owner, address))
             bounded = Request(request.scope, bounded_by(most + MORE_THAN_FILE, request))
             async with bounded.form(max_files=1, max_fields=2) as form:
                 files = [value for _, value in form.multi_items() if not isinstance(value, str)]

@@ -23,9 +23,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from editlab.errors import BadFile, TooMany
 from editlab.lab import Lab
-from editlab.lab.access.addresses import counted
+from editlab.lab.access.addresses import network_of
 from editlab.lab.access.cookies import CookieSecret, EndedLogins
-from editlab.lab.access.limits import Limits
+from editlab.lab.access.limits import RateLimits
 from editlab.lab.access.users import User, Users
 from editlab.web.core.visit import address_of
 from editlab.web.server.guard import API, MOST_BYTES, Guard, read_again, read_body
@@ -54,7 +54,7 @@ log = logging.getLogger(__name__)
 class Logins:
     """Who is who. Passwords are checked one at a time: each guess counts before the next, and memory stays small."""
 
-    def __init__(self, users: Users, limits: Limits, ended: EndedLogins) -> None:
+    def __init__(self, users: Users, limits: RateLimits, ended: EndedLogins) -> None:
         self._users, self._limits, self._ended = users, limits, ended
         self._lock = threading.Lock()
 
@@ -63,13 +63,13 @@ class Logins:
 
         Guesses from an IPv6 address count for its /64 network.
         """
-        place = counted(address)
+        place = network_of(address)
         with self._lock:
             self._limits.check_guess(name, place)
             user = self._user(name)
             right = self._users.verify(name, password)
             if not right:
-                self._limits.wrong_guess(name, place)
+                self._limits.count_guess(name, place)
         log.info({"event": "login", "user": user and user.name, "address": address, "ok": right})
         return user if right else None
 
@@ -107,7 +107,7 @@ class Logins:
 
     def _user(self, name: str) -> User | None:
         try:
-            return self._users.known.get(name)
+            return self._users.by_name.get(name)
         except BadFile as error:
             log.error({"event": "users", "error": str(error)})
             return None

@@ -28,7 +28,7 @@ class BundleHandlers(WorkspaceHandlers):
     def pack(self, visitor: Any, request: gr.Request) -> Updates:
         """The workspace shall become one file. Updates: workspace-bundle."""
         room, _ = self.here(visitor, request)
-        path = self.lab.downloads.place() / f"{_slug(room.name)}.editlab.zip"
+        path = self.lab.downloads.new_folder() / f"{_slug(room.name)}.editlab.zip"
         report = bundles.pack(self.lab.context, room, path)
         token = self.lab.downloads.offer(room.id, path)
         size = f"{words.size(path.stat().st_size)}, {report.events:,} events"
@@ -74,7 +74,7 @@ class BundleHandlers(WorkspaceHandlers):
         (room, workspace), format, lab = self.here(visitor, request), str(format), self.lab
         self._format(format)
         exports.notes(workspace, format)
-        folder = lab.downloads.place()
+        folder = lab.downloads.new_folder()
         name = f"{_slug(room.name)}-{format}"
 
         def work(progress: JobProgress, cancel: Cancel) -> str:

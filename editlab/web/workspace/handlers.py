@@ -166,7 +166,7 @@ class WorkspaceHandlers(EditHandlers):
         }
 
     def _jobs(self, name: str) -> Update:
-        return {"workspace-jobs": table.jobs(self.lab.jobs.rows(name), self.lab.downloads.offered)}
+        return {"workspace-jobs": table.jobs(self.lab.jobs.rows(name), self.lab.downloads.tokens)}
 
     def _time(self, workspace: Workspace) -> Update:
         """The slider at its end."""

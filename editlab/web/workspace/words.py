@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from editlab.lab import EditRecord, JobRow, Moment, Report, WorkspaceInfo
-from editlab.lab.ledger.events import counted
+from editlab.lab.ledger.events import count_edits
 
 KINDS = {
     "edit": "Edit",
@@ -43,10 +43,10 @@ def lies(records: Sequence[EditRecord], model: str) -> str:
     on, off = [[record for record in records if record.on is state] for state in (True, False)]
     if not records:
         return f"No edit lies over {model}."
-    rest = f"; {counted(off)} {'is' if sum(len(r.requests) for r in off) == 1 else 'are'} switched off" if off else ""
+    rest = f"; {count_edits(off)} {'is' if sum(len(r.requests) for r in off) == 1 else 'are'} switched off" if off else ""
     if not on:
         return f"No edit lies over {model}{rest}."
-    return f"{counted(on)} {'lies' if sum(len(r.requests) for r in on) == 1 else 'lie'} over {model}{rest}."
+    return f"{count_edits(on)} {'lies' if sum(len(r.requests) for r in on) == 1 else 'lie'} over {model}{rest}."
 
 
 def happened(moment: Moment) -> str:
