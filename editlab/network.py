@@ -1,9 +1,9 @@
 """Refusal of outgoing connections, except to the Hugging Face hub during a download that was asked for.
 
 `close` adds an audit hook (PEP 578). Python calls it before each name look-up and each connection, in whichever library;
-servers and Unix sockets work as before. A hook cannot be removed: a closed process stays closed. The hook does not see native
-code that opens sockets of its own, nor other programs. The one such library here is `hf_xet`, by which huggingface_hub
-downloads large files; a closed process does not use it.
+servers and Unix sockets work as before. A hook cannot be removed: a closed process stays closed. The hook does not see
+native code that opens sockets of its own, nor other programs. The one such library here is `hf_xet`, by which
+huggingface_hub downloads large files; a closed process does not use it.
 """
 
 from __future__ import annotations
@@ -170,6 +170,6 @@ def _refuse(host: object, port: object) -> None:
     if due:
         logging.getLogger("editlab").warning(record)
     raise OutgoingRefused(
-        f"The connection to {name} was refused: EditLab connects only to the Hugging Face hub, and only while it downloads a "
-        "model. Download the model yourself and give its folder."
+        f"The connection to {name} was refused: EditLab connects only to the Hugging Face hub, and only while it downloads "
+        "a model. Download the model yourself and give its folder."
     )

@@ -99,8 +99,8 @@ def _restart() -> int:
     recent = [at for at in map(float, os.environ.get(RESTARTED, "").split()) if now - at < WITHIN_SECONDS]
     if len(recent) >= MOST_RESTARTS:
         print(
-            f"The GPU stopped answering {len(recent) + 1} times in {WITHIN_SECONDS // 60} minutes. Your edits are kept. Look "
-            "at the driver's messages (nvidia-smi, dmesg), then start EditLab again; --device cpu does not use the GPU.",
+            f"The GPU stopped answering {len(recent) + 1} times in {WITHIN_SECONDS // 60} minutes. Your edits are kept. "
+            "Look at the driver's messages (nvidia-smi, dmesg), then start EditLab again; --device cpu does not use the GPU.",
             file=sys.stderr,
         )
         return 1

@@ -1,7 +1,7 @@
 """The settings of EditLab, in one frozen object.
 
-They are read from the environment (`EDITLAB_MODEL`, `EDITLAB_PORT`, ...); arguments override it: `Settings(model="gpt2-xl")`.
-The object is passed to the code that needs it; nothing is read at import.
+They are read from the environment (`EDITLAB_MODEL`, `EDITLAB_PORT`, ...); arguments override it:
+`Settings(model="gpt2-xl")`. The object is passed to the code that needs it; nothing is read at import.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     )
     proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         default_factory=lambda: PRIVATE_NETWORKS if on_space() else (),
-        description="Addresses or networks of the reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted, as "
+        description="Addresses or networks of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted, as "
         "ADDRESS,NETWORK.",
     )
     auth: Path | None = Field(
@@ -187,7 +187,7 @@ class Settings(BaseSettings):
             return f"{where} without a login: everybody who reaches it may do everything. Make sure that only you can."
         option = f"--proxies {','.join(self.proxies)}" if self.on_loopback else f"--host {self.host}"
         raise BadRequest(
-            f"With {option}, everybody on the network could use EditLab. Ask for a login: --auth FILE (editlab user add NAME "
-            "--auth FILE makes one). Or make it a public page with limits: --demo. Or omit the option and use an SSH tunnel: "
-            f"ssh -L {self.port}:127.0.0.1:{self.port} THIS-COMPUTER."
+            f"With {option}, everybody on the network could use EditLab. Ask for a login: --auth FILE (editlab user add "
+            "NAME --auth FILE makes one). Or make it a public page with limits: --demo. Or omit the option and use an SSH "
+            f"tunnel: ssh -L {self.port}:127.0.0.1:{self.port} THIS-COMPUTER."
         )

@@ -235,7 +235,7 @@ class Lab:
 def _leave_a_core_free() -> None:
     """Let PyTorch use all cores but one, which the page and, on a laptop, the browser need.
 
-    PyTorch's threads wait for each other in a busy loop, so one thread that shares its core delays all: on two cores of which
-    one was busy, an answer that takes 0.2 s on one thread took more than a minute on two.
+    PyTorch's threads wait for each other in a busy loop, so one thread that shares its core delays all: on two cores of
+    which one was busy, an answer that takes 0.2 s on one thread took more than a minute on two.
     """
     torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 2) - 1)))

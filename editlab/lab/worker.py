@@ -196,7 +196,8 @@ class Worker:
 
     After `idle_seconds` without work (0: never) `idle()` runs on the thread, once until there is work again; `rest()` runs
     when the queue is empty after a job. `explain` turns an error into what the visitor reads. `lost()` is called at the end
-    of a thread whose device does not answer any more. `most_parked`: how many jobs of a `lane` may be parked; None: any number.
+    of a thread whose device does not answer any more. `most_parked`: how many jobs of a `lane` may be parked; None: any
+    number.
     """
 
     def __init__(

@@ -314,7 +314,7 @@ def test_an_edit_that_does_not_fit_the_model_is_removed_when_its_workspace_is_op
     try:
         archive.import_archive(lab.ledger, path)
         workspace = lab.workspace("a bundle")
-        assert "does not fit this model, so this was removed: Japan → Berlin" in workspace.notice
+        assert "do not fit this model: Japan → Berlin" in workspace.notice
         assert [record.request for record in workspace.records] == [CONTINENT]
         assert lab.model.logits([CAPITAL.text], workspace.view).isfinite().all()
         with pytest.raises(BadFile, match="Load the model it was made for"):

@@ -641,7 +641,7 @@ def test_sessions_are_bounded_and_small():
 
     async def calls():
         for number in range(MOST_SESSIONS + 200):
-            await sessions.called(f"s{number}", "a")
+            await sessions.note_call(f"s{number}", "a")
             page._queue.pending_messages_per_session[f"s{number}"] = None
             page._queue.pending_event_ids_session[f"s{number}"] = {"open"} if number == 0 else set()
             sessions[f"s{number}"]
@@ -697,13 +697,13 @@ def test_answers_that_nobody_fetches_for_long_are_dropped():
 
     async def calls():
         for name in ("left", "heard", "fresh"):
-            await sessions.called(name, "a")
+            await sessions.note_call(name, "a")
             queue.pending_event_ids_session[name] = {name}
             queue.pending_messages_per_session[name] = "what it said"
         for name in ("left", "heard"):
-            sessions._called[name].at -= 2 * UNREAD_SECONDS
+            sessions._callers[name].at -= 2 * UNREAD_SECONDS
         with sessions.listening("heard"):
-            await sessions.called("new", "b")
+            await sessions.note_call("new", "b")
         assert {"heard", "fresh"} <= set(queue.pending_event_ids_session)
         assert "left" not in queue.pending_event_ids_session and "left" not in queue.pending_messages_per_session
         assert not sessions.knows("left") and sessions.knows("fresh")

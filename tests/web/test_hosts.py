@@ -232,7 +232,7 @@ def test_behind_a_proxy_the_page_is_nobodys_alone_and_wants_a_login():
     assert not behind.single_user
     with pytest.raises(BadRequest, match="--auth FILE"):
         behind.reach()
-    assert "whoever reaches it" in Settings(proxies="127.0.0.1", trusted_network=True).reach()
+    assert "everybody who reaches it" in Settings(proxies="127.0.0.1", trusted_network=True).reach()
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_rep_is_added_switched_and_taken_back_by_name():
     state = fold([Event(1, "applied", {"edit": edit(1).as_json()})])
     for action in ("refined", "rep", "rep"):
         state = step(state, event(state, action, 0))
-    assert [change.told for change in state.past[1:]] == [
+    assert [change.text for change in state.past[1:]] == [
         "added REP to Place 1 → Asia",
         "switched off REP for Place 1 → Asia",
         "switched on REP for Place 1 → Asia",

@@ -65,7 +65,9 @@ def test_every_fault_has_its_row_its_column_and_its_reason(file, lab):
     ]
     reasons = [fault.reason for fault in looked.faults]
     assert reasons[0].startswith("The prompt has 2 {}")
-    assert reasons[1] == "It contradicts line 2, which asks the same for 'Antarctica'. Keep one of the two."
+    assert (
+        reasons[1] == "It contradicts line 2, which has the new object 'Antarctica' for the same text. Keep one of the two."
+    )
     assert reasons[2] == "It repeats line 2. Remove one of the two."
     assert reasons[3].startswith("The new object is empty") and "Shorten" in reasons[4]
 

@@ -443,7 +443,7 @@ def test_the_past_is_seen_and_comes_back(ana, quiet):
     ana.does("return_to", 0)
     assert ana.workspace.records == ()
     ana.does("return_to", 0)
-    assert "That is what lies over the model now." in ana.says()
+    assert "These are the edits that are applied now." in ana.says()
     for wrong in (-1, 99, 0.5, None, "x", True):
         ana.does("moment", wrong)
         assert "no such moment" in ana.says()

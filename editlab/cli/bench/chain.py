@@ -78,7 +78,7 @@ def _watched(
 ) -> dict[str, Any]:
     """One chain: its check-ups, where each alarm began, the state returned to, and how far its figures are from then."""
     workspace = lab.workspace(lab.directory.adopt(method).id)
-    if workspace.state.past and workspace.state.past[-1].told.startswith("returned"):  # as a call before this one ended
+    if workspace.state.past and workspace.state.past[-1].text.startswith("returned"):  # as a call before this one ended
         workspace.undo()
     for done in _applied(workspace, method, requests, batch, config):
         lab.monitor.submit(workspace).result()

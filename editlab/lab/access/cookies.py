@@ -41,7 +41,7 @@ class CookieSecret:
             (data / SECRET).unlink(missing_ok=True)
 
     def read(self) -> str:
-        """Return the present secret, 64 hexadecimal digits. A secret that others could read is replaced. Raises `BadFile`."""
+        """Return the secret, 64 hexadecimal digits. A secret that others could read is replaced. Raises `BadFile`."""
         with _explain_errors(self._path):
             if not self._path.exists():
                 self.renew()

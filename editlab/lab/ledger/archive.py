@@ -1,9 +1,9 @@
 """Archives: a whole ledger, or some of its workspaces, as one file; and the checks of ledgers and archives.
 
-An archive, or the bundle of one workspace, is a zip file. It has `events.jsonl`, one row a line with its hash, and the tensor
-files that the events name. An archive also has `workspaces.jsonl`, the owners and names of the workspaces; a bundle has
-`about.json`, the names of the workspace and the model. An archive may be forged: everything is checked before anything is
-written.
+An archive, or the bundle of one workspace, is a zip file. It has `events.jsonl`, one row a line with its hash, and the
+tensor files that the events name. An archive also has `workspaces.jsonl`, the owners and names of the workspaces; a bundle
+has `about.json`, the names of the workspace and the model. An archive may be forged: everything is checked before anything
+is written.
 """
 
 from __future__ import annotations
@@ -187,8 +187,8 @@ def import_archive(
 ) -> Report:
     """Add the workspaces of an archive to a ledger; to a workspace that exists, the events that are missing.
 
-    A workspace keeps its owner and its name; a name that is taken gets a number. A workspace without a row in the archive, as
-    in older ones, becomes a shared one. Raises `BadFile` where the archive is damaged, where a workspace has other events
+    A workspace keeps its owner and its name; a name that is taken gets a number. A workspace without a row in the archive,
+    as in older ones, becomes a shared one. Raises `BadFile` where the archive is damaged, where a workspace has other events
     here, and where edits belong to another model than `model` or do not fit it; then nothing is added.
     """
     archive = open_archive(path)
@@ -360,16 +360,16 @@ def _members(path: Path, members: list[zipfile.ZipInfo], limits: BundleLimits) -
         raise _too_large(path, size(unpacked), size(limits.bytes))
     if unpacked > max(SMALL, limits.ratio * packed):
         raise BadFile(
-            f"{path.name} would unpack to {unpacked / packed:,.0f} times its size, which no bundle of EditLab does. Export it "
-            "again."
+            f"{path.name} would unpack to {unpacked / packed:,.0f} times its size, which no bundle of EditLab does. Export "
+            "it again."
         )
     return found
 
 
 def _too_large(path: Path, amount: str, most: str) -> BadFile:
     return BadFile(
-        f"{path.name} would unpack to {amount}; at most {most} are accepted here. Import a larger one on the terminal: editlab "
-        "ledger import."
+        f"{path.name} would unpack to {amount}; at most {most} are accepted here. Import a larger one on the terminal: "
+        "editlab ledger import."
     )
 
 

@@ -213,8 +213,8 @@ def _describe_interrupted(started: Mapping[str, Any]) -> str:
     if "source" in started:
         first, last = started["source"]["rows"]
         return (
-            f"Edits from {started['source']['name']} were interrupted at rows {first} to {last}, which were not applied. The "
-            "rows before them are applied. Give the same file again to go on."
+            f"Edits from {started['source']['name']} were interrupted at rows {first} to {last}, which were not applied. "
+            "The rows before them are applied. Give the same file again to go on."
         )
     if "request" not in started:
         return "Re-making the edits was interrupted. They are as they were before."

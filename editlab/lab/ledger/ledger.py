@@ -1,9 +1,9 @@
 """The ledger: events, which are only appended and form hash chains, and the files that they name.
 
-One SQLite database in the data folder holds the events of all workspaces. The key of a workspace has the model's fingerprint,
-because an edit is only valid for its own weights. Several processes may use a ledger: the number of an event is unique in its
-workspace, so that of two processes that write at once, one has to read again (`Behind`). Each process holds a lock as long as
-it runs, by which the others distinguish edits that are being computed from interrupted ones.
+One SQLite database in the data folder holds the events of all workspaces. The key of a workspace has the model's
+fingerprint, because an edit is only valid for its own weights. Several processes may use a ledger: the number of an event is
+unique in its workspace, so that of two processes that write at once, one has to read again (`Behind`). Each process holds a
+lock as long as it runs, by which the others distinguish edits that are being computed from interrupted ones.
 
 Only SQLite may open the database's file: a process that opens and closes it otherwise loses SQLite's locks, and with them
 what other processes have written to the write-ahead log. `backup` copies a ledger. Only the user who runs EditLab may read

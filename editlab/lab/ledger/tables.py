@@ -54,7 +54,7 @@ JOBS = sa.Table(
     *_texts("submitted_at"),
     *_texts("began_at", "ended_at", nullable=True),
 )
-"""The jobs. `session`: the process that runs it; `request`: what it needs to resume after a restart; `result`: its result."""
+"""The jobs. `session`: the process that runs it; `request`: plain JSON by which it can be resumed after a restart."""
 
 CHECKUPS = sa.Table(
     "checkups",

@@ -77,8 +77,8 @@ def apply_many(
     """Compute the edits of a file in batches, and apply each batch on top of the earlier ones as soon as it is computed.
 
     A batch is one edit of the chain, undone as one. Rows that are applied already, by this method with these settings, are
-    skipped, so that a file goes on where it was after a stop, a crash or a corrected row. Live questions are answered between
-    two batches. Raises `BadRequest` as `apply` does, and for a file without a row that can be edited.
+    skipped, so that a file goes on where it was after a stop, a crash or a corrected row. Live questions are answered
+    between two batches. Raises `BadRequest` as `apply` does, and for a file without a row that can be edited.
     """
     settings = settings_for(workspace, method, config or {})
     edit_files.check_size(batch)
@@ -133,7 +133,8 @@ def refine(workspace: Workspace, id: str, recipe: str = "default", names: Sequen
     known = workspace.find_edit(chain.state, id)
     if known.more:
         raise BadRequest(
-            f"REP is added to one edit at a time, and this is a batch of {len(known.requests)}. Apply the edit by itself first."
+            f"REP is added to one edit at a time, and this is a batch of {len(known.requests)}. Apply the edit by itself "
+            "first."
         )
 
     def work(progress: JobProgress, cancel: Cancel) -> EditRecord:

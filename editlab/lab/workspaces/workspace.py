@@ -34,9 +34,9 @@ T = TypeVar("T")
 class Workspace:
     """A workspace that one visitor has open, who signs events as `author`.
 
-    Edits that are off stay in the chain. `request`: the request that the visitor looks at, applied or not; `form`: "plain" or
-    "chat", how prompts are written; `question`: the visitor's latest live question; `sweep`: the latest request whose probes
-    were asked at every threshold, with the edits at that time and the result.
+    Edits that are off stay in the chain. `request`: the request that the visitor looks at, applied or not; `form`: "plain"
+    or "chat", how prompts are written; `question`: the visitor's latest live question; `sweep`: the latest request whose
+    probes were asked at every threshold, with the edits at that time and the result.
     """
 
     def __init__(self, context: Context, name: str, author: str = "") -> None:
@@ -310,7 +310,7 @@ class Workspace:
         return self._change(decide).past[-1].text
 
     def return_to(self, number: int) -> str:
-        """Apply the edits as they were after an event, and return the change's text. Raises `BadRequest` for no such event."""
+        """Apply the edits as they were after an event, and return the change's text. Raises `BadRequest`."""
 
         def decide(state: State) -> Next:
             if not 0 <= number <= state.number:
