@@ -100,7 +100,7 @@ def _restart() -> int:
     if len(recent) >= MOST_RESTARTS:
         print(
             f"The GPU stopped answering {len(recent) + 1} times in {WITHIN_SECONDS // 60} minutes. Your edits are kept. "
-            "Look at the driver's messages (nvidia-smi, dmesg), then start EditLab again; --device cpu does not use the GPU.",
+            "Read the driver's messages (nvidia-smi, dmesg), then start EditLab again; --device cpu does not use the GPU.",
             file=sys.stderr,
         )
         return 1

@@ -30,16 +30,25 @@ def write(path: Path, content: bytes) -> None:
     It is on the disk when this returns. A file that root writes (sudo) gets the folder's owner, because the server has to
     read it.
     """
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb", opener=opener) as file:
+    with new_file(path) as part:
+        with open(part, "xb", opener=opener) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        _give_to_owner(temporary)
-        temporary.replace(path)
+        _give_to_owner(part)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Yield the path of a temporary file, which replaces `path` at the end of the block; after an error, nothing is left.
+
+    The file is on the disk afterwards. Raises `OSError` where the disk refuses.
+    """
+    part = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        yield part
+        sync(part)
+        part.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
     sync(path.parent)
 
 

@@ -229,7 +229,7 @@ def test_an_edit_is_removed_the_others_stay_as_they_were_and_it_comes_back(works
     workspace.clear()
     assert workspace.records == () and workspace.undo() == "removed all 2 edits"
     for change in (workspace.remove, lambda id: workspace.switch(id, True)):
-        with pytest.raises(BadRequest, match="no such edit"):
+        with pytest.raises(BadRequest, match="does not exist any more"):
             change("nothing")
 
 
@@ -493,7 +493,7 @@ def test_questions_say_the_subject_otherwise(workspace):
 def test_a_recipe_that_nobody_knows_is_a_sentence(workspace, rep):
     with pytest.raises(BadRequest, match="default, published"):
         edits.apply(workspace, CONTINENT, recipe=rep)
-    with pytest.raises(BadRequest, match="no such edit"):
+    with pytest.raises(BadRequest, match="does not exist any more"):
         edits.refine(workspace, "nothing")
     assert workspace.records == () and not workspace.busy
 

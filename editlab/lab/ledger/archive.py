@@ -123,8 +123,14 @@ def write(
     rows = list(rows)
     report = check(rows, read)
     _refuse(report, "The ledger")
+    if path.exists():
+        raise BadFile(f"{path} exists already. Give the name of a new file.")
     try:
-        with open(path, "xb", opener=storage.opener) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        with (
+            storage.new_file(path) as part,
+            open(part, "xb", opener=storage.opener) as file,
+            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+        ):
             lines = (json.dumps({name: row[name] for name in (*HASHED, "hash")}, ensure_ascii=False) for row in rows)
             archive.writestr(EVENTS, "".join(f"{line}\n" for line in lines))
             for address in addresses(rows):

@@ -116,8 +116,8 @@ def _check(model: LanguageModel, request: EditRequest) -> None:
     ids, _ = model.tok.with_target(request.text, request.target_new)
     if len(ids) + ROOM > model.tok.context:
         raise TooLong(
-            f"Prompt and new object have {len(ids):,} tokens; the model's context holds {model.tok.context:,}, and {ROOM} of "
-            "them are reserved for the texts in front of the prompt. Shorten the prompt."
+            f"Prompt and new object have {len(ids):,} tokens; the model's context holds {model.tok.context:,}, and {ROOM} "
+            "of them are reserved for the texts in front of the prompt. Shorten the prompt."
         )
 
 

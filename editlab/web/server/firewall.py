@@ -86,7 +86,7 @@ class Head(BaseModel):
 
 
 class Calls:
-    """The handlers of a page, with a pydantic model of the calls of each. Raises `TypeError` for a handler without a cost."""
+    """The handlers of a page and the pydantic models of their calls. Raises `TypeError` for a handler without a cost."""
 
     def __init__(self, page: gr.Blocks) -> None:
         self._fns: dict[int, BlockFunction] = dict(page.fns)

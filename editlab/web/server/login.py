@@ -114,7 +114,7 @@ class Logins:
 
 
 class SessionOwners:
-    """The owner of each session of the page, who is the first user that named it. The latest 1,000 of each user are known."""
+    """The owners of the page's sessions: the first user that named each. The latest 1,000 of each user are known."""
 
     def __init__(self) -> None:
         self._user_of: dict[str, str] = {}

@@ -54,6 +54,6 @@ class Forwarded:
         if any(name in TELLING for name, _ in scope["headers"]):
             self._warned = True
             log.warning(
-                "A request came with forwarded headers from an address that is not named as a proxy's; they are ignored. If a"
-                " reverse proxy is in front of EditLab, name its address: --proxies ADDRESS"
+                "A request came with forwarded headers from an address that is not named as a proxy's; they are ignored. If "
+                "a reverse proxy is in front of EditLab, name its address: --proxies ADDRESS"
             )
