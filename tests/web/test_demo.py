@@ -263,7 +263,7 @@ def test_a_visitor_has_so_many_jobs_behind_it_and_no_more(lab):
 
 def test_a_jobs_seconds_are_charged_to_whoever_asked(lab, monkeypatch):
     charged = []
-    monkeypatch.setattr(lab.limits, "ran", lambda who, seconds: charged.append((who, seconds)))
+    monkeypatch.setattr(lab.limits, "count_seconds", lambda who, seconds: charged.append((who, seconds)))
     who = Asker("v", "a")
     with on_behalf_of(who):
         lab.worker.submit(lambda progress, cancel: time.sleep(0.05)).result(TIMEOUT)

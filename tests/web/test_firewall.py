@@ -117,7 +117,7 @@ def open_gate(lab, page):
 @pytest.fixture
 def gate(open_gate, lab, monkeypatch):
     """The firewall alone, with what it hands on in place of Gradio; nobody counts how often a test calls."""
-    monkeypatch.setattr(lab.limits, "knock", lambda who, new: None)
+    monkeypatch.setattr(lab.limits, "count_call", lambda who, new: None)
     return open_gate
 
 

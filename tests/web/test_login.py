@@ -553,7 +553,7 @@ def test_what_will_not_do_is_a_sentence_and_changes_nothing(users, args, typed, 
 @pytest.mark.parametrize("text", ["", "\n"])
 def test_a_file_that_lets_nobody_in_is_refused_at_the_start(text, tmp_path):
     (tmp_path / "users").write_text(text)
-    with pytest.raises(BadFile, match=r"names no user.*editlab user add NAME"):
+    with pytest.raises(BadFile, match=r"has no users.*editlab user add NAME"):
         Users(tmp_path / "users").check()
     with pytest.raises(BadFile, match="There is no file of users"):
         Users(tmp_path / "missing").check()

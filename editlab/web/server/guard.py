@@ -14,6 +14,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from editlab.wording import size
+
 OWN = ("/health", "/ready", "/metrics", "/model", "/login", "/logout")
 API = "/gradio_api/"
 PAGE = ("/", "/config", "/theme.css", "/favicon.ico", "/robots.txt", "/manifest.json")
@@ -29,7 +31,7 @@ class TooLarge(HTTPException):
     """A body beyond its limit, which is answered with 413."""
 
     def __init__(self, most: int) -> None:
-        super().__init__(413, f"This request is too large. At most {most:,} bytes are accepted here.")
+        super().__init__(413, f"This request is too large. At most {size(most)} are accepted here.")
 
 
 class Guard:
