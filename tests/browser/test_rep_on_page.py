@@ -13,7 +13,7 @@ def with_rep(page: Page) -> None:
     """Apply an edit with REP and wait for all that belongs to it."""
     page.locator("#rep label", has_text="On").click()
     apply(page)
-    page.wait_for_selector("#gate-curve svg")
+    page.wait_for_selector("#gate-curve .main-svg")
     finished(page)
 
 
@@ -67,7 +67,7 @@ def test_the_threshold_moves_by_keyboard_and_a_reload_keeps_it(visit):
     page = visit("rep=default")
     expect(page.locator("#rep input:checked")).to_have_value("default")
     page.keyboard.press("Control+Enter")
-    page.wait_for_selector("#gate-curve svg")
+    page.wait_for_selector("#gate-curve .main-svg")
     finished(page)
     expect(page.locator("#gate-said")).to_contain_text("a gate opens in")
     ask_otherwise(page, "Slovenija")
