@@ -18,7 +18,7 @@ from editlab.facts import EditRequest
 from editlab.insight.checkup import FIGURES
 from editlab.lab.asking import answers
 from editlab.lab.workspaces import edits
-from editlab.lab.workspaces.alarms import Alarm, AlarmLimits, judged, limits_of
+from editlab.lab.workspaces.alarms import Alarm, AlarmLimits, assess, limits_of
 from editlab.web.edit.handlers import EditHandlers
 from editlab.web.monitor import words
 from editlab.web.monitor.handlers import LIMITS, MonitorHandlers, read_limits, same_before
@@ -121,7 +121,7 @@ def test_the_return_restores_every_figure_exactly_and_can_be_undone(lab, workspa
     health = lab.monitor.health(workspace)
     before = health.table[health.table["number"] == health.healthy].iloc[0]
     (alarm,) = health.alarms
-    assert alarm.figure == "kl" and alarm.value == kl and alarm.before == before["kl"]
+    assert alarm.metric == "kl" and alarm.value == kl and alarm.before == before["kl"]
     assert alarm.since == health.table["number"].iloc[-1] > health.healthy
     workspace.return_to(health.healthy)
     checked(lab, workspace)
@@ -141,7 +141,7 @@ def test_what_is_no_number_is_kept_as_such_and_is_an_alarm(lab, workspace, few_s
     checked(lab, workspace, again=True)
     row = lab.monitor.health(workspace).table.iloc[-1]
     assert (row["kl"], row["loss"]) == (INF, INF)
-    assert {"kl", "loss"} <= {alarm.figure for alarm in lab.monitor.health(workspace).alarms}
+    assert {"kl", "loss"} <= {alarm.metric for alarm in lab.monitor.health(workspace).alarms}
 
 
 def test_each_edit_has_a_score_when_made_and_now(lab, workspace, few_steps, monkeypatch):
@@ -162,16 +162,16 @@ def test_each_edit_has_a_score_when_made_and_now(lab, workspace, few_steps, monk
 
 
 def test_an_alarm_says_since_when_and_the_way_back_is_the_last_healthy_state():
-    health = judged(table(loss=[0.0, 0.2, 0.0, 0.2, 0.4], holds=[1.0, 1.0, 1.0, 1.0, 0.5]), AlarmLimits())
+    health = assess(table(loss=[0.0, 0.2, 0.0, 0.2, 0.4], holds=[1.0, 1.0, 1.0, 1.0, 0.5]), AlarmLimits())
     assert health.alarms == (Alarm("holds", 0.5, 0.8, 50, 1.0), Alarm("loss", 0.4, 0.1, 40, 0.0))
     assert health.healthy == 30
 
 
 def test_what_could_not_be_asked_is_no_alarm_and_a_limit_itself_is_healthy():
-    assert judged(table(locality=[None, 0.9], loss=[0.1, 0.1]), AlarmLimits()).alarms == ()
-    first = judged(table(kl=[INF]), AlarmLimits())
+    assert assess(table(locality=[None, 0.9], loss=[0.1, 0.1]), AlarmLimits()).alarms == ()
+    first = assess(table(kl=[INF]), AlarmLimits())
     assert first.healthy is None and first.alarms == (Alarm("kl", INF, 0.5, 10, None),)
-    assert judged(table(kl=[INF, 0.1]), AlarmLimits()).alarms == ()
+    assert assess(table(kl=[INF, 0.1]), AlarmLimits()).alarms == ()
 
 
 @pytest.mark.parametrize("limits", [{"holds": 1.1}, {"kl": -1}, {"loss": NAN}, {"locality": True}, {"beauty": 1.0}])
