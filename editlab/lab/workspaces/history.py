@@ -38,6 +38,8 @@ class Moment:
     by: str
     edits: int
     changed: bool
+    kind: str = ""
+    """The kind of the event."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def timeline(workspace: Workspace) -> tuple[Moment, ...]:
 def moments_of(events: Iterable[Event]) -> tuple[Moment, ...]:
     """The same of a workspace's events. Raises `BadFile` where one cannot follow those before it."""
     return tuple(
-        Moment(event.number, _told(event, before, after), event.at, event.by, count, _changed(event))
+        Moment(event.number, _told(event, before, after), event.at, event.by, count, _changed(event), event.kind)
         for event, before, after, count in steps(events, lambda edit: len(edit.requests) * edit.on)
         if event.kind not in UNTOLD
     )
