@@ -14,10 +14,21 @@ import torch
 from safetensors.torch import save_file
 
 from editlab.errors import BadRequest
+from editlab.exports import notes
+from editlab.exports.card import Card
 from editlab.exports.entry import Entry, base_of
+from editlab.exports.format import Format
 from editlab.model import LanguageModel
 from editlab.patches import Dense, LowRank
 
+FORMAT = Format(
+    "peft",
+    "LoRA adapter for PEFT: the low-rank patches as they are",
+    "The low-rank patches as they are; PeftModel.from_pretrained loads them. An adapter cannot hold REP or a mask.",
+    lambda export, folder, progress, cancel: write(export.model, export.entries, folder),
+    Card("`PeftModel.from_pretrained(base_model, folder)` applies the edits to the base model.", "peft", "adapter"),
+    (notes.no_pathways("An adapter"), notes.no_mask("An adapter"), notes.quantised),
+)
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 

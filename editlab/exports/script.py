@@ -13,9 +13,13 @@ from typing import Any
 import nbformat
 from safetensors.torch import save_file
 
+from editlab.exports import commands
 from editlab.exports.check import named
 from editlab.exports.entry import Entry
+from editlab.exports.format import Export, Format, write_text
+from editlab.exports.notes import remade
 from editlab.model import LanguageModel
+from editlab.work import Cancel, Progress
 
 WIDTH = 120
 PATCHES = "patches.safetensors"
@@ -36,14 +40,14 @@ from editlab.settings import Settings
 LOAD = """
 model = LanguageModel.load(**MODEL)
 presets = Settings().presets
-facts, texts = FactBase.load(presets / "facts"), probes.passages(model, presets / "texts")
+ground = probes.Ground(model, FactBase.load(presets / "facts"), probes.passages(model, presets / "texts"), SEED)
 
 
 def learn(request, names, patches, view, recipe):
     \"\"\"REP's pathways for one edit, learnt from what EditLab chooses for it and from `names`.\"\"\"
-    asked = () if request.subject in facts.by_subject else probes.asked_of_model(model, request.subject)
-    case = probes.case_for(request, facts, SEED)
-    lessons = probes.lessons(model, case, texts, facts, SEED, (*names, *asked))
+    known = request.subject in ground.facts.by_subject
+    asked = () if known else probes.asked_of_model(model, request.subject)
+    lessons = ground.lessons(ground.case(request), (*names, *asked))
     return rep.refine(model, lessons, patches, view, rep.RepConfig(recipe=recipe)).pathways
 """
 MAKE = """
@@ -84,6 +88,35 @@ if apart(made, kept) > TOLERANCE:
     )
 print("All edits are the exported ones.")
 """
+
+
+def _write_script(export: Export, folder: Path, progress: Progress, cancel: Cancel) -> None:
+    run = export.model, export.entries, export.ground.seed
+    write_text(folder / "repeat.py", script(*run, export.view.threshold))
+    commands.write(*run, folder)
+    write_patches(export.entries, folder)
+
+
+def _write_notebook(export: Export, folder: Path, progress: Progress, cancel: Cancel) -> None:
+    run = export.model, export.entries, export.ground.seed, export.view.threshold
+    write_text(folder / "repeat.ipynb", notebook(*run))
+    write_patches(export.entries, folder)
+
+
+SCRIPT = Format(
+    "script",
+    "a Python file and terminal lines that make the edits again",
+    "Makes the same edits again with EditLab, with terminal lines that do so as well.",
+    _write_script,
+    notes=(remade,),
+)
+NOTEBOOK = Format(
+    "notebook",
+    "the same as a Jupyter notebook",
+    "Makes the same edits again with EditLab, step by step.",
+    _write_notebook,
+    notes=(remade,),
+)
 
 
 def script(model: LanguageModel, entries: Sequence[Entry], seed: int, threshold: float) -> str:

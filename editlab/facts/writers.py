@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pandas import DataFrame
@@ -62,14 +62,6 @@ def for_spreadsheet(cell: str) -> str:
 def frame_csv(frame: DataFrame) -> str:
     """Return a table as CSV, its texts as cells that no spreadsheet calculates; numbers stay as they are."""
     return frame.map(lambda cell: for_spreadsheet(cell) if isinstance(cell, str) else cell).to_csv(index=False)
-
-
-WRITERS: Mapping[str, tuple[str, Callable[[Sequence[EditCase]], str]]] = {
-    "counterfact": ("counterfact.json", counterfact),
-    "easyedit": ("easyedit.json", easyedit),
-    "csv": ("edits.csv", table),
-}
-"""Name of the file, and what writes it, of each form."""
 
 
 def _counterfact_record(number: int, case: EditCase) -> dict[str, Any]:
