@@ -195,7 +195,7 @@ def refused_or_works(made, there, folder, change) -> bool:
     except UnicodeEncodeError:  # no file can hold that
         return False
     try:
-        info = bundles.unpack(there, visitor, path)
+        info = bundles.unpack(there.workspaces, visitor, path)
     except BadFile as error:
         assert there.ledger.written == before and there.directory.workspaces(visitor) == () and len(str(error)) < 2_000
         return False
@@ -329,5 +329,5 @@ def test_an_edit_that_another_process_computes_while_its_bundle_is_brought_in_ho
         start = {"session": alive.session, "edits": []}
         path = made.written(lambda rows, files: rows.append({**rows[-1], "kind": "started", "body": start,
                                                              "number": rows[-1]["number"] + 1}), tmp_path)  # fmt: skip
-        info = bundles.unpack(there, f"visitor {next(VISITORS)}", path)
+        info = bundles.unpack(there.workspaces, f"visitor {next(VISITORS)}", path)
         works(there, info)

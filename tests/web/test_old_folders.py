@@ -132,7 +132,7 @@ def test_work_goes_on_where_it_stopped(lab, folder, monkeypatch, few_steps):
 
 
 def test_a_bundle_comes_in_by_the_page(empty, monkeypatch):
-    info = bundles.unpack(empty, "tom", RELEASE / "my-edits.zip")
+    info = bundles.unpack(empty.workspaces, "tom", RELEASE / "my-edits.zip")
     assert (info.name, info.mine, info.shared) == ("My edits", True, False)
     assert answers(empty, empty.workspace(info.id)) == as_then("My edits")
     code, report = terminal(empty.ledger.folder, monkeypatch, "ledger", "verify")

@@ -17,7 +17,7 @@ from editlab.errors import BadModel, BadRequest, Cancelled, DeviceLost, OutOfMem
 from editlab.lab import Choice, Lab, loaded, read_scenarios
 from editlab.lab.asking import answers
 from editlab.lab.ledger.ledger import Key
-from editlab.lab.workspaces import edits, workspace
+from editlab.lab.workspaces import compute, edits
 from editlab.model import LanguageModel, memory
 from editlab.probes import passages
 from editlab.settings import Settings
@@ -234,13 +234,13 @@ def test_a_chat_model_is_asked_in_either_form_and_others_in_plain_text_alone(lab
 def failing(monkeypatch, fail):
     """Edits whose computation does `fail()` in the middle."""
 
-    def computed(self, *_given, **_named):
+    def computed(*_given, **_named):
         scratch = torch.zeros(1000)  # what a failed edit would hold
         held.append(weakref.ref(scratch))
         fail()
 
     held = []
-    monkeypatch.setattr(workspace.Workspace, "_computed", computed)
+    monkeypatch.setattr(compute, "computed", computed)
     return held
 
 

@@ -97,7 +97,7 @@ class Directory:
         return tuple(sorted((_info(row, visitor) for row in rows), key=lambda info: (info.shared, not info.mine)))
 
     def current(self, visitor: str) -> WorkspaceInfo:
-        """Return the workspace that a visitor has open; where it is gone, their first one, which is made where there is none."""
+        """Return the workspace that a visitor has open; where it is gone, their first one, which is made on the first visit."""
         with self._ledger.transaction() as connection:
             chosen = connection.scalar(sa.select(VISITORS.c.workspace).where(VISITORS.c.id == visitor))
             row = _row(connection, chosen) if chosen else None
@@ -110,7 +110,7 @@ class Directory:
         return self.current(visitor)
 
     def _settle(self, visitor: str, id: str, instead: str | None) -> None:
-        """Open a workspace for a visitor who has `instead` or none open. A workspace that they have just entered stays open."""
+        """Open a workspace for a visitor who has `instead` or none open, but not if they have just entered another one."""
         row = {"id": visitor, "workspace": id, "seen_at": now()}
         with self._ledger.transaction() as connection:
             connection.execute(sa.insert(VISITORS).prefix_with("OR IGNORE"), row)
@@ -248,7 +248,7 @@ class Directory:
         return replace(_info(row, visitor), deleted=True)
 
     def restore(self, visitor: str, id: str) -> WorkspaceInfo:
-        """Put a deleted workspace of the visitor's own back on the list. Raises `BadRequest`, also where its name is taken."""
+        """Restore a deleted workspace of the visitor's own to the list. Raises `BadRequest`, also for a name that is taken."""
         info = next((info for info in self.workspaces(visitor, deleted=True) if info.id == id), None)
         if info is None:
             raise BadRequest("There is no such workspace among those that you have deleted. Choose one from the list.")
@@ -302,12 +302,12 @@ def _known(connection: sa.Connection, visitor: str, id: str) -> Mapping[str, Any
 
 
 def _own(connection: sa.Connection, visitor: str, id: str, what: str, shared: bool = False) -> Mapping[str, Any]:
-    """Return the row of a visitor's own workspace. Raises `BadRequest`; one without an owner can only be shared (`shared`)."""
+    """Return the row of a visitor's own workspace. Raises `BadRequest`. One without an owner may only be `shared`."""
     row = _known(connection, visitor, id)
     if row["owner"] == TERMINAL and not shared:
         raise BadRequest(
-            f"{row['name']!r} was made on the terminal and has no owner: nobody could restore it. Branch it into a workspace of "
-            "your own, or delete it on the terminal: editlab ledger forget --workspace NAME."
+            f"{row['name']!r} was made on the terminal and has no owner: nobody could restore it. Branch it into a workspace "
+            "of your own, or delete it on the terminal: editlab ledger forget --workspace NAME."
         )
     if row["owner"] not in (TERMINAL, visitor):
         raise BadRequest(f"Only the owner of {row['name']!r} can {what} it. Nothing was changed.")
@@ -336,7 +336,7 @@ def ids_of_owner(ledger: Ledger, owner: str) -> tuple[str, ...]:
 
 
 def row_without_owner(id: str, name: Any = None) -> WorkspaceRow:
-    """Return the row of a workspace whose owner is not known: shared, and called `name` or, where that is not allowed, its id."""
+    """Return the row of a workspace without a known owner: shared, with `name` or, where that is not allowed, its id as name."""
     for known in (name, None if MADE_ID.fullmatch(id) else id):
         try:
             called = normalize_name(known) if isinstance(known, str) else ""

@@ -1,8 +1,8 @@
 """Bundles: one workspace as a file, which gives the same answers in another EditLab with the same model.
 
 A bundle holds all events, so that the history is kept too. An imported bundle becomes a new private workspace with an id of
-its own: the events stay as they were, their hash chain is computed for that id, and one more event notes the last hash of the
-bundle's chain.
+its own: the events stay as they were, their hash chain is computed for that id, and one more event notes the bundle's last
+hash.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ HIDDEN = ("started", "looked")
 class Moment:
     """An event as people read it: the `number`th, its text, its time and its author.
 
-    `text` follows the author's name: "applied Slovenia → Antarctica". `edits`: how many requests were on after it; `changed`:
-    whether it changed the edits; `kind`: the event's.
+    `text` follows the author's name: "applied Slovenia → Antarctica". `edits`: how many requests were on after it.
+    `changed`: whether it changed the edits. `kind`: the kind of the event.
     """
 
     number: int

@@ -29,7 +29,7 @@ class BundleHandlers(WorkspaceHandlers):
         """The workspace shall become one file. Updates: workspace-bundle."""
         room, _ = self.here(visitor, request)
         path = self.lab.downloads.place() / f"{_slug(room.name)}.editlab.zip"
-        report = bundles.pack(self.lab.context.context, room, path)
+        report = bundles.pack(self.lab.context, room, path)
         token = self.lab.downloads.offer(room.id, path)
         size = f"{words.size(path.stat().st_size)}, {report.events:,} events"
         yield {"workspace-bundle": table.link(token, f"Download {path.name} ({size})")}
@@ -42,7 +42,7 @@ class BundleHandlers(WorkspaceHandlers):
         name = self.visitor(visitor, request)
         yield {"workspace-bundle": render.message("The bundle is checked …")}
         try:
-            room = bundles.unpack(self.lab.workspaces.workspaces, name, Path(path), request.username or "")
+            room = bundles.unpack(self.lab.workspaces, name, Path(path), request.username or "")
         except EditLabError:
             yield {"workspace-bundle": ""}
             raise
