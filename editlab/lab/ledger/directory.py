@@ -97,7 +97,7 @@ class Directory:
         return tuple(sorted((_info(row, visitor) for row in rows), key=lambda info: (info.shared, not info.mine)))
 
     def current(self, visitor: str) -> WorkspaceInfo:
-        """Return the workspace that a visitor has open; where it is gone, their first one, which is made on the first visit."""
+        """Return the workspace that a visitor has open; where it is gone, their first one. The first visit makes that one."""
         with self._ledger.transaction() as connection:
             chosen = connection.scalar(sa.select(VISITORS.c.workspace).where(VISITORS.c.id == visitor))
             row = _row(connection, chosen) if chosen else None
@@ -248,7 +248,7 @@ class Directory:
         return replace(_info(row, visitor), deleted=True)
 
     def restore(self, visitor: str, id: str) -> WorkspaceInfo:
-        """Restore a deleted workspace of the visitor's own to the list. Raises `BadRequest`, also for a name that is taken."""
+        """Restore a workspace that the visitor has deleted. Raises `BadRequest`, also where its name is taken meanwhile."""
         info = next((info for info in self.workspaces(visitor, deleted=True) if info.id == id), None)
         if info is None:
             raise BadRequest("There is no such workspace among those that you have deleted. Choose one from the list.")
@@ -306,8 +306,8 @@ def _own(connection: sa.Connection, visitor: str, id: str, what: str, shared: bo
     row = _known(connection, visitor, id)
     if row["owner"] == TERMINAL and not shared:
         raise BadRequest(
-            f"{row['name']!r} was made on the terminal and has no owner: nobody could restore it. Branch it into a workspace "
-            "of your own, or delete it on the terminal: editlab ledger forget --workspace NAME."
+            f"{row['name']!r} was made on the terminal and has no owner: nobody could restore it. Branch it into a "
+            "workspace of your own, or delete it on the terminal: editlab ledger forget --workspace NAME."
         )
     if row["owner"] not in (TERMINAL, visitor):
         raise BadRequest(f"Only the owner of {row['name']!r} can {what} it. Nothing was changed.")
@@ -336,7 +336,7 @@ def ids_of_owner(ledger: Ledger, owner: str) -> tuple[str, ...]:
 
 
 def row_without_owner(id: str, name: Any = None) -> WorkspaceRow:
-    """Return the row of a workspace without a known owner: shared, with `name` or, where that is not allowed, its id as name."""
+    """Return the row of a workspace without a known owner: shared, called `name` or, where that is not allowed, its id."""
     for known in (name, None if MADE_ID.fullmatch(id) else id):
         try:
             called = normalize_name(known) if isinstance(known, str) else ""
