@@ -82,8 +82,8 @@ class Jobs:
     def rows(self, visitor: str, most: int = MOST) -> tuple[JobRow, ...]:
         """Return the latest jobs that concern a visitor, newest first: those of their workspaces and those of the model."""
         self.mark()
-        rooms = [room.id for room in self._directory.rooms(visitor)]
-        where = JOBS.c.workspace.in_(rooms) | JOBS.c.kind.in_(OF_MODEL)
+        workspaces = [info.id for info in self._directory.workspaces(visitor)]
+        where = JOBS.c.workspace.in_(workspaces) | JOBS.c.kind.in_(OF_MODEL)
         with self._ledger.transaction() as connection:
             found = connection.execute(sa.select(JOBS).where(where).order_by(sa.text("rowid DESC")).limit(most))
             return tuple(map(self._row, found.mappings().all()))
