@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from editlab import methods
 from editlab.bench.bootstrap import rate_interval
 from editlab.errors import BadRequest, DegenerateKey, TooLong
-from editlab.facts import EditCase, FactBase
+from editlab.facts import EditCase
 from editlab.methods.rep import OFF, RepConfig, check_threshold, recipe_of, refine
 from editlab.model import statistics
 from editlab.patches import BASE, Patch, Pathway, View
-from editlab.probes import Passages, Probe, ask, battery, case_for, gates_of, lessons, tallies
+from editlab.probes import Ground, Probe, ask, gates_of, tallies
 from editlab.work import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -117,29 +117,6 @@ class CaseRow:
         return cls(**{**values, "layers": tuple(values["layers"])})
 
 
-def with_facts(case: EditCase, facts: FactBase, seed: int = 0) -> EditCase:
-    """A case whose file says nothing about the subject's other facts or about consequences, with those of a fact base."""
-    known = case_for(case.request, facts, seed)
-    return replace(
-        case,
-        same_subject=case.same_subject or known.same_subject,
-        propagation=case.propagation or known.propagation,
-    )
-
-
-@dataclass(frozen=True)
-class Ground:
-    """What all cases share: long contexts, facts to draw other subjects from, and the seed of all that is drawn.
-
-    `prose`: texts in which no gate should open.
-    """
-
-    passages: Passages
-    facts: FactBase
-    prose: tuple[str, ...] = ()
-    seed: int = 0
-
-
 def some_of(model: LanguageModel, texts: Sequence[str], tokens: int = PROSE_TOKENS) -> tuple[str, ...]:
     """The first texts that together have about so many tokens."""
     found: list[str] = []
@@ -150,7 +127,6 @@ def some_of(model: LanguageModel, texts: Sequence[str], tokens: int = PROSE_TOKE
 
 
 def measure(
-    model: LanguageModel,
     cases: Sequence[EditCase],
     setup: Setup,
     ground: Ground,
@@ -158,8 +134,8 @@ def measure(
     progress: Progress = no_progress,
 ) -> Iterator[CaseRow]:
     """A row for each case and REP whose key is not in `done`. Cases that cannot be edited give rows that say why."""
-    config = setup.config(model)
-    blank = _blank(model, cases, setup, ground)
+    model, config = ground.model, setup.config(ground.model)
+    blank = _blank(cases, setup, ground)
     size = setup.chain if setup.chain > 1 else 1 if methods.get(setup.method).joint else CASES_AT_ONCE
     chunks = [
         list(zip(cases[start : start + size], blank[start : start + size], strict=True))
@@ -171,7 +147,7 @@ def measure(
     asked, count = 0, sum(map(len, chunks))
     for chunk in chunks:
         edits = _edits(model, setup, config, [case for case, _ in chunk])
-        refined = {rep: _refined(model, ground, chunk, edits, rep) for rep in setup.reps}
+        refined = {rep: _refined(ground, chunk, edits, rep) for rep in setup.reps}
         laid = [edit.patches for edit in edits if isinstance(edit, _Edit)]
         for number, ((case, rows), edit) in enumerate(zip(chunk, edits, strict=True)):
             progress(asked / count, f"{setup.method}, layers {config.layers}: case {case.id}")
@@ -182,12 +158,12 @@ def measure(
                 if isinstance(edit, _Edit)
             }
             own = {rep: made[number] for rep, made in refined.items()}
-            yield from _measured(model, case, _open(rows, done), edit, own, views, ground)
+            yield from _measured(case, _open(rows, done), edit, own, views, ground)
 
 
-def keys(model: LanguageModel, cases: Sequence[EditCase], setup: Setup, ground: Ground) -> list[list[str]]:
+def keys(cases: Sequence[EditCase], setup: Setup, ground: Ground) -> list[list[str]]:
     """The keys of the rows that `measure` gives with the same arguments: for each case one a REP."""
-    return [[row.key for row in rows.values()] for rows in _blank(model, cases, setup, ground)]
+    return [[row.key for row in rows.values()] for rows in _blank(cases, setup, ground)]
 
 
 def summary(rows: Sequence[CaseRow], unread: Sequence[str] = (), seed: int = 0) -> dict[str, Any]:
@@ -285,7 +261,6 @@ def _alone(
 
 
 def _refined(
-    model: LanguageModel,
     ground: Ground,
     chunk: Sequence[tuple[EditCase, Any]],
     edits: Sequence[_Edit | str],
@@ -299,8 +274,7 @@ def _refined(
             continue
         own = [p for one in made for p in one.pathways if p.subject == case.request.subject]
         try:
-            taught = lessons(model, case, ground.passages, ground.facts, ground.seed)
-            found = refine(model, taught, edit.patches, edit.below.with_patches(own), rep.config)
+            found = refine(ground.model, ground.lessons(case), edit.patches, edit.below.with_patches(own), rep.config)
             made.append(_Refined(found.pathways, found.seconds, int(found.health.get("bytes", 0))))
         except CASE_FAULTS:
             made.append(_Refined())  # a subject without another name or order: the edit is asked as it is
@@ -315,7 +289,6 @@ def _view(edits: Sequence[Sequence[Patch]], refined: Sequence[_Refined], rep: Re
 
 
 def _measured(
-    model: LanguageModel,
     case: EditCase,
     rows: Mapping[Rep, CaseRow],
     edit: _Edit | str,
@@ -329,9 +302,9 @@ def _measured(
         return
     names = {rep: f"view {number}" for number, rep in enumerate(rows)}
     try:
-        probes = battery(model, case, ground.passages, ground.seed)
+        probes = ground.battery(case)
         asked = {"base": BASE, **{names[rep]: views[rep] for rep in rows}}
-        frame = ask(model, case.request, probes, asked, answers=False)
+        frame = ask(ground.model, case.request, probes, asked, answers=False)
     except CASE_FAULTS as error:
         yield from (replace(row, skipped=str(error)) for row in rows.values())
         return
@@ -339,25 +312,25 @@ def _measured(
         found = {name: tallies(frame, names[rep], clean) for name, clean in PROTOCOLS.items()}
         own = refined[rep]
         if rep.recipe != OFF:
-            found["gates"] = _gates(model, probes, views[rep], ground.prose)
+            found["gates"] = _gates(ground, probes, views[rep])
         yield replace(row, seconds=edit.seconds, refining=own.seconds, bytes=own.bytes, tallies=found)
 
 
-def _gates(model: LanguageModel, probes: Sequence[Probe], view: View, prose: Sequence[str]) -> dict[str, tuple[float, int]]:
+def _gates(ground: Ground, probes: Sequence[Probe], view: View) -> dict[str, tuple[float, int]]:
     """At how many probes a gate opens where one should, and at how many tokens of prose where none should."""
     texts = [probe.text for probe in probes if probe.kind in GATED]
-    opened = [bool((own > view.threshold).any()) for own in gates_of(model, texts, view)]
-    fired = [(own > view.threshold) for own in gates_of(model, prose, view)]
+    opened = [bool((own > view.threshold).any()) for own in gates_of(ground.model, texts, view)]
+    fired = [(own > view.threshold) for own in gates_of(ground.model, ground.prose, view)]
     return {
         "open": (float(sum(opened)), len(opened)),
         "false": (float(sum(int(own.sum()) for own in fired)), sum(len(own) for own in fired)),
     }
 
 
-def _blank(model: LanguageModel, cases: Sequence[EditCase], setup: Setup, ground: Ground) -> list[dict[Rep, CaseRow]]:
+def _blank(cases: Sequence[EditCase], setup: Setup, ground: Ground) -> list[dict[Rep, CaseRow]]:
     """For each case an empty row a REP, under a key of all that will shape it."""
-    config, size = setup.config(model), setup.chain
-    shaped = _shaped_by(model, setup, config, ground)
+    config, size = setup.config(ground.model), setup.chain
+    shaped = _shaped_by(setup, config, ground)
     company = [[case for case in cases[n - n % size : n - n % size + size] if size > 1] for n in range(len(cases))]
     return [
         {
@@ -376,7 +349,8 @@ def _blank(model: LanguageModel, cases: Sequence[EditCase], setup: Setup, ground
     ]
 
 
-def _shaped_by(model: LanguageModel, setup: Setup, config: Any, ground: Ground) -> str:
+def _shaped_by(setup: Setup, config: Any, ground: Ground) -> str:
+    model = ground.model
     measured = [found.sha256 if (found := statistics.find(model, layer)) else "" for layer in config.layers]
     lessons_from = hashlib.sha256(repr(sorted(ground.facts.by_subject)).encode()).hexdigest()
     prose = hashlib.sha256(repr((ground.passages, ground.prose)).encode()).hexdigest()

@@ -21,7 +21,7 @@ from editlab import methods
 from editlab.bench import plain, plain_mask
 from editlab.bench.timing import Machine, Timing, Work, in_turn, joined, row
 from editlab.errors import BadRequest
-from editlab.facts import EditRequest, FactBase
+from editlab.facts import EditRequest
 from editlab.insight import Lens, prefixes
 from editlab.methods.mask import Example, batches
 from editlab.methods.rep import Refined, RepConfig, refine
@@ -30,7 +30,7 @@ from editlab.model import statistics
 from editlab.model.tokens import TokenBatch, in_chunks
 from editlab.model.weights import bytes_of, parameters_of
 from editlab.patches import BASE, LowRank, Mask, View
-from editlab.probes import Passages, Probe, ask, battery, case_for, lessons
+from editlab.probes import Ground, Probe, ask
 from editlab.work import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -54,12 +54,9 @@ LARGEST_DIFFERENCE = 1e-4
 
 
 def measure(
-    model: LanguageModel,
+    ground: Ground,
     load: Work,
-    facts: FactBase,
-    passages: Passages,
     rounds: int = 5,
-    seed: int = 0,
     progress: Progress = no_progress,
     parts: Sequence[str] = (),
 ) -> Iterator[dict[str, Any]]:
@@ -73,15 +70,15 @@ def measure(
     if unknown:
         raise BadRequest(f"bench speed has no part {', '.join(unknown)}. It has: {', '.join(PARTS)}.")
     chosen = [name for name in PARTS if not parts or name in parts]
-    bench = _Bench(model, load, facts, passages, rounds, seed)
+    bench = _Bench(ground, load, rounds)
     for number, name in enumerate(chosen):
         progress(number / len(chosen), f"speed: {name}, {number + 1} of {len(chosen)}")
         yield from PARTS[name](bench)
 
 
-def requests(model: LanguageModel, facts: FactBase, count: int, seed: int = 0) -> list[EditRequest]:
+def requests(ground: Ground, count: int) -> list[EditRequest]:
     """Edits of `count` different subjects, each towards another object of its relation. Raises `BadRequest` if too few."""
-    rng = random.Random(seed)
+    rng, facts = random.Random(ground.seed), ground.facts
     found: dict[str, EditRequest] = {}
     for fact in rng.sample(facts.facts, len(facts.facts)):
         others = sorted({other.object for other in facts.by_relation[fact.relation]} - {fact.object})
@@ -96,18 +93,17 @@ def requests(model: LanguageModel, facts: FactBase, count: int, seed: int = 0) -
 class _Bench:
     """What the parts share: the edits, one of them laid over the model, and its battery; each made when it is first used."""
 
-    def __init__(
-        self, model: LanguageModel, load: Work, facts: FactBase, passages: Passages, rounds: int, seed: int
-    ) -> None:
-        self.model, self.load, self.facts, self.passages = model, load, facts, passages
-        self.rounds, self.seed, self.machine = rounds, seed, Machine(model)
+    def __init__(self, ground: Ground, load: Work, rounds: int) -> None:
+        model, seed = ground.model, ground.seed
+        self.ground, self.model, self.seed, self.load = ground, model, seed, load
+        self.rounds, self.machine = rounds, Machine(model)
         self.rome = methods.get("rome")
         first = methods.config_for("rome", model).layers[:1]
         self.config = methods.config_for(
             "rome", model, layers=first, keys="consistent", steps=STEPS, stop_below=0.0, seed=seed
         )
         self.layer = first[0]
-        self.requests = requests(model, facts, max(TOGETHER), seed)
+        self.requests = requests(ground, max(TOGETHER))
         self.generator = torch.Generator().manual_seed(seed)
 
     # --- what is measured on ----------------------------------------------------------------------------------------
@@ -138,8 +134,7 @@ class _Bench:
 
     @cached_property
     def probes(self) -> tuple[Probe, ...]:
-        case = case_for(self.requests[0], self.facts, self.seed)
-        return spread(battery(self.model, case, self.passages, self.seed), PROBES)
+        return spread(self.ground.battery(self.ground.case(self.requests[0])), PROBES)
 
     @cached_property
     def chunks(self) -> list[TokenBatch]:
@@ -151,9 +146,8 @@ class _Bench:
         return self.rome.edit(self.model, requests, BASE, self.config)
 
     def refine(self, request: EditRequest, edited: methods.Edited) -> Refined:
-        case = case_for(request, self.facts, self.seed)
-        taught = lessons(self.model, case, self.passages, self.facts, self.seed)
-        return refine(self.model, taught, edited.patches, config=RepConfig(seed=self.seed))
+        lessons = self.ground.lessons(self.ground.case(request))
+        return refine(self.model, lessons, edited.patches, config=RepConfig(seed=self.seed))
 
     def in_turn(self, works: Mapping[str, Work], rounds: int | None = None) -> dict[str, Timing]:
         return in_turn(works, rounds or self.rounds, self.model.device)
@@ -173,7 +167,7 @@ class _Bench:
         """Keys of several layers in one pass over text; how long the tokens take that a model of this width needs."""
         model = self.model
         layers = range(self.layer, min(self.layer + STATISTICS_LAYERS, model.n_layers - 1))
-        prose = " ".join(self.passages.inside)
+        prose = " ".join(self.ground.passages.inside)
         text = " ".join([prose] * (1 + 8 * MEASURED // len(prose)))
 
         def collected() -> None:
@@ -287,7 +281,7 @@ class _Bench:
     def scan(self) -> Iterator[dict[str, Any]]:
         """All places of a text whose key is most like the edit's."""
         lens = Lens.on(self.model, self.requests[0], self.view.patches)
-        text = "\n".join(self.passages.inside)
+        text = "\n".join(self.ground.passages.inside)
         times = self.in_turn({"scan": lambda: list(prefixes(lens, text))})
         *_, found = prefixes(lens, text)
         made = row(f"the edit's key against {found.tokens:,} keys of prose", times["scan"])
@@ -297,7 +291,7 @@ class _Bench:
         """A step of mask training, whose time does not depend on what the edits say: their directions are drawn."""
         layer, g = self.layer, torch.Generator().manual_seed(self.seed)
         model, examples = self.model, []
-        for request in requests(model, self.facts, MASKED, self.seed):
+        for request in requests(self.ground, MASKED):
             A, B = torch.randn(1, model.d_ff, generator=g), torch.randn(model.d_model, 1, generator=g)
             patch = LowRank(layer, (A / A.norm()).to(model.device), B.to(model.device))
             examples.append(Example(request, (patch,), (f"It is said that {request.text}", f"Once more: {request.text}")))

@@ -20,7 +20,7 @@ from editlab.cli.model import layer_numbers
 from editlab.cli.terminal import Answer, Session, command
 from editlab.facts import FactBase
 from editlab.model import LanguageModel
-from editlab.probes import passages
+from editlab.probes import Ground, passages
 
 app = typer.Typer()
 
@@ -50,16 +50,13 @@ def validate_model(
     rows_at = s.data / "validate" / f"{model.fingerprint}.jsonl"
     with session.progress() as progress, appending(rows_at) as keep:
         found = validate(
-            model,
+            Ground(model, base, passages(model, s.presets / "texts"), s.seed),
             chosen or [name for name, method in methods.METHODS.items() if method.fits(model)],
-            base,
-            passages(model, s.presets / "texts"),
             s.data / "statistics",
             edits,
             None if layers is None else layer_numbers(layers, model),
             kept(rows_at, CaseRow.from_json),
             keep,
-            s.seed,
             progress,
         )
     preset.write(path, model, found, date.today())

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from editlab.bench import robustness
-from editlab.bench.robustness import CaseRow, Ground, Rep, Setup, with_facts
+from editlab.bench.robustness import CaseRow, Rep, Setup
 from editlab.bench.rows import appending, kept
 from editlab.errors import BadFile, Cancelled
 from editlab.facts import read_cases
 from editlab.lab.jobs.worker import Cancel, Job, Progress
+from editlab.probes import Ground
 
 if TYPE_CHECKING:
     from editlab.lab.lab import Lab
@@ -47,19 +48,19 @@ class Benchmarking:
 
         def work(progress: Progress, cancel: Cancel) -> dict[str, Any]:
             lab, model = self._lab, self._lab.model
-            asked = [with_facts(case, lab.facts, lab.seed) for case in cases]
             prose = robustness.some_of(model, lab.passages.outside)
-            ground = Ground(lab.passages, lab.facts, prose, lab.seed)
+            ground = Ground(model, lab.facts, lab.passages, lab.seed, prose)
+            asked = [ground.with_facts(case) for case in cases]
             path = self._rows_at
             known = kept(path, CaseRow.from_json)
             with appending(path) as append:
-                for row in robustness.measure(model, asked, setup, ground, known, progress):
+                for row in robustness.measure(asked, setup, ground, known, progress):
                     known[row.key] = row
                     append(row)
                     lab.questions.answer()
                     if cancel():
                         raise Cancelled("Stopped. What was measured is kept: run it again, and it goes on from there.")
-            rows = [known[key] for keys in robustness.keys(model, asked, setup, ground) for key in keys]
+            rows = [known[key] for keys in robustness.keys(asked, setup, ground) for key in keys]
             line = robustness.summary(rows, unread, lab.seed)
             progress.note(result={name: value for name, value in line.items() if isinstance(value, int | float | str)})
             return line
