@@ -30,7 +30,7 @@ def measure(
     ground: Ground,
     progress: Progress = no_progress,
 ) -> pd.DataFrame:
-    """The bounds' tables of all cases, one below the other: of the edit, and with a recipe of REP also under it ("view").
+    """Return the bounds' tables of all cases in one: of the edit and, with a recipe of REP, also under it ("view").
 
     `attrs["skipped"]` says which cases could not be edited, and why.
     """
@@ -49,7 +49,7 @@ def measure(
 
 
 def lines(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """For each view and kind, and for all kinds together: probes, agreement and majority of both forms of the bounds."""
+    """Yield probes, agreement and majority of both forms of the bounds, for each view and kind and for all kinds."""
     for view, own in table.groupby("view", sort=False) if len(table) else ():
         for kind, rows in (("all", own), *own.groupby("kind", sort=False)):
             by_lemma = summary(rows, "lemma_agree")

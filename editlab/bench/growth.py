@@ -52,7 +52,7 @@ def measure(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> Iterator[dict[str, Any]]:
-    """A row a size: `what` grows, `size`, `seconds`, `ratio` to the smallest, and `slope` from the one before.
+    """Yield a row a size: `what` grows, `size`, `seconds`, `ratio` to the smallest, and `slope` from the one before.
 
     All sizes of one thing are timed in turn, so that a busy machine slows them alike.
     """

@@ -34,7 +34,7 @@ def measure(
     ground_of: Callable[[LanguageModel], Ground],
     progress: Progress = no_progress,
 ) -> Iterator[dict[str, Any]]:
-    """A row a stage: bytes `planned` and `measured`, both above what stood there before, and their `ratio`; last, all of it.
+    """Yield a row a stage: bytes `planned` and `measured` above those before, and their `ratio`; last, all stages.
 
     Memory is given back between the stages, as the app does it between jobs.
     """

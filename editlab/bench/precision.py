@@ -47,7 +47,7 @@ def measure(
     ground_of: Callable[[LanguageModel], Ground],
     progress: Progress = no_progress,
 ) -> Iterator[dict[str, Any]]:
-    """A row a precision: `robustness.summary`, the edits' `cosine` to float32's (mean, and least), bytes of weights."""
+    """Yield a row a precision: `robustness.summary`, mean and least `cosine` of the edits to float32's, bytes of weights."""
     exact: dict[str, Tensor] = {}
     for number, precision in enumerate(PRECISIONS):
         model, setup = load(precision), Setup(method)
@@ -72,7 +72,7 @@ def measure(
 
 
 def _written(model: LanguageModel, cases: Sequence[EditCase], method: str, setup: Setup) -> dict[str, Tensor]:
-    """What each edit adds to its layers, as one vector."""
+    """Return what each edit adds to its layers, as one vector."""
     found = {}
     for case in cases:
         try:

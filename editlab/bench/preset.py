@@ -30,7 +30,7 @@ NO_VALUES = ("seed", "form")
 
 
 def path_for(model: LanguageModel, folder: Path, name: str | None = None) -> Path:
-    """Where a model's preset is written: under its own name if it has one, else under `name` or that of its files.
+    """Return where a model's preset is written: under its own name if it has one, else under `name` or that of its files.
 
     Raises `BadRequest` where that is no name or the file belongs to other weights, `BadFile` where it cannot be read or the
     folder cannot be written.
@@ -78,7 +78,7 @@ def write(path: Path, model: LanguageModel, found: Validation, today: date) -> N
 
 
 def _begun(path: Path, model: LanguageModel) -> TOMLDocument:
-    """The preset as it is so far, with the weights that it belongs to."""
+    """Return the preset as it is so far, with the weights that it belongs to."""
     if path.exists():
         text = path.read_text(encoding="utf-8")
         if "checkpoint" not in tomlkit.parse(text):  # a key that is added to a parsed one would stand behind its comments
@@ -111,7 +111,7 @@ def _why(line: Mapping[str, Any], found: Validation) -> str:
 
 
 def _figures(model: LanguageModel, line: Mapping[str, Any], found: Validation, today: date) -> Table:
-    """What was measured of one method: rates, each with its 95 % interval and what it was counted over."""
+    """Return what was measured of one method: rates, each with its 95 % interval and what it was counted over."""
     table = tomlkit.table()
     table["date"] = today.isoformat()
     table["dtype"] = str(model.dtype).removeprefix("torch.")

@@ -81,7 +81,7 @@ class Setup:
     chain: int = 1
 
     def config(self, model: LanguageModel) -> Any:
-        """The method's configuration for a model."""
+        """Return the method's configuration for a model."""
         return methods.config_for(self.method, model, **self.changes)
 
 
@@ -107,18 +107,18 @@ class CaseRow:
     skipped: str | None = None
 
     def as_json(self) -> str:
-        """One line of a file of rows."""
+        """Return one line of a file of rows."""
         return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, line: str) -> CaseRow:
-        """The row of such a line. Raises `ValueError` or `TypeError` where it is none."""
+        """Return the row of such a line. Raises `ValueError` or `TypeError` where it is none."""
         values = json.loads(line)
         return cls(**{**values, "layers": tuple(values["layers"])})
 
 
 def some_of(model: LanguageModel, texts: Sequence[str], tokens: int = PROSE_TOKENS) -> tuple[str, ...]:
-    """The first texts that together have about so many tokens."""
+    """Return the first texts that together have about so many tokens."""
     found: list[str] = []
     while texts[len(found) :] and tokens > 0:
         tokens -= len(model.tok.encode(texts[len(found)]))
@@ -133,7 +133,7 @@ def measure(
     done: Collection[str] = (),
     progress: Progress = no_progress,
 ) -> Iterator[CaseRow]:
-    """A row for each case and REP whose key is not in `done`. Cases that cannot be edited give rows that say why."""
+    """Yield a row for each case and REP whose key is not in `done`. Cases that cannot be edited give rows that say why."""
     model, config = ground.model, setup.config(ground.model)
     blank = _blank(cases, setup, ground)
     size = setup.chain if setup.chain > 1 else 1 if methods.get(setup.method).joint else CASES_AT_ONCE
@@ -162,12 +162,12 @@ def measure(
 
 
 def keys(cases: Sequence[EditCase], setup: Setup, ground: Ground) -> list[list[str]]:
-    """The keys of the rows that `measure` gives with the same arguments: for each case one a REP."""
+    """Return the keys of the rows that `measure` gives with the same arguments: for each case one a REP."""
     return [[row.key for row in rows.values()] for rows in _blank(cases, setup, ground)]
 
 
 def summary(rows: Sequence[CaseRow], unread: Sequence[str] = (), seed: int = 0) -> dict[str, Any]:
-    """The table's line for the rows of one setup, as `interfaces.md` has it. `unread`: records no case was made of."""
+    """Return the table's line for the rows of one setup, as docs/interfaces.md has it. `unread`: unreadable records."""
     measured = [row for row in rows if row.skipped is None]
     reasons = [*unread, *(f"case {row.case}: {row.skipped}" for row in rows if row.skipped is not None)]
     first = rows[0]
@@ -195,7 +195,7 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _share(rows: Sequence[CaseRow], name: str) -> float | None:
-    """Of what was counted under "gates", the share that fired; None where nothing could."""
+    """Return the share that fired of what was counted under "gates"; None where nothing was."""
     found = [row.tallies["gates"][name] for row in rows if name in row.tallies.get("gates", {})]
     total = sum(count for _, count in found)
     return sum(fired for fired, _ in found) / total if total else None
@@ -236,7 +236,7 @@ def _open(rows: Mapping[Rep, CaseRow], done: Collection[str]) -> dict[Rep, CaseR
 
 
 def _edits(model: LanguageModel, setup: Setup, config: Any, cases: Sequence[EditCase]) -> list[_Edit | str]:
-    """For each case its edit, alone or on top of those before it, or why there is none."""
+    """Return each case's edit, alone or on top of those before it, or why there is none."""
     if setup.chain == 1:
         return _alone(model, setup, config, cases)
     edits: list[_Edit | str] = []
@@ -266,7 +266,7 @@ def _refined(
     edits: Sequence[_Edit | str],
     rep: Rep,
 ) -> list[_Refined]:
-    """The pathways of each edit of a chunk; an edit of a subject that has one already takes it over."""
+    """Return the pathways of each edit of a chunk; an edit of a subject that has one already takes it over."""
     made: list[_Refined] = []
     for (case, _), edit in zip(chunk, edits, strict=True):
         if rep.recipe == OFF or isinstance(edit, str):
@@ -282,7 +282,7 @@ def _refined(
 
 
 def _view(edits: Sequence[Sequence[Patch]], refined: Sequence[_Refined], rep: Rep) -> View:
-    """Everything of a chain as one view: all edits, and each pathway once."""
+    """Return everything of a chain as one view: all edits, and each pathway once."""
     pathways = {id(pathway): pathway for one in refined for pathway in one.pathways}
     view = BASE.with_patches([patch for own in edits for patch in own]).with_patches(pathways.values())
     return view if rep.fires_above is None else view.with_threshold(rep.fires_above)
@@ -296,7 +296,7 @@ def _measured(
     views: Mapping[Rep, View],
     ground: Ground,
 ) -> Iterator[CaseRow]:
-    """The rows of one case, all its views asked at once."""
+    """Yield the rows of one case, all its views asked at once."""
     if isinstance(edit, str):
         yield from (replace(row, skipped=edit) for row in rows.values())
         return
@@ -317,7 +317,7 @@ def _measured(
 
 
 def _gates(ground: Ground, probes: Sequence[Probe], view: View) -> dict[str, tuple[float, int]]:
-    """At how many probes a gate opens where one should, and at how many tokens of prose where none should."""
+    """Return how many probes open a gate that should, and how many tokens of prose open one that should not."""
     texts = [probe.text for probe in probes if probe.kind in GATED]
     opened = [bool((own > view.threshold).any()) for own in gates_of(ground.model, texts, view)]
     fired = [(own > view.threshold) for own in gates_of(ground.model, ground.prose, view)]
@@ -328,7 +328,7 @@ def _gates(ground: Ground, probes: Sequence[Probe], view: View) -> dict[str, tup
 
 
 def _blank(cases: Sequence[EditCase], setup: Setup, ground: Ground) -> list[dict[Rep, CaseRow]]:
-    """For each case an empty row a REP, under a key of all that will shape it."""
+    """Return an empty row for each case and REP, under a key of all that will shape it."""
     config, size = setup.config(ground.model), setup.chain
     shaped = _shaped_by(setup, config, ground)
     company = [[case for case in cases[n - n % size : n - n % size + size] if size > 1] for n in range(len(cases))]

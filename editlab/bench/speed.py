@@ -60,7 +60,7 @@ def measure(
     progress: Progress = no_progress,
     parts: Sequence[str] = (),
 ) -> Iterator[dict[str, Any]]:
-    """The table's rows, each as soon as it is known; keys as in `interfaces.md`, and what they are compared with.
+    """Yield the table's rows as soon as they are known; keys as in docs/interfaces.md, and the plain way beside them.
 
     `plain` says what the plain way is, `plain_seconds` how long it took; `ratio_to_plain` is seconds divided by those,
     `speedup` its inverse and `speedup_range` the least and the greatest of a round. `load` loads the model anew. `parts`:
@@ -77,7 +77,7 @@ def measure(
 
 
 def requests(ground: Ground, count: int) -> list[EditRequest]:
-    """Edits of `count` different subjects, each towards another object of its relation. Raises `BadRequest` if too few."""
+    """Return edits of `count` subjects, each towards another object of its relation. Raises `BadRequest` if too few."""
     rng, facts = random.Random(ground.seed), ground.facts
     found: dict[str, EditRequest] = {}
     for fact in rng.sample(facts.facts, len(facts.facts)):
@@ -164,7 +164,7 @@ class _Bench:
         yield row("load the model", times["load"], floor=2 * bytes_of(self.model.hf) / self.machine.reads)
 
     def statistics(self) -> Iterator[dict[str, Any]]:
-        """Keys of several layers in one pass over text; how long the tokens take that a model of this width needs."""
+        """Time the keys of several layers in one pass over text, and the tokens that a model of this width needs."""
         model = self.model
         layers = range(self.layer, min(self.layer + STATISTICS_LAYERS, model.n_layers - 1))
         prose = " ".join(self.ground.passages.inside)
@@ -184,7 +184,7 @@ class _Bench:
         yield found | {"tokens_per_second": MEASURED / times["statistics"].seconds, "tokens_wanted": 10 * model.d_ff}
 
     def one_edit(self) -> Iterator[dict[str, Any]]:
-        """Another request each round: how much can be spared depends on where the subject stands in the prompt."""
+        """Time another request each round: how much can be spared depends on where the subject stands in the prompt."""
         contexts = self.edited.contexts
         fast, slow = [], []
         for request in islice(cycle(self.requests), self.rounds):
@@ -214,7 +214,7 @@ class _Bench:
             }
 
     def refining(self) -> Iterator[dict[str, Any]]:
-        """A pathway against the edit that it belongs to, which is made as the preset has it: it may end early."""
+        """Time a pathway against the edit that it belongs to, made as the preset has it: it may end early."""
         config = methods.config_for("rome", self.model, layers=self.config.layers, seed=self.config.seed)
         refined, edits = [], []
         for request in islice(cycle(self.requests), 2 * self.rounds):
@@ -244,7 +244,7 @@ class _Bench:
             yield row(f"{what} {name}", timing, other, other and "without an edit", floor)
 
     def battery(self) -> Iterator[dict[str, Any]]:
-        """Four views; the plain way asks each view on its own and shares no layer between them."""
+        """Time a battery under four views; the plain way asks each view on its own and shares no layer between them."""
         views = {"base": BASE, "edited": self.view, "rep": self.rep, "masked": self.masked}
         model, request = self.model, self.requests[0]
         works = {
@@ -279,7 +279,7 @@ class _Bench:
             yield found | {"tokens_per_second": counts[name] / timing.seconds}
 
     def scan(self) -> Iterator[dict[str, Any]]:
-        """All places of a text whose key is most like the edit's."""
+        """Time the search for all places of a text whose key is most like the edit's."""
         lens = Lens.on(self.model, self.requests[0], self.view.patches)
         text = "\n".join(self.ground.passages.inside)
         times = self.in_turn({"scan": lambda: list(prefixes(lens, text))})
@@ -288,7 +288,7 @@ class _Bench:
         yield made | {"tokens_per_second": found.tokens / times["scan"].seconds}
 
     def masking(self) -> Iterator[dict[str, Any]]:
-        """A step of mask training, whose time does not depend on what the edits say: their directions are drawn."""
+        """Time a step of mask training, which does not depend on what the edits say: their directions are drawn."""
         layer, g = self.layer, torch.Generator().manual_seed(self.seed)
         model, examples = self.model, []
         for request in requests(self.ground, MASKED):
@@ -310,7 +310,7 @@ class _Bench:
         yield made | {"largest_difference": apart}
 
     def _floor(self, chosen: Sequence[EditRequest]) -> float:
-        """Seconds of a batch of edits where nothing is wasted.
+        """Return the seconds of a batch of edits where nothing is wasted.
 
         Each token goes once through the blocks and, from the subject on, `STEPS` times forward and back through those above
         the edited one, whose weights are read twice a step for as many edits as fit a forward.
@@ -354,14 +354,14 @@ PARTS: dict[str, Callable[[_Bench], Iterator[dict[str, Any]]]] = {
 
 
 def spread(probes: Sequence[Probe], count: int) -> tuple[Probe, ...]:
-    """At most `count` probes, evenly over the battery, so that every kind keeps its share."""
+    """Return at most `count` probes, evenly over the battery, so that every kind keeps its share."""
     if len(probes) <= count:
         return tuple(probes)
     return tuple(probes[i * len(probes) // count] for i in range(count))
 
 
 def difference(model: LanguageModel, request: EditRequest, config: RomeConfig) -> float:
-    """|delta of EditLab - delta of the plain loop| / |the latter|. Raises `RuntimeError` in float32 if it is not small.
+    """Return |delta of EditLab - delta of the plain loop| / |the latter|. Raises `RuntimeError` where it is not small.
 
     EditLab's delta is read back from the patch it made: what it writes is delta, plus what stood at the plain prompt,
     minus what stood there on average.

@@ -106,7 +106,7 @@ def validate(
 
 
 def known_facts(ground: Ground, most: int, progress: Progress = no_progress) -> Known:
-    """At most so many facts that the model says in one of their trained wordings, each with another object to write.
+    """Return at most `most` facts that the model says in a trained wording, each with another object to write.
 
     They have different subjects, come from all relations in turn, and are edited in a wording in which the model knows them.
     Only as many facts are asked as are needed. Raises `BadRequest` where fewer than ten are known.
@@ -137,13 +137,13 @@ def known_facts(ground: Ground, most: int, progress: Progress = no_progress) -> 
 
 
 def split(requests: Sequence[EditRequest], edits: int = EDITS) -> tuple[Sequence[EditRequest], Sequence[EditRequest]]:
-    """Those that choose the layer, and those that measure."""
+    """Return the requests that choose the layer, and those that measure."""
     few = min(CHOOSING, len(requests) // 4)
     return requests[:few], requests[few : few + edits]
 
 
 def candidates(model: LanguageModel) -> tuple[int, ...]:
-    """The layers to try: those below two thirds of the depth; where they are many, evenly around the default one."""
+    """Return the layers to try: those below two thirds of the depth; where they are many, evenly around the default one."""
     below = max(1, model.n_layers * 2 // 3)
     default = Setup("rome").config(model).layers[0]
     step = 1 if below <= ALL_LAYERS else -(-below // SOME_LAYERS)
@@ -151,12 +151,12 @@ def candidates(model: LanguageModel) -> tuple[int, ...]:
 
 
 def window(config: type, top: int) -> tuple[int, ...]:
-    """The layers of a method that ends at a layer: as many as it spreads an edit over."""
+    """Return the layers of a method that ends at a layer: as many as it spreads an edit over."""
     return tuple(range(max(0, top + 1 - getattr(config, "spread", 1)), top + 1))
 
 
 def sentence(method: str, line: dict[str, Any]) -> str:
-    """One method's figures for a person."""
+    """Return one method's rates as a sentence."""
     low, high = line["success_ci"]
     held = round(line["success"] * line["n"])
     layers = f"layer{'s' if len(line['layers']) > 1 else ''} {', '.join(map(str, line['layers']))}"
@@ -181,7 +181,7 @@ class _Run:
     def sweep(
         self, requests: Sequence[EditRequest], layers: Sequence[int], progress: Progress
     ) -> tuple[dict[str, Any], ...]:
-        """A line a layer; without long contexts, which take most of a battery's time.
+        """Return a line a layer; without long contexts, which take most of a battery's time.
 
         And without key statistics: they may be there for some layers alone, and all are to be tried alike.
         """
@@ -208,7 +208,7 @@ class _Run:
             statistics.collect(self.model, missing, None, tokens, folder, self.ground.seed, progress)
 
     def line(self, requests: Sequence[EditRequest], setup: Setup, progress: Progress) -> dict[str, Any]:
-        """The line of one setup, from the rows that are there and those that are not."""
+        """Return the line of one setup, from the rows that are there and those that are not."""
         cases = [self.ground.case(request) for request in requests]
         for row in robustness.measure(cases, setup, self.ground, self.rows, progress):
             self.rows[row.key] = row
@@ -218,14 +218,14 @@ class _Run:
 
 
 def _in_turn(facts: FactBase, rng: random.Random) -> list[Fact]:
-    """All facts in random order, one of each relation after the other."""
+    """Return all facts in random order, one of each relation after the other."""
     columns = [rng.sample(own, len(own)) for _, own in sorted(facts.by_relation.items())]
     rng.shuffle(columns)
     return [fact for row in zip_longest(*columns) for fact in row if fact is not None]
 
 
 def _said(ground: Ground, chunk: Sequence[Fact], rng: random.Random) -> Iterator[tuple[Fact, str]]:
-    """The facts of a chunk whose object the model says, each with a wording in which it does, drawn at random."""
+    """Yield the facts of a chunk whose object the model says, each with a wording in which it does, drawn at random."""
     asked = [(fact, wording) for fact in chunk for wording in ground.facts.relations[fact.relation].templates]
     if not asked:
         return

@@ -66,7 +66,7 @@ class Session:
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
-        """A callable (fraction, text): a bar on a terminal, now and then a line in a file."""
+        """Yield a callable (fraction, text): a bar on a terminal, now and then a line in a file."""
         if not self.errors.is_terminal:
             yield _lines(self.errors)
             return
@@ -128,7 +128,7 @@ class Terminal(TyperGroup):
 
 
 def _completed(args: Sequence[str]) -> list[str]:
-    """The arguments, with a value behind each option that may stand without one; Typer knows none such."""
+    """Return the arguments, with a value behind each option that may stand without one; Typer knows none such."""
     found: list[str] = []
     for arg, following in zip(args, [*args[1:], "-"], strict=True):
         found.append(arg)
@@ -155,7 +155,7 @@ def _settings(given: Mapping[str, Any]) -> Settings:
 
 
 def _common() -> list[inspect.Parameter]:
-    """`--json` and one option for each field of `Settings` that every command takes."""
+    """Return `--json` and one option for each field of `Settings` that every command takes."""
     json = inspect.Parameter(
         "json",
         inspect.Parameter.KEYWORD_ONLY,
@@ -192,7 +192,7 @@ def _lines(console: Console) -> Progress:
 
 
 def _plain(value: Any) -> Any:
-    """The same with null for what is not a number, so that any JSON reader takes it."""
+    """Return the same with null for what is not a number, so that any JSON reader takes it."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -79,7 +79,7 @@ def _object(model: LanguageModel, found: Validation, path: Path) -> dict[str, An
 
 
 def _told(found: Validation, path: Path) -> list[Any]:
-    """Tables of the sweep and of the methods, and a sentence each."""
+    """Return tables of the sweep and of the methods, and a sentence each."""
     shown: list[Any] = []
     if found.sweep:
         table = Table("layer", *JUDGED_BY, "their mean", title=f"Layers, by {found.sweep[0]['n']} edits each")

@@ -20,7 +20,7 @@ LOST = [[0.0, BAD], [0.5, "rgba(192, 118, 26, 0.75)"], [1.0, "rgba(34, 151, 106,
 
 
 def curve(frame: pd.DataFrame, lines: Mapping[str, str], limit: float | None, share: bool) -> go.Figure:
-    """Figures over the check-ups; points of the first one `beyond` its limit have a colour and a marker of their own.
+    """Return metrics over the check-ups; points of the first one `beyond` its limit have their own colour and marker.
 
     `frame`: a row a check-up, in order: `edits` that lay over the model, `told`, what hover says of it, `beyond`, and the
     columns that `lines` names for the legend. `share`: whether they are shares of 1. What is no number stands at the top.
@@ -73,7 +73,7 @@ def curve(frame: pd.DataFrame, lines: Mapping[str, str], limit: float | None, sh
 
 
 def retention(frame: pd.DataFrame, names: Sequence[str], shares: Sequence[Sequence[float | None]]) -> go.Figure:
-    """At what share of its questions each edit held at each check-up, the oldest edit at the top.
+    """Return the share of its questions at which each edit held at each check-up, the oldest edit at the top.
 
     `frame`: a row a check-up, in order: `edits`, `told`. `shares`: a row an edit, in the order of its `names`; None where it
     did not lie over the model.
@@ -102,7 +102,7 @@ def retention(frame: pd.DataFrame, names: Sequence[str], shares: Sequence[Sequen
 
 
 def _edits(figure: go.Figure, frame: pd.DataFrame) -> None:
-    """The axis of check-ups, on which each is called by how many edits lay over the model."""
+    """Draw the axis of check-ups, each named by how many edits were applied."""
     count = len(frame)
     shown = sorted({round(place * (count - 1) / (MOST_TICKS - 1)) for place in range(MOST_TICKS)}) if count else []
     words = [f"{int(frame['edits'].iloc[place]):,}" for place in shown]
@@ -117,7 +117,7 @@ def _edits(figure: go.Figure, frame: pd.DataFrame) -> None:
 
 
 def _drawn(value: float | None, top: float) -> float | None:
-    """Where a number stands; infinity at the top, what was not asked nowhere."""
+    """Return where a number stands; infinity at the top, what was not asked nowhere."""
     if value is None or math.isnan(value):
         return None
     return min(value, top)

@@ -34,7 +34,7 @@ COLUMNS = ("kind", "domain", "text", "subject", "required", "share", "expected",
 
 
 def taking_the_lead(lens: Lens, strengths: Sequence[float] = STRENGTHS) -> tuple[float, pd.DataFrame]:
-    """s*: the least strength at which the model says the new object at the edit prompt; inf where it never does.
+    """Return s*: the least strength at which the model says the new object at the edit prompt; inf where it never does.
 
     With it a row a strength: `strength`, `p_new`, `p_true` (NaN without a true object) and `leads`. Without pathways.
     """
@@ -64,7 +64,7 @@ def bounds(
     named: str,
     progress: Progress = no_progress,
 ) -> pd.DataFrame:
-    """A row a probe that can be predicted: required and actual share, what should happen, what did, whether both agree.
+    """Return a row for each predictable probe: required and actual share, prediction, outcome, and their agreement.
 
     `frame` is what `probes.ask` said about `probes`, and `named` the view in it that is judged: with pathways the one that
     has them. Columns: kind, domain, text, subject; `required` (s*), `share` (at the subject's last token, as the pathways
@@ -103,7 +103,7 @@ def agreement(
     threshold: float = THRESHOLD,
     named: str | None = None,
 ) -> pd.DataFrame:
-    """`bounds` of one edit that lies alone over a model: what a benchmark runs over many cases.
+    """Return `bounds` of one edit, alone over a model: what a benchmark runs over many cases.
 
     `named`: the view of `frame` to judge; by default "rep" with pathways, else "edited". Raises `BadRequest` where the
     frame has no such view.
@@ -115,7 +115,7 @@ def agreement(
 
 
 def summary(table: pd.DataFrame, by: str = "agree") -> dict[str, float]:
-    """Of one or many cases: how many `probes` were predicted, `agreement` and `majority`, 0 to 1.
+    """Return how many `probes` of the tables were predicted, their `agreement` and `majority`, 0 to 1.
 
     The majority is what the best fixed answer gets; it may differ between what should be reached and what should be
     spared, so it is no straw man. `by` is the column of agreement: "agree", or "lemma_agree" for the lemma's.
@@ -140,12 +140,12 @@ def _judged(probe: Probe, said: pd.Series, named: str, required: float, share: f
 
 
 def _outcome(spared: bool, heard: bool) -> str:
-    """What should happen at a probe that hears enough of the edit, or does not."""
+    """Return what should happen at a probe that hears enough of the edit, or does not."""
     return ("move" if heard else "stay") if spared else ("hold" if heard else "fail")
 
 
 def _add_lemma(table: pd.DataFrame, lens: Lens, theory: Lemma | str, expected: Sequence[str]) -> None:
-    """The lemma's own columns, probe by probe."""
+    """Add the lemma's own columns, probe by probe."""
     table["lemma_required"], table["lemma_expected"], table["lemma_agree"] = math.nan, None, None
     if isinstance(theory, str) or table.empty:
         return

@@ -40,7 +40,7 @@ class StoredKeys:
 def stored_keys(
     lens: Lens, facts: FactBase, relation: str | None = None, near: Sequence[str] = (), seed: int = 0, most: int = MOST
 ) -> StoredKeys:
-    """Keys of known facts at the subject's last token, each fact said in its relation's first wording.
+    """Return keys of known facts at the subject's last token, each fact said in its relation's first wording.
 
     About `most` of them from all relations alike, always with the edit's subject and those in `near`; a subject of the
     edit's relation is said in that relation's wording.
@@ -60,7 +60,7 @@ def stored_keys(
 
 
 def discussion(lens: Lens, text: str, stored: StoredKeys, names: Sequence[str] = ()) -> pd.DataFrame:
-    """The voices at a question, loudest first: the edit, then `SHOWN` stored facts, the other facts together, the remainder.
+    """Return the voices at a question, loudest first: the edit, `SHOWN` stored facts, the other facts, the remainder.
 
     Columns: `voice`, `kind`, `loudness` (signed) and `also` (further facts with the same key). The edit's loudness is its
     exact share (u.k) / (u.k_e); the stored facts' are a_i <k_i, k> / <k, k> with a from least squares in the whitened
@@ -92,7 +92,7 @@ def discussion(lens: Lens, text: str, stored: StoredKeys, names: Sequence[str] =
 def weights(
     lens: Lens, key: Float[Tensor, "d_ff"], stored: Float[Tensor, "facts d_ff"]
 ) -> tuple[Float[Tensor, "facts"], Float[Tensor, "d_ff"]]:
-    """a, the minimum of |k - K a|^2 + ridge |a|^2 in the whitened metric, and C^-1 k."""
+    """Return a, the minimum of |k - K a|^2 + ridge |a|^2 in the whitened metric, and C^-1 k."""
     white = lens.whitened(key[None])[0]
     products = (stored @ lens.whitened(stored).T).double()
     ridge = RIDGE * products.diagonal().mean() * torch.eye(len(stored), device=stored.device, dtype=torch.float64)
@@ -100,7 +100,7 @@ def weights(
 
 
 def _chosen(facts: FactBase, subject: str, relation: str | None, near: Sequence[str], seed: int, most: int) -> list[Fact]:
-    """The subject's and its neighbours' facts, those of the edit's relation first; then some of every relation."""
+    """Return the subject's and its neighbours' facts, those of the edit's relation first; then some of every relation."""
     rng = random.Random(seed)
     always = [fact for name in (subject, *near) for fact in facts.by_subject.get(name, ())]
     chosen = dict.fromkeys(sorted(always, key=lambda fact: fact.relation != relation))
@@ -111,7 +111,7 @@ def _chosen(facts: FactBase, subject: str, relation: str | None, near: Sequence[
 
 
 def _asked_about(lens: Lens, text: str, own: Sequence[str], others: Sequence[str]) -> tuple[Located, str]:
-    """Where a question names what it is about: the longest of the subject's names, else of other subjects'."""
+    """Return where a question names what it is about: the longest of the subject's names, else of other subjects'."""
     for names in (own, others):
         named = sorted((name for name in names if name and name in text), key=len, reverse=True)
         if named and (at := located(lens.model, text, named[0])) is not None:

@@ -57,7 +57,7 @@ class _Ends:
 
 
 def lemma(lens: Lens) -> Lemma | str:
-    """The lemma's two sides at the edit prompt; where it cannot be told, why."""
+    """Return the lemma's two sides at the edit prompt; where it cannot be told, why."""
     model, request = lens.model, lens.request
     if model.arch.family not in FAMILIES:
         return f"a {model.arch.family} model's norms and attention are built otherwise than the lemma takes them"
@@ -78,7 +78,7 @@ def lemma(lens: Lens) -> Lemma | str:
 def lemma_at(
     lens: Lens, theory: Lemma, texts: Sequence[str], olds: Sequence[str | None], spared: Sequence[bool]
 ) -> list[float]:
-    """The share that each text's key must have, by Lemma 4.6, or reach for a neighbour to move, by Lemma 4.7.
+    """Return the share that each text's key must have, by Lemma 4.6, or reach for a neighbour to move, by Lemma 4.7.
 
     `olds`: what stands there without the edit; NaN where that is unknown or begins as the new object does, and inf where the
     layer carries nothing towards the new object.
@@ -102,7 +102,7 @@ def _first(lens: Lens, text: str, target: str) -> int:
 
 
 def _pull(lens: Lens, new: int, old: int) -> Float[Tensor, "d_model"]:
-    """diag(gamma_f) (e_new - e_old)."""
+    """Return diag(gamma_f) (e_new - e_old)."""
     model = lens.model
     embedding = model.hf.get_output_embeddings().weight
     gamma = model.hf.get_submodule(model.arch.norm).weight.float()
@@ -111,7 +111,7 @@ def _pull(lens: Lens, new: int, old: int) -> Float[Tensor, "d_model"]:
 
 @torch.no_grad()
 def _carried(lens: Lens) -> list[tuple[int, Float[Tensor, "d_model"]]]:
-    """For each layer above the edit, W_O W_V diag(gamma_a) / sigma_a dv, all heads; sigma_a at the subject's last token."""
+    """Return W_O W_V diag(gamma_a) / sigma_a dv of each layer above the edit, all heads."""
     model = lens.model
     blocks = model.arch.block_list(model.hf)
     at = model.locate(lens.request.prompt, lens.request.subject)
@@ -147,7 +147,7 @@ def _ends(lens: Lens, texts: Sequence[str], view: View) -> _Ends:
 
 @contextmanager
 def _arriving(modules: Sequence[nn.Module]) -> Iterator[dict[int, Tensor]]:
-    """Collects, inside the block, the first input of each of some modules."""
+    """Collect, inside the block, the first input of each of some modules."""
     found: dict[int, Tensor] = {}
 
     def taker(number: int) -> Callable[..., None]:
@@ -163,10 +163,10 @@ def _arriving(modules: Sequence[nn.Module]) -> Iterator[dict[int, Tensor]]:
 
 
 def _scale(x: Float[Tensor, "*rows d_model"], norm: nn.Module) -> Float[Tensor, "*rows"]:
-    """The root mean square by which an RMS norm divides."""
+    """Return the root mean square by which an RMS norm divides."""
     return (x.square().mean(-1) + norm.variance_epsilon).sqrt()
 
 
 def _linear(module: nn.Module, x: Tensor) -> Tensor:
-    """A projection without its bias; the module computes, so it may be quantised."""
+    """Return a projection without its bias; the module computes, so it may be quantised."""
     return module(x) - module(torch.zeros_like(x))

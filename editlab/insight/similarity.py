@@ -57,7 +57,7 @@ class Similarity:
 
 
 def forms(lens: Lens, probes: Sequence[Probe], kinds: Sequence[str] = FORMS) -> list[Form]:
-    """The probes of these kinds whose subject stands in their text; others have no key to look at."""
+    """Return the probes of these kinds whose subject stands in their text; others have no key to look at."""
     found = [(p, located(lens.model, p.text, p.subject)) for p in probes if p.kind in kinds]
     return [Form(p.kind, p.domain, p.text, p.subject, at) for p, at in found if at is not None]
 
@@ -65,7 +65,7 @@ def forms(lens: Lens, probes: Sequence[Probe], kinds: Sequence[str] = FORMS) -> 
 def random_keys(
     lens: Lens, passages: Passages, seed: int = 0, most: int = RANDOM_KEYS
 ) -> tuple[Float[Tensor, "n d_ff"], list[str]]:
-    """Keys at random tokens of prose and the words they end, never at a special token. At most `most`, drawn with `seed`."""
+    """Return keys at random tokens of prose and the words that they end, at most `most`, drawn with `seed`."""
     tok, special = lens.model.tok, set(lens.model.tokenizer.all_special_ids)
     rows = [tok.encode(text)[:WINDOW] for text in (*passages.outside, *passages.inside)[:4]]
     places = [(row, at) for row, ids in enumerate(rows) for at, i in enumerate(ids) if i not in special]
@@ -85,7 +85,7 @@ def similarity(
     progress: Progress = no_progress,
     cancel: Cancel = never,
 ) -> Similarity:
-    """Every form of the subject, its neighbours and random words, each held against the edit's key. Raises `Cancelled`."""
+    """Compare every form of the subject, its neighbours and random words with the edit's key. Raises `Cancelled`."""
     said = forms(lens, probes)
     rows = [form.at for form in said]
     progress(0.0, "keys: the subject in all its forms")
@@ -123,7 +123,7 @@ def similarity(
 def components(
     keys: Float[Tensor, "n d_ff"], whitened: Float[Tensor, "n d_ff"]
 ) -> tuple[Float[Tensor, "n 2"], tuple[float, float]]:
-    """The first two principal components in the metric of `whitened` = C^-1 k, and the share of the variance of each.
+    """Return the first two principal components in the metric of `whitened` = C^-1 k, and the share of the variance of each.
 
     From the n x n products alone, so that C^-1/2 is never needed. The largest coordinate of each component is positive.
     """

@@ -30,7 +30,7 @@ def values(
     progress: Progress = no_progress,
     cancel: Cancel = never,
 ) -> pd.DataFrame:
-    """A row a key: kind, domain, text, subject; the length of the value there `before` and `after` the edit, and `rep`.
+    """Return a row a key: kind, domain, text, subject, and the value's length `before` and `after` the edit and in `rep`.
 
     `before`: |W k|, with what other edits add; `after`: |W k + edit|; `rep`: the same with the key as the pathways move it
     (NaN without any). All as multiples of the median of `before` at random words, whose bare length is
@@ -66,7 +66,7 @@ def values(
 
 @torch.no_grad()
 def _norms(lens: Lens, keys: Float[Tensor, "n d_ff"], view: View) -> Float[Tensor, "n"]:
-    """Lengths of the projection's output with what a view adds to it. The module computes, so it may be quantised."""
+    """Return the lengths of the projection's output under a view. The module computes, so it may be quantised."""
     projection = lens.model.arch.projection_of(lens.model.hf, lens.layer)
     found = projection(keys.to(lens.model.dtype)).float()
     laid = view.laid.get(lens.layer)

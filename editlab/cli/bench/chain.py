@@ -75,7 +75,7 @@ def _watched(
     config: dict[str, Any],
     progress: Progress,
 ) -> dict[str, Any]:
-    """One chain: its check-ups, where each alarm began, the state returned to, and how far its figures are from then."""
+    """Return one chain: its check-ups, where each alarm began, the state returned to, and how far its metrics are off."""
     workspace = lab.workspace(lab.directory.adopt(method).id)
     if workspace.state.past and workspace.state.past[-1].told.startswith("returned"):  # as a call before this one ended
         workspace.undo()
@@ -132,7 +132,7 @@ def _said(found: dict[str, Any]) -> str:
 
 
 def _thinned(rows: Sequence[dict[str, Any]], most: int = 20) -> list[dict[str, Any]]:
-    """Rows at even distances, the first and the last among them."""
+    """Return rows at even distances, the first and the last among them."""
     if len(rows) <= most:
         return list(rows)
     return [rows[round(place * (len(rows) - 1) / (most - 1))] for place in range(most)]

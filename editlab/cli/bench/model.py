@@ -115,7 +115,7 @@ def memory_table(session: Session, out: Out = None) -> Answer:
 def _answer(
     found: Mapping[str, Any], heads: Sequence[str], cells: Sequence[Sequence[str]], out: Path | None, title: str
 ) -> Answer:
-    """A table for the terminal and, with a folder, as a page in it."""
+    """Return a table for the terminal and, with a folder, as a page in it."""
     table = Table(*heads)
     for row in cells:
         table.add_row(*row)

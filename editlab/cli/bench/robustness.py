@@ -144,7 +144,7 @@ def speed_table(
 
 
 def _setups(names: str, layers: str | None, each: bool, changes: Sequence[str], model: LanguageModel) -> list[Setup]:
-    """The rows of the table: each method, under each choice of layers."""
+    """Return the rows of the table: each method, under each choice of layers."""
     if each and layers is None:
         raise BadRequest("--each-layer needs the layers to try: --layers 0,1,2.")
     common = dict(map(setting, changes))
@@ -158,7 +158,7 @@ def _setups(names: str, layers: str | None, each: bool, changes: Sequence[str], 
 
 
 def _reps(names: str, thresholds: str | None) -> tuple[Rep, ...]:
-    """What is asked of each edit: as it is, or under a recipe at each threshold."""
+    """Return what is asked of each edit: as it is, or under a recipe at each threshold."""
     try:
         at = [None] if thresholds is None else [float(text) for text in thresholds.split(",")]
     except ValueError:
@@ -175,7 +175,7 @@ def _lines(
     ground: Ground,
     out: Path | None,
 ) -> Iterator[dict[str, Any]]:
-    """The lines of one setup, one a REP: what the folder has already, and the rest measured and appended to it."""
+    """Yield the lines of one setup, one a REP: what the folder has already, and the rest measured and appended to it."""
     path = out / "robustness.jsonl" if out else None
     known = kept(path, CaseRow.from_json)
     wanted = robustness.keys(cases, setup, ground)
@@ -191,7 +191,7 @@ def _lines(
 
 
 def _tables(lines: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
-    """A table a setup: the paper's protocol and the clean part side by side, with intervals."""
+    """Yield a table a setup: the paper's protocol and the clean part side by side, with intervals."""
     for line in lines:
         title = f"{_named(line)}, layers {line['layers']}: {line['n']} cases, {line['skipped']} skipped"
         table = Table("", "paper's protocol", "clean part", title=title)
@@ -221,13 +221,13 @@ def _table_md(lines: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _named(line: Mapping[str, Any]) -> str:
-    """A row's name: the method, what REP adds, and how many edits lie in one view."""
+    """Return a row's name: the method, what REP adds, and how many edits lie in one view."""
     rep = "" if line["rep"] == OFF else f" + REP {line['rep']} > {line['threshold']:g}"
     return f"{line['method']}{rep}" + (f", chain of {line['chain']}" if line["chain"] > 1 else "")
 
 
 def _flat(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """The lines as a table of plain cells: an interval as `_low` and `_high`, the clean part with `clean_` in front."""
+    """Return the lines as plain cells: an interval as `_low` and `_high`, the clean part with `clean_` in front."""
     frame = pd.json_normalize([dict(line) for line in lines], sep="_")
     for name in [name for name in frame if name.endswith("_ci")]:
         ends = [own if isinstance(own, list) else [None, None] for own in frame[name]]
