@@ -22,7 +22,7 @@ from editlab.bench import plain, plain_mask
 from editlab.bench.timing import Machine, Timing, Work, in_turn, joined, row
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.insight import Lens, prefixes
+from editlab.insight import Site, prefixes
 from editlab.methods.mask import Example, batches
 from editlab.methods.rep import Refined, RepConfig, refine
 from editlab.methods.rome import RomeConfig
@@ -280,10 +280,10 @@ class _Bench:
 
     def scan(self) -> Iterator[dict[str, Any]]:
         """Time the search for all places of a text whose key is most like the edit's."""
-        lens = Lens.on(self.model, self.requests[0], self.view.patches)
+        site = Site.on(self.model, self.requests[0], self.view.patches)
         text = "\n".join(self.ground.passages.inside)
-        times = self.in_turn({"scan": lambda: list(prefixes(lens, text))})
-        *_, found = prefixes(lens, text)
+        times = self.in_turn({"scan": lambda: list(prefixes(site, text))})
+        *_, found = prefixes(site, text)
         made = row(f"the edit's key against {found.tokens:,} keys of prose", times["scan"])
         yield made | {"tokens_per_second": found.tokens / times["scan"].seconds}
 

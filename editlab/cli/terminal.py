@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import json as json_module
-import math
 import sys
 import time
 import traceback
@@ -20,6 +19,7 @@ from typing import Annotated, Any, NoReturn
 import torch
 import typer
 from pydantic import ValidationError
+from pydantic_core import to_json
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
@@ -86,7 +86,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., Answer]], Ca
             with redirect_stdout(sys.stderr):  # whatever a library prints, it is not the answer
                 answer = work(session, **options)
             if json:
-                print(json_module.dumps(_plain(answer.object), ensure_ascii=False, allow_nan=False))
+                print(to_json(answer.object, inf_nan_mode="null", fallback=_plain).decode())
             else:
                 Console().print(answer.text)
             if answer.code:
@@ -192,13 +192,5 @@ def _lines(console: Console) -> Progress:
 
 
 def _plain(value: Any) -> Any:
-    """Return the same with null for what is not a number, so that any JSON reader takes it."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if hasattr(value, "item"):  # numpy's numbers
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+    """Return a number of numpy as Python's, anything else that JSON does not know as text."""
+    return value.item() if hasattr(value, "item") else str(value)

@@ -17,7 +17,7 @@ import pandas as pd
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.insight.lemma import Lemma, lemma, lemma_at
-from editlab.insight.lens import Lens, located
+from editlab.insight.site import Site, located
 from editlab.patches import THRESHOLD, Patch, Pathway
 from editlab.work import Progress, no_progress
 
@@ -33,15 +33,15 @@ STRENGTHS = tuple(step / 40 for step in range(61))
 COLUMNS = ("kind", "domain", "text", "subject", "required", "share", "expected", "happened", "agree")
 
 
-def taking_the_lead(lens: Lens, strengths: Sequence[float] = STRENGTHS) -> tuple[float, pd.DataFrame]:
+def taking_the_lead(site: Site, strengths: Sequence[float] = STRENGTHS) -> tuple[float, pd.DataFrame]:
     """Return s*: the least strength at which the model says the new object at the edit prompt; inf where it never does.
 
     With it a row a strength: `strength`, `p_new`, `p_true` (NaN without a true object) and `leads`. Without pathways.
     """
-    request = lens.request
+    request = site.request
     targets = [target for target in (request.target_new, request.target_true) if target is not None]
-    views = [lens.scaled(strength) for strength in strengths]
-    scores = lens.model.score(
+    views = [site.scaled(strength) for strength in strengths]
+    scores = site.model.score(
         [request.text] * (len(views) * len(targets)), targets * len(views), [view for view in views for _ in targets]
     )
     new, true = scores[:: len(targets)], scores[1::2] if len(targets) == 2 else [None] * len(views)
@@ -58,7 +58,7 @@ def taking_the_lead(lens: Lens, strengths: Sequence[float] = STRENGTHS) -> tuple
 
 
 def bounds(
-    lens: Lens,
+    site: Site,
     probes: Sequence[Probe],
     frame: pd.DataFrame,
     named: str,
@@ -73,22 +73,22 @@ def bounds(
     `frame.attrs`: "required", "curve" (rows of `taking_the_lead`) and "lemma" (a `Lemma`, or why there is none).
     """
     progress(0.0, "bounds: the least strength at the edit prompt")
-    required, curve = taking_the_lead(lens)
+    required, curve = taking_the_lead(site)
     rows, places = [], []
     for (_, said), probe in zip(frame.iterrows(), probes, strict=True):
-        at = located(lens.model, probe.text, probe.subject) if probe.kind in (*REACHED, SPARED) else None
+        at = located(site.model, probe.text, probe.subject) if probe.kind in (*REACHED, SPARED) else None
         if at is None or pd.isna(said["expected"]):
             continue
         places.append(at)
         rows.append((probe, said))
     progress(0.4, "bounds: the share at each probe")
-    view = lens.edited if lens.robust is None else lens.robust
-    shares = lens.share(lens.keys(places, view)).tolist() if places else []
+    view = site.edited if site.robust is None else site.robust
+    shares = site.share(site.keys(places, view)).tolist() if places else []
     found = [_judged(probe, said, named, required, share) for (probe, said), share in zip(rows, shares, strict=True)]
     table = pd.DataFrame(found, columns=list(COLUMNS))
     progress(0.7, "bounds: the lemma")
-    theory = lemma(lens)
-    _add_lemma(table, lens, theory, [said["expected"] for _, said in rows])
+    theory = lemma(site)
+    _add_lemma(table, site, theory, [said["expected"] for _, said in rows])
     table.attrs |= {"required": required, "curve": curve.to_dict("records"), "lemma": theory}
     return table
 
@@ -111,7 +111,7 @@ def agreement(
     named = named or ("rep" if pathways else "edited")
     if f"{named}.hit" not in frame.columns:
         raise BadRequest(f"Nobody asked the probes under the view {named!r}. Ask them first, or name another view.")
-    return bounds(Lens.on(model, request, patches, None, pathways, threshold), probes, frame, named)
+    return bounds(Site.on(model, request, patches, None, pathways, threshold), probes, frame, named)
 
 
 def summary(table: pd.DataFrame, by: str = "agree") -> dict[str, float]:
@@ -144,14 +144,14 @@ def _outcome(spared: bool, heard: bool) -> str:
     return ("move" if heard else "stay") if spared else ("hold" if heard else "fail")
 
 
-def _add_lemma(table: pd.DataFrame, lens: Lens, theory: Lemma | str, expected: Sequence[str]) -> None:
+def _add_lemma(table: pd.DataFrame, site: Site, theory: Lemma | str, expected: Sequence[str]) -> None:
     """Add the lemma's own columns, probe by probe."""
     table["lemma_required"], table["lemma_expected"], table["lemma_agree"] = math.nan, None, None
     if isinstance(theory, str) or table.empty:
         return
     spared = (table["kind"] == SPARED).tolist()
-    olds = [own if s else lens.request.target_true for s, own in zip(spared, expected, strict=True)]
-    required = lemma_at(lens, theory, table["text"].tolist(), olds, spared)
+    olds = [own if s else site.request.target_true for s, own in zip(spared, expected, strict=True)]
+    required = lemma_at(site, theory, table["text"].tolist(), olds, spared)
     outcomes = [
         None if math.isnan(needed) else _outcome(s, share >= needed)
         for s, share, needed in zip(spared, table["share"], required, strict=True)

@@ -132,7 +132,7 @@ class Checkup:
     seconds: float
 
 
-FIGURES = ("holds", "retention", "locality", "same_subject", "loss", "kl", "relative_norm", "value_norm", "attention")
+METRICS = ("holds", "retention", "locality", "same_subject", "loss", "kl", "relative_norm", "value_norm", "attention")
 """Those of its numbers that are followed over a chain."""
 
 

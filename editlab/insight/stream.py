@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.insight.lens import located
+from editlab.insight.site import located
 from editlab.model.overlay import first_of
 from editlab.model.tokens import in_chunks
 from editlab.patches import View

@@ -34,13 +34,13 @@ def used(device: torch.device) -> dict[str, int]:
 
 
 def trim() -> None:
-    """Return to the system what the C library keeps for later: after an edit of a 0.5B model on a CPU that was 0.4 GB."""
+    """Give back to the system what the C library keeps for later: after an edit of a 0.5B model on a CPU that was 0.4 GB."""
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def give_back() -> None:
-    """Return what nobody refers to any more, to the GPU's other users as well."""
+    """Give unused memory back to the system, and to the GPU's other users."""
     gc.collect()
     trim()
     if torch.cuda.is_available():

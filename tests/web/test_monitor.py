@@ -15,7 +15,7 @@ from visitors import CONTINENT, TIMEOUT, FakeRequest, Reader, wait_until
 
 from editlab.errors import BadRequest, TooLong
 from editlab.facts import EditRequest
-from editlab.insight.checkup import FIGURES
+from editlab.insight.checkup import METRICS
 from editlab.lab.workspaces.monitor import Alarm, Limits, judged, limits_of
 from editlab.web.edit.handlers import EditHandlers
 from editlab.web.monitor import words
@@ -45,7 +45,7 @@ def checked(lab, workspace, again=False):
 
 
 def figures_of(found):
-    return {name: getattr(found, name) for name in (*FIGURES, "edits", "loss_base")}
+    return {name: getattr(found, name) for name in (*METRICS, "edits", "loss_base")}
 
 
 def breaks_at_the_second(lab, workspace):
@@ -125,7 +125,7 @@ def test_the_return_restores_every_figure_exactly_and_can_be_undone(lab, workspa
     checked(lab, workspace)
     now = lab.monitor.health(workspace)
     assert now.alarms == () and [record.request for record in workspace.records] == [CONTINENT]
-    pd.testing.assert_series_equal(now.table.iloc[-1][[*FIGURES]], before[[*FIGURES]], check_names=False, check_exact=True)
+    pd.testing.assert_series_equal(now.table.iloc[-1][[*METRICS]], before[[*METRICS]], check_names=False, check_exact=True)
     assert same_before(now.table, workspace.state.chains) == (1, health.healthy, 0.0)
     workspace.undo()
     assert checked(lab, workspace).kl == kl and len(lab.monitor.health(workspace).alarms) == 1
@@ -312,7 +312,7 @@ def test_the_check_ups_are_files_of_which_no_cell_is_a_formula(reader):
     assert "check-ups.csv (1 rows)" not in links and "check-ups.csv (1 row)" in links
     paths = [reader.lab.downloads.take(token, None) for token in re.findall(r'href="exports/([^"]+)"', links)]
     checkups, edits = (list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))) for path in paths)
-    assert set(FIGURES) < set(checkups[0]) and checkups[0]["edits"] == "1"
+    assert set(METRICS) < set(checkups[0]) and checkups[0]["edits"] == "1"
     assert edits[0]["edit"] == "'=1+1 → Antarctica" and float(edits[0]["share"]) in (0, 1 / 3, 2 / 3, 1)
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from checkups import table
 
-from editlab.insight.checkup import FIGURES
+from editlab.insight.checkup import METRICS
 from editlab.lab import Moment
 from editlab.lab.workspaces.monitor import Alarm
 from editlab.web.monitor import table as monitor_table
@@ -92,7 +92,7 @@ def test_figures_have_their_units():
 
 
 def test_every_limit_has_a_panel_and_every_panel_a_meaning():
-    assert set(LIMITS) <= set(words.PANELS) and set(words.PANELS) | {"retention"} == set(FIGURES)
+    assert set(LIMITS) <= set(words.PANELS) and set(words.PANELS) | {"retention"} == set(METRICS)
     assert all(words.PANELS[name].alarm and words.PANELS[name].limit for name in LIMITS)
     assert all("no limit" in panel.meaning for name, panel in words.PANELS.items() if name not in LIMITS)
 

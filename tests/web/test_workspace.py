@@ -19,7 +19,7 @@ from editlab.lab import Lab, OwnProbe
 from editlab.lab.jobs import worker
 from editlab.lab.workspaces import rep as refining
 from editlab.methods import Edited
-from editlab.methods.rep import Refined
+from editlab.methods.rep import Refined, threshold_of
 from editlab.patches import LowRank, Pathway
 from editlab.probes import Passages, scores, summaries
 
@@ -396,7 +396,7 @@ def test_rep_is_learnt_beside_the_edit_and_changes_nothing_of_it(workspace, lab)
     assert any(text.startswith("REP") for text in texts)
     assert list(workspace.views) == ["base", "edited", "rep"] and workspace.view.pathways == ()
     assert workspace.views["rep"] is workspace.views["rep"], "what is laid is put together once"
-    assert workspace.threshold == refining.threshold_of("default")
+    assert workspace.threshold == threshold_of("default")
     said = workspace.look(CONTINENT).result(TIMEOUT)
     assert said.keys() == workspace.views.keys()
 

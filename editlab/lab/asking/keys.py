@@ -10,7 +10,7 @@ from pandas import DataFrame
 from editlab import insight, probes
 from editlab.errors import BadRequest
 from editlab.facts import EditCase
-from editlab.insight import Lens, Scan, Similarity
+from editlab.insight import Scan, Similarity, Site
 from editlab.lab.jobs.worker import Cancel, Job, Progress
 from editlab.lab.ledger.chain import EditRecord
 from editlab.lab.workspaces.workspace import Workspace
@@ -110,10 +110,10 @@ class Keys:
 
         return workspace.submit(work, "keys")
 
-    def _looked_at(self, workspace: Workspace) -> tuple[EditRecord, Lens]:
+    def _looked_at(self, workspace: Workspace) -> tuple[EditRecord, Site]:
         """The edit, seen in the chain as it is now."""
         record, robust = self.edit(workspace), workspace.robust
-        lens = Lens.on(self._lab.model, self._case(record).request, record.patches, workspace.view)
+        lens = Site.on(self._lab.model, self._case(record).request, record.patches, workspace.view)
         return record, lens if robust is None else lens.with_robust(robust)
 
     def _case(self, record: EditRecord) -> EditCase:

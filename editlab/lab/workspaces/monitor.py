@@ -19,7 +19,7 @@ from pandas import DataFrame
 
 from editlab.errors import BadRequest, EditLabError
 from editlab.facts import EditRequest
-from editlab.insight.checkup import FIGURES, Checkup, Reference, Watched, checkup
+from editlab.insight.checkup import METRICS, Checkup, Reference, Watched, checkup
 from editlab.lab.jobs.worker import Cancel, Job
 from editlab.lab.ledger.events import Described, State
 from editlab.lab.ledger.ledger import canonical, now
@@ -262,11 +262,11 @@ def limits_of(chosen: Mapping[str, float]) -> Limits:
 
 def table_of(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
     """Check-ups as a table, oldest first: see `Health`."""
-    columns = ["number", "at", "edits", "seconds", *FIGURES]
+    columns = ["number", "at", "edits", "seconds", *METRICS]
     return DataFrame(
         [
             [row["number"], row["at"], row["count"], row["seconds"]]
-            + [row["loss"] - row["loss_base"] if name == "loss" else row[name] for name in FIGURES]
+            + [row["loss"] - row["loss_base"] if name == "loss" else row[name] for name in METRICS]
             for row in rows
         ],
         columns=columns,

@@ -18,7 +18,7 @@ from pandas import DataFrame
 from editlab.errors import BadRequest
 from editlab.facts.writers import frame_csv
 from editlab.figures import monitor as figures
-from editlab.insight.checkup import FIGURES
+from editlab.insight.checkup import METRICS
 from editlab.lab import Lab, Moment, Workspace
 from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.ledger.events import Edit
@@ -221,7 +221,7 @@ def panels(frame: DataFrame, limits: Limits) -> Update:
         limit = getattr(limits, name, None)
         values = [_given(value) for value in frame[name]]
         over = [limit is not None and beyond(name, value, limit) for value in values]
-        own = frame[["edits", "told", *FIGURES]].assign(beyond=over)
+        own = frame[["edits", "told", *METRICS]].assign(beyond=over)
         lines = {name: "own question"} | ({"retention": "all three"} if name == "holds" else {})
         known = any(value is not None for value in values)
         update[f"monitor-{name}"] = monitor_table.panel(
@@ -278,7 +278,7 @@ def same_before(table: DataFrame, chains: Sequence[tuple[Edit, ...]]) -> tuple[i
         if chains[row["number"]] != chains[last["number"]]:
             between = True
         elif between:
-            pairs = [(_given(row[name]), _given(last[name])) for name in FIGURES]
+            pairs = [(_given(row[name]), _given(last[name])) for name in METRICS]
             gaps = [0.0 if one == other else abs(one - other) for one, other in pairs if one is not None is not other]
             return int(row["edits"]), int(row["number"]), max(gaps, default=0.0)
     return None

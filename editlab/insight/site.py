@@ -1,4 +1,4 @@
-"""One edit under the lens: its key, and how alike and how loud any other key is. All pictures of the keys read this.
+"""An edit at its layer and position: its key, and how similar and how loud any other key is. All plots of keys read this.
 
 At the edit's lowest layer, `k_e` is the key at the subject's last token of the bare prompt, and `<a, b>` = a^T C^-1 b the
 whitened product (a^T b where nobody measured C). `<k, k>` is d_ff on average over the text that made C, so a product is
@@ -30,8 +30,8 @@ SLIGHT = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class Lens:
-    """An edit (`patches`) of `request`, `edited`: the view that it lies in, `robust`: the same with pathways, if any."""
+class Site:
+    """An edit (`patches`) of `request`; `edited`: the view that holds it; `robust`: the same with pathways, if any."""
 
     model: LanguageModel
     request: EditRequest
@@ -48,8 +48,8 @@ class Lens:
         edited: View | None = None,
         pathways: Sequence[Pathway] = (),
         threshold: float = THRESHOLD,
-    ) -> Lens:
-        """Return the lens on an edit in a view, by default the edit alone. Raises `BadRequest` where it changes no layer."""
+    ) -> Site:
+        """Return the site of an edit in a view, by default the edit alone. Raises `BadRequest` where it changes no layer."""
         own = tuple(patch for patch in patches if isinstance(patch, LowRank | Dense))
         if not own:
             raise BadRequest("This edit changes no layer, so it has no key. Choose one made by ROME or MEMIT.")
@@ -57,8 +57,8 @@ class Lens:
         robust = View((*edited.patches, *pathways), threshold) if pathways else None
         return cls(model, request, own, edited, robust)
 
-    def with_robust(self, robust: View) -> Lens:
-        """Return the same lens with a view that has pathways."""
+    def with_robust(self, robust: View) -> Site:
+        """Return the same site with a view that has pathways."""
         return replace(self, robust=robust)
 
     @property
