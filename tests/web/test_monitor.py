@@ -15,7 +15,7 @@ from visitors import CONTINENT, TIMEOUT, Reader, wait_until
 
 from editlab.errors import BadRequest, TooLong
 from editlab.facts import EditRequest
-from editlab.insight.checkup import FIGURES as METRICS
+from editlab.insight.checkup import METRICS
 from editlab.lab.asking import answers
 from editlab.lab.workspaces import edits
 from editlab.lab.workspaces.alarms import Alarm, AlarmLimits, assess, limits_of

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from checkups import table
 
-from editlab.insight.checkup import FIGURES as METRICS
+from editlab.insight.checkup import METRICS
 from editlab.lab import Moment
 from editlab.lab.workspaces.alarms import Alarm
 from editlab.web.core.html import render

@@ -6,10 +6,11 @@ resumes where it stopped, and one that was run before costs nothing.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from editlab.bench import robustness
-from editlab.bench.robustness import CaseRow, Ground, Rep, Setup, with_facts
+from editlab.bench.robustness import CaseRow, Rep, Setup
 from editlab.bench.rows import appending, kept
 from editlab.errors import BadFile
 from editlab.facts import read_cases
@@ -39,20 +40,20 @@ def run(
         raise BadFile(f"{name} contains no readable case. The first error: {unread[0]}")
 
     def work(progress: JobProgress, cancel: Cancel) -> dict[str, Any]:
-        model, seed = context.model, context.seed
-        complete = [with_facts(case, context.facts, seed) for case in cases]
+        model = context.model
         prose = robustness.some_of(model, context.passages.outside)
-        ground = Ground(context.passages, context.facts, prose, seed)
+        ground = replace(context.ground, prose=prose)
+        complete = [ground.with_facts(case) for case in cases]
         path = context.ledger.folder / "bench" / f"{model.fingerprint}.jsonl"
         known = kept(path, CaseRow.from_json)
         with appending(path) as append:
-            for row in robustness.measure(model, complete, setup, ground, known, progress):
+            for row in robustness.measure(complete, setup, ground, known, progress):
                 known[row.key] = row
                 append(row)
                 context.live.answer()
                 stop_if(cancel, "Stopped. The measured cases are kept: run the benchmark again to resume.")
-        rows = [known[key] for keys in robustness.keys(model, complete, setup, ground) for key in keys]
-        line = robustness.summary(rows, unread, seed)
+        rows = [known[key] for keys in robustness.keys(complete, setup, ground) for key in keys]
+        line = robustness.summary(rows, unread, context.seed)
         progress.note(result={name: value for name, value in line.items() if isinstance(value, int | float | str)})
         return line
 

@@ -10,7 +10,7 @@ from typing import Any
 from pandas import DataFrame
 
 from editlab.errors import BadRequest
-from editlab.insight.checkup import FIGURES as METRICS
+from editlab.insight.checkup import METRICS
 
 LOWER_LIMITS = ("holds", "locality", "same_subject")
 """Metrics that must not fall below their limit, as shares of 1. The others must not exceed theirs."""

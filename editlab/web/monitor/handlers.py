@@ -16,7 +16,7 @@ from pydantic import Field
 from editlab.errors import BadRequest
 from editlab.facts.writers import frame_csv
 from editlab.figures import monitor as figures
-from editlab.insight.checkup import FIGURES as METRICS
+from editlab.insight.checkup import METRICS
 from editlab.lab import Lab, Moment, Workspace
 from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.ledger.events import Edit

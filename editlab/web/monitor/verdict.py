@@ -8,7 +8,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from editlab.insight.checkup import FIGURES as METRICS
+from editlab.insight.checkup import METRICS
 from editlab.lab import Moment, Workspace
 from editlab.lab.ledger.events import Edit
 from editlab.lab.workspaces.alarms import Alarm, Health
