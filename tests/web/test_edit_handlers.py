@@ -362,7 +362,7 @@ TEXTS = (
 
 @pytest.mark.slow
 @given(subject=TEXTS, prompt=TEXTS, new=TEXTS, true=TEXTS | st.none(), method=st.sampled_from(["rome", "memit", "?", None]))
-@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=1000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_text_in_any_field_breaks_the_page(visitor, few_steps, subject, prompt, new, true, method):
     workspace = visitor.workspace
     before = workspace.records
@@ -380,7 +380,7 @@ def test_no_text_in_any_field_breaks_the_page(visitor, few_steps, subject, promp
 
 
 @given(text=TEXTS)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_question_breaks_the_page(visitor, text):
     page = visitor.does("ask", text)
     assert is_problem(page["ask-message"]) or "<section" in page["ask-answers"] or not text.strip()

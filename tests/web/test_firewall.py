@@ -330,7 +330,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=st.data())
 def test_whatever_is_sent_gradio_gets_scalars_alone_or_nothing(gate, drawn):
     number = drawn.draw(st.sampled_from(sorted(gate.fns)))
