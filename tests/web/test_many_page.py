@@ -172,7 +172,7 @@ def test_stopped_the_page_shows_what_lies_there(giver, path, few_steps, lab, mon
     giver.gives(path(*GOOD))
     monkeypatch.setattr(lab.context.live, "answer", lambda: (real(), giver.workspace.stop()))
     page = giver.applies_all(1)
-    assert "Stopped. 1 of 3 edits lies here" in page["many-said"] and "Stopped. 1 of 3" in page["message"]
+    assert "Stopped. 1 of 3 edits are applied" in page["many-said"] and "Stopped. 1 of 3" in page["message"]
     assert "Slovenia → Antarctica" in page["edits"] and giver.enabled["apply"]
     monkeypatch.setattr(lab.context.live, "answer", real)
     assert "so 2 are left" in giver.gives(giver.path)["many-said"]

@@ -9,7 +9,7 @@ from pandas import DataFrame
 from editlab import insight, probes
 from editlab.errors import BadRequest
 from editlab.facts import EditCase
-from editlab.insight import Lens, Scan, Similarity
+from editlab.insight import Scan, Similarity, Site
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.chain import EditRecord
 from editlab.lab.worker import Job, JobProgress
@@ -111,10 +111,10 @@ def bounds(workspace: Workspace) -> Job[DataFrame]:
     return workspace.submit(work, Kind.KEYS)
 
 
-def _site(workspace: Workspace) -> tuple[EditRecord, Lens]:
+def _site(workspace: Workspace) -> tuple[EditRecord, Site]:
     """Return the selected edit and its site in the edits as they are now."""
     record, robust = edit(workspace), workspace.robust
-    lens = Lens.on(workspace.context.model, _case(workspace, record).request, record.patches, workspace.view)
+    lens = Site.on(workspace.context.model, _case(workspace, record).request, record.patches, workspace.view)
     return record, lens if robust is None else lens.with_robust(robust)
 
 
