@@ -347,7 +347,7 @@ def test_whatever_is_sent_gradio_gets_scalars_alone_or_nothing(gate, drawn):
 def test_a_demo_counts_clicks_before_gradio_sees_them(open_gate, mode, lab):
     gate = open_gate
     lab.limits._window.storage.reset()
-    number, fn = next((number, fn) for number, fn in gate.fns.items() if fn.api_name == "spell")
+    number, fn = next((number, fn) for number, fn in gate.fns.items() if fn.api_name == "tokenize")
     statuses = [gate.send({**call(number, fn), "session_hash": f"s{count}"}).status_code for count in range(310)]
     lab.limits._window.storage.reset()
     assert statuses == ([200] * 300 + [429] * 10 if mode == "demo" else [200] * 310)
@@ -408,9 +408,9 @@ def everything_under(folder):
 def test_a_text_that_says_it_is_a_file_brings_no_file(client, lab, secret):
     before = everything_under(lab.settings.data)
     for file in files(secret):
-        answer = join(client, "spell", "", file)
+        answer = join(client, "tokenize", "", file)
         assert answer.status_code == 422
-        answer = join(client, "spell", file)
+        answer = join(client, "tokenize", file)
         assert answer.status_code == 422
     assert everything_under(lab.settings.data) == before
     for path in (secret, Path("/etc/hostname"), lab.settings.data / "ledger.sqlite"):
@@ -424,7 +424,7 @@ def test_gradio_itself_would_refuse_it_too(lab, mode, secret):
     inner = next(route.app for route in create_app(lab).routes if hasattr(getattr(route, "app", None), "get_blocks"))
     page = inner.get_blocks()
     assert page.has_launched and page.blocked_paths == ["/"]
-    function = next(number for number, fn in page.fns.items() if fn.api_name == "spell")
+    function = next(number for number, fn in page.fns.items() if fn.api_name == "tokenize")
     data = [None, {"path": str(secret), "meta": {"_type": "gradio.FileData"}}, None, None]
     with served(inner) as address, httpx.Client(base_url=address, timeout=TIMEOUT) as client:
         client.get(f"{API_PREFIX}/startup-events")
@@ -663,7 +663,7 @@ def test_gradio_keeps_next_to_nothing_of_a_session(app, client):
     before = sum(Block in type(thing).__mro__ for thing in gc.get_objects())
     for number in range(OPENED):
         session = f"kept{number}"
-        assert join(client, "spell", None, "Slovenia", "{} is in", "Asia", session=session).status_code == 200
+        assert join(client, "tokenize", None, "Slovenia", "{} is in", "Asia", session=session).status_code == 200
         client.get("/gradio_api/queue/data", params={"session_hash": session})
         assert set(vars(inner.state_holder.session_data[session])) >= {"_kept", "_latest"}
     gc.collect()

@@ -25,7 +25,8 @@ from editlab.lab.ledger.events import Edit
 from editlab.lab.workspaces import history
 from editlab.lab.workspaces.alarms import LEAST, Alarm, AlarmLimits, Health, beyond, limits_of
 from editlab.web.core import forms, render
-from editlab.web.core.handlers import CHANGED, Handlers, Update, Updates, handler
+from editlab.web.core.display import EditDisplay
+from editlab.web.core.handlers import CHANGED, Update, Updates, handler
 from editlab.web.edit.display import ShowingHandlers
 from editlab.web.monitor import table as monitor_table
 from editlab.web.monitor import words
@@ -38,9 +39,9 @@ CHECKING = "Everything is asked again as soon as nobody waits for anything else.
 class MonitorHandlers(ShowingHandlers):
     """The handlers of the Monitor tab. A return is drawn on the Edit tab as well, whose handlers are `beside`."""
 
-    def __init__(self, lab: Lab, beside: Handlers) -> None:
+    def __init__(self, lab: Lab, beside: EditDisplay) -> None:
         super().__init__(lab)
-        self._turns = beside._turns
+        self._turns = beside.turns
 
     def ready(self, request: gr.Request) -> Updates:
         """The service can be looked at without the weights; what needs them waits for them itself."""

@@ -15,9 +15,10 @@ from editlab.lab import Lab, Moment, Workspace, WorkspaceInfo
 from editlab.lab.access.limits import FREE
 from editlab.lab.workspaces import history
 from editlab.web.core import forms, render
-from editlab.web.core.handlers import CHANGED, Handlers, Update, Updates, handler
-from editlab.web.edit.display import Own
-from editlab.web.edit.handlers import EditHandlers
+from editlab.web.core.display import EditDisplay
+from editlab.web.core.handlers import CHANGED, Update, Updates, handler
+from editlab.web.core.inputs import OwnProbes
+from editlab.web.edit.display import Own, ShowingHandlers
 from editlab.web.workspace import rooms, table, words
 
 ROOM_ACTIONS = ("enter", "new", "rename", "share", "private", "delete", "restore")
@@ -25,15 +26,15 @@ MOMENT = "moment"
 """What the other side of a comparison is called that is this workspace at an earlier time."""
 
 
-class WorkspaceHandlers(EditHandlers):
+class WorkspaceHandlers(ShowingHandlers):
     """The handlers of the Edit tab, and those that are about a workspace as a whole.
 
     `beside`: the Edit tab's own. Of what the two show about a question, the later one counts.
     """
 
-    def __init__(self, lab: Lab, beside: Handlers) -> None:
+    def __init__(self, lab: Lab, beside: EditDisplay) -> None:
         super().__init__(lab)
-        self._turns = beside._turns
+        self._turns = beside.turns
 
     @handler(FREE)
     def workspace_open(self, visitor: Any, request: gr.Request) -> Updates:
@@ -80,7 +81,8 @@ class WorkspaceHandlers(EditHandlers):
         """A button of an edit's row was pressed: up or down, or what `change` knows. Updates as `apply`."""
         action, id = forms.read_pressed(event, "press"), forms.read_pressed(event, "edit")
         if action not in ("up", "down"):
-            yield from self.change(visitor, rephrases, neighbours, rep, event, request)
+            own = OwnProbes.model_construct(own_rephrases=rephrases or "", own_neighbours=neighbours or "")
+            yield from self.display.press(self.here(visitor, request)[1], action, id, rep, own)
             return
         _, workspace = self.here(visitor, request)
         ids = [record.id for record in workspace.records]
