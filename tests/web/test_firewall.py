@@ -34,10 +34,9 @@ from editlab.probes import Passages
 from editlab.settings import Settings
 from editlab.web import create_app, create_page
 from editlab.web.core.components import Parts
-from editlab.web.core.handlers import handler
+from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.inputs import LATE, FileButton, type_of
 from editlab.web.core.wiring import on
-from editlab.web.edit.handlers import EditHandlers
 from editlab.web.server.firewall import MOST_OPEN, MOST_PAGES, MOST_UPLOADS, PAGES, Calls, Firewall
 from editlab.web.server.guard import OPEN, Guard
 from editlab.web.server.sessions import MOST as MOST_SESSIONS
@@ -357,21 +356,21 @@ def test_a_demo_counts_clicks_before_gradio_sees_them(open_gate, mode, lab):
 
 
 def test_a_handler_without_a_cost_does_not_start(lab):
-    class Handlers(EditHandlers):
+    class Other(Handlers):
         def free_of_charge(self, visitor, request):
             yield {}
 
     with gr.Blocks() as page:
         parts = Parts({"visitor": gr.BrowserState()})
         with pytest.raises(TypeError, match="states no cost"):
-            on(parts, page.load, Handlers(lab).free_of_charge, [])
+            on(parts, page.load, Other(lab).free_of_charge, [])
         page.load(lambda: None, outputs=[parts.add_html("x")])
     with pytest.raises(TypeError, match="states no cost"):
         Calls(page)
 
 
 def test_an_input_that_may_be_anything_does_not_start(lab):
-    class Handlers(EditHandlers):
+    class Other(Handlers):
         @handler(Cost())
         def look(self, visitor, value, request):
             yield {}
@@ -383,7 +382,7 @@ def test_an_input_that_may_be_anything_does_not_start(lab):
         for name in ("anything", "endless"):
             with pytest.raises(TypeError, match=name):
                 type_of(parts[name])
-        on(parts, page.load, Handlers(lab).look, [parts["anything"]])
+        on(parts, page.load, Other(lab).look, [parts["anything"]])
     with pytest.raises(TypeError, match="anything"):
         Calls(page)
 

@@ -19,7 +19,8 @@ from editlab.insight.checkup import FIGURES
 from editlab.lab.asking import answers
 from editlab.lab.workspaces import edits
 from editlab.lab.workspaces.alarms import Alarm, AlarmLimits, judged, limits_of
-from editlab.web.edit.handlers import EditHandlers
+from editlab.web.core.turns import Turns
+from editlab.web.edit.display import Display
 from editlab.web.monitor import words
 from editlab.web.monitor.handlers import LIMITS, MonitorHandlers, read_limits, same_before
 
@@ -39,7 +40,7 @@ def watching(lab, monkeypatch):
 
 @pytest.fixture
 def reader(lab, request, few_steps):
-    return Reader(MonitorHandlers(lab, EditHandlers(lab)), request.node.name[:60], "monitor")
+    return Reader(MonitorHandlers(lab, Display(lab, Turns())), request.node.name[:60], "monitor")
 
 
 def checked(lab, workspace, again=False):

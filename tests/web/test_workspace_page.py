@@ -25,7 +25,8 @@ from editlab.lab.ledger.tables import EVENTS
 from editlab.lab.workspaces import edits
 from editlab.probes import Passages
 from editlab.web import create_app
-from editlab.web.edit.file_handlers import ManyHandlers
+from editlab.web.core.turns import Turns
+from editlab.web.edit.display import Display
 from editlab.web.workspace import rooms, table, words
 from editlab.web.workspace.bundle_handlers import BundleHandlers
 from editlab.web.workspace.history_handlers import TravelHandlers
@@ -41,7 +42,7 @@ class Person(Visitor):
 
     def __init__(self, lab, name: str) -> None:
         super().__init__(lab, name)
-        self.handlers, self.travel = BundleHandlers(lab, ManyHandlers(lab)), TravelHandlers(lab)
+        self.handlers, self.travel = BundleHandlers(lab, Display(lab, Turns())), TravelHandlers(lab)
 
     @property
     def room(self) -> WorkspaceInfo:

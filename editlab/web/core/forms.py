@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import Field, create_model
 
@@ -127,9 +127,9 @@ def _setting_type(hint: Any) -> Any:
 Method = Literal[tuple(METHODS)]
 Recipe = Literal[(OFF, *RECIPES)]
 SETTING_TYPES = {
-    f"{method}-{name}": _setting_type(hint)
+    f"{method}-{name}": _setting_type(field.annotation)
     for method, own in METHODS.items()
-    for name, hint in get_type_hints(own.config).items()
+    for name, field in own.config.__pydantic_fields__.items()
 }
 """The types of all methods' settings by their component: "rome-steps"."""
 MethodSettings = create_model(
