@@ -10,7 +10,8 @@ from rich.table import Table
 
 from editlab.cli.ask import followed, kept_in
 from editlab.cli.terminal import Answer, Session, command
-from editlab.errors import BadFile, BadRequest
+from editlab.errors import BadFile
+from editlab.exports import FORMATS, format_named
 from editlab.facts import FactBase
 from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.ledger import Ledger
@@ -24,17 +25,18 @@ app = typer.Typer()
 def export_edits(
     session: Session,
     workspace: Annotated[str, typer.Option(help="Whose edits; those that are switched on.")],
-    form: Annotated[str, typer.Option("--format", help="; ".join(f"{n}: {t}" for n, t in exports.FORMATS.items()) + ".")],
+    form: Annotated[
+        str, typer.Option("--format", help="; ".join(f"{own.name}: {own.title}" for own in FORMATS.values()) + ".")
+    ],
     to: Annotated[Path, typer.Option(help="The folder to write, which is not there yet.")],
 ) -> Answer:
     """Write a workspace's edits as an adapter, a checkpoint, a data set, a script or a card. Nothing is changed by it."""
-    if form not in exports.FORMATS:
-        raise BadRequest(f"There is no export {form!r}. Choose one of: {', '.join(exports.FORMATS)}.")
+    format_named(form)
     folder = session.settings.data
     if not Ledger.exists(folder):
         raise BadFile(f"There is no ledger in {folder}. Apply an edit with --workspace first, or set EDITLAB_DATA.")
     with Ledger(folder) as ledger:
-        Directory(ledger).known(workspace)
+        Directory(ledger).id_of(workspace)
     model, facts = session.model(), FactBase.load(session.settings.presets / "facts")
     with session.progress() as progress, kept_in(session, model, facts, Passages((), ()), workspace) as kept:
         notes = exports.notes(kept, form)

@@ -14,10 +14,21 @@ import torch
 from safetensors.torch import save_file
 
 from editlab.errors import BadRequest
+from editlab.exports import notes
+from editlab.exports.card import Card
 from editlab.exports.entry import Entry, base_of
+from editlab.exports.format import Format
 from editlab.model import LanguageModel
 from editlab.patches import Dense, LowRank
 
+FORMAT = Format(
+    "peft",
+    "LoRA adapter for PEFT: the low-rank patches as they are",
+    "The low-rank patches as they are; PeftModel.from_pretrained loads them. An adapter cannot hold REP or a mask.",
+    lambda export, folder, progress, cancel: write(export.model, export.entries, folder),
+    Card("`PeftModel.from_pretrained(base_model, folder)` applies the edits to the base model.", "peft", "adapter"),
+    (notes.no_pathways("An adapter"), notes.no_mask("An adapter"), notes.quantised),
+)
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
@@ -42,7 +53,7 @@ def write(model: LanguageModel, entries: Sequence[Entry], folder: Path) -> None:
 
 
 def _config(model: LanguageModel, ranks: dict[str, int]) -> dict[str, Any]:
-    """What PEFT has to know; `ranks` by the name of each edited projection."""
+    """Return what PEFT has to know; `ranks` by the name of each edited projection."""
     most = max(ranks.values())
     return {
         "peft_type": "LORA",

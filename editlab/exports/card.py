@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import ModelCardData
@@ -15,13 +16,7 @@ from editlab.exports.entry import Entry, base_of, precision_of, requests_of
 from editlab.model import LanguageModel
 
 COLUMNS = ("#", "question", "old", "new", "method", "layers", "p(new)", "|dW|/|W|", "author", "time", "reason")
-LIBRARIES = {"peft": ("peft", "adapter"), "checkpoint": ("transformers", "finetune")}
-"""Library that loads an export, and how it stands to its base model."""
-HOW = {
-    "peft": "`PeftModel.from_pretrained(base_model, folder)` lays the edits over the base model.",
-    "checkpoint": "`AutoModelForCausalLM.from_pretrained(folder)` loads the model with the edits in its weights.",
-    "tensors": "`load.py` beside this card lays edits, masks and pathways over the base model: `attach(model)`.",
-}
+HOLDS = "Every edit with its author, its reason and its health, for a hub."
 WARNINGS = (
     "An edit changes one fact as it is asked for. What follows from that fact mostly stays as it was.",
     "In other words, under another name of the subject or behind a long text, the old answer may come back.",
@@ -31,15 +26,23 @@ WARNINGS = (
 SPECIAL = re.compile(r"[\\`*_\[\]|~$@]|:(?=//)|(?<=www)\.")
 
 
-def card(model: LanguageModel, entries: Sequence[Entry], format: str = "card", notes: Sequence[str] = ()) -> str:
-    """The card as Markdown behind its front matter."""
-    library, relation = LIBRARIES.get(format, ("transformers", None))
+@dataclass(frozen=True)
+class Card:
+    """How a format's card begins: how the export is loaded, by which library, and how it relates to its base model."""
+
+    how: str = "These edits are applied over the base model, whose weights are not changed."
+    library: str = "transformers"
+    relation: str | None = None
+
+
+def card(model: LanguageModel, entries: Sequence[Entry], head: Card, notes: Sequence[str] = ()) -> str:
+    """Return the card as Markdown behind its front matter."""
     base = base_of(model)
     base = Path(base).name if Path(base).exists() else base
     data = ModelCardData(
         base_model=base,
-        base_model_relation=relation,
-        library_name=library,
+        base_model_relation=head.relation,
+        library_name=head.library,
         pipeline_tag="text-generation",
         tags=["knowledge-editing", "model-editing", "editlab", *dict.fromkeys(entry.method for entry in entries)],
     )
@@ -47,7 +50,7 @@ def card(model: LanguageModel, entries: Sequence[Entry], format: str = "card", n
     parts = [
         f"---\n{data.to_yaml()}\n---",
         f"# {count:,} {'fact' if count == 1 else 'facts'} edited in {plain(base)}",
-        HOW.get(format, "These edits lie over the base model, whose weights are not changed."),
+        head.how,
         f"They were made over the model in {precision_of(model)}; in another precision it answers a little otherwise.",
         standing(entries),
         "## What to mind",
@@ -61,7 +64,7 @@ def card(model: LanguageModel, entries: Sequence[Entry], format: str = "card", n
 
 
 def standing(entries: Sequence[Entry]) -> str:
-    """How the edits came out when they were made, in a sentence; empty where nobody measured it."""
+    """Return how the edits came out when they were made, in a sentence; empty where nobody measured it."""
     reached = [(entry.health["p_new"], len(entry.requests)) for entry in entries if "p_new" in entry.health]
     if not reached:
         return ""
@@ -76,7 +79,7 @@ def standing(entries: Sequence[Entry]) -> str:
 
 
 def plain(text: str) -> str:
-    """A text on one line that Markdown shows as it stands."""
+    """Return a text on one line that Markdown shows as it stands."""
     text = " ".join(text.split())
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return SPECIAL.sub(r"\\\g<0>", text)

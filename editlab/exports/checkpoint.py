@@ -14,11 +14,27 @@ import torch
 from transformers.utils import logging
 
 from editlab.errors import BadRequest
+from editlab.exports import notes
+from editlab.exports.card import Card
 from editlab.exports.entry import Entry, edited
+from editlab.exports.format import STOPPED, Format
 from editlab.model import LanguageModel
 from editlab.work import Cancel, Progress, stop_if
 
 SHARD = "4GB"
+FORMAT = Format(
+    "checkpoint",
+    "the model with the edits in its weights, for transformers",
+    "The model with the edits in its weights, for transformers. A checkpoint cannot hold REP or a mask.",
+    lambda export, folder, progress, cancel: write(export.model, export.entries, folder, progress, cancel),
+    Card(
+        "`AutoModelForCausalLM.from_pretrained(folder)` loads the model with the edits in its weights.",
+        "transformers",
+        "finetune",
+    ),
+    (notes.no_pathways("A checkpoint"), notes.no_mask("A checkpoint"), notes.rounded),
+    in_demo=False,
+)
 
 
 @torch.no_grad()
@@ -42,12 +58,12 @@ def write(model: LanguageModel, entries: Sequence[Entry], folder: Path, progress
 
 @contextmanager
 def _by_shard(progress: Progress, cancel: Cancel) -> Iterator[None]:
-    """Hears of every file that transformers writes, and can stop it there; nothing is drawn on the terminal."""
+    """Report every file that transformers writes, and stop there if asked; nothing is drawn on the terminal."""
 
     def counted(_factory: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Any]:
         items = list(args[0])
         for number, item in enumerate(items):
-            stop_if(cancel, "Stopped. Nothing was written.")
+            stop_if(cancel, STOPPED)
             progress(number / len(items), f"writing weights: file {number + 1} of {len(items)}")
             yield item
 

@@ -1,42 +1,55 @@
-"""What an export leaves out or changes, said before it is made: at the button, in the terminal's answer, on the card."""
+"""What an export leaves out or changes: the page, the terminal and the model card say it before it is made."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
-from editlab.exports.entry import Entry, requests_of
-from editlab.model import LanguageModel
-
-WEIGHTS = ("peft", "checkpoint")
-REQUESTS = ("counterfact", "easyedit", "csv")
+from editlab.exports.entry import requests_of
+from editlab.exports.format import Export, Note
 
 
-def notes(format: str, model: LanguageModel, entries: Sequence[Entry], masked: bool) -> tuple[str, ...]:
-    """A sentence for each thing that somebody who takes this export should know. `masked`: a mask is looked through."""
-    return tuple(_notes(format, model, entries, masked))
+def no_pathways(what: str) -> Note:
+    """Return the note of a format that cannot hold pathways."""
+    text = f"{what} cannot hold REP's pathways, so they are not in it. Export tensors for them."
+    return lambda export: text if export.has_pathways else None
 
 
-def _notes(format: str, model: LanguageModel, entries: Sequence[Entry], masked: bool) -> Iterator[str]:
-    pathways, what = any(entry.pathways for entry in entries), "An adapter" if format == "peft" else "A checkpoint"
-    if format in WEIGHTS and pathways:
-        yield f"{what} cannot hold REP's pathways, so they are not in it. Export tensors for them."
-    if format in WEIGHTS and masked:
-        yield f"{what} is written without the reversal mask. Export tensors for it."
-    if format == "checkpoint" and model.dtype.itemsize < 4:
-        yield f"The weights are stored in {_named(model.dtype)}, which rounds the edits; the workspace keeps them exact."
-    if format in ("peft", "tensors") and model.quantization != "none":
-        yield f"The edits were made over the model in {model.quantization}; over another one they act a little otherwise."
-    if format in REQUESTS and (pathways or masked):
-        yield "These are the requests alone: neither REP nor a mask is in them."
-    unknown = sum(request.target_true is None for request in requests_of(entries))
-    if format in ("counterfact", "easyedit") and unknown:
-        yield f"{unknown:,} of {len(requests_of(entries)):,} requests have no true object, which some readers ask for."
-    if format in ("script", "notebook"):
-        yield (
-            "An edit that was made on top of others that are switched off or removed now comes out otherwise when it is "
-            "made again; the end of the run says so."
-        )
+def no_mask(what: str) -> Note:
+    """Return the note of a format that cannot hold a mask."""
+    text = f"{what} is written without the reversal mask. Export tensors for it."
+    return lambda export: text if export.masked else None
 
 
-def _named(dtype: object) -> str:
-    return str(dtype).removeprefix("torch.")
+def rounded(export: Export) -> str | None:
+    """Return the note of a format whose weights have too few bits to hold an edit exactly."""
+    dtype = export.model.dtype
+    if dtype.itemsize >= 4:
+        return None
+    name = str(dtype).removeprefix("torch.")
+    return f"The weights are stored in {name}, which rounds the edits; the workspace keeps them exact."
+
+
+def quantised(export: Export) -> str | None:
+    """Return the note for edits that were made over a quantised model."""
+    how = export.model.quantization
+    return None if how == "none" else f"The edits were made over the model in {how}; over another one they act differently."
+
+
+def requests_alone(export: Export) -> str | None:
+    """Return the note for requests whose edits have pathways or a mask."""
+    if export.has_pathways or export.masked:
+        return "These are the requests alone: neither REP nor a mask is in them."
+    return None
+
+
+def no_true_object(export: Export) -> str | None:
+    """Return the note for requests without a true object, which some readers need."""
+    requests = requests_of(export.entries)
+    unknown = sum(request.target_true is None for request in requests)
+    return f"{unknown:,} of {len(requests):,} requests have no true object, which some readers need." if unknown else None
+
+
+def remade(export: Export) -> str:
+    """Return the note of a run that makes the edits again, on top of one another and of nothing else."""
+    return (
+        "An edit that was made on top of others that are off or removed now comes out differently when it is made again; "
+        "the end of the run says so."
+    )

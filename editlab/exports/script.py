@@ -13,9 +13,13 @@ from typing import Any
 import nbformat
 from safetensors.torch import save_file
 
+from editlab.exports import commands
 from editlab.exports.check import named
 from editlab.exports.entry import Entry
+from editlab.exports.format import Export, Format, write_text
+from editlab.exports.notes import remade
 from editlab.model import LanguageModel
+from editlab.work import Cancel, Progress
 
 WIDTH = 120
 PATCHES = "patches.safetensors"
@@ -36,14 +40,14 @@ from editlab.settings import Settings
 LOAD = """
 model = LanguageModel.load(**MODEL)
 presets = Settings().presets
-facts, texts = FactBase.load(presets / "facts"), probes.passages(model, presets / "texts")
+ground = probes.Ground(model, FactBase.load(presets / "facts"), probes.passages(model, presets / "texts"), SEED)
 
 
 def learn(request, names, patches, view, recipe):
     \"\"\"REP's pathways for one edit, learnt from what EditLab chooses for it and from `names`.\"\"\"
-    asked = () if request.subject in facts.by_subject else probes.asked_of_model(model, request.subject)
-    case = probes.case_for(request, facts, SEED)
-    lessons = probes.lessons(model, case, texts, facts, SEED, (*names, *asked))
+    known = request.subject in ground.facts.by_subject
+    asked = () if known else probes.asked_of_model(model, request.subject)
+    lessons = ground.lessons(ground.case(request), (*names, *asked))
     return rep.refine(model, lessons, patches, view, rep.RepConfig(recipe=recipe)).pathways
 """
 MAKE = """
@@ -86,8 +90,37 @@ print("All edits are the exported ones.")
 """
 
 
+def _write_script(export: Export, folder: Path, progress: Progress, cancel: Cancel) -> None:
+    run = export.model, export.entries, export.ground.seed
+    write_text(folder / "repeat.py", script(*run, export.view.threshold))
+    commands.write(*run, folder)
+    write_patches(export.entries, folder)
+
+
+def _write_notebook(export: Export, folder: Path, progress: Progress, cancel: Cancel) -> None:
+    run = export.model, export.entries, export.ground.seed, export.view.threshold
+    write_text(folder / "repeat.ipynb", notebook(*run))
+    write_patches(export.entries, folder)
+
+
+SCRIPT = Format(
+    "script",
+    "a Python file and terminal lines that make the edits again",
+    "Makes the same edits again with EditLab, with terminal lines that do so as well.",
+    _write_script,
+    notes=(remade,),
+)
+NOTEBOOK = Format(
+    "notebook",
+    "the same as a Jupyter notebook",
+    "Makes the same edits again with EditLab, step by step.",
+    _write_notebook,
+    notes=(remade,),
+)
+
+
 def script(model: LanguageModel, entries: Sequence[Entry], seed: int, threshold: float) -> str:
-    """A Python file that makes the edits again."""
+    """Return a Python file that makes the edits again."""
     head = f'"""{TITLE}\n\nNeeds {PATCHES} beside it. repeat.sh says the same to the terminal.\n"""'
     parts = [head]
     for text, code in _steps(model, entries, seed, threshold, "Path(__file__).parent"):
@@ -96,7 +129,7 @@ def script(model: LanguageModel, entries: Sequence[Entry], seed: int, threshold:
 
 
 def notebook(model: LanguageModel, entries: Sequence[Entry], seed: int, threshold: float) -> str:
-    """The same in cells, a word of explanation before each."""
+    """Return the same in cells, a word of explanation before each."""
     cells = [nbformat.v4.new_markdown_cell(f"# Edits, made again\n\n{TITLE}", id="title")]
     for number, (text, code) in enumerate(_steps(model, entries, seed, threshold, "Path.cwd()")):
         cells += [
@@ -117,7 +150,7 @@ def write_patches(entries: Sequence[Entry], folder: Path) -> None:
 
 
 def _steps(model: LanguageModel, entries: Sequence[Entry], seed: int, threshold: float, here: str) -> list[tuple[str, str]]:
-    """What is done, and the code that does it."""
+    """Return what is done, and the code that does it."""
     source = {
         "name": model.name,
         "quantization": model.quantization,
@@ -140,7 +173,7 @@ def _steps(model: LanguageModel, entries: Sequence[Entry], seed: int, threshold:
 
 
 def literal(value: Any) -> str:
-    """A plain value as Python writes it, over several lines where it is long; bounds that are none as `inf`."""
+    """Return a plain value as Python writes it, over several lines where it is long; bounds that are none as `inf`."""
     return pformat(value, width=WIDTH, sort_dicts=False)
 
 

@@ -14,8 +14,20 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from editlab.exports import load
+from editlab.exports.card import Card
+from editlab.exports.format import Format
+from editlab.exports.notes import quantised
 from editlab.model import LanguageModel
 from editlab.patches import View
+
+FORMAT = Format(
+    "tensors",
+    "edits, pathways (REP) and masks as tensors, with a short loader",
+    "Edits, REP's pathways and masks, with a loader of a few lines that needs only torch and transformers.",
+    lambda export, folder, progress, cancel: write(export.model, export.view, folder),
+    Card("`load.py` beside this card applies edits, masks and pathways to the base model: `attach(model)`."),
+    (quantised,),
+)
 
 
 def write(model: LanguageModel, view: View, folder: Path) -> None:

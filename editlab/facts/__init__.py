@@ -4,10 +4,8 @@ from editlab.facts.base import Fact, FactBase, Relation, read_table
 from editlab.facts.published import source_of
 from editlab.facts.readers import Fault, Placed, read_cases, read_placed
 from editlab.facts.request import EditCase, EditRequest, Expectation, split
-from editlab.facts.writers import WRITERS
 
 __all__ = [
-    "WRITERS",
     "EditCase",
     "EditRequest",
     "Expectation",

@@ -55,7 +55,9 @@ class Context:
         """The ground of the model that is loaded."""
         model, ground = self.model, self._ground
         if ground is None or ground.model is not model:
-            if ground is not None and ground.model.fingerprint != model.fingerprint:
-                self.passages = probes.passages(model, self.settings.presets / "texts")
             ground = self._ground = Ground(model, self.facts, self.passages, self.seed)
         return ground
+
+    def renew(self) -> None:
+        """Compute again what depends on the model, after another one has replaced it."""
+        self.passages = probes.passages(self.model, self.settings.presets / "texts")

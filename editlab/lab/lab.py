@@ -90,6 +90,7 @@ class Lab:
             answer_tokens=answer_tokens,
             live=LiveQuestions(self.worker, self.loaded, answer_tokens),
         )
+        self.loaded.watchers.append(self.context.renew)
         self.workspaces = Workspaces(self.context, kept_seconds)
         self.monitor = Monitor(self.context, watching)
         self.masks, self.statistics = MaskTraining(self.context, scenarios), KeyStatistics(self.context)

@@ -1,6 +1,7 @@
 """The mask and the guard on the page."""
 
 import pytest
+from chromium import PATIENCE_SECONDS
 from playwright.sync_api import Page, expect
 from steps import (
     SAID_NOW,
@@ -81,6 +82,16 @@ def test_the_guard_is_switched_by_keyboard_and_says_whether_it_held(visit):
     expect(page.locator("#answer-edited.control")).to_be_visible()
     assert "guard=on" in page.url
     page.wait_for_selector("#linked table")
+    finished(page)
+
+
+def test_where_no_mask_is_its_training_is_offered_with_what_it_costs(visit):
+    page = visit("method=memit")
+    page.locator("#mask label", has_text="On").click()
+    expect(page.locator("#message")).to_contain_text("editlab mask train")
+    expect(page.locator("#mask input:checked")).to_have_value("off")
+    expect(page.locator("#train-mask")).to_have_text("Train a mask for MEMIT")
+    expect(page.locator("#mask-said")).to_contain_text("minutes", timeout=1000 * PATIENCE_SECONDS)
     finished(page)
 
 

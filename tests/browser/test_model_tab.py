@@ -55,13 +55,3 @@ def test_the_model_is_exchanged_and_comes_back_with_the_edits(visit):
     expect(other.locator("#model-news")).to_be_empty()
     load(page, "first")
     expect(page.locator("#edits")).to_contain_text("Slovenia → Antarctica")
-
-
-def test_where_no_mask_is_its_training_is_offered_with_what_it_costs(visit):
-    page = visit("method=memit")
-    page.locator("#mask label", has_text="On").click()
-    expect(page.locator("#message")).to_contain_text("editlab mask train")
-    expect(page.locator("#mask input:checked")).to_have_value("off")
-    expect(page.locator("#train-mask")).to_have_text("Train a mask for MEMIT")
-    expect(page.locator("#mask-said")).to_contain_text("minutes")
-    finished(page)

@@ -14,10 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from editlab.errors import BadRequest
-from editlab.exports import Entry, adapter, apart, card, checkpoint, commands, named, notebook, notes, script
-from editlab.exports.card import plain, standing
-from editlab.facts import WRITERS, EditCase, EditRequest, Expectation, read_placed
-from editlab.patches import Dense, LowRank, Pathway
+from editlab.exports import FORMATS, Entry, Export, adapter, apart, checkpoint, commands, format_named, named
+from editlab.exports.card import Card, card, plain, standing
+from editlab.exports.script import notebook, script
+from editlab.facts import EditCase, EditRequest, Expectation, FactBase, read_placed
+from editlab.facts.writers import counterfact, easyedit, table
+from editlab.patches import Dense, LowRank, Mask, Pathway, View
+from editlab.probes import Ground, Passages
+from editlab.work import never, no_progress
+
+WRITERS = {"counterfact": counterfact, "easyedit": easyedit, "csv": table}
 
 HOSTILE = (
     'x"""; import os; os.abort() #',
@@ -55,9 +61,8 @@ def pathway():
 
 
 def read_back(tmp_path, form, cases):
-    name, write = WRITERS[form]
-    (tmp_path / name).write_bytes(write(cases).encode())
-    found, faults = read_placed(tmp_path / name)
+    (tmp_path / form).write_bytes(WRITERS[form](cases).encode())
+    found, faults = read_placed(tmp_path / form)
     assert faults == []
     return [placed.case for placed in found]
 
@@ -108,7 +113,7 @@ def test_what_surrounds_a_request_goes_along_as_far_as_the_form_has_a_place(tmp_
 
 
 def test_easyedit_has_the_keys_that_easyedit_reads():
-    (record,) = json.loads(WRITERS["easyedit"][1]([CASE]))
+    (record,) = json.loads(easyedit([CASE]))
     assert record["prompt"] == "Slovenia belongs to the continent of" and record["ground_truth"] == "Europe"
     assert record["rephrase_prompt"] == "Slovenia is a part of"
     assert record["locality"]["Relation_Specificity"] == [
@@ -195,7 +200,7 @@ def test_apart_is_nothing_for_the_same_and_tells_what_differs():
 
 def test_the_card_lists_every_edit_behind_a_front_matter_that_can_be_read(tiny_llama):
     told = entry(author="Ana", at="2026-11-21T22:00:00+00:00", reason="a demo", rep="default", pathways=(pathway(),))
-    text = card(tiny_llama, [told, entry(REQUESTS[0])], "peft", ["A note."])
+    text = card(tiny_llama, [told, entry(REQUESTS[0])], FORMATS["peft"].card, ["A note."])
     _, front, body = text.split("---\n", 2)
     data = yaml.safe_load(front)
     assert (data["base_model"], data["library_name"], data["base_model_relation"]) == ("tiny llama", "peft", "adapter")
@@ -221,7 +226,7 @@ def test_nothing_that_people_wrote_becomes_markdown_or_html(tiny_llama):
     header = None
     for text in HOSTILE:
         request = EditRequest("{}\n| --- |\n# is", text, text, f"not {text}")
-        body = card(tiny_llama, [entry(request, author=text, reason=f"{text}\n\n# Head")]).split("---\n", 2)[2]
+        body = card(tiny_llama, [entry(request, author=text, reason=f"{text}\n\n# Head")], Card()).split("---\n", 2)[2]
         rows = [line for line in body.splitlines() if line.startswith("|")]
         header = header or rows[0]
         assert len(rows) == 3 and rows[0] == header, "one edit, one row"
@@ -243,17 +248,33 @@ def test_the_card_says_how_the_edits_stood():
 # What an export leaves out
 
 
-def test_notes_say_what_an_export_leaves_out(tiny_llama):
+def notes(format, model, *entries, masked=False):
+    masks = (Mask(1, torch.ones(32, 64, dtype=torch.bool)),) if masked else ()
+    ground = Ground(model, FactBase((), {}, {}), Passages((), ()))
+    return FORMATS[format].notes_for(Export(ground, entries, View(masks)))
+
+
+def test_notes_say_what_an_export_leaves_out(tiny_llama, monkeypatch):
     robust, unknown = entry(pathways=(pathway(),)), entry(EditRequest("{} is in", "Peru", "Asia"))
-    assert notes("peft", tiny_llama, [entry()], False) == notes("csv", tiny_llama, [entry()], False) == ()
-    (told,) = notes("peft", tiny_llama, [robust], False)
-    assert "An adapter cannot hold REP's pathways" in told and "tensors" in told
-    assert [("checkpoint" in note, "mask" in note) for note in notes("checkpoint", tiny_llama, [entry()], True)] == [
-        (True, True)
-    ]
-    assert notes("tensors", tiny_llama, [robust], True) == ()
-    (told,) = notes("counterfact", tiny_llama, [entry(), unknown], False)
-    assert told.startswith("1 of 2 requests have no true object")
+    assert notes("peft", tiny_llama, entry()) == notes("csv", tiny_llama, entry()) == ()
+    (text,) = notes("peft", tiny_llama, robust)
+    assert "An adapter cannot hold REP's pathways" in text and "tensors" in text
+    (text,) = notes("checkpoint", tiny_llama, entry(), masked=True)
+    assert "checkpoint" in text and "mask" in text
+    assert notes("tensors", tiny_llama, robust, masked=True) == notes("card", tiny_llama, robust, masked=True) == ()
+    alone, without = notes("counterfact", tiny_llama, entry(), unknown, masked=True)
+    assert "neither REP nor a mask" in alone and without.startswith("1 of 2 requests have no true object")
+    assert notes("csv", tiny_llama, unknown) == ()
+    assert "differently when it is made again" in notes("script", tiny_llama, entry())[0]
+    monkeypatch.setattr(tiny_llama, "quantization", "4bit")
+    assert "over the model in 4bit" in notes("tensors", tiny_llama, entry())[0]
+
+
+def test_a_format_says_what_it_is_and_who_may_have_it():
+    assert all(form.name == name and form.title and form.holds.endswith(".") for name, form in FORMATS.items())
+    assert [name for name, form in FORMATS.items() if not form.in_demo] == ["checkpoint"]
+    with pytest.raises(BadRequest, match=r"no export 'magic'.*peft, checkpoint"):
+        format_named("magic")
 
 
 def test_a_matrix_is_no_adapter_and_a_quantised_model_no_checkpoint(tiny_llama, tmp_path, monkeypatch):
@@ -264,7 +285,7 @@ def test_a_matrix_is_no_adapter_and_a_quantised_model_no_checkpoint(tiny_llama, 
         adapter.write(tiny_llama, [entry(patches=())], tmp_path)
     monkeypatch.setattr(tiny_llama, "quantization", "4bit")
     with pytest.raises(BadRequest, match="--quantization none"):
-        checkpoint.write(tiny_llama, [entry()], tmp_path, lambda *_: None, lambda: False)
+        checkpoint.write(tiny_llama, [entry()], tmp_path, no_progress, never)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -13,7 +13,7 @@ from paths import ROOT
 from editlab.facts import EditCase, EditRequest, read_cases
 from editlab.facts.readers import from_spreadsheet
 from editlab.facts.request import Expectation
-from editlab.facts.writers import WRITERS, for_spreadsheet, frame_csv
+from editlab.facts.writers import for_spreadsheet, frame_csv, table
 
 BEGINNINGS = "=+-@\t\r\n＝＋－＠"
 
@@ -27,7 +27,7 @@ def test_no_cell_of_exported_edits_is_a_formula(sign, tmp_path):
     formula = f"{sign}cmd|' /C calc'!A0"
     request = EditRequest(f"-{formula} {{}} is", formula, formula, f"{formula}0")
     case = EditCase(request, "1", rephrases=(f"={formula}".replace("|", ""),), neighbours=(Expectation("@SUM(1)"),))
-    text = WRITERS["csv"][1]([case])
+    text = table([case])
     cells = [cell for row in rows_of(text)[1:] for cell in row]
     assert len(cells) == 6 and all(cell[0] == "'" for cell in cells)
     (tmp_path / "edits.csv").write_text(text, encoding="utf-8", newline="")

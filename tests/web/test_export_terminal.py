@@ -20,7 +20,7 @@ from editlab.errors import BadFile, BadRequest, Cancelled
 from editlab.facts import EditRequest, read_cases
 from editlab.lab import Lab, look_over
 from editlab.lab.workspaces import edits
-from editlab.lab.workspaces.exports import FORMATS, export
+from editlab.lab.workspaces.exports import entries, export, notes
 from editlab.model import LanguageModel
 from editlab.probes import passages
 
@@ -172,7 +172,7 @@ def test_the_terminal_lines_make_the_same_edits(lab, run, tmp_path, monkeypatch)
         args, env = json.loads(line)
         result = CliRunner().invoke(app, [*args, "--json"], env=env)
         assert result.exit_code == 0, result.output
-    kept, made = (exports.entries(lab.workspace(name)) for name in ("anna", "again"))
+    kept, made = (entries(lab.workspace(name)) for name in ("anna", "again"))
     assert [entry.requests for entry in made] == [entry.requests for entry in kept]
     for one, other in zip(made, kept, strict=True):
         assert one.config == other.config
@@ -184,7 +184,7 @@ def test_an_export_at_the_button_is_a_job_and_says_what_it_leaves_out(lab, tmp_p
     anna = lab.workspace("anna")
     job = anna.submit(lambda progress, cancel: export(anna, "peft", tmp_path / "out", progress, cancel))
     assert [path.name for path in job.result(TIMEOUT)] == FILES["peft"]
-    assert any("pathways" in note for note in exports.notes(anna, "peft"))
+    assert any("pathways" in note for note in notes(anna, "peft"))
     with pytest.raises(BadRequest, match="no export"):
-        exports.notes(anna, "magic")
-    assert set(FILES) | {"checkpoint"} == set(FORMATS)
+        notes(anna, "magic")
+    assert set(FILES) | {"checkpoint"} == set(exports.FORMATS)

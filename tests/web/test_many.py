@@ -199,7 +199,7 @@ def test_a_file_without_a_good_row_is_refused(workspace, file):
 def test_stopped_it_keeps_what_is_done_and_goes_on_behind_it(workspace, lab, file, few_steps, monkeypatch):
     looked, answer = file(*ROWS), lab.context.live.answer
     monkeypatch.setattr(lab.context.live, "answer", lambda: (answer(), workspace.stop()))
-    with pytest.raises(Cancelled, match=r"Stopped\. 2 of 7 edits lie here\. Give the file again"):
+    with pytest.raises(Cancelled, match=r"Stopped\. 2 of 7 edits are applied\. Give the file again"):
         edits.apply_many(workspace, looked, "rome", batch=2).result(TIMEOUT)
     monkeypatch.setattr(lab.context.live, "answer", answer)
     kept = workspace.records
@@ -248,7 +248,7 @@ def test_a_batch_that_cannot_be_solved_names_its_rows_and_keeps_the_others(works
         return real(*args)
 
     monkeypatch.setattr(edit, "rank_one", degenerate)
-    with pytest.raises(DegenerateKey, match=r"The batch from line 4 to line 5 was not made: .* 2 of 7 edits lie here"):
+    with pytest.raises(DegenerateKey, match=r"The batch from line 4 to line 5 was not applied: .* 2 of 7 edits are applied"):
         edits.apply_many(workspace, file(*ROWS), "rome", batch=2).result(TIMEOUT)
     assert len(workspace.records) == 1 and workspace.editing is None and workspace.can_undo
 

@@ -62,7 +62,7 @@ def stopping(progress, cancel):
 def test_jobs_are_counted_by_kind_and_by_how_they_ended(lab):
     for work in (lambda progress, cancel: 1, failing, failing, stopping):
         lab.worker.submit(work, "edit").wait(TIMEOUT)
-    lab.worker.submit(lambda progress, cancel: 1, "look").wait(TIMEOUT)
+    lab.worker.submit(lambda progress, cancel: 1, "answers").wait(TIMEOUT)
     found = metrics(lab)
     assert {key[2]: value for key, value in found.items() if key[:2] == ("editlab_jobs_total", "edit")} == {
         "done": 1.0,
@@ -70,9 +70,9 @@ def test_jobs_are_counted_by_kind_and_by_how_they_ended(lab):
         "stopped": 1.0,
     }
     assert found["editlab_errors_total", "BadRequest"] == 2
-    assert found["editlab_job_run_seconds_count", "edit"] == 4 and found["editlab_job_wait_seconds_count", "look"] == 1
+    assert found["editlab_job_run_seconds_count", "edit"] == 4 and found["editlab_job_wait_seconds_count", "answers"] == 1
     table = lab.metrics.table().set_index("kind")
-    assert table["count"].to_dict() == {"edit": 4, "look": 1} and table["errors"].to_dict() == {"edit": 2, "look": 0}
+    assert table["count"].to_dict() == {"edit": 4, "answers": 1} and table["errors"].to_dict() == {"edit": 2, "answers": 0}
 
 
 def test_the_line_is_seen_while_it_stands(lab):
@@ -88,7 +88,7 @@ def test_the_line_is_seen_while_it_stands(lab):
 def ended(kind, wait, run, error=None):
     state = "done" if error is None else "failed"
     return SimpleNamespace(
-        kind=kind, state=state, submitted=5.0, began=5.0 + wait, ended=5.0 + wait + run, error=error, about={}
+        kind=kind, state=state, submitted=5.0, began=5.0 + wait, ended=5.0 + wait + run, seconds=run, error=error, about={}
     )
 
 
@@ -234,7 +234,7 @@ def work_of(lab, monkeypatch):
         raise ValueError(f"what about {MARKER}?")
 
     monkeypatch.setattr("editlab.web.core.forms.read_request", broken)
-    assert "an error of its own" in visitor.applies(subject=MARKER)["message"]
+    assert "failed unexpectedly" in visitor.applies(subject=MARKER)["message"]
 
 
 @pytest.mark.parametrize("written", [{"log_json": True}, {}], indirect=True, ids=["json", "plain"])

@@ -6,34 +6,16 @@ stands under the name that was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError
 
-from editlab import exports, methods, storage
-from editlab.errors import BadFile, BadRequest, Cancelled
-from editlab.exports import Entry
-from editlab.facts import WRITERS, EditCase
+from editlab import methods, storage
+from editlab.errors import BadFile, BadRequest
+from editlab.exports import Entry, Export, format_named
+from editlab.exports.format import STOPPED
 from editlab.lab.workspaces.workspace import Workspace
-from editlab.patches import View
-from editlab.probes import Ground
-from editlab.work import Cancel, Progress, never, no_progress
-
-FORMATS = {
-    "peft": "LoRA adapter for PEFT: the low-rank patches as they are",
-    "checkpoint": "the model with the edits in its weights, for transformers",
-    "counterfact": "the requests as CounterFact's JSON",
-    "easyedit": "the requests as EasyEdit's JSON",
-    "csv": "the requests as a table",
-    "script": "a Python file and terminal lines that make the edits again",
-    "notebook": "the same as a Jupyter notebook",
-    "tensors": "edits, pathways (REP) and masks as tensors, with a short loader",
-    "card": "a model card that lists the edits",
-}
-
-STOPPED = "Stopped. Nothing was written."
+from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 
 def entries(workspace: Workspace) -> tuple[Entry, ...]:
@@ -60,27 +42,26 @@ def entries(workspace: Workspace) -> tuple[Entry, ...]:
 
 
 def notes(workspace: Workspace, format: str) -> tuple[str, ...]:
-    """What an export in this format would leave out or change, a sentence each. Raises `BadRequest` as `export`."""
-    return _Export.of(workspace, format).notes
+    """Return what an export in this format would leave out or change, a sentence each. Raises `BadRequest` as `export`."""
+    return format_named(format).notes_for(_export_of(workspace))
 
 
 def export(
     workspace: Workspace, format: str, folder: Path, progress: Progress = no_progress, cancel: Cancel = never
 ) -> list[Path]:
-    """Write the edits that are on into a new folder; the files that stand there then.
+    """Write the edits that are on into a new folder; return its files.
 
     Raises `BadRequest` for an unknown format, without an edit, or for one that the format cannot hold; `BadFile` where the
     folder holds something or cannot be written; `Cancelled`, which leaves nothing.
     """
-    made = _Export.of(workspace, format)
+    form, given = format_named(format), _export_of(workspace)
     folder = Path(folder).expanduser().absolute()
     try:
         with storage.new_folder(folder) as part:
             progress(0.0, f"writing {format}")
-            made.write(part, progress, cancel)
+            form.write_all(given, part, progress, cancel)
             storage.sync(*part.rglob("*"), part)
-            if cancel():
-                raise Cancelled(STOPPED)
+            stop_if(cancel, STOPPED)
     except (OSError, SafetensorError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise BadFile(
@@ -89,68 +70,11 @@ def export(
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-@dataclass(frozen=True, eq=False)
-class _Export:
-    """What is exported, as it was when it was asked for. `view`: edits, pathways and masks."""
-
-    format: str
-    ground: Ground
-    entries: Sequence[Entry]
-    view: View
-
-    @classmethod
-    def of(cls, workspace: Workspace, format: str) -> _Export:
-        """What there is. Raises `BadRequest`, and as `Workspace.views_under` where a mask is looked through."""
-        if format not in FORMATS:
-            raise BadRequest(f"There is no export {format!r}. Choose one of: {', '.join(FORMATS)}.")
-        chosen = entries(workspace)
-        if not chosen:
-            raise BadRequest("There is no edit to export. Apply one or switch one on first.")
-        views = workspace.views_under(workspace.masked, workspace.guarded)
-        masks = [mask for view in views.values() for mask in view.masks]
-        view = workspace.robust or workspace.view
-        return cls(format, workspace.context.ground, chosen, view.with_patches(masks))
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the format leaves out or changes."""
-        return exports.notes(self.format, self.ground.model, self.entries, bool(self.view.masks))
-
-    def write(self, folder: Path, progress: Progress, cancel: Cancel) -> None:
-        """Write all files into a folder that is there."""
-        if self.format == "peft":
-            exports.adapter.write(self.ground.model, self.entries, folder)
-        elif self.format == "checkpoint":
-            exports.checkpoint.write(self.ground.model, self.entries, folder, progress, cancel)
-        elif self.format == "tensors":
-            exports.tensors.write(self.ground.model, self.view, folder)
-        elif self.format in WRITERS:
-            name, form = WRITERS[self.format]
-            _text(folder / name, form(self._cases(progress, cancel)))
-        elif self.format in ("script", "notebook"):
-            self._write_run(folder)
-        if self.format in ("peft", "checkpoint", "tensors", "card"):
-            _text(folder / "README.md", exports.card(self.ground.model, self.entries, self.format, self.notes))
-
-    def _cases(self, progress: Progress, cancel: Cancel) -> list[EditCase]:
-        """The requests with what the facts know around them."""
-        requests, found = exports.requests_of(self.entries), []
-        for number, request in enumerate(requests):
-            if cancel():
-                raise Cancelled(STOPPED)
-            progress(number / len(requests), f"request {number + 1:,} of {len(requests):,}")
-            found.append(self.ground.case(request))
-        return found
-
-    def _write_run(self, folder: Path) -> None:
-        run = self.ground.model, self.entries, self.ground.seed, self.view.threshold
-        if self.format == "script":
-            _text(folder / "repeat.py", exports.script(*run))
-            exports.commands.write(self.ground.model, self.entries, self.ground.seed, folder)
-        else:
-            _text(folder / "repeat.ipynb", exports.notebook(*run))
-        exports.write_patches(self.entries, folder)
-
-
-def _text(path: Path, text: str) -> None:
-    path.write_bytes(text.encode())  # as it is: no line end is translated
+def _export_of(workspace: Workspace) -> Export:
+    """Return what there is to export. Raises `BadRequest`, and as `Workspace.views_under` where a mask is looked through."""
+    chosen = entries(workspace)
+    if not chosen:
+        raise BadRequest("There is no edit to export. Apply one or switch one on first.")
+    views = workspace.views_under(workspace.masked, workspace.guarded)
+    masks = [mask for view in views.values() for mask in view.masks]
+    return Export(workspace.context.ground, chosen, (workspace.robust or workspace.view).with_patches(masks))

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from editlab.errors import BadRequest, EditLabError
+from editlab.exports import Format, format_named
 from editlab.lab.access.limits import FREE, MOST_ROWS, Cost
 from editlab.lab.ledger import archive
 from editlab.lab.worker import Cancel, JobProgress
@@ -18,8 +19,6 @@ from editlab.web.core import forms, render
 from editlab.web.core.handlers import BATTERY, Updates, handler
 from editlab.web.workspace import table, words
 from editlab.web.workspace.handlers import WorkspaceHandlers
-
-NOT_IN_DEMO = ("checkpoint",)
 
 
 class BundleHandlers(WorkspaceHandlers):
@@ -30,7 +29,7 @@ class BundleHandlers(WorkspaceHandlers):
         """The workspace shall become one file. Updates: workspace-bundle."""
         room, _ = self.here(visitor, request)
         path = self.lab.downloads.place() / f"{_slug(room.name)}.editlab.zip"
-        report = bundles.pack(self.lab.context.context, room, path)
+        report = bundles.pack(self.lab.context, room, path)
         token = self.lab.downloads.offer(room.id, path)
         size = f"{words.size(path.stat().st_size)}, {report.events:,} events"
         yield {"workspace-bundle": table.link(token, f"Download {path.name} ({size})")}
@@ -43,7 +42,7 @@ class BundleHandlers(WorkspaceHandlers):
         name = self.visitor(visitor, request)
         yield {"workspace-bundle": render.message("The bundle is checked …")}
         try:
-            room = bundles.unpack(self.lab.workspaces.workspaces, name, Path(path), request.username or "")
+            room = bundles.unpack(self.lab.workspaces, name, Path(path), request.username or "")
         except EditLabError:
             yield {"workspace-bundle": ""}
             raise
@@ -73,7 +72,7 @@ class BundleHandlers(WorkspaceHandlers):
     def export(self, visitor: Any, format: Any, request: gr.Request) -> Updates:
         """The edits that are on shall be written in a form that others take. Updates: workspace-jobs, message."""
         (room, workspace), format, lab = self.here(visitor, request), str(format), self.lab
-        self._check_format(format)
+        self._format(format)
         exports.notes(workspace, format)
         folder = lab.downloads.place()
         name = f"{_slug(room.name)}-{format}"
@@ -124,15 +123,15 @@ class BundleHandlers(WorkspaceHandlers):
             **self.buttons(workspace),
         }
 
-    def _described(self, workspace: Any, format: str) -> str:
-        self._check_format(format)
-        return render.message(" ".join([words.FORMATS[format], *exports.notes(workspace, format)]))
+    def _described(self, workspace: Any, name: str) -> str:
+        return render.message(" ".join([self._format(name).holds, *exports.notes(workspace, name)]))
 
-    def _check_format(self, format: str) -> None:
-        if format not in words.FORMATS:
-            raise BadRequest("There is no such export. Choose one from the list.")
-        if self.lab.limits.demo and format in NOT_IN_DEMO:
+    def _format(self, name: str) -> Format:
+        """Return the format of this name. Raises `BadRequest` where there is none, or a public demo does not write it."""
+        found = format_named(name)
+        if self.lab.limits.demo and not found.in_demo:
             raise BadRequest("Whole models are not written on this public demo. Take the adapter.")
+        return found
 
 
 def _slug(name: str) -> str:

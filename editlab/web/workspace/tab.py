@@ -6,6 +6,7 @@ from functools import partial
 
 import gradio as gr
 
+from editlab.exports import FORMATS
 from editlab.lab import Lab
 from editlab.lab.ledger.directory import LONGEST_NAME
 from editlab.web.core.components import LIVE, PRESSED, Parts, section
@@ -13,7 +14,7 @@ from editlab.web.core.forms import MOST
 from editlab.web.core.handlers import Handlers
 from editlab.web.core.inputs import Choices, FileButton, Moments, Name, Place
 from editlab.web.core.wiring import on
-from editlab.web.workspace import rooms, words
+from editlab.web.workspace import rooms
 from editlab.web.workspace.bundle_handlers import BundleHandlers
 from editlab.web.workspace.handlers import MOMENT
 from editlab.web.workspace.history_handlers import TravelHandlers
@@ -115,10 +116,10 @@ def _create_files(parts: Parts, lab: Lab) -> None:
     lead = "The edits that are on, in forms that other programs take. They are made one after another by the model’s worker."
     with section("Exports", lead):
         with gr.Row(elem_classes="key-row", equal_height=False):
-            choices = [(f"{name}: {about}", name) for name, about in words.SHORT.items()]
+            choices = [(f"{form.name}: {form.title}", form.name) for form in FORMATS.values()]
             parts.add(gr.Dropdown, "workspace-format", label="Form", choices=choices, value="peft", min_width=240)
             parts.add(gr.Button, "workspace-export", "Export", size="sm", scale=0, min_width=110)
-        parts.add_html("workspace-format-said", f"<p>{words.FORMATS['peft']}</p>", script=LIVE)
+        parts.add_html("workspace-format-said", f"<p>{FORMATS['peft'].holds}</p>", script=LIVE)
 
 
 def _size(lab: Lab) -> str:

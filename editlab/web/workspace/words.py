@@ -28,29 +28,6 @@ STATES = {
     "stopped": "stopped",
     "interrupted": "interrupted by a restart",
 }
-SHORT = {
-    "peft": "low-rank adapter",
-    "checkpoint": "the whole model, edited",
-    "counterfact": "requests as CounterFact’s JSON",
-    "easyedit": "requests as EasyEdit’s JSON",
-    "csv": "requests as a table",
-    "script": "a Python file that repeats it",
-    "notebook": "a notebook that repeats it",
-    "tensors": "edits, REP and masks as tensors",
-    "card": "a model card",
-}
-FORMATS = {
-    "peft": "The low-rank patches as they are; PeftModel.from_pretrained loads them. An adapter cannot hold REP or a mask.",
-    "checkpoint": "The model with the edits in its weights, for transformers. A checkpoint cannot hold REP or a mask.",
-    "counterfact": "The requests, without anything that was computed.",
-    "easyedit": "The requests, without anything that was computed.",
-    "csv": "The requests, without anything that was computed.",
-    "script": "Makes the same edits again with EditLab, with terminal lines that do so as well.",
-    "notebook": "Makes the same edits again with EditLab, step by step.",
-    "tensors": "Edits, REP’s pathways and masks, with a loader of a few lines that needs torch and transformers alone.",
-    "card": "Every edit with its author, its reason and its health, for a hub.",
-}
-"""What each export is called, what it holds, and what it cannot hold."""
 
 
 def who_sees(room: WorkspaceInfo, visitors: str = "everybody who may use this EditLab") -> str:

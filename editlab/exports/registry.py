@@ -1,0 +1,30 @@
+"""The formats of exports: a new one is its module and one row here."""
+
+from __future__ import annotations
+
+from editlab.errors import BadRequest
+from editlab.exports import adapter, card, checkpoint, requests, script, tensors
+from editlab.exports.format import Format
+
+FORMATS: dict[str, Format] = {
+    format.name: format
+    for format in (
+        adapter.FORMAT,
+        checkpoint.FORMAT,
+        requests.COUNTERFACT,
+        requests.EASYEDIT,
+        requests.CSV,
+        script.SCRIPT,
+        script.NOTEBOOK,
+        tensors.FORMAT,
+        Format("card", "a model card that lists the edits", card.HOLDS, card=card.Card()),
+    )
+}
+"""All formats by their names, in the order in which people are offered them."""
+
+
+def format_named(name: str) -> Format:
+    """Return the format of this name. Raises `BadRequest` with the names that exist."""
+    if name not in FORMATS:
+        raise BadRequest(f"There is no export {name!r:.80}. Choose one of: {', '.join(FORMATS)}.")
+    return FORMATS[name]
