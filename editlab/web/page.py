@@ -43,7 +43,7 @@ def create_page(lab: Lab) -> gr.Blocks:
             with gr.Tab("Inside", id="inside") as inside:
                 create_inside_tab(inside, lab, parts)
             with gr.Tab("Workspace", id="workspace") as workspace:
-                create_workspace_tab(workspace, lab, parts, edit)
+                create_workspace_tab(workspace, lab, parts, edit.display)
             with gr.Tab("Monitor", id="monitor") as monitor:
                 create_monitor_tab(monitor, lab, parts, edit)
             with gr.Tab("Model", id="model") as model:

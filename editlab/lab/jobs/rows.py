@@ -54,6 +54,11 @@ class JobRow:
     resumable: bool
     result: Mapping[str, Any]
 
+    @property
+    def open(self) -> bool:
+        """Whether it waits or runs."""
+        return self.state in OPEN
+
 
 class Jobs:
     """The rows of one lab's jobs. When it is made, jobs that a process left open which is gone become "interrupted".

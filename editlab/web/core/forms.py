@@ -129,6 +129,7 @@ def _settings_fields() -> dict[str, Any]:
     return fields
 
 
+Recipe = Literal[(OFF, *RECIPES)]
 MethodSettings = create_model("MethodSettings", __base__=Inputs, **_settings_fields())
 """The settings of all methods, as the Edit tab has them: `rome_steps` is the component `rome-steps`."""
 

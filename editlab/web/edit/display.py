@@ -11,10 +11,12 @@ import gradio as gr
 from pandas import DataFrame
 
 from editlab import figures
-from editlab.errors import Cancelled, EditLabError
+from editlab.errors import BadRequest, Cancelled, EditLabError
 from editlab.facts import EditRequest
-from editlab.lab import EditAnswers, Job, Lab, OwnProbe, Scenario, Workspace, scores
+from editlab.lab import RECIPES, EditAnswers, EditRecord, Job, Lab, OwnProbe, Scenario, Workspace, recipe_of, scores
+from editlab.lab.access.limits import Cost
 from editlab.lab.asking import answers
+from editlab.lab.workspaces.edits import refine
 from editlab.web.core import forms, render
 from editlab.web.core.handlers import Handlers
 from editlab.web.core.html import pieces
@@ -91,6 +93,39 @@ class Display:
     def is_on(self, workspace: Workspace, request: EditRequest) -> bool:
         """Return whether an edit of this question is on."""
         return any(record.on and request in record.requests for record in workspace.records)
+
+    def press(self, workspace: Workspace, action: str, id: str, recipe: str, own: OwnProbes) -> Updates:
+        """Do what a button of an edit in a list does: switch, look, rep or remove. Raises `BadRequest`.
+
+        recipe: the recipe that is chosen at "REP", by which an edit without pathways is trained.
+        """
+        record = next((record for record in workspace.records if record.id == id), None)
+        if record is None:
+            raise BadRequest("This edit is not in the list any more.")
+        if action == "look":
+            yield self.fields(record.request)
+            yield from self.show(workspace, record.request, own, "")
+        elif action == "switch":
+            on = workspace.switch(id, not record.on).on
+            yield from self.changed(workspace, f"Switched {'on' if on else 'off'}: {record.name}.", own)
+        elif action == "rep":
+            yield from self._switch_rep(workspace, record, recipe_of(recipe), own)
+        else:
+            workspace.remove(id)
+            yield from self.changed(workspace, f"Removed: {record.name}. The other edits are as they were computed.", own)
+
+    def _switch_rep(self, workspace: Workspace, record: EditRecord, recipe: str | None, own: OwnProbes) -> Updates:
+        """Switch an edit's pathways; train them first where it has none by that recipe."""
+        if record.rep is not None and recipe in (None, record.rep):
+            on = workspace.switch_rep(record.id, not record.rep_on).rep_on
+            yield from self.changed(workspace, f"Switched REP {'on' if on else 'off'}: {record.name}.", own)
+            return
+        self.lab.limits.spend(Cost(edits=1))
+        names = forms.read_names(own.own_rephrases, record.request)
+        job = refine(workspace, record.id, recipe or RECIPES[0], names)
+        yield self.running(f"Adding REP: {record.name}.")
+        yield from follow(workspace, job)
+        yield from self.changed(workspace, f"Added REP: {record.name}.", own)
 
     def fields(self, request: EditRequest) -> Update:
         """Return the fields of a request."""
