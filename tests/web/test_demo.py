@@ -171,7 +171,8 @@ def test_every_handler_that_computes_or_writes_costs_something_and_what_concerns
     assert len(costs) > 60
     free = {name for name, cost in costs.items() if cost == FREE}
     assert free == {
-        *("page_open", "model_open", "workspace_open", "monitor_look", "look_at_jobs", "describe", "job"),
+        *("page_open", "model_open", "workspace_open", "monitor_look"),
+        *("workspace_jobs", "workspace_format", "workspace_job"),
         *("tokenize", "choose_object", "inside_draw", "stop", "keys_stop", "inside_stop", "bench_stop"),
     }
     refused = {name for name, cost in costs.items() if cost.refused}
@@ -179,7 +180,8 @@ def test_every_handler_that_computes_or_writes_costs_something_and_what_concerns
         *("train_mask", "bench_run", "model_load", "model_unload", "model_measure", "model_file", "model_stop"),
     }
     writes = {"apply", "undo", "redo", "change_edit", "remake", "set_threshold", "set_mask", "set_guard", "apply_file"}
-    writes |= {"room", "row", "return_to", "branch"}
+    writes |= {"workspace_press", "workspace_edit"}
+    writes |= {f"workspace_{name}" for name in ("undo", "redo", "remake", "return", "branch", "import")}
     assert all(costs[name].changes for name in writes | {"monitor_return", "monitor_limits", "follow_link"})
 
 

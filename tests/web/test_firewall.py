@@ -763,9 +763,9 @@ def test_an_edit_of_somebody_else_is_not_reached_by_ids(client, address, mode, l
         handle = lab.directory.current(owner).handle
         for name, pressed in (
             ("change", {"press": "remove", "edit": edit}),
-            ("row", {"press": "switch", "edit": edit}),
-            ("room", {"press": "enter", "room": handle}),
-            ("room", {"press": "delete", "room": handle}),
+            ("workspace_edit", {"press": "switch", "edit": edit}),
+            ("workspace_press", {"press": "enter", "workspace": handle}),
+            ("workspace_press", {"press": "delete", "workspace": handle}),
             ("follow_link", {"press": "follow", "room": handle}),
         ):
             visitor = None if mode == "auth" else secrets.token_urlsafe(16)

@@ -97,7 +97,7 @@ class Directory:
         return tuple(sorted((_info(row, visitor) for row in rows), key=lambda info: (info.shared, not info.mine)))
 
     def current(self, visitor: str) -> WorkspaceInfo:
-        """Return the workspace that a visitor has open; where it is gone, their first one. The first visit makes that one."""
+        """Return the workspace that a visitor has open; where it is gone, their first one, made on the first visit."""
         with self._ledger.transaction() as connection:
             chosen = connection.scalar(sa.select(VISITORS.c.workspace).where(VISITORS.c.id == visitor))
             row = _row(connection, chosen) if chosen else None
