@@ -21,8 +21,8 @@ from editlab.web import create_page
 from editlab.web.core.visit import Visit
 from editlab.web.edit.file_handlers import FileFields
 from editlab.web.inside.handlers import InsideHandlers
-from editlab.web.model.bench_handlers import BenchHandlers
-from editlab.web.model.handlers import ModelHandlers
+from editlab.web.model.benchmark_handlers import BenchmarkHandlers
+from editlab.web.model.handlers import ModelChoice, ModelHandlers
 
 LARGE = "config:gpt2-xl"
 PRESS = "To do that, run EditLab on your own computer"
@@ -295,16 +295,16 @@ def test_a_visitor_can_edit(visitor, few_steps):
 @pytest.mark.parametrize(
     ("handlers", "name", "fields"),
     [
-        (ModelHandlers, "model_load", ("atlas", "", "none")),
+        (ModelHandlers, "model_load", (ModelChoice(name="atlas", folder="", quantization="none"),)),
         (ModelHandlers, "model_unload", ()),
         (ModelHandlers, "model_measure", ()),
         (ModelHandlers, "model_file", (None,)),
         (ModelHandlers, "model_stop", ()),
-        (BenchHandlers, "bench_run", (None, "rome", "off", 20)),
+        (BenchmarkHandlers, "bench_run", (None, "rome", "off", 20)),
     ],
 )
 def test_what_would_keep_the_model_from_others_is_refused(visitor, handlers, name, fields):
-    said = list(getattr(handlers(visitor.lab), name)(visitor.name, *fields, FakeRequest(visitor.name)))
+    said = list(runs(handlers(visitor.lab), name, visitor.name, *fields))
     assert PRESS in said[-1]["message"] and len(said) == 1
     assert visitor.lab.worker.open == []
 
