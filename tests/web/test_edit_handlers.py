@@ -13,7 +13,8 @@ from visitors import TIMEOUT, FakeRequest, Visitor, accepts, wait_until
 from editlab.errors import BadFile, EditLabError
 from editlab.lab import EditRecord
 from editlab.lab.asking import answers
-from editlab.web.core.forms import MOST, read_request
+from editlab.web.core.forms import read_request
+from editlab.web.core.inputs import LENGTHS
 from editlab.web.core.visit import MADE, Visit
 
 
@@ -411,7 +412,7 @@ def test_a_name_no_browser_gave_is_not_taken_for_a_visitor(lab):
 
 
 def test_limits_are_those_that_the_page_announces():
-    assert (MOST["subject"], MOST["prompt"], MOST["new object"], MOST["question"]) == (200, 1000, 100, 2000)
+    assert (LENGTHS["subject"], LENGTHS["prompt"], LENGTHS["new object"], LENGTHS["question"]) == (200, 1000, 100, 2000)
 
 
 def test_a_ledger_that_cannot_be_read_is_a_sentence(visitor, monkeypatch):
