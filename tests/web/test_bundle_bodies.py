@@ -168,7 +168,7 @@ def works(lab, info) -> None:
     lab.workspaces._open.clear()
     workspace = lab.workspace(info.id, "tom")
     limits_of(workspace.state.limits)
-    assert all(words.happened(moment) for moment in history.timeline(workspace))
+    assert all(words.moment(moment) for moment in history.timeline(workspace))
     while True:
         assert edit_list.edits(workspace.records) and edit_list.health((workspace.records or (None,))[-1])
         assert table.edits(workspace.records, {}) is not None

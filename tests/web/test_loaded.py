@@ -210,7 +210,7 @@ def test_a_page_of_another_model_is_told_to_reload(lab, second):
 
 def test_a_chat_model_is_asked_in_either_form_and_others_in_plain_text_alone(lab, two_models, second, tmp_path):
     ana = Visitor(lab, "ana")
-    assert "has no chat template" in ana.does("put", "chat", "")["message"]
+    assert "has no chat template" in ana.does("set_form", "chat", "")["message"]
     instructed = shutil.copytree(two_models / "second", tmp_path / "instructed")
     (instructed / "chat_template.jinja").write_text("{{ messages[0].content }} Answer:")
     lab.loaded.switch(Choice(str(instructed))).result(TIMEOUT)
@@ -218,13 +218,13 @@ def test_a_chat_model_is_asked_in_either_form_and_others_in_plain_text_alone(lab
     bob = Visitor(lab, "bob")
     bob.does("choose", lab.scenarios[0].name)
     plain = answers.look(bob.workspace, CONTINENT).result(TIMEOUT)["base"]
-    assert "asked as in a chat" in bob.does("put", "chat", "")["message"]
+    assert "asked as in a chat" in bob.does("set_form", "chat", "")["message"]
     chat = answers.look(bob.workspace, CONTINENT).result(TIMEOUT)["base"]
     wrapped = lab.model.chat.around(CONTINENT.text)
     assert wrapped.endswith(f"{CONTINENT.text} Answer:") and chat["top"] != plain["top"]
     assert chat["top"][0][1] == pytest.approx(lab.model.top(wrapped)[0][1], rel=1e-4)
     assert answers.live(bob.workspace, CONTINENT.text).result(TIMEOUT)["base"]["top"][0] == pytest.approx(chat["top"][0])
-    bob.does("put", "plain", "")
+    bob.does("set_form", "plain", "")
     assert answers.look(bob.workspace, CONTINENT).result(TIMEOUT)["base"] == plain
 
 
