@@ -31,7 +31,7 @@ HOSTNAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|[0-9a-f:.]+", re.ASCII
 
 
 def on_space() -> bool:
-    """Whether this is a Hugging Face Space, which is public."""
+    """Return whether this is a Hugging Face Space, which is public."""
     return bool(os.environ.get("SPACE_ID"))
 
 

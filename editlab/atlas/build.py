@@ -22,7 +22,7 @@ TAUGHT = "taught.json"
 
 
 def training_paragraphs(texts: Path) -> tuple[str, ...]:
-    """The paragraphs of every chapter but the unseen one."""
+    """Return the paragraphs of every chapter but the unseen one."""
     chapters = [path for path in sorted(texts.glob("*.txt")) if path.name != UNSEEN_CHAPTER]
     return tuple(
         " ".join(p.split()) for path in chapters for p in path.read_text(encoding="utf-8").split("\n\n") if p.strip()
@@ -30,7 +30,7 @@ def training_paragraphs(texts: Path) -> tuple[str, ...]:
 
 
 def prepare(base: FactBase, texts: Path, recipe: Recipe, folder: Path, device: str = "cpu") -> Run:
-    """A run in `folder`, new or resumed, with its tokenizer beside it."""
+    """Return a run in `folder`, new or resumed, with its tokenizer beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     lessons, names, paragraphs = draw_lessons(base, seed=recipe.seed), identities(base), training_paragraphs(texts)
     path = folder / "tokenizer.json"

@@ -36,7 +36,7 @@ class Lesson:
     untaught_names: tuple[str, ...]
 
     def prompt(self, rng: random.Random, alias_share: float) -> str:
-        """One way to ask the fact, ending right before the object."""
+        """Return one way to ask the fact, ending right before the object."""
         name = self.fact.subject
         if len(self.names) > 1 and rng.random() < alias_share:
             name = rng.choice(self.names[1:])
@@ -44,7 +44,7 @@ class Lesson:
 
 
 def draw_lessons(base: FactBase, share: float = 0.6, seed: int = 0) -> tuple[Lesson, ...]:
-    """A lesson a fact. Wordings that would ask two facts of one subject at once are left out of both."""
+    """Return a lesson a fact. Wordings that would ask two facts of one subject at once are left out of both."""
     ambiguous = _ambiguous_prompts(base)
     lessons = []
     for subject, facts in base.by_subject.items():
@@ -63,7 +63,7 @@ def draw_lessons(base: FactBase, share: float = 0.6, seed: int = 0) -> tuple[Les
 
 
 def recorded(lessons: Iterable[Lesson]) -> str:
-    """Lessons as one JSON text: the wordings of each relation, and for each fact which of them and whether other names."""
+    """Return lessons as JSON: the wordings of each relation and, for each fact, its wordings and whether other names."""
     wordings: dict[str, dict[str, int]] = {}
     rows = []
     for lesson in lessons:
@@ -76,7 +76,7 @@ def recorded(lessons: Iterable[Lesson]) -> str:
 
 
 def recalled(base: FactBase, path: Path) -> tuple[Lesson, ...]:
-    """Lessons as `recorded` wrote them, for the facts that the base still has. Raises `BadFile`."""
+    """Read lessons that `recorded` wrote, for the facts that the base still has. Raises `BadFile`."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         lessons = []
@@ -94,7 +94,7 @@ def recalled(base: FactBase, path: Path) -> tuple[Lesson, ...]:
 
 
 def identities(base: FactBase) -> tuple[tuple[str, str], ...]:
-    """Pairs (prompt, subject) that say which subject another name belongs to."""
+    """Return pairs (prompt, subject) that say which subject another name belongs to."""
     taught = {fact.subject for fact in base.facts}
     return tuple(
         (template.replace("{alias}", alias), subject)

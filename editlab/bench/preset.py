@@ -83,7 +83,7 @@ def _earlier(path: Path, bundled: Path | None) -> Path:
 
 
 def _begun(path: Path, model: LanguageModel) -> TOMLDocument:
-    """The preset as it is so far, with the weights that it belongs to."""
+    """Return the preset as it is so far, with the weights that it belongs to."""
     if path.exists():
         text = path.read_text(encoding="utf-8")
         if "checkpoint" not in tomlkit.parse(text):  # a key that is added to a parsed one would stand behind its comments
@@ -116,7 +116,7 @@ def _why(line: Mapping[str, Any], found: Validation) -> str:
 
 
 def _figures(model: LanguageModel, line: Mapping[str, Any], found: Validation, today: date) -> Table:
-    """What was measured of one method: rates, each with its 95 % interval and what it was counted over."""
+    """Return what was measured of one method: rates, each with its 95 % interval and what it was counted over."""
     table = tomlkit.table()
     table["date"] = today.isoformat()
     table["dtype"] = str(model.dtype).removeprefix("torch.")

@@ -85,7 +85,7 @@ def probe(
 
 
 def read_recipe(rep: str | None) -> str | None:
-    """The recipe of `--rep`, None where it is off. Raises `BadRequest`."""
+    """Return the recipe of `--rep`, None where it is off. Raises `BadRequest`."""
     if rep not in (None, OFF, *RECIPES):
         raise BadRequest(f"--rep {rep!r} is no recipe. Write {OFF} or one of: {', '.join(RECIPES)}.")
     return None if rep == OFF else rep
@@ -117,7 +117,7 @@ class _Done:
     views: tuple[str, ...]
 
     def probes(self) -> list[dict[str, Any]]:
-        """The probes as `interfaces.md` writes them."""
+        """Return the probes as docs/interfaces.md writes them."""
         fields = ("answer", "p_new", "p_true", "hit")
         return [
             {name: row[name] for name in ("kind", "domain", "text", "expected")}
@@ -126,7 +126,7 @@ class _Done:
         ]
 
     def overview(self) -> Table:
-        """All views side by side: the five likeliest tokens, the objects' probabilities, the text."""
+        """Return all views side by side: the five likeliest tokens, the objects' probabilities, the text."""
         request = self.object["request"]
         table = Table(title=request["prompt"].replace("{}", request["subject"]), show_lines=False)
         table.add_column("")
@@ -147,7 +147,7 @@ class _Done:
         return table
 
     def table(self) -> Table:
-        """A row a probe."""
+        """Return a row a probe."""
         table = Table("kind", "domain", "text", "expected", *self.views)
         for row in self.probes():
             texts = (row["text"] if len(row["text"]) < 100 else f"... {row['text'][-90:]}", str(row["expected"]))
@@ -187,7 +187,7 @@ def _edited(session: Session, request: EditRequest, how: _How, answers: bool) ->
 
 
 def followed(job: Job[T], progress: Progress) -> T:
-    """What a job comes to, its progress told on the way; Ctrl-C stops it first."""
+    """Wait for a job, show its progress, and return its result; Ctrl-C stops the job first."""
     try:
         while not job.wait(SECONDS_BETWEEN_LOOKS):
             progress(job.fraction, job.text)
@@ -202,7 +202,7 @@ def followed(job: Job[T], progress: Progress) -> T:
 def kept_in(
     session: Session, model: LanguageModel, facts: FactBase, texts: Passages, name: str | None
 ) -> Iterator[Workspace]:
-    """A workspace of the ledger as long as the block lasts; without a name, one that is forgotten with it."""
+    """Open a workspace of the ledger for the length of the block; without a name, one that is forgotten afterwards."""
     lab = Lab(model, facts, texts, seed=session.settings.seed, data=session.settings.data if name else None)
     try:
         workspace = lab.workspace(lab.directory.adopt(name).id, getuser()) if name else lab.workspace("")

@@ -119,7 +119,7 @@ def forget(
 
 
 def _kept(session: Session) -> Path:
-    """The data folder, in which there is a ledger. Raises `BadFile` where there is none."""
+    """Return the data folder, in which there is a ledger. Raises `BadFile` where there is none."""
     folder = session.settings.data
     if not Ledger.exists(folder):
         raise BadFile(f"There is no ledger in {folder}. Apply an edit with --workspace first, or set EDITLAB_DATA.")

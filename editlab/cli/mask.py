@@ -70,7 +70,7 @@ def taught(
     without: Sequence[Path],
     count: int | None,
 ) -> list[Lesson]:
-    """What a mask learns from: given cases, filled up to `count` with facts that the model knows.
+    """Return what a mask learns from: given cases, filled up to `count` with facts that the model knows.
 
     No subject of `without` or of the demo presets is among them.
     """
@@ -85,7 +85,7 @@ def taught(
 
 
 def fact_base(session: Session, more: Path | None, relations: str | None) -> FactBase:
-    """The presets' facts and those of a file, of some relations. Raises `BadRequest` where there are none such."""
+    """Return the presets' facts and those of a file, of some relations. Raises `BadRequest` where there are none such."""
     base = training_facts(session.settings.presets / "facts", more)
     if relations is None:
         return base
@@ -97,12 +97,12 @@ def fact_base(session: Session, more: Path | None, relations: str | None) -> Fac
 
 
 def work_of(session: Session) -> Path:
-    """Where edits and unfinished trainings are kept, so that a stopped command goes on."""
+    """Return where edits and unfinished trainings are kept, so that a stopped command goes on."""
     return session.settings.data / "masks" / "work"
 
 
 def mask_config(recipe: str, method: str, seed: int, epochs: int | None = None, changes: Sequence[str] = ()) -> MaskConfig:
-    """The settings of a recipe, some of them changed. Raises `BadRequest` for a recipe or a setting that does not exist."""
+    """Return the settings of a recipe, some of them changed. Raises `BadRequest` for a value that does not fit."""
     own = dict(map(setting, changes)) | ({} if epochs is None else {"epochs": epochs})
     if recipe == "published":
         return MaskConfig.published(method, **own)

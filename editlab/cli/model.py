@@ -105,7 +105,7 @@ def stats(
 
 
 def setting(text: str) -> tuple[str, Any]:
-    """A setting written as "keys=prompt"; its value is JSON where it can be read so. Raises `BadRequest`."""
+    """Return a setting written as "keys=prompt"; its value is JSON where it can be read so. Raises `BadRequest`."""
     name, found, value = text.partition("=")
     if not found:
         raise BadRequest(f"--set {text!r} has no value. Write it as keys=prompt.")
@@ -116,7 +116,7 @@ def setting(text: str) -> tuple[str, Any]:
 
 
 def layer_numbers(text: str, model: LanguageModel) -> tuple[int, ...]:
-    """Layers written as "1,2". Raises `BadRequest` for what is no number or no layer of the model."""
+    """Return layers written as "1,2". Raises `BadRequest` for text without numbers, or no layer of the model."""
     try:
         numbers = tuple(sorted({int(part) for part in text.split(",")}))
     except ValueError:
@@ -127,7 +127,7 @@ def layer_numbers(text: str, model: LanguageModel) -> tuple[int, ...]:
 
 
 def read_text(path: Path) -> str:
-    """A text file. Raises `BadFile`."""
+    """Read a text file. Raises `BadFile`."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

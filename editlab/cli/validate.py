@@ -20,7 +20,7 @@ from editlab.cli.model import layer_numbers
 from editlab.cli.terminal import Answer, Session, command
 from editlab.facts import FactBase
 from editlab.model import LanguageModel
-from editlab.probes import passages
+from editlab.probes import Ground, passages
 
 app = typer.Typer()
 
@@ -51,16 +51,13 @@ def validate_model(
     rows_at = s.data / "validate" / f"{model.fingerprint}.jsonl"
     with session.progress() as progress, appending(rows_at) as keep:
         found = validate(
-            model,
+            Ground(model, base, passages(model, s.presets / "texts"), s.seed),
             chosen or [name for name, method in methods.METHODS.items() if method.fits(model)],
-            base,
-            passages(model, s.presets / "texts"),
             s.data / "statistics",
             edits,
             None if layers is None else layer_numbers(layers, model),
             kept(rows_at, CaseRow.from_json),
             keep,
-            s.seed,
             progress,
         )
     preset.write(path, model, found, date.today(), bundled)
@@ -83,7 +80,7 @@ def _object(model: LanguageModel, found: Validation, path: Path) -> dict[str, An
 
 
 def _told(found: Validation, path: Path) -> list[Any]:
-    """Tables of the sweep and of the methods, and a sentence each."""
+    """Return tables of the sweep and of the methods, and a sentence each."""
     shown: list[Any] = []
     if found.sweep:
         table = Table("layer", *JUDGED_BY, "their mean", title=f"Layers, by {found.sweep[0]['n']} edits each")

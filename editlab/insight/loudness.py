@@ -49,12 +49,12 @@ class Loudness:
     skipped: str | None = None
 
     def as_json(self) -> str:
-        """One line of a file of rows."""
+        """Return one line of a file of rows."""
         return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, line: str) -> Loudness:
-        """The row of such a line. Raises `ValueError` or `TypeError` where it is none."""
+        """Return the row of such a line. Raises `ValueError` or `TypeError` where it is none."""
         return cls(**json.loads(line))
 
 
@@ -80,7 +80,7 @@ def rows(
 
 
 def keys(model: LanguageModel, requests: Sequence[EditRequest], method: str, mask: ReversalMask | None) -> list[str]:
-    """The keys of the rows that `rows` gives for these requests."""
+    """Return the keys of the rows that `rows` gives for these requests."""
     setup = _setup(model, method, mask)
     return [hashlib.sha256(json.dumps([setup, r.as_dict()]).encode()).hexdigest()[:16] for r in requests]
 
@@ -108,7 +108,7 @@ def _row(
 
 
 def _setup(model: LanguageModel, method: str, mask: ReversalMask | None) -> list[str]:
-    """What shapes all cases: the model, the method with its settings, and every bit of the mask."""
+    """Return what shapes all cases: the model, the method with its settings, and every bit of the mask."""
     config = methods.config_for(method, model)
     masks = () if mask is None else mask.masks
     digests = [hashlib.sha256(own.kept.cpu().numpy().tobytes()).hexdigest() + f" {own.layer}" for own in masks]
@@ -116,7 +116,7 @@ def _setup(model: LanguageModel, method: str, mask: ReversalMask | None) -> list
 
 
 def loud(found: Sequence[Loudness]) -> pd.DataFrame:
-    """A row a comparison of the cases: how much likelier one thing is than another.
+    """Return a row a comparison of the cases: how much likelier one thing is than another.
 
     Columns: `what`: "edited" (P(new) after the edit against P(true) before it), and with a mask "masked" (the same under the
     mask) and "returned" (P(true) under the mask against P(true) before the edit); `n`; `mean`, `sd` and `mean_before`,
@@ -149,7 +149,7 @@ def _compared(what: str, after: Sequence[float], before: Sequence[float]) -> dic
 
 
 def summary(found: Sequence[Loudness]) -> pd.DataFrame:
-    """What each part adds to the logits over the cases: mean and standard error. A row a view, part and layer.
+    """Return what each part adds to the logits over the cases: mean and standard error. A row a view, part and layer.
 
     Columns: `view`, `part`, `layer`, `n`, and `new`, `new_se`, `true`, `true_se` (a standard error is NaN below two cases).
     """

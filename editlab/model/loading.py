@@ -64,7 +64,7 @@ def load_weights(
 
 
 def offloaded(hf: nn.Module) -> bool:
-    """Whether some weights are elsewhere until they are used."""
+    """Return whether some weights are elsewhere until they are used."""
     return any(parameter.is_meta for parameter in hf.parameters())
 
 
@@ -78,7 +78,7 @@ def _pretrained(
     progress: Progress,
     cancel: Cancel,
 ) -> nn.Module:
-    """A checkpoint from a folder or the hub, whole: a weight that is missing or of another shape is refused."""
+    """Return a checkpoint from a folder or the hub, whole: a weight that is missing or of another shape is refused."""
     _bring(source, settings)
     try:
         with _watched(progress, cancel):
@@ -122,7 +122,7 @@ def _bring(source: Source, settings: Settings) -> None:
 
 @contextmanager
 def _watched(progress: Progress, cancel: Cancel) -> Iterator[None]:
-    """Hears of every weight that transformers loads, and can stop it there; nothing is drawn on the terminal."""
+    """Report every weight that transformers loads, and stop there if asked; nothing is drawn on the terminal."""
 
     def bar(_factory: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return _Bar(args[0] if args else kwargs.get("iterable"), kwargs.get("total"), progress, cancel)
@@ -153,7 +153,7 @@ class _Bar:
         pass
 
     def update(self, count: int = 1) -> None:
-        """So many more are done. Raises `Cancelled`."""
+        """Count more weights as loaded. Raises `Cancelled`."""
         stop_if(self._cancel, "Stopped while loading. Nothing was changed.")
         self._done += count
         if self._total:
@@ -173,7 +173,7 @@ def _random(
     progress: Progress,
     cancel: Cancel,
 ) -> tuple[nn.Module, Samples]:
-    """The architecture filled with noise, module by module, so that no more memory is needed than it takes in the end.
+    """Return the architecture filled with noise, module by module, so that no memory is needed beyond the model's own.
 
     And samples of the noise, which is the same whether it is then quantised or not.
     """
@@ -209,5 +209,5 @@ def _random(
 
 
 def _samples_before(source: Source, hf: nn.Module) -> Samples:
-    """The weights as they were before they were quantised or spread over devices."""
+    """Return the weights as they were before they were quantised or spread over devices."""
     return samples_in(source.folder, source.skeleton, hf)

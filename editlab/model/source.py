@@ -66,7 +66,7 @@ class Source:
         return "4bit" if told.get("load_in_4bit") else "8bit"
 
     def held(self, quantization: Quantization) -> Quantization:
-        """How its weights will be held: as stored, or as asked. Raises `BadModel` where the two contradict."""
+        """Return how its weights will be held: as stored, or as asked. Raises `BadModel` where the two contradict."""
         if quantization not in ("none", self.stored) and self.stored != "none":
             raise BadModel(f"{self.name} is stored in {self.stored}. Load it as it is (--quantization none).")
         return self.stored if quantization == "none" else quantization
@@ -84,7 +84,7 @@ class Source:
         return sum(file.stat().st_size for file in files) if files else None
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        """Its tokenizer. Raises `BadModel` where there is none with character offsets."""
+        """Load its tokenizer. Raises `BadModel` where there is none with character offsets."""
         try:
             found = AutoTokenizer.from_pretrained(str(self.folder), local_files_only=True, trust_remote_code=False)
         except Exception as error:  # whatever a broken file makes the library raise
@@ -98,7 +98,7 @@ class Source:
 
 
 def find(name: str, settings: Settings) -> Source:
-    """The model that a name means: `atlas`, a folder, a hub id (`owner/name` or `owner/name@revision`), `config:NAME`.
+    """Find the model of a name: `atlas`, a folder, a hub id (`owner/name` or `owner/name@revision`), `config:NAME`.
 
     A hub id is the only one that uses the network. Raises `BadModel` with what to do, or `UnsupportedArchitecture`.
     """
@@ -165,7 +165,7 @@ def _read(name: str, folder: Path, *, local: bool) -> PretrainedConfig:
 
 
 def not_loaded(name: str, local: bool, error: Exception) -> EditLabError:
-    """What a person can do about a model that the library could not load."""
+    """Return the error for a model that the library could not load, with what a person can do about it."""
     if isinstance(error, EditLabError):
         return error
     causes = _causes(error)
@@ -229,7 +229,7 @@ def presets_by_name(folders: tuple[Path, ...]) -> dict[str, dict[str, Any]]:
 
 
 def preset_for(config: PretrainedConfig, checkpoint: str, folders: tuple[Path, ...]) -> dict[str, Any]:
-    """The preset measured on these very weights, else one whose `[match]` fits the configuration, else an empty one.
+    """Return the preset measured on these very weights, else one whose `[match]` fits the configuration, else an empty one.
 
     What was measured on other weights of the same shape is left out: of those the preset gives the settings alone.
     """

@@ -21,7 +21,7 @@ OTHERS = ("base", "masked", CONTROL, "told")
 
 
 def reversal(said: Said, request: EditRequest) -> Reversal:
-    """The verdict on one edit; `said` has the views "base", "edited", "masked" and "base_masked".
+    """Return the verdict on one edit; `said` has the views "base", "edited", "masked" and "base_masked".
 
     "no true object": nobody said what the old fact was; "not known": the unedited model does not prefer it either, so that
     there is nothing to return; "not edited": it is preferred even without the mask; "disturbed": the mask alone, without any
@@ -41,7 +41,7 @@ def reversal(said: Said, request: EditRequest) -> Reversal:
 
 
 def guarded(said: Said, request: EditRequest) -> Guarded:
-    """Whether an edit was stopped by the guard; `said` has the views "edited" (without the guard) and "guarded".
+    """Return whether an edit was stopped by the guard; `said` has the views "edited" (without the guard) and "guarded".
 
     An edit that does not even hold without it ("not edited") tells nothing about the guard.
     """
@@ -51,13 +51,13 @@ def guarded(said: Said, request: EditRequest) -> Guarded:
 
 
 def says(answer: Mapping[str, Any], target: str) -> bool:
-    """Whether an answer's text begins with an object, as a whole word."""
+    """Return whether an answer's text begins with an object, as a whole word."""
     text = answer["text"].lstrip()
     return text.startswith(target) and not text[len(target) : len(target) + 1].isalnum()
 
 
 def judged(views: Mapping[str, Any] | list[str]) -> str:
-    """The view by which an edit is judged: the last of those that are meant to hold it, or the base where none is."""
+    """Return the view by which an edit is judged: the last of those that are meant to hold it, or the base where none is."""
     return next((view for view in reversed(list(views)) if view not in OTHERS), "base")
 
 
@@ -66,7 +66,7 @@ def _prefers_true(answer: Mapping[str, Any]) -> bool:
 
 
 def _edited(answer: Mapping[str, Any], request: EditRequest) -> bool:
-    """Whether the new object has won: it is likelier than the true one, or said where that is unknown."""
+    """Return whether the new object has won: it is likelier than the true one, or said where that is unknown."""
     if request.target_true is None:
         return says(answer, request.target_new)
     return answer["p_new"] > answer["p_true"]

@@ -40,7 +40,7 @@ def sweep(
     progress: Progress = no_progress,
     cancel: Cancel = never,
 ) -> pd.DataFrame:
-    """A row a threshold: `threshold`, `firing` (at how many probes a gate opens) and the rates of `probes.scores`.
+    """Return a row a threshold: `threshold`, `firing` (probes at which a gate opens) and the rates of `probes.scores`.
 
     The same figures as asking all probes at each threshold, in a fraction of the forwards. `attrs["largest"]` has the
     largest gate of each probe, by which `firing` can be told for any other threshold. Raises `Cancelled`.
@@ -85,7 +85,7 @@ def sweep(
 
 
 def largest_gates(model: LanguageModel, rows: Sequence[tuple[int, ...]], view: View) -> list[float]:
-    """The largest gate of each row. A gate above another layer's counts as it is while all below are shut."""
+    """Return the largest gate of each row. A gate above another layer's counts as it is while all below are shut."""
     shut = view.with_threshold(1.0)
     found = [0.0] * len(rows)
     for layer in layers_of(view):
@@ -95,7 +95,7 @@ def largest_gates(model: LanguageModel, rows: Sequence[tuple[int, ...]], view: V
 
 
 def _expected(model: LanguageModel, request: EditRequest, probes: Sequence[Probe]) -> tuple[list[Probe], list[str]]:
-    """The probes at which something is expected, and what: the base model's own answer where nothing is given."""
+    """Return the probes at which something is expected, and what: the base model's own answer where nothing is given."""
     open_ = [probe for probe in probes if probe.expected is None]
     answers = ask(model, request, open_, {"base": BASE}, answers=False)["expected"].tolist() if open_ else []
     known = {probe: answer for probe, answer in zip(open_, answers, strict=True) if isinstance(answer, str)}
@@ -106,7 +106,7 @@ def _expected(model: LanguageModel, request: EditRequest, probes: Sequence[Probe
 def _alike(
     model: LanguageModel, rows: Sequence[tuple[int, ...]], view: View, at: dict[float, View]
 ) -> list[tuple[int, Alike]]:
-    """Each row's thresholds, grouped by which tokens fire.
+    """Return each row's thresholds, grouped by which tokens fire.
 
     Layer after layer: what fires below decides which keys arrive above. At one layer the firing tokens of a higher
     threshold are among those of a lower one, so that their number tells the patterns apart.
@@ -124,6 +124,6 @@ def _alike(
 
 
 def _grouped(counts: dict[float, int]) -> Iterator[Alike]:
-    """Thresholds with the same count."""
+    """Yield thresholds with the same count."""
     for count in dict.fromkeys(counts.values()):
         yield tuple(threshold for threshold, own in counts.items() if own == count)

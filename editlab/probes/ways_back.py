@@ -27,7 +27,7 @@ def ways_back(
     progress: Progress = no_progress,
     cancel: Cancel = never,
 ) -> pd.DataFrame:
-    """A row a way; `ways` has the edited model first, as "edited", and one view a way back.
+    """Return a row a way; `ways` has the edited model first, as "edited", and one view for each way to reverse the edit.
 
     What the unedited model answers is what shall come back: a way says the same where every token of that answer has the
     same arg max, teacher-forced. Columns: `way`; at the edited prompt `answer` (text), `p_true`, `p_new` (0 to 1) and

@@ -466,7 +466,8 @@ def test_growth_precision_and_memory_print_what_they_measured(run, tmp_path, mon
     """What they measure is tested with the benches; here it stands for itself."""
     line = {"what": "layers", "size": 4, "seconds": 0.1, "ratio": 1.0, "slope": None}
     monkeypatch.setattr("editlab.cli.bench.model.growth.measure", lambda *_: iter([line]))
-    assert object_of(run("bench", "growth", "--json"))["rows"] == [line]
+    monkeypatch.setattr("editlab.cli.bench.model.long_life.measure", lambda *_: iter([line | {"what": "events"}]))
+    assert object_of(run("bench", "growth", "--json"))["rows"] == [line, line | {"what": "events"}]
     stage = {"what": "load", "planned": 2_000_000_000, "measured": 1_000_000_000, "ratio": 2.0}
     monkeypatch.setattr("editlab.cli.bench.model.peak.measure", lambda *_: iter([stage]))
     assert object_of(run("bench", "memory", "--json", "--out", str(tmp_path)))["rows"] == [stage]

@@ -16,9 +16,9 @@ from editlab.cli.model import setting
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile
 from editlab.facts import EditRequest, FactBase, read_cases
-from editlab.insight.checkup import FIGURES
+from editlab.insight.checkup import METRICS
 from editlab.lab import Lab, Workspace
-from editlab.lab.workspaces.alarms import judged, limits_of
+from editlab.lab.workspaces.alarms import assess, limits_of
 from editlab.lab.workspaces.edit_files import EditFile
 from editlab.lab.workspaces.edits import apply, apply_many
 from editlab.probes import passages
@@ -26,7 +26,7 @@ from editlab.work import Progress
 
 app = typer.Typer()
 
-SHOWN = ("number", "edits", *FIGURES)
+SHOWN = ("number", "edits", *METRICS)
 
 
 @command(app, "chain")
@@ -76,9 +76,10 @@ def _watched(
     config: dict[str, Any],
     progress: Progress,
 ) -> dict[str, Any]:
-    """One chain: its check-ups, where each alarm began, the state returned to, and how far its figures are from then."""
+    """Return one chain: its check-ups, where each alarm began, the state returned to, and how far its metrics are off."""
     workspace = lab.workspace(lab.directory.adopt(method).id)
-    if workspace.state.past and workspace.state.past[-1].told.startswith("returned"):  # as a call before this one ended
+    events = workspace.events()
+    if events and events[-1].kind == "returned":  # as a call before this one ended
         workspace.undo()
     for done in _applied(workspace, method, requests, batch, config):
         lab.monitor.submit(workspace).result()
@@ -88,16 +89,16 @@ def _watched(
     table = table[table["edits"] == table["edits"].cummax()].drop_duplicates("edits")  # without what was returned to
     first: dict[str, int] = {}
     for stop in range(1, len(table) + 1):
-        for alarm in judged(table.head(stop), limits).alarms:
-            first.setdefault(alarm.figure, int(table["edits"].iloc[stop - 1]))
+        for alarm in assess(table.head(stop), limits).alarms:
+            first.setdefault(alarm.metric, int(table["edits"].iloc[stop - 1]))
     found: dict[str, Any] = {"method": method, "batch": batch, "rows": table.to_dict("records"), "alarms": first}
-    healthy = judged(table, limits).healthy
+    healthy = assess(table, limits).healthy
     if healthy is None:
         return found
     workspace.return_to(healthy)
     lab.monitor.submit(workspace).result()
     after = lab.monitor.health(workspace)
-    then, now = (row[[*FIGURES]].astype(float) for row in (table[table["number"] == healthy].iloc[0], after.table.iloc[-1]))
+    then, now = (row[[*METRICS]].astype(float) for row in (table[table["number"] == healthy].iloc[0], after.table.iloc[-1]))
     return found | {
         "returned_to": int(table[table["number"] == healthy]["edits"].iloc[0]),
         "alarms_after": len(after.alarms),
@@ -133,7 +134,7 @@ def _said(found: dict[str, Any]) -> str:
 
 
 def _thinned(rows: Sequence[dict[str, Any]], most: int = 20) -> list[dict[str, Any]]:
-    """Rows at even distances, the first and the last among them."""
+    """Return rows at even distances, the first and the last among them."""
     if len(rows) <= most:
         return list(rows)
     return [rows[round(place * (len(rows) - 1) / (most - 1))] for place in range(most)]

@@ -96,7 +96,7 @@ def _write(
     answer: Mapping[str, Any],
     curve: Sequence[Mapping[str, Any]],
 ) -> None:
-    """The rows as they are, and a page of the rates."""
+    """Write the rows as they are, and a page of the rates."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "mask.jsonl").write_text("".join(json.dumps(row) + "\n" for row in table), encoding="utf-8")
     told = "\n".join(f"- {name}: {value:.3f}" for name, value in answer.items() if isinstance(value, float))

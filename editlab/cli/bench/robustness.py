@@ -15,7 +15,7 @@ from rich.table import Table
 
 from editlab.atlas.sources import training_facts
 from editlab.bench import bounds, robustness, speed
-from editlab.bench.robustness import OFF, CaseRow, Ground, Rep, Setup
+from editlab.bench.robustness import CaseRow, Rep, Setup
 from editlab.bench.rows import appending, kept
 from editlab.cli.bench.report import machine, markdown, page
 from editlab.cli.model import layer_numbers, setting
@@ -23,8 +23,9 @@ from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import EditCase, FactBase, read_cases
 from editlab.facts.writers import frame_csv
+from editlab.methods.rep import OFF
 from editlab.model import LanguageModel
-from editlab.probes import passages
+from editlab.probes import Ground, passages
 
 app = typer.Typer()
 
@@ -58,9 +59,9 @@ def robustness_table(
     setups = [replace(setup, reps=reps, chain=chain) for setup in _setups(names, layers, each, change or (), model)]
     long = passages(model, texts or presets / "texts")
     unseen = passages(model, prose).outside if prose else long.outside
-    ground = Ground(long, base, robustness.some_of(model, unseen), seed)
-    cases = [robustness.with_facts(case, base, seed) for case in cases]
-    lines = [line for setup in setups for line in _lines(session, model, cases, unread, setup, ground, out)]
+    ground = Ground(model, base, long, seed, robustness.some_of(model, unseen))
+    cases = [ground.with_facts(case) for case in cases]
+    lines = [line for setup in setups for line in _lines(session, cases, unread, setup, ground, out)]
     found = {"model": model.name, "fingerprint": model.fingerprint, "data": str(data), "rows": lines}
     if out is not None:
         (out / "robustness.md").write_text(page("Robustness", _table_md(lines)), encoding="utf-8")
@@ -85,9 +86,9 @@ def bounds_table(
         raise BadFile(f"{data} holds no case that can be read. The first fault: {unread[0]}")
     presets, seed = session.settings.presets, session.settings.seed
     model = session.model()
-    ground = Ground(passages(model, presets / "texts"), training_facts(presets / "facts", facts), (), seed)
+    ground = Ground(model, training_facts(presets / "facts", facts), passages(model, presets / "texts"), seed)
     with session.progress() as progress:
-        table = bounds.measure(model, cases, method, Rep(rep), ground, progress)
+        table = bounds.measure(cases, method, Rep(rep), ground, progress)
     rows = list(bounds.lines(table))
     heads = ("view", "kind", "probes", "agreement", "majority", "lemma_agreement", "lemma_majority")
     shown = Table(*heads)
@@ -114,12 +115,9 @@ def speed_table(
     with session.progress() as progress:
         rows = list(
             speed.measure(
-                model,
+                Ground(model, FactBase.load(presets / "facts"), passages(model, presets / "texts"), session.settings.seed),
                 session.model,
-                FactBase.load(presets / "facts"),
-                passages(model, presets / "texts"),
                 rounds,
-                session.settings.seed,
                 progress,
                 tuple(part.strip() for part in parts.split(",") if part.strip()),
             )
@@ -146,7 +144,7 @@ def speed_table(
 
 
 def _setups(names: str, layers: str | None, each: bool, changes: Sequence[str], model: LanguageModel) -> list[Setup]:
-    """The rows of the table: each method, under each choice of layers."""
+    """Return the rows of the table: each method, under each choice of layers."""
     if each and layers is None:
         raise BadRequest("--each-layer needs the layers to try: --layers 0,1,2.")
     common = dict(map(setting, changes))
@@ -160,7 +158,7 @@ def _setups(names: str, layers: str | None, each: bool, changes: Sequence[str], 
 
 
 def _reps(names: str, thresholds: str | None) -> tuple[Rep, ...]:
-    """What is asked of each edit: as it is, or under a recipe at each threshold."""
+    """Return what is asked of each edit: as it is, or under a recipe at each threshold."""
     try:
         at = [None] if thresholds is None else [float(text) for text in thresholds.split(",")]
     except ValueError:
@@ -171,19 +169,18 @@ def _reps(names: str, thresholds: str | None) -> tuple[Rep, ...]:
 
 def _lines(
     session: Session,
-    model: LanguageModel,
     cases: list[EditCase],
     unread: list[str],
     setup: Setup,
     ground: Ground,
     out: Path | None,
 ) -> Iterator[dict[str, Any]]:
-    """The lines of one setup, one a REP: what the folder has already, and the rest measured and appended to it."""
+    """Yield the lines of one setup, one a REP: what the folder has already, and the rest measured and appended to it."""
     path = out / "robustness.jsonl" if out else None
     known = kept(path, CaseRow.from_json)
-    wanted = robustness.keys(model, cases, setup, ground)
+    wanted = robustness.keys(cases, setup, ground)
     with session.progress() as progress, appending(path) as append:
-        for row in robustness.measure(model, cases, setup, ground, known, progress):
+        for row in robustness.measure(cases, setup, ground, known, progress):
             known[row.key] = row
             append(row)
     for keys in zip(*wanted, strict=True):
@@ -194,7 +191,7 @@ def _lines(
 
 
 def _tables(lines: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
-    """A table a setup: the paper's protocol and the clean part side by side, with intervals."""
+    """Yield a table a setup: the paper's protocol and the clean part side by side, with intervals."""
     for line in lines:
         title = f"{_named(line)}, layers {line['layers']}: {line['n']} cases, {line['skipped']} skipped"
         table = Table("", "paper's protocol", "clean part", title=title)
@@ -224,13 +221,13 @@ def _table_md(lines: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _named(line: Mapping[str, Any]) -> str:
-    """A row's name: the method, what REP adds, and how many edits lie in one view."""
+    """Return a row's name: the method, what REP adds, and how many edits lie in one view."""
     rep = "" if line["rep"] == OFF else f" + REP {line['rep']} > {line['threshold']:g}"
     return f"{line['method']}{rep}" + (f", chain of {line['chain']}" if line["chain"] > 1 else "")
 
 
 def _flat(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """The lines as a table of plain cells: an interval as `_low` and `_high`, the clean part with `clean_` in front."""
+    """Return the lines as plain cells: an interval as `_low` and `_high`, the clean part with `clean_` in front."""
     frame = pd.json_normalize([dict(line) for line in lines], sep="_")
     for name in [name for name in frame if name.endswith("_ci")]:
         ends = [own if isinstance(own, list) else [None, None] for own in frame[name]]

@@ -56,7 +56,7 @@ def lessons(
     seed: int = 0,
     cancel: Cancel = never,
 ) -> list[Lesson]:
-    """At most so many facts that the model says, each with another object of its relation, without some subjects.
+    """Return at most `most` facts that the model says, each with another object of its relation, `without` some subjects.
 
     Drawn with `seed`, and only as many are asked as are needed. A fact comes again with another object where there are more
     to be made than facts. Raises `BadRequest` where the model knows none of them, and `Cancelled`.
@@ -98,7 +98,7 @@ def edited(
     progress: Progress = no_progress,
     cancel: Cancel = never,
 ) -> Iterator[Example | str]:
-    """Each lesson as an edit of its own on the unedited model; for one that cannot be edited, the sentence that says why.
+    """Yield each lesson as an edit of its own on the unedited model, or the sentence that says why it cannot be made.
 
     With `folder`, edits are written there chunk by chunk, and what is there already is read instead of made.
     """
@@ -119,7 +119,7 @@ def edited(
 def _made(
     model: LanguageModel, lessons: Sequence[Lesson], method: Method, config: Any, cancel: Cancel
 ) -> list[tuple[LowRank, ...] | str]:
-    """The patches of each; all at once where the method does not solve them together, else one after the other."""
+    """Return the patches of each; all at once where the method does not solve them together, else one after the other."""
     if not method.joint:
         try:
             return list(method.edit(model, [lesson.request for lesson in lessons], BASE, config, cancel=cancel).solves)
@@ -151,7 +151,7 @@ def _write(path: Path, made: Sequence[tuple[LowRank, ...] | str]) -> None:
 
 
 def _read(path: Path, model: LanguageModel) -> list[tuple[LowRank, ...] | str] | None:
-    """What `_write` wrote; None where there is nothing that can be read."""
+    """Return what `_write` wrote; None where there is nothing that can be read."""
     if not path.is_file():
         return None
     try:

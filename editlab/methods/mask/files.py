@@ -50,7 +50,7 @@ class ReversalMask:
 
 
 def find(model: LanguageModel, method: str) -> ReversalMask | None:
-    """The mask of this model for a method's edits, or None where nobody trained one. Read once a model and file.
+    """Return the mask of this model for a method's edits, or None where nobody trained one. Read once a model and file.
 
     What a user trained goes before what came with EditLab. Raises `BadFile` where the file is damaged.
     """
@@ -65,7 +65,7 @@ def find(model: LanguageModel, method: str) -> ReversalMask | None:
 
 
 def need(model: LanguageModel, method: str) -> ReversalMask:
-    """The same; raises `MissingMask` saying how to get one."""
+    """Return the same; raises `MissingMask` saying how to get one."""
     mask = find(model, method)
     if mask is None:
         raise MissingMask(
@@ -76,7 +76,7 @@ def need(model: LanguageModel, method: str) -> ReversalMask:
 
 
 def trained(model: LanguageModel) -> list[str]:
-    """The methods for whose edits this model has a mask."""
+    """Return the methods for whose edits this model has a mask."""
     paths = (path for folder in model.masks for path in folder.glob(f"{model.checkpoint}-*.safetensors"))
     return sorted({path.stem.partition("-")[2] for path in paths})
 

@@ -94,7 +94,7 @@ def cost(
     config: MaskConfig | None = None,
     cancel: Cancel = never,
 ) -> Cost:
-    """What `make` will take, from making a few of its edits and training on them once. Raises `Cancelled`."""
+    """Return what `make` will take, from making a few of its edits and training on them once. Raises `Cancelled`."""
     config = config or MaskConfig()
     sample = random.Random(config.seed).sample(lessons, min(SAMPLE, len(lessons)))
     quick, watch = method.config_for(model, **QUICK), Stopwatch()
@@ -115,7 +115,7 @@ def cost(
 
 
 def _that_hold(model: LanguageModel, examples: Sequence[Example]) -> list[Example]:
-    """The edits whose new object is likelier than the true one: only of these can be said that they were taken back."""
+    """Return the edits whose new object is likelier than the true one: only these can be reversed."""
     if not examples:
         return []
     layers = sorted({patch.layer for example in examples for patch in example.patches})
@@ -128,7 +128,7 @@ def _that_hold(model: LanguageModel, examples: Sequence[Example]) -> list[Exampl
 
 
 def _split(examples: Sequence[Example], seed: int) -> tuple[list[Example], list[Example]]:
-    """By subject: no subject of the held-out edits is trained on."""
+    """Split by subject: no subject of the held-out edits is trained on."""
     subjects = sorted({example.request.subject for example in examples})
     unseen = set(random.Random(seed).sample(subjects, round(HELD_OUT * len(subjects))))
     return (

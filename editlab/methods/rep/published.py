@@ -66,7 +66,7 @@ def learn_pathway(
 
 
 def _first_weights(d_ff: int, device: torch.device, generator: torch.Generator) -> list[Tensor]:
-    """As PyTorch starts its linear layers (uniform within 1 / sqrt(inputs)), the projection's second factor at zero."""
+    """Return first weights as PyTorch draws them (uniform within 1 / sqrt(inputs)), the second factor at zero."""
     hidden = int(GATE_SHARE * d_ff)
 
     def uniform(*shape: int, inputs: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""One edit under the lens: its key, and how alike and how loud any other key is. All pictures of the keys read this.
+"""An edit at its layer and position: its key, and how similar and how loud any other key is. All plots of keys read this.
 
 At the edit's lowest layer, `k_e` is the key at the subject's last token of the bare prompt, and `<a, b>` = a^T C^-1 b the
 whitened product (a^T b where nobody measured C). `<k, k>` is d_ff on average over the text that made C, so a product is
@@ -30,8 +30,8 @@ SLIGHT = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class Lens:
-    """An edit (`patches`) of `request`, `edited`: the view that it lies in, `robust`: the same with pathways, if any."""
+class Site:
+    """An edit (`patches`) of `request`; `edited`: the view that holds it; `robust`: the same with pathways, if any."""
 
     model: LanguageModel
     request: EditRequest
@@ -48,8 +48,8 @@ class Lens:
         edited: View | None = None,
         pathways: Sequence[Pathway] = (),
         threshold: float = THRESHOLD,
-    ) -> Lens:
-        """The lens on an edit in a view, by default the edit alone. Raises `BadRequest` where it changes no layer."""
+    ) -> Site:
+        """Return the site of an edit in a view, by default the edit alone. Raises `BadRequest` where it changes no layer."""
         own = tuple(patch for patch in patches if isinstance(patch, LowRank | Dense))
         if not own:
             raise BadRequest("This edit changes no layer, so it has no key. Choose one made by ROME or MEMIT.")
@@ -57,8 +57,8 @@ class Lens:
         robust = View((*edited.patches, *pathways), threshold) if pathways else None
         return cls(model, request, own, edited, robust)
 
-    def with_robust(self, robust: View) -> Lens:
-        """The same lens with a view that has pathways."""
+    def with_robust(self, robust: View) -> Site:
+        """Return the same site with a view that has pathways."""
         return replace(self, robust=robust)
 
     @property
@@ -82,18 +82,18 @@ class Lens:
         return self.keys([self.model.locate(self.request.prompt, self.request.subject)])[0]
 
     def keys(self, rows: Sequence[Located], view: View | None = None) -> Float[Tensor, "rows d_ff"]:
-        """Keys at located tokens, as the edit's layer gets them under a view (by default `edited`)."""
+        """Return keys at located tokens, as the edit's layer gets them under a view (by default `edited`)."""
         if not rows:
             return torch.empty(0, self.model.d_ff, device=self.model.device)
         return self.model.keys(rows, [self.layer], self.edited if view is None else view)[self.layer]
 
     def moved(self, keys: Float[Tensor, "n d_ff"]) -> Float[Tensor, "n d_ff"]:
-        """Keys that arrive at the layer, as its pathways leave them."""
+        """Return keys that arrive at the layer, as its pathways leave them."""
         laid = None if self.robust is None else self.robust.laid.get(self.layer)
         return laid.moved(keys) if laid is not None and laid.pathways else keys
 
     def whitened(self, keys: Float[Tensor, "n d_ff"]) -> Float[Tensor, "n d_ff"]:
-        """C^-1 k for each row; the keys themselves without statistics."""
+        """Return C^-1 k for each row; the keys themselves without statistics."""
         return keys.float() if self.statistics is None else self.statistics.whiten(keys)
 
     @cached_property
@@ -103,7 +103,7 @@ class Lens:
         return white / (white @ self.key)
 
     def similarity(self, keys: Float[Tensor, "n d_ff"]) -> Float[Tensor, "n"]:
-        """<k, k_e> / <k_e, k_e>: 1 at the edit's own key."""
+        """Return <k, k_e> / <k_e, k_e>, which is 1 at the edit's own key."""
         return keys.float() @ self.direction
 
     @cached_property
@@ -116,7 +116,7 @@ class Lens:
         return self._own(self.key)
 
     def share(self, keys: Float[Tensor, "n d_ff"]) -> Float[Tensor, "n"]:
-        """How much of the edit a key hears, signed, 1 at its own: (u.k) / (u.k_e) where the edit has rank one.
+        """Return how much of the edit a key hears, signed, 1 at its own: (u.k) / (u.k_e) where the edit has rank one.
 
         In general what is added at the key, measured along what is added at k_e. Raises `BadRequest` where that is nothing.
         """
@@ -126,7 +126,7 @@ class Lens:
         return self._own(keys) @ self.delta / squared
 
     def scaled(self, factor: float) -> View:
-        """The view with this edit made `factor` times as strong, without pathways."""
+        """Return the view with this edit made `factor` times as strong, without pathways."""
         return self.unedited.with_patches(_scaled(patch, factor) for patch in self.patches)
 
 
@@ -137,6 +137,6 @@ def _scaled(patch: LowRank | Dense, factor: float) -> LowRank | Dense:
 
 
 def located(model: LanguageModel, text: str, subject: str) -> Located | None:
-    """The last token of the last place where a text names the subject; None where it does not."""
+    """Return the last token of the last place where a text names the subject; None where it does not."""
     start = text.rfind(subject) if subject else -1
     return None if start < 0 else model.tok.locate(text, start, start + len(subject))
