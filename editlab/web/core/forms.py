@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import Field, create_model
 
@@ -18,7 +18,7 @@ MOST_LINES = 20
 """Most own probes of a kind."""
 SWITCHED = ("off", "on")
 """What a switch can be."""
-FIELDS = {"subject": "subject", "prompt": "prompt", "target_new": "new object", "target_true": "old object"}
+FIELDS = {"subject": "subject", "prompt": "prompt", "target_new": "new object", "target_true": "true object"}
 """The parts of a request, and what a person calls their fields."""
 
 
@@ -119,18 +119,24 @@ def read_config(methods: Sequence[MethodInfo], method: str, values: Sequence[Any
     }
 
 
-def _settings_fields() -> dict[str, Any]:
-    """Return a field for each setting of each method: a boolean, a choice, or a text that the lab reads as its kind."""
-    fields = {}
-    for method, own in METHODS.items():
-        for name, hint in get_type_hints(own.config).items():
-            kind = hint if hint is bool or get_origin(hint) is Literal else Annotated[str, Field(max_length=100)]
-            fields[f"{method}_{name}"] = Annotated[kind, Field(alias=f"{method}-{name}")], ...
-    return fields
+def _setting_type(hint: Any) -> Any:
+    """Return what the page sends for a setting: a boolean, a choice, or a text that the lab reads as its kind."""
+    return hint if hint is bool or get_origin(hint) is Literal else Annotated[str, Field(max_length=100)]
 
 
+Method = Literal[tuple(METHODS)]
 Recipe = Literal[(OFF, *RECIPES)]
-MethodSettings = create_model("MethodSettings", __base__=Inputs, **_settings_fields())
+SETTING_TYPES = {
+    f"{method}-{name}": _setting_type(field.annotation)
+    for method, own in METHODS.items()
+    for name, field in own.config.__pydantic_fields__.items()
+}
+"""The types of all methods' settings by their component: "rome-steps"."""
+MethodSettings = create_model(
+    "MethodSettings",
+    __base__=Inputs,
+    **{name.replace("-", "_"): (Annotated[kind, Field(alias=name)], ...) for name, kind in SETTING_TYPES.items()},
+)
 """The settings of all methods, as the Edit tab has them: `rome_steps` is the component `rome-steps`."""
 
 

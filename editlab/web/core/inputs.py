@@ -30,7 +30,7 @@ LENGTHS = {
     "subject": 200,
     "prompt": 1000,
     "new object": 100,
-    "old object": 100,
+    "true object": 100,
     "question": 2000,
     "reason": 300,
     "list of own probes": 4000,
