@@ -1,5 +1,28 @@
-"""`python -m editlab`: the terminal."""
+"""`editlab` and `python -m editlab`: a command of the terminal, or the page."""
 
-from editlab.cli import app
+import sys
+from collections.abc import Sequence
 
-app(prog_name="editlab")
+HELP = ("--help", "-h")
+
+
+def main() -> None:
+    """Run the command that the process was called with; without one, serve the page."""
+    command, *args = with_command(sys.argv[1:])
+    if command == "serve":
+        from editlab import serve  # the terminal's imports take seconds, in which Ctrl-C would end in a trace
+
+        sys.exit(serve.main(args))
+    from editlab.cli import app
+
+    app(prog_name="editlab")
+
+
+def with_command(args: Sequence[str]) -> list[str]:
+    """Return the arguments with the command that may be left out: `editlab --demo` is `editlab serve --demo`."""
+    named = bool(args) and (not args[0].startswith("-") or args[0] in HELP)
+    return [*args] if named else ["serve", *args]
+
+
+if __name__ == "__main__":
+    main()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+from importlib.resources import files
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -34,11 +35,23 @@ def on_space() -> bool:
     return bool(os.environ.get("SPACE_ID"))
 
 
+def bundled() -> Path:
+    """Return the folder of the bundled model, facts and texts: inside the installed package, next to it in a checkout."""
+    package = Path(str(files("editlab")))
+    installed = package / "presets"
+    return installed if installed.is_dir() else package.parent / "presets"
+
+
 class Settings(BaseSettings):
     """How EditLab runs. Raises pydantic's `ValidationError` where a value does not fit its field."""
 
     model_config = SettingsConfigDict(
-        env_prefix="EDITLAB_", env_ignore_empty=True, frozen=True, cli_kebab_case=True, cli_implicit_flags=True
+        env_prefix="EDITLAB_",
+        env_ignore_empty=True,
+        frozen=True,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_prog_name="editlab serve",
     )
 
     model: str = Field("atlas", description="The model: atlas, a local folder, a hub id, or config:NAME.")
@@ -97,11 +110,10 @@ class Settings(BaseSettings):
     log_prompts: bool = Field(False, description="Also log what people type. Otherwise no prompt reaches the log.")
     data: Path = Field(
         default_factory=lambda: Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "editlab",
-        description="Where key statistics and workspaces are kept; made when something is first written there.",
+        description="Where key statistics, presets and workspaces are kept; made when something is first written there.",
     )
     presets: Path = Field(
-        default=Path(__file__).resolve().parent.parent / "presets",
-        description="Bundled model, facts, texts and hyperparameters; next to the package in a checkout.",
+        default_factory=bundled, description="Folder of the bundled model, facts, texts and hyperparameters."
     )
 
     @field_validator("models", "hostnames", "proxies", mode="before")
@@ -145,6 +157,11 @@ class Settings(BaseSettings):
         own = LOOPBACK if self.on_loopback else (*LOOPBACK, socket.gethostname(), *({self.host} - WILDCARDS))
         space = os.environ.get("SPACE_HOST", "").split(",") if on_space() else ()
         return tuple(dict.fromkeys(name.lower().strip(" .") for name in (*own, *space, *self.hostnames) if name))
+
+    @property
+    def model_presets(self) -> tuple[Path, Path]:
+        """Folders of the models' presets: the bundled ones, and those that `editlab validate` writes, which go first."""
+        return self.presets / "models", self.data / "presets"
 
     @property
     def served(self) -> tuple[Path, ...]:

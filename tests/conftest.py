@@ -1,39 +1,33 @@
-"""What several suites need. Nothing here skips: a test that cannot find its data fails and says where it looked."""
+"""What several suites need. All of it is made here or lies in this checkout."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from paths import PRESETS
+from tiny_models import save, tiny_model
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from editlab.atlas.tokenizer import as_transformers, train_tokenizer
+from editlab.facts import FactBase
 from editlab.model import LanguageModel
 
 torch.set_num_threads(1)  # tiny models gain nothing from a second thread, and lose much where the machine is busy
 
-PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DIFFERENCE = "difference: "
 
 
 @pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of published records, which is not part of the project."""
-    given = os.environ.get("EDITLAB_SHARED_DATA")
-    folder = Path(given) if given else PROJECT_ROOT.parent / "shared" / "data"
-    if not folder.is_dir():
-        pytest.fail(
-            f"The shared data are not at {folder}. Set EDITLAB_SHARED_DATA to the folder that holds rep_valid.json, "
-            "counterfact_sample.json and the others."
-        )
-    return folder
+def facts() -> FactBase:
+    """The bundled facts."""
+    return FactBase.load(PRESETS / "facts")
 
 
 @pytest.fixture(scope="session")
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
     """Byte-level BPE with a BOS token, 600 tokens learnt from our own texts: most names take several tokens."""
-    texts = sorted((PROJECT_ROOT / "presets" / "texts").glob("*.txt"))
+    texts = sorted((PRESETS / "texts").glob("*.txt"))
     tokenizer = train_tokenizer((path.read_text(encoding="utf-8") for path in texts), vocabulary=600)
     return as_transformers(tokenizer)
 
@@ -60,6 +54,21 @@ def tiny_llama(tiny_tokenizer: PreTrainedTokenizerFast) -> LanguageModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return LanguageModel(LlamaForCausalLM(config), tiny_tokenizer, name="tiny llama")
+
+
+@pytest.fixture(scope="session")
+def saved_model(tiny_llama: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model as a folder, as the terminal loads it. Shared by all tests, so leave it as it is."""
+    return save(tiny_llama, tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def two_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two random models, `first` and `second`. Shared by all tests, so leave it as it is."""
+    folder = tmp_path_factory.mktemp("models")
+    for seed, name in enumerate(("first", "second")):
+        save(tiny_model("llama", seed=seed), folder / name)
+    return folder
 
 
 @pytest.fixture

@@ -75,6 +75,13 @@ def tiny_model(kind: str, dtype: torch.dtype = torch.float32, seed: int = 0) -> 
         return LanguageModel(AutoModelForCausalLM.from_config(config).to(dtype), tokenizer, name=f"tiny {kind}")
 
 
+def save(model: LanguageModel, folder: Path, **options: Any) -> Path:
+    """Write a model and its tokenizer as `from_pretrained` reads them; returns the folder."""
+    model.hf.save_pretrained(folder, **options)
+    model.tokenizer.save_pretrained(folder)
+    return folder
+
+
 @cache
 def shared_model(kind: str, dtype: torch.dtype = torch.float32) -> LanguageModel:
     """The same, built once for all tests: leave it as it is."""

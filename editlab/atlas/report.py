@@ -22,7 +22,7 @@ from editlab.atlas.build import TAUGHT, UNSEEN_CHAPTER
 from editlab.atlas.lessons import Lesson, draw_lessons, recalled
 from editlab.atlas.sources import training_facts
 from editlab.errors import BadFile
-from editlab.facts import FactBase, read_table
+from editlab.facts import FactBase, read_table, source_of
 from editlab.patches import BASE, View
 from editlab.probes import passages
 from editlab.work import Progress, no_progress
@@ -126,9 +126,15 @@ def read_templates(path: Path, base: FactBase) -> tuple[dict[str, list[str]], li
 def chapter_loss(model: LanguageModel, path: Path, view: View = BASE, most: int | None = None) -> float:
     """Return the mean loss on an unseen text, in nats a token, over windows of 512 tokens that begin like any text.
 
-    `most`: only so many of its tokens.
+    `most`: only so many of its tokens. Raises `BadFile` where the text cannot be read.
     """
-    ids = model.tokenizer(path.read_text(encoding="utf-8"), add_special_tokens=False, verbose=False)["input_ids"][:most]
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadFile(f"{path} cannot be read: {error.strerror}.{source_of(path)}") from error
+    except UnicodeDecodeError as error:
+        raise BadFile(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
+    ids = model.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"][:most]
     start = model.tok.encode("")
     size = min(WINDOW, model.tok.context) - len(start)
     total, count = 0.0, 0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from editlab.errors import BadFile
-from editlab.facts import Fact, FactBase, Relation, read_table
+from editlab.facts import Fact, FactBase, Relation, read_table, source_of
 
 
 def training_facts(presets: Path, counterfact: Path | None = None, tier: int = 1) -> FactBase:
@@ -45,7 +45,9 @@ def _wordings(path: Path) -> dict[str, Relation]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return {key: Relation(key, key, tuple(texts)) for key, texts in found.items()}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except OSError as error:
+        raise BadFile(f"{path} cannot be read: {error.strerror}.{source_of(path)}") from error
+    except (ValueError, AttributeError, TypeError) as error:
         raise BadFile(f"{path} is not a table of wordings (relation: [templates]): {error}") from error
 
 
@@ -53,7 +55,9 @@ def _from_records(path: Path, own: FactBase) -> FactBase:
     try:
         records = json.loads(path.read_text(encoding="utf-8"))
         facts, relations = _facts_of(records)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise BadFile(f"{path} cannot be read: {error.strerror}.{source_of(path)}") from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise BadFile(f"{path} is not CounterFact's JSON: {error}") from error
     ours = {key: relation for key, relation in own.relations.items() if key not in relations}
     return FactBase(_one_object_each(facts), {**relations, **ours}, {})

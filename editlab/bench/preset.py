@@ -1,4 +1,4 @@
-"""Writes what was measured into a model's preset: `presets/models/NAME.toml`, the figures beside the values they belong to.
+"""Writes what was measured into a model's preset, `NAME.toml`, the figures beside the values they belong to.
 
 What a person wrote in a preset stays, comments included; a preset of other weights is never touched.
 """
@@ -29,11 +29,11 @@ NO_VALUES = ("seed", "form")
 """Settings of an edit that are no hyperparameters of a model."""
 
 
-def path_for(model: LanguageModel, folder: Path, name: str | None = None) -> Path:
+def path_for(model: LanguageModel, folder: Path, name: str | None = None, bundled: Path | None = None) -> Path:
     """Return where a model's preset is written: under its own name if it has one, else under `name` or that of its files.
 
-    Raises `BadRequest` where that is no name or the file belongs to other weights, `BadFile` where it cannot be read or the
-    folder cannot be written.
+    `bundled`: a folder of presets, whose file of that name is continued where `folder` has none. Raises `BadRequest` where
+    that is no name or the file belongs to other weights, `BadFile` where it cannot be read or the folder cannot be written.
     """
     if name is None and model.preset.get("checkpoint") == model.checkpoint:
         name = model.preset["name"]
@@ -42,11 +42,11 @@ def path_for(model: LanguageModel, folder: Path, name: str | None = None) -> Pat
     if not re.fullmatch(r"[\w][\w.-]*", name):
         raise BadRequest(f"A preset cannot be called {name!r}. Use letters, digits, '.', '-' and '_': --name NAME")
     path = folder / f"{name}.toml"
-    if path.exists():
-        found = _parsed(path)
+    if (earlier := _earlier(path, bundled)).exists():
+        found = _parsed(earlier)
         fits = all(getattr(model.hf.config, key, None) == value for key, value in found.get("match", {}).items())
         if found.get("checkpoint", model.checkpoint) != model.checkpoint or not fits:
-            raise BadRequest(f"{path} belongs to another model. Choose another name: --name NAME")
+            raise BadRequest(f"{earlier} belongs to another model. Choose another name: --name NAME")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path.with_suffix(".tmp").touch()
@@ -56,9 +56,9 @@ def path_for(model: LanguageModel, folder: Path, name: str | None = None) -> Pat
     return path
 
 
-def write(path: Path, model: LanguageModel, found: Validation, today: date) -> None:
+def write(path: Path, model: LanguageModel, found: Validation, today: date, bundled: Path | None = None) -> None:
     """Write a validation into a preset. The model itself has it from now on, and so has whoever loads it the next time."""
-    document = _begun(path, model)
+    document = _begun(_earlier(path, bundled), model)
     measured = document.setdefault("measured", tomlkit.table(is_super_table=True))
     for method, line in found.measured.items():
         if method not in document:
@@ -75,6 +75,11 @@ def write(path: Path, model: LanguageModel, found: Validation, today: date) -> N
     temporary.replace(path)
     presets_by_name.cache_clear()
     model.preset = document.unwrap()
+
+
+def _earlier(path: Path, bundled: Path | None) -> Path:
+    """Return the file that a preset continues: its own, or the bundled one of its name."""
+    return path if path.exists() or bundled is None else bundled / path.name
 
 
 def _begun(path: Path, model: LanguageModel) -> TOMLDocument:

@@ -3,16 +3,20 @@
 `--json` prints one object on standard output and nothing else; progress goes to standard error.
 """
 
+import sys
+
 import typer
 
+from editlab import serve
 from editlab.cli import apply, ask, atlas, bench, export, ledger, mask, model, user, validate
 from editlab.cli.terminal import Terminal
 
 app = typer.Typer(
     cls=Terminal,
-    help="Edit facts in language models, look at what the edit did, and take it back.",
+    help="Edit facts in language models, look at what the edit did, and take it back. Without a command: serve the page.",
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,
 )
 app.add_typer(model.app)
@@ -25,5 +29,12 @@ app.add_typer(atlas.app, name="atlas")
 app.add_typer(mask.app, name="mask")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(user.app, name="user")
+
+
+@app.command("serve", add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+def serve_page(context: typer.Context) -> None:
+    """Serve the page, as editlab without a command does. Its options: editlab serve --help."""
+    sys.exit(serve.main(context.args))
+
 
 __all__ = ["app"]

@@ -16,6 +16,7 @@ from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import FactBase
 from editlab.lab import BATCH, MOST_BATCH, EditFile, look_over
+from editlab.lab.workspaces import edits
 from editlab.model import LanguageModel
 from editlab.probes import Passages
 
@@ -77,7 +78,7 @@ def _applied(
     began = time.monotonic()
     facts = FactBase.load(session.settings.presets / "facts")
     with session.progress() as progress, kept_in(session, model, facts, Passages((), ()), name) as kept:
-        job = kept.apply_many(file, method, config, batch)
+        job = edits.apply_many(kept, file, method, config, batch)
         try:
             done = followed(job, progress)
         except KeyboardInterrupt:

@@ -19,6 +19,7 @@ from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest, FactBase
 from editlab.lab import OFF, RECIPES, Job, Lab, Workspace
+from editlab.lab.workspaces import edits
 from editlab.methods.mask import need
 from editlab.model import LanguageModel
 from editlab.probes import Passages, ask, battery, case_for, guarded, judged, passages, reversal, scores, summaries
@@ -166,7 +167,7 @@ def _edited(session: Session, request: EditRequest, how: _How, answers: bool) ->
         request = case.request
         found = {"request": request.as_dict(), "method": how.method}
         with kept_in(session, model, facts, texts, how.workspace) as kept:
-            job = kept.apply(request, how.method, how.config, how.recipe)
+            job = edits.apply(kept, request, how.method, how.config, how.recipe)
             record, views = followed(job, progress), kept.views_under(how.mask, how.guard)
             found |= {"layers": list(record.layers), "seconds": record.seconds, "health": dict(record.health)}
             if how.workspace is not None:

@@ -13,9 +13,9 @@ from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile
 from editlab.exports import FORMATS, format_named
 from editlab.facts import FactBase
+from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.ledger import Ledger
-from editlab.lab.workspaces import export
-from editlab.lab.workspaces.directory import Directory
+from editlab.lab.workspaces import exports
 from editlab.probes import Passages
 
 app = typer.Typer()
@@ -39,8 +39,8 @@ def export_edits(
         Directory(ledger).known(workspace)
     model, facts = session.model(), FactBase.load(session.settings.presets / "facts")
     with session.progress() as progress, kept_in(session, model, facts, Passages((), ()), workspace) as kept:
-        notes = export.notes(kept, form)
-        job = kept.submit(lambda progress, cancel: export.export(kept, form, to, progress, cancel), "export")
+        notes = exports.notes(kept, form)
+        job = kept.submit(lambda progress, cancel: exports.export(kept, form, to, progress, cancel), "export")
         files = [str(path) for path in followed(job, progress)]
     table = Table(show_header=False)
     for file in files:

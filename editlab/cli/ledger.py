@@ -10,12 +10,11 @@ from rich.table import Table
 
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
-from editlab.lab.ledger import archive
+from editlab.lab.ledger import archive, directory
 from editlab.lab.ledger.backup import backup as copied
+from editlab.lab.ledger.directory import Directory, WorkspaceRow
 from editlab.lab.ledger.expiry import forget_these, unused
 from editlab.lab.ledger.ledger import Ledger
-from editlab.lab.workspaces import directory
-from editlab.lab.workspaces.directory import Directory, WorkspaceRow
 
 app = typer.Typer(help="What was kept: checking, carrying, copying it, and letting it go.", no_args_is_help=True)
 

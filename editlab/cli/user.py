@@ -14,7 +14,7 @@ from editlab.errors import BadRequest
 from editlab.lab.access.cookies import CookieSecret
 from editlab.lab.access.users import Users
 
-app = typer.Typer(help="Who may come in: python app.py --auth FILE asks for a login.", no_args_is_help=True)
+app = typer.Typer(help="Who may come in: editlab --auth FILE asks for a login.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The user's name.")]
 File = Annotated[Path, typer.Option("--auth", envvar="EDITLAB_AUTH", help="The file of users.")]

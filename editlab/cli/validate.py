@@ -33,7 +33,7 @@ def validate_model(
     edits: Annotated[int, typer.Option(min=LEAST, help="How many edits measure.")] = EDITS,
     layers: Annotated[str | None, typer.Option(help="Layers to choose from, as 3,5,7.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the preset, instead of the model's own.")] = None,
-    to: Annotated[Path | None, typer.Option(help="Folder for the preset, instead of presets/models.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Folder for the preset, instead of presets in the data folder.")] = None,
 ) -> Answer:
     """Edit facts that the model knows, measure how well that goes, and write it into the model's preset.
 
@@ -46,7 +46,8 @@ def validate_model(
     s = session.settings
     base = FactBase.load(facts or s.presets / "facts")
     model = session.model()
-    path = preset.path_for(model, to or s.presets / "models", name)
+    bundled, own = s.model_presets
+    path = preset.path_for(model, to or own, name, bundled)
     rows_at = s.data / "validate" / f"{model.fingerprint}.jsonl"
     with session.progress() as progress, appending(rows_at) as keep:
         found = validate(
@@ -59,7 +60,7 @@ def validate_model(
             keep,
             progress,
         )
-    preset.write(path, model, found, date.today())
+    preset.write(path, model, found, date.today(), bundled)
     return Answer(_object(model, found, path), Group(*_told(found, path)))
 
 

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from editlab.errors import BadFile
+from editlab.facts.published import source_of
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Iterable[tuple[int, dict
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise BadFile(f"{path} cannot be read: {error.strerror}.") from error
+        raise BadFile(f"{path} cannot be read: {error.strerror}.{source_of(path)}") from error
     reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
     header = next(reader, [])
     missing = [name for name in columns if name not in header]

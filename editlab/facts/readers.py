@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from editlab.errors import BadFile, BadRequest
+from editlab.facts.published import source_of
 from editlab.facts.request import EditCase, EditRequest, Expectation
 
 MAX_BYTES = 200_000_000
@@ -110,7 +111,7 @@ Read = tuple[Place, Callable[[], EditCase]]
 def _read_text(path: Path) -> str:
     try:
         if not path.is_file():
-            raise BadFile(f"{path} is not a file. Check the path.")
+            raise BadFile(f"{path} is not a file. Check the path.{source_of(path)}")
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise BadFile(f"{path} has {size / 1e6:.0f} MB, over 200 MB. Split it.")

@@ -2,6 +2,7 @@
 
 from editlab.figures import inside
 from editlab.figures.charts import FONT_SIZE
+from editlab.figures.gate import sweep
 from editlab.figures.keys import bounds, components, discussion, prefixes, similarity, values
 
-__all__ = ["FONT_SIZE", "bounds", "components", "discussion", "inside", "prefixes", "similarity", "values"]
+__all__ = ["FONT_SIZE", "bounds", "components", "discussion", "inside", "prefixes", "similarity", "sweep", "values"]

@@ -1,16 +1,16 @@
 """People at work: workspaces, the ledger that keeps them, and the worker that owns the model."""
 
+from editlab.lab.asking.answers import EditAnswers, OwnProbe
 from editlab.lab.jobs.rows import JobRow
-from editlab.lab.jobs.worker import Job, Worker
 from editlab.lab.lab import Lab
 from editlab.lab.ledger.archive import Report
 from editlab.lab.ledger.chain import EditRecord
-from editlab.lab.model.loaded import Choice
+from editlab.lab.ledger.directory import WorkspaceInfo
+from editlab.lab.loaded import Choice
 from editlab.lab.model.statistics import Measured, MeasuringCost
-from editlab.lab.workspaces.directory import Room
+from editlab.lab.worker import Job, Worker
 from editlab.lab.workspaces.edit_files import BATCH, MOST_BATCH, Applied, EditFile, look_over
 from editlab.lab.workspaces.history import Moment
-from editlab.lab.workspaces.looking import OwnProbe
 from editlab.lab.workspaces.masks import MaskInfo
 from editlab.lab.workspaces.scenarios import Scenario, read_scenarios
 from editlab.lab.workspaces.workspace import Workspace
@@ -29,6 +29,7 @@ __all__ = [
     "RECIPES",
     "Applied",
     "Choice",
+    "EditAnswers",
     "EditFile",
     "EditRecord",
     "Job",
@@ -41,11 +42,11 @@ __all__ = [
     "Moment",
     "OwnProbe",
     "Report",
-    "Room",
     "Scenario",
     "Setting",
     "Worker",
     "Workspace",
+    "WorkspaceInfo",
     "fates",
     "guarded",
     "judge",

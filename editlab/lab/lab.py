@@ -1,60 +1,55 @@
-"""The model on its shelf, the thread that owns it, what it may be asked about, and everybody's workspaces."""
+"""A lab: the model that is loaded, the ledger, everybody's workspaces, and the services around them."""
 
 from __future__ import annotations
 
 import logging
 import math
 import os
-import random
 import secrets
 import threading
-import time
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
 from editlab import methods, probes
-from editlab.errors import BadRequest, Cancelled, EditLabError
-from editlab.facts import EditRequest, FactBase
+from editlab.errors import BadRequest, EditLabError
+from editlab.facts import FactBase
 from editlab.lab.access.downloads import Downloads
 from editlab.lab.access.limits import Limits
 from editlab.lab.access.uploads import Uploads
 from editlab.lab.access.users import Users
-from editlab.lab.asking.ways_back import Reversing
-from editlab.lab.jobs.live import Questions
-from editlab.lab.jobs.metrics import Service
+from editlab.lab.context import Context
+from editlab.lab.jobs.live import LiveQuestions
+from editlab.lab.jobs.metrics import Metrics
 from editlab.lab.jobs.rows import Jobs
-from editlab.lab.jobs.worker import Cancel, Job, Progress, Work, Worker
+from editlab.lab.kinds import Kind
+from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.expiry import forget
 from editlab.lab.ledger.ledger import Ledger
-from editlab.lab.model.benchmark import Benchmarking
-from editlab.lab.model.loaded import Choice, Shelf
+from editlab.lab.loaded import Loaded
+from editlab.lab.model import benchmarks
 from editlab.lab.model.masks import MaskTraining
-from editlab.lab.model.statistics import Measuring
-from editlab.lab.workspaces.directory import Directory
-from editlab.lab.workspaces.edit_files import EditFile, look_over
+from editlab.lab.model.statistics import KeyStatistics
+from editlab.lab.worker import Job, Worker
+from editlab.lab.workspaces import edit_files, edits
+from editlab.lab.workspaces.edit_files import EditFile
 from editlab.lab.workspaces.monitor import Monitor
+from editlab.lab.workspaces.open import KEPT_SECONDS, Workspaces
 from editlab.lab.workspaces.scenarios import Scenario, read_scenarios
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.model import LanguageModel, memory
 from editlab.probes import Passages
 from editlab.settings import Settings
 
-T = TypeVar("T")
-
 log = logging.getLogger(__name__)
 
-KEPT_SECONDS = 6 * 3600.0
 FORGET_SECONDS = 60.0
 """How often a demo looks for what nobody has opened for long."""
 ANSWER_TOKENS = 32
-MOST_SUGGESTIONS = 8
 MOST_SESSIONS = 10_000
-MOST_OPEN = 1_000
-"""Workspaces in memory; the others come back from the ledger."""
 
 
 class Lab:
@@ -73,30 +68,46 @@ class Lab:
         settings: Settings | None = None,
         watching: bool = False,
     ) -> None:
-        self.facts, self.passages, self.scenarios, self.seed = facts, passages, scenarios, seed
-        self.answer_tokens = answer_tokens
-        self.settings = settings or Settings(model=model.name, quantization=model.quantization)
+        self.settings = settings = settings or Settings(model=model.name, quantization=model.quantization)
+        self.scenarios = scenarios
         self._scratch = TemporaryDirectory(prefix="editlab-") if data is None else None
         self.ledger = Ledger(data or Path(self._scratch.name))
         self.directory = Directory(self.ledger)
-        chosen = Choice(self.settings.model, self.settings.quantization)
-        self.shelf = Shelf(self, model, chosen, self.settings)
-        self.limits = Limits(self.settings)
-        idle = 60 * self.settings.idle_minutes
-        self.worker = Worker(self.shelf.explained, idle, self.shelf.drop, memory.trim, self.limits.parked, self.limits.lane)
+        self.limits = Limits(settings)
+        self.worker = Worker(60 * settings.idle_minutes, memory.trim, self.limits.parked, self.limits.lane)
         self.worker.watchers.append(self._charge)
-        self.mask_training, self.reversing, self.measuring = MaskTraining(self), Reversing(self), Measuring(self)
-        self.questions = Questions(self)
-        self.users = None if self.settings.auth is None else Users(self.settings.auth)
-        self.service, self.jobs = Service(self), Jobs(self)
-        self.monitor, self.downloads, self.uploads = Monitor(self, watching), Downloads(self), Uploads(self)
-        self.benchmarking = Benchmarking(self)
-        self._kept_seconds = kept_seconds
-        self._workspaces: dict[tuple[str, str], Workspace] = {}
+        self.loaded = Loaded(self.worker, self.limits, model, settings)
+        self.context = Context(
+            settings=settings,
+            ledger=self.ledger,
+            directory=self.directory,
+            worker=self.worker,
+            limits=self.limits,
+            loaded=self.loaded,
+            facts=facts,
+            passages=passages,
+            seed=seed,
+            answer_tokens=answer_tokens,
+            live=LiveQuestions(self.worker, self.loaded, answer_tokens),
+        )
+        self.loaded.watchers.append(self.context.renew)
+        self.workspaces = Workspaces(self.context, kept_seconds)
+        self.monitor = Monitor(self.context, watching)
+        self.masks, self.statistics = MaskTraining(self.context, scenarios), KeyStatistics(self.context)
+        self.metrics = Metrics(self.worker, self.loaded, self.ledger, self.workspaces)
+        self.jobs = Jobs(self.ledger, self.directory, self.worker)
+        self.jobs.resumes |= {
+            Kind.EDITS: self._resume_edits,
+            Kind.MASK: self._resume_mask,
+            Kind.STATISTICS: self._resume_statistics,
+            Kind.BENCH: self._resume_benchmark,
+        }
+        self.downloads, self.uploads = Downloads(self.ledger, self.directory), Uploads(self.ledger)
+        self.users = None if settings.auth is None else Users(settings.auth)
         self._began_with: dict[str, str] = {}
-        self._closing = threading.Event()
         self._newcomers: dict[str, str] = {}
         self._lock = threading.Lock()
+        self._closing = threading.Event()
         if self.limits.expire_seconds is not None:
             threading.Thread(target=self._keep_forgetting, name="editlab-forgetting", daemon=True).start()
 
@@ -122,58 +133,34 @@ class Lab:
     @property
     def model(self) -> LanguageModel:
         """The model; where it was dropped, this waits until it is loaded again."""
-        return self.shelf.model
+        return self.loaded.model
+
+    @property
+    def facts(self) -> FactBase:
+        """What is known around edits."""
+        return self.context.facts
 
     def workspace(self, name: str, author: str = "") -> Workspace:
-        """A workspace as the ledger has it, in the hands of somebody. Raises `BadFile` where the ledger was tampered with.
-
-        What nobody touched for long leaves the memory; it comes back from the ledger.
-        """
-        name = name.encode("utf-8", "replace").decode("utf-8")
-        fingerprint = self.model.fingerprint
-        with self._lock:
-            self._sweep()
-            workspace = self._workspaces.get((name, author))
-            if workspace is not None and workspace.fingerprint == fingerprint:
-                workspace.refresh()
-            else:
-                workspace = self._workspaces[name, author] = Workspace(self, name, author)
-            workspace.touched = time.monotonic()
-            return workspace
-
-    def opened(self, name: str) -> list[Workspace]:
-        """A workspace in the hands of each who has it open."""
-        return [workspace for (own, _), workspace in list(self._workspaces.items()) if own == name]
+        """Return a workspace in the hands of an author: `Workspaces.open`."""
+        return self.workspaces.open(name, author)
 
     def look_over(self, path: Path, name: str) -> EditFile:
-        """Check every row of a file of edits for the model: `many.look_over`."""
-        return look_over(self.model, path, name)
+        """Check every row of a file of edits for the model: `edit_files.look_over`."""
+        return edit_files.look_over(self.model, path, name)
 
     def methods(self) -> tuple[methods.MethodInfo, ...]:
-        """How an edit can be made, and what each method can be told, with this model's values."""
-        return methods.offer(self.model, self.seed)
-
-    def suggestions(self, request: EditRequest | str, subject: str) -> tuple[str, ...]:
-        """At most 8 other objects of the relation that a request or prompt is about; () where the facts do not know it."""
-        try:
-            if isinstance(request, str):
-                request = EditRequest.from_text(request, subject, "?")
-            case = probes.case_for(replace(request, target_new="?", target_true=None), self.facts)
-        except BadRequest:
-            return ()
-        objects = dict.fromkeys(fact.object for fact in self.facts.by_relation.get(case.relation or "", ()))
-        others = [name for name in objects if name not in (case.request.target_true, request.target_true)]
-        return tuple(random.Random(f"{self.seed}/{request.text}").sample(others, min(MOST_SUGGESTIONS, len(others))))
+        """Return how an edit can be made, and the settings of each method with this model's values."""
+        return methods.offer(self.model, self.context.seed)
 
     def about(self) -> dict[str, Any]:
-        """What the model is, for the head of the page; `memory`: bytes in use, `session`: of which start of EditLab."""
-        shelf = self.shelf
+        """Return what the model is, for the head of the page; `memory`: bytes in use, `session`: this start of EditLab."""
+        loaded = self.loaded
         return {
-            "model": Path(shelf.choice.name).name,
-            **shelf.facts,
-            "loaded": shelf.loaded,
-            "memory": memory.used(shelf.device),
-            "fingerprint": shelf.fingerprint,
+            "model": loaded.name,
+            **loaded.facts,
+            "loaded": loaded.in_memory,
+            "memory": memory.used(loaded.device),
+            "fingerprint": loaded.fingerprint,
             "session": self.ledger.session,
         }
 
@@ -181,7 +168,7 @@ class Lab:
         """Whether a session of the page began with the model that is here now: then its page says what is true of it."""
         if len(self._began_with) > MOST_SESSIONS:
             self._began_with.pop(next(iter(self._began_with)))
-        return self._began_with.setdefault(session, self.shelf.fingerprint) == self.shelf.fingerprint
+        return self._began_with.setdefault(session, self.loaded.fingerprint) == self.loaded.fingerprint
 
     def owner(self, name: str) -> str:
         """Return the id that the work of whoever is logged in as `name` is kept under.
@@ -203,39 +190,12 @@ class Lab:
                 self._newcomers.pop(next(iter(self._newcomers)))
             return self._newcomers.setdefault(session, secrets.token_urlsafe(16))
 
-    @property
-    def workspaces(self) -> int:
-        """How many workspaces are in memory."""
-        return len(self._workspaces)
-
-    def for_model(self, fingerprint: str, work: Work[T]) -> Work[T]:
-        """The same work, which refuses to begin where another model has come by the time that its turn does."""
-
-        def checked(progress: Progress, cancel: Cancel) -> T:
-            if self.model.fingerprint != fingerprint:
-                raise Cancelled(f"The model is now {self.about()['model']}. Nothing was asked or changed. Reload the page.")
-            return work(progress, cancel)
-
-        return checked
-
-    def _charge(self, job: Job[Any]) -> None:
-        """Count the model's time for whoever asked; what runs in the background gives way, so nobody pays for it."""
-        if job.state not in ("waiting", "running") and not job.background:
-            self.limits.ran(job.asker, job.ended - job.began)
-
-    def renew(self) -> None:
-        """Compute anew what depends on the model, and let the workspaces of the one before go; the ledger has them."""
-        self.passages = probes.passages(self.model, self.settings.presets / "texts")
-        self._workspaces = {}
-
     def close(self) -> None:
         """Stop what runs, end the worker and close the ledger."""
         self._closing.set()
-        if self.shelf.loading is not None:
-            self.shelf.loading.cancel()
-        with self._lock:
-            for workspace in self._workspaces.values():
-                workspace.stop()
+        if self.loaded.loading is not None:
+            self.loaded.loading.cancel()
+        self.workspaces.stop()
         self.worker.close()
         self.downloads.close()
         self.uploads.close()
@@ -243,12 +203,25 @@ class Lab:
         if self._scratch is not None:
             self._scratch.cleanup()
 
-    def _sweep(self) -> None:
-        since = time.monotonic() - self._kept_seconds
-        idle = [(workspace.touched, key) for key, workspace in self._workspaces.items() if not workspace.busy]
-        least = sorted(idle)[: max(0, len(self._workspaces) - MOST_OPEN)]
-        for key in {key for touched, key in idle if touched < since} | {key for _, key in least}:
-            del self._workspaces[key]
+    def _charge(self, job: Job[Any]) -> None:
+        """Count the model's time for the visitor; what runs in the background gives way, so nobody pays for it."""
+        if job.state not in ("waiting", "running") and not job.background:
+            self.limits.ran(job.asker, job.seconds)
+
+    def _resume_edits(self, workspace: Workspace, request: Mapping[str, Any]) -> Job[Any]:
+        file = self.look_over(self.ledger.files.path(request["file"]), request["name"])
+        return edits.apply_many(workspace, file, request["method"], request["config"], request["batch"], request["reason"])
+
+    def _resume_mask(self, workspace: Workspace, request: Mapping[str, Any]) -> Job[Any]:
+        return self.masks.train(workspace, request["method"])
+
+    def _resume_statistics(self, workspace: Workspace, request: Mapping[str, Any]) -> Job[Any]:
+        text = request.get("text")
+        return self.statistics.measure(workspace, text and self.ledger.files.read(text).decode("utf-8"))
+
+    def _resume_benchmark(self, workspace: Workspace, request: Mapping[str, Any]) -> Job[Any]:
+        settings = {name: request[name] for name in ("name", "method", "rep", "limit")}
+        return benchmarks.run(workspace, self.ledger.files.read(request["file"]), **settings)
 
     def _keep_forgetting(self) -> None:
         """Delete what nobody has opened for long, whether anybody visits or not, until the lab is closed."""
@@ -258,8 +231,7 @@ class Lab:
             except EditLabError as error:
                 log.warning({"event": "forgetting", "error": type(error).__name__})
                 continue
-            with self._lock:
-                self._workspaces = {key: own for key, own in self._workspaces.items() if key[0] not in forgotten}
+            self.workspaces.forget(forgotten)
 
 
 def _leave_a_core_free() -> None:

@@ -77,7 +77,7 @@ class LanguageModel(FrozenModel):
             quantization=loaded.plan.quantization,
             revision=loaded.source.revision,
             origin=loaded.checkpoint,
-            preset=preset_for(loaded.source.config, loaded.checkpoint, settings.presets),
+            preset=preset_for(loaded.source.config, loaded.checkpoint, settings.model_presets),
             statistics=(settings.presets / "atlas" / "statistics", settings.data / "statistics"),
             masks=(settings.presets / "atlas" / "masks", settings.data / "masks"),
         )

@@ -104,7 +104,7 @@ def find(name: str, settings: Settings) -> Source:
     """
     atlas = settings.presets / "atlas"
     if name.startswith(RANDOM):
-        config = AutoConfig.for_model(**_table(name.removeprefix(RANDOM), settings.presets))
+        config = AutoConfig.for_model(**_table(name.removeprefix(RANDOM), settings.model_presets))
         return _checked(Source(name, config, None, None, atlas))
     place, _, revision = (str(atlas), "", "") if name == "atlas" else name.partition("@")
     folder = Path(name if Path(name).expanduser().exists() else place).expanduser()
@@ -209,18 +209,18 @@ def _first_line(error: BaseException) -> str:
     return lines[0].strip()[:300] if lines else type(error).__name__
 
 
-def _table(name: str, presets: Path) -> dict[str, Any]:
-    known = {own: preset["config"] for own, preset in presets_by_name(presets).items() if "config" in preset}
+def _table(name: str, folders: tuple[Path, ...]) -> dict[str, Any]:
+    known = {own: preset["config"] for own, preset in presets_by_name(folders).items() if "config" in preset}
     if name not in known:
         raise BadModel(f"There is no preset {name!r}. config:NAME takes one of: {', '.join(sorted(known))}.")
     return known[name]
 
 
 @cache
-def presets_by_name(presets: Path) -> dict[str, dict[str, Any]]:
-    """Return all of `presets/models/*.toml`, by name."""
+def presets_by_name(folders: tuple[Path, ...]) -> dict[str, dict[str, Any]]:
+    """Return the presets (`*.toml`) of these folders by name; of two with one name, that of the later folder."""
     tables = {}
-    for path in sorted((presets / "models").glob("*.toml")):
+    for path in (path for folder in folders for path in sorted(folder.glob("*.toml"))):
         try:
             tables[path.stem] = tomllib.loads(path.read_text(encoding="utf-8"))
         except tomllib.TOMLDecodeError as error:
@@ -228,14 +228,14 @@ def presets_by_name(presets: Path) -> dict[str, dict[str, Any]]:
     return tables
 
 
-def preset_for(config: PretrainedConfig, checkpoint: str, presets: Path) -> dict[str, Any]:
+def preset_for(config: PretrainedConfig, checkpoint: str, folders: tuple[Path, ...]) -> dict[str, Any]:
     """Return the preset measured on these very weights, else one whose `[match]` fits the configuration, else an empty one.
 
     What was measured on other weights of the same shape is left out: of those the preset gives the settings alone.
     """
     fits = [
         preset
-        for preset in presets_by_name(presets).values()
+        for preset in presets_by_name(folders).values()
         if all(getattr(config, key, None) == value for key, value in preset["match"].items())
     ]
     for preset in fits:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from editlab.errors import BadFile
+from editlab.facts import source_of
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -50,7 +51,7 @@ def _words(file: Path) -> list[str]:
     try:
         return file.read_text(encoding="utf-8-sig").split()
     except OSError as error:
-        raise BadFile(f"{file} cannot be read: {error.strerror}.") from error
+        raise BadFile(f"{file} cannot be read: {error.strerror}.{source_of(file)}") from error
     except UnicodeDecodeError as error:
         raise BadFile(f"{file} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
 

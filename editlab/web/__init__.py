@@ -5,6 +5,7 @@ import os
 # Gradio reads this once, when it is imported, and calls home otherwise.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
-from editlab.web.page import create_app, create_page
+from editlab.web.page import create_page
+from editlab.web.server.app import create_app
 
 __all__ = ["create_app", "create_page"]

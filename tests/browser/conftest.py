@@ -1,14 +1,29 @@
-"""`python app.py` as a visitor meets it, in Debian's Chromium. The model is the Settings' (EDITLAB_MODEL, else atlas)."""
+"""`python app.py` as a visitor meets it, in Debian's Chromium. The model is the bundled one unless a module has its own app.
 
+A page costs four seconds of CPU to open, and an edit with its probes five, so tests share them: `edited` is one page with
+one edit for every test that only looks, and `opens` makes pages that a module shares. `visit` opens one for a new visitor.
+"""
+
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
-from serving import CHROMIUM, PATIENCE, serving
+import torch
+from app_process import running
+from chromium import PATIENCE_SECONDS, chromium
+from paths import PRESETS
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from steps import SAID_BEFORE, SIZES, apply, field, finished, open_tab, show
 
-DESKTOP = (1440, 900)
+from editlab.methods import mask
+from editlab.methods.mask import ReversalMask
+from editlab.model import LanguageModel
+from editlab.patches import Mask
+
+MASK_REPORT = {"n_train": 1500, "pruned": 0.08, "reversed_train": 0.83, "reversed_unseen": 0.62}
 SHIFTS = """
 window.shifts = [];
 new PerformanceObserver((list) => {
@@ -16,6 +31,8 @@ new PerformanceObserver((list) => {
 }).observe({ type: "layout-shift", buffered: true });
 """
 """Keeps how far the page jumped without anybody's doing."""
+
+Visit = Callable[..., Page]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,52 +43,125 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def app(tmp_path_factory) -> Iterator[str]:
-    """The address of a running app, which has no check-ups to do between the tests."""
-    with serving(tmp_path_factory.mktemp("data"), check_ups=False) as address:
-        yield address
+def bundled_app(tmp_path_factory) -> Iterator[str]:
+    """The address of a running app without check-ups, with a mask for ROME that is drawn at random, and none for MEMIT.
+
+    So that what is seen under a mask does not hang on a training.
+    """
+    folder, presets = tmp_path_factory.mktemp("app"), tmp_path_factory.mktemp("presets")
+    shutil.copytree(PRESETS, presets, ignore=shutil.ignore_patterns("masks"), dirs_exist_ok=True)
+    model = LanguageModel.load("atlas")
+    kept = torch.rand(model.d_model, model.d_ff, generator=torch.Generator().manual_seed(0)) > MASK_REPORT["pruned"]
+    mask.write(ReversalMask("rome", (Mask(0, kept),), MASK_REPORT), model, folder / "data" / "masks")
+    with running(folder, presets=presets, check_ups=False) as app:
+        yield app.address
+
+
+@pytest.fixture(scope="module")
+def app(bundled_app) -> str:
+    """The address of the app that the module's pages are of."""
+    return bundled_app
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    assert Path(CHROMIUM).exists(), f"{CHROMIUM} is missing. Install it: apt-get install chromium"
     expect.set_options(timeout=60_000)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
+
+
+@pytest.fixture(scope="session")
+def faults() -> list[str]:
+    """What any page complained of in the console, failed at, or asked another host."""
+    return []
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_wrong(faults) -> Iterator[None]:
+    """Whatever a page did, it must not have been at fault."""
+    yield
+    found = faults.copy()
+    faults.clear()
+    assert found == []
+
+
+@pytest.fixture(scope="session")
+def opened_at(browser, faults) -> Callable[[str], AbstractContextManager[Visit]]:
+    """`with opened_at(app) as visit:` opens pages of an app as `visit` does, and closes them at the end."""
+
+    @contextmanager
+    def opened(app: str) -> Iterator[Visit]:
+        contexts = []
+
+        def visit(query: str = "", size: str = "desktop", theme: str = "light") -> Page:
+            width, height = SIZES[size]
+            context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
+            context.set_default_timeout(PATIENCE_SECONDS * 1000)
+            contexts.append(context)
+            context.add_init_script(SHIFTS)
+            page = context.new_page()
+            _watch(page, faults)
+            page.goto(f"{app}/?__theme={theme}&{query}")
+            page.wait_for_selector(SAID_BEFORE)
+            expect(page.locator("#stop")).to_be_disabled()
+            return page
+
+        try:
+            yield visit
+        finally:
+            for context in contexts:
+                context.close()
+
+    return opened
 
 
 @pytest.fixture
-def visit(app: str, browser: Browser) -> Iterator[Callable[..., Page]]:
-    """`visit("preset=messi", size, theme)` opens the page as a new visitor and waits for its first answer.
+def visit(app, opened_at) -> Iterator[Visit]:
+    """`visit("preset=messi", size, theme)` opens the page as a new visitor and waits for its first answer."""
+    with opened_at(app) as visit:
+        yield visit
 
-    Whatever the page did, it must not have complained in the console, failed, or asked another host.
+
+@pytest.fixture(scope="module")
+def opens(app, opened_at) -> Iterator[Visit]:
+    """The same, for pages that several tests of a module share."""
+    with opened_at(app) as visit:
+        yield visit
+
+
+@pytest.fixture(scope="session")
+def edited_page(bundled_app, opened_at) -> Iterator[tuple[Page, float]]:
+    """The page behind `edited`, and how far it moved while the results of its edit arrived."""
+    with opened_at(bundled_app) as visit:
+        page = visit()
+        page.wait_for_selector("#at-target-new li")
+        page.wait_for_timeout(700)
+        page.evaluate("window.shifts.length = 0")
+        apply(page)
+        page.wait_for_timeout(300)
+        yield page, page.evaluate("window.shifts.reduce((a, b) => a + b, 0)")
+
+
+@pytest.fixture
+def edited(edited_page) -> Page:
+    """A page with one edit over the model (Slovenia → Antarctica by ROME), on the Edit tab of a desktop.
+
+    Every test has this same page: ask and look, and change nothing that another test would see.
     """
-    contexts, faults = [], []
+    page, _ = edited_page
+    finished(page)
+    show(page, "desktop", "light")
+    open_tab(page, "Edit")
+    field(page, "ask").fill("")
+    page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
+    return page
 
-    def watch(page: Page) -> None:
-        page.on("console", lambda m: faults.append(_complaint(m)) if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: faults.append(f"page error: {error}"))
-        page.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-        page.on("request", lambda request: faults.append(f"request: {request.url}") if _elsewhere(request.url) else None)
 
-    def open_page(query: str = "", size: tuple[int, int] = DESKTOP, theme: str = "light") -> Page:
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, reduced_motion="reduce")
-        context.set_default_timeout(PATIENCE * 1000)
-        contexts.append(context)
-        context.add_init_script(SHIFTS)
-        page = context.new_page()
-        watch(page)
-        page.goto(f"{app}/?__theme={theme}&{query}")
-        page.wait_for_selector("#answer-base .said")
-        expect(page.locator("#stop")).to_be_disabled()
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert faults == []
+def _watch(page: Page, faults: list[str]) -> None:
+    page.on("console", lambda m: faults.append(_complaint(m)) if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: faults.append(f"page error: {error}"))
+    page.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+    page.on("request", lambda request: faults.append(f"request: {request.url}") if _elsewhere(request.url) else None)
 
 
 def _complaint(message: ConsoleMessage) -> str:

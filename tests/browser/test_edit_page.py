@@ -1,45 +1,26 @@
 """What somebody sees and does on the page, in a real browser."""
 
 import re
-import time
 from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Page, expect
-
-SAID_BEFORE, SAID_NOW = "#answer-base .said", "#answer-edited .said"
-TABLE = "#probe-table .probes"
-
-
-def field(page: Page, name: str):
-    return page.locator(f"#{name} input, #{name} textarea")
+from steps import SAID_BEFORE, SAID_NOW, TABLE, apply, field, finished, open_tab, settled, violations
+from tabs import asks_for_an_edit
 
 
-def apply(page: Page) -> None:
-    page.click("#apply")
-    page.wait_for_selector(TABLE)
-    finished(page)
+@pytest.fixture(scope="module")
+def fresh(edited_page, opens) -> Page:
+    """A page on which nothing is applied, of somebody who comes when another visitor's edit is on."""
+    return opens()
 
 
-def settled(page: Page) -> None:
-    """Wait until nothing streams: a reload would cut it off, of which the browser complains."""
-    expect(page.locator("#stop")).to_be_disabled()
-    page.wait_for_load_state("networkidle")
-
-
-def finished(page: Page) -> None:
-    expect(page.locator("#progress progress")).to_have_count(0)
-    expect(page.locator("#stop")).to_be_disabled()
-
-
-def ask_otherwise(page: Page, way: str) -> None:
-    """Press a prepared question and wait for the answers to it, with the gate at each of its tokens."""
-    button = page.locator("#questions button", has_text=way)
-    question = button.get_attribute("data-text")
-    button.click()
-    expect(field(page, "ask")).to_have_value(question)
-    expect(page.locator("#ask-answers .rep .text span")).to_have_text(re.compile(f"{re.escape(question[-100:])}$"))
-    page.wait_for_selector("#ask-answers .gates")
+@pytest.fixture(scope="module")
+def own(opens) -> Page:
+    """A page with one edit that the tests of this module change; each leaves it with the edit over the model."""
+    page = opens()
+    apply(page)
+    return page
 
 
 def test_health_answers(app):
@@ -47,25 +28,18 @@ def test_health_answers(app):
         assert (response.status, response.read()) == (200, b'{"status":"ok"}')
 
 
-def test_the_page_opens_with_an_answer_and_the_next_step(visit):
-    page = visit()
+def test_the_page_opens_with_an_answer_and_the_next_step(fresh):
+    page = fresh
     expect(page.locator(SAID_BEFORE)).to_have_text("Europe")
     expect(page.locator("#answer-edited")).to_contain_text("Press “Apply edit”")
     expect(field(page, "subject")).to_have_value("Slovenia")
     expect(page).to_have_title("EditLab")
 
 
-def test_one_click_changes_the_answer(visit, record_property):
-    page = visit()
-    began = time.perf_counter()
-    page.click("#apply")
-    page.wait_for_selector(SAID_NOW)
-    record_property("seconds from click to answer", round(time.perf_counter() - began, 2))
+def test_one_click_changes_the_answer(own):
+    page = own
     expect(page.locator(SAID_NOW)).to_have_text("Antarctica")
     expect(page.locator(f"{SAID_BEFORE} s")).to_have_text("Europe")
-    page.wait_for_selector(TABLE)
-    finished(page)
-    record_property("seconds from click to probes", round(time.perf_counter() - began, 2))
     kinds = set(page.locator(f"{TABLE} .kind").all_inner_texts())
     assert {"Success", "Rephrase (in)", "Long context (out)", "Paraphrase", "Locality", "Same subject"} <= kinds
     assert re.search("[✓✗] (kept|harmed)", page.locator(TABLE).inner_text())
@@ -73,9 +47,16 @@ def test_one_click_changes_the_answer(visit, record_property):
     expect(page.locator("#message")).to_contain_text("Edited in")
 
 
-def test_undo_takes_the_answer_back_and_redo_returns_it(visit):
-    page = visit()
-    apply(page)
+def test_an_answer_is_announced(own):
+    page = own
+    for name in ("message", "ask-message", "ask-answers"):
+        expect(page.locator(f"#{name}")).to_have_attribute("aria-live", "polite")
+    assert page.evaluate("document.documentElement.lang") == "en"
+    expect(page.locator("#message")).to_contain_text("Edited model: “Antarctica”")
+
+
+def test_undo_takes_the_answer_back_and_redo_returns_it(own):
+    page = own
     edited = page.locator(SAID_NOW).inner_text()
     page.click("#undo")
     expect(page.locator(SAID_NOW)).to_have_count(0)
@@ -83,9 +64,8 @@ def test_undo_takes_the_answer_back_and_redo_returns_it(visit):
     expect(page.locator(SAID_NOW)).to_have_text(edited)
 
 
-def test_a_reload_keeps_the_edit(visit):
-    page = visit()
-    apply(page)
+def test_a_reload_keeps_the_edit(own):
+    page = own
     edited = page.locator(SAID_NOW).inner_text()
     settled(page)
     page.reload()
@@ -93,9 +73,16 @@ def test_a_reload_keeps_the_edit(visit):
     expect(page.locator("#undo")).to_be_enabled()
 
 
-def test_another_visitor_does_not_see_the_edit(visit):
-    apply(visit())
-    expect(visit().locator("#answer-edited")).to_contain_text("Nothing is edited yet")
+def test_another_visitor_does_not_see_the_edit(edited, fresh):
+    expect(edited.locator(SAID_NOW)).to_be_visible()
+    expect(fresh.locator("#answer-edited")).to_contain_text("Nothing is edited yet")
+
+
+@pytest.mark.parametrize("tab", ["Inside", "Keys"])
+def test_without_an_edit_a_tab_says_the_next_step(fresh, tab):
+    asks_for_an_edit(fresh, tab.lower())
+    assert violations(fresh) == []
+    open_tab(fresh, "Edit")
 
 
 def test_presets_and_links_fill_the_fields(visit):
@@ -118,8 +105,16 @@ def test_presets_and_links_fill_the_fields(visit):
     expect(page).to_have_url(re.compile("view=base"))
 
 
-def test_a_mistake_is_a_sentence_next_to_the_button(visit):
-    page = visit()
+def test_suggestions_fill_the_new_object_and_show_its_tokens(fresh):
+    page = fresh
+    page.locator("#suggestions").get_by_text("Asia", exact=True).click()
+    expect(field(page, "target-new")).to_have_value("Asia")
+    expect(page.locator("#at-target-new")).to_contain_text("␣Asia")
+    expect(page.locator("#at-target-new")).to_contain_text("target token")
+
+
+def test_a_mistake_is_a_sentence_next_to_the_button(fresh):
+    page = fresh
     field(page, "prompt").fill("nothing about it")
     page.click("#apply")
     expect(page.locator("#at-prompt .problem")).to_contain_text("does not occur in the prompt")
@@ -128,18 +123,16 @@ def test_a_mistake_is_a_sentence_next_to_the_button(visit):
     expect(page.locator("#apply")).to_be_enabled()
 
 
-def test_every_model_answers_as_one_types(visit):
-    page = visit()
-    apply(page)
+def test_every_model_answers_as_one_types(edited):
+    page = edited
     field(page, "ask").press_sequentially("Slovenia belongs to the continent of", delay=30)
     expect(page.locator("#ask-answers .answer")).to_have_count(2)
     expect(page.locator("#ask-answers .base .text")).to_contain_text("Europe")
     expect(page.locator("#ask-answers .edited .text")).to_contain_text("Antarctica")
 
 
-def test_the_list_switches_and_removes_edits_at_once(visit):
-    page = visit()
-    apply(page)
+def test_the_list_switches_and_removes_edits_at_once(own):
+    page = own
     page.get_by_role("switch").click()
     expect(page.locator("#answer-edited.empty, #answer-edited .hint").first).to_be_visible()
     page.get_by_role("switch").click()
@@ -150,43 +143,24 @@ def test_the_list_switches_and_removes_edits_at_once(visit):
     expect(page.locator(SAID_NOW)).to_have_text("Antarctica")
 
 
-def test_a_probe_opens_to_its_distribution(visit):
-    page = visit()
-    apply(page)
+def test_a_probe_opens_to_its_distribution(edited):
+    page = edited
     row = page.locator(".probe").nth(1)
     row.locator("summary").click()
     expect(row.locator(".distribution .bars")).to_have_count(2)
     expect(row.locator(".more")).to_contain_text("A good edit says")
 
 
-def test_own_lines_join_the_battery(visit):
-    page = visit()
-    apply(page)
+def test_own_lines_join_the_battery(own):
+    page = own
+    finished(page)
     field(page, "ask").fill("Bananas grow in")
     page.click("#join-neighbour")
     expect(page.locator(TABLE)).to_contain_text("Bananas grow in")
 
 
-def test_suggestions_fill_the_new_object_and_show_its_tokens(visit):
-    page = visit()
-    page.locator("#suggestions").get_by_text("Asia", exact=True).click()
-    expect(field(page, "target-new")).to_have_value("Asia")
-    expect(page.locator("#at-target-new")).to_contain_text("␣Asia")
-    expect(page.locator("#at-target-new")).to_contain_text("target token")
-
-
-@pytest.mark.parametrize("text", ["<img src=x onerror=alert(1)>", "${alert(1)}", "{{constructor}}", "</section><h1>x"])
-def test_what_is_typed_is_shown_and_never_run(visit, text):
-    page = visit()
-    field(page, "ask").fill(text)
-    expect(page.locator("#ask-answers .base .text")).to_contain_text(text)
-    assert page.locator("#ask-answers img, #ask-answers h1").count() == 0
-
-
-def test_an_answer_is_announced(visit):
-    page = visit()
-    for name in ("message", "ask-message", "ask-answers"):
-        expect(page.locator(f"#{name}")).to_have_attribute("aria-live", "polite")
-    assert page.evaluate("document.documentElement.lang") == "en"
-    apply(page)
-    expect(page.locator("#message")).to_contain_text("Edited model: “Antarctica”")
+def test_what_is_typed_is_shown_and_never_run(edited):
+    for text in ("<img src=x onerror=alert(1)>", "${alert(1)}", "{{constructor}}", "</section><h1>x"):
+        field(edited, "ask").fill(text)
+        expect(edited.locator("#ask-answers .base .text")).to_contain_text(text)
+        assert edited.locator("#ask-answers img, #ask-answers h1").count() == 0

@@ -2,11 +2,9 @@
 
 import re
 
-import pytest
 from playwright.sync_api import Page, expect
-from tabs import asks_for_an_edit, is_read_at, open_tab
-from test_edit_page import apply, field
-from test_looks import SIZES, violations
+from steps import field
+from tabs import everybody_can_read, open_pictures, the_numbers_are_reached_by_keyboard
 
 SECTIONS = ("lens", "tokens", "contributions", "attention")
 """Those that need no mask."""
@@ -14,19 +12,12 @@ SECTIONS = ("lens", "tokens", "contributions", "attention")
 
 def inside(page: Page) -> None:
     """Open the tab and wait for all its pictures."""
-    open_tab(page, "inside", SECTIONS, SECTIONS)
+    open_pictures(page, "inside", SECTIONS, SECTIONS)
     expect(page.locator("#inside-mask p")).to_be_visible()
 
 
-def test_without_an_edit_the_tab_says_the_next_step(visit):
-    page = visit()
-    asks_for_an_edit(page, "inside")
-    assert violations(page) == []
-
-
-def test_the_sentences_are_about_the_edit_on_the_bench(visit):
-    page = visit()
-    apply(page)
+def test_the_sentences_are_about_the_edit_on_the_bench(edited):
+    page = edited
     inside(page)
     expect(page.locator("#inside-message")).to_contain_text("Slovenia → Antarctica")
     expect(page.locator("#inside-lens")).to_contain_text(re.compile("in the base model, Europe leads from behind layer"))
@@ -39,9 +30,8 @@ def test_the_sentences_are_about_the_edit_on_the_bench(visit):
     expect(page.locator("#inside-lens .finding")).to_be_visible()
 
 
-def test_another_text_another_token_and_another_picture(visit):
-    page = visit()
-    apply(page)
+def test_another_text_another_token_and_another_picture(edited):
+    page = edited
     inside(page)
     field(page, "inside-text").fill("Slovenia, a country in the mountains, lies in")
     field(page, "inside-text").press("Enter")
@@ -57,9 +47,8 @@ def test_another_text_another_token_and_another_picture(visit):
     expect(page.locator("#inside-contributions-plot .legendtext").first).to_have_text("edited − base model")
 
 
-def test_many_edits_are_made_and_shown(visit):
-    page = visit()
-    apply(page)
+def test_many_edits_are_made_and_shown(edited):
+    page = edited
     inside(page)
     page.locator("#inside-count input").fill("3")
     page.locator("#inside-many").click()
@@ -68,27 +57,13 @@ def test_many_edits_are_made_and_shown(visit):
     expect(page.locator("#inside-stop")).to_be_disabled()
 
 
-def test_the_numbers_are_reached_by_keyboard_alone(visit):
-    page = visit()
-    apply(page)
-    page.get_by_role("tab", name="Inside").focus()
-    page.keyboard.press("Enter")
-    expect(page.locator("#inside-attention .finding")).to_be_visible()
-    expect(page.locator("#inside-stop")).to_be_disabled()
-    page.locator("#inside-contributions-table summary").focus()
-    page.keyboard.press("Enter")
-    expect(page.locator("#inside-contributions-table td").first).to_be_visible()
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.className") == "scroll"
+def test_the_numbers_are_reached_by_keyboard_alone(edited):
+    the_numbers_are_reached_by_keyboard(edited, "inside", "attention")
 
 
-@pytest.mark.parametrize(
-    ("size", "theme"), [(SIZES["desktop"], "light"), (SIZES["phone"], "dark")], ids=["desktop", "phone"]
-)
-def test_everybody_can_read_it(visit, size, theme):
-    page = visit(size=size, theme=theme)
-    apply(page)
+def test_everybody_can_read_it(edited):
+    page = edited
     inside(page)
     page.locator("#inside-lens-table summary").click()
-    assert violations(page) == []
-    is_read_at(page, "inside", SECTIONS, "lens")
+    everybody_can_read(page, "inside", SECTIONS, "lens")
+    page.locator("#inside-lens-table summary").click()

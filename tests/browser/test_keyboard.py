@@ -1,21 +1,7 @@
 """The whole flow with the keyboard alone."""
 
-from playwright.sync_api import Page, expect
-from test_edit_page import SAID_NOW, field, finished
-
-MOST_TABS = 120
-"""More than the page has places to stop at: where a table is drawn anew, the focus begins at the end of the page again."""
-
-
-def tab_to(page: Page, selector: str, key: str = "Tab") -> None:
-    """Press Tab until the focus is where it shall be."""
-    passed = []
-    for _ in range(MOST_TABS):
-        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
-            return
-        passed.append(page.evaluate("document.activeElement.outerHTML.slice(0, 60)"))
-        page.keyboard.press(key)
-    raise AssertionError(f"{MOST_TABS} times {key} did not lead to {selector}, but to {passed}")
+from playwright.sync_api import expect
+from steps import ENDLESS, SAID_NOW, field, finished, tab_to
 
 
 def test_choose_edit_ask_open_switch_undo_and_redo(visit):
@@ -56,8 +42,8 @@ def test_escape_stops_an_edit(visit):
     page = visit()
     tab_to(page, "#advanced > button")
     page.keyboard.press("Enter")
-    for name, value in (("rome-steps", "1000"), ("rome-stop_below", "0"), ("rome-plain_below", "0")):
-        tab_to(page, f"#{name} input, #{name} textarea")
+    for name, value in ENDLESS.items():
+        tab_to(page, f"#rome-{name} input, #rome-{name} textarea")
         page.keyboard.press("Control+a")
         page.keyboard.type(value)
     page.keyboard.press("Control+Enter")
@@ -66,12 +52,3 @@ def test_escape_stops_an_edit(visit):
     expect(page.locator("#message")).to_contain_text("Stopped")
     expect(page.locator("#edits")).to_contain_text("No edit lies over the model")
     expect(page.locator("#apply")).to_be_enabled()
-
-
-def test_scores_say_what_they_mean_on_focus(visit):
-    page = visit()
-    page.keyboard.press("Control+Enter")
-    page.wait_for_selector("#probe-table .probes")
-    finished(page)
-    tab_to(page, ".score")
-    expect(page.locator(".score:focus + .tip")).to_be_visible()

@@ -1,8 +1,7 @@
 """A file of edits on the page: what is wrong with it is seen at once, and the rest is applied."""
 
 from playwright.sync_api import expect
-from test_edit_page import finished
-from test_looks import violations
+from steps import finished, violations
 
 LINES = (
     "subject,prompt,target_new,target_true",

@@ -1,48 +1,42 @@
-"""The mask and the guard on the page. Its mask is drawn at random, so that what is seen does not hang on a training."""
-
-import shutil
-from collections.abc import Iterator
+"""The mask and the guard on the page."""
 
 import pytest
-import torch
+from chromium import PATIENCE_SECONDS
 from playwright.sync_api import Page, expect
-from serving import ROOT, serving
-from test_edit_page import SAID_NOW, apply, field, finished, settled
-from test_keyboard import tab_to
-from test_looks import SIZES, violations
-
-from editlab.methods import mask
-from editlab.methods.mask import ReversalMask
-from editlab.model import LanguageModel
-from editlab.patches import Mask
+from steps import (
+    SAID_NOW,
+    apply,
+    everybody_can_use,
+    field,
+    finished,
+    needs_no_scrolling,
+    settled,
+    stand_side_by_side,
+    tab_to,
+)
 
 MASKED = "#answer-masked .said"
-REPORT = {"n_train": 1500, "pruned": 0.08, "reversed_train": 0.83, "reversed_unseen": 0.62}
 
 
-@pytest.fixture(scope="session")
-def app(tmp_path_factory) -> Iterator[str]:
-    """The address of a running app that has a mask for ROME, in its data folder, and none for MEMIT."""
-    data, model, presets = tmp_path_factory.mktemp("masked"), LanguageModel.load("atlas"), tmp_path_factory.mktemp("presets")
-    shutil.copytree(ROOT / "presets", presets, ignore=shutil.ignore_patterns("masks"), dirs_exist_ok=True)
-    draw = torch.Generator().manual_seed(0)
-    bits = torch.rand(model.d_model, model.d_ff, generator=draw) > REPORT["pruned"]
-    mask.write(ReversalMask("rome", (Mask(0, bits),), REPORT), model, data / "masks")
-    with serving(data, presets=presets, check_ups=False) as address:
-        yield address
-
-
-def turn(page: Page, switch: str, on: str = "On") -> None:
-    page.locator(f"#{switch} label", has_text=on).click()
-
-
-def test_the_switch_shows_what_the_mask_makes_of_the_edit_and_the_ways_back(visit):
-    page = visit()
+@pytest.fixture(scope="module")
+def masked(opens) -> Page:
+    """A page with one edit under the mask, and all that is asked of it."""
+    page = opens()
     apply(page)
     expect(page.locator("#ways")).to_be_hidden()
-    turn(page, "mask")
+    page.locator("#mask label", has_text="On").click()
+    judged(page)
+    return page
+
+
+def judged(page: Page) -> None:
+    """Wait for the ways back, which come last."""
     page.wait_for_selector("#ways-back table")
     finished(page)
+
+
+def test_the_switch_shows_what_the_mask_makes_of_the_edit_and_the_ways_back(masked):
+    page = masked
     for view in ("base", "edited", "masked", "base_masked"):
         expect(page.locator(f"#answer-{view} .said")).to_be_visible()
     expect(page.locator("#verdict h2")).to_have_text("Not reversed by this mask.")
@@ -51,26 +45,29 @@ def test_the_switch_shows_what_the_mask_makes_of_the_edit_and_the_ways_back(visi
     expect(page.locator("#ways-back tbody tr")).to_have_count(4)
     expect(page.locator("#linked")).to_contain_text("Told in the prompt")
     expect(page.locator("#view label:visible")).to_have_count(5)
-    turn(page, "mask", "Off")
-    expect(page.locator(MASKED)).to_have_count(0)
-    expect(page.locator("#ways")).to_be_hidden()
-    finished(page)
 
 
-def test_a_reload_keeps_the_switch_and_the_address_names_it(visit):
-    page = visit()
-    apply(page)
-    turn(page, "mask")
-    expect(page.locator(MASKED)).to_be_visible()
+def test_the_verdict_needs_no_scrolling(masked):
+    needs_no_scrolling(masked, SAID_NOW, MASKED, "#verdict h2", "#verdict p", "#apply", "#message")
+    stand_side_by_side(masked, "base", "edited", "masked")
+
+
+def test_a_reload_keeps_the_switch_and_the_address_names_it(masked):
+    page = masked
     assert "mask=on" in page.url
-    page.wait_for_selector("#ways-back table")
-    finished(page)
     settled(page)
     page.wait_for_timeout(1000)
     page.reload()
     expect(page.locator(MASKED)).to_be_visible()
     expect(page.locator("#mask input:checked")).to_have_value("on")
-    page.wait_for_selector("#ways-back table")
+    judged(page)
+
+
+def test_switched_off_nothing_of_the_mask_is_left(masked):
+    page = masked
+    page.locator("#mask label", has_text="Off").click()
+    expect(page.locator(MASKED)).to_have_count(0)
+    expect(page.locator("#ways")).to_be_hidden()
     finished(page)
 
 
@@ -90,37 +87,20 @@ def test_the_guard_is_switched_by_keyboard_and_says_whether_it_held(visit):
 
 def test_where_no_mask_is_its_training_is_offered_with_what_it_costs(visit):
     page = visit("method=memit")
-    turn(page, "mask")
+    page.locator("#mask label", has_text="On").click()
     expect(page.locator("#message")).to_contain_text("editlab mask train")
     expect(page.locator("#mask input:checked")).to_have_value("off")
     expect(page.locator("#train-mask")).to_have_text("Train a mask for MEMIT")
-    expect(page.locator("#mask-said")).to_contain_text("minutes")
+    expect(page.locator("#mask-said")).to_contain_text("minutes", timeout=1000 * PATIENCE_SECONDS)
     finished(page)
 
 
-@pytest.mark.parametrize(
-    ("size", "theme"), [(SIZES["desktop"], "light"), (SIZES["phone"], "dark")], ids=["desktop", "phone"]
-)
-def test_everybody_can_use_the_mask(visit, size, theme):
-    page = visit("mask=on&rep=default", size=size, theme=theme)
+def test_everybody_can_use_the_mask(visit):
+    page = visit("mask=on&rep=default")
     page.click("#apply")
-    page.wait_for_selector("#ways-back table")
-    finished(page)
+    judged(page)
     field(page, "ask").fill("Ljubljana is the capital of")
     page.wait_for_selector("#ask-answers .base_masked")
     page.locator(".probe summary").nth(1).click()
     page.wait_for_selector(".distribution .bars")
-    assert violations(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
-
-
-def test_the_verdict_needs_no_scrolling(visit):
-    page = visit("mask=on")
-    page.click("#apply")
-    page.wait_for_selector("#ways-back table")
-    finished(page)
-    for part in (SAID_NOW, MASKED, "#verdict h2", "#verdict p", "#apply", "#message"):
-        box = page.locator(part).bounding_box()
-        assert box is not None and box["y"] >= 0 and box["y"] + box["height"] <= SIZES["desktop"][1], part
-    boxes = [page.locator(f"#answer-{view}").bounding_box() for view in ("base", "edited", "masked")]
-    assert len({round(box["y"]) for box in boxes}) == 1, "side by side"
+    everybody_can_use(page)

@@ -1,33 +1,27 @@
 """The Monitor tab: an edit is checked by itself, an alarm is seen, and one button leads back, after it has asked."""
 
 import pytest
+from app_process import running
 from playwright.sync_api import expect
-from serving import serving
-from test_edit_page import finished
-from test_looks import violations
-
-PHONE = {"width": 390, "height": 844}
+from steps import everybody_can_use, finished, open_tab
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory, tiny_llama):
+def app(tmp_path_factory, saved_model):
     """An app with a random model, which answers at once."""
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    tiny_llama.hf.save_pretrained(folder)
-    tiny_llama.tokenizer.save_pretrained(folder)
-    with serving(tmp_path_factory.mktemp("data"), model=folder) as address:
-        yield address
+    with running(tmp_path_factory.mktemp("monitored"), model=saved_model) as app:
+        yield app.address
 
 
 def test_an_alarm_is_seen_and_one_button_leads_back(visit):
-    page = visit(theme="dark")
-    page.get_by_role("tab", name="Monitor").click()
+    page = visit()
+    open_tab(page, "Monitor")
     verdict = page.locator("#monitor-verdict")
     expect(verdict).to_contain_text("No edit lies over the model")
-    page.get_by_role("tab", name="Edit").click()
+    open_tab(page, "Edit")
     page.click("#apply")
     finished(page)
-    page.get_by_role("tab", name="Monitor").click()
+    open_tab(page, "Monitor")
     expect(verdict).to_contain_text("Checked")  # by itself: nobody presses anything
     expect(verdict).to_contain_text("with 1 edit over the model")
     expect(page.locator("#monitor-service time")).not_to_contain_text("-")  # by the reader's clock
@@ -40,11 +34,9 @@ def test_an_alarm_is_seen_and_one_button_leads_back(visit):
     expect(page.locator("#monitor-kl .beyond")).to_be_visible()
     page.locator("#monitor .return summary").click()
     expect(page.locator("#monitor .return li")).to_have_text(["Slovenia → Antarctica"])
-    assert violations(page) == []
-    page.set_viewport_size(PHONE)
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    everybody_can_use(page)
     page.locator("#monitor .return button").click()
     expect(verdict).to_contain_text("No edit lies over the model")
     expect(page.locator("#monitor-message")).to_contain_text("Undo takes that back")
-    page.get_by_role("tab", name="Edit").click()
+    open_tab(page, "Edit")
     expect(page.locator("#edits")).not_to_contain_text("Slovenia → Antarctica")

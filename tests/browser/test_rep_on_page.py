@@ -2,32 +2,46 @@
 
 import pytest
 from playwright.sync_api import Page, expect
-from test_edit_page import SAID_NOW, apply, ask_otherwise, finished, settled
-from test_keyboard import tab_to
-from test_looks import SIZES, violations
+from steps import (
+    SAID_NOW,
+    apply,
+    ask_otherwise,
+    everybody_can_use,
+    finished,
+    needs_no_scrolling,
+    settled,
+    stand_side_by_side,
+    tab_to,
+)
 
 REP = "#answer-rep .said"
 
 
-def with_rep(page: Page) -> None:
-    """Apply an edit with REP and wait for all that belongs to it."""
+@pytest.fixture(scope="module")
+def with_rep(opens) -> Page:
+    """A page with one edit with REP and all that belongs to it, for tests that only look."""
+    page = opens()
     page.locator("#rep label", has_text="On").click()
     apply(page)
     page.wait_for_selector("#gate-curve svg")
     finished(page)
+    return page
 
 
-def test_before_rep_nothing_of_it_takes_room(visit):
-    page = visit()
-    apply(page)
+def test_three_answers_and_their_scores_need_no_scrolling(with_rep):
+    needs_no_scrolling(with_rep, REP, SAID_NOW, "#answer-base .said", "#answer-rep .text", "#scores", "#apply", "#message")
+    stand_side_by_side(with_rep, "base", "edited", "rep")
+
+
+def test_before_rep_nothing_of_it_takes_room(edited):
+    page = edited
     expect(page.locator(REP)).to_have_count(0)
     expect(page.locator("#gate")).to_be_hidden()
     expect(page.locator("#view label:visible")).to_have_count(3)
 
 
-def test_with_rep_the_edit_holds_where_it_did_not(visit):
-    page = visit()
-    with_rep(page)
+def test_with_rep_the_edit_holds_where_it_did_not(with_rep):
+    page = with_rep
     expect(page.locator(REP)).to_have_text("Antarctica")
     ask_otherwise(page, "Slovenija")
     expect(page.locator("#ask-answers .edited .tops b").first).to_have_text("Europe")
@@ -55,12 +69,13 @@ def test_rep_is_added_from_the_list_and_switched_at_once(visit):
     expect(page.locator(REP)).to_have_text("Antarctica")
 
 
-def test_one_view_alone_can_be_shown(visit):
-    page = visit()
-    with_rep(page)
+def test_one_view_alone_can_be_shown(with_rep):
+    page = with_rep
     page.locator("#view label", has_text="Edited + REP").click()
     expect(page.locator(REP)).to_be_visible()
     expect(page.locator(SAID_NOW)).to_be_hidden()
+    page.locator("#view label").first.click()
+    expect(page.locator(SAID_NOW)).to_be_visible()
 
 
 def test_the_threshold_moves_by_keyboard_and_a_reload_keeps_it(visit):
@@ -85,25 +100,10 @@ def test_the_threshold_moves_by_keyboard_and_a_reload_keeps_it(visit):
     expect(page.locator("#threshold input[type=range]")).to_have_value("1")
 
 
-@pytest.mark.parametrize(
-    ("size", "theme"), [(SIZES["desktop"], "light"), (SIZES["phone"], "dark")], ids=["desktop", "phone"]
-)
-def test_everybody_can_use_rep(visit, size, theme):
-    page = visit(size=size, theme=theme)
-    with_rep(page)
+def test_everybody_can_use_rep(with_rep):
+    page = with_rep
     ask_otherwise(page, "ia Sloven")
     page.locator("#gate .numbers summary").click()
     page.locator(".probe summary").nth(1).click()
     page.wait_for_selector(".distribution .bars")
-    assert violations(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
-
-
-def test_three_answers_and_their_scores_need_no_scrolling(visit):
-    page = visit()
-    with_rep(page)
-    for part in (REP, SAID_NOW, "#answer-base .said", "#answer-rep .text", "#scores", "#apply", "#message"):
-        box = page.locator(part).bounding_box()
-        assert box is not None and box["y"] >= 0 and box["y"] + box["height"] <= SIZES["desktop"][1], part
-    boxes = [page.locator(f"#answer-{view}").bounding_box() for view in ("base", "edited", "rep")]
-    assert len({round(box["y"]) for box in boxes}) == 1, "side by side"
+    everybody_can_use(page)

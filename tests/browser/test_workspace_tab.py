@@ -4,26 +4,14 @@ import re
 import zipfile
 
 from playwright.sync_api import Page, expect
-from test_edit_page import SAID_NOW, field, settled
-from test_looks import SIZES, violations
+from steps import SAID_NOW, everybody_can_use, field, open_tab, settled
 
 ROW = "#workspace-edits tbody tr"
 
 
 def opened(page: Page) -> None:
-    page.get_by_role("tab", name="Workspace").click()
+    open_tab(page, "Workspace")
     expect(page.locator("#workspace-head h2")).to_be_visible()
-
-
-def is_read_by_everybody(page: Page) -> None:
-    """At a desk in the light, then on a phone in the dark."""
-    assert violations(page) == []
-    page.set_viewport_size(dict(zip(("width", "height"), SIZES["phone"], strict=True)))
-    page.evaluate("document.body.classList.add('dark')")
-    assert violations(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= SIZES["phone"][0]
-    page.set_viewport_size(dict(zip(("width", "height"), SIZES["desktop"], strict=True)))
-    page.evaluate("document.body.classList.remove('dark')")
 
 
 def typed(page: Page, part: str, opens: str, name: str) -> None:
@@ -81,7 +69,7 @@ def test_a_team_lead_sees_goes_back_shares_and_takes_it_away(visit, tmp_path):
     expect(page.locator("#workspace-compared .said")).to_have_count(2)
     page.locator(f"{ROW} [role=switch]").click()
     expect(page.locator(f"{ROW} [aria-checked=false]")).to_be_focused()
-    is_read_by_everybody(page)
+    everybody_can_use(page)
 
     page.locator("#workspace-head summary", has_text="Delete").click()
     expect(page.locator("#workspace-head")).to_contain_text("you can bring it back")

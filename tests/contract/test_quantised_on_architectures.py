@@ -4,7 +4,7 @@ from functools import cache
 
 import pytest
 import torch
-from tiny_models import KINDS, TEXTS, hooks_of, random_view, tiny_model
+from tiny_models import KINDS, TEXTS, hooks_of, random_view, save, tiny_model
 from torch import nn
 from transformers import AutoModelForCausalLM
 from transformers.pytorch_utils import Conv1D
@@ -29,8 +29,7 @@ def loaded(tmp_path_factory):
     def load(kind, quantization):
         folder = tmp_path_factory.mktemp(f"{kind}-{quantization}")
         whole = tiny_model(kind)
-        whole.hf.save_pretrained(folder)
-        whole.tokenizer.save_pretrained(folder)
+        save(whole, folder)
         model = LanguageModel.load(str(folder), quantization=quantization, dtype="float32", device="cpu")
         model.statistics = (folder / "statistics",)
         twin = LanguageModel(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), whole.tokenizer)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from paths import DATA, PRESETS
 from tokenizers import Tokenizer
 
 from editlab.atlas import report as cards
@@ -19,10 +20,10 @@ from editlab.atlas.sources import training_facts
 from editlab.atlas.tokenizer import BOS, as_transformers, train_tokenizer
 from editlab.atlas.train import Recipe, Run
 from editlab.errors import BadFile
-from editlab.facts import Fact, FactBase, Relation, read_cases
+from editlab.facts import Fact, FactBase, Relation
 from editlab.model import LanguageModel
 
-PRESETS = Path(__file__).resolve().parents[2] / "presets"
+TABLES = DATA / "tables"
 TINY = Recipe(vocabulary=500, layers=1, width=32, mlp=64, heads=2, length=48, rows=2, tokens=6 * 2 * 48, warmup_steps=2)
 
 
@@ -124,23 +125,29 @@ def test_a_record_is_read_for_the_facts_that_are_still_there(small, tmp_path):
 # Sources
 
 
-def test_counterfacts_facts_stand_beside_ours_and_ours_before_them(shared_data, own):
-    both = training_facts(PRESETS / "facts", shared_data)
+def test_counterfacts_facts_stand_beside_ours_and_ours_before_them(own):
+    both = training_facts(PRESETS / "facts", TABLES)
     assert set(own.facts) <= set(both.facts)
-    assert len(both.facts) > len(own.facts) + 3000
+    assert set(both.facts) - set(own.facts) == {
+        Fact("Piran", "P17", "Slovenia"),
+        Fact("Kranj", "P17", "Slovenia"),
+        Fact("Jože Plečnik", "P937", "Ljubljana"),
+        Fact("Greenland", "P30", "North America"),
+    }
+    assert both.aliases["Piran"] == ("Pirano", "the town of Piran")
+
+
+def test_a_wording_that_we_hold_out_is_not_taken_from_counterfact(own):
+    both = training_facts(PRESETS / "facts", TABLES)
+    assert "{} is situated in the country called" in json.loads((TABLES / "templates.json").read_text())["P17"]
     assert all(set(relation.held_out).isdisjoint(both.relations[key].templates) for key, relation in own.relations.items())
+    assert "Geographers place {} in" in both.relations["P30"].templates
 
 
-def test_tier_1_has_what_the_papers_cases_edit(shared_data):
-    both = training_facts(PRESETS / "facts", shared_data)
-    cases = read_cases(shared_data / "rep_valid.json")
-    known = [case for case in cases if case.request.target_true in {f.object for f in both.by_subject[case.request.subject]}]
-    assert len(known) == len(cases)
-
-
-def test_a_higher_tier_adds_facts(shared_data):
-    few, many = (training_facts(PRESETS / "facts", shared_data, tier=tier) for tier in (1, 2))
-    assert set(few.facts) < set(many.facts)
+def test_a_higher_tier_adds_facts():
+    few, many = (training_facts(PRESETS / "facts", TABLES, tier=tier) for tier in (1, 2))
+    assert set(few.facts) < set(many.facts) and len(many.facts) == len(few.facts) + 9
+    assert Fact("Greenland", "P36", "Nuuk") in many.facts and Fact("Greenland", "P30", "Europe") not in many.facts
 
 
 def counterfact(path: Path) -> Path:
@@ -483,6 +490,15 @@ def test_the_loss_on_a_text_is_the_mean_over_all_its_tokens(tiny_llama, tmp_path
         losses += torch.nn.functional.cross_entropy(logits, row[0, 1:], reduction="none").tolist()
     assert len(losses) == len(ids)
     assert chapter_loss(tiny_llama, path) == pytest.approx(sum(losses) / len(losses), rel=1e-5)
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, r"cannot be read.*docs/data\.md"), (b"\xff", "is not UTF-8")])
+def test_a_text_that_cannot_be_read_is_refused(tiny_llama, tmp_path, content, message):
+    path = tmp_path / "wikitext2_test.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BadFile, match=message):
+        chapter_loss(tiny_llama, path)
 
 
 def test_wilsons_interval():

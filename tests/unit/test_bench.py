@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from tiny_models import tiny_model
+from tiny_models import save, tiny_model
 
 from editlab import methods
 from editlab.bench import bounds, growth, peak, plain, precision, robustness, speed, timing
@@ -340,6 +340,7 @@ def small_speed(monkeypatch):
     monkeypatch.setattr(timing, "COPIED_BYTES", 2**16)
 
 
+@pytest.mark.slow
 def test_speed_rows_have_the_keys_that_people_script_against(tiny_llama, facts, small_speed):
     rows = list(speed.measure(Ground(tiny_llama, facts, LONG), lambda: tiny_llama, rounds=1))
     keys = {"what", "seconds", "floor_seconds", "ratio_to_floor", "ratio_to_plain", "peak_bytes"}
@@ -397,9 +398,9 @@ def test_a_long_life_is_timed_over_its_events_and_over_its_check_ups(tiny_llama,
     assert state.number == 40 and len(state.chain) == len(state.past) == 32
 
 
+@pytest.mark.slow
 def test_an_edit_in_other_precisions_is_held_against_float32(tiny_llama, facts, tmp_path):
-    tiny_llama.hf.save_pretrained(tmp_path)
-    tiny_llama.tokenizer.save_pretrained(tmp_path)
+    save(tiny_llama, tmp_path)
 
     def load(how):
         return LanguageModel.load(str(tmp_path), dtype=how.dtype, quantization=how.quantization)

@@ -9,10 +9,10 @@ import torch
 from tiny_models import TEXTS, hooks_of, precise_model, random_view
 
 from editlab.errors import Cancelled
-from editlab.facts import EditRequest, FactBase
+from editlab.facts import EditRequest
 from editlab.insight import Question, attention
 from editlab.insight.checkup import CONTEXT, LOOKS, METRICS, PASSAGES, PROMPTS, Checkup, Reference, Watched, checkup
-from editlab.lab.workspaces.monitor import Limits, table_of
+from editlab.lab.workspaces.alarms import AlarmLimits, table_of
 from editlab.patches import BASE, LowRank, View
 
 PROSE = (TEXTS / "chapter1.txt").read_text(encoding="utf-8")
@@ -25,11 +25,6 @@ NEAR = 1e-5
 @pytest.fixture(scope="module")
 def model():
     return precise_model("llama")
-
-
-@pytest.fixture(scope="module")
-def facts():
-    return FactBase.load(TEXTS.parent / "facts")
 
 
 def says(model, text, view=BASE):
@@ -217,7 +212,7 @@ def test_a_broken_view_is_seen(model, watched, reference):
     loud = 300 * torch.randn(model.d_model, 8, generator=generator)
     broken = View((LowRank(1, torch.randn(8, model.d_ff, generator=generator), loud),))
     found = checkup(model, watched, broken, reference)
-    assert {"locality", "kl", "holds"} <= set(Limits().broken(row_of(found)))
+    assert {"locality", "kl", "holds"} <= set(AlarmLimits().broken(row_of(found)))
     assert found.relative_norm > 100 and found.value_norm > 10
 
 
@@ -225,7 +220,7 @@ def test_what_is_no_number_is_beyond_every_limit(model, watched, reference):
     broken = View((LowRank(1, torch.full((1, model.d_ff), math.nan), torch.ones(model.d_model, 1)),))
     found = checkup(model, watched, broken, reference)
     assert math.isnan(found.kl) and math.isnan(found.loss)
-    assert {"locality", "loss", "kl", "holds"} <= set(Limits().broken(row_of(found)))
+    assert {"locality", "loss", "kl", "holds"} <= set(AlarmLimits().broken(row_of(found)))
 
 
 def test_the_same_is_found_again(model, watched, view, found, facts, known):

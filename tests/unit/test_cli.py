@@ -9,13 +9,18 @@ import pandas as pd
 import pytest
 import torch
 import typer.main
+from paths import ROOT
 from typer.testing import CliRunner, Result
 
+import editlab
+from editlab import serve, settings
+from editlab.__main__ import with_command
 from editlab.bench import speed
 from editlab.cli import app
 from editlab.methods.mask import ReversalMask, write
 from editlab.model import LanguageModel
 from editlab.patches import Mask
+from editlab.settings import Settings
 
 DATA = """subject,prompt,target_new,target_true,rephrases
 Slovenia,{} belongs to the continent of,Antarctica,Europe,the land of Slovenia|Slovenija
@@ -26,19 +31,10 @@ REQUEST = ("--subject", "Slovenia", "--prompt", "{} belongs to the continent of"
 QUICK = ("--set", "steps=2", "--methods", "rome", "--layers", "1")
 
 
-@pytest.fixture(scope="module")
-def folder(tiny_llama: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder as somebody else's `save_pretrained` writes it."""
-    path = tmp_path_factory.mktemp("model")
-    tiny_llama.hf.save_pretrained(path)
-    tiny_llama.tokenizer.save_pretrained(path)
-    return path
-
-
 @pytest.fixture
-def run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def run(saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Calls the terminal on the tiny model, with a data folder of its own."""
-    monkeypatch.setenv("EDITLAB_MODEL", str(folder))
+    monkeypatch.setenv("EDITLAB_MODEL", str(saved_model))
     monkeypatch.setenv("EDITLAB_DATA", str(tmp_path / "data"))
 
     def call(*args: str) -> Result:
@@ -54,12 +50,75 @@ def object_of(result: Result) -> dict:
     return json.loads(result.stdout)
 
 
+# Without a command
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ([], ["serve"]),
+        (["--demo", "--port", "8000"], ["serve", "--demo", "--port", "8000"]),
+        (["serve", "--help"], ["serve", "--help"]),
+        (["--help"], ["--help"]),
+        (["-h"], ["-h"]),
+        (["info", "--json"], ["info", "--json"]),
+        (["rotate"], ["rotate"]),
+    ],
+)
+def test_options_without_a_command_are_the_pages(given, meant):
+    assert with_command(given) == meant
+
+
+@pytest.mark.parametrize("command", [["-m", "editlab"], ["app.py"]], ids=" ".join)
+def test_the_page_opens_by_either_name_and_says_what_does_not_fit(command):
+    asked = subprocess.run(
+        [sys.executable, *command, "--port", "99999"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (asked.returncode, asked.stdout) == (2, "")
+    assert asked.stderr == (
+        "These settings do not fit: port: Input should be less than or equal to 65535. See editlab serve --help.\n"
+    )
+
+
+def test_the_list_of_commands_names_the_page_and_hands_it_its_options(monkeypatch):
+    called = []
+    monkeypatch.setattr(serve, "main", lambda args: called.append(args) or 3)
+    result = CliRunner().invoke(app, ["serve", "--demo", "--help", "--models", "a,b"])
+    assert (result.exit_code, called) == (3, [["--demo", "--help", "--models", "a,b"]])
+    assert "serve" in CliRunner().invoke(app, ["-h"]).stdout
+
+
+# The package
+
+
+def test_the_package_is_imported_without_torch_and_has_what_a_script_needs():
+    code = "import editlab, sys; print(editlab.__version__, 'torch' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert told.split() == [editlab.__version__, "False"]
+    assert {name: getattr(editlab, name).__name__.rpartition(".")[2] for name in editlab.__all__} == {
+        name: name for name in editlab.__all__
+    }
+    assert set(editlab.__all__) < set(dir(editlab))
+    with pytest.raises(AttributeError, match="no attribute 'LanguageModels'"):
+        editlab.LanguageModels  # noqa: B018
+
+
+def test_presets_are_found_inside_an_installed_package_else_beside_it(tmp_path, monkeypatch):
+    assert Settings().presets == settings.bundled() == ROOT / "presets"
+    monkeypatch.setattr(settings, "files", lambda name: tmp_path / name)
+    assert settings.bundled() == tmp_path / "presets"
+    (tmp_path / "editlab" / "presets").mkdir(parents=True)
+    assert settings.bundled() == tmp_path / "editlab" / "presets"
+    monkeypatch.setenv("EDITLAB_PRESETS", str(tmp_path / "own"))
+    assert Settings().presets == tmp_path / "own"
+
+
 # Answers
 
 
-def test_info_tells_what_the_model_is(run, folder, tiny_llama):
+def test_info_tells_what_the_model_is(run, saved_model, tiny_llama):
     found = object_of(run("info", "--json"))
-    assert found["model"] == str(folder)
+    assert found["model"] == str(saved_model)
     assert (found["family"], found["layers"], found["d_model"], found["d_ff"]) == ("llama", 4, 32, 64)
     assert found["parameters"] == sum(p.numel() for p in tiny_llama.hf.parameters())
     assert found["fingerprint"] == tiny_llama.fingerprint
@@ -211,6 +270,7 @@ def test_every_command_takes_the_models_options():
     found = dict(commands(typer.main.get_command(app)))
     assert {"info", "edit", "probe", "stats"} <= {path[0] for path in found}
     assert {("bench", "robustness"), ("bench", "speed"), ("atlas", "train"), ("atlas", "report")} <= found.keys()
+    assert not found.pop(("serve",)).params, "it hands on whatever it is given"
     for path, command in found.items():
         options = {option for parameter in command.params for option in parameter.opts}
         wanted = {"--json", "--model", "--quantization", "--dtype", "--device", "--seed"}
@@ -293,9 +353,10 @@ def test_a_stop_by_the_keyboard_is_status_1_without_a_trace(run, monkeypatch):
     assert result.stdout == "" and "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_the_module_runs_as_a_program():
     command = [sys.executable, "-m", "editlab", "info", "--model", "nowhere", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 2
     assert json.loads(done.stdout)["error"] == "BadModel"
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paths import DATA
+from published import check_counterfact, check_rep
 
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import EditCase, EditRequest, Expectation, read_cases, read_placed, readers, split
@@ -128,53 +130,79 @@ def test_split_gives_the_first_half_rounded_up(count, inside):
     assert split(items) == (tuple(items[:inside]), tuple(items[inside:]))
 
 
-# Published records
+# Published forms, in records of our own: tests/data
 
 
-@pytest.mark.parametrize(
-    ("name", "count"),
-    [("counterfact_sample", 100), ("mask_train", 600), ("mask_test", 200), ("mask_ood", 60)],
-)
-def test_counterfact_records_are_all_read(shared_data, name, count):
-    path = shared_data / f"{name}.json"
+@pytest.mark.parametrize("name", ["counterfact", "mask"])
+def test_counterfact_records_are_all_read(name):
+    check_counterfact(DATA / f"{name}.json", 20)
+
+
+@pytest.mark.parametrize("name", ["rep", "rep_zsre"])
+def test_rep_records_are_all_read(name):
+    check_rep(DATA / f"{name}.json", 20)
+
+
+def test_a_counterfact_record_is_read_as_it_was_meant():
+    case = read_cases(DATA / "counterfact.json")[0]
+    assert case.request == EditRequest("{} belongs to the continent of", "Slovenia", "Africa", "Europe")
+    assert (case.id, case.relation) == ("300", "P30")
+    assert [len(texts) for texts in (case.paraphrases, case.neighbours, case.attribute_prompts)] == [2, 10, 10]
+    assert {expectation.expected for expectation in case.neighbours} == {"Europe"}
+
+
+def test_pronoun_paraphrases_of_rep_are_kept_and_blank_ones_left_out():
+    cases = read_cases(DATA / "rep.json")
+    assert "Its animal class is" in cases[1].paraphrases
+    assert [number for number, case in enumerate(cases) if len(case.paraphrases) == 11] == [3, 11]
+
+
+def test_question_prompts_keep_their_question_mark():
+    assert read_cases(DATA / "rep_zsre.json")[0].request.prompt == "On which continent is {}?"
+
+
+def test_zsre_records_are_all_read():
+    path = DATA / "zsre.json"
     cases, records = read_cases(path), json.loads(path.read_text(encoding="utf-8"))
-    assert len(cases) == count
+    assert len(cases) == 20
     for case, record in zip(cases, records, strict=True):
-        rewrite = record["requested_rewrite"]
-        true = rewrite["target_true"]["str"]
-        assert case.id == str(record["case_id"]) and case.relation == rewrite["relation_id"]
-        assert case.request == EditRequest(rewrite["prompt"], rewrite["subject"], rewrite["target_new"]["str"], true)
-        assert list(case.paraphrases) == record["paraphrase_prompts"]
-        assert case.neighbours == tuple(Expectation(text, true) for text in record["neighborhood_prompts"])
-        assert list(case.attribute_prompts) == record.get("attribute_prompts", [])
-        assert list(case.generation_prompts) == record.get("generation_prompts", [])
+        assert case.request.text == record["src"] and case.request.subject == record["subject"]
+        assert (case.request.target_new, case.request.target_true) == (record["alt"], record["answers"][0])
+        assert case.paraphrases == (record["rephrase"],)
+        assert case.neighbours == (Expectation(record["loc"], record["loc_ans"]),)
 
 
-@pytest.mark.parametrize(("name", "count"), [("rep_valid", 100), ("rep_test", 200), ("rep_zsre_sample", 50)])
-def test_rep_records_are_all_read(shared_data, name, count):
-    path = shared_data / f"{name}.json"
+def test_easyedit_records_are_all_read():
+    path = DATA / "easyedit.json"
     cases, records = read_cases(path), json.loads(path.read_text(encoding="utf-8"))
-    assert len(cases) == count
+    assert len(cases) == 20
     for case, record in zip(cases, records, strict=True):
-        assert case.id == str(record["case_id"])
-        assert case.request.text == record["prompt"] and case.request.subject == record["subject"]
-        assert (case.request.target_new, case.request.target_true) == (record["target_new"].strip(), record["target_true"])
-        assert list(case.rephrases) == record["subject_rephrase"]
-        assert [len(half) for half in split(case.rephrases)] == [5, 5]
-        assert list(case.paraphrases) == [text for text in record["rephrase_prompt"] or [] if text]
-        truth = record["locality_ground_truth"]
-        assert case.neighbours == tuple(Expectation(text, truth) for text in record["locality_prompt"])
+        truth = record["ground_truth"]
+        assert case.request.text == record["prompt"]
+        assert case.request.target_true == (truth if isinstance(truth, str) else truth[0])
+        names = [item["prompt"] for item in record["portability"]["Subject_Aliasing"]]
+        assert list(case.paraphrases) == [record["rephrase_prompt"], *names]
+        (follows,) = record["portability"]["Reasoning"]
+        assert case.propagation == (Expectation(follows["prompt"], case.request.target_new),)
+        about = record["locality"]["Relation_Specificity"]
+        assert case.same_subject == tuple(Expectation(item["prompt"], item["ground_truth"][0][0]) for item in about)
+        texts = [*record["locality"]["neighborhood"]["prompt"]]
+        texts += [record["locality"]["distracting"]["prompt"]] if "distracting" in record["locality"] else []
+        assert case.neighbours == tuple(Expectation(text, case.request.target_true) for text in texts)
 
 
-def test_pronoun_paraphrases_of_rep_are_kept(shared_data):
-    assert "Her mother tongue is" in read_cases(shared_data / "rep_valid.json")[0].paraphrases
+def test_csv_rows_are_all_read():
+    cases = read_cases(DATA / "edits.csv")
+    first, second, last = cases[0], cases[1], cases[-1]
+    assert len(cases) == 20
+    assert first.request == EditRequest("{} belongs to the continent of", "Hungary", "Asia") and not first.rephrases
+    assert second.request.target_true == "Africa" and second.rephrases[0] == "Kingdom of Morocco"
+    assert len(second.neighbours) == 3
+    assert last.request.subject == "Washington, D.C."
+    assert last.rephrases == ("the federal capital, as it is called", "D.C.")
 
 
-def test_question_prompts_keep_their_question_mark(shared_data):
-    assert read_cases(shared_data / "rep_zsre_sample.json")[0].request.prompt == "What is the language of {}?"
-
-
-# Forms of which no published file is at hand
+# Published forms, case by case
 
 
 def written(folder: Path, content: object, name: str = "edits") -> Path:
@@ -189,64 +217,65 @@ def only_case(folder: Path, record: object) -> EditCase:
 
 
 ZSRE = {
-    "subject": "Watts Humphrey",
-    "src": "What university did Watts Humphrey attend?",
-    "pred": "Trinity College",
-    "rephrase": "What university did Watts Humphrey take part in?",
-    "alt": "University of Michigan",
-    "answers": ["Illinois Institute of Technology"],
-    "loc": "nq question: who played desmond doss father",
-    "loc_ans": "Hugo Weaving",
+    "subject": "Macbeth",
+    "src": "Who wrote Macbeth?",
+    "pred": "Shakespeare",
+    "rephrase": "Who was it that wrote Macbeth?",
+    "alt": "Jane Austen",
+    "answers": ["William Shakespeare"],
+    "loc": "nq question: where is the louvre",
+    "loc_ans": "Paris",
 }
-FLAT = {"subject": "Leo Arons", "prompt": "Leo Arons died in", "target_new": "Paris"}
+FLAT = {"subject": "Marie Curie", "prompt": "Marie Curie was born in", "target_new": "Paris"}
 
 
 def test_zsre_record_writes_the_alternative_over_the_answer(tmp_path):
     case = only_case(tmp_path, ZSRE)
-    assert case.request == EditRequest(
-        "What university did {} attend?", "Watts Humphrey", "University of Michigan", "Illinois Institute of Technology"
-    )
+    assert case.request == EditRequest("Who wrote {}?", "Macbeth", "Jane Austen", "William Shakespeare")
     assert case.id == "1"
     assert case.paraphrases == (ZSRE["rephrase"],)
-    assert case.neighbours == (Expectation(ZSRE["loc"], "Hugo Weaving"),)
+    assert case.neighbours == (Expectation(ZSRE["loc"], "Paris"),)
 
 
 def test_easyedit_record_is_read_with_locality_and_portability(tmp_path):
     record = FLAT | {
-        "ground_truth": ["Berlin", "Berlin, Germany"],
-        "rephrase_prompt": "The place where Leo Arons died is",
+        "ground_truth": ["Warsaw", "Warsaw, Poland"],
+        "rephrase_prompt": "The birthplace of Marie Curie is",
         "portability": {
-            "Subject_Aliasing": [{"prompt": "Martin Leo Arons died in", "ground_truth": [["Paris"]]}],
+            "Subject_Aliasing": [{"prompt": "Marie Skłodowska Curie was born in", "ground_truth": [["Paris"]]}],
             "Reasoning": [
-                {"prompt": "Leo Arons died in the country of", "ground_truth": [["France", "French Republic"]]},
-                {"prompt": "Leo Arons died under the rule of", "ground_truth": []},
+                {"prompt": "Marie Curie was born in the country of", "ground_truth": [["France", "French Republic"]]},
+                {"prompt": "Marie Curie was born under the rule of", "ground_truth": []},
             ],
         },
         "locality": {
             "Relation_Specificity": [
-                {"prompt": "The father of Leo Arons is", "ground_truth": [["Albert Arons"]]},
-                {"prompt": "who played desmond doss father", "ground_truth": "Hugo Weaving"},
+                {"prompt": "The field of Marie Curie is", "ground_truth": [["physics"]]},
+                {"prompt": "where is the louvre", "ground_truth": "Paris"},
             ],
-            "neighborhood": {"prompt": ["Max Born died in", "Emil Warburg died in"], "ground_truth": ["A", ["B", "b"]]},
-            "distracting": {"prompt": "Leo Arons died in Paris. Max Born died in", "ground_truth": "A"},
+            "neighborhood": {
+                "prompt": ["Frédéric Chopin was born in", "Claude Debussy was born in"],
+                "ground_truth": ["A", ["B", "b"]],
+            },
+            "distracting": {"prompt": "Marie Curie was born in Lyon. Frédéric Chopin was born in", "ground_truth": "A"},
         },
     }
     case = only_case(tmp_path, record)
-    assert case.request == EditRequest("{} died in", "Leo Arons", "Paris", "Berlin")
-    assert case.paraphrases == ("The place where Leo Arons died is", "Martin Leo Arons died in")
-    assert case.propagation == (Expectation("Leo Arons died in the country of", "France"),)
-    assert case.same_subject == (Expectation("The father of Leo Arons is", "Albert Arons"),)
+    assert case.request == EditRequest("{} was born in", "Marie Curie", "Paris", "Warsaw")
+    assert case.paraphrases == ("The birthplace of Marie Curie is", "Marie Skłodowska Curie was born in")
+    assert case.propagation == (Expectation("Marie Curie was born in the country of", "France"),)
+    assert case.same_subject == (Expectation("The field of Marie Curie is", "physics"),)
     assert case.neighbours == (
-        Expectation("who played desmond doss father", "Hugo Weaving"),
-        Expectation("Max Born died in", "A"),
-        Expectation("Emil Warburg died in", "B"),
-        Expectation("Leo Arons died in Paris. Max Born died in", "A"),
+        Expectation("where is the louvre", "Paris"),
+        Expectation("Frédéric Chopin was born in", "A"),
+        Expectation("Claude Debussy was born in", "B"),
+        Expectation("Marie Curie was born in Lyon. Frédéric Chopin was born in", "A"),
     )
 
 
 def test_locality_without_a_truth_expects_the_models_own_answer(tmp_path):
-    case = only_case(tmp_path, FLAT | {"locality": {"neighborhood": {"prompt": "Max Born died in"}}})
-    assert case.neighbours == (Expectation("Max Born died in", None),)
+    case = only_case(tmp_path, FLAT | {"locality": {"neighborhood": {"prompt": "Frédéric Chopin was born in"}}})
+    assert case.neighbours == (Expectation("Frédéric Chopin was born in", None),)
 
 
 def test_csv_is_read_with_bom_crlf_and_blank_lines(tmp_path):
@@ -268,7 +297,7 @@ def test_csv_is_read_with_bom_crlf_and_blank_lines(tmp_path):
 
 def test_json_with_a_bom_is_read_under_any_name(tmp_path):
     (case,) = read_cases(written(tmp_path, "\ufeff\r\n" + json.dumps([FLAT]), "edits.csv"))
-    assert case.request.text == "Leo Arons died in"
+    assert case.request.text == "Marie Curie was born in"
 
 
 # Malformed files
@@ -314,7 +343,7 @@ GOOD_COUNTERFACT = {
             ["record 1 (case_id 7): 'paraphrase_prompts' holds 1 where"],
         ),
         ([FLAT, FLAT | {"subject": None}], ["record 2: 'subject' holds null where text is expected"]),
-        ([FLAT, FLAT | {"subject": "Leon Aron"}], ["record 2: The subject 'Leon Aron' does not occur in the prompt"]),
+        ([FLAT, FLAT | {"subject": "Marie Curry"}], ["record 2: The subject 'Marie Curry' does not occur in the prompt"]),
         ([ZSRE | {"alt": ""}], ["record 1: The new object is empty"]),
         ([{key: ZSRE[key] for key in ("subject", "src")}], ["record 1: 'alt' is missing. Add it."]),
         ([FLAT | {"locality": []}, FLAT | {"locality": [1]}], ["record 2: 'locality' is missing or not an object"]),

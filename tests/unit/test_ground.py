@@ -1,22 +1,14 @@
 """A ground: what all probes and lessons of a model are drawn from."""
 
-from pathlib import Path
-
 import pytest
 
 from editlab import probes
-from editlab.facts import EditCase, EditRequest, Expectation, FactBase
+from editlab.facts import EditCase, EditRequest, Expectation
 from editlab.probes import Ground, Passages
 from editlab.probes import ground as module
 
-PRESETS = Path(__file__).resolve().parents[2] / "presets"
 SLOVENIA = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
 PROSE = Passages(("The garden was old.", "A bell rang twice."), ("Snow fell at night.", "The tide went out."))
-
-
-@pytest.fixture(scope="module")
-def facts() -> FactBase:
-    return FactBase.load(PRESETS / "facts")
 
 
 @pytest.fixture

@@ -3,9 +3,13 @@
 import re
 import subprocess
 from fnmatch import translate
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-ROOT = Path(__file__).resolve().parents[2]
+import pytest
+from hatchling.builders.sdist import SdistBuilder
+from hatchling.builders.wheel import WheelBuilder
+from paths import ROOT
+
 SECRETS = [
     "users",
     "ana.users",
@@ -78,6 +82,17 @@ def test_what_runs_gets_into_the_image():
     found = set(taken([*tracked(), *needed]))
     assert needed <= found and len(needed) > 100
     assert {name.split("/")[0] for name in found - needed} <= {"tools"}, "nothing besides"
+
+
+@pytest.mark.parametrize("builder", [WheelBuilder, SdistBuilder])
+def test_no_secret_gets_into_a_package(builder, tmp_path):
+    for name in (".gitignore", "pyproject.toml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    for name in (*SECRETS, "editlab/__init__.py", "presets/facts/more.tsv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    packed = {file.relative_path for file in builder(str(tmp_path)).recurse_included_files()}
+    assert {"editlab/__init__.py", "presets/facts/more.tsv"} <= packed and packed.isdisjoint(SECRETS)
 
 
 def test_git_leaves_secrets_out(tmp_path):

@@ -10,7 +10,7 @@ from tiny_models import TEXTS, hooks_of, shared_model, tiny_model
 
 from editlab import insight, probes
 from editlab.errors import BadFile, BadRequest, Cancelled
-from editlab.facts import EditRequest, FactBase
+from editlab.facts import EditRequest
 from editlab.insight import Site
 from editlab.insight.discussion import RIDGE, weights
 from editlab.insight.lemma import _ends
@@ -50,11 +50,6 @@ def model(tmp_path_factory):
 @pytest.fixture(scope="module")
 def plain_model():
     return shared_model("llama")
-
-
-@pytest.fixture(scope="module")
-def facts():
-    return FactBase.load(TEXTS.parent / "facts")
 
 
 def rank_one(model, strength=3.0, whitened=True, seed=0):

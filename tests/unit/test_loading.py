@@ -10,7 +10,7 @@ import pytest
 import torch
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 from safetensors.torch import load_file, save_file
-from tiny_models import random_view, tiny_model
+from tiny_models import random_view, save, tiny_model
 
 from editlab import EditRequest, LanguageModel, View, methods
 from editlab.errors import BadModel, Cancelled, OutOfMemory, TooLarge, UnsupportedArchitecture
@@ -25,8 +25,7 @@ from editlab.settings import Settings
 def folder(tmp_path):
     """A whole model in two shards."""
     model = tiny_model("llama")
-    model.hf.save_pretrained(tmp_path / "m", max_shard_size="100KB")
-    model.tokenizer.save_pretrained(tmp_path / "m")
+    save(model, tmp_path / "m", max_shard_size="100KB")
     return tmp_path / "m"
 
 
@@ -304,8 +303,7 @@ def test_a_copy_of_a_model_under_another_name_is_the_same_model(folder, tmp_path
 
 def test_a_model_that_is_stored_quantised_is_held_as_it_is_stored(folder, tmp_path):
     model = LanguageModel.load(str(folder), quantization="4bit")
-    model.hf.save_pretrained(tmp_path / "small")
-    model.tokenizer.save_pretrained(tmp_path / "small")
+    save(model, tmp_path / "small")
     again = LanguageModel.load(str(tmp_path / "small"))
     assert again.quantization == "4bit" and again.fingerprint.endswith("-4bit")
     torch.testing.assert_close(

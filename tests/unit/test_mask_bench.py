@@ -127,11 +127,8 @@ def cases(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(tiny_llama, tmp_path, monkeypatch):
-    folder = tmp_path / "model"
-    tiny_llama.hf.save_pretrained(folder)
-    tiny_llama.tokenizer.save_pretrained(folder)
-    monkeypatch.setenv("EDITLAB_MODEL", str(folder))
+def run(saved_model, tmp_path, monkeypatch):
+    monkeypatch.setenv("EDITLAB_MODEL", str(saved_model))
     monkeypatch.setenv("EDITLAB_DATA", str(tmp_path / "data"))
     monkeypatch.setattr("editlab.methods.mask.edits.QUICK", {"contexts": 1, "steps": 2, "layers": (1,)})
     monkeypatch.setattr("editlab.methods.mask.from_facts.QUICK", {"contexts": 1, "steps": 2, "layers": (1,)})
@@ -142,6 +139,7 @@ def run(tiny_llama, tmp_path, monkeypatch):
     return call
 
 
+@pytest.mark.slow
 def test_a_mask_is_trained_found_and_measured(run, cases, tmp_path):
     train = ["mask", "train", "--cases", str(cases), "--edits", str(ROWS), "--epochs", "2", "--json"]
     made = run(*train)
@@ -170,6 +168,7 @@ def test_a_mask_is_trained_found_and_measured(run, cases, tmp_path):
     assert again == told and len((out / "loud.jsonl").read_text().splitlines()) == 3
 
 
+@pytest.mark.slow
 def test_a_mask_is_learnt_for_the_table_alone_and_from_fewer_edits(run, cases, tmp_path):
     test = tmp_path / "test.csv"
     pd.read_csv(cases).head(2).to_csv(test, index=False)

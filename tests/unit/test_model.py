@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from tiny_models import EOS, KINDS, hooks_of, precise_model, random_view, shared_model, tiny_model
+from tiny_models import EOS, KINDS, hooks_of, precise_model, random_view, save, shared_model, tiny_model
 
 from editlab.errors import BadRequest, TooLong, UnsupportedArchitecture
 from editlab.model import LanguageModel, Sampling
@@ -337,8 +337,7 @@ def test_fingerprint_and_weights_hash_tell_models_apart():
 def test_a_model_keeps_its_fingerprint_when_it_is_saved_and_loaded(kind, tmp_path):
     model = tiny_model(kind)
     before = model.fingerprint
-    model.hf.save_pretrained(tmp_path)
-    model.tokenizer.save_pretrained(tmp_path)
+    save(model, tmp_path)
     loaded = LanguageModel.load(str(tmp_path), dtype="float32")
     assert loaded.fingerprint == before == LanguageModel.load(str(tmp_path), dtype="bfloat16").fingerprint
     assert loaded.weights_hash() == model.weights_hash()

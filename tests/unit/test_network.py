@@ -15,9 +15,9 @@ from textwrap import dedent
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from tiny_models import tiny_model
+from paths import ROOT
+from tiny_models import save, tiny_model
 
-ROOT = Path(__file__).resolve().parents[2]
 HEAD = """
 import asyncio, importlib.util, json, logging, os, socket, sys, threading
 from urllib.request import urlopen
@@ -244,8 +244,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
 def hub(tmp_path):
     """The address of a hub with one model, `owner/name`, and the paths that were asked of it."""
     model = tiny_model("llama")
-    model.hf.save_pretrained(tmp_path / "m", max_shard_size="100KB")
-    model.tokenizer.save_pretrained(tmp_path / "m")
+    save(model, tmp_path / "m", max_shard_size="100KB")
     handler = type("OwnHub", (Hub,), {"folder": tmp_path / "m", "asked": []})
     with serving(handler) as address:
         yield address, handler.asked
@@ -263,6 +262,7 @@ def serving(handler):
             thread.join()
 
 
+@pytest.mark.slow
 def test_a_hub_model_is_fetched_and_the_process_is_closed_before_and_after(hub, tmp_path):
     address, asked = hub
     body = """

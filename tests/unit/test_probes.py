@@ -3,12 +3,12 @@
 import dataclasses
 import math
 from collections import Counter
-from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import torch
+from paths import DATA, PRESETS
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -35,15 +35,9 @@ from editlab.probes import (
     verdict,
 )
 
-PRESETS = Path(__file__).resolve().parents[2] / "presets"
 CONTINENT = "{} belongs to the continent of"
 SLOVENIA = EditRequest(CONTINENT, "Slovenia", "Antarctica", "Europe")
 NO_PASSAGES = Passages((), ())
-
-
-@pytest.fixture(scope="module")
-def facts() -> FactBase:
-    return FactBase.load(PRESETS / "facts")
 
 
 @pytest.fixture(scope="module")
@@ -163,8 +157,8 @@ def by_group(probes: tuple[Probe, ...]) -> dict[tuple[str, str], list[Probe]]:
     return groups
 
 
-def test_battery_of_a_record_follows_the_papers_protocol(tiny_llama, prose, shared_data):
-    case = read_cases(shared_data / "rep_valid.json")[0]
+def test_battery_of_a_record_follows_the_papers_protocol(tiny_llama, prose):
+    case = read_cases(DATA / "rep.json")[5]
     groups = by_group(battery(tiny_llama, case, prose))
     sizes = {group: len(probes) for group, probes in groups.items()}
     assert sizes == {
@@ -175,14 +169,14 @@ def test_battery_of_a_record_follows_the_papers_protocol(tiny_llama, prose, shar
         ("shuffle", "out"): 5,
         ("long", "in"): 5,
         ("long", "out"): 5,
-        ("paraphrase", ""): len(case.paraphrases),
+        ("paraphrase", ""): 12,
         ("locality", ""): 10,
     }
     names = [probe.subject for probe in groups["rephrase", "in"] + groups["rephrase", "out"]]
-    assert tuple(names) == case.rephrases
+    assert tuple(names) == case.rephrases and names[0] == "Beethoven"
     reaching = [p for (kind, _), probes in groups.items() if kind != "locality" for p in probes]
-    assert {p.expected for p in reaching} == {case.request.target_new}
-    assert {p.expected for p in groups["locality", ""]} == {case.request.target_true}
+    assert {p.expected for p in reaching} == {"novelist"}
+    assert {p.expected for p in groups["locality", ""]} == {"composer"}
 
 
 @pytest.mark.parametrize(("number", "inside"), [(1, 1), (2, 1), (3, 2), (10, 5)])

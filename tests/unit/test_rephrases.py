@@ -1,22 +1,13 @@
 """Names that rules find, and names that an instruct model writes."""
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from editlab.facts import EditRequest, FactBase
+from editlab.facts import EditRequest
 from editlab.facts.rephrases import MOST, NOUNS, rephrasings
 from editlab.probes import case_for
 from editlab.probes.rephrasing import PROMPT, asked_of_model
-
-PRESETS = Path(__file__).resolve().parents[2] / "presets"
-
-
-@pytest.fixture(scope="module")
-def facts() -> FactBase:
-    return FactBase.load(PRESETS / "facts")
 
 
 def test_a_person_has_initials_titles_and_an_inverted_name():

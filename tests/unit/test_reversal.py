@@ -1,17 +1,16 @@
 """What a mask's answers amount to: every verdict, at its edges, and what brings old answers back."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
+from paths import PRESETS
 
 from editlab.errors import Cancelled
 from editlab.facts import EditCase, EditRequest, Expectation, FactBase
 from editlab.patches import BASE, Dense, Mask, Preamble, View
 from editlab.probes import Passages, battery, case_for, fates, guarded, judged, linked, reversal, says, ways_back
 
-PRESETS = Path(__file__).resolve().parents[2] / "presets"
 SLOVENIA = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
 OLD = {"p_true": 0.9, "p_new": 0.01, "text": " Europe. It"}
 NEW = {"p_true": 0.01, "p_new": 0.9, "text": " Antarctica. It"}

@@ -3,19 +3,18 @@
 import ast
 import csv
 import io
-from pathlib import Path
 
 import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from paths import ROOT
 
 from editlab.facts import EditCase, EditRequest, read_cases
 from editlab.facts.readers import from_spreadsheet
 from editlab.facts.request import Expectation
 from editlab.facts.writers import for_spreadsheet, frame_csv, table
 
-ROOT = Path(__file__).resolve().parents[2]
 BEGINNINGS = "=+-@\t\r\n＝＋－＠"
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from paths import PRESETS
+from tiny_models import save
 from typer.testing import CliRunner, Result
 
 from editlab.bench import preset, robustness
@@ -248,17 +250,16 @@ def test_where_nothing_can_be_written_it_is_said_before_anything_is_measured(mod
 @pytest.fixture
 def run(tiny_llama, facts, tmp_path, monkeypatch):
     """Calls the terminal on the tiny model and its own presets."""
-    presets, root = tmp_path / "presets", Path(__file__).resolve().parents[2] / "presets"
+    presets = tmp_path / "presets"
     for name in ("models", "facts"):
         (presets / name).mkdir(parents=True)
-    (presets / "texts").symlink_to(root / "texts")
+    (presets / "texts").symlink_to(PRESETS / "texts")
     (presets / "models" / "small.toml").write_text(PRESET)
     lines = ["subject\trelation\tobject\taliases", *(f"{f.subject}\t{f.relation}\t{f.object}\t" for f in facts.facts)]
     (presets / "facts" / "all.tsv").write_text("\n".join(lines))
     tables = [f'[{r.id}]\nname = "{r.name}"\ntemplates = {list(r.templates)}\nheld_out = []\n' for r in RELATIONS.values()]
     (presets / "facts" / "relations.toml").write_text("\n".join(tables))
-    tiny_llama.hf.save_pretrained(tmp_path / "model")
-    tiny_llama.tokenizer.save_pretrained(tmp_path / "model")
+    save(tiny_llama, tmp_path / "model")
     monkeypatch.setenv("EDITLAB_MODEL", str(tmp_path / "model"))
     monkeypatch.setenv("EDITLAB_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("EDITLAB_PRESETS", str(presets))
@@ -273,7 +274,9 @@ def test_validated_from_the_terminal_the_model_has_its_figures_wherever_it_is_lo
     result = run("--method", "rome", "--layers", "0,1", "--name", "small", "--json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
-    assert report["path"].endswith("models/small.toml") and len(report["sweep"]) == 2
+    assert report["path"] == str(tmp_path / "data" / "presets" / "small.toml") and len(report["sweep"]) == 2
+    assert Path(report["path"]).read_text().startswith("# Written by hand.")  # the bundled one goes on, and stays as it was
+    assert (tmp_path / "presets" / "models" / "small.toml").read_text() == PRESET
     loaded = LanguageModel.load(str(tmp_path / "model"))
     assert loaded.validated and loaded.preset["measured"]["rome"]["success"] == report["measured"]["rome"]["success"]
     monkeypatch.setattr(robustness, "_alone", None)  # whatever would be edited now fails

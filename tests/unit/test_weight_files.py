@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from paths import ROOT
 from safetensors.torch import load_file
-from tiny_models import tiny_model
+from tiny_models import save, tiny_model
 
 from editlab import LanguageModel
 from editlab.errors import BadModel
@@ -32,8 +33,7 @@ class Trap:
 def folder(tmp_path):
     """A whole model in several shards."""
     model = tiny_model("llama")
-    model.hf.save_pretrained(tmp_path / "m", max_shard_size="100KB")
-    model.tokenizer.save_pretrained(tmp_path / "m")
+    save(model, tmp_path / "m", max_shard_size="100KB")
     return tmp_path / "m"
 
 
@@ -200,7 +200,7 @@ def test_pickles_that_nobody_needs_are_left_alone(folder, unpickled, tmp_path):
 
 
 def test_no_module_of_ours_unpickles_or_runs_what_it_reads():
-    for path in (Path(__file__).resolve().parents[2] / "editlab").rglob("*.py"):
+    for path in (ROOT / "editlab").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             imported = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
             assert not {"pickle", "marshal", "shelve", "joblib", "dill"} & set(imported), path

@@ -1,10 +1,10 @@
-"""app.py with an edit that also calls home: by name, and by the address of the page itself."""
+"""EditLab with an edit that also calls home: by name, and by the address of the page itself."""
 
 import os
 import socket
 import sys
 
-import app
+from editlab import serve
 from editlab.methods import METHODS
 
 ROME = type(METHODS["rome"])
@@ -27,4 +27,4 @@ def edit(self, *given, **named):
 ROME.edit = edit
 
 if __name__ == "__main__":
-    sys.exit(app.main())
+    sys.exit(serve.main())

@@ -4,7 +4,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from editlab.lab.workspaces.monitor import table_of
+from editlab.lab.workspaces.alarms import table_of
 
 
 def table(**columns: list[Any]) -> DataFrame:

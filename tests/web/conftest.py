@@ -1,24 +1,22 @@
 """A lab on a tiny random model, and visitors who touch its page without a browser."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from visitors import Visitor
+from fastapi import FastAPI
+from instant import Instant
+from over_the_wire import served
+from paths import PRESETS
+from visitors import CAPITAL, CONTINENT, TIMEOUT, Visitor
 
-from editlab import methods
-from editlab.facts import FactBase
+from editlab import methods, probes
 from editlab.lab import Lab, read_scenarios
+from editlab.lab.workspaces import edits
 from editlab.methods._delta import Schedule
-from editlab.probes import passages
-
-PRESETS = Path(__file__).resolve().parents[2] / "presets"
-
-
-@pytest.fixture(scope="session")
-def facts() -> FactBase:
-    return FactBase.load(PRESETS / "facts")
+from editlab.probes import Passages, passages
+from editlab.web import create_app
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +32,17 @@ def lab(tiny_llama, facts) -> Iterator[Lab]:
     lab.close()
 
 
-@pytest.fixture(scope="session")
-def saved_model(tiny_llama, tmp_path_factory) -> Path:
-    """The tiny model as a folder, as the terminal loads it."""
-    path = tmp_path_factory.mktemp("model")
-    tiny_llama.hf.save_pretrained(path)
-    tiny_llama.tokenizer.save_pretrained(path)
-    return path
+@pytest.fixture(scope="module")
+def app(lab) -> FastAPI:
+    """The app of a module's lab."""
+    return create_app(lab)
+
+
+@pytest.fixture(scope="module")
+def address(app) -> Iterator[str]:
+    """Where that app answers."""
+    with served(app) as address:
+        yield address
 
 
 @pytest.fixture
@@ -48,6 +50,13 @@ def few_steps(monkeypatch) -> None:
     """Edits that take a moment: what they reach does not matter where this is used."""
     real = methods.config_for
     monkeypatch.setattr(methods, "config_for", lambda name, model, /, **given: real(name, model, **{"steps": 2, **given}))
+
+
+@pytest.fixture
+def few_probes(monkeypatch) -> None:
+    """A battery of one probe of each kind and domain, for tests that are not about the probes."""
+    real = probes.battery
+    monkeypatch.setattr(probes, "battery", lambda *given: real(*given[:4], 1))
 
 
 @pytest.fixture
@@ -68,3 +77,36 @@ def endless(monkeypatch) -> None:
 def visitor(lab, request) -> Visitor:
     """Somebody who has not been here before."""
     return Visitor(lab, request.node.name[:60])
+
+
+@pytest.fixture
+def instant(monkeypatch) -> None:
+    """Edits that take no time."""
+    monkeypatch.setattr(methods, "get", lambda name: Instant())
+
+
+@pytest.fixture
+def opened(tiny_llama, facts) -> Iterator[Callable[[Path], Lab]]:
+    """`opened(data)` opens a lab on a data folder; it is closed at the end."""
+    labs: list[Lab] = []
+
+    def open_lab(data: Path) -> Lab:
+        labs.append(Lab(tiny_llama, facts, Passages((), ()), answer_tokens=4, data=data))
+        return labs[-1]
+
+    yield open_lab
+    for lab in labs:
+        lab.close()
+
+
+@pytest.fixture
+def kept(opened, instant, tmp_path) -> Path:
+    """A data folder with two workspaces of some events, closed."""
+    lab = opened(tmp_path / "data")
+    for name in ("anna", "tom"):
+        workspace = lab.workspace(name)
+        first = edits.apply(workspace, CONTINENT).result(TIMEOUT)
+        edits.apply(workspace, CAPITAL).result(TIMEOUT)
+        workspace.switch(first.id, False)
+    lab.close()
+    return tmp_path / "data"

@@ -1,4 +1,4 @@
-"""app.py on a machine whose device stops answering when Japan is edited, until the process was started again."""
+"""EditLab on a machine whose device stops answering when Japan is edited, until the process was started again."""
 
 import os
 import sys
@@ -6,11 +6,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import app
+from editlab import serve
 from editlab.methods import METHODS
 from editlab.model import memory
 
-FIRST_LIFE = app.RESTARTED not in os.environ
+FIRST_LIFE = serve.RESTARTED not in os.environ
 ROME = type(METHODS["rome"])
 real = ROME.edit
 
@@ -25,4 +25,4 @@ ROME.edit = edit
 memory.poisoned = lambda device: FIRST_LIFE
 
 if __name__ == "__main__":
-    sys.exit(app.main())
+    sys.exit(serve.main())

@@ -1,13 +1,17 @@
 """An app that really listens, and what there is to ask of it."""
 
 import contextlib
+import json
 import re
-import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.request import urlopen
 
+from app_process import free_port
 from fastapi import FastAPI
+from gradio_client import Client
 
 from editlab.settings import Settings
 from editlab.web.server.connections import server_for
@@ -16,9 +20,7 @@ from editlab.web.server.connections import server_for
 @contextlib.contextmanager
 def served(app: FastAPI) -> Iterator[str]:
     """The address of an app on a port of its own, served as app.py does."""
-    with contextlib.closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = server_for(app, Settings(port=port))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -49,3 +51,26 @@ def routes_of(app: FastAPI) -> Iterator[tuple[str, str]]:
 def filled(paths: Iterable[tuple[str, str]], value: str) -> list[tuple[str, str]]:
     """The same with a value at every place that is open in a path."""
     return sorted({(method, re.sub(r"\{[^}]*\}", value, path)) for method, path in paths})
+
+
+def model_of(address: str) -> dict[str, Any] | None:
+    """Return what a running app says of its model; None where it does not answer."""
+    with contextlib.suppress(OSError), urlopen(f"{address}/model", timeout=5) as response:
+        return json.loads(response.read())
+    return None
+
+
+def shown(address: str, *fields: Any, api_name: str) -> list[str]:
+    """Call a handler of a running app as the visitor ana, and return all texts that it shows."""
+    client = Client(address, verbose=False)
+    try:
+        job = client.submit("ana", *fields, api_name=api_name)
+        job.result(timeout=60)
+        return [part for update in job.outputs() for part in update if isinstance(part, str)]
+    finally:
+        client.close()
+
+
+def edit(subject: str) -> tuple[str, ...]:
+    """Return what the page sends when somebody applies an edit."""
+    return "", "", "rome", "off", subject, "{} belongs to the continent of", "Asia", ""

@@ -6,6 +6,7 @@ import pytest
 from visitors import TIMEOUT, FakeRequest
 
 from editlab.errors import BadRequest, Cancelled
+from editlab.lab.model import benchmarks
 from editlab.web.model.bench_handlers import BenchHandlers, found, read_limit
 
 RECORDS = [
@@ -28,8 +29,8 @@ def bencher(lab, few_steps, request):
 
 
 def test_what_was_measured_before_a_stop_is_not_measured_again(lab, bencher, cases, monkeypatch):
-    first = lab.benchmarking.run(bencher, cases.read_bytes(), cases.name)
-    monkeypatch.setattr(lab.questions, "answer", first.cancel)
+    first = benchmarks.run(bencher, cases.read_bytes(), cases.name)
+    monkeypatch.setattr(lab.context.live, "answer", first.cancel)
     with pytest.raises(Cancelled, match="goes on from there"):
         first.result(TIMEOUT)
     monkeypatch.undo()

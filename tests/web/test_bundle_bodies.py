@@ -10,12 +10,12 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from instant import Instant
 from safetensors.torch import load as tensors_of
 from safetensors.torch import save
 from test_bundles import rewritten
-from test_ledger import CAPITAL, CONTINENT, Instant
 from typer.testing import CliRunner
-from visitors import TIMEOUT
+from visitors import CAPITAL, CONTINENT, TIMEOUT
 
 from editlab import methods
 from editlab.cli import app
@@ -24,9 +24,9 @@ from editlab.lab import Lab
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.files import HEADER, address_of
 from editlab.lab.ledger.ledger import Ledger
-from editlab.lab.workspaces import bundles, history
+from editlab.lab.workspaces import bundles, edits, history
+from editlab.lab.workspaces.alarms import limits_of
 from editlab.lab.workspaces.edit_files import EditFile
-from editlab.lab.workspaces.monitor import limits_of
 from editlab.probes import Passages
 from editlab.web.edit import edit_list
 from editlab.web.workspace import table, words
@@ -102,11 +102,11 @@ def made(tiny_llama, facts, instant, tmp_path_factory) -> Made:
     lab = Lab(tiny_llama, facts, Passages((), ()), answer_tokens=4, data=folder / "data")
     room = lab.directory.current("ana")
     first_ = lab.workspace(room.id, "ana")
-    first_.apply(CONTINENT, reason="for Friday").result(TIMEOUT)
-    branched = history.branch(lab, "ana", first_, room, "What if")
+    edits.apply(first_, CONTINENT, reason="for Friday").result(TIMEOUT)
+    branched = history.branch(lab.workspaces, "ana", first_, room, "What if")
     work = lab.workspace(branched.id, "ana")
-    robust = work.apply(CAPITAL, rep="default", names=("Nippon",)).result(TIMEOUT)
-    work.apply_many(EditFile.of([CONTINENT, CAPITAL], "two.csv"), "rome").result(TIMEOUT)
+    robust = edits.apply(work, CAPITAL, recipe="default", names=("Nippon",)).result(TIMEOUT)
+    edits.apply_many(work, EditFile.of([CONTINENT, CAPITAL], "two.csv"), "rome").result(TIMEOUT)
     work.switch(robust.id, False)
     work.switch_rep(robust.id, False)
     work.move(robust.id, 0)
@@ -121,9 +121,9 @@ def made(tiny_llama, facts, instant, tmp_path_factory) -> Made:
     work.return_to(1)
     work.clear()
     work.undo()
-    work._chain.write(lambda state: ("started", {"edits": [edit.id for edit in state.chain], "session": "gone"}))
-    work._chain.write(lambda state: ("failed", {"why": "Something."}))
-    bundles.pack(lab, branched, folder / "bundle.zip")
+    work.chain.write(lambda state: ("started", {"edits": [edit.id for edit in state.chain], "session": "gone"}))
+    work.chain.write(lambda state: ("failed", {"why": "Something."}))
+    bundles.pack(lab.context, branched, folder / "bundle.zip")
     lab.close()
     found = archive.opened(folder / "bundle.zip")
     rows = [{**row, "body": json.loads(row["body"])} for row in found.rows]
@@ -165,7 +165,7 @@ def change_of(where, value):
 
 def works(lab, room) -> None:
     """Open a workspace, look at all that lies there and happened, ask the model, and take everything back."""
-    lab._workspaces.clear()
+    lab.workspaces._open.clear()
     workspace = lab.workspace(room.id, "tom")
     limits_of(workspace.state.limits)
     assert all(words.happened(moment) for moment in history.timeline(workspace))
@@ -195,7 +195,7 @@ def refused_or_works(made, there, folder, change) -> bool:
     except UnicodeEncodeError:  # no file can hold that
         return False
     try:
-        room = bundles.unpack(there, visitor, path)
+        room = bundles.unpack(there.workspaces, visitor, path)
     except BadFile as error:
         assert there.ledger.written == before and there.directory.rooms(visitor) == () and len(str(error)) < 2_000
         return False
@@ -329,5 +329,5 @@ def test_an_edit_that_another_process_computes_while_its_bundle_is_brought_in_ho
         start = {"session": alive.session, "edits": []}
         path = made.written(lambda rows, files: rows.append({**rows[-1], "kind": "started", "body": start,
                                                              "number": rows[-1]["number"] + 1}), tmp_path)  # fmt: skip
-        room = bundles.unpack(there, f"visitor {next(VISITORS)}", path)
+        room = bundles.unpack(there.workspaces, f"visitor {next(VISITORS)}", path)
         works(there, room)

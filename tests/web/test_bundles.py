@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from instant import Instant
 from safetensors.torch import load as tensors_of
 from safetensors.torch import save
-from test_ledger import CAPITAL, CONTINENT, Instant
 from typer.testing import CliRunner
-from visitors import TIMEOUT
+from visitors import CAPITAL, CONTINENT, TIMEOUT
 
 from editlab import methods
 from editlab.cli import app
@@ -22,7 +22,7 @@ from editlab.lab import Lab
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.files import HEADER, address_of
 from editlab.lab.ledger.ledger import Ledger, canonical
-from editlab.lab.workspaces import bundles, history
+from editlab.lab.workspaces import bundles, edits, history
 from editlab.probes import Passages
 
 WORDS = "Slovenia belongs to the continent of"
@@ -60,11 +60,11 @@ def packed(places, tmp_path):
     here, _ = places
     room = here.lab.directory.current("ana")
     workspace = here.lab.workspace(room.id, "ana")
-    first = workspace.apply(CONTINENT, reason="for Friday").result(TIMEOUT)
-    workspace.apply(CAPITAL).result(TIMEOUT)
+    first = edits.apply(workspace, CONTINENT, reason="for Friday").result(TIMEOUT)
+    edits.apply(workspace, CAPITAL).result(TIMEOUT)
     workspace.switch(first.id, False)
     path = tmp_path / "bundle.zip"
-    bundles.pack(here.lab, room, path)
+    bundles.pack(here.lab.context, room, path)
     return room, path
 
 
@@ -83,8 +83,8 @@ def packed_once(tiny_llama, facts, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(methods, "get", lambda name: Instant())
         for request in (CONTINENT, CAPITAL):
-            lab.workspace(lab.directory.current("ana").id, "ana").apply(request).result(TIMEOUT)
-        bundles.pack(lab, lab.directory.current("ana"), folder / "bundle.zip")
+            edits.apply(lab.workspace(lab.directory.current("ana").id, "ana"), request).result(TIMEOUT)
+        bundles.pack(lab.context, lab.directory.current("ana"), folder / "bundle.zip")
     lab.close()
     return folder / "bundle.zip"
 
@@ -131,7 +131,7 @@ def told(workspace):
 
 def test_elsewhere_it_answers_the_same_and_has_its_whole_past(places, packed):
     (here, there), (room, path) = places, packed
-    made = bundles.unpack(there.lab, "tom", path)
+    made = bundles.unpack(there.lab.workspaces, "tom", path)
     old, new = here.workspace(room), there.workspace(made)
     assert torch.equal(logits(here, old), logits(there, new))
     assert [(r.request, r.on, r.reason, r.author, r.at) for r in new.records] == [
@@ -148,7 +148,7 @@ def test_it_comes_in_beside_what_is_there_as_often_as_one_likes(places, packed):
     here, _ = places
     _, path = packed
     before = told(here.workspace(packed[0]))
-    names = [bundles.unpack(here.lab, "ana", path).name for _ in range(2)]
+    names = [bundles.unpack(here.lab.workspaces, "ana", path).name for _ in range(2)]
     assert names == ["My edits 2", "My edits 3"] and told(here.workspace(packed[0])) == before
     assert archive.verify(here.lab.ledger).ok
 
@@ -165,7 +165,7 @@ def test_another_models_is_refused_by_name_and_nothing_changes(empty, bundle, ti
     own = tiny_llama.fingerprint
     monkeypatch.setattr(tiny_llama, "fingerprint", "f" * 64)
     with pytest.raises(BadFile) as refused:
-        bundles.unpack(there.lab, "tom", path)
+        bundles.unpack(there.lab.workspaces, "tom", path)
     for word in (f"belong to {there.lab.about()['model']}", own[:12], "f" * 12, "load that model"):
         assert word in str(refused.value)
     assert there.events() == 0 and there.rooms() == []
@@ -208,7 +208,7 @@ TOUCHED = {
 def test_one_that_was_touched_is_refused_and_nothing_changes(empty, bundle, harm):
     there, path = empty, bundle
     with pytest.raises(BadFile, match=r"changed.zip|bundle"):
-        bundles.unpack(there.lab, "tom", rewritten(path, harm))
+        bundles.unpack(there.lab.workspaces, "tom", rewritten(path, harm))
     assert there.events() == 0 and there.rooms() == [] and not list(there.lab.ledger.tensors.folder.glob("*"))
 
 
@@ -251,13 +251,13 @@ FORGED = {
 def test_one_that_was_forged_with_its_hashes_does_not_get_in(empty, bundle, harm):
     there, path = empty, bundle
     with pytest.raises(BadFile):
-        bundles.unpack(there.lab, "tom", forged(path, harm))
+        bundles.unpack(there.lab.workspaces, "tom", forged(path, harm))
     assert there.events() == 0 and there.rooms() == []
 
 
 def test_the_forger_of_these_tests_gets_in_where_he_changes_nothing(places, packed):
     (_, there), (_, path) = places, packed
-    assert bundles.unpack(there.lab, "tom", forged(path, lambda bodies, members: None)).name == "My edits"
+    assert bundles.unpack(there.lab.workspaces, "tom", forged(path, lambda bodies, members: None)).name == "My edits"
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 0.99])
@@ -265,7 +265,7 @@ def test_half_a_bundle_is_refused(empty, bundle, share):
     there, path = empty, bundle
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(BadFile, match="not an archive"):
-        bundles.unpack(there.lab, "tom", path)
+        bundles.unpack(there.lab.workspaces, "tom", path)
     assert there.events() == 0 and there.rooms() == []
 
 
@@ -275,7 +275,7 @@ def test_one_that_would_unpack_to_more_than_is_taken_is_refused_before_it_is_unp
     assert bomb.stat().st_size < 200_000
     monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_: pytest.fail("it was unpacked"))
     with pytest.raises(BadFile, match="would unpack to 40 MB; 32 MB are taken here"):
-        bundles.unpack(there.lab, "tom", bomb, limits=replace(bundles.LIMITS, bytes=32 * 2**20))
+        bundles.unpack(there.lab.workspaces, "tom", bomb, limits=replace(bundles.LIMITS, bytes=32 * 2**20))
 
 
 def test_two_members_of_one_name_are_refused(empty, bundle):
@@ -283,29 +283,29 @@ def test_two_members_of_one_name_are_refused(empty, bundle):
     with zipfile.ZipFile(path, "a") as archive_, pytest.warns(UserWarning, match="Duplicate"):
         archive_.writestr(archive.EVENTS, b"")
     with pytest.raises(BadFile, match=r"events\.jsonl"):
-        bundles.unpack(there.lab, "tom", path)
+        bundles.unpack(there.lab.workspaces, "tom", path)
 
 
 def test_a_bundle_of_several_goes_by_the_terminal(places, packed, tmp_path):
     here, there = places
-    here.lab.workspace("tom").apply(CAPITAL).result(TIMEOUT)
+    edits.apply(here.lab.workspace("tom"), CAPITAL).result(TIMEOUT)
     archive.export(here.lab.ledger, tmp_path / "all.zip")
     with pytest.raises(BadFile, match="editlab ledger import"):
-        bundles.unpack(there.lab, "tom", tmp_path / "all.zip")
+        bundles.unpack(there.lab.workspaces, "tom", tmp_path / "all.zip")
     assert archive.bring_in(there.lab.ledger, tmp_path / "all.zip").ok
 
 
 def test_where_nothing_happened_there_is_nothing_to_pack(places, tmp_path):
     here, _ = places
     with pytest.raises(BadFile, match="Apply an edit first"):
-        bundles.pack(here.lab, here.lab.directory.current("eve"), tmp_path / "none.zip")
+        bundles.pack(here.lab.context, here.lab.directory.current("eve"), tmp_path / "none.zip")
 
 
 def test_whoever_has_too_many_workspaces_gets_no_half_of_one(empty, bundle, monkeypatch):
     there, path = empty, bundle
-    monkeypatch.setattr("editlab.lab.workspaces.directory.MOST_OWN", 0)
+    monkeypatch.setattr("editlab.lab.ledger.directory.MOST_OWN", 0)
     with pytest.raises(BadRequest, match="Delete one first"):
-        bundles.unpack(there.lab, "tom", path)
+        bundles.unpack(there.lab.workspaces, "tom", path)
     assert there.events() == 0
 
 
@@ -339,7 +339,7 @@ def test_events_that_were_written_again_in_another_order_are_named(places, packe
 
 def test_one_workspace_is_checked_by_itself(places, packed):
     here, _ = places
-    here.lab.workspace("tom").apply(CAPITAL).result(TIMEOUT)
+    edits.apply(here.lab.workspace("tom"), CAPITAL).result(TIMEOUT)
     change(here, "UPDATE events SET at = 'then' WHERE workspace = 'tom' AND number = 1")
     assert archive.verify(here.lab.ledger, "ana").ok and not archive.verify(here.lab.ledger, "tom").ok
     change(here, "DELETE FROM events WHERE workspace = 'ana' AND number = 2")

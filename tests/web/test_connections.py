@@ -10,8 +10,8 @@ from http.client import HTTPConnection
 
 import httpx
 import pytest
+from app_process import answers, running
 from over_the_wire import served
-from running import answers, running
 from starlette.responses import PlainTextResponse
 from visitors import wait_until
 
@@ -32,10 +32,11 @@ def process(saved_model, tmp_path_factory):
     """An app behind a login that may have 256 files open."""
     folder = tmp_path_factory.mktemp("process")
     Users(folder / "users").add("ana", "correct horse")
-    with running(folder, saved_model, "--no-check-ups", "--auth", folder / "users", files=FILES) as app:
+    with running(folder, "--no-check-ups", "--auth", folder / "users", files=FILES, model=saved_model) as app:
         yield app
 
 
+@pytest.mark.slow
 def test_connections_that_ask_nothing_keep_nobody_out_and_fill_no_log(process):
     before = len(process.written)
     with contextlib.ExitStack() as stack:
@@ -48,6 +49,7 @@ def test_connections_that_ask_nothing_keep_nobody_out_and_fill_no_log(process):
     assert len(log) < 5_000 and "system resource" not in log
 
 
+@pytest.mark.slow
 def test_what_is_typed_into_the_wrong_field_is_not_in_the_log(process):
     """Gradio prints the errors of its queue with the values in them."""
     with httpx.Client(base_url=process.address, timeout=20) as client:
@@ -67,6 +69,7 @@ def test_what_is_typed_into_the_wrong_field_is_not_in_the_log(process):
     assert MARKER not in process.written
 
 
+@pytest.mark.slow
 def test_guesses_under_claimed_addresses_are_refused_after_the_limit(process):
     with httpx.Client(base_url=process.address, timeout=20) as client:
         form, claimed = {"name": "ana", "password": MARKER}, [f"198.51.100.{number}" for number in range(30)]
@@ -76,6 +79,7 @@ def test_guesses_under_claimed_addresses_are_refused_after_the_limit(process):
     assert "198.51.100." not in process.written and MARKER not in process.written
 
 
+@pytest.mark.slow
 def test_what_a_process_keeps_its_owner_alone_reads(process):
     for path in ("data", "data/ledger.sqlite", "data/secrets/cookie-secret"):
         assert (process.file.parent / path).stat().st_mode & 0o077 == 0, path

@@ -4,11 +4,11 @@ import re
 import secrets
 import threading
 import time
-from pathlib import Path
 
 import pytest
 import yaml
 from limits import RateLimitItemPerHour
+from paths import ROOT
 from visitors import TIMEOUT, FakeRequest, Visitor, wait_until
 
 from editlab.errors import BadRequest, TooMany
@@ -25,7 +25,6 @@ from editlab.web.inside.handlers import InsideHandlers
 from editlab.web.model.bench_handlers import BenchHandlers
 from editlab.web.model.handlers import ModelHandlers
 
-ROOT = Path(__file__).resolve().parents[2]
 LARGE = "config:gpt2-xl"
 PRESS = "To do that, run EditLab on your own computer"
 
@@ -206,8 +205,8 @@ def test_settings_are_capped(visitor, name, value, most):
     assert visitor.workspace.records == () and visitor.lab.worker.open == []
 
 
-def test_one_job_of_a_visitor_waits_at_a_time(lab):
-    """The others stand behind it, and nobody else waits for them."""
+def held(lab):
+    """Let a job hold the worker: what has begun, the event that lets all of it go on, and how to make such a job."""
     begun, free = [], threading.Event()
 
     def work(name):
@@ -215,6 +214,12 @@ def test_one_job_of_a_visitor_waits_at_a_time(lab):
 
     lab.worker.submit(work("first"))
     wait_until(lambda: begun == ["first"])
+    return begun, free, work
+
+
+def test_one_job_of_a_visitor_waits_at_a_time(lab):
+    """The others stand behind it, and nobody else waits for them."""
+    begun, free, work = held(lab)
     with asked_by(Asker("greedy", "a")):
         jobs = [lab.worker.submit(work(f"greedy {number}")) for number in range(4)]
     with asked_by(Asker("modest", "b")):
@@ -226,13 +231,7 @@ def test_one_job_of_a_visitor_waits_at_a_time(lab):
 
 
 def test_one_address_takes_few_places_in_the_line_whoever_it_says_it_is(lab):
-    begun, free = [], threading.Event()
-
-    def work(name):
-        return lambda progress, cancel: (begun.append(name), free.wait(TIMEOUT))
-
-    lab.worker.submit(work("first"))
-    wait_until(lambda: begun == ["first"])
+    begun, free, work = held(lab)
     jobs = []
     for number in range(20):
         with asked_by(Asker(f"made up {number}", "a")):
@@ -323,7 +322,7 @@ def test_texts_files_and_models_have_a_size(demo):
 def test_a_large_model_is_refused_before_the_present_one_leaves(lab):
     before = lab.model
     with pytest.raises(BadRequest, match="million parameters; a public demo loads up to 200 million"):
-        lab.shelf.switch(Choice(LARGE)).result(60)
+        lab.loaded.switch(Choice(LARGE)).result(60)
     assert lab.model is before
 
 
@@ -337,9 +336,9 @@ def test_a_file_of_more_rows_is_refused_on_the_page(visitor, tmp_path):
 
 
 def test_no_folder_of_the_server_can_be_named(lab):
-    assert not lab.shelf.open
+    assert not lab.loaded.open
     with pytest.raises(BadRequest, match="is not offered here"):
-        lab.shelf.plan(Choice("/etc"))
+        lab.loaded.plan(Choice("/etc"))
 
 
 # Who

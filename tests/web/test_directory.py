@@ -7,9 +7,9 @@ import pytest
 import sqlalchemy as sa
 
 from editlab.errors import BadRequest
+from editlab.lab.ledger.directory import FIRST, LONGEST_NAME, MOST_OWN, Directory
 from editlab.lab.ledger.ledger import Ledger
 from editlab.lab.ledger.tables import WORKSPACES
-from editlab.lab.workspaces.directory import FIRST, LONGEST_NAME, MOST_OWN, Directory
 
 
 @pytest.fixture

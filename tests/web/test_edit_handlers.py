@@ -12,8 +12,9 @@ from visitors import TIMEOUT, FakeRequest, Visitor, wait_until
 
 from editlab.errors import BadFile, EditLabError
 from editlab.lab import EditRecord
+from editlab.lab.asking import answers
 from editlab.web.core.forms import MOST, read_request
-from editlab.web.core.handlers import MADE
+from editlab.web.core.visit import MADE
 
 
 def is_problem(message: str) -> bool:
@@ -83,8 +84,8 @@ def test_rep_is_a_third_column_with_scores_verdicts_gates_and_a_curve(visitor):
     assert page["probe-table"].count('class="said rep"') == page["probe-table"].count("<details")
     assert "REP in" in page["message"] and "Edited + REP: “" in page["message"]
     assert f"editlab stats --layers {visitor.workspace.records[0].layers[0]}" in page["message"], "it has no statistics"
-    assert page["gate-tokens"].count("<li") == len(visitor.workspace.tokens("Slovenia belongs to the continent of"))
-    assert "<svg" in page["gate-curve"] and "<table" in page["gate-curve"] and page["gate-said"]
+    assert page["gate-tokens"].count("<li") == len(answers.tokens(visitor.workspace, "Slovenia belongs to the continent of"))
+    assert len(page["gate-curve"].data) > 2 and "<table" in page["gate-table"] and page["gate-said"]
     assert page["threshold"] == visitor.workspace.threshold
     assert 'aria-pressed="true"' in page["edits"] and "REP: seconds" in page["health"]
     assert all(visitor.can("apply", "undo")) and not any(visitor.can("stop"))
@@ -96,7 +97,7 @@ def test_before_rep_the_third_column_takes_no_room(visitor, few_steps):
     assert 'aria-pressed="false"' in page["edits"] and "gate-curve" not in page
 
 
-def test_rep_is_added_from_the_list_switched_and_learnt_by_another_recipe(visitor, few_steps):
+def test_rep_is_added_from_the_list_switched_and_learnt_by_another_recipe(visitor, few_steps, few_probes):
     visitor.own = ("Slovenija mia belongs to the continent of\nThe alps of Slovenia are in", "")
     visitor.applies()
     button = {"press": "rep", "edit": visitor.workspace.records[0].id}
@@ -114,7 +115,7 @@ def test_rep_is_added_from_the_list_switched_and_learnt_by_another_recipe(visito
     assert "added REP" in visitor.does("undo")["message"]
 
 
-def test_moving_the_threshold_asks_again_and_learns_nothing(visitor, few_steps):
+def test_moving_the_threshold_asks_again_and_learns_nothing(visitor, few_steps, few_probes):
     visitor.rep = "default"
     before = dict(visitor.applies())
     pathways = visitor.workspace.records[0].pathways
@@ -239,8 +240,8 @@ def test_a_live_question_is_answered_under_both_views(visitor, few_steps):
 
 
 def test_the_next_key_drops_a_live_question_without_a_word(visitor, monkeypatch):
-    dropped = visitor.workspace.live("never mind")
-    monkeypatch.setattr(type(visitor.workspace), "live", lambda *_: dropped)
+    dropped = answers.live(visitor.workspace, "never mind")
+    monkeypatch.setattr(answers, "live", lambda *_: dropped)
     visitor.lab.workspace(visitor.name).stop()
     page = visitor.does("ask", "never mind")
     assert "ask-message" not in page or not is_problem(page["ask-message"])
@@ -359,13 +360,14 @@ TEXTS = (
 )
 
 
+@pytest.mark.slow
 @given(subject=TEXTS, prompt=TEXTS, new=TEXTS, true=TEXTS | st.none(), method=st.sampled_from(["rome", "memit", "?", None]))
 @settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_text_in_any_field_breaks_the_page(visitor, few_steps, subject, prompt, new, true, method):
     workspace = visitor.workspace
     before = workspace.records
     page = visitor.applies(subject, prompt, new, true, method)
-    assert "error of its own" not in page["message"]
+    assert "failed unexpectedly" not in page["message"]
     try:
         read_request(subject, prompt, new, true)
     except EditLabError:
@@ -388,7 +390,7 @@ def test_an_unforeseen_error_is_a_sentence_without_its_traceback(visitor, monkey
     def broken(*_):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(type(visitor.workspace), "look", broken)
+    monkeypatch.setattr(answers, "ask", broken)
     page = visitor.does("open")
     assert is_problem(page["message"]) and "secret detail" not in page["message"]
     assert "secret detail" in caplog.text

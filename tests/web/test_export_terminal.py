@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from paths import PRESETS
 from safetensors import SafetensorError
 from typer.testing import CliRunner
 from visitors import TIMEOUT
@@ -18,11 +19,11 @@ from editlab.cli import app
 from editlab.errors import BadFile, BadRequest, Cancelled
 from editlab.facts import EditRequest, read_cases
 from editlab.lab import Lab, look_over
-from editlab.lab.workspaces import export
+from editlab.lab.workspaces import edits
+from editlab.lab.workspaces.exports import entries, export, notes
 from editlab.model import LanguageModel
 from editlab.probes import passages
 
-PRESETS = Path(__file__).resolve().parents[2] / "presets"
 CAPITAL = EditRequest("The capital of {} is", "Japan", "Berlin", "Tokyo")
 CONTINENT = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
 ROWS = "subject,prompt,target_new\nPeru,{} is in,Asia\nKenya,{} is in,Europe\n"
@@ -45,11 +46,11 @@ def lab(saved_model, facts, tmp_path_factory):
     model = LanguageModel.load(str(saved_model))
     lab = Lab(model, facts, passages(model, PRESETS / "texts"), data=data)
     anna, config = lab.workspace("anna"), {"steps": 2}
-    anna.apply(CAPITAL, config=config, reason="a demo").result(TIMEOUT)
+    edits.apply(anna, CAPITAL, config=config, reason="a demo").result(TIMEOUT)
     (data / "edits.csv").write_text(ROWS, encoding="utf-8")
-    anna.apply_many(look_over(model, data / "edits.csv"), "rome", config).result(TIMEOUT)
-    anna.apply(CONTINENT, config=config, rep="default").result(TIMEOUT)
-    anna.switch(anna.apply(EditRequest("{} is in", "Chile", "Africa"), config=config).result(TIMEOUT).id, False)
+    edits.apply_many(anna, look_over(model, data / "edits.csv"), "rome", config).result(TIMEOUT)
+    edits.apply(anna, CONTINENT, config=config, recipe="default").result(TIMEOUT)
+    anna.switch(edits.apply(anna, EditRequest("{} is in", "Chile", "Africa"), config=config).result(TIMEOUT).id, False)
     yield lab
     lab.close()
 
@@ -107,10 +108,10 @@ def test_a_target_that_holds_something_or_cannot_be_written_is_refused(lab, tmp_
     file.write_text("mine", encoding="utf-8")
     for target in (tmp_path, file, file / "below", Path("/proc/nowhere/out")):
         with pytest.raises(BadFile, match="new folder"):
-            export.export(anna, "csv", target)
+            export(anna, "csv", target)
     assert file.read_text(encoding="utf-8") == "mine" and list(tmp_path.iterdir()) == [file]
     (tmp_path / "empty").mkdir()
-    assert export.export(anna, "csv", tmp_path / "empty") == [tmp_path / "empty" / "edits.csv"]
+    assert export(anna, "csv", tmp_path / "empty") == [tmp_path / "empty" / "edits.csv"]
 
 
 def test_a_full_disk_or_a_stop_leaves_nothing(lab, tmp_path, monkeypatch):
@@ -119,7 +120,7 @@ def test_a_full_disk_or_a_stop_leaves_nothing(lab, tmp_path, monkeypatch):
     for form, looks in (("card", 1), ("csv", 2), ("checkpoint", 1), ("checkpoint", 3)):  # at the end, and between two parts
         answers = iter([*[False] * (looks - 1), True])
         with pytest.raises(Cancelled):
-            export.export(anna, form, tmp_path / "out", cancel=answers.__next__)
+            export(anna, form, tmp_path / "out", cancel=answers.__next__)
         assert list(tmp_path.iterdir()) == []
 
     def full(*_args: object) -> None:
@@ -127,14 +128,14 @@ def test_a_full_disk_or_a_stop_leaves_nothing(lab, tmp_path, monkeypatch):
 
     monkeypatch.setattr(exports.adapter, "save_file", full)
     with pytest.raises(BadFile, match="No space left on device"):
-        export.export(anna, "peft", tmp_path / "out")
+        export(anna, "peft", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_checkpoint_of_several_files_is_loaded_as_one_model(lab, tmp_path, monkeypatch, differences):
     monkeypatch.setattr(exports.checkpoint, "SHARD", "40KB")
     anna, texts, told = lab.workspace("anna"), [CAPITAL.text, CONTINENT.text], []
-    files = export.export(anna, "checkpoint", tmp_path / "out", lambda fraction, text: told.append((fraction, text)))
+    files = export(anna, "checkpoint", tmp_path / "out", lambda fraction, text: told.append((fraction, text)))
     shards = [path.name for path in files if path.suffix == ".safetensors"]
     assert len(shards) > 1 and len([text for _, text in told if "writing weights" in text]) == len(shards)
     merged = LanguageModel.load(str(tmp_path / "out"))
@@ -143,14 +144,14 @@ def test_a_checkpoint_of_several_files_is_loaded_as_one_model(lab, tmp_path, mon
 
 def test_script_and_notebook_make_the_same_edits(lab, tmp_path, monkeypatch, capsys):
     anna = lab.workspace("anna")
-    export.export(anna, "script", tmp_path / "script")
+    export(anna, "script", tmp_path / "script")
     runpy.run_path(str(tmp_path / "script" / "repeat.py"))
     said = capsys.readouterr().out
     assert said.count("away from the exported one") == 3 and "All edits are the exported ones." in said
     ((top, p),) = lab.model.top(CONTINENT.text, anna.robust, 1)
     assert f"{CONTINENT.text} ->{top!r} ({p:.0%}; the new object: 'Antarctica')" in said
 
-    export.export(anna, "notebook", tmp_path / "book")
+    export(anna, "notebook", tmp_path / "book")
     monkeypatch.chdir(tmp_path / "book")
     cells = [cell.source for cell in nbformat.read("repeat.ipynb", 4).cells if cell.cell_type == "code"]
     cells = [cell.replace("'steps': 2", "'steps': 3", 1) for cell in cells]
@@ -159,7 +160,7 @@ def test_script_and_notebook_make_the_same_edits(lab, tmp_path, monkeypatch, cap
 
 
 def test_the_terminal_lines_make_the_same_edits(lab, run, tmp_path, monkeypatch):
-    export.export(lab.workspace("anna"), "script", tmp_path / "out")
+    export(lab.workspace("anna"), "script", tmp_path / "out")
     told = (
         "import json, os, sys; print(json.dumps([sys.argv[1:], {k: v for k, v in os.environ.items() if 'EDITLAB_' in k}]))"
     )
@@ -171,7 +172,7 @@ def test_the_terminal_lines_make_the_same_edits(lab, run, tmp_path, monkeypatch)
         args, env = json.loads(line)
         result = CliRunner().invoke(app, [*args, "--json"], env=env)
         assert result.exit_code == 0, result.output
-    kept, made = (export.entries(lab.workspace(name)) for name in ("anna", "again"))
+    kept, made = (entries(lab.workspace(name)) for name in ("anna", "again"))
     assert [entry.requests for entry in made] == [entry.requests for entry in kept]
     for one, other in zip(made, kept, strict=True):
         assert one.config == other.config
@@ -181,9 +182,9 @@ def test_the_terminal_lines_make_the_same_edits(lab, run, tmp_path, monkeypatch)
 
 def test_an_export_at_the_button_is_a_job_and_says_what_it_leaves_out(lab, tmp_path):
     anna = lab.workspace("anna")
-    job = anna.submit(lambda progress, cancel: export.export(anna, "peft", tmp_path / "out", progress, cancel))
+    job = anna.submit(lambda progress, cancel: export(anna, "peft", tmp_path / "out", progress, cancel))
     assert [path.name for path in job.result(TIMEOUT)] == FILES["peft"]
-    assert any("pathways" in note for note in export.notes(anna, "peft"))
+    assert any("pathways" in note for note in notes(anna, "peft"))
     with pytest.raises(BadRequest, match="no export"):
-        export.notes(anna, "magic")
+        notes(anna, "magic")
     assert set(FILES) | {"checkpoint"} == set(exports.FORMATS)

@@ -29,12 +29,13 @@ from editlab.facts import EditRequest
 from editlab.lab import Lab
 from editlab.lab.access.limits import EACH, Cost
 from editlab.lab.access.users import Users
+from editlab.lab.workspaces import edits
 from editlab.probes import Passages
 from editlab.settings import Settings
 from editlab.web import create_app, create_page
 from editlab.web.core.components import Parts
 from editlab.web.core.handlers import handler
-from editlab.web.core.inputs import FileButton, type_of
+from editlab.web.core.inputs import LATE, FileButton, type_of
 from editlab.web.core.wiring import on
 from editlab.web.edit.handlers import EditHandlers
 from editlab.web.server.firewall import MOST_OPEN, MOST_PAGES, MOST_UPLOADS, PAGES, Calls, Firewall
@@ -80,17 +81,6 @@ def lab(mode, tiny_llama, facts, tmp_path_factory):
         lab.close()
 
 
-@pytest.fixture(scope="module")
-def app(lab):
-    return create_app(lab)
-
-
-@pytest.fixture(scope="module")
-def address(app):
-    with served(app) as address:
-        yield address
-
-
 @contextlib.contextmanager
 def client_of(address, mode, name="ana"):
     with httpx.Client(base_url=address, timeout=TIMEOUT) as client:
@@ -108,15 +98,20 @@ def client(address, mode, lab):
 
 
 @pytest.fixture(scope="module")
-def calls(lab):
-    """Every handler of the page by its number."""
-    return Calls(create_page(lab))
+def page(lab):
+    return create_page(lab)
 
 
 @pytest.fixture(scope="module")
-def open_gate(lab):
+def calls(page):
+    """Every handler of the page by its number."""
+    return Calls(page)
+
+
+@pytest.fixture(scope="module")
+def open_gate(lab, page):
     with asyncio.Runner() as runner:
-        yield Gate(lab, runner)
+        yield Gate(lab, page, runner)
 
 
 @pytest.fixture
@@ -129,8 +124,8 @@ def gate(open_gate, lab, monkeypatch):
 class Gate:
     """Calls the layers by themselves, without a client in between: many thousand calls take seconds."""
 
-    def __init__(self, lab, runner):
-        self._runner, self.page = runner, create_page(lab)
+    def __init__(self, lab, page, runner):
+        self._runner, self.page = runner, page
         self.fns, self.reached = dict(self.page.fns), []
 
         async def taken(scope, receive, send):
@@ -158,7 +153,18 @@ class Gate:
 
 
 def call(number, fn, **more):
-    return {"fn_index": number, "session_hash": SESSION, "data": [None] * len(fn.inputs), **more}
+    """What the page sends first: each component's own value, and of a declared button its attributes."""
+    values = [getattr(component, "value", None) for component in fn.inputs]
+    body = {"fn_index": number, "session_hash": SESSION, "data": values, **more}
+    if isinstance(fn.fn.pressed, type):
+        body = {"event_data": attributes(fn.fn.pressed)} | body
+    return body
+
+
+def attributes(pressed):
+    """Attributes that a button of this type may have."""
+    fields = pressed.model_json_schema(by_alias=True)["properties"]
+    return {name: str(field.get("enum", [field.get("const", "1")])[0]) for name, field in fields.items()}
 
 
 def files(path):
@@ -195,7 +201,7 @@ def test_there_are_handlers_to_be_tried(gate):
 def test_what_the_page_sends_first_goes_on(gate):
     for number, fn in gate.fns.items():
         assert gate.send(call(number, fn)).status_code == 200, fn.api_name
-        assert gate.reached[0]["data"] == [None] * len(fn.inputs)
+        assert gate.reached[0]["data"] == call(number, fn)["data"]
 
 
 def test_no_input_of_any_handler_takes_a_file_that_the_browser_describes(gate, secret):
@@ -271,7 +277,7 @@ def test_a_choice_is_one_of_those_that_there_are(gate):
     checked = 0
     for number, fn in gate.fns.items():
         for place, component in enumerate(fn.inputs):
-            if isinstance(component, gr.Radio | gr.Dropdown) and getattr(component, "takes", None) is None:
+            if isinstance(component, gr.Radio | gr.Dropdown) and not isinstance(component, LATE):
                 for _, choice in component.choices:
                     sent = call(number, fn)
                     sent["data"][place] = choice
@@ -530,7 +536,7 @@ def test_a_form_without_a_file_is_refused(client, content, kind):
     assert client.post(UPLOAD, files=two).status_code == 400
 
 
-def test_files_on_their_way_are_bounded_for_each_who_sends_them(lab):
+def test_files_on_their_way_are_bounded_for_each_who_sends_them(lab, calls):
     started, statuses = [], []
 
     def asked(firewall, address):
@@ -547,7 +553,7 @@ def test_files_on_their_way_are_bounded_for_each_who_sends_them(lab):
         return firewall(scope, receive, send)
 
     async def many():
-        firewall = Firewall(None, lab, Calls(create_page(lab)), Sessions(gr.Blocks()), lambda request: None)
+        firewall = Firewall(None, lab, calls, Sessions(gr.Blocks()), lambda request: None)
         waiting = [asyncio.create_task(asked(firewall, address)) for address in ["192.0.2.1"] * 20 + ["192.0.2.2"]]
         await asyncio.sleep(0)
         await asyncio.wait(waiting, timeout=0.5)
@@ -569,7 +575,7 @@ def asked_for(path, method="GET"):
     return {"type": "http", "method": method, "path": path, "query_string": b"", "headers": [], "client": ("192.0.2.1", 1)}
 
 
-def test_few_pages_are_made_at_a_time_and_a_slow_reader_keeps_nobody_waiting(lab):
+def test_few_pages_are_made_at_a_time_and_a_slow_reader_keeps_nobody_waiting(lab, calls):
     now, most, made = 0, 0, []
 
     async def slow_gradio(scope, receive, send):
@@ -588,7 +594,7 @@ def test_few_pages_are_made_at_a_time_and_a_slow_reader_keeps_nobody_waiting(lab
             made.append(message["type"])
             await read.wait()
 
-        firewall = Firewall(slow_gradio, lab, Calls(create_page(lab)), Sessions(gr.Blocks()), lambda request: None)
+        firewall = Firewall(slow_gradio, lab, calls, Sessions(gr.Blocks()), lambda request: None)
         pages = [asyncio.create_task(firewall(asked_for(path), None, send)) for path in PAGES * 4]
         while len(made) < len(pages):
             await asyncio.sleep(0.001)
@@ -629,8 +635,8 @@ def test_no_body_is_read_beyond_its_size(client):
         assert answer.status_code in (401, 404, 405, 413) or (path, answer.status_code) == ("/logout", 303), path
 
 
-def test_sessions_are_bounded_and_small(lab):
-    page = create_page(lab)
+def test_sessions_are_bounded_and_small():
+    page = gr.Blocks()
     sessions = Sessions(page)
 
     async def calls():
@@ -647,18 +653,21 @@ def test_sessions_are_bounded_and_small(lab):
     assert sessions["s0"].config_values == {}
 
 
+OPENED = 6
+
+
 def test_gradio_keeps_next_to_nothing_of_a_session(app, client):
     """It would keep a copy of every component that is updated, a megabyte a session."""
     inner = next(route.app for route in app.routes if hasattr(getattr(route, "app", None), "get_blocks"))
     gc.collect()
     before = sum(Block in type(thing).__mro__ for thing in gc.get_objects())
-    for number in range(20):
+    for number in range(OPENED):
         session = f"kept{number}"
         assert join(client, "spell", None, "Slovenia", "{} is in", "Asia", session=session).status_code == 200
         client.get("/gradio_api/queue/data", params={"session_hash": session})
         assert set(vars(inner.state_holder.session_data[session])) >= {"_kept", "_latest"}
     gc.collect()
-    assert sum(Block in type(thing).__mro__ for thing in gc.get_objects()) - before <= 2 * 20
+    assert sum(Block in type(thing).__mro__ for thing in gc.get_objects()) - before <= 2 * OPENED
 
 
 def test_a_session_whose_answers_nobody_fetches_asks_no_further(gate):
@@ -682,8 +691,8 @@ def test_an_address_whose_answers_nobody_fetches_asks_no_further(gate, monkeypat
         waiting.pop(name)
 
 
-def test_answers_that_nobody_fetches_for_long_are_dropped(lab, monkeypatch):
-    page = create_page(lab)
+def test_answers_that_nobody_fetches_for_long_are_dropped():
+    page = gr.Blocks()
     sessions, queue = Sessions(page), page._queue
 
     async def calls():
@@ -745,7 +754,7 @@ def test_without_a_login_there_is_none(client, mode):
 
 def test_an_edit_of_somebody_else_is_not_reached_by_ids(client, address, mode, lab, few_steps):
     owner = "ana" if mode == "auth" else secrets.token_urlsafe(16)
-    lab.workspace(lab.directory.current(owner).id).apply(EditRequest("{} is in", "Zanzibar", "Asia")).result(TIMEOUT)
+    edits.apply(lab.workspace(lab.directory.current(owner).id), EditRequest("{} is in", "Zanzibar", "Asia")).result(TIMEOUT)
     edit = lab.workspace(lab.directory.current(owner).id).records[0].id
     with client_of(address, mode, "ben") as other:
         session = secrets.token_hex(4)

@@ -8,9 +8,11 @@ from visitors import CONTINENT, TIMEOUT, wait_until
 
 from editlab.facts import EditRequest
 from editlab.lab import Lab
+from editlab.lab.asking import answers
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.expiry import FRESH_SECONDS, forget
 from editlab.lab.ledger.tables import WORKSPACES
+from editlab.lab.workspaces import edits
 from editlab.probes import Passages
 from editlab.settings import Settings
 
@@ -22,7 +24,7 @@ def lab(tiny_llama, facts, tmp_path, few_steps):
     settings = Settings(model=tiny_llama.name, data=tmp_path)
     found = Lab(tiny_llama, facts, Passages(("A text.",), ("A text.",)), data=tmp_path, settings=settings)
     for visitor, request in (("old", CONTINENT), ("new", EditRequest("The capital of {} is", "Japan", "Rome"))):
-        found.workspace(found.directory.current(visitor).id).apply(request).result(TIMEOUT)
+        edits.apply(found.workspace(found.directory.current(visitor).id), request).result(TIMEOUT)
     with found.ledger.transaction() as connection:
         long_ago = (datetime.now(UTC) - timedelta(hours=5)).isoformat()
         connection.execute(sa.update(WORKSPACES).where(WORKSPACES.c.id == "old").values(seen_at=long_ago))
@@ -58,9 +60,9 @@ def test_a_demo_forgets_though_nobody_comes(tiny_llama, facts, tmp_path, monkeyp
     settings = Settings(model=tiny_llama.name, demo=True, demo_hours=0.1 / 3600)
     lab = Lab(tiny_llama, facts, Passages((), ()), data=tmp_path, settings=settings)
     try:
-        lab.workspace(lab.directory.current("somebody").id).look(CONTINENT).result(TIMEOUT)
+        answers.look(lab.workspace(lab.directory.current("somebody").id), CONTINENT).result(TIMEOUT)
         wait_until(lambda: not archive.verify(lab.ledger).events)
-        wait_until(lambda: not lab._workspaces)
+        wait_until(lambda: not lab.workspaces._open)
     finally:
         lab.close()
 

@@ -376,7 +376,7 @@ def test_tables_of_the_lens_say_what_a_layer_would_say_and_escape_it():
     frame = SUPPRESSED.assign(top="<b>")
     assert "&lt;b&gt;" in table.lens(REQUEST, frame, 1) and "Mask" not in table.lens(REQUEST, frame, 1)
     html = table.tokens(REQUEST, frame, "masked")
-    assert "The numbers, 6 rows" in html and "0.700" in html and "0.950" not in html
+    assert "Table, 6 rows" in html and "0.700" in html and "0.950" not in html
 
 
 # --- Atlas ----------------------------------------------------------------------------------------------------------

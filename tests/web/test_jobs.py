@@ -10,7 +10,9 @@ from visitors import CONTINENT, TIMEOUT
 
 from editlab.errors import BadRequest, Cancelled
 from editlab.lab import Lab
+from editlab.lab.asking import answers
 from editlab.lab.ledger.tables import JOBS
+from editlab.lab.workspaces import edits
 from editlab.probes import Passages
 
 RECORDS = [
@@ -40,7 +42,7 @@ def room(lab, visitor):
 def test_an_edit_has_a_row_from_the_moment_it_waits_to_its_end(opened, few_steps, tmp_path):
     lab, release = opened(tmp_path), threading.Event()
     lab.worker.submit(lambda progress, cancel: release.wait(TIMEOUT))
-    job = room(lab, "ana").apply(CONTINENT)
+    job = edits.apply(room(lab, "ana"), CONTINENT)
     waiting = lab.jobs.rows("ana")[0]
     assert (waiting.kind, waiting.state, waiting.title) == ("edit", "waiting", "Slovenia → Antarctica")
     release.set()
@@ -52,13 +54,13 @@ def test_an_edit_has_a_row_from_the_moment_it_waits_to_its_end(opened, few_steps
 
 def test_questions_have_none(opened, tmp_path):
     lab = opened(tmp_path)
-    room(lab, "ana").live("The capital of France is").result(TIMEOUT)
+    answers.live(room(lab, "ana"), "The capital of France is").result(TIMEOUT)
     assert lab.jobs.rows("ana") == ()
 
 
 def test_what_failed_and_what_was_stopped_say_so(opened, endless, tmp_path):
     lab = opened(tmp_path)
-    job = room(lab, "ana").apply(CONTINENT)
+    job = edits.apply(room(lab, "ana"), CONTINENT)
     row = lab.jobs.rows("ana")[0]
     lab.jobs.cancel("ana", row.id)
     with pytest.raises(Cancelled):
@@ -70,7 +72,7 @@ def test_what_failed_and_what_was_stopped_say_so(opened, endless, tmp_path):
 
 def test_nobody_sees_stops_or_resumes_another_ones_jobs(opened, endless, tmp_path):
     lab = opened(tmp_path)
-    job = room(lab, "ana").apply(CONTINENT)
+    job = edits.apply(room(lab, "ana"), CONTINENT)
     id = lab.jobs.rows("ana")[0].id
     assert lab.jobs.rows("bob") == ()
     for act in (lab.jobs.row, lab.jobs.cancel, lambda visitor, id: lab.jobs.resume(visitor, id, room(lab, visitor))):
@@ -83,7 +85,7 @@ def test_nobody_sees_stops_or_resumes_another_ones_jobs(opened, endless, tmp_pat
 def test_jobs_of_a_shared_workspace_are_everybodys(opened, few_steps, tmp_path):
     lab = opened(tmp_path)
     team = lab.directory.make("ana", "Team", shared=True)
-    lab.workspace(team.id, "ana").apply(CONTINENT).result(TIMEOUT)
+    edits.apply(lab.workspace(team.id, "ana"), CONTINENT).result(TIMEOUT)
     assert [(row.title, row.author) for row in lab.jobs.rows("bob")] == [("Slovenia → Antarctica", "ana")]
 
 
@@ -92,7 +94,7 @@ def test_what_a_dead_process_began_is_marked_and_a_file_goes_on(opened, few_step
     file.write_text(json.dumps(RECORDS))
     lab = opened(tmp_path / "data")
     workspace = room(lab, "ana")
-    workspace.apply_many(lab.look_over(file, file.name), "rome", batch=2).result(TIMEOUT)
+    edits.apply_many(workspace, lab.look_over(file, file.name), "rome", batch=2).result(TIMEOUT)
     workspace.undo()
     with lab.ledger.transaction() as connection:  # as a killed process leaves it
         connection.execute(sa.update(JOBS).values(state="running", session="killed"))
@@ -106,7 +108,7 @@ def test_what_another_living_process_does_is_not_marked(opened, few_steps, tmp_p
     one, other = opened(tmp_path), opened(tmp_path)
     release = threading.Event()
     one.worker.submit(lambda progress, cancel: release.wait(TIMEOUT))
-    job = room(one, "ana").apply(CONTINENT)
+    job = edits.apply(room(one, "ana"), CONTINENT)
     assert other.jobs.mark() == 0 and other.jobs.rows("ana")[0].state == "waiting"
     release.set()
     job.result(TIMEOUT)
@@ -114,7 +116,7 @@ def test_what_another_living_process_does_is_not_marked(opened, few_steps, tmp_p
 
 def test_a_job_goes_on_only_where_it_belongs(opened, few_steps, tmp_path):
     lab = opened(tmp_path)
-    job = room(lab, "ana").apply(CONTINENT)
+    job = edits.apply(room(lab, "ana"), CONTINENT)
     job.result(TIMEOUT)
     id = lab.jobs.rows("ana")[0].id
     with pytest.raises(BadRequest, match="cannot go on"):

@@ -3,15 +3,20 @@
 import math
 import time
 
+import gradio as gr
 import pandas as pd
 import pytest
-from visitors import FakeRequest, Reader
+from visitors import Reader, runs
 
 from editlab.errors import BadFile
 from editlab.facts import EditRequest
 from editlab.insight import Lemma, Scan, Similarity
+from editlab.web.core.components import Parts
+from editlab.web.core.updates import SHARED
+from editlab.web.core.uploads import read_text
 from editlab.web.keys import table, words
-from editlab.web.keys.handlers import SECTIONS, KeysHandlers, read_text
+from editlab.web.keys.handlers import SECTIONS, KeysHandlers
+from editlab.web.keys.tab import create_keys_tab
 
 REQUEST = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
 NAN = float("nan")
@@ -42,7 +47,7 @@ def test_opening_the_tab_draws_every_picture_with_its_sentence_and_its_table(rea
     assert "The lemma itself" in reader.says("lemma")
     assert "Slovenia → Antarctica, layer" in page["message"] and page["progress"] == ""
     assert page["keys-question"] == "Republic of Slovenia belongs to the continent of"
-    assert "Nobody measured key statistics" in reader.says("similarity")
+    assert "has no key statistics" in reader.says("similarity")
 
 
 def test_what_was_computed_is_drawn_again_at_once_until_the_edits_change(reader, monkeypatch):
@@ -53,15 +58,26 @@ def test_what_was_computed_is_drawn_again_at_once_until_the_edits_change(reader,
     monkeypatch.undo()
     reader.applies(EditRequest("{} has its capital in", "France", "Rome", "Paris"))
     assert "France → Rome" in reader.does("keys_open")["message"]
-    assert reader.says("values").startswith("Where France was edited")
+    assert reader.says("values").startswith("At the edited prompt about France")
+
+
+def test_every_update_is_of_a_part_that_the_tab_has(reader, lab):
+    with gr.Blocks() as page:
+        edit = Parts({name: gr.BrowserState() if name == "visitor" else gr.Button() for name in SHARED})
+        parts = create_keys_tab(gr.Tab(), lab, edit)
+    reader.applies()
+    for name in ("keys_open", "keys_again", "keys_stop", "keys_prose"):
+        reader.does(name)
+        assert {part for update in reader.seen for part in update} <= parts.keys(), name
+    assert {len(fn.outputs) for fn in page.fns.values()} == {len(set(parts.values()))}
 
 
 def test_compute_again_computes(reader):
     reader.applies()
     reader.does("keys_open")
-    before = reader.workspace._lab.worker._submitted
+    before = reader.workspace.context.worker._submitted
     reader.does("keys_again")
-    assert reader.workspace._lab.worker._submitted == before + len(SECTIONS)
+    assert reader.workspace.context.worker._submitted == before + len(SECTIONS)
 
 
 def test_an_edit_that_is_switched_off_is_not_shown(reader):
@@ -95,7 +111,7 @@ def test_a_text_of_ones_own_is_read_and_its_places_are_shown(reader, tmp_path):
     reader.applies()
     text = tmp_path / "own.txt"
     text.write_text("The mill by the river was sold in spring, and Slovenia won the match.", encoding="utf-8")
-    page = reader.does("keys_scan", str(text))
+    page = reader.does("keys_scan", text)
     assert "mill" in page["keys-prefixes-table"] and "yes" in page["keys-prefixes-table"]
     assert "tokens" in reader.says("prefixes")
     reader.does("keys_prose")
@@ -107,8 +123,8 @@ def test_a_file_that_is_no_text_is_refused(reader, tmp_path):
     torn, empty = tmp_path / "torn.txt", tmp_path / "empty.txt"
     torn.write_bytes(b"caf\xe9 \xff")
     empty.write_text("")
-    assert "not UTF-8" in reader.does("keys_scan", str(torn))["message"]
-    assert "empty" in reader.does("keys_scan", str(empty))["message"]
+    assert "not UTF-8" in reader.does("keys_scan", torn)["message"]
+    assert "empty" in reader.does("keys_scan", empty)["message"]
     assert not torn.exists() and not empty.exists(), "what was uploaded is read once and not kept"
     with pytest.raises(BadFile, match="No file"):
         read_text(None)
@@ -121,7 +137,7 @@ def test_a_long_scan_shows_what_it_finds_and_stops_when_it_is_told(reader, tmp_p
     long = tmp_path / "long.txt"
     long.write_text("The mill by the river was sold in spring. " * 60_000, encoding="utf-8")
     seen = []
-    for update in reader.handlers.keys_scan(reader.name, str(long), FakeRequest(reader.name)):
+    for update in runs(reader.handlers, "keys_scan", reader.name, long):
         seen.append(update)
         if "tokens" in update.get("keys-prefixes", ""):
             reader.workspace.stop()
@@ -143,7 +159,7 @@ def test_a_text_beyond_all_measure_is_refused_before_it_is_read(reader, monkeypa
     reader.applies()
     text = tmp_path / "own.txt"
     text.write_text("more than ten characters")
-    assert "can be read" in reader.does("keys_scan", str(text))["message"]
+    assert "can be read" in reader.does("keys_scan", text)["message"]
 
 
 # --- sentences ------------------------------------------------------------------------------------------------------
@@ -167,12 +183,12 @@ def test_similarity_names_every_form_the_nearest_neighbour_and_what_rep_did():
         "0.40 under another name",
         "0.20 with its tokens",
         "0.50 after a long text",
-        "France, comes to 0.30",
+        "France, reaches 0.30",
         "0.02",
     ):
         assert part in said
     assert (
-        "REP moves 3 of these 3 keys, and the least alike comes from 0.20 to 0.80; no other subject comes above 0.20" in said
+        "REP moves 3 of these 3 keys: the lowest similarity rises from 0.20 to 0.80; no other subject exceeds 0.20" in said
     )
 
 
@@ -211,8 +227,12 @@ def places(*mentions):
 
 def test_prefixes_name_the_most_similar_unrelated_place():
     said = words.prefixes(REQUEST, places(False, True))
-    assert "1,234 tokens" in said and "“… it was a long winter”: 0.40" in said and "-5 % of the edit" in said
-    assert "Where the text mentions it, similarity comes to 0.30" in said
+    assert (
+        "1,234 tokens" in said
+        and "“… it was a long winter”: similarity 0.40" in said
+        and "receives -5 % of the edit" in said
+    )
+    assert "Where the text mentions it, the similarity reaches 0.30" in said
     assert "Where the text" not in words.prefixes(REQUEST, places(False))
     assert "mentions Slovenia" in words.prefixes(REQUEST, places(True))
 
@@ -220,10 +240,10 @@ def test_prefixes_name_the_most_similar_unrelated_place():
 def test_values_tell_before_after_neighbours_and_rep():
     rows = [key("success", 1.2, 3.4, rep=NAN), key("locality", 1.0, 1.04, rep=NAN), key("random", 1.0, 1.0, rep=NAN)]
     said = words.values(REQUEST, pd.DataFrame(rows))
-    assert "1.2 times" in said and "3.4 times now" in said and "from 1.00 to 1.04" in said and "REP" not in said
+    assert "1.2 times" in said and "3.4 times as large" in said and "from 1.00 to 1.04" in said and "REP" not in said
     rows = [*rows[:1], key("rephrase", 1.1, 1.5, rep=3.0)]
     said = words.values(REQUEST, pd.DataFrame(rows))
-    assert "Where REP fires, it goes from 1.50 to 3.00" in said and "other subjects" not in said
+    assert "Where REP’s gate opens, it changes from 1.50 to 3.00" in said and "other subjects" not in said
 
 
 def voices(edit=0.6, before=None, whitened=True, stored=True):
@@ -239,16 +259,16 @@ def test_the_discussion_names_the_loudest_voice_and_what_has_no_name():
     said = words.discussion(voices())
     for part in (
         "At “France”",
-        "60 % of its voice",
-        "500 known facts is “France lies in” with 0.50",
-        "10 % of what is asked",
+        "60 % of its strength",
+        "500 known facts is “France lies in”, at 0.50",
+        "10 % of the question’s key matches nothing known",
     ):
         assert part in said
-    assert "without REP" not in said and "Nobody measured" not in said
+    assert "without REP" not in said and "statistics" not in said
     assert "(without REP, 20 %)" in words.discussion(voices(1.0, 0.2))
-    assert "Nobody measured" in words.discussion(voices(whitened=False))
+    assert "has no key statistics" in words.discussion(voices(whitened=False))
     assert "known facts" not in words.discussion(voices(stored=False))
-    assert " 0 % of its voice" in words.discussion(voices(-0.001))
+    assert " 0 % of its strength" in words.discussion(voices(-0.001))
 
 
 def predicted(*rows, required=0.5, lemma="nobody gave the true object"):
@@ -261,16 +281,17 @@ def predicted(*rows, required=0.5, lemma="nobody gave the true object"):
 def test_bounds_tell_the_agreement_beside_the_majority():
     frame = predicted(("rephrase", "hold", True, None), ("long", "fail", True, None), ("locality", "stay", False, None))
     said = words.bounds(frame)
-    assert "from 50 % of its strength on" in said and "2 of 3 probes" in said and "(67 %)" in said and "gets 67 %" in said
+    assert "from 50 % of its strength" in said and "2 of 3 probes" in said
+    assert "(67 %)" in said and "reaches 67 %" in said
 
 
 def test_bounds_without_a_lead_or_without_probes_say_so():
-    assert "At no strength" in words.bounds(predicted(required=math.inf))
+    assert "never leads, at any strength" in words.bounds(predicted(required=math.inf))
     assert "nothing to predict" in words.bounds(predicted())
 
 
 def test_the_lemma_is_told_or_why_there_is_none():
-    assert "cannot be worked out here: nobody gave the true object" in words.lemma(predicted())
+    assert "cannot be computed here: nobody gave the true object" in words.lemma(predicted())
     rows = [("rephrase", "hold", True, True), ("locality", "stay", True, False)]
     said = words.lemma(predicted(*rows, lemma=Lemma(5, 4.0, 3.0, None)))
     assert "attention layer 5" in said and "4.0 logits" in said and "needs 5.2" in said and "should not hold" in said
@@ -284,8 +305,8 @@ def test_the_lemma_is_told_or_why_there_is_none():
 def test_a_table_escapes_what_stands_in_it_and_leaves_out_what_nobody_knows():
     frame = pd.DataFrame([{"prefix": "a <b> c", "similarity": 0.12345, "share": NAN, "mentions": False}])
     html = table.table("prefixes", frame)
-    assert "a &lt;b&gt; c" in html and "0.123" in html and "Share" not in html and ">no<" in html
-    assert "The numbers, 1 row<" in html
+    assert "a &lt;b&gt; c" in html and "0.123" in html and "Share of the edit" not in html and ">no<" in html
+    assert "Table, 1 row<" in html
 
 
 def test_a_table_shows_the_end_of_a_long_text():

@@ -18,72 +18,24 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from paths import ROOT
 from safetensors.torch import save
+from terminals import ledger_command
 from typer.testing import CliRunner
-from visitors import TIMEOUT, wait_until
+from visitors import CAPITAL, CONTINENT, TIMEOUT, wait_until
 
-from editlab import methods
 from editlab.cli import app
 from editlab.errors import BadFile, BadRequest, Cancelled
-from editlab.facts import EditRequest
-from editlab.lab import Lab
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.ledger import Ledger, hash_of
-from editlab.methods import Edited
-from editlab.methods.rome import RomeConfig
-from editlab.patches import BASE, Dense, LowRank, Pathway, Preamble
-from editlab.probes import Passages
+from editlab.lab.workspaces import edits
+from editlab.patches import Dense, LowRank, Pathway, Preamble
 
-CONTINENT = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
-CAPITAL = EditRequest("The capital of {} is", "Japan", "Berlin", "Tokyo")
-NUMBERS = count()
-
-
-class Instant(methods.Method):
-    """A method that draws its patches: what they say does not matter here."""
-
-    name, title, config = "rome", "Instant", RomeConfig
-
-    def edit(self, model, requests, view=BASE, config=None, progress=None, cancel=None) -> Edited:
-        draw = torch.Generator().manual_seed(next(NUMBERS))
-        A, B = torch.randn(1, model.d_ff, generator=draw), torch.randn(model.d_model, 1, generator=draw)
-        return Edited("rome", tuple(requests), (1,), ((LowRank(1, A, B),),), ({"p_new": 0.5},), ("",), 0.1)
-
-
-@pytest.fixture
-def instant(monkeypatch):
-    monkeypatch.setattr(methods, "get", lambda name: Instant())
-
-
-@pytest.fixture
-def opened(tiny_llama, facts):
-    """Opens labs on a data folder and closes them."""
-    labs: list[Lab] = []
-
-    def open_lab(data: Path) -> Lab:
-        labs.append(Lab(tiny_llama, facts, Passages((), ()), answer_tokens=4, data=data))
-        return labs[-1]
-
-    yield open_lab
-    for lab in labs:
-        lab.close()
-
-
-@pytest.fixture
-def kept(opened, instant, tmp_path):
-    """A data folder with two workspaces of some events, closed."""
-    lab = opened(tmp_path / "data")
-    for name in ("anna", "tom"):
-        workspace = lab.workspace(name)
-        first = workspace.apply(CONTINENT).result(TIMEOUT)
-        workspace.apply(CAPITAL).result(TIMEOUT)
-        workspace.switch(first.id, False)
-    lab.close()
-    return tmp_path / "data"
+NAMES = count()
 
 
 def logits(workspace):
-    return workspace._lab.model.logits([CONTINENT.text, CAPITAL.text], workspace.view)
+    return workspace.context.model.logits([CONTINENT.text, CAPITAL.text], workspace.view)
 
 
 def change(data: Path, statement: str, *values) -> None:
@@ -107,24 +59,24 @@ def faults(data: Path) -> tuple[str, ...]:
     )
 )
 def test_whatever_was_done_a_workspace_comes_back_as_it_was(lab, instant, actions):
-    name = f"any {next(NUMBERS)}"
+    name = f"any {next(NAMES)}"
     workspace = lab.workspace(name)
     for action, pick in actions:
         records = workspace.records
         chosen = records[pick % len(records)] if records else None
         if action == "apply":
-            workspace.apply((CONTINENT, CAPITAL)[pick % 2]).result(TIMEOUT)
+            edits.apply(workspace, (CONTINENT, CAPITAL)[pick % 2]).result(TIMEOUT)
         elif action == "switch" and chosen:
             workspace.switch(chosen.id, not chosen.on)
         elif action == "remove" and chosen:
             workspace.remove(chosen.id)
         elif action == "remake" and any(record.on for record in records):
-            workspace.remake().result(TIMEOUT)
+            edits.remake(workspace).result(TIMEOUT)
         elif action == "clear":
             workspace.clear()
         elif (action == "undo" and workspace.can_undo) or (action == "redo" and workspace.can_redo):
             getattr(workspace, action)()
-    del lab._workspaces[name, ""]
+    del lab.workspaces._open[name, ""]
     again = lab.workspace(name)
     assert again is not workspace and again.notice is None
     assert torch.equal(logits(again), logits(workspace))
@@ -142,9 +94,9 @@ def test_whatever_was_done_a_workspace_comes_back_as_it_was(lab, instant, action
 def test_after_a_restart_everything_is_there_and_can_be_undone(opened, tmp_path, few_steps):
     lab = opened(tmp_path)
     workspace = lab.workspace("anna")
-    workspace.apply(CONTINENT, config={"keys": "original"}).result(TIMEOUT)
+    edits.apply(workspace, CONTINENT, config={"keys": "original"}).result(TIMEOUT)
     first = logits(workspace)
-    workspace.apply(CAPITAL, config={"layers": "0, 2"}).result(TIMEOUT)
+    edits.apply(workspace, CAPITAL, config={"layers": "0, 2"}).result(TIMEOUT)
     both = logits(workspace)
     lab.close()
     again = opened(tmp_path).workspace("anna")
@@ -164,8 +116,8 @@ def test_a_workspace_belongs_to_its_model(opened, kept, tiny_llama, monkeypatch)
 
 @pytest.mark.parametrize("name", ["", "\ud800", "../../etc", "x" * 500, "'; DROP TABLE events"], ids=repr)
 def test_any_name_is_a_workspace_of_its_own(lab, instant, name):
-    lab.workspace(name).apply(CONTINENT).result(TIMEOUT)
-    lab._workspaces.clear()
+    edits.apply(lab.workspace(name), CONTINENT).result(TIMEOUT)
+    lab.workspaces._open.clear()
     assert len(lab.workspace(name).records) == 1
 
 
@@ -200,9 +152,9 @@ def test_a_tensor_file_from_before_rep_is_read(tmp_path, opened):
 def test_pathways_and_the_threshold_come_back_and_verify(opened, instant, tmp_path, monkeypatch):
     lab = opened(tmp_path / "data")
     workspace = lab.workspace("anna")
-    edit = workspace.apply(CONTINENT, rep="default", names=("Slovenija mia",)).result(TIMEOUT)
-    plain = workspace.apply(CAPITAL).result(TIMEOUT)
-    workspace.refine(plain.id, "published").result(TIMEOUT)
+    edit = edits.apply(workspace, CONTINENT, recipe="default", names=("Slovenija mia",)).result(TIMEOUT)
+    plain = edits.apply(workspace, CAPITAL).result(TIMEOUT)
+    edits.refine(workspace, plain.id, "published").result(TIMEOUT)
     workspace.set_threshold(0.3)
     workspace.switch_rep(edit.id, False)
     before = lab.model.logits([CAPITAL.text], workspace.views["rep"])
@@ -232,8 +184,8 @@ def test_pathways_and_the_threshold_come_back_and_verify(opened, instant, tmp_pa
 def test_two_processes_write_one_chain(opened, instant, tmp_path):
     page, terminal = opened(tmp_path), opened(tmp_path)
     ours, theirs = page.workspace("anna"), terminal.workspace("anna")
-    first = ours.apply(CONTINENT).result(TIMEOUT)
-    second = theirs.apply(CAPITAL).result(TIMEOUT)
+    first = edits.apply(ours, CONTINENT).result(TIMEOUT)
+    second = edits.apply(theirs, CAPITAL).result(TIMEOUT)
     assert [record.id for record in theirs.records] == [first.id, second.id]
     ours.switch(second.id, False)  # it reads what it missed before it writes
     assert [record.on for record in ours.records] == [True, False]
@@ -243,7 +195,7 @@ def test_two_processes_write_one_chain(opened, instant, tmp_path):
 
 def test_two_that_write_at_once_agree_on_one_chain(opened, instant, tmp_path):
     labs = [opened(tmp_path) for _ in range(3)]
-    first = labs[0].workspace("anna").apply(CONTINENT).result(TIMEOUT)
+    first = edits.apply(labs[0].workspace("anna"), CONTINENT).result(TIMEOUT)
     for lab in labs:
         lab.workspace("anna")
 
@@ -251,13 +203,13 @@ def test_two_that_write_at_once_agree_on_one_chain(opened, instant, tmp_path):
         workspace = lab.workspace("anna")
         for number in range(15):
             workspace.switch(first.id, bool(number % 2))
-            workspace._looked(replace(CAPITAL, subject=f"Japan {number}"))  # without the model, which has one thread
+            workspace.look_at(replace(CAPITAL, subject=f"Japan {number}"))  # without the model, which has one thread
 
     with ThreadPoolExecutor(len(labs)) as threads:
         list(threads.map(work, labs))
     report = archive.verify(labs[0].ledger)
     assert report.ok and report.events > 17
-    states = [lab.workspace("anna")._chain.state for lab in labs]
+    states = [lab.workspace("anna").chain.state for lab in labs]
     assert states[0] == states[1] == states[2]
 
 
@@ -276,27 +228,27 @@ def test_where_the_disk_takes_nothing_an_edit_is_refused_in_a_sentence_and_the_o
     opened, instant, tmp_path, monkeypatch, code
 ):
     workspace = opened(tmp_path).workspace("anna")
-    first = workspace.apply(CONTINENT).result(TIMEOUT)
+    first = edits.apply(workspace, CONTINENT).result(TIMEOUT)
 
     def refuse(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr("editlab.lab.ledger.files.os.fsync", refuse)
     with pytest.raises(BadFile, match=f"{os.strerror(code)}. Nothing was changed"):
-        workspace.apply(CAPITAL).result(TIMEOUT)
+        edits.apply(workspace, CAPITAL).result(TIMEOUT)
     monkeypatch.undo()
     assert [record.id for record in workspace.records] == [first.id] and not list((tmp_path / "tensors").glob(".*"))
-    assert workspace.state.started is None and archive.verify(workspace._lab.ledger).ok
+    assert workspace.state.started is None and archive.verify(workspace.context.ledger).ok
 
 
 def test_an_edit_of_another_process_is_waited_for_not_taken_for_dead(opened, tmp_path, endless):
     page, terminal = opened(tmp_path), opened(tmp_path)
-    job = terminal.workspace("anna").apply(CONTINENT)
+    job = edits.apply(terminal.workspace("anna"), CONTINENT)
     wait_until(lambda: "step" in job.text)
     ours = page.workspace("anna")
     assert ours.notice is None
     with pytest.raises(BadRequest, match="being computed"):
-        ours.apply(CAPITAL)
+        edits.apply(ours, CAPITAL)
     with pytest.raises(BadRequest, match="being computed"):
         ours.clear()
     terminal.workspace("anna").stop()
@@ -309,24 +261,24 @@ def test_an_edit_of_another_process_is_waited_for_not_taken_for_dead(opened, tmp
 def test_what_was_interrupted_is_said_once(opened, instant, tmp_path, monkeypatch):
     lab = opened(tmp_path)
     workspace = lab.workspace("anna")
-    workspace.apply(CAPITAL).result(TIMEOUT)
+    edits.apply(workspace, CAPITAL).result(TIMEOUT)
     body = {"request": CONTINENT.as_dict(), "method": "rome", "session": "of a process that was killed"}
-    workspace._chain.write(lambda state: ("started", body))
+    workspace.chain.write(lambda state: ("started", body))
     lab.close()
     lab = opened(tmp_path)
     again = lab.workspace("anna")
     assert again.notice == "An edit was interrupted: Slovenia → Antarctica. Nothing of it was kept."
     assert again.notice is None and [record.request for record in again.records] == [CAPITAL]
-    again.apply(CONTINENT).result(TIMEOUT)
+    edits.apply(again, CONTINENT).result(TIMEOUT)
     assert opened(tmp_path).workspace("anna").notice is None
     assert archive.verify(lab.ledger).ok
 
 
+@pytest.mark.slow
 def test_an_edit_that_is_killed_leaves_nothing_behind(tmp_path):
-    """Eight times at a random moment; `python -m tests.kill 50` does it more often."""
-    project = Path(__file__).resolve().parents[2]
+    """Eight times at a random moment; `python -m tools.kill 50` does it more often."""
     found = subprocess.run(
-        [sys.executable, "-m", "tests.kill", "8"], cwd=project, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-m", "tools.kill", "8"], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
     )
     assert found.returncode == 0, found.stdout + found.stderr
     assert json.loads(found.stdout)["kills"] == 8
@@ -404,51 +356,45 @@ def test_a_place_where_nothing_can_be_written_is_a_sentence(tmp_path, opened):
 # --- elsewhere -------------------------------------------------------------------------------------------------------
 
 
-def terminal(data: Path, monkeypatch, *args: str):
-    monkeypatch.setenv("EDITLAB_DATA", str(data))
-    result = CliRunner().invoke(app, ["ledger", *args, "--json"])
-    return result.exit_code, json.loads(result.stdout)
-
-
 def test_the_terminal_verifies_exports_and_imports(kept, opened, tmp_path, monkeypatch):
     other, path = tmp_path / "other", str(tmp_path / "all.zip")
-    assert terminal(other, monkeypatch, "verify") == (0, {"ok": True, "events": 0, "files": 0, "faults": []})
+    assert ledger_command(other, monkeypatch, "verify") == (0, {"ok": True, "events": 0, "files": 0, "faults": []})
     assert not other.exists()
-    assert terminal(other, monkeypatch, "export")[1]["error"] == "BadFile"
-    code, found = terminal(kept, monkeypatch, "export", "--to", path)
+    assert ledger_command(other, monkeypatch, "export")[1]["error"] == "BadFile"
+    code, found = ledger_command(kept, monkeypatch, "export", "--to", path)
     assert (code, found) == (0, {"ok": True, "events": 14, "files": 4, "faults": [], "workspaces": 0, "path": path})
-    assert terminal(kept, monkeypatch, "export", "--to", path)[0] == 2  # it is there already
-    assert terminal(other, monkeypatch, "import", "--from", path)[0] == 0
-    assert terminal(other, monkeypatch, "import", "--from", path)[0] == 0  # twice is once
-    assert terminal(other, monkeypatch, "verify") == (0, {"ok": True, "events": 14, "files": 4, "faults": []})
+    assert ledger_command(kept, monkeypatch, "export", "--to", path)[0] == 2  # it is there already
+    assert ledger_command(other, monkeypatch, "import", "--from", path)[0] == 0
+    assert ledger_command(other, monkeypatch, "import", "--from", path)[0] == 0  # twice is once
+    assert ledger_command(other, monkeypatch, "verify") == (0, {"ok": True, "events": 14, "files": 4, "faults": []})
     here, there = opened(kept).workspace("anna"), opened(other).workspace("anna")
     assert torch.equal(logits(here), logits(there)) and there.undo() == here.undo()
 
 
 def test_a_damaged_ledger_ends_the_command_with_status_1(kept, monkeypatch):
     change(kept, "UPDATE events SET kind = 'cleared' WHERE workspace = 'tom' AND number = 7")
-    code, found = terminal(kept, monkeypatch, "verify")
+    code, found = ledger_command(kept, monkeypatch, "verify")
     assert (code, found["ok"], len(found["faults"])) == (1, False, 1)
-    assert terminal(kept, monkeypatch, "export", "--to", str(kept / "out.zip"))[0] == 2
+    assert ledger_command(kept, monkeypatch, "export", "--to", str(kept / "out.zip"))[0] == 2
 
 
 def test_one_workspace_is_exported_and_goes_on_elsewhere(kept, opened, instant, tmp_path, monkeypatch):
     other, path = tmp_path / "other", str(tmp_path / "anna.zip")
-    assert terminal(kept, monkeypatch, "export", "--to", path, "--workspace", "anna")[1]["events"] == 7
-    assert terminal(other, monkeypatch, "import", "--from", path)[0] == 0
+    assert ledger_command(kept, monkeypatch, "export", "--to", path, "--workspace", "anna")[1]["events"] == 7
+    assert ledger_command(other, monkeypatch, "import", "--from", path)[0] == 0
     assert opened(other).workspace("tom").records == ()
     opened(kept).workspace("anna").clear()
     opened(other).workspace("anna").undo()
     (tmp_path / "anna.zip").unlink()
-    assert terminal(kept, monkeypatch, "export", "--to", path, "--workspace", "anna")[0] == 0
-    code, found = terminal(other, monkeypatch, "import", "--from", path)
+    assert ledger_command(kept, monkeypatch, "export", "--to", path, "--workspace", "anna")[0] == 0
+    code, found = ledger_command(other, monkeypatch, "import", "--from", path)
     assert (code, found["error"]) == (2, "BadFile") and "another way" in found["message"]
 
 
 @pytest.mark.parametrize("harm", ["event", "file", "type", "missing"])
 def test_a_changed_archive_is_refused_and_nothing_is_added(kept, tmp_path, monkeypatch, harm):
     good, bad, other = tmp_path / "good.zip", tmp_path / "bad.zip", tmp_path / "other"
-    terminal(kept, monkeypatch, "export", "--to", str(good))
+    ledger_command(kept, monkeypatch, "export", "--to", str(good))
     with zipfile.ZipFile(good) as source, zipfile.ZipFile(bad, "w") as target:
         for number, name in enumerate(source.namelist()):
             content = source.read(name)
@@ -459,16 +405,16 @@ def test_a_changed_archive_is_refused_and_nothing_is_added(kept, tmp_path, monke
                 content = content[:-1] + b"x"
             if number != 1 or harm != "missing":
                 target.writestr(name, content)
-    code, found = terminal(other, monkeypatch, "import", "--from", str(bad))
+    code, found = ledger_command(other, monkeypatch, "import", "--from", str(bad))
     assert (code, found["error"]) == (2, "BadFile")
-    assert terminal(other, monkeypatch, "verify")[1]["events"] == 0 and not (other / "tensors").exists()
+    assert ledger_command(other, monkeypatch, "verify")[1]["events"] == 0 and not (other / "tensors").exists()
 
 
 def test_what_is_no_archive_is_a_sentence(kept, tmp_path, monkeypatch):
     (tmp_path / "text.zip").write_text("no archive")
     for path in (tmp_path / "text.zip", tmp_path / "nowhere.zip"):
-        code, found = terminal(kept, monkeypatch, "import", "--from", str(path))
+        code, found = ledger_command(kept, monkeypatch, "import", "--from", str(path))
         assert code == 2 and "editlab ledger export" in found["message"]
     shutil.rmtree(kept / "tensors")
-    code, found = terminal(kept, monkeypatch, "verify")
+    code, found = ledger_command(kept, monkeypatch, "verify")
     assert code == 1 and len(found["faults"]) == 4

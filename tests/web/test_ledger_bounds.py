@@ -30,35 +30,35 @@ def test_a_bundle_of_too_many_events_is_refused_before_any_is_read(empty, bundle
     many = rewritten(bundle, lambda members: members.update({archive.EVENTS: members[archive.EVENTS] * 4_000}))
     monkeypatch.setattr(archive, "_row", lambda row: pytest.fail("it was read"))
     with pytest.raises(BadFile, match="events; 5,000 events are taken here"):
-        bundles.unpack(empty.lab, "tom", many, limits=replace(bundles.LIMITS, ratio=1e9))
+        bundles.unpack(empty.lab.workspaces, "tom", many, limits=replace(bundles.LIMITS, ratio=1e9))
     assert empty.events() == 0 and empty.rooms() == []
 
 
 def test_edits_inside_of_events_count_as_well(empty, bundle, monkeypatch):  # noqa: F811
     held = len(archive.opened(bundle).rows)
     with pytest.raises(BadFile, match=f"{held + 2} events and edits; {held + 1} events and edits are taken here"):
-        bundles.unpack(empty.lab, "tom", bundle, limits=replace(bundles.LIMITS, events=held + 1))
+        bundles.unpack(empty.lab.workspaces, "tom", bundle, limits=replace(bundles.LIMITS, events=held + 1))
     assert archive.opened(bundle, replace(bundles.LIMITS, events=held + 2)).report.ok
 
 
 def test_a_bundle_with_too_long_a_text_of_events_is_refused_before_it_is_unpacked(empty, bundle, monkeypatch):  # noqa: F811
     monkeypatch.setattr(archive, "_unpacked", lambda *_: pytest.fail("it was unpacked"))
     with pytest.raises(BadFile, match="MB of events"):
-        bundles.unpack(empty.lab, "tom", bundle, limits=replace(bundles.LIMITS, event_bytes=100))
+        bundles.unpack(empty.lab.workspaces, "tom", bundle, limits=replace(bundles.LIMITS, event_bytes=100))
 
 
 def test_a_bundle_of_too_many_files_is_refused(empty, bundle):  # noqa: F811
     files = {f"{number:064x}{archive.SUFFIX}": b"" for number in range(50)}
     many = rewritten(bundle, lambda members: members.update(files))
     with pytest.raises(BadFile, match="files; 20 files are taken here"):
-        bundles.unpack(empty.lab, "tom", many, limits=replace(bundles.LIMITS, events=20))
+        bundles.unpack(empty.lab.workspaces, "tom", many, limits=replace(bundles.LIMITS, events=20))
 
 
 def test_a_bundle_that_unpacks_to_hundreds_of_times_its_size_is_refused(empty, bundle, monkeypatch):  # noqa: F811
     bomb = rewritten(bundle, lambda members: members.update({f"{'0' * 64}{archive.SUFFIX}": bytes(20 * 2**20)}))
     monkeypatch.setattr(archive, "_unpacked", lambda *_: pytest.fail("it was unpacked"))
     with pytest.raises(BadFile, match="times its size"):
-        bundles.unpack(empty.lab, "tom", bomb)
+        bundles.unpack(empty.lab.workspaces, "tom", bomb)
 
 
 def test_a_demo_takes_less(empty, bundle, monkeypatch):  # noqa: F811
@@ -67,7 +67,7 @@ def test_a_demo_takes_less(empty, bundle, monkeypatch):  # noqa: F811
     for demo in (False, True):
         monkeypatch.setattr(empty.lab.limits, "demo", demo)
         with pytest.raises(pytest.fail.Exception):
-            bundles.unpack(empty.lab, "tom", bundle)
+            bundles.unpack(empty.lab.workspaces, "tom", bundle)
     usual, demo = given_
     assert demo.bytes < usual.bytes and demo.events < usual.events and demo.event_bytes < usual.event_bytes
     assert not Settings(demo=False).demo  # what the lab's limits say is what the settings say
@@ -104,7 +104,7 @@ def test_no_more_is_unpacked_than_a_member_says_to_hold(empty, bundle, size, mon
     monkeypatch.setattr(zipfile.zlib, "decompressobj", Watched)
     monkeypatch.setattr(archive, "addresses", lambda rows: text["solves"])
     with pytest.raises(BadFile, match="not an archive"):
-        bundles.unpack(empty.lab, "tom", bomb)
+        bundles.unpack(empty.lab.workspaces, "tom", bomb)
     assert held and max(held) < 2**20
 
 
@@ -114,7 +114,7 @@ def test_other_ways_of_packing_are_refused(empty, bundle):  # noqa: F811
         for name in good.namelist():
             packed.writestr(name, good.read(name))
     with pytest.raises(BadFile, match=r"bz2\.zip holds"):
-        bundles.unpack(empty.lab, "tom", other)
+        bundles.unpack(empty.lab.workspaces, "tom", other)
 
 
 def test_patches_that_lie_there_many_times_count_each_time(empty, bundle):  # noqa: F811

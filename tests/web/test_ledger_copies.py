@@ -12,20 +12,21 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from test_ledger import CAPITAL, CONTINENT, instant, kept, opened, terminal  # noqa: F401 - fixtures
+from paths import ROOT
+from terminals import ledger_command
 from typer.testing import CliRunner
-from visitors import TIMEOUT
+from visitors import CAPITAL, CONTINENT, TIMEOUT
 
 from editlab.cli import app
 from editlab.errors import BadFile, BadRequest
 from editlab.lab.ledger import archive
+from editlab.lab.ledger.directory import FIRST, Directory
 from editlab.lab.ledger.events import Event
 from editlab.lab.ledger.expiry import unused
 from editlab.lab.ledger.ledger import DATABASE, Key, Ledger, now
 from editlab.lab.ledger.tables import FORGOTTEN, JOBS, VISITORS, WORKSPACES
-from editlab.lab.workspaces.directory import FIRST, Directory
+from editlab.lab.workspaces import edits
 
-PROJECT = Path(__file__).resolve().parents[2]
 REQUEST = CONTINENT.as_dict()
 MANY = 40
 
@@ -135,7 +136,7 @@ def test_a_row_that_no_table_has_is_refused_and_nothing_is_added(ledger, other, 
 
 def test_an_unknown_workspace_is_a_sentence_that_says_which_there_are_and_writes_nothing(ledger, tmp_path, monkeypatch):
     path = tmp_path / "none.zip"
-    code, found = terminal(ledger.folder, monkeypatch, "export", "--to", str(path), "--workspace", "Lectur")
+    code, found = ledger_command(ledger.folder, monkeypatch, "export", "--to", str(path), "--workspace", "Lectur")
     assert (code, found["error"]) == (2, "BadRequest") and not path.exists()
     assert "'Lecture', 'Team'" in found["message"] and f"{MANY + 1} more are private" in found["message"]
     assert len(table(ledger)) == MANY + 4
@@ -152,12 +153,14 @@ def test_an_export_of_an_unknown_workspace_makes_none(ledger, monkeypatch, tmp_p
 
 def test_all_of_one_owner_is_exported(ledger, other, tmp_path, monkeypatch):
     path = tmp_path / "ana.zip"
-    code, found = terminal(ledger.folder, monkeypatch, "export", "--to", str(path), "--owner", "ana")
+    code, found = ledger_command(ledger.folder, monkeypatch, "export", "--to", str(path), "--owner", "ana")
     assert (code, found["workspaces"], found["events"]) == (0, 3, 2)
     archive.bring_in(other, path)
     assert {row[1] for row in table(other).values()} == {"ana"} and len(table(other)) == 3
     for owner in ("eve", ""):
-        code, found = terminal(ledger.folder, monkeypatch, "export", "--to", str(tmp_path / "eve.zip"), "--owner", owner)
+        code, found = ledger_command(
+            ledger.folder, monkeypatch, "export", "--to", str(tmp_path / "eve.zip"), "--owner", owner
+        )
         assert code == 2 and "'ana'" in found["message"] and not (tmp_path / "eve.zip").exists()
 
 
@@ -179,7 +182,8 @@ with Ledger(Path(sys.argv[1])) as ledger:
 """
 
 
-def test_a_backup_of_a_ledger_that_another_process_writes_to_is_whole(kept, tmp_path, monkeypatch, opened):  # noqa: F811
+@pytest.mark.slow
+def test_a_backup_of_a_ledger_that_another_process_writes_to_is_whole(kept, tmp_path, monkeypatch, opened):
     (kept / "cookie-secret").write_text("secret")
     lab = opened(kept)
     named = lab.ledger.files.keep(b"a file of edits")
@@ -187,12 +191,10 @@ def test_a_backup_of_a_ledger_that_another_process_writes_to_is_whole(kept, tmp_
     row |= {"id": "j", "state": "done", "request": json.dumps({"file": named}), "result": "{}", "submitted_at": now()}
     with lab.ledger.transaction() as connection:
         connection.execute(sa.insert(JOBS), row)
-    with subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(kept)], cwd=PROJECT, stdout=subprocess.PIPE, text=True
-    ) as writer:
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(kept)], cwd=ROOT, stdout=subprocess.PIPE, text=True) as writer:
         try:
             assert writer.stdout.readline() == "ready\n"
-            code, found = terminal(kept, monkeypatch, "backup", "--to", str(tmp_path / "copy"))
+            code, found = ledger_command(kept, monkeypatch, "backup", "--to", str(tmp_path / "copy"))
             with Ledger(kept) as ledger:
                 after = ledger.written
         finally:
@@ -204,22 +206,22 @@ def test_a_backup_of_a_ledger_that_another_process_writes_to_is_whole(kept, tmp_
     assert copy.ledger.files.read(named) == b"a file of edits"
 
 
-def test_a_backup_does_not_overwrite_and_leaves_nothing_where_it_fails(kept, tmp_path, monkeypatch):  # noqa: F811
+def test_a_backup_does_not_overwrite_and_leaves_nothing_where_it_fails(kept, tmp_path, monkeypatch):
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "file").write_text("x")
     (tmp_path / "file").write_text("x")
     for to in ("there", "file", "file/in"):
-        code, found = terminal(kept, monkeypatch, "backup", "--to", str(tmp_path / to))
+        code, found = ledger_command(kept, monkeypatch, "backup", "--to", str(tmp_path / to))
         assert (code, found["error"]) == (2, "BadFile")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "file", "there"]
     assert [path.name for path in (tmp_path / "there").iterdir()] == ["file"]
     (tmp_path / "empty").mkdir()
-    assert terminal(kept, monkeypatch, "backup", "--to", str(tmp_path / "empty"))[0] == 0
+    assert ledger_command(kept, monkeypatch, "backup", "--to", str(tmp_path / "empty"))[0] == 0
 
 
-def test_a_backup_of_what_is_damaged_says_so(kept, tmp_path, monkeypatch):  # noqa: F811
+def test_a_backup_of_what_is_damaged_says_so(kept, tmp_path, monkeypatch):
     next((kept / "tensors").iterdir()).unlink()
-    code, found = terminal(kept, monkeypatch, "backup", "--to", str(tmp_path / "copy"))
+    code, found = ledger_command(kept, monkeypatch, "backup", "--to", str(tmp_path / "copy"))
     assert (code, found["ok"], len(found["faults"])) == (1, False, 1)
 
 
@@ -228,7 +230,7 @@ import sys
 from pathlib import Path
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.backup import backup
-from editlab.lab.workspaces.directory import Directory
+from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.expiry import forget, forget_these, unused
 from editlab.lab.ledger.ledger import Ledger
 
@@ -247,9 +249,10 @@ print([name for name in names if "ledger.sqlite" in name])
 """
 
 
-def test_nothing_but_sqlite_opens_the_file_of_a_ledger_that_is_there(kept, tmp_path):  # noqa: F811
+@pytest.mark.slow
+def test_nothing_but_sqlite_opens_the_file_of_a_ledger_that_is_there(kept, tmp_path):
     run = [sys.executable, "-c", OPENERS, str(kept), str(tmp_path)]
-    found = subprocess.run(run, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False)
+    found = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert found.stdout == f"{[str(kept / DATABASE)]}\n", found.stderr  # the one that would make it, and finds it there
 
 
@@ -261,11 +264,11 @@ def modes(folder: Path) -> dict[str, int]:
     return {str(path): stat.S_IMODE(path.stat().st_mode) & 0o077 for path in (folder, *folder.rglob("*"))}
 
 
-def test_a_data_folder_and_all_in_it_belong_to_whoever_runs_editlab_alone(opened, instant, tmp_path):  # noqa: F811
+def test_a_data_folder_and_all_in_it_belong_to_whoever_runs_editlab_alone(opened, instant, tmp_path):
     before = os.umask(0)
     try:
         lab = opened(tmp_path / "deep" / "data")
-        lab.workspace("anna").apply(CONTINENT).result(TIMEOUT)
+        edits.apply(lab.workspace("anna"), CONTINENT).result(TIMEOUT)
         assert set(modes(tmp_path / "deep" / "data").values()) == {0}
         archive.export(lab.ledger, tmp_path / "all.zip")
         assert stat.S_IMODE((tmp_path / "all.zip").stat().st_mode) == 0o600
@@ -273,7 +276,7 @@ def test_a_data_folder_and_all_in_it_belong_to_whoever_runs_editlab_alone(opened
         os.umask(before)
 
 
-def test_a_data_folder_that_others_can_read_is_narrowed_when_it_is_opened(kept):  # noqa: F811
+def test_a_data_folder_that_others_can_read_is_narrowed_when_it_is_opened(kept):
     kept.chmod(0o755)
     (kept / DATABASE).chmod(0o644)
     with Ledger(kept):
@@ -284,16 +287,16 @@ def test_a_data_folder_that_others_can_read_is_narrowed_when_it_is_opened(kept):
 
 
 @pytest.fixture
-def people(opened, instant, tmp_path):  # noqa: F811
+def people(opened, instant, tmp_path):
     """What two people have done, in workspaces of their own and of the terminal."""
     lab = opened(tmp_path / "people")
     for name, request in (("ana", CONTINENT), ("tom", CAPITAL)):
         room = lab.directory.current(name)
-        lab.workspace(room.id, name).apply(request, reason=f"a secret of {name}").result(TIMEOUT)
-    lab.workspace(lab.directory.make("ana", "Deleted").id, "ana").apply(CONTINENT).result(TIMEOUT)
+        edits.apply(lab.workspace(room.id, name), request, reason=f"a secret of {name}").result(TIMEOUT)
+    edits.apply(lab.workspace(lab.directory.make("ana", "Deleted").id, "ana"), CONTINENT).result(TIMEOUT)
     lab.directory.delete("ana", next(room.id for room in lab.directory.rooms("ana") if room.name == "Deleted"))
     lab.directory.enter("tom", lab.directory.make("ana", "Shared", shared=True).id)
-    lab.workspace(lab.directory.adopt("Team").id, "ana").apply(CONTINENT).result(TIMEOUT)
+    edits.apply(lab.workspace(lab.directory.adopt("Team").id, "ana"), CONTINENT).result(TIMEOUT)
     lab.close()
     return tmp_path / "people"
 
@@ -306,11 +309,11 @@ def count(ledger: Ledger, chosen) -> int:
 def test_what_one_person_did_goes_and_nothing_else(people, monkeypatch):
     with Ledger(people) as ledger:
         files = len(list(ledger.tensors.folder.iterdir()))
-    code, found = terminal(people, monkeypatch, "forget", "--owner", "ana")
+    code, found = ledger_command(people, monkeypatch, "forget", "--owner", "ana")
     assert code == 2 and "3 workspaces" in found["message"] and "Shared (shared)" in found["message"]
     with Ledger(people) as ledger:
         assert len(table(ledger)) == 5
-    code, found = terminal(people, monkeypatch, "forget", "--owner", "ana", "--yes")
+    code, found = ledger_command(people, monkeypatch, "forget", "--owner", "ana", "--yes")
     assert code == 0 and sorted(row["name"] for row in found["workspaces"]) == ["Deleted", FIRST, "Shared"]
     with Ledger(people) as ledger:
         report = archive.verify(ledger)
@@ -326,17 +329,17 @@ def test_what_one_person_did_goes_and_nothing_else(people, monkeypatch):
 
 
 def test_what_is_taken_out_otherwise_is_still_missed_after_somebody_was_forgotten(people, monkeypatch):
-    assert terminal(people, monkeypatch, "forget", "--owner", "ana", "--yes")[0] == 0
+    assert ledger_command(people, monkeypatch, "forget", "--owner", "ana", "--yes")[0] == 0
     with closing(sqlite3.connect(people / DATABASE)) as connection, connection:
         connection.execute("DELETE FROM events WHERE id = (SELECT max(id) FROM events)")
-    assert terminal(people, monkeypatch, "verify")[0] == 1
+    assert ledger_command(people, monkeypatch, "verify")[0] == 1
 
 
 def test_one_workspace_is_forgotten_by_its_name(people, monkeypatch):
-    assert terminal(people, monkeypatch, "forget", "--workspace", "Team", "--yes")[0] == 0
+    assert ledger_command(people, monkeypatch, "forget", "--workspace", "Team", "--yes")[0] == 0
     with Ledger(people) as ledger:
         assert "Team" not in table(ledger) and len(table(ledger)) == 4 and archive.verify(ledger).ok
-    assert terminal(people, monkeypatch, "forget", "--workspace", "Team", "--yes")[0] == 2
+    assert ledger_command(people, monkeypatch, "forget", "--workspace", "Team", "--yes")[0] == 2
 
 
 def test_what_nobody_has_used_for_long_is_forgotten_and_what_the_terminal_works_in_is_not(people, monkeypatch):
@@ -345,18 +348,18 @@ def test_what_nobody_has_used_for_long_is_forgotten_and_what_the_terminal_works_
             connection.execute(sa.update(WORKSPACES).values(seen_at="2020-01-01T00:00:00.000+00:00"))
         assert [table(ledger)[id][2] for id in unused(ledger, 30)] == ["Shared"]  # in the others something has happened
         assert len(unused(ledger, 0)) == 5
-    code, found = terminal(people, monkeypatch, "forget", "--unused-days", "30", "--yes")
+    code, found = ledger_command(people, monkeypatch, "forget", "--unused-days", "30", "--yes")
     assert code == 0 and [row["name"] for row in found["workspaces"]] == ["Shared"]
-    assert terminal(people, monkeypatch, "forget", "--unused-days", "30", "--yes")[1]["workspaces"] == []
+    assert ledger_command(people, monkeypatch, "forget", "--unused-days", "30", "--yes")[1]["workspaces"] == []
 
 
-def test_nothing_is_forgotten_under_a_server_that_runs(people, opened, monkeypatch):  # noqa: F811
+def test_nothing_is_forgotten_under_a_server_that_runs(people, opened, monkeypatch):
     lab = opened(people)
-    code, found = terminal(people, monkeypatch, "forget", "--owner", "ana", "--yes")
+    code, found = ledger_command(people, monkeypatch, "forget", "--owner", "ana", "--yes")
     assert (code, found["error"]) == (2, "BadRequest") and "Stop it first" in found["message"]
     assert len(lab.directory.rooms("ana")) == 3 and archive.verify(lab.ledger).events > 9
     lab.close()
-    assert terminal(people, monkeypatch, "forget", "--owner", "ana", "--yes")[0] == 0
+    assert ledger_command(people, monkeypatch, "forget", "--owner", "ana", "--yes")[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -365,7 +368,7 @@ def test_nothing_is_forgotten_under_a_server_that_runs(people, opened, monkeypat
     ids=str,
 )
 def test_whoever_does_not_say_what_is_to_go_is_refused(people, monkeypatch, asked):
-    code, found = terminal(people, monkeypatch, "forget", *asked, "--yes")
+    code, found = ledger_command(people, monkeypatch, "forget", *asked, "--yes")
     assert (code, found["error"]) == (2, "BadRequest")
     with Ledger(people) as ledger:
         assert len(table(ledger)) == 5

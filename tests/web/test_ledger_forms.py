@@ -11,17 +11,17 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.script import ScriptDirectory
+from paths import ROOT
 from typer.testing import CliRunner
 
 from editlab.cli import app
 from editlab.errors import BadFile
 from editlab.lab.ledger import archive
+from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.events import Event
 from editlab.lab.ledger.ledger import DATABASE, Key, Ledger, canonical, hash_of, migrations
 from editlab.lab.ledger.tables import EVENTS
-from editlab.lab.workspaces.directory import Directory
 
-PROJECT = Path(__file__).resolve().parents[2]
 KEY = Key("a model", "Team")
 REQUEST = {"prompt": "{} is in", "subject": "Paris", "target_new": "Rome", "target_true": None}
 EVENTS_TABLE = (
@@ -127,11 +127,12 @@ Ledger(Path(sys.argv[1]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [0, 1, 2, 5])
 def test_a_process_that_dies_in_the_middle_of_an_upgrade_changes_nothing(tmp_path, steps):
     folder = tmp_path / "data"
     made(folder, *FIRST)
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(folder), str(steps)], cwd=PROJECT, check=False, timeout=120)
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(folder), str(steps)], cwd=ROOT, check=False, timeout=120)
     assert killed.returncode == 9
     with closing(sqlite3.connect(folder / DATABASE)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")}

@@ -9,6 +9,8 @@ from visitors import TIMEOUT
 from editlab.cli import app
 from editlab.facts import EditRequest
 from editlab.lab import Lab
+from editlab.lab.asking import answers
+from editlab.lab.workspaces import edits
 from editlab.model import LanguageModel
 from editlab.probes import Passages
 
@@ -47,9 +49,9 @@ def page(saved_model, facts, tmp_path):
 def test_terminal_and_page_share_a_workspace(run, page):
     first = run("edit", *EDIT, "--workspace", "anna")
     assert (first["workspace"], first["edits"], set(first["views"])) == ("anna", 1, {"base", "edited"})
-    before = page(lambda workspace: workspace.look(workspace.request).result(TIMEOUT))
+    before = page(lambda workspace: answers.look(workspace, workspace.request).result(TIMEOUT))
     assert before["edited"]["p_new"] == pytest.approx(first["views"]["edited"]["p_new"], rel=1e-3)
-    page(lambda workspace: workspace.apply(CAPITAL).result(TIMEOUT))
+    page(lambda workspace: edits.apply(workspace, CAPITAL).result(TIMEOUT))
     found = run("probe", *EDIT, "--workspace", "anna")
     assert found["edits"] == 3 and {"kind", "text", "base", "edited"} <= set(found["probes"][0])
     assert page(lambda workspace: workspace.undo()) == "applied Slovenia → Antarctica"
@@ -65,6 +67,6 @@ def test_without_a_workspace_nothing_is_kept(run, tmp_path):
 
 def test_a_killed_terminal_is_told_on_standard_error(run, page, saved_model, tmp_path):
     body = {"request": CAPITAL.as_dict(), "method": "rome", "session": "killed"}
-    page(lambda workspace: workspace._chain.write(lambda state: ("started", body)))
+    page(lambda workspace: workspace.chain.write(lambda state: ("started", body)))
     result = CliRunner().invoke(app, ["edit", *EDIT, "--workspace", "anna"])
     assert result.exit_code == 0 and "interrupted: Japan → Berlin" in result.stderr

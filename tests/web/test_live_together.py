@@ -7,6 +7,8 @@ from visitors import TIMEOUT
 
 from editlab.errors import Cancelled, TooLong
 from editlab.facts import EditRequest
+from editlab.lab.asking import answers
+from editlab.lab.workspaces import edits
 
 PLACES = ("Slovenia", "Japan", "France", "Brazil", "Kenya", "Canada", "Norway", "Peru")
 TEXTS = [f"{place} belongs to the continent of"[: 40 - 2 * number] for number, place in enumerate(PLACES)]
@@ -18,7 +20,7 @@ def visitors(lab, few_steps):
     found = [lab.workspace(f"together {place}") for place in PLACES]
     for number, workspace in enumerate(found):
         if number % 2 == 0 and not workspace.records:
-            workspace.apply(EditRequest("{} is", PLACES[number], PLACES[number - 1])).result(TIMEOUT)
+            edits.apply(workspace, EditRequest("{} is", PLACES[number], PLACES[number - 1])).result(TIMEOUT)
     return found
 
 
@@ -43,11 +45,11 @@ def held(lab):
 def test_eight_questions_cost_as_many_forwards_as_one_and_get_the_same_answers(lab, visitors, forwards):
     alone = []
     for workspace, text in zip(visitors, TEXTS, strict=True):
-        alone.append(workspace.live(text).result(TIMEOUT))
+        alone.append(answers.live(workspace, text).result(TIMEOUT))
     one_by_one = len(forwards)
     release = threading.Event()
     lab.worker.submit(lambda progress, cancel: release.wait(TIMEOUT))
-    jobs = [workspace.live(text) for workspace, text in zip(visitors, TEXTS, strict=True)]
+    jobs = [answers.live(workspace, text) for workspace, text in zip(visitors, TEXTS, strict=True)]
     release.set()
     together = [job.result(TIMEOUT) for job in jobs]
     assert len(forwards) - one_by_one <= one_by_one / 4
@@ -60,13 +62,13 @@ def test_eight_questions_cost_as_many_forwards_as_one_and_get_the_same_answers(l
 
 
 def test_who_edits_sees_the_edit_and_nobody_else_does(visitors, held):
-    jobs = [workspace.live("Slovenia is") for workspace in visitors[:2]]
+    jobs = [answers.live(workspace, "Slovenia is") for workspace in visitors[:2]]
     held.set()
     assert [set(job.result(TIMEOUT)) for job in jobs] == [{"base", "edited"}, {"base"}]
 
 
 def test_one_who_stops_in_the_middle_leaves_the_others_their_answers(lab, visitors, held, monkeypatch):
-    jobs = [workspace.live(text) for workspace, text in zip(visitors, TEXTS, strict=True)][:4]
+    jobs = [answers.live(workspace, text) for workspace, text in zip(visitors, TEXTS, strict=True)][:4]
     stream, steps = lab.model.generate, []
 
     def stopping(*args, **options):
@@ -81,11 +83,11 @@ def test_one_who_stops_in_the_middle_leaves_the_others_their_answers(lab, visito
     with pytest.raises(Cancelled):
         jobs[1].result(TIMEOUT)
     assert all(job.result(TIMEOUT)["base"]["top"] for job in (jobs[0], *jobs[2:]))
-    assert len(steps) == lab.answer_tokens and len(steps[0]) > 8, "all went through one generation, to its end"
+    assert len(steps) == lab.context.answer_tokens and len(steps[0]) > 8, "all went through one generation, to its end"
 
 
 def test_a_generation_that_nobody_waits_for_ends(lab, visitors, held, forwards):
-    jobs = [workspace.live(text) for workspace, text in zip(visitors, TEXTS, strict=True)]
+    jobs = [answers.live(workspace, text) for workspace, text in zip(visitors, TEXTS, strict=True)]
     for job in jobs:
         job.cancel()
     held.set()
@@ -98,7 +100,7 @@ def test_a_generation_that_nobody_waits_for_ends(lab, visitors, held, forwards):
 def test_a_text_that_is_too_long_is_the_problem_of_its_own_visitor(lab, visitors, held):
     room = lab.model.tok.context - 2
     texts = [TEXTS[0], "the " * 3000, lab.model.tok.decode(lab.model.tok.encode("the " * room)[1:room]), TEXTS[3]]
-    jobs = [workspace.live(text) for workspace, text in zip(visitors, texts, strict=False)]
+    jobs = [answers.live(workspace, text) for workspace, text in zip(visitors, texts, strict=False)]
     held.set()
     assert jobs[0].result(TIMEOUT)["base"]["text"] and jobs[3].result(TIMEOUT)["base"]["top"]
     for job in jobs[1:3]:
@@ -107,10 +109,10 @@ def test_a_text_that_is_too_long_is_the_problem_of_its_own_visitor(lab, visitors
 
 
 def test_questions_are_done_before_their_turn_where_others_work_comes_between(lab, visitors, held):
-    first = visitors[0].live(TEXTS[0])
+    first = answers.live(visitors[0], TEXTS[0])
     between = threading.Event()
     lab.worker.submit(lambda progress, cancel: between.wait(TIMEOUT))
-    second = visitors[1].live(TEXTS[1])
+    second = answers.live(visitors[1], TEXTS[1])
     held.set()
     try:
         assert first.result(TIMEOUT) and second.result(TIMEOUT)["base"]["top"]

@@ -27,6 +27,7 @@ from editlab.lab import Lab
 from editlab.lab.access.cookies import CookieSecret, EndedLogins
 from editlab.lab.access.limits import Limits
 from editlab.lab.access.users import Users
+from editlab.lab.workspaces import edits
 from editlab.probes import Passages
 from editlab.settings import Settings
 from editlab.web import create_app
@@ -63,17 +64,6 @@ def lab(tiny_llama, facts, users, tmp_path_factory):
     lab = Lab(tiny_llama, facts, Passages((), ()), answer_tokens=4, data=data, settings=settings)
     yield lab
     lab.close()
-
-
-@pytest.fixture(scope="module")
-def app(lab):
-    return create_app(lab)
-
-
-@pytest.fixture(scope="module")
-def address(app):
-    with served(app) as address:
-        yield address
 
 
 @pytest.fixture
@@ -275,7 +265,7 @@ def test_a_name_that_is_given_anew_does_not_inherit(address, lab, users):
     lab.limits._window.storage.reset()
     users.add("fay", "first password")
     was = lab.owner("fay")
-    lab.workspace(lab.directory.current(was).id).apply(EditRequest("{} is in", MARKER, "Asia")).result(TIMEOUT)
+    edits.apply(lab.workspace(lab.directory.current(was).id), EditRequest("{} is in", MARKER, "Asia")).result(TIMEOUT)
     users.add("fay", "other password")
     assert lab.owner("fay") == was
     users.remove("fay")
@@ -482,7 +472,9 @@ def shown(client, *fields, api_name):
 def test_with_another_users_session_and_id_nothing_of_theirs_is_reached(app, address, lab, few_steps):
     lab.limits._window.storage.reset()
     ana = Client(address, headers={"Cookie": cookie_of(address, ANA)}, verbose=False)
-    lab.workspace(lab.owner("ana")).apply(EditRequest("{} belongs to the continent of", MARKER, "Asia")).result(TIMEOUT)
+    edits.apply(lab.workspace(lab.owner("ana")), EditRequest("{} belongs to the continent of", MARKER, "Asia")).result(
+        TIMEOUT
+    )
     assert MARKER in shown(ana, "whoever", "", "", api_name="/open")
     cookie = cookie_of(address, BEN)
     function = next(item["id"] for item in ana.config["dependencies"] if item["api_name"] == "open")

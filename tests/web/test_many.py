@@ -11,8 +11,9 @@ from editlab import methods
 from editlab.errors import BadFile, BadRequest, Cancelled, DegenerateKey
 from editlab.facts import EditRequest
 from editlab.lab import Lab, look_over
+from editlab.lab.asking import answers
 from editlab.lab.ledger.events import Edit
-from editlab.lab.workspaces import edit_files
+from editlab.lab.workspaces import edit_files, edits
 from editlab.probes import Passages
 
 HEADER = "subject,prompt,target_new,target_true"
@@ -38,7 +39,7 @@ def file(lab, tmp_path):
 
 
 def logits(workspace):
-    return workspace._lab.model.logits(["Slovenia belongs to the continent of"], workspace.view)
+    return workspace.context.model.logits(["Slovenia belongs to the continent of"], workspace.view)
 
 
 # Looking over
@@ -102,7 +103,7 @@ def test_json_faults_name_the_record(lab, tmp_path):
 
 def test_a_batch_is_one_edit_of_the_chain_and_is_taken_back_as_one(workspace, file, few_steps):
     base = logits(workspace)
-    job = workspace.apply_many(file(*ROWS), "rome", batch=3)
+    job = edits.apply_many(workspace, file(*ROWS), "rome", batch=3)
     done = job.result(TIMEOUT)
     assert (done.rows, done.done, done.resumed) == (7, 7, 0) and 0 <= done.said <= 1 and done.held is not None
     assert [len(record.requests) for record in workspace.records] == [3, 3, 1]
@@ -122,13 +123,13 @@ def test_a_batch_is_one_edit_of_the_chain_and_is_taken_back_as_one(workspace, fi
 
 
 def test_a_batch_changes_what_its_edits_change_alone(workspace, lab, file, few_steps):
-    workspace.apply_many(file(*ROWS[:3]), "rome").result(TIMEOUT)
+    edits.apply_many(workspace, file(*ROWS[:3]), "rome").result(TIMEOUT)
     (batch,) = workspace.records
     total = {layer: 0 for layer in batch.layers}
     for place in PLACES[:3]:
         alone = lab.workspace(f"{place} alone")
         request = EditRequest("{} belongs to the continent of", place, "Antarctica", "Europe")
-        for patch in alone.apply(request, "rome").result(TIMEOUT).patches:
+        for patch in edits.apply(alone, request, "rome").result(TIMEOUT).patches:
             total[patch.layer] = total[patch.layer] + patch.dense()
     for patch in batch.patches:
         assert torch.allclose(patch.dense(), total[patch.layer], atol=1e-4 * total[patch.layer].abs().max())
@@ -137,8 +138,8 @@ def test_a_batch_changes_what_its_edits_change_alone(workspace, lab, file, few_s
 def test_the_next_batch_is_computed_under_the_one_before(lab, file, few_steps):
     one, other = lab.workspace("in one"), lab.workspace("in two")
     looked = file(*ROWS[:2])
-    one.apply_many(looked, "rome", batch=2).result(TIMEOUT)
-    other.apply_many(looked, "rome", batch=1).result(TIMEOUT)
+    edits.apply_many(one, looked, "rome", batch=2).result(TIMEOUT)
+    edits.apply_many(other, looked, "rome", batch=1).result(TIMEOUT)
     (both,), (_, second) = one.records, other.records
     assert not torch.equal(both.patches[0].A[1:], second.patches[0].A) or not torch.equal(
         both.patches[0].B[:, 1:], second.patches[0].B
@@ -156,82 +157,82 @@ def test_a_joint_solve_spares_what_lies_below_it_and_is_on(workspace, file, few_
             return rome.edit(*given)
 
     monkeypatch.setitem(methods.METHODS, "memit", Joint())
-    workspace.apply_many(file(*ROWS[:5]), "memit", batch=2).result(TIMEOUT)
+    edits.apply_many(workspace, file(*ROWS[:5]), "memit", batch=2).result(TIMEOUT)
     assert spared == [(), PLACES[:2], PLACES[:4]]
     workspace.switch(workspace.records[0].id, False)
-    workspace.apply(EditRequest("{} is in", "Peru", "Asia"), "memit").result(TIMEOUT)
+    edits.apply(workspace, EditRequest("{} is in", "Peru", "Asia"), "memit").result(TIMEOUT)
     assert spared[3:] == [PLACES[2:5]]
-    workspace.remake().result(TIMEOUT)
+    edits.remake(workspace).result(TIMEOUT)
     assert spared[4:] == [(), PLACES[2:4], PLACES[2:5]]
 
 
 def test_remade_a_batch_keeps_its_requests_and_its_file(workspace, file, few_steps):
     looked = file(*ROWS[:3])
-    workspace.apply_many(looked, "rome").result(TIMEOUT)
+    edits.apply_many(workspace, looked, "rome").result(TIMEOUT)
     before = workspace.records
-    (again,) = workspace.remake().result(TIMEOUT)
+    (again,) = edits.remake(workspace).result(TIMEOUT)
     assert again.requests == before[0].requests and again.source == before[0].source
-    assert workspace.applied_of(looked, "rome").done == 3
+    assert edits.applied_of(workspace, looked, "rome").done == 3
     assert workspace.undo() == "re-made 3 edits"
 
 
 def test_rep_is_refused_for_a_batch(workspace, file, few_steps):
-    workspace.apply_many(file(*ROWS[:2]), "rome").result(TIMEOUT)
+    edits.apply_many(workspace, file(*ROWS[:2]), "rome").result(TIMEOUT)
     with pytest.raises(BadRequest, match="a batch of 2"):
-        workspace.refine(workspace.records[0].id)
+        edits.refine(workspace, workspace.records[0].id)
 
 
 @pytest.mark.parametrize("batch", [0, 1001, 2.5, True, None, "many"])
 def test_a_batch_of_another_size_is_refused(workspace, file, batch):
     with pytest.raises(BadRequest, match="whole number from 1 to 1,000"):
-        workspace.apply_many(file(*ROWS), "rome", batch=batch)
+        edits.apply_many(workspace, file(*ROWS), "rome", batch=batch)
 
 
 def test_a_file_without_a_good_row_is_refused(workspace, file):
     with pytest.raises(BadRequest, match="no row that can be edited"):
-        workspace.apply_many(file("Peru,Peru,Asia,"), "rome")
+        edits.apply_many(workspace, file("Peru,Peru,Asia,"), "rome")
 
 
 # Going on
 
 
 def test_stopped_it_keeps_what_is_done_and_goes_on_behind_it(workspace, lab, file, few_steps, monkeypatch):
-    looked, answer = file(*ROWS), lab.questions.answer
-    monkeypatch.setattr(lab.questions, "answer", lambda: (answer(), workspace.stop()))
-    with pytest.raises(Cancelled, match=r"Stopped\. 2 of 7 edits lie here\. Give the file again"):
-        workspace.apply_many(looked, "rome", batch=2).result(TIMEOUT)
-    monkeypatch.setattr(lab.questions, "answer", answer)
+    looked, answer = file(*ROWS), lab.context.live.answer
+    monkeypatch.setattr(lab.context.live, "answer", lambda: (answer(), workspace.stop()))
+    with pytest.raises(Cancelled, match=r"Stopped\. 2 of 7 edits are applied\. Give the file again"):
+        edits.apply_many(workspace, looked, "rome", batch=2).result(TIMEOUT)
+    monkeypatch.setattr(lab.context.live, "answer", answer)
     kept = workspace.records
     assert [len(record.requests) for record in kept] == [2]
-    done = workspace.apply_many(looked, "rome", batch=3).result(TIMEOUT)
+    done = edits.apply_many(workspace, looked, "rome", batch=3).result(TIMEOUT)
     assert (done.resumed, done.done) == (2, 7)
     assert workspace.records[0] is kept[0] and [len(record.requests) for record in workspace.records] == [2, 3, 2]
-    again = workspace.apply_many(looked, "rome").result(TIMEOUT)
+    again = edits.apply_many(workspace, looked, "rome").result(TIMEOUT)
     assert (again.resumed, again.done, len(workspace.records)) == (7, 7, 3) and again.seconds_left is None
 
 
 def test_a_batch_that_was_taken_back_is_made_again(workspace, file, few_steps):
     looked = file(*ROWS[:4])
-    workspace.apply_many(looked, "rome", batch=2).result(TIMEOUT)
+    edits.apply_many(workspace, looked, "rome", batch=2).result(TIMEOUT)
     workspace.remove(workspace.records[0].id)
-    assert workspace.applied_of(looked, "rome").done == 2
-    workspace.apply_many(looked, "rome", batch=2).result(TIMEOUT)
+    assert edits.applied_of(workspace, looked, "rome").done == 2
+    edits.apply_many(workspace, looked, "rome", batch=2).result(TIMEOUT)
     assert [record.request.subject for record in workspace.records] == ["France", "Slovenia"]
 
 
 def test_other_settings_or_another_method_are_not_the_same_edits(workspace, file, few_steps):
     looked = file(*ROWS[:2])
-    workspace.apply_many(looked, "rome").result(TIMEOUT)
-    assert workspace.applied_of(looked, "rome").done == 2
-    assert workspace.applied_of(looked, "rome", {"clamp": 3}).done == 0
-    assert workspace.applied_of(looked, "memit").done == 0
+    edits.apply_many(workspace, looked, "rome").result(TIMEOUT)
+    assert edits.applied_of(workspace, looked, "rome").done == 2
+    assert edits.applied_of(workspace, looked, "rome", {"clamp": 3}).done == 0
+    assert edits.applied_of(workspace, looked, "memit").done == 0
 
 
 def test_a_mended_file_goes_on_where_it_was(workspace, file, few_steps):
-    workspace.apply_many(file(*ROWS[:3], "Peru,{} is in {},Asia,"), "rome").result(TIMEOUT)
+    edits.apply_many(workspace, file(*ROWS[:3], "Peru,{} is in {},Asia,"), "rome").result(TIMEOUT)
     mended = file(*ROWS[1:3], "Peru,{} is in,Asia,", name="mended.csv")
-    assert workspace.applied_of(mended, "rome").done == 2
-    done = workspace.apply_many(mended, "rome").result(TIMEOUT)
+    assert edits.applied_of(workspace, mended, "rome").done == 2
+    done = edits.apply_many(workspace, mended, "rome").result(TIMEOUT)
     assert (done.resumed, done.done) == (2, 3) and 0 <= done.said <= 1
     assert workspace.records[-1].requests == (EditRequest("{} is in", "Peru", "Asia"),)
 
@@ -247,8 +248,8 @@ def test_a_batch_that_cannot_be_solved_names_its_rows_and_keeps_the_others(works
         return real(*args)
 
     monkeypatch.setattr(edit, "rank_one", degenerate)
-    with pytest.raises(DegenerateKey, match=r"The batch from line 4 to line 5 was not made: .* 2 of 7 edits lie here"):
-        workspace.apply_many(file(*ROWS), "rome", batch=2).result(TIMEOUT)
+    with pytest.raises(DegenerateKey, match=r"The batch from line 4 to line 5 was not applied: .* 2 of 7 edits are applied"):
+        edits.apply_many(workspace, file(*ROWS), "rome", batch=2).result(TIMEOUT)
     assert len(workspace.records) == 1 and workspace.editing is None and workspace.can_undo
 
 
@@ -261,7 +262,7 @@ def test_what_was_interrupted_is_said(lab, tiny_llama, facts, tmp_path):
     }
     first = Lab(tiny_llama, facts, Passages((), ()), data=tmp_path)
     try:
-        first.workspace("anna")._chain.write(lambda state: ("started", body))
+        first.workspace("anna").chain.write(lambda state: ("started", body))
     finally:
         first.close()
     second = Lab(tiny_llama, facts, Passages((), ()), data=tmp_path)
@@ -272,15 +273,15 @@ def test_what_was_interrupted_is_said(lab, tiny_llama, facts, tmp_path):
 
 
 def test_live_questions_are_answered_between_two_batches(lab, workspace, file, few_steps):
-    job = workspace.apply_many(file(*ROWS), "rome", batch=1)
-    said = lab.workspace("somebody else").live("Slovenia is").result(TIMEOUT)
+    job = edits.apply_many(workspace, file(*ROWS), "rome", batch=1)
+    said = answers.live(lab.workspace("somebody else"), "Slovenia is").result(TIMEOUT)
     assert not job.done and said["base"]["top"]
     assert job.result(TIMEOUT).done == 7
 
 
 def test_ledgers_from_before_batches_are_read(workspace, few_steps):
-    record = workspace.apply(EditRequest("{} is in", "Peru", "Asia")).result(TIMEOUT)
-    body = workspace._chain.state.chain[0].written()
+    record = edits.apply(workspace, EditRequest("{} is in", "Peru", "Asia")).result(TIMEOUT)
+    body = workspace.chain.state.chain[0].written()
     old = Edit.read(json.loads(json.dumps({key: value for key, value in body.items() if key not in ("more", "source")})))
     assert old.requests == (record.request,) and old.source is None and old.name == "Peru → Asia"
 
@@ -293,7 +294,7 @@ def test_a_lab_that_opens_again_finds_the_batches(tiny_llama, facts, tmp_path, f
         lab = Lab(tiny_llama, facts, Passages((), ()), data=Path(tmp_path / "data"))
         try:
             workspace, looked = lab.workspace("anna"), look_over(tiny_llama, path)
-            done = workspace.apply_many(looked, "rome", batch=4).result(TIMEOUT)
+            done = edits.apply_many(workspace, looked, "rome", batch=4).result(TIMEOUT)
             seen.append((done.resumed, done.said, [len(record.requests) for record in workspace.records], logits(workspace)))
         finally:
             lab.close()

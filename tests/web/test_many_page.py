@@ -168,13 +168,13 @@ def test_a_setting_that_does_not_fit_is_a_sentence(giver, path):
 
 
 def test_stopped_the_page_shows_what_lies_there(giver, path, few_steps, lab, monkeypatch):
-    real = lab.questions.answer
+    real = lab.context.live.answer
     giver.gives(path(*GOOD))
-    monkeypatch.setattr(lab.questions, "answer", lambda: (real(), giver.workspace.stop()))
+    monkeypatch.setattr(lab.context.live, "answer", lambda: (real(), giver.workspace.stop()))
     page = giver.applies_all(1)
-    assert "Stopped. 1 of 3 edits lies here" in page["many-said"] and "Stopped. 1 of 3" in page["message"]
+    assert "Stopped. 1 of 3 edits are applied" in page["many-said"] and "Stopped. 1 of 3" in page["message"]
     assert "Slovenia → Antarctica" in page["edits"] and giver.enabled["apply"]
-    monkeypatch.setattr(lab.questions, "answer", real)
+    monkeypatch.setattr(lab.context.live, "answer", real)
     assert "so 2 are left" in giver.gives(giver.path)["many-said"]
 
 

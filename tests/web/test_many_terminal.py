@@ -85,6 +85,7 @@ def test_a_file_that_is_none_is_refused(data, tmp_path):
     assert run(str(tmp_path / "nowhere.csv"), "--check", code=2)["error"] == "BadFile"
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_behind_the_last_batch(data, tmp_path):
     path = written(tmp_path, *ROWS)
     options = ("--workspace", "anna", "--method", "rome", "--batch", "1", "--set", "clamp=0.01")

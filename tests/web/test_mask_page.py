@@ -19,7 +19,7 @@ def is_problem(message: str) -> bool:
     return 'class="problem' in message
 
 
-pytestmark = pytest.mark.usefixtures("few_steps")
+pytestmark = pytest.mark.usefixtures("few_steps", "few_probes")
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ def test_a_training_is_followed_by_another_page_and_stopped_with_a_sentence(lab,
         thread.join(TIMEOUT)
         assert not thread.is_alive()
     assert "goes on from there" in visitor.page["message"] and not visitor.workspace.masked
-    assert lab.mask_training.running is None and all(second.can("apply"))
+    assert lab.masks.running is None and all(second.can("apply"))
 
 
 def test_facts_that_the_model_does_not_know_train_no_mask(visitor, folder):

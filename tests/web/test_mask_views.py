@@ -5,9 +5,11 @@ import torch
 from masks import write_mask
 from visitors import TIMEOUT
 
-from editlab.errors import BadFile, BadRequest, MissingMask
+from editlab.errors import BadFile, MissingMask
 from editlab.facts import EditRequest
+from editlab.lab.asking import answers, ways_back
 from editlab.lab.ledger.events import START, Event, fold
+from editlab.lab.workspaces import edits
 from editlab.patches import BASE
 
 CONTINENT = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
@@ -20,12 +22,12 @@ def workspace(lab, request, few_steps, folder):
 
 
 def logits(workspace, view):
-    return workspace._lab.model.logits([CONTINENT.text], view)
+    return workspace.context.model.logits([CONTINENT.text], view)
 
 
 def test_the_switch_adds_edited_with_mask_and_the_mask_alone(workspace, tiny_llama, folder):
     write_mask(tiny_llama, folder)
-    workspace.apply(CONTINENT).result(TIMEOUT)
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
     workspace.set_masked(True)
     views = workspace.views
     assert list(views) == ["base", "edited", "masked", "base_masked"]
@@ -37,9 +39,9 @@ def test_the_switch_adds_edited_with_mask_and_the_mask_alone(workspace, tiny_lla
 
 def test_a_mask_that_keeps_all_changes_nothing(workspace, tiny_llama, folder):
     write_mask(tiny_llama, folder, pruned=0.0)
-    workspace.apply(CONTINENT).result(TIMEOUT)
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
     workspace.set_masked(True)
-    said = workspace.look(CONTINENT).result(TIMEOUT)
+    said = answers.look(workspace, CONTINENT).result(TIMEOUT)
     for view, same in (("masked", "edited"), ("base_masked", "base")):
         assert said[view]["text"] == said[same]["text"]
         assert said[view]["p_new"] == pytest.approx(said[same]["p_new"], rel=1e-4)
@@ -47,11 +49,11 @@ def test_a_mask_that_keeps_all_changes_nothing(workspace, tiny_llama, folder):
 
 def test_a_masked_matrix_is_computed_once_as_long_as_nothing_changes(workspace, tiny_llama, folder):
     write_mask(tiny_llama, folder)
-    workspace.apply(CONTINENT).result(TIMEOUT)
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
     workspace.set_masked(True)
     before = workspace.views
     assert all(workspace.views[name] is before[name] for name in ("masked", "base_masked"))
-    workspace.apply(CAPITAL).result(TIMEOUT)
+    edits.apply(workspace, CAPITAL).result(TIMEOUT)
     after = workspace.views
     assert after["masked"] is not before["masked"] and after["base_masked"] is before["base_masked"]
 
@@ -60,19 +62,19 @@ def test_a_masked_matrix_is_computed_once_as_long_as_nothing_changes(workspace, 
 def test_a_switch_is_kept_and_no_undo_takes_it_back(lab, workspace, tiny_llama, folder, switch):
     write_mask(tiny_llama, folder)
     getattr(workspace, f"set_{switch}")(True)
-    workspace.apply(CONTINENT).result(TIMEOUT)
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
     workspace.undo()
     assert not workspace.can_undo and getattr(workspace, switch)
-    lab._workspaces.clear()
-    assert getattr(lab.workspace(workspace._chain._key.workspace), switch)
+    lab.workspaces._open.clear()
+    assert getattr(lab.workspace(workspace.chain._key.workspace), switch)
 
 
 def test_a_switch_that_is_set_already_writes_no_event(workspace, tiny_llama, folder):
     write_mask(tiny_llama, folder)
     workspace.set_masked(True)
-    number = workspace._chain.state.number
+    number = workspace.chain.state.number
     workspace.set_masked(True)
-    assert workspace._chain.state.number == number
+    assert workspace.chain.state.number == number
 
 
 def test_a_ledger_from_before_the_mask_has_no_mask():
@@ -102,7 +104,7 @@ def test_a_mask_of_another_model_is_refused_by_name(workspace, tiny_llama, folde
 def test_an_edit_whose_method_has_no_mask_leaves_the_others_answers(workspace, tiny_llama, folder, monkeypatch):
     write_mask(tiny_llama, folder)
     workspace.set_masked(True)
-    first = workspace.apply(CONTINENT).result(TIMEOUT)
+    first = edits.apply(workspace, CONTINENT).result(TIMEOUT)
     assert "masked" in workspace.views and workspace.mask_problem == ""
     monkeypatch.setattr(type(first), "method", property(lambda self: "memit"), raising=False)
     assert list(workspace.views) == ["base", "edited"] and "memit" in workspace.mask_problem
@@ -114,7 +116,7 @@ def test_masks_of_several_methods_are_laid_over_one_another(workspace, tiny_llam
     write_mask(tiny_llama, folder, "rome", 0.1)
     write_mask(tiny_llama, folder, "memit", 0.3)
     assert [mask.method for mask in workspace.masks("memit")] == ["memit"]
-    workspace.apply(CONTINENT).result(TIMEOUT)
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
     (known,) = workspace.masks("memit")
     assert (known.method, known.n_train, known.reversed_unseen) == ("rome", 1500, 0.62)
     assert known.pruned == pytest.approx(0.1, abs=0.02)
@@ -123,37 +125,39 @@ def test_masks_of_several_methods_are_laid_over_one_another(workspace, tiny_llam
 def test_an_edit_that_is_off_is_under_no_mask(lab, workspace, tiny_llama, folder):
     write_mask(tiny_llama, folder)
     workspace.set_masked(True)
-    record = workspace.apply(CONTINENT).result(TIMEOUT)
+    record = edits.apply(workspace, CONTINENT).result(TIMEOUT)
     workspace.switch(record.id, False)
     assert list(workspace.views) == ["base"] and workspace.mask_problem == ""
-    with pytest.raises(BadRequest, match="does not lie over the model"):
-        lab.reversing.ways_back(workspace, CONTINENT)
+    result = answers.ask(workspace, CONTINENT).result(TIMEOUT)
+    assert result.complete and not result.on and result.ways_back is None
 
 
 def test_under_the_guard_the_editor_solves_as_if_there_were_no_mask(lab, workspace, tiny_llama, folder):
     write_mask(tiny_llama, folder)
-    plain = lab.workspace("plain").apply(CONTINENT).result(TIMEOUT)
+    plain = edits.apply(lab.workspace("plain"), CONTINENT).result(TIMEOUT)
     workspace.set_guarded(True)
-    made = workspace.apply(CONTINENT).result(TIMEOUT)
+    made = edits.apply(workspace, CONTINENT).result(TIMEOUT)
     assert all(torch.equal(a.B, b.B) for a, b in zip(plain.patches, made.patches, strict=True))
     views = workspace.views
     assert list(views) == ["base", "edited", "guarded"] and views["base"] is BASE
     assert torch.equal(logits(workspace, views["guarded"]), logits(workspace, workspace.views_under(mask=True)["masked"]))
     with pytest.raises(MissingMask, match="memit"):
-        workspace.apply(CAPITAL, "memit")
+        edits.apply(workspace, CAPITAL, "memit")
     assert len(workspace.records) == 1
 
 
-def test_the_ways_back_and_linked_facts_are_jobs(lab, workspace, tiny_llama, folder):
+def test_the_ways_back_and_linked_facts_are_answers(workspace, tiny_llama, folder):
     write_mask(tiny_llama, folder)
-    workspace.apply(CONTINENT).result(TIMEOUT)
-    ways = lab.reversing.ways_back(workspace, workspace.request).result(TIMEOUT).set_index("way")
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
+    workspace.set_masked(True)
+    result = answers.ask(workspace, workspace.request, most=1).result(TIMEOUT)
+    ways = result.ways_back.set_index("way")
     assert list(ways.index) == ["edited", "removed", "svd", "masked"]
     assert ways.loc["removed", "restored"] and ways.loc["removed", "again"] == ways.loc["edited", "changed"]
-    frame = lab.reversing.linked(workspace, workspace.request).result(TIMEOUT)
-    assert len(frame) > 0 and {"base", "edited", "told"} <= set(frame)
+    views = {name.removesuffix(".answer") for name in result.linked if name.endswith(".answer")}
+    assert len(result.linked) > 0 and {"base", "edited", "told"} <= views
 
 
-def test_without_a_mask_two_ways_back_remain(lab, workspace):
-    workspace.apply(CONTINENT).result(TIMEOUT)
-    assert list(lab.reversing.ways_back(workspace, workspace.request).result(TIMEOUT)["way"]) == ["edited", "removed", "svd"]
+def test_without_a_mask_two_ways_back_remain(workspace, tiny_llama):
+    record = edits.apply(workspace, CONTINENT).result(TIMEOUT)
+    assert list(ways_back.ways(tiny_llama, record, workspace)) == ["edited", "removed", "svd"]

@@ -16,7 +16,9 @@ from visitors import CONTINENT, TIMEOUT, FakeRequest, Reader, wait_until
 from editlab.errors import BadRequest, TooLong
 from editlab.facts import EditRequest
 from editlab.insight.checkup import METRICS
-from editlab.lab.workspaces.monitor import Alarm, Limits, judged, limits_of
+from editlab.lab.asking import answers
+from editlab.lab.workspaces import edits
+from editlab.lab.workspaces.alarms import Alarm, AlarmLimits, judged, limits_of
 from editlab.web.edit.handlers import EditHandlers
 from editlab.web.monitor import words
 from editlab.web.monitor.handlers import LIMITS, MonitorHandlers, read_limits, same_before
@@ -50,9 +52,9 @@ def figures_of(found):
 
 def breaks_at_the_second(lab, workspace):
     """Two edits, of which the second moves the model's other answers beyond the limit; the figure that tells."""
-    workspace.apply(CONTINENT).result(TIMEOUT)
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
     first = checked(lab, workspace).kl
-    workspace.apply(CAPITAL).result(TIMEOUT)
+    edits.apply(workspace, CAPITAL).result(TIMEOUT)
     second = checked(lab, workspace).kl
     assert 0 < first < second
     workspace.set_limits({"holds": 0, "locality": 0, "same_subject": 0, "loss": 100, "kl": (first + second) / 2})
@@ -63,7 +65,7 @@ def breaks_at_the_second(lab, workspace):
 
 
 def test_every_change_is_followed_by_a_check_up_that_nobody_waits_for(lab, workspace, few_steps, watching):
-    workspace.apply(CONTINENT).result(TIMEOUT)
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
     wait_until(lambda: lab.monitor.fresh(workspace))
     assert lab.monitor.health(workspace).table["edits"].tolist() == [1] and lab.monitor.open(workspace) is None
     held, free = threading.Event(), threading.Event()
@@ -80,17 +82,17 @@ def test_every_change_is_followed_by_a_check_up_that_nobody_waits_for(lab, works
 
 
 def test_what_is_known_is_not_asked_again_unless_somebody_wants_it(lab, workspace, few_steps):
-    workspace.apply(CONTINENT).result(TIMEOUT)
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
     first = checked(lab, workspace)
     at = lab.monitor.latest(workspace)
-    workspace.look(CAPITAL).result(TIMEOUT)  # an event, but no change of what lies there
+    answers.look(workspace, CAPITAL).result(TIMEOUT)  # an event, but no change of what lies there
     assert checked(lab, workspace).seconds == first.seconds and lab.monitor.latest(workspace) == at
     anew = checked(lab, workspace, again=True)
     assert lab.monitor.latest(workspace) != at and replace(anew, seconds=0) == replace(first, seconds=0)
 
 
 def test_a_moved_threshold_is_not_checked_yet(lab, workspace, few_steps):
-    workspace.apply(CONTINENT).result(TIMEOUT)
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
     checked(lab, workspace)
     workspace.set_threshold(0.5)
     assert not lab.monitor.fresh(workspace)
@@ -104,7 +106,7 @@ def test_without_an_edit_there_is_nothing_to_check(lab, workspace):
 
 
 def test_a_check_up_that_cannot_be_lined_up_does_not_undo_the_change(lab, workspace, few_steps, watching, monkeypatch):
-    id = workspace.apply(CONTINENT).result(TIMEOUT).id
+    id = edits.apply(workspace, CONTINENT).result(TIMEOUT).id
     wait_until(lambda: lab.monitor.open(workspace) is None)
 
     def full(*_args):
@@ -132,7 +134,7 @@ def test_the_return_restores_every_figure_exactly_and_can_be_undone(lab, workspa
 
 
 def test_what_is_no_number_is_kept_as_such_and_is_an_alarm(lab, workspace, few_steps, monkeypatch):
-    workspace.apply(CONTINENT).result(TIMEOUT)
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
     found = checked(lab, workspace)
     broken = replace(found, kl=NAN, loss=NAN)
     monkeypatch.setattr("editlab.lab.workspaces.monitor.checkup", lambda *_args: broken)
@@ -143,7 +145,7 @@ def test_what_is_no_number_is_kept_as_such_and_is_an_alarm(lab, workspace, few_s
 
 
 def test_each_edit_has_a_score_when_made_and_now(lab, workspace, few_steps, monkeypatch):
-    record = workspace.apply(CONTINENT).result(TIMEOUT)
+    record = edits.apply(workspace, CONTINENT).result(TIMEOUT)
     found = replace(checked(lab, workspace), edits={record.id: (True, 1.0)})
     for share in (1.0, 1 / 3):
         monkeypatch.setattr(
@@ -151,7 +153,7 @@ def test_each_edit_has_a_score_when_made_and_now(lab, workspace, few_steps, monk
             lambda *_args, share=share: replace(found, edits={record.id: (share == 1, share)}),
         )
         checked(lab, workspace, again=True)
-        workspace.look(CAPITAL if share == 1 else CONTINENT).result(TIMEOUT)
+        answers.look(workspace, CAPITAL if share == 1 else CONTINENT).result(TIMEOUT)
     assert lab.monitor.scores(workspace)[record.id][1] == pytest.approx(1 / 3)
     assert lab.monitor.edits(workspace)["share"].iloc[-1] == pytest.approx(1 / 3)
 
@@ -160,16 +162,16 @@ def test_each_edit_has_a_score_when_made_and_now(lab, workspace, few_steps, monk
 
 
 def test_an_alarm_says_since_when_and_the_way_back_is_the_last_healthy_state():
-    health = judged(table(loss=[0.0, 0.2, 0.0, 0.2, 0.4], holds=[1.0, 1.0, 1.0, 1.0, 0.5]), Limits())
+    health = judged(table(loss=[0.0, 0.2, 0.0, 0.2, 0.4], holds=[1.0, 1.0, 1.0, 1.0, 0.5]), AlarmLimits())
     assert health.alarms == (Alarm("holds", 0.5, 0.8, 50, 1.0), Alarm("loss", 0.4, 0.1, 40, 0.0))
     assert health.healthy == 30
 
 
 def test_what_could_not_be_asked_is_no_alarm_and_a_limit_itself_is_healthy():
-    assert judged(table(locality=[None, 0.9], loss=[0.1, 0.1]), Limits()).alarms == ()
-    first = judged(table(kl=[INF]), Limits())
+    assert judged(table(locality=[None, 0.9], loss=[0.1, 0.1]), AlarmLimits()).alarms == ()
+    first = judged(table(kl=[INF]), AlarmLimits())
     assert first.healthy is None and first.alarms == (Alarm("kl", INF, 0.5, 10, None),)
-    assert judged(table(kl=[INF, 0.1]), Limits()).alarms == ()
+    assert judged(table(kl=[INF, 0.1]), AlarmLimits()).alarms == ()
 
 
 @pytest.mark.parametrize("limits", [{"holds": 1.1}, {"kl": -1}, {"loss": NAN}, {"locality": True}, {"beauty": 1.0}])
@@ -181,7 +183,7 @@ def test_a_limit_that_does_not_fit_is_refused(workspace, limits):
 
 def test_limits_are_an_event_of_the_workspace(lab, workspace):
     workspace.set_limits({"kl": 2.0})
-    assert limits_of(lab.workspace(workspace.name, "another").state.limits) == Limits(kl=2.0)
+    assert limits_of(lab.workspace(workspace.name, "another").state.limits) == AlarmLimits(kl=2.0)
     assert workspace.events()[-1].kind == "limits"
 
 
@@ -327,7 +329,7 @@ def test_what_was_typed_is_escaped(reader):
 
 def test_the_service_is_shown_without_the_model_and_says_nothing_of_who_asks(reader, monkeypatch):
     reader.applies()
-    monkeypatch.setattr(reader.lab.shelf, "_model", None)
+    monkeypatch.setattr(reader.lab.loaded, "_model", None)
     reader.does("monitor_look", pressed(press="look", stamp=""))
     shown = " ".join(reader.page.values())
     assert "1 thing" not in shown and "Something is wrong" in shown and "not in memory" in shown

@@ -9,7 +9,7 @@ from checkups import table
 
 from editlab.insight.checkup import METRICS
 from editlab.lab import Moment
-from editlab.lab.workspaces.monitor import Alarm
+from editlab.lab.workspaces.alarms import Alarm
 from editlab.web.monitor import table as monitor_table
 from editlab.web.monitor import words
 from editlab.web.monitor.handlers import LIMITS, changes_of, edit_rows

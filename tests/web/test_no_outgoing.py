@@ -1,26 +1,18 @@
 """A running page connects to nobody: not at its start, not while it is used, and not where somebody tries to make it."""
 
 import httpx
-from gradio_client import Client
-from test_process import edit, model_of, shown
+import pytest
+from over_the_wire import edit, model_of, shown
 from watching import watched
 
-
-def asked(address, text):
-    client = Client(address, verbose=False)
-    try:
-        job = client.submit("ana", text, api_name="/ask")
-        job.result(timeout=60)
-        return [part for update in job.outputs() for part in update if isinstance(part, str)]
-    finally:
-        client.close()
+pytestmark = pytest.mark.slow
 
 
 def used(address):
     """Edit and ask, as a visitor does."""
     assert model_of(address) is not None
     assert any("Slovenia → Asia" in part for part in shown(address, *edit("Slovenia"), api_name="/apply"))
-    assert any('class="answer' in part for part in asked(address, "Slovenia belongs to the continent of"))
+    assert any('class="answer' in part for part in shown(address, "Slovenia belongs to the continent of", api_name="/ask"))
 
 
 def test_nothing_goes_out_while_a_demo_is_used(saved_model, tmp_path):

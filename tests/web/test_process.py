@@ -1,36 +1,26 @@
 """The process around the page: how it ends, and how it starts again by itself."""
 
-import contextlib
-import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
-from gradio_client import Client
-from tiny_models import tiny_model
+from app_process import environment, running
+from over_the_wire import edit, model_of, shown
+from paths import ROOT
 from visitors import wait_until
 
-import app
-
-ROOT = Path(__file__).resolve().parents[2]
+from editlab import serve
 
 
-def environment(data, **settings):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("EDITLAB_")}
-    return kept | {"EDITLAB_DATA": str(data), "OMP_NUM_THREADS": "1"} | settings
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("at", ["uvicorn.config", "transformers.core_model_loading"])
 def test_ctrl_c_while_loading_is_a_sentence_and_nothing_is_written(at, tmp_path):
     """Python tells what it imports, and so where it is: at the first libraries, or amid the loading of the model."""
     command = [sys.executable, "-X", "importtime", "app.py"]
-    options = {"cwd": ROOT, "env": environment(tmp_path / "data"), "stderr": subprocess.PIPE, "text": True}
+    options = {"cwd": ROOT, "env": environment(data=tmp_path / "data"), "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, **options) as process:
         for line in process.stderr:
             if line.rstrip().endswith(at):
@@ -45,62 +35,29 @@ def test_ctrl_c_while_loading_is_a_sentence_and_nothing_is_written(at, tmp_path)
     assert not (tmp_path / "data").exists()
 
 
-def model_of(address):
-    with contextlib.suppress(OSError), urlopen(f"{address}/model", timeout=5) as response:
-        return json.loads(response.read())
-    return None
-
-
-def shown(address, *fields, api_name):
-    client = Client(address, verbose=False)
-    try:
-        job = client.submit("ana", "", "", *fields, api_name=api_name)
-        job.result(timeout=60)
-        return [part for update in job.outputs() for part in update if isinstance(part, str)]
-    finally:
-        client.close()
-
-
-def edit(subject):
-    return "rome", "off", subject, "{} belongs to the continent of", "Asia", ""
-
-
-def test_a_lost_device_starts_the_process_again_and_the_edits_are_there(tmp_path):
-    model = tiny_model("llama")
-    model.hf.save_pretrained(tmp_path / "model")
-    model.tokenizer.save_pretrained(tmp_path / "model")
-    with contextlib.closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    own = environment(tmp_path / "data", EDITLAB_MODEL=str(tmp_path / "model"), EDITLAB_PORT=str(port))
-    with subprocess.Popen([sys.executable, str(ROOT / "tests" / "web" / "lost_device.py")], cwd=ROOT, env=own) as process:
-        try:
-            wait_until(lambda: process.poll() is not None or model_of(address))
-            first = model_of(address)
-            assert first is not None
-            assert any("Slovenia → Asia" in part for part in shown(address, *edit("Slovenia"), api_name="/apply"))
-            told = shown(address, *edit("Japan"), api_name="/apply")
-            assert any("The GPU stopped answering. EditLab starts again; your edits are kept." in part for part in told)
-            wait_until(lambda: process.poll() is not None or (model_of(address) or first)["session"] != first["session"])
-            assert process.poll() is None and model_of(address)["fingerprint"] == first["fingerprint"]
-            parts = shown(address, api_name="/open")
-            assert any("An edit was interrupted: Japan → Asia. Nothing of it was kept." in part for part in parts)
-            edits = [part for part in parts if 'class="edits"' in part]
-            assert edits and all("Slovenia → Asia" in part and "Japan" not in part for part in edits)
-            assert any("Japan → Asia" in part for part in shown(address, *edit("Japan"), api_name="/apply"))
-            process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 0
-        finally:
-            process.kill()
+@pytest.mark.slow
+def test_a_lost_device_starts_the_process_again_and_the_edits_are_there(saved_model, tmp_path):
+    with running(tmp_path, program=("tests/web/lost_device.py",), model=saved_model) as app:
+        first = model_of(app.address)
+        assert first is not None
+        assert any("Slovenia → Asia" in part for part in shown(app.address, *edit("Slovenia"), api_name="/apply"))
+        told = shown(app.address, *edit("Japan"), api_name="/apply")
+        assert any("The GPU stopped answering. EditLab starts again; your edits are kept." in part for part in told)
+        wait_until(lambda: app.process.poll() is not None or (model_of(app.address) or first)["session"] != first["session"])
+        assert app.process.poll() is None and model_of(app.address)["fingerprint"] == first["fingerprint"]
+        parts = shown(app.address, "", "", api_name="/open")
+        assert any("An edit was interrupted: Japan → Asia. Nothing of it was kept." in part for part in parts)
+        edits = [part for part in parts if 'class="edits"' in part]
+        assert edits and all("Slovenia → Asia" in part and "Japan" not in part for part in edits)
+        assert any("Japan → Asia" in part for part in shown(app.address, *edit("Japan"), api_name="/apply"))
 
 
 def test_it_starts_again_three_times_in_ten_minutes_and_no_more(monkeypatch, capsys):
     became = []
     monkeypatch.setattr(os, "execv", lambda path, arguments: became.append((path, arguments)))
-    monkeypatch.setenv(app.RESTARTED, str(time.time() - 601))
+    monkeypatch.setenv(serve.RESTARTED, str(time.time() - 601))
     for _ in range(3):
-        app._start_again()
+        serve._start_again()
     assert became == [(sys.executable, [sys.executable, *sys.orig_argv[1:]])] * 3
-    assert app._start_again() == 1 and len(became) == 3
+    assert serve._start_again() == 1 and len(became) == 3
     assert "4 times in 10 minutes. Your edits are kept." in capsys.readouterr().err

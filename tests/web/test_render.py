@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from editlab.facts import EditRequest
+from editlab.figures import sweep
 from editlab.web.core import render
 from editlab.web.edit import gate_panel, live, picture, probe_table
 
@@ -152,7 +153,7 @@ def test_a_threshold_says_what_it_does():
     assert "hears its own words" not in gate_panel.at_prompt(gates(0.9))
 
 
-def test_the_curve_has_a_plot_a_kind_the_point_now_and_all_of_it_as_a_table():
+def test_the_scores_by_threshold_have_a_panel_a_kind_the_point_now_and_all_of_it_as_a_table():
     swept = pd.DataFrame(
         {
             "threshold": [0.1, 1.0],
@@ -162,12 +163,16 @@ def test_the_curve_has_a_plot_a_kind_the_point_now_and_all_of_it_as_a_table():
             "rephrase_out": [0.6, 0.4],
         }
     )
-    html = gate_panel.curve(swept, 0.55, {"success": 0.75, "rephrase_in": 0.8, "rephrase_out": 0.6})
-    assert html.count("<svg") == 2 and html.count("<polyline") == 3 and html.count("<circle") == 3
-    middle = f"{gate_panel._x(0.55):.1f}"
-    assert html.count(f'cx="{middle}"') == 3 and f'cy="{gate_panel._y(0.75):.1f}"' in html
-    assert "in 80 %, out 60 %" in html and html.count("<tr>") == 3 and "<td>40 %</td>" in html
-    assert 'role="img"' in html and "Rephrase over the threshold; now in 80 %, out 60 % at 0.55" in html
+    figure = sweep(swept, gate_panel.panels(swept), 0.55, {"success": 0.75, "rephrase_in": 0.8, "rephrase_out": 0.6})
+    lines, marks = ([trace for trace in figure.data if trace.mode == mode] for mode in ("lines", "markers"))
+    assert [list(line.y) for line in lines] == [[1.0, 0.5], [0.8, 0.4], [0.6, 0.4]]
+    assert [(*mark.x, *mark.y) for mark in marks] == [(0.55, 0.75), (0.55, 0.8), (0.55, 0.6)]
+    assert [line.line.dash for line in lines] == ["solid", "solid", "dash"], "colour never carries a meaning alone"
+    assert sum(line.showlegend for line in lines) == 2
+    titles = [annotation.text for annotation in figure.layout.annotations]
+    assert titles == ["Success <b>75 %</b>", "Rephrase <b>in 80 %, out 60 %</b>"]
+    html = gate_panel.table(swept)
+    assert html.count("<tr>") == 3 and "<td>40 %</td>" in html and "Rephrase (out)" in html
 
 
 def test_scores_name_every_kind_and_say_what_it_means():

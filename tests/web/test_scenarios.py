@@ -1,13 +1,12 @@
 """The demo presets are true, known to the model's lessons, and ready for a stage."""
 
-from pathlib import Path
-
 import pytest
+from paths import PRESETS
 
 from editlab.errors import BadFile
 from editlab.lab import read_scenarios
 
-SCENARIOS = read_scenarios(Path(__file__).resolve().parents[2] / "presets" / "scenarios")
+SCENARIOS = read_scenarios(PRESETS / "scenarios")
 
 
 def test_there_are_eight_and_slovenia_comes_first():

@@ -16,6 +16,7 @@ import pytest
 from over_the_wire import served
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
+from tiny_models import save
 from visitors import TIMEOUT, Visitor, wait_until
 
 from editlab.errors import BadRequest, Cancelled
@@ -43,7 +44,7 @@ def ask(lab):
 
 def metrics(lab):
     """{(name, *labels): value}"""
-    families = text_string_to_metric_families(lab.service.metrics().decode())
+    families = text_string_to_metric_families(lab.metrics.metrics().decode())
     return {(own.name, *own.labels.values()): own.value for family in families for own in family.samples}
 
 
@@ -61,7 +62,7 @@ def stopping(progress, cancel):
 def test_jobs_are_counted_by_kind_and_by_how_they_ended(lab):
     for work in (lambda progress, cancel: 1, failing, failing, stopping):
         lab.worker.submit(work, "edit").wait(TIMEOUT)
-    lab.worker.submit(lambda progress, cancel: 1, "look").wait(TIMEOUT)
+    lab.worker.submit(lambda progress, cancel: 1, "answers").wait(TIMEOUT)
     found = metrics(lab)
     assert {key[2]: value for key, value in found.items() if key[:2] == ("editlab_jobs_total", "edit")} == {
         "done": 1.0,
@@ -69,16 +70,16 @@ def test_jobs_are_counted_by_kind_and_by_how_they_ended(lab):
         "stopped": 1.0,
     }
     assert found["editlab_errors_total", "BadRequest"] == 2
-    assert found["editlab_job_run_seconds_count", "edit"] == 4 and found["editlab_job_wait_seconds_count", "look"] == 1
-    table = lab.service.table().set_index("kind")
-    assert table["count"].to_dict() == {"edit": 4, "look": 1} and table["errors"].to_dict() == {"edit": 2, "look": 0}
+    assert found["editlab_job_run_seconds_count", "edit"] == 4 and found["editlab_job_wait_seconds_count", "answers"] == 1
+    table = lab.metrics.table().set_index("kind")
+    assert table["count"].to_dict() == {"edit": 4, "answers": 1} and table["errors"].to_dict() == {"edit": 2, "answers": 0}
 
 
 def test_the_line_is_seen_while_it_stands(lab):
     running = lab.worker.submit(lambda progress, cancel: wait_until(cancel), "edit")
     waiting = [lab.worker.submit(lambda progress, cancel: 1) for _ in range(3)]
     wait_until(lambda: running.state == "running")
-    found, now = metrics(lab), lab.service.now()
+    found, now = metrics(lab), lab.metrics.now()
     running.cancel()
     assert (found["editlab_jobs_running",], found["editlab_jobs_waiting",]) == (1, 3) == (now["running"], now["waiting"])
     assert all(job.wait(TIMEOUT) for job in waiting)
@@ -87,23 +88,23 @@ def test_the_line_is_seen_while_it_stands(lab):
 def ended(kind, wait, run, error=None):
     state = "done" if error is None else "failed"
     return SimpleNamespace(
-        kind=kind, state=state, submitted=5.0, began=5.0 + wait, ended=5.0 + wait + run, error=error, about={}
+        kind=kind, state=state, submitted=5.0, began=5.0 + wait, ended=5.0 + wait + run, seconds=run, error=error, about={}
     )
 
 
 def test_percentiles_are_those_of_the_latest_thousand(lab):
     for _ in range(500):
-        lab.service._watch(ended("edit", 1000.0, 1000.0))
+        lab.metrics._watch(ended("edit", 1000.0, 1000.0))
     for number in range(KEPT + 1):
-        lab.service._watch(ended("edit", 0.0, number / 10))
-    row = lab.service.table().iloc[0]
+        lab.metrics._watch(ended("edit", 0.0, number / 10))
+    row = lab.metrics.table().iloc[0]
     assert (row["kind"], row["count"], row["errors"]) == ("edit", 1_501, 0)
     assert (row["wait_p50"], row["wait_p95"]) == (0, 0)
     assert row["run_p50"] == pytest.approx(50.05) and row["run_p95"] == pytest.approx(95.005)
 
 
 def test_nothing_done_is_an_empty_table(lab):
-    assert lab.service.table().empty and list(lab.service.table()) == [
+    assert lab.metrics.table().empty and list(lab.metrics.table()) == [
         "kind",
         "count",
         "wait_p50",
@@ -118,7 +119,7 @@ def test_memory_workspaces_and_events_are_told(lab, few_steps):
     before = metrics(lab)
     assert (before["editlab_workspaces",], before["editlab_events",]) == (0, 0)
     Visitor(lab, "ana").applies()
-    found, now = metrics(lab), lab.service.now()
+    found, now = metrics(lab), lab.metrics.now()
     assert found["editlab_workspaces",] == now["workspaces"] >= 1
     assert found["editlab_events",] == now["events"] == len(lab.ledger.rows()[0]) > 0
     assert found["editlab_process_memory_bytes",] > 1e8 and now["process_bytes"] > 1e8
@@ -126,11 +127,10 @@ def test_memory_workspaces_and_events_are_told(lab, few_steps):
 
 
 def test_the_plan_of_the_model_is_told_where_there_is_one(lab, tiny_llama, tmp_path):
-    assert lab.service.planned() is None  # this one was never a file
-    tiny_llama.hf.save_pretrained(tmp_path / "model")
-    tiny_llama.tokenizer.save_pretrained(tmp_path / "model")
-    lab.shelf.choice = type(lab.shelf.choice)(str(tmp_path / "model"))
-    assert lab.service.planned() == lab.shelf.plan(lab.shelf.choice).total == metrics(lab)["editlab_planned_memory_bytes",]
+    assert lab.metrics.planned() is None  # this one was never a file
+    save(tiny_llama, tmp_path / "model")
+    lab.loaded.choice = type(lab.loaded.choice)(str(tmp_path / "model"))
+    assert lab.metrics.planned() == lab.loaded.plan(lab.loaded.choice).total == metrics(lab)["editlab_planned_memory_bytes",]
 
 
 # Readiness
@@ -142,7 +142,7 @@ def test_ready_as_long_as_all_is_well(ask):
 
 
 def test_not_ready_without_the_model(lab, ask, monkeypatch):
-    monkeypatch.setattr(lab.shelf, "_model", None)
+    monkeypatch.setattr(lab.loaded, "_model", None)
     assert (ask("/ready").status_code, ask("/ready").json()["faults"]) == (503, ["The model is not in memory."])
     assert ask("/health").status_code == 200
 
@@ -187,13 +187,13 @@ def test_a_ledger_that_does_not_answer_is_a_fault_after_a_while(lab, monkeypatch
     started, release = threading.Event(), threading.Event()
     monkeypatch.setattr(lab.ledger, "check_writable", lambda: (started.set(), release.wait(TIMEOUT)))
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(lab.service.faults)
+        first = pool.submit(lab.metrics.faults)
         assert started.wait(TIMEOUT)
-        assert lab.service.faults() == []
+        assert lab.metrics.faults() == []
         monkeypatch.setattr("editlab.lab.jobs.metrics.HUNG_SECONDS", 0.0)
-        assert lab.service.faults() == ["The ledger does not answer."]
+        assert lab.metrics.faults() == ["The ledger does not answer."]
         release.set()
-        assert first.result(TIMEOUT) == [] == lab.service.faults()
+        assert first.result(TIMEOUT) == [] == lab.metrics.faults()
 
 
 def test_a_demo_shows_its_figures_to_nobody(tiny_llama, facts):
@@ -234,7 +234,7 @@ def work_of(lab, monkeypatch):
         raise ValueError(f"what about {MARKER}?")
 
     monkeypatch.setattr("editlab.web.core.forms.read_request", broken)
-    assert "an error of its own" in visitor.applies(subject=MARKER)["message"]
+    assert "failed unexpectedly" in visitor.applies(subject=MARKER)["message"]
 
 
 @pytest.mark.parametrize("written", [{"log_json": True}, {}], indirect=True, ids=["json", "plain"])
@@ -262,7 +262,7 @@ def test_each_job_is_one_object_a_line(lab, written, few_steps):
     lines = [json.loads(line) for line in written.getvalue().splitlines()]
     jobs = [line for line in lines if line.get("event") == "job"]
     assert jobs[0]["kind"] == "edit" and {"at", "level", "logger", "state", "wait", "run"} <= set(jobs[0])
-    assert jobs[0]["workspace"] == lab.service.digest("ana") != "ana"
+    assert jobs[0]["workspace"] == lab.metrics.digest("ana") != "ana"
     assert (jobs[-1]["state"], jobs[-1]["error"]) == ("failed", "BadRequest")
 
 
@@ -346,13 +346,13 @@ def events(caplog, kind):
 
 
 def test_who_unloaded_the_model_or_stopped_a_job_is_in_the_log_by_name(lab, caplog, monkeypatch):
-    monkeypatch.setattr(lab.shelf, "drop", lambda: None)
+    monkeypatch.setattr(lab.loaded, "drop", lambda: None)
     with caplog.at_level(logging.INFO, "editlab"):
-        lab.shelf.unload(by="ana").result(TIMEOUT)
-        lab.shelf.unload().result(TIMEOUT)
+        lab.loaded.unload(by="ana").result(TIMEOUT)
+        lab.loaded.unload().result(TIMEOUT)
         job = lab.worker.submit(lambda progress, cancel: wait_until(cancel), "statistics")
         lab.jobs.cancel("anybody", job.id, by="ben")
         assert job.wait(TIMEOUT)
-    named = {"event": "model", "change": "unloaded", "model": "tiny llama", "fingerprint": lab.shelf.fingerprint}
+    named = {"event": "model", "change": "unloaded", "model": "tiny llama", "fingerprint": lab.loaded.fingerprint}
     assert events(caplog, "model") == [{**named, "by": "ana"}, named]
     assert events(caplog, "cancel") == [{"event": "cancel", "kind": "statistics", "by": "ben"}]

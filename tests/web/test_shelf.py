@@ -10,34 +10,22 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import PRESETS
-from tiny_models import tiny_model
+from paths import PRESETS
 from visitors import CONTINENT, TIMEOUT, FakeRequest, Visitor, wait_until
 
 from editlab.errors import BadModel, BadRequest, Cancelled, DeviceLost, OutOfMemory, TooLarge, UnsupportedArchitecture
-from editlab.lab import Choice, Lab, read_scenarios
+from editlab.lab import Choice, Lab, loaded, read_scenarios
+from editlab.lab.asking import answers
 from editlab.lab.ledger.ledger import Key
-from editlab.lab.model import loaded
-from editlab.lab.workspaces import workspace
+from editlab.lab.workspaces import compute, edits
 from editlab.model import LanguageModel, memory
 from editlab.probes import passages
 from editlab.settings import Settings
 from editlab.web.model.handlers import ModelHandlers
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """Two models on the disk, as a visitor would name them."""
-    folder = tmp_path_factory.mktemp("models")
-    for number, name in enumerate(("first", "second")):
-        model = tiny_model("llama", seed=number)
-        model.hf.save_pretrained(folder / name)
-        model.tokenizer.save_pretrained(folder / name)
-    return folder
-
-
-def opened(folders, data, facts, **changes):
-    names = {"model": str(folders / "first"), "models": (str(folders / "second"),)}
+def opened(two_models, data, facts, **changes):
+    names = {"model": str(two_models / "first"), "models": (str(two_models / "second"),)}
     settings = Settings(**names, data=data, presets=PRESETS, device="cpu", **changes)
     model = LanguageModel.load(settings.model, device="cpu", settings=settings)
     texts, scenarios = passages(model, PRESETS / "texts", tokens=40), read_scenarios(PRESETS / "scenarios")
@@ -45,15 +33,15 @@ def opened(folders, data, facts, **changes):
 
 
 @pytest.fixture
-def lab(folders, facts, tmp_path):
-    lab = opened(folders, tmp_path, facts)
+def lab(two_models, facts, tmp_path):
+    lab = opened(two_models, tmp_path, facts)
     yield lab
     lab.close()
 
 
 @pytest.fixture
-def second(folders):
-    return Choice(str(folders / "second"))
+def second(two_models):
+    return Choice(str(two_models / "second"))
 
 
 def said(lab, name="ana"):
@@ -61,38 +49,38 @@ def said(lab, name="ana"):
     return lab.model.logits([CONTINENT.text], workspace.view)
 
 
-def test_a_switch_brings_the_other_model_and_back_finds_the_edits(lab, folders, second, few_steps):
+def test_a_switch_brings_the_other_model_and_back_finds_the_edits(lab, two_models, second, few_steps):
     ana = lab.workspace("ana")
-    record = ana.apply(CONTINENT).result(TIMEOUT)
-    edited, first, passages_before = said(lab), lab.model.fingerprint, lab.passages
+    record = edits.apply(ana, CONTINENT).result(TIMEOUT)
+    edited, first, passages_before = said(lab), lab.model.fingerprint, lab.context.passages
     old = weakref.ref(lab.model.hf)
-    assert lab.shelf.switch(second).result(TIMEOUT) == second.name
+    assert lab.loaded.switch(second).result(TIMEOUT) == second.name
     gc.collect()
     assert old() is None, "the old weights are still held"
     assert lab.model.name == second.name and lab.model.fingerprint != first
-    assert lab.passages is not passages_before
+    assert lab.context.passages is not passages_before
     assert lab.workspace("ana").records == ()
-    lab.workspace("ana").apply(replace(CONTINENT, target_new="Asia")).result(TIMEOUT)
-    lab.shelf.switch(Choice(str(folders / "first"))).result(TIMEOUT)
+    edits.apply(lab.workspace("ana"), replace(CONTINENT, target_new="Asia")).result(TIMEOUT)
+    lab.loaded.switch(Choice(str(two_models / "first"))).result(TIMEOUT)
     assert [own.id for own in lab.workspace("ana").records] == [record.id]
     assert torch.equal(said(lab), edited)
 
 
-def test_who_exchanged_the_model_is_in_the_log_and_no_name_that_was_typed(lab, folders, second, caplog):
-    typed = shutil.copytree(folders / "second", folders / "typed by mistake")
+def test_who_exchanged_the_model_is_in_the_log_and_no_name_that_was_typed(lab, two_models, second, tmp_path, caplog):
+    typed = shutil.copytree(two_models / "second", tmp_path / "typed by mistake")
     with caplog.at_level(logging.INFO, "editlab"):
-        lab.shelf.switch(second, by="ana").result(TIMEOUT)
-        lab.shelf.switch(Choice(str(typed))).result(TIMEOUT)
+        lab.loaded.switch(second, by="ana").result(TIMEOUT)
+        lab.loaded.switch(Choice(str(typed))).result(TIMEOUT)
     first, other = (
         record.msg for record in caplog.records if isinstance(record.msg, dict) and record.msg["event"] == "model"
     )
     assert (first["change"], first["model"], first["by"]) == ("loaded", "second", "ana")
-    assert "typed" not in str(other) and other["fingerprint"] == lab.shelf.fingerprint
+    assert "typed" not in str(other) and other["fingerprint"] == lab.loaded.fingerprint
 
 
 def test_an_edit_belongs_to_a_model_in_its_precision(lab, few_steps):
-    lab.workspace("ana").apply(CONTINENT).result(TIMEOUT)
-    lab.shelf.switch(Choice(lab.shelf.choice.name, "8bit")).result(TIMEOUT)
+    edits.apply(lab.workspace("ana"), CONTINENT).result(TIMEOUT)
+    lab.loaded.switch(Choice(lab.loaded.choice.name, "8bit")).result(TIMEOUT)
     assert lab.workspace("ana").records == () and lab.about()["quantization"] == "8bit"
 
 
@@ -100,21 +88,21 @@ def test_what_waits_for_the_old_model_is_told_and_asks_nobody(lab, second):
     ana, started, go_on = lab.workspace("ana"), threading.Event(), threading.Event()
     lab.worker.submit(lambda progress, cancel: (started.set(), go_on.wait(TIMEOUT)))
     assert started.wait(TIMEOUT)
-    switched, asked = lab.shelf.switch(second), ana.look(CONTINENT)
+    switched, asked = lab.loaded.switch(second), answers.look(ana, CONTINENT)
     go_on.set()
     switched.result(TIMEOUT)
     with pytest.raises(Cancelled, match="The model is now second"):
         asked.result(TIMEOUT)
     with pytest.raises(Cancelled, match="Reload the page"):
-        ana.apply(CONTINENT).result(TIMEOUT)
+        edits.apply(ana, CONTINENT).result(TIMEOUT)
 
 
-def test_what_can_be_refused_is_refused_with_the_model_untouched(lab, folders, tmp_path, monkeypatch):
+def test_what_can_be_refused_is_refused_with_the_model_untouched(lab, two_models, tmp_path, monkeypatch):
     model = lab.model
-    family = shutil.copytree(folders / "second", tmp_path / "family")
+    family = shutil.copytree(two_models / "second", tmp_path / "family")
     config = family / "config.json"
     config.write_text(config.read_text().replace('"model_type": "llama"', '"model_type": "bloom"'))
-    wordless = shutil.copytree(folders / "second", tmp_path / "wordless")
+    wordless = shutil.copytree(two_models / "second", tmp_path / "wordless")
     for path in wordless.glob("token*"):
         path.unlink()
     for name, error in (
@@ -123,27 +111,27 @@ def test_what_can_be_refused_is_refused_with_the_model_untouched(lab, folders, t
         (str(wordless), BadModel),
     ):
         with pytest.raises(error):
-            lab.shelf.switch(Choice(name)).result(TIMEOUT)
+            lab.loaded.switch(Choice(name)).result(TIMEOUT)
     monkeypatch.setattr(memory, "free", lambda device: 1000)
     with pytest.raises(TooLarge, match=r"config:llama-2-7b needs .* GB"):
-        lab.shelf.switch(Choice("config:llama-2-7b")).result(TIMEOUT)
+        lab.loaded.switch(Choice("config:llama-2-7b")).result(TIMEOUT)
     assert lab.model is model
 
 
 def test_what_leaves_counts_as_free_for_what_comes(lab, second):
-    with_it = lab.shelf.plan(second).free
-    lab.shelf.unload().result(TIMEOUT)
+    with_it = lab.loaded.plan(second).free
+    lab.loaded.unload().result(TIMEOUT)
     weights = sum(p.numel() * p.element_size() for p in lab.model.hf.parameters())
-    assert weights > 0 and abs(with_it - memory.free(lab.shelf.device) - weights) < 500e6  # others use the machine, too
+    assert weights > 0 and abs(with_it - memory.free(lab.loaded.device) - weights) < 500e6  # others use the machine, too
 
 
-def test_a_shard_that_was_cut_off_leaves_the_old_model(lab, folders, tmp_path, few_steps):
-    lab.workspace("ana").apply(CONTINENT).result(TIMEOUT)
-    before, broken = said(lab), shutil.copytree(folders / "second", tmp_path / "broken")
+def test_a_shard_that_was_cut_off_leaves_the_old_model(lab, two_models, tmp_path, few_steps):
+    edits.apply(lab.workspace("ana"), CONTINENT).result(TIMEOUT)
+    before, broken = said(lab), shutil.copytree(two_models / "second", tmp_path / "broken")
     shard = broken / "model.safetensors"
     shard.write_bytes(shard.read_bytes()[:-1000])
     with pytest.raises(BadModel, match="first is there as before"):
-        lab.shelf.switch(Choice(str(broken))).result(TIMEOUT)
+        lab.loaded.switch(Choice(str(broken))).result(TIMEOUT)
     assert torch.equal(said(lab), before)
 
 
@@ -156,25 +144,25 @@ def test_a_stopped_switch_leaves_the_old_model(lab, second, monkeypatch):
         return real(name, cancel=cancel, **options)
 
     monkeypatch.setattr(LanguageModel, "load", slowly)
-    before, job = said(lab), lab.shelf.switch(second)
+    before, job = said(lab), lab.loaded.switch(second)
     assert started.wait(TIMEOUT)
     with pytest.raises(BadRequest, match="being loaded already"):
-        lab.shelf.switch(second)
+        lab.loaded.switch(second)
     job.cancel()
     with pytest.raises(Cancelled, match="first is there as before"):
         job.result(TIMEOUT)
     assert torch.equal(said(lab), before)
 
 
-def test_only_this_computers_user_may_name_any_folder(folders, facts, tmp_path, second):
-    lab = opened(folders, tmp_path, facts, host="0.0.0.0")
+def test_only_this_computers_user_may_name_any_folder(two_models, facts, tmp_path, second):
+    lab = opened(two_models, tmp_path, facts, host="0.0.0.0")
     try:
-        assert not lab.shelf.open and second.name in lab.shelf.offers and "atlas" in lab.shelf.offers
+        assert not lab.loaded.open and second.name in lab.loaded.offers and "atlas" in lab.loaded.offers
         for name in (str(tmp_path), "owner/name", "config:gpt2-xl"):
             with pytest.raises(BadRequest, match="is not offered here"):
-                lab.shelf.switch(Choice(name))
+                lab.loaded.switch(Choice(name))
             with pytest.raises(BadRequest, match="is not offered here"):
-                lab.shelf.plan(Choice(name))
+                lab.loaded.plan(Choice(name))
     finally:
         lab.close()
 
@@ -184,12 +172,12 @@ def test_the_models_that_a_page_offers_are_a_setting(monkeypatch):
     assert Settings().models == ("config:gpt2-xl", "/models/mine")
 
 
-def test_without_work_the_weights_leave_and_the_next_question_brings_them_back(folders, facts, tmp_path, few_steps):
-    lab = opened(folders, tmp_path, facts, idle_minutes=0.3 / 60)
+def test_without_work_the_weights_leave_and_the_next_question_brings_them_back(two_models, facts, tmp_path, few_steps):
+    lab = opened(two_models, tmp_path, facts, idle_minutes=0.3 / 60)
     try:
-        lab.workspace("ana").apply(CONTINENT).result(TIMEOUT)
+        edits.apply(lab.workspace("ana"), CONTINENT).result(TIMEOUT)
         before, old = said(lab), weakref.ref(lab.model.hf)
-        wait_until(lambda: not lab.shelf.loaded)
+        wait_until(lambda: not lab.loaded.in_memory)
         gc.collect()
         assert old() is None and not lab.about()["loaded"]
         assert torch.equal(said(lab), before)
@@ -206,7 +194,7 @@ def test_a_question_on_the_page_loads_the_model_and_shows_how_far_it_is(lab, mon
         return real(name, progress=progress, **options)
 
     monkeypatch.setattr(LanguageModel, "load", slowly)
-    lab.shelf.unload().result(TIMEOUT)
+    lab.loaded.unload().result(TIMEOUT)
     ana = Visitor(lab, "ana")
     page = ana.does("ask", "Slovenia is")
     assert any("Loading: half of it" in message for message in ana.messages) and 'class="answer base"' in page["ask-answers"]
@@ -215,29 +203,29 @@ def test_a_question_on_the_page_loads_the_model_and_shows_how_far_it_is(lab, mon
 def test_a_page_of_another_model_is_told_to_reload(lab, second):
     ana = Visitor(lab, "ana")
     ana.does("ask", "Slovenia is")
-    lab.shelf.switch(second).result(TIMEOUT)
+    lab.loaded.switch(second).result(TIMEOUT)
     assert "The model is now second. Reload the page" in ana.applies()["message"]
     assert lab.workspace("ana").records == ()
 
 
-def test_a_chat_model_is_asked_in_either_form_and_others_in_plain_text_alone(lab, folders, second, tmp_path):
+def test_a_chat_model_is_asked_in_either_form_and_others_in_plain_text_alone(lab, two_models, second, tmp_path):
     ana = Visitor(lab, "ana")
     assert "has no chat template" in ana.does("put", "chat", "")["message"]
-    instructed = shutil.copytree(folders / "second", tmp_path / "instructed")
+    instructed = shutil.copytree(two_models / "second", tmp_path / "instructed")
     (instructed / "chat_template.jinja").write_text("{{ messages[0].content }} Answer:")
-    lab.shelf.switch(Choice(str(instructed))).result(TIMEOUT)
+    lab.loaded.switch(Choice(str(instructed))).result(TIMEOUT)
     assert lab.about()["chat"]
     bob = Visitor(lab, "bob")
     bob.does("choose", lab.scenarios[0].name)
-    plain = bob.workspace.look(CONTINENT).result(TIMEOUT)["base"]
+    plain = answers.look(bob.workspace, CONTINENT).result(TIMEOUT)["base"]
     assert "asked as in a chat" in bob.does("put", "chat", "")["message"]
-    chat = bob.workspace.look(CONTINENT).result(TIMEOUT)["base"]
+    chat = answers.look(bob.workspace, CONTINENT).result(TIMEOUT)["base"]
     wrapped = lab.model.chat.around(CONTINENT.text)
     assert wrapped.endswith(f"{CONTINENT.text} Answer:") and chat["top"] != plain["top"]
     assert chat["top"][0][1] == pytest.approx(lab.model.top(wrapped)[0][1], rel=1e-4)
-    assert bob.workspace.live(CONTINENT.text).result(TIMEOUT)["base"]["top"][0] == pytest.approx(chat["top"][0])
+    assert answers.live(bob.workspace, CONTINENT.text).result(TIMEOUT)["base"]["top"][0] == pytest.approx(chat["top"][0])
     bob.does("put", "plain", "")
-    assert bob.workspace.look(CONTINENT).result(TIMEOUT)["base"] == plain
+    assert answers.look(bob.workspace, CONTINENT).result(TIMEOUT)["base"] == plain
 
 
 # --- memory that runs out, devices that answer nothing ---------------------------------------------------------------------
@@ -246,29 +234,29 @@ def test_a_chat_model_is_asked_in_either_form_and_others_in_plain_text_alone(lab
 def failing(monkeypatch, fail):
     """Edits whose computation does `fail()` in the middle."""
 
-    def computed(self, *_given, **_named):
+    def computed(*_given, **_named):
         scratch = torch.zeros(1000)  # what a failed edit would hold
         held.append(weakref.ref(scratch))
         fail()
 
     held = []
-    monkeypatch.setattr(workspace.Workspace, "_computed", computed)
+    monkeypatch.setattr(compute, "computed", computed)
     return held
 
 
 def test_memory_that_runs_out_is_a_sentence_and_nothing_is_lost(lab, few_steps, monkeypatch):
     ana = lab.workspace("ana")
-    ana.apply(CONTINENT).result(TIMEOUT)
+    edits.apply(ana, CONTINENT).result(TIMEOUT)
     before = said(lab)
     with monkeypatch.context() as patched:
         held = failing(patched, lambda: torch.empty(2**60))
-        job = ana.apply(replace(CONTINENT, target_new="Asia"))
+        job = edits.apply(ana, replace(CONTINENT, target_new="Asia"))
         with pytest.raises(OutOfMemory, match=r"Memory ran out on cpu.*are free.*--quantization 4bit"):
             job.result(TIMEOUT)
         assert held[0]() is None, "the error still holds what the edit had allocated"
     assert torch.equal(said(lab), before) and len(ana.records) == 1 and ana.editing is None
     assert [event.kind for event, _ in lab.ledger.read(Key(ana.fingerprint, "ana"))][-2:] == ["started", "failed"]
-    assert len(ana.apply(replace(CONTINENT, target_new="Asia")).result(TIMEOUT).layers) == 1
+    assert len(edits.apply(ana, replace(CONTINENT, target_new="Asia")).result(TIMEOUT).layers) == 1
 
 
 def test_a_lost_device_ends_the_worker_and_everybody_hears_of_it(lab, monkeypatch):
@@ -281,7 +269,7 @@ def test_a_lost_device_ends_the_worker_and_everybody_hears_of_it(lab, monkeypatc
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
     failing(monkeypatch, broken)
-    edit, waiting = ana.apply(CONTINENT), lab.workspace("bob").look(CONTINENT)
+    edit, waiting = edits.apply(ana, CONTINENT), answers.look(lab.workspace("bob"), CONTINENT)
     go_on.set()
     for job in (edit, waiting):
         with pytest.raises(DeviceLost, match="EditLab starts again; your edits are kept"):
@@ -324,7 +312,7 @@ def test_the_page_says_what_is_there_and_what_another_would_take(lab, second):
     page = ana.does("model_look")
     assert "Layers 1 and 2 have none: MEMIT cannot run there" in page["model-statistics"]
     assert "takes 640 tokens" in page["model-cost"]
-    page = ana.does("model_plan", lab.shelf.choice.name, "config:llama-2-7b", "4bit")
+    page = ana.does("model_plan", lab.loaded.choice.name, "config:llama-2-7b", "4bit")
     assert "config:llama-2-7b needs" in page["model-plan"] and "are free on cpu" in page["model-plan"]
     assert "neither a folder here nor a hub id" in ana.does("model_plan", "x", "nowhere", "none")["message"]
 
@@ -334,15 +322,15 @@ def test_the_page_exchanges_frees_and_says_so(lab, second):
     page = ana.does("model_load", second.name, "", "none")
     assert "The model is now" in page["message"] and lab.model.name == second.name
     page = ana.does("model_unload")
-    assert "not in memory: the next question loads it" in page["head"] and not lab.shelf.loaded
+    assert "not in memory: the next question loads it" in page["head"] and not lab.loaded.in_memory
 
 
 def test_key_statistics_are_measured_for_the_methods_layers(lab, tmp_path):
-    ana, layers = Person(lab), lab.measuring.layers
-    assert lab.measuring.missing == layers
+    ana, layers = Person(lab), lab.statistics.layers
+    assert lab.statistics.missing == layers
     page = ana.does("model_measure")
     assert "are measured and kept" in page["message"], page["message"]
-    assert lab.measuring.missing == () and [own.layer for own in lab.measuring.known] == list(layers)
+    assert lab.statistics.missing == () and [own.layer for own in lab.statistics.known] == list(layers)
     assert "key statistics from" in page["model-statistics"] and "never saw" in page["model-statistics"]
     assert list((tmp_path / "statistics").glob("*.safetensors"))
 

@@ -5,6 +5,8 @@ from visitors import CONTINENT, TIMEOUT
 
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
+from editlab.lab.asking import answers
+from editlab.lab.workspaces import edits
 from editlab.lab.workspaces.history import ask, branch, differences, standing, timeline
 
 CAPITAL = EditRequest("The capital of {} is", "Japan", "Rome")
@@ -13,13 +15,13 @@ CAPITAL = EditRequest("The capital of {} is", "Japan", "Rome")
 @pytest.fixture
 def workspace(lab, few_steps, request):
     found = lab.workspace(lab.directory.current(request.node.name[:40]).id, "ana")
-    found.apply(CONTINENT, reason="for the lecture").result(TIMEOUT)
-    found.apply(CAPITAL).result(TIMEOUT)
+    edits.apply(found, CONTINENT, reason="for the lecture").result(TIMEOUT)
+    edits.apply(found, CAPITAL).result(TIMEOUT)
     return found
 
 
-def answers(workspace):
-    return workspace._lab.model.logits([CONTINENT.text, CAPITAL.text], workspace.view).tolist()
+def logits(workspace):
+    return workspace.context.model.logits([CONTINENT.text, CAPITAL.text], workspace.view).tolist()
 
 
 def names(workspace):
@@ -39,11 +41,11 @@ def test_an_edit_says_who_applied_it_when_and_why(workspace):
 
 def test_edits_are_put_in_another_order_and_back(workspace):
     first, second = workspace.records
-    before = answers(workspace)
+    before = logits(workspace)
     workspace.move(second.id, 0)
     assert names(workspace) == [second.name, first.name]
     assert workspace.undo() == "moved Slovenia → Antarctica to place 2"
-    assert names(workspace) == [first.name, second.name] and answers(workspace) == before
+    assert names(workspace) == [first.name, second.name] and logits(workspace) == before
     for place in (-1, 2):
         with pytest.raises(BadRequest, match="no place"):
             workspace.move(first.id, place)
@@ -53,15 +55,15 @@ def test_edits_are_put_in_another_order_and_back(workspace):
 
 def test_the_state_after_any_event_comes_back_exactly_and_can_be_undone(workspace):
     changed = [moment.number for moment in timeline(workspace) if moment.changed]
-    now = answers(workspace)
-    then = workspace._lab.model.logits([CONTINENT.text, CAPITAL.text], standing(workspace, changed[0]).view).tolist()
+    now = logits(workspace)
+    then = workspace.context.model.logits([CONTINENT.text, CAPITAL.text], standing(workspace, changed[0]).view).tolist()
     workspace.clear()
     assert workspace.return_to(changed[0]) == f"returned to how it was after event {changed[0]}"
-    assert answers(workspace) == then and len(workspace.records) == 1
+    assert logits(workspace) == then and len(workspace.records) == 1
     workspace.undo()
     assert workspace.records == ()
     workspace.return_to(changed[1])
-    assert answers(workspace) == now
+    assert logits(workspace) == now
     with pytest.raises(BadRequest, match="now"):
         workspace.return_to(changed[1])
     for number in (-1, 10_000):
@@ -72,28 +74,28 @@ def test_the_state_after_any_event_comes_back_exactly_and_can_be_undone(workspac
 
 
 def test_a_question_is_answered_then_and_now(workspace):
-    lab, first = workspace._lab, next(moment.number for moment in timeline(workspace) if moment.changed)
+    lab, first = workspace.context, next(moment.number for moment in timeline(workspace) if moment.changed)
     said = ask(lab, CAPITAL.text, {"then": standing(workspace, first), "now": standing(workspace)}).result(TIMEOUT)
     assert [p for _, p in said["now"]["top"]] == pytest.approx(
-        [p for _, p in workspace.live(CAPITAL.text).result(TIMEOUT)["edited"]["top"]], abs=1e-5
+        [p for _, p in answers.live(workspace, CAPITAL.text).result(TIMEOUT)["edited"]["top"]], abs=1e-5
     )
     assert said["then"]["top"] != said["now"]["top"]
 
 
-def test_a_branch_begins_with_what_lay_there_and_goes_its_own_way(workspace, request):
-    lab, visitor = workspace._lab, request.node.name[:40]
+def test_a_branch_begins_with_what_lay_there_and_goes_its_own_way(lab, workspace, request):
+    visitor = request.node.name[:40]
     room = lab.directory.current(visitor)
     first = next(moment.number for moment in timeline(workspace) if moment.changed)
-    made = lab.workspace(branch(lab, visitor, workspace, room, "What if", first).id)
+    made = lab.workspace(branch(lab.workspaces, visitor, workspace, room, "What if", first).id)
     assert names(made) == ["Slovenia → Antarctica"] and not made.can_undo
     assert made.records[0].author == "ana"
-    made.apply(EditRequest("The capital of {} is", "France", "Rome")).result(TIMEOUT)
+    edits.apply(made, EditRequest("The capital of {} is", "France", "Rome")).result(TIMEOUT)
     assert names(workspace) == ["Slovenia → Antarctica", "Japan → Rome"]
     assert timeline(made)[0].told == f"branched from 'My edits' after event {first}, with 1 edit"
     rows = {request.subject: (here, there) for request, here, there in differences(workspace.state.chain, made.state.chain)}
     assert rows == {"Slovenia": (True, True), "Japan": (True, False), "France": (False, True)}
     with pytest.raises(BadRequest, match="already"):
-        branch(lab, visitor, workspace, room, "What if")
+        branch(lab.workspaces, visitor, workspace, room, "What if")
 
 
 def test_every_event_of_a_long_life_has_a_sentence(workspace):

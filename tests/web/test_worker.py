@@ -8,7 +8,7 @@ from visitors import wait_until
 
 from editlab.errors import BadRequest, Cancelled, DeviceLost
 from editlab.lab import Worker
-from editlab.lab.jobs import worker as module
+from editlab.lab import worker as module
 
 TIMEOUT = 20.0
 

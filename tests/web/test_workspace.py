@@ -15,8 +15,10 @@ from visitors import TIMEOUT, wait_until
 from editlab import methods
 from editlab.errors import BadRequest, Cancelled, TooLong
 from editlab.facts import EditRequest
-from editlab.lab import Lab, OwnProbe
-from editlab.lab.jobs import worker
+from editlab.lab import Lab, OwnProbe, worker
+from editlab.lab.asking import answers
+from editlab.lab.asking.suggestions import suggestions
+from editlab.lab.workspaces import edits
 from editlab.lab.workspaces import rep as refining
 from editlab.methods import Edited
 from editlab.methods.rep import Refined, threshold_of
@@ -32,14 +34,19 @@ def workspace(lab, request):
     return lab.workspace(request.node.name)
 
 
+def probed(workspace, **options):
+    """The probes around an edit, asked again."""
+    return answers.ask(workspace, CONTINENT, probes_alone=True, **options).result(TIMEOUT).probes
+
+
 def logits(workspace, request=CONTINENT):
-    return workspace._lab.model.logits([request.text], workspace.view)
+    return workspace.context.model.logits([request.text], workspace.view)
 
 
 def test_an_edit_makes_the_new_object_likelier_and_its_record_says_how(workspace):
-    before = workspace.look(CONTINENT).result(TIMEOUT)
-    record = workspace.apply(CONTINENT).result(TIMEOUT)
-    after = workspace.look(CONTINENT).result(TIMEOUT)
+    before = answers.look(workspace, CONTINENT).result(TIMEOUT)
+    record = edits.apply(workspace, CONTINENT).result(TIMEOUT)
+    after = answers.look(workspace, CONTINENT).result(TIMEOUT)
     assert set(before) == {"base"} and set(after) == {"base", "edited"}
     assert after["base"]["p_new"] == pytest.approx(before["base"]["p_new"], rel=1e-4)
     assert after["edited"]["p_new"] > after["base"]["p_new"]
@@ -50,9 +57,9 @@ def test_an_edit_makes_the_new_object_likelier_and_its_record_says_how(workspace
 
 def test_undo_and_redo_are_exact(workspace, few_steps):
     base = logits(workspace)
-    workspace.apply(CONTINENT).result(TIMEOUT)
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
     first = logits(workspace)
-    workspace.apply(CAPITAL).result(TIMEOUT)
+    edits.apply(workspace, CAPITAL).result(TIMEOUT)
     both = logits(workspace)
     assert not torch.equal(first, base) and not torch.equal(both, first)
     assert workspace.undo() == "applied Japan → Berlin" and workspace.request == CAPITAL
@@ -67,18 +74,18 @@ def test_undo_and_redo_are_exact(workspace, few_steps):
 
 def test_a_later_edit_is_computed_under_the_earlier_ones(lab, few_steps):
     stacked, alone = lab.workspace("stacked"), lab.workspace("alone")
-    stacked.apply(CONTINENT).result(TIMEOUT)
-    second = stacked.apply(CAPITAL).result(TIMEOUT)
-    single = alone.apply(CAPITAL).result(TIMEOUT)
+    edits.apply(stacked, CONTINENT).result(TIMEOUT)
+    second = edits.apply(stacked, CAPITAL).result(TIMEOUT)
+    single = edits.apply(alone, CAPITAL).result(TIMEOUT)
     (a,), (b,) = second.patches, single.patches
     assert not torch.equal(a.B, b.B)
 
 
 def test_a_new_edit_forgets_what_was_undone(workspace, few_steps):
-    workspace.apply(CONTINENT).result(TIMEOUT)
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
     workspace.undo()
     assert workspace.can_redo and not workspace.can_undo
-    workspace.apply(CAPITAL).result(TIMEOUT)
+    edits.apply(workspace, CAPITAL).result(TIMEOUT)
     assert workspace.can_undo and not workspace.can_redo
     with pytest.raises(BadRequest, match="nothing to redo"):
         workspace.redo()
@@ -87,16 +94,16 @@ def test_a_new_edit_forgets_what_was_undone(workspace, few_steps):
 def test_visitors_do_not_see_each_other(lab, few_steps):
     one, other = lab.workspace("one"), lab.workspace("other")
     untouched = logits(other)
-    one.apply(CONTINENT).result(TIMEOUT)
+    edits.apply(one, CONTINENT).result(TIMEOUT)
     assert torch.equal(logits(other), untouched)
     assert other.records == () and other.views.keys() == {"base"}
     assert lab.workspace("one") is one
 
 
 def test_stop_ends_a_running_edit_at_once_and_keeps_the_state(workspace, few_steps, request):
-    kept = workspace.apply(CONTINENT).result(TIMEOUT)
+    kept = edits.apply(workspace, CONTINENT).result(TIMEOUT)
     request.getfixturevalue("endless")
-    job = workspace.apply(CAPITAL)
+    job = edits.apply(workspace, CAPITAL)
     wait_until(lambda: "step" in job.text)
     began = time.perf_counter()
     assert workspace.stop()
@@ -109,10 +116,10 @@ def test_stop_ends_a_running_edit_at_once_and_keeps_the_state(workspace, few_ste
 
 
 def test_while_an_edit_is_computed_nothing_else_changes_the_stack(workspace, few_steps, request):
-    workspace.apply(CONTINENT).result(TIMEOUT)
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
     request.getfixturevalue("endless")
-    job = workspace.apply(CAPITAL)
-    for change in (workspace.undo, workspace.redo, workspace.clear, lambda: workspace.apply(CONTINENT)):
+    job = edits.apply(workspace, CAPITAL)
+    for change in (workspace.undo, workspace.redo, workspace.clear, lambda: edits.apply(workspace, CONTINENT)):
         with pytest.raises(BadRequest, match="press Stop"):
             change()
     assert workspace.editing is job
@@ -122,50 +129,49 @@ def test_while_an_edit_is_computed_nothing_else_changes_the_stack(workspace, few
 
 
 def test_what_fails_leaves_the_stack_alone(workspace, few_steps):
-    workspace.apply(CONTINENT).result(TIMEOUT)
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
     stack = workspace.records
     too_long = EditRequest("{} belongs to" + " the" * 3000, "Slovenia", "Antarctica")
     with pytest.raises(Exception, match="context holds"):
-        workspace.apply(too_long).result(TIMEOUT)
+        edits.apply(workspace, too_long).result(TIMEOUT)
     with pytest.raises(BadRequest, match="no method"):
-        workspace.apply(CONTINENT, "magic")
+        edits.apply(workspace, CONTINENT, "magic")
     assert workspace.records is stack
 
 
 def test_the_old_object_is_filled_in_where_the_facts_know_it(workspace, few_steps):
-    record = workspace.apply(EditRequest("The capital of {} is", "Japan", "Berlin")).result(TIMEOUT)
+    record = edits.apply(workspace, EditRequest("The capital of {} is", "Japan", "Berlin")).result(TIMEOUT)
     assert record.request.target_true == "Tokyo"
 
 
 def test_probes_ask_every_kind_under_both_views(workspace, few_steps):
-    workspace.apply(CONTINENT).result(TIMEOUT)
-    job = workspace.probe(CONTINENT, most=2)
-    frame = job.result(TIMEOUT)
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
+    frame = probed(workspace, most=2)
     assert set(frame["kind"]) == {
         "success", "rephrase", "shuffle", "long", "paraphrase", "locality", "same_subject", "propagation"
     }  # fmt: skip
     assert {"base.answer", "edited.answer", "base.p_new", "edited.p_new", "edited.same"} <= set(frame.columns)
-    assert len(workspace.probe(CONTINENT).result(TIMEOUT)) > len(frame)
+    assert len(probed(workspace)) > len(frame)
 
 
 def test_asking_continues_a_text_under_both_views(workspace):
     text = "Slovenia belongs to the continent of"
-    before = workspace.live(text).result(TIMEOUT)
-    workspace.apply(CONTINENT).result(TIMEOUT)
-    after = workspace.live(text).result(TIMEOUT)
+    before = answers.live(workspace, text).result(TIMEOUT)
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
+    after = answers.live(workspace, text).result(TIMEOUT)
     assert before.keys() == {"base"} and after["base"]["text"] == before["base"]["text"]
     assert after["edited"]["text"] != after["base"]["text"]
 
 
 def test_so_many_workspaces_are_in_memory_and_the_others_come_back(tiny_llama, facts, monkeypatch):
-    monkeypatch.setattr("editlab.lab.lab.MOST_OPEN", 3)
+    monkeypatch.setattr("editlab.lab.workspaces.open.MOST_OPEN", 3)
     lab = Lab(tiny_llama, facts, Passages((), ()))
     try:
         first = lab.workspace("first")
-        first.look(CONTINENT).result(TIMEOUT)
+        answers.look(first, CONTINENT).result(TIMEOUT)
         for number in range(10):
             lab.workspace(f"w{number}")
-        assert lab.workspaces <= 4
+        assert len(lab.workspaces) <= 4
         assert lab.workspace("first") is not first and lab.workspace("first").request == CONTINENT
     finally:
         lab.close()
@@ -187,18 +193,18 @@ def test_forgotten_workspaces_go_and_those_in_use_stay(tiny_llama, facts):
 
 def test_nothing_is_written_into_the_model(lab, workspace, few_steps):
     before = lab.model.weights_hash()
-    workspace.apply(CONTINENT).result(TIMEOUT)
-    workspace.apply(CAPITAL).result(TIMEOUT)
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
+    edits.apply(workspace, CAPITAL).result(TIMEOUT)
     workspace.undo()
-    workspace.probe(CONTINENT, most=1).result(TIMEOUT)
+    probed(workspace, most=1)
     assert lab.model.weights_hash() == before
 
 
 def test_an_edit_is_switched_off_and_on_in_its_place(workspace, few_steps):
     base = logits(workspace)
-    first = workspace.apply(CONTINENT).result(TIMEOUT)
+    first = edits.apply(workspace, CONTINENT).result(TIMEOUT)
     alone = logits(workspace)
-    second = workspace.apply(CAPITAL).result(TIMEOUT)
+    second = edits.apply(workspace, CAPITAL).result(TIMEOUT)
     both = logits(workspace)
     assert not workspace.switch(second.id, False).on
     assert torch.equal(logits(workspace), alone)
@@ -213,8 +219,8 @@ def test_an_edit_is_switched_off_and_on_in_its_place(workspace, few_steps):
 
 
 def test_an_edit_is_removed_the_others_stay_as_they_were_and_it_comes_back(workspace, few_steps):
-    first = workspace.apply(CONTINENT).result(TIMEOUT)
-    second = workspace.apply(CAPITAL).result(TIMEOUT)
+    first = edits.apply(workspace, CONTINENT).result(TIMEOUT)
+    second = edits.apply(workspace, CAPITAL).result(TIMEOUT)
     both = logits(workspace)
     assert workspace.remove(first.id) is first
     assert workspace.records == (second,)
@@ -228,13 +234,13 @@ def test_an_edit_is_removed_the_others_stay_as_they_were_and_it_comes_back(works
 
 
 def test_a_chain_is_re_made_without_what_is_off(workspace, lab, few_steps):
-    first = workspace.apply(CONTINENT).result(TIMEOUT)
-    second = workspace.apply(CAPITAL, config={"steps": 3}).result(TIMEOUT)
+    first = edits.apply(workspace, CONTINENT).result(TIMEOUT)
+    second = edits.apply(workspace, CAPITAL, config={"steps": 3}).result(TIMEOUT)
     workspace.switch(first.id, False)
     before = logits(workspace)
-    off, again = workspace.remake().result(TIMEOUT)
+    off, again = edits.remake(workspace).result(TIMEOUT)
     assert off.solves == first.solves and not off.on and again.id == second.id and again.config == second.config
-    alone = lab.workspace("re-made, alone").apply(CAPITAL, config={"steps": 3}).result(TIMEOUT)
+    alone = edits.apply(lab.workspace("re-made, alone"), CAPITAL, config={"steps": 3}).result(TIMEOUT)
     (a,), (b,) = again.patches, alone.patches
     assert torch.equal(a.B, b.B) and not torch.equal(a.B, second.patches[0].B)
     assert workspace.undo() == "re-made 1 edit"
@@ -242,11 +248,11 @@ def test_a_chain_is_re_made_without_what_is_off(workspace, lab, few_steps):
 
 
 def test_a_chain_whose_re_making_is_stopped_stays(workspace, few_steps, request):
-    workspace.apply(CONTINENT).result(TIMEOUT)
-    workspace.apply(CAPITAL).result(TIMEOUT)
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
+    edits.apply(workspace, CAPITAL).result(TIMEOUT)
     records = workspace.records
     request.getfixturevalue("endless")
-    job = workspace.remake()
+    job = edits.remake(workspace)
     wait_until(lambda: "edit 1 of 2, value: step" in job.text)
     assert workspace.editing is job
     workspace.stop()
@@ -257,7 +263,7 @@ def test_a_chain_whose_re_making_is_stopped_stays(workspace, few_steps, request)
 
 def test_nothing_to_re_make_is_a_sentence(workspace, few_steps):
     with pytest.raises(BadRequest, match="no edit to re-make"):
-        workspace.remake()
+        edits.remake(workspace)
 
 
 @pytest.mark.parametrize(
@@ -273,13 +279,13 @@ def test_nothing_to_re_make_is_a_sentence(workspace, few_steps):
 )  # fmt: skip
 def test_a_setting_that_does_not_fit_is_a_sentence_and_changes_nothing(workspace, config):
     with pytest.raises(BadRequest, match=r"\.$"):
-        workspace.apply(CONTINENT, config=config)
+        edits.apply(workspace, CONTINENT, config=config)
     assert workspace.records == () and workspace.request is None and not workspace.busy
 
 
 def test_settings_may_come_as_text_and_stand_in_the_record(workspace):
     given = {"steps": "2", "layers": "2, 1", "keys": "original", "plain_below": "inf", "whiten": False}
-    record = workspace.apply(CONTINENT, config=given).result(TIMEOUT)
+    record = edits.apply(workspace, CONTINENT, config=given).result(TIMEOUT)
     assert record.config == {
         **{name: record.config[name] for name in ("learning_rate", "weight_decay", "clamp", "kl", "stop_below", "seed")},
         "contexts": record.config["contexts"], "form": "plain",
@@ -296,7 +302,7 @@ def test_an_edit_that_comes_out_infinite_is_not_kept(workspace, monkeypatch):
         lambda *_: Edited("rome", (CONTINENT,), (1,), ((infinite,),), ({},), (), 0.1),
     )
     with pytest.raises(BadRequest, match="came out infinite"):
-        workspace.apply(CONTINENT).result(TIMEOUT)
+        edits.apply(workspace, CONTINENT).result(TIMEOUT)
     assert workspace.records == () and workspace.editing is None
 
 
@@ -313,28 +319,28 @@ def test_every_setting_of_every_method_is_described(lab):
 
 def test_what_one_types_is_answered_under_all_views_token_by_token(workspace, few_steps):
     text = "Slovenia belongs to the continent of"
-    workspace.apply(CONTINENT).result(TIMEOUT)
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
     seen = []
-    show = worker.Progress.show
+    show = worker.JobProgress.show
 
     def keep(progress, partial):
         seen.append(partial)
         show(progress, partial)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker.Progress, "show", keep)
-        said = workspace.live(text).result(TIMEOUT)
-        looked = workspace.look(CONTINENT).result(TIMEOUT)
+        patch.setattr(worker.JobProgress, "show", keep)
+        said = answers.live(workspace, text).result(TIMEOUT)
+        looked = answers.look(workspace, CONTINENT).result(TIMEOUT)
     live, look = seen[: len(seen) - 21], seen[-21:]
     assert [answer["text"] for answer in live[0].values()] == ["", ""] and live[-1] == said
     assert all(len(answer["top"]) == 5 for partial in live for answer in partial.values())
     for before, after in pairwise(live):
         assert all(after[view]["text"].startswith(before[view]["text"]) for view in said)
     for name, view in workspace.views.items():
-        tokens, probabilities = zip(*workspace._lab.model.top(text, view), strict=True)
+        tokens, probabilities = zip(*workspace.context.model.top(text, view), strict=True)
         assert tuple(token for token, _ in said[name]["top"]) == tokens
         assert [p for _, p in said[name]["top"]] == pytest.approx(probabilities, rel=1e-3)
-    expected = summaries(workspace._lab.model, CONTINENT, workspace.views)
+    expected = summaries(workspace.context.model, CONTINENT, workspace.views)
     assert look[0]["edited"]["text"] == "" and look[-1] == looked
     for view, answer in expected.items():
         assert looked[view]["text"] == answer["text"] and looked[view].keys() == answer.keys()
@@ -347,23 +353,23 @@ def test_what_one_types_is_answered_under_all_views_token_by_token(workspace, fe
 def test_a_new_key_cancels_the_answer_to_the_one_before(workspace, lab):
     release = threading.Event()
     lab.worker.submit(lambda progress, cancel: release.wait(TIMEOUT))
-    jobs = [workspace.live("Slovenia"[:end]) for end in range(4, 9)]
+    jobs = [answers.live(workspace, "Slovenia"[:end]) for end in range(4, 9)]
     release.set()
     assert set(jobs[-1].result(TIMEOUT)) == {"base"}
     for job in jobs[:-1]:
         with pytest.raises(Cancelled):
             job.result(TIMEOUT)
     with pytest.raises(TooLong):
-        workspace.live("the " * 3000).result(TIMEOUT)
+        answers.live(workspace, "the " * 3000).result(TIMEOUT)
 
 
 def test_own_probes_come_first_of_their_kind(workspace, few_steps):
-    workspace.apply(CONTINENT).result(TIMEOUT)
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
     own = [
         OwnProbe("locality", "France belongs to the continent of", "France"),
         OwnProbe("rephrase", "Slovenija belongs to the continent of", "Slovenija"),
     ]
-    frame = workspace.probe(CONTINENT, most=1, extra=own).result(TIMEOUT)
+    frame = probed(workspace, most=1, own=own)
     for probe in own:
         first = frame[frame["kind"] == probe.kind].iloc[0]
         assert (first["text"], first["subject"], first["domain"]) == (probe.text, probe.subject, "")
@@ -375,21 +381,21 @@ def test_own_probes_come_first_of_their_kind(workspace, few_steps):
 
 
 def test_tokens_and_suggestions_help_to_write_a_request(workspace):
-    assert "".join(workspace.tokens("The capital of Slovenia is")).removeprefix("␣") == "The␣capital␣of␣Slovenia␣is"
-    found = workspace.suggestions("The capital of {} is", "Japan")
+    assert "".join(answers.tokens(workspace, "The capital of Slovenia is")).removeprefix("␣") == "The␣capital␣of␣Slovenia␣is"
+    found = suggestions(workspace, "The capital of {} is", "Japan")
     assert len(found) == 8 and "Tokyo" not in found
-    assert found == workspace.suggestions(CAPITAL, "Japan")
-    assert workspace.suggestions("The smell of {} is", "Japan") == ()
-    assert workspace.suggestions("no subject", "Japan") == ()
+    assert found == suggestions(workspace, CAPITAL, "Japan")
+    assert suggestions(workspace, "The smell of {} is", "Japan") == ()
+    assert suggestions(workspace, "no subject", "Japan") == ()
 
 
 def test_rep_is_learnt_beside_the_edit_and_changes_nothing_of_it(workspace, lab):
     texts = []
-    job = workspace.apply(CONTINENT, rep="default", names=("Slovenija mia",))
+    job = edits.apply(workspace, CONTINENT, recipe="default", names=("Slovenija mia",))
     while not job.wait(0.002):
         texts.append(job.text)
     record = job.result()
-    alone = lab.workspace("without REP").apply(CONTINENT).result(TIMEOUT)
+    alone = edits.apply(lab.workspace("without REP"), CONTINENT).result(TIMEOUT)
     assert torch.equal(record.patches[0].B, alone.patches[0].B)
     assert (record.rep, record.rep_on, record.names) == ("default", True, ("Slovenija mia",))
     assert [(p.subject, p.layer) for p in record.pathways] == [("Slovenia", record.layers[0])]
@@ -397,16 +403,16 @@ def test_rep_is_learnt_beside_the_edit_and_changes_nothing_of_it(workspace, lab)
     assert list(workspace.views) == ["base", "edited", "rep"] and workspace.view.pathways == ()
     assert workspace.views["rep"] is workspace.views["rep"], "what is laid is put together once"
     assert workspace.threshold == threshold_of("default")
-    said = workspace.look(CONTINENT).result(TIMEOUT)
+    said = answers.look(workspace, CONTINENT).result(TIMEOUT)
     assert said.keys() == workspace.views.keys()
 
 
 def test_rep_is_added_to_an_edit_switched_and_taken_back(workspace, few_steps):
-    edit = workspace.apply(CONTINENT).result(TIMEOUT)
+    edit = edits.apply(workspace, CONTINENT).result(TIMEOUT)
     assert workspace.robust is None
     with pytest.raises(BadRequest, match="no REP yet"):
         workspace.switch_rep(edit.id, True)
-    refined = workspace.refine(edit.id, "default").result(TIMEOUT)
+    refined = edits.refine(workspace, edit.id, "default").result(TIMEOUT)
     assert refined.id == edit.id and refined.solves == edit.solves and workspace.robust.pathways == refined.pathways
     assert refined.health.items() > edit.health.items() and refined.health["rep_seconds"] > 0
     assert not workspace.switch_rep(edit.id, False).rep_on and workspace.robust is None
@@ -420,9 +426,9 @@ def test_rep_is_added_to_an_edit_switched_and_taken_back(workspace, few_steps):
 
 
 def test_a_second_edit_of_the_subject_shares_the_pathway(workspace, few_steps):
-    first = workspace.apply(CONTINENT, rep="default").result(TIMEOUT)
-    second = workspace.apply(EditRequest("{}'s capital is", "Slovenia", "Berlin"), rep="default").result(TIMEOUT)
-    other = workspace.apply(CAPITAL, rep="default").result(TIMEOUT)
+    first = edits.apply(workspace, CONTINENT, recipe="default").result(TIMEOUT)
+    second = edits.apply(workspace, EditRequest("{}'s capital is", "Slovenia", "Berlin"), recipe="default").result(TIMEOUT)
+    other = edits.apply(workspace, CAPITAL, recipe="default").result(TIMEOUT)
     assert second.pathways == first.pathways and other.pathways != first.pathways
     assert workspace.robust.pathways == (*first.pathways, *other.pathways)
     workspace.remove(first.id)
@@ -430,20 +436,20 @@ def test_a_second_edit_of_the_subject_shares_the_pathway(workspace, few_steps):
 
 
 def test_re_making_learns_the_pathways_again(workspace, few_steps):
-    workspace.apply(CONTINENT).result(TIMEOUT)
-    edit = workspace.apply(CAPITAL, rep="default", names=("Nihon koku",)).result(TIMEOUT)
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
+    edit = edits.apply(workspace, CAPITAL, recipe="default", names=("Nihon koku",)).result(TIMEOUT)
     workspace.switch_rep(edit.id, False)
     workspace.switch(workspace.records[0].id, False)
-    _, again = workspace.remake().result(TIMEOUT)
+    _, again = edits.remake(workspace).result(TIMEOUT)
     assert (again.rep, again.rep_on, again.names) == ("default", False, ("Nihon koku",)) and workspace.robust is None
     assert len(again.pathways) == 1 and again.pathways != edit.pathways
 
 
 def test_a_threshold_moves_and_nothing_is_learnt(workspace, lab, few_steps):
-    record = workspace.apply(CONTINENT, rep="default").result(TIMEOUT)
+    record = edits.apply(workspace, CONTINENT, recipe="default").result(TIMEOUT)
     weights = [p.H for p in record.pathways]
     assert workspace.set_threshold(1) == 1.0 and workspace.views["rep"].threshold == 1.0
-    said = workspace.look(CONTINENT).result(TIMEOUT)
+    said = answers.look(workspace, CONTINENT).result(TIMEOUT)
     assert said["rep"]["top"] == said["edited"]["top"], "no gate is above 1"
     assert [p.H for p in workspace.robust.pathways] == weights and workspace.can_undo
     assert workspace.undo().startswith("applied") and workspace.threshold == 1.0, "undo is for edits"
@@ -453,30 +459,28 @@ def test_a_threshold_moves_and_nothing_is_learnt(workspace, lab, few_steps):
 
 
 def test_the_curve_is_computed_once_for_the_edits_as_they_are(workspace, few_steps, monkeypatch):
-    with pytest.raises(BadRequest, match="Add REP"):
-        workspace.sweep(CONTINENT)
-    workspace.apply(CONTINENT, rep="default").result(TIMEOUT)
-    first = workspace.sweep(CONTINENT).result(TIMEOUT)
+    edits.apply(workspace, CONTINENT, recipe="default").result(TIMEOUT)
+    result = answers.ask(workspace, CONTINENT).result(TIMEOUT)
+    first = result.swept
     assert {"threshold", "firing", "success", "locality", "rephrase_in", "long_out"} <= set(first.columns)
     workspace.set_threshold(0.25)
-    assert workspace.sweep(CONTINENT).result(TIMEOUT) is first
-    frame = workspace.probe(CONTINENT).result(TIMEOUT)
-    plain = scores(frame, "edited")
+    assert answers.ask(workspace, CONTINENT).result(TIMEOUT).swept is first
+    plain = scores(result.probes, "edited")
     assert {name: first.iloc[-1][name] for name in plain} == plain, "above the last threshold no gate opens"
-    workspace.apply(CAPITAL).result(TIMEOUT)
-    assert workspace.sweep(CONTINENT).result(TIMEOUT) is not first
+    edits.apply(workspace, CAPITAL).result(TIMEOUT)
+    assert answers.ask(workspace, CONTINENT).result(TIMEOUT).swept is not first
 
 
 def test_gates_are_told_for_any_text(workspace, few_steps):
     text = "The Republic of Slovenia belongs to"
-    assert not workspace.gates(text).result(TIMEOUT)["fires"].any()
-    workspace.apply(CONTINENT, rep="default").result(TIMEOUT)
-    frame = workspace.gates(text).result(TIMEOUT)
+    assert not answers.gates(workspace, text).result(TIMEOUT)["fires"].any()
+    edits.apply(workspace, CONTINENT, recipe="default").result(TIMEOUT)
+    frame = answers.gates(workspace, text).result(TIMEOUT)
     assert "".join(frame["token"]).replace("␣", " ").strip() == text and set(frame["subject"]) == {"Slovenia"}
 
 
 def test_questions_say_the_subject_otherwise(workspace):
-    found = workspace.questions(CONTINENT)
+    found = answers.questions(workspace, CONTINENT)
     republic, name, order, after = found
     assert (republic, name) == ("The Republic of Slovenia", "Slovenija")
     assert sorted(order.replace(" ", "")) == sorted("Slovenia") and order != "Slovenia"
@@ -488,9 +492,9 @@ def test_questions_say_the_subject_otherwise(workspace):
 @pytest.mark.parametrize("rep", ["magic", "On", 3])
 def test_a_recipe_that_nobody_knows_is_a_sentence(workspace, rep):
     with pytest.raises(BadRequest, match="default, published"):
-        workspace.apply(CONTINENT, rep=rep)
+        edits.apply(workspace, CONTINENT, recipe=rep)
     with pytest.raises(BadRequest, match="no such edit"):
-        workspace.refine("nothing")
+        edits.refine(workspace, "nothing")
     assert workspace.records == () and not workspace.busy
 
 
@@ -499,9 +503,9 @@ def test_rep_that_fails_leaves_everything_as_it_was(workspace, few_steps, monkey
         kind = Pathway(1, "Slovenia", *(torch.full((2,), math.inf) for _ in range(7)))
         return Refined((kind,), 0, {}, 0.1)
 
-    kept = workspace.apply(CONTINENT).result(TIMEOUT)
+    kept = edits.apply(workspace, CONTINENT).result(TIMEOUT)
     monkeypatch.setattr(refining, "refine", infinite)
-    for begin in (lambda: workspace.refine(kept.id), lambda: workspace.apply(CAPITAL, rep="default")):
+    for begin in (lambda: edits.refine(workspace, kept.id), lambda: edits.apply(workspace, CAPITAL, recipe="default")):
         with pytest.raises(BadRequest, match="came out infinite"):
             begin().result(TIMEOUT)
         assert workspace.records == (kept,) and workspace.editing is None
@@ -515,11 +519,11 @@ def test_six_visitors_at_once_get_what_each_would_get_alone(tiny_llama, facts):
         workspace = lab.workspace(request.subject)
         said = []
         for new in ("Antarctica", "Asia"):
-            workspace.apply(replace(request, target_new=new), config={"steps": 4}).result(TIMEOUT)
-            said.append(workspace.look(request).result(TIMEOUT))
+            edits.apply(workspace, replace(request, target_new=new), config={"steps": 4}).result(TIMEOUT)
+            said.append(answers.look(workspace, request).result(TIMEOUT))
         workspace.undo()
-        said.append(workspace.live(request.text).result(TIMEOUT))
-        frame = workspace.probe(request, most=1).result(TIMEOUT)
+        said.append(answers.live(workspace, request.text).result(TIMEOUT))
+        frame = answers.ask(workspace, request, most=1, probes_alone=True).result(TIMEOUT).probes
         return said, frame
 
     def run(session_of):

@@ -9,18 +9,20 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from gradio.events import EventData
+from instant import Instant
 from masks import write_mask
+from paths import PRESETS
 from starlette.testclient import TestClient
-from test_ledger import CAPITAL, CONTINENT, Instant
-from visitors import TIMEOUT, FakeRequest, Visitor, wait_until
+from visitors import CAPITAL, CONTINENT, TIMEOUT, FakeRequest, Visitor, wait_until
 
 from editlab import methods
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.lab import JobRow, Lab, Moment, Report, Room, read_scenarios
+from editlab.lab import JobRow, Lab, Moment, Report, WorkspaceInfo, read_scenarios
 from editlab.lab.ledger import archive
+from editlab.lab.ledger.directory import FIRST
 from editlab.lab.ledger.tables import EVENTS
-from editlab.lab.workspaces.directory import FIRST
+from editlab.lab.workspaces import edits
 from editlab.probes import Passages
 from editlab.web import create_app
 from editlab.web.edit.file_handlers import ManyHandlers
@@ -28,7 +30,6 @@ from editlab.web.workspace import rooms, table, words
 from editlab.web.workspace.bundle_handlers import BundleHandlers
 from editlab.web.workspace.history_handlers import TravelHandlers
 
-PRESETS = Path(__file__).resolve().parents[2] / "presets"
 HARM = "<img src=x onerror=alert(1)>"
 FIELDS = ("subject", "prompt", "target-new", "target-true", "workspace-question")
 """What takes text as it is, for it is no HTML."""
@@ -43,7 +44,7 @@ class Person(Visitor):
         self.handlers, self.travel = BundleHandlers(lab, ManyHandlers(lab)), TravelHandlers(lab)
 
     @property
-    def room(self) -> Room:
+    def room(self) -> WorkspaceInfo:
         return self.lab.directory.current(self.name)
 
     @property
@@ -69,12 +70,12 @@ class Person(Visitor):
     def presses(self, handler: str, **button: Any) -> dict[str, Any]:
         return self.does(handler, *([self.rep] if handler in ("row", "change") else []), EventData(None, button))
 
-    def at_room(self, press: str, room: Room | None = None, **button: Any) -> dict[str, Any]:
+    def at_room(self, press: str, room: WorkspaceInfo | None = None, **button: Any) -> dict[str, Any]:
         return self.presses("room", press=press, room=(room or self.room).handle, **button)
 
     def edits(self, *requests: EditRequest) -> None:
         for request in requests or (CONTINENT,):
-            self.workspace.apply(request).result(TIMEOUT)
+            edits.apply(self.workspace, request).result(TIMEOUT)
 
     def says(self, part: str = "message") -> str:
         """A part of the page without its tags."""
@@ -114,8 +115,8 @@ def quiet(monkeypatch):
 # Words
 
 
-def room(**changes: Any) -> Room:
-    return Room(**{"id": "1", "name": "Team", "shared": True, "mine": True, "made_at": "", **changes})
+def room(**changes: Any) -> WorkspaceInfo:
+    return WorkspaceInfo(**{"id": "1", "name": "Team", "shared": True, "mine": True, "made_at": "", **changes})
 
 
 def test_who_sees_a_workspace():
@@ -546,7 +547,7 @@ def test_a_workspace_that_cannot_be_read_locks_nobody_out(ana, quiet):
     lost = ana.room
     with ana.lab.ledger.transaction() as connection:
         connection.execute(sa.update(EVENTS).where(EVENTS.c.workspace == lost.id).values(body='{"edit": 3}'))
-    ana.lab._workspaces.clear()
+    ana.lab.workspaces._open.clear()
     ana.does("open")
     assert ana.room.id != lost.id and ana.room.name == f"{FIRST} 2"
     assert f"“{FIRST}” cannot be read" in ana.says() and "editlab ledger verify" in ana.says()

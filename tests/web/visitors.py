@@ -10,13 +10,17 @@ from gradio.events import EventData
 
 from editlab.facts import EditRequest
 from editlab.lab import EditRecord, Lab, Workspace
+from editlab.lab.asking import answers
+from editlab.lab.workspaces import edits
 from editlab.web.core.forms import settings_of
 from editlab.web.core.handlers import Handlers
+from editlab.web.core.visit import Visit
 from editlab.web.edit.ask_handlers import AskHandlers
 from editlab.web.edit.handlers import EditHandlers
 
 TIMEOUT = 60.0
 CONTINENT = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
+CAPITAL = EditRequest("The capital of {} is", "Japan", "Berlin", "Tokyo")
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -34,6 +38,14 @@ class FakeRequest:
     query_params: dict[str, str] = field(default_factory=dict)
     username: str | None = None
     client: None = None
+
+
+def runs(handlers: Handlers, name: str, visitor: str, *fields: Any, user: str | None = None, **url: str) -> Any:
+    """Run a handler as the wiring does, with what a visitor's page sends."""
+    handler, request = getattr(handlers, name), FakeRequest(visitor, url, user)
+    if hasattr(handler, "declaration"):
+        return handler(Visit.of(handlers.lab, visitor, request), *fields)
+    return handler(visitor, *fields, request)  # until all tabs are converted
 
 
 class Visitor:
@@ -57,8 +69,7 @@ class Visitor:
         """Run a handler to its end; returns the page as it then stands."""
         asks = hasattr(self.asking, handler) and not hasattr(self.handlers, handler)
         own = () if asks or handler == "stop" else self.own
-        run = getattr(self.asking if asks else self.handlers, handler)
-        for update in run(self.name, *own, *fields, FakeRequest(self.name, url)):
+        for update in runs(self.asking if asks else self.handlers, handler, self.name, *own, *fields, **url):
             for name, value in update.items():
                 if not isinstance(value, dict):
                     self.page[name] = value
@@ -106,15 +117,15 @@ class Reader:
         return self.lab.workspace(self.name)
 
     def applies(self, request: EditRequest = CONTINENT, method: str = "rome") -> EditRecord:
-        return self.workspace.apply(request, method).result(TIMEOUT)
+        return edits.apply(self.workspace, request, method).result(TIMEOUT)
 
     def looks_at(self, request: EditRequest) -> None:
-        self.workspace.look(request).result(TIMEOUT)
+        answers.look(self.workspace, request).result(TIMEOUT)
 
     def does(self, handler: str, *fields: Any) -> dict[str, Any]:
         """Run a handler to its end; returns the page as it then stands."""
         self.seen = []
-        for update in getattr(self.handlers, handler)(self.name, *fields, FakeRequest(self.name)):
+        for update in runs(self.handlers, handler, self.name, *fields):
             self.seen.append(update)
             self.page |= update
         return self.page

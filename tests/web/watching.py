@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from running import Running, running
+from app_process import Running, running
 
 WATCHED = Path(__file__).with_name("watched.py")
 REFUSED = "outgoing refused"
@@ -37,5 +37,5 @@ class Watched:
 def watched(folder: Path, model: Path, *arguments: str, program: str = "app.py") -> Iterator[Watched]:
     """Serve the page on a free port until the block ends; its data and what is written down lie in `folder`."""
     begun = folder / "begun.jsonl"
-    with running(folder, model, *arguments, program=(str(WATCHED), str(begun), program)) as app:
+    with running(folder, *arguments, program=(str(WATCHED), str(begun), program), model=model) as app:
         yield Watched(app, begun)

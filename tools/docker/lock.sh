@@ -1,5 +1,6 @@
 #!/bin/sh
-# Write cpu.lock and cuda.lock anew from requirements.txt, with the hashes of PyPI's files: sh tools/docker/lock.sh
+# Write cpu.lock and cuda.lock anew, with the hashes of PyPI's files: sh tools/docker/lock.sh
+# They hold what requirements.txt names and what builds EditLab, which pyproject.toml names.
 # It needs uv (pip install uv) and PyPI. Versions that are locked already stay where they fit; --upgrade moves them all.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -10,9 +11,10 @@ TORCH_CPU=2.13.0+cpu
 TORCH_CPU_SHA256=6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
 
 lock() {
-    uv pip compile --quiet --no-config --default-index https://pypi.org/simple --generate-hashes --no-annotate \
+    python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' |
+        uv pip compile --quiet --no-config --default-index https://pypi.org/simple --generate-hashes --no-annotate \
         --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
-        --custom-compile-command "sh tools/docker/lock.sh" "$@" requirements.txt
+        --custom-compile-command "sh tools/docker/lock.sh" "$@" requirements.txt -
 }
 
 lock "$@" --output-file tools/docker/cuda.lock

@@ -18,8 +18,9 @@ from editlab.errors import BadFile
 from editlab.facts import EditRequest, FactBase, read_cases
 from editlab.insight.checkup import METRICS
 from editlab.lab import Lab, Workspace
+from editlab.lab.workspaces.alarms import judged, limits_of
 from editlab.lab.workspaces.edit_files import EditFile
-from editlab.lab.workspaces.monitor import judged, limits_of
+from editlab.lab.workspaces.edits import apply, apply_many
 from editlab.probes import passages
 from editlab.work import Progress
 
@@ -113,10 +114,10 @@ def _applied(
     for start in range(len(lying), len(requests), batch):
         part = requests[start : start + batch]
         if batch == 1:
-            workspace.apply(part[0], method, config).result()
+            apply(workspace, part[0], method, config).result()
         else:
-            workspace.apply_many(
-                EditFile.of(part, f"edits {start + 1} to {start + len(part)}"), method, config, batch
+            apply_many(
+                workspace, EditFile.of(part, f"edits {start + 1} to {start + len(part)}"), method, config, batch
             ).result()
         yield start + len(part)
 

@@ -15,7 +15,7 @@ from editlab.facts import EditRequest, FactBase
 from editlab.insight.checkup import Checkup
 from editlab.lab import Lab
 from editlab.lab.ledger.events import Edit, Event, State, fold
-from editlab.lab.ledger.ledger import canonical, now
+from editlab.lab.ledger.ledger import Key, canonical, now
 from editlab.lab.ledger.tables import CHECKUPS
 from editlab.model import LanguageModel
 from editlab.probes import Passages
@@ -25,12 +25,11 @@ EDITS = 20
 """Edits that each check-up has asked again."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Life:
     """What a monitor asks of a workspace."""
 
-    fingerprint: str
-    name: str
+    key: Key
     state: State
 
 
@@ -76,7 +75,7 @@ def edit(number: int) -> dict[str, Any]:
 
 def live(lab: Lab, count: int) -> Life:
     """Keep so many check-ups of a new workspace, one an event."""
-    life = Life(lab.model.fingerprint, f"{count} check-ups", State(number=count))
+    life = Life(Key(lab.model.fingerprint, f"{count} check-ups"), State(number=count))
     found = Checkup(
         edits={f"edit {number}": (1.0, 1.0) for number in range(EDITS)},
         holds=1.0,
@@ -92,7 +91,7 @@ def live(lab: Lab, count: int) -> Life:
         seconds=1.0,
     )
     body = canonical(vars(found) | {"count": EDITS, "threshold": 0.8})
-    row = {"model": life.fingerprint, "workspace": life.name, "at": now(), "body": body}
+    row = {**life.key._asdict(), "at": now(), "body": body}
     with lab.ledger.transaction() as connection:
         connection.execute(sa.insert(CHECKUPS), [row | {"number": number} for number in range(1, count + 1)])
     return life

@@ -8,21 +8,19 @@ from __future__ import annotations
 import secrets
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from editlab.errors import BadRequest
 from editlab.lab.access.transfers import KEPT_SECONDS, Transfers
-
-if TYPE_CHECKING:
-    from editlab.lab.lab import Lab
+from editlab.lab.ledger.directory import Directory
+from editlab.lab.ledger.ledger import Ledger
 
 
 class Downloads(Transfers):
     """The downloads of one lab."""
 
-    def __init__(self, lab: Lab) -> None:
-        super().__init__(lab.ledger, "downloads")
-        self._lab = lab
+    def __init__(self, ledger: Ledger, directory: Directory) -> None:
+        super().__init__(ledger, "downloads")
+        self._directory = directory
         self._offered: dict[str, tuple[str, Path, float]] = {}
 
     def place(self) -> Path:
@@ -47,11 +45,7 @@ class Downloads(Transfers):
         """Return the file behind a token. `visitor`: who is logged in, None without a login. Raises `BadRequest`."""
         self._sweep()
         workspace, path, _ = self._offered.get(token, ("", None, 0.0))
-        if (
-            path is None
-            or not path.is_file()
-            or (visitor is not None and not self._lab.directory.may_enter(visitor, workspace))
-        ):
+        if path is None or not path.is_file() or (visitor is not None and not self._directory.may_enter(visitor, workspace)):
             raise BadRequest("There is no such file. Files are kept for an hour: make it again.")
         return path
 

@@ -10,14 +10,11 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from editlab import storage
 from editlab.errors import BadRequest, TooMany
 from editlab.lab.access.transfers import KEPT_SECONDS, Transfers
-
-if TYPE_CHECKING:
-    from editlab.lab.lab import Lab
+from editlab.lab.ledger.ledger import Ledger
 
 MOST_OWN, MOST_ALL = 20, 500
 """Files of one owner, and of all together."""
@@ -40,8 +37,8 @@ class Upload:
 class Uploads(Transfers):
     """The uploads of one lab."""
 
-    def __init__(self, lab: Lab) -> None:
-        super().__init__(lab.ledger, "uploads")
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(ledger, "uploads")
         self._kept: OrderedDict[str, Upload] = OrderedDict()
 
     def keep(self, name: str, content: bytes, owner: str) -> str:

@@ -3,96 +3,88 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from pandas import DataFrame
 
-from editlab import insight, probes
-from editlab.errors import BadFile, Cancelled, MissingMask
+from editlab import insight
+from editlab.errors import BadFile, MissingMask
 from editlab.facts import EditRequest
 from editlab.insight import Question
 from editlab.insight.loudness import Loudness, rows
-from editlab.lab.asking.keys import Keys
-from editlab.lab.jobs.worker import Cancel, Job, Progress
-from editlab.lab.ledger.chain import EditRecord
+from editlab.lab.asking import keys
+from editlab.lab.kinds import Kind
+from editlab.lab.worker import Job, JobProgress
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.methods.mask import find, lessons, need
 from editlab.patches import View
-
-if TYPE_CHECKING:
-    from editlab.lab.lab import Lab
+from editlab.work import Cancel, stop_if
 
 
-class Inside:
-    """What the Inside tab asks of one lab. All raise `BadRequest` where no edit is on the bench, but for `loudness`."""
+def request(workspace: Workspace) -> EditRequest:
+    """The edit's request, with the true object where the facts know one that nobody gave."""
+    return workspace.context.ground.case(keys.edit(workspace).request).request
 
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
 
-    def edit(self, workspace: Workspace) -> EditRecord:
-        """The edit on the bench: that of the question which is looked at, the latest of them."""
-        return Keys(self._lab).edit(workspace)
+def question(workspace: Workspace, text: str | None = None, at: int = 1) -> Question:
+    """What is looked at: a text, by default the edit's own, and a token of it, counted from its end."""
+    return Question.of(workspace.context.model, request(workspace), text, at)
 
-    def request(self, workspace: Workspace) -> EditRequest:
-        """The edit's request, with the true object where the facts know one that nobody gave."""
-        return probes.case_for(self.edit(workspace).request, self._lab.facts).request
 
-    def question(self, workspace: Workspace, text: str | None = None, at: int = 1) -> Question:
-        """What is looked at: a text, by default the edit's own, and a token of it, counted from its end."""
-        return Question.of(self._lab.model, self.request(workspace), text, at)
+def views(workspace: Workspace) -> dict[str, View]:
+    """What is held against each other: the workspace's views and, where there is a mask, what lies under it.
 
-    def views(self, workspace: Workspace) -> dict[str, View]:
-        """What is held against each other: the workspace's views and, where there is a mask, what lies under it.
+    The mask is looked at whether its switch is on or not: that is what the tab is for.
+    """
+    try:
+        return workspace.views_under(mask=True) | workspace.views
+    except (MissingMask, BadFile):
+        return workspace.views
 
-        The mask is looked at whether its switch is on or not: that is what the tab is for.
-        """
-        try:
-            return workspace.views_under(mask=True) | workspace.views
-        except (MissingMask, BadFile):
-            return workspace.views
 
-    def lens(self, workspace: Workspace, question: Question) -> Job[DataFrame]:
-        """What the model would say behind each layer: `insight.logit_lens`."""
-        return self._looked_into(workspace, question, insight.logit_lens, "logit lens: what each layer would say")
+def lens(workspace: Workspace, question: Question) -> Job[DataFrame]:
+    """What the model would say behind each layer: `insight.logit_lens`."""
+    return _looked_into(workspace, question, insight.logit_lens, "logit lens: what each layer would say")
 
-    def contributions(self, workspace: Workspace, question: Question) -> Job[DataFrame]:
-        """What each part adds to the objects' logits: `insight.contributions`."""
-        return self._looked_into(workspace, question, insight.contributions, "contributions: what each part adds")
 
-    def attention(self, workspace: Workspace, question: Question) -> Job[DataFrame]:
-        """How much each head looks at the subject: `insight.attention`."""
-        return self._looked_into(workspace, question, insight.attention, "attention: who looks at the subject")
+def contributions(workspace: Workspace, question: Question) -> Job[DataFrame]:
+    """What each part adds to the objects' logits: `insight.contributions`."""
+    return _looked_into(workspace, question, insight.contributions, "contributions: what each part adds")
 
-    def mask_structure(self, workspace: Workspace) -> Job[DataFrame]:
-        """What the mask takes away: `insight.mask_structure`. Raises `MissingMask` or `BadFile` saying what to do."""
-        mask = need(self._lab.model, self.edit(workspace).method)
-        return workspace.submit(lambda progress, cancel: insight.mask_structure(mask.masks))
 
-    def loudness(self, workspace: Workspace, count: int, method: str = "rome") -> Job[list[Loudness]]:
-        """Edit so many facts that the model knows, each alone, and look at each: `insight.loudness`; shown as they come."""
+def attention(workspace: Workspace, question: Question) -> Job[DataFrame]:
+    """How much each head looks at the subject: `insight.attention`."""
+    return _looked_into(workspace, question, insight.attention, "attention: who looks at the subject")
 
-        def work(progress: Progress, cancel: Cancel) -> list[Loudness]:
-            model, found = self._lab.model, []
-            progress(0.0, "many edits: facts that the model knows")
-            chosen = [own.request for own in lessons(model, self._lab.facts, count, (), self._lab.seed, cancel)]
-            for row in rows(model, chosen, method, find(model, method), cancel=cancel):
-                if cancel():
-                    raise Cancelled("Stopped before all edits were made; those that were are shown.")
-                found.append(row)
-                progress(len(found) / len(chosen), f"many edits: {len(found)} of {len(chosen)}, {row.subject}")
-                progress.show(list(found))
-            return found
 
-        return workspace.submit(work, "inside")
+def mask_structure(workspace: Workspace) -> Job[DataFrame]:
+    """What the mask takes away: `insight.mask_structure`. Raises `MissingMask` or `BadFile` saying what to do."""
+    mask = need(workspace.context.model, keys.edit(workspace).method)
+    return workspace.submit(lambda progress, cancel: insight.mask_structure(mask.masks), Kind.INSIDE)
 
-    def _looked_into(
-        self, workspace: Workspace, question: Question, picture: Callable[..., DataFrame], said: str
-    ) -> Job[DataFrame]:
-        """A picture of `insight` for a question in all views."""
-        views = self.views(workspace)
 
-        def work(progress: Progress, cancel: Cancel) -> DataFrame:
-            progress(0.0, said)
-            return picture(self._lab.model, views, question, cancel)
+def loudness(workspace: Workspace, count: int, method: str = "rome") -> Job[list[Loudness]]:
+    """Edit so many facts that the model knows, each alone, and look at each: `insight.loudness`; shown as they come."""
 
-        return workspace.submit(work, "inside")
+    def work(progress: JobProgress, cancel: Cancel) -> list[Loudness]:
+        model, found = workspace.context.model, []
+        progress(0.0, "many edits: facts that the model knows")
+        chosen = [own.request for own in lessons(model, workspace.context.facts, count, (), workspace.context.seed, cancel)]
+        for row in rows(model, chosen, method, find(model, method), cancel=cancel):
+            stop_if(cancel, "Stopped before all edits were made; those that were are shown.")
+            found.append(row)
+            progress(len(found) / len(chosen), f"many edits: {len(found)} of {len(chosen)}, {row.subject}")
+            progress.show(list(found))
+        return found
+
+    return workspace.submit(work, Kind.INSIDE)
+
+
+def _looked_into(workspace: Workspace, question: Question, picture: Callable[..., DataFrame], said: str) -> Job[DataFrame]:
+    """A picture of `insight` for a question in all views."""
+    chosen = views(workspace)
+
+    def work(progress: JobProgress, cancel: Cancel) -> DataFrame:
+        progress(0.0, said)
+        return picture(workspace.context.model, chosen, question, cancel)
+
+    return workspace.submit(work, Kind.INSIDE)

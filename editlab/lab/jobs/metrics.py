@@ -10,19 +10,18 @@ import threading
 import time
 from collections import Counter as Tally
 from collections import defaultdict, deque
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sized
+from typing import Any
 
 import psutil
 from pandas import DataFrame
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from editlab.errors import EditLabError
-from editlab.lab.jobs.worker import Job
-from editlab.lab.ledger.ledger import now
+from editlab.lab.ledger.ledger import Ledger, now
+from editlab.lab.loaded import Loaded
+from editlab.lab.worker import Job, Worker
 from editlab.model import memory
-
-if TYPE_CHECKING:
-    from editlab.lab.lab import Lab
 
 KEPT = 1_000
 """How many of the latest jobs of a kind the percentiles are told from."""
@@ -34,11 +33,11 @@ COLUMNS = ("kind", "count", "wait_p50", "wait_p95", "run_p50", "run_p95", "error
 log = logging.getLogger(__name__)
 
 
-class Service:
+class Metrics:
     """Watches one lab's worker from the start on (`since`, ISO 8601). Its figures begin anew with each start of EditLab."""
 
-    def __init__(self, lab: Lab) -> None:
-        self._lab, self.since = lab, now()
+    def __init__(self, worker: Worker, loaded: Loaded, ledger: Ledger, workspaces: Sized) -> None:
+        self._worker, self._loaded, self._ledger, self._workspaces, self.since = worker, loaded, ledger, workspaces, now()
         self._lock = threading.Lock()
         self._times: defaultdict[str, deque[tuple[float, float]]] = defaultdict(lambda: deque(maxlen=KEPT))
         self._counts: Tally[str] = Tally()
@@ -48,7 +47,7 @@ class Service:
         self._checked, self._writable = -math.inf, True
         self._key = secrets.token_bytes(16)
         self._make_metrics()
-        lab.worker.watchers.append(self._watch)
+        worker.watchers.append(self._watch)
 
     def table(self) -> DataFrame:
         """A row a kind of job: how many ended, seconds that half and that 95 % of the latest 1,000 waited and ran, errors.
@@ -67,27 +66,27 @@ class Service:
 
     def now(self) -> dict[str, Any]:
         """The service at this moment; memory in bytes, None where nobody can tell or there is no GPU."""
-        lab, jobs = self._lab, self._lab.worker.open
-        on_gpu = lab.shelf.device.type == "cuda"
+        jobs = self._worker.open
+        on_gpu = self._loaded.device.type == "cuda"
         return {
             "waiting": sum(job.state == "waiting" for job in jobs),
             "running": sum(job.state == "running" for job in jobs),
             "process_bytes": psutil.Process().memory_info().rss,
-            "gpu_bytes": memory.used(lab.shelf.device)["reserved"] if on_gpu else None,
+            "gpu_bytes": memory.used(self._loaded.device)["reserved"] if on_gpu else None,
             "planned_bytes": self.planned(),
-            "workspaces": lab.workspaces,
-            "events": lab.ledger.written,
+            "workspaces": len(self._workspaces),
+            "events": self._ledger.written,
             "faults": self.faults(),
         }
 
     def planned(self) -> int | None:
         """Bytes that the plan gives the present model; None where it cannot be planned."""
-        shelf = self._lab.shelf
-        if self._planned is None or self._planned[0] != shelf.choice:
+        loaded = self._loaded
+        if self._planned is None or self._planned[0] != loaded.choice:
             try:
-                self._planned = shelf.choice, shelf.plan(shelf.choice).total
+                self._planned = loaded.choice, loaded.plan(loaded.choice).total
             except EditLabError:
-                self._planned = shelf.choice, None
+                self._planned = loaded.choice, None
         return self._planned[1]
 
     def faults(self) -> list[str]:
@@ -97,9 +96,9 @@ class Service:
         whoever writes, and the disk's time. Nobody waits for somebody else's try: they get the answer of the one before.
         """
         found = []
-        if not self._lab.worker.alive:
+        if not self._worker.alive:
             found.append("The model's worker has ended.")
-        if not self._lab.shelf.loaded:
+        if not self._loaded.in_memory:
             found.append("The model is not in memory.")
         if self._checking.acquire(blocking=False):
             self._trying_since = time.monotonic()
@@ -118,7 +117,7 @@ class Service:
         if time.monotonic() - self._checked < CHECK_SECONDS:
             return
         try:
-            self._lab.ledger.check_writable()
+            self._ledger.check_writable()
             self._writable = True
         except EditLabError as error:
             log.error({"event": "ledger", "error": str(error)})
@@ -134,7 +133,7 @@ class Service:
         return hashlib.blake2b(workspace.encode(errors="replace"), digest_size=6, key=self._key).hexdigest()
 
     def _make_metrics(self) -> None:
-        lab, self._registry = self._lab, CollectorRegistry()
+        self._registry = CollectorRegistry()
         own = {"registry": self._registry}
         self._jobs = Counter("editlab_jobs", "Jobs that ended.", ["kind", "state"], **own)
         self._failed = Counter("editlab_errors", "Jobs that failed, by the kind of error.", ["kind"], **own)
@@ -144,21 +143,21 @@ class Service:
         def gauge(name: str, told: str, read: Any) -> None:
             Gauge(f"editlab_{name}", told, **own).set_function(read)
 
-        gauge("jobs_waiting", "Jobs in line.", lambda: sum(job.state == "waiting" for job in lab.worker.open))
+        gauge("jobs_waiting", "Jobs in line.", lambda: sum(job.state == "waiting" for job in self._worker.open))
         gauge(
-            "jobs_running", "Jobs that the model does now.", lambda: sum(job.state == "running" for job in lab.worker.open)
+            "jobs_running", "Jobs that the model does now.", lambda: sum(job.state == "running" for job in self._worker.open)
         )
         gauge("process_memory_bytes", "Resident memory.", lambda: psutil.Process().memory_info().rss)
         gauge("planned_memory_bytes", "What the plan gives the model; NaN: unknown.", lambda: _number(self.planned()))
-        gauge("workspaces", "Workspaces in memory.", lambda: lab.workspaces)
-        gauge("events", "Events ever written to the ledger.", lambda: lab.ledger.written)
-        if lab.shelf.device.type == "cuda":
-            gauge("gpu_memory_bytes", "Reserved memory.", lambda: memory.used(lab.shelf.device)["reserved"])
+        gauge("workspaces", "Workspaces in memory.", lambda: len(self._workspaces))
+        gauge("events", "Events ever written to the ledger.", lambda: self._ledger.written)
+        if self._loaded.device.type == "cuda":
+            gauge("gpu_memory_bytes", "Reserved memory.", lambda: memory.used(self._loaded.device)["reserved"])
 
     def _watch(self, job: Job[Any]) -> None:
         if job.state in ("waiting", "running"):
             return
-        wait, run = job.began - job.submitted, job.ended - job.began
+        wait, run = job.began - job.submitted, job.seconds
         failed = type(job.error).__name__ if job.state == "failed" else None
         self._jobs.labels(job.kind, job.state).inc()
         self._wait.labels(job.kind).observe(wait)

@@ -10,28 +10,26 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakValueDictionary
 
 import sqlalchemy as sa
 
 from editlab.errors import BadRequest
-from editlab.lab.jobs.worker import Job, stop_job
-from editlab.lab.ledger.ledger import canonical, now
+from editlab.lab.kinds import Kind
+from editlab.lab.ledger.directory import Directory
+from editlab.lab.ledger.ledger import Ledger, canonical, now
 from editlab.lab.ledger.tables import JOBS
+from editlab.lab.worker import Job, Worker, stop_job
 
-if TYPE_CHECKING:
-    from editlab.lab.lab import Lab
-    from editlab.lab.workspaces.workspace import Workspace
-
-OF_WORKSPACE = ("edit", "edits", "rep", "remake", "export", "bench")
-OF_MODEL = ("mask", "statistics", "model")
+OF_MODEL = tuple(kind for kind in Kind if kind.about == "model")
 """What concerns everybody who asks this model."""
 OPEN = ("waiting", "running")
 MOST = 50
 
 
-Resume = Callable[["Lab", "Workspace", Mapping[str, Any]], Job[Any]]
+Resume = Callable[[Any, Mapping[str, Any]], Job[Any]]
+"""Goes on with a job in a workspace, by the `request` that its row keeps."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +56,22 @@ class JobRow:
 
 
 class Jobs:
-    """The rows of one lab's jobs. Made when the lab is: what another process left open and no longer does is marked."""
+    """The rows of one lab's jobs. When it is made, jobs that a process left open which is gone become "interrupted".
 
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
+    `resumes`: how to go on with the jobs of a kind that were interrupted or stopped.
+    """
+
+    def __init__(self, ledger: Ledger, directory: Directory, worker: Worker) -> None:
+        self._ledger, self._directory = ledger, directory
+        self.resumes: dict[Kind, Resume] = {}
         self._here: WeakValueDictionary[str, Job[Any]] = WeakValueDictionary()
         self._lock = threading.Lock()
         self.mark()
-        lab.worker.watchers.append(self._note)
+        worker.watchers.append(self._note)
 
     def mark(self) -> int:
         """Say of jobs whose process is gone that they were interrupted; how many."""
-        ledger = self._lab.ledger
+        ledger = self._ledger
         with ledger.transaction() as connection:
             sessions = connection.scalars(sa.select(JOBS.c.session).where(JOBS.c.state.in_(OPEN)).distinct()).all()
             gone = [session for session in sessions if not ledger.alive(session)]
@@ -80,16 +82,16 @@ class Jobs:
     def rows(self, visitor: str, most: int = MOST) -> tuple[JobRow, ...]:
         """The latest jobs that concern a visitor, newest first: of workspaces that they may enter, and of the model."""
         self.mark()
-        rooms = [room.id for room in self._lab.directory.rooms(visitor)]
+        rooms = [room.id for room in self._directory.rooms(visitor)]
         where = JOBS.c.workspace.in_(rooms) | JOBS.c.kind.in_(OF_MODEL)
-        with self._lab.ledger.transaction() as connection:
+        with self._ledger.transaction() as connection:
             found = connection.execute(sa.select(JOBS).where(where).order_by(sa.text("rowid DESC")).limit(most))
             return tuple(map(self._row, found.mappings().all()))
 
     def row(self, visitor: str, id: str) -> JobRow:
         """One of them. Raises `BadRequest` where there is none of that id, or it is another person's."""
         found = self._found(id)
-        if found is None or not (found["kind"] in OF_MODEL or self._lab.directory.may_enter(visitor, found["workspace"])):
+        if found is None or not (found["kind"] in OF_MODEL or self._directory.may_enter(visitor, found["workspace"])):
             raise BadRequest("There is no such job. Reload the page to see those that there are.")
         return self._row(found)
 
@@ -101,7 +103,7 @@ class Jobs:
             raise BadRequest("This job does not run here any more.")
         stop_job(job, by)
 
-    def resume(self, visitor: str, id: str, workspace: Workspace) -> Job[Any]:
+    def resume(self, visitor: str, id: str, workspace: Any) -> Job[Any]:
         """Go on with a job that was interrupted or stopped. Raises `BadRequest` where that is not possible."""
         row = self.row(visitor, id)
         if not row.resumable:
@@ -111,10 +113,10 @@ class Jobs:
             raise BadRequest("This job belongs to another workspace. Open that one first.")
         if found["model"] != workspace.fingerprint:
             raise BadRequest("This job belongs to another model. Load that one first.")
-        return RESUMES[row.kind](self._lab, workspace, json.loads(found["request"]))
+        return self.resumes[Kind(row.kind)](workspace, json.loads(found["request"]))
 
     def _found(self, id: str) -> Mapping[str, Any] | None:
-        with self._lab.ledger.transaction() as connection:
+        with self._ledger.transaction() as connection:
             return connection.execute(sa.select(JOBS).where(JOBS.c.id == str(id))).mappings().first()
 
     def _row(self, found: Mapping[str, Any]) -> JobRow:
@@ -130,20 +132,20 @@ class Jobs:
             text="" if job is None or job.done else job.text,
             began_at=found["began_at"] or "",
             ended_at=found["ended_at"] or "",
-            resumable=ended and found["kind"] in RESUMES and found["request"] != "{}",
+            resumable=ended and found["kind"] in self.resumes and found["request"] != "{}",
             result=json.loads(found["result"]),
         )
 
     def _note(self, job: Job[Any]) -> None:
         """Write down what became of a job."""
-        if job.kind not in (*OF_WORKSPACE, *OF_MODEL):
+        if not Kind(job.kind).about:
             return
         about = job.about
-        with self._lock, self._lab.ledger.transaction() as connection:
+        with self._lock, self._ledger.transaction() as connection:
             if job.state == "waiting":
                 self._here[job.id] = job
                 texts = {name: str(about.get(name, "")) for name in ("title", "model", "workspace", "author")}
-                row = {"id": job.id, "session": self._lab.ledger.session, "kind": job.kind, "state": job.state, **texts}
+                row = {"id": job.id, "session": self._ledger.session, "kind": job.kind, "state": job.state, **texts}
                 row |= {"error": "", "request": canonical(about.get("request", {})), "result": "{}", "submitted_at": now()}
                 connection.execute(sa.insert(JOBS), row)
                 return
@@ -154,32 +156,3 @@ class Jobs:
                 error = "" if job.error is None else str(job.error)
                 change |= {"ended_at": now(), "error": error, "result": canonical(about.get("result", {}))}
             connection.execute(sa.update(JOBS).where(JOBS.c.id == job.id).values(change))
-
-
-def _go_on_editing(lab: Lab, workspace: Workspace, request: Mapping[str, Any]) -> Job[Any]:
-    file = lab.look_over(lab.ledger.files.path(request["file"]), request["name"])
-    return workspace.apply_many(file, request["method"], request["config"], request["batch"], request["reason"])
-
-
-def _go_on_training(lab: Lab, workspace: Workspace, request: Mapping[str, Any]) -> Job[Any]:
-    return lab.mask_training.train(workspace, request["method"])
-
-
-def _go_on_measuring(lab: Lab, workspace: Workspace, request: Mapping[str, Any]) -> Job[Any]:
-    text = request.get("text")
-    return lab.measuring.measure(workspace, text and lab.ledger.files.read(text).decode("utf-8"))
-
-
-def _go_on_counting(lab: Lab, workspace: Workspace, request: Mapping[str, Any]) -> Job[Any]:
-    content = lab.ledger.files.read(request["file"])
-    how = {name: request[name] for name in ("name", "method", "rep", "limit")}
-    return lab.benchmarking.run(workspace, content, **how)
-
-
-RESUMES: dict[str, Resume] = {
-    "edits": _go_on_editing,
-    "mask": _go_on_training,
-    "statistics": _go_on_measuring,
-    "bench": _go_on_counting,
-}
-"""What goes on from where it was, and how."""

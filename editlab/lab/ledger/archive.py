@@ -22,12 +22,12 @@ import torch
 
 from editlab import storage
 from editlab.errors import BadFile, EditLabError
+from editlab.lab.ledger import directory
 from editlab.lab.ledger.bodies import LONGEST_TOLD
+from editlab.lab.ledger.directory import WorkspaceRow
 from editlab.lab.ledger.events import START, Edit, edits_of, step, steps
 from editlab.lab.ledger.files import ADDRESS, Shape, address_of, patches_in
 from editlab.lab.ledger.ledger import HASHED, Behind, Ledger, event_of, fault_of, hash_of
-from editlab.lab.workspaces import directory
-from editlab.lab.workspaces.directory import WorkspaceRow
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel

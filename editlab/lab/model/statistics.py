@@ -9,17 +9,17 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from editlab import methods
 from editlab.errors import BadRequest
-from editlab.lab.jobs.worker import Cancel, Job, Progress
+from editlab.lab.context import Context
+from editlab.lab.kinds import Kind
+from editlab.lab.worker import Job, JobProgress
+from editlab.lab.workspaces.workspace import Workspace
 from editlab.model import statistics
 from editlab.model.statistics import KEYS_PER_DIMENSION, WINDOW
-
-if TYPE_CHECKING:
-    from editlab.lab.lab import Lab
-    from editlab.lab.workspaces.looking import Looking
+from editlab.work import Cancel
 
 ROWS, TOKENS = 32, 8
 """What the model writes when it is timed."""
@@ -44,11 +44,11 @@ class MeasuringCost:
     reading: float
 
 
-class Measuring:
+class KeyStatistics:
     """The key statistics of one lab's model."""
 
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._lock = threading.Lock()
         self._job: Job[tuple[Measured, ...]] | None = None
 
@@ -61,26 +61,26 @@ class Measuring:
     @property
     def layers(self) -> tuple[int, ...]:
         """The layers that the methods edit in this model."""
-        model, seed = self._lab.model, self._lab.seed
+        model, seed = self._context.model, self._context.seed
         chosen = (methods.config_for(name, model, seed=seed).layers for name in methods.METHODS)
         return tuple(sorted({layer for layers in chosen for layer in layers}))
 
     @property
     def missing(self) -> tuple[int, ...]:
         """Those of them that have no statistics."""
-        return tuple(layer for layer in self.layers if layer not in statistics.measured(self._lab.model))
+        return tuple(layer for layer in self.layers if layer not in statistics.measured(self._context.model))
 
     @property
     def known(self) -> tuple[Measured, ...]:
         """What is known of the layers that the methods edit. Raises `BadFile` where a file is damaged."""
-        found = [(layer, statistics.described(self._lab.model, layer)) for layer in self.layers]
+        found = [(layer, statistics.described(self._context.model, layer)) for layer in self.layers]
         return tuple(Measured(layer, own["tokens"], own.get("quality")) for layer, own in found if own is not None)
 
-    def cost(self, workspace: Looking) -> Job[MeasuringCost]:
+    def cost(self, workspace: Workspace) -> Job[MeasuringCost]:
         """What `measure` will take; a few steps of it are timed."""
 
-        def work(progress: Progress, cancel: Cancel) -> MeasuringCost:
-            model, layers = self._lab.model, self.missing or self.layers
+        def work(progress: JobProgress, cancel: Cancel) -> MeasuringCost:
+            model, layers = self._context.model, self.missing or self.layers
             progress(0.0, "statistics: a few steps are timed")
             tokens = KEYS_PER_DIMENSION * model.d_ff
             row = model.tok.encode("The")[-1:] * min(WINDOW, model.tok.context)
@@ -90,27 +90,27 @@ class Measuring:
             }
             return MeasuringCost(layers, tokens, **{name: tokens / count * _time(it) for name, (count, it) in steps.items()})
 
-        return workspace.submit(work, "statistics cost")
+        return workspace.submit(work, Kind.STATISTICS_COST)
 
-    def measure(self, workspace: Looking, text: str | None = None) -> Job[tuple[Measured, ...]]:
+    def measure(self, workspace: Workspace, text: str | None = None) -> Job[tuple[Measured, ...]]:
         """Measure the layers that the methods edit, from a text or from what the model writes, and keep that.
 
         It is found by every workspace from then on. Raises `BadRequest` while another measurement runs.
         """
 
-        def work(progress: Progress, cancel: Cancel) -> tuple[Measured, ...]:
-            model, lab = self._lab.model, self._lab
+        def work(progress: JobProgress, cancel: Cancel) -> tuple[Measured, ...]:
+            model = self._context.model
             layers = self.missing or self.layers
             tokens = KEYS_PER_DIMENSION * model.d_ff
-            statistics.collect(model, layers, text, tokens, model.statistics[-1], lab.seed, progress, cancel)
+            statistics.collect(model, layers, text, tokens, model.statistics[-1], self._context.seed, progress, cancel)
             return self.known
 
         with self._lock:
             if self.running is not None:
                 raise BadRequest("Key statistics are being measured already. Wait for it, or press Stop.")
             layers = ", ".join(map(str, self.missing or self.layers))
-            again = {"text": text and self._lab.ledger.files.keep(text.encode())}
-            self._job = workspace.submit(work, "statistics", title=f"Layers {layers}", request=again)
+            again = {"text": text and self._context.ledger.files.keep(text.encode())}
+            self._job = workspace.submit(work, Kind.STATISTICS, title=f"Layers {layers}", request=again)
             return self._job
 
 

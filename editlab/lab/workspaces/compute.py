@@ -11,14 +11,12 @@ from torch import is_tensor
 from editlab import methods
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.lab.jobs.worker import Cancel, Progress
 from editlab.lab.ledger.chain import Solves
 from editlab.lab.ledger.events import Edit
 from editlab.lab.workspaces import edit_files
 from editlab.model import LanguageModel
 from editlab.patches import View
-
-Told = Callable[[float, str], None]
+from editlab.work import Cancel, Progress
 
 
 class Below(NamedTuple):
@@ -36,7 +34,7 @@ def computed(
     below: Below,
     source: Mapping[str, Any] | None,
     keep: Callable[[Solves], tuple[str, ...]],
-    progress: Told,
+    progress: Progress,
     cancel: Cancel,
 ) -> Edit:
     """Compute one edit, or one batch of a file (`source`); `keep` writes its tensors and gives their addresses.
@@ -83,11 +81,3 @@ class Part:
         which = f"{self._what} {self._place + 1} of {self._count}, " if self._count > 1 else ""
         text = text.partition(":")[0] if self._what == "batch" else text
         self._progress((self._place + fraction) / self._count, f"{which}{text}")
-
-
-def halves(progress: Told) -> tuple[Told, Told]:
-    """The progress of an edit, and that of the pathways learnt after it."""
-    return (
-        lambda fraction, text: progress(0.6 * fraction, text),
-        lambda fraction, text: progress(0.6 + 0.4 * fraction, text),
-    )

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from editlab import probes
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.lab.jobs.worker import Cancel, Job, Progress
+from editlab.lab.context import Context
+from editlab.lab.kinds import Kind
 from editlab.lab.ledger.chain import EditRecord, pathways_of
+from editlab.lab.ledger.directory import WorkspaceInfo
 from editlab.lab.ledger.events import CHANGES, ENDS, NOTED, Edit, Event, State, counted, steps
-from editlab.lab.workspaces.directory import Room
+from editlab.lab.worker import Cancel, Job, JobProgress
+from editlab.lab.workspaces.open import Workspaces
+from editlab.lab.workspaces.workspace import Workspace
 from editlab.patches import BASE, View
-
-if TYPE_CHECKING:
-    from editlab.lab.lab import Lab
-    from editlab.lab.workspaces.workspace import Workspace
 
 UNTOLD = ("started", "looked")
 """Events that tell a reader nothing by themselves."""
@@ -76,22 +75,29 @@ def standing(workspace: Workspace, number: int | None = None) -> Standing:
     return _standing(number, map(workspace.record, state.chains[number]), workspace.threshold)
 
 
-def ask(lab: Lab, text: str, standings: dict[str, Standing]) -> Job[probes.Answers]:
+def ask(context: Context, text: str, standings: dict[str, Standing]) -> Job[probes.Answers]:
     """How the model goes on with a text at each of these standings: `{name: {"top", "text"}}`, shown as it grows."""
 
-    def work(progress: Progress, cancel: Cancel) -> probes.Answers:
+    def work(progress: JobProgress, cancel: Cancel) -> probes.Answers:
         views = {name: standing.view for name, standing in standings.items()}
         answers: probes.Answers = {}
-        for answers in probes.answers_so_far(lab.model, text, views, lab.answer_tokens):
+        for answers in probes.answers_so_far(context.model, text, views, context.answer_tokens):
             if cancel():
                 break
             progress.show(answers)
         return answers
 
-    return lab.worker.submit(work, "compare")
+    return context.worker.submit(work, Kind.COMPARE)
 
 
-def branch(lab: Lab, visitor: str, workspace: Workspace, room: Room, name: str, number: int | None = None) -> Room:
+def branch(
+    workspaces: Workspaces,
+    visitor: str,
+    workspace: Workspace,
+    room: WorkspaceInfo,
+    name: str,
+    number: int | None = None,
+) -> WorkspaceInfo:
     """A new private workspace that begins with what lay over the model in another one, at an event or now.
 
     Raises `BadRequest` for a name that is taken and for no such event.
@@ -100,8 +106,8 @@ def branch(lab: Lab, visitor: str, workspace: Workspace, room: Room, name: str, 
     number = state.number if number is None else number
     if not 0 <= number <= state.number:
         raise BadRequest(f"There are {state.number:,} events. Choose one of them.")
-    made = lab.directory.make(visitor, name)
-    lab.workspace(made.id, workspace.author).begin_as_branch(room.name, number, state.chains[number])
+    made = workspaces.context.directory.make(visitor, name)
+    workspaces.open(made.id, workspace.author).begin_as_branch(room.name, number, state.chains[number])
     return made
 
 

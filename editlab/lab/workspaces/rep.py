@@ -1,48 +1,39 @@
-"""Adds the robust edit pathway to an edit: which lessons it gets, which recipe, and what a person may choose."""
+"""Adds the robust edit pathway (REP) to an edit of a workspace: its recipe, its threshold, and what it is trained on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from torch import is_tensor
 
-from editlab import probes
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.lab.jobs.worker import Cancel
 from editlab.methods.rep import Refined, RepConfig, refine
 from editlab.patches import Patch, View
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from editlab.lab.lab import Lab
-
-
-def _asked(lab: Lab, subject: str) -> tuple[str, ...]:
-    """What an instruct model calls a subject that no table has."""
-    return () if subject in lab.facts.by_subject else probes.asked_of_model(lab.model, subject)
+from editlab.probes import Ground, asked_of_model
+from editlab.work import Cancel, Progress
 
 
 def refined(
-    lab: Lab,
+    ground: Ground,
     request: EditRequest,
     patches: Sequence[Patch],
     view: View,
     recipe: str,
     names: Sequence[str],
-    progress: Callable[[float, str], None],
+    progress: Progress,
     cancel: Cancel,
 ) -> Refined:
-    """Learn the pathways of one edit, computed on `view`; `names` are taught beside those that are known.
+    """Train the pathways of one edit, computed on `view`, on `names` of its subject beside those that are known.
 
-    Raises `BadRequest` where there is nothing to learn from, or what was learnt is no number.
+    Raises `BadRequest` where there is nothing to train on, or the result is not finite.
     """
-    case = probes.case_for(request, lab.facts, lab.seed)
-    taught = (*names, *_asked(lab, request.subject))
-    lessons = probes.lessons(lab.model, case, lab.passages, lab.facts, lab.seed, taught)
-    made = refine(lab.model, lessons, patches, view, RepConfig(recipe=recipe), progress, cancel)
-    if not all(value.isfinite().all() for pathway in made.pathways for value in vars(pathway).values() if is_tensor(value)):
+    known = request.subject in ground.facts.by_subject
+    asked = () if known else asked_of_model(ground.model, request.subject)
+    lessons = ground.lessons(ground.case(request), (*names, *asked))
+    result = refine(ground.model, lessons, patches, view, RepConfig(recipe=recipe), progress, cancel)
+    if not all(
+        value.isfinite().all() for pathway in result.pathways for value in vars(pathway).values() if is_tensor(value)
+    ):
         raise BadRequest("REP came out infinite and was not kept. Apply the edit without REP, or with the other recipe.")
-    return made
+    return result

@@ -1,43 +1,137 @@
-"""The components of a tab by name: their `elem_id`, which handlers, tests and the style sheet use as well."""
+"""The components of a tab by name. A name is the component's `elem_id`, which handlers, tests and the style sheet use.
+
+    parts = Parts(others.shared())
+    parts.text("keys-question", Question, label="Question")
+    parts.button("keys-discuss", "Ask")
+    parts.html("keys-discussion", scripts=["live"])
+
+A component takes its bounds and its choices from the type that its handlers demand (see `inputs`): they are written once.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import gradio as gr
 from gradio.components import Component
 
-PRESSED = """
-element.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-press]");
-  if (button) trigger("select", { ...button.dataset });
-});
-"""
-"""Tells Python which button inside a part was pressed: its `data-` attributes are the event's fields."""
+from editlab.web.core.html import pieces, script
+from editlab.web.core.inputs import Buttons, Choices, FileButton, Moments, shape_of
+from editlab.web.core.updates import SHARED
 
 
 class Parts(dict[str, Component]):
-    """Components by name, in the order in which they were made."""
+    """Components by name, in the order in which they were made. A tab's handlers may update those of its `Parts` alone.
+
+    A name may stand for a component of another name: with `parts["message"] = parts["keys-message"]` every message of the
+    tab stands there. `mirrors` names a second place: `{"message": "monitor-message"}` shows a message at both.
+    """
+
+    def __init__(self, others: Mapping[str, Component] | None = None) -> None:
+        super().__init__(others or {})
+        self.mirrors: dict[str, str] = {}
+
+    def shared(self) -> Self:
+        """Return the components that every tab keeps up to date."""
+        return type(self)({name: self[name] for name in SHARED})
 
     def add(self, kind: type[Component], name: str, *args: Any, takes: Any = None, **options: Any) -> Any:
-        """Make a component here and now, called `name`; `takes`: the type of its value, where its choices do not tell."""
+        """Make a component here and now. `takes`: the type of its value, until all tabs are converted."""
         self[name] = kind(*args, elem_id=name, **options)
         if takes is not None:
             self[name].takes = takes
         return self[name]
 
+    def text(self, name: str, kind: Any, **options: Any) -> gr.Textbox:
+        """Make a field for a text; one line, unless `lines` and `max_lines` say otherwise."""
+        options = {"lines": 1, "max_lines": 1, "value": "", **options}
+        return self.add(gr.Textbox, name, max_length=shape_of(kind).longest, **options)
+
+    def number(self, name: str, kind: Any, **options: Any) -> gr.Number:
+        """Make a field for a number. Where the visitor empties it, its type is `| None`, or the call is refused."""
+        return self.add(gr.Number, name, **_bounds(kind), **options)
+
+    def slider(self, name: str, kind: Any, **options: Any) -> gr.Slider:
+        """Make a slider."""
+        bounds = {name: value for name, value in _bounds(kind).items() if name != "precision"}
+        return self.add(gr.Slider, name, **bounds, **options)
+
+    def radio(self, name: str, kind: Any, titles: Mapping[str, str] | None = None, **options: Any) -> gr.Radio:
+        """Make a row of radio buttons. `titles`: of the choices, in the order in which they are shown."""
+        return self.add(gr.Radio, name, choices=_choices(kind, titles), **options)
+
+    def dropdown(self, name: str, kind: Any, titles: Mapping[str, str] | None = None, **options: Any) -> gr.Dropdown:
+        """Make a list to choose from. `titles`: of the choices, in the order in which they are shown."""
+        return self.add(gr.Dropdown, name, choices=_choices(kind, titles), **options)
+
+    def checkbox(self, name: str, **options: Any) -> gr.Checkbox:
+        """Make a box to tick."""
+        return self.add(gr.Checkbox, name, **{"value": False, **options})
+
+    def late_dropdown(self, name: str, choices: Sequence[tuple[str, Any]], **options: Any) -> Choices:
+        """Make a list whose choices a handler changes later; the type of its handlers says what is accepted."""
+        return self.add(Choices, name, choices=list(choices), **options)
+
+    def late_radio(self, name: str, choices: Sequence[tuple[str, str]], **options: Any) -> Buttons:
+        """Make radio buttons whose choices a handler changes later; the type of its handlers says what is accepted."""
+        return self.add(Buttons, name, choices=list(choices), **options)
+
+    def late_slider(self, name: str, **options: Any) -> Moments:
+        """Make a slider whose range a handler changes later; the type of its handlers says what is accepted."""
+        return self.add(Moments, name, **options)
+
+    def upload(self, name: str, label: str, endings: Sequence[str], **options: Any) -> FileButton:
+        """Make a button that uploads a file of one of these endings; its handler's parameter is an `Upload`."""
+        return self.add(FileButton, name, label, file_types=list(endings), **{"size": "sm", "scale": 0, **options})
+
+    def button(self, name: str, label: str, **options: Any) -> gr.Button:
+        """Make a small button, as wide as its label needs."""
+        return self.add(gr.Button, name, label, **{"size": "sm", "scale": 0, **options})
+
+    def stop_button(self, name: str, **options: Any) -> gr.Button:
+        """Make the button that stops what runs; it is on while something does."""
+        return self.button(name, "Stop", variant="stop", interactive=False, min_width=80, **options)
+
+    def html(self, name: str, value: str = "", scripts: Sequence[str] = (), **options: Any) -> gr.HTML:
+        """Make a part that we write and `style.css` styles, without Gradio's style for prose. `scripts`: of `scripts/`."""
+        code = "".join(map(script, scripts)) or None
+        return self.add(gr.HTML, name, value, apply_default_css=False, js_on_load=code, **options)
+
+    def plot(self, name: str, **options: Any) -> gr.Plot:
+        """Make a place for a figure. It takes no room until there is one."""
+        return self.add(gr.Plot, name, show_label=False, elem_classes="key-plot", **options)
+
     def add_html(self, name: str, value: str = "", script: str | None = None, **options: Any) -> Any:
-        """A part of the page that we write and `style.css` styles, without Gradio's own style for prose."""
+        """Make a part that we write, with the text of its script."""  # until all tabs are converted
         return self.add(gr.HTML, name, value, apply_default_css=False, js_on_load=script, **options)
 
     def named(self, *names: str) -> list[Component]:
-        """These components."""
+        """Return these components."""
         return [self[name] for name in names]
 
 
+PRESSED, LIVE = script("pressed"), script("live")  # until all tabs are converted
+
+
 def section(title: str, lead: str) -> gr.Column:
-    """A part of a tab under a title, with a sentence on what it is for; to be filled in a `with` block."""
+    """Make a section of a tab under a heading, with a sentence on what it is for; fill it in a `with` block."""
     column = gr.Column(elem_classes="key-section")
     with column:
-        gr.HTML(f"<h2>{title}</h2><p>{lead}</p>", apply_default_css=False)
+        gr.HTML(pieces.section(title, lead), apply_default_css=False)
     return column
+
+
+def _bounds(kind: Any) -> dict[str, Any]:
+    shape = shape_of(kind)
+    whole = {"precision": 0} if shape.kind == "integer" else {}
+    return {"minimum": shape.least, "maximum": shape.most, **whole}
+
+
+def _choices(kind: Any, titles: Mapping[str, str] | None) -> list[tuple[str, str]]:
+    """Return (title, choice) of all choices of a type. Raises `TypeError` where the titles are of other choices."""
+    choices = shape_of(kind).choices or ()
+    titles = titles or {choice: choice for choice in choices}
+    if set(titles) != set(choices):
+        raise TypeError(f"The titles {', '.join(titles)} are not those of the choices {', '.join(choices)}.")
+    return [(title, choice) for choice, title in titles.items()]

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Literal, get_origin, get_type_hints
+
+from pydantic import Field, create_model
 
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.lab import MOST_BATCH, OFF, RECIPES, MethodInfo, OwnProbe, Setting
+from editlab.lab import METHODS, MOST_BATCH, OFF, RECIPES, MethodInfo, OwnProbe, Setting
+from editlab.web.core.inputs import LENGTHS, Inputs
 
-MOST = {
-    "subject": 200,
-    "prompt": 1000,
-    "new object": 100,
-    "old object": 100,
-    "question": 2000,
-    "reason": 300,
-    "list of own probes": 4000,
-}
-"""Most characters a field takes."""
+MOST = LENGTHS
 MOST_LINES = 20
 """Most own probes of a kind."""
 SWITCHED = ("off", "on")
@@ -123,6 +117,25 @@ def read_config(methods: Sequence[MethodInfo], method: str, values: Sequence[Any
         for (name, setting), value in zip(settings_of(methods), values, strict=True)
         if name == method and value is not None and str(value).strip() != str(setting.default)
     }
+
+
+def _settings_fields() -> dict[str, Any]:
+    """Return a field for each setting of each method: a boolean, a choice, or a text that the lab reads as its kind."""
+    fields = {}
+    for method, own in METHODS.items():
+        for name, hint in get_type_hints(own.config).items():
+            kind = hint if hint is bool or get_origin(hint) is Literal else Annotated[str, Field(max_length=100)]
+            fields[f"{method}_{name}"] = Annotated[kind, Field(alias=f"{method}-{name}")], ...
+    return fields
+
+
+MethodSettings = create_model("MethodSettings", __base__=Inputs, **_settings_fields())
+"""The settings of all methods, as the Edit tab has them: `rome_steps` is the component `rome-steps`."""
+
+
+def read_settings(methods: Sequence[MethodInfo], method: str, settings: Inputs) -> dict[str, Any]:
+    """Return the settings of `method` that the visitor changed."""
+    return read_config(methods, method, [getattr(settings, f"{name}_{own.name}") for name, own in settings_of(methods)])
 
 
 def settings_of(methods: Sequence[MethodInfo]) -> list[tuple[str, Setting]]:

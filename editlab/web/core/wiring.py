@@ -1,9 +1,8 @@
-"""From an event of the page to a handler and back: names become components, and what Gradio adds is asked for."""
+"""From an event of the page to a handler and back: names become components, and Gradio's request becomes a `Visit`."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from inspect import signature
 from typing import Any
 
@@ -12,26 +11,38 @@ from gradio.components import Component
 
 from editlab.lab.access.limits import Cost
 from editlab.web.core.components import Parts
+from editlab.web.core.declaration import Declaration
 from editlab.web.core.handlers import Handler
+from editlab.web.core.inputs import Visitor, check_fits
+from editlab.web.core.updates import Update
+from editlab.web.core.visit import Visit
 
 
 def on(
     parts: Parts,
-    trigger: Callable | list[Callable],
+    trigger: Callable | Sequence[Callable],
     handler: Handler,
-    inputs: list[Component],
+    inputs: list[Component] | None = None,  # until all tabs are converted
     **options: Any,
 ) -> None:
-    """Let an event run a handler, which gets the visitor first and may update any of the parts.
+    """Let an event, or one of several, run a handler. Its inputs are those that its signature names; it may update any part.
 
-    Raises `TypeError` for a handler without a cost.
+    Raises `TypeError` where the page does not have such a component, or has one that can send what the handler refuses, and
+    for a handler that is not declared.
     """
-    if not isinstance(getattr(handler, "cost", None), Cost):
-        raise TypeError(f"{handler.__qualname__} states no cost. Declare it with @handler(Cost(...)).")
+    declaration = getattr(handler, "declaration", None)
+    if declaration is not None:
+        read = _components(parts, declaration)
+        run = _declared(parts, handler, declaration)
+    elif inputs is not None and isinstance(getattr(handler, "cost", None), Cost):
+        read = inputs
+        run = _undeclared(parts, handler)
+    else:
+        raise TypeError(f"{handler.__qualname__} states no cost. Declare it with @handler(cost=...).")
     gr.on(
-        trigger,
-        _as_components(handler, parts),
-        inputs=[parts["visitor"], *inputs],
+        trigger if callable(trigger) else list(trigger),
+        run,
+        inputs=[parts["visitor"], *read],
         outputs=list(dict.fromkeys(parts.values())),
         api_name=handler.__name__,
         show_progress="hidden",
@@ -40,34 +51,54 @@ def on(
     )
 
 
-def _as_components(handler: Handler, parts: Parts) -> Handler:
-    """The same handler as Gradio wants it: components instead of names in its updates, what Gradio adds in front.
+def _components(parts: Parts, declaration: Declaration) -> list[Component]:
+    """Return the components that a handler names. Raises `TypeError`."""
+    for input in declaration.inputs:
+        where = f"{declaration.handler}: the parameter {input.parameter}"
+        if input.component not in parts:
+            raise TypeError(f"{where} names the component {input.component}, which this part of the page does not have.")
+        try:
+            check_fits(parts[input.component], input.annotation)
+        except TypeError as error:
+            raise TypeError(f"{where} {error}") from None
+    return [parts[input.component] for input in declaration.inputs]
 
-    Gradio adds what the signature asks for by its type, so a handler of pressed buttons gets a signature of its own.
-    """
 
-    def updates(*inputs: Any) -> Iterator[dict[Component, Any]]:
-        for update in handler(*inputs):
-            yield {parts[name]: value for name, value in update.items()}
+def _declared(parts: Parts, handler: Handler, declaration: Declaration) -> Callable[..., Iterator[dict[Component, Any]]]:
+    """Return a handler as Gradio runs it. Gradio adds what the signature asks for by its type."""
+    lab = handler.__self__.lab
 
+    def plain(request: gr.Request, visitor: Any, *values: Any) -> Iterator[dict[Component, Any]]:
+        for update in handler(Visit.of(lab, visitor, request), **declaration.bind(values)):
+            yield _by_component(parts, update)
+
+    def pressed(request: gr.Request, event: gr.EventData, visitor: Any, *values: Any) -> Iterator[dict[Component, Any]]:
+        for update in handler(Visit.of(lab, visitor, request), **declaration.bind(values, event._data)):
+            yield _by_component(parts, update)
+
+    run = plain if declaration.pressed is None else pressed
+    run.cost, run.declaration = declaration.cost, declaration
+    run.types = (Visitor | None, *(input.annotation for input in declaration.inputs))
+    run.pressed = None if declaration.pressed is None else declaration.pressed[1]
+    return run
+
+
+def _by_component(parts: Parts, update: Update) -> dict[Component, Any]:
+    """Return an update by components, with what is mirrored at its second place as well."""
+    update = update | {parts.mirrors[name]: value for name, value in update.items() if name in parts.mirrors}
+    return {parts[name]: value for name, value in update.items()}
+
+
+def _undeclared(parts: Parts, handler: Handler) -> Handler:  # until all tabs are converted
     def plain(request: gr.Request, *inputs: Any) -> Iterator[dict[Component, Any]]:
-        yield from updates(*inputs, request)
+        for update in handler(*inputs, request):
+            yield _by_component(parts, update)
 
     def pressed(request: gr.Request, event: gr.EventData, *inputs: Any) -> Iterator[dict[Component, Any]]:
-        yield from updates(*inputs, event, request)
+        for update in handler(*inputs, event, request):
+            yield _by_component(parts, update)
 
     takes_event = "event" in signature(handler).parameters
     wired = pressed if takes_event else plain
     wired.cost, wired.pressed = handler.cost, takes_event
     return wired
-
-
-def mirrored(handler: Handler, places: Mapping[str, str]) -> Handler:
-    """The same handler, of whose updates some are shown at a second place as well: `{name: name of the other part}`."""
-
-    @functools.wraps(handler)
-    def wrapper(*inputs: Any) -> Iterator[dict[str, Any]]:
-        for update in handler(*inputs):
-            yield update | {places[name]: value for name, value in update.items() if name in places}
-
-    return wrapper

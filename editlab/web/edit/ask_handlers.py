@@ -8,6 +8,8 @@ import gradio as gr
 
 from editlab.errors import Cancelled, EditLabError
 from editlab.lab.access.limits import FREE, Cost
+from editlab.lab.asking import answers
+from editlab.lab.asking.suggestions import suggestions
 from editlab.web.core import forms, render
 from editlab.web.core.handlers import Handlers, Updates, handler
 from editlab.web.edit import live, probe_table
@@ -25,7 +27,7 @@ class AskHandlers(Handlers):
         workspace = self.workspace(visitor, request)
         try:
             question = forms.read_question(text)
-            job = workspace.live(question)
+            job = answers.live(workspace, question)
 
             def draw(said: Any) -> dict[str, Any]:
                 return {"ask-message": "", "ask-answers": live.answers(question, said, workspace.request)}
@@ -34,7 +36,7 @@ class AskHandlers(Handlers):
             said = job.result()
             yield draw(said)
             if "rep" in said:
-                gates = workspace.gates(question).result()
+                gates = answers.gates(workspace, question).result()
                 yield {"ask-answers": live.answers(question, said, workspace.request, gates)}
         except Cancelled:
             return
@@ -61,11 +63,13 @@ class AskHandlers(Handlers):
         try:
             yield {
                 **{
-                    f"at-{field}": render.chips(workspace.tokens(text) if text else (), "target" * (field == "target-new"))
+                    f"at-{field}": render.chips(
+                        answers.tokens(workspace, text) if text else (), "target" * (field == "target-new")
+                    )
                     for field, text in cuts.items()
                 },
                 "at-target-true": "",
-                "suggestions": self._suggestions(workspace.suggestions(prompt, subject), new.strip()),
+                "suggestions": self._suggestions(suggestions(workspace, prompt, subject), new.strip()),
             }
         except EditLabError:
             yield {f"at-{field}": "" for field in cuts}
@@ -80,7 +84,7 @@ class AskHandlers(Handlers):
         """A probe was opened: what every view would say next. Updates: probe-table."""
         probe, text = forms.read_pressed(event, "probe"), forms.read_pressed(event, "text", most=None)
         workspace = self.workspace(visitor, request)
-        job = workspace.live(text)
+        job = answers.live(workspace, text)
         html = render.message("Close the row and open it again to ask.")
         while not job.wait(0.02) and job.partial is None:
             pass

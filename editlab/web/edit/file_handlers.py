@@ -10,6 +10,7 @@ import gradio as gr
 from editlab.errors import BadRequest, Cancelled, EditLabError
 from editlab.lab import EditFile, Workspace, look_over
 from editlab.lab.access.limits import Cost
+from editlab.lab.workspaces import edits
 from editlab.web.core import forms, render
 from editlab.web.core.handlers import BATTERY, Update, Updates, handler
 from editlab.web.edit import edit_list, file_panel, file_words
@@ -59,9 +60,9 @@ class ManyHandlers(EditHandlers):
         if file.faults and not skip:
             raise BadRequest("Some rows cannot be edited. Mend them, or leave them out: tick the box below the file.")
         config = forms.read_config(self.lab.methods(), str(method), settings)
-        there = workspace.applied_of(file, str(method), config).done
+        there = edits.applied_of(workspace, file, str(method), config).done
         self.lab.limits.spend(Cost(edits=len(file.rows) - there))
-        job = workspace.apply_many(file, str(method), config, forms.read_batch(batch), forms.read_reason(reason))
+        job = edits.apply_many(workspace, file, str(method), config, forms.read_batch(batch), forms.read_reason(reason))
         yield self._running(f"Applying {file.name}. Stop keeps what is done; live questions are answered between batches.")
 
         def draw(done: Any) -> Update:
@@ -90,7 +91,7 @@ class ManyHandlers(EditHandlers):
 
     def _looked_over(self, workspace: Workspace, file: EditFile, skip: bool, method: Any, settings: Any) -> Update:
         config = forms.read_config(self.lab.methods(), str(method), settings)
-        there = workspace.applied_of(file, str(method), config).done
+        there = edits.applied_of(workspace, file, str(method), config).done
         left = len(file.rows) - there if skip or not file.faults else 0
         return {
             "many-said": file_panel.looked_over(file, skip, there),

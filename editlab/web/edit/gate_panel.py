@@ -1,6 +1,6 @@
 """How sure the gate must be: a threshold, what it does to this edit's probes, and the gate at every token of a text.
 
-Colour is never alone: a token that opens a gate says so, and the curve has a table beside it.
+Colour is never alone: a token that opens a gate says so, and the figure has a table below it.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import Any
 from markupsafe import Markup
 from pandas import DataFrame
 
-from editlab.web.edit.probe_table import kind_name
+from editlab import wording
+from editlab.figures.gate import Panel
+from editlab.web.core.html import render
+from editlab.web.core.names import kind_name
 
-CURVE_TO_COME = Markup('<p class="hint">The curve is drawn as soon as the probes have been asked.</p>')
+TO_COME = Markup('<p class="hint">The figure is drawn as soon as the probes have been asked.</p>')
 SHOWN_TOKENS = 32
 """Most tokens of a text that are shown; of a longer one the last, and those that open a gate."""
 PANELS = ("success", "locality", "same_subject", "rephrase", "shuffle", "long")
 DOMAINS = {"": "", "_in": "in", "_out": "out"}
-WIDTH, HEIGHT = 200, 84
-LEFT, RIGHT, TOP, BOTTOM = 26, 4, 6, 16
-"""Around the plot, in its own units."""
 
 
 def sentence(threshold: float, largest: Sequence[float]) -> str:
@@ -67,85 +67,25 @@ def _chip(row: Mapping[str, Any]) -> Markup:
     )
 
 
-def curve(swept: DataFrame, threshold: float, now: Mapping[str, float]) -> str:
-    """The probes' rates over all thresholds, a small plot a kind, where they stand now marked; and all of it as a table.
+def panels(swept: DataFrame) -> list[Panel]:
+    """Return the panels of the figure: the kinds of probes that were asked."""
+    found = {kind: _series(kind, swept) for kind in PANELS}
+    return [Panel(kind_name(kind), series) for kind, series in found.items() if series]
 
-    `swept` as `Workspace.sweep` gives it, `now`: the rates at the current threshold, by the names of its columns.
-    """
-    plots = Markup("").join(_panel(kind, swept, threshold, now) for kind in PANELS if _series(kind, swept))
-    return Markup(
-        '<div class="curves">{}</div><p class="key"><span class="in">in-domain or the only one</span>'
-        '<span class="out">out-of-domain</span><span class="now">the threshold now</span></p>{}'
-    ).format(plots, _table(swept))
+
+def table(swept: DataFrame) -> Markup:
+    """Return the scores at each threshold as a table."""
+    columns = [(name, kind_name(kind, domain)) for kind in PANELS for name, domain in _series(kind, swept)]
+    rows = [
+        (f"{row['threshold']:g}", [wording.share(row[name]) for name, _ in columns], int(row["firing"]))
+        for row in swept.to_dict("records")
+    ]
+    return render("edit/gate_table.html", titles=[title for _, title in columns], rows=rows)
 
 
 def _series(kind: str, swept: DataFrame) -> list[tuple[str, str]]:
-    """(column, domain) of a kind."""
+    """Return (column, domain) of a kind."""
     return [(f"{kind}{end}", domain) for end, domain in DOMAINS.items() if f"{kind}{end}" in swept]
-
-
-def _panel(kind: str, swept: DataFrame, threshold: float, now: Mapping[str, float]) -> Markup:
-    series = _series(kind, swept)
-    lines = Markup("").join(
-        Markup('<polyline class="{}" points="{}"/>').format(
-            domain or "in",
-            " ".join(f"{_x(t):.1f},{_y(rate):.1f}" for t, rate in zip(swept.threshold, swept[name], strict=True)),
-        )
-        for name, domain in series
-    )
-    marks = Markup("").join(
-        Markup('<circle class="{}" cx="{}" cy="{}" r="4"/>').format(
-            domain or "in", f"{_x(threshold):.1f}", f"{_y(now[name]):.1f}"
-        )
-        for name, domain in series
-        if name in now
-    )
-    values = ", ".join(f"{domain} {100 * now[name]:.0f} %".strip() for name, domain in series if name in now)
-    grid = Markup("").join(
-        Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/><text x="{}" y="{}" class="y">{}</text>').format(
-            LEFT, WIDTH - RIGHT, f"{_y(rate):.1f}", f"{_y(rate):.1f}", LEFT - 4, f"{_y(rate) + 3.5:.1f}", word
-        )
-        for rate, word in ((0.0, "0"), (0.5, "50"), (1.0, "100"))
-    )
-    ticks = Markup("").join(
-        Markup('<text x="{}" y="{}" class="x">{}</text>').format(f"{_x(t):.1f}", HEIGHT - 3, f"{t:g}") for t in (0, 0.5, 1)
-    )
-    return Markup(
-        '<figure><figcaption>{} <b>{}</b></figcaption><svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}'
-        '<line class="at" x1="{}" x2="{}" y1="{}" y2="{}"/>{}{}</svg></figure>'
-    ).format(
-        kind_name(kind),
-        values,
-        WIDTH,
-        HEIGHT,
-        f"{kind_name(kind)} over the threshold; now {values or 'not asked'} at {number(threshold)}",
-        grid,
-        ticks,
-        f"{_x(threshold):.1f}",
-        f"{_x(threshold):.1f}",
-        TOP,
-        HEIGHT - BOTTOM,
-        lines,
-        marks,
-    )
-
-
-def _table(swept: DataFrame) -> Markup:
-    columns = [(name, kind_name(kind, domain)) for kind in PANELS for name, domain in _series(kind, swept)]
-    heads = Markup("").join(Markup('<th scope="col">{}</th>').format(title) for _, title in columns)
-    rows = Markup("").join(
-        Markup('<tr><th scope="row">{}</th>{}<td>{}</td></tr>').format(
-            f"{row['threshold']:g}",
-            Markup("").join(Markup("<td>{}</td>").format(f"{100 * row[name]:.0f} %") for name, _ in columns),
-            int(row["firing"]),
-        )
-        for row in swept.to_dict("records")
-    )
-    return Markup(
-        '<details class="numbers"><summary>The curve as a table</summary><div tabindex="0" role="region" '
-        'aria-label="The curve as a table"><table><thead><tr><th scope="col">Threshold</th>{}<th scope="col">Questions with '
-        "an open gate</th></tr></thead><tbody>{}</tbody></table></div></details>"
-    ).format(heads, rows)
 
 
 def number(value: float) -> str:
@@ -153,11 +93,3 @@ def number(value: float) -> str:
     if 0 < value < 0.005:
         return "< 0.01"
     return f"{value:.2f}" if value < 0.995 or value == 1 else "> 0.99"
-
-
-def _x(threshold: float) -> float:
-    return LEFT + (WIDTH - LEFT - RIGHT) * threshold
-
-
-def _y(rate: float) -> float:
-    return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * rate

@@ -13,11 +13,12 @@ import gradio as gr
 from editlab.errors import BadFile, BadRequest, EditLabError
 from editlab.lab import METHODS, OFF, RECIPES, EditRecord, Workspace
 from editlab.lab.access.limits import FREE, Cost
+from editlab.lab.workspaces import edits
 from editlab.web.core import forms, render
 from editlab.web.core.handlers import BATTERY, CHANGED, PROBED, Updates, handler
 from editlab.web.edit import gate_panel, links, mask_panel, mask_switches, mask_words, picture
 from editlab.web.edit.ask_handlers import AskHandlers
-from editlab.web.edit.showing import Own, ShowingHandlers
+from editlab.web.edit.display import Own, ShowingHandlers, unasked
 
 
 class EditHandlers(ShowingHandlers):
@@ -52,7 +53,7 @@ class EditHandlers(ShowingHandlers):
         if workspace.editing is not None:
             yield self._running("An edit is being computed.")
             yield from self.follow(workspace, workspace.editing)
-        training = self.lab.mask_training.running
+        training = self.lab.masks.running
         if training is not None:
             yield self._running("A mask is being trained. Questions wait until it is done.")
             yield from self.follow(workspace, training)
@@ -116,12 +117,12 @@ class EditHandlers(ShowingHandlers):
         seen = workspace.request
         config, recipe = forms.read_config(self.lab.methods(), method, settings), forms.read_recipe(rep)
         names = forms.read_names(rephrases, wanted)
-        job = workspace.apply(wanted, method, config or None, recipe, names, forms.read_reason(reason))
+        job = edits.apply(workspace, wanted, method, config or None, recipe, names, forms.read_reason(reason))
         yield self._running(f"Editing: {wanted.subject} → {wanted.target_new}.")
         if seen is None or seen.text != wanted.text:
             places = mask_switches.places(workspace)
             views = (*places, "rep") if recipe and not workspace.guarded else places
-            yield {"picture": picture.picture(wanted, {}, True, views), "verdict": "", **self._unasked()}
+            yield {"picture": picture.picture(wanted, {}, True, views), "verdict": "", **unasked()}
         yield from self.follow(workspace, job)
         yield from self._show(workspace, job.result().request, own, self._made(job.result()))
 
@@ -170,7 +171,7 @@ class EditHandlers(ShowingHandlers):
         """Compute every edit that is on again, each under the earlier ones. Updates as `apply`."""
         workspace = self.workspace(visitor, request)
         self.lab.limits.spend(Cost(edits=sum(len(record.requests) for record in workspace.records if record.on)))
-        job = workspace.remake()
+        job = edits.remake(workspace)
         yield self._running("Re-making the chain of edits.")
         yield from self.follow(workspace, job)
         made = sum(len(record.requests) for record in job.result())
@@ -224,7 +225,7 @@ class EditHandlers(ShowingHandlers):
     def train_mask(self, visitor: Any, rephrases: Any, neighbours: Any, method: Any, request: gr.Request) -> Updates:
         """Train the mask that is missing, then look at the edits under it. Input: method. Updates as `apply`."""
         workspace, method = self.workspace(visitor, request), str(method or "rome")
-        job = self.lab.mask_training.train(workspace, workspace.without_mask(method) or method)
+        job = self.lab.masks.train(workspace, workspace.without_mask(method) or method)
         yield self._running("Training a mask. Stop keeps what is done; everybody's questions wait meanwhile.")
         yield from self.follow(workspace, job)
         made = job.result()
@@ -281,7 +282,7 @@ class EditHandlers(ShowingHandlers):
             yield from self._changed(workspace, f"Switched REP {'on' if on else 'off'}: {name}.", own)
             return
         self.lab.limits.spend(Cost(edits=1))
-        job = workspace.refine(record.id, recipe or RECIPES[0], forms.read_names(own[0], record.request))
+        job = edits.refine(workspace, record.id, recipe or RECIPES[0], forms.read_names(own[0], record.request))
         yield self._running(f"Adding REP: {name}.")
         yield from self.follow(workspace, job)
         made = job.result()
@@ -295,10 +296,10 @@ class EditHandlers(ShowingHandlers):
         except EditLabError as error:
             yield mask_switches.shown(workspace)
             missing = workspace.without_mask(method)
-            if missing is not None and self.lab.mask_training.running is None:
+            if missing is not None and self.lab.masks.running is None:
                 button = gr.update(visible=True, value=f"Train a mask for {missing.upper()}")
                 yield {"message": render.message(str(error), "problem"), "train-mask": button}
-                job = self.lab.mask_training.cost(workspace, missing)
+                job = self.lab.masks.cost(workspace, missing)
                 yield from self.follow(workspace, job)
                 yield {"mask-said": mask_panel.cost(job.result())}
             raise

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from editlab.lab import Room, Workspace
+from editlab.lab import Workspace, WorkspaceInfo
 from editlab.web.core import forms
 
 TURNS = {"mask": "the reversal mask", "guard": "the guard"}
@@ -21,8 +21,8 @@ TURNS = {"mask": "the reversal mask", "guard": "the guard"}
 class Link:
     """What an address asks for: to open `room`, and to set the switches that stand differently there."""
 
-    room: Room
-    here: Room
+    room: WorkspaceInfo
+    here: WorkspaceInfo
     switches: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -60,7 +60,7 @@ def question(link: Link) -> str:
     ).format(said, told, link.room.handle, data, yes, no)
 
 
-def where(room: Room | None) -> str:
+def where(room: WorkspaceInfo | None) -> str:
     """Return the line that names the open workspace, as HTML; empty without one."""
     if room is None:
         return ""

@@ -10,6 +10,7 @@ from editlab.lab import Lab
 from editlab.web.core import render, wiring
 from editlab.web.core.components import PRESSED, Parts
 from editlab.web.core.forms import FIELDS, MOST, place_of, settings_of
+from editlab.web.core.inputs import Lines
 from editlab.web.edit import file_panel, gate_panel, live, mask_panel, probe_table, request_form
 from editlab.web.edit.ask_handlers import AskHandlers
 from editlab.web.edit.file_handlers import ManyHandlers
@@ -82,7 +83,8 @@ def _create_gate(parts: Parts) -> None:
                 parts.add_html("gate-said")
                 parts.add_html("gate-tokens")
             with gr.Column(min_width=280):
-                parts.add_html("gate-curve", gate_panel.CURVE_TO_COME)
+                parts.plot("gate-curve")
+                parts.html("gate-table", gate_panel.TO_COME)
 
 
 def _create_reversal(parts: Parts) -> None:
@@ -107,8 +109,7 @@ def _create_probes(parts: Parts) -> None:
                 ),
                 ("own-neighbours", "Own neighbours, one a line", "Anything else: the answer shall stay as it was."),
             ):
-                limit = MOST["list of own probes"]
-                parts.add(gr.Textbox, name, label=label, info=info, lines=3, max_lines=8, max_length=limit, min_width=240)
+                parts.text(name, Lines, label=label, info=info, lines=3, max_lines=8, min_width=240)
         parts.add(gr.Button, "probe", "Ask the probes again", size="sm")
     parts.add_html("probe-table", script=probe_table.OPENED, distribution={})
 

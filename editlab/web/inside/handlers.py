@@ -17,7 +17,7 @@ from editlab.insight import Question, concentration
 from editlab.insight.loudness import Loudness, loud, summary
 from editlab.lab import Job, Lab, Workspace
 from editlab.lab.access.limits import FREE, Cost
-from editlab.lab.asking.inside import Inside
+from editlab.lab.asking import inside as asking
 from editlab.web.core import forms, render
 from editlab.web.core.handlers import Handlers, Update, Updates, handler
 from editlab.web.inside import table as inside_table
@@ -63,14 +63,14 @@ class InsideHandlers(Handlers):
 
     def __init__(self, lab: Lab) -> None:
         super().__init__(lab)
-        self.inside = Inside(lab)
+        self.inside = asking
         self._seen: WeakKeyDictionary[Workspace, Seen] = WeakKeyDictionary()
 
     @handler(Cost(prompts=60))
     def inside_open(self, visitor: Any, shown: Any, which: Any, form: Any, request: gr.Request) -> Updates:
         """The tab was opened. Inputs: inside-shown, inside-which, inside-form. Updates: all but those of many edits."""
         workspace = self.workspace(visitor, request)
-        yield from self._looked(workspace, self._choice(shown, which, form))
+        yield from self.look_at(workspace, self._choice(shown, which, form))
 
     @handler(Cost(prompts=60))
     def inside_look(self, visitor: Any, text: str | None, shown: Any, which: Any, form: Any, request: gr.Request) -> Updates:
@@ -79,7 +79,7 @@ class InsideHandlers(Handlers):
         own = forms.read_question(text) if (text or "").strip() else None
         question = self.inside.question(workspace, own)
         self._seen[workspace] = Seen(self._stamp(workspace), question)
-        yield from self._looked(workspace, self._choice(shown, which, form))
+        yield from self.look_at(workspace, self._choice(shown, which, form))
 
     @handler(Cost(prompts=60))
     def inside_token(self, visitor: Any, at: Any, shown: Any, which: Any, form: Any, request: gr.Request) -> Updates:
@@ -89,7 +89,7 @@ class InsideHandlers(Handlers):
         question = seen.question.looked_at(at if isinstance(at, int) else 0)
         kept = {name: seen.frames[name] for name in ("lens", "mask") if name in seen.frames}
         self._seen[workspace] = Seen(seen.stamp, question, kept)
-        yield from self._looked(workspace, self._choice(shown, which, form))
+        yield from self.look_at(workspace, self._choice(shown, which, form))
 
     @handler(FREE)
     def inside_draw(self, visitor: Any, shown: Any, which: Any, form: Any, request: gr.Request) -> Updates:

@@ -8,12 +8,11 @@ import gradio as gr
 from markupsafe import Markup
 
 from editlab.lab import Lab
-from editlab.web.core.components import Parts
+from editlab.web.core.components import LIVE, Parts
 from editlab.web.core.forms import MOST as LENGTHS
 from editlab.web.core.inputs import Buttons, Choices, Name, Place
 from editlab.web.core.wiring import on
 from editlab.web.inside.handlers import CHOSEN, FEWEST, FORMS, LOUD, MOST, SECTIONS, WHICH, InsideHandlers
-from editlab.web.keys.tab import LIVE
 
 TITLES = {
     "lens": "Behind which layer does the answer turn?",

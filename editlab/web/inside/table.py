@@ -8,9 +8,9 @@ from pandas import DataFrame
 
 from editlab.facts import EditRequest
 from editlab.insight.loudness import Loudness
+from editlab.web.core import tables
 from editlab.web.core.render import view_title
 from editlab.web.inside.words import objects
-from editlab.web.keys import table
 
 MOST_OF_A_KIND = 50
 """Dimensions of a mask's axis that are listed."""
@@ -28,7 +28,7 @@ def lens(request: EditRequest, frame: DataFrame, back: int) -> str:
             heads[f"{view} {which}"] = f"{view_title(view)}: {name}"
         wide[f"{view} top"] = rows["top"]
         heads[f"{view} top"] = f"{view_title(view)} would say"
-    return table.numbers(_before(wide), heads)
+    return tables.table(_before(wide), heads)
 
 
 def tokens(request: EditRequest, frame: DataFrame, view: str) -> str:
@@ -36,7 +36,7 @@ def tokens(request: EditRequest, frame: DataFrame, view: str) -> str:
     own = frame[frame["view"] == view].sort_values(["back", "layer"], ascending=[True, False])
     heads = {"token": "Token", "layer": "Behind layer", "top": "Likeliest", "p_top": "p"}
     heads |= {f"p_{which}": f"{view_title(view)}: {name}" for which, name in objects(request).items()}
-    return table.numbers(_before(own), heads)
+    return tables.table(_before(own), heads)
 
 
 def contributions(request: EditRequest, frame: DataFrame, raw: bool) -> str:
@@ -51,7 +51,7 @@ def contributions(request: EditRequest, frame: DataFrame, raw: bool) -> str:
             wide[column] = [*values.tolist(), values.sum()]
             heads[column] = f"{view_title(view)}: {name}"
     wide["layer"] = ["–" if layer < 0 else str(layer) for layer in wide["layer"]]
-    return table.numbers(wide, heads)
+    return tables.table(wide, heads)
 
 
 def attention(frame: DataFrame) -> str:
@@ -62,14 +62,14 @@ def attention(frame: DataFrame) -> str:
         wide["moved"] = wide["edited"] - wide["base"]
         wide = wide.loc[wide["moved"].abs().sort_values(ascending=False).index]
         heads["moved"] = "Edited − base"
-    return table.numbers(wide.reset_index(), heads)
+    return tables.table(wide.reset_index(), heads)
 
 
 def mask(frame: DataFrame) -> str:
     """A row a dimension, the most pruned of each axis."""
     own = frame.groupby(["layer", "axis"], sort=False).head(MOST_OF_A_KIND)
     heads = {"layer": "Layer", "axis": "Axis", "dimension": "Dimension", "pruned": "Pruned", "chance": "Most by chance"}
-    return table.numbers(own, heads)
+    return tables.table(own, heads)
 
 
 def cases(found: Sequence[Loudness]) -> str:
@@ -84,13 +84,13 @@ def cases(found: Sequence[Loudness]) -> str:
     heads = {"subject": "Subject", "true": "True object", "new": "New object", "skipped": "Not edited, for"}
     for view in ("base", "edited", "masked"):
         heads |= {f"{which} {view}": f"P({which}), {view_title(view).lower()}" for which in ("true", "new")}
-    return table.numbers(frame, {column: head for column, head in heads.items() if column in frame})
+    return tables.table(frame, {column: head for column, head in heads.items() if column in frame})
 
 
 def parts(frame: DataFrame) -> str:
     """A row a view and part over many edits: mean and standard error."""
     heads = {"view": "View", "part": "Part", "layer": "Layer", "n": "Cases", "new": "New object", "new_se": "Its s.e."}
-    return table.numbers(frame, heads | {"true": "True object", "true_se": "Its s.e."})
+    return tables.table(frame, heads | {"true": "True object", "true_se": "Its s.e."})
 
 
 def _before(frame: DataFrame) -> DataFrame:

@@ -1,9 +1,8 @@
-"""What happens on the Keys tab: the paper's pictures for the edit on the bench, each drawn as soon as it is computed."""
+"""The handlers of the Keys tab. Each figure of the selected edit is drawn as soon as it is computed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -11,91 +10,92 @@ import gradio as gr
 from pandas import DataFrame
 
 from editlab import figures
-from editlab.errors import BadFile, BadRequest, Cancelled
+from editlab.errors import BadRequest, Cancelled
 from editlab.facts import EditRequest
 from editlab.insight import Scan, Similarity
 from editlab.lab import EditRecord, Job, Lab, Workspace
 from editlab.lab.access.limits import FREE, Cost
-from editlab.lab.asking.keys import Keys
-from editlab.web.core import forms, render
-from editlab.web.core.handlers import Handlers, Update, Updates, handler
+from editlab.lab.asking import keys as asking
+from editlab.web.core import forms
+from editlab.web.core.handlers import Handlers, handler
+from editlab.web.core.html import pieces, render
+from editlab.web.core.inputs import Question, Upload
+from editlab.web.core.turns import Turn, Turns
+from editlab.web.core.updates import Update, Updates, buttons, follow, stopping
+from editlab.web.core.uploads import read_text
+from editlab.web.core.visit import Visit
 from editlab.web.keys import table, words
 
-SECTIONS = ("similarity", "discussion", "bounds", "prefixes", "values")
-"""In the order in which they stand on the page."""
-QUICKEST_FIRST = ("similarity", "discussion", "prefixes", "values", "bounds")
-"""In the order in which they are computed."""
-COMING = "Being computed …"
-Seen = tuple[tuple[EditRecord, ...], float, EditRequest | None]
+METRICS = Cost(prompts=400)
+"""What it costs to compute all figures, or to read a text."""
+SECTIONS = tuple(words.HEADINGS)
+FASTEST_FIRST = ("similarity", "discussion", "prefixes", "values", "bounds")
+"""The order in which the sections are computed."""
+Stamp = tuple[tuple[EditRecord, ...], float, EditRequest | None]
+"""The edits, the threshold and the question for which something was computed."""
 
 
 class KeysHandlers(Handlers):
-    """The handlers of the Keys tab. What was computed for the edits as they are is drawn again without computing it."""
+    """The handlers of the Keys tab. Results are kept as long as the edits stay the same."""
 
     def __init__(self, lab: Lab) -> None:
         super().__init__(lab)
-        self.keys = Keys(lab)
-        self._found: WeakKeyDictionary[Workspace, tuple[Seen, dict[str, Any]]] = WeakKeyDictionary()
+        self.keys, self.turns = asking, Turns()
+        self._results: WeakKeyDictionary[Workspace, tuple[Stamp, dict[str, Any]]] = WeakKeyDictionary()
 
-    @handler(Cost(prompts=400))
-    def keys_open(self, visitor: Any, request: gr.Request) -> Updates:
-        """The tab was opened: all pictures of the edit on the bench. Updates: all parts of the tab."""
-        workspace = self.workspace(visitor, request)
-        yield from self._without_an_edit(workspace)
-        yield from self.in_turn(workspace, lambda turn: self._all(turn, workspace))
+    @handler(cost=METRICS)
+    def keys_open(self, visit: Visit) -> Updates:
+        """Show all figures of the selected edit when the tab is opened."""
+        yield from self._show(visit.workspace)
 
-    @handler(Cost(prompts=400))
-    def keys_again(self, visitor: Any, request: gr.Request) -> Updates:
-        """Compute everything anew. Updates as `keys_open`."""
-        workspace = self.workspace(visitor, request)
-        self._found.pop(workspace, None)
-        yield from self._without_an_edit(workspace)
-        yield from self.in_turn(workspace, lambda turn: self._all(turn, workspace))
+    @handler(cost=METRICS)
+    def keys_again(self, visit: Visit) -> Updates:
+        """Compute all figures again."""
+        workspace = visit.workspace
+        self._results.pop(workspace, None)
+        yield from self._show(workspace)
 
-    @handler(Cost(prompts=20))
-    def keys_discuss(self, visitor: Any, text: str | None, request: gr.Request) -> Updates:
-        """Who speaks at a question of the visitor's. Input: keys-question. Updates: the discussion."""
-        workspace = self.workspace(visitor, request)
-        question = forms.read_question(text)
+    @handler(cost=Cost(prompts=20))
+    def keys_discuss(self, visit: Visit, keys_question: Question) -> Updates:
+        """Show which stored facts answer a question of the visitor's."""
+        workspace = visit.workspace
+        question = forms.read_question(keys_question)
         job = self.keys.discussion(workspace, question)
-        self._known(workspace)["question"] = question
-        yield from self._shown(workspace, "discussion", job)
+        self._kept(workspace)["question"] = question
+        yield from self._follow(workspace, "discussion", job)
 
-    @handler(Cost(files=1, prompts=400))
-    def keys_scan(self, visitor: Any, file: Any, request: gr.Request) -> Updates:
-        """Scan a text file of the visitor's. Input: keys-file. Updates: the prefixes, as they are found."""
-        workspace = self.workspace(visitor, request)
-        yield from self._scanned(workspace, self.keys.prefixes(workspace, read_text(file)))
+    @handler(cost=Cost(files=1, prompts=400))
+    def keys_scan(self, visit: Visit, keys_file: Upload | None) -> Updates:
+        """Search a text file of the visitor's for keys that are similar to the edit's."""
+        workspace = visit.workspace
+        yield from self._scan(workspace, self.keys.prefixes(workspace, read_text(keys_file)))
 
-    @handler(Cost(prompts=400))
-    def keys_prose(self, visitor: Any, request: gr.Request) -> Updates:
-        """Scan the prose that comes with EditLab. Updates as `keys_scan`."""
-        workspace = self.workspace(visitor, request)
-        yield from self._scanned(workspace, self.keys.prefixes(workspace))
+    @handler(cost=METRICS)
+    def keys_prose(self, visit: Visit) -> Updates:
+        """Search the prose that comes with EditLab."""
+        workspace = visit.workspace
+        yield from self._scan(workspace, self.keys.prefixes(workspace))
 
-    @handler(FREE)
-    def keys_stop(self, visitor: Any, request: gr.Request) -> Updates:
-        """Stop what runs for this visitor. Updates: message; the stopped handler says the rest."""
-        yield self.stopping(self.workspace(visitor, request).stop(self.by(request)))
+    @handler(cost=FREE)
+    def keys_stop(self, visit: Visit) -> Updates:
+        """Stop the visitor's jobs. The handler that is stopped says the rest."""
+        yield stopping(visit.workspace.stop(visit.by))
 
-    # --- parts ------------------------------------------------------------------------------------------------------
-
-    def _without_an_edit(self, workspace: Workspace) -> Updates:
-        """Where no edit is on the bench, the pictures of an earlier one go: the error that follows says what to do."""
+    def _show(self, workspace: Workspace) -> Updates:
+        """Draw all sections; without an edit, clear them and raise `BadRequest`, which says what to do."""
         try:
             self.keys.edit(workspace)
         except BadRequest:
-            yield {name: value for section in SECTIONS for name, value in cleared(section).items()}
+            yield {name: value for section in SECTIONS for name, value in clear(section).items()}
             raise
+        yield from self.turns.take(workspace, lambda turn: self._sections(turn, workspace))
 
-    def _all(self, turn: Any, workspace: Workspace) -> Updates:
-        record = self.keys.edit(workspace)
-        known = self._known(workspace)
-        question = known.setdefault("question", self.keys.question(workspace))
-        name = f"{record.request.subject} → {record.request.target_new}"
-        rep = "" if workspace.robust is None else ", with REP"
-        yield {"keys-question": question, "message": render.message(f"{name}, layer {min(record.layers)}{rep}.")}
-        asks: dict[str, Callable[[], Job[Any]]] = {
+    def _sections(self, turn: Turn, workspace: Workspace) -> Updates:
+        record, kept = self.keys.edit(workspace), self._kept(workspace)
+        question = kept.setdefault("question", self.keys.question(workspace))
+        text = words.edit(record.request, min(record.layers), rep=workspace.robust is not None)
+        yield {"keys-question": question, "message": pieces.message(text)}
+        jobs: dict[str, Callable[[], Job[Any]]] = {
             "similarity": lambda: self.keys.similarity(workspace),
             "discussion": lambda: self.keys.discussion(workspace, question),
             "bounds": lambda: self.keys.bounds(workspace),
@@ -103,90 +103,71 @@ class KeysHandlers(Handlers):
             "values": lambda: self.keys.values(workspace),
         }
         for section in SECTIONS:
-            yield drawn(section, record.request, known[section]) if section in known else cleared(section, COMING)
-        for section in (section for section in QUICKEST_FIRST if section not in known):
-            yield from self._shown(workspace, section, turn.asks(asks[section]()))
+            yield draw(section, record.request, kept[section]) if section in kept else clear(section, words.COMPUTING)
+        for section in (section for section in FASTEST_FIRST if section not in kept):
+            yield from self._follow(workspace, section, turn.asks(jobs[section]()))
             turn.check()
 
-    def _scanned(self, workspace: Workspace, job: Job[Scan]) -> Updates:
-        """Another text is read: what was found in the one before goes."""
-        yield cleared("prefixes", COMING)
-        yield from self._shown(workspace, "prefixes", job)
+    def _scan(self, workspace: Workspace, job: Job[Scan]) -> Updates:
+        """Clear the results of the text before, and draw those of this one."""
+        yield clear("prefixes", words.COMPUTING)
+        yield from self._follow(workspace, "prefixes", job)
 
-    def _shown(self, workspace: Workspace, section: str, job: Job[Any]) -> Updates:
-        """Follow a job, draw what it finds and keep that for the next time; of a job that is stopped, what it had found."""
-        request = self.keys.edit(workspace).request
-        known = self._known(workspace)
+    def _follow(self, workspace: Workspace, section: str, job: Job[Any]) -> Updates:
+        """Draw the result of a job and keep it; of a job that is stopped, draw its partial result."""
+        request, kept = self.keys.edit(workspace).request, self._kept(workspace)
+
+        def draw_partial(partial: Any) -> Update:
+            return {f"keys-{section}": pieces.finding(sentence(section, request, partial))}
+
         yield {"stop": gr.update(interactive=True)}
-
-        def on_the_way(partial: Any) -> Update:
-            return {f"keys-{section}": render.message(sentence(section, request, partial), "finding")}
-
-        yield from self.follow(workspace, job, on_the_way)
+        yield from follow(workspace, job, draw_partial)
         try:
-            known[section] = job.result()
+            kept[section] = job.result()
         except Cancelled:
             if job.partial is not None:
-                yield drawn(section, request, job.partial)
+                yield draw(section, request, job.partial)
             raise
-        yield {**drawn(section, request, known[section]), "progress": "", **self.buttons(workspace)}
+        yield {**draw(section, request, kept[section]), "progress": "", **buttons(workspace)}
 
-    def _known(self, workspace: Workspace) -> dict[str, Any]:
-        """What was found for the edits, the threshold and the question as they are now."""
-        seen = workspace.records, workspace.threshold, workspace.request
-        kept = self._found.get(workspace)
-        if kept is None or kept[0][0] is not seen[0] or kept[0][1:] != seen[1:]:
-            kept = self._found[workspace] = seen, {}
+    def _kept(self, workspace: Workspace) -> dict[str, Any]:
+        """Return the results for the edits, the threshold and the question as they are now."""
+        stamp, kept = (workspace.records, workspace.threshold, workspace.request), self._results.get(workspace)
+        if kept is None or kept[0][0] is not stamp[0] or kept[0][1:] != stamp[1:]:
+            kept = self._results[workspace] = stamp, {}
         return kept[1]
 
 
-def read_text(path: Any) -> str:
-    """The text of a file that a visitor gave, which is not kept. Raises `BadFile` where it is none."""
-    if not path:
-        raise BadFile("No file came. Choose a text file (.txt).")
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise BadFile("The file could not be read. Choose it again.") from error
-    except UnicodeDecodeError as error:
-        raise BadFile(f"The file is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
-    finally:
-        Path(path).unlink(missing_ok=True)
+def sentence(section: str, request: EditRequest, result: Any) -> str:
+    """Return what a section's numbers say."""
+    if isinstance(result, Similarity):
+        return words.similarity(request, result)
+    if isinstance(result, Scan):
+        return words.prefixes(request, result)
+    if section == "values":
+        return words.values(request, result)
+    return words.discussion(result) if section == "discussion" else words.bounds(result)
 
 
-def sentence(section: str, request: EditRequest, found: Any) -> str:
-    """What a section's numbers say."""
-    if isinstance(found, Similarity):
-        return words.similarity(request, found)
-    if isinstance(found, Scan):
-        return words.prefixes(request, found)
-    return {
-        "values": lambda: words.values(request, found),
-        "discussion": lambda: words.discussion(found),
-        "bounds": lambda: words.bounds(found),
-    }[section]()
-
-
-def drawn(section: str, request: EditRequest, found: Any) -> Update:
-    """A section with its sentence, its figure and its table."""
-    frame: DataFrame = found.frame if isinstance(found, Similarity | Scan) else found
-    figure = getattr(figures, section)(frame)
+def draw(section: str, request: EditRequest, result: Any) -> Update:
+    """Return a section with its sentence, its figure and its table."""
+    frame: DataFrame = result.frame if isinstance(result, Similarity | Scan) else result
     update = {
-        f"keys-{section}": render.message(sentence(section, request, found), "finding"),
-        f"keys-{section}-plot": figure,
+        f"keys-{section}": pieces.finding(sentence(section, request, result)),
+        f"keys-{section}-plot": getattr(figures, section)(frame),
         f"keys-{section}-table": table.table(section, frame),
     }
-    if isinstance(found, Similarity):
-        update["keys-components"] = render.message(words.components(found), "finding")
-        update["keys-components-plot"] = figures.components(frame, found.variance)
+    if isinstance(result, Similarity):
+        update["keys-components"] = pieces.finding(words.components(result))
+        update["keys-components-plot"] = figures.components(frame, result.variance)
     if section == "bounds":
-        update["keys-lemma"] = render.message(words.lemma(frame), "finding small")
+        update["keys-lemma"] = render("keys/bounds.html", lemma=words.lemma(frame), assumptions=words.ASSUMPTIONS)
     return update
 
 
-def cleared(section: str, hint: str = "") -> Update:
-    """A section with nothing in it but a hint: no picture of another edit stays."""
+def clear(section: str, hint: str = "") -> Update:
+    """Return a section without results, so that no figure of another edit stays. `hint`: the text in its place."""
     names = {"similarity": ("similarity", "components"), "bounds": ("bounds", "lemma")}.get(section, (section,))
     update: Update = {f"keys-{name}": "" for name in names} | {f"keys-{section}-table": ""}
-    update[f"keys-{section}"] = render.message(hint, "hint") if hint else ""
+    update[f"keys-{section}"] = pieces.message(hint, "hint") if hint else ""
     return update | {f"keys-{name}-plot": None for name in names if name != "lemma"}

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from editlab.errors import BadRequest
 from editlab.lab import METHODS, OFF, RECIPES
 from editlab.lab.access.limits import FREE, Cost
+from editlab.lab.model import benchmarks
 from editlab.web.core import render
 from editlab.web.core.handlers import Handlers, Update, Updates, handler
 
@@ -39,7 +40,7 @@ class BenchHandlers(Handlers):
         if method not in METHODS or rep not in (OFF, *RECIPES):
             raise BadRequest("Choose a method, and whether with REP.")
         content, name = Path(path).read_bytes(), Path(path).name
-        job = self.lab.benchmarking.run(workspace, content, name, method, rep, read_limit(limit))
+        job = benchmarks.run(workspace, content, name, method, rep, read_limit(limit))
         yield {
             "message": render.message(f"Measuring {name}. Live questions are answered between two edits."),
             **self._can(True),

@@ -7,10 +7,9 @@ from functools import partial
 import gradio as gr
 
 from editlab.lab import METHODS, OFF, RECIPES, Lab
-from editlab.web.core.components import Parts
+from editlab.web.core.components import LIVE, Parts
 from editlab.web.core.inputs import FileButton
 from editlab.web.core.wiring import on
-from editlab.web.keys.tab import LIVE
 from editlab.web.model.bench_handlers import MOST_CASES, USUAL_CASES, BenchHandlers
 
 ABOUT = (

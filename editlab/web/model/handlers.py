@@ -11,11 +11,11 @@ import gradio as gr
 from editlab.errors import BadRequest
 from editlab.lab import Choice, Job, Measured
 from editlab.lab.access.limits import FREE, Cost
-from editlab.lab.jobs.worker import stop_job
+from editlab.lab.worker import stop_job
 from editlab.web.core import render
 from editlab.web.core.forms import settings_of
 from editlab.web.core.handlers import Handlers, Update, Updates, handler
-from editlab.web.keys.handlers import read_text
+from editlab.web.core.uploads import read_text
 from editlab.web.model import words
 
 LONGEST_NAME = 500
@@ -31,31 +31,31 @@ class ModelHandlers(Handlers):
     @handler(FREE)
     def model_open(self, visitor: Any, request: gr.Request) -> Updates:
         """A page was opened. Updates: the strip, the choices, the methods' settings, form, the plan; what loads."""
-        shelf = self.lab.shelf
+        loaded = self.lab.loaded
         yield {
             **self._strip(),
-            "model-name": gr.update(choices=offered(shelf.offers), value=shelf.choice.name),
-            "model-quantization": shelf.choice.quantization,
+            "model-name": gr.update(choices=offered(loaded.offers), value=loaded.choice.name),
+            "model-quantization": loaded.choice.quantization,
             **self._can(),
         }
         yield {
             **{f"{method}-{setting.name}": shown(setting.default) for method, setting in settings_of(self.lab.methods())},
-            "form": gr.update(visible=shelf.facts["chat"], value=self.workspace(visitor, request).form),
+            "form": gr.update(visible=loaded.facts["chat"], value=self.workspace(visitor, request).form),
         }
-        for job in (shelf.loading, self.lab.measuring.running):
+        for job in (loaded.loading, self.lab.statistics.running):
             if job is not None:
                 yield from self.follow(self.lab.worker, job)
         yield {"progress": "", **self._strip(), **self._can()}
-        yield self._planned(shelf.choice.name, "", shelf.choice.quantization)
+        yield self._planned(loaded.choice.name, "", loaded.choice.quantization)
 
     @handler(Cost(prompts=20))
     def model_look(self, visitor: Any, request: gr.Request) -> Updates:
         """The tab was opened. Updates: what is known of the model's keys and, where that is nothing, what it would take."""
         yield from super().ready(request)
         workspace = self.workspace(visitor, request)
-        yield self._known(self.lab.measuring.known)
-        if self.lab.measuring.missing and self.lab.measuring.running is None:
-            job = self.lab.measuring.cost(workspace)
+        yield self._known(self.lab.statistics.known)
+        if self.lab.statistics.missing and self.lab.statistics.running is None:
+            job = self.lab.statistics.cost(workspace)
             yield from self.follow(self.lab.worker, job)
             yield {"model-cost": render.message(words.cost(job.result()), "hint"), "progress": ""}
 
@@ -68,7 +68,7 @@ class ModelHandlers(Handlers):
     def model_load(self, visitor: Any, name: Any, folder: Any, quantization: Any, request: gr.Request) -> Updates:
         """Exchange the model, for everybody. Inputs as `model_plan`. Updates: message, progress; the page then reloads."""
         choice = read_choice(name, folder, quantization)
-        job = self.lab.shelf.switch(choice, self.by(request))
+        job = self.lab.loaded.switch(choice, self.by(request))
         yield {"message": render.message(f"Loading {short(choice.name)}. Nobody can ask anything meanwhile."), **self._can()}
         yield from self.follow(self.lab.worker, job)
         told = f"The model is now {short(job.result())}. The page opens anew; the edits of the one before are kept."
@@ -77,7 +77,7 @@ class ModelHandlers(Handlers):
     @handler(Cost(refused="The model cannot be unloaded"))
     def model_unload(self, visitor: Any, request: gr.Request) -> Updates:
         """Give the memory back until somebody asks again. Updates: message, the strip."""
-        job = self.lab.shelf.unload(self.by(request))
+        job = self.lab.loaded.unload(self.by(request))
         yield from self.follow(self.lab.worker, job)
         job.result()
         told = "The model has left the memory. The next question loads it again; edits are kept."
@@ -91,12 +91,12 @@ class ModelHandlers(Handlers):
     @handler(Cost(refused="Key statistics cannot be measured"))
     def model_file(self, visitor: Any, file: Any, request: gr.Request) -> Updates:
         """The same on a text file of the visitor's. Input: model-file. Updates as `model_measure`."""
-        yield from self._measured(visitor, request, read_text(file))
+        yield from self._measured(visitor, request, read_text(None if file is None else Path(file)))
 
     @handler(Cost(refused="What others started cannot be stopped"))
     def model_stop(self, visitor: Any, request: gr.Request) -> Updates:
         """Stop what loads or is measured, whoever began it. Updates: message; the stopped handler says the rest."""
-        running = [job for job in (self.lab.shelf.loading, self.lab.measuring.running) if job is not None]
+        running = [job for job in (self.lab.loaded.loading, self.lab.statistics.running) if job is not None]
         for job in running:
             stop_job(job, self.by(request))
         yield self.stopping(bool(running))
@@ -105,7 +105,7 @@ class ModelHandlers(Handlers):
 
     def _measured(self, visitor: Any, request: gr.Request, text: str | None) -> Updates:
         yield from super().ready(request)
-        job: Job[tuple[Measured, ...]] = self.lab.measuring.measure(self.workspace(visitor, request), text)
+        job: Job[tuple[Measured, ...]] = self.lab.statistics.measure(self.workspace(visitor, request), text)
         yield {"message": render.message("Measuring. Questions wait meanwhile."), **self._can()}
         yield from self.follow(self.lab.worker, job)
         known = job.result()
@@ -113,11 +113,11 @@ class ModelHandlers(Handlers):
         yield {**self._known(known), **self._can()}
 
     def _known(self, known: tuple[Measured, ...]) -> Update:
-        return {"model-statistics": render.message(words.statistics(known, self.lab.measuring.missing), "finding")}
+        return {"model-statistics": render.message(words.statistics(known, self.lab.statistics.missing), "finding")}
 
     def _planned(self, name: Any, folder: Any, quantization: Any) -> Update:
         choice = read_choice(name, folder, quantization)
-        said = self.lab.shelf.plan(choice).sentence().replace(choice.name, short(choice.name), 1)
+        said = self.lab.loaded.plan(choice).sentence().replace(choice.name, short(choice.name), 1)
         return {"model-plan": render.message(said, "finding"), "message": ""}
 
     def _strip(self) -> Update:
@@ -125,10 +125,10 @@ class ModelHandlers(Handlers):
 
     def _can(self) -> Update:
         """What can be pressed now."""
-        loading, measuring = self.lab.shelf.loading is not None, self.lab.measuring.running is not None
+        loading, measuring = self.lab.loaded.loading is not None, self.lab.statistics.running is not None
         return {
             "model-load": gr.update(interactive=not loading),
-            "model-unload": gr.update(interactive=not loading and self.lab.shelf.loaded),
+            "model-unload": gr.update(interactive=not loading and self.lab.loaded.in_memory),
             "model-measure": gr.update(interactive=not measuring),
             "stop": gr.update(interactive=loading or measuring),
         }

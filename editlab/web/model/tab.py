@@ -7,10 +7,9 @@ from functools import partial
 import gradio as gr
 
 from editlab.lab import Lab
-from editlab.web.core.components import Parts
+from editlab.web.core.components import LIVE, Parts
 from editlab.web.core.inputs import Buttons, FileButton, ModelName
 from editlab.web.core.wiring import on
-from editlab.web.keys.tab import LIVE
 from editlab.web.model.bench_panel import create_bench
 from editlab.web.model.handlers import LONGEST_NAME, ModelHandlers, offered
 from editlab.web.model.words import QUANTIZATIONS, head
@@ -60,7 +59,7 @@ def create_model_tab(page: gr.Blocks, tab: gr.Tab, lab: Lab, strip: gr.HTML, oth
 
 
 def _create_choice(parts: Parts, lab: Lab) -> None:
-    shelf = lab.shelf
+    loaded = lab.loaded
     gr.HTML(f"<h2>Which model is asked?</h2><p>{CHOOSING}</p>", apply_default_css=False)
     with gr.Row(elem_id="model-row", equal_height=False):
         with gr.Column(min_width=300):
@@ -69,8 +68,8 @@ def _create_choice(parts: Parts, lab: Lab) -> None:
                 "model-name",
                 takes=ModelName,
                 label="Model",
-                choices=offered(shelf.offers),
-                value=shelf.choice.name,
+                choices=offered(loaded.offers),
+                value=loaded.choice.name,
             )
             parts.add(
                 gr.Textbox,
@@ -80,7 +79,7 @@ def _create_choice(parts: Parts, lab: Lab) -> None:
                 max_length=LONGEST_NAME,
                 lines=1,
                 max_lines=1,
-                visible=shelf.open,
+                visible=loaded.open,
             )
         with gr.Column(min_width=300):
             precisions = [(title, name) for name, title in QUANTIZATIONS.items()]
@@ -89,7 +88,7 @@ def _create_choice(parts: Parts, lab: Lab) -> None:
                 "model-quantization",
                 label="Precision of its weights",
                 choices=precisions,
-                value=shelf.choice.quantization,
+                value=loaded.choice.quantization,
             )
     parts.add_html("model-plan", script=LIVE)
     with gr.Row(elem_id="model-buttons", equal_height=False):

@@ -23,15 +23,15 @@ from editlab.lab import Lab, Moment, Workspace
 from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.ledger.events import Edit
 from editlab.lab.workspaces import history
-from editlab.lab.workspaces.monitor import LEAST, Alarm, Health, Limits, beyond, limits_of
+from editlab.lab.workspaces.alarms import LEAST, Alarm, AlarmLimits, Health, beyond, limits_of
 from editlab.web.core import forms, render
 from editlab.web.core.handlers import CHANGED, Handlers, Update, Updates, handler
-from editlab.web.edit.showing import ShowingHandlers
+from editlab.web.edit.display import ShowingHandlers
 from editlab.web.monitor import table as monitor_table
 from editlab.web.monitor import words
 from editlab.web.workspace.table import link
 
-LIMITS = tuple(asdict(Limits()))
+LIMITS = tuple(asdict(AlarmLimits()))
 CHECKING = "Everything is asked again as soon as nobody waits for anything else."
 
 
@@ -61,7 +61,7 @@ class MonitorHandlers(ShowingHandlers):
         """The page looks what is new. Updates: the service; all the rest where it shows another check-up."""
         yield self._service()
         lab = self.lab
-        if not lab.shelf.loaded or not lab.knows(str(request.session_hash)):
+        if not lab.loaded.in_memory or not lab.knows(str(request.session_hash)):
             return
         workspace = self.workspace(visitor, request)
         shown = forms.read_pressed(event, "stamp")
@@ -124,7 +124,7 @@ class MonitorHandlers(ShowingHandlers):
     def _stamp(self, workspace: Workspace) -> str:
         """Which state of the edits and of the check-ups is shown."""
         number, at = self.lab.monitor.latest(workspace)
-        return f"{self.lab.service.digest(workspace.name)} {workspace.state.number} {number} {at}"
+        return f"{self.lab.metrics.digest(workspace.name)} {workspace.state.number} {number} {at}"
 
     def _now(self, workspace: Workspace) -> Update:
         """How far the check-up is that waits or runs, or why the last one came to nothing."""
@@ -193,7 +193,7 @@ class MonitorHandlers(ShowingHandlers):
 
     def _service(self) -> Update:
         """How the service does, with nothing that tells who asks."""
-        lab, service = self.lab, self.lab.service
+        lab, service = self.lab, self.lab.metrics
         now = service.now()
         faults = now["faults"] if not (lab.limits.demo or lab.settings.auth) else []
         said = words.service(now["waiting"], now["running"], len(now["faults"]))
@@ -214,7 +214,7 @@ def checkups(table: DataFrame, changes: Sequence[Moment]) -> DataFrame:
     return table.assign(told=said)
 
 
-def panels(frame: DataFrame, limits: Limits) -> Update:
+def panels(frame: DataFrame, limits: AlarmLimits) -> Update:
     """Every panel's number and meaning, and its curve."""
     update: Update = {}
     for name in words.PANELS:

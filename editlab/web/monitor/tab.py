@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import gradio as gr
 from markupsafe import Markup
 
 from editlab.lab import Lab
-from editlab.lab.workspaces.monitor import LEAST
-from editlab.web.core.components import Parts, section
-from editlab.web.core.handlers import Handlers, Updates
-from editlab.web.core.wiring import mirrored, on
-from editlab.web.keys.tab import LIVE
+from editlab.lab.workspaces.alarms import LEAST
+from editlab.web.core.components import LIVE, Parts, section
+from editlab.web.core.handlers import Handlers
+from editlab.web.core.wiring import on
 from editlab.web.monitor import words
 from editlab.web.monitor.handlers import LIMITS, MonitorHandlers
 from editlab.web.monitor.table import LOCAL, LOOKS
@@ -84,9 +82,8 @@ def _addresses(lab: Lab) -> str:
 def _wire(tab: gr.Tab, lab: Lab, parts: Parts, edit: Handlers) -> None:
     handlers = MonitorHandlers(lab, edit)
     own = parts.named("own-rephrases", "own-neighbours")
-
-    def listen(trigger: Callable, handler: Callable[..., Updates], inputs: list[Any], **options: Any) -> None:
-        on(parts, trigger, mirrored(handler, MIRRORED), inputs, **options)
+    parts.mirrors = MIRRORED
+    listen = partial(on, parts)
 
     listen(tab.select, handlers.monitor_open, [])
     listen(parts["monitor-now"].select, handlers.monitor_look, [])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from editlab.lab import Moment
-from editlab.lab.workspaces.monitor import LEAST, Alarm
+from editlab.lab.workspaces.alarms import LEAST, Alarm
 from editlab.web.workspace.rooms import when
 
 

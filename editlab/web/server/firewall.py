@@ -29,8 +29,9 @@ from editlab.errors import BadRequest, EditLabError, TooMany
 from editlab.lab import Lab
 from editlab.lab.access.addresses import counted
 from editlab.lab.access.limits import Asker, Cost
-from editlab.web.core.inputs import EventData, File, FileButton, Pressed, Scalar, type_of
-from editlab.web.server.guard import API, SAFE, TooLarge, address_of, bounded_by, read_again, read_body
+from editlab.web.core.inputs import AnyPressed, EventData, File, FileButton, Pressed, Scalar, type_of
+from editlab.web.core.visit import address_of
+from editlab.web.server.guard import API, SAFE, TooLarge, bounded_by, read_again, read_body
 from editlab.web.server.sessions import Sessions
 
 JOIN, CANCEL, UPLOAD, DATA = (f"{API}{name}" for name in ("queue/join", "cancel", "upload", "queue/data"))
@@ -51,6 +52,8 @@ LIMITS = {
     "less_than_equal": "is at most {le:,}. Write a smaller number.",
     "greater_than_equal": "is at least {ge:,}. Write a larger number.",
     "string_too_long": "has at most {max_length:,} characters. Shorten it.",
+    "int_type": "is empty, or no whole number. Write one.",
+    "float_type": "is empty, or no number. Write one.",
 }
 """What to say of a value beyond its field's limits, by pydantic's name of the fault."""
 
@@ -176,7 +179,8 @@ class Firewall:
         values = [self._taken(component, value, call.session_hash) for component, value in given]
         body = call.model_dump(include={"fn_index", "session_hash", "trigger_id"}) | {"data": values}
         if fn.fn.pressed:
-            body["event_data"] = call.event_data
+            event = call.event_data
+            body["event_data"] = event.sent() if isinstance(event, Pressed) else event
         return _receiving(body, request)
 
     async def _cancel(self, request: Request) -> Receive:
@@ -245,20 +249,27 @@ def _model_of(fn: BlockFunction) -> type[BaseModel]:
     """Return the model of a handler's calls. Raises `TypeError` for a handler without a cost or with an input of no type."""
     if not isinstance(getattr(fn.fn, "cost", None), Cost):
         raise TypeError(f"The handler {fn.api_name or fn.name} states no cost. Declare it with @handler, wire it with on().")
-    types = tuple(type_of(component) for component in fn.inputs)
+    types = getattr(fn.fn, "types", None) or tuple(type_of(component) for component in fn.inputs)
     return create_model(
         f"Call of {fn.api_name}",
-        __config__=ConfigDict(extra="forbid", strict=True),
+        __config__=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False),
         fn_index=(int, ...),
         session_hash=(str, Field(pattern=SESSION)),
         data=(tuple[types] if types else tuple[()], ...),
-        event_data=((Pressed | None) if fn.fn.pressed else (EventData | Scalar), None),
+        event_data=_event_of(fn.fn.pressed),
         trigger_id=(int | None, None),
         event_id=(None, None),
         oauth_token=(None, None),
         simple_format=(Literal[False], False),
         batched=(Literal[False] | None, None),
     )
+
+
+def _event_of(pressed: type[Pressed] | bool | None) -> tuple[Any, Any]:
+    """Return the type and the default of a call's event: a declared button's attributes, or what Gradio's page adds."""
+    if isinstance(pressed, type):
+        return pressed, ...
+    return (AnyPressed | None if pressed else EventData | Scalar), None
 
 
 def _told(error: ValidationError, inputs: Sequence[Component] = ()) -> str:

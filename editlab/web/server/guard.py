@@ -73,11 +73,6 @@ class Guard:
         return None
 
 
-def address_of(request: Request) -> str:
-    """Return the address that a request comes from; empty where there is none, as of a Unix socket."""
-    return request.client.host if request.client else ""
-
-
 def from_here(request: Request) -> bool:
     """Return whether the page itself or no browser sends a request: a browser names its origin."""
     origin = request.headers.get("origin")

@@ -27,7 +27,8 @@ from editlab.lab.access.addresses import counted
 from editlab.lab.access.cookies import CookieSecret, EndedLogins
 from editlab.lab.access.limits import Limits
 from editlab.lab.access.users import User, Users
-from editlab.web.server.guard import API, MOST_BYTES, Guard, address_of, read_again, read_body
+from editlab.web.core.visit import address_of
+from editlab.web.server.guard import API, MOST_BYTES, Guard, read_again, read_body
 
 FREE = ("/login", "/health", "/ready")
 """Routes that answer without a login."""

@@ -12,9 +12,9 @@ import gradio as gr
 from editlab.errors import BadRequest, EditLabError
 from editlab.exports import Format, format_named
 from editlab.lab.access.limits import FREE, MOST_ROWS, Cost
-from editlab.lab.jobs.worker import Cancel, Progress
 from editlab.lab.ledger import archive
-from editlab.lab.workspaces import bundles, export
+from editlab.lab.worker import Cancel, JobProgress
+from editlab.lab.workspaces import bundles, exports
 from editlab.web.core import forms, render
 from editlab.web.core.handlers import BATTERY, Updates, handler
 from editlab.web.workspace import table, words
@@ -29,7 +29,7 @@ class BundleHandlers(WorkspaceHandlers):
         """The workspace shall become one file. Updates: workspace-bundle."""
         room, _ = self.here(visitor, request)
         path = self.lab.downloads.place() / f"{_slug(room.name)}.editlab.zip"
-        report = bundles.pack(self.lab, room, path)
+        report = bundles.pack(self.lab.context, room, path)
         token = self.lab.downloads.offer(room.id, path)
         size = f"{words.size(path.stat().st_size)}, {report.events:,} events"
         yield {"workspace-bundle": table.link(token, f"Download {path.name} ({size})")}
@@ -42,7 +42,7 @@ class BundleHandlers(WorkspaceHandlers):
         name = self.visitor(visitor, request)
         yield {"workspace-bundle": render.message("The bundle is checked …")}
         try:
-            room = bundles.unpack(self.lab, name, Path(path), request.username or "")
+            room = bundles.unpack(self.lab.workspaces, name, Path(path), request.username or "")
         except EditLabError:
             yield {"workspace-bundle": ""}
             raise
@@ -73,12 +73,12 @@ class BundleHandlers(WorkspaceHandlers):
         """The edits that are on shall be written in a form that others take. Updates: workspace-jobs, message."""
         (room, workspace), format, lab = self.here(visitor, request), str(format), self.lab
         self._format(format)
-        export.notes(workspace, format)
+        exports.notes(workspace, format)
         folder = lab.downloads.place()
         name = f"{_slug(room.name)}-{format}"
 
-        def work(progress: Progress, cancel: Cancel) -> str:
-            export.export(workspace, format, folder / name, progress, cancel)
+        def work(progress: JobProgress, cancel: Cancel) -> str:
+            exports.export(workspace, format, folder / name, progress, cancel)
             progress(0.9, "packing")
             path = Path(shutil.make_archive(str(folder / name), "zip", folder, name))
             shutil.rmtree(folder / name)
@@ -124,7 +124,7 @@ class BundleHandlers(WorkspaceHandlers):
         }
 
     def _described(self, workspace: Any, name: str) -> str:
-        return render.message(" ".join([self._format(name).holds, *export.notes(workspace, name)]))
+        return render.message(" ".join([self._format(name).holds, *exports.notes(workspace, name)]))
 
     def _format(self, name: str) -> Format:
         """Return the format of this name. Raises `BadRequest` where there is none, or a public demo does not write it."""

@@ -11,13 +11,13 @@ from typing import Any
 import gradio as gr
 
 from editlab.errors import BadRequest
-from editlab.lab import Lab, Moment, Room, Workspace
+from editlab.lab import Lab, Moment, Workspace, WorkspaceInfo
 from editlab.lab.access.limits import FREE
 from editlab.lab.workspaces import history
 from editlab.web.core import forms, render
 from editlab.web.core.handlers import CHANGED, Handlers, Update, Updates, handler
+from editlab.web.edit.display import Own
 from editlab.web.edit.handlers import EditHandlers
-from editlab.web.edit.showing import Own
 from editlab.web.workspace import rooms, table, words
 
 ROOM_ACTIONS = ("enter", "new", "rename", "share", "private", "delete", "restore")
@@ -104,23 +104,30 @@ class WorkspaceHandlers(EditHandlers):
         """A new workspace shall begin with what lay there at the moment of the slider. Updates as `room`."""
         room, workspace = self.here(visitor, request)
         number = number_at(moments(workspace), place)
-        made = history.branch(self.lab, self.visitor(visitor, request), workspace, room, str(name or ""), number)
+        made = history.branch(
+            self.lab.workspaces,
+            self.visitor(visitor, request),
+            workspace,
+            room,
+            str(name or ""),
+            number,
+        )
         text = f"“{made.name}” begins as “{room.name}” was then; what you do here changes nothing there."
         yield {"workspace-branch-name": ""}
         yield from self._enter(visitor, made, (rephrases, neighbours), text, request)
 
     # --- parts ------------------------------------------------------------------------------------------------------
 
-    def here(self, visitor: Any, request: gr.Request) -> tuple[Room, Workspace]:
+    def here(self, visitor: Any, request: gr.Request) -> tuple[WorkspaceInfo, Workspace]:
         """The workspace that the visitor has open, as people know it and as the ledger has it."""
         name = self.visitor(visitor, request)
         room = self.lab.directory.current(name)
         return room, self._in(room, name, request)
 
-    def _in(self, room: Room, name: str, request: gr.Request) -> Workspace:
+    def _in(self, room: WorkspaceInfo, name: str, request: gr.Request) -> Workspace:
         return self.lab.workspace(room.id, self.author(name, room, request))
 
-    def _enter(self, visitor: Any, room: Room, own: Own, text: str, request: gr.Request) -> Updates:
+    def _enter(self, visitor: Any, room: WorkspaceInfo, own: Own, text: str, request: gr.Request) -> Updates:
         """Open a workspace, and show on the Edit tab what was looked at in it last; in a new one, the first preset."""
         self.lab.directory.enter(self.visitor(visitor, request), room.id)
         yield from self._told(visitor, text, request)
@@ -140,7 +147,7 @@ class WorkspaceHandlers(EditHandlers):
             **self.buttons(workspace),
         }
 
-    def _room(self, visitor: Any, room: Room, workspace: Workspace, request: gr.Request) -> Update:
+    def _room(self, visitor: Any, room: WorkspaceInfo, workspace: Workspace, request: gr.Request) -> Update:
         """Everything about the open workspace but its edits."""
         name, known = self.visitor(visitor, request), self.lab.directory
         own = known.rooms(name)
@@ -176,10 +183,9 @@ class WorkspaceHandlers(EditHandlers):
     def _visitors(self) -> str:
         return "everybody who visits this page" if self.lab.limits.demo else "everybody who may use this EditLab"
 
-    def _stack(self, workspace: Workspace) -> Update:
-        """The edits, on the Edit tab and here."""
-        shown = table.edits(workspace.records, self.lab.monitor.scores(workspace))
-        return super()._stack(workspace) | {"workspace-edits": shown}
+    def _beside(self, workspace: Workspace) -> Update:
+        """The edits here, whenever those of the Edit tab are drawn."""
+        return {"workspace-edits": table.edits(workspace.records, self.lab.monitor.scores(workspace))}
 
 
 def moments(workspace: Workspace) -> tuple[Moment, ...]:

@@ -60,7 +60,7 @@ class TravelHandlers(Handlers):
 
     def _ask(self, workspace: Workspace, text: str, standings: dict[str, history.Standing], draw: Any) -> Updates:
         def show(turn: Turn) -> Updates:
-            job = turn.asks(history.ask(self.lab, text, standings))
+            job = turn.asks(history.ask(self.lab.context, text, standings))
             yield from self.follow(workspace, job, draw)
             turn.check()
             yield {**draw(job.result()), "progress": ""}

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from editlab.lab import Moment, Room
-from editlab.lab.workspaces.directory import LONGEST_NAME
+from editlab.lab import Moment, WorkspaceInfo
+from editlab.lab.ledger.directory import LONGEST_NAME
 from editlab.web.workspace import words
 
 TYPED = """
@@ -32,7 +32,7 @@ element.addEventListener("keydown", (event) => {
 """As `parts.PRESSED`, with what was typed in the field beside the button; Enter in the field presses it."""
 
 
-def rooms(own: Sequence[Room], current: Room, deleted: Sequence[Room] = ()) -> str:
+def rooms(own: Sequence[WorkspaceInfo], current: WorkspaceInfo, deleted: Sequence[WorkspaceInfo] = ()) -> str:
     """All workspaces as buttons, the open one marked, a way to make another one, and what can be brought back."""
     items = Markup("").join(_room(room, current) for room in own)
     new = _typed("New workspace", "New workspace’s name", "", "new", "Make it", current)
@@ -48,7 +48,7 @@ def rooms(own: Sequence[Room], current: Room, deleted: Sequence[Room] = ()) -> s
     )
 
 
-def _room(room: Room, current: Room) -> Markup:
+def _room(room: WorkspaceInfo, current: WorkspaceInfo) -> Markup:
     here = room.id == current.id
     who = "private" if not room.shared else "shared by you" if room.mine else "shared with you"
     return Markup(
@@ -56,7 +56,7 @@ def _room(room: Room, current: Room) -> Markup:
     ).format(room.handle, Markup(' aria-current="true"') if here else "", room.name, who)
 
 
-def head(room: Room, lies: str, visitors: str) -> str:
+def head(room: WorkspaceInfo, lies: str, visitors: str) -> str:
     """The open workspace: its name, who sees it, what lies in it, and what can be done to it as a whole."""
     share = ("private", "Make private") if room.shared else ("share", "Share")
     own = Markup("")
@@ -83,7 +83,7 @@ def head(room: Room, lies: str, visitors: str) -> str:
     )
 
 
-def _typed(title: str, label: str, value: str, press: str, button: str, room: Room) -> Markup:
+def _typed(title: str, label: str, value: str, press: str, button: str, room: WorkspaceInfo) -> Markup:
     """A name that is asked for when its button is opened."""
     return Markup(
         '<details><summary>{}</summary><div><input type="text" maxlength="{}" placeholder="Name" aria-label="{}" value="{}">'

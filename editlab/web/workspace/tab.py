@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import gradio as gr
 
 from editlab.exports import FORMATS
 from editlab.lab import Lab
-from editlab.lab.workspaces.directory import LONGEST_NAME
-from editlab.web.core.components import PRESSED, Parts, section
+from editlab.lab.ledger.directory import LONGEST_NAME
+from editlab.web.core.components import LIVE, PRESSED, Parts, section
 from editlab.web.core.forms import MOST
-from editlab.web.core.handlers import Handlers, Updates
+from editlab.web.core.handlers import Handlers
 from editlab.web.core.inputs import Choices, FileButton, Moments, Name, Place
-from editlab.web.core.wiring import mirrored, on
-from editlab.web.keys.tab import LIVE
+from editlab.web.core.wiring import on
 from editlab.web.workspace import rooms
 from editlab.web.workspace.bundle_handlers import BundleHandlers
 from editlab.web.workspace.handlers import MOMENT
@@ -132,9 +130,8 @@ def _wire(tab: gr.Tab, lab: Lab, parts: Parts, edit: Handlers) -> None:
     """Every event of the tab. Where the slider stands goes with what needs it."""
     handlers, many = BundleHandlers(lab, edit), {"trigger_mode": "multiple"}
     own, moment = parts.named("own-rephrases", "own-neighbours"), parts["workspace-moment"]
-
-    def listen(trigger: Callable, handler: Callable[..., Updates], inputs: list[Any], **options: Any) -> None:
-        on(parts, trigger, mirrored(handler, MIRRORED), inputs, **options)
+    parts.mirrors = MIRRORED
+    listen = partial(on, parts)
 
     listen(tab.select, handlers.workspace_open, [])
     for name in ("workspace-rooms", "workspace-head"):

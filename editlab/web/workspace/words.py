@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from editlab.lab import EditRecord, JobRow, Moment, Report, Room
+from editlab.lab import EditRecord, JobRow, Moment, Report, WorkspaceInfo
 from editlab.lab.ledger.events import counted
 
 KINDS = {
@@ -30,7 +30,7 @@ STATES = {
 }
 
 
-def who_sees(room: Room, visitors: str = "everybody who may use this EditLab") -> str:
+def who_sees(room: WorkspaceInfo, visitors: str = "everybody who may use this EditLab") -> str:
     """Who sees a workspace and may change it."""
     if not room.shared:
         return "Private: only you see it."

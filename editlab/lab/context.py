@@ -1,0 +1,63 @@
+"""What the services of a lab share, handed to them when they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from editlab import probes
+from editlab.facts import FactBase
+from editlab.lab.access.limits import Limits
+from editlab.lab.jobs.live import LiveQuestions
+from editlab.lab.ledger.directory import Directory
+from editlab.lab.ledger.ledger import Key, Ledger
+from editlab.lab.loaded import Loaded
+from editlab.lab.worker import Job, Worker
+from editlab.model import LanguageModel
+from editlab.probes import Ground, Passages
+from editlab.settings import Settings
+from editlab.work import Cancel, Progress
+
+
+@dataclass(eq=False)
+class Context:
+    """One lab's settings, ledger, worker and model, and the ground from which probes are drawn.
+
+    `answer_tokens`: how long an answer is. `edits`: the edit that is being computed in each workspace, or was last.
+    `after_change(workspace)` is called when other edits are applied in a workspace than before, and
+    `after_batch(workspace, progress, cancel)` between the batches of a long edit, on the worker's thread.
+    """
+
+    settings: Settings
+    ledger: Ledger
+    directory: Directory
+    worker: Worker
+    limits: Limits
+    loaded: Loaded
+    facts: FactBase
+    passages: Passages
+    seed: int
+    answer_tokens: int
+    live: LiveQuestions
+    edits: dict[Key, Job[Any]] = field(default_factory=dict)
+    after_change: Callable[[Any], None] = lambda workspace: None
+    after_batch: Callable[[Any, Progress, Cancel], None] = lambda workspace, progress, cancel: None
+    _ground: Ground | None = None
+
+    @property
+    def model(self) -> LanguageModel:
+        """The model; where it was dropped, this waits until it is loaded again."""
+        return self.loaded.model
+
+    @property
+    def ground(self) -> Ground:
+        """The ground of the model that is loaded."""
+        model, ground = self.model, self._ground
+        if ground is None or ground.model is not model:
+            ground = self._ground = Ground(model, self.facts, self.passages, self.seed)
+        return ground
+
+    def renew(self) -> None:
+        """Compute again what depends on the model, after another one has replaced it."""
+        self.passages = probes.passages(self.model, self.settings.presets / "texts")

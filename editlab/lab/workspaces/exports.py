@@ -1,0 +1,80 @@
+"""A workspace's edits in forms that others take, whole or not at all.
+
+An export is written into a folder beside its target, brought to the disk and renamed: stopped or killed, nothing half-made
+stands under the name that was asked for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from editlab import methods, storage
+from editlab.errors import BadFile, BadRequest
+from editlab.exports import Entry, Export, format_named
+from editlab.exports.format import STOPPED
+from editlab.lab.workspaces.workspace import Workspace
+from editlab.work import Cancel, Progress, never, no_progress, stop_if
+
+
+def entries(workspace: Workspace) -> tuple[Entry, ...]:
+    """The edits that are on, in order, free of the workspace."""
+    model, seed = workspace.context.model, workspace.context.seed
+    return tuple(
+        Entry(
+            requests=record.requests,
+            method=record.method,
+            config=vars(methods.config_for(record.method, model, **{"seed": seed, **record.config})),
+            layers=record.layers,
+            patches=record.patches,
+            pathways=record.pathways if record.rep_on else (),
+            rep=record.rep if record.rep_on else None,
+            names=record.names,
+            author=record.author,
+            at=record.at,
+            reason=record.reason,
+            health=record.health,
+        )
+        for record in workspace.records
+        if record.on
+    )
+
+
+def notes(workspace: Workspace, format: str) -> tuple[str, ...]:
+    """Return what an export in this format would leave out or change, a sentence each. Raises `BadRequest` as `export`."""
+    return format_named(format).notes_for(_export_of(workspace))
+
+
+def export(
+    workspace: Workspace, format: str, folder: Path, progress: Progress = no_progress, cancel: Cancel = never
+) -> list[Path]:
+    """Write the edits that are on into a new folder; return its files.
+
+    Raises `BadRequest` for an unknown format, without an edit, or for one that the format cannot hold; `BadFile` where the
+    folder holds something or cannot be written; `Cancelled`, which leaves nothing.
+    """
+    form, given = format_named(format), _export_of(workspace)
+    folder = Path(folder).expanduser().absolute()
+    try:
+        with storage.new_folder(folder) as part:
+            progress(0.0, f"writing {format}")
+            form.write_all(given, part, progress, cancel)
+            storage.sync(*part.rglob("*"), part)
+            stop_if(cancel, STOPPED)
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise BadFile(
+            f"{folder} cannot be written: {why}. Give a new folder where there is room and you may write."
+        ) from error
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _export_of(workspace: Workspace) -> Export:
+    """Return what there is to export. Raises `BadRequest`, and as `Workspace.views_under` where a mask is looked through."""
+    chosen = entries(workspace)
+    if not chosen:
+        raise BadRequest("There is no edit to export. Apply one or switch one on first.")
+    views = workspace.views_under(workspace.masked, workspace.guarded)
+    masks = [mask for view in views.values() for mask in view.masks]
+    return Export(workspace.context.ground, chosen, (workspace.robust or workspace.view).with_patches(masks))

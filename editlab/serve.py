@@ -1,0 +1,111 @@
+"""Opens the lab and serves the page."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from editlab.settings import Settings
+
+RESTARTED, MOST_RESTARTS, WITHIN_SECONDS = "EDITLAB_RESTARTED", 3, 600
+"""The variable that carries over when EditLab started again by itself, and how often it may within so long."""
+CLOSING_SECONDS = 3
+"""How long open pages may keep the server from ending."""
+PROJECT = Path(__file__).resolve().parent.parent
+"""The folder that is copied or uploaded with all that lies in it."""
+FOR_OWNER_ALONE = 0o077
+"""Files and folders that are made from here on, everybody's edits among them, are readable to their owner alone."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Serve until stopped and return the exit status, which is 2 for bad input and 130 for Ctrl-C while loading.
+
+    `args`: the options, else those of the process.
+    """
+    signal.signal(signal.SIGINT, _stopped)  # from here on: the imports alone take seconds
+    os.umask(FOR_OWNER_ALONE)
+    from pydantic import ValidationError
+    from pydantic_settings import CliApp
+
+    from editlab.errors import EditLabError
+    from editlab.settings import Settings
+
+    try:
+        settings = CliApp.run(Settings, cli_args=None if args is None else list(args))
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        print(f"These settings do not fit: {faults}. See editlab serve --help.", file=sys.stderr)
+        return 2
+    try:
+        return _serve(settings, settings.reach())
+    except EditLabError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _serve(settings: Settings, reach: str) -> int:
+    """Serve until stopped or until the device is lost, and return the exit status."""
+    from editlab import network
+    from editlab.lab import Lab
+    from editlab.lab.access import logs
+    from editlab.lab.access.users import Users
+    from editlab.web import create_app
+    from editlab.web.server.connections import server_for
+
+    if settings.auth is not None:
+        Users(settings.auth).check(settings.served)
+    logs.set_up(settings)
+    network.close(settings.host)
+    lab = Lab.open(settings)
+    lost = False
+    try:
+        lab.limits.check_model(settings.model, lab.loaded.facts["parameters"])
+        server = server_for(create_app(lab), settings, timeout_graceful_shutdown=CLOSING_SECONDS)
+        print(reach, flush=True)
+        log = logging.getLogger("editlab")
+        log.info({"event": "start", "model": lab.model.name, "fingerprint": lab.loaded.fingerprint})
+        if settings.auth is not None and settings.auth.resolve().is_relative_to(PROJECT):
+            log.warning(
+                "%s goes along wherever this folder is copied (docker build, hf upload). Move it out.", settings.auth
+            )
+
+        def device_lost() -> None:
+            nonlocal lost
+            lost = server.should_exit = True
+
+        lab.worker.lost = device_lost
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with suppress(KeyboardInterrupt), logs.silence(settings):  # the server ends at Ctrl-C and raises it once more
+            server.run()
+    finally:
+        lab.close()
+    return _start_again() if lost else 0 if server.started else 1
+
+
+def _stopped(_signal: int, _frame: object) -> NoReturn:
+    print("Stopped while EditLab was loading. Nothing was kept or changed: start it again.", file=sys.stderr)
+    sys.exit(130)
+
+
+def _start_again() -> int:
+    """Become a new process, for only that can use the device again; status 1 where that was done too often."""
+    now = time.time()
+    recent = [at for at in map(float, os.environ.get(RESTARTED, "").split()) if now - at < WITHIN_SECONDS]
+    if len(recent) >= MOST_RESTARTS:
+        print(
+            f"The GPU stopped answering {len(recent) + 1} times in {WITHIN_SECONDS // 60} minutes. Your edits are kept. See "
+            "what the driver says (nvidia-smi, dmesg), then start EditLab again; --device cpu goes without the GPU.",
+            file=sys.stderr,
+        )
+        return 1
+    print("The GPU stopped answering. EditLab starts again.", file=sys.stderr)
+    os.environ[RESTARTED] = " ".join(map(str, (*recent, now)))
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

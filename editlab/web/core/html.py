@@ -1,0 +1,65 @@
+"""The page's HTML: Jinja2 templates, which escape every text that they are given.
+
+A tab's templates lie in its folder `templates/` and are named by the tab: `render("keys/section.html", title=...)`. Macros
+that several tabs use stand in `core/templates/pieces.html`; Python calls them as `pieces.message(...)`. Templates hold all
+HTML; `words.py` modules return plain sentences.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from editlab import wording
+from editlab.web.core import names
+
+WEB = Path(__file__).parents[1]
+SCRIPTS = Path(__file__).with_name("scripts")
+PARTED = re.compile(r"(?<=[\d<>±]) (?=[%±\d])")
+"""A space within a figure: 97 %, < 0.01 %, 0.4 ± 0.1."""
+
+
+def unbroken(text: str) -> Markup:
+    """Return a text in which no line ends within a figure."""
+    joined = PARTED.sub("\N{NO-BREAK SPACE}", text)
+    return Markup(joined) if isinstance(text, Markup) else escape(joined)
+
+
+ENVIRONMENT = Environment(
+    loader=PrefixLoader({path.parent.name: FileSystemLoader(path) for path in sorted(WEB.glob("*/templates"))}),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=StrictUndefined,
+)
+ENVIRONMENT.filters |= {
+    "count": wording.count,
+    "listed": wording.join,
+    "percent": wording.percent,
+    "share": wording.share,
+    "rate": wording.rate,
+    "shorten": wording.shorten,
+    "unbroken": unbroken,
+    "view_title": names.view_title,
+    "kind_name": names.kind_name,
+}
+
+
+def render(template: str, **values: Any) -> Markup:
+    """Return a template's HTML. Raises `jinja2.UndefinedError` for a name that it needs and does not get."""
+    return Markup(ENVIRONMENT.get_template(template).render(**values).strip())
+
+
+pieces: Any = ENVIRONMENT.get_template("core/pieces.html").module
+"""The shared macros: `pieces.message("Done.")`."""
+
+
+@cache
+def script(name: str) -> str:
+    """Return a script of `scripts/` as Gradio's `js_on_load` takes it, in a scope of its own."""
+    return f"{{\n{(SCRIPTS / f'{name}.js').read_text(encoding='utf-8')}}}\n"

@@ -1,0 +1,2 @@
+// A screen reader reads this part aloud when it changes.
+element.setAttribute("aria-live", "polite");

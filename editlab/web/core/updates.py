@@ -1,0 +1,91 @@
+"""Updates of the page that every tab makes: a job's progress, messages, and which buttons can be pressed.
+
+An update is `{name of a component: its new value}` and holds only what changes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+from editlab import wording
+from editlab.errors import BadRequest
+from editlab.lab import Job, Worker, Workspace
+from editlab.web.core.forms import FIELDS, place_of
+from editlab.web.core.html import pieces
+
+Update = dict[str, Any]
+Updates = Iterator[Update]
+Draw = Callable[[Any], Update]
+
+UPDATE_SECONDS = 0.13
+"""Time between two updates of the page: less than eight a second."""
+POLL_SECONDS = 0.02
+"""Time between two looks at a job, so that its end and its first partial result are seen at once."""
+ESTIMATE_SECONDS = 0.6
+"""Time after which the remaining time is estimated."""
+SHARED = ("visitor", "apply", "undo", "redo", "remake")
+"""Components that `buttons` and the wiring of every tab update or read."""
+
+
+def follow(
+    line: Workspace | Worker, job: Job[Any], draw: Draw | None = None, tell: bool | Callable[[], bool] = True
+) -> Updates:
+    """Yield a job's partial results as updates (`draw`), and its progress where `tell` says so, until it is done."""
+    began, shown, last = time.monotonic(), None, 0.0
+    while not job.wait(POLL_SECONDS):
+        now, partial = time.monotonic(), job.partial
+        fresh = draw is not None and partial is not None and partial is not shown
+        if now - last < UPDATE_SECONDS and (shown is not None or not fresh):
+            continue
+        update: Update = {"progress": _progress(line, job, now - began)} if _is_true(tell) else {}
+        if fresh:
+            shown = partial
+            update |= draw(partial)
+        if update:
+            last = now
+            yield update
+
+
+def _is_true(tell: bool | Callable[[], bool]) -> bool:
+    return tell() if callable(tell) else tell
+
+
+def buttons(workspace: Workspace) -> Update:
+    """Return which buttons can be pressed now."""
+    editing = workspace.editing is not None
+    return {
+        "apply": gr.update(interactive=not editing),
+        "stop": gr.update(interactive=workspace.busy),
+        "undo": gr.update(interactive=workspace.can_undo and not editing),
+        "redo": gr.update(interactive=workspace.can_redo and not editing),
+        "remake": gr.update(interactive=any(record.on for record in workspace.records) and not editing),
+    }
+
+
+def stopping(busy: bool) -> Update:
+    """Return the message after Stop was pressed. `busy`: whether anything was running."""
+    return {"message": pieces.message("Stopping …" if busy else "Nothing is running.")}
+
+
+def problem(error: Exception) -> Update:
+    """Return an error as a message; one about a field of the request stands at that field as well."""
+    field = error.field if isinstance(error, BadRequest) else None
+    if field not in FIELDS:
+        return {"message": pieces.message(str(error), "problem")}
+    place = f"at-{place_of(field)}"
+    return {"message": pieces.message(str(error), "problem heard"), place: pieces.message(str(error), "problem")}
+
+
+def _progress(line: Workspace | Worker, job: Job[Any], elapsed: float) -> str:
+    ahead = line.ahead(job)
+    if ahead:
+        return pieces.progress(f"Waiting for the model; {ahead} before you", 0.0, "")
+    rest = ""
+    if job.fraction >= 0.1 and elapsed >= ESTIMATE_SECONDS:
+        left = elapsed * (1 - job.fraction) / job.fraction
+        rest = f"about {left:.0f} s left" if left >= 1 else "almost done"
+    return pieces.progress(wording.capitalize(job.text), job.fraction, rest)

@@ -1,0 +1,86 @@
+"""Who calls a handler, and from where: the visitor, their session and their workspace, with Gradio's request hidden."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+
+from editlab.lab import Lab, Workspace, WorkspaceInfo
+from editlab.lab.access.limits import Asker
+
+ANY, MADE = re.compile(r"(?s).{1,64}"), re.compile(r"[\w-]{22}", re.ASCII)
+"""Ids of visitors: any, and those of the form that the server makes."""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One call of a handler. `workspace` and what depends on it are those that are open now, so they change on the way.
+
+    visitor: the id of the user who is logged in, else of the browser. user: the name of the login, None without one.
+    query: the address's parameters.
+    """
+
+    lab: Lab = field(repr=False)
+    visitor: str
+    session: str
+    user: str | None = None
+    address: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, lab: Lab, stated: Any, request: Any) -> Visit:
+        """Return the visit behind Gradio's request. `stated`: the id that the browser keeps, which a login overrules.
+
+        A demo accepts only ids that the server made: a shorter one could be guessed, or be a workspace's name.
+        """
+        session, user = str(request.session_hash), request.username
+        if user is not None:
+            visitor = lab.owner(user)
+        else:
+            known = isinstance(stated, str) and (MADE if lab.limits.demo else ANY).fullmatch(stated)
+            visitor = stated if known else lab.newcomer(session)
+        return cls(lab, visitor, session, user, address_of(request), request.query_params)
+
+    @property
+    def room(self) -> WorkspaceInfo:
+        """The entry of the open workspace in the directory."""
+        return self.lab.directory.current(self.visitor)
+
+    @property
+    def workspace(self) -> Workspace:
+        """The open workspace."""
+        return self.enter(self.room)
+
+    def enter(self, room: WorkspaceInfo) -> Workspace:
+        """Return a workspace that the visitor may use, as its author."""
+        return self.lab.workspace(room.id, self.author_in(room))
+
+    @property
+    def author(self) -> str:
+        """The name that signs what the visitor does in the open workspace."""
+        return self.author_in(self.room)
+
+    def author_in(self, room: WorkspaceInfo) -> str:
+        """Return the name that signs: the login's; without one, in a shared workspace, a name that says nothing else."""
+        if self.user is not None:
+            return self.user
+        return f"visitor {self.lab.metrics.digest(self.visitor)[:4]}" if room.shared else ""
+
+    @property
+    def by(self) -> str:
+        """The name of the user for the log; empty without a login."""
+        return self.user or ""
+
+    @property
+    def asker(self) -> Asker:
+        """The visitor and their address, as limits count them."""
+        return Asker(self.visitor, self.address)
+
+
+def address_of(request: Request) -> str:
+    """Return the address that a request comes from; empty where there is none, as of a Unix socket."""
+    return request.client.host if request.client else ""

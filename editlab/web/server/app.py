@@ -1,0 +1,116 @@
+"""The server around the page: middlewares, login, health, metrics and downloads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from fastapi import FastAPI, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse
+
+from editlab.errors import EditLabError
+from editlab.lab import Lab
+from editlab.settings import on_space
+from editlab.web.core.theme import SCRIPT, STYLE, choice_styles, create_theme
+from editlab.web.model.words import memory
+from editlab.web.page import TITLE, create_page
+from editlab.web.server.firewall import Calls, Firewall
+from editlab.web.server.guard import Guard
+from editlab.web.server.headers import SPACE_FRAMES, SecurityHeaders
+from editlab.web.server.hosts import AllowedHosts
+from editlab.web.server.login import add_login
+from editlab.web.server.proxies import Forwarded
+from editlab.web.server.sessions import Sessions
+
+NO_DOCS = {"docs_url": None, "redoc_url": None, "openapi_url": None}
+
+
+def create_app(lab: Lab) -> FastAPI:
+    """Return the app with the page at `/`. With `Settings.auth`, everything but health and readiness is behind a login.
+
+    `GET /health` answers 200 while the model can be asked, `GET /ready` while nothing is wrong. `GET /model` describes the
+    model that is loaded, `GET /metrics` the service.
+    """
+    app, settings = FastAPI(title=TITLE, **NO_DOCS), lab.settings
+    page = create_page(lab)
+    sessions = Sessions(page)
+    app.add_middleware(Firewall, lab=lab, calls=Calls(page), sessions=sessions, user=_user)
+    app.add_middleware(Guard, login=settings.auth is not None)
+    _add_watch(app, lab)
+    _add_downloads(app, lab)
+    if lab.users is not None:
+        add_login(app, lab, lab.users)
+    app.add_middleware(AllowedHosts, names=settings.names, numbers=not settings.on_loopback)
+    app.add_middleware(Forwarded, proxies=settings.proxies)
+    app.add_middleware(SecurityHeaders, **({"frames": SPACE_FRAMES} if on_space() else {}))
+    app = gr.mount_gradio_app(
+        app,
+        page,
+        path="/",
+        app_kwargs=NO_DOCS,
+        auth_dependency=None if settings.auth is None else _user,
+        theme=create_theme(),
+        css=choice_styles(),
+        css_paths=STYLE,
+        js=SCRIPT.read_text(encoding="utf-8"),
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        mcp_server=False,
+        pwa=False,
+        max_file_size=lab.limits.file_size,
+        blocked_paths=["/"],  # no file leaves through Gradio: downloads have a way of their own
+    )
+    mounted = app.routes[-1].app
+    mounted.state_holder = app.state_holder = sessions  # Gradio looks for it at the app around its own as well
+    sessions.set_blocks(page)
+    return app
+
+
+def _add_watch(app: FastAPI, lab: Lab) -> None:
+    """Add the routes by which others watch the service."""
+
+    @app.get("/health")
+    async def health(response: Response) -> dict[str, str]:
+        if lab.worker.alive:
+            return {"status": "ok"}
+        response.status_code = 503
+        return {"status": "the model's worker has ended"}
+
+    @app.get("/ready")
+    def ready(response: Response) -> dict[str, Any]:
+        faults = lab.metrics.faults()
+        response.status_code = 503 if faults else 200
+        return {"status": "not ready" if faults else "ready", "faults": faults}
+
+    @app.get("/model")
+    def model() -> dict[str, str]:
+        about = lab.about()
+        return {name: about[name] for name in ("model", "fingerprint", "session")} | {"memory": memory(about)}
+
+    if lab.settings.auth is not None or not lab.settings.demo:  # visitors of a demo do not run it
+
+        @app.get("/metrics")
+        def metrics() -> Response:
+            return Response(lab.metrics.metrics(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_downloads(app: FastAPI, lab: Lab) -> None:
+    """Add the route to files that were made for a visitor. With a login only their owner gets them."""
+
+    @app.get("/exports/{token}")
+    def download(token: str, request: Request) -> Response:
+        try:
+            path = lab.downloads.take(token, None if lab.users is None else lab.owner(_user(request) or ""))
+        except EditLabError as error:
+            return PlainTextResponse(str(error), 404)
+        return FileResponse(path, filename=path.name, media_type="application/zip", headers={"Cache-Control": "no-store"})
+
+
+def _user(request: Request) -> str | None:
+    """Return the name of the user who is logged in."""
+    return getattr(request.state, "user", None)
