@@ -75,7 +75,7 @@ def report_card(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
-    """Return the card, keys as in `interfaces.md`; `rows` has every line of it with its number of items and interval.
+    """Return the card, keys as in docs/interfaces.md; `rows` has every line of it with its number of items and interval.
 
     `templates` (relation -> wordings) are scored in place of the held-out ones. `limit` draws that many items a line.
     """

@@ -1,4 +1,4 @@
-"""The reversal mask's table (Holmov et al. 2026, arXiv 2605.28839): how many edits one mask takes back, and at what price.
+"""The reversal mask's table (Holmov et al. 2026, arXiv 2605.28839): how many edits one mask reverses, and at what price.
 
 Each edit is made alone on the unedited model and asked at its own prompt, as it is and under masks: the one that was learnt,
 and others of its size that learnt nothing. Reversed counts edits that had succeeded; log-probabilities are of whole objects.
@@ -50,7 +50,7 @@ Row = dict[str, Any]
 
 
 def lessons_of(cases: Sequence[EditCase]) -> tuple[list[Lesson], list[str]]:
-    """Return the cases as edits to be taken back, and sentences about those without a true object, which cannot be."""
+    """Return the cases as edits to reverse, and a sentence for each case without a true object, which cannot be reversed."""
     usable = [case for case in cases if case.request.target_true]
     missing = [f"case {case.id}: it names no true object" for case in cases if not case.request.target_true]
     return [Lesson(case.request, case.paraphrases[:2]) for case in usable], missing

@@ -1,8 +1,8 @@
 """The robustness table of REP (Yan et al. 2025, arXiv 2410.09338): does an edit hold where it should, and only there?
 
 Each case is edited alone on the base model, or with others in a chain, and asked its whole battery: as edited, and with
-the robust edit pathway of each recipe. One row a case and setup, under a key of all that shaped it: whoever keeps the rows
-can stop and go on. Rates are totals over all prompts, as the paper has them.
+the robust edit pathway of each recipe. One row a case and setup, under a key of all that shaped it, so that a run that
+keeps its rows can be resumed. Rates are totals over all prompts, as the paper has them.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Setup:
     """One way to edit: a method, with the settings that differ from the model's preset (`layers`, `keys`, ...).
 
     `reps`: all that is asked of one and the same edit. `chain`: so many cases are edited in one view, each on top of those
-    before it, and asked when the last one lies there; where cases are left over, their chain is shorter.
+    before it, and asked when the last one is applied; where cases are left over, their chain is shorter.
     """
 
     method: str

@@ -91,7 +91,7 @@ def requests(ground: Ground, count: int) -> list[EditRequest]:
 
 
 class _Bench:
-    """What the parts share: the edits, one of them laid over the model, and its battery; each made when it is first used."""
+    """What the parts share: the edits, one of them applied, and its battery; each made when it is first used."""
 
     def __init__(self, ground: Ground, load: Work, rounds: int) -> None:
         model, seed = ground.model, ground.seed

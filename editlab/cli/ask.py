@@ -30,17 +30,18 @@ app = typer.Typer()
 SECONDS_BETWEEN_LOOKS = 0.1
 T = TypeVar("T")
 
-Subject = Annotated[str, typer.Option(help="Whom or what the fact is about.")]
+Subject = Annotated[str, typer.Option(help="The subject: whom or what the fact is about.")]
 Prompt = Annotated[str, typer.Option(help="Sentence up to the object, with {} where the subject stands.")]
 Target = Annotated[str, typer.Option(help="The new object.")]
-TrueObject = Annotated[str | None, typer.Option("--true", help="The true object, if its probability is wanted.")]
+TrueObject = Annotated[str | None, typer.Option("--true", help="The true object, to show its probability as well.")]
 Method = Annotated[str, typer.Option(help=f"How to edit: {', '.join(methods.METHODS)}.")]
 Rep = Annotated[
-    str | None, typer.Option(help="Hold however the subject is said (robust edit pathway): default, published or off.")
+    str | None,
+    typer.Option(help="Robust edit pathway for other names of the subject: default, published or off."),
 ]
-Kept = Annotated[str | None, typer.Option("--workspace", help="Lay the edit over those of this workspace, and keep it.")]
-Mask = Annotated[bool, typer.Option("--mask", help="Lay the reversal mask over the edit as well: does the old fact return?")]
-Guard = Annotated[bool, typer.Option("--guard", help="Put the model under the reversal mask: does the edit still take?")]
+Kept = Annotated[str | None, typer.Option("--workspace", help="Keep the edit in this workspace, on top of its own.")]
+Mask = Annotated[bool, typer.Option("--mask", help="Also answer under the reversal mask: does the old fact return?")]
+Guard = Annotated[bool, typer.Option("--guard", help="Edit under the reversal mask: does the edit still work?")]
 Change = Annotated[list[str] | None, typer.Option("--set", help="A setting of the method, as steps=10; repeatable.")]
 
 
@@ -58,7 +59,7 @@ def edit(
     workspace: Kept = None,
     change: Change = None,
 ) -> Answer:
-    """Edit one fact and show what the model said before and says now. The model itself is not changed."""
+    """Edit one fact and show the model's answers before and after. The model itself is not changed."""
     how = _How(method, read_recipe(rep), mask, guard, workspace, dict(map(setting, change or ())))
     done = _edited(session, EditRequest(prompt, subject, target, true), how, answers=False)
     return Answer(done.object, done.overview())

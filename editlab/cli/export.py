@@ -24,13 +24,13 @@ app = typer.Typer()
 @command(app, "export")
 def export_edits(
     session: Session,
-    workspace: Annotated[str, typer.Option(help="Whose edits; those that are switched on.")],
+    workspace: Annotated[str, typer.Option(help="The workspace; its edits that are on are exported.")],
     form: Annotated[
         str, typer.Option("--format", help="; ".join(f"{own.name}: {own.title}" for own in FORMATS.values()) + ".")
     ],
-    to: Annotated[Path, typer.Option(help="The folder to write, which is not there yet.")],
+    to: Annotated[Path, typer.Option(help="The new folder to write.")],
 ) -> Answer:
-    """Write a workspace's edits as an adapter, a checkpoint, a data set, a script or a card. Nothing is changed by it."""
+    """Export a workspace's edits as an adapter, a checkpoint, a data set, a script or a card. Nothing is changed."""
     format_named(form)
     folder = session.settings.data
     if not Ledger.exists(folder):

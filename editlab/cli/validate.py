@@ -28,14 +28,14 @@ app = typer.Typer()
 @command(app, "validate")
 def validate_model(
     session: Session,
-    names: Annotated[str | None, typer.Option("--method", help="Methods, as rome,memit; all that fit, if none.")] = None,
+    names: Annotated[str | None, typer.Option("--method", help="Methods, as rome,memit; by default all that fit.")] = None,
     facts: Annotated[Path | None, typer.Option(help="Folder of facts like presets/facts, instead of that one.")] = None,
-    edits: Annotated[int, typer.Option(min=LEAST, help="How many edits measure.")] = EDITS,
+    edits: Annotated[int, typer.Option(min=LEAST, help="How many edits to measure with.")] = EDITS,
     layers: Annotated[str | None, typer.Option(help="Layers to choose from, as 3,5,7.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the preset, instead of the model's own.")] = None,
     to: Annotated[Path | None, typer.Option(help="Folder for the preset, instead of presets in the data folder.")] = None,
 ) -> Answer:
-    """Edit facts that the model knows, measure how well that goes, and write it into the model's preset.
+    """Edit facts that the model knows, measure how well the edits hold, and write the results into the model's preset.
 
     A stopped call goes on where it was. Layers of a preset that was measured on these weights stay, unless --layers
     names others.

@@ -22,7 +22,7 @@ LOST = [[0.0, BAD], [0.5, "rgba(192, 118, 26, 0.75)"], [1.0, "rgba(34, 151, 106,
 def curve(frame: pd.DataFrame, lines: Mapping[str, str], limit: float | None, share: bool) -> go.Figure:
     """Return metrics over the check-ups; points of the first one `beyond` its limit have their own colour and marker.
 
-    `frame`: a row a check-up, in order: `edits` that lay over the model, `told`, what hover says of it, `beyond`, and the
+    `frame`: a row a check-up, in order: `edits` that were applied, `told`, what hover says of it, `beyond`, and the
     columns that `lines` names for the legend. `share`: whether they are shares of 1. What is no number stands at the top.
     """
     figure, places = go.Figure(), list(range(1, len(frame) + 1))
@@ -76,7 +76,7 @@ def retention(frame: pd.DataFrame, names: Sequence[str], shares: Sequence[Sequen
     """Return the share of its questions at which each edit held at each check-up, the oldest edit at the top.
 
     `frame`: a row a check-up, in order: `edits`, `told`. `shares`: a row an edit, in the order of its `names`; None where it
-    did not lie over the model.
+    was not applied.
     """
     checkups = [f"check-up {place}: {escaped(told)}" for place, told in enumerate(frame["told"], 1)]
     edits = [f"{place}. {escaped(name)}" for place, name in enumerate(names, 1)]

@@ -1,7 +1,7 @@
-"""How a model does under all the edits that lie over it: what still holds, what else was hit, and how worn it is.
+"""How a model does under all its edits: which still hold, what else they changed, and how worn the model is.
 
 Nobody sees the wear of one edit; over a chain it shows in what the model says elsewhere, in how well it reads plain prose,
-and in the size of what lies over it (arXiv 2401.07453, 2405.14768). Everything is held against the same model without
+and in the size of the edits (arXiv 2401.07453, 2405.14768). Everything is compared with the same model without
 edits, which is measured once.
 """
 
@@ -39,7 +39,7 @@ CONTEXT = "It is well known that"
 """What stands in front of a question that nobody knows other words for."""
 
 AT_ONCE = 96
-"""Prompts that are asked before whoever waits for the model gets it."""
+"""Prompts that are asked before others get the model."""
 
 Pause = Callable[[], None]
 """Lets others at the model, and raises `Cancelled` where the check-up is to end."""
@@ -163,7 +163,7 @@ def checkup(
     pause()
     kl = _kl(reference.log_p, _log_p(model, reference.prompts, view))
     pause()
-    progress(0.9, "check-up: how much lies over the model?")
+    progress(0.9, "check-up: size of the edits")
     return Checkup(
         edits=_by_edit(watched, said),
         holds=_share(hits[:1] for hits in said) if said else None,

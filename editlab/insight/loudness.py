@@ -1,6 +1,6 @@
 """Edits are loud: over many facts, how sure an edited model is of the new object, and which parts of it say so.
 
-One row a case, under a key of all that shaped it, so that whoever keeps the rows can stop and go on. Source: arXiv
+One row a case, under a key of all that shaped it, so that a run that keeps its rows can be resumed. Source: arXiv
 2605.28839, section 5, whose comparison is P(new) after the edit against P(true) before it.
 """
 

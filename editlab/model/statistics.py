@@ -1,6 +1,6 @@
 """Second moments of keys: C = E[k k^T] of a layer, by which an edit can spare the keys that the model already uses.
 
-About ten tokens per key dimension are enough (methods.md 5.1); a small ridge makes C invertible. Files are named by a
+About ten tokens per key dimension are enough (docs/methods.md 5.1); a small ridge makes C invertible. Files are named by a
 hash of all that shaped them, so that no setting is ever confused with another.
 """
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 WINDOW = 256
 RIDGE = 1e-3
 KEYS_PER_DIMENSION = 10
-"""Tokens that are measured for each dimension of a key, where nobody says otherwise (methods.md 5.1)."""
+"""Tokens that are measured for each dimension of a key, where nobody says otherwise (docs/methods.md 5.1)."""
 JUDGED = 4
 """Windows, evenly spread, that the statistics are judged by."""
 KEPT_SECONDS = 120.0

@@ -1,7 +1,7 @@
 """Reversal masks as files: bits of a layer's weight, and beside them the report of the training that made them.
 
 A mask means nothing over other weights or for another method's edits: its file is named by the model's fingerprint and the
-method, and whoever reads it is told where it does not fit.
+method, and reading it fails where it does not fit.
 """
 
 from __future__ import annotations

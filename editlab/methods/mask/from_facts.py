@@ -1,4 +1,4 @@
-"""From facts to a mask: edit them, hold some of them out, train, and write down how well it takes back what it never saw."""
+"""From facts to a mask: edit them, hold some out, train, and measure how many of the unseen edits it reverses."""
 
 from __future__ import annotations
 
