@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from editlab import methods
+from editlab.answers import ViewName
 from editlab.atlas.report import chapter_loss
 from editlab.bench.bootstrap import rate_interval
 from editlab.facts import EditCase, FactBase
@@ -26,7 +27,7 @@ from editlab.methods.mask import (
     ReversalMask,
     baselines,
     batches,
-    edited,
+    make_edits,
     own_delta,
     train,
 )
@@ -61,7 +62,7 @@ def edits(
 ) -> tuple[list[Example], list[str]]:
     """Return each lesson as an edit with the model's own settings, and why some could not be made; `folder` keeps them."""
     how = methods.get(method)
-    found = list(edited(model, lessons, how, methods.config_for(method, model), folder, progress))
+    found = list(make_edits(model, lessons, how, methods.config_for(method, model), folder, progress))
     return [f for f in found if isinstance(f, Example)], [f for f in found if isinstance(f, str)]
 
 
@@ -85,7 +86,7 @@ def rows(
 
 def _row(model: LanguageModel, example: Example, masks: Mapping[str, Sequence[Mask]]) -> Row:
     request = example.request
-    views = {"base": BASE, "edited": View(example.patches)} | {
+    views = {ViewName.BASE: BASE, ViewName.EDITED: View(example.patches)} | {
         name: View((*example.patches, *own)) for name, own in masks.items()
     }
     asked = [view for view in views.values() for _ in range(2)]
@@ -96,10 +97,10 @@ def _row(model: LanguageModel, example: Example, masks: Mapping[str, Sequence[Ma
     base, top = said[0], int(said[0].argmax())
     row: Row = {
         "subject": request.subject,
-        "knew": true["base"].hit,
-        "held": new["edited"].hit,
-        "p_new": new["edited"].p,
-        "p_true": true["base"].p,
+        "knew": true[ViewName.BASE].hit,
+        "held": new[ViewName.EDITED].hit,
+        "p_new": new[ViewName.EDITED].p,
+        "p_true": true[ViewName.BASE].p,
     }
     for number, name in enumerate(views):
         if name in masks:
@@ -233,7 +234,7 @@ def price(
     prompts, objects = [prompts[n] for n in known], [objects[n] for n in known]
     found: dict[str, list[float]] = {}
     for example in examples[:EDITS]:
-        views = {"edited": View(example.patches), "masked": View((*example.patches, *masks))}
+        views = {ViewName.EDITED: View(example.patches), ViewName.MASKED: View((*example.patches, *masks))}
         for name, view in views.items():
             hits = [score.hit for score in model.score(prompts, objects, view)]
             found.setdefault(f"facts_{name}", []).append(_mean(hits))

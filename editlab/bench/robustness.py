@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from editlab import methods
+from editlab.answers import ViewName
 from editlab.bench.bootstrap import rate_interval
 from editlab.errors import BadRequest, DegenerateKey, TooLong
 from editlab.facts import EditCase
@@ -303,7 +304,7 @@ def _measured(
     names = {rep: f"view {number}" for number, rep in enumerate(rows)}
     try:
         probes = ground.battery(case)
-        asked = {"base": BASE, **{names[rep]: views[rep] for rep in rows}}
+        asked = {ViewName.BASE: BASE, **{names[rep]: views[rep] for rep in rows}}
         frame = ask(ground.model, case.request, probes, asked, answers=False)
     except CASE_FAULTS as error:
         yield from (replace(row, skipped=str(error)) for row in rows.values())

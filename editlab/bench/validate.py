@@ -202,7 +202,7 @@ class _Run:
             if methods.get(setup.method).needs_statistics
             for layer in setup.config(self.model).layers
         }
-        missing = sorted(layers - set(statistics.measured(self.model)))
+        missing = sorted(layers - set(statistics.measured_layers(self.model)))
         if missing:
             tokens = statistics.KEYS_PER_DIMENSION * self.model.d_ff
             statistics.collect(self.model, missing, None, tokens, folder, self.ground.seed, progress)

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from editlab import methods
-from editlab.cli.ask import followed, kept_in
+from editlab.cli.ask import follow, open_workspace
 from editlab.cli.model import setting
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
@@ -77,10 +77,10 @@ def _applied(
     """Apply the file's rows and say how that went."""
     began = time.monotonic()
     facts = FactBase.load(session.settings.presets / "facts")
-    with session.progress() as progress, kept_in(session, model, facts, Passages((), ()), name) as kept:
+    with session.progress() as progress, open_workspace(session, model, facts, Passages((), ()), name) as kept:
         job = edits.apply_many(kept, file, method, config, batch)
         try:
-            done = followed(job, progress)
+            done = follow(job, progress)
         except KeyboardInterrupt:
             session.errors.print("What was applied is kept: the same command goes on behind it.", highlight=False)
             raise

@@ -14,6 +14,7 @@ from rich.console import Group
 from rich.table import Table
 
 from editlab import methods
+from editlab.answers import ViewName
 from editlab.cli.model import setting
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadRequest
@@ -167,13 +168,13 @@ def _edited(session: Session, request: EditRequest, how: _How, answers: bool) ->
         case = case_for(request, facts, settings.seed)
         request = case.request
         found = {"request": request.as_dict(), "method": how.method}
-        with kept_in(session, model, facts, texts, how.workspace) as kept:
+        with open_workspace(session, model, facts, texts, how.workspace) as kept:
             job = edits.apply(kept, request, how.method, how.config, how.recipe)
-            record, views = followed(job, progress), kept.views_under(how.mask, how.guard)
+            record, views = follow(job, progress), kept.views_under(how.mask, how.guard)
             found |= {"layers": list(record.layers), "seconds": record.seconds, "health": dict(record.health)}
             if how.workspace is not None:
                 found |= {"workspace": how.workspace, "edits": len(kept.records)}
-            if "rep" in views:
+            if ViewName.REP in views:
                 found["rep"] = {"recipe": record.rep, "threshold": kept.threshold}
             if how.mask or how.guard:
                 found["mask"] = [vars(mask) for mask in kept.masks(how.method)]
@@ -187,7 +188,7 @@ def _edited(session: Session, request: EditRequest, how: _How, answers: bool) ->
     return _Done(found, frame, tuple(views))
 
 
-def followed(job: Job[T], progress: Progress) -> T:
+def follow(job: Job[T], progress: Progress) -> T:
     """Wait for a job, show its progress, and return its result; Ctrl-C stops the job first."""
     try:
         while not job.wait(SECONDS_BETWEEN_LOOKS):
@@ -200,7 +201,7 @@ def followed(job: Job[T], progress: Progress) -> T:
 
 
 @contextmanager
-def kept_in(
+def open_workspace(
     session: Session, model: LanguageModel, facts: FactBase, texts: Passages, name: str | None
 ) -> Iterator[Workspace]:
     """Open a workspace of the ledger for the length of the block; without a name, one that is forgotten afterwards."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from editlab.cli.ask import followed, kept_in
+from editlab.cli.ask import follow, open_workspace
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile
 from editlab.exports import FORMATS, format_named
@@ -38,10 +38,10 @@ def export_edits(
     with Ledger(folder) as ledger:
         Directory(ledger).known(workspace)
     model, facts = session.model(), FactBase.load(session.settings.presets / "facts")
-    with session.progress() as progress, kept_in(session, model, facts, Passages((), ()), workspace) as kept:
+    with session.progress() as progress, open_workspace(session, model, facts, Passages((), ()), workspace) as kept:
         notes = exports.notes(kept, form)
         job = kept.submit(lambda progress, cancel: exports.export(kept, form, to, progress, cancel), "export")
-        files = [str(path) for path in followed(job, progress)]
+        files = [str(path) for path in follow(job, progress)]
     table = Table(show_header=False)
     for file in files:
         table.add_row("file", file)

@@ -36,8 +36,8 @@ def info(session: Session) -> Answer:
         "fingerprint": model.fingerprint,
         "checkpoint": model.checkpoint,
         "revision": model.revision,
-        "statistics": statistics.measured(model),
-        "masks": mask.trained(model),
+        "statistics": statistics.measured_layers(model),
+        "masks": mask.methods_with_masks(model),
         "validated": model.validated,
         "version": editlab.__version__,
     }

@@ -14,7 +14,7 @@ from rich.table import Table
 from editlab import methods
 from editlab.bench import preset
 from editlab.bench.robustness import COLUMNS, CaseRow
-from editlab.bench.rows import appending, kept
+from editlab.bench.rows import append_rows, read_rows
 from editlab.bench.validate import EDITS, JUDGED_BY, LEAST, Validation, sentence, validate
 from editlab.cli.model import layer_numbers
 from editlab.cli.terminal import Answer, Session, command
@@ -49,14 +49,14 @@ def validate_model(
     bundled, own = s.model_presets
     path = preset.path_for(model, to or own, name, bundled)
     rows_at = s.data / "validate" / f"{model.fingerprint}.jsonl"
-    with session.progress() as progress, appending(rows_at) as keep:
+    with session.progress() as progress, append_rows(rows_at) as keep:
         found = validate(
             Ground(model, base, passages(model, s.presets / "texts"), s.seed),
             chosen or [name for name, method in methods.METHODS.items() if method.fits(model)],
             s.data / "statistics",
             edits,
             None if layers is None else layer_numbers(layers, model),
-            kept(rows_at, CaseRow.from_json),
+            read_rows(rows_at, CaseRow.from_json),
             keep,
             progress,
         )

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from editlab.answers import ViewName
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest, FactBase
 from editlab.insight.attention import attention
@@ -278,12 +279,12 @@ def _attention(model: LanguageModel, watched: Sequence[Watched], view: View, can
     found = []
     for own in watched:
         try:
-            table = attention(model, {"base": BASE, "now": view}, Question.of(model, own.request), cancel)
+            table = attention(model, {ViewName.BASE: BASE, "now": view}, Question.of(model, own.request), cancel)
         except BadRequest:  # the subject stands last, so that nothing comes after it to look at it
             continue
         high = table[table["layer"] >= above].groupby("view")["weight"].mean()
         if len(high):
-            found.append(float(high["now"] - high["base"]))
+            found.append(float(high["now"] - high[ViewName.BASE]))
     return _mean(found)
 
 

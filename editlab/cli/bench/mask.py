@@ -15,7 +15,7 @@ from rich.table import Table
 from editlab import methods
 from editlab.atlas.build import UNSEEN_CHAPTER
 from editlab.bench import mask
-from editlab.bench.rows import appending, kept
+from editlab.bench.rows import append_rows, read_rows
 from editlab.cli.bench.report import markdown, page
 from editlab.cli.mask import fact_base, mask_config, taught, work_of
 from editlab.cli.terminal import Answer, Session, command
@@ -120,8 +120,8 @@ def loud_table(
         raise BadFile(f"{data} holds no edit with a true object. Give one that names it.")
     model = session.model()
     path = out / "loud.jsonl" if out else None
-    known = kept(path, Loudness.from_json)
-    with session.progress() as progress, appending(path) as append:
+    known = read_rows(path, Loudness.from_json)
+    with session.progress() as progress, append_rows(path) as append:
         requests = [case.request for case in cases]
         own_mask = masking.find(model, method)
         for number, row in enumerate(loudness.rows(model, requests, method, own_mask, known), start=1):

@@ -16,7 +16,7 @@ from rich.table import Table
 from editlab.atlas.sources import training_facts
 from editlab.bench import bounds, robustness, speed
 from editlab.bench.robustness import CaseRow, Rep, Setup
-from editlab.bench.rows import appending, kept
+from editlab.bench.rows import append_rows, read_rows
 from editlab.cli.bench.report import machine, markdown, page
 from editlab.cli.model import layer_numbers, setting
 from editlab.cli.terminal import Answer, Session, command
@@ -177,9 +177,9 @@ def _lines(
 ) -> Iterator[dict[str, Any]]:
     """Yield the lines of one setup, one a REP: what the folder has already, and the rest measured and appended to it."""
     path = out / "robustness.jsonl" if out else None
-    known = kept(path, CaseRow.from_json)
+    known = read_rows(path, CaseRow.from_json)
     wanted = robustness.keys(cases, setup, ground)
-    with session.progress() as progress, appending(path) as append:
+    with session.progress() as progress, append_rows(path) as append:
         for row in robustness.measure(cases, setup, ground, known, progress):
             known[row.key] = row
             append(row)

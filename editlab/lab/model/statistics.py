@@ -68,12 +68,12 @@ class KeyStatistics:
     @property
     def missing(self) -> tuple[int, ...]:
         """Those of them that have no statistics."""
-        return tuple(layer for layer in self.layers if layer not in statistics.measured(self._context.model))
+        return tuple(layer for layer in self.layers if layer not in statistics.measured_layers(self._context.model))
 
     @property
     def known(self) -> tuple[Measured, ...]:
         """What is known of the layers that the methods edit. Raises `BadFile` where a file is damaged."""
-        found = [(layer, statistics.described(self._context.model, layer)) for layer in self.layers]
+        found = [(layer, statistics.describe(self._context.model, layer)) for layer in self.layers]
         return tuple(Measured(layer, own["tokens"], own.get("quality")) for layer, own in found if own is not None)
 
     def cost(self, workspace: Workspace) -> Job[MeasuringCost]:

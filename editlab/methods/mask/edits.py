@@ -89,7 +89,7 @@ def lessons(
     return found[:most]
 
 
-def edited(
+def make_edits(
     model: LanguageModel,
     lessons: Sequence[Lesson],
     method: Method,

@@ -75,7 +75,7 @@ def need(model: LanguageModel, method: str) -> ReversalMask:
     return mask
 
 
-def trained(model: LanguageModel) -> list[str]:
+def methods_with_masks(model: LanguageModel) -> list[str]:
     """Return the methods for whose edits this model has a mask."""
     paths = (path for folder in model.masks for path in folder.glob(f"{model.checkpoint}-*.safetensors"))
     return sorted({path.stem.partition("-")[2] for path in paths})
