@@ -130,8 +130,7 @@ class Jobs:
         ended = body["state"] in ("interrupted", "stopped", "failed")
         return JobRow(
             **{
-                name: body[name]
-                for name in ("id", "kind", "title", "state", "author", "workspace", "submitted_at", "error")
+                name: body[name] for name in ("id", "kind", "title", "state", "author", "workspace", "submitted_at", "error")
             },
             fraction=float(done) if job is None or job.done else job.fraction,
             text="" if job is None or job.done else job.text,
