@@ -216,7 +216,7 @@ def test_a_chat_model_is_asked_in_either_form_and_others_in_plain_text_alone(lab
     lab.loaded.switch(Choice(str(instructed))).result(TIMEOUT)
     assert lab.about()["chat"]
     bob = Visitor(lab, "bob")
-    bob.does("choose", lab.scenarios[0].name)
+    bob.does("choose_scenario", lab.scenarios[0].name)
     plain = answers.look(bob.workspace, CONTINENT).result(TIMEOUT)["base"]
     assert "asked as in a chat" in bob.does("set_form", "chat", "")["message"]
     chat = answers.look(bob.workspace, CONTINENT).result(TIMEOUT)["base"]

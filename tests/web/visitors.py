@@ -103,14 +103,15 @@ class Visitor:
 
     def given(self, handler: Handler, *fields: Any) -> list[Any]:
         """A handler's arguments: `fields` in their order, and between them what the visitor's page holds anyway."""
-        left, settings = list(fields), dict(zip(settings_of(self.lab.methods()), self.settings, strict=True))
+        left, names = list(fields), list(inspect.signature(handler).parameters)[1:]
         kept = {
             "own": OwnProbes.model_construct(own_rephrases=self.own[0], own_neighbours=self.own[1]),
             "rep": self.rep,
             "why": self.why,
-            "settings": MethodSettings.model_construct(**{f"{m}_{s.name}": value for (m, s), value in settings.items()}),
         }
-        names = list(inspect.signature(handler).parameters)[1:]
+        if "settings" in names:  # they are the loaded model's, which a handler without them may have to load first
+            settings = zip(settings_of(self.lab.methods()), self.settings, strict=True)
+            kept["settings"] = MethodSettings.model_construct(**{f"{m}_{s.name}": value for (m, s), value in settings})
         return [kept[name] if name in kept else left.pop(0) for name in names]
 
     @property

@@ -90,15 +90,15 @@ class Jobs:
         workspaces = [info.id for info in self._directory.workspaces(visitor)]
         where = JOBS.c.workspace.in_(workspaces) | JOBS.c.kind.in_(OF_MODEL)
         with self._ledger.transaction() as connection:
-            found = connection.execute(sa.select(JOBS).where(where).order_by(sa.text("rowid DESC")).limit(most))
-            return tuple(map(self._row, found.mappings().all()))
+            rows = connection.execute(sa.select(JOBS).where(where).order_by(sa.text("rowid DESC")).limit(most))
+            return tuple(map(self._row, rows.mappings().all()))
 
     def row(self, visitor: str, id: str) -> JobRow:
         """Return one of these jobs. Raises `BadRequest` if there is none of that id, or it is another visitor's."""
-        found = self._found(id)
-        if found is None or not (found["kind"] in OF_MODEL or self._directory.may_enter(visitor, found["workspace"])):
+        body = self._read(id)
+        if body is None or not (body["kind"] in OF_MODEL or self._directory.may_enter(visitor, body["workspace"])):
             raise BadRequest("There is no such job. Reload the page to see the current ones.")
-        return self._row(found)
+        return self._row(body)
 
     def cancel(self, visitor: str, id: str, by: str = "") -> None:
         """Stop a job. Raises `BadRequest` if it does not run in this process. `by`: the name of the user, for the log."""
@@ -113,32 +113,31 @@ class Jobs:
         row = self.row(visitor, id)
         if not row.resumable:
             raise BadRequest("This job cannot be resumed: it has ended, or nothing of it was kept. Start it again.")
-        found = self._found(id) or {}
-        if found["kind"] not in OF_MODEL and found["workspace"] != workspace.name:
+        body = self._read(id) or {}
+        if body["kind"] not in OF_MODEL and body["workspace"] != workspace.name:
             raise BadRequest("This job belongs to another workspace. Open that one first.")
-        if found["model"] != workspace.fingerprint:
+        if body["model"] != workspace.fingerprint:
             raise BadRequest("This job belongs to another model. Load that one first.")
-        return self.resumes[Kind(row.kind)](workspace, json.loads(found["request"]))
+        return self.resumes[Kind(row.kind)](workspace, json.loads(body["request"]))
 
-    def _found(self, id: str) -> Mapping[str, Any] | None:
+    def _read(self, id: str) -> Mapping[str, Any] | None:
         with self._ledger.transaction() as connection:
             return connection.execute(sa.select(JOBS).where(JOBS.c.id == str(id))).mappings().first()
 
-    def _row(self, found: Mapping[str, Any]) -> JobRow:
-        job = self._here.get(found["id"])
-        done = found["state"] == "done"
-        ended = found["state"] in ("interrupted", "stopped", "failed")
+    def _row(self, body: Mapping[str, Any]) -> JobRow:
+        job = self._here.get(body["id"])
+        done = body["state"] == "done"
+        ended = body["state"] in ("interrupted", "stopped", "failed")
         return JobRow(
             **{
-                name: found[name]
-                for name in ("id", "kind", "title", "state", "author", "workspace", "submitted_at", "error")
+                name: body[name] for name in ("id", "kind", "title", "state", "author", "workspace", "submitted_at", "error")
             },
             fraction=float(done) if job is None or job.done else job.fraction,
             text="" if job is None or job.done else job.text,
-            began_at=found["began_at"] or "",
-            ended_at=found["ended_at"] or "",
-            resumable=ended and found["kind"] in self.resumes and found["request"] != "{}",
-            result=json.loads(found["result"]),
+            began_at=body["began_at"] or "",
+            ended_at=body["ended_at"] or "",
+            resumable=ended and body["kind"] in self.resumes and body["request"] != "{}",
+            result=json.loads(body["result"]),
         )
 
     def _note(self, job: Job[Any]) -> None:

@@ -105,7 +105,7 @@
     if (tab) remember("tab", tab.textContent.trim().toLowerCase());
   });
 
-  // Which model is asked concerns everybody who has the page open: whoever exchanged it gets the page anew, others a word.
+  // A replaced model concerns all users: the page of the user who replaced it reloads, and the others show a message.
   const LOOKS = 2500;
   let exchanging = false, away = false;
   document.addEventListener("click", (event) => { if (event.target.closest("#model-load")) exchanging = true; });
@@ -131,13 +131,13 @@
       const now = await (await fetch("model")).json();
       away = false;
       if (now.fingerprint !== page.model && exchanging) arrived();
-      else if (now.fingerprint !== page.model) tell(`The model is now ${now.model}. Your edits of the one before are kept.`);
-      else if (now.session !== page.session) tell("EditLab has started again. Your edits are kept.");
+      else if (now.fingerprint !== page.model) tell(`The model is now ${now.model}. Edits of the previous model are kept.`);
+      else if (now.session !== page.session) tell("EditLab was restarted. Your edits are kept.");
       else tell(null);
       if (byId("memory")) byId("memory").textContent = now.memory;
     } catch {
       away = true;
-      tell("EditLab does not answer. It may be starting again; your edits are kept.");
+      tell("EditLab does not answer. It may be restarting; your edits are kept.");
     }
   };
   const lookAgain = () => look().finally(() => setTimeout(lookAgain, LOOKS)); // never two at a time, however slow the answer
