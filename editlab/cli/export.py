@@ -36,7 +36,7 @@ def export_edits(
     if not Ledger.exists(folder):
         raise BadFile(f"There is no ledger in {folder}. Apply an edit with --workspace first, or set EDITLAB_DATA.")
     with Ledger(folder) as ledger:
-        Directory(ledger).known(workspace)
+        Directory(ledger).id_of(workspace)
     model, facts = session.model(), FactBase.load(session.settings.presets / "facts")
     with session.progress() as progress, open_workspace(session, model, facts, Passages((), ()), workspace) as kept:
         notes = exports.notes(kept, form)

@@ -44,8 +44,8 @@ def export(
     if workspace is not None and owner is not None:
         raise BadRequest("--workspace names one workspace, --owner all of one user. Give one of them.")
     with Ledger(_kept(session)) as ledger:
-        ids = None if workspace is None else (Directory(ledger).known(workspace),)
-        ids = ids if owner is None else directory.owned(ledger, owner)
+        ids = None if workspace is None else (Directory(ledger).id_of(workspace),)
+        ids = ids if owner is None else directory.ids_of_owner(ledger, owner)
         return _answer(archive.export(ledger, to, ids), to, count=True)
 
 
@@ -95,9 +95,9 @@ def forget(
         raise BadRequest("Say what to forget: one of --owner ID, --workspace NAME or --unused-days N.")
     with Ledger(_kept(session)) as ledger, ledger.alone():
         if owner is not None:
-            ids = directory.owned(ledger, owner)
+            ids = directory.ids_of_owner(ledger, owner)
         else:
-            ids = unused(ledger, unused_days) if workspace is None else (Directory(ledger).known(workspace),)
+            ids = unused(ledger, unused_days) if workspace is None else (Directory(ledger).id_of(workspace),)
         rows = directory.rows(ledger, ids)
         count = len(ledger.rows(ids)[0])
         if ids and not yes:

@@ -39,7 +39,6 @@ DIVERGE = [
     [0.5, "rgba(124, 133, 150, 0.06)"],
     [1.0, "rgba(114, 104, 238, 1.0)"],
 ]
-NAMES = {"new": "new object", "true": "old object", "lead": "new − old"}
 
 
 def view_name(view: str) -> str:
@@ -51,7 +50,7 @@ def view_name(view: str) -> str:
 
 
 def lens_lines(frame: pd.DataFrame, back: int, objects: Mapping[str, str]) -> go.Figure:
-    """Return how likely each object is behind each layer, at one token: a line a view and object.
+    """Return how likely each object is after each layer, at one token: a line a view and object.
 
     `objects`: what `new` and `true` are called.
     """
@@ -68,7 +67,7 @@ def lens_lines(frame: pd.DataFrame, back: int, objects: Mapping[str, str]) -> go
                 name=f"{name}: {escaped(text)}",
                 line={"color": color, "width": _width(view), "dash": "solid" if which == "new" else "dot"},
                 marker={"color": color, "size": 8, "symbol": "circle" if which == "new" else "diamond-open"},
-                text=[f"{_behind(layer)}, likeliest: {escaped(top)}" for layer, top in tops],
+                text=[f"{_after(layer)}, likeliest: {escaped(top)}" for layer, top in tops],
                 hovertemplate="%{text}<br>%{y:.3f}<extra>" + f"{name}: {escaped(text)}" + "</extra>",
                 visible="legendonly" if view == HIDDEN else True,
             )
@@ -78,7 +77,7 @@ def lens_lines(frame: pd.DataFrame, back: int, objects: Mapping[str, str]) -> go
 
 
 def lens_heat(frame: pd.DataFrame, shown: str, which: str) -> go.Figure:
-    """Return how likely an object is behind each layer at each token, in a view or as a difference of two.
+    """Return how likely an object is after each layer at each token, in a view or as a difference of two.
 
     `which`: new, true, or lead, the difference of the two.
     """
@@ -89,7 +88,7 @@ def lens_heat(frame: pd.DataFrame, shown: str, which: str) -> go.Figure:
     layers, tokens = sorted(own["layer"].unique()), own.drop_duplicates("back")["token"].tolist()
     tops = own["top"].to_numpy().reshape(values.shape)
     texts = [
-        [f"{escaped(token)}, {_behind(layer)}<br>likeliest: {escaped(tops[row][n])}" for n, token in enumerate(tokens)]
+        [f"{escaped(token)}, {_after(layer)}<br>likeliest: {escaped(tops[row][n])}" for n, token in enumerate(tokens)]
         for row, layer in enumerate(layers)
     ]
     signed = second is not None or which == "lead"
@@ -245,8 +244,8 @@ def _layers(figure: go.Figure, layers: Sequence[int]) -> None:
     figure.update_xaxes(title="layer", tickvals=shown, ticktext=names, gridcolor=GRID, zeroline=False)
 
 
-def _behind(layer: int) -> str:
-    return "before layer 0" if layer < 0 else f"behind layer {layer}"
+def _after(layer: int) -> str:
+    return "before layer 0" if layer < 0 else f"after layer {layer}"
 
 
 def _with_legend(figure: go.Figure, entries: int) -> go.Figure:

@@ -45,7 +45,7 @@ def create_page(lab: Lab) -> gr.Blocks:
             with gr.Tab("Workspace", id="workspace") as workspace:
                 create_workspace_tab(workspace, lab, parts, edit)
             with gr.Tab("Monitor", id="monitor") as monitor:
-                create_monitor_tab(monitor, lab, parts, edit)
+                create_monitor_tab(monitor, lab, parts, edit.display)
             with gr.Tab("Model", id="model") as model:
                 create_model_tab(page, model, lab, strip, parts)
         on(Parts({"visitor": visitor, "tabs": tabs, "notice": notice}), page.load, PageHandlers(lab).page_open)

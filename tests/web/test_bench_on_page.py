@@ -31,7 +31,7 @@ def bencher(lab, few_steps, request):
 def test_what_was_measured_before_a_stop_is_not_measured_again(lab, bencher, cases, monkeypatch):
     first = benchmarks.run(bencher, cases.read_bytes(), cases.name)
     monkeypatch.setattr(lab.context.live, "answer", first.cancel)
-    with pytest.raises(Cancelled, match="goes on from there"):
+    with pytest.raises(Cancelled, match="run the benchmark again to resume"):
         first.result(TIMEOUT)
     monkeypatch.undo()
     row = lab.jobs.rows(bencher.name)[0]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from limits import RateLimitItemPerHour
 from paths import ROOT
-from visitors import TIMEOUT, FakeRequest, Visitor, wait_until
+from visitors import TIMEOUT, FakeRequest, Visitor, runs, wait_until
 
 from editlab.errors import BadRequest, TooMany
 from editlab.lab import Choice, Lab
@@ -185,7 +185,7 @@ def test_every_handler_that_computes_or_writes_costs_something_and_what_concerns
 
 def test_many_edits_at_once_cost_as_many(visitor):
     handlers = InsideHandlers(visitor.lab)
-    said = list(handlers.inside_many(visitor.name, 200, "new", FakeRequest(visitor.name)))
+    said = list(runs(handlers, "inside_many", visitor.name, 200, "new"))
     assert "allows each visitor 60 edits an hour" in said[-1]["message"]
     assert visitor.lab.worker.open == []
 

@@ -264,7 +264,10 @@ def test_a_text_is_as_long_as_its_field(gate):
 
 def test_whoever_typed_too_much_is_told_at_which_field(gate):
     number, fn = next((number, fn) for number, fn in gate.fns.items() if fn.api_name == "inside_many")
-    for value, said in ((500, "“How many edits” is at most 200. Write a smaller number."), (0, "is at least 2. Write a la")):
+    for value, said in (
+        (500, "“Number of edits” is at most 200. Write a smaller number."),
+        (0, "is at least 2. Write a la"),
+    ):
         sent = call(number, fn)
         sent["data"][1] = value
         assert said in gate.send(sent).json()["detail"]

@@ -174,12 +174,12 @@ def test_a_training_is_followed_by_another_page_and_stopped_with_a_sentence(lab,
     watching = threading.Thread(target=second.does, args=("open",))
     watching.start()
     wait_until(lambda: any("Mask: epoch 20 of 40" in message for message in second.messages))
-    assert "being trained already" in third.does("train_mask", "rome")["message"]
+    assert "already being trained" in third.does("train_mask", "rome")["message"]
     Visitor(lab, visitor.name).does("stop")
     for thread in (running, watching):
         thread.join(TIMEOUT)
         assert not thread.is_alive()
-    assert "goes on from there" in visitor.page["message"] and not visitor.workspace.masked
+    assert "train again to resume" in visitor.page["message"] and not visitor.workspace.masked
     assert lab.masks.running is None and all(second.can("apply"))
 
 

@@ -170,7 +170,7 @@ def test_the_scores_by_threshold_have_a_panel_a_kind_the_point_now_and_all_of_it
     assert [line.line.dash for line in lines] == ["solid", "solid", "dash"], "colour never carries a meaning alone"
     assert sum(line.showlegend for line in lines) == 2
     titles = [annotation.text for annotation in figure.layout.annotations]
-    assert titles == ["Success <b>75 %</b>", "Rephrase <b>in 80 %, out 60 %</b>"]
+    assert titles == ["Success<br><b>75 %</b>", "Rephrase<br><b>in 80 %, out 60 %</b>"]
     html = gate_panel.table(swept)
     assert html.count("<tr>") == 3 and "<td>40 %</td>" in html and "Rephrase (out)" in html
 

@@ -18,7 +18,7 @@ from editlab.errors import BadFile
 from editlab.facts import EditRequest, FactBase, read_cases
 from editlab.insight.checkup import METRICS
 from editlab.lab import Lab, Workspace
-from editlab.lab.workspaces.alarms import judged, limits_of
+from editlab.lab.workspaces.alarms import assess, limits_of
 from editlab.lab.workspaces.edit_files import EditFile
 from editlab.lab.workspaces.edits import apply, apply_many
 from editlab.probes import passages
@@ -89,10 +89,10 @@ def _watched(
     table = table[table["edits"] == table["edits"].cummax()].drop_duplicates("edits")  # without what was returned to
     first: dict[str, int] = {}
     for stop in range(1, len(table) + 1):
-        for alarm in judged(table.head(stop), limits).alarms:
-            first.setdefault(alarm.figure, int(table["edits"].iloc[stop - 1]))
+        for alarm in assess(table.head(stop), limits).alarms:
+            first.setdefault(alarm.metric, int(table["edits"].iloc[stop - 1]))
     found: dict[str, Any] = {"method": method, "batch": batch, "rows": table.to_dict("records"), "alarms": first}
-    healthy = judged(table, limits).healthy
+    healthy = assess(table, limits).healthy
     if healthy is None:
         return found
     workspace.return_to(healthy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -42,7 +42,9 @@ def measure(model: LanguageModel, rounds: int) -> Iterator[dict[str, Any]]:
         lab = Lab(model, FactBase((), {}, {}), Passages((), ()), data=Path(folder))
         try:
             lives = {size: live(lab, size) for size in SIZES}
-            looks = {size: lambda life=life: lab.monitor.health(life) for size, life in lives.items()}
+            looks = {
+                size: lambda life=life: lab.monitor.health(replace(life)) for size, life in lives.items()
+            }  # nothing read yet
             yield from compare("check-ups", looks, rounds, model.device)
         finally:
             lab.close()
@@ -91,7 +93,7 @@ def live(lab: Lab, count: int) -> Life:
         seconds=1.0,
     )
     body = canonical(vars(found) | {"count": EDITS, "threshold": 0.8})
-    row = {**life.key._asdict(), "at": now(), "body": body}
+    row = {"model": life.key.model, "workspace": life.key.workspace, "at": now(), "body": body}
     with lab.ledger.transaction() as connection:
         connection.execute(sa.insert(CHECKUPS), [row | {"number": number} for number in range(1, count + 1)])
     return life

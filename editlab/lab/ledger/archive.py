@@ -200,10 +200,10 @@ def bring_in(ledger: Ledger, path: Path, model: LanguageModel | None = None, cal
             raise BadFile(f"The workspace {row['workspace']!r} went another way here. Import into another data folder.")
     named = {row.id for row in archive.workspaces}
     name = archive.about.get("workspace") if len(ids) == 1 else None
-    unnamed = [directory.unowned(id, name) for id in dict.fromkeys(row["workspace"] for row in archive.rows)]
+    unnamed = [directory.row_without_owner(id, name) for id in dict.fromkeys(row["workspace"] for row in archive.rows)]
 
     def settle(connection: sa.Connection) -> None:
-        directory.bring_in(connection, (*archive.workspaces, *(row for row in unnamed if row.id not in named)))
+        directory.add_rows(connection, (*archive.workspaces, *(row for row in unnamed if row.id not in named)))
 
     add(ledger, archive.files, [row for row in archive.rows if _place(row) not in there], settle)
     return archive.report

@@ -1,7 +1,7 @@
-"""The papers' table as a job: edits of a file, each by itself, asked their whole battery; row after row, kept as they come.
+"""Benchmarks as jobs: each edit of a file is made by itself and probed with its whole battery, as in the papers' tables.
 
-Rows are those of `bench.robustness` under its keys. So a benchmark that was stopped or killed goes on where it was, and one
-that was run before costs nothing.
+Rows are those of `bench.robustness`, kept under its keys as they are measured. A benchmark that was stopped or killed
+resumes where it stopped, and one that was run before costs nothing.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ MOST_CASES = 1_000
 def run(
     workspace: Workspace, content: bytes, name: str, method: str = "rome", rep: str = "off", limit: int | None = None
 ) -> Job[dict[str, Any]]:
-    """Edit the cases of a file (CounterFact, zsRE, REP, CSV), each over the bare model, and count where the edits hold.
+    """Return a job that edits each case of a file (CounterFact, zsRE, REP, CSV) and measures where the edits hold.
 
-    The job's result is a line of `robustness.summary`; live questions are answered between two cases. Raises `BadFile` for a
-    file without a case, `BadRequest` for a method or a recipe that does not exist.
+    Each case is edited on the base model. The result is a line of `robustness.summary`. Live questions are answered between
+    two cases. Raises `BadFile` for a file without a case, `BadRequest` for a method or a recipe that does not exist.
     """
     context = workspace.context
     setup = Setup(method, reps=(Rep(rep),))
@@ -37,11 +37,12 @@ def run(
     unread: list[str] = []
     cases = read_cases(context.ledger.files.path(address), unread)[: min(limit or MOST_CASES, MOST_CASES)]
     if not cases:
-        raise BadFile(f"{name} holds no case that can be read. The first fault: {unread[0]}")
+        raise BadFile(f"{name} contains no readable case. The first error: {unread[0]}")
 
     def work(progress: JobProgress, cancel: Cancel) -> dict[str, Any]:
-        model, seed = context.model, context.seed
-        ground = replace(context.ground, prose=robustness.some_of(model, context.passages.outside))
+        model = context.model
+        prose = robustness.some_of(model, context.passages.outside)
+        ground = replace(context.ground, prose=prose)
         complete = [ground.with_facts(case) for case in cases]
         path = context.ledger.folder / "bench" / f"{model.fingerprint}.jsonl"
         known = read_rows(path, CaseRow.from_json)
@@ -50,9 +51,9 @@ def run(
                 known[row.key] = row
                 append(row)
                 context.live.answer()
-                stop_if(cancel, "Stopped. What was measured is kept: run it again, and it goes on from there.")
+                stop_if(cancel, "Stopped. The measured cases are kept: run the benchmark again to resume.")
         rows = [known[key] for keys in robustness.keys(complete, setup, ground) for key in keys]
-        line = robustness.summary(rows, unread, seed)
+        line = robustness.summary(rows, unread, context.seed)
         progress.note(result={name: value for name, value in line.items() if isinstance(value, int | float | str)})
         return line
 

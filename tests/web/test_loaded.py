@@ -130,7 +130,7 @@ def test_a_shard_that_was_cut_off_leaves_the_old_model(lab, two_models, tmp_path
     before, broken = said(lab), shutil.copytree(two_models / "second", tmp_path / "broken")
     shard = broken / "model.safetensors"
     shard.write_bytes(shard.read_bytes()[:-1000])
-    with pytest.raises(BadModel, match="first is there as before"):
+    with pytest.raises(BadModel, match="first is loaded again"):
         lab.loaded.switch(Choice(str(broken))).result(TIMEOUT)
     assert torch.equal(said(lab), before)
 
@@ -146,10 +146,10 @@ def test_a_stopped_switch_leaves_the_old_model(lab, second, monkeypatch):
     monkeypatch.setattr(LanguageModel, "load", slowly)
     before, job = said(lab), lab.loaded.switch(second)
     assert started.wait(TIMEOUT)
-    with pytest.raises(BadRequest, match="being loaded already"):
+    with pytest.raises(BadRequest, match="already being loaded"):
         lab.loaded.switch(second)
     job.cancel()
-    with pytest.raises(Cancelled, match="first is there as before"):
+    with pytest.raises(Cancelled, match="first is loaded again"):
         job.result(TIMEOUT)
     assert torch.equal(said(lab), before)
 
@@ -272,7 +272,7 @@ def test_a_lost_device_ends_the_worker_and_everybody_hears_of_it(lab, monkeypatc
     edit, waiting = edits.apply(ana, CONTINENT), answers.look(lab.workspace("bob"), CONTINENT)
     go_on.set()
     for job in (edit, waiting):
-        with pytest.raises(DeviceLost, match="EditLab starts again; your edits are kept"):
+        with pytest.raises(DeviceLost, match="EditLab restarts; your edits are kept"):
             job.result(TIMEOUT)
     assert lost.wait(TIMEOUT) and not lab.worker.alive
 
@@ -348,7 +348,7 @@ def test_a_measurement_can_be_stopped_and_is_refused_a_second_time(lab, monkeypa
     thread = threading.Thread(target=ana.does, args=("model_measure",))
     thread.start()
     assert started.wait(TIMEOUT)
-    assert "being measured already" in bob.does("model_measure")["message"]
+    assert "already being measured" in bob.does("model_measure")["message"]
     assert "Stopping" in bob.does("model_stop")["message"]
     thread.join(TIMEOUT)
     assert "Stopped after 7 tokens." in ana.page["message"]
