@@ -5,7 +5,7 @@ from threading import Event
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from tiny_models import precise_model, random_view, shared_model, tiny_model
@@ -55,7 +55,6 @@ def examples_of(model, count=12, layer=1):
 # The mask in a view
 
 
-@settings(deadline=None)  # the first example builds the model
 @given(share=st.floats(0, 1), seed=st.integers(0, 9))
 def test_a_mask_sets_entries_of_the_weight_and_of_all_edits_to_zero(share, seed):
     model = shared_model("llama")

@@ -298,8 +298,8 @@ def test_contributions_tell_the_part_that_gained_most_and_where_the_logits_end()
     assert said == (
         "The attention of layer 1 adds 9.2 to the logit of Antarctica in the edited model and 0.2 in the base model, the "
         "largest gain of any part. Compared with the base model, all attention together adds 10.0 more and all MLPs 3.0. "
-        "Under the mask, the attention of layer 1 adds 2.0. The logits of Antarctica and Europe are 1.5 and 10.5 in the base "
-        "model, 14.5 and 2.5 in the edited model and 4.5 and 8.0 under the mask."
+        "Under the mask, the attention of layer 1 adds 2.0. The logits of Antarctica and Europe are 1.5 and 10.5 in the "
+        "base model, 14.5 and 2.5 in the edited model and 4.5 and 8.0 under the mask."
     )
     kept = words.contributions(REQUEST, parts_frame(**PARTS, masked=PARTS["edited"]))
     assert "Under the mask, the attention of layer 1 adds 9.2" in kept and "14.5 and 2.5 under the mask" in kept

@@ -1,4 +1,4 @@
-"""The model is exchanged, dropped and loaded again; whatever fails on the way, somebody's edits and the old model stay."""
+"""The model is replaced, dropped and loaded again; whatever fails, the edits and the old model stay."""
 
 import gc
 import logging
@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 import torch
 from paths import PRESETS
-from visitors import CONTINENT, TIMEOUT, FakeRequest, Visitor, wait_until
+from visitors import CONTINENT, TIMEOUT, Visitor, runs, wait_until
 
 from editlab.errors import BadModel, BadRequest, Cancelled, DeviceLost, OutOfMemory, TooLarge, UnsupportedArchitecture
 from editlab.lab import Choice, Lab, loaded, read_scenarios
@@ -21,7 +21,7 @@ from editlab.lab.workspaces import compute, edits
 from editlab.model import LanguageModel, memory
 from editlab.probes import passages
 from editlab.settings import Settings
-from editlab.web.model.handlers import ModelHandlers
+from editlab.web.model.handlers import ModelChoice, ModelHandlers
 
 
 def opened(two_models, data, facts, **changes):
@@ -66,7 +66,7 @@ def test_a_switch_brings_the_other_model_and_back_finds_the_edits(lab, two_model
     assert torch.equal(said(lab), edited)
 
 
-def test_who_exchanged_the_model_is_in_the_log_and_no_name_that_was_typed(lab, two_models, second, tmp_path, caplog):
+def test_who_replaced_the_model_is_in_the_log_and_no_name_that_was_typed(lab, two_models, second, tmp_path, caplog):
     typed = shutil.copytree(two_models / "second", tmp_path / "typed by mistake")
     with caplog.at_level(logging.INFO, "editlab"):
         lab.loaded.switch(second, by="ana").result(TIMEOUT)
@@ -210,7 +210,7 @@ def test_a_page_of_another_model_is_told_to_reload(lab, second):
 
 def test_a_chat_model_is_asked_in_either_form_and_others_in_plain_text_alone(lab, two_models, second, tmp_path):
     ana = Visitor(lab, "ana")
-    assert "has no chat template" in ana.does("put", "chat", "")["message"]
+    assert "has no chat template" in ana.does("set_form", "chat", "")["message"]
     instructed = shutil.copytree(two_models / "second", tmp_path / "instructed")
     (instructed / "chat_template.jinja").write_text("{{ messages[0].content }} Answer:")
     lab.loaded.switch(Choice(str(instructed))).result(TIMEOUT)
@@ -218,13 +218,13 @@ def test_a_chat_model_is_asked_in_either_form_and_others_in_plain_text_alone(lab
     bob = Visitor(lab, "bob")
     bob.does("choose", lab.scenarios[0].name)
     plain = answers.look(bob.workspace, CONTINENT).result(TIMEOUT)["base"]
-    assert "asked as in a chat" in bob.does("put", "chat", "")["message"]
+    assert "asked as in a chat" in bob.does("set_form", "chat", "")["message"]
     chat = answers.look(bob.workspace, CONTINENT).result(TIMEOUT)["base"]
     wrapped = lab.model.chat.around(CONTINENT.text)
     assert wrapped.endswith(f"{CONTINENT.text} Answer:") and chat["top"] != plain["top"]
     assert chat["top"][0][1] == pytest.approx(lab.model.top(wrapped)[0][1], rel=1e-4)
     assert answers.live(bob.workspace, CONTINENT.text).result(TIMEOUT)["base"]["top"][0] == pytest.approx(chat["top"][0])
-    bob.does("put", "plain", "")
+    bob.does("set_form", "plain", "")
     assert answers.look(bob.workspace, CONTINENT).result(TIMEOUT)["base"] == plain
 
 
@@ -290,6 +290,10 @@ def options_are_wrong():
 # --- the tab ---------------------------------------------------------------------------------------------------------------
 
 
+def chosen(name, folder="", quantization="none"):
+    return ModelChoice(name=name, folder=folder, quantization=quantization)
+
+
 class Person:
     """Somebody at the Model tab."""
 
@@ -297,7 +301,7 @@ class Person:
         self.handlers, self.name, self.page, self.seen = ModelHandlers(lab), name, {}, []
 
     def does(self, handler, *fields):
-        for update in getattr(self.handlers, handler)(self.name, *fields, FakeRequest(self.name)):
+        for update in runs(self.handlers, handler, self.name, *fields):
             self.seen.append(update)
             self.page |= update
         return self.page
@@ -310,16 +314,17 @@ def test_the_page_says_what_is_there_and_what_another_would_take(lab, second):
     assert page["rome-steps"] == str(next(s.default for s in lab.methods()[0].settings if s.name == "steps"))
     assert page["model-plan"].startswith('<p class="finding">first needs') and "it fits" in page["model-plan"]
     page = ana.does("model_look")
-    assert "Layers 1 and 2 have none: MEMIT cannot run there" in page["model-statistics"]
-    assert "takes 640 tokens" in page["model-cost"]
-    page = ana.does("model_plan", lab.loaded.choice.name, "config:llama-2-7b", "4bit")
+    assert "Layers 1 and 2 have no key statistics: MEMIT cannot edit there" in page["model-statistics"]
+    assert "need 640 tokens" in page["model-cost"]
+    page = ana.does("model_plan", chosen(lab.loaded.choice.name, "config:llama-2-7b", "4bit"))
     assert "config:llama-2-7b needs" in page["model-plan"] and "are free on cpu" in page["model-plan"]
-    assert "neither a folder here nor a hub id" in ana.does("model_plan", "x", "nowhere", "none")["message"]
+    assert "neither a folder here nor a hub id" in ana.does("model_plan", chosen("x", "nowhere"))["message"]
+    assert "No model is chosen" in ana.does("model_plan", chosen("", " "))["message"]
 
 
-def test_the_page_exchanges_frees_and_says_so(lab, second):
+def test_the_page_loads_and_unloads_the_model_and_says_so(lab, second):
     ana = Person(lab)
-    page = ana.does("model_load", second.name, "", "none")
+    page = ana.does("model_load", chosen(second.name))
     assert "The model is now" in page["message"] and lab.model.name == second.name
     page = ana.does("model_unload")
     assert "not in memory: the next question loads it" in page["head"] and not lab.loaded.in_memory
@@ -331,7 +336,7 @@ def test_key_statistics_are_measured_for_the_methods_layers(lab, tmp_path):
     page = ana.does("model_measure")
     assert "are measured and kept" in page["message"], page["message"]
     assert lab.statistics.missing == () and [own.layer for own in lab.statistics.known] == list(layers)
-    assert "key statistics from" in page["model-statistics"] and "never saw" in page["model-statistics"]
+    assert "key statistics from" in page["model-statistics"] and "held-out keys" in page["model-statistics"]
     assert list((tmp_path / "statistics").glob("*.safetensors"))
 
 

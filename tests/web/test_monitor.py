@@ -256,7 +256,7 @@ def test_the_way_back_asks_first_and_then_leads_to_the_last_healthy_state(reader
     assert "data-press" not in page["monitor-verdict"] and "not checked yet" in verdict(reader)
     checked(reader.lab, reader.workspace)
     reader.does("monitor_open")
-    assert "This is the same 1 edit as after event" in verdict(reader) and "every metric is exactly the same" in verdict(
+    assert "This is the same edit as after event" in verdict(reader) and "every metric is exactly the same" in verdict(
         reader
     )
 

@@ -54,6 +54,11 @@ class JobRow:
     resumable: bool
     result: Mapping[str, Any]
 
+    @property
+    def open(self) -> bool:
+        """Whether it waits or runs."""
+        return self.state in OPEN
+
 
 class Jobs:
     """The rows of one lab's jobs. On creation, jobs left open by a process that has ended become "interrupted".

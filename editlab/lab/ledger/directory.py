@@ -97,7 +97,7 @@ class Directory:
         return tuple(sorted((_info(row, visitor) for row in rows), key=lambda info: (info.shared, not info.mine)))
 
     def current(self, visitor: str) -> WorkspaceInfo:
-        """Return the workspace that a visitor has open; where it is gone, their first one. The first visit makes that one."""
+        """Return the workspace that a visitor has open; where it is gone, their first one, made on the first visit."""
         with self._ledger.transaction() as connection:
             chosen = connection.scalar(sa.select(VISITORS.c.workspace).where(VISITORS.c.id == visitor))
             row = _row(connection, chosen) if chosen else None
@@ -192,8 +192,6 @@ class Directory:
             if row is None or row["deleted_at"] is not None:
                 row = connection.execute(sa.select(WORKSPACES).where(shared)).mappings().first()
         return None if row is None else _info(row, TERMINAL)
-
-    called = look_up  # until all tabs are converted
 
     def id_of(self, name: str) -> str:
         """Return the id of a workspace for the terminal (see `look_up`), also of one that is deleted or has no row.

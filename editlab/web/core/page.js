@@ -69,23 +69,18 @@
     [...document.querySelectorAll("[role=tab]")].find((tab) => tab.textContent.trim() === "Edit")?.click();
   });
 
-  // What Python redraws loses its focus, and times stand in UTC: both are put right as soon as it is there.
+  // A part that is drawn again loses its focus, and the address has the open workspace where it is shared.
   let pressed = null;
   document.addEventListener("click", (event) => {
-    const { press: name, edit, room, job } = event.target.closest("#workspace [data-press]")?.dataset ?? {};
-    if (name) pressed = { press: name, edit, room, job };
+    const { press: name, edit, workspace, job } = event.target.closest("#workspace [data-press]")?.dataset ?? {};
+    if (name) pressed = { press: name, edit, workspace, job };
   }, true);
   const same = (button) => Object.entries(pressed).every(([name, value]) => button.dataset[name] === value);
   const tidy = () => {
     const tab = byId("workspace");
     if (!tab?.offsetParent) return;
-    for (const time of tab.querySelectorAll("time:not([data-local])")) {
-      time.dataset.local = "";
-      const at = new Date(time.dateTime), year = at.getFullYear() === new Date().getFullYear() ? undefined : "numeric";
-      time.textContent = at.toLocaleString([], { day: "numeric", month: "short", year, hour: "2-digit", minute: "2-digit" });
-    }
     const title = tab.querySelector("#workspace-head .title");
-    if (title) remember("workspace", title.dataset.shared && title.dataset.room);
+    if (title) remember("workspace", title.dataset.shared && title.dataset.workspace);
     if (pressed && document.activeElement === document.body) {
       [...tab.querySelectorAll("[data-press]")].find(same)?.focus({ preventScroll: true });
     }

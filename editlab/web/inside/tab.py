@@ -37,7 +37,7 @@ def _create_question(parts: Parts) -> None:
     with gr.Row(elem_classes="key-row", equal_height=False):
         hint = "Empty: the edit’s own prompt"
         parts.text("inside-text", Question, label="Text", placeholder=hint, max_lines=3, scale=6, min_width=240)
-        parts.button("inside-look", "Analyse", size="lg", min_width=90)
+        parts.button("inside-look", "Analyse", size="lg", min_width=110)
         parts.late_dropdown("inside-token", [], label="Token", scale=2, min_width=150)
 
 
@@ -56,7 +56,7 @@ def _create_section(parts: Parts, name: str) -> None:
     if name == "loudness":
         with gr.Row(elem_classes="key-row", equal_height=False):
             parts.number("inside-count", EditCount, label="Number of edits", value=20, scale=0, min_width=150)
-            parts.button("inside-many", "Edit and compare", size="lg", min_width=130)
+            parts.button("inside-many", "Edit and compare", size="lg", min_width=190)
     parts.html(f"inside-{name}", scripts=["live"])
     parts.plot(f"inside-{name}-plot")
     parts.html(f"inside-{name}-table")
