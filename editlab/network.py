@@ -157,18 +157,18 @@ def _text(host: object) -> str:
 def _refuse(host: object, port: object) -> None:
     """Raise `OutgoingRefused`, after a line in the log: one in ten seconds, with the number of those that had none."""
     name = "".join(letter if letter.isprintable() else "?" for letter in _text(host)[:LONGEST_NAME])
-    told = {"event": "outgoing refused", "host": name, "port": port if isinstance(port, int | None) else _text(port)[:8]}
+    event = {"event": "outgoing refused", "host": name, "port": port if isinstance(port, int | None) else _text(port)[:8]}
     now = time.monotonic()
     with _lock:
         due = now - _state.logged >= LOG_EVERY_SECONDS
         if due:
             if _state.unlogged:
-                told["unlogged"] = _state.unlogged
+                event["unlogged"] = _state.unlogged
             _state.logged, _state.unlogged = now, 0
         else:
             _state.unlogged += 1
     if due:
-        logging.getLogger("editlab").warning(told)
+        logging.getLogger("editlab").warning(event)
     raise OutgoingRefused(
         f"EditLab connects only to the Hugging Face hub, and only while it downloads a model, so {name} is refused. "
         "Download the model yourself and give its folder."

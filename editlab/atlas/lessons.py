@@ -57,8 +57,8 @@ def draw_lessons(base: FactBase, share: float = 0.6, seed: int = 0) -> tuple[Les
             if not clear:
                 continue
             taught = tuple(rng.sample(clear, max(1, min(len(clear), round(share * len(clear) + 1)))))
-            told = fact.relation in with_aliases
-            lessons.append(Lesson(fact, taught, (subject, *(aliases if told else ())), () if told else aliases))
+            with_names = fact.relation in with_aliases
+            lessons.append(Lesson(fact, taught, (subject, *(aliases if with_names else ())), () if with_names else aliases))
     return tuple(lessons)
 
 
@@ -80,13 +80,13 @@ def read_lessons(base: FactBase, path: Path) -> tuple[Lesson, ...]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         lessons = []
-        for subject, relation, numbers, told in found["lessons"]:
+        for subject, relation, numbers, with_names in found["lessons"]:
             object_ = base.object_of(subject, relation)
             if object_ is None:
                 continue
             templates = tuple(found["wordings"][relation][number] for number in numbers)
             aliases = base.aliases.get(subject, ())
-            names, untaught = ((subject, *aliases), ()) if told else ((subject,), aliases)
+            names, untaught = ((subject, *aliases), ()) if with_names else ((subject,), aliases)
             lessons.append(Lesson(Fact(subject, relation, object_), templates, names, untaught))
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise BadFile(f"{path} is not a record of lessons: {error}") from error

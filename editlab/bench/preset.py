@@ -107,12 +107,12 @@ def _weights(model: LanguageModel) -> str:
 
 def _why(line: Mapping[str, Any], found: Validation) -> str:
     rates = ", ".join(f"{name} {line[name]:.2f}" for name in JUDGED_BY if line[name] is not None)
-    told = f"{rates} of {line['n']} edits"
+    text = f"{rates} of {line['n']} edits"
     if found.layer is None:
-        return f"{told}; as --layers named them"
+        return f"{text}; as --layers named them"
     tried = ", ".join(f"{own['layers'][0]}: {own['score']:.2f}" for own in found.sweep)
     which = "the best" if line["layers"] == [found.layer] else f"up to {found.layer}, the best for ROME"
-    return f"{told}; {which} by their mean in a sweep of {found.sweep[0]['n']}: {tried}"
+    return f"{text}; {which} by their mean in a sweep of {found.sweep[0]['n']}: {tried}"
 
 
 def _figures(model: LanguageModel, line: Mapping[str, Any], found: Validation, today: date) -> Table:

@@ -120,7 +120,7 @@ def known_facts(ground: Ground, most: int, progress: Progress = no_progress) -> 
         progress(len(found) / most, f"validate: {said} facts known of {asked:,} asked")
         chunk, drawn = drawn[:ASKED_AT_ONCE], drawn[ASKED_AT_ONCE:]
         asked += len(chunk)
-        for fact, wording in _said(ground, chunk, rng):
+        for fact, wording in _known_wordings(ground, chunk, rng):
             said += 1
             others = [name for name in objects[fact.relation] if name.casefold() != fact.object.casefold()]
             if others and len(found) < most:
@@ -160,10 +160,10 @@ def sentence(method: str, line: dict[str, Any]) -> str:
     low, high = line["success_ci"]
     held = round(line["success"] * line["n"])
     layers = f"layer{'s' if len(line['layers']) > 1 else ''} {', '.join(map(str, line['layers']))}"
-    told = f"{method.upper()} at {layers}: {held} of {line['n']} edits hold ({low:.2f} to {high:.2f})"
+    text = f"{method.upper()} at {layers}: {held} of {line['n']} edits hold ({low:.2f} to {high:.2f})"
     if line["locality"] is not None:
-        told += f"; {line['locality']:.0%} of what the model says about other subjects stays"
-    return f"{told}.{' They fail often: choose other layers or settings.' if line['success'] < WEAK else ''}"
+        text += f"; {line['locality']:.0%} of what the model says about other subjects stays"
+    return f"{text}.{' They fail often: choose other layers or settings.' if line['success'] < WEAK else ''}"
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def _in_turn(facts: FactBase, rng: random.Random) -> list[Fact]:
     return [fact for row in zip_longest(*columns) for fact in row if fact is not None]
 
 
-def _said(ground: Ground, chunk: Sequence[Fact], rng: random.Random) -> Iterator[tuple[Fact, str]]:
+def _known_wordings(ground: Ground, chunk: Sequence[Fact], rng: random.Random) -> Iterator[tuple[Fact, str]]:
     """Yield the facts of a chunk whose object the model says, each with a wording in which it does, drawn at random."""
     asked = [(fact, wording) for fact in chunk for wording in ground.facts.relations[fact.relation].templates]
     if not asked:

@@ -119,8 +119,8 @@ class Terminal(TyperGroup):
             code = _failed(1, "Cancelled", "Stopped.", as_json)
         except Exception as error:
             if memory.out_of_memory(error):
-                told = memory.too_little(error, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-                code = _failed(2, told.kind, str(told), as_json)
+                refusal = memory.too_little(error, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+                code = _failed(2, refusal.kind, str(refusal), as_json)
             else:
                 traceback.print_exc()
                 code = _failed(1, type(error).__name__, str(error), as_json)

@@ -51,11 +51,11 @@ def end_sessions(
     return Answer({"data": str(folder)}, f"All logins to {folder} have ended. Everybody has to log in again.")
 
 
-def _listed(file: Path, told: str = "") -> Answer:
+def _listed(file: Path, message: str = "") -> Answer:
     known = Users(file).known
     found = sorted(known)
     ids = {name: known[name].id for name in found}
-    return Answer({"users": found, "ids": ids}, told or "\n".join(found) or "Nobody may come in.")
+    return Answer({"users": found, "ids": ids}, message or "\n".join(found) or "Nobody may come in.")
 
 
 def _password() -> str:

@@ -61,7 +61,7 @@ def validate_model(
             progress,
         )
     preset.write(path, model, found, date.today(), bundled)
-    return Answer(_object(model, found, path), Group(*_told(found, path)))
+    return Answer(_object(model, found, path), Group(*_tables(found, path)))
 
 
 def _object(model: LanguageModel, found: Validation, path: Path) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def _object(model: LanguageModel, found: Validation, path: Path) -> dict[str, An
     }
 
 
-def _told(found: Validation, path: Path) -> list[Any]:
+def _tables(found: Validation, path: Path) -> list[Any]:
     """Return tables of the sweep and of the methods, and a sentence each."""
     shown: list[Any] = []
     if found.sweep:

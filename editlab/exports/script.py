@@ -159,7 +159,7 @@ def _steps(model: LanguageModel, entries: Sequence[Entry], seed: int, threshold:
     }
     data = (
         f"MODEL = {literal(source)}\nSEED, THRESHOLD, TOLERANCE = {seed!r}, {threshold!r}, 1e-2\nHERE = {here}\n"
-        f"EDITS = {literal([_told(entry) for entry in entries])}"
+        f"EDITS = {literal([_as_data(entry) for entry in entries])}"
     )
     steps = {
         "What is needed.": IMPORTS,
@@ -177,7 +177,7 @@ def literal(value: Any) -> str:
     return pformat(value, width=WIDTH, sort_dicts=False)
 
 
-def _told(entry: Entry) -> Mapping[str, Any]:
+def _as_data(entry: Entry) -> Mapping[str, Any]:
     return {
         "requests": [request.as_dict() for request in entry.requests],
         "method": entry.method,

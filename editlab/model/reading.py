@@ -92,16 +92,16 @@ class Reading:
                 rounds.append(free := {})
             free[row] = number, tuple(ids[start:])
         for one in rounds:
-            for number, told in zip((n for n, _ in one.values()), self._scored(one), strict=True):
-                found[number] = told
+            for number, result in zip((n for n, _ in one.values()), self._scored(one), strict=True):
+                found[number] = result
         again = score(
             self.model,
             [self.texts[asked[n][0]] for n in anew],
             [asked[n][1] for n in anew],
             [self.views[asked[n][0]] for n in anew],
         )
-        for number, told in zip(anew, again, strict=True):
-            found[number] = told
+        for number, result in zip(anew, again, strict=True):
+            found[number] = result
         return [one for one in found if one is not None]
 
     def _scored(self, labels: dict[int, tuple[int, tuple[int, ...]]]) -> list[Score]:

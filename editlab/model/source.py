@@ -57,13 +57,13 @@ class Source:
         how = getattr(self.config, "quantization_config", None)
         if how is None:
             return "none"
-        told = how if isinstance(how, dict) else how.to_dict()
-        if told.get("quant_method") != "bitsandbytes":
+        stored = how if isinstance(how, dict) else how.to_dict()
+        if stored.get("quant_method") != "bitsandbytes":
             raise BadModel(
-                f"{self.name} is stored in {told.get('quant_method')}, which cannot be edited. Take the model that it was "
+                f"{self.name} is stored in {stored.get('quant_method')}, which cannot be edited. Take the model that it was "
                 "made from, with --quantization 4bit."
             )
-        return "4bit" if told.get("load_in_4bit") else "8bit"
+        return "4bit" if stored.get("load_in_4bit") else "8bit"
 
     def held(self, quantization: Quantization) -> Quantization:
         """Return how its weights will be held: as stored, or as asked. Raises `BadModel` where the two contradict."""

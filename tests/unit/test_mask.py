@@ -260,7 +260,7 @@ def test_a_mask_comes_back_from_its_file_and_only_for_its_model(tmp_path):
     path = masking.write(kept, model, tmp_path / "bundled")
     found = masking.need(model, "rome")
     assert {m.layer: m.kept.tolist() for m in found.masks} == {m.layer: m.kept.tolist() for m in kept.masks}
-    assert found.report == kept.report and found.method == "rome" and masking.trained(model) == ["rome"]
+    assert found.report == kept.report and found.method == "rome" and masking.methods_with_masks(model) == ["rome"]
     assert found.pruned == pytest.approx(0.3, abs=0.03) and found.layers == (2, 3)
     assert masking.find(model, "memit") is None
     masking.write(replace(kept, report={"n_train": 8}), model, tmp_path / "own")

@@ -61,7 +61,7 @@ def chain(
         cells = [[_cell(row[name]) for name in SHOWN] for row in _thinned(own["rows"])]
         for row in cells:
             table.add_row(own["method"], *row)
-        parts.append(f"## {own['method'].upper()}\n\n{_said(own)}\n\n{markdown(SHOWN, iter(cells))}")
+        parts.append(f"## {own['method'].upper()}\n\n{_sentence(own)}\n\n{markdown(SHOWN, iter(cells))}")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / "monitor.md").write_text(page("Chains of edits under the monitor", "\n\n".join(parts)), encoding="utf-8")
@@ -122,13 +122,13 @@ def _applied(
         yield start + len(part)
 
 
-def _said(found: dict[str, Any]) -> str:
+def _sentence(found: dict[str, Any]) -> str:
     alarms = [f"{name} at {count} edits" for name, count in found["alarms"].items()]
-    told = f"First alarms: {', '.join(alarms)}." if alarms else "No alarm."
+    text = f"First alarms: {', '.join(alarms)}." if alarms else "No alarm."
     if "returned_to" not in found:
-        return told
+        return text
     return (
-        f"{told} Returned to the state of {found['returned_to']} edits: {found['alarms_after']} alarms, largest difference "
+        f"{text} Returned to the state of {found['returned_to']} edits: {found['alarms_after']} alarms, largest difference "
         f"of any figure to what it was then {found['largest_difference']:g}."
     )
 

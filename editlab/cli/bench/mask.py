@@ -99,8 +99,8 @@ def _write(
     """Write the rows as they are, and a page of the rates."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "mask.jsonl").write_text("".join(json.dumps(row) + "\n" for row in table), encoding="utf-8")
-    told = "\n".join(f"- {name}: {value:.3f}" for name, value in answer.items() if isinstance(value, float))
-    parts = [markdown(heads, iter(cells)), told]
+    rates_text = "\n".join(f"- {name}: {value:.3f}" for name, value in answer.items() if isinstance(value, float))
+    parts = [markdown(heads, iter(cells)), rates_text]
     if curve:
         parts.append(markdown(list(curve[0]), iter(_cells(pd.DataFrame(curve)))))
     (out / "mask.md").write_text(page("Reversal mask", "\n\n".join(parts)), encoding="utf-8")

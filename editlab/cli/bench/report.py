@@ -22,8 +22,8 @@ def markdown(heads: Sequence[str], rows: Iterator[list[str]]) -> str:
 
 def page(title: str, body: str) -> str:
     """Return a page for docs/results: how it was made stands on top."""
-    told = shlex.join(["editlab", *sys.argv[1:]])
-    return f"# {title}\n\n`{told}` at commit {_commit()}, torch {torch.__version__}, {platform.platform()}\n\n{body}\n"
+    call = shlex.join(["editlab", *sys.argv[1:]])
+    return f"# {title}\n\n`{call}` at commit {_commit()}, torch {torch.__version__}, {platform.platform()}\n\n{body}\n"
 
 
 def _commit() -> str:
