@@ -84,7 +84,7 @@ def test_the_threshold_moves_by_keyboard_and_a_reload_keeps_it(visit):
     page.keyboard.press("Control+Enter")
     page.wait_for_selector("#gate-curve .main-svg")
     finished(page)
-    expect(page.locator("#gate-said")).to_contain_text("a gate opens in")
+    expect(page.locator("#gate-said")).to_contain_text("the gate opens in")
     ask_otherwise(page, "Slovenija")
     tab_to(page, "#threshold input[type=range]")
     page.keyboard.press("End")

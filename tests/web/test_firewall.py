@@ -163,7 +163,8 @@ def call(number, fn, **more):
 def attributes(pressed):
     """Attributes that a button of this type may have."""
     fields = pressed.model_json_schema(by_alias=True)["properties"]
-    return {name: str(field.get("enum", [field.get("const", "1")])[0]) for name, field in fields.items()}
+    first = {name: field.get("anyOf", [field])[0] for name, field in fields.items()}
+    return {name: str(field.get("enum", [field.get("const", "1")])[0]) for name, field in first.items()}
 
 
 def files(path):
@@ -378,7 +379,8 @@ def test_a_handler_without_a_cost_does_not_start(lab):
 def join(client, name, *data, **more):
     config = client.get("/config").json()
     found = next(item for item in config["dependencies"] if item["api_name"] == name)
-    values = [*data, *[None] * (len(found["inputs"]) - len(data))]
+    first = {component["id"]: component["props"].get("value") for component in config["components"]}
+    values = [*data, *(first[id] for id in found["inputs"][len(data) :])]
     sent = {"fn_index": found["id"], "session_hash": more.pop("session", SESSION), "data": values, **more}
     return client.post(JOIN, json=sent)
 
@@ -424,7 +426,7 @@ def test_gradio_itself_would_refuse_it_too(lab, mode, secret):
 
 def test_a_value_in_the_wrong_field_reaches_neither_log_nor_answer(client, capfd, caplog):
     typed = f"password-{secrets.token_hex(8)}"
-    for name in ("apply", "look_over", "inside_draw", "model_plan", "monitor_limits", "mask"):
+    for name in ("apply", "check_file", "inside_draw", "model_plan", "monitor_limits", "set_mask"):
         found = next(i for i in client.get("/config").json()["dependencies"] if i["api_name"] == name)
         for place in range(len(found["inputs"])):
             data = [None] * len(found["inputs"])
@@ -452,24 +454,24 @@ def as_file(path):
 def test_a_file_is_its_sessions_alone(client, address, mode, lab):
     called = upload(client).json()[0]
     assert str(lab.settings.data) not in called
-    assert join(client, "look_over", "", as_file(called), session="mine").status_code == 200
-    assert join(client, "look_over", "", as_file(called), session="mine").status_code == 200
-    assert join(client, "look_over", "", as_file(called), session="another").status_code == 422
+    assert join(client, "check_file", "", as_file(called), session="mine").status_code == 200
+    assert join(client, "check_file", "", as_file(called), session="mine").status_code == 200
+    assert join(client, "check_file", "", as_file(called), session="another").status_code == 422
     with client_of(address, mode, "ben") as other:
-        assert join(other, "look_over", "", as_file(called), session="theirs").status_code == 422
+        assert join(other, "check_file", "", as_file(called), session="theirs").status_code == 422
 
 
 @pytest.mark.parametrize(
     "named", ["x", "../../ledger.sqlite", "/etc/hostname", "", "http://127.0.0.1:1/", "0" * 32 + "/edits.csv"]
 )
 def test_a_file_that_nobody_sent_is_none(client, named):
-    answer = join(client, "look_over", "", as_file(named))
+    answer = join(client, "check_file", "", as_file(named))
     assert answer.status_code == 422 and "Choose it again" in answer.json()["detail"]
 
 
 def test_a_file_has_the_form_that_its_button_takes(client):
     called = upload(client, "bundle.zip").json()[0]
-    answer = join(client, "look_over", "", as_file(called))
+    answer = join(client, "check_file", "", as_file(called))
     assert answer.status_code == 422 and ".csv, .json" in answer.json()["detail"]
 
 
@@ -744,7 +746,7 @@ def test_an_edit_of_somebody_else_is_not_reached_by_ids(client, address, mode, l
         session = secrets.token_hex(4)
         handle = lab.directory.current(owner).handle
         for name, pressed in (
-            ("change", {"press": "remove", "edit": edit}),
+            ("change_edit", {"press": "remove", "edit": edit}),
             ("workspace_edit", {"press": "switch", "edit": edit}),
             ("workspace_press", {"press": "enter", "workspace": handle}),
             ("workspace_press", {"press": "delete", "workspace": handle}),

@@ -107,7 +107,7 @@ class EditHandlers(Handlers):
             yield from self.display.changed(workspace, text, own)
 
     @handler(cost=PROBED)
-    def choose_scenario(self, visit: Visit, own: OwnProbes, preset: Name) -> Updates:
+    def choose_scenario(self, visit: Visit, own: OwnProbes, preset: Name | None) -> Updates:
         """Fill the fields with a scenario and show the answers to its question."""
         scenario = next((scenario for scenario in self.lab.scenarios if scenario.name == preset), None)
         if scenario is None:
