@@ -35,10 +35,8 @@ def edits(records: Sequence[EditRecord], scores: Scores) -> Markup:
 
 
 def edits_then(records: Sequence[EditRecord]) -> Markup:
-    """Return the edits at an earlier moment."""
-    if not records:
-        return pieces.message(words.NO_EDITS_THEN, "hint")
-    return render("workspace/edits_then.html", records=records)
+    """Return the edits at an earlier moment; nothing where there were none."""
+    return render("workspace/edits_then.html", records=records) if records else Markup()
 
 
 def answers(text: str, found: Answers, titles: Mapping[str, str]) -> Markup:
