@@ -576,7 +576,7 @@ def test_a_job_is_seen_and_stopped(ana, tom, lab):
     ana.does("workspace_jobs")
     assert "data-open" not in ana.page["workspace-jobs"]
     ana.at_job("resume", row.id)
-    assert "cannot go on" in ana.says()
+    assert "cannot be resumed" in ana.says()
 
 
 def test_a_workspace_that_cannot_be_read_locks_nobody_out(ana, quiet):
