@@ -1,4 +1,4 @@
-"""What can be laid over a frozen model, and its algebra.
+"""What can be applied to a frozen model, and its algebra.
 
 The model is never changed. An edit is a patch, a view is a stack of patches, and everything shown is one view held
 against another. At an edited layer `k` is the input of the MLP's output projection and `y` its output:

@@ -1,7 +1,7 @@
 """Everything that can be set from outside, in one frozen object.
 
 Read from the environment (`EDITLAB_MODEL`, `EDITLAB_PORT`, ...); what the terminal gives by name goes before it:
-`Settings(model="gpt2-xl")`. Whoever needs a setting is handed the object: nothing is read at import.
+`Settings(model="gpt2-xl")`. Code that needs a setting is handed the object: nothing is read at import.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class Settings(BaseSettings):
 
     @property
     def alone(self) -> bool:
-        """Whether whoever reaches the page is this computer's user."""
+        """Whether only this computer's user reaches the page."""
         return self.on_loopback and self.auth is None and not self.demo and not self.proxies
 
     @property
@@ -184,7 +184,7 @@ class Settings(BaseSettings):
         if self.alone:
             return f"{where}. Only this computer reaches it, and there is no login."
         if self.trusted_network:
-            return f"{where} without a login: whoever reaches it may do everything. See that only you do."
+            return f"{where} without a login: everybody who reaches it may do everything. Make sure that only you do."
         opened = f"--proxies {','.join(self.proxies)}" if self.on_loopback else f"--host {self.host}"
         raise BadRequest(
             f"{opened} would let everybody on the network in. Ask for a login: --auth FILE (editlab user add NAME "

@@ -27,7 +27,7 @@ def opener(path: str, flags: int) -> int:
 def write(path: Path, content: bytes) -> None:
     """Write or replace a file, readable to its owner alone, as a whole or not at all. Raises `OSError`.
 
-    It is on the disk when this returns. Where root writes it (sudo), it belongs to whoever owns the folder: the server has
+    It is on the disk when this returns. Where root writes it (sudo), it belongs to the folder's owner: the server has
     to read it.
     """
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
@@ -85,7 +85,7 @@ def exposed(path: Path) -> bool:
 
 
 def _hand_over(path: Path) -> None:
-    """Let what root makes belong to whoever owns the folder around it."""
+    """Give what root makes to the owner of the folder around it."""
     if POSIX and os.geteuid() == 0:
         around = path.parent.stat()
         os.chown(path, around.st_uid, around.st_gid)

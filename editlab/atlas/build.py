@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer
 
 from editlab.atlas.corpus import Corpus
-from editlab.atlas.lessons import Lesson, draw_lessons, identities, recorded
+from editlab.atlas.lessons import Lesson, as_json, draw_lessons, identities
 from editlab.atlas.tokenizer import as_transformers, train_tokenizer
 from editlab.atlas.train import Recipe, Run
 from editlab.facts import FactBase
@@ -73,4 +73,4 @@ def export(run: Run, folder: Path, own: FactBase) -> None:
         for one in run.corpus.lessons
         if (one.fact.subject, one.fact.relation) in ours
     ]
-    (folder / TAUGHT).write_text(recorded(lessons), encoding="utf-8")
+    (folder / TAUGHT).write_text(as_json(lessons), encoding="utf-8")

@@ -62,7 +62,7 @@ def draw_lessons(base: FactBase, share: float = 0.6, seed: int = 0) -> tuple[Les
     return tuple(lessons)
 
 
-def recorded(lessons: Iterable[Lesson]) -> str:
+def as_json(lessons: Iterable[Lesson]) -> str:
     """Return lessons as JSON: the wordings of each relation and, for each fact, its wordings and whether other names."""
     wordings: dict[str, dict[str, int]] = {}
     rows = []
@@ -75,8 +75,8 @@ def recorded(lessons: Iterable[Lesson]) -> str:
     return f'{{"wordings": {heads},\n"lessons": [\n{lines}\n]}}\n'
 
 
-def recalled(base: FactBase, path: Path) -> tuple[Lesson, ...]:
-    """Read lessons that `recorded` wrote, for the facts that the base still has. Raises `BadFile`."""
+def read_lessons(base: FactBase, path: Path) -> tuple[Lesson, ...]:
+    """Read lessons that `as_json` wrote, for the facts that the base still has. Raises `BadFile`."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         lessons = []

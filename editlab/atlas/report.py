@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from editlab.atlas.build import TAUGHT, UNSEEN_CHAPTER
-from editlab.atlas.lessons import Lesson, draw_lessons, recalled
+from editlab.atlas.lessons import Lesson, draw_lessons, read_lessons
 from editlab.atlas.sources import training_facts
 from editlab.errors import BadFile
 from editlab.facts import FactBase, read_table, source_of
@@ -62,7 +62,7 @@ def taught(presets: Path, counterfact: Path | None, checkpoint: Path, seed: int 
     path = checkpoint / TAUGHT
     if not path.is_file():
         return Taught(own, theirs, base, False)
-    return Taught(recalled(base, path), theirs, base, True)
+    return Taught(read_lessons(base, path), theirs, base, True)
 
 
 def report_card(
@@ -75,7 +75,7 @@ def report_card(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
-    """Return the card, keys as in `interfaces.md`; `rows` has every line of it with its number of items and interval.
+    """Return the card, keys as in docs/interfaces.md; `rows` has every line of it with its number of items and interval.
 
     `templates` (relation -> wordings) are scored in place of the held-out ones. `limit` draws that many items a line.
     """

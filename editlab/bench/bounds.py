@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from editlab import methods
+from editlab.answers import ViewName
 from editlab.bench.robustness import CASE_FAULTS, Rep
 from editlab.facts import EditCase
 from editlab.insight import agreement, summary
@@ -60,11 +61,12 @@ def _tables(case: EditCase, method: str, config: Any, rep: Rep, ground: Ground) 
     model = ground.model
     patches = methods.get(method).edit(model, [case.request], config=config).patches
     probes = ground.battery(case, MOST)
-    views, pathways = {"base": BASE, "edited": BASE.with_patches(patches)}, {"edited": ()}
+    views = {ViewName.BASE: BASE, ViewName.EDITED: BASE.with_patches(patches)}
+    pathways = {ViewName.EDITED: ()}
     threshold = rep.fires_above
     if threshold is not None:
-        pathways["rep"] = refine(model, ground.lessons(case), patches, config=rep.config).pathways
-        views["rep"] = views["edited"].with_patches(pathways["rep"]).with_threshold(threshold)
+        pathways[ViewName.REP] = refine(model, ground.lessons(case), patches, config=rep.config).pathways
+        views[ViewName.REP] = views[ViewName.EDITED].with_patches(pathways[ViewName.REP]).with_threshold(threshold)
     frame = ask(model, case.request, probes, views, answers=False)
     for view, own in pathways.items():
         limit = THRESHOLD if threshold is None else threshold

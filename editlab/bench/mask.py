@@ -1,4 +1,4 @@
-"""The reversal mask's table (Holmov et al. 2026, arXiv 2605.28839): how many edits one mask takes back, and at what price.
+"""The reversal mask's table (Holmov et al. 2026, arXiv 2605.28839): how many edits one mask reverses, and at what price.
 
 Each edit is made alone on the unedited model and asked at its own prompt, as it is and under masks: the one that was learnt,
 and others of its size that learnt nothing. Reversed counts edits that had succeeded; log-probabilities are of whole objects.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from editlab import methods
+from editlab.answers import ViewName
 from editlab.atlas.report import chapter_loss
 from editlab.bench.bootstrap import rate_interval
 from editlab.facts import EditCase, FactBase
@@ -26,7 +27,7 @@ from editlab.methods.mask import (
     ReversalMask,
     baselines,
     batches,
-    edited,
+    make_edits,
     own_delta,
     train,
 )
@@ -50,7 +51,7 @@ Row = dict[str, Any]
 
 
 def lessons_of(cases: Sequence[EditCase]) -> tuple[list[Lesson], list[str]]:
-    """Return the cases as edits to be taken back, and sentences about those without a true object, which cannot be."""
+    """Return the cases as edits to reverse, and a sentence for each case without a true object, which cannot be reversed."""
     usable = [case for case in cases if case.request.target_true]
     missing = [f"case {case.id}: it names no true object" for case in cases if not case.request.target_true]
     return [Lesson(case.request, case.paraphrases[:2]) for case in usable], missing
@@ -61,7 +62,7 @@ def edits(
 ) -> tuple[list[Example], list[str]]:
     """Return each lesson as an edit with the model's own settings, and why some could not be made; `folder` keeps them."""
     how = methods.get(method)
-    found = list(edited(model, lessons, how, methods.config_for(method, model), folder, progress))
+    found = list(make_edits(model, lessons, how, methods.config_for(method, model), folder, progress))
     return [f for f in found if isinstance(f, Example)], [f for f in found if isinstance(f, str)]
 
 
@@ -85,7 +86,7 @@ def rows(
 
 def _row(model: LanguageModel, example: Example, masks: Mapping[str, Sequence[Mask]]) -> Row:
     request = example.request
-    views = {"base": BASE, "edited": View(example.patches)} | {
+    views = {ViewName.BASE: BASE, ViewName.EDITED: View(example.patches)} | {
         name: View((*example.patches, *own)) for name, own in masks.items()
     }
     asked = [view for view in views.values() for _ in range(2)]
@@ -96,10 +97,10 @@ def _row(model: LanguageModel, example: Example, masks: Mapping[str, Sequence[Ma
     base, top = said[0], int(said[0].argmax())
     row: Row = {
         "subject": request.subject,
-        "knew": true["base"].hit,
-        "held": new["edited"].hit,
-        "p_new": new["edited"].p,
-        "p_true": true["base"].p,
+        "knew": true[ViewName.BASE].hit,
+        "held": new[ViewName.EDITED].hit,
+        "p_new": new[ViewName.EDITED].p,
+        "p_true": true[ViewName.BASE].p,
     }
     for number, name in enumerate(views):
         if name in masks:
@@ -233,7 +234,7 @@ def price(
     prompts, objects = [prompts[n] for n in known], [objects[n] for n in known]
     found: dict[str, list[float]] = {}
     for example in examples[:EDITS]:
-        views = {"edited": View(example.patches), "masked": View((*example.patches, *masks))}
+        views = {ViewName.EDITED: View(example.patches), ViewName.MASKED: View((*example.patches, *masks))}
         for name, view in views.items():
             hits = [score.hit for score in model.score(prompts, objects, view)]
             found.setdefault(f"facts_{name}", []).append(_mean(hits))

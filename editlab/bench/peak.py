@@ -14,6 +14,7 @@ import psutil
 import torch
 
 from editlab import methods
+from editlab.answers import ViewName
 from editlab.bench.speed import requests
 from editlab.bench.timing import peak
 from editlab.model import LanguageModel, Plan, memory, statistics
@@ -66,7 +67,7 @@ def measure(
         yield stage(2, "edit", standing + plan.edit, lambda: methods.get("rome").edit(model, [request], BASE, config))
     asked = ground.battery(ground.case(request))
     asked = sorted(asked, key=lambda probe: -len(probe.text))[:PROBES]
-    views = {"base": BASE, "edited": View.base().with_patches(edited)}
+    views = {ViewName.BASE: BASE, ViewName.EDITED: View.base().with_patches(edited)}
     yield stage(3, "battery", standing + plan.cache + plan.batch, lambda: ask(model, request, asked, views))
     yield {"what": "all", "planned": plan.total, "measured": largest, "ratio": plan.total / largest}
 

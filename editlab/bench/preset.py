@@ -57,7 +57,7 @@ def path_for(model: LanguageModel, folder: Path, name: str | None = None, bundle
 
 
 def write(path: Path, model: LanguageModel, found: Validation, today: date, bundled: Path | None = None) -> None:
-    """Write a validation into a preset. The model itself has it from now on, and so has whoever loads it the next time."""
+    """Write a validation into a preset. The model has it from now on, and again when it is loaded."""
     document = _begun(_earlier(path, bundled), model)
     measured = document.setdefault("measured", tomlkit.table(is_super_table=True))
     for method, line in found.measured.items():

@@ -1,8 +1,8 @@
 """The robustness table of REP (Yan et al. 2025, arXiv 2410.09338): does an edit hold where it should, and only there?
 
 Each case is edited alone on the base model, or with others in a chain, and asked its whole battery: as edited, and with
-the robust edit pathway of each recipe. One row a case and setup, under a key of all that shaped it: whoever keeps the rows
-can stop and go on. Rates are totals over all prompts, as the paper has them.
+the robust edit pathway of each recipe. One row a case and setup, under a key of all that shaped it, so that a run that
+keeps its rows can be resumed. Rates are totals over all prompts, as the paper has them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from editlab import methods
+from editlab.answers import ViewName
 from editlab.bench.bootstrap import rate_interval
 from editlab.errors import BadRequest, DegenerateKey, TooLong
 from editlab.facts import EditCase
@@ -72,7 +73,7 @@ class Setup:
     """One way to edit: a method, with the settings that differ from the model's preset (`layers`, `keys`, ...).
 
     `reps`: all that is asked of one and the same edit. `chain`: so many cases are edited in one view, each on top of those
-    before it, and asked when the last one lies there; where cases are left over, their chain is shorter.
+    before it, and asked when the last one is applied; where cases are left over, their chain is shorter.
     """
 
     method: str
@@ -303,7 +304,7 @@ def _measured(
     names = {rep: f"view {number}" for number, rep in enumerate(rows)}
     try:
         probes = ground.battery(case)
-        asked = {"base": BASE, **{names[rep]: views[rep] for rep in rows}}
+        asked = {ViewName.BASE: BASE, **{names[rep]: views[rep] for rep in rows}}
         frame = ask(ground.model, case.request, probes, asked, answers=False)
     except CASE_FAULTS as error:
         yield from (replace(row, skipped=str(error)) for row in rows.values())

@@ -23,7 +23,7 @@ class Row(Protocol):
 R = TypeVar("R", bound=Row)
 
 
-def kept(path: Path | None, read: Callable[[str], R]) -> dict[str, R]:
+def read_rows(path: Path | None, read: Callable[[str], R]) -> dict[str, R]:
     """Read the rows of an earlier call by their keys; none without a file. Raises `BadFile` naming a damaged line."""
     if path is None or not path.is_file():
         return {}
@@ -38,7 +38,7 @@ def kept(path: Path | None, read: Callable[[str], R]) -> dict[str, R]:
 
 
 @contextmanager
-def appending(path: Path | None) -> Iterator[Callable[[Row], None]]:
+def append_rows(path: Path | None) -> Iterator[Callable[[Row], None]]:
     """Yield a callable that appends rows to a file, each flushed, so that a stop loses nothing."""
     if path is None:
         yield lambda _row: None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from editlab import methods
+from editlab.answers import ViewName
 from editlab.bench import plain, plain_mask
 from editlab.bench.timing import Machine, Timing, Work, in_turn, joined, row
 from editlab.errors import BadRequest
@@ -91,7 +92,7 @@ def requests(ground: Ground, count: int) -> list[EditRequest]:
 
 
 class _Bench:
-    """What the parts share: the edits, one of them laid over the model, and its battery; each made when it is first used."""
+    """What the parts share: the edits, one of them applied, and its battery; each made when it is first used."""
 
     def __init__(self, ground: Ground, load: Work, rounds: int) -> None:
         model, seed = ground.model, ground.seed
@@ -245,12 +246,17 @@ class _Bench:
 
     def battery(self) -> Iterator[dict[str, Any]]:
         """Time a battery under four views; the plain way asks each view on its own and shares no layer between them."""
-        views = {"base": BASE, "edited": self.view, "rep": self.rep, "masked": self.masked}
+        views = {
+            ViewName.BASE: BASE,
+            ViewName.EDITED: self.view,
+            ViewName.REP: self.rep,
+            ViewName.MASKED: self.masked,
+        }
         model, request = self.model, self.requests[0]
         works = {
             "scores": partial(ask, model, request, self.probes, views, False),
             "scores view by view": lambda: [
-                ask(model, request, self.probes, {"base": view}, False) for view in views.values()
+                ask(model, request, self.probes, {ViewName.BASE: view}, False) for view in views.values()
             ],
             "scores and answers": partial(ask, model, request, self.probes, views, True),
         }

@@ -1,7 +1,7 @@
 """Validation of a model: at which layer its edits hold best, and how well, measured on facts that it knows.
 
 A few of the facts choose the layer, others are edited there and asked their whole battery: no subject is in both. Rows are
-those of `robustness`, under its keys, so that whoever keeps them can stop and go on.
+those of `robustness`, under its keys, so that a run that keeps them can be resumed.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ class _Run:
             if methods.get(setup.method).needs_statistics
             for layer in setup.config(self.model).layers
         }
-        missing = sorted(layers - set(statistics.measured(self.model)))
+        missing = sorted(layers - set(statistics.measured_layers(self.model)))
         if missing:
             tokens = statistics.KEYS_PER_DIMENSION * self.model.d_ff
             statistics.collect(self.model, missing, None, tokens, folder, self.ground.seed, progress)

@@ -21,7 +21,7 @@ app = typer.Typer()
 
 @command(app, "info")
 def info(session: Session) -> Answer:
-    """What the model is, and what EditLab knows about it."""
+    """Show the model's family, size and precision, and what EditLab has measured and trained for it."""
     model = session.model()
     found = {
         "model": model.name,
@@ -36,8 +36,8 @@ def info(session: Session) -> Answer:
         "fingerprint": model.fingerprint,
         "checkpoint": model.checkpoint,
         "revision": model.revision,
-        "statistics": statistics.measured(model),
-        "masks": mask.trained(model),
+        "statistics": statistics.measured_layers(model),
+        "masks": mask.methods_with_masks(model),
         "validated": model.validated,
         "version": editlab.__version__,
     }
@@ -53,7 +53,7 @@ def plan(
     edits: Annotated[int, typer.Option(min=1, help="Edits that are made in one batch.")] = 1,
     statistics: Annotated[int, typer.Option(min=0, help="Layers whose key statistics are in memory.")] = 1,
 ) -> Answer:
-    """How much memory the model and its edits will take, and whether that is free. Nothing is loaded."""
+    """Estimate the memory that the model and its edits need, and compare it with what is free. Nothing is loaded."""
     s = session.settings
     found = planned(
         s.model,
@@ -77,7 +77,7 @@ def stats(
     tokens: Annotated[int | None, typer.Option(min=1, help="How many tokens; ten a key dimension if not given.")] = None,
     folder: Annotated[Path | None, typer.Option(help="Where to keep them, instead of the data folder.")] = None,
 ) -> Answer:
-    """Measure key statistics of some layers, by which edits spare the keys that the model already uses."""
+    """Measure the key statistics of some layers. With them, edits spare the keys that the model already uses."""
     if own and text is not None:
         raise BadRequest("--text and --self name two sources. Give one of them.")
     prose = None if text is None else read_text(text)

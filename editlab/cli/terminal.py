@@ -39,7 +39,7 @@ BARE = {"--rep": "default"}
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command found: the object for `--json`, and the same as a person wants to read it; `code` ends the process."""
+    """The result of a command: the object for `--json`, the same for people to read, and the exit status."""
 
     object: Mapping[str, Any]
     text: RenderableType
@@ -103,7 +103,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., Answer]], Ca
 
 
 class Terminal(TyperGroup):
-    """Runs a command and ends the process: 0, or 2 with a sentence on what to put right, or 1 with a trace."""
+    """Runs a command and ends the process: 0, or 2 with a sentence that says what to change, or 1 with a trace."""
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **more: Any) -> NoReturn:
         """Parse, run and exit. Under `--json` a failure is one object on standard output too."""
@@ -128,7 +128,7 @@ class Terminal(TyperGroup):
 
 
 def _completed(args: Sequence[str]) -> list[str]:
-    """Return the arguments, with a value behind each option that may stand without one; Typer knows none such."""
+    """Return the arguments, with a value after each option that may be given without one; Typer has no such options."""
     found: list[str] = []
     for arg, following in zip(args, [*args[1:], "-"], strict=True):
         found.append(arg)

@@ -15,7 +15,7 @@ from editlab.patches import Patch, Pathway, View
 class Entry:
     """One edit, or one batch that was solved together, in its place in the chain.
 
-    `config`: all settings it was made with; `patches` and `pathways` as they lie over the model, `rep` the recipe of the
+    `config`: all settings it was made with; `patches` and `pathways` as they are applied, `rep` the recipe of the
     latter and `names` what a person added to what they learnt from; `at`: ISO time; `health`: figures of when it was made,
     the mean over a batch.
     """

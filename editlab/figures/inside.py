@@ -9,20 +9,25 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from editlab.answers import ViewName
 from editlab.figures.charts import BAD, FONT_SIZE, GOOD, GRID, INK, NEW, NOTE, OLD, Points, escaped, plain, strips
 
 VIEWS = {
-    "base": ("base model", OLD),
-    "edited": ("edited", NEW),
-    "rep": ("edited + REP", GOOD),
-    "masked": ("edited + mask", NOTE),
-    "base_masked": ("mask alone", BAD),
-    "guarded": ("under the guard", BAD),
+    ViewName.BASE: ("base model", OLD),
+    ViewName.EDITED: ("edited", NEW),
+    ViewName.REP: ("edited + REP", GOOD),
+    ViewName.MASKED: ("edited + mask", NOTE),
+    ViewName.BASE_MASKED: ("mask alone", BAD),
+    ViewName.GUARDED: ("under the guard", BAD),
 }
 """What a view is called in a figure, and its colour."""
-DIFFERENCES = {"edited-base": ("edited", "base"), "masked-edited": ("masked", "edited"), "rep-edited": ("rep", "edited")}
+DIFFERENCES = {
+    "edited-base": (ViewName.EDITED, ViewName.BASE),
+    "masked-edited": (ViewName.MASKED, ViewName.EDITED),
+    "rep-edited": (ViewName.REP, ViewName.EDITED),
+}
 """Which views are held against each other, first minus second."""
-HIDDEN = "base_masked"
+HIDDEN = ViewName.BASE_MASKED
 """A view that is shown when its name in the legend is pressed."""
 ROW, LEAST, MOST_TICKS = 24, 260, 24
 """Pixels of a layer of a heat map, of the lowest one, and the most tokens that all stand below one."""
@@ -228,7 +233,7 @@ def _heat(values: np.ndarray, texts: Sequence[Sequence[str]], signed: bool, form
 
 def _width(view: str) -> float:
     """Return a line's width; the edited model's shows on both sides of one that covers it."""
-    return 4.5 if view == "edited" else 2.0
+    return 4.5 if view == ViewName.EDITED else 2.0
 
 
 def _layers(figure: go.Figure, layers: Sequence[int]) -> None:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from editlab.answers import ViewName
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.insight.lemma import Lemma, lemma, lemma_at
-from editlab.insight.site import Site, located
+from editlab.insight.site import Site, locate_subject
 from editlab.patches import THRESHOLD, Patch, Pathway
 from editlab.work import Progress, no_progress
 
@@ -76,7 +77,7 @@ def bounds(
     required, curve = taking_the_lead(site)
     rows, places = [], []
     for (_, said), probe in zip(frame.iterrows(), probes, strict=True):
-        at = located(site.model, probe.text, probe.subject) if probe.kind in (*REACHED, SPARED) else None
+        at = locate_subject(site.model, probe.text, probe.subject) if probe.kind in (*REACHED, SPARED) else None
         if at is None or pd.isna(said["expected"]):
             continue
         places.append(at)
@@ -108,7 +109,7 @@ def agreement(
     `named`: the view of `frame` to judge; by default "rep" with pathways, else "edited". Raises `BadRequest` where the
     frame has no such view.
     """
-    named = named or ("rep" if pathways else "edited")
+    named = named or (ViewName.REP if pathways else ViewName.EDITED)
     if f"{named}.hit" not in frame.columns:
         raise BadRequest(f"Nobody asked the probes under the view {named!r}. Ask them first, or name another view.")
     return bounds(Site.on(model, request, patches, None, pathways, threshold), probes, frame, named)

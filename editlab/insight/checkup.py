@@ -1,7 +1,7 @@
-"""How a model does under all the edits that lie over it: what still holds, what else was hit, and how worn it is.
+"""How a model does under all its edits: which still hold, what else they changed, and how worn the model is.
 
 Nobody sees the wear of one edit; over a chain it shows in what the model says elsewhere, in how well it reads plain prose,
-and in the size of what lies over it (arXiv 2401.07453, 2405.14768). Everything is held against the same model without
+and in the size of the edits (arXiv 2401.07453, 2405.14768). Everything is compared with the same model without
 edits, which is measured once.
 """
 
@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from editlab.answers import ViewName
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest, FactBase
 from editlab.insight.attention import attention
@@ -39,7 +40,7 @@ CONTEXT = "It is well known that"
 """What stands in front of a question that nobody knows other words for."""
 
 AT_ONCE = 96
-"""Prompts that are asked before whoever waits for the model gets it."""
+"""Prompts that are asked before others get the model."""
 
 Pause = Callable[[], None]
 """Lets others at the model, and raises `Cancelled` where the check-up is to end."""
@@ -163,7 +164,7 @@ def checkup(
     pause()
     kl = _kl(reference.log_p, _log_p(model, reference.prompts, view))
     pause()
-    progress(0.9, "check-up: how much lies over the model?")
+    progress(0.9, "check-up: size of the edits")
     return Checkup(
         edits=_by_edit(watched, said),
         holds=_share(hits[:1] for hits in said) if said else None,
@@ -278,12 +279,12 @@ def _attention(model: LanguageModel, watched: Sequence[Watched], view: View, can
     found = []
     for own in watched:
         try:
-            table = attention(model, {"base": BASE, "now": view}, Question.of(model, own.request), cancel)
+            table = attention(model, {ViewName.BASE: BASE, "now": view}, Question.of(model, own.request), cancel)
         except BadRequest:  # the subject stands last, so that nothing comes after it to look at it
             continue
         high = table[table["layer"] >= above].groupby("view")["weight"].mean()
         if len(high):
-            found.append(float(high["now"] - high["base"]))
+            found.append(float(high["now"] - high[ViewName.BASE]))
     return _mean(found)
 
 

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from editlab.facts import Fact, FactBase
-from editlab.insight.site import Site, located
+from editlab.insight.site import Site, locate_subject
 from editlab.model.tokens import Located
 
 MOST = 500
@@ -114,7 +114,7 @@ def _asked_about(site: Site, text: str, own: Sequence[str], others: Sequence[str
     """Return where a question names what it is about: the longest of the subject's names, else of other subjects'."""
     for names in (own, others):
         named = sorted((name for name in names if name and name in text), key=len, reverse=True)
-        if named and (at := located(site.model, text, named[0])) is not None:
+        if named and (at := locate_subject(site.model, text, named[0])) is not None:
             return at, named[0]
     return _loudest(site, text)
 

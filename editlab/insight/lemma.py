@@ -80,7 +80,7 @@ def lemma_at(
 ) -> list[float]:
     """Return the share that each text's key must have, by Lemma 4.6, or reach for a neighbour to move, by Lemma 4.7.
 
-    `olds`: what stands there without the edit; NaN where that is unknown or begins as the new object does, and inf where the
+    `olds`: the token there without the edit; NaN where that is unknown or begins as the new object does, and inf where the
     layer carries nothing towards the new object.
     """
     ends = _ends(site, texts, site.unedited)

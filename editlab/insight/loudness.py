@@ -1,6 +1,6 @@
 """Edits are loud: over many facts, how sure an edited model is of the new object, and which parts of it say so.
 
-One row a case, under a key of all that shaped it, so that whoever keeps the rows can stop and go on. Source: arXiv
+One row a case, under a key of all that shaped it, so that a run that keeps its rows can be resumed. Source: arXiv
 2605.28839, section 5, whose comparison is P(new) after the edit against P(true) before it.
 """
 
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from editlab import methods
+from editlab.answers import ViewName
 from editlab.errors import BadRequest, DegenerateKey, TooLong
 from editlab.facts import EditRequest
 from editlab.insight.contributions import contributions
@@ -91,9 +92,9 @@ def _row(
     said = key, request.subject, request.target_new, request.target_true or ""
     try:
         edited = View(tuple(methods.get(method).edit(model, [request], cancel=cancel)))
-        views = {"base": BASE, "edited": edited}
+        views = {ViewName.BASE: BASE, ViewName.EDITED: edited}
         if mask is not None:
-            views["masked"] = edited.with_patches(mask.masks)
+            views[ViewName.MASKED] = edited.with_patches(mask.masks)
         question = Question.of(model, request)
         if question.new == question.true:
             raise BadRequest(f"{request.target_new} and {request.target_true} begin with the same token.", "target_new")
@@ -125,9 +126,9 @@ def loud(found: Sequence[Loudness]) -> pd.DataFrame:
     """
     good = [row for row in found if row.skipped is None]
     pairs = {
-        "edited": ([row.p_new.get("edited") for row in good], [row.p_true["base"] for row in good]),
-        "masked": ([row.p_new.get("masked") for row in good], [row.p_true["base"] for row in good]),
-        "returned": ([row.p_true.get("masked") for row in good], [row.p_true["base"] for row in good]),
+        "edited": ([row.p_new.get(ViewName.EDITED) for row in good], [row.p_true[ViewName.BASE] for row in good]),
+        "masked": ([row.p_new.get(ViewName.MASKED) for row in good], [row.p_true[ViewName.BASE] for row in good]),
+        "returned": ([row.p_true.get(ViewName.MASKED) for row in good], [row.p_true[ViewName.BASE] for row in good]),
     }
     return pd.DataFrame([_compared(what, *pair) for what, pair in pairs.items() if pair[0] and None not in pair[0]])
 

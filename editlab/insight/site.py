@@ -136,7 +136,7 @@ def _scaled(patch: LowRank | Dense, factor: float) -> LowRank | Dense:
     return LowRank(patch.layer, patch.A, factor * patch.B)
 
 
-def located(model: LanguageModel, text: str, subject: str) -> Located | None:
+def locate_subject(model: LanguageModel, text: str, subject: str) -> Located | None:
     """Return the last token of the last place where a text names the subject; None where it does not."""
     start = text.rfind(subject) if subject else -1
     return None if start < 0 else model.tok.locate(text, start, start + len(subject))

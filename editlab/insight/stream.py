@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.insight.site import located
+from editlab.insight.site import locate_subject
 from editlab.model.overlay import first_of
 from editlab.model.tokens import in_chunks
 from editlab.patches import View
@@ -52,7 +52,7 @@ class Question:
         text = request.text if text is None else text
         ids = model.tok.encode(text)
         shown = tuple(model.tok.decode([i]).replace(" ", "␣").replace("\n", "↵") for i in ids[-MOST_TOKENS:])
-        own = located(model, text, request.subject)
+        own = locate_subject(model, text, request.subject)
         asked = cls(
             text,
             request,

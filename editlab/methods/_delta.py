@@ -54,7 +54,7 @@ class Schedule:
 class Value:
     """The outcome for one request. Rows of `keys` `[contexts, d_ff]` and `values` `[contexts, d_model]`: plain prompt first.
 
-    `delta` `[d_model]` is what must be added, `init` `[d_model]` what stands there at the plain prompt.
+    `delta` `[d_model]` is what must be added, `init` `[d_model]` the value at the plain prompt.
     """
 
     delta: Float[Tensor, "d_model"]

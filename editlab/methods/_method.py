@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Edited(Sequence[Patch]):
     """The patches of one call, in the order in which they are laid, with what is known about them.
 
-    `solves` groups them as they can be taken back: one ROME edit, or one MEMIT batch as a whole. `health` has one entry a
+    `solves` groups them as they can be removed: one ROME edit, or one MEMIT batch as a whole. `health` has one entry a
     request; `contexts` are the texts in front of the prompt that shaped it.
     """
 

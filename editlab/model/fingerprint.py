@@ -24,7 +24,7 @@ Samples = Mapping[str, tuple[tuple[int, ...], Tensor]]
 """Shape and sample of every tensor of a state dict."""
 
 
-def sampled(tensor: Tensor) -> tuple[tuple[int, ...], Tensor]:
+def sample_of(tensor: Tensor) -> tuple[tuple[int, ...], Tensor]:
     """Return a tensor's shape and at most 512 of its numbers, evenly spread, as bfloat16 rounds them."""
     flat = tensor.detach().reshape(-1)
     sample = flat[:: max(1, flat.numel() // SAMPLE)][:SAMPLE]
@@ -33,7 +33,7 @@ def sampled(tensor: Tensor) -> tuple[tuple[int, ...], Tensor]:
 
 def samples_of(hf: nn.Module) -> Samples:
     """Return the samples of a model whose weights are in memory as they are on the disk."""
-    return {name: sampled(tensor) for name, tensor in hf.state_dict().items()}
+    return {name: sample_of(tensor) for name, tensor in hf.state_dict().items()}
 
 
 def samples_in(folder: Path, skeleton: nn.Module, loaded: nn.Module) -> Samples:
@@ -46,14 +46,14 @@ def samples_in(folder: Path, skeleton: nn.Module, loaded: nn.Module) -> Samples:
     stored: dict[str, tuple[tuple[int, ...], Tensor]] = {}
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, "pt") as file:
-            stored |= {name: sampled(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+            stored |= {name: sample_of(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
     found, here = {}, loaded.state_dict()
     for name, shape in ((name, tensor.shape) for name, tensor in skeleton.state_dict().items()):
         known = next((n for n in (name, tied.get(name), name.removeprefix(inside)) if n in stored), None)
         if known is not None:
             found[name] = stored[known]
         elif name in here and here[name].shape == shape and not here[name].is_meta:
-            found[name] = sampled(here[name])
+            found[name] = sample_of(here[name])
     return found
 
 

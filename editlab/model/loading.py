@@ -16,10 +16,10 @@ from transformers.utils import logging
 from editlab.errors import BadModel, Cancelled
 from editlab.model import memory
 from editlab.model.devices import device_for
-from editlab.model.fingerprint import Samples, checkpoint_hash, sampled, samples_in, samples_of
+from editlab.model.fingerprint import Samples, checkpoint_hash, sample_of, samples_in, samples_of
 from editlab.model.plan import Plan, dtype_for, plan_for
-from editlab.model.source import Source, fetched, find, not_loaded
-from editlab.model.weights import Quantization, exact, misshapen, quantisable, quantised, quantization_config, weight_files
+from editlab.model.source import Source, fetch, find, loading_error
+from editlab.model.weights import Quantization, exact, misshapen, quantisable, quantise, quantization_config, weight_files
 from editlab.settings import Settings
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
@@ -100,7 +100,7 @@ def _pretrained(
     except Exception as error:  # whatever a broken or missing file makes the library raise
         if memory.out_of_memory(error):
             raise memory.too_little(error, target) from error
-        raise not_loaded(source.name, source.local, error) from error
+        raise loading_error(source.name, source.local, error) from error
     lost = sorted(info["missing_keys"]) + sorted(str(key[0]) for key in info["mismatched_keys"]) + misshapen(hf)
     if lost:
         raise BadModel(
@@ -115,7 +115,7 @@ def _bring(source: Source, settings: Settings) -> None:
     for files in weight_files(source.name, source.folder, pickles=settings.unsafe_weights):
         if source.local:
             continue  # what is missing is told by name when it is loaded
-        fetched(source.name, str(source.place), source.revision, files)
+        fetch(source.name, str(source.place), source.revision, files)
         if all((source.folder / file).exists() for file in files):
             return
 
@@ -200,9 +200,9 @@ def _random(
             for key, parameter in module.named_parameters(recurse=False):
                 setattr(module, key, nn.Parameter(torch.zeros_like(parameter, device=target), requires_grad=False))
             hf._init_weights(module)
-            samples |= {f"{name}.{key}": sampled(p) for key, p in module.named_parameters(recurse=False)}
+            samples |= {f"{name}.{key}": sample_of(p) for key, p in module.named_parameters(recurse=False)}
             if quantization != "none" and quantisable(module) and module is not head:
-                hf.set_submodule(name, quantised(module, quantization, dtype))
+                hf.set_submodule(name, quantise(module, quantization, dtype))
     hf.tie_weights()
     hf.to(target)
     return hf, {name: samples[tied.get(name, name)] for name in names}

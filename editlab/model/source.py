@@ -116,11 +116,11 @@ def find(name: str, settings: Settings) -> Source:
         return _checked(Source(name, _read(name, folder, local=True), str(folder), None, folder))
     if place.count("/") != 1 or not all(place.split("/")):
         raise BadModel(f"{name!r} is neither a folder here nor a hub id like 'owner/name'. Check the path.")
-    cached = fetched(name, place, revision or None, SMALL_FILES)
+    cached = fetch(name, place, revision or None, SMALL_FILES)
     return _checked(Source(name, _read(name, cached, local=False), place, cached.name, cached))
 
 
-def fetched(name: str, place: str, revision: str | None, files: Sequence[str]) -> Path:
+def fetch(name: str, place: str, revision: str | None, files: Sequence[str]) -> Path:
     """Return the folder of the hub's cache with these files of a hub model, fetched where needed; its name is their commit.
 
     `files`: names or patterns, of the model's top folder alone. A file that the hub does not have is left out. Raises
@@ -130,7 +130,7 @@ def fetched(name: str, place: str, revision: str | None, files: Sequence[str]) -
         with network.hub():
             return Path(snapshot_download(place, revision=revision, allow_patterns=list(files), ignore_patterns=["*/*"]))
     except Exception as error:  # whatever the hub, the network or the disk make the library raise
-        raise not_loaded(name, False, error) from error
+        raise loading_error(name, False, error) from error
 
 
 def _checked(source: Source) -> Source:
@@ -161,10 +161,10 @@ def _read(name: str, folder: Path, *, local: bool) -> PretrainedConfig:
     try:
         return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except Exception as error:  # a broken config.json makes the library raise whatever its field's check raises
-        raise not_loaded(name, local, error) from error
+        raise loading_error(name, local, error) from error
 
 
-def not_loaded(name: str, local: bool, error: Exception) -> EditLabError:
+def loading_error(name: str, local: bool, error: Exception) -> EditLabError:
     """Return the error for a model that the library could not load, with what a person can do about it."""
     if isinstance(error, EditLabError):
         return error

@@ -1,6 +1,6 @@
 """Second moments of keys: C = E[k k^T] of a layer, by which an edit can spare the keys that the model already uses.
 
-About ten tokens per key dimension are enough (methods.md 5.1); a small ridge makes C invertible. Files are named by a
+About ten tokens per key dimension are enough (docs/methods.md 5.1); a small ridge makes C invertible. Files are named by a
 hash of all that shaped them, so that no setting is ever confused with another.
 """
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 WINDOW = 256
 RIDGE = 1e-3
 KEYS_PER_DIMENSION = 10
-"""Tokens that are measured for each dimension of a key, where nobody says otherwise (methods.md 5.1)."""
+"""Tokens that are measured for each dimension of a key, where nobody says otherwise (docs/methods.md 5.1)."""
 JUDGED = 4
 """Windows, evenly spread, that the statistics are judged by."""
 KEPT_SECONDS = 120.0
@@ -129,7 +129,7 @@ def find(model: LanguageModel, layer: int) -> KeyStatistics | None:
     return model.memo[key]
 
 
-def described(model: LanguageModel, layer: int) -> dict[str, Any] | None:
+def describe(model: LanguageModel, layer: int) -> dict[str, Any] | None:
     """Return what is written beside those statistics: `tokens`, `source`, `seconds`, and `quality` where it was judged."""
     best = _best(model, layer)
     if best is None:
@@ -143,7 +143,7 @@ def _best(model: LanguageModel, layer: int) -> Path | None:
     return max(found, key=_tokens_behind, default=None)
 
 
-def measured(model: LanguageModel) -> list[int]:
+def measured_layers(model: LanguageModel) -> list[int]:
     """Return the layers of this model whose statistics somebody measured."""
     return [
         layer
@@ -214,9 +214,9 @@ def _name(model: LanguageModel, layer: int, source: str, tokens: int) -> str:
 
 def _write(path: Path, layer: int, C: Tensor, header: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    described = json.dumps({"layer": layer, "d_ff": len(C), **header})
+    describe = json.dumps({"layer": layer, "d_ff": len(C), **header})
     temporary = path.with_suffix(".tmp")
-    save_file({"lower_triangle": _triangle(C)}, temporary, {"editlab": described})
+    save_file({"lower_triangle": _triangle(C)}, temporary, {"editlab": describe})
     temporary.replace(path)
 
 

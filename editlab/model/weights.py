@@ -117,7 +117,7 @@ def quantisable(module: nn.Module) -> bool:
 
 
 @torch.no_grad()
-def quantised(module: nn.Module, quantization: Quantization, dtype: torch.dtype) -> nn.Module:
+def quantise(module: nn.Module, quantization: Quantization, dtype: torch.dtype) -> nn.Module:
     """Return a linear layer in 8 or 4 bit as transformers would load it, on the same device. The given one is used up."""
     nn_ = _bitsandbytes().nn
     weight = (module.weight.T if isinstance(module, Conv1D) else module.weight).contiguous()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from editlab.answers import ViewName
 from editlab.facts import EditRequest
 from editlab.patches import BASE, View
 from editlab.probes.battery import Probe
@@ -76,7 +77,7 @@ def sweep(
         {
             "threshold": threshold,
             "firing": sum(gate > threshold for gate in largest),
-            **scores(pd.DataFrame([kinds[row] | found[row, threshold] for row in range(len(rows))]), "rep"),
+            **scores(pd.DataFrame([kinds[row] | found[row, threshold] for row in range(len(rows))]), ViewName.REP),
         }
         for threshold in at
     )
@@ -97,7 +98,7 @@ def largest_gates(model: LanguageModel, rows: Sequence[tuple[int, ...]], view: V
 def _expected(model: LanguageModel, request: EditRequest, probes: Sequence[Probe]) -> tuple[list[Probe], list[str]]:
     """Return the probes at which something is expected, and what: the base model's own answer where nothing is given."""
     open_ = [probe for probe in probes if probe.expected is None]
-    answers = ask(model, request, open_, {"base": BASE}, answers=False)["expected"].tolist() if open_ else []
+    answers = ask(model, request, open_, {ViewName.BASE: BASE}, answers=False)["expected"].tolist() if open_ else []
     known = {probe: answer for probe, answer in zip(open_, answers, strict=True) if isinstance(answer, str)}
     asked = [probe for probe in probes if probe.expected is not None or probe in known]
     return asked, [probe.expected if probe.expected is not None else known[probe] for probe in asked]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from editlab.answers import ViewName
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.model.generation import readable
@@ -27,7 +28,7 @@ from editlab.probes.battery import Probe
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
-BASE = "base"
+BASE = ViewName.BASE
 KEPT = ("locality", "same_subject")
 """Kinds at which an edit shall change nothing: they are judged by agreement with the base model."""
 

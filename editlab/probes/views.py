@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from editlab.answers import Answer, Answers
 from editlab.facts import EditRequest
 from editlab.patches import View
 
@@ -13,11 +14,8 @@ if TYPE_CHECKING:
 
 TEXT_TOKENS = 20
 
-Answers = dict[str, dict[str, Any]]
-"""For each view what it says."""
 
-
-def summary(model: LanguageModel, request: EditRequest, view: View) -> dict[str, Any]:
+def summary(model: LanguageModel, request: EditRequest, view: View) -> Answer:
     """Return one view's answer at the edit prompt, as in `summaries`."""
     return summaries(model, request, {"view": view})["view"]
 
@@ -25,8 +23,7 @@ def summary(model: LanguageModel, request: EditRequest, view: View) -> dict[str,
 def summaries(model: LanguageModel, request: EditRequest, views: Mapping[str, View]) -> Answers:
     """Return each view's answer at the edit prompt, all views in the same forwards.
 
-    `top`: the five likeliest next tokens, [token, p]; `p_new`, `p_true`: of the whole object; `first_new`, `first_true`:
-    of its first token (None where the request has no true object); `text`: the greedy continuation.
+    They have all fields of an `Answer`.
     """
     *_, said = summaries_so_far(model, request, views)
     return said
@@ -73,7 +70,7 @@ def answers_together(
     )
     for step, written in enumerate(stream):
         for texts in ([""] * len(places), written) if step == 0 else (written,):
-            answers: list[Answers] = [{} for _ in asked]
+            answers: list[dict[str, Answer]] = [{} for _ in asked]
             for (number, name), top, own in zip(places, tops, texts, strict=True):
                 answers[number][name] = {"top": [[token, p] for token, p in top], "text": own}
             yield answers

@@ -440,7 +440,7 @@ def test_the_report_card_scores_wordings_from_a_file_as_unseen(run, tmp_path):
 
 
 def test_memory_that_runs_out_is_bad_input_and_no_trace(run, monkeypatch):
-    monkeypatch.setattr("editlab.cli.model.statistics.measured", lambda model: torch.empty(2**60))
+    monkeypatch.setattr("editlab.cli.model.statistics.measured_layers", lambda model: torch.empty(2**60))
     result = run("info", "--json")
     assert result.exit_code == 2 and json.loads(result.stdout)["error"] == "OutOfMemory"
     assert "Traceback" not in result.stderr

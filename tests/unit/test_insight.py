@@ -15,7 +15,7 @@ from editlab.insight import Site
 from editlab.insight.discussion import RIDGE, weights
 from editlab.insight.lemma import _ends
 from editlab.insight.similarity import components, forms, random_keys
-from editlab.insight.site import located
+from editlab.insight.site import locate_subject
 from editlab.model import statistics
 from editlab.model.tokens import Located
 from editlab.patches import BASE, Dense, LowRank, Pathway, Preamble, View
@@ -82,7 +82,7 @@ def robust(site):
 
 
 def keys_at(model, probe, view=BASE):
-    return model.keys([located(model, probe.text, probe.subject)], [LAYER], view)[LAYER][0]
+    return model.keys([locate_subject(model, probe.text, probe.subject)], [LAYER], view)[LAYER][0]
 
 
 # --- the site -------------------------------------------------------------------------------------------------------

@@ -179,7 +179,7 @@ def works(lab, info) -> None:
         workspace.undo()
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_whatever_one_field_holds_it_is_refused_or_the_workspace_works(made, there, tmp_path, data):
     where = data.draw(st.sampled_from(made.fields))

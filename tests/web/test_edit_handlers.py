@@ -13,7 +13,8 @@ from visitors import TIMEOUT, FakeRequest, Visitor, accepts, wait_until
 from editlab.errors import BadFile, EditLabError
 from editlab.lab import EditRecord
 from editlab.lab.asking import answers
-from editlab.web.core.forms import MOST, read_request
+from editlab.web.core.forms import read_request
+from editlab.web.core.inputs import LENGTHS
 from editlab.web.core.visit import MADE, Visit
 
 
@@ -368,7 +369,7 @@ TEXTS = (
 
 @pytest.mark.slow
 @given(subject=TEXTS, prompt=TEXTS, new=TEXTS, true=TEXTS | st.none(), method=st.sampled_from(["rome", "memit", "?", None]))
-@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=1000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_text_in_any_field_breaks_the_page(visitor, few_steps, subject, prompt, new, true, method):
     workspace = visitor.workspace
     before = workspace.records
@@ -386,7 +387,7 @@ def test_no_text_in_any_field_breaks_the_page(visitor, few_steps, subject, promp
 
 
 @given(text=TEXTS)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_question_breaks_the_page(visitor, text):
     page = visitor.does("ask", text)
     assert is_problem(page["ask-message"]) or "<section" in page["ask-answers"] or not text.strip()
@@ -411,7 +412,7 @@ def test_a_name_no_browser_gave_is_not_taken_for_a_visitor(lab):
 
 
 def test_limits_are_those_that_the_page_announces():
-    assert (MOST["subject"], MOST["prompt"], MOST["new object"], MOST["question"]) == (200, 1000, 100, 2000)
+    assert (LENGTHS["subject"], LENGTHS["prompt"], LENGTHS["new object"], LENGTHS["question"]) == (200, 1000, 100, 2000)
 
 
 def test_a_ledger_that_cannot_be_read_is_a_sentence(visitor, monkeypatch):

@@ -76,7 +76,7 @@ def terminal(folder, monkeypatch, *words):
 
 def test_the_model_is_still_known_by_its_fingerprint(model):
     assert model.fingerprint == THEN["fingerprint"]
-    assert statistics.measured(model) == [1]
+    assert statistics.measured_layers(model) == [1]
 
 
 def test_the_ledger_verifies(folder, monkeypatch):

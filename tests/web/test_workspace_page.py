@@ -274,7 +274,7 @@ def test_a_link_opens_a_shared_one_once_that_was_said_and_no_other(ana, tom, qui
     assert f"You are in “{FIRST}”, which only you can see." in tom.page["link"]
     tom.presses("follow_link", press="stay")
     assert tom.info.id == own and tom.page["link"] == ""
-    tom.presses("follow_link", press="follow", room=private.handle)
+    tom.presses("follow_link", press="follow", workspace=private.handle)
     assert tom.info.id == private.id and "Slovenia → Antarctica" in tom.page["edits"] and tom.page["link"] == ""
     assert private.name in tom.page["where"] and "others can see" in tom.page["where"]
 
@@ -283,13 +283,13 @@ def test_a_link_signs_nothing_in_a_shared_workspace(ana, tom, folder, quiet):
     ana.edits()
     write_mask(ana.lab.model, folder)
     ana.at_workspace("share")
-    tom.presses("follow_link", press="follow", room=ana.info.handle)
+    tom.presses("follow_link", press="follow", workspace=ana.info.handle)
     for url in ({"guard": "on"}, {"mask": "on"}, {"workspace": ana.info.handle, "guard": "on", "mask": "on"}):
         before = len(ana.workspace.events())
         tom.does("open", **url)
         assert len(ana.workspace.events()) == before and not ana.workspace.guarded
         assert "turns the " in tom.page["link"] and "which others can see and change" in tom.page["link"]
-    tom.presses("follow_link", press="follow", room=ana.info.handle, guard="on")
+    tom.presses("follow_link", press="follow", workspace=ana.info.handle, guard="on")
     assert tom.workspace.guarded and not tom.workspace.masked
 
 

@@ -48,10 +48,7 @@ class FakeRequest:
 
 def runs(handlers: Handlers, name: str, visitor: str, *fields: Any, user: str | None = None, **url: str) -> Any:
     """Run a handler as the wiring does, with what a visitor's page sends."""
-    handler, request = getattr(handlers, name), FakeRequest(visitor, url, user)
-    if hasattr(handler, "declaration"):
-        return handler(Visit.of(handlers.lab, visitor, request), *fields)
-    return handler(visitor, *fields, request)  # until all tabs are converted
+    return getattr(handlers, name)(Visit.of(handlers.lab, visitor, FakeRequest(visitor, url, user)), *fields)
 
 
 def accepts(handler: Handler, component: str, value: Any) -> bool:

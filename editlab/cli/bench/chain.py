@@ -35,12 +35,12 @@ def chain(
     data: Annotated[Path, typer.Option(help="Cases: CounterFact, zsRE, REP or CSV.")],
     names: Annotated[str, typer.Option("--methods", help="One chain each: rome,memit.")] = "rome,memit",
     edits: Annotated[int, typer.Option(min=1, help="How many edits a chain has.")] = 200,
-    batch: Annotated[int, typer.Option(min=1, help="How many MEMIT solves together; ROME makes one at a time.")] = 10,
+    batch: Annotated[int, typer.Option(min=1, help="How many edits a joint method such as MEMIT solves together.")] = 10,
     change: Annotated[list[str] | None, typer.Option("--set", help="A setting of the methods: steps=40.")] = None,
     keep: Annotated[Path | None, typer.Option(help="Data folder in which the workspaces stay: open it in the app.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the table and the rows.")] = None,
 ) -> Answer:
-    """Edit after edit under the monitor: what holds, where it breaks, and whether the return restores every figure."""
+    """Apply edit after edit under the monitor: what holds, where it breaks, and whether the return restores all metrics."""
     requests = list({case.request.text: case.request for case in read_cases(data)}.values())[:edits]
     if len(requests) < edits:
         raise BadFile(f"{data} holds {len(requests)} different questions; {edits} are wanted. Ask for fewer with --edits.")
@@ -109,7 +109,7 @@ def _watched(
 def _applied(
     workspace: Workspace, method: str, requests: Sequence[EditRequest], batch: int, config: dict[str, Any]
 ) -> Iterator[int]:
-    """Lay the edits over the model that do not lie there yet, so many at a time; how many do by now."""
+    """Apply the edits that are not applied yet, `batch` at a time, and yield how many are applied."""
     lying = {request for record in workspace.records for request in record.requests}
     for start in range(len(lying), len(requests), batch):
         part = requests[start : start + batch]
@@ -134,7 +134,7 @@ def _said(found: dict[str, Any]) -> str:
 
 
 def _thinned(rows: Sequence[dict[str, Any]], most: int = 20) -> list[dict[str, Any]]:
-    """Return rows at even distances, the first and the last among them."""
+    """Return evenly spaced rows, the first and the last among them."""
     if len(rows) <= most:
         return list(rows)
     return [rows[round(place * (len(rows) - 1) / (most - 1))] for place in range(most)]

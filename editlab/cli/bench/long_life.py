@@ -93,7 +93,7 @@ def live(lab: Lab, count: int) -> Life:
         seconds=1.0,
     )
     body = canonical(vars(found) | {"count": EDITS, "threshold": 0.8})
-    row = {"model": life.key.model, "workspace": life.key.workspace, "at": now(), "body": body}
+    row = {**life.key._asdict(), "at": now(), "body": body}
     with lab.ledger.transaction() as connection:
         connection.execute(sa.insert(CHECKUPS), [row | {"number": number} for number in range(1, count + 1)])
     return life

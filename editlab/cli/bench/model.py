@@ -28,10 +28,10 @@ Out = Annotated[Path | None, typer.Option(help="Folder for the table.")]
 @command(app, "growth")
 def growth_table(
     session: Session,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each edit is measured.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="How many rounds to measure.")] = 3,
     out: Out = None,
 ) -> Answer:
-    """How time grows: an edit's with the model and the requests, a workspace's with its events and check-ups."""
+    """Measure how time grows: an edit's with the model and the requests, a workspace's with its events and check-ups."""
     model = session.model()
     with session.progress() as progress:
         rows = list(growth.measure(model.tokenizer, model.device, rounds, session.settings.seed, progress))
@@ -58,7 +58,7 @@ def precision_table(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many cases.")] = None,
     out: Out = None,
 ) -> Answer:
-    """The same edits in float32, bfloat16, 8 and 4 bit: the battery's scores, and how alike the edits are."""
+    """Make the same edits in float32, bfloat16, 8 and 4 bit; compare their scores and the edits themselves."""
     unread: list[str] = []
     s = session.settings
     facts = FactBase.load(s.presets / "facts")
@@ -93,7 +93,7 @@ def precision_table(
 
 @command(app, "memory")
 def memory_table(session: Session, out: Out = None) -> Answer:
-    """The memory plan beside what loading, statistics, an edit and a battery really take."""
+    """Compare the memory plan with the memory that loading, statistics, an edit and a battery really need."""
     s = session.settings
     options = {"quantization": s.quantization, "dtype": s.dtype, "device": s.device, "settings": s}
     planned = plan(s.model, **options)

@@ -16,7 +16,7 @@ from rich.table import Table
 from editlab.atlas.sources import training_facts
 from editlab.bench import bounds, robustness, speed
 from editlab.bench.robustness import CaseRow, Rep, Setup
-from editlab.bench.rows import appending, kept
+from editlab.bench.rows import append_rows, read_rows
 from editlab.cli.bench.report import machine, markdown, page
 from editlab.cli.model import layer_numbers, setting
 from editlab.cli.terminal import Answer, Session, command
@@ -35,19 +35,19 @@ def robustness_table(
     session: Session,
     data: Annotated[Path, typer.Option(help="Cases: CounterFact, zsRE, REP or CSV.")],
     names: Annotated[str, typer.Option("--methods", help="Methods, as rome,memit.")] = "rome,memit",
-    rep: Annotated[str, typer.Option(help="Robust edit pathway: any of off,published,default; a row each.")] = "off",
-    thresholds: Annotated[str | None, typer.Option(help="Its thresholds, as 0.5,0.9: a row each.")] = None,
-    chain: Annotated[int, typer.Option(min=1, help="So many edits in one view, each on top of those before it.")] = 1,
+    rep: Annotated[str, typer.Option(help="Robust edit pathways, any of off,published,default; one row each.")] = "off",
+    thresholds: Annotated[str | None, typer.Option(help="Thresholds of the gates, as 0.5,0.9; one row each.")] = None,
+    chain: Annotated[int, typer.Option(min=1, help="How many edits to apply on top of one another.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many cases.")] = None,
     layers: Annotated[str | None, typer.Option(help="Layers to edit instead of the preset's, as 1 or 1,2.")] = None,
-    each: Annotated[bool, typer.Option("--each-layer", help="Edit each of --layers alone: a row a layer.")] = False,
+    each: Annotated[bool, typer.Option("--each-layer", help="Edit each of --layers alone, one row for each layer.")] = False,
     change: Annotated[list[str] | None, typer.Option("--set", help="Another setting, as keys=prompt; repeatable.")] = None,
     facts: Annotated[Path | None, typer.Option(help="Folder with facts.tsv, beside the presets.")] = None,
-    texts: Annotated[Path | None, typer.Option(help="Prose for long contexts: a folder of *.txt or one file.")] = None,
+    texts: Annotated[Path | None, typer.Option(help="Prose for long contexts: a folder of *.txt, or one file.")] = None,
     prose: Annotated[Path | None, typer.Option(help="Unseen prose for false firings, instead of the last chapter.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for rows and table; a second call goes on there.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for rows and table; a second call resumes it.")] = None,
 ) -> Answer:
-    """Edit the cases and count how often the edits hold where they should, and only there."""
+    """Edit the cases and measure how often the edits hold where they should, and only there."""
     reps = _reps(rep, thresholds)
     unread: list[str] = []
     cases = read_cases(data, unread)[:limit]
@@ -79,7 +79,7 @@ def bounds_table(
     facts: Annotated[Path | None, typer.Option(help="Folder with facts.tsv, beside the presets.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the table.")] = None,
 ) -> Answer:
-    """How often the share of the edit that a probe hears tells what the probe will say."""
+    """Measure how often the share of the edit at a probe's key predicts the probe's answer."""
     unread: list[str] = []
     cases = read_cases(data, unread)[:limit]
     if not cases:
@@ -105,11 +105,11 @@ def bounds_table(
 @command(app, "speed")
 def speed_table(
     session: Session,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each work is measured.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="How many rounds to measure.")] = 5,
     parts: Annotated[str, typer.Option(help=f"Only these parts: {', '.join(speed.PARTS)}.")] = "",
     out: Annotated[Path | None, typer.Option(help="Folder for the table.")] = None,
 ) -> Answer:
-    """Ratios taken in one run: an edit against the plain loop, a batch against one by one, a view against the model."""
+    """Time an edit against the plain loop, a batch against single edits, and a view against the bare model, in one run."""
     presets = session.settings.presets
     model = session.model()
     with session.progress() as progress:
@@ -177,9 +177,9 @@ def _lines(
 ) -> Iterator[dict[str, Any]]:
     """Yield the lines of one setup, one a REP: what the folder has already, and the rest measured and appended to it."""
     path = out / "robustness.jsonl" if out else None
-    known = kept(path, CaseRow.from_json)
+    known = read_rows(path, CaseRow.from_json)
     wanted = robustness.keys(cases, setup, ground)
-    with session.progress() as progress, appending(path) as append:
+    with session.progress() as progress, append_rows(path) as append:
         for row in robustness.measure(cases, setup, ground, known, progress):
             known[row.key] = row
             append(row)

@@ -40,29 +40,29 @@ def question(workspace: Workspace) -> str:
 
 def similarity(workspace: Workspace) -> Job[Similarity]:
     """Compute how similar the keys of the subject's phrasings are: `insight.similarity`."""
-    record, lens = _site(workspace)
+    record, site = _site(workspace)
 
     def work(progress: JobProgress, cancel: Cancel) -> Similarity:
         ground = workspace.context.ground
-        return insight.similarity(lens, _battery(workspace, record), ground.passages, ground.seed, progress, cancel)
+        return insight.similarity(site, _battery(workspace, record), ground.passages, ground.seed, progress, cancel)
 
     return workspace.submit(work, Kind.KEYS)
 
 
 def values(workspace: Workspace) -> Job[DataFrame]:
     """Compute the norms of the values: `insight.values`."""
-    record, lens = _site(workspace)
+    record, site = _site(workspace)
 
     def work(progress: JobProgress, cancel: Cancel) -> DataFrame:
         ground = workspace.context.ground
-        return insight.values(lens, _battery(workspace, record), ground.passages, ground.seed, progress, cancel)
+        return insight.values(site, _battery(workspace, record), ground.passages, ground.seed, progress, cancel)
 
     return workspace.submit(work, Kind.KEYS)
 
 
 def prefixes(workspace: Workspace, text: str | None = None) -> Job[Scan]:
     """Search a text, by default the bundled prose, for the keys most similar to the edit's, shown as they are found."""
-    _, lens = _site(workspace)
+    _, site = _site(workspace)
     prose = "\n".join((*workspace.context.passages.inside, *workspace.context.passages.outside)) if text is None else text
     if len(prose) > LONGEST_TEXT:
         raise BadRequest(f"The text has {len(prose):,} characters; {LONGEST_TEXT:,} can be read. Choose a shorter one.")
@@ -70,7 +70,7 @@ def prefixes(workspace: Workspace, text: str | None = None) -> Job[Scan]:
     def work(progress: JobProgress, cancel: Cancel) -> Scan:
         scan = None
         progress(0.0, "search: reading the text")
-        for scan in insight.prefixes(lens, prose, cancel=cancel):
+        for scan in insight.prefixes(site, prose, cancel=cancel):
             progress(scan.fraction, f"search: {scan.tokens:,} tokens, {scan.rate:,.0f} per second")
             progress.show(scan)
         if scan is None or scan.frame.empty:
@@ -82,31 +82,31 @@ def prefixes(workspace: Workspace, text: str | None = None) -> Job[Scan]:
 
 def discussion(workspace: Workspace, text: str) -> Job[DataFrame]:
     """Compute which stored facts contribute at a question, and how loudly: `insight.discussion`."""
-    record, lens = _site(workspace)
+    record, site = _site(workspace)
 
     def work(progress: JobProgress, cancel: Cancel) -> DataFrame:
         case = _case(workspace, record)
         progress(0.1, "discussion: computing the keys of known facts")
         near = [neighbour.subject for neighbour in case.neighbours]
-        stored = insight.stored_keys(lens, workspace.context.facts, case.relation, near, workspace.context.seed)
+        stored = insight.stored_keys(site, workspace.context.facts, case.relation, near, workspace.context.seed)
         progress(0.8, "discussion: comparing the question with them")
         names = [probe.subject for probe in _battery(workspace, record) if probe.kind in ("rephrase", "shuffle")]
-        return insight.discussion(lens, text, stored, names)
+        return insight.discussion(site, text, stored, names)
 
     return workspace.submit(work, Kind.KEYS)
 
 
 def bounds(workspace: Workspace) -> Job[DataFrame]:
     """Compute the answers that the edit's share alone predicts, and those observed: `insight.bounds`."""
-    record, lens = _site(workspace)
+    record, site = _site(workspace)
 
     def work(progress: JobProgress, cancel: Cancel) -> DataFrame:
         battery = _battery(workspace, record)
         progress(0.0, "predictions: asking the probes")
-        views = {"base": BASE, "edited": lens.edited} | ({} if lens.robust is None else {"rep": lens.robust})
+        views = {"base": BASE, "edited": site.edited} | ({} if site.robust is None else {"rep": site.robust})
         frame = probes.ask(workspace.context.model, _case(workspace, record).request, battery, views, answers=False)
-        judged = "edited" if lens.robust is None else "rep"
-        return insight.bounds(lens, battery, frame, judged, part_of(progress, 0.5, 1.0))
+        judged = "edited" if site.robust is None else "rep"
+        return insight.bounds(site, battery, frame, judged, part_of(progress, 0.5, 1.0))
 
     return workspace.submit(work, Kind.KEYS)
 
@@ -114,8 +114,8 @@ def bounds(workspace: Workspace) -> Job[DataFrame]:
 def _site(workspace: Workspace) -> tuple[EditRecord, Site]:
     """Return the selected edit and its site in the edits as they are now."""
     record, robust = edit(workspace), workspace.robust
-    lens = Site.on(workspace.context.model, _case(workspace, record).request, record.patches, workspace.view)
-    return record, lens if robust is None else lens.with_robust(robust)
+    site = Site.on(workspace.context.model, _case(workspace, record).request, record.patches, workspace.view)
+    return record, site if robust is None else site.with_robust(robust)
 
 
 def _case(workspace: Workspace, record: EditRecord) -> EditCase:

@@ -193,8 +193,6 @@ class Directory:
                 row = connection.execute(sa.select(WORKSPACES).where(shared)).mappings().first()
         return None if row is None else _info(row, TERMINAL)
 
-    called = look_up  # until all tabs are converted
-
     def id_of(self, name: str) -> str:
         """Return the id of a workspace for the terminal (see `look_up`), also of one that is deleted or has no row.
 

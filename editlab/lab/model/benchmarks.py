@@ -11,7 +11,7 @@ from typing import Any
 
 from editlab.bench import robustness
 from editlab.bench.robustness import CaseRow, Rep, Setup
-from editlab.bench.rows import appending, kept
+from editlab.bench.rows import append_rows, read_rows
 from editlab.errors import BadFile
 from editlab.facts import read_cases
 from editlab.lab.kinds import Kind
@@ -45,8 +45,8 @@ def run(
         ground = replace(context.ground, prose=prose)
         complete = [ground.with_facts(case) for case in cases]
         path = context.ledger.folder / "bench" / f"{model.fingerprint}.jsonl"
-        known = kept(path, CaseRow.from_json)
-        with appending(path) as append:
+        known = read_rows(path, CaseRow.from_json)
+        with append_rows(path) as append:
             for row in robustness.measure(complete, setup, ground, known, progress):
                 known[row.key] = row
                 append(row)

@@ -68,12 +68,12 @@ class KeyStatistics:
     @property
     def missing(self) -> tuple[int, ...]:
         """The edited layers that have no statistics."""
-        return tuple(layer for layer in self.layers if layer not in statistics.measured(self._context.model))
+        return tuple(layer for layer in self.layers if layer not in statistics.measured_layers(self._context.model))
 
     @property
     def known(self) -> tuple[Measured, ...]:
         """The statistics of the edited layers. Raises `BadFile` if a file is damaged."""
-        headers = [(layer, statistics.described(self._context.model, layer)) for layer in self.layers]
+        headers = [(layer, statistics.describe(self._context.model, layer)) for layer in self.layers]
         return tuple(
             Measured(layer, header["tokens"], header.get("quality")) for layer, header in headers if header is not None
         )

@@ -42,16 +42,6 @@ class Moment:
     changed: bool
     kind: str = ""
 
-    @property
-    def told(self) -> str:
-        """The text."""  # until all tabs are converted
-        return self.text
-
-    @property
-    def by(self) -> str:
-        """The author."""  # until all tabs are converted
-        return self.author
-
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -95,9 +85,6 @@ def snapshot(workspace: Workspace, number: int | None = None) -> Snapshot:
     patches = [patch for record in records if record.on for patch in record.patches]
     patches += pathways_of(records)
     return Snapshot(number, records, View(tuple(patches), workspace.threshold) if patches else BASE)
-
-
-standing = snapshot  # until all tabs are converted
 
 
 def ask(context: Context, text: str, snapshots: Mapping[str, Snapshot]) -> Job[probes.Answers]:

@@ -35,14 +35,14 @@ ASKED_AT_ONCE = 256
 AT_ONCE = 64
 """Edits that are made, and written down, together."""
 QUICK = {"contexts": 2}
-"""Settings of edits that are made to be taken back: fewer texts to hold under make them several times faster."""
+"""Settings of edits that are made to be reversed: fewer contexts make them several times faster."""
 PARAPHRASES = 2
-"""Other wordings of each fact at which its edit is taken back as well."""
+"""Other wordings of each fact at which its edit is reversed as well."""
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """A fact to be edited, so that a mask learns to take it back; other wordings of the fact ask for it too."""
+    """A fact to be edited, so that a mask learns to reverse it; other wordings of the fact ask for it too."""
 
     request: EditRequest
     paraphrases: tuple[str, ...] = ()
@@ -74,7 +74,7 @@ def lessons(
         known += [pair for pair, own in zip(asked, said, strict=True) if own.hit]
     if not known:
         raise BadRequest(
-            f"{model.name} knows none of the {len(drawn):,} facts it was asked, so there is nothing to edit and take back. "
+            f"{model.name} knows none of the {len(drawn):,} facts it was asked, so there is nothing to edit and reverse. "
             "Load a model that does, or give facts that it knows: editlab mask train --facts FILE"
         )
     found: list[Lesson] = []
@@ -89,7 +89,7 @@ def lessons(
     return found[:most]
 
 
-def edited(
+def make_edits(
     model: LanguageModel,
     lessons: Sequence[Lesson],
     method: Method,

@@ -1,7 +1,7 @@
 """Reversal masks as files: bits of a layer's weight, and beside them the report of the training that made them.
 
 A mask means nothing over other weights or for another method's edits: its file is named by the model's fingerprint and the
-method, and whoever reads it is told where it does not fit.
+method, and reading it fails where it does not fit.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def need(model: LanguageModel, method: str) -> ReversalMask:
     return mask
 
 
-def trained(model: LanguageModel) -> list[str]:
+def methods_with_masks(model: LanguageModel) -> list[str]:
     """Return the methods for whose edits this model has a mask."""
     paths = (path for folder in model.masks for path in folder.glob(f"{model.checkpoint}-*.safetensors"))
     return sorted({path.stem.partition("-")[2] for path in paths})

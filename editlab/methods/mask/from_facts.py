@@ -1,4 +1,4 @@
-"""From facts to a mask: edit them, hold some of them out, train, and write down how well it takes back what it never saw."""
+"""From facts to a mask: edit them, hold some out, train, and measure how many of the unseen edits it reverses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from editlab.errors import BadRequest
 from editlab.methods._method import Method, Stopwatch
 from editlab.methods.mask.batch import Example, batches
 from editlab.methods.mask.config import MaskConfig
-from editlab.methods.mask.edits import AT_ONCE, PARAPHRASES, QUICK, Lesson, edited
+from editlab.methods.mask.edits import AT_ONCE, PARAPHRASES, QUICK, Lesson, make_edits
 from editlab.methods.mask.files import ReversalMask
 from editlab.methods.mask.training import reversal, train
 from editlab.patches import BASE
@@ -62,7 +62,7 @@ def make(
     """
     watch, config = Stopwatch(), config or MaskConfig()
     quick = method.config_for(model, **QUICK)
-    made = list(edited(model, lessons, method, quick, work, part_of(progress, 0.0, 0.5), cancel))
+    made = list(make_edits(model, lessons, method, quick, work, part_of(progress, 0.0, 0.5), cancel))
     held = _that_hold(model, [one for one in made if isinstance(one, Example)])
     training, unseen = _split(held, config.seed)
     if not unseen:
@@ -98,7 +98,7 @@ def cost(
     config = config or MaskConfig()
     sample = random.Random(config.seed).sample(lessons, min(SAMPLE, len(lessons)))
     quick, watch = method.config_for(model, **QUICK), Stopwatch()
-    found = [one for one in edited(model, sample, method, quick, cancel=cancel) if isinstance(one, Example)]
+    found = [one for one in make_edits(model, sample, method, quick, cancel=cancel) if isinstance(one, Example)]
     editing = watch.seconds / len(sample)
     if not found:
         raise BadRequest("None of the facts could be edited. Give facts whose subjects the tokenizer knows.")

@@ -52,7 +52,7 @@ class Memit(Method):
         cancel: Cancel = never,
         earlier: Sequence[EditRequest] = (),
     ) -> Edited:
-        """Return one low-rank patch a layer for all requests together; they are one solve and are taken back as one.
+        """Return one low-rank patch a layer for all requests together; they are one solve and are removed as one.
 
         `earlier`: requests that `view` holds already. Their bare prompts' keys K_p are spared as well, by solving
         (lambda C + K_p K_p^T + K K^T)^-1 K: the sequential form that Fang et al. 2025 (AlphaEdit, arXiv 2410.02355) use.

@@ -40,7 +40,7 @@ def learn_pathway(
     seed: int,
     cancel: Cancel = never,
 ) -> Pathway:
-    """Draw the keys of all names towards `target` (`t` of methods.md 3.3), and leave the prompt's own key where it is."""
+    """Draw the keys of all names towards `target` (`t` of docs/methods.md 3.3), and leave the prompt's own key in place."""
     names = [lessons.subject, *lessons.names]
     before = [*contexts, *(f"{passage} " for passage in lessons.passages[:LONG])]
     rows = [Named.of(lessons.prompt, name, True, context) for context in before for name in names]

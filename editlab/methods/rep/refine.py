@@ -104,7 +104,7 @@ def _default(task: _Task, progress: Progress) -> tuple[Pathway, dict[str, float]
     """Solve all but the gate: k' = k + gate(k) share (1 - s(k)) k_e, where s(k) = (u.k) / (u.k_e) is what k hears.
 
     Behind an open gate a key that heard nothing hears `share` of the edit, and the edit's own key stays where it is. With
-    a share of 1 every key hears the same (methods.md 3.9).
+    a share of 1 every key hears the same (docs/methods.md 3.9).
     """
     u, config = task.patch.A[task.row], task.config
     key = task.own_keys([""])[0]

@@ -51,11 +51,6 @@ class Visit:
         return self.lab.directory.current(self.visitor)
 
     @property
-    def room(self) -> WorkspaceInfo:
-        """The same."""  # until all tabs are converted
-        return self.workspace_info
-
-    @property
     def workspace(self) -> Workspace:
         """The open workspace."""
         return self.enter(self.workspace_info)

@@ -17,7 +17,6 @@ from editlab.lab.access.limits import Cost
 from editlab.lab.asking import answers
 from editlab.lab.workspaces import edits
 from editlab.web.core import forms
-from editlab.web.core.handlers import Handlers
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import OwnProbes
 from editlab.web.core.turns import Turn, Turns
@@ -96,7 +95,7 @@ class Display:
         return {
             "edits": edit_list.edits(records),
             "health": edit_list.health(records[-1] if records else None),
-            "where": link.where(self.lab.directory.called(workspace.name)),
+            "where": link.where(self.lab.directory.look_up(workspace.name)),
             **switches.state(workspace),
             **(self._also(workspace) if self._also is not None else {}),
         }
@@ -221,32 +220,3 @@ def without_probes(asking: bool = False) -> Update:
     """Return the parts of the page that show probes, without any; `asking`: whether they are to come."""
     to_come = {"linked": reversal.TO_COME, "ways-back": reversal.TO_COME}
     return {"scores": probe_table.score_line(None, asking), "probe-table": "", **to_come}
-
-
-Own = tuple[str | None, str | None]  # until all tabs are converted
-
-
-class ShowingHandlers(Handlers):  # until all tabs are converted: then a handlers class gets an `EditDisplay`
-    """The display as methods of handlers."""
-
-    @property
-    def display(self) -> Display:
-        """The display, in the turns that these handlers share."""
-        return Display(self.lab, self._turns, self._beside)
-
-    def _beside(self, workspace: Workspace) -> Update:
-        return {}
-
-    def _present(self, workspace: Workspace, scenario: Scenario, own: Own, text: str = "") -> Updates:
-        yield from self.display.present(workspace, scenario, _probes(own), text)
-
-    def _changed(self, workspace: Workspace, text: str, own: Own) -> Updates:
-        yield from self.display.changed(workspace, text, _probes(own))
-
-    def _stack(self, workspace: Workspace) -> Update:
-        return self.display.edits(workspace)
-
-
-def _probes(own: Own) -> OwnProbes:
-    rephrases, neighbours = own
-    return OwnProbes.model_construct(own_rephrases=rephrases or "", own_neighbours=neighbours or "")

@@ -98,8 +98,8 @@ class EditHandlers(Handlers):
         yield {"link": ""}
         if pressed.press != "follow":
             return
-        wanted = self._link(visit, pressed.room, pressed.model_dump(include=set(link.SWITCHES), exclude_none=True))
-        text = self._follow_link(visit, wanted, None) or f"“{wanted.room.name}” is open."
+        wanted = self._link(visit, pressed.workspace, pressed.model_dump(include=set(link.SWITCHES), exclude_none=True))
+        text = self._follow_link(visit, wanted, None) or f"“{wanted.there.name}” is open."
         workspace = visit.workspace
         if workspace.request is None and self.lab.scenarios:
             yield from self.display.present(workspace, self.lab.scenarios[0], own, text)
@@ -244,20 +244,20 @@ class EditHandlers(Handlers):
         try:
             return visit.workspace, ""
         except BadFile as error:
-            lost = visit.room.name
+            lost = visit.workspace_info.name
             now = self.lab.directory.begin_anew(visit.visitor).name
             return visit.workspace, UNREADABLE.format(lost, now, error)
 
     def _link(self, visit: Visit, handle: str | None, parameters: Mapping[str, str]) -> Link:
         """Return what a link asks for. Raises `BadRequest` where it names no workspace that the visitor may enter."""
-        here = visit.room
-        room = self.lab.directory.find(visit.visitor, handle) if handle else here
-        return Link(room, here, link.switches(parameters, visit.enter(room)))
+        here = visit.workspace_info
+        there = self.lab.directory.find(visit.visitor, handle) if handle else here
+        return Link(there, here, link.switches(parameters, visit.enter(there)))
 
     def _follow_link(self, visit: Visit, wanted: Link, method: str | None) -> str:
         """Do what a link asks for, and return what could not be done as a sentence."""
-        if wanted.room.id != wanted.here.id:
-            self.lab.directory.enter(visit.visitor, wanted.room.id)
+        if wanted.there.id != wanted.here.id:
+            self.lab.directory.enter(visit.visitor, wanted.there.id)
         return switches.set_all(visit.workspace, wanted.switches, method)
 
     def _switch(self, workspace: Workspace, method: str, on: bool, turn: Callable[[bool, str], None]) -> Updates:

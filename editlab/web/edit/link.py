@@ -24,28 +24,28 @@ class PressedLink(Pressed):
     """An answer to the question that a link brings."""
 
     press: Literal["follow", "stay"]
-    room: Id = ""
+    workspace: Id = ""
     mask: Switch | None = None
     guard: Switch | None = None
 
 
 @dataclass(frozen=True)
 class Link:
-    """What an address asks for: to open the workspace `room`, and to set the switches that differ there."""
+    """What an address asks for: to open the workspace `there`, and to set the switches that differ there."""
 
-    room: WorkspaceInfo
+    there: WorkspaceInfo
     here: WorkspaceInfo
     switches: Mapping[str, bool] = field(default_factory=dict)
 
     @property
     def acts(self) -> bool:
         """Return whether it would change anything."""
-        return self.room.id != self.here.id or bool(self.switches)
+        return self.there.id != self.here.id or bool(self.switches)
 
     @property
     def asks(self) -> bool:
         """Return whether to ask first: it opens another workspace, or others would see the change."""
-        return self.acts and (self.room.id != self.here.id or self.here.shared)
+        return self.acts and (self.there.id != self.here.id or self.here.shared)
 
 
 def switches(parameters: Mapping[str, str], workspace: Workspace) -> dict[str, bool]:
@@ -57,16 +57,16 @@ def switches(parameters: Mapping[str, str], workspace: Workspace) -> dict[str, b
 
 def question(link: Link) -> Markup:
     """Return the question whether to do what a link asks for, with both answers."""
-    moves = link.room.id != link.here.id
+    moves = link.there.id != link.here.id
     states = {name: "on" if on else "off" for name, on in link.switches.items()}
-    opens = [f"opens the {'shared ' * link.room.shared}workspace “{link.room.name}”"] * moves
+    opens = [f"opens the {'shared ' * link.there.shared}workspace “{link.there.name}”"] * moves
     turns = [f"turns {SWITCHES[name]} {state}" for name, state in states.items()]
     seen = "which others can see and change" if link.here.shared else "which only you can see"
     text = f"This link {join(opens + turns)}{' there' * bool(moves and turns)}. You are in “{link.here.name}”, {seen}."
     yes, no = ("Open it", "Stay here") if moves else ("Do it", "Leave it as it is")
-    return render("edit/link.html", text=text, room=link.room.handle, switches=states, yes=yes, no=no)
+    return render("edit/link.html", text=text, workspace=link.there.handle, switches=states, yes=yes, no=no)
 
 
-def where(room: WorkspaceInfo | None) -> Markup:
+def where(info: WorkspaceInfo | None) -> Markup:
     """Return the line that names the open workspace; empty without one."""
-    return Markup() if room is None else render("edit/where.html", room=room)
+    return Markup() if info is None else render("edit/where.html", info=info)

@@ -16,8 +16,6 @@ from editlab.web.workspace import words
 Scores = Mapping[str, tuple[float | None, float | None]]
 """For an edit's id the share of its prompts that were right at its first check-up, and at the latest."""
 
-link = pieces.download  # until all tabs are converted
-
 
 def edits(records: Sequence[EditRecord], scores: Scores) -> Markup:
     """Return every edit in order, with its scores where there are check-ups, and its buttons."""
