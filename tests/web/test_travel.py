@@ -91,7 +91,7 @@ def test_a_branch_begins_with_what_lay_there_and_goes_its_own_way(lab, workspace
     assert made.records[0].author == "ana"
     edits.apply(made, EditRequest("The capital of {} is", "France", "Rome")).result(TIMEOUT)
     assert names(workspace) == ["Slovenia → Antarctica", "Japan → Rome"]
-    assert timeline(made)[0].told == f"branched it from 'My edits' after event {first}, with 1 edit"
+    assert timeline(made)[0].text == f"branched it from 'My edits' after event {first}, with 1 edit"
     rows = {request.subject: (here, there) for request, here, there in differences(workspace.state.chain, made.state.chain)}
     assert rows == {"Slovenia": (True, True), "Japan": (True, False), "France": (False, True)}
     with pytest.raises(BadRequest, match="already"):

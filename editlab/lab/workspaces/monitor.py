@@ -24,7 +24,7 @@ from editlab.lab.ledger.events import Described
 from editlab.lab.worker import Job
 from editlab.lab.workspaces.alarms import Health, assess, limits_of, table_of
 from editlab.lab.workspaces.checkups import Checkups
-from editlab.lab.workspaces.history import standing
+from editlab.lab.workspaces.history import snapshot
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.work import Cancel, Progress
 
@@ -104,7 +104,7 @@ class Monitor:
         """
         workspace.refresh()
         number, threshold = workspace.state.number, workspace.threshold
-        applied = standing(workspace, number)
+        applied = snapshot(workspace, number)
         chain = [record for record in applied.records if record.on]
         known = None if again else self._known(workspace)
         if known is not None or not chain:

@@ -176,7 +176,7 @@ def alarm(alarm: Alarm, changes: Sequence[Moment]) -> Timed:
     last = changes[-1]
     event = f"edit {last.edits:,}" if last.kind == "applied" else f"event {last.number:,}"
     among = "" if len(changes) == 1 else f"one of {len(changes):,} changes up to "
-    return Timed(f"Since {among}{event} ({last.told}, ", last.at, f"{f', {last.by}' if last.by else ''}), {what}")
+    return Timed(f"Since {among}{event} ({last.text}, ", last.at, f"{f', {last.author}' if last.author else ''}), {what}")
 
 
 def also(alarm: Alarm) -> Timed:
@@ -199,8 +199,8 @@ def check_up(edits: int, change: Moment | None) -> str:
     """Return the label of a check-up in the figures: how many edits were applied, and the change before it."""
     if change is None:
         return count(edits, "edit")
-    by = f", {change.by}" if change.by else ""
-    return f"{count(edits, 'edit')}, after: {change.told} ({change.at[:16].replace('T', ' ')} UTC{by})"
+    by = f", {change.author}" if change.author else ""
+    return f"{count(edits, 'edit')}, after: {change.text} ({change.at[:16].replace('T', ' ')} UTC{by})"
 
 
 def status(state: str, fraction: float, ahead: int) -> str:

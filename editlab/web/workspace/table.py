@@ -6,10 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 from markupsafe import Markup
 
+from editlab.answers import Answers
 from editlab.facts import EditRequest
 from editlab.lab import EditRecord, JobRow, Report
 from editlab.lab.workspaces.history import Difference
-from editlab.web.core.answers import Answers, bars, headline
+from editlab.web.core.answers import bars, headline
 from editlab.web.core.html import pieces, render
 from editlab.web.workspace import words
 
