@@ -66,7 +66,7 @@ def test_what_failed_and_what_was_stopped_say_so(opened, endless, tmp_path):
     with pytest.raises(Cancelled):
         job.result(TIMEOUT)
     assert lab.jobs.rows("ana")[0].state == "stopped"
-    with pytest.raises(BadRequest, match="does not run here"):
+    with pytest.raises(BadRequest, match="not running any more"):
         lab.jobs.cancel("ana", row.id)
 
 
@@ -119,7 +119,7 @@ def test_a_job_goes_on_only_where_it_belongs(opened, few_steps, tmp_path):
     job = edits.apply(workspace_of(lab, "ana"), CONTINENT)
     job.result(TIMEOUT)
     id = lab.jobs.rows("ana")[0].id
-    with pytest.raises(BadRequest, match="cannot go on"):
+    with pytest.raises(BadRequest, match="cannot be resumed"):
         lab.jobs.resume("ana", id, workspace_of(lab, "ana"))
     with lab.ledger.transaction() as connection:
         connection.execute(sa.update(JOBS).values(state="interrupted", kind="edits", request='{"file":"x"}'))

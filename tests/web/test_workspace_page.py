@@ -171,10 +171,10 @@ def test_a_moment_is_a_sentence():
     [
         (
             Report(1000, 200),
-            "All 1,000 events are as written and in order, and so are the 200 files that they name.",
+            "1,000 events and 200 files: everything is as it was written.",
         ),
-        (Report(1, 0), "The 1 event is as written and in order."),
-        (Report(2, 1), "All 2 events are as written and in order, and so is the 1 file that they name."),
+        (Report(1, 0), "1 event: everything is as it was written."),
+        (Report(2, 1), "2 events and 1 file: everything is as it was written."),
         (Report(2, 1, ("x",)), "1 fault: events or files are not as they were written. Restore a backup."),
         (Report(2, 1, ("x", "y")), "2 faults: events or files are not as they were written. Restore a backup."),
     ],
@@ -523,7 +523,7 @@ def test_a_bundle_comes_back_as_a_workspace_of_ones_own(ana, tom, lab, quiet, tm
     tom.does("workspace_import", NO_PROBES, path)
     assert len(tom.workspace.records) == 1 and "an id of its own" in tom.says() and not tom.info.shared
     tom.does("workspace_verify")
-    assert "as written and in order" in tom.says("workspace-verified")
+    assert "everything is as it was written" in tom.says("workspace-verified")
     bad = tmp_path / "bad.zip"
     bad.write_bytes(Path(path).read_bytes()[:-40])
     for wrong, said in ((bad, "not an archive"), (None, "No file was received")):
@@ -576,7 +576,7 @@ def test_a_job_is_seen_and_stopped(ana, tom, lab):
     ana.does("workspace_jobs")
     assert "data-open" not in ana.page["workspace-jobs"]
     ana.at_job("resume", row.id)
-    assert "cannot go on" in ana.says()
+    assert "cannot be resumed" in ana.says()
 
 
 def test_a_workspace_that_cannot_be_read_locks_nobody_out(ana, quiet):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from editlab import probes
+from editlab.answers import Answers
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.lab.context import Context
@@ -87,12 +88,12 @@ def snapshot(workspace: Workspace, number: int | None = None) -> Snapshot:
     return Snapshot(number, records, View(tuple(patches), workspace.threshold) if patches else BASE)
 
 
-def ask(context: Context, text: str, snapshots: Mapping[str, Snapshot]) -> Job[probes.Answers]:
+def ask(context: Context, text: str, snapshots: Mapping[str, Snapshot]) -> Job[Answers]:
     """Continue a text under each snapshot. The job's result is `{name: {"top", "text"}}`, also while it grows."""
 
-    def work(progress: JobProgress, cancel: Cancel) -> probes.Answers:
+    def work(progress: JobProgress, cancel: Cancel) -> Answers:
         views = {name: snapshot.view for name, snapshot in snapshots.items()}
-        answers: probes.Answers = {}
+        answers: Answers = {}
         for answers in probes.answers_so_far(context.model, text, views, context.answer_tokens):
             if cancel():
                 break

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from editlab.answers import Answers
 from editlab.errors import BadRequest
 from editlab.lab import Lab, Moment, Workspace
 from editlab.lab.access.limits import Cost
 from editlab.lab.ledger.directory import LONGEST_NAME
 from editlab.lab.workspaces import history
 from editlab.web.core import forms
-from editlab.web.core.answers import Answers
 from editlab.web.core.handlers import CHANGED, Handlers, handler
 from editlab.web.core.inputs import Name, OwnProbes, Place, Question
 from editlab.web.core.turns import Turn, Turns

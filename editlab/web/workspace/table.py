@@ -6,10 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 from markupsafe import Markup
 
+from editlab.answers import Answers
 from editlab.facts import EditRequest
 from editlab.lab import EditRecord, JobRow, Report
 from editlab.lab.workspaces.history import Difference
-from editlab.web.core.answers import Answers, bars, headline
+from editlab.web.core.answers import bars, headline
 from editlab.web.core.html import pieces, render
 from editlab.web.workspace import words
 
@@ -33,10 +34,8 @@ def edits(records: Sequence[EditRecord], scores: Scores) -> Markup:
 
 
 def edits_then(records: Sequence[EditRecord]) -> Markup:
-    """Return the edits at an earlier moment."""
-    if not records:
-        return pieces.message(words.NO_EDITS_THEN, "hint")
-    return render("workspace/edits_then.html", records=records)
+    """Return the edits at an earlier moment; nothing where there were none."""
+    return render("workspace/edits_then.html", records=records) if records else Markup()
 
 
 def answers(text: str, found: Answers, titles: Mapping[str, str]) -> Markup:

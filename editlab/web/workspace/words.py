@@ -23,7 +23,6 @@ BUNDLES = (
 EXPORTS = "Which other programs can use the edits? An export holds the edits that are on, in the format of another program."
 JOBS = "What is the model doing? The latest jobs are listed first. Jobs that a restart interrupted stay in the list."
 NO_EDITS = "This workspace has no edits yet. Apply one on the Edit tab."
-NO_EDITS_THEN = "There were no edits then."
 NO_JOBS = "No job has run here yet."
 BEFORE_ALL = "Before the first change: no edit was on."
 BY_MOMENT = "This workspace, at the moment above"
@@ -78,9 +77,8 @@ def verified(report: Report) -> str:
     if not report.ok:
         faults = count(len(report.faults), "fault")
         return f"{faults}: events or files are not as they were written. Restore a backup."
-    events = f"{'The' if report.events == 1 else 'All'} {count(report.events, 'event')} {_is(report.events)}"
-    files = f", and so {_is(report.files)} the {count(report.files, 'file')} that they name" if report.files else ""
-    return f"{events} as written and in order{files}."
+    files = f" and {count(report.files, 'file')}" if report.files else ""
+    return f"{count(report.events, 'event')}{files}: everything is as it was written."
 
 
 def compared(both: int, here: int, there: int, other: str) -> str:
