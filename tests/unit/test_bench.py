@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from tiny_models import save, tiny_model
+from tiny_models import tiny_model
 
 from editlab import methods
 from editlab.bench import bounds, growth, peak, plain, precision, robustness, speed, timing
@@ -398,17 +398,26 @@ def test_a_long_life_is_timed_over_its_events_and_over_its_check_ups(tiny_llama,
     assert state.number == 40 and len(state.chain) == len(state.past) == 32
 
 
-@pytest.mark.slow
-def test_an_edit_in_other_precisions_is_held_against_float32(tiny_llama, facts, tmp_path):
-    save(tiny_llama, tmp_path)
+@pytest.fixture
+def by_precision(saved_model, facts):
+    """Measures so many cases in every precision that `bench.precision` has."""
 
     def load(how):
-        return LanguageModel.load(str(tmp_path), dtype=how.dtype, quantization=how.quantization)
+        return LanguageModel.load(str(saved_model), dtype=how.dtype, quantization=how.quantization)
 
-    def ground(model):
-        return Ground(model, facts, LONG)
+    return lambda cases: list(precision.measure(load, cases, "rome", lambda model: Ground(model, facts, LONG)))
 
-    rows = list(precision.measure(load, CASES[:2], "rome", ground))
+
+def test_an_edit_in_half_precision_is_held_against_float32(by_precision, monkeypatch):
+    monkeypatch.setattr(precision, "PRECISIONS", precision.PRECISIONS[:2])
+    exact, half = by_precision(CASES[:1])
+    assert (exact["precision"], half["precision"]) == ("float32", "bfloat16")
+    assert exact["cosine"] == pytest.approx(1) and 1 > half["cosine"] > 0.9 and exact["bytes"] > half["bytes"]
+
+
+@pytest.mark.slow
+def test_an_edit_in_other_precisions_is_held_against_float32(by_precision):
+    rows = by_precision(CASES[:2])
     assert [row["precision"] for row in rows] == ["float32", "bfloat16", "8 bit", "4 bit"]
     exact, half, eight, four = (row["cosine"] for row in rows)
     assert exact == pytest.approx(1) and 1 > half > four and eight > four

@@ -388,6 +388,16 @@ def test_bounds_have_a_line_a_view_and_a_page(run, tmp_path):
     assert "| edited | all |" in (tmp_path / "out" / "bounds.md").read_text()
 
 
+def test_a_chain_has_a_line_an_edit_and_returns_to_where_it_was_well(run, tmp_path):
+    (tmp_path / "cases.csv").write_text(DATA)
+    data = ("bench", "chain", "--data", str(tmp_path / "cases.csv"), "--methods", "rome", "--set", "steps=2", "--json")
+    (chain,) = object_of(run(*data, "--edits", "2", "--out", str(tmp_path / "out")))["chains"]
+    assert [row["edits"] for row in chain["rows"]][-2:] == [1, 2] and chain["method"] == "rome"
+    assert "## ROME" in (tmp_path / "out" / "monitor.md").read_text()
+    refused = run(*data, "--edits", "9")
+    assert refused.exit_code == 2 and "Ask for fewer with --edits" in refused.output
+
+
 def test_robustness_can_try_layers_one_by_one(run, tmp_path):
     (tmp_path / "cases.csv").write_text(DATA)
     data = ("--data", str(tmp_path / "cases.csv"), "--limit", "1", "--methods", "rome", "--set", "steps=2")
