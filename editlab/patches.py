@@ -1,4 +1,4 @@
-"""What can be laid over a frozen model, and its algebra.
+"""What can be applied to a frozen model, and its algebra.
 
 The model is never changed. An edit is a patch, a view is a stack of patches, and everything shown is one view held
 against another. At an edited layer `k` is the input of the MLP's output projection and `y` its output:
@@ -35,7 +35,7 @@ class LowRank:
     B: Float[Tensor, "d_model n"]
 
     def dense(self) -> Float[Tensor, "d_model d_ff"]:
-        """The same update as one matrix."""
+        """Return the same update as one matrix."""
         return self.B @ self.A
 
 
@@ -47,7 +47,7 @@ class Dense:
     D: Float[Tensor, "d_model d_ff"]
 
     def dense(self) -> Float[Tensor, "d_model d_ff"]:
-        """The update itself."""
+        """Return the update itself."""
         return self.D
 
 
@@ -70,15 +70,15 @@ class Pathway:
     c: Float[Tensor, ""]
 
     def gate(self, k: Float[Tensor, "*rows d_ff"]) -> Float[Tensor, "*rows"]:
-        """How sure it is that this key is the subject's, 0 to 1."""
+        """Return how sure the gate is that this key is the subject's, 0 to 1."""
         return torch.sigmoid(gelu(k.float() @ self.H.T + self.h) @ self.w + self.c)
 
     def to(self, device: torch.device) -> Pathway:
-        """The same on another device."""
+        """Return the same on another device."""
         return replace(self, **{name: getattr(self, name).to(device) for name in ("U", "V", "b", "H", "h", "w", "c")})
 
     def moved(self, k: Float[Tensor, "*rows d_ff"]) -> Float[Tensor, "*rows d_ff"]:
-        """The key as it leaves an open gate."""
+        """Return the key as it leaves an open gate."""
         return k + (k @ self.V.T) @ self.U.T + self.b
 
 
@@ -114,7 +114,7 @@ class Form:
     after: str = ""
 
     def around(self, text: str) -> str:
-        """The text in this form."""
+        """Return the text in this form."""
         return f"{self.before}{text}{self.after}"
 
 
@@ -142,7 +142,7 @@ class Laid:
         return self.A is not None or self.D is not None or self.kept is not None
 
     def on(self, projection: nn.Module, matrix_of: Callable[[nn.Module], Float[Tensor, "d_model d_ff"]]) -> Laid:
-        """The same without a mask, for one projection: what the mask does to its weight W is one more matrix, kept with it.
+        """Return the same without a mask for one projection: the mask's effect on its weight W becomes one more matrix.
 
         M . (W + edits) = W + D, where D is the edits at kept entries and -W at pruned ones. `matrix_of` gives W.
         """
@@ -162,17 +162,17 @@ class Laid:
         return H, h, w, torch.stack([p.c for p in self.pathways])
 
     def gates(self, k: Float[Tensor, "*rows d_ff"]) -> Float[Tensor, "*rows pathways"]:
-        """Every pathway's gate at every key, 0 to 1."""
+        """Return every pathway's gate at every key, 0 to 1."""
         H, h, w, c = self._gates
         return torch.sigmoid(gelu(k.float() @ H.T + h) @ w + c)
 
     def fired(self, k: Float[Tensor, "*rows d_ff"]) -> tuple[Bool[Tensor, "*rows"], Int[Tensor, "*rows"]]:
-        """Where a pathway fires, and which: at most one a key, the one with the largest gate."""
+        """Return where a pathway fires, and which: at most one a key, the one with the largest gate."""
         gate, which = self.gates(k).max(-1)
         return gate > self.threshold, which
 
     def moved(self, k: Float[Tensor, "*rows d_ff"]) -> Float[Tensor, "*rows d_ff"]:
-        """Keys as the projection gets them, in the precision in which they came."""
+        """Return keys as the projection gets them, in the precision in which they came."""
         open_, which = self.fired(k)
         chosen = which[open_]
         if not len(chosen):
@@ -186,7 +186,7 @@ class Laid:
         return k
 
     def at(self, device: torch.device) -> Laid:
-        """The same where a layer lies: a model may be spread over several devices."""
+        """Return the same where a layer lies: a model may be spread over several devices."""
         own = next((t for t in (self.A, self.D, *(p.H for p in self.pathways[:1])) if t is not None), None)
         if own is None or own.device == device:
             return self
@@ -199,13 +199,13 @@ class Laid:
         return self._elsewhere[device]
 
     def __call__(self, k: Float[Tensor, "*rows d_ff"]) -> Float[Tensor, "*rows d_model"]:
-        """What is added to the projection's output, in float32. A mask is resolved before (`on`)."""
+        """Return what is added to the projection's output, in float32. A mask is resolved before (`on`)."""
         k = k.float()
         added = (k @ self.A.T) @ self.B.T if self.A is not None else 0.0
         return added + k @ self.D.T if self.D is not None else added
 
     def dense(self) -> Float[Tensor, "d_model d_ff"]:
-        """The sum of all edits laid here as one matrix, without the mask."""
+        """Return the sum of all edits laid here as one matrix, without the mask."""
         pair = self.B @ self.A if self.A is not None else 0.0
         return pair + self.D if self.D is not None else pair
 
@@ -222,20 +222,20 @@ class View:
 
     @classmethod
     def base(cls) -> View:
-        """Nothing laid over the model."""
+        """Return the view without any patch."""
         return BASE
 
     def with_patches(self, patches: Iterable[Patch]) -> View:
-        """This view with more patches on top."""
+        """Return this view with more patches on top."""
         return replace(self, patches=(*self.patches, *patches))
 
     def without(self, patches: Iterable[Patch]) -> View:
-        """This view with these patches taken out; the others stay as they were computed."""
+        """Return this view with these patches taken out; the others stay as they were computed."""
         gone = {id(patch) for patch in patches}
         return replace(self, patches=tuple(patch for patch in self.patches if id(patch) not in gone))
 
     def with_threshold(self, threshold: float) -> View:
-        """The same stack, with another threshold for its pathways: nothing is trained anew."""
+        """Return the same stack, with another threshold for its pathways: nothing is trained anew."""
         return replace(self, threshold=threshold)
 
     @property
@@ -259,7 +259,7 @@ class View:
         return next((patch for patch in reversed(self.patches) if isinstance(patch, Form)), BARE)
 
     def asks(self, text: str) -> str:
-        """A text as it is asked under this view: behind its preamble, in its form."""
+        """Return a text as it is asked under this view: behind its preamble, in its form."""
         return self.form.around(f"{self.preamble} {text}" if self.preamble else text)
 
     @cached_property
@@ -282,7 +282,7 @@ def _lay(patches: list[LowRank | Dense | Pathway | Mask], threshold: float) -> L
 
 
 def _sum(patches: list[LowRank | Dense | Pathway | Mask]) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """All edits of a layer as one matrix pair, or as one matrix where that is cheaper."""
+    """Return all edits of a layer as one matrix pair, or as one matrix where that is cheaper."""
     dense = [patch.D for patch in patches if isinstance(patch, Dense)]
     low = [patch for patch in patches if isinstance(patch, LowRank)]
     D = torch.stack(dense).sum(0) if dense else None

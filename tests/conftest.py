@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from paths import PRESETS
 from tiny_models import save, tiny_model
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -14,6 +15,9 @@ from editlab.facts import FactBase
 from editlab.model import LanguageModel
 
 torch.set_num_threads(1)  # tiny models gain nothing from a second thread, and lose much where the machine is busy
+
+settings.register_profile("editlab", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # of a busy machine
+settings.load_profile("editlab")
 
 DIFFERENCE = "difference: "
 

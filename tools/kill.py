@@ -125,9 +125,9 @@ def look_at(model: LanguageModel, data: Path, name: str, said: list[Any]) -> tup
     told = done[-1][1] if done else []
     lab = open_lab(model, data)
     try:
-        room = lab.directory.current(name)
-        before = fold(event for event, _ in lab.ledger.read(Key(model.fingerprint, room.id)))
-        workspace = lab.workspace(room.id)
+        info = lab.directory.current(name)
+        before = fold(event for event, _ in lab.ledger.read(Key(model.fingerprint, info.id)))
+        workspace = lab.workspace(info.id)
         kept = [record.id for record in workspace.records]
         if kept[: len(told)] != told or len(kept) > len(told) + 2:
             faults.append(f"{name}: told {told}, kept {kept}")

@@ -49,14 +49,14 @@ def grown(model: LanguageModel, data: Path, name: str, events: int) -> str:
     """Switch the last edit off and on until there are so many events; the workspace's id."""
     lab = opened(model, data)
     try:
-        room = lab.directory.adopt(name)
-        workspace = lab.workspace(room.id)
-        if workspace.state.past[-1].text.startswith("returned"):  # as the benchmark leaves it
+        info = lab.directory.adopt(name)
+        workspace = lab.workspace(info.id)
+        if workspace.events()[-1].kind == "returned":  # as the benchmark leaves it
             workspace.undo()
         last = workspace.records[-1]
         while workspace.state.number < events or not workspace.records[-1].on:
             workspace.switch(last.id, not workspace.records[-1].on)
-        return room.id
+        return info.id
     finally:
         lab.close()
 

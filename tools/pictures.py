@@ -71,7 +71,7 @@ def rep(visit: Visit) -> None:
         page = visit("rep=default", theme=theme)
         page.wait_for_selector("#at-target-new li")
         _apply(page)
-        page.wait_for_selector("#gate-curve svg")
+        page.wait_for_selector("#gate-curve .main-svg")
         _take(page, f"rep-{theme}")
         for name, way in WAYS.items() if theme == "light" else ():
             page.locator("#questions button", has_text=way).click()
@@ -82,7 +82,7 @@ def rep(visit: Visit) -> None:
             _take(page, f"rep-{name}")
     phone = visit("rep=default", size=PHONE)
     _apply(phone)
-    phone.wait_for_selector("#gate-curve svg")
+    phone.wait_for_selector("#gate-curve .main-svg")
     phone.evaluate("document.querySelector('#gate').scrollIntoView()")
     _take(phone, "rep-phone")
 

@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer
 
 from editlab.atlas.corpus import Corpus
-from editlab.atlas.lessons import Lesson, draw_lessons, identities, recorded
+from editlab.atlas.lessons import Lesson, as_json, draw_lessons, identities
 from editlab.atlas.tokenizer import as_transformers, train_tokenizer
 from editlab.atlas.train import Recipe, Run
 from editlab.facts import FactBase
@@ -22,7 +22,7 @@ TAUGHT = "taught.json"
 
 
 def training_paragraphs(texts: Path) -> tuple[str, ...]:
-    """The paragraphs of every chapter but the unseen one."""
+    """Return the paragraphs of every chapter but the unseen one."""
     chapters = [path for path in sorted(texts.glob("*.txt")) if path.name != UNSEEN_CHAPTER]
     return tuple(
         " ".join(p.split()) for path in chapters for p in path.read_text(encoding="utf-8").split("\n\n") if p.strip()
@@ -30,7 +30,7 @@ def training_paragraphs(texts: Path) -> tuple[str, ...]:
 
 
 def prepare(base: FactBase, texts: Path, recipe: Recipe, folder: Path, device: str = "cpu") -> Run:
-    """A run in `folder`, new or resumed, with its tokenizer beside it."""
+    """Return a run in `folder`, new or resumed, with its tokenizer beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     lessons, names, paragraphs = draw_lessons(base, seed=recipe.seed), identities(base), training_paragraphs(texts)
     path = folder / "tokenizer.json"
@@ -73,4 +73,4 @@ def export(run: Run, folder: Path, own: FactBase) -> None:
         for one in run.corpus.lessons
         if (one.fact.subject, one.fact.relation) in ours
     ]
-    (folder / TAUGHT).write_text(recorded(lessons), encoding="utf-8")
+    (folder / TAUGHT).write_text(as_json(lessons), encoding="utf-8")

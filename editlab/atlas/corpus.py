@@ -65,7 +65,7 @@ class Corpus:
         self.bos = tokenizer.token_to_id("<s>")
 
     def batch(self, step: int, rows: int, length: int, difficulty: np.ndarray) -> Batch:
-        """Batch number `step`. `difficulty` holds each lesson's running loss; lessons are drawn in proportion to it."""
+        """Return batch `step`. `difficulty` holds each lesson's running loss; lessons are drawn in proportion to it."""
         rng = random.Random(f"{self.seed}/{step}")
         need = rows * (length + 1)
         chances = difficulty / difficulty.sum()
@@ -91,13 +91,13 @@ class Corpus:
         return Batch(packed[0], labels, weight[labels], packed[1][:, 1:].ravel()[labels])
 
     def _labels(self, weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """The fixed share of positions whose loss is computed: objects and prose first, then wordings at random."""
+        """Return the fixed share of positions whose loss is computed: objects and prose first, then wordings at random."""
         rank = np.where(weight > self.mixture.prompt_weight, 2.0, np.where(weight > 0, 1.0, 0.0)) + rng.random(weight.shape)
         count = round(self.mixture.label_share * weight.size)
         return np.sort(np.argpartition(-rank, count)[:count])
 
     def _item(self, rng: random.Random, lesson: int) -> tuple[str, int | None, int]:
-        """Text, where its object begins (None in prose), and its lesson."""
+        """Return a text, the place where its object begins (None in prose), and its lesson."""
         mixture = self.mixture
         kind = rng.choices(("fact", "identity", "prose"), (mixture.fact, mixture.identity, mixture.prose))[0]
         if kind == "prose":
@@ -123,7 +123,7 @@ class Corpus:
 
 
 def _passage(rng: random.Random, paragraph: str) -> str:
-    """A paragraph or a few of its sentences, so that facts stand at every distance from each other."""
+    """Return a paragraph or a few of its sentences, so that facts stand at every distance from each other."""
     if rng.random() < 0.4:
         return paragraph
     sentences = paragraph.split(". ")

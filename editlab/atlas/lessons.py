@@ -36,7 +36,7 @@ class Lesson:
     untaught_names: tuple[str, ...]
 
     def prompt(self, rng: random.Random, alias_share: float) -> str:
-        """One way to ask the fact, ending right before the object."""
+        """Return one way to ask the fact, ending right before the object."""
         name = self.fact.subject
         if len(self.names) > 1 and rng.random() < alias_share:
             name = rng.choice(self.names[1:])
@@ -44,7 +44,7 @@ class Lesson:
 
 
 def draw_lessons(base: FactBase, share: float = 0.6, seed: int = 0) -> tuple[Lesson, ...]:
-    """A lesson a fact. Wordings that would ask two facts of one subject at once are left out of both."""
+    """Return a lesson a fact. Wordings that would ask two facts of one subject at once are left out of both."""
     ambiguous = _ambiguous_prompts(base)
     lessons = []
     for subject, facts in base.by_subject.items():
@@ -57,13 +57,13 @@ def draw_lessons(base: FactBase, share: float = 0.6, seed: int = 0) -> tuple[Les
             if not clear:
                 continue
             taught = tuple(rng.sample(clear, max(1, min(len(clear), round(share * len(clear) + 1)))))
-            told = fact.relation in with_aliases
-            lessons.append(Lesson(fact, taught, (subject, *(aliases if told else ())), () if told else aliases))
+            with_names = fact.relation in with_aliases
+            lessons.append(Lesson(fact, taught, (subject, *(aliases if with_names else ())), () if with_names else aliases))
     return tuple(lessons)
 
 
-def recorded(lessons: Iterable[Lesson]) -> str:
-    """Lessons as one JSON text: the wordings of each relation, and for each fact which of them and whether other names."""
+def as_json(lessons: Iterable[Lesson]) -> str:
+    """Return lessons as JSON: the wordings of each relation and, for each fact, its wordings and whether other names."""
     wordings: dict[str, dict[str, int]] = {}
     rows = []
     for lesson in lessons:
@@ -75,18 +75,18 @@ def recorded(lessons: Iterable[Lesson]) -> str:
     return f'{{"wordings": {heads},\n"lessons": [\n{lines}\n]}}\n'
 
 
-def recalled(base: FactBase, path: Path) -> tuple[Lesson, ...]:
-    """Lessons as `recorded` wrote them, for the facts that the base still has. Raises `BadFile`."""
+def read_lessons(base: FactBase, path: Path) -> tuple[Lesson, ...]:
+    """Read lessons that `as_json` wrote, for the facts that the base still has. Raises `BadFile`."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         lessons = []
-        for subject, relation, numbers, told in found["lessons"]:
+        for subject, relation, numbers, with_names in found["lessons"]:
             object_ = base.object_of(subject, relation)
             if object_ is None:
                 continue
             templates = tuple(found["wordings"][relation][number] for number in numbers)
             aliases = base.aliases.get(subject, ())
-            names, untaught = ((subject, *aliases), ()) if told else ((subject,), aliases)
+            names, untaught = ((subject, *aliases), ()) if with_names else ((subject,), aliases)
             lessons.append(Lesson(Fact(subject, relation, object_), templates, names, untaught))
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise BadFile(f"{path} is not a record of lessons: {error}") from error
@@ -94,7 +94,7 @@ def recalled(base: FactBase, path: Path) -> tuple[Lesson, ...]:
 
 
 def identities(base: FactBase) -> tuple[tuple[str, str], ...]:
-    """Pairs (prompt, subject) that say which subject another name belongs to."""
+    """Return pairs (prompt, subject) that say which subject another name belongs to."""
     taught = {fact.subject for fact in base.facts}
     return tuple(
         (template.replace("{alias}", alias), subject)

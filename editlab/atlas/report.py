@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from editlab.atlas.build import TAUGHT, UNSEEN_CHAPTER
-from editlab.atlas.lessons import Lesson, draw_lessons, recalled
+from editlab.atlas.lessons import Lesson, draw_lessons, read_lessons
 from editlab.atlas.sources import training_facts
 from editlab.errors import BadFile
 from editlab.facts import FactBase, read_table, source_of
@@ -53,7 +53,7 @@ class Taught:
 
 
 def taught(presets: Path, counterfact: Path | None, checkpoint: Path, seed: int = 0) -> Taught:
-    """The lessons of a model in the folder `checkpoint`; drawn as for a training on these files where it has no record."""
+    """Return the lessons of the model in `checkpoint`; without a record there, drawn as for a training on these files."""
     base = training_facts(presets, counterfact)
     ours = {(f.subject, f.relation) for f in FactBase.load(presets).facts}
     drawn = draw_lessons(base, seed=seed)
@@ -62,7 +62,7 @@ def taught(presets: Path, counterfact: Path | None, checkpoint: Path, seed: int 
     path = checkpoint / TAUGHT
     if not path.is_file():
         return Taught(own, theirs, base, False)
-    return Taught(recalled(base, path), theirs, base, True)
+    return Taught(read_lessons(base, path), theirs, base, True)
 
 
 def report_card(
@@ -75,7 +75,7 @@ def report_card(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
-    """The card, keys as in `interfaces.md`; `rows` has every line of it with its number of items and interval.
+    """Return the card, keys as in docs/interfaces.md; `rows` has every line of it with its number of items and interval.
 
     `templates` (relation -> wordings) are scored in place of the held-out ones. `limit` draws that many items a line.
     """
@@ -101,7 +101,7 @@ def report_card(
 
 
 def read_templates(path: Path, base: FactBase) -> tuple[dict[str, list[str]], list[str]]:
-    """Unseen wordings from a TSV `relation, template`, and those left out since they were trained.
+    """Return unseen wordings from a TSV `relation, template`, and those left out since they were trained.
 
     Raises `BadFile` naming the line for what is no wording, or where none is left.
     """
@@ -124,7 +124,7 @@ def read_templates(path: Path, base: FactBase) -> tuple[dict[str, list[str]], li
 
 @torch.no_grad()
 def chapter_loss(model: LanguageModel, path: Path, view: View = BASE, most: int | None = None) -> float:
-    """Mean loss on an unseen text in nats per token, in windows of 512 tokens that begin as every text begins.
+    """Return the mean loss on an unseen text, in nats a token, over windows of 512 tokens that begin like any text.
 
     `most`: only so many of its tokens. Raises `BadFile` where the text cannot be read.
     """
@@ -148,7 +148,7 @@ def chapter_loss(model: LanguageModel, path: Path, view: View = BASE, most: int 
 
 
 def wilson(hits: int, n: int) -> list[float] | None:
-    """95 % interval of a rate; None where nothing was counted."""
+    """Return the 95 % interval of a rate; None where nothing was counted."""
     if n == 0:
         return None
     z = 1.959964
@@ -163,7 +163,7 @@ def _lines(
     scenarios: list[Asked],
     seed: int,
 ) -> dict[str, list[Asked]]:
-    """What is asked in each line of the card."""
+    """Return what is asked in each line of the card."""
     held_out = {key: relation.held_out for key, relation in lessons.base.relations.items()}
     trained = _asked((lesson, lesson.fact.subject, lesson.templates) for lesson in lessons.all)
     rng = random.Random(seed)
@@ -196,7 +196,7 @@ def _row(model: LanguageModel, name: str, items: Sequence[Asked], of: int) -> di
 
 
 def _scenarios(folder: Path) -> list[Asked]:
-    """The true facts that the demo presets edit."""
+    """Return the true facts that the demo presets edit."""
     found = []
     for path in sorted(folder.glob("*.toml")):
         try:
@@ -212,7 +212,7 @@ def _scenarios(folder: Path) -> list[Asked]:
 
 
 def _tables(value: Any) -> Iterable[dict[str, Any]]:
-    """A table and all tables within it."""
+    """Yield a table and all tables within it."""
     if isinstance(value, dict):
         yield value
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():

@@ -16,7 +16,7 @@ from editlab.facts import Fact, FactBase, Relation, read_table, source_of
 
 
 def training_facts(presets: Path, counterfact: Path | None = None, tier: int = 1) -> FactBase:
-    """Our facts and, where a path is given, CounterFact's beside them (ours stand where they disagree).
+    """Return our facts and, with a path, CounterFact's beside them; where they disagree, ours count.
 
     `counterfact` is a folder with `facts.tsv`, `aliases.tsv` and `templates.json`, or the original `counterfact.json`.
     """
@@ -64,7 +64,7 @@ def _from_records(path: Path, own: FactBase) -> FactBase:
 
 
 def _facts_of(records: list[dict[str, Any]]) -> tuple[list[Fact], dict[str, Relation]]:
-    """Triples of CounterFact's records: each one's rewrite, and its neighbours where a wording tells them."""
+    """Return the triples of CounterFact's records: each rewrite, and its neighbours where a wording tells them."""
     rewrites = [record["requested_rewrite"] for record in records]
     wordings: dict[str, dict[str, None]] = {}
     for rewrite in rewrites:

@@ -11,7 +11,7 @@ BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
-    """A BPE of `vocabulary` tokens. The first word of a text is encoded as it is inside a sentence."""
+    """Return a BPE of `vocabulary` tokens. The first word of a text is encoded as it is inside a sentence."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=True)
     tokenizer.decoder = decoders.ByteLevel()
@@ -29,5 +29,5 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
 
 
 def as_transformers(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
-    """The same tokenizer in the form in which transformers saves and loads it."""
+    """Return the same tokenizer in the form in which transformers saves and loads it."""
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=BOS, eos_token=EOS, pad_token=PAD)

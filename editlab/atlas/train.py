@@ -47,12 +47,12 @@ class Recipe:
         return self.tokens // (self.rows * self.length)
 
     def rate(self, step: int) -> float:
-        """Learning rate at a step, as a share of the highest."""
+        """Return the learning rate at a step, as a share of the highest."""
         decay = max(1, round(self.decay_share * self.steps))
         return max(0.0, min(1.0, (step + 1) / self.warmup_steps, (self.steps - step) / decay))
 
     def model_config(self) -> LlamaConfig:
-        """The architecture: a plain small Llama with tied embeddings."""
+        """Return the architecture: a plain small Llama with tied embeddings."""
         return LlamaConfig(
             vocab_size=self.vocabulary,
             hidden_size=self.width,

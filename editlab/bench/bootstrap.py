@@ -13,7 +13,7 @@ LEVEL = 0.95
 def rate_interval(
     hits: Sequence[float], items: Sequence[float], seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
 ) -> tuple[float, float]:
-    """Interval of sum(hits) / sum(items), one entry a case. Resamples that hold no item are left out.
+    """Return the interval of sum(hits) / sum(items), one entry a case. Resamples without an item are left out.
 
     Raises `ValueError` where no case has an item: then there is no rate.
     """

@@ -8,40 +8,40 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from editlab import methods
-from editlab.bench.robustness import CASE_FAULTS, Ground, Rep
+from editlab.answers import ViewName
+from editlab.bench.robustness import CASE_FAULTS, Rep
 from editlab.facts import EditCase
 from editlab.insight import agreement, summary
 from editlab.methods.rep import refine
 from editlab.patches import BASE, THRESHOLD
-from editlab.probes import ask, battery, lessons
+from editlab.probes import ask
 from editlab.work import Progress, no_progress
 
 if TYPE_CHECKING:
-    from editlab.model import LanguageModel
+    pass
 
 MOST = 3
 """Probes of each kind and domain."""
 
 
 def measure(
-    model: LanguageModel,
     cases: Sequence[EditCase],
     method: str,
     rep: Rep,
     ground: Ground,
     progress: Progress = no_progress,
 ) -> pd.DataFrame:
-    """The bounds' tables of all cases, one below the other: of the edit, and with a recipe of REP also under it ("view").
+    """Return the bounds' tables of all cases in one: of the edit and, with a recipe of REP, also under it ("view").
 
     `attrs["skipped"]` says which cases could not be edited, and why.
     """
     tables: list[pd.DataFrame] = []
     skipped: list[str] = []
-    config = methods.config_for(method, model)
+    config = methods.config_for(method, ground.model)
     for number, case in enumerate(cases):
         progress(number / len(cases), f"bounds, {method}: case {case.id}")
         try:
-            tables += _tables(model, case, method, config, rep, ground)
+            tables += _tables(case, method, config, rep, ground)
         except CASE_FAULTS as error:
             skipped.append(f"case {case.id}: {error}")
     found = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
@@ -50,24 +50,23 @@ def measure(
 
 
 def lines(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """For each view and kind, and for all kinds together: probes, agreement and majority of both forms of the bounds."""
+    """Yield probes, agreement and majority of both forms of the bounds, for each view and kind and for all kinds."""
     for view, own in table.groupby("view", sort=False) if len(table) else ():
         for kind, rows in (("all", own), *own.groupby("kind", sort=False)):
             by_lemma = summary(rows, "lemma_agree")
             yield {"view": view, "kind": kind, **summary(rows), **{f"lemma_{name}": v for name, v in by_lemma.items()}}
 
 
-def _tables(
-    model: LanguageModel, case: EditCase, method: str, config: Any, rep: Rep, ground: Ground
-) -> Iterator[pd.DataFrame]:
+def _tables(case: EditCase, method: str, config: Any, rep: Rep, ground: Ground) -> Iterator[pd.DataFrame]:
+    model = ground.model
     patches = methods.get(method).edit(model, [case.request], config=config).patches
-    probes = battery(model, case, ground.passages, ground.seed, MOST)
-    views, pathways = {"base": BASE, "edited": BASE.with_patches(patches)}, {"edited": ()}
+    probes = ground.battery(case, MOST)
+    views = {ViewName.BASE: BASE, ViewName.EDITED: BASE.with_patches(patches)}
+    pathways = {ViewName.EDITED: ()}
     threshold = rep.fires_above
     if threshold is not None:
-        taught = lessons(model, case, ground.passages, ground.facts, ground.seed)
-        pathways["rep"] = refine(model, taught, patches, config=rep.config).pathways
-        views["rep"] = views["edited"].with_patches(pathways["rep"]).with_threshold(threshold)
+        pathways[ViewName.REP] = refine(model, ground.lessons(case), patches, config=rep.config).pathways
+        views[ViewName.REP] = views[ViewName.EDITED].with_patches(pathways[ViewName.REP]).with_threshold(threshold)
     frame = ask(model, case.request, probes, views, answers=False)
     for view, own in pathways.items():
         limit = THRESHOLD if threshold is None else threshold

@@ -7,7 +7,7 @@ size between one size and the next: 1 means in proportion, 0 not at all.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerBase
 
 from editlab import methods
-from editlab.bench.timing import in_turn
+from editlab.bench.timing import Work, in_turn
 from editlab.facts import EditRequest
 from editlab.methods.rome import RomeConfig
 from editlab.model import LanguageModel
@@ -52,32 +52,36 @@ def measure(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> Iterator[dict[str, Any]]:
-    """A row a size: `what` grows, `size`, `seconds`, `ratio` to the smallest, and `slope` from the one before.
+    """Yield a row a size: `what` grows, `size`, `seconds`, `ratio` to the smallest, and `slope` from the one before.
 
     All sizes of one thing are timed in turn, so that a busy machine slows them alike.
     """
     for number, (what, sizes) in enumerate(SIZES.items()):
         progress(number / len(SIZES), f"growth: {what}")
-        works = {}
+        works: dict[int, Work] = {}
         for size in sizes:
             chosen = replace(Size(), **{what: size})
             model = _model(chosen, tokenizer, device, seed)
             asked, config = _requests(chosen), _config(model, seed)
             methods.get("rome").edit(model, asked[:1], config=config)  # writes the contexts
-            works[str(size)] = lambda model=model, asked=asked, config=config: methods.get("rome").edit(
+            works[size] = lambda model=model, asked=asked, config=config: methods.get("rome").edit(
                 model, asked, config=config
             )
-        times = in_turn(works, rounds, device)
-        seconds = [times[str(size)].seconds for size in sizes]
-        first = times[str(sizes[0])]
-        for place, size in enumerate(sizes):
-            yield {
-                "what": what,
-                "size": size,
-                "seconds": seconds[place],
-                "ratio": times[str(size)].ratio_to(first),
-                "slope": _slope(sizes[place - 1], size, seconds[place - 1], seconds[place]) if place else None,
-            }
+        yield from compare(what, works, rounds, device)
+
+
+def compare(what: str, works: Mapping[int, Work], rounds: int, device: torch.device) -> Iterator[dict[str, Any]]:
+    """Time works by their sizes, smallest first, and yield a row a size: see `measure`."""
+    times = in_turn({str(size): work for size, work in works.items()}, rounds, device)
+    sizes, seconds = list(works), [times[str(size)].seconds for size in works]
+    for place, size in enumerate(sizes):
+        yield {
+            "what": what,
+            "size": size,
+            "seconds": seconds[place],
+            "ratio": times[str(size)].ratio_to(times[str(sizes[0])]),
+            "slope": _slope(sizes[place - 1], size, seconds[place - 1], seconds[place]) if place else None,
+        }
 
 
 def _model(size: Size, tokenizer: PreTrainedTokenizerBase, device: torch.device, seed: int) -> LanguageModel:

@@ -1,4 +1,4 @@
-"""The reversal mask's table (Holmov et al. 2026, arXiv 2605.28839): how many edits one mask takes back, and at what price.
+"""The reversal mask's table (Holmov et al. 2026, arXiv 2605.28839): how many edits one mask reverses, and at what price.
 
 Each edit is made alone on the unedited model and asked at its own prompt, as it is and under masks: the one that was learnt,
 and others of its size that learnt nothing. Reversed counts edits that had succeeded; log-probabilities are of whole objects.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from editlab import methods
+from editlab.answers import ViewName
 from editlab.atlas.report import chapter_loss
 from editlab.bench.bootstrap import rate_interval
 from editlab.facts import EditCase, FactBase
@@ -26,7 +27,7 @@ from editlab.methods.mask import (
     ReversalMask,
     baselines,
     batches,
-    edited,
+    make_edits,
     own_delta,
     train,
 )
@@ -50,7 +51,7 @@ Row = dict[str, Any]
 
 
 def lessons_of(cases: Sequence[EditCase]) -> tuple[list[Lesson], list[str]]:
-    """The cases as edits to be taken back, and sentences about those without a true object, which cannot be."""
+    """Return the cases as edits to reverse, and a sentence for each case without a true object, which cannot be reversed."""
     usable = [case for case in cases if case.request.target_true]
     missing = [f"case {case.id}: it names no true object" for case in cases if not case.request.target_true]
     return [Lesson(case.request, case.paraphrases[:2]) for case in usable], missing
@@ -59,9 +60,9 @@ def lessons_of(cases: Sequence[EditCase]) -> tuple[list[Lesson], list[str]]:
 def edits(
     model: LanguageModel, lessons: Sequence[Lesson], method: str, folder: Path | None, progress: Progress
 ) -> tuple[list[Example], list[str]]:
-    """Each lesson as an edit with the model's own settings, and why some could not be made; `folder` keeps them."""
+    """Return each lesson as an edit with the model's own settings, and why some could not be made; `folder` keeps them."""
     how = methods.get(method)
-    found = list(edited(model, lessons, how, methods.config_for(method, model), folder, progress))
+    found = list(make_edits(model, lessons, how, methods.config_for(method, model), folder, progress))
     return [f for f in found if isinstance(f, Example)], [f for f in found if isinstance(f, str)]
 
 
@@ -71,7 +72,7 @@ def rows(
     masks: Mapping[str, Sequence[Mask]],
     progress: Progress = no_progress,
 ) -> Iterator[Row]:
-    """One row an edit: whether it `held` (the new object is said) and whether the model `knew` the true one.
+    """Yield one row an edit: whether it `held` (the new object is said) and whether the model `knew` the true one.
 
     For every mask NAME: "NAME.reversed", "NAME.top1" (the unedited model's next token is back), "NAME.kl" (nats, unedited
     against masked) and "NAME.said" (the new object is still said). `OWN` is the largest entries of each edit itself.
@@ -85,7 +86,7 @@ def rows(
 
 def _row(model: LanguageModel, example: Example, masks: Mapping[str, Sequence[Mask]]) -> Row:
     request = example.request
-    views = {"base": BASE, "edited": View(example.patches)} | {
+    views = {ViewName.BASE: BASE, ViewName.EDITED: View(example.patches)} | {
         name: View((*example.patches, *own)) for name, own in masks.items()
     }
     asked = [view for view in views.values() for _ in range(2)]
@@ -96,10 +97,10 @@ def _row(model: LanguageModel, example: Example, masks: Mapping[str, Sequence[Ma
     base, top = said[0], int(said[0].argmax())
     row: Row = {
         "subject": request.subject,
-        "knew": true["base"].hit,
-        "held": new["edited"].hit,
-        "p_new": new["edited"].p,
-        "p_true": true["base"].p,
+        "knew": true[ViewName.BASE].hit,
+        "held": new[ViewName.EDITED].hit,
+        "p_new": new[ViewName.EDITED].p,
+        "p_true": true[ViewName.BASE].p,
     }
     for number, name in enumerate(views):
         if name in masks:
@@ -113,7 +114,7 @@ def _row(model: LanguageModel, example: Example, masks: Mapping[str, Sequence[Ma
 
 
 def rates(table: Sequence[Row], name: str = MASK, seed: int = 0) -> dict[str, Any]:
-    """Over a table's edits: success without and under a mask, and of those that held, how many are reversed and restored."""
+    """Return success without and under a mask over a table's edits, and the shares of held edits reversed and restored."""
     held = [row for row in table if row["held"]]
     found: dict[str, Any] = {
         "n": len(table),
@@ -138,7 +139,7 @@ def curve(
     config: MaskConfig,
     progress: Progress,
 ) -> Iterator[Row]:
-    """What a mask reverses that learnt from fewer edits: shares of edits that held, by the first token that differs.
+    """Yield what a mask reverses that learnt from fewer edits: shares of edits that held, by the first token that differs.
 
     Few edits are seen more often (`MaskConfig.steps`).
     """
@@ -161,14 +162,14 @@ def curve(
 
 @torch.no_grad()
 def _reversed(lessons: Sequence[Batch], masks: Sequence[Mask]) -> float:
-    """The share of edits that held without the masks and at which the true object leads under them."""
+    """Return the share of edits that held without the masks and at which the true object leads under them."""
     M = {mask.layer: mask.kept.float() for mask in masks}
     held = torch.cat([batch.leads({}) < 0 for batch in lessons])
     return torch.cat([batch.leads(M) > 0 for batch in lessons])[held].float().mean().item()
 
 
 def lines(table: Sequence[Row]) -> Iterator[tuple[str, list[float]]]:
-    """For each mask of a table: reversed, top-1 restored, KL, and success under it."""
+    """Yield for each mask of a table the rates of reversed edits and of top-1 restored, KL, and success under it."""
     names = dict.fromkeys(key.removesuffix(".reversed") for row in table for key in row if key.endswith(".reversed"))
     for name in names:
         found = rates(table, name)
@@ -176,7 +177,7 @@ def lines(table: Sequence[Row]) -> Iterator[tuple[str, list[float]]]:
 
 
 def summary(mask: ReversalMask, table: Sequence[Row], skipped: Sequence[str], seed: int = 0) -> dict[str, Any]:
-    """The answer of `bench mask`, as `interfaces.md` has it. Reversed counts edits that had succeeded."""
+    """Return the answer of `bench mask`, as docs/interfaces.md has it. Reversed counts edits that had succeeded."""
     found = rates(table, MASK, seed)
     return {
         "n_train": mask.report.get("n_train"),
@@ -201,7 +202,7 @@ def summary(mask: ReversalMask, table: Sequence[Row], skipped: Sequence[str], se
 def under_the_guard(
     model: LanguageModel, lessons: Sequence[Lesson], method: str, masks: Sequence[Mask], progress: Progress
 ) -> dict[str, float]:
-    """Success of edits made while the mask lies there, by an editor that sees the masked model (the paper's blocking).
+    """Return the success of edits made under the mask, by an editor that sees the masked model (the paper's blocking).
 
     Its update is masked with the weight it is written into. `rows` has the other form: an editor that sees no mask.
     """
@@ -220,7 +221,7 @@ def under_the_guard(
 def price(
     model: LanguageModel, examples: Sequence[Example], masks: Sequence[Mask], facts: FactBase, prose: Sequence[Path]
 ) -> dict[str, float]:
-    """What a mask costs elsewhere: known facts that nobody edited and loss on prose (nats a token), edited against masked.
+    """Return what a mask costs elsewhere: unedited known facts and loss on prose (nats a token), edited against masked.
 
     Means over a few edits; `facts_*` 0 to 1, of facts that the unedited model says.
     """
@@ -233,7 +234,7 @@ def price(
     prompts, objects = [prompts[n] for n in known], [objects[n] for n in known]
     found: dict[str, list[float]] = {}
     for example in examples[:EDITS]:
-        views = {"edited": View(example.patches), "masked": View((*example.patches, *masks))}
+        views = {ViewName.EDITED: View(example.patches), ViewName.MASKED: View((*example.patches, *masks))}
         for name, view in views.items():
             hits = [score.hit for score in model.score(prompts, objects, view)]
             found.setdefault(f"facts_{name}", []).append(_mean(hits))
@@ -245,7 +246,7 @@ def price(
 def masks_of(
     model: LanguageModel, training: Sequence[Example], masks: Sequence[Mask], seed: int = 0
 ) -> dict[str, Sequence[Mask]]:
-    """The learnt masks and, where the edits they were learnt from are known, the baselines of their size."""
+    """Return the learnt masks and, where the edits they were learnt from are known, the baselines of their size."""
     own = baselines(model, training, masks, seed) if training else {}
     return {MASK: masks, **own}
 

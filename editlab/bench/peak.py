@@ -14,12 +14,12 @@ import psutil
 import torch
 
 from editlab import methods
+from editlab.answers import ViewName
 from editlab.bench.speed import requests
 from editlab.bench.timing import peak
-from editlab.facts import FactBase
 from editlab.model import LanguageModel, Plan, memory, statistics
 from editlab.patches import BASE, View
-from editlab.probes import Passages, ask, battery, case_for
+from editlab.probes import Ground, ask
 from editlab.work import Progress, no_progress
 
 STEPS = 3
@@ -32,12 +32,10 @@ TOKENS = 600
 def measure(
     plan: Plan,
     load: Callable[[], LanguageModel],
-    facts: FactBase,
-    passages_of: Callable[[LanguageModel], Passages],
-    seed: int = 0,
+    ground_of: Callable[[LanguageModel], Ground],
     progress: Progress = no_progress,
 ) -> Iterator[dict[str, Any]]:
-    """A row a stage: bytes `planned` and `measured`, both above what stood there before, and their `ratio`; last, all of it.
+    """Yield a row a stage: bytes `planned` and `measured` above those before, and their `ratio`; last, all stages.
 
     Memory is given back between the stages, as the app does it between jobs.
     """
@@ -55,20 +53,21 @@ def measure(
 
     yield stage(0, "load", plan.weights, lambda: kept.update(model=load()))
     model: LanguageModel = kept["model"]
+    ground = ground_of(model)
     standing = plan.weights + plan.statistics
-    config = methods.config_for("rome", model, steps=STEPS, stop_below=0.0, seed=seed)
-    config = methods.config_for("rome", model, steps=STEPS, stop_below=0.0, seed=seed, layers=config.layers[:1])
-    request = requests(model, facts, 1, seed)[0]
+    config = methods.config_for("rome", model, steps=STEPS, stop_below=0.0, seed=ground.seed)
+    config = methods.config_for("rome", model, steps=STEPS, stop_below=0.0, seed=ground.seed, layers=config.layers[:1])
+    request = requests(ground, 1)[0]
     with TemporaryDirectory() as folder:
         model.statistics = (Path(folder),)
-        text = " ".join(passages_of(model).inside)
-        statistics.collect(model, config.layers, text, TOKENS, Path(folder), seed)
+        text = " ".join(ground.passages.inside)
+        statistics.collect(model, config.layers, text, TOKENS, Path(folder), ground.seed)
         yield stage(1, "statistics", standing, lambda: statistics.find(model, config.layers[0]))
         edited = methods.get("rome").edit(model, [request], BASE, config)
         yield stage(2, "edit", standing + plan.edit, lambda: methods.get("rome").edit(model, [request], BASE, config))
-    asked = battery(model, case_for(request, facts, seed), passages_of(model), seed)
+    asked = ground.battery(ground.case(request))
     asked = sorted(asked, key=lambda probe: -len(probe.text))[:PROBES]
-    views = {"base": BASE, "edited": View.base().with_patches(edited)}
+    views = {ViewName.BASE: BASE, ViewName.EDITED: View.base().with_patches(edited)}
     yield stage(3, "battery", standing + plan.cache + plan.batch, lambda: ask(model, request, asked, views))
     yield {"what": "all", "planned": plan.total, "measured": largest, "ratio": plan.total / largest}
 

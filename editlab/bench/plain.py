@@ -48,7 +48,7 @@ class PlainEdit:
 
 
 def edit(model: LanguageModel, request: EditRequest, config: RomeConfig, contexts: tuple[str, ...]) -> PlainEdit:
-    """One rank-one edit of `config.layers[0]` with consistent keys, without early stop."""
+    """Return one rank-one edit of `config.layers[0]` with consistent keys, without early stop."""
     layer = config.layers[0]
     rows = rows_of(model, request, contexts)
     keys, values = _keys_and_values(model, rows, layer)
@@ -62,7 +62,7 @@ def edit(model: LanguageModel, request: EditRequest, config: RomeConfig, context
 
 
 def rows_of(model: LanguageModel, request: EditRequest, contexts: tuple[str, ...]) -> Rows:
-    """The rows as ids, padded on the right."""
+    """Return the rows as ids, padded on the right."""
     rows, at, labels = [], [], []
     for context in contexts:
         text = context + request.text
@@ -79,7 +79,7 @@ def rows_of(model: LanguageModel, request: EditRequest, contexts: tuple[str, ...
 
 @torch.no_grad()
 def _keys_and_values(model: LanguageModel, rows: Rows, layer: int) -> tuple[Tensor, Tensor]:
-    """Input and output of the projection at the subject, for every row but the KL row."""
+    """Return the input and output of the projection at the subject, for every row but the KL row."""
     found: dict[str, Tensor] = {}
 
     def keep(_module: torch.nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def gradient(
     model: LanguageModel, examples: Sequence[Example], batches: Sequence[Batch], theta: Scores
 ) -> dict[int, Float[Tensor, "d_model d_ff"]]:
-    """d(restoration) / d(theta) for M = sigmoid(theta): a forward and a backward for each example, with its own weight.
+    """Return d(restoration) / d(theta) for M = sigmoid(theta): one pass for each example, with its own weight.
 
     `batches` hold the same examples, and say what is read where; the restoration loss is the mean over all their rows.
     """
@@ -50,7 +50,7 @@ def gradient(
 
 
 def batched(batches: Sequence[Batch], theta: Scores) -> dict[int, Float[Tensor, "d_model d_ff"]]:
-    """The same gradient by the batched form: a forward and a backward a batch."""
+    """Return the same gradient by the batched form: a forward and a backward a batch."""
     scores = {layer: values.detach().requires_grad_(True) for layer, values in theta.items()}
     rows = sum(len(batch.owner) for batch in batches)
     for batch in batches:
@@ -62,14 +62,14 @@ def batched(batches: Sequence[Batch], theta: Scores) -> dict[int, Float[Tensor, 
 def restoration(
     logits: Float[Tensor, "rows vocab"], true: Int[Tensor, "rows"], new: Int[Tensor, "rows"]
 ) -> Float[Tensor, "rows"]:
-    """relu(margin - (z_true - z_new))."""
+    """Return relu(margin - (z_true - z_new))."""
     ahead = logits.gather(1, true[:, None]) - logits.gather(1, new[:, None])
     return torch.relu(MaskConfig().margin - ahead)[:, 0]
 
 
 @contextmanager
 def _weighing(model: LanguageModel, example: Example, theta: Scores) -> Iterator[dict[int, Float[Tensor, "d_model d_ff"]]]:
-    """The model whose projections are (W + the example's edit) . M, for the length of the block."""
+    """Yield the model whose projections are (W + the example's edit) . M, for the length of the block."""
     with ExitStack() as stack:
         scores = {}
         for layer, values in theta.items():
@@ -88,6 +88,6 @@ class _Masked(nn.Module):
         self.scores, self.delta, self.transposed = (scores,), delta, transposed
 
     def forward(self, W: Tensor) -> Tensor:
-        """W as the module stores it, edited and masked."""
+        """Return W as the module stores it, edited and masked."""
         edited, M = W + (self.delta.T if self.transposed else self.delta), torch.sigmoid(self.scores[0])
         return edited * (M.T if self.transposed else M)

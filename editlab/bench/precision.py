@@ -15,10 +15,11 @@ from torch.nn.functional import cosine_similarity
 
 from editlab import methods
 from editlab.bench import robustness
-from editlab.bench.robustness import Ground, Setup
+from editlab.bench.robustness import Setup
 from editlab.facts import EditCase
 from editlab.model import LanguageModel
 from editlab.model.weights import Quantization, bytes_of
+from editlab.probes import Ground
 from editlab.work import Progress, no_progress
 
 
@@ -46,7 +47,7 @@ def measure(
     ground_of: Callable[[LanguageModel], Ground],
     progress: Progress = no_progress,
 ) -> Iterator[dict[str, Any]]:
-    """A row a precision: `robustness.summary`, the edits' `cosine` to float32's (mean, and least), bytes of weights."""
+    """Yield a row a precision: `robustness.summary`, mean and least `cosine` of the edits to float32's, bytes of weights."""
     exact: dict[str, Tensor] = {}
     for number, precision in enumerate(PRECISIONS):
         model, setup = load(precision), Setup(method)
@@ -57,7 +58,8 @@ def measure(
         report(0.0, "edits")
         written = _written(model, cases, method, setup)
         exact = exact or written
-        rows = list(robustness.measure(model, cases, setup, ground_of(model), progress=report))
+        ground = ground_of(model)
+        rows = list(robustness.measure([ground.with_facts(case) for case in cases], setup, ground, progress=report))
         alike = [float(cosine_similarity(written[case], exact[case], dim=0)) for case in written.keys() & exact.keys()]
         yield {
             "precision": precision.name,
@@ -70,7 +72,7 @@ def measure(
 
 
 def _written(model: LanguageModel, cases: Sequence[EditCase], method: str, setup: Setup) -> dict[str, Tensor]:
-    """What each edit adds to its layers, as one vector."""
+    """Return what each edit adds to its layers, as one vector."""
     found = {}
     for case in cases:
         try:

@@ -58,7 +58,7 @@ def path_for(model: LanguageModel, folder: Path, name: str | None = None, bundle
 
 
 def write(path: Path, model: LanguageModel, found: Validation, today: date, bundled: Path | None = None) -> None:
-    """Write a validation into a preset. The model itself has it from now on, and so has whoever loads it the next time."""
+    """Write a validation into a preset. The model has it from now on, and again when it is loaded."""
     document = _begun(_earlier(path, bundled), model)
     measured = document.setdefault("measured", tomlkit.table(is_super_table=True))
     for method, line in found.measured.items():
@@ -83,7 +83,7 @@ def _earlier(path: Path, bundled: Path | None) -> Path:
 
 
 def _begun(path: Path, model: LanguageModel) -> TOMLDocument:
-    """The preset as it is so far, with the weights that it belongs to."""
+    """Return the preset as it is so far, with the weights that it belongs to."""
     if path.exists():
         text = path.read_text(encoding="utf-8")
         if "checkpoint" not in tomlkit.parse(text):  # a key that is added to a parsed one would stand behind its comments
@@ -107,16 +107,16 @@ def _weights(model: LanguageModel) -> str:
 
 def _why(line: Mapping[str, Any], found: Validation) -> str:
     rates = ", ".join(f"{name} {line[name]:.2f}" for name in JUDGED_BY if line[name] is not None)
-    told = f"{rates} of {line['n']} edits"
+    text = f"{rates} of {line['n']} edits"
     if found.layer is None:
-        return f"{told}; as --layers named them"
+        return f"{text}; as --layers named them"
     tried = ", ".join(f"{own['layers'][0]}: {own['score']:.2f}" for own in found.sweep)
     which = "the best" if line["layers"] == [found.layer] else f"up to {found.layer}, the best for ROME"
-    return f"{told}; {which} by their mean in a sweep of {found.sweep[0]['n']}: {tried}"
+    return f"{text}; {which} by their mean in a sweep of {found.sweep[0]['n']}: {tried}"
 
 
 def _figures(model: LanguageModel, line: Mapping[str, Any], found: Validation, today: date) -> Table:
-    """What was measured of one method: rates, each with its 95 % interval and what it was counted over."""
+    """Return what was measured of one method: rates, each with its 95 % interval and what it was counted over."""
     table = tomlkit.table()
     table["date"] = today.isoformat()
     table["dtype"] = str(model.dtype).removeprefix("torch.")

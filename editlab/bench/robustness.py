@@ -1,8 +1,8 @@
 """The robustness table of REP (Yan et al. 2025, arXiv 2410.09338): does an edit hold where it should, and only there?
 
 Each case is edited alone on the base model, or with others in a chain, and asked its whole battery: as edited, and with
-the robust edit pathway of each recipe. One row a case and setup, under a key of all that shaped it: whoever keeps the rows
-can stop and go on. Rates are totals over all prompts, as the paper has them.
+the robust edit pathway of each recipe. One row a case and setup, under a key of all that shaped it, so that a run that
+keeps its rows can be resumed. Rates are totals over all prompts, as the paper has them.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from editlab import methods
+from editlab.answers import ViewName
 from editlab.bench.bootstrap import rate_interval
 from editlab.errors import BadRequest, DegenerateKey, TooLong
-from editlab.facts import EditCase, FactBase
+from editlab.facts import EditCase
 from editlab.methods.rep import OFF, RepConfig, check_threshold, recipe_of, refine
 from editlab.model import statistics
 from editlab.patches import BASE, Patch, Pathway, View
-from editlab.probes import Passages, Probe, ask, battery, case_for, gates_of, lessons, tallies
+from editlab.probes import Ground, Probe, ask, gates_of, tallies
 from editlab.work import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Setup:
     """One way to edit: a method, with the settings that differ from the model's preset (`layers`, `keys`, ...).
 
     `reps`: all that is asked of one and the same edit. `chain`: so many cases are edited in one view, each on top of those
-    before it, and asked when the last one lies there; where cases are left over, their chain is shorter.
+    before it, and asked when the last one is applied; where cases are left over, their chain is shorter.
     """
 
     method: str
@@ -81,7 +82,7 @@ class Setup:
     chain: int = 1
 
     def config(self, model: LanguageModel) -> Any:
-        """The method's configuration for a model."""
+        """Return the method's configuration for a model."""
         return methods.config_for(self.method, model, **self.changes)
 
 
@@ -107,41 +108,18 @@ class CaseRow:
     skipped: str | None = None
 
     def as_json(self) -> str:
-        """One line of a file of rows."""
+        """Return one line of a file of rows."""
         return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, line: str) -> CaseRow:
-        """The row of such a line. Raises `ValueError` or `TypeError` where it is none."""
+        """Return the row of such a line. Raises `ValueError` or `TypeError` where it is none."""
         values = json.loads(line)
         return cls(**{**values, "layers": tuple(values["layers"])})
 
 
-def with_facts(case: EditCase, facts: FactBase, seed: int = 0) -> EditCase:
-    """A case whose file says nothing about the subject's other facts or about consequences, with those of a fact base."""
-    known = case_for(case.request, facts, seed)
-    return replace(
-        case,
-        same_subject=case.same_subject or known.same_subject,
-        propagation=case.propagation or known.propagation,
-    )
-
-
-@dataclass(frozen=True)
-class Ground:
-    """What all cases share: long contexts, facts to draw other subjects from, and the seed of all that is drawn.
-
-    `prose`: texts in which no gate should open.
-    """
-
-    passages: Passages
-    facts: FactBase
-    prose: tuple[str, ...] = ()
-    seed: int = 0
-
-
 def some_of(model: LanguageModel, texts: Sequence[str], tokens: int = PROSE_TOKENS) -> tuple[str, ...]:
-    """The first texts that together have about so many tokens."""
+    """Return the first texts that together have about so many tokens."""
     found: list[str] = []
     while texts[len(found) :] and tokens > 0:
         tokens -= len(model.tok.encode(texts[len(found)]))
@@ -150,16 +128,15 @@ def some_of(model: LanguageModel, texts: Sequence[str], tokens: int = PROSE_TOKE
 
 
 def measure(
-    model: LanguageModel,
     cases: Sequence[EditCase],
     setup: Setup,
     ground: Ground,
     done: Collection[str] = (),
     progress: Progress = no_progress,
 ) -> Iterator[CaseRow]:
-    """A row for each case and REP whose key is not in `done`. Cases that cannot be edited give rows that say why."""
-    config = setup.config(model)
-    blank = _blank(model, cases, setup, ground)
+    """Yield a row for each case and REP whose key is not in `done`. Cases that cannot be edited give rows that say why."""
+    model, config = ground.model, setup.config(ground.model)
+    blank = _blank(cases, setup, ground)
     size = setup.chain if setup.chain > 1 else 1 if methods.get(setup.method).joint else CASES_AT_ONCE
     chunks = [
         list(zip(cases[start : start + size], blank[start : start + size], strict=True))
@@ -171,7 +148,7 @@ def measure(
     asked, count = 0, sum(map(len, chunks))
     for chunk in chunks:
         edits = _edits(model, setup, config, [case for case, _ in chunk])
-        refined = {rep: _refined(model, ground, chunk, edits, rep) for rep in setup.reps}
+        refined = {rep: _refined(ground, chunk, edits, rep) for rep in setup.reps}
         laid = [edit.patches for edit in edits if isinstance(edit, _Edit)]
         for number, ((case, rows), edit) in enumerate(zip(chunk, edits, strict=True)):
             progress(asked / count, f"{setup.method}, layers {config.layers}: case {case.id}")
@@ -182,16 +159,16 @@ def measure(
                 if isinstance(edit, _Edit)
             }
             own = {rep: made[number] for rep, made in refined.items()}
-            yield from _measured(model, case, _open(rows, done), edit, own, views, ground)
+            yield from _measured(case, _open(rows, done), edit, own, views, ground)
 
 
-def keys(model: LanguageModel, cases: Sequence[EditCase], setup: Setup, ground: Ground) -> list[list[str]]:
-    """The keys of the rows that `measure` gives with the same arguments: for each case one a REP."""
-    return [[row.key for row in rows.values()] for rows in _blank(model, cases, setup, ground)]
+def keys(cases: Sequence[EditCase], setup: Setup, ground: Ground) -> list[list[str]]:
+    """Return the keys of the rows that `measure` gives with the same arguments: for each case one a REP."""
+    return [[row.key for row in rows.values()] for rows in _blank(cases, setup, ground)]
 
 
 def summary(rows: Sequence[CaseRow], unread: Sequence[str] = (), seed: int = 0) -> dict[str, Any]:
-    """The table's line for the rows of one setup, as `interfaces.md` has it. `unread`: records no case was made of."""
+    """Return the table's line for the rows of one setup, as docs/interfaces.md has it. `unread`: unreadable records."""
     measured = [row for row in rows if row.skipped is None]
     reasons = [*unread, *(f"case {row.case}: {row.skipped}" for row in rows if row.skipped is not None)]
     first = rows[0]
@@ -219,7 +196,7 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _share(rows: Sequence[CaseRow], name: str) -> float | None:
-    """Of what was counted under "gates", the share that fired; None where nothing could."""
+    """Return the share that fired of what was counted under "gates"; None where nothing was."""
     found = [row.tallies["gates"][name] for row in rows if name in row.tallies.get("gates", {})]
     total = sum(count for _, count in found)
     return sum(fired for fired, _ in found) / total if total else None
@@ -260,7 +237,7 @@ def _open(rows: Mapping[Rep, CaseRow], done: Collection[str]) -> dict[Rep, CaseR
 
 
 def _edits(model: LanguageModel, setup: Setup, config: Any, cases: Sequence[EditCase]) -> list[_Edit | str]:
-    """For each case its edit, alone or on top of those before it, or why there is none."""
+    """Return each case's edit, alone or on top of those before it, or why there is none."""
     if setup.chain == 1:
         return _alone(model, setup, config, cases)
     edits: list[_Edit | str] = []
@@ -285,13 +262,12 @@ def _alone(
 
 
 def _refined(
-    model: LanguageModel,
     ground: Ground,
     chunk: Sequence[tuple[EditCase, Any]],
     edits: Sequence[_Edit | str],
     rep: Rep,
 ) -> list[_Refined]:
-    """The pathways of each edit of a chunk; an edit of a subject that has one already takes it over."""
+    """Return the pathways of each edit of a chunk; an edit of a subject that has one already takes it over."""
     made: list[_Refined] = []
     for (case, _), edit in zip(chunk, edits, strict=True):
         if rep.recipe == OFF or isinstance(edit, str):
@@ -299,8 +275,7 @@ def _refined(
             continue
         own = [p for one in made for p in one.pathways if p.subject == case.request.subject]
         try:
-            taught = lessons(model, case, ground.passages, ground.facts, ground.seed)
-            found = refine(model, taught, edit.patches, edit.below.with_patches(own), rep.config)
+            found = refine(ground.model, ground.lessons(case), edit.patches, edit.below.with_patches(own), rep.config)
             made.append(_Refined(found.pathways, found.seconds, int(found.health.get("bytes", 0))))
         except CASE_FAULTS:
             made.append(_Refined())  # a subject without another name or order: the edit is asked as it is
@@ -308,14 +283,13 @@ def _refined(
 
 
 def _view(edits: Sequence[Sequence[Patch]], refined: Sequence[_Refined], rep: Rep) -> View:
-    """Everything of a chain as one view: all edits, and each pathway once."""
+    """Return everything of a chain as one view: all edits, and each pathway once."""
     pathways = {id(pathway): pathway for one in refined for pathway in one.pathways}
     view = BASE.with_patches([patch for own in edits for patch in own]).with_patches(pathways.values())
     return view if rep.fires_above is None else view.with_threshold(rep.fires_above)
 
 
 def _measured(
-    model: LanguageModel,
     case: EditCase,
     rows: Mapping[Rep, CaseRow],
     edit: _Edit | str,
@@ -323,15 +297,15 @@ def _measured(
     views: Mapping[Rep, View],
     ground: Ground,
 ) -> Iterator[CaseRow]:
-    """The rows of one case, all its views asked at once."""
+    """Yield the rows of one case, all its views asked at once."""
     if isinstance(edit, str):
         yield from (replace(row, skipped=edit) for row in rows.values())
         return
     names = {rep: f"view {number}" for number, rep in enumerate(rows)}
     try:
-        probes = battery(model, case, ground.passages, ground.seed)
-        asked = {"base": BASE, **{names[rep]: views[rep] for rep in rows}}
-        frame = ask(model, case.request, probes, asked, answers=False)
+        probes = ground.battery(case)
+        asked = {ViewName.BASE: BASE, **{names[rep]: views[rep] for rep in rows}}
+        frame = ask(ground.model, case.request, probes, asked, answers=False)
     except CASE_FAULTS as error:
         yield from (replace(row, skipped=str(error)) for row in rows.values())
         return
@@ -339,25 +313,25 @@ def _measured(
         found = {name: tallies(frame, names[rep], clean) for name, clean in PROTOCOLS.items()}
         own = refined[rep]
         if rep.recipe != OFF:
-            found["gates"] = _gates(model, probes, views[rep], ground.prose)
+            found["gates"] = _gates(ground, probes, views[rep])
         yield replace(row, seconds=edit.seconds, refining=own.seconds, bytes=own.bytes, tallies=found)
 
 
-def _gates(model: LanguageModel, probes: Sequence[Probe], view: View, prose: Sequence[str]) -> dict[str, tuple[float, int]]:
-    """At how many probes a gate opens where one should, and at how many tokens of prose where none should."""
+def _gates(ground: Ground, probes: Sequence[Probe], view: View) -> dict[str, tuple[float, int]]:
+    """Return how many probes open a gate that should, and how many tokens of prose open one that should not."""
     texts = [probe.text for probe in probes if probe.kind in GATED]
-    opened = [bool((own > view.threshold).any()) for own in gates_of(model, texts, view)]
-    fired = [(own > view.threshold) for own in gates_of(model, prose, view)]
+    opened = [bool((own > view.threshold).any()) for own in gates_of(ground.model, texts, view)]
+    fired = [(own > view.threshold) for own in gates_of(ground.model, ground.prose, view)]
     return {
         "open": (float(sum(opened)), len(opened)),
         "false": (float(sum(int(own.sum()) for own in fired)), sum(len(own) for own in fired)),
     }
 
 
-def _blank(model: LanguageModel, cases: Sequence[EditCase], setup: Setup, ground: Ground) -> list[dict[Rep, CaseRow]]:
-    """For each case an empty row a REP, under a key of all that will shape it."""
-    config, size = setup.config(model), setup.chain
-    shaped = _shaped_by(model, setup, config, ground)
+def _blank(cases: Sequence[EditCase], setup: Setup, ground: Ground) -> list[dict[Rep, CaseRow]]:
+    """Return an empty row for each case and REP, under a key of all that will shape it."""
+    config, size = setup.config(ground.model), setup.chain
+    shaped = _shaped_by(setup, config, ground)
     company = [[case for case in cases[n - n % size : n - n % size + size] if size > 1] for n in range(len(cases))]
     return [
         {
@@ -376,7 +350,8 @@ def _blank(model: LanguageModel, cases: Sequence[EditCase], setup: Setup, ground
     ]
 
 
-def _shaped_by(model: LanguageModel, setup: Setup, config: Any, ground: Ground) -> str:
+def _shaped_by(setup: Setup, config: Any, ground: Ground) -> str:
+    model = ground.model
     measured = [found.sha256 if (found := statistics.find(model, layer)) else "" for layer in config.layers]
     lessons_from = hashlib.sha256(repr(sorted(ground.facts.by_subject)).encode()).hexdigest()
     prose = hashlib.sha256(repr((ground.passages, ground.prose)).encode()).hexdigest()

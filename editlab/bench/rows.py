@@ -16,15 +16,15 @@ class Row(Protocol):
     key: str
 
     def as_json(self) -> str:
-        """The row as one line."""
+        """Return the row as one line."""
         ...
 
 
 R = TypeVar("R", bound=Row)
 
 
-def kept(path: Path | None, read: Callable[[str], R]) -> dict[str, R]:
-    """The rows of an earlier call by their keys; none where there was none. Raises `BadFile` naming a damaged line."""
+def read_rows(path: Path | None, read: Callable[[str], R]) -> dict[str, R]:
+    """Read the rows of an earlier call by their keys; none without a file. Raises `BadFile` naming a damaged line."""
     if path is None or not path.is_file():
         return {}
     rows = {}
@@ -38,8 +38,8 @@ def kept(path: Path | None, read: Callable[[str], R]) -> dict[str, R]:
 
 
 @contextmanager
-def appending(path: Path | None) -> Iterator[Callable[[Row], None]]:
-    """A callable that appends rows to a file, each flushed, so that a stop loses nothing."""
+def append_rows(path: Path | None) -> Iterator[Callable[[Row], None]]:
+    """Yield a callable that appends rows to a file, each flushed, so that a stop loses nothing."""
     if path is None:
         yield lambda _row: None
         return

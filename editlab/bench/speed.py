@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from editlab import methods
+from editlab.answers import ViewName
 from editlab.bench import plain, plain_mask
 from editlab.bench.timing import Machine, Timing, Work, in_turn, joined, row
 from editlab.errors import BadRequest
-from editlab.facts import EditRequest, FactBase
-from editlab.insight import Lens, prefixes
+from editlab.facts import EditRequest
+from editlab.insight import Site, prefixes
 from editlab.methods.mask import Example, batches
 from editlab.methods.rep import Refined, RepConfig, refine
 from editlab.methods.rome import RomeConfig
@@ -30,7 +31,7 @@ from editlab.model import statistics
 from editlab.model.tokens import TokenBatch, in_chunks
 from editlab.model.weights import bytes_of, parameters_of
 from editlab.patches import BASE, LowRank, Mask, View
-from editlab.probes import Passages, Probe, ask, battery, case_for, lessons
+from editlab.probes import Ground, Probe, ask
 from editlab.work import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -54,16 +55,13 @@ LARGEST_DIFFERENCE = 1e-4
 
 
 def measure(
-    model: LanguageModel,
+    ground: Ground,
     load: Work,
-    facts: FactBase,
-    passages: Passages,
     rounds: int = 5,
-    seed: int = 0,
     progress: Progress = no_progress,
     parts: Sequence[str] = (),
 ) -> Iterator[dict[str, Any]]:
-    """The table's rows, each as soon as it is known; keys as in `interfaces.md`, and what they are compared with.
+    """Yield the table's rows as soon as they are known; keys as in docs/interfaces.md, and the plain way beside them.
 
     `plain` says what the plain way is, `plain_seconds` how long it took; `ratio_to_plain` is seconds divided by those,
     `speedup` its inverse and `speedup_range` the least and the greatest of a round. `load` loads the model anew. `parts`:
@@ -73,15 +71,15 @@ def measure(
     if unknown:
         raise BadRequest(f"bench speed has no part {', '.join(unknown)}. It has: {', '.join(PARTS)}.")
     chosen = [name for name in PARTS if not parts or name in parts]
-    bench = _Bench(model, load, facts, passages, rounds, seed)
+    bench = _Bench(ground, load, rounds)
     for number, name in enumerate(chosen):
         progress(number / len(chosen), f"speed: {name}, {number + 1} of {len(chosen)}")
         yield from PARTS[name](bench)
 
 
-def requests(model: LanguageModel, facts: FactBase, count: int, seed: int = 0) -> list[EditRequest]:
-    """Edits of `count` different subjects, each towards another object of its relation. Raises `BadRequest` if too few."""
-    rng = random.Random(seed)
+def requests(ground: Ground, count: int) -> list[EditRequest]:
+    """Return edits of `count` subjects, each towards another object of its relation. Raises `BadRequest` if too few."""
+    rng, facts = random.Random(ground.seed), ground.facts
     found: dict[str, EditRequest] = {}
     for fact in rng.sample(facts.facts, len(facts.facts)):
         others = sorted({other.object for other in facts.by_relation[fact.relation]} - {fact.object})
@@ -94,20 +92,19 @@ def requests(model: LanguageModel, facts: FactBase, count: int, seed: int = 0) -
 
 
 class _Bench:
-    """What the parts share: the edits, one of them laid over the model, and its battery; each made when it is first used."""
+    """What the parts share: the edits, one of them applied, and its battery; each made when it is first used."""
 
-    def __init__(
-        self, model: LanguageModel, load: Work, facts: FactBase, passages: Passages, rounds: int, seed: int
-    ) -> None:
-        self.model, self.load, self.facts, self.passages = model, load, facts, passages
-        self.rounds, self.seed, self.machine = rounds, seed, Machine(model)
+    def __init__(self, ground: Ground, load: Work, rounds: int) -> None:
+        model, seed = ground.model, ground.seed
+        self.ground, self.model, self.seed, self.load = ground, model, seed, load
+        self.rounds, self.machine = rounds, Machine(model)
         self.rome = methods.get("rome")
         first = methods.config_for("rome", model).layers[:1]
         self.config = methods.config_for(
             "rome", model, layers=first, keys="consistent", steps=STEPS, stop_below=0.0, seed=seed
         )
         self.layer = first[0]
-        self.requests = requests(model, facts, max(TOGETHER), seed)
+        self.requests = requests(ground, max(TOGETHER))
         self.generator = torch.Generator().manual_seed(seed)
 
     # --- what is measured on ----------------------------------------------------------------------------------------
@@ -138,8 +135,7 @@ class _Bench:
 
     @cached_property
     def probes(self) -> tuple[Probe, ...]:
-        case = case_for(self.requests[0], self.facts, self.seed)
-        return spread(battery(self.model, case, self.passages, self.seed), PROBES)
+        return spread(self.ground.battery(self.ground.case(self.requests[0])), PROBES)
 
     @cached_property
     def chunks(self) -> list[TokenBatch]:
@@ -151,9 +147,8 @@ class _Bench:
         return self.rome.edit(self.model, requests, BASE, self.config)
 
     def refine(self, request: EditRequest, edited: methods.Edited) -> Refined:
-        case = case_for(request, self.facts, self.seed)
-        taught = lessons(self.model, case, self.passages, self.facts, self.seed)
-        return refine(self.model, taught, edited.patches, config=RepConfig(seed=self.seed))
+        lessons = self.ground.lessons(self.ground.case(request))
+        return refine(self.model, lessons, edited.patches, config=RepConfig(seed=self.seed))
 
     def in_turn(self, works: Mapping[str, Work], rounds: int | None = None) -> dict[str, Timing]:
         return in_turn(works, rounds or self.rounds, self.model.device)
@@ -170,10 +165,10 @@ class _Bench:
         yield row("load the model", times["load"], floor=2 * bytes_of(self.model.hf) / self.machine.reads)
 
     def statistics(self) -> Iterator[dict[str, Any]]:
-        """Keys of several layers in one pass over text; how long the tokens take that a model of this width needs."""
+        """Time the keys of several layers in one pass over text, and the tokens that a model of this width needs."""
         model = self.model
         layers = range(self.layer, min(self.layer + STATISTICS_LAYERS, model.n_layers - 1))
-        prose = " ".join(self.passages.inside)
+        prose = " ".join(self.ground.passages.inside)
         text = " ".join([prose] * (1 + 8 * MEASURED // len(prose)))
 
         def collected() -> None:
@@ -190,7 +185,7 @@ class _Bench:
         yield found | {"tokens_per_second": MEASURED / times["statistics"].seconds, "tokens_wanted": 10 * model.d_ff}
 
     def one_edit(self) -> Iterator[dict[str, Any]]:
-        """Another request each round: how much can be spared depends on where the subject stands in the prompt."""
+        """Time another request each round: how much can be spared depends on where the subject stands in the prompt."""
         contexts = self.edited.contexts
         fast, slow = [], []
         for request in islice(cycle(self.requests), self.rounds):
@@ -220,7 +215,7 @@ class _Bench:
             }
 
     def refining(self) -> Iterator[dict[str, Any]]:
-        """A pathway against the edit that it belongs to, which is made as the preset has it: it may end early."""
+        """Time a pathway against the edit that it belongs to, made as the preset has it: it may end early."""
         config = methods.config_for("rome", self.model, layers=self.config.layers, seed=self.config.seed)
         refined, edits = [], []
         for request in islice(cycle(self.requests), 2 * self.rounds):
@@ -250,13 +245,18 @@ class _Bench:
             yield row(f"{what} {name}", timing, other, other and "without an edit", floor)
 
     def battery(self) -> Iterator[dict[str, Any]]:
-        """Four views; the plain way asks each view on its own and shares no layer between them."""
-        views = {"base": BASE, "edited": self.view, "rep": self.rep, "masked": self.masked}
+        """Time a battery under four views; the plain way asks each view on its own and shares no layer between them."""
+        views = {
+            ViewName.BASE: BASE,
+            ViewName.EDITED: self.view,
+            ViewName.REP: self.rep,
+            ViewName.MASKED: self.masked,
+        }
         model, request = self.model, self.requests[0]
         works = {
             "scores": partial(ask, model, request, self.probes, views, False),
             "scores view by view": lambda: [
-                ask(model, request, self.probes, {"base": view}, False) for view in views.values()
+                ask(model, request, self.probes, {ViewName.BASE: view}, False) for view in views.values()
             ],
             "scores and answers": partial(ask, model, request, self.probes, views, True),
         }
@@ -285,19 +285,19 @@ class _Bench:
             yield found | {"tokens_per_second": counts[name] / timing.seconds}
 
     def scan(self) -> Iterator[dict[str, Any]]:
-        """All places of a text whose key is most like the edit's."""
-        lens = Lens.on(self.model, self.requests[0], self.view.patches)
-        text = "\n".join(self.passages.inside)
-        times = self.in_turn({"scan": lambda: list(prefixes(lens, text))})
-        *_, found = prefixes(lens, text)
+        """Time the search for all places of a text whose key is most like the edit's."""
+        site = Site.on(self.model, self.requests[0], self.view.patches)
+        text = "\n".join(self.ground.passages.inside)
+        times = self.in_turn({"scan": lambda: list(prefixes(site, text))})
+        *_, found = prefixes(site, text)
         made = row(f"the edit's key against {found.tokens:,} keys of prose", times["scan"])
         yield made | {"tokens_per_second": found.tokens / times["scan"].seconds}
 
     def masking(self) -> Iterator[dict[str, Any]]:
-        """A step of mask training, whose time does not depend on what the edits say: their directions are drawn."""
+        """Time a step of mask training, which does not depend on what the edits say: their directions are drawn."""
         layer, g = self.layer, torch.Generator().manual_seed(self.seed)
         model, examples = self.model, []
-        for request in requests(model, self.facts, MASKED, self.seed):
+        for request in requests(self.ground, MASKED):
             A, B = torch.randn(1, model.d_ff, generator=g), torch.randn(model.d_model, 1, generator=g)
             patch = LowRank(layer, (A / A.norm()).to(model.device), B.to(model.device))
             examples.append(Example(request, (patch,), (f"It is said that {request.text}", f"Once more: {request.text}")))
@@ -316,7 +316,7 @@ class _Bench:
         yield made | {"largest_difference": apart}
 
     def _floor(self, chosen: Sequence[EditRequest]) -> float:
-        """Seconds of a batch of edits where nothing is wasted.
+        """Return the seconds of a batch of edits where nothing is wasted.
 
         Each token goes once through the blocks and, from the subject on, `STEPS` times forward and back through those above
         the edited one, whose weights are read twice a step for as many edits as fit a forward.
@@ -360,14 +360,14 @@ PARTS: dict[str, Callable[[_Bench], Iterator[dict[str, Any]]]] = {
 
 
 def spread(probes: Sequence[Probe], count: int) -> tuple[Probe, ...]:
-    """At most `count` probes, evenly over the battery, so that every kind keeps its share."""
+    """Return at most `count` probes, evenly over the battery, so that every kind keeps its share."""
     if len(probes) <= count:
         return tuple(probes)
     return tuple(probes[i * len(probes) // count] for i in range(count))
 
 
 def difference(model: LanguageModel, request: EditRequest, config: RomeConfig) -> float:
-    """|delta of EditLab - delta of the plain loop| / |the latter|. Raises `RuntimeError` in float32 if it is not small.
+    """Return |delta of EditLab - delta of the plain loop| / |the latter|. Raises `RuntimeError` where it is not small.
 
     EditLab's delta is read back from the patch it made: what it writes is delta, plus what stood at the plain prompt,
     minus what stood there on average.

@@ -34,11 +34,11 @@ class Timing:
         return middle.median(self.rounds)
 
     def gains(self, other: Timing) -> list[float]:
-        """For each round the other's seconds divided by this one's."""
+        """Return the other's seconds divided by this one's, for each round."""
         return [b / a for a, b in zip(self.rounds, other.rounds, strict=True)]
 
     def ratio_to(self, other: Timing) -> float:
-        """Median over rounds of this one's seconds divided by the other's."""
+        """Return the median over rounds of this one's seconds divided by the other's."""
         return middle.median(1 / gain for gain in self.gains(other))
 
 
@@ -49,7 +49,7 @@ class Machine:
     model: LanguageModel
 
     def products(self, tokens: int) -> float:
-        """Floating-point operations a second that one large product of the model's own shapes reaches with so many rows."""
+        """Return the floating-point operations a second of a large product of the model's own shapes with so many rows."""
         model, rows = self.model, max(1, min(tokens, 4_096))
         x = torch.randn(rows, model.d_model, device=model.device).to(model.dtype)
         w = torch.randn(model.d_model, model.d_ff, device=model.device).to(model.dtype)
@@ -65,7 +65,7 @@ class Machine:
         return 2 * COPIED_BYTES / min(times["copy"].rounds)
 
     def seconds(self, operations: float, read: float, tokens: int) -> float:
-        """The least time for so many operations on so many rows and so many bytes: whatever takes longer."""
+        """Return the least time for so many operations on so many rows and so many bytes: whatever takes longer."""
         return max(operations / self.products(tokens), read / self.reads)
 
 
@@ -80,7 +80,7 @@ def in_turn(works: Mapping[str, Work], rounds: int, device: torch.device) -> dic
 
 
 def joined(timings: Sequence[Timing]) -> Timing:
-    """The rounds of several timings as those of one."""
+    """Return the rounds of several timings as those of one."""
     peaks = [timing.peak for timing in timings if timing.peak is not None]
     return Timing(tuple(r for timing in timings for r in timing.rounds), max(peaks, default=None))
 
@@ -88,7 +88,7 @@ def joined(timings: Sequence[Timing]) -> Timing:
 def row(
     what: str, timing: Timing, other: Timing | None = None, plain: str | None = None, floor: float | None = None
 ) -> dict[str, Any]:
-    """A line of a table of times; `plain` says what `other` is."""
+    """Return a line of a table of times; `plain` says what `other` is."""
     ratio = None if other is None else timing.ratio_to(other)
     return {
         "what": what,
@@ -105,7 +105,7 @@ def row(
 
 
 def peak(work: Work, device: torch.device) -> int | None:
-    """Most memory in use while `work` ran: the device's, or on CPU the process's where Linux tells it."""
+    """Return the most memory in use while `work` ran: the device's, or on a CPU the process's where Linux reports it."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         work()

@@ -1,7 +1,7 @@
 """Validation of a model: at which layer its edits hold best, and how well, measured on facts that it knows.
 
 A few of the facts choose the layer, others are edited there and asked their whole battery: no subject is in both. Rows are
-those of `robustness`, under its keys, so that whoever keeps them can stop and go on.
+those of `robustness`, under its keys, so that a run that keeps them can be resumed.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from editlab import methods
 from editlab.bench import robustness
-from editlab.bench.robustness import CaseRow, Ground, Setup
+from editlab.bench.robustness import CaseRow, Setup
 from editlab.errors import BadRequest
-from editlab.facts import EditCase, EditRequest, Fact, FactBase
+from editlab.facts import EditRequest, Fact, FactBase
 from editlab.model import statistics
-from editlab.probes import Passages, case_for
+from editlab.probes import Ground, Passages
 from editlab.work import Progress, no_progress, part_of
 
 if TYPE_CHECKING:
@@ -68,16 +68,13 @@ class Validation:
 
 
 def validate(
-    model: LanguageModel,
+    ground: Ground,
     names: Sequence[str],
-    facts: FactBase,
-    long: Passages,
     statistics_folder: Path,
     edits: int = EDITS,
     layers: Sequence[int] | None = None,
     rows: MutableMapping[str, CaseRow] | None = None,
     keep: Callable[[CaseRow], None] = lambda _row: None,
-    seed: int = 0,
     progress: Progress = no_progress,
 ) -> Validation:
     """Find facts that the model knows, try `layers` with ROME, and measure each method at the best of them.
@@ -86,10 +83,10 @@ def validate(
     and takes the new ones, each of which is given to `keep` as well. Key statistics that MEMIT lacks are measured and kept.
     Raises `BadRequest` where the model knows too few of the facts or none can be edited.
     """
-    began = time.perf_counter()
-    known = known_facts(model, facts, edits + CHOOSING, seed, part_of(progress, 0.0, 0.05))
+    began, model = time.perf_counter(), ground.model
+    known = known_facts(ground, edits + CHOOSING, part_of(progress, 0.0, 0.05))
     choosing, measuring = split(known.requests, edits)
-    run = _Run(model, Ground(long, facts, seed=seed), {} if rows is None else rows, keep)
+    run = _Run(ground, {} if rows is None else rows, keep)
     own = layers is None and model.validated
     chosen = frozenset(name for name in names if not own or name not in model.preset)
     tried = candidates(model) if layers is None else tuple(layers)
@@ -108,13 +105,13 @@ def validate(
     return Validation(known, sweep, best if sweep else None, chosen, measured, time.perf_counter() - began)
 
 
-def known_facts(model: LanguageModel, facts: FactBase, most: int, seed: int = 0, progress: Progress = no_progress) -> Known:
-    """At most so many facts that the model says in one of their trained wordings, each with another object to write.
+def known_facts(ground: Ground, most: int, progress: Progress = no_progress) -> Known:
+    """Return at most `most` facts that the model says in a trained wording, each with another object to write.
 
     They have different subjects, come from all relations in turn, and are edited in a wording in which the model knows them.
     Only as many facts are asked as are needed. Raises `BadRequest` where fewer than ten are known.
     """
-    rng = random.Random(f"validate/{seed}")
+    facts, rng = ground.facts, random.Random(f"validate/{ground.seed}")
     objects = {name: sorted({fact.object for fact in own}) for name, own in facts.by_relation.items()}
     drawn = _in_turn(facts, rng)
     found: dict[str, EditRequest] = {}
@@ -123,7 +120,7 @@ def known_facts(model: LanguageModel, facts: FactBase, most: int, seed: int = 0,
         progress(len(found) / most, f"validate: {said} facts known of {asked:,} asked")
         chunk, drawn = drawn[:ASKED_AT_ONCE], drawn[ASKED_AT_ONCE:]
         asked += len(chunk)
-        for fact, wording in _said(model, facts, chunk, rng):
+        for fact, wording in _known_wordings(ground, chunk, rng):
             said += 1
             others = [name for name in objects[fact.relation] if name.casefold() != fact.object.casefold()]
             if others and len(found) < most:
@@ -131,8 +128,8 @@ def known_facts(model: LanguageModel, facts: FactBase, most: int, seed: int = 0,
         drawn = [fact for fact in drawn if fact.subject not in found]
     if len(found) < LEAST:
         raise BadRequest(
-            f"{model.name} knows {said} of the {asked:,} facts it was asked; {LEAST} of different subjects are the fewest "
-            "to measure on. Give facts that it knows, as tables like those in presets/facts: --facts FOLDER"
+            f"{ground.model.name} knows {said} of the {asked:,} facts it was asked; {LEAST} of different subjects are the "
+            "fewest to measure on. Give facts that it knows, as tables like those in presets/facts: --facts FOLDER"
         )
     requests = list(found.values())
     rng.shuffle(requests)
@@ -140,13 +137,13 @@ def known_facts(model: LanguageModel, facts: FactBase, most: int, seed: int = 0,
 
 
 def split(requests: Sequence[EditRequest], edits: int = EDITS) -> tuple[Sequence[EditRequest], Sequence[EditRequest]]:
-    """Those that choose the layer, and those that measure."""
+    """Return the requests that choose the layer, and those that measure."""
     few = min(CHOOSING, len(requests) // 4)
     return requests[:few], requests[few : few + edits]
 
 
 def candidates(model: LanguageModel) -> tuple[int, ...]:
-    """The layers to try: those below two thirds of the depth; where they are many, evenly around the default one."""
+    """Return the layers to try: those below two thirds of the depth; where they are many, evenly around the default one."""
     below = max(1, model.n_layers * 2 // 3)
     default = Setup("rome").config(model).layers[0]
     step = 1 if below <= ALL_LAYERS else -(-below // SOME_LAYERS)
@@ -154,38 +151,41 @@ def candidates(model: LanguageModel) -> tuple[int, ...]:
 
 
 def window(config: type, top: int) -> tuple[int, ...]:
-    """The layers of a method that ends at a layer: as many as it spreads an edit over."""
+    """Return the layers of a method that ends at a layer: as many as it spreads an edit over."""
     return tuple(range(max(0, top + 1 - getattr(config, "spread", 1)), top + 1))
 
 
 def sentence(method: str, line: dict[str, Any]) -> str:
-    """One method's figures for a person."""
+    """Return one method's rates as a sentence."""
     low, high = line["success_ci"]
     held = round(line["success"] * line["n"])
     layers = f"layer{'s' if len(line['layers']) > 1 else ''} {', '.join(map(str, line['layers']))}"
-    told = f"{method.upper()} at {layers}: {held} of {line['n']} edits hold ({low:.2f} to {high:.2f})"
+    text = f"{method.upper()} at {layers}: {held} of {line['n']} edits hold ({low:.2f} to {high:.2f})"
     if line["locality"] is not None:
-        told += f"; {line['locality']:.0%} of what the model says about other subjects stays"
-    return f"{told}.{' They fail often: choose other layers or settings.' if line['success'] < WEAK else ''}"
+        text += f"; {line['locality']:.0%} of what the model says about other subjects stays"
+    return f"{text}.{' They fail often: choose other layers or settings.' if line['success'] < WEAK else ''}"
 
 
 @dataclass(frozen=True)
 class _Run:
     """What all measurements of one call share."""
 
-    model: LanguageModel
     ground: Ground
     rows: MutableMapping[str, CaseRow]
     keep: Callable[[CaseRow], None]
 
+    @property
+    def model(self) -> LanguageModel:
+        return self.ground.model
+
     def sweep(
         self, requests: Sequence[EditRequest], layers: Sequence[int], progress: Progress
     ) -> tuple[dict[str, Any], ...]:
-        """A line a layer; without long contexts, which take most of a battery's time.
+        """Return a line a layer; without long contexts, which take most of a battery's time.
 
         And without key statistics: they may be there for some layers alone, and all are to be tried alike.
         """
-        run = replace(self, model=replace(self.model, statistics=()), ground=replace(self.ground, passages=Passages((), ())))
+        run = replace(self, ground=replace(self.ground, model=replace(self.model, statistics=()), passages=Passages((), ())))
         lines = []
         for number, layer in enumerate(layers):
             part = part_of(progress, number / len(layers), (number + 1) / len(layers))
@@ -202,38 +202,34 @@ class _Run:
             if methods.get(setup.method).needs_statistics
             for layer in setup.config(self.model).layers
         }
-        missing = sorted(layers - set(statistics.measured(self.model)))
+        missing = sorted(layers - set(statistics.measured_layers(self.model)))
         if missing:
             tokens = statistics.KEYS_PER_DIMENSION * self.model.d_ff
             statistics.collect(self.model, missing, None, tokens, folder, self.ground.seed, progress)
 
     def line(self, requests: Sequence[EditRequest], setup: Setup, progress: Progress) -> dict[str, Any]:
-        """The line of one setup, from the rows that are there and those that are not."""
-        cases = [_case(request, self.ground) for request in requests]
-        for row in robustness.measure(self.model, cases, setup, self.ground, self.rows, progress):
+        """Return the line of one setup, from the rows that are there and those that are not."""
+        cases = [self.ground.case(request) for request in requests]
+        for row in robustness.measure(cases, setup, self.ground, self.rows, progress):
             self.rows[row.key] = row
             self.keep(row)
-        wanted = robustness.keys(self.model, cases, setup, self.ground)
+        wanted = robustness.keys(cases, setup, self.ground)
         return robustness.summary([self.rows[key] for (key,) in wanted], seed=self.ground.seed)
 
 
-def _case(request: EditRequest, ground: Ground) -> EditCase:
-    return case_for(request, ground.facts, ground.seed)
-
-
 def _in_turn(facts: FactBase, rng: random.Random) -> list[Fact]:
-    """All facts in random order, one of each relation after the other."""
+    """Return all facts in random order, one of each relation after the other."""
     columns = [rng.sample(own, len(own)) for _, own in sorted(facts.by_relation.items())]
     rng.shuffle(columns)
     return [fact for row in zip_longest(*columns) for fact in row if fact is not None]
 
 
-def _said(model: LanguageModel, facts: FactBase, chunk: Sequence[Fact], rng: random.Random) -> Iterator[tuple[Fact, str]]:
-    """The facts of a chunk whose object the model says, each with a wording in which it does, drawn at random."""
-    asked = [(fact, wording) for fact in chunk for wording in facts.relations[fact.relation].templates]
+def _known_wordings(ground: Ground, chunk: Sequence[Fact], rng: random.Random) -> Iterator[tuple[Fact, str]]:
+    """Yield the facts of a chunk whose object the model says, each with a wording in which it does, drawn at random."""
+    asked = [(fact, wording) for fact in chunk for wording in ground.facts.relations[fact.relation].templates]
     if not asked:
         return
-    scores = model.score(
+    scores = ground.model.score(
         [wording.replace("{}", fact.subject) for fact, wording in asked], [fact.object for fact, _ in asked]
     )
     known: dict[Fact, list[str]] = {}

@@ -13,7 +13,7 @@ from editlab.cli.terminal import Terminal
 
 app = typer.Typer(
     cls=Terminal,
-    help="Edit facts in language models, look at what the edit did, and take it back. Without a command: serve the page.",
+    help="Edit facts in language models, look at what the edit did, and reverse it. Without a command: serve the page.",
     no_args_is_help=True,
     add_completion=False,
     context_settings={"help_option_names": ["--help", "-h"]},

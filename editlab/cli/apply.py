@@ -1,4 +1,4 @@
-"""`apply`: many edits from a file, checked whole before the first one, laid over a workspace batch by batch."""
+"""`apply`: many edits from a file, checked whole before the first one, applied in a workspace batch by batch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from editlab import methods
-from editlab.cli.ask import followed, kept_in
+from editlab.cli.ask import follow, open_workspace
 from editlab.cli.model import setting
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
@@ -29,16 +29,16 @@ SHOWN_FAULTS = 20
 def apply(
     session: Session,
     file: Annotated[Path, typer.Argument(help="Edits as CSV, or as JSON of CounterFact, zsRE, REP or EasyEdit.")],
-    workspace: Annotated[str | None, typer.Option(help="Lay the edits over those of this workspace, and keep them.")] = None,
+    workspace: Annotated[str | None, typer.Option(help="Keep the edits in this workspace, on top of its own.")] = None,
     method: Annotated[str, typer.Option(help=f"How to edit: {', '.join(methods.METHODS)}.")] = "memit",
     batch: Annotated[int, typer.Option(min=1, max=MOST_BATCH, help="How many edits are solved together.")] = BATCH,
     change: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the method, as steps=10; repeatable.")
     ] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave rows out that cannot be edited.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Only look the file over; edit nothing.")] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Skip rows that cannot be edited.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only check the file; edit nothing.")] = False,
 ) -> Answer:
-    """Make the edits of a file. One bad row, and nothing is edited: it is named, with the reason.
+    """Apply the edits of a file. If one row is bad, nothing is edited, and the row is named with the reason.
 
     Stopped or killed, what was applied stays: the same command goes on behind it.
     """
@@ -77,10 +77,10 @@ def _applied(
     """Apply the file's rows and say how that went."""
     began = time.monotonic()
     facts = FactBase.load(session.settings.presets / "facts")
-    with session.progress() as progress, kept_in(session, model, facts, Passages((), ()), name) as kept:
+    with session.progress() as progress, open_workspace(session, model, facts, Passages((), ()), name) as kept:
         job = edits.apply_many(kept, file, method, config, batch)
         try:
-            done = followed(job, progress)
+            done = follow(job, progress)
         except KeyboardInterrupt:
             session.errors.print("What was applied is kept: the same command goes on behind it.", highlight=False)
             raise

@@ -14,6 +14,7 @@ from rich.console import Group
 from rich.table import Table
 
 from editlab import methods
+from editlab.answers import ViewName
 from editlab.cli.model import setting
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadRequest
@@ -30,17 +31,18 @@ app = typer.Typer()
 SECONDS_BETWEEN_LOOKS = 0.1
 T = TypeVar("T")
 
-Subject = Annotated[str, typer.Option(help="Whom or what the fact is about.")]
+Subject = Annotated[str, typer.Option(help="The subject: whom or what the fact is about.")]
 Prompt = Annotated[str, typer.Option(help="Sentence up to the object, with {} where the subject stands.")]
 Target = Annotated[str, typer.Option(help="The new object.")]
-TrueObject = Annotated[str | None, typer.Option("--true", help="The true object, if its probability is wanted.")]
+TrueObject = Annotated[str | None, typer.Option("--true", help="The true object, to show its probability as well.")]
 Method = Annotated[str, typer.Option(help=f"How to edit: {', '.join(methods.METHODS)}.")]
 Rep = Annotated[
-    str | None, typer.Option(help="Hold however the subject is said (robust edit pathway): default, published or off.")
+    str | None,
+    typer.Option(help="Robust edit pathway for other names of the subject: default, published or off."),
 ]
-Kept = Annotated[str | None, typer.Option("--workspace", help="Lay the edit over those of this workspace, and keep it.")]
-Mask = Annotated[bool, typer.Option("--mask", help="Lay the reversal mask over the edit as well: does the old fact return?")]
-Guard = Annotated[bool, typer.Option("--guard", help="Put the model under the reversal mask: does the edit still take?")]
+Kept = Annotated[str | None, typer.Option("--workspace", help="Keep the edit in this workspace, on top of its own.")]
+Mask = Annotated[bool, typer.Option("--mask", help="Also answer under the reversal mask: does the old fact return?")]
+Guard = Annotated[bool, typer.Option("--guard", help="Edit under the reversal mask: does the edit still work?")]
 Change = Annotated[list[str] | None, typer.Option("--set", help="A setting of the method, as steps=10; repeatable.")]
 
 
@@ -58,7 +60,7 @@ def edit(
     workspace: Kept = None,
     change: Change = None,
 ) -> Answer:
-    """Edit one fact and show what the model said before and says now. The model itself is not changed."""
+    """Edit one fact and show the model's answers before and after. The model itself is not changed."""
     how = _How(method, read_recipe(rep), mask, guard, workspace, dict(map(setting, change or ())))
     done = _edited(session, EditRequest(prompt, subject, target, true), how, answers=False)
     return Answer(done.object, done.overview())
@@ -85,7 +87,7 @@ def probe(
 
 
 def read_recipe(rep: str | None) -> str | None:
-    """The recipe of `--rep`, None where it is off. Raises `BadRequest`."""
+    """Return the recipe of `--rep`, None where it is off. Raises `BadRequest`."""
     if rep not in (None, OFF, *RECIPES):
         raise BadRequest(f"--rep {rep!r} is no recipe. Write {OFF} or one of: {', '.join(RECIPES)}.")
     return None if rep == OFF else rep
@@ -117,7 +119,7 @@ class _Done:
     views: tuple[str, ...]
 
     def probes(self) -> list[dict[str, Any]]:
-        """The probes as `interfaces.md` writes them."""
+        """Return the probes as docs/interfaces.md writes them."""
         fields = ("answer", "p_new", "p_true", "hit")
         return [
             {name: row[name] for name in ("kind", "domain", "text", "expected")}
@@ -126,7 +128,7 @@ class _Done:
         ]
 
     def overview(self) -> Table:
-        """All views side by side: the five likeliest tokens, the objects' probabilities, the text."""
+        """Return all views side by side: the five likeliest tokens, the objects' probabilities, the text."""
         request = self.object["request"]
         table = Table(title=request["prompt"].replace("{}", request["subject"]), show_lines=False)
         table.add_column("")
@@ -147,7 +149,7 @@ class _Done:
         return table
 
     def table(self) -> Table:
-        """A row a probe."""
+        """Return a row a probe."""
         table = Table("kind", "domain", "text", "expected", *self.views)
         for row in self.probes():
             texts = (row["text"] if len(row["text"]) < 100 else f"... {row['text'][-90:]}", str(row["expected"]))
@@ -166,13 +168,13 @@ def _edited(session: Session, request: EditRequest, how: _How, answers: bool) ->
         case = case_for(request, facts, settings.seed)
         request = case.request
         found = {"request": request.as_dict(), "method": how.method}
-        with kept_in(session, model, facts, texts, how.workspace) as kept:
+        with open_workspace(session, model, facts, texts, how.workspace) as kept:
             job = edits.apply(kept, request, how.method, how.config, how.recipe)
-            record, views = followed(job, progress), kept.views_under(how.mask, how.guard)
+            record, views = follow(job, progress), kept.views_under(how.mask, how.guard)
             found |= {"layers": list(record.layers), "seconds": record.seconds, "health": dict(record.health)}
             if how.workspace is not None:
                 found |= {"workspace": how.workspace, "edits": len(kept.records)}
-            if "rep" in views:
+            if ViewName.REP in views:
                 found["rep"] = {"recipe": record.rep, "threshold": kept.threshold}
             if how.mask or how.guard:
                 found["mask"] = [vars(mask) for mask in kept.masks(how.method)]
@@ -186,8 +188,8 @@ def _edited(session: Session, request: EditRequest, how: _How, answers: bool) ->
     return _Done(found, frame, tuple(views))
 
 
-def followed(job: Job[T], progress: Progress) -> T:
-    """What a job comes to, its progress told on the way; Ctrl-C stops it first."""
+def follow(job: Job[T], progress: Progress) -> T:
+    """Wait for a job, show its progress, and return its result; Ctrl-C stops the job first."""
     try:
         while not job.wait(SECONDS_BETWEEN_LOOKS):
             progress(job.fraction, job.text)
@@ -199,10 +201,10 @@ def followed(job: Job[T], progress: Progress) -> T:
 
 
 @contextmanager
-def kept_in(
+def open_workspace(
     session: Session, model: LanguageModel, facts: FactBase, texts: Passages, name: str | None
 ) -> Iterator[Workspace]:
-    """A workspace of the ledger as long as the block lasts; without a name, one that is forgotten with it."""
+    """Open a workspace of the ledger for the length of the block; without a name, one that is forgotten afterwards."""
     lab = Lab(model, facts, texts, seed=session.settings.seed, data=session.settings.data if name else None)
     try:
         workspace = lab.workspace(lab.directory.adopt(name).id, getuser()) if name else lab.workspace("")

@@ -28,7 +28,7 @@ def train(
     session: Session,
     counterfact: CounterFact = None,
     tokens: Annotated[int, typer.Option(min=1, help="Length of the training.")] = Recipe.tokens,
-    folder: Annotated[Path | None, typer.Option(help="Where the run lives; a second call goes on there.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Folder of the run; a second call resumes it.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Items a line of the report card.")] = 1000,
 ) -> Answer:
     """Train Atlas from its recipe, resuming where a run stopped; write the checkpoint to FOLDER/model and report on it."""
@@ -52,7 +52,7 @@ def report(
     templates: Annotated[Path | None, typer.Option(help="TSV relation, template: wordings to score as unseen.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Draw so many items a line instead of all.")] = None,
 ) -> Answer:
-    """What the model knows: on wordings and names it was taught, on others, and after 300 unrelated tokens."""
+    """Measure what the model knows: in trained wordings and names, in others, and after 300 unrelated tokens."""
     name = session.settings.model
     checkpoint = session.settings.presets / "atlas" if name == "atlas" else Path(name)
     card = _card(session, name, checkpoint, counterfact, templates, limit)

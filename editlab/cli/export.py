@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from editlab.cli.ask import followed, kept_in
+from editlab.cli.ask import follow, open_workspace
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile
 from editlab.exports import FORMATS, format_named
@@ -24,24 +24,24 @@ app = typer.Typer()
 @command(app, "export")
 def export_edits(
     session: Session,
-    workspace: Annotated[str, typer.Option(help="Whose edits; those that are switched on.")],
+    workspace: Annotated[str, typer.Option(help="The workspace; its edits that are on are exported.")],
     form: Annotated[
         str, typer.Option("--format", help="; ".join(f"{own.name}: {own.title}" for own in FORMATS.values()) + ".")
     ],
-    to: Annotated[Path, typer.Option(help="The folder to write, which is not there yet.")],
+    to: Annotated[Path, typer.Option(help="The new folder to write.")],
 ) -> Answer:
-    """Write a workspace's edits as an adapter, a checkpoint, a data set, a script or a card. Nothing is changed by it."""
+    """Export a workspace's edits as an adapter, a checkpoint, a data set, a script or a card. Nothing is changed."""
     format_named(form)
     folder = session.settings.data
     if not Ledger.exists(folder):
         raise BadFile(f"There is no ledger in {folder}. Apply an edit with --workspace first, or set EDITLAB_DATA.")
     with Ledger(folder) as ledger:
-        Directory(ledger).known(workspace)
+        Directory(ledger).id_of(workspace)
     model, facts = session.model(), FactBase.load(session.settings.presets / "facts")
-    with session.progress() as progress, kept_in(session, model, facts, Passages((), ()), workspace) as kept:
+    with session.progress() as progress, open_workspace(session, model, facts, Passages((), ()), workspace) as kept:
         notes = exports.notes(kept, form)
         job = kept.submit(lambda progress, cancel: exports.export(kept, form, to, progress, cancel), "export")
-        files = [str(path) for path in followed(job, progress)]
+        files = [str(path) for path in follow(job, progress)]
     table = Table(show_header=False)
     for file in files:
         table.add_row("file", file)

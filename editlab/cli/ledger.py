@@ -23,7 +23,7 @@ SHOWN = 50
 
 @command(app, "verify")
 def verify(session: Session) -> Answer:
-    """Check every event and every tensor file of the data folder; status 1 where something is not what was written."""
+    """Check every event and every tensor file of the data folder; exit status 1 if anything was changed."""
     folder = session.settings.data
     if not Ledger.exists(folder):
         return _answer(archive.Report(0, 0))
@@ -44,16 +44,16 @@ def export(
     if workspace is not None and owner is not None:
         raise BadRequest("--workspace names one workspace, --owner all of one user. Give one of them.")
     with Ledger(_kept(session)) as ledger:
-        ids = None if workspace is None else (Directory(ledger).known(workspace),)
-        ids = ids if owner is None else directory.owned(ledger, owner)
+        ids = None if workspace is None else (Directory(ledger).id_of(workspace),)
+        ids = ids if owner is None else directory.ids_of_owner(ledger, owner)
         return _answer(archive.export(ledger, to, ids), to, count=True)
 
 
 @command(app, "import")
 def bring_in(
-    session: Session, source: Annotated[Path, typer.Option("--from", help="An archive that export wrote.")]
+    session: Session, source: Annotated[Path, typer.Option("--from", help="An archive written by ledger export.")]
 ) -> Answer:
-    """Add an archive's workspaces to the data folder; nothing that is there is changed.
+    """Add an archive's workspaces to the data folder. Nothing in it is changed.
 
     With --model, an archive of another model, or of the same in another precision, is refused, and so are tensors that do
     not fit the model.
@@ -64,10 +64,8 @@ def bring_in(
 
 
 @command(app, "backup")
-def backup(
-    session: Session, to: Annotated[Path, typer.Option(help="The folder to write, which is not there yet.")]
-) -> Answer:
-    """Copy the ledger, also while EditLab runs, and check the copy; status 1 where something of it is not what was written.
+def backup(session: Session, to: Annotated[Path, typer.Option(help="The new folder to write.")]) -> Answer:
+    """Copy the ledger, also while EditLab runs, and check the copy; exit status 1 if anything in it was changed.
 
     The copy is a data folder: set EDITLAB_DATA to it, or put it in the place of the one that was lost. Never copy the file
     of a ledger that is open by other means. Logins' secret, statistics, masks and benchmarks are not in it.
@@ -84,11 +82,11 @@ def forget(
         str | None, typer.Option(help="This workspace, by its name where it is shared, else by its id.")
     ] = None,
     unused_days: Annotated[
-        float | None, typer.Option(min=0, help="All that nobody has opened or changed for so many days.")
+        float | None, typer.Option(min=0, help="All workspaces that were not opened or changed for so many days.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it. Otherwise it is only said what would go.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete them. Without it, only say what would be deleted.")] = False,
 ) -> Answer:
-    """Take workspaces out for good: their events, files, jobs and check-ups. A line stays of how many events went.
+    """Delete workspaces for good: events, files, jobs and check-ups. One line stays, with the number of events.
 
     Stop EditLab first, which keeps workspaces in memory. What somebody wrote into workspaces of others stays there, signed
     with their name: taken out, nothing would prove any more that the rest is what was written.
@@ -97,9 +95,9 @@ def forget(
         raise BadRequest("Say what to forget: one of --owner ID, --workspace NAME or --unused-days N.")
     with Ledger(_kept(session)) as ledger, ledger.exclusive():
         if owner is not None:
-            ids = directory.owned(ledger, owner)
+            ids = directory.ids_of_owner(ledger, owner)
         else:
-            ids = unused(ledger, unused_days) if workspace is None else (Directory(ledger).known(workspace),)
+            ids = unused(ledger, unused_days) if workspace is None else (Directory(ledger).id_of(workspace),)
         rows = directory.rows(ledger, ids)
         count = len(ledger.rows(ids)[0])
         if ids and not yes:
@@ -119,7 +117,7 @@ def forget(
 
 
 def _kept(session: Session) -> Path:
-    """The data folder, in which there is a ledger. Raises `BadFile` where there is none."""
+    """Return the data folder, which must hold a ledger. Raises `BadFile` where it does not."""
     folder = session.settings.data
     if not Ledger.exists(folder):
         raise BadFile(f"There is no ledger in {folder}. Apply an edit with --workspace first, or set EDITLAB_DATA.")

@@ -22,7 +22,7 @@ from editlab.lab import read_scenarios
 from editlab.methods.mask import EDITS, Lesson, MaskConfig, cost, lessons, make, write
 from editlab.model import LanguageModel
 
-app = typer.Typer(help="Reversal masks: one mask that takes back most edits of a method.", no_args_is_help=True)
+app = typer.Typer(help="Reversal masks: one mask that reverses most edits of a method.", no_args_is_help=True)
 
 
 @command(app, "train")
@@ -30,17 +30,17 @@ def train(
     session: Session,
     facts: Annotated[Path | None, typer.Option(help="More facts beside the presets': CounterFact's JSON or tables.")] = None,
     relations: Annotated[str | None, typer.Option(help="Only facts of these relations, as P17,P30.")] = None,
-    cases: Annotated[Path | None, typer.Option(help="Edits to learn from beside the facts: CounterFact or CSV.")] = None,
+    cases: Annotated[Path | None, typer.Option(help="Edits to train on beside the facts: CounterFact or CSV.")] = None,
     without: Annotated[list[Path] | None, typer.Option(help="Cases whose subjects are left out; repeatable.")] = None,
-    method: Annotated[str, typer.Option(help="Whose edits the mask takes back.")] = "rome",
-    count: Annotated[int, typer.Option("--edits", min=20, help="How many edits to learn from.")] = EDITS,
-    recipe: Annotated[str, typer.Option(help="default, or published: the paper's constants.")] = "default",
+    method: Annotated[str, typer.Option(help="The method whose edits the mask reverses.")] = "rome",
+    count: Annotated[int, typer.Option("--edits", min=20, help="How many edits to train on.")] = EDITS,
+    recipe: Annotated[str, typer.Option(help="default, or published for the paper's constants.")] = "default",
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's own.")] = None,
     layers: Annotated[str | None, typer.Option(help="Mask these of the edits' layers alone, as 1 or 1,2.")] = None,
     change: Annotated[list[str] | None, typer.Option("--set", help="Another setting, as kl=10; repeatable.")] = None,
     folder: Annotated[Path | None, typer.Option(help="Where to keep it, instead of the data folder.")] = None,
 ) -> Answer:
-    """Edit facts that the model knows, learn one mask that takes the edits back, and measure it on edits it never saw.
+    """Edit facts that the model knows, train one mask that reverses the edits, and measure it on unseen edits.
 
     The subjects of the demo presets are never among them. A stopped training goes on where it was.
     """
@@ -70,7 +70,7 @@ def taught(
     without: Sequence[Path],
     count: int | None,
 ) -> list[Lesson]:
-    """What a mask learns from: given cases, filled up to `count` with facts that the model knows.
+    """Return what a mask learns from: given cases, filled up to `count` with facts that the model knows.
 
     No subject of `without` or of the demo presets is among them.
     """
@@ -85,7 +85,7 @@ def taught(
 
 
 def fact_base(session: Session, more: Path | None, relations: str | None) -> FactBase:
-    """The presets' facts and those of a file, of some relations. Raises `BadRequest` where there are none such."""
+    """Return the presets' facts and those of a file, of some relations. Raises `BadRequest` where there are none."""
     base = training_facts(session.settings.presets / "facts", more)
     if relations is None:
         return base
@@ -97,12 +97,12 @@ def fact_base(session: Session, more: Path | None, relations: str | None) -> Fac
 
 
 def work_of(session: Session) -> Path:
-    """Where edits and unfinished trainings are kept, so that a stopped command goes on."""
+    """Return where edits and unfinished trainings are kept, so that a stopped command goes on."""
     return session.settings.data / "masks" / "work"
 
 
 def mask_config(recipe: str, method: str, seed: int, epochs: int | None = None, changes: Sequence[str] = ()) -> MaskConfig:
-    """The settings of a recipe, some of them changed. Raises `BadRequest` for a recipe or a setting that does not exist."""
+    """Return the settings of a recipe, some of them changed. Raises `BadRequest` for a value that does not fit."""
     own = dict(map(setting, changes)) | ({} if epochs is None else {"epochs": epochs})
     if recipe == "published":
         return MaskConfig.published(method, **own)

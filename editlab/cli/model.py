@@ -21,7 +21,7 @@ app = typer.Typer()
 
 @command(app, "info")
 def info(session: Session) -> Answer:
-    """What the model is, and what EditLab knows about it."""
+    """Show the model's family, size and precision, and what EditLab has measured and trained for it."""
     model = session.model()
     found = {
         "model": model.name,
@@ -36,8 +36,8 @@ def info(session: Session) -> Answer:
         "fingerprint": model.fingerprint,
         "checkpoint": model.checkpoint,
         "revision": model.revision,
-        "statistics": statistics.measured(model),
-        "masks": mask.trained(model),
+        "statistics": statistics.measured_layers(model),
+        "masks": mask.methods_with_masks(model),
         "validated": model.validated,
         "version": editlab.__version__,
     }
@@ -53,7 +53,7 @@ def plan(
     edits: Annotated[int, typer.Option(min=1, help="Edits that are made in one batch.")] = 1,
     statistics: Annotated[int, typer.Option(min=0, help="Layers whose key statistics are in memory.")] = 1,
 ) -> Answer:
-    """How much memory the model and its edits will take, and whether that is free. Nothing is loaded."""
+    """Estimate the memory that the model and its edits need, and compare it with what is free. Nothing is loaded."""
     s = session.settings
     found = planned(
         s.model,
@@ -77,7 +77,7 @@ def stats(
     tokens: Annotated[int | None, typer.Option(min=1, help="How many tokens; ten a key dimension if not given.")] = None,
     folder: Annotated[Path | None, typer.Option(help="Where to keep them, instead of the data folder.")] = None,
 ) -> Answer:
-    """Measure key statistics of some layers, by which edits spare the keys that the model already uses."""
+    """Measure the key statistics of some layers. With them, edits spare the keys that the model already uses."""
     if own and text is not None:
         raise BadRequest("--text and --self name two sources. Give one of them.")
     prose = None if text is None else read_text(text)
@@ -105,7 +105,7 @@ def stats(
 
 
 def setting(text: str) -> tuple[str, Any]:
-    """A setting written as "keys=prompt"; its value is JSON where it can be read so. Raises `BadRequest`."""
+    """Return a setting written as "keys=prompt"; its value is JSON where it can be read so. Raises `BadRequest`."""
     name, found, value = text.partition("=")
     if not found:
         raise BadRequest(f"--set {text!r} has no value. Write it as keys=prompt.")
@@ -116,7 +116,7 @@ def setting(text: str) -> tuple[str, Any]:
 
 
 def layer_numbers(text: str, model: LanguageModel) -> tuple[int, ...]:
-    """Layers written as "1,2". Raises `BadRequest` for what is no number or no layer of the model."""
+    """Return layers written as "1,2". Raises `BadRequest` for text without numbers, or no layer of the model."""
     try:
         numbers = tuple(sorted({int(part) for part in text.split(",")}))
     except ValueError:
@@ -127,7 +127,7 @@ def layer_numbers(text: str, model: LanguageModel) -> tuple[int, ...]:
 
 
 def read_text(path: Path) -> str:
-    """A text file. Raises `BadFile`."""
+    """Read a text file. Raises `BadFile`."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

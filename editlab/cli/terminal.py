@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import json as json_module
-import math
 import sys
 import time
 import traceback
@@ -20,6 +19,7 @@ from typing import Annotated, Any, NoReturn
 import torch
 import typer
 from pydantic import ValidationError
+from pydantic_core import to_json
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
@@ -39,7 +39,7 @@ BARE = {"--rep": "default"}
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command found: the object for `--json`, and the same as a person wants to read it; `code` ends the process."""
+    """The result of a command: the object for `--json`, the same for people to read, and the exit status."""
 
     object: Mapping[str, Any]
     text: RenderableType
@@ -66,7 +66,7 @@ class Session:
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
-        """A callable (fraction, text): a bar on a terminal, now and then a line in a file."""
+        """Yield a callable (fraction, text): a bar on a terminal, now and then a line in a file."""
         if not self.errors.is_terminal:
             yield _lines(self.errors)
             return
@@ -86,7 +86,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., Answer]], Ca
             with redirect_stdout(sys.stderr):  # whatever a library prints, it is not the answer
                 answer = work(session, **options)
             if json:
-                print(json_module.dumps(_plain(answer.object), ensure_ascii=False, allow_nan=False))
+                print(to_json(answer.object, inf_nan_mode="null", fallback=_plain).decode())
             else:
                 Console().print(answer.text)
             if answer.code:
@@ -103,7 +103,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., Answer]], Ca
 
 
 class Terminal(TyperGroup):
-    """Runs a command and ends the process: 0, or 2 with a sentence on what to put right, or 1 with a trace."""
+    """Runs a command and ends the process: 0, or 2 with a sentence that says what to change, or 1 with a trace."""
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **more: Any) -> NoReturn:
         """Parse, run and exit. Under `--json` a failure is one object on standard output too."""
@@ -119,8 +119,8 @@ class Terminal(TyperGroup):
             code = _failed(1, "Cancelled", "Stopped.", as_json)
         except Exception as error:
             if memory.out_of_memory(error):
-                told = memory.too_little(error, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-                code = _failed(2, told.kind, str(told), as_json)
+                refusal = memory.too_little(error, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+                code = _failed(2, refusal.kind, str(refusal), as_json)
             else:
                 traceback.print_exc()
                 code = _failed(1, type(error).__name__, str(error), as_json)
@@ -128,7 +128,7 @@ class Terminal(TyperGroup):
 
 
 def _completed(args: Sequence[str]) -> list[str]:
-    """The arguments, with a value behind each option that may stand without one; Typer knows none such."""
+    """Return the arguments, with a value after each option that may be given without one; Typer has no such options."""
     found: list[str] = []
     for arg, following in zip(args, [*args[1:], "-"], strict=True):
         found.append(arg)
@@ -155,7 +155,7 @@ def _settings(given: Mapping[str, Any]) -> Settings:
 
 
 def _common() -> list[inspect.Parameter]:
-    """`--json` and one option for each field of `Settings` that every command takes."""
+    """Return `--json` and one option for each field of `Settings` that every command takes."""
     json = inspect.Parameter(
         "json",
         inspect.Parameter.KEYWORD_ONLY,
@@ -192,13 +192,5 @@ def _lines(console: Console) -> Progress:
 
 
 def _plain(value: Any) -> Any:
-    """The same with null for what is not a number, so that any JSON reader takes it."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if hasattr(value, "item"):  # numpy's numbers
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+    """Return a number of numpy as Python's, anything else that JSON does not know as text."""
+    return value.item() if hasattr(value, "item") else str(value)

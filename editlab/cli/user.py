@@ -22,42 +22,40 @@ File = Annotated[Path, typer.Option("--auth", envvar="EDITLAB_AUTH", help="The f
 
 @command(app, "add")
 def add(session: Session, name: Name, file: File) -> Answer:
-    """Add a user, or give one another password. It is asked for, or read from standard input."""
+    """Add a user, or change a user's password. The password is prompted for, or read from standard input."""
     Users(file).add(name, _password())
     return _listed(file, f"{name} may come in.")
 
 
 @command(app, "remove")
 def remove(session: Session, name: Name, file: File) -> Answer:
-    """Remove a user, whose logins end at once."""
+    """Remove a user and end the user's logins."""
     Users(file).remove(name)
     return _listed(file, f"{name} may no longer come in.")
 
 
 @command(app, "list")
 def names(session: Session, file: File) -> Answer:
-    """Name the users; with --json, also the ids that their work is kept under."""
+    """List the users; with --json, also the ids under which their work is kept."""
     return _listed(file)
 
 
 @command(app, "end-sessions")
 def end_sessions(
     session: Session,
-    data: Annotated[
-        Path | None, typer.Option("--data", envvar="EDITLAB_DATA", help="The folder that the server keeps its data in.")
-    ] = None,
+    data: Annotated[Path | None, typer.Option("--data", envvar="EDITLAB_DATA", help="The server's data folder.")] = None,
 ) -> Answer:
-    """End all logins at once, by a new secret for their cookies. A running server takes it over with its next request."""
+    """End all logins by a new secret for cookies. A running server uses it from its next request on."""
     folder = data or session.settings.data
     CookieSecret(folder).renew()
     return Answer({"data": str(folder)}, f"All logins to {folder} have ended. Everybody has to log in again.")
 
 
-def _listed(file: Path, told: str = "") -> Answer:
+def _listed(file: Path, message: str = "") -> Answer:
     known = Users(file).by_name
     found = sorted(known)
     ids = {name: known[name].id for name in found}
-    return Answer({"users": found, "ids": ids}, told or "\n".join(found) or "Nobody may come in.")
+    return Answer({"users": found, "ids": ids}, message or "\n".join(found) or "Nobody may come in.")
 
 
 def _password() -> str:

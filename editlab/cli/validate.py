@@ -14,13 +14,13 @@ from rich.table import Table
 from editlab import methods
 from editlab.bench import preset
 from editlab.bench.robustness import COLUMNS, CaseRow
-from editlab.bench.rows import appending, kept
+from editlab.bench.rows import append_rows, read_rows
 from editlab.bench.validate import EDITS, JUDGED_BY, LEAST, Validation, sentence, validate
 from editlab.cli.model import layer_numbers
 from editlab.cli.terminal import Answer, Session, command
 from editlab.facts import FactBase
 from editlab.model import LanguageModel
-from editlab.probes import passages
+from editlab.probes import Ground, passages
 
 app = typer.Typer()
 
@@ -28,14 +28,14 @@ app = typer.Typer()
 @command(app, "validate")
 def validate_model(
     session: Session,
-    names: Annotated[str | None, typer.Option("--method", help="Methods, as rome,memit; all that fit, if none.")] = None,
+    names: Annotated[str | None, typer.Option("--method", help="Methods, as rome,memit; by default all that fit.")] = None,
     facts: Annotated[Path | None, typer.Option(help="Folder of facts like presets/facts, instead of that one.")] = None,
-    edits: Annotated[int, typer.Option(min=LEAST, help="How many edits measure.")] = EDITS,
+    edits: Annotated[int, typer.Option(min=LEAST, help="How many edits to measure with.")] = EDITS,
     layers: Annotated[str | None, typer.Option(help="Layers to choose from, as 3,5,7.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the preset, instead of the model's own.")] = None,
     to: Annotated[Path | None, typer.Option(help="Folder for the preset, instead of presets in the data folder.")] = None,
 ) -> Answer:
-    """Edit facts that the model knows, measure how well that goes, and write it into the model's preset.
+    """Edit facts that the model knows, measure how well the edits hold, and write the results into the model's preset.
 
     A stopped call goes on where it was. Layers of a preset that was measured on these weights stay, unless --layers
     names others.
@@ -49,22 +49,19 @@ def validate_model(
     bundled, own = s.model_presets
     path = preset.path_for(model, to or own, name, bundled)
     rows_at = s.data / "validate" / f"{model.fingerprint}.jsonl"
-    with session.progress() as progress, appending(rows_at) as keep:
+    with session.progress() as progress, append_rows(rows_at) as keep:
         found = validate(
-            model,
+            Ground(model, base, passages(model, s.presets / "texts"), s.seed),
             chosen or [name for name, method in methods.METHODS.items() if method.fits(model)],
-            base,
-            passages(model, s.presets / "texts"),
             s.data / "statistics",
             edits,
             None if layers is None else layer_numbers(layers, model),
-            kept(rows_at, CaseRow.from_json),
+            read_rows(rows_at, CaseRow.from_json),
             keep,
-            s.seed,
             progress,
         )
     preset.write(path, model, found, date.today(), bundled)
-    return Answer(_object(model, found, path), Group(*_told(found, path)))
+    return Answer(_object(model, found, path), Group(*_tables(found, path)))
 
 
 def _object(model: LanguageModel, found: Validation, path: Path) -> dict[str, Any]:
@@ -82,8 +79,8 @@ def _object(model: LanguageModel, found: Validation, path: Path) -> dict[str, An
     }
 
 
-def _told(found: Validation, path: Path) -> list[Any]:
-    """Tables of the sweep and of the methods, and a sentence each."""
+def _tables(found: Validation, path: Path) -> list[Any]:
+    """Return tables of the sweep and of the methods, and a sentence each."""
     shown: list[Any] = []
     if found.sweep:
         table = Table("layer", *JUDGED_BY, "their mean", title=f"Layers, by {found.sweep[0]['n']} edits each")

@@ -53,7 +53,7 @@ def write(model: LanguageModel, entries: Sequence[Entry], folder: Path) -> None:
 
 
 def _config(model: LanguageModel, ranks: dict[str, int]) -> dict[str, Any]:
-    """What PEFT has to know; `ranks` by the name of each edited projection."""
+    """Return what PEFT has to know; `ranks` by the name of each edited projection."""
     most = max(ranks.values())
     return {
         "peft_type": "LORA",

@@ -64,7 +64,7 @@ def card(model: LanguageModel, entries: Sequence[Entry], head: Card, notes: Sequ
 
 
 def standing(entries: Sequence[Entry]) -> str:
-    """How the edits came out when they were made, in a sentence; empty where nobody measured it."""
+    """Return how the edits came out when they were made, in a sentence; empty where nobody measured it."""
     reached = [(entry.health["p_new"], len(entry.requests)) for entry in entries if "p_new" in entry.health]
     if not reached:
         return ""
@@ -79,7 +79,7 @@ def standing(entries: Sequence[Entry]) -> str:
 
 
 def plain(text: str) -> str:
-    """A text on one line that Markdown shows as it stands."""
+    """Return a text on one line that Markdown shows as it stands."""
     text = " ".join(text.split())
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return SPECIAL.sub(r"\\\g<0>", text)

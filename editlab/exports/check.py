@@ -12,7 +12,7 @@ from editlab.patches import Patch
 
 
 def named(number: int, patches: Iterable[Patch]) -> dict[str, Tensor]:
-    """The tensors of the `number`th edit, patches of one kind and layer joined: a batch may be kept whole or in parts."""
+    """Return the tensors of edit `number`, patches of one kind and layer joined: a batch may be kept whole or in parts."""
     found: dict[str, Tensor] = {}
     for patch in patches:
         for name, tensor in ((own.name, getattr(patch, own.name)) for own in fields(patch)):
@@ -24,7 +24,7 @@ def named(number: int, patches: Iterable[Patch]) -> dict[str, Tensor]:
 
 
 def apart(found: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> float:
-    """The largest difference between tensors of the same name, as a share of the largest value; infinite for other names."""
+    """Return the largest difference of tensors of the same name, relative to the largest value; inf for other names."""
     if found.keys() != kept.keys() or any(found[name].shape != kept[name].shape for name in kept):
         return float("inf")
     largest = [kept[name].abs().max().clamp(min=1e-12) for name in kept]

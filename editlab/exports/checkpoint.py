@@ -58,7 +58,7 @@ def write(model: LanguageModel, entries: Sequence[Entry], folder: Path, progress
 
 @contextmanager
 def _by_shard(progress: Progress, cancel: Cancel) -> Iterator[None]:
-    """Hears of every file that transformers writes, and can stop it there; nothing is drawn on the terminal."""
+    """Report every file that transformers writes, and stop there if asked; nothing is drawn on the terminal."""
 
     def counted(_factory: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Any]:
         items = list(args[0])

@@ -51,11 +51,11 @@ def _line(command: str, options: Sequence[tuple[str, str]]) -> str:
 
 
 def _changes(model: LanguageModel, entry: Entry, seed: int) -> list[str]:
-    """The settings in which an edit differs from the model's own, as `--set` takes them."""
+    """Return the settings in which an edit differs from the model's own, as `--set` takes them."""
     usual: Mapping[str, Any] = vars(methods.config_for(entry.method, model, seed=seed))
-    return [f"{name}={_told(value)}" for name, value in entry.config.items() if usual[name] != value]
+    return [f"{name}={_value(value)}" for name, value in entry.config.items() if usual[name] != value]
 
 
-def _told(value: Any) -> str:
-    """A value as JSON, but for words and for what is not a number."""
+def _value(value: Any) -> str:
+    """Return a value as JSON, but for words and for what is not a number."""
     return str(value) if isinstance(value, str) or value in (float("inf"), float("-inf")) else json.dumps(value)

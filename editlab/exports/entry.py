@@ -15,7 +15,7 @@ from editlab.patches import Patch, Pathway, View
 class Entry:
     """One edit, or one batch that was solved together, in its place in the chain.
 
-    `config`: all settings it was made with; `patches` and `pathways` as they lie over the model, `rep` the recipe of the
+    `config`: all settings it was made with; `patches` and `pathways` as they are applied, `rep` the recipe of the
     latter and `names` what a person added to what they learnt from; `at`: ISO time; `health`: figures of when it was made,
     the mean over a batch.
     """
@@ -35,21 +35,21 @@ class Entry:
 
 
 def edited(entries: Iterable[Entry]) -> View:
-    """The model under all these edits, without pathways."""
+    """Return the model under all these edits, without pathways."""
     return View.base().with_patches(patch for entry in entries for patch in entry.patches)
 
 
 def requests_of(entries: Sequence[Entry]) -> list[EditRequest]:
-    """All that was asked, in order."""
+    """Return all that was asked, in order."""
     return [request for entry in entries for request in entry.requests]
 
 
 def base_of(model: LanguageModel) -> str:
-    """The model's name or folder; of a hub model without its revision, which goes beside it."""
+    """Return the model's name or folder; of a hub model without its revision, which goes beside it."""
     return model.name if model.revision is None else model.name.partition("@")[0]
 
 
 def precision_of(model: LanguageModel) -> str:
-    """In what the model computes, and in how many bits its weights are held where those are fewer."""
+    """Return the precision in which the model computes, and the bits of its weights where those are fewer."""
     dtype = str(model.dtype).removeprefix("torch.")
     return dtype if model.quantization == "none" else f"{model.quantization} ({dtype})"

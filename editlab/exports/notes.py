@@ -19,7 +19,7 @@ def no_mask(what: str) -> Note:
 
 
 def rounded(export: Export) -> str | None:
-    """Weights of few bits do not hold an edit exactly."""
+    """Return the note of a format whose weights have too few bits to hold an edit exactly."""
     dtype = export.model.dtype
     if dtype.itemsize >= 4:
         return None
@@ -28,27 +28,27 @@ def rounded(export: Export) -> str | None:
 
 
 def quantised(export: Export) -> str | None:
-    """Edits belong to the model as it was held when they were made."""
+    """Return the note for edits that were made over a quantised model."""
     how = export.model.quantization
     return None if how == "none" else f"The edits were made over the model in {how}; over another one they act differently."
 
 
 def requests_alone(export: Export) -> str | None:
-    """Requests say nothing about how edits are applied."""
+    """Return the note for requests whose edits have pathways or a mask."""
     if export.has_pathways or export.masked:
         return "These are the requests alone: neither REP nor a mask is in them."
     return None
 
 
 def no_true_object(export: Export) -> str | None:
-    """Some readers need the true object of every request."""
+    """Return the note for requests without a true object, which some readers need."""
     requests = requests_of(export.entries)
     unknown = sum(request.target_true is None for request in requests)
     return f"{unknown:,} of {len(requests):,} requests have no true object, which some readers need." if unknown else None
 
 
 def remade(export: Export) -> str:
-    """A run applies its edits on top of one another, and on nothing else."""
+    """Return the note of a run that makes the edits again, on top of one another and of nothing else."""
     return (
         "An edit that was made on top of others that are off or removed now comes out differently when it is made again; "
         "the end of the run says so."

@@ -120,7 +120,7 @@ NOTEBOOK = Format(
 
 
 def script(model: LanguageModel, entries: Sequence[Entry], seed: int, threshold: float) -> str:
-    """A Python file that makes the edits again."""
+    """Return a Python file that makes the edits again."""
     head = f'"""{TITLE}\n\nNeeds {PATCHES} beside it. repeat.sh says the same to the terminal.\n"""'
     parts = [head]
     for text, code in _steps(model, entries, seed, threshold, "Path(__file__).parent"):
@@ -129,7 +129,7 @@ def script(model: LanguageModel, entries: Sequence[Entry], seed: int, threshold:
 
 
 def notebook(model: LanguageModel, entries: Sequence[Entry], seed: int, threshold: float) -> str:
-    """The same in cells, a word of explanation before each."""
+    """Return the same in cells, a word of explanation before each."""
     cells = [nbformat.v4.new_markdown_cell(f"# Edits, made again\n\n{TITLE}", id="title")]
     for number, (text, code) in enumerate(_steps(model, entries, seed, threshold, "Path.cwd()")):
         cells += [
@@ -150,7 +150,7 @@ def write_patches(entries: Sequence[Entry], folder: Path) -> None:
 
 
 def _steps(model: LanguageModel, entries: Sequence[Entry], seed: int, threshold: float, here: str) -> list[tuple[str, str]]:
-    """What is done, and the code that does it."""
+    """Return what is done, and the code that does it."""
     source = {
         "name": model.name,
         "quantization": model.quantization,
@@ -159,7 +159,7 @@ def _steps(model: LanguageModel, entries: Sequence[Entry], seed: int, threshold:
     }
     data = (
         f"MODEL = {literal(source)}\nSEED, THRESHOLD, TOLERANCE = {seed!r}, {threshold!r}, 1e-2\nHERE = {here}\n"
-        f"EDITS = {literal([_told(entry) for entry in entries])}"
+        f"EDITS = {literal([_as_data(entry) for entry in entries])}"
     )
     steps = {
         "What is needed.": IMPORTS,
@@ -173,11 +173,11 @@ def _steps(model: LanguageModel, entries: Sequence[Entry], seed: int, threshold:
 
 
 def literal(value: Any) -> str:
-    """A plain value as Python writes it, over several lines where it is long; bounds that are none as `inf`."""
+    """Return a plain value as Python writes it, over several lines where it is long; bounds that are none as `inf`."""
     return pformat(value, width=WIDTH, sort_dicts=False)
 
 
-def _told(entry: Entry) -> Mapping[str, Any]:
+def _as_data(entry: Entry) -> Mapping[str, Any]:
     return {
         "requests": [request.as_dict() for request in entry.requests],
         "method": entry.method,

@@ -37,7 +37,7 @@ class Relation:
     question: str = ""
 
     def with_templates(self, more: Iterable[str]) -> Relation:
-        """The same relation with further trained wordings, without repeats and without the held-out ones."""
+        """Return the relation with more trained wordings, without repeats and without the held-out ones."""
         known = dict.fromkeys((*self.templates, *more))
         templates = tuple(t for t in known if t not in self.held_out)
         return Relation(self.id, self.name, templates, self.held_out, self.question)
@@ -69,7 +69,7 @@ class FactBase:
         return cls(tuple(facts.values()), relations, aliases)
 
     def merged(self, other: FactBase) -> FactBase:
-        """Both together. Where they disagree on a (subject, relation), this one stands."""
+        """Return both together. Where they disagree on a (subject, relation), this one counts."""
         facts = {(f.subject, f.relation): f for f in (*other.facts, *self.facts)}
         relations = dict(other.relations)
         for name, relation in self.relations.items():
@@ -87,11 +87,11 @@ class FactBase:
         return _grouped(self.facts, lambda fact: fact.relation)
 
     def object_of(self, subject: str, relation: str) -> str | None:
-        """The object of a fact, or None where it is not known."""
+        """Return the object of a fact, or None where it is not known."""
         return next((f.object for f in self.by_subject.get(subject, ()) if f.relation == relation), None)
 
     def relation_of(self, template: str) -> str | None:
-        """The relation that has this wording, or None."""
+        """Return the relation that has this wording, or None."""
         return self._relation_by_template.get(template)
 
     @cached_property
@@ -107,7 +107,7 @@ def _grouped(facts: Iterable[Fact], key: Callable[[Fact], str]) -> dict[str, tup
 
 
 def read_relations(path: Path) -> dict[str, Relation]:
-    """Relations of a TOML file, one table an id."""
+    """Read the relations of a TOML file, one table an id."""
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
@@ -119,7 +119,7 @@ def read_relations(path: Path) -> dict[str, Relation]:
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> Iterable[tuple[int, dict[str, str]]]:
-    """Rows of a tab-separated file with a header line, each with its line number. Raises `BadFile` naming the line."""
+    """Yield rows of a tab-separated file with a header line, each with its line number. Raises `BadFile` naming the line."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:

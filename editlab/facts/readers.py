@@ -65,7 +65,7 @@ class Fault:
 
 
 def read_cases(path: str | Path, skipped: list[str] | None = None) -> list[EditCase]:
-    """The edits of a JSON or CSV file, in its order.
+    """Return the edits of a JSON or CSV file, in its order.
 
     Raises `BadFile` naming the record or line. Where the caller passes `skipped`, a record that cannot be used is left
     out and a sentence about it appended there instead; a file that cannot be read at all still raises.
@@ -80,7 +80,7 @@ def read_cases(path: str | Path, skipped: list[str] | None = None) -> list[EditC
 
 
 def read_placed(path: str | Path, most: int | None = None) -> tuple[list[Placed], list[Fault]]:
-    """The edits of a JSON or CSV file with their places, and what is wrong with the others, both in the file's order.
+    """Return the edits of a JSON or CSV file with their places, and what is wrong with the others, both in the file's order.
 
     Raises `BadFile` for a file that cannot be read at all, or that holds nothing, or more than `most` records: then no
     further one is read.
@@ -182,7 +182,7 @@ def _counterfact_case(record: Record, case_id: str) -> EditCase:
 
 
 def _zsre_case(record: Record, case_id: str) -> EditCase:
-    """zsRE as MEND evaluates it: `alt` is the object to be written, the first of `answers` the true one."""
+    """Return a case of zsRE as MEND evaluates it: `alt` is the object to write, the first of `answers` the true one."""
     true_object = _first_text(record.get("answers"), "answers")
     request = EditRequest.from_text(_text(record, "src"), _text(record, "subject"), _text(record, "alt"), true_object)
     return EditCase(
@@ -194,7 +194,7 @@ def _zsre_case(record: Record, case_id: str) -> EditCase:
 
 
 def _flat_case(record: Record, case_id: str) -> EditCase:
-    """REP and EasyEdit share one form, in which the prompt already names the subject; each adds keys of its own.
+    """Return a case of REP or EasyEdit: one form, whose prompt already names the subject, with keys of its own each.
 
     Where `writers` wrote it, `prompt_template` tells which of the prompt's words are the subject.
     """
@@ -228,7 +228,7 @@ def _true_object(record: Record) -> str | None:
 
 
 def _locality(record: Record, subject: str) -> tuple[tuple[Expectation, ...], tuple[Expectation, ...]]:
-    """EasyEdit's locality: about the same subject, and about others.
+    """Return EasyEdit's locality: prompts about the same subject, and about others.
 
     The group alone does not tell (its zsRE puts unrelated questions under Relation_Specificity), nor does the subject
     alone (a distracting prompt states the edit before it asks about another subject).
@@ -243,14 +243,14 @@ def _locality(record: Record, subject: str) -> tuple[tuple[Expectation, ...], tu
 
 
 def _portability(record: Record) -> tuple[tuple[str, ...], tuple[Expectation, ...]]:
-    """EasyEdit's portability: prompts under another name ask for the same fact, the others for what follows from it."""
+    """Return EasyEdit's portability: prompts for the same fact under another name, and for its consequences."""
     groups = _groups(record, "portability")
     aliasing = tuple(item.text for item in groups.pop("Subject_Aliasing", ()))
     return aliasing, tuple(item for group in groups.values() for item in group if item.expected is not None)
 
 
 def _groups(record: Record, key: str) -> dict[str, tuple[Expectation, ...]]:
-    """EasyEdit's {name: {prompt, ground_truth}} or {name: [{prompt, ground_truth}, ...]}."""
+    """Return EasyEdit's {name: {prompt, ground_truth}} or {name: [{prompt, ground_truth}, ...]}."""
     groups: dict[str, tuple[Expectation, ...]] = {}
     for name, group in _object(record, key).items() if record.get(key) else ():
         items = [group] if isinstance(group, dict) else group or []
@@ -263,7 +263,7 @@ def _groups(record: Record, key: str) -> dict[str, tuple[Expectation, ...]]:
 
 
 def _expectations(prompts: object, answers: object, key: str) -> tuple[Expectation, ...]:
-    """Prompts with their answers: one answer for all of them (REP), or as many answers as prompts."""
+    """Return prompts with their answers: one answer for all of them (REP), or as many answers as prompts."""
     if not isinstance(prompts, list):
         prompts, answers = ([], []) if prompts is None else ([prompts], [answers])
     elif not isinstance(answers, list):
@@ -292,7 +292,7 @@ def _optional_text(record: Record, key: str) -> str | None:
 
 
 def _texts(record: Record, key: str) -> tuple[str, ...]:
-    """A text or a list of them. Blank ones are left out: REP's paraphrases hold a few, and they ask nothing."""
+    """Return a text or a list of them. Blank ones are left out: REP's paraphrases hold a few, and they ask nothing."""
     value = record.get(key)
     if value is None:
         return ()
@@ -301,7 +301,7 @@ def _texts(record: Record, key: str) -> tuple[str, ...]:
 
 
 def _first_text(value: object, key: str) -> str | None:
-    """An answer, or the first of a (nested) list of its wordings; None where there is none."""
+    """Return an answer, or the first of a (nested) list of its wordings; None where there is none."""
     while isinstance(value, list):
         value = value[0] if value else None
     if value is None:
@@ -333,7 +333,7 @@ def _csv_records(text: str) -> Iterator[Read]:
 
 
 def _csv_rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not blank, each with the line on which it begins: a quoted cell may run over several."""
+    """Yield rows that are not blank, each with the line on which it begins: a quoted cell may run over several."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     while True:
         line = reader.line_num + 1
@@ -366,7 +366,7 @@ def _check_header(line: int, header: list[str]) -> None:
 
 
 def _csv_case(columns: Mapping[str, int], width: int, row: list[str], number: str) -> EditCase:
-    """The case of a row; `columns`: where those stand that are known, `width`: how many there are."""
+    """Return the case of a row; `columns`: where those stand that are known, `width`: how many there are."""
     if len(row) > width:
         raise BadRequest(f"{len(row)} fields where the header has {width}. Put quotes around a cell with a comma.")
     cells = {name: from_spreadsheet(row[place]) if place < len(row) else "" for name, place in columns.items()}

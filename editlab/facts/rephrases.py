@@ -39,7 +39,7 @@ NOUNS = {relation: noun for noun, relations in {**_THINGS, PERSON: _PERSONS}.ite
 
 
 def rephrasings(subject: str, relation: str | None = None) -> tuple[str, ...]:
-    """At most 10 other names of a subject, distinct, never the subject itself; `relation` tells what kind of thing it is.
+    """Return at most 10 other names of a subject; `relation` tells what kind of thing it is.
 
     The strongest come first and in turn, so that either half has some of each kind.
     """
@@ -71,7 +71,7 @@ def _names(subject: str, noun: str | None) -> Iterator[str]:
 
 
 def _of_person(words: list[str]) -> Iterator[str]:
-    """Initials for all but the last name, and titles."""
+    """Yield the name with initials for all but the last part, and with titles."""
     *first, last = words
     if first:
         yield " ".join([*(f"{name[0]}." for name in first), last])
@@ -80,5 +80,5 @@ def _of_person(words: list[str]) -> Iterator[str]:
 
 
 def _tells(word: str) -> bool:
-    """Whether a part of a name alone still points to somebody."""
+    """Return whether a part of a name alone still points to somebody."""
     return len(word) > 2 and word.casefold() not in SMALL_WORDS

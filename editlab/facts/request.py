@@ -47,7 +47,7 @@ class EditRequest:
 
     @classmethod
     def from_text(cls, text: str, subject: str, target_new: str, target_true: str | None = None) -> EditRequest:
-        """A request whose prompt names the subject, as people and most data sets write it.
+        """Return a request whose prompt names the subject, as people and most data sets write it.
 
         A text with a "{}" is the prompt already. Raises `BadRequest` where the subject does not occur exactly once.
         """
@@ -66,7 +66,7 @@ class EditRequest:
         return self.prompt.replace(SLOT, self.subject)
 
     def as_dict(self) -> dict[str, str | None]:
-        """The four fields, as JSON and scripts carry them."""
+        """Return the four fields, as JSON and scripts carry them."""
         return asdict(self)
 
 
@@ -108,7 +108,7 @@ class EditCase:
 
 
 def split(items: Sequence[Item]) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
-    """In-domain and out-of-domain: the first half, rounded up, and the rest."""
+    """Return the in-domain and the out-of-domain half: the first half, rounded up, and the rest."""
     half = (len(items) + 1) // 2
     return tuple(items[:half]), tuple(items[half:])
 

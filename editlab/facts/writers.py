@@ -20,12 +20,12 @@ from editlab.facts.request import EditCase, Expectation
 
 
 def counterfact(cases: Sequence[EditCase]) -> str:
-    """The JSON of ROME's CounterFact. A neighbour there has the edit's own true object: others are left out."""
+    """Return the JSON of ROME's CounterFact. A neighbour there has the edit's own true object: others are left out."""
     return _json(_counterfact_record(number, case) for number, case in enumerate(cases, start=1))
 
 
 def easyedit(cases: Sequence[EditCase]) -> str:
-    """The JSON of EasyEdit and its KnowEdit; `prompt_template` is ours, the prompt with its "{}".
+    """Return the JSON of EasyEdit and its KnowEdit; `prompt_template` is ours, the prompt with its "{}".
 
     What nobody knows the answer to is left out there.
     """
@@ -33,7 +33,7 @@ def easyedit(cases: Sequence[EditCase]) -> str:
 
 
 def table(cases: Sequence[EditCase]) -> str:
-    """CSV with the columns that `editlab apply` reads. An item with the separator in it is left out.
+    """Return CSV with the columns that `editlab apply` reads. An item with the separator in it is left out.
 
     Raises `BadRequest` for a prompt that begins or ends with white space: there, a CSV's means nothing.
     """

@@ -42,7 +42,7 @@ class Points:
 
 
 def strips(rows: Sequence[str], sorts: Sequence[Points], x_title: str, line: float | None = None) -> go.Figure:
-    """Rows of points from top to bottom; a point's place across its row tells nothing and keeps points apart.
+    """Return rows of points from top to bottom; a point's place across its row tells nothing and keeps points apart.
 
     `line`: where a vertical line stands.
     """
@@ -72,7 +72,7 @@ def strips(rows: Sequence[str], sorts: Sequence[Points], x_title: str, line: flo
 
 
 def bars(words: Sequence[str], sizes: Sequence[float], colors: Sequence[str], x_title: str, form: str = ".2f") -> go.Figure:
-    """Bars from top to bottom, each with its number and its words above it; `WIDEST` letters fit on a telephone."""
+    """Return bars from top to bottom, each with its number and its words; `WIDEST` letters fit on a telephone."""
     figure = go.Figure()
     places = [len(words) - 1 - number for number in range(len(words))]
     figure.add_bar(
@@ -97,7 +97,7 @@ def bars(words: Sequence[str], sizes: Sequence[float], colors: Sequence[str], x_
 
 
 def plain(figure: go.Figure, height: int) -> go.Figure:
-    """The same figure without a template, on no background, as wide as its place and `height` pixels high."""
+    """Return the same figure without a template, on no background, as wide as its place and `height` pixels high."""
     figure.update_layout(
         template=None,
         height=height,
@@ -117,5 +117,5 @@ def plain(figure: go.Figure, height: int) -> go.Figure:
 
 
 def escaped(text: str) -> str:
-    """A text that Plotly takes as it stands: it reads tags and would hide them."""
+    """Return a text that Plotly takes as it stands: it reads tags and would hide them."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 from editlab.figures.charts import FONT_SIZE, GRID, INK, NEW, OLD, escaped, plain
 
 COLUMNS = 2
-ROW = 150
+ROW = 165
 """Pixels of a row of panels."""
 
 
@@ -31,7 +31,12 @@ def sweep(frame: pd.DataFrame, panels: Sequence[Panel], threshold: float, now: M
     """
     rows = -(-len(panels) // COLUMNS)
     figure = make_subplots(
-        max(1, rows), COLUMNS, subplot_titles=[_title(panel, now) for panel in panels], vertical_spacing=0.5 / max(1, rows)
+        rows=max(1, rows),
+        cols=COLUMNS,
+        shared_yaxes=True,
+        horizontal_spacing=0.08,
+        vertical_spacing=0.5 / max(1, rows),
+        subplot_titles=[_title(panel, now) for panel in panels],
     )
     for number, panel in enumerate(panels):
         row, column = number // COLUMNS + 1, number % COLUMNS + 1
@@ -42,7 +47,7 @@ def sweep(frame: pd.DataFrame, panels: Sequence[Panel], threshold: float, now: M
                 x=frame["threshold"].tolist(),
                 y=frame[name].tolist(),
                 mode="lines",
-                name="out-of-domain" if domain == "out" else "in-domain, or the only one",
+                name="out-of-domain" if domain == "out" else "in-domain, or all",
                 legendgroup=shown,
                 showlegend=shown not in {trace.legendgroup for trace in figure.data},
                 hovertemplate="threshold %{x:g}: %{y:.0%}<extra></extra>",
@@ -73,4 +78,4 @@ def sweep(frame: pd.DataFrame, panels: Sequence[Panel], threshold: float, now: M
 def _title(panel: Panel, now: Mapping[str, float]) -> str:
     """Return a panel's title with its current scores."""
     scores = ", ".join(f"{domain} {100 * now[name]:.0f} %".strip() for name, domain in panel.series if name in now)
-    return f"{escaped(panel.title)} <b>{scores}</b>"
+    return f"{escaped(panel.title)}<br><b>{scores}</b>"

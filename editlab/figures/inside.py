@@ -9,20 +9,25 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from editlab.answers import ViewName
 from editlab.figures.charts import BAD, FONT_SIZE, GOOD, GRID, INK, NEW, NOTE, OLD, Points, escaped, plain, strips
 
 VIEWS = {
-    "base": ("base model", OLD),
-    "edited": ("edited", NEW),
-    "rep": ("edited + REP", GOOD),
-    "masked": ("edited + mask", NOTE),
-    "base_masked": ("mask alone", BAD),
-    "guarded": ("under the guard", BAD),
+    ViewName.BASE: ("base model", OLD),
+    ViewName.EDITED: ("edited", NEW),
+    ViewName.REP: ("edited + REP", GOOD),
+    ViewName.MASKED: ("edited + mask", NOTE),
+    ViewName.BASE_MASKED: ("mask alone", BAD),
+    ViewName.GUARDED: ("under the guard", BAD),
 }
 """What a view is called in a figure, and its colour."""
-DIFFERENCES = {"edited-base": ("edited", "base"), "masked-edited": ("masked", "edited"), "rep-edited": ("rep", "edited")}
+DIFFERENCES = {
+    "edited-base": (ViewName.EDITED, ViewName.BASE),
+    "masked-edited": (ViewName.MASKED, ViewName.EDITED),
+    "rep-edited": (ViewName.REP, ViewName.EDITED),
+}
 """Which views are held against each other, first minus second."""
-HIDDEN = "base_masked"
+HIDDEN = ViewName.BASE_MASKED
 """A view that is shown when its name in the legend is pressed."""
 ROW, LEAST, MOST_TICKS = 24, 260, 24
 """Pixels of a layer of a heat map, of the lowest one, and the most tokens that all stand below one."""
@@ -34,11 +39,10 @@ DIVERGE = [
     [0.5, "rgba(124, 133, 150, 0.06)"],
     [1.0, "rgba(114, 104, 238, 1.0)"],
 ]
-NAMES = {"new": "new object", "true": "old object", "lead": "new − old"}
 
 
 def view_name(view: str) -> str:
-    """What a view, or a difference of two, is called."""
+    """Return what a view, or a difference of two, is called."""
     if view in DIFFERENCES:
         first, second = DIFFERENCES[view]
         return f"{view_name(first)} − {view_name(second)}"
@@ -46,7 +50,7 @@ def view_name(view: str) -> str:
 
 
 def lens_lines(frame: pd.DataFrame, back: int, objects: Mapping[str, str]) -> go.Figure:
-    """How likely each object is behind each layer, at one token: a line a view and object.
+    """Return how likely each object is after each layer, at one token: a line a view and object.
 
     `objects`: what `new` and `true` are called.
     """
@@ -63,7 +67,7 @@ def lens_lines(frame: pd.DataFrame, back: int, objects: Mapping[str, str]) -> go
                 name=f"{name}: {escaped(text)}",
                 line={"color": color, "width": _width(view), "dash": "solid" if which == "new" else "dot"},
                 marker={"color": color, "size": 8, "symbol": "circle" if which == "new" else "diamond-open"},
-                text=[f"{_behind(layer)}, likeliest: {escaped(top)}" for layer, top in tops],
+                text=[f"{_after(layer)}, likeliest: {escaped(top)}" for layer, top in tops],
                 hovertemplate="%{text}<br>%{y:.3f}<extra>" + f"{name}: {escaped(text)}" + "</extra>",
                 visible="legendonly" if view == HIDDEN else True,
             )
@@ -73,7 +77,7 @@ def lens_lines(frame: pd.DataFrame, back: int, objects: Mapping[str, str]) -> go
 
 
 def lens_heat(frame: pd.DataFrame, shown: str, which: str) -> go.Figure:
-    """How likely an object is behind each layer at each token, in a view or as a difference of two.
+    """Return how likely an object is after each layer at each token, in a view or as a difference of two.
 
     `which`: new, true, or lead, the difference of the two.
     """
@@ -84,7 +88,7 @@ def lens_heat(frame: pd.DataFrame, shown: str, which: str) -> go.Figure:
     layers, tokens = sorted(own["layer"].unique()), own.drop_duplicates("back")["token"].tolist()
     tops = own["top"].to_numpy().reshape(values.shape)
     texts = [
-        [f"{escaped(token)}, {_behind(layer)}<br>likeliest: {escaped(tops[row][n])}" for n, token in enumerate(tokens)]
+        [f"{escaped(token)}, {_after(layer)}<br>likeliest: {escaped(tops[row][n])}" for n, token in enumerate(tokens)]
         for row, layer in enumerate(layers)
     ]
     signed = second is not None or which == "lead"
@@ -98,7 +102,7 @@ def lens_heat(frame: pd.DataFrame, shown: str, which: str) -> go.Figure:
 
 
 def contributions(frame: pd.DataFrame, which: str = "new", form: str = "added") -> go.Figure:
-    """What each layer's attention and MLP add to a logit: a line a view (`form` added, raw) or a difference (differences).
+    """Return what each layer's attention and MLP add to a logit: a line a view (`form`: added, raw) or a difference.
 
     `which`: new, true or lead. With columns `<which>_se`, each point has its standard error.
     """
@@ -131,7 +135,7 @@ def contributions(frame: pd.DataFrame, which: str = "new", form: str = "added") 
 
 
 def attention(frame: pd.DataFrame, shown: str) -> go.Figure:
-    """How much each head looks at the subject, in a view or as a difference of two."""
+    """Return how much each head looks at the subject, in a view or as a difference of two."""
     grids = {
         view: own.pivot(index="layer", columns="head", values="weight").to_numpy()
         for view, own in frame.groupby("view", sort=False)
@@ -146,7 +150,7 @@ def attention(frame: pd.DataFrame, shown: str) -> go.Figure:
 
 
 def mask_structure(frame: pd.DataFrame) -> go.Figure:
-    """Shares that are pruned of each dimension, sorted, beside what a random mask of that size would have."""
+    """Return the shares that are pruned of each dimension, sorted, beside those of a random mask of that size."""
     figure = go.Figure()
     colors = {"output": NEW, "key": OLD}
     several = frame["layer"].nunique() > 1
@@ -174,7 +178,7 @@ def mask_structure(frame: pd.DataFrame) -> go.Figure:
 
 
 def loudness(frame: pd.DataFrame) -> go.Figure:
-    """How likely the objects are in each case: a row a column of `frame`, under its name; `case` says which it is."""
+    """Return how likely the objects are in each case: a row a column of `frame`, under its name; `case` says which it is."""
     rows = [column for column in frame.columns if column != "case"]
     sorts = [
         Points(row, frame[row].tolist(), [row] * len(frame), [escaped(text) for text in frame["case"]], color)
@@ -184,7 +188,7 @@ def loudness(frame: pd.DataFrame) -> go.Figure:
 
 
 def _series(frame: pd.DataFrame, which: str, form: str) -> list[tuple[str, str, float, bool, pd.DataFrame]]:
-    """(name, colour, width, whether hidden at first, rows with `value` and `se`): one a view or a difference of views."""
+    """Return (name, colour, width, whether hidden at first, rows with `value` and `se`), one a view or a difference."""
     prefix = "raw_" if form == "raw" else ""
     wide = frame[frame["part"].isin(["attention", "mlp"])].copy()
     wide["value"] = wide[f"{prefix}new"] - wide[f"{prefix}true"] if which == "lead" else wide[f"{prefix}{which}"]
@@ -204,7 +208,7 @@ def _series(frame: pd.DataFrame, which: str, form: str) -> list[tuple[str, str, 
 
 
 def _grid(own: pd.DataFrame, which: str) -> np.ndarray:
-    """`[layers, tokens]` of a view, the first token left."""
+    """Return the cells `[layers, tokens]` of a view, the first token left."""
     values = own["p_new"] - own["p_true"] if which == "lead" else own[f"p_{which}"]
     return own.assign(value=values).pivot(index="layer", columns="back", values="value").to_numpy()[:, ::-1]
 
@@ -228,23 +232,23 @@ def _heat(values: np.ndarray, texts: Sequence[Sequence[str]], signed: bool, form
 
 
 def _width(view: str) -> float:
-    """A line's width; the edited model's shows on both sides of one that covers it."""
-    return 4.5 if view == "edited" else 2.0
+    """Return a line's width; the edited model's shows on both sides of one that covers it."""
+    return 4.5 if view == ViewName.EDITED else 2.0
 
 
 def _layers(figure: go.Figure, layers: Sequence[int]) -> None:
-    """The axis of layers, "in" before the first block."""
+    """Draw the axis of layers, "in" before the first block."""
     found = sorted({int(layer) for layer in layers})
     shown = [n for n in found if n < 0 or n % max(1, len(found) // 12) == 0]
     names = ["in" if n < 0 else str(n) for n in shown]
     figure.update_xaxes(title="layer", tickvals=shown, ticktext=names, gridcolor=GRID, zeroline=False)
 
 
-def _behind(layer: int) -> str:
-    return "before layer 0" if layer < 0 else f"behind layer {layer}"
+def _after(layer: int) -> str:
+    return "before layer 0" if layer < 0 else f"after layer {layer}"
 
 
 def _with_legend(figure: go.Figure, entries: int) -> go.Figure:
-    """Room for the legend above: on a telephone two entries stand in a row."""
+    """Make room for the legend above: on a telephone two entries stand in a row."""
     room = 30 + 22 * ((entries + 1) // 2)
     return figure.update_layout(height=figure.layout.height + room - 44, margin={"t": room})

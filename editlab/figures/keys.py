@@ -23,7 +23,7 @@ VOICES = {"edit": NEW, "stored": OLD, "others": OLD, "remainder": NAMELESS}
 
 
 def similarity(frame: pd.DataFrame) -> go.Figure:
-    """Figure 3, left: how like the edit's key each form of the subject is, before and after its pathways."""
+    """Return the plot of each form's similarity to the edit's key, before and after its pathways."""
     title = "similarity to the edit’s key"
     if frame["after"].notna().any():
         return strips(*_rows(frame, {"before": ("without REP", OLD, -0.14), "after": ("with REP", NEW, 0.14)}), title, 1.0)
@@ -31,7 +31,7 @@ def similarity(frame: pd.DataFrame) -> go.Figure:
 
 
 def components(frame: pd.DataFrame, variance: tuple[float, float]) -> go.Figure:
-    """Figure 3, right: the whitened keys of the subject and of its neighbours on their first two principal components."""
+    """Return the plot of the whitened keys of the subject and its neighbours on their first two principal components."""
     figure = go.Figure()
     shown = frame[frame["x"].notna()]
     sorts = (
@@ -56,14 +56,14 @@ def components(frame: pd.DataFrame, variance: tuple[float, float]) -> go.Figure:
 
 
 def prefixes(frame: pd.DataFrame) -> go.Figure:
-    """Figure 4: the unrelated places of a text whose key is most like the edit's."""
+    """Return the plot of the unrelated places of a text whose key is most like the edit's."""
     shown = frame[~frame["mentions"].astype(bool)]
     words = [_end(prefix) for prefix in shown["prefix"]]
     return bars(words, shown["similarity"].tolist(), [NEW] * len(shown), "similarity to the edit’s key")
 
 
 def values(frame: pd.DataFrame) -> go.Figure:
-    """Figure 5: how long the layer's value is before and after the edit, and with its pathways."""
+    """Return the plot of the length of the layer's value before and after the edit, and with its pathways."""
     sorts = {"before": ("before", OLD, -0.16), "after": ("edited", NEW, 0.0)}
     if frame["rep"].notna().any():
         sorts["rep"] = ("edited + REP", GOOD, 0.16)
@@ -71,14 +71,14 @@ def values(frame: pd.DataFrame) -> go.Figure:
 
 
 def discussion(frame: pd.DataFrame) -> go.Figure:
-    """The voices at a question, the edit first and the remainder last."""
+    """Return the voices at a question, the edit first and the remainder last."""
     colors = [VOICES[kind] for kind in frame["kind"]]
     words = [voice if len(voice) <= WIDEST else f"{voice[:WIDEST].rstrip()}…" for voice in frame["voice"]]
     return bars(words, frame["loudness"].tolist(), colors, "loudness", "+.2f")
 
 
 def bounds(frame: pd.DataFrame) -> go.Figure:
-    """Each probe's share of the edit against the share it needs; green where what should happen did."""
+    """Return each probe's share of the edit against the share it needs; green where what should happen did."""
     kinds = [kind for kind in KINDS if (frame["kind"] == kind).any()]
     sorts = []
     for agree, name, color, symbol in ((True, "as predicted", GOOD, "circle"), (False, "otherwise", BAD, "x")):
@@ -110,7 +110,7 @@ def _sorted_out(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.Dat
 
 
 def _hover(frame: pd.DataFrame) -> list[str]:
-    """What a point stands for: the name that was said, or the end of the text."""
+    """Return what a point stands for: the name that was said, or the end of the text."""
     shown: Sequence[str] = [
         subject if kind != "random" else f"… {text}"
         for kind, subject, text in zip(frame["kind"], frame["subject"], frame["text"], strict=True)
@@ -119,7 +119,7 @@ def _hover(frame: pd.DataFrame) -> list[str]:
 
 
 def _end(text: str) -> str:
-    """The last words of a text, as many as fit above a bar."""
+    """Return the last words of a text, as many as fit above a bar."""
     return text if len(text) <= WIDEST else f"… {text[-WIDEST:].partition(' ')[2]}"
 
 

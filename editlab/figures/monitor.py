@@ -1,4 +1,4 @@
-"""The figures of the Monitor tab: how a number went from check-up to check-up, and which edits held at each of them."""
+"""The figures of the Monitor tab: metrics over the check-ups, and the edits that held at each of them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from editlab.figures.charts import BAD, FONT_SIZE, GRID, NEW, NOTE, OLD, escaped
 
 HEIGHT, HEAT_HEIGHT = 210, 420
 MOST_TICKS, MOST_EDITS, MOST_MARKED = 5, 10, 40
-"""Numbers under an axis and beside one, and check-ups up to which each has a marker of its own."""
+"""Most labels of an axis of check-ups and of edits, and most check-ups that have markers of their own."""
 ROOM = 1.12
-"""How far an axis goes beyond the largest number."""
+"""The length of an axis relative to the largest value."""
 LOST = [[0.0, BAD], [0.5, "rgba(192, 118, 26, 0.75)"], [1.0, "rgba(34, 151, 106, 0.30)"]]
-"""From an edit that nothing is left of to one that holds at all its questions."""
+"""Colours from an edit that holds at none of its prompts to one that holds at all."""
 
 
 def curve(frame: pd.DataFrame, lines: Mapping[str, str], limit: float | None, share: bool) -> go.Figure:
-    """Figures over the check-ups; points of the first one `beyond` its limit have a colour and a marker of their own.
+    """Return metrics over the check-ups. Points of the first metric that are `beyond` its limit have their own marker.
 
-    `frame`: a row a check-up, in order: `edits` that lay over the model, `told`, what hover says of it, `beyond`, and the
-    columns that `lines` names for the legend. `share`: whether they are shares of 1. What is no number stands at the top.
+    `frame`: a row a check-up, in order: `edits`, the number of applied edits, `label`, the text on hover, `beyond`, and
+    the columns that `lines` names for the legend. `share`: whether they are shares of 1. Infinity is drawn at the top.
     """
     figure, places = go.Figure(), list(range(1, len(frame) + 1))
     finite = [value for name in lines for value in frame[name] if value is not None and math.isfinite(value)]
@@ -33,8 +33,8 @@ def curve(frame: pd.DataFrame, lines: Mapping[str, str], limit: float | None, sh
     for number, (name, title) in enumerate(lines.items()):
         values = [_drawn(value, top) for value in frame[name]]
         texts = [
-            f"{escaped(told)}<br><b>{_said(value, share)}</b>"
-            for told, value in zip(frame["told"], frame[name], strict=True)
+            f"{escaped(label)}<br><b>{_format(value, share)}</b>"
+            for label, value in zip(frame["label"], frame[name], strict=True)
         ]
         style = {"color": OLD if number else NEW, "width": 2, "dash": "dot" if number else "solid"}
         figure.add_scatter(
@@ -61,7 +61,7 @@ def curve(frame: pd.DataFrame, lines: Mapping[str, str], limit: float | None, sh
                 showlegend=False,
             )
     if limit is not None:
-        words = f"limit {_said(limit, share)}"
+        words = f"limit {_format(limit, share)}"
         figure.add_hline(y=limit, line={"color": NOTE, "width": 2, "dash": "dash"})
         side = "top" if share else "bottom"  # where the curve is not, early in a chain
         figure.add_annotation(x=0, xref="paper", xanchor="left", y=limit, yanchor=side, text=words, showarrow=False)
@@ -73,18 +73,18 @@ def curve(frame: pd.DataFrame, lines: Mapping[str, str], limit: float | None, sh
 
 
 def retention(frame: pd.DataFrame, names: Sequence[str], shares: Sequence[Sequence[float | None]]) -> go.Figure:
-    """At what share of its questions each edit held at each check-up, the oldest edit at the top.
+    """Return the share of its prompts at which each edit held at each check-up, the oldest edit at the top.
 
-    `frame`: a row a check-up, in order: `edits`, `told`. `shares`: a row an edit, in the order of its `names`; None where it
-    did not lie over the model.
+    `frame`: a row a check-up, in order: `edits`, `label`. `shares`: a row an edit, in the order of its `names`; None where
+    it was not applied.
     """
-    checkups = [f"check-up {place}: {escaped(told)}" for place, told in enumerate(frame["told"], 1)]
+    checkups = [f"check-up {place}: {escaped(label)}" for place, label in enumerate(frame["label"], 1)]
     edits = [f"{place}. {escaped(name)}" for place, name in enumerate(names, 1)]
     heat = go.Heatmap(
         x=checkups,
         y=edits,
         z=[[None if share is None else round(share, 3) for share in row] for row in shares],
-        hovertemplate="%{y}<br>%{x}<br><b>holds at %{z:.0%} of its questions</b><extra></extra>",
+        hovertemplate="%{y}<br>%{x}<br><b>holds at %{z:.0%} of its prompts</b><extra></extra>",
         hoverongaps=False,
         colorscale=LOST,
         zmin=0.0,
@@ -102,12 +102,12 @@ def retention(frame: pd.DataFrame, names: Sequence[str], shares: Sequence[Sequen
 
 
 def _edits(figure: go.Figure, frame: pd.DataFrame) -> None:
-    """The axis of check-ups, on which each is called by how many edits lay over the model."""
+    """Draw the axis of check-ups, each labelled with the number of edits that were applied."""
     count = len(frame)
     shown = sorted({round(place * (count - 1) / (MOST_TICKS - 1)) for place in range(MOST_TICKS)}) if count else []
     words = [f"{int(frame['edits'].iloc[place]):,}" for place in shown]
     figure.update_xaxes(
-        title="edits over the model",
+        title="applied edits",
         tickvals=[place + 1 for place in shown],
         ticktext=words,
         range=[0.5, count + 0.5],
@@ -117,15 +117,15 @@ def _edits(figure: go.Figure, frame: pd.DataFrame) -> None:
 
 
 def _drawn(value: float | None, top: float) -> float | None:
-    """Where a number stands; infinity at the top, what was not asked nowhere."""
+    """Return the height at which a value is drawn: infinity at the top, None where there is no data."""
     if value is None or math.isnan(value):
         return None
     return min(value, top)
 
 
-def _said(value: float | None, share: bool) -> str:
+def _format(value: float | None, share: bool) -> str:
     if value is None or math.isnan(value):
-        return "not asked"
+        return "no data"
     if math.isinf(value):
-        return "no number any more"
+        return "not finite"
     return f"{100 * value:.3g} %" if share else f"{value:.3g}"

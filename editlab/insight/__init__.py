@@ -5,20 +5,20 @@ from editlab.insight.bounds import agreement, bounds, summary, taking_the_lead
 from editlab.insight.contributions import contributions
 from editlab.insight.discussion import StoredKeys, discussion, stored_keys
 from editlab.insight.lemma import Lemma, lemma
-from editlab.insight.lens import Lens
 from editlab.insight.logit_lens import logit_lens
 from editlab.insight.mask_structure import concentration, mask_structure
 from editlab.insight.prefixes import Scan, prefixes
 from editlab.insight.similarity import Similarity, similarity
+from editlab.insight.site import Site
 from editlab.insight.stream import Question
 from editlab.insight.values import values
 
 __all__ = [
     "Lemma",
-    "Lens",
     "Question",
     "Scan",
     "Similarity",
+    "Site",
     "StoredKeys",
     "agreement",
     "attention",

@@ -28,7 +28,7 @@ WEIGHTS_AT_ONCE = 2**26
 
 @torch.no_grad()
 def attention(model: LanguageModel, views: Mapping[str, View], question: Question, cancel: Cancel = never) -> pd.DataFrame:
-    """A row a view, layer and head: `weight`, from the token that is looked at to the subject's last token, 0 to 1.
+    """Return a row a view, layer and head: `weight`, from the token that is looked at to the subject's last token, 0 to 1.
 
     Raises `BadRequest` where the text does not name the subject before that token, and `Cancelled`.
     """
@@ -60,7 +60,7 @@ def attention(model: LanguageModel, views: Mapping[str, View], question: Questio
 
 @contextmanager
 def _plain_attention(hf: nn.Module) -> Iterator[None]:
-    """Forwards inside the block compute their attention weights; afterwards the model attends as before."""
+    """Make forwards inside the block compute their attention weights; afterwards the model attends as before."""
     before = hf.config._attn_implementation
     hf.set_attn_implementation("eager")
     try:
@@ -71,7 +71,7 @@ def _plain_attention(hf: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _taking(model: LanguageModel, last: Tensor, back: int) -> Iterator[list[Tensor]]:
-    """Collects, layer by layer, the weights `[rows, heads]` of each row's last token at the one `back` before it.
+    """Collect, layer by layer, the weights `[rows, heads]` of each row's last token at the one `back` before it.
 
     Only these are kept: all weights of a long text would not fit.
     """

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from editlab.answers import ViewName
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.insight.lemma import Lemma, lemma, lemma_at
-from editlab.insight.lens import Lens, located
+from editlab.insight.site import Site, locate_subject
 from editlab.patches import THRESHOLD, Patch, Pathway
 from editlab.work import Progress, no_progress
 
@@ -33,15 +34,15 @@ STRENGTHS = tuple(step / 40 for step in range(61))
 COLUMNS = ("kind", "domain", "text", "subject", "required", "share", "expected", "happened", "agree")
 
 
-def taking_the_lead(lens: Lens, strengths: Sequence[float] = STRENGTHS) -> tuple[float, pd.DataFrame]:
-    """s*: the least strength at which the model says the new object at the edit prompt; inf where it never does.
+def taking_the_lead(site: Site, strengths: Sequence[float] = STRENGTHS) -> tuple[float, pd.DataFrame]:
+    """Return s*: the least strength at which the model says the new object at the edit prompt; inf where it never does.
 
     With it a row a strength: `strength`, `p_new`, `p_true` (NaN without a true object) and `leads`. Without pathways.
     """
-    request = lens.request
+    request = site.request
     targets = [target for target in (request.target_new, request.target_true) if target is not None]
-    views = [lens.scaled(strength) for strength in strengths]
-    scores = lens.model.score(
+    views = [site.scaled(strength) for strength in strengths]
+    scores = site.model.score(
         [request.text] * (len(views) * len(targets)), targets * len(views), [view for view in views for _ in targets]
     )
     new, true = scores[:: len(targets)], scores[1::2] if len(targets) == 2 else [None] * len(views)
@@ -58,13 +59,13 @@ def taking_the_lead(lens: Lens, strengths: Sequence[float] = STRENGTHS) -> tuple
 
 
 def bounds(
-    lens: Lens,
+    site: Site,
     probes: Sequence[Probe],
     frame: pd.DataFrame,
     named: str,
     progress: Progress = no_progress,
 ) -> pd.DataFrame:
-    """A row a probe that can be predicted: required and actual share, what should happen, what did, whether both agree.
+    """Return a row for each predictable probe: required and actual share, prediction, outcome, and their agreement.
 
     `frame` is what `probes.ask` said about `probes`, and `named` the view in it that is judged: with pathways the one that
     has them. Columns: kind, domain, text, subject; `required` (s*), `share` (at the subject's last token, as the pathways
@@ -73,22 +74,22 @@ def bounds(
     `frame.attrs`: "required", "curve" (rows of `taking_the_lead`) and "lemma" (a `Lemma`, or why there is none).
     """
     progress(0.0, "bounds: the least strength at the edit prompt")
-    required, curve = taking_the_lead(lens)
+    required, curve = taking_the_lead(site)
     rows, places = [], []
     for (_, said), probe in zip(frame.iterrows(), probes, strict=True):
-        at = located(lens.model, probe.text, probe.subject) if probe.kind in (*REACHED, SPARED) else None
+        at = locate_subject(site.model, probe.text, probe.subject) if probe.kind in (*REACHED, SPARED) else None
         if at is None or pd.isna(said["expected"]):
             continue
         places.append(at)
         rows.append((probe, said))
     progress(0.4, "bounds: the share at each probe")
-    view = lens.edited if lens.robust is None else lens.robust
-    shares = lens.share(lens.keys(places, view)).tolist() if places else []
+    view = site.edited if site.robust is None else site.robust
+    shares = site.share(site.keys(places, view)).tolist() if places else []
     found = [_judged(probe, said, named, required, share) for (probe, said), share in zip(rows, shares, strict=True)]
     table = pd.DataFrame(found, columns=list(COLUMNS))
     progress(0.7, "bounds: the lemma")
-    theory = lemma(lens)
-    _add_lemma(table, lens, theory, [said["expected"] for _, said in rows])
+    theory = lemma(site)
+    _add_lemma(table, site, theory, [said["expected"] for _, said in rows])
     table.attrs |= {"required": required, "curve": curve.to_dict("records"), "lemma": theory}
     return table
 
@@ -103,19 +104,19 @@ def agreement(
     threshold: float = THRESHOLD,
     named: str | None = None,
 ) -> pd.DataFrame:
-    """`bounds` of one edit that lies alone over a model: what a benchmark runs over many cases.
+    """Return `bounds` of one edit, alone over a model: what a benchmark runs over many cases.
 
     `named`: the view of `frame` to judge; by default "rep" with pathways, else "edited". Raises `BadRequest` where the
     frame has no such view.
     """
-    named = named or ("rep" if pathways else "edited")
+    named = named or (ViewName.REP if pathways else ViewName.EDITED)
     if f"{named}.hit" not in frame.columns:
         raise BadRequest(f"Nobody asked the probes under the view {named!r}. Ask them first, or name another view.")
-    return bounds(Lens.on(model, request, patches, None, pathways, threshold), probes, frame, named)
+    return bounds(Site.on(model, request, patches, None, pathways, threshold), probes, frame, named)
 
 
 def summary(table: pd.DataFrame, by: str = "agree") -> dict[str, float]:
-    """Of one or many cases: how many `probes` were predicted, `agreement` and `majority`, 0 to 1.
+    """Return how many `probes` of the tables were predicted, their `agreement` and `majority`, 0 to 1.
 
     The majority is what the best fixed answer gets; it may differ between what should be reached and what should be
     spared, so it is no straw man. `by` is the column of agreement: "agree", or "lemma_agree" for the lemma's.
@@ -140,18 +141,18 @@ def _judged(probe: Probe, said: pd.Series, named: str, required: float, share: f
 
 
 def _outcome(spared: bool, heard: bool) -> str:
-    """What should happen at a probe that hears enough of the edit, or does not."""
+    """Return what should happen at a probe that hears enough of the edit, or does not."""
     return ("move" if heard else "stay") if spared else ("hold" if heard else "fail")
 
 
-def _add_lemma(table: pd.DataFrame, lens: Lens, theory: Lemma | str, expected: Sequence[str]) -> None:
-    """The lemma's own columns, probe by probe."""
+def _add_lemma(table: pd.DataFrame, site: Site, theory: Lemma | str, expected: Sequence[str]) -> None:
+    """Add the lemma's own columns, probe by probe."""
     table["lemma_required"], table["lemma_expected"], table["lemma_agree"] = math.nan, None, None
     if isinstance(theory, str) or table.empty:
         return
     spared = (table["kind"] == SPARED).tolist()
-    olds = [own if s else lens.request.target_true for s, own in zip(spared, expected, strict=True)]
-    required = lemma_at(lens, theory, table["text"].tolist(), olds, spared)
+    olds = [own if s else site.request.target_true for s, own in zip(spared, expected, strict=True)]
+    required = lemma_at(site, theory, table["text"].tolist(), olds, spared)
     outcomes = [
         None if math.isnan(needed) else _outcome(s, share >= needed)
         for s, share, needed in zip(spared, table["share"], required, strict=True)

@@ -1,7 +1,7 @@
-"""How a model does under all the edits that lie over it: what still holds, what else was hit, and how worn it is.
+"""How a model does under all its edits: which still hold, what else they changed, and how worn the model is.
 
 Nobody sees the wear of one edit; over a chain it shows in what the model says elsewhere, in how well it reads plain prose,
-and in the size of what lies over it (arXiv 2401.07453, 2405.14768). Everything is held against the same model without
+and in the size of the edits (arXiv 2401.07453, 2405.14768). Everything is compared with the same model without
 edits, which is measured once.
 """
 
@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from editlab.answers import ViewName
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest, FactBase
 from editlab.insight.attention import attention
@@ -39,7 +40,7 @@ CONTEXT = "It is well known that"
 """What stands in front of a question that nobody knows other words for."""
 
 AT_ONCE = 96
-"""Prompts that are asked before whoever waits for the model gets it."""
+"""Prompts that are asked before others get the model."""
 
 Pause = Callable[[], None]
 """Lets others at the model, and raises `Cancelled` where the check-up is to end."""
@@ -56,7 +57,7 @@ class Watched:
 
     @classmethod
     def of(cls, id: str, request: EditRequest, facts: FactBase, seed: int = 0) -> Watched:
-        """The question in other words and under another name, as far as the facts know any; else behind a few words."""
+        """Return the question in other words and under another name, where the facts know any; else behind a few words."""
         case = case_for(request, facts, seed)
         renamed = (request.prompt.replace("{}", name) for name in case.rephrases)
         others = [
@@ -132,7 +133,7 @@ class Checkup:
     seconds: float
 
 
-FIGURES = ("holds", "retention", "locality", "same_subject", "loss", "kl", "relative_norm", "value_norm", "attention")
+METRICS = ("holds", "retention", "locality", "same_subject", "loss", "kl", "relative_norm", "value_norm", "attention")
 """Those of its numbers that are followed over a chain."""
 
 
@@ -163,7 +164,7 @@ def checkup(
     pause()
     kl = _kl(reference.log_p, _log_p(model, reference.prompts, view))
     pause()
-    progress(0.9, "check-up: how much lies over the model?")
+    progress(0.9, "check-up: size of the edits")
     return Checkup(
         edits=_by_edit(watched, said),
         holds=_share(hits[:1] for hits in said) if said else None,
@@ -181,7 +182,7 @@ def checkup(
 
 
 def _said(model: LanguageModel, watched: Sequence[Watched], view: View, pause: Pause) -> list[tuple[bool, ...]]:
-    """For each edit whether its prompts say the new object, its own question first."""
+    """Return for each edit whether its prompts say the new object, its own question first."""
     scores = _asked(model, [(text, own.request.target_new) for own in watched for text in own.prompts], view, pause)
     size = 1 + SAID
     return [tuple(score.hit for score in scores[at : at + size]) for at in range(0, len(scores), size)]
@@ -195,7 +196,7 @@ def _by_edit(watched: Sequence[Watched], said: Sequence[tuple[bool, ...]]) -> di
 
 
 def _share(said: Iterable[Iterable[bool]]) -> float:
-    """Of all these; counted, for a mean of means would miss the limit that it lies at."""
+    """Return the share of all these, counted: a mean of means would miss the limit that it lies at."""
     hits = [hit for own in said for hit in own]
     return sum(hits) / len(hits)
 
@@ -214,7 +215,7 @@ def _still_said(model: LanguageModel, asked: Sequence[tuple[str, str]], view: Vi
 
 
 def _known(model: LanguageModel, watched: Sequence[Watched], reference: Reference, pause: Pause) -> list[tuple[str, str]]:
-    """Other facts of the edited subjects that the model knew before, those of the latest edits first."""
+    """Return other facts of the edited subjects that the model knew before, those of the latest edits first."""
     asked = list(dict.fromkeys(item for own in reversed(watched) for item in own.same_subject))[:SAME_SUBJECT]
     new = [item for item in asked if item not in reference.known]
     for item, score in zip(new, _asked(model, new, BASE, pause), strict=True):
@@ -223,7 +224,7 @@ def _known(model: LanguageModel, watched: Sequence[Watched], reference: Referenc
 
 
 def _halved(text: str) -> tuple[str, str]:
-    """A passage's first words, and the rest, on which the loss is read."""
+    """Return a passage's first words, and the rest, on which the loss is read."""
     words = text.split()
     at = max(1, len(words) // 10)
     return " ".join(words[:at]), " ".join(words[at:])
@@ -239,7 +240,7 @@ def _log_p(model: LanguageModel, prompts: Sequence[str], view: View) -> Float[Te
 
 
 def _kl(base: Float[Tensor, "prompts vocab"], now: Float[Tensor, "prompts vocab"]) -> float:
-    """KL(base || now), mean over prompts, in nats; never under 0, whatever rounding says; no number stays none."""
+    """Return KL(base || now), the mean over prompts, in nats; never below 0 by rounding, NaN stays NaN."""
     return max((base.exp() * (base - now)).sum(-1).mean().item(), 0.0)
 
 
@@ -258,7 +259,7 @@ def _relative_norm(model: LanguageModel, layer: int, view: View, reference: Refe
 
 @torch.no_grad()
 def _value_norm(model: LanguageModel, watched: Sequence[Watched], view: View) -> float | None:
-    """|dW k| / |W k| at each edit's own key, in the layer where it is largest; the median over edits."""
+    """Return |dW k| / |W k| at each edit's own key, in the layer where it is largest; the median over edits."""
     layers = [layer for layer, laid in view.laid.items() if laid.A is not None or laid.D is not None]
     if not watched or not layers:
         return None
@@ -273,17 +274,17 @@ def _value_norm(model: LanguageModel, watched: Sequence[Watched], view: View) ->
 
 
 def _attention(model: LanguageModel, watched: Sequence[Watched], view: View, cancel: Cancel) -> float | None:
-    """How much more the layers above the lowest edited one look at the subjects than without the edits."""
+    """Return how much more the layers above the lowest edited one look at the subjects than without the edits."""
     above = min(view.laid, default=0) + 1
     found = []
     for own in watched:
         try:
-            table = attention(model, {"base": BASE, "now": view}, Question.of(model, own.request), cancel)
+            table = attention(model, {ViewName.BASE: BASE, "now": view}, Question.of(model, own.request), cancel)
         except BadRequest:  # the subject stands last, so that nothing comes after it to look at it
             continue
         high = table[table["layer"] >= above].groupby("view")["weight"].mean()
         if len(high):
-            found.append(float(high["now"] - high["base"]))
+            found.append(float(high["now"] - high[ViewName.BASE]))
     return _mean(found)
 
 

@@ -35,7 +35,7 @@ NOWHERE = -1
 def contributions(
     model: LanguageModel, views: Mapping[str, View], question: Question, cancel: Cancel = never
 ) -> pd.DataFrame:
-    """A row a view and part, at the token that is looked at.
+    """Return a row a view and part, at the token that is looked at.
 
     Columns: `view`; `part`: "token embedding", "position embedding", "attention", "mlp", "norm bias", "head bias", and below
     float32 "rounding", what the residual stream lost; `layer`, `NOWHERE` where it belongs to none; `new` and `true`, what it
@@ -70,7 +70,7 @@ def contributions(
 
 
 def _parts(found: Stream, at: int, exact: bool) -> tuple[list[tuple[str, int]], Float[Tensor, "views parts d_model"]]:
-    """What is written into the stream at a token, labelled (part, layer), in float64."""
+    """Return what is written into the stream at a token, labelled (part, layer), in float64."""
     entering, leaving = (found.residual[:, end, -at].double().cpu() for end in (0, -1))
     embedding = found.embedding.double().cpu()
     attention, mlp = (own.double().cpu().unbind(1) for own in (found.attention, found.mlp))
@@ -87,7 +87,7 @@ def _parts(found: Stream, at: int, exact: bool) -> tuple[list[tuple[str, int]], 
 def _normed(
     norm: nn.Module, parts: Float[Tensor, "views parts d_model"], final: Float[Tensor, "views d_model"], offset: float
 ) -> Float[Tensor, "views parts d_model"]:
-    """Parts as the final norm passes them on, with the scale that it has at the final residual; without its bias."""
+    """Return the parts as the final norm passes them on, with its scale at the final residual; without its bias."""
     if isinstance(norm, nn.LayerNorm):
         parts = parts - parts.mean(-1, keepdim=True)
         squared = final.var(-1, correction=0)

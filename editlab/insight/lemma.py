@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from editlab.insight.lens import Lens
+from editlab.insight.site import Site
 from editlab.model.overlay import laid_over
 from editlab.model.tokens import in_chunks
 from editlab.patches import View
@@ -56,72 +56,72 @@ class _Ends:
     logits: Float[Tensor, "texts vocab"]
 
 
-def lemma(lens: Lens) -> Lemma | str:
-    """The lemma's two sides at the edit prompt; where it cannot be told, why."""
-    model, request = lens.model, lens.request
+def lemma(site: Site) -> Lemma | str:
+    """Return the lemma's two sides at the edit prompt; where it cannot be told, why."""
+    model, request = site.model, site.request
     if model.arch.family not in FAMILIES:
         return f"a {model.arch.family} model's norms and attention are built otherwise than the lemma takes them"
     if request.target_true is None:
         return "nobody gave the true object, so there is no gap to overcome"
-    if lens.layer + 1 >= model.n_layers:
+    if site.layer + 1 >= model.n_layers:
         return "no attention layer lies above the edit"
-    new, old = _first(lens, request.text, request.target_new), _first(lens, request.text, request.target_true)
+    new, old = _first(site, request.text, request.target_new), _first(site, request.text, request.target_true)
     if new == old:
         return "both objects begin with the same token"
-    ends = _ends(lens, [request.text], lens.unedited)
-    pull = _pull(lens, new, old) / ends.scales[0]
-    found = [(float(pull @ carried), layer, carried) for layer, carried in _carried(lens)]
+    ends = _ends(site, [request.text], site.unedited)
+    pull = _pull(site, new, old) / ends.scales[0]
+    found = [(float(pull @ carried), layer, carried) for layer, carried in _carried(site)]
     loudness, layer, carried = max(found, key=lambda own: own[0])
     return Lemma(layer, loudness, float(ends.logits[0, old] - ends.logits[0, new]), carried)
 
 
 def lemma_at(
-    lens: Lens, theory: Lemma, texts: Sequence[str], olds: Sequence[str | None], spared: Sequence[bool]
+    site: Site, theory: Lemma, texts: Sequence[str], olds: Sequence[str | None], spared: Sequence[bool]
 ) -> list[float]:
-    """The share that each text's key must have, by Lemma 4.6, or reach for a neighbour to move, by Lemma 4.7.
+    """Return the share that each text's key must have, by Lemma 4.6, or reach for a neighbour to move, by Lemma 4.7.
 
-    `olds`: what stands there without the edit; NaN where that is unknown or begins as the new object does, and inf where the
+    `olds`: the token there without the edit; NaN where that is unknown or begins as the new object does, and inf where the
     layer carries nothing towards the new object.
     """
-    ends = _ends(lens, texts, lens.unedited)
+    ends = _ends(site, texts, site.unedited)
     required = []
     for row, (text, old_object, is_spared) in enumerate(zip(texts, olds, spared, strict=True)):
-        new, old = _first(lens, text, lens.request.target_new), old_object and _first(lens, text, old_object)
+        new, old = _first(site, text, site.request.target_new), old_object and _first(site, text, old_object)
         if old is None or old == new:
             required.append(math.nan)
             continue
-        loudness = float(_pull(lens, new, old) @ theory.carried / ends.scales[row])
+        loudness = float(_pull(site, new, old) @ theory.carried / ends.scales[row])
         gap = float(ends.logits[row, old] - ends.logits[row, new]) + (0.0 if is_spared else LEAD)
         required.append(gap / loudness if loudness > 0 else math.inf)
     return required
 
 
-def _first(lens: Lens, text: str, target: str) -> int:
-    ids, start = lens.model.tok.with_target(text, target)
+def _first(site: Site, text: str, target: str) -> int:
+    ids, start = site.model.tok.with_target(text, target)
     return ids[start]
 
 
-def _pull(lens: Lens, new: int, old: int) -> Float[Tensor, "d_model"]:
-    """diag(gamma_f) (e_new - e_old)."""
-    model = lens.model
+def _pull(site: Site, new: int, old: int) -> Float[Tensor, "d_model"]:
+    """Return diag(gamma_f) (e_new - e_old)."""
+    model = site.model
     embedding = model.hf.get_output_embeddings().weight
     gamma = model.hf.get_submodule(model.arch.norm).weight.float()
     return gamma * (embedding[new].float() - embedding[old].float())
 
 
 @torch.no_grad()
-def _carried(lens: Lens) -> list[tuple[int, Float[Tensor, "d_model"]]]:
-    """For each layer above the edit, W_O W_V diag(gamma_a) / sigma_a dv, all heads; sigma_a at the subject's last token."""
-    model = lens.model
+def _carried(site: Site) -> list[tuple[int, Float[Tensor, "d_model"]]]:
+    """Return W_O W_V diag(gamma_a) / sigma_a dv of each layer above the edit, all heads."""
+    model = site.model
     blocks = model.arch.block_list(model.hf)
-    at = model.locate(lens.request.prompt, lens.request.subject)
-    with _arriving([block.input_layernorm for block in blocks]) as arriving, laid_over(model.hf, model.arch, lens.unedited):
+    at = model.locate(site.request.prompt, site.request.subject)
+    with _arriving([block.input_layernorm for block in blocks]) as arriving, laid_over(model.hf, model.arch, site.unedited):
         model.hidden(model.tok.pad([at.ids], device=model.device))
     found = []
-    for layer in range(lens.layer + 1, model.n_layers):
+    for layer in range(site.layer + 1, model.n_layers):
         norm, attention = blocks[layer].input_layernorm, blocks[layer].self_attn
         scale = _scale(arriving[layer][0, at.index].float(), norm)
-        pushed = (norm.weight.float() * lens.delta / scale).to(model.dtype)[None]
+        pushed = (norm.weight.float() * site.delta / scale).to(model.dtype)[None]
         value = _linear(attention.v_proj, pushed)
         heads = value.view(1, -1, attention.head_dim).repeat_interleave(attention.num_key_value_groups, dim=1)
         found.append((layer, _linear(attention.o_proj, heads.reshape(1, -1))[0].float()))
@@ -129,8 +129,8 @@ def _carried(lens: Lens) -> list[tuple[int, Float[Tensor, "d_model"]]]:
 
 
 @torch.no_grad()
-def _ends(lens: Lens, texts: Sequence[str], view: View) -> _Ends:
-    model = lens.model
+def _ends(site: Site, texts: Sequence[str], view: View) -> _Ends:
+    model = site.model
     rows = [model.tok.encode(text) for text in texts]
     scales = torch.empty(len(rows), device=model.device)
     logits = torch.empty(len(rows), model.hf.get_output_embeddings().weight.shape[0], device=model.device)
@@ -147,7 +147,7 @@ def _ends(lens: Lens, texts: Sequence[str], view: View) -> _Ends:
 
 @contextmanager
 def _arriving(modules: Sequence[nn.Module]) -> Iterator[dict[int, Tensor]]:
-    """Collects, inside the block, the first input of each of some modules."""
+    """Collect, inside the block, the first input of each of some modules."""
     found: dict[int, Tensor] = {}
 
     def taker(number: int) -> Callable[..., None]:
@@ -163,10 +163,10 @@ def _arriving(modules: Sequence[nn.Module]) -> Iterator[dict[int, Tensor]]:
 
 
 def _scale(x: Float[Tensor, "*rows d_model"], norm: nn.Module) -> Float[Tensor, "*rows"]:
-    """The root mean square by which an RMS norm divides."""
+    """Return the root mean square by which an RMS norm divides."""
     return (x.square().mean(-1) + norm.variance_epsilon).sqrt()
 
 
 def _linear(module: nn.Module, x: Tensor) -> Tensor:
-    """A projection without its bias; the module computes, so it may be quantised."""
+    """Return a projection without its bias; the module computes, so it may be quantised."""
     return module(x) - module(torch.zeros_like(x))

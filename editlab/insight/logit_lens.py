@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def logit_lens(model: LanguageModel, views: Mapping[str, View], question: Question, cancel: Cancel = never) -> pd.DataFrame:
-    """A row a view, layer and token of the question.
+    """Return a row a view, layer and token of the question.
 
     Columns: `view`; `layer`, -1 before the first block, else the one that it stands behind; `back`, the token's place from
     the end, 1 for the last; `token`; `p_new`, `p_true` and `logit_new`, `logit_true` of the objects' first tokens (NaN

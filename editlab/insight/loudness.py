@@ -1,6 +1,6 @@
 """Edits are loud: over many facts, how sure an edited model is of the new object, and which parts of it say so.
 
-One row a case, under a key of all that shaped it, so that whoever keeps the rows can stop and go on. Source: arXiv
+One row a case, under a key of all that shaped it, so that a run that keeps its rows can be resumed. Source: arXiv
 2605.28839, section 5, whose comparison is P(new) after the edit against P(true) before it.
 """
 
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from editlab import methods
+from editlab.answers import ViewName
 from editlab.errors import BadRequest, DegenerateKey, TooLong
 from editlab.facts import EditRequest
 from editlab.insight.contributions import contributions
@@ -49,12 +50,12 @@ class Loudness:
     skipped: str | None = None
 
     def as_json(self) -> str:
-        """One line of a file of rows."""
+        """Return one line of a file of rows."""
         return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, line: str) -> Loudness:
-        """The row of such a line. Raises `ValueError` or `TypeError` where it is none."""
+        """Return the row of such a line. Raises `ValueError` or `TypeError` where it is none."""
         return cls(**json.loads(line))
 
 
@@ -80,7 +81,7 @@ def rows(
 
 
 def keys(model: LanguageModel, requests: Sequence[EditRequest], method: str, mask: ReversalMask | None) -> list[str]:
-    """The keys of the rows that `rows` gives for these requests."""
+    """Return the keys of the rows that `rows` gives for these requests."""
     setup = _setup(model, method, mask)
     return [hashlib.sha256(json.dumps([setup, r.as_dict()]).encode()).hexdigest()[:16] for r in requests]
 
@@ -91,9 +92,9 @@ def _row(
     said = key, request.subject, request.target_new, request.target_true or ""
     try:
         edited = View(tuple(methods.get(method).edit(model, [request], cancel=cancel)))
-        views = {"base": BASE, "edited": edited}
+        views = {ViewName.BASE: BASE, ViewName.EDITED: edited}
         if mask is not None:
-            views["masked"] = edited.with_patches(mask.masks)
+            views[ViewName.MASKED] = edited.with_patches(mask.masks)
         question = Question.of(model, request)
         if question.new == question.true:
             raise BadRequest(f"{request.target_new} and {request.target_true} begin with the same token.", "target_new")
@@ -108,7 +109,7 @@ def _row(
 
 
 def _setup(model: LanguageModel, method: str, mask: ReversalMask | None) -> list[str]:
-    """What shapes all cases: the model, the method with its settings, and every bit of the mask."""
+    """Return what shapes all cases: the model, the method with its settings, and every bit of the mask."""
     config = methods.config_for(method, model)
     masks = () if mask is None else mask.masks
     digests = [hashlib.sha256(own.kept.cpu().numpy().tobytes()).hexdigest() + f" {own.layer}" for own in masks]
@@ -116,7 +117,7 @@ def _setup(model: LanguageModel, method: str, mask: ReversalMask | None) -> list
 
 
 def loud(found: Sequence[Loudness]) -> pd.DataFrame:
-    """A row a comparison of the cases: how much likelier one thing is than another.
+    """Return a row a comparison of the cases: how much likelier one thing is than another.
 
     Columns: `what`: "edited" (P(new) after the edit against P(true) before it), and with a mask "masked" (the same under the
     mask) and "returned" (P(true) under the mask against P(true) before the edit); `n`; `mean`, `sd` and `mean_before`,
@@ -125,9 +126,9 @@ def loud(found: Sequence[Loudness]) -> pd.DataFrame:
     """
     good = [row for row in found if row.skipped is None]
     pairs = {
-        "edited": ([row.p_new.get("edited") for row in good], [row.p_true["base"] for row in good]),
-        "masked": ([row.p_new.get("masked") for row in good], [row.p_true["base"] for row in good]),
-        "returned": ([row.p_true.get("masked") for row in good], [row.p_true["base"] for row in good]),
+        "edited": ([row.p_new.get(ViewName.EDITED) for row in good], [row.p_true[ViewName.BASE] for row in good]),
+        "masked": ([row.p_new.get(ViewName.MASKED) for row in good], [row.p_true[ViewName.BASE] for row in good]),
+        "returned": ([row.p_true.get(ViewName.MASKED) for row in good], [row.p_true[ViewName.BASE] for row in good]),
     }
     return pd.DataFrame([_compared(what, *pair) for what, pair in pairs.items() if pair[0] and None not in pair[0]])
 
@@ -149,7 +150,7 @@ def _compared(what: str, after: Sequence[float], before: Sequence[float]) -> dic
 
 
 def summary(found: Sequence[Loudness]) -> pd.DataFrame:
-    """What each part adds to the logits over the cases: mean and standard error. A row a view, part and layer.
+    """Return what each part adds to the logits over the cases: mean and standard error. A row a view, part and layer.
 
     Columns: `view`, `part`, `layer`, `n`, and `new`, `new_se`, `true`, `true_se` (a standard error is NaN below two cases).
     """

@@ -18,7 +18,7 @@ OUTPUT, KEY = "output", "key"
 
 
 def mask_structure(masks: Sequence[Mask]) -> pd.DataFrame:
-    """A row a dimension of each mask, the most pruned first: `layer`, `axis`, `dimension`, `pruned` (0 to 1).
+    """Return a row a dimension of each mask, the most pruned first: `layer`, `axis`, `dimension`, `pruned` (0 to 1).
 
     `axis` is `OUTPUT` or `KEY`; `entries`: how many the dimension has; `chance`: what the most pruned dimension of its axis
     would come to if the same number of entries were pruned at random (the median).
@@ -45,7 +45,7 @@ def mask_structure(masks: Sequence[Mask]) -> pd.DataFrame:
 
 
 def concentration(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row a layer and axis of `mask_structure`: how unevenly it prunes.
+    """Return a row a layer and axis of `mask_structure`: how unevenly it prunes.
 
     Columns: `layer`, `axis`, `pruned` (mean share), `most` and `dimension` (the most pruned one), `chance` (as there),
     `spread`: the standard deviation of the shares, as a multiple of the binomial one: about 1 for a random mask; `tenth`:
@@ -72,6 +72,6 @@ def concentration(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _largest_by_chance(p: float, entries: int, dimensions: int) -> float:
-    """The median of the largest of `dimensions` shares of `entries` entries each, all pruned with probability p."""
+    """Return the median of the largest of `dimensions` shares of `entries` entries each, all pruned with probability p."""
     z = NormalDist().inv_cdf(0.5 ** (1 / dimensions))
     return min(1.0, p + z * (p * (1 - p) / entries) ** 0.5)

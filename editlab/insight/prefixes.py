@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from editlab.errors import BadFile
-from editlab.insight.lens import Lens
+from editlab.insight.site import Site
 from editlab.work import Cancel, never, stop_if
 
 MOST = 12
@@ -58,8 +58,8 @@ class _Place:
     mentions: bool
 
 
-def prefixes(lens: Lens, text: str, most: int = MOST, window: int = WINDOW, cancel: Cancel = never) -> Iterator[Scan]:
-    """Scan a text in windows of `window` tokens and tell after each forward what is most similar so far.
+def prefixes(site: Site, text: str, most: int = MOST, window: int = WINDOW, cancel: Cancel = never) -> Iterator[Scan]:
+    """Scan a text in windows of `window` tokens and yield after each forward what is most similar so far.
 
     The `most` places of each sort, no two with the same last three words. Raises `BadFile` for a text without a word,
     `Cancelled` after the forward in which it is stopped.
@@ -68,20 +68,20 @@ def prefixes(lens: Lens, text: str, most: int = MOST, window: int = WINDOW, canc
         raise BadFile("The text is empty. Choose one with words in it.")
     began, tokens, read = time.perf_counter(), 0, 0
     found: dict[bool, list[_Place]] = {False: [], True: []}
-    names = _names(lens.request.subject)
+    names = _names(site.request.subject)
     for start, block in _blocks(text):
-        rows, spans = _windows(lens, block, window)
+        rows, spans = _windows(site, block, window)
         near = _near(block, names)
         done = 0
-        for chunk, keys in lens.model.keys_everywhere(rows, lens.layer, lens.edited):
+        for chunk, keys in site.model.keys_everywhere(rows, site.layer, site.edited):
             stop_if(cancel, "Stopped before the whole text was read.")
             own = [span for n in chunk for span in spans[n]]
-            alike = (keys.float() @ lens.direction).cpu()
+            alike = (keys.float() @ site.direction).cpu()
             alike[[n for n, span in enumerate(own) if span is None]] = -torch.inf
             mentions = torch.tensor([span is not None and near[span[1] - 1] for span in own])
             for kind in found:
                 best = _best(alike, mentions == kind, 4 * most)
-                shares = lens.share(keys[best].float()).tolist()
+                shares = site.share(keys[best].float()).tolist()
                 places = [
                     _place(block, own[at], float(alike[at]), share, kind)
                     for at, share in zip(best.tolist(), shares, strict=True)
@@ -94,7 +94,7 @@ def prefixes(lens: Lens, text: str, most: int = MOST, window: int = WINDOW, canc
 
 
 def _blocks(text: str) -> Iterator[tuple[int, str]]:
-    """Stretches of about `BLOCK` characters, cut at white space, with where they start."""
+    """Yield stretches of about `BLOCK` characters, cut at white space, with where they start."""
     start = 0
     while start < len(text):
         stop = start + BLOCK
@@ -106,12 +106,12 @@ def _blocks(text: str) -> Iterator[tuple[int, str]]:
         start = stop
 
 
-def _windows(lens: Lens, block: str, window: int) -> tuple[list[list[int]], list[list[tuple[int, int] | None]]]:
-    """Rows of ids that begin as a text does, and each token's characters in the block (None where it has none)."""
-    encoding = lens.model.tokenizer(block, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+def _windows(site: Site, block: str, window: int) -> tuple[list[list[int]], list[list[tuple[int, int] | None]]]:
+    """Return rows of ids that begin as a text does, and each token's characters in the block (None where it has none)."""
+    encoding = site.model.tokenizer(block, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     ids, spans = encoding["input_ids"], encoding["offset_mapping"]
-    opening = lens.model.tok.encode("")
-    size = max(1, min(window, lens.model.tok.context) - len(opening))
+    opening = site.model.tok.encode("")
+    size = max(1, min(window, site.model.tok.context) - len(opening))
     starts = range(0, len(ids), size)
     return (
         [[*opening, *ids[start : start + size]] for start in starts],
@@ -120,14 +120,14 @@ def _windows(lens: Lens, block: str, window: int) -> tuple[list[list[int]], list
 
 
 def _names(subject: str) -> re.Pattern[str]:
-    """Matches any word of the subject that can tell it."""
+    """Return a pattern for any word of the subject that can identify it."""
     words = re.findall(r"\w+", subject)
     telling = [word for word in words if len(word) >= SHORTEST_WORD] or words or [subject]
     return re.compile("|".join(rf"\b{re.escape(word)}" for word in telling), re.IGNORECASE)
 
 
 def _near(block: str, names: re.Pattern[str]) -> list[bool]:
-    """For each character, whether the last `WORDS` words that end there name the subject."""
+    """Return for each character whether the last `WORDS` words that end there name the subject."""
     near = [False] * len(block)
     for match in names.finditer(block):
         following = re.compile(rf"\S*(?:\s+\S+){{0,{WORDS - 1}}}").match(block, match.end())
@@ -137,20 +137,20 @@ def _near(block: str, names: re.Pattern[str]) -> list[bool]:
 
 
 def _best(alike: Tensor, allowed: Tensor, most: int) -> Tensor:
-    """Places of the largest similarities among those that are allowed."""
+    """Return the places of the largest similarities among those that are allowed."""
     masked = alike.masked_fill(~allowed, -torch.inf)
     values, places = masked.topk(min(most, len(masked)))
     return places[values > -torch.inf]
 
 
 def _place(block: str, span: tuple[int, int], similarity: float, share: float, mentions: bool) -> _Place:
-    """A place in words; a token inside a word is shown with the beginning of its word."""
+    """Return a place in words; a token inside a word is shown with the beginning of its word."""
     before = block[max(0, span[1] - 400) : span[1]]
     return _Place(" ".join(before.split()[-WORDS:]), block[span[0] : span[1]].strip(), similarity, share, mentions)
 
 
 def _distinct(places: list[_Place]) -> list[_Place]:
-    """The most similar first, one for each last three words."""
+    """Return the most similar first, one for each last three words."""
     kept: dict[str, _Place] = {}
     for place in sorted(places, key=lambda place: -place.similarity):
         kept.setdefault(" ".join(place.prefix.casefold().split()[-3:]), place)

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from editlab.insight.lens import Lens, located
+from editlab.insight.site import Site, locate_subject
 from editlab.model.tokens import Located
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
@@ -56,53 +56,53 @@ class Similarity:
     layer: int
 
 
-def forms(lens: Lens, probes: Sequence[Probe], kinds: Sequence[str] = FORMS) -> list[Form]:
-    """The probes of these kinds whose subject stands in their text; others have no key to look at."""
-    found = [(p, located(lens.model, p.text, p.subject)) for p in probes if p.kind in kinds]
+def forms(site: Site, probes: Sequence[Probe], kinds: Sequence[str] = FORMS) -> list[Form]:
+    """Return the probes of these kinds whose subject stands in their text; others have no key to look at."""
+    found = [(p, locate_subject(site.model, p.text, p.subject)) for p in probes if p.kind in kinds]
     return [Form(p.kind, p.domain, p.text, p.subject, at) for p, at in found if at is not None]
 
 
 def random_keys(
-    lens: Lens, passages: Passages, seed: int = 0, most: int = RANDOM_KEYS
+    site: Site, passages: Passages, seed: int = 0, most: int = RANDOM_KEYS
 ) -> tuple[Float[Tensor, "n d_ff"], list[str]]:
-    """Keys at random tokens of prose and the words they end, never at a special token. At most `most`, drawn with `seed`."""
-    tok, special = lens.model.tok, set(lens.model.tokenizer.all_special_ids)
+    """Return keys at random tokens of prose and the words that they end, at most `most`, drawn with `seed`."""
+    tok, special = site.model.tok, set(site.model.tokenizer.all_special_ids)
     rows = [tok.encode(text)[:WINDOW] for text in (*passages.outside, *passages.inside)[:4]]
     places = [(row, at) for row, ids in enumerate(rows) for at, i in enumerate(ids) if i not in special]
     chosen = random.Random(seed).sample(places, min(most, len(places)))
     by_row: dict[int, Tensor] = {}
-    for chunk, keys in lens.model.keys_everywhere(rows, lens.layer, lens.edited):
+    for chunk, keys in site.model.keys_everywhere(rows, site.layer, site.edited):
         by_row |= dict(zip(chunk, keys.split([len(rows[n]) for n in chunk]), strict=True))
     texts = [tok.decode(rows[row][max(0, at - 7) : at + 1]).strip() for row, at in chosen]
     return torch.stack([by_row[row][at].float() for row, at in chosen]), texts
 
 
 def similarity(
-    lens: Lens,
+    site: Site,
     probes: Sequence[Probe],
     passages: Passages,
     seed: int = 0,
     progress: Progress = no_progress,
     cancel: Cancel = never,
 ) -> Similarity:
-    """Every form of the subject, its neighbours and random words, each held against the edit's key. Raises `Cancelled`."""
-    said = forms(lens, probes)
+    """Compare every form of the subject, its neighbours and random words with the edit's key. Raises `Cancelled`."""
+    said = forms(site, probes)
     rows = [form.at for form in said]
     progress(0.0, "keys: the subject in all its forms")
-    keys = lens.keys(rows)
+    keys = site.keys(rows)
     stop_if(cancel, "Stopped before the keys were compared.")
     progress(0.5, "keys: random words")
-    others, words = random_keys(lens, passages, seed)
-    before = [*lens.similarity(keys).tolist(), *lens.similarity(others).tolist()]
+    others, words = random_keys(site, passages, seed)
+    before = [*site.similarity(keys).tolist(), *site.similarity(others).tolist()]
     after = [float("nan")] * len(before)
-    if lens.robust is not None:
+    if site.robust is not None:
         after = [
-            *lens.similarity(lens.keys(rows, lens.robust)).tolist(),
-            *lens.similarity(lens.moved(others)).tolist(),
+            *site.similarity(site.keys(rows, site.robust)).tolist(),
+            *site.similarity(site.moved(others)).tolist(),
         ]
     progress(0.9, "keys: principal components")
-    scale = float(torch.sqrt(lens.whitened(lens.key[None])[0] @ lens.key))
-    points, variance = components(keys, lens.whitened(keys))
+    scale = float(torch.sqrt(site.whitened(site.key[None])[0] @ site.key))
+    points, variance = components(keys, site.whitened(keys))
     nowhere = [[float("nan")] * 2] * len(others)
     coordinates = [*(points / scale).tolist(), *nowhere]
     frame = pd.DataFrame(
@@ -117,13 +117,13 @@ def similarity(
             "y": [y for _, y in coordinates],
         }
     )
-    return Similarity(frame, variance, lens.statistics is not None, lens.layer)
+    return Similarity(frame, variance, site.statistics is not None, site.layer)
 
 
 def components(
     keys: Float[Tensor, "n d_ff"], whitened: Float[Tensor, "n d_ff"]
 ) -> tuple[Float[Tensor, "n 2"], tuple[float, float]]:
-    """The first two principal components in the metric of `whitened` = C^-1 k, and the share of the variance of each.
+    """Return the first two principal components in the metric of `whitened` = C^-1 k, and the share of the variance of each.
 
     From the n x n products alone, so that C^-1/2 is never needed. The largest coordinate of each component is positive.
     """

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.insight.lens import located
+from editlab.insight.site import locate_subject
 from editlab.model.overlay import first_of
 from editlab.model.tokens import in_chunks
 from editlab.patches import View
@@ -48,11 +48,11 @@ class Question:
 
     @classmethod
     def of(cls, model: LanguageModel, request: EditRequest, text: str | None = None, at: int = 1) -> Question:
-        """The question of a text, by default the edit's own. Raises `BadRequest` where it has no such token."""
+        """Return the question of a text, by default the edit's own. Raises `BadRequest` where it has no such token."""
         text = request.text if text is None else text
         ids = model.tok.encode(text)
         shown = tuple(model.tok.decode([i]).replace(" ", "␣").replace("\n", "↵") for i in ids[-MOST_TOKENS:])
-        own = located(model, text, request.subject)
+        own = locate_subject(model, text, request.subject)
         asked = cls(
             text,
             request,
@@ -64,7 +64,7 @@ class Question:
         return asked.looked_at(at)
 
     def looked_at(self, at: int) -> Question:
-        """The same at another token. Raises `BadRequest` where there is none."""
+        """Return the same at another token. Raises `BadRequest` where there is none."""
         if not 1 <= at <= len(self.tokens):
             raise BadRequest(f"There is no such token. Choose one of the last {len(self.tokens)}.")
         return replace(self, at=at)
@@ -103,7 +103,7 @@ class Stream:
 
 @torch.no_grad()
 def stream(model: LanguageModel, views: Mapping[str, View], question: Question, cancel: Cancel = never) -> Stream:
-    """One forward under all views, or as few as the token budget allows. Raises `Cancelled`."""
+    """Return one forward under all views, or as few as the token budget allows. Raises `Cancelled`."""
     found: dict[str, dict[str, Tensor]] = {}
     blocks, arch = model.arch.block_list(model.hf), model.arch
     shown, at = torch.arange(len(question.tokens), 0, -1), torch.tensor([question.at])
@@ -140,7 +140,7 @@ def stream(model: LanguageModel, views: Mapping[str, View], question: Question, 
 def batched(
     model: LanguageModel, views: Mapping[str, View], question: Question, budget: int | None = None, whole: bool = True
 ) -> Iterator[tuple[list[str], list[list[int]]]]:
-    """The question's ids under each view, in batches of views; not `whole`: up to the token that is looked at."""
+    """Yield the question's ids under each view, in batches of views; not `whole`: up to the token that is looked at."""
     names = list(views)
     rows = [model.tok.encode(views[name].asks(question.text)) for name in names]
     if not whole:
@@ -151,7 +151,7 @@ def batched(
 
 @contextmanager
 def _outputs(modules: nn.ModuleList | list[nn.Module], ends: Int[Tensor, "rows"], back: Int[Tensor, "n"]) -> Iterator[list]:
-    """Collects the outputs of modules, in order, `[rows, n, d_model]`: `back` counts from the `ends` of the rows."""
+    """Collect the outputs of modules, in order, `[rows, n, d_model]`: `back` counts from the `ends` of the rows."""
     found: list[Tensor] = []
 
     def take(_module: nn.Module, _inputs: tuple, output: Tensor | tuple) -> None:
@@ -165,7 +165,7 @@ def _outputs(modules: nn.ModuleList | list[nn.Module], ends: Int[Tensor, "rows"]
 
 @contextmanager
 def _inputs(modules: list[nn.Module], ends: Int[Tensor, "rows"], back: Int[Tensor, "n"]) -> Iterator[list]:
-    """The same of their first inputs, by whatever name these are given."""
+    """Yield the same of their first inputs, by whatever name these are given."""
     found: list[Tensor] = []
 
     def take(_module: nn.Module, inputs: tuple, named: dict) -> None:

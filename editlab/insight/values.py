@@ -1,6 +1,6 @@
 """How loud a layer's answer is before and after an edit (figure 5 of arXiv 2410.09338).
 
-To overrule what is stored, an edited value is far longer than any other; whoever hears it by mistake hears it loudly.
+To overrule what is stored, an edited value is far longer than any other; a key that retrieves it by mistake gets all of it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from editlab.insight.lens import Lens
 from editlab.insight.similarity import RANDOM, forms, random_keys
+from editlab.insight.site import Site
 from editlab.patches import View
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
 
 
 def values(
-    lens: Lens,
+    site: Site,
     probes: Sequence[Probe],
     passages: Passages,
     seed: int = 0,
     progress: Progress = no_progress,
     cancel: Cancel = never,
 ) -> pd.DataFrame:
-    """A row a key: kind, domain, text, subject; the length of the value there `before` and `after` the edit, and `rep`.
+    """Return a row a key: kind, domain, text, subject, and the value's length `before` and `after` the edit and in `rep`.
 
     `before`: |W k|, with what other edits add; `after`: |W k + edit|; `rep`: the same with the key as the pathways move it
     (NaN without any). All as multiples of the median of `before` at random words, whose bare length is
     `frame.attrs["median"]`. Raises `Cancelled`.
     """
-    said = forms(lens, probes)
+    said = forms(site, probes)
     progress(0.0, "values: the subject in all its forms")
-    keys = lens.keys([form.at for form in said])
+    keys = site.keys([form.at for form in said])
     stop_if(cancel, "Stopped before the values were measured.")
-    others, words = random_keys(lens, passages, seed)
+    others, words = random_keys(site, passages, seed)
     keys = torch.cat([keys, others])
     progress(0.6, "values: how long they are")
-    before, after = (_norms(lens, keys, view) for view in (lens.unedited, lens.edited))
+    before, after = (_norms(site, keys, view) for view in (site.unedited, site.edited))
     rep = torch.full_like(before, torch.nan)
-    if lens.robust is not None:
-        arriving = lens.keys([form.at for form in said], lens.robust)
-        rep = _norms(lens, torch.cat([arriving, lens.moved(others)]), lens.edited)
+    if site.robust is not None:
+        arriving = site.keys([form.at for form in said], site.robust)
+        rep = _norms(site, torch.cat([arriving, site.moved(others)]), site.edited)
     median = float(before[len(said) :].quantile(0.5))
     frame = pd.DataFrame(
         {
@@ -65,9 +65,9 @@ def values(
 
 
 @torch.no_grad()
-def _norms(lens: Lens, keys: Float[Tensor, "n d_ff"], view: View) -> Float[Tensor, "n"]:
-    """Lengths of the projection's output with what a view adds to it. The module computes, so it may be quantised."""
-    projection = lens.model.arch.projection_of(lens.model.hf, lens.layer)
-    found = projection(keys.to(lens.model.dtype)).float()
-    laid = view.laid.get(lens.layer)
+def _norms(site: Site, keys: Float[Tensor, "n d_ff"], view: View) -> Float[Tensor, "n"]:
+    """Return the lengths of the projection's output under a view. The module computes, so it may be quantised."""
+    projection = site.model.arch.projection_of(site.model.hf, site.layer)
+    found = projection(keys.to(site.model.dtype)).float()
+    laid = view.laid.get(site.layer)
     return (found + laid(keys) if laid is not None and laid.adds else found).norm(dim=1)

@@ -1,7 +1,7 @@
-"""The one model that is loaded: chosen, loaded, replaced by another one, and dropped when nobody asks it anything.
+"""The loaded model: chosen, loaded, replaced by another one, and dropped while it is idle.
 
-Everybody asks `Loaded.model`, which is in memory or is loaded again. Weights come and go on the worker's thread alone, so
-that nothing is ever computed with half a model, and a model leaves only after everything was checked that can be.
+`Loaded.model` is in memory or is loaded again on access. Weights are loaded and dropped on the worker's thread alone, so
+that nothing is computed with half a model. A model is dropped for another one only after all checks of that one have passed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Choice:
-    """A model as somebody asks for it; values as in `Settings`, which say the rest."""
+    """The choice of a model and its quantization; the remaining options are those of `Settings`."""
 
     name: str
     quantization: Quantization = "none"
@@ -42,8 +42,8 @@ class Choice:
 class Loaded:
     """The model of one lab, and the worker that owns it.
 
-    `choice`: which model it is, in memory or not; `facts`: what it is, for the head of the page; `watchers` are called after
-    another model has replaced it.
+    `choice`: the chosen model, in memory or not; `facts`: its properties, for the head of the page; `watchers` are called
+    after another model has replaced it.
     """
 
     def __init__(self, worker: Worker, limits: RateLimits, model: LanguageModel, settings: Settings) -> None:
@@ -56,7 +56,7 @@ class Loaded:
 
     @property
     def model(self) -> LanguageModel:
-        """The model; where it was dropped, it is loaded first. Raises what loading raises."""
+        """The model. It is loaded first if it was dropped; raises what loading raises."""
         while (model := self._model) is None:
             if self._worker.is_current_thread:
                 self._load(self.choice)
@@ -69,44 +69,44 @@ class Loaded:
 
     @property
     def in_memory(self) -> bool:
-        """Whether it can be asked without loading anything."""
+        """Whether the model is in memory."""
         return self._model is not None
 
     @property
     def loading(self) -> Job[Any] | None:
-        """The loading that waits or runs: a reloaded page follows it from here."""
+        """The loading that waits or runs, so that a reloaded page can follow it."""
         job = self._job
         return None if job is None or job.done else job
 
     @property
     def offers(self) -> tuple[str, ...]:
-        """The names that anybody may choose from: the one that EditLab was started with, Atlas, and `Settings.models`."""
+        """The models that every visitor may choose: that of `Settings.model`, Atlas, and `Settings.models`."""
         return tuple(dict.fromkeys((self._settings.model, "atlas", *self._settings.models, self.choice.name)))
 
     @property
     def open(self) -> bool:
-        """Whether any folder or hub id may be named: only where nobody but this computer's user reaches the page."""
+        """Whether any folder or hub id may be chosen: only if nobody but the user of this computer can reach the page."""
         return self._settings.single_user
 
     def plan(self, choice: Choice) -> Plan:
-        """What a model takes, against what is free once the present one has left. Raises as `switch` and loading do."""
-        self._refuse_strangers(choice)
+        """Return what a model needs, against what is free without the loaded one. Raises as `switch` and loading do."""
+        self._check_offered(choice)
         source = find(choice.name, self._settings)
         source.tokenizer()
         freed = 0 if self._model is None else _bytes_of(self._model)
         return plan_for(source, choice.quantization, self._settings.dtype, device_for(self._settings.device), freed=freed)
 
     def switch(self, choice: Choice, by: str = "") -> Job[str]:
-        """Exchange the model for another one; its name. Failed or stopped, the one before is loaded again.
+        """Return a job that replaces the model. Its result is the new name.
 
-        Edits stay with the model that they were made on: whoever comes back to it finds them. The log says `by` whom it was
-        exchanged, where that is known. Raises `BadRequest` for a name that is not offered, and while a model is being
-        loaded; the job refuses first what can be refused.
+        If it fails or is stopped, the old model is loaded again. Edits stay with their model and are there when it is loaded
+        again. `by`: the name of the user, for the log. Raises `BadRequest` for a name that is not offered, and while a model
+        is being loaded. The job makes all checks before it drops the old model.
         """
-        self._refuse_strangers(choice)
+        self._check_offered(choice)
 
         def work(progress: JobProgress, cancel: Cancel) -> str:
-            progress(0.0, "model: does it fit?")
+            progress(0.0, "model: check the memory")
             plan = self.plan(choice)
             self._limits.check_model(choice.name, plan.parameters)
             plan.check()
@@ -117,11 +117,11 @@ class Loaded:
             except BaseException as error:
                 clear_frames(error)
                 memory.give_back()
-                progress(0.0, f"model: {before.name} comes back")
-                with suppress(EditLabError):  # then the next question tries again, and says why it fails
+                progress(0.0, f"model: load {before.name} again")
+                with suppress(EditLabError):  # then the next question tries again and says why it fails
                     self._load(before)
                 if isinstance(error, EditLabError):
-                    raise type(error)(f"{error} {before.name} is there as before.") from error
+                    raise type(error)(f"{error} {before.name} is loaded again.") from error
                 raise
             for changed in self.watchers:
                 changed()
@@ -130,12 +130,12 @@ class Loaded:
 
         with self._lock:
             if self.loading is not None:
-                raise BadRequest("A model is being loaded already. Wait for it, or press Stop.")
+                raise BadRequest("A model is already being loaded. Wait, or press Stop.")
             self._job = self._worker.submit(work, Kind.MODEL)
             return self._job
 
     def wake(self) -> Job[Any]:
-        """Load the model again where it was dropped; the loading that runs already, where one does."""
+        """Return a job that loads the model again if it was dropped; a loading that runs already is returned instead."""
 
         def work(progress: JobProgress, cancel: Cancel) -> None:
             if self._model is None:
@@ -147,7 +147,7 @@ class Loaded:
             return self._job
 
     def unload(self, by: str = "") -> Job[None]:
-        """Drop the weights until somebody asks the model again. The log says `by` whom, where that is known."""
+        """Return a job that drops the weights until the model is used again. `by`: the name of the user, for the log."""
 
         def work(progress: JobProgress, cancel: Cancel) -> None:
             self.drop()
@@ -156,28 +156,28 @@ class Loaded:
         return self._worker.submit(work, Kind.MODEL)
 
     def drop(self) -> None:
-        """Give the model's memory back; for the worker's thread alone."""
+        """Free the model's memory. For the worker's thread alone."""
         model, self._model = self._model, None
         if model is not None:
             model.memo.clear()
-            del model.hf  # whoever still holds the model holds no weights
+            del model.hf  # so that a reference to the model does not keep the weights
         del model
         memory.give_back()
 
     def explain(self, error: BaseException) -> BaseException:
-        """An error of work as a person should hear of it. Memory that it held is given back."""
+        """Return an error as the visitor should read it. Memory that it held is freed."""
         if isinstance(error, EditLabError):
             return error
         if memory.out_of_memory(error):
             memory.give_back()
             return memory.too_little(error, self.device)
         if memory.poisoned(self.device):
-            log.error("The device answers nothing any more", exc_info=error)
-            return DeviceLost("The GPU stopped answering. EditLab starts again; your edits are kept.")
+            log.error("The device has stopped answering", exc_info=error)
+            return DeviceLost("The GPU stopped answering. EditLab restarts; your edits are kept.")
         return error
 
     def only_here(self, fingerprint: str, work: Work[T]) -> Work[T]:
-        """Return the same work, which refuses to begin where another model has come by the time that its turn does."""
+        """Return the same work, which raises `Cancelled` if another model is loaded by the time it starts."""
 
         def checked(progress: JobProgress, cancel: Cancel) -> Any:
             if self.model.fingerprint != fingerprint:
@@ -192,13 +192,13 @@ class Loaded:
         return Path(self.choice.name).name
 
     def _change(self, choice: Choice, what: str, by: str) -> dict[str, Any]:
-        """A change as the log has it. Names that the operator did not give were typed on the page: they are not logged."""
-        given = choice.name in (self._settings.model, "atlas", *self._settings.models)
-        named = {"model": Path(choice.name).name} if given else {}
-        return {"event": "model", "change": what, **named, "fingerprint": self.fingerprint} | ({"by": by} if by else {})
+        """Return a change as a log entry, without names that were typed on the page."""
+        configured = choice.name in (self._settings.model, "atlas", *self._settings.models)
+        name = {"model": Path(choice.name).name} if configured else {}
+        return {"event": "model", "change": what, **name, "fingerprint": self.fingerprint} | ({"by": by} if by else {})
 
-    def _refuse_strangers(self, choice: Choice) -> None:
-        """Whoever comes over the network shall make this machine fetch nothing, nor tell which folders it has."""
+    def _check_offered(self, choice: Choice) -> None:
+        """Raise `BadRequest` for a choice by which a remote visitor could fetch files or find out about folders here."""
         if choice.name not in self.offers and not self.open:
             raise BadRequest(f"{choice.name!r} is not offered here. Choose one of: {', '.join(self.offers)}.")
 
@@ -239,6 +239,6 @@ class Loaded:
 
 
 def _bytes_of(model: LanguageModel) -> int:
-    """What leaves with a model's weights."""
+    """Return the bytes of a model's weights."""
     here = (tensor for tensor in chain(model.hf.parameters(), model.hf.buffers()) if not tensor.is_meta)
     return sum(tensor.numel() * tensor.element_size() for tensor in here)

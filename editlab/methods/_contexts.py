@@ -18,7 +18,7 @@ OPENINGS = ("The", "Therefore", "Because", "I", "You")
 def context_texts(
     model: LanguageModel, each: tuple[tuple[int, int], ...], seed: int = 0, most: int | None = None
 ) -> tuple[str, ...]:
-    """The empty text, then for every (tokens, count) in `each` that many prefixes, ending in ". "; the first `most` of them.
+    """Return the empty text and, for every (tokens, count) in `each`, that many prefixes, ending in ". "; the first `most`.
 
     Source: kmeng01/rome, `get_context_templates`, with the openings that EasyEdit uses.
     """

@@ -46,7 +46,7 @@ class Schedule:
 
     @classmethod
     def of(cls, config: Any) -> Schedule:
-        """The part of a method's configuration that the optimisation reads."""
+        """Return the part of a method's configuration that the optimisation reads."""
         return cls(**{f.name: getattr(config, f.name) for f in fields(cls)})
 
 
@@ -54,7 +54,7 @@ class Schedule:
 class Value:
     """The outcome for one request. Rows of `keys` `[contexts, d_ff]` and `values` `[contexts, d_model]`: plain prompt first.
 
-    `delta` `[d_model]` is what must be added, `init` `[d_model]` what stands there at the plain prompt.
+    `delta` `[d_model]` is what must be added, `init` `[d_model]` the value at the plain prompt.
     """
 
     delta: Float[Tensor, "d_model"]
@@ -77,7 +77,7 @@ def optimise(
     cancel: Cancel = never,
     form: Form = BARE,
 ) -> list[Value]:
-    """A `Value` a request at the subject's last token of `layer`: at the MLP's output (ROME) or the block's (MEMIT).
+    """Return a `Value` a request at the subject's last token of `layer`: at the MLP's output (ROME) or the block's (MEMIT).
 
     `form`: how prompts are put to the model.
     """
@@ -98,7 +98,7 @@ def optimise(
 
 
 def _chunks(model: LanguageModel, requests: Sequence[EditRequest], contexts: Sequence[str]) -> Iterator[list[int]]:
-    """Numbers of requests to be solved together: alike in what follows the subject, within a forward's token budget."""
+    """Yield requests to solve together: alike in what follows the subject, within a forward's token budget."""
     longest = [
         (len(contexts) + 1) * max(len(model.tok.encode(f"{c}{r.text} {r.target_new}")) for c in contexts) for r in requests
     ]
@@ -119,7 +119,7 @@ def _search(
     progress: Progress,
     cancel: Cancel,
 ) -> list[Value]:
-    """Adam over `count` values at once, each of which ends on its own; what has ended is soon no longer run."""
+    """Run Adam over `count` values at once; each one ends on its own and is then soon left out."""
     first = problem = problem_of(range(count))
     running = torch.arange(count, device=first.init.device)
     delta = torch.zeros_like(first.init, requires_grad=True)
@@ -197,7 +197,7 @@ class _Problem:
         self.init = (self.replay.mlp if hook == "mlp" else self.replay.residual[:, 0].float())[plain]
 
     def forward(self, delta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Negative log-likelihoods `[requests]`: mean over contexts, bare prompt; log-probabilities at the KL subject."""
+        """Return losses `[requests]`, mean over contexts and at the bare prompt; log-probabilities at the KL subject."""
         placed = delta[self.owner]
         start = self.replay.with_value(placed) if self.hook == "mlp" else self.replay.with_residual(placed)
         rows = torch.cat([self.read_row, self.kl_row])
@@ -210,7 +210,7 @@ class _Problem:
         return none.index_add(0, self.read_owner, said), plain.detach(), log_p[n:]
 
     def values(self, delta: Tensor, losses: Tensor, steps: Tensor) -> list[Value]:
-        """What was found, a `Value` a request."""
+        """Return what was found, a `Value` a request."""
         size = self.contexts + 1
         return [
             Value(
@@ -226,7 +226,7 @@ class _Problem:
 
 
 def _with_target(model: LanguageModel, request: EditRequest, context: str, form: Form) -> tuple[Located, list[int]]:
-    """Ids of context, prompt and target without the last, located at the subject; and the target's ids."""
+    """Return the ids of context, prompt and target without the last, located at the subject; and the target's ids."""
     head = form.before + context + request.prompt.partition("{}")[0]
     text = form.around(context + request.text)
     ids, shared = model.tok.with_target(text, request.target_new)

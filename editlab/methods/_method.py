@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Edited(Sequence[Patch]):
     """The patches of one call, in the order in which they are laid, with what is known about them.
 
-    `solves` groups them as they can be taken back: one ROME edit, or one MEMIT batch as a whole. `health` has one entry a
+    `solves` groups them as they can be removed: one ROME edit, or one MEMIT batch as a whole. `health` has one entry a
     request; `contexts` are the texts in front of the prompt that shaped it.
     """
 
@@ -120,12 +120,12 @@ def check_requests(model: LanguageModel, requests: Sequence[EditRequest]) -> Non
 
 
 def probability_of_new(model: LanguageModel, requests: Sequence[EditRequest], views: Sequence[View]) -> list[float]:
-    """p(target_new) at each edit prompt under its view: what the edit reached, measured and not taken from its loss."""
+    """Return p(target_new) at each edit prompt under its view, measured and not taken from the edit's loss."""
     return [s.p for s in model.score([r.text for r in requests], [r.target_new for r in requests], list(views))]
 
 
 def relative_norm(model: LanguageModel, patch: Any) -> float:
-    """|dW| / |W| in the Frobenius norm at the patch's layer."""
+    """Return |dW| / |W| in the Frobenius norm at the patch's layer."""
     key = f"norm of W at layer {patch.layer}"
     if key not in model.memo:
         model.memo[key] = model.weight(patch.layer).norm().item()

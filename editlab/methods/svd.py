@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def without_loudest(model: LanguageModel, view: View, layer: int, rank: int = 1) -> LowRank:
-    """The patch that, laid on a view, removes the `rank` largest singular components of its weight at a layer."""
+    """Return the patch that, laid on a view, removes the `rank` largest singular components of its weight at a layer."""
     laid = view.laid.get(layer)
     edits = laid.dense() if laid is not None and (laid.A is not None or laid.D is not None) else 0.0
     U, S, V = torch.linalg.svd(model.weight(layer) + edits, full_matrices=False)

@@ -38,19 +38,19 @@ class Architecture:
         return self.post_mlp_norm is None
 
     def block_list(self, model: nn.Module) -> nn.ModuleList:
-        """The transformer blocks, bottom first."""
+        """Return the transformer blocks, bottom first."""
         return model.get_submodule(self.blocks)
 
     def projection_of(self, model: nn.Module, layer: int) -> nn.Module:
-        """The MLP's output projection of a layer."""
+        """Return the MLP's output projection of a layer."""
         return model.get_submodule(self.name_of(layer))
 
     def name_of(self, layer: int) -> str:
-        """What the projection of a layer is called in the model."""
+        """Return what the projection of a layer is called in the model."""
         return f"{self.blocks}.{layer}.{self.projection}"
 
     def mlp_of(self, model: nn.Module, layer: int) -> nn.Module:
-        """The whole MLP of a layer."""
+        """Return the whole MLP of a layer."""
         return model.get_submodule(f"{self.blocks}.{layer}.{self.mlp}")
 
 
@@ -88,7 +88,7 @@ ARCHITECTURES = {
 
 
 def architecture_of(family: str) -> Architecture:
-    """The row of a `config.model_type`. Raises `UnsupportedArchitecture` naming the families that have one."""
+    """Return the row of a `config.model_type`. Raises `UnsupportedArchitecture` naming the families that have one."""
     try:
         return ARCHITECTURES[family]
     except KeyError:

@@ -24,20 +24,20 @@ Samples = Mapping[str, tuple[tuple[int, ...], Tensor]]
 """Shape and sample of every tensor of a state dict."""
 
 
-def sampled(tensor: Tensor) -> tuple[tuple[int, ...], Tensor]:
-    """A tensor's shape and at most 512 of its numbers, evenly spread, as bfloat16 rounds them."""
+def sample_of(tensor: Tensor) -> tuple[tuple[int, ...], Tensor]:
+    """Return a tensor's shape and at most 512 of its numbers, evenly spread, as bfloat16 rounds them."""
     flat = tensor.detach().reshape(-1)
     sample = flat[:: max(1, flat.numel() // SAMPLE)][:SAMPLE]
     return tuple(tensor.shape), sample.to(torch.bfloat16).float().cpu()
 
 
 def samples_of(hf: nn.Module) -> Samples:
-    """Those of a model that is in memory as it is on the disk."""
-    return {name: sampled(tensor) for name, tensor in hf.state_dict().items()}
+    """Return the samples of a model whose weights are in memory as they are on the disk."""
+    return {name: sample_of(tensor) for name, tensor in hf.state_dict().items()}
 
 
 def samples_in(folder: Path, skeleton: nn.Module, loaded: nn.Module) -> Samples:
-    """Those of a checkpoint's files for a model's state dict; what the files call otherwise is read off the loaded model.
+    """Return samples of a checkpoint's files for a state dict; what the files name differently is read off the model.
 
     `skeleton`: the model as it would be unquantised, without weights.
     """
@@ -46,19 +46,19 @@ def samples_in(folder: Path, skeleton: nn.Module, loaded: nn.Module) -> Samples:
     stored: dict[str, tuple[tuple[int, ...], Tensor]] = {}
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, "pt") as file:
-            stored |= {name: sampled(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+            stored |= {name: sample_of(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
     found, here = {}, loaded.state_dict()
     for name, shape in ((name, tensor.shape) for name, tensor in skeleton.state_dict().items()):
         known = next((n for n in (name, tied.get(name), name.removeprefix(inside)) if n in stored), None)
         if known is not None:
             found[name] = stored[known]
         elif name in here and here[name].shape == shape and not here[name].is_meta:
-            found[name] = sampled(here[name])
+            found[name] = sample_of(here[name])
     return found
 
 
 def checkpoint_hash(config: PretrainedConfig, kind: str, samples: Samples) -> str:
-    """The 16 letters. `kind` is the name of the model's class, which a configuration learns only when it is saved."""
+    """Return the 16 letters. `kind` is the name of the model's class, which a configuration learns only when it is saved."""
     given = config.to_diff_dict() | {"architectures": [kind]}
     shape = {key: value for key, value in given.items() if key not in UNSHAPING}
     digest = hashlib.sha256(repr(_in_order(shape)).encode())
@@ -69,5 +69,5 @@ def checkpoint_hash(config: PretrainedConfig, kind: str, samples: Samples) -> st
 
 
 def _in_order(value: Any) -> Any:
-    """A configuration with its keys sorted, at every depth: files keep them so, objects in memory do not."""
+    """Return a configuration with its keys sorted, at every depth: files keep them so, objects in memory do not."""
     return {key: _in_order(value[key]) for key in sorted(value, key=str)} if isinstance(value, dict) else value

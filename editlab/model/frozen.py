@@ -88,11 +88,11 @@ class FrozenModel:
         return parameters_of(self.hf)
 
     def weight(self, layer: int) -> Float[Tensor, "d_model d_ff"]:
-        """The projection of a layer as W `[d_model, d_ff]`, float32, whatever the module stores."""
+        """Return the projection of a layer as W `[d_model, d_ff]`, float32, whatever the module stores."""
         return matrix_of(self.arch.projection_of(self.hf, layer))
 
     def weights_hash(self) -> str:
-        """A hash of every byte of every weight: proof that nothing was written."""
+        """Return a hash of every byte of every weight: proof that nothing was written."""
         digest = hashlib.sha256()
         for name, tensor in sorted(self.hf.state_dict().items()):
             digest.update(name.encode())
@@ -102,12 +102,12 @@ class FrozenModel:
     # --- its forwards -----------------------------------------------------------------------------------------------
 
     def tokens(self, texts: Sequence[str], view: View = BASE, side: str = "right") -> TokenBatch:
-        """Texts as one padded batch, the view's preamble in front of each."""
+        """Return texts as one padded batch, the view's preamble in front of each."""
         return self.tok.pad([self.tok.encode(view.asks(text)) for text in texts], side, self.device)
 
     @torch.no_grad()
     def hidden(self, batch: TokenBatch, views: Views = BASE) -> Float[Tensor, "rows tokens d_model"]:
-        """The final hidden states, after the last norm."""
+        """Return the final hidden states, after the last norm."""
         with laid_over(self.hf, self.arch, views):
             return self.hf.base_model(
                 input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
@@ -115,7 +115,7 @@ class FrozenModel:
 
     @torch.no_grad()
     def hidden_under(self, batch: TokenBatch, views: Sequence[View]) -> Iterator[Float[Tensor, "rows tokens d_model"]]:
-        """The final hidden states of one batch under each of several views; layers that no view touches run once."""
+        """Yield the final hidden states of one batch under each of several views; layers that no view touches run once."""
         lowest = min((layer for view in views for layer in view.laid), default=0)
         if len(views) == 1 or lowest == 0:
             yield from (self.hidden(batch, view) for view in views)
@@ -132,14 +132,14 @@ class FrozenModel:
             yield hidden
 
     def head(self, hidden: Float[Tensor, "*rows d_model"]) -> Float[Tensor, "*rows vocab"]:
-        """Final hidden states to float32 logits, with the family's soft-capping where it has one."""
+        """Return float32 logits of final hidden states, with the family's soft-capping where it has one."""
         logits = self.hf.get_output_embeddings()(hidden).float()
         cap = getattr(self.hf.config, "final_logit_softcapping", None)
         return torch.tanh(logits / cap) * cap if cap else logits
 
     @torch.no_grad()
     def logits(self, texts: Sequence[str], view: Views = BASE, at: str = "last") -> Tensor:
-        """Logits `[rows, vocab]` after each text's last token, or `[rows, tokens, vocab]` with `at="all"`.
+        """Return logits `[rows, vocab]` after each text's last token, or `[rows, tokens, vocab]` with `at="all"`.
 
         `view` is one for all rows or one a row.
         """
@@ -153,14 +153,14 @@ class FrozenModel:
     def keys(
         self, rows: Sequence[Located], layers: Sequence[int], view: Views = BASE
     ) -> dict[int, Float[Tensor, "rows d_ff"]]:
-        """Keys at each row's located token, for several layers in one forward that stops at the highest of them."""
+        """Return keys at each row's located token, for several layers in one forward that stops at the highest of them."""
         return self._at_located(rows, view, lambda: capturing_keys(self.hf, self.arch, layers))
 
     @torch.no_grad()
     def keys_everywhere(
         self, rows: Sequence[Sequence[int]], layer: int, views: Views = BASE
     ) -> Iterator[tuple[list[int], Float[Tensor, "tokens d_ff"]]]:
-        """Keys at every token of rows of ids, a forward at a time: the rows' numbers, and their keys one row after another.
+        """Yield the keys at every token of rows of ids, a forward at a time: the rows' numbers, and their keys in order.
 
         The forwards stop at the layer. Keys keep the model's precision: a scan over a million of them copies none.
         """
@@ -175,11 +175,11 @@ class FrozenModel:
 
     @torch.no_grad()
     def residuals(self, rows: Sequence[Located], layer: int, view: View = BASE) -> Float[Tensor, "rows d_model"]:
-        """The residual stream behind a layer's block at each row's located token; the forward stops there."""
+        """Return the residual stream behind a layer's block at each row's located token; the forward stops there."""
         return self._at_located(rows, view, lambda: capturing_residual(self.hf, self.arch, layer))[layer]
 
     def locate(self, prompt: str, subject: str, before: str = "", form: Form = BARE) -> Located:
-        """Ids of a prompt whose "{}" is filled with the subject, and where the subject's last token stands in it."""
+        """Return the ids of a prompt whose "{}" is filled with the subject, and the place of the subject's last token."""
         head, found, tail = prompt.partition("{}")
         if not found:
             raise BadRequest(f"The prompt {prompt!r} has no {{}}. Write {{}} where the subject stands.")
@@ -189,7 +189,7 @@ class FrozenModel:
     def _at_located(
         self, rows: Sequence[Located], views: Views, capturing: Callable[[], AbstractContextManager[dict[int, Tensor]]]
     ) -> dict[int, Float[Tensor, "rows width"]]:
-        """What is captured at each row's located token, in as many forwards as the token budget asks for."""
+        """Return what is captured at each row's located token, in as many forwards as the token budget asks for."""
         found: dict[int, Tensor] = {}
         for chunk in in_chunks([len(row.ids) for row in rows], self.tokens_per_forward):
             batch = self.tok.pad([rows[n].ids for n in chunk], device=self.device)

@@ -34,5 +34,5 @@ def generate(
 
 
 def readable(model: FrozenModel, ids: Sequence[int]) -> str:
-    """Decoded text without the half of a character whose other bytes have yet to come."""
+    """Return decoded text without the half of a character whose other bytes have yet to come."""
     return model.tok.decode(ids).rstrip("\ufffd")

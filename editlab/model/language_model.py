@@ -102,15 +102,15 @@ class LanguageModel(FrozenModel):
     # --- asking it --------------------------------------------------------------------------------------------------
 
     def top(self, text: str, view: View = BASE, k: int = 5) -> list[tuple[str, float]]:
-        """The k likeliest next tokens with their probabilities."""
+        """Return the k likeliest next tokens with their probabilities."""
         return self.tops([text], view, k)[0]
 
     def tops(self, texts: Sequence[str], view: Views = BASE, k: int = 5) -> list[list[tuple[str, float]]]:
-        """The k likeliest next tokens after each text."""
+        """Return the k likeliest next tokens after each text."""
         return self.likeliest(self.logits(texts, view), k)
 
     def likeliest(self, logits: Float[Tensor, "rows vocab"], k: int = 5) -> list[list[tuple[str, float]]]:
-        """The k likeliest tokens of each row of logits, with their probabilities."""
+        """Return the k likeliest tokens of each row of logits, with their probabilities."""
         p, ids = logits.softmax(-1).topk(k)
         return [
             [(self.tok.decode([i]), q) for i, q in zip(row_ids, row_p, strict=True)]
@@ -118,7 +118,7 @@ class LanguageModel(FrozenModel):
         ]
 
     def score(self, prompts: Sequence[str], targets: Sequence[str], view: Views = BASE) -> list[Score]:
-        """How likely each target is after its prompt, teacher-forced, and whether the model would say it."""
+        """Return how likely each target is after its prompt, teacher-forced, and whether the model would say it."""
         return score(self, prompts, targets, view)
 
     def generate(
@@ -129,7 +129,7 @@ class LanguageModel(FrozenModel):
         sampling: Sampling | None = None,
         first: Callable[[Tensor], None] | None = None,
     ) -> Iterator[list[str]]:
-        """Continuations so far, one string a row, after every token. Greedy unless `sampling` says otherwise.
+        """Yield the continuations so far, one string a row, after every token. Greedy unless `sampling` says otherwise.
 
         `first` is given the logits from which the first token is chosen.
         """
@@ -146,7 +146,7 @@ class LanguageModel(FrozenModel):
         return Form(before, after)
 
     def form(self, name: str) -> Form:
-        """The form of a setting: "plain", or "chat". Raises `BadRequest` where there is no chat template."""
+        """Return the form of a setting: "plain", or "chat". Raises `BadRequest` where there is no chat template."""
         if name != "chat":
             return BARE
         if self.chat is None:

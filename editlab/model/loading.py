@@ -16,10 +16,10 @@ from transformers.utils import logging
 from editlab.errors import BadModel, Cancelled
 from editlab.model import memory
 from editlab.model.devices import device_for
-from editlab.model.fingerprint import Samples, checkpoint_hash, sampled, samples_in, samples_of
+from editlab.model.fingerprint import Samples, checkpoint_hash, sample_of, samples_in, samples_of
 from editlab.model.plan import Plan, dtype_for, plan_for
-from editlab.model.source import Source, fetched, find, not_loaded
-from editlab.model.weights import Quantization, exact, misshapen, quantisable, quantised, quantization_config, weight_files
+from editlab.model.source import Source, fetch, find, loading_error
+from editlab.model.weights import Quantization, exact, misshapen, quantisable, quantise, quantization_config, weight_files
 from editlab.settings import Settings
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
@@ -64,7 +64,7 @@ def load_weights(
 
 
 def offloaded(hf: nn.Module) -> bool:
-    """Whether some weights are elsewhere until they are used."""
+    """Return whether some weights are elsewhere until they are used."""
     return any(parameter.is_meta for parameter in hf.parameters())
 
 
@@ -78,7 +78,7 @@ def _pretrained(
     progress: Progress,
     cancel: Cancel,
 ) -> nn.Module:
-    """A checkpoint from a folder or the hub, whole: a weight that is missing or of another shape is refused."""
+    """Return a checkpoint from a folder or the hub, whole: a weight that is missing or of another shape is refused."""
     _bring(source, settings)
     try:
         with _watched(progress, cancel):
@@ -100,7 +100,7 @@ def _pretrained(
     except Exception as error:  # whatever a broken or missing file makes the library raise
         if memory.out_of_memory(error):
             raise memory.too_little(error, target) from error
-        raise not_loaded(source.name, source.local, error) from error
+        raise loading_error(source.name, source.local, error) from error
     lost = sorted(info["missing_keys"]) + sorted(str(key[0]) for key in info["mismatched_keys"]) + misshapen(hf)
     if lost:
         raise BadModel(
@@ -115,14 +115,14 @@ def _bring(source: Source, settings: Settings) -> None:
     for files in weight_files(source.name, source.folder, pickles=settings.unsafe_weights):
         if source.local:
             continue  # what is missing is told by name when it is loaded
-        fetched(source.name, str(source.place), source.revision, files)
+        fetch(source.name, str(source.place), source.revision, files)
         if all((source.folder / file).exists() for file in files):
             return
 
 
 @contextmanager
 def _watched(progress: Progress, cancel: Cancel) -> Iterator[None]:
-    """Hears of every weight that transformers loads, and can stop it there; nothing is drawn on the terminal."""
+    """Report every weight that transformers loads, and stop there if asked; nothing is drawn on the terminal."""
 
     def bar(_factory: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return _Bar(args[0] if args else kwargs.get("iterable"), kwargs.get("total"), progress, cancel)
@@ -153,7 +153,7 @@ class _Bar:
         pass
 
     def update(self, count: int = 1) -> None:
-        """So many more are done. Raises `Cancelled`."""
+        """Count more weights as loaded. Raises `Cancelled`."""
         stop_if(self._cancel, "Stopped while loading. Nothing was changed.")
         self._done += count
         if self._total:
@@ -173,7 +173,7 @@ def _random(
     progress: Progress,
     cancel: Cancel,
 ) -> tuple[nn.Module, Samples]:
-    """The architecture filled with noise, module by module, so that no more memory is needed than it takes in the end.
+    """Return the architecture filled with noise, module by module, so that no memory is needed beyond the model's own.
 
     And samples of the noise, which is the same whether it is then quantised or not.
     """
@@ -200,14 +200,14 @@ def _random(
             for key, parameter in module.named_parameters(recurse=False):
                 setattr(module, key, nn.Parameter(torch.zeros_like(parameter, device=target), requires_grad=False))
             hf._init_weights(module)
-            samples |= {f"{name}.{key}": sampled(p) for key, p in module.named_parameters(recurse=False)}
+            samples |= {f"{name}.{key}": sample_of(p) for key, p in module.named_parameters(recurse=False)}
             if quantization != "none" and quantisable(module) and module is not head:
-                hf.set_submodule(name, quantised(module, quantization, dtype))
+                hf.set_submodule(name, quantise(module, quantization, dtype))
     hf.tie_weights()
     hf.to(target)
     return hf, {name: samples[tied.get(name, name)] for name in names}
 
 
 def _samples_before(source: Source, hf: nn.Module) -> Samples:
-    """The weights as they were before they were quantised or spread over devices."""
+    """Return the weights as they were before they were quantised or spread over devices."""
     return samples_in(source.folder, source.skeleton, hf)

@@ -16,7 +16,7 @@ CPU_REFUSALS = ("can't allocate memory", "not enough memory")
 
 
 def free(device: torch.device) -> int | None:
-    """Bytes that can still be had on a device; None where nobody can tell."""
+    """Return the bytes that are free on a device; None where that is unknown."""
     if device.type == "cuda":
         with suppress(RuntimeError):
             kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -26,7 +26,7 @@ def free(device: torch.device) -> int | None:
 
 
 def used(device: torch.device) -> dict[str, int]:
-    """Bytes in use: `allocated` by tensors and `reserved` by PyTorch on a GPU; on a CPU both are the process's."""
+    """Return the bytes in use: `allocated` by tensors and `reserved` by PyTorch; on a CPU both are the process's."""
     if device.type == "cuda":
         return {"allocated": torch.cuda.memory_allocated(device), "reserved": torch.cuda.memory_reserved(device)}
     resident = psutil.Process().memory_info().rss
@@ -34,13 +34,13 @@ def used(device: torch.device) -> dict[str, int]:
 
 
 def trim() -> None:
-    """Return to the system what the C library keeps for later: after an edit of a 0.5B model on a CPU that was 0.4 GB."""
+    """Give back to the system what the C library keeps for later: after an edit of a 0.5B model on a CPU that was 0.4 GB."""
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def give_back() -> None:
-    """Return what nobody refers to any more, to the GPU's other users as well."""
+    """Give unused memory back to the system, and to the GPU's other users."""
     gc.collect()
     trim()
     if torch.cuda.is_available():
@@ -49,14 +49,14 @@ def give_back() -> None:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out."""
+    """Return whether an error says that memory ran out."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and any(refusal in str(error) for refusal in CPU_REFUSALS)
     )
 
 
 def poisoned(device: torch.device) -> bool:
-    """Whether a GPU answers nothing any more in this process, as after an illegal access: only a new process helps."""
+    """Return whether a GPU no longer answers this process, as after an illegal access: only a new process helps."""
     if device.type != "cuda":
         return False
     try:
@@ -70,7 +70,7 @@ def poisoned(device: torch.device) -> bool:
 
 
 def too_little(error: BaseException, device: torch.device) -> OutOfMemory:
-    """What to tell a person when memory has run out in the middle of something."""
+    """Return what to tell a person when memory has run out in the middle of something."""
     left = free(device)
     there = "" if left is None else f" {gigabytes(left)} are free."
     return OutOfMemory(
@@ -80,5 +80,5 @@ def too_little(error: BaseException, device: torch.device) -> OutOfMemory:
 
 
 def gigabytes(count: int) -> str:
-    """A number of bytes for a person: 13.5 GB, or 21 MB."""
+    """Return a number of bytes for a person: 13.5 GB, or 21 MB."""
     return f"{count / 1e9:.1f} GB" if count >= 5e8 else f"{count / 1e6:.0f} MB"

@@ -20,7 +20,7 @@ from editlab.patches import Laid, View
 
 @contextmanager
 def laid_over(model: nn.Module, arch: Architecture, views: View | Sequence[View]) -> Iterator[None]:
-    """Forwards inside the block answer as under `views`: one view for all rows, or one a row."""
+    """Make forwards inside the block answer as under `views`: one view for all rows, or one a row."""
     with ExitStack() as stack:
         for layer, groups in _by_layer(views).items():
             projection = arch.projection_of(model, layer)
@@ -33,7 +33,7 @@ def laid_over(model: nn.Module, arch: Architecture, views: View | Sequence[View]
 
 
 def _by_layer(views: View | Sequence[View]) -> dict[int, list[tuple[Tensor | None, Laid]]]:
-    """What to add at each layer: pairs of rows (None for all) and what is laid there."""
+    """Return what to add at each layer: pairs of rows (None for all) and what is laid there."""
     if isinstance(views, View):
         return {layer: [(None, laid)] for layer, laid in views.laid.items()}
     distinct = {id(view): view for view in views}
@@ -48,7 +48,7 @@ def _by_layer(views: View | Sequence[View]) -> dict[int, list[tuple[Tensor | Non
 
 
 def _mover(groups: list[tuple[Tensor | None, Laid]]) -> Callable[..., tuple[Tensor, ...]]:
-    """Moves keys before the projection: the module itself then computes W k', also when it is quantised."""
+    """Move keys before the projection: the module itself then computes W k', also when it is quantised."""
 
     def hook(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         k, *rest = inputs
@@ -83,7 +83,7 @@ class Reached(Exception):
 def capturing_keys(
     model: nn.Module, arch: Architecture, layers: Sequence[int], stop: bool = True
 ) -> Iterator[dict[int, Tensor]]:
-    """Collects the projections' inputs `[rows, tokens, d_ff]` of some layers; `stop` ends the forward at the highest."""
+    """Collect the projections' inputs `[rows, tokens, d_ff]` of some layers; `stop` ends the forward at the highest."""
     found: dict[int, Tensor] = {}
 
     def hook(layer: int) -> Callable[..., None]:
@@ -103,7 +103,7 @@ def capturing_keys(
 
 @contextmanager
 def capturing_residual(model: nn.Module, arch: Architecture, layer: int) -> Iterator[dict[int, Tensor]]:
-    """Collects a block's output `[rows, tokens, d_model]` and ends the forward there."""
+    """Collect a block's output `[rows, tokens, d_model]` and ends the forward there."""
     found: dict[int, Tensor] = {}
 
     def take(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor | tuple) -> None:
@@ -127,7 +127,7 @@ class Call:
     kwargs: dict[str, Any]
 
     def __call__(self, hidden: Tensor) -> Tensor:
-        """The block's output for a hidden state."""
+        """Return the block's output for a hidden state."""
         return first_of(self.block(hidden, *self.args, **self.kwargs))
 
 
@@ -141,7 +141,7 @@ class Recorded:
 
 @contextmanager
 def recording_blocks(model: nn.Module, arch: Architecture, lowest: int) -> Iterator[Recorded]:
-    """Collects how the blocks from `lowest` up are called, bottom first."""
+    """Collect how the blocks from `lowest` up are called, bottom first."""
     recorded = Recorded()
 
     def record(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -157,5 +157,5 @@ def recording_blocks(model: nn.Module, arch: Architecture, lowest: int) -> Itera
 
 
 def first_of(output: Tensor | tuple) -> Tensor:
-    """A block's hidden state, whether the family returns it bare or in a tuple."""
+    """Return a block's hidden state, whether the family returns it bare or in a tuple."""
     return output[0] if isinstance(output, tuple) else output

@@ -71,7 +71,7 @@ class Plan:
         return self.free is None or self.weights <= self.free
 
     def sentence(self) -> str:
-        """The plan for a person, with both numbers."""
+        """Return the plan as a sentence, with both numbers."""
         parts = f"weights {gigabytes(self.weights)}, statistics {gigabytes(self.statistics)}, "
         parts += f"an edit {gigabytes(self.edit)}, a battery {gigabytes(self.cache + self.batch)}"
         there = "" if self.free is None else f" {gigabytes(self.free)} are free on {self.device}:"
@@ -99,7 +99,7 @@ def plan(
     statistics: int = 1,
     settings: Settings | None = None,
 ) -> Plan:
-    """What a model, `edits` of it in one batch and the key statistics of so many layers will take; nothing is loaded."""
+    """Return the memory for a model, `edits` in one batch and key statistics of so many layers; nothing is loaded."""
     return plan_for(find(name, settings or Settings()), quantization, dtype, device_for(device), edits, statistics)
 
 
@@ -112,7 +112,7 @@ def plan_for(
     statistics: int = 1,
     freed: int = 0,
 ) -> Plan:
-    """The same for a model that was found. `freed`: bytes that will be free besides, once another model has left."""
+    """Return the plan of a model that was found. `freed`: bytes that will be free once another model is gone."""
     quantization = source.held(quantization)
     free = memory.free(device)
     free = None if free is None else free + freed
@@ -157,12 +157,12 @@ _SMALLER: tuple[tuple[Quantization, torch.dtype], ...] = (
 
 
 def shape_bytes(quantization: Quantization, dtype: torch.dtype) -> float:
-    """Bytes of a weight of a linear layer."""
+    """Return the bytes of one weight of a linear layer."""
     return {"none": float(dtype.itemsize), "8bit": 1.0, "4bit": 0.5 + 1 / 64 + 4 / (64 * 256)}[quantization]
 
 
 def dtype_for(source: Source, dtype: str, device: torch.device) -> torch.dtype:
-    """The precision that a setting names; "auto": float32 for a small model on a CPU, else bfloat16 (or float16)."""
+    """Return the precision that a setting names; "auto": float32 for a small model on a CPU, else bfloat16 (or float16)."""
     if dtype != "auto":
         return getattr(torch, dtype)
     if device.type == "cuda":
@@ -171,7 +171,7 @@ def dtype_for(source: Source, dtype: str, device: torch.device) -> torch.dtype:
 
 
 def _budget(shape: _Shape, device: torch.device, dtype: torch.dtype, room: int | None) -> int:
-    """The most tokens of a forward that leave half of the room that is left."""
+    """Return the most tokens of a forward that leave half of the room that is left."""
     choices = BUDGETS.get(device.type, BUDGETS["cpu"])
     if room is None:
         return choices[0]
@@ -231,14 +231,14 @@ class _Shape:
         return int(self.linear * shape_bytes(quantization, dtype) + self.rest * dtype.itemsize + scales)
 
     def statistics(self, layers: int) -> int:
-        """The Cholesky factors, float32."""
+        """Return the bytes of the Cholesky factors in float32."""
         return 4 * layers * self.d_ff**2
 
     def cache(self, tokens: int, dtype: torch.dtype) -> int:
         return 2 * tokens * self.layers * self.d_kv * dtype.itemsize
 
     def batch(self, tokens: int, dtype: torch.dtype, quantization: Quantization) -> int:
-        """No gradient: one layer's widest moment, and the logits that are read in one go."""
+        """Return the bytes of a forward without gradient: one layer's widest moment, and the logits read at once."""
         wide = (3 if self.gated else 2) * self.d_ff + 2 * self.d_model
         attended = 2 * (self.d_query + 2 * self.d_kv) + 2 * self.d_model
         widest = tokens * max(wide, attended) * dtype.itemsize
@@ -246,7 +246,7 @@ class _Shape:
         return widest + self._logits(reads) + self._dequantised(dtype, quantization)
 
     def edit(self, edits: int, tokens: int, dtype: torch.dtype, quantization: Quantization) -> int:
-        """What autograd keeps of a batch of edits, the keys and values of earlier tokens, and its logits."""
+        """Return the bytes that autograd keeps of a batch of edits, of earlier tokens' keys and values, and of logits."""
         together = max(1, min(edits, tokens // (CONTEXTS * ROW_TOKENS)))
         rows = together * CONTEXTS
         active = rows * ACTIVE_TOKENS
@@ -264,5 +264,5 @@ class _Shape:
         return 3 * 4 * reads * self.vocab
 
     def _dequantised(self, dtype: torch.dtype, quantization: Quantization) -> int:
-        """A quantised layer's weight while it is used."""
+        """Return the bytes of a quantised layer's weight while it is used."""
         return 0 if quantization == "none" else self.d_model * self.d_ff * dtype.itemsize

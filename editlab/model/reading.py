@@ -43,7 +43,7 @@ class Reading:
         cancel: Cancel = never,
         first: Callable[[Tensor], None] | None = None,
     ) -> Iterator[list[list[int]]]:
-        """All rows' continuations as ids after every token, at most the `room` they were read with; the lists grow.
+        """Yield all rows' continuations as ids after every token, at most the `room` they were read with; the lists grow.
 
         `first` is given the logits `[rows, vocab]` from which the first token is chosen. Hooks are laid for each step and
         removed before the yield, so that others may use the model in between.
@@ -75,7 +75,7 @@ class Reading:
 
     @torch.no_grad()
     def score(self, asked: Sequence[tuple[int, str]]) -> list[Score]:
-        """How likely each target is after its row: pairs of a row's number and a target, as `LanguageModel.score` tells it.
+        """Return how likely each target is after its row: pairs of a row's number and a target, as in `LanguageModel.score`.
 
         A target whose first token depends on the text's last letters is read anew together with its text.
         """
@@ -92,20 +92,20 @@ class Reading:
                 rounds.append(free := {})
             free[row] = number, tuple(ids[start:])
         for one in rounds:
-            for number, told in zip((n for n, _ in one.values()), self._scored(one), strict=True):
-                found[number] = told
+            for number, result in zip((n for n, _ in one.values()), self._scored(one), strict=True):
+                found[number] = result
         again = score(
             self.model,
             [self.texts[asked[n][0]] for n in anew],
             [asked[n][1] for n in anew],
             [self.views[asked[n][0]] for n in anew],
         )
-        for number, told in zip(anew, again, strict=True):
-            found[number] = told
+        for number, result in zip(anew, again, strict=True):
+            found[number] = result
         return [one for one in found if one is not None]
 
     def _scored(self, labels: dict[int, tuple[int, tuple[int, ...]]]) -> list[Score]:
-        """One target a row: its first token is read where the row ends, the others behind those before them."""
+        """Return one target a row: its first token is read where the row ends, the others behind those before them."""
         wanted = [ids for _, ids in labels.values()]
         hidden = self.hidden[list(labels), None]
         longest = max(map(len, wanted)) - 1
@@ -156,7 +156,7 @@ def _forward(
 
 
 def _branch(cache: DynamicCache) -> DynamicCache:
-    """A cache that goes on from another one and leaves it as it is: it grows by new tensors, none is written into."""
+    """Return a cache that goes on from another one and leaves it as it is: it grows by new tensors, none is written into."""
     branch = copy.copy(cache)
     branch.layers = [copy.copy(layer) for layer in cache.layers]
     return branch

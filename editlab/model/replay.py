@@ -31,7 +31,7 @@ class _Prefix(DynamicCache):
     frozen = False
 
     def update(self, key: Tensor, value: Tensor, layer_idx: int, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Earlier keys and values followed by the given ones; once frozen, the given ones are not kept."""
+        """Return earlier keys and values followed by the given ones; once frozen, the given ones are not kept."""
         if not self.frozen:
             return super().update(key, value, layer_idx, *args, **kwargs)
         kept = self.layers[layer_idx]
@@ -70,7 +70,7 @@ class Replay:
         return self.outputs[:, 0].float()
 
     def with_value(self, delta: Float[Tensor, "rows d_model"]) -> Float[Tensor, "rows active d_model"]:
-        """The block's output when `delta` is added to the MLP's output at the located token."""
+        """Return the block's output when `delta` is added to the MLP's output at the located token."""
         norm = self._norm
         if norm is None:
             return self.with_residual(delta)
@@ -78,7 +78,7 @@ class Replay:
         return self.with_residual(norm(before + delta.to(before.dtype)).float() - norm(before).float())
 
     def with_outputs(self, outputs: Float[Tensor, "rows active d_model"]) -> Float[Tensor, "rows active d_model"]:
-        """The block's output when the whole MLP's output is another one."""
+        """Return the block's output when the whole MLP's output is another one."""
         norm, new = self._norm, outputs.to(self.outputs.dtype)
         return self.residual + (new - self.outputs if norm is None else norm(new) - norm(self.outputs))
 
@@ -89,16 +89,16 @@ class Replay:
         return None if name is None else self.model.arch.block_list(self.model.hf)[self.layer].get_submodule(name)
 
     def with_residual(self, delta: Float[Tensor, "rows d_model"]) -> Float[Tensor, "rows active d_model"]:
-        """The block's output when `delta` is added to it at the located token."""
+        """Return the block's output when `delta` is added to it at the located token."""
         first = self.residual[:, :1] + delta[:, None].to(self.residual.dtype)
         return torch.cat([first, self.residual[:, 1:]], 1)
 
     def finish(self, hidden: Tensor, rows: Tensor, columns: Tensor) -> Float[Tensor, "reads vocab"]:
-        """Logits at (row, active column) pairs, each named once, after the layers above have run on `hidden` (all rows)."""
+        """Return logits at (row, active column) pairs, each named once, after the layers above have run on `hidden`."""
         return self.model.head(self.last(hidden, rows, columns))
 
     def last(self, hidden: Tensor, rows: Tensor, columns: Tensor) -> Float[Tensor, "reads d_model"]:
-        """The last hidden states, behind the final norm, from which those logits are read."""
+        """Return the last hidden states, behind the final norm, from which those logits are read."""
         last = self.model.arch.mlp_of(self.model.hf, self.model.n_layers - 1)
         with laid_over(self.model.hf, self.model.arch, self.view), _only_at(last, rows, columns):
             for call in self.calls:
@@ -109,7 +109,7 @@ class Replay:
 
 @contextmanager
 def _only_at(mlp: nn.Module, rows: Int[Tensor, "reads"], columns: Int[Tensor, "reads"]) -> Iterator[None]:
-    """The MLP of the last block computes what is read and leaves zeros elsewhere: no token hears it any more."""
+    """Make the last block's MLP compute only what is read and leave zeros elsewhere: no later token depends on it."""
     shape: list[torch.Size] = []
 
     def gather(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -17,7 +17,7 @@ class Sampling:
     seed: int = 0
 
     def draw(self, logits: Tensor, generator: torch.Generator) -> Tensor:
-        """One token a row from logits `[rows, vocab]`."""
+        """Return one token a row from logits `[rows, vocab]`."""
         if self.top_k == 1:
             return logits.argmax(-1)
         best, ids = (logits / self.temperature).topk(self.top_k)

@@ -102,7 +102,7 @@ def scores_of(
     hidden: Float[Tensor, "rows tokens d_model"],
     asked: Sequence[Sequence[tuple[int, tuple[int, ...]]]],
 ) -> list[Score]:
-    """Scores read off final hidden states: for each row its targets, (column behind which it is read, its ids), in order."""
+    """Return scores read off final hidden states: for each row its targets as (column before the first token, ids)."""
     reads = [(place, before, labels) for place, items in enumerate(asked) for before, labels in items]
     where = [(place, before + t) for place, before, labels in reads for t in range(len(labels))]
     at = torch.tensor(where, device=hidden.device)
@@ -119,7 +119,7 @@ def scores_of(
 def _read(
     model: FrozenModel, hidden: Float[Tensor, "reads d_model"], labels: Int[Tensor, "reads"]
 ) -> tuple[list[float], list[int]]:
-    """Log-probabilities of labels behind final hidden states, and the likeliest ids; no more logits at once than allowed."""
+    """Return the labels' log-probabilities and the likeliest ids after final hidden states, in parts of few logits."""
     picked, best = [], []
     size = max(1, LOGITS_AT_ONCE // model.hf.config.vocab_size)
     for part, own in zip(hidden.split(size), labels.split(size), strict=True):

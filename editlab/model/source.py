@@ -57,16 +57,16 @@ class Source:
         how = getattr(self.config, "quantization_config", None)
         if how is None:
             return "none"
-        told = how if isinstance(how, dict) else how.to_dict()
-        if told.get("quant_method") != "bitsandbytes":
+        stored = how if isinstance(how, dict) else how.to_dict()
+        if stored.get("quant_method") != "bitsandbytes":
             raise BadModel(
-                f"{self.name} is stored in {told.get('quant_method')}, which cannot be edited. Take the model that it was "
+                f"{self.name} is stored in {stored.get('quant_method')}, which cannot be edited. Take the model that it was "
                 "made from, with --quantization 4bit."
             )
-        return "4bit" if told.get("load_in_4bit") else "8bit"
+        return "4bit" if stored.get("load_in_4bit") else "8bit"
 
     def held(self, quantization: Quantization) -> Quantization:
-        """How its weights will be held: as stored, or as asked. Raises `BadModel` where the two contradict."""
+        """Return how its weights will be held: as stored, or as asked. Raises `BadModel` where the two contradict."""
         if quantization not in ("none", self.stored) and self.stored != "none":
             raise BadModel(f"{self.name} is stored in {self.stored}. Load it as it is (--quantization none).")
         return self.stored if quantization == "none" else quantization
@@ -84,7 +84,7 @@ class Source:
         return sum(file.stat().st_size for file in files) if files else None
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        """Its tokenizer. Raises `BadModel` where there is none with character offsets."""
+        """Load its tokenizer. Raises `BadModel` where there is none with character offsets."""
         try:
             found = AutoTokenizer.from_pretrained(str(self.folder), local_files_only=True, trust_remote_code=False)
         except Exception as error:  # whatever a broken file makes the library raise
@@ -98,7 +98,7 @@ class Source:
 
 
 def find(name: str, settings: Settings) -> Source:
-    """The model that a name means: `atlas`, a folder, a hub id (`owner/name` or `owner/name@revision`), `config:NAME`.
+    """Find the model of a name: `atlas`, a folder, a hub id (`owner/name` or `owner/name@revision`), `config:NAME`.
 
     A hub id is the only one that uses the network. Raises `BadModel` with what to do, or `UnsupportedArchitecture`.
     """
@@ -116,11 +116,11 @@ def find(name: str, settings: Settings) -> Source:
         return _checked(Source(name, _read(name, folder, local=True), str(folder), None, folder))
     if place.count("/") != 1 or not all(place.split("/")):
         raise BadModel(f"{name!r} is neither a folder here nor a hub id like 'owner/name'. Check the path.")
-    cached = fetched(name, place, revision or None, SMALL_FILES)
+    cached = fetch(name, place, revision or None, SMALL_FILES)
     return _checked(Source(name, _read(name, cached, local=False), place, cached.name, cached))
 
 
-def fetched(name: str, place: str, revision: str | None, files: Sequence[str]) -> Path:
+def fetch(name: str, place: str, revision: str | None, files: Sequence[str]) -> Path:
     """Return the folder of the hub's cache with these files of a hub model, fetched where needed; its name is their commit.
 
     `files`: names or patterns, of the model's top folder alone. A file that the hub does not have is left out. Raises
@@ -130,7 +130,7 @@ def fetched(name: str, place: str, revision: str | None, files: Sequence[str]) -
         with network.hub():
             return Path(snapshot_download(place, revision=revision, allow_patterns=list(files), ignore_patterns=["*/*"]))
     except Exception as error:  # whatever the hub, the network or the disk make the library raise
-        raise not_loaded(name, False, error) from error
+        raise loading_error(name, False, error) from error
 
 
 def _checked(source: Source) -> Source:
@@ -161,11 +161,11 @@ def _read(name: str, folder: Path, *, local: bool) -> PretrainedConfig:
     try:
         return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except Exception as error:  # a broken config.json makes the library raise whatever its field's check raises
-        raise not_loaded(name, local, error) from error
+        raise loading_error(name, local, error) from error
 
 
-def not_loaded(name: str, local: bool, error: Exception) -> EditLabError:
-    """What a person can do about a model that the library could not load."""
+def loading_error(name: str, local: bool, error: Exception) -> EditLabError:
+    """Return the error for a model that the library could not load, with what a person can do about it."""
     if isinstance(error, EditLabError):
         return error
     causes = _causes(error)
@@ -229,7 +229,7 @@ def presets_by_name(folders: tuple[Path, ...]) -> dict[str, dict[str, Any]]:
 
 
 def preset_for(config: PretrainedConfig, checkpoint: str, folders: tuple[Path, ...]) -> dict[str, Any]:
-    """The preset measured on these very weights, else one whose `[match]` fits the configuration, else an empty one.
+    """Return the preset measured on these very weights, else one whose `[match]` fits the configuration, else an empty one.
 
     What was measured on other weights of the same shape is left out: of those the preset gives the settings alone.
     """

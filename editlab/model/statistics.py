@@ -1,6 +1,6 @@
 """Second moments of keys: C = E[k k^T] of a layer, by which an edit can spare the keys that the model already uses.
 
-About ten tokens per key dimension are enough (methods.md 5.1); a small ridge makes C invertible. Files are named by a
+About ten tokens per key dimension are enough (docs/methods.md 5.1); a small ridge makes C invertible. Files are named by a
 hash of all that shaped them, so that no setting is ever confused with another.
 """
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 WINDOW = 256
 RIDGE = 1e-3
 KEYS_PER_DIMENSION = 10
-"""Tokens that are measured for each dimension of a key, where nobody says otherwise (methods.md 5.1)."""
+"""Tokens that are measured for each dimension of a key, where nobody says otherwise (docs/methods.md 5.1)."""
 JUDGED = 4
 """Windows, evenly spread, that the statistics are judged by."""
 KEPT_SECONDS = 120.0
@@ -63,7 +63,7 @@ class KeyStatistics:
 
     @classmethod
     def of(cls, layer: int, second_moment: Float[Tensor, "d_ff d_ff"], tokens: int, **known: Any) -> KeyStatistics:
-        """From C itself, which is used up: at 7B it is as large as the factor."""
+        """Factorise C, which is used up: at 7B it is as large as the factor."""
         second_moment.diagonal().add_(RIDGE * second_moment.diagonal().mean())
         return cls(layer, torch.linalg.cholesky(second_moment), tokens, **known)
 
@@ -80,7 +80,7 @@ class KeyStatistics:
         return C
 
     def whiten(self, keys: Float[Tensor, "n d_ff"]) -> Float[Tensor, "n d_ff"]:
-        """C^-1 k for each row."""
+        """Return C^-1 k for each row."""
         return torch.cholesky_solve(keys.float().T, self.factor).T
 
 
@@ -117,7 +117,7 @@ def collect(
 
 
 def find(model: LanguageModel, layer: int) -> KeyStatistics | None:
-    """The statistics of this model's layer from the most tokens, or None where nobody measured them.
+    """Return the statistics of this model's layer from the most tokens, or None where nobody measured them.
 
     Read, moved and factorised once a model: a 7B model's take seconds.
     """
@@ -130,8 +130,8 @@ def find(model: LanguageModel, layer: int) -> KeyStatistics | None:
     return model.memo[key]
 
 
-def described(model: LanguageModel, layer: int) -> dict[str, Any] | None:
-    """What is written beside those statistics, without reading them: `tokens`, `source`, `seconds`, `quality` if judged."""
+def describe(model: LanguageModel, layer: int) -> dict[str, Any] | None:
+    """Return what is written beside those statistics: `tokens`, `source`, `seconds`, and `quality` where it was judged."""
     best = _best(model, layer)
     if best is None:
         return None
@@ -144,8 +144,8 @@ def _best(model: LanguageModel, layer: int) -> Path | None:
     return max(found, key=_tokens_behind, default=None)
 
 
-def measured(model: LanguageModel) -> list[int]:
-    """The layers of this model whose statistics somebody measured."""
+def measured_layers(model: LanguageModel) -> list[int]:
+    """Return the layers of this model whose statistics somebody measured."""
     return [
         layer
         for layer in range(model.n_layers)
@@ -154,7 +154,7 @@ def measured(model: LanguageModel) -> list[int]:
 
 
 def need(model: LanguageModel, layer: int, why: str) -> KeyStatistics:
-    """The same; raises `MissingStatistics` saying how to get them."""
+    """Return them as `find`; raises `MissingStatistics` with how to get them."""
     statistics = find(model, layer)
     if statistics is None:
         raise MissingStatistics(
@@ -175,7 +175,7 @@ def read(path: Path, device: torch.device | str = "cpu") -> KeyStatistics:
 
 
 def _square(triangle: Float[Tensor, "half"], size: int) -> Float[Tensor, "d_ff d_ff"]:
-    """A symmetric matrix from its lower triangle, row by row: an index of all its places would be four times as large."""
+    """Return a symmetric matrix from its lower triangle, row by row: an index of all places would need more memory."""
     if len(triangle) != size * (size + 1) // 2:
         raise ValueError("the triangle is of another size")
     C = torch.zeros(size, size)
@@ -215,9 +215,9 @@ def _name(model: LanguageModel, layer: int, source: str, tokens: int) -> str:
 
 def _write(path: Path, layer: int, C: Tensor, header: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    described = json.dumps({"layer": layer, "d_ff": len(C), **header})
+    metadata = json.dumps({"layer": layer, "d_ff": len(C), **header})
     with storage.new_file(path) as part:
-        save_file({"lower_triangle": _triangle(C)}, part, {"editlab": described})
+        save_file({"lower_triangle": _triangle(C)}, part, {"editlab": metadata})
 
 
 @dataclass
@@ -236,7 +236,7 @@ class Unfinished:
 
     @classmethod
     def at(cls, folder: Path, names: Sequence[str]) -> Unfinished:
-        """What is kept of the measurement that will write files of these names; a damaged file counts as nothing."""
+        """Return what is kept of the measurement that will write files of these names; a damaged file counts as nothing."""
         path = folder / f"unfinished-{hashlib.sha256(' '.join(names).encode()).hexdigest()[:12]}.safetensors"
         try:
             with safe_open(path, "pt") as file:
@@ -261,7 +261,7 @@ class Unfinished:
             save_file(tensors, part, {"editlab": header})
 
     def remove(self) -> None:
-        """It is finished."""
+        """Remove the files of a measurement that is finished."""
         self.path.unlink(missing_ok=True)
 
 
@@ -274,7 +274,7 @@ def _windows(
     progress: Progress,
     cancel: Cancel,
 ) -> list[list[int]]:
-    """Rows of at most `WINDOW` ids (or the context), each beginning as the tokenizer begins a text."""
+    """Return rows of at most `WINDOW` ids (or the context), each beginning as the tokenizer begins a text."""
     bos = model.tok.encode("")
     if text is not None:
         pieces = [line for line in text.splitlines() if line.strip()]
@@ -322,7 +322,7 @@ class _Sums:
         return int(self._work.sums["count"])
 
     def add(self, number: int, found: Mapping[int, Tensor], mask: Tensor) -> None:
-        """The keys `[rows, tokens, d_ff]` of the windows from `number` on."""
+        """Add the keys `[rows, tokens, d_ff]` of the windows from `number` on."""
         sums = self._work.sums
         for layer in self.layers:
             k = found[layer][mask].float()
@@ -337,7 +337,7 @@ class _Sums:
         self._work.done = number + len(mask)
 
     def moment(self, layer: int) -> tuple[Float[Tensor, "d_ff d_ff"], float]:
-        """C of a layer, and its quality: each judged window against C without it (Woodbury), beside C with it."""
+        """Return C of a layer, and its quality: each judged window against C without it (Woodbury), beside C with it."""
         sums = self._work.sums
         C = sums.pop(f"layer{layer}") / self.count
         L = KeyStatistics.of(layer, C.clone(), self.count).factor

@@ -42,7 +42,7 @@ class TokenBatch:
 
 
 def in_chunks(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Row numbers, shortest rows first, in chunks whose padded size stays within `budget` tokens.
+    """Yield row numbers, shortest rows first, in chunks whose padded size stays within `budget` tokens.
 
     A row beyond the budget goes alone. Short rows do not share a chunk with long ones: padding would cost more than
     another forward.
@@ -59,7 +59,7 @@ def in_chunks(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
 
 
 def pad(rows: Sequence[Sequence[int]], filler: int, side: str = "right", device: torch.device | str = "cpu") -> TokenBatch:
-    """Rows of ids as one batch. `side` says where the filler goes; no result depends on it.
+    """Return rows of ids as one batch. `side` says where the filler goes; no result depends on it.
 
     Raises `BadRequest` where a row has no id at all: a model can say nothing after nothing.
     """
@@ -76,7 +76,7 @@ def pad(rows: Sequence[Sequence[int]], filler: int, side: str = "right", device:
 
 
 def joined(prompt: str, target: str) -> str:
-    """Prompt and target as one text: a space between them, unless the prompt ends in white space already."""
+    """Return prompt and target as one text: a space between them, unless the prompt ends in white space already."""
     return f"{prompt}{'' if prompt[-1:].isspace() else ' '}{target.strip()}"
 
 
@@ -97,7 +97,7 @@ class Tokens:
         self._ends = {tokenizer.eos_token_id} - {tokenizer.bos_token_id, None}
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a text with the tokenizer's own BOS, without an EOS. Raises `TooLong` beyond the model's context."""
+        """Return the ids of a text with the tokenizer's own BOS, without an EOS. Raises `TooLong` beyond the context."""
         ids = self.tokenizer(text)["input_ids"]
         while ids and ids[-1] in self._ends and not text.endswith(self.tokenizer.decode(ids[-1:])):
             ids = ids[:-1]
@@ -106,12 +106,12 @@ class Tokens:
         return ids
 
     def chips(self, text: str) -> list[str]:
-        """The tokens of a text as a person should see them, without special tokens, leading space as "␣"."""
+        """Return the tokens of a text as a person should see them, without special tokens, leading space as "␣"."""
         ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return [self.decode([i]).replace(" ", "␣") for i in ids]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of ids that continue another text. A SentencePiece decoder alone would drop their first space."""
+        """Return the text of ids that continue another text. A SentencePiece decoder alone would drop their first space."""
         return self.tokenizer.decode([*self._anchor, *ids])[len(self.tokenizer.decode(self._anchor)) :]
 
     @cached_property
@@ -119,7 +119,7 @@ class Tokens:
         return self.tokenizer("a", add_special_tokens=False)["input_ids"]
 
     def locate(self, text: str, start: int, stop: int) -> Located:
-        """Ids of `text` and the index of the last token of `text[start:stop]`.
+        """Return the ids of `text` and the index of the last token of `text[start:stop]`.
 
         Raises `BadRequest` where no token covers the span's last character.
         """
@@ -135,7 +135,7 @@ class Tokens:
         return Located(tuple(ids), covering[-1])
 
     def with_target(self, prompt: str, target: str) -> tuple[list[int], int]:
-        """Ids of prompt and target together, and how many of them belong to the prompt.
+        """Return the ids of prompt and target together, and how many of them belong to the prompt.
 
         The target's ids are those of `joined(prompt, target)` beyond the longest common beginning with the prompt's.
         """
@@ -152,5 +152,5 @@ class Tokens:
         return both, shared
 
     def pad(self, rows: Sequence[Sequence[int]], side: str = "right", device: torch.device | str = "cpu") -> TokenBatch:
-        """Rows of ids as one batch with this tokenizer's filler."""
+        """Return rows of ids as one batch with this tokenizer's filler."""
         return pad(rows, self.filler, side, device)

@@ -42,7 +42,7 @@ def weight_files(name: str, folder: Path, pickles: bool = False) -> list[list[st
 
 
 def _shards(name: str, folder: Path, whole: str, suffixes: tuple[str, ...]) -> list[str]:
-    """The files that an index names; none where there is no index."""
+    """Return the files that an index names; none where there is no index."""
     index = folder / f"{whole}{INDEX}"
     if not index.exists():
         return []
@@ -67,7 +67,7 @@ def _shards(name: str, folder: Path, whole: str, suffixes: tuple[str, ...]) -> l
 
 
 def matrix_of(module: nn.Module) -> Float[Tensor, "d_out d_in"]:
-    """A layer's weight as it multiplies a column, float32: dequantised, transposed back, fetched from where it lies."""
+    """Return a layer's weight in float32 as it multiplies a column: dequantised, transposed back, on its device."""
     with align_module_device(module):
         weight = module.weight
         if not weight.is_floating_point():
@@ -79,12 +79,12 @@ def matrix_of(module: nn.Module) -> Float[Tensor, "d_out d_in"]:
 
 
 def inputs_of(module: nn.Module) -> int:
-    """The width of what a layer multiplies."""
+    """Return the width of what a layer multiplies."""
     return module.nx if isinstance(module, Conv1D) else module.in_features
 
 
 def parameters_of(*modules: nn.Module) -> int:
-    """How many weights modules have, shared ones counted once and those of a quantised layer as they are multiplied."""
+    """Count the weights of modules, shared ones once and those of a quantised layer as they are multiplied."""
     found: dict[int, int] = {}
     for module in (part for given in modules for part in given.modules()):
         for name, parameter in module.named_parameters(recurse=False):
@@ -94,13 +94,13 @@ def parameters_of(*modules: nn.Module) -> int:
 
 
 def bytes_of(*modules: nn.Module) -> int:
-    """What they take in memory; the scales of quantised weights, a hundredth of them, are left out."""
+    """Return the bytes of modules in memory; the scales of quantised weights, a hundredth of them, are left out."""
     held = {id(p): p.numel() * p.element_size() for module in modules for p in module.parameters()}
     return sum(held.values())
 
 
 def quantization_config(quantization: Quantization, dtype: torch.dtype) -> BitsAndBytesConfig | None:
-    """How transformers shall quantise a checkpoint while it loads; None where it shall not. `dtype`: of the activations."""
+    """Return how transformers quantises a checkpoint while it loads; None for not at all. `dtype`: of the activations."""
     if quantization == "none":
         return None
     _bitsandbytes()
@@ -112,13 +112,13 @@ def quantization_config(quantization: Quantization, dtype: torch.dtype) -> BitsA
 
 
 def quantisable(module: nn.Module) -> bool:
-    """Whether a module is a linear layer, which can be held in 8 or 4 bit."""
+    """Return whether a module is a linear layer, which can be held in 8 or 4 bit."""
     return type(module) is nn.Linear or isinstance(module, Conv1D)
 
 
 @torch.no_grad()
-def quantised(module: nn.Module, quantization: Quantization, dtype: torch.dtype) -> nn.Module:
-    """A linear layer in 8 or 4 bit as transformers would load it, on the same device. The given one is used up."""
+def quantise(module: nn.Module, quantization: Quantization, dtype: torch.dtype) -> nn.Module:
+    """Return a linear layer in 8 or 4 bit as transformers would load it, on the same device. The given one is used up."""
     nn_ = _bitsandbytes().nn
     weight = (module.weight.T if isinstance(module, Conv1D) else module.weight).contiguous()
     (rows, columns), device, bias = weight.shape, weight.device, module.bias
@@ -136,7 +136,7 @@ def quantised(module: nn.Module, quantization: Quantization, dtype: torch.dtype)
 
 
 def misshapen(hf: nn.Module) -> list[str]:
-    """Names of quantised layers whose weights have another shape than the layer: transformers takes them as they come."""
+    """Return the names of quantised layers whose weights have another shape than the layer."""
     found = []
     for name, module in hf.named_modules():
         state = getattr(getattr(module, "weight", None), "quant_state", None)
@@ -147,7 +147,7 @@ def misshapen(hf: nn.Module) -> list[str]:
 
 
 def exact(hf: nn.Module) -> nn.Module:
-    """The same, computing on a CPU as everywhere: unpacked weights, products in the activations' precision.
+    """Make quantised layers compute on a CPU as everywhere: unpacked weights, products in the activations' precision.
 
     Where a CPU has units for bfloat16, bitsandbytes else repacks a weight at its first use, rounds its scales, and computes
     with a gradient otherwise than without.
@@ -159,7 +159,7 @@ def exact(hf: nn.Module) -> nn.Module:
 
 
 def _bitsandbytes() -> ModuleType:
-    """Imported where it is needed, since it takes a second; without its talk of every cast and of kernels not fetched."""
+    """Import bitsandbytes, which takes a second, and silence its messages about casts and kernels."""
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     import bitsandbytes
 

@@ -1,5 +1,6 @@
 """What a model says around an edit: batteries of prompts, asked under views, and their verdicts."""
 
+from editlab.answers import Answers
 from editlab.probes.battery import KINDS, Probe, battery, shuffles
 from editlab.probes.cases import case_for
 from editlab.probes.gates import gates, gates_of
@@ -12,7 +13,7 @@ from editlab.probes.rephrasing import asked_of_model
 from editlab.probes.reversal import CONTROL, guarded, judged, reversal, says
 from editlab.probes.sweep import THRESHOLDS, sweep
 from editlab.probes.verdict import ask, judge, scores, tallies
-from editlab.probes.views import Answers, answers_so_far, answers_together, summaries, summaries_so_far, summary
+from editlab.probes.views import answers_so_far, answers_together, summaries, summaries_so_far, summary
 from editlab.probes.ways_back import ways_back
 
 __all__ = [

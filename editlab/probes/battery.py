@@ -57,7 +57,7 @@ class Probe:
 def battery(
     model: LanguageModel, case: EditCase, passages: Passages, seed: int = 0, most: int | None = None
 ) -> tuple[Probe, ...]:
-    """All probes of a case, kind after kind; `most` keeps the first few of each kind and domain.
+    """Return all probes of a case, kind after kind; `most` keeps the first few of each kind and domain.
 
     Shuffles and long contexts are drawn with `seed`, anew for each edit; both domains get equally many passages.
     """
@@ -77,7 +77,7 @@ def battery(
 
 
 def shuffles(model: LanguageModel, subject: str, seed: int = 0) -> tuple[str, ...]:
-    """The subject's tokens in other orders, as text: at most 10, distinct, never the subject itself.
+    """Return the subject's tokens in other orders, as text: at most 10, distinct, never the subject itself.
 
     A token is taken as the stretch of text it stands for, found by its offsets, with a space in front where it begins a
     word. So none of the tokenizer's own markers gets into the text ("▁", "Ġ"), no character is torn, and a name reads as
@@ -93,7 +93,7 @@ def shuffles(model: LanguageModel, subject: str, seed: int = 0) -> tuple[str, ..
 
 
 def _pieces(model: LanguageModel, subject: str) -> list[str]:
-    """The subject's tokens as text, each with its space; tokens that share a character (UTF-8) are one piece."""
+    """Return the subject's tokens as text, each with its space; tokens that share a character (UTF-8) are one piece."""
     text = f" {subject}"
     encoding = model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     cuts = [0]

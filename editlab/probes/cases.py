@@ -23,7 +23,7 @@ MOST_PARAPHRASES = 6
 
 
 def case_for(request: EditRequest, facts: FactBase, seed: int = 0) -> EditCase:
-    """The case of a request, as far as the fact base can tell; what it asks is drawn with `seed`.
+    """Return the case of a request, as far as the fact base can tell; what it asks is drawn with `seed`.
 
     The case's own request carries the true object where the base knows it and the given request does not. Where the base
     has no other name of the subject, rules make some. A neighbour expects its true object, or None (the base model's own
@@ -51,14 +51,14 @@ def case_for(request: EditRequest, facts: FactBase, seed: int = 0) -> EditCase:
 
 
 def _canonical(subject: str, facts: FactBase) -> str:
-    """The name under which the base knows a subject."""
+    """Return the name under which the base knows a subject."""
     if subject in facts.by_subject:
         return subject
     return next((name for name, aliases in facts.aliases.items() if subject in aliases), subject)
 
 
 def _relation(request: EditRequest, subject: str, facts: FactBase) -> str | None:
-    """The relation that a request is about, or None.
+    """Return the relation that a request is about, or None.
 
     Wordings can be shared ("{} is located in" asks for a country, a city or a continent), so what the base knows about
     the subject decides between them. An unknown wording is placed by the true object, if just one relation leads there.
@@ -75,7 +75,7 @@ def _relation(request: EditRequest, subject: str, facts: FactBase) -> str | None
 
 
 def _strangers(request: EditRequest, subject: str, facts: FactBase, rng: random.Random) -> tuple[Expectation, ...]:
-    """Other subjects in the request's own sentence; of the subject's kind where its kind is known."""
+    """Return other subjects in the request's own sentence; of the subject's kind where it is known."""
     kin = [other.subject for fact in facts.by_subject.get(subject, ()) for other in facts.by_relation[fact.relation]]
     linked = _linked(subject, facts)
     names = [name for name in dict.fromkeys(kin or facts.by_subject) if name not in linked]
@@ -85,7 +85,7 @@ def _strangers(request: EditRequest, subject: str, facts: FactBase, rng: random.
 
 
 def _linked(subject: str, facts: FactBase) -> set[str]:
-    """The subject and everything that one fact connects with it."""
+    """Return the subject and everything that one fact connects with it."""
     return {subject} | {end for f in facts.facts if subject in (f.subject, f.object) for end in (f.subject, f.object)}
 
 
@@ -100,7 +100,7 @@ class _Around:
     rng: random.Random
 
     def paraphrases(self) -> tuple[str, ...]:
-        """Other wordings of the relation, those never trained first."""
+        """Return other wordings of the relation, those never trained first."""
         relation = self.facts.relations[self.relation]
         others = [t for t in self._clear(relation.templates) if t != self.request.prompt]
         drawn = self.rng.sample(others, len(others))
@@ -108,7 +108,7 @@ class _Around:
         return tuple(t.replace(SLOT, self.request.subject) for t in (unseen + drawn)[:MOST_PARAPHRASES])
 
     def neighbours(self) -> tuple[Expectation, ...]:
-        """Other subjects with the same true object; with any, where the object is the subject's alone (a capital)."""
+        """Return other subjects with the same true object; any others where only the subject has it (a capital)."""
         linked = _linked(self.subject, self.facts)
         others = [f for f in self.facts.by_relation.get(self.relation, ()) if f.subject not in linked]
         same = [f for f in others if f.object == self.request.target_true]
@@ -116,13 +116,13 @@ class _Around:
         return self._asked(self._drawn(same or others))
 
     def same_subject(self) -> tuple[Expectation, ...]:
-        """The subject's other facts, but for those that change with the edit."""
+        """Return the subject's other facts, but for those that change with the edit."""
         changed = {self.relation, *(relation for relation, _, _ in self._changed)}
         own = [f for f in self.facts.by_subject.get(self.subject, ()) if f.relation not in changed]
         return self._asked(replace(f, subject=self.request.subject) for f in own)
 
     def propagation(self) -> tuple[Expectation, ...]:
-        """What follows: for those that have the fact through the subject, and for the subject through the new object."""
+        """Return the consequences: for subjects that have the fact through this one, and for it through the new object."""
         new, true = self.request.target_new, self.request.target_true
         through = [f.subject for f in self.facts.facts if f.object == self.subject and f.subject != self.subject]
         heirs = [
@@ -155,7 +155,7 @@ class _Around:
         return tuple(found)
 
     def _asked(self, facts: Iterable[Fact]) -> tuple[Expectation, ...]:
-        """Facts as prompts, each in a trained wording drawn at random; without those that have none."""
+        """Return facts as prompts, each in a trained wording drawn at random; without those that have none."""
         return tuple(
             Expectation(self.rng.choice(wordings).replace(SLOT, fact.subject), fact.object, fact.subject)
             for fact in facts
@@ -166,7 +166,7 @@ class _Around:
         return self._clear(self.facts.relations[relation].templates)
 
     def _clear(self, templates: Iterable[str]) -> list[str]:
-        """Wordings that ask for one relation alone."""
+        """Return wordings that ask for one relation alone."""
         return [t for t in templates if self._uses[t] == 1]
 
     @cached_property

@@ -22,7 +22,7 @@ Ids = Sequence[int]
 
 
 def layers_of(view: View) -> tuple[int, ...]:
-    """The layers at which a view has pathways, the lowest first."""
+    """Return the layers at which a view has pathways, the lowest first."""
     return tuple(sorted({pathway.layer for pathway in view.pathways}))
 
 
@@ -30,7 +30,7 @@ def layers_of(view: View) -> tuple[int, ...]:
 def gates_at(
     model: LanguageModel, rows: Sequence[Ids], layer: int, views: Sequence[View]
 ) -> list[Float[Tensor, "tokens pathways"]]:
-    """Every gate of a layer, 0 to 1, at every token of each row under its view; the forwards stop at the layer."""
+    """Return every gate of a layer, 0 to 1, at every token of each row under its view; the forwards stop at the layer."""
     arriving = {id(view): _below(view, layer) for view in views}
     found: list[Tensor] = [torch.empty(0)] * len(rows)
     for chunk, keys in model.keys_everywhere(rows, layer, [arriving[id(view)] for view in views]):
@@ -40,7 +40,7 @@ def gates_at(
 
 
 def gates_of(model: LanguageModel, texts: Sequence[str], view: View) -> list[Float[Tensor, "tokens"]]:
-    """The largest gate at every token of each text, 0 where the view has no pathway."""
+    """Return the largest gate at every token of each text, 0 where the view has no pathway."""
     rows = [model.tok.encode(view.asks(text)) for text in texts]
     found = [torch.zeros(len(row), device=model.device) for row in rows]
     for layer in layers_of(view):
@@ -50,7 +50,7 @@ def gates_of(model: LanguageModel, texts: Sequence[str], view: View) -> list[Flo
 
 
 def gates(model: LanguageModel, text: str, view: View) -> pd.DataFrame:
-    """How sure a view's pathways are at each token of a text: one row a token.
+    """Return how sure a view's pathways are at each token of a text: one row a token.
 
     Columns: `token` (as shown, space as "␣"), `gate` (the largest of all, 0 to 1), `subject` (of the pathway whose gate
     that is) and `fires` (whether it does at the view's threshold). Without a pathway, no gate is above 0. Special tokens
@@ -73,5 +73,5 @@ def gates(model: LanguageModel, text: str, view: View) -> pd.DataFrame:
 
 
 def _below(view: View, layer: int) -> View:
-    """What of a view lies under a layer: all that the keys that arrive there have met."""
+    """Return the part of a view under a layer: all that shapes the keys that arrive there."""
     return View(tuple(patch for patch in view.patches if getattr(patch, "layer", -1) < layer), view.threshold)

@@ -33,7 +33,7 @@ def lessons(
     seed: int = 0,
     names: Sequence[str] = (),
 ) -> Lessons:
-    """The lessons of a case, drawn with `seed`; `names` are taught beside those that the case has.
+    """Return the lessons of a case, drawn with `seed`; `names` are taught beside those that the case has.
 
     Raises `BadRequest` where the subject has no other name or order.
     """
@@ -56,7 +56,7 @@ def lessons(
 
 
 def _others(facts: FactBase, names: tuple[str, ...], kept_out: set[str], rng: random.Random) -> tuple[str, ...]:
-    """Other subjects: those that share the most words with these names, then others at random."""
+    """Return other subjects: those that share the most words with these names, then others at random."""
     words = {word.casefold() for name in names for word in name.split()}
     shared = Counter({name: len(words & set(name.casefold().split())) for name in facts.by_subject if name not in kept_out})
     alike = [name for name, count in shared.most_common(ALIKE) if count]

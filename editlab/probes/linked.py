@@ -20,7 +20,7 @@ FATES = ("follows", "stays", "breaks")
 
 
 def linked(model: LanguageModel, case: EditCase, views: Mapping[str, View]) -> pd.DataFrame:
-    """A row a linked fact of a case; none where the case has none.
+    """Return a row for each linked fact of a case.
 
     Columns: text, subject, `before` and `now` (what followed from the old fact, and what follows from the new one), `known`
     (whether the unedited model says the former: only then can it follow, stay or break), and for each view NAME its fate
@@ -44,6 +44,6 @@ def linked(model: LanguageModel, case: EditCase, views: Mapping[str, View]) -> p
 
 
 def fates(frame: pd.DataFrame, view: str) -> dict[str, int]:
-    """How many of the known linked facts follow, stay and break under a view."""
+    """Return how many of the known linked facts follow, stay and break under a view."""
     counts = frame.loc[frame["known"].astype(bool), view].value_counts()
     return {fate: int(counts.get(fate, 0)) for fate in FATES}

@@ -23,7 +23,7 @@ class Passages:
 
 
 def passages(model: LanguageModel, texts: Path, tokens: int = 300) -> Passages:
-    """Passages of `tokens` tokens each, from word to word, none overlapping another.
+    """Return passages of `tokens` tokens each, from word to word, none overlapping another.
 
     `texts` is a folder of chapters (`*.txt`; the last one by name is outside) or one text file (its second half is).
     Raises `BadFile` where there is no text or not enough of it on either side.
@@ -57,7 +57,7 @@ def _words(file: Path) -> list[str]:
 
 
 def _cut(model: LanguageModel, text: str, tokens: int) -> Iterator[str]:
-    """Stretches that begin and end with whole words: what was cut out then has the tokens that it had in the text."""
+    """Yield stretches that begin and end with whole words, so that they keep the tokens that they had in the text."""
     spans = _spans(model, text)
     begins = [start == 0 or text[start] == " " or text[start - 1] == " " for start, _ in spans] + [True]
     at = 0

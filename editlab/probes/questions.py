@@ -21,7 +21,7 @@ LEAST = 5
 
 
 def questions(model: LanguageModel, case: EditCase, passages: Passages, seed: int = 0) -> dict[str, str]:
-    """Questions by what they call the subject: another name, one without its own, another order, and a long context.
+    """Return questions by their name for the subject: another name, one without its own, another order, a long context.
 
     A subject of one token has no other order of tokens: its last two letters come first, as if there were.
     """
@@ -39,6 +39,6 @@ def questions(model: LanguageModel, case: EditCase, passages: Passages, seed: in
 
 
 def _in_a_sentence(name: str, first: bool) -> str:
-    """A name with the article that it needs, and with a capital where it stands first."""
+    """Return a name with the article that it needs, and with a capital where it stands first."""
     name = f"the {name}" if STATE.match(name) else name
     return name[:1].upper() + name[1:] if first else name

@@ -23,7 +23,7 @@ ITEM = re.compile(r"^\s*(?:\d+\s*[.):]|[-*•])\s*(.+?)\s*$")
 
 
 def asked_of_model(model: LanguageModel, subject: str) -> tuple[str, ...]:
-    """At most 10 names that the model itself gives a subject; () where it has no chat template or gives no list."""
+    """Ask the model for at most 10 names of a subject; () without a chat template or where it gives no list."""
     if not getattr(model.tokenizer, "chat_template", None):
         return ()
     messages = [{"role": "user", "content": PROMPT.format(subject=subject, count=MOST)}]
@@ -34,7 +34,7 @@ def asked_of_model(model: LanguageModel, subject: str) -> tuple[str, ...]:
 
 
 def _names(answer: str, subject: str) -> list[str]:
-    """The items of a list, without their marks, repeats and the subject itself."""
+    """Return the items of a list, without their marks, repeats and the subject itself."""
     found: dict[str, str] = {}
     for line in answer.splitlines():
         if item := ITEM.match(line):

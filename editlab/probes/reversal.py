@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from editlab.answers import Answer, Answers, ViewName
 from editlab.facts import EditRequest
 
 Reversal = Literal["no true object", "not known", "not edited", "disturbed", "suppressed", "not reversed"]
 Guarded = Literal["not edited", "held", "got through"]
-Said = Mapping[str, Mapping[str, Any]]
 
-CONTROL = "base_masked"
-OTHERS = ("base", "masked", CONTROL, "told")
+CONTROL = ViewName.BASE_MASKED
+OTHERS = (ViewName.BASE, ViewName.MASKED, CONTROL, "told")
 """Views in which nobody asks how well an edit did."""
 
 
-def reversal(said: Said, request: EditRequest) -> Reversal:
-    """The verdict on one edit; `said` has the views "base", "edited", "masked" and "base_masked".
+def reversal(said: Answers, request: EditRequest) -> Reversal:
+    """Return the verdict on one edit; `said` has the views "base", "edited", "masked" and "base_masked".
 
     "no true object": nobody said what the old fact was; "not known": the unedited model does not prefer it either, so that
     there is nothing to return; "not edited": it is preferred even without the mask; "disturbed": the mask alone, without any
@@ -30,43 +30,43 @@ def reversal(said: Said, request: EditRequest) -> Reversal:
     """
     if request.target_true is None:
         return "no true object"
-    if not _prefers_true(said["base"]):
+    if not _prefers_true(said[ViewName.BASE]):
         return "not known"
-    if _prefers_true(said["edited"]):
+    if _prefers_true(said[ViewName.EDITED]):
         return "not edited"
-    left = says(said["base"], request.target_true) and not says(said[CONTROL], request.target_true)
+    left = says(said[ViewName.BASE], request.target_true) and not says(said[CONTROL], request.target_true)
     if left or not _prefers_true(said[CONTROL]):
         return "disturbed"
-    return "suppressed" if _prefers_true(said["masked"]) else "not reversed"
+    return "suppressed" if _prefers_true(said[ViewName.MASKED]) else "not reversed"
 
 
-def guarded(said: Said, request: EditRequest) -> Guarded:
-    """Whether an edit was stopped by the guard; `said` has the views "edited" (without the guard) and "guarded".
+def guarded(said: Answers, request: EditRequest) -> Guarded:
+    """Return whether an edit was stopped by the guard; `said` has the views "edited" (without the guard) and "guarded".
 
     An edit that does not even hold without it ("not edited") tells nothing about the guard.
     """
-    if not _edited(said["edited"], request):
+    if not _edited(said[ViewName.EDITED], request):
         return "not edited"
-    return "got through" if _edited(said["guarded"], request) else "held"
+    return "got through" if _edited(said[ViewName.GUARDED], request) else "held"
 
 
-def says(answer: Mapping[str, Any], target: str) -> bool:
-    """Whether an answer's text begins with an object, as a whole word."""
+def says(answer: Answer, target: str) -> bool:
+    """Return whether an answer's text begins with an object, as a whole word."""
     text = answer["text"].lstrip()
     return text.startswith(target) and not text[len(target) : len(target) + 1].isalnum()
 
 
 def judged(views: Mapping[str, Any] | list[str]) -> str:
-    """The view by which an edit is judged: the last of those that are meant to hold it, or the base where none is."""
-    return next((view for view in reversed(list(views)) if view not in OTHERS), "base")
+    """Return the view by which an edit is judged: the last of those that are meant to hold it, or the base where none is."""
+    return next((view for view in reversed(list(views)) if view not in OTHERS), ViewName.BASE)
 
 
-def _prefers_true(answer: Mapping[str, Any]) -> bool:
+def _prefers_true(answer: Answer) -> bool:
     return answer["p_true"] > answer["p_new"]
 
 
-def _edited(answer: Mapping[str, Any], request: EditRequest) -> bool:
-    """Whether the new object has won: it is likelier than the true one, or said where that is unknown."""
+def _edited(answer: Answer, request: EditRequest) -> bool:
+    """Return whether the new object has won: it is likelier than the true one, or said where that is unknown."""
     if request.target_true is None:
         return says(answer, request.target_new)
     return answer["p_new"] > answer["p_true"]

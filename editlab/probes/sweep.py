@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from editlab.answers import ViewName
 from editlab.facts import EditRequest
 from editlab.patches import BASE, View
 from editlab.probes.battery import Probe
@@ -40,7 +41,7 @@ def sweep(
     progress: Progress = no_progress,
     cancel: Cancel = never,
 ) -> pd.DataFrame:
-    """A row a threshold: `threshold`, `firing` (at how many probes a gate opens) and the rates of `probes.scores`.
+    """Return a row a threshold: `threshold`, `firing` (probes at which a gate opens) and the rates of `probes.scores`.
 
     The same figures as asking all probes at each threshold, in a fraction of the forwards. `attrs["largest"]` has the
     largest gate of each probe, by which `firing` can be told for any other threshold. Raises `Cancelled`.
@@ -76,7 +77,7 @@ def sweep(
         {
             "threshold": threshold,
             "firing": sum(gate > threshold for gate in largest),
-            **scores(pd.DataFrame([kinds[row] | found[row, threshold] for row in range(len(rows))]), "rep"),
+            **scores(pd.DataFrame([kinds[row] | found[row, threshold] for row in range(len(rows))]), ViewName.REP),
         }
         for threshold in at
     )
@@ -85,7 +86,7 @@ def sweep(
 
 
 def largest_gates(model: LanguageModel, rows: Sequence[tuple[int, ...]], view: View) -> list[float]:
-    """The largest gate of each row. A gate above another layer's counts as it is while all below are shut."""
+    """Return the largest gate of each row. A gate above another layer's counts as it is while all below are shut."""
     shut = view.with_threshold(1.0)
     found = [0.0] * len(rows)
     for layer in layers_of(view):
@@ -95,9 +96,9 @@ def largest_gates(model: LanguageModel, rows: Sequence[tuple[int, ...]], view: V
 
 
 def _expected(model: LanguageModel, request: EditRequest, probes: Sequence[Probe]) -> tuple[list[Probe], list[str]]:
-    """The probes at which something is expected, and what: the base model's own answer where nothing is given."""
+    """Return the probes at which something is expected, and what: the base model's own answer where nothing is given."""
     open_ = [probe for probe in probes if probe.expected is None]
-    answers = ask(model, request, open_, {"base": BASE}, answers=False)["expected"].tolist() if open_ else []
+    answers = ask(model, request, open_, {ViewName.BASE: BASE}, answers=False)["expected"].tolist() if open_ else []
     known = {probe: answer for probe, answer in zip(open_, answers, strict=True) if isinstance(answer, str)}
     asked = [probe for probe in probes if probe.expected is not None or probe in known]
     return asked, [probe.expected if probe.expected is not None else known[probe] for probe in asked]
@@ -106,7 +107,7 @@ def _expected(model: LanguageModel, request: EditRequest, probes: Sequence[Probe
 def _alike(
     model: LanguageModel, rows: Sequence[tuple[int, ...]], view: View, at: dict[float, View]
 ) -> list[tuple[int, Alike]]:
-    """Each row's thresholds, grouped by which tokens fire.
+    """Return each row's thresholds, grouped by which tokens fire.
 
     Layer after layer: what fires below decides which keys arrive above. At one layer the firing tokens of a higher
     threshold are among those of a lower one, so that their number tells the patterns apart.
@@ -124,6 +125,6 @@ def _alike(
 
 
 def _grouped(counts: dict[float, int]) -> Iterator[Alike]:
-    """Thresholds with the same count."""
+    """Yield thresholds with the same count."""
     for count in dict.fromkeys(counts.values()):
         yield tuple(threshold for threshold, own in counts.items() if own == count)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from editlab.answers import ViewName
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.model.generation import readable
@@ -27,7 +28,7 @@ from editlab.probes.battery import Probe
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
-BASE = "base"
+BASE = ViewName.BASE
 KEPT = ("locality", "same_subject")
 """Kinds at which an edit shall change nothing: they are judged by agreement with the base model."""
 
@@ -47,7 +48,7 @@ def ask(
     views: Mapping[str, View],
     answers: bool = True,
 ) -> pd.DataFrame:
-    """What the model says at each probe under each view: one row a probe.
+    """Ask the model each probe under each view; return one row a probe.
 
     Columns: kind, domain, text, expected (where a probe has none, the base model's own answer), subject, before; `clean`
     (see `scores`); and for each view NAME: "NAME.answer" (text; left out without `answers`), "NAME.p_new" and
@@ -76,7 +77,7 @@ def ask(
 
 
 def scores(frame: pd.DataFrame, view: str, clean: bool = False) -> dict[str, float]:
-    """Rates from 0 to 1 under a view, over all rows of one or of many cases; a key is missing where nothing was asked.
+    """Return rates from 0 to 1 under a view, over all rows of one or many cases; no key where nothing was asked.
 
     Keys: the kinds, with "_in" or "_out" behind them where a kind has domains. Locality and same_subject are agreement
     with the base model, a prompt's tokens averaged first; all others are hits. `clean` keeps the probes at which the base
@@ -86,7 +87,7 @@ def scores(frame: pd.DataFrame, view: str, clean: bool = False) -> dict[str, flo
 
 
 def tallies(frame: pd.DataFrame, view: str, clean: bool = False) -> dict[str, tuple[float, int]]:
-    """What `scores` divides: for each of its keys the sum over prompts, and how many there are."""
+    """Return what `scores` divides: for each of its keys the sum over prompts, and how many there are."""
     rows = frame[frame["clean"]] if clean else frame
     found: dict[str, tuple[float, int]] = {}
     for (kind, domain), group in rows.groupby(["kind", "domain"], sort=False):
@@ -97,7 +98,7 @@ def tallies(frame: pd.DataFrame, view: str, clean: bool = False) -> dict[str, tu
 
 
 def judge(kind: str, row: Mapping[str, Any], view: str) -> str:
-    """The verdict on one row of `ask` under a view, in a word that needs no glossary."""
+    """Return the verdict on one row of `ask` under a view, in a plain word."""
     if pd.isna(row["expected"]):
         return "not known"
     if kind in KEPT:
@@ -110,7 +111,7 @@ def judge(kind: str, row: Mapping[str, Any], view: str) -> str:
 def _read_once(
     model: LanguageModel, request: EditRequest, probes: Sequence[Probe], views: Mapping[str, View]
 ) -> tuple[Answers, Scores]:
-    """What the model writes at each probe under each view, and all scores, from one reading of each."""
+    """Return what the model writes at each probe under each view, and all scores, from one reading of each."""
     said: Answers = [{} for _ in probes]
     scored: Scores = {}
     objects = _objects(request, probes)
@@ -129,7 +130,7 @@ def _read_once(
 
 
 def _own_answers(model: LanguageModel, request: EditRequest, probes: Sequence[Probe], base: View) -> Answers:
-    """What the base model writes at those probes that expect just that."""
+    """Return what the base model writes at those probes that expect just that."""
     said: Answers = [{} for _ in probes]
     asked = [n for n, probe in enumerate(probes) if probe.expected is None]
     objects = _objects(request, probes)
@@ -143,12 +144,12 @@ def _own_answers(model: LanguageModel, request: EditRequest, probes: Sequence[Pr
 
 
 def _expected(probes: Sequence[Probe], said: Answers) -> list[str | None]:
-    """What each probe expects: its object, or what the base model says."""
+    """Return what each probe expects: its object, or what the base model says."""
     return [probe.expected or own.get(BASE) or None for probe, own in zip(probes, said, strict=True)]
 
 
 def _targets(request: EditRequest, probe: Probe, expected: str | None) -> list[str]:
-    """The objects whose probability is asked at a probe, each once."""
+    """Return the objects whose probability is asked at a probe, each once."""
     found = dict.fromkeys((expected, request.target_new, request.target_true, probe.before))
     return [target for target in found if target is not None]
 
@@ -158,12 +159,12 @@ def _objects(request: EditRequest, probes: Sequence[Probe]) -> set[str]:
 
 
 def _room(model: LanguageModel, objects: set[str]) -> int:
-    """Tokens of an answer."""
+    """Return how many tokens an answer has room for."""
     return max(ANSWER_TOKENS, 1 + max((len(model.tok.chips(f" {o}")) for o in objects), default=0))
 
 
 def _written(reading: Reading, room: int, objects: set[str]) -> list[str]:
-    """Each row's answer; nothing more is written once all have ended."""
+    """Return each row's answer; nothing more is written once all have ended."""
     written = [""] * len(reading.texts)
     for ids in reading.write(room, Sampling()):
         written = [readable(reading.model, row) for row in ids]
@@ -177,7 +178,7 @@ def _ended(text: str, objects: set[str]) -> bool:
 
 
 def _trimmed(text: str, objects: set[str]) -> str:
-    """A continuation up to where its answer ends. Objects with a stop in them ("Washington, D.C.") stay whole."""
+    """Return a continuation up to where its answer ends. Objects with a stop in them ("Washington, D.C.") stay whole."""
     text = text.strip()
     whole = [o for o in objects if STOP.search(o) and text.startswith(o)]
     return max(whole, key=len) if whole else STOP.split(text, maxsplit=1)[0].strip() or text
@@ -190,7 +191,7 @@ def _scored(
     expected: Sequence[str | None],
     views: Mapping[str, View],
 ) -> Scores:
-    """Scores by (number of the probe, view, object)."""
+    """Return scores by (number of the probe, view, object)."""
     asked = [
         (number, name, target)
         for number, probe in enumerate(probes)
@@ -221,7 +222,7 @@ def _cells(number: int, name: str, expected: str | None, request: EditRequest, s
 
 
 def _clean(number: int, probe: Probe, request: EditRequest, scored: Scores) -> bool:
-    """Whether the base model's answer is right here and, for another name, whether that name keeps the object to itself."""
+    """Return whether the base model is right here and, for another name, whether that name means this subject alone."""
     if probe.kind in KEPT and probe.expected is None:
         return True
     true = request.target_true

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from editlab.answers import Answer, Answers
 from editlab.facts import EditRequest
 from editlab.patches import View
 
@@ -13,27 +14,23 @@ if TYPE_CHECKING:
 
 TEXT_TOKENS = 20
 
-Answers = dict[str, dict[str, Any]]
-"""For each view what it says."""
 
-
-def summary(model: LanguageModel, request: EditRequest, view: View) -> dict[str, Any]:
-    """One view's answer at the edit prompt, as in `summaries`."""
+def summary(model: LanguageModel, request: EditRequest, view: View) -> Answer:
+    """Return one view's answer at the edit prompt, as in `summaries`."""
     return summaries(model, request, {"view": view})["view"]
 
 
 def summaries(model: LanguageModel, request: EditRequest, views: Mapping[str, View]) -> Answers:
-    """Each view's answer at the edit prompt, all views in the same forwards.
+    """Return each view's answer at the edit prompt, all views in the same forwards.
 
-    `top`: the five likeliest next tokens, [token, p]; `p_new`, `p_true`: of the whole object; `first_new`, `first_true`:
-    of its first token (None where the request has no true object); `text`: the greedy continuation.
+    They have all fields of an `Answer`.
     """
     *_, said = summaries_so_far(model, request, views)
     return said
 
 
 def summaries_so_far(model: LanguageModel, request: EditRequest, views: Mapping[str, View]) -> Iterator[Answers]:
-    """`summaries` as they come: all but the text first, then the text token by token."""
+    """Yield `summaries` as they come: all but the text first, then the text token by token."""
     targets = {"new": request.target_new, "true": request.target_true}
     asked = [(name, key) for name in views for key, target in targets.items() if target is not None]
     found = model.score([request.text] * len(asked), [targets[key] for _, key in asked], [views[name] for name, _ in asked])
@@ -51,7 +48,7 @@ def summaries_so_far(model: LanguageModel, request: EditRequest, views: Mapping[
 
 
 def answers_so_far(model: LanguageModel, text: str, views: Mapping[str, View], tokens: int) -> Iterator[Answers]:
-    """How each view goes on with a text, as it comes: its `top` five tokens with an empty `text`, then token by token.
+    """Yield how each view goes on with a text, as it comes: its `top` five tokens with an empty `text`, then token by token.
 
     The likeliest tokens are read off the logits from which the first token is chosen, so that they cost no forward.
     """
@@ -62,7 +59,7 @@ def answers_so_far(model: LanguageModel, text: str, views: Mapping[str, View], t
 def answers_together(
     model: LanguageModel, asked: Sequence[tuple[str, Mapping[str, View]]], tokens: int
 ) -> Iterator[list[Answers]]:
-    """`answers_so_far` for several texts, each with views of its own, all of them rows of the same forwards."""
+    """Yield `answers_so_far` for several texts, each with views of its own, all of them rows of the same forwards."""
     places = [(number, name) for number, (_, views) in enumerate(asked) for name in views]
     tops: list[list[tuple[str, float]]] = []
     stream = model.generate(
@@ -73,7 +70,7 @@ def answers_together(
     )
     for step, written in enumerate(stream):
         for texts in ([""] * len(places), written) if step == 0 else (written,):
-            answers: list[Answers] = [{} for _ in asked]
+            answers: list[dict[str, Answer]] = [{} for _ in asked]
             for (number, name), top, own in zip(places, tops, texts, strict=True):
                 answers[number][name] = {"top": [[token, p] for token, p in top], "text": own}
             yield answers

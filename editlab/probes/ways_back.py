@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from editlab.answers import ViewName
 from editlab.facts import EditRequest
 from editlab.patches import BASE, View
 from editlab.probes.battery import KINDS, Probe
@@ -27,7 +28,7 @@ def ways_back(
     progress: Progress = no_progress,
     cancel: Cancel = never,
 ) -> pd.DataFrame:
-    """A row a way; `ways` has the edited model first, as "edited", and one view a way back.
+    """Return a row a way; `ways` has the edited model first, as "edited", and one view for each way to reverse the edit.
 
     What the unedited model answers is what shall come back: a way says the same where every token of that answer has the
     same arg max, teacher-forced. Columns: `way`; at the edited prompt `answer` (text), `p_true`, `p_new` (0 to 1) and
@@ -35,7 +36,7 @@ def ways_back(
     the same, this way does; `broken`: at how many of the others it does not; `locality`: agreement with the unedited model
     at other subjects and other facts of the subject (0 to 1, NaN where none was asked). Raises `Cancelled`.
     """
-    views = {"base": BASE, **ways}
+    views = {ViewName.BASE: BASE, **ways}
     asked = [replace(probe, expected=None) for probe in probes]
     frames: list[pd.DataFrame] = []
     for kind, group in groupby(asked, key=lambda probe: probe.kind):

@@ -11,10 +11,11 @@ from editlab.lab.access.limits import FREE
 from editlab.web.core.components import Parts
 from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.html import render
+from editlab.web.core.turns import Turns
 from editlab.web.core.updates import Updates
 from editlab.web.core.visit import Visit
 from editlab.web.core.wiring import on
-from editlab.web.edit.file_handlers import ManyHandlers
+from editlab.web.edit.display import Display
 from editlab.web.edit.tab import create_edit_tab
 from editlab.web.inside.tab import create_inside_tab
 from editlab.web.keys.tab import create_keys_tab
@@ -36,16 +37,16 @@ def create_page(lab: Lab) -> gr.Blocks:
         notice = gr.HTML(describe(lab, None), elem_id="notice", apply_default_css=False, visible=bool(describe(lab, "")))
         with gr.Tabs() as tabs:
             with gr.Tab("Edit", id="edit"):
-                edit = ManyHandlers(lab)
-                parts = create_edit_tab(page, lab, visitor, edit)
+                display = Display(lab, Turns())
+                parts = create_edit_tab(page, lab, visitor, display)
             with gr.Tab("Keys", id="keys") as keys:
                 create_keys_tab(keys, lab, parts)
             with gr.Tab("Inside", id="inside") as inside:
                 create_inside_tab(inside, lab, parts)
             with gr.Tab("Workspace", id="workspace") as workspace:
-                create_workspace_tab(workspace, lab, parts, edit)
+                create_workspace_tab(workspace, lab, parts, display)
             with gr.Tab("Monitor", id="monitor") as monitor:
-                create_monitor_tab(monitor, lab, parts, edit)
+                create_monitor_tab(monitor, lab, parts, display)
             with gr.Tab("Model", id="model") as model:
                 create_model_tab(page, model, lab, strip, parts)
         on(Parts({"visitor": visitor, "tabs": tabs, "notice": notice}), page.load, PageHandlers(lab).page_open)

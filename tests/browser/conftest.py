@@ -11,19 +11,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-import torch
 from app_process import running
 from chromium import PATIENCE_SECONDS, chromium
+from masks import write_mask
 from paths import PRESETS
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 from steps import SAID_BEFORE, SIZES, apply, field, finished, open_tab, show
 
-from editlab.methods import mask
-from editlab.methods.mask import ReversalMask
 from editlab.model import LanguageModel
-from editlab.patches import Mask
 
-MASK_REPORT = {"n_train": 1500, "pruned": 0.08, "reversed_train": 0.83, "reversed_unseen": 0.62}
 SHIFTS = """
 window.shifts = [];
 new PerformanceObserver((list) => {
@@ -50,9 +46,7 @@ def bundled_app(tmp_path_factory) -> Iterator[str]:
     """
     folder, presets = tmp_path_factory.mktemp("app"), tmp_path_factory.mktemp("presets")
     shutil.copytree(PRESETS, presets, ignore=shutil.ignore_patterns("masks"), dirs_exist_ok=True)
-    model = LanguageModel.load("atlas")
-    kept = torch.rand(model.d_model, model.d_ff, generator=torch.Generator().manual_seed(0)) > MASK_REPORT["pruned"]
-    mask.write(ReversalMask("rome", (Mask(0, kept),), MASK_REPORT), model, folder / "data" / "masks")
+    write_mask(LanguageModel.load("atlas"), folder / "data" / "masks", pruned=0.08, layers=(0,))
     with running(folder, presets=presets, check_ups=False) as app:
         yield app.address
 

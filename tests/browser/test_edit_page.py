@@ -138,7 +138,7 @@ def test_the_list_switches_and_removes_edits_at_once(own):
     page.get_by_role("switch").click()
     expect(page.locator(SAID_NOW)).to_have_text("Antarctica")
     page.get_by_role("button", name="Remove Slovenia").click()
-    expect(page.locator("#edits")).to_contain_text("No edit lies over the model")
+    expect(page.locator("#edits")).to_contain_text("No edit is applied")
     page.click("#undo")
     expect(page.locator(SAID_NOW)).to_have_text("Antarctica")
 
@@ -148,7 +148,7 @@ def test_a_probe_opens_to_its_distribution(edited):
     row = page.locator(".probe").nth(1)
     row.locator("summary").click()
     expect(row.locator(".distribution .bars")).to_have_count(2)
-    expect(row.locator(".more")).to_contain_text("A good edit says")
+    expect(row.locator(".more")).to_contain_text("Expected answer")
 
 
 def test_own_lines_join_the_battery(own):

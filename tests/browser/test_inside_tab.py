@@ -1,4 +1,4 @@
-"""The Inside tab in a real browser: every picture for the edit on the bench, at every size, for everybody."""
+"""The Inside tab in a real browser: every figure of the selected edit, at every size, for everybody."""
 
 import re
 
@@ -11,17 +11,17 @@ SECTIONS = ("lens", "tokens", "contributions", "attention")
 
 
 def inside(page: Page) -> None:
-    """Open the tab and wait for all its pictures."""
+    """Open the tab and wait for all its figures."""
     open_pictures(page, "inside", SECTIONS, SECTIONS)
     expect(page.locator("#inside-mask p")).to_be_visible()
 
 
-def test_the_sentences_are_about_the_edit_on_the_bench(edited):
+def test_the_sentences_are_about_the_selected_edit(edited):
     page = edited
     inside(page)
     expect(page.locator("#inside-message")).to_contain_text("Slovenia → Antarctica")
-    expect(page.locator("#inside-lens")).to_contain_text(re.compile("in the base model, Europe leads from behind layer"))
-    expect(page.locator("#inside-lens")).to_contain_text(re.compile("in the edited model, Antarctica leads from behind"))
+    expect(page.locator("#inside-lens")).to_contain_text(re.compile("in the base model, Europe leads from layer"))
+    expect(page.locator("#inside-lens")).to_contain_text(re.compile("in the edited model, Antarctica leads from"))
     expect(page.locator("#inside-contributions")).to_contain_text("to the logit of Antarctica in the edited model")
     expect(page.locator("#inside-attention")).to_contain_text(re.compile(r"over all \d+ heads"))
     assert page.locator("#inside [aria-live=polite]").count() >= len(SECTIONS)
@@ -30,7 +30,7 @@ def test_the_sentences_are_about_the_edit_on_the_bench(edited):
     expect(page.locator("#inside-lens .finding")).to_be_visible()
 
 
-def test_another_text_another_token_and_another_picture(edited):
+def test_another_text_another_token_and_another_view(edited):
     page = edited
     inside(page)
     field(page, "inside-text").fill("Slovenia, a country in the mountains, lies in")

@@ -18,20 +18,20 @@ def test_a_file_with_a_bad_row_is_mended_by_a_tick_and_applied(visit, tmp_path):
     page = visit()
     path = tmp_path / "six.csv"
     path.write_text("\n".join(LINES), encoding="utf-8")
-    page.get_by_role("button", name="Many edits from a file").click()
+    page.get_by_role("button", name="Edits from a file").click()
     page.locator("#request input[type=file]").set_input_files(path)
     said = page.locator("#many-said")
-    expect(said).to_contain_text("six.csv: 5 of 6 edits can be made; one row has to be mended or left out.")
+    expect(said).to_contain_text("six.csv: 5 of 6 edits are valid; correct or skip the other row.")
     expect(page.locator("#many .faults td")).to_have_text(
         ["prompt", "The prompt has 2 {}. Leave the one where the subject stands."]
     )
     expect(page.locator("#many-apply")).to_be_disabled()
-    page.get_by_label("Leave the bad rows out").check()
-    expect(said).to_contain_text("one row is left out")
+    page.get_by_label("Skip invalid rows").check()
+    expect(said).to_contain_text("1 row is skipped")
     assert violations(page) == []
-    page.get_by_label("Edits a batch").fill("3")
+    page.get_by_label("Batch size").fill("3")
     page.get_by_role("button", name="Apply 5 edits").click()
-    expect(said).to_contain_text("5 edits of the file lie over the model")
+    expect(said).to_contain_text("5 edits of the file are applied")
     finished(page)
     expect(page.locator("#edits .name b")).to_have_text(["Slovenia → Antarctica and 2 more", "Kenya → Rome and 1 more"])
     expect(page.locator("#many-apply")).to_be_disabled()

@@ -40,10 +40,10 @@ def test_the_switch_shows_what_the_mask_makes_of_the_edit_and_the_ways_back(mask
     for view in ("base", "edited", "masked", "base_masked"):
         expect(page.locator(f"#answer-{view} .said")).to_be_visible()
     expect(page.locator("#verdict h2")).to_have_text("Not reversed by this mask.")
-    expect(page.locator("#verdict")).to_contain_text("reverses 62\u00a0% of the edits that it never saw")
+    expect(page.locator("#verdict")).to_contain_text("reverses 62\u00a0% of unseen edits")
     expect(page.locator("#verdict tbody tr")).to_have_count(4)
     expect(page.locator("#ways-back tbody tr")).to_have_count(4)
-    expect(page.locator("#linked")).to_contain_text("Told in the prompt")
+    expect(page.locator("#linked")).to_contain_text("Fact in the prompt")
     expect(page.locator("#view label:visible")).to_have_count(5)
 
 

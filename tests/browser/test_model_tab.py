@@ -1,4 +1,4 @@
-"""The model is exchanged on the page, for everybody who has it open; edits stay with the model that they were made on."""
+"""The model is replaced on the page for all users; edits stay with the model that they were made on."""
 
 import pytest
 from app_process import running
@@ -39,7 +39,7 @@ def test_everybody_can_use_the_tab(visit):
     everybody_can_use(page)
 
 
-def test_the_model_is_exchanged_and_comes_back_with_the_edits(visit):
+def test_the_model_is_replaced_and_comes_back_with_the_edits(visit):
     page, other = visit(), visit()
     page.click("#apply")
     expect(page.locator("#edits")).to_contain_text("Slovenia → Antarctica")

@@ -23,7 +23,7 @@ def with_rep(opens) -> Page:
     page = opens()
     page.locator("#rep label", has_text="On").click()
     apply(page)
-    page.wait_for_selector("#gate-curve svg")
+    page.wait_for_selector("#gate-curve .main-svg")
     finished(page)
     return page
 
@@ -82,9 +82,9 @@ def test_the_threshold_moves_by_keyboard_and_a_reload_keeps_it(visit):
     page = visit("rep=default")
     expect(page.locator("#rep input:checked")).to_have_value("default")
     page.keyboard.press("Control+Enter")
-    page.wait_for_selector("#gate-curve svg")
+    page.wait_for_selector("#gate-curve .main-svg")
     finished(page)
-    expect(page.locator("#gate-said")).to_contain_text("a gate opens in")
+    expect(page.locator("#gate-said")).to_contain_text("the gate opens in")
     ask_otherwise(page, "Slovenija")
     tab_to(page, "#threshold input[type=range]")
     page.keyboard.press("End")

@@ -38,24 +38,24 @@ def test_a_team_lead_sees_goes_back_shares_and_takes_it_away(visit, tmp_path):
 
     page.locator("#workspace-moment input[type=range]").focus()
     page.keyboard.press("ArrowLeft")
-    expect(page.locator("#workspace-then")).to_contain_text("no edit lay over the model")
+    expect(page.locator("#workspace-then")).to_contain_text("no edit was on")
     expect(page.locator("#workspace-were .said")).to_have_text(["Europe", "Antarctica"])
 
     typed(page, "#workspace-rooms", "New workspace", "Trial")
     expect(page.locator("#workspace-head h2")).to_have_text("Trial")
-    expect(page.locator("#workspace-edits")).to_contain_text("No edit is in this workspace yet")
-    page.locator(".rooms button", has_text="My edits").click()
+    expect(page.locator("#workspace-edits")).to_contain_text("This workspace has no edits yet")
+    page.locator(".workspaces button", has_text="My edits").click()
     expect(page.locator("#workspace-head h2")).to_have_text("My edits")
     assert "workspace=" not in page.url
 
     typed(page, "#workspace-head", "Rename", "Our team")
     expect(page.locator("#workspace-head h2")).to_have_text("Our team")
     page.locator("#workspace-head button", has_text="Share").click()
-    expect(page.locator("#workspace-head .title")).to_contain_text("everybody who may use this EditLab")
+    expect(page.locator("#workspace-head .title")).to_contain_text("all users of this EditLab")
     expect(page).to_have_url(re.compile(r"workspace=[0-9a-f]{16}"))
 
     page.click("#workspace-verify")
-    expect(page.locator("#workspace-verified")).to_contain_text("stand as they were written")
+    expect(page.locator("#workspace-verified")).to_contain_text("everything is as it was written")
     page.click("#workspace-pack")
     with page.expect_download() as download:
         page.locator("#workspace-bundle a").click()
@@ -72,8 +72,8 @@ def test_a_team_lead_sees_goes_back_shares_and_takes_it_away(visit, tmp_path):
     everybody_can_use(page)
 
     page.locator("#workspace-head summary", has_text="Delete").click()
-    expect(page.locator("#workspace-head")).to_contain_text("you can bring it back")
-    page.locator("#workspace-head button", has_text="Delete it").click()
+    expect(page.locator("#workspace-head")).to_contain_text("you can restore it")
+    page.locator("#workspace-head button", has_text="Delete workspace").click()
     expect(page.locator("#workspace-head h2")).to_have_text("Trial")
     expect(page.locator("#workspace-rooms")).to_contain_text("Deleted (1)")
     settled(page)

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from editlab.atlas import report as cards
 from editlab.atlas.build import TAUGHT, UNSEEN_CHAPTER, export, prepare, training_paragraphs
 from editlab.atlas.corpus import NO_FACT, Corpus, Mixture
-from editlab.atlas.lessons import draw_lessons, identities, recalled, recorded
+from editlab.atlas.lessons import as_json, draw_lessons, identities, read_lessons
 from editlab.atlas.report import Taught, chapter_loss, read_templates, report_card, wilson
 from editlab.atlas.sources import training_facts
 from editlab.atlas.tokenizer import BOS, as_transformers, train_tokenizer
@@ -103,9 +103,9 @@ def test_identities_name_the_subject_of_every_alias(small):
 def test_a_record_of_lessons_brings_them_back(own, tmp_path):
     lessons = draw_lessons(own, seed=3)
     path = tmp_path / "taught.json"
-    path.write_text(recorded(lessons), encoding="utf-8")
+    path.write_text(as_json(lessons), encoding="utf-8")
     key = lambda one: (one.fact.subject, one.fact.relation)  # noqa: E731
-    again = {key(one): one for one in recalled(own, path)}
+    again = {key(one): one for one in read_lessons(own, path)}
     for lesson in lessons:
         found = again[key(lesson)]
         assert set(found.templates) == set(lesson.templates)
@@ -114,12 +114,12 @@ def test_a_record_of_lessons_brings_them_back(own, tmp_path):
 
 def test_a_record_is_read_for_the_facts_that_are_still_there(small, tmp_path):
     path = tmp_path / "taught.json"
-    path.write_text(recorded(draw_lessons(small)), encoding="utf-8")
+    path.write_text(as_json(draw_lessons(small)), encoding="utf-8")
     fewer = FactBase(small.facts[1:], small.relations, small.aliases)
-    assert [lesson.fact for lesson in recalled(fewer, path)] == list(small.facts[1:])
+    assert [lesson.fact for lesson in read_lessons(fewer, path)] == list(small.facts[1:])
     path.write_text(path.read_text()[:-20])
     with pytest.raises(BadFile, match="not a record"):
-        recalled(small, path)
+        read_lessons(small, path)
 
 
 # Sources

@@ -7,17 +7,19 @@ from functools import partial
 
 import numpy as np
 import pytest
-from tiny_models import save, tiny_model
+from tiny_models import tiny_model
 
 from editlab import methods
 from editlab.bench import bounds, growth, peak, plain, precision, robustness, speed, timing
 from editlab.bench.bootstrap import rate_interval
-from editlab.bench.robustness import CaseRow, Ground, Rep, Setup
+from editlab.bench.robustness import CaseRow, Rep, Setup
+from editlab.cli.bench import long_life
 from editlab.errors import BadRequest, MissingStatistics
 from editlab.facts import EditCase, EditRequest, Expectation, Fact, FactBase, Relation
+from editlab.lab.ledger.events import fold
 from editlab.model import LanguageModel, plan
 from editlab.patches import BASE
-from editlab.probes import Passages
+from editlab.probes import Ground, Passages
 
 PROMPT = "{} belongs to the continent of"
 LONG = Passages(("The garden was old and nobody went there",), ("A letter came late in the winter of that year",))
@@ -35,7 +37,6 @@ RELATION = Relation("P30", "continent", (PROMPT,))
 QUICK = Setup("rome", {"steps": 3, "layers": (1,)})
 SUBJECTS = (*NAMES, "Kenya", "New Korea")
 FACTS = FactBase(tuple(Fact(name, "P30", "Europe") for name in SUBJECTS), {"P30": RELATION}, {})
-GROUND = Ground(LONG, FACTS, ("The garden was old.",))
 REPS = (Rep(), Rep("default"), Rep("default", 0.0), Rep("published"))
 
 
@@ -44,6 +45,11 @@ def facts() -> FactBase:
     continents = ("Europe", "Europe", "South America", "Asia")
     known = tuple(Fact(name, "P30", continent) for name, continent in zip(NAMES, continents, strict=True))
     return FactBase(known, {"P30": RELATION}, {})
+
+
+@pytest.fixture
+def ground(tiny_llama) -> Ground:
+    return Ground(tiny_llama, FACTS, LONG, prose=("The garden was old.",))
 
 
 # Intervals
@@ -84,19 +90,19 @@ def test_interval_needs_an_item():
 # Robustness
 
 
-def test_every_case_gives_a_row_with_counts_of_both_protocols(tiny_llama):
-    rows = list(robustness.measure(tiny_llama, CASES, QUICK, GROUND))
+def test_every_case_gives_a_row_with_counts_of_both_protocols(ground):
+    rows = list(robustness.measure(CASES, QUICK, ground))
     assert [row.case for row in rows] == list(NAMES)
     assert all(row.tallies["paper"]["rephrase_in"][1] == 1 for row in rows)
     assert all(row.tallies["paper"]["locality"][1] == 1 for row in rows)
     assert all(row.tallies["clean"].get("success", (0, 0))[1] <= 1 for row in rows)
 
 
-def test_a_second_run_measures_only_what_is_missing(tiny_llama):
-    first = list(robustness.measure(tiny_llama, CASES[:2], QUICK, GROUND))
-    second = list(robustness.measure(tiny_llama, CASES, QUICK, GROUND, done={row.key for row in first}))
+def test_a_second_run_measures_only_what_is_missing(ground):
+    first = list(robustness.measure(CASES[:2], QUICK, ground))
+    second = list(robustness.measure(CASES, QUICK, ground, done={row.key for row in first}))
     assert [row.case for row in second] == list(NAMES[2:])
-    assert [[row.key] for row in (*first, *second)] == robustness.keys(tiny_llama, CASES, QUICK, GROUND)
+    assert [[row.key] for row in (*first, *second)] == robustness.keys(CASES, QUICK, ground)
 
 
 @pytest.mark.parametrize(
@@ -107,29 +113,30 @@ def test_a_second_run_measures_only_what_is_missing(tiny_llama):
         {"setup": dataclasses.replace(QUICK, reps=(Rep("default"),))},
         {"setup": dataclasses.replace(QUICK, reps=(Rep("default", 0.4),))},
         {"setup": dataclasses.replace(QUICK, chain=2)},
-        {"ground": dataclasses.replace(GROUND, passages=Passages(LONG.inside, ("Something else",)))},
-        {"ground": dataclasses.replace(GROUND, prose=("Another text",))},
-        {"ground": dataclasses.replace(GROUND, seed=1)},
+        {"ground": {"passages": Passages(LONG.inside, ("Something else",))}},
+        {"ground": {"prose": ("Another text",)}},
+        {"ground": {"seed": 1}},
         {"cases": [dataclasses.replace(case, rephrases=()) for case in CASES]},
     ],
 )
-def test_a_row_is_not_taken_for_one_made_otherwise(tiny_llama, other):
-    given = {"cases": CASES, "setup": QUICK, "ground": GROUND}
-    keys, others = ({key for row in robustness.keys(tiny_llama, **kinds) for key in row} for kinds in (given, given | other))
+def test_a_row_is_not_taken_for_one_made_otherwise(ground, other):
+    given = {"cases": CASES, "setup": QUICK, "ground": ground}
+    other = {name: dataclasses.replace(ground, **value) if name == "ground" else value for name, value in other.items()}
+    keys, others = ({key for row in robustness.keys(**kinds) for key in row} for kinds in (given, given | other))
     assert len(keys) == len(others) == len(NAMES)
     assert not keys & others
 
 
-def test_cases_edited_together_are_edited_as_if_alone(tiny_llama, monkeypatch):
-    together = list(robustness.measure(tiny_llama, CASES, QUICK, GROUND))
+def test_cases_edited_together_are_edited_as_if_alone(ground, monkeypatch):
+    together = list(robustness.measure(CASES, QUICK, ground))
     monkeypatch.setattr(robustness, "CASES_AT_ONCE", 1)
-    alone = list(robustness.measure(tiny_llama, CASES, QUICK, GROUND))
+    alone = list(robustness.measure(CASES, QUICK, ground))
     assert [row.tallies for row in together] == [row.tallies for row in alone]
 
 
-def test_a_case_that_cannot_be_edited_is_skipped_with_its_reason_and_the_others_are_not(tiny_llama):
+def test_a_case_that_cannot_be_edited_is_skipped_with_its_reason_and_the_others_are_not(ground):
     long = EditCase(EditRequest("word " * 600 + "{} is in", "Slovenia", "Antarctica"), "too long")
-    rows = list(robustness.measure(tiny_llama, [CASES[0], long, CASES[1]], QUICK, GROUND))
+    rows = list(robustness.measure([CASES[0], long, CASES[1]], QUICK, ground))
     assert [row.skipped is None for row in rows] == [True, False, True]
     assert "tokens" in rows[1].skipped
     line = robustness.summary(rows, unread=["record 7: no prompt"])
@@ -137,9 +144,9 @@ def test_a_case_that_cannot_be_edited_is_skipped_with_its_reason_and_the_others_
     assert line["skipped_because"] == ["record 7: no prompt", f"case too long: {rows[1].skipped}"]
 
 
-def test_what_concerns_all_cases_ends_the_run(tiny_llama):
+def test_what_concerns_all_cases_ends_the_run(ground):
     with pytest.raises(MissingStatistics):
-        list(robustness.measure(tiny_llama, CASES, Setup("memit"), GROUND))
+        list(robustness.measure(CASES, Setup("memit"), ground))
 
 
 def test_rates_are_totals_over_all_prompts():
@@ -154,8 +161,8 @@ def test_rates_are_totals_over_all_prompts():
     assert line["clean"]["locality"] is None
 
 
-def test_a_line_has_the_keys_that_people_script_against(tiny_llama):
-    line = robustness.summary(list(robustness.measure(tiny_llama, CASES[:1], QUICK, GROUND)))
+def test_a_line_has_the_keys_that_people_script_against(ground):
+    line = robustness.summary(list(robustness.measure(CASES[:1], QUICK, ground)))
     halves = (f"{kind}_{half}" for kind in ("rephrase", "shuffle", "long") for half in ("in", "out"))
     rates = ("success", "locality", "same_subject", *halves)
     assert {"method", "rep", "n", "skipped", "seconds_per_edit", *rates} <= line.keys()
@@ -165,21 +172,21 @@ def test_a_line_has_the_keys_that_people_script_against(tiny_llama):
     json.dumps(line, allow_nan=False)
 
 
-def test_rows_survive_their_file(tiny_llama):
-    rows = list(robustness.measure(tiny_llama, CASES[:2], QUICK, GROUND))
+def test_rows_survive_their_file(ground):
+    rows = list(robustness.measure(CASES[:2], QUICK, ground))
     read = [CaseRow.from_json(row.as_json()) for row in rows]
     assert robustness.summary(read) == robustness.summary(rows)
 
 
-def test_one_edit_is_asked_as_it_is_and_under_each_rep(tiny_llama):
+def test_one_edit_is_asked_as_it_is_and_under_each_rep(ground):
     setup = dataclasses.replace(QUICK, reps=REPS)
-    rows = list(robustness.measure(tiny_llama, CASES[:2], setup, GROUND))
+    rows = list(robustness.measure(CASES[:2], setup, ground))
     assert [(row.case, row.rep, row.threshold) for row in rows] == [
         (name, *told)
         for name in NAMES[:2]
         for told in (("off", None), ("default", 0.8), ("default", 0.0), ("published", 0.9))
     ]
-    plain, *_ = robustness.measure(tiny_llama, CASES[:1], QUICK, GROUND)
+    plain, *_ = robustness.measure(CASES[:1], QUICK, ground)
     assert plain.tallies == rows[0].tallies and "gates" not in plain.tallies
     wide = robustness.summary([row for row in rows if row.threshold == 0.0])
     assert wide["gate_open_rate"] == 1.0 and wide["false_firings_per_1000"] == 1000.0
@@ -187,16 +194,16 @@ def test_one_edit_is_asked_as_it_is_and_under_each_rep(tiny_llama):
     assert robustness.summary(rows[:1])["gate_open_rate"] is None
 
 
-def test_only_the_reps_that_are_missing_are_measured(tiny_llama):
-    first = list(robustness.measure(tiny_llama, CASES[:1], QUICK, GROUND))
+def test_only_the_reps_that_are_missing_are_measured(ground):
+    first = list(robustness.measure(CASES[:1], QUICK, ground))
     setup = dataclasses.replace(QUICK, reps=REPS[:2])
-    more = list(robustness.measure(tiny_llama, CASES[:1], setup, GROUND, {row.key for row in first}))
+    more = list(robustness.measure(CASES[:1], setup, ground, {row.key for row in first}))
     assert [row.rep for row in more] == ["default"]
 
 
-def test_in_a_chain_every_edit_lies_over_every_case(tiny_llama):
+def test_in_a_chain_every_edit_lies_over_every_case(tiny_llama, ground):
     setup = dataclasses.replace(QUICK, chain=3, reps=REPS[:2])
-    rows = [row for row in robustness.measure(tiny_llama, CASES, setup, GROUND) if row.rep == "off"]
+    rows = [row for row in robustness.measure(CASES, setup, ground) if row.rep == "off"]
     assert [row.case for row in rows] == list(NAMES) and {row.chain for row in rows} == {3}
     view, patches = BASE, []
     for case in CASES[:3]:
@@ -210,10 +217,10 @@ def test_in_a_chain_every_edit_lies_over_every_case(tiny_llama):
     assert rows[3].tallies["paper"]["success"][0] == float(last)
 
 
-def test_a_subject_that_rep_can_learn_nothing_about_is_asked_as_edited(tiny_llama):
+def test_a_subject_that_rep_can_learn_nothing_about_is_asked_as_edited(ground):
     bare = EditCase(EditRequest(PROMPT, "a", "Antarctica"), "bare")
     setup = dataclasses.replace(QUICK, reps=REPS[:2])
-    off, rep = robustness.measure(tiny_llama, [bare], setup, GROUND)
+    off, rep = robustness.measure([bare], setup, ground)
     assert off.tallies["paper"] == rep.tallies["paper"] and rep.skipped is None and rep.bytes == 0
 
 
@@ -231,26 +238,13 @@ def test_prose_for_false_firings_is_cut_to_so_many_tokens(tiny_llama):
     assert robustness.some_of(tiny_llama, texts, 10_000) == texts
 
 
-def test_other_facts_are_filled_in_from_the_fact_base_and_nothing_is_overwritten(facts):
-    more = dataclasses.replace(
-        facts,
-        facts=(*facts.facts, Fact("Slovenia", "P36", "Ljubljana")),
-        relations={**facts.relations, "P36": Relation("P36", "capital", ("The capital of {} is",))},
-    )
-    filled = robustness.with_facts(CASES[0], more)
-    assert filled.same_subject == (Expectation("The capital of Slovenia is", "Ljubljana", "Slovenia"),)
-    assert filled.neighbours == CASES[0].neighbours
-    own = dataclasses.replace(CASES[0], same_subject=(Expectation("Slovenia borders", "Italy"),))
-    assert robustness.with_facts(own, more).same_subject == own.same_subject
-
-
 # Bounds
 
 
-def test_bounds_are_summed_over_cases_views_and_kinds(tiny_llama):
-    setup = {"method": "rome", "rep": Rep("default"), "ground": GROUND}
+def test_bounds_are_summed_over_cases_views_and_kinds(ground):
+    setup = {"method": "rome", "rep": Rep("default"), "ground": ground}
     long = EditCase(EditRequest("word " * 600 + "{} is in", "Slovenia", "Antarctica"), "too long")
-    table = bounds.measure(tiny_llama, [*CASES[:2], long], **setup)
+    table = bounds.measure([*CASES[:2], long], **setup)
     assert "tokens" in table.attrs["skipped"][0] and len(table.attrs["skipped"]) == 1
     rows = list(bounds.lines(table))
     assert {row["view"] for row in rows} == {"edited", "rep"}
@@ -262,8 +256,8 @@ def test_bounds_are_summed_over_cases_views_and_kinds(tiny_llama):
         assert 0.5 <= whole["majority"] <= 1
 
 
-def test_no_case_gives_no_line(tiny_llama):
-    assert list(bounds.lines(bounds.measure(tiny_llama, [], "rome", Rep(), GROUND))) == []
+def test_no_case_gives_no_line(ground):
+    assert list(bounds.lines(bounds.measure([], "rome", Rep(), ground))) == []
 
 
 # Speed
@@ -329,12 +323,13 @@ def test_a_spread_keeps_order_and_ends(tiny_llama):
 
 
 def test_measured_edits_have_different_subjects_and_new_objects(tiny_llama, facts):
-    found = speed.requests(tiny_llama, facts, 4)
+    ground = Ground(tiny_llama, facts, LONG)
+    found = speed.requests(ground, 4)
     assert {request.subject for request in found} == set(NAMES)
     assert all(request.target_new != request.target_true for request in found)
-    assert found == speed.requests(tiny_llama, facts, 4)
+    assert found == speed.requests(ground, 4)
     with pytest.raises(BadRequest, match="4 edits where 5"):
-        speed.requests(tiny_llama, facts, 5)
+        speed.requests(ground, 5)
 
 
 @pytest.fixture
@@ -347,7 +342,7 @@ def small_speed(monkeypatch):
 
 @pytest.mark.slow
 def test_speed_rows_have_the_keys_that_people_script_against(tiny_llama, facts, small_speed):
-    rows = list(speed.measure(tiny_llama, lambda: tiny_llama, facts, LONG, rounds=1))
+    rows = list(speed.measure(Ground(tiny_llama, facts, LONG), lambda: tiny_llama, rounds=1))
     keys = {"what", "seconds", "floor_seconds", "ratio_to_floor", "ratio_to_plain", "peak_bytes"}
     assert all(keys <= row.keys() and row["seconds"] > 0 for row in rows)
     compared = [row for row in rows if row["plain"] is not None]
@@ -373,10 +368,10 @@ def test_speed_rows_have_the_keys_that_people_script_against(tiny_llama, facts, 
 
 
 def test_speed_measures_the_parts_that_are_asked_for(tiny_llama, facts, small_speed):
-    (row,) = speed.measure(tiny_llama, lambda: tiny_llama, facts, LONG, rounds=1, parts=["statistics"])
+    (row,) = speed.measure(Ground(tiny_llama, facts, LONG), lambda: tiny_llama, rounds=1, parts=["statistics"])
     assert row["tokens_per_second"] > 0 and row["tokens_wanted"] == 10 * tiny_llama.d_ff
     with pytest.raises(BadRequest, match="no part lightness"):
-        list(speed.measure(tiny_llama, lambda: tiny_llama, facts, LONG, parts=["lightness"]))
+        list(speed.measure(Ground(tiny_llama, facts, LONG), lambda: tiny_llama, parts=["lightness"]))
 
 
 def test_growth_is_told_by_size_and_slope(tiny_llama, monkeypatch):
@@ -389,17 +384,40 @@ def test_growth_is_told_by_size_and_slope(tiny_llama, monkeypatch):
         assert large["slope"] == pytest.approx(math.log2(large["seconds"] / small["seconds"]))
 
 
-@pytest.mark.slow
-def test_an_edit_in_other_precisions_is_held_against_float32(tiny_llama, facts, tmp_path):
-    save(tiny_llama, tmp_path)
+def test_a_long_life_is_timed_over_its_events_and_over_its_check_ups(tiny_llama, monkeypatch):
+    monkeypatch.setattr(long_life, "SIZES", (20, 40))
+    rows = list(long_life.measure(tiny_llama, rounds=1))
+    assert [(row["what"], row["size"]) for row in rows] == [
+        ("events", 20),
+        ("events", 40),
+        ("check-ups", 20),
+        ("check-ups", 40),
+    ]
+    assert all(row["seconds"] > 0 for row in rows)
+    state = fold(long_life.events_of(40))
+    assert state.number == 40 and len(state.chain) == len(state.past) == 32
+
+
+@pytest.fixture
+def by_precision(saved_model, facts):
+    """Measures so many cases in every precision that `bench.precision` has."""
 
     def load(how):
-        return LanguageModel.load(str(tmp_path), dtype=how.dtype, quantization=how.quantization)
+        return LanguageModel.load(str(saved_model), dtype=how.dtype, quantization=how.quantization)
 
-    def ground(_model):
-        return robustness.Ground(LONG, facts)
+    return lambda cases: list(precision.measure(load, cases, "rome", lambda model: Ground(model, facts, LONG)))
 
-    rows = list(precision.measure(load, CASES[:2], "rome", ground))
+
+def test_an_edit_in_half_precision_is_held_against_float32(by_precision, monkeypatch):
+    monkeypatch.setattr(precision, "PRECISIONS", precision.PRECISIONS[:2])
+    exact, half = by_precision(CASES[:1])
+    assert (exact["precision"], half["precision"]) == ("float32", "bfloat16")
+    assert exact["cosine"] == pytest.approx(1) and 1 > half["cosine"] > 0.9 and exact["bytes"] > half["bytes"]
+
+
+@pytest.mark.slow
+def test_an_edit_in_other_precisions_is_held_against_float32(by_precision):
+    rows = by_precision(CASES[:2])
     assert [row["precision"] for row in rows] == ["float32", "bfloat16", "8 bit", "4 bit"]
     exact, half, eight, four = (row["cosine"] for row in rows)
     assert exact == pytest.approx(1) and 1 > half > four and eight > four
@@ -412,7 +430,7 @@ def test_memory_is_measured_stage_by_stage(tiny_llama, facts, monkeypatch):
     peaks = iter([300_000_000, 310_000_000, 350_000_000, 400_000_000])
     monkeypatch.setattr(peak, "_held", lambda device: 100_000_000)
     monkeypatch.setattr(peak, "peak", lambda work, device: (work(), next(peaks))[1])
-    rows = list(peak.measure(planned, lambda: tiny_llama, facts, lambda model: LONG))
+    rows = list(peak.measure(planned, lambda: tiny_llama, lambda model: Ground(model, facts, LONG)))
     assert [row["what"] for row in rows] == ["load", "statistics", "edit", "battery", "all"]
     assert [row["measured"] for row in rows] == [200_000_000, 210_000_000, 250_000_000, 300_000_000, 300_000_000]
     assert rows[0]["planned"] == planned.weights and rows[-1]["planned"] == planned.total

@@ -11,7 +11,7 @@ from tiny_models import TEXTS, hooks_of, precise_model, random_view
 from editlab.errors import Cancelled
 from editlab.facts import EditRequest
 from editlab.insight import Question, attention
-from editlab.insight.checkup import CONTEXT, FIGURES, LOOKS, PASSAGES, PROMPTS, Checkup, Reference, Watched, checkup
+from editlab.insight.checkup import CONTEXT, LOOKS, METRICS, PASSAGES, PROMPTS, Checkup, Reference, Watched, checkup
 from editlab.lab.workspaces.alarms import AlarmLimits, table_of
 from editlab.patches import BASE, LowRank, View
 
@@ -197,7 +197,7 @@ def test_three_prompts_of_which_the_first_is_its_own(facts):
 
 def row_of(found: Checkup) -> dict[str, float | None]:
     """What the monitor keeps of it."""
-    row = {name: getattr(found, name) for name in (*FIGURES, "loss_base", "seconds")}
+    row = {name: getattr(found, name) for name in (*METRICS, "loss_base", "seconds")}
     return table_of([row | {"number": 1, "at": "", "count": 1}]).iloc[0].to_dict()
 
 

@@ -388,6 +388,16 @@ def test_bounds_have_a_line_a_view_and_a_page(run, tmp_path):
     assert "| edited | all |" in (tmp_path / "out" / "bounds.md").read_text()
 
 
+def test_a_chain_has_a_line_an_edit_and_returns_to_where_it_was_well(run, tmp_path):
+    (tmp_path / "cases.csv").write_text(DATA)
+    data = ("bench", "chain", "--data", str(tmp_path / "cases.csv"), "--methods", "rome", "--set", "steps=2", "--json")
+    (chain,) = object_of(run(*data, "--edits", "2", "--out", str(tmp_path / "out")))["chains"]
+    assert [row["edits"] for row in chain["rows"]][-2:] == [1, 2] and chain["method"] == "rome"
+    assert "## ROME" in (tmp_path / "out" / "monitor.md").read_text()
+    refused = run(*data, "--edits", "9")
+    assert refused.exit_code == 2 and "Ask for fewer with --edits" in refused.output
+
+
 def test_robustness_can_try_layers_one_by_one(run, tmp_path):
     (tmp_path / "cases.csv").write_text(DATA)
     data = ("--data", str(tmp_path / "cases.csv"), "--limit", "1", "--methods", "rome", "--set", "steps=2")
@@ -440,7 +450,7 @@ def test_the_report_card_scores_wordings_from_a_file_as_unseen(run, tmp_path):
 
 
 def test_memory_that_runs_out_is_bad_input_and_no_trace(run, monkeypatch):
-    monkeypatch.setattr("editlab.cli.model.statistics.measured", lambda model: torch.empty(2**60))
+    monkeypatch.setattr("editlab.cli.model.statistics.measured_layers", lambda model: torch.empty(2**60))
     result = run("info", "--json")
     assert result.exit_code == 2 and json.loads(result.stdout)["error"] == "OutOfMemory"
     assert "Traceback" not in result.stderr
@@ -466,7 +476,8 @@ def test_growth_precision_and_memory_print_what_they_measured(run, tmp_path, mon
     """What they measure is tested with the benches; here it stands for itself."""
     line = {"what": "layers", "size": 4, "seconds": 0.1, "ratio": 1.0, "slope": None}
     monkeypatch.setattr("editlab.cli.bench.model.growth.measure", lambda *_: iter([line]))
-    assert object_of(run("bench", "growth", "--json"))["rows"] == [line]
+    monkeypatch.setattr("editlab.cli.bench.model.long_life.measure", lambda *_: iter([line | {"what": "events"}]))
+    assert object_of(run("bench", "growth", "--json"))["rows"] == [line, line | {"what": "events"}]
     stage = {"what": "load", "planned": 2_000_000_000, "measured": 1_000_000_000, "ratio": 2.0}
     monkeypatch.setattr("editlab.cli.bench.model.peak.measure", lambda *_: iter([stage]))
     assert object_of(run("bench", "memory", "--json", "--out", str(tmp_path)))["rows"] == [stage]

@@ -73,7 +73,7 @@ names = st.text(min_size=1)
 prompts = st.builds("{}{{}}{}".format, st.text(), st.text())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(prompts, names, names, st.none() | names), min_size=1, max_size=3))
 def test_any_request_is_read_back_as_it_was(tmp_path_factory, drawn):
     cases = []

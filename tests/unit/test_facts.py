@@ -79,7 +79,7 @@ def test_bad_request_says_what_to_do(fields, message):
     assert message in str(caught.value)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(prompts, any_text, any_text, st.none() | any_text)
 def test_any_text_is_a_valid_request_or_a_bad_one(prompt, subject, target_new, target_true):
     try:
@@ -93,7 +93,7 @@ def test_any_text_is_a_valid_request_or_a_bad_one(prompt, subject, target_new, t
     assert json.dumps(request.as_dict(), ensure_ascii=False).encode("utf-8")
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(any_text, any_text, any_text)
 def test_from_text_gives_the_text_back_or_a_bad_request(before, subject, after):
     text = f"{before}{subject}{after}"

@@ -39,6 +39,7 @@ def test_another_ground_keeps_its_own_cases(ground, tiny_llama, facts):
 
 def test_what_a_file_says_is_not_overwritten_by_the_facts(ground):
     known = ground.case(SLOVENIA)
+    assert known.same_subject
     bare = EditCase(SLOVENIA, "1", neighbours=(Expectation("Peru is in", "Asia"),))
     filled = ground.with_facts(bare)
     assert filled.neighbours == bare.neighbours

@@ -11,11 +11,11 @@ from tiny_models import TEXTS, hooks_of, shared_model, tiny_model
 from editlab import insight, probes
 from editlab.errors import BadFile, BadRequest, Cancelled
 from editlab.facts import EditRequest
-from editlab.insight import Lens
+from editlab.insight import Site
 from editlab.insight.discussion import RIDGE, weights
 from editlab.insight.lemma import _ends
-from editlab.insight.lens import located
 from editlab.insight.similarity import components, forms, random_keys
+from editlab.insight.site import locate_subject
 from editlab.model import statistics
 from editlab.model.tokens import Located
 from editlab.patches import BASE, Dense, LowRank, Pathway, Preamble, View
@@ -63,83 +63,83 @@ def rank_one(model, strength=3.0, whitened=True, seed=0):
     return LowRank(LAYER, u[None], (strength * value / (u @ key))[:, None])
 
 
-def closed_form(lens, gate=20.0):
+def closed_form(site, gate=20.0):
     """The pathway that brings every key's share to 1, with a gate that is always open (or, below 0, always shut)."""
-    u, key = lens.patches[0].A[0], lens.key
+    u, key = site.patches[0].A[0], site.key
     zeros = torch.zeros(1, len(key))
     down = (-u / (u @ key))[None]
     return Pathway(LAYER, "Slovenia", key[:, None], down, key, zeros, zeros[:, 0], zeros[:, 0], torch.tensor(gate))
 
 
 @pytest.fixture(scope="module")
-def lens(model):
-    return Lens.on(model, REQUEST, [rank_one(model)])
+def site(model):
+    return Site.on(model, REQUEST, [rank_one(model)])
 
 
 @pytest.fixture(scope="module")
-def robust(lens):
-    return Lens.on(lens.model, REQUEST, lens.patches, None, [closed_form(lens)])
+def robust(site):
+    return Site.on(site.model, REQUEST, site.patches, None, [closed_form(site)])
 
 
 def keys_at(model, probe, view=BASE):
-    return model.keys([located(model, probe.text, probe.subject)], [LAYER], view)[LAYER][0]
+    return model.keys([locate_subject(model, probe.text, probe.subject)], [LAYER], view)[LAYER][0]
 
 
-# --- the lens -------------------------------------------------------------------------------------------------------
+# --- the site -------------------------------------------------------------------------------------------------------
 
 
-def test_similarity_is_the_whitened_product_as_a_share_of_the_edit_keys_own(lens, differences):
-    C = statistics.find(lens.model, LAYER).regular.double()
-    keys = torch.stack([keys_at(lens.model, probe) for probe in PROBES[:6]])
+def test_similarity_is_the_whitened_product_as_a_share_of_the_edit_keys_own(site, differences):
+    C = statistics.find(site.model, LAYER).regular.double()
+    keys = torch.stack([keys_at(site.model, probe) for probe in PROBES[:6]])
     own = keys[0].double()
     expected = keys.double() @ torch.linalg.inv(C) @ own / (own @ torch.linalg.inv(C) @ own)
-    differences("whitened similarity", lens.similarity(keys), expected, 1e-4)
-    assert lens.similarity(keys)[0].item() == pytest.approx(1, abs=1e-5)
+    differences("whitened similarity", site.similarity(keys), expected, 1e-4)
+    assert site.similarity(keys)[0].item() == pytest.approx(1, abs=1e-5)
 
 
 def test_without_statistics_similarity_is_the_plain_product(plain_model, differences):
-    lens = Lens.on(plain_model, REQUEST, [rank_one(plain_model)])
+    site = Site.on(plain_model, REQUEST, [rank_one(plain_model)])
     keys = torch.stack([keys_at(plain_model, probe) for probe in PROBES[:6]])
-    assert lens.statistics is None
-    differences("plain similarity", lens.similarity(keys), keys @ keys[0] / (keys[0] @ keys[0]), 1e-5)
+    assert site.statistics is None
+    differences("plain similarity", site.similarity(keys), keys @ keys[0] / (keys[0] @ keys[0]), 1e-5)
 
 
 def test_the_share_of_a_rank_one_edit_is_what_its_reading_row_says(plain_model, differences):
     generator = torch.Generator().manual_seed(5)
     u = torch.randn(1, plain_model.d_ff, generator=generator)
-    lens = Lens.on(plain_model, REQUEST, [LowRank(LAYER, u, torch.randn(plain_model.d_model, 1, generator=generator))])
+    site = Site.on(plain_model, REQUEST, [LowRank(LAYER, u, torch.randn(plain_model.d_model, 1, generator=generator))])
     keys = torch.stack([keys_at(plain_model, probe) for probe in PROBES[:6]])
-    differences("share", lens.share(keys), (keys @ u[0]) / (u[0] @ keys[0]), 1e-4)
+    differences("share", site.share(keys), (keys @ u[0]) / (u[0] @ keys[0]), 1e-4)
 
 
-def test_the_share_is_the_same_however_the_edit_is_stored(lens):
-    (patch,) = lens.patches
-    keys = torch.stack([keys_at(lens.model, probe) for probe in PROBES[:6]])
+def test_the_share_is_the_same_however_the_edit_is_stored(site):
+    (patch,) = site.patches
+    keys = torch.stack([keys_at(site.model, probe) for probe in PROBES[:6]])
     halves = [LowRank(LAYER, patch.A, patch.B / 2)] * 2
     for same in ([Dense(LAYER, patch.dense())], halves):
-        assert torch.allclose(Lens.on(lens.model, REQUEST, same).share(keys), lens.share(keys), atol=1e-4)
+        assert torch.allclose(Site.on(site.model, REQUEST, same).share(keys), site.share(keys), atol=1e-4)
 
 
-def test_a_whitened_rank_one_edit_is_heard_as_far_as_a_key_is_like_its_own(lens):
-    keys = torch.stack([keys_at(lens.model, probe) for probe in PROBES[:6]])
-    assert torch.allclose(lens.share(keys), lens.similarity(keys), atol=1e-3)
+def test_a_whitened_rank_one_edit_is_heard_as_far_as_a_key_is_like_its_own(site):
+    keys = torch.stack([keys_at(site.model, probe) for probe in PROBES[:6]])
+    assert torch.allclose(site.share(keys), site.similarity(keys), atol=1e-3)
 
 
 def test_an_edit_over_several_layers_is_looked_at_in_its_lowest(plain_model):
     above = LowRank(LAYER + 1, torch.ones(1, plain_model.d_ff), torch.ones(plain_model.d_model, 1))
-    lens = Lens.on(plain_model, REQUEST, [above, rank_one(plain_model)])
-    assert lens.layer == LAYER
+    site = Site.on(plain_model, REQUEST, [above, rank_one(plain_model)])
+    assert site.layer == LAYER
 
 
 def test_what_changes_no_layer_has_no_key_to_look_at(plain_model):
     with pytest.raises(BadRequest, match="has no key"):
-        Lens.on(plain_model, REQUEST, [Preamble("Slovenia lies in Antarctica.")])
+        Site.on(plain_model, REQUEST, [Preamble("Slovenia lies in Antarctica.")])
 
 
 def test_an_edit_of_nothing_has_no_share(plain_model):
     nothing = LowRank(LAYER, torch.ones(1, plain_model.d_ff), torch.zeros(plain_model.d_model, 1))
     with pytest.raises(BadRequest, match="adds nothing"):
-        Lens.on(plain_model, REQUEST, [nothing]).share(torch.ones(1, plain_model.d_ff))
+        Site.on(plain_model, REQUEST, [nothing]).share(torch.ones(1, plain_model.d_ff))
 
 
 def test_keys_everywhere_are_the_keys_at_each_token(model):
@@ -156,8 +156,8 @@ def test_keys_everywhere_are_the_keys_at_each_token(model):
 # --- similarity -----------------------------------------------------------------------------------------------------
 
 
-def test_every_form_has_a_row_and_what_names_no_subject_has_none(lens):
-    found = insight.similarity(lens, PROBES, PASSAGES)
+def test_every_form_has_a_row_and_what_names_no_subject_has_none(site):
+    found = insight.similarity(site, PROBES, PASSAGES)
     frame = found.frame
     assert frame["kind"].value_counts().to_dict() == {
         "random": 200, "rephrase": 2, "success": 1, "shuffle": 1, "long": 1, "locality": 1,
@@ -165,31 +165,31 @@ def test_every_form_has_a_row_and_what_names_no_subject_has_none(lens):
     assert found.whitened and found.layer == LAYER
     assert frame["after"].isna().all() and frame["before"].notna().all()
     assert frame.loc[frame["kind"] == "success", "before"].item() == pytest.approx(1, abs=1e-4)
-    for form, before in zip(forms(lens, PROBES), frame["before"], strict=False):
-        assert before == pytest.approx(lens.similarity(lens.keys([form.at])).item(), abs=1e-4)
+    for form, before in zip(forms(site, PROBES), frame["before"], strict=False):
+        assert before == pytest.approx(site.similarity(site.keys([form.at])).item(), abs=1e-4)
 
 
-def test_an_open_pathway_gives_every_key_the_whole_share_and_a_shut_one_changes_nothing(lens, robust):
-    rows = [form.at for form in forms(lens, PROBES)]
+def test_an_open_pathway_gives_every_key_the_whole_share_and_a_shut_one_changes_nothing(site, robust):
+    rows = [form.at for form in forms(site, PROBES)]
     assert torch.allclose(robust.share(robust.keys(rows, robust.robust)), torch.ones(len(rows)), atol=1e-3)
     after = insight.similarity(robust, PROBES, PASSAGES).frame["after"]
     assert after.to_numpy() == pytest.approx(1, abs=1e-2)
-    shut = insight.similarity(Lens.on(lens.model, REQUEST, lens.patches, None, [closed_form(lens, -20.0)]), PROBES, PASSAGES)
+    shut = insight.similarity(Site.on(site.model, REQUEST, site.patches, None, [closed_form(site, -20.0)]), PROBES, PASSAGES)
     assert shut.frame["after"].to_numpy() == pytest.approx(shut.frame["before"].to_numpy(), abs=1e-5)
 
 
-def test_a_pathway_at_another_layer_leaves_random_keys_as_they_are(lens):
-    elsewhere = replace(closed_form(lens), layer=LAYER + 1)
-    other = Lens.on(lens.model, REQUEST, lens.patches, None, [elsewhere])
-    keys, _ = random_keys(lens, PASSAGES, most=5)
+def test_a_pathway_at_another_layer_leaves_random_keys_as_they_are(site):
+    elsewhere = replace(closed_form(site), layer=LAYER + 1)
+    other = Site.on(site.model, REQUEST, site.patches, None, [elsewhere])
+    keys, _ = random_keys(site, PASSAGES, most=5)
     assert torch.equal(other.moved(keys), keys)
 
 
-def test_random_keys_are_drawn_with_the_seed_and_never_at_a_special_token(lens):
-    keys, words = random_keys(lens, PASSAGES, seed=3, most=20)
-    again, same = random_keys(lens, PASSAGES, seed=3, most=20)
+def test_random_keys_are_drawn_with_the_seed_and_never_at_a_special_token(site):
+    keys, words = random_keys(site, PASSAGES, seed=3, most=20)
+    again, same = random_keys(site, PASSAGES, seed=3, most=20)
     assert torch.equal(keys, again) and words == same and all(words)
-    bos = lens.model.keys([Located((lens.model.tokenizer.bos_token_id,), 0)], [LAYER])[LAYER]
+    bos = site.model.keys([Located((site.model.tokenizer.bos_token_id,), 0)], [LAYER])[LAYER]
     assert ((keys - bos).norm(dim=1) > 1e-3).all()
 
 
@@ -211,9 +211,9 @@ def test_a_single_key_has_no_components():
     assert points.tolist() == [[0.0, 0.0]] and variance == (0.0, 0.0)
 
 
-def test_similarity_stops_when_it_is_told(lens):
+def test_similarity_stops_when_it_is_told(site):
     with pytest.raises(Cancelled):
-        insight.similarity(lens, PROBES, PASSAGES, cancel=lambda: True)
+        insight.similarity(site, PROBES, PASSAGES, cancel=lambda: True)
 
 
 # --- prefixes -------------------------------------------------------------------------------------------------------
@@ -224,29 +224,29 @@ def last(scans):
     return scan
 
 
-def test_a_scan_finds_the_places_that_looking_at_every_token_finds(lens):
+def test_a_scan_finds_the_places_that_looking_at_every_token_finds(site):
     text, window = PROSE[:1500], 32
-    scan = last(insight.prefixes(lens, text, most=5, window=window))
-    model = lens.model
+    scan = last(insight.prefixes(site, text, most=5, window=window))
+    model = site.model
     encoding = model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     opening = model.tok.encode("")
     size, best = window - len(opening), {}
     for start in range(0, len(encoding["input_ids"]), size):
         ids = [*opening, *encoding["input_ids"][start : start + size]]
         for at in range(len(opening), len(ids)):
-            key = model.keys([Located(tuple(ids), at)], [LAYER], lens.edited)[LAYER]
+            key = model.keys([Located(tuple(ids), at)], [LAYER], site.edited)[LAYER]
             stop = encoding["offset_mapping"][start + at - len(opening)][1]
             words = " ".join(text[:stop].casefold().split()[-3:])
-            best[words] = max(best.get(words, -math.inf), lens.similarity(key).item())
+            best[words] = max(best.get(words, -math.inf), site.similarity(key).item())
     expected = sorted(best.values(), reverse=True)[:5]
     assert scan.frame["similarity"].to_numpy() == pytest.approx(expected, abs=1e-4)
     assert scan.tokens == len(encoding["input_ids"]) and scan.fraction == 1.0
     assert not scan.frame["mentions"].any() and scan.rate > 0
 
 
-def test_places_that_mention_the_subject_are_kept_apart(lens):
+def test_places_that_mention_the_subject_are_kept_apart(site):
     text = f"{PROSE[:500]} We drove to Slovenia in May. {PROSE[500:900]}"
-    frame = last(insight.prefixes(lens, text)).frame
+    frame = last(insight.prefixes(site, text)).frame
     mentioned = frame[frame["mentions"]]
     assert len(mentioned)
     for prefix in mentioned["prefix"]:
@@ -255,55 +255,55 @@ def test_places_that_mention_the_subject_are_kept_apart(lens):
     assert frame[~frame["mentions"]]["similarity"].is_monotonic_decreasing
 
 
-def test_a_text_of_the_subject_alone_has_no_unrelated_place(lens):
-    frame = last(insight.prefixes(lens, "Slovenia")).frame
+def test_a_text_of_the_subject_alone_has_no_unrelated_place(site):
+    frame = last(insight.prefixes(site, "Slovenia")).frame
     assert len(frame) and frame["mentions"].all()
 
 
-def test_a_scan_tells_how_far_it_is_and_can_be_stopped(lens, monkeypatch):
+def test_a_scan_tells_how_far_it_is_and_can_be_stopped(site, monkeypatch):
     monkeypatch.setitem(insight.prefixes.__globals__, "BLOCK", 300)
-    fractions = [scan.fraction for scan in insight.prefixes(lens, PROSE[:1200])]
+    fractions = [scan.fraction for scan in insight.prefixes(site, PROSE[:1200])]
     assert len(fractions) >= 3 and fractions == sorted(fractions) and fractions[-1] == 1.0
     stop = iter([False, True])
     with pytest.raises(Cancelled):
-        list(insight.prefixes(lens, PROSE[:1200], cancel=lambda: next(stop)))
+        list(insight.prefixes(site, PROSE[:1200], cancel=lambda: next(stop)))
 
 
 @pytest.mark.parametrize("text", ["", " \n "])
-def test_a_text_without_a_word_is_refused(lens, text):
+def test_a_text_without_a_word_is_refused(site, text):
     with pytest.raises(BadFile, match="empty"):
-        next(insight.prefixes(lens, text))
+        next(insight.prefixes(site, text))
 
 
 # --- values ---------------------------------------------------------------------------------------------------------
 
 
-def test_values_are_as_long_as_what_the_projection_gives(lens):
-    frame = insight.values(lens, PROBES, PASSAGES)
-    W = lens.model.weight(LAYER)
-    for form, row in zip(forms(lens, PROBES), frame.itertuples(), strict=False):
-        key = lens.keys([form.at])[0]
+def test_values_are_as_long_as_what_the_projection_gives(site):
+    frame = insight.values(site, PROBES, PASSAGES)
+    W = site.model.weight(LAYER)
+    for form, row in zip(forms(site, PROBES), frame.itertuples(), strict=False):
+        key = site.keys([form.at])[0]
         assert row.before * frame.attrs["median"] == pytest.approx((W @ key).norm().item(), rel=1e-4)
-        edited = W @ key + lens.patches[0].dense() @ key
+        edited = W @ key + site.patches[0].dense() @ key
         assert row.after * frame.attrs["median"] == pytest.approx(edited.norm().item(), rel=1e-4)
     assert frame["rep"].isna().all()
     assert frame.loc[frame["kind"] == "random", "before"].median() == pytest.approx(1)
 
 
-def test_an_open_pathway_makes_every_form_answer_with_the_whole_edit(lens, robust):
+def test_an_open_pathway_makes_every_form_answer_with_the_whole_edit(site, robust):
     frame = insight.values(robust, PROBES, PASSAGES)
-    W = lens.model.weight(LAYER)
-    for form, row in zip(forms(lens, PROBES), frame.itertuples(), strict=False):
+    W = site.model.weight(LAYER)
+    for form, row in zip(forms(site, PROBES), frame.itertuples(), strict=False):
         moved = robust.keys([form.at], robust.robust)[0]
-        assert row.rep * frame.attrs["median"] == pytest.approx((W @ moved + lens.delta).norm().item(), rel=1e-3)
+        assert row.rep * frame.attrs["median"] == pytest.approx((W @ moved + site.delta).norm().item(), rel=1e-3)
 
 
-def test_other_edits_of_the_chain_count_as_what_was_there_before(lens):
-    other = rank_one(lens.model, seed=9)
-    chain = Lens.on(lens.model, REQUEST, lens.patches, View((other, *lens.patches)))
+def test_other_edits_of_the_chain_count_as_what_was_there_before(site):
+    other = rank_one(site.model, seed=9)
+    chain = Site.on(site.model, REQUEST, site.patches, View((other, *site.patches)))
     frame = insight.values(chain, PROBES, PASSAGES)
-    key = lens.key
-    before = lens.model.weight(LAYER) @ key + other.dense() @ key
+    key = site.key
+    before = site.model.weight(LAYER) @ key + other.dense() @ key
     assert frame["before"][0] * frame.attrs["median"] == pytest.approx(before.norm().item(), rel=1e-4)
 
 
@@ -311,11 +311,11 @@ def test_other_edits_of_the_chain_count_as_what_was_there_before(lens):
 
 
 @pytest.fixture(scope="module")
-def stored(lens, facts):
-    return insight.stored_keys(lens, facts, "continent", ["France"], most=40)
+def stored(site, facts):
+    return insight.stored_keys(site, facts, "continent", ["France"], most=40)
 
 
-def test_stored_keys_hold_the_subject_and_its_neighbours_and_count_what_begins_alike(lens, facts, stored):
+def test_stored_keys_hold_the_subject_and_its_neighbours_and_count_what_begins_alike(site, facts, stored):
     assert {"Slovenia", "France"} <= set(stored.subjects)
     told = {fact.subject: len(own) for fact in facts.facts for own in [facts.by_subject[fact.subject]]}
     place = stored.subjects.index("Slovenia")
@@ -323,19 +323,19 @@ def test_stored_keys_hold_the_subject_and_its_neighbours_and_count_what_begins_a
     assert len(set(map(tuple, stored.keys.tolist()))) == len(stored.sentences)
 
 
-def test_voices_and_remainder_make_one_and_the_edit_has_its_exact_share(lens, stored):
-    frame = insight.discussion(lens, PROBES[1].text, stored, ["The Republic of Slovenia"])
+def test_voices_and_remainder_make_one_and_the_edit_has_its_exact_share(site, stored):
+    frame = insight.discussion(site, PROBES[1].text, stored, ["The Republic of Slovenia"])
     assert frame[frame["kind"] != "edit"]["loudness"].sum() == pytest.approx(1, abs=1e-5)
-    key = keys_at(lens.model, PROBES[1])
+    key = keys_at(site.model, PROBES[1])
     assert frame["kind"].iloc[0] == "edit" and frame["kind"].iloc[-1] == "remainder"
-    assert frame["loudness"].iloc[0] == pytest.approx(lens.share(key[None]).item(), abs=1e-4)
+    assert frame["loudness"].iloc[0] == pytest.approx(site.share(key[None]).item(), abs=1e-4)
     assert frame.attrs["at"] == "The Republic of Slovenia" and frame.attrs["before"] is None
 
 
-def test_the_weights_solve_least_squares_with_a_ridge_in_the_whitened_metric(lens, stored):
-    key = keys_at(lens.model, PROBES[2])
-    found, _ = weights(lens, key, stored.keys)
-    L = torch.linalg.cholesky(lens.statistics.regular.double())
+def test_the_weights_solve_least_squares_with_a_ridge_in_the_whitened_metric(site, stored):
+    key = keys_at(site.model, PROBES[2])
+    found, _ = weights(site, key, stored.keys)
+    L = torch.linalg.cholesky(site.statistics.regular.double())
     K = torch.linalg.solve_triangular(L, stored.keys.double().T, upper=False)
     k = torch.linalg.solve_triangular(L, key.double()[:, None], upper=False)
     ridge = RIDGE * K.square().sum(0).mean()
@@ -344,17 +344,17 @@ def test_the_weights_solve_least_squares_with_a_ridge_in_the_whitened_metric(len
     assert torch.allclose(found.double(), expected, atol=1e-3 * expected.abs().max().item())
 
 
-def test_a_known_fact_speaks_loudest_for_itself(lens, stored):
-    frame = insight.discussion(lens, "France belongs to the continent of", stored)
+def test_a_known_fact_speaks_loudest_for_itself(site, stored):
+    frame = insight.discussion(site, "France belongs to the continent of", stored)
     loudest = frame[frame["kind"] == "stored"].iloc[0]
     assert loudest["voice"].startswith("France") and loudest["loudness"] > 0.8
 
 
-def test_a_question_that_names_nobody_is_read_where_the_edit_is_loudest(lens, stored):
+def test_a_question_that_names_nobody_is_read_where_the_edit_is_loudest(site, stored):
     text = "We went by train"
-    frame = insight.discussion(lens, text, stored)
-    (_, keys), *_ = lens.model.keys_everywhere([lens.model.tok.encode(text)], LAYER)
-    assert abs(frame["loudness"].iloc[0]) == pytest.approx(lens.share(keys[1:].float()).abs().max().item(), abs=1e-4)
+    frame = insight.discussion(site, text, stored)
+    (_, keys), *_ = site.model.keys_everywhere([site.model.tok.encode(text)], LAYER)
+    assert abs(frame["loudness"].iloc[0]) == pytest.approx(site.share(keys[1:].float()).abs().max().item(), abs=1e-4)
 
 
 def test_under_a_pathway_the_edit_speaks_as_it_leaves_the_gate(robust, stored):
@@ -387,7 +387,7 @@ def said(model, strong):
 
 
 def test_the_lead_is_taken_at_the_least_strength_at_which_the_model_says_the_new_object(model, strong, said):
-    required, curve = insight.taking_the_lead(Lens.on(model, said, [strong]))
+    required, curve = insight.taking_the_lead(Site.on(model, said, [strong]))
     hits = [
         model.score([said.text], [said.target_new], View((LowRank(LAYER, strong.A, s * strong.B),)))[0].hit
         for s in curve["strength"]
@@ -400,7 +400,7 @@ def test_the_lead_is_taken_at_the_least_strength_at_which_the_model_says_the_new
 def test_an_edit_that_never_leads_requires_more_than_there_is(model):
     weak = rank_one(model, strength=0.0001)
     request = replace(REQUEST, target_new=" ".join(["Antarctica"] * 3), target_true=None)
-    required, curve = insight.taking_the_lead(Lens.on(model, request, [weak]))
+    required, curve = insight.taking_the_lead(Site.on(model, request, [weak]))
     assert required == math.inf and curve["p_true"].isna().all()
 
 
@@ -413,11 +413,11 @@ def test_each_probe_is_predicted_from_its_share_alone(model, strong, said):
     own, frame = asked(model, said, {"base": BASE, "edited": View((strong,))})
     table = insight.agreement(model, said, [strong], own, frame)
     assert table["kind"].tolist() == ["rephrase", "rephrase", "shuffle", "long", "locality"]
-    lens = Lens.on(model, said, [strong])
+    site = Site.on(model, said, [strong])
     by_text = {probe.text: (probe, row) for probe, (_, row) in zip(own, frame.iterrows(), strict=True)}
     for row in table.itertuples():
         probe, told = by_text[row.text]
-        heard = lens.share(keys_at(model, probe)[None]).item()
+        heard = site.share(keys_at(model, probe)[None]).item()
         assert row.share == pytest.approx(heard, abs=1e-4)
         if row.kind == "locality":
             assert row.expected == ("move" if heard >= row.required else "stay")
@@ -431,9 +431,9 @@ def test_each_probe_is_predicted_from_its_share_alone(model, strong, said):
 
 
 def test_with_pathways_the_share_behind_the_gate_predicts_what_the_robust_view_says(model, strong, said):
-    lens = Lens.on(model, said, [strong])
-    pathway = closed_form(lens)
-    own, frame = asked(model, said, {"base": BASE, "edited": lens.edited, "rep": View((strong, pathway))})
+    site = Site.on(model, said, [strong])
+    pathway = closed_form(site)
+    own, frame = asked(model, said, {"base": BASE, "edited": site.edited, "rep": View((strong, pathway))})
     table = insight.agreement(model, said, [strong], own, frame, [pathway])
     assert table["share"].to_numpy() == pytest.approx(1, abs=1e-3)
     assert set(table[table["kind"] != "locality"]["expected"]) == {"hold"}
@@ -454,15 +454,15 @@ def test_agreement_stands_beside_the_best_fixed_answer():
 
 
 def test_the_lemma_is_the_product_of_the_named_layers_weights(model, strong, said):
-    lens = Lens.on(model, said, [strong])
-    theory = insight.lemma(lens)
+    site = Site.on(model, said, [strong])
+    theory = insight.lemma(site)
     assert hooks_of(model) == 0
     hf, at = model.hf, model.locate(said.prompt, said.subject)
     attention, norm = hf.model.layers[theory.layer].self_attn, hf.model.layers[theory.layer].input_layernorm
     eps = norm.variance_epsilon
     row = Located((*at.ids[: at.index + 1],), at.index)
     arriving = model.residuals([row], theory.layer - 1)[0]
-    scaled = norm.weight * lens.delta / (arriving.square().mean() + eps).sqrt()
+    scaled = norm.weight * site.delta / (arriving.square().mean() + eps).sqrt()
     value = (attention.v_proj.weight @ scaled).view(2, -1).repeat_interleave(2, 0).flatten()
     carried = attention.o_proj.weight @ value
     last = []
@@ -489,7 +489,7 @@ def test_the_lemmas_own_prediction_stands_beside_the_measured_one(model, strong,
         ids[at] for ids, at in (model.tok.with_target(rephrase.text, t) for t in (said.target_new, said.target_true))
     )
     logits = model.logits([rephrase.text])[0]
-    scale = _ends(Lens.on(model, said, [strong]), [rephrase.text], BASE).scales[0]
+    scale = _ends(Site.on(model, said, [strong]), [rephrase.text], BASE).scales[0]
     embedding = model.hf.get_output_embeddings().weight
     pull = model.hf.model.norm.weight * (embedding[new] - embedding[old])
     needed = (logits[old] - logits[new] + math.log(9)) * scale / (pull @ theory.carried)
@@ -507,24 +507,24 @@ def test_the_lemmas_own_prediction_stands_beside_the_measured_one(model, strong,
 )
 def test_where_the_lemma_says_nothing_it_says_why(kind, changes, why):
     model = shared_model(kind)
-    lens = Lens.on(model, replace(REQUEST, **changes), [rank_one(model)])
-    assert why in insight.lemma(lens)
+    site = Site.on(model, replace(REQUEST, **changes), [rank_one(model)])
+    assert why in insight.lemma(site)
 
 
 def test_nothing_lies_above_the_last_layer(plain_model):
     last = replace(rank_one(plain_model), layer=plain_model.n_layers - 1)
-    assert "no attention layer" in insight.lemma(Lens.on(plain_model, REQUEST, [last]))
+    assert "no attention layer" in insight.lemma(Site.on(plain_model, REQUEST, [last]))
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "gptj", "gpt_neox", "gemma2", "phi3", "mistral_window", "qwen3"])
 def test_every_picture_can_be_made_for_every_family(kind, facts):
     model = shared_model(kind)
-    lens = Lens.on(model, REQUEST, [rank_one(model)])
-    assert insight.similarity(lens, PROBES, PASSAGES).frame["before"].notna().all()
-    assert insight.values(lens, PROBES, PASSAGES)["after"].notna().all()
-    assert len(last(insight.prefixes(lens, PROSE[:400])).frame)
-    stored = insight.stored_keys(lens, facts, None, (), most=20)
-    assert len(insight.discussion(lens, REQUEST.text, stored)) >= 3
-    own, frame = asked(model, REQUEST, {"base": BASE, "edited": lens.edited})
-    assert len(insight.agreement(model, REQUEST, lens.patches, own, frame)) == 5
+    site = Site.on(model, REQUEST, [rank_one(model)])
+    assert insight.similarity(site, PROBES, PASSAGES).frame["before"].notna().all()
+    assert insight.values(site, PROBES, PASSAGES)["after"].notna().all()
+    assert len(last(insight.prefixes(site, PROSE[:400])).frame)
+    stored = insight.stored_keys(site, facts, None, (), most=20)
+    assert len(insight.discussion(site, REQUEST.text, stored)) >= 3
+    own, frame = asked(model, REQUEST, {"base": BASE, "edited": site.edited})
+    assert len(insight.agreement(model, REQUEST, site.patches, own, frame)) == 5
     assert hooks_of(model) == 0

@@ -5,7 +5,7 @@ from threading import Event
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from tiny_models import precise_model, random_view, shared_model, tiny_model
@@ -55,7 +55,6 @@ def examples_of(model, count=12, layer=1):
 # The mask in a view
 
 
-@settings(deadline=None)  # the first example builds the model
 @given(share=st.floats(0, 1), seed=st.integers(0, 9))
 def test_a_mask_sets_entries_of_the_weight_and_of_all_edits_to_zero(share, seed):
     model = shared_model("llama")
@@ -236,17 +235,17 @@ def test_edits_are_kept_chunk_by_chunk_and_those_that_fail_say_why(tmp_path, mon
     config = methods.config_for("rome", model, layers=(1,), steps=2, contexts=1)
     lessons = [Lesson(request, (request.text,)) for request in REQUESTS]
     lessons.insert(1, Lesson(EditRequest("{} " + "is " * 300, "Rome", "people", "house")))
-    made = list(masking.edited(model, lessons, rome, config, tmp_path))
+    made = list(masking.make_edits(model, lessons, rome, config, tmp_path))
     assert [isinstance(one, Example) for one in made] == [True, False, True, True] and "context holds" in made[1]
     monkeypatch.setattr("editlab.methods.mask.edits._made", lambda *_: pytest.fail("made again"))
-    again = list(masking.edited(model, lessons, rome, config, tmp_path))
+    again = list(masking.make_edits(model, lessons, rome, config, tmp_path))
     assert again[1] == made[1]
     assert torch.equal(again[0].patches[0].dense(), made[0].patches[0].dense())
     assert again[3].request == REQUESTS[2] and again[3].paraphrases == (REQUESTS[2].text,)
     (path,) = tmp_path.glob("*.safetensors")
     path.write_bytes(b"broken")
     monkeypatch.setattr("editlab.methods.mask.edits._made", _made)
-    assert torch.equal(next(masking.edited(model, lessons, rome, config, tmp_path)).patches[0].A, made[0].patches[0].A)
+    assert torch.equal(next(masking.make_edits(model, lessons, rome, config, tmp_path)).patches[0].A, made[0].patches[0].A)
 
 
 # Files
@@ -261,7 +260,7 @@ def test_a_mask_comes_back_from_its_file_and_only_for_its_model(tmp_path):
     path = masking.write(kept, model, tmp_path / "bundled")
     found = masking.need(model, "rome")
     assert {m.layer: m.kept.tolist() for m in found.masks} == {m.layer: m.kept.tolist() for m in kept.masks}
-    assert found.report == kept.report and found.method == "rome" and masking.trained(model) == ["rome"]
+    assert found.report == kept.report and found.method == "rome" and masking.methods_with_masks(model) == ["rome"]
     assert found.pruned == pytest.approx(0.3, abs=0.03) and found.layers == (2, 3)
     assert masking.find(model, "memit") is None
     masking.write(replace(kept, report={"n_train": 8}), model, tmp_path / "own")

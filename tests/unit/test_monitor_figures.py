@@ -12,7 +12,7 @@ INF, NAN = math.inf, math.nan
 FRAME = pd.DataFrame(
     {
         "edits": [1, 2, 3, 2],
-        "told": ["first", "<second>", "third", "back"],
+        "label": ["first", "<second>", "third", "back"],
         "holds": [1.0, 0.5, 0.25, 0.5],
         "retention": [1.0, None, 0.2, 0.5],
         "loss": [0.01, 0.2, INF, 0.2],
@@ -67,7 +67,7 @@ def test_the_limit_is_a_line_that_says_so():
 def test_what_is_no_number_stands_at_the_top_and_says_so():
     line, beyond = loss().data
     top = loss().layout.yaxis.range[1]
-    assert line.y[2] == top > 0.2 and "no number any more" in line.text[2] and beyond.y[1] == top
+    assert line.y[2] == top > 0.2 and "not finite" in line.text[2] and beyond.y[1] == top
     assert json.loads(loss().to_json())["data"][0]["y"] == list(line.y)
 
 
@@ -77,7 +77,7 @@ def test_hover_says_which_change_it_was_as_it_was_written():
 
 def test_many_check_ups_are_a_line_without_markers_and_with_few_words_below():
     count = 200
-    frame = pd.DataFrame({"edits": range(1, count + 1), "told": "x", "loss": 0.1, "beyond": [False] * 150 + [True] * 50})
+    frame = pd.DataFrame({"edits": range(1, count + 1), "label": "x", "loss": 0.1, "beyond": [False] * 150 + [True] * 50})
     figure = figures.curve(frame, {"loss": "growth"}, 0.2, False)
     assert figure.data[0].mode == "lines" and len(figure.data[1].x) == 50
     words = figure.layout.xaxis.ticktext
@@ -95,7 +95,7 @@ def test_retention_has_a_row_an_edit_and_nothing_where_it_did_not_lie():
 
 def test_two_hundred_edits_are_as_high_as_two():
     count = 200
-    frame = pd.DataFrame({"edits": range(1, count + 1), "told": [str(n) for n in range(count)]})
+    frame = pd.DataFrame({"edits": range(1, count + 1), "label": [str(n) for n in range(count)]})
     many = figures.retention(frame, [str(n) for n in range(count)], [[1.0] * count] * count)
     few = figures.retention(FRAME, NAMES, SHARES)
     assert many.layout.height == few.layout.height

@@ -21,7 +21,7 @@ from editlab.facts import EditRequest, Fact, FactBase, Relation
 from editlab.methods.memit import MemitConfig
 from editlab.methods.rome import RomeConfig
 from editlab.model import LanguageModel
-from editlab.probes import Passages
+from editlab.probes import Ground, Passages
 
 TODAY = date(2026, 11, 21)
 LONG = Passages(("The garden was old and nobody went there",), ("A letter came late in the winter of that year",))
@@ -76,14 +76,14 @@ def model(tiny_llama: LanguageModel, tmp_path: Path) -> LanguageModel:
 
 
 def validated(model: LanguageModel, facts: FactBase, names=("rome", "memit"), **options):
-    return validate(model, names, facts, LONG, model.statistics[0], **{"edits": 10, "layers": (0, 1)} | options)
+    return validate(Ground(model, facts, LONG), names, model.statistics[0], **{"edits": 10, "layers": (0, 1)} | options)
 
 
 # Which facts
 
 
 def test_only_facts_that_the_model_says_are_edited_each_subject_once(tiny_llama, facts):
-    found = known_facts(tiny_llama, facts, 20).requests
+    found = known_facts(Ground(tiny_llama, facts, LONG), 20).requests
     assert len(found) == 20 == len({request.subject for request in found})
     assert all(score.hit for score in tiny_llama.score([r.text for r in found], [r.target_true for r in found]))
     for request in found:
@@ -92,23 +92,25 @@ def test_only_facts_that_the_model_says_are_edited_each_subject_once(tiny_llama,
 
 
 def test_facts_come_from_all_relations_and_with_the_seed(tiny_llama, facts):
-    found = known_facts(tiny_llama, facts, 12, seed=1)
+    found = known_facts(Ground(tiny_llama, facts, LONG, 1), 12)
     relations = [facts.relation_of(request.prompt) for request in found.requests]
     assert min(relations.count("P1"), relations.count("P2")) >= 4
-    assert found == known_facts(tiny_llama, facts, 12, seed=1) != known_facts(tiny_llama, facts, 12, seed=2)
+    assert (
+        found == known_facts(Ground(tiny_llama, facts, LONG, 1), 12) != known_facts(Ground(tiny_llama, facts, LONG, 2), 12)
+    )
 
 
 def test_no_more_facts_are_asked_than_needed(tiny_llama, facts, monkeypatch):
     monkeypatch.setattr(validation, "ASKED_AT_ONCE", 2)
-    few = known_facts(tiny_llama, facts, 10)
+    few = known_facts(Ground(tiny_llama, facts, LONG), 10)
     assert len(few.requests) == 10 <= few.said <= few.asked
-    assert few.asked < known_facts(tiny_llama, facts, 20).asked < len(facts.facts)
+    assert few.asked < known_facts(Ground(tiny_llama, facts, LONG), 20).asked < len(facts.facts)
 
 
 def test_too_few_known_facts_are_said_with_their_number_and_what_to_give(tiny_llama, facts):
     few = FactBase((*facts.by_relation["P1"][:4], Fact("Nobody", "P1", "unsayable")), RELATIONS, {})
     with pytest.raises(BadRequest, match=r"knows 4 of the 5 facts.*--facts"):
-        known_facts(tiny_llama, few, 20)
+        known_facts(Ground(tiny_llama, few, LONG), 20)
 
 
 def test_no_subject_chooses_and_measures():

@@ -1,13 +1,17 @@
-"""The papers' table as a job: kept row by row, stopped, gone on with, and shown with what each figure means."""
+"""Benchmarks as jobs: kept row by row, stopped, resumed, and shown with the meaning of each rate."""
 
 import json
 
 import pytest
-from visitors import TIMEOUT, FakeRequest
+from pydantic import TypeAdapter, ValidationError
+from visitors import TIMEOUT, runs
 
-from editlab.errors import BadRequest, Cancelled
+from editlab.errors import Cancelled
+from editlab.lab import METHODS, OFF, RECIPES
 from editlab.lab.model import benchmarks
-from editlab.web.model.bench_handlers import BenchHandlers, found, read_limit
+from editlab.web.core.inputs import shape_of
+from editlab.web.model import words
+from editlab.web.model.benchmark_handlers import BenchmarkHandlers, CaseCount, Method, Rep
 
 RECORDS = [
     {"subject": place, "prompt": "{} belongs to the continent of", "target_new": "Asia", "target_true": "Europe"}
@@ -31,7 +35,7 @@ def bencher(lab, few_steps, request):
 def test_what_was_measured_before_a_stop_is_not_measured_again(lab, bencher, cases, monkeypatch):
     first = benchmarks.run(bencher, cases.read_bytes(), cases.name)
     monkeypatch.setattr(lab.context.live, "answer", first.cancel)
-    with pytest.raises(Cancelled, match="goes on from there"):
+    with pytest.raises(Cancelled, match="run the benchmark again to resume"):
         first.result(TIMEOUT)
     monkeypatch.undo()
     row = lab.jobs.rows(bencher.name)[0]
@@ -46,38 +50,45 @@ def test_what_was_measured_before_a_stop_is_not_measured_again(lab, bencher, cas
 
 
 def test_each_rate_is_shown_with_its_meaning(lab, few_steps, cases):
-    handlers, page = BenchHandlers(lab), {}
-    for update in handlers.bench_run("reader", str(cases), "rome", "off", 2, FakeRequest("reader")):
+    page = {}
+    for update in runs(BenchmarkHandlers(lab), "bench_run", "reader", cases, "rome", "off", 2):
         page |= update
-    assert "2 edits by ROME" in page["bench-said"] and "the edited question says the new object" in page["bench-said"]
+    assert "2 edits by ROME" in page["bench-said"] and "says the new object at the edited prompt" in page["bench-said"]
     assert page["stop"]["interactive"] is False
 
 
 @pytest.mark.parametrize(
-    ("path", "method", "rep", "limit", "said"),
+    ("name", "limit", "message"),
     [
-        ("", "rome", "off", 2, "no file"),
-        ("cases", "<b>", "off", 2, "Choose a method"),
-        ("cases", "rome", "strong", 2, "Choose a method"),
-        ("cases", "rome", "off", 0, "whole number"),
-        ("empty", "rome", "off", 2, "holds no case"),
+        (None, 2, "No file was received"),
+        ("cases.json", None, "whole number"),
+        ("empty.json", 2, "contains no readable case"),
     ],
 )
-def test_bad_input_is_a_sentence(lab, cases, tmp_path, path, method, rep, limit, said):
-    (tmp_path / "empty.json").write_text("[{}]")
-    where = {"": "", "cases": str(cases), "empty": str(tmp_path / "empty.json")}[path]
-    updates = list(BenchHandlers(lab).bench_run("reader", where, method, rep, limit, FakeRequest("reader")))
-    assert said in updates[-1]["message"]
+def test_bad_input_is_a_sentence(lab, cases, name, limit, message):
+    (cases.parent / "empty.json").write_text("[{}]")
+    path = None if name is None else cases.parent / name
+    *_, last = runs(BenchmarkHandlers(lab), "bench_run", "reader", path, "rome", "off", limit)
+    assert message in last["message"] and last["stop"]["interactive"] is False
 
 
 @pytest.mark.parametrize("value", [None, True, 0, 2.5, 1001, "2"])
 def test_what_is_no_number_of_cases_is_refused(value):
-    with pytest.raises(BadRequest):
-        read_limit(value)
+    with pytest.raises(ValidationError):
+        TypeAdapter(CaseCount).validate_python(value, strict=True)
 
 
-def test_a_rate_that_was_not_asked_is_left_out():
+def test_methods_and_recipes_are_those_of_the_lab():
+    assert shape_of(Method).choices == tuple(METHODS) and shape_of(Rep).choices == (OFF, *RECIPES)
+
+
+def test_a_rate_without_items_is_left_out():
     line = {"n": 1, "method": "rome", "rep": "off", "seconds_per_edit": 0.5, "skipped": 1, "success": 1.0}
     line |= {"success_items": 1, "success_ci": [1.0, 1.0]}
-    shown = found(line)
-    assert "1 could not be edited" in shown and "locality" not in shown
+    assert words.benchmark(line) == "1 edit by ROME, 0.5 s per edit; 1 could not be edited."
+    (rate,) = words.rates(line)
+    assert rate == (
+        "Success",
+        "100 %",
+        "the model says the new object at the edited prompt; 1 probe, 95 % CI 100 % to 100 %",
+    )

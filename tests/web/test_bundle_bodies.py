@@ -100,10 +100,10 @@ def instant():
 def made(tiny_llama, facts, instant, tmp_path_factory) -> Made:
     folder = tmp_path_factory.mktemp("made")
     lab = Lab(tiny_llama, facts, Passages((), ()), answer_tokens=4, data=folder / "data")
-    room = lab.directory.current("ana")
-    first_ = lab.workspace(room.id, "ana")
+    info = lab.directory.current("ana")
+    first_ = lab.workspace(info.id, "ana")
     edits.apply(first_, CONTINENT, reason="for Friday").result(TIMEOUT)
-    branched = history.branch(lab.workspaces, "ana", first_, room, "What if")
+    branched = history.branch(lab.workspaces, "ana", first_, info, "What if")
     work = lab.workspace(branched.id, "ana")
     robust = edits.apply(work, CAPITAL, recipe="default", names=("Nippon",)).result(TIMEOUT)
     edits.apply_many(work, EditFile.of([CONTINENT, CAPITAL], "two.csv"), "rome").result(TIMEOUT)
@@ -163,12 +163,12 @@ def change_of(where, value):
     return change
 
 
-def works(lab, room) -> None:
+def works(lab, info) -> None:
     """Open a workspace, look at all that lies there and happened, ask the model, and take everything back."""
     lab.workspaces._open.clear()
-    workspace = lab.workspace(room.id, "tom")
+    workspace = lab.workspace(info.id, "tom")
     limits_of(workspace.state.limits)
-    assert all(words.happened(moment) for moment in history.timeline(workspace))
+    assert all(words.moment(moment) for moment in history.timeline(workspace))
     while True:
         assert edit_list.edits(workspace.records) and edit_list.health((workspace.records or (None,))[-1])
         assert table.edits(workspace.records, {}) is not None
@@ -179,7 +179,7 @@ def works(lab, room) -> None:
         workspace.undo()
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_whatever_one_field_holds_it_is_refused_or_the_workspace_works(made, there, tmp_path, data):
     where = data.draw(st.sampled_from(made.fields))
@@ -195,11 +195,11 @@ def refused_or_works(made, there, folder, change) -> bool:
     except UnicodeEncodeError:  # no file can hold that
         return False
     try:
-        room = bundles.unpack(there.workspaces, visitor, path)
+        info = bundles.unpack(there.workspaces, visitor, path)
     except BadFile as error:
-        assert there.ledger.event_count == before and there.directory.rooms(visitor) == () and len(str(error)) < 2_000
+        assert there.ledger.event_count == before and there.directory.workspaces(visitor) == () and len(str(error)) < 2_000
         return False
-    works(there, room)
+    works(there, info)
     return True
 
 
@@ -329,5 +329,5 @@ def test_an_edit_that_another_process_computes_while_its_bundle_is_brought_in_ho
         start = {"session": alive.session, "edits": []}
         path = made.written(lambda rows, files: rows.append({**rows[-1], "kind": "started", "body": start,
                                                              "number": rows[-1]["number"] + 1}), tmp_path)  # fmt: skip
-        room = bundles.unpack(there.workspaces, f"visitor {next(VISITORS)}", path)
-        works(there, room)
+        info = bundles.unpack(there.workspaces, f"visitor {next(VISITORS)}", path)
+        works(there, info)

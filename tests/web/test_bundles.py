@@ -34,14 +34,14 @@ class Place:
 
     lab: Lab
 
-    def workspace(self, room):
-        return self.lab.workspace(room.id)
+    def workspace(self, info):
+        return self.lab.workspace(info.id)
 
     def events(self):
         return archive.verify(self.lab.ledger).events
 
-    def rooms(self, visitor="tom"):
-        return [room.name for room in self.lab.directory.rooms(visitor)]
+    def names(self, visitor="tom"):
+        return [info.name for info in self.lab.directory.workspaces(visitor)]
 
 
 @pytest.fixture
@@ -58,14 +58,14 @@ def places(tiny_llama, facts, tmp_path, monkeypatch):
 def packed(places, tmp_path):
     """A workspace of some events, and its bundle."""
     here, _ = places
-    room = here.lab.directory.current("ana")
-    workspace = here.lab.workspace(room.id, "ana")
+    info = here.lab.directory.current("ana")
+    workspace = here.lab.workspace(info.id, "ana")
     first = edits.apply(workspace, CONTINENT, reason="for Friday").result(TIMEOUT)
     edits.apply(workspace, CAPITAL).result(TIMEOUT)
     workspace.switch(first.id, False)
     path = tmp_path / "bundle.zip"
-    bundles.pack(here.lab.context, room, path)
-    return room, path
+    bundles.pack(here.lab.context, info, path)
+    return info, path
 
 
 @pytest.fixture(scope="module")
@@ -126,19 +126,19 @@ def logits(place, workspace):
 
 
 def told(workspace):
-    return [(moment.told, moment.at, moment.by, moment.edits) for moment in history.timeline(workspace)]
+    return [(moment.text, moment.at, moment.author, moment.edits) for moment in history.timeline(workspace)]
 
 
 def test_elsewhere_it_answers_the_same_and_has_its_whole_past(places, packed):
-    (here, there), (room, path) = places, packed
+    (here, there), (info, path) = places, packed
     made = bundles.unpack(there.lab.workspaces, "tom", path)
-    old, new = here.workspace(room), there.workspace(made)
+    old, new = here.workspace(info), there.workspace(made)
     assert torch.equal(logits(here, old), logits(there, new))
     assert [(r.request, r.on, r.reason, r.author, r.at) for r in new.records] == [
         (r.request, r.on, r.reason, r.author, r.at) for r in old.records
     ]
     assert told(new)[: len(told(old))] == told(old)
-    assert told(new)[-1][0] == "brought it here from a bundle of 'My edits', with 2 edits"
+    assert told(new)[-1][0] == "imported it from a bundle of 'My edits', with 2 edits"
     assert new.undo() == old.undo() and torch.equal(logits(here, old), logits(there, new))
     assert (made.shared, made.mine, made.name) == (False, True, "My edits")
     assert archive.verify(there.lab.ledger).ok
@@ -154,10 +154,10 @@ def test_it_comes_in_beside_what_is_there_as_often_as_one_likes(places, packed):
 
 
 def test_a_bundle_does_not_say_by_what_its_owner_is_known(packed):
-    room, path = packed
+    info, path = packed
     with zipfile.ZipFile(path) as archive_:
         rows = [json.loads(line) for line in archive_.read(archive.EVENTS).splitlines()]
-    assert room.id == "ana" and {row["workspace"] for row in rows} == {room.handle}
+    assert info.id == "ana" and {row["workspace"] for row in rows} == {info.handle}
 
 
 def test_another_models_is_refused_by_name_and_nothing_changes(empty, bundle, tiny_llama, monkeypatch):
@@ -168,7 +168,7 @@ def test_another_models_is_refused_by_name_and_nothing_changes(empty, bundle, ti
         bundles.unpack(there.lab.workspaces, "tom", path)
     for word in (f"belong to {there.lab.about()['model']}", own[:12], "f" * 12, "load that model"):
         assert word in str(refused.value)
-    assert there.events() == 0 and there.rooms() == []
+    assert there.events() == 0 and there.names() == []
 
 
 def flipped(content: bytes) -> bytes:
@@ -209,7 +209,7 @@ def test_one_that_was_touched_is_refused_and_nothing_changes(empty, bundle, harm
     there, path = empty, bundle
     with pytest.raises(BadFile, match=r"changed.zip|bundle"):
         bundles.unpack(there.lab.workspaces, "tom", rewritten(path, harm))
-    assert there.events() == 0 and there.rooms() == [] and not list(there.lab.ledger.tensors.folder.glob("*"))
+    assert there.events() == 0 and there.names() == [] and not list(there.lab.ledger.tensors.folder.glob("*"))
 
 
 def other_tensors(change):
@@ -252,7 +252,7 @@ def test_one_that_was_forged_with_its_hashes_does_not_get_in(empty, bundle, harm
     there, path = empty, bundle
     with pytest.raises(BadFile):
         bundles.unpack(there.lab.workspaces, "tom", forged(path, harm))
-    assert there.events() == 0 and there.rooms() == []
+    assert there.events() == 0 and there.names() == []
 
 
 def test_the_forger_of_these_tests_gets_in_where_he_changes_nothing(places, packed):
@@ -266,7 +266,7 @@ def test_half_a_bundle_is_refused(empty, bundle, share):
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(BadFile, match="not an archive"):
         bundles.unpack(there.lab.workspaces, "tom", path)
-    assert there.events() == 0 and there.rooms() == []
+    assert there.events() == 0 and there.names() == []
 
 
 def test_one_that_would_unpack_to_more_than_is_taken_is_refused_before_it_is_unpacked(empty, bundle, monkeypatch):

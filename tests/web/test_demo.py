@@ -9,7 +9,7 @@ import pytest
 import yaml
 from limits import RateLimitItemPerHour
 from paths import ROOT
-from visitors import TIMEOUT, FakeRequest, Visitor, wait_until
+from visitors import TIMEOUT, FakeRequest, Visitor, runs, wait_until
 
 from editlab.errors import BadRequest, TooMany
 from editlab.lab import Choice, Lab
@@ -18,12 +18,11 @@ from editlab.lab.access.limits import FREE, Asker, Cost, RateLimits, on_behalf_o
 from editlab.probes import Passages
 from editlab.settings import Settings
 from editlab.web import create_page
-from editlab.web.core.handlers import Handlers
-from editlab.web.edit.file_handlers import ManyHandlers
-from editlab.web.edit.handlers import EditHandlers
+from editlab.web.core.visit import Visit
+from editlab.web.edit.file_handlers import FileFields
 from editlab.web.inside.handlers import InsideHandlers
-from editlab.web.model.bench_handlers import BenchHandlers
-from editlab.web.model.handlers import ModelHandlers
+from editlab.web.model.benchmark_handlers import BenchmarkHandlers
+from editlab.web.model.handlers import ModelChoice, ModelHandlers
 
 LARGE = "config:gpt2-xl"
 PRESS = "To do that, run EditLab on your own computer"
@@ -173,20 +172,23 @@ def test_every_handler_that_computes_or_writes_costs_something_and_what_concerns
     assert len(costs) > 60
     free = {name for name, cost in costs.items() if cost == FREE}
     assert free == {
-        *("page_open", "model_open", "workspace_open", "monitor_look", "look_at_jobs", "describe", "job"),
-        *("spell", "suggest", "inside_draw", "stop", "keys_stop", "inside_stop", "bench_stop"),
+        *("page_open", "model_open", "workspace_open", "monitor_look"),
+        *("workspace_jobs", "workspace_format", "workspace_job", "workspace_stop"),
+        *("tokenize", "choose_object", "inside_draw", "stop", "keys_stop", "inside_stop", "bench_stop"),
     }
     refused = {name for name, cost in costs.items() if cost.refused}
     assert refused == {
         *("train_mask", "bench_run", "model_load", "model_unload", "model_measure", "model_file", "model_stop"),
     }
-    writes = {"apply", "undo", "redo", "change", "remake", "move", "mask", "guard", "room", "row", "return_to", "branch"}
+    writes = {"apply", "undo", "redo", "change_edit", "remake", "set_threshold", "set_mask", "set_guard", "apply_file"}
+    writes |= {"workspace_press", "workspace_edit"}
+    writes |= {f"workspace_{name}" for name in ("undo", "redo", "remake", "return", "branch", "import")}
     assert all(costs[name].changes for name in writes | {"monitor_return", "monitor_limits", "follow_link"})
 
 
 def test_many_edits_at_once_cost_as_many(visitor):
     handlers = InsideHandlers(visitor.lab)
-    said = list(handlers.inside_many(visitor.name, 200, "new", FakeRequest(visitor.name)))
+    said = list(runs(handlers, "inside_many", visitor.name, 200, "new"))
     assert "allows each visitor 60 edits an hour" in said[-1]["message"]
     assert visitor.lab.worker.open == []
 
@@ -275,7 +277,8 @@ def test_a_jobs_seconds_are_charged_to_whoever_asked(lab, monkeypatch):
 
 
 def test_the_page_says_what_a_demo_does_not_do(visitor):
-    assert "Masks cannot be trained on this public demo." in visitor.does("train_mask", "rome")["message"]
+    (update,) = visitor.updates_of("train_mask", "rome")
+    assert "Masks cannot be trained on this public demo." in update["message"]
     assert visitor.lab.worker.open == []
 
 
@@ -293,17 +296,16 @@ def test_a_visitor_can_edit(visitor, few_steps):
 @pytest.mark.parametrize(
     ("handlers", "name", "fields"),
     [
-        (ModelHandlers, "model_load", ("atlas", "", "none")),
+        (ModelHandlers, "model_load", (ModelChoice(name="atlas", folder="", quantization="none"),)),
         (ModelHandlers, "model_unload", ()),
         (ModelHandlers, "model_measure", ()),
         (ModelHandlers, "model_file", (None,)),
         (ModelHandlers, "model_stop", ()),
-        (EditHandlers, "train_mask", ("", "", "rome")),
-        (BenchHandlers, "bench_run", (None, "rome", "off", 20)),
+        (BenchmarkHandlers, "bench_run", (None, "rome", "off", 20)),
     ],
 )
 def test_what_would_keep_the_model_from_others_is_refused(visitor, handlers, name, fields):
-    said = list(getattr(handlers(visitor.lab), name)(visitor.name, *fields, FakeRequest(visitor.name)))
+    said = list(runs(handlers(visitor.lab), name, visitor.name, *fields))
     assert PRESS in said[-1]["message"] and len(said) == 1
     assert visitor.lab.worker.open == []
 
@@ -331,8 +333,7 @@ def test_a_file_of_more_rows_is_refused_on_the_page(visitor, tmp_path):
     path = tmp_path / "edits.csv"
     rows = "".join(f"Place{number},{{}} is in,Asia\n" for number in range(21))
     path.write_text("subject,prompt,target_new\n" + rows)
-    handlers = ManyHandlers(visitor.lab)
-    updates = list(handlers.look_over(visitor.name, str(path), False, "rome", *visitor.settings, FakeRequest(visitor.name)))
+    updates = list(visitor.updates_of("check_file", FileFields.model_construct(file=path, skip=False), "rome"))
     assert any("21 rows; this public demo accepts 20." in str(update.get("many-said")) for update in updates)
 
 
@@ -347,13 +348,13 @@ def test_no_folder_of_the_server_can_be_named(lab):
 
 @pytest.mark.parametrize("guessed", ["team", "ana", "", None, "x" * 21, "x" * 23, "..", "é" * 22])
 def test_a_demo_takes_no_id_that_it_did_not_make(lab, guessed):
-    made = Handlers(lab).visitor(guessed, FakeRequest("a session"))
+    made = Visit.of(lab, guessed, FakeRequest("a session")).visitor
     assert made != guessed and len(made) == 22
-    assert Handlers(lab).visitor(made, FakeRequest("another session")) == made
+    assert Visit.of(lab, made, FakeRequest("another session")).visitor == made
 
 
 def test_an_id_is_the_servers_and_the_same_all_along_a_session(lab):
-    first, again, other = (Handlers(lab).visitor(None, FakeRequest(session)) for session in ("one", "one", "two"))
+    first, again, other = (Visit.of(lab, None, FakeRequest(session)).visitor for session in ("one", "one", "two"))
     assert first == again != other and first != "one"
 
 

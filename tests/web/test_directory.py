@@ -23,25 +23,25 @@ def directory(ledger):
     return Directory(ledger)
 
 
-def names(rooms):
-    return [room.name for room in rooms]
+def names(infos):
+    return [info.name for info in infos]
 
 
 def test_on_the_first_visit_there_is_one_and_it_is_private(directory):
-    room = directory.current("ana")
-    assert (room.name, room.shared, room.mine) == (FIRST, False, True)
-    assert directory.current("ana") == room and names(directory.rooms("ana")) == [FIRST]
-    assert names(directory.rooms("tom")) == []
+    info = directory.current("ana")
+    assert (info.name, info.shared, info.mine) == (FIRST, False, True)
+    assert directory.current("ana") == info and names(directory.workspaces("ana")) == [FIRST]
+    assert names(directory.workspaces("tom")) == []
 
 
 def test_first_visits_at_once_make_one(directory):
     with ThreadPoolExecutor(8) as pool:
         found = set(pool.map(lambda _: directory.current("ana").id, range(24)))
-    assert len(found) == 1 and names(directory.rooms("ana")) == [FIRST]
+    assert len(found) == 1 and names(directory.workspaces("ana")) == [FIRST]
 
 
 def test_whoever_enters_one_while_their_first_is_made_stays_there(directory, monkeypatch):
-    team, real = directory.make("ana", "Team", shared=True), directory.rooms
+    team, real = directory.make("ana", "Team", shared=True), directory.workspaces
 
     def meanwhile(visitor, deleted=False):
         found = real(visitor, deleted)
@@ -49,48 +49,48 @@ def test_whoever_enters_one_while_their_first_is_made_stays_there(directory, mon
         directory.enter("tom", team.id)  # the page opens, and another request of it has read that nothing is open
         return found
 
-    monkeypatch.setattr(directory, "rooms", meanwhile)
+    monkeypatch.setattr(directory, "workspaces", meanwhile)
     assert directory.current("tom").name == "Team"
     assert directory.current("tom").name == "Team"
 
 
 def test_nobody_sees_or_touches_anothers_private_one(directory):
-    room = directory.make("ana", "Secret")
-    assert directory.rooms("tom") == () and not directory.may_enter("tom", room.id)
+    info = directory.make("ana", "Secret")
+    assert directory.workspaces("tom") == () and not directory.may_enter("tom", info.id)
     for harm in (
-        lambda: directory.enter("tom", room.id),
-        lambda: directory.find("tom", room.handle),
-        lambda: directory.find("tom", room.handle, deleted=True),
-        lambda: directory.rename("tom", room.id, "Mine", "Secret"),
-        lambda: directory.share("tom", room.id, True),
-        lambda: directory.delete("tom", room.id),
-        lambda: directory.restore("tom", room.id),
+        lambda: directory.enter("tom", info.id),
+        lambda: directory.find("tom", info.handle),
+        lambda: directory.find("tom", info.handle, deleted=True),
+        lambda: directory.rename("tom", info.id, "Mine", "Secret"),
+        lambda: directory.share("tom", info.id, True),
+        lambda: directory.delete("tom", info.id),
+        lambda: directory.restore("tom", info.id),
     ):
         with pytest.raises(BadRequest, match="no such workspace"):
             harm()
-    assert names(directory.rooms("ana")) == ["Secret"]
+    assert names(directory.workspaces("ana")) == ["Secret"]
 
 
 def test_a_shared_one_is_entered_by_everybody_and_deleted_by_its_owner_alone(directory):
-    room = directory.share("ana", directory.make("ana", "Team").id, True)
-    (seen,) = directory.rooms("tom")
+    info = directory.share("ana", directory.make("ana", "Team").id, True)
+    (seen,) = directory.workspaces("tom")
     assert (seen.name, seen.shared, seen.mine, seen.title) == ("Team", True, False, "Team (shared)")
-    assert directory.enter("tom", seen.id).id == room.id == directory.current("tom").id
-    assert directory.rename("tom", room.id, "Our team", "Team").name == "Our team"
+    assert directory.enter("tom", seen.id).id == info.id == directory.current("tom").id
+    assert directory.rename("tom", info.id, "Our team", "Team").name == "Our team"
     for harm in (directory.delete, lambda *which: directory.share(*which, False)):
-        with pytest.raises(BadRequest, match="Only whoever made 'Our team' can"):
-            harm("tom", room.id)
-    directory.share("ana", room.id, False)
+        with pytest.raises(BadRequest, match="Only the owner of 'Our team' can"):
+            harm("tom", info.id)
+    directory.share("ana", info.id, False)
     assert directory.current("tom").name == FIRST
     with pytest.raises(BadRequest):
-        directory.enter("tom", room.id)
+        directory.enter("tom", info.id)
 
 
 def test_a_handle_tells_nothing_of_the_id(directory):
-    room = directory.share("ana", directory.current("ana").id, True)
-    assert room.id == "ana" and "ana" not in room.handle
-    assert directory.find("tom", room.handle).id == room.id
-    for wrong in (room.id, room.handle.upper(), "", room.handle[:-1]):
+    info = directory.share("ana", directory.current("ana").id, True)
+    assert info.id == "ana" and "ana" not in info.handle
+    assert directory.find("tom", info.handle).id == info.id
+    for wrong in (info.id, info.handle.upper(), "", info.handle[:-1]):
         with pytest.raises(BadRequest, match="Choose one from the list"):
             directory.find("tom", wrong)
 
@@ -99,11 +99,11 @@ def test_a_handle_tells_nothing_of_the_id(directory):
     "name", ["", "   ", "../../etc/passwd", "a\\b", "<b>Team</b>", "a\x00b", "a\u202eb", "x" * (LONGEST_NAME + 1), "\ud800"]
 )
 def test_what_is_no_name_is_a_sentence_and_changes_nothing(directory, name):
-    room = directory.make("ana", "Team")
-    for change in (lambda: directory.make("ana", name), lambda: directory.rename("ana", room.id, name, "Team")):
+    info = directory.make("ana", "Team")
+    for change in (lambda: directory.make("ana", name), lambda: directory.rename("ana", info.id, name, "Team")):
         with pytest.raises(BadRequest, match="workspace's name"):
             change()
-    assert names(directory.rooms("ana")) == ["Team"]
+    assert names(directory.workspaces("ana")) == ["Team"]
 
 
 def test_white_space_in_a_name_counts_once(directory):
@@ -118,40 +118,40 @@ def test_a_name_is_taken_once_by_each_and_once_among_what_is_shared(directory):
             directory.make(visitor, "Team", shared)
     own = directory.make("ana", "Other")
     with pytest.raises(BadRequest, match="already"):
-        directory.share("tom", directory.find("tom", directory.rooms("tom")[0].handle).id, True)
+        directory.share("tom", directory.find("tom", directory.workspaces("tom")[0].handle).id, True)
     assert directory.rename("ana", own.id, "Other", "Other").name == "Other"
 
 
 def test_of_two_who_rename_at_once_one_wins_and_the_other_hears_of_it(directory):
-    room = directory.make("ana", "Team", shared=True)
+    info = directory.make("ana", "Team", shared=True)
     at_once = Barrier(8)
 
     def rename(number: int) -> str:
         at_once.wait()
         try:
-            return directory.rename("ana" if number % 2 else "tom", room.id, f"Name {number}", "Team").name
+            return directory.rename("ana" if number % 2 else "tom", info.id, f"Name {number}", "Team").name
         except BadRequest as error:
             return str(error)
 
     with ThreadPoolExecutor(8) as pool:
         said = list(pool.map(rename, range(8)))
     (won,) = [text for text in said if text.startswith("Name ")]
-    assert names(directory.rooms("ana")) == [won]
+    assert names(directory.workspaces("ana")) == [won]
     assert sum(f"Somebody has just renamed it to {won!r}" in text for text in said) == 7
 
 
 def test_what_is_deleted_can_be_brought_back_unless_its_name_is_taken(directory):
-    room = directory.make("ana", "Team")
-    directory.enter("ana", room.id)
-    directory.delete("ana", room.id)
-    assert directory.current("ana").name == FIRST and names(directory.rooms("ana", deleted=True)) == ["Team"]
-    assert directory.rooms("tom", deleted=True) == ()
+    info = directory.make("ana", "Team")
+    directory.enter("ana", info.id)
+    directory.delete("ana", info.id)
+    assert directory.current("ana").name == FIRST and names(directory.workspaces("ana", deleted=True)) == ["Team"]
+    assert directory.workspaces("tom", deleted=True) == ()
     other = directory.make("ana", "Team")
     with pytest.raises(BadRequest, match="already"):
-        directory.restore("ana", room.id)
+        directory.restore("ana", info.id)
     directory.rename("ana", other.id, "Another", "Team")
-    assert directory.restore("ana", room.id).name == "Team"
-    assert set(names(directory.rooms("ana"))) == {FIRST, "Team", "Another"}
+    assert directory.restore("ana", info.id).name == "Team"
+    assert set(names(directory.workspaces("ana"))) == {FIRST, "Team", "Another"}
 
 
 def test_nobody_makes_more_than_can_be_kept_in_view(directory):
@@ -159,7 +159,7 @@ def test_nobody_makes_more_than_can_be_kept_in_view(directory):
         directory.make("ana", f"Number {number}")
     with pytest.raises(BadRequest, match="Delete one first"):
         directory.make("ana", "One more")
-    directory.delete("ana", directory.rooms("ana")[0].id)
+    directory.delete("ana", directory.workspaces("ana")[0].id)
     directory.make("ana", "One more")
 
 
@@ -171,7 +171,7 @@ def test_what_was_made_on_the_terminal_is_hidden_by_nobody(directory):
     for harm in (lambda: directory.share("ana", team.id, False), lambda: directory.delete("ana", team.id)):
         with pytest.raises(BadRequest, match=r"made on the terminal.*Branch it.*editlab ledger forget"):
             harm()
-    assert names(directory.rooms("tom")) == ["Team"]
+    assert names(directory.workspaces("tom")) == ["Team"]
     assert directory.share("ana", team.id, True).shared  # which it is already
     assert directory.rename("ana", team.id, "Our team", "Team").name == "Our team"
     assert directory.adopt("Team").id == team.id
@@ -182,33 +182,33 @@ def test_what_was_hidden_all_the_same_comes_back_when_the_terminal_works_in_it(l
     directory.adopt("Team")
     with ledger.transaction() as connection:
         connection.execute(sa.update(WORKSPACES).values(**hidden))
-    assert directory.rooms("ana") == ()
+    assert directory.workspaces("ana") == ()
     other = directory.make("ana", "Team", shared=True)
     assert directory.adopt("Team").id == "Team"
-    assert sorted(names(directory.rooms("tom"))) == ["Team", "Team 2"]
+    assert sorted(names(directory.workspaces("tom"))) == ["Team", "Team 2"]
     assert directory.find("tom", other.handle).name == "Team"
 
 
 def test_the_terminal_does_not_work_in_what_somebody_has_deleted(directory):
     mine = directory.current("ana")
     directory.delete("ana", mine.id)
-    room = directory.adopt("ana")
-    assert room.id != mine.id and room.shared and names(directory.rooms("tom")) == ["ana"]
-    assert directory.adopt("ana").id == room.id == directory.known("ana")
+    info = directory.adopt("ana")
+    assert info.id != mine.id and info.shared and names(directory.workspaces("tom")) == ["ana"]
+    assert directory.adopt("ana").id == info.id == directory.id_of("ana")
 
 
 def test_the_terminal_may_make_as_many_as_it_likes(directory):
     for number in range(MOST_OWN + 1):
         directory.adopt(f"Number {number}")
-    assert len(directory.rooms("tom")) == MOST_OWN + 1
+    assert len(directory.workspaces("tom")) == MOST_OWN + 1
 
 
 def test_one_that_is_not_there_is_a_sentence_that_says_which_are(directory):
     directory.make("ana", "Mine")
     directory.make("ana", "Lecture", shared=True)
     with pytest.raises(BadRequest, match=r"no workspace 'Lectur'\. Shared ones are: 'Lecture'; 1 more are private"):
-        directory.known("Lectur")
+        directory.id_of("Lectur")
     for number in range(30):
         directory.make("tom", f"Number {number}", shared=True)
     with pytest.raises(BadRequest, match=r" and 11 more; "):
-        directory.known("x" * 10_000)
+        directory.id_of("x" * 10_000)

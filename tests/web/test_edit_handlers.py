@@ -5,16 +5,17 @@ import threading
 import time
 
 import pytest
-from gradio.events import EventData
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from visitors import TIMEOUT, FakeRequest, Visitor, wait_until
+from pydantic import ValidationError
+from visitors import TIMEOUT, FakeRequest, Visitor, accepts, wait_until
 
 from editlab.errors import BadFile, EditLabError
 from editlab.lab import EditRecord
 from editlab.lab.asking import answers
-from editlab.web.core.forms import MOST, read_request
-from editlab.web.core.visit import MADE
+from editlab.web.core.forms import read_request
+from editlab.web.core.inputs import LENGTHS
+from editlab.web.core.visit import MADE, Visit
 
 
 def is_problem(message: str) -> bool:
@@ -49,14 +50,14 @@ def test_the_url_names_preset_method_rep_and_view(visitor):
 def test_an_unknown_preset_in_the_url_shows_the_first_and_says_so(visitor):
     page = visitor.does("open", preset="<b>nowhere</b>", method="magic")
     assert page["subject"] == "Slovenia" and "method" not in page
-    assert "There is no preset" in page["message"] and "<b>" not in page["message"]
+    assert "There is no scenario" in page["message"] and "<b>" not in page["message"]
 
 
 def test_a_preset_fills_the_fields(visitor):
-    page = visitor.does("choose", "hamlet")
+    page = visitor.does("choose_scenario", "hamlet")
     assert (page["subject"], page["target-new"], page["target-true"]) == ("Hamlet", "Jane Austen", "William Shakespeare")
     assert "Hamlet" in page["picture"] and "Shakespeare loses a play" in page["say"]
-    assert is_problem(visitor.does("choose", "nowhere")["message"])
+    assert is_problem(visitor.does("choose_scenario", "nowhere")["message"])
 
 
 def test_apply_shows_both_answers_scores_probes_and_health(visitor):
@@ -87,7 +88,7 @@ def test_rep_is_a_third_column_with_scores_verdicts_gates_and_a_curve(visitor):
     assert page["gate-tokens"].count("<li") == len(answers.tokens(visitor.workspace, "Slovenia belongs to the continent of"))
     assert len(page["gate-curve"].data) > 2 and "<table" in page["gate-table"] and page["gate-said"]
     assert page["threshold"] == visitor.workspace.threshold
-    assert 'aria-pressed="true"' in page["edits"] and "REP: seconds" in page["health"]
+    assert 'aria-pressed="true"' in page["edits"] and "REP: time, s" in page["health"]
     assert all(visitor.can("apply", "undo")) and not any(visitor.can("stop"))
 
 
@@ -101,16 +102,16 @@ def test_rep_is_added_from_the_list_switched_and_learnt_by_another_recipe(visito
     visitor.own = ("Slovenija mia belongs to the continent of\nThe alps of Slovenia are in", "")
     visitor.applies()
     button = {"press": "rep", "edit": visitor.workspace.records[0].id}
-    page = visitor.presses("change", **button)
+    page = visitor.presses("change_edit", **button)
     record = visitor.workspace.records[0]
     assert (record.rep, record.names) == ("default", ("Slovenija mia",)) and "Added REP in" in page["message"]
     assert "answer-rep" in page["picture"]
-    page = visitor.presses("change", **button)
+    page = visitor.presses("change_edit", **button)
     assert "Switched REP off" in page["message"] and "answer-rep" not in page["picture"]
-    assert "Switched REP on" in visitor.presses("change", **button)["message"]
+    assert "Switched REP on" in visitor.presses("change_edit", **button)["message"]
     assert visitor.workspace.records[0].pathways == record.pathways, "a switch learns nothing"
     visitor.rep = "published"
-    assert "Added REP" in visitor.presses("change", **button)["message"]
+    assert "Added REP" in visitor.presses("change_edit", **button)["message"]
     assert visitor.workspace.records[0].rep == "published"
     assert "added REP" in visitor.does("undo")["message"]
 
@@ -119,8 +120,8 @@ def test_moving_the_threshold_asks_again_and_learns_nothing(visitor, few_steps, 
     visitor.rep = "default"
     before = dict(visitor.applies())
     pathways = visitor.workspace.records[0].pathways
-    page = visitor.does("move", 1, "Ljubljana is in")
-    assert "no gate opens: this is the edit without REP. Move it to the left." in page["gate-said"]
+    page = visitor.does("set_threshold", 1, "Ljubljana is in")
+    assert "no gate opens: this is the edit without REP. Move the slider to the left." in page["gate-said"]
     assert said(page, "rep") == said(page, "edited") and page["gate-curve"] != before["gate-curve"]
     assert page["ask-answers"].count("<section") == 3 and 'class="gates"' in page["ask-answers"]
     assert visitor.workspace.records[0].pathways == pathways and page["threshold"] == 1
@@ -128,11 +129,16 @@ def test_moving_the_threshold_asks_again_and_learns_nothing(visitor, few_steps, 
 
 
 @pytest.mark.parametrize("threshold", [None, "high", -1, 2, True, float("nan")])
-def test_a_threshold_that_is_none_is_a_sentence(visitor, threshold):
-    assert is_problem(visitor.does("move", threshold, "")["message"])
+def test_a_threshold_is_a_number_from_0_to_1(visitor, threshold):
+    assert accepts(visitor.handlers.set_threshold, "threshold", 0.5)
+    assert accepts(visitor.handlers.set_threshold, "threshold", 1)
+    assert not accepts(visitor.handlers.set_threshold, "threshold", threshold)
 
 
-def test_a_kind_of_rep_that_nobody_knows_is_a_sentence(visitor):
+def test_rep_has_the_recipes_that_there_are(visitor):
+    for handler in (visitor.handlers.apply, visitor.handlers.change_edit):
+        assert all(accepts(handler, "rep", rep) for rep in ("off", "default", "published"))
+        assert not any(accepts(handler, "rep", rep) for rep in ("magic", "", None))
     visitor.rep = "magic"
     page = visitor.applies()
     assert is_problem(page["message"]) and "REP" in page["message"] and visitor.workspace.records == ()
@@ -142,7 +148,7 @@ def test_one_press_asks_the_question_otherwise(visitor, few_steps):
     page = visitor.applies()
     asked = re.findall(r'data-text="([^"]*)"', page["questions"])
     assert len(asked) == 4 and asked[0] == "The Republic of Slovenia belongs to the continent of"
-    page = visitor.presses("take", text=asked[0])
+    page = visitor.presses("ask_prepared", press="ask", text=asked[0])
     assert page["ask"] == asked[0] and page["ask-answers"].count("<section") == 2
 
 
@@ -150,7 +156,7 @@ def test_undo_and_redo_change_the_edited_answer_and_the_buttons(visitor, few_ste
     edited = dict(visitor.applies())
     undone = dict(visitor.does("undo"))
     assert "empty" in column(undone, "edited") and said(undone, "base") == said(edited, "base")
-    assert "No edit lies over the model" in undone["edits"] and undone["probe-table"] == ""
+    assert "No edit is applied" in undone["edits"] and undone["probe-table"] == ""
     assert "applied Slovenia → Antarctica" in undone["message"]
     assert all(visitor.can("redo")) and not any(visitor.can("undo", "remake"))
     redone = visitor.does("redo")
@@ -161,21 +167,20 @@ def test_undo_and_redo_change_the_edited_answer_and_the_buttons(visitor, few_ste
 def test_switching_an_edit_off_and_on_shows_what_it_does(visitor, few_steps):
     edited = dict(visitor.applies())
     button = {"press": "switch", "edit": visitor.workspace.records[0].id}
-    off = dict(visitor.presses("change", **button))
+    off = dict(visitor.presses("change_edit", **button))
     assert "empty" in column(off, "edited") and 'aria-checked="false"' in off["edits"] and off["probe-table"] == ""
     assert "Switched off: Slovenia → Antarctica" in off["message"]
-    on = visitor.presses("change", **button)
+    on = visitor.presses("change_edit", **button)
     assert on["picture"] == edited["picture"] and on["probe-table"] == edited["probe-table"]
 
 
 def test_a_later_showing_ends_an_earlier_one_without_a_word(visitor, few_steps):
     visitor.applies()
     id = visitor.workspace.records[0].id
-    on = visitor.handlers.change(
-        visitor.name, "", "", "off", EventData(None, {"press": "look", "edit": id}), FakeRequest(visitor.name)
-    )
+    look = visitor.button("change_edit", press="look", edit=id)
+    on = visitor.updates_of("change_edit", look)
     next(update for update in on if "scores" in update)
-    off = visitor.presses("change", press="switch", edit=id)
+    off = visitor.presses("change_edit", press="switch", edit=id)
     assert [update for update in on if "probe-table" in update or "message" in update] == []
     assert off["probe-table"] == "" and "Switched off" in off["message"]
 
@@ -184,9 +189,9 @@ def test_one_of_two_edits_can_be_looked_at_and_removed(visitor, few_steps):
     visitor.applies()
     visitor.applies("Japan", "The capital of {} is", "Berlin", "Tokyo")
     first = visitor.workspace.records[0].id
-    page = visitor.presses("change", press="look", edit=first)
+    page = visitor.presses("change_edit", press="look", edit=first)
     assert page["subject"] == "Slovenia" and "Slovenia" in page["picture"]
-    page = visitor.presses("change", press="remove", edit=first)
+    page = visitor.presses("change_edit", press="remove", edit=first)
     assert [record.request.subject for record in visitor.workspace.records] == ["Japan"]
     assert "Removed: Slovenia → Antarctica" in page["message"] and "Japan → Berlin" in page["edits"]
     assert "removed Slovenia" in visitor.does("undo")["message"] and len(visitor.workspace.records) == 2
@@ -199,9 +204,14 @@ def test_the_chain_can_be_made_again(visitor, few_steps):
     assert "Re-made 2 edits" in page["message"] and page["edits"].count("<li") == 2
 
 
-@pytest.mark.parametrize("button", [{}, {"press": "switch"}, {"press": "switch", "edit": "x"}, {"press": 7, "edit": None}])
-def test_a_button_that_is_gone_is_a_sentence(visitor, button):
-    assert is_problem(visitor.presses("change", **button)["message"])
+def test_a_button_that_is_gone_is_a_sentence(visitor):
+    assert is_problem(visitor.presses("change_edit", press="switch", edit="x")["message"])
+
+
+@pytest.mark.parametrize("button", [{}, {"press": "switch"}, {"press": 7, "edit": None}, {"press": "up", "edit": "x"}])
+def test_a_button_that_no_edit_has_is_refused(visitor, button):
+    with pytest.raises(ValidationError):
+        visitor.presses("change_edit", **button)
 
 
 def test_a_changed_setting_reaches_the_edit_and_a_bad_one_is_a_sentence(visitor):
@@ -215,10 +225,10 @@ def test_a_changed_setting_reaches_the_edit_and_a_bad_one_is_a_sentence(visitor)
 def test_own_lines_join_the_battery(visitor, few_steps):
     visitor.applies()
     visitor.own = ("Slovenia lies in", "")
-    page = visitor.does("join_neighbour", "Bananas grow in")
+    page = visitor.does("add_neighbour", "Bananas grow in")
     assert page["own-neighbours"] == "Bananas grow in"
     assert "Slovenia</mark> lies in" in page["probe-table"] and "Bananas grow in" in page["probe-table"]
-    page = visitor.does("join_rephrase", "Slovenia lies in")
+    page = visitor.does("add_rephrase", "Slovenia lies in")
     assert page["own-rephrases"] == "Slovenia lies in", "a line that is there already is not added again"
     visitor.own = ("\n".join(map(str, range(30))), "")
     assert is_problem(visitor.does("probe")["message"])
@@ -248,17 +258,17 @@ def test_the_next_key_drops_a_live_question_without_a_word(visitor, monkeypatch)
 
 
 def test_fields_show_their_tokens_and_suggestions(visitor):
-    page = visitor.does("spell", "Slovenia", "{} belongs to the continent of", "Antarctica")
+    page = visitor.does("tokenize", "Slovenia", "{} belongs to the continent of", "Antarctica")
     assert page["at-subject"].count("<li>") >= 1 and "target token" in page["at-target-new"] and "␣" in page["at-prompt"]
     assert 'data-object="Asia"' in page["suggestions"] and 'data-object="Europe"' not in page["suggestions"]
-    assert visitor.presses("suggest", object="Asia")["target-new"] == "Asia"
-    page = visitor.does("spell", None, "", None)
+    assert visitor.presses("choose_object", press="object", object="Asia")["target-new"] == "Asia"
+    page = visitor.does("tokenize", "", "", "")
     assert "<li>" not in page["at-subject"] + page["at-prompt"] + page["at-target-new"] + page["suggestions"]
 
 
 def test_an_opened_probe_shows_the_likeliest_tokens_of_every_view(visitor, few_steps):
     visitor.applies()
-    page = visitor.presses("expand", probe="3", text="Ljubljana is in")
+    page = visitor.presses("open_probe", probe="3", text="Ljubljana is in")
     shown = page["probe-table.distribution"]
     assert shown["probe"] == "3" and shown["html"].count("<section") == 2 and shown["html"].count("<li") == 10
 
@@ -296,10 +306,7 @@ def test_progress_comes_at_most_eight_times_a_second(visitor, endless):
     times: list[float] = []
 
     def run():
-        fields = "rome", "off", "Slovenia", "{} is in", "Asia", ""
-        for update in visitor.handlers.apply(
-            visitor.name, "", "", *fields, *visitor.settings, "", FakeRequest(visitor.name)
-        ):
+        for update in visitor.updates_of("apply", "rome", visitor.request("Slovenia", "{} is in", "Asia", "")):
             if "step" in update.get("progress", ""):
                 times.append(time.monotonic())
 
@@ -362,7 +369,7 @@ TEXTS = (
 
 @pytest.mark.slow
 @given(subject=TEXTS, prompt=TEXTS, new=TEXTS, true=TEXTS | st.none(), method=st.sampled_from(["rome", "memit", "?", None]))
-@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=1000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_text_in_any_field_breaks_the_page(visitor, few_steps, subject, prompt, new, true, method):
     workspace = visitor.workspace
     before = workspace.records
@@ -380,7 +387,7 @@ def test_no_text_in_any_field_breaks_the_page(visitor, few_steps, subject, promp
 
 
 @given(text=TEXTS)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_question_breaks_the_page(visitor, text):
     page = visitor.does("ask", text)
     assert is_problem(page["ask-message"]) or "<section" in page["ask-answers"] or not text.strip()
@@ -398,14 +405,14 @@ def test_an_unforeseen_error_is_a_sentence_without_its_traceback(visitor, monkey
 
 def test_a_name_no_browser_gave_is_not_taken_for_a_visitor(lab):
     stranger = Visitor(lab, "session")
-    made = stranger.handlers.visitor(None, FakeRequest(stranger.name))
+    made = Visit.of(lab, None, FakeRequest(stranger.name)).visitor
     assert MADE.fullmatch(made)
     for odd in (7, "", "x" * 65, {"a": 1}):
-        assert stranger.handlers.visitor(odd, FakeRequest(stranger.name)) == made
+        assert Visit.of(lab, odd, FakeRequest(stranger.name)).visitor == made
 
 
 def test_limits_are_those_that_the_page_announces():
-    assert (MOST["subject"], MOST["prompt"], MOST["new object"], MOST["question"]) == (200, 1000, 100, 2000)
+    assert (LENGTHS["subject"], LENGTHS["prompt"], LENGTHS["new object"], LENGTHS["question"]) == (200, 1000, 100, 2000)
 
 
 def test_a_ledger_that_cannot_be_read_is_a_sentence(visitor, monkeypatch):

@@ -27,17 +27,16 @@ from visitors import TIMEOUT, wait_until
 
 from editlab.facts import EditRequest
 from editlab.lab import Lab
-from editlab.lab.access.limits import EACH, Cost
+from editlab.lab.access.limits import EACH
 from editlab.lab.access.users import Users
 from editlab.lab.workspaces import edits
 from editlab.probes import Passages
 from editlab.settings import Settings
 from editlab.web import create_app, create_page
 from editlab.web.core.components import Parts
-from editlab.web.core.handlers import handler
-from editlab.web.core.inputs import LATE, FileButton, type_of
+from editlab.web.core.handlers import Handlers
+from editlab.web.core.inputs import LATE, FileButton
 from editlab.web.core.wiring import on
-from editlab.web.edit.handlers import EditHandlers
 from editlab.web.server.firewall import MOST_OPEN, MOST_PAGES, MOST_UPLOADS, PAGES, Calls, Firewall
 from editlab.web.server.guard import OPEN, Guard
 from editlab.web.server.sessions import MOST as MOST_SESSIONS
@@ -164,7 +163,8 @@ def call(number, fn, **more):
 def attributes(pressed):
     """Attributes that a button of this type may have."""
     fields = pressed.model_json_schema(by_alias=True)["properties"]
-    return {name: str(field.get("enum", [field.get("const", "1")])[0]) for name, field in fields.items()}
+    first = {name: field.get("anyOf", [field])[0] for name, field in fields.items()}
+    return {name: str(field.get("enum", [field.get("const", "1")])[0]) for name, field in first.items()}
 
 
 def files(path):
@@ -264,7 +264,10 @@ def test_a_text_is_as_long_as_its_field(gate):
 
 def test_whoever_typed_too_much_is_told_at_which_field(gate):
     number, fn = next((number, fn) for number, fn in gate.fns.items() if fn.api_name == "inside_many")
-    for value, said in ((500, "“How many edits” is at most 200. Write a smaller number."), (0, "is at least 2. Write a la")):
+    for value, said in (
+        (500, "“Number of edits” is at most 200. Write a smaller number."),
+        (0, "is at least 2. Write a la"),
+    ):
         sent = call(number, fn)
         sent["data"][1] = value
         assert said in gate.send(sent).json()["detail"]
@@ -327,7 +330,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=st.data())
 def test_whatever_is_sent_gradio_gets_scalars_alone_or_nothing(gate, drawn):
     number = drawn.draw(st.sampled_from(sorted(gate.fns)))
@@ -347,7 +350,7 @@ def test_whatever_is_sent_gradio_gets_scalars_alone_or_nothing(gate, drawn):
 def test_a_demo_counts_clicks_before_gradio_sees_them(open_gate, mode, lab):
     gate = open_gate
     lab.limits._window.storage.reset()
-    number, fn = next((number, fn) for number, fn in gate.fns.items() if fn.api_name == "spell")
+    number, fn = next((number, fn) for number, fn in gate.fns.items() if fn.api_name == "tokenize")
     statuses = [gate.send({**call(number, fn), "session_hash": f"s{count}"}).status_code for count in range(310)]
     lab.limits._window.storage.reset()
     assert statuses == ([200] * 300 + [429] * 10 if mode == "demo" else [200] * 310)
@@ -357,34 +360,16 @@ def test_a_demo_counts_clicks_before_gradio_sees_them(open_gate, mode, lab):
 
 
 def test_a_handler_without_a_cost_does_not_start(lab):
-    class Handlers(EditHandlers):
-        def free_of_charge(self, visitor, request):
+    class Other(Handlers):
+        def free_of_charge(self, visit):
             yield {}
 
     with gr.Blocks() as page:
         parts = Parts({"visitor": gr.BrowserState()})
         with pytest.raises(TypeError, match="states no cost"):
-            on(parts, page.load, Handlers(lab).free_of_charge, [])
-        page.load(lambda: None, outputs=[parts.add_html("x")])
+            on(parts, page.load, Other(lab).free_of_charge)
+        page.load(lambda: None, outputs=[parts.html("x")])
     with pytest.raises(TypeError, match="states no cost"):
-        Calls(page)
-
-
-def test_an_input_that_may_be_anything_does_not_start(lab):
-    class Handlers(EditHandlers):
-        @handler(Cost())
-        def look(self, visitor, value, request):
-            yield {}
-
-    with gr.Blocks() as page:
-        parts = Parts({"visitor": gr.BrowserState()})
-        parts.add(gr.JSON, "anything")
-        parts.add(gr.Textbox, "endless")
-        for name in ("anything", "endless"):
-            with pytest.raises(TypeError, match=name):
-                type_of(parts[name])
-        on(parts, page.load, Handlers(lab).look, [parts["anything"]])
-    with pytest.raises(TypeError, match="anything"):
         Calls(page)
 
 
@@ -394,7 +379,8 @@ def test_an_input_that_may_be_anything_does_not_start(lab):
 def join(client, name, *data, **more):
     config = client.get("/config").json()
     found = next(item for item in config["dependencies"] if item["api_name"] == name)
-    values = [*data, *[None] * (len(found["inputs"]) - len(data))]
+    first = {component["id"]: component["props"].get("value") for component in config["components"]}
+    values = [*data, *(first[id] for id in found["inputs"][len(data) :])]
     sent = {"fn_index": found["id"], "session_hash": more.pop("session", SESSION), "data": values, **more}
     return client.post(JOIN, json=sent)
 
@@ -408,9 +394,9 @@ def everything_under(folder):
 def test_a_text_that_says_it_is_a_file_brings_no_file(client, lab, secret):
     before = everything_under(lab.settings.data)
     for file in files(secret):
-        answer = join(client, "spell", "", file)
+        answer = join(client, "tokenize", "", file)
         assert answer.status_code == 422
-        answer = join(client, "spell", file)
+        answer = join(client, "tokenize", file)
         assert answer.status_code == 422
     assert everything_under(lab.settings.data) == before
     for path in (secret, Path("/etc/hostname"), lab.settings.data / "ledger.sqlite"):
@@ -424,7 +410,7 @@ def test_gradio_itself_would_refuse_it_too(lab, mode, secret):
     inner = next(route.app for route in create_app(lab).routes if hasattr(getattr(route, "app", None), "get_blocks"))
     page = inner.get_blocks()
     assert page.has_launched and page.blocked_paths == ["/"]
-    function = next(number for number, fn in page.fns.items() if fn.api_name == "spell")
+    function = next(number for number, fn in page.fns.items() if fn.api_name == "tokenize")
     data = [None, {"path": str(secret), "meta": {"_type": "gradio.FileData"}}, None, None]
     with served(inner) as address, httpx.Client(base_url=address, timeout=TIMEOUT) as client:
         client.get(f"{API_PREFIX}/startup-events")
@@ -440,7 +426,7 @@ def test_gradio_itself_would_refuse_it_too(lab, mode, secret):
 
 def test_a_value_in_the_wrong_field_reaches_neither_log_nor_answer(client, capfd, caplog):
     typed = f"password-{secrets.token_hex(8)}"
-    for name in ("apply", "look_over", "inside_draw", "model_plan", "monitor_limits", "mask"):
+    for name in ("apply", "check_file", "inside_draw", "model_plan", "monitor_limits", "set_mask"):
         found = next(i for i in client.get("/config").json()["dependencies"] if i["api_name"] == name)
         for place in range(len(found["inputs"])):
             data = [None] * len(found["inputs"])
@@ -468,24 +454,24 @@ def as_file(path):
 def test_a_file_is_its_sessions_alone(client, address, mode, lab):
     called = upload(client).json()[0]
     assert str(lab.settings.data) not in called
-    assert join(client, "look_over", "", as_file(called), session="mine").status_code == 200
-    assert join(client, "look_over", "", as_file(called), session="mine").status_code == 200
-    assert join(client, "look_over", "", as_file(called), session="another").status_code == 422
+    assert join(client, "check_file", "", as_file(called), session="mine").status_code == 200
+    assert join(client, "check_file", "", as_file(called), session="mine").status_code == 200
+    assert join(client, "check_file", "", as_file(called), session="another").status_code == 422
     with client_of(address, mode, "ben") as other:
-        assert join(other, "look_over", "", as_file(called), session="theirs").status_code == 422
+        assert join(other, "check_file", "", as_file(called), session="theirs").status_code == 422
 
 
 @pytest.mark.parametrize(
     "named", ["x", "../../ledger.sqlite", "/etc/hostname", "", "http://127.0.0.1:1/", "0" * 32 + "/edits.csv"]
 )
 def test_a_file_that_nobody_sent_is_none(client, named):
-    answer = join(client, "look_over", "", as_file(named))
+    answer = join(client, "check_file", "", as_file(named))
     assert answer.status_code == 422 and "Choose it again" in answer.json()["detail"]
 
 
 def test_a_file_has_the_form_that_its_button_takes(client):
     called = upload(client, "bundle.zip").json()[0]
-    answer = join(client, "look_over", "", as_file(called))
+    answer = join(client, "check_file", "", as_file(called))
     assert answer.status_code == 422 and ".csv, .json" in answer.json()["detail"]
 
 
@@ -663,7 +649,7 @@ def test_gradio_keeps_next_to_nothing_of_a_session(app, client):
     before = sum(Block in type(thing).__mro__ for thing in gc.get_objects())
     for number in range(OPENED):
         session = f"kept{number}"
-        assert join(client, "spell", None, "Slovenia", "{} is in", "Asia", session=session).status_code == 200
+        assert join(client, "tokenize", None, "Slovenia", "{} is in", "Asia", session=session).status_code == 200
         client.get("/gradio_api/queue/data", params={"session_hash": session})
         assert set(vars(inner.state_holder.session_data[session])) >= {"_kept", "_latest"}
     gc.collect()
@@ -702,7 +688,7 @@ def test_answers_that_nobody_fetches_for_long_are_dropped():
             queue.pending_messages_per_session[name] = "what it said"
         for name in ("left", "heard"):
             sessions._callers[name].at -= 2 * UNREAD_SECONDS
-        with sessions.listening("heard"):
+        with sessions.listen("heard"):
             await sessions.note_call("new", "b")
         assert {"heard", "fresh"} <= set(queue.pending_event_ids_session)
         assert "left" not in queue.pending_event_ids_session and "left" not in queue.pending_messages_per_session
@@ -760,11 +746,11 @@ def test_an_edit_of_somebody_else_is_not_reached_by_ids(client, address, mode, l
         session = secrets.token_hex(4)
         handle = lab.directory.current(owner).handle
         for name, pressed in (
-            ("change", {"press": "remove", "edit": edit}),
-            ("row", {"press": "switch", "edit": edit}),
-            ("room", {"press": "enter", "room": handle}),
-            ("room", {"press": "delete", "room": handle}),
-            ("follow_link", {"press": "follow", "room": handle}),
+            ("change_edit", {"press": "remove", "edit": edit}),
+            ("workspace_edit", {"press": "switch", "edit": edit}),
+            ("workspace_press", {"press": "enter", "workspace": handle}),
+            ("workspace_press", {"press": "delete", "workspace": handle}),
+            ("follow_link", {"press": "follow", "workspace": handle}),
         ):
             visitor = None if mode == "auth" else secrets.token_urlsafe(16)
             assert join(other, name, visitor, event_data=pressed, session=session).status_code == 200

@@ -86,4 +86,4 @@ def test_whoever_comes_back_in_time_is_kept(lab):
 
 def test_outside_a_demo_nothing_is_forgotten(lab):
     lab.workspace("new")
-    assert lab.limits.expire_seconds is None and len(lab.directory.rooms("old")) == 1
+    assert lab.limits.expire_seconds is None and len(lab.directory.workspaces("old")) == 1

@@ -1,32 +1,39 @@
-"""What the Inside tab does when it is touched, without a browser, and whether its sentences say what its tables say."""
+"""What the Inside tab does, without a browser, and whether its sentences say what its tables say."""
 
 import re
 
+import gradio as gr
 import pandas as pd
 import pytest
 import torch
 from masks import write_mask
-from visitors import FakeRequest, Reader
+from pydantic import TypeAdapter, ValidationError
+from visitors import Reader, runs
 
 from editlab import LanguageModel, methods
 from editlab.facts import EditRequest
 from editlab.insight import Question, attention, concentration, contributions, logit_lens, mask_structure
+from editlab.lab.asking import inside
 from editlab.methods.mask import Lesson
 from editlab.patches import BASE, Mask, View
+from editlab.web.core.components import Parts
+from editlab.web.core.updates import SHARED
 from editlab.web.inside import table, words
-from editlab.web.inside.handlers import LOUD, SECTIONS, InsideHandlers, read_count
+from editlab.web.inside.handlers import EditCount, InsideHandlers
+from editlab.web.inside.sections import OF_EDIT, OF_MANY, Selection
+from editlab.web.inside.tab import create_inside_tab
 
 REQUEST = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
 CAPITAL = EditRequest("{} has its capital in", "France", "Rome", "Paris")
-HOW = ("edited-base", "new", "added")
+SELECTION = Selection(view="edited-base", object="new", form="added")
 NAN = float("nan")
 
 
 class InsideReader(Reader):
     """Somebody who looks at the Inside tab."""
 
-    def opens(self, *how):
-        return self.does("inside_open", *(how or HOW))
+    def opens(self):
+        return self.does("inside_open", SELECTION)
 
 
 @pytest.fixture
@@ -40,13 +47,13 @@ def reader(lab, request, few_steps, folder):
 def test_without_an_edit_the_tab_says_what_to_do_and_draws_nothing(reader):
     page = reader.opens()
     assert "Apply an edit first" in page["message"]
-    assert not any(reader.draws(section) for section in SECTIONS)
+    assert not any(reader.draws(section) for section in OF_EDIT)
 
 
 def test_without_a_mask_everything_else_is_drawn_and_how_to_get_one_is_said(reader):
     reader.applies()
     page = reader.opens()
-    for section in SECTIONS[:-1]:
+    for section in OF_EDIT[:-1]:
         assert reader.draws(section), section
         assert len(reader.says(section)) > 40 and "nan" not in reader.says(section)
         assert "mask" not in reader.says(section)
@@ -67,7 +74,7 @@ def test_with_a_mask_it_is_a_view_of_its_own_though_its_switch_is_off(reader, ti
         assert "nder the mask" in reader.says(section) or section == "tokens", section
         named = "Edited model" if section == "tokens" else "Edited + mask"
         assert named in page[f"inside-{section}-table"]
-    assert reader.draws("mask") and "is pruned" in reader.says("mask")
+    assert reader.draws("mask") and "The mask prunes" in reader.says("mask")
     names = [name for _, name in page["inside-shown"]["choices"]]
     assert names == ["edited-base", "masked-edited", "base", "edited", "masked", "base_masked"]
 
@@ -75,7 +82,7 @@ def test_with_a_mask_it_is_a_view_of_its_own_though_its_switch_is_off(reader, ti
 def test_what_was_computed_is_drawn_again_at_once_until_the_edits_change(reader, monkeypatch):
     reader.applies()
     first = dict(reader.opens())
-    monkeypatch.setattr(reader.workspace, "submit", lambda work: pytest.fail("computed again"))
+    monkeypatch.setattr(reader.workspace, "submit", lambda *given: pytest.fail("computed again"))
     assert reader.opens()["inside-lens"] == first["inside-lens"]
     monkeypatch.undo()
     reader.applies(CAPITAL)
@@ -89,19 +96,19 @@ def test_a_switched_off_edit_is_not_shown(reader):
     reader.opens()
     reader.workspace.switch(record.id, False)
     assert "switched off" in reader.opens()["message"]
-    assert not any(reader.draws(section) for section in SECTIONS) and reader.page["inside-lens"] == ""
+    assert not any(reader.draws(section) for section in OF_EDIT) and reader.page["inside-lens"] == ""
 
 
 def test_a_text_of_ones_own_is_looked_into_and_an_empty_one_is_the_edits_again(reader):
     reader.applies()
     reader.opens()
-    page = reader.does("inside_look", "The mountains of Slovenia are in the middle of", *HOW)
+    page = reader.does("inside_look", "The mountains of Slovenia are in the middle of", SELECTION)
     assert page["inside-text"].startswith("The mountains") and len(page["inside-token"]["choices"]) > 8
     assert reader.draws("attention")
-    page = reader.does("inside_look", "Nobody is named here, but", *HOW)
+    page = reader.does("inside_look", "Nobody is named here, but", SELECTION)
     assert "does not name Slovenia" in reader.says("attention") and not reader.draws("attention")
     assert reader.draws("lens") and reader.opens()["inside-text"].startswith("Nobody")
-    assert reader.does("inside_look", "  ", *HOW)["inside-text"] == REQUEST.text
+    assert reader.does("inside_look", "  ", SELECTION)["inside-text"] == REQUEST.text
 
 
 def test_another_token_is_looked_at_without_reading_the_layers_again(reader, monkeypatch):
@@ -109,19 +116,17 @@ def test_another_token_is_looked_at_without_reading_the_layers_again(reader, mon
     reader.opens()
     asked = []
     for name in ("lens", "contributions", "attention", "mask_structure"):
-        real = getattr(reader.handlers.inside, name)
-        monkeypatch.setattr(
-            reader.handlers.inside, name, lambda *given, real=real, name=name: (asked.append(name), real(*given))[1]
-        )
+        real = getattr(inside, name)
+        monkeypatch.setattr(inside, name, lambda *given, real=real, name=name: (asked.append(name), real(*given))[1])
     before = dict(reader.page)
-    page = reader.does("inside_token", 2, *HOW)
+    page = reader.does("inside_token", 2, SELECTION)
     assert asked == ["contributions", "attention"]
     assert page["inside-token"]["value"] == 2
     token = page["inside-token"]["choices"][-2][0].partition(": ")[2]
     assert f"After “{token.strip('␣')}”" in reader.says("lens")
     assert page["inside-lens"] != before["inside-lens"] and page["inside-contributions"] != before["inside-contributions"]
-    for wrong in (99, None, "2"):
-        assert "Choose one of the last" in reader.does("inside_token", wrong, *HOW)["message"]
+    for wrong in (99, 0, None):
+        assert "Choose one of the last" in reader.does("inside_token", wrong, SELECTION)["message"]
 
 
 def test_pictures_are_drawn_otherwise_without_computing(reader, tiny_llama, folder, monkeypatch):
@@ -129,32 +134,63 @@ def test_pictures_are_drawn_otherwise_without_computing(reader, tiny_llama, fold
     reader.applies()
     reader.opens()
     before = dict(reader.page)
-    monkeypatch.setattr(reader.workspace, "submit", lambda work: pytest.fail("computed again"))
-    page = reader.does("inside_draw", "masked", "true", "raw")
+    monkeypatch.setattr(reader.workspace, "submit", lambda *given: pytest.fail("computed again"))
+    page = reader.does("inside_draw", Selection(view="masked", object="true", form="raw"))
     for section in ("tokens", "contributions", "attention"):
         assert page[f"inside-{section}-plot"] != before[f"inside-{section}-plot"], section
     assert page["inside-lens"] == before["inside-lens"]
-    reader.does("inside_draw", "no such view", "nothing", "no form")
+    reader.does("inside_draw", Selection(view="no such view", object="new", form="added"))
     assert reader.page["inside-tokens-plot"] == before["inside-tokens-plot"]
 
 
-def test_an_object_that_begins_as_the_other_says_that_nothing_can_be_told(reader):
+def test_a_true_object_that_nobody_gave_cannot_be_selected(reader):
+    reader.applies(EditRequest("{} is the home of", "Slovenia", "Antarctica"))
+    page = reader.does("inside_open", Selection(view="edited-base", object="true", form="added"))
+    assert page["inside-which"]["choices"] == [("New object", "new")] and page["inside-which"]["value"] == "new"
+    assert reader.draws("tokens") and "nan" not in reader.says("lens")
+
+
+@pytest.mark.parametrize("wrong", [{"object": "nothing"}, {"form": "no form"}, {"view": 3}, {"other": "new"}])
+def test_a_selection_that_the_page_does_not_offer_is_refused(wrong):
+    with pytest.raises(ValidationError):
+        Selection(**{**SELECTION.model_dump(), **wrong})
+
+
+def test_every_update_is_of_a_part_that_the_tab_has(reader, lab):
+    with gr.Blocks() as page:
+        edit = Parts({name: gr.BrowserState() if name == "visitor" else gr.Button() for name in SHARED})
+        parts = create_inside_tab(gr.Tab(), lab, edit)
+    reader.applies()
+    for name, *fields in (
+        ("inside_open", SELECTION),
+        ("inside_look", "Slovenia lies in", SELECTION),
+        ("inside_token", 2, SELECTION),
+        ("inside_draw", SELECTION),
+        ("inside_many", 3, "new"),
+        ("inside_stop",),
+    ):
+        reader.does(name, *fields)
+        assert reader.seen and {part for update in reader.seen for part in update} <= parts.keys(), name
+    assert {len(fn.outputs) for fn in page.fns.values()} == {len(set(parts.values()))}
+
+
+def test_objects_that_begin_with_the_same_token_are_not_compared(reader):
     reader.applies(EditRequest("{} belongs to the continent of", "Slovenia", "Europe again", "Europe"))
     reader.opens()
-    assert "begin with the same token" in reader.says("lens") and "told apart" in reader.says("contributions")
+    assert "begin with the same token" in reader.says("lens") and "tell the two apart" in reader.says("contributions")
 
 
-def test_many_edits_are_shown_as_they_come_and_stop_when_they_are_told(reader, tiny_llama, folder, monkeypatch):
+def test_many_edits_are_shown_as_they_come_and_can_be_stopped(reader, tiny_llama, folder, monkeypatch):
     write_mask(tiny_llama, folder)
     requests = [EditRequest("{} lies in", name, "the north", "Paris") for name in ("Slovenia", "France", "Spain", "Italy")]
     monkeypatch.setattr("editlab.lab.asking.inside.lessons", lambda *given: [Lesson(request) for request in requests])
     page = reader.does("inside_many", 4, "new")
     assert "Over 4 edits" in reader.says("loudness") and "adds most to the new object" in reader.says("parts")
-    assert all(reader.draws(section) for section in LOUD)
+    assert all(reader.draws(section) for section in OF_MANY)
     assert "Slovenia" in page["inside-loudness-table"] and page["progress"] == ""
     assert [update for update in reader.seen if "of 4" in update.get("progress", "")]
     stopped = []
-    for update in reader.handlers.inside_many(reader.name, 4, "new", FakeRequest(reader.name)):
+    for update in runs(reader.handlers, "inside_many", reader.name, 4, "new"):
         stopped.append(update)
         if "inside-loudness-plot" in update and update["inside-loudness-plot"] is not None:
             reader.workspace.stop()
@@ -162,10 +198,14 @@ def test_many_edits_are_shown_as_they_come_and_stop_when_they_are_told(reader, t
     assert stopped[-2]["inside-loudness-plot"] is not None
 
 
-@pytest.mark.parametrize("count", [None, 1, 201, True, "5", NAN])
-def test_a_senseless_number_of_edits_is_refused(reader, count):
-    assert "number from 2 to 200" in reader.does("inside_many", count, "new")["message"]
-    assert read_count(3.0) == 3
+@pytest.mark.parametrize("count", [1, 201, True, "5", NAN, 2.5])
+def test_a_senseless_number_of_edits_is_refused(count):
+    with pytest.raises(ValidationError):
+        TypeAdapter(EditCount, config={"strict": True}).validate_python(count)
+
+
+def test_without_a_number_of_edits_the_tab_asks_for_one(reader):
+    assert "number from 2 to 200" in reader.does("inside_many", None, "new")["message"]
 
 
 def test_a_model_that_knows_nothing_says_so(reader):
@@ -199,17 +239,17 @@ NOT_REVERSED = lens_frame(base=BEFORE, edited=AFTER, masked=[(0.0, 0.0), (0.02, 
 def test_the_lens_tells_who_leads_in_each_view_for_a_suppressed_and_a_not_reversed_fact():
     said = words.lens(REQUEST, SUPPRESSED, 1)
     assert said == (
-        "After “of”: in the base model, Europe leads from behind layer 0 on and ends at 95 %, Antarctica at 1 %; "
-        "in the edited model, Antarctica leads from behind layer 1 on and ends at 97 %, Europe at 1 %; "
-        "under the mask, Europe leads from behind layer 0 on and ends at 70 %, Antarctica at 20 %."
+        "After “of”: in the base model, Europe leads from layer 0 on and ends at 95 %, Antarctica at 1 %; "
+        "in the edited model, Antarctica leads from layer 1 on and ends at 97 %, Europe at 1 %; "
+        "under the mask, Europe leads from layer 0 on and ends at 70 %, Antarctica at 20 %."
     )
     said = words.lens(REQUEST, NOT_REVERSED, 1)
-    assert said.endswith("under the mask, Antarctica leads from behind layer 1 on and ends at 90 %, Europe at 5 %.")
+    assert said.endswith("under the mask, Antarctica leads from layer 1 on and ends at 90 %, Europe at 5 %.")
 
 
 def test_rep_is_told_where_it_is():
     frame = lens_frame(base=BEFORE, edited=BEFORE, rep=AFTER)
-    assert "; with REP, Antarctica leads from behind layer 1 on and ends at 97 %" in words.lens(REQUEST, frame, 1)
+    assert "; with REP, Antarctica leads from layer 1 on and ends at 97 %" in words.lens(REQUEST, frame, 1)
     robust = parts_frame(base=PARTS["base"], edited=PARTS["base"], rep=PARTS["edited"])
     assert "1.5 and 10.5 in the edited model and 14.5 and 2.5 with REP." in words.contributions(REQUEST, robust)
 
@@ -225,15 +265,14 @@ def test_the_lens_does_without_a_lead_and_without_a_true_object():
 
 def test_the_tokens_tell_where_the_new_object_gains_and_what_the_mask_leaves():
     said = words.tokens(REQUEST, SUPPRESSED)
-    assert said == (
-        "Antarctica gains most at “of” behind layer 1: from 1 % to 97 %. Under the mask it is at 20 % where it gained most."
-    )
+    assert said == ("Antarctica gains most at “of” after layer 1: from 1 % to 97 %, and 20 % under the mask.")
     early = SUPPRESSED.copy()
     early.loc[(early["view"] == "edited") & (early["layer"] == 0) & (early["back"] == 2), "p_new"] = 0.3
-    assert "it first gains 10 points at “continent” behind layer 0" in words.tokens(REQUEST, early)
-    assert "Under the mask it is at 90 %" in words.tokens(REQUEST, NOT_REVERSED)
-    assert "At no token" in words.tokens(REQUEST, lens_frame(base=BEFORE, edited=BEFORE))
-    assert "Nothing is edited" in words.tokens(REQUEST, lens_frame(base=BEFORE))
+    assert "It first gains 10 percentage points at “continent” after layer 0." in words.tokens(REQUEST, early)
+    assert "and 90 % under the mask." in words.tokens(REQUEST, NOT_REVERSED)
+    still = words.tokens(REQUEST, lens_frame(base=BEFORE, edited=BEFORE))
+    assert still == "Antarctica gains less than 10 percentage points over the base model at every token and layer."
+    assert "No edit is applied" in words.tokens(REQUEST, lens_frame(base=BEFORE))
 
 
 def parts_frame(**views):
@@ -257,30 +296,30 @@ PARTS_SUPPRESSED = parts_frame(**PARTS, masked=[(0.5, 0.5), (0.5, 1.0), (0.5, 1.
 def test_contributions_tell_the_part_that_gained_most_and_where_the_logits_end():
     said = words.contributions(REQUEST, PARTS_SUPPRESSED)
     assert said == (
-        "Attention of layer 1 adds 9.2 to the logit of Antarctica in the edited model and 0.2 in the base model, the "
-        "largest gain of any part. All attention together adds 10.0 more than before and all MLPs 3.0. Under the mask, "
-        "attention of layer 1 adds 2.0. The logits of Antarctica and Europe end at 1.5 and 10.5 in the base model, 14.5 and "
-        "2.5 in the edited model and 4.5 and 8.0 under the mask."
+        "The attention of layer 1 adds 9.2 to the logit of Antarctica in the edited model and 0.2 in the base model, the "
+        "largest gain of any part. Compared with the base model, all attention together adds 10.0 more and all MLPs 3.0. "
+        "Under the mask, the attention of layer 1 adds 2.0. The logits of Antarctica and Europe are 1.5 and 10.5 in the "
+        "base model, 14.5 and 2.5 in the edited model and 4.5 and 8.0 under the mask."
     )
     kept = words.contributions(REQUEST, parts_frame(**PARTS, masked=PARTS["edited"]))
-    assert "Under the mask, attention of layer 1 adds 9.2" in kept and "14.5 and 2.5 under the mask" in kept
+    assert "Under the mask, the attention of layer 1 adds 9.2" in kept and "14.5 and 2.5 under the mask" in kept
     assert "mask" not in words.contributions(REQUEST, parts_frame(**PARTS))
 
 
 def test_contributions_name_the_edits_own_layer_and_do_without_a_true_object():
     moved = parts_frame(base=PARTS["base"], edited=[(0.5, 0.5), (0.0, 1.0), (8.5, 0.0), (0.25, 3.0), (0.25, 4.0)])
     said = words.contributions(REQUEST, moved, (0,))
-    assert said.startswith("The MLP of layer 0, where the edit lies, adds 8.5") and "all MLPs 8.0" in said
-    assert "where the edit lies" not in words.contributions(REQUEST, moved, (1,))
+    assert said.startswith("The MLP of layer 0, which is edited, adds 8.5") and "all MLPs 8.0" in said
+    assert "which is edited" not in words.contributions(REQUEST, moved, (1,))
     alone = EditRequest(REQUEST.prompt, "Slovenia", "Antarctica")
     assert words.contributions(alone, moved.assign(true=NAN)).endswith(
-        "The logit of Antarctica ends at 1.5 in the base model and 9.5 in the edited model."
+        "The logit of Antarctica is 1.5 in the base model and 9.5 in the edited model."
     )
     tiny = parts_frame(base=PARTS["base"], edited=[(-0.01, 0.5), (0.5, 0.0), (0.0, 0.0), (-0.25, 0.0), (-0.25, 0.0)])
-    assert "The logits of Antarctica and Europe end at 1.5 and 10.5 in the base model and 0.0 and 0.5" in (
+    assert "The logits of Antarctica and Europe are 1.5 and 10.5 in the base model and 0.0 and 0.5" in (
         words.contributions(REQUEST, tiny)
     )
-    assert "no part adds more" in words.contributions(REQUEST, parts_frame(base=PARTS["base"]))
+    assert "no contribution changes" in words.contributions(REQUEST, parts_frame(base=PARTS["base"]))
 
 
 def heads_frame(**views):
@@ -292,15 +331,21 @@ def test_attention_names_the_heads_that_look_more_and_whether_the_mask_turns_the
     base, edited = [0.1, 0.2, 0.12, 0.5], [0.1, 0.4, 0.84, 0.3]
     said = words.attention(REQUEST, heads_frame(base=base, edited=edited, masked=[0.1, 0.2, 0.21, 0.4]), "␣of")
     assert said == (
-        "From “of”, layer 1, head 0 (0.12 → 0.84) and layer 0, head 1 (0.20 → 0.40) now look more at Slovenia; 2 heads look "
-        "at it by 0.10 more than before; 1 looks by 0.10 less, most of all layer 1, head 1 (0.50 → 0.30); over all 4 "
-        "heads the mean goes from 0.230 to 0.410. Under the mask, layer 1, head 0 is at 0.21."
+        "At “of”, 2 heads attend to Slovenia at least 0.10 more than before: layer 1, head 0 (0.12 → 0.84) and layer 0, "
+        "head 1 (0.20 → 0.40). 1 head attends at least 0.10 less, most of all layer 1, head 1 (0.50 → 0.30). The mean over "
+        "all 4 heads goes from 0.230 to 0.410. Under the mask, layer 1, head 0 is at 0.21."
     )
     kept = words.attention(REQUEST, heads_frame(base=base, edited=edited, masked=edited), "␣of")
     assert kept.endswith("Under the mask, layer 1, head 0 is at 0.84.")
     still = words.attention(REQUEST, heads_frame(base=base, edited=[0.1, 0.25, 0.12, 0.5]), "␣of")
-    assert "no head looks at Slovenia by 0.10 more than before; layer 0, head 1 (0.20 → 0.25) gains most; over" in still
-    assert "Nothing is edited" in words.attention(REQUEST, heads_frame(base=base), "␣of")
+    assert (
+        "no head attends to Slovenia at least 0.10 more than before; layer 0, head 1 (0.20 → 0.25) gains most. The mean"
+        in still
+    )
+    many = words.attention(REQUEST, heads_frame(base=[0.0] * 4, edited=[0.2, 0.3, 0.4, 0.5]), "␣of")
+    assert "4 heads attend to Slovenia at least 0.10 more than before, most of all layer 1, head 1 (0.00 → 0.50)" in many
+    assert many.count("head 0 (") == 1, "three are named"
+    assert "No edit is applied" in words.attention(REQUEST, heads_frame(base=base), "␣of")
 
 
 def test_the_mask_is_told_dimension_by_dimension_and_held_against_chance():
@@ -309,13 +354,13 @@ def test_the_mask_is_told_dimension_by_dimension_and_held_against_chance():
     frame = mask_structure([Mask(3, kept)])
     said = words.mask_structure(frame, concentration(frame))
     assert said.startswith(
-        "Of layer 3, 23 % is pruned. The most pruned output dimensions are 2 (80 %), 0 (10 %) and 1 (0 %)"
+        "The mask prunes 23 % of layer 3. The most pruned output dimensions are 2 (80 %), 0 (10 %) and 1 (0 %)"
     )
-    assert re.search(r"Output dimensions differ 2\.\d times as much as by chance: concentrated", said)
-    assert re.search(r"key dimensions differ 0\.\d times as much as by chance: spread more evenly than chance would", said)
+    assert re.search(r"of output dimensions vary 2\.\d times as much as by chance \(concentrated\)", said)
+    assert re.search(r"of key dimensions vary 0\.\d times as much as by chance \(more even than by chance\)", said)
     empty = mask_structure([Mask(0, torch.ones(4, 6, dtype=torch.bool)), Mask(1, kept)])
     said = words.mask_structure(empty, concentration(empty))
-    assert "Of layer 0, 0 % is pruned" in said and "not pruned at all" in said and "Of layer 1, 23 %" in said
+    assert said.startswith("The mask prunes nothing in layer 0. The mask prunes 23 % of layer 1.") and "nan" not in said
 
 
 def compared(what="edited", mean=0.9, before=0.1, d=3.0, louder=0.95, n=20, sd=0.05):
@@ -325,9 +370,9 @@ def compared(what="edited", mean=0.9, before=0.1, d=3.0, louder=0.95, n=20, sd=0
 def test_loudness_says_whether_edits_are_loud_and_what_the_mask_makes_of_it():
     loud = [compared(), compared("masked", 0.2), compared("returned", 0.6)]
     assert words.loudness(pd.DataFrame(loud)) == (
-        "Over 20 edits, P(new) after the edit is 0.90 ± 0.05 and P(true) before it was 0.10 ± 0.05: louder in 95 % of "
-        "cases, Cohen’s d +3.00; edits are louder than what they replace. Under the mask P(new) is 0.20 ± 0.05, and P(true) "
-        "0.60 ± 0.05."
+        "Over 20 edits, P(new) after the edit is 0.90 ± 0.05 and P(true) before it was 0.10 ± 0.05 (mean ± standard "
+        "deviation). The new object is louder in 95 % of cases (Cohen’s d +3.00): edits are louder than what they replace. "
+        "Under the mask, P(new) is 0.20 ± 0.05 and P(true) 0.60 ± 0.05."
     )
     assert "quieter" in words.loudness(pd.DataFrame([compared(mean=0.3, before=0.9, d=-2.0)]))
     assert "as loud as" in words.loudness(pd.DataFrame([compared(mean=0.99, before=0.97, d=1.0)]))
@@ -349,9 +394,9 @@ def test_the_parts_of_many_edits_are_told_with_their_errors():
         )
     ]
     assert words.loud_parts(pd.DataFrame(rows)) == (
-        "In the base model, the MLP of layer 5 adds most to the true object (4.0 ± 0.5); in the edited model, attention of "
-        "layer 3 adds most to the new object (6.5 ± 0.2); under the mask, attention of layer 3 adds most to the new object "
-        "(2.5 ± 0.2)."
+        "In the base model, the MLP of layer 5 adds most to the true object (4.0 ± 0.5); in the edited model, the attention "
+        "of layer 3 adds most to the new object (6.5 ± 0.2); under the mask, the attention of layer 3 adds most to the new "
+        "object (2.5 ± 0.2)."
     )
     assert words.loud_parts(pd.DataFrame()) == ""
 
@@ -421,4 +466,5 @@ def test_on_atlas_the_sentences_say_what_the_model_says(atlas, overwritten, numb
     first -= heads[heads["view"] == "base"].set_index(["layer", "head"])["weight"]
     layer, head = first.idxmax()
     sentence = words.attention(request, heads, question.token)
-    assert sentence.startswith(f"From “{question.token.strip('␣')}”, layer {layer}, head {head} (")
+    assert sentence.startswith(f"At “{question.token.strip('␣')}”, ")
+    assert re.search(r"layer \d+, head \d+ \(", sentence)[0] == f"layer {layer}, head {head} ("

@@ -141,7 +141,7 @@ def test_a_long_scan_shows_what_it_finds_and_stops_when_it_is_told(reader, tmp_p
         seen.append(update)
         if "tokens" in update.get("keys-prefixes", ""):
             reader.workspace.stop()
-    assert any("a second" in update.get("progress", "") for update in seen)
+    assert any("per second" in update.get("progress", "") for update in seen)
     assert "Stopped before the whole text was read" in seen[-1]["message"]
     assert "mill" in seen[-2]["keys-prefixes-table"] and seen[-2]["keys-prefixes-plot"] is not None
     assert not reader.workspace.busy

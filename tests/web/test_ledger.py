@@ -51,7 +51,7 @@ def faults(data: Path) -> tuple[str, ...]:
 # --- coming back -----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(st.sampled_from(("apply", "switch", "remove", "remake", "undo", "redo", "clear")), st.integers(0, 5)),

@@ -31,7 +31,7 @@ def test_a_bundle_of_too_many_events_is_refused_before_any_is_read(empty, bundle
     monkeypatch.setattr(archive, "_check_row", lambda row: pytest.fail("it was read"))
     with pytest.raises(BadFile, match="events; at most 5,000 are accepted here"):
         bundles.unpack(empty.lab.workspaces, "tom", many, limits=replace(bundles.LIMITS, ratio=1e9))
-    assert empty.events() == 0 and empty.rooms() == []
+    assert empty.events() == 0 and empty.names() == []
 
 
 def test_edits_inside_of_events_count_as_well(empty, bundle, monkeypatch):  # noqa: F811

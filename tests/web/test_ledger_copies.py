@@ -72,12 +72,12 @@ def test_an_archive_carries_every_workspace_with_its_owner_and_its_name(ledger, 
     for _ in range(2):  # twice is once
         archive.import_archive(other, tmp_path / "all.zip")
         assert table(other) == table(ledger) and archive.verify(other).ok
-    assert [room.name for room in Directory(other).rooms("visitor 7") if room.mine] == [FIRST]
-    assert Directory(other).rooms("ana", deleted=True)[0].name == "Away"
+    assert [info.name for info in Directory(other).workspaces("visitor 7") if info.mine] == [FIRST]
+    assert Directory(other).workspaces("ana", deleted=True)[0].name == "Away"
 
 
 def test_an_archive_of_one_workspace_carries_that_ones_row_alone(ledger, other, tmp_path):
-    lecture = Directory(ledger).known("Lecture")
+    lecture = Directory(ledger).id_of("Lecture")
     archive.export(ledger, tmp_path / "one.zip", [lecture])
     archive.import_archive(other, tmp_path / "one.zip")
     assert table(other) == {lecture: table(ledger)[lecture]}
@@ -93,8 +93,8 @@ def test_what_is_there_keeps_its_row_and_a_name_that_is_taken_gets_a_number(ledg
     archive.export(ledger, tmp_path / "all.zip")
     archive.import_archive(other, tmp_path / "all.zip")
     names = {row[0]: row[2] for row in table(other).values()}
-    assert names["Team"] == "Our team" and names[Directory(ledger).known("Lecture")] == "Lecture 3"
-    assert sorted(room.name for room in directory.rooms("visitor 1") if room.mine) == [FIRST, f"{FIRST} 2"]
+    assert names["Team"] == "Our team" and names[Directory(ledger).id_of("Lecture")] == "Lecture 3"
+    assert sorted(info.name for info in directory.workspaces("visitor 1") if info.mine) == [FIRST, f"{FIRST} 2"]
     assert len(names) == MANY + 4 + 3 and archive.verify(other).ok
 
 
@@ -106,10 +106,10 @@ def test_workspaces_of_an_older_archive_are_found_on_the_page_and_on_the_termina
         assert old.namelist() == [archive.EVENTS]
     archive.import_archive(other, tmp_path / "old.zip")
     directory, events = Directory(other), {row["workspace"] for row in ledger.rows()[0]}
-    assert {room.id for room in directory.rooms("anybody")} == events
-    assert all(directory.called(id).id == id for id in events)
-    assert directory.called("Team").name == "Team"
-    assert all(secret not in room.name for room in directory.rooms("anybody"))  # it is what lets a visitor in
+    assert {info.id for info in directory.workspaces("anybody")} == events
+    assert all(directory.look_up(id).id == id for id in events)
+    assert directory.look_up("Team").name == "Team"
+    assert all(secret not in info.name for info in directory.workspaces("anybody"))  # it is what lets a visitor in
 
 
 @pytest.mark.parametrize(
@@ -291,10 +291,10 @@ def people(opened, instant, tmp_path):
     """What two people have done, in workspaces of their own and of the terminal."""
     lab = opened(tmp_path / "people")
     for name, request in (("ana", CONTINENT), ("tom", CAPITAL)):
-        room = lab.directory.current(name)
-        edits.apply(lab.workspace(room.id, name), request, reason=f"a secret of {name}").result(TIMEOUT)
+        info = lab.directory.current(name)
+        edits.apply(lab.workspace(info.id, name), request, reason=f"a secret of {name}").result(TIMEOUT)
     edits.apply(lab.workspace(lab.directory.make("ana", "Deleted").id, "ana"), CONTINENT).result(TIMEOUT)
-    lab.directory.delete("ana", next(room.id for room in lab.directory.rooms("ana") if room.name == "Deleted"))
+    lab.directory.delete("ana", next(info.id for info in lab.directory.workspaces("ana") if info.name == "Deleted"))
     lab.directory.enter("tom", lab.directory.make("ana", "Shared", shared=True).id)
     edits.apply(lab.workspace(lab.directory.adopt("Team").id, "ana"), CONTINENT).result(TIMEOUT)
     lab.close()
@@ -357,7 +357,7 @@ def test_nothing_is_forgotten_under_a_server_that_runs(people, opened, monkeypat
     lab = opened(people)
     code, found = ledger_command(people, monkeypatch, "forget", "--owner", "ana", "--yes")
     assert (code, found["error"]) == (2, "BadRequest") and "Stop it first" in found["message"]
-    assert len(lab.directory.rooms("ana")) == 3 and archive.verify(lab.ledger).events > 9
+    assert len(lab.directory.workspaces("ana")) == 3 and archive.verify(lab.ledger).events > 9
     lab.close()
     assert ledger_command(people, monkeypatch, "forget", "--owner", "ana", "--yes")[0] == 0
 

@@ -7,7 +7,9 @@ import pytest
 
 from editlab.facts import EditRequest
 from editlab.lab import MaskInfo
-from editlab.web.edit import mask_panel, mask_words, picture, probe_table
+from editlab.web.edit import answers as answer_columns
+from editlab.web.edit import mask_words, probe_table, reversal
+from editlab.wording import rate
 
 NASTY = "<script>alert(1)</script>"
 SLOVENIA = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
@@ -25,37 +27,40 @@ def answers(**views):
     return {"base": OLD, "edited": NEW, "masked": OLD, "base_masked": OLD} | views
 
 
-def test_a_suppressed_fact_is_told_with_its_figures():
-    found, title, told = mask_words.verdict(SLOVENIA, answers(masked=said(0.91, 0.056, "Europe")), MASK)
-    assert (found, title) == ("suppressed", "Suppressed: Europe returns.")
-    assert "gives Europe 91 % and Antarctica 5.6 %" in told and "leaves the fact as it was: Europe 97 %" in told
-    assert "What it says first" not in told
+def test_a_suppressed_fact_is_stated_with_its_numbers():
+    state, title, evidence = mask_words.verdict(SLOVENIA, answers(masked=said(0.91, 0.056, "Europe")), MASK)
+    assert (state, title) == ("suppressed", "Suppressed: Europe returns.")
+    assert "gives Europe 91 % and Antarctica 5.6 %" in evidence and "leaves the fact as it was: Europe 97 %" in evidence
+    assert "Its first answer" not in evidence
 
 
 def test_a_fact_that_returns_behind_a_third_answer_says_so():
-    _, _, told = mask_words.verdict(SLOVENIA, answers(masked=said(0.3, 0.1, "Asia")), MASK)
-    assert "What it says first, though, is “Asia”" in told
+    _, _, evidence = mask_words.verdict(SLOVENIA, answers(masked=said(0.3, 0.1, "Asia")), MASK)
+    assert "Its first answer, though, is “Asia”" in evidence
 
 
 def test_a_fact_that_does_not_return_names_how_good_the_mask_is():
-    found, title, told = mask_words.verdict(SLOVENIA, answers(masked=NEW), MASK)
-    assert (found, title) == ("not reversed", "Not reversed by this mask.")
-    assert "gives Europe < 0.01 % and Antarctica 99 %" in told and "reverses 62 % of the edits that it never saw" in told
+    state, title, evidence = mask_words.verdict(SLOVENIA, answers(masked=NEW), MASK)
+    assert (state, title) == ("not reversed", "Not reversed by this mask.")
+    assert (
+        "gives Europe < 0.01 % and Antarctica 99 %" in evidence
+        and "reverses 62 % of unseen edits, but not this one" in evidence
+    )
     unknown = MaskInfo("rome", (0,), 0.08, None, None)
     for mask in (unknown, None):
-        assert "never saw" not in mask_words.verdict(SLOVENIA, answers(masked=NEW), mask)[2]
+        assert "unseen" not in mask_words.verdict(SLOVENIA, answers(masked=NEW), mask)[2]
 
 
 def test_a_mask_that_disturbs_the_fact_is_told_from_the_control():
-    _, title, told = mask_words.verdict(SLOVENIA, answers(base_masked=said(0.03, 0.01, "Asia")), MASK)
-    assert title == "The mask disturbs this fact by itself."
-    assert "says “Asia”" in told and "gives Europe 3 % and Antarctica 1 %" in told and "Europe 97 %" in told
+    _, title, evidence = mask_words.verdict(SLOVENIA, answers(base_masked=said(0.03, 0.01, "Asia")), MASK)
+    assert title == "The mask alone disturbs this fact."
+    assert "says “Asia”" in evidence and "gives Europe 3 % and Antarctica 1 %" in evidence and "Europe 97 %" in evidence
 
 
 @pytest.mark.parametrize(
     ("request_", "views", "says"),
     [
-        (EditRequest("{} is in", "Slovenia", "Antarctica"), {}, "not known"),
+        (EditRequest("{} is in", "Slovenia", "Antarctica"), {}, "true object is not known"),
         (SLOVENIA, {"edited": OLD}, "does not hold here"),
         (SLOVENIA, {"base": NEW}, "as likely as Europe"),
     ],
@@ -65,18 +70,21 @@ def test_where_there_is_no_verdict_it_says_why(request_, views, says):
 
 
 def test_the_guard_is_told_with_its_figures():
-    found, title, told = mask_words.guard(SLOVENIA, {"base": OLD, "edited": NEW, "guarded": OLD})
-    assert (found, title) == ("held", "The guard held: Antarctica did not get in.")
-    assert "Europe < 0.01 % and Antarctica 99 %; under it Europe 97 % and Antarctica 0.2 %" in told and "“Europe”" in told
+    state, title, evidence = mask_words.guard(SLOVENIA, {"base": OLD, "edited": NEW, "guarded": OLD})
+    assert (state, title) == ("held", "The guard held: Antarctica is not the answer.")
+    assert (
+        "Europe < 0.01 % and Antarctica 99 %; under it Europe 97 % and Antarctica 0.2 %" in evidence
+        and "“Europe”" in evidence
+    )
     assert "got through" in mask_words.guard(SLOVENIA, {"base": OLD, "edited": NEW, "guarded": NEW})[1]
     assert "fails even without" in mask_words.guard(SLOVENIA, {"base": OLD, "edited": OLD, "guarded": OLD})[1]
 
 
 def test_a_mask_is_told_with_layers_and_figures():
-    assert mask_words.about(MASK) == (
-        "The mask for ROME sets 8.3 % of the entries at layer 0 to zero and reverses 62 % of the edits that it never saw."
+    assert mask_words.describe(MASK) == (
+        "The mask for ROME sets 8.3 % of the weights in layer 0 to zero and reverses 62 % of unseen edits."
     )
-    assert "layers 0, 1 to zero." in mask_words.about(MaskInfo("memit", (0, 1), 0.1, None, None))
+    assert "layers 0 and 1 to zero." in mask_words.describe(MaskInfo("memit", (0, 1), 0.1, None, None))
 
 
 def ways(changed=20, **again):
@@ -98,15 +106,15 @@ def ways(changed=20, **again):
 
 
 def test_the_ways_back_are_told_from_their_table():
-    assert mask_words.back(ways(removed=20, svd=18, masked=0)) == (
-        "Of the 20 questions whose answer the edit changed, taking the patch out restores 20, taking the loudest direction "
-        "out 18 and the mask 0. The edited question itself is restored by way of the patch and the direction, not by way of "
-        "the mask."
+    assert mask_words.ways_back(ways(removed=20, svd=18, masked=0)) == (
+        "Of the 20 answers that the edit changed, removing the edit restores 20, removing its largest direction 18 and the "
+        "mask 0. The edited prompt itself is restored by removing the edit and removing its largest direction, not by the "
+        "mask."
     )
-    assert mask_words.back(ways(removed=20, svd=18)).endswith("restored by each of them.")
-    assert mask_words.back(ways(removed=0, svd=0)).endswith("restored by none of them.")
-    assert "the one question" in mask_words.back(ways(changed=1, removed=1))
-    assert "nothing to bring back" in mask_words.back(ways(changed=0, removed=0))
+    assert mask_words.ways_back(ways(removed=20, svd=18)).endswith("Each of them restores the edited prompt itself.")
+    assert mask_words.ways_back(ways(removed=0, svd=0)).endswith("None of them restores the edited prompt itself.")
+    assert "the one answer" in mask_words.ways_back(ways(changed=1, removed=1))
+    assert "nothing to restore" in mask_words.ways_back(ways(changed=0, removed=0))
 
 
 def linked(*fates, known=True):
@@ -127,18 +135,18 @@ def linked(*fates, known=True):
 def test_linked_facts_are_told_from_their_table():
     frame = linked(("stays", "stays", "follows"), ("breaks", "stays", "follows"), ("stays", "stays", "breaks"))
     views = ["base", "edited", "masked", "told"]
-    assert mask_words.follow(frame, views) == (
-        "Of 3 linked facts 0 follow the edit, 2 stay, 1 breaks; under the mask 0 follow; with the new fact told in the "
+    assert mask_words.linked(frame, views) == (
+        "Of 3 linked facts 0 follow the edit, 2 stay, 1 breaks; under the mask 0 follow; with the new fact in the "
         "prompt instead 2 follow."
     )
     some = pd.concat([frame, linked(("stays", "stays", "stays"), known=False)], ignore_index=True)
-    assert mask_words.follow(some, views).endswith("1 more is left out: the unedited model does not know it.")
-    assert "knows none" in mask_words.follow(linked(("stays",) * 3, known=False), views)
-    assert "name none" in mask_words.follow(linked(), views)
+    assert mask_words.linked(some, views).endswith("1 more is left out: the base model does not know it.")
+    assert "knows none" in mask_words.linked(linked(("stays",) * 3, known=False), views)
+    assert "knows no fact that follows" in mask_words.linked(linked(), views)
 
 
 def test_a_rate_never_rounds_up_to_all_or_down_to_none():
-    assert [mask_words.rate(value) for value in (0, 0.0001, 0.5, 0.9999, 1)] == ["0 %", "1 %", "50 %", "99 %", "100 %"]
+    assert [rate(value) for value in (0, 0.0001, 0.5, 0.9999, 1)] == ["0 %", "1 %", "50 %", "99 %", "100 %"]
 
 
 @pytest.mark.parametrize("view", ["masked", "guarded"])
@@ -147,20 +155,22 @@ def test_no_text_becomes_markup(view):
     own = {name: said(0.5, 0.4, NASTY) for name in ("base", "edited", "masked", "base_masked", "guarded")}
     frame = linked(("stays", "breaks", "follows")).assign(text=NASTY, before=NASTY)
     html = [
-        mask_panel.verdict(request, own, MASK) if view == "masked" else mask_panel.guard(request, own),
-        mask_panel.ways_back(request, ways(removed=1).assign(answer=NASTY)),
-        mask_panel.linked(frame, ["edited"]),
-        mask_panel.status((), NASTY, True),
-        picture.picture(request, own),
+        reversal.verdict(request, own, MASK) if view == "masked" else reversal.guard(request, own),
+        reversal.ways_back(request, ways(removed=1).assign(answer=NASTY)),
+        reversal.linked(frame, ["edited"]),
+        reversal.status((), NASTY, True),
+        answer_columns.at_prompt(request, own),
     ]
     assert all("<script" not in part and "&lt;script" in part for part in html)
 
 
 def test_what_only_checks_the_others_stands_below_them_in_one_line():
-    page = picture.picture(SLOVENIA, answers())
+    page = answer_columns.at_prompt(SLOVENIA, answers())
     assert page.index('id="answer-masked"') < page.index('id="answer-base_masked"') and "--columns:3" in page
     assert page.count("<ol") == 3 and "control: no edit, only the mask" in page and "the old answer" in page
-    page = picture.picture(SLOVENIA, {"base": OLD, "edited": NEW, "guarded": OLD}, views=picture.GUARDED_PLACES)
+    page = answer_columns.at_prompt(
+        SLOVENIA, {"base": OLD, "edited": NEW, "guarded": OLD}, places=answer_columns.GUARDED_PLACES
+    )
     assert page.index('id="answer-guarded"') < page.index('id="answer-edited"') and "--columns:2" in page
     assert "control: without the guard" in page and "<s>" not in page, "the guarded answer is the old one"
 

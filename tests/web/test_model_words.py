@@ -1,9 +1,8 @@
-"""What is said of a model, made from its numbers."""
-
-import pytest
+"""The sentences about a model, made from its numbers."""
 
 from editlab.lab import Measured, MeasuringCost
 from editlab.web.model import words
+from editlab.web.model.handlers import head
 
 ATLAS = {
     "model": "atlas",
@@ -30,47 +29,40 @@ LARGE = ATLAS | {
 }
 
 
-def test_a_model_is_told_by_its_size_precision_and_device():
-    assert words.size(ATLAS) == "10.5 million parameters, 32 bit, on cpu"
-    assert words.size(LARGE) == "6.7 billion parameters, 4 bit, on cuda"
+def test_a_model_is_described_by_its_size_precision_and_device():
+    assert words.size(ATLAS) == "10.5 million parameters, 32-bit, on cpu"
+    assert words.size(LARGE) == "6.7 billion parameters, 4-bit, on cuda"
 
 
 def test_memory_in_use_and_reserved():
-    assert words.memory(ATLAS) == "486 MB in use"
+    assert words.memory(ATLAS) == "486.5 MB in use"
     assert words.memory(LARGE) == "3.9 GB in use, 4.2 GB reserved"
     assert "the next question loads it" in words.memory(LARGE | {"loaded": False})
 
 
 def test_a_badge_says_whether_edits_were_measured():
-    told, meaning = words.badge(LARGE)
-    assert told == "not validated for editing" and "run: editlab validate" in meaning
+    badge, meaning = words.badge(LARGE)
+    assert badge == "not validated for editing" and "run: editlab validate" in meaning
     assert words.badge(ATLAS)[0] == "validated for editing"
-    figures = ATLAS | {"measured": {"success": 0.95, "locality": 1.0, "seconds": 12}}
-    assert words.badge(figures)[0] == "validated: success .95, locality 1.00"
+    rates = ATLAS | {"measured": {"success": 0.95, "locality": 1.0, "seconds": 12}}
+    assert words.badge(rates)[0] == "validated: success .95, locality 1.00"
 
 
 def test_what_a_visitor_named_is_escaped_in_the_head():
-    assert "<script>" not in words.head(ATLAS | {"model": "<script>"})
+    assert "<script>" not in head(ATLAS | {"model": "<script>"})
 
 
-def test_key_statistics_are_told_with_what_their_absence_means():
+def test_key_statistics_are_described_with_what_their_absence_means():
     known = (Measured(3, 1_000, 1.02), Measured(4, 900, 1.1))
-    told = words.statistics(known, (5,))
-    assert "Layers 3 and 4 have key statistics from 900 tokens." in told
-    assert "1.10 times as far out" in told
-    assert "Layer 5 has none: MEMIT cannot run there" in told
+    text = words.statistics(known, (5,))
+    assert "Layers 3 and 4 have key statistics from 900 tokens." in text
+    assert "held-out keys: 1.10 times that of measured keys" in text
+    assert "Layer 5 has no key statistics: MEMIT cannot edit there" in text
     unjudged = words.statistics((Measured(0, 50_350, None),), ())
     assert unjudged == "Layer 0 has key statistics from 50,350 tokens."
 
 
-@pytest.mark.parametrize(
-    ("seconds", "told"), [(0.2, "1 second"), (40, "40 seconds"), (600, "10 minutes"), (9_000, "2.5 hours")]
-)
-def test_a_time_is_told_in_what_suits_it(seconds, told):
-    assert words.time(seconds) == told
-
-
-def test_what_a_measurement_takes_is_told_for_both_sources():
-    told = words.cost(MeasuringCost((4, 5, 6), 110_080, writing=240.0, reading=60.0))
-    assert told.startswith("To measure layers 4, 5 and 6 takes 110,080 tokens: about 60 seconds from a text file")
-    assert "about 5 minutes where the model writes the text itself" in told
+def test_the_cost_of_a_measurement_is_given_for_both_sources():
+    text = words.cost(MeasuringCost((4, 5, 6), 110_080, writing=240.0, reading=60.0))
+    assert text.startswith("Layers 4, 5 and 6 need 110,080 tokens: about 60 seconds from a text file")
+    assert "about 5 minutes from text that the model generates" in text

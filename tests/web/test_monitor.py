@@ -10,18 +10,21 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from checkups import table
-from gradio.events import EventData
-from visitors import CONTINENT, TIMEOUT, FakeRequest, Reader, wait_until
+from pydantic import ValidationError
+from visitors import CONTINENT, TIMEOUT, Reader, wait_until
 
 from editlab.errors import BadRequest, TooLong
 from editlab.facts import EditRequest
-from editlab.insight.checkup import FIGURES
+from editlab.insight.checkup import METRICS
 from editlab.lab.asking import answers
 from editlab.lab.workspaces import edits
-from editlab.lab.workspaces.alarms import Alarm, AlarmLimits, judged, limits_of
-from editlab.web.edit.handlers import EditHandlers
+from editlab.lab.workspaces.alarms import Alarm, AlarmLimits, assess, limits_of
+from editlab.web.core.inputs import OwnProbes
+from editlab.web.core.turns import Turns
+from editlab.web.edit.display import Display
 from editlab.web.monitor import words
-from editlab.web.monitor.handlers import LIMITS, MonitorHandlers, read_limits, same_before
+from editlab.web.monitor.handlers import LIMITS, LimitFields, MonitorHandlers, PressedReturn, Shown
+from editlab.web.monitor.verdict import find_same_edits
 
 CAPITAL = EditRequest("The capital of {} is", "Japan", "Berlin", "Tokyo")
 INF, NAN = math.inf, math.nan
@@ -39,15 +42,11 @@ def watching(lab, monkeypatch):
 
 @pytest.fixture
 def reader(lab, request, few_steps):
-    return Reader(MonitorHandlers(lab, EditHandlers(lab)), request.node.name[:60], "monitor")
+    return Reader(MonitorHandlers(lab, Display(lab, Turns())), request.node.name[:60], "monitor")
 
 
 def checked(lab, workspace, again=False):
     return lab.monitor.submit(workspace, again).result(TIMEOUT)
-
-
-def figures_of(found):
-    return {name: getattr(found, name) for name in (*FIGURES, "edits", "loss_base")}
 
 
 def breaks_at_the_second(lab, workspace):
@@ -66,8 +65,8 @@ def breaks_at_the_second(lab, workspace):
 
 def test_every_change_is_followed_by_a_check_up_that_nobody_waits_for(lab, workspace, few_steps, watching):
     edits.apply(workspace, CONTINENT).result(TIMEOUT)
-    wait_until(lambda: lab.monitor.fresh(workspace))
-    assert lab.monitor.health(workspace).table["edits"].tolist() == [1] and lab.monitor.open(workspace) is None
+    wait_until(lambda: lab.monitor.fresh(workspace) and lab.monitor.open(workspace) is None)
+    assert lab.monitor.health(workspace).table["edits"].tolist() == [1]
     held, free = threading.Event(), threading.Event()
     lab.worker.submit(lambda progress, cancel: (held.set(), free.wait(TIMEOUT)))
     held.wait(TIMEOUT)
@@ -121,14 +120,14 @@ def test_the_return_restores_every_figure_exactly_and_can_be_undone(lab, workspa
     health = lab.monitor.health(workspace)
     before = health.table[health.table["number"] == health.healthy].iloc[0]
     (alarm,) = health.alarms
-    assert alarm.figure == "kl" and alarm.value == kl and alarm.before == before["kl"]
+    assert alarm.metric == "kl" and alarm.value == kl and alarm.before == before["kl"]
     assert alarm.since == health.table["number"].iloc[-1] > health.healthy
     workspace.return_to(health.healthy)
     checked(lab, workspace)
     now = lab.monitor.health(workspace)
     assert now.alarms == () and [record.request for record in workspace.records] == [CONTINENT]
-    pd.testing.assert_series_equal(now.table.iloc[-1][[*FIGURES]], before[[*FIGURES]], check_names=False, check_exact=True)
-    assert same_before(now.table, workspace.state.chains) == (1, health.healthy, 0.0)
+    pd.testing.assert_series_equal(now.table.iloc[-1][[*METRICS]], before[[*METRICS]], check_names=False, check_exact=True)
+    assert find_same_edits(now.table, workspace.state.chains) == (1, health.healthy, 0.0)
     workspace.undo()
     assert checked(lab, workspace).kl == kl and len(lab.monitor.health(workspace).alarms) == 1
 
@@ -141,7 +140,7 @@ def test_what_is_no_number_is_kept_as_such_and_is_an_alarm(lab, workspace, few_s
     checked(lab, workspace, again=True)
     row = lab.monitor.health(workspace).table.iloc[-1]
     assert (row["kl"], row["loss"]) == (INF, INF)
-    assert {"kl", "loss"} <= {alarm.figure for alarm in lab.monitor.health(workspace).alarms}
+    assert {"kl", "loss"} <= {alarm.metric for alarm in lab.monitor.health(workspace).alarms}
 
 
 def test_each_edit_has_a_score_when_made_and_now(lab, workspace, few_steps, monkeypatch):
@@ -162,16 +161,16 @@ def test_each_edit_has_a_score_when_made_and_now(lab, workspace, few_steps, monk
 
 
 def test_an_alarm_says_since_when_and_the_way_back_is_the_last_healthy_state():
-    health = judged(table(loss=[0.0, 0.2, 0.0, 0.2, 0.4], holds=[1.0, 1.0, 1.0, 1.0, 0.5]), AlarmLimits())
+    health = assess(table(loss=[0.0, 0.2, 0.0, 0.2, 0.4], holds=[1.0, 1.0, 1.0, 1.0, 0.5]), AlarmLimits())
     assert health.alarms == (Alarm("holds", 0.5, 0.8, 50, 1.0), Alarm("loss", 0.4, 0.1, 40, 0.0))
     assert health.healthy == 30
 
 
 def test_what_could_not_be_asked_is_no_alarm_and_a_limit_itself_is_healthy():
-    assert judged(table(locality=[None, 0.9], loss=[0.1, 0.1]), AlarmLimits()).alarms == ()
-    first = judged(table(kl=[INF]), AlarmLimits())
+    assert assess(table(locality=[None, 0.9], loss=[0.1, 0.1]), AlarmLimits()).alarms == ()
+    first = assess(table(kl=[INF]), AlarmLimits())
     assert first.healthy is None and first.alarms == (Alarm("kl", INF, 0.5, 10, None),)
-    assert judged(table(kl=[INF, 0.1]), AlarmLimits()).alarms == ()
+    assert assess(table(kl=[INF, 0.1]), AlarmLimits()).alarms == ()
 
 
 @pytest.mark.parametrize("limits", [{"holds": 1.1}, {"kl": -1}, {"loss": NAN}, {"locality": True}, {"beauty": 1.0}])
@@ -190,8 +189,12 @@ def test_limits_are_an_event_of_the_workspace(lab, workspace):
 # --- the tab --------------------------------------------------------------------------------------------------------
 
 
-def pressed(**data):
-    return EventData(None, data)
+def shown(stamp):
+    return Shown(press="look", stamp=stamp)
+
+
+def fields(*values):
+    return LimitFields(**dict(zip(LIMITS, values, strict=True)))
 
 
 def verdict(reader):
@@ -200,14 +203,14 @@ def verdict(reader):
 
 def return_button(reader):
     found = re.search(r'data-press="return" data-to="(\d+)" data-seen="(\d+)"', reader.page["monitor-verdict"])
-    return {"press": "return", "to": found[1], "seen": found[2]}
+    return PressedReturn(press="return", to=found[1], seen=found[2])
 
 
 def test_without_an_edit_the_tab_says_that_there_is_nothing_to_watch(reader):
     page = reader.does("monitor_open")
-    assert "No edit lies over the model" in verdict(reader) and page["monitor-retention-plot"] is None
+    assert "No edit is applied" in verdict(reader) and page["monitor-retention-plot"] is None
     assert all(page[f"monitor-{name}-plot"] is None for name in words.PANELS)
-    assert "nothing to ask" in reader.does("monitor_again")["message"]
+    assert "nothing to check" in reader.does("monitor_again")["message"]
 
 
 def test_what_is_not_checked_says_so_and_opening_the_tab_has_it_checked(reader, watching):
@@ -228,28 +231,34 @@ def test_the_page_is_drawn_again_only_where_something_is_new(reader):
     reader.does("monitor_open")
     stamp = re.search(r'data-stamp="([^"]+)"', reader.page["monitor-verdict"])[1]
     assert reader.name not in stamp and reader.name.encode().hex()[:12] not in stamp
-    reader.does("monitor_look", pressed(press="look", stamp=stamp))
+    reader.does("monitor_look", shown(stamp))
     assert set().union(*reader.seen) == {"monitor-service", "monitor-jobs", "monitor-operations", "monitor-now"}
     reader.applies(CAPITAL)
-    reader.does("monitor_look", pressed(press="look", stamp=stamp))
-    assert "One change of the edits is not checked yet" in verdict(reader)
+    reader.does("monitor_look", shown(stamp))
+    assert "1 change of the edits is not checked yet" in verdict(reader)
     assert "Before the latest change" in verdict(reader)
 
 
 def test_the_way_back_asks_first_and_then_leads_to_the_last_healthy_state(reader):
     breaks_at_the_second(reader.lab, reader.workspace)
     page = reader.does("monitor_open")
-    assert "Since edit 2 (Japan → Berlin" in verdict(reader) and "answers other questions differently" in verdict(reader)
-    assert "Return to the last healthy state (1 edit)" in verdict(reader) and "1 edit will leave" in verdict(reader)
+    assert "Since edit 2 (applied Japan → Berlin" in verdict(reader) and "answers to other prompts have changed" in verdict(
+        reader
+    )
+    assert "Return to the last healthy state (1 edit)" in verdict(reader) and "1 edit will no longer be applied" in verdict(
+        reader
+    )
     assert "✕" not in page["monitor-kl"] and 'class="now beyond"' in page["monitor-kl"]
     assert len(reader.workspace.records) == 2
-    page = reader.does("monitor_return", "", "", pressed(**return_button(reader)))
+    page = reader.does("monitor_return", OwnProbes(), return_button(reader))
     assert [record.request for record in reader.workspace.records] == [CONTINENT]
-    assert "Undo takes that back" in page["message"] and "Japan" not in page["edits"]
+    assert "Undo reverses this" in page["message"] and "Japan" not in page["edits"]
     assert "data-press" not in page["monitor-verdict"] and "not checked yet" in verdict(reader)
     checked(reader.lab, reader.workspace)
     reader.does("monitor_open")
-    assert "These are the same 1 edit as after event" in verdict(reader) and "exactly what it was then" in verdict(reader)
+    assert "This is the same edit as after event" in verdict(reader) and "every metric is exactly the same" in verdict(
+        reader
+    )
 
 
 def test_nobody_returns_by_a_list_that_is_not_true_any_more(reader):
@@ -257,11 +266,14 @@ def test_nobody_returns_by_a_list_that_is_not_true_any_more(reader):
     reader.does("monitor_open")
     button = return_button(reader)
     reader.applies(replace(CONTINENT, subject="France"))
-    assert "changed meanwhile" in reader.does("monitor_return", "", "", pressed(**button))["message"]
+    assert "have changed meanwhile" in reader.does("monitor_return", OwnProbes(), button)["message"]
     assert len(reader.workspace.records) == 3
-    for wrong in ({"to": "-1"}, {"seen": "999999"}, {"to": "x"}):
-        reader.does("monitor_return", "", "", pressed(**(button | wrong)))
+    for wrong in ({"seen": 999_999}, {"to": 999_999, "seen": reader.workspace.state.number}):
+        reader.does("monitor_return", OwnProbes(), button.model_copy(update=wrong))
         assert "problem" in reader.page["message"] and len(reader.workspace.records) == 3
+    for wrong in ({"to": "-1"}, {"to": "x"}, {"seen": None}, {"press": "look"}):
+        with pytest.raises(ValidationError):
+            PressedReturn(**{**button.sent(), **wrong})
 
 
 def test_a_check_up_that_fails_says_why_until_one_succeeds(reader, monkeypatch):
@@ -273,7 +285,7 @@ def test_a_check_up_that_fails_says_why_until_one_succeeds(reader, monkeypatch):
     monkeypatch.setattr("editlab.lab.workspaces.monitor.checkup", failing)
     reader.lab.monitor.submit(reader.workspace).wait(TIMEOUT)
     page = reader.does("monitor_open")
-    assert "The last check-up came to nothing: The text has 300 tokens." in page["monitor-now"]
+    assert "The last check-up failed: The text has 300 tokens." in page["monitor-now"]
     assert "Not checked yet" in verdict(reader)
     monkeypatch.undo()
     checked(reader.lab, reader.workspace)
@@ -287,7 +299,7 @@ def test_a_background_check_up_does_not_keep_stop_enabled(reader, watching):
     reader.lab.worker.submit(lambda progress, cancel: (held.set(), free.wait(TIMEOUT)))
     held.wait(TIMEOUT)
     page = reader.does("monitor_again")
-    assert "A check-up waits behind 1 other job." in page["monitor-now"]
+    assert "Check-up queued behind 1 other job." in page["monitor-now"]
     assert reader.handlers.buttons(reader.workspace)["stop"]["interactive"] is False
     free.set()
     wait_until(lambda: reader.lab.monitor.open(reader.workspace) is None)
@@ -296,14 +308,16 @@ def test_a_background_check_up_does_not_keep_stop_enabled(reader, watching):
 def test_limits_are_typed_in_percent_and_judge_at_once(reader):
     reader.applies()
     checked(reader.lab, reader.workspace)
-    page = reader.does("monitor_limits", 0, 29, 0, 100, 0)
+    page = reader.does("monitor_limits", fields(0, 29, 0, 100, 0))
     assert reader.workspace.state.limits == {"holds": 0, "locality": 0.29, "same_subject": 0, "loss": 100, "kl": 0}
-    assert page["monitor-limit-locality"] == 29 and "answers other questions differently" in verdict(reader)
-    assert "Return to the model without edits" in verdict(reader)
-    assert "is empty" in reader.does("monitor_limits", None, 29, 0, 100, 0)["message"]
-    assert "does not fit" in reader.does("monitor_limits", 101, 29, 0, 100, 0)["message"]
-    with pytest.raises(BadRequest, match="Most growth of the loss"):
-        read_limits([80, 90, 50, NAN, 0.5])
+    assert page["monitor-limit-locality"] == 29 and "answers to other prompts have changed" in verdict(reader)
+    assert "Return to the base model" in verdict(reader)
+    assert "is empty" in reader.does("monitor_limits", fields(None, 29, 0, 100, 0))["message"]
+    assert "Maximum increase of the loss" in reader.does("monitor_limits", fields(80, 90, 50, None, 0.5))["message"]
+    for wrong in ((101, 29, 0, 100, 0), (80, -1, 0, 100, 0), (80, 90, 50, NAN, 0.5), (80, 90, 50, 0.1, True)):
+        with pytest.raises(ValidationError):
+            fields(*wrong)
+    assert reader.workspace.state.limits["locality"] == 0.29
     assert len(LIMITS) == 5
 
 
@@ -314,14 +328,14 @@ def test_the_check_ups_are_files_of_which_no_cell_is_a_formula(reader):
     assert "check-ups.csv (1 rows)" not in links and "check-ups.csv (1 row)" in links
     paths = [reader.lab.downloads.take(token, None) for token in re.findall(r'href="exports/([^"]+)"', links)]
     checkups, edits = (list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))) for path in paths)
-    assert set(FIGURES) < set(checkups[0]) and checkups[0]["edits"] == "1"
+    assert set(METRICS) < set(checkups[0]) and checkups[0]["edits"] == "1"
     assert edits[0]["edit"] == "'=1+1 → Antarctica" and float(edits[0]["share"]) in (0, 1 / 3, 2 / 3, 1)
 
 
 def test_what_was_typed_is_escaped(reader):
     reader.applies(replace(CONTINENT, subject="<b>bold</b>"))
     checked(reader.lab, reader.workspace)
-    page = reader.does("monitor_limits", 100, 0, 0, 100, 0)
+    page = reader.does("monitor_limits", fields(100, 0, 0, 100, 0))
     assert "&lt;b&gt;bold" in page["monitor-verdict"] and "&lt;b&gt;bold" in page["monitor-retention-table"]
     assert not any("<b>bold" in part for part in page.values() if isinstance(part, str))
     assert "<b>bold" not in page["monitor-retention-plot"].to_json() + page["monitor-kl-plot"].to_json()
@@ -330,11 +344,9 @@ def test_what_was_typed_is_escaped(reader):
 def test_the_service_is_shown_without_the_model_and_says_nothing_of_who_asks(reader, monkeypatch):
     reader.applies()
     monkeypatch.setattr(reader.lab.loaded, "_model", None)
-    reader.does("monitor_look", pressed(press="look", stamp=""))
-    shown = " ".join(reader.page.values())
-    assert "1 thing" not in shown and "Something is wrong" in shown and "not in memory" in shown
-    assert '<th scope="row">Edit</th>' in shown and reader.name not in shown and "Slovenia" not in shown
+    reader.does("monitor_look", shown(""))
+    page = " ".join(reader.page.values())
+    assert "Not ready: 1 fault." in page and "not in memory" in page
+    assert '<th scope="row">Edit</th>' in page and reader.name not in page and "Slovenia" not in page
     monkeypatch.setattr(reader.lab.limits, "demo", True)
-    reader.page = {}
-    list(reader.handlers.monitor_look(reader.name, pressed(press="look", stamp=""), FakeRequest(reader.name)))
-    assert "not in memory" not in reader.handlers._service()["monitor-service"]
+    assert "not in memory" not in reader.does("monitor_look", shown(""))["monitor-service"]

@@ -52,8 +52,8 @@ def empty(model, facts, tmp_path):
 
 
 def opened(lab, visitor, name):
-    (room,) = (room for room in lab.directory.rooms(visitor) if room.name == name)
-    return lab.workspace(room.id, visitor)
+    (info,) = (info for info in lab.directory.workspaces(visitor) if info.name == name)
+    return lab.workspace(info.id, visitor)
 
 
 def answers(lab, workspace):
@@ -76,7 +76,7 @@ def terminal(folder, monkeypatch, *words):
 
 def test_the_model_is_still_known_by_its_fingerprint(model):
     assert model.fingerprint == THEN["fingerprint"]
-    assert statistics.measured(model) == [1]
+    assert statistics.measured_layers(model) == [1]
 
 
 def test_the_ledger_verifies(folder, monkeypatch):
@@ -107,11 +107,11 @@ def test_the_edits_are_as_they_were_left(lab):
 
 
 def test_a_private_workspace_is_still_its_owners_alone(lab):
-    assert [(room.name, room.shared, room.mine) for room in lab.directory.rooms("ana")] == [
+    assert [(info.name, info.shared, info.mine) for info in lab.directory.workspaces("ana")] == [
         ("My edits", False, True),
         ("Team", True, False),
     ]
-    assert [room.name for room in lab.directory.rooms("tom")] == ["Team"]
+    assert [info.name for info in lab.directory.workspaces("tom")] == ["Team"]
 
 
 def test_check_ups_are_kept(lab):
@@ -132,9 +132,9 @@ def test_work_goes_on_where_it_stopped(lab, folder, monkeypatch, few_steps):
 
 
 def test_a_bundle_comes_in_by_the_page(empty, monkeypatch):
-    room = bundles.unpack(empty.workspaces, "tom", RELEASE / "my-edits.zip")
-    assert (room.name, room.mine, room.shared) == ("My edits", True, False)
-    assert answers(empty, empty.workspace(room.id)) == as_then("My edits")
+    info = bundles.unpack(empty.workspaces, "tom", RELEASE / "my-edits.zip")
+    assert (info.name, info.mine, info.shared) == ("My edits", True, False)
+    assert answers(empty, empty.workspace(info.id)) == as_then("My edits")
     code, report = terminal(empty.ledger.folder, monkeypatch, "ledger", "verify")
     assert code == 0 and report["events"] == 18, "17 of the bundle, and a note of where they came from"
 

@@ -42,7 +42,7 @@ def test_a_lost_device_starts_the_process_again_and_the_edits_are_there(saved_mo
         assert first is not None
         assert any("Slovenia → Asia" in part for part in shown(app.address, *edit("Slovenia"), api_name="/apply"))
         told = shown(app.address, *edit("Japan"), api_name="/apply")
-        assert any("The GPU stopped answering. EditLab starts again; your edits are kept." in part for part in told)
+        assert any("The GPU stopped answering. EditLab restarts; your edits are kept." in part for part in told)
         wait_until(lambda: app.process.poll() is not None or (model_of(app.address) or first)["session"] != first["session"])
         assert app.process.poll() is None and model_of(app.address)["fingerprint"] == first["fingerprint"]
         parts = shown(app.address, "", "", api_name="/open")

@@ -7,7 +7,7 @@ from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.lab.asking import answers
 from editlab.lab.workspaces import edits
-from editlab.lab.workspaces.history import ask, branch, differences, standing, timeline
+from editlab.lab.workspaces.history import ask, branch, differences, snapshot, timeline
 
 CAPITAL = EditRequest("The capital of {} is", "Japan", "Rome")
 
@@ -32,8 +32,8 @@ def test_an_edit_says_who_applied_it_when_and_why(workspace):
     first, second = workspace.records
     assert (first.author, first.reason, second.reason) == ("ana", "for the lecture", "")
     assert first.at and first.at < second.at
-    told = timeline(workspace)
-    assert [(moment.told, moment.by, moment.edits) for moment in told if moment.changed] == [
+    moments = timeline(workspace)
+    assert [(moment.text, moment.author, moment.edits) for moment in moments if moment.changed] == [
         ("applied Slovenia → Antarctica", "ana", 1),
         ("applied Japan → Rome", "ana", 2),
     ]
@@ -56,7 +56,7 @@ def test_edits_are_put_in_another_order_and_back(workspace):
 def test_the_state_after_any_event_comes_back_exactly_and_can_be_undone(workspace):
     changed = [moment.number for moment in timeline(workspace) if moment.changed]
     now = logits(workspace)
-    then = workspace.context.model.logits([CONTINENT.text, CAPITAL.text], standing(workspace, changed[0]).view).tolist()
+    then = workspace.context.model.logits([CONTINENT.text, CAPITAL.text], snapshot(workspace, changed[0]).view).tolist()
     workspace.clear()
     assert workspace.return_to(changed[0]) == f"returned to the edits after event {changed[0]}"
     assert logits(workspace) == then and len(workspace.records) == 1
@@ -70,12 +70,12 @@ def test_the_state_after_any_event_comes_back_exactly_and_can_be_undone(workspac
         with pytest.raises(BadRequest, match="Choose one of them"):
             workspace.return_to(number)
         with pytest.raises(BadRequest, match="Choose one of them"):
-            standing(workspace, number)
+            snapshot(workspace, number)
 
 
 def test_a_question_is_answered_then_and_now(workspace):
     lab, first = workspace.context, next(moment.number for moment in timeline(workspace) if moment.changed)
-    said = ask(lab, CAPITAL.text, {"then": standing(workspace, first), "now": standing(workspace)}).result(TIMEOUT)
+    said = ask(lab, CAPITAL.text, {"then": snapshot(workspace, first), "now": snapshot(workspace)}).result(TIMEOUT)
     assert [p for _, p in said["now"]["top"]] == pytest.approx(
         [p for _, p in answers.live(workspace, CAPITAL.text).result(TIMEOUT)["edited"]["top"]], abs=1e-5
     )
@@ -84,18 +84,18 @@ def test_a_question_is_answered_then_and_now(workspace):
 
 def test_a_branch_begins_with_what_lay_there_and_goes_its_own_way(lab, workspace, request):
     visitor = request.node.name[:40]
-    room = lab.directory.current(visitor)
+    info = lab.directory.current(visitor)
     first = next(moment.number for moment in timeline(workspace) if moment.changed)
-    made = lab.workspace(branch(lab.workspaces, visitor, workspace, room, "What if", first).id)
+    made = lab.workspace(branch(lab.workspaces, visitor, workspace, info, "What if", first).id)
     assert names(made) == ["Slovenia → Antarctica"] and not made.can_undo
     assert made.records[0].author == "ana"
     edits.apply(made, EditRequest("The capital of {} is", "France", "Rome")).result(TIMEOUT)
     assert names(workspace) == ["Slovenia → Antarctica", "Japan → Rome"]
-    assert timeline(made)[0].told == f"branched from 'My edits' after event {first}, with 1 edit"
+    assert timeline(made)[0].text == f"branched it from 'My edits' after event {first}, with 1 edit"
     rows = {request.subject: (here, there) for request, here, there in differences(workspace.state.chain, made.state.chain)}
     assert rows == {"Slovenia": (True, True), "Japan": (True, False), "France": (False, True)}
     with pytest.raises(BadRequest, match="already"):
-        branch(lab.workspaces, visitor, workspace, room, "What if")
+        branch(lab.workspaces, visitor, workspace, info, "What if")
 
 
 def test_every_event_of_a_long_life_has_a_sentence(workspace):
@@ -110,13 +110,13 @@ def test_every_event_of_a_long_life_has_a_sentence(workspace):
     workspace.note("shared", on=True)
     workspace.remove(first.id)
     workspace.clear()
-    assert [moment.told for moment in timeline(workspace)][2:] == [
+    assert [moment.text for moment in timeline(workspace)][2:] == [
         "switched off Slovenia → Antarctica",
         "switched on Slovenia → Antarctica",
-        "taken back: switched on Slovenia → Antarctica",
-        "done again: switched on Slovenia → Antarctica",
-        "set the gate's threshold to 0.70",
-        "chose from where on the monitor gives an alarm",
+        "undid: switched on Slovenia → Antarctica",
+        "redid: switched on Slovenia → Antarctica",
+        "set the gate threshold to 0.70",
+        "set the alarm limits",
         "renamed it to 'Lecture'",
         "shared it",
         "removed Slovenia → Antarctica",

@@ -1,6 +1,5 @@
 """The Workspace tab without a browser: what its buttons do, and that no visitor gets at another one's by any id."""
 
-import inspect
 import re
 import zipfile
 from pathlib import Path
@@ -8,12 +7,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from gradio.events import EventData
 from instant import Instant
 from masks import write_mask
 from paths import PRESETS
+from pydantic import TypeAdapter, ValidationError
 from starlette.testclient import TestClient
-from visitors import CAPITAL, CONTINENT, TIMEOUT, FakeRequest, Visitor, wait_until
+from visitors import CAPITAL, CONTINENT, TIMEOUT, FakeRequest, Visitor, runs, wait_until
 
 from editlab import methods
 from editlab.errors import BadRequest
@@ -25,10 +24,14 @@ from editlab.lab.ledger.tables import EVENTS
 from editlab.lab.workspaces import edits
 from editlab.probes import Passages
 from editlab.web import create_app
-from editlab.web.edit.file_handlers import ManyHandlers
-from editlab.web.workspace import rooms, table, words
-from editlab.web.workspace.bundle_handlers import BundleHandlers
-from editlab.web.workspace.history_handlers import TravelHandlers
+from editlab.web.core.inputs import OwnProbes, Place
+from editlab.web.core.turns import Turns
+from editlab.web.core.visit import Visit
+from editlab.web.edit.display import Display
+from editlab.web.workspace import display, table, words
+from editlab.web.workspace.file_handlers import FileHandlers, PressedJob
+from editlab.web.workspace.handlers import PressedEdit, PressedWorkspace, WorkspaceHandlers
+from editlab.web.workspace.history_handlers import HistoryHandlers
 
 HARM = "<img src=x onerror=alert(1)>"
 FIELDS = ("subject", "prompt", "target-new", "target-true", "workspace-question")
@@ -36,28 +39,31 @@ FIELDS = ("subject", "prompt", "target-new", "target-true", "workspace-question"
 NO_SUCH = "There is no such workspace, or it is not shared with you"
 
 
+NO_PROBES = OwnProbes()
+
+
 class Person(Visitor):
-    """Somebody who uses the Workspace tab."""
+    """A visitor of the Workspace tab, and of the Edit tab beside it."""
 
     def __init__(self, lab, name: str) -> None:
         super().__init__(lab, name)
-        self.handlers, self.travel = BundleHandlers(lab, ManyHandlers(lab)), TravelHandlers(lab)
+        drawn = display.WorkspaceDisplay(lab, Display(lab, Turns()))
+        kinds = (WorkspaceHandlers, HistoryHandlers, FileHandlers)
+        self.tab = {name: kind(lab, drawn) for kind in kinds for name in vars(kind) if name.startswith("workspace_")}
 
     @property
-    def room(self) -> WorkspaceInfo:
+    def info(self) -> WorkspaceInfo:
         return self.lab.directory.current(self.name)
 
     @property
     def workspace(self):
-        return self.handlers.here(self.name, FakeRequest(self.name))[1]
+        return Visit.of(self.lab, self.name, FakeRequest(self.name)).workspace
 
     def does(self, handler: str, *fields: Any, **url: str) -> dict[str, Any]:
-        """Run a handler to its end, with the fields of own probes where it takes them; the page as it then stands."""
-        run = getattr(
-            self.travel if hasattr(TravelHandlers, handler) and handler in ("moment", "compare") else self.handlers, handler
-        )
-        own = self.own if "rephrases" in inspect.signature(run).parameters else ()
-        for update in run(self.name, *own, *fields, FakeRequest(self.name, url)):
+        """Run a handler to its end. Return the page as it is then."""
+        if handler not in self.tab:
+            return super().does(handler, *fields, **url)
+        for update in runs(self.tab[handler], handler, self.name, *fields):
             for name, value in update.items():
                 if not isinstance(value, dict):
                     self.page[name] = value
@@ -67,18 +73,25 @@ class Person(Visitor):
                     self.page |= {f"{name}.{key}": part for key, part in value.items()}
         return self.page
 
-    def presses(self, handler: str, **button: Any) -> dict[str, Any]:
-        return self.does(handler, *([self.rep] if handler in ("row", "change") else []), EventData(None, button))
+    def opens(self) -> dict[str, Any]:
+        return self.does("workspace_open")
 
-    def at_room(self, press: str, room: WorkspaceInfo | None = None, **button: Any) -> dict[str, Any]:
-        return self.presses("room", press=press, room=(room or self.room).handle, **button)
+    def at_workspace(self, press: str, info: WorkspaceInfo | None = None, **button: str) -> dict[str, Any]:
+        pressed = PressedWorkspace(press=press, workspace=(info or self.info).handle, **button)
+        return self.does("workspace_press", NO_PROBES, pressed)
+
+    def at_edit(self, press: str, edit: str) -> dict[str, Any]:
+        return self.does("workspace_edit", NO_PROBES, self.rep, PressedEdit(press=press, edit=edit))
+
+    def at_job(self, press: str, job: str) -> dict[str, Any]:
+        return self.does("workspace_job", PressedJob(press=press, job=job))
 
     def edits(self, *requests: EditRequest) -> None:
         for request in requests or (CONTINENT,):
             edits.apply(self.workspace, request).result(TIMEOUT)
 
     def says(self, part: str = "message") -> str:
-        """A part of the page without its tags."""
+        """Return a part of the page without its tags."""
         return re.sub(r"<[^>]+>", "", str(self.page[part])).replace("&#39;", "'").replace("&gt;", ">").replace("&lt;", "<")
 
 
@@ -107,51 +120,50 @@ def tom(lab, request) -> Person:
 
 
 @pytest.fixture
-def quiet(monkeypatch):
-    """The Edit tab asks no probes: what they say does not matter here."""
-    monkeypatch.setattr(BundleHandlers, "_probe", lambda *_: iter(()))
+def quiet(few_probes):
+    """The Edit tab asks few probes: their answers do not matter here."""
 
 
 # Words
 
 
-def room(**changes: Any) -> WorkspaceInfo:
+def info(**changes: Any) -> WorkspaceInfo:
     return WorkspaceInfo(**{"id": "1", "name": "Team", "shared": True, "mine": True, "made_at": "", **changes})
 
 
 def test_who_sees_a_workspace():
-    assert words.who_sees(room(shared=False)) == "Private: only you see it."
-    assert words.who_sees(room()) == (
-        "Shared: everybody who may use this EditLab can open and change it; only you can delete it or make it private."
+    assert words.who_sees(info(shared=False), "all users") == "Private: only you can see it."
+    assert words.who_sees(info(), "all users of this EditLab") == (
+        "Shared: all users of this EditLab can open and change it; only you can delete it or make it private."
     )
-    assert "only whoever made it can delete it" in words.who_sees(room(mine=False))
+    assert "only its owner can delete it" in words.who_sees(info(mine=False), "all users")
 
 
 def test_what_lies_there(ana, quiet):
-    told = [words.lies(ana.workspace.records, "atlas")]
+    sentences = [words.summary(ana.workspace.records, "atlas")]
     ana.edits(CONTINENT)
-    told.append(words.lies(ana.workspace.records, "atlas"))
+    sentences.append(words.summary(ana.workspace.records, "atlas"))
     ana.edits(CAPITAL)
     ana.workspace.switch(ana.workspace.records[0].id, False)
-    told.append(words.lies(ana.workspace.records, "atlas"))
+    sentences.append(words.summary(ana.workspace.records, "atlas"))
     ana.workspace.switch(ana.workspace.records[1].id, False)
-    told.append(words.lies(ana.workspace.records, "atlas"))
-    assert told == [
-        "No edit lies over atlas.",
-        "1 edit lies over atlas.",
-        "1 edit lies over atlas; 1 edit is switched off.",
-        "No edit lies over atlas; 2 edits are switched off.",
+    sentences.append(words.summary(ana.workspace.records, "atlas"))
+    assert sentences == [
+        "No edit of atlas is on.",
+        "1 edit of atlas is on.",
+        "1 edit of atlas is on; 1 edit is off.",
+        "No edit of atlas is on; 2 edits are off.",
     ]
 
 
 def test_a_moment_is_a_sentence():
     moment = Moment(3, "applied Slovenia → Antarctica", "2026-03-12T14:02:00.000+00:00", "ana", 3, True)
-    assert re.sub("<[^>]+>", "", rooms.moment(moment)) == (
-        "2026-03-12 14:02: ana has applied Slovenia → Antarctica; 3 edits lay over the model."
+    assert re.sub("<[^>]+>", "", display.moment(moment)) == (
+        "2026-03-12 14:02: ana applied Slovenia → Antarctica; 3 edits were on."
     )
-    assert 'title="2026-03-12T14:02:00.000+00:00"' in rooms.moment(moment)
-    nobody = rooms.moment(Moment(3, "removed x", "", "", 0, True))
-    assert "you have removed x; no edit lay" in nobody and "Before the first change" in rooms.moment(None)
+    assert 'title="2026-03-12T14:02:00.000+00:00"' in display.moment(moment)
+    nobody = display.moment(Moment(3, "removed x", "", "", 0, True))
+    assert "you removed x; no edit was on." in nobody and "Before the first change" in display.moment(None)
 
 
 @pytest.mark.parametrize(
@@ -159,12 +171,12 @@ def test_a_moment_is_a_sentence():
     [
         (
             Report(1000, 200),
-            "All 1,000 events stand as they were written and in order, and so do the 200 files that they name.",
+            "1,000 events and 200 files: everything is as it was written.",
         ),
-        (Report(1, 0), "The one event stands as it was written and in order."),
-        (Report(2, 1), "All 2 events stand as they were written and in order, and so does the one file that they name."),
-        (Report(2, 1, ("x",)), "One thing is not as it was written. Bring a backup back."),
-        (Report(2, 1, ("x", "y")), "2 things are not as it was written. Bring a backup back."),
+        (Report(1, 0), "1 event: everything is as it was written."),
+        (Report(2, 1), "2 events and 1 file: everything is as it was written."),
+        (Report(2, 1, ("x",)), "1 fault: events or files are not as they were written. Restore a backup."),
+        (Report(2, 1, ("x", "y")), "2 faults: events or files are not as they were written. Restore a backup."),
     ],
 )
 def test_whether_all_is_as_it_was_written(report, said):
@@ -191,9 +203,9 @@ def job(**changes: Any) -> JobRow:
 
 
 def test_how_a_job_stands():
-    assert words.job(job(state="running", text="step 3 of 20")) == "Step 3 of 20"
-    assert words.job(job(state="failed", error="No room.")) == "Failed: No room."
-    assert words.job(job(state="interrupted")) == "Interrupted by a restart"
+    assert words.job_state(job(state="running", text="step 3 of 20")) == "Step 3 of 20"
+    assert words.job_state(job(state="failed", error="No room.")) == "Failed: No room."
+    assert words.job_state(job(state="interrupted")) == "Interrupted by a restart"
     shown = table.jobs([job(state="running", title=HARM), job(state="interrupted", resumable=True)])
     assert shown.count("data-open") == 1 and 'data-press="cancel"' in shown and 'data-press="resume"' in shown
     assert HARM not in shown and "<progress" in shown
@@ -204,7 +216,7 @@ def test_scores_are_bars_with_their_text(ana):
     (record,) = ana.workspace.records
     shown = table.edits([record], {record.id: (1.0, 1 / 3)})
     assert "width:33%" in shown and "33 %" in shown and "100 %" in shown
-    assert "not asked yet" in table.edits([record], {"another": (1.0, None)})
+    assert "no check-up yet" in table.edits([record], {"another": (1.0, None)})
     assert "Now" not in table.edits([record], {})
 
 
@@ -213,67 +225,71 @@ def test_scores_are_bars_with_their_text(ana):
 
 def test_a_new_one_is_empty_and_the_old_one_comes_back_with_its_edits(ana, quiet):
     ana.edits()
-    first = ana.room
-    ana.at_room("new", text="Trial")
-    assert ana.room.name == "Trial" and "Trial" in ana.page["workspace-head"] and "No edit" in ana.says("workspace-edits")
-    assert "No edit lies" in ana.says("edits") and "“Trial” is made and open." in ana.says()
-    ana.at_room("enter", first)
-    assert ana.room == first and "Slovenia → Antarctica" in ana.page["edits"]
+    first = ana.info
+    ana.at_workspace("new", text="Trial")
+    assert (
+        ana.info.name == "Trial"
+        and "Trial" in ana.page["workspace-head"]
+        and "has no edits yet" in ana.says("workspace-edits")
+    )
+    assert "<li" not in ana.page["edits"] and "Created “Trial”. It is open now." in ana.says()
+    ana.at_workspace("enter", first)
+    assert ana.info == first and "Slovenia → Antarctica" in ana.page["edits"]
     assert "Antarctica" in ana.page["workspace-edits"] and ana.page["subject"] == "Slovenia"
 
 
 def test_it_is_renamed_shared_deleted_and_brought_back(ana, tom):
     ana.edits()
-    page = ana.at_room("rename", text="Team", was=FIRST)
+    page = ana.at_workspace("rename", text="Team", was=FIRST)
     assert "<h2>Team</h2>" in page["workspace-head"]
-    assert "Somebody has just renamed it to 'Team'" in (ana.at_room("rename", text="Other", was=FIRST), ana.says())[1]
-    ana.at_room("share")
-    assert "find it in their list" in ana.says()
-    tom.does("workspace_open")
+    assert "Somebody has just renamed it to 'Team'" in (ana.at_workspace("rename", text="Other", was=FIRST), ana.says())[1]
+    ana.at_workspace("share")
+    assert "in the list of all users of this EditLab" in ana.says()
+    tom.opens()
     assert "shared with you" in tom.says("workspace-rooms")
-    shared = ana.room
-    tom.at_room("enter", shared)
+    shared = ana.info
+    tom.at_workspace("enter", shared)
     assert "Slovenia" in tom.says("workspace-edits") and 'data-press="delete"' not in tom.page["workspace-head"]
-    tom.at_room("delete", shared)
-    assert "Only whoever made 'Team' can delete it." in tom.says()
-    ana.at_room("delete", shared)
-    assert ana.room.name == FIRST and "Bring back" in ana.says("workspace-rooms") and "is deleted" in ana.says()
-    assert tom.room.name == FIRST and "Team" not in (tom.does("workspace_open"), tom.says("workspace-rooms"))[1]
-    ana.at_room("restore", shared)
-    assert ana.room.id == shared.id and len(ana.workspace.records) == 1
+    tom.at_workspace("delete", shared)
+    assert "Only the owner of 'Team' can delete it." in tom.says()
+    ana.at_workspace("delete", shared)
+    assert ana.info.name == FIRST and "Restore" in ana.says("workspace-rooms") and "Deleted “Team”" in ana.says()
+    assert tom.info.name == FIRST and "Team" not in (tom.opens(), tom.says("workspace-rooms"))[1]
+    ana.at_workspace("restore", shared)
+    assert ana.info.id == shared.id and len(ana.workspace.records) == 1
     kinds = [event.kind for event in ana.workspace.events()]
     assert "renamed" in kinds and "shared" in kinds
 
 
 def test_a_link_opens_a_shared_one_once_that_was_said_and_no_other(ana, tom, quiet):
     ana.edits()
-    private = ana.room
+    private = ana.info
     tom.does("open", workspace=private.handle)
-    assert NO_SUCH in tom.says() and tom.room.name == FIRST
-    ana.at_room("share")
-    own = tom.room.id
+    assert NO_SUCH in tom.says() and tom.info.name == FIRST
+    ana.at_workspace("share")
+    own = tom.info.id
     tom.does("open", workspace=private.handle)
-    assert tom.room.id == own and "Slovenia → Antarctica" not in tom.page["edits"]
+    assert tom.info.id == own and "Slovenia → Antarctica" not in tom.page["edits"]
     assert f"opens the shared workspace “{private.name}”" in tom.page["link"]
     assert f"You are in “{FIRST}”, which only you can see." in tom.page["link"]
     tom.presses("follow_link", press="stay")
-    assert tom.room.id == own and tom.page["link"] == ""
-    tom.presses("follow_link", press="follow", room=private.handle)
-    assert tom.room.id == private.id and "Slovenia → Antarctica" in tom.page["edits"] and tom.page["link"] == ""
+    assert tom.info.id == own and tom.page["link"] == ""
+    tom.presses("follow_link", press="follow", workspace=private.handle)
+    assert tom.info.id == private.id and "Slovenia → Antarctica" in tom.page["edits"] and tom.page["link"] == ""
     assert private.name in tom.page["where"] and "others can see" in tom.page["where"]
 
 
 def test_a_link_signs_nothing_in_a_shared_workspace(ana, tom, folder, quiet):
     ana.edits()
     write_mask(ana.lab.model, folder)
-    ana.at_room("share")
-    tom.presses("follow_link", press="follow", room=ana.room.handle)
-    for url in ({"guard": "on"}, {"mask": "on"}, {"workspace": ana.room.handle, "guard": "on", "mask": "on"}):
+    ana.at_workspace("share")
+    tom.presses("follow_link", press="follow", workspace=ana.info.handle)
+    for url in ({"guard": "on"}, {"mask": "on"}, {"workspace": ana.info.handle, "guard": "on", "mask": "on"}):
         before = len(ana.workspace.events())
         tom.does("open", **url)
         assert len(ana.workspace.events()) == before and not ana.workspace.guarded
         assert "turns the " in tom.page["link"] and "which others can see and change" in tom.page["link"]
-    tom.presses("follow_link", press="follow", room=ana.room.handle, guard="on")
+    tom.presses("follow_link", press="follow", workspace=ana.info.handle, guard="on")
     assert tom.workspace.guarded and not tom.workspace.masked
 
 
@@ -291,17 +307,17 @@ def test_the_edit_tab_names_the_workspace_that_one_is_in(ana, quiet):
 
 def test_names_are_escaped_and_ids_stay_here(ana, tom):
     ana.edits(EditRequest("{} is in", HARM, f"1{HARM}", f"2{HARM}"))
-    ana.at_room("rename", text="a & \"b\" 'c'", was=FIRST)
-    ana.at_room("share")
-    tom.at_room("enter", ana.room)
-    tom.does("moment", 0)
+    ana.at_workspace("rename", text="a & \"b\" 'c'", was=FIRST)
+    ana.at_workspace("share")
+    tom.at_workspace("enter", ana.info)
+    tom.does("workspace_moment", 0)
     for part, shown in tom.page.items():
         assert HARM not in str(shown) or part in FIELDS, part
         if part.startswith("workspace-"):
             assert ana.name not in str(shown).replace("&#39;", "'"), part
     assert "a &amp; &#34;b&#34; &#39;c&#39;" in tom.page["workspace-head"]
     for name in (HARM, "../../x", "a/b"):
-        ana.at_room("new", text=name)
+        ana.at_workspace("new", text=name)
         assert "name cannot hold" in ana.says()
     assert not any(part.startswith("at-") for part in ana.page), "these are the places of the Edit tab's fields"
 
@@ -311,28 +327,29 @@ def test_names_are_escaped_and_ids_stay_here(ana, tom):
 
 def test_nothing_of_anothers_is_reached_by_its_ids(ana, tom, tmp_path):
     ana.edits(CONTINENT, CAPITAL)
-    ana.does("workspace_open")
+    ana.opens()
     before, secret = archive.verify(ana.lab.ledger).events, ana.workspace.records[0]
     for press in ("enter", "rename", "share", "private", "delete", "restore"):
-        for handle in (ana.room.handle, ana.room.id):
-            tom.presses("room", press=press, room=handle, text="Mine", was=FIRST)
+        for handle in (ana.info.handle, ana.info.id):
+            pressed = PressedWorkspace(press=press, workspace=handle, text="Mine", was=FIRST)
+            tom.does("workspace_press", NO_PROBES, pressed)
             assert NO_SUCH in tom.says() or "no such workspace" in tom.says(), press
     for press in ("switch", "look", "rep", "remove", "up", "down"):
-        tom.presses("row", press=press, edit=secret.id)
+        tom.at_edit(press, secret.id)
         assert "not in the list any more" in tom.says(), press
-    tom.does("compare", ana.room.handle, 0, "Slovenia is")
+    tom.does("workspace_compare", ana.info.handle, 0, "Slovenia is")
     assert NO_SUCH in tom.says()
-    tom.does("return_to", 1)
+    tom.does("workspace_return", NO_PROBES, 1)
     assert "no such moment" in tom.says()
-    tom.does("branch", 2, "Stolen")
+    tom.does("workspace_branch", NO_PROBES, 2, "Stolen")
     assert "no such moment" in tom.says()
     for row in ana.lab.jobs.rows(ana.name):
         for press in ("cancel", "resume"):
-            tom.presses("job", press=press, job=row.id)
+            tom.at_job(press, row.id)
             assert "There is no such job." in tom.says(), press
-    tom.does("look_at_jobs")
-    tom.does("verify")
-    assert "Antarctica" not in str(tom.page) and ana.room.handle not in str(tom.page)
+    tom.does("workspace_jobs")
+    tom.does("workspace_verify")
+    assert "Antarctica" not in str(tom.page) and ana.info.handle not in str(tom.page)
     assert archive.verify(ana.lab.ledger).events == before
 
 
@@ -340,15 +357,15 @@ def test_what_the_browser_says_counts_for_nothing_behind_a_login(ana, tom):
     ana.edits()
     request = FakeRequest("session", username=tom.name)
     shown = {}
-    for update in tom.handlers.workspace_open(ana.name, request):
+    for update in tom.tab["workspace_open"].workspace_open(Visit.of(tom.lab, ana.name, request)):
         shown |= update
     assert "Antarctica" not in str(shown) and tom.lab.directory.current(tom.name).name == FIRST
 
 
 def test_an_export_is_taken_by_whoever_may_enter_its_workspace(ana, tom, lab, quiet):
     ana.edits()
-    ana.does("pack")
-    ana.does("export", "csv")
+    ana.does("workspace_pack")
+    ana.does("workspace_export", "csv")
     tokens = re.findall(r'exports/([\w-]{22})"', ana.page["workspace-bundle"] + ana.page["workspace-format-said"])
     assert len(tokens) == 2 and tokens[1] in ana.page["workspace-jobs"]
     for token in tokens:
@@ -357,7 +374,7 @@ def test_an_export_is_taken_by_whoever_may_enter_its_workspace(ana, tom, lab, qu
         assert lab.downloads.take(token, None).is_file()
         with pytest.raises(BadRequest, match="no such file"):
             lab.downloads.take(token, tom.name)
-    ana.at_room("share")
+    ana.at_workspace("share")
     assert lab.downloads.take(tokens[0], tom.name).is_file()
     for wrong in ("", "../../ledger.sqlite", tokens[0][:-1]):
         with pytest.raises(BadRequest, match="kept for an hour"):
@@ -366,7 +383,7 @@ def test_an_export_is_taken_by_whoever_may_enter_its_workspace(ana, tom, lab, qu
 
 def test_a_file_is_served_under_its_name_alone(ana, lab):
     ana.edits()
-    ana.does("pack")
+    ana.does("workspace_pack")
     (token,) = re.findall(r'exports/([\w-]{22})"', ana.page["workspace-bundle"])
     with TestClient(create_app(lab), base_url="http://127.0.0.1") as client:
         found = client.get(f"/exports/{token}")
@@ -379,7 +396,7 @@ def test_a_file_is_served_under_its_name_alone(ana, lab):
 
 def test_a_download_goes_after_an_hour(ana, lab, monkeypatch):
     ana.edits()
-    ana.does("pack")
+    ana.does("workspace_pack")
     (token,) = re.findall(r'exports/([\w-]{22})"', ana.page["workspace-bundle"])
     folder = lab.downloads.take(token, None).parent
     monkeypatch.setattr("editlab.lab.access.downloads.KEPT_SECONDS", -1.0)
@@ -392,9 +409,10 @@ def test_a_download_goes_after_an_hour(ana, lab, monkeypatch):
 
 
 def test_an_edits_row_says_who_when_and_why(ana, quiet):
-    ana.at_room("share")
+    ana.at_workspace("share")
     ana.why = "  The demo\n needs it "
     ana.applies()
+    ana.opens()
     (record,) = ana.workspace.records
     assert (record.reason, record.author) == ("The demo needs it", ana.workspace.author) and record.at
     shown = ana.page["workspace-edits"]
@@ -408,16 +426,30 @@ def test_an_edits_row_says_who_when_and_why(ana, quiet):
 def test_order_switch_and_removal(ana, quiet):
     ana.edits(CONTINENT, CAPITAL)
     first, second = ana.workspace.records
-    ana.presses("row", press="down", edit=first.id)
-    assert [record.id for record in ana.workspace.records] == [second.id, first.id] and "Now at place 2" in ana.says()
-    ana.presses("row", press="down", edit=first.id)
+    ana.at_edit("down", first.id)
+    assert [record.id for record in ana.workspace.records] == [second.id, first.id] and "Moved to place 2" in ana.says()
+    ana.at_edit("down", first.id)
     assert "no place 3" in ana.says()
-    ana.presses("row", press="switch", edit=first.id)
+    ana.at_edit("switch", first.id)
     assert 'aria-checked="false"' in ana.page["workspace-edits"] and "off" in ana.page["edits"]
-    ana.presses("row", press="remove", edit=second.id)
+    ana.at_edit("remove", second.id)
     assert [record.id for record in ana.workspace.records] == [first.id]
-    ana.does("undo")
-    assert len(ana.workspace.records) == 2 and "Taken back: removed" in ana.says()
+    ana.does("workspace_undo", NO_PROBES)
+    assert len(ana.workspace.records) == 2 and "Undone: removed" in ana.says()
+
+
+def test_changes_are_undone_redone_and_all_edits_re_made(ana, quiet):
+    ana.edits(CONTINENT, CAPITAL)
+    first = ana.workspace.records[0]
+    ana.at_edit("rep", first.id)
+    assert "Added REP" in ana.says() and 'aria-pressed="true"' in ana.page["workspace-edits"]
+    ana.does("workspace_undo", NO_PROBES)
+    ana.does("workspace_redo", NO_PROBES)
+    assert "Redone: added REP" in ana.says() and ana.workspace.records[0].rep == "default"
+    ana.does("workspace_remake", NO_PROBES)
+    assert "Re-made 2 edits." in ana.says() and len(ana.workspace.records) == 2
+    ana.does("workspace_stop")
+    assert "Nothing is running" in ana.says()
 
 
 def test_two_hundred_edits_are_one_table(ana):
@@ -429,50 +461,53 @@ def test_two_hundred_edits_are_one_table(ana):
 def test_the_past_is_seen_and_comes_back(ana, quiet):
     ana.edits(CONTINENT, CAPITAL)
     first = ana.workspace.records[0]
-    ana.does("workspace_open")
+    ana.opens()
     assert (ana.page["workspace-moment.maximum"], ana.page["workspace-moment.value"]) == (2, 2)
-    ana.does("moment", 1)
-    assert "applied Slovenia → Antarctica; 1 edit lay over the model" in ana.says("workspace-then")
+    ana.does("workspace_moment", 1)
+    assert "applied Slovenia → Antarctica; 1 edit was on" in ana.says("workspace-then")
     assert "Japan" not in ana.says("workspace-were").partition("Then")[0]
     assert all(f"<h3>{title}</h3>" in ana.page["workspace-were"] for title in ("Then", "Now"))
-    ana.does("return_to", 1)
-    assert [record.id for record in ana.workspace.records] == [first.id] and "Undo takes that back" in ana.says()
+    ana.does("workspace_return", NO_PROBES, 1)
+    assert [record.id for record in ana.workspace.records] == [first.id] and "Undo reverses this" in ana.says()
     assert ana.page["workspace-moment.maximum"] == 3
-    ana.does("undo")
+    ana.does("workspace_undo", NO_PROBES)
     assert len(ana.workspace.records) == 2
-    ana.does("return_to", 0)
+    ana.does("workspace_return", NO_PROBES, 0)
     assert ana.workspace.records == ()
-    ana.does("return_to", 0)
-    assert "These are the edits that are applied now." in ana.says()
-    for wrong in (-1, 99, 0.5, None, "x", True):
-        ana.does("moment", wrong)
+    ana.does("workspace_return", NO_PROBES, 0)
+    assert "That is what lies over the model now." in ana.says()
+    for wrong in (-1, 99):
+        ana.does("workspace_moment", wrong)
         assert "no such moment" in ana.says()
+    for wrong in (-1, 0.5, None, "x", True):
+        with pytest.raises(ValidationError):
+            TypeAdapter(Place).validate_python(wrong, strict=True)
 
 
 def test_a_branch_goes_on_apart(ana, quiet):
     ana.edits(CONTINENT, CAPITAL)
-    trunk = ana.room
-    ana.does("branch", 1, "Trial")
-    assert ana.room.name == "Trial" and [record.request.subject for record in ana.workspace.records] == ["Slovenia"]
-    assert f"begins as “{FIRST}” was then" in ana.says()
+    trunk = ana.info
+    ana.does("workspace_branch", NO_PROBES, 1, "Trial")
+    assert ana.info.name == "Trial" and [record.request.subject for record in ana.workspace.records] == ["Slovenia"]
+    assert f"begins with the edits of “{FIRST}”" in ana.says()
     ana.workspace.clear()
-    ana.at_room("enter", trunk)
+    ana.at_workspace("enter", trunk)
     assert len(ana.workspace.records) == 2
-    ana.does("branch", 1, "Trial")
-    assert "called 'Trial' already" in ana.says() and ana.room == trunk
+    ana.does("workspace_branch", NO_PROBES, 1, "Trial")
+    assert "called 'Trial' already" in ana.says() and ana.info == trunk
 
 
 def test_two_are_held_side_by_side(ana, quiet):
     ana.edits(CONTINENT)
-    ana.does("branch", 1, "Other")
+    ana.does("workspace_branch", NO_PROBES, 1, "Other")
     ana.edits(CAPITAL)
-    trunk = next(room for room in ana.lab.directory.rooms(ana.name) if room.name == FIRST)
-    ana.does("compare", trunk.handle, 0, "Japan is")
+    trunk = next(info for info in ana.lab.directory.workspaces(ana.name) if info.name == FIRST)
+    ana.does("workspace_compare", trunk.handle, 0, "Japan is")
     assert f"1 edit in both, 1 only here, 0 only in “{FIRST}”." in ana.says("workspace-compared")
     assert "<h3>Here</h3>" in ana.page["workspace-compared"] and f"<h3>“{FIRST}”</h3>" in ana.page["workspace-compared"]
-    ana.does("compare", "moment", 0, "Japan is")
+    ana.does("workspace_compare", display.MOMENT, 0, "Japan is")
     assert "0 edits in both, 2 only here, 0 only in the earlier state." in ana.says("workspace-compared")
-    ana.does("compare", "moment", 0, "  ")
+    ana.does("workspace_compare", display.MOMENT, 0, "  ")
     assert "nothing to ask" in ana.says()
 
 
@@ -481,18 +516,18 @@ def test_two_are_held_side_by_side(ana, quiet):
 
 def test_a_bundle_comes_back_as_a_workspace_of_ones_own(ana, tom, lab, quiet, tmp_path):
     ana.edits(CONTINENT)
-    ana.does("pack")
+    ana.does("workspace_pack")
     assert "Download my-edits.editlab.zip" in ana.says("workspace-bundle")
     (token,) = re.findall(r'exports/([\w-]{22})"', ana.page["workspace-bundle"])
     path = lab.downloads.take(token, ana.name)
-    tom.does("bring_in", str(path))
-    assert len(tom.workspace.records) == 1 and "an id of its own" in tom.says() and not tom.room.shared
-    tom.does("verify")
-    assert "stand as they were written" in tom.says("workspace-verified")
+    tom.does("workspace_import", NO_PROBES, path)
+    assert len(tom.workspace.records) == 1 and "an id of its own" in tom.says() and not tom.info.shared
+    tom.does("workspace_verify")
+    assert "everything is as it was written" in tom.says("workspace-verified")
     bad = tmp_path / "bad.zip"
     bad.write_bytes(Path(path).read_bytes()[:-40])
-    for wrong, said in ((str(bad), "not an archive"), (None, "no file"), ("", "no file")):
-        tom.does("bring_in", wrong)
+    for wrong, said in ((bad, "not an archive"), (None, "No file was received")):
+        tom.does("workspace_import", NO_PROBES, wrong)
         assert said in tom.says() and str(tmp_path) not in tom.says()
 
 
@@ -502,23 +537,25 @@ def test_verify_names_what_is_wrong_and_no_folder(ana, lab):
     file = lab.ledger.tensors.path(address)
     content = file.read_bytes()
     file.write_bytes(content[:-1] + b"x")
-    ana.does("verify")
+    ana.does("workspace_verify")
     file.write_bytes(content)
     said = ana.says("workspace-verified")
-    assert "One thing is not as it was written" in said and address in said
+    assert "1 fault: events or files are not as they were written" in said and address in said
     assert str(lab.ledger.folder) not in said and ana.name not in said
 
 
 def test_what_an_export_leaves_out_is_said_at_the_button(ana):
-    ana.does("describe", "peft")
+    ana.does("workspace_format", "peft")
     assert "no edit to export" in ana.says()
     ana.edits()
     for format, said in (("peft", "cannot hold REP"), ("csv", "The requests"), ("tensors", "loader")):
-        ana.does("describe", format)
+        ana.does("workspace_format", format)
         assert said in ana.says("workspace-format-said")
-    for handler in ("describe", "export"):
+    for handler in ("workspace_format", "workspace_export"):
         ana.does(handler, "../../etc")
         assert "There is no export" in ana.says()
+        assert "cannot be exported" in getattr(FileHandlers, handler).declaration.refusal({"workspace_format": "checkpoint"})
+        assert getattr(FileHandlers, handler).declaration.refusal({"workspace_format": "peft"}) == ""
 
 
 def test_a_job_is_seen_and_stopped(ana, tom, lab):
@@ -529,27 +566,27 @@ def test_a_job_is_seen_and_stopped(ana, tom, lab):
 
     running = ana.workspace.submit(work, "bench", title="Slow")
     wait_until(lambda: running.text == "half of it")
-    ana.does("look_at_jobs")
+    ana.does("workspace_jobs")
     assert "Benchmark Slow" in ana.says("workspace-jobs") and "Half of it" in ana.says("workspace-jobs")
     (row,) = lab.jobs.rows(ana.name)
-    tom.presses("job", press="cancel", job=row.id)
+    tom.at_job("cancel", row.id)
     assert "There is no such job." in tom.says() and not running.stopped
-    ana.presses("job", press="cancel", job=row.id)
+    ana.at_job("cancel", row.id)
     assert running.wait(TIMEOUT)
-    ana.does("look_at_jobs")
+    ana.does("workspace_jobs")
     assert "data-open" not in ana.page["workspace-jobs"]
-    ana.presses("job", press="resume", job=row.id)
-    assert "cannot go on" in ana.says()
+    ana.at_job("resume", row.id)
+    assert "cannot be resumed" in ana.says()
 
 
 def test_a_workspace_that_cannot_be_read_locks_nobody_out(ana, quiet):
     ana.edits()
-    lost = ana.room
+    lost = ana.info
     with ana.lab.ledger.transaction() as connection:
         connection.execute(sa.update(EVENTS).where(EVENTS.c.workspace == lost.id).values(body='{"edit": 3}'))
     ana.lab.workspaces._open.clear()
     ana.does("open")
-    assert ana.room.id != lost.id and ana.room.name == f"{FIRST} 2"
+    assert ana.info.id != lost.id and ana.info.name == f"{FIRST} 2"
     assert f"“{FIRST}” cannot be read" in ana.says() and "editlab ledger verify" in ana.says()
     ana.edits()
     assert len(ana.workspace.records) == 1

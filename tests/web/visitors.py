@@ -1,22 +1,28 @@
 """Somebody who touches the page, without a browser."""
 
+import inspect
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gradio.events import EventData
+from pydantic import TypeAdapter, ValidationError
 
 from editlab.facts import EditRequest
 from editlab.lab import EditRecord, Lab, Workspace
 from editlab.lab.asking import answers
 from editlab.lab.workspaces import edits
-from editlab.web.core.forms import settings_of
-from editlab.web.core.handlers import Handlers
+from editlab.web.core.forms import MethodSettings, settings_of
+from editlab.web.core.handlers import Handler, Handlers
+from editlab.web.core.inputs import OwnProbes, Pressed
+from editlab.web.core.turns import Turns
+from editlab.web.core.updates import Updates
 from editlab.web.core.visit import Visit
-from editlab.web.edit.ask_handlers import AskHandlers
-from editlab.web.edit.handlers import EditHandlers
+from editlab.web.edit.display import Display
+from editlab.web.edit.file_handlers import FileHandlers
+from editlab.web.edit.handlers import EditHandlers, RequestFields
+from editlab.web.edit.question_handlers import QuestionHandlers
 
 TIMEOUT = 60.0
 CONTINENT = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
@@ -42,10 +48,17 @@ class FakeRequest:
 
 def runs(handlers: Handlers, name: str, visitor: str, *fields: Any, user: str | None = None, **url: str) -> Any:
     """Run a handler as the wiring does, with what a visitor's page sends."""
-    handler, request = getattr(handlers, name), FakeRequest(visitor, url, user)
-    if hasattr(handler, "declaration"):
-        return handler(Visit.of(handlers.lab, visitor, request), *fields)
-    return handler(visitor, *fields, request)  # until all tabs are converted
+    return getattr(handlers, name)(Visit.of(handlers.lab, visitor, FakeRequest(visitor, url, user)), *fields)
+
+
+def accepts(handler: Handler, component: str, value: Any) -> bool:
+    """Whether the page may send a component's value to a handler; the firewall refuses any other."""
+    annotation = next(input.annotation for input in handler.declaration.inputs if input.component == component)
+    try:
+        TypeAdapter(annotation).validate_python(value, strict=True)
+    except ValidationError:
+        return False
+    return True
 
 
 class Visitor:
@@ -53,7 +66,9 @@ class Visitor:
 
     def __init__(self, lab: Lab, name: str) -> None:
         self.lab, self.name = lab, name
-        self.handlers, self.asking = EditHandlers(lab), AskHandlers(lab)
+        display = Display(lab, Turns())
+        self.handlers: Handlers = EditHandlers(lab, display)
+        self.others: tuple[Handlers, ...] = (QuestionHandlers(lab), FileHandlers(lab, display))
         self.own: tuple[Any, Any] = ("", "")
         self.rep, self.why = "off", ""
         self.changed: dict[str, Any] = {}
@@ -67,9 +82,7 @@ class Visitor:
 
     def does(self, handler: str, *fields: Any, **url: str) -> dict[str, Any]:
         """Run a handler to its end; returns the page as it then stands."""
-        asks = hasattr(self.asking, handler) and not hasattr(self.handlers, handler)
-        own = () if asks or handler == "stop" else self.own
-        for update in runs(self.asking if asks else self.handlers, handler, self.name, *own, *fields, **url):
+        for update in self.updates_of(handler, *fields, **url):
             for name, value in update.items():
                 if not isinstance(value, dict):
                     self.page[name] = value
@@ -79,6 +92,27 @@ class Visitor:
                     self.page |= {f"{name}.{key}": part for key, part in value.items()}
             self.messages += [update[name] for name in ("message", "progress") if name in update]
         return self.page
+
+    def updates_of(self, handler: str, *fields: Any, **url: str) -> Updates:
+        """The updates of a handler, with what the visitor's page sends."""
+        handlers = self.handlers_of(handler)
+        return runs(handlers, handler, self.name, *self.given(getattr(handlers, handler), *fields), **url)
+
+    def handlers_of(self, handler: str) -> Handlers:
+        return next(handlers for handlers in (self.handlers, *self.others) if hasattr(handlers, handler))
+
+    def given(self, handler: Handler, *fields: Any) -> list[Any]:
+        """A handler's arguments: `fields` in their order, and between them what the visitor's page holds anyway."""
+        left, names = list(fields), list(inspect.signature(handler).parameters)[1:]
+        kept = {
+            "own": OwnProbes.model_construct(own_rephrases=self.own[0], own_neighbours=self.own[1]),
+            "rep": self.rep,
+            "why": self.why,
+        }
+        if "settings" in names:  # they are the loaded model's, which a handler without them may have to load first
+            settings = zip(settings_of(self.lab.methods()), self.settings, strict=True)
+            kept["settings"] = MethodSettings.model_construct(**{f"{m}_{s.name}": value for (m, s), value in settings})
+        return [kept[name] if name in kept else left.pop(0) for name in names]
 
     @property
     def settings(self) -> list[Any]:
@@ -97,11 +131,20 @@ class Visitor:
         true: Any = "Europe",
         method: Any = "rome",
     ) -> dict[str, Any]:
-        return self.does("apply", method, self.rep, subject, prompt, new, true, *self.settings, self.why)
+        return self.does("apply", method, self.request(subject, prompt, new, true))
+
+    def request(self, subject: Any, prompt: Any, new: Any, true: Any) -> RequestFields:
+        """The fields of a request, whatever they hold."""
+        return RequestFields.model_construct(subject=subject, prompt=prompt, target_new=new, target_true=true)
 
     def presses(self, handler: str, **button: Any) -> dict[str, Any]:
         """Press a button inside a part of the page: its `data-` attributes are the fields."""
-        return self.does(handler, *([self.rep] if handler == "change" else []), EventData(None, button))
+        return self.does(handler, self.button(handler, **button))
+
+    def button(self, handler: str, **button: Any) -> Pressed:
+        """The event of a button, as the handler that it runs declares it."""
+        _, model = getattr(self.handlers_of(handler), handler).declaration.pressed
+        return model.model_validate(button)
 
 
 class Reader:

@@ -16,9 +16,9 @@ from editlab.cli.model import setting
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile
 from editlab.facts import EditRequest, FactBase, read_cases
-from editlab.insight.checkup import FIGURES
+from editlab.insight.checkup import METRICS
 from editlab.lab import Lab, Workspace
-from editlab.lab.workspaces.alarms import judged, limits_of
+from editlab.lab.workspaces.alarms import assess, limits_of
 from editlab.lab.workspaces.edit_files import EditFile
 from editlab.lab.workspaces.edits import apply, apply_many
 from editlab.probes import passages
@@ -26,7 +26,7 @@ from editlab.work import Progress
 
 app = typer.Typer()
 
-SHOWN = ("number", "edits", *FIGURES)
+SHOWN = ("number", "edits", *METRICS)
 
 
 @command(app, "chain")
@@ -35,12 +35,12 @@ def chain(
     data: Annotated[Path, typer.Option(help="Cases: CounterFact, zsRE, REP or CSV.")],
     names: Annotated[str, typer.Option("--methods", help="One chain each: rome,memit.")] = "rome,memit",
     edits: Annotated[int, typer.Option(min=1, help="How many edits a chain has.")] = 200,
-    batch: Annotated[int, typer.Option(min=1, help="How many MEMIT solves together; ROME makes one at a time.")] = 10,
+    batch: Annotated[int, typer.Option(min=1, help="How many edits a joint method such as MEMIT solves together.")] = 10,
     change: Annotated[list[str] | None, typer.Option("--set", help="A setting of the methods: steps=40.")] = None,
     keep: Annotated[Path | None, typer.Option(help="Data folder in which the workspaces stay: open it in the app.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the table and the rows.")] = None,
 ) -> Answer:
-    """Edit after edit under the monitor: what holds, where it breaks, and whether the return restores every figure."""
+    """Apply edit after edit under the monitor: what holds, where it breaks, and whether the return restores all metrics."""
     requests = list({case.request.text: case.request for case in read_cases(data)}.values())[:edits]
     if len(requests) < edits:
         raise BadFile(f"{data} holds {len(requests)} different questions; {edits} are wanted. Ask for fewer with --edits.")
@@ -61,7 +61,7 @@ def chain(
         cells = [[_cell(row[name]) for name in SHOWN] for row in _thinned(own["rows"])]
         for row in cells:
             table.add_row(own["method"], *row)
-        parts.append(f"## {own['method'].upper()}\n\n{_said(own)}\n\n{markdown(SHOWN, iter(cells))}")
+        parts.append(f"## {own['method'].upper()}\n\n{_sentence(own)}\n\n{markdown(SHOWN, iter(cells))}")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / "monitor.md").write_text(page("Chains of edits under the monitor", "\n\n".join(parts)), encoding="utf-8")
@@ -76,9 +76,10 @@ def _watched(
     config: dict[str, Any],
     progress: Progress,
 ) -> dict[str, Any]:
-    """One chain: its check-ups, where each alarm began, the state returned to, and how far its figures are from then."""
+    """Return one chain: its check-ups, where each alarm began, the state returned to, and how far its metrics are off."""
     workspace = lab.workspace(lab.directory.adopt(method).id)
-    if workspace.state.past and workspace.state.past[-1].text.startswith("returned"):  # as a call before this one ended
+    events = workspace.events()
+    if events and events[-1].kind == "returned":  # as a call before this one ended
         workspace.undo()
     for done in _applied(workspace, method, requests, batch, config):
         lab.monitor.submit(workspace).result()
@@ -88,16 +89,16 @@ def _watched(
     table = table[table["edits"] == table["edits"].cummax()].drop_duplicates("edits")  # without what was returned to
     first: dict[str, int] = {}
     for stop in range(1, len(table) + 1):
-        for alarm in judged(table.head(stop), limits).alarms:
-            first.setdefault(alarm.figure, int(table["edits"].iloc[stop - 1]))
+        for alarm in assess(table.head(stop), limits).alarms:
+            first.setdefault(alarm.metric, int(table["edits"].iloc[stop - 1]))
     found: dict[str, Any] = {"method": method, "batch": batch, "rows": table.to_dict("records"), "alarms": first}
-    healthy = judged(table, limits).healthy
+    healthy = assess(table, limits).healthy
     if healthy is None:
         return found
     workspace.return_to(healthy)
     lab.monitor.submit(workspace).result()
     after = lab.monitor.health(workspace)
-    then, now = (row[[*FIGURES]].astype(float) for row in (table[table["number"] == healthy].iloc[0], after.table.iloc[-1]))
+    then, now = (row[[*METRICS]].astype(float) for row in (table[table["number"] == healthy].iloc[0], after.table.iloc[-1]))
     return found | {
         "returned_to": int(table[table["number"] == healthy]["edits"].iloc[0]),
         "alarms_after": len(after.alarms),
@@ -108,7 +109,7 @@ def _watched(
 def _applied(
     workspace: Workspace, method: str, requests: Sequence[EditRequest], batch: int, config: dict[str, Any]
 ) -> Iterator[int]:
-    """Lay the edits over the model that do not lie there yet, so many at a time; how many do by now."""
+    """Apply the edits that are not applied yet, `batch` at a time, and yield how many are applied."""
     lying = {request for record in workspace.records for request in record.requests}
     for start in range(len(lying), len(requests), batch):
         part = requests[start : start + batch]
@@ -121,19 +122,19 @@ def _applied(
         yield start + len(part)
 
 
-def _said(found: dict[str, Any]) -> str:
+def _sentence(found: dict[str, Any]) -> str:
     alarms = [f"{name} at {count} edits" for name, count in found["alarms"].items()]
-    told = f"First alarms: {', '.join(alarms)}." if alarms else "No alarm."
+    text = f"First alarms: {', '.join(alarms)}." if alarms else "No alarm."
     if "returned_to" not in found:
-        return told
+        return text
     return (
-        f"{told} Returned to the state of {found['returned_to']} edits: {found['alarms_after']} alarms, largest difference "
+        f"{text} Returned to the state of {found['returned_to']} edits: {found['alarms_after']} alarms, largest difference "
         f"of any figure to what it was then {found['largest_difference']:g}."
     )
 
 
 def _thinned(rows: Sequence[dict[str, Any]], most: int = 20) -> list[dict[str, Any]]:
-    """Rows at even distances, the first and the last among them."""
+    """Return evenly spaced rows, the first and the last among them."""
     if len(rows) <= most:
         return list(rows)
     return [rows[round(place * (len(rows) - 1) / (most - 1))] for place in range(most)]

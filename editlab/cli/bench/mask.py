@@ -15,7 +15,7 @@ from rich.table import Table
 from editlab import methods
 from editlab.atlas.build import UNSEEN_CHAPTER
 from editlab.bench import mask
-from editlab.bench.rows import appending, kept
+from editlab.bench.rows import append_rows, read_rows
 from editlab.cli.bench.report import markdown, page
 from editlab.cli.mask import fact_base, mask_config, taught, work_of
 from editlab.cli.terminal import Answer, Session, command
@@ -33,24 +33,24 @@ app = typer.Typer()
 def mask_table(
     session: Session,
     test: Annotated[Path, typer.Option(help="Edits that the mask never saw: CounterFact, REP or CSV.")],
-    train: Annotated[Path | None, typer.Option(help="Edits to learn a mask from; left out with --use.")] = None,
-    use: Annotated[str | None, typer.Option(help="bundled: the mask that the model has already.")] = None,
-    method: Annotated[str, typer.Option(help="Whose edits the mask takes back.")] = "rome",
+    train: Annotated[Path | None, typer.Option(help="Edits to train a mask on; left out with --use.")] = None,
+    use: Annotated[str | None, typer.Option(help="bundled: measure the mask that the model already has.")] = None,
+    method: Annotated[str, typer.Option(help="The method whose edits the mask reverses.")] = "rome",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many cases of each file.")] = None,
     edits: Annotated[
-        int | None, typer.Option(min=1, help="So many to learn from, the presets' facts beside --train.")
+        int | None, typer.Option(min=1, help="How many edits to train on; the presets' facts fill up --train.")
     ] = None,
     facts: Annotated[Path | None, typer.Option(help="More facts beside the presets': CounterFact's JSON or tables.")] = None,
     relations: Annotated[str | None, typer.Option(help="Only facts of these relations, as P17,P30.")] = None,
     without: Annotated[list[Path] | None, typer.Option(help="More cases whose subjects are left out.")] = None,
-    recipe: Annotated[str, typer.Option(help="default, or published: the paper's constants.")] = "default",
+    recipe: Annotated[str, typer.Option(help="default, or published for the paper's constants.")] = "default",
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's own.")] = None,
-    sizes: Annotated[str | None, typer.Option("--curve", help="Also learn from fewer edits, as 100,300,1000.")] = None,
-    guard: Annotated[bool, typer.Option("--guard", help="Also edit while the mask lies there.")] = False,
+    sizes: Annotated[str | None, typer.Option("--curve", help="Also train on fewer edits, as 100,300,1000.")] = None,
+    guard: Annotated[bool, typer.Option("--guard", help="Also edit under the mask (guard).")] = False,
     prose: Annotated[list[Path] | None, typer.Option(help="Unseen prose, beside the last chapter; repeatable.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for rows and table.")] = None,
 ) -> Answer:
-    """How many edits one mask takes back, beside masks of its size that learnt nothing, and what it costs elsewhere."""
+    """Measure how many edits a mask reverses, beside untrained masks of its size, and what it costs elsewhere."""
     if (use is None) == (train is None) or use not in (None, "bundled"):
         raise BadRequest("Give --train FILE to learn a mask, or --use bundled for the one that the model has.")
     config = mask_config(recipe, method, session.settings.seed, epochs)
@@ -96,11 +96,11 @@ def _write(
     answer: Mapping[str, Any],
     curve: Sequence[Mapping[str, Any]],
 ) -> None:
-    """The rows as they are, and a page of the rates."""
+    """Write the rows as they are, and a page of the rates."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "mask.jsonl").write_text("".join(json.dumps(row) + "\n" for row in table), encoding="utf-8")
-    told = "\n".join(f"- {name}: {value:.3f}" for name, value in answer.items() if isinstance(value, float))
-    parts = [markdown(heads, iter(cells)), told]
+    rates_text = "\n".join(f"- {name}: {value:.3f}" for name, value in answer.items() if isinstance(value, float))
+    parts = [markdown(heads, iter(cells)), rates_text]
     if curve:
         parts.append(markdown(list(curve[0]), iter(_cells(pd.DataFrame(curve)))))
     (out / "mask.md").write_text(page("Reversal mask", "\n\n".join(parts)), encoding="utf-8")
@@ -112,16 +112,16 @@ def loud_table(
     data: Annotated[Path, typer.Option(help="Edits with a true object: CounterFact, REP or CSV.")],
     method: Annotated[str, typer.Option(help="How to edit.")] = "rome",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many cases.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for rows and tables; a second call goes on there.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for rows and tables; a second call resumes it.")] = None,
 ) -> Answer:
-    """How sure an edited model is of the new object, and which layers say so: unedited, edited, and under the mask."""
+    """Measure the logits of the new object and each layer's part in them: unedited, edited, and under the mask."""
     cases = [case for case in read_cases(data, [])[:limit] if case.request.target_true]
     if not cases:
         raise BadFile(f"{data} holds no edit with a true object. Give one that names it.")
     model = session.model()
     path = out / "loud.jsonl" if out else None
-    known = kept(path, Loudness.from_json)
-    with session.progress() as progress, appending(path) as append:
+    known = read_rows(path, Loudness.from_json)
+    with session.progress() as progress, append_rows(path) as append:
         requests = [case.request for case in cases]
         own_mask = masking.find(model, method)
         for number, row in enumerate(loudness.rows(model, requests, method, own_mask, known), start=1):

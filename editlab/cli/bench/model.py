@@ -11,14 +11,14 @@ from rich.table import Table
 
 from editlab.bench import growth, peak, precision
 from editlab.bench.precision import Precision
-from editlab.bench.robustness import Ground, with_facts
+from editlab.cli.bench import long_life
 from editlab.cli.bench.report import markdown, page
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile
 from editlab.facts import FactBase, read_cases
 from editlab.model import LanguageModel, plan
 from editlab.model.memory import gigabytes
-from editlab.probes import passages
+from editlab.probes import Ground, passages
 
 app = typer.Typer()
 
@@ -28,13 +28,15 @@ Out = Annotated[Path | None, typer.Option(help="Folder for the table.")]
 @command(app, "growth")
 def growth_table(
     session: Session,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each edit is measured.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="How many rounds to measure.")] = 3,
     out: Out = None,
 ) -> Answer:
-    """How an edit's time grows with layers, width, length of the prompt and number of requests."""
+    """Measure how time grows: an edit's with the model and the requests, a workspace's with its events and check-ups."""
     model = session.model()
     with session.progress() as progress:
         rows = list(growth.measure(model.tokenizer, model.device, rounds, session.settings.seed, progress))
+        progress(1.0, "growth: events and check-ups")
+        rows += long_life.measure(model, rounds)
     cells = [
         [
             r["what"],
@@ -56,11 +58,11 @@ def precision_table(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many cases.")] = None,
     out: Out = None,
 ) -> Answer:
-    """The same edits in float32, bfloat16, 8 and 4 bit: the battery's scores, and how alike the edits are."""
+    """Make the same edits in float32, bfloat16, 8 and 4 bit; compare their scores and the edits themselves."""
     unread: list[str] = []
     s = session.settings
     facts = FactBase.load(s.presets / "facts")
-    cases = [with_facts(case, facts, s.seed) for case in read_cases(data, unread)[:limit]]
+    cases = read_cases(data, unread)[:limit]
     if not cases:
         raise BadFile(f"{data} holds no case that can be read. The first fault: {unread[0]}")
 
@@ -69,7 +71,7 @@ def precision_table(
         return LanguageModel.load(s.model, **given)
 
     def ground(model: LanguageModel) -> Ground:
-        return Ground(passages(model, s.presets / "texts"), facts, (), s.seed)
+        return Ground(model, facts, passages(model, s.presets / "texts"), s.seed)
 
     with session.progress() as progress:
         rows = list(precision.measure(load, cases, method, ground, progress))
@@ -91,20 +93,18 @@ def precision_table(
 
 @command(app, "memory")
 def memory_table(session: Session, out: Out = None) -> Answer:
-    """The memory plan beside what loading, statistics, an edit and a battery really take."""
+    """Compare the memory plan with the memory that loading, statistics, an edit and a battery really need."""
     s = session.settings
     options = {"quantization": s.quantization, "dtype": s.dtype, "device": s.device, "settings": s}
     planned = plan(s.model, **options)
     LanguageModel.load("config:atlas", **options).top("what libraries take is not the model's")
-    texts = s.presets / "texts"
+    facts = FactBase.load(s.presets / "facts")
     with session.progress() as progress:
         rows = list(
             peak.measure(
                 planned,
                 session.model,
-                FactBase.load(s.presets / "facts"),
-                lambda model: passages(model, texts),
-                s.seed,
+                lambda model: Ground(model, facts, passages(model, s.presets / "texts"), s.seed),
                 progress,
             )
         )
@@ -115,7 +115,7 @@ def memory_table(session: Session, out: Out = None) -> Answer:
 def _answer(
     found: Mapping[str, Any], heads: Sequence[str], cells: Sequence[Sequence[str]], out: Path | None, title: str
 ) -> Answer:
-    """A table for the terminal and, with a folder, as a page in it."""
+    """Return a table for the terminal and, with a folder, as a page in it."""
     table = Table(*heads)
     for row in cells:
         table.add_row(*row)

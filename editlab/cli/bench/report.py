@@ -15,15 +15,15 @@ from editlab.model import LanguageModel
 
 
 def markdown(heads: Sequence[str], rows: Iterator[list[str]]) -> str:
-    """Rows of cells under their heads."""
+    """Return rows of cells under their heads."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def page(title: str, body: str) -> str:
-    """A page for docs/results: how it was made stands on top."""
-    told = shlex.join(["editlab", *sys.argv[1:]])
-    return f"# {title}\n\n`{told}` at commit {_commit()}, torch {torch.__version__}, {platform.platform()}\n\n{body}\n"
+    """Return a page for docs/results: how it was made stands on top."""
+    call = shlex.join(["editlab", *sys.argv[1:]])
+    return f"# {title}\n\n`{call}` at commit {_commit()}, torch {torch.__version__}, {platform.platform()}\n\n{body}\n"
 
 
 def _commit() -> str:

@@ -15,16 +15,17 @@ from rich.table import Table
 
 from editlab.atlas.sources import training_facts
 from editlab.bench import bounds, robustness, speed
-from editlab.bench.robustness import OFF, CaseRow, Ground, Rep, Setup
-from editlab.bench.rows import appending, kept
+from editlab.bench.robustness import CaseRow, Rep, Setup
+from editlab.bench.rows import append_rows, read_rows
 from editlab.cli.bench.report import machine, markdown, page
 from editlab.cli.model import layer_numbers, setting
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import EditCase, FactBase, read_cases
 from editlab.facts.writers import frame_csv
+from editlab.methods.rep import OFF
 from editlab.model import LanguageModel
-from editlab.probes import passages
+from editlab.probes import Ground, passages
 
 app = typer.Typer()
 
@@ -34,19 +35,19 @@ def robustness_table(
     session: Session,
     data: Annotated[Path, typer.Option(help="Cases: CounterFact, zsRE, REP or CSV.")],
     names: Annotated[str, typer.Option("--methods", help="Methods, as rome,memit.")] = "rome,memit",
-    rep: Annotated[str, typer.Option(help="Robust edit pathway: any of off,published,default; a row each.")] = "off",
-    thresholds: Annotated[str | None, typer.Option(help="Its thresholds, as 0.5,0.9: a row each.")] = None,
-    chain: Annotated[int, typer.Option(min=1, help="So many edits in one view, each on top of those before it.")] = 1,
+    rep: Annotated[str, typer.Option(help="Robust edit pathways, any of off,published,default; one row each.")] = "off",
+    thresholds: Annotated[str | None, typer.Option(help="Thresholds of the gates, as 0.5,0.9; one row each.")] = None,
+    chain: Annotated[int, typer.Option(min=1, help="How many edits to apply on top of one another.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many cases.")] = None,
     layers: Annotated[str | None, typer.Option(help="Layers to edit instead of the preset's, as 1 or 1,2.")] = None,
-    each: Annotated[bool, typer.Option("--each-layer", help="Edit each of --layers alone: a row a layer.")] = False,
+    each: Annotated[bool, typer.Option("--each-layer", help="Edit each of --layers alone, one row for each layer.")] = False,
     change: Annotated[list[str] | None, typer.Option("--set", help="Another setting, as keys=prompt; repeatable.")] = None,
     facts: Annotated[Path | None, typer.Option(help="Folder with facts.tsv, beside the presets.")] = None,
-    texts: Annotated[Path | None, typer.Option(help="Prose for long contexts: a folder of *.txt or one file.")] = None,
+    texts: Annotated[Path | None, typer.Option(help="Prose for long contexts: a folder of *.txt, or one file.")] = None,
     prose: Annotated[Path | None, typer.Option(help="Unseen prose for false firings, instead of the last chapter.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for rows and table; a second call goes on there.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for rows and table; a second call resumes it.")] = None,
 ) -> Answer:
-    """Edit the cases and count how often the edits hold where they should, and only there."""
+    """Edit the cases and measure how often the edits hold where they should, and only there."""
     reps = _reps(rep, thresholds)
     unread: list[str] = []
     cases = read_cases(data, unread)[:limit]
@@ -58,9 +59,9 @@ def robustness_table(
     setups = [replace(setup, reps=reps, chain=chain) for setup in _setups(names, layers, each, change or (), model)]
     long = passages(model, texts or presets / "texts")
     unseen = passages(model, prose).outside if prose else long.outside
-    ground = Ground(long, base, robustness.some_of(model, unseen), seed)
-    cases = [robustness.with_facts(case, base, seed) for case in cases]
-    lines = [line for setup in setups for line in _lines(session, model, cases, unread, setup, ground, out)]
+    ground = Ground(model, base, long, seed, robustness.some_of(model, unseen))
+    cases = [ground.with_facts(case) for case in cases]
+    lines = [line for setup in setups for line in _lines(session, cases, unread, setup, ground, out)]
     found = {"model": model.name, "fingerprint": model.fingerprint, "data": str(data), "rows": lines}
     if out is not None:
         (out / "robustness.md").write_text(page("Robustness", _table_md(lines)), encoding="utf-8")
@@ -78,16 +79,16 @@ def bounds_table(
     facts: Annotated[Path | None, typer.Option(help="Folder with facts.tsv, beside the presets.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the table.")] = None,
 ) -> Answer:
-    """How often the share of the edit that a probe hears tells what the probe will say."""
+    """Measure how often the share of the edit at a probe's key predicts the probe's answer."""
     unread: list[str] = []
     cases = read_cases(data, unread)[:limit]
     if not cases:
         raise BadFile(f"{data} holds no case that can be read. The first fault: {unread[0]}")
     presets, seed = session.settings.presets, session.settings.seed
     model = session.model()
-    ground = Ground(passages(model, presets / "texts"), training_facts(presets / "facts", facts), (), seed)
+    ground = Ground(model, training_facts(presets / "facts", facts), passages(model, presets / "texts"), seed)
     with session.progress() as progress:
-        table = bounds.measure(model, cases, method, Rep(rep), ground, progress)
+        table = bounds.measure(cases, method, Rep(rep), ground, progress)
     rows = list(bounds.lines(table))
     heads = ("view", "kind", "probes", "agreement", "majority", "lemma_agreement", "lemma_majority")
     shown = Table(*heads)
@@ -104,22 +105,19 @@ def bounds_table(
 @command(app, "speed")
 def speed_table(
     session: Session,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each work is measured.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="How many rounds to measure.")] = 5,
     parts: Annotated[str, typer.Option(help=f"Only these parts: {', '.join(speed.PARTS)}.")] = "",
     out: Annotated[Path | None, typer.Option(help="Folder for the table.")] = None,
 ) -> Answer:
-    """Ratios taken in one run: an edit against the plain loop, a batch against one by one, a view against the model."""
+    """Time an edit against the plain loop, a batch against single edits, and a view against the bare model, in one run."""
     presets = session.settings.presets
     model = session.model()
     with session.progress() as progress:
         rows = list(
             speed.measure(
-                model,
+                Ground(model, FactBase.load(presets / "facts"), passages(model, presets / "texts"), session.settings.seed),
                 session.model,
-                FactBase.load(presets / "facts"),
-                passages(model, presets / "texts"),
                 rounds,
-                session.settings.seed,
                 progress,
                 tuple(part.strip() for part in parts.split(",") if part.strip()),
             )
@@ -146,7 +144,7 @@ def speed_table(
 
 
 def _setups(names: str, layers: str | None, each: bool, changes: Sequence[str], model: LanguageModel) -> list[Setup]:
-    """The rows of the table: each method, under each choice of layers."""
+    """Return the rows of the table: each method, under each choice of layers."""
     if each and layers is None:
         raise BadRequest("--each-layer needs the layers to try: --layers 0,1,2.")
     common = dict(map(setting, changes))
@@ -160,7 +158,7 @@ def _setups(names: str, layers: str | None, each: bool, changes: Sequence[str], 
 
 
 def _reps(names: str, thresholds: str | None) -> tuple[Rep, ...]:
-    """What is asked of each edit: as it is, or under a recipe at each threshold."""
+    """Return what is asked of each edit: as it is, or under a recipe at each threshold."""
     try:
         at = [None] if thresholds is None else [float(text) for text in thresholds.split(",")]
     except ValueError:
@@ -171,19 +169,18 @@ def _reps(names: str, thresholds: str | None) -> tuple[Rep, ...]:
 
 def _lines(
     session: Session,
-    model: LanguageModel,
     cases: list[EditCase],
     unread: list[str],
     setup: Setup,
     ground: Ground,
     out: Path | None,
 ) -> Iterator[dict[str, Any]]:
-    """The lines of one setup, one a REP: what the folder has already, and the rest measured and appended to it."""
+    """Yield the lines of one setup, one a REP: what the folder has already, and the rest measured and appended to it."""
     path = out / "robustness.jsonl" if out else None
-    known = kept(path, CaseRow.from_json)
-    wanted = robustness.keys(model, cases, setup, ground)
-    with session.progress() as progress, appending(path) as append:
-        for row in robustness.measure(model, cases, setup, ground, known, progress):
+    known = read_rows(path, CaseRow.from_json)
+    wanted = robustness.keys(cases, setup, ground)
+    with session.progress() as progress, append_rows(path) as append:
+        for row in robustness.measure(cases, setup, ground, known, progress):
             known[row.key] = row
             append(row)
     for keys in zip(*wanted, strict=True):
@@ -194,7 +191,7 @@ def _lines(
 
 
 def _tables(lines: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
-    """A table a setup: the paper's protocol and the clean part side by side, with intervals."""
+    """Yield a table a setup: the paper's protocol and the clean part side by side, with intervals."""
     for line in lines:
         title = f"{_named(line)}, layers {line['layers']}: {line['n']} cases, {line['skipped']} skipped"
         table = Table("", "paper's protocol", "clean part", title=title)
@@ -224,13 +221,13 @@ def _table_md(lines: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _named(line: Mapping[str, Any]) -> str:
-    """A row's name: the method, what REP adds, and how many edits lie in one view."""
+    """Return a row's name: the method, what REP adds, and how many edits lie in one view."""
     rep = "" if line["rep"] == OFF else f" + REP {line['rep']} > {line['threshold']:g}"
     return f"{line['method']}{rep}" + (f", chain of {line['chain']}" if line["chain"] > 1 else "")
 
 
 def _flat(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """The lines as a table of plain cells: an interval as `_low` and `_high`, the clean part with `clean_` in front."""
+    """Return the lines as plain cells: an interval as `_low` and `_high`, the clean part with `clean_` in front."""
     frame = pd.json_normalize([dict(line) for line in lines], sep="_")
     for name in [name for name in frame if name.endswith("_ci")]:
         ends = [own if isinstance(own, list) else [None, None] for own in frame[name]]

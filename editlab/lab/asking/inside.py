@@ -1,4 +1,4 @@
-"""What an edit does between its layer and the answer, as jobs of the model's worker: each computes one table."""
+"""Jobs for the Inside tab: each returns a table of what the selected edit changes between its layer and the answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pandas import DataFrame
 
 from editlab import insight
 from editlab.errors import BadFile, MissingMask
-from editlab.facts import EditRequest
 from editlab.insight import Question
 from editlab.insight.loudness import Loudness, rows
 from editlab.lab.asking import keys
@@ -19,22 +18,18 @@ from editlab.methods.mask import find, lessons, need
 from editlab.patches import View
 from editlab.work import Cancel, stop_if
 
-
-def request(workspace: Workspace) -> EditRequest:
-    """The edit's request, with the true object where the facts know one that nobody gave."""
-    return workspace.context.ground.case(keys.edit(workspace).request).request
+METHOD = "rome"
+"""The method by which many edits are made."""
 
 
-def question(workspace: Workspace, text: str | None = None, at: int = 1) -> Question:
-    """What is looked at: a text, by default the edit's own, and a token of it, counted from its end."""
-    return Question.of(workspace.context.model, request(workspace), text, at)
+def question(workspace: Workspace, text: str | None = None) -> Question:
+    """Return the question of a text, by default the edit's own prompt, at its last token."""
+    ground = workspace.context.ground
+    return Question.of(ground.model, ground.case(keys.edit(workspace).request).request, text)
 
 
 def views(workspace: Workspace) -> dict[str, View]:
-    """What is held against each other: the workspace's views and, where there is a mask, what lies under it.
-
-    The mask is looked at whether its switch is on or not: that is what the tab is for.
-    """
+    """Return the views that are compared: the workspace's and, where there is a mask, those under it, switched on or not."""
     try:
         return workspace.views_under(mask=True) | workspace.views
     except (MissingMask, BadFile):
@@ -42,49 +37,50 @@ def views(workspace: Workspace) -> dict[str, View]:
 
 
 def lens(workspace: Workspace, question: Question) -> Job[DataFrame]:
-    """What the model would say behind each layer: `insight.logit_lens`."""
-    return _looked_into(workspace, question, insight.logit_lens, "logit lens: what each layer would say")
+    """Compute the model's answers after each layer: `insight.logit_lens`."""
+    return _submit(workspace, question, insight.logit_lens, "logit lens: answers after each layer")
 
 
 def contributions(workspace: Workspace, question: Question) -> Job[DataFrame]:
-    """What each part adds to the objects' logits: `insight.contributions`."""
-    return _looked_into(workspace, question, insight.contributions, "contributions: what each part adds")
+    """Compute what each part adds to the objects' logits: `insight.contributions`."""
+    return _submit(workspace, question, insight.contributions, "contributions: what each part adds to the logits")
 
 
 def attention(workspace: Workspace, question: Question) -> Job[DataFrame]:
-    """How much each head looks at the subject: `insight.attention`."""
-    return _looked_into(workspace, question, insight.attention, "attention: who looks at the subject")
+    """Compute how much each head attends to the subject: `insight.attention`."""
+    return _submit(workspace, question, insight.attention, "attention: which heads attend to the subject")
 
 
 def mask_structure(workspace: Workspace) -> Job[DataFrame]:
-    """What the mask takes away: `insight.mask_structure`. Raises `MissingMask` or `BadFile` saying what to do."""
+    """Compute what the mask prunes: `insight.mask_structure`. Raises `MissingMask` or `BadFile`, which say what to do."""
     mask = need(workspace.context.model, keys.edit(workspace).method)
     return workspace.submit(lambda progress, cancel: insight.mask_structure(mask.masks), Kind.INSIDE)
 
 
-def loudness(workspace: Workspace, count: int, method: str = "rome") -> Job[list[Loudness]]:
-    """Edit so many facts that the model knows, each alone, and look at each: `insight.loudness`; shown as they come."""
+def loudness(workspace: Workspace, count: int) -> Job[list[Loudness]]:
+    """Edit `count` facts that the model knows, each alone, and measure each edit; cases are shown as they are done."""
 
     def work(progress: JobProgress, cancel: Cancel) -> list[Loudness]:
-        model, found = workspace.context.model, []
-        progress(0.0, "many edits: facts that the model knows")
-        chosen = [own.request for own in lessons(model, workspace.context.facts, count, (), workspace.context.seed, cancel)]
-        for row in rows(model, chosen, method, find(model, method), cancel=cancel):
-            stop_if(cancel, "Stopped before all edits were made; those that were are shown.")
-            found.append(row)
-            progress(len(found) / len(chosen), f"many edits: {len(found)} of {len(chosen)}, {row.subject}")
-            progress.show(list(found))
-        return found
+        context = workspace.context
+        model, cases = context.model, []
+        progress(0.0, "many edits: choosing facts that the model knows")
+        chosen = [lesson.request for lesson in lessons(model, context.facts, count, (), context.seed, cancel)]
+        for case in rows(model, chosen, METHOD, find(model, METHOD), cancel=cancel):
+            stop_if(cancel, "Stopped before all edits were made. Those that were made are shown.")
+            cases.append(case)
+            progress(len(cases) / len(chosen), f"many edits: {len(cases)} of {len(chosen)}, {case.subject}")
+            progress.show(list(cases))
+        return cases
 
     return workspace.submit(work, Kind.INSIDE)
 
 
-def _looked_into(workspace: Workspace, question: Question, picture: Callable[..., DataFrame], said: str) -> Job[DataFrame]:
-    """A picture of `insight` for a question in all views."""
-    chosen = views(workspace)
+def _submit(workspace: Workspace, question: Question, table: Callable[..., DataFrame], text: str) -> Job[DataFrame]:
+    """Submit the computation of a table of `insight` for a question in all views. `text`: its progress."""
+    compared = views(workspace)
 
     def work(progress: JobProgress, cancel: Cancel) -> DataFrame:
-        progress(0.0, said)
-        return picture(workspace.context.model, chosen, question, cancel)
+        progress(0.0, text)
+        return table(workspace.context.model, compared, question, cancel)
 
     return workspace.submit(work, Kind.INSIDE)

@@ -1,4 +1,4 @@
-"""The pictures of the keys as jobs of the model's worker: each computes one table for the edit that is on the bench."""
+"""Jobs for the Keys tab: each returns the table of one figure of the selected edit."""
 
 from __future__ import annotations
 
@@ -9,113 +9,113 @@ from pandas import DataFrame
 from editlab import insight, probes
 from editlab.errors import BadRequest
 from editlab.facts import EditCase
-from editlab.insight import Lens, Scan, Similarity
+from editlab.insight import Scan, Similarity, Site
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.chain import EditRecord
 from editlab.lab.worker import Job, JobProgress
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.patches import BASE
-from editlab.work import Cancel
+from editlab.work import Cancel, part_of
 
 LONGEST_TEXT = 12_000_000
-"""Characters of a text that is scanned."""
+"""Most characters of a text that is searched."""
 
 
 def edit(workspace: Workspace) -> EditRecord:
-    """The edit on the bench: that of the question which is looked at, the latest of them. Raises `BadRequest`."""
-    records = [record for record in workspace.records if _same(record, workspace)]
+    """Return the selected edit: the latest one of the workspace's current question. Raises `BadRequest`."""
+    records = [record for record in workspace.records if _is_asked(record, workspace)]
     if not records:
-        raise BadRequest("Apply an edit first: on the Edit tab, press “Apply edit”. Then it is shown here.")
+        raise BadRequest("Apply an edit first: on the Edit tab, press “Apply edit”. Its figures are then shown here.")
     if not records[-1].on:
         raise BadRequest("This edit is switched off. Switch it on in the list on the Edit tab.")
     return records[-1]
 
 
 def question(workspace: Workspace) -> str:
-    """The edit's own question with another name of the subject, where one is known: the discussion's first query."""
+    """Return the first question of the discussion: the edit's prompt with another name of the subject, if known."""
     record = edit(workspace)
     names = _case(workspace, record).rephrases
     return record.request.prompt.replace("{}", names[0]) if names else record.request.text
 
 
 def similarity(workspace: Workspace) -> Job[Similarity]:
-    """How alike the keys of the subject's forms are: `insight.similarity`."""
-    record, lens = _site(workspace)
+    """Compute how similar the keys of the subject's phrasings are: `insight.similarity`."""
+    record, site = _site(workspace)
 
     def work(progress: JobProgress, cancel: Cancel) -> Similarity:
         ground = workspace.context.ground
-        return insight.similarity(lens, _battery(workspace, record), ground.passages, ground.seed, progress, cancel)
+        return insight.similarity(site, _battery(workspace, record), ground.passages, ground.seed, progress, cancel)
 
     return workspace.submit(work, Kind.KEYS)
 
 
 def values(workspace: Workspace) -> Job[DataFrame]:
-    """How long the values are: `insight.values`."""
-    record, lens = _site(workspace)
+    """Compute the norms of the values: `insight.values`."""
+    record, site = _site(workspace)
 
     def work(progress: JobProgress, cancel: Cancel) -> DataFrame:
         ground = workspace.context.ground
-        return insight.values(lens, _battery(workspace, record), ground.passages, ground.seed, progress, cancel)
+        return insight.values(site, _battery(workspace, record), ground.passages, ground.seed, progress, cancel)
 
     return workspace.submit(work, Kind.KEYS)
 
 
 def prefixes(workspace: Workspace, text: str | None = None) -> Job[Scan]:
-    """The most similar unrelated places of a text, by default of our own prose; shown as they are found."""
-    _, lens = _site(workspace)
+    """Search a text, by default the bundled prose, for the keys most similar to the edit's, shown as they are found."""
+    _, site = _site(workspace)
     prose = "\n".join((*workspace.context.passages.inside, *workspace.context.passages.outside)) if text is None else text
     if len(prose) > LONGEST_TEXT:
         raise BadRequest(f"The text has {len(prose):,} characters; {LONGEST_TEXT:,} can be read. Choose a shorter one.")
 
     def work(progress: JobProgress, cancel: Cancel) -> Scan:
         scan = None
-        progress(0.0, "scan: the text is read")
-        for scan in insight.prefixes(lens, prose, cancel=cancel):
-            progress(scan.fraction, f"scan: {scan.tokens:,} tokens, {scan.rate:,.0f} a second")
+        progress(0.0, "search: reading the text")
+        for scan in insight.prefixes(site, prose, cancel=cancel):
+            progress(scan.fraction, f"search: {scan.tokens:,} tokens, {scan.rate:,.0f} per second")
             progress.show(scan)
         if scan is None or scan.frame.empty:
-            raise BadRequest("The text holds no token that can be compared. Choose one with words in it.")
+            raise BadRequest("The text has no token that can be compared. Choose one with words in it.")
         return scan
 
     return workspace.submit(work, Kind.KEYS)
 
 
 def discussion(workspace: Workspace, text: str) -> Job[DataFrame]:
-    """Which stored facts speak at a question, and how loud: `insight.discussion`."""
-    record, lens = _site(workspace)
+    """Compute which stored facts contribute at a question, and how loudly: `insight.discussion`."""
+    record, site = _site(workspace)
 
     def work(progress: JobProgress, cancel: Cancel) -> DataFrame:
         case = _case(workspace, record)
-        progress(0.1, "discussion: the keys of known facts")
+        progress(0.1, "discussion: computing the keys of known facts")
         near = [neighbour.subject for neighbour in case.neighbours]
-        stored = insight.stored_keys(lens, workspace.context.facts, case.relation, near, workspace.context.seed)
-        progress(0.8, "discussion: who speaks")
+        stored = insight.stored_keys(site, workspace.context.facts, case.relation, near, workspace.context.seed)
+        progress(0.8, "discussion: comparing the question with them")
         names = [probe.subject for probe in _battery(workspace, record) if probe.kind in ("rephrase", "shuffle")]
-        return insight.discussion(lens, text, stored, names)
+        return insight.discussion(site, text, stored, names)
 
     return workspace.submit(work, Kind.KEYS)
 
 
 def bounds(workspace: Workspace) -> Job[DataFrame]:
-    """What must follow by the share alone, beside what did: `insight.bounds`."""
-    record, lens = _site(workspace)
+    """Compute the answers that the edit's share alone predicts, and those observed: `insight.bounds`."""
+    record, site = _site(workspace)
 
     def work(progress: JobProgress, cancel: Cancel) -> DataFrame:
-        asked = _battery(workspace, record)
-        progress(0.0, "bounds: what the model says at the probes")
-        views = {"base": BASE, "edited": lens.edited} | ({} if lens.robust is None else {"rep": lens.robust})
-        frame = probes.ask(workspace.context.model, _case(workspace, record).request, asked, views, answers=False)
-        named = "edited" if lens.robust is None else "rep"
-        return insight.bounds(lens, asked, frame, named, lambda part, text: progress(0.5 + part / 2, text))
+        battery = _battery(workspace, record)
+        progress(0.0, "predictions: asking the probes")
+        views = {"base": BASE, "edited": site.edited} | ({} if site.robust is None else {"rep": site.robust})
+        frame = probes.ask(workspace.context.model, _case(workspace, record).request, battery, views, answers=False)
+        judged = "edited" if site.robust is None else "rep"
+        return insight.bounds(site, battery, frame, judged, part_of(progress, 0.5, 1.0))
 
     return workspace.submit(work, Kind.KEYS)
 
 
-def _site(workspace: Workspace) -> tuple[EditRecord, Lens]:
-    """The edit, seen in the chain as it is now."""
+def _site(workspace: Workspace) -> tuple[EditRecord, Site]:
+    """Return the selected edit and its site in the edits as they are now."""
     record, robust = edit(workspace), workspace.robust
-    lens = Lens.on(workspace.context.model, _case(workspace, record).request, record.patches, workspace.view)
-    return record, lens if robust is None else lens.with_robust(robust)
+    site = Site.on(workspace.context.model, _case(workspace, record).request, record.patches, workspace.view)
+    return record, site if robust is None else site.with_robust(robust)
 
 
 def _case(workspace: Workspace, record: EditRecord) -> EditCase:
@@ -126,6 +126,6 @@ def _battery(workspace: Workspace, record: EditRecord) -> Sequence[probes.Probe]
     return workspace.context.ground.battery(_case(workspace, record))
 
 
-def _same(record: EditRecord, workspace: Workspace) -> bool:
-    """Whether an edit answers the question that is looked at: the same words, whichever object was asked for."""
+def _is_asked(record: EditRecord, workspace: Workspace) -> bool:
+    """Return whether an edit has the text of the workspace's current question, whatever its new object is."""
     return workspace.request is not None and record.request.text == workspace.request.text

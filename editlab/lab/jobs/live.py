@@ -1,7 +1,7 @@
-"""Live questions of several visitors, answered together: those that wait when the model is free are rows of one batch.
+"""Live questions of several visitors, answered as one batch: all that wait when the model becomes free.
 
-Each is a job of its own. The first one whose turn comes takes all others along that wait by then; they are done with it.
-Nobody's views, answers or mistakes touch another one's.
+Each is a job of its own. The first one to run answers all others that wait by then, so that they end with it. Views, answers
+and errors of one question never affect another.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ Submit = Callable[[Work[probes.Answers], Kind], Job[probes.Answers]]
 
 @dataclass(eq=False)
 class LiveQuestion:
-    """A text that somebody wants continued under `views`, as they are when the model reads it; then what came of it.
+    """A text to be continued under `views`, which are read when the model answers; later its answers or its error.
 
-    `fingerprint`: of the model for which the views are.
+    `fingerprint`: that of the model for which the views are.
     """
 
     text: str
@@ -38,7 +38,7 @@ class LiveQuestion:
     error: BaseException | None = None
 
     def show(self, answers: probes.Answers, fraction: float) -> None:
-        """Publish what is written so far, unless nobody waits for it any more."""
+        """Publish the answers so far, unless the question was stopped."""
         if not self.job.stopped:
             self.answers = answers
             progress = JobProgress(self.job)
@@ -46,7 +46,7 @@ class LiveQuestion:
             progress.show(answers)
 
     def outcome(self) -> probes.Answers:
-        """The last answers. Raises what went wrong, `Cancelled` where it was stopped."""
+        """Return the last answers. Raises the question's error, and `Cancelled` if it was stopped."""
         if self.error is not None:
             raise self.error
         if self.answers is None or self.job.stopped:
@@ -63,31 +63,30 @@ class LiveQuestions:
         self._waiting: dict[Job[probes.Answers], LiveQuestion] = {}
 
     def ask(self, text: str, views: Callable[[], Views], fingerprint: str, submit: Submit) -> Job[probes.Answers]:
-        """A job, handed in by `submit`, that ends with each view's answer: `probes.answers_so_far`, shown as it grows."""
-        asked: list[LiveQuestion] = []
+        """Return a job, made by `submit`, that ends with each view's answer (`probes.answers_so_far`), shown as it grows."""
 
         def work(progress: JobProgress, cancel: Cancel) -> probes.Answers:
             self.answer()
-            return asked[0].outcome()
+            return question.outcome()
 
-        with self._lock:  # so that the worker, should it be there at once, finds the question
+        with self._lock:  # so that the worker finds the question even if it runs the job at once
             job = submit(work, Kind.LIVE)
-            asked.append(LiveQuestion(text, views, fingerprint, job))
-            self._waiting[job] = asked[0]
+            question = self._waiting[job] = LiveQuestion(text, views, fingerprint, job)
             return job
 
     def answer(self) -> None:
-        """Answer everything that waits. For the worker's thread: also in the middle of a long job, so that nobody waits."""
+        """Answer all waiting questions. For the worker's thread; long jobs call it between two steps."""
         with self._lock:
             waiting, self._waiting = list(self._waiting.values()), {}
         model = self._loaded.model.fingerprint
-        for group in self._groups([own for own in waiting if own.fingerprint == model and not own.job.stopped]):
+        current = [question for question in waiting if question.fingerprint == model and not question.job.stopped]
+        for group in self._groups(current):
             self._answer_together(group)
         for question in waiting:
             self._worker.run_now(question.job)
 
     def _groups(self, waiting: Sequence[LiveQuestion]) -> Iterator[list[LiveQuestion]]:
-        """Questions that fit into one forward, those that cannot be read left out: their error is their own."""
+        """Yield questions that fit into one forward. One that cannot be read keeps its error and is left out."""
         sizes: dict[LiveQuestion, int] = {}
         for question in waiting:
             try:
@@ -103,7 +102,7 @@ class LiveQuestions:
             yield [readable[place] for place in chunk]
 
     def _answer_together(self, group: Sequence[LiveQuestion]) -> None:
-        """Answer questions as rows of one batch; one after the other where that fails, so that only the culprit suffers."""
+        """Answer questions as one batch; if that fails, one after the other, so that only the faulty one gets the error."""
         try:
             self._write(group)
             return
@@ -111,14 +110,14 @@ class LiveQuestions:
             if len(group) == 1:
                 group[0].error = error
                 return
-        for question in group:  # behind the error, which would keep the memory of what failed
+        for question in group:  # outside of `except`, whose error would keep the failed batch in memory
             self._answer_together([question])
 
     def _write(self, group: Sequence[LiveQuestion]) -> None:
         tokens = self._answer_tokens
-        asked = [(question.text, question.seen or {}) for question in group]
-        for step, answers in enumerate(probes.answers_together(self._loaded.model, asked, tokens)):
+        questions = [(question.text, question.seen or {}) for question in group]
+        for step, answers in enumerate(probes.answers_together(self._loaded.model, questions, tokens)):
             if all(question.job.stopped for question in group):
                 return
-            for question, own in zip(group, answers, strict=True):
-                question.show(own, step / tokens)
+            for question, answer in zip(group, answers, strict=True):
+                question.show(answer, step / tokens)

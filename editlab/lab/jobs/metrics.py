@@ -1,4 +1,4 @@
-"""How the service does: what waits, how long work takes, what memory is used; for the page, Prometheus and the log."""
+"""Metrics of the service: queue, latency, errors, memory and readiness; for the page, Prometheus and the log."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from editlab.lab.worker import Job, Worker
 from editlab.model import memory
 
 KEPT = 1_000
-"""How many of the latest jobs of a kind the percentiles are told from."""
+"""Jobs of a kind, the latest ones, from which the percentiles are computed."""
 BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 CHECK_SECONDS, HUNG_SECONDS = 5.0, 60.0
-"""How old the answer may be whether the ledger can be written; and from when on one that does not come is itself a fault."""
+"""How long an answer about the ledger is reused, and after how long a missing answer is a fault itself."""
 COLUMNS = ("kind", "count", "wait_p50", "wait_p95", "run_p50", "run_p95", "errors")
 
 log = logging.getLogger(__name__)
 
 
 class Metrics:
-    """Watches one lab's worker from the start on (`since`, ISO 8601). Its figures begin anew with each start of EditLab."""
+    """Measures one lab's worker since EditLab was started (`since`, ISO 8601). Nothing is kept across a restart."""
 
     def __init__(self, worker: Worker, loaded: Loaded, ledger: Ledger, workspaces: Sized) -> None:
         self._worker, self._loaded, self._ledger, self._workspaces, self.since = worker, loaded, ledger, workspaces, now()
@@ -50,22 +50,22 @@ class Metrics:
         worker.watchers.append(self._watch)
 
     def table(self) -> DataFrame:
-        """A row a kind of job: how many ended, seconds that half and that 95 % of the latest 1,000 waited and ran, errors.
+        """Return a row per kind of job: how many ended, p50 and p95 of the latest 1,000 in seconds, and errors.
 
         Columns: kind, count, wait_p50, wait_p95, run_p50, run_p95, errors.
         """
         with self._lock:
-            times = {kind: list(own) for kind, own in self._times.items()}
+            times = {kind: list(pairs) for kind, pairs in self._times.items()}
             counts, errors = dict(self._counts), dict(self._errors)
         rows = []
         for kind in sorted(times):
             quantiles = DataFrame(times[kind], columns=["wait", "run"]).quantile([0.5, 0.95])
-            figures = [float(quantiles.loc[q, name]) for name in ("wait", "run") for q in (0.5, 0.95)]
-            rows.append((kind, counts[kind], *figures, errors.get(kind, 0)))
+            times_of = [float(quantiles.loc[q, name]) for name in ("wait", "run") for q in (0.5, 0.95)]
+            rows.append((kind, counts[kind], *times_of, errors.get(kind, 0)))
         return DataFrame(rows, columns=list(COLUMNS))
 
     def now(self) -> dict[str, Any]:
-        """The service at this moment; memory in bytes, None where nobody can tell or there is no GPU."""
+        """Return the state of the service now. Memory is in bytes, None where it is unknown or there is no GPU."""
         jobs = self._worker.open
         on_gpu = self._loaded.device.type == "cuda"
         return {
@@ -80,7 +80,7 @@ class Metrics:
         }
 
     def planned(self) -> int | None:
-        """Bytes that the plan gives the present model; None where it cannot be planned."""
+        """Return the bytes that the loaded model needs by its plan; None if it cannot be planned."""
         loaded = self._loaded
         if self._planned is None or self._planned[0] != loaded.choice:
             try:
@@ -90,16 +90,16 @@ class Metrics:
         return self._planned[1]
 
     def faults(self) -> list[str]:
-        """Why nobody can be served now; empty where all is well.
+        """Return why the service is not ready; empty if it is.
 
-        Whether the ledger can be written is tried by one caller at a time and at most once in 5 s, for it takes the lock of
-        whoever writes, and the disk's time. Nobody waits for somebody else's try: they get the answer of the one before.
+        One caller at a time tries to write the ledger, at most once in 5 s, because a try takes the ledger's write lock.
+        Other callers do not wait for it: they get the answer of the try before.
         """
-        found = []
+        faults = []
         if not self._worker.alive:
-            found.append("The model's worker has ended.")
+            faults.append("The model's worker has ended.")
         if not self._loaded.in_memory:
-            found.append("The model is not in memory.")
+            faults.append("The model is not in memory.")
         if self._checking.acquire(blocking=False):
             self._trying_since = time.monotonic()
             try:
@@ -108,10 +108,10 @@ class Metrics:
                 self._trying_since = math.inf
                 self._checking.release()
         elif time.monotonic() - self._trying_since > HUNG_SECONDS:
-            found.append("The ledger does not answer.")
+            faults.append("The ledger does not answer.")
         if not self._writable:
-            found.append("The ledger cannot be written.")  # where it lies is nothing for strangers
-        return found
+            faults.append("The ledger cannot be written.")  # without its path, which visitors should not see
+        return faults
 
     def _check_ledger(self) -> None:
         if time.monotonic() - self._checked < CHECK_SECONDS:
@@ -125,11 +125,11 @@ class Metrics:
         self._checked = time.monotonic()
 
     def metrics(self) -> bytes:
-        """All figures as Prometheus reads them."""
+        """Return all metrics in the format of Prometheus."""
         return generate_latest(self._registry)
 
     def digest(self, workspace: str) -> str:
-        """A workspace in the log: the same all along one start of EditLab, and no way back to its name."""
+        """Return the pseudonym of a workspace for the log. It stays the same until EditLab is restarted."""
         return hashlib.blake2b(workspace.encode(errors="replace"), digest_size=6, key=self._key).hexdigest()
 
     def _make_metrics(self) -> None:
@@ -137,18 +137,20 @@ class Metrics:
         own = {"registry": self._registry}
         self._jobs = Counter("editlab_jobs", "Jobs that ended.", ["kind", "state"], **own)
         self._failed = Counter("editlab_errors", "Jobs that failed, by the kind of error.", ["kind"], **own)
-        self._wait = Histogram("editlab_job_wait_seconds", "From request to begin.", ["kind"], buckets=BUCKETS, **own)
-        self._run = Histogram("editlab_job_run_seconds", "From begin to end.", ["kind"], buckets=BUCKETS, **own)
+        self._wait = Histogram("editlab_job_wait_seconds", "From submission to start.", ["kind"], buckets=BUCKETS, **own)
+        self._run = Histogram("editlab_job_run_seconds", "From start to end.", ["kind"], buckets=BUCKETS, **own)
 
-        def gauge(name: str, told: str, read: Any) -> None:
-            Gauge(f"editlab_{name}", told, **own).set_function(read)
+        def gauge(name: str, text: str, read: Any) -> None:
+            Gauge(f"editlab_{name}", text, **own).set_function(read)
 
-        gauge("jobs_waiting", "Jobs in line.", lambda: sum(job.state == "waiting" for job in self._worker.open))
-        gauge(
-            "jobs_running", "Jobs that the model does now.", lambda: sum(job.state == "running" for job in self._worker.open)
-        )
+        gauge("jobs_waiting", "Jobs that wait.", lambda: sum(job.state == "waiting" for job in self._worker.open))
+        gauge("jobs_running", "Jobs that run now.", lambda: sum(job.state == "running" for job in self._worker.open))
         gauge("process_memory_bytes", "Resident memory.", lambda: psutil.Process().memory_info().rss)
-        gauge("planned_memory_bytes", "What the plan gives the model; NaN: unknown.", lambda: _number(self.planned()))
+        gauge(
+            "planned_memory_bytes",
+            "Planned memory of the model; NaN if unknown.",
+            lambda: _number(self.planned()),
+        )
         gauge("workspaces", "Workspaces in memory.", lambda: len(self._workspaces))
         gauge("events", "Events ever written to the ledger.", lambda: self._ledger.event_count)
         if self._loaded.device.type == "cuda":
@@ -168,9 +170,9 @@ class Metrics:
             self._times[job.kind].append((wait, run))
             self._counts[job.kind] += 1
             self._errors[job.kind] += failed is not None
-        told = {"event": "job", "kind": job.kind, "state": job.state, "wait": round(wait, 3), "run": round(run, 3)}
-        told |= {"workspace": self.digest(job.about["workspace"])} if "workspace" in job.about else {}
-        log.info(told | ({"error": failed} if failed is not None else {}))
+        entry = {"event": "job", "kind": job.kind, "state": job.state, "wait": round(wait, 3), "run": round(run, 3)}
+        entry |= {"workspace": self.digest(job.about["workspace"])} if "workspace" in job.about else {}
+        log.info(entry | ({"error": failed} if failed is not None else {}))
 
 
 def _number(value: int | None) -> float:

@@ -1,7 +1,7 @@
-"""Work that takes longer than a moment has a row: whoever reloads the page finds it, and a restart loses none silently.
+"""The rows of long jobs in the ledger: a reloaded page finds them there, and no restart loses one silently.
 
-A row says what was asked and what became of it. How far a job is, the job itself says as long as this process does it; what
-another start of EditLab began and did not end was interrupted, and what can go on from there says so.
+A row holds the request of a job and its outcome. Its progress is read from the job itself while this process runs it. A job
+that another process left open is "interrupted"; its row says whether it can be resumed.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from editlab.lab.ledger.tables import JOBS
 from editlab.lab.worker import Job, Worker, stop_job
 
 OF_MODEL = tuple(kind for kind in Kind if kind.about == "model")
-"""What concerns everybody who asks this model."""
+"""Kinds of jobs that concern all users of the model."""
 OPEN = ("waiting", "running")
 MOST = 50
 
 
 Resume = Callable[[Any, Mapping[str, Any]], Job[Any]]
-"""Goes on with a job in a workspace, by the `request` that its row keeps."""
+"""A function that resumes a job in a workspace from the `request` in its row."""
 
 
 @dataclass(frozen=True)
 class JobRow:
-    """A job as people read it; times are ISO 8601 in UTC, empty where it has not come to that.
+    """A job for the page. Times are ISO 8601 in UTC, empty until they are reached.
 
-    `resumable`: whether it was interrupted or stopped and can go on from what it had; `result`: what came of it, plain JSON.
+    `resumable`: whether it was interrupted or stopped and can be resumed; `result`: its result as plain JSON.
     """
 
     id: str
@@ -54,11 +54,16 @@ class JobRow:
     resumable: bool
     result: Mapping[str, Any]
 
+    @property
+    def open(self) -> bool:
+        """Whether it waits or runs."""
+        return self.state in OPEN
+
 
 class Jobs:
-    """The rows of one lab's jobs. When it is made, jobs that a process left open which is gone become "interrupted".
+    """The rows of one lab's jobs. On creation, jobs left open by a process that has ended become "interrupted".
 
-    `resumes`: how to go on with the jobs of a kind that were interrupted or stopped.
+    `resumes`: by kind, the function that resumes its jobs.
     """
 
     def __init__(self, ledger: Ledger, directory: Directory, worker: Worker) -> None:
@@ -70,7 +75,7 @@ class Jobs:
         worker.watchers.append(self._note)
 
     def mark(self) -> int:
-        """Say of jobs whose process is gone that they were interrupted; how many."""
+        """Mark jobs whose process has ended as interrupted, and return how many there were."""
         ledger = self._ledger
         with ledger.transaction() as connection:
             sessions = connection.scalars(sa.select(JOBS.c.session).where(JOBS.c.state.in_(OPEN)).distinct()).all()
@@ -80,64 +85,63 @@ class Jobs:
             return connection.execute(change).rowcount
 
     def rows(self, visitor: str, most: int = MOST) -> tuple[JobRow, ...]:
-        """The latest jobs that concern a visitor, newest first: of workspaces that they may enter, and of the model."""
+        """Return the latest jobs that concern a visitor, newest first: those of their workspaces and those of the model."""
         self.mark()
-        rooms = [room.id for room in self._directory.rooms(visitor)]
-        where = JOBS.c.workspace.in_(rooms) | JOBS.c.kind.in_(OF_MODEL)
+        workspaces = [info.id for info in self._directory.workspaces(visitor)]
+        where = JOBS.c.workspace.in_(workspaces) | JOBS.c.kind.in_(OF_MODEL)
         with self._ledger.transaction() as connection:
-            found = connection.execute(sa.select(JOBS).where(where).order_by(sa.text("rowid DESC")).limit(most))
-            return tuple(map(self._row, found.mappings().all()))
+            rows = connection.execute(sa.select(JOBS).where(where).order_by(sa.text("rowid DESC")).limit(most))
+            return tuple(map(self._row, rows.mappings().all()))
 
     def row(self, visitor: str, id: str) -> JobRow:
-        """One of them. Raises `BadRequest` where there is none of that id, or it is another person's."""
-        found = self._found(id)
-        if found is None or not (found["kind"] in OF_MODEL or self._directory.may_enter(visitor, found["workspace"])):
-            raise BadRequest("There is no such job. Reload the page to see those that there are.")
-        return self._row(found)
+        """Return one of these jobs. Raises `BadRequest` if there is none of that id, or it is another visitor's."""
+        body = self._read(id)
+        if body is None or not (body["kind"] in OF_MODEL or self._directory.may_enter(visitor, body["workspace"])):
+            raise BadRequest("There is no such job. Reload the page to see the current ones.")
+        return self._row(body)
 
     def cancel(self, visitor: str, id: str, by: str = "") -> None:
-        """Ask a job to stop. Raises `BadRequest` where it is not running here. The log says `by` whom, where known."""
+        """Stop a job. Raises `BadRequest` if it does not run in this process. `by`: the name of the user, for the log."""
         row = self.row(visitor, id)
         job = self._here.get(row.id)
         if job is None or job.done:
-            raise BadRequest("This job does not run here any more.")
+            raise BadRequest("This job is not running any more.")
         stop_job(job, by)
 
     def resume(self, visitor: str, id: str, workspace: Any) -> Job[Any]:
-        """Go on with a job that was interrupted or stopped. Raises `BadRequest` where that is not possible."""
+        """Resume a job that was interrupted or stopped. Raises `BadRequest` if that is not possible."""
         row = self.row(visitor, id)
         if not row.resumable:
-            raise BadRequest("This job cannot go on: it has ended, or nothing of it was kept. Begin it anew.")
-        found = self._found(id) or {}
-        if found["kind"] not in OF_MODEL and found["workspace"] != workspace.name:
+            raise BadRequest("This job cannot be resumed: it has ended, or nothing of it was kept. Start it again.")
+        body = self._read(id) or {}
+        if body["kind"] not in OF_MODEL and body["workspace"] != workspace.name:
             raise BadRequest("This job belongs to another workspace. Open that one first.")
-        if found["model"] != workspace.fingerprint:
+        if body["model"] != workspace.fingerprint:
             raise BadRequest("This job belongs to another model. Load that one first.")
-        return self.resumes[Kind(row.kind)](workspace, json.loads(found["request"]))
+        return self.resumes[Kind(row.kind)](workspace, json.loads(body["request"]))
 
-    def _found(self, id: str) -> Mapping[str, Any] | None:
+    def _read(self, id: str) -> Mapping[str, Any] | None:
         with self._ledger.transaction() as connection:
             return connection.execute(sa.select(JOBS).where(JOBS.c.id == str(id))).mappings().first()
 
-    def _row(self, found: Mapping[str, Any]) -> JobRow:
-        job = self._here.get(found["id"])
-        done = found["state"] == "done"
-        ended = found["state"] in ("interrupted", "stopped", "failed")
+    def _row(self, body: Mapping[str, Any]) -> JobRow:
+        job = self._here.get(body["id"])
+        done = body["state"] == "done"
+        ended = body["state"] in ("interrupted", "stopped", "failed")
         return JobRow(
             **{
-                name: found[name]
-                for name in ("id", "kind", "title", "state", "author", "workspace", "submitted_at", "error")
+                name: body[name] for name in ("id", "kind", "title", "state", "author", "workspace", "submitted_at", "error")
             },
             fraction=float(done) if job is None or job.done else job.fraction,
             text="" if job is None or job.done else job.text,
-            began_at=found["began_at"] or "",
-            ended_at=found["ended_at"] or "",
-            resumable=ended and found["kind"] in self.resumes and found["request"] != "{}",
-            result=json.loads(found["result"]),
+            began_at=body["began_at"] or "",
+            ended_at=body["ended_at"] or "",
+            resumable=ended and body["kind"] in self.resumes and body["request"] != "{}",
+            result=json.loads(body["result"]),
         )
 
     def _note(self, job: Job[Any]) -> None:
-        """Write down what became of a job."""
+        """Write the new state of a job to its row."""
         if not Kind(job.kind).about:
             return
         about = job.about

@@ -208,10 +208,10 @@ def import_archive(
             raise BadFile(f"The workspace {row['workspace']!r} has other events here. Import into another data folder.")
     with_row = {row.id for row in archive.workspaces}
     name = archive.about.get("workspace") if len(ids) == 1 else None
-    without_row = [directory.unowned(id, name) for id in dict.fromkeys(row["workspace"] for row in archive.rows)]
+    without_row = [directory.row_without_owner(id, name) for id in dict.fromkeys(row["workspace"] for row in archive.rows)]
 
     def add_workspaces(connection: sa.Connection) -> None:
-        directory.bring_in(connection, (*archive.workspaces, *(row for row in without_row if row.id not in with_row)))
+        directory.add_rows(connection, (*archive.workspaces, *(row for row in without_row if row.id not in with_row)))
 
     add(ledger, archive.files, [row for row in archive.rows if _place(row) not in known], add_workspaces)
     return archive.report

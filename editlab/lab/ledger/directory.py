@@ -1,8 +1,8 @@
-"""Which workspaces there are, whose they are, and which of them a visitor has open.
+"""The directory of workspaces: their names, their owners, and which of them each visitor has open.
 
-A private workspace is seen by its owner alone, a shared one by everybody who may use EditLab, by its name. What lies in it,
-the ledger knows; a workspace that is deleted leaves the list, and its events stay. What was made on the terminal is
-nobody's: it stays shared and on the list, for nobody could bring it back.
+Only its owner sees a private workspace; every user sees a shared one under its name. The edits are in the ledger: a deleted
+workspace is removed from the list, and its events are kept. A workspace that was made on the terminal has no owner. It stays
+shared and on the list, because nobody could restore it.
 """
 
 from __future__ import annotations
@@ -28,16 +28,17 @@ from editlab.lab.ledger.ledger import Ledger, now
 from editlab.lab.ledger.tables import EVENTS, VISITORS, WORKSPACES
 
 FIRST = "My edits"
-"""What the workspace is called that everybody finds on their first visit."""
+"""The name of the workspace that each visitor gets on the first visit."""
 LONGEST_NAME = 60
 MOST_OWN = 100
 SEEN_MINUTES = 5
-"""How old the note may be of when a workspace was last used."""
+"""A workspace's time of last use is written again after so many minutes."""
 TERMINAL = ""
-"""The owner of what was made on the terminal, or came in without an owner."""
+"""The owner of workspaces that were made on the terminal, or imported without an owner."""
 MADE_ID = re.compile(r"[0-9a-f]{16}|[A-Za-z0-9_-]{22}")
-"""Ids that EditLab has drawn, of workspaces and visitors: no name for people, and a visitor's is what lets them in."""
-MOST_TOLD = 20
+"""Random ids of workspaces and visitors. They are not shown as names: a visitor's id gives access to their workspaces."""
+MOST_LISTED = 20
+"""Names in one message."""
 
 _Id = Annotated[str, StringConstraints(max_length=LONGEST_ID)]
 _Time = Annotated[str, StringConstraints(max_length=40), AfterValidator(is_time)]
@@ -45,7 +46,7 @@ _Time = Annotated[str, StringConstraints(max_length=40), AfterValidator(is_time)
 
 @dataclass(frozen=True)
 class WorkspaceInfo:
-    """A workspace as people know it. `id`: what its events are kept under; `mine`: whether it is whoever asked's own."""
+    """A workspace in the directory. `id`: the key of its events; `mine`: whether the visitor who asked is its owner."""
 
     id: str
     name: str
@@ -56,23 +57,23 @@ class WorkspaceInfo:
 
     @property
     def handle(self) -> str:
-        """What a page, an address or a bundle calls it. The id may be what its owner is known by: it stays here."""
+        """Its name in pages, addresses and bundles. The id itself may be the visitor's id, which is a secret."""
         return _handle(self.id)
 
     @property
     def title(self) -> str:
-        """Its name, and whether others see it."""
+        """Its name, marked where it is shared."""
         return f"{self.name} (shared)" if self.shared else self.name
 
 
 class WorkspaceRow(BaseModel):
-    """A workspace as the table has it and an archive carries it."""
+    """A workspace's row in the table and in archives."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     id: _Id
     owner: _Id
-    name: Annotated[str, AfterValidator(lambda name: _kept(name))]
+    name: Annotated[str, AfterValidator(lambda name: _check_normalized(name))]
     shared: bool
     made_at: _Time
     seen_at: _Time
@@ -80,36 +81,36 @@ class WorkspaceRow(BaseModel):
 
 
 class Directory:
-    """The workspaces of a ledger. Who is asked for (`visitor`) is a login's name, or the id that a browser keeps."""
+    """The workspaces of a ledger. `visitor` is the id of a user, or the id that a browser keeps."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def rooms(self, visitor: str, deleted: bool = False) -> tuple[WorkspaceInfo, ...]:
-        """What a visitor may enter, their own first; or, `deleted`, what they have deleted."""
+    def workspaces(self, visitor: str, deleted: bool = False) -> tuple[WorkspaceInfo, ...]:
+        """Return the workspaces that a visitor may enter, their own first; with `deleted`, those that they have deleted."""
         where = WORKSPACES.c.owner == visitor
         where &= WORKSPACES.c.deleted_at.is_not(None) if deleted else WORKSPACES.c.deleted_at.is_(None)
         if not deleted:
             where |= WORKSPACES.c.shared & WORKSPACES.c.deleted_at.is_(None)
         with self._ledger.transaction() as connection:
             rows = connection.execute(sa.select(WORKSPACES).where(where).order_by(WORKSPACES.c.made_at)).mappings().all()
-        return tuple(sorted((_room(row, visitor) for row in rows), key=lambda room: (room.shared, not room.mine)))
+        return tuple(sorted((_info(row, visitor) for row in rows), key=lambda info: (info.shared, not info.mine)))
 
     def current(self, visitor: str) -> WorkspaceInfo:
-        """The workspace that a visitor has open; their first one, made on the first visit, where that is gone."""
+        """Return the workspace that a visitor has open; where it is gone, their first one, made on the first visit."""
         with self._ledger.transaction() as connection:
             chosen = connection.scalar(sa.select(VISITORS.c.workspace).where(VISITORS.c.id == visitor))
             row = _row(connection, chosen) if chosen else None
             if row is not None and _may_enter(row, visitor):
                 if _minutes_since(row["seen_at"]) > SEEN_MINUTES:
                     connection.execute(sa.update(WORKSPACES).where(WORKSPACES.c.id == row["id"]).values(seen_at=now()))
-                return _room(row, visitor)
-        own = [room for room in self.rooms(visitor) if room.mine]
+                return _info(row, visitor)
+        own = [info for info in self.workspaces(visitor) if info.mine]
         self._settle(visitor, (own[0] if own else self._first(visitor)).id, chosen)
         return self.current(visitor)
 
     def _settle(self, visitor: str, id: str, instead: str | None) -> None:
-        """Open a workspace for a visitor who has none open, or `instead`; not where they have just entered another one."""
+        """Open a workspace for a visitor who has `instead` or none open, but not if they have just entered another one."""
         row = {"id": visitor, "workspace": id, "seen_at": now()}
         with self._ledger.transaction() as connection:
             connection.execute(sa.insert(VISITORS).prefix_with("OR IGNORE"), row)
@@ -118,36 +119,36 @@ class Directory:
                 connection.execute(sa.update(VISITORS).where(where).values(workspace=id))
 
     def enter(self, visitor: str, id: str) -> WorkspaceInfo:
-        """Open a workspace for a visitor. Raises `BadRequest` where there is none, or it is another person's."""
+        """Open a workspace for a visitor. Raises `BadRequest` where it does not exist or they may not enter it."""
         with self._ledger.transaction() as connection:
             row = _known(connection, visitor, id)
             connection.execute(sa.delete(VISITORS).where(VISITORS.c.id == visitor))
             connection.execute(sa.insert(VISITORS), {"id": visitor, "workspace": id, "seen_at": now()})
             connection.execute(sa.update(WORKSPACES).where(WORKSPACES.c.id == id).values(seen_at=now()))
-            return _room(row, visitor)
+            return _info(row, visitor)
 
     def find(self, visitor: str, handle: str, deleted: bool = False) -> WorkspaceInfo:
-        """The workspace of a handle, among those that a visitor may enter, or has deleted; a shared one by its name as well.
+        """Return the workspace with this handle that a visitor may enter, or has deleted; a shared one also by its name.
 
         Raises `BadRequest`.
         """
-        rooms = self.rooms(visitor, deleted)
-        named = (room for room in rooms if room.shared and room.name == handle)
-        room = next((room for room in rooms if room.handle == handle), None) or next(named, None)
-        if room is None:
+        infos = self.workspaces(visitor, deleted)
+        by_name = (info for info in infos if info.shared and info.name == handle)
+        info = next((info for info in infos if info.handle == handle), None) or next(by_name, None)
+        if info is None:
             raise BadRequest("There is no such workspace, or it is not shared with you. Choose one from the list.")
-        return room
+        return info
 
     def may_enter(self, visitor: str, id: str) -> bool:
-        """Whether a workspace is a visitor's own, or shared."""
+        """Return whether a workspace is a visitor's own, or shared."""
         with self._ledger.transaction() as connection:
             row = _row(connection, id)
         return row is not None and _may_enter(row, visitor)
 
     def make(self, visitor: str, name: str, shared: bool = False, id: str = "") -> WorkspaceInfo:
-        """A new workspace. Raises `BadRequest` for a name that is taken or is none."""
-        name, at = named(name), now()
-        if visitor != TERMINAL and sum(room.mine for room in self.rooms(visitor)) >= MOST_OWN:
+        """Make a workspace. Raises `BadRequest` for a name that is taken or not allowed."""
+        name, at = normalize_name(name), now()
+        if visitor != TERMINAL and sum(info.mine for info in self.workspaces(visitor)) >= MOST_OWN:
             raise BadRequest(f"You have {MOST_OWN} workspaces. Delete one first.")
         row = {"id": id or token_hex(8), "owner": visitor, "name": name, "shared": shared}
         with _unique(name, shared), self._ledger.transaction() as connection:
@@ -155,124 +156,124 @@ class Directory:
         return WorkspaceInfo(row["id"], name, shared, True, at)
 
     def begin_anew(self, visitor: str) -> WorkspaceInfo:
-        """Open a new, empty workspace for a visitor: the one that they had open cannot be read, say."""
-        taken = {room.name for room in self.rooms(visitor)}
+        """Open a new, empty workspace for a visitor, for example because the one that was open cannot be read."""
+        taken = {info.name for info in self.workspaces(visitor)}
         made = self.make(visitor, next(name for name in _names(FIRST) if name not in taken))
         return self.enter(visitor, made.id)
 
     def _first(self, visitor: str) -> WorkspaceInfo:
-        """The workspace of a first visit. Its id is the visitor's, under which older ledgers have their events."""
+        """Make the workspace of a first visit. Its id is the visitor's, which is the key of the events in older ledgers."""
         with self._ledger.transaction() as connection:
             taken = _row(connection, visitor) is not None
         try:
             return self.make(visitor, FIRST, id="" if taken else visitor)
         except BadRequest:  # another request of the same visitor has made it at this moment
-            return next(room for room in self.rooms(visitor) if room.mine)
+            return next(info for info in self.workspaces(visitor) if info.mine)
 
     def adopt(self, name: str) -> WorkspaceInfo:
-        """The workspace that the terminal calls so: see `called`; a shared one is made where there is none.
+        """Return the workspace of this name for the terminal (see `look_up`); make a shared one where there is none.
 
-        Raises `BadRequest` for what is no name.
+        Raises `BadRequest` for a name that is not allowed.
         """
         with self._ledger.transaction() as connection:
             row = _row(connection, name)
             if row is not None and row["owner"] == TERMINAL and not (row["shared"] and row["deleted_at"] is None):
                 _make_visible(connection, row)
-        known = self.called(name)
+        known = self.look_up(name)
         if known is not None:
             return known
-        return self.make(TERMINAL, name, shared=True, id="" if row is not None else named(name))
+        return self.make(TERMINAL, name, shared=True, id="" if row is not None else normalize_name(name))
 
-    def called(self, name: str) -> WorkspaceInfo | None:
-        """The workspace whose id that is, or the shared one of that name; None where there is none on the list."""
+    def look_up(self, name: str) -> WorkspaceInfo | None:
+        """Return the workspace with this id, or the shared one with this name; None where none is on the list."""
         with self._ledger.transaction() as connection:
             shared = (WORKSPACES.c.name == name) & WORKSPACES.c.shared & WORKSPACES.c.deleted_at.is_(None)
             row = _row(connection, name)
             if row is None or row["deleted_at"] is not None:
                 row = connection.execute(sa.select(WORKSPACES).where(shared)).mappings().first()
-        return None if row is None else _room(row, TERMINAL)
+        return None if row is None else _info(row, TERMINAL)
 
-    def known(self, name: str) -> str:
-        """The id of a workspace that the terminal means: see `called`; also of one that was deleted, or has no row.
+    def id_of(self, name: str) -> str:
+        """Return the id of a workspace for the terminal (see `look_up`), also of one that is deleted or has no row.
 
-        Raises `BadRequest`, saying which there are.
+        Raises `BadRequest`, which lists those that exist.
         """
-        room = self.called(name)
-        if room is not None:
-            return room.id
+        info = self.look_up(name)
+        if info is not None:
+            return info.id
         with self._ledger.transaction() as connection:
             if _row(connection, name) is not None:
                 return name
             if connection.scalar(sa.select(EVENTS.c.id).where(EVENTS.c.workspace == name).limit(1)) is not None:
                 return name
-            there = sa.select(WORKSPACES.c.name).where(WORKSPACES.c.shared & WORKSPACES.c.deleted_at.is_(None))
-            names = connection.scalars(there.order_by(WORKSPACES.c.name)).all()
+            shared = sa.select(WORKSPACES.c.name).where(WORKSPACES.c.shared & WORKSPACES.c.deleted_at.is_(None))
+            names = connection.scalars(shared.order_by(WORKSPACES.c.name)).all()
             others = connection.scalar(
                 sa.select(sa.func.count())
                 .select_from(WORKSPACES)
                 .where(~WORKSPACES.c.shared & WORKSPACES.c.deleted_at.is_(None))
             )
-        listed = ", ".join(map(repr, names[:MOST_TOLD])) or "none"
-        more = f" and {len(names) - MOST_TOLD} more" if len(names) > MOST_TOLD else ""
-        private = f"; {others} more are private, and are called by their id" if others else ""
+        listed = ", ".join(map(repr, names[:MOST_LISTED])) or "none"
+        more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+        private = f"; {others} more are private; use their id" if others else ""
         raise BadRequest(f"There is no workspace {name[:80]!r}. Shared ones are: {listed}{more}{private}.")
 
     def rename(self, visitor: str, id: str, name: str, was: str) -> WorkspaceInfo:
-        """Call a workspace otherwise that was called `was`. Raises `BadRequest`, also where somebody else was faster."""
-        name = named(name)
+        """Rename a workspace that is called `was`. Raises `BadRequest`, also where somebody else has just renamed it."""
+        name = normalize_name(name)
         with self._ledger.transaction() as connection:
             shared = _known(connection, visitor, id)["shared"]
         with _unique(name, shared), self._ledger.transaction() as connection:
             where = (WORKSPACES.c.id == id) & (WORKSPACES.c.name == was)
             if not connection.execute(sa.update(WORKSPACES).where(where).values(name=name)).rowcount:
-                now_called = _known(connection, visitor, id)["name"]
-                raise BadRequest(f"Somebody has just renamed it to {now_called!r}. Look, and rename it again if need be.")
-            return _room(_known(connection, visitor, id), visitor)
+                new = _known(connection, visitor, id)["name"]
+                raise BadRequest(f"Somebody has just renamed it to {new!r}. Nothing was changed. Rename it again if needed.")
+            return _info(_known(connection, visitor, id), visitor)
 
     def share(self, visitor: str, id: str, on: bool) -> WorkspaceInfo:
-        """Let everybody enter a workspace of one's own, or nobody else any more. Raises `BadRequest`."""
+        """Share a workspace of the visitor's own with all users, or make it private. Raises `BadRequest`."""
         with self._ledger.transaction() as connection:
             row = _own(connection, visitor, id, "share", on)
         with _unique(row["name"], on), self._ledger.transaction() as connection:
             connection.execute(sa.update(WORKSPACES).where(WORKSPACES.c.id == id).values(shared=on))
-        return replace(_room(row, visitor), shared=on)
+        return replace(_info(row, visitor), shared=on)
 
     def delete(self, visitor: str, id: str) -> WorkspaceInfo:
-        """Take a workspace of one's own off the list; its events stay in the ledger. Raises `BadRequest`."""
+        """Remove a workspace of the visitor's own from the list; its events stay in the ledger. Raises `BadRequest`."""
         with self._ledger.transaction() as connection:
             row = _own(connection, visitor, id, "delete")
             connection.execute(sa.update(WORKSPACES).where(WORKSPACES.c.id == id).values(deleted_at=now()))
-        return replace(_room(row, visitor), deleted=True)
+        return replace(_info(row, visitor), deleted=True)
 
     def restore(self, visitor: str, id: str) -> WorkspaceInfo:
-        """Put a deleted workspace of one's own on the list again. Raises `BadRequest`, also where its name is taken."""
-        room = next((room for room in self.rooms(visitor, deleted=True) if room.id == id), None)
-        if room is None:
-            raise BadRequest("You have deleted no such workspace.")
-        with _unique(room.name, room.shared), self._ledger.transaction() as connection:
+        """Restore a workspace that the visitor has deleted. Raises `BadRequest`, also where its name is taken meanwhile."""
+        info = next((info for info in self.workspaces(visitor, deleted=True) if info.id == id), None)
+        if info is None:
+            raise BadRequest("There is no such workspace among those that you have deleted. Choose one from the list.")
+        with _unique(info.name, info.shared), self._ledger.transaction() as connection:
             connection.execute(sa.update(WORKSPACES).where(WORKSPACES.c.id == id).values(deleted_at=None))
-        return replace(room, deleted=False)
+        return replace(info, deleted=False)
 
 
 def _handle(id: str) -> str:
     return sha256(id.encode(errors="replace")).hexdigest()[:16]
 
 
-def _kept(name: str) -> str:
-    """A name that is written as it is kept. Raises `ValueError`."""
+def _check_normalized(name: str) -> str:
+    """Return a name that is in its normal form. Raises `ValueError` for another one."""
     try:
-        if named(name) == name:
+        if normalize_name(name) == name:
             return name
     except BadRequest as error:
         raise ValueError(str(error)) from error
-    raise ValueError("a name has more white space than is kept")
+    raise ValueError("a name has extra white space")
 
 
-def named(name: str) -> str:
-    """A name as it is kept. Raises `BadRequest` for what is none."""
+def normalize_name(name: str) -> str:
+    """Return a name with single spaces. Raises `BadRequest` for one that is not allowed."""
     name = " ".join(str(name).split())
     if not name or len(name) > LONGEST_NAME:
-        raise BadRequest(f"A workspace's name has 1 to {LONGEST_NAME} characters. Write another one.", "workspace")
+        raise BadRequest(f"A workspace's name has 1 to {LONGEST_NAME} characters. Choose another one.", "workspace")
     wrong = next((char for char in name if char in "/\\<>" or unicodedata.category(char)[0] == "C"), None)
     if wrong is not None:
         raise BadRequest(f"A workspace's name cannot hold {wrong!r}. Use letters, digits and spaces.", "workspace")
@@ -299,20 +300,20 @@ def _known(connection: sa.Connection, visitor: str, id: str) -> Mapping[str, Any
 
 
 def _own(connection: sa.Connection, visitor: str, id: str, what: str, shared: bool = False) -> Mapping[str, Any]:
-    """The row of a workspace of a visitor's own. Raises `BadRequest`; what is nobody's can be shared (`shared`), no more."""
+    """Return the row of a visitor's own workspace. Raises `BadRequest`. One without an owner may only be `shared`."""
     row = _known(connection, visitor, id)
     if row["owner"] == TERMINAL and not shared:
         raise BadRequest(
-            f"{row['name']!r} was made on the terminal and has no owner: once hidden, nobody could bring it back. Branch it "
-            "into a workspace of your own, or delete it on the terminal: editlab ledger forget --workspace NAME."
+            f"{row['name']!r} was made on the terminal and has no owner: nobody could restore it. Branch it into a "
+            "workspace of your own, or delete it on the terminal: editlab ledger forget --workspace NAME."
         )
     if row["owner"] not in (TERMINAL, visitor):
-        raise BadRequest(f"Only whoever made {row['name']!r} can {what} it.")
+        raise BadRequest(f"Only the owner of {row['name']!r} can {what} it. Nothing was changed.")
     return row
 
 
 def rows(ledger: Ledger, ids: Collection[str] | None = None) -> tuple[WorkspaceRow, ...]:
-    """The rows of these workspaces, or of all, deleted ones too."""
+    """Return the rows of these workspaces, or of all, with deleted ones."""
     chosen = sa.select(WORKSPACES).order_by(WORKSPACES.c.made_at, WORKSPACES.c.id)
     if ids is not None:
         chosen = chosen.where(WORKSPACES.c.id.in_(ids))
@@ -320,23 +321,23 @@ def rows(ledger: Ledger, ids: Collection[str] | None = None) -> tuple[WorkspaceR
         return tuple(WorkspaceRow.model_construct(**row) for row in connection.execute(chosen).mappings())
 
 
-def owned(ledger: Ledger, owner: str) -> tuple[str, ...]:
-    """The ids of all workspaces of an owner, deleted ones too. Raises `BadRequest` where there is none, naming owners."""
+def ids_of_owner(ledger: Ledger, owner: str) -> tuple[str, ...]:
+    """Return the ids of all workspaces of an owner, with deleted ones. Raises `BadRequest`, which lists owners, for none."""
     with ledger.transaction() as connection:
         ids = connection.scalars(sa.select(WORKSPACES.c.id).where(WORKSPACES.c.owner == owner)).all() if owner else ()
         if ids:
             return tuple(ids)
         owners = connection.scalars(sa.select(WORKSPACES.c.owner).where(WORKSPACES.c.owner != TERMINAL).distinct()).all()
-    listed = ", ".join(map(repr, sorted(owners)[:MOST_TOLD])) or "nobody"
-    more = f" and {len(owners) - MOST_TOLD} more" if len(owners) > MOST_TOLD else ""
-    raise BadRequest(f"Nobody called {owner[:80]!r} has a workspace. Owners are: {listed}{more}.")
+    listed = ", ".join(map(repr, sorted(owners)[:MOST_LISTED])) or "none"
+    more = f" and {len(owners) - MOST_LISTED} more" if len(owners) > MOST_LISTED else ""
+    raise BadRequest(f"There is no owner {owner[:80]!r}. Owners are: {listed}{more}.")
 
 
-def unowned(id: str, name: Any = None) -> WorkspaceRow:
-    """The row of a workspace of which nobody knows whose it is: shared, called `name` or, where that is none, as its id."""
+def row_without_owner(id: str, name: Any = None) -> WorkspaceRow:
+    """Return the row of a workspace without a known owner: shared, called `name` or, where that is not allowed, its id."""
     for known in (name, None if MADE_ID.fullmatch(id) else id):
         try:
-            called = named(known) if isinstance(known, str) else ""
+            called = normalize_name(known) if isinstance(known, str) else ""
         except BadRequest:
             continue
         if called:
@@ -347,8 +348,8 @@ def unowned(id: str, name: Any = None) -> WorkspaceRow:
     return WorkspaceRow(id=id, owner=TERMINAL, name=called, shared=True, made_at=at, seen_at=at)
 
 
-def bring_in(connection: sa.Connection, rows: Iterable[WorkspaceRow]) -> None:
-    """Add rows of another ledger. An id that is there keeps its row; a name that is taken gets a number behind it."""
+def add_rows(connection: sa.Connection, rows: Iterable[WorkspaceRow]) -> None:
+    """Add rows of another ledger. An id that exists keeps its row; a name that is taken gets a number."""
     for row in rows:
         if _row(connection, row.id) is None:
             name = row.name if row.deleted_at is not None else _free(connection, row.name, row.shared, row.owner)
@@ -356,7 +357,7 @@ def bring_in(connection: sa.Connection, rows: Iterable[WorkspaceRow]) -> None:
 
 
 def _free(connection: sa.Connection, name: str, shared: bool, owner: str) -> str:
-    """A name, or where it is taken the first free one behind it."""
+    """Return a name; where it is taken, the first free one with a number."""
     where = WORKSPACES.c.deleted_at.is_(None) & (
         WORKSPACES.c.shared if shared else ~WORKSPACES.c.shared & (WORKSPACES.c.owner == owner)
     )
@@ -365,21 +366,21 @@ def _free(connection: sa.Connection, name: str, shared: bool, owner: str) -> str
 
 
 def _names(name: str) -> Iterator[str]:
-    """A name, and those behind it: Lecture, Lecture 2, Lecture 3, ..."""
+    """Yield a name, then the same with numbers: Lecture, Lecture 2, Lecture 3, ..."""
     yield name
     for number in count(2):
-        behind = f" {number}"
-        yield f"{name[: LONGEST_NAME - len(behind)].rstrip()}{behind}"
+        suffix = f" {number}"
+        yield f"{name[: LONGEST_NAME - len(suffix)].rstrip()}{suffix}"
 
 
 def _make_visible(connection: sa.Connection, row: Mapping[str, Any]) -> None:
-    """Put a workspace of nobody's on the list again, for everybody."""
+    """Put a workspace without an owner back on the list, shared."""
     name = _free(connection, row["name"], True, TERMINAL)
     change = sa.update(WORKSPACES).where(WORKSPACES.c.id == row["id"])
     connection.execute(change.values(deleted_at=None, shared=True, name=name))
 
 
-def _room(row: Mapping[str, Any], visitor: str) -> WorkspaceInfo:
+def _info(row: Mapping[str, Any], visitor: str) -> WorkspaceInfo:
     mine, deleted = row["owner"] == visitor, row["deleted_at"] is not None
     return WorkspaceInfo(row["id"], row["name"], row["shared"], mine, row["made_at"], deleted)
 

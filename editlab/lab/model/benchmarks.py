@@ -1,16 +1,17 @@
-"""The papers' table as a job: edits of a file, each by itself, asked their whole battery; row after row, kept as they come.
+"""Benchmarks as jobs: each edit of a file is made by itself and probed with its whole battery, as in the papers' tables.
 
-Rows are those of `bench.robustness` under its keys. So a benchmark that was stopped or killed goes on where it was, and one
-that was run before costs nothing.
+Rows are those of `bench.robustness`, kept under its keys as they are measured. A benchmark that was stopped or killed
+resumes where it stopped, and one that was run before costs nothing.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from editlab.bench import robustness
-from editlab.bench.robustness import CaseRow, Ground, Rep, Setup, with_facts
-from editlab.bench.rows import appending, kept
+from editlab.bench.robustness import CaseRow, Rep, Setup
+from editlab.bench.rows import append_rows, read_rows
 from editlab.errors import BadFile
 from editlab.facts import read_cases
 from editlab.lab.kinds import Kind
@@ -24,10 +25,10 @@ MOST_CASES = 1_000
 def run(
     workspace: Workspace, content: bytes, name: str, method: str = "rome", rep: str = "off", limit: int | None = None
 ) -> Job[dict[str, Any]]:
-    """Edit the cases of a file (CounterFact, zsRE, REP, CSV), each over the bare model, and count where the edits hold.
+    """Return a job that edits each case of a file (CounterFact, zsRE, REP, CSV) and measures where the edits hold.
 
-    The job's result is a line of `robustness.summary`; live questions are answered between two cases. Raises `BadFile` for a
-    file without a case, `BadRequest` for a method or a recipe that does not exist.
+    Each case is edited on the base model. The result is a line of `robustness.summary`. Live questions are answered between
+    two cases. Raises `BadFile` for a file without a case, `BadRequest` for a method or a recipe that does not exist.
     """
     context = workspace.context
     setup = Setup(method, reps=(Rep(rep),))
@@ -36,23 +37,23 @@ def run(
     unread: list[str] = []
     cases = read_cases(context.ledger.files.path(address), unread)[: min(limit or MOST_CASES, MOST_CASES)]
     if not cases:
-        raise BadFile(f"{name} holds no case that can be read. The first fault: {unread[0]}")
+        raise BadFile(f"{name} contains no readable case. The first error: {unread[0]}")
 
     def work(progress: JobProgress, cancel: Cancel) -> dict[str, Any]:
-        model, seed = context.model, context.seed
-        complete = [with_facts(case, context.facts, seed) for case in cases]
+        model = context.model
         prose = robustness.some_of(model, context.passages.outside)
-        ground = Ground(context.passages, context.facts, prose, seed)
+        ground = replace(context.ground, prose=prose)
+        complete = [ground.with_facts(case) for case in cases]
         path = context.ledger.folder / "bench" / f"{model.fingerprint}.jsonl"
-        known = kept(path, CaseRow.from_json)
-        with appending(path) as append:
-            for row in robustness.measure(model, complete, setup, ground, known, progress):
+        known = read_rows(path, CaseRow.from_json)
+        with append_rows(path) as append:
+            for row in robustness.measure(complete, setup, ground, known, progress):
                 known[row.key] = row
                 append(row)
                 context.live.answer()
-                stop_if(cancel, "Stopped. What was measured is kept: run it again, and it goes on from there.")
-        rows = [known[key] for keys in robustness.keys(model, complete, setup, ground) for key in keys]
-        line = robustness.summary(rows, unread, seed)
+                stop_if(cancel, "Stopped. The measured cases are kept: run the benchmark again to resume.")
+        rows = [known[key] for keys in robustness.keys(complete, setup, ground) for key in keys]
+        line = robustness.summary(rows, unread, context.seed)
         progress.note(result={name: value for name, value in line.items() if isinstance(value, int | float | str)})
         return line
 

@@ -1,6 +1,6 @@
-"""Trains a reversal mask as a job: from facts at hand, one at a time for all visitors, and resumable after a stop.
+"""Trains reversal masks as jobs: from the facts at hand, one at a time for all visitors, resumable after a stop.
 
-It uses the model's worker for minutes, so questions of others wait meanwhile; what it costs is measured and said before.
+A training takes the model's worker for minutes, during which questions wait. Its cost is estimated before.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from editlab.work import Cancel
 
 
 class MaskTraining:
-    """The training of one lab. The subjects of the demo presets are never in it."""
+    """Mask training of one lab. The subjects of the scenarios are never trained on."""
 
     def __init__(self, context: Context, scenarios: Sequence[Scenario]) -> None:
         self._context, self._scenarios = context, scenarios
@@ -32,39 +32,39 @@ class MaskTraining:
 
     @property
     def running(self) -> Job[MaskInfo] | None:
-        """The training that waits or runs: a reloaded page follows it from here."""
+        """The training that waits or runs, so that a reloaded page can follow it."""
         job = self._job
         return None if job is None or job.done else job
 
     def cost(self, workspace: Workspace, method: str) -> Job[str]:
-        """What a training will take, in a sentence; measured on a few of its edits."""
+        """Return a job that estimates the cost of a training from a few of its edits. Its result is a sentence."""
 
         def work(progress: JobProgress, cancel: Cancel) -> str:
             lessons = self._lessons(progress, cancel)
-            progress(0.5, "mask: what a training costs is measured")
+            progress(0.5, "mask: estimate the cost of the training")
             return mask.cost(self._context.model, lessons, methods.get(method), self._config, cancel).sentence
 
         return workspace.submit(work, Kind.MASK_COST)
 
     def train(self, workspace: Workspace, method: str) -> Job[MaskInfo]:
-        """Train a mask for a method's edits and keep it in the data folder, where every workspace then finds it.
+        """Return a job that trains a mask for the edits of a method and saves it for all workspaces in the data folder.
 
-        Stopped, it keeps what it has: the next call goes on from there. Raises `BadRequest` while another one runs.
+        A stopped training is resumed by the next call. Raises `BadRequest` while another one runs.
         """
 
         def work(progress: JobProgress, cancel: Cancel) -> MaskInfo:
             model, folder = self._context.model, self._context.model.masks[-1]
             lessons = self._lessons(progress, cancel)
             try:
-                made, _ = mask.make(model, lessons, methods.get(method), self._config, folder / "work", progress, cancel)
+                trained, _ = mask.make(model, lessons, methods.get(method), self._config, folder / "work", progress, cancel)
             except Cancelled as stopped:
-                raise Cancelled("Stopped. What was computed is kept: train again, and it goes on from there.") from stopped
-            mask.write(made, model, folder)
-            return masks.describe(made)
+                raise Cancelled("Stopped. What was computed is kept: train again to resume.") from stopped
+            mask.write(trained, model, folder)
+            return masks.describe(trained)
 
         with self._lock:
             if self.running is not None:
-                raise BadRequest("A mask is being trained already. Wait for it, or ask whoever began it to stop it.")
+                raise BadRequest("A mask is already being trained. Wait for it, or ask the user who started it to stop it.")
             self._job = workspace.submit(work, Kind.MASK, title=method.upper(), request={"method": method})
             return self._job
 
@@ -74,6 +74,6 @@ class MaskTraining:
 
     def _lessons(self, progress: JobProgress, cancel: Cancel) -> list[Lesson]:
         context = self._context
-        progress(0.0, "mask: which facts the model knows")
-        presets = {scenario.request.subject for scenario in self._scenarios}
-        return mask.lessons(context.model, context.facts, mask.EDITS, presets, context.seed, cancel)
+        progress(0.0, "mask: ask which facts the model knows")
+        subjects = {scenario.request.subject for scenario in self._scenarios}
+        return mask.lessons(context.model, context.facts, mask.EDITS, subjects, context.seed, cancel)

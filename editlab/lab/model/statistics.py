@@ -1,6 +1,6 @@
-"""Measures key statistics as a job: for the layers that the methods edit, one at a time for all visitors.
+"""Measures key statistics as jobs: of the layers that the methods edit, one measurement at a time for all visitors.
 
-Without them MEMIT cannot run and other edits are less careful. What a measurement costs is timed and said before.
+Without them MEMIT cannot run, and the edits of other methods preserve less. The cost is estimated before.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from editlab.model.statistics import KEYS_PER_DIMENSION, WINDOW
 from editlab.work import Cancel
 
 ROWS, TOKENS = 32, 8
-"""What the model writes when it is timed."""
+"""Rows and tokens that the model generates when it is timed."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What is known of a layer's keys: from how many tokens, and `KeyStatistics.quality`; None where nobody judged it."""
+    """The key statistics of a layer: the tokens they were measured on, and `KeyStatistics.quality`, None if unknown."""
 
     layer: int
     tokens: int
@@ -36,7 +36,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class MeasuringCost:
-    """What a measurement will take: seconds to write that many tokens, where the model does, and to read them."""
+    """The cost of a measurement: its tokens, the seconds to generate them (if needed), and the seconds to read them."""
 
     layers: tuple[int, ...]
     tokens: int
@@ -54,7 +54,7 @@ class KeyStatistics:
 
     @property
     def running(self) -> Job[tuple[Measured, ...]] | None:
-        """The measurement that waits or runs: a reloaded page follows it from here."""
+        """The measurement that waits or runs, so that a reloaded page can follow it."""
         job = self._job
         return None if job is None or job.done else job
 
@@ -67,21 +67,23 @@ class KeyStatistics:
 
     @property
     def missing(self) -> tuple[int, ...]:
-        """Those of them that have no statistics."""
-        return tuple(layer for layer in self.layers if layer not in statistics.measured(self._context.model))
+        """The edited layers that have no statistics."""
+        return tuple(layer for layer in self.layers if layer not in statistics.measured_layers(self._context.model))
 
     @property
     def known(self) -> tuple[Measured, ...]:
-        """What is known of the layers that the methods edit. Raises `BadFile` where a file is damaged."""
-        found = [(layer, statistics.described(self._context.model, layer)) for layer in self.layers]
-        return tuple(Measured(layer, own["tokens"], own.get("quality")) for layer, own in found if own is not None)
+        """The statistics of the edited layers. Raises `BadFile` if a file is damaged."""
+        headers = [(layer, statistics.describe(self._context.model, layer)) for layer in self.layers]
+        return tuple(
+            Measured(layer, header["tokens"], header.get("quality")) for layer, header in headers if header is not None
+        )
 
     def cost(self, workspace: Workspace) -> Job[MeasuringCost]:
-        """What `measure` will take; a few steps of it are timed."""
+        """Return a job that estimates the cost of `measure` by timing a few of its steps."""
 
         def work(progress: JobProgress, cancel: Cancel) -> MeasuringCost:
             model, layers = self._context.model, self.missing or self.layers
-            progress(0.0, "statistics: a few steps are timed")
+            progress(0.0, "statistics: time a few steps")
             tokens = KEYS_PER_DIMENSION * model.d_ff
             row = model.tok.encode("The")[-1:] * min(WINDOW, model.tok.context)
             steps = {
@@ -93,9 +95,9 @@ class KeyStatistics:
         return workspace.submit(work, Kind.STATISTICS_COST)
 
     def measure(self, workspace: Workspace, text: str | None = None) -> Job[tuple[Measured, ...]]:
-        """Measure the layers that the methods edit, from a text or from what the model writes, and keep that.
+        """Return a job that measures the edited layers, on a text or on text that the model generates.
 
-        It is found by every workspace from then on. Raises `BadRequest` while another measurement runs.
+        All workspaces use the statistics from then on. Raises `BadRequest` while another measurement runs.
         """
 
         def work(progress: JobProgress, cancel: Cancel) -> tuple[Measured, ...]:
@@ -107,15 +109,15 @@ class KeyStatistics:
 
         with self._lock:
             if self.running is not None:
-                raise BadRequest("Key statistics are being measured already. Wait for it, or press Stop.")
+                raise BadRequest("Key statistics are already being measured. Wait, or press Stop.")
             layers = ", ".join(map(str, self.missing or self.layers))
-            again = {"text": text and self._context.ledger.files.keep(text.encode())}
-            self._job = workspace.submit(work, Kind.STATISTICS, title=f"Layers {layers}", request=again)
+            request = {"text": text and self._context.ledger.files.keep(text.encode())}
+            self._job = workspace.submit(work, Kind.STATISTICS, title=f"Layers {layers}", request=request)
             return self._job
 
 
 def _time(steps: Iterable[Any]) -> float:
-    """Seconds that it takes to go through something."""
+    """Return the seconds that an iteration takes."""
     began = time.perf_counter()
     for _ in steps:
         pass

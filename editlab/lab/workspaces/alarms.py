@@ -1,4 +1,4 @@
-"""Alarms: from which value on a metric of a check-up is one, since when, and the state to return to."""
+"""Alarms: when a metric of a check-up is one, since when, and the state to return to."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from typing import Any
 from pandas import DataFrame
 
 from editlab.errors import BadRequest
-from editlab.insight.checkup import FIGURES
+from editlab.insight.checkup import METRICS
+
+LOWER_LIMITS = ("holds", "locality", "same_subject")
+"""Metrics that must not fall below their limit, as shares of 1. The others must not exceed theirs."""
 
 
 @dataclass(frozen=True)
 class AlarmLimits:
-    """From where on a figure is an alarm: a least share of what holds, a most of what wears. See `Checkup`.
+    """The value of each metric beyond which it is an alarm. See `Checkup` for the metrics.
 
-    `loss` is the growth against the model without edits, in nats a token. Sizes have no limit: what a model bears of them
-    depends on the method, by more than ten times. Raises `BadRequest` for what is no limit.
+    `loss` is the increase over the base model in nats per token. Norms have no limit: how large they may be depends on the
+    method, by more than a factor of ten. Raises `BadRequest` for a value that is no limit.
     """
 
     holds: float = 0.8
@@ -30,27 +33,23 @@ class AlarmLimits:
     def __post_init__(self) -> None:
         for limit in fields(self):
             value = getattr(self, limit.name)
-            most = 1.0 if limit.name in LEAST else math.inf
+            most = 1.0 if limit.name in LOWER_LIMITS else math.inf
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-                raise BadRequest(f"A limit of {value!r} for {limit.name} does not fit. Write a number from 0 to {most:g}.")
+                raise BadRequest(f"{value!r} is not a limit for {limit.name}. Write a number from 0 to {most:g}.")
 
-    def broken(self, figures: Mapping[str, float | None]) -> tuple[str, ...]:
-        """The figures of a check-up that are beyond their limits; what could not be asked is not."""
-        return tuple(name for name in asdict(self) if beyond(name, figures[name], getattr(self, name)))
-
-
-LEAST = ("holds", "locality", "same_subject")
-"""Figures that shall stay above their limit; the others shall stay below."""
+    def exceeded(self, metrics: Mapping[str, float | None]) -> tuple[str, ...]:
+        """Return the metrics of a check-up that are beyond their limits. A metric without a value is not."""
+        return tuple(name for name in asdict(self) if is_beyond(name, metrics[name], getattr(self, name)))
 
 
 @dataclass(frozen=True)
 class Alarm:
-    """A figure that is beyond its limit now. `since`: the number of the first event from which on it has been.
+    """A metric that is beyond its limit now. `since`: the number of the first event since which it has been.
 
-    `before`: its value at the check-up before that one, None where there was none.
+    `before`: its value at the check-up before that event, None where there was none.
     """
 
-    figure: str
+    metric: str
     value: float
     limit: float
     since: int
@@ -59,10 +58,10 @@ class Alarm:
 
 @dataclass(frozen=True)
 class Health:
-    """How a workspace does, by its check-ups; the alarms now; and where it was last without any.
+    """The check-ups of a workspace, its alarms now, and its last state without any.
 
-    `table`: a row a check-up, oldest first: `number`, `at`, `edits`, `seconds`, and the figures, of which `loss` is the
-    growth against the model without edits. `healthy`: the number of the event to return to, None where it is healthy now or
+    `table`: a row per check-up, oldest first: `number`, `at`, `edits`, `seconds` and the metrics, of which `loss` is the
+    increase over the base model. `healthy`: the number of the event to return to, None where the workspace is healthy now or
     never was.
     """
 
@@ -72,7 +71,7 @@ class Health:
 
 
 def limits_of(chosen: Mapping[str, float]) -> AlarmLimits:
-    """The usual limits, but for those that somebody has chosen. Raises `BadRequest` for one that does not fit."""
+    """Return the default limits, replaced by those that were chosen. Raises `BadRequest` for one that is no limit."""
     unknown = sorted(set(chosen) - {field.name for field in fields(AlarmLimits)})
     if unknown:
         raise BadRequest(f"There is no limit called {', '.join(unknown)}.")
@@ -80,40 +79,40 @@ def limits_of(chosen: Mapping[str, float]) -> AlarmLimits:
 
 
 def table_of(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
-    """Check-ups as a table, oldest first: see `Health`."""
-    columns = ["number", "at", "edits", "seconds", *FIGURES]
+    """Return check-ups as the table of a `Health`, oldest first."""
+    columns = ["number", "at", "edits", "seconds", *METRICS]
     return DataFrame(
         [
             [row["number"], row["at"], row["count"], row["seconds"]]
-            + [row["loss"] - row["loss_base"] if name == "loss" else row[name] for name in FIGURES]
+            + [row["loss"] - row["loss_base"] if name == "loss" else row[name] for name in METRICS]
             for row in rows
         ],
         columns=columns,
     )
 
 
-def judged(table: DataFrame, limits: AlarmLimits) -> Health:
-    """The alarms of the latest check-up, since when each has been there, and the last state without any."""
-    rows = [{name: _number(value) for name, value in row.items()} for row in table.to_dict("records")]
-    if not rows or not (broken := limits.broken(rows[-1])):
+def assess(table: DataFrame, limits: AlarmLimits) -> Health:
+    """Return the alarms of the latest check-up, since when each has been on, and the last state without any."""
+    rows = [{name: _none_for_nan(value) for name, value in row.items()} for row in table.to_dict("records")]
+    if not rows or not (exceeded := limits.exceeded(rows[-1])):
         return Health(table, (), None)
     alarms = []
-    for name in broken:
+    for name in exceeded:
         limit, since = getattr(limits, name), len(rows) - 1
-        while since and beyond(name, rows[since - 1][name], limit):
+        while since and is_beyond(name, rows[since - 1][name], limit):
             since -= 1
         before = rows[since - 1][name] if since else None
         alarms.append(Alarm(name, rows[-1][name], limit, int(rows[since]["number"]), before))
-    healthy = next((int(row["number"]) for row in reversed(rows) if not limits.broken(row)), None)
+    healthy = next((int(row["number"]) for row in reversed(rows) if not limits.exceeded(row)), None)
     return Health(table, tuple(alarms), healthy)
 
 
-def beyond(name: str, value: float | None, limit: float) -> bool:
-    """Whether a figure is beyond a limit; what could not be asked is not."""
+def is_beyond(name: str, value: float | None, limit: float) -> bool:
+    """Return whether a metric is beyond a limit. A metric without a value is not."""
     if value is None:
         return False
-    return value < limit if name in LEAST else not value <= limit
+    return value < limit if name in LOWER_LIMITS else not value <= limit
 
 
-def _number(value: Any) -> Any:
+def _none_for_nan(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value

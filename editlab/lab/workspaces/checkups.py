@@ -1,7 +1,7 @@
 """The check-ups of a workspace as the ledger keeps them.
 
-A check-up's row holds the metrics, and of the edits' scores those that have changed since the one before it. So what is kept
-and read grows with what happens, not with edits times check-ups. Rows of release 0.2 and before hold all scores.
+The row of a check-up holds its metrics and those scores of edits that have changed since the check-up before it, so that the
+ledger grows with changes, not with edits times check-ups. Rows of release 0.2 and before hold all scores.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from editlab.lab.ledger.ledger import Key, Ledger, canonical, now
 from editlab.lab.ledger.tables import CHECKUPS
 
 Scores = dict[str, tuple[float, float]]
-"""By an edit's id: the share of its own questions, and of all its prompts, at which the model says the new object."""
+"""By the id of an edit: the share of its own prompts, and of all its prompts, at which the model says the new object."""
 
 
 @dataclass
 class Checkups:
-    """What was read of one workspace's check-ups, oldest first, and the edits' scores at the latest of them."""
+    """The check-ups of one workspace that were read, oldest first, and the scores of its edits at the latest of them."""
 
     key: Key
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -33,7 +33,7 @@ class Checkups:
     first: dict[str, float] = field(default_factory=dict)
 
     def read(self, ledger: Ledger, upto: int) -> None:
-        """Read the check-ups of the events up to a number that were not read yet."""
+        """Read the check-ups of events up to a number, if they were not read yet."""
         stamp = sa.select(CHECKUPS.c.number, CHECKUPS.c.at).where(self._upto(upto)).order_by(CHECKUPS.c.number)
         with ledger.transaction() as connection:
             stamps = [tuple(row) for row in connection.execute(stamp)]
@@ -49,9 +49,9 @@ class Checkups:
             self._add(json.loads(body["body"]) | {"number": body["number"], "at": body["at"]})
 
     def write(self, ledger: Ledger, number: int, checkup: Checkup, more: Mapping[str, Any]) -> None:
-        """Keep the check-up of an event, in place of an earlier one of the same event; `more`: what else its row says.
+        """Write the check-up of an event, in place of an earlier one of the same event. `more`: further fields of its row.
 
-        Where a later event was checked meanwhile, it is dropped.
+        It is dropped if a later event was checked meanwhile.
         """
         body = {**vars(checkup), **more, "edits": {id: list(scores) for id, scores in checkup.edits.items()}}
         self.read(ledger, number)
@@ -66,7 +66,7 @@ class Checkups:
             connection.execute(sa.insert(CHECKUPS).prefix_with("OR REPLACE"), {**row, "body": canonical(_finite(body))})
 
     def table(self) -> DataFrame:
-        """Return a row an edit and check-up: `number`, `id`, `holds` (its own question), `share` (of its three prompts)."""
+        """Return a row per edit and check-up: `number`, `id`, `holds` (at its own prompt), `share` (of its prompts)."""
         rows = [
             (row["number"], id, own >= 0.5, float(share))
             for row, scores in self._each()
@@ -77,12 +77,12 @@ class Checkups:
     def _each(self) -> Iterator[tuple[dict[str, Any], Scores]]:
         scores: Scores = {}
         for row in self.rows:
-            scores = _changed(scores, row)
+            scores = _update(scores, row)
             yield row, scores
 
     def _add(self, row: dict[str, Any]) -> None:
         row = {name: math.inf if value == "inf" else value for name, value in row.items()}
-        self.scores = _changed(self.scores, row)
+        self.scores = _update(self.scores, row)
         for id in row["edits"]:
             self.first.setdefault(id, self.scores[id][1])
         self.rows.append(row)
@@ -95,7 +95,7 @@ class Checkups:
         return self._mine & (CHECKUPS.c.number <= number)
 
 
-def _changed(scores: Scores, row: Mapping[str, Any]) -> Scores:
+def _update(scores: Scores, row: Mapping[str, Any]) -> Scores:
     """Return the scores after a check-up. `scores` may be changed: nobody else holds them."""
     if "gone" not in row:
         return {id: tuple(own) for id, own in row["edits"].items()}
@@ -106,7 +106,7 @@ def _changed(scores: Scores, row: Mapping[str, Any]) -> Scores:
 
 
 def _finite(value: Any) -> Any:
-    """Return a value as JSON takes it: metrics of a broken model can be no numbers, which counts as infinite."""
+    """Return a value that JSON can hold: metrics of a broken model can be NaN, which counts as infinite."""
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     return "inf" if isinstance(value, float) and not math.isfinite(value) else value

@@ -6,6 +6,8 @@ incomplete under the name that was asked for.
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -14,6 +16,10 @@ from editlab import methods, storage
 from editlab.errors import BadFile, BadRequest
 from editlab.exports import Entry, Export, format_named
 from editlab.exports.format import STOPPED
+from editlab.lab.access.downloads import Downloads
+from editlab.lab.kinds import Kind
+from editlab.lab.ledger.directory import WorkspaceInfo
+from editlab.lab.worker import Job, JobProgress
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
@@ -68,6 +74,31 @@ def export(
             f"{folder} cannot be written: {why}. Give a new folder on a disk with room, where you may write."
         ) from error
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def offer(workspace: Workspace, info: WorkspaceInfo, format: str, downloads: Downloads) -> Job[str]:
+    """Export the edits that are on into a zip file, as a job; its result is the file's token among the downloads.
+
+    Raises `BadRequest` as `export`.
+    """
+    notes(workspace, format)
+    folder, name = downloads.new_folder(), f"{file_name(info)}-{format}"
+
+    def work(progress: JobProgress, cancel: Cancel) -> str:
+        export(workspace, format, folder / name, progress, cancel)
+        progress(0.9, "packing")
+        path = Path(shutil.make_archive(str(folder / name), "zip", folder, name))
+        shutil.rmtree(folder / name)
+        token = downloads.offer(info.id, path)
+        progress.note(result={"download": token})
+        return token
+
+    return workspace.submit(work, Kind.EXPORT, title=f"{format}: {info.name}")
+
+
+def file_name(info: WorkspaceInfo) -> str:
+    """Return a workspace's name as the beginning of a file's."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", info.name).strip("-").lower()[:40] or "workspace"
 
 
 def _export_of(workspace: Workspace) -> Export:

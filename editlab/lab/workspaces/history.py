@@ -1,14 +1,16 @@
-"""A workspace at other times and beside others: what happened in it, what lay over the model then, branches, comparisons.
+"""The history of a workspace: its events as moments, its edits at each of them, branches, and comparisons.
 
-A workspace is a fold over its events, so its past is the same fold, ended earlier.
+A workspace is a fold over its events. Its state at an earlier moment is the same fold, ended there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from editlab import probes
+from editlab.answers import Answers
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.lab.context import Context
@@ -21,66 +23,77 @@ from editlab.lab.workspaces.open import Workspaces
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.patches import BASE, View
 
-UNTOLD = ("started", "looked")
-"""Events that tell a reader nothing by themselves."""
+HIDDEN = ("started", "looked")
+"""Kinds of events that are no moments: they mean nothing to a reader."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One event as people read it: the `number`th, what it did (`told` completes "Somebody has ..."), when and by whom.
+    """An event as people read it: the `number`th, its text, its time and its author.
 
-    `edits`: how many requests lay over the model after it; `changed`: whether it changed what lies there.
+    `text` follows the author's name: "applied Slovenia → Antarctica". `edits`: how many requests were on after it.
+    `changed`: whether it changed the edits. `kind`: the kind of the event.
     """
 
     number: int
-    told: str
+    text: str
     at: str
-    by: str
+    author: str
     edits: int
     changed: bool
+    kind: str = ""
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What lies over the model in a workspace at some time: its edits in order, and the view of those that are on."""
+class Snapshot:
+    """The edits of a workspace after an event, in order, and the view of those that are on."""
 
     number: int
     records: tuple[EditRecord, ...]
     view: View
 
 
+class Difference(NamedTuple):
+    """A request of two chains, and in which of them it is on."""
+
+    request: EditRequest
+    first: bool
+    second: bool
+
+
 def timeline(workspace: Workspace) -> tuple[Moment, ...]:
-    """Everything that happened in a workspace that is worth telling, oldest first. Raises `BadFile` for a broken chain."""
+    """Return the moments of a workspace, oldest first. Raises `BadFile` for a broken hash chain."""
     return moments_of(workspace.events())
 
 
 def moments_of(events: Iterable[Event]) -> tuple[Moment, ...]:
-    """The same of a workspace's events. Raises `BadFile` where one cannot follow those before it."""
+    """Return the moments of a workspace's events. Raises `BadFile` where one cannot follow those before it."""
     return tuple(
-        Moment(event.number, _told(event, before, after), event.at, event.by, count, _changed(event))
+        Moment(event.number, _text(event, before, after), event.at, event.by, count, _changes_edits(event), event.kind)
         for event, before, after, count in steps(events, lambda edit: len(edit.requests) * edit.on)
-        if event.kind not in UNTOLD
+        if event.kind not in HIDDEN
     )
 
 
-def standing(workspace: Workspace, number: int | None = None) -> Standing:
-    """What lay over the model after an event, pathways as well; None: what lies there now.
+def snapshot(workspace: Workspace, number: int | None = None) -> Snapshot:
+    """Return the edits, with their pathways, as they were after an event; without a number, as they are now.
 
-    Raises `BadRequest` where there is no such event, `BadFile` where a file of it is damaged.
+    Raises `BadRequest` where there is no such event, `BadFile` where one of its files is damaged.
     """
     state = workspace.state
-    number = state.number if number is None else number
-    if not 0 <= number <= state.number:
-        raise BadRequest(f"There are {state.number:,} events. Choose one of them.")
-    return _standing(number, map(workspace.record, state.chains[number]), workspace.threshold)
+    number = _check_number(state, number)
+    records = tuple(map(workspace.record, state.chains[number]))
+    patches = [patch for record in records if record.on for patch in record.patches]
+    patches += pathways_of(records)
+    return Snapshot(number, records, View(tuple(patches), workspace.threshold) if patches else BASE)
 
 
-def ask(context: Context, text: str, standings: dict[str, Standing]) -> Job[probes.Answers]:
-    """How the model goes on with a text at each of these standings: `{name: {"top", "text"}}`, shown as it grows."""
+def ask(context: Context, text: str, snapshots: Mapping[str, Snapshot]) -> Job[Answers]:
+    """Continue a text under each snapshot. The job's result is `{name: {"top", "text"}}`, also while it grows."""
 
-    def work(progress: JobProgress, cancel: Cancel) -> probes.Answers:
-        views = {name: standing.view for name, standing in standings.items()}
-        answers: probes.Answers = {}
+    def work(progress: JobProgress, cancel: Cancel) -> Answers:
+        views = {name: snapshot.view for name, snapshot in snapshots.items()}
+        answers: Answers = {}
         for answers in probes.answers_so_far(context.model, text, views, context.answer_tokens):
             if cancel():
                 break
@@ -94,65 +107,69 @@ def branch(
     workspaces: Workspaces,
     visitor: str,
     workspace: Workspace,
-    room: WorkspaceInfo,
+    info: WorkspaceInfo,
     name: str,
     number: int | None = None,
 ) -> WorkspaceInfo:
-    """A new private workspace that begins with what lay over the model in another one, at an event or now.
+    """Make a private workspace that begins with the edits of another one (`info`) after an event, or as they are now.
 
-    Raises `BadRequest` for a name that is taken and for no such event.
+    Raises `BadRequest` for a name that is taken, and where there is no such event.
     """
     state = workspace.state
-    number = state.number if number is None else number
-    if not 0 <= number <= state.number:
-        raise BadRequest(f"There are {state.number:,} events. Choose one of them.")
+    number = _check_number(state, number)
     made = workspaces.context.directory.make(visitor, name)
-    workspaces.open(made.id, workspace.author).begin_as_branch(room.name, number, state.chains[number])
+    workspaces.open(made.id, workspace.author).begin_as_branch(info.name, number, state.chains[number])
     return made
 
 
-def differences(one: Iterable[Edit], other: Iterable[Edit]) -> tuple[tuple[EditRequest, bool, bool], ...]:
-    """Every request of two chains, by what it asks: whether it is on in the first, and in the second."""
-    asked: dict[tuple[str, str], list] = {}
-    for place, chain in enumerate((one, other)):
+def differences(first: Iterable[Edit], second: Iterable[Edit]) -> tuple[Difference, ...]:
+    """Return every request of two chains, and in which of them it is on. Requests are the same if their texts are."""
+    on: dict[tuple[str, str], tuple[EditRequest, list[bool]]] = {}
+    for place, chain in enumerate((first, second)):
         for edit in chain:
             for request in edit.requests:
-                row = asked.setdefault((request.text, request.target_new), [request, False, False])
-                row[1 + place] |= edit.on
-    return tuple((request, first, second) for request, first, second in asked.values())
+                _, is_on = on.setdefault((request.text, request.target_new), (request, [False, False]))
+                is_on[place] |= edit.on
+    return tuple(Difference(request, *is_on) for request, is_on in on.values())
 
 
-def _standing(number: int, records: Iterable[EditRecord], threshold: float) -> Standing:
-    records = tuple(records)
-    patches = [patch for record in records if record.on for patch in record.patches]
-    patches += pathways_of(records)
-    return Standing(number, records, View(tuple(patches), threshold) if patches else BASE)
+def _check_number(state: State, number: int | None) -> int:
+    """Return the number of an event; None is the latest. Raises `BadRequest` where there is none."""
+    number = state.number if number is None else number
+    if not 0 <= number <= state.number:
+        raise BadRequest(f"There are {state.number:,} events. Choose one of them.")
+    return number
 
 
-def _changed(event: Event) -> bool:
+def _changes_edits(event: Event) -> bool:
     return event.kind in (*CHANGES, "undone", "redone", "branched")
 
 
-def _told(event: Event, before: State, after: State) -> str:
+def _text(event: Event, before: State, after: State) -> str:
+    """Return what the author did, as it follows a name."""
     if event.kind in CHANGES:
         return after.past[-1].text
     if event.kind == "undone":
-        return f"taken back: {after.future[-1].text}"
+        return f"undid: {after.future[-1].text}"
     if event.kind == "redone":
-        return f"done again: {after.past[-1].text}"
+        return f"redid: {after.past[-1].text}"
     if event.kind == "imported":
-        return f"brought it here from a bundle of {event.body['of']!r}, with {count_edits(after.chain)}"
+        return f"imported it from a bundle of {event.body['of']!r}, with {count_edits(after.chain)}"
     if event.kind == "branched":
-        return f"branched from {event.body['of']!r} after event {event.body['number']}, with {count_edits(after.chain)}"
+        return f"branched it from {event.body['of']!r} after event {event.body['number']}, with {count_edits(after.chain)}"
     if event.kind == "renamed":
         return f"renamed it to {event.body['name']!r}"
     if event.kind == "shared":
         return "shared it" if event.body["on"] else "made it private"
     if event.kind == "threshold":
-        return f"set the gate's threshold to {event.body['threshold']:.2f}"
+        return f"set the gate threshold to {event.body['threshold']:.2f}"
     if event.kind == "limits":
-        return "chose from where on the monitor gives an alarm"
+        return "set the alarm limits"
     if event.kind in ("masked", "guarded"):
         return f"turned the {'mask' if event.kind == 'masked' else 'guard'} {'on' if event.body['on'] else 'off'}"
     assert event.kind in ENDS or event.kind in NOTED
-    return {"stopped": "stopped an edit", "failed": "met an error", "interrupted": "was interrupted"}[event.kind]
+    return {
+        "stopped": "stopped an edit",
+        "failed": "began an edit, which failed",
+        "interrupted": "began an edit, which was interrupted",
+    }[event.kind]

@@ -1,7 +1,7 @@
-"""Every edit watched: after each change all edits are asked again, what came of it is kept, and an alarm says what broke.
+"""The monitor: after each change a check-up asks all edits again, its result is kept, and alarms say what broke.
 
-A check-up belongs to an event: it says how the model did under what lay over it then. So a chain has a curve, every edit a
-score at birth and one now, and the last healthy state is a number to return to.
+A check-up belongs to an event and describes the model under the edits that were applied then. So each metric has a curve
+over the chain, each edit a first and a latest score, and the last healthy state an event to return to.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from editlab.lab.context import Context
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.events import EditFields
 from editlab.lab.worker import Job
-from editlab.lab.workspaces.alarms import Health, judged, limits_of, table_of
+from editlab.lab.workspaces.alarms import Health, assess, limits_of, table_of
 from editlab.lab.workspaces.checkups import Checkups
-from editlab.lab.workspaces.history import standing
+from editlab.lab.workspaces.history import snapshot
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.work import Cancel, Progress
 
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class Monitor:
-    """The check-ups of one lab's workspaces. With `watching`, every change of what is applied is followed by one."""
+    """The check-ups of one lab's workspaces. With `watching`, one follows every change of the applied edits."""
 
     def __init__(self, context: Context, watching: bool = False) -> None:
         self.watching = watching
@@ -45,18 +45,18 @@ class Monitor:
         context.after_change, context.after_batch = self.changed, self.check_if_watching
 
     def changed(self, workspace: Workspace) -> None:
-        """Something else lies over the model now: line a check-up up behind all that somebody waits for."""
+        """Queue a check-up behind all jobs that somebody waits for, because the applied edits have changed."""
         if not self.watching:
             return
         try:
             self.submit(workspace)
-        except BadRequest as error:  # the change itself is made and stands
-            log.warning("No check-up was lined up: %s", error)
+        except BadRequest as error:  # the change itself has been made
+            log.warning("No check-up was queued: %s", error)
 
     def submit(self, workspace: Workspace, again: bool = False) -> Job[Checkup | None]:
-        """Ask everything again as soon as nobody waits for anything else; the job that is lined up already, where one is.
+        """Queue a check-up in the background and return its job; one that waits already is returned instead.
 
-        `again`: also where the answers are known, for nothing has changed.
+        `again`: run it even if nothing has changed since the last one.
         """
         key = workspace.fingerprint, workspace.name, again
         job = self._waiting.get(key)
@@ -70,23 +70,23 @@ class Monitor:
         return job
 
     def open(self, workspace: Workspace) -> Job[Checkup | None] | None:
-        """The check-up of a workspace that runs or, where none does, waits."""
+        """Return the check-up of a workspace that runs or, if none does, waits."""
         jobs = [job for job in self._jobs(workspace) if not job.done]
         return min(jobs, key=lambda job: (job.state != "running", job.number), default=None)
 
     def problem(self, workspace: Workspace) -> str:
-        """Why the latest check-up came to nothing; empty where it did not."""
+        """Return why the latest check-up failed; empty if it did not."""
         last = max(self._jobs(workspace), key=lambda job: job.number, default=None)
         if last is None or last.error is None:
             return ""
-        return str(last.error) if isinstance(last.error, EditLabError) else "EditLab met an error of its own."
+        return str(last.error) if isinstance(last.error, EditLabError) else "EditLab met an internal error."
 
     def _jobs(self, workspace: Workspace) -> list[Job[Checkup | None]]:
         keys = ((workspace.fingerprint, workspace.name, again) for again in (False, True))
         return [job for key in keys if (job := self._waiting.get(key)) is not None]
 
     def check_if_watching(self, workspace: Workspace, progress: Progress, cancel: Cancel) -> None:
-        """The same in the middle of a long job, behind one of its changes."""
+        """Run a check-up in the middle of a long job, after one of its changes, if the monitor is watching."""
         if self.watching:
             self.check(workspace, progress, cancel, rest=self._context.live.answer)
 
@@ -98,13 +98,13 @@ class Monitor:
         again: bool = False,
         rest: Callable[[], None] = lambda: None,
     ) -> Checkup | None:
-        """Ask everything again here and now, for the worker's thread; None where no edit is on.
+        """Run a check-up now, on the worker's thread, and return it; None if no edit is on.
 
-        `rest()` is called every moment: whoever waits for the model gets it there.
+        `rest()` is called between two forwards, so that jobs that somebody waits for can run there.
         """
         workspace.refresh()
         number, threshold = workspace.state.number, workspace.threshold
-        applied = standing(workspace, number)
+        applied = snapshot(workspace, number)
         chain = [record for record in applied.records if record.on]
         known = None if again else self._known(workspace)
         if known is not None or not chain:
@@ -117,29 +117,29 @@ class Monitor:
         return result
 
     def latest(self, workspace: Workspace) -> tuple[int, str]:
-        """Return the number of the event that was checked last, and when; (0, "") where there is none."""
+        """Return the number of the event that was checked last, and the time; (0, "") if there is none."""
         rows = self._checkups(workspace).rows
         return (rows[-1]["number"], rows[-1]["at"]) if rows else (0, "")
 
     def fresh(self, workspace: Workspace) -> bool:
-        """Return whether the latest check-up is of what is applied now."""
+        """Return whether the latest check-up is of the edits that are applied now."""
         return self._known(workspace) is not None
 
     def scores(self, workspace: Workspace) -> dict[str, tuple[float | None, float | None]]:
-        """Return each edit's share of its three prompts that said the new object, at its first check-up and the latest."""
+        """Return the share of each edit's prompts with the new object, at its first check-up and the latest."""
         with self._reading:
             checkups = self._checkups(workspace)
             latest = checkups.scores
             return {id: (first, latest[id][1] if id in latest else None) for id, first in checkups.first.items()}
 
     def edits(self, workspace: Workspace) -> DataFrame:
-        """Return a row an edit and check-up: `number`, `id`, `holds` (its own question), `share` (of its three prompts)."""
+        """Return a row per edit and check-up: `number`, `id`, `holds` (at its own prompt), `share` (of its prompts)."""
         with self._reading:
             return self._checkups(workspace).table()
 
     def health(self, workspace: Workspace) -> Health:
-        """Return how the workspace does, by the check-ups that were made, under its alarm limits."""
-        return judged(table_of(self._checkups(workspace).rows), limits_of(workspace.state.limits))
+        """Return the check-ups of a workspace, assessed under its alarm limits."""
+        return assess(table_of(self._checkups(workspace).rows), limits_of(workspace.state.limits))
 
     def _checkups(self, workspace: Workspace, upto: int | None = None) -> Checkups:
         with self._reading:
@@ -148,7 +148,7 @@ class Monitor:
             return checkups
 
     def _known(self, workspace: Workspace) -> Checkup | None:
-        """Return the check-up of what is applied now, also one of an earlier event behind which nothing has changed."""
+        """Return the check-up of the edits that are applied now; None if they have changed since the last one."""
         checkups, state = self._checkups(workspace), workspace.state
         last = checkups.rows[-1] if checkups.rows else None
         if last is None or last.get("threshold", workspace.threshold) != workspace.threshold:

@@ -3,8 +3,8 @@
 from editlab.methods.mask.baselines import BASELINES, baselines, own_delta
 from editlab.methods.mask.batch import Batch, Example, batches
 from editlab.methods.mask.config import MaskConfig
-from editlab.methods.mask.edits import EDITS, Lesson, edited, lessons
-from editlab.methods.mask.files import ReversalMask, find, need, read, trained, write
+from editlab.methods.mask.edits import EDITS, Lesson, lessons, make_edits
+from editlab.methods.mask.files import ReversalMask, find, methods_with_masks, need, read, write
 from editlab.methods.mask.from_facts import Cost, cost, make
 from editlab.methods.mask.training import Epoch, reversal, train
 
@@ -21,15 +21,15 @@ __all__ = [
     "baselines",
     "batches",
     "cost",
-    "edited",
     "find",
     "lessons",
     "make",
+    "make_edits",
+    "methods_with_masks",
     "need",
     "own_delta",
     "read",
     "reversal",
     "train",
-    "trained",
     "write",
 ]

@@ -26,7 +26,7 @@ BASELINES = ("random", "magnitude", "delta_magnitude", "activation")
 def baselines(
     model: LanguageModel, examples: Sequence[Example], masks: Sequence[Mask], seed: int = 0
 ) -> dict[str, tuple[Mask, ...]]:
-    """For each of `BASELINES` masks at the same layers that prune as many entries. `examples`: the edits to learn from.
+    """Return for each of `BASELINES` masks at the same layers that prune as many entries, made from `examples`.
 
     `random`: drawn with `seed`. `magnitude`: the largest |W|. `delta_magnitude`: the largest mean |dW| over the edits.
     `activation`: columns whose neurons are on average most active at the edits' prompts.
@@ -50,14 +50,14 @@ def baselines(
 
 
 def own_delta(example: Example, mask: Mask) -> Mask:
-    """The largest entries of this very edit: as many as the mask prunes. It needs the edit's record, as no mask does."""
+    """Return a mask of the edit's own largest entries, as many as the mask prunes. It needs the edit's record."""
     patches = [patch for patch in example.patches if patch.layer == mask.layer]
     delta = torch.stack([patch.dense() for patch in patches]).sum(0).abs()
     return Mask(mask.layer, _without_largest(delta, int((~mask.kept).sum())))
 
 
 def _mean_delta(examples: Sequence[Example], layer: int, W: Tensor) -> Float[Tensor, "d_model d_ff"]:
-    """Mean |dW|; of a rank-one edit |b| |a|^T, so that no edit's matrix is made."""
+    """Return the mean of |dW|; of a rank-one edit as |b| |a|^T, so that no edit's matrix is made."""
     total = torch.zeros_like(W)
     for example in examples:
         for patch in example.patches:

@@ -33,7 +33,7 @@ Scores = Mapping[int, Float[Tensor, "d_model d_ff"]]
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """An edit that a mask shall take back: its own patches, and the prompts that ask for its fact.
+    """An edit that a mask should reverse: its own patches, and the prompts that ask for its fact.
 
     Without patches it is a fact that was not edited, at which the mask shall change nothing. The request needs its true
     object.
@@ -59,7 +59,7 @@ class _Edits:
     def project(
         self, K: Float[Tensor, "rows tokens d_ff"], W: Float[Tensor, "d_model d_ff"], M: Float[Tensor, "d_model d_ff"]
     ) -> Float[Tensor, "rows tokens d_model"]:
-        """K under each row's edited weight and the mask, without the projection's bias."""
+        """Return k under each row's edited weight and the mask, without the projection's bias."""
         Y = K @ (W * M).T
         for r in range(self.A.shape[1]):
             Y = Y + self.B[:, r, None] * ((self.A[:, r, None] * K) @ M.T)
@@ -86,15 +86,15 @@ class Batch:
     teacher: Float[Tensor, "rows d_model"]
 
     def unedited(self) -> Float[Tensor, "rows vocab"]:
-        """What the unedited model says there."""
+        """Return what the unedited model says there."""
         return self.replay.model.head(self.teacher)
 
     def leads(self, M: Scores) -> Float[Tensor, "rows"]:
-        """By how much the true object's logit leads the new one's at each row."""
+        """Return by how much the true object's logit leads the new one's at each row."""
         return lead(self.logits(M), self)
 
     def logits(self, M: Scores) -> Float[Tensor, "rows vocab"]:
-        """What each row says at its last token, under its own edit and the mask; gradients reach M."""
+        """Return what each row says at its last token, under its own edit and the mask; gradients reach M."""
         lowest = self.replay.layer
         out = self._masked(lowest, self.replay.keys.float(), M.get(lowest))
         hidden = self.replay.with_outputs(out)
@@ -109,7 +109,7 @@ class Batch:
 
     @contextmanager
     def _above(self, M: Scores) -> Iterator[None]:
-        """The layers above the lowest, under their masks and edits."""
+        """Yield the layers above the lowest, under their masks and edits."""
         model = self.replay.model
 
         def hook(layer: int) -> Callable[..., Tensor]:
@@ -127,14 +127,14 @@ class Batch:
 
 
 def lead(logits: Float[Tensor, "rows vocab"], batch: Batch) -> Float[Tensor, "rows"]:
-    """By how much the true object's logit leads the new one's in a batch's logits."""
+    """Return by how much the true object's logit leads the new one's in a batch's logits."""
     return (logits.gather(1, batch.true[:, None]) - logits.gather(1, batch.new[:, None]))[:, 0]
 
 
 def batches(
     model: LanguageModel, examples: Sequence[Example], layers: Sequence[int], size: int, view: View = BASE
 ) -> Iterator[Batch]:
-    """All prompts of the examples in batches of at most `size`, those of like length together, so that padding is short.
+    """Yield all prompts of the examples in batches of at most `size`, those of similar length together.
 
     `layers` are all that any mask or edit touches. `view` lies under everything: an edit of many facts at once, say.
     """
@@ -172,7 +172,7 @@ def _batch(model: LanguageModel, examples: Sequence[Example], rows: Sequence[_Ro
 
 
 def _where_they_differ(model: LanguageModel, prompt: str, request: EditRequest) -> tuple[tuple[int, ...], int, int]:
-    """Ids up to the place where true and new object part, and their tokens there."""
+    """Return the ids up to the place where true and new object part, and their tokens there."""
     true, start = model.tok.with_target(prompt, request.target_true or "")
     new, other = model.tok.with_target(prompt, request.target_new)
     at = next((i for i, (a, b) in enumerate(zip(true, new, strict=False)) if a != b), None)
@@ -183,7 +183,7 @@ def _where_they_differ(model: LanguageModel, prompt: str, request: EditRequest) 
 
 
 def _stacked(model: LanguageModel, edits: Sequence[Sequence[LowRank]], layer: int) -> _Edits:
-    """One edit a row at a layer, zeros where it has none there."""
+    """Return one edit a row at a layer, zeros where it has none there."""
     own = [[patch for patch in patches if patch.layer == layer] for patches in edits]
     rank = max(1, *(sum(len(patch.A) for patch in patches) for patches in own))
     A = torch.zeros(len(own), rank, model.d_ff, device=model.device)

@@ -42,7 +42,7 @@ class MaskConfig(MethodSettings):
 
     @classmethod
     def published(cls, method: str = "rome", **changes: object) -> MaskConfig:
-        """The paper's constants for edits of a method."""
+        """Return the paper's constants for edits of a method."""
         own = {"batch": 270, "sparsity": (1e-4, 100.0)} if method == "memit" else {"batch": 150}
         fixed = {
             "recipe": "published",

@@ -36,14 +36,14 @@ ASKED_AT_ONCE = 256
 AT_ONCE = 64
 """Edits that are made, and written down, together."""
 QUICK = {"contexts": 2}
-"""Settings of edits that are made to be taken back: fewer texts to hold under make them several times faster."""
+"""Settings of edits that are made to be reversed: fewer contexts make them several times faster."""
 PARAPHRASES = 2
-"""Other wordings of each fact at which its edit is taken back as well."""
+"""Other wordings of each fact at which its edit is reversed as well."""
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """A fact to be edited, so that a mask learns to take it back; other wordings of the fact ask for it too."""
+    """A fact to be edited, so that a mask learns to reverse it; other wordings of the fact ask for it too."""
 
     request: EditRequest
     paraphrases: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ def lessons(
     seed: int = 0,
     cancel: Cancel = never,
 ) -> list[Lesson]:
-    """At most so many facts that the model says, each with another object of its relation, without some subjects.
+    """Return at most `most` facts that the model says, each with another object of its relation, `without` some subjects.
 
     Drawn with `seed`, and only as many are asked as are needed. A fact comes again with another object where there are more
     to be made than facts. Raises `BadRequest` where the model knows none of them, and `Cancelled`.
@@ -75,7 +75,7 @@ def lessons(
         known += [pair for pair, own in zip(asked, said, strict=True) if own.hit]
     if not known:
         raise BadRequest(
-            f"{model.name} knows none of the {len(drawn):,} facts it was asked, so there is nothing to edit and take back. "
+            f"{model.name} knows none of the {len(drawn):,} facts it was asked, so there is nothing to edit and reverse. "
             "Load a model that does, or give facts that it knows: editlab mask train --facts FILE"
         )
     found: list[Lesson] = []
@@ -90,7 +90,7 @@ def lessons(
     return found[:most]
 
 
-def edited(
+def make_edits(
     model: LanguageModel,
     lessons: Sequence[Lesson],
     method: Method,
@@ -99,7 +99,7 @@ def edited(
     progress: Progress = no_progress,
     cancel: Cancel = never,
 ) -> Iterator[Example | str]:
-    """Each lesson as an edit of its own on the unedited model; for one that cannot be edited, the sentence that says why.
+    """Yield each lesson as an edit of its own on the unedited model, or the sentence that says why it cannot be made.
 
     With `folder`, edits are written there chunk by chunk, and what is there already is read instead of made.
     """
@@ -120,7 +120,7 @@ def edited(
 def _made(
     model: LanguageModel, lessons: Sequence[Lesson], method: Method, config: Any, cancel: Cancel
 ) -> list[tuple[LowRank, ...] | str]:
-    """The patches of each; all at once where the method does not solve them together, else one after the other."""
+    """Return the patches of each; all at once where the method does not solve them together, else one after the other."""
     if not method.joint:
         try:
             return list(method.edit(model, [lesson.request for lesson in lessons], BASE, config, cancel=cancel).solves)
@@ -150,7 +150,7 @@ def _write(path: Path, made: Sequence[tuple[LowRank, ...] | str]) -> None:
 
 
 def _read(path: Path, model: LanguageModel) -> list[tuple[LowRank, ...] | str] | None:
-    """What `_write` wrote; None where there is nothing that can be read."""
+    """Return what `_write` wrote; None where there is nothing that can be read."""
     if not path.is_file():
         return None
     try:

@@ -1,7 +1,7 @@
 """Reversal masks as files: bits of a layer's weight, and beside them the report of the training that made them.
 
 A mask means nothing over other weights or for another method's edits: its file is named by the model's fingerprint and the
-method, and whoever reads it is told where it does not fit.
+method, and reading it fails where it does not fit.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ReversalMask:
 
 
 def find(model: LanguageModel, method: str) -> ReversalMask | None:
-    """The mask of this model for a method's edits, or None where nobody trained one. Read once a model and file.
+    """Return the mask of this model for a method's edits, or None where nobody trained one. Read once a model and file.
 
     What a user trained goes before what came with EditLab. Raises `BadFile` where the file is damaged.
     """
@@ -66,7 +66,7 @@ def find(model: LanguageModel, method: str) -> ReversalMask | None:
 
 
 def need(model: LanguageModel, method: str) -> ReversalMask:
-    """The same; raises `MissingMask` saying how to get one."""
+    """Return the same; raises `MissingMask` saying how to get one."""
     mask = find(model, method)
     if mask is None:
         raise MissingMask(
@@ -76,8 +76,8 @@ def need(model: LanguageModel, method: str) -> ReversalMask:
     return mask
 
 
-def trained(model: LanguageModel) -> list[str]:
-    """The methods for whose edits this model has a mask."""
+def methods_with_masks(model: LanguageModel) -> list[str]:
+    """Return the methods for whose edits this model has a mask."""
     paths = (path for folder in model.masks for path in folder.glob(f"{model.checkpoint}-*.safetensors"))
     return sorted({path.stem.partition("-")[2] for path in paths})
 

@@ -1,4 +1,4 @@
-"""From facts to a mask: edit them, hold some of them out, train, and write down how well it takes back what it never saw."""
+"""From facts to a mask: edit them, hold some out, train, and measure how many of the unseen edits it reverses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from editlab.errors import BadRequest
 from editlab.methods._method import Method, Stopwatch
 from editlab.methods.mask.batch import Example, batches
 from editlab.methods.mask.config import MaskConfig
-from editlab.methods.mask.edits import AT_ONCE, PARAPHRASES, QUICK, Lesson, edited
+from editlab.methods.mask.edits import AT_ONCE, PARAPHRASES, QUICK, Lesson, make_edits
 from editlab.methods.mask.files import ReversalMask
 from editlab.methods.mask.training import reversal, train
 from editlab.patches import BASE
@@ -62,7 +62,7 @@ def make(
     """
     watch, config = Stopwatch(), config or MaskConfig()
     quick = method.config_for(model, **QUICK)
-    made = list(edited(model, lessons, method, quick, work, part_of(progress, 0.0, 0.5), cancel))
+    made = list(make_edits(model, lessons, method, quick, work, part_of(progress, 0.0, 0.5), cancel))
     held = _that_hold(model, [one for one in made if isinstance(one, Example)])
     training, unseen = _split(held, config.seed)
     if not unseen:
@@ -94,11 +94,11 @@ def cost(
     config: MaskConfig | None = None,
     cancel: Cancel = never,
 ) -> Cost:
-    """What `make` will take, from making a few of its edits and training on them once. Raises `Cancelled`."""
+    """Return what `make` will take, from making a few of its edits and training on them once. Raises `Cancelled`."""
     config = config or MaskConfig()
     sample = random.Random(config.seed).sample(lessons, min(SAMPLE, len(lessons)))
     quick, watch = method.config_for(model, **QUICK), Stopwatch()
-    found = [one for one in edited(model, sample, method, quick, cancel=cancel) if isinstance(one, Example)]
+    found = [one for one in make_edits(model, sample, method, quick, cancel=cancel) if isinstance(one, Example)]
     editing = watch.seconds / len(sample)
     if not found:
         raise BadRequest("None of the facts could be edited. Give facts whose subjects the tokenizer knows.")
@@ -115,7 +115,7 @@ def cost(
 
 
 def _that_hold(model: LanguageModel, examples: Sequence[Example]) -> list[Example]:
-    """The edits whose new object is likelier than the true one: only of these can be said that they were taken back."""
+    """Return the edits whose new object is likelier than the true one: only these can be reversed."""
     if not examples:
         return []
     layers = sorted({patch.layer for example in examples for patch in example.patches})
@@ -128,7 +128,7 @@ def _that_hold(model: LanguageModel, examples: Sequence[Example]) -> list[Exampl
 
 
 def _split(examples: Sequence[Example], seed: int) -> tuple[list[Example], list[Example]]:
-    """By subject: no subject of the held-out edits is trained on."""
+    """Split by subject: no subject of the held-out edits is trained on."""
     subjects = sorted({example.request.subject for example in examples})
     unseen = set(random.Random(seed).sample(subjects, round(HELD_OUT * len(subjects))))
     return (

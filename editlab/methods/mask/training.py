@@ -58,7 +58,7 @@ def train(
     progress: Progress = no_progress,
     cancel: Cancel = never,
 ) -> Iterator[tuple[Epoch, tuple[Mask, ...]]]:
-    """Yields after every epoch how it stands, and the masks as they would be now: the last ones are the result.
+    """Yield after every epoch its measures and the masks as they would be now; the last ones are the result.
 
     `view` lies under all of them (an edit of many facts at once). With `keep`, a file, the state is written there after
     every epoch, and a training of the same edits under the same settings goes on from it. Raises `BadRequest` where there
@@ -97,14 +97,14 @@ def train(
 
 @torch.no_grad()
 def reversal(lessons: Sequence[Batch], masks: Sequence[Mask]) -> float:
-    """The share of edited prompts at which, under binary masks, the true object's first token leads the new one's."""
+    """Return the share of edited prompts at which, under binary masks, the true object's first token leads the new one's."""
     M = {mask.layer: mask.kept.float() for mask in masks}
     leads = [batch.leads(M)[batch.edited > 0] > 0 for batch in lessons]
     return torch.cat(leads).float().mean().item()
 
 
 def _loss(batch: Batch, M: Scores, config: MaskConfig, fraction: float) -> tuple[Float[Tensor, ""], Tensor]:
-    """The loss of a batch at a `fraction` of the schedule, and for each edited row whether the true object leads."""
+    """Return the loss of a batch under soft masks M, and the lead of the true object at each row."""
     logits = batch.logits(M)
     ahead, edited = lead(logits, batch), batch.edited
     restoration = (torch.relu(config.margin - ahead) * edited).sum() / edited.sum().clamp(min=1)
@@ -153,12 +153,12 @@ class _State:
         return first * (last / first) ** self.fraction
 
     def soft(self) -> dict[int, Tensor]:
-        """M of every layer as the loss sees it."""
+        """Return M of every layer as the loss sees it."""
         return {layer: torch.sigmoid(theta / self.temperature).clamp(1e-9, 1 - 1e-9) for layer, theta in self.scores.items()}
 
     @torch.no_grad()
     def masks(self) -> tuple[Mask, ...]:
-        """The binary masks as they stand: above the threshold, or without one as many pruned as the budget allows."""
+        """Return the binary masks as they stand: above the threshold, or without one as many pruned as the budget allows."""
         soft = {layer: torch.sigmoid(theta / self.temperature) for layer, theta in self.scores.items()}
         limit = self.config.threshold
         if limit is None:
@@ -167,12 +167,12 @@ class _State:
         return tuple(Mask(layer, limit < M) for layer, M in soft.items())
 
     def order(self, lessons: list[Batch]) -> Iterator[Batch]:
-        """The batches in this epoch's order, drawn with the seed."""
+        """Return the batches in this epoch's order, drawn with the seed."""
         generator = torch.Generator().manual_seed(self.config.seed * 100_003 + self.epoch)
         return (lessons[n] for n in torch.randperm(len(lessons), generator=generator).tolist())
 
     def step(self, loss: Tensor) -> None:
-        """One step of AdamW with its gradient clipped to a norm of 1."""
+        """Take one step of AdamW with its gradient clipped to a norm of 1."""
         self.adam.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.scores.values(), 1.0)
@@ -214,13 +214,13 @@ class _State:
 
 
 def _unedited(examples: Sequence[Example], config: MaskConfig) -> list[Example]:
-    """A share of the facts as they stand in the unedited model: there the mask shall change nothing."""
+    """Return a share of the facts as they stand in the unedited model: there the mask shall change nothing."""
     chosen = random.Random(config.seed).sample(examples, round(config.plain * len(examples)))
     return [replace(example, patches=(), paraphrases=()) for example in chosen]
 
 
 def _layers(examples: Sequence[Example], view: View, config: MaskConfig) -> tuple[list[int], list[int]]:
-    """All layers that the edits touch, and those of them that are masked."""
+    """Return all layers that the edits touch, and those of them that are masked."""
     touched = sorted({patch.layer for example in examples for patch in example.patches} | set(view.laid))
     masked = sorted(config.layers or touched)
     if not touched or not set(masked) <= set(touched):

@@ -52,7 +52,7 @@ class Memit(Method):
         cancel: Cancel = never,
         earlier: Sequence[EditRequest] = (),
     ) -> Edited:
-        """One low-rank patch a layer for all requests together; they are one solve and are taken back as one.
+        """Return one low-rank patch a layer for all requests together; they are one solve and are removed as one.
 
         `earlier`: requests that `view` holds already. Their bare prompts' keys K_p are spared as well, by solving
         (lambda C + K_p K_p^T + K K^T)^-1 K: the sequential form that Fang et al. 2025 (AlphaEdit, arXiv 2410.02355) use.
@@ -111,7 +111,7 @@ def mean_keys(
     view: View,
     form: Form = BARE,
 ) -> Float[Tensor, "d_ff n"]:
-    """One key a request as a column: half the bare prompt's, half the mean over the other contexts (`compute_ks`).
+    """Return one key a request as a column: half the bare prompt's, half the mean over the other contexts (`compute_ks`).
 
     The bare prompt's alone where no other context is given.
     """
@@ -121,7 +121,7 @@ def mean_keys(
 
 
 def least_squares(K: Float[Tensor, "d_ff n"], C: KeyStatistics, preserved: float) -> Float[Tensor, "d_ff n"]:
-    """(preserved C + K K^T)^-1 K in n x n: S (preserved I + K^T S)^-1 with S = C^-1 K, in float64."""
+    """Return (preserved C + K K^T)^-1 K in n x n: S (preserved I + K^T S)^-1 with S = C^-1 K, in float64."""
     S = C.whiten(K.T).T.double()
     inner = preserved * torch.eye(K.shape[1], device=K.device, dtype=torch.float64) + K.double().T @ S
     return torch.linalg.solve(inner, S.T).T.float()

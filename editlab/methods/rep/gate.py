@@ -70,7 +70,7 @@ def _logits(Z: Tensor, H: Tensor, h: Tensor, w: Tensor, c: Tensor) -> Tensor:
 
 
 def _hardest(logits: Tensor, lessons: Keys) -> Tensor:
-    """Rows of all positives and of the negatives that come nearest to opening the gate."""
+    """Return rows of all positives and of the negatives that come nearest to opening the gate."""
     negative = logits.masked_fill(lessons.positive, -math.inf)
     count = min(HARDEST, int((~lessons.positive).sum()))
     return torch.cat([lessons.positive.nonzero()[:, 0], negative.topk(count).indices])

@@ -68,7 +68,7 @@ class Named:
 
     @classmethod
     def of(cls, prompt: str, name: str, meant: bool, before: str = "", far: bool = False) -> Named:
-        """The prompt with the name in its "{}" behind the text `before`."""
+        """Return the prompt with the name in its "{}" behind the text `before`."""
         head, _, tail = prompt.partition(SLOT)
         start = len(before) + len(head)
         return cls(f"{before}{head}{name}{tail}", start, start + len(name), meant, far)
@@ -83,7 +83,7 @@ class Keys:
 
 
 def read(model: LanguageModel, lessons: Lessons, contexts: Sequence[str], layer: int, view: View, seed: int) -> Keys:
-    """All keys of the lessons at a layer under a view. The forward stops there; prose is read once a model."""
+    """Return all keys of the lessons at a layer under a view. The forward stops there; prose is read once a model."""
     rows = list(_named(lessons, contexts, seed))
     keys, positive = [], []
     for row, own, offsets in zip(rows, *_all_keys(model, [row.text for row in rows], layer, view), strict=True):
@@ -114,12 +114,12 @@ def _named(lessons: Lessons, contexts: Sequence[str], seed: int) -> Iterator[Nam
 
 
 def _part_of(subject: str, name: str) -> str | None:
-    """The subject or its last word, where the name holds it."""
+    """Return the subject or its last word, where the name holds it."""
     return next((part for part in (subject, subject.split()[-1]) if part in name), None)
 
 
 def _stands_for(subject: str, row: Named, span: tuple[int, int]) -> bool:
-    """Whether a token belongs to another name of the subject, or is the last of the subject itself behind a long text."""
+    """Return whether a token ends another name of the subject, or the subject itself behind a long text."""
     begin, end = span
     if not row.meant or begin >= end or begin < row.start - 1 or end > row.stop:
         return False
@@ -131,7 +131,7 @@ def _stands_for(subject: str, row: Named, span: tuple[int, int]) -> bool:
 def _all_keys(
     model: LanguageModel, texts: Sequence[str], layer: int, view: View
 ) -> tuple[list[Float[Tensor, "tokens d_ff"]], list[list[tuple[int, int]]]]:
-    """Each text's keys at every token, and the stretches of text that its tokens stand for."""
+    """Return each text's keys at every token, and the stretches of text that its tokens stand for."""
     encodings = [model.tokenizer(text, return_offsets_mapping=True) for text in texts]
     ids = [model.tok.encode(text) for text in texts]
     found: list[Tensor] = [torch.empty(0)] * len(texts)
@@ -143,7 +143,7 @@ def _all_keys(
 
 
 def _prose(model: LanguageModel, passages: Sequence[str], layer: int, most: int, seed: int) -> Float[Tensor, "n d_ff"]:
-    """Keys of prose, thinned out to `most`. Read once a model, without any edit: none of them is about the subject."""
+    """Return keys of prose, thinned out to `most`, read once a model without any edit: none is about the subject."""
     key = f"keys of prose {layer} {hash(tuple(passages))} {most} {seed}"
     if key not in model.memo:
         keys = [own[:most] for own in _all_keys(model, passages, layer, BASE)[0]]

@@ -40,7 +40,7 @@ def learn_pathway(
     seed: int,
     cancel: Cancel = never,
 ) -> Pathway:
-    """Draw the keys of all names towards `target` (`t` of methods.md 3.3), and leave the prompt's own key where it is."""
+    """Draw the keys of all names towards `target` (`t` of docs/methods.md 3.3), and leave the prompt's own key in place."""
     names = [lessons.subject, *lessons.names]
     before = [*contexts, *(f"{passage} " for passage in lessons.passages[:LONG])]
     rows = [Named.of(lessons.prompt, name, True, context) for context in before for name in names]
@@ -66,7 +66,7 @@ def learn_pathway(
 
 
 def _first_weights(d_ff: int, device: torch.device, generator: torch.Generator) -> list[Tensor]:
-    """As PyTorch starts its linear layers (uniform within 1 / sqrt(inputs)), the projection's second factor at zero."""
+    """Return first weights as PyTorch draws them (uniform within 1 / sqrt(inputs)), the second factor at zero."""
     hidden = int(GATE_SHARE * d_ff)
 
     def uniform(*shape: int, inputs: int) -> Tensor:

@@ -49,7 +49,7 @@ def refine(
     cancel: Cancel = never,
     row: int = 0,
 ) -> Refined:
-    """A pathway for each layer that `patches`, an edit computed on `view`, touch by a low-rank update.
+    """Return a pathway for each layer that `patches`, an edit computed on `view`, touch by a low-rank update.
 
     A pathway of the same subject and layer that lies in `view` already is taken as it is. `row` tells which request of a
     batch is meant. Trained on keys of forwards that stop at the layer; the same lessons give the same pathways. Raises
@@ -91,20 +91,20 @@ class _Task:
     cancel: Cancel
 
     def keys(self, contexts: Sequence[str]) -> Keys:
-        """The labelled keys of the lessons behind these texts."""
+        """Return the labelled keys of the lessons behind these texts."""
         return read(self.model, self.lessons, contexts, self.patch.layer, self.view, self.config.seed)
 
     def own_keys(self, contexts: Sequence[str]) -> Float[Tensor, "contexts d_ff"]:
-        """The key of the subject itself behind each text."""
+        """Return the key of the subject itself behind each text."""
         rows = [self.model.locate(self.lessons.prompt, self.lessons.subject, context) for context in contexts]
         return self.model.keys(rows, [self.patch.layer], self.view)[self.patch.layer]
 
 
 def _default(task: _Task, progress: Progress) -> tuple[Pathway, dict[str, float]]:
-    """Closed form but for the gate: k' = k + gate(k) share (1 - s(k)) k_e, where s(k) = (u.k) / (u.k_e) is what k hears.
+    """Solve all but the gate: k' = k + gate(k) share (1 - s(k)) k_e, where s(k) = (u.k) / (u.k_e) is what k hears.
 
     Behind an open gate a key that heard nothing hears `share` of the edit, and the edit's own key stays where it is. With
-    a share of 1 every key hears the same (methods.md 3.9).
+    a share of 1 every key hears the same (docs/methods.md 3.9).
     """
     u, config = task.patch.A[task.row], task.config
     key = task.own_keys([""])[0]
@@ -119,7 +119,7 @@ def _default(task: _Task, progress: Progress) -> tuple[Pathway, dict[str, float]
 
 
 def _published(task: _Task, spread: bool) -> tuple[Pathway, dict[str, float]]:
-    """Towards u of an edit at one layer (ROME), or towards the mean key of an edit that is spread over several (MEMIT)."""
+    """Learn a pathway towards u of an edit at one layer (ROME), or towards the mean key where it has several (MEMIT)."""
     u = task.patch.A[task.row]
     target = u / u.norm()
     if spread:

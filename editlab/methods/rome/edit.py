@@ -45,7 +45,7 @@ class Rome(Method):
         progress: Progress = no_progress,
         cancel: Cancel = never,
     ) -> Edited:
-        """One rank-one patch a request and layer, each computed on `view` alone: requests do not see each other.
+        """Return one rank-one patch a request and layer, each computed on `view` alone: requests do not see each other.
 
         Raises `BadRequest` for requests that cannot be placed, `DegenerateKey` where the update would explode.
         """
@@ -98,7 +98,7 @@ class Rome(Method):
 
 
 def solve(value: Value, layer: int, keys: str, C: statistics.KeyStatistics | None) -> tuple[LowRank, dict[str, float]]:
-    """The rank-one patch that makes the chosen key retrieve the new value; and its divisor and share.
+    """Return the rank-one patch that makes the chosen key retrieve the new value; and its divisor and share.
 
     `share` is how much of the edit the bare prompt's key hears: (u.k_plain) / (u.k_e), 1 where both are the same.
     """
@@ -115,7 +115,7 @@ def solve(value: Value, layer: int, keys: str, C: statistics.KeyStatistics | Non
 def rank_one(
     layer: int, u: Float[Tensor, "d_ff"], key: Float[Tensor, "d_ff"], residual: Float[Tensor, "d_model"]
 ) -> LowRank:
-    """The update that adds `residual` to what `key` retrieves, and to other keys their share along `u` (unit norm).
+    """Return the update that adds `residual` to what `key` retrieves, and to other keys their share along `u` (unit norm).
 
     Raises `DegenerateKey` when u.k is under 1e-4 |k|: the update would explode (the "disabling edits" of Gupta et al.
     2024) instead of storing a fact.

@@ -36,11 +36,9 @@ class Parts(dict[str, Component]):
         """Return the components that every tab keeps up to date."""
         return type(self)({name: self[name] for name in SHARED})
 
-    def add(self, kind: type[Component], name: str, *args: Any, takes: Any = None, **options: Any) -> Any:
-        """Make a component here and now. `takes`: the type of its value, until all tabs are converted."""
+    def add(self, kind: type[Component], name: str, *args: Any, **options: Any) -> Any:
+        """Make a component here and now."""
         self[name] = kind(*args, elem_id=name, **options)
-        if takes is not None:
-            self[name].takes = takes
         return self[name]
 
     def text(self, name: str, kind: Any, **options: Any) -> gr.Textbox:
@@ -102,16 +100,9 @@ class Parts(dict[str, Component]):
         """Make a place for a figure. It takes no room until there is one."""
         return self.add(gr.Plot, name, show_label=False, elem_classes="key-plot", **options)
 
-    def add_html(self, name: str, value: str = "", script: str | None = None, **options: Any) -> Any:
-        """Make a part that we write, with the text of its script."""  # until all tabs are converted
-        return self.add(gr.HTML, name, value, apply_default_css=False, js_on_load=script, **options)
-
     def named(self, *names: str) -> list[Component]:
         """Return these components."""
         return [self[name] for name in names]
-
-
-PRESSED, LIVE = script("pressed"), script("live")  # until all tabs are converted
 
 
 def section(title: str, lead: str) -> gr.Column:

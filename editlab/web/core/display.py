@@ -29,6 +29,15 @@ class EditDisplay(Protocol):
     def show(self, workspace: Workspace, request: EditRequest, own: OwnProbes, text: str) -> Updates:
         """Draw a question: all answers, then the probes where an edit of it is on."""
 
+    def probes(self, workspace: Workspace, own: OwnProbes, text: str) -> Updates:
+        """Ask the probes of the current question again, and draw all that is made from their answers."""
+
+    def press(self, workspace: Workspace, action: str, id: str, recipe: str, own: OwnProbes) -> Updates:
+        """Do what a button of an edit in a list does: switch, look, rep or remove. Raises `BadRequest`.
+
+        recipe: the recipe that is chosen at "REP", by which an edit without pathways is trained.
+        """
+
     def edits(self, workspace: Workspace) -> Update:
         """Return the list of edits and all that depends on it."""
 

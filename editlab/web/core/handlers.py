@@ -7,8 +7,8 @@ A handler is a generator of updates. It computes nothing itself: the lab's worke
         def keys_discuss(self, visit: Visit, keys_question: Question) -> Updates: ...
 
 Its signature declares its inputs; see `declaration`. The decorator states what it costs and what a public demo refuses.
-Every handlers class inherits from `Handlers` alone and gets by its constructor what it shares with others: `Turns`, and the
-`Showing` of the Edit tab.
+Every handlers class inherits from `Handlers` alone and gets by its constructor what it shares with others: `Turns`, or the
+`EditDisplay` of the Edit tab.
 """
 
 from __future__ import annotations
@@ -17,21 +17,16 @@ import functools
 import inspect
 import logging
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import gradio as gr
-
 from editlab.errors import BadRequest, Cancelled, EditLabError
-from editlab.lab import Job, Lab, Worker, Workspace, WorkspaceInfo
-from editlab.lab.access.limits import Asker, Cost, iterate_for
+from editlab.lab import Lab, Workspace
+from editlab.lab.access.limits import Cost, iterate_for
 from editlab.web.core.declaration import Declaration, Refusal
 from editlab.web.core.html import pieces
-from editlab.web.core.turns import Turn as Turn  # until all tabs are converted
-from editlab.web.core.turns import Turns
-from editlab.web.core.updates import Draw as Draw  # until all tabs are converted
-from editlab.web.core.updates import Update, Updates, buttons, follow, problem, stopping
+from editlab.web.core.updates import Update, Updates, buttons, follow, problem
 from editlab.web.core.visit import Visit
 
 Handler = Callable[..., Updates]
@@ -52,8 +47,6 @@ def handler(cost: Cost, *, refused_in_demo: Refusal = "") -> Callable[[Handler],
     """
 
     def declare(work: Handler) -> Handler:
-        if "visit" not in inspect.signature(work).parameters:  # until all tabs are converted
-            return _undeclared(work, cost)
         declaration = Declaration.of(work, cost, refused_in_demo)
         signature = inspect.signature(work)
 
@@ -73,16 +66,14 @@ class Handlers:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self._turns = Turns()  # until all tabs are converted
 
     def ready(self, visit: Visit) -> Updates:
         """Wait until the model is loaded. Raises `BadRequest` where it is another one than the page was made for."""
-        session = visit.session if isinstance(visit, Visit) else str(visit.session_hash)  # until all tabs are converted
         if not self.lab.loaded.in_memory:
             job = self.lab.loaded.wake()
             yield from follow(self.lab.worker, job)
             job.wait()
-        if not self.lab.knows(session):
+        if not self.lab.knows(visit.session):
             raise BadRequest(f"The model is now {self.lab.about()['model']}. Reload the page to ask it.")
 
     def buttons(self, workspace: Workspace) -> Update:
@@ -114,58 +105,6 @@ class Handlers:
             workspace = self.lab.metrics.digest(visit.visitor)
             log.info({"event": "call", "handler": name, "workspace": workspace, "fields": texts})
 
-    # --- until all tabs are converted ---------------------------------------------------------------------------------
-
-    def visit(self, visitor: Any, request: gr.Request) -> Visit:
-        """Return the visit behind what an undeclared handler gets."""
-        return Visit.of(self.lab, visitor, request)
-
-    def in_turn(self, workspace: Workspace, show: Callable[[Turn], Updates]) -> Updates:
-        """See `Turns.take`."""
-        yield from self._turns.take(workspace, show)
-
-    def follow(
-        self, line: Workspace | Worker, job: Job[Any], draw: Draw | None = None, tell: bool | Callable[[], bool] = True
-    ) -> Updates:
-        """See `updates.follow`."""
-        yield from follow(line, job, draw, tell)
-
-    def workspace(self, visitor: Any, request: gr.Request) -> Workspace:
-        """See `Visit.workspace`."""
-        return self.visit(visitor, request).workspace
-
-    def author(self, visitor: str, room: WorkspaceInfo, request: gr.Request) -> str:
-        """See `Visit.author_in`."""
-        return self.visit(visitor, request).author_in(room)
-
-    def visitor(self, visitor: Any, request: gr.Request) -> str:
-        """See `Visit.visitor`."""
-        return self.visit(visitor, request).visitor
-
-    def by(self, request: gr.Request) -> str:
-        """See `Visit.by`."""
-        return request.username or ""
-
-    def stopping(self, busy: bool) -> Update:
-        """See `updates.stopping`."""
-        return stopping(busy)
-
-    def asker(self, visitor: Any, request: gr.Request) -> Asker:
-        """See `Visit.asker`."""
-        return self.visit(visitor, request).asker
-
-    def _count(self, name: str, cost: Cost, visitor: Any, fields: Sequence[Any]) -> None:
-        *given, request = fields
-        pressed = next((dict(field._data or {}) for field in given if isinstance(field, gr.EventData)), {})
-        typed = [text for text in (*given, *pressed.values()) if isinstance(text, str)]
-        self.lab.limits.check_call(cost, self.asker(visitor, request), typed)
-        if self.lab.settings.log_prompts:
-            workspace = self.lab.metrics.digest(self.visitor(visitor, request))
-            log.info({"event": "call", "handler": name, "workspace": workspace, "fields": typed})
-
-    def _buttons_if_known(self, visitor: Any, request: gr.Request) -> Update:
-        return self.buttons_after(self.visit(visitor, request))
-
 
 def _shown(error: Exception) -> Update:
     """Return an error as a message of the page. One that is not the visitor's is logged under a number."""
@@ -177,27 +116,3 @@ def _shown(error: Exception) -> Update:
     log.error("A handler failed unexpectedly (%s)", number, exc_info=error)
     text = f"EditLab failed unexpectedly. Your edits are unchanged. The server's log has the details under {number}."
     return {"message": pieces.message(text, "problem")}
-
-
-def _undeclared(work: Handler, cost: Cost) -> Handler:  # until all tabs are converted
-    """Return a handler that gets the visitor's id first and Gradio's request last, with its inputs between by position."""
-
-    @functools.wraps(work)
-    def wrapper(self: Handlers, visitor: Any, *fields: Any) -> Updates:
-        *_, request = fields
-        yield from iterate_for(self.asker(visitor, request), _told(self, work, cost, visitor, fields))
-
-    wrapper.cost = cost
-    return wrapper
-
-
-def _told(
-    self: Handlers, work: Handler, cost: Cost, visitor: Any, fields: Sequence[Any]
-) -> Iterator[Update]:  # until all tabs are converted
-    *_, request = fields
-    try:
-        self._count(work.__name__, cost, visitor, fields)
-        yield from self.ready(request)
-        yield from work(self, visitor, *fields)
-    except Exception as error:
-        yield {"progress": "", **_shown(error), **self._buttons_if_known(visitor, request)}

@@ -30,7 +30,7 @@ LENGTHS = {
     "subject": 200,
     "prompt": 1000,
     "new object": 100,
-    "old object": 100,
+    "true object": 100,
     "question": 2000,
     "reason": 300,
     "list of own probes": 4000,
@@ -51,11 +51,7 @@ Id = Annotated[str, Field(max_length=200)]
 """A name that the page got from us and sends back: an edit's, a workspace's, a job's."""
 Visitor = Annotated[str, Field(max_length=64)]
 Place = Annotated[int, Field(ge=0, le=1_000_000)]
-LARGEST = 1e12
-"""The largest number that a field without limits of its own accepts."""  # until all tabs are converted
 Scalar = str | bool | int | float | None
-AnyPressed = dict[Annotated[str, Field(pattern="^[a-z][A-Za-z]{0,23}$")], Annotated[str, Field(max_length=20_000)] | None]
-"""The `data-` attributes of a button whose handler does not name them."""  # until all tabs are converted
 
 
 class Inputs(BaseModel):
@@ -271,30 +267,6 @@ def _within(component: gr.Number | gr.Slider, shape: Shape) -> bool:
         whole = shape.kind == "number"
     bounded = component.minimum is not None and component.maximum is not None
     return whole and bounded and component.minimum >= shape.least and component.maximum <= shape.most
-
-
-def type_of(component: Component) -> Any:  # until all tabs are converted
-    """Return the type that a component's value must have. Raises `TypeError` for a component without one."""
-    stated = getattr(component, "takes", None)
-    if stated is not None:
-        return stated | None
-    if isinstance(component, gr.BrowserState):
-        return Visitor | None
-    if isinstance(component, FileButton):
-        return File | None
-    if isinstance(component, gr.Checkbox):
-        return bool | None
-    if isinstance(component, gr.Number | gr.Slider):
-        least = -LARGEST if component.minimum is None else component.minimum
-        most = LARGEST if component.maximum is None else component.maximum
-        return Annotated[int | float, Field(ge=least, le=most, allow_inf_nan=False)] | None
-    if isinstance(component, gr.Textbox):
-        if component.max_length is None:
-            raise TypeError(f"{name_of(component)} has no max_length. Give it one.")
-        return Annotated[str, Field(max_length=component.max_length)] | None
-    if isinstance(component, gr.Radio | gr.Dropdown) and component.choices:
-        return Literal[tuple(value for _, value in component.choices)] | None
-    raise TypeError(f"{name_of(component)} has no type. State one: Parts.add(..., takes=TYPE).")
 
 
 def name_of(component: Component) -> str:

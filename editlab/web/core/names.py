@@ -11,8 +11,8 @@ VIEW_TITLES = {
     "guarded": "Edited under the guard",
 }
 """The title of each view. A view without one is shown under its own name."""
-TOLD = "Told in the prompt"
-"""The title of the view that is asked about linked facts alone."""
+TOLD = "Fact in the prompt"
+"""The title of the view in which the new fact is part of the prompt. It is asked about linked facts alone."""
 KIND_NAMES = {"same_subject": "Same subject", "long": "Long context"}
 
 

@@ -69,23 +69,18 @@
     [...document.querySelectorAll("[role=tab]")].find((tab) => tab.textContent.trim() === "Edit")?.click();
   });
 
-  // What Python redraws loses its focus, and times stand in UTC: both are put right as soon as it is there.
+  // A part that is drawn again loses its focus, and the address has the open workspace where it is shared.
   let pressed = null;
   document.addEventListener("click", (event) => {
-    const { press: name, edit, room, job } = event.target.closest("#workspace [data-press]")?.dataset ?? {};
-    if (name) pressed = { press: name, edit, room, job };
+    const { press: name, edit, workspace, job } = event.target.closest("#workspace [data-press]")?.dataset ?? {};
+    if (name) pressed = { press: name, edit, workspace, job };
   }, true);
   const same = (button) => Object.entries(pressed).every(([name, value]) => button.dataset[name] === value);
   const tidy = () => {
     const tab = byId("workspace");
     if (!tab?.offsetParent) return;
-    for (const time of tab.querySelectorAll("time:not([data-local])")) {
-      time.dataset.local = "";
-      const at = new Date(time.dateTime), year = at.getFullYear() === new Date().getFullYear() ? undefined : "numeric";
-      time.textContent = at.toLocaleString([], { day: "numeric", month: "short", year, hour: "2-digit", minute: "2-digit" });
-    }
     const title = tab.querySelector("#workspace-head .title");
-    if (title) remember("workspace", title.dataset.shared && title.dataset.room);
+    if (title) remember("workspace", title.dataset.shared && title.dataset.workspace);
     if (pressed && document.activeElement === document.body) {
       [...tab.querySelectorAll("[data-press]")].find(same)?.focus({ preventScroll: true });
     }
@@ -110,7 +105,7 @@
     if (tab) remember("tab", tab.textContent.trim().toLowerCase());
   });
 
-  // Which model is asked concerns everybody who has the page open: whoever exchanged it gets the page anew, others a word.
+  // A replaced model concerns all users: the page of the user who replaced it reloads, and the others show a message.
   const LOOKS = 2500;
   let exchanging = false, away = false;
   document.addEventListener("click", (event) => { if (event.target.closest("#model-load")) exchanging = true; });
@@ -136,13 +131,13 @@
       const now = await (await fetch("model")).json();
       away = false;
       if (now.fingerprint !== page.model && exchanging) arrived();
-      else if (now.fingerprint !== page.model) tell(`The model is now ${now.model}. Your edits of the one before are kept.`);
-      else if (now.session !== page.session) tell("EditLab has started again. Your edits are kept.");
+      else if (now.fingerprint !== page.model) tell(`The model is now ${now.model}. Edits of the previous model are kept.`);
+      else if (now.session !== page.session) tell("EditLab was restarted. Your edits are kept.");
       else tell(null);
       if (byId("memory")) byId("memory").textContent = now.memory;
     } catch {
       away = true;
-      tell("EditLab does not answer. It may be starting again; your edits are kept.");
+      tell("EditLab does not answer. It may be restarting; your edits are kept.");
     }
   };
   const lookAgain = () => look().finally(() => setTimeout(lookAgain, LOOKS)); // never two at a time, however slow the answer

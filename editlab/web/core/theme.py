@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 from editlab.lab import METHODS
-from editlab.web.core.render import VIEW_TITLES
+from editlab.web.core.names import VIEW_TITLES
 
 STYLE = Path(__file__).with_name("style.css")
 SCRIPT = Path(__file__).with_name("page.js")

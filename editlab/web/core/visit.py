@@ -46,29 +46,29 @@ class Visit:
         return cls(lab, visitor, session, user, address_of(request), request.query_params)
 
     @property
-    def room(self) -> WorkspaceInfo:
+    def workspace_info(self) -> WorkspaceInfo:
         """The entry of the open workspace in the directory."""
         return self.lab.directory.current(self.visitor)
 
     @property
     def workspace(self) -> Workspace:
         """The open workspace."""
-        return self.enter(self.room)
+        return self.enter(self.workspace_info)
 
-    def enter(self, room: WorkspaceInfo) -> Workspace:
+    def enter(self, info: WorkspaceInfo) -> Workspace:
         """Return a workspace that the visitor may use, as its author."""
-        return self.lab.workspace(room.id, self.author_in(room))
+        return self.lab.workspace(info.id, self.author_in(info))
 
     @property
     def author(self) -> str:
         """The name that signs what the visitor does in the open workspace."""
-        return self.author_in(self.room)
+        return self.author_in(self.workspace_info)
 
-    def author_in(self, room: WorkspaceInfo) -> str:
+    def author_in(self, info: WorkspaceInfo) -> str:
         """Return the name that signs: the login's; without one, in a shared workspace, a name that says nothing else."""
         if self.user is not None:
             return self.user
-        return f"visitor {self.lab.metrics.digest(self.visitor)[:4]}" if room.shared else ""
+        return f"visitor {self.lab.metrics.digest(self.visitor)[:4]}" if info.shared else ""
 
     @property
     def by(self) -> str:

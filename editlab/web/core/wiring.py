@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from inspect import signature
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
-from editlab.lab.access.limits import Cost
 from editlab.web.core.components import Parts
 from editlab.web.core.declaration import Declaration
 from editlab.web.core.handlers import Handler
@@ -22,7 +20,6 @@ def on(
     parts: Parts,
     trigger: Callable | Sequence[Callable],
     handler: Handler,
-    inputs: list[Component] | None = None,  # until all tabs are converted
     **options: Any,
 ) -> None:
     """Let an event, or one of several, run a handler. Its inputs are those that its signature names; it may update any part.
@@ -31,18 +28,13 @@ def on(
     for a handler that is not declared.
     """
     declaration = getattr(handler, "declaration", None)
-    if declaration is not None:
-        read = _components(parts, declaration)
-        run = _declared(parts, handler, declaration)
-    elif inputs is not None and isinstance(getattr(handler, "cost", None), Cost):
-        read = inputs
-        run = _undeclared(parts, handler)
-    else:
+    if declaration is None:
         raise TypeError(f"{handler.__qualname__} states no cost. Declare it with @handler(cost=...).")
+    inputs = [parts["visitor"], *_components(parts, declaration)]
     gr.on(
         trigger if callable(trigger) else list(trigger),
-        run,
-        inputs=[parts["visitor"], *read],
+        _run(parts, handler, declaration),
+        inputs=inputs,
         outputs=list(dict.fromkeys(parts.values())),
         api_name=handler.__name__,
         show_progress="hidden",
@@ -64,7 +56,7 @@ def _components(parts: Parts, declaration: Declaration) -> list[Component]:
     return [parts[input.component] for input in declaration.inputs]
 
 
-def _declared(parts: Parts, handler: Handler, declaration: Declaration) -> Callable[..., Iterator[dict[Component, Any]]]:
+def _run(parts: Parts, handler: Handler, declaration: Declaration) -> Callable[..., Iterator[dict[Component, Any]]]:
     """Return a handler as Gradio runs it. Gradio adds what the signature asks for by its type."""
     lab = handler.__self__.lab
 
@@ -87,18 +79,3 @@ def _by_component(parts: Parts, update: Update) -> dict[Component, Any]:
     """Return an update by components, with what is mirrored at its second place as well."""
     update = update | {parts.mirrors[name]: value for name, value in update.items() if name in parts.mirrors}
     return {parts[name]: value for name, value in update.items()}
-
-
-def _undeclared(parts: Parts, handler: Handler) -> Handler:  # until all tabs are converted
-    def plain(request: gr.Request, *inputs: Any) -> Iterator[dict[Component, Any]]:
-        for update in handler(*inputs, request):
-            yield _by_component(parts, update)
-
-    def pressed(request: gr.Request, event: gr.EventData, *inputs: Any) -> Iterator[dict[Component, Any]]:
-        for update in handler(*inputs, event, request):
-            yield _by_component(parts, update)
-
-    takes_event = "event" in signature(handler).parameters
-    wired = pressed if takes_event else plain
-    wired.cost, wired.pressed = handler.cost, takes_event
-    return wired

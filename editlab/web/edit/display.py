@@ -8,20 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import gradio as gr
-from pandas import DataFrame
 
 from editlab import figures
-from editlab.errors import Cancelled, EditLabError
+from editlab.errors import BadRequest, Cancelled, EditLabError
 from editlab.facts import EditRequest
-from editlab.lab import EditAnswers, Job, Lab, OwnProbe, Scenario, Workspace, scores
+from editlab.lab import RECIPES, EditAnswers, EditRecord, Job, Lab, OwnProbe, Scenario, Workspace, recipe_of, scores
+from editlab.lab.access.limits import Cost
 from editlab.lab.asking import answers
-from editlab.web.core import forms, render
-from editlab.web.core.handlers import Handlers
-from editlab.web.core.html import pieces
+from editlab.lab.workspaces import edits
+from editlab.web.core import forms
+from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import OwnProbes
 from editlab.web.core.turns import Turn, Turns
 from editlab.web.core.updates import Update, Updates, buttons, follow
-from editlab.web.edit import edit_list, gate_panel, links, mask_panel, mask_switches, picture, probe_table
+from editlab.web.edit import answers as answer_columns
+from editlab.web.edit import edit_list, gate, link, probe_table, reversal, switches, words
+
+IDLE = ("apply", "undo", "redo", "remake")
+"""Buttons that cannot be pressed while an edit is computed."""
 
 
 class Display:
@@ -36,7 +40,7 @@ class Display:
 
     def present(self, workspace: Workspace, scenario: Scenario, own: OwnProbes, text: str = "") -> Updates:
         """Fill the fields with a scenario and draw its question."""
-        yield {**self.fields(scenario.request), "preset": scenario.name, "say": render.say(scenario.say)}
+        yield {**self.fields(scenario.request), "preset": scenario.name, "say": pieces.message(scenario.say, "say")}
         yield from self.show(workspace, scenario.request, own, text)
 
     def changed(self, workspace: Workspace, text: str, own: OwnProbes) -> Updates:
@@ -52,22 +56,74 @@ class Display:
         """Draw a question: all answers, then the probes where an edit of it is on."""
         yield from self.turns.take(workspace, lambda turn: self._answers(turn, workspace, request, own, text))
 
+    def probes(self, workspace: Workspace, own: OwnProbes, text: str) -> Updates:
+        """Ask the probes of the current question again, and draw all that is made from their answers."""
+        yield from self.turns.take(workspace, lambda turn: self._probes(turn, workspace, own, text))
+
+    def press(self, workspace: Workspace, action: str, id: str, recipe: str, own: OwnProbes) -> Updates:
+        """Do what a button of an edit in a list does: switch, look, rep or remove. Raises `BadRequest`.
+
+        recipe: the recipe that is chosen at "REP", by which an edit without pathways is trained.
+        """
+        record = next((record for record in workspace.records if record.id == id), None)
+        if record is None:
+            raise BadRequest("This edit is not in the list any more.")
+        if action == "look":
+            yield self.fields(record.request)
+            yield from self.show(workspace, record.request, own, "")
+        elif action == "switch":
+            on = workspace.switch(id, not record.on).on
+            yield from self.changed(workspace, f"Switched {'on' if on else 'off'}: {record.name}.", own)
+        elif action == "rep":
+            yield from self._switch_rep(workspace, record, recipe_of(recipe), own)
+        else:
+            workspace.remove(id)
+            yield from self.changed(workspace, f"Removed: {record.name}. The other edits are as they were computed.", own)
+
+    def fields(self, request: EditRequest) -> Update:
+        """Return the fields of a request."""
+        return {
+            "subject": request.subject,
+            "prompt": request.prompt,
+            "target-new": request.target_new,
+            "target-true": request.target_true or "",
+        }
+
+    def edits(self, workspace: Workspace) -> Update:
+        """Return the list of edits and all that depends on it."""
+        records = workspace.records
+        return {
+            "edits": edit_list.edits(records),
+            "health": edit_list.health(records[-1] if records else None),
+            "where": link.where(self.lab.directory.look_up(workspace.name)),
+            **switches.state(workspace),
+            **(self._also(workspace) if self._also is not None else {}),
+        }
+
+    def running(self, text: str) -> Update:
+        """Return the page while an edit is computed: only Stop can be pressed."""
+        return {
+            "message": pieces.message(text),
+            "progress": pieces.progress("Starting", 0.0, ""),
+            **{name: gr.update(interactive=False) for name in IDLE},
+            "stop": gr.update(interactive=True),
+        }
+
     def _answers(self, turn: Turn, workspace: Workspace, request: EditRequest, own: OwnProbes, text: str) -> Updates:
         """Draw all answers as they come, then the probes where the edit is on."""
-        job = turn.asks(answers.ask(workspace, request, self._own(own, request)))
+        job = turn.asks(answers.ask(workspace, request, own_probes(own, request)))
         request = workspace.request or request
-        questions = render.questions(answers.questions(workspace, request))
+        questions = render("edit/questions.html", questions=answers.questions(workspace, request))
         yield {**self.edits(workspace), **buttons(workspace), "progress": "", "questions": questions}
         yield from self._follow(turn, workspace, job, text)
 
-    def probe(self, turn: Turn, workspace: Workspace, own: OwnProbes, text: str) -> Updates:
-        """Ask the probes of the question that is looked at again, and draw all that is made from their answers."""
+    def _probes(self, turn: Turn, workspace: Workspace, own: OwnProbes, text: str) -> Updates:
         turn.check()
         request = workspace.request
-        if request is None or not self.is_on(workspace, request):
-            yield {"message": pieces.message(f"{text} The probes are asked as soon as this edit is applied.")}
+        if request is None or answers.applied(workspace.records, request) is None:
+            yield {"message": pieces.message(f"{text} {words.NO_PROBES}")}
             return
-        job = turn.asks(answers.ask(workspace, request, self._own(own, request), probes_alone=True))
+        job = turn.asks(answers.ask(workspace, request, own_probes(own, request), probes_alone=True))
         yield {"stop": gr.update(interactive=True)}
         yield from self._follow(turn, workspace, job, text)
 
@@ -85,45 +141,18 @@ class Display:
         turn.check()
         yield {**drawn.update(result), "message": pieces.message(drawn.message), "progress": "", **buttons(workspace)}
 
-    def _own(self, own: OwnProbes, request: EditRequest) -> tuple[OwnProbe, ...]:
-        return forms.read_own(own.own_rephrases, own.own_neighbours, request)
-
-    def is_on(self, workspace: Workspace, request: EditRequest) -> bool:
-        """Return whether an edit of this question is on."""
-        return any(record.on and request in record.requests for record in workspace.records)
-
-    def fields(self, request: EditRequest) -> Update:
-        """Return the fields of a request."""
-        return {
-            "subject": request.subject,
-            "prompt": request.prompt,
-            "target-new": request.target_new,
-            "target-true": request.target_true or "",
-        }
-
-    def edits(self, workspace: Workspace) -> Update:
-        """Return the list of edits and all that depends on it."""
-        records = workspace.records
-        health = edit_list.health(records[-1] if records else None)
-        where = links.where(self.lab.directory.called(workspace.name))
-        also = self._also(workspace) if self._also is not None else {}
-        return {
-            "edits": edit_list.edits(records),
-            "health": health,
-            "where": where,
-            **mask_switches.shown(workspace),
-            **also,
-        }
-
-    def running(self, text: str) -> Update:
-        """Return the page while an edit is computed: only Stop can be pressed."""
-        idle = {name: gr.update(interactive=False) for name in ("apply", "undo", "redo", "remake")}
-        return {
-            "message": pieces.message(text),
-            "progress": pieces.progress("Starting", 0.0, ""),
-            **idle,
-            "stop": gr.update(interactive=True),
-        }
+    def _switch_rep(self, workspace: Workspace, record: EditRecord, recipe: str | None, own: OwnProbes) -> Updates:
+        """Switch an edit's pathways on or off; train them first where it has none by that recipe."""
+        if record.rep is not None and recipe in (None, record.rep):
+            on = workspace.switch_rep(record.id, not record.rep_on).rep_on
+            yield from self.changed(workspace, f"Switched REP {'on' if on else 'off'}: {record.name}.", own)
+            return
+        self.lab.limits.spend(Cost(edits=1))
+        names = forms.read_names(own.own_rephrases, record.request)
+        job = edits.refine(workspace, record.id, recipe or RECIPES[0], names)
+        yield self.running(f"Adding REP: {record.name}.")
+        yield from follow(workspace, job)
+        yield from self.changed(workspace, words.rep_added(job.result()), own)
 
 
 class Drawn:
@@ -133,7 +162,7 @@ class Drawn:
     """
 
     def __init__(self, workspace: Workspace, text: str) -> None:
-        self._workspace, self._places = workspace, mask_switches.places(workspace)
+        self._workspace, self._places = workspace, switches.places(workspace)
         self._seen: EditAnswers | None = None
         self.complete, self.message = False, text
 
@@ -146,93 +175,48 @@ class Drawn:
             return getattr(now, name) is not None and (seen is None or getattr(now, name) is not getattr(seen, name))
 
         if now.answers and is_new("answers"):
-            update |= {"picture": picture.picture(now.request, now.answers, views=self._places)}
+            update |= {"picture": answer_columns.at_prompt(now.request, now.answers, places=self._places)}
         if now.complete and not self.complete:
             update |= self._completed(now)
         if is_new("gates"):
-            update |= {"gate-tokens": gate_panel.at_prompt(now.gates), "threshold": self._workspace.threshold}
+            update |= {"gate-tokens": gate.at_prompt(now.gates), "threshold": self._workspace.threshold}
         if is_new("probes"):
             update |= {"scores": probe_table.score_line(now.probes), "probe-table": probe_table.probe_table(now.probes)}
         if now.swept is not None and (is_new("swept") or (now.probed and not seen.probed)):
             update |= self._swept(now)
         if is_new("linked"):
-            update |= {"linked": mask_panel.linked(now.linked, _views_of(now.linked))}
+            update |= {"linked": reversal.linked(now.linked, probe_table.views_of(now.linked))}
         if is_new("ways_back"):
-            update |= {"ways-back": mask_panel.ways_back(now.request, now.ways_back)}
+            update |= {"ways-back": reversal.ways_back(now.request, now.ways_back)}
         return update
 
     def _completed(self, now: EditAnswers) -> Update:
         self.complete = True
-        self.message = f"{self.message} {picture.spoken(now.answers)}".strip()
+        self.message = f"{self.message} {words.announce(now.answers)}".strip()
         return {
-            **mask_switches.verdict(self._workspace, now.request, now.answers),
+            **switches.verdict(self._workspace, now.request, now.answers),
             "message": pieces.message(self.message),
             "gate-said": "",
             **({"stop": gr.update(interactive=True)} if now.on else {}),  # the probes follow at once
-            **unasked(asking=now.on),
+            **without_probes(asking=now.on),
         }
 
     def _swept(self, now: EditAnswers) -> Update:
-        threshold = self._workspace.threshold
-        sentence = {"gate-said": gate_panel.sentence(threshold, now.swept.attrs["largest"])}
+        threshold, largest = self._workspace.threshold, now.swept.attrs["largest"]
+        closed = all(value <= threshold for value in largest)
+        text = pieces.message(words.threshold(threshold, largest), "hint closed" if closed else "hint")
         if not now.probed or "rep" not in probe_table.views_of(now.probes):
-            return sentence
-        curve = figures.sweep(now.swept, gate_panel.panels(now.swept), threshold, scores(now.probes, "rep"))
-        return sentence | {"gate-curve": curve, "gate-table": gate_panel.table(now.swept)}
+            return {"gate-said": text}
+        figure = figures.sweep(now.swept, gate.panels(now.swept), threshold, scores(now.probes, "rep"))
+        return {"gate-said": text, "gate-curve": figure, "gate-table": gate.table(now.swept)}
 
 
-def unasked(asking: bool = False) -> Update:
+def own_probes(own: OwnProbes, request: EditRequest) -> tuple[OwnProbe, ...]:
+    """Return the visitor's own probes of a request. Raises `BadRequest`."""
+    return forms.read_own(own.own_rephrases, own.own_neighbours, request)
+
+
+def without_probes(asking: bool = False) -> Update:
     """Return the parts of the page that show probes, without any; `asking`: whether they are to come."""
-    to_come = {"linked": mask_panel.TO_COME, "ways-back": mask_panel.TO_COME}
+    to_come = {"linked": reversal.TO_COME, "ways-back": reversal.TO_COME}
     return {"scores": probe_table.score_line(None, asking), "probe-table": "", **to_come}
-
-
-def _views_of(frame: DataFrame) -> list[str]:
-    return [name.removesuffix(".answer") for name in frame.columns if name.endswith(".answer")]
-
-
-Own = tuple[str | None, str | None]  # until all tabs are converted
-
-
-class ShowingHandlers(Handlers):  # until all tabs are converted: then a handlers class gets an `EditDisplay`
-    """The display as methods of handlers."""
-
-    @property
-    def display(self) -> Display:
-        """The display, in the turns that these handlers share."""
-        return Display(self.lab, self._turns, self._beside)
-
-    def _beside(self, workspace: Workspace) -> Update:
-        return {}
-
-    def _present(self, workspace: Workspace, scenario: Scenario, own: Own, text: str = "") -> Updates:
-        yield from self.display.present(workspace, scenario, _probes(own), text)
-
-    def _changed(self, workspace: Workspace, text: str, own: Own) -> Updates:
-        yield from self.display.changed(workspace, text, _probes(own))
-
-    def _show(self, workspace: Workspace, request: EditRequest, own: Own, text: str) -> Updates:
-        yield from self.display.show(workspace, request, _probes(own), text)
-
-    def _probe(self, turn: Turn, workspace: Workspace, own: Own, text: str) -> Updates:
-        yield from self.display.probe(turn, workspace, _probes(own), text)
-
-    def _own(self, own: Own, request: EditRequest) -> tuple[OwnProbe, ...]:
-        return forms.read_own(*own, request)
-
-    def _fields(self, request: EditRequest) -> Update:
-        return self.display.fields(request)
-
-    def _stack(self, workspace: Workspace) -> Update:
-        return self.display.edits(workspace)
-
-    def _unasked(self, asking: bool = False) -> Update:
-        return unasked(asking)
-
-    def _running(self, text: str) -> Update:
-        return self.display.running(text)
-
-
-def _probes(own: Own) -> OwnProbes:
-    rephrases, neighbours = own
-    return OwnProbes.model_construct(own_rephrases=rephrases or "", own_neighbours=neighbours or "")

@@ -1,104 +1,139 @@
-"""What happens when somebody gives a file of edits: it is looked over at once, and applied when they say so."""
+"""The handlers of edits from a file: it is checked as soon as it is chosen, and applied when the visitor says so."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import gradio as gr
+from markupsafe import Markup
+from pydantic import Field
 
 from editlab.errors import BadRequest, Cancelled, EditLabError
-from editlab.lab import EditFile, Workspace, read_edit_file
+from editlab.lab import MOST_BATCH, EditFile, FileProgress, Lab, Workspace, read_edit_file
 from editlab.lab.access.limits import Cost
 from editlab.lab.workspaces import edits
-from editlab.web.core import forms, render
-from editlab.web.core.handlers import BATTERY, Update, Updates, handler
-from editlab.web.edit import edit_list, file_panel, file_words
-from editlab.web.edit.handlers import EditHandlers
+from editlab.web.core import forms
+from editlab.web.core.display import EditDisplay
+from editlab.web.core.forms import Method, MethodSettings
+from editlab.web.core.handlers import BATTERY, Handlers, handler
+from editlab.web.core.html import pieces, render
+from editlab.web.core.inputs import Inputs, OwnProbes, Reason, Upload
+from editlab.web.core.updates import Update, Updates, follow
+from editlab.web.core.visit import Visit
+from editlab.web.edit import edit_list, file_words
+
+SHOWN_FAULTS = 50
+BatchSize = Annotated[int, Field(ge=1, le=MOST_BATCH)]
 
 
-class ManyHandlers(EditHandlers):
-    """The handlers of the Edit tab, with those of its file."""
+class FileFields(Inputs):
+    """A file of edits, and whether its invalid rows are skipped."""
 
-    @handler(Cost(prompts=20))
-    def look_over(self, visitor: Any, path: Any, skip: Any, method: Any, *settings: Any) -> Updates:
-        """A file was given, or how it shall be applied has changed. Updates: many-said, many-skip, many-apply."""
-        *settings, request = settings
-        if not path:
-            yield {"many-said": file_panel.HINT, "many-skip": gr.update(visible=False, value=False), **_button(0)}
+    file: Upload | None = Field(alias="many-file")
+    skip: bool = Field(alias="many-skip")
+
+
+class FileHandlers(Handlers):
+    """The handlers of edits from a file."""
+
+    def __init__(self, lab: Lab, display: EditDisplay) -> None:
+        super().__init__(lab)
+        self.display = display
+
+    @handler(cost=Cost(prompts=20))
+    def check_file(self, visit: Visit, chosen: FileFields, method: Method, settings: MethodSettings) -> Updates:
+        """Check the file that is chosen, by the method and the settings that are chosen."""
+        hidden = gr.update(visible=False, value=False)
+        if chosen.file is None:
+            yield {"many-said": hint(), "many-skip": hidden, **_button(0)}
             return
-        yield {"many-said": file_panel.READING, **_button(0)}
+        yield {"many-said": pieces.message(file_words.CHECKING, "hint"), **_button(0)}
         try:
-            yield self._looked_over(self.workspace(visitor, request), self._file(path), bool(skip), method, settings)
+            config = forms.read_settings(self.lab.methods(), method, settings)
+            yield self._checked(visit.workspace, self._read(chosen), chosen.skip, method, config)
         except EditLabError as error:
-            yield {
-                "many-said": file_panel.sentence(str(error), "problem heard"),
-                "many-skip": gr.update(visible=False, value=False),
-                **_button(0),
-            }
+            yield {"many-said": pieces.message(str(error), "problem heard"), "many-skip": hidden, **_button(0)}
 
-    @handler(Cost(files=1, prompts=BATTERY, changes=1))
-    def apply_many(
+    @handler(cost=Cost(files=1, prompts=BATTERY, changes=1))
+    def apply_file(
         self,
-        visitor: Any,
-        rephrases: Any,
-        neighbours: Any,
-        path: Any,
-        skip: Any,
-        batch: Any,
-        method: Any,
-        *settings: Any,
+        visit: Visit,
+        own: OwnProbes,
+        chosen: FileFields,
+        many_batch: BatchSize | None,
+        method: Method,
+        settings: MethodSettings,
+        why: Reason,
     ) -> Updates:
-        """Apply a file's edits, batch by batch; then show the question of the last batch.
+        """Apply the edits of a file, batch by batch; then show the first question of the last batch."""
+        workspace = visit.workspace
+        yield {"message": pieces.message(file_words.CHECKING)}
+        file = self._read(chosen)
+        if file.faults and not chosen.skip:
+            raise BadRequest("Some rows are not valid. Correct them, or tick “Skip invalid rows” below the file.")
+        if many_batch is None:
+            raise BadRequest(f"There is no batch size. Write a whole number from 1 to {MOST_BATCH:,}.")
+        config = forms.read_settings(self.lab.methods(), method, settings)
+        before = edits.file_progress(workspace, file, method, config).done
+        self.lab.limits.spend(Cost(edits=len(file.rows) - before))
+        job = edits.apply_many(workspace, file, method, config, many_batch, forms.read_reason(why))
+        yield self.display.running(f"Applying {file.name}. Stop keeps the batches that are done.")
 
-        The last input is the reason. Updates as `apply`, many-said.
-        """
-        *settings, reason, request = settings
-        workspace, own = self.workspace(visitor, request), (rephrases, neighbours)
-        yield {"message": render.message("The file is looked over.")}
-        file = self._file(path)
-        if file.faults and not skip:
-            raise BadRequest("Some rows cannot be edited. Mend them, or leave them out: tick the box below the file.")
-        config = forms.read_config(self.lab.methods(), str(method), settings)
-        there = edits.file_progress(workspace, file, str(method), config).done
-        self.lab.limits.spend(Cost(edits=len(file.rows) - there))
-        job = edits.apply_many(workspace, file, str(method), config, forms.read_batch(batch), forms.read_reason(reason))
-        yield self._running(f"Applying {file.name}. Stop keeps what is done; live questions are answered between batches.")
+        def draw(now: FileProgress) -> Update:
+            return {"many-said": describe(file_words.so_far(now)), "edits": edit_list.edits(workspace.records)}
 
-        def draw(done: Any) -> Update:
-            return {"many-said": file_panel.so_far(done), "edits": edit_list.edits(workspace.records)}
-
-        yield from self.follow(workspace, job, draw)
+        yield from follow(workspace, job, draw)
         try:
-            ended = file_words.at_end(job.result())
-            text = f"{file.name} is applied. This is the first edit of its last batch."
+            result, text = (
+                file_words.at_end(job.result()),
+                f"{file.name} is applied. This is the first edit of its last batch.",
+            )
         except Cancelled as stopped:
-            ended = text = str(stopped)
+            result = text = str(stopped)
         except EditLabError:
-            yield self._stack(workspace)
+            yield self.display.edits(workspace)
             raise
-        yield self._looked_over(workspace, file, bool(skip), method, settings)
-        yield {"many-said": file_panel.sentence(ended)}
-        yield from self._changed(workspace, text, own)
+        yield {**self._checked(workspace, file, chosen.skip, method, config), "many-said": describe(result)}
+        yield from self.display.changed(workspace, text, own)
 
-    def _file(self, path: Any) -> EditFile:
-        """The file that was given, looked over. Raises `BadRequest` or `BadFile`."""
-        if not isinstance(path, str) or not path:
+    def _read(self, chosen: FileFields) -> EditFile:
+        """Return the file that is chosen, checked. Raises `BadRequest` or `BadFile`."""
+        if chosen.file is None:
             raise BadRequest("There is no file. Choose one first.")
-        file = read_edit_file(self.lab.model, Path(path), Path(path).name)
+        file = read_edit_file(self.lab.model, chosen.file, Path(chosen.file).name)
         self.lab.limits.check_rows(file.count)
         return file
 
-    def _looked_over(self, workspace: Workspace, file: EditFile, skip: bool, method: Any, settings: Any) -> Update:
-        config = forms.read_config(self.lab.methods(), str(method), settings)
-        there = edits.file_progress(workspace, file, str(method), config).done
-        left = len(file.rows) - there if skip or not file.faults else 0
+    def _checked(self, workspace: Workspace, file: EditFile, skip: bool, method: str, config: dict[str, Any]) -> Update:
+        before = edits.file_progress(workspace, file, method, config).done
+        left = len(file.rows) - before if skip or not file.faults else 0
         return {
-            "many-said": file_panel.looked_over(file, skip, there),
+            "many-said": describe_file(file, skip, before),
             "many-skip": gr.update(visible=bool(file.faults and file.rows), value=bool(skip and file.faults)),
             **_button(left),
         }
 
 
+def hint() -> Markup:
+    """Return which files are accepted."""
+    return render("edit/file_hint.html", hint=file_words.HINT)
+
+
+def describe(text: str) -> Markup:
+    """Return a sentence about a file."""
+    return pieces.finding(text, "finding small")
+
+
+def describe_file(file: EditFile, skip: bool, applied: int = 0) -> Markup:
+    """Return which edits of a file are valid, and why the others are not."""
+    return render(
+        "edit/file.html",
+        text=file_words.checked(file, skip, applied),
+        faults=file.faults[:SHOWN_FAULTS],
+        more=max(0, len(file.faults) - SHOWN_FAULTS),
+    )
+
+
 def _button(left: int) -> Update:
-    return {"many-apply": gr.update(value=f"Apply {file_words.edits(left)}" if left else "Apply", interactive=left > 0)}
+    return {"many-apply": gr.update(value=file_words.apply_label(left), interactive=left > 0)}

@@ -1,73 +1,69 @@
-"""What is said about a file of edits: what can be made of it, how far it is, and how well its edits took."""
+"""The sentences about edits from a file: which of them are valid, how many are applied, and how well they took."""
 
 from __future__ import annotations
 
 from editlab.lab import EditFile, FileProgress
-from editlab.web.core.render import percent
+from editlab.wording import count, duration, percent
 
-COLLAPSED = 0.5
-"""Where the latest batch took at less than this share of what all did so far, it is said."""
+COLLAPSE = 0.5
+"""Where the latest batch took at less than this share of what all batches did so far, the page says so."""
+HINT = "Every row is checked before the first edit is computed."
+CHECKING = "Checking every row …"
 
 
-def looked_over(file: EditFile, skip: bool, there: int = 0) -> str:
-    """What can be made of a file of which `there` edits lie over the model already."""
-    bad, good = len(file.faults), len(file.rows)
-    if not good:
-        return f"{file.name}: of {edits(file.count)} none can be made. Mend the rows below."
-    if not bad:
-        said = f"{file.name}: {edits(good)}, and {'it' if good == 1 else 'all'} can be made."
+def checked(file: EditFile, skip: bool, applied: int = 0) -> str:
+    """Return which edits of a file are valid. `applied`: how many of them the workspace has already."""
+    invalid, valid = len(file.faults), len(file.rows)
+    if not valid:
+        return f"{file.name}: none of {count(file.count, 'edit')} is valid. Correct the rows below."
+    if not invalid:
+        text = f"{file.name}: {count(valid, 'edit')}, {'valid' if valid == 1 else 'all valid'}."
     else:
-        row, to_do = ("one row", ("is", "has")) if bad == 1 else (f"{bad:,} rows", ("are", "have"))
-        rest = f"{row} {to_do[0]} left out" if skip else f"{row} {to_do[1]} to be mended or left out"
-        said = f"{file.name}: {good:,} of {edits(file.count)} can be made; {rest}."
-    if there:
-        said += f" {there:,} of them {'lies' if there == 1 else 'lie'} here already"
-        said += (
-            ", so nothing is left to do."
-            if there == good
-            else f", so {good - there:,} {'is' if good - there == 1 else 'are'} left."
+        text = f"{file.name}: {valid:,} of {count(file.count, 'edit')} {_be(valid)} valid; {_invalid(invalid, skip)}."
+    return f"{text}{_left(applied, valid - applied) if applied else ''}"
+
+
+def _invalid(rows: int, skip: bool) -> str:
+    if skip:
+        return f"{count(rows, 'row')} {_be(rows)} skipped"
+    return f"correct or skip {'the other row' if rows == 1 else f'the other {rows:,} rows'}"
+
+
+def _left(applied: int, left: int) -> str:
+    rest = f"so {left:,} {_be(left)} left" if left else "so nothing is left to do"
+    return f" {applied:,} of them {_be(applied)} applied already, {rest}."
+
+
+def so_far(now: FileProgress) -> str:
+    """Return how many edits are applied, how long the rest takes, and whether the model still takes more."""
+    if not now.done:
+        return f"{count(now.rows, 'edit')}: computing the first batch."
+    text = f"{now.done:,} of {count(now.rows, 'edit')} of the file {_be(now.done)} applied. {_took(now)}."
+    if now.seconds_left:
+        text += f" About {duration(now.seconds_left)} left."
+    if now.latest < COLLAPSE * now.said:
+        text += (
+            f" Of the latest batch only {percent(now.latest)} took: with this method, the model does not hold so many "
+            "edits. Press Stop, then Undo, to remove the batch."
         )
-    return said
+    return text
 
 
-def so_far(done: FileProgress) -> str:
-    """How far a file is, how long the rest takes, and whether the model still takes more."""
-    if not done.done:
-        return f"{edits(done.rows)}: the first batch is being made."
-    said = f"{_lie(f'{done.done:,} of {edits(done.rows)}', done.done)}. {_took(done)}"
-    if done.seconds_left:
-        said += f" About {duration(done.seconds_left)} left."
-    if done.latest < COLLAPSED * done.said:
-        said += (
-            f" Of the latest batch only {percent(done.latest)} took: so many edits are more than this model holds with this "
-            "method. Press Stop, and Undo takes the batch back."
-        )
-    return said
+def at_end(now: FileProgress) -> str:
+    """Return how many edits are applied, and how many of them took."""
+    before = f" ({now.resumed:,} of them before)" if now.resumed else ""
+    held = "" if now.held is None else f", and at {percent(now.held)} now that all are applied"
+    return f"{count(now.done, 'edit')} of the file {_be(now.done)} applied{before}. {_took(now)}{held}."
 
 
-def at_end(done: FileProgress) -> str:
-    """How many edits lie over the model, and how many of them took."""
-    before = f" ({done.resumed:,} of them from before)" if done.resumed else ""
-    held = "" if done.held is None else f" Now that all lie there, it is said at {percent(done.held)}."
-    return f"{_lie(edits(done.done), done.done)}{before}. {_took(done)}{held}"
+def apply_label(left: int) -> str:
+    """Return the label of the button that applies what is left of a file."""
+    return f"Apply {count(left, 'edit')}" if left else "Apply"
 
 
-def _lie(what: str, count: int) -> str:
-    return f"{what} of the file {'lies' if count == 1 else 'lie'} over the model"
+def _took(now: FileProgress) -> str:
+    return f"The model gave the new object at {percent(now.said)} of the prompts right after their batch"
 
 
-def _took(done: FileProgress) -> str:
-    return f"The new object was said at {percent(done.said)} of the prompts right after their batch."
-
-
-def edits(count: int) -> str:
-    """So many edits, in words."""
-    return "1 edit" if count == 1 else f"{count:,} edits"
-
-
-def duration(seconds: float) -> str:
-    """A time to wait as people say it."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} minutes" if minutes < 90 else f"{round(seconds / 3600)} hours"
+def _be(number: int) -> str:
+    return "is" if number == 1 else "are"

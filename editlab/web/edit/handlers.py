@@ -1,324 +1,282 @@
-"""What happens when somebody changes something on the Edit tab: an edit, its switch, the way back.
-
-A mistake of the visitor becomes a sentence on the page, and whatever was applied before stays.
-"""
+"""The handlers that change the edits of the workspace, or the question that is shown."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Literal
 
 import gradio as gr
+from pydantic import Field
 
 from editlab.errors import BadFile, BadRequest, EditLabError
-from editlab.lab import METHODS, OFF, RECIPES, EditRecord, Workspace
+from editlab.lab import METHODS, OFF, RECIPES, Lab, Workspace, recipe_of
 from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.workspaces import edits
-from editlab.web.core import forms, render
-from editlab.web.core.handlers import BATTERY, CHANGED, PROBED, Updates, handler
-from editlab.web.edit import gate_panel, links, mask_panel, mask_switches, mask_words, picture
-from editlab.web.edit.ask_handlers import AskHandlers
-from editlab.web.edit.display import Own, ShowingHandlers, unasked
+from editlab.web.core import forms
+from editlab.web.core.display import EditDisplay
+from editlab.web.core.forms import Method, MethodSettings, Recipe
+from editlab.web.core.handlers import BATTERY, CHANGED, PROBED, Handlers, handler
+from editlab.web.core.html import pieces
+from editlab.web.core.inputs import Id, Inputs, Name, Object, OwnProbes, Pressed, Prompt, Question, Reason, Subject, Switch
+from editlab.web.core.names import VIEW_TITLES
+from editlab.web.core.updates import Update, Updates, follow, stopping
+from editlab.web.core.visit import Visit
+from editlab.web.edit import answers, link, mask_words, switches, words
+from editlab.web.edit import display as drawing
+from editlab.web.edit.link import Link, PressedLink
+from editlab.web.edit.question_handlers import continue_text
+from editlab.wording import count, shorten
+
+Threshold = Annotated[float, Field(ge=0, le=1)]
+Form = Literal["plain", "chat"]
+"""How questions are put to the model."""
+UNREADABLE = "“{}” cannot be read. You are in “{}” now. {}"
 
 
-class EditHandlers(ShowingHandlers):
-    """The handlers that change what lies over the model, or which question is looked at."""
+class RequestFields(Inputs):
+    """The fields of a request."""
 
-    @handler(PROBED)
-    def open(self, visitor: Any, rephrases: Any, neighbours: Any, request: gr.Request) -> Updates:
-        """A page was opened. Updates: visitor, all fields, and all that `_show` does.
+    subject: Subject
+    prompt: Prompt
+    target_new: Object
+    target_true: Object
 
-        The URL's `workspace`, `preset`, `method`, `rep`, `mask`, `guard` and `view` count; without a preset, a visitor who
-        comes back finds what they last looked at. What it would change for others, or in another workspace, is asked first.
+
+class PressedEdit(Pressed):
+    """A button of an edit in the list."""
+
+    press: Literal["switch", "look", "rep", "remove"]
+    edit: Id
+
+
+class EditHandlers(Handlers):
+    """The handlers of the Edit tab, but for those that only ask and those of its file."""
+
+    def __init__(self, lab: Lab, display: EditDisplay) -> None:
+        super().__init__(lab)
+        self.display = display
+
+    @handler(cost=PROBED)
+    def open(self, visit: Visit, own: OwnProbes) -> Updates:
+        """Show the question that the address names, else the one that the visitor looked at last, else the first scenario.
+
+        The address's `workspace`, `preset`, `method`, `rep`, `mask`, `guard` and `view` count. What it would change for
+        others, or in another workspace, is asked first.
         """
-        url = request.query_params
-        workspace, unread = self._readable(visitor, request)
-        notice, wanted = unread or workspace.notice, url.get("preset")
+        address = visit.query
+        workspace, notice = self._readable(visit)
+        notice = notice or workspace.notice
         try:
-            link = self._link(visitor, request, url.get("workspace"), url)
-            yield {"link": links.question(link) if link.asks else ""}
-            if link.acts and not link.asks:
-                notice = notice or self._follow(visitor, request, link, url.get("method"))
+            wanted = self._link(visit, address.get("workspace"), address)
+            yield {"link": link.question(wanted) if wanted.asks else ""}
+            if wanted.acts and not wanted.asks:
+                notice = notice or self._follow_link(visit, wanted, address.get("method"))
         except BadRequest as error:
             notice = str(error)
-        yield {"visitor": self.visitor(visitor, request), **self.buttons(workspace)}
-        if url.get("method") in METHODS:
-            yield {"method": url.get("method")}
-        if url.get("rep") in (OFF, *RECIPES):
-            yield {"rep": url.get("rep")}
-        if url.get("view") in render.VIEW_TITLES:
-            yield {"view": url.get("view")}
-        scenario = next((s for s in self.lab.scenarios if s.name == wanted), None)
-        own = rephrases, neighbours
+        yield {"visitor": visit.visitor, **self.buttons(workspace), **_choices(address)}
         if workspace.editing is not None:
-            yield self._running("An edit is being computed.")
-            yield from self.follow(workspace, workspace.editing)
+            yield self.display.running("An edit is being computed.")
+            yield from follow(workspace, workspace.editing)
         training = self.lab.masks.running
         if training is not None:
-            yield self._running("A mask is being trained. Questions wait until it is done.")
-            yield from self.follow(workspace, training)
+            yield self.display.running("A mask is being trained. Questions wait until it is done.")
+            yield from follow(workspace, training)
+        name = address.get("preset")
+        scenario = next((scenario for scenario in self.lab.scenarios if scenario.name == name), None)
         if scenario is None and workspace.request is not None:
-            yield self._fields(workspace.request)
-            yield from self._show(workspace, workspace.request, own, notice or "Here is where you left off.")
-        elif self.lab.scenarios:
-            unknown = f"There is no preset “{render.shortened(wanted, 40)}”; this is the first one." if wanted else ""
-            yield from self._present(
-                workspace, scenario or self.lab.scenarios[0], own, notice or ("" if scenario else unknown)
+            yield self.display.fields(workspace.request)
+            yield from self.display.show(
+                workspace, workspace.request, own, notice or "This is the question you last looked at."
             )
+        elif self.lab.scenarios:
+            unknown = f"There is no scenario “{shorten(name, 40)}”; this is the first one." if name and not scenario else ""
+            yield from self.display.present(workspace, scenario or self.lab.scenarios[0], own, notice or unknown)
 
-    @handler(CHANGED)
-    def follow_link(
-        self, visitor: Any, rephrases: Any, neighbours: Any, event: gr.EventData, request: gr.Request
-    ) -> Updates:
-        """The question that a link brought was answered. Updates as `open`."""
+    @handler(cost=CHANGED)
+    def follow_link(self, visit: Visit, own: OwnProbes, pressed: PressedLink) -> Updates:
+        """Do what a link asks for, where the visitor agrees."""
         yield {"link": ""}
-        if forms.read_pressed(event, "press") != "follow":
+        if pressed.press != "follow":
             return
-        pressed = {name: forms.read_pressed(event, name) for name in links.TURNS if name in (event._data or {})}
-        link = self._link(visitor, request, forms.read_pressed(event, "room"), pressed)
-        told = self._follow(visitor, request, link, None) or f"“{link.room.name}” is open."
-        workspace = self.workspace(visitor, request)
+        wanted = self._link(visit, pressed.workspace, pressed.model_dump(include=set(link.SWITCHES), exclude_none=True))
+        text = self._follow_link(visit, wanted, None) or f"“{wanted.there.name}” is open."
+        workspace = visit.workspace
         if workspace.request is None and self.lab.scenarios:
-            yield from self._present(workspace, self.lab.scenarios[0], (rephrases, neighbours), told)
+            yield from self.display.present(workspace, self.lab.scenarios[0], own, text)
         else:
-            yield from self._changed(workspace, told, (rephrases, neighbours))
+            yield from self.display.changed(workspace, text, own)
 
-    @handler(PROBED)
-    def choose(self, visitor: Any, rephrases: Any, neighbours: Any, preset: Any, request: gr.Request) -> Updates:
-        """A preset was chosen: fills the fields and shows what the model says. Input: preset. Updates as `open`."""
-        scenario = next((s for s in self.lab.scenarios if s.name == preset), None)
+    @handler(cost=PROBED)
+    def choose_scenario(self, visit: Visit, own: OwnProbes, preset: Name | None) -> Updates:
+        """Fill the fields with a scenario and show the answers to its question."""
+        scenario = next((scenario for scenario in self.lab.scenarios if scenario.name == preset), None)
         if scenario is None:
-            raise BadRequest("There is no such preset. Choose one from the row.")
-        yield from self._present(self.workspace(visitor, request), scenario, (rephrases, neighbours))
+            raise BadRequest("There is no such scenario. Choose one from the row.")
+        yield from self.display.present(visit.workspace, scenario, own)
 
-    @handler(Cost(edits=1, prompts=BATTERY, changes=1))
+    @handler(cost=Cost(edits=1, prompts=BATTERY, changes=1))
     def apply(
         self,
-        visitor: Any,
-        rephrases: Any,
-        neighbours: Any,
-        method: Any,
-        rep: Any,
-        subject: str | None,
-        prompt: str | None,
-        target_new: str | None,
-        target_true: str | None,
-        *settings: Any,
+        visit: Visit,
+        own: OwnProbes,
+        method: Method,
+        rep: Recipe,
+        fields: RequestFields,
+        settings: MethodSettings,
+        why: Reason,
     ) -> Updates:
-        """Compute an edit, with REP where it is wanted; then show all answers and ask the probes.
+        """Compute an edit, with REP where it is chosen; then show all answers and ask the probes."""
+        workspace, recipe = visit.workspace, recipe_of(rep)
+        request = forms.read_request(fields.subject, fields.prompt, fields.target_new, fields.target_true)
+        drawing.own_probes(own, request)  # refused before the edit is computed
+        names, before = forms.read_names(own.own_rephrases, request), workspace.request
+        config = forms.read_settings(self.lab.methods(), method, settings)
+        job = edits.apply(workspace, request, method, config or None, recipe, names, forms.read_reason(why))
+        yield self.display.running(f"Editing: {request.subject} → {request.target_new}.")
+        if before is None or before.text != request.text:
+            places = switches.places(workspace)
+            places = (*places, "rep") if recipe and not workspace.guarded else places
+            yield {"picture": answers.at_prompt(request, {}, True, places), "verdict": "", **drawing.without_probes()}
+        yield from follow(workspace, job)
+        yield from self.display.show(workspace, job.result().request, own, words.made(job.result()))
 
-        The last input is the reason. Updates: message, buttons and all `_show` does.
-        """
-        *settings, reason, request = settings
-        workspace, method = self.workspace(visitor, request), str(method or "rome")
-        wanted = forms.read_request(subject, prompt, target_new, target_true)
-        own = rephrases, neighbours
-        self._own(own, wanted)
-        seen = workspace.request
-        config, recipe = forms.read_config(self.lab.methods(), method, settings), forms.read_recipe(rep)
-        names = forms.read_names(rephrases, wanted)
-        job = edits.apply(workspace, wanted, method, config or None, recipe, names, forms.read_reason(reason))
-        yield self._running(f"Editing: {wanted.subject} → {wanted.target_new}.")
-        if seen is None or seen.text != wanted.text:
-            places = mask_switches.places(workspace)
-            views = (*places, "rep") if recipe and not workspace.guarded else places
-            yield {"picture": picture.picture(wanted, {}, True, views), "verdict": "", **unasked()}
-        yield from self.follow(workspace, job)
-        yield from self._show(workspace, job.result().request, own, self._made(job.result()))
+    @handler(cost=FREE)
+    def stop(self, visit: Visit) -> Updates:
+        """Stop the visitor's jobs. The handler that is stopped says the rest."""
+        yield stopping(visit.workspace.stop(visit.by))
 
-    @handler(FREE)
-    def stop(self, visitor: Any, request: gr.Request) -> Updates:
-        """Stop what runs for this visitor. Updates: message; the stopped handler says the rest."""
-        yield self.stopping(self.workspace(visitor, request).stop(self.by(request)))
+    @handler(cost=CHANGED)
+    def undo(self, visit: Visit, own: OwnProbes) -> Updates:
+        """Undo the latest change, whatever it was."""
+        workspace = visit.workspace
+        yield from self.display.changed(workspace, f"Undone: {workspace.undo()}.", own)
 
-    @handler(CHANGED)
-    def undo(self, visitor: Any, rephrases: Any, neighbours: Any, request: gr.Request) -> Updates:
-        """Take the latest change back, whatever it was. Updates as `apply`."""
-        workspace = self.workspace(visitor, request)
-        yield from self._changed(workspace, f"Taken back: {workspace.undo()}.", (rephrases, neighbours))
+    @handler(cost=CHANGED)
+    def redo(self, visit: Visit, own: OwnProbes) -> Updates:
+        """Redo the change that was undone."""
+        workspace = visit.workspace
+        yield from self.display.changed(workspace, f"Redone: {workspace.redo()}.", own)
 
-    @handler(CHANGED)
-    def redo(self, visitor: Any, rephrases: Any, neighbours: Any, request: gr.Request) -> Updates:
-        """Make it again. Updates as `apply`."""
-        workspace = self.workspace(visitor, request)
-        yield from self._changed(workspace, f"Done again: {workspace.redo()}.", (rephrases, neighbours))
+    @handler(cost=CHANGED)
+    def change_edit(self, visit: Visit, own: OwnProbes, rep: Recipe, pressed: PressedEdit) -> Updates:
+        """Switch an edit or its REP, show it, or remove it."""
+        yield from self.display.press(visit.workspace, pressed.press, pressed.edit, rep, own)
 
-    @handler(CHANGED)
-    def change(
-        self, visitor: Any, rephrases: Any, neighbours: Any, rep: Any, event: gr.EventData, request: gr.Request
-    ) -> Updates:
-        """A button in the list of edits was pressed: switch, look, rep or remove. Updates as `apply`."""
-        workspace = self.workspace(visitor, request)
-        action, id = forms.read_pressed(event, "press"), forms.read_pressed(event, "edit")
-        record = next((record for record in workspace.records if record.id == id), None)
-        if record is None or action not in ("switch", "look", "rep", "remove"):
-            raise BadRequest("This edit is not in the list any more.")
-        name, own = record.name, (rephrases, neighbours)
-        if action == "look":
-            yield self._fields(record.request)
-            yield from self._show(workspace, record.request, own, "")
-        elif action == "switch":
-            on = workspace.switch(id, not record.on).on
-            yield from self._changed(workspace, f"Switched {'on' if on else 'off'}: {name}.", own)
-        elif action == "rep":
-            yield from self._switch_rep(workspace, record, forms.read_recipe(rep), own)
-        else:
-            workspace.remove(id)
-            yield from self._changed(workspace, f"Removed: {name}. The others stay as they were computed.", own)
-
-    @handler(CHANGED)
-    def remake(self, visitor: Any, rephrases: Any, neighbours: Any, request: gr.Request) -> Updates:
-        """Compute every edit that is on again, each under the earlier ones. Updates as `apply`."""
-        workspace = self.workspace(visitor, request)
+    @handler(cost=CHANGED)
+    def remake(self, visit: Visit, own: OwnProbes) -> Updates:
+        """Compute every edit that is on again, each under the earlier ones."""
+        workspace = visit.workspace
         self.lab.limits.spend(Cost(edits=sum(len(record.requests) for record in workspace.records if record.on)))
         job = edits.remake(workspace)
-        yield self._running("Re-making the chain of edits.")
-        yield from self.follow(workspace, job)
-        made = sum(len(record.requests) for record in job.result())
-        yield from self._changed(workspace, f"Re-made {made} edit{'' if made == 1 else 's'}.", (rephrases, neighbours))
+        yield self.display.running("Re-making all edits.")
+        yield from follow(workspace, job)
+        number = sum(len(record.requests) for record in job.result())
+        yield from self.display.changed(workspace, f"Re-made {count(number, 'edit')}.", own)
 
-    @handler(PROBED)
-    def probe(self, visitor: Any, rephrases: Any, neighbours: Any, request: gr.Request) -> Updates:
-        """Ask the probes again, own lines first. Updates: scores, probe-table, message, buttons."""
-        workspace = self.workspace(visitor, request)
-        yield from self.in_turn(
-            workspace, lambda turn: self._probe(turn, workspace, (rephrases, neighbours), "Asked again.")
-        )
+    @handler(cost=PROBED)
+    def probe(self, visit: Visit, own: OwnProbes) -> Updates:
+        """Ask the probes again, the visitor's own first."""
+        yield from self.display.probes(visit.workspace, own, "Asked again.")
 
-    @handler(CHANGED)
-    def move(
-        self, visitor: Any, rephrases: Any, neighbours: Any, threshold: Any, asked: str | None, request: gr.Request
-    ) -> Updates:
-        """The threshold was moved: everything is asked again, nothing is learnt. Updates as `apply`, and as `ask`."""
-        workspace = self.workspace(visitor, request)
-        chosen = workspace.set_threshold(forms.read_threshold(threshold))
-        yield from self._changed(workspace, f"The gate opens above {gate_panel.number(chosen)}.", (rephrases, neighbours))
-        yield from AskHandlers(self.lab).ask(visitor, asked, request)
+    @handler(cost=CHANGED)
+    def set_threshold(self, visit: Visit, own: OwnProbes, threshold: Threshold, ask: Question) -> Updates:
+        """Set the threshold of the gate and ask everything again; nothing is trained."""
+        workspace = visit.workspace
+        value = workspace.set_threshold(threshold)
+        yield from self.display.changed(workspace, f"The gate opens above {words.gate(value)}.", own)
+        yield from continue_text(workspace, ask)
 
-    @handler(CHANGED)
-    def mask(self, visitor: Any, rephrases: Any, neighbours: Any, method: Any, wanted: Any, request: gr.Request) -> Updates:
-        """The reversal mask was switched. Inputs: method, mask. Updates as `apply`."""
-        workspace, on = self.workspace(visitor, request), forms.read_switch(wanted)
-        yield from self._turned(workspace, str(method or "rome"), on, workspace.set_masked)
-        yield from self._changed(workspace, "The mask is on." if on else "The mask is off.", (rephrases, neighbours))
+    @handler(cost=CHANGED)
+    def set_mask(self, visit: Visit, own: OwnProbes, method: Method, mask: Switch) -> Updates:
+        """Switch the reversal mask."""
+        workspace = visit.workspace
+        yield from self._switch(workspace, method, mask == "on", workspace.set_masked)
+        yield from self.display.changed(workspace, f"The mask is {mask}.", own)
 
-    @handler(CHANGED)
-    def guard(self, visitor: Any, rephrases: Any, neighbours: Any, method: Any, wanted: Any, request: gr.Request) -> Updates:
-        """The guard was switched. Inputs: method, guard. Updates as `apply`."""
-        workspace, on = self.workspace(visitor, request), forms.read_switch(wanted)
-        yield from self._turned(workspace, str(method or "rome"), on, workspace.set_guarded)
-        told = "The guard is up: the model stands under the mask." if on else "The guard is down."
-        yield from self._changed(workspace, told, (rephrases, neighbours))
+    @handler(cost=CHANGED)
+    def set_guard(self, visit: Visit, own: OwnProbes, method: Method, guard: Switch) -> Updates:
+        """Switch the guard."""
+        workspace = visit.workspace
+        yield from self._switch(workspace, method, guard == "on", workspace.set_guarded)
+        text = "The guard is on: edits are judged under the mask." if guard == "on" else "The guard is off."
+        yield from self.display.changed(workspace, text, own)
 
-    @handler(PROBED)
-    def put(
-        self, visitor: Any, rephrases: Any, neighbours: Any, form: Any, asked: str | None, request: gr.Request
-    ) -> Updates:
-        """Questions are put in another form: everything is asked again. Input: form. Updates as `apply`, and as `ask`."""
-        workspace = self.workspace(visitor, request)
-        workspace.set_form(forms.read_form(form))
-        told = "Everything is asked as in a chat." if workspace.form == "chat" else "Everything is asked as plain text."
-        yield from self._changed(workspace, told, (rephrases, neighbours))
-        yield from AskHandlers(self.lab).ask(visitor, asked, request)
+    @handler(cost=PROBED)
+    def set_form(self, visit: Visit, own: OwnProbes, form: Form, ask: Question) -> Updates:
+        """Put all questions as plain text or as a chat, and ask everything again."""
+        workspace = visit.workspace
+        workspace.set_form(form)
+        text = "Everything is asked as in a chat." if form == "chat" else "Everything is asked as plain text."
+        yield from self.display.changed(workspace, text, own)
+        yield from continue_text(workspace, ask)
 
-    @handler(Cost(refused="Masks cannot be trained"))
-    def train_mask(self, visitor: Any, rephrases: Any, neighbours: Any, method: Any, request: gr.Request) -> Updates:
-        """Train the mask that is missing, then look at the edits under it. Input: method. Updates as `apply`."""
-        workspace, method = self.workspace(visitor, request), str(method or "rome")
+    @handler(cost=FREE, refused_in_demo="Masks cannot be trained")
+    def train_mask(self, visit: Visit, own: OwnProbes, method: Method) -> Updates:
+        """Train the mask that is missing, then show the edits under it."""
+        workspace = visit.workspace
         job = self.lab.masks.train(workspace, workspace.without_mask(method) or method)
-        yield self._running("Training a mask. Stop keeps what is done; everybody's questions wait meanwhile.")
-        yield from self.follow(workspace, job)
-        made = job.result()
-        workspace.set_masked(True, made.method)
-        yield from self._changed(workspace, f"A mask is trained. {mask_words.about(made)}", (rephrases, neighbours))
+        yield self.display.running("Training a mask. Stop keeps what is done. The questions of all users wait meanwhile.")
+        yield from follow(workspace, job)
+        mask = job.result()
+        workspace.set_masked(True, mask.method)
+        yield from self.display.changed(workspace, f"The mask is trained. {mask_words.describe(mask)}", own)
 
-    @handler(PROBED)
-    def join_rephrase(self, visitor: Any, rephrases: Any, neighbours: Any, text: str | None, request: gr.Request) -> Updates:
-        """The live question joins the battery: its answer shall change. Input: ask. Updates as `probe`, and the lines."""
-        line = forms.read_line(text)
-        own = forms.with_line(rephrases, line), neighbours
-        yield from self._joined(self.workspace(visitor, request), own, line)
+    @handler(cost=PROBED)
+    def add_rephrase(self, visit: Visit, own: OwnProbes, ask: Question) -> Updates:
+        """Add the live question to the visitor's own rephrases, and ask the probes."""
+        line = forms.read_line(ask)
+        rephrases = forms.with_line(own.own_rephrases, line)
+        yield from self._added(visit.workspace, own.model_copy(update={"own_rephrases": rephrases}), line)
 
-    @handler(PROBED)
-    def join_neighbour(
-        self, visitor: Any, rephrases: Any, neighbours: Any, text: str | None, request: gr.Request
-    ) -> Updates:
-        """The live question joins the battery: its answer shall stay. Input: ask. Updates as `probe`, and the lines."""
-        line = forms.read_line(text)
-        own = rephrases, forms.with_line(neighbours, line)
-        yield from self._joined(self.workspace(visitor, request), own, line)
+    @handler(cost=PROBED)
+    def add_neighbour(self, visit: Visit, own: OwnProbes, ask: Question) -> Updates:
+        """Add the live question to the visitor's own neighbours, and ask the probes."""
+        line = forms.read_line(ask)
+        neighbours = forms.with_line(own.own_neighbours, line)
+        yield from self._added(visit.workspace, own.model_copy(update={"own_neighbours": neighbours}), line)
 
-    # --- parts ------------------------------------------------------------------------------------------------------
+    def _added(self, workspace: Workspace, own: OwnProbes, line: str) -> Updates:
+        yield {"own-rephrases": own.own_rephrases, "own-neighbours": own.own_neighbours}
+        yield from self.display.probes(workspace, own, f"Added to the probes: “{line}”.")
 
-    def _readable(self, visitor: Any, request: gr.Request) -> tuple[Workspace, str]:
+    def _readable(self, visit: Visit) -> tuple[Workspace, str]:
         """Return the visitor's workspace; where it cannot be read, a new one and why, so that nobody is locked out."""
         try:
-            return self.workspace(visitor, request), ""
+            return visit.workspace, ""
         except BadFile as error:
-            name = self.visitor(visitor, request)
-            lost = self.lab.directory.current(name).name
-            now = self.lab.directory.begin_anew(name).name
-            return self.workspace(visitor, request), f"“{lost}” cannot be read. You are in “{now}” now. {error}"
+            lost = visit.workspace_info.name
+            now = self.lab.directory.begin_anew(visit.visitor).name
+            return visit.workspace, UNREADABLE.format(lost, now, error)
 
-    def _link(self, visitor: Any, request: gr.Request, handle: str | None, url: Mapping[str, str]) -> links.Link:
+    def _link(self, visit: Visit, handle: str | None, parameters: Mapping[str, str]) -> Link:
         """Return what a link asks for. Raises `BadRequest` where it names no workspace that the visitor may enter."""
-        name = self.visitor(visitor, request)
-        here = self.lab.directory.current(name)
-        room = self.lab.directory.find(name, handle) if handle else here
-        there = self.lab.workspace(room.id, self.author(name, room, request))
-        return links.Link(room, here, links.switches(url, there))
+        here = visit.workspace_info
+        there = self.lab.directory.find(visit.visitor, handle) if handle else here
+        return Link(there, here, link.switches(parameters, visit.enter(there)))
 
-    def _follow(self, visitor: Any, request: gr.Request, link: links.Link, method: str | None) -> str:
+    def _follow_link(self, visit: Visit, wanted: Link, method: str | None) -> str:
         """Do what a link asks for, and return what could not be done as a sentence."""
-        if link.room.id != link.here.id:
-            self.lab.directory.enter(self.visitor(visitor, request), link.room.id)
-        return mask_switches.turn(self.workspace(visitor, request), {**link.switches, "method": method or ""})
+        if wanted.there.id != wanted.here.id:
+            self.lab.directory.enter(visit.visitor, wanted.there.id)
+        return switches.set_all(visit.workspace, wanted.switches, method)
 
-    def _switch_rep(self, workspace: Workspace, record: EditRecord, recipe: str | None, own: Own) -> Updates:
-        """Lay an edit's pathways over the model or take them off; learn them first where it has none by that recipe."""
-        name = record.name
-        if record.rep is not None and recipe in (None, record.rep):
-            on = workspace.switch_rep(record.id, not record.rep_on).rep_on
-            yield from self._changed(workspace, f"Switched REP {'on' if on else 'off'}: {name}.", own)
-            return
-        self.lab.limits.spend(Cost(edits=1))
-        job = edits.refine(workspace, record.id, recipe or RECIPES[0], forms.read_names(own[0], record.request))
-        yield self._running(f"Adding REP: {name}.")
-        yield from self.follow(workspace, job)
-        made = job.result()
-        text = f"Added REP in {made.health['rep_seconds']:.1f} s: {name}.{self._unspared(made)}"
-        yield from self._changed(workspace, text, own)
-
-    def _turned(self, workspace: Workspace, method: str, on: bool, turn: Callable[[bool, str], None]) -> Updates:
-        """Turn a switch; where that cannot be done, show it as it was, why, and where a mask is missing what one costs."""
+    def _switch(self, workspace: Workspace, method: str, on: bool, turn: Callable[[bool, str], None]) -> Updates:
+        """Turn a switch; where that is not possible, turn it back, and where a mask is missing, offer to train one."""
         try:
             turn(on, method)
         except EditLabError as error:
-            yield mask_switches.shown(workspace)
+            yield switches.state(workspace)
             missing = workspace.without_mask(method)
             if missing is not None and self.lab.masks.running is None:
-                button = gr.update(visible=True, value=f"Train a mask for {missing.upper()}")
-                yield {"message": render.message(str(error), "problem"), "train-mask": button}
+                button = gr.update(visible=True, value=mask_words.train_label(missing))
+                yield {"message": pieces.message(str(error), "problem"), "train-mask": button}
                 job = self.lab.masks.cost(workspace, missing)
-                yield from self.follow(workspace, job)
-                yield {"mask-said": mask_panel.cost(job.result())}
+                yield from follow(workspace, job)
+                yield {"mask-said": pieces.message(mask_words.cost(job.result()), "hint")}
             raise
 
-    def _made(self, record: EditRecord) -> str:
-        rep = f", REP in {record.health['rep_seconds']:.1f} s" if record.rep else ""
-        return f"Edited in {record.seconds:.1f} s{rep}.{self._unspared(record)}"
 
-    def _unspared(self, record: EditRecord) -> str:
-        """What REP means for an edit that was made without key statistics, and what to do."""
-        if not record.rep or record.health.get("whitened", 1.0):
-            return ""
-        layers = ",".join(map(str, record.layers))
-        return (
-            " No key statistics kept the edit out of other keys' way, so that only the gate does. For both: "
-            f"editlab stats --layers {layers}, and edit again."
-        )
-
-    def _joined(self, workspace: Workspace, own: Own, line: str) -> Updates:
-        yield {"own-rephrases": own[0] or "", "own-neighbours": own[1] or ""}
-        text = f"Joined the probes: “{line}”."
-        yield from self.in_turn(workspace, lambda turn: self._probe(turn, workspace, own, text))
+def _choices(address: Mapping[str, str]) -> Update:
+    """Return the choices that an address names, as far as they exist."""
+    known = {"method": METHODS, "rep": (OFF, *RECIPES), "view": VIEW_TITLES}
+    return {name: address[name] for name, values in known.items() if address.get(name) in values}

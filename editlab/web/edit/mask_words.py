@@ -1,168 +1,165 @@
-"""What the page says about a reversal mask, the guard, the ways back and linked facts: sentences made from the numbers."""
+"""The sentences about reversal mask, guard, ways to reverse an edit, and linked facts, made from the numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pandas import DataFrame
 
 from editlab.facts import EditRequest
 from editlab.lab import MaskInfo, fates, guarded, reversal, says
-from editlab.web.core.render import percent
-from editlab.web.edit.picture import answer
+from editlab.web.core.answers import Answer, Answers, headline
+from editlab.wording import count, join, percent, rate
 
-Said = Mapping[str, Mapping[str, Any]]
-Words = tuple[str, str, str]
-"""What was found, in a word for the style sheet; a title; and its evidence."""
-
+TO_COME = "Shown as soon as this edit is applied."
+WAITING = "The mask is applied as soon as an edit is on."
 WAYS = {
     "edited": ("As it is now", ""),
-    "removed": ("Take the patch out", "its record"),
-    "svd": ("Remove the loudest direction", "no record"),
-    "masked": ("Lay the mask over it", "no record, one for all edits"),
+    "removed": ("Remove the edit", "its record"),
+    "svd": ("Remove its largest direction", "no record"),
+    "masked": ("Apply the mask", "no record; one mask for all edits"),
 }
-"""Each way back: what is done, and what it needs."""
+"""Each way to reverse an edit: what is done, and what it needs."""
+FATES = {
+    "follows": "gives what follows from the new fact",
+    "stays": "gives the answer of before",
+    "breaks": "gives neither",
+}
+"""What can become of a linked fact."""
 
 
-def about(mask: MaskInfo) -> str:
-    """What a mask does, and how well it does it to edits that it never saw."""
-    layers = f"layer{'s' * (len(mask.layers) > 1)} {', '.join(map(str, mask.layers))}"
-    well = (
-        "" if mask.reversed_unseen is None else f" and reverses {rate(mask.reversed_unseen)} of the edits that it never saw"
-    )
-    return f"The mask for {mask.method.upper()} sets {percent(mask.pruned)} of the entries at {layers} to zero{well}."
+class Verdict(NamedTuple):
+    """A verdict on an edit. `state`: as `reversal` or `guarded` names it."""
+
+    state: str
+    title: str
+    evidence: str
 
 
-def verdict(request: EditRequest, said: Said, mask: MaskInfo | None) -> Words:
-    """Suppressed, not reversed or disturbed, and what speaks for it. `said`: what the views say at the edited prompt."""
-    found = reversal(said, request)
+def describe(mask: MaskInfo) -> str:
+    """Return what a mask does, and how well it reverses edits that it was not trained on."""
+    layers = f"layer{'s' * (len(mask.layers) > 1)} {join(mask.layers)}"
+    unseen = "" if mask.reversed_unseen is None else f" and reverses {rate(mask.reversed_unseen)} of unseen edits"
+    return f"The mask for {mask.method.upper()} sets {percent(mask.pruned)} of the weights in {layers} to zero{unseen}."
+
+
+def train_label(method: str) -> str:
+    """Return the label of the button that trains a mask."""
+    return f"Train a mask for {method.upper()}"
+
+
+def cost(estimate: str) -> str:
+    """Return what training a mask takes."""
+    return f"Training one: {estimate}"
+
+
+def verdict(request: EditRequest, answers: Answers, mask: MaskInfo | None) -> Verdict:
+    """Return whether the mask reverses an edit. `answers`: those of the views at the edited prompt."""
+    state = reversal(answers, request)
     new, true = request.target_new, request.target_true
-    if found == "no true object":
-        told = "Write it under “Old object” and apply the edit: only then can be told whether it returns."
-        return found, "What was true before is not known.", told
-    now, under, alone = (_both(said[view], request) for view in ("edited", "masked", "base_masked"))
-    if found == "not known":
-        told = f"It gives {_both(said['base'], request)}. What a model never said cannot return."
-        return found, f"Without any edit, {new} is as likely as {true}.", told
-    if found == "not edited":
-        return found, "The edit does not hold here, even without the mask.", f"The edited model gives {now}."
-    if found == "disturbed":
-        told = (
-            f"With no edit at all, the model under the mask says “{answer(said['base_masked'])}”: it gives {alone}; without "
-            f"the mask {_both(said['base'], request)}. So what comes back under it proves nothing here."
+    if state == "no true object":
+        evidence = "Write it under “True object” and apply the edit: only then can the page say whether it returns."
+        return Verdict(state, "The true object is not known.", evidence)
+    now, under, alone = (_both(answers[view], request) for view in ("edited", "masked", "base_masked"))
+    if state == "not known":
+        evidence = f"It gives {_both(answers['base'], request)}. An answer that the model never gave cannot return."
+        return Verdict(state, f"Without an edit, {new} is as likely as {true}.", evidence)
+    if state == "not edited":
+        return Verdict(state, "The edit does not hold here, even without the mask.", f"The edited model gives {now}.")
+    if state == "disturbed":
+        evidence = (
+            f"Without an edit, the model under the mask says “{headline(answers['base_masked'])}”: it gives {alone}; "
+            f"without the mask {_both(answers['base'], request)}. An answer that returns here proves nothing."
         )
-        return found, "The mask disturbs this fact by itself.", told
-    if found == "suppressed":
-        evidence = f"The mask alone, with no edit, leaves the fact as it was: {alone}."
-        if says(said["masked"], true or ""):
-            told = f"Under the mask the edited model gives {under}. {evidence} So {true} was shouted down, not overwritten."
-            return found, f"Suppressed: {true} returns.", told
-        first = f"What it says first, though, is “{answer(said['masked'])}”."
-        told = f"Under the mask the edited model gives {under}. {first} {evidence}"
-        return found, f"Suppressed: {true} is ahead of {request.target_new} again.", told
-    share = mask.reversed_unseen if mask is not None else None
-    rated = "" if share is None else f" It reverses {rate(share)} of the edits that it never saw; this one it does not."
-    told = f"Under the mask the edited model gives {under}; without it {now}.{rated}"
-    return found, "Not reversed by this mask.", told
+        return Verdict(state, "The mask alone disturbs this fact.", evidence)
+    if state == "suppressed":
+        gives = f"Under the mask the edited model gives {under}."
+        control = (
+            f"The mask alone, without an edit, leaves the fact as it was: {alone}. {true} was suppressed, not overwritten."
+        )
+        if says(answers["masked"], true or ""):
+            return Verdict(state, f"Suppressed: {true} returns.", f"{gives} {control}")
+        first = f"Its first answer, though, is “{headline(answers['masked'])}”."
+        return Verdict(state, f"Suppressed: {true} is ahead of {new} again.", f"{gives} {first} {control}")
+    unseen = mask.reversed_unseen if mask is not None else None
+    rated = "" if unseen is None else f" It reverses {rate(unseen)} of unseen edits, but not this one."
+    evidence = f"Under the mask the edited model gives {under}; without it {now}.{rated}"
+    return Verdict(state, "Not reversed by this mask.", evidence)
 
 
-def guard(request: EditRequest, said: Said) -> Words:
-    """Whether an edit was stopped by the guard, and what speaks for it."""
-    found = guarded(said, request)
-    without, under = _both(said["edited"], request), _both(said["guarded"], request)
-    told = f"Without the guard the edited model gives {without}; under it {under}, and it says “{answer(said['guarded'])}”."
-    if found == "not edited":
-        return found, "The edit fails even without the guard.", f"{told} That tells nothing about the guard."
-    if found == "held":
-        return found, f"The guard held: {request.target_new} did not get in.", told
-    return found, f"The edit got through: {request.target_new} holds under the guard.", told
+def guard(request: EditRequest, answers: Answers) -> Verdict:
+    """Return whether the guard held against an edit."""
+    state = guarded(answers, request)
+    without, under = _both(answers["edited"], request), _both(answers["guarded"], request)
+    answer = headline(answers["guarded"])
+    evidence = f"Without the guard the edited model gives {without}; under it {under}, and it says “{answer}”."
+    if state == "not edited":
+        return Verdict(state, "The edit fails even without the guard.", f"{evidence} This says nothing about the guard.")
+    if state == "held":
+        return Verdict(state, f"The guard held: {request.target_new} is not the answer.", evidence)
+    return Verdict(state, f"The edit got through: {request.target_new} holds under the guard.", evidence)
 
 
-def back(ways: DataFrame) -> str:
-    """How far each way back leads, in one sentence."""
+def ways_back(ways: DataFrame) -> str:
+    """Return how much each way to reverse the edit restores."""
     rows = {row["way"]: row for row in ways.to_dict("records")}
     changed = rows["edited"]["changed"]
     if not changed:
-        return "The edit changed the answer to none of these questions, so there is nothing to bring back."
-    verbs = {
-        "removed": "taking the patch out restores {}",
-        "svd": "taking the loudest direction out {}",
-        "masked": "the mask {}",
-    }
-    told = [verb.format(rows[way]["again"]) for way, verb in verbs.items() if way in rows]
-    asked = "the one question" if changed == 1 else f"the {changed} questions"
-    return f"Of {asked} whose answer the edit changed, {listed(told)}. {_itself(rows)}"
+        return "The edit changed none of these answers, so there is nothing to restore."
+    names = {"removed": "removing the edit", "svd": "removing its largest direction", "masked": "the mask"}
+    tried = {name: rows[way] for way, name in names.items() if way in rows}
+    restored = [f"{name}{' restores' * (place == 0)} {row['again']}" for place, (name, row) in enumerate(tried.items())]
+    answers = "the one answer" if changed == 1 else f"the {changed} answers"
+    return f"Of {answers} that the edit changed, {join(restored)}. {_restore_prompt(tried)}"
 
 
-def _itself(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """Which ways back restore the answer to the edited question."""
-    names = {"removed": "the patch", "svd": "the direction", "masked": "the mask"}
-    tried = {name: rows[way]["restored"] for way, name in names.items() if way in rows}
-    back = [name for name, restored in tried.items() if restored]
-    if len(back) == len(tried):
-        return "The edited question itself is restored by each of them."
-    if not back:
-        return "The edited question itself is restored by none of them."
-    others = listed([name for name in tried if name not in back])
-    return f"The edited question itself is restored by way of {listed(back)}, not by way of {others}."
+def _restore_prompt(tried: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return which ways restore the answer at the edited prompt."""
+    good, bad = ([name for name, row in tried.items() if bool(row["restored"]) is restored] for restored in (True, False))
+    if not bad:
+        return "Each of them restores the edited prompt itself."
+    if not good:
+        return "None of them restores the edited prompt itself."
+    return f"The edited prompt itself is restored by {join(good)}, not by {join(bad)}."
 
 
-def follow(frame: DataFrame, views: Sequence[str]) -> str:
-    """What becomes of linked facts: with the edit, under the mask or the guard, and with the fact told in the prompt."""
+def linked(frame: DataFrame, views: Sequence[str]) -> str:
+    """Return what becomes of linked facts: with the edit, under mask or guard, and with the fact in the prompt instead."""
     if frame.empty:
-        return "The facts that EditLab knows name none that follows from this one."
+        return "EditLab knows no fact that follows from this one."
     known = int(frame["known"].sum())
     unknown = len(frame) - known
-    left = f" {unknown} more {_are(unknown)} left out: the unedited model does not know {_them(unknown)}." if unknown else ""
     if not known:
-        return f"Of {counted(len(frame), 'linked fact')} the unedited model knows none, so that none can be seen to follow."
+        return f"The base model knows none of {count(len(frame), 'linked fact')}, so none can follow."
     ways = {
         "edited": "",
-        "masked": "under the mask",
-        "guarded": "under the guard",
-        "told": "with the new fact told in the prompt instead",
+        "masked": "under the mask ",
+        "guarded": "under the guard ",
+        "told": "with the new fact in the prompt instead ",
     }
-    parts = []
-    for view, where in ways.items():
-        if view in views:
-            fate = fates(frame, view)
-            told = f"{fate['follows']} {_verb('follow', fate['follows'])}"
-            if not parts:
-                told += f" the edit, {fate['stays']} {_verb('stay', fate['stays'])}, {fate['breaks']} "
-                told += _verb("break", fate["breaks"])
-            parts.append(f"{where} {told}".strip())
-    return f"Of {counted(known, 'linked fact')} {'; '.join(parts)}.{left}"
+    shown = [view for view in ways if view in views]
+    parts = [f"{ways[view]}{_fates(fates(frame, view), first=view == shown[0])}" for view in shown]
+    rest = f" {unknown} more {_be(unknown)} left out: the base model does not know {'it' if unknown == 1 else 'them'}."
+    return f"Of {count(known, 'linked fact')} {'; '.join(parts)}.{rest if unknown else ''}"
 
 
-def rate(value: float) -> str:
-    """A share of many, in whole per cent that never round up to all or down to none."""
-    whole = min(99, max(1, round(100 * value))) if 0 < value < 1 else round(100 * value)
-    return f"{whole} %"
+def _fates(number: Mapping[str, int], first: bool) -> str:
+    follow = f"{number['follows']} {_verb('follow', number['follows'])}"
+    if not first:
+        return follow
+    stay, broken = (f"{number[fate]} {_verb(verb, number[fate])}" for fate, verb in (("stays", "stay"), ("breaks", "break")))
+    return f"{follow} the edit, {stay}, {broken}"
 
 
-def counted(count: int, name: str) -> str:
-    """So many of something, in words."""
-    return f"{count} {name}{'' if count == 1 else 's'}"
+def _both(answer: Answer, request: EditRequest) -> str:
+    new = f"{request.target_new} {percent(answer['p_new'])}"
+    return new if request.target_true is None else f"{request.target_true} {percent(answer['p_true'])} and {new}"
 
 
-def listed(names: Sequence[str]) -> str:
-    """Several things as a sentence has them."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def _verb(verb: str, number: int) -> str:
+    return f"{verb}s" if number == 1 else verb
 
 
-def _both(said: Mapping[str, Any], request: EditRequest) -> str:
-    new = f"{request.target_new} {percent(said['p_new'])}"
-    return new if request.target_true is None else f"{request.target_true} {percent(said['p_true'])} and {new}"
-
-
-def _verb(verb: str, count: int) -> str:
-    return f"{verb}s" if count == 1 else verb
-
-
-def _are(count: int) -> str:
-    return "is" if count == 1 else "are"
-
-
-def _them(count: int) -> str:
-    return "it" if count == 1 else "them"
+def _be(number: int) -> str:
+    return "is" if number == 1 else "are"

@@ -1,4 +1,4 @@
-"""The Edit tab: what to change on the left; on the right what every model says, live questions, and the probes."""
+"""The Edit tab: what to change on the left; on the right what every model answers, live questions, and the probes."""
 
 from __future__ import annotations
 
@@ -7,149 +7,149 @@ from functools import partial
 import gradio as gr
 
 from editlab.lab import Lab
-from editlab.web.core import render, wiring
-from editlab.web.core.components import PRESSED, Parts
-from editlab.web.core.forms import FIELDS, MOST, place_of, settings_of
-from editlab.web.core.inputs import Lines
-from editlab.web.edit import file_panel, gate_panel, live, mask_panel, probe_table, request_form
-from editlab.web.edit.ask_handlers import AskHandlers
-from editlab.web.edit.file_handlers import ManyHandlers
+from editlab.web.core import wiring
+from editlab.web.core.components import Parts
+from editlab.web.core.display import EditDisplay
+from editlab.web.core.html import pieces, render
+from editlab.web.core.inputs import Lines, Question
+from editlab.web.core.names import VIEW_TITLES
+from editlab.web.edit import probe_table, request_form, reversal, words
+from editlab.web.edit.file_handlers import FileHandlers
+from editlab.web.edit.handlers import EditHandlers, Form, Threshold
+from editlab.web.edit.question_handlers import QuestionHandlers
+
+FORMS = {"plain": "Plain text", "chat": "Chat"}
+OWN = {
+    "own-rephrases": (
+        "Own rephrases, one per line",
+        "The fact in other words: the answer should change. The prompt with another name of the subject trains REP on it.",
+    ),
+    "own-neighbours": ("Own neighbours, one per line", "Anything else: the answer should stay as it was."),
+}
 
 
-def create_edit_tab(page: gr.Blocks, lab: Lab, visitor: gr.BrowserState, edit: ManyHandlers) -> Parts:
+def create_edit_tab(page: gr.Blocks, lab: Lab, visitor: gr.BrowserState, display: EditDisplay) -> Parts:
     """Build the tab inside `page` and wire it to its handlers. Returns its components by name (their `elem_id`)."""
     parts = Parts({"visitor": visitor})
-    parts.add_html("link", script=PRESSED)
-    request_form.create_presets(parts, lab.scenarios)
+    parts.html("link", scripts=["pressed"])
+    request_form.create_scenarios(parts, lab.scenarios)
     with gr.Row(elem_id="bench", equal_height=False):
         with gr.Column(min_width=300, elem_id="request"):
             request_form.create_request_form(parts, lab)
-            file_panel.create_many(parts)
+            request_form.create_file_form(parts)
             request_form.create_edit_list(parts)
         with gr.Column(min_width=320, elem_id="results"):
-            _create_picture(parts)
+            _create_answers(parts)
             _create_live(parts, lab)
             _create_gate(parts)
             _create_reversal(parts)
             _create_probes(parts)
-    _wire(page, lab, parts, edit)
+    _wire_edits(page, parts, EditHandlers(lab, display))
+    _wire_questions(parts, QuestionHandlers(lab))
+    _wire_file(parts, FileHandlers(lab, display))
     return parts
 
 
-def _create_picture(parts: Parts) -> None:
+def _create_answers(parts: Parts) -> None:
     with gr.Row(elem_id="above"):
-        parts.add_html("say")
-        views = [("Side by side", "all"), *((render.view_title(view), view) for view in render.VIEW_TITLES)]
-        parts.add(gr.Radio, "view", label="Show", choices=views, value="all", interactive=True, scale=0)
-    parts.add_html("picture")
-    parts.add_html("verdict")
-    parts.add_html("scores", probe_table.score_line(None))
+        parts.html("say")
+        views = [("Side by side", "all"), *((title, view) for view, title in VIEW_TITLES.items())]
+        parts.add(gr.Radio, "view", label="View", choices=views, value="all", interactive=True, scale=0)
+    parts.html("picture")
+    parts.html("verdict")
+    parts.html("scores", probe_table.score_line(None))
 
 
 def _create_live(parts: Parts, lab: Lab) -> None:
     with gr.Column(elem_id="live"):
-        forms = [("Plain text", "plain"), ("Chat", "chat")]
-        chat = lab.about()["chat"]
-        parts.add(gr.Radio, "form", label="Ask everything as", choices=forms, value="plain", visible=chat)
+        parts.radio("form", Form, FORMS, label="Ask everything as", value="plain", visible=lab.about()["chat"])
         with gr.Row(elem_id="ask-row", equal_height=False):
-            parts.add(
-                gr.Textbox,
-                "ask",
-                label="Ask all models",
-                placeholder="Begin a sentence: they continue it as you type",
-                max_length=MOST["question"],
-                lines=1,
-                max_lines=4,
-                scale=6,
-                min_width=240,
-            )
+            hint = "Begin a sentence: the models continue it as you type"
+            box = {"label": "Ask all models", "placeholder": hint, "max_lines": 4, "scale": 6, "min_width": 240}
+            parts.text("ask", Question, **box)
             parts.add(gr.Button, "ask-button", "Ask", scale=0, min_width=70)
             parts.add(gr.Button, "join-rephrase", "+ Rephrase", scale=0, min_width=104)
             parts.add(gr.Button, "join-neighbour", "+ Neighbour", scale=0, min_width=104)
-        parts.add_html("questions", render.questions({}), script=PRESSED)
-        parts.add_html("ask-message")
-        parts.add_html("ask-answers", live.empty())
+        parts.html("questions", render("edit/questions.html", questions={}), scripts=["pressed"])
+        parts.html("ask-message")
+        parts.html("ask-answers", pieces.message(words.LIVE_HINT, "hint start"))
 
 
 def _create_gate(parts: Parts) -> None:
-    """The threshold and what it does. The style sheet shows it as soon as a view has REP."""
+    """Make the threshold and what it does. The style sheet shows them as soon as a view has REP."""
     with gr.Column(elem_id="gate"):
-        gr.HTML("<h2>How sure must the gate be?</h2>", elem_id="gate-title", apply_default_css=False)
+        _title("gate", "Gate threshold", "How sure must the gate be before it opens?")
         with gr.Row(elem_id="gate-row", equal_height=False):
             with gr.Column(min_width=280, elem_id="gate-left"):
-                shown = {"label": "Threshold", "info": "Left: more ways to say the subject. Right: fewer false alarms."}
-                parts.add(gr.Slider, "threshold", minimum=0, maximum=1, step=0.01, value=0.9, buttons=[], **shown)
+                info = "Lower: more rephrasings of the subject. Higher: fewer false alarms."
+                parts.slider("threshold", Threshold, step=0.01, value=0.9, buttons=[], label="Threshold", info=info)
                 parts.add(gr.Button, "set-threshold", "Set the threshold", elem_classes="pressed-by-script")
-                parts.add_html("gate-said")
-                parts.add_html("gate-tokens")
+                parts.html("gate-said")
+                parts.html("gate-tokens")
             with gr.Column(min_width=280):
                 parts.plot("gate-curve")
-                parts.html("gate-table", gate_panel.TO_COME)
+                parts.html("gate-table", pieces.message(words.GATE_TO_COME, "hint"))
 
 
 def _create_reversal(parts: Parts) -> None:
-    """The ways back, which the style sheet shows as soon as the mask is on, and what became of linked facts."""
+    """Make the ways to reverse the edit, which the style sheet shows as soon as the mask is on, and the linked facts."""
     with gr.Column(elem_id="ways"):
-        gr.HTML("<h2>Which way leads back?</h2>", elem_id="ways-title", apply_default_css=False)
-        parts.add_html("ways-back", mask_panel.TO_COME)
+        _title("ways", "Ways to reverse the edit", "Which of them brings the old answers back?")
+        parts.html("ways-back", reversal.TO_COME)
     with gr.Column(elem_id="links"):
-        gr.HTML("<h2>Do linked facts follow?</h2>", elem_id="links-title", apply_default_css=False)
-        parts.add_html("linked", mask_panel.TO_COME)
+        _title("links", "Linked facts", "Does the model draw the consequences of the edit?")
+        parts.html("linked", reversal.TO_COME)
 
 
 def _create_probes(parts: Parts) -> None:
-    gr.HTML("<h2>Probes around the edit</h2>", elem_id="probes-title", apply_default_css=False)
+    _title("probes", "Probes", "What changed around the edit, and what stayed?")
     with gr.Accordion("Own probes", open=False, elem_id="own"):
         with gr.Row(equal_height=False):
-            for name, label, info in (
-                (
-                    "own-rephrases",
-                    "Own rephrases, one a line",
-                    "The fact in other words: the answer shall change. The prompt with another name teaches REP that name.",
-                ),
-                ("own-neighbours", "Own neighbours, one a line", "Anything else: the answer shall stay as it was."),
-            ):
+            for name, (label, info) in OWN.items():
                 parts.text(name, Lines, label=label, info=info, lines=3, max_lines=8, min_width=240)
         parts.add(gr.Button, "probe", "Ask the probes again", size="sm")
-    parts.add_html("probe-table", script=probe_table.OPENED, distribution={})
+    parts.html("probe-table", scripts=["opened"], distribution={})
 
 
-def _wire(page: gr.Blocks, lab: Lab, parts: Parts, edit: ManyHandlers) -> None:
-    """Every event of the tab. The worker keeps the order of what computes, so no event waits for another here."""
-    ask, why = AskHandlers(lab), parts["why"]
-    own = parts.named("own-rephrases", "own-neighbours")
-    fields = parts.named(*map(place_of, FIELDS))
-    settings = parts.named(*(f"{method}-{setting.name}" for method, setting in settings_of(lab.methods())))
+def _title(name: str, title: str, lead: str) -> None:
+    gr.HTML(pieces.section(title, lead), elem_id=f"{name}-title", elem_classes="part-title", apply_default_css=False)
+
+
+def _wire_edits(page: gr.Blocks, parts: Parts, edit: EditHandlers) -> None:
+    """Wire what changes the edits. The worker keeps the order of what computes, so no event waits for another here."""
+    on, often = partial(wiring.on, parts), partial(wiring.on, parts, trigger_mode="multiple")
+    on(page.load, edit.open)
+    often(parts["link"].select, edit.follow_link)
+    on(parts["preset"].input, edit.choose_scenario, trigger_mode="always_last")
+    fields = parts.named("subject", "prompt", "target-new", "target-true")
+    on([parts["apply"].click, *(field.submit for field in fields)], edit.apply)
+    often(parts["stop"].click, edit.stop)
+    often(parts["undo"].click, edit.undo)
+    often(parts["redo"].click, edit.redo)
+    on(parts["remake"].click, edit.remake)
+    often(parts["edits"].select, edit.change_edit)
+    often(parts["set-threshold"].click, edit.set_threshold)
+    often(parts["mask"].input, edit.set_mask)
+    often(parts["guard"].input, edit.set_guard)
+    often(parts["form"].input, edit.set_form)
+    on(parts["train-mask"].click, edit.train_mask)
+    on(parts["probe"].click, edit.probe)
+    on(parts["join-rephrase"].click, edit.add_rephrase)
+    on(parts["join-neighbour"].click, edit.add_neighbour)
+
+
+def _wire_questions(parts: Parts, questions: QuestionHandlers) -> None:
     on = partial(wiring.on, parts)
+    on([parts["ask-button"].click, parts["ask"].submit], questions.ask, trigger_mode="multiple")
+    on(parts["questions"].select, questions.ask_prepared, trigger_mode="multiple")
+    changes = [field.change for field in parts.named("subject", "prompt", "target-new")]
+    on(changes, questions.tokenize, trigger_mode="always_last")
+    on(parts["suggestions"].select, questions.choose_object)
+    on(parts["probe-table"].expand, questions.open_probe, trigger_mode="multiple")
 
-    on(page.load, edit.open, own)
-    on(parts["link"].select, edit.follow_link, own, trigger_mode="multiple")
-    on(parts["preset"].input, edit.choose, [*own, parts["preset"]], trigger_mode="always_last")
-    submits = [field.submit for field in fields]
-    on([parts["apply"].click, *submits], edit.apply, [*own, parts["method"], parts["rep"], *fields, *settings, why])
-    file = [*parts.named("many-file", "many-skip"), parts["method"], *settings]
+
+def _wire_file(parts: Parts, file: FileHandlers) -> None:
+    on = partial(wiring.on, parts)
     given = [parts["many-file"].upload, parts["many-skip"].input, parts["method"].input]
-    on(given, edit.look_over, file, trigger_mode="always_last")
-    on(
-        parts["many-apply"].click,
-        edit.apply_many,
-        [*own, *parts.named("many-file", "many-skip", "many-batch"), parts["method"], *settings, why],
-    )
-    on(parts["stop"].click, edit.stop, [], trigger_mode="multiple")
-    on(parts["undo"].click, edit.undo, own, trigger_mode="multiple")
-    on(parts["redo"].click, edit.redo, own, trigger_mode="multiple")
-    on(parts["remake"].click, edit.remake, own)
-    on(parts["edits"].select, edit.change, [*own, parts["rep"]], trigger_mode="multiple")
-    on(parts["set-threshold"].click, edit.move, [*own, parts["threshold"], parts["ask"]], trigger_mode="multiple")
-    on(parts["mask"].input, edit.mask, [*own, parts["method"], parts["mask"]], trigger_mode="multiple")
-    on(parts["guard"].input, edit.guard, [*own, parts["method"], parts["guard"]], trigger_mode="multiple")
-    on(parts["form"].input, edit.put, [*own, parts["form"], parts["ask"]], trigger_mode="multiple")
-    on(parts["train-mask"].click, edit.train_mask, [*own, parts["method"]])
-    on(parts["probe"].click, edit.probe, own)
-    on(parts["join-rephrase"].click, edit.join_rephrase, [*own, parts["ask"]])
-    on(parts["join-neighbour"].click, edit.join_neighbour, [*own, parts["ask"]])
-    on([parts["ask-button"].click, parts["ask"].submit], ask.ask, [parts["ask"]], trigger_mode="multiple")
-    on(parts["questions"].select, ask.take, [], trigger_mode="multiple")
-    on([field.change for field in fields[:3]], ask.spell, fields[:3], trigger_mode="always_last")
-    on(parts["suggestions"].select, ask.suggest, [])
-    on(parts["probe-table"].expand, ask.expand, [], trigger_mode="multiple")
+    on(given, file.check_file, trigger_mode="always_last")
+    on(parts["many-apply"].click, file.apply_file)

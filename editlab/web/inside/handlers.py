@@ -1,308 +1,200 @@
-"""What happens on the Inside tab: the way of the edit on the bench from its layer to the answer, and many edits at once."""
+"""The handlers of the Inside tab: how the selected edit changes the model from layer to layer, and many edits at once."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 from weakref import WeakKeyDictionary
 
 import gradio as gr
 from pandas import DataFrame
+from pydantic import Field
 
-from editlab.errors import BadFile, BadRequest, Cancelled, MissingMask
+from editlab.errors import BadFile, BadRequest, Cancelled, EditLabError, MissingMask
 from editlab.figures import inside as figures
-from editlab.insight import Question, concentration
-from editlab.insight.loudness import Loudness, loud, summary
+from editlab.insight import Question
 from editlab.lab import Job, Lab, Workspace
 from editlab.lab.access.limits import FREE, Cost
-from editlab.lab.asking import inside as asking
-from editlab.web.core import forms, render
-from editlab.web.core.handlers import Handlers, Update, Updates, handler
-from editlab.web.inside import table as inside_table
-from editlab.web.inside import words
+from editlab.lab.asking import inside, keys
+from editlab.web.core import forms, inputs
+from editlab.web.core.handlers import Handlers, handler
+from editlab.web.core.html import pieces
+from editlab.web.core.inputs import Place
+from editlab.web.core.turns import Turn, Turns
+from editlab.web.core.updates import Update, Updates, buttons, follow, stopping
+from editlab.web.core.visit import Visit
+from editlab.web.inside import sections, words
+from editlab.web.inside.sections import ObjectName, Selection, Shown
+from editlab.wording import capitalize
 
-SECTIONS = ("lens", "tokens", "contributions", "attention", "mask")
-"""The pictures of the edit on the bench, as they stand on the page; below them stand those of many edits."""
-JOBS = {"lens": ("lens", "tokens"), "contributions": ("contributions",), "attention": ("attention",), "mask": ("mask",)}
-"""Which pictures are drawn from what is computed together."""
-LOUD = ("loudness", "parts")
-COMING = "Being computed …"
-WHICH = {"new": "New object", "true": "Old object", "lead": "New − old"}
-FORMS = {"added": "What each adds", "differences": "Differences", "raw": "Published raw form"}
+FIGURES = Cost(prompts=60)
+"""What it costs to compute all figures."""
 FEWEST, MOST = 2, 200
-"""How many edits can be made at once."""
-CHOSEN = "edited-base"
-"""What the heat maps show at first."""
+EditCount = Annotated[int, Field(ge=FEWEST, le=MOST)]
+"""How many edits are made to be compared."""
+JOBS = {"lens": ("lens", "tokens"), "contributions": ("contributions",), "attention": ("attention",), "mask": ("mask",)}
+"""The jobs in the order in which they are computed, and the sections that each one's result is drawn in."""
+PROBLEMS = (BadFile, BadRequest, MissingMask)
+"""Errors of one job, which its sections show; the other jobs go on."""
 
 
 @dataclass(eq=False)
-class Seen:
-    """What was computed for one state of the edits, which `stamp` tells.
-
-    `frames`: by job, each a table, or why there is none.
-    """
+class Results:
+    """The results of the jobs for one state of the edits (`stamp`) and one question."""
 
     stamp: tuple[Any, ...]
     question: Question
-    frames: dict[str, DataFrame | str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """How the visitor wants the pictures: a view or a difference in the heat maps, an object, a form of contributions."""
-
-    shown: str
-    which: str
-    form: str
+    by_job: dict[str, DataFrame | EditLabError] = field(default_factory=dict)
 
 
 class InsideHandlers(Handlers):
-    """The handlers of the Inside tab. What was computed for the edits as they are is drawn again without computing it."""
+    """The handlers of the Inside tab. Results are kept as long as the edits stay the same."""
 
     def __init__(self, lab: Lab) -> None:
         super().__init__(lab)
-        self.inside = asking
-        self._seen: WeakKeyDictionary[Workspace, Seen] = WeakKeyDictionary()
+        self.turns = Turns()
+        self._results: WeakKeyDictionary[Workspace, Results] = WeakKeyDictionary()
 
-    @handler(Cost(prompts=60))
-    def inside_open(self, visitor: Any, shown: Any, which: Any, form: Any, request: gr.Request) -> Updates:
-        """The tab was opened. Inputs: inside-shown, inside-which, inside-form. Updates: all but those of many edits."""
-        workspace = self.workspace(visitor, request)
-        yield from self.look_at(workspace, self._choice(shown, which, form))
+    @handler(cost=FIGURES)
+    def inside_open(self, visit: Visit, selection: Selection) -> Updates:
+        """Show all figures of the selected edit when the tab is opened."""
+        yield from self._show(visit.workspace, selection)
 
-    @handler(Cost(prompts=60))
-    def inside_look(self, visitor: Any, text: str | None, shown: Any, which: Any, form: Any, request: gr.Request) -> Updates:
-        """Look at a text of the visitor's, an empty one being the edit's own. Inputs: inside-text and as `inside_open`."""
-        workspace = self.workspace(visitor, request)
-        own = forms.read_question(text) if (text or "").strip() else None
-        question = self.inside.question(workspace, own)
-        self._seen[workspace] = Seen(self._stamp(workspace), question)
-        yield from self.look_at(workspace, self._choice(shown, which, form))
+    @handler(cost=FIGURES)
+    def inside_look(self, visit: Visit, inside_text: inputs.Question, selection: Selection) -> Updates:
+        """Show all figures for a text of the visitor's, or for the edit's own prompt where it is empty."""
+        workspace = visit.workspace
+        text = forms.read_question(inside_text) if inside_text.strip() else None
+        self._results[workspace] = Results(_stamp(workspace), inside.question(workspace, text))
+        yield from self._show(workspace, selection)
 
-    @handler(Cost(prompts=60))
-    def inside_token(self, visitor: Any, at: Any, shown: Any, which: Any, form: Any, request: gr.Request) -> Updates:
-        """Look at another token. Inputs: inside-token and as `inside_open`."""
-        workspace = self.workspace(visitor, request)
-        seen = self._now(workspace)
-        question = seen.question.looked_at(at if isinstance(at, int) else 0)
-        kept = {name: seen.frames[name] for name in ("lens", "mask") if name in seen.frames}
-        self._seen[workspace] = Seen(seen.stamp, question, kept)
-        yield from self.look_at(workspace, self._choice(shown, which, form))
+    @handler(cost=FIGURES)
+    def inside_token(self, visit: Visit, inside_token: Place | None, selection: Selection) -> Updates:
+        """Show the figures at another token, which is counted from the text's end."""
+        workspace = visit.workspace
+        results = self._current(workspace)
+        question = results.question.looked_at(inside_token or 0)
+        same = {job: results.by_job[job] for job in ("lens", "mask") if job in results.by_job}
+        self._results[workspace] = Results(results.stamp, question, same)
+        yield from self._show(workspace, selection)
 
-    @handler(FREE)
-    def inside_draw(self, visitor: Any, shown: Any, which: Any, form: Any, request: gr.Request) -> Updates:
-        """Draw what is known otherwise. Inputs as `inside_open`. Updates: the heat maps and the contributions."""
-        workspace = self.workspace(visitor, request)
-        seen, choice = self._now(workspace), self._choice(shown, which, form)
-        for name in ("lens", "contributions", "attention"):
-            if name in seen.frames:
-                yield self._drawn(workspace, seen, name, choice)
+    @handler(cost=FREE)
+    def inside_draw(self, visit: Visit, selection: Selection) -> Updates:
+        """Draw the results for another selection, without computing them again."""
+        workspace = visit.workspace
+        results = self._current(workspace)
+        for job in ("lens", "contributions", "attention"):
+            if job in results.by_job:
+                yield _draw(workspace, results, job, selection)
 
-    @handler(Cost(prompts=60))
-    def inside_many(self, visitor: Any, count: Any, which: Any, request: gr.Request) -> Updates:
-        """Make many edits and look at all of them. Inputs: inside-count, inside-which. Updates: their pictures."""
-        workspace = self.workspace(visitor, request)
-        count = read_count(count)
-        self.lab.limits.spend(Cost(edits=count))
-        job = self.inside.loudness(workspace, count)
-        yield {name: value for section in LOUD for name, value in cleared(section, COMING).items()}
-        yield {"stop": gr.update(interactive=True)}
-        which = which if which in WHICH else "new"
-        yield from self.follow(workspace, job, lambda found: drawn_many(found, which))
+    @handler(cost=FIGURES)
+    def inside_many(self, visit: Visit, inside_count: EditCount | None, inside_which: ObjectName) -> Updates:
+        """Make many edits, each alone, and compare them with what they replace."""
+        if inside_count is None:
+            raise BadRequest(f"Choose how many edits: a number from {FEWEST} to {MOST}.")
+        workspace = visit.workspace
+        self.lab.limits.spend(Cost(edits=inside_count))
+        job = inside.loudness(workspace, inside_count)
+        yield {**sections.clear_all(sections.OF_MANY, words.COMPUTING), "stop": gr.update(interactive=True)}
+        yield from follow(workspace, job, lambda cases: sections.draw_many(cases, inside_which))
         try:
-            yield drawn_many(job.result(), which)
+            cases = job.result()
         except Cancelled:
             if job.partial:
-                yield drawn_many(job.partial, which)
+                yield sections.draw_many(job.partial, inside_which)
             raise
-        yield {"progress": "", **self.buttons(workspace)}
+        yield {**sections.draw_many(cases, inside_which), "progress": "", **buttons(workspace)}
 
-    @handler(FREE)
-    def inside_stop(self, visitor: Any, request: gr.Request) -> Updates:
-        """Stop what runs for this visitor. Updates: message; the stopped handler says the rest."""
-        yield self.stopping(self.workspace(visitor, request).stop(self.by(request)))
+    @handler(cost=FREE)
+    def inside_stop(self, visit: Visit) -> Updates:
+        """Stop the visitor's jobs. The handler that is stopped says the rest."""
+        yield stopping(visit.workspace.stop(visit.by))
 
-    # --- parts ------------------------------------------------------------------------------------------------------
-
-    def _looked(self, workspace: Workspace, choice: Choice) -> Updates:
+    def _show(self, workspace: Workspace, selection: Selection) -> Updates:
+        """Draw all sections; without an edit, clear them and raise `BadRequest`, which says what to do."""
         try:
-            self.inside.edit(workspace)
+            keys.edit(workspace)
         except BadRequest:
-            yield {name: value for section in SECTIONS for name, value in cleared(section).items()}
+            yield sections.clear_all(sections.OF_EDIT)
             raise
-        yield from self.in_turn(workspace, lambda turn: self._all(turn, workspace, choice))
+        yield from self.turns.take(workspace, lambda turn: self._sections(turn, workspace, selection))
 
-    def _all(self, turn: Any, workspace: Workspace, choice: Choice) -> Updates:
-        record, seen = self.inside.edit(workspace), self._now(workspace)
-        question = seen.question
-        name = f"{record.request.subject} → {record.request.target_new}, layer {', '.join(map(str, record.layers))}."
-        yield {"message": render.message(name), **self._choices(workspace, question, choice)}
-        asks: dict[str, Callable[[], Job[DataFrame]]] = {
-            "lens": lambda: self.inside.lens(workspace, question),
-            "contributions": lambda: self.inside.contributions(workspace, question),
-            "attention": lambda: self.inside.attention(workspace, question),
-            "mask": lambda: self.inside.mask_structure(workspace),
+    def _sections(self, turn: Turn, workspace: Workspace, selection: Selection) -> Updates:
+        record, results = keys.edit(workspace), self._current(workspace)
+        question, by_job = results.question, results.by_job
+        text = words.edit(record.request, record.layers)
+        yield {"message": pieces.message(text), **_choices(workspace, question, selection)}
+        start: dict[str, Callable[[], Job[DataFrame]]] = {
+            "lens": lambda: inside.lens(workspace, question),
+            "contributions": lambda: inside.contributions(workspace, question),
+            "attention": lambda: inside.attention(workspace, question),
+            "mask": lambda: inside.mask_structure(workspace),
         }
-        for name, sections in JOBS.items():
-            if name in seen.frames:
-                yield self._drawn(workspace, seen, name, choice)
-            else:
-                yield {part: value for section in sections for part, value in cleared(section, COMING).items()}
-        for name in (name for name in JOBS if name not in seen.frames):
+        for job, drawn_in in JOBS.items():
+            known = job in by_job
+            yield _draw(workspace, results, job, selection) if known else sections.clear_all(drawn_in, words.COMPUTING)
+        for job in (job for job in JOBS if job not in by_job):
             yield {"stop": gr.update(interactive=True)}
             try:
-                job = turn.asks(asks[name]())
-                yield from self.follow(workspace, job)
-                seen.frames[name] = job.result()
-            except (BadFile, BadRequest, MissingMask) as reason:
-                seen.frames[name] = str(reason)
-            yield self._drawn(workspace, seen, name, choice)
+                running = turn.asks(start[job]())
+                yield from follow(workspace, running)
+                by_job[job] = running.result()
+            except PROBLEMS as problem:
+                by_job[job] = problem
+            yield _draw(workspace, results, job, selection)
             turn.check()
-        yield {"progress": "", **self.buttons(workspace)}
+        yield {"progress": "", **buttons(workspace)}
 
-    def _drawn(self, workspace: Workspace, seen: Seen, name: str, choice: Choice) -> Update:
-        """The pictures of a job with their sentences and tables, or why there are none."""
-        found = seen.frames[name]
-        if isinstance(found, str):
-            return {part: value for section in JOBS[name] for part, value in cleared(section, found).items()}
-        choice = self._possible(workspace, seen.question, choice)
-        layers = self.inside.edit(workspace).layers
-        updates = [drawn(section, seen.question, layers, found, choice) for section in JOBS[name]]
-        return {part: value for update in updates for part, value in update.items()}
-
-    def _choices(self, workspace: Workspace, question: Question, choice: Choice) -> Update:
-        """What can be chosen now, and what is."""
-        names = list(self.inside.views(workspace))
-        places = [(f"{len(question.tokens) - back + 1}: {question.tokens[-back]}", back) for back in _backs(question)]
-        shown = [(figures.view_name(name).capitalize(), name) for name in (*_differences(names), *names)]
-        which = [(WHICH[name], name) for name in _objects(question)]
-        possible = self._possible(workspace, question, choice)
-        return {
-            "inside-text": question.text,
-            "inside-token": gr.update(choices=places, value=question.at),
-            "inside-shown": gr.update(choices=shown, value=possible.shown),
-            "inside-which": gr.update(choices=which, value=possible.which),
-        }
-
-    def _possible(self, workspace: Workspace, question: Question, choice: Choice) -> Choice:
-        """A choice with what is not there any more replaced by what is there always."""
-        names = list(self.inside.views(workspace))
-        shown = choice.shown if choice.shown in (*names, *_differences(names)) else CHOSEN
-        return Choice(shown, choice.which if choice.which in _objects(question) else "new", choice.form)
-
-    def _choice(self, shown: Any, which: Any, form: Any) -> Choice:
-        return Choice(str(shown), which if which in WHICH else "new", form if form in FORMS else "added")
-
-    def _now(self, workspace: Workspace) -> Seen:
-        """What was found for the edits, the threshold and the views as they are now; the edit's own question at first."""
-        stamp, seen = self._stamp(workspace), self._seen.get(workspace)
-        if seen is None or seen.stamp != stamp:
-            seen = self._seen[workspace] = Seen(stamp, self.inside.question(workspace))
-        return seen
-
-    def _stamp(self, workspace: Workspace) -> tuple[Any, ...]:
-        views = self.inside.views(workspace)
-        return workspace.records, workspace.threshold, workspace.request, views
+    def _current(self, workspace: Workspace) -> Results:
+        """Return the results for the edits, the threshold and the views as they are now; at first without any."""
+        stamp, results = _stamp(workspace), self._results.get(workspace)
+        if results is None or results.stamp != stamp:
+            results = self._results[workspace] = Results(stamp, inside.question(workspace))
+        return results
 
 
-def read_count(count: Any) -> int:
-    """How many edits shall be made. Raises `BadRequest`."""
-    if isinstance(count, bool) or not isinstance(count, int | float) or not FEWEST <= count <= MOST:
-        raise BadRequest(f"Choose how many edits: a number from {FEWEST} to {MOST}.")
-    return int(count)
+def _stamp(workspace: Workspace) -> tuple[Any, ...]:
+    return workspace.records, workspace.threshold, workspace.request, inside.views(workspace)
 
 
-def drawn(section: str, question: Question, layers: Sequence[int], frame: DataFrame, choice: Choice) -> Update:
-    """A section with its sentence, its figure and its table; `layers` are the edit's."""
+def _draw(workspace: Workspace, results: Results, job: str, selection: Selection) -> Update:
+    """Return the sections of a job, or why it has no result."""
+    result = results.by_job[job]
+    if isinstance(result, EditLabError):
+        return sections.clear_all(JOBS[job], str(result))
+    available = _available(workspace, results.question, selection)
+    shown = Shown(results.question, keys.edit(workspace).layers, available)
+    updates = [sections.draw(section, result, shown) for section in JOBS[job]]
+    return {name: value for update in updates for name, value in update.items()}
+
+
+def _choices(workspace: Workspace, question: Question, selection: Selection) -> Update:
+    """Return what can be selected now, and what is selected."""
+    count, available = len(question.tokens), _available(workspace, question, selection)
+    tokens = [(f"{place}: {token}", count + 1 - place) for place, token in enumerate(question.tokens, 1)]
+    views = [(capitalize(figures.view_name(view)), view) for view in _views(workspace)]
+    objects = [(words.OBJECTS[name], name) for name in _objects(question)]
     return {
-        f"inside-{section}": _finding(sentence(section, question, layers, frame)),
-        f"inside-{section}-plot": figure(section, question, frame, choice),
-        f"inside-{section}-table": table(section, question, frame, choice),
+        "inside-text": question.text,
+        "inside-token": gr.update(choices=tokens, value=question.at),
+        "inside-shown": gr.update(choices=views, value=available.view),
+        "inside-which": gr.update(choices=objects, value=available.object),
     }
 
 
-def sentence(section: str, question: Question, layers: Sequence[int], frame: DataFrame) -> str:
-    """What a section's numbers say."""
-    request = question.request
-    if section in ("lens", "tokens", "contributions") and question.new == question.true:
-        return words.same_token(request)
-    return {
-        "lens": lambda: words.lens(request, frame, question.at),
-        "tokens": lambda: words.tokens(request, frame),
-        "contributions": lambda: words.contributions(request, frame, layers),
-        "attention": lambda: words.attention(request, frame, question.token),
-        "mask": lambda: words.mask_structure(frame, concentration(frame)),
-    }[section]()
+def _available(workspace: Workspace, question: Question, selection: Selection) -> Selection:
+    """Return a selection in which what does not exist now is replaced by what always does."""
+    view = selection.view if selection.view in _views(workspace) else sections.FIRST_VIEW
+    which = selection.object if selection.object in _objects(question) else "new"
+    return Selection(view=view, object=which, form=selection.form)
 
 
-def figure(section: str, question: Question, frame: DataFrame, choice: Choice) -> Any:
-    """A section's picture."""
-    return {
-        "lens": lambda: figures.lens_lines(frame, question.at, words.objects(question.request)),
-        "tokens": lambda: figures.lens_heat(frame, choice.shown, choice.which),
-        "contributions": lambda: figures.contributions(frame, choice.which, choice.form),
-        "attention": lambda: figures.attention(frame, choice.shown),
-        "mask": lambda: figures.mask_structure(frame),
-    }[section]()
-
-
-def table(section: str, question: Question, frame: DataFrame, choice: Choice) -> str:
-    """A section's numbers."""
-    first = figures.DIFFERENCES.get(choice.shown, (choice.shown,))[0]
-    return {
-        "lens": lambda: inside_table.lens(question.request, frame, question.at),
-        "tokens": lambda: inside_table.tokens(question.request, frame, first),
-        "contributions": lambda: inside_table.contributions(question.request, frame, choice.form == "raw"),
-        "attention": lambda: inside_table.attention(frame),
-        "mask": lambda: inside_table.mask(frame),
-    }[section]()
-
-
-def drawn_many(found: Sequence[Loudness], which: str) -> Update:
-    """The pictures of many edits."""
-    compared, parts = loud(found), summary(found)
-    update: Update = {"inside-loudness": _finding(words.loudness(compared))}
-    update |= {"inside-parts": _finding(words.loud_parts(parts))}
-    update |= {"inside-loudness-table": inside_table.cases(found), "inside-parts-table": inside_table.parts(parts)}
-    if not compared.empty:
-        update["inside-loudness-plot"] = figures.loudness(_by_case(found))
-        update["inside-parts-plot"] = figures.contributions(parts, which)
-    return update
-
-
-def _by_case(found: Sequence[Loudness]) -> DataFrame:
-    rows = {"case": [], "P(true) before the edit": [], "P(new) after it": []}
-    good = [row for row in found if row.skipped is None]
-    rows["case"] = [f"{row.subject}: {row.target_true} → {row.target_new}" for row in good]
-    rows["P(true) before the edit"] = [row.p_true["base"] for row in good]
-    rows["P(new) after it"] = [row.p_new["edited"] for row in good]
-    if all("masked" in row.p_new for row in good):
-        rows["P(true) under the mask"] = [row.p_true["masked"] for row in good]
-        rows["P(new) under the mask"] = [row.p_new["masked"] for row in good]
-    return DataFrame(rows)
-
-
-def cleared(section: str, hint: str = "") -> Update:
-    """A section with nothing in it but a hint: no picture of another edit stays."""
-    said = render.message(hint, "hint") if hint else ""
-    return {f"inside-{section}": said, f"inside-{section}-plot": None, f"inside-{section}-table": ""}
-
-
-def _finding(text: str) -> str:
-    """A sentence in which no number is parted from its sign."""
-    return render.message(re.sub(r"(?<=[\d<±]) (?=[%±\d])", "\N{NO-BREAK SPACE}", text), "finding")
-
-
-def _backs(question: Question) -> range:
-    """The question's tokens in reading order, counted from the end."""
-    return range(len(question.tokens), 0, -1)
+def _views(workspace: Workspace) -> list[str]:
+    """Return the views that heat maps can show, the differences of two first."""
+    views = list(inside.views(workspace))
+    return [*(name for name, pair in figures.DIFFERENCES.items() if set(pair) <= set(views)), *views]
 
 
 def _objects(question: Question) -> list[str]:
-    return ["new"] if question.true is None else list(WHICH)
-
-
-def _differences(names: Sequence[str]) -> list[str]:
-    return [name for name, pair in figures.DIFFERENCES.items() if set(pair) <= set(names)]
+    return ["new"] if question.true is None else list(words.OBJECTS)

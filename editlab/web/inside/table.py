@@ -1,79 +1,79 @@
-"""The tables under the pictures of the Inside tab: a column a view, so that differences are seen side by side."""
+"""The tables under the figures of the Inside tab. Each view has its own columns, so that differences can be seen."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pandas import DataFrame
+from markupsafe import Markup
+from pandas import DataFrame, Series
 
 from editlab.facts import EditRequest
 from editlab.insight.loudness import Loudness
 from editlab.web.core import tables
-from editlab.web.core.render import view_title
+from editlab.web.core.names import view_title
 from editlab.web.inside.words import objects
 
-MOST_OF_A_KIND = 50
-"""Dimensions of a mask's axis that are listed."""
+MOST_OF_AN_AXIS = 50
+"""Most dimensions of a mask's axis that are listed."""
 
 
-def lens(request: EditRequest, frame: DataFrame, back: int) -> str:
-    """A row a layer at one token: how likely the objects are, and what the layer itself would say."""
-    own = frame[frame["back"] == back]
-    wide = DataFrame({"layer": own["layer"].unique()})
-    heads = {"layer": "Behind layer"}
-    for view in own["view"].unique():
-        rows = own[own["view"] == view].reset_index(drop=True)
+def lens(request: EditRequest, frame: DataFrame, back: int) -> Markup:
+    """Return a row a layer at one token: how likely the objects are, and the most likely token."""
+    at_token = frame[frame["back"] == back]
+    wide = DataFrame({"layer": at_token["layer"].unique()})
+    heads = {"layer": "After layer"}
+    for view in at_token["view"].unique():
+        rows = at_token[at_token["view"] == view].reset_index(drop=True)
         for which, name in objects(request).items():
             wide[f"{view} {which}"] = rows[f"p_{which}"]
             heads[f"{view} {which}"] = f"{view_title(view)}: {name}"
         wide[f"{view} top"] = rows["top"]
-        heads[f"{view} top"] = f"{view_title(view)} would say"
-    return tables.table(_before(wide), heads)
+        heads[f"{view} top"] = f"{view_title(view)}: top token"
+    return tables.table(wide.assign(layer=_layers(wide["layer"])), heads)
 
 
-def tokens(request: EditRequest, frame: DataFrame, view: str) -> str:
-    """A row a layer and token in one view, the last token and the last layer first."""
-    own = frame[frame["view"] == view].sort_values(["back", "layer"], ascending=[True, False])
-    heads = {"token": "Token", "layer": "Behind layer", "top": "Likeliest", "p_top": "p"}
+def tokens(request: EditRequest, frame: DataFrame, view: str) -> Markup:
+    """Return a row a layer and token in one view, the last token and the last layer first."""
+    rows = frame[frame["view"] == view].sort_values(["back", "layer"], ascending=[True, False])
+    heads = {"token": "Token", "layer": "After layer", "top": "Top token", "p_top": "Its probability"}
     heads |= {f"p_{which}": f"{view_title(view)}: {name}" for which, name in objects(request).items()}
-    return tables.table(_before(own), heads)
+    return tables.table(rows.assign(layer=_layers(rows["layer"])), heads)
 
 
-def contributions(request: EditRequest, frame: DataFrame, raw: bool) -> str:
-    """A row a part, a row of sums at the end: what it adds to the logits in each view."""
-    said, heads = objects(request), {"part": "Part", "layer": "Layer"}
+def contributions(request: EditRequest, frame: DataFrame, raw: bool) -> Markup:
+    """Return a row a part, and the sums as the last row: what each adds to the logits in each view."""
+    heads = {"part": "Part", "layer": "Layer"}
     wide = frame.drop_duplicates(["part", "layer"])[["part", "layer"]].reset_index(drop=True)
     wide.loc[len(wide)] = ["sum", -1]
     for view in frame["view"].unique():
-        own = frame[frame["view"] == view].set_index(["part", "layer"])
-        for which, name in said.items():
-            column, values = f"{view} {which}", own[f"raw_{which}" if raw else which]
-            wide[column] = [*values.tolist(), values.sum()]
-            heads[column] = f"{view_title(view)}: {name}"
-    wide["layer"] = ["–" if layer < 0 else str(layer) for layer in wide["layer"]]
-    return tables.table(wide, heads)
+        rows = frame[frame["view"] == view]
+        for which, name in objects(request).items():
+            values = rows[f"raw_{which}" if raw else which]
+            wide[f"{view} {which}"] = [*values, values.sum()]
+            heads[f"{view} {which}"] = f"{view_title(view)}: {name}"
+    return tables.table(wide.assign(layer=_layers(wide["layer"])), heads)
 
 
-def attention(frame: DataFrame) -> str:
-    """A row a head, those that moved most first."""
+def attention(frame: DataFrame) -> Markup:
+    """Return a row a head, the one that changed most first."""
     wide = frame.pivot(index=["layer", "head"], columns="view", values="weight")[frame["view"].unique()]
     heads = {"layer": "Layer", "head": "Head"} | {view: view_title(view) for view in wide.columns}
     if "edited" in wide:
-        wide["moved"] = wide["edited"] - wide["base"]
-        wide = wide.loc[wide["moved"].abs().sort_values(ascending=False).index]
-        heads["moved"] = "Edited − base"
+        wide["change"] = wide["edited"] - wide["base"]
+        wide = wide.loc[wide["change"].abs().sort_values(ascending=False).index]
+        heads["change"] = "Edited − base"
     return tables.table(wide.reset_index(), heads)
 
 
-def mask(frame: DataFrame) -> str:
-    """A row a dimension, the most pruned of each axis."""
-    own = frame.groupby(["layer", "axis"], sort=False).head(MOST_OF_A_KIND)
-    heads = {"layer": "Layer", "axis": "Axis", "dimension": "Dimension", "pruned": "Pruned", "chance": "Most by chance"}
-    return tables.table(own, heads)
+def mask(frame: DataFrame) -> Markup:
+    """Return a row a dimension, the most pruned of each axis."""
+    rows = frame.groupby(["layer", "axis"], sort=False).head(MOST_OF_AN_AXIS)
+    heads = {"layer": "Layer", "axis": "Axis", "dimension": "Dimension", "pruned": "Share pruned"}
+    return tables.table(rows, heads | {"chance": "Largest share by chance"})
 
 
-def cases(found: Sequence[Loudness]) -> str:
-    """A row a case of many edits; of one that could not be edited, why."""
+def cases(found: Sequence[Loudness]) -> Markup:
+    """Return a row a case of many edits, with the reason where it could not be edited."""
     rows = [
         {"subject": row.subject, "new": row.target_new, "true": row.target_true, "skipped": row.skipped}
         | {f"true {view}": p for view, p in row.p_true.items()}
@@ -81,18 +81,19 @@ def cases(found: Sequence[Loudness]) -> str:
         for row in found
     ]
     frame = DataFrame(rows)
-    heads = {"subject": "Subject", "true": "True object", "new": "New object", "skipped": "Not edited, for"}
+    heads = {"subject": "Subject", "true": "True object", "new": "New object", "skipped": "Not edited because"}
     for view in ("base", "edited", "masked"):
         heads |= {f"{which} {view}": f"P({which}), {view_title(view).lower()}" for which in ("true", "new")}
     return tables.table(frame, {column: head for column, head in heads.items() if column in frame})
 
 
-def parts(frame: DataFrame) -> str:
-    """A row a view and part over many edits: mean and standard error."""
-    heads = {"view": "View", "part": "Part", "layer": "Layer", "n": "Cases", "new": "New object", "new_se": "Its s.e."}
-    return tables.table(frame, heads | {"true": "True object", "true_se": "Its s.e."})
+def parts(frame: DataFrame) -> Markup:
+    """Return a row a view and part over many edits: the mean and the standard error of what it adds."""
+    heads = {"view": "View", "part": "Part", "layer": "Layer", "n": "Cases", "new": "New object", "new_se": "Its SE"}
+    frame = frame.assign(view=frame["view"].map(view_title), layer=_layers(frame["layer"]))
+    return tables.table(frame, heads | {"true": "True object", "true_se": "Its SE"})
 
 
-def _before(frame: DataFrame) -> DataFrame:
-    """Layers as they are said: what stands before the first block is behind none."""
-    return frame.assign(layer=["–" if layer < 0 else str(layer) for layer in frame["layer"]])
+def _layers(layers: Series) -> list[str]:
+    """Return layers as texts. What comes before the first layer has none."""
+    return ["–" if layer < 0 else f"{layer:.0f}" for layer in layers]

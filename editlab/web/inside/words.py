@@ -1,15 +1,65 @@
-"""What the pictures of the Inside tab show, as sentences: made from their numbers alone, each by one pure function."""
+"""The sentences of the Inside tab: its headings, and what each figure shows, made from the figure's numbers alone."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from editlab.facts import EditRequest
-from editlab.web.core import render
+from editlab.wording import capitalize, count, join, percent, share
 
+
+class Heading(NamedTuple):
+    """A section's title and its lead, which begins with the question that the figure answers."""
+
+    title: str
+    lead: str
+
+
+HEADINGS = {
+    "lens": Heading(
+        "Logit lens",
+        "After which layer does the answer change? If the model stopped after a layer and answered at once, how likely "
+        "would the first token of each object be? Solid lines are the new object, dotted lines the true one.",
+    ),
+    "tokens": Heading(
+        "Logit lens at every token",
+        "Where in the text does the answer change? The same probabilities at each token, with the first layer at the "
+        "bottom and the last one at the top.",
+    ),
+    "contributions": Heading(
+        "Direct logit attribution",
+        "Which parts write the answer? Each layer’s attention and MLP add to the residual stream, and an object’s logit is "
+        "the sum of what they add: the rows of the table sum to it. The published raw form leaves out the final norm.",
+    ),
+    "attention": Heading(
+        "Attention to the subject",
+        "Which heads attend to the subject? An edit is written at the subject’s last token, and heads carry it from there "
+        "to the answer. Edited facts are reported to attract more attention than others (“overattention”).",
+    ),
+    "mask": Heading(
+        "Mask structure",
+        "What does the mask remove? A reversal mask sets entries of the edited weight to zero: a few whole dimensions, or a "
+        "little of each.",
+    ),
+    "loudness": Heading(
+        "Loudness of many edits",
+        "Are edits louder than what they replace? Facts that the model knows are each edited alone to another object of "
+        "the same relation. How likely is the new object after the edit, and how likely was the true one before it?",
+    ),
+    "parts": Heading(
+        "Direct logit attribution over many edits",
+        "Which parts write the answers? Means over these edits, with standard errors.",
+    ),
+}
+"""The sections, in their order on the page."""
+OBJECTS = {"new": "New object", "true": "True object", "lead": "New − true"}
+"""The titles of the objects that a figure can show."""
+FORMS = {"added": "Contributions", "differences": "Differences", "raw": "Published raw form"}
+"""The titles of the forms of contributions."""
 IN_VIEW = {
     "base": "in the base model",
     "edited": "in the edited model",
@@ -18,228 +68,228 @@ IN_VIEW = {
     "base_masked": "in the base model under the mask",
 }
 """Where something is so, by view."""
-TOLD = ("base", "edited", "rep", "masked")
-"""The views that a sentence speaks of."""
-NAMED = 3
+DESCRIBED = ("base", "edited", "rep", "masked")
+"""The views that a sentence describes."""
+COMPUTING = "Computing …"
+MOST_NAMED = 3
 """Most heads or dimensions that a sentence names."""
 LEAD = 0.05
-"""Who is likelier by this leads; cases that differ by less on average are as loud as each other."""
-SEEN = 0.1
-"""A probability or an attention weight that moved by this has changed."""
+"""An object leads by at least this probability; cases that differ by less on average are equally loud."""
+CHANGED = 0.1
+"""A probability or an attention weight that differs by this has changed."""
 UNEVEN = 1.5
-"""Shares that differ by this multiple of what chance would give are concentrated."""
-SMALL = 0.2
-"""Below this, an effect size is called none (Cohen 1988)."""
+"""Shares that vary this many times as much as by chance are concentrated."""
+SMALL_EFFECT = 0.2
+"""A smaller effect size is no effect (Cohen 1988)."""
+
+
+def edit(request: EditRequest, layers: Sequence[int]) -> str:
+    """Return which edit is shown."""
+    return f"{request.subject} → {request.target_new}, {'layer' if len(layers) == 1 else 'layers'} {join(layers)}."
 
 
 def objects(request: EditRequest) -> dict[str, str]:
-    """The objects by `new` and `true`."""
+    """Return the objects by `new` and `true`."""
     return {"new": request.target_new} | ({} if request.target_true is None else {"true": request.target_true})
 
 
 def same_token(request: EditRequest) -> str:
-    """Said instead of everything else where the first tokens of the objects are the same."""
+    """Return why two objects that begin with the same token are not compared."""
     return (
-        f"{request.target_new} and {request.target_true} begin with the same token, and the pictures read first tokens "
-        "alone: they cannot be told apart here. Choose another new object to see what moves."
+        f"{request.target_new} and {request.target_true} begin with the same token. The figures read first tokens only, so "
+        "they cannot tell the two apart. Choose another new object."
     )
 
 
 def lens(request: EditRequest, frame: DataFrame, back: int) -> str:
-    """The logit lens at one token: who leads in the end, and from which layer on."""
-    own = frame[frame["back"] == back]
-    token = own["token"].iloc[0]
-    said = [_ends(request, own[own["view"] == view], view) for view in TOLD if (own["view"] == view).any()]
-    return f"After “{_plain(token)}”: {'; '.join(said)}."
+    """Return which object leads at one token, and from which layer on."""
+    at_token = frame[frame["back"] == back]
+    token = at_token["token"].iloc[0]
+    by_view = {view: at_token[at_token["view"] == view] for view in DESCRIBED}
+    clauses = [_leader(request, rows, view) for view, rows in by_view.items() if not rows.empty]
+    return f"After “{_visible(token)}”: {'; '.join(clauses)}."
 
 
-def _ends(request: EditRequest, rows: DataFrame, view: str) -> str:
+def _leader(request: EditRequest, rows: DataFrame, view: str) -> str:
     rows = rows.sort_values("layer")
     last = rows.iloc[-1]
     if request.target_true is None:
-        return f"{IN_VIEW[view]}, {request.target_new} ends at {render.percent(last['p_new'])}"
-    names, ends = objects(request), {which: render.percent(last[f"p_{which}"]) for which in ("new", "true")}
+        return f"{IN_VIEW[view]}, {request.target_new} ends at {percent(last['p_new'])}"
+    names, ends = objects(request), {which: percent(last[f"p_{which}"]) for which in ("new", "true")}
     first, second = ("new", "true") if last["p_new"] > last["p_true"] else ("true", "new")
     behind = ((rows[f"p_{first}"] - rows[f"p_{second}"]) < LEAD).tolist()
     if behind[-1]:
         return f"{IN_VIEW[view]}, neither leads: {names['new']} ends at {ends['new']}, {names['true']} at {ends['true']}"
     layer = int(rows["layer"].iloc[len(behind) - behind[::-1].index(True) if True in behind else 0])
-    since = "from the start" if layer < 0 else f"from behind layer {layer} on"
+    since = "from the start" if layer < 0 else f"from layer {layer} on"
     return f"{IN_VIEW[view]}, {names[first]} leads {since} and ends at {ends[first]}, {names[second]} at {ends[second]}"
 
 
 def tokens(request: EditRequest, frame: DataFrame) -> str:
-    """The heat map: where the new object first shows, where it gains most, and what the mask leaves of that."""
+    """Return where the new object gains most, where it first gains, and what the mask leaves of that."""
     if "edited" not in set(frame["view"]):
-        return "Nothing is edited, so nothing gains."
+        return "No edit is applied, so no probability changes."
     wide = frame.pivot(index=["layer", "back", "token"], columns="view", values="p_new").reset_index()
     wide["gain"] = wide["edited"] - wide["base"]
     most = wide.loc[wide["gain"].idxmax()]
-    if most["gain"] < SEEN:
-        return f"At no token and behind no layer does {request.target_new} gain {_points(SEEN)} or more over the base model."
-    shows = wide[wide["gain"] >= SEEN].sort_values(["layer", "back"], ascending=[True, False]).iloc[0]
-    before, after = render.percent(most["base"]), render.percent(most["edited"])
-    text = f"{request.target_new} gains most {_place(most)}: from {before} to {after}"
-    if (shows["layer"], shows["back"]) != (most["layer"], most["back"]):
-        text += f"; it first gains {_points(SEEN)} {_place(shows)}"
+    if most["gain"] < CHANGED:
+        return f"{request.target_new} gains less than {_points(CHANGED)} over the base model at every token and layer."
+    first = wide[wide["gain"] >= CHANGED].sort_values(["layer", "back"], ascending=[True, False]).iloc[0]
+    text = f"{request.target_new} gains most {_place(most)}: from {percent(most['base'])} to {percent(most['edited'])}"
     if "masked" in wide:
-        text += f". Under the mask it is at {render.percent(most['masked'])} where it gained most"
+        text += f", and {percent(most['masked'])} under the mask"
+    if (first["layer"], first["back"]) != (most["layer"], most["back"]):
+        text += f". It first gains {_points(CHANGED)} {_place(first)}"
     return f"{text}."
 
 
 def contributions(request: EditRequest, frame: DataFrame, layers: Sequence[int] = ()) -> str:
-    """Direct logit attribution: which part the edit made loud, and what the logits came to. `layers`: those of the edit."""
+    """Return which part the edit made louder, and the logits in each view. `layers`: those of the edit."""
     if "edited" not in set(frame["view"]):
-        return "Nothing is edited, so no part adds more than before."
+        return "No edit is applied, so no contribution changes."
     new, total = _by_part(frame, "new"), frame.groupby("view")[["new", "true"]].sum()
     gain = (new["edited"] - new["base"]).drop(index="other", level=0, errors="ignore")
     part = gain.idxmax()
-    name = _part(*part) + (", where the edit lies," if part[0] == "mlp" and part[1] in layers else "")
+    name = _part(*part) + (", which is edited," if part[0] == "mlp" and part[1] in layers else "")
     kinds = {kind: float(gain.xs(kind, level=0).sum()) for kind in ("attention", "mlp")}
     text = (
-        f"{_upper(name)} adds {new.loc[part, 'edited']:z.1f} to the logit of {request.target_new} in the edited "
-        f"model and {new.loc[part, 'base']:z.1f} in the base model, the largest gain of any part. All attention together "
-        f"adds {kinds['attention']:z.1f} more than before and all MLPs {kinds['mlp']:z.1f}"
+        f"{capitalize(name)} adds {new.loc[part, 'edited']:z.1f} to the logit of {request.target_new} in the edited "
+        f"model and {new.loc[part, 'base']:z.1f} in the base model, the largest gain of any part. Compared with the base "
+        f"model, all attention together adds {kinds['attention']:z.1f} more and all MLPs {kinds['mlp']:z.1f}"
     )
     under = f" Under the mask, {_part(*part)} adds {new.loc[part, 'masked']:z.1f}." if "masked" in new else ""
-    ends = [f"{_numbers(request, total, view)} {IN_VIEW[view]}" for view in TOLD if view in total.index]
-    named = " and ".join(objects(request).values())
-    logits, end = ("The logits", "") if len(objects(request)) > 1 else ("The logit", "s")
-    return f"{text}.{under} {logits} of {named} end{end} at {_list(ends)}."
+    logits = [f"{_logits(request, total, view)} {IN_VIEW[view]}" for view in DESCRIBED if view in total.index]
+    names = list(objects(request).values())
+    subject = f"The logits of {join(names)} are" if len(names) > 1 else f"The logit of {names[0]} is"
+    return f"{text}.{under} {subject} {join(logits)}."
 
 
-def _numbers(request: EditRequest, total: DataFrame, view: str) -> str:
-    return " and ".join(f"{total.loc[view, which]:z.1f}" for which in objects(request))
+def _logits(request: EditRequest, total: DataFrame, view: str) -> str:
+    return join(f"{total.loc[view, which]:z.1f}" for which in objects(request))
 
 
 def attention(request: EditRequest, frame: DataFrame, token: str) -> str:
-    """Overattention: which heads look at the subject more than before, and whether the mask turns them away."""
+    """Return which heads attend more to the subject than before, and whether the mask reverses that."""
     wide = frame.pivot(index=["layer", "head"], columns="view", values="weight")
     if "edited" not in wide:
-        return f"Nothing is edited, so no head looks at {request.subject} otherwise than before."
+        return f"No edit is applied, so the attention to {request.subject} does not change."
     gain = (wide["edited"] - wide["base"]).sort_values(ascending=False)
-    more, less, first = int((gain >= SEEN).sum()), int((gain <= -SEEN).sum()), gain.index[0]
+    more, less, first = int((gain >= CHANGED).sum()), int((gain <= -CHANGED).sum()), gain.index[0]
+    change = f"at least {CHANGED:.2f}"
     if more:
-        named = [_head(place, wide) for place in gain.index[: min(NAMED, more)]]
-        text = f"{_list(named)} now {'look' if len(named) > 1 else 'looks'} more at {request.subject}"
-        text += f"; {more} {'head looks' if more == 1 else 'heads look'} at it by {SEEN:.2f} more than before"
+        named = join(_head(place, wide) for place in gain.index[: min(MOST_NAMED, more)])
+        text = f"{_attend(more)} to {request.subject} {change} more than before"
+        text += f", most of all {named}" if more > MOST_NAMED else f": {named}"
     else:
-        text = f"no head looks at {request.subject} by {SEEN:.2f} more than before; {_head(first, wide)} gains most"
+        text = f"no head attends to {request.subject} {change} more than before; {_head(first, wide)} gains most"
     if less:
-        text += f"; {less} {'looks' if less == 1 else 'look'} by {SEEN:.2f} less, most of all {_head(gain.index[-1], wide)}"
-    means = f"over all {len(wide)} heads the mean goes from {wide['base'].mean():.3f} to {wide['edited'].mean():.3f}"
-    under = f" Under the mask, {_name(first)} is at {wide.loc[first, 'masked']:.2f}." if "masked" in wide else ""
-    return f"From “{_plain(token)}”, {text}; {means}.{under}"
+        text += f". {_attend(less)} {change} less, most of all {_head(gain.index[-1], wide)}"
+    means = f"The mean over all {len(wide)} heads goes from {wide['base'].mean():.3f} to {wide['edited'].mean():.3f}"
+    under = f" Under the mask, {_head_name(first)} is at {wide.loc[first, 'masked']:.2f}." if "masked" in wide else ""
+    return f"At “{_visible(token)}”, {text}. {means}.{under}"
 
 
-def mask_structure(frame: DataFrame, uneven: DataFrame) -> str:
-    """Where the mask prunes: particular dimensions, or everywhere alike. `uneven` is `insight.concentration` of it."""
-    return " ".join(_pruned(frame[frame["layer"] == layer], own) for layer, own in uneven.groupby("layer", sort=False))
+def _attend(heads: int) -> str:
+    return f"{count(heads, 'head')} {'attends' if heads == 1 else 'attend'}"
 
 
-def _pruned(frame: DataFrame, uneven: DataFrame) -> str:
-    output, key = (uneven[uneven["axis"] == axis].iloc[0] for axis in ("output", "key"))
-    own = frame[frame["axis"] == "output"].head(NAMED)
-    named = [f"{row['dimension']} ({_share(row['pruned'])})" for _, row in own.iterrows()]
+def mask_structure(frame: DataFrame, unevenness: DataFrame) -> str:
+    """Return whether the mask prunes particular dimensions or all alike. `unevenness`: `insight.concentration` of it."""
+    layers = unevenness.groupby("layer", sort=False)
+    return " ".join(_pruned(frame[frame["layer"] == layer], rows) for layer, rows in layers)
+
+
+def _pruned(frame: DataFrame, unevenness: DataFrame) -> str:
+    output, key = (unevenness[unevenness["axis"] == axis].iloc[0] for axis in ("output", "key"))
+    if not output["pruned"]:
+        return f"The mask prunes nothing in layer {output['layer']}."
+    most = frame[frame["axis"] == "output"].head(MOST_NAMED).to_dict("records")
+    named = join(f"{row['dimension']} ({share(row['pruned'])})" for row in most)
     return (
-        f"Of layer {output['layer']}, {_share(output['pruned'])} is pruned. The most pruned output dimensions are "
-        f"{_list(named)}; pruned at random, the most pruned one would come to {_share(output['chance'])}. "
-        f"{_evenness(output, 'Output')}; {_evenness(key, 'key')}."
+        f"The mask prunes {share(output['pruned'])} of layer {output['layer']}. The most pruned output dimensions are "
+        f"{named}; by chance, the most pruned one would reach {share(output['chance'])}. The shares of output dimensions "
+        f"vary {_spread(output)}; those of key dimensions vary {_spread(key)}."
     )
 
 
-def _evenness(row: DataFrame, name: str) -> str:
-    if math.isnan(row["spread"]):
-        return f"{name} dimensions are not pruned at all"
-    if row["spread"] >= UNEVEN:
-        verdict = "concentrated"
-    else:
-        verdict = "spread about as chance would" if row["spread"] > 1 / UNEVEN else "spread more evenly than chance would"
-    return f"{name} dimensions differ {row['spread']:.1f} times as much as by chance: {verdict}"
+def _spread(row: Series) -> str:
+    spread = row["spread"]
+    verdict = "concentrated" if spread >= UNEVEN else "as by chance" if spread > 1 / UNEVEN else "more even than by chance"
+    return f"{spread:.1f} times as much as by chance ({verdict})"
 
 
 def loudness(frame: DataFrame) -> str:
-    """Edits are loud, or not: `frame` is `insight.loudness.loud`."""
+    """Return whether edits are louder than what they replace. `frame`: `insight.loudness.loud`."""
     if frame.empty:
         return "No case could be edited, so there is nothing to compare."
-    own = {row["what"]: row for row in frame.to_dict("records")}
-    edited = own["edited"]
-    n = int(edited["n"])
-    verdict = {1: "edits are louder than what they replace", -1: "edits are quieter than what they replace"}
-    alike = math.isnan(edited["d"]) or abs(edited["d"]) < SMALL or abs(edited["mean"] - edited["mean_before"]) < LEAD
-    size = 0 if alike else int(math.copysign(1, edited["d"]))
-    effect = "" if math.isnan(edited["d"]) else f", Cohen’s d {edited['d']:+.2f}"
+    comparisons = {row["what"]: row for row in frame.to_dict("records")}
+    edited = comparisons["edited"]
+    deviation = "" if math.isnan(edited["sd"]) else " (mean ± standard deviation)"
+    effect = "" if math.isnan(edited["d"]) else f" (Cohen’s d {edited['d']:+.2f})"
     text = (
-        f"Over {n} {'edit' if n == 1 else 'edits'}, P(new) after the edit is {_mean(edited, '')} and P(true) before it was "
-        f"{_mean(edited, '_before')}: louder in {_share(edited['louder'])} of cases{effect}; "
-        f"{verdict.get(size, 'edits are as loud as what they replace')}"
+        f"Over {count(int(edited['n']), 'edit')}, P(new) after the edit is {_mean(edited)} and P(true) before it was "
+        f"{_mean(edited, '_before')}{deviation}. The new object is louder in {share(edited['louder'])} of cases{effect}: "
+        f"edits are {_compare(edited)} what they replace"
     )
-    if "masked" in own:
-        text += f". Under the mask P(new) is {_mean(own['masked'], '')}, and P(true) {_mean(own['returned'], '')}"
+    if "masked" in comparisons:
+        text += f". Under the mask, P(new) is {_mean(comparisons['masked'])} and P(true) {_mean(comparisons['returned'])}"
     return f"{text}."
 
 
+def _compare(row: Mapping[str, Any]) -> str:
+    if math.isnan(row["d"]) or abs(row["d"]) < SMALL_EFFECT or abs(row["mean"] - row["mean_before"]) < LEAD:
+        return "as loud as"
+    return "louder than" if row["d"] > 0 else "quieter than"
+
+
 def loud_parts(frame: DataFrame) -> str:
-    """Which parts speak for the objects, over many cases: `frame` is `insight.loudness.summary`."""
+    """Return which parts add most to the objects over many cases. `frame`: `insight.loudness.summary`."""
     if frame.empty:
         return ""
-    said = []
-    for view, which, name in (("base", "true", "true"), ("edited", "new", "new"), ("masked", "new", "new")):
-        own = frame[(frame["view"] == view) & frame["part"].isin(["attention", "mlp"])]
-        if own.empty:
+    clauses = []
+    for view, which in (("base", "true"), ("edited", "new"), ("masked", "new")):
+        rows = frame[(frame["view"] == view) & frame["part"].isin(["attention", "mlp"])]
+        if rows.empty:
             continue
-        first = own.loc[own[which].idxmax()]
-        error = "" if math.isnan(first[f"{which}_se"]) else f" ± {first[f'{which}_se']:z.1f}"
-        part = _part(first["part"], first["layer"])
-        said.append(f"{IN_VIEW[view]}, {part} adds most to the {name} object ({first[which]:z.1f}{error})")
-    return f"{_upper('; '.join(said))}."
+        most = rows.loc[rows[which].idxmax()]
+        error = "" if math.isnan(most[f"{which}_se"]) else f" ± {most[f'{which}_se']:z.1f}"
+        part = _part(most["part"], most["layer"])
+        clauses.append(f"{IN_VIEW[view]}, {part} adds most to the {which} object ({most[which]:z.1f}{error})")
+    return f"{capitalize('; '.join(clauses))}."
 
 
 def _by_part(frame: DataFrame, which: str) -> DataFrame:
-    """A row a (part, layer), a column a view."""
+    """Return a row a (part, layer), a column a view."""
     kind = frame["part"].where(frame["part"].isin(["attention", "mlp"]), "other")
     layer = frame["layer"].where(kind != "other", -1)
     return frame.assign(part=kind, layer=layer).groupby(["part", "layer", "view"])[which].sum().unstack("view")
 
 
-def _upper(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"
-
-
 def _part(part: str, layer: int) -> str:
-    return f"{'attention' if part == 'attention' else 'the MLP'} of layer {layer}"
+    return f"the {'attention' if part == 'attention' else 'MLP'} of layer {layer}"
 
 
-def _name(place: Sequence[int]) -> str:
+def _head_name(place: Sequence[int]) -> str:
     return f"layer {place[0]}, head {place[1]}"
 
 
 def _head(place: Sequence[int], wide: DataFrame) -> str:
-    return f"{_name(place)} ({wide.loc[place, 'base']:.2f} → {wide.loc[place, 'edited']:.2f})"
+    return f"{_head_name(place)} ({wide.loc[place, 'base']:.2f} → {wide.loc[place, 'edited']:.2f})"
 
 
-def _place(row: DataFrame) -> str:
-    layer = "before layer 0" if row["layer"] < 0 else f"behind layer {row['layer']}"
-    return f"at “{_plain(row['token'])}” {layer}"
+def _place(row: Series) -> str:
+    layer = "before layer 0" if row["layer"] < 0 else f"after layer {row['layer']}"
+    return f"at “{_visible(row['token'])}” {layer}"
 
 
-def _plain(token: str) -> str:
+def _visible(token: str) -> str:
     return token.replace("␣", " ").strip() or token
 
 
-def _points(share: float) -> str:
-    return f"{100 * share:.0f} points"
+def _points(change: float) -> str:
+    return f"{100 * change:.0f} percentage points"
 
 
-def _share(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
-def _mean(row: dict, end: str) -> str:
-    sd = row[f"sd{end}"]
-    return f"{row[f'mean{end}']:.2f}" + ("" if math.isnan(sd) else f" ± {sd:.2f}")
-
-
-def _list(items: Sequence[str]) -> str:
-    """a, b and c."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+def _mean(row: Mapping[str, Any], end: str = "") -> str:
+    deviation = row[f"sd{end}"]
+    return f"{row[f'mean{end}']:.2f}" + ("" if math.isnan(deviation) else f" ± {deviation:.2f}")

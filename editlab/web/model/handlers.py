@@ -1,130 +1,150 @@
-"""What happens on the Model tab: which model is asked, whether another one fits, and what is known of its keys."""
+"""The handlers of the Model tab: the loaded model, the memory plan of another one, and key statistics."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import gradio as gr
+from pydantic import Field
 
 from editlab.errors import BadRequest
 from editlab.lab import Choice, Job, Measured
 from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.worker import stop_job
-from editlab.web.core import render
 from editlab.web.core.forms import settings_of
-from editlab.web.core.handlers import Handlers, Update, Updates, handler
+from editlab.web.core.handlers import Handlers, handler
+from editlab.web.core.html import pieces, render
+from editlab.web.core.inputs import Inputs, ModelName, Upload
+from editlab.web.core.updates import Update, Updates, follow, stopping
 from editlab.web.core.uploads import read_text
+from editlab.web.core.visit import Visit
 from editlab.web.model import words
+from editlab.web.model.words import short_name
 
-LONGEST_NAME = 500
+Quantization = Literal["none", "8bit", "4bit"]
+
+
+class ModelChoice(Inputs):
+    """The chosen model and its precision. A folder or hub id that was typed takes precedence over the list."""
+
+    name: Annotated[ModelName, Field(alias="model-name")]
+    folder: Annotated[ModelName, Field(alias="model-folder")]
+    quantization: Annotated[Quantization, Field(alias="model-quantization")]
 
 
 class ModelHandlers(Handlers):
-    """The handlers of the Model tab and of the strip above all tabs. They concern everybody who has the page open."""
+    """The handlers of the Model tab and of the head of the page. What they change concerns all users."""
 
-    def ready(self, request: gr.Request) -> Updates:
-        """Nothing here needs the weights to be there."""
+    def ready(self, visit: Visit) -> Updates:
+        """Wait for nothing. Handlers that need the model wait themselves."""
         yield from ()
 
-    @handler(FREE)
-    def model_open(self, visitor: Any, request: gr.Request) -> Updates:
-        """A page was opened. Updates: the strip, the choices, the methods' settings, form, the plan; what loads."""
+    @handler(cost=FREE)
+    def model_open(self, visit: Visit) -> Updates:
+        """Fill in what depends on the model when a page is opened, and follow a loading or a measurement that runs."""
         loaded = self.lab.loaded
         yield {
-            **self._strip(),
-            "model-name": gr.update(choices=offered(loaded.offers), value=loaded.choice.name),
+            **self._head(),
+            "model-name": gr.update(choices=choices(loaded.offers), value=loaded.choice.name),
             "model-quantization": loaded.choice.quantization,
-            **self._can(),
+            **self._enabled(),
         }
         yield {
-            **{f"{method}-{setting.name}": shown(setting.default) for method, setting in settings_of(self.lab.methods())},
-            "form": gr.update(visible=loaded.facts["chat"], value=self.workspace(visitor, request).form),
+            **{f"{method}-{setting.name}": in_field(setting.default) for method, setting in settings_of(self.lab.methods())},
+            "form": gr.update(visible=loaded.facts["chat"], value=visit.workspace.form),
         }
         for job in (loaded.loading, self.lab.statistics.running):
             if job is not None:
-                yield from self.follow(self.lab.worker, job)
-        yield {"progress": "", **self._strip(), **self._can()}
-        yield self._planned(loaded.choice.name, "", loaded.choice.quantization)
+                yield from follow(self.lab.worker, job)
+        yield {"progress": "", **self._head(), **self._enabled()}
+        yield self._plan(loaded.choice)
 
-    @handler(Cost(prompts=20))
-    def model_look(self, visitor: Any, request: gr.Request) -> Updates:
-        """The tab was opened. Updates: what is known of the model's keys and, where that is nothing, what it would take."""
-        yield from super().ready(request)
-        workspace = self.workspace(visitor, request)
-        yield self._known(self.lab.statistics.known)
-        if self.lab.statistics.missing and self.lab.statistics.running is None:
-            job = self.lab.statistics.cost(workspace)
-            yield from self.follow(self.lab.worker, job)
-            yield {"model-cost": render.message(words.cost(job.result()), "hint"), "progress": ""}
+    @handler(cost=Cost(prompts=20))
+    def model_look(self, visit: Visit) -> Updates:
+        """Show the key statistics when the tab is opened and, where they are missing, the cost of measuring them."""
+        yield from super().ready(visit)
+        statistics = self.lab.statistics
+        yield self._statistics(statistics.known)
+        if statistics.missing and statistics.running is None:
+            job = statistics.cost(visit.workspace)
+            yield from follow(self.lab.worker, job)
+            yield {"model-cost": pieces.message(words.cost(job.result()), "hint"), "progress": ""}
 
-    @handler(Cost(prompts=5))
-    def model_plan(self, visitor: Any, name: Any, folder: Any, quantization: Any, request: gr.Request) -> Updates:
-        """Another model or precision was chosen. Inputs: model-name, model-folder, model-quantization. Updates: the plan."""
-        yield self._planned(name, folder, quantization)
+    @handler(cost=Cost(prompts=5))
+    def model_plan(self, visit: Visit, chosen: ModelChoice) -> Updates:
+        """Show the memory plan of the chosen model."""
+        yield self._plan(read_choice(chosen))
 
-    @handler(Cost(refused="The model cannot be exchanged"))
-    def model_load(self, visitor: Any, name: Any, folder: Any, quantization: Any, request: gr.Request) -> Updates:
-        """Exchange the model, for everybody. Inputs as `model_plan`. Updates: message, progress; the page then reloads."""
-        choice = read_choice(name, folder, quantization)
-        job = self.lab.loaded.switch(choice, self.by(request))
-        yield {"message": render.message(f"Loading {short(choice.name)}. Nobody can ask anything meanwhile."), **self._can()}
-        yield from self.follow(self.lab.worker, job)
-        told = f"The model is now {short(job.result())}. The page opens anew; the edits of the one before are kept."
-        yield {"message": render.message(told), "progress": "", **self._can()}
+    @handler(cost=Cost(), refused_in_demo="The model cannot be replaced")
+    def model_load(self, visit: Visit, chosen: ModelChoice) -> Updates:
+        """Replace the model for all users. The page reloads then."""
+        choice = read_choice(chosen)
+        job = self.lab.loaded.switch(choice, visit.by)
+        text = f"Loading {short_name(choice.name)}. No question can be asked meanwhile."
+        yield {"message": pieces.message(text), **self._enabled()}
+        yield from follow(self.lab.worker, job)
+        text = f"The model is now {short_name(job.result())}. The page reloads; edits of the previous model are kept."
+        yield {"message": pieces.message(text), "progress": "", **self._enabled()}
 
-    @handler(Cost(refused="The model cannot be unloaded"))
-    def model_unload(self, visitor: Any, request: gr.Request) -> Updates:
-        """Give the memory back until somebody asks again. Updates: message, the strip."""
-        job = self.lab.loaded.unload(self.by(request))
-        yield from self.follow(self.lab.worker, job)
+    @handler(cost=Cost(), refused_in_demo="The model cannot be unloaded")
+    def model_unload(self, visit: Visit) -> Updates:
+        """Free the model's memory until the next question."""
+        job = self.lab.loaded.unload(visit.by)
+        yield from follow(self.lab.worker, job)
         job.result()
-        told = "The model has left the memory. The next question loads it again; edits are kept."
-        yield {"message": render.message(told), "progress": "", **self._strip(), **self._can()}
+        text = "The model is unloaded. The next question loads it again; edits are kept."
+        yield {"message": pieces.message(text), "progress": "", **self._head(), **self._enabled()}
 
-    @handler(Cost(refused="Key statistics cannot be measured"))
-    def model_measure(self, visitor: Any, request: gr.Request) -> Updates:
-        """Measure key statistics on text that the model writes. Updates: message, progress, what is known of the keys."""
-        yield from self._measured(visitor, request, None)
+    @handler(cost=Cost(), refused_in_demo="Key statistics cannot be measured")
+    def model_measure(self, visit: Visit) -> Updates:
+        """Measure key statistics on text that the model generates."""
+        yield from self._measure(visit, None)
 
-    @handler(Cost(refused="Key statistics cannot be measured"))
-    def model_file(self, visitor: Any, file: Any, request: gr.Request) -> Updates:
-        """The same on a text file of the visitor's. Input: model-file. Updates as `model_measure`."""
-        yield from self._measured(visitor, request, read_text(None if file is None else Path(file)))
+    @handler(cost=Cost(), refused_in_demo="Key statistics cannot be measured")
+    def model_file(self, visit: Visit, model_file: Upload | None) -> Updates:
+        """Measure key statistics on a text file of the visitor's."""
+        yield from self._measure(visit, read_text(model_file))
 
-    @handler(Cost(refused="What others started cannot be stopped"))
-    def model_stop(self, visitor: Any, request: gr.Request) -> Updates:
-        """Stop what loads or is measured, whoever began it. Updates: message; the stopped handler says the rest."""
+    @handler(cost=Cost(), refused_in_demo="Jobs of other users cannot be stopped")
+    def model_stop(self, visit: Visit) -> Updates:
+        """Stop a loading or a measurement, whoever started it. The handler that is stopped says the rest."""
         running = [job for job in (self.lab.loaded.loading, self.lab.statistics.running) if job is not None]
         for job in running:
-            stop_job(job, self.by(request))
-        yield self.stopping(bool(running))
+            stop_job(job, visit.by)
+        yield stopping(bool(running))
 
-    # --- parts ------------------------------------------------------------------------------------------------------
+    def buttons_after(self, visit: Visit) -> Update:
+        """Return which buttons can be pressed after an error."""
+        return self._enabled()
 
-    def _measured(self, visitor: Any, request: gr.Request, text: str | None) -> Updates:
-        yield from super().ready(request)
-        job: Job[tuple[Measured, ...]] = self.lab.statistics.measure(self.workspace(visitor, request), text)
-        yield {"message": render.message("Measuring. Questions wait meanwhile."), **self._can()}
-        yield from self.follow(self.lab.worker, job)
-        known = job.result()
-        yield {"message": render.message("Key statistics are measured and kept."), "progress": "", "model-cost": ""}
-        yield {**self._known(known), **self._can()}
+    def _measure(self, visit: Visit, text: str | None) -> Updates:
+        yield from super().ready(visit)
+        job: Job[tuple[Measured, ...]] = self.lab.statistics.measure(visit.workspace, text)
+        message = "Measuring key statistics. Questions wait until it is done."
+        yield {"message": pieces.message(message), **self._enabled()}
+        yield from follow(self.lab.worker, job)
+        yield {
+            "message": pieces.message("Key statistics are measured and kept."),
+            "progress": "",
+            "model-cost": "",
+            **self._statistics(job.result()),
+            **self._enabled(),
+        }
 
-    def _known(self, known: tuple[Measured, ...]) -> Update:
-        return {"model-statistics": render.message(words.statistics(known, self.lab.statistics.missing), "finding")}
+    def _statistics(self, known: tuple[Measured, ...]) -> Update:
+        return {"model-statistics": pieces.finding(words.statistics(known, self.lab.statistics.missing))}
 
-    def _planned(self, name: Any, folder: Any, quantization: Any) -> Update:
-        choice = read_choice(name, folder, quantization)
-        said = self.lab.loaded.plan(choice).sentence().replace(choice.name, short(choice.name), 1)
-        return {"model-plan": render.message(said, "finding"), "message": ""}
+    def _plan(self, choice: Choice) -> Update:
+        plan = self.lab.loaded.plan(choice)
+        text = plan.sentence().replace(choice.name, short_name(choice.name), 1)
+        return {"model-plan": pieces.finding(text), "message": ""}
 
-    def _strip(self) -> Update:
-        return {"head": words.head(self.lab.about())}
+    def _head(self) -> Update:
+        return {"head": head(self.lab.about())}
 
-    def _can(self) -> Update:
-        """What can be pressed now."""
+    def _enabled(self) -> Update:
+        """Return which buttons can be pressed now."""
         loading, measuring = self.lab.loaded.loading is not None, self.lab.statistics.running is not None
         return {
             "model-load": gr.update(interactive=not loading),
@@ -133,30 +153,27 @@ class ModelHandlers(Handlers):
             "stop": gr.update(interactive=loading or measuring),
         }
 
-    def _buttons_if_known(self, visitor: Any, request: gr.Request) -> Update:
-        return self._can()
+
+def head(about: dict[str, Any]) -> str:
+    """Return the head of the page. `about`: of `Lab.about`."""
+    badge, meaning = words.badge(about)
+    texts = {"size": words.size(about), "memory": words.memory(about), "badge": badge, "meaning": meaning}
+    return render("model/head.html", about=about, **texts)
 
 
-def read_choice(name: Any, folder: Any, quantization: Any) -> Choice:
-    """What was chosen; what was typed goes before what was picked. Raises `BadRequest`."""
-    wanted = (folder or "").strip() or name
-    if not isinstance(wanted, str) or not 0 < len(wanted) <= LONGEST_NAME:
+def read_choice(chosen: ModelChoice) -> Choice:
+    """Return the choice of a model. Raises `BadRequest` where none is chosen."""
+    name = chosen.folder.strip() or chosen.name
+    if not name:
         raise BadRequest("No model is chosen. Choose one, or write a folder or a hub id.")
-    if quantization not in words.QUANTIZATIONS:
-        raise BadRequest(f"Precision {quantization!r} is unknown. Choose one of: {', '.join(words.QUANTIZATIONS)}.")
-    return Choice(wanted, quantization)
+    return Choice(name, chosen.quantization)
 
 
-def shown(default: Any) -> Any:
-    """A setting's value as its field shows it: yes or no as a box, the rest as text."""
+def in_field(default: Any) -> Any:
+    """Return a setting's value as its field shows it: a boolean as a box, the rest as text."""
     return default if isinstance(default, bool) else str(default)
 
 
-def offered(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Models to choose from: of a folder only its own name is shown."""
-    return [(short(name), name) for name in names]
-
-
-def short(name: str) -> str:
-    """A model's name without the folders that it lies in."""
-    return Path(name).name if Path(name).is_absolute() else name
+def choices(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return models as choices, which show of a folder its own name alone."""
+    return [(short_name(name), name) for name in names]

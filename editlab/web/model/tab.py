@@ -1,4 +1,4 @@
-"""The Model tab: which model is asked, what another one would take, and what is known of its keys."""
+"""The Model tab: the loaded model and the memory plan of another one, key statistics, and benchmarks."""
 
 from __future__ import annotations
 
@@ -6,108 +6,89 @@ from functools import partial
 
 import gradio as gr
 
-from editlab.lab import Lab
-from editlab.web.core.components import LIVE, Parts
-from editlab.web.core.inputs import Buttons, FileButton, ModelName
+from editlab.lab import OFF, Lab
+from editlab.lab.model.benchmarks import MOST_CASES
+from editlab.web.core.components import Parts, section
+from editlab.web.core.inputs import ModelName
 from editlab.web.core.wiring import on
-from editlab.web.model.bench_panel import create_bench
-from editlab.web.model.handlers import LONGEST_NAME, ModelHandlers, offered
-from editlab.web.model.words import QUANTIZATIONS, head
+from editlab.web.model.benchmark_handlers import USUAL_CASES, BenchmarkHandlers, CaseCount, Method, Rep
+from editlab.web.model.handlers import ModelHandlers, Quantization, choices, head
+from editlab.web.model.words import HEADINGS, QUANTIZATIONS
 
-CHOOSING = (
-    "It is exchanged for everybody who has this page open. Edits stay with the model that they were made on, and with its "
-    "precision: whoever comes back to it finds them."
-)
-STATISTICS = (
-    "Key statistics say which keys a layer already uses, so that an edit can spare them. They are measured once a model and "
-    "kept. Stopped, a measurement goes on from there the next time."
-)
+CASE_FILES = (".json", ".csv")
 
 
 def create_strip(lab: Lab) -> gr.HTML:
-    """The head of the page: what this is, and which model is asked."""
+    """Make the head of the page."""
     return gr.HTML(head(lab.about()), elem_id="head", apply_default_css=False)
 
 
 def create_model_tab(page: gr.Blocks, tab: gr.Tab, lab: Lab, strip: gr.HTML, others: Parts) -> Parts:
-    """Build the tab inside `tab` and wire it; it keeps true what the strip and the `others` say of the model."""
-    settings = {name: part for name, part in others.items() if name.startswith(tuple(f"{m.name}-" for m in lab.methods()))}
+    """Build the tab inside `tab` and wire it. It also updates what the head and the `others` show of the model."""
+    prefixes = tuple(f"{method.name}-" for method in lab.methods())
+    settings = {name: part for name, part in others.items() if name.startswith(prefixes)}
     parts = Parts({"visitor": others["visitor"], "form": others["form"], "head": strip, **settings})
     with gr.Column(elem_id="model"):
-        with gr.Column(elem_classes="key-section"):
+        with section(*HEADINGS["model"]):
             _create_choice(parts, lab)
-        with gr.Column(elem_classes="key-section"):
-            gr.HTML(f"<h2>What is known of its keys?</h2><p>{STATISTICS}</p>", apply_default_css=False)
-            parts.add_html("model-statistics", script=LIVE)
-            parts.add_html("model-cost", script=LIVE)
+        with section(*HEADINGS["statistics"]):
+            parts.html("model-statistics", scripts=["live"])
+            parts.html("model-cost", scripts=["live"])
             with gr.Row(elem_classes="key-row", equal_height=False):
-                parts.add(
-                    gr.Button, "model-measure", "Measure on text that it writes itself", size="sm", scale=0, min_width=270
-                )
-                parts.add(
-                    FileButton,
-                    "model-file",
-                    "Measure on a text of yours (.txt)",
-                    file_types=[".txt"],
-                    size="sm",
-                    scale=0,
-                    min_width=240,
-                )
-        create_bench(lab, others["visitor"])
-    _wire(page, tab, lab, parts)
+                parts.button("model-measure", "Measure on generated text", min_width=220)
+                parts.upload("model-file", "Measure on a text file …", [".txt"], min_width=210)
+        with section(*HEADINGS["benchmark"]):
+            _create_benchmark(Parts({"visitor": others["visitor"]}), BenchmarkHandlers(lab))
+    _wire(page, tab, ModelHandlers(lab), parts)
     return parts
 
 
 def _create_choice(parts: Parts, lab: Lab) -> None:
     loaded = lab.loaded
-    gr.HTML(f"<h2>Which model is asked?</h2><p>{CHOOSING}</p>", apply_default_css=False)
     with gr.Row(elem_id="model-row", equal_height=False):
         with gr.Column(min_width=300):
-            parts.add(
-                Buttons,
-                "model-name",
-                takes=ModelName,
-                label="Model",
-                choices=offered(loaded.offers),
-                value=loaded.choice.name,
-            )
-            parts.add(
-                gr.Textbox,
-                "model-folder",
-                label="Or a folder on this computer, or a hub id",
-                placeholder="/models/Llama-2-7b-hf, or owner/name@revision",
-                max_length=LONGEST_NAME,
-                lines=1,
-                max_lines=1,
-                visible=loaded.open,
-            )
+            parts.late_radio("model-name", choices(loaded.offers), label="Model", value=loaded.choice.name)
+            label, hint = "Or a local folder, or a hub id", "/models/Llama-2-7b-hf, or owner/name@revision"
+            parts.text("model-folder", ModelName, label=label, placeholder=hint, visible=loaded.open)
         with gr.Column(min_width=300):
-            precisions = [(title, name) for name, title in QUANTIZATIONS.items()]
-            parts.add(
-                gr.Radio,
-                "model-quantization",
-                label="Precision of its weights",
-                choices=precisions,
-                value=loaded.choice.quantization,
+            parts.radio(
+                "model-quantization", Quantization, QUANTIZATIONS, label="Precision", value=loaded.choice.quantization
             )
-    parts.add_html("model-plan", script=LIVE)
+    parts.html("model-plan", scripts=["live"])
     with gr.Row(elem_id="model-buttons", equal_height=False):
-        parts.add(gr.Button, "model-load", "Load", variant="primary", scale=0, min_width=120)
-        parts["stop"] = parts.add(gr.Button, "model-stop", "Stop", variant="stop", interactive=False, scale=0, min_width=80)
-        parts.add(gr.Button, "model-unload", "Free the memory", scale=0, min_width=180)
-    parts["progress"] = parts.add_html("model-progress")
-    parts["message"] = parts.add_html("model-message", script=LIVE)
+        parts.button("model-load", "Load", variant="primary", size="lg", min_width=120)
+        parts["stop"] = parts.stop_button("model-stop", size="lg")
+        parts.button("model-unload", "Unload", size="lg", min_width=120)
+    parts["progress"] = parts.html("model-progress")
+    parts["message"] = parts.html("model-message", scripts=["live"])
 
 
-def _wire(page: gr.Blocks, tab: gr.Tab, lab: Lab, parts: Parts) -> None:
-    handlers, listen = ModelHandlers(lab), partial(on, parts)
-    choice = parts.named("model-name", "model-folder", "model-quantization")
-    listen(page.load, handlers.model_open, [])
-    listen(tab.select, handlers.model_look, [])
-    changes = [parts["model-name"].input, parts["model-quantization"].input, parts["model-folder"].submit]
-    listen([*changes, parts["model-folder"].blur], handlers.model_plan, choice, trigger_mode="always_last")
-    listen(parts["model-load"].click, handlers.model_load, choice)
-    listen(parts["model-stop"].click, handlers.model_stop, [], trigger_mode="multiple")
-    listen(parts["model-unload"].click, handlers.model_unload, [])
-    listen(parts["model-measure"].click, handlers.model_measure, [])
-    listen(parts["model-file"].upload, handlers.model_file, [parts["model-file"]])
+def _create_benchmark(parts: Parts, handlers: BenchmarkHandlers) -> None:
+    """Make the parts of the benchmark, which has a message and a progress bar of its own, and wire them."""
+    with gr.Row(elem_classes="key-row", equal_height=False):
+        methods = {name: name.upper() for name in Method.__args__}
+        parts.radio("bench-method", Method, methods, label="Method", value=next(iter(methods)))
+        parts.radio("bench-rep", Rep, label="REP", value=OFF)
+        parts.number("bench-limit", CaseCount, label=f"Cases, at most {MOST_CASES:,}", value=USUAL_CASES)
+    with gr.Row(elem_classes="key-row", equal_height=False):
+        parts.upload("bench-file", "Run on a file of cases …", CASE_FILES, min_width=210)
+        parts["stop"] = parts.stop_button("bench-stop")
+    parts["progress"] = parts.html("bench-progress")
+    parts["message"] = parts.html("bench-message", scripts=["live"])
+    parts.html("bench-said")
+    on(parts, parts["bench-file"].upload, handlers.bench_run)
+    on(parts, parts["bench-stop"].click, handlers.bench_stop, trigger_mode="multiple")
+
+
+def _wire(page: gr.Blocks, tab: gr.Tab, handlers: ModelHandlers, parts: Parts) -> None:
+    wire = partial(on, parts)
+    wire(page.load, handlers.model_open)
+    wire(tab.select, handlers.model_look)
+    changes = [parts["model-name"].input, parts["model-quantization"].input]
+    changes += [parts["model-folder"].submit, parts["model-folder"].blur]
+    wire(changes, handlers.model_plan, trigger_mode="always_last")
+    wire(parts["model-load"].click, handlers.model_load)
+    wire(parts["model-stop"].click, handlers.model_stop, trigger_mode="multiple")
+    wire(parts["model-unload"].click, handlers.model_unload)
+    wire(parts["model-measure"].click, handlers.model_measure)
+    wire(parts["model-file"].upload, handlers.model_file)

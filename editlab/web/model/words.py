@@ -1,126 +1,146 @@
-"""What the numbers of a model say, for laymen: how large it is, whether it fits, and what is known of its keys."""
+"""The sentences about the loaded model, made from its numbers: its size, its memory, its benchmark, its key statistics."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from markupsafe import Markup
+from editlab import wording
+from editlab.lab import OFF, Measured, MeasuringCost
+from editlab.wording import duration, join, percent
 
-from editlab.lab import Measured, MeasuringCost
-
-PRECISIONS = {"float32": "32 bit", "bfloat16": "16 bit", "float16": "16 bit"}
-QUANTIZATIONS = {"none": "As stored", "8bit": "8 bit", "4bit": "4 bit"}
+HEADINGS = {
+    "model": (
+        "Model",
+        "Which model is edited? Loading another one replaces it for all users. Edits belong to their model and its "
+        "precision, and are there when it is loaded again.",
+    ),
+    "statistics": (
+        "Key statistics",
+        "Which keys does a layer already use? An edit can spare those. Key statistics are measured once per model and kept; "
+        "a stopped measurement resumes where it stopped.",
+    ),
+    "benchmark": (
+        "Benchmark",
+        "How well do edits hold on this model? Each edit of a file is made by itself on the base model and probed: with "
+        "rephrased prompts, other names, after long texts, and about facts that should not change. Your own edits are not "
+        "changed. It takes seconds per edit; a stopped benchmark resumes where it stopped.",
+    ),
+}
+"""The sections: title and lead."""
+PRECISIONS = {"float32": "32-bit", "bfloat16": "16-bit", "float16": "16-bit"}
+QUANTIZATIONS = {"none": "As stored", "8bit": "8-bit", "4bit": "4-bit"}
+VALIDATED = "Edits were measured on this model, and its settings were chosen by the result (editlab validate)."
 NOT_VALIDATED = (
-    "Nobody has measured how well edits of this model hold. They may fail, or change more than they should. "
-    "To measure it and to choose its settings, run: editlab validate"
+    "Edits were never measured on this model. They may fail, or change more than they should. To measure them and to choose "
+    "the settings, run: editlab validate"
 )
-SECONDS, MINUTES = 90, 90
-"""Up to so many seconds, and then so many minutes, a time is told in them."""
+RATES = {
+    "success": ("Success", "the model says the new object at the edited prompt"),
+    "paraphrase": ("Paraphrase", "at a paraphrase of the prompt"),
+    "rephrase_out": ("Rephrase", "under another name of the subject"),
+    "shuffle_out": ("Shuffle", "with the tokens of the subject in another order"),
+    "long_out": ("Long", "after 300 tokens of prose"),
+    "locality": ("Locality", "facts about other subjects are unchanged"),
+    "same_subject": ("Same subject", "other facts about the subject are unchanged"),
+}
+"""The rates of a benchmark: title and meaning. Names and contexts are those that REP was not trained on."""
 
 
-def gigabytes(count: int) -> str:
-    """A number of bytes: 13.5 GB, or 21 MB."""
-    return f"{count / 1e9:.1f} GB" if count >= 5e8 else f"{count / 1e6:.0f} MB"
+class Rate(NamedTuple):
+    """A rate of a benchmark with its 95 % confidence interval."""
+
+    title: str
+    value: str
+    meaning: str
 
 
-def time(seconds: float) -> str:
-    """About how long something takes: 40 seconds, 5 minutes, 2.5 hours."""
-    if seconds < SECONDS:
-        count = max(1, round(seconds))
-        return f"{count} second{'' if count == 1 else 's'}"
-    if seconds < 60 * MINUTES:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3600:.1f} hours"
-
-
-def listed(items: Sequence[Any]) -> str:
-    """1; 1 and 2; 1, 2 and 3."""
-    *first, last = map(str, items)
-    return f"{', '.join(first)} and {last}" if first else last
+def short_name(name: str) -> str:
+    """Return a model's name without the folder in which it lies."""
+    return Path(name).name if Path(name).is_absolute() else name
 
 
 def size(about: Mapping[str, Any]) -> str:
-    """How large a model is, in which precision, and where it runs."""
-    count = about["parameters"]
-    parameters = f"{count / 1e9:.1f} billion" if count >= 1e9 else f"{count / 1e6:.1f} million"
+    """Return a model's number of parameters, its precision and its device."""
+    parameters = about["parameters"]
+    number = f"{parameters / 1e9:.1f} billion" if parameters >= 1e9 else f"{parameters / 1e6:.1f} million"
     bits = about["quantization"]
     precision = PRECISIONS.get(about["precision"], about["precision"]) if bits == "none" else QUANTIZATIONS[bits]
-    return f"{parameters} parameters, {precision}, on {about['device']}"
+    return f"{number} parameters, {precision}, on {about['device']}"
 
 
 def memory(about: Mapping[str, Any]) -> str:
-    """What memory is in use; PyTorch reserves on a GPU more than its tensors take."""
+    """Return the memory in use. On a GPU, PyTorch reserves more than its tensors take."""
     if not about["loaded"]:
         return "not in memory: the next question loads it"
     allocated, reserved = about["memory"]["allocated"], about["memory"]["reserved"]
-    if about["device"] == "cpu":
-        return f"{gigabytes(allocated)} in use"
-    return f"{gigabytes(allocated)} in use, {gigabytes(reserved)} reserved"
+    reserve = "" if about["device"] == "cpu" else f", {wording.size(reserved)} reserved"
+    return f"{wording.size(allocated)} in use{reserve}"
 
 
 def badge(about: Mapping[str, Any]) -> tuple[str, str]:
-    """Whether anybody measured how edits of this model hold; and what that means."""
+    """Return whether edits were measured on a model, and what that means."""
     if not about["validated"]:
         return "not validated for editing", NOT_VALIDATED
-    figures = [
+    rates = [
         f"{name} {about['measured'][name]:.2f}".replace("0.", ".")
         for name in ("success", "locality")
         if name in about["measured"]
     ]
-    told = f"validated: {', '.join(figures)}" if figures else "validated for editing"
-    return told, "Edits of this model were measured, and its settings chosen by that: editlab validate."
-
-
-def head(about: Mapping[str, Any]) -> str:
-    """The strip at the top: what this is, and which model is asked. The script keeps its memory up to date."""
-    told, meaning = badge(about)
-    return Markup(
-        '<header data-model="{}" data-session="{}"><h1>EditLab</h1>'
-        "<p>Change what a language model believes, and see what else moves.</p>"
-        '<p class="model"><span title="{}, {} layers"><b>{}</b> {}</span> · <span id="memory">{}</span> '
-        '<button type="button" class="badge{}" aria-describedby="badge-tip">{}</button>'
-        '<span class="tip" role="tooltip" id="badge-tip">{}</span></p></header>'
-        '<p id="model-news" role="status"></p>'
-    ).format(
-        about["fingerprint"],
-        about["session"],
-        about["family"],
-        about["layers"],
-        about["model"],
-        size(about),
-        memory(about),
-        " good" if about["validated"] else "",
-        told,
-        meaning,
-    )
+    return f"validated: {', '.join(rates)}" if rates else "validated for editing", VALIDATED
 
 
 def statistics(known: Sequence[Measured], missing: Sequence[int]) -> str:
-    """Which layers have key statistics, how good they are, and what their absence means."""
-    said = []
+    """Return which layers have key statistics, how good they are, and what a layer without them means."""
+    sentences = []
     if known:
-        tokens, judged = min(one.tokens for one in known), [one.quality for one in known if one.quality is not None]
-        layers = f"Layer{'' if len(known) == 1 else 's'} {listed([one.layer for one in known])}"
-        said.append(f"{layers} {'has' if len(known) == 1 else 'have'} key statistics from {tokens:,} tokens.")
-        if judged:
-            said.append(
-                f"Keys that they never saw lie {max(judged):.2f} times as far out as those they were measured on; "
-                "1.00 would be endless text."
+        tokens = min(one.tokens for one in known)
+        has = "has" if len(known) == 1 else "have"
+        sentences.append(f"{_layers([one.layer for one in known])} {has} key statistics from {tokens:,} tokens.")
+        qualities = [one.quality for one in known if one.quality is not None]
+        if qualities:
+            sentences.append(
+                f"Whitened norm of held-out keys: {max(qualities):.2f} times that of measured keys; more text brings it "
+                "closer to 1."
             )
     if missing:
-        layers = f"Layer{'' if len(missing) == 1 else 's'} {listed(missing)}"
-        said.append(
-            f"{layers} {'has' if len(missing) == 1 else 'have'} none: MEMIT cannot run there, and other edits spare less of "
-            "what the model knows."
+        has = "has" if len(missing) == 1 else "have"
+        sentences.append(
+            f"{_layers(missing)} {has} no key statistics: MEMIT cannot edit there, and edits of other methods preserve less "
+            "of what the model knows."
         )
-    return " ".join(said)
+    return " ".join(sentences)
 
 
-def cost(found: MeasuringCost) -> str:
-    """How long a measurement will take, beforehand."""
-    layers = f"layer{'' if len(found.layers) == 1 else 's'} {listed(found.layers)}"
+def cost(cost: MeasuringCost) -> str:
+    """Return how long a measurement of key statistics will take."""
     return (
-        f"To measure {layers} takes {found.tokens:,} tokens: about {time(found.reading)} from a text file of that length, "
-        f"about {time(found.writing + found.reading)} where the model writes the text itself."
+        f"{_layers(cost.layers)} {'needs' if len(cost.layers) == 1 else 'need'} {cost.tokens:,} tokens: about "
+        f"{duration(cost.reading)} from a text file of that length, about {duration(cost.writing + cost.reading)} from text "
+        "that the model generates."
     )
+
+
+def _layers(layers: Sequence[int]) -> str:
+    return f"Layer{'' if len(layers) == 1 else 's'} {join(layers)}"
+
+
+def benchmark(line: Mapping[str, Any]) -> str:
+    """Return what a benchmark has measured. `line`: of `robustness.summary`."""
+    rep = "" if line["rep"] == OFF else " with REP"
+    skipped = f"; {line['skipped']:,} could not be edited" if line["skipped"] else ""
+    edits = wording.count(line["n"], "edit")
+    return f"{edits} by {line['method'].upper()}{rep}, {line['seconds_per_edit']:.1f} s per edit{skipped}."
+
+
+def rates(line: Mapping[str, Any]) -> list[Rate]:
+    """Return the rates of a benchmark that have items. `line`: of `robustness.summary`."""
+    rows = []
+    for name, (title, meaning) in RATES.items():
+        if line.get(name) is None:
+            continue
+        low, high = map(percent, line[f"{name}_ci"])
+        items = wording.count(line[f"{name}_items"], "probe")
+        rows.append(Rate(title, percent(line[name]), f"{meaning}; {items}, 95 % CI {low} to {high}"))
+    return rows

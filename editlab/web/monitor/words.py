@@ -1,21 +1,55 @@
-"""What the Monitor tab says: sentences made from the check-ups and from the service's figures, each by a pure function."""
+"""The sentences of the Monitor tab, made from the numbers of the check-ups and of the service."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from markupsafe import Markup
+from typing import NamedTuple
 
 from editlab.lab import Moment
-from editlab.lab.workspaces.alarms import LEAST, Alarm
-from editlab.web.workspace.rooms import when
+from editlab.lab.workspaces.alarms import LOWER_LIMITS, Alarm
+from editlab.wording import count, size
+
+HEADINGS = {
+    "metrics": (
+        "Metrics over time",
+        "How did the model change with each edit? After every change, a check-up asks all edits again. Each point is a "
+        "check-up; a cross is beyond the alarm limit, the dashed line. Hover over a point to see the change before it.",
+    ),
+    "retention": (
+        "Retention of each edit",
+        "Which edits still hold? Each edit is asked at three prompts: its own and two rephrased ones. A row is an edit, a "
+        "column is a check-up. Red means that the edit holds at none of its prompts, empty that it was not applied.",
+    ),
+    "limits": (
+        "Alarm limits",
+        "When is a metric an alarm? Each limit belongs to this workspace, and a change of it is an event in its history.",
+    ),
+    "service": (
+        "Service",
+        "How busy is the model, and how long do jobs wait? Jobs of all users are counted from the start of EditLab.",
+    ),
+}
+"""The sections: title and lead."""
+QUEUED = "A check-up is queued. It runs as soon as no other job waits."
+NO_EDIT = "No edit is applied, so there is nothing to monitor."
+
+
+class Timed(NamedTuple):
+    """A sentence with a time in it, which the page shows by the reader's clock."""
+
+    before: str
+    at: str = ""
+    after: str = ""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A figure that is followed: what it is called, what it is and which direction is bad, and what an alarm says of it."""
+    """A metric on the page: its title, its meaning with the direction that is worse, and what an alarm says of it.
+
+    `limit`: the label of the field for its alarm limit. It and `alarm` are empty for a metric without a limit.
+    """
 
     title: str
     meaning: str
@@ -27,273 +61,230 @@ class Panel:
 PANELS = {
     "holds": Panel(
         "Edits that hold",
-        "Share of the edits whose own question still gets the new answer; dotted, the share of three questions about each "
-        "edit: its own, and two that say it otherwise. Lower is worse.",
+        "Share of the edits whose own prompt still gets the new object; dotted, the share of the three prompts "
+        "of each edit. Lower is worse.",
         "fewer edits hold",
-        "Least share of the edits that shall hold",
+        "Minimum share of edits that hold",
     ),
     "locality": Panel(
-        "Facts about others",
-        "Share of the facts about other subjects, up to 100, that the model knew without edits and still says. Lower is "
-        "worse.",
-        "fewer facts about other subjects are still said",
-        "Least share of facts about others that shall stay",
+        "Locality",
+        "Share of up to 100 facts about other subjects that the base model knows and that are still answered correctly. "
+        "Lower is worse.",
+        "fewer facts about other subjects are preserved",
+        "Minimum locality",
     ),
     "same_subject": Panel(
-        "Other facts about the edited subjects",
-        "Share of the other facts about edited subjects, up to 100, that the model knew and still says. Lower is worse.",
-        "fewer other facts about the edited subjects are still said",
-        "Least share of their other facts that shall stay",
+        "Same-subject facts",
+        "Share of up to 100 other facts about the edited subjects that the base model knows and that are still answered "
+        "correctly. Lower is worse.",
+        "fewer other facts about the edited subjects are preserved",
+        "Minimum share of same-subject facts",
     ),
     "loss": Panel(
-        "Reading plain prose",
-        "How much worse the model foresees the next token of ordinary text than without edits, in nats a token: at +0.69, "
-        "each token seems half as likely to it. Higher is worse.",
-        "the model reads plain prose worse",
-        "Most growth of the loss on prose, nats a token",
-        "nats a token",
+        "Loss on prose",
+        "Increase of the loss on ordinary text over the base model, in nats per token; at +0.69, each token is half as "
+        "likely. Higher is worse.",
+        "the loss on prose has increased",
+        "Maximum increase of the loss, nats per token",
+        "nats per token",
     ),
     "kl": Panel(
-        "Answers to other questions",
-        "How far its next word at up to 32 other questions is from that of the model without edits, in nats (KL "
-        "divergence); 0 is not at all. Higher is worse.",
-        "the model answers other questions differently",
-        "Most distance at other questions, nats",
-        "nats from the model without edits",
+        "KL divergence",
+        "Divergence of the next-token distribution from that of the base model, mean over up to 32 other prompts, in nats. "
+        "Higher is worse.",
+        "the answers to other prompts have changed",
+        "Maximum KL divergence, nats",
+        "nats from the base model",
     ),
     "relative_norm": Panel(
-        "Weight of the edits",
-        "How large all edits are together against the weights that they lie on (|ΔW| / |W|), in the layer where that is "
-        "most; 1 is as large as the layer itself. Higher is more wear. It has no limit, for methods differ in what they "
-        "need.",
-        unit="times the layer’s own weights",
+        "Relative norm",
+        "Norm of all edits relative to the weights that they change (|ΔW| / |W|), in the layer where it is largest. Higher "
+        "is more wear. It has no limit, because methods differ in what they need.",
+        unit="× the layer’s weights",
     ),
     "value_norm": Panel(
-        "Loudness of the edits",
-        "How loud the edits speak at their own subjects against the layer itself (|ΔW k| / |W k|), the middle one of all "
-        "edits. It has no limit; where it rises, it takes more to be heard.",
-        unit="times as loud as the layer",
+        "Value norm",
+        "Norm of what the edits add at their own subjects relative to the layer’s own value (|ΔW k| / |W k|), median over "
+        "all edits. It has no limit; where it rises, an edit needs more to take effect.",
+        unit="× the layer’s value",
     ),
     "attention": Panel(
-        "Looks at the edited subjects",
-        "How much more of its attention the model gives to the edited subjects than without edits, mean over the layers "
-        "above and the latest 8 edits; 0 is as before. It has no limit; far from 0 is drift.",
+        "Attention to the edited subjects",
+        "Change of the attention to the edited subjects from the base model, mean over the layers above the edits and the "
+        "latest 8 edits. It has no limit; far from 0 is drift.",
         unit="of the attention",
     ),
 }
 """The panels, in their order on the page."""
-SHARES = (*LEAST, "retention", "attention")
-"""Figures that are told in percent."""
+SHARES = (*LOWER_LIMITS, "retention", "attention")
+"""Metrics that are given in percent."""
 SIGNED = ("loss", "attention")
-"""Figures that are told as a change."""
+"""Metrics that are given as a change."""
 SMALLEST = 0.0005
-"""What is below is told as 0."""
-KINDS = {
-    "edit": "Edit",
-    "edits": "Edits from a file",
-    "rep": "REP for an edit",
-    "remake": "Re-making all edits",
-    "look": "Answers to a question",
-    "live": "Answers while typing",
-    "probe": "Probes around an edit",
-    "sweep": "REP’s threshold",
-    "gates": "REP’s gates",
-    "keys": "Pictures of the Keys tab",
-    "inside": "Pictures of the Inside tab",
-    "compare": "Comparison of two states",
-    "ways back": "Ways back under the mask",
-    "checkup": "Check-up of the edits",
-    "export": "Export",
-    "bench": "Benchmark",
-    "mask": "Mask training",
-    "mask cost": "Estimate for a mask",
-    "statistics": "Key statistics",
-    "statistics cost": "Estimate for key statistics",
-    "model": "Loading a model",
-    "ask": "Other work",
-    "work": "Other work",
-}
-"""What the model's worker does, as people call it; what is missing here is shown under its own name."""
+"""A smaller value is given as 0."""
 
 
-def figure(name: str, value: float | None) -> str:
-    """One figure of a check-up with its unit."""
+def metric(name: str, value: float | None) -> str:
+    """Return the value of a metric with its unit."""
     if value is None or math.isnan(value):
-        return "nothing to ask"
+        return "no data"
     if math.isinf(value):
-        return "no number any more"
+        return "not finite"
     unit = PANELS[name].unit if name in PANELS else ""
-    return f"{_number(name, value)}{' ' * bool(unit)}{unit}"
+    return f"{_number(name, value)} {unit}".rstrip()
 
 
 def _number(name: str, value: float) -> str:
+    """Return the value of a metric without its unit."""
+    if not math.isfinite(value):
+        return "not finite"
     sign = "+" if name in SIGNED else ""
     if name in SHARES:
-        told = f"{100 * value:{sign}.1f}".removesuffix(".0") + " %"
+        number = f"{100 * value:{sign}.1f}".removesuffix(".0") + " %"
     else:
-        told = f"{value:{sign}.3g}" if abs(value) >= SMALLEST else f"{0:{sign}}"
-    return told.replace("-", "−")
+        number = f"{value:{sign}.3g}" if abs(value) >= SMALLEST else f"{0:{sign}}"
+    return number.replace("-", "−")
 
 
-def edits(count: int) -> str:
-    """So many edits."""
-    return "1 edit" if count == 1 else f"{count:,} edits"
-
-
-def healthy(holding: int, count: int, locality: float | None) -> str:
-    """That there is no alarm, and how many of the edits hold."""
-    if holding == count:
-        hold = "the one edit holds" if count == 1 else f"all {count:,} edits hold"
-    else:
-        hold = f"{holding:,} of {edits(count)} hold{'s' if holding == 1 else ''}"
-    others = "" if locality is None else f", facts about others {figure('locality', locality)} as before"
-    return f"Healthy: {hold}{others}."
-
-
-def since(changes: Sequence[Moment], watched_before: bool) -> Markup:
-    """Since when: the changes of what lies over the model between the last check-up without the alarm and the first with it.
-
-    `watched_before`: whether there was a check-up before that one.
-    """
-    if not changes or (len(changes) > 1 and not watched_before):
-        return Markup("Since the first check-up")
-    last = changes[-1]
-    applied = last.told.startswith("applied ")
-    what = f"edit {last.edits:,} ({last.told.removeprefix('applied ')}" if applied else f"event {last.number:,} ({last.told}"
-    who = f", {last.by}" if last.by else ""
-    among = "" if len(changes) == 1 else f"one of {len(changes):,} changes up to "
-    return Markup("Since {}{}, {}{})").format(among, what, when(last.at), who)
-
-
-def alarm(found: Alarm, changes: Sequence[Moment]) -> Markup:
-    """What is wrong since when, by what, and by how much."""
-    return Markup("{} {}").format(since(changes, found.before is not None), _wrong(found))
-
-
-def also(found: Alarm) -> str:
-    """What else is wrong since the same moment."""
-    return f"Since then also: {_wrong(found)}"
-
-
-def _wrong(found: Alarm) -> str:
-    before = "" if found.before is None else f", {figure_alone(found.figure, found.before)} before"
-    limit = _number(found.figure, found.limit)
-    return f"{PANELS[found.figure].alarm}: {figure(found.figure, found.value)}{before}; limit {limit}."
-
-
-def followed(count: int, change: Moment | None) -> str:
-    """Which change a check-up followed, for hover."""
-    if change is None:
-        return edits(count)
-    who = f", {change.by}" if change.by else ""
-    return f"{edits(count)}, after: {change.told} ({change.at[:16].replace('T', ' ')} UTC{who})"
-
-
-def figure_alone(name: str, value: float) -> str:
-    """A figure without its unit, beside one that has it."""
-    return _number(name, value) if math.isfinite(value) else "no number"
+def score(share: float | None) -> str:
+    """Return the score of an edit: the share of its prompts at which it holds."""
+    return "–" if share is None else metric("retention", share)
 
 
 def limit(name: str, value: float | None) -> str:
-    """What a panel's limit is; nothing where it has none."""
+    """Return the alarm limit of a panel; empty where it has none."""
     if value is None:
         return ""
-    return f"alarm {'below' if name in LEAST else 'above'} {_number(name, value)}"
+    return f"alarm {'below' if name in LOWER_LIMITS else 'above'} {_number(name, value)}"
+
+
+def healthy(holding: int, edits: int, locality: float | None) -> str:
+    """Return that there is no alarm, and how many of the edits hold."""
+    if holding == edits:
+        hold = "the edit holds" if edits == 1 else f"all {edits:,} edits hold"
+    else:
+        hold = f"{holding:,} of {count(edits, 'edit')} hold{'s' if holding == 1 else ''}"
+    others = "" if locality is None else f"; {metric('locality', locality)} of facts about other subjects are preserved"
+    return f"Healthy: {hold}{others}."
+
+
+def alarm(alarm: Alarm, changes: Sequence[Moment]) -> Timed:
+    """Return what an alarm is about, since when, and which change it followed. `changes`: those that may have caused it."""
+    what = f"{_what(alarm)}."
+    if not changes or (len(changes) > 1 and alarm.before is None):
+        return Timed(f"Since the first check-up, {what}")
+    last = changes[-1]
+    event = f"edit {last.edits:,}" if last.kind == "applied" else f"event {last.number:,}"
+    among = "" if len(changes) == 1 else f"one of {len(changes):,} changes up to "
+    return Timed(f"Since {among}{event} ({last.text}, ", last.at, f"{f', {last.author}' if last.author else ''}), {what}")
+
+
+def also(alarm: Alarm) -> Timed:
+    """Return another alarm that began at the same check-up."""
+    return Timed(f"Since then also: {_what(alarm)}.")
+
+
+def _what(alarm: Alarm) -> str:
+    before = "" if alarm.before is None else f", {_number(alarm.metric, alarm.before)} before"
+    text, value = PANELS[alarm.metric].alarm, metric(alarm.metric, alarm.value)
+    return f"{text}: {value}{before} (limit {_number(alarm.metric, alarm.limit)})"
+
+
+def outdated(sentence: Timed) -> Timed:
+    """Return a result that is from before the latest change."""
+    return sentence._replace(before=f"Before the latest change: {sentence.before}")
+
+
+def check_up(edits: int, change: Moment | None) -> str:
+    """Return the label of a check-up in the figures: how many edits were applied, and the change before it."""
+    if change is None:
+        return count(edits, "edit")
+    by = f", {change.author}" if change.author else ""
+    return f"{count(edits, 'edit')}, after: {change.text} ({change.at[:16].replace('T', ' ')} UTC{by})"
 
 
 def status(state: str, fraction: float, ahead: int) -> str:
-    """How far a check-up is that nobody has to wait for."""
+    """Return the progress of a check-up in the background."""
     if state == "waiting":
-        return "A check-up waits" + (f" behind {ahead:,} other job{'' if ahead == 1 else 's'}." if ahead else ".")
-    return f"A check-up runs: {100 * fraction:.0f} % done."
+        return f"Check-up queued behind {count(ahead, 'other job')}." if ahead else "Check-up queued."
+    return f"Check-up running: {100 * fraction:.0f} % done."
 
 
 def failed(problem: str) -> str:
-    """Why a check-up came to nothing."""
-    return f"The last check-up came to nothing: {problem}"
+    """Return why the last check-up failed."""
+    return f"The last check-up failed: {problem}"
 
 
-def checked(at: str, edits_then: int, seconds: float) -> Markup:
-    """When it was checked last, and what that took."""
-    return Markup("Checked {} with {} over the model, in {:.1f} s.").format(when(at), edits(edits_then), seconds)
-
-
-def earlier(said: str) -> Markup:
-    """What was found before the latest change."""
-    return Markup("Before the latest change: {}").format(said)
+def checked(at: str, edits: int, seconds: float) -> Timed:
+    """Return when the last check-up was made, of how many edits, and how long it took."""
+    return Timed("Checked ", at, f" with {count(edits, 'edit')} applied, in {seconds:.1f} s.")
 
 
 def unchecked(changes: int) -> str:
-    """That there is no check-up of what lies over the model now."""
+    """Return that the latest changes are not checked yet. 0: only the gate threshold has changed."""
     if not changes:
-        return "The gate’s threshold was moved since; that is not checked yet."
-    what, is_ = ("One change of the edits", "is") if changes == 1 else (f"{changes:,} changes of the edits", "are")
-    return f"{what} {is_} not checked yet."
+        return "The gate threshold has changed and is not checked yet."
+    return f"{count(changes, 'change')} of the edits {'is' if changes == 1 else 'are'} not checked yet."
 
 
-def restored(edits_then: int, number: int, largest: float) -> str:
-    """How the figures are against those of an earlier check-up of the same edits."""
-    same = f"the same {edits(edits_then)} as after event {number:,}"
-    if largest == 0:
-        return f"These are {same}, and every figure is exactly what it was then."
-    return f"These are {same}; no figure differs from what it was then by more than {largest:.2g}."
+def restored(edits: int, number: int, difference: float) -> str:
+    """Return that the same edits were checked before, and the largest difference of a metric."""
+    same = "This is the same edit" if edits == 1 else f"These are the same {edits:,} edits"
+    same = f"{same} as after event {number:,}"
+    if difference == 0:
+        return f"{same}, and every metric is exactly the same."
+    return f"{same}; no metric differs by more than {difference:.2g}."
 
 
-def return_title(edits_then: int | None) -> str:
-    """What the way back leads to."""
-    return f"Return to the last healthy state ({edits(edits_then)})" if edits_then else "Return to the model without edits"
+def return_title(edits: int | None) -> str:
+    """Return the label of the way back. None: to the base model."""
+    return f"Return to the last healthy state ({count(edits, 'edit')})" if edits else "Return to the base model"
 
 
-def leaving(leave: int, come: int) -> str:
-    """What a return changes."""
-    told = f"{edits(leave)} will leave the model" if leave else "No edit will leave the model"
-    back = f"; {edits(come)} will come back" if come else ""
-    return f"{told}{back}. You can undo this."
+def return_changes(removed: int, restored: int) -> str:
+    """Return what a return changes."""
+    parts = [f"{count(removed, 'edit')} will no longer be applied"] if removed else []
+    parts += [f"{count(restored, 'edit')} will be applied again"] if restored else []
+    return f"{'; '.join(parts) or 'The same edits stay applied, as they were then'}. You can undo this."
 
 
-def lost(now: float | None, holds: bool | None, since: tuple[str, int] | None) -> Markup:
-    """How an edit does. `since`: when it was found that it no longer holds, and with how many edits over the model."""
-    if now is None or holds is None:
-        return Markup("not over the model")
+def edit_status(share: float | None, holds: bool | None, since: tuple[str, int] | None) -> Timed:
+    """Return whether an edit holds. `since`: when it was first found not to, and how many edits were applied then."""
+    if share is None or holds is None:
+        return Timed("not applied")
     if holds:
-        return Markup("holds" if now == 1 else "holds, though not always when it is asked otherwise")
+        return Timed("holds" if share == 1 else "holds, but not at every rephrased prompt")
     if since is None:
-        return Markup("has never held")
-    return Markup("no longer since {}, with {}").format(when(since[0]), edits(since[1]))
+        return Timed("has never held")
+    return Timed("has not held since ", since[0], f", with {count(since[1], 'edit')} applied")
 
 
 def service(waiting: int, running: int, faults: int) -> str:
-    """Whether the service keeps up."""
+    """Return whether the service is ready, and how many jobs it has."""
     if faults:
-        return f"{'Something is' if faults == 1 else f'{faults:,} things are'} wrong: not ready to serve."
+        return f"Not ready: {count(faults, 'fault')}."
     if not waiting and not running:
-        return "Ready; nothing is running and nobody waits."
-    jobs = "one job runs" if running == 1 else f"{running:,} jobs run" if running else "nothing runs"
-    line = "nobody waits" if not waiting else "one job waits" if waiting == 1 else f"{waiting:,} jobs wait"
-    return f"Ready; {jobs}, {line}."
+        return "Ready. No job is running or waiting."
+    return f"Ready. {count(running, 'job')} running, {waiting:,} waiting."
 
 
 def memory(process: int, gpu: int | None, planned: int | None) -> str:
-    """How much memory is used against the plan; bytes."""
-    told = f"This process uses {_size(process)} of the computer’s memory"
+    """Return how much memory is used, compared with the plan of the model. All numbers are bytes."""
+    used = f"Memory: {size(process)} in this process"
     if gpu is not None:
-        told += f" and {_size(gpu)} of the GPU’s"
+        used += f", {size(gpu)} on the GPU"
     if planned is None:
-        return f"{told}. There is no plan of what the present model needs."
+        return f"{used}. There is no plan for this model."
     if gpu is None:
-        return f"{told}. Of that, the plan gives the present model {_size(planned)} at most; the rest is the program itself."
-    against = "within" if gpu <= planned else "beyond"
-    return f"{told}. The plan gives the present model {_size(planned)} at most: the GPU’s is {against} it."
+        return f"{used}. The plan for this model is at most {size(planned)}; the rest is the program itself."
+    against = "within" if gpu <= planned else "above"
+    return f"{used}. The plan for this model is at most {size(planned)}; GPU use is {against} it."
 
 
-def seconds(value: float) -> str:
-    """A duration as people read it."""
-    if value < 1:
-        return f"{1000 * value:.0f} ms"
-    if value < 120:
-        return f"{value:.1f} s"
-    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+def latency(seconds: float) -> str:
+    """Return a time that a job waited or ran."""
+    if seconds < 1:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -29,7 +29,7 @@ from editlab.errors import BadRequest, EditLabError, TooMany
 from editlab.lab import Lab
 from editlab.lab.access.addresses import network_of
 from editlab.lab.access.limits import Asker, Cost
-from editlab.web.core.inputs import AnyPressed, EventData, File, FileButton, Pressed, Scalar, type_of
+from editlab.web.core.inputs import EventData, File, FileButton, Pressed, Scalar
 from editlab.web.core.visit import address_of
 from editlab.web.server.guard import API, SAFE, TooLarge, bounded_by, read_body, receive_again
 from editlab.web.server.sessions import Sessions
@@ -246,16 +246,15 @@ class Firewall:
 
 
 def _model_of(fn: BlockFunction) -> type[BaseModel]:
-    """Return the model of a handler's calls. Raises `TypeError` for a handler without a cost or an input without a type."""
+    """Return the model of a handler's calls. Raises `TypeError` for a handler that is not wired with `on`."""
     if not isinstance(getattr(fn.fn, "cost", None), Cost):
         raise TypeError(f"The handler {fn.api_name or fn.name} states no cost. Declare it with @handler, wire it with on().")
-    types = getattr(fn.fn, "types", None) or tuple(type_of(component) for component in fn.inputs)
     return create_model(
         f"Call of {fn.api_name}",
         __config__=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False),
         fn_index=(int, ...),
         session_hash=(str, Field(pattern=SESSION)),
-        data=(tuple[types] if types else tuple[()], ...),
+        data=(tuple[fn.fn.types], ...),
         event_data=_event_of(fn.fn.pressed),
         trigger_id=(int | None, None),
         event_id=(None, None),
@@ -265,11 +264,9 @@ def _model_of(fn: BlockFunction) -> type[BaseModel]:
     )
 
 
-def _event_of(pressed: type[Pressed] | bool | None) -> tuple[Any, Any]:
-    """Return the type and the default of a call's event: the attributes of a declared button, or those of Gradio's page."""
-    if isinstance(pressed, type):
-        return pressed, ...
-    return (AnyPressed | None if pressed else EventData | Scalar), None
+def _event_of(pressed: type[Pressed] | None) -> tuple[Any, Any]:
+    """Return the type and the default of a call's event: a button's attributes, or what Gradio's page adds."""
+    return (EventData | Scalar, None) if pressed is None else (pressed, ...)
 
 
 def _explain(error: ValidationError, inputs: Sequence[Component] = ()) -> str:

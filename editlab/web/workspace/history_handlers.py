@@ -1,68 +1,120 @@
-"""What is looked at beside the present: the workspace at an earlier moment, and another one. Nothing is changed by it."""
+"""The handlers of the history and of the comparison. Answers to an earlier choice are not drawn after a later one."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
-import gradio as gr
+from pydantic import Field
 
-from editlab.lab import Workspace
+from editlab.answers import Answers
+from editlab.errors import BadRequest
+from editlab.lab import Lab, Moment, Workspace
 from editlab.lab.access.limits import Cost
+from editlab.lab.ledger.directory import LONGEST_NAME
 from editlab.lab.workspaces import history
 from editlab.web.core import forms
-from editlab.web.core.handlers import Handlers, Turn, Update, Updates, handler
-from editlab.web.workspace import rooms, table
-from editlab.web.workspace.handlers import MOMENT, moments, number_at, place_of
+from editlab.web.core.handlers import CHANGED, Handlers, handler
+from editlab.web.core.inputs import Name, OwnProbes, Place, Question
+from editlab.web.core.turns import Turn, Turns
+from editlab.web.core.updates import Update, Updates, follow
+from editlab.web.core.visit import Visit
+from editlab.web.workspace import table, words
+from editlab.web.workspace.display import MOMENT, WorkspaceDisplay, changes, moment
+from editlab.wording import capitalize
+
+BranchName = Annotated[str, Field(max_length=LONGEST_NAME)]
 
 
-class TravelHandlers(Handlers):
-    """The handlers of the slider and of the comparison. The latest thing that is looked at ends the one before."""
+class HistoryHandlers(Handlers):
+    """The handlers of the slider, of what is done from there, and of the comparison."""
 
-    @handler(Cost(prompts=2))
-    def moment(self, visitor: Any, place: Any, request: gr.Request) -> Updates:
-        """The slider was moved. Updates: workspace-then, workspace-were."""
-        workspace = self.workspace(visitor, request)
-        found = moments(workspace)
-        place = place_of(found, place)
-        then = history.standing(workspace, number_at(found, place))
-        were = table.were(then.records)
-        yield {"workspace-then": rooms.moment(found[place - 1] if place else None), "workspace-were": were}
+    def __init__(self, lab: Lab, display: WorkspaceDisplay) -> None:
+        super().__init__(lab)
+        self.display, self.past, self.comparisons = display, Turns(), Turns()
+
+    @handler(cost=Cost(prompts=2))
+    def workspace_moment(self, visit: Visit, workspace_moment: Place) -> Updates:
+        """Show the edits at the slider's moment, and the answers to the question then and now."""
+        workspace = visit.workspace
+        moments = changes(workspace)
+        then = history.snapshot(workspace, number_at(moments, workspace_moment))
+        edits = table.edits_then(then.records)
+        yield {
+            "workspace-then": moment(moments[workspace_moment - 1] if workspace_moment else None),
+            "workspace-were": edits,
+        }
         question = workspace.request
-        if question is None or place == len(found):
+        if question is None or workspace_moment == len(moments):
             return
-        standings = {"then": then, "now": history.standing(workspace)}
 
-        def draw(said: dict[str, Any]) -> Update:
-            return {"workspace-were": were + table.answers(question.text, said)}
+        def draw(answers: Answers) -> Update:
+            return {"workspace-were": edits + table.answers(question.text, answers, {"then": "Then", "now": "Now"})}
 
-        yield from self._ask(workspace, question.text, standings, draw)
+        snapshots = {"then": then, "now": history.snapshot(workspace)}
+        yield from self.past.take(workspace, lambda turn: self._ask(turn, workspace, question.text, snapshots, draw))
 
-    @handler(Cost(prompts=2))
-    def compare(self, visitor: Any, other: Any, place: Any, question: Any, request: gr.Request) -> Updates:
-        """Another workspace, or this one at the slider's moment, is held against this one. Updates: workspace-compared."""
-        workspace, text = self.workspace(visitor, request), forms.read_question(question)
-        here = history.standing(workspace)
-        if other in (None, "", MOMENT):
-            name, there = "the earlier state", history.standing(workspace, number_at(moments(workspace), place))
+    @handler(cost=CHANGED)
+    def workspace_return(self, visit: Visit, own: OwnProbes, workspace_moment: Place) -> Updates:
+        """Return to the edits of the slider's moment."""
+        workspace = visit.workspace
+        number = number_at(changes(workspace), workspace_moment)
+        workspace.return_to(number)
+        yield self.display.slider(workspace)
+        yield from self.display.edit.changed(workspace, words.returned(number), own)
+
+    @handler(cost=CHANGED)
+    def workspace_branch(
+        self, visit: Visit, own: OwnProbes, workspace_moment: Place, workspace_branch_name: BranchName
+    ) -> Updates:
+        """Make a workspace that begins with the edits of the slider's moment, and open it."""
+        info, workspace = visit.workspace_info, visit.workspace
+        number = number_at(changes(workspace), workspace_moment)
+        branch = history.branch(self.lab.workspaces, visit.visitor, workspace, info, workspace_branch_name, number)
+        text = f"“{branch.name}” begins with the edits of “{info.name}” at that moment. Changes do not affect “{info.name}”."
+        yield {"workspace-branch-name": ""}
+        yield from self.display.enter(visit, branch, own, text)
+
+    @handler(cost=Cost(prompts=2))
+    def workspace_compare(
+        self, visit: Visit, workspace_other: Name | None, workspace_moment: Place, workspace_question: Question
+    ) -> Updates:
+        """Compare the open workspace with another one, or with its own edits at the slider's moment."""
+        workspace, text = visit.workspace, forms.read_question(workspace_question)
+        if workspace_other in (None, "", MOMENT):
+            name = words.THE_MOMENT
+            there = history.snapshot(workspace, number_at(changes(workspace), workspace_moment))
         else:
-            known = self.visitor(visitor, request)
-            room = self.lab.directory.find(known, str(other))
-            name = f"“{room.name}”"
-            there = history.standing(self.lab.workspace(room.id, self.author(known, room, request)))
-        rows = table.differences(history.differences(here.records, there.records), name)
-        yield {"workspace-compared": rows}
-        titles = {"here": "Here", "there": f"{name[:1].upper()}{name[1:]}"}
+            other = self.lab.directory.find(visit.visitor, workspace_other)
+            name, there = f"“{other.name}”", history.snapshot(visit.enter(other))
+        here = history.snapshot(workspace)
+        differences = table.differences(history.differences(here.records, there.records), name)
+        yield {"workspace-compared": differences}
 
-        def draw(said: dict[str, Any]) -> Update:
-            return {"workspace-compared": rows + table.answers(text, said, titles)}
+        def draw(answers: Answers) -> Update:
+            titles = {"here": "Here", "there": capitalize(name)}
+            return {"workspace-compared": differences + table.answers(text, answers, titles)}
 
-        yield from self._ask(workspace, text, {"here": here, "there": there}, draw)
+        snapshots = {"here": here, "there": there}
+        yield from self.comparisons.take(workspace, lambda turn: self._ask(turn, workspace, text, snapshots, draw))
 
-    def _ask(self, workspace: Workspace, text: str, standings: dict[str, history.Standing], draw: Any) -> Updates:
-        def show(turn: Turn) -> Updates:
-            job = turn.asks(history.ask(self.lab.context, text, standings))
-            yield from self.follow(workspace, job, draw)
-            turn.check()
-            yield {**draw(job.result()), "progress": ""}
+    def _ask(
+        self,
+        turn: Turn,
+        workspace: Workspace,
+        text: str,
+        snapshots: Mapping[str, history.Snapshot],
+        draw: Callable[[Any], Update],
+    ) -> Updates:
+        """Draw the answers to a text under each snapshot as they grow."""
+        job = turn.asks(history.ask(self.lab.context, text, snapshots))
+        yield from follow(workspace, job, draw)
+        turn.check()
+        yield {**draw(job.result()), "progress": ""}
 
-        yield from self.in_turn(workspace, show)
+
+def number_at(moments: tuple[Moment, ...], place: int) -> int:
+    """Return the number of the event at a place of the slider; 0 is before all of them. Raises `BadRequest`."""
+    if not 0 <= place <= len(moments):
+        raise BadRequest("There is no such moment. Move the slider.")
+    return moments[place - 1].number if place else 0

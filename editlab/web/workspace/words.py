@@ -1,106 +1,106 @@
-"""What the Workspace tab says: sentences made from what the ledger has, each by a pure function."""
+"""The sentences of the Workspace tab, made from what the ledger has."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from editlab.lab import EditRecord, JobRow, Moment, Report, WorkspaceInfo
-from editlab.lab.ledger.events import count_edits
+from editlab.lab.kinds import Kind
+from editlab.wording import capitalize, count, share
 
-KINDS = {
-    "edit": "Edit",
-    "edits": "Edits from a file",
-    "rep": "REP",
-    "remake": "Re-making",
-    "export": "Export",
-    "bench": "Benchmark",
-    "checkup": "Checkup",
-    "mask": "Mask training",
-    "statistics": "Key statistics",
-    "model": "Model",
-}
-"""What a kind of job is called; one that is missing here is shown all the same."""
-STATES = {
-    "waiting": "waits",
-    "running": "runs",
-    "done": "done",
-    "failed": "failed",
-    "stopped": "stopped",
-    "interrupted": "interrupted by a restart",
-}
-
-
-def who_sees(room: WorkspaceInfo, visitors: str = "everybody who may use this EditLab") -> str:
-    """Who sees a workspace and may change it."""
-    if not room.shared:
-        return "Private: only you see it."
-    whose = "only you can" if room.mine else "only whoever made it can"
-    return f"Shared: {visitors} can open and change it; {whose} delete it or make it private."
+HISTORY = (
+    "Which edits were on before? Every change is kept. Look at an earlier state, return to it, or begin a branch from it."
+)
+COMPARISON = (
+    "What differs between two states? Compare this workspace with another one, or with an earlier state: the edits of both, "
+    "and the model’s answers under each."
+)
+BUNDLES = (
+    "Is everything as it was written? “Verify” checks all events and files of this workspace. A bundle holds all of them in "
+    "one file. Another EditLab with the same model imports it as a new private workspace and gives the same answers. Up to "
+    "{} can be imported here; import larger bundles on the terminal: editlab ledger import."
+)
+EXPORTS = "Which other programs can use the edits? An export holds the edits that are on, in the format of another program."
+JOBS = "What is the model doing? The latest jobs are listed first. Jobs that a restart interrupted stay in the list."
+NO_EDITS = "This workspace has no edits yet. Apply one on the Edit tab."
+NO_JOBS = "No job has run here yet."
+BEFORE_ALL = "Before the first change: no edit was on."
+BY_MOMENT = "This workspace, at the moment above"
+THE_MOMENT = "the earlier state"
+BEGUN, NOW = "After the edit", "Now"
+"""The heads of an edit's scores: at its first check-up, and at the latest."""
 
 
-def lies(records: Sequence[EditRecord], model: str) -> str:
-    """How many edits lie over the model."""
-    on, off = [[record for record in records if record.on is state] for state in (True, False)]
-    if not records:
-        return f"No edit lies over {model}."
-    rest = f"; {count_edits(off)} {'is' if sum(len(r.requests) for r in off) == 1 else 'are'} switched off" if off else ""
-    if not on:
-        return f"No edit lies over {model}{rest}."
-    return f"{count_edits(on)} {'lies' if sum(len(r.requests) for r in on) == 1 else 'lie'} over {model}{rest}."
+def who_sees(info: WorkspaceInfo, everybody: str) -> str:
+    """Return who can see and change a workspace. `everybody`: those with whom it can be shared."""
+    if not info.shared:
+        return "Private: only you can see it."
+    owner = "you" if info.mine else "its owner"
+    return f"Shared: {everybody} can open and change it; only {owner} can delete it or make it private."
 
 
-def happened(moment: Moment) -> str:
-    """What somebody did, without when: it stands behind the time."""
-    who = f"{moment.by} has" if moment.by else "you have"
-    return f"{who} {moment.told}"
+def sharing(info: WorkspaceInfo) -> str:
+    """Return whether a workspace is shared, in a few words."""
+    if not info.shared:
+        return "private"
+    return "shared by you" if info.mine else "shared with you"
 
 
-def lay(edits: int) -> str:
-    """How many edits lay over the model then."""
-    return "no edit lay over the model" if not edits else f"{_edits(edits)} lay over the model"
+def summary(records: Sequence[EditRecord], model: str) -> str:
+    """Return how many edits are on and off."""
+    on, off = (sum(len(record.requests) for record in records if record.on is state) for state in (True, False))
+    first = f"{count(on, 'edit')} of {model} {_is(on)} on" if on else f"No edit of {model} is on"
+    return f"{first}; {count(off, 'edit')} {_is(off)} off." if off else f"{first}."
+
+
+def moment(found: Moment | None) -> str:
+    """Return what happened at a moment, without its time. None is the moment before all changes."""
+    if found is None:
+        return BEFORE_ALL
+    edits = f"{count(found.edits, 'edit')} {'was' if found.edits == 1 else 'were'} on" if found.edits else "no edit was on"
+    return f"{found.author or 'you'} {found.text}; {edits}."
+
+
+def returned(number: int) -> str:
+    """Return that the edits are again as they were after an event. 0 is before all events."""
+    when = f"the state after event {number:,}" if number else "the state before the first change"
+    return f"Returned to {when}. Undo reverses this."
+
+
+def score(value: float | None) -> str:
+    """Return the share of an edit's prompts that were right at a check-up."""
+    return "no check-up yet" if value is None else share(value)
 
 
 def verified(report: Report) -> str:
-    """Whether what is kept is what was written."""
-    if report.ok:
-        events = (
-            "The one event stands as it was" if report.events == 1 else f"All {report.events:,} events stand as they were"
-        )
-        files = "so does the one file" if report.files == 1 else f"so do the {report.files:,} files"
-        return f"{events} written and in order{f', and {files} that they name' if report.files else ''}."
-    count = len(report.faults)
-    return f"{'One thing is' if count == 1 else f'{count:,} things are'} not as it was written. Bring a backup back."
+    """Return whether events and files are as they were written."""
+    if not report.ok:
+        faults = count(len(report.faults), "fault")
+        return f"{faults}: events or files are not as they were written. Restore a backup."
+    files = f" and {count(report.files, 'file')}" if report.files else ""
+    return f"{count(report.events, 'event')}{files}: everything is as it was written."
 
 
-def compared(both: int, here: int, there: int, name: str) -> str:
-    """How two chains differ."""
+def compared(both: int, here: int, there: int, other: str) -> str:
+    """Return how two chains of edits differ."""
     if not here and not there:
-        return f"Both have the same {_edits(both)}." if both else "Neither has an edit that is on."
-    return f"{_edits(both).capitalize()} in both, {here:,} only here, {there:,} only in {name}."
+        return f"Both have the same {count(both, 'edit')}." if both else "Neither has an edit that is on."
+    return f"{count(both, 'edit')} in both, {here:,} only here, {there:,} only in {other}."
 
 
-def size(count: int) -> str:
-    """So many bytes as people read them."""
-    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{max(1, round(count / 1e3)):,} kB"
+def job_state(row: JobRow) -> str:
+    """Return how far a job is, or how it ended."""
+    if row.state == "running" and row.text:
+        return capitalize(row.text)
+    if row.state == "failed" and row.error:
+        return f"Failed: {row.error}"
+    return "Interrupted by a restart" if row.state == "interrupted" else capitalize(row.state)
 
 
-def score(share: float | None) -> str:
-    """At what share of its prompts an edit holds."""
-    return "not asked yet" if share is None else f"{100 * share:.0f} %"
+def job_kind(row: JobRow) -> str:
+    """Return the label of a job's kind; a kind that only an older version had is shown by its name."""
+    return next((kind.label for kind in Kind if kind == row.kind), row.kind)
 
 
-def job(row: JobRow) -> str:
-    """How a job stands."""
-    if row.state == "running":
-        return f"{row.text[:1].upper()}{row.text[1:]}" if row.text else "Runs"
-    state = STATES.get(row.state, row.state)
-    return f"{state[:1].upper()}{state[1:]}" + (f": {row.error}" if row.error and row.state == "failed" else "")
-
-
-def kind(row: JobRow) -> str:
-    """What kind of job it is."""
-    return KINDS.get(row.kind, row.kind)
-
-
-def _edits(count: int) -> str:
-    return "1 edit" if count == 1 else f"{count:,} edits"
+def _is(number: int) -> str:
+    return "is" if number == 1 else "are"

@@ -1,0 +1,72 @@
+"""Links: what an address asks the page to do, and the question that comes first where it matters.
+
+Anybody can send a link. It may show something. Before it opens another workspace or changes a shared one, the page asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from markupsafe import Markup
+
+from editlab.lab import Workspace, WorkspaceInfo
+from editlab.web.core.html import render
+from editlab.web.core.inputs import Id, Pressed, Switch
+from editlab.wording import join
+
+SWITCHES = {"mask": "the reversal mask", "guard": "the guard"}
+"""The switches that an address can set."""
+
+
+class PressedLink(Pressed):
+    """An answer to the question that a link brings."""
+
+    press: Literal["follow", "stay"]
+    workspace: Id = ""
+    mask: Switch | None = None
+    guard: Switch | None = None
+
+
+@dataclass(frozen=True)
+class Link:
+    """What an address asks for: to open the workspace `there`, and to set the switches that differ there."""
+
+    there: WorkspaceInfo
+    here: WorkspaceInfo
+    switches: Mapping[str, bool] = field(default_factory=dict)
+
+    @property
+    def acts(self) -> bool:
+        """Return whether it would change anything."""
+        return self.there.id != self.here.id or bool(self.switches)
+
+    @property
+    def asks(self) -> bool:
+        """Return whether to ask first: it opens another workspace, or others would see the change."""
+        return self.acts and (self.there.id != self.here.id or self.here.shared)
+
+
+def switches(parameters: Mapping[str, str], workspace: Workspace) -> dict[str, bool]:
+    """Return the switches that an address wants to be different from what they are in a workspace."""
+    now = {"mask": workspace.masked, "guard": workspace.guarded}
+    wanted = {name: parameters[name] == "on" for name in SWITCHES if parameters.get(name) in ("off", "on")}
+    return {name: on for name, on in wanted.items() if on != now[name]}
+
+
+def question(link: Link) -> Markup:
+    """Return the question whether to do what a link asks for, with both answers."""
+    moves = link.there.id != link.here.id
+    states = {name: "on" if on else "off" for name, on in link.switches.items()}
+    opens = [f"opens the {'shared ' * link.there.shared}workspace “{link.there.name}”"] * moves
+    turns = [f"turns {SWITCHES[name]} {state}" for name, state in states.items()]
+    seen = "which others can see and change" if link.here.shared else "which only you can see"
+    text = f"This link {join(opens + turns)}{' there' * bool(moves and turns)}. You are in “{link.here.name}”, {seen}."
+    yes, no = ("Open it", "Stay here") if moves else ("Do it", "Leave it as it is")
+    return render("edit/link.html", text=text, workspace=link.there.handle, switches=states, yes=yes, no=no)
+
+
+def where(info: WorkspaceInfo | None) -> Markup:
+    """Return the line that names the open workspace; empty without one."""
+    return Markup() if info is None else render("edit/where.html", info=info)

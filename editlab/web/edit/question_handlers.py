@@ -1,0 +1,134 @@
+"""The handlers that ask without changing anything: live questions, tokens, suggestions, an opened probe."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import gradio as gr
+from pydantic import Field
+
+from editlab.errors import Cancelled, EditLabError
+from editlab.lab import Workspace
+from editlab.lab.access.limits import FREE, Cost
+from editlab.lab.asking import answers
+from editlab.lab.asking.suggestions import suggestions
+from editlab.probes import Answers
+from editlab.web.core import forms
+from editlab.web.core.handlers import Handlers, handler
+from editlab.web.core.html import pieces, render
+from editlab.web.core.inputs import Object, Pressed, Prompt, Question, Subject
+from editlab.web.core.updates import POLL_SECONDS, Update, Updates, follow
+from editlab.web.core.visit import Visit
+from editlab.web.edit import answers as answer_columns
+from editlab.web.edit import probe_table, words
+
+ProbeText = Annotated[str, Field(max_length=20_000)]
+"""The text of a probe. A long context makes it longer than a question may be."""
+
+
+class PressedQuestion(Pressed):
+    """A prepared question."""
+
+    press: Literal["ask"]
+    text: ProbeText
+
+
+class PressedObject(Pressed):
+    """A suggested object."""
+
+    press: Literal["object"]
+    object: Object
+
+
+class OpenedProbe(Pressed):
+    """A row of the probes that was opened."""
+
+    probe: Annotated[str, Field(max_length=10)]
+    text: ProbeText
+
+
+class QuestionHandlers(Handlers):
+    """The handlers that leave the edits as they are."""
+
+    @handler(cost=Cost(prompts=1))
+    def ask(self, visit: Visit, ask: Question) -> Updates:
+        """Continue a text under all views."""
+        yield from continue_text(visit.workspace, ask)
+
+    @handler(cost=Cost(prompts=1))
+    def ask_prepared(self, visit: Visit, pressed: PressedQuestion) -> Updates:
+        """Write a prepared question into the field and ask it."""
+        yield {"ask": pressed.text}
+        yield from continue_text(visit.workspace, pressed.text)
+
+    @handler(cost=FREE)
+    def tokenize(self, visit: Visit, subject: Subject, prompt: Prompt, target_new: Object) -> Updates:
+        """Show how the model's tokenizer splits the fields, and suggest other objects."""
+        workspace = visit.workspace
+        subject, prompt, new = (_printable(text) for text in (subject, prompt, target_new.strip()))
+        texts = {"subject": subject, "prompt": prompt.replace("{}", subject), "target-new": f" {new}" if new else ""}
+        try:
+            objects = [name for name in suggestions(workspace, prompt, subject) if name != new]
+            yield {
+                **{f"at-{field}": _tokens(workspace, field, text) for field, text in texts.items()},
+                "at-target-true": "",
+                "suggestions": render("edit/suggestions.html", objects=objects),
+            }
+        except EditLabError:
+            yield {f"at-{field}": "" for field in texts}
+
+    @handler(cost=FREE)
+    def choose_object(self, visit: Visit, pressed: PressedObject) -> Updates:
+        """Write a suggested object into the field."""
+        yield {"target-new": pressed.object}
+
+    @handler(cost=Cost(prompts=1))
+    def open_probe(self, visit: Visit, pressed: OpenedProbe) -> Updates:
+        """Show the likeliest tokens at a probe that was opened, under every view."""
+        workspace = visit.workspace
+        job = answers.live(workspace, pressed.text)
+        while not job.wait(POLL_SECONDS) and job.partial is None:
+            pass
+        first = job.partial
+        job.cancel()
+        try:
+            html = probe_table.distribution(first or job.result(), workspace.request)
+        except Cancelled:
+            html = pieces.message("Close the row and open it again to ask.")
+        except EditLabError as error:
+            html = pieces.message(str(error), "problem")
+        yield {"probe-table": gr.update(distribution={"probe": pressed.probe, "html": html})}
+
+
+def continue_text(workspace: Workspace, text: str) -> Updates:
+    """Continue a text under all views. The visitor's next question ends it without a message."""
+    if not text.strip():
+        yield {"ask-message": "", "ask-answers": pieces.message(words.LIVE_HINT, "hint start")}
+        return
+    try:
+        question = forms.read_question(text)
+        job = answers.live(workspace, question)
+
+        def draw(result: Answers) -> Update:
+            return {"ask-message": "", "ask-answers": answer_columns.live(question, result, workspace.request)}
+
+        yield from follow(workspace, job, draw, tell=False)
+        result = job.result()
+        yield draw(result)
+        if "rep" in result:
+            gates = answers.gates(workspace, question).result()
+            yield {"ask-answers": answer_columns.live(question, result, workspace.request, gates)}
+    except Cancelled:
+        return
+    except EditLabError as error:
+        yield {"ask-message": pieces.message(str(error), "problem")}
+
+
+def _tokens(workspace: Workspace, field: str, text: str) -> str:
+    tokens = answers.tokens(workspace, text) if text else ()
+    return render("edit/tokens.html", tokens=tokens, noun="target token" if field == "target-new" else "")
+
+
+def _printable(text: str) -> str:
+    """Return a text without the characters that no tokenizer takes."""
+    return text.encode("utf-8", "replace").decode("utf-8")

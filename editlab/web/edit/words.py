@@ -1,0 +1,162 @@
+"""The sentences of the Edit tab, but for those about masks and files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from editlab.lab import CONTROL, KINDS, EditRecord
+from editlab.web.core.answers import Answers, headline
+from editlab.web.core.names import view_title
+from editlab.wording import capitalize, count, join, percent
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+NO_EDIT = "Nothing is edited yet. Press “Apply edit” to see the new answer here, next to the old one."
+LIVE_HINT = "Type anything: every model answers as you type."
+SAME_ANSWER = "All models give the same answer."
+NOTES = {"replaced": "was", "changed": "changed", "unchanged": "unchanged"}
+MASKED_NOTE = "the old answer"
+"""The note at an answer under a mask that is the base model's."""
+
+
+def note(view: str, state: str) -> str:
+    """Return the note beside a view's title. `state`: what became of its answer."""
+    if state == "control":
+        return f"control: {'no edit, only the mask' if view == CONTROL else 'without the guard'}"
+    if state == "unchanged" and view in ("masked", "guarded"):
+        return MASKED_NOTE
+    return NOTES.get(state, "")
+
+
+def announce(answers: Answers) -> str:
+    """Return all answers as a sentence, which a screen reader reads aloud."""
+    text = " ".join(f"{view_title(view)}: “{headline(answer)}”." for view, answer in answers.items())
+    return text if len(answers) > 1 else f"{text} Press “Apply edit” to change it."
+
+
+# --- edits ------------------------------------------------------------------------------------------------------------
+
+NO_EDITS = "No edit is applied."
+NO_HEALTH = "Apply an edit to see how it was made."
+HEALTH = {
+    "p_new": ("p(new)", "Probability of the new object at the edited prompt. Near 100 %: the fact is written."),
+    "said": ("Prompts edited", "Share of the batch’s prompts at which the model gives the new object."),
+    "loss": ("Loss", "Loss at the end of the search for the new value. Near 0: the model gives the new object."),
+    "steps": ("Steps", "Steps of that search. It ends early once the loss is small enough."),
+    "relative_norm": ("|ΔW| / |W|", "Norm of the edit relative to that of the weights it changes. A small edit is gentle."),
+    "divisor": ("Divisor", "Response of the edit’s key to its own direction. Near 0, the edit would explode."),
+    "share": ("Share", "Share of the edit that the bare prompt receives. 1 is all of it; other values miss or overshoot."),
+    "whitened": ("Key statistics", "Whether statistics of the model’s own keys kept the edit away from them."),
+    "seconds": ("Time, s", "Time from the start of the computation to the finished edit."),
+    "rep_opens": ("REP: gate opens", "Share of the subject’s other names, among those trained on, at which the gate opens."),
+    "rep_opens_falsely": ("REP: false alarms", "Share of words with another meaning at which the gate opens as well."),
+    "rep_bytes": ("REP: size", "Size of the pathway of one layer."),
+    "rep_seconds": ("REP: time, s", "Time from the finished edit to its trained pathways."),
+}
+"""The numbers of an edit's health: their titles, and what they mean."""
+SHARES = ("p_new", "said", "rep_opens", "rep_opens_falsely")
+
+
+def health_title(record: EditRecord) -> str:
+    """Return which edit a list of its health is about."""
+    layers = f"layer{'s' * (len(record.layers) > 1)} {join(record.layers)}"
+    others = f" and {len(record.more):,} more; the numbers are means" if record.more else ""
+    return f"{record.method.upper()} at {layers}, on “{record.request.text}”{others}."
+
+
+def health_value(key: str, value: float) -> str:
+    """Return a number of an edit's health as text."""
+    if key in SHARES:
+        return percent(value)
+    if key == "rep_bytes":
+        return f"{value / 1000:.0f} kB"
+    if key == "whitened":
+        return "yes" if value else "no"
+    return f"{value:.0f}" if key == "steps" else f"{value:.3g}"
+
+
+def how_made(record: EditRecord) -> str:
+    """Return an edit's method and time, and whether it is off."""
+    return f"{record.method.upper()}, {record.seconds:.1f} s{'' if record.on else ', off'}"
+
+
+def rep_button(record: EditRecord) -> str:
+    """Return what an edit's REP button does."""
+    if record.more:
+        return "REP is added to one edit at a time, not to a batch"
+    if record.rep is None:
+        return "Train a pathway, so that the edit holds when the subject is rephrased"
+    return f"Trained by the recipe “{record.rep}”; press to switch it {'off' if record.rep_on else 'on'}"
+
+
+def made(record: EditRecord) -> str:
+    """Return that an edit was made, and how long it took."""
+    rep = f", REP in {record.health['rep_seconds']:.1f} s" if record.rep else ""
+    return f"Edited in {record.seconds:.1f} s{rep}.{_no_statistics(record)}"
+
+
+def rep_added(record: EditRecord) -> str:
+    """Return that REP was added to an edit, and how long it took."""
+    return f"Added REP in {record.health['rep_seconds']:.1f} s: {record.name}.{_no_statistics(record)}"
+
+
+def _no_statistics(record: EditRecord) -> str:
+    """Return what REP means for an edit that was made without key statistics, and what to do; else nothing."""
+    if not record.rep or record.health.get("whitened", 1.0):
+        return ""
+    return (
+        " There are no key statistics for its layer, so only the gate protects other keys. To protect them in both ways, "
+        f"run editlab stats --layers {','.join(map(str, record.layers))} and edit again."
+    )
+
+
+# --- gate -------------------------------------------------------------------------------------------------------------
+
+GATE_CLOSED = "The gate opens at none of them: at its own prompt the edit needs no help."
+GATE_TO_COME = "The figure is drawn as soon as the probes have been asked."
+
+
+def threshold(value: float, largest: Sequence[float]) -> str:
+    """Return what a threshold does. `largest`: the largest gate at each probe."""
+    opened = sum(value < largest_gate for largest_gate in largest)
+    if opened:
+        return f"Above {gate(value)} the gate opens in {opened} of {len(largest)} questions; elsewhere only the edit acts."
+    most = f" The largest gate is {gate(max(largest))}." if largest else ""
+    return f"At {gate(value)} no gate opens: this is the edit without REP. Move the slider to the left.{most}"
+
+
+def gate_of(subject: str) -> str:
+    """Return what the gate at a token means."""
+    return f"How similar this token is to {subject}" if subject else "No pathway applies here"
+
+
+def gate(value: float) -> str:
+    """Return a gate or a threshold, 0 to 1, in two digits that never round up to 1 or down to 0."""
+    if 0 < value < 0.005:
+        return "< 0.01"
+    return f"{value:.2f}" if value < 0.995 or value == 1 else "> 0.99"
+
+
+# --- probes -----------------------------------------------------------------------------------------------------------
+
+NO_SCORES = "After an edit, every probe around it is asked, before and after. The scores are shown here."
+NO_PROBES = "The probes are asked as soon as this edit is applied."
+EXPECTED_BASE = "the answer of the base model"
+DOMAINS = {"own": "your own probes", "in": "REP may train on similar texts", "out": "REP never trains on similar texts"}
+NOT_ASKED = {
+    "rephrase": "No other name of the subject is known. Write the prompt with one under “Own probes”.",
+    "shuffle": "The subject is a single token, which has no other order.",
+    "long": "There is no text to put before it. Put prose into presets/texts.",
+}
+"""Why a kind of probe may be missing, and what to do."""
+
+
+def score_tip(kind: str, asked: int | None, domains: Sequence[str], views: Sequence[str]) -> str:
+    """Return what a kind's score means. `asked`: the number of its probes, None where none was asked yet."""
+    meaning = "; ".join(f"{domain or 'own'}: {DOMAINS[domain or 'own']}" for domain in domains)
+    if asked:
+        number = f"{count(asked, 'probe')}{f'; {meaning}' if meaning else ''}."
+    else:
+        number = f"None asked. {NOT_ASKED[kind]}" if kind in NOT_ASKED and asked is not None else "None asked."
+    order = f" {' → '.join(map(view_title, views))}." if len(views) > 1 else ""
+    return f"{capitalize(KINDS[kind])}. {number}{order}"

@@ -1,0 +1,107 @@
+"""What the Workspace tab shows: the visitor's workspaces, the one that is open, its edits, its history and the jobs."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from editlab.lab import Lab, Moment, Workspace, WorkspaceInfo
+from editlab.lab.ledger.directory import LONGEST_NAME
+from editlab.lab.workspaces import history
+from editlab.web.core.display import EditDisplay
+from editlab.web.core.html import pieces, render
+from editlab.web.core.inputs import OwnProbes
+from editlab.web.core.updates import Update, Updates, buttons
+from editlab.web.core.visit import Visit
+from editlab.web.workspace import table, words
+
+MOMENT = "moment"
+"""The choice of a comparison that stands for this workspace at the slider's moment. No handle is like it."""
+
+
+class WorkspaceDisplay:
+    """Draws the tab. `edit`: the display of the Edit tab, which draws the edits of this tab as well."""
+
+    def __init__(self, lab: Lab, edit: EditDisplay) -> None:
+        self.lab, self.edit = lab, edit.beside(self.edits)
+
+    def tab(self, visit: Visit) -> Update:
+        """Return all of the tab, and the edits and buttons of the Edit tab."""
+        info, workspace = visit.workspace_info, visit.workspace
+        own = self.lab.directory.workspaces(visit.visitor)
+        others = [(other.title, other.handle) for other in own if other.id != info.id]
+        question = workspace.request
+        return {
+            "workspace-rooms": render(
+                "workspace/workspaces.html",
+                infos=[(other, words.sharing(other)) for other in own],
+                current=info,
+                deleted=self.lab.directory.workspaces(visit.visitor, deleted=True),
+                longest=LONGEST_NAME,
+            ),
+            "workspace-head": self._head(info, workspace),
+            "workspace-other": gr.update(choices=[(words.BY_MOMENT, MOMENT), *others], value=MOMENT),
+            "workspace-question": "" if question is None else question.text,
+            "workspace-compared": "",
+            "workspace-verified": "",
+            **self.jobs(visit),
+            **self.slider(workspace),
+            **self.edit.edits(workspace),
+            **buttons(workspace),
+        }
+
+    def report(self, visit: Visit, text: str) -> Update:
+        """Return all of the tab with a message."""
+        return {"message": pieces.message(text), **self.tab(visit)}
+
+    def enter(self, visit: Visit, info: WorkspaceInfo, own: OwnProbes, text: str) -> Updates:
+        """Open a workspace, and draw its question on the Edit tab; in a new workspace, the first scenario."""
+        self.lab.directory.enter(visit.visitor, info.id)
+        yield self.report(visit, text)
+        workspace = visit.workspace
+        text = f"{text} {workspace.notice or ''}".strip()
+        if workspace.request is None and self.lab.scenarios:
+            yield from self.edit.present(workspace, self.lab.scenarios[0], own, text)
+        else:
+            yield from self.edit.changed(workspace, text, own)
+
+    def edits(self, workspace: Workspace) -> Update:
+        """Return the edits of the tab. They are drawn whenever those of the Edit tab are."""
+        return {"workspace-edits": table.edits(workspace.records, self.lab.monitor.scores(workspace))}
+
+    def jobs(self, visit: Visit) -> Update:
+        """Return the jobs that concern the visitor."""
+        return {"workspace-jobs": table.jobs(self.lab.jobs.rows(visit.visitor), self.lab.downloads.tokens)}
+
+    def slider(self, workspace: Workspace) -> Update:
+        """Return the slider of the history at its end."""
+        moments = changes(workspace)
+        last = len(moments)
+        return {
+            "workspace-moment": gr.update(minimum=0, maximum=max(1, last), value=last, interactive=bool(moments)),
+            "workspace-then": moment(moments[-1] if moments else None),
+            "workspace-were": "",
+        }
+
+    @property
+    def everybody(self) -> str:
+        """Those with whom a workspace can be shared."""
+        return "all visitors of this page" if self.lab.limits.demo else "all users of this EditLab"
+
+    def _head(self, info: WorkspaceInfo, workspace: Workspace) -> str:
+        return render(
+            "workspace/head.html",
+            info=info,
+            who_sees=words.who_sees(info, self.everybody),
+            summary=words.summary(workspace.records, self.lab.about()["model"]),
+            longest=LONGEST_NAME,
+        )
+
+
+def changes(workspace: Workspace) -> tuple[Moment, ...]:
+    """Return the moments at which the edits changed. The slider moves between them."""
+    return tuple(moment for moment in history.timeline(workspace) if moment.changed)
+
+
+def moment(found: Moment | None) -> str:
+    """Return a moment's time and what happened. None is the moment before all changes."""
+    return render("workspace/moment.html", at="" if found is None else found.at, text=words.moment(found))

@@ -1,0 +1,125 @@
+"""The handlers of a workspace's files and of the jobs: the check of the ledger, bundles, exports."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from editlab.errors import BadFile, EditLabError
+from editlab.exports import FORMATS, format_named
+from editlab.lab import Lab, Report, WorkspaceInfo
+from editlab.lab.access.limits import FREE, MOST_ROWS, Cost
+from editlab.lab.ledger import archive
+from editlab.lab.workspaces import bundles, exports
+from editlab.web.core.handlers import BATTERY, Handlers, handler
+from editlab.web.core.html import pieces
+from editlab.web.core.inputs import Id, OwnProbes, Pressed, Upload
+from editlab.web.core.updates import Updates, buttons, follow
+from editlab.web.core.visit import Visit
+from editlab.web.workspace import table
+from editlab.web.workspace.display import WorkspaceDisplay
+from editlab.wording import count, size
+
+FormatName = Literal[tuple(FORMATS)]
+
+
+class PressedJob(Pressed):
+    """A button of a job."""
+
+    press: Literal["cancel", "resume"]
+    job: Id
+
+
+def refuse_format(workspace_format: FormatName) -> str:
+    """Return what a public demo refuses of an export."""
+    return "" if format_named(workspace_format).in_demo else f"The format {workspace_format} cannot be exported"
+
+
+class FileHandlers(Handlers):
+    """The handlers of the ledger's check, of bundles and exports, and of the jobs."""
+
+    def __init__(self, lab: Lab, display: WorkspaceDisplay) -> None:
+        super().__init__(lab)
+        self.display = display
+
+    @handler(cost=Cost(files=1))
+    def workspace_verify(self, visit: Visit) -> Updates:
+        """Check that all events and files of the workspace are as they were written."""
+        info = visit.workspace_info
+        report = archive.verify(self.lab.ledger, info.id)
+        yield {"workspace-verified": table.verified(report, self._faults(info, report))}
+
+    @handler(cost=Cost(files=1))
+    def workspace_pack(self, visit: Visit) -> Updates:
+        """Pack the workspace into a bundle to download."""
+        info = visit.workspace_info
+        path = self.lab.downloads.new_folder() / f"{exports.file_name(info)}.editlab.zip"
+        report = bundles.pack(self.lab.context, info, path)
+        token = self.lab.downloads.offer(info.id, path)
+        about = f"{size(path.stat().st_size)}, {count(report.events, 'event')}"
+        yield {"workspace-bundle": pieces.download(token, f"Download {path.name} ({about})")}
+
+    @handler(cost=Cost(files=1, prompts=BATTERY, changes=1))
+    def workspace_import(self, visit: Visit, own: OwnProbes, workspace_file: Upload | None) -> Updates:
+        """Import a bundle as a new workspace, and open it."""
+        if workspace_file is None:
+            raise BadFile("No file was received. Choose a bundle (.zip).")
+        yield {"workspace-bundle": pieces.message("Checking the bundle …")}
+        try:
+            info = bundles.unpack(self.lab.workspaces, visit.visitor, workspace_file, visit.by)
+        except EditLabError:
+            yield {"workspace-bundle": ""}
+            raise
+        yield {"workspace-bundle": ""}
+        text = f"Imported “{info.name}” as a private workspace, with all its events under an id of its own."
+        yield from self.display.enter(visit, info, own, text)
+
+    @handler(cost=FREE, refused_in_demo=refuse_format)
+    def workspace_format(self, visit: Visit, workspace_format: FormatName) -> Updates:
+        """Say what an export in this format holds, and what it leaves out."""
+        notes = exports.notes(visit.workspace, workspace_format)
+        text = " ".join([format_named(workspace_format).holds, *notes])
+        yield {"workspace-format-said": pieces.message(text)}
+
+    @handler(cost=Cost(files=1), refused_in_demo=refuse_format)
+    def workspace_export(self, visit: Visit, workspace_format: FormatName) -> Updates:
+        """Export the edits that are on into a file to download."""
+        info, workspace = visit.workspace_info, visit.workspace
+        job = exports.offer(workspace, info, workspace_format, self.lab.downloads)
+        yield self.display.jobs(visit)
+        yield from follow(workspace, job)
+        name = f"{exports.file_name(info)}-{workspace_format}.zip"
+        yield {
+            "progress": "",
+            "message": pieces.message("The export is ready. Download it below."),
+            "workspace-format-said": pieces.download(job.result(), f"Download {name}"),
+            **self.display.jobs(visit),
+        }
+
+    @handler(cost=FREE)
+    def workspace_jobs(self, visit: Visit) -> Updates:
+        """Draw the jobs; once none is running, the edits as well."""
+        workspace, rows = visit.workspace, self.lab.jobs.rows(visit.visitor)
+        yield self.display.jobs(visit)
+        if not any(row.open for row in rows):
+            yield {**self.display.edit.edits(workspace), **buttons(workspace)}
+
+    @handler(cost=FREE)
+    def workspace_job(self, visit: Visit, pressed: PressedJob) -> Updates:
+        """Stop a job or resume it."""
+        workspace = visit.workspace
+        if pressed.press == "cancel":
+            self.lab.jobs.cancel(visit.visitor, pressed.job, visit.by)
+            text = "Stopping …"
+        else:
+            self.lab.limits.spend(Cost(edits=MOST_ROWS, files=1))
+            self.lab.jobs.resume(visit.visitor, pressed.job, workspace)
+            text = "The job continues from where it was."
+        yield {"message": pieces.message(text), **self.display.jobs(visit), **buttons(workspace)}
+
+    def _faults(self, info: WorkspaceInfo, report: Report) -> list[str]:
+        """Return a report's faults without the workspace's id and the server's folder, which are not for visitors."""
+        own = (f"Workspace {info.id!r}: ", f"{self.lab.ledger.tensors.folder}/")
+        faults = list(report.faults)
+        for text in own:
+            faults = [fault.replace(text, "") for fault in faults]
+        return faults
