@@ -120,7 +120,7 @@ class Display:
     def _probes(self, turn: Turn, workspace: Workspace, own: OwnProbes, text: str) -> Updates:
         turn.check()
         request = workspace.request
-        if request is None or answers.applied(workspace.records, request) is None:
+        if request is None or answers.find_applied(workspace.records, request) is None:
             yield {"message": pieces.message(f"{text} {words.NO_PROBES}")}
             return
         job = turn.asks(answers.ask(workspace, request, own_probes(own, request), probes_alone=True))
