@@ -1,23 +1,23 @@
-"""Errors that a person can act on.
+"""Errors with messages for people.
 
-Every error that EditLab raises on purpose is an `EditLabError`: its text says what happened and what to do, its class
-name is the `error` field of the terminal's JSON, and the page shows the text as it stands. Anything else is a bug.
+Every error that EditLab raises on purpose is an `EditLabError`. Its message says what happened and what to do; the page
+shows it unchanged, and the terminal's JSON has it beside the class name, as `error`. Any other error is a bug.
 """
 
 
 class EditLabError(Exception):
-    """Something a person can put right. The message says what happened and what to do next."""
+    """An error that a person can correct. The message says what happened and what to do."""
 
     @property
     def kind(self) -> str:
-        """The name under which terminal and page report this error."""
+        """The error's name on the terminal and the page."""
         return type(self).__name__
 
 
 class BadRequest(EditLabError):
-    """An edit request or a query that cannot be carried out as it is written.
+    """An edit request or another input that cannot be carried out.
 
-    `field`: which part of the `EditRequest` it is about (`prompt`, `subject`, ...), where it is about one.
+    `field`: the wrong field of the `EditRequest` (`prompt`, `subject`, ...), None where there is none.
     """
 
     def __init__(self, message: str, field: str | None = None) -> None:
@@ -26,7 +26,7 @@ class BadRequest(EditLabError):
 
 
 class BadFile(EditLabError):
-    """A file that is missing or not in the expected form. The message names the file and, where known, the line."""
+    """A file that is missing or not in the expected form. The message names the file and, if known, the line."""
 
 
 class BadModel(EditLabError):
@@ -34,40 +34,40 @@ class BadModel(EditLabError):
 
 
 class TooLarge(EditLabError):
-    """A model, or what is asked of it, needs more memory than is free; found out before anything ran."""
+    """A model or a computation that needs more memory than is free, refused before anything ran."""
 
 
 class TooMany(EditLabError):
-    """More than a public demo does for one visitor, or for all together. The message says when to come back."""
+    """A request beyond the rate limits of a public demo or a login. The message says when to try again."""
 
 
 class OutOfMemory(EditLabError):
-    """Memory ran out all the same. What was being done is not done, and nothing else has changed."""
+    """A computation that ran out of memory. It was not finished, and nothing else has changed."""
 
 
 class DeviceLost(EditLabError):
-    """The device answers nothing any more: the process has to start again, and everything that was kept is found there."""
+    """A device that does not answer any more. The process has to start again; everything that was written is kept."""
 
 
 class UnsupportedArchitecture(EditLabError):
-    """A model family for which EditLab does not know where the parts are, or a method that does not fit it."""
+    """A model family whose modules EditLab does not know, or a method that does not fit the model."""
 
 
 class MissingStatistics(EditLabError):
-    """A method needs key statistics that nobody computed for this model and layer."""
+    """Key statistics that a method needs and that were not computed for this model and layer."""
 
 
 class MissingMask(EditLabError):
-    """A reversal mask was asked for, and nobody trained one for this model and method."""
+    """A reversal mask that is needed and was not trained for this model and method."""
 
 
 class DegenerateKey(EditLabError):
-    """The edit's direction and its key are almost orthogonal: the update would explode instead of storing a fact."""
+    """An edit direction almost orthogonal to its key: the update would explode instead of storing a fact."""
 
 
 class TooLong(EditLabError):
-    """More tokens than the model's context holds."""
+    """A text with more tokens than the model's context holds."""
 
 
 class Cancelled(EditLabError):
-    """The work was stopped by the person who started it; nothing was kept."""
+    """Work that the person who started it has stopped. Nothing of it was kept."""

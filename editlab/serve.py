@@ -1,4 +1,4 @@
-"""Opens the lab and serves the page."""
+"""The server's process: it opens the lab and serves the page."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from editlab.settings import Settings
 
 RESTARTED, MOST_RESTARTS, WITHIN_SECONDS = "EDITLAB_RESTARTED", 3, 600
-"""The variable that carries over when EditLab started again by itself, and how often it may within so long."""
+"""The variable with the times at which EditLab restarted itself, and how often it may do that within so many seconds."""
 CLOSING_SECONDS = 3
-"""How long open pages may keep the server from ending."""
+"""How long the server waits for open pages before it ends."""
 PROJECT = Path(__file__).resolve().parent.parent
-"""The folder that is copied or uploaded with all that lies in it."""
+"""The folder of a checkout, which may be copied or uploaded with everything in it."""
 FOR_OWNER_ALONE = 0o077
-"""Files and folders that are made from here on, everybody's edits among them, are readable to their owner alone."""
+"""The umask: new files and folders, with all visitors' edits among them, are readable only to their owner."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Serve until stopped and return the exit status, which is 2 for bad input and 130 for Ctrl-C while loading.
+    """Serve until stopped and return the exit status: 2 for bad input, 130 for Ctrl-C while loading.
 
-    `args`: the options, else those of the process.
+    `args`: the options; None: those of the process.
     """
-    signal.signal(signal.SIGINT, _stopped)  # from here on: the imports alone take seconds
+    signal.signal(signal.SIGINT, _exit_while_loading)  # before the imports, which take seconds
     os.umask(FOR_OWNER_ALONE)
     from pydantic import ValidationError
     from pydantic_settings import CliApp
@@ -42,7 +42,7 @@ def main(args: Sequence[str] | None = None) -> int:
         settings = CliApp.run(Settings, cli_args=None if args is None else list(args))
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        print(f"These settings do not fit: {faults}. See editlab serve --help.", file=sys.stderr)
+        print(f"These settings are not valid: {faults}. See editlab serve --help.", file=sys.stderr)
         return 2
     try:
         return _serve(settings, settings.reach())
@@ -61,7 +61,7 @@ def _serve(settings: Settings, reach: str) -> int:
     from editlab.web.server.connections import server_for
 
     if settings.auth is not None:
-        Users(settings.auth).check(settings.served)
+        Users(settings.auth).check(settings.public_folders)
     logs.set_up(settings)
     network.close(settings.host)
     lab = Lab.open(settings)
@@ -73,9 +73,7 @@ def _serve(settings: Settings, reach: str) -> int:
         log = logging.getLogger("editlab")
         log.info({"event": "start", "model": lab.model.name, "fingerprint": lab.loaded.fingerprint})
         if settings.auth is not None and settings.auth.resolve().is_relative_to(PROJECT):
-            log.warning(
-                "%s goes along wherever this folder is copied (docker build, hf upload). Move it out.", settings.auth
-            )
+            log.warning("%s is copied with this folder (docker build, hf upload). Move it elsewhere.", settings.auth)
 
         def device_lost() -> None:
             nonlocal lost
@@ -83,29 +81,29 @@ def _serve(settings: Settings, reach: str) -> int:
 
         lab.worker.lost = device_lost
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        with suppress(KeyboardInterrupt), logs.silence(settings):  # the server ends at Ctrl-C and raises it once more
+        with suppress(KeyboardInterrupt), logs.silence(settings):  # the server ends at Ctrl-C and raises it again
             server.run()
     finally:
         lab.close()
-    return _start_again() if lost else 0 if server.started else 1
+    return _restart() if lost else 0 if server.started else 1
 
 
-def _stopped(_signal: int, _frame: object) -> NoReturn:
-    print("Stopped while EditLab was loading. Nothing was kept or changed: start it again.", file=sys.stderr)
+def _exit_while_loading(_signal: int, _frame: object) -> NoReturn:
+    print("Stopped while EditLab was loading. Nothing was changed. Start it again.", file=sys.stderr)
     sys.exit(130)
 
 
-def _start_again() -> int:
-    """Become a new process, for only that can use the device again; status 1 where that was done too often."""
+def _restart() -> int:
+    """Replace this process, because only a new one can use the device again; return 1 after too many restarts."""
     now = time.time()
     recent = [at for at in map(float, os.environ.get(RESTARTED, "").split()) if now - at < WITHIN_SECONDS]
     if len(recent) >= MOST_RESTARTS:
         print(
-            f"The GPU stopped answering {len(recent) + 1} times in {WITHIN_SECONDS // 60} minutes. Your edits are kept. See "
-            "what the driver says (nvidia-smi, dmesg), then start EditLab again; --device cpu goes without the GPU.",
+            f"The GPU stopped answering {len(recent) + 1} times in {WITHIN_SECONDS // 60} minutes. Your edits are kept. "
+            "Read the driver's messages (nvidia-smi, dmesg), then start EditLab again; --device cpu does not use the GPU.",
             file=sys.stderr,
         )
         return 1
-    print("The GPU stopped answering. EditLab starts again.", file=sys.stderr)
+    print("The GPU stopped answering. EditLab restarts.", file=sys.stderr)
     os.environ[RESTARTED] = " ".join(map(str, (*recent, now)))
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

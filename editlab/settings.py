@@ -1,7 +1,7 @@
-"""Everything that can be set from outside, in one frozen object.
+"""The settings of EditLab, in one frozen object.
 
-Read from the environment (`EDITLAB_MODEL`, `EDITLAB_PORT`, ...); what the terminal gives by name goes before it:
-`Settings(model="gpt2-xl")`. Code that needs a setting is handed the object: nothing is read at import.
+They are read from the environment (`EDITLAB_MODEL`, `EDITLAB_PORT`, ...); arguments override it:
+`Settings(model="gpt2-xl")`. The object is passed to the code that needs it; nothing is read at import.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from editlab.errors import BadRequest
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-"""Addresses that only this computer reaches."""
+"""Addresses that can be reached only from this computer."""
 WILDCARDS = frozenset({"0.0.0.0", "::"})
-"""Addresses that stand for all of this computer's."""
+"""Addresses that mean all addresses of this computer."""
 PRIVATE_NETWORKS = ("127.0.0.1", "::1", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
-"""A Space's proxy has such an address: the visitor's own is the last one that it names which is none of these."""
+"""The addresses of a Space's proxies. The visitor's is the last forwarded address that is none of these."""
 MOST_SEED = 2**31 - 1
-"""Largest seed: every library that draws takes it."""
+"""The largest seed that every library accepts."""
 HOSTNAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|[0-9a-f:.]+", re.ASCII)
 
 
@@ -35,15 +35,15 @@ def on_space() -> bool:
     return bool(os.environ.get("SPACE_ID"))
 
 
-def bundled() -> Path:
-    """Return the folder of the bundled model, facts and texts: inside the installed package, next to it in a checkout."""
+def bundled_presets() -> Path:
+    """Return the folder of the bundled model, facts and texts: inside of an installed package, next to it in a checkout."""
     package = Path(str(files("editlab")))
     installed = package / "presets"
     return installed if installed.is_dir() else package.parent / "presets"
 
 
 class Settings(BaseSettings):
-    """How EditLab runs. Raises pydantic's `ValidationError` where a value does not fit its field."""
+    """The settings of one process. Raises pydantic's `ValidationError` for a value that does not fit its field."""
 
     model_config = SettingsConfigDict(
         env_prefix="EDITLAB_",
@@ -64,24 +64,24 @@ class Settings(BaseSettings):
     )
     models: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Models that the page offers besides the one it is started with and atlas, as MODEL,MODEL.",
+        description="Models that the page offers besides the one it starts with and atlas, as MODEL,MODEL.",
     )
     idle_minutes: float = Field(
-        0.0, ge=0, description="After so long without work the weights leave the memory until somebody asks again; 0: never."
+        0.0,
+        ge=0,
+        description="Minutes without work until the weights leave the memory; the next question loads them; 0: never.",
     )
-    check_ups: bool = Field(True, description="Ask all edits of a workspace again after every change, for the Monitor tab.")
+    check_ups: bool = Field(True, description="Check all edits of a workspace after every change, for the Monitor tab.")
     matmul: Literal["exact", "fast"] = Field(
         "exact", description="float32 products on CPU: exact, or fast through bfloat16 units where the CPU has them."
     )
     unsafe_weights: bool = Field(
         False, description="Also load weights from PyTorch's pickle files, which can run code: only what you trust."
     )
-    seed: int = Field(
-        0, ge=0, le=MOST_SEED, description="Seed of everything that is drawn: contexts, samples, random weights."
-    )
+    seed: int = Field(0, ge=0, le=MOST_SEED, description="Seed of everything random: contexts, samples, random weights.")
     host: str = Field(
         default_factory=lambda: "0.0.0.0" if on_space() else LOOPBACK[0],
-        description="Address that the app listens on. Other than this computer's own: only with a login or as a demo.",
+        description="Address that the app listens on. One that others can reach needs a login or the demo's limits.",
     )
     port: int = Field(7860, ge=1, le=65535, description="Port that the app listens on.")
     hostnames: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -91,29 +91,29 @@ class Settings(BaseSettings):
     )
     proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         default_factory=lambda: PRIVATE_NETWORKS if on_space() else (),
-        description="Addresses or networks of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, as "
-        "ADDRESS,NETWORK. Nobody else's are.",
+        description="Addresses or networks of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted, as "
+        "ADDRESS,NETWORK.",
     )
     auth: Path | None = Field(
-        None, description="File of the users who may come in; editlab user add writes it. Without it there is no login."
+        None, description="File of the users who may log in; editlab user add writes it. Without it there is no login."
     )
     demo: bool = Field(
         default_factory=on_space,
-        description="A public page: everybody may come in and do a little. Default on a Hugging Face Space.",
+        description="Run a public page, which everybody may use within limits. Default on a Hugging Face Space.",
     )
-    demo_hours: float = Field(6.0, gt=0, description="After so long without use a demo forgets a visitor's edits.")
+    demo_hours: float = Field(6.0, gt=0, description="Hours without use until a demo deletes a visitor's edits.")
     trusted_network: bool = Field(
-        False, description="Everybody who reaches the port may do everything: for a container published on localhost alone."
+        False, description="Let everybody who reaches the port do everything: for a container published only on localhost."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="From which level on to log.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged.")
     log_json: bool = Field(False, description="Log one JSON object a line.")
-    log_prompts: bool = Field(False, description="Also log what people type. Otherwise no prompt reaches the log.")
+    log_prompts: bool = Field(False, description="Also log what visitors type. Otherwise no prompt reaches the log.")
     data: Path = Field(
         default_factory=lambda: Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "editlab",
-        description="Where key statistics, presets and workspaces are kept; made when something is first written there.",
+        description="Folder of workspaces, key statistics, masks and presets. It is made when something is first written.",
     )
     presets: Path = Field(
-        default_factory=bundled, description="Folder of the bundled model, facts, texts and hyperparameters."
+        default_factory=bundled_presets, description="Folder of the bundled model, facts, texts and hyperparameters."
     )
 
     @field_validator("models", "hostnames", "proxies", mode="before")
@@ -135,24 +135,24 @@ class Settings(BaseSettings):
     def _check_proxies(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
         networks = [ip_network(proxy, strict=False) for proxy in proxies]  # its ValueError names what is wrong
         if any(network.prefixlen == 0 for network in networks):
-            raise ValueError("a network of all addresses would let every visitor claim any address")
+            raise ValueError("with a network of all addresses, every visitor could claim any address")
         return tuple(map(str, networks))
 
     @property
     def on_loopback(self) -> bool:
-        """Whether the app listens on this computer's own address alone."""
+        """Whether the app listens only on this computer's own address."""
         return self.host in LOOPBACK
 
     @property
-    def alone(self) -> bool:
-        """Whether only this computer's user reaches the page."""
+    def single_user(self) -> bool:
+        """Whether only this computer's user can reach the page."""
         return self.on_loopback and self.auth is None and not self.demo and not self.proxies
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Host names that are answered, in lower case; beyond loopback, addresses in numbers are answered as well.
+        """The host names that are answered, in lower case. Beyond loopback, IP addresses are answered as well.
 
-        Whatever else a browser asks for is a name that somebody let point here (DNS rebinding).
+        Any other name may be one that an attacker points to this computer (DNS rebinding).
         """
         own = LOOPBACK if self.on_loopback else (*LOOPBACK, socket.gethostname(), *({self.host} - WILDCARDS))
         space = os.environ.get("SPACE_HOST", "").split(",") if on_space() else ()
@@ -160,34 +160,34 @@ class Settings(BaseSettings):
 
     @property
     def model_presets(self) -> tuple[Path, Path]:
-        """Folders of the models' presets: the bundled ones, and those that `editlab validate` writes, which go first."""
+        """The folders of the models' presets: bundled ones, and those of `editlab validate`, which take precedence."""
         return self.presets / "models", self.data / "presets"
 
     @property
-    def served(self) -> tuple[Path, ...]:
-        """Folders whose files people are given: nothing secret may lie there."""
+    def public_folders(self) -> tuple[Path, ...]:
+        """The folders whose files visitors can get. Nothing secret may be in them."""
         return self.presets, self.data / "downloads"
 
     def reach(self) -> str:
-        """Return who can reach the page, and under which names, in sentences.
+        """Return in sentences who can reach the page, and under which names.
 
-        Raises `BadRequest` where everybody would be let in and nobody allowed it.
+        Raises `BadRequest` where everybody could use the page and the settings do not allow it.
         """
         return f"{self._who()} It answers to {', '.join(self.names)}{'' if self.on_loopback else ' and any IP address'}."
 
     def _who(self) -> str:
         where = f"EditLab listens on {self.host}:{self.port}"
         if self.auth is not None:
-            return f"{where}. The users in {self.auth} may come in, after a login."
+            return f"{where}. The users in {self.auth} can log in."
         if self.demo:
-            return f"{where} as a public demo: everybody who reaches it may come in and do a little."
-        if self.alone:
+            return f"{where} as a public demo: everybody who reaches it can use it within limits."
+        if self.single_user:
             return f"{where}. Only this computer reaches it, and there is no login."
         if self.trusted_network:
-            return f"{where} without a login: everybody who reaches it may do everything. Make sure that only you do."
-        opened = f"--proxies {','.join(self.proxies)}" if self.on_loopback else f"--host {self.host}"
+            return f"{where} without a login: everybody who reaches it may do everything. Make sure that only you can."
+        option = f"--proxies {','.join(self.proxies)}" if self.on_loopback else f"--host {self.host}"
         raise BadRequest(
-            f"{opened} would let everybody on the network in. Ask for a login: --auth FILE (editlab user add NAME "
-            "--auth FILE makes one). Or make it a public page with limits: --demo. Or leave it away and come through an "
-            f"SSH tunnel: ssh -L {self.port}:127.0.0.1:{self.port} THIS-COMPUTER."
+            f"With {option}, everybody on the network could use EditLab. Ask for a login: --auth FILE (editlab user add "
+            "NAME --auth FILE makes one). Or make it a public page with limits: --demo. Or omit the option and use an SSH "
+            f"tunnel: ssh -L {self.port}:127.0.0.1:{self.port} THIS-COMPUTER."
         )

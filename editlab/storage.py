@@ -1,4 +1,4 @@
-"""Files and folders on the disk: written as a whole or not at all, and readable to their owner alone."""
+"""Files and folders on the disk: written as a whole or not at all, and readable only to their owner."""
 
 from __future__ import annotations
 
@@ -12,53 +12,62 @@ from pathlib import Path
 from editlab.errors import BadFile
 
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
-"""The rights of what its owner alone may read."""
+"""The rights of files and folders that only their owner may read."""
 OTHERS = 0o077
 """The rights of everybody but the owner."""
 POSIX = os.name == "posix"
-"""Whether files have owners and rights as Unix knows them."""
+"""Whether files have owners and rights, as on Unix."""
 
 
 def opener(path: str, flags: int) -> int:
-    """Open a file and, where it is new, let its owner alone read it: `open(path, "xb", opener=opener)`."""
+    """Open a file; make a new one readable only to its owner. For use as `open(path, "xb", opener=opener)`."""
     return os.open(path, flags, FILE_MODE)
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write or replace a file, readable to its owner alone, as a whole or not at all. Raises `OSError`.
+    """Write or replace a file, readable only to its owner, as a whole or not at all. Raises `OSError`.
 
-    It is on the disk when this returns. Where root writes it (sudo), it belongs to the folder's owner: the server has
-    to read it.
+    It is on the disk when this returns. A file that root writes (sudo) gets the folder's owner, because the server has to
+    read it.
     """
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb", opener=opener) as file:
+    with new_file(path) as part:
+        with open(part, "xb", opener=opener) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        _hand_over(temporary)
-        temporary.replace(path)
+        _give_to_owner(part)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Yield the path of a temporary file, which replaces `path` at the end of the block; after an error, nothing is left.
+
+    The file is on the disk afterwards. Raises `OSError` where the disk refuses.
+    """
+    part = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        yield part
+        sync(part)
+        part.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
     sync(path.parent)
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder that its owner alone enters, or make it so. Raises `OSError`."""
+    """Make a folder that only its owner may enter; restrict one that exists. Raises `OSError`."""
     if not path.is_dir():
         path.mkdir(FOLDER_MODE, parents=True)
-        _hand_over(path)
+        _give_to_owner(path)
     path.chmod(FOLDER_MODE)
 
 
 @contextmanager
 def new_folder(folder: Path, mode: int = 0o777) -> Iterator[Path]:
-    """Yield an empty folder, which is called `folder` once the block has ended; where that fails, nothing is left.
+    """Yield an empty folder, which is renamed to `folder` at the end of the block; after an error, nothing is left.
 
-    Raises `BadFile` where there is something of that name already, `OSError` for what the disk refuses.
+    Raises `BadFile` where the name is taken, `OSError` where the disk refuses.
     """
     if folder.is_file() or (folder.is_dir() and os.listdir(folder)):
-        raise BadFile(f"{folder} is there already. Give the name of a new folder.")
+        raise BadFile(f"{folder} exists already. Give the name of a new folder.")
     part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +79,7 @@ def new_folder(folder: Path, mode: int = 0o777) -> Iterator[Path]:
 
 
 def sync(*paths: Path) -> None:
-    """Bring files, and folders' lists of names, to the disk. Raises `OSError`."""
+    """Flush files, and folders' lists of names, to the disk. Raises `OSError`."""
     for path in paths:
         handle = os.open(path, os.O_RDONLY)
         try:
@@ -79,13 +88,19 @@ def sync(*paths: Path) -> None:
             os.close(handle)
 
 
-def exposed(path: Path) -> bool:
-    """Return whether others than its owner may read or change a file. Raises `OSError`."""
+def is_exposed(path: Path) -> bool:
+    """Return whether others than the owner may read or change a file. Raises `OSError`."""
     return POSIX and bool(path.stat().st_mode & OTHERS)
 
 
-def _hand_over(path: Path) -> None:
-    """Give what root makes to the owner of the folder around it."""
+def stamp(path: Path) -> tuple[int, int, int]:
+    """Return a value that changes whenever a file is replaced or written. Raises `OSError`."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _give_to_owner(path: Path) -> None:
+    """Give a file or folder that root made to the owner of its parent folder."""
     if POSIX and os.geteuid() == 0:
-        around = path.parent.stat()
-        os.chown(path, around.st_uid, around.st_gid)
+        parent = path.parent.stat()
+        os.chown(path, parent.st_uid, parent.st_gid)

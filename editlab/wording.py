@@ -29,12 +29,12 @@ def size(count: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time to wait, rounded: 40 seconds, 5 minutes, 2.5 hours."""
+    """Return a time to wait, rounded: 40 seconds, 5 minutes, 2.5 hours, 6 hours."""
     if seconds < SECONDS:
         return count(max(1, round(seconds)), "second")
     if seconds < 60 * MINUTES:
         return count(round(seconds / 60), "minute")
-    return f"{seconds / 3600:.1f} hours"
+    return f"{seconds / 3600:,.1f} hours".replace(".0 ", " ")
 
 
 def percent(probability: float | None) -> str:

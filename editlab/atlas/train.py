@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from editlab import storage
 from editlab.atlas.corpus import NO_FACT, Corpus, Mixture
 from editlab.work import Progress
 
@@ -146,9 +147,8 @@ class Run:
             for index, state in optimiser.state_dict()["state"].items():
                 tensors |= {f"optimiser.{number}.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
         tensors["difficulty"] = torch.from_numpy(self.difficulty)
-        temporary = self.folder / "state.tmp"
-        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, {"step": str(self.step)})
-        temporary.replace(self.folder / "state.safetensors")
+        with storage.new_file(self.folder / "state.safetensors") as part:
+            save_file({k: v.contiguous() for k, v in tensors.items()}, part, {"step": str(self.step)})
         (self.folder / "recipe.json").write_text(json.dumps(asdict(self.recipe), indent=1))
 
     def resume(self) -> bool:

@@ -16,6 +16,7 @@ from tomlkit import TOMLDocument
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Table
 
+from editlab import storage
 from editlab.bench.robustness import COLUMNS
 from editlab.bench.validate import JUDGED_BY, Validation
 from editlab.errors import BadFile, BadRequest
@@ -70,9 +71,8 @@ def write(path: Path, model: LanguageModel, found: Validation, today: date, bund
             table["layers"] = line["layers"]
             table["layers"].comment(_why(line, found))
         measured[method] = _figures(model, line, found, today)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(tomlkit.dumps(document), encoding="utf-8")
-    temporary.replace(path)
+    with storage.new_file(path) as part:
+        part.write_text(tomlkit.dumps(document), encoding="utf-8")
     presets_by_name.cache_clear()
     model.preset = document.unwrap()
 

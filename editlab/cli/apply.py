@@ -15,7 +15,7 @@ from editlab.cli.model import setting
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import FactBase
-from editlab.lab import BATCH, MOST_BATCH, EditFile, look_over
+from editlab.lab import BATCH, MOST_BATCH, EditFile, read_edit_file
 from editlab.lab.workspaces import edits
 from editlab.model import LanguageModel
 from editlab.probes import Passages
@@ -46,7 +46,7 @@ def apply(
     if workspace is None and not check:
         raise BadRequest("Say where the edits are kept: --workspace NAME. Or only look the file over: --check.")
     model = session.model()
-    looked = look_over(model, file)
+    looked = read_edit_file(model, file)
     found: dict[str, Any] = {
         "file": str(file),
         "rows": looked.count,

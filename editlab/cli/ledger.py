@@ -60,7 +60,7 @@ def bring_in(
     """
     model = session.model() if "model" in session.settings.model_fields_set else None
     with Ledger(session.settings.data) as ledger:
-        return _answer(archive.bring_in(ledger, source, model, session.settings.model), source, count=True)
+        return _answer(archive.import_archive(ledger, source, model, session.settings.model), source, count=True)
 
 
 @command(app, "backup")
@@ -93,7 +93,7 @@ def forget(
     """
     if sum(way is not None for way in (owner, workspace, unused_days)) != 1:
         raise BadRequest("Say what to forget: one of --owner ID, --workspace NAME or --unused-days N.")
-    with Ledger(_kept(session)) as ledger, ledger.alone():
+    with Ledger(_kept(session)) as ledger, ledger.exclusive():
         if owner is not None:
             ids = directory.ids_of_owner(ledger, owner)
         else:

@@ -52,7 +52,7 @@ def end_sessions(
 
 
 def _listed(file: Path, message: str = "") -> Answer:
-    known = Users(file).known
+    known = Users(file).by_name
     found = sorted(known)
     ids = {name: known[name].id for name in found}
     return Answer({"users": found, "ids": ids}, message or "\n".join(found) or "Nobody may come in.")

@@ -1,4 +1,4 @@
-"""People at work: workspaces, the ledger that keeps them, and the worker that owns the model."""
+"""The lab: workspaces, the ledger that stores them, and the worker that owns the model."""
 
 from editlab.lab.asking.answers import EditAnswers, OwnProbe
 from editlab.lab.jobs.rows import JobRow
@@ -9,7 +9,7 @@ from editlab.lab.ledger.directory import WorkspaceInfo
 from editlab.lab.loaded import Choice
 from editlab.lab.model.statistics import Measured, MeasuringCost
 from editlab.lab.worker import Job, Worker
-from editlab.lab.workspaces.edit_files import BATCH, MOST_BATCH, Applied, EditFile, look_over
+from editlab.lab.workspaces.edit_files import BATCH, MOST_BATCH, EditFile, FileProgress, read_edit_file
 from editlab.lab.workspaces.history import Moment
 from editlab.lab.workspaces.masks import MaskInfo
 from editlab.lab.workspaces.scenarios import Scenario, read_scenarios
@@ -27,11 +27,11 @@ __all__ = [
     "MOST_BATCH",
     "OFF",
     "RECIPES",
-    "Applied",
     "Choice",
     "EditAnswers",
     "EditFile",
     "EditRecord",
+    "FileProgress",
     "Job",
     "JobRow",
     "Lab",
@@ -51,7 +51,7 @@ __all__ = [
     "guarded",
     "judge",
     "judged",
-    "look_over",
+    "read_edit_file",
     "read_scenarios",
     "recipe_of",
     "reversal",

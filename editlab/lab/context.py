@@ -1,4 +1,4 @@
-"""What the services of a lab share, handed to them when they are made."""
+"""The context: what the services of a lab share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from editlab import probes
 from editlab.facts import FactBase
-from editlab.lab.access.limits import Limits
+from editlab.lab.access.limits import RateLimits
 from editlab.lab.jobs.live import LiveQuestions
 from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.ledger import Key, Ledger
@@ -22,18 +22,18 @@ from editlab.work import Cancel, Progress
 
 @dataclass(eq=False)
 class Context:
-    """One lab's settings, ledger, worker and model, and the ground from which probes are drawn.
+    """One lab's settings, ledger, worker and model, and the ground of its probes.
 
-    `answer_tokens`: how long an answer is. `edits`: the edit that is being computed in each workspace, or was last.
-    `after_change(workspace)` is called when other edits are applied in a workspace than before, and
-    `after_batch(workspace, progress, cancel)` between the batches of a long edit, on the worker's thread.
+    `answer_tokens`: the length of an answer. `edits`: the latest job in each workspace that computes edits.
+    `after_change(workspace)` is called when the applied edits of a workspace have changed, and
+    `after_batch(workspace, progress, cancel)` between the batches of a file, on the worker's thread.
     """
 
     settings: Settings
     ledger: Ledger
     directory: Directory
     worker: Worker
-    limits: Limits
+    limits: RateLimits
     loaded: Loaded
     facts: FactBase
     passages: Passages
@@ -47,17 +47,17 @@ class Context:
 
     @property
     def model(self) -> LanguageModel:
-        """The model; where it was dropped, this waits until it is loaded again."""
+        """The model. Where it was dropped from memory, this waits until it is loaded again."""
         return self.loaded.model
 
     @property
     def ground(self) -> Ground:
-        """The ground of the model that is loaded."""
+        """The ground of the loaded model."""
         model, ground = self.model, self._ground
         if ground is None or ground.model is not model:
             ground = self._ground = Ground(model, self.facts, self.passages, self.seed)
         return ground
 
     def renew(self) -> None:
-        """Compute again what depends on the model, after another one has replaced it."""
+        """Compute again what depends on the model, after it was replaced."""
         self.passages = probes.passages(self.model, self.settings.presets / "texts")

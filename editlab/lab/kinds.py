@@ -1,4 +1,4 @@
-"""The kinds of jobs that the worker does."""
+"""The kinds of jobs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a job does. Its value is its name in the ledger, the metrics and the log; its `label` is for people.
+    """A kind of job. Its value is its name in the ledger, the metrics and the log; its `label` is for people.
 
-    `about`: what the ledger keeps its row for, a "workspace" or the "model", which everybody sees; "" where it keeps none.
-    `quick`: whether it gives way by itself, so that nobody needs to stop it.
+    `about`: what its row in the ledger belongs to, a "workspace" or the "model", which everybody sees; "" without a row.
+    `quick`: whether it ends by itself when others wait, so that nobody needs to stop it.
     """
 
     label: str
@@ -17,7 +17,7 @@ class Kind(StrEnum):
     quick: bool
 
     def __new__(cls, value: str, label: str, about: str = "", quick: bool = False) -> Kind:
-        """Make a kind from its value and what is known about it."""
+        """Make a kind from its value and attributes."""
         kind = str.__new__(cls, value)
         kind._value_, kind.label, kind.about, kind.quick = value, label, about, quick
         return kind

@@ -1,4 +1,4 @@
-"""A lab: the model that is loaded, the ledger, everybody's workspaces, and the services around them."""
+"""A lab: the loaded model, the ledger, all visitors' workspaces, and the services around them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import secrets
 import threading
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +19,7 @@ from editlab import methods, probes
 from editlab.errors import BadRequest, EditLabError
 from editlab.facts import FactBase
 from editlab.lab.access.downloads import Downloads
-from editlab.lab.access.limits import Limits
+from editlab.lab.access.limits import RateLimits
 from editlab.lab.access.uploads import Uploads
 from editlab.lab.access.users import Users
 from editlab.lab.context import Context
@@ -47,13 +48,14 @@ from editlab.settings import Settings
 log = logging.getLogger(__name__)
 
 FORGET_SECONDS = 60.0
-"""How often a demo looks for what nobody has opened for long."""
+"""How often a demo looks for workspaces to delete."""
 ANSWER_TOKENS = 32
 MOST_SESSIONS = 10_000
+"""Sessions of the page whose model and visitor are remembered."""
 
 
 class Lab:
-    """Everything that people at work share. Without a `data` folder, what they do is forgotten with the lab."""
+    """Everything that visitors share. Without a `data` folder, all work is deleted when the lab closes."""
 
     def __init__(
         self,
@@ -73,8 +75,8 @@ class Lab:
         self._scratch = TemporaryDirectory(prefix="editlab-") if data is None else None
         self.ledger = Ledger(data or Path(self._scratch.name))
         self.directory = Directory(self.ledger)
-        self.limits = Limits(settings)
-        self.worker = Worker(60 * settings.idle_minutes, memory.trim, self.limits.parked, self.limits.lane)
+        self.limits = RateLimits(settings)
+        self.worker = Worker(60 * settings.idle_minutes, memory.trim, self.limits.most_parked, self.limits.lane)
         self.worker.watchers.append(self._charge)
         self.loaded = Loaded(self.worker, self.limits, model, settings)
         self.context = Context(
@@ -104,16 +106,16 @@ class Lab:
         }
         self.downloads, self.uploads = Downloads(self.ledger, self.directory), Uploads(self.ledger)
         self.users = None if settings.auth is None else Users(settings.auth)
-        self._began_with: dict[str, str] = {}
-        self._newcomers: dict[str, str] = {}
+        self._first_model = lru_cache(MOST_SESSIONS)(lambda session: self.loaded.fingerprint)
+        self._visitor_id = lru_cache(MOST_SESSIONS)(lambda session: secrets.token_urlsafe(16))
         self._lock = threading.Lock()
         self._closing = threading.Event()
         if self.limits.expire_seconds is not None:
-            threading.Thread(target=self._keep_forgetting, name="editlab-forgetting", daemon=True).start()
+            threading.Thread(target=self._expire, name="editlab-expiry", daemon=True).start()
 
     @classmethod
     def open(cls, settings: Settings) -> Lab:
-        """Load everything that the settings name. Raises `BadModel` or `BadFile` saying what is wrong."""
+        """Load the model and the data that the settings name. Raises `BadModel` or `BadFile`."""
         _leave_a_core_free()
         model = LanguageModel.load(
             settings.model,
@@ -132,28 +134,28 @@ class Lab:
 
     @property
     def model(self) -> LanguageModel:
-        """The model; where it was dropped, this waits until it is loaded again."""
+        """The model. Where it was dropped from memory, this waits until it is loaded again."""
         return self.loaded.model
 
     @property
     def facts(self) -> FactBase:
-        """What is known around edits."""
+        """The facts around edits."""
         return self.context.facts
 
     def workspace(self, name: str, author: str = "") -> Workspace:
-        """Return a workspace in the hands of an author: `Workspaces.open`."""
+        """Open a workspace for an author: see `Workspaces.open`."""
         return self.workspaces.open(name, author)
 
-    def look_over(self, path: Path, name: str) -> EditFile:
-        """Check every row of a file of edits for the model: `edit_files.look_over`."""
-        return edit_files.look_over(self.model, path, name)
+    def read_edit_file(self, path: Path, name: str) -> EditFile:
+        """Read a file of edits and check its rows for the model: see `edit_files.read_edit_file`."""
+        return edit_files.read_edit_file(self.model, path, name)
 
     def methods(self) -> tuple[methods.MethodInfo, ...]:
-        """Return how an edit can be made, and the settings of each method with this model's values."""
+        """Return the methods, with their settings' values for this model."""
         return methods.offer(self.model, self.context.seed)
 
     def about(self) -> dict[str, Any]:
-        """Return what the model is, for the head of the page; `memory`: bytes in use, `session`: this start of EditLab."""
+        """Return the model's description for the page; `memory`: bytes in use, `session`: the id of this process."""
         loaded = self.loaded
         return {
             "model": loaded.name,
@@ -165,33 +167,29 @@ class Lab:
         }
 
     def knows(self, session: str) -> bool:
-        """Whether a session of the page began with the model that is here now: then its page says what is true of it."""
-        if len(self._began_with) > MOST_SESSIONS:
-            self._began_with.pop(next(iter(self._began_with)))
-        return self._began_with.setdefault(session, self.loaded.fingerprint) == self.loaded.fingerprint
+        """Return whether a session of the page began with the model that is loaded now, which its page describes."""
+        return self._first_model(session) == self.loaded.fingerprint
 
     def owner(self, name: str) -> str:
-        """Return the id that the work of whoever is logged in as `name` is kept under.
+        """Return the id of a user, under which their work is stored.
 
-        It is another one for a name that was removed and given anew. Without a file of users, a name is its own id. Raises
-        `BadRequest` for a name that is no user's.
+        A name that was removed and added again has a new id. Without a file of users, a name is its own id. Raises
+        `BadRequest` where there is no such user.
         """
         if self.users is None:
             return name
-        user = self.users.known.get(name)
+        user = self.users.by_name.get(name)
         if user is None:
-            raise BadRequest("Your login is no longer valid. Ask whoever runs this EditLab.")
+            raise BadRequest("Your login is no longer valid. Ask the operator of this EditLab.")
         return user.id
 
-    def newcomer(self, session: str) -> str:
-        """The id of a visitor whose browser keeps none yet: nobody can guess it, and it is the same all along a session."""
+    def new_visitor_id(self, session: str) -> str:
+        """Return a random id for a visitor whose browser keeps none yet. It stays the same for a session."""
         with self._lock:
-            if len(self._newcomers) > MOST_SESSIONS:
-                self._newcomers.pop(next(iter(self._newcomers)))
-            return self._newcomers.setdefault(session, secrets.token_urlsafe(16))
+            return self._visitor_id(session)
 
     def close(self) -> None:
-        """Stop what runs, end the worker and close the ledger."""
+        """Stop all jobs, end the worker and close the ledger."""
         self._closing.set()
         if self.loaded.loading is not None:
             self.loaded.loading.cancel()
@@ -204,12 +202,12 @@ class Lab:
             self._scratch.cleanup()
 
     def _charge(self, job: Job[Any]) -> None:
-        """Count the model's time for the visitor; what runs in the background gives way, so nobody pays for it."""
+        """Count the model's time of a job that has ended for its visitor. Jobs in the background are free."""
         if job.state not in ("waiting", "running") and not job.background:
-            self.limits.ran(job.asker, job.seconds)
+            self.limits.count_seconds(job.asker, job.seconds)
 
     def _resume_edits(self, workspace: Workspace, request: Mapping[str, Any]) -> Job[Any]:
-        file = self.look_over(self.ledger.files.path(request["file"]), request["name"])
+        file = self.read_edit_file(self.ledger.files.path(request["file"]), request["name"])
         return edits.apply_many(workspace, file, request["method"], request["config"], request["batch"], request["reason"])
 
     def _resume_mask(self, workspace: Workspace, request: Mapping[str, Any]) -> Job[Any]:
@@ -223,21 +221,21 @@ class Lab:
         settings = {name: request[name] for name in ("name", "method", "rep", "limit")}
         return benchmarks.run(workspace, self.ledger.files.read(request["file"]), **settings)
 
-    def _keep_forgetting(self) -> None:
-        """Delete what nobody has opened for long, whether anybody visits or not, until the lab is closed."""
+    def _expire(self) -> None:
+        """Delete workspaces that nobody has opened for long, until the lab is closed."""
         while not self._closing.wait(FORGET_SECONDS):
             try:
-                forgotten = forget(self.ledger, self.limits.expire_seconds or math.inf)
+                ids = forget(self.ledger, self.limits.expire_seconds or math.inf)
             except EditLabError as error:
                 log.warning({"event": "forgetting", "error": type(error).__name__})
                 continue
-            self.workspaces.forget(forgotten)
+            self.workspaces.drop(ids)
 
 
 def _leave_a_core_free() -> None:
-    """Compute on all cores but one: the page, and on a laptop the browser, need it.
+    """Let PyTorch use all cores but one, which the page and, on a laptop, the browser need.
 
-    PyTorch's threads wait for each other at full speed. Where one of them has to share its core, all lose: on two cores with
-    one of them busy, an answer of 0.2 s on one thread had not come after a minute on two.
+    PyTorch's threads wait for each other in a busy loop, so one thread that shares its core delays all: on two cores of
+    which one was busy, an answer that takes 0.2 s on one thread took more than a minute on two.
     """
     torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 2) - 1)))

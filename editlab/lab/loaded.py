@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from editlab.errors import BadRequest, Cancelled, DeviceLost, EditLabError
-from editlab.lab.access.limits import Limits
+from editlab.lab.access.limits import RateLimits
 from editlab.lab.kinds import Kind
-from editlab.lab.worker import Cancel, Job, JobProgress, Work, Worker, let_go
+from editlab.lab.worker import Cancel, Job, JobProgress, Work, Worker, clear_frames
 from editlab.model import LanguageModel, memory
 from editlab.model.devices import device_for
 from editlab.model.plan import Plan, plan_for
@@ -46,7 +46,7 @@ class Loaded:
     after another model has replaced it.
     """
 
-    def __init__(self, worker: Worker, limits: Limits, model: LanguageModel, settings: Settings) -> None:
+    def __init__(self, worker: Worker, limits: RateLimits, model: LanguageModel, settings: Settings) -> None:
         self._worker, self._limits, self._settings = worker, limits, settings
         self.watchers: list[Callable[[], None]] = []
         self._lock = threading.Lock()
@@ -58,7 +58,7 @@ class Loaded:
     def model(self) -> LanguageModel:
         """The model. It is loaded first if it was dropped; raises what loading raises."""
         while (model := self._model) is None:
-            if self._worker.here:
+            if self._worker.is_current_thread:
                 self._load(self.choice)
             else:
                 job = self.wake()
@@ -86,7 +86,7 @@ class Loaded:
     @property
     def open(self) -> bool:
         """Whether any folder or hub id may be chosen: only if nobody but the user of this computer can reach the page."""
-        return self._settings.alone
+        return self._settings.single_user
 
     def plan(self, choice: Choice) -> Plan:
         """Return what a model needs, against what is free without the loaded one. Raises as `switch` and loading do."""
@@ -115,7 +115,7 @@ class Loaded:
             try:
                 self._load(choice, progress, cancel)
             except BaseException as error:
-                let_go(error)
+                clear_frames(error)
                 memory.give_back()
                 progress(0.0, f"model: load {before.name} again")
                 with suppress(EditLabError):  # then the next question tries again and says why it fails

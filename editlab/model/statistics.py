@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from editlab import storage
 from editlab.errors import BadFile, Cancelled, MissingStatistics
 from editlab.model import memory
 from editlab.model.overlay import capturing_keys
@@ -214,10 +215,9 @@ def _name(model: LanguageModel, layer: int, source: str, tokens: int) -> str:
 
 def _write(path: Path, layer: int, C: Tensor, header: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    describe = json.dumps({"layer": layer, "d_ff": len(C), **header})
-    temporary = path.with_suffix(".tmp")
-    save_file({"lower_triangle": _triangle(C)}, temporary, {"editlab": describe})
-    temporary.replace(path)
+    metadata = json.dumps({"layer": layer, "d_ff": len(C), **header})
+    with storage.new_file(path) as part:
+        save_file({"lower_triangle": _triangle(C)}, part, {"editlab": metadata})
 
 
 @dataclass
@@ -257,9 +257,8 @@ class Unfinished:
         tensors |= {name: tensor.cpu().contiguous() for name, tensor in self.sums.items()}
         spent = self.seconds + time.perf_counter() - self.began
         header = json.dumps({"done": self.done, "seconds": spent, "tensors": list(tensors)})
-        temporary = self.path.with_suffix(".tmp")
-        save_file(tensors, temporary, {"editlab": header})
-        temporary.replace(self.path)
+        with storage.new_file(self.path) as part:
+            save_file(tensors, part, {"editlab": header})
 
     def remove(self) -> None:
         """Remove the files of a measurement that is finished."""

@@ -76,7 +76,7 @@ def test_the_page_opens_by_either_name_and_says_what_does_not_fit(command):
     )
     assert (asked.returncode, asked.stdout) == (2, "")
     assert asked.stderr == (
-        "These settings do not fit: port: Input should be less than or equal to 65535. See editlab serve --help.\n"
+        "These settings are not valid: port: Input should be less than or equal to 65535. See editlab serve --help.\n"
     )
 
 
@@ -104,11 +104,11 @@ def test_the_package_is_imported_without_torch_and_has_what_a_script_needs():
 
 
 def test_presets_are_found_inside_an_installed_package_else_beside_it(tmp_path, monkeypatch):
-    assert Settings().presets == settings.bundled() == ROOT / "presets"
+    assert Settings().presets == settings.bundled_presets() == ROOT / "presets"
     monkeypatch.setattr(settings, "files", lambda name: tmp_path / name)
-    assert settings.bundled() == tmp_path / "presets"
+    assert settings.bundled_presets() == tmp_path / "presets"
     (tmp_path / "editlab" / "presets").mkdir(parents=True)
-    assert settings.bundled() == tmp_path / "editlab" / "presets"
+    assert settings.bundled_presets() == tmp_path / "editlab" / "presets"
     monkeypatch.setenv("EDITLAB_PRESETS", str(tmp_path / "own"))
     assert Settings().presets == tmp_path / "own"
 

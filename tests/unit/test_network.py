@@ -183,7 +183,7 @@ def test_a_refusal_is_one_line_of_the_log_with_host_and_port_alone():
         "{'event': 'outgoing refused', 'host': 'secret.example', 'port': 81}",
         "{'event': 'outgoing refused', 'host': 'a?b', 'port': 1, 'unlogged': 3}",
     ]
-    assert "typed" not in errors and all("is refused" in said and len(said) < 500 for said in found)
+    assert "typed" not in errors and all("was refused" in said and len(said) < 500 for said in found)
 
 
 def test_a_closed_process_downloads_by_python_alone():
@@ -292,7 +292,7 @@ def test_while_a_model_is_fetched_nobody_but_the_hub_is_reached(hub):
             known = outcome(lambda: urlopen(os.environ["HF_ENDPOINT"] + "/api/models/owner/name", timeout=5).close())
             other = socket.create_server(("127.0.0.2", 0)).getsockname()
             names = ["huggingface.co", "cdn-lfs.hf.co", "evil-huggingface.co", "huggingface.co.evil.example"]
-            looked = [network._looks_up(name) for name in names]
+            looked = [network._may_look_up(name) for name in names]
             said = [outcome(lambda: socket.create_connection(other)), outcome(lambda: socket.getaddrinfo("evil.example", 1))]
         print(json.dumps([known, looked, said]))
         """,

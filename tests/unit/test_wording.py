@@ -22,6 +22,8 @@ from editlab import wording
         (wording.duration(89), "89 seconds"),
         (wording.duration(300), "5 minutes"),
         (wording.duration(9_000), "2.5 hours"),
+        (wording.duration(21_600), "6 hours"),
+        (wording.duration(3_600_000), "1,000 hours"),
         (wording.percent(0.973), "97 %"),
         (wording.percent(0.0431), "4.3 %"),
         (wording.percent(0.0), "< 0.01 %"),

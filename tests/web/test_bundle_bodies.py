@@ -78,7 +78,7 @@ class Made:
 
         def put(members):
             members |= {f"{address_of(content)}{archive.SUFFIX}": content for content in files.values()}
-            lines = (json.dumps(row) for row in archive.rechained(rows, "a bundle"))
+            lines = (json.dumps(row) for row in archive.rechain(rows, "a bundle"))
             members[archive.EVENTS] = "".join(f"{line}\n" for line in lines).encode()
 
         return rewritten(self.path, put).replace(folder / "changed.zip")
@@ -125,7 +125,7 @@ def made(tiny_llama, facts, instant, tmp_path_factory) -> Made:
     work.chain.write(lambda state: ("failed", {"why": "Something."}))
     bundles.pack(lab.context, branched, folder / "bundle.zip")
     lab.close()
-    found = archive.opened(folder / "bundle.zip")
+    found = archive.open_archive(folder / "bundle.zip")
     rows = [{**row, "body": json.loads(row["body"])} for row in found.rows]
     files = {f"{address}{archive.SUFFIX}": content for address, content in found.files.items()}
     return Made(folder / "bundle.zip", rows, files)
@@ -189,7 +189,7 @@ def test_whatever_one_field_holds_it_is_refused_or_the_workspace_works(made, the
 
 def refused_or_works(made, there, folder, change) -> bool:
     """Whether a changed bundle got in; then its workspace works, else nothing has changed."""
-    visitor, before = f"visitor {next(VISITORS)}", there.ledger.written
+    visitor, before = f"visitor {next(VISITORS)}", there.ledger.event_count
     try:
         path = made.written(change, folder)
     except UnicodeEncodeError:  # no file can hold that
@@ -197,7 +197,7 @@ def refused_or_works(made, there, folder, change) -> bool:
     try:
         info = bundles.unpack(there.workspaces, visitor, path)
     except BadFile as error:
-        assert there.ledger.written == before and there.directory.workspaces(visitor) == () and len(str(error)) < 2_000
+        assert there.ledger.event_count == before and there.directory.workspaces(visitor) == () and len(str(error)) < 2_000
         return False
     works(there, info)
     return True
@@ -295,16 +295,16 @@ def test_the_terminal_takes_no_body_that_the_page_would_not(made, tmp_path, monk
     result = CliRunner().invoke(app, ["ledger", "import", "--from", str(path), "--json"])
     assert (result.exit_code, json.loads(result.stdout)["error"]) == (2, "BadFile")
     with Ledger(tmp_path / "data") as ledger:
-        assert ledger.written == 0 and not ledger.tensors.folder.exists()
+        assert ledger.event_count == 0 and not ledger.tensors.folder.exists()
 
 
 def test_the_terminal_refuses_tensors_that_do_not_fit_the_model_that_it_is_given(made, there, tmp_path):
     path = made.written(TENSORS["float64"], tmp_path)
     with Ledger(tmp_path / "data") as ledger:
         with pytest.raises(BadFile, match="another shape"):
-            archive.bring_in(ledger, path, there.model)
-        assert ledger.written == 0
-        assert archive.bring_in(ledger, path).events == len(made.rows)  # without a model nobody can tell
+            archive.import_archive(ledger, path, there.model)
+        assert ledger.event_count == 0
+        assert archive.import_archive(ledger, path).events == len(made.rows)  # without a model nobody can tell
 
 
 def test_an_edit_that_does_not_fit_the_model_is_removed_when_its_workspace_is_opened(made, tmp_path, facts, tiny_llama):
@@ -312,9 +312,9 @@ def test_an_edit_that_does_not_fit_the_model_is_removed_when_its_workspace_is_op
     path = made.written(lambda rows, files: (change(rows, files), rows.__delitem__(slice(4, None))), tmp_path)
     lab = Lab(tiny_llama, facts, Passages((), ()), answer_tokens=4, data=tmp_path / "data")
     try:
-        archive.bring_in(lab.ledger, path)
+        archive.import_archive(lab.ledger, path)
         workspace = lab.workspace("a bundle")
-        assert "does not fit this model, so this was removed: Japan → Berlin" in workspace.notice
+        assert "do not fit this model: Japan → Berlin" in workspace.notice
         assert [record.request for record in workspace.records] == [CONTINENT]
         assert lab.model.logits([CAPITAL.text], workspace.view).isfinite().all()
         with pytest.raises(BadFile, match="Load the model it was made for"):

@@ -14,7 +14,7 @@ from visitors import TIMEOUT, FakeRequest, Visitor, runs, wait_until
 from editlab.errors import BadRequest, TooMany
 from editlab.lab import Choice, Lab
 from editlab.lab.access import limits
-from editlab.lab.access.limits import FREE, Asker, Cost, Limits, asked_by
+from editlab.lab.access.limits import FREE, Asker, Cost, RateLimits, on_behalf_of
 from editlab.probes import Passages
 from editlab.settings import Settings
 from editlab.web import create_page
@@ -50,7 +50,7 @@ def quick_limits(monkeypatch):
 
 @pytest.fixture
 def demo():
-    return Limits(Settings(demo=True, demo_hours=2))
+    return RateLimits(Settings(demo=True, demo_hours=2))
 
 
 def spend(demo, cost, times=1, visitor="v", address="a"):
@@ -67,8 +67,8 @@ def spend(demo, cost, times=1, visitor="v", address="a"):
         (Cost(edits=1), 60, "This public demo allows each visitor 60 edits an hour. Try again in 60 minutes."),
         (Cost(edits=20), 3, "This public demo allows each visitor 60 edits an hour. Try again in 60 minutes."),
         (Cost(files=1), 10, "This public demo allows each visitor 10 files an hour. Try again in 60 minutes."),
-        (Cost(prompts=100), 30, "This public demo allows each visitor 3,000 prompts a minute. Try again in 1 minute."),
-        (Cost(changes=1), 60, "This public demo allows each visitor 60 changes a minute. Try again in 1 minute."),
+        (Cost(prompts=100), 30, "This public demo allows each visitor 3,000 prompts a minute. Try again in 60 seconds."),
+        (Cost(changes=1), 60, "This public demo allows each visitor 60 changes a minute. Try again in 60 seconds."),
     ],
 )
 def test_a_visitor_may_do_so_much_by_id_and_by_address(demo, cost, most, why):
@@ -92,21 +92,21 @@ def test_all_visitors_together_may_do_so_much(demo, cost, each, visitors):
 
 def test_clicks_are_counted_whatever_they_cost(demo):
     for _ in range(300):
-        demo.knock(Asker("v", "a"))
+        demo.count_call(Asker("v", "a"))
     for who in (Asker("v", "a"), Asker("another", "a"), Asker("v", "elsewhere")):
-        with pytest.raises(TooMany, match=r"allows each visitor 300 clicks a minute\. Try again in 1 minute\."):
-            demo.knock(who)
-    demo.knock(Asker("another", "elsewhere"))
+        with pytest.raises(TooMany, match=r"allows each visitor 300 clicks a minute\. Try again in 60 seconds\."):
+            demo.count_call(who)
+    demo.count_call(Asker("another", "elsewhere"))
 
 
 def test_page_loads_are_counted_for_each_may_leave_a_row(demo, monkeypatch):
     monkeypatch.setattr(limits, "EACH", {**limits.EACH, "visits": RateLimitItemPerHour(3)})
     for number in range(3):
-        demo.knock(Asker(f"v{number}", "a"), new=True)
+        demo.count_call(Asker(f"v{number}", "a"), new=True)
     with pytest.raises(TooMany, match="allows each visitor 3 page loads an hour"):
-        demo.knock(Asker("another", "a"), new=True)
-    demo.knock(Asker("v0", "a"))
-    demo.knock(Asker("another", "elsewhere"), new=True)
+        demo.count_call(Asker("another", "a"), new=True)
+    demo.count_call(Asker("v0", "a"))
+    demo.count_call(Asker("another", "elsewhere"), new=True)
 
 
 def test_an_address_of_ipv6_is_counted_by_its_network(demo):
@@ -134,9 +134,9 @@ def test_a_call_that_costs_several_things_is_counted_in_all_of_them_or_in_none(d
 
 def test_the_models_own_seconds_are_counted_as_far_as_the_budget_goes(demo):
     who = Asker("v", "a")
-    demo.ran(who, 800)
+    demo.count_seconds(who, 800)
     spend(demo, Cost(prompts=1))
-    demo.ran(who, 150)
+    demo.count_seconds(who, 150)
     with pytest.raises(
         TooMany, match=r"allows each visitor 900 seconds of the model's time an hour\. Try again in 60 minutes\."
     ):
@@ -146,21 +146,22 @@ def test_the_models_own_seconds_are_counted_as_far_as_the_budget_goes(demo):
 
 
 def test_without_a_demo_there_are_no_such_limits():
-    none = Limits(Settings())
+    none = RateLimits(Settings())
     spend(none, Cost(edits=1), 1_000)
     none.check_call(Cost(refused="Masks cannot be trained"), Asker("v", "a"), ["x" * 10_000])
     none.check_rows(10_000)
     none.check_model("large", 10**12)
     none.check_setting("steps", 1_000, 20)
-    none.ran(Asker("v", "a"), 10_000)
-    assert (none.expire_seconds, none.notice, none.file_size, none.parked) == (None, "", "25mb", None)
+    none.count_seconds(Asker("v", "a"), 10_000)
+    assert (none.expire_seconds, none.notice, none.file_size, none.most_parked) == (None, "", "25mb", None)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"), [(0.2, "1 second"), (40, "40 seconds"), (59.5, "1 minute"), (61, "2 minutes"), (3600, "60 minutes")]
+    ("seconds", "text"),
+    [(0.2, "1 second"), (40, "40 seconds"), (59.5, "60 seconds"), (61, "2 minutes"), (3600, "60 minutes")],
 )
-def test_a_wait_is_rounded_up(seconds, told):
-    assert limits.about(seconds) == told
+def test_a_wait_is_rounded_up(seconds, text):
+    assert limits.round_up(seconds) == text
 
 
 # What each handler costs
@@ -222,9 +223,9 @@ def held(lab):
 def test_one_job_of_a_visitor_waits_at_a_time(lab):
     """The others stand behind it, and nobody else waits for them."""
     begun, free, work = held(lab)
-    with asked_by(Asker("greedy", "a")):
+    with on_behalf_of(Asker("greedy", "a")):
         jobs = [lab.worker.submit(work(f"greedy {number}")) for number in range(4)]
-    with asked_by(Asker("modest", "b")):
+    with on_behalf_of(Asker("modest", "b")):
         modest = lab.worker.submit(work("modest"))
     free.set()
     for job in (*jobs, modest):
@@ -236,9 +237,9 @@ def test_one_address_takes_few_places_in_the_line_whoever_it_says_it_is(lab):
     begun, free, work = held(lab)
     jobs = []
     for number in range(20):
-        with asked_by(Asker(f"made up {number}", "a")):
+        with on_behalf_of(Asker(f"made up {number}", "a")):
             jobs.append(lab.worker.submit(work("greedy")))
-    with asked_by(Asker("modest", "b")):
+    with on_behalf_of(Asker("modest", "b")):
         modest = lab.worker.submit(work("modest"))
     free.set()
     for job in (*jobs, modest):
@@ -250,23 +251,23 @@ def test_a_visitor_has_so_many_jobs_behind_it_and_no_more(lab):
     free, begun = threading.Event(), threading.Event()
     holding = lab.worker.submit(lambda progress, cancel: (begun.set(), free.wait(TIMEOUT)))
     begun.wait(TIMEOUT)
-    with asked_by(Asker("greedy", "a")):
+    with on_behalf_of(Asker("greedy", "a")):
         jobs = [lab.worker.submit(lambda progress, cancel: None) for _ in range(1 + limits.MOST_PARKED)]
         with pytest.raises(TooMany, match="waiting already"):
             lab.worker.submit(lambda progress, cancel: None)
-    with asked_by(Asker("modest", "b")):
+    with on_behalf_of(Asker("modest", "b")):
         jobs.append(lab.worker.submit(lambda progress, cancel: None))
     free.set()
     for job in (holding, *jobs):
         job.result(TIMEOUT)
-    assert lab.worker.open == [] and not lab.worker._parked and not lab.worker._in_line
+    assert lab.worker.open == [] and not lab.worker._parked and not lab.worker._queued
 
 
 def test_a_jobs_seconds_are_charged_to_whoever_asked(lab, monkeypatch):
     charged = []
-    monkeypatch.setattr(lab.limits, "ran", lambda who, seconds: charged.append((who, seconds)))
+    monkeypatch.setattr(lab.limits, "count_seconds", lambda who, seconds: charged.append((who, seconds)))
     who = Asker("v", "a")
-    with asked_by(who):
+    with on_behalf_of(who):
         lab.worker.submit(lambda progress, cancel: time.sleep(0.05)).result(TIMEOUT)
         lab.worker.submit(lambda progress, cancel: None, background=True).result(TIMEOUT)
     assert [asked for asked, _ in charged] == [who] and charged[0][1] >= 0.05
@@ -368,7 +369,7 @@ def test_the_page_says_that_it_is_a_demo_and_what_is_kept_how_long(lab):
 
 def test_edits_are_forgotten_after_the_hours_that_are_set(demo):
     assert demo.expire_seconds == 7200 and "away for 2 hours" in demo.notice
-    assert "30 minutes" in Limits(Settings(demo=True, demo_hours=0.5)).notice
+    assert "30 minutes" in RateLimits(Settings(demo=True, demo_hours=0.5)).notice
 
 
 def test_the_readme_is_what_a_space_reads():

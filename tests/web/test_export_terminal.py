@@ -18,7 +18,7 @@ from editlab import exports
 from editlab.cli import app
 from editlab.errors import BadFile, BadRequest, Cancelled
 from editlab.facts import EditRequest, read_cases
-from editlab.lab import Lab, look_over
+from editlab.lab import Lab, read_edit_file
 from editlab.lab.workspaces import edits
 from editlab.lab.workspaces.exports import entries, export, notes
 from editlab.model import LanguageModel
@@ -48,7 +48,7 @@ def lab(saved_model, facts, tmp_path_factory):
     anna, config = lab.workspace("anna"), {"steps": 2}
     edits.apply(anna, CAPITAL, config=config, reason="a demo").result(TIMEOUT)
     (data / "edits.csv").write_text(ROWS, encoding="utf-8")
-    edits.apply_many(anna, look_over(model, data / "edits.csv"), "rome", config).result(TIMEOUT)
+    edits.apply_many(anna, read_edit_file(model, data / "edits.csv"), "rome", config).result(TIMEOUT)
     edits.apply(anna, CONTINENT, config=config, recipe="default").result(TIMEOUT)
     anna.switch(edits.apply(anna, EditRequest("{} is in", "Chile", "Africa"), config=config).result(TIMEOUT).id, False)
     yield lab

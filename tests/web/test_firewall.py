@@ -116,7 +116,7 @@ def open_gate(lab, page):
 @pytest.fixture
 def gate(open_gate, lab, monkeypatch):
     """The firewall alone, with what it hands on in place of Gradio; nobody counts how often a test calls."""
-    monkeypatch.setattr(lab.limits, "knock", lambda who, new: None)
+    monkeypatch.setattr(lab.limits, "count_call", lambda who, new: None)
     return open_gate
 
 
@@ -627,7 +627,7 @@ def test_sessions_are_bounded_and_small():
 
     async def calls():
         for number in range(MOST_SESSIONS + 200):
-            await sessions.called(f"s{number}", "a")
+            await sessions.note_call(f"s{number}", "a")
             page._queue.pending_messages_per_session[f"s{number}"] = None
             page._queue.pending_event_ids_session[f"s{number}"] = {"open"} if number == 0 else set()
             sessions[f"s{number}"]
@@ -683,13 +683,13 @@ def test_answers_that_nobody_fetches_for_long_are_dropped():
 
     async def calls():
         for name in ("left", "heard", "fresh"):
-            await sessions.called(name, "a")
+            await sessions.note_call(name, "a")
             queue.pending_event_ids_session[name] = {name}
             queue.pending_messages_per_session[name] = "what it said"
         for name in ("left", "heard"):
-            sessions._called[name].at -= 2 * UNREAD_SECONDS
-        with sessions.listening("heard"):
-            await sessions.called("new", "b")
+            sessions._callers[name].at -= 2 * UNREAD_SECONDS
+        with sessions.listen("heard"):
+            await sessions.note_call("new", "b")
         assert {"heard", "fresh"} <= set(queue.pending_event_ids_session)
         assert "left" not in queue.pending_event_ids_session and "left" not in queue.pending_messages_per_session
         assert not sessions.knows("left") and sessions.knows("fresh")

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from editlab.errors import BadRequest
 from editlab.lab import Lab
-from editlab.lab.access.addresses import counted
+from editlab.lab.access.addresses import network_of
 from editlab.lab.access.users import Users
 from editlab.probes import Passages
 from editlab.settings import Settings
@@ -229,10 +229,10 @@ def test_on_a_space_private_addresses_are_the_proxys(monkeypatch):
 
 def test_behind_a_proxy_the_page_is_nobodys_alone_and_wants_a_login():
     behind = Settings(proxies="127.0.0.1")
-    assert not behind.alone
+    assert not behind.single_user
     with pytest.raises(BadRequest, match="--auth FILE"):
         behind.reach()
-    assert "whoever reaches it" in Settings(proxies="127.0.0.1", trusted_network=True).reach()
+    assert "everybody who reaches it" in Settings(proxies="127.0.0.1", trusted_network=True).reach()
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_behind_a_proxy_the_page_is_nobodys_alone_and_wants_a_login():
     ],
 )
 def test_an_ipv6_address_counts_as_its_network(address, place):
-    assert counted(address) == place
+    assert network_of(address) == place
 
 
 # What browsers are told

@@ -94,7 +94,7 @@ def test_what_a_dead_process_began_is_marked_and_a_file_goes_on(opened, few_step
     file.write_text(json.dumps(RECORDS))
     lab = opened(tmp_path / "data")
     workspace = workspace_of(lab, "ana")
-    edits.apply_many(workspace, lab.look_over(file, file.name), "rome", batch=2).result(TIMEOUT)
+    edits.apply_many(workspace, lab.read_edit_file(file, file.name), "rome", batch=2).result(TIMEOUT)
     workspace.undo()
     with lab.ledger.transaction() as connection:  # as a killed process leaves it
         connection.execute(sa.update(JOBS).values(state="running", session="killed"))

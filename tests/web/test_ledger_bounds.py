@@ -28,42 +28,42 @@ from editlab.settings import Settings
 
 def test_a_bundle_of_too_many_events_is_refused_before_any_is_read(empty, bundle, monkeypatch):  # noqa: F811
     many = rewritten(bundle, lambda members: members.update({archive.EVENTS: members[archive.EVENTS] * 4_000}))
-    monkeypatch.setattr(archive, "_row", lambda row: pytest.fail("it was read"))
-    with pytest.raises(BadFile, match="events; 5,000 events are taken here"):
+    monkeypatch.setattr(archive, "_check_row", lambda row: pytest.fail("it was read"))
+    with pytest.raises(BadFile, match="events; at most 5,000 are accepted here"):
         bundles.unpack(empty.lab.workspaces, "tom", many, limits=replace(bundles.LIMITS, ratio=1e9))
     assert empty.events() == 0 and empty.names() == []
 
 
 def test_edits_inside_of_events_count_as_well(empty, bundle, monkeypatch):  # noqa: F811
-    held = len(archive.opened(bundle).rows)
-    with pytest.raises(BadFile, match=f"{held + 2} events and edits; {held + 1} events and edits are taken here"):
+    held = len(archive.open_archive(bundle).rows)
+    with pytest.raises(BadFile, match=f"{held + 2} events and edits; at most {held + 1} are accepted here"):
         bundles.unpack(empty.lab.workspaces, "tom", bundle, limits=replace(bundles.LIMITS, events=held + 1))
-    assert archive.opened(bundle, replace(bundles.LIMITS, events=held + 2)).report.ok
+    assert archive.open_archive(bundle, replace(bundles.LIMITS, events=held + 2)).report.ok
 
 
 def test_a_bundle_with_too_long_a_text_of_events_is_refused_before_it_is_unpacked(empty, bundle, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(archive, "_unpacked", lambda *_: pytest.fail("it was unpacked"))
-    with pytest.raises(BadFile, match="MB of events"):
+    monkeypatch.setattr(archive, "_unpack", lambda *_: pytest.fail("it was unpacked"))
+    with pytest.raises(BadFile, match="kB of events; at most 100 Bytes are accepted"):
         bundles.unpack(empty.lab.workspaces, "tom", bundle, limits=replace(bundles.LIMITS, event_bytes=100))
 
 
 def test_a_bundle_of_too_many_files_is_refused(empty, bundle):  # noqa: F811
     files = {f"{number:064x}{archive.SUFFIX}": b"" for number in range(50)}
     many = rewritten(bundle, lambda members: members.update(files))
-    with pytest.raises(BadFile, match="files; 20 files are taken here"):
+    with pytest.raises(BadFile, match="files; at most 20 are accepted here"):
         bundles.unpack(empty.lab.workspaces, "tom", many, limits=replace(bundles.LIMITS, events=20))
 
 
 def test_a_bundle_that_unpacks_to_hundreds_of_times_its_size_is_refused(empty, bundle, monkeypatch):  # noqa: F811
     bomb = rewritten(bundle, lambda members: members.update({f"{'0' * 64}{archive.SUFFIX}": bytes(20 * 2**20)}))
-    monkeypatch.setattr(archive, "_unpacked", lambda *_: pytest.fail("it was unpacked"))
+    monkeypatch.setattr(archive, "_unpack", lambda *_: pytest.fail("it was unpacked"))
     with pytest.raises(BadFile, match="times its size"):
         bundles.unpack(empty.lab.workspaces, "tom", bomb)
 
 
 def test_a_demo_takes_less(empty, bundle, monkeypatch):  # noqa: F811
     given_ = []
-    monkeypatch.setattr(archive, "opened", lambda path, limits: given_.append(limits) or pytest.fail("enough"))
+    monkeypatch.setattr(archive, "open_archive", lambda path, limits: given_.append(limits) or pytest.fail("enough"))
     for demo in (False, True):
         monkeypatch.setattr(empty.lab.limits, "demo", demo)
         with pytest.raises(pytest.fail.Exception):
@@ -118,10 +118,10 @@ def test_other_ways_of_packing_are_refused(empty, bundle):  # noqa: F811
 
 
 def test_patches_that_lie_there_many_times_count_each_time(empty, bundle):  # noqa: F811
-    opened = archive.opened(bundle)
+    opened = archive.open_archive(bundle)
     size = sum(map(len, opened.files.values()))
     archive.check_fit(opened, empty.lab.model, size)
-    with pytest.raises(BadFile, match="of patches lie over the model"):
+    with pytest.raises(BadFile, match="of patches are applied after event"):
         archive.check_fit(opened, empty.lab.model, size - 1)
 
 
@@ -143,11 +143,11 @@ class Counted(PersistentList):
 
 
 def applied(count):
-    return [Event(number, "applied", {"edit": edit(number).written()}) for number in range(1, count + 1)]
+    return [Event(number, "applied", {"edit": edit(number).as_json()}) for number in range(1, count + 1)]
 
 
 def switched(count):
-    first = Event(1, "applied", {"edit": edit(1).written()})
+    first = Event(1, "applied", {"edit": edit(1).as_json()})
     return [first, *(Event(number, "switched", {"id": "e1", "on": number % 2 == 0}) for number in range(2, count + 1))]
 
 
@@ -185,7 +185,7 @@ def test_an_order_of_many_edits_is_read_in_one_go():
     state = fold(applied(3_000))
     ids = [edit.id for edit in state.chain]
     after = fold([Event(3_001, "moved", {"ids": [*ids[1:], ids[0]]})], state)
-    assert after.past[-1].told == "moved Place 1 → Asia to place 3000"
+    assert after.past[-1].text == "moved Place 1 → Asia to place 3000"
     gone = fold([Event(3_002, "removed", {"ids": ids[1:]})], after)
     assert [edit.id for edit in gone.chain] == [ids[0]]
 

@@ -70,7 +70,7 @@ def test_an_archive_carries_every_workspace_with_its_owner_and_its_name(ledger, 
     report = archive.export(ledger, tmp_path / "all.zip")
     assert report.workspaces == MANY + 4
     for _ in range(2):  # twice is once
-        archive.bring_in(other, tmp_path / "all.zip")
+        archive.import_archive(other, tmp_path / "all.zip")
         assert table(other) == table(ledger) and archive.verify(other).ok
     assert [info.name for info in Directory(other).workspaces("visitor 7") if info.mine] == [FIRST]
     assert Directory(other).workspaces("ana", deleted=True)[0].name == "Away"
@@ -79,7 +79,7 @@ def test_an_archive_carries_every_workspace_with_its_owner_and_its_name(ledger, 
 def test_an_archive_of_one_workspace_carries_that_ones_row_alone(ledger, other, tmp_path):
     lecture = Directory(ledger).id_of("Lecture")
     archive.export(ledger, tmp_path / "one.zip", [lecture])
-    archive.bring_in(other, tmp_path / "one.zip")
+    archive.import_archive(other, tmp_path / "one.zip")
     assert table(other) == {lecture: table(ledger)[lecture]}
 
 
@@ -91,7 +91,7 @@ def test_what_is_there_keeps_its_row_and_a_name_that_is_taken_gets_a_number(ledg
     directory.adopt("Team")
     directory.rename("tom", "Team", "Our team", "Team")
     archive.export(ledger, tmp_path / "all.zip")
-    archive.bring_in(other, tmp_path / "all.zip")
+    archive.import_archive(other, tmp_path / "all.zip")
     names = {row[0]: row[2] for row in table(other).values()}
     assert names["Team"] == "Our team" and names[Directory(ledger).id_of("Lecture")] == "Lecture 3"
     assert sorted(info.name for info in directory.workspaces("visitor 1") if info.mine) == [FIRST, f"{FIRST} 2"]
@@ -104,7 +104,7 @@ def test_workspaces_of_an_older_archive_are_found_on_the_page_and_on_the_termina
     archive.write(tmp_path / "old.zip", ledger.rows()[0], ledger.tensors.read)
     with zipfile.ZipFile(tmp_path / "old.zip") as old:
         assert old.namelist() == [archive.EVENTS]
-    archive.bring_in(other, tmp_path / "old.zip")
+    archive.import_archive(other, tmp_path / "old.zip")
     directory, events = Directory(other), {row["workspace"] for row in ledger.rows()[0]}
     assert {info.id for info in directory.workspaces("anybody")} == events
     assert all(directory.look_up(id).id == id for id in events)
@@ -130,8 +130,8 @@ def test_a_row_that_no_table_has_is_refused_and_nothing_is_added(ledger, other, 
                 content = b"\n".join([json.dumps(json.loads(first) | harm).encode(), *rest])
             bad.writestr(name, content)
     with pytest.raises(BadFile, match=r"bad\.zip"):
-        archive.bring_in(other, tmp_path / "bad.zip")
-    assert other.written == 0 and table(other) == {}
+        archive.import_archive(other, tmp_path / "bad.zip")
+    assert other.event_count == 0 and table(other) == {}
 
 
 def test_an_unknown_workspace_is_a_sentence_that_says_which_there_are_and_writes_nothing(ledger, tmp_path, monkeypatch):
@@ -155,7 +155,7 @@ def test_all_of_one_owner_is_exported(ledger, other, tmp_path, monkeypatch):
     path = tmp_path / "ana.zip"
     code, found = ledger_command(ledger.folder, monkeypatch, "export", "--to", str(path), "--owner", "ana")
     assert (code, found["workspaces"], found["events"]) == (0, 3, 2)
-    archive.bring_in(other, path)
+    archive.import_archive(other, path)
     assert {row[1] for row in table(other).values()} == {"ana"} and len(table(other)) == 3
     for owner in ("eve", ""):
         code, found = ledger_command(
@@ -196,7 +196,7 @@ def test_a_backup_of_a_ledger_that_another_process_writes_to_is_whole(kept, tmp_
             assert writer.stdout.readline() == "ready\n"
             code, found = ledger_command(kept, monkeypatch, "backup", "--to", str(tmp_path / "copy"))
             with Ledger(kept) as ledger:
-                after = ledger.written
+                after = ledger.event_count
         finally:
             writer.kill()
     assert (code, found["ok"], found["files"], found["faults"]) == (0, True, 4, []) and 17 <= found["events"] <= after
@@ -242,7 +242,7 @@ with Ledger(data) as ledger:
     archive.verify(ledger), archive.export(ledger, to / "all.zip"), backup(ledger, to / "copy")
     ledger.check_writable(), forget(ledger, 0.0), unused(ledger, 1), forget_these(ledger, ["tom"]), ledger.compact()
 with Ledger(to / "copy") as copy:
-    archive.bring_in(copy, to / "all.zip")
+    archive.import_archive(copy, to / "all.zip")
 names = [str(path) for path in seen if str(path).startswith(str(data))]
 assert names, "the hook hears nothing"
 print([name for name in names if "ledger.sqlite" in name])
@@ -375,7 +375,7 @@ def test_whoever_does_not_say_what_is_to_go_is_refused(people, monkeypatch, aske
 
 
 def test_somebody_is_told_who_has_the_ledger_open(ledger):
-    with Ledger(ledger.folder), pytest.raises(BadRequest, match=r"1 other process\)"), ledger.alone():
+    with Ledger(ledger.folder), pytest.raises(BadRequest, match=r"1 other process\)"), ledger.exclusive():
         pytest.fail("it is not alone")
-    with ledger.alone():
-        assert ledger.others() == 0
+    with ledger.exclusive():
+        assert ledger.count_others() == 0

@@ -38,7 +38,7 @@ def event(state: State, action: str, pick: int) -> Event | None:
     chosen = state.chain[pick % len(state.chain)] if state.chain else None
     match action:
         case "applied":
-            return Event(number, action, {"edit": edit(number).written()})
+            return Event(number, action, {"edit": edit(number).as_json()})
         case "looked":
             return Event(number, action, {"request": EditRequest("{} is in", f"Place {pick}", "Asia").as_dict()})
         case "stopped":
@@ -53,7 +53,7 @@ def event(state: State, action: str, pick: int) -> Event | None:
             return Event(number, action, {"id": chosen.id, "on": not chosen.on})
         case "refined" if chosen:
             made = replace(chosen, rep="default", rep_on=True, names=("the old one",), pathways=(f"pathway {number}",))
-            return Event(number, action, {"edit": made.written()})
+            return Event(number, action, {"edit": made.as_json()})
         case "rep" if chosen and chosen.rep:
             return Event(number, "switched", {"id": chosen.id, "rep": not chosen.rep_on})
         case "moved" if chosen:
@@ -64,7 +64,7 @@ def event(state: State, action: str, pick: int) -> Event | None:
         case "removed" if chosen:
             return Event(number, action, {"ids": [chosen.id]})
         case "remade" if chosen:
-            made = [replace(one, solves=(f"again {number}",)).written() for one in state.chain if one.on]
+            made = [replace(one, solves=(f"again {number}",)).as_json() for one in state.chain if one.on]
             return Event(number, action, {"edits": made}) if made else None
     return None
 
@@ -112,21 +112,21 @@ def test_a_fold_may_stop_anywhere_and_go_on(sequence, cut):
 def test_ids_stay_unique_and_what_is_written_is_read_again(sequence):
     state = fold(sequence)
     assert len({edit.id for edit in state.chain}) == len(state.chain)
-    assert tuple(Edit.read(edit.written()) for edit in state.chain) == state.chain
+    assert tuple(Edit.read(edit.as_json()) for edit in state.chain) == state.chain
 
 
 def test_an_event_from_before_rep_is_an_edit_without_it():
-    written = edit(1).written()
+    written = edit(1).as_json()
     old = {name: value for name, value in written.items() if name not in ("rep", "rep_on", "names", "pathways")}
     state = fold([Event(1, "applied", {"edit": old})])
     assert state.chain == (edit(1),) and (state.chain[0].rep, state.chain[0].pathways) == (None, ())
 
 
 def test_rep_is_added_switched_and_taken_back_by_name():
-    state = fold([Event(1, "applied", {"edit": edit(1).written()})])
+    state = fold([Event(1, "applied", {"edit": edit(1).as_json()})])
     for action in ("refined", "rep", "rep"):
         state = step(state, event(state, action, 0))
-    assert [change.told for change in state.past[1:]] == [
+    assert [change.text for change in state.past[1:]] == [
         "added REP to Place 1 → Asia",
         "switched off REP for Place 1 → Asia",
         "switched on REP for Place 1 → Asia",
@@ -165,7 +165,7 @@ def test_the_switches_of_mask_and_guard_are_kept_whatever_is_undone(sequence, sw
         Event(1, "applied", {}),
         Event(1, "switched", {"id": "e9", "on": True}),
         Event(1, "looked", {"request": {"prompt": "nothing"}}),
-        Event(1, "refined", {"edit": edit(9).written()}),
+        Event(1, "refined", {"edit": edit(9).as_json()}),
         Event(1, "threshold", {}),
         Event(1, "masked", {}),
         Event(1, "from tomorrow"),

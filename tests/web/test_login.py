@@ -25,7 +25,7 @@ from editlab.errors import BadFile, BadRequest, TooMany
 from editlab.facts import EditRequest
 from editlab.lab import Lab
 from editlab.lab.access.cookies import CookieSecret, EndedLogins
-from editlab.lab.access.limits import Limits
+from editlab.lab.access.limits import RateLimits
 from editlab.lab.access.users import Users
 from editlab.lab.workspaces import edits
 from editlab.probes import Passages
@@ -114,7 +114,7 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites_and_ends(browser)
 
 
 def test_a_cookie_that_somebody_made_is_none(browser, users):
-    forged = base64.b64encode(json.dumps({"name": "ana", "mark": users.known["ana"].mark, "login": "x"}).encode()).decode()
+    forged = base64.b64encode(json.dumps({"name": "ana", "mark": users.by_name["ana"].mark, "login": "x"}).encode()).decode()
     for cookie in (forged, f"{forged}.aaaa.bbbb"):
         assert browser.get("/model", headers={"Cookie": f"editlab-7001={cookie}"}).status_code == 401
 
@@ -197,7 +197,7 @@ def test_a_secret_of_before_is_deleted_and_counts_no_more(lab, tmp_path, users):
     old = lab.ledger.folder / "cookie-secret"
     old.write_text("ab" * 32)
     browser = TestClient(create_app(lab), base_url="http://lab.example")
-    login = {"name": "ana", "mark": users.known["ana"].mark, "login": "x"}
+    login = {"name": "ana", "mark": users.by_name["ana"].mark, "login": "x"}
     forged = TimestampSigner("ab" * 32).sign(base64.b64encode(json.dumps(login).encode())).decode()
     assert browser.get("/model", headers={"Cookie": f"editlab-7001={forged}"}).status_code == 401
     assert not old.exists()
@@ -255,7 +255,7 @@ def test_a_file_of_users_among_what_people_are_given_is_refused(tmp_path, folder
     (tmp_path / "link").symlink_to(path)
     for name in (path, tmp_path / "link"):
         with pytest.raises(BadFile, match="Move it elsewhere"):
-            Users(name).check(settings.served)
+            Users(name).check(settings.public_folders)
 
 
 # Names that are given again
@@ -282,27 +282,27 @@ def test_a_name_that_is_given_anew_does_not_inherit(address, lab, users):
 def test_a_line_without_an_id_keeps_what_it_had(tmp_path, users):
     """As older versions wrote it."""
     path = tmp_path / "users"
-    path.write_text("".join(f"{name}:{users.known['ana'].hash}\n" for name in ("ana", "ben")))
+    path.write_text("".join(f"{name}:{users.by_name['ana'].hash}\n" for name in ("ana", "ben")))
     old = Users(path)
-    assert {name: user.id for name, user in old.known.items()} == {"ana": "ana", "ben": "ben"}
+    assert {name: user.id for name, user in old.by_name.items()} == {"ana": "ana", "ben": "ben"}
     old.add("ana", "other password")
     old.remove("ben")
     old.add("ben", "other password")
-    assert old.known["ana"].id == "ana" and old.known["ben"].id not in ("ana", "ben")
+    assert old.by_name["ana"].id == "ana" and old.by_name["ben"].id not in ("ana", "ben")
 
 
 @pytest.mark.parametrize("line", ["ben:{hash}:one", "ben:{hash}:x:y", "ben:{hash}:../x", "ben:{hash}:é"])
 def test_an_id_is_one_users_alone_and_a_plain_word(tmp_path, users, line):
-    hash = users.known["ana"].hash
+    hash = users.by_name["ana"].hash
     (tmp_path / "users").write_text(f"ana:{hash}:one\n{line.format(hash=hash)}\n")
     with pytest.raises(BadFile, match="line 2"):
-        assert Users(tmp_path / "users").known
+        assert Users(tmp_path / "users").by_name
 
 
 def test_a_list_names_the_ids_for_programs(users):
     result = CliRunner().invoke(terminal, ["user", "list", "--auth", str(users._path), "--json"])
     found = json.loads(result.stdout)
-    assert found["ids"] == {name: users.known[name].id for name in found["users"]}
+    assert found["ids"] == {name: users.by_name[name].id for name in found["users"]}
 
 
 def test_another_password_or_none_ends_a_login_at_once(browser, users):
@@ -356,10 +356,10 @@ def test_after_five_wrong_passwords_not_even_the_right_one_is_tried(browser):
 
 
 def test_an_address_that_tries_many_names_is_refused_for_all_of_them():
-    limits = Limits(Settings())
+    limits = RateLimits(Settings())
     for number in range(20):
         limits.check_guess(f"name{number}", "192.0.2.1")
-        limits.wrong_guess(f"name{number}", "192.0.2.1")
+        limits.count_guess(f"name{number}", "192.0.2.1")
     with pytest.raises(TooMany, match="Try again in 5 minutes"):
         limits.check_guess("ana", "192.0.2.1")
     limits.check_guess("ana", "192.0.2.2")
@@ -511,9 +511,9 @@ def test_with_another_users_session_and_id_nothing_of_theirs_is_reached(app, add
 
 def test_a_user_cannot_push_another_ones_session_out():
     sessions = SessionOwners()
-    assert sessions.belongs("hers", "ana")
-    assert all(sessions.belongs(f"his {number}", "ben") for number in range(3_000))
-    assert not sessions.belongs("hers", "ben") and sessions.belongs("hers", "ana")
+    assert sessions.owns("ana", "hers")
+    assert all(sessions.owns("ben", f"his {number}") for number in range(3_000))
+    assert not sessions.owns("ben", "hers") and sessions.owns("ana", "hers")
     assert len(sessions._user_of) == 1_001
 
 
@@ -553,7 +553,7 @@ def test_what_will_not_do_is_a_sentence_and_changes_nothing(users, args, typed, 
 @pytest.mark.parametrize("text", ["", "\n"])
 def test_a_file_that_lets_nobody_in_is_refused_at_the_start(text, tmp_path):
     (tmp_path / "users").write_text(text)
-    with pytest.raises(BadFile, match=r"names no user.*editlab user add NAME"):
+    with pytest.raises(BadFile, match=r"has no users.*editlab user add NAME"):
         Users(tmp_path / "users").check()
     with pytest.raises(BadFile, match="There is no file of users"):
         Users(tmp_path / "missing").check()

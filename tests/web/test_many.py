@@ -10,7 +10,7 @@ from visitors import TIMEOUT
 from editlab import methods
 from editlab.errors import BadFile, BadRequest, Cancelled, DegenerateKey
 from editlab.facts import EditRequest
-from editlab.lab import Lab, look_over
+from editlab.lab import Lab, read_edit_file
 from editlab.lab.asking import answers
 from editlab.lab.ledger.events import Edit
 from editlab.lab.workspaces import edit_files, edits
@@ -33,7 +33,7 @@ def file(lab, tmp_path):
     def write(*lines: str, name: str = "edits.csv"):
         path = tmp_path / name
         path.write_text("\n".join((HEADER, *lines)), encoding="utf-8")
-        return look_over(lab.model, path)
+        return read_edit_file(lab.model, path)
 
     return write
 
@@ -65,7 +65,9 @@ def test_every_fault_has_its_row_its_column_and_its_reason(file, lab):
     ]
     reasons = [fault.reason for fault in looked.faults]
     assert reasons[0].startswith("The prompt has 2 {}")
-    assert reasons[1] == "It contradicts line 2, which asks the same for 'Antarctica'. Keep one of the two."
+    assert (
+        reasons[1] == "It contradicts line 2, which has the new object 'Antarctica' for the same text. Keep one of the two."
+    )
     assert reasons[2] == "It repeats line 2. Remove one of the two."
     assert reasons[3].startswith("The new object is empty") and "Shorten" in reasons[4]
 
@@ -87,14 +89,14 @@ def test_json_faults_name_the_record(lab, tmp_path):
     path = tmp_path / "edits.json"
     good = {"subject": "Leo Arons", "prompt": "Leo Arons died in", "target_new": "Paris"}
     path.write_text(json.dumps([good, {"subject": "Leo", "prompt": "He died in"}, good | {"subject": "Leon"}]))
-    looked = look_over(lab.model, path, "mine.json")
+    looked = read_edit_file(lab.model, path, "mine.json")
     assert [(fault.place.row, str(fault.place), fault.column) for fault in looked.faults] == [
         (2, "record 2", "target_new"),
         (3, "record 3", "prompt"),
     ]
     path.write_text("[")
     with pytest.raises(BadFile) as caught:
-        look_over(lab.model, path, "mine.json")
+        read_edit_file(lab.model, path, "mine.json")
     assert "mine.json" in str(caught.value) and str(tmp_path) not in str(caught.value)
 
 
@@ -172,7 +174,7 @@ def test_remade_a_batch_keeps_its_requests_and_its_file(workspace, file, few_ste
     before = workspace.records
     (again,) = edits.remake(workspace).result(TIMEOUT)
     assert again.requests == before[0].requests and again.source == before[0].source
-    assert edits.applied_of(workspace, looked, "rome").done == 3
+    assert edits.file_progress(workspace, looked, "rome").done == 3
     assert workspace.undo() == "re-made 3 edits"
 
 
@@ -215,7 +217,7 @@ def test_a_batch_that_was_taken_back_is_made_again(workspace, file, few_steps):
     looked = file(*ROWS[:4])
     edits.apply_many(workspace, looked, "rome", batch=2).result(TIMEOUT)
     workspace.remove(workspace.records[0].id)
-    assert edits.applied_of(workspace, looked, "rome").done == 2
+    assert edits.file_progress(workspace, looked, "rome").done == 2
     edits.apply_many(workspace, looked, "rome", batch=2).result(TIMEOUT)
     assert [record.request.subject for record in workspace.records] == ["France", "Slovenia"]
 
@@ -223,15 +225,15 @@ def test_a_batch_that_was_taken_back_is_made_again(workspace, file, few_steps):
 def test_other_settings_or_another_method_are_not_the_same_edits(workspace, file, few_steps):
     looked = file(*ROWS[:2])
     edits.apply_many(workspace, looked, "rome").result(TIMEOUT)
-    assert edits.applied_of(workspace, looked, "rome").done == 2
-    assert edits.applied_of(workspace, looked, "rome", {"clamp": 3}).done == 0
-    assert edits.applied_of(workspace, looked, "memit").done == 0
+    assert edits.file_progress(workspace, looked, "rome").done == 2
+    assert edits.file_progress(workspace, looked, "rome", {"clamp": 3}).done == 0
+    assert edits.file_progress(workspace, looked, "memit").done == 0
 
 
 def test_a_mended_file_goes_on_where_it_was(workspace, file, few_steps):
     edits.apply_many(workspace, file(*ROWS[:3], "Peru,{} is in {},Asia,"), "rome").result(TIMEOUT)
     mended = file(*ROWS[1:3], "Peru,{} is in,Asia,", name="mended.csv")
-    assert edits.applied_of(workspace, mended, "rome").done == 2
+    assert edits.file_progress(workspace, mended, "rome").done == 2
     done = edits.apply_many(workspace, mended, "rome").result(TIMEOUT)
     assert (done.resumed, done.done) == (2, 3) and 0 <= done.said <= 1
     assert workspace.records[-1].requests == (EditRequest("{} is in", "Peru", "Asia"),)
@@ -281,7 +283,7 @@ def test_live_questions_are_answered_between_two_batches(lab, workspace, file, f
 
 def test_ledgers_from_before_batches_are_read(workspace, few_steps):
     record = edits.apply(workspace, EditRequest("{} is in", "Peru", "Asia")).result(TIMEOUT)
-    body = workspace.chain.state.chain[0].written()
+    body = workspace.chain.state.chain[0].as_json()
     old = Edit.read(json.loads(json.dumps({key: value for key, value in body.items() if key not in ("more", "source")})))
     assert old.requests == (record.request,) and old.source is None and old.name == "Peru → Asia"
 
@@ -293,7 +295,7 @@ def test_a_lab_that_opens_again_finds_the_batches(tiny_llama, facts, tmp_path, f
     for _ in range(2):
         lab = Lab(tiny_llama, facts, Passages((), ()), data=Path(tmp_path / "data"))
         try:
-            workspace, looked = lab.workspace("anna"), look_over(tiny_llama, path)
+            workspace, looked = lab.workspace("anna"), read_edit_file(tiny_llama, path)
             done = edits.apply_many(workspace, looked, "rome", batch=4).result(TIMEOUT)
             seen.append((done.resumed, done.said, [len(record.requests) for record in workspace.records], logits(workspace)))
         finally:

@@ -8,7 +8,7 @@ from visitors import Visitor, accepts
 
 from editlab.facts import EditCase, EditRequest, Fault, Placed
 from editlab.facts.readers import Place
-from editlab.lab import Applied, EditFile
+from editlab.lab import EditFile, FileProgress
 from editlab.web.edit import file_handlers, file_words
 from editlab.web.edit.file_handlers import FileFields
 
@@ -54,25 +54,25 @@ def test_which_edits_of_a_file_are_valid(good, bad, skip, applied, sentence):
 
 
 def test_how_far_it_is_and_how_long_it_takes():
-    assert file_words.so_far(Applied(1000, 0, 0, 0.0, 0.0)) == "1,000 edits: computing the first batch."
-    assert file_words.so_far(Applied(1000, 300, 100, 0.93, 0.9, seconds=40)) == (
+    assert file_words.so_far(FileProgress(1000, 0, 0, 0.0, 0.0)) == "1,000 edits: computing the first batch."
+    assert file_words.so_far(FileProgress(1000, 300, 100, 0.93, 0.9, seconds=40)) == (
         "300 of 1,000 edits of the file are applied. The model gave the new object at 93 % of the prompts right after their "
         "batch. About 2 minutes left."
     )
-    assert "left" not in file_words.so_far(Applied(300, 300, 100, 0.93, 0.9, seconds=40))
+    assert "left" not in file_words.so_far(FileProgress(300, 300, 100, 0.93, 0.9, seconds=40))
 
 
 def test_a_batch_that_does_not_take_is_told():
-    assert "Of the latest batch only 4 % took" in file_words.so_far(Applied(1000, 400, 0, 0.6, 0.04, seconds=40))
-    assert "latest" not in file_words.so_far(Applied(1000, 400, 0, 0.6, 0.31, seconds=40))
+    assert "Of the latest batch only 4 % took" in file_words.so_far(FileProgress(1000, 400, 0, 0.6, 0.04, seconds=40))
+    assert "latest" not in file_words.so_far(FileProgress(1000, 400, 0, 0.6, 0.31, seconds=40))
 
 
 def test_how_it_ended():
-    assert file_words.at_end(Applied(1000, 1000, 0, 0.93, 0.9, seconds=40, held=0.88)) == (
+    assert file_words.at_end(FileProgress(1000, 1000, 0, 0.93, 0.9, seconds=40, held=0.88)) == (
         "1,000 edits of the file are applied. The model gave the new object at 93 % of the prompts right after their batch, "
         "and at 88 % now that all are applied."
     )
-    sentence = file_words.at_end(Applied(10, 10, 4, 1.0, 1.0))
+    sentence = file_words.at_end(FileProgress(10, 10, 4, 1.0, 1.0))
     assert "(4 of them before)" in sentence and "now" not in sentence
 
 

@@ -30,7 +30,7 @@ def test_ctrl_c_while_loading_is_a_sentence_and_nothing_is_written(at, tmp_path)
     said = [line for line in rest.splitlines() if not line.startswith("import time:")]
     assert (process.returncode, said) == (
         130,
-        ["Stopped while EditLab was loading. Nothing was kept or changed: start it again."],
+        ["Stopped while EditLab was loading. Nothing was changed. Start it again."],
     )
     assert not (tmp_path / "data").exists()
 
@@ -57,7 +57,7 @@ def test_it_starts_again_three_times_in_ten_minutes_and_no_more(monkeypatch, cap
     monkeypatch.setattr(os, "execv", lambda path, arguments: became.append((path, arguments)))
     monkeypatch.setenv(serve.RESTARTED, str(time.time() - 601))
     for _ in range(3):
-        serve._start_again()
+        serve._restart()
     assert became == [(sys.executable, [sys.executable, *sys.orig_argv[1:]])] * 3
-    assert serve._start_again() == 1 and len(became) == 3
+    assert serve._restart() == 1 and len(became) == 3
     assert "4 times in 10 minutes. Your edits are kept." in capsys.readouterr().err

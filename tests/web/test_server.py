@@ -53,9 +53,9 @@ def test_another_site_can_send_nothing(server):
     ("given", "said"),
     [
         ({}, "Only this computer reaches it, and there is no login."),
-        ({"host": "0.0.0.0", "trusted_network": True}, "whoever reaches it may do everything"),
-        ({"host": "0.0.0.0", "demo": True}, "a public demo: everybody who reaches it may come in and do a little"),
-        ({"host": "0.0.0.0", "auth": "users"}, "The users in users may come in, after a login."),
+        ({"host": "0.0.0.0", "trusted_network": True}, "everybody who reaches it may do everything"),
+        ({"host": "0.0.0.0", "demo": True}, "a public demo: everybody who reaches it can use it within limits"),
+        ({"host": "0.0.0.0", "auth": "users"}, "The users in users can log in."),
     ],
 )
 def test_who_can_reach_the_page_is_said(given, said):
@@ -73,7 +73,7 @@ def test_a_page_for_everybody_has_to_be_meant(host):
 def test_a_space_is_a_public_demo(monkeypatch):
     monkeypatch.setenv("SPACE_ID", "somebody/editlab")
     settings = Settings()
-    assert (settings.host, settings.demo, settings.alone) == ("0.0.0.0", True, False)
+    assert (settings.host, settings.demo, settings.single_user) == ("0.0.0.0", True, False)
 
 
 def test_health_answers_as_soon_as_the_model_can_be_asked(server):

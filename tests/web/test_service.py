@@ -301,7 +301,7 @@ def libraries_that_quote(text):
 
 @pytest.mark.parametrize("log_json", [True, False], ids=["json", "plain"])
 @pytest.mark.filterwarnings("default")
-def test_what_libraries_print_log_and_warn_of_is_written_without_values(log_json, capfd):
+def test_what_libraries_print_log_and_warn_of_is_written_remove_values(log_json, capfd):
     with heard(log_json=log_json) as written:
         libraries_that_quote(MARKER)
     log = written.getvalue()

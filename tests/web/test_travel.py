@@ -49,7 +49,7 @@ def test_edits_are_put_in_another_order_and_back(workspace):
     for place in (-1, 2):
         with pytest.raises(BadRequest, match="no place"):
             workspace.move(first.id, place)
-    with pytest.raises(BadRequest, match="no such edit"):
+    with pytest.raises(BadRequest, match="does not exist any more"):
         workspace.move("nobody", 0)
 
 
@@ -58,7 +58,7 @@ def test_the_state_after_any_event_comes_back_exactly_and_can_be_undone(workspac
     now = logits(workspace)
     then = workspace.context.model.logits([CONTINENT.text, CAPITAL.text], snapshot(workspace, changed[0]).view).tolist()
     workspace.clear()
-    assert workspace.return_to(changed[0]) == f"returned to how it was after event {changed[0]}"
+    assert workspace.return_to(changed[0]) == f"returned to the edits after event {changed[0]}"
     assert logits(workspace) == then and len(workspace.records) == 1
     workspace.undo()
     assert workspace.records == ()

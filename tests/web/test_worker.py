@@ -210,3 +210,178 @@ def test_at_the_end_nobody_waits_for_the_background(worker):
     gate.set()
     closing.join(TIMEOUT)
     assert began == [] and job.state == "stopped"
+
+
+# --- jobs with several parts ------------------------------------------------------------------------------------------
+
+
+def parts(name, done, count=2, cancels=None):
+    """Work of several parts, each of which notes its name."""
+
+    def work(progress, cancel):
+        for number in range(count):
+            if number:
+                yield
+            if cancels is not None:
+                cancels.append(cancel())
+            done.append(f"{name}{number + 1}")
+        return name
+
+    return work
+
+
+def test_parts_of_two_jobs_alternate_and_each_returns_its_result(worker):
+    done = []
+    release, _ = blocked(worker)
+    jobs = [worker.submit(parts(name, done)) for name in "ab"]
+    release.set()
+    assert [job.result(TIMEOUT) for job in jobs] == ["a", "b"]
+    assert done == ["a1", "b1", "a2", "b2"] and worker.open == []
+
+
+def test_a_job_that_comes_between_two_parts_runs_before_the_next_part(worker):
+    done, later = [], []
+
+    def work(progress, cancel):
+        done.append("part 1")
+        later.append(worker.submit(lambda progress, cancel: done.append("other")))
+        yield
+        done.append("part 2")
+
+    worker.submit(work).result(TIMEOUT)
+    assert later[0].result(TIMEOUT) is None and done == ["part 1", "other", "part 2"]
+
+
+def test_between_two_parts_a_job_runs_on_but_has_not_the_model(worker):
+    inside, gate, seen = threading.Event(), threading.Event(), []
+
+    def other(progress, cancel):
+        inside.set()
+        gate.wait(TIMEOUT)
+
+    def work(progress, cancel):
+        seen.append((job.active, job.state))
+        jobs.append(worker.submit(other))
+        yield
+        seen.append((job.active, job.state))
+
+    jobs = []
+    release, _ = blocked(worker)
+    job = worker.submit(work)
+    last = worker.submit(lambda progress, cancel: None)
+    release.set()
+    assert inside.wait(TIMEOUT)
+    assert (job.active, job.state, job.done) == (False, "running", False)
+    # The job of two parts gave way to both others, which came before its second part.
+    assert [worker.ahead(each) for each in (*jobs, job, last)] == [0, 1, 0]
+    assert worker.open[0].state == "running" and set(worker.open) == {job, *jobs}
+    gate.set()
+    job.result(TIMEOUT)
+    assert seen == [(True, "running")] * 2 and not job.active
+
+
+def test_only_the_time_of_its_own_parts_counts(worker):
+    def work(progress, cancel):
+        yield
+
+    def long(progress, cancel):
+        time.sleep(0.3)
+
+    release, _ = blocked(worker)
+    job, other = worker.submit(work), worker.submit(long)
+    release.set()
+    job.result(TIMEOUT)
+    assert other.done and other.seconds >= 0.3
+    assert 0 < job.seconds < 0.2 and job.ended - job.began >= 0.3
+
+
+def test_a_job_is_stopped_between_two_parts_and_its_generator_is_closed(worker):
+    done, cancels, closed = [], [], []
+
+    def work(progress, cancel):
+        try:
+            yield from parts("a", done, 3, cancels)(progress, cancel)
+        finally:
+            closed.append(True)
+
+    release, _ = blocked(worker)
+    job = worker.submit(work)
+    worker.submit(lambda progress, cancel: job.cancel())
+    release.set()
+    with pytest.raises(Cancelled, match="Stopped before it was complete"):
+        job.result(TIMEOUT)
+    assert (done, cancels, job.state) == (["a1"], [False], "stopped")
+    wait_until(lambda: closed)
+    assert worker.submit(lambda progress, cancel: "next").result(TIMEOUT) == "next"
+
+
+def test_an_error_in_a_later_part_ends_the_job_and_keeps_what_it_showed(worker):
+    done = []
+
+    def work(progress, cancel):
+        progress.show("half")
+        yield
+        raise ValueError("boom")
+
+    release, _ = blocked(worker)
+    job, other = worker.submit(work), worker.submit(parts("b", done))
+    release.set()
+    with pytest.raises(ValueError, match="boom"):
+        job.result(TIMEOUT)
+    assert (job.state, job.partial, str(job.error)) == ("failed", "half", "boom")
+    assert other.result(TIMEOUT) == "b" and done == ["b1", "b2"] and worker.open == []
+
+
+def test_a_device_that_is_lost_in_a_part_ends_the_jobs_that_wait_for_theirs(worker):
+    def lost(progress, cancel):
+        yield
+        raise DeviceLost("gone")
+
+    release, _ = blocked(worker)
+    jobs = [worker.submit(lost), worker.submit(parts("b", [], 5))]
+    release.set()
+    for job in jobs:
+        with pytest.raises(DeviceLost):
+            job.result(TIMEOUT)
+    assert not worker.alive
+
+
+def test_a_closed_worker_finishes_the_parts_of_its_jobs():
+    worker, done = Worker(), []
+    release, _ = blocked(worker)
+    job = worker.submit(parts("a", done, 3))
+    closing = threading.Thread(target=worker.close)
+    closing.start()
+    wait_until(lambda: not worker.alive)
+    release.set()
+    closing.join(TIMEOUT)
+    assert job.result(0) == "a" and done == ["a1", "a2", "a3"]
+
+
+def test_a_job_in_the_background_gives_way_to_every_part(worker):
+    done, gate = [], threading.Event()
+
+    def long(progress, cancel):
+        gate.wait(TIMEOUT)
+        worker.give_way()
+        done.append("background")
+
+    first = worker.submit(long, background=True)
+    wait_until(lambda: first.state == "running")
+    jobs = [worker.submit(parts(name, done)) for name in "ab"]
+    assert [worker.ahead(job) for job in jobs] == [1, 2]
+    gate.set()
+    for job in (first, *jobs):
+        job.result(TIMEOUT)
+    assert done == ["a1", "b1", "a2", "b2", "background"] and worker.open == []
+
+
+def test_parts_in_the_background_give_way_to_each_job_that_somebody_waits_for(worker):
+    done = []
+    release, _ = blocked(worker)
+    background = worker.submit(parts("b", done, 3), background=True)
+    jobs = [worker.submit(parts(name, done)) for name in "xy"]
+    release.set()
+    for job in (background, *jobs):
+        job.result(TIMEOUT)
+    assert done == ["x1", "y1", "x2", "y2", "b1", "b2", "b3"]

@@ -229,7 +229,7 @@ def test_an_edit_is_removed_the_others_stay_as_they_were_and_it_comes_back(works
     workspace.clear()
     assert workspace.records == () and workspace.undo() == "removed all 2 edits"
     for change in (workspace.remove, lambda id: workspace.switch(id, True)):
-        with pytest.raises(BadRequest, match="no such edit"):
+        with pytest.raises(BadRequest, match="does not exist any more"):
             change("nothing")
 
 
@@ -301,7 +301,7 @@ def test_an_edit_that_comes_out_infinite_is_not_kept(workspace, monkeypatch):
         "edit",
         lambda *_: Edited("rome", (CONTINENT,), (1,), ((infinite,),), ({},), (), 0.1),
     )
-    with pytest.raises(BadRequest, match="came out infinite"):
+    with pytest.raises(BadRequest, match="has infinite values"):
         edits.apply(workspace, CONTINENT).result(TIMEOUT)
     assert workspace.records == () and workspace.editing is None
 
@@ -493,7 +493,7 @@ def test_questions_say_the_subject_otherwise(workspace):
 def test_a_recipe_that_nobody_knows_is_a_sentence(workspace, rep):
     with pytest.raises(BadRequest, match="default, published"):
         edits.apply(workspace, CONTINENT, recipe=rep)
-    with pytest.raises(BadRequest, match="no such edit"):
+    with pytest.raises(BadRequest, match="does not exist any more"):
         edits.refine(workspace, "nothing")
     assert workspace.records == () and not workspace.busy
 
@@ -506,7 +506,7 @@ def test_rep_that_fails_leaves_everything_as_it_was(workspace, few_steps, monkey
     kept = edits.apply(workspace, CONTINENT).result(TIMEOUT)
     monkeypatch.setattr(refining, "refine", infinite)
     for begin in (lambda: edits.refine(workspace, kept.id), lambda: edits.apply(workspace, CAPITAL, recipe="default")):
-        with pytest.raises(BadRequest, match="came out infinite"):
+        with pytest.raises(BadRequest, match="has infinite values"):
             begin().result(TIMEOUT)
         assert workspace.records == (kept,) and workspace.editing is None
 

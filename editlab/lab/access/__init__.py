@@ -1,1 +1,1 @@
-"""Who may do what, and how much of it: users, limits, files that come and go, logs."""
+"""Access: users, rate limits, uploads and downloads, and the log."""

@@ -1,27 +1,27 @@
-"""Internet addresses: what counts as one visitor's, and what is an address at all."""
+"""Internet addresses: which of them count as one visitor's, and which texts are addresses."""
 
 from __future__ import annotations
 
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
 HOUSEHOLD_BITS = 64
-"""Bits of an IPv6 address that its holder cannot choose. Each holder has 2^64 addresses behind them."""
+"""Bits of an IPv6 address that its holder cannot choose. Each holder has 2^64 addresses with the same bits."""
 
 
-def counted(address: str) -> str:
-    """Return what an address counts as: IPv6 by its /64 network, IPv4 (also written as IPv6) as it is.
+def network_of(address: str) -> str:
+    """Return what an address is counted as: IPv6 as its /64 network, IPv4 (also written as IPv6) as it is.
 
     Anything that is not an address, such as a Unix socket's peer, is returned unchanged.
     """
     try:
-        found = ip_address(address)
+        parsed = ip_address(address)
     except ValueError:
         return address
-    if not isinstance(found, IPv6Address):
-        return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(IPv6Network((int(found), HOUSEHOLD_BITS), strict=False))
+    if not isinstance(parsed, IPv6Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Network((int(parsed), HOUSEHOLD_BITS), strict=False))
 
 
 def is_address(text: str) -> bool:

@@ -1,7 +1,7 @@
 """The secret that signs the login's cookies, and the logins that were ended early.
 
-Anyone who has the secret can forge every cookie. So it lies in a folder of its own that only its owner can enter, and a new
-secret ends all logins at once, also those of a running server.
+Anyone who has the secret can forge every cookie. So its folder can only be entered by the owner, and a new secret ends all
+logins at once, also those of a running server.
 """
 
 from __future__ import annotations
@@ -27,29 +27,28 @@ log = logging.getLogger(__name__)
 
 
 class CookieSecret:
-    """The secret of a data folder, made if there is none. Raises `BadFile` where it cannot be kept or is damaged.
+    """The secret of a data folder, made if there is none. Raises `BadFile` where it cannot be written or is damaged.
 
-    Version 0.1.0 kept it in the data folder itself, where strangers could read it through the page. That one is deleted.
+    Version 0.1.0 wrote it into the data folder itself, where strangers could read it through the page. That file is deleted.
     """
 
     def __init__(self, data: Path) -> None:
         self._path = data / FOLDER / SECRET
         self._stamp: tuple[int, int, int] | None = None
         self._value = ""
-        with _told(self._path):
+        with _explain_errors(self._path):
             storage.make_folder(self._path.parent)
             (data / SECRET).unlink(missing_ok=True)
 
     def read(self) -> str:
-        """Return the present secret, 64 hexadecimal digits. One that others could read is replaced. Raises `BadFile`."""
-        with _told(self._path):
+        """Return the secret, 64 hexadecimal digits. A secret that others could read is replaced. Raises `BadFile`."""
+        with _explain_errors(self._path):
             if not self._path.exists():
                 self.renew()
-            elif storage.exposed(self._path):
-                log.warning("Others than its owner could read the secret of the logins. A new one is made; all logins end.")
+            elif storage.is_exposed(self._path):
+                log.warning("Other users could read the secret of the logins. A new one is made; all logins end.")
                 self.renew()
-            found = self._path.stat()
-            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+            stamp = storage.stamp(self._path)
             if stamp != self._stamp:
                 self._value, self._stamp = self._path.read_text(encoding="utf-8"), stamp
         if len(self._value) != 2 * SECRET_BYTES:
@@ -58,14 +57,14 @@ class CookieSecret:
 
     def renew(self) -> None:
         """Make a new secret, which ends all logins. Raises `BadFile`."""
-        with _told(self._path):
+        with _explain_errors(self._path):
             storage.write(self._path, secrets.token_hex(SECRET_BYTES).encode())
 
 
 class EndedLogins:
-    """Logins that were ended by logging out, until their cookies would expire anyway. They outlive a restart.
+    """Logins that were ended by logging out, until their cookies expire. A restart keeps them.
 
-    `seconds`: how long a cookie lasts. The latest 10,000 are kept.
+    `seconds`: how long a cookie is valid. The latest 10,000 are kept.
     """
 
     def __init__(self, data: Path, seconds: float) -> None:
@@ -81,18 +80,20 @@ class EndedLogins:
         return login in self._until
 
     def add(self, login: str) -> None:
-        """End a login. Raises `BadFile` where that cannot be written; then it still holds until the next start."""
+        """End a login. Raises `BadFile` where that cannot be written; then the login is ended until the next start."""
         with self._lock:
             self._until[login] = time.time() + self._seconds
             while len(self._until) > MOST_ENDED or next(iter(self._until.values())) < time.time():
                 self._until.popitem(last=False)
-            with _told(self._path):
+            with _explain_errors(self._path):
                 storage.write(self._path, json.dumps(self._until).encode())
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _explain_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise BadFile(f"{path} cannot be kept: {error.strerror}. Set EDITLAB_DATA to a folder of yours.") from error
+        raise BadFile(
+            f"{path} cannot be written: {error.strerror}. Set EDITLAB_DATA to a folder that you may write in."
+        ) from error

@@ -1,6 +1,6 @@
-"""Files that were made for somebody to take away.
+"""Downloads: files that were made for a visitor.
 
-Each stands behind a name that nobody guesses, for an hour, for whoever may enter the workspace that it was made from.
+Each has a random name in the address, for an hour, for everybody who may enter the workspace from which it was made.
 """
 
 from __future__ import annotations
@@ -8,11 +8,20 @@ from __future__ import annotations
 import secrets
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from editlab.errors import BadRequest
 from editlab.lab.access.transfers import KEPT_SECONDS, Transfers
 from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.ledger import Ledger
+
+
+class Download(NamedTuple):
+    """A file, the id of its workspace, and the time when it was offered (monotonic seconds)."""
+
+    workspace: str
+    path: Path
+    at: float
 
 
 class Downloads(Transfers):
@@ -21,36 +30,41 @@ class Downloads(Transfers):
     def __init__(self, ledger: Ledger, directory: Directory) -> None:
         super().__init__(ledger, "downloads")
         self._directory = directory
-        self._offered: dict[str, tuple[str, Path, float]] = {}
+        self._downloads: dict[str, Download] = {}
 
-    def place(self) -> Path:
+    def new_folder(self) -> Path:
         """Return a new, empty folder for one file. Raises `BadRequest` where nothing can be written."""
         self._sweep()
-        return super().place()
+        return super().new_folder()
 
     def offer(self, workspace: str, path: Path) -> str:
-        """Let a file in such a folder be taken by whoever may enter a workspace; its name in the address."""
+        """Offer a file in such a folder to everybody who may enter a workspace, and return its name in the address."""
         token = secrets.token_urlsafe(16)
         with self._lock:
-            self._offered[token] = workspace, path, time.monotonic()
+            self._downloads[token] = Download(workspace, path, time.monotonic())
         return token
 
     @property
-    def offered(self) -> frozenset[str]:
-        """The names of what can be taken now."""
+    def tokens(self) -> frozenset[str]:
+        """The names of the files that can be downloaded now."""
         self._sweep()
-        return frozenset(self._offered)
+        return frozenset(self._downloads)
 
     def take(self, token: str, visitor: str | None) -> Path:
-        """Return the file behind a token. `visitor`: who is logged in, None without a login. Raises `BadRequest`."""
+        """Return the file behind a token. `visitor`: the id of the user, None without a login. Raises `BadRequest`."""
         self._sweep()
-        workspace, path, _ = self._offered.get(token, ("", None, 0.0))
-        if path is None or not path.is_file() or (visitor is not None and not self._directory.may_enter(visitor, workspace)):
+        download = self._downloads.get(token)
+        if (
+            download is None
+            or not download.path.is_file()
+            or (visitor is not None and not self._directory.may_enter(visitor, download.workspace))
+        ):
             raise BadRequest("There is no such file. Files are kept for an hour: make it again.")
-        return path
+        return download.path
 
     def _sweep(self) -> None:
+        """Delete files that are older than an hour."""
+        oldest = time.monotonic() - KEPT_SECONDS
         with self._lock:
-            stale = [token for token, (_, _, at) in self._offered.items() if at < time.monotonic() - KEPT_SECONDS]
-            for token in stale:
-                self.remove(self._offered.pop(token)[1])
+            for token in [token for token, download in self._downloads.items() if download.at < oldest]:
+                self.remove(self._downloads.pop(token).path)

@@ -1,9 +1,9 @@
-"""What EditLab writes to standard error while it runs: one line an event, without anything that people typed.
+"""The log on standard error: one line an event, without anything that visitors typed.
 
-An event is a dictionary: `log.info({"event": "job", "kind": "edit", ...})`. Of an error it says where it arose, and its text
-only where prompts may be logged, for a text can quote one. Of what libraries log, it writes the words that stand in their
-code and no values; instead of what they print, where they do. A fault that somebody causes again and again does not fill the
-disk: the same warning or error is written once a minute.
+An event is a dictionary: `log.info({"event": "job", "kind": "edit", ...})`. An error is logged with the place where it was
+raised; its text, which can quote a prompt, only where prompts may be logged. Messages of libraries are logged without their
+values, and instead of what they print, the place where they print. The same warning or error is written once a minute, so
+that a repeated fault does not fill the disk.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FIELDS = ("levelname", "name", "message")
 NAMES = {"levelname": "level", "name": "logger"}
 OURS = "editlab"
 AGAIN_SECONDS, MOST_KNOWN = 60.0, 1_000
-"""After how long the same warning is written again, and how many different ones are remembered."""
+"""The time until the same warning is written again, and how many different ones are remembered."""
 
 ErrorInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
@@ -40,60 +40,60 @@ def set_up(settings: Settings) -> None:
     """Log to standard error, as the settings say."""
     root = logging.getLogger()
     root.handlers = [handler(settings, sys.stderr)]
-    root.setLevel(logging.WARNING)  # what libraries have to say
+    root.setLevel(logging.WARNING)  # of libraries
     logging.getLogger(OURS).setLevel(settings.log_level.upper())
 
 
 def handler(settings: Settings, stream: TextIO) -> logging.Handler:
-    """Write to a stream, as the settings say."""
-    made = logging.StreamHandler(stream)
-    made.setFormatter(formatter(settings))
+    """Return a handler that writes to a stream, as the settings say."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter(settings))
     if not settings.log_prompts:
-        made.addFilter(without_values)
-    made.addFilter(OnceAMinute())
-    return made
+        handler.addFilter(remove_values)
+    handler.addFilter(OnceAMinute())
+    return handler
 
 
 def formatter(settings: Settings) -> logging.Formatter:
-    """How a line is written."""
-    made: logging.Formatter
+    """Return a formatter that writes a record as one line of text or of JSON."""
+    formatter: logging.Formatter
     if settings.log_json:
-        made = _Objects(FIELDS, rename_fields=NAMES, timestamp="at", json_ensure_ascii=False)
+        formatter = _JsonLines(FIELDS, rename_fields=NAMES, timestamp="at", json_ensure_ascii=False)
     else:
-        made = _Lines("%(asctime)s %(levelname)s %(message)s")
+        formatter = _TextLines("%(asctime)s %(levelname)s %(message)s")
     if not settings.log_prompts:
-        made.formatException = _place  # type: ignore[method-assign]
-    return made
+        formatter.formatException = _format_place  # type: ignore[method-assign]
+    return formatter
 
 
 @contextmanager
 def silence(settings: Settings) -> Iterator[None]:
-    """Let nothing that libraries print or warn of reach the terminal as it is, but log where they do.
+    """Keep what libraries print and warn off the terminal, and log the places where they do.
 
-    Gradio prints the errors of its queue with what was typed in them. Where prompts may be logged, all stays as it is.
+    Gradio prints the errors of its queue, which quote what was typed. Where prompts may be logged, nothing is changed.
     """
     if settings.log_prompts:
         yield
         return
-    shown, sink = warnings.showwarning, _Sink()
-    warnings.showwarning = _warned
+    show, sink = warnings.showwarning, _Sink()
+    warnings.showwarning = _log_warning
     try:
         with redirect_stdout(sink), redirect_stderr(sink):
             yield
     finally:
-        warnings.showwarning = shown
+        warnings.showwarning = show
 
 
-def without_values(record: logging.LogRecord) -> bool:
-    """Leave of a library's message only the words that stand in its code: a filter that lets every record pass."""
-    record.exc_text = None  # as another handler would have it
+def remove_values(record: logging.LogRecord) -> bool:
+    """Reduce a library's message to its format string, without values. A filter that passes every record."""
+    record.exc_text = None  # which another handler may have set
     if record.name.partition(".")[0] != OURS:
         record.msg, record.args = str(record.msg).partition("\n")[0], ()
     return True
 
 
 class OnceAMinute(logging.Filter):
-    """Lets a warning or an error pass that was not written within a minute; the next one says how many were left out."""
+    """A filter that passes the same warning or error once a minute and logs how many it dropped."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,23 +101,23 @@ class OnceAMinute(logging.Filter):
         self._seen: OrderedDict[tuple[Any, ...], tuple[float, int]] = OrderedDict()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a record is written."""
+        """Return whether a record is written."""
         if record.levelno < logging.WARNING:
             return True
         key, now = (record.name, record.getMessage(), *_cause(record)), time.monotonic()
         with self._lock:
-            at, left_out = self._seen.pop(key, (-AGAIN_SECONDS, 0))
+            at, dropped = self._seen.pop(key, (-AGAIN_SECONDS, 0))
             fresh = now - at >= AGAIN_SECONDS
-            self._seen[key] = (now, 0) if fresh else (at, left_out + 1)
+            self._seen[key] = (now, 0) if fresh else (at, dropped + 1)
             if len(self._seen) > MOST_KNOWN:
                 self._seen.popitem(last=False)
-        if fresh and left_out:
-            log.warning({"event": "repeated", "times": left_out, "message": record.getMessage()})
+        if fresh and dropped:
+            log.warning({"event": "repeated", "times": dropped, "message": record.getMessage()})
         return fresh
 
 
 class _Sink(io.TextIOBase):
-    """Takes what is printed. An error that is just being handled is logged by its place."""
+    """A stream that drops what is printed. An error that is being handled is logged with its place."""
 
     def __init__(self) -> None:
         self._here = threading.local()
@@ -138,15 +138,15 @@ class _Sink(io.TextIOBase):
         return len(text)
 
 
-class _Objects(JsonFormatter):
-    """An event as one JSON object; what is no event has a `message`."""
+class _JsonLines(JsonFormatter):
+    """A formatter that writes an event as one JSON object; other records have a `message`."""
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in super().process_log_record(log_data).items() if value != ""}
 
 
-class _Lines(logging.Formatter):
-    """An event as `job kind=edit state=done`."""
+class _TextLines(logging.Formatter):
+    """A formatter that writes an event as `job kind=edit state=done`."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         if isinstance(record.msg, dict):
@@ -155,19 +155,19 @@ class _Lines(logging.Formatter):
         return super().formatMessage(record)
 
 
-def _warned(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_rest: object) -> None:
-    """Log where a library warned, in the place of `warnings.showwarning`."""
+def _log_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_rest: object) -> None:
+    """Log where a library warned. It replaces `warnings.showwarning`."""
     log.warning({"event": "warning", "kind": category.__name__, "file": filename, "line": lineno})
 
 
-def _place(info: ErrorInfo) -> str:
-    """Where an error arose and of which kind it is."""
+def _format_place(info: ErrorInfo) -> str:
+    """Return where an error was raised and its kind."""
     kind, _, trace = info
     return "".join([*traceback.format_tb(trace), kind.__name__ if kind is not None else ""])
 
 
 def _cause(record: logging.LogRecord) -> tuple[Any, ...]:
-    """The kind and the innermost place of a record's error."""
+    """Return the kind and the innermost place of a record's error."""
     if not record.exc_info or record.exc_info[0] is None:
         return ()
     kind, _, trace = record.exc_info

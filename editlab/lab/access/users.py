@@ -1,7 +1,7 @@
-"""The users' file: one line `name:hash:id` for each user, hashed by argon2. No password is kept anywhere.
+"""The users' file: one line `name:hash:id` for each user, hashed by argon2. No password is stored.
 
-A user's work is kept under the id, which nobody else ever gets: a new user with a removed user's name does not inherit it. A
-line without an id, as older versions wrote it, has the name as its id.
+A user's work is stored under the id, which is never given out again: a new user with a removed user's name does not inherit
+it. In a line without an id, as older versions wrote it, the name is the id.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ID_BYTES = 16
 
 @dataclass(frozen=True)
 class User:
-    """Somebody who may log in. `hash`: of the password; `id`: what their work is kept under."""
+    """A person who may log in. `hash`: of the password; `id`: the key of their work."""
 
     name: str
     hash: str
@@ -35,7 +35,7 @@ class User:
 
     @property
     def mark(self) -> str:
-        """Return what a login remembers of a user. It changes with the password."""
+        """The digest that a login's cookie keeps of a user. It changes with the password."""
         return hashlib.sha256(f"{self.hash}:{self.id}".encode()).hexdigest()
 
 
@@ -46,37 +46,36 @@ class Users:
         self._path, self._hasher = path, PasswordHasher()
         self._nobody = self._hasher.hash(secrets.token_hex())
         self._stamp: tuple[int, int, int] | None = None
-        self._known: dict[str, User] = {}
+        self._by_name: dict[str, User] = {}
 
     @property
-    def known(self) -> dict[str, User]:
-        """Return the file's present users by name. Raises `BadFile`."""
+    def by_name(self) -> dict[str, User]:
+        """The users that the file has now, by name. Raises `BadFile`."""
         try:
-            found = self._path.stat()
-            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+            stamp = storage.stamp(self._path)
             if stamp != self._stamp:
-                self._known, self._stamp = _read(self._path.read_text(encoding="utf-8")), stamp
+                self._by_name, self._stamp = _read(self._path.read_text(encoding="utf-8")), stamp
         except FileNotFoundError:
-            raise BadFile(f"There is no file of users at {self._path}. {_how(self._path)}") from None
+            raise BadFile(f"There is no file of users at {self._path}. {_hint(self._path)}") from None
         except (OSError, UnicodeDecodeError, BadFile) as error:
-            raise BadFile(f"{self._path} is no file of users: {error}. {_how(self._path)}") from error
-        return self._known
+            raise BadFile(f"{self._path} is no file of users: {error}. {_hint(self._path)}") from error
+        return self._by_name
 
-    def check(self, served: Iterable[Path] = ()) -> None:
-        """Raise `BadFile` where nobody could log in, or others could read the hashes: by rights, or in folders `served`."""
-        if not self.known:
-            raise BadFile(f"{self._path} names no user, so nobody could log in. {_how(self._path)}")
-        if storage.exposed(self._path):
+    def check(self, public_folders: Iterable[Path] = ()) -> None:
+        """Raise `BadFile` where nobody could log in, or where others could read the file."""
+        if not self.by_name:
+            raise BadFile(f"{self._path} has no users, so nobody could log in. {_hint(self._path)}")
+        if storage.is_exposed(self._path):
             raise BadFile(f"Others can read or change {self._path}, which holds the hashes. Run: chmod 600 {self._path}")
         place = self._path.resolve()
-        folder = next((folder for folder in served if place.is_relative_to(folder.resolve())), None)
+        folder = next((folder for folder in public_folders if place.is_relative_to(folder.resolve())), None)
         if folder is not None:
-            raise BadFile(f"{self._path} lies in {folder}, whose files others are given. Move it elsewhere.")
+            raise BadFile(f"{self._path} is in {folder}, whose files others can download. Move it elsewhere.")
 
     def verify(self, name: str, password: str) -> bool:
-        """Whether that is the user's password; nobody's where the file cannot be read. An unknown name takes as long."""
+        """Return whether a password is the user's; False where the file cannot be read. Unknown names take as long."""
         try:
-            user = self.known.get(name)
+            user = self.by_name.get(name)
         except BadFile:
             user = None
         try:
@@ -86,24 +85,24 @@ class Users:
         return right and user is not None
 
     def add(self, name: str, password: str) -> None:
-        """Add a user, or give one another password. Raises `BadRequest` for a name or password that will not do.
+        """Add a user, or change a user's password. Raises `BadRequest` for a name or password that is not allowed.
 
-        Another password keeps the id, so all work; a name that was removed and is added again gets a new one.
+        A changed password keeps the id, and so all work. A name that was removed and is added again gets a new id.
         """
         if not NAME.fullmatch(name):
             raise BadRequest(f"{name!r} cannot be a name. Use up to 32 letters, digits, dots, dashes and underscores.")
         if not SHORTEST <= len(password) <= LONGEST:
             raise BadRequest(f"A password has {SHORTEST} to {LONGEST} characters; this one has {len(password)}.")
-        known = self.known if self._path.exists() else {}
-        id = known[name].id if name in known else secrets.token_hex(ID_BYTES)
-        self._write({**known, name: User(name, self._hasher.hash(password), id)})
+        users = self.by_name if self._path.exists() else {}
+        id = users[name].id if name in users else secrets.token_hex(ID_BYTES)
+        self._write({**users, name: User(name, self._hasher.hash(password), id)})
 
     def remove(self, name: str) -> None:
         """Remove a user, whose logins end at once. Raises `BadRequest` where there is none of that name."""
-        known = self.known
-        if name not in known:
-            raise BadRequest(f"{self._path} has no user {name!r}. It has: {', '.join(sorted(known)) or 'nobody'}.")
-        self._write({other: user for other, user in known.items() if other != name})
+        users = self.by_name
+        if name not in users:
+            raise BadRequest(f"{self._path} has no user {name!r}. It has: {', '.join(sorted(users)) or 'nobody'}.")
+        self._write({other: user for other, user in users.items() if other != name})
 
     def _write(self, users: dict[str, User]) -> None:
         lines = (f"{user.name}:{user.hash}:{user.id}\n" for _, user in sorted(users.items()))
@@ -111,11 +110,13 @@ class Users:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             storage.write(self._path, "".join(lines).encode())
         except OSError as error:
-            raise BadFile(f"{self._path} cannot be written: {error.strerror}. Name a file in a folder of yours.") from error
+            raise BadFile(
+                f"{self._path} cannot be written: {error.strerror}. Choose a file in a folder that you may write in."
+            ) from error
 
 
 def _read(text: str) -> dict[str, User]:
-    found: dict[str, User] = {}
+    users: dict[str, User] = {}
     ids: set[str] = set()
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
@@ -124,12 +125,12 @@ def _read(text: str) -> dict[str, User]:
         user = User(name, hash, id or name)
         if not NAME.fullmatch(name) or not hash.startswith("$argon2") or not NAME.fullmatch(user.id) or line.count(":") > 2:
             raise BadFile(f"line {number} is not written as name:hash:id")
-        if name in found or user.id in ids:
+        if name in users or user.id in ids:
             raise BadFile(f"line {number} repeats a name or an id")
-        found[name] = user
+        users[name] = user
         ids.add(user.id)
-    return found
+    return users
 
 
-def _how(path: Path) -> str:
+def _hint(path: Path) -> str:
     return f"Add one: editlab user add NAME --auth {path}"

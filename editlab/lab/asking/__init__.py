@@ -1,1 +1,1 @@
-"""Questions about an edit that is applied: its keys, its inside, and what leads back from it."""
+"""Questions about an applied edit: its answers and probes, its keys, its layers, and ways to reverse it."""

@@ -1,4 +1,4 @@
-"""What the model says about an edit and around it, under every view: one job for all that the Edit tab shows."""
+"""The answers to an edit's prompt and probes under every view: one job for all that the Edit tab shows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from editlab.work import Cancel, Progress, part_of, stop_if
 
 @dataclass(frozen=True)
 class OwnProbe:
-    """A probe that a visitor wrote: a `rephrase` should say the new object, at a `locality` nothing should change."""
+    """A visitor's probe: the answer to a `rephrase` should be the new object, a `locality` should not change."""
 
     kind: str
     text: str
@@ -32,18 +32,18 @@ class OwnProbe:
 
     def __post_init__(self) -> None:
         if self.kind not in ("rephrase", "locality"):
-            raise BadRequest(f"A probe of your own is a rephrase or a locality, not {self.kind!r}. Choose one of the two.")
+            raise BadRequest(f"Your probe must be a rephrase or a locality, not {self.kind!r}. Choose one of the two.")
         if not self.text.strip():
-            raise BadRequest("A probe of your own is empty. Write a sentence up to the object.")
+            raise BadRequest("Your probe is empty. Write a sentence up to the object.")
 
 
 @dataclass(frozen=True, eq=False)
 class EditAnswers:
-    """The answers around one request, as far as they are known; None for what is not, or does not apply.
+    """The answers around one request; None for those that are not known yet or do not apply.
 
-    `answers`: each view's at the request's own prompt, `complete` or still being written. `gates`: how far the gates open at
-    its tokens, where a view has REP. Where its edit is `on`: `probes`, all of them once `probed`; `swept`, the probes at
-    every threshold, with REP; `linked`, facts that should follow; `ways_back`, where a mask is looked through.
+    `answers`: each view's at the request's own prompt, `complete` or still being written. `gates`: the gates at its tokens,
+    where a view has REP. If its edit is `on`: `probes`, all of them once `probed`; `swept`, the probes at every threshold,
+    with REP; `linked`, the linked facts; `ways_back`, the ways to reverse the edit, with a mask.
     """
 
     request: EditRequest
@@ -65,20 +65,20 @@ def ask(
     most: int | None = None,
     probes_alone: bool = False,
 ) -> Job[EditAnswers]:
-    """Ask for everything that is shown of a request; it becomes the question that the workspace looks at.
+    """Submit a job that asks everything about a request, which becomes the one that the visitor looks at.
 
-    Results are shown part after part, and between two parts the worker does what others wait for. `own` probes come first of
-    their kind; `most` of each kind and domain of the others; `probes_alone` leaves out what is asked at the prompt itself.
+    The job has several parts, with a partial result after each. `own`: the visitor's probes, which come first of their kind;
+    `most`: the number of other probes of each kind and domain; `probes_alone`: ask only the probes, not the prompt.
     """
     context = workspace.context
     request = context.ground.case(request).request
 
     def work(progress: JobProgress, cancel: Cancel) -> Parts[EditAnswers]:
-        ground, views, records, robust = context.ground, workspace.asked, workspace.records, workspace.robust
-        record = applied(records, request)
+        ground, views, records, robust = context.ground, workspace.question_views, workspace.records, workspace.robust
+        record = find_applied(records, request)
         result = EditAnswers(request, record is not None, {})
         if not probes_alone:
-            for answers in _written(ground, request, views, progress, cancel):
+            for answers in _write(ground, request, views, progress, cancel):
                 result = replace(result, answers=answers)
                 progress.show(result)
             result = replace(result, complete=True, swept=_known_sweep(workspace, request))
@@ -88,16 +88,16 @@ def ask(
         if record is None:
             return result
         yield
-        for frame in _probed(ground, request, views, own, most, part_of(progress, 0.1, 0.6), cancel):
+        for frame in _probe(ground, request, views, own, most, part_of(progress, 0.1, 0.6), cancel):
             result = replace(result, probes=frame)
             progress.show(result)
         result = replace(result, probed=True)
         if robust is not None:
             yield
-            result = replace(result, swept=_swept(workspace, ground, request, robust, part_of(progress, 0.6, 0.8), cancel))
+            result = replace(result, swept=_sweep(workspace, ground, request, robust, part_of(progress, 0.6, 0.8), cancel))
             progress.show(result)
         yield
-        progress(0.8, "linked facts: what follows from the edit")
+        progress(0.8, "linked facts: the consequences of the edit")
         result = replace(result, linked=ways_back.linked(ground, request, workspace.views))
         progress.show(result)
         if "masked" in views:
@@ -112,13 +112,13 @@ def ask(
 
 
 def look(workspace: Workspace, request: EditRequest) -> Job[probes.Answers]:
-    """Ask what each view says at the prompt of a request, `{view: probes.summary}`, shown as it is written."""
+    """Submit a job that asks each view at the prompt of a request: `{view: probes.summary}`, also while it is written."""
     ground = workspace.context.ground
     request = ground.case(request).request
 
     def work(progress: JobProgress, cancel: Cancel) -> probes.Answers:
         answers: probes.Answers = {}
-        for answers in _written(ground, request, workspace.asked, progress, cancel):
+        for answers in _write(ground, request, workspace.question_views, progress, cancel):
             progress.show(answers)
         return answers
 
@@ -127,20 +127,20 @@ def look(workspace: Workspace, request: EditRequest) -> Job[probes.Answers]:
 
 
 def live(workspace: Workspace, text: str) -> Job[probes.Answers]:
-    """Ask how each view goes on with a text: `{view: {"top": [[token, p] x 5], "text"}}`, shown as it is written.
+    """Submit a live question: how each view continues a text, `{view: {"top": [[token, p] x 5], "text"}}`, as it is written.
 
-    It is answered together with what other visitors ask at that time. A new call cancels the visitor's one before it, which
-    ends before it starts or at its next token.
+    It is answered in one batch with other visitors' live questions. A new one cancels the visitor's last one, which ends
+    before it starts or at its next token.
     """
     if workspace.question is not None:
         workspace.question.cancel()
     context = workspace.context
-    workspace.question = context.live.ask(text, lambda: workspace.asked, workspace.fingerprint, workspace.submit)
+    workspace.question = context.live.ask(text, lambda: workspace.question_views, workspace.fingerprint, workspace.submit)
     return workspace.question
 
 
 def gates(workspace: Workspace, text: str) -> Job[DataFrame]:
-    """Ask how far the gates open at each token of a text: the rows of `probes.gates`."""
+    """Submit a job that computes the gates at each token of a text: the rows of `probes.gates`."""
     model = workspace.context.model
     return workspace.submit(
         lambda progress, cancel: probes.gates(model, text, workspace.robust or workspace.view), Kind.GATES
@@ -148,22 +148,22 @@ def gates(workspace: Workspace, text: str) -> Job[DataFrame]:
 
 
 def questions(workspace: Workspace, request: EditRequest) -> dict[str, str]:
-    """Return the edit's own question with the subject rephrased, by kind: `probes.questions`."""
+    """Return the request's text with the subject rephrased, by kind: see `probes.questions`."""
     ground = workspace.context.ground
     return ground.questions(ground.case(request))
 
 
 def tokens(workspace: Workspace, text: str) -> tuple[str, ...]:
-    """Return a text as the model's tokenizer splits it, spaces visible as "␣"."""
+    """Return the tokens of a text, with spaces as "␣"."""
     return tuple(workspace.context.model.tok.chips(text))
 
 
-def applied(records: Sequence[EditRecord], request: EditRequest) -> EditRecord | None:
+def find_applied(records: Sequence[EditRecord], request: EditRequest) -> EditRecord | None:
     """Return the latest edit of a request that is on, None where there is none."""
     return next((record for record in reversed(records) if record.on and request in record.requests), None)
 
 
-def _written(
+def _write(
     ground: Ground, request: EditRequest, views: dict[str, View], progress: Progress, cancel: Cancel
 ) -> Iterator[probes.Answers]:
     """Yield the answers at a request's prompt as they are written. Raises `Cancelled` at the next token."""
@@ -174,7 +174,7 @@ def _written(
         yield answers
 
 
-def _probed(
+def _probe(
     ground: Ground,
     request: EditRequest,
     views: dict[str, View],
@@ -183,7 +183,7 @@ def _probed(
     progress: Progress,
     cancel: Cancel,
 ) -> Iterator[DataFrame]:
-    """Yield the rows of `probes.ask`, kind after kind."""
+    """Yield the rows of `probes.ask`, after each kind of probes."""
     progress(0.0, "probes: choosing what to ask")
     case = ground.case(request)
     battery = [
@@ -200,15 +200,15 @@ def _probed(
 
 
 def _known_sweep(workspace: Workspace, request: EditRequest) -> DataFrame | None:
-    """Return the sweep of a request, where it was computed for the edits as they are; a threshold changes nothing of it."""
+    """Return the sweep of a request if it was computed for the present edits. It does not depend on the threshold."""
     known = workspace.sweep
     return known[2] if known is not None and known[0] == request and known[1] is workspace.records else None
 
 
-def _swept(
+def _sweep(
     workspace: Workspace, ground: Ground, request: EditRequest, view: View, progress: Progress, cancel: Cancel
 ) -> DataFrame:
-    """Return what the probes around a request say at every threshold, computed once for the edits as they are."""
+    """Return the probes of a request at every threshold, computed once for the present edits."""
     known, records = _known_sweep(workspace, request), workspace.records
     if known is not None:
         return known

@@ -1,4 +1,4 @@
-"""New objects to try: others of the relation that a request is about."""
+"""Suggested new objects: others of the request's relation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST = 8
 
 
 def suggestions(workspace: Workspace, request: EditRequest | str, subject: str) -> tuple[str, ...]:
-    """Return at most 8 other objects of the relation that a request or prompt is about, none where it is unknown."""
+    """Return at most 8 other objects of the relation of a request or prompt; none where the relation is unknown."""
     facts, seed = workspace.context.facts, workspace.context.seed
     try:
         if isinstance(request, str):

@@ -1,4 +1,4 @@
-"""What reverses an edit, and how far; and whether linked facts follow it."""
+"""Ways to reverse an edit, and linked facts."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from editlab.work import Cancel, Progress
 
 
 def ways(model: LanguageModel, record: EditRecord, workspace: Workspace) -> dict[str, View]:
-    """Return the views that could bring the model's old answers back, after the "edited" one.
+    """Return the views that could restore the model's old answers, after the "edited" one.
 
     "removed": without the edit's patches; "svd": without the loudest direction of its layers' weights; "masked": under the
-    reversal mask, where there is one.
+    reversal mask, if there is one.
     """
     view = workspace.view
     without = view.without(record.patches)
-    found = {
+    views = {
         "edited": view,
         "removed": without if without.patches else BASE,
         "svd": view.with_patches([without_loudest(model, view, layer) for layer in record.layers]),
     }
-    return found if workspace.mask_problem else found | {"masked": workspace.views_under(mask=True)["masked"]}
+    return views if workspace.mask_problem else views | {"masked": workspace.views_under(mask=True)["masked"]}
 
 
 def ways_back(
     ground: Ground, request: EditRequest, ways: Mapping[str, View], progress: Progress, cancel: Cancel
 ) -> DataFrame:
-    """Return how far each way brings the old answers back, on all probes of an edit: the rows of `probes.ways_back`."""
+    """Return how far each way restores the old answers, on all probes of an edit: the rows of `probes.ways_back`."""
     case = ground.case(request)
     return probes.ways_back(ground.model, case.request, ground.battery(case), ways, progress, cancel)
 
 
 def linked(ground: Ground, request: EditRequest, views: Mapping[str, View]) -> DataFrame:
-    """Return whether facts that are linked to a request's follow it, in every view: the rows of `probes.linked`.
+    """Return the answers to linked facts in every view: the rows of `probes.linked`.
 
-    One more view, "told", is the unedited model with the new fact in front of each question.
+    One more view, "told", is the unedited model with the new fact in front of each prompt.
     """
     case = ground.case(request)
-    told = View((Preamble(f"{case.request.text} {case.request.target_new}."),))
-    return probes.linked(ground.model, case, {**views, "told": told})
+    in_context = View((Preamble(f"{case.request.text} {case.request.target_new}."),))
+    return probes.linked(ground.model, case, {**views, "told": in_context})

@@ -75,7 +75,7 @@ class Metrics:
             "gpu_bytes": memory.used(self._loaded.device)["reserved"] if on_gpu else None,
             "planned_bytes": self.planned(),
             "workspaces": len(self._workspaces),
-            "events": self._ledger.written,
+            "events": self._ledger.event_count,
             "faults": self.faults(),
         }
 
@@ -152,7 +152,7 @@ class Metrics:
             lambda: _number(self.planned()),
         )
         gauge("workspaces", "Workspaces in memory.", lambda: len(self._workspaces))
-        gauge("events", "Events ever written to the ledger.", lambda: self._ledger.written)
+        gauge("events", "Events ever written to the ledger.", lambda: self._ledger.event_count)
         if self._loaded.device.type == "cuda":
             gauge("gpu_memory_bytes", "Reserved memory.", lambda: memory.used(self._loaded.device)["reserved"])
 

@@ -1,1 +1,1 @@
-"""The ledger: events that are only ever appended, the files that they name, and what copies and checks them."""
+"""The ledger: events, which are only appended, the files that they name, and archives and backups of both."""

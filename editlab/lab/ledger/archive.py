@@ -1,9 +1,9 @@
-"""The whole ledger at once: checked from the first event to the last, and carried from one data folder to another.
+"""Archives: a whole ledger, or some of its workspaces, as one file; and the checks of ledgers and archives.
 
-An archive, or the bundle of one workspace, is a zip file: `events.jsonl`, a row a line with its hash, the tensor files that
-they name, and either `workspaces.jsonl`, whose each workspace is and what it is called, or in a bundle `about.json`, which
-says what people call the workspace and its model. It comes from anywhere: nothing of it is believed before it was checked,
-and nothing is written before all of it was.
+An archive, or the bundle of one workspace, is a zip file. It has `events.jsonl`, one row a line with its hash, and the
+tensor files that the events name. An archive also has `workspaces.jsonl`, the owners and names of the workspaces; a bundle
+has `about.json`, the names of the workspace and the model. An archive may be forged: everything is checked before anything
+is written.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ import torch
 from editlab import storage
 from editlab.errors import BadFile, EditLabError
 from editlab.lab.ledger import directory
-from editlab.lab.ledger.bodies import LONGEST_TOLD
+from editlab.lab.ledger.bodies import LONGEST_FAULT
 from editlab.lab.ledger.directory import WorkspaceRow
 from editlab.lab.ledger.events import START, Edit, edits_of, step, steps
 from editlab.lab.ledger.files import ADDRESS, Shape, address_of, patches_in
 from editlab.lab.ledger.ledger import HASHED, Behind, Ledger, event_of, fault_of, hash_of
+from editlab.wording import count, join, size
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
 EVENTS, WORKSPACES, ABOUT, SUFFIX = "events.jsonl", "workspaces.jsonl", "about.json", ".safetensors"
 MOST_MOVED = 100
-"""Up to so many changed events of a workspace are held against each other, to tell a moved one from a changed one."""
+"""Changed events of a workspace that are compared with each other, to distinguish reordered events from changed ones."""
 
 Row = Mapping[str, Any]
 Read = Callable[[str], bytes]
@@ -42,10 +43,10 @@ Read = Callable[[str], bytes]
 
 @dataclass(frozen=True)
 class BundleLimits:
-    """The most that an archive may hold.
+    """The limits of an archive.
 
-    `bytes`: of all that it holds, unpacked; `events`: of rows and of the edits in them, and of files; `event_bytes`: of the
-    rows' text; `ratio`: how many times what is packed it may unpack to, where that is more than `SMALL`.
+    `bytes`: of all files, unpacked; `events`: of the rows and the edits in them, and of the files; `event_bytes`: of the
+    rows' text; `ratio`: of the unpacked to the packed size, where the unpacked size is more than `SMALL`.
     """
 
     bytes: int
@@ -55,16 +56,16 @@ class BundleLimits:
 
 
 ARCHIVE = BundleLimits(8 * 2**30, 10_000_000, 2 * 2**30, 1_000.0)
-"""What the terminal takes."""
+"""The limits on the terminal."""
 SMALL = 2**20
-"""Bytes that harm nobody, however small they were packed."""
+"""The unpacked bytes up to which any ratio is allowed."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """How many events and tensor files there are, and in a sentence each what is wrong with them.
+    """The result of a check: how many events and tensor files there are, and each fault as a sentence.
 
-    `workspaces`: of how many it says whose they are and what they are called.
+    `workspaces`: how many workspaces have an owner and a name in the archive.
     """
 
     events: int
@@ -74,13 +75,13 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is."""
+        """Whether there is no fault."""
         return not self.faults
 
 
 @dataclass(frozen=True)
 class Archive:
-    """What an archive holds, checked: its rows, its workspaces, its files by address, and what is said about it."""
+    """The checked content of an archive: its rows, its workspaces, its files by address, and its `about.json`."""
 
     rows: tuple[Row, ...]
     workspaces: tuple[WorkspaceRow, ...]
@@ -90,22 +91,22 @@ class Archive:
 
 
 def verify(ledger: Ledger, workspace: str | None = None) -> Report:
-    """Whether every event and every file, of all or of one workspace, is what was written, in order, and none is missing.
+    """Check that every event and file, of all workspaces or of one, is unchanged, in order, and there.
 
-    An event that is missing at the end of a workspace is missed in the count of all, so that is told in both cases.
+    A missing event at the end of a workspace only shows in the count of the whole ledger, so it is reported in both cases.
     """
-    rows, gone = ledger.rows(None if workspace is None else [workspace])
-    report = checked(rows, ledger.tensors.read)
-    if not gone:
+    rows, missing = ledger.rows(None if workspace is None else [workspace])
+    report = check(rows, ledger.tensors.read)
+    if not missing:
         return report
-    told = "An event was taken out of the ledger." if gone == 1 else f"{gone} events were taken out of the ledger."
-    return Report(report.events, report.files, (told, *report.faults))
+    fault = f"{count(missing, 'event is', 'events are')} missing in the ledger."
+    return Report(report.events, report.files, (fault, *report.faults))
 
 
 def export(ledger: Ledger, path: Path, workspaces: Collection[str] | None = None) -> Report:
-    """Write an archive of these workspaces, or of all, also those that were deleted or in which nothing has happened.
+    """Write an archive of these workspaces, or of all, including deleted ones and those without events.
 
-    Raises `BadFile` where something is damaged or not to be written.
+    Raises `BadFile` where events or files are damaged, or the archive cannot be written.
     """
     rows, _ = ledger.rows(workspaces)
     return write(path, rows, ledger.tensors.read, directory.rows(ledger, workspaces))
@@ -118,12 +119,18 @@ def write(
     workspaces: Collection[WorkspaceRow] = (),
     about: Mapping[str, Any] | None = None,
 ) -> Report:
-    """Write rows and the files that they name into a new archive, which its owner alone may read. Raises as `export`."""
+    """Write rows and the files that they name into a new archive that only its owner may read. Raises as `export` does."""
     rows = list(rows)
-    report = checked(rows, read)
-    _refuse(report, "What is to be exported")
+    report = check(rows, read)
+    _refuse(report, "The ledger")
+    if path.exists():
+        raise BadFile(f"{path} exists already. Give the name of a new file.")
     try:
-        with open(path, "xb", opener=storage.opener) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        with (
+            storage.new_file(path) as part,
+            open(part, "xb", opener=storage.opener) as file,
+            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+        ):
             lines = (json.dumps({name: row[name] for name in (*HASHED, "hash")}, ensure_ascii=False) for row in rows)
             archive.writestr(EVENTS, "".join(f"{line}\n" for line in lines))
             for address in addresses(rows):
@@ -133,27 +140,27 @@ def write(
             if about is not None:
                 archive.writestr(ABOUT, json.dumps(about, ensure_ascii=False))
     except OSError as error:
-        raise BadFile(f"{path} cannot be written: {error.strerror}. Give a new file in a folder that is there.") from error
+        raise BadFile(f"{path} cannot be written: {error.strerror}. Give a new file in an existing folder.") from error
     return replace(report, workspaces=len(workspaces))
 
 
-def opened(path: Path, limits: BundleLimits = ARCHIVE) -> Archive:
-    """What an archive holds. Raises `BadFile` where it is none, is damaged, or holds other files or too much."""
+def open_archive(path: Path, limits: BundleLimits = ARCHIVE) -> Archive:
+    """Return the checked content of an archive. Raises `BadFile` where it is damaged, too large, or no archive."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = _members(path, archive.infolist(), limits)
             if members[EVENTS].file_size > limits.event_bytes:
-                raise _too_much(path, members[EVENTS].file_size / 2**20, limits.event_bytes / 2**20, "MB of events")
-            text = _unpacked(archive, members[EVENTS]).decode("utf-8")
-            if (count := text.count("\n") + 1) > limits.events:
-                raise _too_much(path, count, limits.events, "events")
-            rows = tuple(_row(json.loads(line)) for line in text.split("\n") if line)
-            if (count := len(rows) + sum(1 for _ in _edits(rows))) > limits.events:
-                raise _too_much(path, count, limits.events, "events and edits")
-            files = {address: _unpacked(archive, members[f"{address}{SUFFIX}"]) for address in addresses(rows)}
-            about = json.loads(_unpacked(archive, members[ABOUT])) if ABOUT in members else {}
-            lines = _unpacked(archive, members[WORKSPACES]).split(b"\n") if WORKSPACES in members else ()
-            workspaces = tuple(WorkspaceRow.model_validate_json(line) for line in lines if line)
+                raise _too_large(path, f"{size(members[EVENTS].file_size)} of events", size(limits.event_bytes))
+            text = _unpack(archive, members[EVENTS]).decode("utf-8")
+            if (lines := text.count("\n") + 1) > limits.events:
+                raise _too_large(path, count(lines, "event"), f"{limits.events:,}")
+            rows = tuple(_check_row(json.loads(line)) for line in text.split("\n") if line)
+            if (items := len(rows) + sum(1 for _ in _edits(rows))) > limits.events:
+                raise _too_large(path, f"{items:,} events and edits", f"{limits.events:,}")
+            files = {address: _unpack(archive, members[f"{address}{SUFFIX}"]) for address in addresses(rows)}
+            about = json.loads(_unpack(archive, members[ABOUT])) if ABOUT in members else {}
+            workspace_lines = _unpack(archive, members[WORKSPACES]).split(b"\n") if WORKSPACES in members else ()
+            workspaces = tuple(WorkspaceRow.model_validate_json(line) for line in workspace_lines if line)
             if not isinstance(about, dict):
                 raise TypeError(f"{ABOUT} is no object")
             if len({row.id for row in workspaces}) != len(workspaces):
@@ -168,7 +175,7 @@ def opened(path: Path, limits: BundleLimits = ARCHIVE) -> Archive:
         zlib.error,
         zipfile.BadZipFile,
     ) as error:
-        why = str(error)[:LONGEST_TOLD]
+        why = str(error)[:LONGEST_FAULT]
         raise BadFile(f"{path.name} is not an archive that editlab ledger export wrote: {why}") from error
 
     def read(address: str) -> bytes:
@@ -176,55 +183,56 @@ def opened(path: Path, limits: BundleLimits = ARCHIVE) -> Archive:
             raise BadFile(f"{path.name}: the file {address} was changed after it was written.")
         return files[address]
 
-    report = checked(rows, read)
+    report = check(rows, read)
     _refuse(report, path.name)
     return Archive(rows, workspaces, files, about, replace(report, workspaces=len(workspaces)))
 
 
-def bring_in(ledger: Ledger, path: Path, model: LanguageModel | None = None, called: str = "another one") -> Report:
-    """Add an archive's workspaces to a ledger; of one that is there already, the events that are missing.
+def import_archive(
+    ledger: Ledger, path: Path, model: LanguageModel | None = None, model_name: str = "another model"
+) -> Report:
+    """Add the workspaces of an archive to a ledger; to a workspace that exists, the events that are missing.
 
-    A workspace keeps its owner and its name, or where that is taken gets a free one behind it; one of which the archive says
-    neither, as older ones do, becomes a shared one. Raises `BadFile` where the archive is damaged, where a workspace went
-    another way here, and where it holds edits that were made for another model than `model`, which people call `called`, or
-    do not fit it; then nothing is added.
+    A workspace keeps its owner and its name; a name that is taken gets a number. A workspace without a row in the archive,
+    as in older ones, becomes a shared one. Raises `BadFile` where the archive is damaged, where a workspace has other events
+    here, and where edits belong to another model than `model` or do not fit it; then nothing is added.
     """
-    archive = opened(path)
+    archive = open_archive(path)
     if model is not None:
-        refuse_other_model(archive, model.fingerprint, called)
+        refuse_other_model(archive, model.fingerprint, model_name)
         check_fit(archive, model)
     ids = {row["workspace"] for row in archive.rows}
-    there = {_place(row): row["hash"] for row in ledger.rows()[0] if row["workspace"] in ids}
+    known = {_place(row): row["hash"] for row in ledger.rows()[0] if row["workspace"] in ids}
     for row in archive.rows:
-        if there.get(_place(row), row["hash"]) != row["hash"]:
-            raise BadFile(f"The workspace {row['workspace']!r} went another way here. Import into another data folder.")
-    named = {row.id for row in archive.workspaces}
+        if known.get(_place(row), row["hash"]) != row["hash"]:
+            raise BadFile(f"The workspace {row['workspace']!r} has other events here. Import into another data folder.")
+    with_row = {row.id for row in archive.workspaces}
     name = archive.about.get("workspace") if len(ids) == 1 else None
-    unnamed = [directory.row_without_owner(id, name) for id in dict.fromkeys(row["workspace"] for row in archive.rows)]
+    without_row = [directory.row_without_owner(id, name) for id in dict.fromkeys(row["workspace"] for row in archive.rows)]
 
-    def settle(connection: sa.Connection) -> None:
-        directory.add_rows(connection, (*archive.workspaces, *(row for row in unnamed if row.id not in named)))
+    def add_workspaces(connection: sa.Connection) -> None:
+        directory.add_rows(connection, (*archive.workspaces, *(row for row in without_row if row.id not in with_row)))
 
-    add(ledger, archive.files, [row for row in archive.rows if _place(row) not in there], settle)
+    add(ledger, archive.files, [row for row in archive.rows if _place(row) not in known], add_workspaces)
     return archive.report
 
 
 def add(
     ledger: Ledger, files: Mapping[str, bytes], rows: list[Row], also: Callable[[sa.Connection], None] = lambda _: None
 ) -> None:
-    """Write files, then rows that name them and what goes with those. Raises `BadFile`; then none of the rows is there."""
+    """Write files, then the rows that name them and what `also` writes. Raises `BadFile`; then no row is added."""
     for content in files.values():
         ledger.tensors.keep(content)
     try:
         ledger.extend(rows, also)
     except Behind as error:
-        raise BadFile("A workspace was changed while it was imported. Import again.") from error
+        raise BadFile("A workspace was changed during the import. Import again.") from error
 
 
 def check_fit(archive: Archive, model: LanguageModel, most: int = ARCHIVE.bytes) -> None:
-    """Raise `BadFile` where an archive's patches do not fit a model, or more than `most` bytes of them lie there at a time.
+    """Raise `BadFile` where an archive's patches do not fit a model, or more than `most` bytes of them are applied at once.
 
-    Either would harm whoever opens its workspaces.
+    Its workspaces could not be opened, or would fill the memory.
     """
     shape, cpu, solves, pathways = Shape.of(model), torch.device("cpu"), set(), set()
 
@@ -233,9 +241,9 @@ def check_fit(archive: Archive, model: LanguageModel, most: int = ARCHIVE.bytes)
 
     try:
         for _, own in groupby(sorted(archive.rows, key=_key), key=_key):
-            for event, _, _, lying in steps(map(event_of, own), weight):
-                if lying > most:
-                    raise ValueError(f"{lying / 2**20:,.0f} MB of patches lie over the model after event {event.number}")
+            for event, _, _, applied in steps(map(event_of, own), weight):
+                if applied > most:
+                    raise ValueError(f"{size(applied)} of patches are applied after event {event.number}")
                 for edit in edits_of(event):
                     shape.check(edit.layers, (), ())
                     solves.update(edit.solves)
@@ -245,11 +253,11 @@ def check_fit(archive: Archive, model: LanguageModel, most: int = ARCHIVE.bytes)
         for address in pathways:
             shape.check((), (), patches_in(archive.files[address], cpu))
     except (BadFile, KeyError, ValueError) as error:
-        raise BadFile(f"The bundle does not fit together: {error}. Export it again where it comes from.") from error
+        raise BadFile(f"The bundle does not fit together: {error}. Export it again where it was made.") from error
 
 
-def rechained(rows: Iterable[Row], workspace: str) -> list[Row]:
-    """One workspace's rows under another id: every event as it was, with its time, and hashes of their own."""
+def rechain(rows: Iterable[Row], workspace: str) -> list[Row]:
+    """Return the rows of one workspace under another id. Events and times are unchanged; the hashes are new."""
     chained: list[Row] = []
     for row in rows:
         own = {**row, "workspace": workspace, "previous": chained[-1]["hash"] if chained else ""}
@@ -257,62 +265,62 @@ def rechained(rows: Iterable[Row], workspace: str) -> list[Row]:
     return chained
 
 
-def refuse_other_model(archive: Archive, model: str, loaded: str) -> None:
-    """Raise `BadFile` where an archive has edits of another model than that of a fingerprint, which is called `loaded`."""
-    others = {row["model"] for row in archive.rows} - {model}
+def refuse_other_model(archive: Archive, fingerprint: str, name: str) -> None:
+    """Raise `BadFile` where an archive has edits of another model than the one with this fingerprint and name."""
+    others = {row["model"] for row in archive.rows} - {fingerprint}
     if others:
-        known = archive.about.get("model")
-        name = f"{known[:80]} " if isinstance(known, str) else "another model "
-        told = ", ".join(sorted(other[:12] for other in others))
+        other = archive.about.get("model")
+        other = other[:80] if isinstance(other, str) else "another model"
         raise BadFile(
-            f"These edits belong to {name}(fingerprint {told}); loaded is {loaded} ({model[:12]}). An edit means nothing "
-            "over other weights, or over the same in another precision: load that model, then import again."
+            f"These edits belong to {other} (fingerprint {join(sorted(own[:12] for own in others))}), but {name} "
+            f"({fingerprint[:12]}) is loaded. An edit is valid only for the same weights in the same precision: load that "
+            "model, then import again."
         )
 
 
-def checked(rows: Iterable[Row], read: Read) -> Report:
-    """Whether rows are what was written and follow each other, and `read` finds every file that they name."""
+def check(rows: Iterable[Row], read: Read) -> Report:
+    """Check that rows are unchanged and follow each other, and that `read` finds every file that they name."""
     rows = sorted(rows, key=_key)  # stable: within a workspace as they were written
     faults = [fault for _, own in groupby(rows, key=_key) for fault in _faults(list(own))]
-    named = addresses(rows)
-    for address in named:
+    files = addresses(rows)
+    for address in files:
         try:
             read(address)
         except BadFile as error:
             faults.append(str(error))
-    return Report(len(rows), len(named), tuple(faults))
+    return Report(len(rows), len(files), tuple(faults))
 
 
 def addresses(rows: Iterable[Row]) -> tuple[str, ...]:
-    """The tensor files that events name, each once."""
+    """Return the addresses of the tensor files that events name, each once."""
     found: dict[str, None] = {}
     for edit in _edits(rows):
         try:
             found |= dict.fromkeys([*edit["solves"], *edit.get("pathways", ())])
         except (KeyError, TypeError):
-            continue  # the row's own check says what is wrong with it
+            continue  # the check of the row reports the fault
     return tuple(address for address in found if isinstance(address, str))
 
 
 def _edits(rows: Iterable[Row]) -> Iterator[Mapping[str, Any]]:
-    """The edits in the bodies of events, none of which was checked."""
+    """Yield the edits in the bodies of events that were not checked."""
     for row in rows:
         try:
             body = json.loads(row["body"])
         except (ValueError, RecursionError):
             continue
-        given = body if isinstance(body, dict) else {}
-        edits = given.get("edits") if isinstance(given.get("edits"), list) else []
-        yield from (edit for edit in (*edits, given.get("edit")) if isinstance(edit, dict))
+        body = body if isinstance(body, dict) else {}
+        edits = body.get("edits") if isinstance(body.get("edits"), list) else []
+        yield from (edit for edit in (*edits, body.get("edit")) if isinstance(edit, dict))
 
 
 def _faults(rows: list[Row]) -> list[str]:
-    """What is wrong with one workspace's rows; behind a missing or unreadable one, only the chain is checked."""
-    faults, state, previous, number, moved = [], START, "", 0, _moved(rows)
+    """Return the faults of one workspace's rows. After a missing or unreadable one, only the hash chain is checked."""
+    faults, state, previous, number, reordered = [], START, "", 0, _reordered(rows)
     for row in sorted(rows, key=lambda row: row["number"]):
         number += 1
-        if row["number"] in moved:
-            faults.append(f"Workspace {row['workspace']!r}: {moved[row['number']]}")
+        if row["number"] in reordered:
+            faults.append(f"Workspace {row['workspace']!r}: {reordered[row['number']]}")
         elif fault := fault_of(row, number, previous):
             faults.append(fault)
         elif not faults:
@@ -324,26 +332,26 @@ def _faults(rows: list[Row]) -> list[str]:
     return faults
 
 
-def _moved(rows: list[Row]) -> dict[int, str]:
-    """What is said of events that stand at another place than that at which they were written, by their number."""
-    found, last = {}, 0
+def _reordered(rows: list[Row]) -> dict[int, str]:
+    """Return the faults of reordered events by their number."""
+    faults, last = {}, 0
     for row in rows:
         if row["number"] <= last:
-            found[row["number"]] = f"event {row['number']} stands behind event {last}: they were reordered."
+            faults[row["number"]] = f"event {row['number']} comes after event {last}: they were reordered."
         last = max(last, row["number"])
     changed = [row for row in rows if row["hash"] != hash_of(row)]
     for row in changed[:MOST_MOVED]:
         others = (other["number"] for other in changed[:MOST_MOVED])
         real = next((number for number in others if hash_of({**row, "number": number}) == row["hash"]), None)
         if real is not None:
-            found[row["number"]] = f"event {real} stands at place {row['number']}: they were reordered."
-    return found
+            faults[row["number"]] = f"event {real} is at place {row['number']}: they were reordered."
+    return faults
 
 
 def _members(path: Path, members: list[zipfile.ZipInfo], limits: BundleLimits) -> dict[str, zipfile.ZipInfo]:
-    """The members by name. Raises `BadFile` for anything that no archive of ours has, and for more than may be unpacked."""
+    """Return the members by name. Raises `BadFile` for a file that no archive of EditLab has, and for a large archive."""
     if len(members) > limits.events + 3:
-        raise _too_much(path, len(members), limits.events, "files")
+        raise _too_large(path, count(len(members), "file"), f"{limits.events:,}")
     found: dict[str, zipfile.ZipInfo] = {}
     for member in members:
         name = member.filename
@@ -353,30 +361,30 @@ def _members(path: Path, members: list[zipfile.ZipInfo], limits: BundleLimits) -
         if not known or name in found or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise BadFile(f"{path.name} holds {name[:80]!r}, which no bundle of EditLab does. Export it again.")
         found[name] = member
-    size, packed = sum(member.file_size for member in members), path.stat().st_size
-    if size > limits.bytes:
-        raise _too_much(path, size / 2**20, limits.bytes / 2**20, "MB")
-    if size > max(SMALL, limits.ratio * packed):
+    unpacked, packed = sum(member.file_size for member in members), path.stat().st_size
+    if unpacked > limits.bytes:
+        raise _too_large(path, size(unpacked), size(limits.bytes))
+    if unpacked > max(SMALL, limits.ratio * packed):
         raise BadFile(
-            f"{path.name} would unpack to {size / packed:,.0f} times its size, which no bundle of EditLab does. Export it "
-            "again."
+            f"{path.name} would unpack to {unpacked / packed:,.0f} times its size, which no bundle of EditLab does. Export "
+            "it again."
         )
     return found
 
 
-def _too_much(path: Path, count: float, most: float, what: str) -> BadFile:
+def _too_large(path: Path, amount: str, most: str) -> BadFile:
     return BadFile(
-        f"{path.name} would unpack to {count:,.0f} {what}; {most:,.0f} {what} are taken here. Larger ones go by the "
-        "terminal: editlab ledger import."
+        f"{path.name} would unpack to {amount}; at most {most} are accepted here. Import a larger one on the terminal: "
+        "editlab ledger import."
     )
 
 
-def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """A member's bytes. No more than it says to have are ever unpacked: read as a whole, a false size comes out too late."""
+def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """Return a member's bytes. Never reads more than its declared size, which may be false."""
     with archive.open(member) as file:
         content = file.read(member.file_size)
         if len(content) != member.file_size or file.read(1):
-            raise zipfile.BadZipFile(f"{member.filename} has another size than it says")
+            raise zipfile.BadZipFile(f"{member.filename} has another size than it declares")
         return content
 
 
@@ -385,8 +393,8 @@ def _refuse(report: Report, what: str) -> None:
         raise BadFile(f"{what} is damaged: {report.faults[0]} Run: editlab ledger verify")
 
 
-def _row(row: Row) -> Row:
-    """A row of an archive. Raises `TypeError` or `KeyError` for what is none."""
+def _check_row(row: Row) -> Row:
+    """Return a row of an archive. Raises `TypeError` or `KeyError` for a row that is not valid."""
     for name in (*HASHED, "hash"):
         wanted = int if name == "number" else str
         if type(row[name]) is not wanted:

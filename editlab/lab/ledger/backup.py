@@ -1,7 +1,7 @@
-"""Backup of a ledger, also while somebody writes to it: the database at one moment, and the files that it names.
+"""Backup of a ledger, also while others write to it: the database at one moment, and the files that it names.
 
-The copy is a data folder like any other. It leaves out what is not part of the ledger: the logins' secret, locks of running
-processes, uploads and downloads, and statistics, masks and benchmarks, which can be copied as files.
+The copy is a data folder like any other. It omits what is not part of the ledger: the secret of the logins, locks of running
+processes, uploads and downloads, and key statistics, masks and benchmarks, which can be copied as files.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from editlab.lab.ledger.ledger import DATABASE, OPENING, RUNNING, Ledger
 def backup(ledger: Ledger, folder: Path) -> archive.Report:
     """Copy a ledger into a new folder, check the copy event by event and file by file, and return the report.
 
-    Raises `BadFile` where the folder holds something already or cannot be written; then nothing is left there.
+    Raises `BadFile` where the folder exists or cannot be written; then nothing is left there.
     """
     folder = Path(folder).expanduser().absolute()
     try:
@@ -34,7 +34,7 @@ def backup(ledger: Ledger, folder: Path) -> archive.Report:
             (part / OPENING).unlink(missing_ok=True)
             (part / RUNNING).rmdir()
     except OSError as error:
-        raise BadFile(f"{folder} cannot be written: {error.strerror}. Give a new folder where there is room.") from error
+        raise BadFile(f"{folder} cannot be written: {error.strerror}. Give a new folder on a disk with room.") from error
     return report
 
 

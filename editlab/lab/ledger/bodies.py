@@ -1,7 +1,7 @@
-"""The types of each kind of event's body: the one place that checks them, whether written, read or imported.
+"""The bodies of events: one pydantic model for each kind, which checks every body that is written, read or imported.
 
-An event can come from a bundle that somebody made by hand, and everybody who opens its workspace folds it. So every field
-has a type, every number is finite, and every text has a maximum length, far above what page and terminal write.
+An event can come from a forged bundle. So every field has a type, every number is finite, and every text has a maximum
+length, far above what the page and the terminal write.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from editlab.facts import EditRequest
 from editlab.methods.rep import RECIPES
 
 LONGEST_NAME, LONGEST_PROMPT, LONGEST_TEXT = 10_000, 100_000, 100_000
-"""Characters of a subject, an object or another name; of a prompt; and of a reason, a context or an error."""
+"""Characters of a subject, an object or another name; of a prompt; of a reason, a context or an error."""
 MOST_EDITS, MOST_TEXTS, MOST_SETTINGS, MOST_LAYERS = 100_000, 10_000, 1_000, 1_000
 LONGEST_TIME = 40
-LONGEST_TOLD = 300
-"""Characters of a message about what is wrong with a body."""
+LONGEST_FAULT = 300
+"""Characters of a message about a body that is not valid."""
 NOT_FINITE = ("inf", "-inf", "nan")
-"""How an edit's health writes numbers that are not finite."""
+"""The texts for numbers that are not finite in an edit's health."""
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 
 
 def is_time(value: str) -> str:
-    """Return a time as events carry it: ISO 8601 with a UTC offset. Raises `ValueError`."""
+    """Return an event's time: ISO 8601 with a UTC offset. Raises `ValueError`."""
     at = datetime.fromisoformat(value[: LONGEST_TIME + 1])  # an error repeats it
     if at.tzinfo is None or not 1970 <= at.year < 9999:
         raise ValueError("it is not a time between 1970 and 9999 with a UTC offset")
@@ -73,7 +73,7 @@ Prompt = Annotated[str, StringConstraints(max_length=LONGEST_PROMPT)]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f/\\]+$")]
 """The name of an edit, a process or a file."""
 Time = Annotated[str, StringConstraints(max_length=LONGEST_TIME), AfterValidator(lambda value: value and is_time(value))]
-"""ISO 8601, or empty where it is unknown."""
+"""A time in ISO 8601, empty where it is unknown."""
 Place = Annotated[int, Field(ge=0, lt=2**53)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Size = Annotated[float, Field(ge=0)]
@@ -86,33 +86,33 @@ Config = Annotated[
     Field(max_length=MOST_SETTINGS),
     WrapValidator(_unchanged),
 ]
-"""A method's settings as plain JSON values. The method itself checks them before it computes."""
+"""A method's settings as plain JSON values. The method checks them before it computes."""
 Health = Annotated[
     dict[Id, float | Literal[NOT_FINITE]],
     BeforeValidator(_as_dict),
     Field(max_length=MOST_SETTINGS),
-    AfterValidator(lambda value: {name: float(figure) for name, figure in value.items()}),
+    AfterValidator(lambda value: {name: float(number) for name, number in value.items()}),
 ]
 
 
-class _Checked(BaseModel):
-    """Plain JSON values of exactly these types and names."""
+class _Strict(BaseModel):
+    """A model of plain JSON values with exactly these names and types."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class _Asked(_Checked):
+class _RequestBody(_Strict):
     prompt: Prompt
     subject: Name
     target_new: Name
     target_true: Name | None = None
 
 
-Request = Annotated[_Asked, AfterValidator(lambda asked: EditRequest(**dict(asked)))]
-"""A request that passes its own checks as well."""
+Request = Annotated[_RequestBody, AfterValidator(lambda body: EditRequest(**dict(body)))]
+"""A request that also passes the checks of `EditRequest`."""
 
 
-class _Source(_Checked):
+class _Source(_Strict):
     file: Id
     name: Name
     rows: Annotated[Many[Place], Field(min_length=2, max_length=2)]
@@ -121,8 +121,8 @@ class _Source(_Checked):
 Source = Annotated[_Source, WrapValidator(_unchanged)]
 
 
-class EditBody(_Checked):
-    """An edit in an event's body: see `history.Edit`, whose fields these are."""
+class EditBody(_Strict):
+    """An edit in an event's body: see `events.Edit`, which has the same fields."""
 
     id: Id
     request: Request
@@ -145,46 +145,46 @@ class EditBody(_Checked):
     pathways: Annotated[Many[Id], Field(max_length=MOST_LAYERS)] = ()
 
     @model_validator(mode="after")
-    def _told(self) -> Self:
+    def _check_source(self) -> Self:
         if self.source is not None and not math.isfinite(self.health.get("said", math.nan)):
-            raise ValueError("an edit from a file does not say what share of its rows the model said")
+            raise ValueError("an edit from a file has no share of rows with the new object")
         return self
 
 
-class _Event(_Checked):
+class _Event(_Strict):
     by: Name = ""
 
 
 class OneEdit(_Event):
-    """An edit that was made."""
+    """An edit that was computed."""
 
     edit: EditBody
 
 
 class Edits(_Event):
-    """All edits that were made again."""
+    """Edits that were computed again."""
 
     edits: Annotated[Many[EditBody], Field(max_length=MOST_EDITS)]
 
 
 class Branched(Edits):
-    """The edits that a branch begins with, and the workspace and event that they come from."""
+    """The first edits of a branch, and the workspace and event from which they come."""
 
     of: Name
     number: Place
 
 
 class Switched(_Event):
-    """An edit whose patches (`on`) or pathways (`rep`) were switched on or off."""
+    """An edit whose patches (`on`) or pathways (`rep`) were switched."""
 
     id: Id
     on: bool | None = None
     rep: bool | None = None
 
     @model_validator(mode="after")
-    def _one(self) -> Self:
+    def _check_one(self) -> Self:
         if (self.on is None) == (self.rep is None):
-            raise ValueError("exactly one of `on` and `rep` is switched")
+            raise ValueError("the body needs exactly one of `on` and `rep`")
         return self
 
 
@@ -195,30 +195,30 @@ class Ids(_Event):
 
 
 class Returned(_Event):
-    """The event to whose state the workspace returned."""
+    """The event whose edits were applied again."""
 
     to: Place
 
 
 class Looked(_Event):
-    """The request that was looked at."""
+    """The request that the visitor looked at."""
 
     request: Request
 
 
 class Threshold(_Event):
-    """The threshold of the gate."""
+    """A gate threshold."""
 
     threshold: Share
 
 
 class Switch(_Event):
-    """A switch."""
+    """A switch of the workspace."""
 
     on: bool
 
 
-class _Limits(_Checked):
+class _AlarmLimits(_Strict):
     holds: Share = 0.0
     locality: Share = 0.0
     same_subject: Share = 0.0
@@ -226,14 +226,14 @@ class _Limits(_Checked):
     kl: Size = 0.0
 
 
-class Limits(_Event):
-    """The limits at which the monitor raises an alarm: see `monitor.Limits`."""
+class AlarmLimits(_Event):
+    """The alarm limits of the monitor: see `alarms.AlarmLimits`."""
 
-    limits: Annotated[_Limits, BeforeValidator(_as_dict), WrapValidator(_unchanged)]
+    limits: Annotated[_AlarmLimits, BeforeValidator(_as_dict), WrapValidator(_unchanged)]
 
 
 class Started(_Event):
-    """An edit that was started: what it needs, and the process (`session`) that computes it."""
+    """An edit that was started: its inputs, and the process (`session`) that computes it."""
 
     session: Id
     request: Request = Field(default=None)
@@ -243,14 +243,14 @@ class Started(_Event):
     edits: Annotated[Many[Id], Field(max_length=MOST_EDITS)] = ()
 
     @model_validator(mode="after")
-    def _asked(self) -> Self:
+    def _check_request(self) -> Self:
         if self.refined and self.request is None:
-            raise ValueError("a refinement does not say which request it is for")
+            raise ValueError("a refinement has no request")
         return self
 
 
 class Why(_Event):
-    """The reason why an edit ended."""
+    """The reason for which an edit ended."""
 
     why: Text = ""
 
@@ -262,7 +262,7 @@ class Renamed(_Event):
 
 
 class Imported(_Event):
-    """The workspace that a bundle was made of, and the hash of its last event."""
+    """The name of the workspace in a bundle, and the hash of its last event."""
 
     of: Name
     last: Id
@@ -289,29 +289,29 @@ KINDS: dict[str, type[_Event]] = {
     "masked": Switch,
     "guarded": Switch,
     "shared": Switch,
-    "limits": Limits,
+    "limits": AlarmLimits,
     "renamed": Renamed,
     "imported": Imported,
 }
-"""The kinds of events, and what the body of each may hold."""
+"""The kinds of events, and the models of their bodies."""
 
 
 def read(kind: str, body: Mapping[str, Any], at: str = "") -> Any:
-    """Return the checked body of an event of this kind. Raises `ValueError`, also where `at` is not a time."""
+    """Return the body of an event of this kind. Raises `ValueError` where it or `at` is not valid."""
     if kind not in KINDS:
         raise ValueError("this version of EditLab has no such kind of event")
     if at:
         is_time(at)
-    return checked(KINDS[kind], body)
+    return check(KINDS[kind], body)
 
 
-def checked(model: type[M], value: Any) -> M:
-    """Return a value as this model. Raises `ValueError` with one sentence, which repeats little of the value."""
+def check(model: type[M], value: Any) -> M:
+    """Return a value as this model. Raises `ValueError` with one sentence, which quotes little of the value."""
     try:
         return model.model_validate(_as_dict(value))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{where}: {first['msg']}"[:LONGEST_TOLD]) from None
+        raise ValueError(f"{where}: {first['msg']}"[:LONGEST_FAULT]) from None
     except (BadRequest, OverflowError, RecursionError) as error:
-        raise ValueError(str(error)[:LONGEST_TOLD]) from None
+        raise ValueError(str(error)[:LONGEST_FAULT]) from None

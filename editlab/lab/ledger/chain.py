@@ -1,7 +1,6 @@
-"""A workspace's chain of edits as the ledger has it: what lies over the model now, and the only way to change that.
+"""The chain of a workspace's edits: it loads their patches from the ledger and writes the events that change them.
 
-What the chain is, the ledger's events say and `history` folds; here the patches that they name are loaded, and events are
-written. Another process may write too: then what it wrote is read, and the decision is made anew.
+Other processes may write events too. Then the chain reads them and decides again what to write.
 """
 
 from __future__ import annotations
@@ -15,49 +14,50 @@ from typing import Any
 from editlab.errors import BadFile, BadRequest, Cancelled, EditLabError
 from editlab.facts import EditRequest
 from editlab.lab.ledger.bodies import LONGEST_TEXT
-from editlab.lab.ledger.events import START, Described, Edit, Event, State, fold, named, step
+from editlab.lab.ledger.events import START, Edit, EditFields, Event, State, fold, name_of, step
 from editlab.lab.ledger.files import Shape
 from editlab.lab.ledger.ledger import Behind, Key, Ledger, now
 from editlab.model import LanguageModel, memory
 from editlab.patches import BASE, Patch, Pathway, View
+from editlab.wording import join
 
 Solves = tuple[tuple[Patch, ...], ...]
 Next = tuple[str, Mapping[str, Any]]
-"""Kind and body of an event to be written."""
+"""The kind and the body of the next event."""
 Decide = Callable[[State], Next]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class EditRecord(Described):
-    """An edit with its patches, by solve, and its pathways, at most one a layer."""
+class EditRecord(EditFields):
+    """An edit with its patches, by solve, and its pathways, at most one per layer."""
 
     solves: Solves
     pathways: tuple[Pathway, ...] = ()
 
     @property
     def patches(self) -> tuple[Patch, ...]:
-        """All patches, in the order in which they are laid."""
+        """All patches, in the order in which they are applied."""
         return tuple(patch for solve in self.solves for patch in solve)
 
 
 class Chain:
-    """The chain of one workspace. `records`: its edits in order, what is switched off among them; `view`: what is on.
+    """The chain of one workspace. `records`: its edits in order, also those that are off; `view`: those that are on.
 
-    `pathways`: those of all that is on, one a subject and layer; they lie beside the edits, never under a new one.
-    `computing` says whether this process computes an edit of it right now; `author` signs what is written. Raises `BadFile`
-    where the ledger was tampered with.
+    `pathways`: those of the edits that are on, one per subject and layer. They belong to no edit's view: new edits are not
+    computed under them. `is_computing` tells whether this process computes an edit of the workspace now; `author` signs
+    events. Raises `BadFile` where the ledger was changed.
     """
 
     def __init__(
-        self, ledger: Ledger, key: Key, model: LanguageModel, computing: Callable[[], bool], author: str = ""
+        self, ledger: Ledger, key: Key, model: LanguageModel, is_computing: Callable[[], bool], author: str = ""
     ) -> None:
-        self._ledger, self._key, self._computing = ledger, key, computing
-        self._device, self._shape = model.device, Shape.of(model)  # not the model: it may be dropped meanwhile
+        self._ledger, self._key, self._is_computing = ledger, key, is_computing
+        self._device, self._shape = model.device, Shape.of(model)  # not the model, which may be dropped
         self.author = author
         self._lock = threading.RLock()
         self._last = ""
         self._patches: dict[str, tuple[Patch, ...]] = {}
-        self._made: dict[tuple[Any, ...], EditRecord] = {}
+        self._records: dict[tuple[Any, ...], EditRecord] = {}
         self._notice: str | None = None
         self.state = START
         self.records: tuple[EditRecord, ...] = ()
@@ -66,72 +66,58 @@ class Chain:
         self.refresh()
 
     def notice(self) -> str | None:
-        """What was interrupted, or was damaged meanwhile; told once."""
-        told, self._notice = self._notice, None
-        return told
+        """Return a message about interrupted or damaged edits, once; None where there is none."""
+        notice, self._notice = self._notice, None
+        return notice
 
     def events(self) -> tuple[Event, ...]:
-        """Everything that happened here, oldest first."""
+        """Return all events, oldest first."""
         return tuple(event for event, _ in self._ledger.read(self._key))
 
     def refresh(self) -> None:
-        """Read what another process has written into this workspace, and note what ended without an end."""
+        """Read what other processes have written, and note an edit whose process has ended."""
         with self._lock:
             new = self._ledger.read(self._key, self.state.number, self._last)
             if new:
                 self._catch_up(fold((event for event, _ in new), self.state), new[-1][1])
             started = self.state.started
-            if started is not None and not self._computed_by_somebody(started):
-                told = self._interrupted(started)
-                with suppress(Behind):  # then somebody else has noted it
+            if started is not None and not self._is_running(started):
+                notice = _describe_interrupted(started)
+                with suppress(Behind):  # then another process has noted it
                     self._append("interrupted", {})
-                self._notice = told
+                self._notice = notice
 
     def _catch_up(self, state: State, last: str) -> None:
-        """Take over a state that was read; edits whose files are damaged or of another shape are removed, which is said.
+        """Set a state that was read. Edits whose files are damaged or have another shape are removed, with a notice.
 
-        It can be undone, once the file is back.
+        The removal can be undone when the file is back.
         """
-        lost = [edit for edit in state.chain if not self._whole(edit)]
+        lost = [edit for edit in state.chain if not self._is_readable(edit)]
         if not lost:
-            self._become(state, last)
+            self._set(state, last)
             return
         self.state, self._last = state, last
-        with suppress(Behind):  # then somebody else has removed them
+        with suppress(Behind):  # then another process has removed them
             self._append("removed", {"ids": [edit.id for edit in lost]})
-        names = ", ".join(edit.name for edit in lost)
         self._notice = (
-            f"A file is missing or damaged, or does not fit this model, so this was removed: {names}. Run: editlab ledger "
-            "verify"
+            f"These edits were removed, because their files are missing or damaged or do not fit this model: "
+            f"{join(edit.name for edit in lost)}. Run: editlab ledger verify"
         )
 
-    def _whole(self, edit: Edit) -> bool:
+    def _is_readable(self, edit: Edit) -> bool:
         try:
             self.record(edit)
         except BadFile:
             return False
         return True
 
-    def _computed_by_somebody(self, started: Mapping[str, Any]) -> bool:
+    def _is_running(self, started: Mapping[str, Any]) -> bool:
         if started["session"] == self._ledger.session:
-            return self._computing()
+            return self._is_computing()
         return self._ledger.alive(started["session"])
 
-    def _interrupted(self, started: Mapping[str, Any]) -> str:
-        if "refined" in started:
-            return f"Adding REP was interrupted: {named(EditRequest(**started['request']))}. The edit is as it was before."
-        if "source" in started:
-            first, last = started["source"]["rows"]
-            return (
-                f"Edits from {started['source']['name']} were interrupted at rows {first} to {last}, of which nothing was "
-                "kept. Those before lie here: give the same file again, and it goes on behind them."
-            )
-        if "request" not in started:
-            return "Re-making the edits was interrupted. They are as they were before."
-        return f"An edit was interrupted: {named(EditRequest(**started['request']))}. Nothing of it was kept."
-
     def write(self, decide: Decide) -> State:
-        """Write the event that `decide` chooses for the state as it is; decide anew where another process was faster."""
+        """Write the event that `decide` returns for the state; decide again where another process was faster."""
         with self._lock:
             while True:
                 try:
@@ -145,25 +131,25 @@ class Chain:
         signed = {**body, "by": self.author} if self.author else body
         event = Event(self.state.number + 1, kind, signed, now())
         after = step(self.state, event)
-        self._loaded(after)
-        self._become(after, self._ledger.append(self._key, event, self._last))
+        self._load(after)
+        self._set(after, self._ledger.append(self._key, event, self._last))
 
-    def _become(self, state: State, last: str) -> None:
-        """Take over a state: its records, and the one view under them. Raises `BadFile` where a file is damaged."""
+    def _set(self, state: State, last: str) -> None:
+        """Set a state, with its records and its view. Raises `BadFile` where a file is damaged."""
         if state.chain is not self.state.chain:
-            records = self._loaded(state)
+            records = self._load(state)
             patches = [patch for record in records if record.on for patch in record.patches]
             self.records, self.view = records, BASE.with_patches(patches) if patches else BASE
             self.pathways = pathways_of(records)
         self.state, self._last = state, last
 
-    def _loaded(self, state: State) -> tuple[EditRecord, ...]:
+    def _load(self, state: State) -> tuple[EditRecord, ...]:
         return tuple(map(self.record, state.chain))
 
     def record(self, edit: Edit) -> EditRecord:
-        """An edit with its patches. Raises `BadFile` where their files are damaged, or do not fit the model."""
+        """Return an edit with its patches. Raises `BadFile` where its files are damaged or do not fit the model."""
         key = edit.id, edit.files, edit.on, edit.rep, edit.rep_on, edit.names, edit.seconds
-        if key not in self._made:
+        if key not in self._records:
             for address in edit.files:
                 if address not in self._patches:
                     self._patches[address] = self._ledger.tensors.load(address, self._device)
@@ -172,47 +158,64 @@ class Chain:
             try:
                 self._shape.check(edit.layers, (patch for solve in solves for patch in solve), pathways)
             except BadFile as error:
-                raise BadFile(f"{edit.name} cannot lie over this model: {error}. Load the model it was made for.") from error
-            described = {field.name: getattr(edit, field.name) for field in fields(Described)}
-            self._made[key] = EditRecord(**described, solves=solves, pathways=pathways)
-        return self._made[key]
+                raise BadFile(
+                    f"{edit.name} cannot be applied to this model: {error}. Load the model it was made for."
+                ) from error
+            known = {field.name: getattr(edit, field.name) for field in fields(EditFields)}
+            self._records[key] = EditRecord(**known, solves=solves, pathways=pathways)
+        return self._records[key]
 
     @contextmanager
-    def begun(self, body: Mapping[str, Any]) -> Iterator[None]:
-        """Note that an edit is begun, and how it ended where it did not end well."""
+    def track_edit(self, body: Mapping[str, Any]) -> Iterator[None]:
+        """Note the start of an edit that the block computes, and its end where the block fails or is stopped."""
 
-        def begin(state: State) -> Next:
+        def start(state: State) -> Next:
             if state.started is not None and self._ledger.session != state.started["session"]:
-                raise being_edited()
+                raise busy_error()
             return "started", {**body, "session": self._ledger.session}
 
-        self.write(begin)
+        self.write(start)
         try:
             yield
         except BaseException as error:
-            if not memory.poisoned(self._device):  # else the next process finds it begun, and tells that it was interrupted
+            if not memory.poisoned(self._device):  # else the next process finds it started, and notes the interruption
                 why = str(error)[:LONGEST_TEXT].encode("utf-8", "replace").decode("utf-8")
                 end = "stopped" if isinstance(error, Cancelled) else "failed", {"why": why}
-                with suppress(EditLabError):  # what went wrong is said; that it cannot be noted, too, changes nothing
+                with suppress(EditLabError):  # the block's own error is raised
                     self.write(lambda state: end)
             raise
 
     def keep(self, solves: Solves) -> tuple[str, ...]:
-        """Write the tensors of these solves to the disk, before any event names them; their addresses."""
+        """Write the tensors of these solves to the disk, before an event names them, and return their addresses."""
         addresses = tuple(self._ledger.tensors.save(solve, self._key.model) for solve in solves)
         self._patches |= dict(zip(addresses, solves, strict=True))
         return addresses
 
 
 def pathways_of(records: Iterable[EditRecord]) -> tuple[Pathway, ...]:
-    """The pathways of all edits that are on and have theirs on, one a subject and layer: the first, which others share."""
-    found: dict[tuple[str, int], Pathway] = {}
+    """Return the pathways of all edits that are on and whose pathways are on: the first of each subject and layer."""
+    pathways: dict[tuple[str, int], Pathway] = {}
     for record in records:
         for pathway in record.pathways if record.on and record.rep_on else ():
-            found.setdefault((pathway.subject, pathway.layer), pathway)
-    return tuple(found.values())
+            pathways.setdefault((pathway.subject, pathway.layer), pathway)
+    return tuple(pathways.values())
 
 
-def being_edited() -> BadRequest:
-    """The refusal of a change while an edit is computed."""
+def busy_error() -> BadRequest:
+    """Return the error for a change while an edit is computed."""
     return BadRequest("An edit is being computed. Wait for it, or press Stop first.")
+
+
+def _describe_interrupted(started: Mapping[str, Any]) -> str:
+    """Return a sentence about an edit that was started and has not ended."""
+    if "refined" in started:
+        return f"Adding REP was interrupted: {name_of(EditRequest(**started['request']))}. The edit is as it was before."
+    if "source" in started:
+        first, last = started["source"]["rows"]
+        return (
+            f"Edits from {started['source']['name']} were interrupted at rows {first} to {last}, which were not applied. "
+            "The rows before them are applied. Give the same file again to go on."
+        )
+    if "request" not in started:
+        return "Re-making the edits was interrupted. They are as they were before."
+    return f"An edit was interrupted: {name_of(EditRequest(**started['request']))}. Nothing of it was kept."

@@ -1,8 +1,8 @@
-"""A workspace as a fold over its events: what lies over the model, what can be taken back, what was interrupted.
+"""Events, and the state of a workspace as a fold over them: its chain of edits, its changes, its settings.
 
-Everything here is a plain value and a pure function, so reload, restart and time travel are one line: `fold(events)`. A
-change keeps the chain before and after it; undo and redo choose between the two, whatever kind of change it was. Patches
-are named by the addresses of their files; whoever wants to compute loads them.
+Everything here is a plain value or a pure function, so reload, restart and history are one line: `fold(events)`. A change
+keeps the chain before and after it; undo and redo choose between the two, for every kind of change. Edits name their
+patches by the addresses of the files, and `chain` loads them.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from editlab.facts import EditRequest
 from editlab.lab.ledger import bodies
 from editlab.lab.ledger.bodies import EditBody
 from editlab.lab.ledger.persistent import PersistentList
+from editlab.wording import count
 
 CHANGES = ("applied", "refined", "switched", "removed", "remade", "cleared", "moved", "returned")
 """Events that change the chain, and that can be undone."""
 ENDS = ("applied", "refined", "remade", "stopped", "failed", "interrupted")
 """Events that end what `started` began."""
 NOTED = ("renamed", "shared", "imported")
-"""Events that tell of the workspace itself and change nothing of what lies over the model."""
+"""Events about the workspace itself, which do not change the chain."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened in a workspace: the `number`th, `kind` says what and `body`, in plain JSON, the rest.
+    """The `number`th event of a workspace: its kind, and a body of plain JSON.
 
-    `at`: when, ISO 8601 in UTC; `by`: who did it; empty where nobody said.
+    `at`: its time, ISO 8601 in UTC; `by`: its author; both empty where unknown.
     """
 
     number: int
@@ -41,21 +42,20 @@ class Event:
 
     @property
     def by(self) -> str:
-        """Who did it."""
+        """The author."""
         return str(self.body.get("by", ""))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Described:
-    """One edit that was applied, without its tensors: what was asked, how it was made, how healthy it is.
+class EditFields:
+    """The fields of an edit without its tensors: its request, its method, and its health.
 
-    What was made together is taken back together: `more` are the other requests of a batch, whose `source` says which file
-    and which of its rows they are, and whose `health` is the mean over all of them.
+    A batch is one edit: `more` are its other requests, `source` names their file and its rows, and `health` is the mean over
+    all requests.
 
-    `id` is its name in the workspace; `on`: whether it lies over the model; `config`: the settings it was made with.
-    `rep`: the recipe of its pathways, None where it has none; `rep_on`: whether they lie there as well; `names`: what a
-    person added to the names of the subject from which they were learnt. `author`, `reason` and `at` (ISO 8601, UTC): who
-    applied it, why and when, each empty where nobody said.
+    `id`: its name in the workspace; `on`: whether it is applied; `config`: the settings of its method. `rep`: the recipe of
+    its pathways, None where it has none; `rep_on`: whether they are applied; `names`: the names of the subject that the
+    author added for their training. `author`, `reason` and `at` (ISO 8601, UTC): empty where unknown.
     """
 
     id: str
@@ -78,21 +78,21 @@ class Described:
 
     @property
     def requests(self) -> tuple[EditRequest, ...]:
-        """All that was asked."""
+        """All requests of the edit."""
         return self.request, *self.more
 
     @property
     def name(self) -> str:
-        """What it changes, in few words."""
-        return named(self.request) + (f" and {len(self.more)} more" if self.more else "")
+        """The edit in a few words: "Slovenia → Antarctica and 9 more"."""
+        return name_of(self.request) + (f" and {len(self.more)} more" if self.more else "")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Edit(Described):
-    """An edit as the ledger keeps it: the tensors of its `solves`, and each of its `pathways`, stand in files there.
+class Edit(EditFields):
+    """An edit as the ledger stores it, with the addresses of the files of its `solves` and `pathways`.
 
-    Two edits of one subject may name the same pathway. Ledgers from before REP name none, those from before batches nothing
-    of a batch.
+    Two edits of one subject may share a pathway. Ledgers from before REP have no pathways, those from before batches no
+    fields of a batch.
     """
 
     solves: tuple[str, ...]
@@ -100,17 +100,17 @@ class Edit(Described):
 
     @classmethod
     def read(cls, body: Mapping[str, Any] | EditBody) -> Edit:
-        """The edit that an event's body describes. Raises `ValueError` for what describes none: see `bodies`."""
-        return cls(**dict(bodies.checked(EditBody, body)))
+        """Return the edit in an event's body. Raises `ValueError` where it is not valid: see `bodies`."""
+        return cls(**dict(bodies.check(EditBody, body)))
 
-    def written(self) -> dict[str, Any]:
-        """The same as plain JSON values, in which what is not a number is its name."""
+    def as_json(self) -> dict[str, Any]:
+        """Return the edit as plain JSON values; infinite and undefined numbers are texts."""
         health = {name: value if math.isfinite(value) else str(value) for name, value in self.health.items()}
         return asdict(self) | {"health": health}
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The addresses of all files that it needs."""
+        """The addresses of all its files."""
         return (*self.solves, *self.pathways)
 
 
@@ -120,9 +120,9 @@ Edits = PersistentList[Edit]
 
 @dataclass(frozen=True)
 class Change:
-    """One change of the chain that can be undone; `told` completes "You have ..."."""
+    """One change of the chain, which can be undone. `text` completes "You have ..."."""
 
-    told: str
+    text: str
     before: Edits
     after: Edits
     request: EditRequest | None = None
@@ -130,13 +130,13 @@ class Change:
 
 @dataclass(frozen=True)
 class State:
-    """A workspace after `number` events. `started`: the body of the last `started`, where nothing has ended it yet.
+    """A workspace after `number` events. `started`: the body of a `started` event that has not ended yet.
 
-    `threshold`: what a pathway's gate must exceed, where somebody has chosen it; `masked`: whether the edits are looked at
-    under the reversal mask as well; `guarded`: whether the model stands under it; `limits`: from where on the monitor gives
-    an alarm, where somebody has chosen. None of them is a change to be undone.
-    `chains`: what the chain was after each event, before the first one as well; an event that does not change it leaves the
-    very same one there.
+    `threshold`: the gate threshold, where it was set; `masked`: whether the edits are also shown under the reversal mask;
+    `guarded`: whether they are judged under it; `limits`: the alarm limits, where they were set. These are not changes, and
+    undo does not affect them.
+    `chains`: the chain before the first event and after each one. An event that does not change the chain adds the same
+    object again.
     """
 
     number: int = 0
@@ -152,7 +152,7 @@ class State:
     chains: PersistentList[Edits] = field(default_factory=lambda: PersistentList([PersistentList()]), compare=False)
 
     def edit(self, id: str) -> Edit | None:
-        """The edit of this id in the chain, if there is one."""
+        """Return the edit of this id in the chain, None where there is none."""
         return next((edit for edit in self.chain if edit.id == id), None)
 
 
@@ -160,19 +160,19 @@ START = State()
 
 
 def fold(events: Iterable[Event], state: State = START) -> State:
-    """The state to which events lead. Raises `BadFile` where one of them cannot follow those before it."""
+    """Return the state after events. Raises `BadFile` where one of them cannot follow those before it."""
     for event in events:
         state = step(state, event)
     return state
 
 
 def steps(events: Iterable[Event], weight: Callable[[Edit], int]) -> Iterator[tuple[Event, State, State, int]]:
-    """Each event with the state before and after it, and what the edits that then lie there weigh together.
+    """Yield each event with the state before and after it, and the total weight of the edits in the chain after it.
 
-    Only edits that came, went or changed their place are weighed. Raises as `fold`.
+    `weight` is called only for edits that were added, removed or moved. Raises as `fold` does.
     """
     state = State()
-    weights = {id(state.chain): 0}  # by chain: the state keeps all that there ever were, so none takes another's place
+    weights = {id(state.chain): 0}  # by chain: the state keeps all chains alive, so no id is used twice
     for event in events:
         after = step(state, event)
         if id(after.chain) not in weights:
@@ -188,27 +188,27 @@ def steps(events: Iterable[Event], weight: Callable[[Edit], int]) -> Iterator[tu
 
 
 def step(state: State, event: Event) -> State:
-    """The state after one more event. Raises `BadFile` as `fold`, also for a body that no such event has: see `bodies`."""
+    """Return the state after one more event. Raises `BadFile` as `fold` does, also for a body that is not valid."""
     if event.number != state.number + 1:
         raise BadFile(f"Event {event.number} follows event {state.number}: one is missing. Run: editlab ledger verify")
     try:
-        after = _after(state, event, bodies.read(event.kind, event.body, event.at))
+        after = _apply(state, event, bodies.read(event.kind, event.body, event.at))
     except (IndexError, TypeError, ValueError) as error:
-        why = f"Event {event.number} ({event.kind[:80]}) cannot be read: {str(error)[: bodies.LONGEST_TOLD]}"
+        why = f"Event {event.number} ({event.kind[:80]}) cannot be read: {str(error)[: bodies.LONGEST_FAULT]}"
         raise BadFile(f"{why.rstrip('.')}. Run: editlab ledger verify") from error
     started = None if event.kind in (*ENDS, "imported") else after.started
     return replace(after, number=event.number, started=started, chains=state.chains.append(after.chain))
 
 
 def edits_of(event: Event) -> tuple[Edit, ...]:
-    """The edits that an event brings along, with the addresses of their files. Raises `ValueError` as `Edit.read`."""
+    """Return the edits in an event's body. Raises `ValueError` as `Edit.read` does."""
     body = bodies.read(event.kind, event.body)
     given = (body.edit,) if isinstance(body, bodies.OneEdit) else body.edits if isinstance(body, bodies.Edits) else ()
     return tuple(map(Edit.read, given))
 
 
-def _after(state: State, event: Event, body: Any) -> State:
-    """The state after an event whose body was read. Of that, nothing is asked here that `bodies` has not checked."""
+def _apply(state: State, event: Event, body: Any) -> State:
+    """Return the state after an event, whose body `bodies` has checked."""
     kind = event.kind
     if kind in CHANGES:
         change = _change(state, event, body)
@@ -220,7 +220,7 @@ def _after(state: State, event: Event, body: Any) -> State:
             request=change.request or state.request,
         )
     if (kind == "undone" and not state.past) or (kind == "redone" and not state.future):
-        raise ValueError(f"there is nothing that could be {kind}")
+        raise ValueError(f"no change can be {kind}")
     if kind == "undone":
         last, past = state.past[-1], state.past.pop()
         shown = last.request or state.request
@@ -251,50 +251,50 @@ def _change(state: State, event: Event, body: Any) -> Change:
         edit = replace(edit, at=edit.at or event.at)
         return Change(f"applied {edit.name}{' with REP' * bool(edit.rep)}", chain, chain.append(edit), edit.request)
     if kind == "cleared":
-        return Change(f"removed all {counted(chain)}", chain, PersistentList())
+        return Change(f"removed all {count_edits(chain)}", chain, PersistentList())
     if kind == "remade":
         made = {edit.id: edit for edit in map(Edit.read, body.edits)}
         after = PersistentList(made.get(edit.id, edit) for edit in chain)
-        return Change(f"re-made {counted(made.values())}", chain, after)
+        return Change(f"re-made {count_edits(made.values())}", chain, after)
     if kind == "refined":
         edit = Edit.read(body.edit)
-        _named(chain, [edit.id])
+        _find(chain, [edit.id])
         after = PersistentList(edit if known.id == edit.id else known for known in chain)
         return Change(f"added REP to {edit.name}", chain, after, edit.request)
     if kind == "moved":
-        return _moved(chain, body.ids)
+        return _reorder(chain, body.ids)
     if kind == "returned":
         if body.to > state.number:
             raise ValueError(f"there is no event {body.to} to return to")
-        return Change(f"returned to how it was after event {body.to}", chain, state.chains[body.to])
+        return Change(f"returned to the edits after event {body.to}", chain, state.chains[body.to])
     if kind == "removed":
-        chosen, gone = _named(chain, body.ids), set(body.ids)
-        told = chosen[0].name if len(chosen) == 1 else counted(chosen)
-        after = PersistentList(edit for edit in chain if edit.id not in gone)
-        return Change(f"removed {told}", chain, after, chosen[0].request)
-    what = {"on": body.on} if body.rep is None else {"rep_on": body.rep}
+        chosen, ids = _find(chain, body.ids), set(body.ids)
+        which = chosen[0].name if len(chosen) == 1 else count_edits(chosen)
+        after = PersistentList(edit for edit in chain if edit.id not in ids)
+        return Change(f"removed {which}", chain, after, chosen[0].request)
+    switch = {"on": body.on} if body.rep is None else {"rep_on": body.rep}
     edits = list(chain)
     places = [place for place, edit in enumerate(edits) if edit.id == body.id]
     if not places:
-        raise ValueError(f"no edit is called {body.id}")
+        raise ValueError(f"there is no edit {body.id}")
     first = edits[places[0]]
     for place in places:
-        edits[place] = replace(edits[place], **what)
-    told = f"switched {'on' if any(what.values()) else 'off'} {'REP for ' * ('rep_on' in what)}{first.name}"
-    return Change(told, chain, PersistentList(edits), first.request)
+        edits[place] = replace(edits[place], **switch)
+    text = f"switched {'on' if any(switch.values()) else 'off'} {'REP for ' * ('rep_on' in switch)}{first.name}"
+    return Change(text, chain, PersistentList(edits), first.request)
 
 
-def _named(chain: Iterable[Edit], ids: Iterable[str]) -> list[Edit]:
-    """The edits of a chain that are called so. Raises `ValueError` where one of the names is nobody's."""
+def _find(chain: Iterable[Edit], ids: Iterable[str]) -> list[Edit]:
+    """Return the edits of a chain that have these ids. Raises `ValueError` for an id that no edit has."""
     wanted = set(ids)
-    found = [edit for edit in chain if edit.id in wanted]
-    if unknown := wanted - {edit.id for edit in found}:
-        raise ValueError(f"no edit is called {', '.join(sorted(unknown)[:5])}")
-    return found
+    edits = [edit for edit in chain if edit.id in wanted]
+    if unknown := wanted - {edit.id for edit in edits}:
+        raise ValueError(f"there is no edit {', '.join(sorted(unknown)[:5])}")
+    return edits
 
 
-def _moved(chain: Edits, ids: Sequence[str]) -> Change:
-    """The same edits in another order."""
+def _reorder(chain: Edits, ids: Sequence[str]) -> Change:
+    """Return the change that puts the edits into another order."""
     known, places = {edit.id: edit for edit in chain}, {id: place for place, id in enumerate(ids)}
     if len(ids) != len(chain) or known.keys() != places.keys():
         raise ValueError("an order names every edit once")
@@ -303,12 +303,11 @@ def _moved(chain: Edits, ids: Sequence[str]) -> Change:
     return Change(f"moved {first.name} to place {places[first.id] + 1}", chain, after, first.request)
 
 
-def named(request: EditRequest) -> str:
-    """What a request changes, in few words."""
+def name_of(request: EditRequest) -> str:
+    """Return a request in a few words: "Slovenia → Antarctica"."""
     return f"{request.subject} → {request.target_new}"
 
 
-def counted(edits: Iterable[Described]) -> str:
-    """How many edits these are, in words; all requests of a batch count."""
-    count = sum(len(edit.requests) for edit in edits)
-    return "1 edit" if count == 1 else f"{count:,} edits"
+def count_edits(edits: Iterable[EditFields]) -> str:
+    """Return how many edits these are, as text. Each request of a batch counts."""
+    return count(sum(len(edit.requests) for edit in edits), "edit")

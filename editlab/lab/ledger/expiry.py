@@ -1,14 +1,13 @@
-"""Deleting workspaces for good, with everything that belongs to them.
+"""Deletion of workspaces for good, with everything that belongs to them.
 
-A public demo deletes what nobody has opened for long. Elsewhere only the operator deletes anything. Each deleted workspace
-leaves a line, so that `verify` still accounts for every event that was written.
+A public demo deletes workspaces that nobody has opened for long. Elsewhere only the operator deletes. Each deleted workspace
+leaves a row, so that `verify` can still account for every event that was written.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -24,7 +23,7 @@ AT_ONCE = 500
 def forget(ledger: Ledger, seconds: float) -> tuple[str, ...]:
     """Delete the workspaces that nobody has opened for so many seconds, and return their ids. Raises as `forget_these`."""
     with ledger.transaction() as connection:
-        ids = tuple(connection.scalars(sa.select(WORKSPACES.c.id).where(WORKSPACES.c.seen_at < _before(seconds))))
+        ids = tuple(connection.scalars(sa.select(WORKSPACES.c.id).where(WORKSPACES.c.seen_at < now(-seconds))))
     if ids:
         forget_these(ledger, ids)
         ledger.trim()
@@ -33,7 +32,7 @@ def forget(ledger: Ledger, seconds: float) -> tuple[str, ...]:
 
 def unused(ledger: Ledger, days: float) -> tuple[str, ...]:
     """Return the ids of workspaces that nobody has opened or changed for so many days."""
-    before = _before(86400 * days)
+    before = now(-86400 * days)
     worked = sa.select(EVENTS.c.workspace).where(EVENTS.c.at >= before)
     where = (WORKSPACES.c.seen_at < before) & WORKSPACES.c.id.not_in(worked)
     with ledger.transaction() as connection:
@@ -41,10 +40,10 @@ def unused(ledger: Ledger, days: float) -> tuple[str, ...]:
 
 
 def forget_these(ledger: Ledger, ids: Collection[str], owner: str = "", fresh: float = FRESH_SECONDS) -> int:
-    """Delete workspaces with their events, jobs and check-ups, and their `owner` as a visitor; return how many events went.
+    """Delete workspaces with their events, jobs and check-ups, and their `owner`; return how many events were deleted.
 
-    Files that nothing names any more are deleted too, except those younger than `fresh` seconds, which an event may be about
-    to name. Raises `BadFile`; then nothing is deleted.
+    Files that nothing names any more are deleted too, except those younger than `fresh` seconds, because an event that names
+    them may be written next. Raises `BadFile`; then nothing is deleted.
     """
     ids, gone = list(ids), 0
     with ledger.transaction() as connection:
@@ -70,25 +69,21 @@ def named_files(ledger: Ledger) -> tuple[set[str], str]:
 
 
 def _note(connection: sa.Connection, ids: Collection[str]) -> int:
-    """Write a line for the events of each workspace and model that are about to be deleted; return how many those are."""
+    """Write a row for the events of each workspace and model that are about to be deleted; return how many they are."""
     own = EVENTS.c.workspace.in_(ids)
     last = sa.select(EVENTS.c.model, EVENTS.c.workspace, sa.func.max(EVENTS.c.number), sa.func.count()).where(own)
-    lines = []
+    rows = []
     for model, workspace, number, events in connection.execute(last.group_by(EVENTS.c.model, EVENTS.c.workspace)).all():
         where = (EVENTS.c.model == model) & (EVENTS.c.workspace == workspace) & (EVENTS.c.number == number)
         hash_ = connection.scalar(sa.select(EVENTS.c.hash).where(where))
-        lines.append({"model": model, "workspace": workspace, "events": events, "last": hash_, "at": now()})
-    if lines:
-        connection.execute(sa.insert(FORGOTTEN), lines)
-    return sum(line["events"] for line in lines)
-
-
-def _before(seconds: float) -> str:
-    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
+        rows.append({"model": model, "workspace": workspace, "events": events, "last": hash_, "at": now()})
+    if rows:
+        connection.execute(sa.insert(FORGOTTEN), rows)
+    return sum(row["events"] for row in rows)
 
 
 def _sweep(ledger: Ledger, fresh: float) -> None:
-    """Remove the files that no event and no job names any more; fresh ones stay, whose event may be about to be written."""
+    """Delete the files that no event and no job names any more, except fresh ones."""
     kept, requests = named_files(ledger)
     for files in (ledger.tensors, ledger.files):
         for path in files.folder.glob("*"):

@@ -1,7 +1,7 @@
-"""Patches as files that are named by what is in them.
+"""Patches as files, named by the hash of their content.
 
-A file is written under a temporary name, brought to the disk and renamed, before any event names it: so an event's file
-is always there and whole, and one that lost its event harms nobody. Reading checks the name against the content.
+A file is written as a whole before any event names it, so the file of an event always exists, and a file without an event
+does no harm. Reading checks the name against the content.
 """
 
 from __future__ import annotations
@@ -33,44 +33,44 @@ KINDS = {kind.__name__: kind for kind in (LowRank, Dense, Pathway, Preamble)}
 
 
 class Files:
-    """A folder of files that are named by what is in them, made when the first one is written."""
+    """A folder of files that are named by the hash of their content. It is made with the first file."""
 
     def __init__(self, folder: Path, suffix: str = "") -> None:
         self.folder, self._suffix = folder, suffix
 
     def path(self, address: str) -> Path:
-        """Where the file of an address lies. Raises `BadFile` for what is no address."""
+        """Return the path of an address. Raises `BadFile` for a text that is no address."""
         if not ADDRESS.fullmatch(address):
-            raise BadFile(f"{address[:80]!r} is no address of a file: 64 hexadecimal digits.")
+            raise BadFile(f"{address[:80]!r} is not the address of a file, which has 64 hexadecimal digits.")
         return self.folder / f"{address}{self._suffix}"
 
     def keep(self, content: bytes) -> str:
-        """Keep a file's bytes, whole or not at all; their address. Raises `BadFile` where the folder takes nothing."""
+        """Write a file as a whole or not at all, and return its address. Raises `BadFile` where it cannot be written."""
         address = address_of(content)
         path = self.path(address)
         try:
             if path.exists():
-                os.utime(path)  # whoever sweeps takes it for fresh: it is about to be named once more
+                os.utime(path)  # so that a sweep takes it for fresh: an event is about to name it again
             else:
                 if not self.folder.is_dir():
                     storage.make_folder(self.folder)
                 storage.write(path, content)
         except OSError as error:
             raise BadFile(
-                f"{self.folder} cannot be written: {error.strerror}. Nothing was changed. Make room there, or set "
+                f"{self.folder} cannot be written: {error.strerror}. Nothing was changed. Make room on the disk, or set "
                 "EDITLAB_DATA to a folder that you may write in."
             ) from error
         return address
 
     def read(self, address: str) -> bytes:
-        """The bytes at an address. Raises `BadFile` where they are missing or were changed."""
+        """Return the content of an address. Raises `BadFile` where it is missing or was changed."""
         path = self.path(address)
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise BadFile(f"{path} cannot be read: {error.strerror}. Bring it back from a backup.") from error
+            raise BadFile(f"{path} cannot be read: {error.strerror}. Restore it from a backup.") from error
         if address_of(content) != address:
-            raise BadFile(f"{path} is not what was written there. Bring it back from a backup.")
+            raise BadFile(f"{path} was changed after it was written. Restore it from a backup.")
         return content
 
 
@@ -81,20 +81,20 @@ class TensorFiles(Files):
         super().__init__(folder, ".safetensors")
 
     def save(self, patches: Sequence[Patch], fingerprint: str) -> str:
-        """Keep the patches of one solve, made for the model of this fingerprint; their address."""
-        described: list[dict[str, Any]] = []
+        """Write the patches of one solve, for the model of this fingerprint, and return their address."""
+        rows: list[dict[str, Any]] = []
         tensors: dict[str, torch.Tensor] = {}
         for number, patch in enumerate(patches):
             values = {field.name: getattr(patch, field.name) for field in fields(patch)}
             own = {name: value for name, value in values.items() if torch.is_tensor(value)}
             tensors |= {f"{number}.{name}": value.detach().cpu().contiguous() for name, value in own.items()}
             plain = {name: value for name, value in values.items() if name not in own}
-            described.append({"kind": type(patch).__name__, **plain})
-        header = json.dumps({"model": fingerprint, "patches": described}, sort_keys=True)
+            rows.append({"kind": type(patch).__name__, **plain})
+        header = json.dumps({"model": fingerprint, "patches": rows}, sort_keys=True)
         return self.keep(save(tensors, {HEADER: header}))
 
     def load(self, address: str, device: torch.device) -> tuple[Patch, ...]:
-        """The patches at an address, on a device. Raises `BadFile`."""
+        """Return the patches of an address, on a device. Raises `BadFile`."""
         content = self.read(address)
         try:
             return patches_in(content, device)
@@ -103,7 +103,7 @@ class TensorFiles(Files):
 
 
 class Shape(NamedTuple):
-    """What a patch has to fit."""
+    """The sizes of a model that a patch has to fit."""
 
     n_layers: int
     d_model: int
@@ -111,19 +111,19 @@ class Shape(NamedTuple):
 
     @classmethod
     def of(cls, model: LanguageModel) -> Shape:
-        """A model's."""
+        """Return the shape of a model."""
         return cls(model.n_layers, model.d_model, model.d_ff)
 
     def check(self, layers: Iterable[int], solves: Iterable[Patch], pathways: Iterable[Patch]) -> None:
-        """Raise `BadFile` where an edit's layers, its patches or its pathways cannot be laid over a model of this shape."""
+        """Raise `BadFile` where an edit's layers, patches or pathways do not fit a model of this shape."""
         if not all(layer in range(self.n_layers) for layer in layers):
             raise BadFile("an edit names a layer that this model does not have")
-        if not all(isinstance(patch, LowRank | Dense) and self._takes(patch) for patch in solves):
+        if not all(isinstance(patch, LowRank | Dense) and self._fits(patch) for patch in solves):
             raise BadFile("an edit has another shape than this model")
-        if not all(isinstance(patch, Pathway) and self._takes(patch) for patch in pathways):
+        if not all(isinstance(patch, Pathway) and self._fits(patch) for patch in pathways):
             raise BadFile("a pathway has another shape than this model")
 
-    def _takes(self, patch: LowRank | Dense | Pathway) -> bool:
+    def _fits(self, patch: LowRank | Dense | Pathway) -> bool:
         if type(patch.layer) is not int or patch.layer not in range(self.n_layers):
             return False
         tensors = {name: value for name, value in vars(patch).items() if torch.is_tensor(value)}
@@ -137,33 +137,33 @@ class Shape(NamedTuple):
             return rank > 0 and shapes == {"A": (rank, d_ff), "B": (d_model, rank)}
         hidden, rank = _length(patch.H), _length(patch.V)
         gate = {"H": (hidden, d_ff), "h": (hidden,), "w": (hidden,), "c": ()}
-        named = isinstance(patch.subject, str) and len(patch.subject) <= LONGEST_SUBJECT
-        return named and hidden * rank > 0 and shapes == {"U": (d_ff, rank), "V": (rank, d_ff), "b": (d_ff,), **gate}
+        has_subject = isinstance(patch.subject, str) and len(patch.subject) <= LONGEST_SUBJECT
+        return has_subject and hidden * rank > 0 and shapes == {"U": (d_ff, rank), "V": (rank, d_ff), "b": (d_ff,), **gate}
 
 
 def patches_in(content: bytes, device: torch.device) -> tuple[Patch, ...]:
-    """The patches that a file's bytes hold, on a device. Raises `BadFile`."""
+    """Return the patches in a file's content, on a device. Raises `BadFile`."""
     try:
-        held = {name: value.to(device) for name, value in load(content).items()}
+        tensors = {name: value.to(device) for name, value in load(content).items()}
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        described = json.loads(header["__metadata__"][HEADER])["patches"]
-        return tuple(_patch(row, number, held) for number, row in enumerate(described))
+        rows = json.loads(header["__metadata__"][HEADER])["patches"]
+        return tuple(_patch(row, number, tensors) for number, row in enumerate(rows))
     except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise BadFile(f"it holds no patches that this version of EditLab can read: {error}") from error
 
 
 def _patch(row: dict[str, Any], number: int, tensors: dict[str, torch.Tensor]) -> Patch:
-    """The patch that a row of a header describes. Raises `KeyError` or `TypeError` where something of it is missing."""
+    """Return the patch of a header's row. Raises `KeyError` or `TypeError` where a field is missing."""
     kind = KINDS[row["kind"]]
     names = [field.name for field in fields(kind)]
     return kind(**{name: row[name] if name in row else tensors[f"{number}.{name}"] for name in names})
 
 
 def _length(value: Any) -> int:
-    """The rows of a tensor; 0 of what is none."""
+    """Return the number of a tensor's rows, 0 for other values."""
     return len(value) if torch.is_tensor(value) and value.ndim else 0
 
 
 def address_of(content: bytes) -> str:
-    """The name of a file: SHA-256 of what is in it."""
+    """Return the address of a content, which is its SHA-256."""
     return hashlib.sha256(content).hexdigest()

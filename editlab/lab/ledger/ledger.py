@@ -1,13 +1,13 @@
-"""The ledger: events that are only ever appended, each chained to the one before it by a hash, and the files they name.
+"""The ledger: events, which are only appended and form hash chains, and the files that they name.
 
-One SQLite database in the data folder holds the events of all workspaces; a workspace belongs to a name and a model, for an
-edit means nothing over other weights. Several processes may use it at a time: an event's number is unique in its
-workspace, so of two that write at once one is told to look again (`Behind`). Each process holds a lock of its own as long as
-it lives, by which the others tell an edit that is being computed from one that was interrupted.
+One SQLite database in the data folder holds the events of all workspaces. The key of a workspace has the model's
+fingerprint, because an edit is only valid for its own weights. Several processes may use a ledger: the number of an event is
+unique in its workspace, so that of two processes that write at once, one has to read again (`Behind`). Each process holds a
+lock as long as it runs, by which the others distinguish edits that are being computed from interrupted ones.
 
-Nothing opens the database's file but SQLite: a process that opens and closes it by itself loses SQLite's locks on it, and
-with them what others have written and not yet moved into it. To copy a ledger there is `backup`. The folder and its files
-belong to whoever runs EditLab alone.
+Only SQLite may open the database's file: a process that opens and closes it otherwise loses SQLite's locks, and with them
+what other processes have written to the write-ahead log. `backup` copies a ledger. Only the user who runs EditLab may read
+the folder and its files.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple
@@ -36,6 +36,7 @@ from editlab.errors import BadFile, BadRequest
 from editlab.lab.ledger.events import Event
 from editlab.lab.ledger.files import Files, TensorFiles
 from editlab.lab.ledger.tables import EVENTS, FORGOTTEN
+from editlab.wording import count
 
 DATABASE, RUNNING, OPENING = "ledger.sqlite", "running", "opening.lock"
 BUSY_SECONDS = 30
@@ -49,23 +50,25 @@ PRAGMAS = (
 )
 
 HASHED = ("model", "workspace", "number", "kind", "body", "at", "previous")
+"""The columns of an event that its hash covers."""
+COUNT_WRITTEN = sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
 
 
 class Behind(Exception):
-    """Somebody else has written this workspace's next event: read it and decide again."""
+    """Another process has written the workspace's next event, which has to be read first."""
 
 
 class Key(NamedTuple):
-    """Whose events: a model's fingerprint and a workspace's name."""
+    """The key of a chain of events: a model's fingerprint and a workspace's id."""
 
     model: str
     workspace: str
 
 
 class Ledger:
-    """The ledger of a data folder, which is made where there is none; `session` names this process in it.
+    """The ledger of a data folder, which is made if needed; `session`: the id of this process.
 
-    Raises `BadFile` where the folder cannot be written. Close it: it holds connections and a lock.
+    Raises `BadFile` where the folder cannot be written. It holds connections and a lock until it is closed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -75,11 +78,11 @@ class Ledger:
         self._engine = sa.create_engine(f"sqlite:///{folder / DATABASE}")
         sa.event.listen(self._engine, "connect", _prepare)
         try:
-            with _told(folder):
-                _close_to_others(folder)
+            with _explain_errors(folder):
+                _make_private(folder)
                 (folder / RUNNING).mkdir(storage.FOLDER_MODE, exist_ok=True)
                 with FileLock(folder / OPENING, mode=storage.FILE_MODE):
-                    self.others()
+                    self.count_others()
                     self._alive.acquire()
                     with self._engine.begin() as connection:
                         _migrate(connection, folder)
@@ -89,7 +92,7 @@ class Ledger:
 
     @staticmethod
     def exists(folder: Path) -> bool:
-        """Whether anything was ever kept in a data folder."""
+        """Return whether a data folder has a ledger."""
         return (folder / DATABASE).is_file()
 
     def __enter__(self) -> Ledger:
@@ -100,15 +103,16 @@ class Ledger:
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
-        """A connection whose changes are on the disk at the end, all or none. Raises `BadFile` for what a disk refuses.
+        """Yield a connection whose changes are written at the end, all or none.
 
-        What the tables themselves refuse, a name that is taken say, is SQLAlchemy's `IntegrityError`.
+        Raises `BadFile` for errors of the disk or the database, and SQLAlchemy's `IntegrityError` where the tables refuse a
+        row, for example because its name is taken.
         """
-        with _told(self.folder), self._engine.begin() as connection:
+        with _explain_errors(self.folder), self._engine.begin() as connection:
             yield connection
 
     def append(self, key: Key, event: Event, previous: str) -> str:
-        """Write an event behind the one whose hash is `previous`; its own hash.
+        """Write an event after the one whose hash is `previous`, and return its hash.
 
         It is on the disk when this returns. Raises `Behind` where its number is taken.
         """
@@ -129,9 +133,9 @@ class Ledger:
         return row["hash"]
 
     def read(self, key: Key, after: int = 0, previous: str = "") -> list[tuple[Event, str]]:
-        """A workspace's events behind the `after`th, whose hash is `previous`; each with its own hash.
+        """Return a workspace's events after the `after`th, whose hash is `previous`, each with its own hash.
 
-        Raises `BadFile` where the chain is broken: what stands there is not what was written.
+        Raises `BadFile` where the hash chain is broken.
         """
         where = (EVENTS.c.model == key.model) & (EVENTS.c.workspace == key.workspace) & (EVENTS.c.number > after)
         with self.transaction() as connection:
@@ -143,9 +147,9 @@ class Ledger:
         return [(event_of(row), row["hash"]) for row in rows]
 
     def rows(self, workspaces: Collection[str] | None = None) -> tuple[list[dict[str, Any]], int]:
-        """Return the events of these workspaces, or of all, as the table has them, oldest first; and how many are missing.
+        """Return the rows of the events of these workspaces, or of all, oldest first; and how many events are missing.
 
-        In the whole ledger are missing what was ever written, less what was forgotten and what is there.
+        The missing events are counted in the whole ledger: those ever written, less those deleted and those that are there.
         """
         chosen = sa.select(EVENTS).order_by(EVENTS.c.id)
         if workspaces is not None:
@@ -153,26 +157,26 @@ class Ledger:
         with self.snapshot() as connection:
             rows = [dict(row) for row in connection.execute(chosen).mappings()]
             there = connection.scalar(sa.select(sa.func.count()).select_from(EVENTS))
-            written = connection.scalar(sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'events'"))
+            written = connection.scalar(COUNT_WRITTEN)
             forgotten = connection.scalar(sa.select(sa.func.sum(FORGOTTEN.c.events)))
         return rows, (written or 0) - (forgotten or 0) - there
 
     @contextmanager
     def snapshot(self) -> Iterator[sa.Connection]:
-        """Yield a connection that sees the database as it was at one moment, whatever others write meanwhile."""
+        """Yield a connection that sees the database as it was at one moment, also while others write."""
         with self.transaction() as connection:
             connection.exec_driver_sql("BEGIN")
             yield connection
 
     @property
-    def written(self) -> int:
-        """How many events were ever written."""
-        with _told(self.folder), self._engine.connect() as connection:
-            return connection.scalar(sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'events'")) or 0
+    def event_count(self) -> int:
+        """The number of events that were ever written."""
+        with _explain_errors(self.folder), self._engine.connect() as connection:
+            return connection.scalar(COUNT_WRITTEN) or 0
 
     def check_writable(self) -> None:
-        """Raise `BadFile` where no event or file could be written now: a full disk, a folder without the right to write."""
-        with _told(self.folder):
+        """Raise `BadFile` where no event or file can be written now, because the disk is full or the folder read-only."""
+        with _explain_errors(self.folder):
             with self._engine.connect() as connection:
                 connection.execute(sa.text("BEGIN IMMEDIATE"))
                 connection.rollback()
@@ -182,9 +186,9 @@ class Ledger:
                 os.fsync(file.fileno())
 
     def extend(self, rows: Sequence[Mapping[str, Any]], also: Callable[[sa.Connection], None] = lambda _: None) -> None:
-        """Write rows of another ledger as they are, and what goes with them, all or none.
+        """Write rows of another ledger unchanged, and what `also` writes, all or none.
 
-        Raises `Behind` where one's number is taken.
+        Raises `Behind` where the number of a row is taken.
         """
         try:
             with self.transaction() as connection:
@@ -196,41 +200,41 @@ class Ledger:
             raise Behind from error
 
     def copy(self, path: Path) -> None:
-        """Write the database as it is at one moment into a new file, whatever others write meanwhile. Raises `BadFile`."""
-        with _told(path.parent):
+        """Write the database as it is at one moment into a new file, also while others write. Raises `BadFile`."""
+        with _explain_errors(path.parent):
             os.close(storage.opener(str(path), os.O_CREAT | os.O_EXCL))
             with closing(self._engine.raw_connection()) as connection, closing(sqlite3.connect(path)) as copy:
                 connection.driver_connection.backup(copy)
 
     def compact(self) -> None:
-        """Write the database anew, so that nothing of what was taken out is left in its file. Raises `BadFile`."""
-        with _told(self.folder), self._engine.connect() as connection:
+        """Write the database again, so that nothing of the deleted rows is left in its file. Raises `BadFile`."""
+        with _explain_errors(self.folder), self._engine.connect() as connection:
             connection.exec_driver_sql("VACUUM")
         self.trim()
 
     def trim(self) -> None:
-        """Empty the write-ahead log, in which what was taken out may still stand. Raises `BadFile`."""
-        with _told(self.folder), self._engine.connect() as connection:
+        """Empty the write-ahead log, which may still hold deleted rows. Raises `BadFile`."""
+        with _explain_errors(self.folder), self._engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
 
-    def others(self) -> int:
+    def count_others(self) -> int:
         """Return how many other processes have this ledger open. Locks of killed processes are removed."""
         sessions = [lock.stem for lock in (self.folder / RUNNING).glob("*.lock")]
         return sum(self.alive(session) for session in sessions if session != self.session)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep others from opening this ledger as long as the block lasts. Raises `BadRequest` where another one has."""
-        with _told(self.folder), FileLock(self.folder / OPENING, mode=storage.FILE_MODE):
-            if count := self.others():
+    def exclusive(self) -> Iterator[None]:
+        """Keep other processes from opening this ledger during the block. Raises `BadRequest` where one has it open."""
+        with _explain_errors(self.folder), FileLock(self.folder / OPENING, mode=storage.FILE_MODE):
+            if others := self.count_others():
                 raise BadRequest(
-                    f"EditLab runs on {self.folder} ({count} other {'process' if count == 1 else 'processes'}) and keeps "
+                    f"EditLab runs on {self.folder} ({count(others, 'other process', 'other processes')}) and keeps "
                     "workspaces in memory. Stop it first, then run this again."
                 )
             yield
 
     def alive(self, session: str) -> bool:
-        """Whether the process that called itself so still runs. The lock of one that was killed is taken away."""
+        """Return whether the process with this id runs. The lock of a killed process is removed."""
         if session == self.session:
             return True
         path = self._lock_of(session)
@@ -244,38 +248,38 @@ class Ledger:
             return True
 
     def close(self) -> None:
-        """Close the connections and let the lock go."""
+        """Close the connections and release the lock."""
         self._engine.dispose()
         self._alive.release()
-        with suppress(OSError):  # where nothing could be made, there is nothing to take away
+        with suppress(OSError):  # where the folder could not be made, there is no lock
             self._lock_of(self.session).unlink()
 
     def _lock_of(self, session: str) -> Path:
         return self.folder / RUNNING / f"{Path(session).name}.lock"
 
 
-def now() -> str:
-    """The time as events carry it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def now(offset: float = 0.0) -> str:
+    """Return the time, plus so many seconds, as events have it: ISO 8601 in UTC."""
+    return (datetime.now(UTC) + timedelta(seconds=offset)).isoformat(timespec="milliseconds")
 
 
 def event_of(row: Mapping[str, Any]) -> Event:
-    """The event that a row of the table is."""
+    """Return the event of a row."""
     return Event(row["number"], row["kind"], json.loads(row["body"]), row["at"])
 
 
 def canonical(value: Any) -> str:
-    """JSON of which there is one spelling: sorted keys, no white space, no NaN."""
+    """Return the one JSON text of a value: with sorted keys, without white space and NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def hash_of(row: Mapping[str, Any]) -> str:
-    """SHA-256 over all of an event, the hash of the one before it among it."""
+    """Return the SHA-256 of an event, which covers the hash of the event before it."""
     return hashlib.sha256(canonical({name: row[name] for name in HASHED}).encode()).hexdigest()
 
 
 def fault_of(row: Mapping[str, Any], number: int, previous: str) -> str:
-    """What is wrong with a row that should be its workspace's `number`th event; empty where nothing is."""
+    """Return what is wrong with a row that should be its workspace's `number`th event; empty where it is right."""
     name = f"Workspace {row['workspace']!r}"
     if row["number"] != number:
         return f"{name}: event {number} is missing."
@@ -289,16 +293,16 @@ def _prepare(connection: Any, _record: Any) -> None:
         connection.execute(f"PRAGMA {pragma}").close()
 
 
-def _close_to_others(folder: Path) -> None:
-    """Make a data folder that its owner alone may read; one that is there and ours becomes so, with its database."""
+def _make_private(folder: Path) -> None:
+    """Make a data folder that only its owner may read, or restrict one of our own, with its database."""
     folder.mkdir(storage.FOLDER_MODE, parents=True, exist_ok=True)
-    with suppress(FileExistsError):  # what is there, SQLite alone may open
+    with suppress(FileExistsError):  # only SQLite may open an existing database
         os.close(storage.opener(str(folder / DATABASE), os.O_CREAT | os.O_EXCL))
     for path in (folder, *(folder / f"{DATABASE}{suffix}" for suffix in ("", "-wal", "-shm"))):
         with suppress(FileNotFoundError):
-            found = path.stat()
-            if found.st_uid == os.geteuid() and found.st_mode & storage.OTHERS:
-                path.chmod(found.st_mode & storage.FOLDER_MODE)
+            status = path.stat()
+            if status.st_uid == os.geteuid() and status.st_mode & storage.OTHERS:
+                path.chmod(status.st_mode & storage.FOLDER_MODE)
 
 
 def migrations(connection: sa.Connection) -> Config:
@@ -310,17 +314,17 @@ def migrations(connection: sa.Connection) -> Config:
 
 
 def _migrate(connection: sa.Connection, folder: Path) -> None:
-    """Bring the database to this version's form, wholly or not at all. Raises `BadFile` for one of a newer version."""
+    """Upgrade the database to this version, as a whole or not at all. Raises `BadFile` for one of a newer version."""
     config = migrations(connection)
     known = ScriptDirectory.from_config(config)
     if _revision(connection) == known.get_current_head():
         return
-    connection.exec_driver_sql("BEGIN IMMEDIATE")  # else SQLite would keep each table that was made before a process died
-    form = _revision(connection)
-    if form is not None and form not in {script.revision for script in known.walk_revisions()}:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")  # else SQLite would keep the tables that were made before a crash
+    revision = _revision(connection)
+    if revision is not None and revision not in {script.revision for script in known.walk_revisions()}:
         raise BadFile(
-            f"The ledger in {folder} was written by a newer EditLab (its form is {form[:40]}; this one knows up to "
-            f"{known.get_current_head()}). Update EditLab, or set EDITLAB_DATA to another folder. Nothing was changed."
+            f"The ledger in {folder} was written by a newer EditLab (it has revision {revision[:40]}; this version knows up "
+            f"to {known.get_current_head()}). Update EditLab, or set EDITLAB_DATA to another folder. Nothing was changed."
         )
     command.upgrade(config, "head")
 
@@ -330,14 +334,15 @@ def _revision(connection: sa.Connection) -> str | None:
 
 
 @contextmanager
-def _told(folder: Path) -> Iterator[None]:
-    """Turn what a disk or a database can refuse into a sentence."""
+def _explain_errors(folder: Path) -> Iterator[None]:
+    """Turn the errors of a disk or a database into `BadFile`."""
     try:
         yield
-    except sa.exc.IntegrityError:  # no refusal of the disk: whoever wrote knows what it means
+    except sa.exc.IntegrityError:  # the caller's: a row was refused
         raise
     except (OSError, sa.exc.DatabaseError) as error:
         why = error.strerror if isinstance(error, OSError) else str(getattr(error, "orig", error))
         raise BadFile(
-            f"The ledger in {folder} cannot be used: {why}. Set EDITLAB_DATA to a folder with room that you may write in."
+            f"The ledger in {folder} cannot be used: {why}. Set EDITLAB_DATA to a folder where there is room and you may "
+            "write."
         ) from error

@@ -1,4 +1,4 @@
-"""A list of which every version stays as it was, and where the next version costs one item and no copy."""
+"""A persistent list: every version stays unchanged, and a version with one more item needs no copy."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ T = TypeVar("T")
 
 
 class PersistentList(Sequence[T]):
-    """An immutable sequence; `append` and `pop` give new versions in constant time.
+    """An immutable sequence, of which `append` and `pop` return new versions in constant time.
 
-    Versions that follow each other share one list, of which each sees its own beginning. Only who appends to a version that
-    something else was appended to before copies it. It equals any sequence of the same items.
+    Successive versions share one list, and each of them sees a prefix of it. Only a second append to the same version copies
+    the items. It equals any sequence of the same items.
     """
 
     __hash__ = None
@@ -22,26 +22,26 @@ class PersistentList(Sequence[T]):
         self._length = len(self._items)
 
     def append(self, item: T) -> PersistentList[T]:
-        """This and one item more."""
+        """Return the list with one more item."""
         items = self._items
-        if self._length == len(items) > 1:  # a short one is copied: what everybody begins with keeps nobody's items alive
+        if self._length == len(items) > 1:  # a short one is copied, so that a shared start does not keep items alive
             items.append(item)
-            if items[self._length] is item:  # else another thread has appended at this very moment
-                return self._seen(items, self._length + 1)
+            if items[self._length] is item:  # else another thread has appended at the same time
+                return self._prefix(items, self._length + 1)
         return type(self)((*items[: self._length], item))
 
     def pop(self) -> PersistentList[T]:
-        """All but the last item. Raises `IndexError` where there is none."""
+        """Return the list without its last item. Raises `IndexError` where it is empty."""
         if not self._length:
-            raise IndexError("there is nothing left to take away")
-        return self._seen(self._items, self._length - 1)
+            raise IndexError("pop from an empty list")
+        return self._prefix(self._items, self._length - 1)
 
     @overload
     def __getitem__(self, place: int) -> T: ...
     @overload
     def __getitem__(self, place: slice) -> tuple[T, ...]: ...
     def __getitem__(self, place: int | slice) -> T | tuple[T, ...]:
-        """One item, or several as a tuple."""
+        """Return one item, or a tuple of several."""
         if isinstance(place, slice):
             return tuple(self._items[number] for number in range(*place.indices(self._length)))
         return self._items[range(self._length)[place]]
@@ -61,7 +61,7 @@ class PersistentList(Sequence[T]):
         return f"PersistentList({list(self)!r})"
 
     @classmethod
-    def _seen(cls, items: list[T], length: int) -> PersistentList[T]:
-        found = cls()
-        found._items, found._length = items, length
-        return found
+    def _prefix(cls, items: list[T], length: int) -> PersistentList[T]:
+        prefix = cls()
+        prefix._items, prefix._length = items, length
+        return prefix

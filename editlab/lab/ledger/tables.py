@@ -1,7 +1,7 @@
 """The tables of a data folder's database, as the migrations make them.
 
-Only `EVENTS` counts as what happened: it is appended to alone, and chained by hashes. The others say who has which workspace
-open, what was worked on, and what was measured; all of them could be lost without losing an edit.
+Only `EVENTS` holds edits: its rows are only appended, and form hash chains. The other tables hold the directory, jobs and
+check-ups; without them, no edit would be lost.
 """
 
 import sqlalchemy as sa
@@ -21,7 +21,7 @@ EVENTS = sa.Table(
     sa.Column("number", sa.Integer, nullable=False),
     *_texts("kind", "body", "at", "previous", "hash"),
 )
-"""`id` counts all events ever written, so that none can be taken out unseen."""
+"""The events. `id` counts all events ever written, so that a missing one is noticed."""
 
 FORGOTTEN = sa.Table(
     "forgotten",
@@ -30,7 +30,7 @@ FORGOTTEN = sa.Table(
     *_texts("model", "workspace", "last", "at"),
     sa.Column("events", sa.Integer, nullable=False),
 )
-"""What was let go: how many events of which workspace, and the hash of the last."""
+"""The workspaces that were deleted for good: how many events they had, and the hash of the last one."""
 
 WORKSPACES = sa.Table(
     "workspaces",
@@ -41,10 +41,10 @@ WORKSPACES = sa.Table(
     *_texts("made_at", "seen_at"),
     *_texts("deleted_at", nullable=True),
 )
-"""`id` is what events name; `name` is what people read."""
+"""The directory. `id` is in the events; `name` is for people."""
 
 VISITORS = sa.Table("visitors", _all, sa.Column("id", sa.String, primary_key=True), *_texts("workspace", "seen_at"))
-"""Which workspace a visitor has open."""
+"""The workspace that each visitor has open."""
 
 JOBS = sa.Table(
     "jobs",
@@ -54,7 +54,7 @@ JOBS = sa.Table(
     *_texts("submitted_at"),
     *_texts("began_at", "ended_at", nullable=True),
 )
-"""`session`: the process that does it; `request`: what it needs to go on after a restart; `result`: what came of it."""
+"""The jobs. `session`: the process that runs it; `request`: plain JSON by which it can be resumed after a restart."""
 
 CHECKUPS = sa.Table(
     "checkups",
@@ -64,4 +64,4 @@ CHECKUPS = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True),
     *_texts("at", "body"),
 )
-"""What was measured under the edits as they were after an event."""
+"""The check-ups, each of the edits after one event."""

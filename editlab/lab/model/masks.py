@@ -60,7 +60,7 @@ class MaskTraining:
             except Cancelled as stopped:
                 raise Cancelled("Stopped. What was computed is kept: train again to resume.") from stopped
             mask.write(trained, model, folder)
-            return masks.described(trained)
+            return masks.describe(trained)
 
         with self._lock:
             if self.running is not None:

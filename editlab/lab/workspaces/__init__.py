@@ -1,1 +1,1 @@
-"""Workspaces: the edits of one person or group, their past, and what can be done with them."""
+"""Workspaces: their edits, history and check-ups, and their bundles and exports."""

@@ -30,11 +30,11 @@ def pack(context: Context, info: WorkspaceInfo, path: Path) -> archive.Report:
     rows = [row for row in context.ledger.rows([info.id])[0] if row["model"] == fingerprint]
     if not rows:
         raise BadFile("This workspace has no events of this model. Apply an edit first.")
-    report = archive.checked(rows, context.ledger.tensors.read)
+    report = archive.check(rows, context.ledger.tensors.read)
     if report.faults:
         raise BadFile("Events or files of this workspace are damaged or missing. Press “Verify” to see which.")
     about = {"workspace": info.name, "model": context.loaded.name, "fingerprint": fingerprint}
-    return archive.write(path, archive.rechained(rows, info.handle), context.ledger.tensors.read, about=about)
+    return archive.write(path, archive.rechain(rows, info.handle), context.ledger.tensors.read, about=about)
 
 
 def unpack(
@@ -47,12 +47,12 @@ def unpack(
     """
     context = workspaces.context
     limits = limits or (DEMO_LIMITS if context.limits.demo else LIMITS)
-    bundle = archive.opened(path, limits)
+    bundle = archive.open_archive(path, limits)
     archive.refuse_other_model(bundle, context.model.fingerprint, context.loaded.name)
     if len({row["workspace"] for row in bundle.rows}) != 1:
         raise BadFile("A bundle holds one workspace. Import an archive of several on the terminal: editlab ledger import.")
     archive.check_fit(bundle, context.model, limits.bytes)
-    rows = archive.rechained(bundle.rows, token_hex(8))
+    rows = archive.rechain(bundle.rows, token_hex(8))
     name = _name_of(bundle)
     info = _make(context.directory, visitor, name, rows[0]["workspace"])
     try:

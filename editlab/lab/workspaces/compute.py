@@ -1,4 +1,4 @@
-"""How an edit of a workspace is computed: a method asked for its patches, their tensors kept, and the edit described."""
+"""The computation of a workspace's edit: a method's patches, whose tensors are written, and the edit that describes them."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ from editlab.patches import View
 from editlab.work import Cancel, Progress
 
 
-class Below(NamedTuple):
-    """What an edit is computed on top of: the view, and the requests whose edits lie in it."""
+class Earlier(NamedTuple):
+    """The edits on top of which an edit is computed: their view and their requests."""
 
     view: View
     requests: Sequence[EditRequest]
 
 
-def computed(
+def compute_edit(
     model: LanguageModel,
     requests: tuple[EditRequest, ...],
     method: str,
     settings: Any,
-    below: Below,
+    earlier: Earlier,
     source: Mapping[str, Any] | None,
     keep: Callable[[Solves], tuple[str, ...]],
     progress: Progress,
     cancel: Cancel,
 ) -> Edit:
-    """Compute one edit, or one batch of a file (`source`); `keep` writes its tensors and gives their addresses.
+    """Compute one edit, or one batch of a file (`source`). `keep` writes its tensors and returns their addresses.
 
-    Raises `BadRequest` where they are no numbers.
+    Raises `BadRequest` where the patches are not finite.
     """
-    how = methods.get(method)
-    spared = {"earlier": below.requests} if how.joint else {}
-    edited = how.edit(model, requests, below.view, settings, progress, cancel, **spared)
+    chosen = methods.get(method)
+    preserved = {"earlier": earlier.requests} if chosen.joint else {}
+    edited = chosen.edit(model, requests, earlier.view, settings, progress, cancel, **preserved)
     if not all(value.isfinite().all() for patch in edited for value in vars(patch).values() if is_tensor(value)):
-        raise BadRequest("The edit came out infinite and was not kept. Choose settings nearer to the usual ones.")
-    solves, health = edit_files.joined(edited.solves), edit_files.mean(edited.health)
+        raise BadRequest("The edit has infinite values and was not applied. Choose settings closer to the preset's.")
+    solves, health = edit_files.join_solves(edited.solves), edit_files.mean_health(edited.health)
     if source is not None:
         patches = [*(patch for solve in solves for patch in solve), model.form(settings.form)]
-        health["said"] = edit_files.said(model, requests, below.view.with_patches(patches))
+        health["said"] = edit_files.success_rate(model, requests, earlier.view.with_patches(patches))
     return Edit(
         id=token_hex(4),
         request=requests[0],
@@ -66,18 +66,18 @@ def computed(
 
 
 def requests_of(edits: Iterable[Edit]) -> list[EditRequest]:
-    """All that edits ask for, in order."""
+    """Return the requests of edits, in order."""
     return [request for edit in edits for request in edit.requests]
 
 
 class Part:
-    """The progress of one edit of several, or of one batch."""
+    """The progress of one edit, or one batch, of several."""
 
-    def __init__(self, progress: Progress, place: int, count: int, what: str = "edit") -> None:
-        self._progress, self._place, self._count, self._what = progress, place, count, what
+    def __init__(self, progress: Progress, place: int, count: int, noun: str = "edit") -> None:
+        self._progress, self._place, self._count, self._noun = progress, place, count, noun
 
     def __call__(self, fraction: float, text: str) -> None:
-        """How much of it is done, and what is being done now."""
-        which = f"{self._what} {self._place + 1} of {self._count}, " if self._count > 1 else ""
-        text = text.partition(":")[0] if self._what == "batch" else text
+        """Report the share that is done, and what is being done now."""
+        which = f"{self._noun} {self._place + 1} of {self._count}, " if self._count > 1 else ""
+        text = text.partition(":")[0] if self._noun == "batch" else text
         self._progress((self._place + fraction) / self._count, f"{which}{text}")

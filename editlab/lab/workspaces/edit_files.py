@@ -1,7 +1,6 @@
-"""Many edits from a file: looked over whole before the first one is made, then laid over the model batch by batch.
+"""Files of edits: all rows are checked before the first edit, then applied in batches.
 
-What of a file lies in a workspace already is read off the chain alone. So the same file given again goes on where it ended,
-whatever ended it.
+The chain tells which rows are applied already. So a file that is given again goes on where it ended, for whatever reason.
 """
 
 from __future__ import annotations
@@ -26,16 +25,16 @@ from editlab.patches import LowRank, Patch, View
 
 MOST_ROWS = 10_000
 BATCH, MOST_BATCH = 100, 1_000
-"""How many requests are solved together, and at most."""
+"""The usual and the largest number of requests that are solved together."""
 ROOM = 32
-"""Tokens of the context that are kept for the texts in front of a prompt."""
+"""Tokens of the context that are reserved for the texts in front of a prompt."""
 
 
 @dataclass(frozen=True)
 class EditFile:
-    """A file of edits that was looked over: the `rows` that can be made, and what is wrong with each of the others.
+    """A checked file of edits: the `rows` that can be edited, and the `faults` of the others.
 
-    `sha256`: the first 16 digits of its content's hash, which its edits keep; `content`: the file itself.
+    `sha256`: the first 16 digits of the content's hash, which the edits store; `content`: the file itself.
     """
 
     name: str
@@ -46,7 +45,7 @@ class EditFile:
 
     @classmethod
     def of(cls, requests: Sequence[EditRequest], name: str) -> EditFile:
-        """The same without a file: requests that somebody has checked."""
+        """Return an edit file without a file on the disk, of checked requests."""
         content = json.dumps([request.as_dict() for request in requests]).encode()
         rows = (
             Placed(Place(row, f"edit {row}"), EditCase(request, str(row))) for row, request in enumerate(requests, start=1)
@@ -55,22 +54,21 @@ class EditFile:
 
     @property
     def count(self) -> int:
-        """How many rows it has, bad ones too."""
+        """The number of rows, including those with faults."""
         return len(self.rows) + len(self.faults)
 
     @cached_property
-    def asked(self) -> frozenset[tuple[str, str]]:
-        """What its rows ask: text and new object."""
+    def questions(self) -> frozenset[tuple[str, str]]:
+        """The text and the new object of each row."""
         return frozenset(_key(placed.case.request) for placed in self.rows)
 
 
 @dataclass(frozen=True)
-class Applied:
-    """How far a file is: `done` of its `rows` lie in the workspace, of which `resumed` lay there before this call.
+class FileProgress:
+    """The progress of a file: `done` of its `rows` are applied, `resumed` of which were applied before this job.
 
-    `said`: the share of those at which the model said the new object right after their batch, `latest`: the same of the
-    latest batch alone; `held`: the share at which it does so under all that lies here, None before the end. `seconds`: what
-    this call has taken so far.
+    `said`: the share of the applied rows with the new object right after their batch, `latest`: the same for the latest
+    batch; `held`: the share of all rows with the new object at the end, None before that. `seconds`: the time of this job.
     """
 
     rows: int
@@ -83,15 +81,15 @@ class Applied:
 
     @property
     def seconds_left(self) -> float | None:
-        """What the other rows will take, told from those that this call has made; None before the first of them."""
-        made = self.done - self.resumed
-        return self.seconds / made * (self.rows - self.done) if made else None
+        """The estimated time of the other rows; None before this job has applied one."""
+        applied = self.done - self.resumed
+        return self.seconds / applied * (self.rows - self.done) if applied else None
 
 
-def look_over(model: LanguageModel, path: Path, name: str | None = None) -> EditFile:
-    """Read a file and check every row of it: its form, whether the model can be edited so, and whether rows contradict.
+def read_edit_file(model: LanguageModel, path: Path, name: str | None = None) -> EditFile:
+    """Read a file and check the form of each row, whether the model can be edited so, and whether rows contradict.
 
-    Raises `BadFile` for what is no file of edits, or for one with more than 10,000 rows.
+    Raises `BadFile` for a file that has no edits or more than 10,000 rows.
     """
     try:
         found, faults = read_placed(path, MOST_ROWS)
@@ -119,24 +117,27 @@ def _check(model: LanguageModel, request: EditRequest) -> None:
     if len(ids) + ROOM > model.tok.context:
         raise TooLong(
             f"Prompt and new object have {len(ids):,} tokens; the model's context holds {model.tok.context:,}, and {ROOM} "
-            "of them are kept for the texts that an edit puts in front. Shorten the prompt."
+            "of them are reserved for the texts in front of the prompt. Shorten the prompt."
         )
 
 
 def _check_against(first: Placed, placed: Placed) -> None:
-    """Raise `BadRequest` where an earlier row asks the same."""
+    """Raise `BadRequest` where an earlier row has the same text."""
     if first is placed:
         return
     before, now = first.case.request.target_new, placed.case.request.target_new
     if before == now:
         raise BadRequest(f"It repeats {first.place}. Remove one of the two.", "prompt")
-    raise BadRequest(f"It contradicts {first.place}, which asks the same for {before!r}. Keep one of the two.", "target_new")
+    raise BadRequest(
+        f"It contradicts {first.place}, which has the new object {before!r} for the same text. Keep one of the two.",
+        "target_new",
+    )
 
 
-def lying(file: EditFile, chain: Iterable[Edit], method: str, config: Mapping[str, Any]) -> tuple[Edit, ...]:
-    """The batches of a chain that hold rows of a file, made by this method with these settings.
+def applied_batches(file: EditFile, chain: Iterable[Edit], method: str, config: Mapping[str, Any]) -> tuple[Edit, ...]:
+    """Return the batches of a chain with rows of a file, made by this method with these settings.
 
-    A row is known by what it asks, so that a file goes on where it was also after a row of it was mended.
+    Rows are compared by text and new object, so that a file with a corrected row goes on where it was.
     """
     return tuple(
         edit
@@ -146,14 +147,14 @@ def lying(file: EditFile, chain: Iterable[Edit], method: str, config: Mapping[st
 
 
 def check_size(size: Any) -> None:
-    """Raise `BadRequest` for what is no size of a batch."""
+    """Raise `BadRequest` for a batch size that is not valid."""
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= MOST_BATCH:
-        raise BadRequest(f"A batch of {size!r} edits cannot be made. Write a whole number from 1 to {MOST_BATCH:,}.")
+        raise BadRequest(f"{size!r} is not a batch size. Write a whole number from 1 to {MOST_BATCH:,}.")
 
 
-def batches(file: EditFile, there: Iterable[Edit], size: int) -> list[tuple[Placed, ...]]:
-    """The rows of a file that are not there yet, so many at a time."""
-    done = {_key(request) for edit in there for request in edit.requests}
+def remaining_batches(file: EditFile, applied: Iterable[Edit], size: int) -> list[tuple[Placed, ...]]:
+    """Return the rows of a file that are not applied yet, in batches of a size."""
+    done = {_key(request) for edit in applied for request in edit.requests}
     left = [placed for placed in file.rows if _key(placed.case.request) not in done]
     return [tuple(left[start : start + size]) for start in range(0, len(left), size)]
 
@@ -163,32 +164,32 @@ def _key(request: EditRequest) -> tuple[str, str]:
 
 
 def _count(file: EditFile, edit: Edit) -> int:
-    """How many of an edit's requests are rows of a file."""
-    return sum(_key(request) in file.asked for request in edit.requests)
+    """Return how many requests of an edit are rows of a file."""
+    return sum(_key(request) in file.questions for request in edit.requests)
 
 
 def source_of(file: EditFile, batch: Sequence[Placed]) -> dict[str, Any]:
-    """What an edit's `source` says of a batch: the file, and its first and last row."""
+    """Return the `source` of a batch's edit: the file, and its first and last row."""
     return {"file": file.sha256, "name": file.name, "rows": [batch[0].place.row, batch[-1].place.row]}
 
 
-def applied(file: EditFile, there: Sequence[Edit], resumed: int = 0, seconds: float = 0.0) -> Applied:
-    """How far a file is whose batches `there` lie in the workspace."""
-    counts = [_count(file, edit) for edit in there]
+def progress_of(file: EditFile, applied: Sequence[Edit], resumed: int = 0, seconds: float = 0.0) -> FileProgress:
+    """Return the progress of a file, of which these batches are applied."""
+    counts = [_count(file, edit) for edit in applied]
     done = sum(counts)
-    said = sum(edit.health["said"] * count for edit, count in zip(there, counts, strict=True))
-    latest = there[-1].health["said"] if there else 0.0
-    return Applied(len(file.rows), done, resumed, said / done if done else 0.0, latest, seconds)
+    said = sum(edit.health["said"] * count for edit, count in zip(applied, counts, strict=True))
+    latest = applied[-1].health["said"] if applied else 0.0
+    return FileProgress(len(file.rows), done, resumed, said / done if done else 0.0, latest, seconds)
 
 
-def said(model: LanguageModel, requests: Sequence[EditRequest], view: View) -> float:
-    """The share of prompts at which a model says the new object under a view: all its tokens are the arg max."""
+def success_rate(model: LanguageModel, requests: Sequence[EditRequest], view: View) -> float:
+    """Return the share of requests whose new object the model says under a view: all its tokens are the arg max."""
     scores = model.score([request.text for request in requests], [request.target_new for request in requests], view)
     return sum(score.hit for score in scores) / len(requests)
 
 
-def joined(solves: Sequence[tuple[Patch, ...]]) -> tuple[tuple[Patch, ...], ...]:
-    """Solves that are taken back as one: a matrix pair a layer, so that a thousand edits are no thousand files."""
+def join_solves(solves: Sequence[tuple[Patch, ...]]) -> tuple[tuple[Patch, ...], ...]:
+    """Return the solves of one edit as one, with a pair of matrices per layer, so that a batch is one file."""
     if len(solves) == 1:
         return tuple(solves)
     patches = [patch for solve in solves for patch in solve]
@@ -199,6 +200,6 @@ def joined(solves: Sequence[tuple[Patch, ...]]) -> tuple[tuple[Patch, ...], ...]
     return (tuple(pairs),)
 
 
-def mean(health: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The health of several requests as that of one: the mean of each figure."""
+def mean_health(health: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean of each value over the health of several requests."""
     return {name: sum(own[name] for own in health) / len(health) for name in health[0]}

@@ -1,6 +1,6 @@
-"""Edits computed in a workspace, as jobs of the worker: one, many from a file, with REP, or all of them again.
+"""Edits of a workspace, as jobs of the worker: one, many from a file, with REP, or all of them again.
 
-What failed or was stopped never reaches the chain.
+An edit that fails or is stopped never reaches the chain.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from editlab.errors import BadRequest, Cancelled, EditLabError
 from editlab.facts import EditRequest, Placed
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.chain import EditRecord, pathways_of
-from editlab.lab.ledger.events import Edit, counted, named
+from editlab.lab.ledger.events import Edit, count_edits, name_of
 from editlab.lab.worker import Job, JobProgress
 from editlab.lab.workspaces import compute, edit_files, masks
-from editlab.lab.workspaces.compute import Below, Part
-from editlab.lab.workspaces.edit_files import Applied, EditFile
-from editlab.lab.workspaces.rep import refined
+from editlab.lab.workspaces.compute import Earlier, Part
+from editlab.lab.workspaces.edit_files import EditFile, FileProgress
+from editlab.lab.workspaces.rep import train_pathways
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.methods.rep import RECIPES, recipe_of
 from editlab.patches import BASE, View
@@ -39,10 +39,10 @@ def apply(
 ) -> Job[EditRecord]:
     """Compute an edit under the view of the earlier ones and apply it on top of them; with a `recipe`, add REP to it.
 
-    `config` holds the settings that differ from the model's preset; REP learns from `names` of the subject as well; `reason`
-    goes into the ledger. The guard changes nothing of the computation, only what its outcome is worth. Raises `BadRequest`
-    for a method, setting or recipe that does not fit, and while another edit is being computed; `MissingMask` where the
-    guard is on and has no mask for the method.
+    `config`: the settings that differ from the model's preset; `names`: more names of the subject for REP; `reason`: a text
+    for the ledger. The guard does not change the computation, only how the edit is judged. Raises `BadRequest` for a method,
+    setting or recipe that is not valid, and while another edit is being computed; `MissingMask` where the guard is on and
+    there is no mask for the method.
     """
     settings = settings_for(workspace, method, config or {})
     request, recipe = workspace.context.ground.case(request).request, recipe_of(recipe)
@@ -51,7 +51,7 @@ def apply(
 
     def work(progress: JobProgress, cancel: Cancel) -> EditRecord:
         chain = workspace.chain
-        with chain.begun({"request": request.as_dict(), "method": method}):
+        with chain.track_edit({"request": request.as_dict(), "method": method}):
             first, second = _two_parts(progress) if recipe else (progress, progress)
             edit = _compute(workspace, (request,), method, settings, first, cancel)
             edit = replace(edit, author=workspace.author, reason=reason.strip())
@@ -59,11 +59,11 @@ def apply(
                 under = workspace.view.with_patches(chain.pathways)
                 edit = _add_rep(workspace, replace(edit, names=tuple(names)), recipe, under, second, cancel)
             stop_if(cancel, "Stopped. Nothing was changed.")
-            chain.write(lambda state: ("applied", {"edit": edit.written()}))
+            chain.write(lambda state: ("applied", {"edit": edit.as_json()}))
         workspace.context.after_change(workspace)
         return chain.record(edit)
 
-    return workspace.submit_edit(work, Kind.EDIT, named(request), request)
+    return workspace.submit_edit(work, Kind.EDIT, name_of(request), request)
 
 
 def apply_many(
@@ -73,13 +73,12 @@ def apply_many(
     config: Mapping[str, Any] | None = None,
     batch: int = edit_files.BATCH,
     reason: str = "",
-) -> Job[Applied]:
+) -> Job[FileProgress]:
     """Compute the edits of a file in batches, and apply each batch on top of the earlier ones as soon as it is computed.
 
-    A batch is one edit of the chain, undone as one. Rows that are applied here already, by this method with these settings,
-    are left out: so a file goes on where it was, whether it was stopped, its process was killed or a row was corrected. Live
-    questions are answered between two batches. Raises `BadRequest` as `apply` does, and for a file without a row that can be
-    edited.
+    A batch is one edit of the chain, undone as one. Rows that are applied already, by this method with these settings, are
+    skipped, so that a file goes on where it was after a stop, a crash or a corrected row. Live questions are answered
+    between two batches. Raises `BadRequest` as `apply` does, and for a file without a row that can be edited.
     """
     settings = settings_for(workspace, method, config or {})
     edit_files.check_size(batch)
@@ -89,73 +88,76 @@ def apply_many(
         masks.masks_for(workspace.context.model, (method,))
     context, plain = workspace.context, methods.as_json(settings)
 
-    def work(progress: JobProgress, cancel: Cancel) -> Applied:
+    def work(progress: JobProgress, cancel: Cancel) -> FileProgress:
         began = time.monotonic()
-        there = list(edit_files.lying(file, workspace.chain.state.chain, method, plain))
-        resumed = edit_files.applied(file, there).done
+        applied = list(edit_files.applied_batches(file, workspace.chain.state.chain, method, plain))
+        resumed = edit_files.progress_of(file, applied).done
 
-        def so_far() -> Applied:
-            return edit_files.applied(file, there, resumed, time.monotonic() - began)
+        def so_far() -> FileProgress:
+            return edit_files.progress_of(file, applied, resumed, time.monotonic() - began)
 
-        left = edit_files.batches(file, there, batch)
-        for number, rows in enumerate(left):
+        remaining = edit_files.remaining_batches(file, applied, batch)
+        for number, rows in enumerate(remaining):
             progress.show(so_far())
-            part = Part(progress, number, len(left), "batch")
-            there.append(_apply_batch(workspace, file, rows, method, settings, reason.strip(), part, cancel, so_far()))
+            part = Part(progress, number, len(remaining), "batch")
+            applied.append(_apply_batch(workspace, file, rows, method, settings, reason.strip(), part, cancel, so_far()))
             context.live.answer()
             with suppress(Cancelled):  # the batch is applied; a stop ends the job before the next one
                 context.after_batch(workspace, lambda _fraction, text, part=part: part(1.0, text), cancel)
         progress.show(so_far())
-        return replace(so_far(), held=_share_that_holds(workspace, file, settings, progress, cancel))
+        return replace(so_far(), held=_final_success_rate(workspace, file, settings, progress, cancel))
 
     again = {"file": context.ledger.files.keep(file.content), "name": file.name, "method": method, "batch": batch}
     again |= {"config": dict(config or {}), "reason": reason}
     return workspace.submit_edit(work, Kind.EDITS, file.name, again=again)
 
 
-def applied_of(workspace: Workspace, file: EditFile, method: str, config: Mapping[str, Any] | None = None) -> Applied:
-    """Return how much of a file is applied with this method and these settings. Raises `BadRequest` as `apply` does."""
+def file_progress(
+    workspace: Workspace, file: EditFile, method: str, config: Mapping[str, Any] | None = None
+) -> FileProgress:
+    """Return the progress of a file with this method and these settings. Raises `BadRequest` as `apply` does."""
     plain = methods.as_json(settings_for(workspace, method, config or {}))
-    return edit_files.applied(file, edit_files.lying(file, workspace.state.chain, method, plain))
+    return edit_files.progress_of(file, edit_files.applied_batches(file, workspace.state.chain, method, plain))
 
 
 def refine(workspace: Workspace, id: str, recipe: str = "default", names: Sequence[str] = ()) -> Job[EditRecord]:
-    """Add REP to an edit that is there: train its pathways under the edits before it, and on `names` as well.
+    """Add REP to an edit: train its pathways under the edits before it, also on `names` of the subject.
 
-    Raises `BadRequest` as `apply` does, and for an unknown id. Stopped or failed, it leaves everything as it was.
+    Raises `BadRequest` as `apply` does, and for an unknown id. A job that fails or is stopped changes nothing.
     """
     chosen = recipe_of(recipe)
     if chosen is None:
         raise BadRequest(f"REP needs a recipe. Choose one of: {', '.join(RECIPES)}.")
     chain = workspace.chain
     chain.refresh()
-    known = workspace.known(chain.state, id)
+    known = workspace.find_edit(chain.state, id)
     if known.more:
         raise BadRequest(
-            f"REP is added to one edit at a time, and this is a batch of {len(known.requests)}. Apply the edit again by "
-            "itself."
+            f"REP is added to one edit at a time, and this is a batch of {len(known.requests)}. Apply the edit by itself "
+            "first."
         )
 
     def work(progress: JobProgress, cancel: Cancel) -> EditRecord:
-        with chain.begun({"request": known.request.as_dict(), "refined": id}):
-            edit, records = workspace.known(chain.state, id), workspace.records
+        with chain.track_edit({"request": known.request.as_dict(), "refined": id}):
+            edit, records = workspace.find_edit(chain.state, id), workspace.records
             place = [record.id for record in records].index(id)
             under = [patch for record in records[:place] if record.on for patch in record.patches]
             others = pathways_of(record for record in records if record.id != id)
             below = BASE.with_patches((*under, *others))
-            made = _add_rep(workspace, replace(edit, names=tuple(names)), chosen, below, progress, cancel)
+            refined = _add_rep(workspace, replace(edit, names=tuple(names)), chosen, below, progress, cancel)
             stop_if(cancel, "Stopped. The edit is as it was.")
-            chain.write(lambda state: ("refined", {"edit": made.written()}))
+            chain.write(lambda state: ("refined", {"edit": refined.as_json()}))
         workspace.context.after_change(workspace)
-        return chain.record(made)
+        return chain.record(refined)
 
     return workspace.submit_edit(work, Kind.REP, known.name)
 
 
 def remake(workspace: Workspace) -> Job[tuple[EditRecord, ...]]:
-    """Compute every edit that is on again, each under those before it, with the settings that it had.
+    """Compute every edit that is on again, each under those before it, with its own settings.
 
-    All are replaced at once; stopped or failed, none is. Raises `BadRequest` as `apply` does, or where none is on.
+    All are replaced at once; a job that fails or is stopped replaces none. Raises `BadRequest` as `apply` does, and where no
+    edit is on.
     """
     if not any(record.on for record in workspace.records):
         raise BadRequest("There is no edit to re-make. Apply one or switch one on first.")
@@ -165,15 +167,15 @@ def remake(workspace: Workspace) -> Job[tuple[EditRecord, ...]]:
 
     def work(progress: JobProgress, cancel: Cancel) -> tuple[EditRecord, ...]:
         chosen = [edit for edit in chain.state.chain if edit.on]
-        with chain.begun({"edits": [edit.id for edit in chosen]}):
+        with chain.track_edit({"edits": [edit.id for edit in chosen]}):
             view, remade = BASE, []
             for place, edit in enumerate(chosen):
                 part = Part(progress, place, len(chosen))
                 first, second = _two_parts(part) if edit.rep else (part, part)
                 settings = methods.config_for(edit.method, context.model, **{"seed": context.seed, **edit.config})
-                below = Below(view, compute.requests_of(remade))
-                again = compute.computed(
-                    context.model, edit.requests, edit.method, settings, below, edit.source, chain.keep, first, cancel
+                earlier = Earlier(view, compute.requests_of(remade))
+                again = compute.compute_edit(
+                    context.model, edit.requests, edit.method, settings, earlier, edit.source, chain.keep, first, cancel
                 )
                 again = replace(again, id=edit.id, author=edit.author, reason=edit.reason, at=edit.at)
                 if edit.rep:
@@ -183,15 +185,15 @@ def remake(workspace: Workspace) -> Job[tuple[EditRecord, ...]]:
                 remade.append(again)
                 view = view.with_patches(chain.record(again).patches)
             stop_if(cancel, "Stopped. Nothing was changed.")
-            chain.write(lambda state: ("remade", {"edits": [edit.written() for edit in remade]}))
+            chain.write(lambda state: ("remade", {"edits": [edit.as_json() for edit in remade]}))
         context.after_change(workspace)
         return workspace.records
 
-    return workspace.submit_edit(work, Kind.REMAKE, counted(record for record in workspace.records if record.on))
+    return workspace.submit_edit(work, Kind.REMAKE, count_edits(record for record in workspace.records if record.on))
 
 
 def settings_for(workspace: Workspace, method: str, given: Mapping[str, Any]) -> Any:
-    """Return a method's settings: the preset's, but for `given`. Raises `BadRequest`, also for more than a demo allows."""
+    """Return the model's preset of a method, changed by `given`. Raises `BadRequest`, also for more than a demo allows."""
     context = workspace.context
     settings, usual = (methods.config_for(method, context.model, **{"seed": context.seed, **own}) for own in (given, {}))
     for field in fields(settings):
@@ -208,18 +210,18 @@ def _apply_batch(
     reason: str,
     progress: Progress,
     cancel: Cancel,
-    before: Applied,
+    before: FileProgress,
 ) -> Edit:
-    """Compute a batch of a file and apply it. An error says at which rows, and that the earlier ones stay."""
+    """Compute a batch of a file and apply it. An error says at which rows, and that the earlier ones are kept."""
     source, chain = edit_files.source_of(file, rows), workspace.chain
     kept = f"{before.done:,} of {before.rows:,} edits are applied. Give the file again to go on"
     try:
         requests = tuple(workspace.context.ground.case(placed.case.request).request for placed in rows)
-        with chain.begun({"request": requests[0].as_dict(), "method": method, "source": source}):
+        with chain.track_edit({"request": requests[0].as_dict(), "method": method, "source": source}):
             edit = _compute(workspace, requests, method, settings, progress, cancel, source)
             edit = replace(edit, author=workspace.author, reason=reason)
             stop_if(cancel, "Stopped.")
-            chain.write(lambda state: ("applied", {"edit": edit.written()}))
+            chain.write(lambda state: ("applied", {"edit": edit.as_json()}))
             return edit
     except Cancelled as stopped:
         raise Cancelled(f"Stopped. {kept}.") from stopped
@@ -228,10 +230,10 @@ def _apply_batch(
         raise type(error)(f"{where}: {error} {kept}, with a smaller batch or without those rows.") from error
 
 
-def _share_that_holds(
+def _final_success_rate(
     workspace: Workspace, file: EditFile, settings: Any, progress: Progress, cancel: Cancel
 ) -> float | None:
-    """Return the share of a file's prompts at which the model says the new object now; None where it was stopped."""
+    """Return the share of a file's rows whose new object the model says now; None where the job was stopped."""
     model = workspace.context.model
     hits, view = 0.0, workspace.view.with_patches([model.form(settings.form)])
     for start in range(0, len(file.rows), edit_files.BATCH):
@@ -239,7 +241,7 @@ def _share_that_holds(
             return None
         progress(1.0, f"which edits hold: {start:,} of {len(file.rows):,} prompts asked")
         requests = [placed.case.request for placed in file.rows[start : start + edit_files.BATCH]]
-        hits += len(requests) * edit_files.said(model, requests, view)
+        hits += len(requests) * edit_files.success_rate(model, requests, view)
     return hits / len(file.rows)
 
 
@@ -252,18 +254,18 @@ def _compute(
     cancel: Cancel,
     source: Mapping[str, Any] | None = None,
 ) -> Edit:
-    """Compute an edit, or one batch of a file (`source`), on top of what is on, and keep its tensors."""
+    """Compute an edit, or one batch of a file (`source`), on top of the edits that are on, and write its tensors."""
     chain = workspace.chain
-    below = Below(workspace.view, compute.requests_of(edit for edit in chain.state.chain if edit.on))
+    earlier = Earlier(workspace.view, compute.requests_of(edit for edit in chain.state.chain if edit.on))
     model = workspace.context.model
-    return compute.computed(model, requests, method, settings, below, source, chain.keep, progress, cancel)
+    return compute.compute_edit(model, requests, method, settings, earlier, source, chain.keep, progress, cancel)
 
 
 def _add_rep(workspace: Workspace, edit: Edit, recipe: str, below: View, progress: Progress, cancel: Cancel) -> Edit:
-    """Return the edit with pathways, trained on a view and kept; their metrics stand in its health, as "rep_..."."""
+    """Return the edit with pathways that were trained on a view; their metrics are in its health, as "rep_..."."""
     chain = workspace.chain
     patches = chain.record(edit).patches
-    result = refined(workspace.context.ground, edit.request, patches, below, recipe, edit.names, progress, cancel)
+    result = train_pathways(workspace.context.ground, edit.request, patches, below, recipe, edit.names, progress, cancel)
     health = {f"rep_{name}": float(value) for name, value in (*result.health.items(), ("seconds", result.seconds))}
     kept = {name: value for name, value in edit.health.items() if not name.startswith("rep_")}
     pathways = chain.keep(tuple((pathway,) for pathway in result.pathways))
@@ -271,5 +273,5 @@ def _add_rep(workspace: Workspace, edit: Edit, recipe: str, below: View, progres
 
 
 def _two_parts(progress: Progress) -> tuple[Progress, Progress]:
-    """Return the progress of an edit, and that of its pathways, which are trained after it."""
+    """Return the progress of an edit, and the progress of its pathways, which are trained after it."""
     return part_of(progress, 0.0, 0.6), part_of(progress, 0.6, 1.0)

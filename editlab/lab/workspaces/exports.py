@@ -1,7 +1,7 @@
-"""A workspace's edits in forms that others take, whole or not at all.
+"""Exports: a workspace's edits in the formats of other tools.
 
-An export is written into a folder beside its target, brought to the disk and renamed: stopped or killed, nothing half-made
-stands under the name that was asked for.
+An export is written into a temporary folder, flushed to the disk and renamed, so that a stop or a crash leaves nothing
+incomplete under the name that was asked for.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 
 def entries(workspace: Workspace) -> tuple[Entry, ...]:
-    """The edits that are on, in order, free of the workspace."""
+    """Return the edits that are on, in order, as plain entries."""
     model, seed = workspace.context.model, workspace.context.seed
     return tuple(
         Entry(
@@ -48,30 +48,30 @@ def entries(workspace: Workspace) -> tuple[Entry, ...]:
 
 
 def notes(workspace: Workspace, format: str) -> tuple[str, ...]:
-    """Return what an export in this format would leave out or change, a sentence each. Raises `BadRequest` as `export`."""
+    """Return what an export in this format omits or changes, one sentence each. Raises `BadRequest` as `export` does."""
     return format_named(format).notes_for(_export_of(workspace))
 
 
 def export(
     workspace: Workspace, format: str, folder: Path, progress: Progress = no_progress, cancel: Cancel = never
 ) -> list[Path]:
-    """Write the edits that are on into a new folder; return its files.
+    """Write the edits that are on into a new folder, and return its files.
 
-    Raises `BadRequest` for an unknown format, without an edit, or for one that the format cannot hold; `BadFile` where the
-    folder holds something or cannot be written; `Cancelled`, which leaves nothing.
+    Raises `BadRequest` for an unknown format, where no edit is on, and for an edit that the format cannot hold; `BadFile`
+    where the folder exists or cannot be written; `Cancelled`, after which nothing is left.
     """
-    form, given = format_named(format), _export_of(workspace)
+    chosen, contents = format_named(format), _export_of(workspace)
     folder = Path(folder).expanduser().absolute()
     try:
         with storage.new_folder(folder) as part:
             progress(0.0, f"writing {format}")
-            form.write_all(given, part, progress, cancel)
+            chosen.write_all(contents, part, progress, cancel)
             storage.sync(*part.rglob("*"), part)
             stop_if(cancel, STOPPED)
     except (OSError, SafetensorError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise BadFile(
-            f"{folder} cannot be written: {why}. Give a new folder where there is room and you may write."
+            f"{folder} cannot be written: {why}. Give a new folder on a disk with room, where you may write."
         ) from error
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
@@ -82,7 +82,7 @@ def offer(workspace: Workspace, info: WorkspaceInfo, format: str, downloads: Dow
     Raises `BadRequest` as `export`.
     """
     notes(workspace, format)
-    folder, name = downloads.place(), f"{file_name(info)}-{format}"
+    folder, name = downloads.new_folder(), f"{file_name(info)}-{format}"
 
     def work(progress: JobProgress, cancel: Cancel) -> str:
         export(workspace, format, folder / name, progress, cancel)
@@ -102,7 +102,7 @@ def file_name(info: WorkspaceInfo) -> str:
 
 
 def _export_of(workspace: Workspace) -> Export:
-    """Return what there is to export. Raises `BadRequest`, and as `Workspace.views_under` where a mask is looked through."""
+    """Return the contents of an export. Raises `BadRequest` where no edit is on, and as `Workspace.views_under` does."""
     chosen = entries(workspace)
     if not chosen:
         raise BadRequest("There is no edit to export. Apply one or switch one on first.")

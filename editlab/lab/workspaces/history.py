@@ -17,7 +17,7 @@ from editlab.lab.context import Context
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.chain import EditRecord, pathways_of
 from editlab.lab.ledger.directory import WorkspaceInfo
-from editlab.lab.ledger.events import CHANGES, ENDS, NOTED, Edit, Event, State, counted, steps
+from editlab.lab.ledger.events import CHANGES, ENDS, NOTED, Edit, Event, State, count_edits, steps
 from editlab.lab.worker import Cancel, Job, JobProgress
 from editlab.lab.workspaces.open import Workspaces
 from editlab.lab.workspaces.workspace import Workspace
@@ -148,15 +148,15 @@ def _changes_edits(event: Event) -> bool:
 def _text(event: Event, before: State, after: State) -> str:
     """Return what the author did, as it follows a name."""
     if event.kind in CHANGES:
-        return after.past[-1].told
+        return after.past[-1].text
     if event.kind == "undone":
-        return f"undid: {after.future[-1].told}"
+        return f"undid: {after.future[-1].text}"
     if event.kind == "redone":
-        return f"redid: {after.past[-1].told}"
+        return f"redid: {after.past[-1].text}"
     if event.kind == "imported":
-        return f"imported it from a bundle of {event.body['of']!r}, with {counted(after.chain)}"
+        return f"imported it from a bundle of {event.body['of']!r}, with {count_edits(after.chain)}"
     if event.kind == "branched":
-        return f"branched it from {event.body['of']!r} after event {event.body['number']}, with {counted(after.chain)}"
+        return f"branched it from {event.body['of']!r} after event {event.body['number']}, with {count_edits(after.chain)}"
     if event.kind == "renamed":
         return f"renamed it to {event.body['name']!r}"
     if event.kind == "shared":

@@ -1,4 +1,4 @@
-"""The reversal mask in a workspace: which one belongs to the edits that are on, and what is known about it."""
+"""The reversal masks of a workspace: those of the edits that are on, and the views under them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from editlab.patches import Mask, View
 
 @dataclass(frozen=True)
 class MaskInfo:
-    """A mask without its bits: for which `method`'s edits, at which `layers`, which share of them it sets to zero.
+    """A mask without its bits: the `method` of its edits, its `layers`, and the share of their weights that it prunes.
 
-    `n_train`: the edits it was trained on; `reversed_unseen`: the share of edits it never saw that it reverses. Both None
-    where its report does not say.
+    `n_train`: the number of edits on which it was trained; `reversed_unseen`: the share of unseen edits that it reverses.
+    Both are None where its report has no such number.
     """
 
     method: str
@@ -26,30 +26,30 @@ class MaskInfo:
     reversed_unseen: float | None
 
 
-def described(found: ReversalMask) -> MaskInfo:
-    """What is known about a mask."""
-    report = found.report
-    return MaskInfo(found.method, found.layers, found.pruned, report.get("n_train"), report.get("reversed_unseen"))
+def describe(mask: ReversalMask) -> MaskInfo:
+    """Return a mask's method, layers and report."""
+    report = mask.report
+    return MaskInfo(mask.method, mask.layers, mask.pruned, report.get("n_train"), report.get("reversed_unseen"))
 
 
 def masks_for(model: LanguageModel, methods: Iterable[str]) -> tuple[ReversalMask, ...]:
-    """The masks for edits of these methods. Raises `MissingMask` where one has none, `BadFile` where it is damaged."""
+    """Return the masks for edits of these methods. Raises `MissingMask`, or `BadFile` for a damaged mask."""
     return tuple(mask.need(model, method) for method in dict.fromkeys(methods))
 
 
 def bits_of(masks: Iterable[ReversalMask]) -> tuple[Mask, ...]:
-    """The patches of several masks, which a view lays over one another."""
-    return tuple(own for found in masks for own in found.masks)
+    """Return the patches of several masks."""
+    return tuple(patch for mask in masks for patch in mask.masks)
 
 
-class Covered:
-    """Views under masks, each kept as long as what it is made of stays: the masked matrix is computed once a view."""
+class MaskedViews:
+    """Views under masks, each kept while its patches are the same, so that a masked matrix is computed once."""
 
     def __init__(self) -> None:
         self._views: dict[str, View] = {}
 
-    def under(self, name: str, view: View, masks: tuple[Mask, ...]) -> View:
-        """A view with masks over it; the same object where the same was asked for by this name before."""
+    def get(self, name: str, view: View, masks: tuple[Mask, ...]) -> View:
+        """Return a view under masks: the same object as before where nothing has changed since the last call."""
         patches = (*view.patches, *masks)
         known = self._views.get(name)
         if known is None or known.patches != patches or known.threshold != view.threshold:

@@ -20,7 +20,7 @@ from editlab.facts import EditRequest
 from editlab.insight.checkup import Checkup, Reference, Watched, checkup
 from editlab.lab.context import Context
 from editlab.lab.kinds import Kind
-from editlab.lab.ledger.events import Described
+from editlab.lab.ledger.events import EditFields
 from editlab.lab.worker import Job
 from editlab.lab.workspaces.alarms import Health, assess, limits_of, table_of
 from editlab.lab.workspaces.checkups import Checkups
@@ -167,10 +167,10 @@ class Monitor:
             self._reference = model.fingerprint, reference
         return self._reference[1]
 
-    def _all_watched(self, chain: Iterable[Described]) -> list[Watched]:
+    def _all_watched(self, chain: Iterable[EditFields]) -> list[Watched]:
         return [self._watch(edit, request) for edit in chain for request in edit.requests]
 
-    def _watch(self, edit: Described, request: EditRequest) -> Watched:
+    def _watch(self, edit: EditFields, request: EditRequest) -> Watched:
         key = edit.id, request
         if key not in self._watched:
             self._watched[key] = Watched.of(edit.id, request, self._context.facts, self._context.seed)

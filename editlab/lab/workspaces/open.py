@@ -1,4 +1,4 @@
-"""The workspaces that are in memory, each in the hands of a visitor; the others come back from the ledger."""
+"""The workspaces that are in memory, one for each author; the others are read from the ledger."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_OPEN = 1_000
 
 
 class Workspaces:
-    """The open workspaces of one lab. What nobody has touched for `kept_seconds` leaves the memory."""
+    """The open workspaces of one lab. They leave the memory after `kept_seconds` without use."""
 
     def __init__(self, context: Context, kept_seconds: float = KEPT_SECONDS) -> None:
         self.context = context
@@ -28,7 +28,7 @@ class Workspaces:
         return len(self._open)
 
     def open(self, name: str, author: str = "") -> Workspace:
-        """Return a workspace as the ledger has it, in the hands of an author. Raises `BadFile` for a changed ledger."""
+        """Return a workspace, up to date with the ledger, for an author. Raises `BadFile` for a changed ledger."""
         name = name.encode("utf-8", "replace").decode("utf-8")
         fingerprint = self.context.model.fingerprint
         with self._lock:
@@ -41,17 +41,17 @@ class Workspaces:
             workspace.touched = time.monotonic()
             return workspace
 
-    def forget(self, names: Collection[str]) -> None:
+    def drop(self, names: Collection[str]) -> None:
         """Drop workspaces that were deleted from the ledger."""
         with self._lock:
             self._open = {key: workspace for key, workspace in self._open.items() if key[0] not in names}
 
     def clear(self) -> None:
-        """Drop all: they belong to a model that has been replaced."""
+        """Drop all workspaces, because their model was replaced."""
         self._open = {}
 
     def stop(self) -> None:
-        """Stop whatever runs in any of them."""
+        """Stop the jobs of all workspaces."""
         with self._lock:
             for workspace in self._open.values():
                 workspace.stop()

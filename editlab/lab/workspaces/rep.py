@@ -1,4 +1,4 @@
-"""Adds the robust edit pathway (REP) to an edit of a workspace: its recipe, its threshold, and what it is trained on."""
+"""The training of an edit's robust edit pathways (REP), on the names of its subject."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from editlab.probes import Ground, asked_of_model
 from editlab.work import Cancel, Progress
 
 
-def refined(
+def train_pathways(
     ground: Ground,
     request: EditRequest,
     patches: Sequence[Patch],
@@ -24,16 +24,18 @@ def refined(
     progress: Progress,
     cancel: Cancel,
 ) -> Refined:
-    """Train the pathways of one edit, computed on `view`, on `names` of its subject beside those that are known.
+    """Train the pathways of one edit, which was computed on `view`, on known names of its subject and on `names`.
 
-    Raises `BadRequest` where there is nothing to train on, or the result is not finite.
+    Raises `BadRequest` where there are no names, or the result is not finite.
     """
     known = request.subject in ground.facts.by_subject
-    asked = () if known else asked_of_model(ground.model, request.subject)
-    lessons = ground.lessons(ground.case(request), (*names, *asked))
+    generated = () if known else asked_of_model(ground.model, request.subject)
+    lessons = ground.lessons(ground.case(request), (*names, *generated))
     result = refine(ground.model, lessons, patches, view, RepConfig(recipe=recipe), progress, cancel)
     if not all(
         value.isfinite().all() for pathway in result.pathways for value in vars(pathway).values() if is_tensor(value)
     ):
-        raise BadRequest("REP came out infinite and was not kept. Apply the edit without REP, or with the other recipe.")
+        raise BadRequest(
+            "REP has infinite values and was not applied. Apply the edit without REP, or with the other recipe."
+        )
     return result

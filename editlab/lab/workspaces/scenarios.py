@@ -1,4 +1,4 @@
-"""Prepared edits for a demonstration: what to change, and a sentence to say while the audience looks."""
+"""Scenarios: ready-made requests of the page, each with a sentence for the audience."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from editlab.facts import EditRequest
 
 @dataclass(frozen=True)
 class Scenario:
-    """One prepared edit. `name` is its file's name and the page's `preset`; the lowest `place` comes first."""
+    """A ready-made request. `name`: of its file, and `preset` in the page's address; the lowest `place` comes first."""
 
     name: str
     place: int
@@ -22,7 +22,7 @@ class Scenario:
 
 
 def read_scenarios(folder: Path) -> tuple[Scenario, ...]:
-    """Every `*.toml` of a folder, in order. Raises `BadFile` naming the file and what is wrong with it."""
+    """Return the scenarios of a folder, in order. Raises `BadFile`, which names the file and the fault."""
     return tuple(sorted(map(_read, folder.glob("*.toml")), key=lambda scenario: (scenario.place, scenario.name)))
 
 

@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
+from editlab import storage
 from editlab.errors import BadRequest, DegenerateKey, TooLong
 from editlab.facts import EditRequest, Fact, FactBase
 from editlab.methods._method import Method
@@ -143,11 +144,9 @@ def _write(path: Path, made: Sequence[tuple[LowRank, ...] | str]) -> None:
             continue
         for patch in patches:
             tensors |= {f"{number}.{patch.layer}.A": patch.A.cpu(), f"{number}.{patch.layer}.B": patch.B.cpu()}
-    temporary = path.with_suffix(".tmp")
-    save_file(
-        {k: v.contiguous() for k, v in tensors.items()}, temporary, {"size": str(len(made)), "faults": json.dumps(faults)}
-    )
-    temporary.replace(path)
+    header = {"size": str(len(made)), "faults": json.dumps(faults)}
+    with storage.new_file(path) as part:
+        save_file({k: v.contiguous() for k, v in tensors.items()}, part, header)
 
 
 def _read(path: Path, model: LanguageModel) -> list[tuple[LowRank, ...] | str] | None:

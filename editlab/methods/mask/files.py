@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from editlab import storage
 from editlab.errors import BadFile, MissingMask
 from editlab.patches import Mask
 
@@ -92,9 +93,8 @@ def write(mask: ReversalMask, model: LanguageModel, folder: Path) -> Path:
         "shape": list(mask.masks[0].kept.shape),
         "report": dict(mask.report),
     }
-    temporary = path.with_suffix(".tmp")
-    save_file({f"layer{own.layer}": _packed(own.kept) for own in mask.masks}, temporary, {"editlab": json.dumps(header)})
-    temporary.replace(path)
+    with storage.new_file(path) as part:
+        save_file({f"layer{own.layer}": _packed(own.kept) for own in mask.masks}, part, {"editlab": json.dumps(header)})
     return path
 
 

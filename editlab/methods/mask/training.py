@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from editlab import storage
 from editlab.errors import BadRequest
 from editlab.methods.mask.batch import Batch, Example, Scores, batches, lead
 from editlab.methods.mask.config import MaskConfig
@@ -187,13 +188,9 @@ class _State:
             own = self.adam.state[theta]
             tensors |= {f"{name}{layer}": own[name] for name in ("exp_avg", "exp_avg_sq", "step")}
         self.keep.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.keep.with_suffix(".tmp")
-        save_file(
-            {k: v.cpu().contiguous() for k, v in tensors.items()},
-            temporary,
-            {"digest": self.digest, "epoch": str(self.epoch)},
-        )
-        temporary.replace(self.keep)
+        header = {"digest": self.digest, "epoch": str(self.epoch)}
+        with storage.new_file(self.keep) as part:
+            save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, part, header)
 
     def _read(self) -> None:
         """Go on from what was kept, where it is of the same training; anything else there is left alone until then."""

@@ -23,7 +23,7 @@ from typing import Any
 
 from editlab.errors import BadRequest, Cancelled, EditLabError
 from editlab.lab import Lab, Workspace
-from editlab.lab.access.limits import Cost, resumed
+from editlab.lab.access.limits import Cost, iterate_for
 from editlab.web.core.declaration import Declaration, Refusal
 from editlab.web.core.html import pieces
 from editlab.web.core.updates import Update, Updates, buttons, follow, problem
@@ -53,7 +53,7 @@ def handler(cost: Cost, *, refused_in_demo: Refusal = "") -> Callable[[Handler],
         @functools.wraps(work)
         def run(self: Handlers, visit: Visit, *given: Any, **named: Any) -> Updates:
             _, _, *arguments = signature.bind(self, visit, *given, **named).arguments.items()
-            yield from resumed(visit.asker, self._run(work, declaration, visit, dict(arguments)))
+            yield from iterate_for(visit.asker, self._run(work, declaration, visit, dict(arguments)))
 
         run.declaration, run.cost = declaration, declaration.cost
         return run

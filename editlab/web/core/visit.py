@@ -42,7 +42,7 @@ class Visit:
             visitor = lab.owner(user)
         else:
             known = isinstance(stated, str) and (MADE if lab.limits.demo else ANY).fullmatch(stated)
-            visitor = stated if known else lab.newcomer(session)
+            visitor = stated if known else lab.new_visitor_id(session)
         return cls(lab, visitor, session, user, address_of(request), request.query_params)
 
     @property

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from pydantic import Field
 
 from editlab.errors import BadRequest, Cancelled, EditLabError
-from editlab.lab import MOST_BATCH, Applied, EditFile, Lab, Workspace, look_over
+from editlab.lab import MOST_BATCH, EditFile, FileProgress, Lab, Workspace, read_edit_file
 from editlab.lab.access.limits import Cost
 from editlab.lab.workspaces import edits
 from editlab.web.core import forms
@@ -75,12 +75,12 @@ class FileHandlers(Handlers):
         if many_batch is None:
             raise BadRequest(f"There is no batch size. Write a whole number from 1 to {MOST_BATCH:,}.")
         config = forms.read_settings(self.lab.methods(), method, settings)
-        before = edits.applied_of(workspace, file, method, config).done
+        before = edits.file_progress(workspace, file, method, config).done
         self.lab.limits.spend(Cost(edits=len(file.rows) - before))
         job = edits.apply_many(workspace, file, method, config, many_batch, forms.read_reason(why))
         yield self.display.running(f"Applying {file.name}. Stop keeps the batches that are done.")
 
-        def draw(now: Applied) -> Update:
+        def draw(now: FileProgress) -> Update:
             return {"many-said": describe(file_words.so_far(now)), "edits": edit_list.edits(workspace.records)}
 
         yield from follow(workspace, job, draw)
@@ -101,12 +101,12 @@ class FileHandlers(Handlers):
         """Return the file that is chosen, checked. Raises `BadRequest` or `BadFile`."""
         if chosen.file is None:
             raise BadRequest("There is no file. Choose one first.")
-        file = look_over(self.lab.model, chosen.file, Path(chosen.file).name)
+        file = read_edit_file(self.lab.model, chosen.file, Path(chosen.file).name)
         self.lab.limits.check_rows(file.count)
         return file
 
     def _checked(self, workspace: Workspace, file: EditFile, skip: bool, method: str, config: dict[str, Any]) -> Update:
-        before = edits.applied_of(workspace, file, method, config).done
+        before = edits.file_progress(workspace, file, method, config).done
         left = len(file.rows) - before if skip or not file.faults else 0
         return {
             "many-said": describe_file(file, skip, before),

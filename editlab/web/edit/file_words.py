@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from editlab.lab import Applied, EditFile
+from editlab.lab import EditFile, FileProgress
 from editlab.wording import count, duration, percent
 
 COLLAPSE = 0.5
@@ -34,7 +34,7 @@ def _left(applied: int, left: int) -> str:
     return f" {applied:,} of them {_be(applied)} applied already, {rest}."
 
 
-def so_far(now: Applied) -> str:
+def so_far(now: FileProgress) -> str:
     """Return how many edits are applied, how long the rest takes, and whether the model still takes more."""
     if not now.done:
         return f"{count(now.rows, 'edit')}: computing the first batch."
@@ -49,7 +49,7 @@ def so_far(now: Applied) -> str:
     return text
 
 
-def at_end(now: Applied) -> str:
+def at_end(now: FileProgress) -> str:
     """Return how many edits are applied, and how many of them took."""
     before = f" ({now.resumed:,} of them before)" if now.resumed else ""
     held = "" if now.held is None else f", and at {percent(now.held)} now that all are applied"
@@ -61,7 +61,7 @@ def apply_label(left: int) -> str:
     return f"Apply {count(left, 'edit')}" if left else "Apply"
 
 
-def _took(now: Applied) -> str:
+def _took(now: FileProgress) -> str:
     return f"The model gave the new object at {percent(now.said)} of the prompts right after their batch"
 
 

@@ -138,7 +138,7 @@ class MonitorHandlers(Handlers):
         scores.insert(2, "edit", scores["id"].map(names))
         files = {}
         for name, frame in {"check-ups": monitor.health(workspace).table, "edits": scores}.items():
-            path = self.lab.downloads.place() / f"{name}.csv"
+            path = self.lab.downloads.new_folder() / f"{name}.csv"
             path.write_text(frame_csv(frame), encoding="utf-8")
             token = self.lab.downloads.offer(workspace.name, path)
             files[token] = f"Download {path.name} ({count(len(frame), 'row')})"

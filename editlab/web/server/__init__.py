@@ -1,1 +1,1 @@
-"""The server around the page: what it lets in, and whom."""
+"""The server around the page: its routes, its login, and the layers that check requests."""

@@ -28,17 +28,17 @@ NO_DOCS = {"docs_url": None, "redoc_url": None, "openapi_url": None}
 
 
 def create_app(lab: Lab) -> FastAPI:
-    """Return the app with the page at `/`. With `Settings.auth`, everything but health and readiness is behind a login.
+    """Return the app with the page at `/`. With `Settings.auth`, everything except health and readiness needs a login.
 
-    `GET /health` answers 200 while the model can be asked, `GET /ready` while nothing is wrong. `GET /model` describes the
-    model that is loaded, `GET /metrics` the service.
+    `GET /health` answers 200 while the worker takes jobs, `GET /ready` while there are no faults. `GET /model` describes the
+    loaded model, `GET /metrics` the service.
     """
     app, settings = FastAPI(title=TITLE, **NO_DOCS), lab.settings
     page = create_page(lab)
     sessions = Sessions(page)
     app.add_middleware(Firewall, lab=lab, calls=Calls(page), sessions=sessions, user=_user)
     app.add_middleware(Guard, login=settings.auth is not None)
-    _add_watch(app, lab)
+    _add_status(app, lab)
     _add_downloads(app, lab)
     if lab.users is not None:
         add_login(app, lab, lab.users)
@@ -63,16 +63,16 @@ def create_app(lab: Lab) -> FastAPI:
         mcp_server=False,
         pwa=False,
         max_file_size=lab.limits.file_size,
-        blocked_paths=["/"],  # no file leaves through Gradio: downloads have a way of their own
+        blocked_paths=["/"],  # Gradio serves no files: downloads have a route of their own
     )
     mounted = app.routes[-1].app
-    mounted.state_holder = app.state_holder = sessions  # Gradio looks for it at the app around its own as well
+    mounted.state_holder = app.state_holder = sessions  # Gradio also reads it from the outer app
     sessions.set_blocks(page)
     return app
 
 
-def _add_watch(app: FastAPI, lab: Lab) -> None:
-    """Add the routes by which others watch the service."""
+def _add_status(app: FastAPI, lab: Lab) -> None:
+    """Add the routes for monitoring the service."""
 
     @app.get("/health")
     async def health(response: Response) -> dict[str, str]:
@@ -92,7 +92,7 @@ def _add_watch(app: FastAPI, lab: Lab) -> None:
         about = lab.about()
         return {name: about[name] for name in ("model", "fingerprint", "session")} | {"memory": memory(about)}
 
-    if lab.settings.auth is not None or not lab.settings.demo:  # visitors of a demo do not run it
+    if lab.settings.auth is not None or not lab.settings.demo:  # not for the visitors of a demo
 
         @app.get("/metrics")
         def metrics() -> Response:
@@ -100,7 +100,7 @@ def _add_watch(app: FastAPI, lab: Lab) -> None:
 
 
 def _add_downloads(app: FastAPI, lab: Lab) -> None:
-    """Add the route to files that were made for a visitor. With a login only their owner gets them."""
+    """Add the route of the downloads. With a login, a user gets only files of workspaces that they may enter."""
 
     @app.get("/exports/{token}")
     def download(token: str, request: Request) -> Response:
@@ -112,5 +112,5 @@ def _add_downloads(app: FastAPI, lab: Lab) -> None:
 
 
 def _user(request: Request) -> str | None:
-    """Return the name of the user who is logged in."""
+    """Return the name of the user who sends a request, None without a login."""
     return getattr(request.state, "user", None)

@@ -1,7 +1,7 @@
-"""Bounds on connections: how many are open at a time, and how long each may wait.
+"""Bounds on connections: how many may be open, and how long each may wait.
 
-A connection without a request costs a file descriptor. Without a bound, those run out and nobody is answered any more. So
-the connection that has waited longest makes room for a new one, and a request has to arrive within seconds.
+Each connection costs a file descriptor. Without a bound, idle connections use them up, and nobody is answered any more. So
+the connection that has been idle longest makes room for a new one, and a request has to arrive within seconds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from uvicorn import Server as UvicornServer
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from editlab.lab.access.addresses import counted
+from editlab.lab.access.addresses import network_of
 from editlab.settings import Settings
 
 try:
@@ -31,21 +31,21 @@ except ImportError:  # not on Windows, which has no such limit
 
 MOST_FILES = 65_536
 MOST_CONNECTIONS, MOST_EACH = 4_096, 400
-"""In all, and from one address: a room full of people can be behind one."""
+"""The most connections in all, and from one address, behind which many visitors can be."""
 LEAST_CONNECTIONS = 16
 MOST_BACKLOG, QUEUE = 128, 1_024
-"""How many connections are accepted at once, and how many may wait to be: those cost no file descriptor yet."""
+"""How many connections are accepted at once, and how many may wait for that, which costs no file descriptor yet."""
 HEAD_SECONDS = 10.0
-"""How long a request's first line and headers may take, from the start of the connection or the previous answer."""
+"""The time for a request's first line and headers, from the start of the connection or the previous answer."""
 SILENT_SECONDS, SLOWEST = 60.0, 500
-"""How long a body may stall, or an answer not be read; and the least bytes a second of a body after that time."""
+"""The time for which a body may stall or an answer stay unread, and the least bytes a second of a body after that time."""
 FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 log = logging.getLogger(__name__)
 
 
 class Bounds(NamedTuple):
-    """How many connections there may be in all and from one address (IPv6: /64), and how many are accepted at once."""
+    """The most connections in all and from one address (IPv6: /64), and how many are accepted at once."""
 
     total: int
     each: int
@@ -55,8 +55,8 @@ class Bounds(NamedTuple):
 def bounds_for(files: int, used: int, alone: bool) -> Bounds:
     """Return the bounds of a process that may have `files` files open and has `used` already.
 
-    The event loop accepts up to `backlog` connections at once, three times over, before the first of them can be refused.
-    `alone`: everybody comes from one address, so that it has no bound of its own.
+    The event loop can accept `backlog` connections three times before the first of them is refused. `alone`: all requests
+    come from one address, which then has no bound of its own.
     """
     backlog = min(MOST_BACKLOG, max(4, files // 32))
     reserve = used + max(64, files // 8) + 3 * backlog
@@ -65,7 +65,7 @@ def bounds_for(files: int, used: int, alone: bool) -> Bounds:
 
 
 def raise_file_limit() -> int:
-    """Raise the limit of open files as far as allowed, up to 65,536, and return it."""
+    """Raise the limit of open files as far as allowed, at most to 65,536, and return it."""
     if resource is None:
         return MOST_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -77,10 +77,10 @@ def raise_file_limit() -> int:
 
 
 class Server(UvicornServer):
-    """A server that queues more connections than it accepts at once. In asyncio both are one number."""
+    """A server that queues more connections than it accepts at once. In asyncio, both are the same number."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to listen, with the longer queue."""
+        """Start to listen with the longer queue."""
         await super().startup(sockets)
         for listener in (one for server in self.servers for one in server.sockets):
             with socket.socket(fileno=os.dup(listener.fileno())) as same:
@@ -88,8 +88,8 @@ class Server(UvicornServer):
 
 
 def server_for(app: ASGIApp, settings: Settings, **more: Any) -> Server:
-    """Return a server for an app, within the bounds of this process. It believes no forwarded header."""
-    bounds = bounds_for(raise_file_limit(), _open_files(), settings.alone)
+    """Return a server for an app, within the bounds of this process. It ignores forwarded headers."""
+    bounds = bounds_for(raise_file_limit(), _open_files(), settings.single_user)
     connections = Connections(bounds, settings.proxies)
 
     class Bounded(Connection):
@@ -103,7 +103,7 @@ def server_for(app: ASGIApp, settings: Settings, **more: Any) -> Server:
         port=settings.port,
         http=Bounded,
         ws="none",
-        proxy_headers=False,  # web/proxies.py does that
+        proxy_headers=False,  # `proxies` reads them
         server_header=False,
         backlog=bounds.backlog,
         log_config=None,
@@ -115,9 +115,9 @@ def server_for(app: ASGIApp, settings: Settings, **more: Any) -> Server:
 
 
 class Connections:
-    """The open connections of a server. Used on its event loop alone.
+    """The open connections of a server, used only on its event loop.
 
-    `proxies`: addresses and networks from which others' requests come, so that the bound of one address is none for them.
+    `proxies`: addresses and networks of proxies, to which the bound of one address does not apply.
     """
 
     def __init__(self, bounds: Bounds, proxies: Collection[str] = ()) -> None:
@@ -129,8 +129,8 @@ class Connections:
         self._waiting_from: dict[str, OrderedDict[Connection, None]] = {}
 
     def enter(self, connection: Connection, address: str) -> bool:
-        """Admit a new connection, cutting a waiting one if needed. Return False where there is no room."""
-        place = "" if address in self._proxies else counted(address)
+        """Admit a new connection and return True, or return False where there is no room. It may cut an idle one."""
+        place = "" if address in self._proxies else network_of(address)
         if place and self._from.get(place, 0) >= self._bounds.each and not self._make_room(self._waiting_from.get(place)):
             return False
         if len(self._open) >= self._bounds.total and not self._make_room(self._waiting):
@@ -141,12 +141,12 @@ class Connections:
         return True
 
     def wait(self, connection: Connection) -> None:
-        """Note that a connection has no request. The longer that lasts, the sooner it makes room."""
+        """Note that a connection is idle. The longest idle connection is the first to make room."""
         self._waiting[connection] = None
         self._waiting_from.setdefault(self._open[connection], OrderedDict())[connection] = None
 
     def work(self, connection: Connection) -> None:
-        """Note that a connection has a request. It does not make room until the answer is done."""
+        """Note that a connection has a request. It is not cut until the answer is complete."""
         place = self._open[connection]
         self._waiting.pop(connection, None)
         waiting = self._waiting_from.get(place, OrderedDict())
@@ -175,12 +175,12 @@ class Connections:
 
 
 class Connection(H11Protocol):
-    """A connection of uvicorn's that is cut when it takes too long."""
+    """A connection of uvicorn that is cut when it takes too long."""
 
     shared: Connections
 
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self._awaits: str | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._stuck: asyncio.TimerHandle | None = None
@@ -191,14 +191,14 @@ class Connection(H11Protocol):
         peer = transport.get_extra_info("peername")
         if self.shared.enter(self, str(peer[0]) if isinstance(peer, tuple) else ""):
             super().connection_made(transport)
-            self._look()
+            self._restart_clock()
         else:
             self.transport = transport
             transport.write(FULL)
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clocks and give up its place."""
+        """Stop the clocks and release the connection."""
         self.shared.leave(self)
         for timer in (self._timer, self._stuck):
             if timer is not None:
@@ -207,12 +207,12 @@ class Connection(H11Protocol):
             super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, and cut a body that comes too slowly."""
+        """Read data, and cut a connection whose body comes too slowly."""
         if self.flow is None or self.transport.is_closing():
             return
         super().data_received(data)
         self._bytes += len(data)
-        self._look()
+        self._restart_clock()
         if self._awaits == "body":
             if self.loop.time() - self._began > SILENT_SECONDS + self._bytes / SLOWEST:
                 self.cut()
@@ -222,25 +222,25 @@ class Connection(H11Protocol):
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         super().on_response_complete()
-        self._look()
+        self._restart_clock()
 
     def pause_writing(self) -> None:
-        """Start a clock: the visitor does not read, and has a while to go on."""
+        """Start a clock, because the visitor does not read the answer."""
         super().pause_writing()
         self._stuck = self.loop.call_later(SILENT_SECONDS, self.cut)
 
     def resume_writing(self) -> None:
-        """Stop that clock: the visitor reads again."""
+        """Stop that clock, because the visitor reads again."""
         super().resume_writing()
         if self._stuck is not None:
             self._stuck.cancel()
 
     def cut(self) -> None:
-        """End the connection at once and drop what was not sent."""
+        """End the connection at once and drop data that was not sent."""
         self.transport.abort()
 
-    def _look(self) -> None:
-        """Restart the clock where the connection now waits for something else."""
+    def _restart_clock(self) -> None:
+        """Restart the clock if the connection now waits for something else."""
         state = self.conn.their_state
         awaits = "head" if state is h11.IDLE else "body" if state is h11.SEND_BODY else None
         if awaits == self._awaits or self.transport.is_closing():
@@ -259,18 +259,18 @@ class Connection(H11Protocol):
         self._timer = None if seconds is None else self.loop.call_later(seconds, self._too_late, seconds)
 
     def _too_late(self, seconds: float) -> None:
-        if self.flow.read_paused:  # it is EditLab that does not read on
+        if self.flow.read_paused:  # EditLab itself does not read
             self._wait(seconds)
         else:
             self.cut()
 
 
 async def _nothing(*_args: object) -> None:
-    """Do nothing: stands for an app that is never called."""
+    """Do nothing, in place of an app that is never called."""
 
 
 def _open_files() -> int:
     try:
         return len(os.listdir("/proc/self/fd"))
-    except OSError:  # no such folder but on Linux
+    except OSError:  # only Linux has this folder
         return MOST_BACKLOG

@@ -1,8 +1,8 @@
-"""Checks every call before Gradio sees it: it is data of the types that the page declares, or it is refused.
+"""The firewall: it checks every call before Gradio sees it, and refuses data of other types than the page declares.
 
-Gradio looks into every value for files to copy and addresses to fetch, whatever the field. So each call is read here first,
-against types that the page's own components give (`inputs`). What reaches Gradio are texts, numbers and booleans, and of a
-file the path of what this very session has uploaded. Uploads end here too: Gradio never receives one.
+Gradio searches every value for files to copy and addresses to fetch, in every field. So each call is first checked against
+the types of the page's components (`inputs`). Gradio only gets texts, numbers, booleans, and paths of files that the same
+session has uploaded. Uploads are also received here and never reach Gradio.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from editlab.errors import BadRequest, EditLabError, TooMany
 from editlab.lab import Lab
-from editlab.lab.access.addresses import counted
+from editlab.lab.access.addresses import network_of
 from editlab.lab.access.limits import Asker, Cost
 from editlab.web.core.inputs import EventData, File, FileButton, Pressed, Scalar
 from editlab.web.core.visit import address_of
-from editlab.web.server.guard import API, SAFE, TooLarge, bounded_by, read_again, read_body
+from editlab.web.server.guard import API, SAFE, TooLarge, bounded_by, read_body, receive_again
 from editlab.web.server.sessions import Sessions
 
 JOIN, CANCEL, UPLOAD, DATA = (f"{API}{name}" for name in ("queue/join", "cancel", "upload", "queue/data"))
 PAGES = ("/", "/config", f"{API}info")
-"""What Gradio makes anew each time, in a tenth of a second and more."""
+"""The pages that Gradio makes for each request, in a tenth of a second or more."""
 MOST_PAGES = 2
-"""Pages that are made at a time; the others wait, and take no thread meanwhile."""
+"""Pages that are made at a time. The others wait without a thread."""
 SESSION = "^[A-Za-z0-9-]{1,64}$"
-"""The form of a session's name: Gradio's page draws a few letters and digits, its client a UUID."""
+"""The form of a session's name: a few random letters and digits from Gradio's page, a UUID from its client."""
 MOST_UPLOADS = 8
-"""Files of one user or address that are on their way at a time."""
+"""Files of one user or address that are uploaded at a time."""
 MOST_OPEN, MOST_UNREAD = 32, 64
-"""Open calls of one session, which stay open as long as nobody fetches their answers; and those of one address."""
+"""Open calls of one session, which stay open until their answers are fetched; and unread ones of one address."""
 MOST_JOIN, MOST_CANCEL, MORE_THAN_FILE = 256_000, 2_000, 20_000
-"""Bytes of a call, of a cancellation, and of what a form may have beside its file."""
+"""Bytes of a call, of a cancellation, and of the other parts of a form with a file."""
 NO_CALL = "This request does not come from EditLab's page. Reload the page."
 LIMITS = {
     "less_than_equal": "is at most {le:,}. Write a smaller number.",
@@ -55,18 +55,18 @@ LIMITS = {
     "int_type": "is empty, or no whole number. Write one.",
     "float_type": "is empty, or no number. Write one.",
 }
-"""What to say of a value beyond its field's limits, by pydantic's name of the fault."""
+"""The message about a value beyond the limits of its field, by pydantic's name of the fault."""
 
 
 class Refused(Exception):
-    """A call that is refused, with an HTTP status and the reason as a sentence."""
+    """The refusal of a call, with an HTTP status and a sentence."""
 
-    def __init__(self, status: int, told: str) -> None:
-        super().__init__(told)
-        self.status, self.told = status, told
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
 
 
-class Cancelling(BaseModel):
+class Cancellation(BaseModel):
     """The body of a request to cancel an event."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
@@ -77,7 +77,7 @@ class Cancelling(BaseModel):
 
 
 class Head(BaseModel):
-    """The part of a call that names its handler and its session."""
+    """The handler and the session of a call."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -86,25 +86,25 @@ class Head(BaseModel):
 
 
 class Calls:
-    """The handlers of a page, each with a pydantic model of its calls. Raises `TypeError` for a handler without a cost."""
+    """The handlers of a page and the pydantic models of their calls. Raises `TypeError` for a handler without a cost."""
 
     def __init__(self, page: gr.Blocks) -> None:
         self._fns: dict[int, BlockFunction] = dict(page.fns)
         self._models = {number: _model_of(fn) for number, fn in self._fns.items()}
 
     def read(self, body: bytes) -> tuple[BlockFunction, BaseModel]:
-        """Return the handler that a call names, and the checked call. Raises `Refused`."""
+        """Return the handler of a call, and the checked call. Raises `Refused`."""
         try:
             head = Head.model_validate_json(body)
         except ValidationError as error:
-            raise Refused(422, _told(error)) from None
+            raise Refused(422, _explain(error)) from None
         fn = self._fns.get(head.fn_index)
         if fn is None:
             raise Refused(422, NO_CALL)
         try:
             return fn, self._models[head.fn_index].model_validate_json(body)
         except ValidationError as error:
-            raise Refused(422, _told(error, fn.inputs)) from None
+            raise Refused(422, _explain(error, fn.inputs)) from None
 
 
 class Firewall:
@@ -138,69 +138,69 @@ class Firewall:
             else:
                 await self.app(scope, receive, send)
         except Refused as refused:
-            await JSONResponse({"detail": refused.told}, refused.status)(scope, receive, send)
+            await JSONResponse({"detail": refused.message}, refused.status)(scope, receive, send)
 
     async def _page(self, request: Request, send: Send) -> None:
-        """Let a page be made, in its turn, and then send it: whoever reads it slowly keeps nobody waiting."""
+        """Make a page in its turn, and then send it, so that a slow reader does not delay the others."""
         address = address_of(request)
         try:
-            self._lab.limits.load(Asker(self._user(request) or address, address))
+            self._lab.limits.count_page(Asker(self._user(request) or address, address))
         except TooMany as error:
             await PlainTextResponse(str(error), 429)(request.scope, request.receive, send)
             return
-        made: list[Message] = []
+        messages: list[Message] = []
 
         async def keep(message: Message) -> None:
-            made.append(message)
+            messages.append(message)
 
         async with self._making:
             await self.app(request.scope, request.receive, keep)
-        for message in made:
+        for message in messages:
             await send(message)
 
     async def _stream(self, request: Request, send: Send) -> None:
-        """Send the answers of the one session that an address names. Raises `Refused` where it names none, or several."""
-        named = request.query_params.getlist("session_hash")
-        if len(named) != 1 or not re.fullmatch(SESSION, named[0]):
-            raise Refused(422, "This address names no session of the page. Reload the page.")
-        if not self._sessions.knows(named[0]):
-            raise Refused(404, "This session of the page has asked nothing. Reload the page.")
-        with self._sessions.listening(named[0]):
+        """Send the answers of a session. Raises `Refused` where the address does not have exactly one."""
+        given = request.query_params.getlist("session_hash")
+        if len(given) != 1 or not re.fullmatch(SESSION, given[0]):
+            raise Refused(422, "This address has no session of the page. Reload the page.")
+        if not self._sessions.knows(given[0]):
+            raise Refused(404, "This session of the page has no calls. Reload the page.")
+        with self._sessions.listen(given[0]):
             await self.app(request.scope, request.receive, send)
 
     async def _join(self, request: Request) -> Receive:
         fn, call = self._calls.read(await read_body(request, MOST_JOIN))
-        self._knock(request, call.data, new=not self._sessions.knows(call.session_hash))
-        address = counted(address_of(request))
+        self._count_call(request, call.data, new=not self._sessions.knows(call.session_hash))
+        address = network_of(address_of(request))
         if self._sessions.open_calls(call.session_hash) >= MOST_OPEN or self._sessions.unread(address) >= MOST_UNREAD:
             raise Refused(429, "This page has many unanswered requests. Wait until some of them are done.")
-        await self._sessions.called(call.session_hash, address)
-        given = zip(fn.inputs, call.data, strict=True)
-        values = [self._taken(component, value, call.session_hash) for component, value in given]
+        await self._sessions.note_call(call.session_hash, address)
+        inputs = zip(fn.inputs, call.data, strict=True)
+        values = [self._with_path(component, value, call.session_hash) for component, value in inputs]
         body = call.model_dump(include={"fn_index", "session_hash", "trigger_id"}) | {"data": values}
         if fn.fn.pressed:
             event = call.event_data
             body["event_data"] = event.sent() if isinstance(event, Pressed) else event
-        return _receiving(body, request)
+        return _replace_body(body, request)
 
     async def _cancel(self, request: Request) -> Receive:
         try:
-            call = Cancelling.model_validate_json(await read_body(request, MOST_CANCEL))
+            call = Cancellation.model_validate_json(await read_body(request, MOST_CANCEL))
         except ValidationError as error:
-            raise Refused(422, _told(error)) from None
-        return _receiving(call.model_dump(), request)
+            raise Refused(422, _explain(error)) from None
+        return _replace_body(call.model_dump(), request)
 
-    def _knock(self, request: Request, data: Sequence[Any], new: bool) -> None:
+    def _count_call(self, request: Request, data: Sequence[Any], new: bool) -> None:
         """Count a call for its address and its visitor, whose id is the first value. Raises `Refused`."""
         address = address_of(request)
         visitor = self._user(request) or next((value for value in data[:1] if isinstance(value, str)), address)
         try:
-            self._lab.limits.knock(Asker(visitor, address), new)
+            self._lab.limits.count_call(Asker(visitor, address), new)
         except TooMany as error:
             raise Refused(429, str(error)) from None
 
-    def _taken(self, component: Any, value: Any, session: str) -> Any:
-        """Return a value as Gradio gets it: for a file, the path where it lies."""
+    def _with_path(self, component: Any, value: Any, session: str) -> Any:
+        """Return a value for Gradio: the path of a file, any other value as it is. Raises `Refused`."""
         if not isinstance(value, File):
             return value
         try:
@@ -213,14 +213,14 @@ class Firewall:
         return str(path)
 
     async def _upload(self, request: Request) -> list[str]:
-        """Keep the one file of a form, and return the name by which calls refer to it. Raises `Refused` and `TooLarge`."""
+        """Keep the one file of a form, and return its name for calls. Raises `Refused` and `TooLarge`."""
         address = address_of(request)
         owner, most = self._user(request) or address, self._lab.limits.file_bytes
         if self._uploading[owner] >= MOST_UPLOADS:
-            raise Refused(429, "Other files of yours are still on their way. Send this one when they are here.")
+            raise Refused(429, "Other files of yours are still being uploaded. Wait for them, then send this one.")
         self._uploading[owner] += 1
         try:
-            self._lab.limits.knock(Asker(owner, address))
+            self._lab.limits.count_call(Asker(owner, address))
             bounded = Request(request.scope, bounded_by(most + MORE_THAN_FILE, request))
             async with bounded.form(max_files=1, max_fields=2) as form:
                 files = [value for _, value in form.multi_items() if not isinstance(value, str)]
@@ -238,7 +238,7 @@ class Firewall:
         except (HTTPException, MultiPartException, ValueError) as error:
             if isinstance(error, TooLarge):
                 raise
-            raise Refused(400, "This request holds no file that can be read. Choose the file again.") from None
+            raise Refused(400, "This request has no file that can be read. Choose the file again.") from None
         finally:
             self._uploading[owner] -= 1
             if not self._uploading[owner]:
@@ -269,22 +269,23 @@ def _event_of(pressed: type[Pressed] | None) -> tuple[Any, Any]:
     return (EventData | Scalar, None) if pressed is None else (pressed, ...)
 
 
-def _told(error: ValidationError, inputs: Sequence[Component] = ()) -> str:
-    """Return what is wrong with a call, at which field, without repeating anything that was sent."""
+def _explain(error: ValidationError, inputs: Sequence[Component] = ()) -> str:
+    """Return the fault of a call and its field, without quoting anything that was sent."""
     first = error.errors(include_url=False, include_input=False)[0]
     place, limits = first["loc"], first.get("ctx", {})
     if len(place) > 1 and place[0] == "data" and isinstance(place[1], int) and place[1] < len(inputs):
-        label, said = inputs[place[1]].label, LIMITS.get(first["type"], "")
-        if label and said:
-            return f"“{label}” {said.format(**limits)}"
+        label, message = inputs[place[1]].label, LIMITS.get(first["type"], "")
+        if label and message:
+            return f"“{label}” {message.format(**limits)}"
     where = ".".join(str(part) for part in place if isinstance(part, str | int))[:100]
     return f"{NO_CALL} ({where or 'body'}: {first['msg'][:200]})"
 
 
-def _receiving(body: dict[str, Any], request: Request) -> Receive:
-    """Return a checked call for Gradio to read, and make the request's `Content-Length` fit it."""
-    sent = json.dumps(body).encode()
+def _replace_body(body: dict[str, Any], request: Request) -> Receive:
+    """Set a request's `Content-Length` for a checked body, and return how Gradio receives that body."""
+    content = json.dumps(body).encode()
+    length = str(len(content)).encode()
     request.scope["headers"] = [
-        (name, str(len(sent)).encode() if name == b"content-length" else value) for name, value in request.scope["headers"]
+        (name, length if name == b"content-length" else value) for name, value in request.scope["headers"]
     ]
-    return read_again(sent, request.receive)
+    return receive_again(content, request.receive)

@@ -1,7 +1,7 @@
-"""Closes every route that the page does not use, and refuses requests that other sites send.
+"""The guard: it closes every route that the page does not use, and refuses requests of other sites.
 
-Gradio serves more than the page needs: calls past the queue, a proxy, files, streams of any session. None of that can be
-reached. No body is read beyond its limit.
+Gradio serves more than the page needs: calls without the queue, a proxy, files, streams of any session. The guard closes all
+of that. It reads no body beyond its limit.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from editlab.wording import size
+
 OWN = ("/health", "/ready", "/metrics", "/model", "/login", "/logout")
 API = "/gradio_api/"
 PAGE = ("/", "/config", "/theme.css", "/favicon.ico", "/robots.txt", "/manifest.json")
@@ -22,20 +24,20 @@ FOLDERS = ("/exports/", "/static/", "/assets/")
 OPEN = frozenset((*OWN, *PAGE, *(API + call for call in CALLS)))
 SAFE = ("GET", "HEAD", "OPTIONS")
 MOST_BYTES, MOST_UPLOAD = 300_000, 27_000_000
-"""Bytes of a request's body, and of one that uploads a file."""
+"""Bytes of a request's body, and of one with a file."""
 
 
 class TooLarge(HTTPException):
-    """A body beyond its limit; answered with 413."""
+    """A body beyond its limit, which is answered with 413."""
 
     def __init__(self, most: int) -> None:
-        super().__init__(413, f"This request is too large. At most {most:,} bytes are accepted here.")
+        super().__init__(413, f"This request is too large. At most {size(most)} are accepted here.")
 
 
 class Guard:
-    """An ASGI layer. A subclass may ask for more in `admit`.
+    """An ASGI layer that refuses requests. A subclass may override `admit`.
 
-    `login`: whether EditLab has a login page. Gradio's own must not be found where it has none.
+    `login`: whether EditLab has a login page. Without one, these routes are closed, because Gradio has its own.
     """
 
     def __init__(self, app: ASGIApp, login: bool = False) -> None:
@@ -64,7 +66,7 @@ class Guard:
             await PlainTextResponse(error.detail, 413)(scope, receive, send)
 
     async def admit(self, request: Request) -> Response | Receive | None:
-        """Return a refusal, or how to read the body again where it was read already, or None."""
+        """Return a refusal, how to receive a body again that was read, or None."""
         path = request.scope["path"]
         if path not in self._open and not path.startswith(FOLDERS):
             return PlainTextResponse("There is nothing here.", 404)
@@ -74,13 +76,13 @@ class Guard:
 
 
 def from_here(request: Request) -> bool:
-    """Return whether the page itself or no browser sends a request: a browser names its origin."""
+    """Return whether a request comes from the page itself or from no browser. Browsers send their origin."""
     origin = request.headers.get("origin")
     return origin is None or origin.partition("://")[2] == request.headers.get("host")
 
 
 def bounded_by(most: int, request: Request) -> Receive:
-    """Return how to receive a body of at most `most` bytes. Raises `TooLarge`, at once where `Content-Length` says it."""
+    """Return how to receive a body of at most `most` bytes. Raises `TooLarge`, at once for a larger `Content-Length`."""
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal() or len(declared) > 18 or int(declared) > most:
         raise TooLarge(most)
@@ -102,8 +104,8 @@ async def read_body(request: Request, most: int) -> bytes:
     return await Request(request.scope, bounded_by(most, request)).body()
 
 
-def read_again(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
-    """Return how to receive a body that was read already."""
+def receive_again(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
+    """Return how to receive a body again that was read."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def again() -> Message:

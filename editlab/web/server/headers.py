@@ -1,4 +1,4 @@
-"""Security headers of every answer: no frames, no scripts of other sites, no reading by other sites, no guessed types."""
+"""Security headers of every answer: no frames, no scripts of other sites, no access for other sites, no guessed types."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 FOR_OTHERS = b"access-control-"
-"""How headers begin that let other sites read an answer. Gradio lets every page of this computer, on whichever port."""
+"""The prefix of headers that let other sites read an answer. Gradio sends them to every page of this computer."""
 
 
 class SecurityHeaders:
-    """An ASGI layer that adds these headers to every answer, failures included, unless it has its own.
+    """An ASGI layer that adds these headers to every answer, also to errors, unless the answer has its own.
 
-    `frames`: which sites may show the page in a frame, as in `frame-ancestors`.
+    `frames`: the sites that may show the page in a frame, as in `frame-ancestors`.
     """
 
     def __init__(self, app: ASGIApp, frames: str = "'none'") -> None:
@@ -62,7 +62,5 @@ class SecurityHeaders:
             await self.app(scope, receive, add)
         except Exception:
             if not started:
-                await PlainTextResponse("EditLab failed on this request. The server's log says where.", 500)(
-                    scope, receive, add
-                )
+                await PlainTextResponse("EditLab failed on this request. See the server's log.", 500)(scope, receive, add)
             raise

@@ -1,7 +1,7 @@
-"""Answers only to the server's own host names.
+"""Check of host names: EditLab answers only to its own.
 
-A site can point its own name at this computer's address (DNS rebinding). To the browser, its scripts then come from the same
-origin as the page. They cannot change the `Host` header, which still carries that name.
+A site can point its name to this computer's address (DNS rebinding). For the browser, its scripts then have the same origin
+as the page. They cannot change the `Host` header, which still has the site's name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ REFUSED = (
 class AllowedHosts:
     """An ASGI layer that answers 400 to requests for any other host than `names`.
 
-    `numbers`: whether IP addresses are answered too. Nobody can point an address elsewhere.
+    `numbers`: whether IP addresses are allowed too, which cannot be pointed elsewhere.
     """
 
     def __init__(self, app: ASGIApp, names: Collection[str], numbers: bool) -> None:
@@ -38,9 +38,9 @@ class AllowedHosts:
             await PlainTextResponse(REFUSED, 400)(scope, receive, send)
 
     def _allowed(self, scope: Scope) -> bool:
-        given = [value for name, value in scope["headers"] if name == b"host"]
-        found = HOST.fullmatch(given[0].strip()) if len(given) == 1 else None
-        if found is None:
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        match = HOST.fullmatch(hosts[0].strip()) if len(hosts) == 1 else None
+        if match is None:
             return False
-        host = (found[1] or found[2]).decode("ascii").lower().removesuffix(".")
+        host = (match[1] or match[2]).decode("ascii").lower().removesuffix(".")
         return host in self._names or (self._numbers and is_address(host))

@@ -1,4 +1,4 @@
-"""The login that `--auth FILE` asks for: a page of its own, a signed cookie, and a layer in front of everything else."""
+"""The login of `--auth FILE`: a page, a signed cookie, and a layer in front of everything else."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from editlab.errors import BadFile, TooMany
 from editlab.lab import Lab
-from editlab.lab.access.addresses import counted
+from editlab.lab.access.addresses import network_of
 from editlab.lab.access.cookies import CookieSecret, EndedLogins
-from editlab.lab.access.limits import Limits
+from editlab.lab.access.limits import RateLimits
 from editlab.lab.access.users import User, Users
 from editlab.web.core.visit import address_of
-from editlab.web.server.guard import API, MOST_BYTES, Guard, read_again, read_body
+from editlab.web.server.guard import API, MOST_BYTES, Guard, read_body, receive_again
 
 FREE = ("/login", "/health", "/ready")
 """Routes that answer without a login."""
 NAMED = (f"{API}queue/join", f"{API}cancel")
-"""Routes whose body names a session."""
+"""Routes whose body has a session."""
 HOURS = 12
 MOST_SESSIONS = 1_000
 MOST_FORM = 10_000
@@ -52,29 +52,29 @@ log = logging.getLogger(__name__)
 
 
 class Logins:
-    """Who is who. Passwords are checked one at a time: each guess counts before the next, and memory stays small."""
+    """The logins of the users. Passwords are checked one at a time, so that each guess counts and memory stays small."""
 
-    def __init__(self, users: Users, limits: Limits, ended: EndedLogins) -> None:
+    def __init__(self, users: Users, limits: RateLimits, ended: EndedLogins) -> None:
         self._users, self._limits, self._ended = users, limits, ended
         self._lock = threading.Lock()
 
     def enter(self, name: str, password: str, address: str) -> User | None:
-        """Return the user with this name and password; None where there is none. Raises `TooMany` after too many guesses.
+        """Return the user with this name and password, None where there is none. Raises `TooMany` after too many guesses.
 
         Guesses from an IPv6 address count for its /64 network.
         """
-        place = counted(address)
+        place = network_of(address)
         with self._lock:
             self._limits.check_guess(name, place)
             user = self._user(name)
             right = self._users.verify(name, password)
             if not right:
-                self._limits.wrong_guess(name, place)
+                self._limits.count_guess(name, place)
         log.info({"event": "login", "user": user and user.name, "address": address, "ok": right})
         return user if right else None
 
     def of(self, request: Request) -> User | None:
-        """The user who sends a request; None where nobody is logged in, or the user or the password has changed since."""
+        """Return the user who sends a request; None without a login, or where the user or the password has changed."""
         name, mark, login = (request.session.get(field) for field in ("name", "mark", "login"))
         if not (isinstance(name, str) and isinstance(mark, str) and isinstance(login, str)) or login in self._ended:
             return None
@@ -82,11 +82,11 @@ class Logins:
         return user if user is not None and hmac.compare_digest(user.mark, mark) else None
 
     def begin(self, request: Request, user: User) -> None:
-        """Log a user in: the browser's cookie names them from now on."""
+        """Log a user in, by the browser's cookie."""
         request.session.update(name=user.name, mark=user.mark, login=secrets.token_urlsafe(LOGIN_BYTES))
 
     def end(self, request: Request) -> None:
-        """Log out: the browser drops its cookie, and copies of it stop working."""
+        """Log a user out: the browser drops its cookie, and copies of it stop working."""
         if self.of(request) is not None:
             try:
                 self._ended.add(request.session["login"])
@@ -95,7 +95,7 @@ class Logins:
         request.session.clear()
 
     async def by_header(self, request: Request) -> User | None:
-        """The user whom the header of HTTP Basic names, for programs. Raises `TooMany`."""
+        """Return the user in a program's header of HTTP Basic, None where there is none. Raises `TooMany`."""
         kind, _, given = request.headers.get("authorization", "").partition(" ")
         try:
             name, _, password = base64.b64decode(given, validate=True).decode().partition(":")
@@ -107,21 +107,21 @@ class Logins:
 
     def _user(self, name: str) -> User | None:
         try:
-            return self._users.known.get(name)
+            return self._users.by_name.get(name)
         except BadFile as error:
             log.error({"event": "users", "error": str(error)})
             return None
 
 
 class SessionOwners:
-    """Which user owns a session of the page: the first who named it. The latest 1,000 of each user are known."""
+    """The owners of the page's sessions: the first user that named each. The latest 1,000 of each user are known."""
 
     def __init__(self) -> None:
         self._user_of: dict[str, str] = {}
         self._sessions_of: dict[str, OrderedDict[str, None]] = {}
 
-    def belongs(self, session: str, user: str) -> bool:
-        """Return whether a session is this user's. `user`: the id."""
+    def owns(self, user: str, session: str) -> bool:
+        """Return whether a session belongs to the user with this id."""
         if self._user_of.setdefault(session, user) != user:
             return False
         own = self._sessions_of.setdefault(user, OrderedDict())
@@ -132,15 +132,15 @@ class SessionOwners:
         return True
 
 
-class Door(Guard):
-    """An ASGI layer that lets users in, each to their own sessions alone; `request.state.user` is who asks."""
+class LoginGuard(Guard):
+    """An ASGI layer that admits only users, each to their own sessions, and sets `request.state.user` to the name."""
 
     def __init__(self, app: ASGIApp, logins: Logins) -> None:
         super().__init__(app)
         self._logins, self._sessions = logins, SessionOwners()
 
     async def admit(self, request: Request) -> Response | Receive | None:
-        """Refuse whoever is not logged in, and whoever names a session of somebody else."""
+        """Refuse a request without a login, and one for another user's session."""
         path = request.scope["path"]
         if path in FREE:
             return None
@@ -151,14 +151,14 @@ class Door(Guard):
             except TooMany as error:
                 return PlainTextResponse(str(error), 429)
         if user is None:
-            return _unknown(request)
+            return _ask_for_login(request)
         request.state.user = user.name
         return await self._own_session(request, path, user.id)
 
     async def _own_session(self, request: Request, path: str, user: str) -> Response | Receive | None:
-        named = request.query_params.getlist("session_hash")
+        sessions = request.query_params.getlist("session_hash")
         if path.startswith(f"{API}heartbeat/"):
-            named.append(path.removeprefix(f"{API}heartbeat/"))
+            sessions.append(path.removeprefix(f"{API}heartbeat/"))
         body = None
         if path in NAMED:
             body = await read_body(request, MOST_BYTES)
@@ -166,16 +166,16 @@ class Door(Guard):
                 session = json.loads(body).get("session_hash")
             except (ValueError, AttributeError, RecursionError):
                 return PlainTextResponse("This request is not a JSON object.", 400)
-            named += [] if session is None else [session]
-        if not all(isinstance(session, str) and self._sessions.belongs(session, user) for session in named):
+            sessions += [] if session is None else [session]
+        if not all(isinstance(session, str) and self._sessions.owns(user, session) for session in sessions):
             return PlainTextResponse("This session of the page belongs to another user. Reload the page.", 403)
-        return None if body is None else read_again(body, request.receive)
+        return None if body is None else receive_again(body, request.receive)
 
 
 class Cookies:
     """An ASGI layer that reads and writes the login's cookie, signed with a secret that can change while the server runs.
 
-    The cookie is `Secure` where the browser came over https.
+    The cookie is `Secure` if the browser uses https.
     """
 
     def __init__(self, app: ASGIApp, secret: CookieSecret, name: str) -> None:
@@ -184,7 +184,7 @@ class Cookies:
         self._layers: dict[bool, SessionMiddleware] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with its session; without a secret, refuse everybody."""
+        """Pass a request on with its session; without a secret, refuse it."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
@@ -192,7 +192,7 @@ class Cookies:
             layer = self._layer(scope["scheme"] in SECURE)
         except BadFile as error:
             log.error({"event": "cookies", "error": str(error)})
-            await PlainTextResponse("Nobody can log in now. Tell whoever runs this EditLab.", 503)(scope, receive, send)
+            await PlainTextResponse("Nobody can log in now. Ask the operator of this EditLab.", 503)(scope, receive, send)
         else:
             await layer(scope, receive, send)
 
@@ -215,7 +215,7 @@ class Cookies:
 
 
 def add_login(app: FastAPI, lab: Lab, users: Users) -> None:
-    """Put the login in front of an app, with `/login` and `/logout`. Raises `BadFile` where its secret cannot be kept."""
+    """Add the login to an app, with `/login` and `/logout`. Raises `BadFile` where its secret cannot be written."""
     secret = CookieSecret(lab.ledger.folder)
     logins = Logins(users, lab.limits, EndedLogins(lab.ledger.folder, 3600 * HOURS))
 
@@ -242,16 +242,15 @@ def add_login(app: FastAPI, lab: Lab, users: Users) -> None:
         logins.end(request)
         return RedirectResponse("/login", 303)
 
-    app.add_middleware(Door, logins=logins)
-    secret.read()  # where it cannot be kept, the start says so
+    app.add_middleware(LoginGuard, logins=logins)
+    secret.read()  # so that the start fails if it cannot be written
     app.add_middleware(Cookies, secret=secret, name=f"editlab-{lab.settings.port}")  # cookies do not tell ports apart
 
 
 def page(next: str = "/", theme: str = "", name: str = "", error: str = "", status: int = 200) -> HTMLResponse:
-    """The login page; an error stands above the fields and is said when the page opens."""
-    told = f'<p id="error" role="alert">{escape(error)}</p>' if error else ""
+    """Return the login page. An error is shown above the fields and announced when the page opens."""
     html = Template(PAGE.read_text(encoding="utf-8")).substitute(
-        error=told,
+        error=f'<p id="error" role="alert">{escape(error)}</p>' if error else "",
         described='aria-describedby="error" aria-invalid="true"' if status == 401 else "",
         name=escape(name[:64]),
         next=escape(local(next)),
@@ -263,19 +262,18 @@ def page(next: str = "/", theme: str = "", name: str = "", error: str = "", stat
 
 
 def local(target: str) -> str:
-    """A path of this page to go on to; the page itself for what would lead elsewhere."""
-    here = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
-    return target if here else "/"
+    """Return a path of this site to go to after the login; "/" in place of any other address."""
+    is_local = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
+    return target if is_local else "/"
 
 
-def _unknown(request: Request) -> Response:
-    """Somebody who opens the page is asked to log in; a program hears that it has to."""
+def _ask_for_login(request: Request) -> Response:
+    """Return the login page for a browser, and 401 for a program."""
     if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
         query = request.url.query
         target = request.scope["path"] + (f"?{query}" if query else "")
         theme = request.query_params.get("__theme", "")
         shown = f"&__theme={theme}" if theme in THEMES else ""
         return RedirectResponse(f"/login?next={quote(target, safe='')}{shown}", 303)
-    told = {"error": "NotLoggedIn", "message": "Log in at /login first."}
     basic = {"WWW-Authenticate": 'Basic realm="EditLab"'} if request.scope["path"] == "/metrics" else {}
-    return JSONResponse(told, 401, basic)
+    return JSONResponse({"error": "NotLoggedIn", "message": "Log in at /login first."}, 401, basic)

@@ -1,7 +1,7 @@
-"""Forwarded headers: believed from the proxies that the operator named, removed from everybody else.
+"""Forwarded headers: trusted from the operator's proxies, removed from all other requests.
 
-`X-Forwarded-For` and `X-Forwarded-Proto` count where the operator has named the proxy that sends them. All other headers of
-this kind are removed from every request, since Gradio believes them from anybody and builds addresses from them.
+`X-Forwarded-For` and `X-Forwarded-Proto` are used if the operator has named the proxy that sends them. All other headers of
+this kind are removed from every request, because Gradio trusts them and builds addresses from them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from editlab.lab.access.addresses import is_address
 
 FORWARDED = (b"x-forwarded", b"x-original-", b"x-gradio-", b"x-ms-", b"x-envoy-", b"x-rewrite-", b"x-ip-token")
-"""How the names of such headers begin."""
+"""The prefixes of such headers."""
 NAMED = frozenset(
     {b"forwarded", b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip", b"true-client-ip", b"cf-connecting-ip"}
 )
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Forwarded:
-    """An ASGI layer behind which `scope["client"]` and `scope["scheme"]` are the visitor's, and no header claims another."""
+    """An ASGI layer that sets `scope["client"]` and `scope["scheme"]` to the visitor's and removes forwarded headers."""
 
     def __init__(self, app: ASGIApp, proxies: Sequence[str]) -> None:
         self.app = app
@@ -34,7 +34,7 @@ class Forwarded:
         self._warned = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with its visitor's own address."""
+        """Pass a request on with its visitor's address."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
@@ -47,13 +47,13 @@ class Forwarded:
         given, client = scope["headers"], scope.get("client")
         scope["headers"] = [pair for pair in given if pair[0] not in NAMED and not pair[0].startswith(FORWARDED)]
         if client is not None and len(scope["headers"]) < len(given) and not is_address(client[0]):
-            scope["client"] = ("", 0)  # what the proxy passed on is no address
+            scope["client"] = ("", 0)  # the proxy sent no valid address
         await self.app(scope, receive, send)
 
     def _warn(self, scope: Scope) -> None:
         if any(name in TELLING for name, _ in scope["headers"]):
             self._warned = True
             log.warning(
-                "A request came with forwarded headers from an address that is not named as a proxy's; they do not count. If"
-                " a reverse proxy stands in front of EditLab, name its address: --proxies ADDRESS"
+                "A request came with forwarded headers from an address that is not named as a proxy's; they are ignored. If "
+                "a reverse proxy is in front of EditLab, name its address: --proxies ADDRESS"
             )

@@ -1,6 +1,6 @@
-"""Gradio's sessions with a bound: little is kept of each, and of 2,000 at most.
+"""Gradio's sessions, at most 2,000, with little state.
 
-Gradio keeps a copy of the whole page's configuration for every session. Only its deep links read that; EditLab has none.
+Gradio keeps a copy of the page's configuration for every session, which only its deep links read. EditLab has none.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import gradio as gr
 from gradio.state_holder import SessionState, StateHolder
 
 UNREAD_SECONDS = 60.0
-"""How long answers that nobody fetches are kept."""
+"""The time for which unread answers are kept."""
 MOST = 2_000
 """How many sessions are kept."""
 
 
 class Session(SessionState):
-    """What is kept of a session: the components whose choices have changed, nothing else.
+    """The state of a session: the components whose choices have changed, and nothing else.
 
-    Gradio builds a new component for every update, and reads it right afterwards.
+    Gradio makes a new component for every update, and reads it right afterwards.
     """
 
     def __init__(self, blocks: gr.Blocks) -> None:
@@ -42,19 +42,19 @@ class Session(SessionState):
 
     def __setitem__(self, key: int, value: Any) -> None:
         self._latest = key, value
-        if hasattr(self.blocks_config.blocks.get(key), "takes"):  # a component that was made anew has another number
+        if hasattr(self.blocks_config.blocks.get(key), "takes"):  # a new component has another number
             self._kept[key] = value
 
     def _update_config(self, key: int) -> None:
-        """Keep nothing."""
+        """Do nothing, so that nothing is kept."""
 
     def _update_value_in_config(self, key: int, value: Any) -> None:
-        """Keep nothing."""
+        """Do nothing, so that nothing is kept."""
 
 
 @dataclass
 class Caller:
-    """Where a session calls from, when it last called or listened (monotonic seconds), and how many listen to it now."""
+    """The address of a session, its last call or listener (monotonic seconds), and the number of its listeners."""
 
     address: str
     at: float = 0.0
@@ -62,12 +62,12 @@ class Caller:
 
 
 class Sessions(StateHolder):
-    """The sessions of one page. Beyond `MOST`, the oldest one without open calls is dropped."""
+    """The sessions of one page. Beyond `MOST`, the oldest ones without open calls are dropped."""
 
     def __init__(self, page: gr.Blocks) -> None:
         super().__init__()
         self._page = page
-        self._called: OrderedDict[str, Caller] = OrderedDict()
+        self._callers: OrderedDict[str, Caller] = OrderedDict()
         page.state_session_capacity = MOST
         self.set_blocks(page)
 
@@ -78,21 +78,21 @@ class Sessions(StateHolder):
 
     def knows(self, session: str) -> bool:
         """Return whether a session has called before."""
-        return session in self._called
+        return session in self._callers
 
     def open_calls(self, session: str) -> int:
-        """Return how many calls of a session are open."""
+        """Return the number of a session's open calls."""
         return len(self._page._queue.pending_event_ids_session.get(session, ()))
 
     def unread(self, address: str) -> int:
-        """Return how many open calls an address has whose answers nobody fetches at this moment."""
-        own = [session for session, caller in self._called.items() if caller.address == address and not caller.listeners]
+        """Return the number of an address's open calls whose answers nobody fetches now."""
+        own = [session for session, caller in self._callers.items() if caller.address == address and not caller.listeners]
         return sum(map(self.open_calls, own))
 
     @contextmanager
-    def listening(self, session: str) -> Iterator[None]:
-        """Note that the answers of a session are fetched. Raises `KeyError` for a session that has none."""
-        caller = self._called[session]
+    def listen(self, session: str) -> Iterator[None]:
+        """Note that the block fetches the answers of a session. Raises `KeyError` for a session without calls."""
+        caller = self._callers[session]
         caller.listeners += 1
         try:
             yield
@@ -100,22 +100,22 @@ class Sessions(StateHolder):
             caller.listeners -= 1
             caller.at = time.monotonic()
 
-    async def called(self, session: str, address: str) -> None:
-        """Note a call of a session. Drop those whose answers nobody fetches, and the oldest ones beyond `MOST`."""
-        caller = self._called.setdefault(session, Caller(address))
+    async def note_call(self, session: str, address: str) -> None:
+        """Note a call of a session. Drop sessions whose answers nobody fetches, and the oldest ones beyond `MOST`."""
+        caller = self._callers.setdefault(session, Caller(address))
         caller.at = time.monotonic()
-        self._called.move_to_end(session)
-        surplus = len(self._called) - MOST
-        for place, (old, other) in enumerate(list(self._called.items())):
+        self._callers.move_to_end(session)
+        surplus = len(self._callers) - MOST
+        for place, (old, other) in enumerate(list(self._callers.items())):
             open_ = self.open_calls(old)
-            left = open_ and not other.listeners and other.at < time.monotonic() - UNREAD_SECONDS
-            if left or (place < surplus and not open_):
+            abandoned = open_ and not other.listeners and other.at < time.monotonic() - UNREAD_SECONDS
+            if abandoned or (place < surplus and not open_):
                 await self._page._queue.clean_events(session_hash=old)
                 self._forget(old)
 
     def _forget(self, session: str) -> None:
         queue = self._page._queue
-        for kept in (self._called, queue.pending_event_ids_session, queue.pending_messages_per_session):
+        for kept in (self._callers, queue.pending_event_ids_session, queue.pending_messages_per_session):
             kept.pop(session, None)
         for kept in (self.session_data, self.time_last_used):
             kept.pop(session, None)

@@ -70,7 +70,7 @@ class WorkspaceDisplay:
 
     def jobs(self, visit: Visit) -> Update:
         """Return the jobs that concern the visitor."""
-        return {"workspace-jobs": table.jobs(self.lab.jobs.rows(visit.visitor), self.lab.downloads.offered)}
+        return {"workspace-jobs": table.jobs(self.lab.jobs.rows(visit.visitor), self.lab.downloads.tokens)}
 
     def slider(self, workspace: Workspace) -> Update:
         """Return the slider of the history at its end."""

@@ -52,7 +52,7 @@ class FileHandlers(Handlers):
     def workspace_pack(self, visit: Visit) -> Updates:
         """Pack the workspace into a bundle to download."""
         info = visit.workspace_info
-        path = self.lab.downloads.place() / f"{exports.file_name(info)}.editlab.zip"
+        path = self.lab.downloads.new_folder() / f"{exports.file_name(info)}.editlab.zip"
         report = bundles.pack(self.lab.context, info, path)
         token = self.lab.downloads.offer(info.id, path)
         about = f"{size(path.stat().st_size)}, {count(report.events, 'event')}"

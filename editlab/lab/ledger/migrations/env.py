@@ -1,6 +1,6 @@
-"""What alembic runs: the migrations over the connection that the ledger hands it, all of them or none.
+"""The script that alembic runs: the migrations on the ledger's connection, all of them or none.
 
-The ledger has begun a transaction, in which SQLite makes tables as well; alembic leaves its end to the ledger.
+The ledger has begun a transaction, which also covers new tables in SQLite, and ends it after the migrations.
 """
 
 from alembic import context

@@ -1,4 +1,4 @@
-"""Who has which workspace, what was worked on, what was measured, and what a demo has forgotten."""
+"""The tables of workspaces, visitors, jobs, check-ups and deleted workspaces."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,9 +8,9 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Make their tables. A name is taken once among what is shared, and once among what is its owner's.
+    """Make the tables. A name is unique among the shared workspaces, and among the private ones of each owner.
 
-    An upgrade that was killed before upgrades were transactions has left some of them there.
+    Some tables may exist: older versions upgraded without a transaction, and one that was killed has left them.
     """
 
     def texts(*names: str, nullable: bool = False) -> list[sa.Column]:

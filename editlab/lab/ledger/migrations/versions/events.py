@@ -8,7 +8,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Make it; AUTOINCREMENT remembers how many rows there ever were."""
+    """Make the table. AUTOINCREMENT remembers how many rows were ever written."""
     op.create_table(
         "events",
         sa.Column("id", sa.Integer, primary_key=True),

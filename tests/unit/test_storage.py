@@ -1,0 +1,51 @@
+"""Files and folders that are written as a whole or not at all."""
+
+import os
+
+import pytest
+
+from editlab import storage
+from editlab.errors import BadFile
+
+
+def test_a_file_is_replaced_as_a_whole_and_only_its_owner_may_read_it(tmp_path):
+    path = tmp_path / "file"
+    storage.write(path, b"one")
+    first = storage.stamp(path)
+    storage.write(path, b"two, longer")
+    assert path.read_bytes() == b"two, longer" and storage.stamp(path) != first
+    assert path.stat().st_mode & 0o777 == storage.FILE_MODE and not storage.is_exposed(path)
+    path.chmod(0o640)
+    assert storage.is_exposed(path)
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(ValueError, match="full"), storage.new_file(path) as part:
+        part.write_text("half of the n")
+        raise ValueError("full")
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["file"]
+
+
+def test_a_file_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    path, names = tmp_path / "file", []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (names.append(path.exists()), real(handle)))
+    with storage.new_file(path) as part:
+        part.write_text("new")
+    assert names == [False, True]  # the file, then the folder's list of names
+
+
+def test_a_folder_gets_its_name_at_the_end(tmp_path):
+    folder = tmp_path / "deep" / "folder"
+    with storage.new_folder(folder) as part:
+        (part / "file").write_text("text")
+        assert not folder.exists()
+    assert (folder / "file").read_text() == "text" and os.listdir(folder.parent) == ["folder"]
+    with pytest.raises(BadFile, match="exists already"), storage.new_folder(folder):
+        pytest.fail("a folder was replaced")
+    with pytest.raises(ZeroDivisionError), storage.new_folder(tmp_path / "other"):
+        1 / 0  # noqa: B018
+    assert os.listdir(tmp_path) == ["deep"]
