@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from editlab.methods import mask
-from editlab.methods.mask import ReversalMask
+from editlab.methods.mask import ReversalMask, need
 from editlab.model import LanguageModel
 from editlab.patches import Mask, View
 
@@ -34,7 +33,7 @@ def describe(mask: ReversalMask) -> MaskInfo:
 
 def masks_for(model: LanguageModel, methods: Iterable[str]) -> tuple[ReversalMask, ...]:
     """Return the masks for edits of these methods. Raises `MissingMask`, or `BadFile` for a damaged mask."""
-    return tuple(mask.need(model, method) for method in dict.fromkeys(methods))
+    return tuple(need(model, method) for method in dict.fromkeys(methods))
 
 
 def bits_of(masks: Iterable[ReversalMask]) -> tuple[Mask, ...]:

@@ -43,7 +43,7 @@ def handler(cost: Cost, *, refused_in_demo: Refusal = "") -> Callable[[Handler],
     """Declare a handler, and let an error end it as a sentence on the page.
 
     cost: what a call takes at most, as far as it is known beforehand; what only the input tells, the handler spends itself
-    with `Limits.spend`. refused_in_demo: see `Refusal`. Raises `TypeError` for a signature that cannot be checked.
+    with `RateLimits.spend`. refused_in_demo: see `Refusal`. Raises `TypeError` for a signature that cannot be checked.
     """
 
     def declare(work: Handler) -> Handler:
