@@ -9,7 +9,7 @@ import gradio as gr
 from editlab.errors import EditLabError
 from editlab.facts import EditRequest
 from editlab.lab import METHODS, Workspace
-from editlab.lab.asking.answers import applied
+from editlab.lab.asking.answers import find_applied
 from editlab.web.core.answers import Answers
 from editlab.web.core.updates import Update
 from editlab.web.edit import answers as answer_columns
@@ -55,6 +55,6 @@ def verdict(workspace: Workspace, request: EditRequest, answers: Answers) -> Upd
         return {"verdict": reversal.guard(request, answers)}
     if "masked" not in answers:
         return {"verdict": ""}
-    edit = applied(workspace.records, request)
+    edit = find_applied(workspace.records, request)
     mask = next((mask for mask in workspace.masks("rome") if edit is not None and mask.method == edit.method), None)
     return {"verdict": reversal.verdict(request, answers, mask)}
