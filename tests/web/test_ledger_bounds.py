@@ -156,12 +156,17 @@ def taken_back(count):
     return [*half, *(Event(len(half) + number, "undone") for number in range(1, count // 2 + 1))]
 
 
+def redone(count):
+    half = applied(count // 2)
+    return [*half, *(Event(len(half) + n, "redone" if n % 2 == 0 else "undone") for n in range(1, count // 2 + 1))]
+
+
 def looked(count):
     return [Event(number, "looked", {"request": edit(number).request.as_dict()}) for number in range(1, count + 1)]
 
 
 @pytest.mark.parametrize("reader", [fold, moments_of])
-@pytest.mark.parametrize("events", [applied, switched, taken_back, looked])
+@pytest.mark.parametrize("events", [applied, switched, taken_back, redone, looked])
 def test_twice_as_many_events_are_twice_the_work(events, reader, monkeypatch):
     start = State(chain=Counted(), past=Counted(), future=Counted(), chains=Counted([Counted()]))
     monkeypatch.setattr(history, "PersistentList", Counted)

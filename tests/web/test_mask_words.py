@@ -167,7 +167,7 @@ def test_no_text_becomes_markup(view):
 def test_what_only_checks_the_others_stands_below_them_in_one_line():
     page = answer_columns.at_prompt(SLOVENIA, answers())
     assert page.index('id="answer-masked"') < page.index('id="answer-base_masked"') and "--columns:3" in page
-    assert page.count("<ol") == 3 and "control: no edit, only the mask" in page and "the old answer" in page
+    assert page.count("<ol") == 3 and "control: no edit, only the mask" in page and "as before" in page
     page = answer_columns.at_prompt(
         SLOVENIA, {"base": OLD, "edited": NEW, "guarded": OLD}, places=answer_columns.GUARDED_PLACES
     )

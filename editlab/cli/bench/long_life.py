@@ -72,7 +72,7 @@ def edit(number: int) -> dict[str, Any]:
         health={"p_new": 0.9},
         contexts=("",),
         solves=(f"{number:064x}",),
-    ).written()
+    ).as_json()
 
 
 def live(lab: Lab, count: int) -> Life:

@@ -11,8 +11,8 @@ T = TypeVar("T")
 class PersistentList(Sequence[T]):
     """An immutable sequence, of which `append` and `pop` return new versions in constant time.
 
-    Successive versions share one list, and each of them sees a prefix of it. Only a second append to the same version copies
-    the items. It equals any sequence of the same items.
+    Successive versions share one list, and each of them sees a prefix of it. Only another item behind a version that has one
+    behind it already copies the items; the same item again does not. It equals any sequence of the same items.
     """
 
     __hash__ = None
@@ -24,6 +24,8 @@ class PersistentList(Sequence[T]):
     def append(self, item: T) -> PersistentList[T]:
         """Return the list with one more item."""
         items = self._items
+        if self._length < len(items) and items[self._length] is item:  # what was popped comes back
+            return self._prefix(items, self._length + 1)
         if self._length == len(items) > 1:  # a short one is copied, so that a shared start does not keep items alive
             items.append(item)
             if items[self._length] is item:  # else another thread has appended at the same time

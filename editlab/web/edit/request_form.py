@@ -73,7 +73,7 @@ def _create_field(parts: Parts, name: str, kind: type, label: str, max_lines: in
 def _create_methods(parts: Parts, methods: tuple[MethodInfo, ...]) -> None:
     titles = {method.name: method.title for method in methods}
     parts.radio("method", Method, titles, label="Method", value=methods[0].name)
-    parts.radio("rep", Recipe, RECIPES, label="REP: the edit holds when the subject is rephrased", value=OFF)
+    parts.radio("rep", Recipe, RECIPES, label="REP: robust to rephrased subjects", value=OFF)
     with gr.Row(elem_id="mask-row", equal_height=False):
         parts.radio("mask", Switch, SWITCH, label="Reversal mask", value="off", min_width=150)
         parts.radio("guard", Switch, SWITCH, label="Guard", value="off", min_width=120)

@@ -15,7 +15,7 @@ NO_EDIT = "Nothing is edited yet. Press “Apply edit” to see the new answer h
 LIVE_HINT = "Type anything: every model answers as you type."
 SAME_ANSWER = "All models give the same answer."
 NOTES = {"replaced": "was", "changed": "changed", "unchanged": "unchanged"}
-MASKED_NOTE = "the old answer"
+MASKED_NOTE = "as before"
 """The note at an answer under a mask that is the base model's."""
 
 

@@ -28,14 +28,14 @@ def edits(records: Sequence[EditRecord], scores: Scores) -> Markup:
         authors=any(record.author for record in records),
         reasons=any(record.reason for record in records),
         scores=scores,
-        titles=(words.BEGUN, words.NOW),
+        titles=(words.AFTER_EDIT, words.NOW),
         describe=words.score,
     )
 
 
 def edits_then(records: Sequence[EditRecord]) -> Markup:
     """Return the edits at an earlier moment; nothing where there were none."""
-    return render("workspace/edits_then.html", records=records) if records else Markup()
+    return render("workspace/edits_then.html", records=records)
 
 
 def answers(text: str, found: Answers, titles: Mapping[str, str]) -> Markup:

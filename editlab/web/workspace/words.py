@@ -27,7 +27,7 @@ NO_JOBS = "No job has run here yet."
 BEFORE_ALL = "Before the first change: no edit was on."
 BY_MOMENT = "This workspace, at the moment above"
 THE_MOMENT = "the earlier state"
-BEGUN, NOW = "After the edit", "Now"
+AFTER_EDIT, NOW = "After the edit", "Now"
 """The heads of an edit's scores: at its first check-up, and at the latest."""
 
 
