@@ -234,13 +234,13 @@ def test_a_chat_model_is_asked_in_either_form_and_others_in_plain_text_alone(lab
 def failing(monkeypatch, fail):
     """Edits whose computation does `fail()` in the middle."""
 
-    def computed(*_given, **_named):
+    def compute_edit(*_given, **_named):
         scratch = torch.zeros(1000)  # what a failed edit would hold
         held.append(weakref.ref(scratch))
         fail()
 
     held = []
-    monkeypatch.setattr(compute, "computed", computed)
+    monkeypatch.setattr(compute, "compute_edit", compute_edit)
     return held
 
 
