@@ -475,7 +475,7 @@ def test_the_past_is_seen_and_comes_back(ana, quiet):
     ana.does("workspace_return", NO_PROBES, 0)
     assert ana.workspace.records == ()
     ana.does("workspace_return", NO_PROBES, 0)
-    assert "That is what lies over the model now." in ana.says()
+    assert "These are the edits that are applied now." in ana.says()
     for wrong in (-1, 99):
         ana.does("workspace_moment", wrong)
         assert "no such moment" in ana.says()
