@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -14,11 +14,8 @@ from editlab.facts import EditCase
 from editlab.insight import agreement, summary
 from editlab.methods.rep import refine
 from editlab.patches import BASE, THRESHOLD
-from editlab.probes import ask
+from editlab.probes import Ground, ask
 from editlab.work import Progress, no_progress
-
-if TYPE_CHECKING:
-    pass
 
 MOST = 3
 """Probes of each kind and domain."""

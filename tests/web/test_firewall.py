@@ -671,7 +671,7 @@ def test_an_address_whose_answers_nobody_fetches_asks_no_further(gate, monkeypat
         assert gate.send({**call(number, fn), "session_hash": name}).status_code == 200
         waiting[name] = {name}
     assert gate.send({**call(number, fn), "session_hash": "four"}).status_code == 429
-    with gate.sessions.listening("two"):
+    with gate.sessions.listen("two"):
         assert gate.send({**call(number, fn), "session_hash": "four"}).status_code == 200
     for name in ("one", "two", "three"):
         waiting.pop(name)
