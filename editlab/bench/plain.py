@@ -1,7 +1,7 @@
 """ROME the plain way: every step runs all rows through all layers and takes logits of the whole vocabulary everywhere.
 
 This is how the published code works. It is the yardstick of `bench speed` and, being written from the paper without any
-of the engine's shortcuts, the reference that its results are held against.
+of the engine's shortcuts, the reference for its results.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The run as Python that repeats it: the same edits in the same order with the same settings, held against those exported.
+"""The run as Python that repeats it: the same edits in the same order with the same settings, compared with those exported.
 
 The code is fixed; what people wrote stands in it as literals alone, which `repr` makes.
 """

@@ -1,6 +1,6 @@
 """Edits in the forms in which others publish them: CounterFact, zsRE, REP, EasyEdit, and plain CSV.
 
-The form is told from the content, never from the file's name. All records are looked at before any is returned: a file
+The format is recognised by the content, never from the file's name. All records are looked at before any is returned: a file
 with a slip in its last line is known before an hour of editing, not after.
 """
 

@@ -24,7 +24,7 @@ NAMES = {"subject": "subject", "target_new": "new object", "target_true": "true 
 
 @dataclass(frozen=True)
 class EditRequest:
-    """One fact to be written: after `prompt`, with `subject` in its "{}", the model shall say `target_new`.
+    """One fact to be written: after `prompt`, with `subject` in its "{}", the model should say `target_new`.
 
     White space around the subject and the targets is dropped; the prompt stays as it is. Raises `BadRequest`.
     """

@@ -1,4 +1,4 @@
-"""The figures of the Inside tab. Each takes a table that `insight` makes; views are told apart by their colour."""
+"""The figures of the Inside tab. Each takes a table that `insight` makes; each view has its colour."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DIFFERENCES = {
     "masked-edited": (ViewName.MASKED, ViewName.EDITED),
     "rep-edited": (ViewName.REP, ViewName.EDITED),
 }
-"""Which views are held against each other, first minus second."""
+"""Pairs of views that are compared, first minus second."""
 HIDDEN = ViewName.BASE_MASKED
 """A view that is shown when its name in the legend is pressed."""
 ROW, LEAST, MOST_TICKS = 24, 260, 24

@@ -35,7 +35,7 @@ def components(frame: pd.DataFrame, variance: tuple[float, float]) -> go.Figure:
     figure = go.Figure()
     shown = frame[frame["x"].notna()]
     sorts = (
-        ("the subject, said otherwise", NEW, "circle"),
+        ("the subject, rephrased", NEW, "circle"),
         ("other subjects", OLD, "square"),
         ("the edit’s key", NOTE, "star"),
     )

@@ -1,4 +1,4 @@
-"""How alike the keys of one subject are when it is said otherwise (figure 3 of arXiv 2410.09338).
+"""How alike the keys of one subject are when it is rephrased (figure 3 of arXiv 2410.09338).
 
 A rephrase, a reordering or a long text before the prompt give the subject another key; an edit is heard as far as that key
 is like the one it was written for.

@@ -25,7 +25,7 @@ from editlab.settings import Settings
 from editlab.work import Cancel, Progress, never, no_progress
 
 INSTRUCTION = "Complete with a few words and nothing else:"
-"""What a chat model is told in front of a text, so that the object comes first in its answer."""
+"""The instruction in front of a text for a chat model, so that the object comes first in its answer."""
 MARK = "\N{BULLET}"
 
 

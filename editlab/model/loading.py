@@ -91,7 +91,7 @@ def _pretrained(
                 local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=None if settings.unsafe_weights else True,
-                ignore_mismatched_sizes=True,  # they are told below, with their names
+                ignore_mismatched_sizes=True,  # they are reported below, with their names
                 output_loading_info=True,
             )
     except (Cancelled, KeyboardInterrupt):
@@ -114,7 +114,7 @@ def _bring(source: Source, settings: Settings) -> None:
     """See that the files with the weights may be read, and fetch those of a hub model. Raises `BadModel`."""
     for files in weight_files(source.name, source.folder, pickles=settings.unsafe_weights):
         if source.local:
-            continue  # what is missing is told by name when it is loaded
+            continue  # what is missing is reported by name when it is loaded
         fetch(source.name, str(source.place), source.revision, files)
         if all((source.folder / file).exists() for file in files):
             return

@@ -1,7 +1,7 @@
 """Texts that the model has read, each under its view: it can go on from there as often as one likes.
 
 Reading is most of the work, above all behind a long context. What is written next and how likely each target is are then
-told from the same keys and values.
+computed from the same keys and values.
 """
 
 from __future__ import annotations

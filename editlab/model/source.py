@@ -1,6 +1,6 @@
 """Where a model comes from: the bundled one, a folder, a hub id, or a real architecture to be filled with seeded noise.
 
-Only its configuration is read here, so that memory can be planned and mistakes told before any weight is touched.
+Only its configuration is read here, so that memory can be planned and mistakes reported before any weight is touched.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From a request to its case: what the fact base knows about the subject and the relation says what to ask.
 
 An edit must reach the same fact in other words and under other names, and what follows from it; it must leave alone
-other subjects and the subject's other facts. Where the relation cannot be told, only the edit, the subject's other names
+other subjects and the subject's other facts. Where the relation is unknown, only the edit, the subject's other names
 and unrelated subjects in the same sentence are asked.
 """
 

@@ -1,4 +1,4 @@
-"""An edit's own question with the subject said otherwise: one of each way, to be asked by a single press."""
+"""An edit's own question with the subject rephrased: one question of each kind, asked at one click."""
 
 from __future__ import annotations
 

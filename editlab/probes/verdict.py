@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 BASE = ViewName.BASE
 KEPT = ("locality", "same_subject")
-"""Kinds at which an edit shall change nothing: they are judged by agreement with the base model."""
+"""Kinds at which an edit should change nothing: they are judged by agreement with the base model."""
 
 ANSWER_TOKENS = 6
 """Tokens of an answer, unless an object that is asked for has more."""

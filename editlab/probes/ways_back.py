@@ -30,7 +30,7 @@ def ways_back(
 ) -> pd.DataFrame:
     """Return a row a way; `ways` has the edited model first, as "edited", and one view for each way to reverse the edit.
 
-    What the unedited model answers is what shall come back: a way says the same where every token of that answer has the
+    What the unedited model answers is what should come back: a way says the same where every token of that answer has the
     same arg max, teacher-forced. Columns: `way`; at the edited prompt `answer` (text), `p_true`, `p_new` (0 to 1) and
     `restored` (whether it says the same); `again`: at how many of the `changed` probes, where the edited model does not say
     the same, this way does; `broken`: at how many of the others it does not; `locality`: agreement with the unedited model

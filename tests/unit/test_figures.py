@@ -86,7 +86,7 @@ def test_points_stand_in_the_row_of_their_kind():
 
 def test_components_leave_out_what_has_no_place():
     assert points_of(ALL["components"]) == {
-        "the subject, said otherwise": [2.0],
+        "the subject, rephrased": [2.0],
         "other subjects": [3.0],
         "the edit’s key": [1.0],
     }

@@ -1,4 +1,4 @@
-"""Masks of the same size that learnt nothing: what a reversal has to be held against.
+"""Masks of the same size that learnt nothing: the baselines of a reversal.
 
 As in the paper's comparison: random entries, the largest of W, the largest of what edits added, and whole columns whose
 neurons are most active. Each is one mask for all edits.

@@ -35,7 +35,7 @@ Scores = Mapping[int, Float[Tensor, "d_model d_ff"]]
 class Example:
     """An edit that a mask should reverse: its own patches, and the prompts that ask for its fact.
 
-    Without patches it is a fact that was not edited, at which the mask shall change nothing. The request needs its true
+    Without patches it is a fact that was not edited, at which the mask should change nothing. The request needs its true
     object.
     """
 

@@ -25,7 +25,7 @@ class MaskConfig(MethodSettings):
     steps: int = Field(300, ge=0, description="Least steps in all: few edits are seen more often.")
     batch: int = Field(48, ge=1, description="Prompts a step: each edit comes with its own and two paraphrases.")
     learning_rate: LearningRate = Field(1e-2, description="AdamW's learning rate.")
-    margin: float = Field(3.0, description="By how much the true object's logit shall lead the new one's.")
+    margin: float = Field(3.0, description="By how much the true object's logit should lead the new one's.")
     budget: float = Field(0.1, gt=0, lt=1, description="The share of entries that may be pruned.")
     sparsity: Schedule = Field((1e-6, 60.0), description="Weight of what is pruned beyond the budget, first and last epoch.")
     kl: Weight = Field(3.2552, description="Weight of the distance to the unedited model's answer.")
@@ -36,7 +36,7 @@ class MaskConfig(MethodSettings):
     )
     start: tuple[float, float] = Field((0.85, 0.1), description="Mean and standard deviation of the first scores.")
     plain: float = Field(
-        0.5, ge=0, le=1, description="Unedited prompts a step, as a share of the edits: the mask shall not change them."
+        0.5, ge=0, le=1, description="Unedited prompts a step, as a share of the edits: the mask should not change them."
     )
     seed: Seed = Field(0, description="Seed of the first scores and of the order of the edits.")
 

@@ -214,7 +214,7 @@ class _State:
 
 
 def _unedited(examples: Sequence[Example], config: MaskConfig) -> list[Example]:
-    """Return a share of the facts as they stand in the unedited model: there the mask shall change nothing."""
+    """Return a share of the facts as they stand in the unedited model: there the mask should change nothing."""
     chosen = random.Random(config.seed).sample(examples, round(config.plain * len(examples)))
     return [replace(example, patches=(), paraphrases=()) for example in chosen]
 

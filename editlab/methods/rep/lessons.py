@@ -76,7 +76,7 @@ class Named:
 
 @dataclass(frozen=True, eq=False)
 class Keys:
-    """Keys as rows with their label: is this a token at which the edit shall be heard?"""
+    """Keys as rows with their label: whether the gate should open at this token."""
 
     keys: Float[Tensor, "n d_ff"]
     positive: Bool[Tensor, "n"]

@@ -108,7 +108,7 @@ class ModelHandlers(Handlers):
 
     @handler(cost=Cost(), refused_in_demo="Jobs of other users cannot be stopped")
     def model_stop(self, visit: Visit) -> Updates:
-        """Stop a loading or a measurement, whoever started it. The handler that is stopped says the rest."""
+        """Stop a loading or a measurement, by any visitor. The handler that is stopped says the rest."""
         running = [job for job in (self.lab.loaded.loading, self.lab.statistics.running) if job is not None]
         for job in running:
             stop_job(job, visit.by)
