@@ -212,7 +212,7 @@ def test_a_broken_view_is_seen(model, watched, reference):
     loud = 300 * torch.randn(model.d_model, 8, generator=generator)
     broken = View((LowRank(1, torch.randn(8, model.d_ff, generator=generator), loud),))
     found = checkup(model, watched, broken, reference)
-    assert {"locality", "kl", "holds"} <= set(AlarmLimits().broken(row_of(found)))
+    assert {"locality", "kl", "holds"} <= set(AlarmLimits().exceeded(row_of(found)))
     assert found.relative_norm > 100 and found.value_norm > 10
 
 
@@ -220,7 +220,7 @@ def test_what_is_no_number_is_beyond_every_limit(model, watched, reference):
     broken = View((LowRank(1, torch.full((1, model.d_ff), math.nan), torch.ones(model.d_model, 1)),))
     found = checkup(model, watched, broken, reference)
     assert math.isnan(found.kl) and math.isnan(found.loss)
-    assert {"locality", "loss", "kl", "holds"} <= set(AlarmLimits().broken(row_of(found)))
+    assert {"locality", "loss", "kl", "holds"} <= set(AlarmLimits().exceeded(row_of(found)))
 
 
 def test_the_same_is_found_again(model, watched, view, found, facts, known):

@@ -51,7 +51,7 @@ def test_the_image_lets_nobody_in_without_a_login_and_is_a_demo_on_a_space():
     assert not any("trusted-network" in line for name in ("CMD", "ENTRYPOINT", "ENV") for line in instructions(name))
 
 
-@pytest.mark.parametrize(("space", "said"), [(None, "after a login"), ("owner/name", "as a public demo")])
+@pytest.mark.parametrize(("space", "said"), [(None, "can log in"), ("owner/name", "as a public demo")])
 def test_these_commands_mean_what_they_are_for(space, said, monkeypatch):
     from pydantic_settings import CliApp
 

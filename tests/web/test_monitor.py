@@ -216,10 +216,11 @@ def test_without_an_edit_the_tab_says_that_there_is_nothing_to_watch(reader):
 def test_what_is_not_checked_says_so_and_opening_the_tab_has_it_checked(reader, watching):
     reader.lab.monitor.watching = False
     reader.applies()
-    assert "Not checked yet" in verdict(reader) if reader.does("monitor_open") else False
+    reader.does("monitor_open")
+    assert "Not checked yet" in verdict(reader)
     reader.lab.monitor.watching = True
     reader.does("monitor_open")
-    wait_until(lambda: reader.lab.monitor.fresh(reader.workspace))
+    wait_until(lambda: reader.lab.monitor.fresh(reader.workspace) and reader.lab.monitor.open(reader.workspace) is None)
     page = reader.does("monitor_open")
     assert "Not checked" not in verdict(reader) and reader.draws("kl") and reader.draws("retention")
     assert "Slovenia → Antarctica" in page["monitor-retention-table"] and page["monitor-now"] == ""
