@@ -1,4 +1,4 @@
-"""`ledger`: is everything still what was written, how it gets to another machine, what is copied, and what is let go."""
+"""`ledger`: verify, export, import, back up and forget what the data folder holds."""
 
 from __future__ import annotations
 

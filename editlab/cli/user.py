@@ -1,4 +1,4 @@
-"""`user`: who may come in to a page that asks for a login."""
+"""`user`: the users of a page with a login."""
 
 from __future__ import annotations
 
