@@ -82,7 +82,7 @@ def test_the_guard_is_told_with_its_figures():
 
 def test_a_mask_is_told_with_layers_and_figures():
     assert mask_words.describe(MASK) == (
-        "The mask for ROME sets 8.3 % of the weights in layer 0 to zero and reverses 62 % of unseen edits."
+        "The mask for ROME sets 8.3 % of the edited weights in layer 0 to zero and reverses 62 % of unseen edits."
     )
     assert "layers 0 and 1 to zero." in mask_words.describe(MaskInfo("memit", (0, 1), 0.1, None, None))
 
