@@ -41,7 +41,8 @@ def describe(mask: MaskInfo) -> str:
     """Return what a mask does, and how well it reverses edits that it was not trained on."""
     layers = f"layer{'s' * (len(mask.layers) > 1)} {join(mask.layers)}"
     unseen = "" if mask.reversed_unseen is None else f" and reverses {rate(mask.reversed_unseen)} of unseen edits"
-    return f"The mask for {mask.method.upper()} sets {percent(mask.pruned)} of the edited weights in {layers} to zero{unseen}."
+    share = f"{percent(mask.pruned)} of the edited weights in {layers}"
+    return f"The mask for {mask.method.upper()} sets {share} to zero{unseen}."
 
 
 def train_label(method: str) -> str:
