@@ -26,7 +26,7 @@ from editlab.web.core.uploads import read_text
 from editlab.web.core.visit import Visit
 from editlab.web.keys import table, words
 
-METRICS = Cost(prompts=400)
+FIGURES = Cost(prompts=400)
 """What it costs to compute all figures, or to read a text."""
 SECTIONS = tuple(words.HEADINGS)
 FASTEST_FIRST = ("similarity", "discussion", "prefixes", "values", "bounds")
@@ -43,12 +43,12 @@ class KeysHandlers(Handlers):
         self.keys, self.turns = asking, Turns()
         self._results: WeakKeyDictionary[Workspace, tuple[Stamp, dict[str, Any]]] = WeakKeyDictionary()
 
-    @handler(cost=METRICS)
+    @handler(cost=FIGURES)
     def keys_open(self, visit: Visit) -> Updates:
         """Show all figures of the selected edit when the tab is opened."""
         yield from self._show(visit.workspace)
 
-    @handler(cost=METRICS)
+    @handler(cost=FIGURES)
     def keys_again(self, visit: Visit) -> Updates:
         """Compute all figures again."""
         workspace = visit.workspace
@@ -70,7 +70,7 @@ class KeysHandlers(Handlers):
         workspace = visit.workspace
         yield from self._scan(workspace, self.keys.prefixes(workspace, read_text(keys_file)))
 
-    @handler(cost=METRICS)
+    @handler(cost=FIGURES)
     def keys_prose(self, visit: Visit) -> Updates:
         """Search the prose that comes with EditLab."""
         workspace = visit.workspace
