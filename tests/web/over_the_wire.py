@@ -12,6 +12,7 @@ from urllib.request import urlopen
 from app_process import free_port
 from fastapi import FastAPI
 from gradio_client import Client
+from pydantic import BaseModel
 
 from editlab.settings import Settings
 from editlab.web.server.connections import server_for
@@ -69,6 +70,13 @@ def shown(address: str, *fields: Any, api_name: str) -> list[str]:
         return [part for update in job.outputs() for part in update if isinstance(part, str)]
     finally:
         client.close()
+
+
+def attributes(pressed: type[BaseModel]) -> dict[str, str]:
+    """Attributes that a button of this type may have."""
+    fields = pressed.model_json_schema(by_alias=True)["properties"]
+    first = {name: field.get("anyOf", [field])[0] for name, field in fields.items()}
+    return {name: str(field.get("enum", [field.get("const", "1")])[0]) for name, field in first.items()}
 
 
 def edit(subject: str) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from gradio.route_utils import API_PREFIX
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from limits import RateLimitItemPerMinute
-from over_the_wire import filled, routes_of, served
+from over_the_wire import attributes, filled, routes_of, served
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from visitors import TIMEOUT, wait_until
@@ -158,13 +158,6 @@ def call(number, fn, **more):
     if isinstance(fn.fn.pressed, type):
         body = {"event_data": attributes(fn.fn.pressed)} | body
     return body
-
-
-def attributes(pressed):
-    """Attributes that a button of this type may have."""
-    fields = pressed.model_json_schema(by_alias=True)["properties"]
-    first = {name: field.get("anyOf", [field])[0] for name, field in fields.items()}
-    return {name: str(field.get("enum", [field.get("const", "1")])[0]) for name, field in first.items()}
 
 
 def files(path):

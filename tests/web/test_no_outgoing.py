@@ -1,9 +1,13 @@
 """A running page connects to nobody: not at its start, not while it is used, and not where somebody tries to make it."""
 
+import re
+
 import httpx
 import pytest
-from over_the_wire import edit, model_of, shown
+from over_the_wire import attributes, edit, model_of, shown
 from watching import watched
+
+from editlab.web.core.handlers import Handlers
 
 pytestmark = pytest.mark.slow
 
@@ -25,24 +29,40 @@ HOME = "http://home.invalid/x"
 REMOTE = {"path": HOME, "url": HOME, "meta": {"_type": "gradio.FileData"}}
 
 
+def buttons():
+    """Return the attributes of a button for each handler that is called by one, by its name."""
+    kinds, found = [Handlers], {}
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+        for name, handler in vars(kind).items():
+            declaration = getattr(handler, "declaration", None)
+            if declaration is not None and declaration.pressed is not None:
+                found[name] = attributes(declaration.pressed[1])
+    return found
+
+
 def every_call(address):
-    """Call every handler with nothing, with addresses in all its texts, and with a file elsewhere at each place."""
+    """Call every handler as the page first does, with addresses as its texts, and with a remote file at each place."""
+    pressed = buttons()
     with httpx.Client(base_url=address, timeout=60) as client:
         config = client.get("/config").json()
-        texts = {part["id"] for part in config["components"] if part["type"] == "textbox"}
+        parts = {part["id"]: part for part in config["components"]}
         for handler in config["dependencies"]:
-            inputs = handler["inputs"]
-            empty = {"fn_index": handler["id"], "session_hash": "outgoing", "data": [None] * len(inputs)}
-            written = {**empty, "data": [HOME if part in texts else None for part in inputs]}
+            inputs, name = handler["inputs"], re.sub(r"_\d+$", "", handler["api_name"])  # Gradio numbers equal names
+            first = [parts[part]["props"].get("value") for part in inputs]
+            call = {"fn_index": handler["id"], "session_hash": "outgoing", "data": first}
+            call |= {"event_data": pressed[name]} if name in pressed else {}
+            texts = [HOME if parts[part]["type"] == "textbox" else value for part, value in zip(inputs, first, strict=True)]
+            home = {"event_data": {key: HOME for key in pressed[name]}} if name in pressed else {}
             statuses = []
-            for sent in (empty, written, {**empty, "event_data": {"press": "enter", "text": HOME}}):
+            for sent in (call, call | {"data": texts}, call | home):
                 statuses.append(client.post("/gradio_api/queue/join", json=sent).status_code)
                 if statuses[-1] == 200:
                     client.get("/gradio_api/queue/data", params={"session_hash": "outgoing"})
-            assert statuses[0] == 200, handler["api_name"]
+            assert statuses[0] == 200, name
             for place in range(len(inputs)):
-                data = [REMOTE if other == place else None for other in range(len(inputs))]
-                assert client.post("/gradio_api/queue/join", json={**empty, "data": data}).status_code == 422
+                data = [REMOTE if other == place else value for other, value in enumerate(first)]
+                assert client.post("/gradio_api/queue/join", json=call | {"data": data}).status_code == 422
     return len(config["dependencies"])
 
 
