@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 RESTARTED, MOST_RESTARTS, WITHIN_SECONDS = "EDITLAB_RESTARTED", 3, 600
 """The variable with the times at which EditLab restarted itself, and how often it may do that within so many seconds."""
-CLOSING_SECONDS, LAST_SECONDS = 3, 15
-"""How long open pages may delay the end of the server, and how long where they are yet to show that the GPU is lost."""
+CLOSING_SECONDS, LOST_SECONDS = 3, 2
+"""How long open pages may delay the end of the server; and how long it stays reachable after the GPU was lost, so that pages
+whose request failed can still open the stream that tells them."""
 PROJECT = Path(__file__).resolve().parent.parent
 """The folder of a checkout, which may be copied or uploaded with everything in it."""
 FOR_OWNER_ALONE = 0o077
@@ -77,7 +78,7 @@ def _serve(settings: Settings, reach: str) -> int:
 
         def device_lost() -> None:
             nonlocal lost
-            server.config.timeout_graceful_shutdown = LAST_SECONDS
+            time.sleep(LOST_SECONDS)
             lost = server.should_exit = True
 
         lab.worker.lost = device_lost
