@@ -315,7 +315,7 @@ class Worker:
 
     def ahead(self, job: Job[Any]) -> int:
         """Return how many jobs come before this one, including the running one."""
-        if job.done:
+        if job.done or job.active:  # one that runs inside a background job waits for nothing
             return 0
         return sum(other is not job and (other.active or other.turn < job.turn) for other in self.open)
 

@@ -385,3 +385,19 @@ def test_parts_in_the_background_give_way_to_each_job_that_somebody_waits_for(wo
     for job in (background, *jobs):
         job.result(TIMEOUT)
     assert done == ["x1", "y1", "x2", "y2", "b1", "b2", "b3"]
+
+
+def test_a_job_that_runs_inside_one_of_the_background_has_none_before_it(worker):
+    found, gate = [], threading.Event()
+
+    def long(progress, cancel):
+        gate.wait(TIMEOUT)
+        worker.give_way()
+
+    first = worker.submit(long, background=True)
+    wait_until(lambda: first.state == "running")
+    job = worker.submit(lambda progress, cancel: found.append(worker.ahead(job)))
+    assert worker.ahead(job) == 1
+    gate.set()
+    job.result(TIMEOUT)
+    assert found == [0]
