@@ -28,6 +28,13 @@ new PerformanceObserver((list) => {
 """
 """Keeps how far the page jumped without anybody's doing."""
 
+AS_IT_WAS = """
+document.querySelectorAll("details[open]").forEach((row) => { row.open = false; });
+document.activeElement.blur();
+window.scrollTo(0, 0);
+"""
+"""Takes back what a test that only looks may leave behind on the page that it shares."""
+
 Visit = Callable[..., Page]
 
 
@@ -147,7 +154,7 @@ def edited(edited_page) -> Page:
     show(page, "desktop", "light")
     open_tab(page, "Edit")
     field(page, "ask").fill("")
-    page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
+    page.evaluate(AS_IT_WAS)
     return page
 
 
