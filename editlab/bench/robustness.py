@@ -379,7 +379,17 @@ def _shaped_by(setup: Setup, config: Any, ground: Ground) -> str:
     measured = [found.sha256 if (found := statistics.find(model, layer)) else "" for layer in config.layers]
     lessons_from = hashlib.sha256(repr(sorted(ground.facts.by_subject)).encode()).hexdigest()
     prose = hashlib.sha256(repr((ground.passages, ground.prose)).encode()).hexdigest()
-    parts = [model.fingerprint, str(model.dtype), setup.method, setup.chain, asdict(config), measured, lessons_from, prose]
+    parts = [
+        model.fingerprint,
+        str(model.start),
+        str(model.dtype),
+        setup.method,
+        setup.chain,
+        asdict(config),
+        measured,
+        lessons_from,
+        prose,
+    ]
     return json.dumps([*parts, ground.seed], sort_keys=True)
 
 
