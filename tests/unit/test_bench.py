@@ -317,7 +317,8 @@ def test_a_delta_that_differs_stops_the_comparison(tiny_llama, monkeypatch):
 def test_no_early_stop_means_all_steps(tiny_llama):
     request = dataclasses.replace(CASES[0].request, target_new="Europe", target_true=None)
     config = methods.config_for("rome", tiny_llama, layers=(1,), steps=40)
-    early = methods.get("rome").edit(tiny_llama, [request], BASE, dataclasses.replace(config, stop_below=100.0))
+    satisfied = dataclasses.replace(config, stop_below=100.0, plain_below=math.inf)
+    early = methods.get("rome").edit(tiny_llama, [request], BASE, satisfied)
     all_steps = methods.get("rome").edit(tiny_llama, [request], BASE, dataclasses.replace(config, stop_below=0.0))
     assert early.health[0]["steps"] == 0
     assert all_steps.health[0]["steps"] == 39
