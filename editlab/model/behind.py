@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from accelerate.utils import align_module_device
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -20,7 +19,7 @@ def residual_multiplier(model: nn.Module) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Behind:
-    """The norm behind an MLP, if any, and the factor with which its output is added. `offset`: added to the norm's weight."""
+    """The norm behind an MLP, if any, and the factor on what it passes. `offset` is added to the norm's weight."""
 
     norm: nn.Module | None
     offset: float
@@ -45,8 +44,8 @@ class Behind:
         """Return the MLP's output at which the norm adds `change` more to the residual stream than at `value`, in float32.
 
         A norm passes only the direction of its input, so that the length is free: it is that of `like`. Of the inputs that
-        come near the wanted output, the one nearest to `like` is returned (ridge regression, with a weight that matters where
-        the norm hardly passes anything): `like` itself where it reaches what is wanted.
+        come near the wanted output, the one nearest to `like` is returned (ridge regression, with a weight that matters
+        where the norm hardly passes anything): `like` itself where it reaches what is wanted.
         """
         with align_module_device(self.norm):
             gain = self.norm.weight.float() + self.offset

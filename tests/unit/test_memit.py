@@ -48,7 +48,7 @@ def vary_gains(model):
     generator = torch.Generator().manual_seed(0)
     for layer in range(model.n_layers):
         weight = model.arch.behind(model.hf, layer).norm.weight
-        gains = (2 * torch.randn(len(weight), generator=generator)).exp()
+        gains = (torch.randn(len(weight), generator=generator)).exp()
         gains[:2] = 0.0
         weight.data = (gains / gains.median()).to(weight.dtype) - model.arch.norm_offset
 
@@ -112,7 +112,7 @@ def test_behind_a_norm_one_layer_puts_out_the_very_value_that_was_found(kind, tm
     rows = [model.locate(REQUESTS[0].prompt, REQUESTS[0].subject)]
     (found,) = optimise(model, REQUESTS[:1], 1, "mlp", edited.contexts, Schedule.of(config), BASE)
     differences("R behind a norm", edited[0].dense() @ K, found.delta[:, None], 1e-2)
-    assert found.delta.norm() > 0.5 * model.outputs(rows, 1).norm()
+    assert found.delta.norm() > 0.1 * model.outputs(rows, 1).norm()
 
 
 @pytest.mark.parametrize("kind", ["olmo2", "gemma3"])
