@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,11 @@ FAMILIES = {
     "gpt2": "gpt2",
 }
 """What GGUF calls a family, and what transformers does: those that both sides know how to translate."""
+LEFT_OUT = {
+    "qwen3": {"attention.key_length": "head_dim"},
+    "gpt2": {"context_length": "n_positions", "feed_forward_length": "n_inner"},
+}
+"""Settings that transformers' own table of a family's metadata does not have."""
 SHARD_BYTES = 1_000_000_000
 HALVES = {GGMLQuantizationType.F32: torch.float32, GGMLQuantizationType.F16: torch.float16}
 """Types that are kept as they are; all others become bfloat16, which is finer than their blocks."""
@@ -118,10 +123,7 @@ class GgufFile:
         for entry in self.tensors:
             if entry.name == ROPE_FACTORS:
                 continue  # part of the configuration
-            try:
-                whole = dequantize(_blocks(data, entry), entry.kind)
-            except (NotImplementedError, ValueError) as error:
-                raise _unreadable(self.name, entry.kind.name) from error
+            whole = dequantize(_blocks(data, entry), entry.kind)
             made = processor.process(
                 weights=whole, name=entry.name, tensor_key_mapping=names, parsed_parameters={"tensors": {}}
             )
@@ -194,8 +196,20 @@ def _entry(name: str, own: str, shape: tuple[int, ...], kind: int, offset: int, 
         known = GGMLQuantizationType(kind)
     except ValueError as error:
         raise _unreadable(name, f"no. {kind}") from error
+    if not _is_readable(known):
+        raise _unreadable(name, known.name)
     block, size = GGML_QUANT_SIZES[known]
     return Entry(own, shape, known, first + offset, math.prod(shape) // block * size)
+
+
+@cache
+def _is_readable(kind: GGMLQuantizationType) -> bool:
+    """Return whether a block of a type can be dequantised."""
+    try:
+        dequantize(np.zeros((1, GGML_QUANT_SIZES[kind][1]), np.uint8), kind)
+    except NotImplementedError:
+        return False
+    return True
 
 
 def _unreadable(name: str, kind: str) -> BadModel:
@@ -213,11 +227,9 @@ def _config(
     given = {
         new: metadata[f"{group}.{old}"]
         for group in ("general", family, "tokenizer")
-        for old, new in GGUF_CONFIG_MAPPING[group].items()
+        for old, new in (GGUF_CONFIG_MAPPING[group] | LEFT_OUT.get(group, {})).items()
         if new is not None and f"{group}.{old}" in metadata
     }
-    if FAMILIES[family] == "qwen3" and f"{family}.attention.key_length" in metadata:
-        given["head_dim"] = metadata[f"{family}.attention.key_length"]
     given |= GGUF_CONFIG_DEFAULTS_MAPPING.get(family, {})
     given |= {"model_type": FAMILIES[family], "tie_word_embeddings": "output.weight" not in names}
     given.setdefault("vocab_size", metadata.get("tokenizer.ggml.tokens"))

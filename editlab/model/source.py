@@ -143,7 +143,7 @@ def find(name: str, settings: Settings) -> Source:
     if folder.exists():
         return _here(name, folder, settings)
     if place.count("/") != 1 or not all(place.split("/")):
-        raise BadModel(f"{name!r} is neither a folder or GGUF file here nor a hub id like 'owner/name'. Check the path.")
+        raise BadModel(f"{name!r} is neither a folder nor a GGUF file here, nor a hub id like 'owner/name'. Check the path.")
     cached = fetch(name, place, revision or None, SMALL_FILES)
     return _checked(Source(name, _read(name, cached, local=False), place, cached.name, cached))
 
