@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from editlab.model import LanguageModel
+from editlab.model.start import NONE, Start
 from editlab.patches import Dense, LowRank, View
 
 TEXTS = Path(__file__).resolve().parent.parent / "presets" / "texts"
@@ -20,7 +21,7 @@ BOS, EOS, PAD = range(3)
 
 @dataclass(frozen=True)
 class Kind:
-    """One model to build: its family, the tokenizer such models come with, and what differs in its configuration.
+    """One model to build: its family, its tokenizer, what differs in its configuration, and what begins its texts.
 
     `sharpness`: weight of the last norm. Behind norms, the parts of a random model write too little to change what it says.
     """
@@ -28,6 +29,7 @@ class Kind:
     family: str
     tokenizer: str = "byte"
     config: dict[str, Any] = field(default_factory=dict)
+    start: Start = NONE
     sharpness: float = 1.0
 
 
@@ -40,6 +42,7 @@ KINDS = {
     "mistral": Kind("mistral", "metaspace"),
     "mistral_window": Kind("mistral", "byte_bos", {"sliding_window": 6}),
     "qwen2": Kind("qwen2"),
+    "qwen2_start": Kind("qwen2", start=Start("</s>", space=True)),
     "qwen3": Kind("qwen3", "byte", {"head_dim": 8}),
     "phi3": Kind("phi3", "metaspace"),
     "gpt2": Kind("gpt2", "byte", _GPT),
@@ -82,8 +85,9 @@ def tiny_model(kind: str, dtype: torch.dtype = torch.float32, seed: int = 0) -> 
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = LanguageModel(AutoModelForCausalLM.from_config(config).to(dtype), tokenizer, name=f"tiny {kind}")
-    model.hf.get_submodule(model.arch.norm).weight.data *= row.sharpness
+        hf = AutoModelForCausalLM.from_config(config).to(dtype)
+    model = LanguageModel(hf, tokenizer, name=f"tiny {kind}", start=row.start)
+    hf.get_submodule(model.arch.norm).weight.data *= row.sharpness
     return model
 
 
