@@ -54,7 +54,9 @@ class Settings(BaseSettings):
         cli_prog_name="editlab serve",
     )
 
-    model: str = Field("atlas", description="The model: atlas, a local folder, a hub id, or config:NAME.")
+    model: str = Field(
+        "atlas", description="The model: atlas, a folder, a GGUF file, package:NAME, a hub id, or config:NAME."
+    )
     quantization: Literal["none", "8bit", "4bit"] = Field("none", description="How the frozen weights are held.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="Precision of weights and activations; auto chooses by model size and device."

@@ -146,6 +146,27 @@ def rank_one(found: Found, keys: str, C: torch.Tensor | None) -> tuple[torch.Ten
     return u, (target - found.value[0]) / (k_0 @ u)
 
 
+def reached(model, requests, layer, found):
+    """The residual streams behind a layer with each value at the MLP's output, as columns."""
+    columns = []
+    for request, value in zip(requests, found, strict=True):
+        row = row_of(model, request, "")
+        with torch.no_grad(), watching(model, layer, row.index, "mlp", value.delta):
+            columns.append(passing(model, row, layer, "block")["init"])
+    return torch.stack(columns, 1)
+
+
+def through_norm(gain: torch.Tensor, wanted: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """The columns x with the lengths of `like` for which |gain x - wanted|^2 + ridge |x - like|^2, at length 1, is least."""
+    ridge, columns = 0.01 * gain.square().median(), []
+    for goal, own in zip(wanted.T, like.T, strict=True):
+        length = own.square().mean().sqrt()
+        system = torch.cat([gain.diag(), ridge.sqrt() * torch.eye(len(gain), dtype=gain.dtype)])
+        right = torch.cat([goal, ridge.sqrt() * own / length])
+        columns.append(length * torch.linalg.lstsq(system, right[:, None]).solution[:, 0])
+    return torch.stack(columns, 1)
+
+
 def memit(
     model: LanguageModel,
     requests: tuple[EditRequest, ...],
@@ -156,8 +177,10 @@ def memit(
     preserved: float,
 ) -> list[torch.Tensor]:
     """One update `[d_model, d_ff]` a layer after `methods.md` 2.1: dense solves, written into a copy of the weights."""
-    found = [value_for(model, request, layers[-1], "block", contexts, schedule) for request in requests]
-    wanted = torch.stack([value.init + value.delta for value in found], 1)
+    hook = "block" if model.arch.post_mlp_norm is None else "mlp"
+    found = [value_for(model, request, layers[-1], hook, contexts, schedule) for request in requests]
+    target = torch.stack([value.init + value.delta for value in found], 1)
+    wanted = target if hook == "block" else reached(model, requests, layers[-1], found)
     edited, updates = copy.deepcopy(model), []
     for position, layer in enumerate(layers):
         keys = [
@@ -167,7 +190,14 @@ def memit(
         K = torch.stack([(each[0] + each[1:].mean(0)) / 2 for each in keys], 1)
         bare = [row_of(edited, request, "") for request in requests]
         now = torch.stack([passing(edited, row, layers[-1], "block")["init"] for row in bare], 1)
-        R = (wanted - now) / (len(layers) - position)
+        R = (wanted - now) / (len(layers) - position) / getattr(model.hf.config, "residual_multiplier", 1.0)
+        if hook == "mlp":
+            value = torch.stack([passing(edited, row, layer, "mlp")["init"] for row in bare], 1)
+            like = target if layer == layers[-1] else value
+            norm = edited.hf.get_submodule(f"{edited.arch.blocks}.{layer}.{edited.arch.post_mlp_norm}")
+            gain = norm.weight + edited.arch.norm_offset
+            with torch.no_grad():
+                R = through_norm(gain, norm(value.T).T + R, like) - value
         updates.append(R @ torch.linalg.solve(preserved * C[layer].to(K.dtype) + K @ K.T, K).T)
         weight = edited.arch.projection_of(edited.hf, layer).weight
         weight.data += updates[-1].T if edited.arch.transposed else updates[-1]

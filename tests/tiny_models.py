@@ -21,14 +21,20 @@ BOS, EOS, PAD = range(3)
 
 @dataclass(frozen=True)
 class Kind:
-    """One model to build: its family, its tokenizer, what differs in its configuration, and what begins its texts."""
+    """One model to build: its family, its tokenizer, what differs in its configuration, and what begins its texts.
+
+    `sharpness`: weight of the last norm. Behind norms, the parts of a random model write too little to change what it says.
+    """
 
     family: str
     tokenizer: str = "byte"
     config: dict[str, Any] = field(default_factory=dict)
     start: Start = NONE
+    sharpness: float = 1.0
 
 
+_GEMMA3 = {"head_dim": 8, "sliding_window": 6, "query_pre_attn_scalar": 8, "_sliding_window_pattern": 2}
+_GRANITE = {"residual_multiplier": 0.6, "embedding_multiplier": 2.0, "logits_scaling": 0.5, "attention_multiplier": 0.4}
 _GPT = {"n_embd": 32, "n_layer": 4, "n_head": 4, "n_inner": 64, "n_positions": 256}
 
 KINDS = {
@@ -43,6 +49,11 @@ KINDS = {
     "gptj": Kind("gptj", "byte", _GPT | {"rotary_dim": 4}),
     "gpt_neox": Kind("gpt_neox"),
     "gemma2": Kind("gemma2", "metaspace", {"head_dim": 8, "sliding_window": 6, "query_pre_attn_scalar": 8}),
+    "gemma3": Kind("gemma3_text", "metaspace", _GEMMA3),
+    "olmo2": Kind("olmo2", "metaspace", {"initializer_range": 0.1}, sharpness=3.0),
+    "granite": Kind("granite", "byte", _GRANITE),
+    "smollm3": Kind("smollm3", "metaspace", {"no_rope_layer_interval": 2}),
+    "phi4": Kind("phi3", "metaspace", {"partial_rotary_factor": 0.5, "tie_word_embeddings": True}),
 }
 
 
@@ -66,17 +77,18 @@ def tiny_model(kind: str, dtype: torch.dtype = torch.float32, seed: int = 0) -> 
     config = AutoConfig.for_model(
         row.family,
         vocab_size=len(tokenizer),
-        initializer_range=0.2,
         bos_token_id=BOS,
         eos_token_id=EOS,
         pad_token_id=PAD,
         **shape,
-        **row.config,
+        **{"initializer_range": 0.2} | row.config,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         hf = AutoModelForCausalLM.from_config(config).to(dtype)
-    return LanguageModel(hf, tokenizer, name=f"tiny {kind}", start=row.start)
+    model = LanguageModel(hf, tokenizer, name=f"tiny {kind}", start=row.start)
+    hf.get_submodule(model.arch.norm).weight.data *= row.sharpness
+    return model
 
 
 def save(model: LanguageModel, folder: Path, **options: Any) -> Path:
@@ -93,11 +105,11 @@ def shared_model(kind: str, dtype: torch.dtype = torch.float32) -> LanguageModel
 
 
 def precise_model(kind: str) -> LanguageModel:
-    """The same in float64, so that tolerances can be tight; Gemma 2 stays in float32.
+    """The same in float64, so that tolerances can be tight; Gemma stays in float32.
 
     Its attention takes the softmax in float32, where the mask's lowest float64 is minus infinity: padding becomes NaN.
     """
-    return shared_model(kind, torch.float32 if KINDS[kind].family == "gemma2" else torch.float64)
+    return shared_model(kind, torch.float32 if kind.startswith("gemma") else torch.float64)
 
 
 def random_view(model: LanguageModel, seed: int) -> View:

@@ -52,7 +52,7 @@ def validate_model(
     with session.progress() as progress, append_rows(rows_at) as keep:
         found = validate(
             Ground(model, base, passages(model, s.presets / "texts"), s.seed),
-            chosen or [name for name, method in methods.METHODS.items() if method.fits(model)],
+            chosen or list(methods.METHODS),
             s.data / "statistics",
             edits,
             None if layers is None else layer_numbers(layers, model),

@@ -45,7 +45,12 @@ def requests_of(entries: Sequence[Entry]) -> list[EditRequest]:
 
 
 def base_of(model: LanguageModel) -> str:
-    """Return the model's name or folder; of a hub model without its revision, which goes beside it."""
+    """Return the model's name or folder; of a hub model without its revision, which goes beside it.
+
+    Of a model that was dequantised or merged here, the folder where that is kept, which other tools can load.
+    """
+    if model.kept is not None:
+        return str(model.kept)
     return model.name if model.revision is None else model.name.partition("@")[0]
 
 

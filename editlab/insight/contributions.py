@@ -45,7 +45,8 @@ def contributions(
     found = stream(model, views, question, cancel)
     labels, parts = _parts(found, question.at, exact=model.dtype in (torch.float32, torch.float64))
     head, norm = model.hf.get_output_embeddings(), model.hf.get_submodule(model.arch.norm)
-    unembedding = head.weight[list(question.objects.values())].double().cpu()
+    scale = getattr(model.hf.config, "logits_scaling", 1.0)
+    unembedding = head.weight[list(question.objects.values())].double().cpu() / scale
     normed = _normed(norm, parts, found.residual[:, -1, -question.at].double().cpu(), model.arch.norm_offset)
     raw, read = (own @ unembedding.T for own in (parts, normed))
     biases = {

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.insight.site import locate_subject
+from editlab.model.behind import residual_multiplier
 from editlab.model.overlay import first_of
 from editlab.model.tokens import in_chunks
 from editlab.patches import View
@@ -91,7 +92,7 @@ class Stream:
 
     `residual`: before the first block and behind each, at all tokens of the question. At the token that is looked at:
     `embedding`, what the token's embedding wrote, and `attention` and `mlp`, what each layer's parts wrote, behind the norms
-    that a family may have there.
+    and factors that a family may have there.
     """
 
     views: tuple[str, ...]
@@ -106,6 +107,7 @@ def stream(model: LanguageModel, views: Mapping[str, View], question: Question, 
     """Return one forward under all views, or as few as the token budget allows. Raises `Cancelled`."""
     found: dict[str, dict[str, Tensor]] = {}
     blocks, arch = model.arch.block_list(model.hf), model.arch
+    embedded, added = getattr(model.hf.config, "embedding_multiplier", 1.0), residual_multiplier(model.hf)
     shown, at = torch.arange(len(question.tokens), 0, -1), torch.tensor([question.at])
     for names, rows in batched(model, views, question):
         stop_if(cancel, "Stopped before the model had read the text.")
@@ -127,9 +129,9 @@ def stream(model: LanguageModel, views: Mapping[str, View], question: Question, 
         for row, name in enumerate(names):
             found[name] = {
                 "residual": torch.stack([part[row] for part in (*taken["entering"], *taken["leaving"])]),
-                "embedding": taken["embedding"][0][row, 0],
-                "attention": torch.stack([part[row, 0] for part in taken["attention"]]),
-                "mlp": torch.stack([part[row, 0] for part in taken["mlp"]]),
+                "embedding": taken["embedding"][0][row, 0] * embedded,
+                "attention": torch.stack([part[row, 0] for part in taken["attention"]]) * added,
+                "mlp": torch.stack([part[row, 0] for part in taken["mlp"]]) * added,
             }
     parts = {
         part: torch.stack([found[name][part] for name in views]) for part in ("residual", "embedding", "attention", "mlp")

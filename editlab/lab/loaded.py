@@ -226,6 +226,7 @@ class Loaded:
         self.choice, self.device, self.fingerprint = choice, model.device, model.fingerprint
         self.facts = {
             "family": model.arch.family,
+            "made": model.made,
             "layers": model.n_layers,
             "parameters": model.parameters,
             "precision": str(model.dtype).removeprefix("torch."),

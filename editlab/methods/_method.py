@@ -77,10 +77,6 @@ class Method(ABC):
     ) -> Edited:
         """Return patches that, on top of `view`, make the model say each request's new object."""
 
-    def fits(self, model: LanguageModel) -> bool:
-        """Return whether the method works on models of this family."""
-        return True
-
     def config_for(self, model: LanguageModel, /, **changes: Any) -> Any:
         """Return the settings for a model: the preset's values where it has some, else the defaults, then `changes`.
 

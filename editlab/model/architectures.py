@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from editlab.errors import UnsupportedArchitecture
+from editlab.model.behind import Behind, residual_multiplier
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,6 @@ class Architecture:
     post_mlp_norm: str | None = None
     norm_offset: float = 0.0
 
-    @property
-    def residual_is_linear(self) -> bool:
-        """Whether what the projection adds reaches the residual stream unchanged (MEMIT's residual relies on it)."""
-        return self.post_mlp_norm is None
-
     def block_list(self, model: nn.Module) -> nn.ModuleList:
         """Return the transformer blocks, bottom first."""
         return model.get_submodule(self.blocks)
@@ -49,12 +45,19 @@ class Architecture:
         """Return what the projection of a layer is called in the model."""
         return f"{self.blocks}.{layer}.{self.projection}"
 
+    def behind(self, model: nn.Module, layer: int) -> Behind:
+        """Return what stands between the MLP of a layer and the residual stream."""
+        block = self.block_list(model)[layer]
+        norm = None if self.post_mlp_norm is None else block.get_submodule(self.post_mlp_norm)
+        return Behind(norm, self.norm_offset, residual_multiplier(model))
+
     def mlp_of(self, model: nn.Module, layer: int) -> nn.Module:
         """Return the whole MLP of a layer."""
         return model.get_submodule(f"{self.blocks}.{layer}.{self.mlp}")
 
 
 _LLAMA = Architecture("llama")
+_POST_NORM = replace(_LLAMA, post_attention_norm="post_attention_layernorm", post_mlp_norm="post_feedforward_layernorm")
 _GPT2 = Architecture(
     "gpt2", blocks="transformer.h", projection="mlp.c_proj", attention="attn", norm="transformer.ln_f", transposed=True
 )
@@ -67,13 +70,11 @@ ARCHITECTURES = {
         replace(_LLAMA, family="qwen2"),
         replace(_LLAMA, family="qwen3"),
         replace(_LLAMA, family="phi3"),
-        replace(
-            _LLAMA,
-            family="gemma2",
-            post_attention_norm="post_attention_layernorm",
-            post_mlp_norm="post_feedforward_layernorm",
-            norm_offset=1.0,
-        ),
+        replace(_LLAMA, family="smollm3"),
+        replace(_LLAMA, family="granite"),
+        replace(_POST_NORM, family="olmo2"),
+        replace(_POST_NORM, family="gemma2", norm_offset=1.0),
+        replace(_POST_NORM, family="gemma3_text", norm_offset=1.0),
         _GPT2,
         replace(_GPT2, family="gptj", projection="mlp.fc_out", transposed=False),
         Architecture(

@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 from editlab.errors import BadRequest
 from editlab.model.architectures import Architecture, architecture_of
-from editlab.model.overlay import capturing_keys, capturing_residual, laid_over, recording_blocks
+from editlab.model.overlay import capturing_keys, capturing_output, laid_over, recording_blocks
 from editlab.model.start import NONE, Start
 from editlab.model.tokens import Located, TokenBatch, Tokens, in_chunks
 from editlab.model.weights import inputs_of, matrix_of, parameters_of
@@ -135,8 +135,8 @@ class FrozenModel:
             yield hidden
 
     def head(self, hidden: Float[Tensor, "*rows d_model"]) -> Float[Tensor, "*rows vocab"]:
-        """Return float32 logits of final hidden states, with the family's soft-capping where it has one."""
-        logits = self.hf.get_output_embeddings()(hidden).float()
+        """Return float32 logits of final hidden states, with the family's scale and soft-capping where it has one."""
+        logits = self.hf.get_output_embeddings()(hidden).float() / getattr(self.hf.config, "logits_scaling", 1.0)
         cap = getattr(self.hf.config, "final_logit_softcapping", None)
         return torch.tanh(logits / cap) * cap if cap else logits
 
@@ -179,7 +179,13 @@ class FrozenModel:
     @torch.no_grad()
     def residuals(self, rows: Sequence[Located], layer: int, view: View = BASE) -> Float[Tensor, "rows d_model"]:
         """Return the residual stream behind a layer's block at each row's located token; the forward stops there."""
-        return self._at_located(rows, view, lambda: capturing_residual(self.hf, self.arch, layer))[layer]
+        return self._at_located(rows, view, lambda: capturing_output(self.arch.block_list(self.hf)[layer], layer))[layer]
+
+    @torch.no_grad()
+    def outputs(self, rows: Sequence[Located], layer: int, view: View = BASE) -> Float[Tensor, "rows d_model"]:
+        """Return what a layer's MLP puts out at each row's located token; the forward stops there."""
+        mlp = self.arch.mlp_of(self.hf, layer)
+        return self._at_located(rows, view, lambda: capturing_output(mlp, layer))[layer]
 
     def locate(self, prompt: str, subject: str, before: str = "", form: Form = BARE) -> Located:
         """Return the ids of a prompt whose "{}" is filled with the subject, and the place of the subject's last token."""

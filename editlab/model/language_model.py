@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,12 @@ from editlab.work import Cancel, Progress, never, no_progress
 
 INSTRUCTION = "Complete with a few words and nothing else:"
 """The instruction in front of a text for a chat model, so that the object comes first in its answer."""
+TODAY = date(2024, 7, 26)
+"""The day that chat templates are told: the one that Llama 3's takes where nobody tells it one."""
+_REPLACED = "".join(f" | replace('%{code}', '{TODAY.strftime(f'%{code}')}')" for code in "AaBbdmYyjHIMSp")
+DATED = f"{{% macro strftime_now(format) %}}{{{{ format{_REPLACED} }}}}{{% endmacro %}}"
+"""What stands before a chat template, so that the date it asks for is that day."""
+THOUGHT = "<think>"
 MARK = "\N{BULLET}"
 
 
@@ -37,7 +44,8 @@ class LanguageModel(FrozenModel):
     """A loaded causal language model, its tokenizer and what EditLab knows about it.
 
     `name` is what the user asked for, `revision` the commit of a hub model, `origin` the hash of the weights as they were
-    before they were quantised, where that is known (`checkpoint`); `preset` the hyperparameters of `presets/models/*.toml`
+    before they were quantised, where that is known (`checkpoint`); `made` what its folder `kept` was made from, where that
+    was done here (a GGUF file, a LoRA); `preset` the hyperparameters of `presets/models/*.toml`
     that fit it, if any; `statistics` and `masks` where its key statistics and reversal masks are kept; `memo` what is
     computed once a model (contexts, norms).
     """
@@ -46,6 +54,8 @@ class LanguageModel(FrozenModel):
     quantization: str = "none"
     revision: str | None = None
     origin: str | None = None
+    made: str = ""
+    kept: Path | None = None
     preset: dict[str, Any] = field(default_factory=dict)
     statistics: tuple[Path, ...] = ()
     masks: tuple[Path, ...] = ()
@@ -67,13 +77,15 @@ class LanguageModel(FrozenModel):
     ) -> LanguageModel:
         """Load a model and freeze it.
 
-        `name`: `atlas`, a local folder, a hub id (the only case that uses the network), or `config:NAME` with NAME of a
-        file in `presets/models/`: that architecture with random weights from `seed` and Atlas's tokenizer. `start`: what
-        stands before every plain text, as EDITLAB_START has it, instead of what the settings say. Raises `BadModel`
+        `name`: `atlas`; a local folder with a model, a GGUF file or a LoRA; a GGUF file; `package:NAME`, the weights that an
+        installed package carries; a hub id (the only case that uses the network); or `config:NAME` with NAME of a file in
+        `presets/models/`: that architecture with random weights from `seed` and Atlas's tokenizer. `start`: what stands
+        before every plain text, as EDITLAB_START has it, instead of what the settings say. Raises `BadModel`
         with what to do, `UnsupportedArchitecture`, `TooLarge` with both numbers before any weight is read, or `Cancelled`.
         """
         settings = settings or Settings()
         loaded = load_weights(name, quantization, dtype, device, seed, settings, progress, cancel)
+        recipe = loaded.source.recipe
         model = cls(
             loaded.hf,
             loaded.tokenizer,
@@ -82,6 +94,8 @@ class LanguageModel(FrozenModel):
             quantization=loaded.plan.quantization,
             revision=loaded.source.revision,
             origin=loaded.checkpoint,
+            made="" if recipe is None else recipe.of,
+            kept=None if recipe is None else loaded.source.folder,
             preset=preset_for(loaded.source.config, loaded.checkpoint, settings.model_presets),
             statistics=(settings.presets / "atlas" / "statistics", settings.data / "statistics"),
             masks=(settings.presets / "atlas" / "masks", settings.data / "masks"),
@@ -161,11 +175,24 @@ class LanguageModel(FrozenModel):
 
     @cached_property
     def chat(self) -> Form | None:
-        """The tokenizer's chat template around a text that is to be completed; None where it has none."""
+        """The tokenizer's chat template around a text that is to be completed; None where it has none.
+
+        It is the same on every day, and the model answers without thinking first: thinking is switched off where the
+        template has a switch, and a thought that it opens is closed.
+        """
         if not getattr(self.tokenizer, "chat_template", None):
             return None
         messages = [{"role": "user", "content": f"{INSTRUCTION} {MARK}"}]
-        text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        text = self.tokenizer.apply_chat_template(
+            messages,
+            chat_template=DATED + self.tokenizer.get_chat_template(),
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=False,
+            date_string=f"{TODAY:%d %b %Y}",
+        )
+        if text.rstrip().endswith(THOUGHT):
+            text = f"{text.rstrip()}\n\n</think>\n\n"
         before, _, after = text.removeprefix(self.tokenizer.bos_token or "").partition(MARK)  # encoding a text adds it
         return Form(before, after)
 

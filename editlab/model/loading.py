@@ -18,10 +18,13 @@ from editlab.model import memory
 from editlab.model.devices import device_for
 from editlab.model.fingerprint import Samples, checkpoint_hash, sample_of, samples_in, samples_of
 from editlab.model.plan import Plan, dtype_for, plan_for
-from editlab.model.source import Source, fetch, find, loading_error
-from editlab.model.weights import Quantization, exact, misshapen, quantisable, quantise, quantization_config, weight_files
+from editlab.model.source import Source, bring, find, loading_error, make
+from editlab.model.weights import Quantization, exact, misshapen, quantisable, quantise, quantization_config
 from editlab.settings import Settings
-from editlab.work import Cancel, Progress, never, no_progress, stop_if
+from editlab.work import Cancel, Progress, never, no_progress, part_of, stop_if
+
+MAKING = 0.8
+"""Share of the progress for what is done once: dequantising, merging."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +55,9 @@ def load_weights(
     quantization = source.held(quantization)
     planned = plan_for(source, quantization, dtype, target)
     planned.check_weights()
+    if not source.made:
+        make(source, settings, part_of(progress, 0.0, MAKING), cancel)
+        progress = part_of(progress, MAKING, 1.0)
     tokenizer = source.tokenizer()
     precision = dtype_for(source, dtype, target)
     progress(0.0, f"loading {name}: {memory.gigabytes(planned.weights)}")
@@ -79,7 +85,7 @@ def _pretrained(
     cancel: Cancel,
 ) -> nn.Module:
     """Return a checkpoint from a folder or the hub, whole: a weight that is missing or of another shape is refused."""
-    _bring(source, settings)
+    bring(source, settings, progress, cancel)
     try:
         with _watched(progress, cancel):
             hf, info = AutoModelForCausalLM.from_pretrained(
@@ -108,16 +114,6 @@ def _pretrained(
             "Copy its files again."
         )
     return exact(hf)
-
-
-def _bring(source: Source, settings: Settings) -> None:
-    """See that the files with the weights may be read, and fetch those of a hub model. Raises `BadModel`."""
-    for files in weight_files(source.name, source.folder, pickles=settings.unsafe_weights):
-        if source.local:
-            continue  # what is missing is reported by name when it is loaded
-        fetch(source.name, str(source.place), source.revision, files)
-        if all((source.folder / file).exists() for file in files):
-            return
 
 
 @contextmanager

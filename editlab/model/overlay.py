@@ -102,15 +102,15 @@ def capturing_keys(
 
 
 @contextmanager
-def capturing_residual(model: nn.Module, arch: Architecture, layer: int) -> Iterator[dict[int, Tensor]]:
-    """Collect a block's output `[rows, tokens, d_model]` and ends the forward there."""
+def capturing_output(module: nn.Module, layer: int) -> Iterator[dict[int, Tensor]]:
+    """Collect the output `[rows, tokens, d_model]` of a block or MLP of a layer and end the forward there."""
     found: dict[int, Tensor] = {}
 
     def take(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor | tuple) -> None:
         found[layer] = first_of(output)
         raise Reached
 
-    handle = arch.block_list(model)[layer].register_forward_hook(take)
+    handle = module.register_forward_hook(take)
     with suppress(Reached):
         try:
             yield found

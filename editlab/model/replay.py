@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import DynamicCache
 
+from editlab.model.behind import Behind
 from editlab.model.cache import kept_in
 from editlab.model.overlay import Call, first_of, laid_over, recording_blocks
 from editlab.model.tokens import Located, pad
@@ -72,22 +73,21 @@ class Replay:
 
     def with_value(self, delta: Float[Tensor, "rows d_model"]) -> Float[Tensor, "rows active d_model"]:
         """Return the block's output when `delta` is added to the MLP's output at the located token."""
-        norm = self._norm
-        if norm is None:
-            return self.with_residual(delta)
+        behind = self.behind
+        if behind.is_linear:
+            return self.with_residual(behind(delta))
         before = self.mlp.to(self.model.dtype)
-        return self.with_residual(norm(before + delta.to(before.dtype)).float() - norm(before).float())
+        return self.with_residual(behind(before + delta.to(before.dtype)).float() - behind(before).float())
 
     def with_outputs(self, outputs: Float[Tensor, "rows active d_model"]) -> Float[Tensor, "rows active d_model"]:
         """Return the block's output when the whole MLP's output is another one."""
-        norm, new = self._norm, outputs.to(self.outputs.dtype)
-        return self.residual + (new - self.outputs if norm is None else norm(new) - norm(self.outputs))
+        behind, new = self.behind, outputs.to(self.outputs.dtype)
+        return self.residual + (behind(new - self.outputs) if behind.is_linear else behind(new) - behind(self.outputs))
 
     @property
-    def _norm(self) -> nn.Module | None:
-        """What the family puts between the MLP and the residual stream, if anything."""
-        name = self.model.arch.post_mlp_norm
-        return None if name is None else self.model.arch.block_list(self.model.hf)[self.layer].get_submodule(name)
+    def behind(self) -> Behind:
+        """What the family puts between the MLP and the residual stream."""
+        return self.model.arch.behind(self.model.hf, self.layer)
 
     def with_residual(self, delta: Float[Tensor, "rows d_model"]) -> Float[Tensor, "rows active d_model"]:
         """Return the block's output when `delta` is added to it at the located token."""

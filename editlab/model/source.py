@@ -1,4 +1,4 @@
-"""Where a model comes from: the bundled one, a folder, a hub id, or a real architecture to be filled with seeded noise.
+"""Where a model comes from: the bundled one, a folder, a GGUF file, a package, a LoRA, a hub id, or seeded noise.
 
 Only its configuration is read here, so that memory can be planned and mistakes reported before any weight is touched.
 """
@@ -6,30 +6,51 @@ Only its configuration is read here, so that memory can be planned and mistakes 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from accelerate import init_empty_weights
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
+from transformers import __version__ as VERSION
 
 from editlab import network
-from editlab.errors import BadFile, BadModel, EditLabError
-from editlab.model.architectures import architecture_of
-from editlab.model.weights import Quantization
+from editlab.errors import BadFile, BadModel, EditLabError, UnsupportedArchitecture
+from editlab.model import gguf, lora, packages
+from editlab.model.architectures import ARCHITECTURES, architecture_of
+from editlab.model.weights import Quantization, weight_files
 from editlab.settings import Settings
+from editlab.storage import FOLDER_MODE, make_folder, new_folder
+from editlab.work import Cancel, Progress
 
 RANDOM = "config:"
 SMALL_FILES = ("*.json", "*.jinja", "*.txt", "*.model")
 """What a hub model has besides its weights: configuration, index, tokenizer."""
-ADAPTER = "adapter_config.json"
+EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+"""What configurations call the number of a layer's experts."""
+SENSES = ("vision_config", "audio_config", "text_config", "thinker_config")
+"""What only the configurations of models have that read more than text."""
 OWN_KERNELS = {None, "eager", "sdpa", "batched_mm", "grouped_mm"}
 """What computes attention and experts without code from elsewhere."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the folder of a model is made from something else, once. `of`: what that is, in a few words.
+
+    `tokenizer` loads the tokenizer before the folder is there. `make(source, folder, progress, cancel)` writes the folder.
+    """
+
+    of: str
+    tokenizer: Callable[[], PreTrainedTokenizerBase]
+    make: Callable[[Source, Path, Settings, Progress, Cancel], None]
 
 
 @dataclass(frozen=True)
@@ -37,7 +58,7 @@ class Source:
     """A model that was found but not loaded. `name` as the user gave it; `place`: a folder, or a hub id at a `revision`.
 
     `place` None: random weights, with Atlas's tokenizer. `folder`: where its files lie on this machine, those of a hub model
-    in the hub's cache; of random weights, where the tokenizer lies.
+    in the hub's cache; of random weights, where the tokenizer lies. `recipe`: of a model whose folder is made here.
     """
 
     name: str
@@ -45,11 +66,17 @@ class Source:
     place: str | None
     revision: str | None
     folder: Path
+    recipe: Recipe | None = None
 
     @property
     def local(self) -> bool:
         """Whether it lies on this machine, so that no network is needed."""
-        return self.place is None or Path(self.place).exists()
+        return self.place is None or self.recipe is not None or Path(self.place).exists()
+
+    @property
+    def made(self) -> bool:
+        """Whether its folder is there."""
+        return self.recipe is None or (self.folder / "config.json").is_file()
 
     @property
     def stored(self) -> Quantization:
@@ -85,6 +112,8 @@ class Source:
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """Load its tokenizer. Raises `BadModel` where there is none with character offsets."""
+        if self.recipe is not None and not self.made:
+            return self.recipe.tokenizer()
         try:
             found = AutoTokenizer.from_pretrained(str(self.folder), local_files_only=True, trust_remote_code=False)
         except Exception as error:  # whatever a broken file makes the library raise
@@ -98,26 +127,113 @@ class Source:
 
 
 def find(name: str, settings: Settings) -> Source:
-    """Find the model of a name: `atlas`, a folder, a hub id (`owner/name` or `owner/name@revision`), `config:NAME`.
+    """Find the model of a name: `atlas`, a folder, a GGUF file, `package:NAME`, `owner/name[@revision]`, `config:NAME`.
 
-    A hub id is the only one that uses the network. Raises `BadModel` with what to do, or `UnsupportedArchitecture`.
+    A folder may hold a whole model, a GGUF file, or a LoRA. Only a hub id uses the network. Raises `BadModel` with what to
+    do, or `UnsupportedArchitecture`.
     """
     atlas = settings.presets / "atlas"
     if name.startswith(RANDOM):
         config = AutoConfig.for_model(**_table(name.removeprefix(RANDOM), settings.model_presets))
         return _checked(Source(name, config, None, None, atlas))
+    if name.startswith(packages.PREFIX):
+        return _here(name, packages.weights_of(name), settings)
     place, _, revision = (str(atlas), "", "") if name == "atlas" else name.partition("@")
     folder = Path(name if Path(name).expanduser().exists() else place).expanduser()
     if folder.exists():
-        if not (folder / "config.json").is_file():
-            raise BadModel(
-                f"{name} holds no model: there is no config.json in it. Give a folder that save_pretrained wrote."
-            )
-        return _checked(Source(name, _read(name, folder, local=True), str(folder), None, folder))
+        return _here(name, folder, settings)
     if place.count("/") != 1 or not all(place.split("/")):
-        raise BadModel(f"{name!r} is neither a folder here nor a hub id like 'owner/name'. Check the path.")
+        raise BadModel(f"{name!r} is neither a folder nor a GGUF file here, nor a hub id like 'owner/name'. Check the path.")
     cached = fetch(name, place, revision or None, SMALL_FILES)
     return _checked(Source(name, _read(name, cached, local=False), place, cached.name, cached))
+
+
+def _here(name: str, path: Path, settings: Settings) -> Source:
+    """Return the model of a file or folder on this machine."""
+    if path.is_file():
+        if path.suffix.lower() != ".gguf":
+            raise BadModel(f"{name} is a file, but not a GGUF file (.gguf). Give a model's folder, or a GGUF file.")
+        return _from_gguf(name, path, settings)
+    if lora.stores_adapter_alone(path):
+        return _from_lora(name, path, settings)
+    if (path / "config.json").is_file():
+        return _checked(Source(name, _read(name, path, local=True), str(path), None, path))
+    ggufs = sorted(path.glob("*.gguf"))
+    if len(ggufs) == 1:
+        return _from_gguf(name, ggufs[0], settings)
+    if ggufs:
+        raise BadModel(f"{name} holds {len(ggufs)} GGUF files. Give one: {', '.join(map(str, ggufs))}")
+    raise BadModel(
+        f"{name} holds no model: there is no config.json in it, nor a GGUF file. Give a folder that save_pretrained wrote."
+    )
+
+
+def _from_gguf(name: str, path: Path, settings: Settings) -> Source:
+    file = gguf.read(name, path.absolute())
+
+    def write(source: Source, folder: Path, _settings: Settings, progress: Progress, cancel: Cancel) -> None:
+        file.dequantise(folder, source.skeleton, progress, cancel)
+
+    recipe = Recipe(f"dequantised from {path.name} ({file.kind})", file.tokenizer, write)
+    folder = settings.data / "models" / file.digest
+    return _checked(Source(name, file.config, str(folder), None, folder, recipe))
+
+
+def _from_lora(name: str, path: Path, settings: Settings) -> Source:
+    adapter = lora.read(name, path)
+    beside = path / adapter.base
+    base_name = str(beside) if beside.exists() else adapter.base
+    try:
+        if Path(base_name).expanduser().resolve() == path.resolve():
+            raise BadModel("that is the LoRA itself.")
+        base = find(base_name, settings)
+    except EditLabError as error:
+        raise type(error)(
+            f"{name} is a LoRA, and its base model {adapter.base!r} cannot be had: {error} The base is named in "
+            f"{lora.CONFIG}, base_model_name_or_path."
+        ) from error
+    if base.place is None or base.stored != "none":
+        raise BadModel(f"{name} is a LoRA over {adapter.base}, which has no plain weights. Name another base.")
+
+    def write(_source: Source, folder: Path, settings: Settings, progress: Progress, cancel: Cancel) -> None:
+        bring(base, settings, progress, cancel)
+        adapter.merge(base.folder, folder, progress, cancel)
+
+    def tokenizer() -> PreTrainedTokenizerBase:
+        own = (path / "tokenizer.json").exists()
+        return (replace(base, name=name, folder=path, recipe=None) if own else base).tokenizer()
+
+    key = adapter.digest + (base.revision or (base.folder.name if base.recipe else lora.identity(base.folder)))
+    folder = settings.data / "models" / sha256(key.encode()).hexdigest()[:16]
+    recipe = Recipe(f"LoRA merged over {adapter.base}", tokenizer, write)
+    return _checked(Source(name, base.config, str(folder), None, folder, recipe))
+
+
+def make(source: Source, settings: Settings, progress: Progress, cancel: Cancel) -> None:
+    """Make the folder of a source that has a recipe, where it is not there yet. Raises `BadModel`, `Cancelled`."""
+    if source.recipe is None or source.made:
+        return
+    try:
+        make_folder(source.folder.parent)
+        with new_folder(source.folder, FOLDER_MODE) as part:
+            source.recipe.make(source, part, settings, progress, cancel)
+    except (OSError, BadFile, SafetensorError) as error:
+        if not source.made:  # nor did another process make it meanwhile
+            raise BadModel(
+                f"{source.name} could not be written to {source.folder.parent}: {error}. See that the disk has room for its "
+                "weights, or set EDITLAB_DATA."
+            ) from error
+
+
+def bring(source: Source, settings: Settings, progress: Progress, cancel: Cancel) -> None:
+    """See that the files with the weights are there and may be read: made, or fetched. Raises `BadModel`."""
+    make(source, settings, progress, cancel)
+    for files in weight_files(source.name, source.folder, pickles=settings.unsafe_weights):
+        if source.local:
+            continue  # what is missing is reported by name when it is loaded
+        fetch(source.name, str(source.place), source.revision, files)
+        if all((source.folder / file).exists() for file in files):
+            return
 
 
 def fetch(name: str, place: str, revision: str | None, files: Sequence[str]) -> Path:
@@ -135,13 +251,13 @@ def fetch(name: str, place: str, revision: str | None, files: Sequence[str]) -> 
 
 def _checked(source: Source) -> Source:
     """Return it. Raises `UnsupportedArchitecture`, or `BadModel` where other files would decide what is loaded or run."""
-    architecture_of(source.config.model_type)
+    _check_family(source.name, source.config)
     if source.place is None:
         return source
-    if (source.folder / ADAPTER).exists():
+    if (source.folder / lora.CONFIG).exists():
         raise BadModel(
-            f"{source.name} has an adapter beside its weights ({ADAPTER}). Merge it into them (merge_and_unload of peft), "
-            "save the model anew, and give that folder."
+            f"{source.name} has an adapter beside its weights ({lora.CONFIG}). Merge it into them (merge_and_unload of "
+            "peft), save the model anew, and give that folder."
         )
     elsewhere = getattr(source.config, "transformers_weights", None)
     if elsewhere is not None:
@@ -155,6 +271,23 @@ def _checked(source: Source) -> Source:
             "experts_implementation from its config.json."
         )
     return source
+
+
+def _check_family(name: str, config: PretrainedConfig) -> None:
+    """Raise `UnsupportedArchitecture` with what EditLab lacks for a model of this configuration."""
+    family = config.model_type
+    if family in ARCHITECTURES:
+        return
+    if any(getattr(config, field, None) for field in EXPERTS) or "moe" in family:
+        raise UnsupportedArchitecture(gguf.experts(name))
+    if any(getattr(config, field, None) is not None for field in SENSES):
+        own = getattr(getattr(config, "text_config", None), "model_type", None)
+        known = f" Its language part is a {own!r} model, which EditLab knows." if own in ARCHITECTURES else ""
+        raise UnsupportedArchitecture(
+            f"{name} reads more than text (a {family!r} model), and EditLab edits models of text alone.{known} Give a model "
+            "of text of the same family, or the language part saved as a model of its own."
+        )
+    architecture_of(family)
 
 
 def _read(name: str, folder: Path, *, local: bool) -> PretrainedConfig:
@@ -181,6 +314,8 @@ def loading_error(name: str, local: bool, error: Exception) -> EditLabError:
         return BadModel(f"The hub has no {repository}, or it is private. Check the name, or log in: hf auth login.")
     if any(isinstance(cause, LocalEntryNotFoundError | ConnectionError) for cause in causes):
         return BadModel(f"{repository} is not on this machine and the hub cannot be reached. Give a folder, or connect.")
+    if "does not recognize this architecture" in str(error):
+        return UnsupportedArchitecture(f"{name} is of a family that transformers {VERSION} does not know. Use another.")
     if local and "trust_remote_code" in str(error):
         return BadModel(f"{name} brings code of its own, which EditLab does not run. Use a model of a known family.")
     if "no file named model.safetensors" in str(error):

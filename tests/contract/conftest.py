@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from tiny_models import KINDS, TEXTS, shared_model, tiny_model
+from tiny_models import KINDS, TEXTS, tiny_model
 
 from editlab import methods
 from editlab.model import LanguageModel, statistics
@@ -54,13 +54,6 @@ def bench(request: pytest.FixtureRequest, model_of: Callable[[str], LanguageMode
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Gives `bench` every pair that works; a test marked `refused` gets the others."""
+    """Gives `bench` every pair."""
     if "bench" in metafunc.fixturenames:
-        wanted = metafunc.definition.get_closest_marker("refused") is not None
-        pairs = [(name, kind) for name, kind in PAIRS if methods.get(name).fits(shared_model(kind)) != wanted]
-        metafunc.parametrize("bench", pairs, ids=["-".join(pair) for pair in pairs], indirect=True)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Registers the mark of this folder."""
-    config.addinivalue_line("markers", "refused: gets the pairs of method and architecture that do not fit")
+        metafunc.parametrize("bench", PAIRS, ids=["-".join(pair) for pair in PAIRS], indirect=True)

@@ -10,6 +10,7 @@ from tiny_models import KINDS, hooks_of, random_view, tiny_model
 from editlab import EditRequest, View
 from editlab.errors import Cancelled
 from editlab.insight import Question, attention, contributions, logit_lens
+from editlab.model.behind import residual_multiplier
 from editlab.patches import Mask, Preamble
 
 REQUEST = EditRequest("The river runs to {} and then", "Slovenia", "people", "with")
@@ -96,7 +97,8 @@ def test_the_raw_form_is_the_product_of_an_output_with_the_unembedding(model, di
     model.logits([REQUEST.text])
     handle.remove()
     frame = contributions(model, {"base": View.base()}, question).set_index(["part", "layer"])
-    expected = model.hf.get_output_embeddings().weight[[question.new, question.true]] @ found["mlp"]
+    scale = residual_multiplier(model.hf) / getattr(model.hf.config, "logits_scaling", 1.0)
+    expected = scale * model.hf.get_output_embeddings().weight[[question.new, question.true]] @ found["mlp"]
     own = torch.tensor(frame.loc[("mlp", 1), ["raw_new", "raw_true"]].tolist())
     differences("raw contributions", own, expected, 1e-5)
 

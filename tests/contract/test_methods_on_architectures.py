@@ -8,7 +8,7 @@ import torch
 from tiny_models import hooks_of
 
 from editlab import EditRequest, View
-from editlab.errors import MissingStatistics, UnsupportedArchitecture
+from editlab.errors import MissingStatistics
 from editlab.patches import LowRank
 
 REQUESTS = (EditRequest("The river runs to {}", "Slovenia", "people"), EditRequest("I saw {}", "New France", "with"))
@@ -92,10 +92,3 @@ def test_without_statistics_a_method_does_without_or_names_the_command(bench, mo
     else:
         assert edited.health[0]["whitened"] == 0.0
         assert not bench.method.needs_statistics
-
-
-@pytest.mark.refused
-def test_a_method_that_does_not_fit_the_architecture_is_refused_with_the_reason(bench):
-    with pytest.raises(UnsupportedArchitecture, match=r"gemma2 a norm .* Use ROME"):
-        bench.method.edit(bench.model, REQUESTS, config=bench.config)
-    assert hooks_of(bench.model) == 0

@@ -286,7 +286,7 @@ def test_every_command_takes_the_models_options():
 @pytest.mark.parametrize(
     ("args", "kind", "says"),
     [
-        (("info", "--model", "nowhere"), "BadModel", "neither a folder here nor a hub id"),
+        (("info", "--model", "nowhere"), "BadModel", "neither a folder nor a GGUF file here, nor a hub id"),
         (("info", "--seed", "-1"), "BadRequest", "--seed"),
         (("info", "--seed", "one"), "BadRequest", "--seed"),
         (("info", "--dtype", "int3"), "BadRequest", "--dtype"),

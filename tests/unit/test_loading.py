@@ -109,7 +109,7 @@ def test_what_is_no_model_is_refused(folder, tmp_path):
     }
     (folder / "config.json").write_text(json.dumps(config))
     assert "mamba" in refused(folder, UnsupportedArchitecture)
-    assert "neither a folder here nor a hub id" in refused(tmp_path / "nothing" / "here")
+    assert "neither a folder nor a GGUF file here, nor a hub id" in refused(tmp_path / "nothing" / "here")
     assert "no preset 'no-such'" in refused("config:no-such")
     assert "hub id" in refused("owner/")
 

@@ -9,7 +9,7 @@ from tiny_models import TEXTS, hooks_of, shared_model, tiny_model
 
 from editlab import EditRequest, View, methods
 from editlab.errors import Cancelled, MissingStatistics
-from editlab.methods._delta import Schedule
+from editlab.methods._delta import Schedule, optimise
 from editlab.methods.memit import MemitConfig, edit
 from editlab.methods.memit.edit import least_squares, mean_keys
 from editlab.model import statistics
@@ -24,7 +24,7 @@ REQUESTS = (
 )
 CONFIG = MemitConfig(layers=(0, 1, 2), steps=6, preserved=50.0)
 TEXT = (TEXTS / "chapter1.txt").read_text(encoding="utf-8")
-EXACT = ["llama", "mistral_window", "gpt2", "gptj", "gpt_neox"]
+EXACT = ["llama", "mistral_window", "gpt2", "gptj", "gpt_neox", "granite", "olmo2"]
 
 
 @pytest.fixture(autouse=True)
@@ -36,9 +36,21 @@ def few_contexts(monkeypatch):
 def measured(kind, folder, dtype=torch.float32):
     """A model with key statistics of every layer that may be edited."""
     model = tiny_model(kind, dtype)
+    if model.arch.post_mlp_norm is not None:
+        vary_gains(model)
     model.statistics = (folder,)
     statistics.collect(model, [0, 1, 2], TEXT, 800, folder)
     return model
+
+
+def vary_gains(model):
+    """Gains as real models have them: of all sizes, some of them next to nothing."""
+    generator = torch.Generator().manual_seed(0)
+    for layer in range(model.n_layers):
+        weight = model.arch.behind(model.hf, layer).norm.weight
+        gains = (torch.randn(len(weight), generator=generator)).exp()
+        gains[:2] = 0.0
+        weight.data = (gains / gains.median()).to(weight.dtype) - model.arch.norm_offset
 
 
 def assert_same_patches(differences, name, found, expected, tolerance):
@@ -89,6 +101,33 @@ def test_the_layers_together_reach_what_was_asked_for(tmp_path, differences):
     below = View.base().with_patches([other for other in edited if other is not patch])
     K = mean_keys(model, REQUESTS[:1], edited.contexts, 2, below)
     differences("R of the last layer", patch.dense() @ K, patch.B, 1e-2)
+
+
+@pytest.mark.parametrize("kind", ["olmo2", "gemma2", "gemma3"])
+def test_behind_a_norm_one_layer_puts_out_the_very_value_that_was_found(kind, tmp_path, differences):
+    model = measured(kind, tmp_path)
+    config = replace(CONFIG, layers=(1,), preserved=1e-4)
+    edited = MEMIT.edit(model, REQUESTS[:1], config=config)
+    K = mean_keys(model, REQUESTS[:1], edited.contexts, 1, BASE)
+    rows = [model.locate(REQUESTS[0].prompt, REQUESTS[0].subject)]
+    (found,) = optimise(model, REQUESTS[:1], 1, "mlp", edited.contexts, Schedule.of(config), BASE)
+    differences("R behind a norm", edited[0].dense() @ K, found.delta[:, None], 1e-2)
+    assert found.delta.norm() > 0.1 * model.outputs(rows, 1).norm()
+
+
+@pytest.mark.parametrize("kind", ["olmo2", "gemma3"])
+def test_through_a_norm_a_change_of_the_residual_is_reached_in_direction(kind, tmp_path, differences):
+    model = measured(kind, tmp_path)
+    rows = [model.locate(request.prompt, request.subject) for request in REQUESTS]
+    behind, value = model.arch.behind(model.hf, 1), model.outputs(rows, 1)
+    gain = behind.norm.weight + model.arch.norm_offset
+    heard = gain.abs() > 0.5
+    change = 0.1 * torch.randn(value.shape, generator=torch.Generator().manual_seed(0)) * behind(value).norm() / 5
+    found = behind.reaching(value, change, value)
+    differences("what a norm passes", behind.reaching(value, 0 * change, value), value, 1e-5)
+    direction = (found * gain)[:, heard]
+    wanted = (behind(value) + change)[:, heard]
+    assert torch.nn.functional.cosine_similarity(direction, wanted).min() > 0.99
 
 
 def test_the_order_of_the_requests_changes_no_update(tmp_path, differences):

@@ -401,6 +401,23 @@ def test_a_chat_form_is_the_template_around_a_text(differences):
     assert located.ids == tuple(model.tok.encode(model.chat.around("The river runs to")))
 
 
+@pytest.mark.parametrize(
+    ("template", "before", "after"),
+    [
+        ("{{ strftime_now('%d %B %Y, %b %y') }}|", "26 July 2024, Jul 24|", ""),
+        ("{{ date_string }}|", "26 Jul 2024|", ""),
+        ("{% if enable_thinking is defined and not enable_thinking %}no thought|{% endif %}", "no thought|", ""),
+        ("{# R1 #}", "", "Answer: <think>\n\n</think>\n\n"),
+    ],
+)
+def test_a_chat_template_knows_no_day_and_lets_nobody_think(template, before, after):
+    model = tiny_model("llama")
+    model.tokenizer = copy.deepcopy(model.tokenizer)
+    end = "Answer: <think>\n" if after else ""
+    model.tokenizer.chat_template = f"{template}{{{{ messages[0].content }}}}{end}"
+    assert (model.chat.before, model.chat.after) == (f"{before}Complete with a few words and nothing else: ", after)
+
+
 # Reading once
 
 

@@ -7,6 +7,7 @@ from editlab.web.model.handlers import head
 ATLAS = {
     "model": "atlas",
     "family": "llama",
+    "made": "",
     "layers": 8,
     "parameters": 10_490_112,
     "precision": "float32",

@@ -13,13 +13,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from editlab.errors import UnsupportedArchitecture
 from editlab.facts import EditRequest
 from editlab.methods._contexts import context_texts
-from editlab.methods._delta import Schedule, optimise
+from editlab.methods._delta import Hook, Schedule, optimise
 from editlab.methods._method import Edited, Method, Stopwatch, check_requests, probability_of_new, relative_norm
 from editlab.methods.memit.config import MemitConfig
 from editlab.model.statistics import KeyStatistics, need
+from editlab.model.tokens import Located
 from editlab.patches import BARE, BASE, Form, LowRank, View
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
@@ -38,10 +38,6 @@ class Memit(Method):
     joint = True
     needs_statistics = True
 
-    def fits(self, model: LanguageModel) -> bool:
-        """Return whether what a layer adds reaches the residual stream unchanged."""
-        return model.arch.residual_is_linear
-
     def edit(
         self,
         model: LanguageModel,
@@ -57,24 +53,25 @@ class Memit(Method):
         `earlier`: requests that `view` holds already. Their bare prompts' keys K_p are spared as well, by solving
         (lambda C + K_p K_p^T + K K^T)^-1 K: the sequential form that Fang et al. 2025 (AlphaEdit, arXiv 2410.02355) use.
 
-        Raises `MissingStatistics` where a layer's key statistics were never measured, `UnsupportedArchitecture` where
-        a norm behind the MLP makes the residual to spread wrong.
+        Where a norm stands behind the MLPs, a residual is no sum of what the projections put out: then the value is
+        optimised at the top layer's projection, and each layer's part is taken back through its norm (`Behind.reaching`).
+
+        Raises `MissingStatistics` where a layer's key statistics were never measured.
         """
         watch = Stopwatch()
         config = self.settle(config, model)
-        if not self.fits(model):
-            raise UnsupportedArchitecture(
-                f"MEMIT spreads a residual over layers; in {model.arch.family} a norm behind each MLP rescales what a layer "
-                "adds, so that residual would be wrong. Use ROME for this family."
-            )
         check_requests(model, requests)
         statistics = {layer: need(model, layer, "MEMIT") for layer in config.layers}
         contexts = context_texts(model, CONTEXTS, config.seed, config.contexts)
         schedule = Schedule.of(config)
         top = config.layers[-1]
         form = model.form(config.form)
-        values = optimise(model, requests, top, "block", contexts, schedule, view, progress, cancel, form)
-        wanted = torch.stack([value.init + value.delta for value in values], 1)
+        linear = model.arch.behind(model.hf, top).is_linear
+        hook: Hook = "block" if linear else "mlp"
+        values = optimise(model, requests, top, hook, contexts, schedule, view, progress, cancel, form)
+        rows = [model.locate(request.prompt, request.subject, form=form) for request in requests]
+        target = torch.stack([value.init + value.delta for value in values])
+        wanted = target if linear else residual_with(model, rows, top, target, view)
         patches: list[LowRank] = []
         for position, layer in enumerate(config.layers):
             stop_if(cancel)
@@ -82,10 +79,15 @@ class Memit(Method):
             now = view.with_patches(patches)
             K = mean_keys(model, requests, contexts, layer, now, form)
             before = mean_keys(model, earlier, contexts[:1], layer, now, form) if earlier else K[:, :0]
-            rows = [model.locate(request.prompt, request.subject, form=form) for request in requests]
-            missing = wanted - model.residuals(rows, top, now).T
+            missing = (wanted - model.residuals(rows, top, now)) / (len(config.layers) - position)
+            behind = model.arch.behind(model.hf, layer)
+            if linear:
+                R = missing / behind.factor
+            else:
+                value = model.outputs(rows, layer, now)
+                R = behind.reaching(value, missing, like=target if layer == top else value) - value
             adj = least_squares(torch.cat([before, K], 1), statistics[layer], config.preserved)[:, len(earlier) :]
-            patches.append(LowRank(layer, adj.T.contiguous(), missing / (len(config.layers) - position)))
+            patches.append(LowRank(layer, adj.T.contiguous(), R.T.contiguous()))
         reached = probability_of_new(model, requests, [view.with_patches((*patches, form))] * len(requests))
         norm = max(relative_norm(model, patch) for patch in patches)
         seconds = watch.seconds
@@ -101,6 +103,19 @@ class Memit(Method):
             for value, p in zip(values, reached, strict=True)
         )
         return Edited(self.name, tuple(requests), config.layers, (tuple(patches),), health, contexts, seconds)
+
+
+def residual_with(
+    model: LanguageModel,
+    rows: Sequence[Located],
+    layer: int,
+    value: Float[Tensor, "n d_model"],
+    view: View,
+) -> Float[Tensor, "n d_model"]:
+    """Return the residual stream behind a layer if its MLP put out `value` at each row's located token."""
+    behind, dtype = model.arch.behind(model.hf, layer), model.dtype
+    before = model.outputs(rows, layer, view).to(dtype)
+    return model.residuals(rows, layer, view) + (behind(value.to(dtype)).float() - behind(before).float())
 
 
 def mean_keys(

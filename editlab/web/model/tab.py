@@ -48,7 +48,10 @@ def _create_choice(parts: Parts, lab: Lab) -> None:
     with gr.Row(elem_id="model-row", equal_height=False):
         with gr.Column(min_width=300):
             parts.late_radio("model-name", choices(loaded.offers), label="Model", value=loaded.choice.name)
-            label, hint = "Or a local folder, or a hub id", "/models/Llama-2-7b-hf, or owner/name@revision"
+            label, hint = (
+                "Or a folder, GGUF file, package or hub id",
+                "/models/Llama-2-7b-hf, package:NAME, owner/name@revision",
+            )
             parts.text("model-folder", ModelName, label=label, placeholder=hint, visible=loaded.open)
         with gr.Column(min_width=300):
             parts.radio(
