@@ -78,8 +78,8 @@ class LanguageModel(FrozenModel):
             revision=loaded.source.revision,
             origin=loaded.checkpoint,
             preset=preset_for(loaded.source.config, loaded.checkpoint, settings.model_presets),
-            statistics=(settings.presets / "atlas" / "statistics", settings.data / "statistics"),
-            masks=(settings.presets / "atlas" / "masks", settings.data / "masks"),
+            statistics=(*sorted(settings.presets.glob("*/statistics")), settings.data / "statistics"),
+            masks=(*sorted(settings.presets.glob("*/masks")), settings.data / "masks"),
         )
 
     # --- what it is -------------------------------------------------------------------------------------------------
