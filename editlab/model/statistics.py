@@ -30,7 +30,7 @@ from editlab.model.overlay import capturing_keys
 from editlab.model.reading import read as read_texts
 from editlab.model.sampling import Sampling
 from editlab.patches import BASE
-from editlab.work import Cancel, Progress, never, no_progress, stop_if
+from editlab.work import Cancel, Progress, never, no_progress, part_of, stop_if
 
 if TYPE_CHECKING:
     from editlab.model.language_model import LanguageModel
@@ -125,9 +125,10 @@ def collecting(
     if not missing:
         return
     work = Unfinished.at(folder, [names[layer] for layer in missing])
-    windows = yield from _windows(model, text, tokens, seed, work, progress, cancel)
+    read_from = 0.0 if text is not None else 0.9
+    windows = yield from _windows(model, text, tokens, seed, work, part_of(progress, 0.0, read_from), cancel)
     sums = _Sums(model, missing, len(windows), work)
-    yield from _sum(model, sums, windows, work, progress, cancel)
+    yield from _sum(model, sums, windows, work, part_of(progress, read_from, 1.0), cancel)
     try:
         for layer in missing:
             C, quality = sums.moment(layer)
@@ -338,7 +339,7 @@ def _windows(
         stop_if(cancel, f"Stopped with {written:,} of {tokens:,} tokens written. Measure again to go on from there.")
         work.rows += yield from _samples(model, seed + len(work.rows))
         work.keep()
-        progress(0.9 * min(1.0, sum(map(len, work.rows)) / tokens), f"statistics: the model has written {written:,} tokens")
+        progress(min(1.0, sum(map(len, work.rows)) / tokens), f"statistics: the model has written {written:,} tokens")
     return work.rows
 
 
@@ -419,7 +420,7 @@ def _sum(
         for start in range(work.done, len(windows), step):
             stop_if(cancel, f"Stopped after {sums.count:,} tokens. Measure again to go on from there.")
             _read(model, sums, start, windows[start : start + step])
-            progress(0.9 + 0.1 * work.done / len(windows), f"statistics: {work.done} of {len(windows)} texts measured")
+            progress(work.done / len(windows), f"statistics: {work.done} of {len(windows)} texts measured")
             if time.perf_counter() - kept > KEPT_SECONDS:
                 work.keep()
                 kept = time.perf_counter()

@@ -301,7 +301,9 @@ def test_a_measurement_that_is_closed_goes_on_from_there(tmp_path):
 def test_a_model_finds_what_any_folder_of_the_presets_brings(tmp_path, saved_model):
     presets, data = tmp_path / "presets", tmp_path / "data"
     settings = Settings(model=str(saved_model), presets=presets, data=data)
-    collect(LanguageModel.load(str(saved_model), settings=settings), [2], TEXT, 300, presets / "some" / "statistics", small=True)
+    collect(
+        LanguageModel.load(str(saved_model), settings=settings), [2], TEXT, 300, presets / "some" / "statistics", small=True
+    )
     model = LanguageModel.load(str(saved_model), settings=settings)
     assert measured_layers(model) == [2] and find(model, 2).path.parent == presets / "some" / "statistics"
     assert model.statistics[-1] == data / "statistics"

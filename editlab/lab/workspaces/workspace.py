@@ -35,7 +35,8 @@ class Workspace:
     """A workspace that one visitor has open, who signs events as `author`.
 
     Edits that are off stay in the chain. `request`: the request that the visitor looks at, applied or not; `form`: "plain"
-    or "chat", how prompts are written; `question`: the visitor's latest live question; `sweep`: the latest request whose
+    or "chat", how prompts are written; `waits`: whether its edit waits for key statistics, `hurry`: set where it shall not;
+    `question`: the visitor's latest live question; `sweep`: the latest request whose
     probes were asked at every threshold, with the edits at that time and the result.
     """
 
@@ -45,6 +46,7 @@ class Workspace:
         self._lock = threading.RLock()
         self._jobs: list[Job[Any]] = []
         self.question: Job[Any] | None = None
+        self.waits, self.hurry = False, threading.Event()
         self.sweep: tuple[EditRequest, tuple[EditRecord, ...], DataFrame] | None = None
         self._robust = BASE
         self._masked_views = MaskedViews()
@@ -405,6 +407,7 @@ class Workspace:
             self.refuse_while_editing()
             if request is not None:
                 self.look_at(request)
+            self.hurry.clear()
             job = self.context.edits[self.key] = self.submit(work, kind, title=title, request=again)
             return job
 
