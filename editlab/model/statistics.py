@@ -198,14 +198,15 @@ def read(path: Path, device: torch.device | str = "cpu") -> KeyStatistics:
     """Read one file and factorise it on a device. Raises `BadFile` where it is damaged."""
     with _reading(path) as file:
         header = _header(file)
-        C = _second_moment(file, int(header["d_ff"])).to(device)
+        C = _second_moment(file, header).to(device)
         sha = hashlib.sha256(path.read_bytes()).hexdigest()
         known = {"path": path, "sha256": sha, "seconds": header["seconds"], "quality": header.get("quality")}
         return KeyStatistics.of(header["layer"], C, header["tokens"], **known)
 
 
-def _second_moment(file: safe_open, size: int) -> Float[Tensor, "d_ff d_ff"]:
-    if "correlations" not in file.keys():  # noqa: SIM118: it is no dict
+def _second_moment(file: safe_open, header: Mapping[str, Any]) -> Float[Tensor, "d_ff d_ff"]:
+    size = int(header["d_ff"])
+    if not header.get("small"):
         return _square(file.get_tensor("lower_triangle"), size)
     norms = file.get_tensor("diagonal").sqrt()
     return _square(file.get_tensor("correlations"), size) * norms[:, None] * norms
@@ -256,7 +257,7 @@ def _source(text: str | None, seed: int) -> str:
 
 def _write(path: Path, layer: int, C: Tensor, header: dict[str, Any], small: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    metadata = json.dumps({"layer": layer, "d_ff": len(C), **header})
+    metadata = json.dumps({"layer": layer, "d_ff": len(C), **header} | ({"small": True} if small else {}))
     if small:
         diagonal = C.diagonal().float().cpu()
         norms = diagonal.sqrt().to(C.device)
@@ -350,10 +351,10 @@ def _samples(model: LanguageModel, seed: int, size: int = 96) -> Generator[None,
     openings = torch.randint(min(256, vocabulary // 2), min(vocabulary, len(model.tokenizer)), (rows,), generator=generator)
     starts = [model.tokenizer.decode([i]).strip() or "The" for i in openings.tolist()]
     reading = read_texts(model, starts, [BASE] * len(starts), size)
-    written: list[list[int]] = []
+    texts: list[str] = []
     for written in reading.write(size, Sampling(top_k=20, seed=seed)):
+        texts = list(map(model.tok.decode, written))
         yield
-    texts = map(model.tok.decode, written)
     return [model.tok.encode(start + text)[:WINDOW] for start, text in zip(starts, texts, strict=True)]
 
 
@@ -413,7 +414,7 @@ def _sum(
     progress: Progress,
     cancel: Cancel,
 ) -> Iterator[None]:
-    """Add the keys of all windows, and yield after each forward. What is done is kept now and then, and when it is closed."""
+    """Add the keys of all windows, and yield after each forward. What is done is kept now and then, and when it ends."""
     kept = time.perf_counter()
     step = 1 if model.device.type == "cpu" else max(1, model.tokens_per_forward // 4 // WINDOW)
     try:

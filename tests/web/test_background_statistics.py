@@ -92,7 +92,7 @@ def test_the_first_edit_waits_and_says_for_what(lab, gate):
         gate.release()
     assert job.result().health["whitened"] == 1.0
     assert any(text.startswith("measuring key statistics: ") and text.endswith(" left") for text in said), said
-    assert not ana.waits and lab.statistics.missing == (2,), "it did not wait for the other method's layer"
+    assert not ana.can_hurry and lab.statistics.missing == (2,), "it did not wait for the other method's layer"
     finish(gate)
     measuring.result(TIMEOUT)
     assert job.seconds < 0.4 < measuring.seconds, "the visitor does not pay for what all use"
@@ -102,7 +102,7 @@ def test_an_edit_in_a_hurry_is_made_without_them_and_marked(lab, gate):
     lab.statistics.begin()
     ana = lab.workspace("ana")
     job = edits.apply(ana, CONTINENT)
-    while not ana.waits:
+    while not ana.can_hurry:
         gate.release()
         job.wait(0.005)
     ana.hurry.set()
@@ -117,14 +117,14 @@ def test_an_edit_that_waits_can_be_stopped_and_changes_nothing(lab, gate):
     lab.statistics.begin()
     ana = lab.workspace("ana")
     job = edits.apply(ana, CONTINENT)
-    while not ana.waits:
+    while not ana.can_hurry:
         gate.release()
         job.wait(0.005)
     ana.stop()
     finish(gate)
     with pytest.raises(Exception, match="Nothing was changed"):
         job.result(TIMEOUT)
-    assert ana.records == () and not ana.waits
+    assert ana.records == () and not ana.can_hurry
     assert lab.statistics.running is None or lab.statistics.running.result(TIMEOUT)
 
 

@@ -21,8 +21,8 @@ from editlab.lab.worker import Job, JobProgress, Parts, Work
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.model import LanguageModel, statistics
 from editlab.model.statistics import KEYS_PER_DIMENSION, WINDOW
-from editlab.work import Cancel, stop_if
 from editlab.wording import duration, percent
+from editlab.work import Cancel, stop_if
 
 ROWS, TOKENS = 32, 8
 """Rows and tokens that the model generates when it is timed."""
@@ -102,10 +102,6 @@ class KeyStatistics:
             progress.spare(time.monotonic() - began)
             yield
             stop_if(cancel)
-
-    def awaited(self, layers: Sequence[int]) -> bool:
-        """Whether an edit at these layers would wait for a measurement."""
-        return self.running is not None and bool(self._to_come(layers))
 
     @property
     def layers(self) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ from editlab.lab.workspaces.rep import train_pathways
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.methods.rep import RECIPES, recipe_of
 from editlab.patches import BASE, View
-from editlab.work import Cancel, Progress, part_of, stop_if
+from editlab.work import Cancel, Progress, never, part_of, stop_if
 
 T = TypeVar("T")
 
@@ -65,7 +65,8 @@ def apply(
         workspace.context.after_change(workspace)
         return chain.record(edit)
 
-    work = after_statistics(workspace, settings.layers if getattr(settings, "whiten", True) else (), compute_it)
+    layers = settings.layers if getattr(settings, "whiten", True) else ()
+    work = after_statistics(workspace, layers, compute_it, methods.get(method).needs_statistics)
     return workspace.submit_edit(work, Kind.EDIT, name_of(request), request)
 
 
@@ -198,20 +199,20 @@ def remake(workspace: Workspace) -> Job[tuple[EditRecord, ...]]:
     return workspace.submit_edit(work, Kind.REMAKE, count_edits(record for record in workspace.records if record.on))
 
 
-def after_statistics(workspace: Workspace, layers: Sequence[int], work: Work[T]) -> Work[T]:
+def after_statistics(workspace: Workspace, layers: Sequence[int], work: Work[T], needed: bool = True) -> Work[T]:
     """Return work on edits at these layers that first waits for the key statistics that are measured there.
 
-    Others get the model while it waits (`workspace.waits`); `workspace.hurry` ends the waiting.
+    Others get the model while it waits. Where they are not `needed`, `workspace.hurry` ends the waiting.
     """
-    context = workspace.context
+    context, hurry = workspace.context, never if needed else workspace.hurry.is_set
 
     def parts(progress: JobProgress, cancel: Cancel) -> Parts[T]:
         try:
-            for _ in context.before_edit(layers, workspace.hurry.is_set, progress, cancel):
-                workspace.waits = True
+            for _ in context.before_edit(layers, hurry, progress, cancel):
+                workspace.can_hurry = not needed
                 yield
         finally:
-            workspace.waits = False
+            workspace.can_hurry = False
         return context.loaded.only_here(workspace.fingerprint, work)(progress, cancel)
 
     return parts
