@@ -5,7 +5,7 @@ import threading
 import pytest
 from paths import PRESETS
 from test_loaded import Person
-from visitors import CONTINENT, TIMEOUT, wait_until
+from visitors import CONTINENT, TIMEOUT, Visitor, wait_until
 
 from editlab.lab import Choice, Lab
 from editlab.lab.asking import answers
@@ -87,24 +87,25 @@ def test_the_first_edit_waits_and_says_for_what(lab, gate):
     measuring, ana = lab.statistics.running, lab.workspace("ana")
     job = edits.apply(ana, CONTINENT)
     said = set()
+    gate.release()  # a window that may have been begun before the edit came
     while not job.wait(0.2):
         said.add(job.text)
-        gate.release()
+        if ana.can_hurry:
+            gate.release()
     assert job.result().health["whitened"] == 1.0
     assert any(text.startswith("measuring key statistics: ") and text.endswith(" left") for text in said), said
     assert not ana.can_hurry and lab.statistics.missing == (2,), "it did not wait for the other method's layer"
     finish(gate)
     measuring.result(TIMEOUT)
-    assert job.seconds < 0.4 < measuring.seconds, "the visitor does not pay for what all use"
+    assert measuring.seconds - job.seconds > 0.2, "the visitor does not pay for what all use"
 
 
 def test_an_edit_in_a_hurry_is_made_without_them_and_marked(lab, gate):
     lab.statistics.begin()
     ana = lab.workspace("ana")
     job = edits.apply(ana, CONTINENT)
-    while not ana.can_hurry:
-        gate.release()
-        job.wait(0.005)
+    gate.release()  # a window that may have been begun before the edit came
+    wait_until(lambda: ana.can_hurry)
     ana.hurry.set()
     gate.release()
     assert job.result(TIMEOUT).health["whitened"] == 0.0
@@ -117,9 +118,8 @@ def test_an_edit_that_waits_can_be_stopped_and_changes_nothing(lab, gate):
     lab.statistics.begin()
     ana = lab.workspace("ana")
     job = edits.apply(ana, CONTINENT)
-    while not ana.can_hurry:
-        gate.release()
-        job.wait(0.005)
+    gate.release()  # a window that may have been begun before the edit came
+    wait_until(lambda: ana.can_hurry)
     ana.stop()
     finish(gate)
     with pytest.raises(Exception, match="Nothing was changed"):
@@ -176,3 +176,20 @@ def test_a_demo_measures_as_well_and_no_visitor_pays_for_it(two_models, facts, t
         assert lab.statistics.missing == () and charged == []
     finally:
         lab.close()
+
+
+def test_the_page_offers_to_edit_without_them_while_the_edit_waits(lab, gate):
+    lab.statistics.begin()
+    ana, seen = Visitor(lab, "ana"), []
+    updates = ana.updates_of("apply", "rome", ana.request("Slovenia", CONTINENT.prompt, "Antarctica", "Europe"))
+    seen.append(next(updates))
+    gate.release()  # a window that may have been begun before the edit came
+    for update in updates:
+        seen.append(update)
+        if "hurry" in update and update["hurry"]["visible"]:
+            ana.does("hurry")
+            finish(gate)
+    page = {name: value for update in seen for name, value in update.items()}
+    assert page["hurry"]["visible"] is False and "no key statistics" in page["edits"]
+    assert "made without key statistics" in page["warnings"] and "Edited in" not in page["message"]
+    assert "No edit waits" in ana.does("hurry")["message"]

@@ -97,11 +97,12 @@ class KeyStatistics:
         job = self.running
         while job is not None and not job.done and not hurry() and (groups := self._to_come(layers)):
             progress(0.0, f"measuring key statistics: {self._so_far(job, groups)}")
-            began = time.monotonic()
-            self._context.worker.run_now(job)
-            progress.spare(time.monotonic() - began)
             yield
             stop_if(cancel)
+            began = time.monotonic()
+            if not hurry():
+                self._context.worker.run_now(job)
+            progress.spare(time.monotonic() - began)
 
     @property
     def layers(self) -> tuple[int, ...]:
