@@ -238,6 +238,8 @@ class Loaded:
             "precision": str(model.dtype).removeprefix("torch."),
             "quantization": model.quantization,
             "device": model.device.type,
+            "start": f"{model.tokenizer.decode(model.tok.encode(''))}{'␣' if model.start.space else ''}".replace("\n", "↵"),
+            "start_chosen": bool(model.start),
             "chat": model.chat is not None,
             "validated": bool(model.preset.get("validated")),
             "measured": next(iter(model.preset.get("measured", {}).values()), {}),

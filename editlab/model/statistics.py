@@ -177,10 +177,9 @@ def _files(model: LanguageModel, layer: int) -> Iterator[Path]:
 
 
 def _prefix(model: LanguageModel, layer: int) -> str:
-    """Return how the files of a layer are called: also by what begins every text, unless it is the tokenizer's own."""
-    start = model.tok.encode("")
-    own = start == model.tokenizer("")["input_ids"]
-    return f"{model.checkpoint}{'' if own else '-start' + '.'.join(map(str, start))}-layer{layer}"
+    """Return how the names of a layer's files begin: also by the ids of the model's start, if it has one."""
+    start = f"-start{'.'.join(map(str, model.tok.encode('')))}" if model.start.text else ""
+    return f"{model.checkpoint}{start}-layer{layer}"
 
 
 def need(model: LanguageModel, layer: int, why: str) -> KeyStatistics:

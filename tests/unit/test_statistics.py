@@ -1,6 +1,7 @@
 """Second moments of keys: measured right, kept under a name that says all, read back or refused."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from tiny_models import TEXTS, hooks_of, tiny_model
 
 from editlab.errors import BadFile, Cancelled, MissingStatistics
 from editlab.model import LanguageModel, statistics
+from editlab.model.start import Start
 from editlab.model.statistics import KeyStatistics, collect, collecting, find, measured_layers, need, read
 from editlab.settings import Settings
 
@@ -266,16 +268,15 @@ def test_a_key_that_is_never_used_has_no_correlation(tmp_path):
     assert torch.allclose(read(path).second_moment, C, atol=1e-6)
 
 
-def test_statistics_behind_one_start_are_not_taken_for_those_behind_another(tmp_path, monkeypatch):
-    model = model_in(tmp_path)
+def test_statistics_behind_one_start_are_not_taken_for_those_behind_another(tmp_path):
+    model = model_in(tmp_path, "qwen2")
+    behind = replace(model, start=Start("</s>", space=True), memo={})
     (plain,) = collect(model, [1], TEXT, 300, tmp_path)
-    encode, newline = model.tok.encode, model.tokenizer("\n", add_special_tokens=False)["input_ids"]
-    monkeypatch.setattr(model.tok, "encode", lambda text: [*newline, *encode(text)])
-    assert find(model, 1) is None and measured_layers(model) == []
-    (behind,) = collect(model, [1], TEXT, 300, tmp_path)
-    assert find(model, 1).path == behind.path != plain.path and measured_layers(model) == [1]
-    monkeypatch.undo()
+    assert find(behind, 1) is None and measured_layers(behind) == []
+    (own,) = collect(behind, [1], TEXT, 300, tmp_path)
+    assert find(behind, 1).path == own.path != plain.path and measured_layers(behind) == [1]
     assert find(model, 1).path == plain.path
+    assert not torch.allclose(own.second_moment, plain.second_moment)
 
 
 def test_a_measurement_gives_the_model_away_after_each_window(tmp_path):

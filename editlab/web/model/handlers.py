@@ -164,6 +164,7 @@ def head(about: dict[str, Any]) -> str:
     """Return the head of the page. `about`: of `Lab.about`."""
     badge, meaning = words.badge(about)
     texts = {"size": words.size(about), "memory": words.memory(about), "badge": badge, "meaning": meaning}
+    texts["start"] = words.start(about) if about["start"] else ""
     return render("model/head.html", about=about, **texts)
 
 
