@@ -7,7 +7,11 @@ knows less. And a text's first word has no space before it, so it may have other
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+
+SPACE, LINE = "␣", "↵"
+"""How a space and the end of a line are written where people see them."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,12 @@ class Start:
     text: str = ""
     space: bool = False
 
+    @classmethod
+    def of(cls, text: str) -> Start:
+        """Return the start that `str` wrote; `none` is none."""
+        plain = "" if text == "none" else text.replace(LINE, "\n")
+        return cls(plain.removesuffix(SPACE), plain.endswith(SPACE))
+
     def __bool__(self) -> bool:
         return bool(self.text) or self.space
 
@@ -24,8 +34,13 @@ class Start:
         """Return the space that stands before a text: none where it is empty or begins with white space."""
         return " " if self.space and text and not text[0].isspace() else ""
 
+    @property
+    def digest(self) -> str:
+        """Six letters that tell one start from another."""
+        return hashlib.sha256(repr((self.text, self.space)).encode()).hexdigest()[:6]
+
     def __str__(self) -> str:
-        return f"{self.text}{'␣' if self.space else ''}".replace("\n", "↵")
+        return f"{self.text}{SPACE if self.space else ''}".replace("\n", LINE)
 
 
 NONE = Start()
