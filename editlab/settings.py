@@ -81,6 +81,9 @@ class Settings(BaseSettings):
         description="Minutes without work until the weights leave the memory; the next question loads them; 0: never.",
     )
     check_ups: bool = Field(True, description="Check all edits of a workspace after every change, for the Monitor tab.")
+    measure_statistics: bool = Field(
+        True, description="Measure key statistics that the model lacks, in the background; its first edit waits for them."
+    )
     matmul: Literal["exact", "fast"] = Field(
         "exact", description="float32 products on CPU: exact, or fast through bfloat16 units where the CPU has them."
     )

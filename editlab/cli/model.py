@@ -76,6 +76,7 @@ def stats(
     own: Annotated[bool, typer.Option("--self", help="Take the keys from the model's own samples (the default).")] = False,
     tokens: Annotated[int | None, typer.Option(min=1, help="How many tokens; ten a key dimension if not given.")] = None,
     folder: Annotated[Path | None, typer.Option(help="Where to keep them, instead of the data folder.")] = None,
+    small: Annotated[bool, typer.Option("--small", help="Write half the bytes, in 16 bits, as bundled files have.")] = False,
 ) -> Answer:
     """Measure the key statistics of some layers. With them, edits spare the keys that the model already uses."""
     if own and text is not None:
@@ -92,6 +93,7 @@ def stats(
             folder or session.settings.data / "statistics",
             session.settings.seed,
             progress,
+            small=small,
         )
     names = ("layer", "tokens", "path", "sha256", "seconds", "quality")
     rows = [

@@ -14,7 +14,7 @@ from editlab.lab.workspaces.history import Moment
 from editlab.lab.workspaces.masks import MaskInfo
 from editlab.lab.workspaces.scenarios import Scenario, read_scenarios
 from editlab.lab.workspaces.workspace import Workspace
-from editlab.methods import METHODS, MethodInfo, Setting
+from editlab.methods import METHODS, MethodInfo, Setting, warnings
 from editlab.methods.rep import OFF, RECIPES, recipe_of
 from editlab.probes import CONTROL, FATES, KINDS, fates, guarded, judge, judged, reversal, says, scores
 
@@ -57,4 +57,5 @@ __all__ = [
     "reversal",
     "says",
     "scores",
+    "warnings",
 ]

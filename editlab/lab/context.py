@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from editlab.lab.jobs.live import LiveQuestions
 from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.ledger import Key, Ledger
 from editlab.lab.loaded import Loaded
-from editlab.lab.worker import Job, Worker
+from editlab.lab.worker import Job, JobProgress, Worker
 from editlab.model import LanguageModel
 from editlab.probes import Ground, Passages
 from editlab.settings import Settings
@@ -25,7 +25,8 @@ class Context:
     """One lab's settings, ledger, worker and model, and the ground of its probes.
 
     `answer_tokens`: the length of an answer. `edits`: the latest job in each workspace that computes edits.
-    `after_change(workspace)` is called when the applied edits of a workspace have changed, and
+    `before_edit(layers, hurry, progress, cancel)` does in steps what an edit at these layers waits for, unless it is in a
+    `hurry`. `after_change(workspace)` is called when the applied edits of a workspace have changed, and
     `after_batch(workspace, progress, cancel)` between the batches of a file, on the worker's thread.
     """
 
@@ -41,6 +42,7 @@ class Context:
     answer_tokens: int
     live: LiveQuestions
     edits: dict[Key, Job[Any]] = field(default_factory=dict)
+    before_edit: Callable[[Sequence[int], Callable[[], bool], JobProgress, Cancel], Iterator[None]] = lambda *given: iter(())
     after_change: Callable[[Any], None] = lambda workspace: None
     after_batch: Callable[[Any, Progress, Cancel], None] = lambda workspace, progress, cancel: None
     _ground: Ground | None = None

@@ -69,6 +69,7 @@ class Lab:
         data: Path | None = None,
         settings: Settings | None = None,
         watching: bool = False,
+        measuring: bool = False,
     ) -> None:
         self.settings = settings = settings or Settings(model=model.name, quantization=model.quantization)
         self.scenarios = scenarios
@@ -95,7 +96,7 @@ class Lab:
         self.loaded.watchers.append(self.context.renew)
         self.workspaces = Workspaces(self.context, kept_seconds)
         self.monitor = Monitor(self.context, watching)
-        self.masks, self.statistics = MaskTraining(self.context, scenarios), KeyStatistics(self.context)
+        self.masks, self.statistics = MaskTraining(self.context, scenarios), KeyStatistics(self.context, measuring)
         self.metrics = Metrics(self.worker, self.loaded, self.ledger, self.workspaces)
         self.jobs = Jobs(self.ledger, self.directory, self.worker)
         self.jobs.resumes |= {
@@ -129,7 +130,15 @@ class Lab:
         texts = probes.passages(model, settings.presets / "texts")
         scenarios = read_scenarios(settings.presets / "scenarios")
         return cls(
-            model, facts, texts, scenarios, settings.seed, data=settings.data, settings=settings, watching=settings.check_ups
+            model,
+            facts,
+            texts,
+            scenarios,
+            settings.seed,
+            data=settings.data,
+            settings=settings,
+            watching=settings.check_ups,
+            measuring=settings.measure_statistics,
         )
 
     @property

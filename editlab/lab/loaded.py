@@ -43,12 +43,13 @@ class Loaded:
     """The model of one lab, and the worker that owns it.
 
     `choice`: the chosen model, in memory or not; `facts`: its properties, for the head of the page; `watchers` are called
-    after another model has replaced it.
+    after another model has replaced it, `leaving` on the worker's thread when it leaves the memory.
     """
 
     def __init__(self, worker: Worker, limits: RateLimits, model: LanguageModel, settings: Settings) -> None:
         self._worker, self._limits, self._settings = worker, limits, settings
         self.watchers: list[Callable[[], None]] = []
+        self.leaving: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._job: Job[Any] | None = None
         self._put(model, Choice(settings.model, settings.quantization))
@@ -71,6 +72,10 @@ class Loaded:
     def in_memory(self) -> bool:
         """Whether the model is in memory."""
         return self._model is not None
+
+    def holds(self, model: LanguageModel) -> bool:
+        """Whether this very model is in memory, not another one and not the same one loaded again."""
+        return self._model is model
 
     @property
     def loading(self) -> Job[Any] | None:
@@ -159,6 +164,8 @@ class Loaded:
         """Free the model's memory. For the worker's thread alone."""
         model, self._model = self._model, None
         if model is not None:
+            for leave in self.leaving:
+                leave()
             model.memo.clear()
             del model.hf  # so that a reference to the model does not keep the weights
         del model
@@ -232,6 +239,8 @@ class Loaded:
             "precision": str(model.dtype).removeprefix("torch."),
             "quantization": model.quantization,
             "device": model.device.type,
+            "start": f"{model.tokenizer.decode(model.tok.encode(''))}{'␣' if model.start.space else ''}".replace("\n", "↵"),
+            "start_chosen": bool(model.start),
             "chat": model.chat is not None,
             "validated": bool(model.preset.get("validated")),
             "measured": next(iter(model.preset.get("measured", {}).values()), {}),

@@ -177,6 +177,10 @@ class JobProgress:
         """Report the share that is done, and what is being done now."""
         self._job.fraction, self._job.text = min(1.0, max(0.0, fraction)), text
 
+    def spare(self, seconds: float) -> None:
+        """Take off time for which the job had the model, but used it for everybody."""
+        self._job.seconds -= seconds
+
     def note(self, **facts: Any) -> None:
         """Add plain JSON to the job's `about`, which its row keeps."""
         self._job.about |= facts
@@ -291,7 +295,7 @@ class Worker:
             self._parked.pop(lane, None)
 
     def run_now(self, job: Job[Any]) -> None:
-        """Do a job of the queue before its turn, at which it is done already. Only for work on the worker's thread."""
+        """Do a job of the queue, or its next part, before its turn. Only for work on the worker's thread."""
         job.run(self.explain)
 
     def give_way(self) -> None:

@@ -97,8 +97,8 @@ class LanguageModel(FrozenModel):
             made="" if recipe is None else recipe.of,
             kept=None if recipe is None else loaded.source.folder,
             preset=preset_for(loaded.source.config, loaded.checkpoint, settings.model_presets),
-            statistics=(settings.presets / "atlas" / "statistics", settings.data / "statistics"),
-            masks=(settings.presets / "atlas" / "masks", settings.data / "masks"),
+            statistics=(*sorted(settings.presets.glob("*/statistics")), settings.data / "statistics"),
+            masks=(*sorted(settings.presets.glob("*/masks")), settings.data / "masks"),
         )
         wanted = start or settings.start
         return replace(model, start=model.chosen_start(settings) if wanted == "auto" else Start.of(wanted))

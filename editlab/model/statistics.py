@@ -1,7 +1,8 @@
 """Second moments of keys: C = E[k k^T] of a layer, by which an edit can spare the keys that the model already uses.
 
 About ten tokens per key dimension are enough (docs/methods.md 5.1); a small ridge makes C invertible. Files are named by a
-hash of all that shaped them, so that no setting is ever confused with another.
+hash of all that shaped them, so that no setting is ever confused with another. Those that a model brings in its presets are
+small: correlations in 16 bits beside the diagonal.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -29,7 +30,7 @@ from editlab.model.overlay import capturing_keys
 from editlab.model.reading import read as read_texts
 from editlab.model.sampling import Sampling
 from editlab.patches import BASE
-from editlab.work import Cancel, Progress, never, no_progress, stop_if
+from editlab.work import Cancel, Progress, never, no_progress, part_of, stop_if
 
 if TYPE_CHECKING:
     from editlab.model.language_model import LanguageModel
@@ -93,27 +94,49 @@ def collect(
     seed: int = 0,
     progress: Progress = no_progress,
     cancel: Cancel = never,
+    small: bool = False,
 ) -> list[KeyStatistics]:
-    """Measure several layers in one pass and keep them in `folder`; what is there already is only read.
+    """Measure several layers in one pass and keep them in `folder`, as `collecting` does; return what is there then."""
+    for _ in collecting(model, layers, text, tokens, folder, seed, progress, cancel, small):
+        pass
+    source = _source(text, seed)
+    return [read(folder / _name(model, layer, source, tokens)) for layer in layers]
 
-    `text` None means the model's own samples. Uses about `tokens` tokens; the forward stops at the highest layer. Stopped or
-    killed, it goes on from what it had kept the next time.
+
+def collecting(
+    model: LanguageModel,
+    layers: Sequence[int],
+    text: str | None,
+    tokens: int,
+    folder: Path,
+    seed: int = 0,
+    progress: Progress = no_progress,
+    cancel: Cancel = never,
+    small: bool = False,
+) -> Iterator[None]:
+    """Measure the layers that `folder` lacks in one pass, and yield after each step, so that others can use the model.
+
+    `text` None means the model's own samples. Uses about `tokens` tokens; the forward stops at the highest layer. Stopped,
+    closed or killed, it goes on from what it had kept the next time. `small`: write files of half the size.
     """
-    source = hashlib.sha256((text if text is not None else f"samples of the model, seed {seed}").encode()).hexdigest()
+    source = _source(text, seed)
     names = {layer: _name(model, layer, source, tokens) for layer in layers}
     missing = [layer for layer in layers if not (folder / names[layer]).exists()]
-    if missing:
-        work = Unfinished.at(folder, [names[layer] for layer in missing])
-        began = time.perf_counter()
-        windows = _windows(model, text, tokens, seed, work, progress, cancel)
-        sums = _sum(model, missing, windows, work, progress, cancel)
-        seconds = work.seconds + time.perf_counter() - began
+    if not missing:
+        return
+    work = Unfinished.at(folder, [names[layer] for layer in missing])
+    read_from = 0.0 if text is not None else 0.9
+    windows = yield from _windows(model, text, tokens, seed, work, part_of(progress, 0.0, read_from), cancel)
+    sums = _Sums(model, missing, len(windows), work)
+    yield from _sum(model, sums, windows, work, part_of(progress, read_from, 1.0), cancel)
+    try:
         for layer in missing:
             C, quality = sums.moment(layer)
-            header = {"tokens": sums.count, "source": source, "seconds": seconds, "model": model.name, "quality": quality}
-            _write(folder / names[layer], layer, C, header)
-        work.remove()
-    return [read(folder / names[layer]) for layer in layers]
+            header = {"tokens": sums.count, "source": source, "seconds": work.spent, "model": model.name, "quality": quality}
+            _write(folder / names[layer], layer, C, header, small)
+            yield
+    finally:
+        work.remove()  # its sums are used up
 
 
 def find(model: LanguageModel, layer: int) -> KeyStatistics | None:
@@ -140,17 +163,23 @@ def describe(model: LanguageModel, layer: int) -> dict[str, Any] | None:
 
 
 def _best(model: LanguageModel, layer: int) -> Path | None:
-    found = (path for folder in model.statistics for path in folder.glob(f"{model.checkpoint}-layer{layer}-*.safetensors"))
-    return max(found, key=_tokens_behind, default=None)
+    return max(_files(model, layer), key=_tokens_behind, default=None)
 
 
 def measured_layers(model: LanguageModel) -> list[int]:
-    """Return the layers of this model whose statistics somebody measured."""
-    return [
-        layer
-        for layer in range(model.n_layers)
-        if any(next(folder.glob(f"{model.checkpoint}-layer{layer}-*.safetensors"), None) for folder in model.statistics)
-    ]
+    """Return the layers of this model whose statistics somebody measured, behind the start that its texts have now."""
+    return [layer for layer in range(model.n_layers) if any(_files(model, layer))]
+
+
+def _files(model: LanguageModel, layer: int) -> Iterator[Path]:
+    for folder in model.statistics:
+        yield from folder.glob(f"{_prefix(model, layer)}-*.safetensors")
+
+
+def _prefix(model: LanguageModel, layer: int) -> str:
+    """Return how the names of a layer's files begin: also by the ids of the model's start, if it has one."""
+    start = f"-start{'.'.join(map(str, model.tok.encode('')))}" if model.start.text else ""
+    return f"{model.checkpoint}{start}-layer{layer}"
 
 
 def need(model: LanguageModel, layer: int, why: str) -> KeyStatistics:
@@ -168,10 +197,18 @@ def read(path: Path, device: torch.device | str = "cpu") -> KeyStatistics:
     """Read one file and factorise it on a device. Raises `BadFile` where it is damaged."""
     with _reading(path) as file:
         header = _header(file)
-        C = _square(file.get_tensor("lower_triangle"), int(header["d_ff"])).to(device)
+        C = _second_moment(file, header).to(device)
         sha = hashlib.sha256(path.read_bytes()).hexdigest()
         known = {"path": path, "sha256": sha, "seconds": header["seconds"], "quality": header.get("quality")}
         return KeyStatistics.of(header["layer"], C, header["tokens"], **known)
+
+
+def _second_moment(file: safe_open, header: Mapping[str, Any]) -> Float[Tensor, "d_ff d_ff"]:
+    size = int(header["d_ff"])
+    if not header.get("small"):
+        return _square(file.get_tensor("lower_triangle"), size)
+    norms = file.get_tensor("diagonal").sqrt()
+    return _square(file.get_tensor("correlations"), size) * norms[:, None] * norms
 
 
 def _square(triangle: Float[Tensor, "half"], size: int) -> Float[Tensor, "d_ff d_ff"]:
@@ -210,14 +247,25 @@ def _tokens_behind(path: Path) -> int:
 
 def _name(model: LanguageModel, layer: int, source: str, tokens: int) -> str:
     shaped_by = json.dumps([model.checkpoint, layer, source, tokens, WINDOW, str(model.dtype)])
-    return f"{model.checkpoint}-layer{layer}-{hashlib.sha256(shaped_by.encode()).hexdigest()[:12]}.safetensors"
+    return f"{_prefix(model, layer)}-{hashlib.sha256(shaped_by.encode()).hexdigest()[:12]}.safetensors"
 
 
-def _write(path: Path, layer: int, C: Tensor, header: dict[str, Any]) -> None:
+def _source(text: str | None, seed: int) -> str:
+    return hashlib.sha256((text if text is not None else f"samples of the model, seed {seed}").encode()).hexdigest()
+
+
+def _write(path: Path, layer: int, C: Tensor, header: dict[str, Any], small: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    metadata = json.dumps({"layer": layer, "d_ff": len(C), **header})
+    metadata = json.dumps({"layer": layer, "d_ff": len(C), **header} | ({"small": True} if small else {}))
+    if small:
+        diagonal = C.diagonal().float().cpu()
+        norms = diagonal.sqrt().to(C.device)
+        correlations = (C / norms[:, None] / norms).nan_to_num_()  # a key that is never used has no correlation
+        tensors = {"correlations": _triangle(correlations).half(), "diagonal": diagonal.contiguous()}
+    else:
+        tensors = {"lower_triangle": _triangle(C)}
     with storage.new_file(path) as part:
-        save_file({"lower_triangle": _triangle(C)}, part, {"editlab": metadata})
+        save_file(tensors, part, {"editlab": metadata})
 
 
 @dataclass
@@ -249,14 +297,18 @@ class Unfinished:
         rows = [ids[end - length : end] for end, length in zip(ends, lengths, strict=True)]
         return cls(path, rows, tensors, header["done"], header["seconds"])
 
+    @property
+    def spent(self) -> float:
+        """The seconds since the measurement began, without those between a stop and its resumption."""
+        return self.seconds + time.perf_counter() - self.began
+
     def keep(self) -> None:
         """Write it all down."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         flat = torch.tensor([i for row in self.rows for i in row], dtype=torch.long)
         tensors = {"ids": flat, "lengths": torch.tensor([len(row) for row in self.rows], dtype=torch.long)}
         tensors |= {name: tensor.cpu().contiguous() for name, tensor in self.sums.items()}
-        spent = self.seconds + time.perf_counter() - self.began
-        header = json.dumps({"done": self.done, "seconds": spent, "tensors": list(tensors)})
+        header = json.dumps({"done": self.done, "seconds": self.spent, "tensors": list(tensors)})
         with storage.new_file(self.path) as part:
             save_file(tensors, part, {"editlab": header})
 
@@ -273,8 +325,8 @@ def _windows(
     work: Unfinished,
     progress: Progress,
     cancel: Cancel,
-) -> list[list[int]]:
-    """Return rows of at most `WINDOW` ids (or the context), each beginning as the tokenizer begins a text."""
+) -> Generator[None, None, list[list[int]]]:
+    """Return rows of at most `WINDOW` ids (or the context), each with the model's start; yield while it writes them."""
     bos = model.tok.encode("")
     if text is not None:
         pieces = [line for line in text.splitlines() if line.strip()]
@@ -285,22 +337,24 @@ def _windows(
         return [[*bos, *ids[start : start + size]] for start in range(0, len(ids), size)]
     while (written := sum(map(len, work.rows))) < tokens:
         stop_if(cancel, f"Stopped with {written:,} of {tokens:,} tokens written. Measure again to go on from there.")
-        work.rows += _samples(model, seed + len(work.rows))
+        work.rows += yield from _samples(model, seed + len(work.rows))
         work.keep()
-        progress(0.9 * min(1.0, sum(map(len, work.rows)) / tokens), f"statistics: the model has written {written:,} tokens")
+        progress(min(1.0, sum(map(len, work.rows)) / tokens), f"statistics: the model has written {written:,} tokens")
     return work.rows
 
 
-def _samples(model: LanguageModel, seed: int, size: int = 96) -> Iterator[list[int]]:
+def _samples(model: LanguageModel, seed: int, size: int = 96) -> Generator[None, None, list[list[int]]]:
     rows = 64 if model.tokens_per_forward > 8_192 else 32
     generator = torch.Generator().manual_seed(seed)
     vocabulary = model.hf.config.vocab_size
     openings = torch.randint(min(256, vocabulary // 2), min(vocabulary, len(model.tokenizer)), (rows,), generator=generator)
     starts = [model.tokenizer.decode([i]).strip() or "The" for i in openings.tolist()]
     reading = read_texts(model, starts, [BASE] * len(starts), size)
-    *_, written = reading.write(size, Sampling(top_k=20, seed=seed))
-    texts = map(model.tok.decode, written)
-    return (model.tok.encode(start + text)[:WINDOW] for start, text in zip(starts, texts, strict=True))
+    texts: list[str] = []
+    for written in reading.write(size, Sampling(top_k=20, seed=seed)):
+        texts = list(map(model.tok.decode, written))
+        yield
+    return [model.tok.encode(start + text)[:WINDOW] for start, text in zip(starts, texts, strict=True)]
 
 
 class _Sums:
@@ -351,30 +405,36 @@ class _Sums:
         return C, outside / inside
 
 
-@torch.no_grad()
 def _sum(
     model: LanguageModel,
-    layers: Sequence[int],
+    sums: _Sums,
     windows: list[list[int]],
     work: Unfinished,
     progress: Progress,
     cancel: Cancel,
-) -> _Sums:
-    sums, kept = _Sums(model, layers, len(windows), work), time.perf_counter()
-    step = max(1, model.tokens_per_forward // 4 // WINDOW)
-    for start in range(work.done, len(windows), step):
-        if cancel():
-            if work.done:
+) -> Iterator[None]:
+    """Add the keys of all windows, and yield after each forward. What is done is kept now and then, and when it ends."""
+    kept = time.perf_counter()
+    step = 1 if model.device.type == "cpu" else max(1, model.tokens_per_forward // 4 // WINDOW)
+    try:
+        for start in range(work.done, len(windows), step):
+            stop_if(cancel, f"Stopped after {sums.count:,} tokens. Measure again to go on from there.")
+            _read(model, sums, start, windows[start : start + step])
+            progress(work.done / len(windows), f"statistics: {work.done} of {len(windows)} texts measured")
+            if time.perf_counter() - kept > KEPT_SECONDS:
                 work.keep()
-            raise Cancelled(f"Stopped after {sums.count:,} tokens. Measure again to go on from there.")
-        batch = model.tok.pad(windows[start : start + step], device=model.device)
-        with capturing_keys(model.hf, model.arch, layers) as found:
-            model.hf.base_model(
-                input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
-            )
-        sums.add(start, found, batch.mask)
-        progress(0.9 + 0.1 * work.done / len(windows), f"statistics: {work.done} of {len(windows)} texts measured")
-        if time.perf_counter() - kept > KEPT_SECONDS:
+                kept = time.perf_counter()
+            yield
+    except (Cancelled, GeneratorExit):
+        if work.done:
             work.keep()
-            kept = time.perf_counter()
-    return sums
+        raise
+
+
+@torch.no_grad()
+def _read(model: LanguageModel, sums: _Sums, start: int, windows: list[list[int]]) -> None:
+    """Add the keys of some windows, the first of which is number `start`."""
+    batch = model.tok.pad(windows, device=model.device)
+    with capturing_keys(model.hf, model.arch, sums.layers) as found:
+        model.hf.base_model(input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False)
+    sums.add(start, found, batch.mask)

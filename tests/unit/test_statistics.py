@@ -1,6 +1,7 @@
 """Second moments of keys: measured right, kept under a name that says all, read back or refused."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,8 +9,10 @@ from safetensors.torch import save_file
 from tiny_models import TEXTS, hooks_of, tiny_model
 
 from editlab.errors import BadFile, Cancelled, MissingStatistics
-from editlab.model import statistics
-from editlab.model.statistics import KeyStatistics, collect, find, need, read
+from editlab.model import LanguageModel, statistics
+from editlab.model.start import Start
+from editlab.model.statistics import KeyStatistics, collect, collecting, find, measured_layers, need, read
+from editlab.settings import Settings
 
 TEXT = (TEXTS / "chapter1.txt").read_text(encoding="utf-8")
 
@@ -241,3 +244,67 @@ def test_a_ridge_makes_the_second_moment_of_few_keys_invertible():
     few = torch.randn(3, 8)
     measured = KeyStatistics.of(0, few.T @ few / 3, 3)
     assert torch.isfinite(measured.whiten(torch.randn(2, 8))).all()
+
+
+def test_a_small_file_has_half_the_bytes_and_whitens_alike(tmp_path, differences):
+    """Against float64: what 16 bits leave of C moves an edit's direction by less than its own rounding would show."""
+    model = model_in(tmp_path)
+    (whole,) = collect(model, [1], TEXT, 1000, tmp_path / "whole")
+    (small,) = collect(model, [1], TEXT, 1000, tmp_path / "small", small=True)
+    C, tokens = plain_second_moment(model, 1, TEXT, 1000)
+    differences("second moment in 16 bits", small.second_moment, C, 1e-3)
+    regular = C + statistics.RIDGE * C.diagonal().mean() * torch.eye(len(C), dtype=torch.float64)
+    keys = torch.randn(16, len(C), generator=torch.Generator().manual_seed(1))
+    found, expected = small.whiten(keys).double(), torch.linalg.solve(regular, keys.double().T).T
+    assert torch.cosine_similarity(found, expected).min() > 0.9999
+    assert (small.tokens, small.path.name, small.quality) == (tokens, whole.path.name, whole.quality)
+    assert small.path.stat().st_size < 0.65 * whole.path.stat().st_size
+
+
+def test_a_key_that_is_never_used_has_no_correlation(tmp_path):
+    C = torch.diag(torch.tensor([4.0, 0.0, 1.0]))
+    path = tmp_path / "one.safetensors"
+    statistics._write(path, 0, C, {"tokens": 9, "seconds": 1.0}, small=True)
+    assert torch.allclose(read(path).second_moment, C, atol=1e-6)
+
+
+def test_statistics_behind_one_start_are_not_taken_for_those_behind_another(tmp_path):
+    model = model_in(tmp_path, "qwen2")
+    behind = replace(model, start=Start("</s>", space=True), memo={})
+    (plain,) = collect(model, [1], TEXT, 300, tmp_path)
+    assert find(behind, 1) is None and measured_layers(behind) == []
+    (own,) = collect(behind, [1], TEXT, 300, tmp_path)
+    assert find(behind, 1).path == own.path != plain.path and measured_layers(behind) == [1]
+    assert find(model, 1).path == plain.path
+    assert not torch.allclose(own.second_moment, plain.second_moment)
+
+
+def test_a_measurement_gives_the_model_away_after_each_window(tmp_path):
+    model = model_in(tmp_path)
+    calls = []
+    model.hf.base_model.register_forward_pre_hook(lambda *_: calls.append(1))
+    steps = [len(calls) for _ in collecting(model, [1], TEXT, 1000, tmp_path)]
+    assert steps == [1, 2, 3, 4, 4]  # four windows, then the file
+
+
+def test_a_measurement_that_is_closed_goes_on_from_there(tmp_path):
+    model = model_in(tmp_path)
+    (whole,) = collect(model, [1], TEXT, 1000, tmp_path / "whole")
+    parts = collecting(model, [1], TEXT, 1000, tmp_path / "parts")
+    next(parts), next(parts)
+    parts.close()
+    model.hf.base_model.register_forward_pre_hook(lambda *_: calls.append(1))
+    calls = []
+    (again,) = collect(model, [1], TEXT, 1000, tmp_path / "parts")
+    assert len(calls) == 2 and torch.equal(again.factor, whole.factor)
+
+
+def test_a_model_finds_what_any_folder_of_the_presets_brings(tmp_path, saved_model):
+    presets, data = tmp_path / "presets", tmp_path / "data"
+    settings = Settings(model=str(saved_model), presets=presets, data=data)
+    collect(
+        LanguageModel.load(str(saved_model), settings=settings), [2], TEXT, 300, presets / "some" / "statistics", small=True
+    )
+    model = LanguageModel.load(str(saved_model), settings=settings)
+    assert measured_layers(model) == [2] and find(model, 2).path.parent == presets / "some" / "statistics"
+    assert model.statistics[-1] == data / "statistics"

@@ -13,6 +13,8 @@ ATLAS = {
     "precision": "float32",
     "quantization": "none",
     "device": "cpu",
+    "start": "<s>",
+    "start_chosen": False,
     "validated": True,
     "measured": {},
     "loaded": True,
@@ -33,6 +35,16 @@ LARGE = ATLAS | {
 def test_a_model_is_described_by_its_size_precision_and_device():
     assert words.size(ATLAS) == "10.5 million parameters, 32-bit, on cpu"
     assert words.size(LARGE) == "6.7 billion parameters, 4-bit, on cuda"
+
+
+def test_the_start_of_every_text_is_a_chip_with_its_meaning():
+    assert words.start(ATLAS) == "Every text begins with <s>: the model's tokenizer puts it there."
+    about = ATLAS | {"start": "<|endoftext|>␣", "start_chosen": True}
+    meaning = words.start(about)
+    assert meaning.startswith("Every text begins with <|endoftext|>␣, as the documents") and "has to send it too" in meaning
+    page = head(about)
+    assert "<code>&lt;|endoftext|&gt;␣</code>" in page and "the space before a text" in page
+    assert "start-tip" not in head(ATLAS | {"start": ""})
 
 
 def test_memory_in_use_and_reserved():

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from editlab import methods
 from editlab.errors import BadRequest, Cancelled, EditLabError
@@ -17,7 +17,7 @@ from editlab.facts import EditRequest, Placed
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.chain import EditRecord, pathways_of
 from editlab.lab.ledger.events import Edit, count_edits, name_of
-from editlab.lab.worker import Job, JobProgress
+from editlab.lab.worker import Job, JobProgress, Parts, Work
 from editlab.lab.workspaces import compute, edit_files, masks
 from editlab.lab.workspaces.compute import Earlier, Part
 from editlab.lab.workspaces.edit_files import EditFile, FileProgress
@@ -25,7 +25,9 @@ from editlab.lab.workspaces.rep import train_pathways
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.methods.rep import RECIPES, recipe_of
 from editlab.patches import BASE, View
-from editlab.work import Cancel, Progress, part_of, stop_if
+from editlab.work import Cancel, Progress, never, part_of, stop_if
+
+T = TypeVar("T")
 
 
 def apply(
@@ -49,7 +51,7 @@ def apply(
     if workspace.guarded:
         masks.masks_for(workspace.context.model, (method,))
 
-    def work(progress: JobProgress, cancel: Cancel) -> EditRecord:
+    def compute_it(progress: JobProgress, cancel: Cancel) -> EditRecord:
         chain = workspace.chain
         with chain.track_edit({"request": request.as_dict(), "method": method}):
             first, second = _two_parts(progress) if recipe else (progress, progress)
@@ -63,6 +65,8 @@ def apply(
         workspace.context.after_change(workspace)
         return chain.record(edit)
 
+    layers = settings.layers if getattr(settings, "whiten", True) else ()
+    work = after_statistics(workspace, layers, compute_it, methods.get(method).needs_statistics)
     return workspace.submit_edit(work, Kind.EDIT, name_of(request), request)
 
 
@@ -88,7 +92,7 @@ def apply_many(
         masks.masks_for(workspace.context.model, (method,))
     context, plain = workspace.context, methods.as_json(settings)
 
-    def work(progress: JobProgress, cancel: Cancel) -> FileProgress:
+    def compute_all(progress: JobProgress, cancel: Cancel) -> FileProgress:
         began = time.monotonic()
         applied = list(edit_files.applied_batches(file, workspace.chain.state.chain, method, plain))
         resumed = edit_files.progress_of(file, applied).done
@@ -109,6 +113,7 @@ def apply_many(
 
     again = {"file": context.ledger.files.keep(file.content), "name": file.name, "method": method, "batch": batch}
     again |= {"config": dict(config or {}), "reason": reason}
+    work = after_statistics(workspace, settings.layers, compute_all)
     return workspace.submit_edit(work, Kind.EDITS, file.name, again=again)
 
 
@@ -162,10 +167,11 @@ def remake(workspace: Workspace) -> Job[tuple[EditRecord, ...]]:
     if not any(record.on for record in workspace.records):
         raise BadRequest("There is no edit to re-make. Apply one or switch one on first.")
     context, chain = workspace.context, workspace.chain
+    used = {layer for edit in chain.state.chain if edit.on for layer in edit.layers}
     for edit in chain.state.chain:
         settings_for(workspace, edit.method, edit.config if edit.on else {})
 
-    def work(progress: JobProgress, cancel: Cancel) -> tuple[EditRecord, ...]:
+    def compute_again(progress: JobProgress, cancel: Cancel) -> tuple[EditRecord, ...]:
         chosen = [edit for edit in chain.state.chain if edit.on]
         with chain.track_edit({"edits": [edit.id for edit in chosen]}):
             view, remade = BASE, []
@@ -189,7 +195,27 @@ def remake(workspace: Workspace) -> Job[tuple[EditRecord, ...]]:
         context.after_change(workspace)
         return workspace.records
 
+    work = after_statistics(workspace, sorted(used), compute_again)
     return workspace.submit_edit(work, Kind.REMAKE, count_edits(record for record in workspace.records if record.on))
+
+
+def after_statistics(workspace: Workspace, layers: Sequence[int], work: Work[T], needed: bool = True) -> Work[T]:
+    """Return work on edits at these layers that first waits for the key statistics that are measured there.
+
+    Others get the model while it waits. Where they are not `needed`, `workspace.hurry` ends the waiting.
+    """
+    context, hurry = workspace.context, never if needed else workspace.hurry.is_set
+
+    def parts(progress: JobProgress, cancel: Cancel) -> Parts[T]:
+        try:
+            for _ in context.before_edit(layers, hurry, progress, cancel):
+                workspace.can_hurry = not needed
+                yield
+        finally:
+            workspace.can_hurry = False
+        return context.loaded.only_here(workspace.fingerprint, work)(progress, cancel)
+
+    return parts
 
 
 def settings_for(workspace: Workspace, method: str, given: Mapping[str, Any]) -> Any:

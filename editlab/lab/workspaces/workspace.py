@@ -35,8 +35,9 @@ class Workspace:
     """A workspace that one visitor has open, who signs events as `author`.
 
     Edits that are off stay in the chain. `request`: the request that the visitor looks at, applied or not; `form`: "plain"
-    or "chat", how prompts are written; `question`: the visitor's latest live question; `sweep`: the latest request whose
-    probes were asked at every threshold, with the edits at that time and the result.
+    or "chat", how prompts are written; `hurry`: set where its edit shall not wait for key statistics, `can_hurry`:
+    whether that has a use now; `question`: the visitor's latest live question; `sweep`: the latest request whose probes were
+    asked at every threshold, with the edits at that time and the result.
     """
 
     def __init__(self, context: Context, name: str, author: str = "") -> None:
@@ -45,6 +46,7 @@ class Workspace:
         self._lock = threading.RLock()
         self._jobs: list[Job[Any]] = []
         self.question: Job[Any] | None = None
+        self.can_hurry, self.hurry = False, threading.Event()
         self.sweep: tuple[EditRequest, tuple[EditRecord, ...], DataFrame] | None = None
         self._robust = BASE
         self._masked_views = MaskedViews()
@@ -405,6 +407,7 @@ class Workspace:
             self.refuse_while_editing()
             if request is not None:
                 self.look_at(request)
+            self.hurry.clear()
             job = self.context.edits[self.key] = self.submit(work, kind, title=title, request=again)
             return job
 

@@ -114,7 +114,8 @@ class Display:
         job = turn.asks(answers.ask(workspace, request, own_probes(own, request)))
         request = workspace.request or request
         questions = render("edit/questions.html", questions=answers.questions(workspace, request))
-        yield {**self.edits(workspace), **buttons(workspace), "progress": "", "questions": questions}
+        cautions = edit_list.cautions(answers.find_applied(workspace.records, request))
+        yield {**self.edits(workspace), **buttons(workspace), "progress": "", "questions": questions, "warnings": cautions}
         yield from self._follow(turn, workspace, job, text)
 
     def _probes(self, turn: Turn, workspace: Workspace, own: OwnProbes, text: str) -> Updates:
@@ -199,6 +200,7 @@ class Drawn:
             "gate-said": "",
             **({"stop": gr.update(interactive=True)} if now.on else {}),  # the probes follow at once
             **without_probes(asking=now.on),
+            "warnings": edit_list.cautions(answers.find_applied(self._workspace.records, now.request)),
         }
 
     def _swept(self, now: EditAnswers) -> Update:
@@ -217,6 +219,6 @@ def own_probes(own: OwnProbes, request: EditRequest) -> tuple[OwnProbe, ...]:
 
 
 def without_probes(asking: bool = False) -> Update:
-    """Return the parts of the page that show probes, without any; `asking`: whether they are to come."""
+    """Return the parts of the page that show how an edit is, without any; `asking`: whether probes are to come."""
     to_come = {"linked": reversal.TO_COME, "ways-back": reversal.TO_COME}
-    return {"scores": probe_table.score_line(None, asking), "probe-table": "", **to_come}
+    return {"warnings": "", "scores": probe_table.score_line(None, asking), "probe-table": "", **to_come}

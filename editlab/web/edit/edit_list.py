@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from editlab.lab import EditRecord
+from editlab.lab import EditRecord, warnings
 from editlab.web.core.html import pieces, render
 from editlab.web.edit import words
 
@@ -15,9 +15,13 @@ def edits(records: Sequence[EditRecord]) -> Markup:
     """Return every edit with its switches and a button to remove it. An edit that is off stays in the list."""
     if not records:
         return pieces.message(words.NO_EDITS, "hint")
-    return render(
-        "edit/edits.html", edits=[(record, words.how_made(record), words.rep_button(record)) for record in records]
-    )
+    rows = [(edit, words.how_made(edit), words.rep_button(edit), warnings(edit.health)) for edit in records]
+    return render("edit/edits.html", edits=rows)
+
+
+def cautions(record: EditRecord | None) -> Markup:
+    """Return what is wrong with an edit, and what to do; nothing where all is well or there is no edit."""
+    return render("edit/warnings.html", warnings=[] if record is None else warnings(record.health))
 
 
 def health(record: EditRecord | None) -> Markup:

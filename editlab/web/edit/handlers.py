@@ -25,6 +25,7 @@ from editlab.web.edit import answers, link, mask_words, switches, words
 from editlab.web.edit import display as drawing
 from editlab.web.edit.link import Link, PressedLink
 from editlab.web.edit.question_handlers import continue_text
+from editlab.web.edit.waiting import follow_edit
 from editlab.wording import count, shorten
 
 Threshold = Annotated[float, Field(ge=0, le=1)]
@@ -76,7 +77,7 @@ class EditHandlers(Handlers):
         yield {"visitor": visit.visitor, **self.buttons(workspace), **_choices(address)}
         if workspace.editing is not None:
             yield self.display.running("An edit is being computed.")
-            yield from follow(workspace, workspace.editing)
+            yield from follow_edit(workspace, workspace.editing)
         training = self.lab.masks.running
         if training is not None:
             yield self.display.running("A mask is being trained. Questions wait until it is done.")
@@ -137,13 +138,22 @@ class EditHandlers(Handlers):
             places = switches.places(workspace)
             places = (*places, "rep") if recipe and not workspace.guarded else places
             yield {"picture": answers.at_prompt(request, {}, True, places), "verdict": "", **drawing.without_probes()}
-        yield from follow(workspace, job)
+        yield from follow_edit(workspace, job)
         yield from self.display.show(workspace, job.result().request, own, words.made(job.result()))
 
     @handler(cost=FREE)
     def stop(self, visit: Visit) -> Updates:
         """Stop the visitor's jobs. The handler that is stopped says the rest."""
         yield stopping(visit.workspace.stop(visit.by))
+
+    @handler(cost=FREE)
+    def hurry(self, visit: Visit) -> Updates:
+        """Let the edit that waits for key statistics be made without them."""
+        workspace = visit.workspace
+        if not workspace.can_hurry:
+            raise BadRequest("No edit waits for key statistics now.")
+        workspace.hurry.set()
+        yield {"message": pieces.message(words.HURRIED), "hurry": gr.update(visible=False)}
 
     @handler(cost=CHANGED)
     def undo(self, visit: Visit, own: OwnProbes) -> Updates:

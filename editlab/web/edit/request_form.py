@@ -38,6 +38,7 @@ def create_request_form(parts: Parts, lab: Lab) -> None:
         parts.add(gr.Button, "apply", "Apply edit", variant="primary", scale=3, min_width=130)
         parts.add(gr.Button, "stop", "Stop", variant="stop", interactive=False, scale=1, min_width=80)
     parts.html("progress")
+    parts.add(gr.Button, "hurry", "Edit now without statistics", visible=False, size="sm")
     parts.html("message", pieces.message("Opening the page …"))
 
 

@@ -57,6 +57,7 @@ def _create_answers(parts: Parts) -> None:
         parts.add(gr.Radio, "view", label="View", choices=views, value="all", interactive=True, scale=0)
     parts.html("picture")
     parts.html("verdict")
+    parts.html("warnings")
     parts.html("scores", probe_table.score_line(None))
 
 
@@ -124,6 +125,7 @@ def _wire_edits(page: gr.Blocks, parts: Parts, edit: EditHandlers) -> None:
     fields = parts.named("subject", "prompt", "target-new", "target-true")
     on([parts["apply"].click, *(field.submit for field in fields)], edit.apply)
     often(parts["stop"].click, edit.stop)
+    often(parts["hurry"].click, edit.hurry)
     often(parts["undo"].click, edit.undo)
     often(parts["redo"].click, edit.redo)
     on(parts["remake"].click, edit.remake)

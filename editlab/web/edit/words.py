@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from editlab.lab import CONTROL, KINDS, EditRecord
+from editlab.lab import CONTROL, KINDS, EditRecord, warnings
 from editlab.web.core.answers import Answers, headline
 from editlab.web.core.names import view_title
 from editlab.wording import capitalize, count, join, percent
@@ -76,8 +76,9 @@ def health_value(key: str, value: float) -> str:
 
 
 def how_made(record: EditRecord) -> str:
-    """Return an edit's method and time, and whether it is off."""
-    return f"{record.method.upper()}, {record.seconds:.1f} s{'' if record.on else ', off'}"
+    """Return an edit's method and time, whether it was made without key statistics, and whether it is off."""
+    plain = "" if record.health.get("whitened", 1.0) else ", no key statistics"
+    return f"{record.method.upper()}, {record.seconds:.1f} s{plain}{'' if record.on else ', off'}"
 
 
 def rep_button(record: EditRecord) -> str:
@@ -90,24 +91,18 @@ def rep_button(record: EditRecord) -> str:
 
 
 def made(record: EditRecord) -> str:
-    """Return that an edit was made, and how long it took."""
+    """Return how long an edit took. That it is made is said only of one that is well; else what is wrong with it."""
     rep = f", REP in {record.health['rep_seconds']:.1f} s" if record.rep else ""
-    return f"Edited in {record.seconds:.1f} s{rep}.{_no_statistics(record)}"
+    time, wrong = f"{record.seconds:.1f} s{rep}", warnings(record.health)
+    return f"Computed in {time}. {wrong[0]}" if wrong else f"Edited in {time}."
 
 
 def rep_added(record: EditRecord) -> str:
     """Return that REP was added to an edit, and how long it took."""
-    return f"Added REP in {record.health['rep_seconds']:.1f} s: {record.name}.{_no_statistics(record)}"
+    return " ".join([f"Added REP in {record.health['rep_seconds']:.1f} s: {record.name}.", *warnings(record.health)[:1]])
 
 
-def _no_statistics(record: EditRecord) -> str:
-    """Return what REP means for an edit that was made without key statistics, and what to do; else nothing."""
-    if not record.rep or record.health.get("whitened", 1.0):
-        return ""
-    return (
-        " There are no key statistics for its layer, so only the gate protects other keys. To protect them in both ways, "
-        f"run editlab stats --layers {','.join(map(str, record.layers))} and edit again."
-    )
+HURRIED = "The edit is made without key statistics. The measuring goes on, and the next edit has them."
 
 
 # --- gate -------------------------------------------------------------------------------------------------------------

@@ -42,7 +42,10 @@ class ModelHandlers(Handlers):
 
     @handler(cost=FREE)
     def model_open(self, visit: Visit) -> Updates:
-        """Fill in what depends on the model when a page is opened, and follow a loading or a measurement that runs."""
+        """Fill in what depends on the model when a page is opened, and follow a loading or a measurement that runs.
+
+        Key statistics that are missing are measured from now on, in the background.
+        """
         loaded = self.lab.loaded
         yield {
             **self._head(),
@@ -54,11 +57,14 @@ class ModelHandlers(Handlers):
             **{f"{method}-{setting.name}": in_field(setting.default) for method, setting in settings_of(self.lab.methods())},
             "form": gr.update(visible=loaded.facts["chat"], value=visit.workspace.form),
         }
-        for job in (loaded.loading, self.lab.statistics.running):
-            if job is not None:
-                yield from follow(self.lab.worker, job)
-        yield {"progress": "", **self._head(), **self._enabled()}
+        if loaded.loading is not None:
+            yield from follow(self.lab.worker, loaded.loading)
         yield self._plan(loaded.choice)
+        self.lab.statistics.begin()
+        if (measuring := self.lab.statistics.running) is not None:
+            yield self._enabled()
+            yield from follow(self.lab.worker, measuring)
+        yield {"progress": "", **self._head(), **self._enabled()}
 
     @handler(cost=Cost(prompts=20))
     def model_look(self, visit: Visit) -> Updates:
@@ -121,7 +127,7 @@ class ModelHandlers(Handlers):
     def _measure(self, visit: Visit, text: str | None) -> Updates:
         yield from super().ready(visit)
         job: Job[tuple[Measured, ...]] = self.lab.statistics.measure(visit.workspace, text)
-        message = "Measuring key statistics. Questions wait until it is done."
+        message = "Measuring key statistics. Questions are answered meanwhile; edits at these layers wait."
         yield {"message": pieces.message(message), **self._enabled()}
         yield from follow(self.lab.worker, job)
         yield {
@@ -158,6 +164,7 @@ def head(about: dict[str, Any]) -> str:
     """Return the head of the page. `about`: of `Lab.about`."""
     badge, meaning = words.badge(about)
     texts = {"size": words.size(about), "memory": words.memory(about), "badge": badge, "meaning": meaning}
+    texts["start"] = words.start(about) if about["start"] else ""
     return render("model/head.html", about=about, **texts)
 
 

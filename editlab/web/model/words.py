@@ -91,6 +91,18 @@ def badge(about: Mapping[str, Any]) -> tuple[str, str]:
     return f"validated: {', '.join(rates)}" if rates else "validated for editing", VALIDATED
 
 
+def start(about: Mapping[str, Any]) -> str:
+    """Return what it means that every text begins with the model's start."""
+    if not about["start_chosen"]:
+        return f"Every text begins with {about['start']}: the model's tokenizer puts it there."
+    space = " “␣” is the space before a text's first word." if about["start"].endswith("␣") else ""
+    return (
+        f"Every text begins with {about['start']}, as the documents did that the model learned: without it, the model knows "
+        f"less.{space} Whoever uses an exported edit elsewhere has to send it too, or the edit may not be heard. To ask "
+        "without it, start EditLab with --start none."
+    )
+
+
 def statistics(known: Sequence[Measured], missing: Sequence[int]) -> str:
     """Return which layers have key statistics, how good they are, and what a layer without them means."""
     sentences = []
