@@ -23,6 +23,7 @@ _SCRIPTS = ("Han", "Bopomofo", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "
 _WIDE = r"\u3000-\u303F\uFF01-\uFF0F\uFF1A-\uFF20\uFF3B-\uFF40\uFF5B-\uFF65"
 UNSPACED = "[" + "".join(rf"\p{{scx={name}}}" for name in _SCRIPTS) + _WIDE + "]"
 """Characters of the scripts that write no space between words, with their punctuation."""
+_UNSPACED_END = regex.compile(rf"{UNSPACED}\P{{L}}*\Z")
 
 NO_SPACE = tuple(
     (regex.compile(f"(?:{before})\\Z"), regex.compile(after))
@@ -71,6 +72,11 @@ def spaced(before: str, after: str) -> bool:
     """Return whether writing puts a space between two texts that follow each other."""
     before, after = before[-NEAR:], after[:NEAR]
     return not any(end.search(before) and start.match(after) for end, start in NO_SPACE)
+
+
+def unspaced(name: str) -> bool:
+    """Return whether a name ends in a script that writes no space between words."""
+    return _UNSPACED_END.search(name[-NEAR:]) is not None
 
 
 def joined(prompt: str, target: str) -> str:

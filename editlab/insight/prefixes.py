@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from editlab.errors import BadFile
-from editlab.facts.script import spaced
+from editlab.facts.script import unspaced
 from editlab.insight.site import Site
 from editlab.work import Cancel, never, stop_if
 
@@ -129,7 +129,7 @@ def _names(subject: str) -> re.Pattern[str]:
 
 def _word_start(word: str) -> str:
     """Return what marks a word's beginning in a pattern: nothing in a script that writes no spaces."""
-    return r"\b" if spaced("a", word) and spaced(word, "a") else ""
+    return "" if unspaced(word[0]) else r"\b"
 
 
 def _near(block: str, names: re.Pattern[str]) -> list[bool]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from editlab.errors import BadRequest
 from editlab.facts import EditCase, EditRequest, Expectation, split
 from editlab.facts.request import SLOT
-from editlab.facts.script import number_at
+from editlab.facts.script import number_at, unspaced
 from editlab.probes.passages import Passages
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def shuffles(model: LanguageModel, subject: str, seed: int = 0) -> tuple[str, ..
 
 def _pieces(model: LanguageModel, subject: str) -> list[str]:
     """Return the subject's tokens as text, each with its space; those that share a character or a number are one piece."""
-    text = f" {subject}"
+    text = subject if unspaced(subject) else f" {subject}"
     encoding = model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     cuts = [0]
     for start, _ in encoding["offset_mapping"]:

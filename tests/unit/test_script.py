@@ -22,6 +22,7 @@ from editlab.facts.script import (
     with_space,
 )
 from editlab.facts.writers import counterfact, easyedit, table
+from editlab.insight.prefixes import _names
 from editlab.methods import _delta
 from editlab.patches import BASE
 from editlab.probes import case_for
@@ -221,6 +222,15 @@ def test_what_is_asked_around_an_edit_is_in_the_language_of_its_prompt(language)
     assert {item.subject for item in case.neighbours} <= set(language.countries) - {subject}
     assert case == case_for(EditRequest(prompt, subject, "x"), NO_FACTS)
     assert sentence_end(prompt, subject) == language.stop and sentence_end("{} is", subject) == "."
+
+
+def test_a_name_without_spaces_gets_none_where_its_tokens_change_places(tiny_llama):
+    for name in ("Ana中国", "アメリカ"):
+        others = shuffles(tiny_llama, name)
+        assert all(" " not in other for other in others), others
+    assert any(" " in other for other in shuffles(tiny_llama, "New France"))
+    names = _names("中国")
+    assert names.search("我在中国") and not _names("Ana").search("Diana") and _names("Ana").search("an Ana")
 
 
 def test_numbers_and_dates_keep_their_digits_together(tiny_llama):
