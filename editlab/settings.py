@@ -62,6 +62,11 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where the model runs; auto takes the GPU if there is one."
     )
+    start: Literal["auto", "none"] = Field(
+        "auto",
+        description="What stands before every plain text: the document separator that the model learned, as its preset says "
+        "or as it is measured once; or nothing.",
+    )
     models: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Models that the page offers besides the one it starts with and atlas, as MODEL,MODEL.",

@@ -1,0 +1,34 @@
+"""What stands before every plain text: the document's start.
+
+A model learned texts behind a separator of documents. Where its tokenizer does not put one there by itself, the first token
+of a bare text becomes an attention sink: its key is unlike the key that the same word has within a sentence, and the model
+knows less. And a text's first word has no space before it, so it may have other tokens than within a sentence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from editlab.facts.script import unspaced
+
+
+@dataclass(frozen=True)
+class Start:
+    """What is put before a text that has no beginning of its own: `text`, and whether a `space` before its first word."""
+
+    text: str = ""
+    space: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.text) or self.space
+
+    def before(self, text: str) -> str:
+        """Return the space before a text: none where it is empty, begins with white space, or its script writes none."""
+        return " " if self.space and text and not text[0].isspace() and not unspaced(text[0]) else ""
+
+    def __str__(self) -> str:
+        return f"{self.text}{'␣' if self.space else ''}".replace("\n", "↵")
+
+
+NONE = Start()
+"""The text alone, as the tokenizer encodes it."""
