@@ -62,10 +62,12 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where the model runs; auto takes the GPU if there is one."
     )
-    start: Literal["auto", "none"] = Field(
+    start: str = Field(
         "auto",
-        description="What stands before every plain text: the document separator that the model learned, as its preset says "
-        "or as it is measured once; or nothing.",
+        min_length=1,
+        max_length=64,
+        description="What stands before every plain text: auto (the document separator that the model learned, as its "
+        "preset says or as it is measured once), none, or a text such as <|endoftext|>; with ␣ at its end, a space follows.",
     )
     models: Annotated[tuple[str, ...], NoDecode] = Field(
         (),

@@ -7,9 +7,13 @@ knows less. And a text's first word has no space before it, so it may have other
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from editlab.facts.script import unspaced
+
+SPACE, LINE = "␣", "↵"
+"""How a space and the end of a line are written where people see them."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,12 @@ class Start:
     text: str = ""
     space: bool = False
 
+    @classmethod
+    def of(cls, text: str) -> Start:
+        """Return the start that `str` wrote; `none` is none."""
+        plain = "" if text == "none" else text.replace(LINE, "\n")
+        return cls(plain.removesuffix(SPACE), plain.endswith(SPACE))
+
     def __bool__(self) -> bool:
         return bool(self.text) or self.space
 
@@ -26,8 +36,13 @@ class Start:
         """Return the space before a text: none where it is empty, begins with white space, or its script writes none."""
         return " " if self.space and text and not text[0].isspace() and not unspaced(text[0]) else ""
 
+    @property
+    def digest(self) -> str:
+        """Six letters that tell one start from another."""
+        return hashlib.sha256(repr((self.text, self.space)).encode()).hexdigest()[:6]
+
     def __str__(self) -> str:
-        return f"{self.text}{'␣' if self.space else ''}".replace("\n", "↵")
+        return f"{self.text}{SPACE if self.space else ''}".replace("\n", LINE)
 
 
 NONE = Start()

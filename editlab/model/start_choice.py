@@ -31,15 +31,18 @@ LogP = Callable[[Start, Sequence[str], Sequence[str]], Sequence[float]]
 """The log p of each object behind its prompt, under a start."""
 
 
-def candidates(tokenizer: PreTrainedTokenizerBase) -> list[Start]:
-    """Return the starts to try: none, and each separator that the tokenizer has, each with and without a space."""
+def candidates(tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> list[Start]:
+    """Return the starts to try: none, and each separator that the model has, each with and without a space.
+
+    vocabulary: tokens that the model knows. A tokenizer may bring some beyond them.
+    """
     own = (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token)
-    known = {*tokenizer.get_vocab(), "\n"}
+    known = {"\n", *(text for text, number in tokenizer.get_vocab().items() if number < vocabulary)}
     texts = [text for text in dict.fromkeys((*SEPARATORS, *own)) if text in known]
     return [Start(text, space) for text in ("", *texts) for space in (False, True)]
 
 
-def choose(tokenizer: PreTrainedTokenizerBase, facts: FactBase, log_p: LogP, seed: int = 0) -> Start:
+def choose(tokenizer: PreTrainedTokenizerBase, vocabulary: int, facts: FactBase, log_p: LogP, seed: int = 0) -> Start:
     """Return the start behind which facts are likeliest; none where the tokenizer has its own or none is surely better.
 
     Facts are compared one by one: a start must raise their mean log p by `SURE` standard errors.
@@ -50,7 +53,7 @@ def choose(tokenizer: PreTrainedTokenizerBase, facts: FactBase, log_p: LogP, see
     prompts, objects = [prompt for prompt, _ in asked], [name for _, name in asked]
     bare = log_p(NONE, prompts, objects)
     best, gained = NONE, 0.0
-    for start in candidates(tokenizer)[1:]:
+    for start in candidates(tokenizer, vocabulary)[1:]:
         gains = [now - before for now, before in zip(log_p(start, prompts, objects), bare, strict=True)]
         gain = mean(gains)
         if gain > max(gained, SURE * stdev(gains) / math.sqrt(len(gains))):

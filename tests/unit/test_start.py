@@ -94,14 +94,21 @@ def likelier_behind(best, gain, noise=0.1):
 
 @pytest.mark.parametrize("best", [SEPARATED, Start("</s>"), Start("\n"), Start("", space=True)])
 def test_the_start_is_that_behind_which_facts_are_likeliest(best, facts):
-    assert start_choice.choose(tokenizer_of("byte"), facts, likelier_behind(best, 0.5)) == best
+    assert start_choice.choose(tokenizer_of("byte"), 500, facts, likelier_behind(best, 0.5)) == best
+
+
+def test_a_token_that_the_model_does_not_know_is_no_candidate():
+    tokenizer = tokenizer_of("byte")
+    tried = start_choice.candidates(tokenizer, 500)
+    assert SEPARATED in tried and NONE in tried and Start("\n") in tried
+    assert SEPARATED not in start_choice.candidates(tokenizer, EOS)
 
 
 def test_a_start_that_is_not_surely_better_is_not_taken(facts):
     def log_p(start, prompts, objects):
         return [0.0 if start == NONE else (-1) ** n + 0.05 for n in range(len(prompts))]
 
-    assert start_choice.choose(tokenizer_of("byte"), facts, log_p) == NONE
+    assert start_choice.choose(tokenizer_of("byte"), 500, facts, log_p) == NONE
 
 
 def test_facts_that_begin_with_the_subject_are_half_of_those_asked(facts):
@@ -111,14 +118,14 @@ def test_facts_that_begin_with_the_subject_are_half_of_those_asked(facts):
         asked.extend(prompts if start == NONE else ())
         return [0.0] * len(prompts)
 
-    start_choice.choose(tokenizer_of("byte"), facts, log_p)
+    start_choice.choose(tokenizer_of("byte"), 500, facts, log_p)
     subjects = tuple(facts.by_subject)
     assert len(asked) == FACTS and sum(prompt.startswith(subjects) for prompt in asked) == FACTS // 2
 
 
 @pytest.mark.parametrize("kind", ["byte_bos", "metaspace"])
 def test_a_tokenizer_with_a_beginning_of_its_own_keeps_it(kind, facts):
-    assert start_choice.choose(tokenizer_of(kind), facts, likelier_behind(SEPARATED, 3.0)) == NONE
+    assert start_choice.choose(tokenizer_of(kind), 500, facts, likelier_behind(SEPARATED, 3.0)) == NONE
 
 
 @pytest.fixture
@@ -144,6 +151,13 @@ def test_the_choice_is_made_once_and_kept(folder, tmp_path, monkeypatch):
 def test_the_start_can_be_switched_off(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(start_choice, "choose", lambda *_: SEPARATED)
     assert load(folder, tmp_path, start="none").tok.start == NONE
+    assert load(folder, tmp_path, start="</s>").tok.start == Start("</s>")
+
+
+def test_an_edit_belongs_to_the_start_that_it_was_made_behind(folder, tmp_path):
+    starts = ("none", "</s>", "</s>␣")
+    assert len({load(folder, tmp_path, start=start).fingerprint for start in starts}) == len(starts)
+    assert len({load(folder, tmp_path, start=start).checkpoint for start in starts}) == 1
 
 
 def test_a_preset_names_the_start(folder, tmp_path):
@@ -160,3 +174,5 @@ def test_atlas_begins_its_texts_by_itself():
 
 def test_the_start_is_written_so_that_one_can_read_it():
     assert [str(start) for start in (NONE, SEPARATED, Start("\n"))] == ["", "</s>␣", "↵"]
+    assert all(Start.of(str(start)) == start for start in (NONE, SEPARATED, Start("\n", True), Start("", True)))
+    assert Start.of("none") == NONE
