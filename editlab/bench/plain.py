@@ -14,6 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from editlab.facts import EditRequest
+from editlab.facts.languages import essence
+from editlab.facts.script import joined
 from editlab.methods.rome import RomeConfig
 from editlab.model import statistics
 from editlab.model.overlay import first_of
@@ -68,11 +70,11 @@ def rows_of(model: LanguageModel, request: EditRequest, contexts: tuple[str, ...
         text = context + request.text
         ids, shared = model.tok.with_target(text, request.target_new)
         start = len(context) + request.prompt.index("{}")
-        located = model.tok.locate(f"{text} {request.target_new}", start, start + len(request.subject))
+        located = model.tok.locate(joined(text, request.target_new), start, start + len(request.subject))
         rows.append(ids[:-1])
         at.append(min(located.index, shared - 1))
         labels = ids[shared:]
-    kl = model.locate("{} is a", request.subject)
+    kl = model.locate(essence(request.prompt, request.subject), request.subject)
     batch = model.tok.pad([*rows, list(kl.ids)], device=model.device)
     return Rows(batch, torch.tensor([*at, kl.index], device=model.device), torch.tensor(labels, device=model.device))
 

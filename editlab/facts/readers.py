@@ -224,7 +224,7 @@ def _flat_case(record: Record, case_id: str) -> EditCase:
 
 def _true_object(record: Record) -> str | None:
     key = "target_true" if record.get("target_true") else "ground_truth"
-    return _first_text(record.get(key), key)
+    return _given(_first(record.get(key), key))
 
 
 def _locality(record: Record, subject: str) -> tuple[tuple[Expectation, ...], tuple[Expectation, ...]]:
@@ -302,11 +302,19 @@ def _texts(record: Record, key: str) -> tuple[str, ...]:
 
 def _first_text(value: object, key: str) -> str | None:
     """Return an answer, or the first of a (nested) list of its wordings; None where there is none."""
+    return _first(value, key).strip() or None
+
+
+def _first(value: object, key: str) -> str:
+    """Return the same with the white space around it, "" where there is none."""
     while isinstance(value, list):
         value = value[0] if value else None
-    if value is None:
-        return None
-    return _checked(value, key).strip() or None
+    return "" if value is None else _checked(value, key)
+
+
+def _given(text: str) -> str | None:
+    """Return a text, or None where it is blank; a space in front of an object means something."""
+    return text if text.strip() else None
 
 
 def _checked(value: object, key: str) -> str:
@@ -371,7 +379,7 @@ def _csv_case(columns: Mapping[str, int], width: int, row: list[str], number: st
         raise BadRequest(f"{len(row)} fields where the header has {width}. Put quotes around a cell with a comma.")
     cells = {name: from_spreadsheet(row[place]) if place < len(row) else "" for name, place in columns.items()}
     request = EditRequest(
-        cells["prompt"].strip(), cells["subject"], cells["target_new"], cells.get("target_true", "").strip() or None
+        cells["prompt"].strip(), cells["subject"], cells["target_new"], _given(cells.get("target_true", ""))
     )
     return EditCase(
         request,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from editlab.facts.languages import Language
+
 MOST = 10
 PERSON = "person"
 TITLES = ("Mr.", "Ms.")
@@ -38,23 +40,24 @@ NOUNS = {relation: noun for noun, relations in {**_THINGS, PERSON: _PERSONS}.ite
 """What a relation is asked of, in a word, where it is always the same."""
 
 
-def rephrasings(subject: str, relation: str | None = None) -> tuple[str, ...]:
-    """Return at most 10 other names of a subject; `relation` tells what kind of thing it is.
+def rephrasings(subject: str, relation: str | None = None, language: Language | None = None) -> tuple[str, ...]:
+    """Return at most 10 other names of a subject; `relation` tells what kind of thing it is, `language` is the prompt's.
 
-    The strongest come first and in turn, so that either half has some of each kind.
+    The strongest come first and in turn, so that either half has some of each kind. No name takes a number or date apart.
     """
     noun = NOUNS.get(relation or "")
-    found = dict.fromkeys(" ".join(name.split()) for name in _names(subject, noun))
+    names = _names(subject, noun) if language is None else _names_in(language, subject)
+    found = dict.fromkeys(" ".join(name.split()) for name in names)
     return tuple(name for name in found if name and name.casefold() != subject.casefold())[:MOST]
 
 
 def _names(subject: str, noun: str | None) -> Iterator[str]:
-    words = subject.split()
+    words = _words(subject)
     article = words[0].lower() in ARTICLES and len(words) > 1
     bare = " ".join(words[1:]) if article else subject
     if noun:
         yield f"the {noun} {bare}"
-    if len(words := bare.split()) > 1:
+    if len(words := _words(bare)) > 1:
         yield f"{words[-1]}, {' '.join(words[:-1])}"
     if noun == PERSON:
         yield from _of_person(words)
@@ -68,6 +71,20 @@ def _names(subject: str, noun: str | None) -> Iterator[str]:
     yield f"the well-known {noun} {bare}" if noun else f"the well-known {bare}"
     yield f"{bare} itself" if noun != PERSON else f"{bare} in person"
     yield f"the {noun} called {bare}" if noun else f"what is called {bare}"
+
+
+def _names_in(language: Language, subject: str) -> Iterator[str]:
+    """Yield the wordings of another language, and the words of the subject in another order where it has some."""
+    first, *others = (wording.replace("{}", subject) for wording in language.rephrases)
+    yield first
+    if len(words := _words(subject)) > 1:
+        yield f"{words[-1]}{'،' if language.name == 'Arabic' else ','} {' '.join(words[:-1])}"
+    yield from others
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a name; one with a number in it (17 May 1909, Apollo 11) is a single word."""
+    return [name] if any(char.isdecimal() for char in name) else name.split()
 
 
 def _of_person(words: list[str]) -> Iterator[str]:

@@ -6,18 +6,21 @@ valid, so methods and probes never ask again whether the subject stands in the p
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
 from editlab.errors import BadRequest
+from editlab.facts import script
 
 SLOT = "{}"
 
 Item = TypeVar("Item")
 
 
+TARGETS = ("target_new", "target_true")
 NAMES = {"subject": "subject", "target_new": "new object", "target_true": "true object"}
 """What a person calls the fields that hold a name."""
 
@@ -26,7 +29,8 @@ NAMES = {"subject": "subject", "target_new": "new object", "target_true": "true 
 class EditRequest:
     """One fact to be written: after `prompt`, with `subject` in its "{}", the model should say `target_new`.
 
-    White space around the subject and the targets is dropped; the prompt stays as it is. Raises `BadRequest`.
+    White space around the subject and the targets is dropped; the prompt stays as it is. A target that begins with a space,
+    or with `script.WORD_JOINER`, keeps that where the script of the prompt would not decide so. Raises `BadRequest`.
     """
 
     prompt: str
@@ -38,12 +42,17 @@ class EditRequest:
         for field in NAMES:
             value = getattr(self, field)
             if value is not None or field != "target_true":
-                object.__setattr__(self, field, _clean_name(value, field))
+                cleaned = _clean_name(value, field)
+                if field in TARGETS:
+                    cleaned = script.with_space(script.bare(cleaned), script.space_of(value))
+                object.__setattr__(self, field, cleaned)
         _check_prompt(self.prompt, self.subject)
-        if self.target_true is not None and self.target_new.casefold() == self.target_true.casefold():
-            raise BadRequest(
-                f"The new object {self.target_new!r} is the true object already. Write another one.", "target_new"
-            )
+        new, true = script.bare(self.target_new), script.bare(self.target_true or "")
+        if new.casefold() == true.casefold():
+            raise BadRequest(f"The new object {new!r} is the true object already. Write another one.", "target_new")
+        for field in TARGETS:
+            if (value := getattr(self, field)) is not None:
+                object.__setattr__(self, field, script.settled(self.text, value))
 
     @classmethod
     def from_text(cls, text: str, subject: str, target_new: str, target_true: str | None = None) -> EditRequest:
@@ -54,11 +63,13 @@ class EditRequest:
         subject = _clean_name(subject, "subject")
         if SLOT in text or not text.strip():
             return cls(text, subject, target_new, target_true)
-        if subject not in text:
+        places = _places(subject, text)
+        if not places:
             raise _subject_missing(subject)
-        if text.count(subject) > 1:
-            raise _subject_repeated(subject, text.count(subject))
-        return cls(text.replace(subject, SLOT), subject, target_new, target_true)
+        if len(places) > 1:
+            raise _subject_repeated(subject, len(places))
+        start, stop = places[0], places[0] + len(subject)
+        return cls(f"{text[:start]}{SLOT}{text[stop:]}", subject, target_new, target_true)
 
     @property
     def text(self) -> str:
@@ -111,6 +122,12 @@ def split(items: Sequence[Item]) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
     """Return the in-domain and the out-of-domain half: the first half, rounded up, and the rest."""
     half = (len(items) + 1) // 2
     return tuple(items[:half]), tuple(items[half:])
+
+
+def _places(subject: str, text: str) -> list[int]:
+    """Return where a subject stands in a text; a number that is part of a longer one is not the subject."""
+    found = (match.start() for match in re.finditer(re.escape(subject), text))
+    return [at for at in found if not any(script.number_at(text, place) for place in (at, at + len(subject)))]
 
 
 def _clean_name(value: str, field: str) -> str:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from editlab.errors import BadFile
+from editlab.facts.script import unspaced
 from editlab.insight.site import Site
 from editlab.work import Cancel, never, stop_if
 
@@ -123,7 +124,12 @@ def _names(subject: str) -> re.Pattern[str]:
     """Return a pattern for any word of the subject that can identify it."""
     words = re.findall(r"\w+", subject)
     telling = [word for word in words if len(word) >= SHORTEST_WORD] or words or [subject]
-    return re.compile("|".join(rf"\b{re.escape(word)}" for word in telling), re.IGNORECASE)
+    return re.compile("|".join(f"{_word_start(word)}{re.escape(word)}" for word in telling), re.IGNORECASE)
+
+
+def _word_start(word: str) -> str:
+    """Return what marks a word's beginning in a pattern: nothing in a script that writes no spaces."""
+    return "" if unspaced(word[0]) else r"\b"
 
 
 def _near(block: str, names: re.Pattern[str]) -> list[bool]:

@@ -17,8 +17,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from editlab.facts import EditRequest
+from editlab.facts.languages import essence
+from editlab.facts.script import joined
 from editlab.model.replay import Replay, replay
-from editlab.model.tokens import Located, joined
+from editlab.model.tokens import Located
 from editlab.patches import BARE, Form, View
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
@@ -100,9 +102,13 @@ def optimise(
 def _chunks(model: LanguageModel, requests: Sequence[EditRequest], contexts: Sequence[str]) -> Iterator[list[int]]:
     """Yield requests to solve together: alike in what follows the subject, within a forward's token budget."""
     longest = [
-        (len(contexts) + 1) * max(len(model.tok.encode(f"{c}{r.text} {r.target_new}")) for c in contexts) for r in requests
+        (len(contexts) + 1) * max(len(model.tok.encode(joined(c + r.text, r.target_new))) for c in contexts)
+        for r in requests
     ]
-    tails = [len(model.tok.encode(f"{r.prompt.partition('{}')[2]} {r.target_new}")) for r in requests]
+    whole = [joined(r.text, r.target_new) for r in requests]
+    tails = [
+        len(model.tok.encode(text[r.prompt.index("{}") + len(r.subject) :])) for r, text in zip(requests, whole, strict=True)
+    ]
     chunk: list[int] = []
     for i in sorted(range(len(requests)), key=lambda i: (tails[i], longest[i])):
         if chunk and max(longest[j] for j in (*chunk, i)) * (len(chunk) + 1) > model.tokens_per_forward:
@@ -182,7 +188,7 @@ class _Problem:
                 first = len(located.ids) - len(labels) - located.index
                 reads += [(len(rows), first + t, label, 1 / len(labels)) for t, label in enumerate(labels)]
                 rows.append(located)
-            rows.append(model.locate("{} is a", request.subject, form=form))
+            rows.append(model.locate(essence(request.prompt, request.subject), request.subject, form=form))
         device = model.device
         self.owner = torch.arange(self.count, device=device).repeat_interleave(self.contexts + 1)
         self.read_row = torch.tensor([r for r, _, _, _ in reads], device=device)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from editlab.facts.script import unspaced
+
 SPACE, LINE = "␣", "↵"
 """How a space and the end of a line are written where people see them."""
 
@@ -31,8 +33,8 @@ class Start:
         return bool(self.text) or self.space
 
     def before(self, text: str) -> str:
-        """Return the space that stands before a text: none where it is empty or begins with white space."""
-        return " " if self.space and text and not text[0].isspace() else ""
+        """Return the space before a text: none where it is empty, begins with white space, or its script writes none."""
+        return " " if self.space and text and not text[0].isspace() and not unspaced(text[0]) else ""
 
     @property
     def digest(self) -> str:

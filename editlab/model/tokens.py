@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from editlab.errors import BadRequest, TooLong
+from editlab.facts.script import joined
 from editlab.model.start import NONE, Start
 
 
@@ -74,11 +75,6 @@ def pad(rows: Sequence[Sequence[int]], filler: int, side: str = "right", device:
         ids[number, start : start + len(row)] = torch.tensor(row)
         mask[number, start : start + len(row)] = True
     return TokenBatch(ids.to(device), mask.to(device))
-
-
-def joined(prompt: str, target: str) -> str:
-    """Return prompt and target as one text: a space between them, unless the prompt ends in white space already."""
-    return f"{prompt}{'' if prompt[-1:].isspace() else ' '}{target.strip()}"
 
 
 @dataclass(frozen=True)
@@ -172,6 +168,13 @@ class Tokens:
                 f"No token stands in front of the target {target!r}. Write a prompt of at least a word.", "prompt"
             )
         return both, shared
+
+    def target_chips(self, prompt: str, target: str) -> list[str]:
+        """Return the tokens of a target as it is asked behind a prompt, as a person should see them."""
+        if not prompt.strip():
+            return self.chips(joined(prompt, target))
+        ids, shared = self.with_target(prompt, target)
+        return [self.decode([i]).replace(" ", "␣") for i in ids[shared:]]
 
     def pad(self, rows: Sequence[Sequence[int]], side: str = "right", device: torch.device | str = "cpu") -> TokenBatch:
         """Return rows of ids as one batch with this tokenizer's filler."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from editlab.errors import BadRequest
 from editlab.facts import EditCase, EditRequest, Expectation, split
 from editlab.facts.request import SLOT
+from editlab.facts.script import number_at, unspaced
 from editlab.probes.passages import Passages
 
 if TYPE_CHECKING:
@@ -93,13 +94,13 @@ def shuffles(model: LanguageModel, subject: str, seed: int = 0) -> tuple[str, ..
 
 
 def _pieces(model: LanguageModel, subject: str) -> list[str]:
-    """Return the subject's tokens as text, each with its space; tokens that share a character (UTF-8) are one piece."""
-    text = f" {subject}"
+    """Return the subject's tokens as text, each with its space; those that share a character or a number are one piece."""
+    text = subject if unspaced(subject) else f" {subject}"
     encoding = model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     cuts = [0]
     for start, _ in encoding["offset_mapping"]:
         cut = start - 1 if text[start - 1 : start] == " " else start
-        if cut > cuts[-1]:
+        if cut > cuts[-1] and not number_at(text, cut):
             cuts.append(cut)
     return [text[a:b] for a, b in zip(cuts, [*cuts[1:], len(text)], strict=True)]
 

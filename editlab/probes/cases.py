@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from editlab.facts import EditCase, EditRequest, Expectation, Fact, FactBase
+from editlab.facts.languages import language_of
 from editlab.facts.rephrases import rephrasings
 from editlab.facts.request import SLOT
 
@@ -35,7 +36,9 @@ def case_for(request: EditRequest, facts: FactBase, seed: int = 0) -> EditCase:
     if true and true.casefold() != request.target_new.casefold():
         request = replace(request, target_true=true)
     names = (subject, *facts.aliases.get(subject, ()))
-    rephrases = tuple(name for name in names if name != request.subject) or rephrasings(request.subject, relation)
+    rephrases = tuple(name for name in names if name != request.subject) or rephrasings(
+        request.subject, relation, language_of(request.prompt, request.subject)
+    )
     case = EditCase(request, request.text, relation, rephrases)
     rng = random.Random(f"{seed}/{request.text}")
     if relation is None:
@@ -75,7 +78,12 @@ def _relation(request: EditRequest, subject: str, facts: FactBase) -> str | None
 
 
 def _strangers(request: EditRequest, subject: str, facts: FactBase, rng: random.Random) -> tuple[Expectation, ...]:
-    """Return other subjects in the request's own sentence; of the subject's kind where it is known."""
+    """Return other subjects in the request's own sentence; of the subject's kind where it is known, in its own language."""
+    if language := language_of(request.prompt, subject):
+        names = [name for name in language.others(subject) if name not in (request.target_new, request.target_true)]
+        return tuple(
+            Expectation(request.prompt.replace(SLOT, name), None, name) for name in rng.sample(names, min(MOST, len(names)))
+        )
     kin = [other.subject for fact in facts.by_subject.get(subject, ()) for other in facts.by_relation[fact.relation]]
     linked = _linked(subject, facts)
     names = [name for name in dict.fromkeys(kin or facts.by_subject) if name not in linked]

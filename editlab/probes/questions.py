@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from editlab.facts import EditCase
 from editlab.facts.request import SLOT
+from editlab.facts.script import joined
 from editlab.probes.battery import battery
 from editlab.probes.passages import Passages
 
@@ -33,7 +34,7 @@ def questions(model: LanguageModel, case: EditCase, passages: Passages, seed: in
     if "shuffle" in asked:
         names.append(asked["shuffle"].subject)
     elif len(request.subject) >= LEAST and request.subject.isalpha():
-        names.append(f"{request.subject[-2:]} {request.subject[:-2]}")
+        names.append(joined(request.subject[-2:], request.subject[:-2]))
     found = {name: request.prompt.replace(SLOT, name) for name in names}
     return found | ({AFTER: asked["long"].text} if "long" in asked else {})
 

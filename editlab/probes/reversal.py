@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from editlab.answers import Answer, Answers, ViewName
 from editlab.facts import EditRequest
+from editlab.facts.script import begins_with
 
 Reversal = Literal["no true object", "not known", "not edited", "disturbed", "suppressed", "not reversed"]
 Guarded = Literal["not edited", "held", "got through"]
@@ -52,8 +53,7 @@ def guarded(said: Answers, request: EditRequest) -> Guarded:
 
 def says(answer: Answer, target: str) -> bool:
     """Return whether an answer's text begins with an object, as a whole word."""
-    text = answer["text"].lstrip()
-    return text.startswith(target) and not text[len(target) : len(target) + 1].isalnum()
+    return begins_with(answer["text"], target)
 
 
 def judged(views: Mapping[str, Any] | list[str]) -> str:

@@ -8,7 +8,6 @@ since a score alone can hide that a model says something else.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ import pandas as pd
 from editlab.answers import ViewName
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
+from editlab.facts.script import ANSWER_END, bare, has_ended
 from editlab.model.generation import readable
 from editlab.model.reading import Reading, read
 from editlab.model.sampling import Sampling
@@ -34,8 +34,6 @@ KEPT = ("locality", "same_subject")
 
 ANSWER_TOKENS = 6
 """Tokens of an answer, unless an object that is asked for has more."""
-STOP = re.compile(r"[,;\n]|(?<!\b[A-Z])\.")
-"""Where an answer ends; the point behind an initial is part of a name."""
 
 Answers = list[dict[str, str]]
 Scores = dict[tuple[int, str, str], Score]
@@ -155,7 +153,7 @@ def _targets(request: EditRequest, probe: Probe, expected: str | None) -> list[s
 
 
 def _objects(request: EditRequest, probes: Sequence[Probe]) -> set[str]:
-    return {o for p in probes for o in (p.expected, p.before, request.target_new, request.target_true) if o}
+    return {bare(o) for p in probes for o in (p.expected, p.before, request.target_new, request.target_true) if o}
 
 
 def _room(model: LanguageModel, objects: set[str]) -> int:
@@ -174,14 +172,14 @@ def _written(reading: Reading, room: int, objects: set[str]) -> list[str]:
 
 
 def _ended(text: str, objects: set[str]) -> bool:
-    return STOP.search(text, 1) is not None and not any(o.startswith(text) for o in objects)
+    return has_ended(text) and not any(o.startswith(text) for o in objects)
 
 
 def _trimmed(text: str, objects: set[str]) -> str:
     """Return a continuation up to where its answer ends. Objects with a stop in them ("Washington, D.C.") stay whole."""
     text = text.strip()
-    whole = [o for o in objects if STOP.search(o) and text.startswith(o)]
-    return max(whole, key=len) if whole else STOP.split(text, maxsplit=1)[0].strip() or text
+    whole = [o for o in objects if ANSWER_END.search(o) and text.startswith(o)]
+    return max(whole, key=len) if whole else ANSWER_END.split(text, maxsplit=1)[0].strip() or text
 
 
 def _scored(

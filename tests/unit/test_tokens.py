@@ -9,7 +9,8 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import PreTrainedTokenizerFast
 
 from editlab.errors import BadRequest, TooLong
-from editlab.model.tokens import Tokens, joined, pad
+from editlab.facts.script import joined
+from editlab.model.tokens import Tokens, pad
 
 TOKENIZERS = ["byte", "byte_bos", "metaspace"]
 words = st.text(st.sampled_from("abcdeSlovn é漢😀'-.,"), min_size=1, max_size=12)

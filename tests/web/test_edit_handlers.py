@@ -259,11 +259,15 @@ def test_the_next_key_drops_a_live_question_without_a_word(visitor, monkeypatch)
 
 
 def test_fields_show_their_tokens_and_suggestions(visitor):
-    page = visitor.does("tokenize", "Slovenia", "{} belongs to the continent of", "Antarctica")
+    page = visitor.does("tokenize", "Slovenia", "{} belongs to the continent of", "Antarctica", "script")
     assert page["at-subject"].count("<li>") >= 1 and "target token" in page["at-target-new"] and "␣" in page["at-prompt"]
     assert 'data-object="Asia"' in page["suggestions"] and 'data-object="Europe"' not in page["suggestions"]
     assert visitor.presses("choose_object", press="object", object="Asia")["target-new"] == "Asia"
-    page = visitor.does("tokenize", "", "", "")
+    page = visitor.does("tokenize", "Slovenia", "{} is called “", "Antarctica", "script")
+    assert "<li>␣" not in page["at-target-new"] and "<li>" in page["at-target-new"]
+    page = visitor.does("tokenize", "Slovenia", "{} is called “", "Antarctica", "yes")
+    assert "<li>␣" in page["at-target-new"]
+    page = visitor.does("tokenize", "", "", "", "script")
     assert "<li>" not in page["at-subject"] + page["at-prompt"] + page["at-target-new"] + page["suggestions"]
 
 

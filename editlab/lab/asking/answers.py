@@ -158,6 +158,11 @@ def tokens(workspace: Workspace, text: str) -> tuple[str, ...]:
     return tuple(workspace.context.model.tok.chips(text))
 
 
+def target_tokens(workspace: Workspace, prompt: str, target: str) -> tuple[str, ...]:
+    """Return the tokens of an object as they are asked behind a prompt, with spaces as "␣"."""
+    return tuple(workspace.context.model.tok.target_chips(prompt, target))
+
+
 def find_applied(records: Sequence[EditRecord], request: EditRequest) -> EditRecord | None:
     """Return the latest edit of a request that is on, None where there is none."""
     return next((record for record in reversed(records) if record.on and request in record.requests), None)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
 from editlab.facts import EditRequest
+from editlab.facts.script import CLAUSE_END, bare
 from editlab.web.core.html import pieces
 from editlab.web.core.names import token_name
 from editlab.wording import percent, shorten
@@ -18,7 +18,6 @@ Answer = Mapping[str, Any]
 Answers = Mapping[str, Answer]
 """The answers of several views, by view."""
 
-CLAUSE_END = re.compile(r"[,;:\n]|(?<!\b[A-Z])\.(?:\s|$)")
 LONGEST_HEADLINE = 48
 ROWS = 5
 """Tokens that are shown of an answer."""
@@ -43,7 +42,7 @@ def object_of(request: EditRequest | None, token: str) -> str:
     """Return "new" or "true" where a token begins that object of a request, else an empty text."""
     objects = (("new", request.target_new), ("true", request.target_true)) if request else ()
     token = token.strip()
-    return next((which for which, name in objects if token and name is not None and name.startswith(token)), "")
+    return next((which for which, name in objects if token and name is not None and bare(name).startswith(token)), "")
 
 
 def tokens(request: EditRequest | None, top: Sequence[Sequence[Any]]) -> list[dict[str, str]]:

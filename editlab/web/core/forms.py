@@ -10,6 +10,7 @@ from pydantic import Field, create_model
 
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
+from editlab.facts.script import Space, bare, with_space
 from editlab.lab import METHODS, OFF, RECIPES, MethodInfo, OwnProbe, Setting
 from editlab.web.core.inputs import LENGTHS, Inputs
 
@@ -19,11 +20,17 @@ FIELDS = {"subject": "subject", "prompt": "prompt", "target_new": "new object", 
 """The parts of a request, and the names of their fields."""
 
 
-def read_request(subject: str | None, prompt: str | None, target_new: str | None, target_true: str | None) -> EditRequest:
-    """Return the request of four fields; an empty true object means that it is not known. Raises `BadRequest`."""
+def read_request(
+    subject: str | None, prompt: str | None, target_new: str | None, target_true: str | None, space: Space = "script"
+) -> EditRequest:
+    """Return the request of four fields; an empty true object means that it is not known. Raises `BadRequest`.
+
+    `space`: whether a space stands in front of the objects.
+    """
     given = zip(FIELDS, (subject, prompt, target_new, target_true), strict=True)
     subject, prompt, target_new, target_true = (_capped(FIELDS[field], value, field) for field, value in given)
-    return EditRequest.from_text(prompt.strip(), subject, target_new, target_true.strip() or None)
+    new, true = (with_space(target, space) if bare(target) else "" for target in (target_new, target_true))
+    return EditRequest.from_text(prompt.strip(), subject, new, true or None)
 
 
 def place_of(field: str) -> str:

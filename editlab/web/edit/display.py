@@ -12,6 +12,7 @@ import gradio as gr
 from editlab import figures
 from editlab.errors import BadRequest, Cancelled, EditLabError
 from editlab.facts import EditRequest
+from editlab.facts.script import bare, space_of
 from editlab.lab import RECIPES, EditAnswers, EditRecord, Job, Lab, OwnProbe, Scenario, Workspace, recipe_of, scores
 from editlab.lab.access.limits import Cost
 from editlab.lab.asking import answers
@@ -85,8 +86,9 @@ class Display:
         return {
             "subject": request.subject,
             "prompt": request.prompt,
-            "target-new": request.target_new,
-            "target-true": request.target_true or "",
+            "target-new": bare(request.target_new),
+            "target-true": bare(request.target_true or ""),
+            "space": space_of(request.target_new),
         }
 
     def edits(self, workspace: Workspace) -> Update:

@@ -9,6 +9,7 @@ import gradio as gr
 from pydantic import Field
 
 from editlab.errors import BadFile, BadRequest, EditLabError
+from editlab.facts.script import Space
 from editlab.lab import METHODS, OFF, RECIPES, Lab, Workspace, recipe_of
 from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.workspaces import edits
@@ -41,6 +42,7 @@ class RequestFields(Inputs):
     prompt: Prompt
     target_new: Object
     target_true: Object
+    space: Space = "script"
 
 
 class PressedEdit(Pressed):
@@ -128,7 +130,7 @@ class EditHandlers(Handlers):
     ) -> Updates:
         """Compute an edit, with REP where it is chosen; then show all answers and ask the probes."""
         workspace, recipe = visit.workspace, recipe_of(rep)
-        request = forms.read_request(fields.subject, fields.prompt, fields.target_new, fields.target_true)
+        request = forms.read_request(fields.subject, fields.prompt, fields.target_new, fields.target_true, fields.space)
         drawing.own_probes(own, request)  # refused before the edit is computed
         names, before = forms.read_names(own.own_rephrases, request), workspace.request
         config = forms.read_settings(self.lab.methods(), method, settings)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import gradio as gr
 from pydantic import Field
 
 from editlab.errors import Cancelled, EditLabError
+from editlab.facts.script import Space, bare, with_space
 from editlab.lab import Workspace
 from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.asking import answers
@@ -62,20 +64,22 @@ class QuestionHandlers(Handlers):
         yield from continue_text(visit.workspace, pressed.text)
 
     @handler(cost=FREE)
-    def tokenize(self, visit: Visit, subject: Subject, prompt: Prompt, target_new: Object) -> Updates:
+    def tokenize(self, visit: Visit, subject: Subject, prompt: Prompt, target_new: Object, space: Space) -> Updates:
         """Show how the model's tokenizer splits the fields, and suggest other objects."""
         workspace = visit.workspace
-        subject, prompt, new = (_printable(text) for text in (subject, prompt, target_new.strip()))
-        texts = {"subject": subject, "prompt": prompt.replace("{}", subject), "target-new": f" {new}" if new else ""}
+        subject, prompt, new = (_printable(text) for text in (subject, prompt, target_new))
+        asked = prompt.strip().replace("{}", subject)
         try:
-            objects = [name for name in suggestions(workspace, prompt, subject) if name != new]
+            objects = [name for name in suggestions(workspace, prompt, subject) if name != new.strip()]
             yield {
-                **{f"at-{field}": _tokens(workspace, field, text) for field, text in texts.items()},
+                "at-subject": _tokens(answers.tokens(workspace, subject)),
+                "at-prompt": _tokens(answers.tokens(workspace, prompt.replace("{}", subject))),
+                "at-target-new": _tokens(_of_target(workspace, asked, new, space), "target token"),
                 "at-target-true": "",
                 "suggestions": render("edit/suggestions.html", objects=objects),
             }
         except EditLabError:
-            yield {f"at-{field}": "" for field in texts}
+            yield {f"at-{field}": "" for field in ("subject", "prompt", "target-new")}
 
     @handler(cost=FREE)
     def choose_object(self, visit: Visit, pressed: PressedObject) -> Updates:
@@ -124,9 +128,12 @@ def continue_text(workspace: Workspace, text: str) -> Updates:
         yield {"ask-message": pieces.message(str(error), "problem")}
 
 
-def _tokens(workspace: Workspace, field: str, text: str) -> str:
-    tokens = answers.tokens(workspace, text) if text else ()
-    return render("edit/tokens.html", tokens=tokens, noun="target token" if field == "target-new" else "")
+def _tokens(tokens: Sequence[str], noun: str = "") -> str:
+    return render("edit/tokens.html", tokens=tokens, noun=noun)
+
+
+def _of_target(workspace: Workspace, prompt: str, target: str, space: Space) -> Sequence[str]:
+    return answers.target_tokens(workspace, prompt, with_space(target, space)) if bare(target) else ()
 
 
 def _printable(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
+from editlab.facts.script import Space
 from editlab.lab import BATCH, OFF, Lab, MethodInfo, Scenario, Setting
 from editlab.web.core.components import Parts
 from editlab.web.core.forms import SETTING_TYPES, Method, Recipe
@@ -12,6 +13,7 @@ from editlab.web.core.inputs import Object, Prompt, Reason, Subject, Switch
 from editlab.web.edit import edit_list, file_handlers
 from editlab.web.edit.file_handlers import BatchSize
 
+SPACES = {"script": "By script", "yes": "Yes", "no": "No"}
 SWITCH = {"off": "Off", "on": "On"}
 RECIPES = {OFF: "Off", "default": "On", "published": "As published"}
 FILES = (".csv", ".json")
@@ -82,6 +84,8 @@ def _create_methods(parts: Parts, methods: tuple[MethodInfo, ...]) -> None:
     parts.add(gr.Button, "train-mask", "Train a mask", visible=False, size="sm")
     with gr.Column(elem_id="extras"):
         with gr.Accordion("Advanced settings", open=False, elem_id="advanced"):
+            info = "By script: none after 是 or は, nor after an opening quote; the tokens of the new object show it."
+            parts.radio("space", Space, SPACES, label="Space before the object", info=info, value="script")
             for method in methods:  # the style sheet shows those of the method that is chosen
                 with gr.Column(elem_id=f"settings-{method.name}"):
                     for setting in method.settings:

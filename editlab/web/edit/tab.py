@@ -144,7 +144,7 @@ def _wire_questions(parts: Parts, questions: QuestionHandlers) -> None:
     on = partial(wiring.on, parts)
     on([parts["ask-button"].click, parts["ask"].submit], questions.ask, trigger_mode="multiple")
     on(parts["questions"].select, questions.ask_prepared, trigger_mode="multiple")
-    changes = [field.change for field in parts.named("subject", "prompt", "target-new")]
+    changes = [field.change for field in parts.named("subject", "prompt", "target-new", "space")]
     on(changes, questions.tokenize, trigger_mode="always_last")
     on(parts["suggestions"].select, questions.choose_object)
     on(parts["probe-table"].expand, questions.open_probe, trigger_mode="multiple")
