@@ -16,7 +16,7 @@ from editlab.lab.workspaces.scenarios import Scenario, read_scenarios
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.methods import METHODS, MethodInfo, Setting
 from editlab.methods.rep import OFF, RECIPES, recipe_of
-from editlab.probes import CONTROL, FATES, KINDS, fates, guarded, judge, judged, reversal, says, scores
+from editlab.probes import CONTROL, FATES, KINDS, Probe, fates, guarded, judge, judged, reversal, says, scores
 
 __all__ = [
     "BATCH",
@@ -41,6 +41,7 @@ __all__ = [
     "MethodInfo",
     "Moment",
     "OwnProbe",
+    "Probe",
     "Report",
     "Scenario",
     "Setting",

@@ -1,7 +1,7 @@
 """What a model says around an edit: batteries of prompts, asked under views, and their verdicts."""
 
 from editlab.answers import Answers
-from editlab.probes.battery import KINDS, Probe, battery, shuffles
+from editlab.probes.battery import KINDS, TELLING, Probe, battery, shuffles
 from editlab.probes.cases import case_for
 from editlab.probes.gates import gates, gates_of
 from editlab.probes.ground import Ground
@@ -20,6 +20,7 @@ __all__ = [
     "CONTROL",
     "FATES",
     "KINDS",
+    "TELLING",
     "THRESHOLDS",
     "Answers",
     "Ground",

@@ -181,7 +181,7 @@ class Drawn:
         if is_new("gates"):
             update |= {"gate-tokens": gate.at_prompt(now.gates), "threshold": self._workspace.threshold}
         if is_new("probes"):
-            update |= {"scores": probe_table.score_line(now.probes), "probe-table": probe_table.probe_table(now.probes)}
+            update |= {"scores": probe_table.score_line(now.probes, not now.probed), **_probe_rows(now)}
         if now.swept is not None and (is_new("swept") or (now.probed and not seen.probed)):
             update |= self._swept(now)
         if is_new("linked"):
@@ -199,6 +199,7 @@ class Drawn:
             "gate-said": "",
             **({"stop": gr.update(interactive=True)} if now.on else {}),  # the probes follow at once
             **without_probes(asking=now.on),
+            **_probe_rows(now),
         }
 
     def _swept(self, now: EditAnswers) -> Update:
@@ -209,6 +210,10 @@ class Drawn:
             return {"gate-said": text}
         figure = figures.sweep(now.swept, gate.panels(now.swept), threshold, scores(now.probes, "rep"))
         return {"gate-said": text, "gate-curve": figure, "gate-table": gate.table(now.swept)}
+
+
+def _probe_rows(now: EditAnswers) -> Update:
+    return {"probe-table": probe_table.probe_table(now.probes, now.battery, tuple(now.answers))}
 
 
 def own_probes(own: OwnProbes, request: EditRequest) -> tuple[OwnProbe, ...]:

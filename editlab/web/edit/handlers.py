@@ -133,11 +133,11 @@ class EditHandlers(Handlers):
         config = forms.read_settings(self.lab.methods(), method, settings)
         job = edits.apply(workspace, request, method, config or None, recipe, names, forms.read_reason(why))
         yield self.display.running(f"Editing: {request.subject} → {request.target_new}.")
+        places = switches.places(workspace)
+        places = (*places, "rep") if recipe and not workspace.guarded else places
         if before is None or before.text != request.text:
-            places = switches.places(workspace)
-            places = (*places, "rep") if recipe and not workspace.guarded else places
             yield {"picture": answers.at_prompt(request, {}, True, places), "verdict": "", **drawing.without_probes()}
-        yield from follow(workspace, job)
+        yield from follow(workspace, job, lambda said: {"picture": answers.at_prompt(request, said, True, places)})
         yield from self.display.show(workspace, job.result().request, own, words.made(job.result()))
 
     @handler(cost=FREE)
