@@ -7,6 +7,7 @@ from editlab.lab.ledger.archive import Report
 from editlab.lab.ledger.chain import EditRecord
 from editlab.lab.ledger.directory import WorkspaceInfo
 from editlab.lab.loaded import Choice
+from editlab.lab.model.knowledge import KnownFact
 from editlab.lab.model.statistics import Measured, MeasuringCost
 from editlab.lab.worker import Job, Worker
 from editlab.lab.workspaces.edit_files import BATCH, MOST_BATCH, EditFile, FileProgress, read_edit_file
@@ -16,7 +17,7 @@ from editlab.lab.workspaces.scenarios import Scenario, read_scenarios
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.methods import METHODS, MethodInfo, Setting
 from editlab.methods.rep import OFF, RECIPES, recipe_of
-from editlab.probes import CONTROL, FATES, KINDS, Probe, fates, guarded, judge, judged, reversal, says, scores
+from editlab.probes import CONTROL, FATES, KINDS, Knowledge, Probe, fates, guarded, judge, judged, reversal, says, scores
 
 __all__ = [
     "BATCH",
@@ -35,6 +36,8 @@ __all__ = [
     "Job",
     "JobRow",
     "Lab",
+    "Knowledge",
+    "KnownFact",
     "MaskInfo",
     "Measured",
     "MeasuringCost",

@@ -22,7 +22,7 @@ from editlab.web.core.inputs import OwnProbes
 from editlab.web.core.turns import Turn, Turns
 from editlab.web.core.updates import Update, Updates, buttons, follow
 from editlab.web.edit import answers as answer_columns
-from editlab.web.edit import edit_list, gate, link, probe_table, reversal, switches, words
+from editlab.web.edit import edit_list, gate, known, link, probe_table, reversal, switches, words
 
 IDLE = ("apply", "undo", "redo", "remake")
 """Buttons that cannot be pressed while an edit is computed."""
@@ -40,7 +40,7 @@ class Display:
 
     def present(self, workspace: Workspace, scenario: Scenario, own: OwnProbes, text: str = "") -> Updates:
         """Fill the fields with a scenario and draw its question."""
-        yield {**self.fields(scenario.request), "preset": scenario.name, "say": pieces.message(scenario.say, "say")}
+        yield {**self.fields(scenario.request), "preset": scenario.name, "say": known.say(self.lab, scenario)}
         yield from self.show(workspace, scenario.request, own, text)
 
     def changed(self, workspace: Workspace, text: str, own: OwnProbes) -> Updates:
