@@ -30,12 +30,13 @@ class Knowledge:
 def knowledge(model: LanguageModel, requests: Sequence[EditRequest], says: bool = False) -> list[Knowledge]:
     """Return what the unedited model knows of requests that have a true object. `says`: also what it says otherwise."""
     found = model.score([request.text for request in requests], [request.target_true or "" for request in requests])
-    unknown = [request.text for request, score in zip(requests, found, strict=True) if not score.hit]
-    texts: list[str] = []
+    unknown = dict.fromkeys(request.text for request, score in zip(requests, found, strict=True) if not score.hit)
+    said: dict[str, str] = {}
     if says and unknown:
-        *_, texts = model.generate(unknown, BASE, SAID_TOKENS)
-    said = dict(zip(unknown, texts, strict=False))
-    return [Knowledge(score.hit, score.p, said.get(r.text, "")) for r, score in zip(requests, found, strict=True)]
+        *_, texts = model.generate(list(unknown), BASE, SAID_TOKENS)
+        said = dict(zip(unknown, texts, strict=True))
+    pairs = zip(requests, found, strict=True)
+    return [Knowledge(score.hit, score.p, "" if score.hit else said.get(request.text, "")) for request, score in pairs]
 
 
 def wordings(facts: FactBase, fact: Fact, most: int = 1) -> list[EditRequest]:

@@ -104,7 +104,7 @@ class EditHandlers(Handlers):
                 yield from known.until_one_is_known(self.lab)
                 scenario = self.lab.knowledge.first
             yield from self.display.present(workspace, scenario, own, notice or unknown)
-        yield from known.marks(self.lab, scenario)
+        yield from known.marks(self.lab, workspace, scenario)
 
     @handler(cost=CHANGED)
     def follow_link(self, visit: Visit, own: OwnProbes, pressed: PressedLink) -> Updates:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import gradio as gr
 
 from editlab.errors import Cancelled
-from editlab.lab import Job, KnownFact, Lab, Scenario
+from editlab.lab import Job, KnownFact, Lab, Scenario, Workspace
 from editlab.web.core.answers import first_clause
 from editlab.web.core.html import pieces, render
 from editlab.web.core.updates import Update, Updates, follow
@@ -26,13 +26,14 @@ def until_one_is_known(lab: Lab) -> Updates:
     yield {"progress": ""}
 
 
-def marks(lab: Lab, shown: Scenario | None) -> Updates:
+def marks(lab: Lab, workspace: Workspace, shown: Scenario | None) -> Updates:
     """Mark the scenarios that the model does not know, as soon as all are asked, and say what it says at the one shown."""
     job = lab.knowledge.ask_scenarios()
     if job is not None:
         yield from follow(lab.worker, job, tell=False)
         _wait(job)
-    yield {"preset": gr.update(choices=choices(lab)), **({"say": say(lab, shown)} if shown else {})}
+    still_shown = shown is not None and workspace.request == shown.request
+    yield {"preset": gr.update(choices=choices(lab)), **({"say": say(lab, shown)} if still_shown else {})}
 
 
 def choices(lab: Lab) -> list[tuple[str, str]]:
