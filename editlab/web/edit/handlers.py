@@ -17,7 +17,20 @@ from editlab.web.core.display import EditDisplay
 from editlab.web.core.forms import Method, MethodSettings, Recipe
 from editlab.web.core.handlers import BATTERY, CHANGED, PROBED, Handlers, handler
 from editlab.web.core.html import pieces
-from editlab.web.core.inputs import Id, Inputs, Name, Object, OwnProbes, Place, Pressed, Prompt, Question, Reason, Subject, Switch
+from editlab.web.core.inputs import (
+    Id,
+    Inputs,
+    Name,
+    Object,
+    OwnProbes,
+    Place,
+    Pressed,
+    Prompt,
+    Question,
+    Reason,
+    Subject,
+    Switch,
+)
 from editlab.web.core.names import VIEW_TITLES
 from editlab.web.core.updates import Update, Updates, follow, stopping
 from editlab.web.core.visit import Visit
