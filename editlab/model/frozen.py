@@ -20,6 +20,7 @@ from transformers import PreTrainedTokenizerBase
 from editlab.errors import BadRequest
 from editlab.model.architectures import Architecture, architecture_of
 from editlab.model.overlay import capturing_keys, capturing_residual, laid_over, recording_blocks
+from editlab.model.start import NONE, Start
 from editlab.model.tokens import Located, TokenBatch, Tokens, in_chunks
 from editlab.model.weights import inputs_of, matrix_of, parameters_of
 from editlab.patches import BARE, BASE, Form, View
@@ -32,12 +33,14 @@ Views = View | Sequence[View]
 class FrozenModel:
     """A causal language model whose weights stay as they are, and its tokenizer.
 
-    `tokens_per_forward`: how many tokens a batch may hold, on a CPU as many as its caches hold.
+    `tokens_per_forward`: how many tokens a batch may hold, on a CPU as many as its caches hold. `start`: what stands before
+    every plain text.
     """
 
     hf: nn.Module
     tokenizer: PreTrainedTokenizerBase
     tokens_per_forward: int = field(default=4_096, kw_only=True)
+    start: Start = field(default=NONE, kw_only=True)
 
     def __post_init__(self) -> None:
         self.hf.eval().requires_grad_(False)
@@ -52,7 +55,7 @@ class FrozenModel:
     @cached_property
     def tok(self) -> Tokens:
         """The tokenizer with the questions that editing asks of it."""
-        return Tokens(self.tokenizer, self.hf.config.max_position_embeddings)
+        return Tokens(self.tokenizer, self.hf.config.max_position_embeddings, self.start)
 
     @property
     def device(self) -> torch.device:
