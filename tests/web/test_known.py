@@ -100,12 +100,12 @@ def test_another_start_of_a_text_is_another_question(opens, knows, tiny_llama, m
 
 
 def test_facts_that_the_model_knows_fill_the_fields(opens, knows):
-    knows("France", "Germany", SECOND.request.subject)
+    knows("Italy", "Germany", SECOND.request.subject)
     visitor = opens()
     visitor.does("open")
     page = visitor.does("show_known")
     offered = visitor.lab.knowledge.facts
-    assert {fact.request.subject for fact in offered} == {"France", "Germany"}, "scenarios are offered already"
+    assert {fact.request.subject for fact in offered} == {"Italy", "Germany"}, "scenarios are offered already"
     assert page["known"].count("<button") == len(offered) > 2 and f"{len(offered)} facts" in page["known"]
     picked = offered[1]
     page = visitor.presses("choose_known", press="fact", number=1, subject=picked.request.subject)
@@ -113,7 +113,7 @@ def test_facts_that_the_model_knows_fill_the_fields(opens, knows):
     assert page["target-new"] and page["target-true"] == picked.request.target_true and page["preset"] is None
     assert f"This model says “{picked.request.target_true}” here" in page["say"] and "50 %" in page["say"]
     assert picked.request.subject in page["picture"]
-    for number, subject in ((len(offered), "France"), (0, "Narnia")):
+    for number, subject in ((len(offered), "Italy"), (0, "Narnia")):
         message = visitor.presses("choose_known", press="fact", number=number, subject=subject)["message"]
         assert "not offered any more" in message
 

@@ -30,6 +30,8 @@ from editlab.work import Cancel
 
 FACTS_ASKED, FACTS_OFFERED = 8, 2
 """Facts of a relation that are asked, and those that are offered at most."""
+NOT_OFFERED = frozenset({"P140"})
+"""Relations that are nothing for a show: what somebody believes in."""
 PART = 16
 """Facts or scenarios that are asked before others get the model."""
 
@@ -105,7 +107,8 @@ class ModelKnowledge:
     def _facts(self) -> list[list[EditRequest]]:
         """The facts that are asked, each in its wordings; none about a scenario's subject."""
         ours, facts = {scenario.request.subject for scenario in self._scenarios}, self._context.facts
-        asked = (probes.wordings(facts, fact) for fact in probes.in_turn(facts, FACTS_ASKED) if fact.subject not in ours)
+        chosen = (fact for fact in probes.in_turn(facts, FACTS_ASKED) if fact.relation not in NOT_OFFERED)
+        asked = (probes.wordings(facts, fact) for fact in chosen if fact.subject not in ours)
         return [requests for requests in asked if requests]
 
 
