@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
@@ -53,7 +54,7 @@ class ModelKnowledge:
         self._context, self._scenarios = context, tuple(scenarios)
         own = [scenario.request for scenario in self._scenarios]
         self._of_scenarios = _Asked(context, TypeAdapter(dict[str, Knowledge]), lambda: own, self._ask_scenarios)
-        self._of_facts = _Asked(context, TypeAdapter(tuple[KnownFact, ...]), lambda: sum(self._facts, []), self._ask_facts)
+        self._of_facts = _Asked(context, TypeAdapter(tuple[KnownFact, ...]), self._all_requests, self._ask_facts)
 
     @property
     def scenarios(self) -> Mapping[str, Knowledge]:
@@ -88,12 +89,12 @@ class ModelKnowledge:
             yield len(found) / max(1, len(self._scenarios)), found
 
     def _ask_facts(self) -> Iterator[tuple[float, tuple[KnownFact, ...]]]:
-        """Yield the share that was asked and the facts that are known so far, each in the wording in which it is likelier."""
+        """Yield the share that was asked and the facts that are known so far, each in its likelier wording."""
         found: list[KnownFact] = []
         offered: Counter[str] = Counter()
         parts = list(_parts(self._facts))
         for number, some in enumerate(parts, start=1):
-            requests = sum(some, [])
+            requests = [*chain.from_iterable(some)]
             said = dict(zip(requests, probes.knowledge(self._context.model, requests), strict=True))
             for asked in some:
                 known = [KnownFact(request, said[request].p) for request in asked if said[request].known]
@@ -102,6 +103,9 @@ class ModelKnowledge:
                     offered[relation] += 1
                     found.append(max(known, key=lambda fact: fact.p))
             yield number / len(parts), tuple(found)
+
+    def _all_requests(self) -> Sequence[EditRequest]:
+        return [*chain.from_iterable(self._facts)]
 
     @cached_property
     def _facts(self) -> list[list[EditRequest]]:
