@@ -20,44 +20,49 @@ from editlab import storage
 from editlab.facts import FactBase
 from editlab.model.start import NONE, Start
 
-SEPARATORS = ("<|endoftext|>", "<|end_of_text|>", "<|begin_of_text|>", "<eos>", "</s>", "\n")
-"""What is known to stand between the documents of a pretraining, and the end of a line."""
+SEPARATORS = ("<|endoftext|>", "<|end_of_text|>", "<|begin_of_text|>", "<eos>", "</s>")
+"""What is known to stand between the documents of a pretraining."""
 ASKED = 96
 """Facts that each start is tried with, half of them in wordings that begin with the subject."""
 SURE = 3.0
-"""So many standard errors must the facts be likelier behind a start than behind none, or it is not taken."""
+"""So many standard errors must facts be likelier behind a start than behind the best one before it, or it is not taken."""
 
 LogP = Callable[[Start, Sequence[str], Sequence[str]], Sequence[float]]
 """The log p of each object behind its prompt, under a start."""
 
 
-def candidates(tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> list[Start]:
-    """Return the starts to try: none, and each separator that the model has, each with and without a space.
+def candidates(tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> tuple[list[Start], list[Start]]:
+    """Return the starts to try: separators that the model has, with a space and without; and what is tried if none helps.
 
+    A space comes first: behind it, the first word has the tokens that it has within a sentence.
     vocabulary: tokens that the model knows. A tokenizer may bring some beyond them.
     """
     own = (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token)
-    known = {"\n", *(text for text, number in tokenizer.get_vocab().items() if number < vocabulary)}
+    known = {text for text, number in tokenizer.get_vocab().items() if number < vocabulary}
     texts = [text for text in dict.fromkeys((*SEPARATORS, *own)) if text in known]
-    return [Start(text, space) for text in ("", *texts) for space in (False, True)]
+    others = [Start("\n", space=True), Start("\n"), Start("", space=True)]
+    return [Start(text, space) for text in texts for space in (True, False)], others
 
 
 def choose(tokenizer: PreTrainedTokenizerBase, vocabulary: int, facts: FactBase, log_p: LogP, seed: int = 0) -> Start:
     """Return the start behind which facts are likeliest; none where the tokenizer has its own or none is surely better.
 
-    Facts are compared one by one: a start must raise their mean log p by `SURE` standard errors.
+    Facts are compared one by one: to take the place of the best start so far, a start must raise their mean log p by `SURE`
+    standard errors. What no model learned as a separator, the end of a line or a space, is tried where no separator helps.
     """
     asked = _questions(facts, seed)
     if begins(tokenizer) or not asked:
         return NONE
     prompts, objects = [prompt for prompt, _ in asked], [name for _, name in asked]
-    bare = log_p(NONE, prompts, objects)
-    best, gained = NONE, 0.0
-    for start in candidates(tokenizer, vocabulary)[1:]:
-        gains = [now - before for now, before in zip(log_p(start, prompts, objects), bare, strict=True)]
-        gain = mean(gains)
-        if gain > max(gained, SURE * stdev(gains) / math.sqrt(len(gains))):
-            best, gained = start, gain
+    best, known = NONE, log_p(NONE, prompts, objects)
+    for starts in candidates(tokenizer, vocabulary):
+        if best != NONE:
+            break
+        for start in starts:
+            found = log_p(start, prompts, objects)
+            gains = [now - before for now, before in zip(found, known, strict=True)]
+            if mean(gains) > SURE * stdev(gains) / math.sqrt(len(gains)):
+                best, known = start, found
     return best
 
 

@@ -87,7 +87,7 @@ def likelier_behind(best, gain, noise=0.1):
     """A stand-in for a model to which all facts are likelier behind one start."""
 
     def log_p(start, prompts, objects):
-        return [-4 + (gain if start == best else 0.0) + noise * (n % 7) for n in range(len(prompts))]
+        return [-4 + (gain if start == best else 0.0) + noise * (n % 7) * (start == best) for n in range(len(prompts))]
 
     return log_p
 
@@ -99,9 +99,17 @@ def test_the_start_is_that_behind_which_facts_are_likeliest(best, facts):
 
 def test_a_token_that_the_model_does_not_know_is_no_candidate():
     tokenizer = tokenizer_of("byte")
-    tried = start_choice.candidates(tokenizer, 500)
-    assert SEPARATED in tried and NONE in tried and Start("\n") in tried
-    assert SEPARATED not in start_choice.candidates(tokenizer, EOS)
+    separators, others = start_choice.candidates(tokenizer, 500)
+    assert SEPARATED in separators and others == [Start("\n", space=True), Start("\n"), Start("", space=True)]
+    assert SEPARATED not in start_choice.candidates(tokenizer, EOS)[0]
+
+
+def test_the_end_of_a_line_counts_only_where_no_separator_helps(facts):
+    def log_p(start, prompts, objects):
+        gain = {"</s>": 1.0, "\n": 2.0}.get(start.text, 0.0)
+        return [gain * (1 + n % 2) for n in range(len(prompts))]
+
+    assert start_choice.choose(tokenizer_of("byte"), 500, facts, log_p) == SEPARATED
 
 
 def test_a_start_that_is_not_surely_better_is_not_taken(facts):
