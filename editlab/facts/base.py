@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -93,6 +94,14 @@ class FactBase:
     def relation_of(self, template: str) -> str | None:
         """Return the relation that has this wording, or None."""
         return self._relation_by_template.get(template)
+
+    def unambiguous(self, templates: Iterable[str]) -> list[str]:
+        """Return those wordings that ask for one relation alone."""
+        return [template for template in templates if self._uses[template] == 1]
+
+    @cached_property
+    def _uses(self) -> Counter[str]:
+        return Counter(t for r in self.relations.values() for t in (*r.templates, *r.held_out))
 
     @cached_property
     def _relation_by_template(self) -> Mapping[str, str]:

@@ -7,6 +7,7 @@ from editlab.lab.ledger.archive import Report
 from editlab.lab.ledger.chain import EditRecord
 from editlab.lab.ledger.directory import WorkspaceInfo
 from editlab.lab.loaded import Choice
+from editlab.lab.model.knowledge import KnownFact
 from editlab.lab.model.statistics import Measured, MeasuringCost
 from editlab.lab.worker import Job, Worker
 from editlab.lab.workspaces.edit_files import BATCH, MOST_BATCH, EditFile, FileProgress, read_edit_file
@@ -16,7 +17,7 @@ from editlab.lab.workspaces.scenarios import Scenario, read_scenarios
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.methods import METHODS, MethodInfo, Setting, warnings
 from editlab.methods.rep import OFF, RECIPES, recipe_of
-from editlab.probes import CONTROL, FATES, KINDS, fates, guarded, judge, judged, reversal, says, scores
+from editlab.probes import CONTROL, FATES, KINDS, Knowledge, Probe, fates, guarded, judge, judged, reversal, says, scores
 
 __all__ = [
     "BATCH",
@@ -34,6 +35,8 @@ __all__ = [
     "FileProgress",
     "Job",
     "JobRow",
+    "Knowledge",
+    "KnownFact",
     "Lab",
     "MaskInfo",
     "Measured",
@@ -41,6 +44,7 @@ __all__ = [
     "MethodInfo",
     "Moment",
     "OwnProbe",
+    "Probe",
     "Report",
     "Scenario",
     "Setting",

@@ -40,4 +40,5 @@ class Kind(StrEnum):
     KEYS = "keys", "Keys tab"
     INSIDE = "inside", "Inside tab"
     CHECKUP = "checkup", "Check-up"
+    KNOWLEDGE = "knowledge", "What the model knows"
     OTHER = "work", "Other work"

@@ -32,6 +32,7 @@ from editlab.lab.ledger.expiry import forget
 from editlab.lab.ledger.ledger import Ledger
 from editlab.lab.loaded import Loaded
 from editlab.lab.model import benchmarks
+from editlab.lab.model.knowledge import ModelKnowledge
 from editlab.lab.model.masks import MaskTraining
 from editlab.lab.model.statistics import KeyStatistics
 from editlab.lab.worker import Job, Worker
@@ -97,6 +98,7 @@ class Lab:
         self.workspaces = Workspaces(self.context, kept_seconds)
         self.monitor = Monitor(self.context, watching)
         self.masks, self.statistics = MaskTraining(self.context, scenarios), KeyStatistics(self.context, measuring)
+        self.knowledge = ModelKnowledge(self.context, scenarios)
         self.metrics = Metrics(self.worker, self.loaded, self.ledger, self.workspaces)
         self.jobs = Jobs(self.ledger, self.directory, self.worker)
         self.jobs.resumes |= {

@@ -1,10 +1,11 @@
 """What a model says around an edit: batteries of prompts, asked under views, and their verdicts."""
 
 from editlab.answers import Answers
-from editlab.probes.battery import KINDS, Probe, battery, shuffles
+from editlab.probes.battery import KINDS, TELLING, Probe, battery, shuffles
 from editlab.probes.cases import case_for
 from editlab.probes.gates import gates, gates_of
 from editlab.probes.ground import Ground
+from editlab.probes.knowledge import Knowledge, in_turn, knowledge, wordings
 from editlab.probes.lessons import lessons
 from editlab.probes.linked import FATES, fates, linked
 from editlab.probes.passages import Passages, passages
@@ -20,9 +21,11 @@ __all__ = [
     "CONTROL",
     "FATES",
     "KINDS",
+    "TELLING",
     "THRESHOLDS",
     "Answers",
     "Ground",
+    "Knowledge",
     "Passages",
     "Probe",
     "answers_so_far",
@@ -35,8 +38,10 @@ __all__ = [
     "gates",
     "gates_of",
     "guarded",
+    "in_turn",
     "judge",
     "judged",
+    "knowledge",
     "lessons",
     "linked",
     "passages",
@@ -51,4 +56,5 @@ __all__ = [
     "sweep",
     "tallies",
     "ways_back",
+    "wordings",
 ]

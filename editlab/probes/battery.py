@@ -33,6 +33,9 @@ KINDS = {
 }
 """Every kind of probe and what it asks, in the order in which a battery has them."""
 
+TELLING = ("success", "rephrase", "paraphrase", "same_subject", "locality", "propagation", "shuffle", "long")
+"""The same kinds from the most telling one on, as somebody who watches wants them asked; long texts take the longest."""
+
 MOST_SHUFFLES = 10
 MOST_PASSAGES = 5
 """Most long contexts a domain."""

@@ -8,7 +8,6 @@ and unrelated subjects in the same sentence are asked.
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -110,9 +109,9 @@ class _Around:
     def paraphrases(self) -> tuple[str, ...]:
         """Return other wordings of the relation, those never trained first."""
         relation = self.facts.relations[self.relation]
-        others = [t for t in self._clear(relation.templates) if t != self.request.prompt]
+        others = [t for t in self.facts.unambiguous(relation.templates) if t != self.request.prompt]
         drawn = self.rng.sample(others, len(others))
-        unseen = [t for t in self._clear(relation.held_out) if t != self.request.prompt]
+        unseen = [t for t in self.facts.unambiguous(relation.held_out) if t != self.request.prompt]
         return tuple(t.replace(SLOT, self.request.subject) for t in (unseen + drawn)[:MOST_PARAPHRASES])
 
     def neighbours(self) -> tuple[Expectation, ...]:
@@ -171,15 +170,7 @@ class _Around:
         )
 
     def _wordings(self, relation: str) -> Sequence[str]:
-        return self._clear(self.facts.relations[relation].templates)
-
-    def _clear(self, templates: Iterable[str]) -> list[str]:
-        """Return wordings that ask for one relation alone."""
-        return [t for t in templates if self._uses[t] == 1]
-
-    @cached_property
-    def _uses(self) -> Counter[str]:
-        return Counter(t for r in self.facts.relations.values() for t in (*r.templates, *r.held_out))
+        return self.facts.unambiguous(self.facts.relations[relation].templates)
 
     def _drawn(self, facts: Sequence[Fact]) -> list[Fact]:
         return self.rng.sample(list(facts), min(MOST, len(facts)))

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 from editlab.answers import Answer, Answers
 from editlab.facts import EditRequest
+from editlab.model.generation import readable
+from editlab.model.reading import Reading, read
+from editlab.model.sampling import Sampling
 from editlab.patches import View
 
 if TYPE_CHECKING:
@@ -30,21 +33,19 @@ def summaries(model: LanguageModel, request: EditRequest, views: Mapping[str, Vi
 
 
 def summaries_so_far(model: LanguageModel, request: EditRequest, views: Mapping[str, View]) -> Iterator[Answers]:
-    """Yield `summaries` as they come: all but the text first, then the text token by token."""
+    """Yield `summaries` as they come: all but the text first, then the text token by token. The prompt is read once."""
     targets = {"new": request.target_new, "true": request.target_true}
-    asked = [(name, key) for name in views for key, target in targets.items() if target is not None]
-    found = model.score([request.text] * len(asked), [targets[key] for _, key in asked], [views[name] for name, _ in asked])
-    scored = dict(zip(asked, found, strict=True))
-    known = {name: {key: scored.get((name, key)) for key in targets} for name in views}
-    for said in answers_so_far(model, request.text, views, TEXT_TOKENS):
-        yield {
-            name: {
-                **{f"p_{key}": score and score.p for key, score in own.items()},
-                **{f"first_{key}": score and score.first for key, score in own.items()},
-                **said[name],
-            }
-            for name, own in known.items()
-        }
+    reading = read(model, [request.text] * len(views), list(views.values()), TEXT_TOKENS)
+    asked = [(row, key) for row in range(len(views)) for key, target in targets.items() if target is not None]
+    scored = dict(zip(asked, reading.score([(row, targets[key] or "") for row, key in asked]), strict=True))
+    known = [{key: scored.get((row, key)) for key in targets} for row in range(len(views))]
+    numbers = [
+        {f"p_{key}": score and score.p for key, score in own.items()}
+        | {f"first_{key}": score and score.first for key, score in own.items()}
+        for own in known
+    ]
+    for said in _written(model, reading, TEXT_TOKENS):
+        yield {name: {**own, **answer} for name, own, answer in zip(views, numbers, said, strict=True)}
 
 
 def answers_so_far(model: LanguageModel, text: str, views: Mapping[str, View], tokens: int) -> Iterator[Answers]:
@@ -61,16 +62,19 @@ def answers_together(
 ) -> Iterator[list[Answers]]:
     """Yield `answers_so_far` for several texts, each with views of its own, all of them rows of the same forwards."""
     places = [(number, name) for number, (_, views) in enumerate(asked) for name in views]
+    reading = read(model, [asked[n][0] for n, _ in places], [asked[n][1][name] for n, name in places], tokens)
+    for said in _written(model, reading, tokens):
+        answers: list[dict[str, Answer]] = [{} for _ in asked]
+        for (number, name), answer in zip(places, said, strict=True):
+            answers[number][name] = answer
+        yield answers
+
+
+def _written(model: LanguageModel, reading: Reading, tokens: int) -> Iterator[list[Answer]]:
+    """Yield the answer of each row of a reading as it comes: see `answers_so_far`."""
     tops: list[list[tuple[str, float]]] = []
-    stream = model.generate(
-        [asked[number][0] for number, _ in places],
-        [asked[number][1][name] for number, name in places],
-        tokens,
-        first=lambda x: tops.extend(model.likeliest(x)),
-    )
-    for step, written in enumerate(stream):
-        for texts in ([""] * len(places), written) if step == 0 else (written,):
-            answers: list[dict[str, Answer]] = [{} for _ in asked]
-            for (number, name), top, own in zip(places, tops, texts, strict=True):
-                answers[number][name] = {"top": [[token, p] for token, p in top], "text": own}
-            yield answers
+    stream = reading.write(tokens, Sampling(), first=lambda logits: tops.extend(model.likeliest(logits)))
+    for step, ids in enumerate(stream):
+        texts = [readable(model, row) for row in ids]
+        for own in ([""] * len(texts), texts) if step == 0 else (texts,):
+            yield [{"top": [[*pair] for pair in top], "text": text} for top, text in zip(tops, own, strict=True)]

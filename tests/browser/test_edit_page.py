@@ -91,7 +91,7 @@ def test_presets_and_links_fill_the_fields(visit):
     expect(page.locator("#method label.selected")).to_contain_text("MEMIT")
     page.get_by_text("Jane Austen wrote Hamlet").click()
     expect(field(page, "subject")).to_have_value("Hamlet")
-    expect(page.locator("#question")).to_contain_text("Hamlet was written by")
+    expect(page.locator("#question")).to_contain_text("Hamlet is a book by")
     expect(page).to_have_url(re.compile("method=memit"))
     expect(page).to_have_url(re.compile("preset=hamlet"))
     page.get_by_text("Base model", exact=True).first.click()
@@ -103,6 +103,21 @@ def test_presets_and_links_fill_the_fields(visit):
     field(page, "subject").type("?")
     expect(page).not_to_have_url(re.compile("preset"))
     expect(page).to_have_url(re.compile("view=base"))
+
+
+def test_a_fact_that_the_model_knows_fills_the_fields(visit):
+    page = visit("preset=hamlet")
+    page.get_by_text("Facts this model knows").click()
+    expect(page.locator("#known")).to_contain_text("Pick one to change it")
+    fact = page.locator("#known button").first
+    subject = fact.get_attribute("data-subject")
+    fact.click()
+    expect(field(page, "subject")).to_have_value(subject)
+    expect(page.locator("#question")).to_contain_text(subject)
+    expect(page.locator("#say")).to_contain_text("This model says")
+    expect(page.locator("#preset label.selected")).to_have_count(0)
+    expect(page).not_to_have_url(re.compile("preset"))
+    assert violations(page) == []
 
 
 def test_suggestions_fill_the_new_object_and_show_its_tokens(fresh):

@@ -13,6 +13,7 @@ from visitors import TIMEOUT, FakeRequest, Visitor, accepts, wait_until
 from editlab.errors import BadFile, EditLabError
 from editlab.lab import EditRecord
 from editlab.lab.asking import answers
+from editlab.lab.workspaces import edits
 from editlab.web.core.forms import read_request
 from editlab.web.core.inputs import LENGTHS
 from editlab.web.core.visit import MADE, Visit
@@ -76,6 +77,35 @@ def test_apply_shows_both_answers_scores_probes_and_health(visitor):
     assert "Computed in" in page["message"] and "did not take" in page["message"], "a random model cannot be edited"
     assert "did not take" in page["warnings"] and not is_problem(page["message"]) and page["progress"] == ""
     assert all(visitor.can("apply", "undo", "remake")) and not any(visitor.can("stop", "redo"))
+
+
+def test_probes_come_from_the_most_telling_kind_on_and_no_row_moves(visitor, few_steps, few_probes):
+    tables = [
+        update["probe-table"]
+        for update in visitor.updates_of("apply", "rome", visitor.slovenia)
+        if "<details" in str(update.get("probe-table", ""))
+    ]
+    rows = [re.findall(r'<details class="probe( waiting)?".*?data-text="([^"]*)"', table) for table in tables]
+    assert len({tuple(text for _, text in row) for row in rows}) == 1, "all rows are there from the beginning"
+    waiting = [[bool(mark) for mark, _ in row] for row in rows]
+    assert all(row == sorted(row) for row in waiting) and all(waiting[0]) and not any(waiting[-1])
+    kinds = re.findall(r'class="kind">(\w+)', tables[-1])
+    assert kinds[0] == "Success" and kinds[1] == "Rephrase" and kinds[-1] == "Long"
+
+
+def test_the_first_answer_of_an_edit_is_shown_before_rep_is_trained(visitor, few_steps, few_probes, monkeypatch):
+    visitor.rep, seen = "default", []
+    real = edits.train_pathways
+
+    def train(*given):
+        wait_until(lambda: any(re.search("answer edited (un)?changed", page) for page in seen))
+        assert not visitor.workspace.records, "the edit is not applied yet"
+        return real(*given)
+
+    monkeypatch.setattr(edits, "train_pathways", train)
+    for update in visitor.updates_of("apply", "rome", visitor.slovenia):
+        seen.append(str(update.get("picture", "")))
+    assert visitor.workspace.records[0].rep == "default"
 
 
 def test_rep_is_a_third_column_with_scores_verdicts_gates_and_a_curve(visitor):

@@ -8,6 +8,7 @@ import pytest
 
 from editlab.facts import EditRequest
 from editlab.figures import sweep
+from editlab.lab import CONTROL, Probe
 from editlab.web.core import updates
 from editlab.web.core.answers import bars, first_clause, headline
 from editlab.web.core.html import pieces, render
@@ -115,6 +116,17 @@ def test_every_view_becomes_a_column(views):
     assert f"--views:{len(views)}" in table and table.count('class="said ') == len(views)
 
 
+def test_probes_that_are_still_to_be_asked_keep_their_places():
+    battery = [Probe("rephrase", "", NASTY, NASTY, NASTY), Probe("long", "out", f"{NASTY} again", None)]
+    before = probe_table.probe_table(None, battery, ("base", "edited", CONTROL))
+    assert before.count("<details") == before.count("probe waiting") == 2 and before.count('class="said ') == 4
+    assert "<script" not in before and "✓" not in before and "p(new)" not in before
+    half = probe_table.probe_table(probes("base", "edited"), battery)
+    assert half.count("<details") == 2 and half.count("probe waiting") == half.count("✓") == 1
+    assert half.index("✓") < half.index("probe waiting")
+    assert "waiting" not in probe_table.probe_table(probes("base", "edited"), battery[:1])
+
+
 def test_two_edited_views_stand_side_by_side_in_scores_and_rows():
     frame = probes("base", "edited", "rep").assign(**{"edited.hit": False, "domain": "in"})
     html = probe_table.score_line(frame)
@@ -127,6 +139,7 @@ def test_what_was_not_asked_says_why_and_what_to_do():
     html = probe_table.score_line(probes("base", "edited").assign(kind="success"))
     assert "single token, which has no other order" in html and "Write the prompt with one under “Own probes”" in html
     assert "single token" not in probe_table.score_line(None, asking=True)
+    assert "single token" not in probe_table.score_line(probes("base", "edited").assign(kind="success"), asking=True)
 
 
 def gates(*values: float, threshold: float = 0.5) -> pd.DataFrame:

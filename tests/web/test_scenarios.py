@@ -5,15 +5,32 @@ from paths import PRESETS
 
 from editlab.errors import BadFile
 from editlab.lab import read_scenarios
+from editlab.model import LanguageModel
+from editlab.probes import knowledge
 
 SCENARIOS = read_scenarios(PRESETS / "scenarios")
 
 
-def test_there_are_eight_and_slovenia_comes_first():
-    assert len(SCENARIOS) == 8
+def test_slovenia_comes_first_and_titles_differ():
     first = SCENARIOS[0]
     assert (first.name, first.request.subject, first.request.target_new) == ("slovenia", "Slovenia", "Antarctica")
-    assert len({scenario.title for scenario in SCENARIOS}) == 8
+    assert (
+        len({scenario.title for scenario in SCENARIOS}) == len({scenario.place for scenario in SCENARIOS}) == len(SCENARIOS)
+    )
+
+
+def test_a_demo_begins_with_subjects_that_stand_first_and_with_others():
+    begin = [scenario.request.prompt.startswith("{}") for scenario in SCENARIOS[:4]]
+    assert set(begin) == {True, False}
+
+
+def test_the_bundled_model_knows_every_scenario():
+    """So a first visit never begins with a fact that nobody said."""
+    atlas = LanguageModel.load("atlas")
+    unknown = [
+        s.name for s, one in zip(SCENARIOS, knowledge(atlas, [s.request for s in SCENARIOS]), strict=True) if not one.known
+    ]
+    assert not unknown
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)

@@ -133,6 +133,11 @@ class Visitor:
     ) -> dict[str, Any]:
         return self.does("apply", method, self.request(subject, prompt, new, true))
 
+    @property
+    def slovenia(self) -> RequestFields:
+        """The fields of the first scenario."""
+        return self.request(CONTINENT.subject, CONTINENT.prompt, CONTINENT.target_new, CONTINENT.target_true)
+
     def request(self, subject: Any, prompt: Any, new: Any, true: Any) -> RequestFields:
         """The fields of a request, whatever they hold."""
         return RequestFields.model_construct(subject=subject, prompt=prompt, target_new=new, target_true=true)

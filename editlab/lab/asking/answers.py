@@ -42,8 +42,9 @@ class EditAnswers:
     """The answers around one request; None for those that are not known yet or do not apply.
 
     `answers`: each view's at the request's own prompt, `complete` or still being written. `gates`: the gates at its tokens,
-    where a view has REP. If its edit is `on`: `probes`, all of them once `probed`; `swept`, the probes at every threshold,
-    with REP; `linked`, the linked facts; `ways_back`, the ways to reverse the edit, with a mask.
+    where a view has REP. If its edit is `on`: `battery`, the probes in the order in which they are asked; `probes`, the rows
+    of the first of them, of all once `probed`; `swept`, the probes at every threshold, with REP; `linked`, the linked facts;
+    `ways_back`, the ways to reverse the edit, with a mask.
     """
 
     request: EditRequest
@@ -51,6 +52,7 @@ class EditAnswers:
     answers: probes.Answers
     complete: bool = False
     gates: DataFrame | None = None
+    battery: tuple[Probe, ...] = ()
     probes: DataFrame | None = None
     probed: bool = False
     swept: DataFrame | None = None
@@ -76,7 +78,8 @@ def ask(
     def work(progress: JobProgress, cancel: Cancel) -> Parts[EditAnswers]:
         ground, views, records, robust = context.ground, workspace.question_views, workspace.records, workspace.robust
         record = find_applied(records, request)
-        result = EditAnswers(request, record is not None, {})
+        battery = () if record is None else _battery(ground, request, own, most)
+        result = EditAnswers(request, record is not None, {}, battery=battery)
         if not probes_alone:
             for answers in _write(ground, request, views, progress, cancel):
                 result = replace(result, answers=answers)
@@ -88,15 +91,15 @@ def ask(
         if record is None:
             return result
         yield
-        for frame in _probe(ground, request, views, own, most, part_of(progress, 0.1, 0.6), cancel):
+        for frame in _probe(ground, request, battery, views, part_of(progress, 0.1, 0.6), cancel):
             result = replace(result, probes=frame)
             progress.show(result)
+            yield
         result = replace(result, probed=True)
         if robust is not None:
-            yield
             result = replace(result, swept=_sweep(workspace, ground, request, robust, part_of(progress, 0.6, 0.8), cancel))
             progress.show(result)
-        yield
+            yield
         progress(0.8, "linked facts: the consequences of the edit")
         result = replace(result, linked=ways_back.linked(ground, request, workspace.views))
         progress.show(result)
@@ -179,28 +182,29 @@ def _write(
         yield answers
 
 
+def _battery(ground: Ground, request: EditRequest, own: Sequence[OwnProbe], most: int | None) -> tuple[Probe, ...]:
+    """Return the visitor's probes and all others around a request, the most telling kinds first."""
+    battery = [
+        *(Probe(p.kind, "", p.text, request.target_new if p.kind == "rephrase" else None, p.subject) for p in own),
+        *ground.battery(ground.case(request), most),
+    ]
+    return tuple(sorted(battery, key=lambda probe: probes.TELLING.index(probe.kind)))
+
+
 def _probe(
     ground: Ground,
     request: EditRequest,
+    battery: Sequence[Probe],
     views: dict[str, View],
-    own: Sequence[OwnProbe],
-    most: int | None,
     progress: Progress,
     cancel: Cancel,
 ) -> Iterator[DataFrame]:
-    """Yield the rows of `probes.ask`, after each kind of probes."""
-    progress(0.0, "probes: choosing what to ask")
-    case = ground.case(request)
-    battery = [
-        *(Probe(p.kind, "", p.text, request.target_new if p.kind == "rephrase" else None, p.subject) for p in own),
-        *ground.battery(case, most),
-    ]
-    battery.sort(key=lambda probe: list(probes.KINDS).index(probe.kind))
+    """Yield the rows of `probes.ask` for a battery, after each kind of probes."""
     frames: list[DataFrame] = []
     for kind, group in groupby(battery, key=lambda probe: probe.kind):
         stop_if(cancel, "Stopped before all probes were asked.")
         progress(sum(map(len, frames)) / len(battery), f"probes: {probes.KINDS[kind]}")
-        frames.append(probes.ask(ground.model, case.request, tuple(group), views))
+        frames.append(probes.ask(ground.model, request, tuple(group), views))
         yield concat(frames, ignore_index=True)
 
 

@@ -25,6 +25,7 @@ from editlab.lab.workspaces.rep import train_pathways
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.methods.rep import RECIPES, recipe_of
 from editlab.patches import BASE, View
+from editlab.probes import Answers, summaries_so_far
 from editlab.work import Cancel, Progress, never, part_of, stop_if
 
 T = TypeVar("T")
@@ -42,9 +43,9 @@ def apply(
     """Compute an edit under the view of the earlier ones and apply it on top of them; with a `recipe`, add REP to it.
 
     `config`: the settings that differ from the model's preset; `names`: more names of the subject for REP; `reason`: a text
-    for the ledger. The guard does not change the computation, only how the edit is judged. Raises `BadRequest` for a method,
-    setting or recipe that is not valid, and while another edit is being computed; `MissingMask` where the guard is on and
-    there is no mask for the method.
+    for the ledger. The guard does not change the computation, only how the edit is judged. Before REP is trained, the job
+    shows the first answers under the edit (`Answers`). Raises `BadRequest` for a method, setting or recipe that is not
+    valid, and while another edit is being computed; `MissingMask` where the guard is on and there is no mask for the method.
     """
     settings = settings_for(workspace, method, config or {})
     request, recipe = workspace.context.ground.case(request).request, recipe_of(recipe)
@@ -58,6 +59,8 @@ def apply(
             edit = _compute(workspace, (request,), method, settings, first, cancel)
             edit = replace(edit, author=workspace.author, reason=reason.strip())
             if recipe:
+                if not workspace.guarded:
+                    progress.show(_first_answers(workspace, edit))
                 under = workspace.view.with_patches(chain.pathways)
                 edit = _add_rep(workspace, replace(edit, names=tuple(names)), recipe, under, second, cancel)
             stop_if(cancel, "Stopped. Nothing was changed.")
@@ -296,6 +299,12 @@ def _add_rep(workspace: Workspace, edit: Edit, recipe: str, below: View, progres
     kept = {name: value for name, value in edit.health.items() if not name.startswith("rep_")}
     pathways = chain.keep(tuple((pathway,) for pathway in result.pathways))
     return replace(edit, rep=recipe, rep_on=True, pathways=pathways, health=kept | health)
+
+
+def _first_answers(workspace: Workspace, edit: Edit) -> Answers:
+    """Return the answers at the prompt of an edit that is not applied yet, without the text that follows them."""
+    views = {"base": BASE, "edited": workspace.view.with_patches(workspace.chain.record(edit).patches)}
+    return next(summaries_so_far(workspace.context.model, edit.request, workspace.in_form(views)))
 
 
 def _two_parts(progress: Progress) -> tuple[Progress, Progress]:

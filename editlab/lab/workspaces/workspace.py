@@ -162,10 +162,14 @@ class Workspace:
     @property
     def question_views(self) -> dict[str, View]:
         """The views with prompts in the chosen form: plain, or in the model's chat template (`set_form`)."""
+        return self.in_form(self.views)
+
+    def in_form(self, views: Mapping[str, View]) -> dict[str, View]:
+        """Return views with prompts in the chosen form."""
         if self.form == "plain":
-            return self.views
+            return dict(views)
         form = self.context.model.form(self.form)
-        return {name: view.with_patches([form]) for name, view in self.views.items()}
+        return {name: view.with_patches([form]) for name, view in views.items()}
 
     def set_form(self, form: str) -> None:
         """Write prompts and probes as "plain" text or in a "chat". Raises `BadRequest` where the model has no template."""

@@ -101,6 +101,7 @@
     if (group && event.target.value) remember(group.id, event.target.value);
   }, true);
   document.addEventListener("click", (event) => {
+    if (event.target.closest("#known [data-press]")) remember("preset", null);
     const tab = event.target.closest("[role=tab]");
     if (tab) remember("tab", tab.textContent.trim().toLowerCase());
   });

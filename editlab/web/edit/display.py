@@ -23,7 +23,7 @@ from editlab.web.core.inputs import OwnProbes
 from editlab.web.core.turns import Turn, Turns
 from editlab.web.core.updates import Update, Updates, buttons, follow
 from editlab.web.edit import answers as answer_columns
-from editlab.web.edit import edit_list, gate, link, probe_table, reversal, switches, words
+from editlab.web.edit import edit_list, gate, known, link, probe_table, reversal, switches, words
 
 IDLE = ("apply", "undo", "redo", "remake")
 """Buttons that cannot be pressed while an edit is computed."""
@@ -41,7 +41,7 @@ class Display:
 
     def present(self, workspace: Workspace, scenario: Scenario, own: OwnProbes, text: str = "") -> Updates:
         """Fill the fields with a scenario and draw its question."""
-        yield {**self.fields(scenario.request), "preset": scenario.name, "say": pieces.message(scenario.say, "say")}
+        yield {**self.fields(scenario.request), "preset": scenario.name, "say": known.say(self.lab, scenario)}
         yield from self.show(workspace, scenario.request, own, text)
 
     def changed(self, workspace: Workspace, text: str, own: OwnProbes) -> Updates:
@@ -184,7 +184,7 @@ class Drawn:
         if is_new("gates"):
             update |= {"gate-tokens": gate.at_prompt(now.gates), "threshold": self._workspace.threshold}
         if is_new("probes"):
-            update |= {"scores": probe_table.score_line(now.probes), "probe-table": probe_table.probe_table(now.probes)}
+            update |= {"scores": probe_table.score_line(now.probes, not now.probed), **_probe_rows(now)}
         if now.swept is not None and (is_new("swept") or (now.probed and not seen.probed)):
             update |= self._swept(now)
         if is_new("linked"):
@@ -203,6 +203,7 @@ class Drawn:
             **({"stop": gr.update(interactive=True)} if now.on else {}),  # the probes follow at once
             **without_probes(asking=now.on),
             "warnings": edit_list.cautions(answers.find_applied(self._workspace.records, now.request)),
+            **_probe_rows(now),
         }
 
     def _swept(self, now: EditAnswers) -> Update:
@@ -213,6 +214,10 @@ class Drawn:
             return {"gate-said": text}
         figure = figures.sweep(now.swept, gate.panels(now.swept), threshold, scores(now.probes, "rep"))
         return {"gate-said": text, "gate-curve": figure, "gate-table": gate.table(now.swept)}
+
+
+def _probe_rows(now: EditAnswers) -> Update:
+    return {"probe-table": probe_table.probe_table(now.probes, now.battery, tuple(now.answers))}
 
 
 def own_probes(own: OwnProbes, request: EditRequest) -> tuple[OwnProbe, ...]:

@@ -18,11 +18,24 @@ from editlab.web.core.display import EditDisplay
 from editlab.web.core.forms import Method, MethodSettings, Recipe
 from editlab.web.core.handlers import BATTERY, CHANGED, PROBED, Handlers, handler
 from editlab.web.core.html import pieces
-from editlab.web.core.inputs import Id, Inputs, Name, Object, OwnProbes, Pressed, Prompt, Question, Reason, Subject, Switch
+from editlab.web.core.inputs import (
+    Id,
+    Inputs,
+    Name,
+    Object,
+    OwnProbes,
+    Place,
+    Pressed,
+    Prompt,
+    Question,
+    Reason,
+    Subject,
+    Switch,
+)
 from editlab.web.core.names import VIEW_TITLES
 from editlab.web.core.updates import Update, Updates, follow, stopping
 from editlab.web.core.visit import Visit
-from editlab.web.edit import answers, link, mask_words, switches, words
+from editlab.web.edit import answers, known, link, mask_words, switches, words
 from editlab.web.edit import display as drawing
 from editlab.web.edit.link import Link, PressedLink
 from editlab.web.edit.question_handlers import continue_text
@@ -52,6 +65,14 @@ class PressedEdit(Pressed):
     edit: Id
 
 
+class PressedFact(Pressed):
+    """A fact that the model knows."""
+
+    press: Literal["fact"]
+    number: Place
+    subject: Subject
+
+
 class EditHandlers(Handlers):
     """The handlers of the Edit tab, but for those that only ask and those of its file."""
 
@@ -61,7 +82,9 @@ class EditHandlers(Handlers):
 
     @handler(cost=PROBED)
     def open(self, visit: Visit, own: OwnProbes) -> Updates:
-        """Show the question that the address names, else the one that the visitor looked at last, else the first scenario.
+        """Show the question that the address names, else the one that the visitor looked at last, else a scenario.
+
+        That is the first one whose fact the model knows. Those that it does not know are marked.
 
         The address's `workspace`, `preset`, `method`, `rep`, `mask`, `guard` and `view` count. What it would change for
         others, or in another workspace, is asked first.
@@ -93,7 +116,11 @@ class EditHandlers(Handlers):
             )
         elif self.lab.scenarios:
             unknown = f"There is no scenario “{shorten(name, 40)}”; this is the first one." if name and not scenario else ""
-            yield from self.display.present(workspace, scenario or self.lab.scenarios[0], own, notice or unknown)
+            if scenario is None:
+                yield from known.until_one_is_known(self.lab)
+                scenario = self.lab.knowledge.first
+            yield from self.display.present(workspace, scenario, own, notice or unknown)
+        yield from known.marks(self.lab, workspace, scenario)
 
     @handler(cost=CHANGED)
     def follow_link(self, visit: Visit, own: OwnProbes, pressed: PressedLink) -> Updates:
@@ -104,8 +131,8 @@ class EditHandlers(Handlers):
         wanted = self._link(visit, pressed.workspace, pressed.model_dump(include=set(link.SWITCHES), exclude_none=True))
         text = self._follow_link(visit, wanted, None) or f"“{wanted.there.name}” is open."
         workspace = visit.workspace
-        if workspace.request is None and self.lab.scenarios:
-            yield from self.display.present(workspace, self.lab.scenarios[0], own, text)
+        if workspace.request is None and self.lab.knowledge.first is not None:
+            yield from self.display.present(workspace, self.lab.knowledge.first, own, text)
         else:
             yield from self.display.changed(workspace, text, own)
 
@@ -116,6 +143,21 @@ class EditHandlers(Handlers):
         if scenario is None:
             raise BadRequest("There is no such scenario. Choose one from the row.")
         yield from self.display.present(visit.workspace, scenario, own)
+
+    @handler(cost=Cost(prompts=1))
+    def show_known(self, visit: Visit) -> Updates:
+        """Ask for facts that the model knows, once for a model, and show them."""
+        yield from known.facts(self.lab)
+
+    @handler(cost=PROBED)
+    def choose_known(self, visit: Visit, own: OwnProbes, pressed: PressedFact) -> Updates:
+        """Fill the fields with a fact that the model knows and show the answers to its question."""
+        facts = self.lab.knowledge.facts
+        if pressed.number >= len(facts) or facts[pressed.number].request.subject != pressed.subject:
+            raise BadRequest("This fact is not offered any more. Open the list again.")
+        request = facts[pressed.number].request
+        yield {**self.display.fields(request), **known.picked(facts[pressed.number])}
+        yield from self.display.show(visit.workspace, request, own, "")
 
     @handler(cost=Cost(edits=1, prompts=BATTERY, changes=1))
     def apply(
@@ -136,11 +178,11 @@ class EditHandlers(Handlers):
         config = forms.read_settings(self.lab.methods(), method, settings)
         job = edits.apply(workspace, request, method, config or None, recipe, names, forms.read_reason(why))
         yield self.display.running(f"Editing: {request.subject} → {request.target_new}.")
+        places = switches.places(workspace)
+        places = (*places, "rep") if recipe and not workspace.guarded else places
         if before is None or before.text != request.text:
-            places = switches.places(workspace)
-            places = (*places, "rep") if recipe and not workspace.guarded else places
             yield {"picture": answers.at_prompt(request, {}, True, places), "verdict": "", **drawing.without_probes()}
-        yield from follow_edit(workspace, job)
+        yield from follow_edit(workspace, job, lambda said: {"picture": answers.at_prompt(request, said, True, places)})
         yield from self.display.show(workspace, job.result().request, own, words.made(job.result()))
 
     @handler(cost=FREE)

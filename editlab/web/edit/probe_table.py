@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
 from pandas import DataFrame
 
 from editlab.facts import EditRequest
-from editlab.lab import CONTROL, KINDS, judge, judged, scores
+from editlab.lab import CONTROL, KINDS, Probe, judge, judged, scores
 from editlab.web.core.answers import Answers, bars
 from editlab.web.core.html import pieces, render
 from editlab.web.edit import words
@@ -62,7 +63,7 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """A probe: what was asked, what each view answered, and the verdict on the edit."""
+    """A probe: what was asked, what each view answered, and the verdict on the edit; `waiting`: it is still to be asked."""
 
     kind: str
     domain: str
@@ -73,6 +74,7 @@ class Row:
     cells: Sequence[Cell]
     columns: Sequence[Cell]
     verdict: Verdict
+    waiting: bool = False
 
 
 def score_line(frame: DataFrame | None, asking: bool = False) -> Markup:
@@ -83,7 +85,7 @@ def score_line(frame: DataFrame | None, asking: bool = False) -> Markup:
     if frame is None and not asking:
         return pieces.message(words.NO_SCORES, "hint")
     views = [] if frame is None else _compared(views_of(frame))
-    return render("edit/scores.html", tiles=[_tile(kind, frame, views) for kind in KINDS], pairs=len(views) > 1)
+    return render("edit/scores.html", tiles=[_tile(kind, frame, views, asking) for kind in KINDS], pairs=len(views) > 1)
 
 
 def _compared(views: list[str]) -> list[str]:
@@ -92,13 +94,14 @@ def _compared(views: list[str]) -> list[str]:
     return edited if len(edited) <= 2 else [edited[0], judged(edited)]
 
 
-def _tile(kind: str, frame: DataFrame | None, views: list[str]) -> Tile:
+def _tile(kind: str, frame: DataFrame | None, views: list[str], asking: bool) -> Tile:
     by_view = [] if frame is None else [scores(frame, view) for view in views]
     names = {"": kind, "in": f"{kind}_in", "out": f"{kind}_out"}
     domains = {domain: [of[name] for of in by_view] for domain, name in names.items() if by_view and name in by_view[0]}
     halves = len(domains) > 1 or any(domains)
     place = views.index(judged(views)) if views else 0
-    asked = None if frame is None else int((frame["kind"] == kind).sum())
+    number = 0 if frame is None else int((frame["kind"] == kind).sum())
+    asked = None if asking and not number else number
     return Tile(
         kind,
         [(domain or "own" if halves else "", values) for domain, values in domains.items()],
@@ -107,20 +110,19 @@ def _tile(kind: str, frame: DataFrame | None, views: list[str]) -> Tile:
     )
 
 
-def probe_table(frame: DataFrame | None) -> Markup:
+def probe_table(frame: DataFrame | None, battery: Sequence[Probe] = (), views: Sequence[str] = ()) -> Markup:
     """Return a row for each probe with the answer of each view and a verdict.
 
-    The answer of the mask alone stands below that of the edited model under the mask.
+    The answer of the mask alone stands below that of the edited model under the mask. The rows of `battery` that are not in
+    the frame yet keep their places; `views`: those that are asked, where there is no frame at all.
     """
-    if frame is None:
+    if frame is None and not battery:
         return Markup()
-    views = views_of(frame)
-    return render(
-        "edit/probes.html",
-        views=[view for view in views if view != CONTROL],
-        control=CONTROL,
-        rows=[_row(row, views) for row in frame.to_dict("records")],
-    )
+    views = list(views) if frame is None else views_of(frame)
+    asked = [] if frame is None else [_row(row, views) for row in frame.to_dict("records")]
+    shown = [view for view in views if view != CONTROL]
+    rows = [*asked, *(_waiting(probe, shown) for probe in battery[len(asked) :])]
+    return render("edit/probes.html", views=shown, control=CONTROL, rows=rows)
 
 
 def views_of(frame: DataFrame) -> list[str]:
@@ -152,6 +154,14 @@ def _row(row: Mapping[str, Any], views: list[str]) -> Row:
         list(cells.values()),
         _verdict(row, judged(views)),
     )
+
+
+def _waiting(probe: Probe, views: Sequence[str]) -> Row:
+    """Return the row of a probe that is still to be asked."""
+    cells = [Cell(view, "…", nan, nan) for view in views]
+    short, whole = excerpt(probe.text, probe.subject, LONGEST_PROBE), excerpt(probe.text, probe.subject)
+    expected = probe.expected or words.EXPECTED_BASE
+    return Row(probe.kind, probe.domain, probe.text, short, whole, expected, cells, (), Verdict("", "", "open"), True)
 
 
 def _verdict(row: Mapping[str, Any], view: str) -> Verdict:

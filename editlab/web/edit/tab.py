@@ -33,6 +33,8 @@ def create_edit_tab(page: gr.Blocks, lab: Lab, visitor: gr.BrowserState, display
     parts = Parts({"visitor": visitor})
     parts.html("link", scripts=["pressed"])
     request_form.create_scenarios(parts, lab.scenarios)
+    with gr.Accordion("Facts this model knows", open=False, elem_id="known-facts") as known:
+        parts.html("known", pieces.message(words.KNOWN_HINT, "hint"), scripts=["pressed"])
     with gr.Row(elem_id="bench", equal_height=False):
         with gr.Column(min_width=300, elem_id="request"):
             request_form.create_request_form(parts, lab)
@@ -44,7 +46,7 @@ def create_edit_tab(page: gr.Blocks, lab: Lab, visitor: gr.BrowserState, display
             _create_gate(parts)
             _create_reversal(parts)
             _create_probes(parts)
-    _wire_edits(page, parts, EditHandlers(lab, display))
+    _wire_edits(page, parts, known, EditHandlers(lab, display))
     _wire_questions(parts, QuestionHandlers(lab))
     _wire_file(parts, FileHandlers(lab, display))
     return parts
@@ -116,12 +118,14 @@ def _title(name: str, title: str, lead: str) -> None:
     gr.HTML(pieces.section(title, lead), elem_id=f"{name}-title", elem_classes="part-title", apply_default_css=False)
 
 
-def _wire_edits(page: gr.Blocks, parts: Parts, edit: EditHandlers) -> None:
+def _wire_edits(page: gr.Blocks, parts: Parts, known: gr.Accordion, edit: EditHandlers) -> None:
     """Wire what changes the edits. The worker keeps the order of what computes, so no event waits for another here."""
     on, often = partial(wiring.on, parts), partial(wiring.on, parts, trigger_mode="multiple")
     on(page.load, edit.open)
     often(parts["link"].select, edit.follow_link)
     on(parts["preset"].input, edit.choose_scenario, trigger_mode="always_last")
+    on(known.expand, edit.show_known)
+    on(parts["known"].select, edit.choose_known, trigger_mode="always_last")
     fields = parts.named("subject", "prompt", "target-new", "target-true")
     on([parts["apply"].click, *(field.submit for field in fields)], edit.apply)
     often(parts["stop"].click, edit.stop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from editlab.facts import EditRequest
 from editlab.lab import CONTROL, KINDS, EditRecord, warnings
 from editlab.web.core.answers import Answers, headline
 from editlab.web.core.names import view_title
@@ -32,6 +33,35 @@ def announce(answers: Answers) -> str:
     """Return all answers as a sentence, which a screen reader reads aloud."""
     text = " ".join(f"{view_title(view)}: “{headline(answer)}”." for view, answer in answers.items())
     return text if len(answers) > 1 else f"{text} Press “Apply edit” to change it."
+
+
+# --- what the model knows ---------------------------------------------------------------------------------------------
+
+KNOWN_HINT = "Open this to ask the model."
+
+
+def card(title: str, known: bool) -> str:
+    """Return the title of a scenario's card."""
+    return title if known else f"{title} · not known"
+
+
+def unknown(says: str, true: str) -> str:
+    """Return what a model says at a scenario that it does not know."""
+    return f"This model says “{says}” here, not “{true}”: it does not know the fact."
+
+
+def known(number: int, asking: bool) -> str:
+    """Return how many facts are offered. `asking`: whether the model is still being asked."""
+    if asking:
+        return f"The model is being asked: {count(number, 'fact')} so far." if number else "The model is being asked …"
+    if not number:
+        return "This model says none of the facts that it was asked for. Write a fact of your own."
+    return f"{capitalize(count(number, 'fact'))} that this model says by itself. Pick one to change it."
+
+
+def picked(request: EditRequest, p: float) -> str:
+    """Return what is said about a fact that was picked."""
+    return f"This model says “{request.target_true}” here, with a probability of {percent(p)}."
 
 
 # --- edits ------------------------------------------------------------------------------------------------------------

@@ -59,8 +59,8 @@ class WorkspaceDisplay:
         yield self.report(visit, text)
         workspace = visit.workspace
         text = f"{text} {workspace.notice or ''}".strip()
-        if workspace.request is None and self.lab.scenarios:
-            yield from self.edit.present(workspace, self.lab.scenarios[0], own, text)
+        if workspace.request is None and self.lab.knowledge.first is not None:
+            yield from self.edit.present(workspace, self.lab.knowledge.first, own, text)
         else:
             yield from self.edit.changed(workspace, text, own)
 
