@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 from editlab.errors import BadRequest
 from editlab.model.architectures import Architecture, architecture_of
+from editlab.model.beginnings import Beginnings
 from editlab.model.overlay import capturing_keys, capturing_residual, laid_over, recording_blocks
 from editlab.model.tokens import Located, TokenBatch, Tokens, in_chunks
 from editlab.model.weights import inputs_of, matrix_of, parameters_of
@@ -32,12 +33,14 @@ Views = View | Sequence[View]
 class FrozenModel:
     """A causal language model whose weights stay as they are, and its tokenizer.
 
-    `tokens_per_forward`: how many tokens a batch may hold, on a CPU as many as its caches hold.
+    `tokens_per_forward`: how many tokens a batch may hold, on a CPU as many as its caches hold. `beginnings`: of the long
+    texts that were read last.
     """
 
     hf: nn.Module
     tokenizer: PreTrainedTokenizerBase
     tokens_per_forward: int = field(default=4_096, kw_only=True)
+    beginnings: Beginnings = field(default_factory=Beginnings, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         self.hf.eval().requires_grad_(False)

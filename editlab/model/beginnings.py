@@ -1,0 +1,173 @@
+"""Beginnings of long texts, read once: under the base model from question to question, under other views as far as they differ.
+
+A beginning is a row's first tokens, in whole blocks. What a view makes of it is computed only from its lowest patched layer
+up, and views that differ by pathways alone share it where none of those fires. All of it is exact: the same operations, in
+the same order, as for each view by itself.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import DynamicCache
+
+from editlab.model.overlay import Recorded, capturing_keys, laid_over, recording_blocks
+from editlab.model.tokens import TokenBatch, pad
+from editlab.patches import BASE, Pathway, View
+
+if TYPE_CHECKING:
+    from editlab.model.frozen import FrozenModel
+
+LONG = 150
+"""A row with so many tokens has a beginning."""
+BLOCK = 50
+"""A beginning has a multiple of so many tokens, so that texts which begin alike share it."""
+
+Row = Sequence[int]
+KeysValues = list[tuple[Float[Tensor, "1 heads tokens head_dim"], Float[Tensor, "1 heads tokens head_dim"]]]
+"""Keys and values of every layer."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Base:
+    """What the base model made of a beginning, and how its blocks from `lowest` up were called."""
+
+    kept: KeysValues
+    cache: DynamicCache
+    recorded: Recorded
+    lowest: int
+
+
+@dataclass(eq=False)
+class Beginnings:
+    """The base model's keys and values of the beginnings that were read last, together at most as many tokens as a forward."""
+
+    bases: OrderedDict[tuple[int, ...], _Base] = field(default_factory=OrderedDict)
+
+    def __deepcopy__(self, memo: Any) -> Beginnings:
+        return Beginnings()  # a copied model may get other weights
+
+    def base(self, model: FrozenModel, ids: tuple[int, ...], lowest: int) -> _Base:
+        """Return a beginning as the base model has it, ready to be called again from layer `lowest` up."""
+        found = self.bases.get(ids)
+        if found is None or found.lowest > lowest:
+            found = self.bases[ids] = _read(model, ids, lowest)
+        self.bases.move_to_end(ids)
+        while len(self.bases) > 1 and sum(map(len, self.bases)) > model.tokens_per_forward:
+            self.bases.popitem(last=False)
+        return found
+
+
+def length(before: int) -> int:
+    """Return how many tokens the beginning of a row has of which column `before` and all behind it are read; 0 for none."""
+    return before // BLOCK * BLOCK if before >= LONG else 0
+
+
+@torch.no_grad()
+def read_on(
+    model: FrozenModel, rows: Sequence[Row], views: Sequence[View], lengths: Sequence[int]
+) -> tuple[TokenBatch, Float[Tensor, "rows new d_model"], DynamicCache]:
+    """Read rows, each under its view, behind beginnings of `lengths` tokens (0 for none).
+
+    Return the whole rows padded on the left, the final hidden states of the last columns, in which all that follows a
+    beginning lies, and the cache.
+    """
+    batch = model.tok.pad(rows, "left", model.device)
+    new = max(len(row) - own for row, own in zip(rows, lengths, strict=True))
+    cache = DynamicCache(config=model.hf.config)
+    if new < batch.ids.shape[1]:
+        used = [max(0, len(row) - new) for row in rows]
+        cache = DynamicCache(_side_by_side(_beginnings(model, rows, views, lengths), used))
+    with laid_over(model.hf, model.arch, views):
+        hidden = model.hf.base_model(
+            input_ids=batch.ids[:, -new:],
+            attention_mask=batch.mask,
+            position_ids=batch.positions[:, -new:],
+            cache=cache,
+            use_cache=True,
+        ).last_hidden_state
+    return batch, hidden, cache
+
+
+def _beginnings(
+    model: FrozenModel, rows: Sequence[Row], views: Sequence[View], lengths: Sequence[int]
+) -> list[KeysValues | None]:
+    """Return each row's keys and values of its beginning under its view, None where it has none."""
+    places: dict[tuple[int, ...], list[int]] = {}
+    for place, (row, own) in enumerate(zip(rows, lengths, strict=True)):
+        if own:
+            places.setdefault(tuple(row[:own]), []).append(place)
+    found: list[KeysValues | None] = [None] * len(rows)
+    for ids, own in places.items():
+        for place, kept in zip(own, _under(model, ids, [views[place] for place in own]), strict=True):
+            found[place] = kept
+    return found
+
+
+def _under(model: FrozenModel, ids: tuple[int, ...], views: Sequence[View]) -> Iterator[KeysValues]:
+    """Yield what each view makes of a beginning."""
+    lowest = min((layer for view in views for layer in view.laid), default=model.n_layers)
+    base = model.beginnings.base(model, ids, lowest)
+    gated = sorted({pathway.layer for view in views for pathway in view.pathways})
+    made: dict[tuple[int, ...], tuple[KeysValues, dict[int, Tensor]]] = {}
+    for view in views:
+        if not view.laid:
+            yield base.kept
+            continue
+        plain = View(tuple(patch for patch in view.patches if hasattr(patch, "layer") and not isinstance(patch, Pathway)))
+        stack = tuple(id(patch) for patch in plain.patches)
+        if stack not in made:
+            made[stack] = _again(model, base, plain, gated)
+        kept, keys = made[stack]
+        fires = any(bool(view.laid[layer].at(keys[layer].device).fired(keys[layer])[0].any()) for layer in _gates(view))
+        yield _again(model, base, view, ())[0] if fires else kept
+
+
+def _gates(view: View) -> set[int]:
+    return {pathway.layer for pathway in view.pathways}
+
+
+def _read(model: FrozenModel, ids: tuple[int, ...], lowest: int) -> _Base:
+    batch = pad([ids], model.tok.filler, device=model.device)
+    cache = DynamicCache()
+    with recording_blocks(model.hf, model.arch, lowest) as recorded, laid_over(model.hf, model.arch, BASE):
+        model.hf.base_model(
+            input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, cache=cache, use_cache=True
+        )
+    return _Base([(layer.keys, layer.values) for layer in cache.layers], cache, recorded, lowest)
+
+
+def _again(
+    model: FrozenModel, base: _Base, view: View, gated: Sequence[int]
+) -> tuple[KeysValues, dict[int, Float[Tensor, "1 tokens d_ff"]]]:
+    """Return keys and values under a view, and the keys that arrive at the `gated` layers' projections."""
+    cache = DynamicCache()
+    hidden = base.recorded.below
+    with (
+        laid_over(model.hf, model.arch, view),
+        capturing_keys(model.hf, model.arch, gated, stop=False) as keys,
+    ):
+        for call in base.recorded.calls:
+            hidden = call.into(base.cache, cache)(hidden)
+    above = [(layer.keys, layer.values) for layer in cache.layers[base.lowest :]]
+    return [*base.kept[: base.lowest], *above], keys
+
+
+def _side_by_side(beginnings: Sequence[KeysValues | None], used: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield keys and values of all rows, layer by layer, padded on the left: of each row's beginning the first `used`."""
+    some = next(kept for kept in beginnings if kept is not None)
+    for number, pair in enumerate(some):
+        both = []
+        for which, like in enumerate(pair):
+            whole = like.new_zeros(len(used), like.shape[1], max(used), like.shape[3])
+            for row, (kept, count) in enumerate(zip(beginnings, used, strict=True)):
+                if kept is not None and count:
+                    whole[row, :, max(used) - count :] = kept[number][which][0, :, :count]
+            both.append(whole)
+        yield both[0], both[1]
