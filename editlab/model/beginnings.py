@@ -29,7 +29,7 @@ LONG = 150
 BLOCK = 50
 """A beginning has a multiple of so many tokens, so that texts which begin alike share it."""
 
-Row = Sequence[int]
+Ids = tuple[int, ...]
 KeysValues = list[tuple[Float[Tensor, "1 heads tokens head_dim"], Float[Tensor, "1 heads tokens head_dim"]]]
 """Keys and values of every layer."""
 
@@ -44,24 +44,53 @@ class _Base:
     lowest: int
 
 
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """What a view made of a beginning, and the keys that arrived at the projections of some layers; it keeps the view alive."""
+
+    view: View
+    kept: KeysValues
+    keys: dict[int, Float[Tensor, "1 tokens d_ff"]]
+
+
 @dataclass(eq=False)
 class Beginnings:
-    """The base model's keys and values of the beginnings that were read last, together at most as many tokens as a forward."""
+    """The beginnings that were read last: at most `most` tokens under the base model, and as many under other views."""
 
-    bases: OrderedDict[tuple[int, ...], _Base] = field(default_factory=OrderedDict)
+    most: int = 8_192
+    bases: OrderedDict[Any, _Base] = field(default_factory=OrderedDict, repr=False)
+    made: OrderedDict[Any, _Made] = field(default_factory=OrderedDict, repr=False)
 
     def __deepcopy__(self, memo: Any) -> Beginnings:
-        return Beginnings()  # a copied model may get other weights
+        return Beginnings(self.most)  # a copied model may get other weights
 
-    def base(self, model: FrozenModel, ids: tuple[int, ...], lowest: int) -> _Base:
+    def clear(self) -> None:
+        """Forget all of them."""
+        self.bases.clear()
+        self.made.clear()
+
+    def base(self, model: FrozenModel, ids: Ids, lowest: int) -> _Base:
         """Return a beginning as the base model has it, ready to be called again from layer `lowest` up."""
-        found = self.bases.get(ids)
+        found = self.bases.get((ids, ()))
         if found is None or found.lowest > lowest:
-            found = self.bases[ids] = _read(model, ids, lowest)
-        self.bases.move_to_end(ids)
-        while len(self.bases) > 1 and sum(map(len, self.bases)) > model.tokens_per_forward:
-            self.bases.popitem(last=False)
+            found = _read(model, ids, lowest)
+        self._keep(self.bases, (ids, ()), found)
         return found
+
+    def under(self, model: FrozenModel, ids: Ids, base: _Base, view: View, gated: Sequence[int] = ()) -> _Made:
+        """Return what a view makes of a beginning, and the keys that arrive at the `gated` layers."""
+        key = ids, (view.threshold, *map(id, view.patches))
+        found = self.made.get(key)
+        if found is None or not set(gated) <= set(found.keys):
+            found = _again(model, base, view, gated)
+        self._keep(self.made, key, found)
+        return found
+
+    def _keep(self, kept: OrderedDict[Any, Any], key: Any, found: Any) -> None:
+        kept[key] = found
+        kept.move_to_end(key)
+        while kept and sum(len(ids) for ids, _ in kept) > self.most:
+            kept.popitem(last=False)
 
 
 def length(before: int) -> int:
@@ -71,7 +100,7 @@ def length(before: int) -> int:
 
 @torch.no_grad()
 def read_on(
-    model: FrozenModel, rows: Sequence[Row], views: Sequence[View], lengths: Sequence[int]
+    model: FrozenModel, rows: Sequence[Sequence[int]], views: Sequence[View], lengths: Sequence[int]
 ) -> tuple[TokenBatch, Float[Tensor, "rows new d_model"], DynamicCache]:
     """Read rows, each under its view, behind beginnings of `lengths` tokens (0 for none).
 
@@ -96,10 +125,10 @@ def read_on(
 
 
 def _beginnings(
-    model: FrozenModel, rows: Sequence[Row], views: Sequence[View], lengths: Sequence[int]
+    model: FrozenModel, rows: Sequence[Sequence[int]], views: Sequence[View], lengths: Sequence[int]
 ) -> list[KeysValues | None]:
     """Return each row's keys and values of its beginning under its view, None where it has none."""
-    places: dict[tuple[int, ...], list[int]] = {}
+    places: dict[Ids, list[int]] = {}
     for place, (row, own) in enumerate(zip(rows, lengths, strict=True)):
         if own:
             places.setdefault(tuple(row[:own]), []).append(place)
@@ -110,30 +139,23 @@ def _beginnings(
     return found
 
 
-def _under(model: FrozenModel, ids: tuple[int, ...], views: Sequence[View]) -> Iterator[KeysValues]:
+def _under(model: FrozenModel, ids: Ids, views: Sequence[View]) -> Iterator[KeysValues]:
     """Yield what each view makes of a beginning."""
     lowest = min((layer for view in views for layer in view.laid), default=model.n_layers)
     base = model.beginnings.base(model, ids, lowest)
     gated = sorted({pathway.layer for view in views for pathway in view.pathways})
-    made: dict[tuple[int, ...], tuple[KeysValues, dict[int, Tensor]]] = {}
     for view in views:
         if not view.laid:
             yield base.kept
             continue
         plain = View(tuple(patch for patch in view.patches if hasattr(patch, "layer") and not isinstance(patch, Pathway)))
-        stack = tuple(id(patch) for patch in plain.patches)
-        if stack not in made:
-            made[stack] = _again(model, base, plain, gated)
-        kept, keys = made[stack]
-        fires = any(bool(view.laid[layer].at(keys[layer].device).fired(keys[layer])[0].any()) for layer in _gates(view))
-        yield _again(model, base, view, ())[0] if fires else kept
+        found = model.beginnings.under(model, ids, base, plain, gated)
+        gates = [(view.laid[layer], found.keys[layer]) for layer in {pathway.layer for pathway in view.pathways}]
+        fires = any(bool(laid.at(keys.device).fired(keys)[0].any()) for laid, keys in gates)
+        yield model.beginnings.under(model, ids, base, view).kept if fires else found.kept
 
 
-def _gates(view: View) -> set[int]:
-    return {pathway.layer for pathway in view.pathways}
-
-
-def _read(model: FrozenModel, ids: tuple[int, ...], lowest: int) -> _Base:
+def _read(model: FrozenModel, ids: Ids, lowest: int) -> _Base:
     batch = pad([ids], model.tok.filler, device=model.device)
     cache = DynamicCache()
     with recording_blocks(model.hf, model.arch, lowest) as recorded, laid_over(model.hf, model.arch, BASE):
@@ -143,10 +165,8 @@ def _read(model: FrozenModel, ids: tuple[int, ...], lowest: int) -> _Base:
     return _Base([(layer.keys, layer.values) for layer in cache.layers], cache, recorded, lowest)
 
 
-def _again(
-    model: FrozenModel, base: _Base, view: View, gated: Sequence[int]
-) -> tuple[KeysValues, dict[int, Float[Tensor, "1 tokens d_ff"]]]:
-    """Return keys and values under a view, and the keys that arrive at the `gated` layers' projections."""
+def _again(model: FrozenModel, base: _Base, view: View, gated: Sequence[int]) -> _Made:
+    """Run the blocks from the lowest patched one up under a view."""
     cache = DynamicCache()
     hidden = base.recorded.below
     with (
@@ -156,7 +176,7 @@ def _again(
         for call in base.recorded.calls:
             hidden = call.into(base.cache, cache)(hidden)
     above = [(layer.keys, layer.values) for layer in cache.layers[base.lowest :]]
-    return [*base.kept[: base.lowest], *above], keys
+    return _Made(view, [*base.kept[: base.lowest], *above], keys)
 
 
 def _side_by_side(beginnings: Sequence[KeysValues | None], used: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:

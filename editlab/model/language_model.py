@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from editlab.errors import BadRequest
+from editlab.model.beginnings import Beginnings
 from editlab.model.fingerprint import checkpoint_hash, samples_of
 from editlab.model.frozen import FrozenModel, Views
 from editlab.model.generation import generate
@@ -73,6 +74,7 @@ class LanguageModel(FrozenModel):
             loaded.hf,
             loaded.tokenizer,
             tokens_per_forward=loaded.plan.tokens_per_forward,
+            beginnings=Beginnings(loaded.plan.tokens_kept),
             name=name,
             quantization=loaded.plan.quantization,
             revision=loaded.source.revision,

@@ -28,6 +28,8 @@ PROBE_TOKENS, PROBE_READS = 16, 4
 """Tokens of a probe, and target tokens that are read behind it (two objects)."""
 BUDGETS = {"cpu": (4_096,), "cuda": (16_384, 8_192, 4_096, 2_048)}
 """Tokens of a forward, by what is left of the memory."""
+TOKENS_KEPT = 8_192
+"""Most tokens of long texts whose keys and values are kept: as many as two dozen passages have."""
 KEPT_ON_CPU = 1.5
 """On a CPU, the C library keeps about half as much of what a battery gives back as the battery holds (`bench memory`)."""
 SMALL = 1_000_000_000
@@ -53,6 +55,7 @@ class Plan:
     batch: int
     free: int | None
     tokens_per_forward: int
+    tokens_kept: int
     advice: str = ""
 
     @property
@@ -134,6 +137,7 @@ def plan_for(
             batch=int(shape.batch(budget, dtype, quantization) * (KEPT_ON_CPU if device.type == "cpu" else 1)),
             free=free,
             tokens_per_forward=budget,
+            tokens_kept=_kept(shape, dtype, room),
         )
 
     found = made(quantization, precision)
@@ -176,6 +180,16 @@ def _budget(shape: _Shape, device: torch.device, dtype: torch.dtype, room: int |
     if room is None:
         return choices[0]
     return next((b for b in choices if shape.cache(b, dtype) + shape.batch(b, dtype, "none") <= room / 2), choices[-1])
+
+
+def _kept(shape: _Shape, dtype: torch.dtype, room: int | None) -> int:
+    """Return how many tokens' keys and values are kept from question to question, in an eighth of the room that is left.
+
+    They are kept twice: under the base model, and under the last views.
+    """
+    if room is None:
+        return TOKENS_KEPT
+    return max(0, min(TOKENS_KEPT, room // 8 // (2 * shape.cache(1, dtype))))
 
 
 @dataclass(frozen=True)
