@@ -21,6 +21,7 @@ from editlab.errors import BadRequest
 from editlab.model.architectures import Architecture, architecture_of
 from editlab.model.beginnings import Beginnings
 from editlab.model.overlay import capturing_keys, capturing_residual, laid_over, recording_blocks
+from editlab.model.remembered import Remembered
 from editlab.model.tokens import Located, TokenBatch, Tokens, in_chunks
 from editlab.model.weights import inputs_of, matrix_of, parameters_of
 from editlab.patches import BARE, BASE, Form, View
@@ -34,13 +35,14 @@ class FrozenModel:
     """A causal language model whose weights stay as they are, and its tokenizer.
 
     `tokens_per_forward`: how many tokens a batch may hold, on a CPU as many as its caches hold. `beginnings`: of the long
-    texts that were read last.
+    texts that were read last; `remembered`: what the model said without a view.
     """
 
     hf: nn.Module
     tokenizer: PreTrainedTokenizerBase
     tokens_per_forward: int = field(default=4_096, kw_only=True)
     beginnings: Beginnings = field(default_factory=Beginnings, kw_only=True, repr=False)
+    remembered: Remembered = field(default_factory=Remembered, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         self.hf.eval().requires_grad_(False)
@@ -101,6 +103,11 @@ class FrozenModel:
             digest.update(name.encode())
             digest.update(tensor.detach().contiguous().flatten().view(torch.uint8).cpu().numpy().tobytes())
         return digest.hexdigest()
+
+    def forget(self) -> None:
+        """Forget every text that was read, so that the next question is answered from nothing."""
+        self.beginnings.clear()
+        self.remembered.clear()
 
     # --- its forwards -----------------------------------------------------------------------------------------------
 

@@ -73,13 +73,14 @@ def test_scores_are_those_of_whole_rows(kind, whole, differences):
     expected = whole(lambda: model.score(texts, targets, views))
     assert not model.beginnings.bases
     for again in ("first", "again"):
+        model.remembered.clear()
         found = model.score(texts, targets, views)
         assert len(model.beginnings.bases) == 2 and hooks_of(model) == 0, again
         assert [score.said for score in found] == [score.said for score in expected]
         differences(
             "scores behind beginnings", *(torch.tensor([s.log_p for s in scores]) for scores in (found, expected)), 1e-5
         )
-    model.beginnings.clear()
+    model.forget()
 
 
 @pytest.mark.parametrize("kind", ["llama", "mistral_window", "gpt2", "gemma2"])
@@ -97,7 +98,7 @@ def test_what_is_written_and_scored_behind_a_beginning_is_that_of_whole_rows(kin
     assert found[1] == expected[1]
     differences("final hidden states behind beginnings", found[0], expected[0], 1e-5)
     differences("scores of a reading behind beginnings", found[2], expected[2], 1e-5)
-    model.beginnings.clear()
+    model.forget()
 
 
 def calls_of(model, layer, work):
@@ -121,7 +122,7 @@ def test_a_beginning_is_read_once_below_the_edits_and_once_for_views_whose_gates
 
     together = ask(base, edited, shut, masked)
     assert calls_of(model, LAYER - 1, together) == 2, "each passage once below the edit"
-    model.beginnings.clear()
+    model.forget()
     assert calls_of(model, LAYER, together) == 2 * 3, "base, edited and masked; shut gates change nothing"
     assert calls_of(model, LAYER, together) == 0, "all of them are kept"
     assert calls_of(model, LAYER, ask(open_)) == 2, "a gate that opens is read anew"
@@ -140,13 +141,29 @@ def test_no_more_is_kept_than_there_is_room_for():
     for kept in (model.beginnings.bases, model.beginnings.made):
         assert len(kept) == 2 and sum(len(ids) for ids, _ in kept) <= 320
     model.beginnings = Beginnings(most=0)
+    model.remembered.clear()
     expected = tiny_model("llama").score(texts, ["Europe"] * 3)
     assert [s.said for s in model.score(texts, ["Europe"] * 3)] == [s.said for s in expected]
     assert not model.beginnings.bases
+
+
+def test_the_base_model_is_asked_once_and_every_other_view_each_time():
+    model, seen = tiny_model("llama"), []
+    edited = View((LowRank(LAYER, normal(1, model.d_ff), normal(model.d_model, 1)),))
+    handle = model.arch.block_list(model.hf)[LAYER].register_forward_hook(lambda _m, inputs, _o: seen.append(len(inputs[0])))
+    first = model.score(PROMPTS, TARGETS, [BASE, edited])
+    again = model.score(PROMPTS, TARGETS, [BASE, edited])
+    other = model.score(PROMPTS, TARGETS[::-1], BASE)
+    model.forget()
+    model.score(PROMPTS, TARGETS, BASE)
+    handle.remove()
+    assert seen == [2, 1, 2, 2]
+    assert first[0] == again[0] and first[0] != other[0]
 
 
 def test_a_copy_of_a_model_keeps_nothing():
     model = tiny_model("llama")
     texts = [f"{passages(model)[0]} {PROMPTS[0]}"]
     model.score(texts, ["Europe"])
-    assert model.beginnings.bases and not copy.deepcopy(model).beginnings.bases
+    copied = copy.deepcopy(model)
+    assert model.beginnings.bases and model.remembered and not copied.beginnings.bases and not copied.remembered
