@@ -1,4 +1,4 @@
-"""Beginnings of long texts, read once: under the base model from question to question, under other views as far as they differ.
+"""Beginnings of long texts, read once: under the base model from question to question, under views as far as they differ.
 
 A beginning is a row's first tokens, in whole blocks. What a view makes of it is computed only from its lowest patched layer
 up, and views that differ by pathways alone share it where none of those fires. All of it is exact: the same operations, in
@@ -7,10 +7,9 @@ the same order, as for each view by itself.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -46,51 +45,11 @@ class _Base:
 
 @dataclass(frozen=True, eq=False)
 class _Made:
-    """What a view made of a beginning, and the keys that arrived at the projections of some layers; it keeps the view alive."""
+    """What a view, which it keeps alive, made of a beginning; and the keys that arrived at some layers' projections."""
 
     view: View
     kept: KeysValues
     keys: dict[int, Float[Tensor, "1 tokens d_ff"]]
-
-
-@dataclass(eq=False)
-class Beginnings:
-    """The beginnings that were read last: at most `most` tokens under the base model, and as many under other views."""
-
-    most: int = 8_192
-    bases: OrderedDict[Any, _Base] = field(default_factory=OrderedDict, repr=False)
-    made: OrderedDict[Any, _Made] = field(default_factory=OrderedDict, repr=False)
-
-    def __deepcopy__(self, memo: Any) -> Beginnings:
-        return Beginnings(self.most)  # a copied model may get other weights
-
-    def clear(self) -> None:
-        """Forget all of them."""
-        self.bases.clear()
-        self.made.clear()
-
-    def base(self, model: FrozenModel, ids: Ids, lowest: int) -> _Base:
-        """Return a beginning as the base model has it, ready to be called again from layer `lowest` up."""
-        found = self.bases.get((ids, ()))
-        if found is None or found.lowest > lowest:
-            found = _read(model, ids, lowest)
-        self._keep(self.bases, (ids, ()), found)
-        return found
-
-    def under(self, model: FrozenModel, ids: Ids, base: _Base, view: View, gated: Sequence[int] = ()) -> _Made:
-        """Return what a view makes of a beginning, and the keys that arrive at the `gated` layers."""
-        key = ids, (view.threshold, *map(id, view.patches))
-        found = self.made.get(key)
-        if found is None or not set(gated) <= set(found.keys):
-            found = _again(model, base, view, gated)
-        self._keep(self.made, key, found)
-        return found
-
-    def _keep(self, kept: OrderedDict[Any, Any], key: Any, found: Any) -> None:
-        kept[key] = found
-        kept.move_to_end(key)
-        while kept and sum(len(ids) for ids, _ in kept) > self.most:
-            kept.popitem(last=False)
 
 
 def length(before: int) -> int:
@@ -142,17 +101,37 @@ def _beginnings(
 def _under(model: FrozenModel, ids: Ids, views: Sequence[View]) -> Iterator[KeysValues]:
     """Yield what each view makes of a beginning."""
     lowest = min((layer for view in views for layer in view.laid), default=model.n_layers)
-    base = model.beginnings.base(model, ids, lowest)
+    base = _base(model, ids, lowest)
     gated = sorted({pathway.layer for view in views for pathway in view.pathways})
     for view in views:
         if not view.laid:
             yield base.kept
             continue
         plain = View(tuple(patch for patch in view.patches if hasattr(patch, "layer") and not isinstance(patch, Pathway)))
-        found = model.beginnings.under(model, ids, base, plain, gated)
+        found = _made(model, ids, base, plain, gated)
         gates = [(view.laid[layer], found.keys[layer]) for layer in {pathway.layer for pathway in view.pathways}]
         fires = any(bool(laid.at(keys.device).fired(keys)[0].any()) for laid, keys in gates)
-        yield model.beginnings.under(model, ids, base, view).kept if fires else found.kept
+        yield _made(model, ids, base, view).kept if fires else found.kept
+
+
+def _base(model: FrozenModel, ids: Ids, lowest: int) -> _Base:
+    """Return a beginning as the base model has it, ready to be called again from layer `lowest` up."""
+    bases = model.beginnings.bases
+    found: _Base | None = bases.get((ids, ()))
+    if found is None or found.lowest > lowest:
+        found = _read(model, ids, lowest)
+    model.beginnings.keep(bases, (ids, ()), found)
+    return found
+
+
+def _made(model: FrozenModel, ids: Ids, base: _Base, view: View, gated: Sequence[int] = ()) -> _Made:
+    """Return what a view makes of a beginning, and the keys that arrive at the `gated` layers."""
+    made, key = model.beginnings.made, (ids, (view.threshold, *map(id, view.patches)))
+    found: _Made | None = made.get(key)
+    if found is None or not set(gated) <= set(found.keys):
+        found = _again(model, base, view, gated)
+    model.beginnings.keep(made, key, found)
+    return found
 
 
 def _read(model: FrozenModel, ids: Ids, lowest: int) -> _Base:

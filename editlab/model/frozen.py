@@ -19,9 +19,8 @@ from transformers import PreTrainedTokenizerBase
 
 from editlab.errors import BadRequest
 from editlab.model.architectures import Architecture, architecture_of
-from editlab.model.beginnings import Beginnings
 from editlab.model.overlay import capturing_keys, capturing_residual, laid_over, recording_blocks
-from editlab.model.remembered import Remembered
+from editlab.model.remembered import Beginnings, Remembered
 from editlab.model.tokens import Located, TokenBatch, Tokens, in_chunks
 from editlab.model.weights import inputs_of, matrix_of, parameters_of
 from editlab.patches import BARE, BASE, Form, View

@@ -12,11 +12,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from editlab.errors import BadRequest
-from editlab.model.beginnings import Beginnings
 from editlab.model.fingerprint import checkpoint_hash, samples_of
 from editlab.model.frozen import FrozenModel, Views
 from editlab.model.generation import generate
 from editlab.model.loading import load_weights
+from editlab.model.remembered import Beginnings
 from editlab.model.sampling import Sampling
 from editlab.model.scoring import Score, score
 from editlab.model.source import preset_for

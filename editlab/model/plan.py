@@ -15,6 +15,7 @@ from editlab.model import memory
 from editlab.model.architectures import architecture_of
 from editlab.model.devices import device_for
 from editlab.model.memory import gigabytes
+from editlab.model.remembered import TOKENS_KEPT
 from editlab.model.scoring import LOGITS_AT_ONCE
 from editlab.model.source import Source, find
 from editlab.model.weights import Quantization, inputs_of, quantisable
@@ -28,8 +29,6 @@ PROBE_TOKENS, PROBE_READS = 16, 4
 """Tokens of a probe, and target tokens that are read behind it (two objects)."""
 BUDGETS = {"cpu": (4_096,), "cuda": (16_384, 8_192, 4_096, 2_048)}
 """Tokens of a forward, by what is left of the memory."""
-TOKENS_KEPT = 8_192
-"""Most tokens of long texts whose keys and values are kept: as many as two dozen passages have."""
 KEPT_ON_CPU = 1.5
 """On a CPU, the C library keeps about half as much of what a battery gives back as the battery holds (`bench memory`)."""
 SMALL = 1_000_000_000

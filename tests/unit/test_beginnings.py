@@ -7,8 +7,8 @@ import torch
 from tiny_models import KINDS, TEXTS, hooks_of, random_view, shared_model, tiny_model
 
 from editlab.model import Sampling, beginnings
-from editlab.model.beginnings import Beginnings
 from editlab.model.reading import read
+from editlab.model.remembered import Beginnings
 from editlab.patches import BASE, LowRank, Mask, Pathway, View
 
 PROMPTS = ("Slovenia belongs to the continent of", "Ana lives in")
@@ -104,7 +104,9 @@ def test_what_is_written_and_scored_behind_a_beginning_is_that_of_whole_rows(kin
 def calls_of(model, layer, work):
     """How often a block ran on more tokens than a prompt has."""
     seen = []
-    handle = model.arch.block_list(model.hf)[layer].register_forward_hook(lambda _m, inputs, _o: seen.append(inputs[0].shape[1]))
+    handle = model.arch.block_list(model.hf)[layer].register_forward_hook(
+        lambda _m, inputs, _o: seen.append(inputs[0].shape[1])
+    )
     try:
         work()
     finally:
@@ -114,7 +116,7 @@ def calls_of(model, layer, work):
 
 def test_a_beginning_is_read_once_below_the_edits_and_once_for_views_whose_gates_stay_shut():
     model = tiny_model("llama")
-    base, edited, shut, some, open_, masked, _ = views_of(model)
+    base, edited, shut, _some, open_, masked, _ = views_of(model)
     texts = [f"{passage} {PROMPTS[0]}" for passage in passages(model)]
 
     def ask(*views):
