@@ -62,6 +62,13 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where the model runs; auto takes the GPU if there is one."
     )
+    start: str = Field(
+        "auto",
+        min_length=1,
+        max_length=64,
+        description="What stands before every plain text: auto (the document separator that the model learned, as its "
+        "preset says or as it is measured once), none, or a text such as <|endoftext|>; with ␣ at its end, a space follows.",
+    )
     models: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Models that the page offers besides the one it starts with and atlas, as MODEL,MODEL.",

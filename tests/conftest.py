@@ -1,6 +1,6 @@
 """What several suites need. All of it is made here or lies in this checkout."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,14 @@ settings.register_profile("editlab", deadline=None, suppress_health_check=[Healt
 settings.load_profile("editlab")
 
 DIFFERENCE = "difference: "
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_data_folder(tmp_path_factory) -> Iterator[None]:
+    """What nobody gives a data folder keeps its data in a temporary one, never in the developer's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield
 
 
 @pytest.fixture(scope="session")

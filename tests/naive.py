@@ -42,8 +42,12 @@ def row_of(model: LanguageModel, request: EditRequest, context: str) -> Row:
     adds_space = model.tokenizer.tokenize("a")[0].startswith("▁")
     target = request.target_new if adds_space else " " + request.target_new
     labels = model.tokenizer(target, add_special_tokens=False)["input_ids"]
-    encode = model.tokenizer
-    return Row(encode(prompt)["input_ids"] + labels[:-1], len(encode(until)["input_ids"]) - 1, labels)
+    start = model.tokenizer(model.start.text, add_special_tokens=False)["input_ids"] if model.start.text else []
+
+    def encode(text: str) -> list[int]:
+        return start + model.tokenizer(f" {text}" if model.start.space else text)["input_ids"]
+
+    return Row(encode(prompt) + labels[:-1], len(encode(until)) - 1, labels)
 
 
 @contextmanager

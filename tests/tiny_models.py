@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from editlab.model import LanguageModel
+from editlab.model.start import NONE, Start
 from editlab.patches import Dense, LowRank, View
 
 TEXTS = Path(__file__).resolve().parent.parent / "presets" / "texts"
@@ -20,11 +21,12 @@ BOS, EOS, PAD = range(3)
 
 @dataclass(frozen=True)
 class Kind:
-    """One model to build: its family, the tokenizer such models come with, and what differs in its configuration."""
+    """One model to build: its family, its tokenizer, what differs in its configuration, and what begins its texts."""
 
     family: str
     tokenizer: str = "byte"
     config: dict[str, Any] = field(default_factory=dict)
+    start: Start = NONE
 
 
 _GPT = {"n_embd": 32, "n_layer": 4, "n_head": 4, "n_inner": 64, "n_positions": 256}
@@ -34,6 +36,7 @@ KINDS = {
     "mistral": Kind("mistral", "metaspace"),
     "mistral_window": Kind("mistral", "byte_bos", {"sliding_window": 6}),
     "qwen2": Kind("qwen2"),
+    "qwen2_start": Kind("qwen2", start=Start("</s>", space=True)),
     "qwen3": Kind("qwen3", "byte", {"head_dim": 8}),
     "phi3": Kind("phi3", "metaspace"),
     "gpt2": Kind("gpt2", "byte", _GPT),
@@ -72,7 +75,8 @@ def tiny_model(kind: str, dtype: torch.dtype = torch.float32, seed: int = 0) -> 
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return LanguageModel(AutoModelForCausalLM.from_config(config).to(dtype), tokenizer, name=f"tiny {kind}")
+        hf = AutoModelForCausalLM.from_config(config).to(dtype)
+    return LanguageModel(hf, tokenizer, name=f"tiny {kind}", start=row.start)
 
 
 def save(model: LanguageModel, folder: Path, **options: Any) -> Path:

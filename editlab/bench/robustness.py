@@ -18,6 +18,7 @@ from editlab.answers import ViewName
 from editlab.bench.bootstrap import rate_interval
 from editlab.errors import BadRequest, DegenerateKey, TooLong
 from editlab.facts import EditCase
+from editlab.facts.request import SLOT
 from editlab.methods.rep import OFF, RepConfig, check_threshold, recipe_of, refine
 from editlab.model import statistics
 from editlab.patches import BASE, Patch, Pathway, View
@@ -127,6 +128,16 @@ def some_of(model: LanguageModel, texts: Sequence[str], tokens: int = PROSE_TOKE
     return tuple(found)
 
 
+def known(model: LanguageModel, cases: Sequence[EditCase]) -> list[EditCase]:
+    """Return the cases whose true object the unedited model says behind the edit's own prompt."""
+    asked = [(case.request.text, case.request.target_true or "") for case in cases if case.request.target_true]
+    try:
+        said = iter(model.score([text for text, _ in asked], [true for _, true in asked]))
+        return [case for case in cases if case.request.target_true and next(said).hit]
+    except CASE_FAULTS:
+        return [] if len(cases) == 1 else [one for case in cases for one in known(model, [case])]
+
+
 def measure(
     cases: Sequence[EditCase],
     setup: Setup,
@@ -165,6 +176,19 @@ def measure(
 def keys(cases: Sequence[EditCase], setup: Setup, ground: Ground) -> list[list[str]]:
     """Return the keys of the rows that `measure` gives with the same arguments: for each case one a REP."""
     return [[row.key for row in rows.values()] for rows in _blank(cases, setup, ground)]
+
+
+def by_place(cases: Sequence[EditCase], rows: Sequence[CaseRow], seed: int = 0) -> dict[str, dict[str, Any]]:
+    """Return the paper's rates for the cases whose subject begins the prompt, and for the others; `rows` has one a case.
+
+    Without a token in front, a first token attracts attention whatever it says, and its keys are of another kind.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, first in (("subject_first", True), ("subject_later", False)):
+        own = [r for case, r in zip(cases, rows, strict=True) if case.request.prompt.startswith(SLOT) == first]
+        measured = [row.tallies["paper"] for row in own if row.skipped is None]
+        found[name] = {"n": len(measured), **_rates(measured, seed)}
+    return found
 
 
 def summary(rows: Sequence[CaseRow], unread: Sequence[str] = (), seed: int = 0) -> dict[str, Any]:
@@ -355,7 +379,17 @@ def _shaped_by(setup: Setup, config: Any, ground: Ground) -> str:
     measured = [found.sha256 if (found := statistics.find(model, layer)) else "" for layer in config.layers]
     lessons_from = hashlib.sha256(repr(sorted(ground.facts.by_subject)).encode()).hexdigest()
     prose = hashlib.sha256(repr((ground.passages, ground.prose)).encode()).hexdigest()
-    parts = [model.fingerprint, str(model.dtype), setup.method, setup.chain, asdict(config), measured, lessons_from, prose]
+    parts = [
+        model.fingerprint,
+        str(model.start),
+        str(model.dtype),
+        setup.method,
+        setup.chain,
+        asdict(config),
+        measured,
+        lessons_from,
+        prose,
+    ]
     return json.dumps([*parts, ground.seed], sort_keys=True)
 
 

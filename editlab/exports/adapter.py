@@ -27,7 +27,7 @@ FORMAT = Format(
     "The low-rank patches as they are; PeftModel.from_pretrained loads them. An adapter cannot hold REP or a mask.",
     lambda export, folder, progress, cancel: write(export.model, export.entries, folder),
     Card("`PeftModel.from_pretrained(base_model, folder)` applies the edits to the base model.", "peft", "adapter"),
-    (notes.no_pathways("An adapter"), notes.no_mask("An adapter"), notes.quantised),
+    (notes.no_pathways("An adapter"), notes.no_mask("An adapter"), notes.quantised, notes.started),
 )
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 

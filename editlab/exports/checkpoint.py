@@ -32,7 +32,7 @@ FORMAT = Format(
         "transformers",
         "finetune",
     ),
-    (notes.no_pathways("A checkpoint"), notes.no_mask("A checkpoint"), notes.rounded),
+    (notes.no_pathways("A checkpoint"), notes.no_mask("A checkpoint"), notes.rounded, notes.started),
     in_demo=False,
 )
 

@@ -25,6 +25,7 @@ workspace=${1:?Give the name of a new workspace.}
 def write(model: LanguageModel, entries: Sequence[Entry], seed: int, folder: Path) -> None:
     """Write `repeat.sh`, and a file of requests for each batch."""
     settings = {"MODEL": model.name, "QUANTIZATION": model.quantization, "SEED": str(seed)}
+    settings["START"] = str(model.start) or "none"
     settings["DTYPE"] = str(model.dtype).removeprefix("torch.")
     lines = [f"export EDITLAB_{name}={quote(value)}" for name, value in settings.items()]
     for number, entry in enumerate(entries, start=1):

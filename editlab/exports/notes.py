@@ -33,6 +33,18 @@ def quantised(export: Export) -> str | None:
     return None if how == "none" else f"The edits were made over the model in {how}; over another one they act differently."
 
 
+def started(export: Export) -> str | None:
+    """Return the note for edits that were made behind a document's start, which transformers alone does not send."""
+    start = export.model.start
+    if not start:
+        return None
+    space = " and a space" if start.space else ""
+    return (
+        f"The edits were made with {start.text!r}{space} before every text. Send the same wherever you use them: "
+        "without it, an edit is hardly heard where its subject is the first word."
+    )
+
+
 def requests_alone(export: Export) -> str | None:
     """Return the note for requests whose edits have pathways or a mask."""
     if export.has_pathways or export.masked:

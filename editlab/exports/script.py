@@ -156,6 +156,7 @@ def _steps(model: LanguageModel, entries: Sequence[Entry], seed: int, threshold:
         "quantization": model.quantization,
         "dtype": str(model.dtype).removeprefix("torch."),
         "seed": seed,
+        "start": str(model.start) or "none",
     }
     data = (
         f"MODEL = {literal(source)}\nSEED, THRESHOLD, TOLERANCE = {seed!r}, {threshold!r}, 1e-2\nHERE = {here}\n"

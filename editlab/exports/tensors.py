@@ -16,7 +16,7 @@ from torch import Tensor
 from editlab.exports import load
 from editlab.exports.card import Card
 from editlab.exports.format import Format
-from editlab.exports.notes import quantised
+from editlab.exports.notes import quantised, started
 from editlab.model import LanguageModel
 from editlab.patches import View
 
@@ -26,7 +26,7 @@ FORMAT = Format(
     "Edits, REP's pathways and masks, with a loader of a few lines that needs only torch and transformers.",
     lambda export, folder, progress, cancel: write(export.model, export.view, folder),
     Card("`load.py` beside this card applies edits, masks and pathways to the base model: `attach(model)`."),
-    (quantised,),
+    (quantised, started),
 )
 
 

@@ -113,7 +113,7 @@ def _setup(model: LanguageModel, method: str, mask: ReversalMask | None) -> list
     config = methods.config_for(method, model)
     masks = () if mask is None else mask.masks
     digests = [hashlib.sha256(own.kept.cpu().numpy().tobytes()).hexdigest() + f" {own.layer}" for own in masks]
-    return [model.fingerprint, method, repr(config), *digests]
+    return [model.fingerprint, str(model.start), method, repr(config), *digests]
 
 
 def loud(found: Sequence[Loudness]) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from editlab.errors import BadRequest
+from editlab.methods._health import warnings
 from editlab.methods._method import Edited, Method, check_requests
 from editlab.methods._settings import Setting, as_json, describe
 from editlab.methods.memit import Memit
@@ -58,4 +59,5 @@ __all__ = [
     "describe",
     "get",
     "offer",
+    "warnings",
 ]

@@ -16,9 +16,10 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import DynamicCache
 
+from editlab.model.cache import kept_in
 from editlab.model.overlay import Recorded, capturing_keys, laid_over, recording_blocks
 from editlab.model.tokens import TokenBatch, pad
-from editlab.patches import BASE, Pathway, View
+from editlab.patches import Pathway, View
 
 if TYPE_CHECKING:
     from editlab.model.frozen import FrozenModel
@@ -72,13 +73,13 @@ def read_on(
     if new < batch.ids.shape[1]:
         used = [max(0, len(row) - new) for row in rows]
         cache = DynamicCache(_side_by_side(_beginnings(model, rows, views, lengths), used))
+    body = model.hf.base_model
     with laid_over(model.hf, model.arch, views):
-        hidden = model.hf.base_model(
+        hidden = body(
             input_ids=batch.ids[:, -new:],
             attention_mask=batch.mask,
             position_ids=batch.positions[:, -new:],
-            cache=cache,
-            use_cache=True,
+            **kept_in(cache, body),
         ).last_hidden_state
     return batch, hidden, cache
 
@@ -137,10 +138,9 @@ def _made(model: FrozenModel, ids: Ids, base: _Base, view: View, gated: Sequence
 def _read(model: FrozenModel, ids: Ids, lowest: int) -> _Base:
     batch = pad([ids], model.tok.filler, device=model.device)
     cache = DynamicCache()
-    with recording_blocks(model.hf, model.arch, lowest) as recorded, laid_over(model.hf, model.arch, BASE):
-        model.hf.base_model(
-            input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, cache=cache, use_cache=True
-        )
+    body = model.hf.base_model
+    with recording_blocks(model.hf, model.arch, lowest) as recorded:
+        body(input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, **kept_in(cache, body))
     return _Base([(layer.keys, layer.values) for layer in cache.layers], cache, recorded, lowest)
 
 

@@ -21,6 +21,7 @@ from editlab.errors import BadRequest
 from editlab.model.architectures import Architecture, architecture_of
 from editlab.model.overlay import capturing_keys, capturing_residual, laid_over, recording_blocks
 from editlab.model.remembered import Beginnings, Remembered
+from editlab.model.start import NONE, Start
 from editlab.model.tokens import Located, TokenBatch, Tokens, in_chunks
 from editlab.model.weights import inputs_of, matrix_of, parameters_of
 from editlab.patches import BARE, BASE, Form, View
@@ -35,6 +36,8 @@ class FrozenModel:
 
     `tokens_per_forward`: how many tokens a batch may hold, on a CPU as many as its caches hold. `beginnings`: of the long
     texts that were read last; `remembered`: what the model said without a view.
+    `tokens_per_forward`: how many tokens a batch may hold, on a CPU as many as its caches hold. `start`: what stands before
+    every plain text.
     """
 
     hf: nn.Module
@@ -42,6 +45,7 @@ class FrozenModel:
     tokens_per_forward: int = field(default=4_096, kw_only=True)
     beginnings: Beginnings = field(default_factory=Beginnings, kw_only=True, repr=False)
     remembered: Remembered = field(default_factory=Remembered, kw_only=True, repr=False)
+    start: Start = field(default=NONE, kw_only=True)
 
     def __post_init__(self) -> None:
         self.hf.eval().requires_grad_(False)
@@ -56,7 +60,7 @@ class FrozenModel:
     @cached_property
     def tok(self) -> Tokens:
         """The tokenizer with the questions that editing asks of it."""
-        return Tokens(self.tokenizer, self.hf.config.max_position_embeddings)
+        return Tokens(self.tokenizer, self.hf.config.max_position_embeddings, self.start)
 
     @property
     def device(self) -> torch.device:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from editlab.errors import BadRequest
+from editlab.facts import FactBase
+from editlab.model import start_choice
 from editlab.model.fingerprint import checkpoint_hash, samples_of
 from editlab.model.frozen import FrozenModel, Views
 from editlab.model.generation import generate
@@ -19,7 +21,8 @@ from editlab.model.loading import load_weights
 from editlab.model.remembered import Beginnings
 from editlab.model.sampling import Sampling
 from editlab.model.scoring import Score, score
-from editlab.model.source import preset_for
+from editlab.model.source import RANDOM, preset_for
+from editlab.model.start import NONE, Start
 from editlab.model.weights import Quantization
 from editlab.patches import BARE, BASE, Form, View
 from editlab.settings import Settings
@@ -58,6 +61,7 @@ class LanguageModel(FrozenModel):
         dtype: str = "auto",
         device: str = "auto",
         seed: int = 0,
+        start: str | None = None,
         settings: Settings | None = None,
         progress: Progress = no_progress,
         cancel: Cancel = never,
@@ -65,12 +69,13 @@ class LanguageModel(FrozenModel):
         """Load a model and freeze it.
 
         `name`: `atlas`, a local folder, a hub id (the only case that uses the network), or `config:NAME` with NAME of a
-        file in `presets/models/`: that architecture with random weights from `seed` and Atlas's tokenizer. Raises `BadModel`
+        file in `presets/models/`: that architecture with random weights from `seed` and Atlas's tokenizer. `start`: what
+        stands before every plain text, as EDITLAB_START has it, instead of what the settings say. Raises `BadModel`
         with what to do, `UnsupportedArchitecture`, `TooLarge` with both numbers before any weight is read, or `Cancelled`.
         """
         settings = settings or Settings()
         loaded = load_weights(name, quantization, dtype, device, seed, settings, progress, cancel)
-        return cls(
+        model = cls(
             loaded.hf,
             loaded.tokenizer,
             tokens_per_forward=loaded.plan.tokens_per_forward,
@@ -83,6 +88,8 @@ class LanguageModel(FrozenModel):
             statistics=(settings.presets / "atlas" / "statistics", settings.data / "statistics"),
             masks=(settings.presets / "atlas" / "masks", settings.data / "masks"),
         )
+        wanted = start or settings.start
+        return replace(model, start=model.chosen_start(settings) if wanted == "auto" else Start.of(wanted))
 
     # --- what it is -------------------------------------------------------------------------------------------------
 
@@ -93,8 +100,25 @@ class LanguageModel(FrozenModel):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Which model answers here: the checkpoint, and how it is quantised. An edit belongs to it."""
-        return self.checkpoint + ("" if self.quantization == "none" else f"-{self.quantization}")
+        """Which model answers here: the checkpoint, how it is quantised, what begins its texts. An edit belongs to it."""
+        held = "" if self.quantization == "none" else f"-{self.quantization}"
+        return f"{self.checkpoint}{held}{f'-{self.start.digest}' if self.start else ''}"
+
+    def chosen_start(self, settings: Settings) -> Start:
+        """Return what belongs before every plain text: as the preset says, as it was once measured, or measured now."""
+        named = start_choice.named(self.preset)
+        if named is not None or start_choice.begins(self.tokenizer) or self.name.startswith(RANDOM):
+            return named or NONE
+        path = settings.data / "starts" / f"{self.checkpoint}.json"
+        found = start_choice.kept(path)
+        if found is None:
+            facts = FactBase.load(settings.presets / "facts")
+            found = start_choice.choose(self.tokenizer, self.hf.config.vocab_size, facts, self._log_p_behind)
+            start_choice.keep(path, found)
+        return found
+
+    def _log_p_behind(self, start: Start, prompts: Sequence[str], targets: Sequence[str]) -> list[float]:
+        return [found.log_p for found in replace(self, start=start, memo={}).score(prompts, targets)]
 
     @property
     def validated(self) -> bool:

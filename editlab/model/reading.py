@@ -17,6 +17,7 @@ from transformers import DynamicCache
 
 from editlab.errors import TooLong
 from editlab.model.beginnings import length, read_on
+from editlab.model.cache import kept_in
 from editlab.model.frozen import FrozenModel
 from editlab.model.overlay import laid_over
 from editlab.model.sampling import Sampling
@@ -149,9 +150,8 @@ def _forward(
     cache: DynamicCache,
 ) -> Float[Tensor, "rows new d_model"]:
     with laid_over(model.hf, model.arch, views):
-        return model.hf.base_model(
-            input_ids=ids, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True
-        ).last_hidden_state
+        base = model.hf.base_model
+        return base(input_ids=ids, attention_mask=mask, position_ids=positions, **kept_in(cache, base)).last_hidden_state
 
 
 def _branch(cache: DynamicCache) -> DynamicCache:

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import DynamicCache
 
+from editlab.model.cache import kept_in
 from editlab.model.overlay import Call, first_of, laid_over, recording_blocks
 from editlab.model.tokens import Located, pad
 from editlab.patches import View
@@ -155,8 +156,7 @@ def replay(model: LanguageModel, rows: Sequence[Located], layer: int, view: View
             input_ids=heads.ids,
             attention_mask=heads.mask,
             position_ids=heads.positions,
-            cache=cache,
-            use_cache=True,
+            **kept_in(cache, hf.base_model),
         )
         cache.frozen = True
         blocks = arch.block_list(hf)
@@ -164,7 +164,7 @@ def replay(model: LanguageModel, rows: Sequence[Located], layer: int, view: View
         stack.callback(arch.projection_of(hf, layer).register_forward_hook(keep_projection).remove)
         stack.callback(arch.mlp_of(hf, layer).register_forward_hook(keep_mlp).remove)
         stack.callback(blocks[layer].register_forward_hook(keep_residual).remove)
-        hf.base_model(input_ids=tails.ids, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True)
+        hf.base_model(input_ids=tails.ids, attention_mask=mask, position_ids=positions, **kept_in(cache, hf.base_model))
     return Replay(
         model,
         layer,

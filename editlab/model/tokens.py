@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from editlab.errors import BadRequest, TooLong
+from editlab.model.start import NONE, Start
 
 
 @dataclass(frozen=True)
@@ -91,19 +92,41 @@ class Located:
 class Tokens:
     """A fast tokenizer with the questions that editing asks of it."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, context: int) -> None:
-        self.tokenizer, self.context = tokenizer, context
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, context: int, start: Start = NONE) -> None:
+        self.tokenizer, self.context, self.start = tokenizer, context, start
         self.filler = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
         self._ends = {tokenizer.eos_token_id} - {tokenizer.bos_token_id, None}
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of a text with the tokenizer's own BOS, without an EOS. Raises `TooLong` beyond the context."""
-        ids = self.tokenizer(text)["input_ids"]
+        """Return the ids of a text behind the document's start, without an EOS. Raises `TooLong` beyond the context."""
+        return self.spans(text)[0]
+
+    def spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """Return the ids of a text as it is asked, and the characters of the text that each stands for.
+
+        The document's start stands for none of them, nor does a BOS. A text that begins with an added token of the
+        tokenizer, as one in a chat template does, has a start of its own. Raises `TooLong` beyond the context.
+        """
+        opened = not text.startswith(self._openers)
+        gap = self.start.before(text) if opened else ""
+        encoding = self.tokenizer(gap + text, return_offsets_mapping=True, verbose=False)
+        ids, spans = encoding["input_ids"], encoding["offset_mapping"]
         while ids and ids[-1] in self._ends and not text.endswith(self.tokenizer.decode(ids[-1:])):
             ids = ids[:-1]
+        start = self._start if opened else []
+        ids = [*start, *ids]
         if len(ids) > self.context:
             raise TooLong(f"The text has {len(ids)} tokens; the model's context holds {self.context}. Shorten it.")
-        return ids
+        shifted = [(max(0, a - len(gap)), max(0, b - len(gap))) for a, b in spans]
+        return ids, [*[(0, 0)] * len(start), *shifted][: len(ids)]
+
+    @cached_property
+    def _start(self) -> list[int]:
+        return self.tokenizer(self.start.text, add_special_tokens=False)["input_ids"] if self.start.text else []
+
+    @cached_property
+    def _openers(self) -> tuple[str, ...]:
+        return tuple(token.content for token in self.tokenizer.added_tokens_decoder.values() if token.content.strip())
 
     def chips(self, text: str) -> list[str]:
         """Return the tokens of a text as a person should see them, without special tokens, leading space as "␣"."""
@@ -123,9 +146,8 @@ class Tokens:
 
         Raises `BadRequest` where no token covers the span's last character.
         """
-        encoding = self.tokenizer(text, return_offsets_mapping=True)
-        ids = self.encode(text)
-        covering = [i for i, (a, b) in enumerate(encoding["offset_mapping"][: len(ids)]) if a < stop <= b and a < b]
+        ids, spans = self.spans(text)
+        covering = [i for i, (a, b) in enumerate(spans) if a < stop <= b and a < b]
         if not covering:
             raise BadRequest(
                 f"The tokenizer cannot place {text[start:stop]!r} in {text!r}: no token covers its last character. "

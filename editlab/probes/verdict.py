@@ -133,7 +133,7 @@ def _own_answers(model: LanguageModel, request: EditRequest, probes: Sequence[Pr
     """Return what the base model writes at those probes that expect just that."""
     objects = _objects(request, probes)
     room = _room(model, objects)
-    questions = [(base.asks(probe.text), room, frozenset(objects)) for probe in probes]
+    questions = [(tuple(model.tok.encode(base.asks(probe.text))), room, frozenset(objects)) for probe in probes]
     known = {} if base.laid else model.remembered
     own = [n for n, probe in enumerate(probes) if probe.expected is None]
     said: Answers = [{} for _ in probes]

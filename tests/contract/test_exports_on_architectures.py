@@ -48,8 +48,8 @@ def random_pathway(model, layer, subject, seed):
 
 
 def answers(model, hf):
-    """What a plain transformers model says, asked without EditLab."""
-    found = [hf(**model.tokenizer(text, return_tensors="pt", return_token_type_ids=False)).logits[0, -1] for text in OTHERS]
+    """What a plain transformers model says, asked without EditLab, behind the start of the model's texts."""
+    found = [hf(torch.tensor([model.tok.encode(text)])).logits[0, -1] for text in OTHERS]
     return torch.stack(found).detach()
 
 

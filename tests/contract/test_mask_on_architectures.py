@@ -36,7 +36,7 @@ def merged(model, view):
             stored = model.arch.projection_of(hf, layer).weight
             W = (model.weight(layer) + laid.dense()) * laid.kept
             stored.copy_(W.T if model.arch.transposed else W)
-    return LanguageModel(hf, model.tokenizer)
+    return LanguageModel(hf, model.tokenizer, start=model.start)
 
 
 def test_a_masked_view_answers_as_merged_weights_and_leaves_nothing_behind(bench, differences):

@@ -144,6 +144,33 @@ def test_a_case_that_cannot_be_edited_is_skipped_with_its_reason_and_the_others_
     assert line["skipped_because"] == ["record 7: no prompt", f"case too long: {rows[1].skipped}"]
 
 
+def test_the_known_cases_are_those_whose_true_object_the_model_says(ground, monkeypatch):
+    real = LanguageModel.score
+
+    def sure_of_europe(model, prompts, targets):
+        scores = real(model, prompts, targets)
+        return [dataclasses.replace(one, hit=said == "Europe") for one, said in zip(scores, targets, strict=True)]
+
+    monkeypatch.setattr(LanguageModel, "score", sure_of_europe)
+    cases = [
+        EditCase(EditRequest(PROMPT, "Brazil", "Antarctica", "South America"), "unknown"),
+        EditCase(EditRequest(PROMPT, "France", "Antarctica", "Europe"), "known"),
+        EditCase(EditRequest(PROMPT, "France", "Antarctica"), "without a true object"),
+    ]
+    long = EditCase(EditRequest("word " * 600 + "{} is in", "Slovenia", "Antarctica", "Europe"), "too long")
+    assert [case.id for case in robustness.known(ground.model, cases)] == ["known"]
+    assert [case.id for case in robustness.known(ground.model, [long, *cases])] == ["known"]
+
+
+def test_rates_are_split_by_the_place_of_the_subject():
+    later = dataclasses.replace(CASES[1], request=EditRequest("The mother tongue of {} is", "France", "Asia", "Europe"))
+    blank = CaseRow("", "", "rome", "off", (1,), tallies={"paper": {"success": (1.0, 1)}})
+    failed = dataclasses.replace(blank, tallies={"paper": {"success": (0.0, 1)}})
+    skipped = dataclasses.replace(blank, skipped="too long")
+    found = robustness.by_place([CASES[0], later, later], [blank, failed, skipped])
+    assert [(own["n"], own["success"]) for own in found.values()] == [(1, 1.0), (1, 0.0)]
+
+
 def test_what_concerns_all_cases_ends_the_run(ground):
     with pytest.raises(MissingStatistics):
         list(robustness.measure(CASES, Setup("memit"), ground))
@@ -290,7 +317,8 @@ def test_a_delta_that_differs_stops_the_comparison(tiny_llama, monkeypatch):
 def test_no_early_stop_means_all_steps(tiny_llama):
     request = dataclasses.replace(CASES[0].request, target_new="Europe", target_true=None)
     config = methods.config_for("rome", tiny_llama, layers=(1,), steps=40)
-    early = methods.get("rome").edit(tiny_llama, [request], BASE, dataclasses.replace(config, stop_below=100.0))
+    satisfied = dataclasses.replace(config, stop_below=100.0, plain_below=math.inf)
+    early = methods.get("rome").edit(tiny_llama, [request], BASE, satisfied)
     all_steps = methods.get("rome").edit(tiny_llama, [request], BASE, dataclasses.replace(config, stop_below=0.0))
     assert early.health[0]["steps"] == 0
     assert all_steps.health[0]["steps"] == 39

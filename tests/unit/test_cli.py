@@ -380,6 +380,21 @@ def test_robustness_goes_on_where_it_stopped(run, tmp_path):
     assert "rephrase_in" in page and "at commit" in page and str(data) not in page.split("## ")[1]
 
 
+def test_shards_of_robustness_add_up_to_the_whole_table(run, tmp_path):
+    data = tmp_path / "cases.csv"
+    data.write_text(DATA)
+    asked = ("bench", "robustness", "--data", str(data), *QUICK, "--json")
+    (whole,) = object_of(run(*asked, "--out", str(tmp_path / "whole")))["rows"]
+    parts = ("--out", str(tmp_path / "parts"))
+    counts = [object_of(run(*asked, *parts, "--shard", f"{number}/2"))["rows"][0]["n"] for number in (1, 2)]
+    assert counts == [2, 1] and not (tmp_path / "parts" / "robustness.md").exists()
+    (merged,) = object_of(run(*asked, *parts))["rows"]
+    assert not (tmp_path / "parts" / "robustness.jsonl").read_text()  # nothing was left to measure
+    assert merged["success_items"] == whole["success_items"] == 3
+    assert merged["subject_first"]["n"] + merged["subject_later"]["n"] == 3
+    assert run(*asked, "--shard", "3/2").exit_code == 2
+
+
 def test_bounds_have_a_line_a_view_and_a_page(run, tmp_path):
     (tmp_path / "cases.csv").write_text(DATA)
     data = ("--data", str(tmp_path / "cases.csv"), "--limit", "1", "--out", str(tmp_path / "out"))

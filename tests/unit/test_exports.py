@@ -19,6 +19,7 @@ from editlab.exports.card import Card, card, plain, standing
 from editlab.exports.script import notebook, script
 from editlab.facts import EditCase, EditRequest, Expectation, FactBase, read_placed
 from editlab.facts.writers import counterfact, easyedit, table
+from editlab.model.start import Start
 from editlab.patches import Dense, LowRank, Mask, Pathway, View
 from editlab.probes import Ground, Passages
 from editlab.work import never, no_progress
@@ -148,7 +149,13 @@ def test_script_and_notebook_hold_what_people_wrote_as_literals_alone(tiny_llama
         assert [EditRequest(**edit["requests"][0]) for edit in found["EDITS"]] == REQUESTS
         assert [edit["names"] for edit in found["EDITS"]] == [[request.subject] for request in REQUESTS]
         assert found["EDITS"][0]["config"] == dict(entry().config)
-        assert found["MODEL"] == {"name": "tiny llama", "quantization": "none", "dtype": "float32", "seed": 3}
+        assert found["MODEL"] == {
+            "name": "tiny llama",
+            "quantization": "none",
+            "dtype": "float32",
+            "seed": 3,
+            "start": "none",
+        }
         assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in text
     kinds = [[type(node) for node in ast.parse(text).body] for text in (code, harmless)]
     assert kinds[0] == kinds[1], "no statement came out of the data"
@@ -268,6 +275,10 @@ def test_notes_say_what_an_export_leaves_out(tiny_llama, monkeypatch):
     assert "differently when it is made again" in notes("script", tiny_llama, entry())[0]
     monkeypatch.setattr(tiny_llama, "quantization", "4bit")
     assert "over the model in 4bit" in notes("tensors", tiny_llama, entry())[0]
+    monkeypatch.setattr(tiny_llama, "quantization", "none")
+    monkeypatch.setattr(tiny_llama, "start", Start("</s>", space=True))
+    for form in ("peft", "checkpoint", "tensors"):
+        assert "'</s>' and a space before every text" in notes(form, tiny_llama, entry())[0]
 
 
 def test_a_format_says_what_it_is_and_who_may_have_it():

@@ -173,12 +173,14 @@ def test_a_mask_is_learnt_for_the_table_alone_and_from_fewer_edits(run, cases, t
     test = tmp_path / "test.csv"
     pd.read_csv(cases).head(2).to_csv(test, index=False)
     args = ["--train", str(cases), "--test", str(test), "--epochs", "1", "--curve", "10,1000", "--json"]
+    args += ["--keep", str(tmp_path / "kept")]
     found = run("bench", "mask", *args, "--out", str(tmp_path / "out"))
     assert found.exit_code == 0, found.output
     answer = json.loads(found.stdout)
     assert [row["edits"] for row in answer["curve"]] == [10, answer["n_train"]]
     assert "| edits |" in (tmp_path / "out" / "mask.md").read_text()
     assert json.loads(run("info", "--json").stdout)["masks"] == []
+    assert len(list((tmp_path / "kept").iterdir())) == 1
 
 
 @pytest.mark.parametrize(
@@ -194,6 +196,7 @@ def test_a_mask_is_learnt_for_the_table_alone_and_from_fewer_edits(run, cases, t
         (["bench", "mask", "--test", "CASES", "--use", "mine"], "BadRequest", "--use bundled"),
         (["bench", "mask", "--test", "CASES", "--use", "bundled"], "MissingMask", "editlab mask train"),
         (["bench", "mask", "--test", "CASES", "--use", "bundled", "--curve", "10"], "BadRequest", "--train FILE beside it"),
+        (["bench", "mask", "--test", "CASES", "--train", "CASES", "--known"], "BadRequest", "knows none of the"),
         (["bench", "mask", "--test", "UNTRUE", "--use", "bundled"], "BadFile", "no edit with a true object"),
         (["bench", "loud", "--data", "UNTRUE"], "BadFile", "no edit with a true object"),
         (["mask", "train", "--cases", "FEW", "--edits", "20"], "BadRequest", "knows none of the"),

@@ -93,7 +93,7 @@ def test_a_page_is_told_what_each_setting_is(tiny_llama):
     assert (shown["layers"].kind, shown["layers"].default) == ("text", "1")
     assert (shown["keys"].kind, shown["keys"].choices[0]) == ("choice", "consistent")
     assert (shown["steps"].kind, shown["clamp"].kind, shown["whiten"].kind) == ("int", "float", "bool")
-    assert shown["plain_below"].default == "inf" and shown["seed"].default == 5
+    assert shown["plain_below"].default == 0.1 and shown["seed"].default == 5
     assert all(setting.title[0].isupper() for setting in (*rome.settings, *memit.settings))
 
 

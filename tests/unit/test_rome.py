@@ -314,3 +314,38 @@ def test_settings_are_the_presets_then_the_callers():
 def test_an_unknown_method_is_refused_with_the_known_ones():
     with pytest.raises(BadRequest, match=r"'magic'.*rome, memit"):
         methods.get("magic")
+
+
+# --- Keys that are heard alike --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("whitened", [True, False])
+def test_both_keys_hear_the_edit_alike_along_the_shortest_direction(whitened, differences):
+    generator = torch.Generator().manual_seed(3)
+    K = torch.randn(2, 24, generator=generator)
+    X = torch.randn(400, 24, generator=generator) * torch.linspace(0.2, 3, 24)
+    C = statistics.KeyStatistics.of(0, X.T @ X / len(X), len(X)) if whitened else None
+    u = edit.heard_alike(K, C).double()
+    assert (K.double() @ u).tolist() == pytest.approx([1.0, 1.0], abs=1e-4)
+    full = C.regular.double() if whitened else torch.eye(24, dtype=torch.float64)
+    # Lagrange: C u = K^T weights, K u = 1
+    system = torch.cat([torch.cat([full, -K.T.double()], 1), torch.cat([K.double(), torch.zeros(2, 2).double()], 1)])
+    wanted = torch.linalg.solve(system, torch.cat([torch.zeros(24), torch.ones(2)]).double())[:24]
+    differences("heard alike, against Lagrange", u, wanted, 1e-4)
+
+
+def test_equal_keys_count_as_one():
+    k = torch.randn(24, generator=torch.Generator().manual_seed(4))
+    u = edit.heard_alike(torch.stack([k, k]), None)
+    assert torch.allclose(u, k / (k @ k), atol=1e-5)
+
+
+def test_with_both_keys_the_bare_prompt_hears_the_whole_edit():
+    model = shared_model("qwen2")
+    edited = ROME.edit(model, REQUESTS, BASE, replace(CONFIG, keys="both"))
+    assert [health["share"] for health in edited.health] == pytest.approx([1.0] * len(REQUESTS), abs=1e-4)
+    for request, patch in zip(REQUESTS, edited.patches, strict=True):
+        located = [model.locate(request.prompt, request.subject, text) for text in edited.contexts]
+        keys = model.keys(located, [1])[1]
+        added = keys @ patch.A.T @ patch.B.T
+        assert torch.allclose(added[0], added.mean(0), atol=1e-4)

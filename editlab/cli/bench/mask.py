@@ -14,7 +14,7 @@ from rich.table import Table
 
 from editlab import methods
 from editlab.atlas.build import UNSEEN_CHAPTER
-from editlab.bench import mask
+from editlab.bench import mask, robustness
 from editlab.bench.rows import append_rows, read_rows
 from editlab.cli.bench.report import markdown, page
 from editlab.cli.mask import fact_base, mask_config, taught, work_of
@@ -37,6 +37,7 @@ def mask_table(
     use: Annotated[str | None, typer.Option(help="bundled: measure the mask that the model already has.")] = None,
     method: Annotated[str, typer.Option(help="The method whose edits the mask reverses.")] = "rome",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many cases of each file.")] = None,
+    known: Annotated[bool, typer.Option("--known", help="Only cases whose true object the model says.")] = False,
     edits: Annotated[
         int | None, typer.Option(min=1, help="How many edits to train on; the presets' facts fill up --train.")
     ] = None,
@@ -48,6 +49,7 @@ def mask_table(
     sizes: Annotated[str | None, typer.Option("--curve", help="Also train on fewer edits, as 100,300,1000.")] = None,
     guard: Annotated[bool, typer.Option("--guard", help="Also edit under the mask (guard).")] = False,
     prose: Annotated[list[Path] | None, typer.Option(help="Unseen prose, beside the last chapter; repeatable.")] = None,
+    keep: Annotated[Path | None, typer.Option(help="Folder in which to keep the mask that is learnt.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for rows and table.")] = None,
 ) -> Answer:
     """Measure how many edits a mask reverses, beside untrained masks of its size, and what it costs elsewhere."""
@@ -58,20 +60,28 @@ def mask_table(
     if sizes and (train is None or not steps):
         raise BadRequest("--curve takes numbers of edits, as 100,300, and learns masks: give --train FILE beside it.")
     faults: list[str] = []
-    tested, untold = mask.lessons_of(read_cases(test, faults)[:limit])
+    asked = read_cases(test, faults)[:limit]
+    tested, untold = mask.lessons_of(asked)
     if not tested:
         raise BadFile(f"{test} holds no edit with a true object. The first fault: {[*faults, *untold][0]}")
     model, work, how = session.model(), work_of(session), methods.get(method)
     presets, seed = session.settings.presets, session.settings.seed
+    if known:
+        tested, _ = mask.lessons_of(robustness.known(model, asked))
+        if not tested:
+            raise BadRequest(f"{model.name} knows none of the {len(asked)} facts in {test}. Give others.")
     curve: list[dict[str, Any]] = []
     with session.progress() as progress:
         found, training = masking.need(model, method) if use else None, []
         examples, skipped = mask.edits(model, tested, method, work, progress)
         if train is not None:
             cases = read_cases(train, [])[:limit]
+            cases = robustness.known(model, cases) if known else cases
             base = fact_base(session, facts, relations)
             lessons = taught(session, model, base, cases, [test, *(without or ())], edits)
             found, training = masking.make(model, lessons, how, config, work, progress)
+            if keep is not None:
+                masking.write(found, model, keep)
             curve = list(mask.curve(model, training, examples, steps, config, progress))
         table = list(mask.rows(model, examples, mask.masks_of(model, training or examples, found.masks, seed), progress))
         texts = [presets / "texts" / UNSEEN_CHAPTER, *(prose or ())]

@@ -39,6 +39,8 @@ def robustness_table(
     thresholds: Annotated[str | None, typer.Option(help="Thresholds of the gates, as 0.5,0.9; one row each.")] = None,
     chain: Annotated[int, typer.Option(min=1, help="How many edits to apply on top of one another.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many cases.")] = None,
+    known: Annotated[bool, typer.Option("--known", help="Only cases whose true object the model says.")] = False,
+    shard: Annotated[str | None, typer.Option(help="Only part 2 of 12, as 2/12: several processes share --out.")] = None,
     layers: Annotated[str | None, typer.Option(help="Layers to edit instead of the preset's, as 1 or 1,2.")] = None,
     each: Annotated[bool, typer.Option("--each-layer", help="Edit each of --layers alone, one row for each layer.")] = False,
     change: Annotated[list[str] | None, typer.Option("--set", help="Another setting, as keys=prompt; repeatable.")] = None,
@@ -60,10 +62,15 @@ def robustness_table(
     long = passages(model, texts or presets / "texts")
     unseen = passages(model, prose).outside if prose else long.outside
     ground = Ground(model, base, long, seed, robustness.some_of(model, unseen))
-    cases = [ground.with_facts(case) for case in cases]
-    lines = [line for setup in setups for line in _lines(session, cases, unread, setup, ground, out)]
-    found = {"model": model.name, "fingerprint": model.fingerprint, "data": str(data), "rows": lines}
-    if out is not None:
+    said = robustness.known(model, cases) if known else cases
+    if not said:
+        raise BadRequest(f"{model.name} knows none of the {len(cases)} facts that are edited in {data}. Give others.")
+    part, name = _part(shard)
+    chosen, path = [ground.with_facts(case) for case in said[part]], out / name if out else None
+    lines = [line for setup in setups for line in _lines(session, chosen, unread, setup, ground, path)] if chosen else []
+    head = {"model": model.name, "fingerprint": model.fingerprint, "data": str(data)}
+    found = {**head, "cases": len(cases), "known": len(said) if known else None, "rows": lines}
+    if out is not None and shard is None:
         (out / "robustness.md").write_text(page("Robustness", _table_md(lines)), encoding="utf-8")
         (out / "robustness.csv").write_text(frame_csv(_flat(lines)), encoding="utf-8")
     return Answer(found, Group(*_tables(lines)))
@@ -157,6 +164,16 @@ def _setups(names: str, layers: str | None, each: bool, changes: Sequence[str], 
     ]
 
 
+def _part(shard: str | None) -> tuple[slice, str]:
+    """Return which cases a shard has, and the file for its rows. Raises `BadRequest`."""
+    if shard is None:
+        return slice(None), "robustness.jsonl"
+    number, _, count = shard.partition("/")
+    if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        raise BadRequest(f"--shard is {shard!r}. Write the part and how many there are, as 2/12.")
+    return slice(int(number) - 1, None, int(count)), f"robustness-{number}-of-{count}.jsonl"
+
+
 def _reps(names: str, thresholds: str | None) -> tuple[Rep, ...]:
     """Return what is asked of each edit: as it is, or under a recipe at each threshold."""
     try:
@@ -173,18 +190,21 @@ def _lines(
     unread: list[str],
     setup: Setup,
     ground: Ground,
-    out: Path | None,
+    path: Path | None,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the lines of one setup, one a REP: what the folder has already, and the rest measured and appended to it."""
-    path = out / "robustness.jsonl" if out else None
-    known = read_rows(path, CaseRow.from_json)
+    """Yield the lines of one setup, one a REP: what the file's folder has already, and the rest measured and appended."""
+    known: dict[str, CaseRow] = {}
+    for earlier in sorted(path.parent.glob("robustness*.jsonl")) if path else ():
+        known |= read_rows(earlier, CaseRow.from_json)
     wanted = robustness.keys(cases, setup, ground)
     with session.progress() as progress, append_rows(path) as append:
         for row in robustness.measure(cases, setup, ground, known, progress):
             known[row.key] = row
             append(row)
     for keys in zip(*wanted, strict=True):
-        yield robustness.summary([known[key] for key in keys], unread, ground.seed) | {"settings": dict(setup.changes)}
+        rows = [known[key] for key in keys]
+        line = robustness.summary(rows, unread, ground.seed) | robustness.by_place(cases, rows, ground.seed)
+        yield line | {"settings": dict(setup.changes)}
 
 
 # Tables
@@ -203,7 +223,9 @@ def _tables(lines: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
 def _table_md(lines: Sequence[Mapping[str, Any]]) -> str:
     heads = ["method", "layers", "n", *robustness.COLUMNS]
     parts = []
-    for title, rates in (("Paper's protocol", lambda line: line), ("Clean part", lambda line: line["clean"])):
+    sections = {"Paper's protocol": lambda line: line, "Clean part": lambda line: line["clean"]}
+    sections |= {"Subject first": lambda line: line["subject_first"], "Subject later": lambda line: line["subject_later"]}
+    for title, rates in sections.items():
         parts += [f"## {title}", "", markdown(heads, (_line_cells(line, rates(line)) for line in lines)), ""]
     for line in lines:
         seconds = line["seconds_per_edit"]
@@ -239,7 +261,7 @@ def _line_cells(line: Mapping[str, Any], rates: Mapping[str, Any]) -> list[str]:
     return [
         _named(line),
         ",".join(map(str, line["layers"])),
-        str(line["n"]),
+        str(rates.get("n", line["n"])),
         *(_rate(rates[name], rates[f"{name}_ci"]) for name in robustness.COLUMNS),
     ]
 

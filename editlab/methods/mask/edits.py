@@ -172,5 +172,6 @@ def _read(path: Path, model: LanguageModel) -> list[tuple[LowRank, ...] | str] |
 
 def _digest(model: LanguageModel, lessons: Sequence[Lesson], method: Method, config: Any) -> str:
     asked = [lesson.request.as_dict() for lesson in lessons]
-    shaped_by = json.dumps([model.fingerprint, method.name, repr(config), asked, str(torch.get_float32_matmul_precision())])
+    precision = str(torch.get_float32_matmul_precision())
+    shaped_by = json.dumps([model.fingerprint, str(model.start), method.name, repr(config), asked, precision])
     return hashlib.sha256(shaped_by.encode()).hexdigest()[:16]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 from pydantic import Field
@@ -50,7 +49,7 @@ class MemitConfig(MethodSettings):
         5e-2, title="Stop below", description="The optimisation ends where the loss is under this; 0 runs all steps."
     )
     plain_below: float = Field(
-        math.inf,
+        0.1,
         ge=0,
         title="Plain prompt below",
         description="It does not end before the bare prompt's own loss is under this as well.",

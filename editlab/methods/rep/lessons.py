@@ -132,14 +132,13 @@ def _all_keys(
     model: LanguageModel, texts: Sequence[str], layer: int, view: View
 ) -> tuple[list[Float[Tensor, "tokens d_ff"]], list[list[tuple[int, int]]]]:
     """Return each text's keys at every token, and the stretches of text that its tokens stand for."""
-    encodings = [model.tokenizer(text, return_offsets_mapping=True) for text in texts]
-    ids = [model.tok.encode(text) for text in texts]
+    rows = [model.tok.spans(text) for text in texts]
+    ids = [own for own, _ in rows]
     found: list[Tensor] = [torch.empty(0)] * len(texts)
     for chunk, keys in model.keys_everywhere(ids, layer, view):
         for n, own in zip(chunk, keys.float().split([len(ids[n]) for n in chunk]), strict=True):
             found[n] = own
-    offsets = [encoding["offset_mapping"][: len(row)] for encoding, row in zip(encodings, ids, strict=True)]
-    return found, offsets
+    return found, [spans for _, spans in rows]
 
 
 def _prose(model: LanguageModel, passages: Sequence[str], layer: int, most: int, seed: int) -> Float[Tensor, "n d_ff"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 from pydantic import Field
@@ -27,11 +26,12 @@ class RomeConfig(MethodSettings):
     """Named as in the paper; the published values of each model stand in `presets/models/`."""
 
     layers: Layers = Field((), description="Layers to edit, one after the other. Published: 5 of 32 for 7B Llamas.")
-    keys: Literal["consistent", "original", "prompt"] = Field(
+    keys: Literal["consistent", "original", "prompt", "both"] = Field(
         "consistent",
         title="Keys",
         description="Whose key is written: the mean over contexts everywhere (R-ROME), that mean against the bare prompt's "
-        "key (the original code, which can explode), or the bare prompt's key alone (p-ROME).",
+        "key (the original code, which can explode), the bare prompt's key alone (p-ROME), or both, so that the mean "
+        "and the bare prompt hear the edit alike.",
     )
     whiten: bool = Field(
         True,
@@ -54,7 +54,7 @@ class RomeConfig(MethodSettings):
         5e-2, title="Stop below", description="The optimisation ends where the loss is under this; 0 runs all steps."
     )
     plain_below: float = Field(
-        math.inf,
+        0.1,
         ge=0,
         title="Plain prompt below",
         description="It does not end before the bare prompt's own loss is under this as well.",

@@ -103,13 +103,29 @@ def solve(value: Value, layer: int, keys: str, C: statistics.KeyStatistics | Non
     `share` is how much of the edit the bare prompt's key hears: (u.k_plain) / (u.k_e), 1 where both are the same.
     """
     plain, mean = value.keys[0], value.keys.mean(0)
-    direction = plain if keys == "prompt" else mean
-    read_at = mean if keys == "consistent" else plain
-    stands_there = value.values.mean(0) if keys == "consistent" else value.values[0]
-    u = C.whiten(direction[None])[0] if C is not None else direction
-    patch = rank_one(layer, u / u.norm(), read_at, value.init + value.delta - stands_there)
+    read_at = plain if keys in ("prompt", "original") else mean
+    if keys == "both":
+        u, residual = heard_alike(torch.stack([plain, mean]), C), value.delta
+    else:
+        direction = plain if keys == "prompt" else mean
+        u = C.whiten(direction[None])[0] if C is not None else direction
+        stands_there = value.values.mean(0) if keys == "consistent" else value.values[0]
+        residual = value.init + value.delta - stands_there
+    patch = rank_one(layer, u / u.norm(), read_at, residual)
     divisor = float(patch.A[0] @ read_at)
     return patch, {"divisor": divisor, "share": float(patch.A[0] @ plain) / divisor}
+
+
+def heard_alike(keys: Float[Tensor, "n d_ff"], C: statistics.KeyStatistics | None) -> Float[Tensor, "d_ff"]:
+    """Return the shortest direction u, by u^T C u, that all keys hear alike: K u = 1.
+
+    u = C^-1 K^T (K C^-1 K^T)^-1 1: ROME's constrained least squares (Meng et al. 2022, eq. 2) with one constraint a key,
+    and one added value for all, as the optimisation adds it. Equal keys count as one. The n x n system is in float64.
+    """
+    U = C.whiten(keys) if C is not None else keys
+    inner = U.double() @ keys.double().T
+    weights = torch.linalg.pinv(inner, rtol=1e-6, hermitian=True).sum(1)
+    return weights.to(U.dtype) @ U
 
 
 def rank_one(
