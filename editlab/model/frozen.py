@@ -34,10 +34,8 @@ Views = View | Sequence[View]
 class FrozenModel:
     """A causal language model whose weights stay as they are, and its tokenizer.
 
-    `tokens_per_forward`: how many tokens a batch may hold, on a CPU as many as its caches hold. `beginnings`: of the long
-    texts that were read last; `remembered`: what the model said without a view.
     `tokens_per_forward`: how many tokens a batch may hold, on a CPU as many as its caches hold. `start`: what stands before
-    every plain text.
+    every plain text. `beginnings`: of the long texts that were read last; `remembered`: what the model said without a view.
     """
 
     hf: nn.Module
