@@ -40,7 +40,8 @@ class Plan:
     """Bytes. `edit`, and `cache` with `batch`, are needed in turn; `weights` and `statistics` all the time.
 
     `parameters`: how many; `cache`: keys and values of a battery's answers; `batch`: its widest layer; `free`: None where
-    nobody can tell. `tokens_kept`: of long texts, from question to question. `advice`: the setting that would fit, where this one does not.
+    nobody can tell. `tokens_kept`: of long texts, from question to question. `advice`: the setting that would fit, where
+    this one does not.
     """
 
     model: str
