@@ -1,11 +1,14 @@
 """ROME the plain way: every step runs all rows through all layers and takes logits of the whole vocabulary everywhere.
 
+And a battery: each prompt with each object under each view is a forward of its own, with logits everywhere.
+
 This is how the published code works. It is the yardstick of `bench speed` and, being written from the paper without any
 of the engine's shortcuts, the reference for its results.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +21,9 @@ from editlab.facts.languages import essence
 from editlab.facts.script import joined
 from editlab.methods.rome import RomeConfig
 from editlab.model import statistics
-from editlab.model.overlay import first_of
+from editlab.model.overlay import first_of, laid_over
 from editlab.model.tokens import TokenBatch
-from editlab.patches import LowRank
+from editlab.patches import LowRank, View
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -139,6 +142,18 @@ def _nll(log_p: Float[Tensor, "rows tokens vocab"], rows: Rows) -> Tensor:
     columns = rows.batch.last[:-1, None] + torch.arange(1 - size, 1, device=log_p.device)
     every = torch.arange(len(columns), device=log_p.device)[:, None]
     return -log_p[every, columns, rows.labels].mean()
+
+
+@torch.no_grad()
+def scores(model: LanguageModel, prompts: Sequence[str], targets: Sequence[str], views: Sequence[View]) -> list[float]:
+    """Return the log-probability of each target after its prompt under its view, one row after the other."""
+    found = []
+    for prompt, target, view in zip(prompts, targets, views, strict=True):
+        ids, start = model.tok.with_target(view.asks(prompt), target)
+        with laid_over(model.hf, model.arch, view):
+            log_p = _forward(model, model.tok.pad([ids], device=model.device))[0].float().log_softmax(-1)
+        found.append(sum(log_p[n - 1, ids[n]].item() for n in range(start, len(ids))))
+    return found
 
 
 def _forward(model: LanguageModel, batch: TokenBatch) -> Float[Tensor, "rows tokens vocab"]:

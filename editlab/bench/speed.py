@@ -7,6 +7,7 @@ bytes and does the operations that are needed, at the rates that it reaches in a
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
@@ -245,7 +246,10 @@ class _Bench:
             yield row(f"{what} {name}", timing, other, other and "without an edit", floor)
 
     def battery(self) -> Iterator[dict[str, Any]]:
-        """Time a battery under four views; the plain way asks each view on its own and shares no layer between them."""
+        """Time a battery under four views, with all to be read and after another edit's, whose passages it shares.
+
+        The plain way is a forward for each prompt, view and object.
+        """
         views = {
             ViewName.BASE: BASE,
             ViewName.EDITED: self.view,
@@ -253,21 +257,41 @@ class _Bench:
             ViewName.MASKED: self.masked,
         }
         model, request = self.model, self.requests[0]
-        works = {
-            "scores": partial(ask, model, request, self.probes, views, False),
-            "scores view by view": lambda: [
-                ask(model, request, self.probes, {ViewName.BASE: view}, False) for view in views.values()
-            ],
-            "scores and answers": partial(ask, model, request, self.probes, views, True),
+        asked = [
+            (probe.text, target, view)
+            for probe in self.probes
+            for target in dict.fromkeys((probe.expected, request.target_new, request.target_true))
+            if target is not None
+            for view in views.values()
+        ]
+        columns = [list(column) for column in zip(*asked, strict=True)]
+
+        def anew() -> Any:
+            model.forget()
+            return model.score(*columns)
+
+        def next_edit() -> Any:
+            model.beginnings.made.clear()
+            model.remembered.clear()
+            return model.score(*columns)
+
+        works: dict[str, Work] = {
+            "scores": anew,
+            "scores after another edit's": next_edit,
+            "plain": partial(plain.scores, model, *columns),
+            "scores and answers": lambda: (model.forget(), ask(model, request, self.probes, views)),
         }
         times = self.in_turn(works, rounds=max(1, self.rounds // 2))
+        apart = max(abs(a.p - math.exp(b)) for a, b in zip(anew(), works["plain"](), strict=True))
         lengths = [len(model.tok.encode(probe.text)) for probe in self.probes]
         blocks = model.arch.block_list(model.hf)
         below, above = parameters_of(*blocks[: self.layer]), parameters_of(*blocks[self.layer :])
         operations = 2 * sum(lengths) * (below + len(views) * above)
         floor = self.machine.seconds(operations, bytes_of(model.hf), min(sum(lengths), model.tokens_per_forward))
         name = f"battery of {len(self.probes)} prompts x {len(views)} views:"
-        yield row(f"{name} scores", times["scores"], times["scores view by view"], "view by view", floor)
+        against = "a forward for each prompt, view and object"
+        yield row(f"{name} scores", times["scores"], times["plain"], against, floor) | {"largest_difference": apart}
+        yield row(f"{name} scores after another edit's", times["scores after another edit's"], times["plain"], against)
         yield row(f"{name} scores and answers", times["scores and answers"])
 
     def generation(self) -> Iterator[dict[str, Any]]:

@@ -20,6 +20,7 @@ from transformers import PreTrainedTokenizerBase
 from editlab.errors import BadRequest
 from editlab.model.architectures import Architecture, architecture_of
 from editlab.model.overlay import capturing_keys, capturing_output, laid_over, recording_blocks
+from editlab.model.remembered import Beginnings, Remembered
 from editlab.model.start import NONE, Start
 from editlab.model.tokens import Located, TokenBatch, Tokens, in_chunks
 from editlab.model.weights import inputs_of, matrix_of, parameters_of
@@ -34,12 +35,14 @@ class FrozenModel:
     """A causal language model whose weights stay as they are, and its tokenizer.
 
     `tokens_per_forward`: how many tokens a batch may hold, on a CPU as many as its caches hold. `start`: what stands before
-    every plain text.
+    every plain text. `beginnings`: of the long texts that were read last; `remembered`: what the model said without a view.
     """
 
     hf: nn.Module
     tokenizer: PreTrainedTokenizerBase
     tokens_per_forward: int = field(default=4_096, kw_only=True)
+    beginnings: Beginnings = field(default_factory=Beginnings, kw_only=True, repr=False)
+    remembered: Remembered = field(default_factory=Remembered, kw_only=True, repr=False)
     start: Start = field(default=NONE, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -101,6 +104,11 @@ class FrozenModel:
             digest.update(name.encode())
             digest.update(tensor.detach().contiguous().flatten().view(torch.uint8).cpu().numpy().tobytes())
         return digest.hexdigest()
+
+    def forget(self) -> None:
+        """Forget every text that was read, so that the next question is answered from nothing."""
+        self.beginnings.clear()
+        self.remembered.clear()
 
     # --- its forwards -----------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from editlab.model.fingerprint import checkpoint_hash, samples_of
 from editlab.model.frozen import FrozenModel, Views
 from editlab.model.generation import generate
 from editlab.model.loading import load_weights
+from editlab.model.remembered import Beginnings
 from editlab.model.sampling import Sampling
 from editlab.model.scoring import Score, score
 from editlab.model.source import RANDOM, preset_for
@@ -90,6 +91,7 @@ class LanguageModel(FrozenModel):
             loaded.hf,
             loaded.tokenizer,
             tokens_per_forward=loaded.plan.tokens_per_forward,
+            beginnings=Beginnings(loaded.plan.tokens_kept),
             name=name,
             quantization=loaded.plan.quantization,
             revision=loaded.source.revision,

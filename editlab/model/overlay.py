@@ -130,6 +130,11 @@ class Call:
         """Return the block's output for a hidden state."""
         return first_of(self.block(hidden, *self.args, **self.kwargs))
 
+    def into(self, cache: Any, other: Any) -> Call:
+        """Return the call with another cache in place of the one that it was given."""
+        args = tuple(other if value is cache else value for value in self.args)
+        return Call(self.block, args, {name: other if value is cache else value for name, value in self.kwargs.items()})
+
 
 @dataclass(eq=False)
 class Recorded:

@@ -15,6 +15,7 @@ from editlab.model import memory
 from editlab.model.architectures import architecture_of
 from editlab.model.devices import device_for
 from editlab.model.memory import gigabytes
+from editlab.model.remembered import TOKENS_KEPT
 from editlab.model.scoring import LOGITS_AT_ONCE
 from editlab.model.source import Source, find
 from editlab.model.weights import Quantization, inputs_of, quantisable
@@ -39,7 +40,8 @@ class Plan:
     """Bytes. `edit`, and `cache` with `batch`, are needed in turn; `weights` and `statistics` all the time.
 
     `parameters`: how many; `cache`: keys and values of a battery's answers; `batch`: its widest layer; `free`: None where
-    nobody can tell. `advice`: the setting that would fit, where this one does not.
+    nobody can tell. `tokens_kept`: of long texts, from question to question. `advice`: the setting that would fit, where
+    this one does not.
     """
 
     model: str
@@ -53,6 +55,7 @@ class Plan:
     batch: int
     free: int | None
     tokens_per_forward: int
+    tokens_kept: int
     advice: str = ""
 
     @property
@@ -134,6 +137,7 @@ def plan_for(
             batch=int(shape.batch(budget, dtype, quantization) * (KEPT_ON_CPU if device.type == "cpu" else 1)),
             free=free,
             tokens_per_forward=budget,
+            tokens_kept=_kept(shape, dtype, room),
         )
 
     found = made(quantization, precision)
@@ -176,6 +180,16 @@ def _budget(shape: _Shape, device: torch.device, dtype: torch.dtype, room: int |
     if room is None:
         return choices[0]
     return next((b for b in choices if shape.cache(b, dtype) + shape.batch(b, dtype, "none") <= room / 2), choices[-1])
+
+
+def _kept(shape: _Shape, dtype: torch.dtype, room: int | None) -> int:
+    """Return how many tokens' keys and values are kept from question to question, in an eighth of the room that is left.
+
+    They are kept twice: under the base model, and under the last views.
+    """
+    if room is None:
+        return TOKENS_KEPT
+    return max(0, min(TOKENS_KEPT, room // 8 // (2 * shape.cache(1, dtype))))
 
 
 @dataclass(frozen=True)

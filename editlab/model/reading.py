@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from editlab.errors import TooLong
+from editlab.model.beginnings import length, read_on
 from editlab.model.cache import kept_in
 from editlab.model.frozen import FrozenModel
 from editlab.model.overlay import laid_over
@@ -135,10 +136,8 @@ def read(model: FrozenModel, texts: Sequence[str], views: Sequence[View], room: 
             f"The longest text has {longest} tokens and {room} more are asked for; "
             f"the model's context holds {model.tok.context}. Shorten the text or ask for fewer."
         )
-    batch = model.tok.pad(ids, "left", model.device)
-    cache = DynamicCache(config=model.hf.config)
-    hidden = _forward(model, tuple(views), batch.ids, batch.mask, batch.positions, cache)[:, -1]
-    return Reading(model, tuple(texts), tuple(views), batch, hidden, cache)
+    batch, hidden, cache = read_on(model, ids, views, [length(len(row) - 1) for row in ids])
+    return Reading(model, tuple(texts), tuple(views), batch, hidden[:, -1], cache)
 
 
 @torch.no_grad()

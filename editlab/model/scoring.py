@@ -6,13 +6,14 @@ A row is forwarded once, however many targets are read from it; logits are compu
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from editlab.model.beginnings import length, read_on
 from editlab.model.frozen import FrozenModel
 from editlab.model.tokens import in_chunks
 from editlab.patches import View
@@ -48,6 +49,10 @@ class _Asked:
     before: int
     labels: tuple[int, ...]
 
+    def moved(self, by: int) -> _Asked:
+        """Return the same where the row stands so many columns further right."""
+        return replace(self, before=self.before + by)
+
 
 Row = tuple[int, ...]
 """Ids that are forwarded."""
@@ -57,20 +62,28 @@ Row = tuple[int, ...]
 def score(model: FrozenModel, prompts: Sequence[str], targets: Sequence[str], view: View | Sequence[View]) -> list[Score]:
     """Score each target after its prompt. `view` is one for all or one a prompt.
 
-    A row that is asked under several views runs once through the layers below the lowest patched one.
+    A row that is asked under several views runs once through the layers below the lowest patched one. What the base model
+    said before is remembered.
     """
     views = [view] * len(prompts) if isinstance(view, View) else list(view)
     asked: dict[Row, dict[View, list[_Asked]]] = {}
+    results: list[Score | None] = [None] * len(prompts)
     for number, (prompt, target, own) in enumerate(zip(prompts, targets, views, strict=True)):
         ids, start = model.tok.with_target(own.asks(prompt), target)
         item = _Asked(number, start - 1, tuple(ids[start:]))
+        if not own.laid and (known := model.remembered.get((tuple(ids), start))):
+            results[number] = known
+            continue
         asked.setdefault(tuple(ids[:-1]), {}).setdefault(own, []).append(item)
     alike: dict[tuple[View, ...], list[Row]] = {}
+    behind: list[tuple[Row, View]] = []
     for row, by_view in asked.items():
-        alike.setdefault(tuple(by_view), []).append(row)
+        if _beginning(asked[row]):
+            behind += [(row, own) for own in by_view]
+        else:
+            alike.setdefault(tuple(by_view), []).append(row)
     shared = {own: rows for own, rows in alike.items() if len(own) > 1 and len(rows) > 1}
     alone = [(row, own) for key, rows in alike.items() if key not in shared for row in rows for own in key]
-    results: list[Score | None] = [None] * len(prompts)
     for own, rows in shared.items():
         for chunk in in_chunks([len(row) for row in rows], model.tokens_per_forward):
             chosen = [rows[place] for place in chunk]
@@ -82,7 +95,21 @@ def score(model: FrozenModel, prompts: Sequence[str], targets: Sequence[str], vi
         batch = model.tok.pad([row for row, _ in pairs], device=model.device)
         hidden = model.hidden(batch, [one for _, one in pairs])
         _fill(model, hidden, [asked[row][one] for row, one in pairs], results)
+    for chunk in in_chunks([len(row) for row, _ in behind], model.tokens_per_forward):
+        pairs = [behind[place] for place in chunk]
+        lengths = [_beginning(asked[row]) for row, _ in pairs]
+        _, hidden, _ = read_on(model, [row for row, _ in pairs], [one for _, one in pairs], lengths)
+        moved = [[item.moved(hidden.shape[1] - len(row)) for item in asked[row][one]] for row, one in pairs]
+        _fill(model, hidden, moved, results)
+    for row, by_view in asked.items():
+        for item in (item for own, items in by_view.items() if not own.laid for item in items):
+            model.remembered.keep(((*row, item.labels[-1]), item.before + 1), results[item.number])
     return [result for result in results if result is not None]
+
+
+def _beginning(by_view: Mapping[View, Sequence[_Asked]]) -> int:
+    """Return how many tokens of a row stand before all that is read of it, in whole blocks; 0 where it is short."""
+    return length(min(item.before for items in by_view.values() for item in items))
 
 
 def _fill(

@@ -129,15 +129,23 @@ def _read_once(
 
 def _own_answers(model: LanguageModel, request: EditRequest, probes: Sequence[Probe], base: View) -> Answers:
     """Return what the base model writes at those probes that expect just that."""
-    said: Answers = [{} for _ in probes]
-    asked = [n for n, probe in enumerate(probes) if probe.expected is None]
     objects = _objects(request, probes)
     room = _room(model, objects)
+    questions = [(tuple(model.tok.encode(base.asks(probe.text))), room, frozenset(objects)) for probe in probes]
+    known = {} if base.laid else model.remembered
+    own = [n for n, probe in enumerate(probes) if probe.expected is None]
+    said: Answers = [{} for _ in probes]
+    for n in own:
+        if questions[n] in known:
+            said[n][BASE] = known[questions[n]]
+    asked = [n for n in own if not said[n]]
     for chunk in in_chunks([len(model.tok.encode(base.asks(probes[n].text))) for n in asked], model.tokens_per_forward):
         chosen = [asked[place] for place in chunk]
         reading = read(model, [probes[n].text for n in chosen], [base] * len(chosen), room)
         for n, text in zip(chosen, _written(reading, room, objects), strict=True):
             said[n][BASE] = text
+            if not base.laid:
+                model.remembered.keep(questions[n], text)
     return said
 
 

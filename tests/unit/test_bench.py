@@ -375,9 +375,12 @@ def test_speed_rows_have_the_keys_that_people_script_against(tiny_llama, facts, 
     assert all(keys <= row.keys() and row["seconds"] > 0 for row in rows)
     compared = [row for row in rows if row["plain"] is not None]
     assert all(row["ratio_to_plain"] * row["speedup"] == pytest.approx(1) for row in compared)
-    assert {row["plain"] for row in compared} >= {"one by one", "without an edit", "view by view"}
+    assert {row["plain"] for row in compared} >= {"one by one", "without an edit"}
     (edit,) = [row for row in rows if row["what"].startswith("ROME, one edit")]
     assert edit["largest_difference"] < speed.LARGEST_DIFFERENCE
+    first, later, _ = [row for row in rows if row["what"].startswith("battery")]
+    assert first["largest_difference"] < 1e-5
+    assert first["plain"] == later["plain"] == "a forward for each prompt, view and object"
     (mask,) = [row for row in rows if "mask training" in row["what"]]
     assert mask["largest_difference"] < 1e-5
     told = " ".join(row["what"] for row in rows)

@@ -275,7 +275,7 @@ def _speed_cells(row: Mapping[str, Any]) -> list[str]:
         return "-" if value is None else format(value, pattern)
 
     more = f", {row['tokens_per_second']:.0f} tokens/s" if "tokens_per_second" in row else ""
-    more += f", same delta within {row['largest_difference']:.0e}" if "largest_difference" in row else ""
+    more += f", equal within {row['largest_difference']:.0e}" if "largest_difference" in row else ""
     return [
         row["what"] + more,
         number(row["seconds"], ".4f"),
