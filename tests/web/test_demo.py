@@ -174,7 +174,7 @@ def test_every_handler_that_computes_or_writes_costs_something_and_what_concerns
     assert free == {
         *("page_open", "model_open", "workspace_open", "monitor_look"),
         *("workspace_jobs", "workspace_format", "workspace_job", "workspace_stop"),
-        *("tokenize", "choose_object", "inside_draw", "stop", "keys_stop", "inside_stop", "bench_stop"),
+        *("tokenize", "choose_object", "inside_draw", "hurry", "stop", "keys_stop", "inside_stop", "bench_stop"),
     }
     refused = {name for name, cost in costs.items() if cost.refused}
     assert refused == {

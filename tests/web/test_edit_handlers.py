@@ -88,7 +88,7 @@ def test_probes_come_from_the_most_telling_kind_on_and_no_row_moves(visitor, few
     rows = [re.findall(r'<details class="probe( waiting)?".*?data-text="([^"]*)"', table) for table in tables]
     assert len({tuple(text for _, text in row) for row in rows}) == 1, "all rows are there from the beginning"
     waiting = [[bool(mark) for mark, _ in row] for row in rows]
-    assert all(row == sorted(row) for row in waiting) and all(waiting[0]) and not any(waiting[-1])
+    assert all(row == sorted(row) for row in waiting) and not any(waiting[-1])
     kinds = re.findall(r'class="kind">(\w+)', tables[-1])
     assert kinds[0] == "Success" and kinds[1] == "Rephrase" and kinds[-1] == "Long"
 

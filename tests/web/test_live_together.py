@@ -9,6 +9,7 @@ from editlab.errors import Cancelled, TooLong
 from editlab.facts import EditRequest
 from editlab.lab.asking import answers
 from editlab.lab.workspaces import edits
+from editlab.model.reading import Reading
 
 PLACES = ("Slovenia", "Japan", "France", "Brazil", "Kenya", "Canada", "Norway", "Peru")
 TEXTS = [f"{place} belongs to the continent of"[: 40 - 2 * number] for number, place in enumerate(PLACES)]
@@ -69,16 +70,16 @@ def test_who_edits_sees_the_edit_and_nobody_else_does(visitors, held):
 
 def test_one_who_stops_in_the_middle_leaves_the_others_their_answers(lab, visitors, held, monkeypatch):
     jobs = [answers.live(workspace, text) for workspace, text in zip(visitors, TEXTS, strict=True)][:4]
-    stream, steps = lab.model.generate, []
+    stream, steps = Reading.write, []
 
-    def stopping(*args, **options):
-        for written in stream(*args, **options):
+    def stopping(reading, *args, **options):
+        for written in stream(reading, *args, **options):
             steps.append(written)
             if len(steps) == 2:
                 jobs[1].cancel()
             yield written
 
-    monkeypatch.setattr(lab.model, "generate", stopping)
+    monkeypatch.setattr(Reading, "write", stopping)
     held.set()
     with pytest.raises(Cancelled):
         jobs[1].result(TIMEOUT)

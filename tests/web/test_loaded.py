@@ -318,7 +318,7 @@ def test_the_page_says_what_is_there_and_what_another_would_take(lab, second):
     assert "need 640 tokens" in page["model-cost"]
     page = ana.does("model_plan", chosen(lab.loaded.choice.name, "config:llama-2-7b", "4bit"))
     assert "config:llama-2-7b needs" in page["model-plan"] and "are free on cpu" in page["model-plan"]
-    assert "neither a folder here nor a hub id" in ana.does("model_plan", chosen("x", "nowhere"))["message"]
+    assert "neither a folder nor a GGUF file here, nor a hub id" in ana.does("model_plan", chosen("x", "nowhere"))["message"]
     assert "No model is chosen" in ana.does("model_plan", chosen("", " "))["message"]
 
 
