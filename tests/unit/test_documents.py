@@ -149,6 +149,10 @@ def test_what_does_not_exist_is_found(line, fault):
     assert fault_in(line) == fault
 
 
+OF_TESTS = {"EDITLAB_SHARED_DATA", "EDITLAB_TEST_PACKAGES"}
+"""What tests/papers and tests/real read."""
+
+
 def leaves(command, *names):
     """Yield the words of every command below one."""
     for name, own in command.commands.items():
@@ -168,7 +172,7 @@ def test_every_setting_stands_in_interfaces_and_no_other():
 @pytest.mark.parametrize("path", [*DOCUMENTS, ROOT / "Dockerfile"], ids=named)
 def test_every_variable_that_a_document_names_is_read(path):
     named = set(re.findall(r"\bEDITLAB_[A-Z_]+\b", path.read_text(encoding="utf-8")))
-    known = {f"EDITLAB_{name.upper()}" for name in Settings.model_fields} | {"EDITLAB_SHARED_DATA"}  # of tests/papers
+    known = {f"EDITLAB_{name.upper()}" for name in Settings.model_fields} | OF_TESTS
     assert named <= known
 
 
