@@ -10,7 +10,7 @@ from editlab.errors import Cancelled
 from editlab.lab import Job, KnownFact, Lab, Scenario, Workspace
 from editlab.web.core.answers import first_clause
 from editlab.web.core.html import pieces, render
-from editlab.web.core.updates import Update, Updates, follow
+from editlab.web.core.updates import Update, Updates, buttons, follow
 from editlab.web.edit import words
 
 
@@ -33,7 +33,12 @@ def marks(lab: Lab, workspace: Workspace, shown: Scenario | None) -> Updates:
         yield from follow(lab.worker, job, tell=False)
         _wait(job)
     still_shown = shown is not None and workspace.request == shown.request
-    yield {"preset": gr.update(choices=choices(lab)), **({"say": say(lab, shown)} if still_shown else {})}
+    # Of two updates that follow one another at once, the page may keep the last alone: so the buttons are in this one, too.
+    yield {
+        "preset": gr.update(choices=choices(lab)),
+        **({"say": say(lab, shown)} if still_shown else {}),
+        **buttons(workspace),
+    }
 
 
 def choices(lab: Lab) -> list[tuple[str, str]]:
