@@ -319,14 +319,16 @@ class EditHandlers(Handlers):
         try:
             turn(on, method)
         except EditLabError as error:
-            yield switches.state(workspace)
             missing = workspace.without_mask(method)
-            if missing is not None and self.lab.masks.running is None:
-                button = gr.update(visible=True, value=mask_words.train_label(missing))
-                yield {"message": pieces.message(str(error), "problem"), "train-mask": button}
-                job = self.lab.masks.cost(workspace, missing)
-                yield from follow(workspace, job)
-                yield {"mask-said": pieces.message(mask_words.cost(job.result()), "hint")}
+            if missing is None or self.lab.masks.running is not None:
+                yield switches.state(workspace)
+                raise
+            button = gr.update(visible=True, value=mask_words.train_label(missing))
+            message = pieces.message(str(error), "problem")
+            yield switches.state(workspace) | {"message": message, "train-mask": button}
+            job = self.lab.masks.cost(workspace, missing)
+            yield from follow(workspace, job)
+            yield {"mask-said": pieces.message(mask_words.cost(job.result()), "hint")}
             raise
 
 

@@ -33,11 +33,11 @@ def create_edit_tab(page: gr.Blocks, lab: Lab, visitor: gr.BrowserState, display
     parts = Parts({"visitor": visitor})
     parts.html("link", scripts=["pressed"])
     request_form.create_scenarios(parts, lab.scenarios)
-    with gr.Accordion("Facts this model knows", open=False, elem_id="known-facts") as known:
-        parts.html("known", pieces.message(words.KNOWN_HINT, "hint"), scripts=["pressed"])
     with gr.Row(elem_id="bench", equal_height=False):
         with gr.Column(min_width=300, elem_id="request"):
             request_form.create_request_form(parts, lab)
+            with gr.Accordion("Facts this model knows", open=False, elem_id="known-facts") as known:
+                parts.html("known", pieces.message(words.KNOWN_HINT, "hint"), scripts=["pressed"])
             request_form.create_file_form(parts)
             request_form.create_edit_list(parts)
         with gr.Column(min_width=320, elem_id="results"):
