@@ -39,7 +39,7 @@ SAID = 2
 CONTEXT = "It is well known that"
 """What stands in front of a question that nobody knows other words for."""
 
-AT_ONCE = 96
+AT_ONCE = 16
 """Prompts that are asked before others get the model."""
 
 Pause = Callable[[], None]
@@ -89,8 +89,18 @@ class Reference:
     norms: dict[int, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, model: LanguageModel, facts: FactBase, passages: Sequence[str], seed: int = 0) -> Reference:
-        """Ask the model what it knows of a sample of the facts, and how well it reads passages that it was not taught."""
+    def of(
+        cls,
+        model: LanguageModel,
+        facts: FactBase,
+        passages: Sequence[str],
+        seed: int = 0,
+        rest: Pause = lambda: None,
+    ) -> Reference:
+        """Ask the model what it knows of a sample of the facts, and how well it reads passages that it was not taught.
+
+        `rest()` is called every moment, between two forwards.
+        """
         rng = random.Random(seed)
         sample = rng.sample(list(facts.facts), min(CANDIDATES * FACTS, len(facts.facts)))
         asked = [
@@ -98,12 +108,12 @@ class Reference:
             for fact in sample
             if (wordings := facts.relations[fact.relation].templates)
         ]
-        scores = model.score([text for text, _, _ in asked], [object for _, object, _ in asked])
+        scores = _asked(model, [(text, object) for text, object, _ in asked], BASE, rest)
         known = tuple(item for item, score in zip(asked, scores, strict=True) if score.hit)[:FACTS]
         halves = tuple(_halved(text) for text in passages[:PASSAGES])
         prompts = tuple(text for text, _, _ in known or asked) or tuple(begin for begin, _ in halves)
         prompts = prompts[:PROMPTS]
-        return cls(known, prompts, _log_p(model, prompts, BASE), halves, _loss(model, halves, BASE))
+        return cls(known, prompts, _log_p(model, prompts, BASE), halves, _loss(model, halves, BASE, rest))
 
 
 @dataclass(frozen=True)
@@ -160,8 +170,7 @@ def checkup(
     locality = _still_said(model, [(text, said) for text, said, who in reference.facts if who not in subjects], view, pause)
     same_subject = _still_said(model, _known(model, watched, reference, pause), view, pause)
     progress(0.7, "check-up: how well does it read?")
-    loss = _loss(model, reference.passages, view)
-    pause()
+    loss = _loss(model, reference.passages, view, pause)
     kl = _kl(reference.log_p, _log_p(model, reference.prompts, view))
     pause()
     progress(0.9, "check-up: size of the edits")
@@ -230,8 +239,11 @@ def _halved(text: str) -> tuple[str, str]:
     return " ".join(words[:at]), " ".join(words[at:])
 
 
-def _loss(model: LanguageModel, passages: Sequence[tuple[str, str]], view: View) -> float:
-    scores = model.score([begin for begin, _ in passages], [rest for _, rest in passages], view)
+def _loss(model: LanguageModel, passages: Sequence[tuple[str, str]], view: View, pause: Pause) -> float:
+    scores: list[Score] = []
+    for begin, rest in passages:
+        scores += model.score([begin], [rest], view)
+        pause()
     return -sum(score.log_p for score in scores) / sum(len(score.said) for score in scores)
 
 

@@ -110,7 +110,7 @@ class Monitor:
         if known is not None or not chain:
             return known
         model = self._context.model
-        result = checkup(model, self._all_watched(chain), applied.view, self._held_to(), progress, cancel, rest)
+        result = checkup(model, self._all_watched(chain), applied.view, self._held_to(rest), progress, cancel, rest)
         more = {"count": sum(len(edit.requests) for edit in chain), "threshold": threshold}
         with self._reading:
             self._checkups(workspace, number).write(self._context.ledger, number, result, more)
@@ -159,11 +159,11 @@ class Monitor:
         with self._reading:
             return Checkup(edits=dict(checkups.scores), **metrics)
 
-    def _held_to(self) -> Reference:
+    def _held_to(self, rest: Callable[[], None]) -> Reference:
         ground = self._context.ground
         model = ground.model
         if self._reference is None or self._reference[0] != model.fingerprint:
-            reference = Reference.of(model, ground.facts, ground.passages.inside, ground.seed)
+            reference = Reference.of(model, ground.facts, ground.passages.inside, ground.seed, rest)
             self._reference = model.fingerprint, reference
         return self._reference[1]
 
