@@ -22,7 +22,9 @@ Updates = Iterator[Update]
 Draw = Callable[[Any], Update]
 
 UPDATE_SECONDS = 0.13
-"""Time between two updates of the page: less than eight a second."""
+"""Time between two partial results on the page: less than eight a second."""
+PROGRESS_SECONDS = 0.5
+"""Time between two updates of a job's progress alone: each takes processor time that the job could have."""
 POLL_SECONDS = 0.02
 """Time between two looks at a job, so that its end and its first partial result are seen at once."""
 ESTIMATE_SECONDS = 0.6
@@ -39,7 +41,8 @@ def follow(
     while not job.wait(POLL_SECONDS):
         now, partial = time.monotonic(), job.partial
         fresh = draw is not None and partial is not None and partial is not shown
-        if now - last < UPDATE_SECONDS and (shown is not None or not fresh):
+        apart = UPDATE_SECONDS if fresh else PROGRESS_SECONDS
+        if now - last < apart and (shown is not None or not fresh):
             continue
         update: Update = {"progress": _progress(line, job, now - began)} if _is_true(tell) else {}
         if fresh:
