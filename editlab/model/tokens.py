@@ -126,7 +126,7 @@ class Tokens:
 
     def chips(self, text: str) -> list[str]:
         """Return the tokens of a text as a person should see them, without special tokens, leading space as "␣"."""
-        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = self.tokenizer(self.start.before(text) + text, add_special_tokens=False)["input_ids"]
         return [self.decode([i]).replace(" ", "␣") for i in ids]
 
     def decode(self, ids: Sequence[int]) -> str:
