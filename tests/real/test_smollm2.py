@@ -13,9 +13,9 @@ from editlab.patches import BASE
 FIRST = EditRequest("{} has as its capital the city of", "France", "Rome", "Paris")
 LATER = EditRequest("The currency of {} is the", "Japan", "euro", "yen")
 NEIGHBOURS = (
-    "Spain has as its capital the city of",
-    "Germany has as its capital the city of",
-    "The currency of India is the",
+    "The official language of Mexico is",
+    "The natural habitat of polar bear is the",
+    "Hamlet is a book by the author",
 )
 LONG = "The weather was cold that morning, and most of the workers had left by then. "
 
