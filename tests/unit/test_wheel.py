@@ -72,7 +72,7 @@ def test_it_holds_the_package_and_the_presets_and_nothing_else(wheel):
     assert any("/migrations/versions/" in name for name in names)
     required = re.findall(r"^[\w.-]+==[\w.-]+", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(re.findall(r"^Requires-Dist: ([^;\n]+)$", metadata, re.MULTILINE)) == sorted(required)
-    assert wheel.stat().st_size < 30e6  # 23.5 MB, nearly all of it Atlas
+    assert wheel.stat().st_size < 35e6  # 32.4 MB: 22 of Atlas, 9.5 of statistics for SmolLM2
 
 
 def files_in(folder):
