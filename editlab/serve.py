@@ -69,7 +69,7 @@ def _serve(settings: Settings, reach: str) -> int:
     lost = False
     try:
         lab.limits.check_model(settings.model, lab.loaded.facts["parameters"])
-        lab.statistics.begin()
+        lab.prepare()
         server = server_for(create_app(lab), settings, timeout_graceful_shutdown=CLOSING_SECONDS)
         print(reach, flush=True)
         log = logging.getLogger("editlab")

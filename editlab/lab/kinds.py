@@ -40,5 +40,6 @@ class Kind(StrEnum):
     KEYS = "keys", "Keys tab"
     INSIDE = "inside", "Inside tab"
     CHECKUP = "checkup", "Check-up"
+    PREPARATION = "preparation", "Preparing the methods", "", True
     KNOWLEDGE = "knowledge", "What the model knows"
     OTHER = "work", "Other work"

@@ -34,6 +34,7 @@ from editlab.lab.loaded import Loaded
 from editlab.lab.model import benchmarks
 from editlab.lab.model.knowledge import ModelKnowledge
 from editlab.lab.model.masks import MaskTraining
+from editlab.lab.model.preparation import Preparation
 from editlab.lab.model.statistics import KeyStatistics
 from editlab.lab.worker import Job, Worker
 from editlab.lab.workspaces import edit_files, edits
@@ -99,6 +100,7 @@ class Lab:
         self.monitor = Monitor(self.context, watching)
         self.masks, self.statistics = MaskTraining(self.context, scenarios), KeyStatistics(self.context, measuring)
         self.knowledge = ModelKnowledge(self.context, scenarios)
+        self._preparation = Preparation(self.context)
         self.metrics = Metrics(self.worker, self.loaded, self.ledger, self.workspaces)
         self.jobs = Jobs(self.ledger, self.directory, self.worker)
         self.jobs.resumes |= {
@@ -142,6 +144,12 @@ class Lab:
             watching=settings.check_ups,
             measuring=settings.measure_statistics,
         )
+
+    def prepare(self) -> None:
+        """Do in the background what the first edits would wait for, where the lab was made with `measuring`."""
+        if self.statistics.measuring:
+            self._preparation.begin()
+        self.statistics.begin()
 
     @property
     def model(self) -> LanguageModel:

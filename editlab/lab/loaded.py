@@ -73,7 +73,7 @@ class Loaded:
         """Whether the model is in memory."""
         return self._model is not None
 
-    def holds(self, model: LanguageModel) -> bool:
+    def holds(self, model: LanguageModel | None) -> bool:
         """Whether this very model is in memory, not another one and not the same one loaded again."""
         return self._model is model
 

@@ -20,17 +20,24 @@ def context_texts(
 ) -> tuple[str, ...]:
     """Return the empty text and, for every (tokens, count) in `each`, that many prefixes, ending in ". "; the first `most`.
 
-    Source: kmeng01/rome, `get_context_templates`, with the openings that EasyEdit uses.
+    Groups behind the last one that is needed are not written. Source: kmeng01/rome, `get_context_templates`, with the
+    openings that EasyEdit uses.
     """
-    key = f"contexts {each} {seed}"
+    texts: list[str] = []
+    for size, count in each:
+        if most is None or len(texts) < most:
+            texts += _written(model, size, count, seed)
+    return ("", *texts[:most])
+
+
+def _written(model: LanguageModel, size: int, count: int, seed: int) -> tuple[str, ...]:
+    """Return so many prefixes of so many tokens, which the model writes once."""
+    key = f"contexts {size} {count} {seed}"
     if key not in model.memo:
-        texts = [""]
-        for size, count in each:
-            starts = [OPENINGS[i % len(OPENINGS)] for i in range(count)]
-            *_, written = model.generate(starts, max_tokens=size, sampling=Sampling(top_k=5, seed=seed + size))
-            texts += [f"{_plain(start + text)}. " for start, text in zip(starts, written, strict=True)]
-        model.memo[key] = tuple(texts)
-    return model.memo[key][: None if most is None else most + 1]
+        starts = [OPENINGS[i % len(OPENINGS)] for i in range(count)]
+        *_, written = model.generate(starts, max_tokens=size, sampling=Sampling(top_k=5, seed=seed + size))
+        model.memo[key] = tuple(f"{_plain(start + text)}. " for start, text in zip(starts, written, strict=True))
+    return model.memo[key]
 
 
 def _plain(text: str) -> str:

@@ -77,6 +77,9 @@ class Method(ABC):
     ) -> Edited:
         """Return patches that, on top of `view`, make the model say each request's new object."""
 
+    def prepare(self, model: LanguageModel, config: Any) -> None:  # noqa: B027 - most methods need nothing
+        """Compute and keep what all edits with this configuration share, so that the first one does not wait for it."""
+
     def config_for(self, model: LanguageModel, /, **changes: Any) -> Any:
         """Return the settings for a model: the preset's values where it has some, else the defaults, then `changes`.
 

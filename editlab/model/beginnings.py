@@ -59,6 +59,17 @@ def length(before: int) -> int:
 
 
 @torch.no_grad()
+def read_ahead(model: FrozenModel, text: str, lowest: int) -> None:
+    """Read the beginning of a long text under the base model now, for questions behind it that come later.
+
+    `lowest`: the lowest layer that their views patch.
+    """
+    ids = tuple(model.tok.encode(text))
+    if own := length(len(ids)):
+        _base(model, ids[:own], lowest)
+
+
+@torch.no_grad()
 def read_on(
     model: FrozenModel, rows: Sequence[Sequence[int]], views: Sequence[View], lengths: Sequence[int]
 ) -> tuple[TokenBatch, Float[Tensor, "rows new d_model"], DynamicCache]:

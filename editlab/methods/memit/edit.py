@@ -38,6 +38,10 @@ class Memit(Method):
     joint = True
     needs_statistics = True
 
+    def prepare(self, model: LanguageModel, config: MemitConfig) -> None:
+        """Let the model write the contexts."""
+        context_texts(model, CONTEXTS, config.seed, config.contexts)
+
     def edit(
         self,
         model: LanguageModel,

@@ -36,6 +36,10 @@ class Rome(Method):
     title = "ROME: one rank-one edit"
     config = RomeConfig
 
+    def prepare(self, model: LanguageModel, config: RomeConfig) -> None:
+        """Let the model write the contexts."""
+        context_texts(model, CONTEXTS, config.seed, config.contexts)
+
     def edit(
         self,
         model: LanguageModel,

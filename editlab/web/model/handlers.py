@@ -60,7 +60,7 @@ class ModelHandlers(Handlers):
         if loaded.loading is not None:
             yield from follow(self.lab.worker, loaded.loading)
         yield self._plan(loaded.choice)
-        self.lab.statistics.begin()
+        self.lab.prepare()
         if (measuring := self.lab.statistics.running) is not None:
             yield self._enabled()
             yield from follow(self.lab.worker, measuring)
