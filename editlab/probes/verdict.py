@@ -8,6 +8,7 @@ since a score alone can hide that a model says something else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import pandas as pd
 from editlab.answers import ViewName
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.facts.script import ANSWER_END, bare, has_ended
+from editlab.facts.script import ANSWER_END, bare, goes_on, has_ended
 from editlab.model.generation import readable
 from editlab.model.reading import Reading, read
 from editlab.model.sampling import Sampling
@@ -35,6 +36,8 @@ KEPT = ("locality", "same_subject")
 ANSWER_TOKENS = 6
 """Tokens of an answer, unless an object that is asked for has more."""
 
+DENIED = re.compile(r"\b(not|no|never|nor|neither|without|than)\b|n['’]t\b")
+"""Words before an object that deny it."""
 Answers = list[dict[str, str]]
 Scores = dict[tuple[int, str, str], Score]
 
@@ -96,14 +99,34 @@ def tallies(frame: pd.DataFrame, view: str, clean: bool = False) -> dict[str, tu
 
 
 def judge(kind: str, row: Mapping[str, Any], view: str) -> str:
-    """Return the verdict on one row of `ask` under a view, in a plain word."""
-    if pd.isna(row["expected"]):
+    """Return the verdict on one row of `ask` under a view, in a plain word, as somebody who reads the answers would.
+
+    An answer that begins with the expected object, or says it in a few words more ("the country of Japan"), holds, whatever
+    its first token is. What should stay has stayed where the answer is the base model's, not where its tokens would be. An
+    answer that the base model gives already ("already so") tells nothing about the edit.
+    """
+    expected = row["expected"]
+    if pd.isna(expected):
         return "not known"
+    now, before = row.get(f"{view}.answer"), row.get(f"{BASE}.answer")
     if kind in KEPT:
-        return "kept" if row[f"{view}.same"] == 1 else "harmed"
+        if now is None or before is None:
+            return "kept" if row[f"{view}.same"] == 1 else "harmed"
+        alike = now.casefold() == before.casefold() or (says(now, expected) and says(before, expected))
+        return "kept" if alike else "harmed"
+    follows = bool(row[f"{view}.hit"]) or says(now, expected)
     if kind == "propagation":
-        return "follows" if row[f"{view}.hit"] else "does not follow"
-    return "changed" if row[f"{view}.hit"] else "missed"
+        return "follows" if follows else "does not follow"
+    if not follows:
+        return "missed"
+    return "already so" if view != BASE and (bool(row[f"{BASE}.hit"]) or says(before, expected)) else "changed"
+
+
+def says(answer: str | None, expected: str) -> bool:
+    """Return whether an answer has an object as whole words; nothing is denied before it."""
+    text, name = (answer or "").casefold(), bare(expected).casefold()
+    before, found, after = text.partition(name)
+    return bool(found) and not goes_on(before, name) and not goes_on(name, after) and not DENIED.search(before)
 
 
 def _read_once(

@@ -142,6 +142,15 @@ def live(workspace: Workspace, text: str) -> Job[probes.Answers]:
     return workspace.question
 
 
+def typed(workspace: Workspace, text: str) -> Job[probes.Answers]:
+    """Submit a live question to the base model alone, about a request that is being typed; it cancels the last such one."""
+    if workspace.typed is not None:
+        workspace.typed.cancel()
+    base = {"base": workspace.question_views["base"]}
+    workspace.typed = workspace.context.live.ask(text, lambda: base, workspace.fingerprint, workspace.submit)
+    return workspace.typed
+
+
 def gates(workspace: Workspace, text: str) -> Job[DataFrame]:
     """Submit a job that computes the gates at each token of a text: the rows of `probes.gates`."""
     model = workspace.context.model

@@ -36,7 +36,7 @@ class Workspace:
 
     Edits that are off stay in the chain. `request`: the request that the visitor looks at, applied or not; `form`: "plain"
     or "chat", how prompts are written; `hurry`: set where its edit shall not wait for key statistics, `can_hurry`:
-    whether that has a use now; `question`: the visitor's latest live question; `sweep`: the latest request whose probes were
+    whether that has a use now; `question`, `typed`: the latest live questions; `sweep`: the latest request whose probes were
     asked at every threshold, with the edits at that time and the result.
     """
 
@@ -46,6 +46,7 @@ class Workspace:
         self._lock = threading.RLock()
         self._jobs: list[Job[Any]] = []
         self.question: Job[Any] | None = None
+        self.typed: Job[Any] | None = None
         self.can_hurry, self.hurry = False, threading.Event()
         self.sweep: tuple[EditRequest, tuple[EditRecord, ...], DataFrame] | None = None
         self._robust = BASE

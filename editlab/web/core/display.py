@@ -20,8 +20,11 @@ class EditDisplay(Protocol):
 
     turns: Turns
 
-    def changed(self, workspace: Workspace, text: str, own: OwnProbes) -> Updates:
-        """Draw the question again after the edits have changed. `text`: the message, what was changed."""
+    def changed(self, workspace: Workspace, text: str, own: OwnProbes, fill: bool = False) -> Updates:
+        """Draw the question again after the edits have changed. `text`: the message, what was changed.
+
+        The fields keep what a person typed; with `fill`, as in another workspace, they get the question.
+        """
 
     def present(self, workspace: Workspace, scenario: Scenario, own: OwnProbes, text: str = "") -> Updates:
         """Fill the fields with a scenario and draw its question."""

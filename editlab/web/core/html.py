@@ -47,6 +47,7 @@ ENVIRONMENT.filters |= {
     "unbroken": unbroken,
     "view_title": names.view_title,
     "kind_name": names.kind_name,
+    "kind_meaning": names.kind_meaning,
 }
 
 

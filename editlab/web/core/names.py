@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from editlab.lab import KINDS
+from editlab.wording import capitalize
+
 VIEW_TITLES = {
     "base": "Base model",
     "edited": "Edited model",
@@ -13,7 +16,12 @@ VIEW_TITLES = {
 """The title of each view. A view without one is shown under its own name."""
 TOLD = "Fact in the prompt"
 """The title of the view in which the new fact is part of the prompt. It is asked about linked facts alone."""
-KIND_NAMES = {"same_subject": "Same subject", "long": "Long context"}
+KIND_NAMES = {
+    "success": "Efficacy",
+    "same_subject": "Same subject",
+    "long": "Long context",
+    "propagation": "Ripple effects",
+}
 
 
 def view_title(view: str) -> str:
@@ -24,6 +32,11 @@ def view_title(view: str) -> str:
 def kind_name(kind: str, domain: str = "") -> str:
     """Return the name of a kind of probe, with its domain in brackets where it has one."""
     return KIND_NAMES.get(kind, kind.capitalize()) + (f" ({domain})" if domain else "")
+
+
+def kind_meaning(kind: str) -> str:
+    """Return what a kind of probe asks."""
+    return capitalize(KINDS[kind])
 
 
 def token_name(token: str) -> str:

@@ -35,6 +35,11 @@ class Column(NamedTuple):
     objects: Sequence[tuple[str, str, float | None]]
     text: str
 
+    @property
+    def longest(self) -> int:
+        """Characters of the answer's longest word, to which its size is fitted, so that no word is broken."""
+        return max(6, *map(len, self.answer.split() or [""]))
+
 
 def at_prompt(request: EditRequest, answers: Answers, waiting: bool = False, places: Sequence[str] = PLACES) -> Markup:
     """Return the prompt and a column for each view. `answers`: whole, or as far as they are written.

@@ -13,7 +13,7 @@ from editlab import figures
 from editlab.errors import BadRequest, Cancelled, EditLabError
 from editlab.facts import EditRequest
 from editlab.facts.script import bare, space_of
-from editlab.lab import RECIPES, EditAnswers, EditRecord, Job, Lab, OwnProbe, Scenario, Workspace, recipe_of, scores
+from editlab.lab import OFF, RECIPES, EditAnswers, EditRecord, Job, Lab, OwnProbe, Scenario, Workspace, recipe_of, scores
 from editlab.lab.access.limits import Cost
 from editlab.lab.asking import answers
 from editlab.lab.workspaces import edits
@@ -23,7 +23,7 @@ from editlab.web.core.inputs import OwnProbes
 from editlab.web.core.turns import Turn, Turns
 from editlab.web.core.updates import Update, Updates, buttons, follow
 from editlab.web.edit import answers as answer_columns
-from editlab.web.edit import edit_list, gate, known, link, probe_table, reversal, switches, words
+from editlab.web.edit import edit_list, gate, known, link, probe_table, reversal, score_line, switches, words
 
 IDLE = ("apply", "undo", "redo", "remake")
 """Buttons that cannot be pressed while an edit is computed."""
@@ -44,13 +44,17 @@ class Display:
         yield {**self.fields(scenario.request), "preset": scenario.name, "say": known.say(self.lab, scenario)}
         yield from self.show(workspace, scenario.request, own, text)
 
-    def changed(self, workspace: Workspace, text: str, own: OwnProbes) -> Updates:
-        """Draw the question again after the edits have changed. `text`: the message, what was changed."""
+    def changed(self, workspace: Workspace, text: str, own: OwnProbes, fill: bool = False) -> Updates:
+        """Draw the question again after the edits have changed. `text`: the message, what was changed.
+
+        The fields keep what a person typed; with `fill`, as in another workspace, they get the question.
+        """
         request = workspace.request
         if request is None:
             yield {"message": pieces.message(text), **self.edits(workspace), **buttons(workspace)}
             return
-        yield self.fields(request)
+        if fill:
+            yield self.fields(request)
         yield from self.show(workspace, request, own, text)
 
     def show(self, workspace: Workspace, request: EditRequest, own: OwnProbes, text: str) -> Updates:
@@ -116,8 +120,15 @@ class Display:
         job = turn.asks(answers.ask(workspace, request, own_probes(own, request)))
         request = workspace.request or request
         questions = render("edit/questions.html", questions=answers.questions(workspace, request))
-        cautions = edit_list.cautions(answers.find_applied(workspace.records, request))
-        yield {**self.edits(workspace), **buttons(workspace), "progress": "", "questions": questions, "warnings": cautions}
+        record = answers.find_applied(workspace.records, request)
+        yield {
+            **self.edits(workspace),
+            **buttons(workspace),
+            **_rep_of(record),
+            "progress": "",
+            "questions": questions,
+            "warnings": edit_list.cautions(record),
+        }
         yield from self._follow(turn, workspace, job, text)
 
     def _probes(self, turn: Turn, workspace: Workspace, own: OwnProbes, text: str) -> Updates:
@@ -184,7 +195,7 @@ class Drawn:
         if is_new("gates"):
             update |= {"gate-tokens": gate.at_prompt(now.gates), "threshold": self._workspace.threshold}
         if is_new("probes"):
-            update |= {"scores": probe_table.score_line(now.probes, not now.probed), **_probe_rows(now)}
+            update |= {"scores": score_line.score_line(now.probes, not now.probed), **_probe_rows(now)}
         if now.swept is not None and (is_new("swept") or (now.probed and not seen.probed)):
             update |= self._swept(now)
         if is_new("linked"):
@@ -216,6 +227,11 @@ class Drawn:
         return {"gate-said": text, "gate-curve": figure, "gate-table": gate.table(now.swept)}
 
 
+def _rep_of(record: EditRecord | None) -> Update:
+    """Return how the switch of REP stands for an edit that is shown; before one, it is the visitor's."""
+    return {} if record is None or record.more else {"rep": record.rep if record.rep and record.rep_on else OFF}
+
+
 def _probe_rows(now: EditAnswers) -> Update:
     return {"probe-table": probe_table.probe_table(now.probes, now.battery, tuple(now.answers))}
 
@@ -228,4 +244,4 @@ def own_probes(own: OwnProbes, request: EditRequest) -> tuple[OwnProbe, ...]:
 def without_probes(asking: bool = False) -> Update:
     """Return the parts of the page that show how an edit is, without any; `asking`: whether probes are to come."""
     to_come = {"linked": reversal.TO_COME, "ways-back": reversal.TO_COME}
-    return {"warnings": "", "scores": probe_table.score_line(None, asking), "probe-table": "", **to_come}
+    return {"warnings": "", "scores": score_line.score_line(None, asking), "probe-table": "", **to_come}

@@ -9,9 +9,9 @@ import gradio as gr
 from pydantic import Field
 
 from editlab.errors import BadFile, BadRequest, EditLabError
-from editlab.facts.script import Space
 from editlab.lab import METHODS, OFF, RECIPES, Lab, Workspace, recipe_of
 from editlab.lab.access.limits import FREE, Cost
+from editlab.lab.asking import answers as answers_of
 from editlab.lab.workspaces import edits
 from editlab.web.core import forms
 from editlab.web.core.display import EditDisplay
@@ -20,13 +20,10 @@ from editlab.web.core.handlers import BATTERY, CHANGED, PROBED, Handlers, handle
 from editlab.web.core.html import pieces
 from editlab.web.core.inputs import (
     Id,
-    Inputs,
     Name,
-    Object,
     OwnProbes,
     Place,
     Pressed,
-    Prompt,
     Question,
     Reason,
     Subject,
@@ -38,7 +35,7 @@ from editlab.web.core.visit import Visit
 from editlab.web.edit import answers, known, link, mask_words, switches, words
 from editlab.web.edit import display as drawing
 from editlab.web.edit.link import Link, PressedLink
-from editlab.web.edit.question_handlers import continue_text
+from editlab.web.edit.question_handlers import RequestFields, continue_text
 from editlab.web.edit.waiting import follow_edit
 from editlab.wording import count, shorten
 
@@ -46,16 +43,6 @@ Threshold = Annotated[float, Field(ge=0, le=1)]
 Form = Literal["plain", "chat"]
 """How questions are put to the model."""
 UNREADABLE = "“{}” cannot be read. You are in “{}” now. {}"
-
-
-class RequestFields(Inputs):
-    """The fields of a request."""
-
-    subject: Subject
-    prompt: Prompt
-    target_new: Object
-    target_true: Object
-    space: Space = "script"
 
 
 class PressedEdit(Pressed):
@@ -134,7 +121,7 @@ class EditHandlers(Handlers):
         if workspace.request is None and self.lab.knowledge.first is not None:
             yield from self.display.present(workspace, self.lab.knowledge.first, own, text)
         else:
-            yield from self.display.changed(workspace, text, own)
+            yield from self.display.changed(workspace, text, own, fill=True)
 
     @handler(cost=PROBED)
     def choose_scenario(self, visit: Visit, own: OwnProbes, preset: Name | None) -> Updates:
@@ -239,6 +226,18 @@ class EditHandlers(Handlers):
         value = workspace.set_threshold(threshold)
         yield from self.display.changed(workspace, f"The gate opens above {words.gate(value)}.", own)
         yield from continue_text(workspace, ask)
+
+    @handler(cost=CHANGED)
+    def set_rep(self, visit: Visit, own: OwnProbes, rep: Recipe) -> Updates:
+        """Switch REP of the edit that is shown, training it where it has none; before an edit, choose it for the next."""
+        workspace, recipe = visit.workspace, recipe_of(rep)
+        record = workspace.request and answers_of.find_applied(workspace.records, workspace.request)
+        if not record or record.more:
+            yield {"message": pieces.message(words.rep_chosen(recipe is not None))}
+        elif (recipe is None) == (record.rep is None or not record.rep_on) and recipe in (None, record.rep):
+            yield self.buttons(workspace)
+        else:
+            yield from self.display.press(workspace, "rep", record.id, rep, own)
 
     @handler(cost=CHANGED)
     def set_mask(self, visit: Visit, own: OwnProbes, method: Method, mask: Switch) -> Updates:

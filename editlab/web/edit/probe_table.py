@@ -1,9 +1,10 @@
-"""The probes around an edit: a line of scores, and a row for each probe, which opens to its distribution."""
+"""The probes around an edit, folded by kind: a row for each probe, which opens to its distribution."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from math import nan
 from typing import Any, NamedTuple
 
@@ -11,26 +12,14 @@ from markupsafe import Markup
 from pandas import DataFrame
 
 from editlab.facts import EditRequest
-from editlab.lab import CONTROL, KINDS, Probe, judge, judged, scores
+from editlab.lab import CONTROL, Probe, judge, judged
 from editlab.web.core.answers import Answers, bars
-from editlab.web.core.html import pieces, render
+from editlab.web.core.html import render
 from editlab.web.edit import words
 
 GOOD = ("changed", "kept", "follows")
-UNKNOWN = "not known"
+OPEN = ("not known", "already so")
 LONGEST_PROBE = 80
-FULL = 0.995
-"""From here on a score is shown as 100 %."""
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A kind's scores: for each domain ("own", "in", "out", or "" where the kind has none) those of the compared views."""
-
-    kind: str
-    scores: Sequence[tuple[str, Sequence[float]]]
-    full: bool
-    tip: str
 
 
 class Verdict(NamedTuple):
@@ -77,37 +66,27 @@ class Row:
     waiting: bool = False
 
 
-def score_line(frame: DataFrame | None, asking: bool = False) -> Markup:
-    """Return the score of each kind of probe under the edit. Its meaning is shown on hover and focus.
+@dataclass(frozen=True)
+class Group:
+    """The probes of a kind."""
 
-    A kind that was not asked, or is still to be asked (`asking`), keeps its place, so that the line never moves.
-    """
-    if frame is None and not asking:
-        return pieces.message(words.NO_SCORES, "hint")
-    views = [] if frame is None else _compared(views_of(frame))
-    return render("edit/scores.html", tiles=[_tile(kind, frame, views, asking) for kind in KINDS], pairs=len(views) > 1)
+    kind: str
+    rows: Sequence[Row]
 
+    @property
+    def said(self) -> str:
+        """How many of them hold, or that they are still asked."""
+        asked = [row for row in self.rows if not row.waiting]
+        if not asked:
+            return words.ASKING
+        judged = [row.verdict for row in asked if row.verdict.tone != "open"]
+        return words.of(sum(verdict.tone == "good" for verdict in judged), len(judged))
 
-def _compared(views: list[str]) -> list[str]:
-    """Return at most two views: the edit on its own, and what it is judged by, or else what the mask leaves of it."""
-    edited = [view for view in views if view not in ("base", CONTROL)] or ["base"]
-    return edited if len(edited) <= 2 else [edited[0], judged(edited)]
-
-
-def _tile(kind: str, frame: DataFrame | None, views: list[str], asking: bool) -> Tile:
-    by_view = [] if frame is None else [scores(frame, view) for view in views]
-    names = {"": kind, "in": f"{kind}_in", "out": f"{kind}_out"}
-    domains = {domain: [of[name] for of in by_view] for domain, name in names.items() if by_view and name in by_view[0]}
-    halves = len(domains) > 1 or any(domains)
-    place = views.index(judged(views)) if views else 0
-    number = 0 if frame is None else int((frame["kind"] == kind).sum())
-    asked = None if asking and not number else number
-    return Tile(
-        kind,
-        [(domain or "own" if halves else "", values) for domain, values in domains.items()],
-        bool(domains) and all(values[place] >= FULL for values in domains.values()),
-        words.score_tip(kind, asked, list(domains) if halves else [], views),
-    )
+    @property
+    def tone(self) -> str:
+        """ "bad" where one does not hold, "good" where all do, "open" while nothing can be said."""
+        tones = {row.verdict.tone for row in self.rows}
+        return "bad" if "bad" in tones else "good" if "good" in tones else "open"
 
 
 def probe_table(frame: DataFrame | None, battery: Sequence[Probe] = (), views: Sequence[str] = ()) -> Markup:
@@ -122,7 +101,8 @@ def probe_table(frame: DataFrame | None, battery: Sequence[Probe] = (), views: S
     asked = [] if frame is None else [_row(row, views) for row in frame.to_dict("records")]
     shown = [view for view in views if view != CONTROL]
     rows = [*asked, *(_waiting(probe, shown) for probe in battery[len(asked) :])]
-    return render("edit/probes.html", views=shown, control=CONTROL, rows=rows)
+    groups = [Group(kind, list(own)) for kind, own in groupby(rows, key=lambda row: row.kind)]
+    return render("edit/probes.html", views=shown, control=CONTROL, groups=groups)
 
 
 def views_of(frame: DataFrame) -> list[str]:
@@ -138,7 +118,7 @@ def _row(row: Mapping[str, Any], views: list[str]) -> Row:
             row[f"{view}.answer"],
             row[f"{view}.p_new"],
             row[f"{view}.p_true"],
-            _verdict(row, view) if view in marked else None,
+            verdict_on(row, view) if view in marked else None,
             row[f"{CONTROL}.answer"] if view == "masked" and CONTROL in views else "",
         )
         for view in views
@@ -152,7 +132,7 @@ def _row(row: Mapping[str, Any], views: list[str]) -> Row:
         row["expected"] if isinstance(row["expected"], str) else words.EXPECTED_BASE,
         [cell for view, cell in cells.items() if view != CONTROL],
         list(cells.values()),
-        _verdict(row, judged(views)),
+        verdict_on(row, judged(views)),
     )
 
 
@@ -164,9 +144,10 @@ def _waiting(probe: Probe, views: Sequence[str]) -> Row:
     return Row(probe.kind, probe.domain, probe.text, short, whole, expected, cells, (), Verdict("", "", "open"), True)
 
 
-def _verdict(row: Mapping[str, Any], view: str) -> Verdict:
+def verdict_on(row: Mapping[str, Any], view: str) -> Verdict:
+    """Return a view's verdict on a row of `probes.ask`."""
     word = judge(row["kind"], row, view)
-    return Verdict(word, *(("–", "open") if word == UNKNOWN else ("✓", "good") if word in GOOD else ("✗", "bad")))
+    return Verdict(word, *(("–", "open") if word in OPEN else ("✓", "good") if word in GOOD else ("✗", "bad")))
 
 
 def distribution(answers: Answers, request: EditRequest | None) -> Markup:

@@ -16,13 +16,15 @@ from editlab.lab.asking import answers
 from editlab.lab.asking.suggestions import suggestions
 from editlab.probes import Answers
 from editlab.web.core import forms
+from editlab.web.core.forms import Method, Recipe
 from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.html import pieces, render
-from editlab.web.core.inputs import Object, Pressed, Prompt, Question, Subject
+from editlab.web.core.inputs import Inputs, Name, Object, Pressed, Prompt, Question, Subject
+from editlab.web.core.names import token_name
 from editlab.web.core.updates import POLL_SECONDS, Update, Updates, follow
 from editlab.web.core.visit import Visit
 from editlab.web.edit import answers as answer_columns
-from editlab.web.edit import probe_table, words
+from editlab.web.edit import probe_table, request_line, words
 
 ProbeText = Annotated[str, Field(max_length=20_000)]
 """The text of a probe. A long context makes it longer than a question may be."""
@@ -49,6 +51,16 @@ class OpenedProbe(Pressed):
     text: ProbeText
 
 
+class RequestFields(Inputs):
+    """The fields of a request."""
+
+    subject: Subject
+    prompt: Prompt
+    target_new: Object
+    target_true: Object
+    space: Space = "script"
+
+
 class QuestionHandlers(Handlers):
     """The handlers that leave the edits as they are."""
 
@@ -64,22 +76,45 @@ class QuestionHandlers(Handlers):
         yield from continue_text(visit.workspace, pressed.text)
 
     @handler(cost=FREE)
-    def tokenize(self, visit: Visit, subject: Subject, prompt: Prompt, target_new: Object, space: Space) -> Updates:
-        """Show how the model's tokenizer splits the fields, and suggest other objects."""
+    def tokenize(self, visit: Visit, fields: RequestFields, method: Method, rep: Recipe, preset: Name | None) -> Updates:
+        """Show the fields in one line and how the tokenizer splits them, and suggest other objects.
+
+        Where the fields say something else than the scenario that is chosen, none is.
+        """
         workspace = visit.workspace
-        subject, prompt, new = (_printable(text) for text in (subject, prompt, target_new))
+        subject, prompt, new, true = map(_printable, (fields.subject, fields.prompt, fields.target_new, fields.target_true))
         asked = prompt.strip().replace("{}", subject)
+        update: Update = {"line": request_line.line(subject, prompt, new, true, method, rep)}
+        scenario = next((scenario for scenario in self.lab.scenarios if scenario.name == preset), None)
+        if scenario is not None and (subject.strip(), prompt.strip()) != (scenario.request.subject, scenario.request.prompt):
+            update |= {"preset": None, "say": ""}
         try:
             objects = [name for name in suggestions(workspace, prompt, subject) if name != new.strip()]
-            yield {
+            yield update | {
                 "at-subject": _tokens(answers.tokens(workspace, subject)),
                 "at-prompt": _tokens(answers.tokens(workspace, prompt.replace("{}", subject))),
-                "at-target-new": _tokens(_of_target(workspace, asked, new, space), "target token"),
+                "at-target-new": _tokens(_of_target(workspace, asked, new, fields.space), "target token"),
                 "at-target-true": "",
                 "suggestions": render("edit/suggestions.html", objects=objects),
             }
         except EditLabError:
-            yield {f"at-{field}": "" for field in ("subject", "prompt", "target-new")}
+            yield update | {f"at-{field}": "" for field in ("subject", "prompt", "target-new")}
+
+    @handler(cost=Cost(prompts=1))
+    def ask_typed(self, visit: Visit, subject: Subject, prompt: Prompt) -> Updates:
+        """Say what the unedited model answers to the request that is being typed."""
+        if not subject.strip() or "{}" not in prompt or not prompt.partition("{}")[2].strip():
+            return
+        try:
+            job = answers.typed(visit.workspace, forms.read_question(prompt.replace("{}", subject)))
+            while not job.wait(POLL_SECONDS) and job.partial is None:
+                pass
+            first = job.partial
+            job.cancel()
+            token, p = (first or job.result())["base"]["top"][0]
+        except EditLabError:
+            return
+        yield {"at-target-true": pieces.message(words.typed(token_name(token), p), "hint")}
 
     @handler(cost=FREE)
     def choose_object(self, visit: Visit, pressed: PressedObject) -> Updates:

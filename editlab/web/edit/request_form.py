@@ -1,4 +1,4 @@
-"""The left side of the Edit tab: the request, the method with its settings, a file of edits, and the list of edits."""
+"""The request on the Edit tab: in one line with its buttons, the form that the line opens, a file, and the list of edits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from editlab.web.core.components import Parts
 from editlab.web.core.forms import SETTING_TYPES, Method, Recipe
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import Object, Prompt, Reason, Subject, Switch
-from editlab.web.edit import edit_list, file_handlers
+from editlab.web.core.names import VIEW_TITLES
+from editlab.web.edit import edit_list, file_handlers, request_line
 from editlab.web.edit.file_handlers import BatchSize
 
 SPACES = {"script": "By script", "yes": "Yes", "no": "No"}
@@ -24,24 +25,37 @@ def create_scenarios(parts: Parts, scenarios: tuple[Scenario, ...]) -> None:
     parts.late_radio("preset", [(scenario.title, scenario.name) for scenario in scenarios], label="Scenario")
 
 
+def create_bar(parts: Parts) -> None:
+    """Make the request in one line, which opens the form and the list of edits, and the buttons that act on it."""
+    with gr.Row(elem_id="bar", equal_height=False):
+        parts.html("line", request_line.line(), scripts=["fold"])
+        with gr.Row(elem_id="main-buttons"):
+            parts.add(gr.Button, "apply", "Apply edit", variant="primary", scale=0, min_width=130)
+            parts.add(gr.Button, "stop", "Stop", variant="stop", interactive=False, scale=0, min_width=70)
+            parts.add(gr.Button, "undo", "Undo", interactive=False, scale=0, min_width=64)
+            parts.add(gr.Button, "redo", "Redo", interactive=False, scale=0, min_width=64)
+    with gr.Row(elem_id="status", equal_height=False):
+        parts.html("message", pieces.message("Opening the page …"))
+        parts.html("progress")
+        parts.add(gr.Button, "hurry", "Edit now without statistics", visible=False, size="sm", scale=0, min_width=210)
+        parts.html("where")
+
+
 def create_request_form(parts: Parts, lab: Lab) -> None:
-    """Make the fields with their tokens, the method with its settings, the buttons and the message."""
-    parts.html("where")
-    _create_field(parts, "subject", Subject, "Subject")
-    _create_field(parts, "prompt", Prompt, "Prompt, with {} for the subject", max_lines=4)
-    with gr.Row(elem_id="objects-row", equal_height=False):
-        with gr.Column(min_width=140, elem_classes="stack"):
-            _create_field(parts, "target-new", Object, "New object")
-        with gr.Column(min_width=140, elem_classes="stack"):
-            _create_field(parts, "target-true", Object, "True object, if known")
-    parts.html("suggestions", render("edit/suggestions.html", objects=()), scripts=["pressed"])
-    _create_methods(parts, lab.methods())
-    with gr.Row(elem_id="main-buttons"):
-        parts.add(gr.Button, "apply", "Apply edit", variant="primary", scale=3, min_width=130)
-        parts.add(gr.Button, "stop", "Stop", variant="stop", interactive=False, scale=1, min_width=80)
-    parts.html("progress")
-    parts.add(gr.Button, "hurry", "Edit now without statistics", visible=False, size="sm")
-    parts.html("message", pieces.message("Opening the page …"))
+    """Make the form that the line opens: the fact, its objects, and the method with its settings."""
+    with gr.Row(elem_id="fields", equal_height=False):
+        with gr.Column(min_width=260, elem_classes="stack"):
+            _create_field(parts, "subject", Subject, "Subject")
+            _create_field(parts, "prompt", Prompt, "Prompt, with {} for the subject", max_lines=4)
+        with gr.Column(min_width=260, elem_classes="stack"):
+            with gr.Row(elem_id="objects-row", equal_height=False):
+                with gr.Column(min_width=120, elem_classes="stack"):
+                    _create_field(parts, "target-true", Object, "Original answer, if known")
+                with gr.Column(min_width=120, elem_classes="stack"):
+                    _create_field(parts, "target-new", Object, "New answer")
+            parts.html("suggestions", render("edit/suggestions.html", objects=()), scripts=["pressed"])
+        with gr.Column(min_width=260, elem_classes="stack"):
+            _create_methods(parts, lab.methods())
 
 
 def create_file_form(parts: Parts) -> None:
@@ -56,15 +70,25 @@ def create_file_form(parts: Parts) -> None:
 
 
 def create_edit_list(parts: Parts) -> None:
-    """Make the list of edits with the buttons that undo, redo and re-make them."""
+    """Make the list of edits, and how the latest of them was made."""
     gr.HTML("<h2>Edits</h2>", elem_id="edits-title", apply_default_css=False)
     parts.html("edits", edit_list.edits(()), scripts=["pressed"])
     with gr.Row(elem_id="more-buttons"):
-        parts.add(gr.Button, "undo", "Undo", interactive=False, size="sm", min_width=70)
-        parts.add(gr.Button, "redo", "Redo", interactive=False, size="sm", min_width=70)
-        parts.add(gr.Button, "remake", "Re-make all", interactive=False, size="sm", min_width=100)
+        parts.add(gr.Button, "remake", "Recompute all", interactive=False, size="sm", min_width=100)
     with gr.Accordion("Health of the latest edit", open=False, elem_id="health-panel"):
         parts.html("health", edit_list.health(None))
+
+
+def create_switches(parts: Parts) -> None:
+    """Make the switches that each add a column to the answers, and which columns are shown."""
+    with gr.Row(elem_id="switches", equal_height=False):
+        parts.radio("rep", Recipe, RECIPES, label="REP", value=OFF, elem_classes="switch")
+        parts.radio("mask", Switch, SWITCH, label="Reversal mask", value="off", elem_classes="switch")
+        parts.radio("guard", Switch, SWITCH, label="Guard", value="off", elem_classes="switch")
+        views = [("Side by side", "all"), *((title, view) for view, title in VIEW_TITLES.items())]
+        parts.add(gr.Radio, "view", label="View", choices=views, value="all", interactive=True, elem_classes="switch")
+    parts.html("mask-said")
+    parts.add(gr.Button, "train-mask", "Train a mask", visible=False, size="sm", scale=0)
 
 
 def _create_field(parts: Parts, name: str, kind: type, label: str, max_lines: int = 1) -> None:
@@ -76,12 +100,6 @@ def _create_field(parts: Parts, name: str, kind: type, label: str, max_lines: in
 def _create_methods(parts: Parts, methods: tuple[MethodInfo, ...]) -> None:
     titles = {method.name: method.title for method in methods}
     parts.radio("method", Method, titles, label="Method", value=methods[0].name)
-    parts.radio("rep", Recipe, RECIPES, label="REP: robust to rephrased subjects", value=OFF)
-    with gr.Row(elem_id="mask-row", equal_height=False):
-        parts.radio("mask", Switch, SWITCH, label="Reversal mask", value="off", min_width=150)
-        parts.radio("guard", Switch, SWITCH, label="Guard", value="off", min_width=120)
-    parts.html("mask-said")
-    parts.add(gr.Button, "train-mask", "Train a mask", visible=False, size="sm")
     with gr.Column(elem_id="extras"):
         with gr.Accordion("Advanced settings", open=False, elem_id="advanced"):
             info = "By script: none after 是 or は, nor after an opening quote; the tokens of the new object show it."
@@ -90,7 +108,7 @@ def _create_methods(parts: Parts, methods: tuple[MethodInfo, ...]) -> None:
                 with gr.Column(elem_id=f"settings-{method.name}"):
                     for setting in method.settings:
                         _create_setting(parts, method, setting)
-        parts.text("why", Reason, label="Reason", placeholder="Reason (kept with the edit)")
+        parts.text("why", Reason, label="Reason", placeholder="Why this edit is made; kept in the history")
 
 
 def _create_setting(parts: Parts, method: MethodInfo, setting: Setting) -> None:

@@ -1,4 +1,4 @@
-"""The Edit tab: what to change on the left; on the right what every model answers, live questions, and the probes."""
+"""The Edit tab: the request in one line, what every model answers, the verdict with its scores, and the probes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from editlab.web.core.components import Parts
 from editlab.web.core.display import EditDisplay
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import Lines, Question
-from editlab.web.core.names import VIEW_TITLES
-from editlab.web.edit import probe_table, request_form, reversal, words
+from editlab.web.edit import request_form, reversal, score_line, words
 from editlab.web.edit.file_handlers import FileHandlers
 from editlab.web.edit.handlers import EditHandlers, Form, Threshold
 from editlab.web.edit.question_handlers import QuestionHandlers
@@ -33,19 +32,21 @@ def create_edit_tab(page: gr.Blocks, lab: Lab, visitor: gr.BrowserState, display
     parts = Parts({"visitor": visitor})
     parts.html("link", scripts=["pressed"])
     request_form.create_scenarios(parts, lab.scenarios)
+    request_form.create_bar(parts)
     with gr.Row(elem_id="bench", equal_height=False):
         with gr.Column(min_width=300, elem_id="request"):
             request_form.create_request_form(parts, lab)
             with gr.Accordion("Facts this model knows", open=False, elem_id="known-facts") as known:
                 parts.html("known", pieces.message(words.KNOWN_HINT, "hint"), scripts=["pressed"])
-            request_form.create_file_form(parts)
-            request_form.create_edit_list(parts)
         with gr.Column(min_width=320, elem_id="results"):
             _create_answers(parts)
             _create_live(parts, lab)
             _create_gate(parts)
             _create_reversal(parts)
             _create_probes(parts)
+        with gr.Column(min_width=280, elem_id="drawer"):
+            request_form.create_edit_list(parts)
+            request_form.create_file_form(parts)
     _wire_edits(page, parts, known, EditHandlers(lab, display))
     _wire_questions(parts, QuestionHandlers(lab))
     _wire_file(parts, FileHandlers(lab, display))
@@ -53,14 +54,12 @@ def create_edit_tab(page: gr.Blocks, lab: Lab, visitor: gr.BrowserState, display
 
 
 def _create_answers(parts: Parts) -> None:
-    with gr.Row(elem_id="above"):
-        parts.html("say")
-        views = [("Side by side", "all"), *((title, view) for view, title in VIEW_TITLES.items())]
-        parts.add(gr.Radio, "view", label="View", choices=views, value="all", interactive=True, scale=0)
+    parts.html("say")
+    request_form.create_switches(parts)
     parts.html("picture")
-    parts.html("verdict")
     parts.html("warnings")
-    parts.html("scores", probe_table.score_line(None))
+    parts.html("verdict")
+    parts.html("scores", score_line.score_line(None), scripts=["jump"])
 
 
 def _create_live(parts: Parts, lab: Lab) -> None:
@@ -135,6 +134,7 @@ def _wire_edits(page: gr.Blocks, parts: Parts, known: gr.Accordion, edit: EditHa
     on(parts["remake"].click, edit.remake)
     often(parts["edits"].select, edit.change_edit)
     often(parts["set-threshold"].click, edit.set_threshold)
+    often(parts["rep"].input, edit.set_rep)
     often(parts["mask"].input, edit.set_mask)
     often(parts["guard"].input, edit.set_guard)
     often(parts["form"].input, edit.set_form)
@@ -148,8 +148,9 @@ def _wire_questions(parts: Parts, questions: QuestionHandlers) -> None:
     on = partial(wiring.on, parts)
     on([parts["ask-button"].click, parts["ask"].submit], questions.ask, trigger_mode="multiple")
     on(parts["questions"].select, questions.ask_prepared, trigger_mode="multiple")
-    changes = [field.change for field in parts.named("subject", "prompt", "target-new", "space")]
-    on(changes, questions.tokenize, trigger_mode="always_last")
+    named = parts.named("subject", "prompt", "target-new", "target-true", "space", "method", "rep")
+    on([field.change for field in named], questions.tokenize, trigger_mode="always_last")
+    on([field.input for field in parts.named("subject", "prompt")], questions.ask_typed, trigger_mode="always_last")
     on(parts["suggestions"].select, questions.choose_object)
     on(parts["probe-table"].expand, questions.open_probe, trigger_mode="multiple")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from editlab.facts import EditRequest
 from editlab.lab import CONTROL, KINDS, EditRecord, warnings
@@ -57,6 +57,11 @@ def known(number: int, asking: bool) -> str:
     if not number:
         return "This model says none of the facts that it was asked for. Write a fact of your own."
     return f"{capitalize(count(number, 'fact'))} that this model says by itself. Pick one to change it."
+
+
+def typed(token: str, p: float) -> str:
+    """Return how the unedited model goes on with a request that is being typed."""
+    return f"The model goes on with “{token}”, {percent(p)}."
 
 
 def picked(request: EditRequest, p: float) -> str:
@@ -127,6 +132,11 @@ def made(record: EditRecord) -> str:
     return f"Computed in {time}. {wrong[0]}" if wrong else f"Edited in {time}."
 
 
+def rep_chosen(on: bool) -> str:
+    """Return what the switch of REP does before an edit is applied."""
+    return "The next edit is made with REP." if on else "The next edit is made without REP."
+
+
 def rep_added(record: EditRecord) -> str:
     """Return that REP was added to an edit, and how long it took."""
     return " ".join([f"Added REP in {record.health['rep_seconds']:.1f} s: {record.name}.", *warnings(record.health)[:1]])
@@ -164,6 +174,47 @@ def gate(value: float) -> str:
 
 # --- probes -----------------------------------------------------------------------------------------------------------
 
+ASKING = "being asked"
+
+
+def of(held: int, asked: int) -> str:
+    """Return a count of probes that hold: "9 of 10"."""
+    return f"{held} of {asked}" if asked else "not known"
+
+
+HOLDS = {
+    "rephrase": "the subject has another name",
+    "shuffle": "the subject's tokens stand in another order",
+    "long": "a long text stands before it",
+    "paraphrase": "the fact is asked in other words",
+}
+HARMS = {"locality": "other subjects", "same_subject": "other facts about the subject"}
+"""What is said of kinds of probes at which an edit fails."""
+
+
+def outcome(counts: Mapping[str, tuple[int, int]], asking: bool, views: Sequence[str] = ()) -> tuple[str, str]:
+    """Return how an edit stands, as a tone and one sentence. `counts`: for each kind the probes that hold, and all."""
+    held, asked = counts["success"]
+    if not asked:
+        return ("open", "The probes around the edit are being asked …" if asking else ALREADY_SO)
+    last = f" with {view_title(views[-1])}" if len(views) > 1 else ""
+    if not held:
+        return "bad", f"The edit did not take{last}: the model does not give the new answer. {TRY}"
+    fails = {kind: numbers for kind, numbers in counts.items() if numbers[0] < numbers[1]}
+    missed = [f"{text} ({of(*fails[kind])})" for kind, text in HOLDS.items() if kind in fails]
+    harmed = [
+        f"{fails[kind][1] - fails[kind][0]} of {fails[kind][1]} {text}" for kind, text in HARMS.items() if kind in fails
+    ]
+    more = " More probes are being asked …" if asking else ""
+    if not missed and not harmed:
+        so_far = " so far" if asking else " at every probe"
+        return "good", f"The edit took{last} and holds{so_far}.{more}"
+    parts = [f"does not always hold when {join(missed)}" if missed else "", f"changed {join(harmed)}" if harmed else ""]
+    return "mixed", f"The edit took{last}, but {join([part for part in parts if part])}.{more}"
+
+
+ALREADY_SO = "The model gave this answer already: there is nothing to see of the edit."
+TRY = "Try more steps, another layer, or a fact that the model knows."
 NO_SCORES = "After an edit, every probe around it is asked, before and after. The scores are shown here."
 NO_PROBES = "The probes are asked as soon as this edit is applied."
 EXPECTED_BASE = "the answer of the base model"

@@ -62,7 +62,7 @@ class WorkspaceDisplay:
         if workspace.request is None and self.lab.knowledge.first is not None:
             yield from self.edit.present(workspace, self.lab.knowledge.first, own, text)
         else:
-            yield from self.edit.changed(workspace, text, own)
+            yield from self.edit.changed(workspace, text, own, fill=True)
 
     def edits(self, workspace: Workspace) -> Update:
         """Return the edits of the tab. They are drawn whenever those of the Edit tab are."""
