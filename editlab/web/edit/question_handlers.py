@@ -79,14 +79,14 @@ class QuestionHandlers(Handlers):
     def tokenize(self, visit: Visit, fields: RequestFields, method: Method, rep: Recipe, preset: Name | None) -> Updates:
         """Show the fields in one line and how the tokenizer splits them, and suggest other objects.
 
-        Where the fields say something else than the scenario that is chosen, none is.
+        Where the fields say something else than the example that is chosen, none is.
         """
         workspace = visit.workspace
         subject, prompt, new, true = map(_printable, (fields.subject, fields.prompt, fields.target_new, fields.target_true))
         asked = prompt.strip().replace("{}", subject)
         update: Update = {"line": request_line.line(subject, prompt, new, true, method, rep)}
-        scenario = next((scenario for scenario in self.lab.scenarios if scenario.name == preset), None)
-        if scenario is not None and (subject.strip(), prompt.strip()) != (scenario.request.subject, scenario.request.prompt):
+        example = next((example for example in self.lab.examples if example.name == preset), None)
+        if example is not None and (subject.strip(), prompt.strip()) != (example.request.subject, example.request.prompt):
             update |= {"preset": None, "say": ""}
         try:
             objects = [name for name in suggestions(workspace, prompt, subject) if name != new.strip()]

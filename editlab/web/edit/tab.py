@@ -20,10 +20,10 @@ from editlab.web.edit.question_handlers import QuestionHandlers
 FORMS = {"plain": "Plain text", "chat": "Chat"}
 OWN = {
     "own-rephrases": (
-        "Own rephrases, one per line",
+        "Other names and wordings, one per line",
         "The fact in other words: the answer should change. The prompt with another name of the subject trains REP on it.",
     ),
-    "own-neighbours": ("Own neighbours, one per line", "Anything else: the answer should stay as it was."),
+    "own-neighbours": ("Neighbours, one per line", "Anything else: the answer should stay as it was."),
 }
 
 
@@ -31,7 +31,7 @@ def create_edit_tab(page: gr.Blocks, lab: Lab, visitor: gr.BrowserState, display
     """Build the tab inside `page` and wire it to its handlers. Returns its components by name (their `elem_id`)."""
     parts = Parts({"visitor": visitor})
     parts.html("link", scripts=["pressed"])
-    request_form.create_scenarios(parts, lab.scenarios)
+    request_form.create_examples(parts, lab.examples)
     request_form.create_bar(parts)
     with gr.Row(elem_id="bench", equal_height=False):
         with gr.Column(min_width=300, elem_id="request"):
@@ -70,7 +70,7 @@ def _create_live(parts: Parts, lab: Lab) -> None:
             box = {"label": "Ask all models", "placeholder": hint, "max_lines": 4, "scale": 6, "min_width": 240}
             parts.text("ask", Question, **box)
             parts.add(gr.Button, "ask-button", "Ask", scale=0, min_width=70)
-            parts.add(gr.Button, "join-rephrase", "+ Rephrase", scale=0, min_width=104)
+            parts.add(gr.Button, "join-rephrase", "+ Wording", scale=0, min_width=104)
             parts.add(gr.Button, "join-neighbour", "+ Neighbour", scale=0, min_width=104)
         parts.html("questions", render("edit/questions.html", questions={}), scripts=["pressed"])
         parts.html("ask-message")
@@ -80,7 +80,7 @@ def _create_live(parts: Parts, lab: Lab) -> None:
 def _create_gate(parts: Parts) -> None:
     """Make the threshold and what it does. The style sheet shows them as soon as a view has REP."""
     with gr.Column(elem_id="gate"):
-        _title("gate", "Gate threshold", "How sure must the gate be before it opens?")
+        _title("gate", "REP gate threshold", "How similar must a key be before the gate opens?")
         with gr.Row(elem_id="gate-row", equal_height=False):
             with gr.Column(min_width=280, elem_id="gate-left"):
                 info = "Lower: more rephrasings of the subject. Higher: fewer false alarms."
@@ -94,23 +94,22 @@ def _create_gate(parts: Parts) -> None:
 
 
 def _create_reversal(parts: Parts) -> None:
-    """Make the ways to reverse the edit, which the style sheet shows as soon as the mask is on, and the linked facts."""
+    """Make the ways to revert the edit, which the style sheet shows as soon as the mask is on."""
     with gr.Column(elem_id="ways"):
-        _title("ways", "Ways to reverse the edit", "Which of them brings the old answers back?")
+        _title("ways", "Reverting the edit", "Which way brings the old answers back?")
         parts.html("ways-back", reversal.TO_COME)
-    with gr.Column(elem_id="links"):
-        _title("links", "Linked facts", "Does the model draw the consequences of the edit?")
-        parts.html("linked", reversal.TO_COME)
 
 
 def _create_probes(parts: Parts) -> None:
     _title("probes", "Probes", "What changed around the edit, and what stayed?")
+    parts.html("probe-table", scripts=["opened"], distribution={})
+    with gr.Accordion("Ripple effects: does the model draw the consequences?", open=False, elem_id="links"):
+        parts.html("linked", reversal.TO_COME)
     with gr.Accordion("Own probes", open=False, elem_id="own"):
         with gr.Row(equal_height=False):
             for name, (label, info) in OWN.items():
                 parts.text(name, Lines, label=label, info=info, lines=3, max_lines=8, min_width=240)
         parts.add(gr.Button, "probe", "Ask the probes again", size="sm")
-    parts.html("probe-table", scripts=["opened"], distribution={})
 
 
 def _title(name: str, title: str, lead: str) -> None:
@@ -122,7 +121,7 @@ def _wire_edits(page: gr.Blocks, parts: Parts, known: gr.Accordion, edit: EditHa
     on, often = partial(wiring.on, parts), partial(wiring.on, parts, trigger_mode="multiple")
     on(page.load, edit.open)
     often(parts["link"].select, edit.follow_link)
-    on(parts["preset"].input, edit.choose_scenario, trigger_mode="always_last")
+    on(parts["preset"].input, edit.choose_example, trigger_mode="always_last")
     on(known.expand, edit.show_known)
     on(parts["known"].select, edit.choose_known, trigger_mode="always_last")
     fields = parts.named("subject", "prompt", "target-new", "target-true")

@@ -41,12 +41,12 @@ KNOWN_HINT = "Open this to ask the model."
 
 
 def card(title: str, known: bool) -> str:
-    """Return the title of a scenario's card."""
+    """Return the title of an example's card."""
     return title if known else f"{title} · not known"
 
 
 def unknown(says: str, true: str) -> str:
-    """Return what a model says at a scenario that it does not know."""
+    """Return what a model says at an example that it does not know."""
     return f"This model says “{says}” here, not “{true}”: it does not know the fact."
 
 
@@ -206,8 +206,10 @@ def outcome(counts: Mapping[str, tuple[int, int]], asking: bool, views: Sequence
         f"{fails[kind][1] - fails[kind][0]} of {fails[kind][1]} {text}" for kind, text in HARMS.items() if kind in fails
     ]
     more = " More probes are being asked …" if asking else ""
+    if "propagation" in fails:
+        more = f" Of what follows from it, {of(*fails['propagation'])} changed.{more}"
     if not missed and not harmed:
-        so_far = " so far" if asking else " at every probe"
+        so_far = " so far" if asking else " however it is asked"
         return "good", f"The edit took{last} and holds{so_far}.{more}"
     parts = [f"does not always hold when {join(missed)}" if missed else "", f"changed {join(harmed)}" if harmed else ""]
     return "mixed", f"The edit took{last}, but {join([part for part in parts if part])}.{more}"
