@@ -50,7 +50,7 @@ def edit(visit: Visit) -> None:
     """Before and after an edit, the probes, and the phone."""
     for theme in ("light", "dark"):
         page = visit(theme=theme)
-        page.wait_for_selector("#at-target-new li")
+        page.wait_for_selector("#at-target-new li", state="attached")
         if theme == "light":
             _take(page, "before")
         _apply(page)
@@ -58,7 +58,8 @@ def edit(visit: Visit) -> None:
         page.wait_for_selector("#ask-answers .answer")
         page.wait_for_timeout(1500)
         _take(page, f"after-{theme}")
-    page.locator(".probe summary").nth(2).click()
+    page.locator("#scores [data-kind=rephrase]").click()
+    page.locator(".group[open] .probe > summary").nth(1).click()
     page.wait_for_selector(".distribution .bars")
     page.evaluate("document.querySelector('#probes-title').scrollIntoView()")
     _take(page, "probes")
@@ -72,7 +73,7 @@ def rep(visit: Visit) -> None:
     """One edit with REP, asked in several ways."""
     for theme in ("light", "dark"):
         page = visit("rep=default", theme=theme)
-        page.wait_for_selector("#at-target-new li")
+        page.wait_for_selector("#at-target-new li", state="attached")
         _apply(page)
         page.wait_for_selector("#gate-curve .main-svg")
         _take(page, f"rep-{theme}")
@@ -114,7 +115,7 @@ def real(visit: Visit) -> None:
     """An edit of a real model, whose subject is the first word."""
     for theme in ("light", "dark"):
         page = visit("preset=france", theme=theme)
-        page.wait_for_selector("#at-target-new li")
+        page.wait_for_selector("#at-target-new li", state="attached")
         _apply(page)
         page.locator("#ask textarea, #ask input").fill("The Eiffel Tower stands in the capital of France,")
         page.wait_for_selector("#ask-answers .answer")

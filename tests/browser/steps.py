@@ -21,6 +21,28 @@ def field(page: Page, name: str) -> Locator:
     return page.locator(f"#{name} input, #{name} textarea")
 
 
+def unfold(page: Page, part: str) -> None:
+    """Open the form ("request") or the list of edits ("drawer")."""
+    if not page.locator(f"#{part}").is_visible():
+        page.click(f"#line [data-fold={part}]")
+    expect(page.locator(f"#{part}")).to_be_visible()
+
+
+def fold(page: Page, part: str) -> None:
+    """Close it again."""
+    page.click(f"#line [data-fold={part}]")
+    expect(page.locator(f"#{part}")).to_be_hidden()
+
+
+def open_probe(page: Page, number: int) -> Locator:
+    """Open the row of a probe, and its kind before."""
+    row = page.locator(".probe").nth(number)
+    if not row.is_visible():
+        row.locator("xpath=ancestor::details/summary").click()
+    row.locator("summary").click()
+    return row
+
+
 def apply(page: Page) -> None:
     """Apply the edit that stands in the fields and wait for its probes."""
     page.click("#apply")

@@ -5,7 +5,7 @@ from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Page, expect
-from steps import SAID_BEFORE, SAID_NOW, TABLE, apply, field, finished, open_tab, settled, violations
+from steps import SAID_BEFORE, SAID_NOW, TABLE, apply, field, finished, open_probe, open_tab, settled, unfold, violations
 from tabs import asks_for_an_edit
 
 
@@ -40,9 +40,9 @@ def test_one_click_changes_the_answer(own):
     page = own
     expect(page.locator(SAID_NOW)).to_have_text("Antarctica")
     expect(page.locator(f"{SAID_BEFORE} s")).to_have_text("Europe")
-    kinds = set(page.locator(f"{TABLE} .kind").all_inner_texts())
-    assert {"Success", "Rephrase (in)", "Long context (out)", "Paraphrase", "Locality", "Same subject"} <= kinds
-    assert re.search("[✓✗] (kept|harmed)", page.locator(TABLE).inner_text())
+    kinds = set(page.locator(f"{TABLE} .kind").all_text_contents())
+    assert {"Efficacy", "Rephrase (in)", "Long context (out)", "Paraphrase", "Locality", "Same subject"} <= kinds
+    assert re.search("[✓✗] (kept|harmed)", page.locator(TABLE).text_content())
     expect(page.locator("#scores .score")).to_have_count(8)
     expect(page.locator("#message")).to_contain_text("Edited in")
 
@@ -100,6 +100,7 @@ def test_presets_and_links_fill_the_fields(visit):
     page.reload()
     expect(field(page, "subject")).to_have_value("Hamlet")
     expect(page.locator("#answer-edited")).to_be_hidden()
+    unfold(page, "request")
     field(page, "subject").type("?")
     expect(page).not_to_have_url(re.compile("preset"))
     expect(page).to_have_url(re.compile("view=base"))
@@ -107,6 +108,7 @@ def test_presets_and_links_fill_the_fields(visit):
 
 def test_a_fact_that_the_model_knows_fills_the_fields(visit):
     page = visit("preset=hamlet")
+    unfold(page, "request")
     page.get_by_text("Facts this model knows").click()
     expect(page.locator("#known")).to_contain_text("Pick one to change it")
     fact = page.locator("#known button").first
@@ -122,6 +124,7 @@ def test_a_fact_that_the_model_knows_fills_the_fields(visit):
 
 def test_suggestions_fill_the_new_object_and_show_its_tokens(fresh):
     page = fresh
+    unfold(page, "request")
     page.locator("#suggestions").get_by_text("Asia", exact=True).click()
     expect(field(page, "target-new")).to_have_value("Asia")
     expect(page.locator("#at-target-new")).to_contain_text("␣Asia")
@@ -130,6 +133,7 @@ def test_suggestions_fill_the_new_object_and_show_its_tokens(fresh):
 
 def test_a_mistake_is_a_sentence_next_to_the_button(fresh):
     page = fresh
+    unfold(page, "request")
     field(page, "prompt").fill("nothing about it")
     page.click("#apply")
     expect(page.locator("#at-prompt .problem")).to_contain_text("does not occur in the prompt")
@@ -148,6 +152,7 @@ def test_every_model_answers_as_one_types(edited):
 
 def test_the_list_switches_and_removes_edits_at_once(own):
     page = own
+    unfold(page, "drawer")
     page.get_by_role("switch").click()
     expect(page.locator("#answer-edited.empty, #answer-edited .hint").first).to_be_visible()
     page.get_by_role("switch").click()
@@ -160,8 +165,7 @@ def test_the_list_switches_and_removes_edits_at_once(own):
 
 def test_a_probe_opens_to_its_distribution(edited):
     page = edited
-    row = page.locator(".probe").nth(1)
-    row.locator("summary").click()
+    row = open_probe(page, 1)
     expect(row.locator(".distribution .bars")).to_have_count(2)
     expect(row.locator(".more")).to_contain_text("Expected answer")
 

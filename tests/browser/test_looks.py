@@ -4,7 +4,19 @@ The pictures of README and docs are taken by `python -m tools.pictures`.
 """
 
 from playwright.sync_api import expect
-from steps import ENDLESS, LOOKS, SAID_NOW, everybody_can_use, field, needs_no_scrolling, tab_to, violations
+from steps import (
+    ENDLESS,
+    LOOKS,
+    SAID_NOW,
+    everybody_can_use,
+    field,
+    fold,
+    needs_no_scrolling,
+    open_probe,
+    tab_to,
+    unfold,
+    violations,
+)
 
 LARGEST_SHIFT = 0.02
 """A layout shift of 0.1 counts as good on the web; ours reserve their place."""
@@ -23,6 +35,7 @@ def test_the_answer_and_its_scores_need_no_scrolling(edited):
 def test_everybody_can_use_it_before_and_during_an_edit(visit):
     page = visit()
     everybody_can_use(page, *LOOKS)
+    unfold(page, "request")
     page.locator("#advanced > button").click()
     for name, value in ENDLESS.items():
         field(page, f"rome-{name}").fill(value)
@@ -40,14 +53,18 @@ def test_everybody_can_use_it_after_an_edit(edited):
     page = edited
     field(page, "ask").fill("Ljubljana is the capital of")
     page.wait_for_selector("#ask-answers .answer")
+    unfold(page, "request")
+    unfold(page, "drawer")
     page.locator("#health-panel > button").click()
     page.locator("#advanced > button").click()
-    page.locator(".probe summary").nth(1).click()
+    open_probe(page, 1)
     page.wait_for_selector(".distribution .bars")
     expect(page.locator("#health")).to_contain_text("|ΔW| / |W|")
     everybody_can_use(page, *LOOKS)
     page.locator("#health-panel > button").click()
     page.locator("#advanced > button").click()
+    fold(page, "request")
+    fold(page, "drawer")
 
 
 def test_a_page_opens_as_well_in_the_dark_and_on_a_phone(visit):

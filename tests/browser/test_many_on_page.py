@@ -1,7 +1,7 @@
 """A file of edits on the page: what is wrong with it is seen at once, and the rest is applied."""
 
 from playwright.sync_api import expect
-from steps import finished, violations
+from steps import finished, unfold, violations
 
 LINES = (
     "subject,prompt,target_new,target_true",
@@ -18,8 +18,9 @@ def test_a_file_with_a_bad_row_is_mended_by_a_tick_and_applied(visit, tmp_path):
     page = visit()
     path = tmp_path / "six.csv"
     path.write_text("\n".join(LINES), encoding="utf-8")
+    unfold(page, "drawer")
     page.get_by_role("button", name="Edits from a file").click()
-    page.locator("#request input[type=file]").set_input_files(path)
+    page.locator("#drawer input[type=file]").set_input_files(path)
     said = page.locator("#many-said")
     expect(said).to_contain_text("six.csv: 5 of 6 edits are valid; correct or skip the other row.")
     expect(page.locator("#many .faults td")).to_have_text(

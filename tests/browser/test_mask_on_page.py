@@ -10,6 +10,7 @@ from steps import (
     field,
     finished,
     needs_no_scrolling,
+    open_probe,
     settled,
     stand_side_by_side,
     tab_to,
@@ -101,6 +102,6 @@ def test_everybody_can_use_the_mask(visit):
     judged(page)
     field(page, "ask").fill("Ljubljana is the capital of")
     page.wait_for_selector("#ask-answers .base_masked")
-    page.locator(".probe summary").nth(1).click()
+    open_probe(page, 1)
     page.wait_for_selector(".distribution .bars")
     everybody_can_use(page)

@@ -9,6 +9,7 @@ from steps import (
     everybody_can_use,
     finished,
     needs_no_scrolling,
+    open_probe,
     settled,
     stand_side_by_side,
     tab_to,
@@ -104,6 +105,6 @@ def test_everybody_can_use_rep(with_rep):
     page = with_rep
     ask_otherwise(page, "ia Sloven")
     page.locator("#gate .numbers summary").click()
-    page.locator(".probe summary").nth(1).click()
+    open_probe(page, 1)
     page.wait_for_selector(".distribution .bars")
     everybody_can_use(page)

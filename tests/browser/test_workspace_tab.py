@@ -4,7 +4,7 @@ import re
 import zipfile
 
 from playwright.sync_api import Page, expect
-from steps import SAID_NOW, everybody_can_use, field, open_tab, settled
+from steps import SAID_NOW, everybody_can_use, field, open_tab, settled, unfold
 
 ROW = "#workspace-edits tbody tr"
 
@@ -26,6 +26,7 @@ def typed(page: Page, part: str, opens: str, name: str) -> None:
 
 def test_a_team_lead_sees_goes_back_shares_and_takes_it_away(visit, tmp_path):
     page = visit()
+    unfold(page, "request")
     field(page, "why").fill("<b>For Friday</b>")
     page.click("#apply")
     page.wait_for_selector(SAID_NOW)

@@ -16,6 +16,8 @@ from editlab.web.edit import gate, words
 
 LONG_ANSWER = 16
 """Characters from which an answer is set smaller, so that no column grows."""
+LEAST_LONGEST = 8
+"""Characters of the longest word to which the answers' size is fitted, at least, so that no word is broken."""
 PLACES, GUARDED_PLACES = ("base", "edited"), ("base", "guarded")
 """Views that have a column from the beginning; another one has it only once it has an answer."""
 LIVE_TOKENS = 3
@@ -35,11 +37,6 @@ class Column(NamedTuple):
     objects: Sequence[tuple[str, str, float | None]]
     text: str
 
-    @property
-    def longest(self) -> int:
-        """Characters of the answer's longest word, to which its size is fitted, so that no word is broken."""
-        return max(6, *map(len, self.answer.split() or [""]))
-
 
 def at_prompt(request: EditRequest, answers: Answers, waiting: bool = False, places: Sequence[str] = PLACES) -> Markup:
     """Return the prompt and a column for each view. `answers`: whole, or as far as they are written.
@@ -55,7 +52,7 @@ def at_prompt(request: EditRequest, answers: Answers, waiting: bool = False, pla
         before=before,
         subject=request.subject,
         after=after,
-        prompt=request.text,
+        longest=max([LEAST_LONGEST, *(len(word) for answer in shown.values() for word in answer.split())]),
         columns=[_column(view, request, answers[view], _state(view, shown)) for view in shown],
         missing=[(view, waiting or view == "base") for view in places if view not in answers],
         controls=[_column(view, request, answers[view], "control") for view in controls],

@@ -153,7 +153,12 @@ class Display:
                 raise type(error)(f"The edit is applied, but not everything was asked: {error}") from error
             raise
         turn.check()
-        yield {**drawn.update(result), "message": pieces.message(drawn.message), "progress": "", **buttons(workspace)}
+        yield {
+            **drawn.update(result),
+            "message": pieces.said(drawn.message, drawn.heard),
+            "progress": "",
+            **buttons(workspace),
+        }
 
     def _switch_rep(self, workspace: Workspace, record: EditRecord, recipe: str | None, own: OwnProbes) -> Updates:
         """Switch an edit's pathways on or off; train them first where it has none by that recipe."""
@@ -172,13 +177,14 @@ class Display:
 class Drawn:
     """What the page shows of a job's answers: `update` returns what is new since the last call.
 
-    `complete`: whether the answers at the prompt are written; `message`: what they say.
+    `complete`: whether the answers at the prompt are written; `message`: what was done; `heard`: what the answers are, which
+    everybody sees and a screen reader is told.
     """
 
     def __init__(self, workspace: Workspace, text: str) -> None:
         self._workspace, self._places = workspace, switches.places(workspace)
         self._seen: EditAnswers | None = None
-        self.complete, self.message = False, text
+        self.complete, self.message, self.heard = False, text, ""
 
     def update(self, now: EditAnswers) -> Update:
         """Return the parts of the page that differ from what was drawn."""
@@ -206,10 +212,11 @@ class Drawn:
 
     def _completed(self, now: EditAnswers) -> Update:
         self.complete = True
-        self.message = f"{self.message} {words.announce(now.answers)}".strip()
+        self.message = self.message if len(now.answers) > 1 else f"{self.message} {words.NEXT}".strip()
+        self.heard = words.announce(now.answers)
         return {
             **switches.verdict(self._workspace, now.request, now.answers),
-            "message": pieces.message(self.message),
+            "message": pieces.said(self.message, self.heard),
             "gate-said": "",
             **({"stop": gr.update(interactive=True)} if now.on else {}),  # the probes follow at once
             **without_probes(asking=now.on),

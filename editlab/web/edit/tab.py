@@ -103,8 +103,7 @@ def _create_reversal(parts: Parts) -> None:
 def _create_probes(parts: Parts) -> None:
     _title("probes", "Probes", "What changed around the edit, and what stayed?")
     parts.html("probe-table", scripts=["opened"], distribution={})
-    with gr.Accordion("Ripple effects: does the model draw the consequences?", open=False, elem_id="links"):
-        parts.html("linked", reversal.TO_COME)
+    parts.html("linked", reversal.TO_COME)
     with gr.Accordion("Own probes", open=False, elem_id="own"):
         with gr.Row(equal_height=False):
             for name, (label, info) in OWN.items():

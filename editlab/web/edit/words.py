@@ -29,10 +29,12 @@ def note(view: str, state: str) -> str:
     return NOTES.get(state, "")
 
 
+NEXT = "Press “Apply edit” to change the answer."
+
+
 def announce(answers: Answers) -> str:
     """Return all answers as a sentence, which a screen reader reads aloud."""
-    text = " ".join(f"{view_title(view)}: “{headline(answer)}”." for view, answer in answers.items())
-    return text if len(answers) > 1 else f"{text} Press “Apply edit” to change it."
+    return " ".join(f"{view_title(view)}: “{headline(answer)}”." for view, answer in answers.items())
 
 
 # --- what the model knows ---------------------------------------------------------------------------------------------
@@ -197,9 +199,9 @@ def outcome(counts: Mapping[str, tuple[int, int]], asking: bool, views: Sequence
     held, asked = counts["success"]
     if not asked:
         return ("open", "The probes around the edit are being asked …" if asking else ALREADY_SO)
-    last = f" with {view_title(views[-1])}" if len(views) > 1 else ""
+    edit = THE_EDIT.get(views[-1] if len(views) > 1 else "", "The edit")
     if not held:
-        return "bad", f"The edit did not take{last}: the model does not give the new answer. {TRY}"
+        return "bad", f"{edit} did not take: the model does not give the new answer. {TRY}"
     fails = {kind: numbers for kind, numbers in counts.items() if numbers[0] < numbers[1]}
     missed = [f"{text} ({of(*fails[kind])})" for kind, text in HOLDS.items() if kind in fails]
     harmed = [
@@ -210,11 +212,12 @@ def outcome(counts: Mapping[str, tuple[int, int]], asking: bool, views: Sequence
         more = f" Of what follows from it, {of(*fails['propagation'])} changed.{more}"
     if not missed and not harmed:
         so_far = " so far" if asking else " however it is asked"
-        return "good", f"The edit took{last} and holds{so_far}.{more}"
+        return "good", f"{edit} took and holds{so_far}.{more}"
     parts = [f"does not always hold when {join(missed)}" if missed else "", f"changed {join(harmed)}" if harmed else ""]
-    return "mixed", f"The edit took{last}, but {join([part for part in parts if part])}.{more}"
+    return "mixed", f"{edit} took, but {join([part for part in parts if part])}.{more}"
 
 
+THE_EDIT = {"rep": "With REP, the edit", "guarded": "Under the guard, the edit"}
 ALREADY_SO = "The model gave this answer already: there is nothing to see of the edit."
 TRY = "Try more steps, another layer, or a fact that the model knows."
 NO_SCORES = "After an edit, every probe around it is asked, before and after. The scores are shown here."
