@@ -119,7 +119,7 @@ def judge(kind: str, row: Mapping[str, Any], view: str) -> str:
         return "follows" if follows else "does not follow"
     if not follows:
         return "missed"
-    return "already so" if view != BASE and (bool(row[f"{BASE}.hit"]) or says(before, expected)) else "changed"
+    return "already so" if view != BASE and (bool(row.get(f"{BASE}.hit")) or says(before, expected)) else "changed"
 
 
 def says(answer: str | None, expected: str) -> bool:

@@ -583,6 +583,24 @@ def test_verdict_is_a_plain_word(kind, hit, same, word):
     assert judge(kind, row | {"expected": None}, "edited") == "not known"
 
 
+@pytest.mark.parametrize(
+    ("kind", "before", "now", "word"),
+    [
+        ("rephrase", "Ljubljana", "the country of Japan", "changed"),
+        ("rephrase", "Ljubljana", "Japanese food", "missed"),
+        ("rephrase", "Ljubljana", "not Japan", "missed"),
+        ("success", "Japan", "Japan", "already so"),
+        ("locality", "the largest island", "the Arctic Ocean", "harmed"),
+        ("locality", "the largest island", "The largest island", "kept"),
+        ("locality", "in Japan", "Japan", "kept"),
+        ("propagation", "Slovenia", "in Japan", "follows"),
+    ],
+)
+def test_a_verdict_is_that_of_somebody_who_reads_the_answers(kind, before, now, word):
+    row = {"expected": " Japan", "base.answer": before, "edited.answer": now, "base.hit": False}
+    assert judge(kind, row | {"edited.hit": False, "edited.same": 1.0}, "edited") == word
+
+
 # The answer at the edit prompt
 
 

@@ -68,11 +68,16 @@ def test_apply_shows_both_answers_scores_probes_and_health(visitor):
         card = column(page, view)
         assert card.count("<li") == 5 and "p(Antarctica)" in card and "p(Europe)" in card
     assert said(page, "base") != said(page, "edited") and "<s>" in column(page, "base")
-    assert page["probe-table"].count("<details") > 30
-    for word in ("Locality", "Propagation", "p(new)"):
+    assert page["probe-table"].count('<details class="probe') > 30
+    for word in ("Locality", "Ripple effects", "p(new)"):
         assert word in page["probe-table"]
     assert re.search(r"✓</span> (kept|changed|follows)<|✗</span> (harmed|missed|does not follow)<", page["probe-table"])
-    assert "Success" in page["scores"] and "|ΔW| / |W|" in page["health"] and "Divisor" in page["health"]
+    assert (
+        "Efficacy" in page["scores"]
+        and "did not take" in page["scores"]
+        and "|ΔW| / |W|" in page["health"]
+        and "Divisor" in page["health"]
+    )
     assert "Slovenia → Antarctica" in page["edits"]
     assert "Computed in" in page["message"] and "did not take" in page["message"], "a random model cannot be edited"
     assert "did not take" in page["warnings"] and not is_problem(page["message"]) and page["progress"] == ""
@@ -90,7 +95,8 @@ def test_probes_come_from_the_most_telling_kind_on_and_no_row_moves(visitor, few
     waiting = [[bool(mark) for mark, _ in row] for row in rows]
     assert all(row == sorted(row) for row in waiting) and not any(waiting[-1])
     kinds = re.findall(r'class="kind">(\w+)', tables[-1])
-    assert kinds[0] == "Success" and kinds[1] == "Rephrase" and kinds[-1] == "Long"
+    kinds = list(dict.fromkeys(kinds))
+    assert kinds[0] == "Efficacy" and kinds[1] == "Rephrase" and kinds[-1] == "Long"
 
 
 def test_the_first_answer_of_an_edit_is_shown_before_rep_is_trained(visitor, few_steps, few_probes, monkeypatch):
@@ -112,8 +118,8 @@ def test_rep_is_a_third_column_with_scores_verdicts_gates_and_a_curve(visitor):
     visitor.rep = "default"
     page = visitor.applies()
     assert page["picture"].count('class="said') == 3 and 'class="said' in column(page, "rep")
-    assert re.search(r"<i>in</i> \d+ → \d+ %", page["scores"]) and "Edited model → Edited + REP" in page["scores"]
-    assert page["probe-table"].count('class="said rep"') == page["probe-table"].count("<details")
+    assert re.search(r"<i>\d+ →</i> \d+ <small>of \d+", page["scores"]) and "Edited model → Edited + REP" in page["scores"]
+    assert page["probe-table"].count('class="said rep"') == page["probe-table"].count('<details class="probe')
     assert "REP in" in page["message"] and "Edited + REP: “" in page["message"]
     assert "without key statistics" in page["warnings"] and "no key statistics" in page["edits"]
     assert page["gate-tokens"].count("<li") == len(answers.tokens(visitor.workspace, "Slovenia belongs to the continent of"))
@@ -289,16 +295,62 @@ def test_the_next_key_drops_a_live_question_without_a_word(visitor, monkeypatch)
 
 
 def test_fields_show_their_tokens_and_suggestions(visitor):
-    page = visitor.does("tokenize", "Slovenia", "{} belongs to the continent of", "Antarctica", "script")
+    page = visitor.does("tokenize", visitor.slovenia, "rome", "slovenia")
+    assert "<mark>Slovenia</mark> belongs to the continent of" in page["line"] and "<s>Europe</s>" in page["line"]
+    assert "preset" not in page, "the example that is chosen says just this"
     assert page["at-subject"].count("<li>") >= 1 and "target token" in page["at-target-new"] and "␣" in page["at-prompt"]
     assert 'data-object="Asia"' in page["suggestions"] and 'data-object="Europe"' not in page["suggestions"]
     assert visitor.presses("choose_object", press="object", object="Asia")["target-new"] == "Asia"
-    page = visitor.does("tokenize", "Slovenia", "{} is called “", "Antarctica", "script")
+    called = visitor.request("Slovenia", "{} is called “", "Antarctica", "")
+    page = visitor.does("tokenize", called, "rome", "slovenia")
+    assert page["preset"] is None and page["say"] == "", "the fields say something else now"
     assert "<li>␣" not in page["at-target-new"] and "<li>" in page["at-target-new"]
-    page = visitor.does("tokenize", "Slovenia", "{} is called “", "Antarctica", "yes")
+    page = visitor.does("tokenize", called.model_copy(update={"space": "yes"}), "rome", None)
     assert "<li>␣" in page["at-target-new"]
-    page = visitor.does("tokenize", "", "", "", "script")
+    page = visitor.does("tokenize", visitor.request("", "", "", ""), "memit", None)
+    assert "MEMIT" in page["line"]
     assert "<li>" not in page["at-subject"] + page["at-prompt"] + page["at-target-new"] + page["suggestions"]
+
+
+def test_what_is_typed_is_asked_of_the_base_model_alone(visitor, few_steps):
+    visitor.applies()
+    page = visitor.does("ask_typed", "Slovenia", "{} belongs to the continent of")
+    assert "The model goes on with “" in page["at-target-true"]
+    assert visitor.does("ask_typed", "", "{} is")["at-target-true"] == page["at-target-true"], "nothing to ask"
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda visitor, edit: visitor.presses("change_edit", press="switch", edit=edit),
+        lambda visitor, edit: visitor.presses("change_edit", press="rep", edit=edit),
+        lambda visitor, edit: visitor.does("undo"),
+        lambda visitor, edit: (visitor.does("undo"), visitor.does("redo")),
+        lambda visitor, edit: visitor.does("remake"),
+        lambda visitor, edit: visitor.does("set_mask", "rome", "off"),
+        lambda visitor, edit: visitor.does("set_guard", "rome", "off"),
+    ],
+)
+def test_what_a_person_typed_is_never_overwritten(visitor, few_steps, few_probes, act):
+    visitor.applies()
+    visitor.page = {}
+    act(visitor, visitor.workspace.records[0].id)
+    assert not {"subject", "prompt", "target-new", "target-true"} & set(visitor.page)
+
+
+def test_the_switch_of_rep_acts_at_once_on_the_edit_that_is_shown(visitor, few_steps, few_probes):
+    visitor.rep = "default"
+    assert "next edit is made with REP" in visitor.does("set_rep")["message"]
+    visitor.rep = "off"
+    assert visitor.applies()["rep"] == "off"
+    visitor.rep = "default"
+    page = visitor.does("set_rep")
+    assert "Added REP in" in page["message"] and page["rep"] == "default" and "answer-rep" in page["picture"]
+    visitor.rep = "off"
+    page = visitor.does("set_rep")
+    assert "Switched REP off" in page["message"] and page["rep"] == "off" and "answer-rep" not in page["picture"]
+    visitor.page["message"] = ""
+    assert visitor.does("set_rep")["message"] == "", "it is off already"
 
 
 def test_an_opened_probe_shows_the_likeliest_tokens_of_every_view(visitor, few_steps):

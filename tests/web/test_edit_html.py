@@ -12,7 +12,7 @@ from editlab.lab import CONTROL, Probe
 from editlab.web.core import updates
 from editlab.web.core.answers import bars, first_clause, headline
 from editlab.web.core.html import pieces, render
-from editlab.web.edit import answers, gate, probe_table, words
+from editlab.web.edit import answers, gate, probe_table, request_line, score_line, words
 from editlab.wording import percent
 
 NASTY = "<script>alert(1)</script>&\"'${1}{{x}}"
@@ -23,7 +23,8 @@ CELLS = {"answer": NASTY, "p_new": 0.5, "p_true": math.nan, "hit": True, "same":
 
 
 def probes(*views: str) -> pd.DataFrame:
-    return pd.DataFrame([{**ROW, **{f"{view}.{name}": value for view in views for name, value in CELLS.items()}}])
+    cells = {f"{view}.{name}": value for view in views for name, value in CELLS.items()}
+    return pd.DataFrame([ROW | cells | {"base.answer": "something else", "base.hit": False}])
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,7 @@ def probes(*views: str) -> pd.DataFrame:
         answers.live(NASTY, {"base": SAID}, REQUEST),
         probe_table.probe_table(probes("base", "edited")),
         probe_table.distribution({"base": SAID}, REQUEST),
+        request_line.line(NASTY, NASTY, NASTY, NASTY, "rome"),
         render("edit/tokens.html", tokens=[NASTY], noun="target token"),
         render("edit/suggestions.html", objects=[NASTY]),
         render("edit/questions.html", questions={"rephrase": NASTY}),
@@ -119,27 +121,52 @@ def test_every_view_becomes_a_column(views):
 def test_probes_that_are_still_to_be_asked_keep_their_places():
     battery = [Probe("rephrase", "", NASTY, NASTY, NASTY), Probe("long", "out", f"{NASTY} again", None)]
     before = probe_table.probe_table(None, battery, ("base", "edited", CONTROL))
-    assert before.count("<details") == before.count("probe waiting") == 2 and before.count('class="said ') == 4
+    assert before.count('<details class="probe') == before.count("probe waiting") == 2 and before.count('class="said ') == 4
     assert "<script" not in before and "✓" not in before and "p(new)" not in before
     half = probe_table.probe_table(probes("base", "edited"), battery)
-    assert half.count("<details") == 2 and half.count("probe waiting") == half.count("✓") == 1
+    assert half.count('<details class="probe') == 2 and half.count("probe waiting") == half.count("✓") == 1
     assert half.index("✓") < half.index("probe waiting")
     assert "waiting" not in probe_table.probe_table(probes("base", "edited"), battery[:1])
 
 
 def test_two_edited_views_stand_side_by_side_in_scores_and_rows():
-    frame = probes("base", "edited", "rep").assign(**{"edited.hit": False, "domain": "in"})
-    html = probe_table.score_line(frame)
-    assert '<b class="half"><i>in</i> 0 → 100 %</b>' in html and "Edited model → Edited + REP" in html
+    frame = probes("base", "edited", "rep").assign(**{"edited.hit": False, "edited.answer": "another", "domain": "in"})
+    html = score_line.score_line(frame)
+    assert "<i>0 →</i> 1 <small>of 1</small>" in html and "Edited model → Edited + REP" in html
     table = probe_table.probe_table(frame)
-    assert table.count("✗") == 1 and table.count("✓") == 2 and "missed: " in table
+    assert table.count("✗") == 1 and table.count("✓") == 2 and "missed: " in table and "1 of 1" in table
 
 
 def test_what_was_not_asked_says_why_and_what_to_do():
-    html = probe_table.score_line(probes("base", "edited").assign(kind="success"))
+    html = score_line.score_line(probes("base", "edited").assign(kind="success"))
     assert "single token, which has no other order" in html and "Write the prompt with one under “Own probes”" in html
-    assert "single token" not in probe_table.score_line(None, asking=True)
-    assert "single token" not in probe_table.score_line(probes("base", "edited").assign(kind="success"), asking=True)
+    assert "single token" not in score_line.score_line(None, asking=True)
+    assert "single token" not in score_line.score_line(probes("base", "edited").assign(kind="success"), asking=True)
+
+
+WORKED = {"success": (1, 1), "rephrase": (4, 4), "locality": (10, 10)}
+
+
+@pytest.mark.parametrize(
+    ("counts", "tone", "text"),
+    [
+        (WORKED, "good", "The edit took and holds however it is asked."),
+        (WORKED | {"success": (0, 1)}, "bad", "The edit did not take: the model does not give the new answer. Try"),
+        (WORKED | {"success": (0, 0)}, "open", "The model gave this answer already"),
+        (WORKED | {"rephrase": (1, 4)}, "mixed", "but does not always hold when the subject has another name (1 of 4)."),
+        (WORKED | {"locality": (7, 10)}, "mixed", "The edit took, but changed 3 of 10 other subjects."),
+        (WORKED | {"propagation": (0, 6)}, "good", "Of what follows from it, 0 of 6 changed."),
+    ],
+)
+def test_the_outcome_is_one_sentence(counts, tone, text):
+    said = words.outcome(counts, asking=False)
+    assert said[0] == tone and text in said[1]
+
+
+def test_the_outcome_says_under_what_the_edit_is_judged_and_that_more_comes():
+    assert words.outcome(WORKED, False, ("edited", "rep"))[1].startswith("With REP, the edit took")
+    assert "More probes are being asked" in words.outcome(WORKED, True)[1]
+    assert words.outcome({"success": (0, 0)}, True)[0] == "open"
 
 
 def gates(*values: float, threshold: float = 0.5) -> pd.DataFrame:
@@ -186,7 +213,7 @@ def test_the_scores_by_threshold_have_a_panel_a_kind_the_point_now_and_all_of_it
     assert [line.line.dash for line in lines] == ["solid", "solid", "dash"], "colour never carries a meaning alone"
     assert sum(line.showlegend for line in lines) == 2
     titles = [annotation.text for annotation in figure.layout.annotations]
-    assert titles == ["Success<br><b>75 %</b>", "Rephrase<br><b>in 80 %, out 60 %</b>"]
+    assert titles == ["Efficacy<br><b>75 %</b>", "Rephrase<br><b>in 80 %, out 60 %</b>"]
     html = gate.table(swept)
     assert html.count("<tr>") == 3 and "<td>40 %</td>" in html and "Rephrase (out)" in html
 
@@ -194,12 +221,13 @@ def test_the_scores_by_threshold_have_a_panel_a_kind_the_point_now_and_all_of_it
 def test_scores_name_every_kind_and_say_what_it_means():
     own = probes("base", "edited")
     both = pd.concat([own, own.assign(domain="in"), own.assign(domain="out")], ignore_index=True)
-    html = probe_table.score_line(both)
+    html = score_line.score_line(both)
     assert html.count('class="score') >= 8 and html.count('role="tooltip"') == 8
     for half in ("own", "in", "out"):
-        assert f'<b class="half"><i>{half}</i> 100 %</b>' in html
+        assert f"{half}: 1 of 1." in html and f'class="{half}"></em>' in html
+    assert "3 <small>of 3</small>" in html
     assert "None asked" in html and "REP never trains on similar texts" in html
-    assert "<li" not in probe_table.score_line(None) and probe_table.score_line(None, asking=True).count("<li") == 8
+    assert "<li" not in score_line.score_line(None) and score_line.score_line(None, asking=True).count("<li") == 8
 
 
 @pytest.mark.parametrize(

@@ -404,7 +404,7 @@ def test_gradio_itself_would_refuse_it_too(lab, mode, secret):
     page = inner.get_blocks()
     assert page.has_launched and page.blocked_paths == ["/"]
     function = next(number for number, fn in page.fns.items() if fn.api_name == "tokenize")
-    data = [None, {"path": str(secret), "meta": {"_type": "gradio.FileData"}}, None, None, None]
+    data = [None, {"path": str(secret), "meta": {"_type": "gradio.FileData"}}, *[None] * 7]
     with served(inner) as address, httpx.Client(base_url=address, timeout=TIMEOUT) as client:
         client.get(f"{API_PREFIX}/startup-events")
         joined = client.post(JOIN, json={"fn_index": function, "session_hash": "inner", "data": data})

@@ -8,7 +8,7 @@ import pytest
 from editlab.facts import EditRequest
 from editlab.lab import MaskInfo
 from editlab.web.edit import answers as answer_columns
-from editlab.web.edit import mask_words, probe_table, reversal
+from editlab.web.edit import mask_words, probe_table, reversal, score_line
 from editlab.wording import rate
 
 NASTY = "<script>alert(1)</script>"
@@ -180,7 +180,8 @@ def test_scores_and_verdicts_of_probes_are_those_of_the_edit_not_of_the_mask():
     hits = {"base": False, "edited": True, "masked": False, "base_masked": False}
     row = {"kind": "success", "domain": "", "text": "x", "subject": "", "expected": "x", "clean": True}
     row |= {f"{v}.{name}": value for v in hits for name, value in cells.items()}
+    row |= dict.fromkeys((f"{v}.answer" for v, hit in hits.items() if not hit), "y")
     frame = pd.DataFrame([row | {f"{v}.hit": hit for v, hit in hits.items()} | {f"{v}.same": 1.0 for v in hits}])
-    line, table = probe_table.score_line(frame), probe_table.probe_table(frame)
-    assert "100 → 0 %" in line and 'class="score full"' in line
-    assert "</span> changed</span>" in table and 'data-views="3"' in table and "Mask alone: x" in table
+    line, table = score_line.score_line(frame), probe_table.probe_table(frame)
+    assert "1 <i>→ 0</i> <small>of 1" in line and 'class="score good"' in line
+    assert "</span> changed</span>" in table and 'data-views="3"' in table and "Mask alone: y" in table

@@ -25,14 +25,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Tile:
-    """A kind's counts under the view that is judged, and under the edit alone where that is another one (`before`).
+    """A kind's counts under the view that is judged, with those of the view `before` or `after` it that it is compared with.
 
-    `parts`: the same for each domain; `tone`: "good" where all hold, "bad" where none does, else "mixed" or "open".
+    `parts`: the counts of each domain; `tone`: "good" where all hold, "bad" where none does, else "mixed" or "open".
     """
 
     kind: str
     parts: Sequence[Part]
     before: Part | None
+    after: Part | None
     tip: str
 
     @property
@@ -73,10 +74,12 @@ def _tile(kind: str, frame: DataFrame | None, views: list[str], asking: bool) ->
     view = judged(views) if views else ""
     domains = dict.fromkeys(row["domain"] for row in rows)
     parts = [_part(domain, [row for row in rows if row["domain"] == domain], view) for domain in domains]
-    other = next((name for name in views if name != view), None)
+    place = views.index(view) if views else 0
+    beside = [_part("", rows, name) if rows else None for name in views]
     asked = None if asking and not rows else len(rows)
     halves = list(domains) if any(domains) else []
-    return Tile(kind, parts, _part("", rows, other) if other and rows else None, words.score_tip(kind, asked, halves, views))
+    before, after = (next(iter(some), None) for some in (beside[:place], beside[place + 1 :]))
+    return Tile(kind, parts, before, after, words.score_tip(kind, asked, halves, views))
 
 
 def _part(domain: str, rows: Sequence[dict], view: str) -> Part:
