@@ -135,7 +135,7 @@ def edited_page(bundled_app, opened_at) -> Iterator[tuple[Page, float]]:
     """The page behind `edited`, and how far it moved while the results of its edit arrived."""
     with opened_at(bundled_app) as visit:
         page = visit()
-        page.wait_for_selector("#at-target-new li")
+        page.wait_for_selector("#at-target-new li", state="attached")
         page.wait_for_timeout(700)
         page.evaluate("window.shifts.length = 0")
         apply(page)

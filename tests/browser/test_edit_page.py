@@ -73,6 +73,21 @@ def test_a_reload_keeps_the_edit(own):
     expect(page.locator("#undo")).to_be_enabled()
 
 
+def test_a_second_window_follows_and_keeps_what_is_typed_in_it(own):
+    second = own.context.new_page()
+    second.goto(own.url)
+    expect(second.locator(SAID_NOW)).to_have_text("Antarctica")
+    unfold(second, "request")
+    field(second, "subject").fill("Germany")
+    own.click("#undo")
+    expect(second.locator("#message")).to_contain_text("changed in another window")
+    expect(second.locator(SAID_NOW)).to_have_count(0)
+    expect(field(second, "subject")).to_have_value("Germany")
+    second.close()
+    own.click("#redo")
+    expect(own.locator(SAID_NOW)).to_have_text("Antarctica")
+
+
 def test_another_visitor_does_not_see_the_edit(edited, fresh):
     expect(edited.locator(SAID_NOW)).to_be_visible()
     expect(fresh.locator("#answer-edited")).to_contain_text("Nothing is edited yet")

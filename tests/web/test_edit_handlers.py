@@ -509,3 +509,13 @@ def test_a_ledger_that_cannot_be_read_is_a_sentence(visitor, monkeypatch):
     monkeypatch.setattr(visitor.lab, "workspace", damaged)
     visitor.does("undo")
     assert "disk full" in visitor.page["message"]
+
+
+def test_the_page_paints_its_question_before_the_model_is_free(visitor):
+    free = threading.Event()
+    visitor.lab.worker.submit(lambda progress, cancel: free.wait(TIMEOUT))
+    updates = visitor.updates_of("open")
+    painted = next(update for update in updates if "picture" in update)
+    assert painted["subject"] == "Slovenia" and 'class="said" aria-hidden="true">…' in painted["picture"]
+    free.set()
+    list(updates)

@@ -85,6 +85,7 @@ class Directory:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._ids: dict[str, str] = {}
 
     def workspaces(self, visitor: str, deleted: bool = False) -> tuple[WorkspaceInfo, ...]:
         """Return the workspaces that a visitor may enter, their own first; with `deleted`, those that they have deleted."""
@@ -138,6 +139,16 @@ class Directory:
         if info is None:
             raise BadRequest("There is no such workspace, or it is not shared with you. Choose one from the list.")
         return info
+
+    def last_event(self, handle: str, model: str) -> int | None:
+        """Return the number of the last event of a workspace under a model, 0 without any; None for an unknown handle."""
+        with self._ledger.transaction() as connection:
+            if handle not in self._ids:
+                self._ids = {_handle(id): id for id in connection.scalars(sa.select(WORKSPACES.c.id))}
+            if handle not in self._ids:
+                return None
+            own = (EVENTS.c.model == model) & (EVENTS.c.workspace == self._ids[handle])
+            return connection.scalar(sa.select(sa.func.max(EVENTS.c.number)).where(own)) or 0
 
     def may_enter(self, visitor: str, id: str) -> bool:
         """Return whether a workspace is a visitor's own, or shared."""

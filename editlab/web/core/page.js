@@ -125,12 +125,21 @@
     exchanging = false;
     setTimeout(() => location.reload(), 400);
   };
+  // Another window, or somebody else, changed the edits: seen twice in a row, so that an own change that is being drawn is none.
+  let behind = "";
+  const catchUp = (now, open) => {
+    const is = open && now.event !== null && String(now.event) !== open.event && byId("stop")?.disabled ? `${open.workspace} ${now.event}` : "";
+    if (is && is === behind) press("catch-up");
+    behind = is;
+  };
   const look = async () => {
     const page = document.querySelector("#head header")?.dataset;
     if (!page || document.hidden) return;
     try {
-      const now = await (await fetch("model")).json();
+      const open = document.querySelector("#where [data-workspace]")?.dataset;
+      const now = await (await fetch(open ? `model?workspace=${encodeURIComponent(open.workspace)}` : "model")).json();
       away = false;
+      catchUp(now, document.querySelector("#where [data-workspace]")?.dataset);
       if (now.fingerprint !== page.model && exchanging) arrived();
       else if (now.fingerprint !== page.model) tell(`The model is now ${now.model}. Edits of the previous model are kept.`);
       else if (now.session !== page.session) tell("EditLab was restarted. Your edits are kept.");

@@ -101,7 +101,7 @@ class Display:
         return {
             "edits": edit_list.edits(records),
             "health": edit_list.health(records[-1] if records else None),
-            "where": link.where(self.lab.directory.look_up(workspace.name)),
+            "where": link.where(self.lab.directory.look_up(workspace.name), workspace.state.number),
             **switches.state(workspace),
             **(self._also(workspace) if self._also is not None else {}),
         }

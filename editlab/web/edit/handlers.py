@@ -9,7 +9,7 @@ import gradio as gr
 from pydantic import Field
 
 from editlab.errors import BadFile, BadRequest, EditLabError
-from editlab.lab import METHODS, OFF, RECIPES, Lab, Workspace, recipe_of
+from editlab.lab import METHODS, OFF, RECIPES, Example, Lab, Workspace, recipe_of
 from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.asking import answers as answers_of
 from editlab.lab.workspaces import edits
@@ -86,7 +86,9 @@ class EditHandlers(Handlers):
                 notice = notice or self._follow_link(visit, wanted, address.get("method"))
         except BadRequest as error:
             notice = str(error)
-        yield {"visitor": visit.visitor, **self.buttons(workspace), **_choices(address)}
+        name = address.get("preset")
+        example = next((example for example in self.lab.examples if example.name == name), None)
+        yield {"visitor": visit.visitor, **self.buttons(workspace), **_choices(address), **self._painted(workspace, example)}
         if workspace.editing is not None:
             yield self.display.running("An edit is being computed.")
             yield from follow_edit(workspace, workspace.editing)
@@ -94,10 +96,7 @@ class EditHandlers(Handlers):
         if training is not None:
             yield self.display.running("A mask is being trained. Questions wait until it is done.")
             yield from follow(workspace, training)
-        name = address.get("preset")
-        example = next((example for example in self.lab.examples if example.name == name), None)
         if example is None and workspace.request is not None:
-            yield self.display.fields(workspace.request)
             yield from self.display.show(
                 workspace, workspace.request, own, notice or "This is the question you last looked at."
             )
@@ -185,6 +184,11 @@ class EditHandlers(Handlers):
             raise BadRequest("No edit waits for key statistics now.")
         workspace.hurry.set()
         yield {"message": pieces.message(words.HURRIED), "hurry": gr.update(visible=False)}
+
+    @handler(cost=PROBED)
+    def catch_up(self, visit: Visit, own: OwnProbes) -> Updates:
+        """Draw the edits as they are now, after another window or another person has changed them."""
+        yield from self.display.changed(visit.workspace, words.CHANGED_ELSEWHERE, own)
 
     @handler(cost=CHANGED)
     def undo(self, visit: Visit, own: OwnProbes) -> Updates:
@@ -300,6 +304,15 @@ class EditHandlers(Handlers):
             lost = visit.workspace_info.name
             now = self.lab.directory.begin_anew(visit.visitor).name
             return visit.workspace, UNREADABLE.format(lost, now, error)
+
+    def _painted(self, workspace: Workspace, example: Example | None) -> Update:
+        """Return the question that the page will ask, before the model is free to answer it."""
+        first = self.lab.knowledge.first
+        request = example.request if example else workspace.request or (first and first.request)
+        if request is None:
+            return {}
+        picture = answers.at_prompt(request, {}, waiting=True, places=switches.places(workspace))
+        return {**self.display.fields(request), "picture": picture}
 
     def _link(self, visit: Visit, handle: str | None, parameters: Mapping[str, str]) -> Link:
         """Return what a link asks for. Raises `BadRequest` where it names no workspace that the visitor may enter."""

@@ -67,6 +67,6 @@ def question(link: Link) -> Markup:
     return render("edit/link.html", text=text, workspace=link.there.handle, switches=states, yes=yes, no=no)
 
 
-def where(info: WorkspaceInfo | None) -> Markup:
-    """Return the line that names the open workspace; empty without one."""
-    return Markup() if info is None else render("edit/where.html", info=info)
+def where(info: WorkspaceInfo | None, event: int) -> Markup:
+    """Return the line that names the open workspace, with the number of its last event; empty without one."""
+    return Markup() if info is None else render("edit/where.html", info=info, event=event)

@@ -39,6 +39,7 @@ def create_bar(parts: Parts) -> None:
         parts.html("progress")
         parts.add(gr.Button, "hurry", "Edit now without statistics", visible=False, size="sm", scale=0, min_width=210)
         parts.html("where")
+        parts.add(gr.Button, "catch-up", "Show the edits as they are now", elem_classes="pressed-by-script")
 
 
 def create_request_form(parts: Parts, lab: Lab) -> None:

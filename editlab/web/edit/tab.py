@@ -127,6 +127,7 @@ def _wire_edits(page: gr.Blocks, parts: Parts, known: gr.Accordion, edit: EditHa
     on([parts["apply"].click, *(field.submit for field in fields)], edit.apply)
     often(parts["stop"].click, edit.stop)
     often(parts["hurry"].click, edit.hurry)
+    on(parts["catch-up"].click, edit.catch_up)
     often(parts["undo"].click, edit.undo)
     often(parts["redo"].click, edit.redo)
     on(parts["remake"].click, edit.remake)

@@ -144,6 +144,7 @@ def rep_added(record: EditRecord) -> str:
     return " ".join([f"Added REP in {record.health['rep_seconds']:.1f} s: {record.name}.", *warnings(record.health)[:1]])
 
 
+CHANGED_ELSEWHERE = "The edits were changed in another window or by somebody else. This is how they are now."
 HURRIED = "The edit is made without key statistics. The measuring goes on, and the next edit has them."
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import gradio as gr
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Query, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse
@@ -88,9 +88,11 @@ def _add_status(app: FastAPI, lab: Lab) -> None:
         return {"status": "not ready" if faults else "ready", "faults": faults}
 
     @app.get("/model")
-    def model() -> dict[str, str]:
+    def model(workspace: Annotated[str, Query(max_length=64)] = "") -> dict[str, Any]:
+        """Return which model is loaded and the last event of a workspace, by which a page sees that it is behind."""
         about = lab.about()
-        return {name: about[name] for name in ("model", "fingerprint", "session")} | {"memory": memory(about)}
+        said = {name: about[name] for name in ("model", "fingerprint", "session")} | {"memory": memory(about)}
+        return said | {"event": lab.directory.last_event(workspace, about["fingerprint"]) if workspace else None}
 
     if lab.settings.auth is not None or not lab.settings.demo:  # not for the visitors of a demo
 
