@@ -25,7 +25,7 @@ class Kind(StrEnum):
     EDIT = "edit", "Edit", "workspace"
     EDITS = "edits", "Edits from a file", "workspace"
     REP = "rep", "REP for an edit", "workspace"
-    REMAKE = "remake", "Re-making all edits", "workspace"
+    REMAKE = "remake", "Recomputing all edits", "workspace"
     EXPORT = "export", "Export", "workspace"
     BENCH = "bench", "Benchmark", "workspace"
     MASK = "mask", "Mask training", "model"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import gradio as gr
 
@@ -51,8 +52,14 @@ def create_page(lab: Lab) -> gr.Blocks:
                 create_model_tab(page, model, lab, strip, parts)
         on(Parts({"visitor": visitor, "tabs": tabs, "notice": notice}), page.load, PageHandlers(lab).page_open)
     page.queue(max_size=MOST_EVENTS, api_open=False)
+    page.get_api_info = _no_api_info  # a megabyte about handlers that only the page may call
     page.has_launched = True  # otherwise Gradio's own checks of files do nothing under `mount_gradio_app`
     return page
+
+
+def _no_api_info(all_endpoints: bool = False, page: str | None = None) -> dict[str, Any]:
+    """Return Gradio's description of an interface for programs, which this page is none."""
+    return {"named_endpoints": {}, "unnamed_endpoints": {}}
 
 
 class PageHandlers(Handlers):

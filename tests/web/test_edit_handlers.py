@@ -238,7 +238,7 @@ def test_the_chain_can_be_made_again(visitor, few_steps):
     visitor.applies()
     visitor.applies("Japan", "The capital of {} is", "Berlin", "Tokyo")
     page = visitor.does("remake")
-    assert "Re-made 2 edits" in page["message"] and page["edits"].count("<li") == 2
+    assert "Recomputed 2 edits" in page["message"] and page["edits"].count("<li") == 2
 
 
 def test_a_button_that_is_gone_is_a_sentence(visitor):

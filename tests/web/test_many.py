@@ -175,7 +175,7 @@ def test_remade_a_batch_keeps_its_requests_and_its_file(workspace, file, few_ste
     (again,) = edits.remake(workspace).result(TIMEOUT)
     assert again.requests == before[0].requests and again.source == before[0].source
     assert edits.file_progress(workspace, looked, "rome").done == 3
-    assert workspace.undo() == "re-made 3 edits"
+    assert workspace.undo() == "recomputed 3 edits"
 
 
 def test_rep_is_refused_for_a_batch(workspace, file, few_steps):

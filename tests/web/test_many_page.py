@@ -186,5 +186,5 @@ def test_a_batch_offers_no_rep_and_its_health_is_a_mean(giver, path, few_steps):
     giver.presses("change_edit", press="switch", edit=batch.id)
     assert not giver.workspace.records[0].on
     giver.presses("change_edit", press="switch", edit=batch.id)
-    assert "Re-made 3 edits" in giver.does("remake")["message"]
-    assert "Undone: re-made 3 edits" in giver.does("undo")["message"]
+    assert "Recomputed 3 edits" in giver.does("remake")["message"]
+    assert "Undone: recomputed 3 edits" in giver.does("undo")["message"]

@@ -240,10 +240,10 @@ def test_a_chain_is_re_made_without_what_is_off(workspace, lab, few_steps):
     before = logits(workspace)
     off, again = edits.remake(workspace).result(TIMEOUT)
     assert off.solves == first.solves and not off.on and again.id == second.id and again.config == second.config
-    alone = edits.apply(lab.workspace("re-made, alone"), CAPITAL, config={"steps": 3}).result(TIMEOUT)
+    alone = edits.apply(lab.workspace("recomputed, alone"), CAPITAL, config={"steps": 3}).result(TIMEOUT)
     (a,), (b,) = again.patches, alone.patches
     assert torch.equal(a.B, b.B) and not torch.equal(a.B, second.patches[0].B)
-    assert workspace.undo() == "re-made 1 edit"
+    assert workspace.undo() == "recomputed 1 edit"
     assert torch.equal(logits(workspace), before)
 
 
@@ -262,7 +262,7 @@ def test_a_chain_whose_re_making_is_stopped_stays(workspace, few_steps, request)
 
 
 def test_nothing_to_re_make_is_a_sentence(workspace, few_steps):
-    with pytest.raises(BadRequest, match="no edit to re-make"):
+    with pytest.raises(BadRequest, match="no edit to recompute"):
         edits.remake(workspace)
 
 

@@ -447,7 +447,7 @@ def test_changes_are_undone_redone_and_all_edits_re_made(ana, quiet):
     ana.does("workspace_redo", NO_PROBES)
     assert "Redone: added REP" in ana.says() and ana.workspace.records[0].rep == "default"
     ana.does("workspace_remake", NO_PROBES)
-    assert "Re-made 2 edits." in ana.says() and len(ana.workspace.records) == 2
+    assert "Recomputed 2 edits." in ana.says() and len(ana.workspace.records) == 2
     ana.does("workspace_stop")
     assert "Nothing is running" in ana.says()
 

@@ -217,5 +217,5 @@ def _describe_interrupted(started: Mapping[str, Any]) -> str:
             "The rows before them are applied. Give the same file again to go on."
         )
     if "request" not in started:
-        return "Re-making the edits was interrupted. They are as they were before."
+        return "Recomputing the edits was interrupted. They are as they were before."
     return f"An edit was interrupted: {name_of(EditRequest(**started['request']))}. Nothing of it was kept."

@@ -255,7 +255,7 @@ def _change(state: State, event: Event, body: Any) -> Change:
     if kind == "remade":
         made = {edit.id: edit for edit in map(Edit.read, body.edits)}
         after = PersistentList(made.get(edit.id, edit) for edit in chain)
-        return Change(f"re-made {count_edits(made.values())}", chain, after)
+        return Change(f"recomputed {count_edits(made.values())}", chain, after)
     if kind == "refined":
         edit = Edit.read(body.edit)
         _find(chain, [edit.id])

@@ -168,7 +168,7 @@ def remake(workspace: Workspace) -> Job[tuple[EditRecord, ...]]:
     edit is on.
     """
     if not any(record.on for record in workspace.records):
-        raise BadRequest("There is no edit to re-make. Apply one or switch one on first.")
+        raise BadRequest("There is no edit to recompute. Apply one or switch one on first.")
     context, chain = workspace.context, workspace.chain
     used = {layer for edit in chain.state.chain if edit.on for layer in edit.layers}
     for edit in chain.state.chain:

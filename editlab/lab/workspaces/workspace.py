@@ -265,7 +265,7 @@ class Workspace:
     def move(self, id: str, place: int) -> None:
         """Move an edit to another place in the chain, 0 the first; the edits stay as they were computed.
 
-        The order matters when edits are re-made. Raises `BadRequest` as `switch` does, and where there is no such place.
+        The order matters when edits are recomputed. Raises `BadRequest` as `switch` does, and where there is no such place.
         """
         with self._lock:
             self.chain.refresh()

@@ -213,10 +213,10 @@ class EditHandlers(Handlers):
         workspace = visit.workspace
         self.lab.limits.spend(Cost(edits=sum(len(record.requests) for record in workspace.records if record.on)))
         job = edits.remake(workspace)
-        yield self.display.running("Re-making all edits.")
+        yield self.display.running("Recomputing all edits.")
         yield from follow(workspace, job)
         number = sum(len(record.requests) for record in job.result())
-        yield from self.display.changed(workspace, f"Re-made {count(number, 'edit')}.", own)
+        yield from self.display.changed(workspace, f"Recomputed {count(number, 'edit')}.", own)
 
     @handler(cost=PROBED)
     def probe(self, visit: Visit, own: OwnProbes) -> Updates:

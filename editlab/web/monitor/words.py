@@ -13,7 +13,7 @@ from editlab.wording import count, size
 
 HEADINGS = {
     "metrics": (
-        "Metrics over time",
+        "Trends",
         "How did the model change with each edit? After every change, a check-up asks all edits again. Each point is a "
         "check-up; a cross is beyond the alarm limit, the dashed line. Hover over a point to see the change before it.",
     ),
@@ -23,7 +23,7 @@ HEADINGS = {
         "column is a check-up. Red means that the edit holds at none of its prompts, empty that it was not applied.",
     ),
     "limits": (
-        "Alarm limits",
+        "Alert thresholds",
         "When is a metric an alarm? Each limit belongs to this workspace, and a change of it is an event in its history.",
     ),
     "service": (

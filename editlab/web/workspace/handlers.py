@@ -101,10 +101,10 @@ class WorkspaceHandlers(Handlers):
         workspace = visit.workspace
         self.lab.limits.spend(Cost(edits=sum(len(record.requests) for record in workspace.records if record.on)))
         job = edits.remake(workspace)
-        yield self.edit.running("Re-making all edits.")
+        yield self.edit.running("Recomputing all edits.")
         yield from follow(workspace, job)
         number = sum(len(record.requests) for record in job.result())
-        yield from self.edit.changed(workspace, f"Re-made {count(number, 'edit')}.", own)
+        yield from self.edit.changed(workspace, f"Recomputed {count(number, 'edit')}.", own)
 
     @handler(cost=FREE)
     def workspace_stop(self, visit: Visit) -> Updates:
@@ -126,5 +126,5 @@ class WorkspaceHandlers(Handlers):
             raise BadRequest("This edit is not in the list any more.")
         place = ids.index(id) + step
         workspace.move(id, place)
-        text = f"Moved to place {place + 1}. The order matters when the edits are re-made."
+        text = f"Moved to place {place + 1}. The order matters when the edits are recomputed."
         return {"message": pieces.message(text), **self.edit.edits(workspace), **buttons(workspace)}

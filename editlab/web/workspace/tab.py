@@ -35,9 +35,9 @@ def create_workspace_tab(tab: gr.Tab, lab: Lab, others: Parts, edit: EditDisplay
             _create_edits(parts)
             with section("History", words.HISTORY):
                 _create_history(parts)
-            with section("Comparison", words.COMPARISON):
+            with section("Compare with", words.COMPARISON):
                 _create_comparison(parts)
-            with section("Ledger and bundles", words.BUNDLES.format(_file_size(lab))):
+            with section("Integrity and transfer", words.BUNDLES.format(_file_size(lab))):
                 _create_bundles(parts)
             with section("Exports", words.EXPORTS):
                 _create_exports(parts)
@@ -53,7 +53,7 @@ def _create_edits(parts: Parts) -> None:
     with gr.Row(elem_classes="key-row", elem_id="workspace-buttons"):
         parts.button("workspace-undo", "Undo", interactive=False, min_width=80)
         parts.button("workspace-redo", "Redo", interactive=False, min_width=80)
-        parts.button("workspace-remake", "Re-make all", interactive=False, min_width=120)
+        parts.button("workspace-remake", "Recompute all", interactive=False, min_width=120)
         parts.stop_button("workspace-stop")
     parts.html("workspace-progress")
     parts.html("workspace-message", scripts=["live"])
