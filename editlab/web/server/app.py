@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import gradio as gr
 from fastapi import FastAPI, Query, Response
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse
 
@@ -24,6 +25,10 @@ from editlab.web.server.login import add_login
 from editlab.web.server.proxies import Forwarded
 from editlab.web.server.sessions import Sessions
 
+SMALL = 2_000
+"""Bytes under which an answer is not compressed."""
+QUIET = "<style>.wrap.default.full.translucent { visibility: hidden; }</style>"
+"""Hides Gradio's own sign of loading, which stands where the page will be and jumps when the style sheet comes."""
 NO_DOCS = {"docs_url": None, "redoc_url": None, "openapi_url": None}
 
 
@@ -44,6 +49,7 @@ def create_app(lab: Lab) -> FastAPI:
         add_login(app, lab, lab.users)
     app.add_middleware(AllowedHosts, names=settings.names, numbers=not settings.on_loopback)
     app.add_middleware(Forwarded, proxies=settings.proxies)
+    app.add_middleware(GZipMiddleware, minimum_size=SMALL)
     app.add_middleware(SecurityHeaders, **({"frames": SPACE_FRAMES} if on_space() else {}))
     app = gr.mount_gradio_app(
         app,
@@ -55,6 +61,7 @@ def create_app(lab: Lab) -> FastAPI:
         css=choice_styles(),
         css_paths=STYLE,
         js=SCRIPT.read_text(encoding="utf-8"),
+        head=QUIET,
         footer_links=[],
         run_history=False,
         show_error=False,
