@@ -1,6 +1,6 @@
 """Measure what docs/workshop.md lets a room expect: `python -m tools.workshop MODEL slovenia mexico ...`.
 
-Each scenario is one `editlab probe ... --rep default --mask`; without names, all are asked. It prints Markdown.
+Each example is one `editlab probe ... --rep default --mask`; without names, all are asked. It prints Markdown.
 """
 
 import argparse
@@ -10,31 +10,31 @@ from typing import Any
 from typer.testing import CliRunner
 
 from editlab.cli import app
-from editlab.lab import Scenario, read_scenarios
+from editlab.lab import Example, read_examples
 from editlab.settings import Settings
 from editlab.wording import percent
 
 HEAD = (
-    "scenario | before → after | other names | with REP | mended by REP | long contexts | neighbours | same subject "
+    "example | before → after | other names | with REP | mended by REP | long contexts | neighbours | same subject "
     "| ripple effects | edited, under the mask | mask alone"
 )
 
 
 def main() -> None:
-    """Ask and print a row a scenario."""
+    """Ask and print a row an example."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
-    parser.add_argument("scenarios", nargs="*")
+    parser.add_argument("examples", nargs="*")
     given = parser.parse_args()
     print(f"| {HEAD} |\n|{'---|' * (HEAD.count('|') + 1)}")
-    for scenario in read_scenarios(Settings().presets / "scenarios"):
-        if scenario.name in (given.scenarios or [scenario.name]):
-            print(f"| {' | '.join(row(scenario, asked(given.model, scenario)))} |", flush=True)
+    for example in read_examples(Settings().presets / "examples"):
+        if example.name in (given.examples or [example.name]):
+            print(f"| {' | '.join(row(example, asked(given.model, example)))} |", flush=True)
 
 
-def asked(model: str, scenario: Scenario) -> dict[str, Any]:
-    """Return what `editlab probe` says of a scenario."""
-    request = scenario.request
+def asked(model: str, example: Example) -> dict[str, Any]:
+    """Return what `editlab probe` says of an example."""
+    request = example.request
     words = ["--subject", request.subject, "--prompt", request.prompt, "--target", request.target_new]
     words += ["--true", request.target_true or "", "--rep", "default", "--mask", "--model", model, "--json"]
     result = CliRunner().invoke(app, ["probe", *words])
@@ -43,14 +43,14 @@ def asked(model: str, scenario: Scenario) -> dict[str, Any]:
     return json.loads(result.stdout)
 
 
-def row(scenario: Scenario, found: dict[str, Any]) -> list[str]:
-    """Return the cells of a scenario's row."""
+def row(example: Example, found: dict[str, Any]) -> list[str]:
+    """Return the cells of an example's row."""
     views = found["views"]
     own = next(probe for probe in found["probes"] if probe["kind"] == "success")
     before, after, masked, alone = (own[name]["answer"] for name in ("base", "edited", "masked", "base_masked"))
     mended = [probe["text"] for probe in found["probes"] if probe["kind"] == "rephrase" and gained(probe)]
     return [
-        scenario.title,
+        example.title,
         f"{before} {percent(views['base']['p_true'])} → {after} {percent(views['edited']['p_new'])}",
         count(found, "rephrase"),
         count(found, "rephrase", "rep"),
