@@ -179,8 +179,9 @@ def main() -> None:
     given = parser.parse_args()
     if given.what == "table":
         rows = [json.loads(line) for line in given.rows.read_text(encoding="utf-8").splitlines()]
-        _edit_tables([row["edits"] for row in rows if "edits" in row])
-        _battery_table([row["batteries"] for row in rows if "batteries" in row])
+        for kind, print_of in (("edits", _edit_tables), ("batteries", _battery_table)):
+            if own := [row[kind] for row in rows if kind in row]:
+                print_of(own)
         return
     presets = Settings().presets
     model, facts = LanguageModel.load(given.model, dtype="float32"), FactBase.load(presets / "facts")
@@ -252,7 +253,7 @@ def _batteries(easy: EasyEdit, ground: Ground, requests: Sequence[EditRequest]) 
 
 def _edit_tables(rows: Sequence[dict[str, Row]]) -> None:
     """Print what the edits took and reached, and how that differs from EasyEdit's."""
-    names = list(max(rows, key=len, default={}))
+    names = list(max(rows, key=len))
     print(f"| edit | facts | seconds | of the processor | EasyEdit's / this | {' | '.join(COLUMNS)} | update |")
     print("|---" * (6 + len(COLUMNS)) + "|")
     for name in names:
@@ -272,7 +273,7 @@ def _battery_table(rows: Sequence[dict[str, Row]]) -> None:
     unlike = [row["unlike"] for row in rows]
     total = {name: sum(one[name] for one in unlike) for name in ("prompts", "hits", "answers")}
     print(f"\n{len(rows)} batteries, {total['prompts']} prompts x 2 views; largest difference of p", end=" ")
-    print(f"{max((one['p'] for one in unlike), default=0):.1e}; hits unlike EasyEdit's: {total['hits']}", end="; ")
+    print(f"{max(one['p'] for one in unlike):.1e}; hits unlike EasyEdit's: {total['hits']}", end="; ")
     print(f"answers unlike `generate`: {total['answers']}\n")
     print(f"| battery | seconds | of the processor | {' | '.join(f'{name} / this' for name in (*PLAIN, 'all it says'))} |")
     print("|---" * (4 + len(PLAIN)) + "|")
