@@ -66,7 +66,7 @@ class KeysHandlers(Handlers):
 
     @handler(cost=Cost(files=1, prompts=400))
     def keys_scan(self, visit: Visit, keys_file: Upload | None) -> Updates:
-        """Search a text file of the visitor's for keys that are similar to the edit's."""
+        """Search a text file of the visitor's for places that receive a part of the edit."""
         workspace = visit.workspace
         yield from self._scan(workspace, self.keys.prefixes(workspace, read_text(keys_file)))
 
