@@ -346,7 +346,7 @@ def test_attention_names_the_heads_that_look_more_and_whether_the_mask_turns_the
     assert said == (
         "At “of”, 2 heads attend to Slovenia at least 0.10 more than before: layer 1, head 0 (0.12 → 0.84) and layer 0, "
         "head 1 (0.20 → 0.40). 1 head attends at least 0.10 less, most of all layer 1, head 1 (0.50 → 0.30). The mean over "
-        "4 heads above the edit goes from 0.230 to 0.410. Under the mask, layer 1, head 0 is at 0.21. The mean is 0.228 "
+        "the 4 heads above the edit goes from 0.230 to 0.410. Under the mask, layer 1, head 0 is at 0.21. The mean is 0.228 "
         "there, and 0.150 with the mask alone."
     )
     above = words.attention(REQUEST, heads_frame(base=base, edited=edited), "␣of", (0,))

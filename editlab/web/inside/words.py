@@ -196,7 +196,7 @@ def attention(request: EditRequest, frame: DataFrame, token: str, layers: Sequen
     `layers`: those of the edit. Heads up to the lowest one read what is unedited, so they are not counted.
     """
     wide = frame[frame["layer"] > min(layers, default=-1)].pivot(index=["layer", "head"], columns="view", values="weight")
-    if "edited" not in wide:
+    if "edited" not in set(frame["view"]):
         return f"No edit is applied, so the attention to {request.subject} does not change."
     if wide.empty:
         return f"No head stands above the edit, so the attention to {request.subject} does not change."
