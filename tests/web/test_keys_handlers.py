@@ -197,6 +197,8 @@ def test_several_names_are_told_with_their_range_and_only_keys_that_rep_moved_ar
     rows = [FORMS[0], key("rephrase", 0.5, 0.9), key("rephrase", -0.004, -0.004), key("rephrase", 0.4, 1.1), *REST[::2]]
     said = words.similarity(REQUEST, found(rows))
     assert "is 0.40 (0.00 to 0.50) under another name (medians" in said
+    nearer = words.similarity(REQUEST, found([*FORMS[:3], key("locality", 0.45, NAN, "Italy"), REST[2]]))
+    assert "All 2 keys of Slovenia are less similar than that subject’s." in nearer
     assert "REP moves 2 of these 3 keys, from 0.45 to 1.00 (medians), and no other subject’s." in said
 
 

@@ -44,8 +44,8 @@ HEADINGS = {
     ),
     "values": Heading(
         "Value norms",
-        "How strong is the edited answer? The value is what the layer adds at the subject’s last token. To overrule what is "
-        "stored, an edit may need a larger one.",
+        "How strong is the edited answer? The value is the output of the layer’s MLP at the subject’s last token. To "
+        "overrule what is stored, an edit may need a larger one.",
     ),
 }
 """The sections, in their order on the page."""
@@ -113,10 +113,9 @@ def _farther(request: EditRequest, frame: DataFrame) -> list[str]:
     if forms.empty or neighbours.empty:
         return []
     farther = int((forms["before"] < neighbours["before"].max()).sum())
-    said = (
-        f"{farther} of these {len(forms)} keys of {request.subject} {'is' if farther == 1 else 'are'} less similar than that"
-    )
-    return [f"{said} subject’s."] if farther else []
+    number = f"All {farther}" if 1 < farther == len(forms) else f"{farther} of these {len(forms)}"
+    said = f"{number} keys of {request.subject} {'is' if farther == 1 else 'are'} less similar than that subject’s."
+    return [said] if farther else []
 
 
 def _with_rep(frame: DataFrame) -> list[str]:
