@@ -146,7 +146,7 @@ def values(site: Site, question: Question) -> Measures:
         "value, edited by the median layer": (after[site.layer] / before.median()).item(),
         "value, unedited by the median layer": (before[site.layer] / before.median()).item(),
         "other layers with a longer value, edited": (before > after[site.layer]).float().mean().item(),
-        "value, edited by the residual stream that it is added to": after[site.layer].item() / stood,
+        "value, edited by the residual stream": after[site.layer].item() / stood,
         "value, unedited by the residual stream": before[site.layer].item() / stood,
     }
 

@@ -178,6 +178,13 @@ FORMS = [key("success", 1.0, 1.0), key("rephrase", 0.4, 0.9), key("shuffle", 0.2
 REST = [key("locality", 0.1, 0.1, "Italy"), key("locality", 0.3, 0.2, "France"), key("random", 0.02, 0.02)]
 
 
+def test_of_an_edit_over_several_layers_the_figures_are_of_the_lowest_and_say_so():
+    assert words.edit(REQUEST, (3,), rep=True) == "Slovenia → Antarctica, layer 3, with REP."
+    assert words.edit(REQUEST, (0, 1), rep=False) == (
+        "Slovenia → Antarctica, layers 0 and 1. The figures are of layer 0, which makes only a part of the edit."
+    )
+
+
 def test_similarity_names_every_form_the_nearest_neighbour_and_what_rep_did():
     said = words.similarity(REQUEST, found(FORMS + REST))
     for part in (

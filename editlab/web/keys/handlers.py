@@ -93,7 +93,7 @@ class KeysHandlers(Handlers):
     def _sections(self, turn: Turn, workspace: Workspace) -> Updates:
         record, kept = self.keys.edit(workspace), self._kept(workspace)
         question = kept.setdefault("question", self.keys.question(workspace))
-        text = words.edit(record.request, min(record.layers), rep=workspace.robust is not None)
+        text = words.edit(record.request, record.layers, rep=workspace.robust is not None)
         yield {"keys-question": question, "message": pieces.message(text)}
         jobs: dict[str, Callable[[], Job[Any]]] = {
             "similarity": lambda: self.keys.similarity(workspace),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from pandas import DataFrame, Series
@@ -69,9 +70,11 @@ SMALLEST = 0.005
 """A smaller difference is not mentioned: rounded, both numbers would be the same."""
 
 
-def edit(request: EditRequest, layer: int, rep: bool) -> str:
-    """Return which edit is shown."""
-    return f"{request.subject} → {request.target_new}, layer {layer}{', with REP' if rep else ''}."
+def edit(request: EditRequest, layers: Sequence[int], rep: bool) -> str:
+    """Return which edit is shown, and in which layer: of several, the figures are of the lowest."""
+    where = f"{'layer' if len(layers) == 1 else 'layers'} {join(layers)}{', with REP' if rep else ''}"
+    part = f" The figures are of layer {min(layers)}, which makes only a part of the edit." if len(layers) > 1 else ""
+    return f"{request.subject} → {request.target_new}, {where}.{part}"
 
 
 def similarity(request: EditRequest, found: Similarity) -> str:
