@@ -173,6 +173,8 @@ def answers(model: LanguageModel, request: EditRequest, views: Mapping[str, View
     for view, new, true in zip(views, scores[::2], scores[1::2], strict=True):
         found |= {f"p(new), {view}": new.p, f"p(true), {view}": true.p}
         found |= {f"new said, {view}": float(new.hit), f"true said, {view}": float(true.hit)}
+    if found["new said, edited"] and found.get("true said, mask alone"):
+        found["true returns, where the edit holds and the mask alone leaves the fact"] = found["true said, masked"]
     return found
 
 
