@@ -13,6 +13,7 @@ from steps import (
     settled,
     stand_side_by_side,
     tab_to,
+    unfold,
 )
 
 REP = "#answer-rep .said"
@@ -56,6 +57,7 @@ def test_with_rep_the_edit_holds_where_it_did_not(with_rep):
 def test_rep_is_added_from_the_list_and_switched_at_once(visit):
     page = visit()
     apply(page)
+    unfold(page, "drawer")
     rep = page.get_by_role("button", name="REP for Slovenia")
     rep.click()
     expect(page.locator(REP)).to_have_text("Antarctica")
