@@ -88,7 +88,7 @@ class Format:
     `title`: what it is, in a few words; `holds`: what it holds and what it cannot hold, in sentences; `write`: writes its
     files into a folder that exists, None where the card is all there is; `card`: how its model card begins, None for a
     format without a card; `notes`: what it leaves out or changes of a given export; `in_demo`: whether a public demo
-    writes it.
+    writes it; `asks`: the most requests whose probes it asks.
     """
 
     name: str
@@ -98,6 +98,7 @@ class Format:
     card: Card | None = None
     notes: tuple[Note, ...] = ()
     in_demo: bool = True
+    asks: int = 0
 
     def notes_for(self, export: Export) -> tuple[str, ...]:
         """Return what the format leaves out or changes of an export, a sentence each."""

@@ -67,6 +67,7 @@ FORMAT = Format(
     write,
     notes=(report.asked, _note),
     in_demo=False,
+    asks=report.MOST,
 )
 
 

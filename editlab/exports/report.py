@@ -47,10 +47,12 @@ ENVIRONMENT.filters |= {
     "view_title": names.view_title,
     "kind_name": names.kind_name,
 }
+HOLDS, STAYS = ("rephrase", "paraphrase", "shuffle", "long"), ("locality", "same_subject")
+"""Kinds of probe at which an edit should hold, and at which nothing should change."""
 SUMS = {
-    "Asked otherwise, it holds in {} of {} probes.": ("rephrase", "paraphrase", "shuffle", "long"),
-    "Of other facts, {} of {} are as before.": ("locality", "same_subject"),
-    "Of what follows from it, {} of {} are said.": ("propagation",),
+    "Asked otherwise, it holds in {} probes.": HOLDS,
+    "Of other facts, {} are as before.": STAYS,
+    "Of what follows from it, {} are said.": ("propagation",),
 }
 """What is said of several kinds of probe together."""
 DOMAINS = {"in": "REP may train on similar texts", "out": "REP never trains on similar texts"}
@@ -102,6 +104,7 @@ FORMAT = Format(
     "its hashes, and the commands that make the edits again.",
     write,
     notes=(asked,),
+    asks=MOST,
 )
 
 
@@ -151,6 +154,9 @@ def page(export: Export, found: Sequence[Finding], opened: bool = False) -> str:
         opened=opened,
         most=MOST,
         sentence=sentence,
+        total=total,
+        holds=HOLDS,
+        stays=STAYS,
         judge=_verdict,
         shown=_shown,
     )
@@ -161,11 +167,15 @@ def sentence(finding: Finding) -> str:
     view, answer = names.view_title(finding.judged), finding.answers[finding.judged]
     took = f"The edit {'took' if finding.took else 'did not take'}: {view} gives the new object with a probability of "
     parts = [f"{took}{'' if finding.took else 'only '}{wording.percent(answer['p_new'])}."]
-    for text, kinds in SUMS.items():
-        counts = [count for count in finding.counts if count.kind in kinds]
-        if asked := sum(count.asked for count in counts):
-            parts.append(text.format(sum(count.right[finding.judged] for count in counts), asked))
+    parts += [text.format(number) for text, kinds in SUMS.items() if (number := total(finding, kinds))]
     return " ".join(parts)
+
+
+def total(finding: Finding, kinds: Sequence[str]) -> str:
+    """Return how many probes of several kinds are as they should be: "9 of 10"; empty where none was asked."""
+    counts = [count for count in finding.counts if count.kind in kinds]
+    asked = sum(count.asked for count in counts)
+    return f"{sum(count.right[finding.judged] for count in counts)} of {asked}" if asked else ""
 
 
 def policy(scripts: Sequence[str]) -> str:

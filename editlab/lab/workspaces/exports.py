@@ -60,6 +60,11 @@ def id_of(workspace: Workspace, number: int) -> str:
     return on[number - 1]
 
 
+def count_requests(workspace: Workspace, only: str = "") -> int:
+    """Return how many requests an export holds: of the edits that are on, or of the one whose id is `only`."""
+    return sum(len(record.requests) for record in workspace.records if record.on and only in ("", record.id))
+
+
 def notes(workspace: Workspace, format: str, only: str = "") -> tuple[str, ...]:
     """Return what an export in this format omits or changes, one sentence each. Raises `BadRequest` as `export` does."""
     return format_named(format).notes_for(_export_of(workspace, only))

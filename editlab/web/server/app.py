@@ -108,7 +108,8 @@ def _add_downloads(app: FastAPI, lab: Lab) -> None:
             path = lab.downloads.take(token, None if lab.users is None else lab.owner(_user(request) or ""))
         except EditLabError as error:
             return PlainTextResponse(str(error), 404)
-        return FileResponse(path, filename=path.name, media_type="application/zip", headers={"Cache-Control": "no-store"})
+        kind = "application/zip" if path.suffix == ".zip" else "application/octet-stream"  # nothing is shown on this page
+        return FileResponse(path, filename=path.name, media_type=kind, headers={"Cache-Control": "no-store"})
 
 
 def _user(request: Request) -> str | None:

@@ -66,7 +66,11 @@ class WorkspaceDisplay:
 
     def edits(self, workspace: Workspace) -> Update:
         """Return the edits of the tab. They are drawn whenever those of the Edit tab are."""
-        return {"workspace-edits": table.edits(workspace.records, self.lab.monitor.scores(workspace))}
+        on = [(record.name, record.id) for record in workspace.records if record.on]
+        return {
+            "workspace-edits": table.edits(workspace.records, self.lab.monitor.scores(workspace)),
+            "workspace-only": gr.update(choices=[(words.ALL_EDITS, ""), *on]),
+        }
 
     def jobs(self, visit: Visit) -> Update:
         """Return the jobs that concern the visitor."""

@@ -74,24 +74,26 @@ class FileHandlers(Handlers):
         yield from self.display.enter(visit, info, own, text)
 
     @handler(cost=FREE, refused_in_demo=refuse_format)
-    def workspace_format(self, visit: Visit, workspace_format: FormatName) -> Updates:
+    def workspace_format(self, visit: Visit, workspace_format: FormatName, workspace_only: Id) -> Updates:
         """Say what an export in this format holds, and what it leaves out."""
-        notes = exports.notes(visit.workspace, workspace_format)
+        notes = exports.notes(visit.workspace, workspace_format, workspace_only)
         text = " ".join([format_named(workspace_format).holds, *notes])
         yield {"workspace-format-said": pieces.message(text)}
 
     @handler(cost=Cost(files=1), refused_in_demo=refuse_format)
-    def workspace_export(self, visit: Visit, workspace_format: FormatName) -> Updates:
-        """Export the edits that are on into a file to download."""
+    def workspace_export(self, visit: Visit, workspace_format: FormatName, workspace_only: Id) -> Updates:
+        """Export the edits that are on, or one of them, into a file to download."""
         info, workspace = visit.workspace_info, visit.workspace
-        job = exports.offer(workspace, info, workspace_format, self.lab.downloads)
+        asked = min(format_named(workspace_format).asks, exports.count_requests(workspace, workspace_only))
+        self.lab.limits.spend(Cost(prompts=BATTERY * asked))
+        job = exports.offer(workspace, info, workspace_format, self.lab.downloads, workspace_only)
         yield self.display.jobs(visit)
         yield from follow(workspace, job)
-        name = f"{exports.file_name(info)}-{workspace_format}.zip"
+        path = self.lab.downloads.take(job.result(), None)
         yield {
             "progress": "",
             "message": pieces.message("The export is ready. Download it below."),
-            "workspace-format-said": pieces.download(job.result(), f"Download {name}"),
+            "workspace-format-said": pieces.download(job.result(), f"Download {path.name} ({size(path.stat().st_size)})"),
             **self.display.jobs(visit),
         }
 
