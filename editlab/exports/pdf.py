@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +14,7 @@ from editlab.errors import BadRequest
 from editlab.exports import report
 from editlab.exports.findings import Finding
 from editlab.exports.format import STOPPED, Export, Format, write_text
-from editlab.work import Cancel, Progress, part_of, stop_if
+from editlab.work import Cancel, Progress, never, part_of, stop_if
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 DRAWN_MS = 60_000
@@ -45,14 +46,14 @@ def browser() -> str | None:
 def write(export: Export, folder: Path, progress: Progress, cancel: Cancel) -> Iterator[None]:
     """Write `report.pdf`, part by part. Raises `BadRequest` where no Chromium is found or it does not print."""
     found: list[Finding] = []
-    chromium = _need()
+    chromium = need_browser()
     for finding in report.ask(export, part_of(progress, 0.0, 0.9), cancel):
         found += [] if finding is None else [finding]
         yield
     progress(0.9, "printing")
     with TemporaryDirectory() as own:
         write_text(Path(own) / "report.html", report.page(export, found, opened=True))
-        yield from _print(chromium, Path(own), folder / "report.pdf", cancel)
+        yield from print_parts(chromium, Path(own) / "report.html", folder / "report.pdf", cancel)
 
 
 def _note(export: Export) -> str | None:
@@ -71,41 +72,52 @@ FORMAT = Format(
 )
 
 
-def _need() -> str:
+def need_browser() -> str:
+    """Return the path of a Chromium on this machine. Raises `BadRequest` where there is none."""
     found = browser()
     if found is None:
         raise _missing()
     return found
 
 
+def print_page(chromium: str, page: Path, path: Path, cancel: Cancel = never) -> None:
+    """Print a page of the disk, with a browser that has no network, as PDF. Raises `BadRequest` or `Cancelled`."""
+    for _ in print_parts(chromium, page, path, cancel):
+        pass
+
+
+def print_parts(chromium: str, page: Path, path: Path, cancel: Cancel) -> Iterator[None]:
+    """Do the same while others have the model: yield as long as the browser prints."""
+    with TemporaryDirectory(ignore_cleanup_errors=True) as own, (Path(own) / "said").open("w+b") as said:
+        sandbox = ("--no-sandbox",) if os.name == "posix" and os.geteuid() == 0 else ()
+        profile = f"--user-data-dir={own}/profile"
+        command = [chromium, *ALONE, *sandbox, profile, f"--print-to-pdf={path}", page.absolute().as_uri()]
+        environment = os.environ | {"HOME": own}
+        printing = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=environment)
+        try:
+            until = time.monotonic() + PATIENCE_SECONDS
+            while _goes_on(printing):
+                stop_if(cancel, STOPPED)
+                if time.monotonic() > until:
+                    raise BadRequest(f"Chromium has not printed the report in {PATIENCE_SECONDS} s. {INSTEAD}")
+                yield
+        finally:
+            printing.kill()
+            printing.wait()
+        if printing.returncode or not path.is_file():
+            said.seek(0)
+            why = said.read().decode(errors="replace").strip().splitlines() or ["it gave no reason"]
+            raise BadRequest(f"Chromium did not print the report: {why[-1][:200]}. {INSTEAD}")
+
+
+def _goes_on(printing: subprocess.Popen[bytes]) -> bool:
+    """Wait a moment, and return whether the browser still prints."""
+    try:
+        printing.wait(SECONDS_BETWEEN_LOOKS)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
+
+
 def _missing() -> BadRequest:
     return BadRequest(f"There is no Chromium on this machine to print it. Install it (apt-get install chromium). {INSTEAD}")
-
-
-def _print(chromium: str, own: Path, path: Path, cancel: Cancel) -> Iterator[None]:
-    """Print a page with a profile of its own; the model is free meanwhile. Raises `BadRequest`, `Cancelled`."""
-    command = [chromium, *ALONE, f"--user-data-dir={own / 'profile'}", f"--print-to-pdf={path}", f"{own / 'report.html'}"]
-    command[1:1] = ["--no-sandbox"] if os.name == "posix" and os.geteuid() == 0 else []
-    environment = os.environ | {"HOME": str(own)}
-    with (own / "said").open("wb") as said:
-        printing = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=environment)
-        waited = 0.0
-        try:
-            while True:
-                try:
-                    printing.wait(SECONDS_BETWEEN_LOOKS)
-                    break
-                except subprocess.TimeoutExpired:
-                    waited += SECONDS_BETWEEN_LOOKS
-                    stop_if(cancel, STOPPED)
-                    if waited > PATIENCE_SECONDS:
-                        raise BadRequest(f"Chromium has not printed the report in {PATIENCE_SECONDS} s. {INSTEAD}") from None
-                    yield
-        finally:
-            if printing.poll() is None:
-                printing.kill()
-                printing.wait()
-    if printing.returncode or not path.is_file():
-        lines = (own / "said").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        why = lines[-1][:200] if lines else "it gave no reason"
-        raise BadRequest(f"Chromium did not print the report: {why}. {INSTEAD}")
