@@ -131,14 +131,17 @@ def _lens(export: Export, request: EditRequest, views: Mapping[str, View]) -> Pi
 def _similarity(
     export: Export, entry: Entry, request: EditRequest, battery: tuple[probes.Probe, ...], cancel: Cancel
 ) -> Picture | None:
-    """Return the similarity of keys; None for an edit that changes no layer."""
+    """Return the similarity of keys; None for an edit that changes no layer, and where there is no prose to compare with."""
+    passages = export.ground.passages
+    if not passages.inside and not passages.outside:
+        return None
     edited, robust = export.views.get(ViewName.EDITED), export.views.get(ViewName.REP)
     try:
         site = Site.on(export.model, request, entry.patches, edited)
     except BadRequest:
         return None
     site = site if robust is None else site.with_robust(robust)
-    found = insight.similarity(site, battery, export.ground.passages, export.ground.seed, cancel=cancel)
+    found = insight.similarity(site, battery, passages, export.ground.seed, cancel=cancel)
     metric = "whitened by key statistics" if found.whitened else "without key statistics"
     return Picture(
         "Key similarity",

@@ -383,12 +383,9 @@ def test_an_export_is_taken_by_whoever_may_enter_its_workspace(ana, tom, lab, qu
 
 def test_one_edit_is_exported_as_one_file(ana, lab, quiet):
     ana.edits(CONTINENT, EditRequest("The capital of {} is", "Japan", "Berlin", "Tokyo"))
-    (everything, _), *edits = ana.page["workspace-only.choices"]
-    assert everything == "All edits that are on" and [name for name, _ in edits] == [
-        "Slovenia → Antarctica",
-        "Japan → Berlin",
-    ]
-    ana.does("workspace_export", "csv", edits[1][1])
+    choices = ana.opens()["workspace-only.choices"]
+    assert [name for name, _ in choices] == ["All edits that are on", "Slovenia → Antarctica", "Japan → Berlin"]
+    ana.does("workspace_export", "csv", choices[2][1])
     (token,) = re.findall(r'exports/([\w-]{22})"', ana.page["workspace-format-said"])
     path = lab.downloads.take(token, None)
     assert path.name == "my-edits-edits.csv" and path.name in ana.says("workspace-format-said")
