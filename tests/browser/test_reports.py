@@ -48,7 +48,8 @@ def test_a_report_is_taken_away_opened_without_a_network_and_printed(edited, bro
     assert saved(page, "[data-save=png]").startswith(b"\x89PNG") and b"<svg" in saved(page, "[data-save=svg]")
     points = list(csv.DictReader(io.StringIO(saved(page, "[data-save=csv]").decode("utf-8-sig"))))
     assert {"base model: Europe", "edited: Antarctica"} <= {row["series"] for row in points}
-    assert asked == [path.as_uri()] and complaints == []
+    outside = [url for url in asked if not url.startswith(("blob:null/", "data:"))]  # the rest is in its own memory
+    assert outside == [path.as_uri()] and complaints == []
     context.close()
 
     pdf.print_page(pdf.need_browser(), path, tmp_path / "report.pdf")
