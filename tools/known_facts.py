@@ -1,6 +1,6 @@
 """Find what several models know: `python -m tools.known_facts MODEL ... --facts 12`.
 
-Each model is asked for the scenarios, and for the first facts of each relation in two trained wordings, the subject first
+Each model is asked for the examples, and for the first facts of each relation in two trained wordings, the subject first
 and later; each further model only for what all before it know. The tables are printed as Markdown.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from editlab import probes
 from editlab.facts import EditRequest, Fact, FactBase
-from editlab.lab import Scenario, read_scenarios
+from editlab.lab import Example, read_examples
 from editlab.model import LanguageModel
 from editlab.probes import Knowledge
 from editlab.settings import Settings
@@ -28,19 +28,19 @@ def main() -> None:
     parser.add_argument("--facts", type=int, default=12, help="facts of each relation that are asked")
     given = parser.parse_args()
     presets = Settings().presets
-    facts, scenarios = FactBase.load(presets / "facts"), read_scenarios(presets / "scenarios")
+    facts, examples = FactBase.load(presets / "facts"), read_examples(presets / "examples")
     left = {fact: probes.wordings(facts, fact) for fact in probes.in_turn(facts, given.facts)}
     own: dict[str, list[Knowledge]] = {}
     counts: list[tuple[str, int, int]] = []
     for name in given.models:
         model = LanguageModel.load(name)
         title = Path(name).name
-        own[title] = probes.knowledge(model, [scenario.request for scenario in scenarios], says=True)
+        own[title] = probes.knowledge(model, [example.request for example in examples], says=True)
         asked, left = len(left), known(model, left)
         counts.append((title, asked, len(left)))
         del model
         gc.collect()
-    print(scenario_table(scenarios, own))
+    print(example_table(examples, own))
     print("\n| model | facts asked | known |\n|---|---|---|")
     print("\n".join(f"| {title} | {asked:,} | {number:,} |" for title, asked, number in counts))
     print(f"\n{fact_table(facts, left)}")
@@ -57,14 +57,14 @@ def known(model: LanguageModel, asked: dict[Fact, list[EditRequest]]) -> dict[Fa
     return {fact: wordings for fact, wordings in found.items() if wordings}
 
 
-def scenario_table(scenarios: tuple[Scenario, ...], own: dict[str, list[Knowledge]]) -> str:
-    """Return a row for each scenario: the probability of its true object, or what a model says in its place."""
-    rows = [f"| scenario | asked | true object | {' | '.join(own)} |", f"|---|---|---|{'---|' * len(own)}"]
-    for number, scenario in enumerate(scenarios):
+def example_table(examples: tuple[Example, ...], own: dict[str, list[Knowledge]]) -> str:
+    """Return a row for each example: the probability of its true object, or what a model says in its place."""
+    rows = [f"| example | asked | true object | {' | '.join(own)} |", f"|---|---|---|{'---|' * len(own)}"]
+    for number, example in enumerate(examples):
         cells = [
             percent(one.p) if one.known else f"“{first_clause(one.says)}”" for one in (said[number] for said in own.values())
         ]
-        rows.append(f"| {scenario.name} | {scenario.request.text} | {scenario.request.target_true} | {' | '.join(cells)} |")
+        rows.append(f"| {example.name} | {example.request.text} | {example.request.target_true} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from editlab.lab import read_scenarios
+from editlab.lab import read_examples
 from tests.app_process import ROOT, running
 from tests.chromium import PATIENCE_SECONDS, chromium
 
@@ -71,8 +71,8 @@ def _visit(page: Page, address: str) -> tuple[float, float]:
 
 def _edit(page: Page, address: str, number: int) -> float:
     """Seconds from the click on Apply to the edited answer, each edit alone over the model."""
-    scenarios = read_scenarios(ROOT / "presets" / "scenarios")
-    page.goto(f"{address}/?preset={scenarios[number % len(scenarios)].name}")
+    examples = read_examples(ROOT / "presets" / "examples")
+    page.goto(f"{address}/?preset={examples[number % len(examples)].name}")
     page.wait_for_selector("#answer-base .said")
     if page.locator(".edits .remove").count():
         page.click(".edits .remove")

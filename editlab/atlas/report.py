@@ -80,7 +80,7 @@ def report_card(
     `templates` (relation -> wordings) are scored in place of the held-out ones. `limit` draws that many items a line.
     """
     unseen = passages(model, presets / "texts").outside
-    lines = _lines(lessons, templates, unseen, _scenarios(presets / "scenarios"), seed)
+    lines = _lines(lessons, templates, unseen, _examples(presets / "examples"), seed)
     rows = []
     for number, (name, items) in enumerate(lines.items()):
         rng = random.Random(f"{seed}/{name}")
@@ -89,7 +89,7 @@ def report_card(
         rows.append(_row(model, name, drawn, len(items)))
     rates = {row["what"]: row for row in rows}
     card: dict[str, Any] = {"model": model.name, "facts": len(lessons.all), "lessons_recorded": lessons.recorded}
-    for name in ("trained_templates", "held_out_templates", "aliases", "long_context", "scenarios"):
+    for name in ("trained_templates", "held_out_templates", "aliases", "long_context", "examples"):
         card |= {name: rates[name]["top1"], f"{name}_ci": rates[name]["ci"]}
     training = _training(checkpoint)
     return card | {
@@ -160,7 +160,7 @@ def _lines(
     lessons: Taught,
     templates: Mapping[str, Sequence[str]] | None,
     unseen: Sequence[str],
-    scenarios: list[Asked],
+    examples: list[Asked],
     seed: int,
 ) -> dict[str, list[Asked]]:
     """Return what is asked in each line of the card."""
@@ -176,7 +176,7 @@ def _lines(
         "held_out_templates_counterfact": _worded(lessons.theirs, templates or held_out),
         "aliases": _asked((one, name, one.templates) for one in lessons.all for name in one.untaught_names),
         "long_context": [(f"{rng.choice(unseen)} {prompt}", object_) for prompt, object_ in trained],
-        "scenarios": scenarios,
+        "examples": examples,
     }
     return lines if templates is None else {**lines, "held_out_templates_of_presets": _worded(lessons.all, held_out)}
 
@@ -195,7 +195,7 @@ def _row(model: LanguageModel, name: str, items: Sequence[Asked], of: int) -> di
     return {"what": name, "top1": hits / n if n else None, "ci": wilson(hits, n), "n": n, "of": of}
 
 
-def _scenarios(folder: Path) -> list[Asked]:
+def _examples(folder: Path) -> list[Asked]:
     """Return the true facts that the demo presets edit."""
     found = []
     for path in sorted(folder.glob("*.toml")):

@@ -18,7 +18,7 @@ from editlab.cli.model import layer_numbers, setting
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadRequest
 from editlab.facts import EditCase, FactBase, read_cases
-from editlab.lab import read_scenarios
+from editlab.lab import read_examples
 from editlab.methods.mask import EDITS, Lesson, MaskConfig, cost, lessons, make, write
 from editlab.model import LanguageModel
 
@@ -75,7 +75,7 @@ def taught(
     No subject of `without` or of the demo presets is among them.
     """
     presets, seed = session.settings.presets, session.settings.seed
-    left_out = {scenario.request.subject for scenario in read_scenarios(presets / "scenarios")}
+    left_out = {example.request.subject for example in read_examples(presets / "examples")}
     left_out |= {case.request.subject for path in without for case in read_cases(path, [])}
     given, _ = lessons_of(cases)
     chosen = [lesson for lesson in given if lesson.request.subject not in left_out][:count]

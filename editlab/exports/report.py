@@ -22,7 +22,7 @@ from plotly.offline import get_plotlyjs
 import editlab
 from editlab import figures, methods, names, probes, wording
 from editlab.exports import commands
-from editlab.exports.entry import Entry, precision_of, requests_of
+from editlab.exports.entry import Entry, base_of, precision_of, requests_of
 from editlab.exports.findings import RIGHT, UNKNOWN, Finding, findings
 from editlab.exports.format import Export, Format, Past, write_text
 from editlab.facts import EditRequest
@@ -119,6 +119,7 @@ def ask(export: Export, progress: Progress, cancel: Cancel) -> Iterator[Finding 
 def page(export: Export, found: Sequence[Finding], opened: bool = False) -> str:
     """Return a report as HTML. `opened`: with every section open, as paper needs it."""
     model, past = export.model, export.past() if export.past is not None else Past("")
+    base = base_of(model)
     known = {(id(finding.entry), finding.request): finding for finding in found}
     told = [
         _told(export, past, number, entry, request, known)
@@ -133,6 +134,7 @@ def page(export: Export, found: Sequence[Finding], opened: bool = False) -> str:
     scripts = [Markup(get_plotlyjs()), Markup(_script())]
     return ENVIRONMENT.get_template("report.html").render(
         model=model,
+        name=Path(base).name if Path(base).exists() else base,
         precision=precision_of(model),
         version=editlab.__version__,
         date=datetime.now(UTC).isoformat(timespec="minutes"),
@@ -153,7 +155,8 @@ def page(export: Export, found: Sequence[Finding], opened: bool = False) -> str:
         data={name: as_json(picture.figure) for name, picture in pictures.items()},
         opened=opened,
         most=MOST,
-        sentence=sentence,
+        took=took,
+        sums=sums,
         total=total,
         holds=HOLDS,
         stays=STAYS,
@@ -162,13 +165,17 @@ def page(export: Export, found: Sequence[Finding], opened: bool = False) -> str:
     )
 
 
-def sentence(finding: Finding) -> str:
-    """Return whether an edit took, how often it holds when asked otherwise, what stayed as it was, and what followed."""
-    view, answer = names.view_title(finding.judged), finding.answers[finding.judged]
-    took = f"The edit {'took' if finding.took else 'did not take'}: {view} gives the new object with a probability of "
-    parts = [f"{took}{'' if finding.took else 'only '}{wording.percent(answer['p_new'])}."]
-    parts += [text.format(number) for text, kinds in SUMS.items() if (number := total(finding, kinds))]
-    return " ".join(parts)
+def took(finding: Finding) -> str:
+    """Return whether an edit took, under the view by which it is judged."""
+    view, p = names.view_title(finding.judged), wording.percent(finding.answers[finding.judged]["p_new"])
+    if finding.took:
+        return f"The edit took: {view} gives the new object with a probability of {p}."
+    return f"The edit did not take: {view} gives the new object with a probability of only {p}."
+
+
+def sums(finding: Finding) -> list[str]:
+    """Return how often an edit holds when asked otherwise, what stayed as it was, and what followed, a sentence each."""
+    return [text.format(number) for text, kinds in SUMS.items() if (number := total(finding, kinds))]
 
 
 def total(finding: Finding, kinds: Sequence[str]) -> str:

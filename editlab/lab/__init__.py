@@ -11,9 +11,9 @@ from editlab.lab.model.knowledge import KnownFact
 from editlab.lab.model.statistics import Measured, MeasuringCost
 from editlab.lab.worker import Job, Worker
 from editlab.lab.workspaces.edit_files import BATCH, MOST_BATCH, EditFile, FileProgress, read_edit_file
+from editlab.lab.workspaces.examples import Example, read_examples
 from editlab.lab.workspaces.history import Moment
 from editlab.lab.workspaces.masks import MaskInfo
-from editlab.lab.workspaces.scenarios import Scenario, read_scenarios
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.methods import HEALTH, METHODS, MethodInfo, Setting, health_value, warnings
 from editlab.methods.rep import OFF, RECIPES, recipe_of
@@ -33,6 +33,7 @@ __all__ = [
     "EditAnswers",
     "EditFile",
     "EditRecord",
+    "Example",
     "FileProgress",
     "Job",
     "JobRow",
@@ -47,7 +48,6 @@ __all__ = [
     "OwnProbe",
     "Probe",
     "Report",
-    "Scenario",
     "Setting",
     "Worker",
     "Workspace",
@@ -58,7 +58,7 @@ __all__ = [
     "judge",
     "judged",
     "read_edit_file",
-    "read_scenarios",
+    "read_examples",
     "recipe_of",
     "reversal",
     "says",

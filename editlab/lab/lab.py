@@ -39,9 +39,9 @@ from editlab.lab.model.statistics import KeyStatistics
 from editlab.lab.worker import Job, Worker
 from editlab.lab.workspaces import edit_files, edits
 from editlab.lab.workspaces.edit_files import EditFile
+from editlab.lab.workspaces.examples import Example, read_examples
 from editlab.lab.workspaces.monitor import Monitor
 from editlab.lab.workspaces.open import KEPT_SECONDS, Workspaces
-from editlab.lab.workspaces.scenarios import Scenario, read_scenarios
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.model import LanguageModel, memory
 from editlab.probes import Passages
@@ -64,7 +64,7 @@ class Lab:
         model: LanguageModel,
         facts: FactBase,
         passages: Passages,
-        scenarios: tuple[Scenario, ...] = (),
+        examples: tuple[Example, ...] = (),
         seed: int = 0,
         kept_seconds: float = KEPT_SECONDS,
         answer_tokens: int = ANSWER_TOKENS,
@@ -74,7 +74,7 @@ class Lab:
         measuring: bool = False,
     ) -> None:
         self.settings = settings = settings or Settings(model=model.name, quantization=model.quantization)
-        self.scenarios = scenarios
+        self.examples = examples
         self._scratch = TemporaryDirectory(prefix="editlab-") if data is None else None
         self.ledger = Ledger(data or Path(self._scratch.name))
         self.directory = Directory(self.ledger)
@@ -98,8 +98,8 @@ class Lab:
         self.loaded.watchers.append(self.context.renew)
         self.workspaces = Workspaces(self.context, kept_seconds)
         self.monitor = Monitor(self.context, watching)
-        self.masks, self.statistics = MaskTraining(self.context, scenarios), KeyStatistics(self.context, measuring)
-        self.knowledge = ModelKnowledge(self.context, scenarios)
+        self.masks, self.statistics = MaskTraining(self.context, examples), KeyStatistics(self.context, measuring)
+        self.knowledge = ModelKnowledge(self.context, examples)
         self._preparation = Preparation(self.context)
         self.metrics = Metrics(self.worker, self.loaded, self.ledger, self.workspaces)
         self.jobs = Jobs(self.ledger, self.directory, self.worker)
@@ -132,12 +132,12 @@ class Lab:
         )
         facts = FactBase.load(settings.presets / "facts")
         texts = probes.passages(model, settings.presets / "texts")
-        scenarios = read_scenarios(settings.presets / "scenarios")
+        examples = read_examples(settings.presets / "examples")
         return cls(
             model,
             facts,
             texts,
-            scenarios,
+            examples,
             settings.seed,
             data=settings.data,
             settings=settings,

@@ -354,9 +354,9 @@ def presets(small, tmp_path) -> Path:
     ]
     (tmp_path / "facts" / "relations.toml").write_text("\n".join(tables))
     (tmp_path / "texts").symlink_to(PRESETS / "texts")
-    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "examples").mkdir()
     demo = 'title = "x"\nprompt = "The capital of {} is"\nsubject = "France"\ntarget_new = "Nice"\ntarget_true = "Paris"\n'
-    (tmp_path / "scenarios" / "demo.toml").write_text(demo)
+    (tmp_path / "examples" / "demo.toml").write_text(demo)
     return tmp_path
 
 
@@ -387,7 +387,7 @@ def card_of(model, presets, **options) -> dict:
 def test_the_card_counts_each_line_apart(small, presets, tiny_llama):
     card = card_of(Knowing(tiny_llama, list(small.facts), deaf_to=("{} has".replace("{}", "France"),)), presets)
     assert card["facts"] == 4 and card["parameters"] == 7 and card["tokens_seen"] is None
-    assert card["trained_templates"] == card["long_context"] == card["scenarios"] == 1.0
+    assert card["trained_templates"] == card["long_context"] == card["examples"] == 1.0
     assert card["held_out_templates"] == 0.75
     rows = {row["what"]: row for row in card["rows"]}
     assert rows["held_out_templates"]["n"] == 4

@@ -12,7 +12,7 @@ from paths import PRESETS
 from visitors import CAPITAL, CONTINENT, TIMEOUT, Visitor
 
 from editlab import methods, probes
-from editlab.lab import Lab, read_scenarios
+from editlab.lab import Lab, read_examples
 from editlab.lab.workspaces import edits
 from editlab.methods._delta import Schedule
 from editlab.probes import Passages, passages
@@ -25,7 +25,7 @@ def lab(tiny_llama, facts) -> Iterator[Lab]:
         tiny_llama,
         facts,
         passages(tiny_llama, PRESETS / "texts", tokens=40),
-        read_scenarios(PRESETS / "scenarios"),
+        read_examples(PRESETS / "examples"),
         answer_tokens=4,
     )
     yield lab

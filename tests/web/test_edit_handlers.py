@@ -51,14 +51,14 @@ def test_the_url_names_preset_method_rep_and_view(visitor):
 def test_an_unknown_preset_in_the_url_shows_the_first_and_says_so(visitor):
     page = visitor.does("open", preset="<b>nowhere</b>", method="magic")
     assert page["subject"] == "Slovenia" and "method" not in page
-    assert "There is no scenario" in page["message"] and "<b>" not in page["message"]
+    assert "There is no example" in page["message"] and "<b>" not in page["message"]
 
 
 def test_a_preset_fills_the_fields(visitor):
-    page = visitor.does("choose_scenario", "hamlet")
+    page = visitor.does("choose_example", "hamlet")
     assert (page["subject"], page["target-new"], page["target-true"]) == ("Hamlet", "Jane Austen", "William Shakespeare")
     assert "Hamlet" in page["picture"] and "Shakespeare loses a play" in page["say"]
-    assert is_problem(visitor.does("choose_scenario", "nowhere")["message"])
+    assert is_problem(visitor.does("choose_example", "nowhere")["message"])
 
 
 def test_apply_shows_both_answers_scores_probes_and_health(visitor):

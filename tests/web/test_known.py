@@ -1,4 +1,4 @@
-"""The page knows what the model knows: scenarios that are marked, and facts that a visitor can pick."""
+"""The page knows what the model knows: examples that are marked, and facts that a visitor can pick."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,13 +8,13 @@ from paths import PRESETS
 from visitors import TIMEOUT, Visitor
 
 from editlab import probes
-from editlab.lab import Lab, read_scenarios
+from editlab.lab import Lab, read_examples
 from editlab.lab.asking import answers
 from editlab.lab.model import knowledge
 from editlab.probes import Knowledge, Passages
 
-SCENARIOS = read_scenarios(PRESETS / "scenarios")
-SECOND = SCENARIOS[1]
+EXAMPLES = read_examples(PRESETS / "examples")
+SECOND = EXAMPLES[1]
 
 
 @pytest.fixture
@@ -35,11 +35,11 @@ def knows(monkeypatch) -> Callable[..., list[int]]:
 
 @pytest.fixture
 def opens(tiny_llama, facts, tmp_path) -> Iterator[Callable[[], Visitor]]:
-    """`opens()` opens a lab with scenarios, always on the same data folder, and returns a new visitor."""
+    """`opens()` opens a lab with examples, always on the same data folder, and returns a new visitor."""
     labs: list[Lab] = []
 
     def open_lab() -> Visitor:
-        labs.append(Lab(tiny_llama, facts, Passages((), ()), SCENARIOS, answer_tokens=4, data=tmp_path / "data"))
+        labs.append(Lab(tiny_llama, facts, Passages((), ()), EXAMPLES, answer_tokens=4, data=tmp_path / "data"))
         return Visitor(labs[-1], f"visitor {len(labs)}")
 
     yield open_lab
@@ -51,7 +51,7 @@ def kept(folder: Path) -> list[Path]:
     return sorted((folder / "data" / "known").iterdir())
 
 
-def test_the_page_opens_with_the_first_scenario_that_the_model_knows_and_marks_the_others(opens, knows):
+def test_the_page_opens_with_the_first_example_that_the_model_knows_and_marks_the_others(opens, knows):
     knows(SECOND.request.subject)
     visitor = opens()
     page = visitor.does("open")
@@ -59,16 +59,16 @@ def test_the_page_opens_with_the_first_scenario_that_the_model_knows_and_marks_t
     assert "does not know" not in page["say"]
     for title, name in page["preset.choices"]:
         assert title.endswith("· not known") == (name != SECOND.name)
-    page = visitor.does("choose_scenario", SCENARIOS[0].name)
+    page = visitor.does("choose_example", EXAMPLES[0].name)
     assert "This model says “a big thing” here, not “Europe”: it does not know the fact." in page["say"]
-    assert SCENARIOS[0].say in page["say"]
+    assert EXAMPLES[0].say in page["say"]
 
 
 def test_a_model_that_knows_none_gets_the_first_and_an_address_gets_what_it_names(opens, knows):
     knows()
     visitor = opens()
     assert visitor.does("open", preset=SECOND.name)["preset"] == SECOND.name and "does not know" in visitor.page["say"]
-    assert Visitor(visitor.lab, "tom").does("open")["preset"] == SCENARIOS[0].name
+    assert Visitor(visitor.lab, "tom").does("open")["preset"] == EXAMPLES[0].name
 
 
 def test_the_model_is_asked_once_for_a_data_folder_and_again_where_the_file_is_broken(opens, knows, tmp_path):
@@ -76,7 +76,7 @@ def test_the_model_is_asked_once_for_a_data_folder_and_again_where_the_file_is_b
     first = opens()
     first.does("open")
     first.does("show_known")
-    assert sum(asked) > len(SCENARIOS) and len(kept(tmp_path)) == 2
+    assert sum(asked) > len(EXAMPLES) and len(kept(tmp_path)) == 2
     number = len(asked)
     first.lab.close()
     again = opens()
@@ -105,7 +105,7 @@ def test_facts_that_the_model_knows_fill_the_fields(opens, knows):
     visitor.does("open")
     page = visitor.does("show_known")
     offered = visitor.lab.knowledge.facts
-    assert {fact.request.subject for fact in offered} == {"Italy", "Germany"}, "scenarios are offered already"
+    assert {fact.request.subject for fact in offered} == {"Italy", "Germany"}, "examples are offered already"
     assert page["known"].count("<button") == len(offered) > 2 and f"{len(offered)} facts" in page["known"]
     picked = offered[1]
     page = visitor.presses("choose_known", press="fact", number=1, subject=picked.request.subject)

@@ -14,7 +14,7 @@ from paths import PRESETS
 from visitors import CONTINENT, TIMEOUT, Visitor, runs, wait_until
 
 from editlab.errors import BadModel, BadRequest, Cancelled, DeviceLost, OutOfMemory, TooLarge, UnsupportedArchitecture
-from editlab.lab import Choice, Lab, loaded, read_scenarios
+from editlab.lab import Choice, Lab, loaded, read_examples
 from editlab.lab.asking import answers
 from editlab.lab.ledger.ledger import Key
 from editlab.lab.workspaces import compute, edits
@@ -28,8 +28,8 @@ def opened(two_models, data, facts, **changes):
     names = {"model": str(two_models / "first"), "models": (str(two_models / "second"),)}
     settings = Settings(**names, data=data, presets=PRESETS, device="cpu", **changes)
     model = LanguageModel.load(settings.model, device="cpu", settings=settings)
-    texts, scenarios = passages(model, PRESETS / "texts", tokens=40), read_scenarios(PRESETS / "scenarios")
-    return Lab(model, facts, texts, scenarios, answer_tokens=4, data=data, settings=settings)
+    texts, examples = passages(model, PRESETS / "texts", tokens=40), read_examples(PRESETS / "examples")
+    return Lab(model, facts, texts, examples, answer_tokens=4, data=data, settings=settings)
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ def test_a_chat_model_is_asked_in_either_form_and_others_in_plain_text_alone(lab
     lab.loaded.switch(Choice(str(instructed))).result(TIMEOUT)
     assert lab.about()["chat"]
     bob = Visitor(lab, "bob")
-    bob.does("choose_scenario", lab.scenarios[0].name)
+    bob.does("choose_example", lab.examples[0].name)
     plain = answers.look(bob.workspace, CONTINENT).result(TIMEOUT)["base"]
     assert "asked as in a chat" in bob.does("set_form", "chat", "")["message"]
     chat = answers.look(bob.workspace, CONTINENT).result(TIMEOUT)["base"]

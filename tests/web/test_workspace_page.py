@@ -17,7 +17,7 @@ from visitors import CAPITAL, CONTINENT, TIMEOUT, FakeRequest, Visitor, runs, wa
 from editlab import methods
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.lab import JobRow, Lab, Moment, Report, WorkspaceInfo, read_scenarios
+from editlab.lab import JobRow, Lab, Moment, Report, WorkspaceInfo, read_examples
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.directory import FIRST
 from editlab.lab.ledger.tables import EVENTS
@@ -98,7 +98,7 @@ class Person(Visitor):
 @pytest.fixture
 def lab(tiny_llama, facts):
     """One for each test: what is shared in it is seen by everybody."""
-    lab = Lab(tiny_llama, facts, Passages((), ()), read_scenarios(PRESETS / "scenarios"), answer_tokens=4)
+    lab = Lab(tiny_llama, facts, Passages((), ()), read_examples(PRESETS / "examples"), answer_tokens=4)
     yield lab
     lab.close()
 

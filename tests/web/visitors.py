@@ -135,7 +135,7 @@ class Visitor:
 
     @property
     def slovenia(self) -> RequestFields:
-        """The fields of the first scenario."""
+        """The fields of the first example."""
         return self.request(CONTINENT.subject, CONTINENT.prompt, CONTINENT.target_new, CONTINENT.target_true)
 
     def request(self, subject: Any, prompt: Any, new: Any, true: Any) -> RequestFields:

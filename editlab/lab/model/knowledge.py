@@ -1,4 +1,4 @@
-"""What the loaded model knows: of the scenarios, and of the facts that the page offers for editing.
+"""What the loaded model knows: of the examples, and of the facts that the page offers for editing.
 
 It is asked once for a model and its start of a text, in a job that gives the model away between its parts, and kept in the
 data folder.
@@ -25,7 +25,7 @@ from editlab.facts import EditRequest
 from editlab.lab.context import Context
 from editlab.lab.kinds import Kind
 from editlab.lab.worker import Job, JobProgress, Parts
-from editlab.lab.workspaces.scenarios import Scenario
+from editlab.lab.workspaces.examples import Example
 from editlab.probes import Knowledge
 from editlab.work import Cancel
 
@@ -34,7 +34,7 @@ FACTS_ASKED, FACTS_OFFERED = 8, 2
 NOT_OFFERED = frozenset({"P140"})
 """Relations that are nothing for a show: what somebody believes in."""
 PART = 16
-"""Facts or scenarios that are asked before others get the model."""
+"""Facts or examples that are asked before others get the model."""
 
 T = TypeVar("T")
 
@@ -50,43 +50,43 @@ class KnownFact:
 class ModelKnowledge:
     """What one lab's model knows."""
 
-    def __init__(self, context: Context, scenarios: Sequence[Scenario]) -> None:
-        self._context, self._scenarios = context, tuple(scenarios)
-        own = [scenario.request for scenario in self._scenarios]
-        self._of_scenarios = _Asked(context, TypeAdapter(dict[str, Knowledge]), lambda: own, self._ask_scenarios)
+    def __init__(self, context: Context, examples: Sequence[Example]) -> None:
+        self._context, self._examples = context, tuple(examples)
+        own = [example.request for example in self._examples]
+        self._of_examples = _Asked(context, TypeAdapter(dict[str, Knowledge]), lambda: own, self._ask_examples)
         self._of_facts = _Asked(context, TypeAdapter(tuple[KnownFact, ...]), self._all_requests, self._ask_facts)
 
     @property
-    def scenarios(self) -> Mapping[str, Knowledge]:
-        """What the model knows of each scenario, by its name; of those that were asked until now."""
-        return self._of_scenarios.known or {}
+    def examples(self) -> Mapping[str, Knowledge]:
+        """What the model knows of each example, by its name; of those that were asked until now."""
+        return self._of_examples.known or {}
 
     @property
-    def first(self) -> Scenario | None:
-        """The first scenario that the model knows; the first of all where it knows none or was not asked yet."""
-        known = [one for one in self._scenarios if one.name in self.scenarios and self.scenarios[one.name].known]
-        return next(iter(known or self._scenarios), None)
+    def first(self) -> Example | None:
+        """The first example that the model knows; the first of all where it knows none or was not asked yet."""
+        known = [one for one in self._examples if one.name in self.examples and self.examples[one.name].known]
+        return next(iter(known or self._examples), None)
 
     @property
     def facts(self) -> tuple[KnownFact, ...]:
         """The facts to offer that were found until now."""
         return self._of_facts.known or ()
 
-    def ask_scenarios(self) -> Job[dict[str, Knowledge]] | None:
-        """Return the job that asks about the scenarios, which is shared by all visitors; None where all were asked."""
-        return self._of_scenarios.ask()
+    def ask_examples(self) -> Job[dict[str, Knowledge]] | None:
+        """Return the job that asks about the examples, which is shared by all visitors; None where all were asked."""
+        return self._of_examples.ask()
 
     def ask_facts(self) -> Job[tuple[KnownFact, ...]] | None:
         """Return the job that looks for facts to offer, which is shared by all visitors; None where they are known."""
         return self._of_facts.ask()
 
-    def _ask_scenarios(self) -> Iterator[tuple[float, dict[str, Knowledge]]]:
+    def _ask_examples(self) -> Iterator[tuple[float, dict[str, Knowledge]]]:
         """Yield the share that was asked and what is known so far: after the first one, for which a page waits, in parts."""
         found: dict[str, Knowledge] = {}
-        for some in (self._scenarios[:1], *_parts(self._scenarios[1:])):
-            said = probes.knowledge(self._context.model, [scenario.request for scenario in some], says=True)
-            found = found | {scenario.name: one for scenario, one in zip(some, said, strict=True)}
-            yield len(found) / max(1, len(self._scenarios)), found
+        for some in (self._examples[:1], *_parts(self._examples[1:])):
+            said = probes.knowledge(self._context.model, [example.request for example in some], says=True)
+            found = found | {example.name: one for example, one in zip(some, said, strict=True)}
+            yield len(found) / max(1, len(self._examples)), found
 
     def _ask_facts(self) -> Iterator[tuple[float, tuple[KnownFact, ...]]]:
         """Yield the share that was asked and the facts that are known so far, each in its likelier wording."""
@@ -109,8 +109,8 @@ class ModelKnowledge:
 
     @cached_property
     def _facts(self) -> list[list[EditRequest]]:
-        """The facts that are asked, each in its wordings; none about a scenario's subject."""
-        ours, facts = {scenario.request.subject for scenario in self._scenarios}, self._context.facts
+        """The facts that are asked, each in its wordings; none about an example's subject."""
+        ours, facts = {example.request.subject for example in self._examples}, self._context.facts
         chosen = (fact for fact in probes.in_turn(facts, FACTS_ASKED) if fact.relation not in NOT_OFFERED)
         asked = (probes.wordings(facts, fact) for fact in chosen if fact.subject not in ours)
         return [requests for requests in asked if requests]

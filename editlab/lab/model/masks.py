@@ -14,8 +14,8 @@ from editlab.lab.context import Context
 from editlab.lab.kinds import Kind
 from editlab.lab.worker import Job, JobProgress
 from editlab.lab.workspaces import masks
+from editlab.lab.workspaces.examples import Example
 from editlab.lab.workspaces.masks import MaskInfo
-from editlab.lab.workspaces.scenarios import Scenario
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.methods import mask
 from editlab.methods.mask import Lesson, MaskConfig
@@ -23,10 +23,10 @@ from editlab.work import Cancel
 
 
 class MaskTraining:
-    """Mask training of one lab. The subjects of the scenarios are never trained on."""
+    """Mask training of one lab. The subjects of the examples are never trained on."""
 
-    def __init__(self, context: Context, scenarios: Sequence[Scenario]) -> None:
-        self._context, self._scenarios = context, scenarios
+    def __init__(self, context: Context, examples: Sequence[Example]) -> None:
+        self._context, self._examples = context, examples
         self._lock = threading.Lock()
         self._job: Job[MaskInfo] | None = None
 
@@ -75,5 +75,5 @@ class MaskTraining:
     def _lessons(self, progress: JobProgress, cancel: Cancel) -> list[Lesson]:
         context = self._context
         progress(0.0, "mask: ask which facts the model knows")
-        subjects = {scenario.request.subject for scenario in self._scenarios}
+        subjects = {example.request.subject for example in self._examples}
         return mask.lessons(context.model, context.facts, mask.EDITS, subjects, context.seed, cancel)

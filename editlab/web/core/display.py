@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol, Self
 
 from editlab.facts import EditRequest
-from editlab.lab import Scenario, Workspace
+from editlab.lab import Example, Workspace
 from editlab.web.core.inputs import OwnProbes
 from editlab.web.core.turns import Turns
 from editlab.web.core.updates import Update, Updates
@@ -23,8 +23,8 @@ class EditDisplay(Protocol):
     def changed(self, workspace: Workspace, text: str, own: OwnProbes) -> Updates:
         """Draw the question again after the edits have changed. `text`: the message, what was changed."""
 
-    def present(self, workspace: Workspace, scenario: Scenario, own: OwnProbes, text: str = "") -> Updates:
-        """Fill the fields with a scenario and draw its question."""
+    def present(self, workspace: Workspace, example: Example, own: OwnProbes, text: str = "") -> Updates:
+        """Fill the fields with an example and draw its question."""
 
     def show(self, workspace: Workspace, request: EditRequest, own: OwnProbes, text: str) -> Updates:
         """Draw a question: all answers, then the probes where an edit of it is on."""

@@ -13,7 +13,7 @@ from editlab import figures
 from editlab.errors import BadRequest, Cancelled, EditLabError
 from editlab.facts import EditRequest
 from editlab.facts.script import bare, space_of
-from editlab.lab import RECIPES, EditAnswers, EditRecord, Job, Lab, OwnProbe, Scenario, Workspace, recipe_of, scores
+from editlab.lab import RECIPES, EditAnswers, EditRecord, Example, Job, Lab, OwnProbe, Workspace, recipe_of, scores
 from editlab.lab.access.limits import Cost
 from editlab.lab.asking import answers
 from editlab.lab.workspaces import edits
@@ -39,10 +39,10 @@ class Display:
         """Return a display of the same turns with a tab's own list of edits."""
         return Display(self.lab, self.turns, draw)
 
-    def present(self, workspace: Workspace, scenario: Scenario, own: OwnProbes, text: str = "") -> Updates:
-        """Fill the fields with a scenario and draw its question."""
-        yield {**self.fields(scenario.request), "preset": scenario.name, "say": known.say(self.lab, scenario)}
-        yield from self.show(workspace, scenario.request, own, text)
+    def present(self, workspace: Workspace, example: Example, own: OwnProbes, text: str = "") -> Updates:
+        """Fill the fields with an example and draw its question."""
+        yield {**self.fields(example.request), "preset": example.name, "say": known.say(self.lab, example)}
+        yield from self.show(workspace, example.request, own, text)
 
     def changed(self, workspace: Workspace, text: str, own: OwnProbes) -> Updates:
         """Draw the question again after the edits have changed. `text`: the message, what was changed."""

@@ -82,7 +82,7 @@ class EditHandlers(Handlers):
 
     @handler(cost=PROBED)
     def open(self, visit: Visit, own: OwnProbes) -> Updates:
-        """Show the question that the address names, else the one that the visitor looked at last, else a scenario.
+        """Show the question that the address names, else the one that the visitor looked at last, else an example.
 
         That is the first one whose fact the model knows. Those that it does not know are marked.
 
@@ -108,19 +108,19 @@ class EditHandlers(Handlers):
             yield self.display.running("A mask is being trained. Questions wait until it is done.")
             yield from follow(workspace, training)
         name = address.get("preset")
-        scenario = next((scenario for scenario in self.lab.scenarios if scenario.name == name), None)
-        if scenario is None and workspace.request is not None:
+        example = next((example for example in self.lab.examples if example.name == name), None)
+        if example is None and workspace.request is not None:
             yield self.display.fields(workspace.request)
             yield from self.display.show(
                 workspace, workspace.request, own, notice or "This is the question you last looked at."
             )
-        elif self.lab.scenarios:
-            unknown = f"There is no scenario “{shorten(name, 40)}”; this is the first one." if name and not scenario else ""
-            if scenario is None:
+        elif self.lab.examples:
+            unknown = f"There is no example “{shorten(name, 40)}”; this is the first one." if name and not example else ""
+            if example is None:
                 yield from known.until_one_is_known(self.lab)
-                scenario = self.lab.knowledge.first
-            yield from self.display.present(workspace, scenario, own, notice or unknown)
-        yield from known.marks(self.lab, workspace, scenario)
+                example = self.lab.knowledge.first
+            yield from self.display.present(workspace, example, own, notice or unknown)
+        yield from known.marks(self.lab, workspace, example)
 
     @handler(cost=CHANGED)
     def follow_link(self, visit: Visit, own: OwnProbes, pressed: PressedLink) -> Updates:
@@ -137,12 +137,12 @@ class EditHandlers(Handlers):
             yield from self.display.changed(workspace, text, own)
 
     @handler(cost=PROBED)
-    def choose_scenario(self, visit: Visit, own: OwnProbes, preset: Name | None) -> Updates:
-        """Fill the fields with a scenario and show the answers to its question."""
-        scenario = next((scenario for scenario in self.lab.scenarios if scenario.name == preset), None)
-        if scenario is None:
-            raise BadRequest("There is no such scenario. Choose one from the row.")
-        yield from self.display.present(visit.workspace, scenario, own)
+    def choose_example(self, visit: Visit, own: OwnProbes, preset: Name | None) -> Updates:
+        """Fill the fields with an example and show the answers to its question."""
+        example = next((example for example in self.lab.examples if example.name == preset), None)
+        if example is None:
+            raise BadRequest("There is no such example. Choose one from the row.")
+        yield from self.display.present(visit.workspace, example, own)
 
     @handler(cost=Cost(prompts=1))
     def show_known(self, visit: Visit) -> Updates:

@@ -1,4 +1,4 @@
-"""What the model knows, on the page: marks at the scenarios, and facts that a visitor can pick."""
+"""What the model knows, on the page: marks at the examples, and facts that a visitor can pick."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import gradio as gr
 
 from editlab.errors import Cancelled
-from editlab.lab import Job, KnownFact, Lab, Scenario, Workspace
+from editlab.lab import Example, Job, KnownFact, Lab, Workspace
 from editlab.web.core.answers import first_clause
 from editlab.web.core.html import pieces, render
 from editlab.web.core.updates import Update, Updates, buttons, follow
@@ -15,20 +15,20 @@ from editlab.web.edit import words
 
 
 def until_one_is_known(lab: Lab) -> Updates:
-    """Ask about the scenarios until the model knows one, or all are asked; show the progress."""
-    job = lab.knowledge.ask_scenarios()
+    """Ask about the examples until the model knows one, or all are asked; show the progress."""
+    job = lab.knowledge.ask_examples()
     if job is None:
         return
     for update in follow(lab.worker, job, lambda found: {}):
-        if any(one.known for one in lab.knowledge.scenarios.values()):
+        if any(one.known for one in lab.knowledge.examples.values()):
             break
         yield update
     yield {"progress": ""}
 
 
-def marks(lab: Lab, workspace: Workspace, shown: Scenario | None) -> Updates:
-    """Mark the scenarios that the model does not know, as soon as all are asked, and say what it says at the one shown."""
-    job = lab.knowledge.ask_scenarios()
+def marks(lab: Lab, workspace: Workspace, shown: Example | None) -> Updates:
+    """Mark the examples that the model does not know, as soon as all are asked, and say what it says at the one shown."""
+    job = lab.knowledge.ask_examples()
     if job is not None:
         yield from follow(lab.worker, job, tell=False)
         _wait(job)
@@ -42,19 +42,19 @@ def marks(lab: Lab, workspace: Workspace, shown: Scenario | None) -> Updates:
 
 
 def choices(lab: Lab) -> list[tuple[str, str]]:
-    """Return the scenarios as choices, marked where the model does not know the fact."""
-    known = lab.knowledge.scenarios
+    """Return the examples as choices, marked where the model does not know the fact."""
+    known = lab.knowledge.examples
     unknown = {name for name, one in known.items() if not one.known}
-    return [(words.card(one.title, one.name not in unknown), one.name) for one in lab.scenarios]
+    return [(words.card(one.title, one.name not in unknown), one.name) for one in lab.examples]
 
 
-def say(lab: Lab, scenario: Scenario) -> str:
-    """Return what there is to say about a scenario, and what the model says at it where it does not know the fact."""
-    one = lab.knowledge.scenarios.get(scenario.name)
+def say(lab: Lab, example: Example) -> str:
+    """Return what there is to say about an example, and what the model says at it where it does not know the fact."""
+    one = lab.knowledge.examples.get(example.name)
     if one is None or one.known:
-        return pieces.message(scenario.say, "say")
-    true = scenario.request.target_true or ""
-    return pieces.message(f"{words.unknown(first_clause(one.says), true)} {scenario.say}", "say")
+        return pieces.message(example.say, "say")
+    true = example.request.target_true or ""
+    return pieces.message(f"{words.unknown(first_clause(one.says), true)} {example.say}", "say")
 
 
 def facts(lab: Lab) -> Updates:
@@ -74,7 +74,7 @@ def offer(found: Sequence[KnownFact], asking: bool = False) -> str:
 
 
 def picked(fact: KnownFact) -> Update:
-    """Return what is said about a fact that was picked; no scenario is selected any more."""
+    """Return what is said about a fact that was picked; no example is selected any more."""
     return {"preset": None, "say": pieces.message(words.picked(fact.request, fact.p), "say")}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from editlab.facts.script import Space
-from editlab.lab import BATCH, OFF, Lab, MethodInfo, Scenario, Setting
+from editlab.lab import BATCH, OFF, Example, Lab, MethodInfo, Setting
 from editlab.web.core.components import Parts
 from editlab.web.core.forms import SETTING_TYPES, Method, Recipe
 from editlab.web.core.html import pieces, render
@@ -19,9 +19,9 @@ RECIPES = {OFF: "Off", "default": "On", "published": "As published"}
 FILES = (".csv", ".json")
 
 
-def create_scenarios(parts: Parts, scenarios: tuple[Scenario, ...]) -> None:
-    """Make the row of scenarios: cards that are still a radio group."""
-    parts.late_radio("preset", [(scenario.title, scenario.name) for scenario in scenarios], label="Scenario")
+def create_examples(parts: Parts, examples: tuple[Example, ...]) -> None:
+    """Make the row of examples: cards that are still a radio group."""
+    parts.late_radio("preset", [(example.title, example.name) for example in examples], label="Example")
 
 
 def create_request_form(parts: Parts, lab: Lab) -> None:

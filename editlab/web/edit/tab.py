@@ -32,7 +32,7 @@ def create_edit_tab(page: gr.Blocks, lab: Lab, visitor: gr.BrowserState, display
     """Build the tab inside `page` and wire it to its handlers. Returns its components by name (their `elem_id`)."""
     parts = Parts({"visitor": visitor})
     parts.html("link", scripts=["pressed"])
-    request_form.create_scenarios(parts, lab.scenarios)
+    request_form.create_examples(parts, lab.examples)
     with gr.Row(elem_id="bench", equal_height=False):
         with gr.Column(min_width=300, elem_id="request"):
             request_form.create_request_form(parts, lab)
@@ -123,7 +123,7 @@ def _wire_edits(page: gr.Blocks, parts: Parts, known: gr.Accordion, edit: EditHa
     on, often = partial(wiring.on, parts), partial(wiring.on, parts, trigger_mode="multiple")
     on(page.load, edit.open)
     often(parts["link"].select, edit.follow_link)
-    on(parts["preset"].input, edit.choose_scenario, trigger_mode="always_last")
+    on(parts["preset"].input, edit.choose_example, trigger_mode="always_last")
     on(known.expand, edit.show_known)
     on(parts["known"].select, edit.choose_known, trigger_mode="always_last")
     fields = parts.named("subject", "prompt", "target-new", "target-true")

@@ -41,12 +41,12 @@ KNOWN_HINT = "Open this to ask the model."
 
 
 def card(title: str, known: bool) -> str:
-    """Return the title of a scenario's card."""
+    """Return the title of an example's card."""
     return title if known else f"{title} · not known"
 
 
 def unknown(says: str, true: str) -> str:
-    """Return what a model says at a scenario that it does not know."""
+    """Return what a model says at an example that it does not know."""
     return f"This model says “{says}” here, not “{true}”: it does not know the fact."
 
 

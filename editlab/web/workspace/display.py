@@ -56,7 +56,7 @@ class WorkspaceDisplay:
         return {"message": pieces.message(text), **self.tab(visit)}
 
     def enter(self, visit: Visit, info: WorkspaceInfo, own: OwnProbes, text: str) -> Updates:
-        """Open a workspace, and draw its question on the Edit tab; in a new workspace, the first scenario."""
+        """Open a workspace, and draw its question on the Edit tab; in a new workspace, the first example."""
         self.lab.directory.enter(visit.visitor, info.id)
         yield self.report(visit, text)
         workspace = visit.workspace

@@ -1,4 +1,4 @@
-"""Scenarios: ready-made requests of the page, each with a sentence for the audience."""
+"""Examples: ready-made requests of the page, each with a sentence for the audience."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from editlab.facts import EditRequest
 
 
 @dataclass(frozen=True)
-class Scenario:
+class Example:
     """A ready-made request. `name`: of its file, and `preset` in the page's address; the lowest `place` comes first."""
 
     name: str
@@ -21,17 +21,17 @@ class Scenario:
     request: EditRequest
 
 
-def read_scenarios(folder: Path) -> tuple[Scenario, ...]:
-    """Return the scenarios of a folder, in order. Raises `BadFile`, which names the file and the fault."""
-    return tuple(sorted(map(_read, folder.glob("*.toml")), key=lambda scenario: (scenario.place, scenario.name)))
+def read_examples(folder: Path) -> tuple[Example, ...]:
+    """Return the examples of a folder, in order. Raises `BadFile`, which names the file and the fault."""
+    return tuple(sorted(map(_read, folder.glob("*.toml")), key=lambda example: (example.place, example.name)))
 
 
-def _read(path: Path) -> Scenario:
+def _read(path: Path) -> Example:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         request = EditRequest(table["prompt"], table["subject"], table["target_new"], table["target_true"])
-        return Scenario(path.stem, int(table["place"]), table["title"], table["say"], request)
+        return Example(path.stem, int(table["place"]), table["title"], table["say"], request)
     except KeyError as error:
         raise BadFile(f"{path}: the key {error} is missing. Add it.") from error
     except (OSError, ValueError) as error:
-        raise BadFile(f"{path} cannot be read as a scenario: {error}") from error
+        raise BadFile(f"{path} cannot be read as an example: {error}") from error
