@@ -52,7 +52,7 @@ HOLDS, STAYS = ("rephrase", "paraphrase", "shuffle", "long"), ("locality", "same
 SUMS = {
     "Asked otherwise, it holds in {} probes.": HOLDS,
     "Of other facts, {} are as before.": STAYS,
-    "Of what follows from it, {} are said.": ("propagation",),
+    "Of its consequences, {} follow.": ("propagation",),
 }
 """What is said of several kinds of probe together."""
 DOMAINS = {"in": "REP may train on similar texts", "out": "REP never trains on similar texts"}
@@ -61,7 +61,7 @@ VIEWS = {
     "edited": "with all edits that are on",
     "rep": "the same, with REP’s pathways, which move the keys of a subject’s other names towards the edit",
     "masked": "the edited model under the reversal mask, which brings back old facts that were only suppressed",
-    "base_masked": "a control: the mask without any edit",
+    "base_masked": "a control without any edit",
     "guarded": "the edited model, judged under the reversal mask as a guard",
 }
 """What each view is."""
@@ -158,6 +158,7 @@ def page(export: Export, found: Sequence[Finding], opened: bool = False) -> str:
         took=took,
         sums=sums,
         total=total,
+        control=probes.CONTROL.value,
         holds=HOLDS,
         stays=STAYS,
         judge=_verdict,
