@@ -48,7 +48,10 @@ def main() -> None:
     prose = "\n\n".join(path.read_text(encoding="utf-8") for path in sorted((presets / "texts").glob("*.txt")))
     requests = {first: known(model, facts, first, given.edits // 2) for first in (True, False)}
     layers = [int(n) for n in given.layers.split(",") if n] or list(methods.config_for("rome", model).layers)
-    changes = {name: float(value) if "." in value else int(value) for name, value in (pair.split("=") for pair in given.set.split(",") if pair)}
+    changes = {
+        name: float(value) if "." in value else int(value)
+        for name, value in (pair.split("=") for pair in given.set.split(",") if pair)
+    }
     print(f"| start | layer | keys | subject | edits | {' | '.join(COLUMNS)} | share |\n|{'---|' * (6 + len(COLUMNS))}")
     for start in given.starts.split(" | ") if given.starts else [str(model.start) or "none"]:
         own = replace(model, start=Start.of(start.strip()), memo={})
