@@ -21,10 +21,6 @@ from editlab.insight import Question, Site
 from editlab.patches import BARE, View
 from editlab.work import Cancel, Progress, stop_if
 
-RIGHT = ("changed", "kept", "follows")
-"""Verdicts on a probe at which all is as it should be."""
-UNKNOWN = "not known"
-
 
 @dataclass(frozen=True)
 class Picture:
@@ -66,8 +62,8 @@ class Finding:
         found = []
         for (kind, domain), rows in self.probes.groupby(["kind", "domain"], sort=False):
             verdicts = {view: [probes.judge(kind, row, view) for row in rows.to_dict("records")] for view in self.answers}
-            asked = sum(verdict != UNKNOWN for verdict in verdicts[self.judged])
-            right = {view: sum(verdict in RIGHT for verdict in own) for view, own in verdicts.items()}
+            asked = sum(probes.tone(verdict) != "open" for verdict in verdicts[self.judged])
+            right = {view: sum(probes.tone(verdict) == "good" for verdict in own) for view, own in verdicts.items()}
             found.append(Count(kind, domain, right, asked))
         return tuple(found)
 

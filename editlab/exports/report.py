@@ -23,7 +23,7 @@ import editlab
 from editlab import figures, methods, names, probes, wording
 from editlab.exports import commands
 from editlab.exports.entry import Entry, base_of, precision_of, requests_of
-from editlab.exports.findings import RIGHT, UNKNOWN, Finding, findings
+from editlab.exports.findings import Finding, findings
 from editlab.exports.format import Export, Format, Past, write_text
 from editlab.facts import EditRequest
 from editlab.work import Cancel, Progress, part_of
@@ -241,7 +241,7 @@ def _told(
 def _verdict(row: Mapping[str, Any], view: str) -> tuple[str, str]:
     """Return the verdict on a probe in a word, and whether it is good, bad or open."""
     word = probes.judge(row["kind"], row, view)
-    return word, "open" if word == UNKNOWN else "good" if word in RIGHT else "bad"
+    return word, probes.tone(word)
 
 
 def _shown(text: str) -> str:

@@ -17,7 +17,21 @@ from editlab.lab.workspaces.masks import MaskInfo
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.methods import HEALTH, METHODS, MethodInfo, Setting, health_value, warnings
 from editlab.methods.rep import OFF, RECIPES, recipe_of
-from editlab.probes import CONTROL, FATES, KINDS, Knowledge, Probe, fates, guarded, judge, judged, reversal, says, scores
+from editlab.probes import (
+    CONTROL,
+    FATES,
+    KINDS,
+    Knowledge,
+    Probe,
+    fates,
+    guarded,
+    judge,
+    judged,
+    reversal,
+    says,
+    scores,
+    tone,
+)
 
 __all__ = [
     "BATCH",
@@ -63,5 +77,6 @@ __all__ = [
     "reversal",
     "says",
     "scores",
+    "tone",
     "warnings",
 ]

@@ -13,7 +13,7 @@ from editlab.probes.questions import questions
 from editlab.probes.rephrasing import asked_of_model
 from editlab.probes.reversal import CONTROL, guarded, judged, reversal, says
 from editlab.probes.sweep import THRESHOLDS, sweep
-from editlab.probes.verdict import ask, judge, scores, tallies
+from editlab.probes.verdict import ask, judge, scores, tallies, tone
 from editlab.probes.views import answers_so_far, answers_together, summaries, summaries_so_far, summary
 from editlab.probes.ways_back import ways_back
 
@@ -55,6 +55,7 @@ __all__ = [
     "summary",
     "sweep",
     "tallies",
+    "tone",
     "ways_back",
     "wordings",
 ]

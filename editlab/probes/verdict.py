@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -120,6 +120,13 @@ def judge(kind: str, row: Mapping[str, Any], view: str) -> str:
     if not follows:
         return "missed"
     return "already so" if view != BASE and (bool(row.get(f"{BASE}.hit")) or says(before, expected)) else "changed"
+
+
+def tone(verdict: str) -> Literal["good", "bad", "open"]:
+    """Return whether a verdict of `judge` speaks for an edit, against it, or neither."""
+    if verdict in ("not known", "already so"):
+        return "open"
+    return "good" if verdict in ("changed", "kept", "follows") else "bad"
 
 
 def says(answer: str | None, expected: str) -> bool:

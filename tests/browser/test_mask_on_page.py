@@ -82,7 +82,7 @@ def test_the_guard_is_switched_by_keyboard_and_says_whether_it_held(visit):
     expect(page.locator("#verdict h2")).to_contain_text("guard")
     expect(page.locator("#answer-edited.control")).to_be_visible()
     assert "guard=on" in page.url
-    page.wait_for_selector("#linked table")
+    page.wait_for_selector("#linked table", state="attached")
     finished(page)
 
 

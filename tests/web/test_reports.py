@@ -99,10 +99,10 @@ def test_a_report_has_answers_probes_settings_history_and_the_command(anna, cont
         assert said in page.text
     for count in first.counts:
         rows = first.probes[(first.probes["kind"] == count.kind) & (first.probes["domain"] == count.domain)]
-        if count.kind in ("locality", "same_subject"):
-            assert count.right == {view: int((rows[f"{view}.same"] == 1).sum()) for view in views}
-        else:
-            assert count.right == {view: int(rows[f"{view}.hit"].fillna(False).astype(bool).sum()) for view in views}
+        judged = {
+            view: [probes.tone(probes.judge(count.kind, row, view)) for row in rows.to_dict("records")] for view in views
+        }
+        assert count.right == {view: tones.count("good") for view, tones in judged.items()}
         assert f"{count.right['rep']} of {count.asked}" in page.text
     events = anna.context.ledger.read(anna.key)
     assert events[-1][1] in page.text and "Chile" in page.text, "the history tells of the edit that is off"

@@ -12,13 +12,12 @@ from markupsafe import Markup
 from pandas import DataFrame
 
 from editlab.facts import EditRequest
-from editlab.lab import CONTROL, Probe, judge, judged
+from editlab.lab import CONTROL, Probe, judge, judged, tone
 from editlab.web.core.answers import Answers, bars
 from editlab.web.core.html import render
 from editlab.web.edit import words
 
-GOOD = ("changed", "kept", "follows")
-OPEN = ("not known", "already so")
+MARKS = {"good": "✓", "bad": "✗", "open": "–"}
 LONGEST_PROBE = 80
 
 
@@ -147,7 +146,7 @@ def _waiting(probe: Probe, views: Sequence[str]) -> Row:
 def verdict_on(row: Mapping[str, Any], view: str) -> Verdict:
     """Return a view's verdict on a row of `probes.ask`."""
     word = judge(row["kind"], row, view)
-    return Verdict(word, *(("–", "open") if word in OPEN else ("✓", "good") if word in GOOD else ("✗", "bad")))
+    return Verdict(word, MARKS[tone(word)], tone(word))
 
 
 def distribution(answers: Answers, request: EditRequest | None) -> Markup:
