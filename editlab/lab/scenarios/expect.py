@@ -46,8 +46,8 @@ class Expect(PartForModels):
 
     `view`: whose answer or score it is about. `is`, `is_not`: what the answer begins with; `contains`: what stands in it,
     in any case; `differs`: that it is another one than in the step before. `p` (the probability of the whole "new" or "true"
-    object), `score` and `metric` (of the check-up) take `at_least` or `at_most`. `unlike`: where it must be false: another view, the
-    step "before", or the prompt "alone", without what stands in front of it.
+    object), `score` and `metric` (of the check-up) take `at_least` or `at_most`. `unlike`: where it must be false: another
+    view, the step "before", or the prompt "alone", without what stands in front of it.
     """
 
     view: ViewName = ViewName.EDITED
@@ -74,7 +74,7 @@ class Expect(PartForModels):
         if limits and not self.is_number:
             raise ValueError(f"{limits[0]} belongs to p, score or metric, not to {self.test}")
         if self.unlike == self.view:
-            raise ValueError(f"the view {self.view!s} cannot be unlike itself: name another view, before or alone")
+            raise ValueError(f"the view {str(self.view)!r} cannot be unlike itself: name another view, before or alone")
         return self
 
     def _given(self, name: str) -> object:
@@ -136,7 +136,7 @@ class Check:
 
 
 def check(expected: Expect, here: Outcome, before: Outcome | None) -> Check:
-    """Judge an expectation of an outcome, and its contrast. `before`: the outcome of the latest step that asked something."""
+    """Judge an expectation of an outcome, and its contrast. `before`: that of the latest step that asked the same kind."""
     try:
         met, actual = _judge(expected, here, expected.view, before)
     except EditLabError as error:
@@ -172,9 +172,7 @@ def _judge_contrast(expected: Expect, other: Contrast, here: Outcome, before: Ou
     return met, f"{other}: {said}"
 
 
-def _judge(
-    expected: Expect, here: Outcome, view: str, before: Outcome | None, alone: bool = False
-) -> tuple[bool, str]:
+def _judge(expected: Expect, here: Outcome, view: str, before: Outcome | None, alone: bool = False) -> tuple[bool, str]:
     """Return whether an expectation is met under a view, and what came, in words."""
     if expected.verdict is not None:
         found = here.verdict()

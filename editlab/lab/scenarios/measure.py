@@ -29,14 +29,16 @@ def views_of(workspace: Workspace, wanted: Sequence[str] = (), chat: bool = Fals
     views = workspace.views if chat else workspace.question_views
     missing = [name for name in wanted if name not in views and name != ViewName.EDITED]
     if missing:
-        raise BadRequest(f"There is no view {missing[0]!r} here, only {', '.join(views)}. Switch it on in a step before.")
+        raise BadRequest(f"There is no view '{missing[0]}' here, only {', '.join(views)}. Switch it on in a step before.")
     if chat:
         form = workspace.context.model.form("chat")
         views = {name: view.with_patches([form]) for name, view in views.items()}
     return views
 
 
-def answers(workspace: Workspace, texts: Sequence[str], views: Mapping[str, View], targets: Targets, tokens: int) -> Job[list[Answers]]:
+def answers(
+    workspace: Workspace, texts: Sequence[str], views: Mapping[str, View], targets: Targets, tokens: int
+) -> Job[list[Answers]]:
     """Submit a job that asks each text under all views: the fields of `Answer`, for each of the texts."""
 
     def work(progress: JobProgress, cancel: Cancel) -> list[Answers]:

@@ -39,7 +39,7 @@ class Outcome:
     metrics: Mapping[str, float | None] = field(default_factory=dict)
 
     def answer(self, view: str, alone: bool = False) -> Answer:
-        """Return a view's answer; where no edit is on, "edited" is the base model. Raises `BadRequest` for a missing view."""
+        """Return a view's answer; where no edit is on, "edited" is the base model. Raises `BadRequest` without one."""
         found = self.alone if alone else self.answers
         if view == ViewName.EDITED and view not in found:
             view = ViewName.BASE
@@ -86,4 +86,4 @@ class Outcome:
 def _missing(view: str, what: str) -> str:
     """Return what to do where a view was not asked."""
     how = f"Switch the {NEED_MASK[view]} on" if view in NEED_MASK else "Add REP to an edit" if view == "rep" else "Ask it"
-    return f"There is no {what} of the view {view!r}. {how} in a step before this one, or name another view."
+    return f"There is no {what} of the view '{view}'. {how} in a step before this one, or name another view."

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from editlab import probes
 from editlab.errors import BadRequest, EditLabError
-from editlab.facts import EditRequest
 from editlab.facts.script import joined
 from editlab.lab.asking.answers import find_applied
 from editlab.lab.lab import Lab

@@ -41,9 +41,12 @@ class Scenario(Part):
         for number, step in enumerate(self.steps, start=1):
             for part in (step, *_expectations(step)):
                 if unknown := [name for name in part.only if name not in self.models]:
-                    raise ValueError(f"step {number} is only for {unknown[0]!r}, which is not among the models: add it there")
+                    raise ValueError(f"step {number} is only for {unknown[0]!r}: add that to the models")
         for model in self.models:
-            if isinstance(self.for_model(model)[-1], Guess):
+            steps = self.for_model(model)
+            if not steps:
+                raise ValueError(f"no step is for {model}: add one, or take {model} from the models")
+            if isinstance(steps[-1], Guess):
                 raise ValueError(f"on {model} the last step is a guess, which nothing answers: add a step behind it")
         return self
 

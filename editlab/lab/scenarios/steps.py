@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, field_validator, model_validator
+from pydantic import Discriminator, Field, model_validator
 
 from editlab import methods
 from editlab.answers import ViewName
@@ -14,6 +15,7 @@ from editlab.lab.scenarios.expect import Expect
 from editlab.lab.scenarios.part import Name, Part, PartForModels, Sentence
 from editlab.methods.rep import OFF, RECIPES
 from editlab.probes import KINDS
+from editlab.wording import join
 
 LONGEST_ANSWER = 200
 """Most tokens of an answer."""
@@ -93,8 +95,8 @@ class Ask(Asking):
 class Edit(Fact, Asking):
     """An edit, and the answers to its prompt. `also`: more facts, edited one by one behind it with the same method.
 
-    `settings`: those that differ from the model's preset; `rep`: a recipe, "off" for none; `names`: more names of the subject
-    for REP.
+    `settings`: those that differ from the model's preset; `rep`: a recipe, "off" for none; `names`: more names of the
+    subject for REP.
     """
 
     do: Literal["edit"]
@@ -104,12 +106,13 @@ class Edit(Fact, Asking):
     names: tuple[Name, ...] = ()
     also: Annotated[tuple[Fact, ...], Field(max_length=MOST_EDITS - 1)] = ()
 
-    @field_validator("settings")
-    @classmethod
-    def _plain(cls, settings: dict[str, Any]) -> dict[str, Any]:
-        if any(isinstance(value, dict) for value in settings.values()):
-            raise ValueError("settings have values, not tables: write settings = { steps = 20 }")
-        return settings
+    @model_validator(mode="after")
+    def _knows_its_settings(self) -> Edit:
+        known = [field.name for field in fields(methods.get(self.method).config)]
+        unknown = [name for name in self.settings if name not in known]
+        if unknown:
+            raise ValueError(f"{self.method} has no setting {unknown[0]!r}: write one of {join(known)}")
+        return self
 
 
 class Switch(Asking):
