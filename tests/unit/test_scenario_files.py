@@ -1,10 +1,13 @@
 """Files of scenarios: each fault is named with its step and what to write instead, and contrasts are held."""
 
+import re
+
 import pytest
+from paths import ROOT
 
 from editlab.errors import BadFile
 from editlab.facts import EditRequest
-from editlab.lab.scenarios import Expect, Outcome, parse_scenario, read_scenario, read_scenarios
+from editlab.lab.scenarios import STEPS, Expect, Outcome, parse_scenario, read_scenario, read_scenarios
 from editlab.lab.scenarios.expect import check
 
 HEAD = """
@@ -171,3 +174,8 @@ def test_a_verdict_is_another_one_without_the_edit(expected, wanted, verdict):
     found = check(Expect(verdict=expected), Outcome(REQUEST, answers=answers), None)
     assert (found.verdict, found.actual) == (verdict, wanted)
     assert found.contrast == ("without the edit: not edited" if verdict == "met" else "")
+
+
+def test_the_scenario_in_the_documents_has_a_step_of_each_kind():
+    (text,) = re.findall(r"```toml\n(.+?)```", (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert {step.do for step in parse_scenario(text, "shown").steps} == set(STEPS)
