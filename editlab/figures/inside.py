@@ -182,7 +182,7 @@ def loudness(frame: pd.DataFrame) -> go.Figure:
     rows = [column for column in frame.columns if column != "case"]
     sorts = [
         Points(row, frame[row].tolist(), [row] * len(frame), [escaped(text) for text in frame["case"]], color)
-        for row, color in zip(rows, (OLD, NEW, NOTE, NOTE), strict=False)
+        for row, color in zip(rows, (OLD, NEW, NOTE, NOTE, BAD), strict=False)
     ]
     return strips(rows, sorts, "probability of the whole object").update_layout(showlegend=False)
 

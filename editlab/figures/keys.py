@@ -56,10 +56,10 @@ def components(frame: pd.DataFrame, variance: tuple[float, float]) -> go.Figure:
 
 
 def prefixes(frame: pd.DataFrame) -> go.Figure:
-    """Return the plot of the unrelated places of a text whose key is most like the edit's."""
+    """Return the plot of the unrelated places of a text that receive most of the edit."""
     shown = frame[~frame["mentions"].astype(bool)]
     words = [_end(prefix) for prefix in shown["prefix"]]
-    return bars(words, shown["similarity"].tolist(), [NEW] * len(shown), "similarity to the edit’s key")
+    return bars(words, shown["share"].tolist(), [NEW] * len(shown), "share of the edit")
 
 
 def values(frame: pd.DataFrame) -> go.Figure:
@@ -74,7 +74,7 @@ def discussion(frame: pd.DataFrame) -> go.Figure:
     """Return the voices at a question, the edit first and the remainder last."""
     colors = [VOICES[kind] for kind in frame["kind"]]
     words = [voice if len(voice) <= WIDEST else f"{voice[:WIDEST].rstrip()}…" for voice in frame["voice"]]
-    return bars(words, frame["loudness"].tolist(), colors, "loudness", "+.2f")
+    return bars(words, frame["loudness"].tolist(), colors, "share of the edit; part in the question’s key", "+.2f")
 
 
 def bounds(frame: pd.DataFrame) -> go.Figure:

@@ -1,7 +1,7 @@
 """How much each head looks at the subject's last token: where an edit is fetched from, and how greedily.
 
-Edited facts are looked at more than others ("overattention", arXiv 2605.28839). The fast attentions of PyTorch give no
-weights, so for these forwards the model switches to the plain one.
+In models with 7 billion parameters, edited facts are reported to be looked at more than others ("overattention",
+arXiv 2605.28839). The fast attentions of PyTorch give no weights, so for these forwards the model switches to the plain one.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def discussion(site: Site, text: str, stored: StoredKeys, names: Sequence[str] =
         *((stored.sentences[n], STORED, float(loudness[n]), stored.also[n]) for n in top),
     ]
     if order[SHOWN:]:
-        rows.append((f"{len(order[SHOWN:])} other known facts together", OTHERS, float(loudness[order[SHOWN:]].sum()), 0))
+        rows.append((f"{len(order[SHOWN:])} other facts together", OTHERS, float(loudness[order[SHOWN:]].sum()), 0))
     rows.append(("all that has no name here", REMAINDER, float(1 - loudness.sum()), 0))
     frame = pd.DataFrame(rows, columns=["voice", "kind", "loudness", "also"])
     frame.attrs |= {"at": said, "text": text, "whitened": site.statistics is not None, "facts": len(stored.sentences)}

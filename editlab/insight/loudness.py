@@ -36,8 +36,8 @@ CASE_FAULTS = (BadRequest, DegenerateKey, TooLong)
 class Loudness:
     """One case: `p_new` and `p_true` of the whole objects by view, and what each part adds to their logits.
 
-    `views`: "base", "edited" and, with a mask, "masked". `parts`: `[view, part, layer, new, true]`, as `contributions` has
-    them. `skipped`: why the case has no numbers.
+    `views`: "base", "edited" and, with a mask, "masked" and "base_masked", the control. `parts`: `[view, part, layer, new,
+    true]`, as `contributions` has them. `skipped`: why the case has no numbers.
     """
 
     key: str
@@ -94,7 +94,7 @@ def _row(
         edited = View(tuple(methods.get(method).edit(model, [request], cancel=cancel)))
         views = {ViewName.BASE: BASE, ViewName.EDITED: edited}
         if mask is not None:
-            views[ViewName.MASKED] = edited.with_patches(mask.masks)
+            views |= {ViewName.MASKED: edited.with_patches(mask.masks), ViewName.BASE_MASKED: View(mask.masks)}
         question = Question.of(model, request)
         if question.new == question.true:
             raise BadRequest(f"{request.target_new} and {request.target_true} begin with the same token.", "target_new")
@@ -120,15 +120,17 @@ def loud(found: Sequence[Loudness]) -> pd.DataFrame:
     """Return a row a comparison of the cases: how much likelier one thing is than another.
 
     Columns: `what`: "edited" (P(new) after the edit against P(true) before it), and with a mask "masked" (the same under the
-    mask) and "returned" (P(true) under the mask against P(true) before the edit); `n`; `mean`, `sd` and `mean_before`,
-    `sd_before` of the two; `louder`, the share of cases in which the first is larger; `d`, Cohen's d of the paired
-    differences: their mean by their standard deviation (NaN below two cases, or where all are the same).
+    mask), "returned" (P(true) under the mask against P(true) before the edit) and "control" (P(true) of the unedited model
+    under the mask against the same); `n`; `mean`, `sd` and `mean_before`, `sd_before` of the two; `louder`, the share of
+    cases in which the first is larger; `d`, Cohen's d of the paired differences: their mean by their standard deviation
+    (NaN below two cases, or where all are the same).
     """
     good = [row for row in found if row.skipped is None]
     pairs = {
         "edited": ([row.p_new.get(ViewName.EDITED) for row in good], [row.p_true[ViewName.BASE] for row in good]),
         "masked": ([row.p_new.get(ViewName.MASKED) for row in good], [row.p_true[ViewName.BASE] for row in good]),
         "returned": ([row.p_true.get(ViewName.MASKED) for row in good], [row.p_true[ViewName.BASE] for row in good]),
+        "control": ([row.p_true.get(ViewName.BASE_MASKED) for row in good], [row.p_true[ViewName.BASE] for row in good]),
     }
     return pd.DataFrame([_compared(what, *pair) for what, pair in pairs.items() if pair[0] and None not in pair[0]])
 

@@ -1,7 +1,8 @@
-"""Where in a text the edit is heard by mistake: a key that is like the edit's, though nobody speaks of the subject.
+"""Where in a text the edit is heard by mistake: a key that receives much of it, though nobody speaks of the subject.
 
-Figure 4 of arXiv 2410.09338 and its table. A million tokens go by in one pass: the forward stops at the edit's layer, a
-token costs one product, and only the most similar places are kept.
+Figure 4 of arXiv 2410.09338 and its table, in shares of the edit: they are what acts, and those of an edit that is written
+for more than one key are not its similarities. A million tokens go by in one pass: the forward stops at the edit's layer, a
+token costs a product or two, and only the places that receive most are kept.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ COLUMNS = ("prefix", "token", "similarity", "share", "mentions")
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """What was found so far: a row a place, most similar first, unrelated ones before those that mention the subject.
+    """What was found so far: a row a place, largest share first, unrelated ones before those that mention the subject.
 
     Columns: `prefix` (its last words), `token`, `similarity`, `share` (of the edit that is heard there) and `mentions`
     (the subject). `fraction` 0 to 1 of the text is read, `tokens` in `seconds`.
@@ -60,7 +61,7 @@ class _Place:
 
 
 def prefixes(site: Site, text: str, most: int = MOST, window: int = WINDOW, cancel: Cancel = never) -> Iterator[Scan]:
-    """Scan a text in windows of `window` tokens and yield after each forward what is most similar so far.
+    """Scan a text in windows of `window` tokens and yield after each forward where the shares are largest so far.
 
     The `most` places of each sort, no two with the same last three words. Raises `BadFile` for a text without a word,
     `Cancelled` after the forward in which it is stopped.
@@ -77,15 +78,15 @@ def prefixes(site: Site, text: str, most: int = MOST, window: int = WINDOW, canc
         for chunk, keys in site.model.keys_everywhere(rows, site.layer, site.edited):
             stop_if(cancel, "Stopped before the whole text was read.")
             own = [span for n in chunk for span in spans[n]]
-            alike = (keys.float() @ site.direction).cpu()
-            alike[[n for n, span in enumerate(own) if span is None]] = -torch.inf
+            shares = site.share(keys.float()).cpu()
+            shares[[n for n, span in enumerate(own) if span is None]] = -torch.inf
             mentions = torch.tensor([span is not None and near[span[1] - 1] for span in own])
             for kind in found:
-                best = _best(alike, mentions == kind, 4 * most)
-                shares = site.share(keys[best].float()).tolist()
+                best = _best(shares, mentions == kind, 4 * most)
+                alike = site.similarity(keys[best]).tolist()
                 places = [
-                    _place(block, own[at], float(alike[at]), share, kind)
-                    for at, share in zip(best.tolist(), shares, strict=True)
+                    _place(block, own[at], similarity, float(shares[at]), kind)
+                    for at, similarity in zip(best.tolist(), alike, strict=True)
                 ]
                 found[kind] = _distinct([*found[kind], *places])[:most]
             tokens += sum(span is not None for span in own)
@@ -142,9 +143,9 @@ def _near(block: str, names: re.Pattern[str]) -> list[bool]:
     return near
 
 
-def _best(alike: Tensor, allowed: Tensor, most: int) -> Tensor:
-    """Return the places of the largest similarities among those that are allowed."""
-    masked = alike.masked_fill(~allowed, -torch.inf)
+def _best(shares: Tensor, allowed: Tensor, most: int) -> Tensor:
+    """Return the places of the largest shares among those that are allowed."""
+    masked = shares.masked_fill(~allowed, -torch.inf)
     values, places = masked.topk(min(most, len(masked)))
     return places[values > -torch.inf]
 
@@ -156,9 +157,9 @@ def _place(block: str, span: tuple[int, int], similarity: float, share: float, m
 
 
 def _distinct(places: list[_Place]) -> list[_Place]:
-    """Return the most similar first, one for each last three words."""
+    """Return the largest share first, one for each last three words."""
     kept: dict[str, _Place] = {}
-    for place in sorted(places, key=lambda place: -place.similarity):
+    for place in sorted(places, key=lambda place: -place.share):
         kept.setdefault(" ".join(place.prefix.casefold().split()[-3:]), place)
     return list(kept.values())
 

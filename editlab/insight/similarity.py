@@ -45,6 +45,8 @@ class Form:
 class Similarity:
     """`frame`: a row a key, with kind, domain, text, subject, `before` and `after` the pathways (NaN without any).
 
+    `share`: how much of the edit the key receives without pathways, which an edit with two keys does not give as similarity.
+
     `x`, `y`: the first two principal components of the whitened keys of subject and neighbours, in units of the edit key's
     own length; NaN for random keys. `variance`: the share of the variance that each component holds. `whitened`: whether
     there are key statistics.
@@ -113,6 +115,7 @@ def similarity(
             "subject": [*(form.subject for form in said), *([""] * len(others))],
             "before": before,
             "after": after,
+            "share": [*site.share(keys).tolist(), *site.share(others).tolist()],
             "x": [x for x, _ in coordinates],
             "y": [y for _, y in coordinates],
         }

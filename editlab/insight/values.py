@@ -1,6 +1,7 @@
 """How loud a layer's answer is before and after an edit (figure 5 of arXiv 2410.09338).
 
-To overrule what is stored, an edited value is far longer than any other; a key that retrieves it by mistake gets all of it.
+To overrule what is stored, an edited value is longer than what stood there, in models with 7 billion parameters far longer
+than any other; a key that retrieves it by mistake gets all of it.
 """
 
 from __future__ import annotations

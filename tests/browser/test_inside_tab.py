@@ -23,7 +23,7 @@ def test_the_sentences_are_about_the_selected_edit(edited):
     expect(page.locator("#inside-lens")).to_contain_text(re.compile("in the base model, Europe leads from layer"))
     expect(page.locator("#inside-lens")).to_contain_text(re.compile("in the edited model, Antarctica leads from"))
     expect(page.locator("#inside-contributions")).to_contain_text("to the logit of Antarctica in the edited model")
-    expect(page.locator("#inside-attention")).to_contain_text(re.compile(r"over all \d+ heads"))
+    expect(page.locator("#inside-attention")).to_contain_text(re.compile(r"over the \d+ heads above the edit"))
     assert page.locator("#inside [aria-live=polite]").count() >= len(SECTIONS)
     expect(page).to_have_url(re.compile("tab=inside"))
     page.reload()

@@ -95,9 +95,9 @@ def test_components_leave_out_what_has_no_place():
 
 def test_prefixes_show_unrelated_places_alone_escaped_and_cut_at_their_beginning():
     first, second = words_of(ALL["prefixes"])
-    assert "&lt;b&gt;came" in first and "&amp;" in first and "0.40" in first
+    assert "&lt;b&gt;came" in first and "&amp;" in first and "0.30" in first
     assert second.endswith("again") and "…" in second and len(second) < WIDEST + 25
-    assert list(ALL["prefixes"].data[0].x) == [0.4, 0.2]
+    assert list(ALL["prefixes"].data[0].x) == [0.3, 0.1]
 
 
 def test_a_figure_of_no_place_is_empty_but_drawn():

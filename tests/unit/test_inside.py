@@ -163,7 +163,9 @@ def test_a_row_holds_a_case_in_all_its_views(found):
     assert [case.subject for case in cases] == ["Slovenia", "Rome", "Ana"]
     edited = View(tuple(methods.get("rome").edit(model, REQUESTS[1:2])))
     case, masked = cases[1], edited.with_patches(mask.masks)
-    for view, patches in {"base": BASE, "edited": edited, "masked": masked}.items():
+    views = {"base": BASE, "edited": edited, "masked": masked, "base_masked": View(mask.masks)}
+    assert case.p_new.keys() == views.keys()
+    for view, patches in views.items():
         new, true = model.score([REQUESTS[1].text] * 2, ["people", "with"], patches)
         assert (case.p_new[view], case.p_true[view]) == (pytest.approx(new.p, rel=1e-3), pytest.approx(true.p, rel=1e-3))
     parts = pd.DataFrame(case.parts, columns=["view", "part", "layer", "new", "true"])
@@ -212,6 +214,9 @@ def test_loudness_by_hand():
     assert row["d"] == pytest.approx((difference.mean() / difference.std()).item())
     masked = {"new": {"masked": 0.1}, "true": {"masked": 0.6}}
     assert loud([case(0.1, 0.9, **masked)])["what"].tolist() == ["edited", "masked", "returned"]
+    masked = {"new": {"masked": 0.1, "base_masked": 0.0}, "true": {"masked": 0.6, "base_masked": 0.05}}
+    control = loud([case(0.1, 0.9, **masked)]).iloc[-1]
+    assert (control["what"], control["mean"], control["mean_before"]) == ("control", 0.05, 0.1)
     assert loud([case(0.1, 0.9)])["d"].isna().all()
 
 

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -225,6 +226,10 @@ def last(scans):
 
 
 def test_a_scan_finds_the_places_that_looking_at_every_token_finds(site):
+    """The edit is written for another key as well, so that what receives most of it is not what is most similar."""
+    (patch,) = site.patches
+    elsewhere = torch.randn(patch.A.shape, generator=torch.Generator().manual_seed(3))
+    site = Site.on(site.model, REQUEST, [replace(patch, A=patch.A + elsewhere * patch.A.norm() / elsewhere.norm())])
     text, window = PROSE[:1500], 32
     scan = last(insight.prefixes(site, text, most=5, window=window))
     model = site.model
@@ -237,10 +242,12 @@ def test_a_scan_finds_the_places_that_looking_at_every_token_finds(site):
             key = model.keys([Located(tuple(ids), at)], [LAYER], site.edited)[LAYER]
             stop = encoding["offset_mapping"][start + at - len(opening)][1]
             words = " ".join(text[:stop].casefold().split()[-3:])
-            best[words] = max(best.get(words, -math.inf), site.similarity(key).item())
+            own = site.share(key).item(), site.similarity(key).item()
+            best[words] = max(best.get(words, (-math.inf, 0.0)), own)
     expected = sorted(best.values(), reverse=True)[:5]
-    assert scan.frame["similarity"].to_numpy() == pytest.approx(expected, abs=1e-4)
+    assert scan.frame[["share", "similarity"]].to_numpy() == pytest.approx(np.array(expected), abs=1e-4)
     assert scan.tokens == len(encoding["input_ids"]) and scan.fraction == 1.0
+    assert not scan.frame["similarity"].is_monotonic_decreasing
     assert not scan.frame["mentions"].any() and scan.rate > 0
 
 
@@ -252,7 +259,7 @@ def test_places_that_mention_the_subject_are_kept_apart(site):
     for prefix in mentioned["prefix"]:
         assert "Sloven" in prefix or "Slovenia".startswith(prefix.split()[-1])
     assert not frame[~frame["mentions"]]["prefix"].str.contains("Sloven").any()
-    assert frame[~frame["mentions"]]["similarity"].is_monotonic_decreasing
+    assert frame[~frame["mentions"]]["share"].is_monotonic_decreasing
 
 
 def test_a_text_of_the_subject_alone_has_no_unrelated_place(site):

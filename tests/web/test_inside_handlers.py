@@ -185,7 +185,7 @@ def test_many_edits_are_shown_as_they_come_and_can_be_stopped(reader, tiny_llama
     requests = [EditRequest("{} lies in", name, "the north", "Paris") for name in ("Slovenia", "France", "Spain", "Italy")]
     monkeypatch.setattr("editlab.lab.asking.inside.lessons", lambda *given: [Lesson(request) for request in requests])
     page = reader.does("inside_many", 4, "new")
-    assert "Over 4 edits" in reader.says("loudness") and "adds most to the new object" in reader.says("parts")
+    assert "Over 4 edits" in reader.says("loudness") and "gains most for the new object" in reader.says("parts")
     assert all(reader.draws(section) for section in OF_MANY)
     assert "Slovenia" in page["inside-loudness-table"] and page["progress"] == ""
     assert [update for update in reader.seen if "of 4" in update.get("progress", "")]
@@ -223,6 +223,7 @@ def lens_frame(**views):
     """Rows of `logit_lens` with two tokens: of each view, (p_new, p_true) behind layers -1, 0, 1 at the last token."""
     rows = [
         {"view": view, "layer": layer, "back": back, "token": token, "top": "x", "p_top": 0.5}
+        | {"logit_new": 10 * pair[0], "logit_true": 10 * pair[1]}
         | {"p_new": pair[0] if back == 1 else 0.01, "p_true": pair[1] if back == 1 else 0.02}
         for view, pairs in views.items()
         for layer, pair in enumerate(pairs, -1)
@@ -241,10 +242,21 @@ def test_the_lens_tells_who_leads_in_each_view_for_a_suppressed_and_a_not_revers
     assert said == (
         "After “of”: in the base model, Europe leads from layer 0 on and ends at 95 %, Antarctica at 1 %; "
         "in the edited model, Antarctica leads from layer 1 on and ends at 97 %, Europe at 1 %; "
-        "under the mask, Europe leads from layer 0 on and ends at 70 %, Antarctica at 20 %."
+        "under the mask, Europe leads from layer 0 on and ends at 70 %, Antarctica at 20 %. The edit raises the logit of "
+        "Antarctica by 19.0 against that of Europe; half of that is there after layer 1."
     )
     said = words.lens(REQUEST, NOT_REVERSED, 1)
-    assert said.endswith("under the mask, Antarctica leads from layer 1 on and ends at 90 %, Europe at 5 %.")
+    assert "under the mask, Antarctica leads from layer 1 on and ends at 90 %, Europe at 5 %. The edit" in said
+
+
+def test_half_of_the_change_is_where_it_stays_however_unlikely_both_objects_are():
+    base, early = [(1e-9, 1e-9)] * 3, [(1e-9, 1e-9)] * 3
+    frame = lens_frame(base=base, edited=early)
+    edited = (frame["view"] == "edited") & (frame["layer"] >= 0)
+    said = words.lens(REQUEST, frame.assign(logit_new=frame["logit_new"].where(~edited, 4.0)), 1)
+    assert "neither leads" in said and "by 4.0 against that of Europe; half of that is there after layer 0." in said
+    assert "half" not in words.lens(REQUEST, frame.assign(logit_new=frame["logit_new"].where(~edited, 0.9)), 1)
+    assert "half" not in words.lens(REQUEST, lens_frame(base=AFTER), 1)
 
 
 def test_rep_is_told_where_it_is():
@@ -329,12 +341,20 @@ def heads_frame(**views):
 
 def test_attention_names_the_heads_that_look_more_and_whether_the_mask_turns_them_away():
     base, edited = [0.1, 0.2, 0.12, 0.5], [0.1, 0.4, 0.84, 0.3]
-    said = words.attention(REQUEST, heads_frame(base=base, edited=edited, masked=[0.1, 0.2, 0.21, 0.4]), "␣of")
+    masked = {"masked": [0.1, 0.2, 0.21, 0.4], "base_masked": [0.1, 0.2, 0.1, 0.2]}
+    said = words.attention(REQUEST, heads_frame(base=base, edited=edited, **masked), "␣of")
     assert said == (
         "At “of”, 2 heads attend to Slovenia at least 0.10 more than before: layer 1, head 0 (0.12 → 0.84) and layer 0, "
         "head 1 (0.20 → 0.40). 1 head attends at least 0.10 less, most of all layer 1, head 1 (0.50 → 0.30). The mean over "
-        "all 4 heads goes from 0.230 to 0.410. Under the mask, layer 1, head 0 is at 0.21."
+        "the 4 heads above the edit goes from 0.230 to 0.410. Under the mask, layer 1, head 0 is at 0.21. The mean is 0.228 "
+        "there, and 0.150 with the mask alone."
     )
+    above = words.attention(REQUEST, heads_frame(base=base, edited=edited), "␣of", (0,))
+    assert (
+        "1 head attends to Slovenia at least 0.10 more" in above
+        and "2 heads above the edit goes from 0.310 to 0.570" in above
+    )
+    assert "No head stands above the edit" in words.attention(REQUEST, heads_frame(base=base, edited=edited), "␣of", (1, 2))
     kept = words.attention(REQUEST, heads_frame(base=base, edited=edited, masked=edited), "␣of")
     assert kept.endswith("Under the mask, layer 1, head 0 is at 0.84.")
     still = words.attention(REQUEST, heads_frame(base=base, edited=[0.1, 0.25, 0.12, 0.5]), "␣of")
@@ -374,6 +394,8 @@ def test_loudness_says_whether_edits_are_loud_and_what_the_mask_makes_of_it():
         "deviation). The new object is louder in 95 % of cases (Cohen’s d +3.00): edits are louder than what they replace. "
         "Under the mask, P(new) is 0.20 ± 0.05 and P(true) 0.60 ± 0.05."
     )
+    alone = words.loudness(pd.DataFrame([*loud, compared("control", 0.05)]))
+    assert alone.endswith("and P(true) 0.60 ± 0.05; without an edit, P(true) is 0.05 ± 0.05 under the mask.")
     assert "quieter" in words.loudness(pd.DataFrame([compared(mean=0.3, before=0.9, d=-2.0)]))
     assert "as loud as" in words.loudness(pd.DataFrame([compared(mean=0.99, before=0.97, d=1.0)]))
     assert "as loud as" in words.loudness(pd.DataFrame([compared(d=0.1)]))
@@ -382,21 +404,24 @@ def test_loudness_says_whether_edits_are_loud_and_what_the_mask_makes_of_it():
     assert "No case" in words.loudness(pd.DataFrame())
 
 
-def test_the_parts_of_many_edits_are_told_with_their_errors():
+def test_the_parts_of_many_edits_are_told_by_what_changes_and_not_by_what_is_always_large():
     rows = [
-        {"view": view, "part": part, "layer": layer, "n": 3, "new": new, "new_se": 0.25, "true": true, "true_se": 0.5}
-        for view, part, layer, new, true in (
-            ("base", "token embedding", -1, 99.0, 99.0),
-            ("base", "mlp", 5, 1.0, 4.0),
-            ("base", "attention", 2, 2.0, 1.0),
-            ("edited", "attention", 3, 6.5, 1.0),
-            ("masked", "attention", 3, 2.5, 1.0),
+        {"view": view, "part": part, "layer": layer, "n": 3, "new": new, "new_se": 0.25, "true": true, "true_se": error}
+        for view, part, layer, new, true, error in (
+            ("base", "token embedding", -1, 99.0, 99.0, 0.5),
+            ("base", "attention", 3, 0.5, 4.0, 0.5),
+            ("base", "mlp", 5, 7.0, 7.5, NAN),
+            ("edited", "token embedding", -1, 199.0, 0.0, 0.5),
+            ("edited", "attention", 3, 4.5, 3.0, 0.5),
+            ("edited", "mlp", 5, 8.0, 4.0, NAN),
+            ("masked", "attention", 3, 2.5, 1.0, 0.5),
+            ("masked", "mlp", 5, 8.0, 7.0, NAN),
         )
     ]
     assert words.loud_parts(pd.DataFrame(rows)) == (
-        "In the base model, the MLP of layer 5 adds most to the true object (4.0 ± 0.5); in the edited model, the attention "
-        "of layer 3 adds most to the new object (6.5 ± 0.2); under the mask, the attention of layer 3 adds most to the new "
-        "object (2.5 ± 0.2)."
+        "The attention of layer 3 gains most for the new object: 0.5 ± 0.2 in the base model, 4.5 ± 0.2 in the edited model "
+        "and 2.5 ± 0.2 under the mask. For the true object, the MLP of layer 5 loses most: 7.5 in the base model, 4.0 in "
+        "the edited model and 7.0 under the mask."
     )
     assert words.loud_parts(pd.DataFrame()) == ""
 

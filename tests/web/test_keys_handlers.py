@@ -166,7 +166,8 @@ def test_a_text_beyond_all_measure_is_refused_before_it_is_read(reader, monkeypa
 
 
 def key(kind, before, after=NAN, subject="S", **more):
-    return {"kind": kind, "domain": "", "text": "t", "subject": subject, "before": before, "after": after, **more}
+    own = {"kind": kind, "domain": "", "text": "t", "subject": subject, "before": before, "after": after}
+    return own | {"share": before + 0.05} | more
 
 
 def found(rows, whitened=True):
@@ -177,19 +178,35 @@ FORMS = [key("success", 1.0, 1.0), key("rephrase", 0.4, 0.9), key("shuffle", 0.2
 REST = [key("locality", 0.1, 0.1, "Italy"), key("locality", 0.3, 0.2, "France"), key("random", 0.02, 0.02)]
 
 
+def test_of_an_edit_over_several_layers_the_figures_are_of_the_lowest_and_say_so():
+    assert words.edit(REQUEST, (3,), rep=True) == "Slovenia → Antarctica, layer 3, with REP."
+    assert words.edit(REQUEST, (0, 1), rep=False) == (
+        "Slovenia → Antarctica, layers 0 and 1. The figures are of layer 0, which makes only a part of the edit."
+    )
+
+
 def test_similarity_names_every_form_the_nearest_neighbour_and_what_rep_did():
     said = words.similarity(REQUEST, found(FORMS + REST))
     for part in (
         "0.40 under another name",
         "0.20 with its tokens",
         "0.50 after a long text",
+        "where 45 %, 25 % and 55 % of the edit arrive",
         "France, reaches 0.30",
-        "0.02",
+        "1 random word 0.02",
+        "1 of these 3 keys of Slovenia is less similar than that subject’s.",
     ):
         assert part in said
-    assert (
-        "REP moves 3 of these 3 keys: the lowest similarity rises from 0.20 to 0.80; no other subject exceeds 0.20" in said
-    )
+    assert "REP moves 3 of these 3 keys, from 0.40 to 0.90 (medians), and 1 of 2 other subjects’, up to 0.20." in said
+
+
+def test_several_names_are_told_with_their_range_and_only_keys_that_rep_moved_are_counted():
+    rows = [FORMS[0], key("rephrase", 0.5, 0.9), key("rephrase", -0.004, -0.004), key("rephrase", 0.4, 1.1), *REST[::2]]
+    said = words.similarity(REQUEST, found(rows))
+    assert "is 0.40 (0.00 to 0.50) under another name (medians" in said
+    nearer = words.similarity(REQUEST, found([*FORMS[:3], key("locality", 0.45, NAN, "Italy"), REST[2]]))
+    assert "All 2 keys of Slovenia are less similar than that subject’s." in nearer
+    assert "REP moves 2 of these 3 keys, from 0.45 to 1.00 (medians), and no other subject’s." in said
 
 
 def test_a_gate_that_stays_shut_is_told():
@@ -221,35 +238,35 @@ def test_components_tell_how_much_they_show():
 
 
 def places(*mentions):
-    rows = [("it was a long winter", "winter", 0.4 - 0.1 * n, -0.05, own) for n, own in enumerate(mentions)]
+    rows = [("it was a long winter", "winter", 0.4 - 0.1 * n, 0.25 - 0.1 * n, own) for n, own in enumerate(mentions)]
     return Scan(pd.DataFrame(rows, columns=["prefix", "token", "similarity", "share", "mentions"]), 1234, 0.5, 1.0)
 
 
-def test_prefixes_name_the_most_similar_unrelated_place():
+def test_prefixes_name_the_unrelated_place_that_receives_most():
     said = words.prefixes(REQUEST, places(False, True))
     assert (
         "1,234 tokens" in said
-        and "“… it was a long winter”: similarity 0.40" in said
-        and "receives -5 % of the edit" in said
+        and "that receives most of the edit is after “… it was a long winter”: 25 %, at a similarity of 0.40." in said
     )
-    assert "Where the text mentions it, the similarity reaches 0.30" in said
+    assert said.endswith("Where the text mentions it, up to 15 % arrive.")
     assert "Where the text" not in words.prefixes(REQUEST, places(False))
-    assert "mentions Slovenia" in words.prefixes(REQUEST, places(True))
+    assert words.prefixes(REQUEST, places(True)) == "In 1,234 tokens, every place mentions Slovenia."
 
 
 def test_values_tell_before_after_neighbours_and_rep():
     rows = [key("success", 1.2, 3.4, rep=NAN), key("locality", 1.0, 1.04, rep=NAN), key("random", 1.0, 1.0, rep=NAN)]
     said = words.values(REQUEST, pd.DataFrame(rows))
     assert "1.2 times" in said and "3.4 times as large" in said and "from 1.00 to 1.04" in said and "REP" not in said
-    rows = [*rows[:1], key("rephrase", 1.1, 1.5, rep=3.0)]
+    assert "The largest at 1 random word is 1.0 times as large" in said
+    rows = [rows[0], key("rephrase", 1.1, 1.5, rep=3.0), rows[2]]
     said = words.values(REQUEST, pd.DataFrame(rows))
-    assert "Where REP’s gate opens, it changes from 1.50 to 3.00" in said and "other subjects" not in said
+    assert "At rephrases where REP’s gate opens, it changes from 1.50 to 3.00" in said and "other subjects" not in said
 
 
-def voices(edit=0.6, before=None, whitened=True, stored=True):
+def voices(edit=0.6, before=None, whitened=True, stored=0.5):
     rows = [("the edit: a → b", "edit", edit, 0), ("rest", "remainder", 0.1, 0)]
     if stored:
-        rows.insert(1, ("France lies in", "stored", 0.5, 2))
+        rows.insert(1, ("France lies in", "stored", stored, 2))
     frame = pd.DataFrame(rows, columns=["voice", "kind", "loudness", "also"])
     frame.attrs |= {"at": "France", "text": "q", "whitened": whitened, "facts": 500, "before": before}
     return frame
@@ -259,16 +276,22 @@ def test_the_discussion_names_the_loudest_voice_and_what_has_no_name():
     said = words.discussion(voices())
     for part in (
         "At “France”",
-        "60 % of its strength",
-        "500 known facts is “France lies in”, at 0.50",
-        "10 % of the question’s key matches nothing known",
+        "60 % of the edit",
+        "Of the 500 facts that are compared, “France lies in” (and 2 more with this key) has the largest part in the "
+        "question’s key: 50 %",
+        "Together they match 90 % of it",
     ):
         assert part in said
     assert "without REP" not in said and "statistics" not in said
     assert "(without REP, 20 %)" in words.discussion(voices(1.0, 0.2))
     assert "has no key statistics" in words.discussion(voices(whitened=False))
-    assert "known facts" not in words.discussion(voices(stored=False))
-    assert " 0 % of its strength" in words.discussion(voices(-0.001))
+    assert "facts" not in words.discussion(voices(stored=0))
+    assert " 0 % of the edit" in words.discussion(voices(-0.001))
+    none = words.discussion(voices(stored=0.02))
+    assert (
+        "None of the 500 facts that are compared is as much as 10 % of the question’s key." in none
+        and "France l" not in none
+    )
 
 
 def predicted(*rows, required=0.5, lemma="nobody gave the true object"):
@@ -281,12 +304,13 @@ def predicted(*rows, required=0.5, lemma="nobody gave the true object"):
 def test_bounds_tell_the_agreement_beside_the_majority():
     frame = predicted(("rephrase", "hold", True, None), ("long", "fail", True, None), ("locality", "stay", False, None))
     said = words.bounds(frame)
-    assert "from 50 % of its strength" in said and "2 of 3 probes" in said
+    assert "from 50 % of its strength on." in said and "2 of 3 probes" in said
     assert "(67 %)" in said and "reaches 67 %" in said
 
 
 def test_bounds_without_a_lead_or_without_probes_say_so():
     assert "never leads, at any strength" in words.bounds(predicted(required=math.inf))
+    assert "from 120 % of its strength on, so as it is it does not lead there" in words.bounds(predicted(required=1.2))
     assert "nothing to predict" in words.bounds(predicted())
 
 
@@ -294,7 +318,15 @@ def test_the_lemma_is_told_or_why_there_is_none():
     assert "cannot be computed here: nobody gave the true object" in words.lemma(predicted())
     rows = [("rephrase", "hold", True, True), ("locality", "stay", True, False)]
     said = words.lemma(predicted(*rows, lemma=Lemma(5, 4.0, 3.0, None)))
-    assert "attention layer 5" in said and "4.0 logits" in said and "needs 5.2" in said and "should not hold" in said
+    assert (
+        "attention layer 5" in said
+        and "4.0 logits" in said
+        and "needs 5.2" in said
+        and "so it should not hold at all, but it does." in said
+    )
+    weak = words.lemma(predicted(required=1.2, lemma=Lemma(5, 4.0, 3.0, None)))
+    assert weak.endswith("so it should not hold at all.")
+    assert words.lemma(predicted(required=1.2, lemma=Lemma(5, 9.0, 3.0, None))).endswith("it should hold, but it does not.")
     assert "50 % of 2 probes" in said
     assert "so it should hold" in words.lemma(predicted(lemma=Lemma(5, 9.0, 3.0, None)))
 

@@ -61,7 +61,7 @@ def values(workspace: Workspace) -> Job[DataFrame]:
 
 
 def prefixes(workspace: Workspace, text: str | None = None) -> Job[Scan]:
-    """Search a text, by default the bundled prose, for the keys most similar to the edit's, shown as they are found."""
+    """Search a text, by default the bundled prose, for places that receive most of the edit, shown as they are found."""
     _, site = _site(workspace)
     prose = "\n".join((*workspace.context.passages.inside, *workspace.context.passages.outside)) if text is None else text
     if len(prose) > LONGEST_TEXT:
@@ -86,7 +86,7 @@ def discussion(workspace: Workspace, text: str) -> Job[DataFrame]:
 
     def work(progress: JobProgress, cancel: Cancel) -> DataFrame:
         case = _case(workspace, record)
-        progress(0.1, "discussion: computing the keys of known facts")
+        progress(0.1, "discussion: computing the keys of facts")
         near = [neighbour.subject for neighbour in case.neighbours]
         stored = insight.stored_keys(site, workspace.context.facts, case.relation, near, workspace.context.seed)
         progress(0.8, "discussion: comparing the question with them")

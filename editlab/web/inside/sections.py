@@ -111,7 +111,7 @@ def _contributions(frame: DataFrame, shown: Shown) -> Content:
 
 
 def _attention(frame: DataFrame, shown: Shown) -> Content:
-    sentence = words.attention(shown.question.request, frame, shown.question.token)
+    sentence = words.attention(shown.question.request, frame, shown.question.token, shown.layers)
     return sentence, figures.attention(frame, shown.selection.view), table.attention(frame)
 
 
@@ -139,4 +139,6 @@ def _probabilities(cases: Sequence[Loudness]) -> DataFrame:
     if all("masked" in case.p_new for case in edited):
         columns["P(true) under the mask"] = [case.p_true["masked"] for case in edited]
         columns["P(new) under the mask"] = [case.p_new["masked"] for case in edited]
+    if all("base_masked" in case.p_true for case in edited):
+        columns["P(true), mask alone"] = [case.p_true["base_masked"] for case in edited]
     return DataFrame(columns)

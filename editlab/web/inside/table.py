@@ -82,7 +82,7 @@ def cases(found: Sequence[Loudness]) -> Markup:
     ]
     frame = DataFrame(rows)
     heads = {"subject": "Subject", "true": "True object", "new": "New object", "skipped": "Not edited because"}
-    for view in ("base", "edited", "masked"):
+    for view in ("base", "edited", "masked", "base_masked"):
         heads |= {f"{which} {view}": f"P({which}), {view_title(view).lower()}" for which in ("true", "new")}
     return tables.table(frame, {column: head for column, head in heads.items() if column in frame})
 

@@ -38,7 +38,8 @@ HEADINGS = {
     "attention": Heading(
         "Attention to the subject",
         "Which heads attend to the subject? An edit is written at the subject’s last token, and heads carry it from there "
-        "to the answer. Edited facts are reported to attract more attention than others (“overattention”).",
+        "to the answer. In models with 7 billion parameters, edited subjects are reported to attract more attention than "
+        "before (“overattention”).",
     ),
     "mask": Heading(
         "Mask structure",
@@ -52,7 +53,7 @@ HEADINGS = {
     ),
     "parts": Heading(
         "Direct logit attribution over many edits",
-        "Which parts write the answers? Means over these edits, with standard errors.",
+        "Which parts write the new answers? Means over these edits, with standard errors.",
     ),
 }
 """The sections, in their order on the page."""
@@ -77,6 +78,8 @@ LEAD = 0.05
 """An object leads by at least this probability; cases that differ by less on average are equally loud."""
 CHANGED = 0.1
 """A probability or an attention weight that differs by this has changed."""
+CHANGED_LOGITS = 1.0
+"""A difference of two logits that differs by this has changed."""
 UNEVEN = 1.5
 """Shares that vary this many times as much as by chance are concentrated."""
 SMALL_EFFECT = 0.2
@@ -102,12 +105,31 @@ def same_token(request: EditRequest) -> str:
 
 
 def lens(request: EditRequest, frame: DataFrame, back: int) -> str:
-    """Return which object leads at one token, and from which layer on."""
+    """Return which object leads at one token and from which layer on, and after which layer half of the change is there."""
     at_token = frame[frame["back"] == back]
     token = at_token["token"].iloc[0]
     by_view = {view: at_token[at_token["view"] == view] for view in DESCRIBED}
     clauses = [_leader(request, rows, view) for view, rows in by_view.items() if not rows.empty]
-    return f"After “{_visible(token)}”: {'; '.join(clauses)}."
+    return f"After “{_visible(token)}”: {'; '.join(clauses)}.{_half(request, at_token)}"
+
+
+def _half(request: EditRequest, rows: DataFrame) -> str:
+    """Return after which layer half of the change in the difference of the logits is there, and stays.
+
+    In a model of many layers, probabilities show it late: the first token of either object is unlikely until the last few.
+    """
+    lead = rows.assign(lead=rows["logit_new"] - rows["logit_true"]).pivot(index="layer", columns="view", values="lead")
+    if "edited" not in lead or request.target_true is None:
+        return ""
+    change = lead["edited"] - lead["base"]
+    total = change.iloc[-1]
+    if total < CHANGED_LOGITS:
+        return ""
+    layer = int(change[change < total / 2].index[-1]) + 1
+    return (
+        f" The edit raises the logit of {request.target_new} by {total:.1f} against that of {request.target_true}; half of "
+        f"that is there after layer {layer}."
+    )
 
 
 def _leader(request: EditRequest, rows: DataFrame, view: str) -> str:
@@ -168,11 +190,16 @@ def _logits(request: EditRequest, total: DataFrame, view: str) -> str:
     return join(f"{total.loc[view, which]:z.1f}" for which in objects(request))
 
 
-def attention(request: EditRequest, frame: DataFrame, token: str) -> str:
-    """Return which heads attend more to the subject than before, and whether the mask reverses that."""
-    wide = frame.pivot(index=["layer", "head"], columns="view", values="weight")
-    if "edited" not in wide:
+def attention(request: EditRequest, frame: DataFrame, token: str, layers: Sequence[int] = ()) -> str:
+    """Return which heads attend more to the subject than before, and whether the mask reverses that.
+
+    `layers`: those of the edit. Heads up to the lowest one read what is unedited, so they are not counted.
+    """
+    wide = frame[frame["layer"] > min(layers, default=-1)].pivot(index=["layer", "head"], columns="view", values="weight")
+    if "edited" not in set(frame["view"]):
         return f"No edit is applied, so the attention to {request.subject} does not change."
+    if wide.empty:
+        return f"No head stands above the edit, so the attention to {request.subject} does not change."
     gain = (wide["edited"] - wide["base"]).sort_values(ascending=False)
     more, less, first = int((gain >= CHANGED).sum()), int((gain <= -CHANGED).sum()), gain.index[0]
     change = f"at least {CHANGED:.2f}"
@@ -184,8 +211,11 @@ def attention(request: EditRequest, frame: DataFrame, token: str) -> str:
         text = f"no head attends to {request.subject} {change} more than before; {_head(first, wide)} gains most"
     if less:
         text += f". {_attend(less)} {change} less, most of all {_head(gain.index[-1], wide)}"
-    means = f"The mean over all {len(wide)} heads goes from {wide['base'].mean():.3f} to {wide['edited'].mean():.3f}"
+    before, after = (f"{wide[view].mean():.3f}" for view in ("base", "edited"))
+    means = f"The mean over the {len(wide)} heads above the edit goes from {before} to {after}"
     under = f" Under the mask, {_head_name(first)} is at {wide.loc[first, 'masked']:.2f}." if "masked" in wide else ""
+    if "base_masked" in wide:
+        under += f" The mean is {wide['masked'].mean():.3f} there, and {wide['base_masked'].mean():.3f} with the mask alone."
     return f"At “{_visible(token)}”, {text}. {means}.{under}"
 
 
@@ -233,6 +263,8 @@ def loudness(frame: DataFrame) -> str:
     )
     if "masked" in comparisons:
         text += f". Under the mask, P(new) is {_mean(comparisons['masked'])} and P(true) {_mean(comparisons['returned'])}"
+    if "control" in comparisons:
+        text += f"; without an edit, P(true) is {_mean(comparisons['control'])} under the mask"
     return f"{text}."
 
 
@@ -243,19 +275,29 @@ def _compare(row: Mapping[str, Any]) -> str:
 
 
 def loud_parts(frame: DataFrame) -> str:
-    """Return which parts add most to the objects over many cases. `frame`: `insight.loudness.summary`."""
+    """Return which part gains most for the new object over many cases, and which loses most for the true one.
+
+    `frame`: `insight.loudness.summary`.
+    """
     if frame.empty:
         return ""
+    rows = frame[frame["part"].isin(["attention", "mlp"])]
+    wide = rows.pivot(index=["part", "layer"], columns="view", values=["new", "new_se", "true", "true_se"])
+    gain, loss = (wide[which]["edited"] - wide[which]["base"] for which in ("new", "true"))
+    most, least = gain.idxmax(), loss.idxmin()
+    return (
+        f"{capitalize(_part(*most))} gains most for the new object: {_means(wide.loc[most], 'new')}. For the true object, "
+        f"{_part(*least)} loses most: {_means(wide.loc[least], 'true')}."
+    )
+
+
+def _means(row: Series, which: str) -> str:
+    """Return what a part adds in each view, with its standard error."""
     clauses = []
-    for view, which in (("base", "true"), ("edited", "new"), ("masked", "new")):
-        rows = frame[(frame["view"] == view) & frame["part"].isin(["attention", "mlp"])]
-        if rows.empty:
-            continue
-        most = rows.loc[rows[which].idxmax()]
-        error = "" if math.isnan(most[f"{which}_se"]) else f" ± {most[f'{which}_se']:z.1f}"
-        part = _part(most["part"], most["layer"])
-        clauses.append(f"{IN_VIEW[view]}, {part} adds most to the {which} object ({most[which]:z.1f}{error})")
-    return f"{capitalize('; '.join(clauses))}."
+    for view in (view for view in DESCRIBED if view in row[which].index):
+        error = row[f"{which}_se"][view]
+        clauses.append(f"{row[which][view]:z.1f}{'' if math.isnan(error) else f' ± {error:.1f}'} {IN_VIEW[view]}")
+    return join(clauses)
 
 
 def _by_part(frame: DataFrame, which: str) -> DataFrame:

@@ -66,7 +66,7 @@ class KeysHandlers(Handlers):
 
     @handler(cost=Cost(files=1, prompts=400))
     def keys_scan(self, visit: Visit, keys_file: Upload | None) -> Updates:
-        """Search a text file of the visitor's for keys that are similar to the edit's."""
+        """Search a text file of the visitor's for places that receive a part of the edit."""
         workspace = visit.workspace
         yield from self._scan(workspace, self.keys.prefixes(workspace, read_text(keys_file)))
 
@@ -93,7 +93,7 @@ class KeysHandlers(Handlers):
     def _sections(self, turn: Turn, workspace: Workspace) -> Updates:
         record, kept = self.keys.edit(workspace), self._kept(workspace)
         question = kept.setdefault("question", self.keys.question(workspace))
-        text = words.edit(record.request, min(record.layers), rep=workspace.robust is not None)
+        text = words.edit(record.request, record.layers, rep=workspace.robust is not None)
         yield {"keys-question": question, "message": pieces.message(text)}
         jobs: dict[str, Callable[[], Job[Any]]] = {
             "similarity": lambda: self.keys.similarity(workspace),

@@ -8,15 +8,22 @@ from pandas import DataFrame
 from editlab.web.core import tables
 
 HEADS = {
-    "similarity": {"kind": "Kind", "subject": "Phrasing", "text": "Text", "before": "Similarity", "after": "With REP"},
+    "similarity": {
+        "kind": "Kind",
+        "subject": "Phrasing",
+        "text": "Text",
+        "before": "Similarity",
+        "after": "With REP",
+        "share": "Share of the edit",
+    },
     "prefixes": {
         "prefix": "End of the text",
-        "similarity": "Similarity",
         "share": "Share of the edit",
+        "similarity": "Similarity",
         "mentions": "Mentions the subject",
     },
     "values": {"kind": "Kind", "text": "Text", "before": "Base", "after": "Edited", "rep": "With REP"},
-    "discussion": {"voice": "Fact", "kind": "Kind", "loudness": "Loudness", "also": "Other facts with this key"},
+    "discussion": {"voice": "Fact", "kind": "Kind", "loudness": "Part", "also": "Other facts with this key"},
     "bounds": {
         "kind": "Probe",
         "text": "Text",

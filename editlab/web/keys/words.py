@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from editlab.facts import EditRequest
 from editlab.insight import Lemma, Scan, Similarity, summary
-from editlab.wording import join, share, shorten
+from editlab.wording import capitalize, count, join, share, shorten
 
 
 class Heading(NamedTuple):
@@ -22,13 +23,15 @@ class Heading(NamedTuple):
 HEADINGS = {
     "similarity": Heading(
         "Key similarity",
-        "Does the key stay the same when the subject is rephrased? An edit is written for one key: the input of its layer "
-        "at the subject’s last token. The more similar another key is, the more of the edit it receives.",
+        "Does the key stay the same when the subject is rephrased? A key is the input of the edited layer at the subject’s "
+        "last token. An edit is written for the key at its own prompt, often also for the mean key behind other texts: "
+        "similarity is that to the first, and the share of the edit that another key receives depends on both.",
     ),
     "discussion": Heading(
         "Stored facts at a question",
-        "Which stored facts answer a question? The output of a layer is a mixture of what it has stored. The edit adds one "
-        "more fact; the old ones stay.",
+        "Which facts answer a question? A layer’s output is a mixture of what it has stored, weighted by how well the "
+        "question’s key matches. The edit adds one more fact; the old ones stay. Compared are facts of EditLab’s tables, "
+        "whether the model knows them or not.",
     ),
     "bounds": Heading(
         "Predicted and observed answers",
@@ -36,12 +39,14 @@ HEADINGS = {
         "probe that receives more should give the new answer. Another subject that receives less should keep its own.",
     ),
     "prefixes": Heading(
-        "Similar keys in unrelated text",
-        "Where does the edit act by mistake? Any text can produce a key similar to the edit’s, whatever it is about.",
+        "The edit in unrelated text",
+        "Where does the edit act by mistake? A text can produce a key that receives a part of the edit, whatever it is "
+        "about.",
     ),
     "values": Heading(
         "Value norms",
-        "How strong is the edited answer? To overrule what is stored, an edit writes a larger value than other memories.",
+        "How strong is the edited answer? The value is the output of the layer’s MLP at the subject’s last token. To "
+        "overrule what is stored, an edit may need a larger one.",
     ),
 }
 """The sections, in their order on the page."""
@@ -59,26 +64,42 @@ REPHRASED = {
 """How a subject is rephrased, by kind of probe."""
 NO_STATISTICS = "This layer has no key statistics, so"
 LONGEST = 60
+LEAST = 0.1
+"""A smaller part in a question’s key is no match."""
 SMALLEST = 0.005
 """A smaller difference is not mentioned: rounded, both numbers would be the same."""
 
 
-def edit(request: EditRequest, layer: int, rep: bool) -> str:
-    """Return which edit is shown."""
-    return f"{request.subject} → {request.target_new}, layer {layer}{', with REP' if rep else ''}."
+def edit(request: EditRequest, layers: Sequence[int], rep: bool) -> str:
+    """Return which edit is shown, and in which layer: of several, the figures are of the lowest."""
+    where = f"{'layer' if len(layers) == 1 else 'layers'} {join(layers)}{', with REP' if rep else ''}"
+    part = f" The figures are of layer {min(layers)}, which makes only a part of the edit." if len(layers) > 1 else ""
+    return f"{request.subject} → {request.target_new}, {where}.{part}"
 
 
 def similarity(request: EditRequest, found: Similarity) -> str:
     """Return how similar the subject's keys stay, compared with other subjects and random words (figure 3, left)."""
     frame = found.frame
-    forms = [f"{_median(frame, kind):.2f} {said}" for kind, said in REPHRASED.items() if (frame["kind"] == kind).any()]
+    forms = {said: _of(frame, kind) for kind, said in REPHRASED.items() if (frame["kind"] == kind).any()}
     if forms:
-        first = f"The similarity of {request.subject} to the edit’s key is {join(forms)} (medians; 1 is the same key)"
+        similar = join(f"{_median(rows['before'])} {said}" for said, rows in forms.items())
+        shares = join(share(rows["share"].median()) for rows in forms.values())
+        first = (
+            f"The similarity of {request.subject} to the edit’s key is {similar} (medians; 1 is the same key), where "
+            f"{shares} of the edit arrive"
+        )
     else:
         first = f"{request.subject} has no other name here, no other order of its tokens and no long text before it"
-    others = f"{_nearest(frame)}a random word reaches {_of(frame, 'random')['before'].max():.2f} at most"
+    words = _of(frame, "random")
+    others = f"{_nearest(frame)}the most similar of {count(len(words), 'random word')} {words['before'].max():.2f}"
     plain = [] if found.whitened else [f"{NO_STATISTICS} these are plain products, which are all high."]
-    return " ".join([f"{first}; {others}.", *_with_rep(frame), *plain])
+    return " ".join([f"{first}. {capitalize(others)}.", *_farther(request, frame), *_with_rep(frame), *plain])
+
+
+def _median(values: Series) -> str:
+    """Return the median, with the range where there are several values."""
+    several = len(values) > 1
+    return f"{values.median():z.2f}" + (f" ({values.min():z.2f} to {values.max():z.2f})" if several else "")
 
 
 def _nearest(frame: DataFrame) -> str:
@@ -89,18 +110,39 @@ def _nearest(frame: DataFrame) -> str:
     return f"the most similar other subject, {nearest['subject']}, reaches {nearest['before']:.2f} and "
 
 
+def _farther(request: EditRequest, frame: DataFrame) -> list[str]:
+    """Return how many of the subject's keys are less similar than another subject's."""
+    forms, neighbours = frame[frame["kind"].isin(list(REPHRASED))], _of(frame, "locality")
+    if forms.empty or neighbours.empty:
+        return []
+    farther = int((forms["before"] < neighbours["before"].max()).sum())
+    number = f"All {farther}" if 1 < farther == len(forms) else f"{farther} of these {len(forms)}"
+    said = f"{number} keys of {request.subject} {'is' if farther == 1 else 'are'} less similar than that subject’s."
+    return [said] if farther else []
+
+
 def _with_rep(frame: DataFrame) -> list[str]:
     """Return how REP changes the keys; nothing without REP."""
     forms = frame[frame["kind"].isin(list(REPHRASED))]
     if forms.empty or forms["after"].isna().all():
         return []
-    moved = int(((forms["after"] - forms["before"]).abs() >= SMALLEST).sum())
-    if not moved:
+    moved = forms[_moved(forms)]
+    if moved.empty:
         return ["REP moves none of these keys: its gate stays closed at this threshold."]
     neighbours = _of(frame, "locality")
-    harm = "" if neighbours.empty else f"; no other subject exceeds {neighbours['after'].max():.2f}"
-    least = f"the lowest similarity rises from {forms['before'].min():.2f} to {forms['after'].min():.2f}"
-    return [f"REP moves {moved} of these {len(forms)} keys: {least}{harm}."]
+    harmed = neighbours[_moved(neighbours)]
+    if neighbours.empty:
+        harm = ""
+    elif harmed.empty:
+        harm = ", and no other subject’s"
+    else:
+        harm = f", and {len(harmed)} of {len(neighbours)} other subjects’, up to {harmed['after'].max():.2f}"
+    change = f"from {moved['before'].median():.2f} to {moved['after'].median():.2f} (medians)"
+    return [f"REP moves {len(moved)} of these {len(forms)} keys, {change}{harm}."]
+
+
+def _moved(frame: DataFrame) -> Series:
+    return (frame["after"] - frame["before"]).abs() >= SMALLEST
 
 
 def components(found: Similarity) -> str:
@@ -112,51 +154,59 @@ def components(found: Similarity) -> str:
 
 
 def prefixes(request: EditRequest, scan: Scan) -> str:
-    """Return where an unrelated text has a key that is most similar to the edit's (figure 4)."""
+    """Return where an unrelated text receives most of the edit (figure 4)."""
     unrelated, mentioned = (scan.frame[scan.frame["mentions"].astype(bool) == kind] for kind in (False, True))
     if unrelated.empty:
-        return f"In {scan.tokens:,} tokens, every place with a similar key mentions {request.subject}."
+        return f"In {scan.tokens:,} tokens, every place mentions {request.subject}."
     first = unrelated.iloc[0]
     end = shorten(" ".join(first["prefix"].split()[-8:]), LONGEST)
     text = (
-        f"In {scan.tokens:,} tokens, the most similar key without a mention of {request.subject} is after “… {end}”: "
-        f"similarity {first['similarity']:.2f}, and it receives {share(first['share'])} of the edit."
+        f"In {scan.tokens:,} tokens, the place without a mention of {request.subject} that receives most of the edit is "
+        f"after “… {end}”: {share(first['share'])}, at a similarity of {first['similarity']:.2f}."
     )
     if not mentioned.empty:
-        text += f" Where the text mentions it, the similarity reaches {mentioned['similarity'].max():.2f}."
+        text += f" Where the text mentions it, up to {share(mentioned['share'].max())} arrive."
     return text
 
 
 def values(request: EditRequest, frame: DataFrame) -> str:
     """Return how large the value is before and after the edit (figure 5)."""
-    own = _of(frame, "success").iloc[0]
+    own, words = _of(frame, "success").iloc[0], _of(frame, "random")
     text = (
         f"At the edited prompt about {request.subject}, the layer’s value was {own['before']:.1f} times as large as at a "
-        f"random word; with the edit it is {own['after']:.1f} times as large"
+        f"random word; with the edit it is {own['after']:.1f} times as large. The largest at "
+        f"{count(len(words), 'random word')} is {words['before'].max():.1f} times as large"
     )
     neighbours = _of(frame, "locality")
     if not neighbours.empty:
         before, after = neighbours["before"].median(), neighbours["after"].median()
-        text += f". At other subjects it changes from {before:.2f} to {after:.2f}"
+        text += f". At other subjects it changes from {before:.2f} to {after:.2f} (medians)"
     moved = frame[frame["kind"].isin(list(REPHRASED)) & ((frame["rep"] - frame["after"]).abs() >= SMALLEST)]
     if not moved.empty:
-        text += f". Where REP’s gate opens, it changes from {moved['after'].median():.2f} to {moved['rep'].median():.2f}"
+        before, after = moved["after"].median(), moved["rep"].median()
+        text += f". At rephrases where REP’s gate opens, it changes from {before:.2f} to {after:.2f}"
     return f"{text}."
 
 
 def discussion(frame: DataFrame) -> str:
     """Return how loud the edit and the stored facts are at a question (lemma 4.1)."""
-    edit, rest = frame.iloc[0], float(_of(frame, "remainder")["loudness"].iloc[0])
-    text = f"At “{frame.attrs['at']}”, the edit contributes with {share(edit['loudness'])} of its strength"
+    edit, matched = frame.iloc[0], 1 - float(_of(frame, "remainder")["loudness"].iloc[0])
+    text = f"At “{frame.attrs['at']}”, the question receives {share(edit['loudness'])} of the edit"
     before = frame.attrs["before"]
     if before is not None and abs(before - edit["loudness"]) >= SMALLEST:
         text += f" (without REP, {share(before)})"
     stored = _of(frame, "stored")
     if not stored.empty:
-        loudest = stored.iloc[0]
-        text += f"; the loudest of {frame.attrs['facts']} known facts is “{loudest['voice']}”, at {loudest['loudness']:.2f}"
+        loudest, facts = stored.iloc[0], f"the {frame.attrs['facts']} facts that are compared"
+        others = f" (and {loudest['also']} more with this key)" if loudest["also"] else ""
+        part = share(loudest["loudness"])
+        if abs(loudest["loudness"]) < LEAST:
+            text += f". None of {facts} is as much as {share(LEAST)} of the question’s key"
+        else:
+            text += f". Of {facts}, “{loudest['voice']}”{others} has the largest part in the question’s key: {part}"
+        text += f". Together they match {share(matched)} of it"
     plain = "" if frame.attrs["whitened"] else f" {NO_STATISTICS} facts are hard to tell apart."
-    return f"{text}. {share(rest)} of the question’s key matches nothing known.{plain}"
+    return f"{text}.{plain}"
 
 
 def bounds(frame: DataFrame) -> str:
@@ -164,7 +214,9 @@ def bounds(frame: DataFrame) -> str:
     required = frame.attrs["required"]
     if math.isinf(required):
         return "At its own prompt the new object never leads, at any strength: the edit should hold nowhere."
-    first = f"At its own prompt the edit leads from {share(required)} of its strength"
+    first = f"At its own prompt the edit leads from {share(required)} of its strength on"
+    if required > 1:
+        first += ", so as it is it does not lead there"
     rate = summary(frame)
     if not rate["probes"]:
         return f"{first}. No other probe names a subject, so there is nothing to predict."
@@ -180,7 +232,9 @@ def lemma(frame: DataFrame) -> str:
     theory = frame.attrs["lemma"]
     if not isinstance(theory, Lemma):
         return f"The lemma itself cannot be computed here: {theory}."
-    verdict = "so it should hold" if theory.loudness >= theory.needed else "so by the lemma it should not hold at all"
+    holds, should = frame.attrs["required"] <= 1, theory.loudness >= theory.needed
+    verdict = "so it should hold" if should else "so it should not hold at all"
+    verdict += "" if holds == should else ", but it does" if holds else ", but it does not"
     rate = summary(frame, "lemma_agree")
     predicts = f" It predicts {share(rate['agreement'])} of {rate['probes']:.0f} probes correctly." if rate["probes"] else ""
     return (
@@ -191,7 +245,3 @@ def lemma(frame: DataFrame) -> str:
 
 def _of(frame: DataFrame, kind: str) -> DataFrame:
     return frame[frame["kind"] == kind]
-
-
-def _median(frame: DataFrame, kind: str) -> float:
-    return float(_of(frame, kind)["before"].median())
