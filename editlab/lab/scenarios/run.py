@@ -29,6 +29,8 @@ from editlab.model import LanguageModel
 from editlab.probes.views import TEXT_TOKENS
 
 T = TypeVar("T")
+ONCE = ("undo", "redo")
+"""Changes that are not made again when their step is repeated: they would reach the change before."""
 Jobs = Generator[Job[Any], None, T]
 """Work that yields each job that it has submitted and goes on when that is done."""
 
@@ -109,7 +111,7 @@ class Run:
                 yield from self._edit(step)
                 return (yield from self._ask_request())
             case Switch():
-                if place not in self._changed:  # repeated, an undo would undo the change before it
+                if place not in self._changed or step.to not in ONCE:
                     yield from self._switch(step)
                     self._changed.add(place)
                 return (yield from self._ask_request())
