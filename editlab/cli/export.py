@@ -16,7 +16,7 @@ from editlab.facts import FactBase
 from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.ledger import Ledger
 from editlab.lab.workspaces import exports
-from editlab.probes import Passages
+from editlab.probes import passages
 
 app = typer.Typer()
 
@@ -29,8 +29,9 @@ def export_edits(
         str, typer.Option("--format", help="; ".join(f"{own.name}: {own.title}" for own in FORMATS.values()) + ".")
     ],
     to: Annotated[Path, typer.Option(help="The new folder to write.")],
+    number: Annotated[int | None, typer.Option("--edit", min=1, help="Only this edit: its number among those on.")] = None,
 ) -> Answer:
-    """Export a workspace's edits as an adapter, a checkpoint, a data set, a script or a card. Nothing is changed."""
+    """Export a workspace's edits as an adapter, a checkpoint, a data set, a script or a report. Nothing is changed."""
     format_named(form)
     folder = session.settings.data
     if not Ledger.exists(folder):
@@ -38,9 +39,11 @@ def export_edits(
     with Ledger(folder) as ledger:
         Directory(ledger).id_of(workspace)
     model, facts = session.model(), FactBase.load(session.settings.presets / "facts")
-    with session.progress() as progress, open_workspace(session, model, facts, Passages((), ()), workspace) as kept:
-        notes = exports.notes(kept, form)
-        job = kept.submit(lambda progress, cancel: exports.export(kept, form, to, progress, cancel), "export")
+    texts = passages(model, session.settings.presets / "texts")
+    with session.progress() as progress, open_workspace(session, model, facts, texts, workspace) as kept:
+        only = "" if number is None else exports.id_of(kept, number)
+        notes = exports.notes(kept, form, only)
+        job = kept.submit(lambda progress, cancel: exports.export(kept, form, to, progress, cancel, only), "export")
         files = [str(path) for path in follow(job, progress)]
     table = Table(show_header=False)
     for file in files:

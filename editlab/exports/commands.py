@@ -24,26 +24,35 @@ workspace=${1:?Give the name of a new workspace.}
 
 def write(model: LanguageModel, entries: Sequence[Entry], seed: int, folder: Path) -> None:
     """Write `repeat.sh`, and a file of requests for each batch."""
+    lines = environment(model, seed)
+    for number, entry in enumerate(entries, start=1):
+        lines += line_of(model, entry, seed, number)
+        if len(entry.requests) > 1:
+            cases = [EditCase(request, str(row)) for row, request in enumerate(entry.requests)]
+            (folder / f"batch-{number}.json").write_text(counterfact(cases), encoding="utf-8")
+    (folder / "repeat.sh").write_text(HEAD + "\n".join(lines) + "\n", encoding="utf-8")
+
+
+def environment(model: LanguageModel, seed: int) -> list[str]:
+    """Return the lines that choose the same model, in the same precision and with the same seed."""
     settings = {"MODEL": model.name, "QUANTIZATION": model.quantization, "SEED": str(seed)}
     settings["START"] = str(model.start) or "none"
     settings["DTYPE"] = str(model.dtype).removeprefix("torch.")
-    lines = [f"export EDITLAB_{name}={quote(value)}" for name, value in settings.items()]
-    for number, entry in enumerate(entries, start=1):
-        if entry.names and entry.pathways:
-            lines.append("# REP also learnt from names that somebody wrote, which only repeat.py tells it.")
-        options = [("method", entry.method), *(("set", change) for change in _changes(model, entry, seed))]
-        if len(entry.requests) > 1:
-            file = f"batch-{number}.json"
-            cases = [EditCase(request, str(row)) for row, request in enumerate(entry.requests)]
-            (folder / file).write_text(counterfact(cases), encoding="utf-8")
-            lines.append(_line(f'apply "$(dirname "$0")"/{file}', [*options, ("batch", str(len(cases)))]))
-            continue
-        request = entry.requests[0]
-        asked = {"subject": request.subject, "prompt": request.prompt, "target": request.target_new}
-        asked |= {"true": request.target_true} if request.target_true else {}
-        asked |= {"rep": entry.rep} if entry.rep and entry.pathways else {}
-        lines.append(_line("edit", [*asked.items(), *options]))
-    (folder / "repeat.sh").write_text(HEAD + "\n".join(lines) + "\n", encoding="utf-8")
+    return [f"export EDITLAB_{name}={quote(value)}" for name, value in settings.items()]
+
+
+def line_of(model: LanguageModel, entry: Entry, seed: int, number: int = 1) -> list[str]:
+    """Return the line that makes an edit again in `$workspace`; of a batch, from the file of its number."""
+    options = [("method", entry.method), *(("set", change) for change in _changes(model, entry, seed))]
+    if len(entry.requests) > 1:
+        options.append(("batch", str(len(entry.requests))))
+        return [_line(f'apply "$(dirname "$0")"/batch-{number}.json', options)]
+    request = entry.requests[0]
+    asked = {"subject": request.subject, "prompt": request.prompt, "target": request.target_new}
+    asked |= {"true": request.target_true} if request.target_true else {}
+    asked |= {"rep": entry.rep} if entry.rep and entry.pathways else {}
+    told = "# REP also learnt from names that somebody wrote, which only repeat.py tells it."
+    return [*([told] if entry.names and entry.pathways else []), _line("edit", [*asked.items(), *options])]
 
 
 def _line(command: str, options: Sequence[tuple[str, str]]) -> str:

@@ -15,9 +15,9 @@ from editlab.patches import Patch, Pathway, View
 class Entry:
     """One edit, or one batch that was solved together, in its place in the chain.
 
-    `config`: all settings it was made with; `patches` and `pathways` as they are applied, `rep` the recipe of the
-    latter and `names` what a person added to what they learnt from; `at`: ISO time; `health`: figures of when it was made,
-    the mean over a batch.
+    `id`: its name in the workspace; `config`: all settings it was made with; `patches` and `pathways` as they are applied,
+    `rep` the recipe of the latter and `names` what a person added to what they learnt from; `at`: ISO time; `health`:
+    figures of when it was made, the mean over a batch.
     """
 
     requests: tuple[EditRequest, ...]
@@ -32,6 +32,7 @@ class Entry:
     at: str = ""
     reason: str = ""
     health: Mapping[str, float] = field(default_factory=dict)
+    id: str = ""
 
 
 def edited(entries: Iterable[Entry]) -> View:

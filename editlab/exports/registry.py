@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from editlab.errors import BadRequest
-from editlab.exports import adapter, card, checkpoint, requests, script, tensors
+from editlab.exports import adapter, card, checkpoint, pdf, report, requests, script, tensors
 from editlab.exports.format import Format
 
 FORMATS: dict[str, Format] = {
@@ -18,6 +18,8 @@ FORMATS: dict[str, Format] = {
         script.NOTEBOOK,
         tensors.FORMAT,
         Format("card", "a model card that lists the edits", card.HOLDS, card=card.Card()),
+        report.FORMAT,
+        pdf.FORMAT,
     )
 }
 """All formats by their names, in the order in which people are offered them."""

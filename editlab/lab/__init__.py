@@ -15,7 +15,7 @@ from editlab.lab.workspaces.examples import Example, read_examples
 from editlab.lab.workspaces.history import Moment
 from editlab.lab.workspaces.masks import MaskInfo
 from editlab.lab.workspaces.workspace import Workspace
-from editlab.methods import METHODS, MethodInfo, Setting, warnings
+from editlab.methods import HEALTH, METHODS, MethodInfo, Setting, health_value, warnings
 from editlab.methods.rep import OFF, RECIPES, recipe_of
 from editlab.probes import CONTROL, FATES, KINDS, Knowledge, Probe, fates, guarded, judge, judged, reversal, says, scores
 
@@ -23,6 +23,7 @@ __all__ = [
     "BATCH",
     "CONTROL",
     "FATES",
+    "HEALTH",
     "KINDS",
     "METHODS",
     "MOST_BATCH",
@@ -53,6 +54,7 @@ __all__ = [
     "WorkspaceInfo",
     "fates",
     "guarded",
+    "health_value",
     "judge",
     "judged",
     "read_edit_file",

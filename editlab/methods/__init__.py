@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from editlab.errors import BadRequest
-from editlab.methods._health import warnings
+from editlab.methods._health import HEALTH, health_value, warnings
 from editlab.methods._method import Edited, Method, check_requests
 from editlab.methods._settings import Setting, as_json, describe
 from editlab.methods.memit import Memit
@@ -48,6 +48,7 @@ def offer(model: LanguageModel, seed: int) -> tuple[MethodInfo, ...]:
 
 
 __all__ = [
+    "HEALTH",
     "METHODS",
     "Edited",
     "Method",
@@ -58,6 +59,7 @@ __all__ = [
     "config_for",
     "describe",
     "get",
+    "health_value",
     "offer",
     "warnings",
 ]

@@ -4,6 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from editlab.wording import percent
+
+HEALTH = {
+    "p_new": ("p(new)", "Probability of the new object at the edited prompt. Near 100 %: the fact is written."),
+    "said": ("Prompts edited", "Share of the batch’s prompts at which the model gives the new object."),
+    "loss": ("Loss", "Loss at the end of the search for the new value. Near 0: the model gives the new object."),
+    "steps": ("Steps", "Steps of that search. It ends early once the loss is small enough."),
+    "relative_norm": ("|ΔW| / |W|", "Norm of the edit relative to that of the weights it changes. A small edit is gentle."),
+    "divisor": ("Divisor", "Response of the edit’s key to its own direction. Near 0, the edit would explode."),
+    "share": ("Share", "Share of the edit that the bare prompt receives. 1 is all of it; other values miss or overshoot."),
+    "whitened": ("Key statistics", "Whether statistics of the model’s own keys kept the edit away from them."),
+    "seconds": ("Time, s", "Time from the start of the computation to the finished edit."),
+    "rep_opens": ("REP: gate opens", "Share of the subject’s other names, among those trained on, at which the gate opens."),
+    "rep_opens_falsely": ("REP: false alarms", "Share of words with another meaning at which the gate opens as well."),
+    "rep_bytes": ("REP: size", "Size of the pathway of one layer."),
+    "rep_seconds": ("REP: time, s", "Time from the finished edit to its trained pathways."),
+}
+"""The numbers of an edit's health: their titles, and what they mean."""
+SHARES = ("p_new", "said", "rep_opens", "rep_opens_falsely")
+
 TAKEN = 0.5
 """Under this probability of the new object at its own prompt, an edit has not taken."""
 HEARD = 0.5
@@ -26,3 +46,14 @@ def warnings(health: Mapping[str, float]) -> list[str]:
     if health.get("whitened", 1.0) < 1:
         found.append("It was made without key statistics, so other facts may have moved. Measure them and edit again.")
     return found
+
+
+def health_value(key: str, value: float) -> str:
+    """Return a number of an edit's health as text."""
+    if key in SHARES:
+        return percent(value)
+    if key == "rep_bytes":
+        return f"{value / 1000:.0f} kB"
+    if key == "whitened":
+        return "yes" if value else "no"
+    return f"{value:.0f}" if key == "steps" else f"{value:.3g}"

@@ -283,7 +283,7 @@ def test_notes_say_what_an_export_leaves_out(tiny_llama, monkeypatch):
 
 def test_a_format_says_what_it_is_and_who_may_have_it():
     assert all(form.name == name and form.title and form.holds.endswith(".") for name, form in FORMATS.items())
-    assert [name for name, form in FORMATS.items() if not form.in_demo] == ["checkpoint"]
+    assert [name for name, form in FORMATS.items() if not form.in_demo] == ["checkpoint", "pdf"]
     with pytest.raises(BadRequest, match=r"no export 'magic'.*peft, checkpoint"):
         format_named("magic")
 

@@ -36,6 +36,7 @@ FILES = {
     "notebook": ["patches.safetensors", "repeat.ipynb"],
     "tensors": ["README.md", "edits.safetensors", "load.py", "pathways.safetensors"],
     "card": ["README.md"],
+    "report": ["report.html"],
 }
 
 
@@ -187,4 +188,4 @@ def test_an_export_at_the_button_is_a_job_and_says_what_it_leaves_out(lab, tmp_p
     assert any("pathways" in note for note in notes(anna, "peft"))
     with pytest.raises(BadRequest, match="no export"):
         notes(anna, "magic")
-    assert set(FILES) | {"checkpoint"} == set(exports.FORMATS)
+    assert set(FILES) | {"checkpoint", "pdf"} == set(exports.FORMATS)

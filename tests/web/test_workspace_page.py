@@ -34,7 +34,7 @@ from editlab.web.workspace.handlers import PressedEdit, PressedWorkspace, Worksp
 from editlab.web.workspace.history_handlers import HistoryHandlers
 
 HARM = "<img src=x onerror=alert(1)>"
-FIELDS = ("subject", "prompt", "target-new", "target-true", "workspace-question")
+FIELDS = ("subject", "prompt", "target-new", "target-true", "workspace-question", "workspace-only.choices")
 """What takes text as it is, for it is no HTML."""
 NO_SUCH = "There is no such workspace, or it is not shared with you"
 
@@ -365,7 +365,7 @@ def test_what_the_browser_says_counts_for_nothing_behind_a_login(ana, tom):
 def test_an_export_is_taken_by_whoever_may_enter_its_workspace(ana, tom, lab, quiet):
     ana.edits()
     ana.does("workspace_pack")
-    ana.does("workspace_export", "csv")
+    ana.does("workspace_export", "script", "all")
     tokens = re.findall(r'exports/([\w-]{22})"', ana.page["workspace-bundle"] + ana.page["workspace-format-said"])
     assert len(tokens) == 2 and tokens[1] in ana.page["workspace-jobs"]
     for token in tokens:
@@ -379,6 +379,23 @@ def test_an_export_is_taken_by_whoever_may_enter_its_workspace(ana, tom, lab, qu
     for wrong in ("", "../../ledger.sqlite", tokens[0][:-1]):
         with pytest.raises(BadRequest, match="kept for an hour"):
             lab.downloads.take(wrong, None)
+
+
+def test_one_edit_is_exported_as_one_file(ana, lab, quiet):
+    ana.edits(CONTINENT, EditRequest("The capital of {} is", "Japan", "Berlin", "Tokyo"))
+    choices = ana.opens()["workspace-only.choices"]
+    assert [name for name, _ in choices] == ["All edits that are on", "Slovenia → Antarctica", "Japan → Berlin"]
+    ana.does("workspace_export", "csv", choices[2][1])
+    (token,) = re.findall(r'exports/([\w-]{22})"', ana.page["workspace-format-said"])
+    path = lab.downloads.take(token, None)
+    assert path.name == "my-edits-edits.csv" and path.name in ana.says("workspace-format-said")
+    assert [line.partition(",")[0] for line in path.read_text(encoding="utf-8").splitlines()] == ["subject", "Japan"]
+    with TestClient(create_app(lab), base_url="http://127.0.0.1") as client:
+        found = client.get(f"/exports/{token}")
+        assert found.headers["content-type"] == "application/octet-stream", "a report is saved, never shown by this server"
+        assert found.headers["content-disposition"].startswith("attachment")
+    ana.does("workspace_export", "csv", "nothing")
+    assert "This edit is off or not in the list any more" in ana.says()
 
 
 def test_a_file_is_served_under_its_name_alone(ana, lab):
@@ -545,14 +562,14 @@ def test_verify_names_what_is_wrong_and_no_folder(ana, lab):
 
 
 def test_what_an_export_leaves_out_is_said_at_the_button(ana):
-    ana.does("workspace_format", "peft")
+    ana.does("workspace_format", "peft", "all")
     assert "no edit to export" in ana.says()
     ana.edits()
     for format, said in (("peft", "cannot hold REP"), ("csv", "The requests"), ("tensors", "loader")):
-        ana.does("workspace_format", format)
+        ana.does("workspace_format", format, "all")
         assert said in ana.says("workspace-format-said")
     for handler in ("workspace_format", "workspace_export"):
-        ana.does(handler, "../../etc")
+        ana.does(handler, "../../etc", "all")
         assert "There is no export" in ana.says()
         assert "cannot be exported" in getattr(FileHandlers, handler).declaration.refusal({"workspace_format": "checkpoint"})
         assert getattr(FileHandlers, handler).declaration.refusal({"workspace_format": "peft"}) == ""

@@ -14,13 +14,17 @@ from safetensors import SafetensorError
 
 from editlab import methods, storage
 from editlab.errors import BadFile, BadRequest
-from editlab.exports import Entry, Export, format_named
+from editlab.exports import Entry, Export, Happening, Past, format_named
 from editlab.exports.format import STOPPED
 from editlab.lab.access.downloads import Downloads
 from editlab.lab.kinds import Kind
+from editlab.lab.ledger import archive
 from editlab.lab.ledger.directory import WorkspaceInfo
-from editlab.lab.worker import Job, JobProgress
+from editlab.lab.worker import Job, JobProgress, Parts
+from editlab.lab.workspaces import history
 from editlab.lab.workspaces.workspace import Workspace
+from editlab.patches import View
+from editlab.wording import count
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 
@@ -41,31 +45,62 @@ def entries(workspace: Workspace) -> tuple[Entry, ...]:
             at=record.at,
             reason=record.reason,
             health=record.health,
+            id=record.id,
         )
         for record in workspace.records
         if record.on
     )
 
 
-def notes(workspace: Workspace, format: str) -> tuple[str, ...]:
+def id_of(workspace: Workspace, number: int) -> str:
+    """Return the id of an edit by its number among those that are on. Raises `BadRequest` where there is none."""
+    on = [record.id for record in workspace.records if record.on]
+    if not 1 <= number <= len(on):
+        raise BadRequest(f"There is no edit {number}: {count(len(on), 'edit is', 'edits are')} on. Choose one of them.")
+    return on[number - 1]
+
+
+def count_requests(workspace: Workspace, only: str = "") -> int:
+    """Return how many requests an export holds: of the edits that are on, or of the one whose id is `only`."""
+    return sum(len(record.requests) for record in workspace.records if record.on and only in ("", record.id))
+
+
+def notes(workspace: Workspace, format: str, only: str = "") -> tuple[str, ...]:
     """Return what an export in this format omits or changes, one sentence each. Raises `BadRequest` as `export` does."""
-    return format_named(format).notes_for(_export_of(workspace))
+    return format_named(format).notes_for(_export_of(workspace, only))
 
 
 def export(
-    workspace: Workspace, format: str, folder: Path, progress: Progress = no_progress, cancel: Cancel = never
+    workspace: Workspace,
+    format: str,
+    folder: Path,
+    progress: Progress = no_progress,
+    cancel: Cancel = never,
+    only: str = "",
 ) -> list[Path]:
-    """Write the edits that are on into a new folder, and return its files.
+    """Write the edits that are on, or the one whose id is `only`, into a new folder, and return its files.
 
     Raises `BadRequest` for an unknown format, where no edit is on, and for an edit that the format cannot hold; `BadFile`
     where the folder exists or cannot be written; `Cancelled`, after which nothing is left.
     """
-    chosen, contents = format_named(format), _export_of(workspace)
+    parts = export_parts(workspace, format, folder, progress, cancel, only)
+    while True:
+        try:
+            next(parts)
+        except StopIteration as end:
+            return end.value
+
+
+def export_parts(
+    workspace: Workspace, format: str, folder: Path, progress: Progress, cancel: Cancel, only: str = ""
+) -> Parts[list[Path]]:
+    """Do the same part by part, so that others get the model between them."""
+    chosen, contents = format_named(format), _export_of(workspace, only)
     folder = Path(folder).expanduser().absolute()
     try:
         with storage.new_folder(folder) as part:
             progress(0.0, f"writing {format}")
-            chosen.write_all(contents, part, progress, cancel)
+            yield from chosen.write_all(contents, part, progress, cancel)
             storage.sync(*part.rglob("*"), part)
             stop_if(cancel, STOPPED)
     except (OSError, SafetensorError) as error:
@@ -76,18 +111,21 @@ def export(
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def offer(workspace: Workspace, info: WorkspaceInfo, format: str, downloads: Downloads) -> Job[str]:
-    """Export the edits that are on into a zip file, as a job; its result is the file's token among the downloads.
+def offer(workspace: Workspace, info: WorkspaceInfo, format: str, downloads: Downloads, only: str = "") -> Job[str]:
+    """Export the edits that are on, or one of them, as a job; its result is the file's token among the downloads.
 
-    Raises `BadRequest` as `export`.
+    Several files are packed into one (.zip); a single one is offered as it is. Raises `BadRequest` as `export`.
     """
-    notes(workspace, format)
+    notes(workspace, format, only)
     folder, name = downloads.new_folder(), f"{file_name(info)}-{format}"
 
-    def work(progress: JobProgress, cancel: Cancel) -> str:
-        export(workspace, format, folder / name, progress, cancel)
-        progress(0.9, "packing")
-        path = Path(shutil.make_archive(str(folder / name), "zip", folder, name))
+    def work(progress: JobProgress, cancel: Cancel) -> Parts[str]:
+        files = yield from export_parts(workspace, format, folder / name, progress, cancel, only)
+        if len(files) == 1:
+            path = files[0].replace(folder / f"{file_name(info)}-{files[0].name}")
+        else:
+            progress(0.9, "packing")
+            path = Path(shutil.make_archive(str(folder / name), "zip", folder, name))
         shutil.rmtree(folder / name)
         token = downloads.offer(info.id, path)
         progress.note(result={"download": token})
@@ -101,11 +139,34 @@ def file_name(info: WorkspaceInfo) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", info.name).strip("-").lower()[:40] or "workspace"
 
 
-def _export_of(workspace: Workspace) -> Export:
+def _export_of(workspace: Workspace, only: str = "") -> Export:
     """Return the contents of an export. Raises `BadRequest` where no edit is on, and as `Workspace.views_under` does."""
     chosen = entries(workspace)
     if not chosen:
         raise BadRequest("There is no edit to export. Apply one or switch one on first.")
     views = workspace.views_under(workspace.masked, workspace.guarded)
     masks = [mask for view in views.values() for mask in view.masks]
-    return Export(workspace.context.ground, chosen, (workspace.robust or workspace.view).with_patches(masks))
+    view = workspace.robust or workspace.view
+    if only:
+        chosen = tuple(entry for entry in chosen if entry.id == only)
+        if not chosen:
+            raise BadRequest("This edit is off or not in the list any more. Choose one that is on.")
+        patches = (*chosen[0].patches, *chosen[0].pathways)
+        view = View(patches, view.threshold)
+    return Export(workspace.context.ground, chosen, view.with_patches(masks), views, lambda: _past_of(workspace))
+
+
+def _past_of(workspace: Workspace) -> Past:
+    """Return the events of a workspace with their hashes, and what the check of the ledger finds."""
+    context, name = workspace.context, workspace.name
+    rows = context.ledger.read(workspace.key)
+    made = {event.number: event.body.get("edit", {}).get("id", "") for event, _ in rows}
+    hashes = {event.number: hash for event, hash in rows}
+    events = tuple(
+        Happening(m.number, m.at, m.author, m.text, m.edits, hashes[m.number], made[m.number])
+        for m in history.moments_of(event for event, _ in rows)
+    )
+    info, faults = context.directory.look_up(name), archive.verify(context.ledger, name).faults
+    for text in (f"Workspace {name!r}: ", f"{context.ledger.tensors.folder}/"):  # not for readers
+        faults = tuple(fault.replace(text, "") for fault in faults)
+    return Past(info.name if info else name, events, faults, rows[-1][1] if rows else "")

@@ -97,8 +97,10 @@ class Parts(dict[str, Component]):
         return self.add(gr.HTML, name, value, apply_default_css=False, js_on_load=code, **options)
 
     def plot(self, name: str, **options: Any) -> gr.Plot:
-        """Make a place for a figure. It takes no room until there is one."""
-        return self.add(gr.Plot, name, show_label=False, elem_classes="key-plot", **options)
+        """Make a place for a figure, with buttons that save it. It takes no room until there is one."""
+        plot = self.add(gr.Plot, name, show_label=False, elem_classes="key-plot", **options)
+        gr.HTML(pieces.saves(name), elem_classes="plot-saves", apply_default_css=False)
+        return plot
 
     def named(self, *names: str) -> list[Component]:
         """Return these components."""

@@ -1,31 +1,5 @@
-"""What the page calls views, kinds of probes and tokens."""
+"""What the page calls views, kinds of probes and tokens: the same as reports do."""
 
-from __future__ import annotations
+from editlab.names import KIND_NAMES, TOLD, VIEW_TITLES, kind_name, token_name, view_title
 
-VIEW_TITLES = {
-    "base": "Base model",
-    "edited": "Edited model",
-    "rep": "Edited + REP",
-    "masked": "Edited + mask",
-    "base_masked": "Mask alone",
-    "guarded": "Edited under the guard",
-}
-"""The title of each view. A view without one is shown under its own name."""
-TOLD = "Fact in the prompt"
-"""The title of the view in which the new fact is part of the prompt. It is asked about linked facts alone."""
-KIND_NAMES = {"same_subject": "Same subject", "long": "Long context"}
-
-
-def view_title(view: str) -> str:
-    """Return a view's title."""
-    return TOLD if view == "told" else VIEW_TITLES.get(view, view.capitalize())
-
-
-def kind_name(kind: str, domain: str = "") -> str:
-    """Return the name of a kind of probe, with its domain in brackets where it has one."""
-    return KIND_NAMES.get(kind, kind.capitalize()) + (f" ({domain})" if domain else "")
-
-
-def token_name(token: str) -> str:
-    """Return a token that can be seen even where it is white space."""
-    return token.strip() or token.replace(" ", "␣").replace("\n", "↵") or "(empty)"
+__all__ = ["KIND_NAMES", "TOLD", "VIEW_TITLES", "kind_name", "token_name", "view_title"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from editlab import figures
 from editlab.lab import METHODS
 from editlab.web.core.names import VIEW_TITLES
 
@@ -24,6 +25,12 @@ def choice_styles() -> str:
     rules = [*(only.format(view) for view in VIEW_TITLES), *(choice.format(view) for view in VIEW_TITLES)]
     rules += [own.format(method) for method in METHODS]
     return "\n".join(f"{rule} {{ display: none; }}" for rule in rules)
+
+
+def script() -> str:
+    """Return the page's script, with the one that saves figures."""
+    page, save = (path.read_text(encoding="utf-8") for path in (SCRIPT, figures.SAVE))
+    return f"() => {{\n({page})();\nconst element = document;\n{save}}}"
 
 
 def create_theme() -> gr.themes.Base:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from editlab.lab import EditRecord, warnings
+from editlab.lab import HEALTH, EditRecord, health_value, warnings
 from editlab.web.core.html import pieces, render
 from editlab.web.edit import words
 
@@ -29,8 +29,8 @@ def health(record: EditRecord | None) -> Markup:
     if record is None:
         return pieces.message(words.NO_HEALTH, "hint")
     rows = [
-        (name, words.health_value(key, record.health[key]), meaning)
-        for key, (name, meaning) in words.HEALTH.items()
+        (name, health_value(key, record.health[key]), meaning)
+        for key, (name, meaning) in HEALTH.items()
         if key in record.health
     ]
     return render("edit/health.html", title=words.health_title(record), rows=rows)

@@ -68,23 +68,6 @@ def picked(request: EditRequest, p: float) -> str:
 
 NO_EDITS = "No edit is applied."
 NO_HEALTH = "Apply an edit to see how it was made."
-HEALTH = {
-    "p_new": ("p(new)", "Probability of the new object at the edited prompt. Near 100 %: the fact is written."),
-    "said": ("Prompts edited", "Share of the batch’s prompts at which the model gives the new object."),
-    "loss": ("Loss", "Loss at the end of the search for the new value. Near 0: the model gives the new object."),
-    "steps": ("Steps", "Steps of that search. It ends early once the loss is small enough."),
-    "relative_norm": ("|ΔW| / |W|", "Norm of the edit relative to that of the weights it changes. A small edit is gentle."),
-    "divisor": ("Divisor", "Response of the edit’s key to its own direction. Near 0, the edit would explode."),
-    "share": ("Share", "Share of the edit that the bare prompt receives. 1 is all of it; other values miss or overshoot."),
-    "whitened": ("Key statistics", "Whether statistics of the model’s own keys kept the edit away from them."),
-    "seconds": ("Time, s", "Time from the start of the computation to the finished edit."),
-    "rep_opens": ("REP: gate opens", "Share of the subject’s other names, among those trained on, at which the gate opens."),
-    "rep_opens_falsely": ("REP: false alarms", "Share of words with another meaning at which the gate opens as well."),
-    "rep_bytes": ("REP: size", "Size of the pathway of one layer."),
-    "rep_seconds": ("REP: time, s", "Time from the finished edit to its trained pathways."),
-}
-"""The numbers of an edit's health: their titles, and what they mean."""
-SHARES = ("p_new", "said", "rep_opens", "rep_opens_falsely")
 
 
 def health_title(record: EditRecord) -> str:
@@ -92,17 +75,6 @@ def health_title(record: EditRecord) -> str:
     layers = f"layer{'s' * (len(record.layers) > 1)} {join(record.layers)}"
     others = f" and {len(record.more):,} more; the numbers are means" if record.more else ""
     return f"{record.method.upper()} at {layers}, on “{record.request.text}”{others}."
-
-
-def health_value(key: str, value: float) -> str:
-    """Return a number of an edit's health as text."""
-    if key in SHARES:
-        return percent(value)
-    if key == "rep_bytes":
-        return f"{value / 1000:.0f} kB"
-    if key == "whitened":
-        return "yes" if value else "no"
-    return f"{value:.0f}" if key == "steps" else f"{value:.3g}"
 
 
 def how_made(record: EditRecord) -> str:

@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, PlainTextResponse
 from editlab.errors import EditLabError
 from editlab.lab import Lab
 from editlab.settings import on_space
-from editlab.web.core.theme import SCRIPT, STYLE, choice_styles, create_theme
+from editlab.web.core.theme import STYLE, choice_styles, create_theme, script
 from editlab.web.model.words import memory
 from editlab.web.page import TITLE, create_page
 from editlab.web.server.firewall import Calls, Firewall
@@ -54,7 +54,7 @@ def create_app(lab: Lab) -> FastAPI:
         theme=create_theme(),
         css=choice_styles(),
         css_paths=STYLE,
-        js=SCRIPT.read_text(encoding="utf-8"),
+        js=script(),
         footer_links=[],
         run_history=False,
         show_error=False,
@@ -108,7 +108,8 @@ def _add_downloads(app: FastAPI, lab: Lab) -> None:
             path = lab.downloads.take(token, None if lab.users is None else lab.owner(_user(request) or ""))
         except EditLabError as error:
             return PlainTextResponse(str(error), 404)
-        return FileResponse(path, filename=path.name, media_type="application/zip", headers={"Cache-Control": "no-store"})
+        kind = "application/zip" if path.suffix == ".zip" else "application/octet-stream"  # nothing is shown on this page
+        return FileResponse(path, filename=path.name, media_type=kind, headers={"Cache-Control": "no-store"})
 
 
 def _user(request: Request) -> str | None:

@@ -16,6 +16,8 @@ from editlab.web.workspace import table, words
 
 MOMENT = "moment"
 """The choice of a comparison that stands for this workspace at the slider's moment. No handle is like it."""
+ALL = "all"
+"""The choice of an export that stands for all edits that are on. No edit's id is like it."""
 
 
 class WorkspaceDisplay:
@@ -66,7 +68,11 @@ class WorkspaceDisplay:
 
     def edits(self, workspace: Workspace) -> Update:
         """Return the edits of the tab. They are drawn whenever those of the Edit tab are."""
-        return {"workspace-edits": table.edits(workspace.records, self.lab.monitor.scores(workspace))}
+        on = [(record.name, record.id) for record in workspace.records if record.on]
+        return {
+            "workspace-edits": table.edits(workspace.records, self.lab.monitor.scores(workspace)),
+            "workspace-only": gr.update(choices=[(words.ALL_EDITS, ALL), *on]),
+        }
 
     def jobs(self, visit: Visit) -> Update:
         """Return the jobs that concern the visitor."""

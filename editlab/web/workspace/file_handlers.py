@@ -16,7 +16,7 @@ from editlab.web.core.inputs import Id, OwnProbes, Pressed, Upload
 from editlab.web.core.updates import Updates, buttons, follow
 from editlab.web.core.visit import Visit
 from editlab.web.workspace import table
-from editlab.web.workspace.display import WorkspaceDisplay
+from editlab.web.workspace.display import ALL, WorkspaceDisplay
 from editlab.wording import count, size
 
 FormatName = Literal[tuple(FORMATS)]
@@ -29,7 +29,7 @@ class PressedJob(Pressed):
     job: Id
 
 
-def refuse_format(workspace_format: FormatName) -> str:
+def refuse_format(workspace_format: FormatName, workspace_only: Id = ALL) -> str:
     """Return what a public demo refuses of an export."""
     return "" if format_named(workspace_format).in_demo else f"The format {workspace_format} cannot be exported"
 
@@ -74,24 +74,26 @@ class FileHandlers(Handlers):
         yield from self.display.enter(visit, info, own, text)
 
     @handler(cost=FREE, refused_in_demo=refuse_format)
-    def workspace_format(self, visit: Visit, workspace_format: FormatName) -> Updates:
+    def workspace_format(self, visit: Visit, workspace_format: FormatName, workspace_only: Id) -> Updates:
         """Say what an export in this format holds, and what it leaves out."""
-        notes = exports.notes(visit.workspace, workspace_format)
+        notes = exports.notes(visit.workspace, workspace_format, _only(workspace_only))
         text = " ".join([format_named(workspace_format).holds, *notes])
         yield {"workspace-format-said": pieces.message(text)}
 
     @handler(cost=Cost(files=1), refused_in_demo=refuse_format)
-    def workspace_export(self, visit: Visit, workspace_format: FormatName) -> Updates:
-        """Export the edits that are on into a file to download."""
-        info, workspace = visit.workspace_info, visit.workspace
-        job = exports.offer(workspace, info, workspace_format, self.lab.downloads)
+    def workspace_export(self, visit: Visit, workspace_format: FormatName, workspace_only: Id) -> Updates:
+        """Export the edits that are on, or one of them, into a file to download."""
+        info, workspace, only = visit.workspace_info, visit.workspace, _only(workspace_only)
+        asked = min(format_named(workspace_format).asks, exports.count_requests(workspace, only))
+        self.lab.limits.spend(Cost(prompts=BATTERY * asked))
+        job = exports.offer(workspace, info, workspace_format, self.lab.downloads, only)
         yield self.display.jobs(visit)
         yield from follow(workspace, job)
-        name = f"{exports.file_name(info)}-{workspace_format}.zip"
+        path = self.lab.downloads.take(job.result(), None)
         yield {
             "progress": "",
             "message": pieces.message("The export is ready. Download it below."),
-            "workspace-format-said": pieces.download(job.result(), f"Download {name}"),
+            "workspace-format-said": pieces.download(job.result(), f"Download {path.name} ({size(path.stat().st_size)})"),
             **self.display.jobs(visit),
         }
 
@@ -123,3 +125,8 @@ class FileHandlers(Handlers):
         for text in own:
             faults = [fault.replace(text, "") for fault in faults]
         return faults
+
+
+def _only(chosen: str) -> str:
+    """Return the id of the edit that is exported alone; empty for all."""
+    return "" if chosen == ALL else chosen

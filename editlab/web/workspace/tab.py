@@ -14,7 +14,7 @@ from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Question
 from editlab.web.core.wiring import on
 from editlab.web.workspace import words
-from editlab.web.workspace.display import MOMENT, WorkspaceDisplay
+from editlab.web.workspace.display import ALL, MOMENT, WorkspaceDisplay
 from editlab.web.workspace.file_handlers import FileHandlers, FormatName
 from editlab.web.workspace.handlers import WorkspaceHandlers
 from editlab.web.workspace.history_handlers import BranchName, HistoryHandlers
@@ -95,6 +95,7 @@ def _create_exports(parts: Parts) -> None:
     with gr.Row(**ROW):
         titles = {name: f"{name}: {form.title}" for name, form in FORMATS.items()}
         parts.dropdown("workspace-format", FormatName, titles, label="Format", value=first.name, min_width=240)
+        parts.late_dropdown("workspace-only", [(words.ALL_EDITS, ALL)], label="Edits", value=ALL, min_width=200)
         parts.button("workspace-export", "Export", min_width=110)
     parts.html("workspace-format-said", pieces.message(first.holds), scripts=["live"])
 
@@ -127,7 +128,8 @@ def _wire(tab: gr.Tab, lab: Lab, parts: Parts, edit: EditDisplay) -> None:
     wire(parts["workspace-verify"].click, files.workspace_verify)
     wire(parts["workspace-pack"].click, files.workspace_pack)
     wire(parts["workspace-file"].upload, files.workspace_import)
-    wire(parts["workspace-format"].input, files.workspace_format, trigger_mode="always_last")
+    said = [parts["workspace-format"].input, parts["workspace-only"].input]
+    wire(said, files.workspace_format, trigger_mode="always_last")
     wire(parts["workspace-export"].click, files.workspace_export)
     wire(parts["workspace-jobs"].select, files.workspace_job, **many)
     wire(parts["workspace-look"].click, files.workspace_jobs)

@@ -20,7 +20,11 @@ BUNDLES = (
     "one file. Another EditLab with the same model imports it as a new private workspace and gives the same answers. Up to "
     "{} can be imported here; import larger bundles on the terminal: editlab ledger import."
 )
-EXPORTS = "Which other programs can use the edits? An export holds the edits that are on, in the format of another program."
+EXPORTS = (
+    "Who should have the edits? An export holds the edits that are on, or one of them, in the format of another program, or "
+    "as a report for people."
+)
+ALL_EDITS = "All edits that are on"
 JOBS = "What is the model doing? The latest jobs are listed first. Jobs that a restart interrupted stay in the list."
 NO_EDITS = "This workspace has no edits yet. Apply one on the Edit tab."
 NO_JOBS = "No job has run here yet."
