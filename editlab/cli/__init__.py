@@ -8,7 +8,7 @@ import sys
 import typer
 
 from editlab import serve
-from editlab.cli import apply, ask, atlas, bench, export, ledger, mask, model, user, validate
+from editlab.cli import apply, ask, atlas, bench, export, ledger, mask, model, scenario, user, validate
 from editlab.cli.terminal import Terminal
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.add_typer(export.app)
 app.add_typer(bench.app, name="bench")
 app.add_typer(atlas.app, name="atlas")
 app.add_typer(mask.app, name="mask")
+app.add_typer(scenario.app, name="scenario")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(user.app, name="user")
 
