@@ -83,6 +83,7 @@ def test_a_second_window_follows_and_keeps_what_is_typed_in_it(own):
     expect(second.locator("#message")).to_contain_text("changed in another window")
     expect(second.locator(SAID_NOW)).to_have_count(0)
     expect(field(second, "subject")).to_have_value("Germany")
+    expect(second.locator("#request")).to_be_visible()
     second.close()
     own.click("#redo")
     expect(own.locator(SAID_NOW)).to_have_text("Antarctica")

@@ -5,11 +5,13 @@ from threading import Barrier
 
 import pytest
 import sqlalchemy as sa
+from visitors import CAPITAL, CONTINENT, TIMEOUT
 
 from editlab.errors import BadRequest
 from editlab.lab.ledger.directory import FIRST, LONGEST_NAME, MOST_OWN, Directory
 from editlab.lab.ledger.ledger import Ledger
 from editlab.lab.ledger.tables import WORKSPACES
+from editlab.lab.workspaces import edits
 
 
 @pytest.fixture
@@ -212,3 +214,21 @@ def test_one_that_is_not_there_is_a_sentence_that_says_which_are(directory):
         directory.make("tom", f"Number {number}", shared=True)
     with pytest.raises(BadRequest, match=r" and 11 more; "):
         directory.id_of("x" * 10_000)
+
+
+def test_a_page_sees_by_a_handle_whether_the_edits_have_changed(lab, few_steps):
+    info = lab.directory.current("ana")
+    workspace, handle = lab.workspace(info.id), info.handle
+
+    def last():
+        return lab.directory.last_event(handle, workspace.fingerprint)
+
+    assert last() == 0 and lab.directory.last_event("nobody", workspace.fingerprint) is None
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
+    applied = last()
+    stopped = edits.apply(workspace, CAPITAL, config={"steps": 1000, "stop_below": 0, "plain_below": 0})
+    stopped.cancel()
+    stopped.wait(TIMEOUT)
+    assert last() == applied > 0, "what was stopped has changed nothing"
+    workspace.undo()
+    assert last() > applied

@@ -24,6 +24,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 from editlab.errors import BadRequest
 from editlab.lab.ledger.bodies import LONGEST_NAME as LONGEST_ID
 from editlab.lab.ledger.bodies import is_time
+from editlab.lab.ledger.events import BESIDE
 from editlab.lab.ledger.ledger import Ledger, now
 from editlab.lab.ledger.tables import EVENTS, VISITORS, WORKSPACES
 
@@ -141,13 +142,13 @@ class Directory:
         return info
 
     def last_event(self, handle: str, model: str) -> int | None:
-        """Return the number of the last event of a workspace under a model, 0 without any; None for an unknown handle."""
+        """Return the number of a workspace's last event that changed its edits, 0 without any; None where there is none."""
         with self._ledger.transaction() as connection:
             if handle not in self._ids:
                 self._ids = {_handle(id): id for id in connection.scalars(sa.select(WORKSPACES.c.id))}
             if handle not in self._ids:
                 return None
-            own = (EVENTS.c.model == model) & (EVENTS.c.workspace == self._ids[handle])
+            own = (EVENTS.c.model == model) & (EVENTS.c.workspace == self._ids[handle]) & EVENTS.c.kind.not_in(BESIDE)
             return connection.scalar(sa.select(sa.func.max(EVENTS.c.number)).where(own)) or 0
 
     def may_enter(self, visitor: str, id: str) -> bool:

@@ -97,11 +97,12 @@ class Display:
 
     def edits(self, workspace: Workspace) -> Update:
         """Return the list of edits and all that depends on it."""
-        records = workspace.records
+        records, info = workspace.records, self.lab.directory.look_up(workspace.name)
+        event = 0 if info is None else self.lab.directory.last_event(info.handle, workspace.fingerprint) or 0
         return {
             "edits": edit_list.edits(records),
             "health": edit_list.health(records[-1] if records else None),
-            "where": link.where(self.lab.directory.look_up(workspace.name), workspace.state.number),
+            "where": link.where(info, event),
             **switches.state(workspace),
             **(self._also(workspace) if self._also is not None else {}),
         }
