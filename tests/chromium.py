@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 """How long a page may take for one step on a busy machine."""
 
 

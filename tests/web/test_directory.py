@@ -229,6 +229,6 @@ def test_a_page_sees_by_a_handle_whether_the_edits_have_changed(lab, few_steps):
     stopped = edits.apply(workspace, CAPITAL, config={"steps": 1000, "stop_below": 0, "plain_below": 0})
     stopped.cancel()
     stopped.wait(TIMEOUT)
-    assert last() == applied > 0, "what was stopped has changed nothing"
+    assert last() == applied > 0, "what was looked at or stopped has changed nothing"
     workspace.undo()
     assert last() > applied

@@ -22,7 +22,7 @@ from editlab.wording import count
 
 CHANGES = ("applied", "refined", "switched", "removed", "remade", "cleared", "moved", "returned")
 """Events that change the chain, and that can be undone."""
-BESIDE = ("started", "stopped", "failed", "interrupted")
+BESIDE = ("looked", "started", "stopped", "failed", "interrupted")
 """Kinds of events that change no edit by themselves."""
 ENDS = ("applied", "refined", "remade", "stopped", "failed", "interrupted")
 """Events that end what `started` began."""
