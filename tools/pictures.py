@@ -57,6 +57,7 @@ def edit(visit: Visit) -> None:
         page.locator("#ask textarea, #ask input").fill("Slovenia's capital is")
         page.wait_for_selector("#ask-answers .answer")
         page.wait_for_timeout(1500)
+        page.evaluate("window.scrollTo(0, 0)")
         _take(page, f"after-{theme}")
     page.locator("#scores [data-kind=rephrase]").click()
     page.locator(".group[open] .probe > summary").nth(1).click()
@@ -120,6 +121,7 @@ def real(visit: Visit) -> None:
         page.locator("#ask textarea, #ask input").fill("The Eiffel Tower stands in the capital of France,")
         page.wait_for_selector("#ask-answers .answer")
         page.wait_for_timeout(4000)
+        page.evaluate("window.scrollTo(0, 0)")
         _take(page, f"real-{theme}")
 
 
