@@ -162,8 +162,8 @@ def test_a_mask_is_trained_found_and_measured(run, cases, tmp_path):
     loud = run("bench", "loud", "--data", str(test), "--out", str(out), "--json")
     assert loud.exit_code == 0, loud.output
     told = json.loads(loud.stdout)
-    assert told["n"] == 3 and {row["what"] for row in told["loud"]} == {"edited", "masked", "returned"}
-    assert {row["view"] for row in told["contributions"]} == {"base", "edited", "masked"}
+    assert told["n"] == 3 and {row["what"] for row in told["loud"]} == {"edited", "masked", "returned", "control"}
+    assert {row["view"] for row in told["contributions"]} == {"base", "edited", "masked", "base_masked"}
     again = json.loads(run("bench", "loud", "--data", str(test), "--out", str(out), "--json").stdout)
     assert again == told and len((out / "loud.jsonl").read_text().splitlines()) == 3
 

@@ -65,11 +65,19 @@ def shown(address: str, *fields: Any, api_name: str) -> list[str]:
     """Call a handler of a running app as the visitor ana, and return all texts that it shows."""
     client = Client(address, verbose=False)
     try:
-        job = client.submit("ana", *fields, api_name=api_name)
+        job = client.submit("ana", *fields, *others(client, api_name, len(fields)), api_name=api_name)
         job.result(timeout=60)
         return [part for update in job.outputs() for part in update if isinstance(part, str)]
     finally:
         client.close()
+
+
+def others(client: Client, api_name: str, given: int) -> list[Any]:
+    """Return what the page sends to a handler behind the visitor and its first fields, which it tells no program."""
+    config = client.config
+    inputs = next(one["inputs"] for one in config["dependencies"] if f"/{one['api_name']}" == api_name)
+    first = {component["id"]: component["props"].get("value") for component in config["components"]}
+    return [first[id] for id in inputs[1 + given :]]
 
 
 def attributes(pressed: type[BaseModel]) -> dict[str, str]:

@@ -1,13 +1,15 @@
 """The page as it is served: health, a round trip over the wire, and what is closed."""
 
+import gzip
 import json
 import os
+import re
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
 from gradio_client import Client
-from over_the_wire import served
+from over_the_wire import others, served
 
 from editlab.errors import BadRequest
 from editlab.settings import Settings
@@ -92,11 +94,7 @@ def test_an_edit_over_the_wire(server, lab):
     client = Client(server, verbose=False)
     try:
         fields = ("", "", "rome", "off", "Slovenia", "{} belongs to the continent of", "Antarctica", "Europe")
-        # The page says nothing of its handlers to programs, so that a program has to fill in all that the page would send.
-        inputs = next(one["inputs"] for one in client.config["dependencies"] if one["api_name"] == "apply")
-        first = {component["id"]: component["props"].get("value") for component in client.config["components"]}
-        others = [first[id] for id in inputs[1 + len(fields) :]]
-        job = client.submit("over-the-wire", *fields, *others, api_name="/apply")
+        job = client.submit("over-the-wire", *fields, *others(client, "/apply", len(fields)), api_name="/apply")
         job.result(timeout=120)
         shown = [part for update in job.outputs() for part in update if isinstance(part, str)]
     finally:
@@ -104,6 +102,14 @@ def test_an_edit_over_the_wire(server, lab):
     assert any('id="answer-edited" class="answer edited changed"' in part for part in shown)
     assert any("<details" in part for part in shown)
     assert len(lab.workspace("over-the-wire").records) == 1
+
+
+def test_the_page_is_sent_compressed_and_without_what_only_programs_read(server):
+    with urlopen(Request(server, headers={"Accept-Encoding": "gzip"}), timeout=20) as response:
+        assert response.headers["Content-Encoding"] == "gzip"
+        sent = response.read()
+    page = gzip.decompress(sent)
+    assert len(sent) < 150_000 and re.search(rb'"named_endpoints": ?\{\}', page)
 
 
 def test_the_queue_cannot_be_gone_round(server):

@@ -92,6 +92,7 @@ class Display:
             "prompt": request.prompt,
             "target-new": bare(request.target_new),
             "target-true": bare(request.target_true or ""),
+            "typed": "",
             "space": space_of(request.target_new),
         }
 

@@ -114,7 +114,7 @@ class QuestionHandlers(Handlers):
             token, p = (first or job.result())["base"]["top"][0]
         except EditLabError:
             return
-        yield {"at-target-true": pieces.message(words.typed(token_name(token), p), "hint")}
+        yield {"typed": pieces.message(words.typed(token_name(token), p), "hint")}
 
     @handler(cost=FREE)
     def choose_object(self, visit: Visit, pressed: PressedObject) -> Updates:

@@ -54,6 +54,7 @@ def create_request_form(parts: Parts, lab: Lab) -> None:
                     _create_field(parts, "target-true", Object, "Original answer, if known")
                 with gr.Column(min_width=120, elem_classes="stack"):
                     _create_field(parts, "target-new", Object, "New answer")
+            parts.html("typed", elem_classes="at")
             parts.html("suggestions", render("edit/suggestions.html", objects=()), scripts=["pressed"])
         with gr.Column(min_width=260, elem_classes="stack"):
             _create_methods(parts, lab.methods())
