@@ -19,7 +19,9 @@ LOST = [[0.0, BAD], [0.5, "rgba(192, 118, 26, 0.75)"], [1.0, "rgba(34, 151, 106,
 """Colours from an edit that holds at none of its prompts to one that holds at all."""
 
 
-def curve(frame: pd.DataFrame, lines: Mapping[str, str], limit: float | None, share: bool) -> go.Figure:
+def curve(
+    frame: pd.DataFrame, lines: Mapping[str, str], limit: float | None, share: bool, height: int = HEIGHT
+) -> go.Figure:
     """Return metrics over the check-ups. Points of the first metric that are `beyond` its limit have their own marker.
 
     `frame`: a row a check-up, in order: `edits`, the number of applied edits, `label`, the text on hover, `beyond`, and
@@ -69,17 +71,23 @@ def curve(frame: pd.DataFrame, lines: Mapping[str, str], limit: float | None, sh
     figure.update_yaxes(range=[low * ROOM, 1.06 if bounded else top], tickformat=form, nticks=5, gridcolor=GRID)
     figure.update_yaxes(zeroline=True, zerolinecolor=GRID, automargin=True)
     _edits(figure, frame)
-    return plain(figure, HEIGHT).update_layout(margin={"t": 30 if len(lines) > 1 else 8, "b": 44, "r": 26})
+    return plain(figure, height).update_layout(margin={"t": 30 if len(lines) > 1 else 8, "b": 44, "r": 26})
 
 
-def retention(frame: pd.DataFrame, names: Sequence[str], shares: Sequence[Sequence[float | None]]) -> go.Figure:
-    """Return the share of its prompts at which each edit held at each check-up, the oldest edit at the top.
+def retention(
+    frame: pd.DataFrame, names: Sequence[str], places: Sequence[int | None], shares: Sequence[Sequence[float | None]]
+) -> go.Figure:
+    """Return the share of its prompts at which each edit held at each check-up, a row an edit from top to bottom.
 
-    `frame`: a row a check-up, in order: `edits`, `label`. `shares`: a row an edit, in the order of its `names`; None where
-    it was not applied.
+    `frame`: a row a check-up, in order: `edits`, `label`. `names`: of the edits; `places`: theirs in the chain, None where an
+    edit is no longer in it. `shares`: a row an edit; None where it was not applied.
     """
     checkups = [f"check-up {place}: {escaped(label)}" for place, label in enumerate(frame["label"], 1)]
-    edits = [f"{place}. {escaped(name)}" for place, name in enumerate(names, 1)]
+    numbers = ["–" if place is None else f"{place:,}" for place in places]
+    edits = [
+        f"{number}. {escaped(name)}" if place else f"no longer in the list ({row}): {escaped(name)}"
+        for row, (number, place, name) in enumerate(zip(numbers, places, names, strict=True), 1)
+    ]
     heat = go.Heatmap(
         x=checkups,
         y=edits,
@@ -97,7 +105,7 @@ def retention(frame: pd.DataFrame, names: Sequence[str], shares: Sequence[Sequen
     figure.update_xaxes(type="category", showgrid=False, tickvals=[checkups[place] for place in shown], range=None)
     ticks = list(range(0, len(edits), step))
     figure.update_yaxes(type="category", showgrid=False, autorange="reversed", automargin=True, title="edit")
-    figure.update_yaxes(tickvals=[edits[place] for place in ticks], ticktext=[f"{place + 1:,}" for place in ticks])
+    figure.update_yaxes(tickvals=[edits[place] for place in ticks], ticktext=[numbers[place] for place in ticks])
     return plain(figure, HEAT_HEIGHT).update_layout(margin={"t": 12})
 
 

@@ -36,6 +36,11 @@ class MaskTraining:
         job = self._job
         return None if job is None or job.done else job
 
+    @property
+    def methods(self) -> list[str]:
+        """The methods for whose edits the model has a mask."""
+        return mask.methods_with_masks(self._context.model)
+
     def cost(self, workspace: Workspace, method: str) -> Job[str]:
         """Return a job that estimates the cost of a training from a few of its edits. Its result is a sentence."""
 

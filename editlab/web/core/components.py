@@ -16,7 +16,7 @@ from typing import Any, Self
 import gradio as gr
 from gradio.components import Component
 
-from editlab.web.core.html import pieces, script
+from editlab.web.core.html import joined, pieces, script
 from editlab.web.core.inputs import Buttons, Choices, FileButton, Moments, shape_of
 from editlab.web.core.updates import SHARED
 
@@ -102,17 +102,27 @@ class Parts(dict[str, Component]):
         gr.HTML(pieces.saves(name), elem_classes="plot-saves", apply_default_css=False)
         return plot
 
+    def lead(self, tab: str) -> None:
+        """Make the place of the picture that matters most on a tab, and of what it shows; its sentence is made before."""
+        self.plot(f"{tab}-lead-plot")
+        self.html(f"{tab}-lead-about")
+
+    def fold(self, name: str, title: str) -> gr.Accordion:
+        """Make a part of a tab that is folded at first; fill it in a `with` block. `folded` gives it a sentence as its title.
+
+        What is folded is not drawn by the browser before it is opened.
+        """
+        self[f"{name}-fold"] = gr.Accordion(title, open=False, elem_id=f"{name}-fold", elem_classes="folded")
+        return self[f"{name}-fold"]
+
     def named(self, *names: str) -> list[Component]:
         """Return these components."""
         return [self[name] for name in names]
 
 
-def section(title: str, lead: str) -> gr.Column:
-    """Make a section of a tab under a heading, with a sentence on what it is for; fill it in a `with` block."""
-    column = gr.Column(elem_classes="key-section")
-    with column:
-        gr.HTML(pieces.section(title, lead), apply_default_css=False)
-    return column
+def folded(title: str, finding: str = "") -> dict[str, Any]:
+    """Return a fold with its title, and what was found in it as soon as that is known."""
+    return gr.update(label=f"{title}: {joined(finding)}" if finding else title)
 
 
 def _bounds(kind: Any) -> dict[str, Any]:

@@ -24,10 +24,14 @@ PARTED = re.compile(r"(?<=[\d<>±]) (?=[%±\d])")
 """A space within a figure: 97 %, < 0.01 %, 0.4 ± 0.1."""
 
 
-def unbroken(text: str) -> Markup:
+def joined(text: str) -> str:
     """Return a text in which no line ends within a figure."""
-    joined = PARTED.sub("\N{NO-BREAK SPACE}", text)
-    return Markup(joined) if isinstance(text, Markup) else escape(joined)
+    return PARTED.sub("\N{NO-BREAK SPACE}", text)
+
+
+def unbroken(text: str) -> Markup:
+    """Return the HTML of a text in which no line ends within a figure."""
+    return Markup(joined(text)) if isinstance(text, Markup) else escape(joined(text))
 
 
 ENVIRONMENT = Environment(

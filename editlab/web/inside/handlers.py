@@ -24,7 +24,7 @@ from editlab.web.core.inputs import Place
 from editlab.web.core.turns import Turn, Turns
 from editlab.web.core.updates import Update, Updates, buttons, follow, stopping
 from editlab.web.core.visit import Visit
-from editlab.web.inside import sections, words
+from editlab.web.inside import lead, sections, words
 from editlab.web.inside.sections import ObjectName, Selection, Shown
 from editlab.wording import capitalize
 
@@ -87,6 +87,7 @@ class InsideHandlers(Handlers):
         for job in ("lens", "contributions", "attention"):
             if job in results.by_job:
                 yield _draw(workspace, results, job, selection)
+        yield _draw_lead(workspace, results, selection)
 
     @handler(cost=FIGURES)
     def inside_many(self, visit: Visit, inside_count: EditCount | None, inside_which: ObjectName) -> Updates:
@@ -116,7 +117,7 @@ class InsideHandlers(Handlers):
         try:
             keys.edit(workspace)
         except BadRequest:
-            yield sections.clear_all(sections.OF_EDIT)
+            yield sections.clear_all(sections.OF_EDIT) | _clear_lead()
             raise
         yield from self.turns.take(workspace, lambda turn: self._sections(turn, workspace, selection))
 
@@ -134,6 +135,7 @@ class InsideHandlers(Handlers):
         for job, drawn_in in JOBS.items():
             known = job in by_job
             yield _draw(workspace, results, job, selection) if known else sections.clear_all(drawn_in, words.COMPUTING)
+        yield _draw_lead(workspace, results, selection)
         for job in (job for job in JOBS if job not in by_job):
             yield {"stop": gr.update(interactive=True)}
             try:
@@ -144,6 +146,8 @@ class InsideHandlers(Handlers):
                 by_job[job] = problem
             yield _draw(workspace, results, job, selection)
             turn.check()
+            if job == lead.CANDIDATES[-1]:
+                yield _draw_lead(workspace, results, selection)
         yield {"progress": "", **buttons(workspace)}
 
     def _current(self, workspace: Workspace) -> Results:
@@ -163,10 +167,35 @@ def _draw(workspace: Workspace, results: Results, job: str, selection: Selection
     result = results.by_job[job]
     if isinstance(result, EditLabError):
         return sections.clear_all(JOBS[job], str(result))
-    available = _available(workspace, results.question, selection)
-    shown = Shown(results.question, keys.edit(workspace).layers, available)
+    shown = _shown(workspace, results, selection)
     updates = [sections.draw(section, result, shown) for section in JOBS[job]]
     return {name: value for update in updates for name, value in update.items()}
+
+
+def _draw_lead(workspace: Workspace, results: Results, selection: Selection) -> Update:
+    """Return what matters most for this edit, with its picture, as soon as what decides it is computed."""
+    if not set(lead.CANDIDATES) <= results.by_job.keys():
+        return _clear_lead(words.COMPUTING)
+    frames = {name: frame for name, frame in results.by_job.items() if isinstance(frame, DataFrame)}
+    shown = _shown(workspace, results, selection)
+    found = lead.lead(frames, shown)
+    if found is None:
+        return _clear_lead()
+    return {
+        "inside-lead": pieces.lead(found.finding, found.meaning, found.tone),
+        "inside-lead-plot": sections.figure(found.section, frames[found.section], shown),
+        "inside-lead-about": pieces.about(words.HEADINGS[found.section].about),
+    }
+
+
+def _clear_lead(hint: str = "") -> Update:
+    """Return the place of what matters most without it."""
+    return {"inside-lead": pieces.lead(hint, tone="open") if hint else "", "inside-lead-plot": None, "inside-lead-about": ""}
+
+
+def _shown(workspace: Workspace, results: Results, selection: Selection) -> Shown:
+    available = _available(workspace, results.question, selection)
+    return Shown(results.question, keys.edit(workspace).layers, available)
 
 
 def _choices(workspace: Workspace, question: Question, selection: Selection) -> Update:

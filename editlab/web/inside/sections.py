@@ -12,6 +12,7 @@ from pydantic import Field
 from editlab.figures import inside as figures
 from editlab.insight import Question, concentration
 from editlab.insight.loudness import Loudness, loud, summary
+from editlab.web.core.components import folded
 from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Inputs, Name
 from editlab.web.core.updates import Update
@@ -48,11 +49,17 @@ class Shown:
 
 def draw(section: str, frame: DataFrame, shown: Shown) -> Update:
     """Return a section of the selected edit."""
-    sentence, figure, rows = CONTENTS[section](frame, shown)
+    title, sentence, figure, rows = CONTENTS[section](frame, shown)
     question = shown.question
     if section in COMPARING and question.new == question.true:
-        sentence = words.same_token(question.request)
-    return _section(section, sentence, figure, rows)
+        title, sentence = "", words.same_token(question.request)
+    return _section(section, sentence, figure, rows) | _fold(section, title)
+
+
+def figure(section: str, frame: DataFrame, shown: Shown) -> Any:
+    """Return the figure of a section of the selected edit."""
+    _, _, figure, _ = CONTENTS[section](frame, shown)
+    return figure
 
 
 def draw_many(cases: Sequence[Loudness], which: ObjectName) -> Update:
@@ -62,6 +69,7 @@ def draw_many(cases: Sequence[Loudness], which: ObjectName) -> Update:
     loudness_plot = None if empty else figures.loudness(_probabilities(cases))
     parts_plot = None if empty else figures.contributions(parts, which)
     return {
+        **_fold("loudness", words.loudness_title(compared)),
         **_section("loudness", words.loudness(compared), loudness_plot, table.cases(cases)),
         **_section("parts", words.loud_parts(parts), parts_plot, table.parts(parts)),
     }
@@ -70,12 +78,18 @@ def draw_many(cases: Sequence[Loudness], which: ObjectName) -> Update:
 def clear(section: str, hint: str = "") -> Update:
     """Return a section without results, so that no figure of another edit stays. `hint`: the text in its place."""
     text = pieces.message(hint, "hint") if hint else ""
-    return {f"inside-{section}": text, f"inside-{section}-plot": None, f"inside-{section}-table": ""}
+    update = {f"inside-{section}": text, f"inside-{section}-plot": None, f"inside-{section}-table": ""}
+    return update | _fold(section)
 
 
 def clear_all(sections: Sequence[str], hint: str = "") -> Update:
     """Return several sections without results."""
     return {name: value for section in sections for name, value in clear(section, hint).items()}
+
+
+def _fold(section: str, finding: str = "") -> Update:
+    """Return the title of a section with its finding; the parts of many edits are in the fold of their loudness."""
+    return {} if section == "parts" else {f"inside-{section}-fold": folded(words.HEADINGS[section].title, finding)}
 
 
 def _section(section: str, sentence: str, figure: Any, rows: str) -> Update:
@@ -86,37 +100,45 @@ def _section(section: str, sentence: str, figure: Any, rows: str) -> Update:
     }
 
 
-Content = tuple[str, Any, str]
-"""A sentence, a figure and a table."""
+Content = tuple[str, str, Any, str]
+"""A finding in a few words, a sentence, a figure and a table."""
 
 
 def _lens(frame: DataFrame, shown: Shown) -> Content:
     request, at = shown.question.request, shown.question.at
     lines = figures.lens_lines(frame, at, words.objects(request))
-    return words.lens(request, frame, at), lines, table.lens(request, frame, at)
+    return words.lens_title(request, frame, at), words.lens(request, frame, at), lines, table.lens(request, frame, at)
 
 
 def _tokens(frame: DataFrame, shown: Shown) -> Content:
     request, selection = shown.question.request, shown.selection
     first, *_ = figures.DIFFERENCES.get(selection.view, (selection.view,))
     heat_map = figures.lens_heat(frame, selection.view, selection.object)
-    return words.tokens(request, frame), heat_map, table.tokens(request, frame, first)
+    rows = table.tokens(request, frame, first)
+    return words.tokens_title(request, frame), words.tokens(request, frame), heat_map, rows
 
 
 def _contributions(frame: DataFrame, shown: Shown) -> Content:
     request, selection = shown.question.request, shown.selection
     figure = figures.contributions(frame, selection.object, selection.form)
     rows = table.contributions(request, frame, raw=selection.form == "raw")
-    return words.contributions(request, frame, shown.layers), figure, rows
+    return words.contributions_title(frame), words.contributions(request, frame, shown.layers), figure, rows
 
 
 def _attention(frame: DataFrame, shown: Shown) -> Content:
-    sentence = words.attention(shown.question.request, frame, shown.question.token, shown.layers)
-    return sentence, figures.attention(frame, shown.selection.view), table.attention(frame)
+    request = shown.question.request
+    sentence = words.attention(request, frame, shown.question.token, shown.layers)
+    return (
+        words.attention_title(request, frame, shown.layers),
+        sentence,
+        figures.attention(frame, shown.selection.view),
+        table.attention(frame),
+    )
 
 
 def _mask(frame: DataFrame, shown: Shown) -> Content:
-    return words.mask_structure(frame, concentration(frame)), figures.mask_structure(frame), table.mask(frame)
+    uneven = concentration(frame)
+    return words.mask_title(uneven), words.mask_structure(frame, uneven), figures.mask_structure(frame), table.mask(frame)
 
 
 CONTENTS: dict[str, Callable[[DataFrame, Shown], Content]] = {

@@ -7,12 +7,13 @@ from functools import partial
 import gradio as gr
 
 from editlab.lab import Lab
-from editlab.web.core.components import Parts, section
+from editlab.web.core.components import Parts
+from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Question
 from editlab.web.core.wiring import on
 from editlab.web.inside.handlers import EditCount, InsideHandlers
-from editlab.web.inside.sections import FIRST_VIEW, Form
-from editlab.web.inside.words import FORMS, HEADINGS, OBJECTS
+from editlab.web.inside.sections import FIRST_VIEW, OF_EDIT, OF_MANY, Form
+from editlab.web.inside.words import ELSEWHERE, FORMS, HEADINGS, OBJECTS
 
 
 def create_inside_tab(tab: gr.Tab, lab: Lab, others: Parts) -> Parts:
@@ -24,11 +25,20 @@ def create_inside_tab(tab: gr.Tab, lab: Lab, others: Parts) -> Parts:
                 parts["message"] = parts.html("inside-message", scripts=["live"])
                 parts["stop"] = parts.stop_button("inside-stop")
             parts["progress"] = parts.html("inside-progress")
-        _create_question(parts)
-        _create_selection(parts)
-        for name, heading in HEADINGS.items():
-            with section(*heading):
-                _create_section(parts, name)
+        parts.html("inside-lead", scripts=["live"])
+        with gr.Row(elem_classes="overview", equal_height=False):
+            with gr.Column(min_width=0):
+                parts.lead("inside")
+            with gr.Column(min_width=0):
+                with parts.fold("inside-elsewhere", ELSEWHERE):
+                    _create_question(parts)
+                    _create_selection(parts)
+                for name in OF_EDIT:
+                    with parts.fold(f"inside-{name}", HEADINGS[name].title):
+                        _create_section(parts, name)
+                with parts.fold("inside-loudness", HEADINGS["loudness"].title):
+                    for name in OF_MANY:
+                        _create_section(parts, name)
     _wire(tab, InsideHandlers(lab), parts)
     return parts
 
@@ -59,6 +69,7 @@ def _create_section(parts: Parts, name: str) -> None:
             parts.button("inside-many", "Edit and compare", size="lg", min_width=190)
     parts.html(f"inside-{name}", scripts=["live"])
     parts.plot(f"inside-{name}-plot")
+    gr.HTML(pieces.about(HEADINGS[name].about), apply_default_css=False)
     parts.html(f"inside-{name}-table")
 
 

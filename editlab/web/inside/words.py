@@ -13,50 +13,58 @@ from editlab.wording import capitalize, count, join, percent, share
 
 
 class Heading(NamedTuple):
-    """A section's title and its lead, which begins with the question that the figure answers."""
+    """A section's title, and what its picture shows: its axes, and what would differ without the edit."""
 
     title: str
-    lead: str
+    about: str
 
 
 HEADINGS = {
     "lens": Heading(
         "Logit lens",
-        "After which layer does the answer change? If the model stopped after a layer and answered at once, how likely "
-        "would the first token of each object be? Solid lines are the new object, dotted lines the true one.",
+        "If the model stopped after a layer and answered at once, how likely would the first token of each object be? From "
+        "left to right are the layers, upwards that probability; solid lines are the new object, dotted lines the true one. "
+        "The lines of the base model show how it would be without the edit.",
     ),
     "tokens": Heading(
         "Logit lens at every token",
-        "Where in the text does the answer change? The same probabilities at each token, with the first layer at the "
-        "bottom and the last one at the top.",
+        "The same probabilities at each token of the text, from left to right, with the first layer at the bottom and the "
+        "last one at the top. As it opens, a cell is the edited model minus the base model: without the edit, all would be "
+        "empty.",
     ),
     "contributions": Heading(
         "Direct logit attribution",
-        "Which parts write the answer? Each layer’s attention and MLP add to the residual stream, and an object’s logit is "
-        "the sum of what they add: the rows of the table sum to it. The published raw form leaves out the final norm.",
+        "Each layer’s attention and MLP add to the residual stream, and an object’s logit is the sum of what they add. From "
+        "left to right are the layers, upwards what each adds; the line of the base model is how it would be without the "
+        "edit. The rows of the table sum to the logit. The published raw form leaves out the final norm.",
     ),
     "attention": Heading(
         "Attention to the subject",
-        "Which heads attend to the subject? An edit is written at the subject’s last token, and heads carry it from there "
-        "to the answer. In models with 7 billion parameters, edited subjects are reported to attract more attention than "
-        "before (“overattention”).",
+        "An edit is written at the subject’s last token, and heads carry it from there to the answer. Each cell is a head of "
+        "a layer; as it opens, its colour is how much more it attends to the subject than in the base model, and without the "
+        "edit all would be empty. In models with 7 billion parameters, edited subjects are reported to attract more "
+        "attention than before (“overattention”).",
     ),
     "mask": Heading(
         "Mask structure",
-        "What does the mask remove? A reversal mask sets entries of the edited weight to zero: a few whole dimensions, or a "
-        "little of each.",
+        "A reversal mask sets entries of the edited weight to zero: a few whole dimensions, or a little of each. Each line "
+        "is the share that is pruned of each dimension, the most pruned one first, beside what chance would give. It belongs "
+        "to the mask and is the same for all edits.",
     ),
     "loudness": Heading(
         "Loudness of many edits",
-        "Are edits louder than what they replace? Facts that the model knows are each edited alone to another object of "
-        "the same relation. How likely is the new object after the edit, and how likely was the true one before it?",
+        "Facts that the model knows are each edited alone to another object of the same relation. Each point is an edit: how "
+        "likely the new object is after it, beside how likely the true one was before. If edits were no louder than what "
+        "they replace, both rows would look alike.",
     ),
     "parts": Heading(
         "Direct logit attribution over many edits",
-        "Which parts write the new answers? Means over these edits, with standard errors.",
+        "The same as above for one edit, as means over these edits with standard errors: which parts write the new answers.",
     ),
 }
 """The sections, in their order on the page."""
+ELSEWHERE = "Another text, token or view"
+"""The title of what the pictures can be drawn for."""
 OBJECTS = {"new": "New object", "true": "True object", "lead": "New − true"}
 """The titles of the objects that a figure can show."""
 FORMS = {"added": "Contributions", "differences": "Differences", "raw": "Published raw form"}
@@ -110,26 +118,32 @@ def lens(request: EditRequest, frame: DataFrame, back: int) -> str:
     token = at_token["token"].iloc[0]
     by_view = {view: at_token[at_token["view"] == view] for view in DESCRIBED}
     clauses = [_leader(request, rows, view) for view, rows in by_view.items() if not rows.empty]
-    return f"After “{_visible(token)}”: {'; '.join(clauses)}.{_half(request, at_token)}"
+    return f"After “{visible(token)}”: {'; '.join(clauses)}.{_half(request, at_token)}"
 
 
 def _half(request: EditRequest, rows: DataFrame) -> str:
-    """Return after which layer half of the change in the difference of the logits is there, and stays.
-
-    In a model of many layers, probabilities show it late: the first token of either object is unlikely until the last few.
-    """
-    lead = rows.assign(lead=rows["logit_new"] - rows["logit_true"]).pivot(index="layer", columns="view", values="lead")
-    if "edited" not in lead or request.target_true is None:
+    half = half_way(request, rows)
+    if half is None:
         return ""
-    change = lead["edited"] - lead["base"]
-    total = change.iloc[-1]
-    if total < CHANGED_LOGITS:
-        return ""
-    layer = int(change[change < total / 2].index[-1]) + 1
+    layer, total = half
     return (
         f" The edit raises the logit of {request.target_new} by {total:.1f} against that of {request.target_true}; half of "
         f"that is there after layer {layer}."
     )
+
+
+def half_way(request: EditRequest, rows: DataFrame) -> tuple[int, float] | None:
+    """Return after which layer half of the change in the difference of the logits is there and stays, and that change.
+
+    In a model of many layers, probabilities show it late: the first token of either object is unlikely until the last few.
+    None where there is no such change. `rows`: of the logit lens at one token.
+    """
+    lead = rows.assign(lead=rows["logit_new"] - rows["logit_true"]).pivot(index="layer", columns="view", values="lead")
+    if "edited" not in lead or request.target_true is None:
+        return None
+    change = lead["edited"] - lead["base"]
+    total = change.iloc[-1]
+    return None if total < CHANGED_LOGITS else (int(change[change < total / 2].index[-1]) + 1, total)
 
 
 def _leader(request: EditRequest, rows: DataFrame, view: str) -> str:
@@ -139,20 +153,48 @@ def _leader(request: EditRequest, rows: DataFrame, view: str) -> str:
         return f"{IN_VIEW[view]}, {request.target_new} ends at {percent(last['p_new'])}"
     names, ends = objects(request), {which: percent(last[f"p_{which}"]) for which in ("new", "true")}
     first, second = ("new", "true") if last["p_new"] > last["p_true"] else ("true", "new")
-    behind = ((rows[f"p_{first}"] - rows[f"p_{second}"]) < LEAD).tolist()
-    if behind[-1]:
+    layer = leads_from(rows, first, second)
+    if layer is None:
         return f"{IN_VIEW[view]}, neither leads: {names['new']} ends at {ends['new']}, {names['true']} at {ends['true']}"
-    layer = int(rows["layer"].iloc[len(behind) - behind[::-1].index(True) if True in behind else 0])
     since = "from the start" if layer < 0 else f"from layer {layer} on"
     return f"{IN_VIEW[view]}, {names[first]} leads {since} and ends at {ends[first]}, {names[second]} at {ends[second]}"
+
+
+def leads_from(rows: DataFrame, first: str, second: str) -> int | None:
+    """Return from which layer on the object `first` leads before `second`; None where it does not at the end."""
+    behind = ((rows[f"p_{first}"] - rows[f"p_{second}"]) < LEAD).tolist()
+    if behind[-1]:
+        return None
+    return int(rows["layer"].iloc[len(behind) - behind[::-1].index(True) if True in behind else 0])
+
+
+def lens_title(request: EditRequest, frame: DataFrame, back: int) -> str:
+    """Return the finding in a few words: which object the edited model ends with at a token, and since which layer."""
+    rows = frame[(frame["back"] == back) & (frame["view"] == "edited")].sort_values("layer")
+    return "" if rows.empty else _leader(request, rows, "edited").removeprefix(f"{IN_VIEW['edited']}, ")
+
+
+def _gains_at_tokens(frame: DataFrame) -> DataFrame:
+    wide = frame.pivot(index=["layer", "back", "token"], columns="view", values="p_new").reset_index()
+    return wide.assign(gain=wide["edited"] - wide["base"])
+
+
+def tokens_title(request: EditRequest, frame: DataFrame) -> str:
+    """Return the finding in a few words: where the new object gains most."""
+    if "edited" not in set(frame["view"]):
+        return ""
+    wide = _gains_at_tokens(frame)
+    most = wide.loc[wide["gain"].idxmax()]
+    if most["gain"] < CHANGED:
+        return f"{request.target_new} gains nowhere"
+    return f"{request.target_new} gains most {_place(most)}, {_points(most['gain'])}"
 
 
 def tokens(request: EditRequest, frame: DataFrame) -> str:
     """Return where the new object gains most, where it first gains, and what the mask leaves of that."""
     if "edited" not in set(frame["view"]):
         return "No edit is applied, so no probability changes."
-    wide = frame.pivot(index=["layer", "back", "token"], columns="view", values="p_new").reset_index()
-    wide["gain"] = wide["edited"] - wide["base"]
+    wide = _gains_at_tokens(frame)
     most = wide.loc[wide["gain"].idxmax()]
     if most["gain"] < CHANGED:
         return f"{request.target_new} gains less than {_points(CHANGED)} over the base model at every token and layer."
@@ -165,21 +207,35 @@ def tokens(request: EditRequest, frame: DataFrame) -> str:
     return f"{text}."
 
 
+def gains(frame: DataFrame) -> Series:
+    """Return by (part, layer) what the edit adds to the logit of the new object, of attention and MLPs."""
+    new = _by_part(frame, "new")
+    return (new["edited"] - new["base"]).drop(index="other", level=0, errors="ignore")
+
+
+def contributions_title(frame: DataFrame) -> str:
+    """Return the finding in a few words: the part that gains most."""
+    if "edited" not in set(frame["view"]):
+        return ""
+    gain = gains(frame)
+    return f"{part(*gain.idxmax())} gains most, {gain.max():+.1f} logits"
+
+
 def contributions(request: EditRequest, frame: DataFrame, layers: Sequence[int] = ()) -> str:
     """Return which part the edit made louder, and the logits in each view. `layers`: those of the edit."""
     if "edited" not in set(frame["view"]):
         return "No edit is applied, so no contribution changes."
     new, total = _by_part(frame, "new"), frame.groupby("view")[["new", "true"]].sum()
-    gain = (new["edited"] - new["base"]).drop(index="other", level=0, errors="ignore")
-    part = gain.idxmax()
-    name = _part(*part) + (", which is edited," if part[0] == "mlp" and part[1] in layers else "")
+    gain = gains(frame)
+    most = gain.idxmax()
+    name = part(*most) + (", which is edited," if most[0] == "mlp" and most[1] in layers else "")
     kinds = {kind: float(gain.xs(kind, level=0).sum()) for kind in ("attention", "mlp")}
     text = (
-        f"{capitalize(name)} adds {new.loc[part, 'edited']:z.1f} to the logit of {request.target_new} in the edited "
-        f"model and {new.loc[part, 'base']:z.1f} in the base model, the largest gain of any part. Compared with the base "
+        f"{capitalize(name)} adds {new.loc[most, 'edited']:z.1f} to the logit of {request.target_new} in the edited "
+        f"model and {new.loc[most, 'base']:z.1f} in the base model, the largest gain of any part. Compared with the base "
         f"model, all attention together adds {kinds['attention']:z.1f} more and all MLPs {kinds['mlp']:z.1f}"
     )
-    under = f" Under the mask, {_part(*part)} adds {new.loc[part, 'masked']:z.1f}." if "masked" in new else ""
+    under = f" Under the mask, {part(*most)} adds {new.loc[most, 'masked']:z.1f}." if "masked" in new else ""
     logits = [f"{_logits(request, total, view)} {IN_VIEW[view]}" for view in DESCRIBED if view in total.index]
     names = list(objects(request).values())
     subject = f"The logits of {join(names)} are" if len(names) > 1 else f"The logit of {names[0]} is"
@@ -190,12 +246,33 @@ def _logits(request: EditRequest, total: DataFrame, view: str) -> str:
     return join(f"{total.loc[view, which]:z.1f}" for which in objects(request))
 
 
+def heads_above(frame: DataFrame, layers: Sequence[int]) -> DataFrame:
+    """Return a row a head above the lowest edited layer, a column a view: how much it attends to the subject."""
+    return frame[frame["layer"] > min(layers, default=-1)].pivot(index=["layer", "head"], columns="view", values="weight")
+
+
+def attention_title(request: EditRequest, frame: DataFrame, layers: Sequence[int] = ()) -> str:
+    """Return the finding in a few words: how many heads attend more to the subject, and how many less."""
+    wide = heads_above(frame, layers)
+    if wide.empty or "edited" not in wide:
+        return ""
+    gain = wide["edited"] - wide["base"]
+    more, less = int((gain >= CHANGED).sum()), int((gain <= -CHANGED).sum())
+    if not more and not less:
+        return f"no head attends to {request.subject} by {CHANGED:.2f} more or less than before"
+    return (
+        f"{_attend(more)} more to {request.subject} than before, {less} less"
+        if more
+        else f"{_attend(less)} less than before"
+    )
+
+
 def attention(request: EditRequest, frame: DataFrame, token: str, layers: Sequence[int] = ()) -> str:
     """Return which heads attend more to the subject than before, and whether the mask reverses that.
 
     `layers`: those of the edit. Heads up to the lowest one read what is unedited, so they are not counted.
     """
-    wide = frame[frame["layer"] > min(layers, default=-1)].pivot(index=["layer", "head"], columns="view", values="weight")
+    wide = heads_above(frame, layers)
     if "edited" not in set(frame["view"]):
         return f"No edit is applied, so the attention to {request.subject} does not change."
     if wide.empty:
@@ -213,10 +290,10 @@ def attention(request: EditRequest, frame: DataFrame, token: str, layers: Sequen
         text += f". {_attend(less)} {change} less, most of all {_head(gain.index[-1], wide)}"
     before, after = (f"{wide[view].mean():.3f}" for view in ("base", "edited"))
     means = f"The mean over the {len(wide)} heads above the edit goes from {before} to {after}"
-    under = f" Under the mask, {_head_name(first)} is at {wide.loc[first, 'masked']:.2f}." if "masked" in wide else ""
+    under = f" Under the mask, {head_name(first)} is at {wide.loc[first, 'masked']:.2f}." if "masked" in wide else ""
     if "base_masked" in wide:
         under += f" The mean is {wide['masked'].mean():.3f} there, and {wide['base_masked'].mean():.3f} with the mask alone."
-    return f"At “{_visible(token)}”, {text}. {means}.{under}"
+    return f"At “{visible(token)}”, {text}. {means}.{under}"
 
 
 def _attend(heads: int) -> str:
@@ -227,6 +304,12 @@ def mask_structure(frame: DataFrame, unevenness: DataFrame) -> str:
     """Return whether the mask prunes particular dimensions or all alike. `unevenness`: `insight.concentration` of it."""
     layers = unevenness.groupby("layer", sort=False)
     return " ".join(_pruned(frame[frame["layer"] == layer], rows) for layer, rows in layers)
+
+
+def mask_title(unevenness: DataFrame) -> str:
+    """Return the finding in a few words: the share that is pruned."""
+    rows = unevenness[unevenness["axis"] == "output"].to_dict("records")
+    return join(f"{share(row['pruned'])} of layer {row['layer']} is pruned" for row in rows)
 
 
 def _pruned(frame: DataFrame, unevenness: DataFrame) -> str:
@@ -268,6 +351,12 @@ def loudness(frame: DataFrame) -> str:
     return f"{text}."
 
 
+def loudness_title(frame: DataFrame) -> str:
+    """Return the finding in a few words: how edits compare with what they replace."""
+    edited = next((row for row in frame.to_dict("records") if row["what"] == "edited"), None)
+    return "" if edited is None else f"{count(int(edited['n']), 'edit')} {_compare(edited)} what they replace"
+
+
 def _compare(row: Mapping[str, Any]) -> str:
     if math.isnan(row["d"]) or abs(row["d"]) < SMALL_EFFECT or abs(row["mean"] - row["mean_before"]) < LEAD:
         return "as loud as"
@@ -286,8 +375,8 @@ def loud_parts(frame: DataFrame) -> str:
     gain, loss = (wide[which]["edited"] - wide[which]["base"] for which in ("new", "true"))
     most, least = gain.idxmax(), loss.idxmin()
     return (
-        f"{capitalize(_part(*most))} gains most for the new object: {_means(wide.loc[most], 'new')}. For the true object, "
-        f"{_part(*least)} loses most: {_means(wide.loc[least], 'true')}."
+        f"{capitalize(part(*most))} gains most for the new object: {_means(wide.loc[most], 'new')}. For the true object, "
+        f"{part(*least)} loses most: {_means(wide.loc[least], 'true')}."
     )
 
 
@@ -307,24 +396,27 @@ def _by_part(frame: DataFrame, which: str) -> DataFrame:
     return frame.assign(part=kind, layer=layer).groupby(["part", "layer", "view"])[which].sum().unstack("view")
 
 
-def _part(part: str, layer: int) -> str:
-    return f"the {'attention' if part == 'attention' else 'MLP'} of layer {layer}"
+def part(kind: str, layer: int) -> str:
+    """Return what an attention or an MLP is called."""
+    return f"the {'attention' if kind == 'attention' else 'MLP'} of layer {layer}"
 
 
-def _head_name(place: Sequence[int]) -> str:
+def head_name(place: Sequence[int]) -> str:
+    """Return what a head is called."""
     return f"layer {place[0]}, head {place[1]}"
 
 
 def _head(place: Sequence[int], wide: DataFrame) -> str:
-    return f"{_head_name(place)} ({wide.loc[place, 'base']:.2f} → {wide.loc[place, 'edited']:.2f})"
+    return f"{head_name(place)} ({wide.loc[place, 'base']:.2f} → {wide.loc[place, 'edited']:.2f})"
 
 
 def _place(row: Series) -> str:
     layer = "before layer 0" if row["layer"] < 0 else f"after layer {row['layer']}"
-    return f"at “{_visible(row['token'])}” {layer}"
+    return f"at “{visible(row['token'])}” {layer}"
 
 
-def _visible(token: str) -> str:
+def visible(token: str) -> str:
+    """Return a token as a sentence quotes it."""
     return token.replace("␣", " ").strip() or token
 
 

@@ -17,6 +17,7 @@ from editlab.lab import EditRecord, Job, Lab, Workspace
 from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.asking import keys as asking
 from editlab.web.core import forms
+from editlab.web.core.components import folded
 from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import Question, Upload
@@ -24,13 +25,21 @@ from editlab.web.core.turns import Turn, Turns
 from editlab.web.core.updates import Update, Updates, buttons, follow, stopping
 from editlab.web.core.uploads import read_text
 from editlab.web.core.visit import Visit
-from editlab.web.keys import table, words
+from editlab.web.keys import lead, table, words
 
 FIGURES = Cost(prompts=400)
 """What it costs to compute all figures, or to read a text."""
 SECTIONS = tuple(words.HEADINGS)
-FASTEST_FIRST = ("similarity", "discussion", "prefixes", "values", "bounds")
-"""The order in which the sections are computed."""
+IN_ORDER = ("similarity", "bounds", "discussion", "prefixes", "values")
+"""The order in which the sections are computed: first those that decide what matters most."""
+TITLES: dict[str, Callable[[Any], str]] = {
+    "similarity": words.similarity_title,
+    "discussion": words.discussion_title,
+    "bounds": words.bounds_title,
+    "prefixes": words.prefixes_title,
+    "values": words.values_title,
+}
+"""What a section's title says of its result."""
 Stamp = tuple[tuple[EditRecord, ...], float, EditRequest | None]
 """The edits, the threshold and the question for which something was computed."""
 
@@ -86,7 +95,7 @@ class KeysHandlers(Handlers):
         try:
             self.keys.edit(workspace)
         except BadRequest:
-            yield {name: value for section in SECTIONS for name, value in clear(section).items()}
+            yield {name: value for section in SECTIONS for name, value in clear(section).items()} | clear_lead()
             raise
         yield from self.turns.take(workspace, lambda turn: self._sections(turn, workspace))
 
@@ -104,9 +113,12 @@ class KeysHandlers(Handlers):
         }
         for section in SECTIONS:
             yield draw(section, record.request, kept[section]) if section in kept else clear(section, words.COMPUTING)
-        for section in (section for section in FASTEST_FIRST if section not in kept):
+        yield draw_lead(record.request, kept)
+        for section in (section for section in IN_ORDER if section not in kept):
             yield from self._follow(workspace, section, turn.asks(jobs[section]()))
             turn.check()
+            if section == "bounds":
+                yield draw_lead(record.request, kept)
 
     def _scan(self, workspace: Workspace, job: Job[Scan]) -> Updates:
         """Clear the results of the text before, and draw those of this one."""
@@ -153,6 +165,7 @@ def draw(section: str, request: EditRequest, result: Any) -> Update:
     """Return a section with its sentence, its figure and its table."""
     frame: DataFrame = result.frame if isinstance(result, Similarity | Scan) else result
     update = {
+        f"keys-{section}-fold": folded(words.HEADINGS[section].title, TITLES[section](result)),
         f"keys-{section}": pieces.finding(sentence(section, request, result)),
         f"keys-{section}-plot": getattr(figures, section)(frame),
         f"keys-{section}-table": table.table(section, frame),
@@ -165,9 +178,28 @@ def draw(section: str, request: EditRequest, result: Any) -> Update:
     return update
 
 
+def draw_lead(request: EditRequest, kept: dict[str, Any]) -> Update:
+    """Return what matters most for this edit, with its picture, as soon as what decides it is computed."""
+    if not {"bounds", "similarity"} <= kept.keys():
+        return clear_lead(words.COMPUTING)
+    found = lead.lead(request, kept["bounds"], kept["similarity"])
+    result = kept[found.section]
+    return {
+        "keys-lead": pieces.lead(found.finding, found.meaning, found.tone),
+        "keys-lead-plot": getattr(figures, found.section)(result.frame if isinstance(result, Similarity) else result),
+        "keys-lead-about": pieces.about(words.HEADINGS[found.section].about),
+    }
+
+
+def clear_lead(hint: str = "") -> Update:
+    """Return the place of what matters most without it."""
+    return {"keys-lead": pieces.lead(hint, tone="open") if hint else "", "keys-lead-plot": None, "keys-lead-about": ""}
+
+
 def clear(section: str, hint: str = "") -> Update:
     """Return a section without results, so that no figure of another edit stays. `hint`: the text in its place."""
     names = {"similarity": ("similarity", "components"), "bounds": ("bounds", "lemma")}.get(section, (section,))
     update: Update = {f"keys-{name}": "" for name in names} | {f"keys-{section}-table": ""}
     update[f"keys-{section}"] = pieces.message(hint, "hint") if hint else ""
+    update[f"keys-{section}-fold"] = folded(words.HEADINGS[section].title)
     return update | {f"keys-{name}-plot": None for name in names if name != "lemma"}

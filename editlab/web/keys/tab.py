@@ -7,11 +7,12 @@ from functools import partial
 import gradio as gr
 
 from editlab.lab import Lab
-from editlab.web.core.components import Parts, section
+from editlab.web.core.components import Parts
+from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Question
 from editlab.web.core.wiring import on
 from editlab.web.keys.handlers import KeysHandlers
-from editlab.web.keys.words import HEADINGS
+from editlab.web.keys.words import COMPONENTS, HEADINGS
 
 
 def create_keys_tab(tab: gr.Tab, lab: Lab, others: Parts) -> Parts:
@@ -24,9 +25,14 @@ def create_keys_tab(tab: gr.Tab, lab: Lab, others: Parts) -> Parts:
                 parts.button("keys-again", "Compute again", min_width=130)
                 parts["stop"] = parts.stop_button("keys-stop")
             parts["progress"] = parts.html("keys-progress")
-        for name, heading in HEADINGS.items():
-            with section(*heading):
-                _create_section(parts, name)
+        parts.html("keys-lead", scripts=["live"])
+        with gr.Row(elem_classes="overview", equal_height=False):
+            with gr.Column(min_width=0):
+                parts.lead("keys")
+            with gr.Column(min_width=0):
+                for name, heading in HEADINGS.items():
+                    with parts.fold(f"keys-{name}", heading.title):
+                        _create_section(parts, name)
     _wire(tab, KeysHandlers(lab), parts)
     return parts
 
@@ -40,15 +46,12 @@ def _create_section(parts: Parts, name: str) -> None:
             parts.upload("keys-file", "Choose a text file …", [".txt"], min_width=180)
             parts.button("keys-prose", "Search the bundled prose", min_width=190)
     parts.html(f"keys-{name}", scripts=["live"])
+    parts.plot(f"keys-{name}-plot")
+    gr.HTML(pieces.about(HEADINGS[name].about), apply_default_css=False)
     if name == "similarity":
-        with gr.Row(equal_height=False):
-            with gr.Column(min_width=300):
-                parts.plot("keys-similarity-plot")
-            with gr.Column(min_width=300):
-                parts.plot("keys-components-plot")
-                parts.html("keys-components", scripts=["live"])
-    else:
-        parts.plot(f"keys-{name}-plot")
+        parts.html("keys-components", scripts=["live"])
+        parts.plot("keys-components-plot")
+        gr.HTML(pieces.about(COMPONENTS), apply_default_css=False)
     if name == "bounds":
         parts.html("keys-lemma", scripts=["live"])
     parts.html(f"keys-{name}-table")

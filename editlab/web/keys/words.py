@@ -14,42 +14,52 @@ from editlab.wording import capitalize, count, join, share, shorten
 
 
 class Heading(NamedTuple):
-    """A section's title and its lead, which begins with the question that the figure answers."""
+    """A section's title, and what its picture shows: its axes, and what would differ without the edit."""
 
     title: str
-    lead: str
+    about: str
 
 
 HEADINGS = {
     "similarity": Heading(
         "Key similarity",
-        "Does the key stay the same when the subject is rephrased? A key is the input of the edited layer at the subject’s "
-        "last token. An edit is written for the key at its own prompt, often also for the mean key behind other texts: "
-        "similarity is that to the first, and the share of the edit that another key receives depends on both.",
+        "A key is the input of the edited layer at the subject’s last token, and an edit is written for the key at its own "
+        "prompt, often also for the mean key behind other texts. Each point is a key: a row a kind, from left to right its "
+        "similarity to the edit’s own, which is at 1. The share of the edit that a key receives depends on both. The edit "
+        "moves no key; only REP does, and where REP is on, each key is drawn with it and without it.",
     ),
     "discussion": Heading(
-        "Stored facts at a question",
-        "Which facts answer a question? A layer’s output is a mixture of what it has stored, weighted by how well the "
-        "question’s key matches. The edit adds one more fact; the old ones stay. Compared are facts of EditLab’s tables, "
-        "whether the model knows them or not.",
+        "Contributing stored facts",
+        "A layer’s output is a mixture of what it has stored, weighted by how well the question’s key matches. Each bar is "
+        "a fact, the edit first; its length is the share of the edit that the question receives, or the fact’s part in the "
+        "question’s key. Without the edit, the first bar alone would be missing: the old facts stay. Compared are facts of "
+        "EditLab’s tables, whether the model knows them or not.",
     ),
     "bounds": Heading(
         "Predicted and observed answers",
-        "Should the edit hold? One number is measured, at the edit’s own prompt: the strength that the edit needs there. A "
-        "probe that receives more should give the new answer. Another subject that receives less should keep its own.",
+        "Each point is a probe, from left to right the share of the edit that it receives. The dashed line is one number, "
+        "measured at the edit’s own prompt: the share that is needed there. Right of it a probe should give the new answer; "
+        "another subject left of it should keep its own. Green is as predicted, a red cross is not. Without the edit, no "
+        "probe would receive anything.",
     ),
     "prefixes": Heading(
         "The edit in unrelated text",
-        "Where does the edit act by mistake? A text can produce a key that receives a part of the edit, whatever it is "
-        "about.",
+        "A text can produce a key that receives a part of the edit, whatever it is about. Each bar is the place of a text, "
+        "by the words before it, where most of the edit arrives by mistake; 0 is none, as it would be everywhere without "
+        "the edit.",
     ),
     "values": Heading(
-        "Value norms",
-        "How strong is the edited answer? The value is the output of the layer’s MLP at the subject’s last token. To "
-        "overrule what is stored, an edit may need a larger one.",
+        "Value norm",
+        "The value is the output of the layer’s MLP at the subject’s last token. Each point is the length of one value, in "
+        "units of that at a random word, before the edit and with it. To overrule what is stored, an edit may need a larger "
+        "one; where both points lie together, the edit changes nothing.",
     ),
 }
 """The sections, in their order on the page."""
+COMPONENTS = (
+    "A map of the keys: near to one another are keys that the layer takes for one another. The star is the edit’s own key. "
+    "The edit moves none of them."
+)
 ASSUMPTIONS = (
     "Assumptions: the edit reaches the answer through the subject’s last token alone, and as strongly at every probe as at "
     "its own prompt. The lemmas assume more: one attention layer carries the edit, with all its attention on the subject, "
@@ -94,6 +104,20 @@ def similarity(request: EditRequest, found: Similarity) -> str:
     others = f"{_nearest(frame)}the most similar of {count(len(words), 'random word')} {words['before'].max():.2f}"
     plain = [] if found.whitened else [f"{NO_STATISTICS} these are plain products, which are all high."]
     return " ".join([f"{first}. {capitalize(others)}.", *_farther(request, frame), *_with_rep(frame), *plain])
+
+
+def similarity_title(found: Similarity) -> str:
+    """Return the finding in a few words: the weakest of the subject's keys, or what REP makes of them."""
+    forms = found.frame[found.frame["kind"].isin(list(REPHRASED))]
+    if forms.empty:
+        return ""
+    moved = forms[_moved(forms)]
+    if not moved.empty:
+        change = f"from {moved['before'].median():z.2f} to {moved['after'].median():z.2f}"
+        return f"REP brings {len(moved)} of {len(forms)} rephrased keys {change} of the edit’s"
+    similar = {said: _of(found.frame, kind)["before"].median() for kind, said in REPHRASED.items()}
+    said, least = min(((said, value) for said, value in similar.items() if value == value), key=lambda pair: pair[1])
+    return f"{least:z.2f} {said}, where 1 is the edit’s own"
 
 
 def _median(values: Series) -> str:
@@ -169,6 +193,12 @@ def prefixes(request: EditRequest, scan: Scan) -> str:
     return text
 
 
+def prefixes_title(scan: Scan) -> str:
+    """Return the finding in a few words: the most of the edit that arrives where it should not."""
+    unrelated = scan.frame[~scan.frame["mentions"].astype(bool)]
+    return "" if unrelated.empty else f"at most {share(unrelated['share'].max())} of it in {scan.tokens:,} tokens"
+
+
 def values(request: EditRequest, frame: DataFrame) -> str:
     """Return how large the value is before and after the edit (figure 5)."""
     own, words = _of(frame, "success").iloc[0], _of(frame, "random")
@@ -186,6 +216,12 @@ def values(request: EditRequest, frame: DataFrame) -> str:
         before, after = moved["after"].median(), moved["rep"].median()
         text += f". At rephrases where REP’s gate opens, it changes from {before:.2f} to {after:.2f}"
     return f"{text}."
+
+
+def values_title(frame: DataFrame) -> str:
+    """Return the finding in a few words: the value at the edit's own prompt, before and after."""
+    own = _of(frame, "success").iloc[0]
+    return f"{own['before']:.1f} times a random word’s before the edit, {own['after']:.1f} times with it"
 
 
 def discussion(frame: DataFrame) -> str:
@@ -209,6 +245,14 @@ def discussion(frame: DataFrame) -> str:
     return f"{text}.{plain}"
 
 
+def discussion_title(frame: DataFrame) -> str:
+    """Return the finding in a few words: the share of the edit, and the largest other part."""
+    text, stored = f"“{frame.attrs['at']}” receives {share(frame.iloc[0]['loudness'])} of the edit", _of(frame, "stored")
+    if stored.empty or abs(stored.iloc[0]["loudness"]) < LEAST:
+        return text
+    return f"{text}; the next is “{stored.iloc[0]['voice']}”, {share(stored.iloc[0]['loudness'])}"
+
+
 def bounds(frame: DataFrame) -> str:
     """Return how well one measured number predicts the answers (lemmas 4.6 and 4.7)."""
     required = frame.attrs["required"]
@@ -225,6 +269,15 @@ def bounds(frame: DataFrame) -> str:
         f"{first}. This number alone predicts {right} of {rate['probes']:.0f} probes correctly "
         f"({share(rate['agreement'])}); the best constant guess reaches {share(rate['majority'])}."
     )
+
+
+def bounds_title(frame: DataFrame) -> str:
+    """Return the finding in a few words: how many probes one number predicts."""
+    if math.isinf(frame.attrs["required"]):
+        return "the new object never leads, at any strength"
+    rate = summary(frame)
+    right = round(rate["agreement"] * rate["probes"]) if rate["probes"] else 0
+    return f"one number predicts {right} of {rate['probes']:.0f} probes" if rate["probes"] else "there is nothing to predict"
 
 
 def lemma(frame: DataFrame) -> str:

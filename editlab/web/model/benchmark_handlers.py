@@ -12,6 +12,7 @@ from editlab.lab import METHODS, OFF, RECIPES
 from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.model import benchmarks
 from editlab.lab.model.benchmarks import MOST_CASES
+from editlab.web.core.components import folded
 from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import Upload
@@ -45,6 +46,7 @@ class BenchmarkHandlers(Handlers):
         yield from follow(workspace, job)
         line = job.result()
         yield {
+            "bench-fold": folded(words.TITLES["benchmark"], words.benchmark_title(line)),
             "bench-said": render("model/benchmark.html", text=words.benchmark(line), rates=words.rates(line)),
             "message": pieces.message(f"The benchmark of {name} is done."),
             "progress": "",

@@ -12,6 +12,7 @@ from editlab.errors import BadRequest
 from editlab.lab import Choice, Job, Measured
 from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.worker import stop_job
+from editlab.web.core.components import folded
 from editlab.web.core.forms import settings_of
 from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.html import pieces, render
@@ -51,6 +52,7 @@ class ModelHandlers(Handlers):
             **self._head(),
             "model-name": gr.update(choices=choices(loaded.offers), value=loaded.choice.name),
             "model-quantization": loaded.choice.quantization,
+            "model-choice-fold": folded(words.TITLES["model"], words.choice_title(len(loaded.offers))),
             **self._enabled(),
         }
         yield {
@@ -71,7 +73,7 @@ class ModelHandlers(Handlers):
         """Show the key statistics when the tab is opened and, where they are missing, the cost of measuring them."""
         yield from super().ready(visit)
         statistics = self.lab.statistics
-        yield self._statistics(statistics.known)
+        yield {**self._statistics(statistics.known), **self._lead(statistics.known)}
         if statistics.missing and statistics.running is None:
             job = statistics.cost(visit.workspace)
             yield from follow(self.lab.worker, job)
@@ -135,11 +137,30 @@ class ModelHandlers(Handlers):
             "progress": "",
             "model-cost": "",
             **self._statistics(job.result()),
+            **self._lead(job.result()),
             **self._enabled(),
         }
 
     def _statistics(self, known: tuple[Measured, ...]) -> Update:
-        return {"model-statistics": pieces.finding(words.statistics(known, self.lab.statistics.missing))}
+        missing = self.lab.statistics.missing
+        return {
+            "model-statistics-fold": folded(words.TITLES["statistics"], words.statistics_title(known, missing)),
+            "model-statistics": pieces.finding(words.statistics(known, missing)),
+        }
+
+    def _lead(self, known: tuple[Measured, ...]) -> Update:
+        """Return how well edits go on this model, what it can do here, and the next step."""
+        about, missing, masks = self.lab.about(), self.lab.statistics.missing, self.lab.masks.methods
+        text, tone = words.lead({**about, "model": short_name(about["model"])})
+        return {
+            "model-lead": pieces.lead(text, words.next_step(about, missing, masks), tone),
+            "model-measured": render(
+                "model/measured.html",
+                rows=words.rows(about),
+                explanation=words.MEASURED,
+                abilities=words.abilities(about, known, missing, masks),
+            ),
+        }
 
     def _plan(self, choice: Choice) -> Update:
         plan = self.lab.loaded.plan(choice)

@@ -8,12 +8,14 @@ import gradio as gr
 
 from editlab.lab import OFF, Lab
 from editlab.lab.model.benchmarks import MOST_CASES
-from editlab.web.core.components import Parts, section
+from editlab.web.core.components import Parts
+from editlab.web.core.html import pieces
 from editlab.web.core.inputs import ModelName
 from editlab.web.core.wiring import on
+from editlab.web.model import words
 from editlab.web.model.benchmark_handlers import USUAL_CASES, BenchmarkHandlers, CaseCount, Method, Rep
 from editlab.web.model.handlers import ModelHandlers, Quantization, choices, head
-from editlab.web.model.words import HEADINGS, QUANTIZATIONS
+from editlab.web.model.words import QUANTIZATIONS
 
 CASE_FILES = (".json", ".csv")
 
@@ -29,16 +31,25 @@ def create_model_tab(page: gr.Blocks, tab: gr.Tab, lab: Lab, strip: gr.HTML, oth
     settings = {name: part for name, part in others.items() if name.startswith(prefixes)}
     parts = Parts({"visitor": others["visitor"], "form": others["form"], "head": strip, **settings})
     with gr.Column(elem_id="model"):
-        with section(*HEADINGS["model"]):
-            _create_choice(parts, lab)
-        with section(*HEADINGS["statistics"]):
-            parts.html("model-statistics", scripts=["live"])
-            parts.html("model-cost", scripts=["live"])
-            with gr.Row(elem_classes="key-row", equal_height=False):
-                parts.button("model-measure", "Measure on generated text", min_width=220)
-                parts.upload("model-file", "Measure on a text file …", [".txt"], min_width=210)
-        with section(*HEADINGS["benchmark"]):
-            _create_benchmark(Parts({"visitor": others["visitor"]}), BenchmarkHandlers(lab))
+        parts.html("model-lead", scripts=["live"])
+        with gr.Row(elem_id="model-above", equal_height=False):
+            parts["message"] = parts.html("model-message", scripts=["live"])
+            parts["stop"] = parts.stop_button("model-stop")
+        parts["progress"] = parts.html("model-progress")
+        with gr.Row(elem_classes="overview", equal_height=False):
+            with gr.Column(min_width=0):
+                parts.html("model-measured")
+            with gr.Column(min_width=0):
+                with parts.fold("model-choice", words.TITLES["model"]):
+                    _explain("model")
+                    _create_choice(parts, lab)
+                with parts.fold("model-statistics", words.TITLES["statistics"]):
+                    _explain("statistics")
+                    _create_statistics(parts)
+                bench = Parts({"visitor": others["visitor"]})
+                with bench.fold("bench", words.TITLES["benchmark"]):
+                    _explain("benchmark")
+                    _create_benchmark(bench, BenchmarkHandlers(lab))
     _wire(page, tab, ModelHandlers(lab), parts)
     return parts
 
@@ -60,10 +71,19 @@ def _create_choice(parts: Parts, lab: Lab) -> None:
     parts.html("model-plan", scripts=["live"])
     with gr.Row(elem_id="model-buttons", equal_height=False):
         parts.button("model-load", "Load", variant="primary", size="lg", min_width=120)
-        parts["stop"] = parts.stop_button("model-stop", size="lg")
         parts.button("model-unload", "Unload", size="lg", min_width=120)
-    parts["progress"] = parts.html("model-progress")
-    parts["message"] = parts.html("model-message", scripts=["live"])
+
+
+def _create_statistics(parts: Parts) -> None:
+    parts.html("model-statistics", scripts=["live"])
+    parts.html("model-cost", scripts=["live"])
+    with gr.Row(elem_classes="key-row", equal_height=False):
+        parts.button("model-measure", "Measure on generated text", min_width=220)
+        parts.upload("model-file", "Measure on a text file …", [".txt"], min_width=210)
+
+
+def _explain(name: str) -> None:
+    gr.HTML(pieces.message(words.EXPLANATIONS[name], "hint"), apply_default_css=False)
 
 
 def _create_benchmark(parts: Parts, handlers: BenchmarkHandlers) -> None:

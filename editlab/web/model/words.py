@@ -8,27 +8,24 @@ from typing import Any, NamedTuple
 
 from editlab import wording
 from editlab.lab import OFF, Measured, MeasuringCost
-from editlab.wording import duration, join, percent
+from editlab.wording import duration, join, percent, rate
 
-HEADINGS = {
-    "model": (
-        "Model",
-        "Which model is edited? Loading another one replaces it for all users. Edits belong to their model and its "
-        "precision, and are there when it is loaded again.",
-    ),
-    "statistics": (
-        "Key statistics",
-        "Which keys does a layer already use? An edit can spare those. Key statistics are measured once per model and kept; "
-        "a stopped measurement resumes where it stopped.",
-    ),
-    "benchmark": (
-        "Benchmark",
-        "How well do edits hold on this model? Each edit of a file is made by itself on the base model and probed: with "
-        "rephrased prompts, other names, after long texts, and about facts that should not change. Your own edits are not "
-        "changed. It takes seconds per edit; a stopped benchmark resumes where it stopped.",
-    ),
+TITLES = {"model": "Another model", "statistics": "Key statistics", "benchmark": "Benchmark"}
+"""The titles of what is folded."""
+EXPLANATIONS = {
+    "model": "Loading another model replaces it for all users. Edits belong to their model and its precision, and are there "
+    "when it is loaded again.",
+    "statistics": "Which keys does a layer already use? An edit can spare those. Key statistics are measured once per model "
+    "and kept; a stopped measurement resumes where it stopped.",
+    "benchmark": "Each edit of a file is made by itself on the base model and probed: with rephrased prompts, other names, "
+    "after long texts, and about facts that should not change. Your own edits are not changed. It takes seconds per edit; a "
+    "stopped benchmark resumes where it stopped.",
 }
-"""The sections: title and lead."""
+MEASURED = (
+    "Each bar is a share of probes, over edits that were each made alone on this model, without REP: the upper ones should "
+    "give the new object, the last two should keep their answers. Without an edit, the upper bars would be empty and the "
+    "last two full."
+)
 PRECISIONS = {"float32": "32-bit", "bfloat16": "16-bit", "float16": "16-bit"}
 QUANTIZATIONS = {"none": "As stored", "8bit": "8-bit", "4bit": "4-bit"}
 VALIDATED = "Edits were measured on this model, and its settings were chosen by the result (editlab validate)."
@@ -103,6 +100,64 @@ def start(about: Mapping[str, Any]) -> str:
     )
 
 
+def lead(about: Mapping[str, Any]) -> tuple[str, str]:
+    """Return how well edits go on a model, and a tone for it."""
+    name, measured = about["model"], about["measured"]
+    if not about["validated"] or "success" not in measured:
+        return f"{name}: edits were never measured on this model.", "mixed"
+    edits = wording.count(measured["edits"], "edit")
+    others = f", and {rate(measured['locality'])} of other facts stay" if "locality" in measured else ""
+    return f"{name}: {rate(measured['success'])} of {edits} take{others}.", "good"
+
+
+def next_step(about: Mapping[str, Any], missing: Sequence[int], masks: Sequence[str]) -> str:
+    """Return what can be done with a model as it is. `masks`: the methods that have one."""
+    if missing:
+        return "Next: measure the key statistics below; without them, MEMIT cannot edit and other edits preserve less."
+    if not about["validated"]:
+        return NOT_VALIDATED
+    if not masks:
+        return "Next: switch the reversal mask on, on the Edit tab, to train one; everything else is ready."
+    return "Everything is ready: choose a fact on the Edit tab."
+
+
+def rows(about: Mapping[str, Any]) -> list[tuple[str, str, float]]:
+    """Return the measured rates of a model: title, meaning and share."""
+    measured = about["measured"]
+    return [(title, meaning, measured[name]) for name, (title, meaning) in RATES.items() if name in measured]
+
+
+def abilities(
+    about: Mapping[str, Any], known: Sequence[Measured], missing: Sequence[int], masks: Sequence[str]
+) -> list[tuple[str, str, str]]:
+    """Return what a model can do here: each ability, how it stands, and what that means."""
+    layers = _layers([one.layer for one in known]) if known else "missing"
+    waits = (
+        f"{_layers(missing)} without" if known and missing else "which keys a layer already uses, so that edits spare them"
+    )
+    upper = join(method.upper() for method in masks)
+    seconds = about["measured"].get("seconds_per_edit")
+    return [
+        ("Size", size(about).partition(",")[0], size(about).partition(", ")[2] + f", {about['layers']} layers"),
+        ("Key statistics", layers, waits),
+        ("REP", "ready", "trained for each edit, with its switch on the Edit tab"),
+        ("Reversal mask", f"for {upper}" if masks else "none yet", "brings old answers back, where it can"),
+        ("Speed", "not measured" if seconds is None else f"{seconds:.1f} s", "an edit by ROME, where it was measured"),
+    ]
+
+
+def statistics_title(known: Sequence[Measured], missing: Sequence[int]) -> str:
+    """Return in a few words which edited layers have key statistics."""
+    if missing:
+        return f"{_layers(missing).lower()} {'has' if len(missing) == 1 else 'have'} none"
+    return f"{_layers([one.layer for one in known]).lower()} {'has' if len(known) == 1 else 'have'} them"
+
+
+def choice_title(offers: int) -> str:
+    """Return in a few words how many models can be loaded."""
+    return f"{wording.count(offers, 'model')} can be loaded here"
+
+
 def statistics(known: Sequence[Measured], missing: Sequence[int]) -> str:
     """Return which layers have key statistics, how good they are, and what a layer without them means."""
     sentences = []
@@ -144,6 +199,11 @@ def benchmark(line: Mapping[str, Any]) -> str:
     skipped = f"; {line['skipped']:,} could not be edited" if line["skipped"] else ""
     edits = wording.count(line["n"], "edit")
     return f"{edits} by {line['method'].upper()}{rep}, {line['seconds_per_edit']:.1f} s per edit{skipped}."
+
+
+def benchmark_title(line: Mapping[str, Any]) -> str:
+    """Return in a few words what a benchmark has measured."""
+    return f"{rate(line['success'])} of {wording.count(line['n'], 'edit')} by {line['method'].upper()} take"
 
 
 def rates(line: Mapping[str, Any]) -> list[Rate]:

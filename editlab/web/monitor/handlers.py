@@ -6,10 +6,11 @@ The page polls every 2 s while the tab is visible and sends which check-up it sh
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Literal
 
+import plotly.graph_objects as go
 from pandas import DataFrame
 from pydantic import Field
 
@@ -21,7 +22,8 @@ from editlab.lab import Lab, Moment, Workspace
 from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.ledger.events import Edit
 from editlab.lab.workspaces import history
-from editlab.lab.workspaces.alarms import LOWER_LIMITS, AlarmLimits, is_beyond, limits_of
+from editlab.lab.workspaces.alarms import LOWER_LIMITS, Alarm, AlarmLimits, is_beyond, limits_of
+from editlab.web.core.components import folded
 from editlab.web.core.display import EditDisplay
 from editlab.web.core.handlers import CHANGED, Handlers, handler
 from editlab.web.core.html import pieces, render
@@ -32,6 +34,8 @@ from editlab.web.monitor import table, words
 from editlab.web.monitor.verdict import has_edits, none_for_nan, verdict
 from editlab.wording import count
 
+LEAD_HEIGHT = 360
+"""Pixels of the trend that matters most."""
 LIMITS = tuple(asdict(AlarmLimits()))
 Percent = Annotated[float, Field(ge=0, le=100)]
 Amount = Annotated[float, Field(ge=0, le=1e12)]
@@ -169,8 +173,10 @@ class MonitorHandlers(Handlers):
         return {
             "monitor-verdict": render("monitor/verdict.html", verdict=result, stamp=self._stamp(workspace)),
             **draw_panels(checkups, limits),
+            **draw_lead(checkups, limits, health.alarms),
+            "monitor-limits-fold": folded(words.TITLES["limits"], words.limits(limits != AlarmLimits())),
             **{f"monitor-limit-{name}": in_field(name, getattr(limits, name)) for name in LIMITS},
-            **draw_retention(checkups, monitor.edits(workspace), known_edits(workspace)),
+            **draw_retention(checkups, monitor.edits(workspace), workspace),
             "monitor-files-said": "",
         }
 
@@ -180,10 +186,12 @@ class MonitorHandlers(Handlers):
         now = metrics.now()
         private = lab.limits.demo or lab.settings.auth is not None
         rows = table.operation_rows(metrics.table())
+        status = words.service(now["waiting"], now["running"], len(now["faults"]))
         return {
+            "monitor-service-fold": folded(words.TITLES["service"], status.rstrip(".")),
             "monitor-service": render(
                 "monitor/service.html",
-                status=words.service(now["waiting"], now["running"], len(now["faults"])),
+                status=status,
                 faults=[] if private else now["faults"],
                 memory=words.memory(now["process_bytes"], now["gpu_bytes"], now["planned_bytes"]),
                 since=metrics.since,
@@ -203,39 +211,70 @@ def with_labels(checkups: DataFrame, changes: Sequence[Moment]) -> DataFrame:
 
 
 def draw_panels(checkups: DataFrame, limits: AlarmLimits) -> Update:
-    """Return the head and the curve of each panel."""
+    """Return the head and the curve of each panel, and which of them are beyond their limits."""
     update: Update = {}
-    for name, panel in words.PANELS.items():
-        limit = getattr(limits, name, None)
-        values = [none_for_nan(value) for value in checkups[name]]
-        beyond = [limit is not None and is_beyond(name, value, limit) for value in values]
-        update[f"monitor-{name}"] = render(
-            "monitor/panel.html",
-            title=panel.title,
-            meaning=panel.meaning,
-            value=words.metric(name, values[-1]) if values else "",
-            limit=words.limit(name, limit),
-            beyond=bool(beyond and beyond[-1]),
-        )
-        frame = checkups[["edits", "label", *METRICS]].assign(beyond=beyond)
-        lines = {name: "own prompt"} | ({"retention": "all three prompts"} if name == "holds" else {})
-        known = any(value is not None for value in values)
-        update[f"monitor-{name}-plot"] = figures.curve(frame, lines, limit, name in words.SHARES) if known else None
-    return update
+    for name in words.PANELS:
+        head, figure = draw_panel(name, checkups, limits)
+        update |= {f"monitor-{name}": head, f"monitor-{name}-plot": figure}
+    beyond = [name for name in words.PANELS if any(_beyond(name, checkups, limits)[-1:])]
+    return update | {"monitor-metrics-fold": folded(words.TITLES["metrics"], words.trends(beyond, len(checkups)))}
 
 
-def draw_retention(checkups: DataFrame, scores: DataFrame, known: Mapping[str, Edit]) -> Update:
-    """Return the figure and the table of the scores of each edit. `scores`: of `Monitor.edits`."""
+def draw_panel(
+    name: str, checkups: DataFrame, limits: AlarmLimits, height: int = figures.HEIGHT
+) -> tuple[str, go.Figure | None]:
+    """Return the head of a panel and its curve; no curve where there is no data."""
+    panel, limit = words.PANELS[name], getattr(limits, name, None)
+    values, beyond = _values(name, checkups), _beyond(name, checkups, limits)
+    head = render(
+        "monitor/panel.html",
+        title=panel.title,
+        meaning=panel.meaning,
+        value=words.metric(name, values[-1]) if values else "",
+        limit=words.limit(name, limit),
+        beyond=bool(beyond and beyond[-1]),
+    )
+    if all(value is None for value in values):
+        return head, None
+    frame = checkups[["edits", "label", *METRICS]].assign(beyond=beyond)
+    lines = {name: "own prompt"} | ({"retention": "all three prompts"} if name == "holds" else {})
+    return head, figures.curve(frame, lines, limit, name in words.SHARES, height)
+
+
+def draw_lead(checkups: DataFrame, limits: AlarmLimits, alarms: Sequence[Alarm]) -> Update:
+    """Return the trend that matters most: of the metric with the oldest alarm, else of the edits that hold."""
+    name = min(alarms, key=lambda alarm: alarm.since).metric if alarms else "holds"
+    head, figure = draw_panel(name, checkups, limits, LEAD_HEIGHT)
+    if figure is None:
+        return {"monitor-lead": "", "monitor-lead-plot": None, "monitor-lead-about": ""}
+    return {"monitor-lead": head, "monitor-lead-plot": figure, "monitor-lead-about": pieces.about(words.TREND)}
+
+
+def _values(name: str, checkups: DataFrame) -> list[float | None]:
+    return [none_for_nan(value) for value in checkups[name]]
+
+
+def _beyond(name: str, checkups: DataFrame, limits: AlarmLimits) -> list[bool]:
+    limit = getattr(limits, name, None)
+    return [limit is not None and is_beyond(name, value, limit) for value in _values(name, checkups)]
+
+
+def draw_retention(checkups: DataFrame, scores: DataFrame, workspace: Workspace) -> Update:
+    """Return the figure and the table of the scores of each edit, numbered as in the list. `scores`: of `Monitor.edits`."""
+    title = words.TITLES["retention"]
     if scores.empty:
-        return {"monitor-retention-plot": None, "monitor-retention-table": ""}
-    ids = list(dict.fromkeys(scores["id"]))
+        return {"monitor-retention-fold": folded(title), "monitor-retention-plot": None, "monitor-retention-table": ""}
+    known, places = known_edits(workspace), {edit.id: place for place, edit in enumerate(workspace.state.chain, 1)}
+    ids = sorted(dict.fromkeys(scores["id"]), key=lambda id: places.get(id, len(places) + 1))
     shares = scores.pivot(index="id", columns="number", values="share")
     shares = shares.reindex(index=ids, columns=checkups["number"].tolist())
     names = [known[id].name if id in known else id for id in ids]
     values = [[none_for_nan(value) for value in row] for row in shares.to_numpy().tolist()]
-    rows = table.edit_rows(checkups, scores, known)
+    rows = table.edit_rows(checkups, scores, known, places)
+    now = [row.now for row in rows if row.now is not None]
     return {
-        "monitor-retention-plot": figures.retention(checkups, names, values),
+        "monitor-retention-fold": folded(title, words.retained(now)),
+        "monitor-retention-plot": figures.retention(checkups, names, [places.get(id) for id in ids], values),
         "monitor-retention-table": render("monitor/edits.html", heads=table.EDIT_HEADS, rows=rows, score=words.score),
     }
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import gradio as gr
 
 from editlab.lab import Lab
 from editlab.lab.workspaces.alarms import LOWER_LIMITS
-from editlab.web.core.components import Parts, section
+from editlab.web.core.components import Parts
 from editlab.web.core.display import EditDisplay
-from editlab.web.core.html import render
+from editlab.web.core.html import pieces, render
 from editlab.web.core.wiring import on
 from editlab.web.monitor import words
 from editlab.web.monitor.handlers import LIMITS, LimitFields, MonitorHandlers
-from editlab.web.monitor.words import HEADINGS
+from editlab.web.monitor.words import TITLES
 
 MIRRORS = {"message": "monitor-message", "progress": "monitor-progress"}
 """Parts of the Edit tab that a return shows here as well."""
@@ -31,29 +32,38 @@ def create_monitor_tab(tab: gr.Tab, lab: Lab, others: Parts, display: EditDispla
             parts.button("monitor-again", "Run a check-up now", min_width=180)
         parts["progress"] = parts.html("monitor-progress")
         parts["message"] = parts.html("monitor-message", scripts=["live"])
-        with section(*HEADINGS["metrics"]), gr.Column(elem_id="monitor-panels"):
-            for name in words.PANELS:
-                with gr.Column(elem_classes="curve", min_width=0):
-                    parts.html(f"monitor-{name}")
-                    parts.plot(f"monitor-{name}-plot")
-        with section(*HEADINGS["retention"]):
-            parts.plot("monitor-retention-plot")
-            parts.html("monitor-retention-table", scripts=["local_time"])
-            with gr.Row(elem_classes="key-row"):
-                parts.button("monitor-files", "Export check-ups (CSV)", min_width=190)
-            parts.html("monitor-files-said", scripts=["live"])
-        with section(*HEADINGS["limits"]):
-            _create_limits(parts)
-        with section(*HEADINGS["service"]):
-            parts.html("monitor-service", scripts=["local_time"])
-            parts.html("monitor-jobs")
-            parts.html("monitor-operations")
-            gr.HTML(render("monitor/endpoints.html", endpoints=endpoints(lab)), apply_default_css=False)
+        with gr.Row(elem_classes="overview", equal_height=False):
+            with gr.Column(min_width=0):
+                parts.html("monitor-lead")
+                parts.lead("monitor")
+            with gr.Column(min_width=0):
+                for name, create in SECTIONS.items():
+                    with parts.fold(f"monitor-{name}", TITLES[name]):
+                        create(parts, lab)
     _wire(tab, MonitorHandlers(lab, display), parts, others)
     return parts
 
 
-def _create_limits(parts: Parts) -> None:
+def _create_metrics(parts: Parts, lab: Lab) -> None:
+    gr.HTML(pieces.about(words.TREND), apply_default_css=False)
+    with gr.Column(elem_id="monitor-panels"):
+        for name in words.PANELS:
+            with gr.Column(elem_classes="curve", min_width=0):
+                parts.html(f"monitor-{name}")
+                parts.plot(f"monitor-{name}-plot")
+
+
+def _create_retention(parts: Parts, lab: Lab) -> None:
+    parts.plot("monitor-retention-plot")
+    gr.HTML(pieces.about(words.RETENTION), apply_default_css=False)
+    parts.html("monitor-retention-table", scripts=["local_time"])
+    with gr.Row(elem_classes="key-row"):
+        parts.button("monitor-files", "Export check-ups (CSV)", min_width=190)
+    parts.html("monitor-files-said", scripts=["live"])
+
+
+def _create_limits(parts: Parts, lab: Lab) -> None:
+    gr.HTML(pieces.message(words.LIMITS, "hint"), apply_default_css=False)
     with gr.Row(elem_id="monitor-limits", equal_height=False):
         for name in LIMITS:
             label = f"{words.PANELS[name].limit}{', %' if name in LOWER_LIMITS else ''}"
@@ -61,6 +71,23 @@ def _create_limits(parts: Parts) -> None:
             parts.number(f"monitor-limit-{name}", kind, label=label, min_width=220)
     with gr.Row(elem_classes="key-row"):
         parts.button("monitor-save", "Save limits", min_width=140)
+
+
+def _create_service(parts: Parts, lab: Lab) -> None:
+    gr.HTML(pieces.message(words.SERVICE, "hint"), apply_default_css=False)
+    parts.html("monitor-service", scripts=["local_time"])
+    parts.html("monitor-jobs")
+    parts.html("monitor-operations")
+    gr.HTML(render("monitor/endpoints.html", endpoints=endpoints(lab)), apply_default_css=False)
+
+
+SECTIONS: dict[str, Callable[[Parts, Lab], None]] = {
+    "metrics": _create_metrics,
+    "retention": _create_retention,
+    "limits": _create_limits,
+    "service": _create_service,
+}
+"""What is folded, in its order on the page."""
 
 
 def endpoints(lab: Lab) -> dict[str, str]:

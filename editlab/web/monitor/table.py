@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -18,9 +19,9 @@ EDIT_HEADS = ("No.", "Edit", "Applied", "First score", "Score now", "Own prompt"
 
 
 class EditRow(NamedTuple):
-    """An edit: its place in the chain, its scores at its first check-up and now, and whether it holds."""
+    """An edit: its place in the chain (None where it is no longer in it), its scores at its first check-up and now, and whether it holds."""
 
-    place: int
+    place: int | None
     name: str
     at: str
     first: float
@@ -38,11 +39,14 @@ class OperationRow(NamedTuple):
     errors: int
 
 
-def edit_rows(checkups: DataFrame, scores: DataFrame, known: Mapping[str, Edit]) -> list[EditRow]:
-    """Return a row per edit, those that lost most first. `scores`: of `Monitor.edits`; `known`: the edits by id."""
+def edit_rows(checkups: DataFrame, scores: DataFrame, known: Mapping[str, Edit], places: Mapping[str, int]) -> list[EditRow]:
+    """Return a row per edit, those that lost most first.
+
+    `scores`: of `Monitor.edits`; `known`: the edits by id; `places`: those in the chain, by id, from 1.
+    """
     latest, by_number = int(checkups["number"].iloc[-1]), checkups.set_index("number")
     rows = []
-    for place, (id, own) in enumerate(scores.groupby("id", sort=False), 1):
+    for id, own in scores.groupby("id", sort=False):
         current = int(own["number"].iloc[-1]) == latest
         now, holds = (float(own["share"].iloc[-1]), bool(own["holds"].iloc[-1])) if current else (None, None)
         after = own[own["number"] > own[own["holds"]]["number"].max()]["number"]
@@ -50,12 +54,13 @@ def edit_rows(checkups: DataFrame, scores: DataFrame, known: Mapping[str, Edit])
         since = None if checkup is None else (checkup["at"], int(checkup["edits"]))
         name, at = (known[id].name, known[id].at) if id in known else (str(id), "")
         status = words.edit_status(now, holds, since)
-        rows.append(EditRow(place, name, at, float(own["share"].iloc[0]), now, status, current and not holds))
+        rows.append(EditRow(places.get(str(id)), name, at, float(own["share"].iloc[0]), now, status, current and not holds))
     return sorted(rows, key=_most_lost)
 
 
-def _most_lost(row: EditRow) -> tuple[bool, bool, float, int]:
-    return row.now is None, not row.lost, 0.0 if row.now is None else row.now - row.first, row.place
+def _most_lost(row: EditRow) -> tuple[bool, bool, float, float]:
+    place = math.inf if row.place is None else row.place
+    return row.now is None, not row.lost, 0.0 if row.now is None else row.now - row.first, place
 
 
 def operation_rows(table: DataFrame) -> list[OperationRow]:

@@ -9,29 +9,26 @@ from typing import NamedTuple
 
 from editlab.lab import Moment
 from editlab.lab.workspaces.alarms import LOWER_LIMITS, Alarm
-from editlab.wording import count, size
+from editlab.wording import count, join, size
 
-HEADINGS = {
-    "metrics": (
-        "Trends",
-        "How did the model change with each edit? After every change, a check-up asks all edits again. Each point is a "
-        "check-up; a cross is beyond the alarm limit, the dashed line. Hover over a point to see the change before it.",
-    ),
-    "retention": (
-        "Retention of each edit",
-        "Which edits still hold? Each edit is asked at three prompts: its own and two rephrased ones. A row is an edit, a "
-        "column is a check-up. Red means that the edit holds at none of its prompts, empty that it was not applied.",
-    ),
-    "limits": (
-        "Alert thresholds",
-        "When is a metric an alarm? Each limit belongs to this workspace, and a change of it is an event in its history.",
-    ),
-    "service": (
-        "Service",
-        "How busy is the model, and how long do jobs wait? Jobs of all users are counted from the start of EditLab.",
-    ),
+TITLES = {
+    "metrics": "Trends",
+    "retention": "Retention of each edit",
+    "limits": "Alert thresholds",
+    "service": "Service",
 }
-"""The sections: title and lead."""
+"""The titles of the folded sections, in their order on the page."""
+TREND = (
+    "After every change, a check-up asks all edits again. Each point is a check-up, from left to right as the edits were "
+    "applied; upwards is the metric. The dashed line is the alarm limit, and a cross is beyond it. Hover over a point to see "
+    "the change before it. Without edits, the curve would stay where the base model is."
+)
+RETENTION = (
+    "Each edit is asked at three prompts: its own and two rephrased ones. A row is an edit, in the order of the list, a "
+    "column is a check-up. Red means that the edit holds at none of its prompts, empty that it was not applied."
+)
+LIMITS = "When is a metric an alarm? Each limit belongs to this workspace, and a change of it is an event in its history."
+SERVICE = "How busy is the model, and how long do jobs wait? Jobs of all users are counted from the start of EditLab."
 QUEUED = "A check-up is queued. It runs as soon as no other job waits."
 NO_EDIT = "No edit is applied, so there is nothing to monitor."
 
@@ -146,6 +143,29 @@ def _number(name: str, value: float) -> str:
     return number.replace("-", "−")
 
 
+def trends(beyond: Sequence[str], checkups: int) -> str:
+    """Return in a few words which metrics are beyond their limits. `beyond`: their names."""
+    if not checkups:
+        return ""
+    if not beyond:
+        return f"none of {len(PANELS)} metrics is beyond its limit"
+    names = join(PANELS[name].title for name in beyond)
+    return f"{names} {'is' if len(beyond) == 1 else 'are'} beyond {'its limit' if len(beyond) == 1 else 'their limits'}"
+
+
+def retained(scores: Sequence[float]) -> str:
+    """Return in a few words how many of the applied edits hold at all of their prompts. `scores`: those of the edits."""
+    if not scores:
+        return ""
+    whole = sum(score == 1 for score in scores)
+    return f"{whole:,} of {count(len(scores), 'edit')} {'holds' if whole == 1 else 'hold'} at every prompt"
+
+
+def limits(changed: bool) -> str:
+    """Return in a few words whether the limits are those that EditLab sets."""
+    return "changed in this workspace" if changed else "as EditLab sets them"
+
+
 def score(share: float | None) -> str:
     """Return the score of an edit: the share of its prompts at which it holds."""
     return "–" if share is None else metric("retention", share)
@@ -174,9 +194,12 @@ def alarm(alarm: Alarm, changes: Sequence[Moment]) -> Timed:
     if not changes or (len(changes) > 1 and alarm.before is None):
         return Timed(f"Since the first check-up, {what}")
     last = changes[-1]
-    event = f"edit {last.edits:,}" if last.kind == "applied" else f"event {last.number:,}"
     among = "" if len(changes) == 1 else f"one of {len(changes):,} changes up to "
-    return Timed(f"Since {among}{event} ({last.text}, ", last.at, f"{f', {last.author}' if last.author else ''}), {what}")
+    return Timed(
+        f"Since {among}event {last.number:,} ({last.text}, ",
+        last.at,
+        f"{f', {last.author}' if last.author else ''}), {what}",
+    )
 
 
 def also(alarm: Alarm) -> Timed:

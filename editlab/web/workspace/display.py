@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gradio as gr
 
+from editlab.exports import FORMATS
 from editlab.lab import Lab, Moment, Workspace, WorkspaceInfo
 from editlab.lab.ledger.directory import LONGEST_NAME
 from editlab.lab.workspaces import history
+from editlab.web.core.components import folded
 from editlab.web.core.display import EditDisplay
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import OwnProbes
@@ -44,6 +48,8 @@ class WorkspaceDisplay:
             "workspace-other": gr.update(choices=[(words.BY_MOMENT, MOMENT), *others], value=MOMENT),
             "workspace-question": "" if question is None else question.text,
             "workspace-compared": "",
+            "workspace-comparison-fold": _folded("comparison", words.others(len(others))),
+            "workspace-bundles-fold": _folded("bundles", words.events(workspace.state.number)),
             "workspace-verified": "",
             **self.jobs(visit),
             **self.slider(workspace),
@@ -72,11 +78,16 @@ class WorkspaceDisplay:
         return {
             "workspace-edits": table.edits(workspace.records, self.lab.monitor.scores(workspace)),
             "workspace-only": gr.update(choices=[(words.ALL_EDITS, ALL), *on]),
+            "workspace-exports-fold": _folded("exports", words.exports(workspace.records, len(FORMATS))),
         }
 
     def jobs(self, visit: Visit) -> Update:
         """Return the jobs that concern the visitor."""
-        return {"workspace-jobs": table.jobs(self.lab.jobs.rows(visit.visitor), self.lab.downloads.tokens)}
+        rows = self.lab.jobs.rows(visit.visitor)
+        return {
+            "workspace-jobs": table.jobs(rows, self.lab.downloads.tokens),
+            "workspace-line-fold": _folded("jobs", words.running(rows)),
+        }
 
     def slider(self, workspace: Workspace) -> Update:
         """Return the slider of the history at its end."""
@@ -86,6 +97,7 @@ class WorkspaceDisplay:
             "workspace-moment": gr.update(minimum=0, maximum=max(1, last), value=last, interactive=bool(moments)),
             "workspace-then": moment(moments[-1] if moments else None),
             "workspace-were": "",
+            "workspace-history-fold": _folded("history", words.history(moments)),
         }
 
     @property
@@ -99,8 +111,13 @@ class WorkspaceDisplay:
             info=info,
             who_sees=words.who_sees(info, self.everybody),
             summary=words.summary(workspace.records, self.lab.about()["model"]),
+            next_step=words.next_step(workspace.records, info.shared),
             longest=LONGEST_NAME,
         )
+
+
+def _folded(name: str, finding: str) -> Any:
+    return folded(words.TITLES[name], finding)
 
 
 def changes(workspace: Workspace) -> tuple[Moment, ...]:

@@ -8,7 +8,7 @@ import gradio as gr
 
 from editlab.exports import FORMATS
 from editlab.lab import Lab
-from editlab.web.core.components import Parts, section
+from editlab.web.core.components import Parts
 from editlab.web.core.display import EditDisplay
 from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Question
@@ -33,19 +33,28 @@ def create_workspace_tab(tab: gr.Tab, lab: Lab, others: Parts, edit: EditDisplay
         with gr.Column(elem_id="workspace-main", min_width=320):
             parts.html("workspace-head", scripts=["typed"])
             _create_edits(parts)
-            with section("History", words.HISTORY):
+            with parts.fold("workspace-history", words.TITLES["history"]):
+                _explain(words.HISTORY)
                 _create_history(parts)
-            with section("Compare with", words.COMPARISON):
+            with parts.fold("workspace-comparison", words.TITLES["comparison"]):
+                _explain(words.COMPARISON)
                 _create_comparison(parts)
-            with section("Integrity and transfer", words.BUNDLES.format(_file_size(lab))):
+            with parts.fold("workspace-bundles", words.TITLES["bundles"]):
+                _explain(words.BUNDLES.format(_file_size(lab)))
                 _create_bundles(parts)
-            with section("Exports", words.EXPORTS):
+            with parts.fold("workspace-exports", words.TITLES["exports"]):
+                _explain(words.EXPORTS)
                 _create_exports(parts)
-            with section("Jobs", words.JOBS):
+            with parts.fold("workspace-line", words.TITLES["jobs"]):
+                _explain(words.JOBS)
                 parts.html("workspace-jobs", scripts=["pressed", "local_time"])
                 parts.button("workspace-look", "Refresh", elem_classes="pressed-by-script")
     _wire(tab, lab, parts, edit)
     return parts
+
+
+def _explain(text: str) -> None:
+    gr.HTML(pieces.message(text, "hint"), apply_default_css=False)
 
 
 def _create_edits(parts: Parts) -> None:

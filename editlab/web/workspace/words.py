@@ -8,24 +8,29 @@ from editlab.lab import EditRecord, JobRow, Moment, Report, WorkspaceInfo
 from editlab.lab.kinds import Kind
 from editlab.wording import capitalize, count, share
 
-HISTORY = (
-    "Which edits were on before? Every change is kept. Look at an earlier state, return to it, or begin a branch from it."
-)
+HISTORY = "Every change is kept. Look at an earlier state, return to it, or begin a branch from it."
 COMPARISON = (
-    "What differs between two states? Compare this workspace with another one, or with an earlier state: the edits of both, "
+    "Compare this workspace with another one, or with an earlier state: the edits of both, "
     "and the model’s answers under each."
 )
 BUNDLES = (
-    "Is everything as it was written? “Verify” checks all events and files of this workspace. A bundle holds all of them in "
+    "“Verify” checks all events and files of this workspace. A bundle holds all of them in "
     "one file. Another EditLab with the same model imports it as a new private workspace and gives the same answers. Up to "
     "{} can be imported here; import larger bundles on the terminal: editlab ledger import."
 )
 EXPORTS = (
-    "Who should have the edits? An export holds the edits that are on, or one of them, in the format of another program, or "
-    "as a report for people."
+    "An export holds the edits that are on, or one of them, in the format of another program, or as a report for people."
 )
+TITLES = {
+    "history": "History",
+    "comparison": "Compare with",
+    "bundles": "Integrity and transfer",
+    "exports": "Exports",
+    "jobs": "Jobs",
+}
+"""The titles of what is folded."""
 ALL_EDITS = "All edits that are on"
-JOBS = "What is the model doing? The latest jobs are listed first. Jobs that a restart interrupted stay in the list."
+JOBS = "The latest jobs are listed first. Jobs that a restart interrupted stay in the list."
 NO_EDITS = "This workspace has no edits yet. Apply one on the Edit tab."
 NO_JOBS = "No job has run here yet."
 BEFORE_ALL = "Before the first change: no edit was on."
@@ -57,12 +62,60 @@ def summary(records: Sequence[EditRecord], model: str) -> str:
     return f"{first}; {count(off, 'edit')} {_is(off)} off." if off else f"{first}."
 
 
+def next_step(records: Sequence[EditRecord], shared: bool) -> str:
+    """Return what can be done now with the edits of a workspace."""
+    if not records:
+        return "Apply one on the Edit tab, or import a bundle below."
+    if not any(record.on for record in records):
+        return "Switch one on to see what it does."
+    with_whom = "Compare it" if shared else "Share it, compare it"
+    return f"{with_whom} with an earlier state, or export it, below; Monitor says whether every edit still holds."
+
+
+def history(moments: Sequence[Moment]) -> str:
+    """Return in a few words how often the edits changed, and the last change."""
+    return f"{count(len(moments), 'change')}; the last one {_told(moments[-1])}" if moments else "no change yet"
+
+
+def others(number: int) -> str:
+    """Return in a few words with how many other workspaces this one can be compared."""
+    return f"an earlier state, or {count(number, 'other workspace')}" if number else "an earlier state"
+
+
+def events(number: int) -> str:
+    """Return in a few words how many events can be verified."""
+    return f"{count(number, 'event')}, each chained to the one before by its hash"
+
+
+def exports(records: Sequence[EditRecord], formats: int) -> str:
+    """Return in a few words what can be exported."""
+    on = sum(len(record.requests) for record in records if record.on)
+    return f"{count(on, 'edit')} in {formats} formats" if on else "no edit is on"
+
+
+def running(rows: Sequence[JobRow]) -> str:
+    """Return in a few words how many jobs there are, and how many of them run or wait."""
+    active = sum(row.open for row in rows)
+    if not rows:
+        return "none yet"
+    return (
+        f"{active:,} of {count(len(rows), 'job')} running or waiting"
+        if active
+        else f"{count(len(rows), 'job')}, none running"
+    )
+
+
 def moment(found: Moment | None) -> str:
     """Return what happened at a moment, without its time. None is the moment before all changes."""
     if found is None:
         return BEFORE_ALL
     edits = f"{count(found.edits, 'edit')} {'was' if found.edits == 1 else 'were'} on" if found.edits else "no edit was on"
-    return f"{found.author or 'you'} {found.text}; {edits}."
+    return f"{capitalize(_told(found))}; {edits}."
+
+
+def _told(found: Moment) -> str:
+    """Return what happened, by whom as far as that is known: without a login, anybody with the workspace may have done it."""
+    return f"{found.author} {found.text}".strip()
 
 
 def returned(number: int) -> str:
