@@ -79,8 +79,8 @@ def retention(
 ) -> go.Figure:
     """Return the share of its prompts at which each edit held at each check-up, a row an edit from top to bottom.
 
-    `frame`: a row a check-up, in order: `edits`, `label`. `names`: of the edits; `places`: theirs in the chain, None where an
-    edit is no longer in it. `shares`: a row an edit; None where it was not applied.
+    `frame`: a row a check-up, in order: `edits`, `label`. `names`: of the edits; `places`: theirs in the chain, None where
+    an edit is no longer in it. `shares`: a row an edit; None where it was not applied.
     """
     checkups = [f"check-up {place}: {escaped(label)}" for place, label in enumerate(frame["label"], 1)]
     numbers = ["–" if place is None else f"{place:,}" for place in places]

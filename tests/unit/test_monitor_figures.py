@@ -20,6 +20,8 @@ FRAME = pd.DataFrame(
     }
 )
 NAMES = ["a & b", "same", "same"]
+PLACES = [1, 3, None]
+"""In the chain; the last one is no longer in it."""
 SHARES = [[1.0, 2 / 3, None, 1.0], [None, 0.0, 0.5, 0.5], [None, None, 1.0, None]]
 
 
@@ -31,7 +33,7 @@ def loss():
     return figures.curve(FRAME, {"loss": "growth"}, 0.1, False)
 
 
-@pytest.mark.parametrize("figure", [shares(), loss(), figures.retention(FRAME, NAMES, SHARES)])
+@pytest.mark.parametrize("figure", [shares(), loss(), figures.retention(FRAME, NAMES, PLACES, SHARES)])
 def test_a_figure_brings_its_own_look_for_light_and_dark(figure):
     layout = figure.layout
     assert layout.paper_bgcolor == layout.plot_bgcolor == "rgba(0,0,0,0)"
@@ -86,9 +88,10 @@ def test_many_check_ups_are_a_line_without_markers_and_with_few_words_below():
 
 
 def test_retention_has_a_row_an_edit_and_nothing_where_it_did_not_lie():
-    heat = figures.retention(FRAME, NAMES, SHARES).data[0]
+    heat = figures.retention(FRAME, NAMES, PLACES, SHARES).data[0]
     assert [list(row) for row in heat.z] == [[1.0, 0.667, None, 1.0], [None, 0.0, 0.5, 0.5], [None, None, 1.0, None]]
-    assert list(heat.y) == ["1. a &amp; b", "2. same", "3. same"]
+    assert list(heat.y) == ["1. a &amp; b", "3. same", "no longer in the list (3): same"]
+    assert list(figures.retention(FRAME, NAMES, PLACES, SHARES).layout.yaxis.ticktext) == ["1", "3", "–"]
     assert heat.x[1] == "check-up 2: &lt;second&gt;" and len(set(heat.x)) == 4
     assert (heat.zmin, heat.zmax, heat.hoverongaps) == (0.0, 1.0, False)
 
@@ -96,7 +99,7 @@ def test_retention_has_a_row_an_edit_and_nothing_where_it_did_not_lie():
 def test_two_hundred_edits_are_as_high_as_two():
     count = 200
     frame = pd.DataFrame({"edits": range(1, count + 1), "label": [str(n) for n in range(count)]})
-    many = figures.retention(frame, [str(n) for n in range(count)], [[1.0] * count] * count)
-    few = figures.retention(FRAME, NAMES, SHARES)
+    many = figures.retention(frame, [str(n) for n in range(count)], range(1, count + 1), [[1.0] * count] * count)
+    few = figures.retention(FRAME, NAMES, PLACES, SHARES)
     assert many.layout.height == few.layout.height
     assert list(many.layout.yaxis.ticktext) == [str(n) for n in range(1, count + 1, 20)]

@@ -233,7 +233,13 @@ def test_the_page_is_drawn_again_only_where_something_is_new(reader):
     stamp = re.search(r'data-stamp="([^"]+)"', reader.page["monitor-verdict"])[1]
     assert reader.name not in stamp and reader.name.encode().hex()[:12] not in stamp
     reader.does("monitor_look", shown(stamp))
-    assert set().union(*reader.seen) == {"monitor-service", "monitor-jobs", "monitor-operations", "monitor-now"}
+    assert set().union(*reader.seen) == {
+        "monitor-service",
+        "monitor-service-fold",
+        "monitor-jobs",
+        "monitor-operations",
+        "monitor-now",
+    }
     reader.applies(CAPITAL)
     reader.does("monitor_look", shown(stamp))
     assert "1 change of the edits is not checked yet" in verdict(reader)
@@ -243,7 +249,7 @@ def test_the_page_is_drawn_again_only_where_something_is_new(reader):
 def test_the_way_back_asks_first_and_then_leads_to_the_last_healthy_state(reader):
     breaks_at_the_second(reader.lab, reader.workspace)
     page = reader.does("monitor_open")
-    assert "Since edit 2 (applied Japan → Berlin" in verdict(reader) and "answers to other prompts have changed" in verdict(
+    assert "Since “applied Japan → Berlin” (" in verdict(reader) and "answers to other prompts have changed" in verdict(
         reader
     )
     assert "Return to the last healthy state (1 edit)" in verdict(reader) and "1 edit will no longer be applied" in verdict(
@@ -346,7 +352,7 @@ def test_the_service_is_shown_without_the_model_and_says_nothing_of_who_asks(rea
     reader.applies()
     monkeypatch.setattr(reader.lab.loaded, "_model", None)
     reader.does("monitor_look", shown(""))
-    page = " ".join(reader.page.values())
+    page = " ".join(map(str, reader.page.values()))
     assert "Not ready: 1 fault." in page and "not in memory" in page
     assert '<th scope="row">Edit</th>' in page and reader.name not in page and "Slovenia" not in page
     monkeypatch.setattr(reader.lab.limits, "demo", True)

@@ -9,10 +9,10 @@ from checkups import table
 
 from editlab.insight.checkup import METRICS
 from editlab.lab import Moment
-from editlab.lab.workspaces.alarms import Alarm
+from editlab.lab.workspaces.alarms import Alarm, AlarmLimits
 from editlab.web.core.html import render
 from editlab.web.monitor import words
-from editlab.web.monitor.handlers import LIMITS, LimitFields
+from editlab.web.monitor.handlers import LIMITS, LimitFields, draw_lead, draw_panels
 from editlab.web.monitor.table import EDIT_HEADS, OPERATION_HEADS, edit_rows, operation_rows
 from editlab.web.monitor.verdict import Verdict, changes_before
 from editlab.web.monitor.words import Timed
@@ -36,7 +36,7 @@ def plain(sentence):
 def test_an_alarm_in_one_sentence():
     alarm = Alarm("loss", 0.42, 0.1, 166, 0.02)
     assert plain(words.alarm(alarm, [moment(166)])) == (
-        "Since edit 83 (applied Japan → Africa, 2026-11-21 14:02, ana), the loss on prose has increased: +0.42 nats per "
+        "Since “applied Japan → Africa” (2026-11-21 14:02, ana), the loss on prose has increased: +0.42 nats per "
         "token, +0.02 before (limit +0.1)."
     )
     broken = Alarm("holds", 0.796, 0.8, 166, None)
@@ -51,8 +51,10 @@ def test_an_alarm_in_one_sentence():
 def test_an_alarm_names_the_change_before_it():
     alarm = Alarm("kl", 1.0, 0.5, 9, 0.1)
     switched = moment(9, "switched on <i>X</i>", by="", edits=4, kind="switched")
-    assert plain(words.alarm(alarm, [switched])).startswith("Since event 9 (switched on <i>X</i>, 2026-11-21 14:02), the")
-    assert plain(words.alarm(alarm, [moment(7), moment(9)])).startswith("Since one of 2 changes up to edit 83 (")
+    assert plain(words.alarm(alarm, [switched])).startswith("Since “switched on <i>X</i>” (2026-11-21 14:02), the")
+    assert plain(words.alarm(alarm, [moment(7), moment(9)])).startswith(
+        "Since one of 2 changes up to “applied Japan → Africa” ("
+    )
     assert plain(words.alarm(alarm, [])).startswith("Since the first check-up, ")
 
 
@@ -157,8 +159,8 @@ def test_edits_stand_in_the_order_of_what_was_lost():
         ],
         columns=["number", "id", "holds", "share"],
     )
-    rows = edit_rows(frame, scores, {})
-    assert [row.name for row in rows] == ["fell", "never", "kept", "left"] and [row.place for row in rows] == [2, 3, 1, 4]
+    rows = edit_rows(frame, scores, {}, {"never": 1, "kept": 2, "fell": 3})
+    assert [row.name for row in rows] == ["fell", "never", "kept", "left"] and [row.place for row in rows] == [3, 1, 2, None]
     assert [plain(row.status) for row in rows] == [
         "has not held since 2026-11-21 14:02, with 3 edits applied",
         "has never held",
@@ -167,6 +169,29 @@ def test_edits_stand_in_the_order_of_what_was_lost():
     ]
     page = render("monitor/edits.html", heads=EDIT_HEADS, rows=rows, score=words.score)
     assert page.count('<tr class="lost">') == 2 and ">66.7 %<" not in page and ">100 %<" in page and ">–<" in page
+
+
+def test_titles_say_what_is_folded():
+    assert words.trends([], 3) == "none of 8 metrics is beyond its limit" and words.trends([], 0) == ""
+    assert words.trends(["kl"], 3) == "KL divergence is beyond its limit"
+    assert words.trends(["locality", "kl"], 3) == "Locality and KL divergence are beyond their limits"
+    assert words.retained([1.0, 2 / 3, 1.0]) == "2 of 3 edits hold at every prompt" and words.retained([]) == ""
+    assert words.retained([1.0]) == "1 of 1 edit holds at every prompt"
+    assert words.limits(True) == "changed in this workspace" and words.limits(False) == "as EditLab sets them"
+
+
+def test_the_trend_is_of_the_metric_with_the_oldest_alarm_else_of_the_edits_that_hold():
+    checkups = table(kl=[0.0, 9.0, 9.0], locality=[1.0, 1.0, 0.1]).assign(label="x")
+    limits = AlarmLimits()
+    assert "Edits that hold" in draw_lead(checkups, limits, ())["monitor-lead"]
+    alarms = (Alarm("locality", 0.1, 0.9, 30, 1.0), Alarm("kl", 9.0, 0.5, 20, 0.0))
+    drawn = draw_lead(checkups, limits, alarms)
+    assert "KL divergence" in drawn["monitor-lead"] and "beyond" in drawn["monitor-lead"]
+    assert list(drawn["monitor-lead-plot"].data[0].y) == [0.0, 9.0, 9.0]
+    assert draw_panels(checkups, limits)["monitor-metrics-fold"]["label"] == (
+        "Trends: Locality and KL divergence are beyond their limits"
+    )
+    assert draw_lead(checkups.head(0), limits, ())["monitor-lead-plot"] is None
 
 
 def test_operations_have_a_row_with_their_latencies():

@@ -34,7 +34,8 @@ from editlab.web.workspace.handlers import PressedEdit, PressedWorkspace, Worksp
 from editlab.web.workspace.history_handlers import HistoryHandlers
 
 HARM = "<img src=x onerror=alert(1)>"
-FIELDS = ("subject", "prompt", "target-new", "target-true", "workspace-question", "workspace-only.choices")
+FIELDS = ("subject", "prompt", "target-new", "target-true", "workspace-question")
+FIELDS += ("workspace-only.choices", "workspace-history-fold.label")
 """What takes text as it is, for it is no HTML."""
 NO_SUCH = "There is no such workspace, or it is not shared with you"
 
@@ -163,7 +164,7 @@ def test_a_moment_is_a_sentence():
     )
     assert 'title="2026-03-12T14:02:00.000+00:00"' in display.moment(moment)
     nobody = display.moment(Moment(3, "removed x", "", "", 0, True))
-    assert "you removed x; no edit was on." in nobody and "Before the first change" in display.moment(None)
+    assert "Removed x; no edit was on." in nobody and "Before the first change" in display.moment(None)
 
 
 @pytest.mark.parametrize(
@@ -481,7 +482,7 @@ def test_the_past_is_seen_and_comes_back(ana, quiet):
     ana.opens()
     assert (ana.page["workspace-moment.maximum"], ana.page["workspace-moment.value"]) == (2, 2)
     ana.does("workspace_moment", 1)
-    assert "applied Slovenia → Antarctica; 1 edit was on" in ana.says("workspace-then")
+    assert "Applied Slovenia → Antarctica; 1 edit was on" in ana.says("workspace-then")
     assert "Japan" not in ana.says("workspace-were").partition("Then")[0]
     assert all(f"<h3>{title}</h3>" in ana.page["workspace-were"] for title in ("Then", "Now"))
     ana.does("workspace_return", NO_PROBES, 1)

@@ -108,7 +108,7 @@ class Parts(dict[str, Component]):
         self.html(f"{tab}-lead-about")
 
     def fold(self, name: str, title: str) -> gr.Accordion:
-        """Make a part of a tab that is folded at first; fill it in a `with` block. `folded` gives it a sentence as its title.
+        """Make a part of a tab that is folded at first; fill it in a `with` block. `folded` titles it by what was found.
 
         What is folded is not drawn by the browser before it is opened.
         """

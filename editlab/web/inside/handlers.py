@@ -144,10 +144,9 @@ class InsideHandlers(Handlers):
                 by_job[job] = running.result()
             except PROBLEMS as problem:
                 by_job[job] = problem
-            yield _draw(workspace, results, job, selection)
+            decided = _draw_lead(workspace, results, selection) if job == lead.CANDIDATES[-1] else {}
+            yield {**_draw(workspace, results, job, selection), **decided}
             turn.check()
-            if job == lead.CANDIDATES[-1]:
-                yield _draw_lead(workspace, results, selection)
         yield {"progress": "", **buttons(workspace)}
 
     def _current(self, workspace: Workspace) -> Results:

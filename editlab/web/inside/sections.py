@@ -127,13 +127,9 @@ def _contributions(frame: DataFrame, shown: Shown) -> Content:
 
 def _attention(frame: DataFrame, shown: Shown) -> Content:
     request = shown.question.request
+    title, figure = words.attention_title(request, frame, shown.layers), figures.attention(frame, shown.selection.view)
     sentence = words.attention(request, frame, shown.question.token, shown.layers)
-    return (
-        words.attention_title(request, frame, shown.layers),
-        sentence,
-        figures.attention(frame, shown.selection.view),
-        table.attention(frame),
-    )
+    return title, sentence, figure, table.attention(frame)
 
 
 def _mask(frame: DataFrame, shown: Shown) -> Content:

@@ -20,11 +20,10 @@ def create_inside_tab(tab: gr.Tab, lab: Lab, others: Parts) -> Parts:
     """Build the tab inside `tab` and wire it. `others`: the Edit tab's components, whose buttons it keeps up to date."""
     parts = others.shared()
     with gr.Column(elem_id="inside"):
-        with gr.Column(elem_id="inside-head"):
-            with gr.Row(elem_id="inside-above", equal_height=False):
-                parts["message"] = parts.html("inside-message", scripts=["live"])
-                parts["stop"] = parts.stop_button("inside-stop")
+        with gr.Row(elem_classes="above", equal_height=False):
+            parts["message"] = parts.html("inside-message", scripts=["live"])
             parts["progress"] = parts.html("inside-progress")
+            parts["stop"] = parts.stop_button("inside-stop")
         parts.html("inside-lead", scripts=["live"])
         with gr.Row(elem_classes="overview", equal_height=False):
             with gr.Column(min_width=0):

@@ -40,22 +40,22 @@ HEADINGS = {
     ),
     "attention": Heading(
         "Attention to the subject",
-        "An edit is written at the subject’s last token, and heads carry it from there to the answer. Each cell is a head of "
-        "a layer; as it opens, its colour is how much more it attends to the subject than in the base model, and without the "
-        "edit all would be empty. In models with 7 billion parameters, edited subjects are reported to attract more "
+        "An edit is written at the subject’s last token, and heads carry it from there to the answer. Each cell is a head "
+        "of a layer; as it opens, its colour is how much more it attends to the subject than in the base model, and without "
+        "the edit all would be empty. In models with 7 billion parameters, edited subjects are reported to attract more "
         "attention than before (“overattention”).",
     ),
     "mask": Heading(
         "Mask structure",
         "A reversal mask sets entries of the edited weight to zero: a few whole dimensions, or a little of each. Each line "
-        "is the share that is pruned of each dimension, the most pruned one first, beside what chance would give. It belongs "
-        "to the mask and is the same for all edits.",
+        "is the share that is pruned of each dimension, the most pruned one first, beside what chance would give. It "
+        "belongs to the mask and is the same for all edits.",
     ),
     "loudness": Heading(
         "Loudness of many edits",
-        "Facts that the model knows are each edited alone to another object of the same relation. Each point is an edit: how "
-        "likely the new object is after it, beside how likely the true one was before. If edits were no louder than what "
-        "they replace, both rows would look alike.",
+        "Facts that the model knows are each edited alone to another object of the same relation. Each point is an edit: "
+        "how likely the new object is after it, beside how likely the true one was before. If edits were no louder than "
+        "what they replace, both rows would look alike.",
     ),
     "parts": Heading(
         "Direct logit attribution over many edits",
@@ -169,9 +169,19 @@ def leads_from(rows: DataFrame, first: str, second: str) -> int | None:
 
 
 def lens_title(request: EditRequest, frame: DataFrame, back: int) -> str:
-    """Return the finding in a few words: which object the edited model ends with at a token, and since which layer."""
+    """Return the finding in a few words: which object leads in the edited model at a token, and since which layer."""
     rows = frame[(frame["back"] == back) & (frame["view"] == "edited")].sort_values("layer")
-    return "" if rows.empty else _leader(request, rows, "edited").removeprefix(f"{IN_VIEW['edited']}, ")
+    if rows.empty or request.target_true is None:
+        return ""
+    found = {name: leads_from(rows, first, second) for (first, second), name in _pairs(request).items()}
+    leader = next((name for name, layer in found.items() if layer is not None), None)
+    if leader is None:
+        return "neither object leads"
+    return f"{leader} leads {'from the start' if found[leader] < 0 else f'from layer {found[leader]} on'}"
+
+
+def _pairs(request: EditRequest) -> dict[tuple[str, str], str]:
+    return {("new", "true"): request.target_new, ("true", "new"): request.target_true or ""}
 
 
 def _gains_at_tokens(frame: DataFrame) -> DataFrame:
@@ -187,7 +197,7 @@ def tokens_title(request: EditRequest, frame: DataFrame) -> str:
     most = wide.loc[wide["gain"].idxmax()]
     if most["gain"] < CHANGED:
         return f"{request.target_new} gains nowhere"
-    return f"{request.target_new} gains most {_place(most)}, {_points(most['gain'])}"
+    return f"{request.target_new} gains most {_place(most)}"
 
 
 def tokens(request: EditRequest, frame: DataFrame) -> str:

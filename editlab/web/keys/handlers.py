@@ -117,8 +117,6 @@ class KeysHandlers(Handlers):
         for section in (section for section in IN_ORDER if section not in kept):
             yield from self._follow(workspace, section, turn.asks(jobs[section]()))
             turn.check()
-            if section == "bounds":
-                yield draw_lead(record.request, kept)
 
     def _scan(self, workspace: Workspace, job: Job[Scan]) -> Updates:
         """Clear the results of the text before, and draw those of this one."""
@@ -140,7 +138,8 @@ class KeysHandlers(Handlers):
             if job.partial is not None:
                 yield draw(section, request, job.partial)
             raise
-        yield {**draw(section, request, kept[section]), "progress": "", **buttons(workspace)}
+        decided = draw_lead(request, kept) if section == "bounds" else {}
+        yield {**draw(section, request, kept[section]), **decided, "progress": "", **buttons(workspace)}
 
     def _kept(self, workspace: Workspace) -> dict[str, Any]:
         """Return the results for the edits, the threshold and the question as they are now."""

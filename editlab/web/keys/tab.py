@@ -19,12 +19,11 @@ def create_keys_tab(tab: gr.Tab, lab: Lab, others: Parts) -> Parts:
     """Build the tab inside `tab` and wire it. `others`: the Edit tab's components, whose buttons it keeps up to date."""
     parts = others.shared()
     with gr.Column(elem_id="keys"):
-        with gr.Column(elem_id="keys-head"):
-            with gr.Row(elem_id="keys-above", equal_height=False):
-                parts["message"] = parts.html("keys-message", scripts=["live"])
-                parts.button("keys-again", "Compute again", min_width=130)
-                parts["stop"] = parts.stop_button("keys-stop")
+        with gr.Row(elem_classes="above", equal_height=False):
+            parts["message"] = parts.html("keys-message", scripts=["live"])
             parts["progress"] = parts.html("keys-progress")
+            parts.button("keys-again", "Compute again", min_width=130)
+            parts["stop"] = parts.stop_button("keys-stop")
         parts.html("keys-lead", scripts=["live"])
         with gr.Row(elem_classes="overview", equal_height=False):
             with gr.Column(min_width=0):

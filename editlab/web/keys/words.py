@@ -246,11 +246,8 @@ def discussion(frame: DataFrame) -> str:
 
 
 def discussion_title(frame: DataFrame) -> str:
-    """Return the finding in a few words: the share of the edit, and the largest other part."""
-    text, stored = f"“{frame.attrs['at']}” receives {share(frame.iloc[0]['loudness'])} of the edit", _of(frame, "stored")
-    if stored.empty or abs(stored.iloc[0]["loudness"]) < LEAST:
-        return text
-    return f"{text}; the next is “{stored.iloc[0]['voice']}”, {share(stored.iloc[0]['loudness'])}"
+    """Return the finding in a few words: the share of the edit that a question receives."""
+    return f"“{frame.attrs['at']}” receives {share(frame.iloc[0]['loudness'])} of the edit"
 
 
 def bounds(frame: DataFrame) -> str:

@@ -52,7 +52,9 @@ class ModelHandlers(Handlers):
             **self._head(),
             "model-name": gr.update(choices=choices(loaded.offers), value=loaded.choice.name),
             "model-quantization": loaded.choice.quantization,
-            "model-choice-fold": folded(words.TITLES["model"], words.choice_title(len(loaded.offers))),
+            "model-choice-fold": folded(
+                words.TITLES["model"], words.choice_title(sum(name != loaded.choice.name for name in loaded.offers))
+            ),
             **self._enabled(),
         }
         yield {

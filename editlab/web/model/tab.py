@@ -31,11 +31,11 @@ def create_model_tab(page: gr.Blocks, tab: gr.Tab, lab: Lab, strip: gr.HTML, oth
     settings = {name: part for name, part in others.items() if name.startswith(prefixes)}
     parts = Parts({"visitor": others["visitor"], "form": others["form"], "head": strip, **settings})
     with gr.Column(elem_id="model"):
-        parts.html("model-lead", scripts=["live"])
-        with gr.Row(elem_id="model-above", equal_height=False):
+        with gr.Row(elem_classes="above", equal_height=False):
             parts["message"] = parts.html("model-message", scripts=["live"])
+            parts["progress"] = parts.html("model-progress")
             parts["stop"] = parts.stop_button("model-stop")
-        parts["progress"] = parts.html("model-progress")
+        parts.html("model-lead", scripts=["live"])
         with gr.Row(elem_classes="overview", equal_height=False):
             with gr.Column(min_width=0):
                 parts.html("model-measured")

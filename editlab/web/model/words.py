@@ -138,7 +138,6 @@ def abilities(
     upper = join(method.upper() for method in masks)
     seconds = about["measured"].get("seconds_per_edit")
     return [
-        ("Size", size(about).partition(",")[0], size(about).partition(", ")[2] + f", {about['layers']} layers"),
         ("Key statistics", layers, waits),
         ("REP", "ready", "trained for each edit, with its switch on the Edit tab"),
         ("Reversal mask", f"for {upper}" if masks else "none yet", "brings old answers back, where it can"),
@@ -153,9 +152,9 @@ def statistics_title(known: Sequence[Measured], missing: Sequence[int]) -> str:
     return f"{_layers([one.layer for one in known]).lower()} {'has' if len(known) == 1 else 'have'} them"
 
 
-def choice_title(offers: int) -> str:
-    """Return in a few words how many models can be loaded."""
-    return f"{wording.count(offers, 'model')} can be loaded here"
+def choice_title(others: int) -> str:
+    """Return in a few words how many other models are offered."""
+    return f"{wording.count(others, 'other')} to load" if others else "none other is offered here"
 
 
 def statistics(known: Sequence[Measured], missing: Sequence[int]) -> str:

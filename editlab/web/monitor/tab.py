@@ -27,14 +27,14 @@ def create_monitor_tab(tab: gr.Tab, lab: Lab, others: Parts, display: EditDispla
     parts["stop"] = others["stop"]
     with gr.Column(elem_id="monitor"):
         parts.html("monitor-verdict", scripts=["live", "local_time", "pressed"])
-        parts.html("monitor-now", scripts=["poll"])
-        with gr.Row(elem_classes="key-row"):
+        with gr.Row(elem_classes="above", equal_height=False):
+            parts["message"] = parts.html("monitor-message", scripts=["live"])
+            parts["progress"] = parts.html("monitor-progress")
+            parts.html("monitor-now", scripts=["poll"])
             parts.button("monitor-again", "Run a check-up now", min_width=180)
-        parts["progress"] = parts.html("monitor-progress")
-        parts["message"] = parts.html("monitor-message", scripts=["live"])
         with gr.Row(elem_classes="overview", equal_height=False):
             with gr.Column(min_width=0):
-                parts.html("monitor-lead")
+                parts.html("monitor-lead", elem_classes="curve")
                 parts.lead("monitor")
             with gr.Column(min_width=0):
                 for name, create in SECTIONS.items():

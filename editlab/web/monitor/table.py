@@ -19,7 +19,7 @@ EDIT_HEADS = ("No.", "Edit", "Applied", "First score", "Score now", "Own prompt"
 
 
 class EditRow(NamedTuple):
-    """An edit: its place in the chain (None where it is no longer in it), its scores at its first check-up and now, and whether it holds."""
+    """An edit: its place in the chain (None if it has left it), its scores at its first check-up and now, if it holds."""
 
     place: int | None
     name: str

@@ -20,8 +20,8 @@ TITLES = {
 """The titles of the folded sections, in their order on the page."""
 TREND = (
     "After every change, a check-up asks all edits again. Each point is a check-up, from left to right as the edits were "
-    "applied; upwards is the metric. The dashed line is the alarm limit, and a cross is beyond it. Hover over a point to see "
-    "the change before it. Without edits, the curve would stay where the base model is."
+    "applied; upwards is the metric. The dashed line is the alarm limit, and a cross is beyond it. Hover over a point to "
+    "see the change before it. Without edits, the curve would stay where the base model is."
 )
 RETENTION = (
     "Each edit is asked at three prompts: its own and two rephrased ones. A row is an edit, in the order of the list, a "
@@ -195,11 +195,8 @@ def alarm(alarm: Alarm, changes: Sequence[Moment]) -> Timed:
         return Timed(f"Since the first check-up, {what}")
     last = changes[-1]
     among = "" if len(changes) == 1 else f"one of {len(changes):,} changes up to "
-    return Timed(
-        f"Since {among}event {last.number:,} ({last.text}, ",
-        last.at,
-        f"{f', {last.author}' if last.author else ''}), {what}",
-    )
+    by = f", {last.author}" if last.author else ""
+    return Timed(f"Since {among}“{last.text}” (", last.at, f"{by}), {what}")
 
 
 def also(alarm: Alarm) -> Timed:

@@ -74,7 +74,10 @@ def next_step(records: Sequence[EditRecord], shared: bool) -> str:
 
 def history(moments: Sequence[Moment]) -> str:
     """Return in a few words how often the edits changed, and the last change."""
-    return f"{count(len(moments), 'change')}; the last one {_told(moments[-1])}" if moments else "no change yet"
+    if not moments:
+        return "no change yet"
+    last = moments[-1]
+    return f"{count(len(moments), 'change')}; the last one: {f'{last.author} {last.text}' if last.author else last.text}"
 
 
 def others(number: int) -> str:
@@ -106,16 +109,14 @@ def running(rows: Sequence[JobRow]) -> str:
 
 
 def moment(found: Moment | None) -> str:
-    """Return what happened at a moment, without its time. None is the moment before all changes."""
+    """Return what happened at a moment, without its time. None is the moment before all changes.
+
+    By whom is said where that is known: without a login, anybody who can open the workspace may have been it.
+    """
     if found is None:
         return BEFORE_ALL
     edits = f"{count(found.edits, 'edit')} {'was' if found.edits == 1 else 'were'} on" if found.edits else "no edit was on"
-    return f"{capitalize(_told(found))}; {edits}."
-
-
-def _told(found: Moment) -> str:
-    """Return what happened, by whom as far as that is known: without a login, anybody with the workspace may have done it."""
-    return f"{found.author} {found.text}".strip()
+    return f"{found.author} {found.text}; {edits}." if found.author else f"{capitalize(found.text)}; {edits}."
 
 
 def returned(number: int) -> str:
