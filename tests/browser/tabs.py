@@ -1,10 +1,15 @@
 """What the tabs of pictures have in common."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 
 from playwright.sync_api import Page, expect
-from steps import looks, open_tab, violations
+from steps import apply, looks, open_tab, show, violations
 
+FINDING = re.compile(r"\d")
+"""A sentence with its number: a tab that computes has none."""
+HIGHEST = {"desktop": 1600, "phone": 2500}
+"""Pixels of a page as it opens."""
 FITS = """selector => {
   const box = document.querySelector(selector).getBoundingClientRect();
   return box.left >= 0 && box.right <= window.innerWidth;
@@ -12,14 +17,52 @@ FITS = """selector => {
 """Whether a picture lies within the window; it takes a moment to follow a new size."""
 
 
-def open_pictures(page: Page, tab: str, plots: Sequence[str], sentences: Sequence[str]) -> None:
-    """Open a tab and wait for its pictures and their sentences."""
+def open_fold(page: Page, name: str) -> None:
+    """Open what is folded under a title, where it is not open."""
+    if not page.locator(f"#{name}-fold > button.open").count():
+        page.locator(f"#{name}-fold > button").click()
+
+
+def open_pictures(page: Page, tab: str, folds: Sequence[str], plots: Sequence[str], sentences: Sequence[str]) -> None:
+    """Open a tab, wait for its finding and its picture, open its folds, and wait for their pictures and sentences."""
     open_tab(page, tab.capitalize())
+    expect(page.locator(f"#{tab}-lead .lead")).to_have_text(FINDING)
+    expect(page.locator(f"#{tab}-lead-plot .js-plotly-plot .main-svg").first).to_be_visible()
+    for name in folds:
+        open_fold(page, f"{tab}-{name}")
     for name in plots:
         expect(page.locator(f"#{tab}-{name}-plot .js-plotly-plot .main-svg").first).to_be_visible()
     for name in sentences:
         expect(page.locator(f"#{tab}-{name} .finding")).to_be_visible()
     expect(page.locator(f"#{tab}-stop")).to_be_disabled()
+
+
+def first_of_all(visit: Callable[..., Page], tab: str, folds: Sequence[str], section: str) -> None:
+    """Hold that a tab opens with a finding, a picture and titles, in two columns; that a picture comes at once when its fold
+    is opened, and nothing beside it moves; and that all of it is no longer than two screens."""
+    page = visit()
+    apply(page)
+    open_tab(page, tab.capitalize())
+    expect(page.locator(f"#{tab}-lead .lead")).to_have_text(FINDING)
+    picture, fold = page.locator(f"#{tab}-lead-plot"), page.locator(f"#{tab}-{section}-fold")
+    expect(picture.locator(".main-svg").first).to_be_visible()
+    expect(page.locator(f"#{tab}-stop")).to_be_disabled()
+    expect(page.locator(f"#{tab} .js-plotly-plot")).to_have_count(1)
+    for name in folds:
+        expect(page.locator(f"#{tab}-{name}-fold > button")).to_contain_text(": ")
+    before = picture.bounding_box()
+    assert fold.bounding_box()["x"] > before["x"] + before["width"] - 1
+    assert page.evaluate("document.documentElement.scrollHeight") <= HIGHEST["desktop"]
+    fold.locator("> button").click()
+    expect(page.locator(f"#{tab}-{section}-plot .js-plotly-plot .main-svg").first).to_be_visible()
+    assert picture.bounding_box() == before
+    about = fold.locator(".about summary").first
+    about.click()
+    expect(fold.locator(".about p").first).to_contain_text("without the edit", ignore_case=True)
+    fold.locator("> button").click()
+    show(page, "phone", "light")
+    page.wait_for_function(FITS, arg=f"#{tab}-lead-plot .main-svg")
+    assert page.evaluate("document.documentElement.scrollHeight") <= HIGHEST["phone"]
 
 
 def asks_for_an_edit(page: Page, tab: str) -> None:
@@ -45,6 +88,11 @@ def the_numbers_are_reached_by_keyboard(page: Page, tab: str, section: str) -> N
     """Open a tab and the table below one of its pictures by the keyboard alone."""
     page.get_by_role("tab", name=tab.capitalize()).focus()
     page.keyboard.press("Enter")
+    expect(page.locator(f"#{tab}-lead .lead")).to_have_text(FINDING)
+    fold = page.locator(f"#{tab}-{section}-fold > button")
+    if not page.locator(f"#{tab}-{section}-fold > button.open").count():
+        fold.focus()
+        page.keyboard.press("Enter")
     expect(page.locator(f"#{tab}-{section} .finding")).to_be_visible()
     expect(page.locator(f"#{tab}-stop")).to_be_disabled()
     page.locator(f"#{tab}-{section}-table summary").focus()

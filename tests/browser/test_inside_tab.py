@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import Page, expect
 from steps import field
-from tabs import everybody_can_read, open_pictures, the_numbers_are_reached_by_keyboard
+from tabs import everybody_can_read, first_of_all, open_pictures, the_numbers_are_reached_by_keyboard
 
 SECTIONS = ("lens", "tokens", "contributions", "attention")
 """Those that need no mask."""
@@ -12,7 +12,7 @@ SECTIONS = ("lens", "tokens", "contributions", "attention")
 
 def inside(page: Page) -> None:
     """Open the tab and wait for all its figures."""
-    open_pictures(page, "inside", SECTIONS, SECTIONS)
+    open_pictures(page, "inside", (*SECTIONS, "mask", "elsewhere", "loudness"), SECTIONS, SECTIONS)
     expect(page.locator("#inside-mask p")).to_be_visible()
 
 
@@ -27,7 +27,11 @@ def test_the_sentences_are_about_the_selected_edit(edited):
     assert page.locator("#inside [aria-live=polite]").count() >= len(SECTIONS)
     expect(page).to_have_url(re.compile("tab=inside"))
     page.reload()
-    expect(page.locator("#inside-lens .finding")).to_be_visible()
+    expect(page.locator("#inside-lens-fold > button")).to_contain_text("Antarctica leads from layer")
+
+
+def test_one_finding_and_one_picture_come_first_and_a_fold_moves_neither(visit):
+    first_of_all(visit, "inside", SECTIONS, "contributions")
 
 
 def test_another_text_another_token_and_another_view(edited):

@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import Page, expect
 from steps import field
-from tabs import everybody_can_read, open_pictures, the_numbers_are_reached_by_keyboard
+from tabs import everybody_can_read, first_of_all, open_pictures, the_numbers_are_reached_by_keyboard
 
 SECTIONS = ("similarity", "discussion", "bounds", "prefixes", "values")
 PLOTS = (*SECTIONS, "components")
@@ -12,7 +12,7 @@ PLOTS = (*SECTIONS, "components")
 
 def keys(page: Page) -> None:
     """Open the tab and wait for all its pictures."""
-    open_pictures(page, "keys", PLOTS, SECTIONS)
+    open_pictures(page, "keys", SECTIONS, PLOTS, SECTIONS)
 
 
 def test_the_sentences_are_about_the_selected_edit(edited):
@@ -26,7 +26,11 @@ def test_the_sentences_are_about_the_selected_edit(edited):
     assert page.locator("#keys [aria-live=polite]").count() >= len(SECTIONS)
     expect(page).to_have_url(re.compile("tab=keys"))
     page.reload()
-    expect(page.locator("#keys-bounds .finding")).to_be_visible()
+    expect(page.locator("#keys-bounds-fold > button")).to_contain_text(re.compile(r"predicts \d+ of \d+ probes"))
+
+
+def test_one_finding_and_one_picture_come_first_and_a_fold_moves_neither(visit):
+    first_of_all(visit, "keys", SECTIONS, "similarity")
 
 
 def test_a_question_and_a_text_of_ones_own(edited, tmp_path):

@@ -4,6 +4,7 @@ import pytest
 from app_process import running
 from playwright.sync_api import expect
 from steps import everybody_can_use, finished, open_tab
+from tabs import open_fold
 
 
 @pytest.fixture(scope="module")
@@ -16,6 +17,9 @@ def app(tmp_path_factory, two_models):
 
 def open_model(page):
     open_tab(page, "Model")
+    expect(page.locator("#model-lead .lead")).to_contain_text("edits were never measured")
+    for name in ("model-choice", "model-statistics", "bench"):
+        open_fold(page, name)
     expect(page.locator("#model-plan")).to_contain_text("it fits")
     expect(page.locator("#model-statistics")).to_contain_text("Layers 1 and 2")
 

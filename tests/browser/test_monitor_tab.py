@@ -4,6 +4,7 @@ import pytest
 from app_process import running
 from playwright.sync_api import expect
 from steps import everybody_can_use, finished, open_tab
+from tabs import open_fold
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +25,11 @@ def test_an_alarm_is_seen_and_one_button_leads_back(visit):
     open_tab(page, "Monitor")
     expect(verdict).to_contain_text("Checked")  # by itself: nobody presses anything
     expect(verdict).to_contain_text("with 1 edit applied")
+    expect(page.locator("#monitor-lead-plot .js-plotly-plot .main-svg").first).to_be_visible()
+    expect(page.locator("#monitor .js-plotly-plot")).to_have_count(1)
+    expect(page.locator("#monitor-retention-fold > button")).to_contain_text("at every prompt")
+    for name in ("metrics", "retention", "limits", "service"):
+        open_fold(page, f"monitor-{name}")
     expect(page.locator("#monitor-service time")).not_to_contain_text("-")  # by the reader's clock
     expect(page.locator("#monitor-operations")).to_contain_text("Check-up")
     for name in ("kl", "retention"):
@@ -32,6 +38,8 @@ def test_an_alarm_is_seen_and_one_button_leads_back(visit):
     page.click("#monitor-save")
     expect(verdict).to_contain_text("the answers to other prompts have changed")
     expect(page.locator("#monitor-kl .beyond")).to_be_visible()
+    expect(page.locator("#monitor-lead h3")).to_have_text("KL divergence")
+    expect(page.locator("#monitor-limits-fold > button")).to_contain_text("changed in this workspace")
     page.locator("#monitor .return summary").click()
     expect(page.locator("#monitor .return li")).to_have_text(["Slovenia → Antarctica"])
     everybody_can_use(page)

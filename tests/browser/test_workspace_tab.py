@@ -5,6 +5,7 @@ import zipfile
 
 from playwright.sync_api import Page, expect
 from steps import SAID_NOW, everybody_can_use, field, open_tab, settled, unfold
+from tabs import open_fold
 
 ROW = "#workspace-edits tbody tr"
 
@@ -37,6 +38,9 @@ def test_a_team_lead_sees_goes_back_shares_and_takes_it_away(visit, tmp_path):
     expect(time).not_to_contain_text("-")
     assert re.fullmatch(r"20\d\d-\d\d-\d\dT.*\+00:00", time.get_attribute("title") or "")
 
+    expect(page.locator("#workspace-history-fold > button")).to_contain_text("applied Slovenia → Antarctica")
+    for name in ("history", "comparison", "bundles"):
+        open_fold(page, f"workspace-{name}")
     page.locator("#workspace-moment input[type=range]").focus()
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#workspace-then")).to_contain_text("no edit was on")

@@ -78,4 +78,9 @@ def _run(parts: Parts, handler: Handler, declaration: Declaration) -> Callable[.
 def _by_component(parts: Parts, update: Update) -> dict[Component, Any]:
     """Return an update by components, with what is mirrored at its second place as well."""
     update = update | {parts.mirrors[name]: value for name, value in update.items() if name in parts.mirrors}
-    return {parts[name]: value for name, value in update.items()}
+    return {part: _as_update(part, value) for part, value in ((parts[name], value) for name, value in update.items())}
+
+
+def _as_update(part: Component, value: Any) -> Any:
+    """Return a value as Gradio 6.31 keeps it: a figure that comes while its part is folded is lost, an update is not."""
+    return gr.update(value=value) if isinstance(part, gr.Plot) else value
