@@ -84,10 +84,11 @@ class InsideHandlers(Handlers):
         """Draw the results for another selection, without computing them again."""
         workspace = visit.workspace
         results = self._current(workspace)
+        update = _draw_lead(workspace, results, selection)
         for job in ("lens", "contributions", "attention"):
             if job in results.by_job:
-                yield _draw(workspace, results, job, selection)
-        yield _draw_lead(workspace, results, selection)
+                update |= _draw(workspace, results, job, selection)
+        yield update
 
     @handler(cost=FIGURES)
     def inside_many(self, visit: Visit, inside_count: EditCount | None, inside_which: ObjectName) -> Updates:
@@ -125,7 +126,9 @@ class InsideHandlers(Handlers):
         record, results = keys.edit(workspace), self._current(workspace)
         question, by_job = results.question, results.by_job
         text = words.edit(record.request, record.layers)
-        yield {"message": pieces.message(text), **_choices(workspace, question, selection)}
+        # Of updates that follow one another at once, the page may keep the last alone: so all that is known is one.
+        update = {"message": pieces.message(text), **_choices(workspace, question, selection)}
+        update |= _draw_lead(workspace, results, selection)
         start: dict[str, Callable[[], Job[DataFrame]]] = {
             "lens": lambda: inside.lens(workspace, question),
             "contributions": lambda: inside.contributions(workspace, question),
@@ -134,9 +137,10 @@ class InsideHandlers(Handlers):
         }
         for job, drawn_in in JOBS.items():
             known = job in by_job
-            yield _draw(workspace, results, job, selection) if known else sections.clear_all(drawn_in, words.COMPUTING)
-        yield _draw_lead(workspace, results, selection)
-        for job in (job for job in JOBS if job not in by_job):
+            update |= _draw(workspace, results, job, selection) if known else sections.clear_all(drawn_in, words.COMPUTING)
+        missing = [job for job in JOBS if job not in by_job]
+        yield update if missing else {**update, "progress": "", **buttons(workspace)}
+        for job in missing:
             yield {"stop": gr.update(interactive=True)}
             try:
                 running = turn.asks(start[job]())
@@ -145,9 +149,9 @@ class InsideHandlers(Handlers):
             except PROBLEMS as problem:
                 by_job[job] = problem
             decided = _draw_lead(workspace, results, selection) if job == lead.CANDIDATES[-1] else {}
-            yield {**_draw(workspace, results, job, selection), **decided}
+            ended = {"progress": "", **buttons(workspace)} if job == missing[-1] else {}
+            yield {**_draw(workspace, results, job, selection), **decided, **ended}
             turn.check()
-        yield {"progress": "", **buttons(workspace)}
 
     def _current(self, workspace: Workspace) -> Results:
         """Return the results for the edits, the threshold and the views as they are now; at first without any."""

@@ -103,7 +103,8 @@ class KeysHandlers(Handlers):
         record, kept = self.keys.edit(workspace), self._kept(workspace)
         question = kept.setdefault("question", self.keys.question(workspace))
         text = words.edit(record.request, record.layers, rep=workspace.robust is not None)
-        yield {"keys-question": question, "message": pieces.message(text)}
+        # Of updates that follow one another at once, the page may keep the last alone: so all that is known is one.
+        update: Update = {"keys-question": question, "message": pieces.message(text), **draw_lead(record.request, kept)}
         jobs: dict[str, Callable[[], Job[Any]]] = {
             "similarity": lambda: self.keys.similarity(workspace),
             "discussion": lambda: self.keys.discussion(workspace, question),
@@ -112,8 +113,9 @@ class KeysHandlers(Handlers):
             "values": lambda: self.keys.values(workspace),
         }
         for section in SECTIONS:
-            yield draw(section, record.request, kept[section]) if section in kept else clear(section, words.COMPUTING)
-        yield draw_lead(record.request, kept)
+            known = section in kept
+            update |= draw(section, record.request, kept[section]) if known else clear(section, words.COMPUTING)
+        yield update
         for section in (section for section in IN_ORDER if section not in kept):
             yield from self._follow(workspace, section, turn.asks(jobs[section]()))
             turn.check()
