@@ -30,6 +30,8 @@ def load(page, name):
     expect(page.locator("#model-plan")).to_contain_text(f"{name} needs")
     page.click("#model-load")
     expect(page.locator("#head .model b")).to_have_text(name)
+    expect(page.locator("#model-lead .lead")).to_contain_text(name)
+    open_fold(page, "model-choice")
     expect(page.locator("#model-name label.selected")).to_have_text(name)
     expect(page.locator("#progress")).to_be_empty()
 

@@ -62,14 +62,16 @@ def _rep(request: EditRequest, frame: DataFrame, failed: DataFrame, reached: Dat
     forms, others = frame[frame["kind"].isin(list(REPHRASED))], frame[frame["kind"] == SPARED]
     own, foreign = opened[opened["kind"].isin(list(REPHRASED))], opened[opened["kind"] == SPARED]
     if own.empty:
-        finding = f"REP’s gate stays closed at all {count(len(forms), 'rephrased key')} of {request.subject}."
+        finding = f"REP’s gate stays closed at {_all(len(forms), 'rephrased key')} of {request.subject}."
         return Lead(
             "similarity", finding, "No phrasing is brought to the edit. Lower the gate threshold on the Edit tab.", "bad"
         )
     change = f"from a similarity of {own['before'].median():z.2f} to {own['after'].median():z.2f}"
     finding = f"REP brings {len(own)} of {len(forms)} rephrased keys of {request.subject} to the edit’s, {change}."
     harm = f"Its gate opens for {count(len(foreign), 'other subject')} of {len(others)} as well."
-    meaning = harm if len(foreign) else f"Its gate stays closed for all {len(others)} other subjects." if len(others) else ""
+    meaning = (
+        harm if len(foreign) else f"Its gate stays closed for {_all(len(others), 'other subject')}." if len(others) else ""
+    )
     held = len(reached) - len(failed)
     meaning = f"{meaning} The edit now holds at {held} of {count(len(reached), 'rephrased probe')}.".strip()
     return Lead("similarity", finding, meaning, "good" if len(foreign) + len(failed) == 0 else "mixed")
@@ -104,8 +106,16 @@ def _holds(request: EditRequest, reached: DataFrame, spared: DataFrame, required
     if reached.empty and spared.empty:
         finding = f"The edit leads at its own prompt from {share(required)} of its strength on."
         return Lead("bounds", finding, f"No other probe names {request.subject} or another subject.", "good")
-    holds = [f"the edit holds at all {count(len(reached), 'rephrased probe')}"] if len(reached) else []
-    stays = [f"all {count(len(spared), 'other subject')} keep their answers"] if len(spared) else []
+    holds = [f"the edit holds at {_all(len(reached), 'rephrased probe')}"] if len(reached) else []
+    stays = (
+        [f"{_all(len(spared), 'other subject')} {'keeps its answer' if len(spared) == 1 else 'keep their answers'}"]
+        if len(spared)
+        else []
+    )
     finding = f"{capitalize(', and '.join(holds + stays))}."
     least = f"The weakest probe receives {share(reached['share'].min())} of it; " if len(reached) else ""
     return Lead("bounds", finding, capitalize(f"{least}{share(required)} is needed."), "good")
+
+
+def _all(number: int, noun: str) -> str:
+    return f"the only {noun}" if number == 1 else f"all {count(number, noun)}"

@@ -25,8 +25,8 @@ HEADINGS = {
         "Key similarity",
         "A key is the input of the edited layer at the subject’s last token, and an edit is written for the key at its own "
         "prompt, often also for the mean key behind other texts. Each point is a key: a row a kind, from left to right its "
-        "similarity to the edit’s own, which is at 1. The share of the edit that a key receives depends on both. Without the edit, "
-        "all would be where they are: only REP moves keys, and where it is on, each is drawn with it and without it.",
+        "similarity to the edit’s own, which is at 1. The share of the edit that a key receives depends on both. Without "
+        "the edit, all would be where they are: only REP moves keys, and where it is on, each is drawn with and without it.",
     ),
     "discussion": Heading(
         "Contributing stored facts",
