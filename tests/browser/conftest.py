@@ -16,7 +16,7 @@ from chromium import PATIENCE_SECONDS, chromium
 from masks import write_mask
 from paths import PRESETS
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
-from steps import SAID_BEFORE, SIZES, apply, field, finished, open_tab, show
+from steps import SAID_BEFORE, SIZES, apply, field, finished, open_tab, show, watch_streams
 
 from editlab.model import LanguageModel
 
@@ -159,6 +159,7 @@ def edited(edited_page) -> Page:
 
 
 def _watch(page: Page, faults: list[str]) -> None:
+    watch_streams(page)
     page.on("console", lambda m: faults.append(_complaint(m)) if m.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: faults.append(f"page error: {error}"))
     page.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))

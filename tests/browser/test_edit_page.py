@@ -79,7 +79,7 @@ def test_a_second_window_follows_and_keeps_what_is_typed_in_it(own):
     expect(second.locator(SAID_NOW)).to_have_text("Antarctica")
     unfold(second, "request")
     field(second, "subject").fill("Germany")
-    own.click("#undo")
+    own.click("#undo")  # whether the second window has all its answers or not
     expect(second.locator("#message")).to_contain_text("changed in another window")
     expect(second.locator(SAID_NOW)).to_have_count(0)
     expect(field(second, "subject")).to_have_value("Germany")

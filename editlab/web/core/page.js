@@ -126,9 +126,11 @@
     setTimeout(() => location.reload(), 400);
   };
   // Another window, or somebody else, changed the edits: seen twice in a row, so that an own change that is being drawn is none.
+  // Stop says nothing here: another window's change ends the answers of this one, and leaves its buttons as they were.
   let behind = "";
   const catchUp = (now, open) => {
-    const is = open && now.event !== null && String(now.event) !== open.event && byId("stop")?.disabled ? `${open.workspace} ${now.event}` : "";
+    const idle = !document.querySelector("#progress progress");
+    const is = open && idle && now.event !== null && String(now.event) !== open.event ? `${open.workspace} ${now.event}` : "";
     if (is && is === behind) press("catch-up");
     behind = is;
   };
