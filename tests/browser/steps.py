@@ -1,12 +1,11 @@
 """What a test of the page does and looks at, whatever tab it is about."""
 
 import re
-import time
 from collections.abc import Iterator
-from weakref import WeakKeyDictionary
+from weakref import WeakSet
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page, Request, expect
+from playwright.sync_api import Locator, Page, expect
 
 SIZES = {"desktop": (1440, 900), "wide": (1920, 1080), "phone": (390, 844)}
 LOOKS = (("desktop", "light"), ("wide", "dark"), ("phone", "light"), ("phone", "dark"))
@@ -14,11 +13,8 @@ SAID_BEFORE, SAID_NOW = "#answer-base .said", "#answer-edited .said"
 TABLE = "#probe-table .probes"
 ENDLESS = {"steps": "1000", "stop_below": "0", "plain_below": "0"}
 """Settings of ROME under which an edit takes as long as a test may look at it."""
-STREAMS: WeakKeyDictionary[Page, set[Request]] = WeakKeyDictionary()
-"""The answers of handlers that a watched page waits for."""
-STREAM_SECONDS, QUIET_SECONDS = 30.0, 0.5
-"""How long they may take before a page is reloaded all the same, of which its browser may complain; and how long none is
-asked for where no more will be."""
+LEAVING: WeakSet[Page] = WeakSet()
+"""The pages that are being reloaded."""
 MOST_TABS = 120
 """More than the page has places to stop at: where a table is drawn anew, the focus begins at the end of the page again."""
 
@@ -57,22 +53,15 @@ def apply(page: Page) -> None:
     finished(page)
 
 
-def watch_streams(page: Page) -> None:
-    """Keep which answers of handlers a page waits for."""
-    streams = STREAMS[page] = set()
-    page.on("request", lambda request: streams.add(request) if "/queue/" in request.url else None)
-    page.on("requestfinished", lambda request: streams.discard(request))
-    page.on("requestfailed", lambda request: streams.discard(request))
+def reload(page: Page) -> None:
+    """Reload a page when nothing runs for it. What Gradio then says of the connection that is cut off is no fault.
 
-
-def settled(page: Page) -> None:
-    """Wait until nothing streams: a reload would cut it off, of which the browser complains."""
+    One may be open although nothing is awaited: Gradio opens it for an answer that has arrived meanwhile.
+    """
     expect(page.locator("#stop")).to_be_disabled()
-    quiet = began = time.monotonic()
-    while (now := time.monotonic()) - quiet < QUIET_SECONDS and now - began < STREAM_SECONDS:
-        if STREAMS[page]:
-            quiet = now
-        page.wait_for_timeout(50)
+    LEAVING.add(page)
+    page.reload()
+    LEAVING.discard(page)
 
 
 def finished(page: Page) -> None:

@@ -194,6 +194,11 @@ def test_each_edit_of_a_batch_is_a_row_that_can_be_looked_at(giver, path, few_st
     assert "not in the list" in giver.presses("change_edit", press="look", edit=batch.id, row=3)["message"]
 
 
+def test_the_reason_belongs_to_the_edits_that_it_was_written_for(giver, path, few_steps):
+    giver.gives(path(*GOOD))
+    assert giver.applies_all(100)["why"] == ""
+
+
 def test_a_batch_whose_rows_are_not_known_has_no_marks(giver, path, few_steps, monkeypatch):
     giver.gives(path(*GOOD))
     giver.applies_all(100)

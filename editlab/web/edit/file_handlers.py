@@ -94,7 +94,7 @@ class FileHandlers(Handlers):
         except EditLabError:
             yield self.display.edits(workspace)
             raise
-        yield {**self._checked(workspace, file, chosen.skip, many_method, config), "many-said": describe(result)}
+        yield {**self._checked(workspace, file, chosen.skip, many_method, config), "many-said": describe(result), "why": ""}
         yield from self.display.changed(workspace, text, own)
 
     def _read(self, chosen: FileFields) -> EditFile:
