@@ -16,6 +16,7 @@ from editlab.web.edit import request_form, reversal, score_line, words
 from editlab.web.edit.file_handlers import FileHandlers
 from editlab.web.edit.handlers import EditHandlers, Form, Threshold
 from editlab.web.edit.question_handlers import QuestionHandlers
+from editlab.web.edit.report_handlers import ReportHandlers
 
 FORMS = {"plain": "Plain text", "chat": "Chat"}
 OWN = {
@@ -46,10 +47,11 @@ def create_edit_tab(page: gr.Blocks, lab: Lab, visitor: gr.BrowserState, display
             _create_probes(parts)
         with gr.Column(min_width=280, elem_id="drawer"):
             request_form.create_edit_list(parts)
-            request_form.create_file_form(parts)
+            request_form.create_file_form(parts, lab)
     _wire_edits(page, parts, known, EditHandlers(lab, display))
     _wire_questions(parts, QuestionHandlers(lab))
     _wire_file(parts, FileHandlers(lab, display))
+    wiring.on(parts, parts["report"].click, ReportHandlers(lab).report_edit)
     return parts
 
 
@@ -102,13 +104,16 @@ def _create_reversal(parts: Parts) -> None:
 
 def _create_probes(parts: Parts) -> None:
     _title("probes", "Probes", "What changed around the edit, and what stayed?")
-    parts.html("probe-table", scripts=["opened"], distribution={})
+    parts.html("probe-table", scripts=["opened", "kept"], distribution={})
     parts.html("linked", reversal.TO_COME)
     with gr.Accordion("Own probes", open=False, elem_id="own"):
         with gr.Row(equal_height=False):
             for name, (label, info) in OWN.items():
                 parts.text(name, Lines, label=label, info=info, lines=3, max_lines=8, min_width=240)
         parts.add(gr.Button, "probe", "Ask the probes again", size="sm")
+    with gr.Row(elem_id="report-row", equal_height=False):
+        parts.button("report", "Report of this edit")
+        parts.html("report-file", pieces.message(words.REPORT_HINT, "hint"))
 
 
 def _title(name: str, title: str, lead: str) -> None:
@@ -156,6 +161,6 @@ def _wire_questions(parts: Parts, questions: QuestionHandlers) -> None:
 
 def _wire_file(parts: Parts, file: FileHandlers) -> None:
     on = partial(wiring.on, parts)
-    given = [parts["many-file"].upload, parts["many-skip"].input, parts["method"].input]
+    given = [parts["many-file"].upload, parts["many-skip"].input, parts["many-method"].input]
     on(given, file.check_file, trigger_mode="always_last")
     on(parts["many-apply"].click, file.apply_file)

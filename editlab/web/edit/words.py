@@ -37,6 +37,12 @@ def announce(answers: Answers) -> str:
     return " ".join(f"{view_title(view)}: “{headline(answer)}”." for view, answer in answers.items())
 
 
+NO_REPORT = "A report is about an edit. Apply this one first, or choose one from the list."
+REPORT_HINT = (
+    "One file with the answers, the probes, the plots and the command that repeats them. It opens without a network."
+)
+REPORTING = "Asking everything about this edit …"
+
 # --- what the model knows ---------------------------------------------------------------------------------------------
 
 KNOWN_HINT = "Open this to ask the model."
@@ -88,6 +94,21 @@ def how_made(record: EditRecord) -> str:
     """Return an edit's method and time, whether it was made without key statistics, and whether it is off."""
     plain = "" if record.health.get("whitened", 1.0) else ", no key statistics"
     return f"{record.method.upper()}, {record.seconds:.1f} s{plain}{'' if record.on else ', off'}"
+
+
+def batch(record: EditRecord) -> str:
+    """Return how many edits of a batch took right after it, as far as that is known."""
+    number, missed = len(record.requests), len(record.missed)
+    if not rows_are_known(record):
+        said = record.health.get("said")
+        return f"{number:,} edits" + ("" if said is None else f", of which {percent(said)} took")
+    return f"All {number:,} edits took" if not missed else f"{missed:,} of {number:,} edits did not take"
+
+
+def rows_are_known(record: EditRecord) -> bool:
+    """Return whether it is known which edits of a batch took: not of those made by a release before it was kept."""
+    said = record.health.get("said", 0.0)
+    return bool(record.missed) or said == 1
 
 
 def rep_button(record: EditRecord) -> str:
