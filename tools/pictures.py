@@ -102,12 +102,9 @@ def mask(visit: Visit) -> None:
             expect(page.locator("#stop")).to_be_disabled()
             print(name, page.locator("#verdict h2").inner_text(), flush=True)
             _take(page, f"mask-{name}-{theme}")
-            page.set_viewport_size({"width": 1440, "height": 1500})
             page.get_by_role("tab", name="Inside").click()
-            expect(page.locator("#inside-attention-plot .js-plotly-plot .main-svg").first).to_be_visible()
-            expect(page.locator("#inside-mask p")).to_be_visible()
+            expect(page.locator("#inside-lead-plot .js-plotly-plot .main-svg").first).to_be_visible()
             expect(page.locator("#inside-stop")).to_be_disabled()
-            page.evaluate("document.querySelector('#inside-contributions').scrollIntoView(); window.scrollBy(0, -260)")
             page.wait_for_timeout(800)
             _take(page, f"inside-{name}-{theme}")
 
