@@ -29,7 +29,7 @@ SMALL = 2_000
 """Bytes under which an answer is not compressed."""
 QUIET = """<style>
 .wrap.default.full.translucent { visibility: hidden; }
-gradio-app { visibility: hidden; animation: 0s 10s forwards late; }
+.gradio-container { visibility: hidden; animation: 0s 10s forwards late; }
 @keyframes late { to { visibility: visible; } }
 </style>"""
 """Hides the page until its style sheet comes and shows it in its place, or for 10 s where it does not come."""
