@@ -9,8 +9,8 @@ from visitors import CAPITAL, TIMEOUT, FakeRequest, runs
 from editlab.errors import TooMany
 from editlab.lab import Lab
 from editlab.lab.access.limits import RateLimits
-from editlab.lab.scenarios import Library
 from editlab.lab.scenarios import Guess as GuessStep
+from editlab.lab.scenarios import Library
 from editlab.lab.workspaces import edits
 from editlab.probes import Passages
 from editlab.settings import Settings
