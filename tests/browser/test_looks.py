@@ -3,6 +3,7 @@
 The pictures of README and docs are taken by `python -m tools.pictures`.
 """
 
+import pytest
 from playwright.sync_api import expect
 from steps import (
     ENDLESS,
@@ -13,6 +14,7 @@ from steps import (
     fold,
     needs_no_scrolling,
     open_probe,
+    shift_of,
     tab_to,
     unfold,
     violations,
@@ -26,6 +28,13 @@ def test_nothing_jumps_while_results_arrive(edited_page, record_property):
     _, shift = edited_page
     record_property("layout shift during an edit", shift)
     assert shift <= LARGEST_SHIFT
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_nothing_jumps_while_the_page_opens(visit, size):
+    page = visit(size=size)
+    page.wait_for_selector("#at-target-new li", state="attached")
+    assert shift_of(page) <= LARGEST_SHIFT
 
 
 def test_the_answer_and_its_scores_need_no_scrolling(edited):
