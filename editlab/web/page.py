@@ -22,10 +22,11 @@ from editlab.web.inside.tab import create_inside_tab
 from editlab.web.keys.tab import create_keys_tab
 from editlab.web.model.tab import create_model_tab, create_strip
 from editlab.web.monitor.tab import create_monitor_tab
+from editlab.web.workshop.tab import create_workshop_tab
 from editlab.web.workspace.tab import create_workspace_tab
 
 TITLE = "EditLab"
-TABS = ("edit", "keys", "inside", "workspace", "monitor", "model")
+TABS = ("edit", "keys", "inside", "workspace", "workshop", "monitor", "model")
 MOST_EVENTS = 256
 
 
@@ -46,6 +47,8 @@ def create_page(lab: Lab) -> gr.Blocks:
                 create_inside_tab(inside, lab, parts)
             with gr.Tab("Workspace", id="workspace") as workspace:
                 create_workspace_tab(workspace, lab, parts, display)
+            with gr.Tab("Workshop", id="workshop") as workshop:
+                create_workshop_tab(page, workshop, lab, parts, display)
             with gr.Tab("Monitor", id="monitor") as monitor:
                 create_monitor_tab(monitor, lab, parts, display)
             with gr.Tab("Model", id="model") as model:
@@ -72,7 +75,7 @@ class PageHandlers(Handlers):
     @handler(cost=FREE)
     def page_open(self, visit: Visit) -> Updates:
         """Select the tab that the address names, or the first one, and say who is logged in."""
-        tab = visit.query.get("tab")
+        tab = visit.query.get("tab", "workshop" if {"scenario", "present"} & set(visit.query) else "")
         yield {"tabs": gr.update(selected=tab if tab in TABS else TABS[0]), "notice": describe(self.lab, visit.user)}
 
 

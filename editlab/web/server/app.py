@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, PlainTextResponse
 from editlab.errors import EditLabError
 from editlab.lab import Lab
 from editlab.settings import on_space
-from editlab.web.core.theme import STYLE, choice_styles, create_theme, script
+from editlab.web.core.theme import STYLES, choice_styles, create_theme, script
 from editlab.web.model.words import memory
 from editlab.web.page import TITLE, create_page
 from editlab.web.server.firewall import Calls, Firewall
@@ -29,7 +29,7 @@ SMALL = 2_000
 """Bytes under which an answer is not compressed."""
 QUIET = """<style>
 .wrap.default.full.translucent { visibility: hidden; }
-gradio-app { visibility: hidden; animation: 0s 10s forwards late; }
+.gradio-container { visibility: hidden; animation: 0s 10s forwards late; }
 @keyframes late { to { visibility: visible; } }
 </style>"""
 """Hides the page until its style sheet comes and shows it in its place, or for 10 s where it does not come."""
@@ -63,7 +63,7 @@ def create_app(lab: Lab) -> FastAPI:
         auth_dependency=None if settings.auth is None else _user,
         theme=create_theme(),
         css=choice_styles(),
-        css_paths=STYLE,
+        css_paths=list(STYLES),
         js=script(),
         head=QUIET,
         footer_links=[],
