@@ -90,7 +90,7 @@ def test_the_titles_of_the_keys_say_what_was_found():
     assert keys_words.similarity_title(forms).startswith("0.40 ")
     assert keys_words.similarity_title(similarities(("success", 1.0, NAN))) == ""
     moved = similarities(("rephrase", 0.4, 0.9), ("long", 0.3, 0.3))
-    assert keys_words.similarity_title(moved) == "REP brings 1 of 2 rephrased keys from 0.40 to 0.90 of the edit’s"
+    assert keys_words.similarity_title(moved) == "REP brings 1 of 2 rephrased keys from a similarity of 0.40 to 0.90"
     assert keys_words.bounds_title(answers(required=math.inf)) == "the new object never leads, at any strength"
 
 

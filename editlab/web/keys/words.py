@@ -113,8 +113,8 @@ def similarity_title(found: Similarity) -> str:
         return ""
     moved = forms[_moved(forms)]
     if not moved.empty:
-        change = f"from {moved['before'].median():z.2f} to {moved['after'].median():z.2f}"
-        return f"REP brings {len(moved)} of {len(forms)} rephrased keys {change} of the edit’s"
+        change = f"from a similarity of {moved['before'].median():z.2f} to {moved['after'].median():z.2f}"
+        return f"REP brings {len(moved)} of {len(forms)} rephrased keys {change}"
     similar = {said: _of(found.frame, kind)["before"].median() for kind, said in REPHRASED.items()}
     said, least = min(((said, value) for said, value in similar.items() if value == value), key=lambda pair: pair[1])
     return f"{least:z.2f} {said}, where 1 is the edit’s own"
