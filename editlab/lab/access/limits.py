@@ -160,8 +160,11 @@ class RateLimits:
     @property
     def file_bytes(self) -> int:
         """The size of the largest upload in bytes."""
-        number, unit = self.file_size[:-2], self.file_size[-2:]
-        return int(number) * {"kb": 2**10, "mb": 2**20}[unit]
+        return _bytes(self.file_size)
+
+    def file_bytes_of(self, who: Asker) -> int:
+        """Return the size of somebody's largest upload in bytes."""
+        return _bytes(DEMO_FILE_SIZE) if self.restricts(who) else self.file_bytes
 
     def lane(self, who: Asker) -> str:
         """Return the lane in which somebody's jobs wait: the visitor's own; in a demo, one of a few of their address."""
@@ -289,6 +292,11 @@ class RateLimits:
         if full:
             seconds = max(self._window.get_window_stats(item, *key).reset_time - time.time() for item, key in full)
             raise TooMany(f"{reason} Try again in {round_up(seconds)}.")
+
+
+def _bytes(size: str) -> int:
+    """Return a size that is written as Gradio writes it."""
+    return int(size[:-2]) * {"kb": 2**10, "mb": 2**20}[size[-2:]]
 
 
 def rate(item: RateLimitItem, kind: str) -> str:

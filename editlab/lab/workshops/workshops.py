@@ -208,6 +208,12 @@ class Workshops:
         workshop.check_open()
         return workshop
 
+    def check_room(self, workshop: Workshop) -> None:
+        """Raise `TooMany` where a workshop is full."""
+        of = (PARTICIPANTS.c.workshop == workshop.id) & PARTICIPANTS.c.removed_at.is_(None)
+        with self._ledger.transaction() as connection:
+            _check_room(workshop, connection.scalar(sa.select(sa.func.count()).where(of)) or 0)
+
     def join(self, code: str) -> Participant:
         """Let somebody join: a participant with a private copy of the seed. Raises as `find` does; `TooMany` if it is full."""
         workshop, at = self.find(code), now()
@@ -216,8 +222,7 @@ class Workshops:
         row = {"id": id, "workshop": workshop.id, "workspace": workspace, "joined_at": at, "seen_at": at}
         with self._writing() as connection:
             others = connection.execute(numbers).all()
-            if sum(removed is None for _, removed in others) >= workshop.most:
-                raise TooMany(f"The workshop “{workshop.title}” is full: {workshop.most} have joined. Ask the presenter.")
+            _check_room(workshop, sum(removed is None for _, removed in others))
             number = 1 + max((number for number, _ in others), default=0)
             connection.execute(sa.insert(PARTICIPANTS), {**row, "number": number})
             connection.execute(sa.update(WORKSPACES).where(WORKSPACES.c.id == workshop.seed).values(seen_at=at))
@@ -319,6 +324,11 @@ class Workshops:
         """Look at the database for every participant again."""
         with self._lock:
             self._known.clear()
+
+
+def _check_room(workshop: Workshop, there: int) -> None:
+    if there >= workshop.most:
+        raise TooMany(f"The workshop “{workshop.title}” is full: {workshop.most} have joined. Ask the presenter.")
 
 
 def _row(connection: sa.Connection, workshop: str, number: int) -> Any:

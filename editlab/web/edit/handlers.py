@@ -88,7 +88,7 @@ class EditHandlers(Handlers):
             notice = str(error)
         name = address.get("preset")
         example = next((example for example in self.lab.examples if example.name == name), None)
-        yield {"visitor": visit.visitor, **self.buttons(workspace), **_choices(address), **self._painted(workspace, example)}
+        yield {**visit.kept, **self.buttons(workspace), **_choices(address), **self._painted(workspace, example)}
         if workspace.editing is not None:
             yield self.display.running("An edit is being computed.")
             yield from follow_edit(workspace, workspace.editing)

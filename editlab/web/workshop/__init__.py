@@ -1,0 +1,1 @@
+"""The Workshop tab: scenarios, one step at a time, on a page or filling a stage."""
