@@ -1,5 +1,4 @@
-"""Rate limits: of guesses at a login or a join link, and on a public demo and in a workshop of everything that costs time,
-memory or disk.
+"""Rate limits: of guesses at a login or a join link; on a demo and in a workshop, of what costs time, memory or disk.
 
 Each handler of the page states what a call costs; what depends on its input, it spends while it runs (`RateLimits.spend`).
 The model's seconds are counted when a job ends. On a demo everything is counted per visitor, per address and in total; in a
@@ -226,9 +225,7 @@ class RateLimits:
             raise BadRequest(f"{cost.refused} {'in' if is_participant(who.visitor) else 'on'} {_place(who)}. {OWN}")
         longest = max((len(field) for field in fields if isinstance(field, str)), default=0)
         if longest > MOST_CHARACTERS:
-            raise BadRequest(
-                f"This text has {longest:,} characters; {_place(who)} accepts {MOST_CHARACTERS:,}. Shorten it."
-            )
+            raise BadRequest(f"This text has {longest:,} characters; {_place(who)} accepts {MOST_CHARACTERS:,}. Shorten it.")
         self._count(cost.spent(), who)
 
     def spend(self, cost: Cost) -> None:

@@ -39,7 +39,7 @@ TERMINAL = ""
 MADE_ID = re.compile(r"[0-9a-f]{16}|[A-Za-z0-9_-]{22}")
 """Random ids of workspaces and visitors. They are not shown as names: a visitor's id gives access to their workspaces."""
 PARTICIPANT, WORKSHOP = "participant:", "workshop:"
-"""How the ids of a workshop's participants begin, and those of the owners of what they start with. No user's id has a colon."""
+"""How the ids begin of a workshop's participants, and of the owner of what they start with. No user's id has a colon."""
 MOST_LISTED = 20
 """Names in one message."""
 
@@ -277,6 +277,7 @@ def is_participant(visitor: str) -> bool:
 
 
 def handle_of(id: str) -> str:
+    """Return the name of a workspace in pages and addresses."""
     return sha256(id.encode(errors="replace")).hexdigest()[:16]
 
 

@@ -75,7 +75,7 @@ WORKSHOPS = sa.Table(
     *_texts("made_at", "ends_at"),
     *_texts("closed_at", "question", nullable=True),
 )
-"""The workshops. `code`: the secret of the join link; `seed`: the workspace that is copied; `question`: the one that is open."""
+"""The workshops. `code`: the secret of the join link; `seed`: the workspace that is copied; `question`: the open one."""
 
 PARTICIPANTS = sa.Table(
     "participants",

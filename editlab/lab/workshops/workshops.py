@@ -215,7 +215,7 @@ class Workshops:
             _check_room(workshop, connection.scalar(sa.select(sa.func.count()).where(of)) or 0)
 
     def join(self, code: str) -> Participant:
-        """Let somebody join: a participant with a private copy of the seed. Raises as `find` does; `TooMany` if it is full."""
+        """Return a new participant with a private copy of the seed. Raises as `find` does, and `TooMany` if it is full."""
         workshop, at = self.find(code), now()
         id, workspace = f"{PARTICIPANT}{secrets.token_urlsafe(KEY_BYTES)}", secrets.token_hex(8)
         numbers = sa.select(PARTICIPANTS.c.number, PARTICIPANTS.c.removed_at).where(PARTICIPANTS.c.workshop == workshop.id)

@@ -50,7 +50,11 @@ class Visit:
         elif user is not None:
             visitor = lab.owner(user)
         else:
-            known = isinstance(stated, str) and (MADE if lab.limits.demo else ANY).fullmatch(stated) and not stated.startswith(RESERVED)
+            known = (
+                isinstance(stated, str)
+                and (MADE if lab.limits.demo else ANY).fullmatch(stated)
+                and not stated.startswith(RESERVED)
+            )
             visitor = stated if known else lab.new_visitor_id(session)
         return cls(lab, visitor, session, user, address_of(request), request.query_params, participant, _origin(request))
 

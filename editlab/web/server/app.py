@@ -34,8 +34,9 @@ NO_DOCS = {"docs_url": None, "redoc_url": None, "openapi_url": None}
 
 
 def create_app(lab: Lab) -> FastAPI:
-    """Return the app with the page at `/`. With `Settings.auth`, everything except health, readiness and
-    the door of a workshop needs a login.
+    """Return the app with the page at `/`.
+
+    With `Settings.auth`, everything except health, readiness and the door of a workshop needs a login.
 
     `GET /health` answers 200 while the worker takes jobs, `GET /ready` while there are no faults. `GET /model` describes the
     loaded model, `GET /metrics` the service.
