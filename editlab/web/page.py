@@ -23,10 +23,11 @@ from editlab.web.keys.tab import create_keys_tab
 from editlab.web.model.tab import create_model_tab, create_strip
 from editlab.web.monitor.tab import create_monitor_tab
 from editlab.web.workshop.room_strip import strip as strip_of
+from editlab.web.workshop.tab import create_workshop_tab
 from editlab.web.workspace.tab import create_workspace_tab
 
 TITLE = "EditLab"
-TABS = ("edit", "keys", "inside", "workspace", "monitor", "model")
+TABS = ("edit", "keys", "inside", "workspace", "workshop", "monitor", "model")
 MOST_EVENTS = 256
 
 
@@ -40,7 +41,7 @@ def create_page(lab: Lab) -> gr.Blocks:
         room.html("room-strip", scripts=["room_strip"])
         notice = gr.HTML(describe(lab, None), elem_id="notice", apply_default_css=False, visible=bool(describe(lab, "")))
         with gr.Tabs() as tabs:
-            with gr.Tab("Edit", id="edit"):
+            with gr.Tab("Edit", id="edit") as edit:
                 display = Display(lab, Turns())
                 parts = create_edit_tab(page, lab, visitor, display)
             with gr.Tab("Keys", id="keys") as keys:
@@ -49,6 +50,8 @@ def create_page(lab: Lab) -> gr.Blocks:
                 create_inside_tab(inside, lab, parts)
             with gr.Tab("Workspace", id="workspace") as workspace:
                 create_workspace_tab(workspace, lab, parts, display)
+            with gr.Tab("Workshop", id="workshop") as workshop:
+                create_workshop_tab(page, workshop, edit, lab, parts, display)
             with gr.Tab("Monitor", id="monitor") as monitor:
                 create_monitor_tab(monitor, lab, parts, display)
             with gr.Tab("Model", id="model") as model:
@@ -75,7 +78,7 @@ class PageHandlers(Handlers):
     @handler(cost=FREE)
     def page_open(self, visit: Visit) -> Updates:
         """Select the tab that the address names, or the first one, and say who is logged in."""
-        tab = visit.query.get("tab")
+        tab = "workshop" if {"scenario", "present"} & set(visit.query) else visit.query.get("tab")
         yield {"tabs": gr.update(selected=tab if tab in TABS else TABS[0]), **self._above(visit)}
 
     def _above(self, visit: Visit) -> Update:

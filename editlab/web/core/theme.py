@@ -10,8 +10,8 @@ from editlab import figures
 from editlab.lab import METHODS
 from editlab.web.core.names import VIEW_TITLES
 
-STYLE = Path(__file__).with_name("style.css")
-SCRIPT = Path(__file__).with_name("page.js")
+STYLES = (Path(__file__).with_name("style.css"), Path(__file__).with_name("stage.css"))
+SCRIPTS = (Path(__file__).with_name("page.js"), Path(__file__).with_name("presenter.js"))
 
 SANS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Helvetica Neue", "Arial", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
@@ -28,9 +28,9 @@ def choice_styles() -> str:
 
 
 def script() -> str:
-    """Return the page's script, with the one that saves figures."""
-    page, save = (path.read_text(encoding="utf-8") for path in (SCRIPT, figures.SAVE))
-    return f"() => {{\n({page})();\nconst element = document;\n{save}}}"
+    """Return the page's scripts, with the one that saves figures."""
+    page, presenter, save = (path.read_text(encoding="utf-8") for path in (*SCRIPTS, figures.SAVE))
+    return f"() => {{\n({page})();\n({presenter})();\nconst element = document;\n{save}}}"
 
 
 def create_theme() -> gr.themes.Base:

@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, PlainTextResponse
 from editlab.errors import EditLabError
 from editlab.lab import Lab
 from editlab.settings import on_space
-from editlab.web.core.theme import STYLE, choice_styles, create_theme, script
+from editlab.web.core.theme import STYLES, choice_styles, create_theme, script
 from editlab.web.model.words import memory
 from editlab.web.page import TITLE, create_page
 from editlab.web.server.firewall import Calls, Firewall
@@ -64,7 +64,7 @@ def create_app(lab: Lab) -> FastAPI:
         auth_dependency=None if settings.auth is None else _user,
         theme=create_theme(),
         css=choice_styles(),
-        css_paths=STYLE,
+        css_paths=list(STYLES),
         js=script(),
         head=QUIET,
         footer_links=[],

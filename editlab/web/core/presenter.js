@@ -1,0 +1,35 @@
+// Presenter mode: the stage fills the screen, and keys or a clicker go forward and back.
+() => {
+  const FORWARD = ["ArrowRight", "PageDown", " "], BACK = ["ArrowLeft", "PageUp"];
+  const presenting = () => document.body.classList.contains("presenting");
+  const present = (on) => {
+    document.body.classList.toggle("presenting", on);
+    const url = new URL(location.href);
+    if (on) url.searchParams.set("present", "1");
+    else url.searchParams.delete("present");
+    if (url.href !== location.href) history.replaceState(history.state, "", url);
+    window.dispatchEvent(new Event("resize")); // a picture takes its new size
+  };
+  const press = (selector) => {
+    const button = document.querySelector(selector);
+    if (button && !button.disabled) button.click();
+    return button !== null && !button.disabled;
+  };
+  const writing = (target) => target.closest("input, textarea, select, [contenteditable=true]") !== null;
+  document.addEventListener("keydown", (event) => {
+    const stage = document.getElementById("stage");
+    if (event.ctrlKey || event.metaKey || event.altKey || writing(event.target) || !(stage?.offsetParent || presenting())) return;
+    const forward = FORWARD.includes(event.key) && !(event.key === " " && (event.shiftKey || event.target.closest("button")));
+    const back = BACK.includes(event.key) || (event.key === " " && event.shiftKey);
+    if (event.key.toLowerCase() === "p") present(!presenting());
+    else if (!presenting()) return;
+    else if (event.key === "Escape") press("#stage-stop") || present(false);
+    else if (forward) press("#stage-nav .go");
+    else if (back) press("#stage-nav [data-press=back]");
+    else return;
+    event.preventDefault();
+  }, true);
+  document.addEventListener("present", (event) => present(event.detail));
+  document.addEventListener("click", (event) => { if (event.target.closest("[data-present]")) present(!presenting()); });
+  if (new URL(location.href).searchParams.get("present")) document.body.classList.add("presenting");
+}

@@ -1,0 +1,54 @@
+"""The editor's memory: which file each session of the page has open, so that saving loses nobody's change."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import gradio as gr
+
+from editlab.lab.scenarios import LONGEST_NAME, Library, Scenario
+from editlab.web.core.html import pieces
+from editlab.web.core.updates import Update
+from editlab.web.workshop import words
+
+MOST_SESSIONS = 10_000
+
+
+class Editor:
+    """The own scenarios that are open in the editors of all sessions."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self._opened: OrderedDict[str, tuple[str, str]] = OrderedDict()
+
+    def open(self, session: str, name: str) -> Update:
+        """Return the editor with the file of a scenario; a bundled one under a name of one's own."""
+        text, own = self.library.text(name), self.library.is_own(name)
+        self._note(session, name, text if own else None)
+        said = (words.OPENED if own else words.OPENED_BUNDLED).format(name)
+        free = name if own else f"my-{name}"[:LONGEST_NAME].rstrip("-")
+        return {
+            "editor": gr.update(open=True),
+            "editor-text": text,
+            "editor-name": free,
+            "editor-said": pieces.message(said),
+        }
+
+    def save(self, session: str, name: str, text: str) -> Scenario:
+        """Check and keep a scenario. Raises as `Library.save` does."""
+        opened, before = self._opened.get(session, ("", ""))
+        scenario = self.library.save(name, text, before if opened == name else None)
+        self._note(session, name, text)
+        return scenario
+
+    def delete(self, session: str, name: str) -> None:
+        """Delete an own scenario. Raises as `Library.delete` does."""
+        self.library.delete(name)
+        self._note(session, name, None)
+
+    def _note(self, session: str, name: str, text: str | None) -> None:
+        self._opened.pop(session, None)
+        if text is not None:
+            self._opened[session] = name, text
+        while len(self._opened) > MOST_SESSIONS:
+            self._opened.popitem(last=False)
