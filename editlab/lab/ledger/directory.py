@@ -159,6 +159,12 @@ class Directory:
             row = _row(connection, id)
         return row is not None and _may_enter(row, visitor)
 
+    def owner_of(self, id: str) -> str | None:
+        """Return the owner of a workspace; None where there is none."""
+        with self._ledger.transaction() as connection:
+            row = _row(connection, id)
+        return None if row is None else row["owner"]
+
     def make(self, visitor: str, name: str, shared: bool = False, id: str = "") -> WorkspaceInfo:
         """Make a workspace. Raises `BadRequest` for a name that is taken or not allowed."""
         name, at = normalize_name(name), now()

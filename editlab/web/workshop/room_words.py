@@ -32,3 +32,34 @@ def said(options: tuple[str, ...], choice: int | None, answer: int | None) -> st
 def guesses(number: int) -> str:
     """Return how many guessed."""
     return count(number, "guess", "guesses")
+
+
+# The presenter's panel
+
+TITLE, LEAD = (
+    "Audience",
+    (
+        "Let people take part on their phones: each gets a copy of the workspace that is open now, without an account, and "
+        "guesses before a step tells."
+    ),
+)
+OPEN = "The workshop is open until {} UTC. {} of {} have joined."
+ENDED = "“{}” is over. Its results can be exported as long as its workspaces are kept."
+LOOPBACK = (
+    "Phones cannot reach this address: it is this computer's own. Start EditLab with --host 0.0.0.0 and --auth FILE, then "
+    "open this page by this computer's name or address in the room's network."
+)
+PLAIN_HTTP = "The link is not encrypted (http). In a room whose network you do not trust, put TLS in front."
+NO_QUESTION = "A scenario's guess is asked here when you reach it."
+REVEALED = "{} · told"
+OPENED, CLOSED_NOW = "“{}” is open. People can join.", "“{}” is closed."
+REMOVED, RESET = "Participant {} is gone.", "Participant {} has the edits of the beginning again."
+REVEALED_NOW, WITHDRAWN, FORGOTTEN = "The answer is told.", "Nothing is asked now.", "All guesses are deleted."
+NOTHING_ASKED = "Nothing is asked now. Go to a guess of a scenario first."
+FILE = "Download {}"
+
+
+def ago(seconds: float) -> str:
+    """Return how long ago something was, in whole minutes: a text that does not change from second to second."""
+    minutes = int(max(0.0, seconds) / 60)
+    return "now" if minutes < 1 else f"{minutes:,} min ago"
