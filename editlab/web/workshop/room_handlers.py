@@ -12,7 +12,7 @@ from pydantic import Field
 
 from editlab import storage
 from editlab.errors import BadRequest
-from editlab.lab import Lab, Workspace
+from editlab.lab import Workspace
 from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.ledger.directory import LONGEST_NAME
 from editlab.lab.workshops import MOST_HOURS, MOST_PARTICIPANTS, Question, Workshop

@@ -20,7 +20,7 @@ def create_chart(parts: Parts) -> None:
     parts.html("room-guesses", scripts=["pressed", "room_look"])
 
 
-def create_room(page: gr.Blocks, tab: gr.Tab, lab: Lab, others: Parts) -> None:
+def create_room(tab: gr.Tab, lab: Lab, others: Parts) -> None:
     """Build the panel and wire it. `others`: the parts of the stage, with the chart."""
     parts = Parts({name: others[name] for name in ("visitor", "room-guesses")})
     with gr.Accordion(words.TITLE, open=False, elem_id="room"):
@@ -35,7 +35,7 @@ def create_room(page: gr.Blocks, tab: gr.Tab, lab: Lab, others: Parts) -> None:
         parts.html("room-people", scripts=["pressed"])
     handlers = RoomHandlers(lab)
     wire = partial(on, parts)
-    wire([page.load, tab.select], handlers.room_open)
+    wire(tab.select, handlers.room_open)
     wire(parts["room-begin"].click, handlers.room_begin)
     pressed = [parts[name].select for name in ("room-door", "room-people", "room-guesses")]
     wire(pressed, handlers.room_press, trigger_mode="multiple")

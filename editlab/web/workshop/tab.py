@@ -28,7 +28,7 @@ def create_workshop_tab(page: gr.Blocks, tab: gr.Tab, edit: gr.Tab, lab: Lab, ot
     guesses: Guesses = RoomGuesses(lab)
     with gr.Column(elem_id="workshop"):
         create_stage(parts)
-        create_room(page, tab, lab, parts)
+        create_room(tab, lab, parts)
         create_editor(parts, lab)
     handlers = WorkshopHandlers(lab, library, stages, guesses, display)
     _wire(page, tab, parts, handlers)
