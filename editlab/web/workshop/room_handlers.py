@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Annotated, Literal
 
+import gradio as gr
 from markupsafe import Markup
 from pydantic import Field
 
@@ -123,9 +124,10 @@ class RoomHandlers(Handlers):
         )
 
     def _changed(self, room: Workshop, shown: PressedRoom) -> Update:
-        """Return what is not as the page shows it."""
+        """Return what is not as the page shows it. Gradio would empty the panel if nothing came at all."""
         now = {"people": self._people(room), "guesses": self._guesses(room)}
-        return {f"room-{name}": html for name, html in now.items() if f'data-stamp="{getattr(shown, name)}"' not in html}
+        fresh = {name: f'data-stamp="{getattr(shown, name)}"' not in html for name, html in now.items()}
+        return {f"room-{name}": html if fresh[name] else gr.skip() for name, html in now.items()}
 
     def _csv(self, visit: Visit, room: Workshop) -> Markup:
         """Write the results into a file to download."""
