@@ -41,7 +41,7 @@ def create_page(lab: Lab) -> gr.Blocks:
         room.html("room-strip", scripts=["room_strip"])
         notice = gr.HTML(describe(lab, None), elem_id="notice", apply_default_css=False, visible=bool(describe(lab, "")))
         with gr.Tabs() as tabs:
-            with gr.Tab("Edit", id="edit") as edit:
+            with gr.Tab("Edit", id="edit"):
                 display = Display(lab, Turns())
                 parts = create_edit_tab(page, lab, visitor, display)
             with gr.Tab("Keys", id="keys") as keys:
@@ -51,7 +51,7 @@ def create_page(lab: Lab) -> gr.Blocks:
             with gr.Tab("Workspace", id="workspace") as workspace:
                 create_workspace_tab(workspace, lab, parts, display)
             with gr.Tab("Workshop", id="workshop") as workshop:
-                create_workshop_tab(page, workshop, edit, lab, parts, display)
+                create_workshop_tab(page, workshop, lab, parts, display)
             with gr.Tab("Monitor", id="monitor") as monitor:
                 create_monitor_tab(monitor, lab, parts, display)
             with gr.Tab("Model", id="model") as model:

@@ -1,4 +1,5 @@
-// Presenter mode: the stage fills the screen, and keys or a clicker go forward and back.
+// Presenter mode: the stage fills the screen, and keys or a clicker go forward and back. The Edit tab shows, once it is
+// opened, what was done on the stage.
 () => {
   const FORWARD = ["ArrowRight", "PageDown", " "], BACK = ["ArrowLeft", "PageUp"];
   const presenting = () => document.body.classList.contains("presenting");
@@ -31,5 +32,8 @@
   }, true);
   document.addEventListener("present", (event) => present(event.detail));
   document.addEventListener("click", (event) => { if (event.target.closest("[data-present]")) present(!presenting()); });
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[role=tab]")?.textContent.trim() === "Edit") document.getElementById("stage-left")?.click();
+  }, true);
   if (new URL(location.href).searchParams.get("present")) document.body.classList.add("presenting");
 }

@@ -21,8 +21,8 @@ from editlab.web.workshop.room_panel import create_chart, create_room
 from editlab.web.workshop.stage import Stages
 
 
-def create_workshop_tab(page: gr.Blocks, tab: gr.Tab, edit: gr.Tab, lab: Lab, others: Parts, display: EditDisplay) -> Parts:
-    """Build the tab inside `tab` and wire it. `others`: the parts of the tab `edit`, which `display` draws."""
+def create_workshop_tab(page: gr.Blocks, tab: gr.Tab, lab: Lab, others: Parts, display: EditDisplay) -> Parts:
+    """Build the tab inside `tab` and wire it. `others`: the parts of the Edit tab, which `display` draws."""
     parts = others.shared()
     library, stages = Library.of(lab.settings.presets, lab.ledger.folder), Stages(lab)
     guesses: Guesses = RoomGuesses(lab)
@@ -33,7 +33,7 @@ def create_workshop_tab(page: gr.Blocks, tab: gr.Tab, edit: gr.Tab, lab: Lab, ot
     handlers = WorkshopHandlers(lab, library, stages, guesses, display)
     _wire(page, tab, parts, handlers)
     _wire_editor(parts, EditorHandlers(handlers))
-    on(Parts({**parts, **others}), edit.select, handlers.workshop_left)
+    on(Parts({**parts, **others}), parts["stage-left"].click, handlers.workshop_left)
     return parts
 
 
@@ -48,6 +48,7 @@ def create_stage(parts: Parts) -> None:
             parts["message"] = parts.html("stage-message", scripts=["live"])
             parts["stop"] = parts.stop_button("stage-stop")
         parts.html("stage-nav", scripts=["pressed"])
+        parts.button("stage-left", "Show it on the Edit tab", elem_classes="pressed-by-script")
 
 
 def create_editor(parts: Parts, lab: Lab) -> None:
