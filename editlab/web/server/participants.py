@@ -77,6 +77,10 @@ class Pass:
             return None
         return id if isinstance(id, str) and is_participant(id) else None
 
+    def check(self) -> None:
+        """Raise `BadFile` where there is no secret, so that nobody takes a place in vain."""
+        self._secret.read()
+
     def give(self, request: Request, answer: Response, participant: Participant) -> None:
         """Let a browser keep a participant's id until the workshop ends. Raises `BadFile` without a secret."""
         left = datetime.fromisoformat(participant.ends_at) - datetime.now(UTC)
@@ -117,7 +121,7 @@ class Participants:
         except BadFile as error:
             log.error({"event": "participants", "error": str(error)})
         answer = left(request) if self._lab.users is None else None
-        if answer is not None:
+        if isinstance(answer, HTMLResponse):  # the page has said it; from now on the browser is its owner's again
             self._pass.take(request, answer)
         await (answer or self.app)(scope, receive, send)
 
@@ -161,6 +165,7 @@ def add_workshops(app: FastAPI, lab: Lab) -> Pass:
             if not join:
                 lab.workshops.check_room(workshop)
                 return _page(workshop.title, words.DOOR, form=words.JOIN)
+            cookie.check()
             answer = RedirectResponse("/", 303)
             cookie.give(request, answer, lab.workshops.join(code))
             return answer
