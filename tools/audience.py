@@ -198,7 +198,7 @@ def check(answer: httpx.Response, status: int) -> httpx.Response:
 
 
 async def take_part(
-    phone: Phone, code: str, minutes: float, pause: float, all_in: asyncio.Barrier, others: list[str]
+    phone: Phone, code: str, options: argparse.Namespace, all_in: asyncio.Barrier, others: list[str]
 ) -> None:
     """Do what one participant does from the first look at the link to the end."""
     try:
