@@ -12,22 +12,23 @@ from rich.text import Text
 
 from editlab.cli.ask import follow
 from editlab.cli.terminal import Answer, Session, command
-from editlab.errors import BadRequest
 from editlab.facts import FactBase
 from editlab.lab import Lab
-from editlab.lab.scenarios import Run, Scenario, StepResult, finish, read_scenario, read_scenarios
+from editlab.lab.scenarios import Library, Run, Scenario, StepResult, finish, read_scenario
 from editlab.probes import passages
 
 app = typer.Typer(help="Scenarios: steps for an audience, and what each should show.", no_args_is_help=True)
 
-Which = Annotated[str, typer.Argument(help="The name of a bundled scenario, or a file.")]
+Which = Annotated[str, typer.Argument(help="The name of a scenario, or a file.")]
 MARKS = {"met": "✓", "not met": "✗", "met anyway": "✗ also without the edit"}
 
 
 @command(app, "list")
 def list_all(session: Session) -> Answer:
-    """List the bundled scenarios, with the models on which all their expectations were met."""
-    found = read_scenarios(_folder(session))
+    """List the scenarios, own ones last, with the models on which all their expectations were met."""
+    found, faults = _library(session).read()
+    if faults:
+        session.errors.print("\n".join(faults), markup=False, highlight=False)
     table = Table("name", "title", "steps", "tried on")
     for one in found:
         table.add_row(one.name, one.title, str(len(one.steps)), ", ".join(one.models))
@@ -65,18 +66,13 @@ def run(session: Session, which: Which) -> Answer:
     return Answer(found | {"steps": [_as_json(result) for result in results]}, shown, 0 if ok else 1)
 
 
-def _folder(session: Session) -> Path:
-    return session.settings.presets / "scenarios"
+def _library(session: Session) -> Library:
+    return Library.of(session.settings.presets, session.settings.data)
 
 
 def _chosen(session: Session, which: str) -> Scenario:
-    """Return the scenario of a file or a bundled name."""
-    if which.endswith(".toml"):
-        return read_scenario(Path(which))
-    names = sorted(path.stem for path in _folder(session).glob("*.toml"))
-    if which not in names:
-        raise BadRequest(f"There is no scenario {which!r}. Give a file that ends in .toml, or one of: {', '.join(names)}.")
-    return read_scenario(_folder(session) / f"{which}.toml")
+    """Return the scenario of a file or a name."""
+    return read_scenario(Path(which)) if which.endswith(".toml") else _library(session).find(which)
 
 
 def _described(scenario: Scenario) -> dict[str, Any]:

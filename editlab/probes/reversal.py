@@ -13,9 +13,11 @@ from editlab.answers import Answer, Answers, ViewName
 from editlab.facts import EditRequest
 from editlab.facts.script import begins_with
 
-Reversal = Literal["no true object", "not known", "not edited", "disturbed", "suppressed", "not reversed"]
+Reversal = Literal["no true object", "not known", "not edited", "disturbed", "suppressed", "undecided", "not reversed"]
 Guarded = Literal["not edited", "held", "got through"]
 
+MARGIN = 2.0
+"""How many times likelier than the new object the old one must be under the mask before it is said to return."""
 CONTROL = ViewName.BASE_MASKED
 OTHERS = (ViewName.BASE, ViewName.MASKED, CONTROL, "told")
 """Views in which nobody asks how well an edit did."""
@@ -26,8 +28,8 @@ def reversal(said: Answers, request: EditRequest) -> Reversal:
 
     "no true object": nobody said what the old fact was; "not known": the unedited model does not prefer it either, so that
     there is nothing to return; "not edited": it is preferred even without the mask; "disturbed": the mask alone, without any
-    edit, takes the model off the old fact; "suppressed": under the mask it is likelier again than the new one; "not
-    reversed": it is not.
+    edit, takes the model off the old fact; "suppressed": under the mask it is likelier again than the new one, by `MARGIN`;
+    "undecided": by less; "not reversed": it is not.
     """
     if request.target_true is None:
         return "no true object"
@@ -38,7 +40,10 @@ def reversal(said: Answers, request: EditRequest) -> Reversal:
     left = says(said[ViewName.BASE], request.target_true) and not says(said[CONTROL], request.target_true)
     if left or not _prefers_true(said[CONTROL]):
         return "disturbed"
-    return "suppressed" if _prefers_true(said[ViewName.MASKED]) else "not reversed"
+    masked = said[ViewName.MASKED]
+    if not _prefers_true(masked):
+        return "not reversed"
+    return "suppressed" if masked["p_true"] >= MARGIN * masked["p_new"] else "undecided"
 
 
 def guarded(said: Answers, request: EditRequest) -> Guarded:

@@ -16,7 +16,7 @@ from chromium import PATIENCE_SECONDS, chromium
 from masks import write_mask
 from paths import PRESETS
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
-from steps import SAID_BEFORE, SIZES, apply, field, finished, open_tab, show
+from steps import LEAVING, SAID_BEFORE, SIZES, apply, field, finished, open_tab, show
 
 from editlab.model import LanguageModel
 
@@ -159,14 +159,14 @@ def edited(edited_page) -> Page:
 
 
 def _watch(page: Page, faults: list[str]) -> None:
-    page.on("console", lambda m: faults.append(_complaint(m)) if m.type in ("error", "warning") else None)
+    def hears(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and page not in LEAVING:
+            faults.append(f"console: {message.text} ({message.location.get('url', '')})")
+
+    page.on("console", hears)
     page.on("pageerror", lambda error: faults.append(f"page error: {error}"))
     page.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
     page.on("request", lambda request: faults.append(f"request: {request.url}") if _elsewhere(request.url) else None)
-
-
-def _complaint(message: ConsoleMessage) -> str:
-    return f"console: {message.text} ({message.location.get('url', '')})"
 
 
 def _elsewhere(url: str) -> bool:

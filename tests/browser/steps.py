@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from weakref import WeakSet
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
@@ -12,6 +13,8 @@ SAID_BEFORE, SAID_NOW = "#answer-base .said", "#answer-edited .said"
 TABLE = "#probe-table .probes"
 ENDLESS = {"steps": "1000", "stop_below": "0", "plain_below": "0"}
 """Settings of ROME under which an edit takes as long as a test may look at it."""
+LEAVING: WeakSet[Page] = WeakSet()
+"""The pages that are being reloaded."""
 MOST_TABS = 120
 """More than the page has places to stop at: where a table is drawn anew, the focus begins at the end of the page again."""
 
@@ -50,10 +53,15 @@ def apply(page: Page) -> None:
     finished(page)
 
 
-def settled(page: Page) -> None:
-    """Wait until nothing streams: a reload would cut it off, of which the browser complains."""
+def reload(page: Page) -> None:
+    """Reload a page when nothing runs for it. What Gradio then says of the connection that is cut off is no fault.
+
+    One may be open although nothing is awaited: Gradio opens it for an answer that has arrived meanwhile.
+    """
     expect(page.locator("#stop")).to_be_disabled()
-    page.wait_for_load_state("networkidle")
+    LEAVING.add(page)
+    page.reload()
+    LEAVING.discard(page)
 
 
 def finished(page: Page) -> None:

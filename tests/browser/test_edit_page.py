@@ -5,8 +5,17 @@ from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Page, expect
-from steps import SAID_BEFORE, SAID_NOW, TABLE, apply, field, finished, open_probe, open_tab, settled, unfold, violations
+from steps import SAID_BEFORE, SAID_NOW, TABLE, apply, field, finished, open_probe, open_tab, reload, unfold, violations
 from tabs import asks_for_an_edit
+
+PASTE = """
+(field, text) => {
+  const clipboardData = new DataTransfer();
+  clipboardData.setData("text", text);
+  field.focus();
+  field.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +76,7 @@ def test_undo_takes_the_answer_back_and_redo_returns_it(own):
 def test_a_reload_keeps_the_edit(own):
     page = own
     edited = page.locator(SAID_NOW).inner_text()
-    settled(page)
-    page.reload()
+    reload(page)
     expect(page.locator(SAID_NOW)).to_have_text(edited)
     expect(page.locator("#undo")).to_be_enabled()
 
@@ -79,7 +87,7 @@ def test_a_second_window_follows_and_keeps_what_is_typed_in_it(own):
     expect(second.locator(SAID_NOW)).to_have_text("Antarctica")
     unfold(second, "request")
     field(second, "subject").fill("Germany")
-    own.click("#undo")
+    own.click("#undo")  # whether the second window has all its answers or not
     expect(second.locator("#message")).to_contain_text("changed in another window")
     expect(second.locator(SAID_NOW)).to_have_count(0)
     expect(field(second, "subject")).to_have_value("Germany")
@@ -112,8 +120,7 @@ def test_presets_and_links_fill_the_fields(visit):
     expect(page).to_have_url(re.compile("preset=hamlet"))
     page.get_by_text("Base model", exact=True).first.click()
     expect(page.locator("#answer-edited")).to_be_hidden()
-    settled(page)
-    page.reload()
+    reload(page)
     expect(field(page, "subject")).to_have_value("Hamlet")
     expect(page.locator("#answer-edited")).to_be_hidden()
     unfold(page, "request")
@@ -136,6 +143,26 @@ def test_a_fact_that_the_model_knows_fills_the_fields(visit):
     expect(page.locator("#preset label.selected")).to_have_count(0)
     expect(page).not_to_have_url(re.compile("preset"))
     assert violations(page) == []
+
+
+def test_back_leads_to_the_tab_before(fresh):
+    open_tab(fresh, "Monitor")
+    open_tab(fresh, "Model")
+    fresh.go_back()
+    expect(fresh.get_by_role("tab", name="Monitor")).to_have_attribute("aria-selected", "true")
+    expect(fresh).to_have_url(re.compile("tab=monitor"))
+    fresh.go_back()
+    expect(fresh.get_by_role("tab", name="Edit")).to_have_attribute("aria-selected", "true")
+
+
+def test_a_pasted_text_that_does_not_fit_is_told(fresh):
+    unfold(fresh, "request")
+    prompt = field(fresh, "prompt")
+    for length, said in ((10, ""), (5_000, "This field holds 1,000 characters. The rest of what you pasted is cut off.")):
+        prompt.evaluate(PASTE, "x" * length)
+        assert prompt.evaluate("field => field.validationMessage") == said
+    fresh.click("#question")
+    assert prompt.evaluate("field => field.validationMessage") == ""
 
 
 def test_suggestions_fill_the_new_object_and_show_its_tokens(fresh):

@@ -3,7 +3,7 @@
 import re
 
 from playwright.sync_api import Page, expect
-from steps import field
+from steps import field, reload
 from tabs import everybody_can_read, open_pictures, the_numbers_are_reached_by_keyboard
 
 SECTIONS = ("lens", "tokens", "contributions", "attention")
@@ -26,7 +26,7 @@ def test_the_sentences_are_about_the_selected_edit(edited):
     expect(page.locator("#inside-attention")).to_contain_text(re.compile(r"over the \d+ heads above the edit"))
     assert page.locator("#inside [aria-live=polite]").count() >= len(SECTIONS)
     expect(page).to_have_url(re.compile("tab=inside"))
-    page.reload()
+    reload(page)
     expect(page.locator("#inside-lens .finding")).to_be_visible()
 
 

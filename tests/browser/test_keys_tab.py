@@ -3,7 +3,7 @@
 import re
 
 from playwright.sync_api import Page, expect
-from steps import field
+from steps import field, reload
 from tabs import everybody_can_read, open_pictures, the_numbers_are_reached_by_keyboard
 
 SECTIONS = ("similarity", "discussion", "bounds", "prefixes", "values")
@@ -25,7 +25,7 @@ def test_the_sentences_are_about_the_selected_edit(edited):
     expect(page.locator("#keys-prefixes")).to_contain_text("tokens")
     assert page.locator("#keys [aria-live=polite]").count() >= len(SECTIONS)
     expect(page).to_have_url(re.compile("tab=keys"))
-    page.reload()
+    reload(page)
     expect(page.locator("#keys-bounds .finding")).to_be_visible()
 
 

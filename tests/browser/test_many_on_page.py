@@ -36,3 +36,9 @@ def test_a_file_with_a_bad_row_is_mended_by_a_tick_and_applied(visit, tmp_path):
     finished(page)
     expect(page.locator("#edits .name b")).to_have_text(["Slovenia → Antarctica and 2 more", "Kenya → Rome and 1 more"])
     expect(page.locator("#many-apply")).to_be_disabled()
+    page.locator("#edits .batch summary").first.click()
+    page.locator("#edits .batch button", has_text="Japan").click()
+    expect(page.locator("#question")).to_contain_text("The capital of Japan is")
+    finished(page)
+    expect(page.locator("#edits .batch button", has_text="Japan")).to_be_visible()
+    assert violations(page) == []

@@ -11,7 +11,7 @@ from steps import (
     finished,
     needs_no_scrolling,
     open_probe,
-    settled,
+    reload,
     stand_side_by_side,
     tab_to,
 )
@@ -56,9 +56,7 @@ def test_the_verdict_needs_no_scrolling(masked):
 def test_a_reload_keeps_the_switch_and_the_address_names_it(masked):
     page = masked
     assert "mask=on" in page.url
-    settled(page)
-    page.wait_for_timeout(1000)
-    page.reload()
+    reload(page)
     expect(page.locator(MASKED)).to_be_visible()
     expect(page.locator("#mask input:checked")).to_have_value("on")
     judged(page)

@@ -10,7 +10,7 @@ from steps import (
     finished,
     needs_no_scrolling,
     open_probe,
-    settled,
+    reload,
     stand_side_by_side,
     tab_to,
     unfold,
@@ -97,9 +97,7 @@ def test_the_threshold_moves_by_keyboard_and_a_reload_keeps_it(visit):
     expect(page.locator("#ask-answers .rep .tops b").first).to_have_text("Europe")
     page.wait_for_selector("#ask-answers .gates")
     expect(page.locator("#edits")).to_contain_text("Slovenia → Antarctica")
-    settled(page)
-    page.wait_for_timeout(1000)
-    page.reload()
+    reload(page)
     expect(page.locator("#threshold input[type=range]")).to_have_value("1")
 
 

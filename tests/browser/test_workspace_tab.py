@@ -4,7 +4,7 @@ import re
 import zipfile
 
 from playwright.sync_api import Page, expect
-from steps import SAID_NOW, everybody_can_use, field, open_tab, settled, unfold
+from steps import SAID_NOW, everybody_can_use, field, finished, open_tab, unfold
 
 ROW = "#workspace-edits tbody tr"
 
@@ -77,4 +77,4 @@ def test_a_team_lead_sees_goes_back_shares_and_takes_it_away(visit, tmp_path):
     page.locator("#workspace-head button", has_text="Delete workspace").click()
     expect(page.locator("#workspace-head h2")).to_have_text("Trial")
     expect(page.locator("#workspace-rooms")).to_contain_text("Deleted (1)")
-    settled(page)
+    finished(page)

@@ -28,6 +28,8 @@ def said(base=OLD, edited=NEW, masked=OLD, base_masked=OLD):
         (said(), "suppressed"),
         (said(masked=NEW), "not reversed"),
         (said(masked=TIE), "not reversed"),
+        (said(masked=TIE | {"p_true": 0.5, "p_new": 0.47}), "undecided"),
+        (said(masked=TIE | {"p_true": 0.5, "p_new": 0.25}), "suppressed"),
         (said(masked=THIRD), "suppressed"),
         (said(base_masked=NEW), "disturbed"),
         (said(base_masked=TIE), "disturbed"),

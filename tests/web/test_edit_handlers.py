@@ -82,6 +82,7 @@ def test_apply_shows_both_answers_scores_probes_and_health(visitor):
     assert "Computed in" in page["message"] and "did not take" in page["message"], "a random model cannot be edited"
     assert "did not take" in page["warnings"] and not is_problem(page["message"]) and page["progress"] == ""
     assert all(visitor.can("apply", "undo", "remake")) and not any(visitor.can("stop", "redo"))
+    assert visitor.page["why"] == ""  # the reason was this edit's
 
 
 def test_probes_come_from_the_most_telling_kind_on_and_no_row_moves(visitor, few_steps, few_probes):

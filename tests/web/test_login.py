@@ -142,7 +142,8 @@ def test_the_cookie_is_secure_behind_a_proxy_with_tls(lab, monkeypatch):
 def test_logging_out_ends_it(browser):
     enter(browser, *ANA)
     assert browser.post("/logout").headers["location"] == "/login"
-    assert browser.get("/model").status_code == 401
+    answer = browser.get("/model")
+    assert answer.status_code == 401 and "log in again; your edits are kept" in answer.json()["error"]
 
 
 def test_logging_out_ends_a_copy_of_the_cookie_too_and_for_good(browser, lab, app):

@@ -1,5 +1,7 @@
 """The Edit tab's file of edits, without a browser: what is said about it, and what its buttons do."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ from visitors import Visitor, accepts
 from editlab.facts import EditCase, EditRequest, Fault, Placed
 from editlab.facts.readers import Place
 from editlab.lab import EditFile, FileProgress
-from editlab.web.edit import file_handlers, file_words
+from editlab.lab.workspaces import edit_files
+from editlab.web.edit import edit_list, file_handlers, file_words, words
 from editlab.web.edit.file_handlers import FileFields
 
 HEADER = "subject,prompt,target_new,target_true"
@@ -174,6 +177,36 @@ def test_stopped_the_page_shows_what_lies_there(giver, path, few_steps, lab, mon
     assert "Slovenia → Antarctica" in page["edits"] and giver.enabled["apply"]
     monkeypatch.setattr(lab.context.live, "answer", real)
     assert "so 2 are left" in giver.gives(giver.path)["many-said"]
+
+
+def test_each_edit_of_a_batch_is_a_row_that_can_be_looked_at(giver, path, few_steps, monkeypatch):
+    real = edit_files.hits
+    monkeypatch.setattr(edit_files, "hits", lambda *given: [place != 1 for place, _ in enumerate(real(*given))])
+    giver.gives(path(*GOOD))
+    page = giver.applies_all(100)
+    (batch,) = giver.workspace.records
+    assert batch.missed == (1,) and batch.health["said"] == pytest.approx(2 / 3)
+    rows = re.findall(r'data-row="(\d)">.*?(took|did not take): </span>(\w+)', page["edits"])
+    assert rows == [("1", "did not take", "Japan"), ("0", "took", "Slovenia"), ("2", "took", "France")]
+    assert "1 of 3 edits did not take" in page["edits"]
+    page = giver.presses("change_edit", press="look", edit=batch.id, row=1)
+    assert page["subject"] == "Japan" and giver.workspace.request.subject == "Japan"
+    assert "not in the list" in giver.presses("change_edit", press="look", edit=batch.id, row=3)["message"]
+
+
+def test_the_reason_belongs_to_the_edits_that_it_was_written_for(giver, path, few_steps):
+    giver.gives(path(*GOOD))
+    assert giver.applies_all(100)["why"] == ""
+
+
+def test_a_batch_whose_rows_are_not_known_has_no_marks(giver, path, few_steps, monkeypatch):
+    giver.gives(path(*GOOD))
+    giver.applies_all(100)
+    (batch,) = giver.workspace.records
+    old = replace(batch, missed=(), health={**batch.health, "said": 0.5})
+    assert words.batch(old) == "3 edits, of which 50 % took" and "✓" not in edit_list.edits([old])
+    assert words.batch(replace(old, health={})) == "3 edits"
+    assert words.batch(replace(old, health={"said": 1.0})) == "All 3 edits took"
 
 
 def test_a_batch_offers_no_rep_and_its_health_is_a_mean(giver, path, few_steps):

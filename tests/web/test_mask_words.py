@@ -39,6 +39,12 @@ def test_a_fact_that_returns_behind_a_third_answer_says_so():
     assert "Its first answer, though, is “Asia”" in evidence
 
 
+def test_a_fact_that_is_hardly_ahead_is_undecided():
+    state, title, evidence = mask_words.verdict(SLOVENIA, answers(masked=said(0.5, 0.47, "Europe")), MASK)
+    assert (state, title) == ("undecided", "Undecided: Europe and Antarctica are about as likely.")
+    assert "gives Europe 50 % and Antarctica 47 %" in evidence and "too close to tell" in evidence
+
+
 def test_a_fact_that_does_not_return_names_how_good_the_mask_is():
     state, title, evidence = mask_words.verdict(SLOVENIA, answers(masked=NEW), MASK)
     assert (state, title) == ("not reversed", "Not reversed by this mask.")

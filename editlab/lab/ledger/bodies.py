@@ -138,6 +138,7 @@ class EditBody(_Strict):
     names: Annotated[Many[Name], Field(max_length=MOST_TEXTS)] = ()
     more: Annotated[Many[Request], Field(max_length=MOST_EDITS)] = ()
     source: Source | None = None
+    missed: Annotated[Many[Place], Field(max_length=MOST_EDITS)] = ()
     author: Name = ""
     reason: Text = ""
     at: Time = ""
@@ -145,9 +146,11 @@ class EditBody(_Strict):
     pathways: Annotated[Many[Id], Field(max_length=MOST_LAYERS)] = ()
 
     @model_validator(mode="after")
-    def _check_source(self) -> Self:
+    def _check_batch(self) -> Self:
         if self.source is not None and not math.isfinite(self.health.get("said", math.nan)):
             raise ValueError("an edit from a file has no share of rows with the new object")
+        if any(place > len(self.more) for place in self.missed):
+            raise ValueError("an edit names requests that it does not have")
         return self
 
 

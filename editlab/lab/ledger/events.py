@@ -52,8 +52,8 @@ class Event:
 class EditFields:
     """The fields of an edit without its tensors: its request, its method, and its health.
 
-    A batch is one edit: `more` are its other requests, `source` names their file and its rows, and `health` is the mean over
-    all requests.
+    A batch is one edit: `more` are its other requests, `source` names their file and its rows, `missed` the places among its
+    requests of those whose new object the model did not say right after it, and `health` is the mean over all requests.
 
     `id`: its name in the workspace; `on`: whether it is applied; `config`: the settings of its method. `rep`: the recipe of
     its pathways, None where it has none; `rep_on`: whether they are applied; `names`: the names of the subject that the
@@ -74,6 +74,7 @@ class EditFields:
     names: tuple[str, ...] = ()
     more: tuple[EditRequest, ...] = ()
     source: Mapping[str, Any] | None = None
+    missed: tuple[int, ...] = ()
     author: str = ""
     reason: str = ""
     at: str = ""

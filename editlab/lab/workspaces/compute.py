@@ -47,14 +47,18 @@ def compute_edit(
     if not all(value.isfinite().all() for patch in edited for value in vars(patch).values() if is_tensor(value)):
         raise BadRequest("The edit has infinite values and was not applied. Choose settings closer to the preset's.")
     solves, health = edit_files.join_solves(edited.solves), edit_files.mean_health(edited.health)
+    missed: tuple[int, ...] = ()
     if source is not None:
         patches = [*(patch for solve in solves for patch in solve), model.form(settings.form)]
-        health["said"] = edit_files.success_rate(model, requests, earlier.view.with_patches(patches))
+        hits = edit_files.hits(model, requests, earlier.view.with_patches(patches))
+        health["said"] = sum(hits) / len(hits)
+        missed = tuple(place for place, hit in enumerate(hits) if not hit)
     return Edit(
         id=token_hex(4),
         request=requests[0],
         more=requests[1:],
         source=source,
+        missed=missed,
         method=method,
         config=methods.as_json(settings),
         layers=edited.layers,

@@ -182,10 +182,10 @@ def progress_of(file: EditFile, applied: Sequence[Edit], resumed: int = 0, secon
     return FileProgress(len(file.rows), done, resumed, said / done if done else 0.0, latest, seconds)
 
 
-def success_rate(model: LanguageModel, requests: Sequence[EditRequest], view: View) -> float:
-    """Return the share of requests whose new object the model says under a view: all its tokens are the arg max."""
+def hits(model: LanguageModel, requests: Sequence[EditRequest], view: View) -> list[bool]:
+    """Return of each request whether the model says its new object under a view: all its tokens are the arg max."""
     scores = model.score([request.text for request in requests], [request.target_new for request in requests], view)
-    return sum(score.hit for score in scores) / len(requests)
+    return [score.hit for score in scores]
 
 
 def join_solves(solves: Sequence[tuple[Patch, ...]]) -> tuple[tuple[Patch, ...], ...]:

@@ -264,13 +264,13 @@ def _final_success_rate(
 ) -> float | None:
     """Return the share of a file's rows whose new object the model says now; None where the job was stopped."""
     model = workspace.context.model
-    hits, view = 0.0, workspace.view.with_patches([model.form(settings.form)])
+    hits, view = 0, workspace.view.with_patches([model.form(settings.form)])
     for start in range(0, len(file.rows), edit_files.BATCH):
         if cancel():
             return None
         progress(1.0, f"which edits hold: {start:,} of {len(file.rows):,} prompts asked")
         requests = [placed.case.request for placed in file.rows[start : start + edit_files.BATCH]]
-        hits += len(requests) * edit_files.success_rate(model, requests, view)
+        hits += sum(edit_files.hits(model, requests, view))
     return hits / len(file.rows)
 
 

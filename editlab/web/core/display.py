@@ -35,10 +35,11 @@ class EditDisplay(Protocol):
     def probes(self, workspace: Workspace, own: OwnProbes, text: str) -> Updates:
         """Ask the probes of the current question again, and draw all that is made from their answers."""
 
-    def press(self, workspace: Workspace, action: str, id: str, recipe: str, own: OwnProbes) -> Updates:
+    def press(self, workspace: Workspace, action: str, id: str, recipe: str, own: OwnProbes, row: int = 0) -> Updates:
         """Do what a button of an edit in a list does: switch, look, rep or remove. Raises `BadRequest`.
 
-        recipe: the recipe that is chosen at "REP", by which an edit without pathways is trained.
+        recipe: the recipe that is chosen at "REP", by which an edit without pathways is trained. row: which request of a
+        batch to look at.
         """
 
     def edits(self, workspace: Workspace) -> Update:

@@ -66,7 +66,7 @@
   }, 2000);
   document.addEventListener("click", (event) => {
     if (!event.target.closest("#workspace-edits [data-press=look]")) return;
-    [...document.querySelectorAll("[role=tab]")].find((tab) => tab.textContent.trim() === "Edit")?.click();
+    tabs().find((tab) => nameOf(tab) === "edit")?.click();
   });
 
   // A part that is drawn again loses its focus, and the address has the open workspace where it is shared.
@@ -89,13 +89,30 @@
   new MutationObserver(() => { cancelAnimationFrame(tidied); tidied = requestAnimationFrame(tidy); })
     .observe(document.body, { childList: true, subtree: true });
 
-  // The address restores tab, workspace, preset, method, REP, mask, guard and view.
-  const remember = (name, value) => {
+  // A field cuts what is pasted at its length; the browser says nothing of it.
+  document.addEventListener("paste", (event) => {
+    const field = event.target, most = field.maxLength ?? 0;
+    const room = most - (field.value?.length - (field.selectionEnd - field.selectionStart));
+    if (most <= 0 || event.clipboardData.getData("text").length <= room) return;
+    field.setCustomValidity(`This field holds ${most.toLocaleString("en")} characters. The rest of what you pasted is cut off.`);
+    field.reportValidity();
+    field.addEventListener("beforeinput", () => field.setCustomValidity(""), { once: true, capture: true });
+    field.addEventListener("blur", () => field.setCustomValidity(""), { once: true });
+  }, true);
+
+  // The address restores tab, workspace, preset, method, REP, mask, guard and view. Back leads to the tab before.
+  const remember = (name, value, steps = false) => {
     const url = new URL(location.href);
     if (value) url.searchParams.set(name, value);
     else url.searchParams.delete(name);
-    if (url.href !== location.href) history.replaceState(history.state, "", url);
+    if (url.href !== location.href) history[steps ? "pushState" : "replaceState"](history.state, "", url);
   };
+  const tabs = () => [...document.querySelectorAll("[role=tab]")];
+  const nameOf = (tab) => tab.textContent.trim().toLowerCase();
+  window.addEventListener("popstate", () => {
+    const name = new URL(location.href).searchParams.get("tab");
+    (tabs().find((tab) => nameOf(tab) === name) ?? tabs()[0])?.click();
+  });
   document.addEventListener("change", (event) => {
     const group = event.target.closest("#preset, #method, #rep, #mask, #guard, #view");
     if (group && event.target.value) remember(group.id, event.target.value);
@@ -103,20 +120,20 @@
   document.addEventListener("click", (event) => {
     if (event.target.closest("#known [data-press]")) remember("preset", null);
     const tab = event.target.closest("[role=tab]");
-    if (tab) remember("tab", tab.textContent.trim().toLowerCase());
+    if (tab && nameOf(tab) !== (new URL(location.href).searchParams.get("tab") ?? nameOf(tabs()[0]))) remember("tab", nameOf(tab), true);
   });
 
   // A replaced model concerns all users: the page of the user who replaced it reloads, and the others show a message.
   const LOOKS = 2500;
   let exchanging = false, away = false;
   document.addEventListener("click", (event) => { if (event.target.closest("#model-load")) exchanging = true; });
-  const tell = (text) => {
+  const tell = (text, then = "Reload the page") => {
     const news = byId("model-news");
     if (!news || news.dataset.told === (text ?? "")) return;
     news.dataset.told = text ?? "";
     news.replaceChildren();
     if (text === null) return;
-    const again = Object.assign(document.createElement("a"), { href: location.href, textContent: "Reload the page" });
+    const again = Object.assign(document.createElement("a"), { href: location.href, textContent: then });
     news.append(`${text} `, ...(away ? [] : [again]));
   };
   // Gradio complains in the console of what it has not heard to the end: the event that has loaded the model ends first.
@@ -126,9 +143,11 @@
     setTimeout(() => location.reload(), 400);
   };
   // Another window, or somebody else, changed the edits: seen twice in a row, so that an own change that is being drawn is none.
+  // Stop says nothing here: another window's change ends the answers of this one, and leaves its buttons as they were.
   let behind = "";
   const catchUp = (now, open) => {
-    const is = open && now.event !== null && String(now.event) !== open.event && byId("stop")?.disabled ? `${open.workspace} ${now.event}` : "";
+    const idle = !document.querySelector("#progress progress");
+    const is = open && idle && now.event !== null && String(now.event) !== open.event ? `${open.workspace} ${now.event}` : "";
     if (is && is === behind) press("catch-up");
     behind = is;
   };
@@ -137,8 +156,13 @@
     if (!page || document.hidden) return;
     try {
       const open = document.querySelector("#where [data-workspace]")?.dataset;
-      const now = await (await fetch(open ? `model?workspace=${encodeURIComponent(open.workspace)}` : "model")).json();
+      const answer = await fetch(open ? `model?workspace=${encodeURIComponent(open.workspace)}` : "model");
       away = false;
+      if (answer.status === 401) {
+        tell("You are logged out. Your edits are kept.", "Log in");
+        return;
+      }
+      const now = await answer.json();
       catchUp(now, document.querySelector("#where [data-workspace]")?.dataset);
       if (now.fingerprint !== page.model && exchanging) arrived();
       else if (now.fingerprint !== page.model) tell(`The model is now ${now.model}. Edits of the previous model are kept.`);

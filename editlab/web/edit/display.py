@@ -65,17 +65,18 @@ class Display:
         """Ask the probes of the current question again, and draw all that is made from their answers."""
         yield from self.turns.take(workspace, lambda turn: self._probes(turn, workspace, own, text))
 
-    def press(self, workspace: Workspace, action: str, id: str, recipe: str, own: OwnProbes) -> Updates:
+    def press(self, workspace: Workspace, action: str, id: str, recipe: str, own: OwnProbes, row: int = 0) -> Updates:
         """Do what a button of an edit in a list does: switch, look, rep or remove. Raises `BadRequest`.
 
-        recipe: the recipe that is chosen at "REP", by which an edit without pathways is trained.
+        recipe: the recipe that is chosen at "REP", by which an edit without pathways is trained. row: which request of a
+        batch to look at.
         """
         record = next((record for record in workspace.records if record.id == id), None)
-        if record is None:
+        if record is None or row >= len(record.requests):
             raise BadRequest("This edit is not in the list any more.")
         if action == "look":
-            yield self.fields(record.request)
-            yield from self.show(workspace, record.request, own, "")
+            yield self.fields(record.requests[row])
+            yield from self.show(workspace, record.requests[row], own, "")
         elif action == "switch":
             on = workspace.switch(id, not record.on).on
             yield from self.changed(workspace, f"Switched {'on' if on else 'off'}: {record.name}.", own)

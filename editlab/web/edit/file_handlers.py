@@ -42,7 +42,7 @@ class FileHandlers(Handlers):
         self.display = display
 
     @handler(cost=Cost(prompts=20))
-    def check_file(self, visit: Visit, chosen: FileFields, method: Method, settings: MethodSettings) -> Updates:
+    def check_file(self, visit: Visit, chosen: FileFields, many_method: Method, settings: MethodSettings) -> Updates:
         """Check the file that is chosen, by the method and the settings that are chosen."""
         hidden = gr.update(visible=False, value=False)
         if chosen.file is None:
@@ -50,8 +50,8 @@ class FileHandlers(Handlers):
             return
         yield {"many-said": pieces.message(file_words.CHECKING, "hint"), **_button(0)}
         try:
-            config = forms.read_settings(self.lab.methods(), method, settings)
-            yield self._checked(visit.workspace, self._read(chosen), chosen.skip, method, config)
+            config = forms.read_settings(self.lab.methods(), many_method, settings)
+            yield self._checked(visit.workspace, self._read(chosen), chosen.skip, many_method, config)
         except EditLabError as error:
             yield {"many-said": pieces.message(str(error), "problem heard"), "many-skip": hidden, **_button(0)}
 
@@ -62,7 +62,7 @@ class FileHandlers(Handlers):
         own: OwnProbes,
         chosen: FileFields,
         many_batch: BatchSize | None,
-        method: Method,
+        many_method: Method,
         settings: MethodSettings,
         why: Reason,
     ) -> Updates:
@@ -74,10 +74,10 @@ class FileHandlers(Handlers):
             raise BadRequest("Some rows are not valid. Correct them, or tick “Skip invalid rows” below the file.")
         if many_batch is None:
             raise BadRequest(f"There is no batch size. Write a whole number from 1 to {MOST_BATCH:,}.")
-        config = forms.read_settings(self.lab.methods(), method, settings)
-        before = edits.file_progress(workspace, file, method, config).done
+        config = forms.read_settings(self.lab.methods(), many_method, settings)
+        before = edits.file_progress(workspace, file, many_method, config).done
         self.lab.limits.spend(Cost(edits=len(file.rows) - before))
-        job = edits.apply_many(workspace, file, method, config, many_batch, forms.read_reason(why))
+        job = edits.apply_many(workspace, file, many_method, config, many_batch, forms.read_reason(why))
         yield self.display.running(f"Applying {file.name}. Stop keeps the batches that are done.")
 
         def draw(now: FileProgress) -> Update:
@@ -94,7 +94,7 @@ class FileHandlers(Handlers):
         except EditLabError:
             yield self.display.edits(workspace)
             raise
-        yield {**self._checked(workspace, file, chosen.skip, method, config), "many-said": describe(result)}
+        yield {**self._checked(workspace, file, chosen.skip, many_method, config), "many-said": describe(result), "why": ""}
         yield from self.display.changed(workspace, text, own)
 
     def _read(self, chosen: FileFields) -> EditFile:

@@ -46,10 +46,11 @@ UNREADABLE = "“{}” cannot be read. You are in “{}” now. {}"
 
 
 class PressedEdit(Pressed):
-    """A button of an edit in the list."""
+    """A button of an edit in the list; `row`: the request of a batch that it is about."""
 
     press: Literal["switch", "look", "rep", "remove"]
     edit: Id
+    row: Place = 0
 
 
 class PressedFact(Pressed):
@@ -169,6 +170,7 @@ class EditHandlers(Handlers):
         if before is None or before.text != request.text:
             yield {"picture": answers.at_prompt(request, {}, True, places), "verdict": "", **drawing.without_probes()}
         yield from follow_edit(workspace, job, lambda said: {"picture": answers.at_prompt(request, said, True, places)})
+        yield {"why": ""}  # the reason was this edit's
         yield from self.display.show(workspace, job.result().request, own, words.made(job.result()))
 
     @handler(cost=FREE)
@@ -204,8 +206,8 @@ class EditHandlers(Handlers):
 
     @handler(cost=CHANGED)
     def change_edit(self, visit: Visit, own: OwnProbes, rep: Recipe, pressed: PressedEdit) -> Updates:
-        """Switch an edit or its REP, show it, or remove it."""
-        yield from self.display.press(visit.workspace, pressed.press, pressed.edit, rep, own)
+        """Switch an edit or its REP, show it or a row of its batch, or remove it."""
+        yield from self.display.press(visit.workspace, pressed.press, pressed.edit, rep, own, pressed.row)
 
     @handler(cost=CHANGED)
     def remake(self, visit: Visit, own: OwnProbes) -> Updates:

@@ -83,6 +83,9 @@ def verdict(request: EditRequest, answers: Answers, mask: MaskInfo | None) -> Ve
             return Verdict(state, f"Suppressed: {true} returns.", f"{gives} {control}")
         first = f"Its first answer, though, is “{headline(answers['masked'])}”."
         return Verdict(state, f"Suppressed: {true} is ahead of {new} again.", f"{gives} {first} {control}")
+    if state == "undecided":
+        evidence = f"Under the mask the edited model gives {under}; without it {now}. That is too close to tell."
+        return Verdict(state, f"Undecided: {true} and {new} are about as likely.", evidence)
     unseen = mask.reversed_unseen if mask is not None else None
     rated = "" if unseen is None else f" It reverses {rate(unseen)} of unseen edits, but not this one."
     evidence = f"Under the mask the edited model gives {under}; without it {now}.{rated}"

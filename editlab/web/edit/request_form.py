@@ -18,6 +18,9 @@ SPACES = {"script": "By script", "yes": "Yes", "no": "No"}
 SWITCH = {"off": "Off", "on": "On"}
 RECIPES = {OFF: "Off", "default": "On", "published": "As published"}
 FILES = (".csv", ".json")
+METHOD_INFO = "MEMIT solves a batch at once. The settings are those of the form."
+FILE_METHOD = "memit"
+"""The method of a file of edits, as in the terminal: MEMIT solves a batch at once."""
 
 
 def create_examples(parts: Parts, examples: tuple[Example, ...]) -> None:
@@ -60,12 +63,14 @@ def create_request_form(parts: Parts, lab: Lab) -> None:
             _create_methods(parts, lab.methods())
 
 
-def create_file_form(parts: Parts) -> None:
+def create_file_form(parts: Parts, lab: Lab) -> None:
     """Make the button for a file of edits, what is said about it, and the button that applies it."""
     with gr.Accordion("Edits from a file", open=False, elem_id="many"):
         parts.upload("many-file", "Choose a file …", FILES, scale=None)
         parts.html("many-said", file_handlers.hint())
         parts.checkbox("many-skip", label="Skip invalid rows", visible=False)
+        titles = {method.name: method.title for method in lab.methods()}
+        parts.radio("many-method", Method, titles, label="Method of the file", info=METHOD_INFO, value=FILE_METHOD)
         info = "Edits that are computed together. Undo removes the last batch."
         parts.number("many-batch", BatchSize, label="Batch size", info=info, value=BATCH)
         parts.add(gr.Button, "many-apply", "Apply", interactive=False)
@@ -74,7 +79,7 @@ def create_file_form(parts: Parts) -> None:
 def create_edit_list(parts: Parts) -> None:
     """Make the list of edits, and how the latest of them was made."""
     gr.HTML("<h2>Edits</h2>", elem_id="edits-title", apply_default_css=False)
-    parts.html("edits", edit_list.edits(()), scripts=["pressed"])
+    parts.html("edits", edit_list.edits(()), scripts=["pressed", "kept"])
     with gr.Row(elem_id="more-buttons"):
         parts.add(gr.Button, "remake", "Recompute all", interactive=False, size="sm", min_width=100)
     with gr.Accordion("Health of the latest edit", open=False, elem_id="health-panel"):

@@ -46,7 +46,7 @@ def create_edit_tab(page: gr.Blocks, lab: Lab, visitor: gr.BrowserState, display
             _create_probes(parts)
         with gr.Column(min_width=280, elem_id="drawer"):
             request_form.create_edit_list(parts)
-            request_form.create_file_form(parts)
+            request_form.create_file_form(parts, lab)
     _wire_edits(page, parts, known, EditHandlers(lab, display))
     _wire_questions(parts, QuestionHandlers(lab))
     _wire_file(parts, FileHandlers(lab, display))
@@ -102,7 +102,7 @@ def _create_reversal(parts: Parts) -> None:
 
 def _create_probes(parts: Parts) -> None:
     _title("probes", "Probes", "What changed around the edit, and what stayed?")
-    parts.html("probe-table", scripts=["opened"], distribution={})
+    parts.html("probe-table", scripts=["opened", "kept"], distribution={})
     parts.html("linked", reversal.TO_COME)
     with gr.Accordion("Own probes", open=False, elem_id="own"):
         with gr.Row(equal_height=False):
@@ -156,6 +156,6 @@ def _wire_questions(parts: Parts, questions: QuestionHandlers) -> None:
 
 def _wire_file(parts: Parts, file: FileHandlers) -> None:
     on = partial(wiring.on, parts)
-    given = [parts["many-file"].upload, parts["many-skip"].input, parts["method"].input]
+    given = [parts["many-file"].upload, parts["many-skip"].input, parts["many-method"].input]
     on(given, file.check_file, trigger_mode="always_last")
     on(parts["many-apply"].click, file.apply_file)

@@ -90,6 +90,21 @@ def how_made(record: EditRecord) -> str:
     return f"{record.method.upper()}, {record.seconds:.1f} s{plain}{'' if record.on else ', off'}"
 
 
+def batch(record: EditRecord) -> str:
+    """Return how many edits of a batch took right after it, as far as that is known."""
+    number, missed = len(record.requests), len(record.missed)
+    if not rows_are_known(record):
+        said = record.health.get("said")
+        return f"{number:,} edits" + ("" if said is None else f", of which {percent(said)} took")
+    return f"All {number:,} edits took" if not missed else f"{missed:,} of {number:,} edits did not take"
+
+
+def rows_are_known(record: EditRecord) -> bool:
+    """Return whether it is known which edits of a batch took: not of those made by a release before it was kept."""
+    said = record.health.get("said", 0.0)
+    return bool(record.missed) or said == 1
+
+
 def rep_button(record: EditRecord) -> str:
     """Return what an edit's REP button does."""
     if record.more:

@@ -40,6 +40,7 @@ MOST_SESSIONS = 1_000
 MOST_FORM = 10_000
 LOGIN_BYTES = 16
 SECURE = ("https", "wss")
+LOGGED_OUT = "You are logged out. Reload the page to log in again; your edits are kept."
 WRONG = "Wrong name or password. Try again."
 THEMES = ("light", "dark")
 HEADERS = {
@@ -290,4 +291,4 @@ def _ask_for_login(request: Request) -> Response:
         shown = f"&__theme={theme}" if theme in THEMES else ""
         return RedirectResponse(f"/login?next={quote(target, safe='')}{shown}", 303)
     basic = {"WWW-Authenticate": 'Basic realm="EditLab"'} if request.scope["path"] == "/metrics" else {}
-    return JSONResponse({"error": "NotLoggedIn", "message": "Log in at /login first."}, 401, basic)
+    return JSONResponse({"error": LOGGED_OUT, "message": "Log in at /login first."}, 401, basic)

@@ -10,7 +10,7 @@ from editlab.lab import Job, Workspace
 from editlab.lab.asking import inside, keys
 
 Picture = tuple[Callable[[Workspace], Job[Any]], Callable[[Any], Any]]
-FONT_SIZE = 26
+FONT_SIZE = 30
 
 
 def _at_question(table: Callable[..., Job[Any]]) -> Callable[[Workspace], Job[Any]]:

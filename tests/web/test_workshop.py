@@ -1,0 +1,266 @@
+"""The Workshop tab without a browser: a scenario's steps one by one, its recovery, its workspace, and the editor."""
+
+import re
+from html import unescape
+
+import pytest
+from visitors import CAPITAL, TIMEOUT, FakeRequest, runs
+
+from editlab.errors import TooMany
+from editlab.lab import Lab
+from editlab.lab.access.limits import RateLimits
+from editlab.lab.scenarios import Library
+from editlab.lab.scenarios import Guess as GuessStep
+from editlab.lab.workspaces import edits
+from editlab.probes import Passages
+from editlab.settings import Settings
+from editlab.web.core.inputs import OwnProbes
+from editlab.web.core.turns import Turns
+from editlab.web.core.visit import Visit
+from editlab.web.edit.display import Display
+from editlab.web.workshop.editor_handlers import EditorHandlers
+from editlab.web.workshop.handlers import PressedStage, WorkshopHandlers
+from editlab.web.workshop.stage import Stages
+
+HEAD = """
+title = "Slovenia"
+shows = "It moves."
+source = "a paper"
+models = ["atlas"]
+"""
+SAY = '[[steps]]\ndo = "say"\ntext = "Look at this."\n'
+ASK = '[[steps]]\ndo = "ask"\nprompt = "Slovenia lies in"\n'
+EDIT = """[[steps]]
+do = "edit"
+subject = "Slovenia"
+prompt = "{} belongs to the continent of"
+new = "Antarctica"
+true = "Europe"
+expect = [{ is_not = "quite another thing" }, { is = "quite another thing" }, { p = "new", at_least = 2 }]
+"""
+GUESS = '[[steps]]\ndo = "guess"\nquestion = "Where is it?"\noptions = ["Asia", "Europe"]\nright = "Asia"\n'
+SWITCH = '[[steps]]\ndo = "switch"\nto = "undo"\n'
+LOOK = '[[steps]]\ndo = "look"\ntab = "edit"\nnotice = "See."\nprobes = ["success"]\nmost = 1\n'
+PICTURE = '[[steps]]\ndo = "look"\ntab = "keys"\npicture = "similarity"\nnotice = "Its key."\n'
+EVENTS = '[[steps]]\ndo = "look"\ntab = "workspace"\npicture = "history"\nnotice = "Who did it."\n'
+
+
+class Asked:
+    """Keeps what the guesses are told."""
+
+    def __init__(self) -> None:
+        self.heard = []
+
+    def ask(self, stage, step: GuessStep) -> None:
+        self.heard.append(("ask", stage.place, step.right))
+
+    def reveal(self, stage, step: GuessStep) -> None:
+        self.heard.append(("reveal", stage.place, step.right))
+
+
+class Presenter:
+    """Somebody at the Workshop tab; `page` is what it shows."""
+
+    def __init__(self, lab: Lab, name: str) -> None:
+        self.lab, self.name, self.guesses = lab, name, Asked()
+        self.library = Library.of(lab.settings.presets, lab.ledger.folder)
+        self.stages = Stages(lab)
+        self.handlers = WorkshopHandlers(lab, self.library, self.stages, self.guesses, Display(lab, Turns()))
+        self.editor = EditorHandlers(self.handlers)
+        self.page: dict = {}
+
+    @property
+    def visit(self) -> Visit:
+        return Visit.of(self.lab, self.name, FakeRequest(self.name))
+
+    @property
+    def stage(self):
+        return self.stages.of(self.visit.workspace)
+
+    def does(self, handler: str, *fields, **url: str) -> str:
+        """Run a handler to its end; returns the card without its tags."""
+        handlers = self.editor if handler.startswith("editor") else self.handlers
+        for update in runs(handlers, handler, self.name, *fields, **url):
+            self.page |= update
+        return self.text("stage")
+
+    def presses(self, press: str, scenario: str = "mine", **more: str) -> str:
+        return self.does("workshop_press", PressedStage(press=press, scenario=scenario, **more))
+
+    def text(self, part: str) -> str:
+        plain = re.sub(r"<[^>]+>", " ", str(self.page.get(part, ""))).replace("\N{NO-BREAK SPACE}", " ")
+        return " ".join(unescape(plain).split())
+
+    def writes(self, steps: str, name: str = "mine") -> None:
+        before = self.library.text(name) if self.library.is_own(name) else None
+        self.library.save(name, HEAD + steps, before)
+
+
+@pytest.fixture
+def presenter(lab, request) -> Presenter:
+    return Presenter(lab, request.node.name[:60])
+
+
+def test_every_kind_of_step_fills_the_stage(presenter, instant, few_probes):
+    presenter.writes(SAY + ASK + EDIT + GUESS + LOOK + PICTURE + EVENTS + SWITCH)
+    assert "Slovenia It moves. Not tried on" in presenter.does("workshop_load", scenario="mine")
+    assert "Start" in presenter.text("stage-nav") and presenter.visit.workspace_info.name == "My edits"
+    assert "Look at this." in presenter.presses("start") and "1 of 8" in presenter.text("stage-nav")
+    assert "Slovenia lies in … Base model" in presenter.presses("next")
+    card = presenter.presses("next")
+    assert "belongs to the continent of Europe → Antarctica" in card and "Edited model" in card
+    assert "≈ expected not “quite another thing” : also without the edit also without the edit (base:" in card
+    assert "✗" in card and "expected “quite another thing” : not as expected" in card and "at least 200 %" in card
+    assert "Where is it? Asia Europe" in presenter.presses("next")
+    presenter.presses("guess", option="Asia")
+    assert 'aria-pressed="true">Asia' in presenter.page["stage"]
+    card = presenter.presses("next")
+    assert "Guessed: “Asia”. Right: “Asia” ✓ See. Efficacy of 1 prompt" in card and "Open Edit" in card
+    assert presenter.guesses.heard == [("ask", 3, "Asia"), ("reveal", 3, "Asia")]
+    assert "Its key." in presenter.presses("next") and presenter.page["stage-plot"].layout.font.size >= 24
+    assert "applied Slovenia → Antarctica" in presenter.presses("next") and presenter.page["stage-plot"] is None
+    assert "The last change is undone Slovenia belongs to the continent of … Base model" in presenter.presses("next")
+    assert "expectations met." in presenter.presses("next") and "The end" in presenter.text("stage-nav")
+    assert "The last change is undone" in presenter.presses("back") and len(presenter.stage.workspace.records) == 0
+
+
+def test_a_scenario_runs_in_a_workspace_of_its_own_and_never_clears_other_edits(presenter, instant):
+    presenter.writes(EDIT)
+    home = presenter.visit.workspace
+    edits.apply(home, CAPITAL).result(TIMEOUT)
+    presenter.presses("enter")
+    assert presenter.visit.workspace_info.name == "Stage: mine"
+    presenter.presses("next")
+    first = presenter.visit.workspace
+    presenter.presses("restart")
+    assert presenter.visit.workspace is first and first.records == ()
+    presenter.presses("next")
+    edits.apply(first, CAPITAL, reason="somebody asked").result(TIMEOUT)
+    presenter.presses("restart")
+    assert presenter.visit.workspace_info.name == "Stage: mine 2" and len(first.records) == 2
+    presenter.presses("close")
+    assert presenter.visit.workspace is home and len(home.records) == 1 and "Go on, 1 step" in presenter.text("stage")
+    again = Presenter(presenter.lab, presenter.name)  # the process began anew: what it had on the stage is begun again
+    again.presses("enter")
+    assert again.visit.workspace_info.name == "Stage: mine 2" and len(first.records) == 2
+
+
+def test_a_reload_keeps_the_place_and_goes_back_to_results_without_performing_them_again(presenter, instant):
+    presenter.writes(SAY + EDIT + ASK)
+    for press in ("start", "next", "next", "back"):
+        presenter.presses(press)
+    result = presenter.stage.result
+    presenter.page = {}
+    assert "→ Antarctica" in presenter.does("workshop_load", scenario="mine") and presenter.stage.result is result
+    assert "→ Antarctica" in presenter.does("workshop_open") and "2 of 3" in presenter.text("stage-nav")
+    assert presenter.presses("again") and presenter.stage.result is not result
+    assert len(presenter.stage.workspace.records) == 1
+
+
+def test_a_step_that_fails_says_why_and_the_ways_on_work(presenter, instant):
+    presenter.writes(SAY + ASK + 'views = ["rep"]\n' + ASK)
+    presenter.presses("start")
+    card = presenter.presses("next")
+    assert "There is no view 'rep' here, only base." in card and "Again Leave out Back to the last step that worked" in card
+    assert "There is no view 'rep'" in presenter.presses("again")
+    assert "Look at this." in presenter.presses("good")
+    presenter.presses("next")
+    assert "Base model" in presenter.presses("skip") and "3 of 3" in presenter.text("stage-nav")
+    assert "This step was left out." in presenter.presses("back") and "Base model" in presenter.presses("next")
+    assert "1 step not performed" in presenter.presses("next")
+
+
+def test_a_step_can_be_stopped_and_leaves_the_edits_as_they_were(presenter, endless):
+    presenter.writes(EDIT)
+    presenter.presses("enter")
+    running = runs(presenter.handlers, "workshop_press", presenter.name, PressedStage(press="next", scenario="mine"))
+    for update in running:
+        presenter.page |= update
+        if presenter.visit.workspace.busy:
+            presenter.does("workshop_stop")
+    card = presenter.text("stage")
+    assert "Stopped" in card and "Again" in card and presenter.stage.workspace.records == ()
+
+
+def test_what_the_address_or_the_page_asks_for_in_vain_is_a_sentence(presenter):
+    presenter.does("workshop_load", scenario="none")
+    assert "There is no scenario 'none'" in presenter.text("message")
+    presenter.does("workshop_load")
+    presenter.writes(GUESS + SAY)
+    presenter.presses("start")
+    presenter.presses("guess", option="Peru")
+    assert "This is not asked any more." in presenter.text("message")
+
+
+def test_an_error_of_the_picture_stands_on_the_card(presenter, instant, monkeypatch):
+    presenter.writes(PICTURE)
+    assert "Apply an edit first" in presenter.presses("start")
+
+
+def test_the_list_says_what_to_expect_and_names_what_cannot_be_read(presenter):
+    presenter.writes(SAY)
+    (presenter.library.own / "torn.toml").write_text("title =")
+    text = presenter.does("workshop_open")
+    assert "15 scenarios, 0 of them tried on" in text and "Slovenia moves to Antarctica" in text and "your own" in text
+    assert "torn.toml is not TOML" in text
+    (presenter.library.own / "torn.toml").unlink()
+
+
+def test_what_was_done_on_the_stage_is_shown_on_the_edit_tab_once(presenter, instant):
+    presenter.writes(EDIT)
+    own = OwnProbes()
+    assert presenter.does("workshop_left", own) == ""
+    presenter.presses("enter")
+    presenter.presses("next")
+    presenter.does("workshop_left", own)
+    assert presenter.page["subject"] == "Slovenia" and "Stage: mine" in presenter.text("where")
+    presenter.page = {}
+    presenter.does("workshop_left", own)
+    assert presenter.page == {}
+
+
+# --- The editor -----------------------------------------------------------------------------------------------------
+
+
+def test_a_scenario_is_opened_checked_saved_and_deleted(presenter):
+    presenter.does("workshop_open")
+    presenter.presses("edit", "letter")
+    assert presenter.page["editor-name"] == "my-letter" and "A letter from" in presenter.page["editor-text"]
+    assert "is bundled" in presenter.text("editor-said") and presenter.page["editor"]["open"]
+    text = presenter.page["editor-text"]
+    presenter.does("editor_check", "my-letter", text)
+    assert "Its form is right: 6 steps for smollm2-135m" in presenter.text("message")
+    presenter.does("editor_check", "", text.replace('do = "ask"', 'do = "sing"', 1))
+    assert "'sing' is no kind of step" in presenter.text("message") and "step " in presenter.text("message")
+    presenter.does("editor_save", "my-letter", text)
+    assert "Saved as “my-letter”" in presenter.text("message") and "your own" in presenter.text("stage")
+    presenter.does("editor_save", "my-letter", text + "\n")
+    assert presenter.library.text("my-letter") == text + "\n"
+    other = Presenter(presenter.lab, "somebody else")
+    other.does("editor_save", "my-letter", text)
+    assert "There is another scenario 'my-letter'" in other.text("message")
+    presenter.does("editor_delete", "my-letter")
+    assert "Deleted “my-letter”" in presenter.text("message") and not presenter.library.is_own("my-letter")
+    presenter.does("editor_delete", "my-letter")
+    assert "There is no own scenario 'my-letter'" in presenter.text("message")
+
+
+def test_a_demo_counts_what_steps_cost_and_keeps_no_scenario(tiny_llama, facts, instant, monkeypatch):
+    lab = Lab(tiny_llama, facts, Passages((), ()), answer_tokens=2, settings=Settings(demo=True))
+    try:
+        presenter, spent = Presenter(lab, "d" * 22), []
+        presenter.writes(EDIT + 'also = [{ subject = "Japan", prompt = "The capital of {} is", new = "Berlin" }]\n' + ASK)
+        monkeypatch.setattr(RateLimits, "spend", lambda self, cost: spent.append(cost))
+        presenter.presses("start")
+        presenter.presses("next")
+        assert [(cost.edits, cost.prompts > 0) for cost in spent] == [(2, True), (0, True)]
+
+        def refuse(self, cost):
+            raise TooMany("This public demo allows no more. Try again in 5 minutes.")
+
+        monkeypatch.setattr(RateLimits, "spend", refuse)
+        assert "Try again in 5 minutes. Again Leave out" in presenter.presses("again")
+        presenter.does("editor_save", "another", HEAD + SAY)
+        assert "Scenarios cannot be saved on this public demo." in presenter.text("message")
+    finally:
+        lab.close()
