@@ -29,7 +29,7 @@ new PerformanceObserver((list) => {
 """Keeps how far the page jumped without anybody's doing."""
 
 AS_IT_WAS = """
-document.querySelectorAll("details[open]").forEach((row) => { row.open = false; });
+document.querySelectorAll("details[open]").forEach((row) => { row.querySelector("summary").click(); });
 document.activeElement.blur();
 window.scrollTo(0, 0);
 """

@@ -23,6 +23,7 @@ from editlab.web.edit.display import Display
 from editlab.web.edit.file_handlers import FileHandlers
 from editlab.web.edit.handlers import EditHandlers, RequestFields
 from editlab.web.edit.question_handlers import QuestionHandlers
+from editlab.web.edit.report_handlers import ReportHandlers
 
 TIMEOUT = 60.0
 CONTINENT = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
@@ -68,7 +69,7 @@ class Visitor:
         self.lab, self.name = lab, name
         display = Display(lab, Turns())
         self.handlers: Handlers = EditHandlers(lab, display)
-        self.others: tuple[Handlers, ...] = (QuestionHandlers(lab), FileHandlers(lab, display))
+        self.others: tuple[Handlers, ...] = (QuestionHandlers(lab), FileHandlers(lab, display), ReportHandlers(lab))
         self.own: tuple[Any, Any] = ("", "")
         self.rep, self.why = "off", ""
         self.changed: dict[str, Any] = {}

@@ -16,6 +16,7 @@ from editlab.web.edit import request_form, reversal, score_line, words
 from editlab.web.edit.file_handlers import FileHandlers
 from editlab.web.edit.handlers import EditHandlers, Form, Threshold
 from editlab.web.edit.question_handlers import QuestionHandlers
+from editlab.web.edit.report_handlers import ReportHandlers
 
 FORMS = {"plain": "Plain text", "chat": "Chat"}
 OWN = {
@@ -50,6 +51,7 @@ def create_edit_tab(page: gr.Blocks, lab: Lab, visitor: gr.BrowserState, display
     _wire_edits(page, parts, known, EditHandlers(lab, display))
     _wire_questions(parts, QuestionHandlers(lab))
     _wire_file(parts, FileHandlers(lab, display))
+    wiring.on(parts, parts["report"].click, ReportHandlers(lab).report_edit)
     return parts
 
 
@@ -109,6 +111,9 @@ def _create_probes(parts: Parts) -> None:
             for name, (label, info) in OWN.items():
                 parts.text(name, Lines, label=label, info=info, lines=3, max_lines=8, min_width=240)
         parts.add(gr.Button, "probe", "Ask the probes again", size="sm")
+    with gr.Row(elem_id="report-row", equal_height=False):
+        parts.button("report", "Report of this edit")
+        parts.html("report-file", pieces.message(words.REPORT_HINT, "hint"))
 
 
 def _title(name: str, title: str, lead: str) -> None:

@@ -37,6 +37,12 @@ def announce(answers: Answers) -> str:
     return " ".join(f"{view_title(view)}: “{headline(answer)}”." for view, answer in answers.items())
 
 
+NO_REPORT = "A report is about an edit. Apply this one first, or choose one from the list."
+REPORT_HINT = (
+    "One file with the answers, the probes, the plots and the command that repeats them. It opens without a network."
+)
+REPORTING = "Asking everything about this edit …"
+
 # --- what the model knows ---------------------------------------------------------------------------------------------
 
 KNOWN_HINT = "Open this to ask the model."

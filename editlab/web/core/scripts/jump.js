@@ -3,6 +3,6 @@ element.addEventListener("click", (event) => {
   const kind = event.target.closest("[data-kind]")?.dataset.kind;
   const group = kind && document.querySelector(`#probe-table details.group[data-kind="${CSS.escape(kind)}"]`);
   if (!group) return;
-  group.open = true;
+  if (!group.open) group.querySelector("summary").click();
   group.scrollIntoView({ block: "nearest", behavior: "smooth" });
 });

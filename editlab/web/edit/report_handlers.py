@@ -1,0 +1,41 @@
+"""The handler that makes a report of the edit that is shown, as a file to download."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from editlab.errors import BadRequest, EditLabError
+from editlab.exports import format_named
+from editlab.lab.access.limits import Cost
+from editlab.lab.asking.answers import find_applied
+from editlab.lab.workspaces import exports
+from editlab.web.core.handlers import BATTERY, Handlers, handler
+from editlab.web.core.html import pieces
+from editlab.web.core.updates import Updates, buttons, follow
+from editlab.web.core.visit import Visit
+from editlab.web.edit import words
+from editlab.wording import size
+
+
+class ReportHandlers(Handlers):
+    """The handler of the report."""
+
+    @handler(cost=Cost(files=1))
+    def report_edit(self, visit: Visit) -> Updates:
+        """Ask everything about the edit that is shown, and put it into one file that opens without a network."""
+        info, workspace = visit.workspace_info, visit.workspace
+        request = workspace.request
+        record = find_applied(workspace.records, request) if request else None
+        if record is None:
+            raise BadRequest(words.NO_REPORT)
+        self.lab.limits.spend(Cost(prompts=BATTERY * min(format_named("report").asks, len(record.requests))))
+        job = exports.offer(workspace, info, "report", self.lab.downloads, record.id)
+        yield {"report-file": pieces.message(words.REPORTING, "hint"), "stop": gr.update(interactive=True)}
+        yield from follow(workspace, job)
+        try:
+            path = self.lab.downloads.take(job.result(), None)
+        except EditLabError:
+            yield {"report-file": ""}
+            raise
+        link = pieces.download(job.result(), f"Download {path.name} ({size(path.stat().st_size)})")
+        yield {"report-file": link, "progress": "", **buttons(workspace)}
