@@ -40,13 +40,11 @@ def test_a_phone_joins_by_the_link_guesses_and_sees_the_answer(visit):
     expect(phone.locator("#where")).to_contain_text("Editing facts")
     expect(presenter.locator("#room-people tbody tr")).to_have_count(1)
 
-    presenter.click('[data-press="start"][data-scenario="long-text"]')
-    for _ in range(2):
-        if presenter.locator("#stage .card.guess").is_visible():
-            break
-        expect(presenter.locator('#stage-nav [data-press="next"]')).to_be_enabled()
-        presenter.click('#stage-nav [data-press="next"]')
-        presenter.wait_for_timeout(500)
+    presenter.click('#stage [data-press="enter"][data-scenario="long-text"]')
+    for place in range(2):  # the edit, and the guess
+        presenter.locator("#stage-nav .go").click()
+        expect(presenter.locator("#stage-nav .place")).to_have_attribute("data-place", str(place))
+        expect(presenter.locator("#stage-nav .go")).to_be_enabled()
     expect(presenter.locator("#stage .card.guess")).to_be_visible()
     options = phone.locator(".strip [data-choice]")
     expect(options.first).to_be_visible()
@@ -68,7 +66,7 @@ def test_a_phone_joins_by_the_link_guesses_and_sees_the_answer(visit):
     expect(second.locator('.strip [aria-pressed="true"]')).to_have_attribute("data-choice", "0")
     second.close()
 
-    presenter.click('#stage-nav [data-press="next"]')
+    presenter.locator("#stage-nav .go").click()
     expect(phone.locator(".strip .said")).to_contain_text("You said")
     expect(phone.locator(".strip .guesses .right")).to_have_count(1)
     expect(phone.locator(".strip [data-choice]")).to_have_count(0)
