@@ -34,8 +34,10 @@ ARRIVE_SECONDS = 30.0
 """The time in which people find their phones and follow the link."""
 TIMEOUT = 300.0
 HANDLE = re.compile(r'data-workspace=\\?"([0-9a-f]+)')
-TOLD = re.compile(r'class=\\?"answer (?:base|edited)\\?"')
-"""An answer that is there: one that is awaited has a class more."""
+TOLD = {
+    name: re.compile(rf'class=\\?"answer {view} (?!waiting|empty)') for name, view in (("open", "base"), ("apply", "edited"))
+}
+"""An answer that is there, by the handler that shows it."""
 
 
 def serve(port: int, data: str, most: int, told: Any, model: str) -> None:
@@ -102,7 +104,7 @@ class Phone:
         answer = check(await self.http.post(f"/gradio_api/queue/join{query}", json=body), 200)
         async for message in self.messages(answer.json()["event_id"]):
             shown.append(message)
-            if not told and TOLD.search(message):
+            if not told and TOLD[name].search(message):
                 told = time.monotonic() - began
         self.seconds[timed].append(told or time.monotonic() - began)
         self.seconds[f"{timed}, with all that follows"].append(time.monotonic() - began)

@@ -129,6 +129,22 @@ def test_presets_and_links_fill_the_fields(visit):
     expect(page).to_have_url(re.compile("view=base"))
 
 
+def test_a_link_with_an_own_edit_applies_it_where_one_says_so(visit):
+    page = visit("run=1&subject=Japan&prompt=The+capital+of+%7B%7D+is&new=Berlin&true=Tokyo")
+    expect(page.locator("#link")).to_contain_text("This link applies an edit: Japan → Berlin")
+    assert violations(page) == []
+    page.get_by_role("button", name="Apply it").click()
+    expect(page.locator(SAID_NOW)).to_have_text("Berlin")
+    expect(page.locator("#link section")).to_have_count(0)
+    finished(page)
+    unfold(page, "request")
+    field(page, "target-new").fill("Rome")
+    expect(page).not_to_have_url(re.compile("subject|run="))
+    page.click("#apply")
+    expect(page).to_have_url(re.compile("subject=Japan.*new=Rome"))
+    finished(page)
+
+
 def test_a_fact_that_the_model_knows_fills_the_fields(visit):
     page = visit("preset=hamlet")
     unfold(page, "request")

@@ -54,6 +54,32 @@ def test_an_unknown_preset_in_the_url_shows_the_first_and_says_so(visitor):
     assert "There is no example" in page["message"] and "<b>" not in page["message"]
 
 
+OWN = {"subject": "Japan", "prompt": "The capital of {} is", "new": "Berlin", "true": "Tokyo"}
+
+
+def test_a_link_holds_an_own_request_in_place_of_an_example(visitor):
+    page = visitor.does("open", preset="hamlet", **OWN)
+    assert (page["subject"], page["target-new"], page["target-true"], page["preset"]) == ("Japan", "Berlin", "Tokyo", None)
+    assert "The capital of" in page["picture"] and page["link"] == "" and visitor.workspace.records == ()
+
+
+def test_a_link_with_a_request_that_is_not_valid_says_why(visitor):
+    page = visitor.does("open", subject="Japan", prompt="The capital of Peru is", new="Berlin")
+    assert "does not occur in the prompt" in page["message"] and page["subject"] == "Slovenia"
+    page = visitor.does("open", subject="x" * 5_000, prompt="{}", new="y")
+    assert "Shorten it" in page["message"]
+
+
+def test_a_link_applies_nothing_before_it_is_asked(visitor, few_steps, few_probes):
+    page = visitor.does("open", run="1", **OWN)
+    assert "This link applies an edit: Japan → Berlin" in page["link"] and "only you see" in page["link"]
+    assert visitor.workspace.records == () and [event.kind for event in visitor.workspace.events()] == ["looked"]
+    assert visitor.presses("follow_link", press="run")["link"] == "" and visitor.workspace.records == ()
+    visitor.applies("Japan", "The capital of {} is", "Berlin", "Tokyo")
+    assert visitor.does("open", run="1", **OWN)["link"] == "", "it is applied already"
+    assert "Slovenia → Antarctica" in visitor.does("open", run="1", preset="slovenia")["link"]
+
+
 def test_a_preset_fills_the_fields(visitor):
     page = visitor.does("choose_example", "hamlet")
     assert (page["subject"], page["target-new"], page["target-true"]) == ("Hamlet", "Jane Austen", "William Shakespeare")

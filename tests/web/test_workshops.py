@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+from test_ledger_forms import at_revision
 from visitors import CAPITAL, CONTINENT, TIMEOUT
 
 from editlab.errors import BadRequest, TooMany
@@ -376,6 +377,14 @@ def test_a_restart_loses_nothing(lab, room, opened):
     assert lab.workshops.participant(one.id) == one and lab.workshops.guessing(one).choice == 1
     assert len(workspace(lab, one).records) == 2 and lab.workshops.join(room.code).number == 2
     assert archive.verify(lab.ledger).ok
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002"])
+def test_a_workshop_opens_on_a_ledger_of_before_workshops(opened, tmp_path, revision):
+    at_revision(tmp_path / "old", revision)
+    lab = opened(tmp_path / "old")
+    room = begin(lab)
+    assert lab.workshops.participant(lab.workshops.join(room.code).id).number == 1 and archive.verify(lab.ledger).ok
 
 
 def test_the_time_at_which_somebody_was_seen_is_written_now_and_then(lab, room, monkeypatch):

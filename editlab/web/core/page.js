@@ -51,7 +51,7 @@
       clearTimeout(moved);
       moved = setTimeout(() => press("set-threshold"), RESTS_MOVED);
     }
-    if (event.isTrusted && event.target.closest("#subject, #prompt, #target-new, #target-true")) remember("preset", null);
+    if (event.isTrusted && event.target.closest("#subject, #prompt, #target-new, #target-true")) rememberExample(null);
   }, true);
 
   // Workspace: the slider rests as the threshold does, jobs are looked at while one runs, a look leads to the Edit tab.
@@ -107,6 +107,17 @@
     else url.searchParams.delete(name);
     if (url.href !== location.href) history[steps ? "pushState" : "replaceState"](history.state, "", url);
   };
+  // An example has a name; any other request stands in the address as a whole, as soon as it is applied.
+  const FIELDS = { subject: "subject", prompt: "prompt", new: "target-new", true: "target-true" };
+  const rememberExample = (name) => {
+    remember("preset", name);
+    for (const field of [...Object.keys(FIELDS), "run"]) remember(field, null);
+  };
+  const rememberRequest = () => {
+    const { searchParams } = new URL(location.href);
+    if (searchParams.get("preset") || document.querySelector("#preset input:checked")) return;
+    for (const [name, id] of Object.entries(FIELDS)) remember(name, byId(id)?.querySelector("textarea, input")?.value);
+  };
   const tabs = () => [...document.querySelectorAll("[role=tab]")];
   const nameOf = (tab) => tab.textContent.trim().toLowerCase();
   window.addEventListener("popstate", () => {
@@ -115,10 +126,14 @@
   });
   document.addEventListener("change", (event) => {
     const group = event.target.closest("#preset, #method, #rep, #mask, #guard, #view");
-    if (group && event.target.value) remember(group.id, event.target.value);
+    if (group?.id === "preset") rememberExample(event.target.value);
+    else if (group && event.target.value) remember(group.id, event.target.value);
   }, true);
   document.addEventListener("click", (event) => {
-    if (event.target.closest("#known [data-press]")) remember("preset", null);
+    if (event.target.closest("#known [data-press], #edits [data-press=look]")) rememberExample(null);
+    if (event.target.closest("#link [data-press]")) remember("run", null);
+    if (event.target.closest("#link [data-press=run]")) press("apply");
+    if (event.target.closest("#apply")) rememberRequest();
     const tab = event.target.closest("[role=tab]");
     if (tab && nameOf(tab) !== (new URL(location.href).searchParams.get("tab") ?? nameOf(tabs()[0]))) remember("tab", nameOf(tab), true);
   });

@@ -9,7 +9,8 @@ import gradio as gr
 from pydantic import Field
 
 from editlab.errors import BadFile, BadRequest, EditLabError
-from editlab.lab import METHODS, OFF, RECIPES, Example, Lab, Workspace, recipe_of
+from editlab.facts import EditRequest
+from editlab.lab import METHODS, OFF, RECIPES, Lab, Workspace, recipe_of
 from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.asking import answers as answers_of
 from editlab.lab.workspaces import edits
@@ -74,22 +75,27 @@ class EditHandlers(Handlers):
 
         That is the first one whose fact the model knows. Those that it does not know are marked.
 
-        The address's `workspace`, `preset`, `method`, `rep`, `mask`, `guard` and `view` count. What it would change for
-        others, or in another workspace, is asked first.
+        The address's `workspace`, `preset`, or `subject`, `prompt`, `new` and `true`, `method`, `rep`, `mask`, `guard`,
+        `view` and `run` count. What it would change for others, or in another workspace, and an edit are asked first.
         """
         address = visit.query
         workspace, notice = self._readable(visit)
-        notice = notice or workspace.notice
+        notice, asked, question = notice or workspace.notice, None, ""
         try:
+            asked = link.request_of(address)
             wanted = self._link(visit, address.get("workspace"), address)
-            yield {"link": link.question(wanted) if wanted.asks else ""}
+            question = link.question(wanted) if wanted.asks else ""
             if wanted.acts and not wanted.asks:
                 notice = notice or self._follow_link(visit, wanted, address.get("method"))
         except BadRequest as error:
             notice = str(error)
-        name = address.get("preset")
+        name = None if asked else address.get("preset")
         example = next((example for example in self.lab.examples if example.name == name), None)
-        yield {**visit.kept, **self.buttons(workspace), **_choices(address), **self._painted(workspace, example)}
+        asked = asked or (example and example.request)
+        if asked and address.get("run") == "1" and not answers_of.find_applied(workspace.records, asked):
+            question = question or link.run_question(asked, visit.workspace_info)
+        painted = {**_choices(address), **self._painted(workspace, asked)}
+        yield {**visit.kept, "link": question, **self.buttons(workspace), **painted}
         if workspace.editing is not None:
             yield self.display.running("An edit is being computed.")
             yield from follow_edit(workspace, workspace.editing)
@@ -97,7 +103,10 @@ class EditHandlers(Handlers):
         if training is not None:
             yield self.display.running("A mask is being trained. Questions wait until it is done.")
             yield from follow(workspace, training)
-        if example is None and workspace.request is not None:
+        if asked is not None and example is None:
+            yield {"preset": None, "say": ""}
+            yield from self.display.show(workspace, asked, own, notice)
+        elif example is None and workspace.request is not None:
             yield from self.display.show(
                 workspace, workspace.request, own, notice or "This is the question you last looked at."
             )
@@ -307,10 +316,10 @@ class EditHandlers(Handlers):
             now = self.lab.directory.begin_anew(visit.visitor).name
             return visit.workspace, UNREADABLE.format(lost, now, error)
 
-    def _painted(self, workspace: Workspace, example: Example | None) -> Update:
+    def _painted(self, workspace: Workspace, asked: EditRequest | None) -> Update:
         """Return the question that the page will ask, before the model is free to answer it."""
         first = self.lab.knowledge.first
-        request = example.request if example else workspace.request or (first and first.request)
+        request = asked or workspace.request or (first and first.request)
         if request is None:
             return {}
         picture = answers.at_prompt(request, {}, waiting=True, places=switches.places(workspace))

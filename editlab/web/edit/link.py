@@ -11,19 +11,24 @@ from typing import Literal
 
 from markupsafe import Markup
 
+from editlab.facts import EditRequest
 from editlab.lab import Workspace, WorkspaceInfo
+from editlab.lab.ledger.events import name_of
+from editlab.web.core import forms
 from editlab.web.core.html import render
 from editlab.web.core.inputs import Id, Pressed, Switch
 from editlab.wording import join
 
 SWITCHES = {"mask": "the reversal mask", "guard": "the guard"}
 """The switches that an address can set."""
+FIELDS = ("subject", "prompt", "new", "true")
+"""The parameters of a request in an address."""
 
 
 class PressedLink(Pressed):
     """An answer to the question that a link brings."""
 
-    press: Literal["follow", "stay"]
+    press: Literal["follow", "stay", "run"]
     workspace: Id = ""
     mask: Switch | None = None
     guard: Switch | None = None
@@ -64,7 +69,22 @@ def question(link: Link) -> Markup:
     seen = "which others can see and change" if link.here.shared else "which only you can see"
     text = f"This link {join(opens + turns)}{' there' * bool(moves and turns)}. You are in “{link.here.name}”, {seen}."
     yes, no = ("Open it", "Stay here") if moves else ("Do it", "Leave it as it is")
-    return render("edit/link.html", text=text, workspace=link.there.handle, switches=states, yes=yes, no=no)
+    return render("edit/link.html", text=text, press="follow", workspace=link.there.handle, switches=states, yes=yes, no=no)
+
+
+def request_of(parameters: Mapping[str, str]) -> EditRequest | None:
+    """Return the request that an address holds, None where it holds none. Raises `BadRequest` where it is not valid."""
+    if not parameters.get("subject") and not parameters.get("prompt"):
+        return None
+    subject, prompt, new, true = (parameters.get(name, "") for name in FIELDS)
+    return forms.read_request(subject, prompt, new, true)
+
+
+def run_question(request: EditRequest, here: WorkspaceInfo) -> Markup:
+    """Return the question whether to apply the edit that a link brings."""
+    seen = "which others see" if here.shared else "which only you see"
+    text = f"This link applies an edit: {name_of(request)}. It goes into “{here.name}”, {seen}, and can be undone."
+    return render("edit/link.html", text=text, press="run", workspace="", switches={}, yes="Apply it", no="Only look")
 
 
 def where(info: WorkspaceInfo | None, event: int) -> Markup:
