@@ -78,7 +78,7 @@ class PageHandlers(Handlers):
     @handler(cost=FREE)
     def page_open(self, visit: Visit) -> Updates:
         """Select the tab that the address names, or the first one, and say who is logged in."""
-        tab = "workshop" if {"scenario", "present"} & set(visit.query) else visit.query.get("tab")
+        tab = visit.query.get("tab", "workshop" if {"scenario", "present"} & set(visit.query) else "")
         yield {"tabs": gr.update(selected=tab if tab in TABS else TABS[0]), **self._above(visit)}
 
     def _above(self, visit: Visit) -> Update:

@@ -63,6 +63,11 @@ class Example(Handlers):
         yield {"message": "done"}
 
 
+    @handler(cost=FREE)
+    def silent(self, visit: Visit) -> Updates:
+        yield from ()
+
+
 def declared(work):
     return Declaration.of(work, FREE, "")
 
@@ -108,6 +113,13 @@ def test_what_is_sent_arrives_by_name(lab):
     assert where == Where(layer=3, switch="on") and own == OwnProbes(own_rephrases="a\nb")
     assert pressed == PressedEdit(press="switch", other_room="r", to=12) and visit.query == {"tab": "keys"}
     assert set(found.texts(arguments)) == {"because", "on", "a\nb", "", "switch", "r"}
+
+
+def test_a_handler_that_changes_nothing_empties_nothing(lab):
+    page = page_of(lab, Example(lab), "silent")
+    run = page.fns[0].fn
+    (update,) = run(FakeRequest("s1"), None)
+    assert [value == gr.skip() for value in update.values()] == [True]  # without any, Gradio would empty all outputs
 
 
 def visit_to(lab, name="somebody-that-the-server-named"[:22]):

@@ -109,8 +109,8 @@ def test_every_kind_of_step_fills_the_stage(presenter, instant, few_probes):
     assert "Slovenia lies in … Base model" in presenter.presses("next")
     card = presenter.presses("next")
     assert "belongs to the continent of Europe → Antarctica" in card and "Edited model" in card
-    assert "≈ expected not “quite another thing” : also without the edit also without the edit (base:" in card
-    assert "✗" in card and "expected “quite another thing” : not as expected" in card and "at least 200 %" in card
+    assert "≈ expected not “quite another thing” , as expected, but also without the edit" in card
+    assert "✗ expected “quite another thing”: " in card and "✗ expected p(Antarctica) ≥ 200 %: " in card
     assert "Where is it? Asia Europe" in presenter.presses("next")
     presenter.presses("guess", option="Asia")
     assert 'aria-pressed="true">Asia' in presenter.page["stage"]
@@ -226,7 +226,7 @@ def test_a_scenario_is_opened_checked_saved_and_deleted(presenter):
     presenter.does("workshop_open")
     presenter.presses("edit", "letter")
     assert presenter.page["editor-name"] == "my-letter" and "A letter from" in presenter.page["editor-text"]
-    assert "is bundled" in presenter.text("editor-said") and presenter.page["editor"]["open"]
+    assert "is bundled" in presenter.text("editor-said")
     text = presenter.page["editor-text"]
     presenter.does("editor_check", "my-letter", text)
     assert "Its form is right: 6 steps for smollm2-135m" in presenter.text("message")

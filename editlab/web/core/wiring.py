@@ -12,7 +12,7 @@ from editlab.web.core.components import Parts
 from editlab.web.core.declaration import Declaration
 from editlab.web.core.handlers import Handler
 from editlab.web.core.inputs import Visitor, check_fits
-from editlab.web.core.updates import Update
+from editlab.web.core.updates import Update, Updates
 from editlab.web.core.visit import Visit
 
 
@@ -61,18 +61,26 @@ def _run(parts: Parts, handler: Handler, declaration: Declaration) -> Callable[.
     lab = handler.__self__.lab
 
     def plain(request: gr.Request, visitor: Any, *values: Any) -> Iterator[dict[Component, Any]]:
-        for update in handler(Visit.of(lab, visitor, request), **declaration.bind(values)):
-            yield _by_component(parts, update)
+        yield from _by_components(parts, handler(Visit.of(lab, visitor, request), **declaration.bind(values)))
 
     def pressed(request: gr.Request, event: gr.EventData, visitor: Any, *values: Any) -> Iterator[dict[Component, Any]]:
-        for update in handler(Visit.of(lab, visitor, request), **declaration.bind(values, event._data)):
-            yield _by_component(parts, update)
+        yield from _by_components(parts, handler(Visit.of(lab, visitor, request), **declaration.bind(values, event._data)))
 
     run = plain if declaration.pressed is None else pressed
     run.cost, run.declaration = declaration.cost, declaration
     run.types = (Visitor | None, *(input.annotation for input in declaration.inputs))
     run.pressed = None if declaration.pressed is None else declaration.pressed[1]
     return run
+
+
+def _by_components(parts: Parts, updates: Updates) -> Iterator[dict[Component, Any]]:
+    """Yield updates by components. Where there is none, an empty one: Gradio would empty all outputs instead."""
+    update: dict[Component, Any] = {}
+    for named in updates:
+        update = _by_component(parts, named)
+        yield update
+    if not update:
+        yield {list(parts.values())[-1]: gr.skip()}
 
 
 def _by_component(parts: Parts, update: Update) -> dict[Component, Any]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-import gradio as gr
-
 from editlab.lab.scenarios import LONGEST_NAME, Library, Scenario
 from editlab.web.core.html import pieces
 from editlab.web.core.updates import Update
@@ -28,7 +26,6 @@ class Editor:
         said = (words.OPENED if own else words.OPENED_BUNDLED).format(name)
         free = name if own else f"my-{name}"[:LONGEST_NAME].rstrip("-")
         return {
-            "editor": gr.update(open=True),
             "editor-text": text,
             "editor-name": free,
             "editor-said": pieces.message(said),

@@ -54,8 +54,8 @@ def create_stage(parts: Parts) -> None:
 def create_editor(parts: Parts, lab: Lab) -> None:
     """Make the editor of own scenarios."""
     starter = words.STARTER.format(model=name_of(lab.model))
-    with parts.add(gr.Accordion, "editor", "Scenario editor", open=False):
-        gr.HTML(pieces.message(words.OWN, "hint"), apply_default_css=False)
+    with gr.Column(elem_id="editor"):
+        gr.HTML(pieces.section("Scenario editor", words.OWN), apply_default_css=False, elem_classes="part-title")
         parts.text("editor-text", ScenarioText, label="Scenario (TOML)", value=starter, lines=16, max_lines=30)
         with gr.Row(elem_classes="key-row", equal_height=False):
             parts.text("editor-name", ScenarioName, label="Name", value="my-scenario", min_width=200)

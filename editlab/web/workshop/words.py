@@ -36,7 +36,7 @@ SWITCHES = {
     "redo": "The change is made again",
     "clear": "All edits are removed",
 }
-MARKS = {"met": "as expected", "not met": "not as expected", "met anyway": "also without the edit"}
+MARKS = {"met": "as expected", "not met": "not as expected", "met anyway": "as expected, but also without the edit"}
 SIGNS = {"met": "✓", "not met": "✗", "met anyway": "≈"}
 TABS = {"edit": "Edit", "keys": "Keys", "inside": "Inside", "workspace": "Workspace", "monitor": "Monitor", "model": "Model"}
 METRICS = {
@@ -100,15 +100,14 @@ def expectation(expected: Expect, request: EditRequest | None = None) -> str:
         return "another answer than before"
     if expected.verdict is not None:
         return f"verdict: {expected.verdict}"
-    given = {"at least": expected.at_least, "at most": expected.at_most}
-    limits = [(word, value) for word, value in given.items() if value is not None]
+    limits = [(sign, value) for sign, value in (("≥", expected.at_least), ("≤", expected.at_most)) if value is not None]
     if expected.metric is not None:
         name, form = METRICS.get(expected.metric, expected.metric), "{:g}".format
     elif expected.score is not None:
         name, form = score_name(expected.score), share
     else:
         name, form = f"p({_object(expected.p, request)})", percent
-    return f"{name} {' and '.join(f'{word} {form(value)}' for word, value in limits)}"
+    return f"{name} {', '.join(f'{sign} {form(value)}' for sign, value in limits)}"
 
 
 def actual(check: Check) -> str:
@@ -117,7 +116,7 @@ def actual(check: Check) -> str:
     if expected.score is not None and " of " in check.actual:
         total, _, number = check.actual.partition(" of ")
         return f"{share(float(total) / float(number))} ({float(total):.3g} of {number})"
-    told = expected.is_number or expected.verdict is not None or check.verdict == "not met"
+    told = expected.is_number or check.verdict == "not met"
     return check.actual if told else ""
 
 

@@ -10,6 +10,7 @@ const address = () => {
 new MutationObserver(address).observe(element, { childList: true, subtree: true, attributeFilter: ["data-scenario"] });
 address();
 element.addEventListener("click", (event) => {
+  if (event.target.closest("[data-press=edit]")) document.getElementById("editor")?.scrollIntoView({ behavior: "smooth" });
   const name = event.target.closest("[data-tab]")?.dataset.tab;
   if (!name) return;
   document.dispatchEvent(new CustomEvent("present", { detail: false }));

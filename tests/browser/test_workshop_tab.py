@@ -1,0 +1,146 @@
+"""The Workshop tab: a scenario from the list, on a stage by keys alone, through a step that fails, and written by oneself."""
+
+import re
+
+import pytest
+from app_process import running
+from playwright.sync_api import expect
+from steps import field, looks, open_tab, reload, violations
+
+SCENARIO = """
+title = "Slovenia moves"
+shows = "One edit moves it."
+source = "a paper"
+models = ["atlas"]
+
+[[steps]]
+do = "say"
+text = "Nobody retrains this model."
+
+[[steps]]
+do = "edit"
+subject = "Slovenia"
+prompt = "{} belongs to the continent of"
+new = "Antarctica"
+true = "Europe"
+settings = { steps = 2 }
+expect = [{ p = "new", at_least = 0 }]
+
+[[steps]]
+do = "ask"
+prompt = "Slovenia lies in"
+views = ["rep"]
+
+[[steps]]
+do = "guess"
+question = "Is it still in Europe?"
+options = ["yes", "no"]
+right = "no"
+
+[[steps]]
+do = "look"
+tab = "keys"
+picture = "similarity"
+notice = "The edit hears its own key best."
+"""
+SIZE = "selector => parseFloat(getComputedStyle(document.querySelector(selector)).fontSize)"
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory, saved_model):
+    """An app with a random model, which answers at once, and one own scenario."""
+    folder = tmp_path_factory.mktemp("workshop")
+    (folder / "data" / "scenarios").mkdir(parents=True)
+    (folder / "data" / "scenarios" / "mine.toml").write_text(SCENARIO)
+    with running(folder, model=saved_model, check_ups=False) as app:
+        yield app.address
+
+
+def stands_at(page, place):
+    """Wait until a step is shown with all that comes of it."""
+    expect(page.locator("#stage-nav .place")).to_have_text(place)
+    expect(page.locator("#stage-progress progress")).to_have_count(0)
+    expect(page.locator("#stage-stop")).to_be_hidden()
+
+
+def test_a_scenario_fills_the_screen_and_is_walked_through_by_keys(visit):
+    page = visit(size="wide")
+    open_tab(page, "Workshop")
+    page.click("#stage [data-press=enter][data-scenario=mine]")
+    expect(page.locator("#stage .headline")).to_have_text("Slovenia moves")
+    page.keyboard.press("p")
+    for part in ("#head", ".tab-wrapper", "#editor"):
+        expect(page.locator(part).first).to_be_hidden()
+    page.keyboard.press("PageDown")
+    stands_at(page, "1 of 5")
+    expect(page.locator("#stage .headline")).to_have_text("Nobody retrains this model.")
+    page.keyboard.press("ArrowRight")
+    stands_at(page, "2 of 5")
+    expect(page.locator("#stage .answer.edited .met-anyway")).to_contain_text("also without the edit")
+    sizes = {part: page.evaluate(SIZE, f"#stage {part}") for part in (".headline", ".said", ".marks li", ".answer .text")}
+    assert sizes[".headline"] >= 72 and min(sizes.values()) >= 40
+    box = page.locator("#stage-room").bounding_box()
+    assert (box["x"], box["y"], box["width"], box["height"]) == (0, 0, 1920, 1080)
+
+    page.keyboard.press(" ")  # a step that fails
+    stands_at(page, "3 of 5")
+    expect(page.locator("#stage .trouble")).to_contain_text("There is no view 'rep' here")
+    reload(page)
+    expect(page.locator("#stage .trouble")).to_contain_text("There is no view 'rep' here")  # in place, still presenting
+    expect(page.locator("#head")).to_be_hidden()
+    page.locator("#stage .trouble button", has_text="Back to the last step that worked").click()
+    stands_at(page, "2 of 5")
+    page.keyboard.press("PageDown")
+    expect(page.locator("#stage .trouble")).to_be_visible()
+    page.locator("#stage .trouble button", has_text="Leave out").click()
+    stands_at(page, "4 of 5")
+
+    page.locator("#stage .options button", has_text="yes").click()
+    expect(page.locator("#stage .options [aria-pressed=true]")).to_have_text("yes")
+    page.keyboard.press("PageDown")
+    stands_at(page, "5 of 5")
+    expect(page.locator("#stage .told")).to_contain_text("Guessed: “yes”. Right: “no”")
+    picture = page.locator("#stage-plot .main-svg").first
+    expect(picture).to_be_visible()
+    page.wait_for_function("document.querySelector('#stage-plot .main-svg').getBoundingClientRect().height > 600")
+    page.keyboard.press("PageUp")
+    stands_at(page, "4 of 5")
+    page.keyboard.press("Escape")
+    expect(page.locator("#head")).to_be_visible()
+    assert "present" not in page.url and "scenario=mine" in page.url
+    page.keyboard.press("PageDown")  # no key goes on now
+    stands_at(page, "4 of 5")
+    for _ in looks(page):
+        assert violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+    page.keyboard.press("p")
+    for _ in looks(page):
+        assert violations(page) == []
+    page.keyboard.press("p")
+    open_tab(page, "Edit")  # what was done on the stage stands there
+    expect(page.locator("#where")).to_contain_text("Stage: mine")
+    expect(page.locator("#answer-edited .said")).to_be_visible()
+
+
+def test_a_scenario_is_written_on_the_page(visit):
+    page = visit()
+    open_tab(page, "Workshop")
+    page.click("#stage [data-press=edit][data-scenario=mine]")
+    text = field(page, "editor-text")
+    expect(text).to_have_value(re.compile("Slovenia moves"))
+    text.fill(SCENARIO.replace('do = "say"', 'do = "sing"'))
+    page.click("#editor-check")
+    expect(page.locator("#editor-said .problem")).to_contain_text("step 1: 'sing' is no kind of step")
+    text.fill(SCENARIO.replace("Slovenia moves", "Slovenia goes"))
+    page.keyboard.press("p")  # while writing it is a letter
+    expect(page.locator("#head")).to_be_visible()
+    text.fill(SCENARIO.replace("Slovenia moves", "Slovenia goes"))
+    page.click("#editor-save")
+    expect(page.locator("#editor-said")).to_contain_text("Saved as “mine”")
+    expect(page.locator("#stage .scenarios")).to_contain_text("Slovenia goes")
+    with page.expect_download() as got:
+        page.click("#editor-take [data-take=download]")
+    assert got.value.suggested_filename == "mine.toml"
+    for _ in looks(page):
+        assert violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
