@@ -45,7 +45,7 @@ def test_a_phone_joins_by_the_link_guesses_and_sees_the_answer(visit):
         presenter.locator("#stage-nav .go").click()
         expect(presenter.locator("#stage-nav .place")).to_have_attribute("data-place", str(place))
         expect(presenter.locator("#stage-nav .go")).to_be_enabled()
-    expect(presenter.locator("#stage .card.guess")).to_be_visible()
+    expect(presenter.locator("#stage .card.is-guess")).to_be_visible()
     options = phone.locator(".strip [data-choice]")
     expect(options.first).to_be_visible()
     assert all(options.nth(place).bounding_box()["height"] >= TOUCHED for place in range(options.count())) and fits(phone)
