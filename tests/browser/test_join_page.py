@@ -3,7 +3,7 @@
 import re
 
 from playwright.sync_api import Page, expect
-from steps import everybody_can_use, open_tab
+from steps import everybody_can_use, open_tab, settled
 
 TOUCHED = 44
 """Pixels that a thumb finds."""
@@ -21,6 +21,7 @@ def opens_a_workshop(page: Page) -> str:
 
 
 def joins(page: Page, link: str) -> None:
+    settled(page)
     page.goto(link)
     expect(page.locator("h1")).to_have_text("Editing facts")
     page.click("text=Join")
@@ -55,6 +56,7 @@ def test_a_phone_joins_by_the_link_guesses_and_sees_the_answer(visit):
     expect(options.nth(1)).to_have_attribute("aria-pressed", "true")
     expect(presenter.locator("#room-guesses .number").nth(1)).to_have_text("1")
     everybody_can_use(phone)
+    settled(phone)
     phone.reload()
     expect(phone.locator('.strip [aria-pressed="true"]')).to_have_attribute("data-choice", "1")
     options.nth(0).click()
@@ -64,6 +66,7 @@ def test_a_phone_joins_by_the_link_guesses_and_sees_the_answer(visit):
     second = phone.context.new_page()
     second.goto(link)
     expect(second.locator('.strip [aria-pressed="true"]')).to_have_attribute("data-choice", "0")
+    settled(second)
     second.close()
 
     presenter.locator("#stage-nav .go").click()
@@ -72,6 +75,7 @@ def test_a_phone_joins_by_the_link_guesses_and_sees_the_answer(visit):
     expect(phone.locator(".strip [data-choice]")).to_have_count(0)
     assert fits(phone)
 
+    settled(phone)
     phone.click("text=Leave")
     expect(phone.locator(f'#where [data-workspace="{own}"]')).to_be_attached()
     expect(phone.locator(".strip")).to_have_count(0)

@@ -29,7 +29,7 @@ from editlab.lab.access.limits import RateLimits
 from editlab.lab.access.users import User, Users
 from editlab.web.core.visit import address_of
 from editlab.web.server.guard import API, MOST_BYTES, Guard, read_body, receive_again
-from editlab.web.server.participants import DOOR, left, participant_of
+from editlab.web.server.participants import is_door, left, participant_of
 
 FREE = ("/login", "/health", "/ready")
 """Routes that answer without a login."""
@@ -152,7 +152,7 @@ class LoginGuard(Guard):
         user = self._logins.of(request)
         if user is not None:
             request.state.participant = None
-        if path.startswith(DOOR):
+        if is_door(request):
             request.state.user = user and user.name
             return None
         if user is None and path == "/metrics":

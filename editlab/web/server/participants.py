@@ -126,6 +126,12 @@ class Participants:
         await (answer or self.app)(scope, receive, send)
 
 
+def is_door(request: Request) -> bool:
+    """Return whether a request is for the door of a workshop, which anybody may ask for, and for nothing behind it."""
+    path = request.scope["path"]
+    return request.method in ("GET", "POST") and path.startswith(DOOR) and "/" not in path.removeprefix(DOOR)
+
+
 def participant_of(request: Request) -> Participant | None:
     """Return the participant who sends a request; None where it is somebody else."""
     return getattr(request.state, "participant", None)
@@ -134,7 +140,7 @@ def participant_of(request: Request) -> Participant | None:
 def left(request: Request) -> Response | None:
     """Return the answer to somebody whose workshop is over, or who was let go; None for all others."""
     error = getattr(request.state, "left", None)
-    if error is None or request.scope["path"].startswith(DOOR):
+    if error is None or is_door(request):
         return None
     if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
         return _page(words.OVER, str(error), _status(error))
