@@ -16,7 +16,7 @@ from chromium import PATIENCE_SECONDS, chromium
 from masks import write_mask
 from paths import PRESETS
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
-from steps import LEAVING, SAID_BEFORE, SIZES, apply, field, finished, open_tab, show
+from steps import LEAVING, SAID_BEFORE, SIZES, apply, field, finished, open_tab, shift_of, show
 
 from editlab.model import LanguageModel
 
@@ -140,7 +140,7 @@ def edited_page(bundled_app, opened_at) -> Iterator[tuple[Page, float]]:
         page.evaluate("window.shifts.length = 0")
         apply(page)
         page.wait_for_timeout(300)
-        yield page, page.evaluate("window.shifts.reduce((a, b) => a + b, 0)")
+        yield page, shift_of(page)
 
 
 @pytest.fixture

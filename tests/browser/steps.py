@@ -53,6 +53,11 @@ def apply(page: Page) -> None:
     finished(page)
 
 
+def shift_of(page: Page) -> float:
+    """Return how far a page jumped without anybody's doing, as the web measures it (cumulative layout shift)."""
+    return page.evaluate("window.shifts.reduce((sum, shift) => sum + shift, 0)")
+
+
 def reload(page: Page) -> None:
     """Reload a page when nothing runs for it. What Gradio then says of the connection that is cut off is no fault.
 

@@ -3,7 +3,7 @@
 import re
 
 from playwright.sync_api import Page, expect
-from steps import everybody_can_use, open_tab, settled
+from steps import LEAVING, everybody_can_use, open_tab, reload
 
 TOUCHED = 44
 """Pixels that a thumb finds."""
@@ -21,8 +21,9 @@ def opens_a_workshop(page: Page) -> str:
 
 
 def joins(page: Page, link: str) -> None:
-    settled(page)
+    LEAVING.add(page)
     page.goto(link)
+    LEAVING.discard(page)
     expect(page.locator("h1")).to_have_text("Editing facts")
     page.click("text=Join")
     expect(page.locator(".strip header")).to_contain_text("participant")
@@ -56,8 +57,7 @@ def test_a_phone_joins_by_the_link_guesses_and_sees_the_answer(visit):
     expect(options.nth(1)).to_have_attribute("aria-pressed", "true")
     expect(presenter.locator("#room-guesses .number").nth(1)).to_have_text("1")
     everybody_can_use(phone)
-    settled(phone)
-    phone.reload()
+    reload(phone)
     expect(phone.locator('.strip [aria-pressed="true"]')).to_have_attribute("data-choice", "1")
     options.nth(0).click()
     expect(presenter.locator("#room-guesses .number").nth(0)).to_have_text("1")
@@ -66,7 +66,7 @@ def test_a_phone_joins_by_the_link_guesses_and_sees_the_answer(visit):
     second = phone.context.new_page()
     second.goto(link)
     expect(second.locator('.strip [aria-pressed="true"]')).to_have_attribute("data-choice", "0")
-    settled(second)
+    LEAVING.add(second)
     second.close()
 
     presenter.locator("#stage-nav .go").click()
@@ -75,7 +75,7 @@ def test_a_phone_joins_by_the_link_guesses_and_sees_the_answer(visit):
     expect(phone.locator(".strip [data-choice]")).to_have_count(0)
     assert fits(phone)
 
-    settled(phone)
+    LEAVING.add(phone)
     phone.click("text=Leave")
     expect(phone.locator(f'#where [data-workspace="{own}"]')).to_be_attached()
     expect(phone.locator(".strip")).to_have_count(0)

@@ -1,4 +1,4 @@
-"""The Workshop tab: a scenario from the list, on a stage by keys alone, through a step that fails, and written by oneself."""
+"""The Workshop tab: a scenario from the list, walked through by keys, a step that fails, and a scenario of one's own."""
 
 import re
 

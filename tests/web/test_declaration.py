@@ -62,7 +62,6 @@ class Example(Handlers):
     def refused_when_on(self, visit: Visit, switch: Switch) -> Updates:
         yield {"message": "done"}
 
-
     @handler(cost=FREE)
     def silent(self, visit: Visit) -> Updates:
         yield from ()

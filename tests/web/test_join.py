@@ -151,9 +151,8 @@ def test_a_link_that_leads_nowhere_is_a_sentence_and_soon_refused(lab, room, pho
         assert refused.status_code == 429 and "Try again in 5 minutes" in refused.text
     assert browser.get(door(room), headers=HTML).status_code == 200, "one person does not keep the room out"
     for code in ("%00", "x" * 5_000, "..%2f..", "%F0%9F%92%A9", "'; DROP TABLE workshops"):
-        assert browser.get(f"/join/{code}", headers=HTML).status_code in (
-            (404, 429) if lab.users is None else (303, 404, 429)
-        )
+        answer = browser.get(f"/join/{code}", headers=HTML)
+        assert answer.status_code in (404, 429) or "/login?next=" in answer.headers["location"]
 
 
 def test_a_full_workshop_is_a_sentence(room, phone):

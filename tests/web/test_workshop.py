@@ -9,8 +9,8 @@ from visitors import CAPITAL, TIMEOUT, FakeRequest, runs
 from editlab.errors import TooMany
 from editlab.lab import Lab
 from editlab.lab.access.limits import RateLimits
-from editlab.lab.scenarios import Library
 from editlab.lab.scenarios import Guess as GuessStep
+from editlab.lab.scenarios import Library, Run
 from editlab.lab.workspaces import edits
 from editlab.probes import Passages
 from editlab.settings import Settings
@@ -190,6 +190,15 @@ def test_what_the_address_or_the_page_asks_for_in_vain_is_a_sentence(presenter):
     presenter.presses("start")
     presenter.presses("guess", option="Peru")
     assert "This is not asked any more." in presenter.text("message")
+
+
+def test_a_fault_of_ours_leaves_no_half_card_on_the_stage(presenter, monkeypatch):
+    presenter.writes(SAY + ASK)
+    presenter.presses("start")
+    monkeypatch.setattr(Run, "_ask", lambda *given: 1 / 0)
+    card = presenter.presses("next")
+    assert "Slovenia lies in … Base model" not in card and "2 of 2" in presenter.text("stage-nav")
+    assert "EditLab failed unexpectedly." in presenter.text("message") and presenter.page["progress"] == ""
 
 
 def test_an_error_of_the_picture_stands_on_the_card(presenter, instant, monkeypatch):

@@ -142,7 +142,7 @@ class QuestionHandlers(Handlers):
 def continue_text(workspace: Workspace, text: str) -> Updates:
     """Continue a text under all views. The visitor's next question ends it without a message."""
     if not text.strip():
-        yield {"ask-message": "", "ask-answers": pieces.message(words.LIVE_HINT, "hint start")}
+        yield {"ask-message": "", "ask-answers": ""}
         return
     try:
         question = forms.read_question(text)

@@ -76,7 +76,7 @@ def _create_live(parts: Parts, lab: Lab) -> None:
             parts.add(gr.Button, "join-neighbour", "+ Neighbour", scale=0, min_width=104)
         parts.html("questions", render("edit/questions.html", questions={}), scripts=["pressed"])
         parts.html("ask-message")
-        parts.html("ask-answers", pieces.message(words.LIVE_HINT, "hint start"))
+        parts.html("ask-answers")
 
 
 def _create_gate(parts: Parts) -> None:
@@ -103,7 +103,10 @@ def _create_reversal(parts: Parts) -> None:
 
 
 def _create_probes(parts: Parts) -> None:
-    _title("probes", "Probes", "What changed around the edit, and what stayed?")
+    with gr.Row(elem_id="probes-row", equal_height=False):
+        _title("probes", "Probes", "What changed around the edit, and what stayed?")
+        parts.html("report-file")
+        parts.button("report", "Report of this edit")
     parts.html("probe-table", scripts=["opened", "kept"], distribution={})
     parts.html("linked", reversal.TO_COME)
     with gr.Accordion("Own probes", open=False, elem_id="own"):
@@ -111,9 +114,6 @@ def _create_probes(parts: Parts) -> None:
             for name, (label, info) in OWN.items():
                 parts.text(name, Lines, label=label, info=info, lines=3, max_lines=8, min_width=240)
         parts.add(gr.Button, "probe", "Ask the probes again", size="sm")
-    with gr.Row(elem_id="report-row", equal_height=False):
-        parts.button("report", "Report of this edit")
-        parts.html("report-file", pieces.message(words.REPORT_HINT, "hint"))
 
 
 def _title(name: str, title: str, lead: str) -> None:

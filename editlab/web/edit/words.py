@@ -13,7 +13,6 @@ from editlab.wording import capitalize, count, join, percent
 # --- answers ----------------------------------------------------------------------------------------------------------
 
 NO_EDIT = "Nothing is edited yet. Press “Apply edit” to see the new answer here, next to the old one."
-LIVE_HINT = "Type anything: every model answers as you type."
 SAME_ANSWER = "All models give the same answer."
 NOTES = {"replaced": "was", "changed": "changed", "unchanged": "unchanged"}
 MASKED_NOTE = "as before"
@@ -38,9 +37,6 @@ def announce(answers: Answers) -> str:
 
 
 NO_REPORT = "A report is about an edit. Apply this one first, or choose one from the list."
-REPORT_HINT = (
-    "One file with the answers, the probes, the plots and the command that repeats them. It opens without a network."
-)
 REPORTING = "Asking everything about this edit …"
 
 # --- what the model knows ---------------------------------------------------------------------------------------------

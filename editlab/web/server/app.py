@@ -28,8 +28,12 @@ from editlab.web.server.sessions import Sessions
 
 SMALL = 2_000
 """Bytes under which an answer is not compressed."""
-QUIET = "<style>.wrap.default.full.translucent { visibility: hidden; }</style>"
-"""Hides Gradio's own sign of loading, which stands where the page will be and jumps when the style sheet comes."""
+QUIET = """<style>
+.wrap.default.full.translucent { visibility: hidden; }
+.gradio-container { visibility: hidden; animation: 0s 10s forwards late; }
+@keyframes late { to { visibility: visible; } }
+</style>"""
+"""Hides the page until its style sheet comes and shows it in its place, or for 10 s where it does not come."""
 NO_DOCS = {"docs_url": None, "redoc_url": None, "openapi_url": None}
 
 

@@ -12,10 +12,10 @@ class Guesses(Protocol):
     """Hears which guess stands on a stage. The presenter's page calls it; it draws nothing."""
 
     def ask(self, stage: Stage, step: Guess) -> None:
-        """The question and its options are shown: guesses are welcome from now on."""
+        """Begin to take guesses: the question and its options are shown."""
 
     def reveal(self, stage: Stage, step: Guess) -> None:
-        """The next step tells which option is right: no guess counts any more."""
+        """End them: the next step tells which option is right."""
 
 
 class NoGuesses:

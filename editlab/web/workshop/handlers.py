@@ -105,6 +105,16 @@ class WorkshopHandlers(Handlers):
         """Return nothing: the buttons of the stage are drawn with it."""
         return {"stop": gr.update(interactive=workspace.busy)}
 
+    def buttons_after(self, visit: Visit) -> Update:
+        """Return the card as it is after an error, so that no half of one stays on the stage."""
+        try:
+            stage = self.stages.of(visit.workspace)
+        except EditLabError:
+            return {}
+        if stage is None or self._chosen.get(visit.session) != stage.scenario.name:
+            return {}
+        return {name: value for name, value in self._draw(stage).items() if name != "message"}
+
     def listed(self, visit: Visit) -> Update:
         """Return the list where a session shows it; nothing while it shows a scenario."""
         return {} if visit.session in self._chosen else self._list(visit)
