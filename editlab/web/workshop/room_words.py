@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from editlab.wording import count
-
 DOOR = (
     "You get a workspace of your own, without an account. The presenter sees your number, how many edits you make and what "
     "you guess, and not what you write. The workspace is kept on this server like every other one: write nothing private."
@@ -29,11 +27,6 @@ def said(options: tuple[str, ...], choice: int | None, answer: int | None) -> st
     return RIGHT.format(options[choice]) if choice == answer else WRONG.format(options[choice], options[answer])
 
 
-def guesses(number: int) -> str:
-    """Return how many guessed."""
-    return count(number, "guess", "guesses")
-
-
 # The presenter's panel
 
 TITLE, LEAD = (
@@ -51,7 +44,6 @@ LOOPBACK = (
 )
 PLAIN_HTTP = "The link is not encrypted (http). In a room whose network you do not trust, put TLS in front."
 NO_QUESTION = "A scenario's guess is asked here when you reach it."
-REVEALED = "{} · told"
 OPENED, CLOSED_NOW = "“{}” is open. People can join.", "“{}” is closed."
 REMOVED, RESET = "Participant {} is gone.", "Participant {} has the edits of the beginning again."
 REVEALED_NOW, WITHDRAWN, FORGOTTEN = "The answer is told.", "Nothing is asked now.", "All guesses are deleted."
