@@ -3,7 +3,7 @@
 import re
 
 from playwright.sync_api import Page, expect
-from steps import LEAVING, everybody_can_use, open_tab, reload
+from steps import LEAVING, everybody_can_use, field, open_tab, reload
 
 TOUCHED = 44
 """Pixels that a thumb finds."""
@@ -13,7 +13,11 @@ def opens_a_workshop(page: Page) -> str:
     """Open a workshop and return its link."""
     open_tab(page, "Workshop")
     page.click("#room > button")
-    page.fill("#room-title :is(input, textarea)", "Editing facts")
+    title = field(page, "room-title")
+    expect(title).to_be_visible()
+    page.wait_for_load_state("networkidle")  # the tab has been drawn: what is typed stays
+    title.fill("Editing facts")
+    title.press("Tab")
     page.click("#room-begin")
     expect(page.locator("#room-door .code svg")).to_be_visible()
     expect(page.locator("#room-door .problem")).to_contain_text("Phones cannot reach this address")
@@ -46,7 +50,8 @@ def test_a_phone_joins_by_the_link_guesses_and_sees_the_answer(visit):
     for place in range(2):  # the edit, and the guess
         presenter.locator("#stage-nav .go").click()
         expect(presenter.locator("#stage-nav .place")).to_have_attribute("data-place", str(place))
-        expect(presenter.locator("#stage-nav .go")).to_be_enabled()
+        expect(presenter.locator("#stage-progress progress")).to_have_count(0)
+        expect(presenter.locator("#stage-stop")).to_be_hidden()
     expect(presenter.locator("#stage .card.is-guess")).to_be_visible()
     options = phone.locator(".strip [data-choice]")
     expect(options.first).to_be_visible()
