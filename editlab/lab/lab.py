@@ -37,6 +37,7 @@ from editlab.lab.model.masks import MaskTraining
 from editlab.lab.model.preparation import Preparation
 from editlab.lab.model.statistics import KeyStatistics
 from editlab.lab.worker import Job, Worker
+from editlab.lab.workshops import Workshops
 from editlab.lab.workspaces import edit_files, edits
 from editlab.lab.workspaces.edit_files import EditFile
 from editlab.lab.workspaces.examples import Example, read_examples
@@ -97,6 +98,7 @@ class Lab:
         )
         self.loaded.watchers.append(self.context.renew)
         self.workspaces = Workspaces(self.context, kept_seconds)
+        self.workshops = Workshops(self.context, self.workspaces)
         self.monitor = Monitor(self.context, watching)
         self.masks, self.statistics = MaskTraining(self.context, examples), KeyStatistics(self.context, measuring)
         self.knowledge = ModelKnowledge(self.context, examples)

@@ -13,7 +13,7 @@ from editlab.web.core.components import Parts
 from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.html import render
 from editlab.web.core.turns import Turns
-from editlab.web.core.updates import Updates
+from editlab.web.core.updates import Update, Updates
 from editlab.web.core.visit import Visit
 from editlab.web.core.wiring import on
 from editlab.web.edit.display import Display
@@ -22,6 +22,7 @@ from editlab.web.inside.tab import create_inside_tab
 from editlab.web.keys.tab import create_keys_tab
 from editlab.web.model.tab import create_model_tab, create_strip
 from editlab.web.monitor.tab import create_monitor_tab
+from editlab.web.workshop.room_strip import strip as strip_of
 from editlab.web.workshop.tab import create_workshop_tab
 from editlab.web.workspace.tab import create_workspace_tab
 
@@ -36,6 +37,8 @@ def create_page(lab: Lab) -> gr.Blocks:
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
         visitor = gr.BrowserState(storage_key="editlab-visitor", secret="editlab")
         strip = create_strip(lab)
+        room = Parts({"visitor": visitor})
+        room.html("room-strip", scripts=["room_strip"])
         notice = gr.HTML(describe(lab, None), elem_id="notice", apply_default_css=False, visible=bool(describe(lab, "")))
         with gr.Tabs() as tabs:
             with gr.Tab("Edit", id="edit"):
@@ -53,7 +56,7 @@ def create_page(lab: Lab) -> gr.Blocks:
                 create_monitor_tab(monitor, lab, parts, display)
             with gr.Tab("Model", id="model") as model:
                 create_model_tab(page, model, lab, strip, parts)
-        on(Parts({"visitor": visitor, "tabs": tabs, "notice": notice}), page.load, PageHandlers(lab).page_open)
+        on(Parts({**room, "tabs": tabs, "notice": notice}), page.load, PageHandlers(lab).page_open)
     page.queue(max_size=MOST_EVENTS, api_open=False)
     page.get_api_info = _no_api_info  # a megabyte about handlers that only the page may call
     page.has_launched = True  # otherwise Gradio's own checks of files do nothing under `mount_gradio_app`
@@ -76,7 +79,13 @@ class PageHandlers(Handlers):
     def page_open(self, visit: Visit) -> Updates:
         """Select the tab that the address names, or the first one, and say who is logged in."""
         tab = visit.query.get("tab", "workshop" if {"scenario", "present"} & set(visit.query) else "")
-        yield {"tabs": gr.update(selected=tab if tab in TABS else TABS[0]), "notice": describe(self.lab, visit.user)}
+        yield {"tabs": gr.update(selected=tab if tab in TABS else TABS[0]), **self._above(visit)}
+
+    def _above(self, visit: Visit) -> Update:
+        """Return what stands above the tabs: who is logged in, or the strip of a workshop's participant."""
+        if visit.participant is None:
+            return {"notice": describe(self.lab, visit.user)}
+        return {"room-strip": strip_of(visit.participant, self.lab.workshops.guessing(visit.participant)), "notice": ""}
 
 
 def describe(lab: Lab, user: str | None) -> str:

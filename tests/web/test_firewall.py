@@ -705,7 +705,7 @@ EXPECTED = {
     *(f"/{name}" for name in ("", "health", "ready", "metrics", "model", "config", "login", "logout", "theme.css")),
     *("/favicon.ico", "/robots.txt", "/manifest.json", "/exports/x", "/static/x", "/assets/x"),
     *(f"/gradio_api/{name}" for name in ("queue/join", "queue/data", "cancel", "upload", "info", "startup-events")),
-    "/gradio_api/theme.css",
+    *("/gradio_api/theme.css", "/join/x", "/workshop/now", "/workshop/guess", "/workshop/leave"),
 }
 """Every way in. A route that an upgrade of Gradio opens is none of them, and the test below fails."""
 

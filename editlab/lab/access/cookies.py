@@ -1,6 +1,6 @@
-"""The secret that signs the login's cookies, and the logins that were ended early.
+"""The secrets that sign the cookies of the login and of workshops, and the logins that were ended early.
 
-Anyone who has the secret can forge every cookie. So its folder can only be entered by the owner, and a new secret ends all
+Anyone who has a secret can forge every cookie. So its folder can only be entered by the owner, and a new secret ends all
 logins at once, also those of a running server.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from editlab import storage
 from editlab.errors import BadFile
 
-FOLDER, SECRET, ENDED = "secrets", "cookie-secret", "ended-logins"
+FOLDER, SECRET, WORKSHOP_SECRET, ENDED = "secrets", "cookie-secret", "workshop-secret", "ended-logins"
 SECRET_BYTES = 32
 MOST_ENDED = 10_000
 
@@ -27,13 +27,13 @@ log = logging.getLogger(__name__)
 
 
 class CookieSecret:
-    """The secret of a data folder, made if there is none. Raises `BadFile` where it cannot be written or is damaged.
+    """A secret of a data folder, made if there is none. Raises `BadFile` where it cannot be written or is damaged.
 
     Version 0.1.0 wrote it into the data folder itself, where strangers could read it through the page. That file is deleted.
     """
 
-    def __init__(self, data: Path) -> None:
-        self._path = data / FOLDER / SECRET
+    def __init__(self, data: Path, name: str = SECRET) -> None:
+        self._path = data / FOLDER / name
         self._stamp: tuple[int, int, int] | None = None
         self._value = ""
         with _explain_errors(self._path):
@@ -46,13 +46,14 @@ class CookieSecret:
             if not self._path.exists():
                 self.renew()
             elif storage.is_exposed(self._path):
-                log.warning("Other users could read the secret of the logins. A new one is made; all logins end.")
+                log.warning(f"Others could read {self._path.name}, which signs cookies. A new one is made; they all end.")
                 self.renew()
             stamp = storage.stamp(self._path)
             if stamp != self._stamp:
                 self._value, self._stamp = self._path.read_text(encoding="utf-8"), stamp
         if len(self._value) != 2 * SECRET_BYTES:
-            raise BadFile(f"{self._path} is damaged. Make a new secret: editlab user end-sessions")
+            renew = "Make a new secret: editlab user end-sessions" if self._path.name == SECRET else "Delete it"
+            raise BadFile(f"{self._path} is damaged. {renew}")
         return self._value
 
     def renew(self) -> None:

@@ -1,8 +1,9 @@
-"""Rate limits: of guesses at a login, and on a public demo of everything that costs time, memory or disk.
+"""Rate limits: of guesses at a login or a join link; on a demo and in a workshop, of what costs time, memory or disk.
 
 Each handler of the page states what a call costs; what depends on its input, it spends while it runs (`RateLimits.spend`).
-The model's seconds are counted when a job ends. Everything is counted per visitor, per address and in total, in the memory
-of this process. Each refusal says when to try again.
+The model's seconds are counted when a job ends. On a demo everything is counted per visitor, per address and in total; in a
+workshop per participant alone, because a room is one address. The counters are in the memory of this process. Each refusal
+says when to try again.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ from limits.strategies import MovingWindowRateLimiter
 
 from editlab.errors import BadRequest, TooMany
 from editlab.lab.access.addresses import network_of
+from editlab.lab.ledger.directory import is_participant
 from editlab.settings import Settings
-from editlab.wording import duration
+from editlab.wording import capitalize, duration
 
 GUESSES = {"name": RateLimitItemPerMinute(5, 5), "address": RateLimitItemPerMinute(20, 5)}
 """Wrong passwords of a name from an address, and of an address."""
+CODES = RateLimitItemPerMinute(20, 5)
+"""Join links of an address that lead nowhere."""
 EACH: Mapping[str, RateLimitItem] = {
     "pages": RateLimitItemPerMinute(120),
     "visits": RateLimitItemPerHour(600),
@@ -135,7 +139,7 @@ def iterate_for(who: Asker | None, work: Iterator[Any]) -> Iterator[Any]:
 
 
 class RateLimits:
-    """The rate limits of one lab. Without a public demo, only logins are limited."""
+    """The rate limits of one lab. Without a public demo, only logins and the participants of workshops are limited."""
 
     def __init__(self, settings: Settings) -> None:
         self.demo, self._hours = settings.demo, settings.demo_hours
@@ -155,8 +159,11 @@ class RateLimits:
     @property
     def file_bytes(self) -> int:
         """The size of the largest upload in bytes."""
-        number, unit = self.file_size[:-2], self.file_size[-2:]
-        return int(number) * {"kb": 2**10, "mb": 2**20}[unit]
+        return _bytes(self.file_size)
+
+    def file_bytes_of(self, who: Asker) -> int:
+        """Return the size of somebody's largest upload in bytes."""
+        return _bytes(DEMO_FILE_SIZE) if self.restricts(who) else self.file_bytes
 
     def lane(self, who: Asker) -> str:
         """Return the lane in which somebody's jobs wait: the visitor's own; in a demo, one of a few of their address."""
@@ -188,38 +195,48 @@ class RateLimits:
         for item, *key in _guesses(name, address):
             self._window.hit(item, *key)
 
+    def count_code(self, address: str) -> None:
+        """Count a join link that leads nowhere. Raises `TooMany` after too many of them.
+
+        A link that is right is never refused: it cannot be guessed, and one person could keep a whole room out.
+        """
+        self._check([(CODES, ("code", network_of(address)), 1)], "Too many links that lead nowhere.")
+        self._window.hit(CODES, "code", network_of(address))
+
+    def restricts(self, who: Asker | None) -> bool:
+        """Return whether somebody has limits: everybody on a demo, and the participants of workshops."""
+        return self.demo or (who is not None and is_participant(who.visitor))
+
     def count_call(self, who: Asker, new: bool = False) -> None:
         """Count a call before it is read; `new`: the first one of a page. Raises `TooMany`."""
-        if self.demo:
+        if self.restricts(who):
             self._count({"calls": 1} | ({"visits": 1} if new else {}), who)
 
     def count_page(self, who: Asker) -> None:
         """Count a page before it is made. Raises `TooMany`."""
-        if self.demo:
+        if self.restricts(who):
             self._count({"pages": 1}, who)
 
     def check_call(self, cost: Cost, who: Asker, fields: Iterable[Any] = ()) -> None:
-        """Count the cost of a handler's call. Raises `TooMany`, or `BadRequest` for a call that a demo refuses."""
-        if not self.demo:
+        """Count the cost of a handler's call. Raises `TooMany`, or `BadRequest` for one that demos and workshops refuse."""
+        if not self.restricts(who):
             return
         if cost.refused:
-            raise BadRequest(f"{cost.refused} on this public demo. {OWN}")
+            raise BadRequest(f"{cost.refused} {'in' if is_participant(who.visitor) else 'on'} {_place(who)}. {OWN}")
         longest = max((len(field) for field in fields if isinstance(field, str)), default=0)
         if longest > MOST_CHARACTERS:
-            raise BadRequest(
-                f"This text has {longest:,} characters; this public demo accepts {MOST_CHARACTERS:,}. Shorten it."
-            )
+            raise BadRequest(f"This text has {longest:,} characters; {_place(who)} accepts {MOST_CHARACTERS:,}. Shorten it.")
         self._count(cost.spent(), who)
 
     def spend(self, cost: Cost) -> None:
         """Count a cost that depends on a handler's input, for the asker. Raises `TooMany`; then nothing is counted."""
         who = asker()
-        if self.demo and who is not None:
+        if who is not None and self.restricts(who):
             self._count(cost.spent(), who)
 
     def count_seconds(self, who: Asker | None, seconds: float) -> None:
         """Count the model's time of a finished job, at most what is left of the budget."""
-        if not self.demo or who is None:
+        if who is None or not self.restricts(who):
             return
         with self._lock:
             for item, *key in _keys("seconds", who):
@@ -228,9 +245,10 @@ class RateLimits:
                     self._window.hit(item, *key, cost=amount)
 
     def check_rows(self, count: int) -> None:
-        """Raise `BadRequest` for a file of more rows than a demo accepts."""
-        if self.demo and count > MOST_ROWS:
-            raise BadRequest(f"The file has {count:,} rows; this public demo accepts {MOST_ROWS}. {OWN}")
+        """Raise `BadRequest` for a file of more rows than a demo or a workshop accepts."""
+        who = asker()
+        if self.restricts(who) and count > MOST_ROWS:
+            raise BadRequest(f"The file has {count:,} rows; {_place(who)} accepts {MOST_ROWS}. {OWN}")
 
     def check_model(self, name: str, parameters: int) -> None:
         """Raise `BadRequest` for a model that is too large for a demo."""
@@ -241,12 +259,13 @@ class RateLimits:
             )
 
     def check_setting(self, name: str, value: Any, usual: Any) -> None:
-        """Raise `BadRequest` for a setting that is too large for a demo; `usual`: its value in the model's preset."""
-        if not self.demo or name not in CAPS:
+        """Raise `BadRequest` for a setting too large for a demo or a workshop; `usual`: its value in the model's preset."""
+        who = asker()
+        if not self.restricts(who) or name not in CAPS:
             return
         amount, most = (len(value), max(CAPS[name], len(usual))) if name == "layers" else (value, max(CAPS[name], usual))
         if amount > most:
-            raise BadRequest(f"{name}: this public demo allows at most {most:,}, not {amount:,}. {OWN}")
+            raise BadRequest(f"{name}: {_place(who)} allows at most {most:,}, not {amount:,}. {OWN}")
 
     def _count(self, amounts: Mapping[str, int], who: Asker) -> None:
         """Count all amounts, or raise `TooMany` and count none."""
@@ -256,7 +275,8 @@ class RateLimits:
         with self._lock:
             for kind, amount in needed.items():
                 own, everybody = _keys(kind, who)[:2], _keys(kind, who)[2:]
-                each = f"This public demo allows each visitor {rate(EACH[kind], kind)}."
+                person = "participant" if is_participant(who.visitor) else "visitor"
+                each = f"{capitalize(_place(who))} allows each {person} {rate(EACH[kind], kind)}."
                 self._check([(item, key, amount) for item, *key in own], each)
                 together = f"This public demo allows all visitors together {rate(ALL[kind], kind)}."
                 self._check([(item, key, amount) for item, *key in everybody], together)
@@ -271,6 +291,11 @@ class RateLimits:
             raise TooMany(f"{reason} Try again in {round_up(seconds)}.")
 
 
+def _bytes(size: str) -> int:
+    """Return a size that is written as Gradio writes it."""
+    return int(size[:-2]) * {"kb": 2**10, "mb": 2**20}[size[-2:]]
+
+
 def rate(item: RateLimitItem, kind: str) -> str:
     """Return a limit as text: 60 edits an hour; 3,000 prompts a minute."""
     unit = item.GRANULARITY.name
@@ -283,9 +308,16 @@ def round_up(seconds: float) -> str:
 
 
 def _keys(kind: str, who: Asker) -> list[tuple[Any, ...]]:
-    """Return the counters of a kind of amount: the visitor's, the address's and everybody's."""
+    """Return the counters of a kind of amount: the visitor's, the address's and everybody's; a participant's own alone."""
+    if is_participant(who.visitor):
+        return [(EACH[kind], kind, "visitor", who.visitor)]
     address = network_of(who.address)
     return [(EACH[kind], kind, "visitor", who.visitor), (EACH[kind], kind, "address", address), (ALL[kind], kind)]
+
+
+def _place(who: Asker | None) -> str:
+    """Return where somebody is limited, as it stands in a sentence."""
+    return "a workshop" if who is not None and is_participant(who.visitor) else "this public demo"
 
 
 def _guesses(name: str, address: str) -> list[tuple[Any, ...]]:

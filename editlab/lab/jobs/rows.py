@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from editlab.errors import BadRequest
 from editlab.lab.kinds import Kind
-from editlab.lab.ledger.directory import Directory
+from editlab.lab.ledger.directory import Directory, is_participant
 from editlab.lab.ledger.ledger import Ledger, canonical, now
 from editlab.lab.ledger.tables import JOBS
 from editlab.lab.worker import Job, Worker, stop_job
@@ -85,10 +85,15 @@ class Jobs:
             return connection.execute(change).rowcount
 
     def rows(self, visitor: str, most: int = MOST) -> tuple[JobRow, ...]:
-        """Return the latest jobs that concern a visitor, newest first: those of their workspaces and those of the model."""
+        """Return the latest jobs that concern a visitor, newest first: those of their workspaces and those of the model.
+
+        A workshop's participant sees only those of their workspace.
+        """
         self.mark()
         workspaces = [info.id for info in self._directory.workspaces(visitor)]
-        where = JOBS.c.workspace.in_(workspaces) | JOBS.c.kind.in_(OF_MODEL)
+        where = JOBS.c.workspace.in_(workspaces)
+        if not is_participant(visitor):
+            where |= JOBS.c.kind.in_(OF_MODEL)
         with self._ledger.transaction() as connection:
             rows = connection.execute(sa.select(JOBS).where(where).order_by(sa.text("rowid DESC")).limit(most))
             return tuple(map(self._row, rows.mappings().all()))
@@ -96,7 +101,8 @@ class Jobs:
     def row(self, visitor: str, id: str) -> JobRow:
         """Return one of these jobs. Raises `BadRequest` if there is none of that id, or it is another visitor's."""
         body = self._read(id)
-        if body is None or not (body["kind"] in OF_MODEL or self._directory.may_enter(visitor, body["workspace"])):
+        of_model = body is not None and body["kind"] in OF_MODEL and not is_participant(visitor)
+        if body is None or not (of_model or self._directory.may_enter(visitor, body["workspace"])):
             raise BadRequest("There is no such job. Reload the page to see the current ones.")
         return self._row(body)
 

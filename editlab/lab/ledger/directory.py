@@ -26,7 +26,7 @@ from editlab.lab.ledger.bodies import LONGEST_NAME as LONGEST_ID
 from editlab.lab.ledger.bodies import is_time
 from editlab.lab.ledger.events import BESIDE
 from editlab.lab.ledger.ledger import Ledger, now
-from editlab.lab.ledger.tables import EVENTS, VISITORS, WORKSPACES
+from editlab.lab.ledger.tables import EVENTS, VISITORS, WORKSHOPS, WORKSPACES
 
 FIRST = "My edits"
 """The name of the workspace that each visitor gets on the first visit."""
@@ -38,6 +38,8 @@ TERMINAL = ""
 """The owner of workspaces that were made on the terminal, or imported without an owner."""
 MADE_ID = re.compile(r"[0-9a-f]{16}|[A-Za-z0-9_-]{22}")
 """Random ids of workspaces and visitors. They are not shown as names: a visitor's id gives access to their workspaces."""
+PARTICIPANT, WORKSHOP = "participant:", "workshop:"
+"""How the ids begin of a workshop's participants, and of the owner of what they start with. No user's id has a colon."""
 MOST_LISTED = 20
 """Names in one message."""
 
@@ -59,7 +61,7 @@ class WorkspaceInfo:
     @property
     def handle(self) -> str:
         """Its name in pages, addresses and bundles. The id itself may be the visitor's id, which is a secret."""
-        return _handle(self.id)
+        return handle_of(self.id)
 
     @property
     def title(self) -> str:
@@ -92,7 +94,7 @@ class Directory:
         """Return the workspaces that a visitor may enter, their own first; with `deleted`, those that they have deleted."""
         where = WORKSPACES.c.owner == visitor
         where &= WORKSPACES.c.deleted_at.is_not(None) if deleted else WORKSPACES.c.deleted_at.is_(None)
-        if not deleted:
+        if not deleted and not is_participant(visitor):
             where |= WORKSPACES.c.shared & WORKSPACES.c.deleted_at.is_(None)
         with self._ledger.transaction() as connection:
             rows = connection.execute(sa.select(WORKSPACES).where(where).order_by(WORKSPACES.c.made_at)).mappings().all()
@@ -145,7 +147,7 @@ class Directory:
         """Return the number of a workspace's last event that changed its edits, 0 without any; None where there is none."""
         with self._ledger.transaction() as connection:
             if handle not in self._ids:
-                self._ids = {_handle(id): id for id in connection.scalars(sa.select(WORKSPACES.c.id))}
+                self._ids = {handle_of(id): id for id in connection.scalars(sa.select(WORKSPACES.c.id))}
             if handle not in self._ids:
                 return None
             own = (EVENTS.c.model == model) & (EVENTS.c.workspace == self._ids[handle]) & EVENTS.c.kind.not_in(BESIDE)
@@ -157,9 +159,17 @@ class Directory:
             row = _row(connection, id)
         return row is not None and _may_enter(row, visitor)
 
+    def owner_of(self, id: str) -> str | None:
+        """Return the owner of a workspace; None where there is none."""
+        with self._ledger.transaction() as connection:
+            row = _row(connection, id)
+        return None if row is None else row["owner"]
+
     def make(self, visitor: str, name: str, shared: bool = False, id: str = "") -> WorkspaceInfo:
         """Make a workspace. Raises `BadRequest` for a name that is taken or not allowed."""
         name, at = normalize_name(name), now()
+        if is_participant(visitor) and self.workspaces(visitor):
+            raise BadRequest("In a workshop you have one workspace. Undo your edits there, or remove them.")
         if visitor != TERMINAL and sum(info.mine for info in self.workspaces(visitor)) >= MOST_OWN:
             raise BadRequest(f"You have {MOST_OWN} workspaces. Delete one first.")
         row = {"id": id or token_hex(8), "owner": visitor, "name": name, "shared": shared}
@@ -267,7 +277,13 @@ class Directory:
         return replace(info, deleted=False)
 
 
-def _handle(id: str) -> str:
+def is_participant(visitor: str) -> bool:
+    """Return whether an id is that of a workshop's participant, who has one workspace and sees no shared one."""
+    return visitor.startswith(PARTICIPANT)
+
+
+def handle_of(id: str) -> str:
+    """Return the name of a workspace in pages and addresses."""
     return sha256(id.encode(errors="replace")).hexdigest()[:16]
 
 
@@ -301,7 +317,8 @@ def _row(connection: sa.Connection, id: str) -> Mapping[str, Any] | None:
 
 
 def _may_enter(row: Mapping[str, Any], visitor: str) -> bool:
-    return row["deleted_at"] is None and (row["shared"] or row["owner"] == visitor)
+    shared = row["shared"] and not is_participant(visitor)
+    return row["deleted_at"] is None and (shared or row["owner"] == visitor)
 
 
 def _known(connection: sa.Connection, visitor: str, id: str) -> Mapping[str, Any]:
@@ -313,6 +330,8 @@ def _known(connection: sa.Connection, visitor: str, id: str) -> Mapping[str, Any
 
 def _own(connection: sa.Connection, visitor: str, id: str, what: str, shared: bool = False) -> Mapping[str, Any]:
     """Return the row of a visitor's own workspace. Raises `BadRequest`. One without an owner may only be `shared`."""
+    if is_participant(visitor):
+        raise BadRequest(f"In a workshop you cannot {what} your workspace. It is private, and ends with the workshop.")
     row = _known(connection, visitor, id)
     if row["owner"] == TERMINAL and not shared:
         raise BadRequest(
@@ -334,9 +353,14 @@ def rows(ledger: Ledger, ids: Collection[str] | None = None) -> tuple[WorkspaceR
 
 
 def ids_of_owner(ledger: Ledger, owner: str) -> tuple[str, ...]:
-    """Return the ids of all workspaces of an owner, with deleted ones. Raises `BadRequest`, which lists owners, for none."""
+    """Return the ids of an owner's workspaces, with deleted ones and what their workshops began with.
+
+    Raises `BadRequest`, which lists owners, for none.
+    """
+    own = sa.select(WORKSPACES.c.id).where(WORKSPACES.c.owner == owner)
+    seeds = sa.select(WORKSHOPS.c.seed).where(WORKSHOPS.c.owner == owner)
     with ledger.transaction() as connection:
-        ids = connection.scalars(sa.select(WORKSPACES.c.id).where(WORKSPACES.c.owner == owner)).all() if owner else ()
+        ids = connection.scalars(sa.union(own, seeds)).all() if owner else ()
         if ids:
             return tuple(ids)
         owners = connection.scalars(sa.select(WORKSPACES.c.owner).where(WORKSPACES.c.owner != TERMINAL).distinct()).all()
@@ -355,7 +379,7 @@ def row_without_owner(id: str, name: Any = None) -> WorkspaceRow:
         if called:
             break
     else:
-        called = f"Imported {_handle(id)[:6]}"
+        called = f"Imported {handle_of(id)[:6]}"
     at = now()
     return WorkspaceRow(id=id, owner=TERMINAL, name=called, shared=True, made_at=at, seen_at=at)
 

@@ -13,7 +13,18 @@ import sqlalchemy as sa
 
 from editlab.lab.ledger.archive import addresses
 from editlab.lab.ledger.ledger import Ledger, now
-from editlab.lab.ledger.tables import CHECKUPS, EVENTS, FORGOTTEN, JOBS, VISITORS, WORKSPACES
+from editlab.lab.ledger.tables import (
+    CHECKUPS,
+    EVENTS,
+    FORGOTTEN,
+    GUESSES,
+    JOBS,
+    PARTICIPANTS,
+    QUESTIONS,
+    VISITORS,
+    WORKSHOPS,
+    WORKSPACES,
+)
 
 FRESH_SECONDS = 3600.0
 AT_ONCE = 500
@@ -42,6 +53,8 @@ def unused(ledger: Ledger, days: float) -> tuple[str, ...]:
 def forget_these(ledger: Ledger, ids: Collection[str], owner: str = "", fresh: float = FRESH_SECONDS) -> int:
     """Delete workspaces with their events, jobs and check-ups, and their `owner`; return how many events were deleted.
 
+    With the workspace of a participant, their guesses go; with that of which a workshop makes copies, the workshop.
+
     Files that nothing names any more are deleted too, except those younger than `fresh` seconds, because an event that names
     them may be written next. Raises `BadFile`; then nothing is deleted.
     """
@@ -53,12 +66,28 @@ def forget_these(ledger: Ledger, ids: Collection[str], owner: str = "", fresh: f
             gone += _note(connection, some)
             for table in (EVENTS, CHECKUPS, JOBS, VISITORS):
                 connection.execute(sa.delete(table).where(table.c.workspace.in_(some)))
+            _forget_workshops(connection, WORKSHOPS.c.seed.in_(some))
+            _forget_participants(connection, PARTICIPANTS.c.workspace.in_(some))
             connection.execute(sa.delete(WORKSPACES).where(WORKSPACES.c.id.in_(some)))
         if owner:
             connection.execute(sa.delete(VISITORS).where(VISITORS.c.id == owner))
             connection.execute(sa.delete(JOBS).where(JOBS.c.author == owner))
+            _forget_workshops(connection, WORKSHOPS.c.owner == owner)
     _sweep(ledger, fresh)
     return gone
+
+
+def _forget_workshops(connection: sa.Connection, which: sa.ColumnElement[bool]) -> None:
+    ids = connection.scalars(sa.select(WORKSHOPS.c.id).where(which)).all()
+    _forget_participants(connection, PARTICIPANTS.c.workshop.in_(ids))
+    connection.execute(sa.delete(QUESTIONS).where(QUESTIONS.c.workshop.in_(ids)))
+    connection.execute(sa.delete(WORKSHOPS).where(WORKSHOPS.c.id.in_(ids)))
+
+
+def _forget_participants(connection: sa.Connection, which: sa.ColumnElement[bool]) -> None:
+    ids = connection.scalars(sa.select(PARTICIPANTS.c.id).where(which)).all()
+    connection.execute(sa.delete(GUESSES).where(GUESSES.c.participant.in_(ids)))
+    connection.execute(sa.delete(PARTICIPANTS).where(PARTICIPANTS.c.id.in_(ids)))
 
 
 def named_files(ledger: Ledger) -> tuple[set[str], str]:

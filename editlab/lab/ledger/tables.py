@@ -1,7 +1,7 @@
 """The tables of a data folder's database, as the migrations make them.
 
-Only `EVENTS` holds edits: its rows are only appended, and form hash chains. The other tables hold the directory, jobs and
-check-ups; without them, no edit would be lost.
+Only `EVENTS` holds edits: its rows are only appended, and form hash chains. The other tables hold the directory, jobs,
+check-ups and workshops; without them, no edit would be lost.
 """
 
 import sqlalchemy as sa
@@ -65,3 +65,48 @@ CHECKUPS = sa.Table(
     *_texts("at", "body"),
 )
 """The check-ups, each of the edits after one event."""
+
+WORKSHOPS = sa.Table(
+    "workshops",
+    _all,
+    sa.Column("id", sa.String, primary_key=True),
+    *_texts("code", "owner", "title", "seed"),
+    sa.Column("most", sa.Integer, nullable=False),
+    *_texts("made_at", "ends_at"),
+    *_texts("closed_at", "question", nullable=True),
+)
+"""The workshops. `code`: the secret of the join link; `seed`: the workspace that is copied; `question`: the open one."""
+
+PARTICIPANTS = sa.Table(
+    "participants",
+    _all,
+    sa.Column("id", sa.String, primary_key=True),
+    *_texts("workshop"),
+    sa.Column("number", sa.Integer, nullable=False),
+    *_texts("workspace", "joined_at", "seen_at"),
+    *_texts("removed_at", nullable=True),
+)
+"""The participants of the workshops, who have no account; `number` is what others see of them."""
+
+QUESTIONS = sa.Table(
+    "questions",
+    _all,
+    sa.Column("workshop", sa.String, primary_key=True),
+    sa.Column("id", sa.String, primary_key=True),
+    *_texts("text", "options"),
+    sa.Column("answer", sa.Integer, nullable=False),
+    *_texts("asked_at"),
+    *_texts("revealed_at", nullable=True),
+)
+"""What was asked in a workshop. `options`: a JSON list of texts; `answer`: the place of the right one."""
+
+GUESSES = sa.Table(
+    "guesses",
+    _all,
+    sa.Column("workshop", sa.String, primary_key=True),
+    sa.Column("question", sa.String, primary_key=True),
+    sa.Column("participant", sa.String, primary_key=True),
+    sa.Column("choice", sa.Integer, nullable=False),
+    *_texts("at"),
+)
+"""What each participant guessed: `choice` is a place in the question's list."""

@@ -11,7 +11,11 @@ from starlette.requests import Request
 
 from editlab.lab import Lab, Workspace, WorkspaceInfo
 from editlab.lab.access.limits import Asker
+from editlab.lab.ledger.directory import PARTICIPANT, WORKSHOP
+from editlab.lab.workshops import Participant
 
+RESERVED = (PARTICIPANT, WORKSHOP)
+"""How no browser's own id begins."""
 ANY, MADE = re.compile(r"(?s).{1,64}"), re.compile(r"[\w-]{22}", re.ASCII)
 """Ids of visitors: any, and those of the form that the server makes."""
 
@@ -20,8 +24,8 @@ ANY, MADE = re.compile(r"(?s).{1,64}"), re.compile(r"[\w-]{22}", re.ASCII)
 class Visit:
     """One call of a handler. `workspace` and what depends on it are those that are open now, so they change on the way.
 
-    visitor: the id of the user who is logged in, else of the browser. user: the name of the login, None without one.
-    query: the address's parameters.
+    visitor: the id of the user who is logged in, else of a workshop's participant, else of the browser. user: the name of
+    the login, None without one. query: the address's parameters. origin: how the browser addresses this server.
     """
 
     lab: Lab = field(repr=False)
@@ -30,6 +34,8 @@ class Visit:
     user: str | None = None
     address: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
+    participant: Participant | None = None
+    origin: str = ""
 
     @classmethod
     def of(cls, lab: Lab, stated: Any, request: Any) -> Visit:
@@ -38,12 +44,24 @@ class Visit:
         A demo accepts only ids that the server made: a shorter one could be guessed, or be a workspace's name.
         """
         session, user = str(request.session_hash), request.username
-        if user is not None:
+        participant = getattr(getattr(request, "state", None), "participant", None)
+        if participant is not None:
+            visitor, user = participant.id, None
+        elif user is not None:
             visitor = lab.owner(user)
         else:
-            known = isinstance(stated, str) and (MADE if lab.limits.demo else ANY).fullmatch(stated)
+            known = (
+                isinstance(stated, str)
+                and (MADE if lab.limits.demo else ANY).fullmatch(stated)
+                and not stated.startswith(RESERVED)
+            )
             visitor = stated if known else lab.new_visitor_id(session)
-        return cls(lab, visitor, session, user, address_of(request), request.query_params)
+        return cls(lab, visitor, session, user, address_of(request), request.query_params, participant, _origin(request))
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """What the browser keeps as its visitor's id; nothing of a participant, whom the cookie names while it is valid."""
+        return {} if self.participant is not None else {"visitor": self.visitor}
 
     @property
     def workspace_info(self) -> WorkspaceInfo:
@@ -79,6 +97,12 @@ class Visit:
     def asker(self) -> Asker:
         """The visitor and their address, as limits count them."""
         return Asker(self.visitor, self.address)
+
+
+def _origin(request: Any) -> str:
+    """Return scheme and host as the browser sees them; the server has checked the host."""
+    headers = getattr(request, "headers", None)
+    return f"{request.url.scheme}://{headers['host']}" if headers and "host" in headers else ""
 
 
 def address_of(request: Request) -> str:

@@ -95,7 +95,7 @@ class EditHandlers(Handlers):
         if asked and address.get("run") == "1" and not answers_of.find_applied(workspace.records, asked):
             question = question or link.run_question(asked, visit.workspace_info)
         painted = {**_choices(address), **self._painted(workspace, asked)}
-        yield {"visitor": visit.visitor, "link": question, **self.buttons(workspace), **painted}
+        yield {**visit.kept, "link": question, **self.buttons(workspace), **painted}
         if workspace.editing is not None:
             yield self.display.running("An edit is being computed.")
             yield from follow_edit(workspace, workspace.editing)

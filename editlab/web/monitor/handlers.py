@@ -80,7 +80,7 @@ class MonitorHandlers(Handlers):
     @handler(cost=Cost(prompts=60))
     def monitor_open(self, visit: Visit) -> Updates:
         """Draw the tab when it is opened, and check the edits where that has not been done."""
-        yield self._service()
+        yield self._service(visit)
         yield from super().ready(visit)
         workspace = visit.workspace
         if has_edits(workspace) and not self.lab.monitor.fresh(workspace):
@@ -90,7 +90,7 @@ class MonitorHandlers(Handlers):
     @handler(cost=FREE)
     def monitor_look(self, visit: Visit, shown: Shown) -> Updates:
         """Draw the service, and the rest where the page shows an older check-up."""
-        yield self._service()
+        yield self._service(visit)
         if not self.lab.loaded.in_memory or not self.lab.knows(visit.session):
             return
         workspace = visit.workspace
@@ -180,11 +180,11 @@ class MonitorHandlers(Handlers):
             "monitor-files-said": "",
         }
 
-    def _service(self) -> Update:
+    def _service(self, visit: Visit) -> Update:
         """Return the state of the service, without anything about who asked."""
         lab, metrics = self.lab, self.lab.metrics
         now = metrics.now()
-        private = lab.limits.demo or lab.settings.auth is not None
+        private = lab.limits.demo or lab.settings.auth is not None or visit.participant is not None
         rows = table.operation_rows(metrics.table())
         status = words.service(now["waiting"], now["running"], len(now["faults"]))
         return {

@@ -22,6 +22,7 @@ from editlab.web.server.guard import Guard
 from editlab.web.server.headers import SPACE_FRAMES, SecurityHeaders
 from editlab.web.server.hosts import AllowedHosts
 from editlab.web.server.login import add_login
+from editlab.web.server.participants import Participants, add_workshops, participant_of
 from editlab.web.server.proxies import Forwarded
 from editlab.web.server.sessions import Sessions
 
@@ -37,7 +38,9 @@ NO_DOCS = {"docs_url": None, "redoc_url": None, "openapi_url": None}
 
 
 def create_app(lab: Lab) -> FastAPI:
-    """Return the app with the page at `/`. With `Settings.auth`, everything except health and readiness needs a login.
+    """Return the app with the page at `/`.
+
+    With `Settings.auth`, everything except health, readiness and the door of a workshop needs a login.
 
     `GET /health` answers 200 while the worker takes jobs, `GET /ready` while there are no faults. `GET /model` describes the
     loaded model, `GET /metrics` the service.
@@ -45,12 +48,14 @@ def create_app(lab: Lab) -> FastAPI:
     app, settings = FastAPI(title=TITLE, **NO_DOCS), lab.settings
     page = create_page(lab)
     sessions = Sessions(page)
-    app.add_middleware(Firewall, lab=lab, calls=Calls(page), sessions=sessions, user=_user)
+    app.add_middleware(Firewall, lab=lab, calls=Calls(page), sessions=sessions, user=_asker)
     app.add_middleware(Guard, login=settings.auth is not None)
     _add_status(app, lab)
     _add_downloads(app, lab)
+    cookie = add_workshops(app, lab)
     if lab.users is not None:
         add_login(app, lab, lab.users)
+    app.add_middleware(Participants, lab=lab, cookie=cookie)
     app.add_middleware(AllowedHosts, names=settings.names, numbers=not settings.on_loopback)
     app.add_middleware(Forwarded, proxies=settings.proxies)
     app.add_middleware(GZipMiddleware, minimum_size=SMALL)
@@ -99,8 +104,11 @@ def _add_status(app: FastAPI, lab: Lab) -> None:
         return {"status": "not ready" if faults else "ready", "faults": faults}
 
     @app.get("/model")
-    def model(workspace: Annotated[str, Query(max_length=64)] = "") -> dict[str, Any]:
+    def model(request: Request, workspace: Annotated[str, Query(max_length=64)] = "") -> dict[str, Any]:
         """Return which model is loaded and the last event of a workspace, by which a page sees that it is behind."""
+        own = participant_of(request)
+        if own is not None and workspace != own.handle:
+            workspace = ""
         about = lab.about()
         said = {name: about[name] for name in ("model", "fingerprint", "session")} | {"memory": memory(about)}
         return said | {"event": lab.directory.last_event(workspace, about["fingerprint"]) if workspace else None}
@@ -108,23 +116,39 @@ def _add_status(app: FastAPI, lab: Lab) -> None:
     if lab.settings.auth is not None or not lab.settings.demo:  # not for the visitors of a demo
 
         @app.get("/metrics")
-        def metrics() -> Response:
+        def metrics(request: Request) -> Response:
+            if participant_of(request) is not None:
+                return PlainTextResponse("There is nothing here for participants of a workshop.", 404)
             return Response(lab.metrics.metrics(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _add_downloads(app: FastAPI, lab: Lab) -> None:
-    """Add the route of the downloads. With a login, a user gets only files of workspaces that they may enter."""
+    """Add the route of the downloads. Users and participants get only files of workspaces that they may enter."""
 
     @app.get("/exports/{token}")
     def download(token: str, request: Request) -> Response:
         try:
-            path = lab.downloads.take(token, None if lab.users is None else lab.owner(_user(request) or ""))
+            path = lab.downloads.take(token, _may_download(request, lab))
         except EditLabError as error:
             return PlainTextResponse(str(error), 404)
         kind = "application/zip" if path.suffix == ".zip" else "application/octet-stream"  # nothing is shown on this page
         return FileResponse(path, filename=path.name, media_type=kind, headers={"Cache-Control": "no-store"})
 
 
+def _may_download(request: Request, lab: Lab) -> str | None:
+    """Return the id of the user or participant whose workspaces count for a download; None without a login."""
+    participant = participant_of(request)
+    if participant is not None:
+        return participant.id
+    return None if lab.users is None else lab.owner(_user(request) or "")
+
+
 def _user(request: Request) -> str | None:
-    """Return the name of the user who sends a request, None without a login."""
+    """Return the name of the user, or of the participant, who sends a request; None without a login."""
     return getattr(request.state, "user", None)
+
+
+def _asker(request: Request) -> str | None:
+    """Return as whom a request is counted: the participant's id or the user's name; None without both."""
+    participant = participant_of(request)
+    return _user(request) if participant is None else participant.id

@@ -215,7 +215,8 @@ class Firewall:
     async def _upload(self, request: Request) -> list[str]:
         """Keep the one file of a form, and return its name for calls. Raises `Refused` and `TooLarge`."""
         address = address_of(request)
-        owner, most = self._user(request) or address, self._lab.limits.file_bytes
+        owner = self._user(request) or address
+        most = self._lab.limits.file_bytes_of(Asker(owner, address))
         if self._uploading[owner] >= MOST_UPLOADS:
             raise Refused(429, "Other files of yours are still being uploaded. Wait for them, then send this one.")
         self._uploading[owner] += 1

@@ -17,11 +17,12 @@ from starlette.websockets import WebSocketClose
 from editlab.wording import size
 
 OWN = ("/health", "/ready", "/metrics", "/model", "/login", "/logout")
+WORKSHOP = ("/workshop/now", "/workshop/guess", "/workshop/leave")
 API = "/gradio_api/"
 PAGE = ("/", "/config", "/theme.css", "/favicon.ico", "/robots.txt", "/manifest.json")
 CALLS = ("queue/join", "queue/data", "cancel", "upload", "info", "startup-events", "theme.css")
-FOLDERS = ("/exports/", "/static/", "/assets/")
-OPEN = frozenset((*OWN, *PAGE, *(API + call for call in CALLS)))
+FOLDERS = ("/join/", "/exports/", "/static/", "/assets/")
+OPEN = frozenset((*OWN, *WORKSHOP, *PAGE, *(API + call for call in CALLS)))
 SAFE = ("GET", "HEAD", "OPTIONS")
 MOST_BYTES, MOST_UPLOAD = 300_000, 27_000_000
 """Bytes of a request's body, and of one with a file."""

@@ -29,6 +29,7 @@ from editlab.lab.access.limits import RateLimits
 from editlab.lab.access.users import User, Users
 from editlab.web.core.visit import address_of
 from editlab.web.server.guard import API, MOST_BYTES, Guard, read_body, receive_again
+from editlab.web.server.participants import is_door, left, participant_of
 
 FREE = ("/login", "/health", "/ready")
 """Routes that answer without a login."""
@@ -47,7 +48,7 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'",
 }
-PAGE = Path(__file__).with_name("login.html")
+PAGE, PLAIN = Path(__file__).with_name("login.html"), Path(__file__).with_name("plain.css")
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +135,10 @@ class SessionOwners:
 
 
 class LoginGuard(Guard):
-    """An ASGI layer that admits only users, each to their own sessions, and sets `request.state.user` to the name."""
+    """An ASGI layer that admits only users, each to their own sessions, and sets `request.state.user` to the name.
+
+    It also admits the participants of workshops, whom the layer around it knows, and anybody to the door of a workshop.
+    """
 
     def __init__(self, app: ASGIApp, logins: Logins) -> None:
         super().__init__(app)
@@ -146,13 +150,22 @@ class LoginGuard(Guard):
         if path in FREE:
             return None
         user = self._logins.of(request)
+        if user is not None:
+            request.state.participant = None
+        if is_door(request):
+            request.state.user = user and user.name
+            return None
         if user is None and path == "/metrics":
             try:
                 user = await self._logins.by_header(request)
             except TooMany as error:
                 return PlainTextResponse(str(error), 429)
+        participant = participant_of(request)
+        if user is None and participant is not None and path != "/metrics":
+            request.state.user = participant.name
+            return await self._own_session(request, path, participant.id)
         if user is None:
-            return _ask_for_login(request)
+            return left(request) or _ask_for_login(request)
         request.state.user = user.name
         return await self._own_session(request, path, user.id)
 
@@ -251,6 +264,7 @@ def add_login(app: FastAPI, lab: Lab, users: Users) -> None:
 def page(next: str = "/", theme: str = "", name: str = "", error: str = "", status: int = 200) -> HTMLResponse:
     """Return the login page. An error is shown above the fields and announced when the page opens."""
     html = Template(PAGE.read_text(encoding="utf-8")).substitute(
+        style=PLAIN.read_text(encoding="utf-8"),
         error=f'<p id="error" role="alert">{escape(error)}</p>' if error else "",
         described='aria-describedby="error" aria-invalid="true"' if status == 401 else "",
         name=escape(name[:64]),

@@ -14,8 +14,10 @@ from editlab.web.core.html import pieces, render
 from editlab.web.core.wiring import on
 from editlab.web.workshop import words
 from editlab.web.workshop.editor_handlers import EditorHandlers, ScenarioName, ScenarioText
-from editlab.web.workshop.guesses import Guesses, NoGuesses
+from editlab.web.workshop.guesses import Guesses
 from editlab.web.workshop.handlers import WorkshopHandlers
+from editlab.web.workshop.room_guesses import RoomGuesses
+from editlab.web.workshop.room_panel import create_chart, create_room
 from editlab.web.workshop.stage import Stages
 
 
@@ -23,10 +25,10 @@ def create_workshop_tab(page: gr.Blocks, tab: gr.Tab, lab: Lab, others: Parts, d
     """Build the tab inside `tab` and wire it. `others`: the parts of the Edit tab, which `display` draws."""
     parts = others.shared()
     library, stages = Library.of(lab.settings.presets, lab.ledger.folder), Stages(lab)
-    guesses: Guesses = NoGuesses()
+    guesses: Guesses = RoomGuesses(lab)
     with gr.Column(elem_id="workshop"):
         create_stage(parts)
-        # What lets an audience take part stands here: it gets `stages`, and takes the place of `guesses`.
+        create_room(tab, lab, parts)
         create_editor(parts, lab)
     handlers = WorkshopHandlers(lab, library, stages, guesses, display)
     _wire(page, tab, parts, handlers)
@@ -39,6 +41,7 @@ def create_stage(parts: Parts) -> None:
     """Make the stage: the card, its picture, what runs, and the buttons."""
     with gr.Column(elem_id="stage-room"):
         parts.html("stage", scripts=["live", "pressed", "stage"])
+        create_chart(parts)
         parts.add(gr.Plot, "stage-plot", show_label=False)
         with gr.Row(elem_id="stage-status"):
             parts["progress"] = parts.html("stage-progress")
