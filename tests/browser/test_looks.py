@@ -3,7 +3,6 @@
 The pictures of README and docs are taken by `python -m tools.pictures`.
 """
 
-import pytest
 from playwright.sync_api import expect
 from steps import (
     ENDLESS,
@@ -30,19 +29,13 @@ def test_nothing_jumps_while_results_arrive(edited_page, record_property):
     assert shift <= LARGEST_SHIFT
 
 
-@pytest.mark.parametrize("size", ["desktop", "phone"])
-def test_nothing_jumps_while_the_page_opens(visit, size):
-    page = visit(size=size)
-    page.wait_for_selector("#at-target-new li", state="attached")
-    assert shift_of(page) <= LARGEST_AT_OPENING
-
-
 def test_the_answer_and_its_scores_need_no_scrolling(edited):
     needs_no_scrolling(edited, SAID_NOW, "#answer-base .said", "#scores", "#apply", "#message")
 
 
 def test_everybody_can_use_it_before_and_during_an_edit(visit):
     page = visit()
+    assert shift_of(page) <= LARGEST_AT_OPENING
     everybody_can_use(page, *LOOKS)
     unfold(page, "request")
     page.locator("#advanced > button").click()
@@ -78,6 +71,7 @@ def test_everybody_can_use_it_after_an_edit(edited):
 
 def test_a_page_opens_as_well_in_the_dark_and_on_a_phone(visit):
     page = visit(size="phone", theme="dark")
+    assert shift_of(page) <= LARGEST_AT_OPENING
     assert violations(page) == []
     assert page.evaluate("document.body.classList.contains('dark')")
 

@@ -19,13 +19,9 @@ def saved(page: Page, button: str) -> bytes:
 
 
 def test_a_report_is_taken_away_opened_without_a_network_and_printed(edited, browser, tmp_path):
-    open_tab(edited, "Workspace")
-    edited.get_by_label("Format").first.click()
-    edited.get_by_role("option", name=re.compile("^report")).click()
-    expect(edited.locator("#workspace-format-said")).to_contain_text("opens without a network")
-    edited.click("#workspace-export")
+    edited.click("#report")
     with edited.expect_download() as download:
-        edited.locator("#workspace-format-said a", has_text="report.html").click()
+        edited.locator("#report-file a", has_text="report.html").click()
     path = tmp_path / "report.html"
     download.value.save_as(path)
     assert 4e6 < path.stat().st_size < 8e6, "plotly.js once, and the figures"

@@ -175,10 +175,19 @@ def test_every_handler_that_computes_or_writes_costs_something_and_what_concerns
         *("page_open", "model_open", "workspace_open", "monitor_look"),
         *("workspace_jobs", "workspace_format", "workspace_job", "workspace_stop"),
         *("tokenize", "choose_object", "inside_draw", "hurry", "stop", "keys_stop", "inside_stop", "bench_stop"),
+        *(
+            "workshop_load",
+            "workshop_open",
+            "workshop_press",
+            "workshop_stop",
+            "workshop_left",
+        ),  # they spend what steps cost
+        *("editor_check", "room_open", "room_press"),
     }
     refused = {name for name, cost in costs.items() if cost.refused}
     assert refused == {
         *("train_mask", "bench_run", "model_load", "model_unload", "model_measure", "model_file", "model_stop"),
+        *("editor_save", "editor_delete", "room_begin"),
     }
     writes = {"apply", "undo", "redo", "change_edit", "remake", "set_threshold", "set_mask", "set_guard", "apply_file"}
     writes |= {"workspace_press", "workspace_edit"}

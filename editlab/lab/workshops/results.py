@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
+from pandas import DataFrame
 
-from editlab.facts.writers import for_spreadsheet
+from editlab.facts.writers import frame_csv
 from editlab.lab.workshops.workshops import Workshops
+
+COLUMNS = ["participant", "question", "guess", "right", "edits", "last_step"]
 
 
 def results(workshops: Workshops, owner: str, id: str) -> str:
@@ -15,14 +16,11 @@ def results(workshops: Workshops, owner: str, id: str) -> str:
     Participants are numbered anew, 1 to n. `edits`: how many they made; `last_step`: when, in UTC, to the minute.
     """
     people, asked = workshops.people(owner, id), workshops.guesses(owner, id)
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["participant", "question", "guess", "right", "edits", "last_step"])
+    rows = []
     for place, person in enumerate(people, start=1):
         given = [(question, *guesses[person.number]) for question, guesses in asked if person.number in guesses]
         last = person.stepped_at[:16].replace("T", " ")
         for question, guess, right in given or [("", "", None)]:
             told = "" if right is None else "yes" if right else "no"
-            cells = f"participant {place}", question, guess, told, str(person.edits), last
-            rows.writerow(map(for_spreadsheet, cells))
-    return text.getvalue()
+            rows.append((f"participant {place}", question, guess, told, str(person.edits), last))
+    return frame_csv(DataFrame(rows, columns=COLUMNS))
