@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
-from steps import SAID_BEFORE, SAID_NOW, finished
+from steps import SAID_BEFORE, SAID_NOW
 
 COUNT = """
 window.clicks = 0;
@@ -55,7 +55,6 @@ def test_find_out_what_else_broke(page):
 
 
 def test_bring_the_old_answer_back(page):
-    finished(page)
     page.locator("#mask").get_by_text("On", exact=True).click()
     expect(page.locator("#answer-masked .said")).to_be_visible()
     expect(page.locator("#verdict h2")).not_to_be_empty()
@@ -63,7 +62,6 @@ def test_bring_the_old_answer_back(page):
 
 
 def test_take_the_edit_back(page):
-    finished(page)
     page.get_by_role("button", name="Undo").click()
     expect(page.locator(SAID_NOW)).to_have_count(0)
     expect(page.locator("#edits")).to_contain_text("No edit is applied")
