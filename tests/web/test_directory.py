@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from visitors import CAPITAL, CONTINENT, TIMEOUT
 
 from editlab.errors import BadRequest
-from editlab.lab.ledger.directory import FIRST, LONGEST_NAME, MOST_OWN, Directory
+from editlab.lab.ledger.directory import FIRST, MOST_OWN, Directory
 from editlab.lab.ledger.ledger import Ledger
+from editlab.lab.ledger.names import LONGEST_NAME
 from editlab.lab.ledger.tables import WORKSPACES
 from editlab.lab.workspaces import edits
 

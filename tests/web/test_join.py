@@ -19,7 +19,7 @@ from editlab.facts import EditRequest
 from editlab.lab import Lab
 from editlab.lab.access.cookies import CookieSecret
 from editlab.lab.access.users import Users
-from editlab.lab.ledger.directory import PARTICIPANT, WORKSHOP
+from editlab.lab.ledger.names import PARTICIPANT, WORKSHOP
 from editlab.lab.workshops import parts, workshops
 from editlab.lab.workspaces import edits
 from editlab.probes import Passages

@@ -209,7 +209,7 @@ def test_a_model_says_how_well_edits_go_and_what_is_next():
     assert "to train one" in model_words.next_step(ABOUT, (), [])
     assert "choose a fact" in model_words.next_step(ABOUT, (), ["rome"])
     rows = {title: value for title, value, _ in model_words.abilities(ABOUT, [Measured(0, 100, None)], (), ["rome"])}
-    assert rows == {"Key statistics": "Layer 0", "REP": "ready", "Reversal mask": "for ROME", "Speed": "0.7 s"}
+    assert rows == {"Key statistics": "Layer 0", "REP": "ready", "Reversal mask": "ROME", "Speed": "0.7 s"}
     rows = {title: value for title, value, _ in model_words.abilities(never, (), (1, 2), [])}
     assert rows["Reversal mask"] == "none yet" and rows["Speed"] == "not measured" and rows["Key statistics"] == "missing"
     assert model_words.statistics_title((), (1, 2)) == "layers 1 and 2 have none"

@@ -12,8 +12,8 @@ from visitors import CAPITAL, CONTINENT, TIMEOUT
 from editlab.errors import BadRequest, TooMany
 from editlab.lab.access.limits import Asker, Cost, on_behalf_of
 from editlab.lab.ledger import archive
-from editlab.lab.ledger.directory import PARTICIPANT
 from editlab.lab.ledger.expiry import forget_these
+from editlab.lab.ledger.names import PARTICIPANT
 from editlab.lab.ledger.tables import GUESSES, PARTICIPANTS, WORKSHOPS, WORKSPACES
 from editlab.lab.workshops import MOST_HOURS, MOST_PARTICIPANTS, NoWorkshop, Over, parts, workshops
 from editlab.lab.workshops.results import results

@@ -24,7 +24,7 @@ from limits.strategies import MovingWindowRateLimiter
 
 from editlab.errors import BadRequest, TooMany
 from editlab.lab.access.addresses import network_of
-from editlab.lab.ledger.directory import is_participant
+from editlab.lab.ledger.names import is_participant
 from editlab.settings import Settings
 from editlab.wording import capitalize, duration
 

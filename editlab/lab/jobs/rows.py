@@ -17,8 +17,9 @@ import sqlalchemy as sa
 
 from editlab.errors import BadRequest
 from editlab.lab.kinds import Kind
-from editlab.lab.ledger.directory import Directory, is_participant
+from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.ledger import Ledger, canonical, now
+from editlab.lab.ledger.names import is_participant
 from editlab.lab.ledger.tables import JOBS
 from editlab.lab.worker import Job, Worker, stop_job
 

@@ -7,14 +7,10 @@ shared and on the list, because nobody could restore it.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from hashlib import sha256
-from itertools import count
 from secrets import token_hex
 from typing import Annotated, Any
 
@@ -26,20 +22,16 @@ from editlab.lab.ledger.bodies import LONGEST_NAME as LONGEST_ID
 from editlab.lab.ledger.bodies import is_time
 from editlab.lab.ledger.events import BESIDE
 from editlab.lab.ledger.ledger import Ledger, now
+from editlab.lab.ledger.names import MADE_ID, handle_of, is_participant, normalize_name, numbered
 from editlab.lab.ledger.tables import EVENTS, VISITORS, WORKSHOPS, WORKSPACES
 
 FIRST = "My edits"
 """The name of the workspace that each visitor gets on the first visit."""
-LONGEST_NAME = 60
 MOST_OWN = 100
 SEEN_MINUTES = 5
 """A workspace's time of last use is written again after so many minutes."""
 TERMINAL = ""
 """The owner of workspaces that were made on the terminal, or imported without an owner."""
-MADE_ID = re.compile(r"[0-9a-f]{16}|[A-Za-z0-9_-]{22}")
-"""Random ids of workspaces and visitors. They are not shown as names: a visitor's id gives access to their workspaces."""
-PARTICIPANT, WORKSHOP = "participant:", "workshop:"
-"""How the ids begin of a workshop's participants, and of the owner of what they start with. No user's id has a colon."""
 MOST_LISTED = 20
 """Names in one message."""
 
@@ -180,7 +172,7 @@ class Directory:
     def begin_anew(self, visitor: str) -> WorkspaceInfo:
         """Open a new, empty workspace for a visitor, for example because the one that was open cannot be read."""
         taken = {info.name for info in self.workspaces(visitor)}
-        made = self.make(visitor, next(name for name in _names(FIRST) if name not in taken))
+        made = self.make(visitor, next(name for name in numbered(FIRST) if name not in taken))
         return self.enter(visitor, made.id)
 
     def _first(self, visitor: str) -> WorkspaceInfo:
@@ -277,16 +269,6 @@ class Directory:
         return replace(info, deleted=False)
 
 
-def is_participant(visitor: str) -> bool:
-    """Return whether an id is that of a workshop's participant, who has one workspace and sees no shared one."""
-    return visitor.startswith(PARTICIPANT)
-
-
-def handle_of(id: str) -> str:
-    """Return the name of a workspace in pages and addresses."""
-    return sha256(id.encode(errors="replace")).hexdigest()[:16]
-
-
 def _check_normalized(name: str) -> str:
     """Return a name that is in its normal form. Raises `ValueError` for another one."""
     try:
@@ -295,17 +277,6 @@ def _check_normalized(name: str) -> str:
     except BadRequest as error:
         raise ValueError(str(error)) from error
     raise ValueError("a name has extra white space")
-
-
-def normalize_name(name: str) -> str:
-    """Return a name with single spaces. Raises `BadRequest` for one that is not allowed."""
-    name = " ".join(str(name).split())
-    if not name or len(name) > LONGEST_NAME:
-        raise BadRequest(f"A workspace's name has 1 to {LONGEST_NAME} characters. Choose another one.", "workspace")
-    wrong = next((char for char in name if char in "/\\<>" or unicodedata.category(char)[0] == "C"), None)
-    if wrong is not None:
-        raise BadRequest(f"A workspace's name cannot hold {wrong!r}. Use letters, digits and spaces.", "workspace")
-    return name
 
 
 def _minutes_since(at: str) -> float:
@@ -398,15 +369,7 @@ def _free(connection: sa.Connection, name: str, shared: bool, owner: str) -> str
         WORKSPACES.c.shared if shared else ~WORKSPACES.c.shared & (WORKSPACES.c.owner == owner)
     )
     found = sa.select(WORKSPACES.c.id).where(where)
-    return next(free for free in _names(name) if connection.scalar(found.where(WORKSPACES.c.name == free)) is None)
-
-
-def _names(name: str) -> Iterator[str]:
-    """Yield a name, then the same with numbers: Lecture, Lecture 2, Lecture 3, ..."""
-    yield name
-    for number in count(2):
-        suffix = f" {number}"
-        yield f"{name[: LONGEST_NAME - len(suffix)].rstrip()}{suffix}"
+    return next(free for free in numbered(name) if connection.scalar(found.where(WORKSPACES.c.name == free)) is None)
 
 
 def _make_visible(connection: sa.Connection, row: Mapping[str, Any]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from editlab.errors import BadRequest
-from editlab.lab.ledger.directory import handle_of
 from editlab.lab.ledger.ledger import now
+from editlab.lab.ledger.names import handle_of
 
 HOURS, MOST_HOURS = 8.0, 14 * 24.0
 """How long a workshop is open unless somebody says otherwise, and at most."""

@@ -20,8 +20,9 @@ import sqlalchemy as sa
 
 from editlab.errors import BadRequest, TooMany
 from editlab.lab.context import Context
-from editlab.lab.ledger.directory import PARTICIPANT, WORKSHOP, WorkspaceInfo, normalize_name
+from editlab.lab.ledger.directory import WorkspaceInfo
 from editlab.lab.ledger.ledger import canonical, now
+from editlab.lab.ledger.names import PARTICIPANT, WORKSHOP, normalize_name
 from editlab.lab.ledger.tables import EVENTS, GUESSES, PARTICIPANTS, QUESTIONS, WORKSHOPS, WORKSPACES
 from editlab.lab.workshops.parts import (
     GONE,

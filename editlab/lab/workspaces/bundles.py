@@ -15,7 +15,8 @@ from editlab.errors import BadFile, EditLabError
 from editlab.lab.context import Context
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.archive import BundleLimits
-from editlab.lab.ledger.directory import Directory, WorkspaceInfo, normalize_name
+from editlab.lab.ledger.directory import Directory, WorkspaceInfo
+from editlab.lab.ledger.names import normalize_name
 from editlab.lab.workspaces.open import Workspaces
 
 LIMITS = BundleLimits(512 * 2**20, 5_000, 64 * 2**20, 200.0)

@@ -10,7 +10,8 @@ A component takes its bounds and its choices from the type that its handlers dem
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 
 import gradio as gr
@@ -101,6 +102,14 @@ class Parts(dict[str, Component]):
         plot = self.add(gr.Plot, name, show_label=False, elem_classes="key-plot", **options)
         gr.HTML(pieces.saves(name), elem_classes="plot-saves", apply_default_css=False)
         return plot
+
+    @contextmanager
+    def above(self, tab: str) -> Iterator[None]:
+        """Make the row above a tab: its message, its progress, and the buttons that the `with` block makes."""
+        with gr.Row(elem_classes="above", equal_height=False):
+            self["message"] = self.html(f"{tab}-message", scripts=["live"])
+            self["progress"] = self.html(f"{tab}-progress")
+            yield
 
     def lead(self, tab: str) -> None:
         """Make the place of the picture that matters most on a tab, and of what it shows; its sentence is made before."""

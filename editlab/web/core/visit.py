@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from editlab.lab import Lab, Workspace, WorkspaceInfo
 from editlab.lab.access.limits import Asker
-from editlab.lab.ledger.directory import PARTICIPANT, WORKSHOP
+from editlab.lab.ledger.names import PARTICIPANT, WORKSHOP
 from editlab.lab.workshops import Participant
 
 RESERVED = (PARTICIPANT, WORKSHOP)

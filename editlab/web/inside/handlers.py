@@ -25,6 +25,7 @@ from editlab.web.core.turns import Turn, Turns
 from editlab.web.core.updates import Update, Updates, buttons, follow, stopping
 from editlab.web.core.visit import Visit
 from editlab.web.inside import lead, sections, words
+from editlab.web.inside.headings import HEADINGS, OBJECTS
 from editlab.web.inside.sections import ObjectName, Selection, Shown
 from editlab.wording import capitalize
 
@@ -187,7 +188,7 @@ def _draw_lead(workspace: Workspace, results: Results, selection: Selection) -> 
     return {
         "inside-lead": pieces.lead(found.finding, found.meaning, found.tone),
         "inside-lead-plot": sections.figure(found.section, frames[found.section], shown),
-        "inside-lead-about": pieces.about(words.HEADINGS[found.section].about),
+        "inside-lead-about": pieces.about(HEADINGS[found.section].about),
     }
 
 
@@ -206,7 +207,7 @@ def _choices(workspace: Workspace, question: Question, selection: Selection) -> 
     count, available = len(question.tokens), _available(workspace, question, selection)
     tokens = [(f"{place}: {token}", count + 1 - place) for place, token in enumerate(question.tokens, 1)]
     views = [(capitalize(figures.view_name(view)), view) for view in _views(workspace)]
-    objects = [(words.OBJECTS[name], name) for name in _objects(question)]
+    objects = [(OBJECTS[name], name) for name in _objects(question)]
     return {
         "inside-text": question.text,
         "inside-token": gr.update(choices=tokens, value=question.at),
@@ -229,4 +230,4 @@ def _views(workspace: Workspace) -> list[str]:
 
 
 def _objects(question: Question) -> list[str]:
-    return ["new"] if question.true is None else list(words.OBJECTS)
+    return ["new"] if question.true is None else list(OBJECTS)

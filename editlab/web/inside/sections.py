@@ -17,6 +17,7 @@ from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Inputs, Name
 from editlab.web.core.updates import Update
 from editlab.web.inside import table, words
+from editlab.web.inside.headings import HEADINGS
 
 OF_EDIT = ("lens", "tokens", "contributions", "attention", "mask")
 """The sections of the selected edit, in their order on the page."""
@@ -89,7 +90,7 @@ def clear_all(sections: Sequence[str], hint: str = "") -> Update:
 
 def _fold(section: str, finding: str = "") -> Update:
     """Return the title of a section with its finding; the parts of many edits are in the fold of their loudness."""
-    return {} if section == "parts" else {f"inside-{section}-fold": folded(words.HEADINGS[section].title, finding)}
+    return {} if section == "parts" else {f"inside-{section}-fold": folded(HEADINGS[section].title, finding)}
 
 
 def _section(section: str, sentence: str, figure: Any, rows: str) -> Update:

@@ -12,17 +12,15 @@ from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Question
 from editlab.web.core.wiring import on
 from editlab.web.inside.handlers import EditCount, InsideHandlers
+from editlab.web.inside.headings import ELSEWHERE, FORMS, HEADINGS, OBJECTS
 from editlab.web.inside.sections import FIRST_VIEW, OF_EDIT, OF_MANY, Form
-from editlab.web.inside.words import ELSEWHERE, FORMS, HEADINGS, OBJECTS
 
 
 def create_inside_tab(tab: gr.Tab, lab: Lab, others: Parts) -> Parts:
     """Build the tab inside `tab` and wire it. `others`: the Edit tab's components, whose buttons it keeps up to date."""
     parts = others.shared()
     with gr.Column(elem_id="inside"):
-        with gr.Row(elem_classes="above", equal_height=False):
-            parts["message"] = parts.html("inside-message", scripts=["live"])
-            parts["progress"] = parts.html("inside-progress")
+        with parts.above("inside"):
             parts["stop"] = parts.stop_button("inside-stop")
         parts.html("inside-lead", scripts=["live"])
         with gr.Row(elem_classes="overview", equal_height=False):

@@ -1,74 +1,16 @@
-"""The sentences of the Inside tab: its headings, and what each figure shows, made from the figure's numbers alone."""
+"""The sentences of the Inside tab: what each figure shows, made from the figure's numbers alone."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from pandas import DataFrame, Series
 
 from editlab.facts import EditRequest
 from editlab.wording import capitalize, count, join, percent, share
 
-
-class Heading(NamedTuple):
-    """A section's title, and what its picture shows: its axes, and what would differ without the edit."""
-
-    title: str
-    about: str
-
-
-HEADINGS = {
-    "lens": Heading(
-        "Logit lens",
-        "If the model stopped after a layer and answered at once, how likely would the first token of each object be? From "
-        "left to right are the layers, upwards that probability; solid lines are the new object, dotted lines the true one. "
-        "The lines of the base model show how it would be without the edit.",
-    ),
-    "tokens": Heading(
-        "Logit lens at every token",
-        "The same probabilities at each token of the text, from left to right, with the first layer at the bottom and the "
-        "last one at the top. As it opens, a cell is the edited model minus the base model: without the edit, all would be "
-        "empty.",
-    ),
-    "contributions": Heading(
-        "Direct logit attribution",
-        "Each layer’s attention and MLP add to the residual stream, and an object’s logit is the sum of what they add. From "
-        "left to right are the layers, upwards what each adds; the line of the base model is how it would be without the "
-        "edit. The rows of the table sum to the logit. The published raw form leaves out the final norm.",
-    ),
-    "attention": Heading(
-        "Attention to the subject",
-        "An edit is written at the subject’s last token, and heads carry it from there to the answer. Each cell is a head "
-        "of a layer; as it opens, its colour is how much more it attends to the subject than in the base model, and without "
-        "the edit all would be empty. In models with 7 billion parameters, edited subjects are reported to attract more "
-        "attention than before (“overattention”).",
-    ),
-    "mask": Heading(
-        "Mask structure",
-        "A reversal mask sets entries of the edited weight to zero: a few whole dimensions, or a little of each. Each line "
-        "is the share that is pruned of each dimension, the most pruned one first, beside what chance would give. It "
-        "belongs to the mask and is the same for all edits.",
-    ),
-    "loudness": Heading(
-        "Loudness of many edits",
-        "Facts that the model knows are each edited alone to another object of the same relation. Each point is an edit: "
-        "how likely the new object is after it, beside how likely the true one was before. If edits were no louder than "
-        "what they replace, both rows would look alike.",
-    ),
-    "parts": Heading(
-        "Direct logit attribution over many edits",
-        "The same as above for one edit, as means over these edits with standard errors: which parts write the new answers.",
-    ),
-}
-"""The sections, in their order on the page."""
-ELSEWHERE = "Another text, token or view"
-"""The title of what the pictures can be drawn for."""
-OBJECTS = {"new": "New object", "true": "True object", "lead": "New − true"}
-"""The titles of the objects that a figure can show."""
-FORMS = {"added": "Contributions", "differences": "Differences", "raw": "Published raw form"}
-"""The titles of the forms of contributions."""
 IN_VIEW = {
     "base": "in the base model",
     "edited": "in the edited model",
@@ -184,33 +126,34 @@ def _pairs(request: EditRequest) -> dict[tuple[str, str], str]:
     return {("new", "true"): request.target_new, ("true", "new"): request.target_true or ""}
 
 
-def _gains_at_tokens(frame: DataFrame) -> DataFrame:
+def _gains_at_tokens(frame: DataFrame) -> DataFrame | None:
+    """Return what the new object gains at each token and layer, the most first; None where no edit is applied."""
+    if "edited" not in set(frame["view"]):
+        return None
     wide = frame.pivot(index=["layer", "back", "token"], columns="view", values="p_new").reset_index()
-    return wide.assign(gain=wide["edited"] - wide["base"])
+    return wide.assign(gain=wide["edited"] - wide["base"]).sort_values("gain", ascending=False, kind="stable")
 
 
 def tokens_title(request: EditRequest, frame: DataFrame) -> str:
     """Return the finding in a few words: where the new object gains most."""
-    if "edited" not in set(frame["view"]):
+    gained = _gains_at_tokens(frame)
+    if gained is None:
         return ""
-    wide = _gains_at_tokens(frame)
-    most = wide.loc[wide["gain"].idxmax()]
-    if most["gain"] < CHANGED:
-        return f"{request.target_new} gains nowhere"
-    return f"{request.target_new} gains most {_place(most)}"
+    most = gained.iloc[0]
+    return f"{request.target_new} gains " + ("nowhere" if most["gain"] < CHANGED else f"most {_place(most)}")
 
 
 def tokens(request: EditRequest, frame: DataFrame) -> str:
     """Return where the new object gains most, where it first gains, and what the mask leaves of that."""
-    if "edited" not in set(frame["view"]):
+    gained = _gains_at_tokens(frame)
+    if gained is None:
         return "No edit is applied, so no probability changes."
-    wide = _gains_at_tokens(frame)
-    most = wide.loc[wide["gain"].idxmax()]
+    most = gained.iloc[0]
     if most["gain"] < CHANGED:
         return f"{request.target_new} gains less than {_points(CHANGED)} over the base model at every token and layer."
-    first = wide[wide["gain"] >= CHANGED].sort_values(["layer", "back"], ascending=[True, False]).iloc[0]
+    first = gained[gained["gain"] >= CHANGED].sort_values(["layer", "back"], ascending=[True, False]).iloc[0]
     text = f"{request.target_new} gains most {_place(most)}: from {percent(most['base'])} to {percent(most['edited'])}"
-    if "masked" in wide:
+    if "masked" in gained:
         text += f", and {percent(most['masked'])} under the mask"
     if (first["layer"], first["back"]) != (most["layer"], most["back"]):
         text += f". It first gains {_points(CHANGED)} {_place(first)}"

@@ -19,9 +19,7 @@ def create_keys_tab(tab: gr.Tab, lab: Lab, others: Parts) -> Parts:
     """Build the tab inside `tab` and wire it. `others`: the Edit tab's components, whose buttons it keeps up to date."""
     parts = others.shared()
     with gr.Column(elem_id="keys"):
-        with gr.Row(elem_classes="above", equal_height=False):
-            parts["message"] = parts.html("keys-message", scripts=["live"])
-            parts["progress"] = parts.html("keys-progress")
+        with parts.above("keys"):
             parts.button("keys-again", "Compute again", min_width=130)
             parts["stop"] = parts.stop_button("keys-stop")
         parts.html("keys-lead", scripts=["live"])

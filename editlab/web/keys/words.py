@@ -269,12 +269,14 @@ def bounds(frame: DataFrame) -> str:
 
 
 def bounds_title(frame: DataFrame) -> str:
-    """Return the finding in a few words: how many probes one number predicts."""
+    """Return the finding in a few words: how many answers the share of the edit that arrives predicts."""
     if math.isinf(frame.attrs["required"]):
         return "the new object never leads, at any strength"
     rate = summary(frame)
-    right = round(rate["agreement"] * rate["probes"]) if rate["probes"] else 0
-    return f"one number predicts {right} of {rate['probes']:.0f} probes" if rate["probes"] else "there is nothing to predict"
+    if not rate["probes"]:
+        return "there is nothing to predict"
+    right = round(rate["agreement"] * rate["probes"])
+    return f"the share that arrives predicts {right} of {rate['probes']:.0f} answers"
 
 
 def lemma(frame: DataFrame) -> str:

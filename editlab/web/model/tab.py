@@ -31,9 +31,7 @@ def create_model_tab(page: gr.Blocks, tab: gr.Tab, lab: Lab, strip: gr.HTML, oth
     settings = {name: part for name, part in others.items() if name.startswith(prefixes)}
     parts = Parts({"visitor": others["visitor"], "form": others["form"], "head": strip, **settings})
     with gr.Column(elem_id="model"):
-        with gr.Row(elem_classes="above", equal_height=False):
-            parts["message"] = parts.html("model-message", scripts=["live"])
-            parts["progress"] = parts.html("model-progress")
+        with parts.above("model"):
             parts["stop"] = parts.stop_button("model-stop")
         parts.html("model-lead", scripts=["live"])
         with gr.Row(elem_classes="overview", equal_height=False):

@@ -140,7 +140,7 @@ def abilities(
     return [
         ("Key statistics", layers, waits),
         ("REP", "ready", "trained for each edit, with its switch on the Edit tab"),
-        ("Reversal mask", f"for {upper}" if masks else "none yet", "brings old answers back, where it can"),
+        ("Reversal mask", upper if masks else "none yet", "shows whether an old answer returns"),
         ("Speed", "not measured" if seconds is None else f"{seconds:.1f} s", "an edit by ROME, where it was measured"),
     ]
 

@@ -27,9 +27,7 @@ def create_monitor_tab(tab: gr.Tab, lab: Lab, others: Parts, display: EditDispla
     parts["stop"] = others["stop"]
     with gr.Column(elem_id="monitor"):
         parts.html("monitor-verdict", scripts=["live", "local_time", "pressed"])
-        with gr.Row(elem_classes="above", equal_height=False):
-            parts["message"] = parts.html("monitor-message", scripts=["live"])
-            parts["progress"] = parts.html("monitor-progress")
+        with parts.above("monitor"):
             parts.html("monitor-now", scripts=["poll"])
             parts.button("monitor-again", "Run a check-up now", min_width=180)
         with gr.Row(elem_classes="overview", equal_height=False):

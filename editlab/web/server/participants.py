@@ -26,7 +26,7 @@ from editlab.errors import BadFile, EditLabError, TooMany
 from editlab.lab import Lab
 from editlab.lab.access.cookies import WORKSHOP_SECRET, CookieSecret
 from editlab.lab.access.limits import FREE, Asker, Cost
-from editlab.lab.ledger.directory import is_participant
+from editlab.lab.ledger.names import is_participant
 from editlab.lab.workshops import MOST_OPTIONS, Guessing, NoWorkshop, Over, Participant, Workshop
 from editlab.web.core.visit import address_of
 from editlab.web.server.guard import read_body
@@ -150,6 +150,13 @@ def left(request: Request) -> Response | None:
 def add_workshops(app: FastAPI, lab: Lab) -> Pass:
     """Add the routes of workshops to an app, and return how their cookie is read."""
     cookie = Pass(lab)
+    _add_door(app, lab, cookie)
+    _add_questions(app, lab)
+    return cookie
+
+
+def _add_door(app: FastAPI, lab: Lab, cookie: Pass) -> None:
+    """Add the way in and the way out."""
 
     @app.get(f"{DOOR}{{code}}", include_in_schema=False)
     def show(code: str, request: Request) -> Response:
@@ -185,6 +192,16 @@ def add_workshops(app: FastAPI, lab: Lab) -> Pass:
             lab.limits.count_code(address_of(request))
             raise
 
+    @app.post("/workshop/leave", include_in_schema=False)
+    def leave(request: Request) -> Response:
+        answer = RedirectResponse("/", 303)
+        cookie.take(request, answer)
+        return answer
+
+
+def _add_questions(app: FastAPI, lab: Lab) -> None:
+    """Add what a participant's page asks for: the question that the room sees, and a guess."""
+
     @app.get("/workshop/now", include_in_schema=False)
     def now(request: Request) -> Response:
         """Return the question that the room sees. Costs a click and one small query."""
@@ -202,12 +219,6 @@ def add_workshops(app: FastAPI, lab: Lab) -> Pass:
             _told, request, cost, lambda own: lab.workshops.guess(own, given.question, given.choice)
         )
 
-    @app.post("/workshop/leave", include_in_schema=False)
-    def leave(request: Request) -> Response:
-        answer = RedirectResponse("/", 303)
-        cookie.take(request, answer)
-        return answer
-
     def _told(request: Request, cost: Cost, work: Callable[[Participant], Guessing | None]) -> Response:
         own = participant_of(request)
         if own is None:
@@ -219,8 +230,6 @@ def add_workshops(app: FastAPI, lab: Lab) -> Pass:
             return HTMLResponse(guess_card(work(own)), headers={"Cache-Control": "no-store"})
         except EditLabError as error:
             return JSONResponse({"detail": str(error)}, _status(error))
-
-    return cookie
 
 
 def _status(error: EditLabError) -> int:

@@ -15,7 +15,7 @@ from editlab import storage
 from editlab.errors import BadRequest
 from editlab.lab import Workspace
 from editlab.lab.access.limits import FREE, Cost
-from editlab.lab.ledger.directory import LONGEST_NAME
+from editlab.lab.ledger.names import LONGEST_NAME
 from editlab.lab.workshops import MOST_HOURS, MOST_PARTICIPANTS, Question, Workshop
 from editlab.lab.workshops.results import results
 from editlab.web.core.handlers import Handlers, handler

@@ -8,7 +8,7 @@ import gradio as gr
 
 from editlab.exports import FORMATS
 from editlab.lab import Lab, Moment, Workspace, WorkspaceInfo
-from editlab.lab.ledger.directory import LONGEST_NAME
+from editlab.lab.ledger.names import LONGEST_NAME
 from editlab.lab.workspaces import history
 from editlab.web.core.components import folded
 from editlab.web.core.display import EditDisplay

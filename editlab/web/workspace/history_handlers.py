@@ -11,7 +11,7 @@ from editlab.answers import Answers
 from editlab.errors import BadRequest
 from editlab.lab import Lab, Moment, Workspace
 from editlab.lab.access.limits import Cost
-from editlab.lab.ledger.directory import LONGEST_NAME
+from editlab.lab.ledger.names import LONGEST_NAME
 from editlab.lab.workspaces import history
 from editlab.web.core import forms
 from editlab.web.core.handlers import CHANGED, Handlers, handler
