@@ -68,7 +68,7 @@ def measure(
     asked = ground.battery(ground.case(request))
     asked = sorted(asked, key=lambda probe: -len(probe.text))[:PROBES]
     views = {ViewName.BASE: BASE, ViewName.EDITED: View.base().with_patches(edited)}
-    yield stage(3, "battery", standing + plan.cache + plan.batch, lambda: ask(model, request, asked, views))
+    yield stage(3, "battery", standing + plan.kept + plan.cache + plan.batch, lambda: ask(model, request, asked, views))
     yield {"what": "all", "planned": plan.total, "measured": largest, "ratio": plan.total / largest}
 
 

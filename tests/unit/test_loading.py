@@ -157,7 +157,20 @@ def test_more_than_is_free_is_refused_with_both_numbers_before_any_weight_is_rea
     found = plan("config:llama-2-7b", device="cpu")
     assert not found.fits and "--quantization 4bit" in found.advice
     assert plan("config:llama-2-7b", quantization="4bit", device="cpu").fits
-    assert found.total == found.weights + found.statistics + max(found.edit, found.cache + found.batch)
+    assert found.total == found.weights + found.statistics + found.kept + max(found.edit, found.cache + found.batch)
+
+
+def test_long_texts_are_kept_in_what_nobody_else_needs_and_planned(monkeypatch):
+    a_token = 2 * 2 * 32 * 4096 * 2  # keys and values, twice, of 32 layers, in 16 bits
+    for free in (80e9, 24e9, 17e9, 14e9):
+        monkeypatch.setattr(memory, "free", lambda device, free=free: int(free))
+        found = plan("config:llama-2-7b", dtype="bfloat16", device="cpu")
+        left = found.free - found.weights - found.statistics
+        needed = max(found.edit, found.cache + found.batch)
+        assert found.kept == found.tokens_kept * a_token
+        assert found.kept <= max(0, min(left // 8, left - needed))
+        assert found.fits == (left >= needed)
+        assert "long texts" in found.sentence()
 
 
 @pytest.mark.parametrize("quantization", ["none", "8bit", "4bit"])
@@ -216,6 +229,8 @@ def test_memory_that_runs_out_is_told_as_that():
     assert (
         memory.out_of_memory(error.value) and memory.out_of_memory(MemoryError()) and not memory.out_of_memory(ValueError())
     )
+    for said in ("CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"):
+        assert memory.out_of_memory(RuntimeError(said))
     told = memory.too_little(error.value, torch.device("cpu"))
     assert isinstance(told, OutOfMemory) and "--quantization 4bit" in str(told)
     assert not memory.poisoned(torch.device("cpu"))
