@@ -8,6 +8,7 @@ from fnmatch import fnmatch
 import accelerate
 import pytest
 import torch
+from gguf_files import write_gguf
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 from safetensors.torch import load_file, save_file
 from tiny_models import random_view, save, tiny_model
@@ -265,6 +266,25 @@ def test_a_revision_is_pinned_to_its_commit(folder, tmp_path, monkeypatch):
     hub_with(folder, tmp_path / "c0ffee", monkeypatch)
     source = find("owner/name@main", Settings())
     assert (source.place, source.revision, source.local) == ("owner/name", "c0ffee", False)
+
+
+def test_a_gguf_file_of_the_hub_is_named_and_fetched_alone(tmp_path, monkeypatch):
+    (tmp_path / "files").mkdir()
+    for name in ("m.Q8_0.gguf", "n.Q8_0.gguf"):
+        write_gguf(tiny_model("llama"), tmp_path / "files" / name, kind="Q8_0")
+    asked = hub_with(tmp_path / "files", tmp_path / "c0ffee", monkeypatch)
+    settings = Settings(data=tmp_path / "data")
+    source = find("owner/name/m.Q8_0.gguf@main", settings)
+    assert asked == [("owner/name", "main", ["m.Q8_0.gguf"])] and source.recipe.of == "dequantised from m.Q8_0.gguf (Q8_0)"
+    here = LanguageModel.load(str(tmp_path / "files" / "m.Q8_0.gguf"), settings=settings)
+    assert LanguageModel.load("owner/name/m.Q8_0.gguf", settings=settings).checkpoint == here.checkpoint
+    with pytest.raises(BadModel, match=r"owner/name has no file o\.gguf on the hub"):
+        find("owner/name/o.gguf", settings)
+    with pytest.raises(BadModel, match=r"no config.json on the hub. If it holds GGUF files, name one: owner/name/FILE.gguf"):
+        find("owner/name", settings)
+    for name in ("owner/name/*.gguf", "owner/name/folder/m.gguf", "owner/name/model.safetensors", "owner//m.gguf"):
+        with pytest.raises(BadModel, match="nor a hub id"):
+            find(name, settings)
 
 
 @pytest.mark.parametrize("quantization", ["none", "8bit"])
