@@ -164,8 +164,14 @@ def _more(stage: Stage, step: Step, outcome: Outcome) -> dict[str, Any]:
             return {"what": words.SWITCHES[step.to], "prompt": request.text if request else ""}
         case Look():
             events = _events(stage) if step.tab == "workspace" else []
-            figure = stage.place in stage.run.pictures
-            return {"tab": words.TABS[step.tab], "scores": _scores(outcome), "events": events, "figure": figure}
+            figure, title = stage.place in stage.run.pictures, words.TABS[step.tab]
+            return {
+                "tab": step.tab,
+                "tab_title": title,
+                "scores": _scores(outcome),
+                "events": events,
+                "figure": figure,
+            }
         case Guess():
             return {"chosen": stage.guessed.get(stage.place, "")}
         case Say():
