@@ -21,12 +21,12 @@ from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Id, OwnProbes, Pressed
 from editlab.web.core.updates import Update, Updates, buttons, follow, stopping
 from editlab.web.core.visit import Visit
+from editlab.web.core.wording import size
 from editlab.web.workshop import card, words
 from editlab.web.workshop.editor import Editor
 from editlab.web.workshop.guesses import Guesses
 from editlab.web.workshop.pictures import enlarged
 from editlab.web.workshop.stage import TITLE, Stage, Stages, cost_of
-from editlab.wording import size
 
 MOST_SESSIONS = 10_000
 Option = Annotated[str, Field(max_length=200)]
@@ -249,7 +249,9 @@ class WorkshopHandlers(Handlers):
         storage.write(path, html.encode())
         token = self.lab.downloads.offer(stage.workspace.name, path)
         link = pieces.download(token, words.DOWNLOAD.format(path.name, size(path.stat().st_size)))
-        return self._list(visit, {name: link}) if self.shows(visit) is None else {"message": link}
+        if self.shows(visit) is None:
+            return self._list(visit, {name: link})
+        return {"stage": card.card(stage, link), "message": ""} if stage.place == stage.total else {"message": link}
 
     def _guess(self, stage: Stage, option: str) -> None:
         if not isinstance(stage.step, Guess) or option not in stage.step.options:
