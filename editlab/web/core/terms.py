@@ -38,8 +38,8 @@ TERMS = {
     ),
     "original": Term(
         "Original answer",
-        "What the model says before the edit. With it, the page can tell whether the old answer is gone, or only less likely "
-        "than the new one.",
+        "What the model says before the edit. With it, the page can tell whether the old answer is gone, or only less "
+        "likely than the new one.",
         at=("target-true",),
     ),
     "new": Term(
@@ -49,20 +49,20 @@ TERMS = {
     ),
     "rome": Term(
         "ROME",
-        "Rank-One Model Editing (Meng et al. 2022). One layer’s weight W becomes W + r uᵀ / (u·k), so that the subject’s key k "
-        "retrieves the new answer.",
+        "Rank-One Model Editing (Meng et al. 2022). One layer’s weight W becomes W + r uᵀ / (u·k), so that the subject’s "
+        "key k retrieves the new answer.",
         at=("method.rome",),
     ),
     "memit": Term(
         "MEMIT",
-        "Mass-Editing Memory in a Transformer (Meng et al. 2023). Many facts at once, shared by several layers: each W becomes "
-        "W + R Kᵀ (λC + K Kᵀ)⁻¹, with K the subjects’ keys.",
+        "Mass-Editing Memory in a Transformer (Meng et al. 2023). Many facts at once, shared by several layers: each W "
+        "becomes W + R Kᵀ (λC + K Kᵀ)⁻¹, with K the subjects’ keys.",
         at=("method.memit",),
     ),
     "layers": Term(
         "Layers",
-        "A language model is a stack of layers, each of which reads what those below it wrote. An edit changes the weights of "
-        "one or a few of them.",
+        "A language model is a stack of layers, each of which reads what those below it wrote. An edit changes the weights "
+        "of one or a few of them.",
         at=("rome-layers", "memit-layers"),
     ),
     "keys": Term(
@@ -84,39 +84,39 @@ TERMS = {
     ),
     "kl": Term(
         "KL weight",
-        "The KL divergence is how far what the model says about the subject in general has moved. More weight keeps an edit "
-        "from changing what the subject is.",
+        "The KL divergence is how far what the model says about the subject in general has moved. More weight keeps an "
+        "edit from changing what the subject is.",
         at=("rome-kl", "memit-kl"),
     ),
     "contexts": Term(
         "Contexts",
-        "Texts that stand before the prompt while the edit is computed, so that it holds after other text as well. The model "
-        "writes them itself.",
+        "Texts that stand before the prompt while the edit is computed, so that it holds after other text as well. The "
+        "model writes them itself.",
         at=("rome-contexts", "memit-contexts"),
     ),
     "preserved": Term(
         "Preserved keys",
-        "How much MEMIT spares the keys of ordinary text, counted in tokens of it. More means a weaker edit and fewer changes "
-        "elsewhere.",
+        "How much MEMIT spares the keys of ordinary text, counted in tokens of it. More means a weaker edit and fewer "
+        "changes elsewhere.",
         at=("memit-preserved",),
     ),
     # the switches and the scores
     "rep": Term(
         "REP",
-        "Robust edit pathway (Yan et al. 2025). A small learned addition that recognises other names of the subject and leads "
-        "them to the edit, so that it holds when rephrased.",
+        "Robust edit pathway (Yan et al. 2025). A small learned addition that recognises other names of the subject and "
+        "leads them to the edit, so that it holds when rephrased.",
         at=("rep",),
     ),
     "mask": Term(
         "Reversal mask",
-        "Sets some entries of the edited weight to zero, the same ones for every edit (Holmov et al. 2026). If the old answer "
-        "returns, it was covered and not erased.",
+        "Sets some entries of the edited weight to zero, the same ones for every edit (Holmov et al. 2026). If the old "
+        "answer returns, it was covered and not erased.",
         at=("mask",),
     ),
     "guard": Term(
         "Guard",
-        "The model always answers under the reversal mask. Edits are computed as usual, and one sees whether they still take "
-        "effect.",
+        "The model always answers under the reversal mask. Edits are computed as usual, and one sees whether they still "
+        "take effect.",
         at=("guard",),
     ),
     "success": Term("Efficacy", "Does the model give the new answer at the prompt of the edit itself?"),
@@ -129,9 +129,12 @@ TERMS = {
     "paraphrase": Term("Paraphrase", "Does the new answer come when the whole question is asked in other words?"),
     "locality": Term(
         "Locality",
-        "Does the same question about other subjects keep its answers? Where it does not, the edit changed what it should not.",
+        "Does the same question about other subjects keep its answers? Where it does not, the edit changed what it should "
+        "not.",
     ),
-    "same_subject": Term("Same subject", "Do other facts about the subject, which the edit is not about, keep their answers?"),
+    "same_subject": Term(
+        "Same subject", "Do other facts about the subject, which the edit is not about, keep their answers?"
+    ),
     "propagation": Term(
         "Ripple effects",
         "Do facts that follow from the new one change as well? Edits often fail here: they write an answer, not its "
@@ -145,8 +148,8 @@ TERMS = {
     ),
     "ways": Term(
         "Reverting the edit",
-        "Ways to get the old answer back, from undoing the edit to masking the weight, each with what it restores and what it "
-        "breaks.",
+        "Ways to get the old answer back, from undoing the edit to masking the weight, each with what it restores and what "
+        "it breaks.",
     ),
     "probes": Term(
         "Probes",
@@ -167,8 +170,8 @@ TERMS = {
     ),
     "stored": Term(
         "Contributing stored facts",
-        "A layer’s output mixes everything that is stored in it, weighted by how well each key fits the question. These facts "
-        "fit best.",
+        "A layer’s output mixes everything that is stored in it, weighted by how well each key fits the question. These "
+        "facts fit best.",
         at=("keys-discussion-fold",),
     ),
     "bounds": Term(
@@ -184,7 +187,9 @@ TERMS = {
         at=("keys-values-fold",),
     ),
     "share": Term("Share", "How much of the edit arrives at a text: 1 is as much as at its own key, 0 is nothing."),
-    "required": Term("Required share", "The share of the edit at which the new answer takes the lead at the edit’s own prompt."),
+    "required": Term(
+        "Required share", "The share of the edit at which the new answer takes the lead at the edit’s own prompt."
+    ),
     # Inside
     "lens": Term(
         "Logit lens",
@@ -193,14 +198,14 @@ TERMS = {
     ),
     "contributions": Term(
         "Direct logit attribution",
-        "Divides the score of an answer, its logit, into what each layer’s attention and MLP add to it. It shows which parts "
-        "of the model speak for the new answer.",
+        "Divides the score of an answer, its logit, into what each layer’s attention and MLP add to it. It shows which "
+        "parts of the model speak for the new answer.",
         at=("inside-contributions-fold",),
     ),
     "attention": Term(
         "Attention to the subject",
-        "How much the model looks back at the subject when it answers. On this way the edit, written at the subject, reaches "
-        "the answer.",
+        "How much the model looks back at the subject when it answers. On this way the edit, written at the subject, "
+        "reaches the answer.",
         at=("inside-attention-fold",),
     ),
     "structure": Term(
@@ -241,7 +246,8 @@ TERMS = {
     ),
     "precision": Term(
         "Precision",
-        "In how many bits each weight is held. Fewer bits take less memory and round more. An edit belongs to one precision.",
+        "In how many bits each weight is held. Fewer bits take less memory and round more. An edit belongs to one "
+        "precision.",
         at=("model-quantization",),
     ),
     "statistics": Term(

@@ -223,7 +223,7 @@ NOT_ASKED = {
 
 
 def score_tip(kind: str, asked: int | None, domains: Sequence[str], views: Sequence[str]) -> str:
-    """Return how many probes a kind's score counts, and of which domains. `asked`: the number of its probes, None where none was asked yet."""
+    """Return what a kind's score counts. `asked`: the number of its probes, None where none was asked yet."""
     meaning = "; ".join(f"{domain or 'own'}: {DOMAINS[domain or 'own']}" for domain in domains)
     if asked:
         number = f"{count(asked, 'probe')}{f'; {meaning}' if meaning else ''}."
