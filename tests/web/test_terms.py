@@ -68,7 +68,7 @@ def test_what_no_component_has_a_template_shows(components):
 def test_no_template_asks_for_a_meaning_that_there_is_not():
     templates = {path: path.read_text(encoding="utf-8") for path in WEB.glob("*/templates/*.html")}
     known = {f"term-{name}" for name in TERMS}
-    own = {name for html in templates.values() for name in re.findall(r'class="meaning" id="([^"]+)"', html)}
+    own = {name for html in templates.values() for name in re.findall(r'class="gloss" id="([^"]+)"', html)}
     asked = {name for html in templates.values() for name in re.findall(r'data-meaning="([^"]+)"', html)}
     assert asked <= known | own | {"term-{{ name }}"}
     assert {"start-tip", "badge-tip", "score-{{ tile.kind }}"} <= asked
@@ -77,7 +77,7 @@ def test_no_template_asks_for_a_meaning_that_there_is_not():
 def test_each_meaning_is_a_popover_that_a_label_can_name():
     html = meanings()
     for name, term in TERMS.items():
-        assert re.search(rf'<span popover="manual" role="tooltip" class="meaning" id="term-{name}"', html)
+        assert re.search(rf'<span popover="manual" role="tooltip" class="gloss" id="term-{name}"', html)
         assert all(place in html for place in term.at)
     assert html.count("popover=") == len(TERMS)
 

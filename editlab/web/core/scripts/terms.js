@@ -28,10 +28,10 @@ document.addEventListener("pointerover", ({ target, pointerType }) => {
   const label = target.closest("[data-meaning]");
   clearTimeout(timer);
   if (label) timer = setTimeout(show, WAITS, label);
-  else if (!held && !target.closest(".meaning")) timer = setTimeout(hide, WAITS);
+  else if (!held && !target.closest(".gloss")) timer = setTimeout(hide, WAITS);
 });
 document.addEventListener("pointerdown", ({ target }) => {
-  if (!target.closest("[data-meaning], .meaning")) hide();
+  if (!target.closest("[data-meaning], .gloss")) hide();
 }, true);
 // A label within a button, a choice or a fold is reached with it; any other is a button itself.
 document.addEventListener("focusin", ({ target }) => {
@@ -69,9 +69,11 @@ const mark = (label) => {
   const host = label.closest(HOST);
   if (!host && label.role !== "button") Object.assign(label, { role: "button", tabIndex: 0 });
   (host?.querySelector(CHOICE) ?? host ?? label).setAttribute("aria-describedby", label.dataset.meaning);
-  const text = [...label.childNodes].find((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
-  if (!marks || !text || label === host) return;
-  const range = new Range(), end = text.data.trimEnd().search(ENDS);
+  const texts = document.createTreeWalker(label, NodeFilter.SHOW_TEXT), range = new Range();
+  let text = texts.nextNode();
+  while (text && !text.data.trim()) text = texts.nextNode();
+  if (!marks || !text) return;
+  const end = text.data.trimEnd().search(ENDS);
   range.setStart(text, text.data.search(/\S/));
   range.setEnd(text, end < 0 ? text.data.trimEnd().length : end);
   marks.add(range);
