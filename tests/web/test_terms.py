@@ -2,17 +2,21 @@
 
 import re
 from itertools import dropwhile
+from types import SimpleNamespace
 
 import pytest
+from babel.messages.pofile import read_po
 from pandas import DataFrame
 from paths import ROOT
 
 from editlab.lab import KINDS
 from editlab.web import create_page
+from editlab.web.core import language
 from editlab.web.core.html import WEB, render
 from editlab.web.core.names import kind_name
 from editlab.web.core.tables import EXPLAINED, table
 from editlab.web.core.terms import LONGEST, TERMS, meanings
+from tools.languages import extract
 
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
 ENDS = re.compile(r"[:,(]")
@@ -45,6 +49,17 @@ def test_a_meaning_is_one_or_two_sentences():
         assert len(term.meaning) <= LONGEST, term.word
         assert term.meaning[-1] in ".?" and term.meaning.count(". ") <= 2, term.word
         assert not re.search(r"\w_\w|`", term.meaning), f"{term.word} is explained by a name in the code"
+
+
+def test_every_meaning_is_a_message_for_the_catalogues(tmp_path):
+    with extract(tmp_path / "messages.pot").open("rb") as file:
+        messages = read_po(file)
+    assert all(term.meaning in messages for term in TERMS.values())
+
+
+def test_meanings_are_shown_in_the_language_of_the_visit(monkeypatch):
+    monkeypatch.setattr(language, "_translations", lambda name: SimpleNamespace(gettext=str.upper))
+    assert all(f">{term.meaning.upper()}</span>" in meanings() for term in TERMS.values())
 
 
 @pytest.mark.parametrize("term", [term for term in TERMS.values() if term.at], ids=lambda term: term.word)
