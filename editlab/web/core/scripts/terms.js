@@ -61,8 +61,8 @@ window.addEventListener("keydown", (event) => {
 
 const labelOf = (name) => {
   const [part, choice] = name.split(".");
-  return document.querySelector(choice ? `#${part} input[value="${choice}"] + span`
-    : `#${part} > button > span, #${part} [data-testid="block-info"], #${part} .label-text`);
+  const own = ':scope > button > span, [data-testid="block-info"], .label-text';
+  return document.getElementById(part)?.querySelector(choice ? `input[value="${choice}"] + span` : own);
 };
 const marks = globalThis.Highlight && new Highlight();
 const mark = (label) => {
