@@ -135,6 +135,7 @@ Weight = Annotated[float, Field(ge=0, le=LARGEST)]
 """How much a term of a loss counts."""
 Contexts = Annotated[int, Field(ge=1, le=200, title="Contexts")]
 PromptForm = Annotated[
-    Literal["plain", "chat"], Field(title="Form", description="The prompt as it is, or in the model's chat template.")
+    Literal["plain", "chat"],
+    Field(title="Form", description="The prompt as plain text, or in the model's chat template, as it will be asked."),
 ]
 Seed = Annotated[int, Field(ge=0, le=MOST_SEED, title="Seed")]

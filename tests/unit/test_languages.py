@@ -5,11 +5,11 @@ import re
 import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
-from tools.languages import extract
 
 from editlab.web.core import language, wording
 from editlab.web.core.html import ENVIRONMENT
 from editlab.web.core.language import choose, gettext, ngettext, speaking, spoken
+from tools.languages import extract
 
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%%|\{\w*[^}]*\}")
 GERMAN = """

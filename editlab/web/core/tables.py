@@ -11,9 +11,12 @@ from pandas import DataFrame, isna
 from editlab import wording
 from editlab.web.core.html import render
 from editlab.web.core.names import kind_name
+from editlab.web.core.terms import explained
 
 MOST_ROWS = 300
 LONGEST_CELL = 90
+EXPLAINED = ("share", "required")
+"""The columns whose titles show what they mean; each is a term of this name."""
 
 
 class Cell(NamedTuple):
@@ -31,7 +34,8 @@ def table(frame: DataFrame, heads: Mapping[str, str]) -> Markup:
     heads = {column: head for column, head in heads.items() if frame[column].notna().any()}
     rows = [[_cell(column, row) for column in heads] for row in frame.head(MOST_ROWS).to_dict("records")]
     rest = f"{MOST_ROWS} of " if len(frame) > MOST_ROWS else ""
-    return render("core/table.html", count=f"{rest}{wording.count(len(frame), 'row')}", heads=heads.values(), rows=rows)
+    titles = [explained(column, head) if column in EXPLAINED else head for column, head in heads.items()]
+    return render("core/table.html", count=f"{rest}{wording.count(len(frame), 'row')}", heads=titles, rows=rows)
 
 
 def _cell(column: str, row: Mapping[str, Any]) -> Cell:

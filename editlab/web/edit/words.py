@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from editlab.facts import EditRequest
-from editlab.lab import CONTROL, KINDS, EditRecord, warnings
+from editlab.lab import CONTROL, EditRecord, warnings
 from editlab.web.core.answers import Answers, headline
 from editlab.web.core.names import view_title
 from editlab.wording import capitalize, count, join, percent
@@ -223,11 +223,11 @@ NOT_ASKED = {
 
 
 def score_tip(kind: str, asked: int | None, domains: Sequence[str], views: Sequence[str]) -> str:
-    """Return what a kind's score means. `asked`: the number of its probes, None where none was asked yet."""
+    """Return what a kind's score counts. `asked`: the number of its probes, None where none was asked yet."""
     meaning = "; ".join(f"{domain or 'own'}: {DOMAINS[domain or 'own']}" for domain in domains)
     if asked:
         number = f"{count(asked, 'probe')}{f'; {meaning}' if meaning else ''}."
     else:
         number = f"None asked. {NOT_ASKED[kind]}" if kind in NOT_ASKED and asked is not None else "None asked."
     order = f" {' → '.join(map(view_title, views))}." if len(views) > 1 else ""
-    return f"{capitalize(KINDS[kind])}. {number}{order}"
+    return f"{number}{order}"
