@@ -17,6 +17,7 @@ from markupsafe import Markup, escape
 
 from editlab import wording
 from editlab.web.core import names
+from editlab.web.core.language import gettext, ngettext
 
 WEB = Path(__file__).parents[1]
 SCRIPTS = Path(__file__).with_name("scripts")
@@ -40,7 +41,9 @@ ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
     undefined=StrictUndefined,
+    extensions=["jinja2.ext.i18n"],
 )
+ENVIRONMENT.install_gettext_callables(gettext, ngettext, newstyle=True)
 ENVIRONMENT.filters |= {
     "count": wording.count,
     "listed": wording.join,
