@@ -64,3 +64,8 @@ def shorten(text: str, most: int) -> str:
 def capitalize(text: str) -> str:
     """Return a text with its first letter in upper case and the rest as it is."""
     return f"{text[:1].upper()}{text[1:]}"
+
+
+def noop(text: str) -> str:
+    """Return a text as it is. The page translates what is marked by this where it shows it."""
+    return text

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
 from editlab.errors import Cancelled
 
@@ -30,3 +32,19 @@ def stop_if(cancel: Cancel, message: str = "Stopped. Nothing was changed.") -> N
 def part_of(progress: Progress, start: float, end: float) -> Progress:
     """Return the progress of a part of the work, which runs from `start` to `end` of the whole."""
     return lambda fraction, text: progress(start + (end - start) * fraction, text)
+
+
+def within(context: Callable[[], AbstractContextManager[Any]], work: Iterator[Any]) -> Iterator[Any]:
+    """Yield from `work`, each step of which runs within a context of its own, in whichever thread."""
+    try:
+        while True:
+            with context():
+                try:
+                    step = next(work)
+                except StopIteration:
+                    return
+            yield step
+    finally:
+        close = getattr(work, "close", None)
+        if close is not None:
+            close()

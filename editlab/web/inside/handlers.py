@@ -25,10 +25,10 @@ from editlab.web.core.language import gettext as _
 from editlab.web.core.turns import Turn, Turns
 from editlab.web.core.updates import Update, Updates, buttons, follow, stopping
 from editlab.web.core.visit import Visit
+from editlab.web.core.wording import capitalize
 from editlab.web.inside import lead, sections, words
 from editlab.web.inside.headings import HEADINGS, OBJECTS
 from editlab.web.inside.sections import ObjectName, Selection, Shown
-from editlab.wording import capitalize
 
 FIGURES = Cost(prompts=60)
 """What it costs to compute all figures."""

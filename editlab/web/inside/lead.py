@@ -8,9 +8,9 @@ from typing import NamedTuple
 from pandas import DataFrame
 
 from editlab.web.core.language import gettext as _
+from editlab.web.core.wording import capitalize, number, percent, share
 from editlab.web.inside import words
 from editlab.web.inside.sections import Shown
-from editlab.wording import capitalize, percent, share
 
 CANDIDATES = ("lens", "contributions", "attention")
 """The sections that can come first: those that compare the edited with the unedited model. Earlier ones win ties."""
@@ -86,8 +86,8 @@ def _lens(frame: DataFrame, shown: Shown) -> Lead:
     sentence, parts = text.format(**named, layer=layer), []
     half = words.half_way(request, at_token)
     if half is not None:
-        text = _("Half of the change of {change:.1f} logits is there after layer {layer}.")
-        parts.append(text.format(change=half[1], layer=half[0]))
+        text = _("Half of the change of {change} logits is there after layer {layer}.")
+        parts.append(text.format(change=number(half[1], ".1f"), layer=half[0]))
     if "masked" in ends and true is not None:
         text = _("Under the mask, {true} ends at {p_true} and {new} at {p_new}.")
         ended = {name: percent(ends["masked"][name]) for name in ("p_true", "p_new")}
@@ -101,15 +101,17 @@ def _contributions(frame: DataFrame, shown: Shown) -> Lead:
     total = float(totals["edited"] - totals["base"])
     own = frame[(frame["part"] == most[0]) & (frame["layer"] == most[1])].set_index("view")["new"]
     text = (
-        _("{part}, which is edited, does most: it adds {edited:z.1f} logits to {new}, {base:z.1f} without the edit.")
+        _("{part}, which is edited, does most: it adds {edited} logits to {new}, {base} without the edit.")
         if most[0] == "mlp" and most[1] in shown.layers
-        else _("{part} does most: it adds {edited:z.1f} logits to {new}, {base:z.1f} without the edit.")
+        else _("{part} does most: it adds {edited} logits to {new}, {base} without the edit.")
     )
-    text = text.format(part=capitalize(words.part(*most)), new=new, edited=own["edited"], base=own["base"])
+    text = text.format(
+        part=capitalize(words.part(*most)), new=new, edited=number(own["edited"], "z.1f"), base=number(own["base"], "z.1f")
+    )
     if total < words.CHANGED_LOGITS:
         return Lead("contributions", text, "")
-    meaning = _("Together, the parts raise {new} by {total:.1f} logits; {share} of it is this one’s.")
-    return Lead("contributions", text, meaning.format(new=new, total=total, share=share(gain[most] / total)))
+    meaning = _("Together, the parts raise {new} by {total} logits; {share} of it is this one’s.")
+    return Lead("contributions", text, meaning.format(new=new, total=number(total, ".1f"), share=share(gain[most] / total)))
 
 
 def _attention(frame: DataFrame, shown: Shown) -> Lead:

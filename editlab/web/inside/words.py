@@ -11,7 +11,7 @@ from pandas import DataFrame, Series
 from editlab.facts import EditRequest
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
-from editlab.wording import capitalize, count, join, percent, share
+from editlab.web.core.wording import capitalize, join, number, percent, share
 
 IN_VIEW = {
     "base": noop("in the base model"),
@@ -72,9 +72,8 @@ def _half(request: EditRequest, rows: DataFrame) -> str:
     if half is None:
         return ""
     return _(
-        "The edit raises the logit of {new} by {total:.1f} against that of {true}; half of that is there after layer "
-        "{layer}."
-    ).format(new=request.target_new, true=request.target_true, layer=half[0], total=half[1])
+        "The edit raises the logit of {new} by {total} against that of {true}; half of that is there after layer {layer}."
+    ).format(new=request.target_new, true=request.target_true, layer=half[0], total=number(half[1], ".1f"))
 
 
 def half_way(request: EditRequest, rows: DataFrame) -> tuple[int, float] | None:
@@ -188,7 +187,7 @@ def contributions_title(frame: DataFrame) -> str:
     if "edited" not in set(frame["view"]):
         return ""
     gain = gains(frame)
-    return _("{part} gains most, {logits:+.1f} logits").format(part=part(*gain.idxmax()), logits=gain.max())
+    return _("{part} gains most, {logits} logits").format(part=part(*gain.idxmax()), logits=number(gain.max(), "+.1f"))
 
 
 def contributions(request: EditRequest, frame: DataFrame, layers: Sequence[int] = ()) -> str:
@@ -201,22 +200,26 @@ def contributions(request: EditRequest, frame: DataFrame, layers: Sequence[int] 
     kinds = {kind: float(gain.xs(kind, level=0).sum()) for kind in ("attention", "mlp")}
     text = (
         _(
-            "{part}, which is edited, adds {edited:z.1f} to the logit of {new} in the edited model and {base:z.1f} in the "
+            "{part}, which is edited, adds {edited} to the logit of {new} in the edited model and {base} in the "
             "base model, the largest gain of any part."
         )
         if most[0] == "mlp" and most[1] in layers
         else _(
-            "{part} adds {edited:z.1f} to the logit of {new} in the edited model and {base:z.1f} in the base model, the "
+            "{part} adds {edited} to the logit of {new} in the edited model and {base} in the base model, the "
             "largest gain of any part."
         )
     )
-    named = {"edited": new.loc[most, "edited"], "base": new.loc[most, "base"], "new": request.target_new}
+    named = {
+        "edited": number(new.loc[most, "edited"], "z.1f"),
+        "base": number(new.loc[most, "base"], "z.1f"),
+        "new": request.target_new,
+    }
     sentences = [text.format(part=capitalize(part(*most)), **named)]
-    text = _("Compared with the base model, all attention together adds {attention:z.1f} more and all MLPs {mlp:z.1f}.")
-    sentences.append(text.format(**kinds))
+    text = _("Compared with the base model, all attention together adds {attention} more and all MLPs {mlp}.")
+    sentences.append(text.format(**{kind: number(gained, "z.1f") for kind, gained in kinds.items()}))
     if "masked" in new:
-        text = _("Under the mask, {part} adds {masked:z.1f}.")
-        sentences.append(text.format(part=part(*most), masked=new.loc[most, "masked"]))
+        text = _("Under the mask, {part} adds {masked}.")
+        sentences.append(text.format(part=part(*most), masked=number(new.loc[most, "masked"], "z.1f")))
     logits = [f"{_logits(request, total, view)} {_(IN_VIEW[view])}" for view in DESCRIBED if view in total.index]
     names = list(objects(request).values())
     text = ngettext("The logit of {names} is {logits}.", "The logits of {names} are {logits}.", len(names))
@@ -225,7 +228,7 @@ def contributions(request: EditRequest, frame: DataFrame, layers: Sequence[int] 
 
 
 def _logits(request: EditRequest, total: DataFrame, view: str) -> str:
-    return join(f"{total.loc[view, which]:z.1f}" for which in objects(request))
+    return join(number(total.loc[view, which], "z.1f") for which in objects(request))
 
 
 def heads_above(frame: DataFrame, layers: Sequence[int]) -> DataFrame:
@@ -241,16 +244,18 @@ def attention_title(request: EditRequest, frame: DataFrame, layers: Sequence[int
     gain = wide["edited"] - wide["base"]
     more, less = int((gain >= CHANGED).sum()), int((gain <= -CHANGED).sum())
     if not more and not less:
-        text = _("no head attends to {subject} by {change:.2f} more or less than before")
-        return text.format(subject=request.subject, change=CHANGED)
+        text = _("no head attends to {subject} by {change} more or less than before")
+        return text.format(subject=request.subject, change=number(CHANGED, ".2f"))
     if not more:
-        return ngettext("{n:,} head attends less than before", "{n:,} heads attend less than before", less).format(n=less)
+        return ngettext("{n} head attends less than before", "{n} heads attend less than before", less).format(
+            n=number(less)
+        )
     text = ngettext(
-        "{n:,} head attends more to {subject} than before, {less} less",
-        "{n:,} heads attend more to {subject} than before, {less} less",
+        "{n} head attends more to {subject} than before, {less} less",
+        "{n} heads attend more to {subject} than before, {less} less",
         more,
     )
-    return text.format(n=more, subject=request.subject, less=less)
+    return text.format(n=number(more), subject=request.subject, less=less)
 
 
 def attention(request: EditRequest, frame: DataFrame, token: str, layers: Sequence[int] = ()) -> str:
@@ -265,18 +270,18 @@ def attention(request: EditRequest, frame: DataFrame, token: str, layers: Sequen
         return _("No head stands above the edit, so the attention to {subject} does not change.").format(subject=subject)
     gain = (wide["edited"] - wide["base"]).sort_values(ascending=False)
     more, less, first = int((gain >= CHANGED).sum()), int((gain <= -CHANGED).sum()), gain.index[0]
-    named = {"token": visible(token), "n": more, "subject": subject, "change": f"{CHANGED:.2f}"}
+    named = {"token": visible(token), "n": number(more), "subject": subject, "change": number(CHANGED, ".2f")}
     named["heads"] = join(_head(place, wide) for place in gain.index[: min(MOST_NAMED, max(1, more))])
     if more > MOST_NAMED:
         text = ngettext(
-            "At “{token}”, {n:,} head attends to {subject} at least {change} more than before, most of all {heads}.",
-            "At “{token}”, {n:,} heads attend to {subject} at least {change} more than before, most of all {heads}.",
+            "At “{token}”, {n} head attends to {subject} at least {change} more than before, most of all {heads}.",
+            "At “{token}”, {n} heads attend to {subject} at least {change} more than before, most of all {heads}.",
             more,
         )
     elif more:
         text = ngettext(
-            "At “{token}”, {n:,} head attends to {subject} at least {change} more than before: {heads}.",
-            "At “{token}”, {n:,} heads attend to {subject} at least {change} more than before: {heads}.",
+            "At “{token}”, {n} head attends to {subject} at least {change} more than before: {heads}.",
+            "At “{token}”, {n} heads attend to {subject} at least {change} more than before: {heads}.",
             more,
         )
     else:
@@ -284,24 +289,26 @@ def attention(request: EditRequest, frame: DataFrame, token: str, layers: Sequen
     sentences = [text.format(**named)]
     if less:
         text = ngettext(
-            "{n:,} head attends at least {change} less, most of all {head}.",
-            "{n:,} heads attend at least {change} less, most of all {head}.",
+            "{n} head attends at least {change} less, most of all {head}.",
+            "{n} heads attend at least {change} less, most of all {head}.",
             less,
         )
-        sentences.append(text.format(n=less, change=named["change"], head=_head(gain.index[-1], wide)))
-    text = _("The mean over the {n} heads above the edit goes from {before:.3f} to {after:.3f}.")
-    sentences.append(text.format(n=len(wide), before=wide["base"].mean(), after=wide["edited"].mean()))
+        sentences.append(text.format(n=number(less), change=named["change"], head=_head(gain.index[-1], wide)))
+    text = _("The mean over the {n} heads above the edit goes from {before} to {after}.")
+    sentences.append(
+        text.format(
+            n=number(len(wide)), before=number(wide["base"].mean(), ".3f"), after=number(wide["edited"].mean(), ".3f")
+        )
+    )
     if "masked" in wide:
-        text = _("Under the mask, {head} is at {weight:.2f}.")
-        sentences.append(text.format(head=head_name(first), weight=wide.loc[first, "masked"]))
+        text = _("Under the mask, {head} is at {weight}.")
+        sentences.append(text.format(head=head_name(first), weight=number(wide.loc[first, "masked"], ".2f")))
     if "base_masked" in wide:
-        text = _("The mean is {masked:.3f} there, and {alone:.3f} with the mask alone.")
-        sentences.append(text.format(masked=wide["masked"].mean(), alone=wide["base_masked"].mean()))
+        text = _("The mean is {masked} there, and {alone} with the mask alone.")
+        sentences.append(
+            text.format(masked=number(wide["masked"].mean(), ".3f"), alone=number(wide["base_masked"].mean(), ".3f"))
+        )
     return " ".join(sentences)
-
-
-def _attend(heads: int) -> str:
-    return f"{count(heads, 'head')} {'attends' if heads == 1 else 'attend'}"
 
 
 def mask_structure(frame: DataFrame, unevenness: DataFrame) -> str:
@@ -339,12 +346,12 @@ def _pruned(frame: DataFrame, unevenness: DataFrame) -> str:
 def _spread(row: Series) -> str:
     spread = row["spread"]
     if spread >= UNEVEN:
-        text = _("{spread:.1f} times as much as by chance (concentrated)")
+        text = _("{spread} times as much as by chance (concentrated)")
     elif spread > 1 / UNEVEN:
-        text = _("{spread:.1f} times as much as by chance (as by chance)")
+        text = _("{spread} times as much as by chance (as by chance)")
     else:
-        text = _("{spread:.1f} times as much as by chance (more even than by chance)")
-    return text.format(spread=spread)
+        text = _("{spread} times as much as by chance (more even than by chance)")
+    return text.format(spread=number(spread, ".1f"))
 
 
 def loudness(frame: DataFrame) -> str:
@@ -353,24 +360,24 @@ def loudness(frame: DataFrame) -> str:
         return _("No case could be edited, so there is nothing to compare.")
     comparisons = {row["what"]: row for row in frame.to_dict("records")}
     edited = comparisons["edited"]
-    number, p_new, p_true = int(edited["n"]), _mean(edited), _mean(edited, "_before")
+    n, p_new, p_true = int(edited["n"]), _mean(edited), _mean(edited, "_before")
     text = (
         ngettext(
-            "Over {n:,} edit, P(new) after the edit is {p_new} and P(true) before it was {p_true}.",
-            "Over {n:,} edits, P(new) after the edit is {p_new} and P(true) before it was {p_true}.",
-            number,
+            "Over {n} edit, P(new) after the edit is {p_new} and P(true) before it was {p_true}.",
+            "Over {n} edits, P(new) after the edit is {p_new} and P(true) before it was {p_true}.",
+            n,
         )
         if math.isnan(edited["sd"])
         else ngettext(
-            "Over {n:,} edit, P(new) after the edit is {p_new} and P(true) before it was {p_true} (mean ± standard "
+            "Over {n} edit, P(new) after the edit is {p_new} and P(true) before it was {p_true} (mean ± standard "
             "deviation).",
-            "Over {n:,} edits, P(new) after the edit is {p_new} and P(true) before it was {p_true} (mean ± standard "
+            "Over {n} edits, P(new) after the edit is {p_new} and P(true) before it was {p_true} (mean ± standard "
             "deviation).",
-            number,
+            n,
         )
     )
-    sentences = [text.format(n=number, p_new=p_new, p_true=p_true)]
-    effect = "" if math.isnan(edited["d"]) else _(" (Cohen’s d {d:+.2f})").format(d=edited["d"])
+    sentences = [text.format(n=number(n), p_new=p_new, p_true=p_true)]
+    effect = "" if math.isnan(edited["d"]) else _(" (Cohen’s d {d})").format(d=number(edited["d"], "+.2f"))
     text = {
         "same": _("The new object is louder in {share} of cases{effect}: edits are as loud as what they replace"),
         "louder": _("The new object is louder in {share} of cases{effect}: edits are louder than what they replace"),
@@ -394,15 +401,13 @@ def loudness_title(frame: DataFrame) -> str:
     edited = next((row for row in frame.to_dict("records") if row["what"] == "edited"), None)
     if edited is None:
         return ""
-    number = int(edited["n"])
+    n = int(edited["n"])
     text = {
-        "same": ngettext("{n:,} edit as loud as what they replace", "{n:,} edits as loud as what they replace", number),
-        "louder": ngettext("{n:,} edit louder than what they replace", "{n:,} edits louder than what they replace", number),
-        "quieter": ngettext(
-            "{n:,} edit quieter than what they replace", "{n:,} edits quieter than what they replace", number
-        ),
+        "same": ngettext("{n} edit as loud as what they replace", "{n} edits as loud as what they replace", n),
+        "louder": ngettext("{n} edit louder than what they replace", "{n} edits louder than what they replace", n),
+        "quieter": ngettext("{n} edit quieter than what they replace", "{n} edits quieter than what they replace", n),
     }[_compare(edited)]
-    return text.format(n=number)
+    return text.format(n=number(n))
 
 
 def _compare(row: Mapping[str, Any]) -> str:
@@ -436,7 +441,8 @@ def _means(row: Series, which: str) -> str:
     clauses = []
     for view in (view for view in DESCRIBED if view in row[which].index):
         error = row[f"{which}_se"][view]
-        clauses.append(f"{row[which][view]:z.1f}{'' if math.isnan(error) else f' ± {error:.1f}'} {_(IN_VIEW[view])}")
+        se = "" if math.isnan(error) else f" ± {number(error, '.1f')}"
+        clauses.append(f"{number(row[which][view], 'z.1f')}{se} {_(IN_VIEW[view])}")
     return join(clauses)
 
 
@@ -459,7 +465,8 @@ def head_name(place: Sequence[int]) -> str:
 
 
 def _head(place: Sequence[int], wide: DataFrame) -> str:
-    return f"{head_name(place)} ({wide.loc[place, 'base']:.2f} → {wide.loc[place, 'edited']:.2f})"
+    before, after = (number(wide.loc[place, view], ".2f") for view in ("base", "edited"))
+    return f"{head_name(place)} ({before} → {after})"
 
 
 def _place(row: Series) -> str:
@@ -473,9 +480,10 @@ def visible(token: str) -> str:
 
 
 def _points(change: float) -> str:
-    return _("{n:.0f} percentage points").format(n=100 * change)
+    return _("{n} percentage points").format(n=number(100 * change, ".0f"))
 
 
 def _mean(row: Mapping[str, Any], end: str = "") -> str:
     deviation = row[f"sd{end}"]
-    return f"{row[f'mean{end}']:.2f}" + ("" if math.isnan(deviation) else f" ± {deviation:.2f}")
+    mean = number(row[f"mean{end}"], ".2f")
+    return mean if math.isnan(deviation) else f"{mean} ± {number(deviation, '.2f')}"

@@ -20,6 +20,7 @@ from editlab.web.core.language import gettext as _
 from editlab.web.core.language import noop
 from editlab.web.core.updates import Update, Updates, follow, stopping
 from editlab.web.core.visit import Visit
+from editlab.web.core.wording import number
 from editlab.web.model import words
 
 USUAL_CASES = 20
@@ -40,8 +41,8 @@ class BenchmarkHandlers(Handlers):
         if bench_file is None:
             raise BadRequest(_("No file was received. Choose a file of cases."))
         if bench_limit is None:
-            text = _("The number of cases is empty. Write a whole number from 1 to {most:,}.")
-            raise BadRequest(text.format(most=MOST_CASES))
+            text = _("The number of cases is empty. Write a whole number from 1 to {most}.")
+            raise BadRequest(text.format(most=number(MOST_CASES)))
         name = bench_file.name
         job = benchmarks.run(workspace, bench_file.read_bytes(), name, bench_method, bench_rep, bench_limit)
         text = _("The benchmark of {file} is running. Live questions are answered between two edits.")

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from editlab import wording
 from editlab.lab import OFF, Measured, MeasuringCost
+from editlab.web.core import wording
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
-from editlab.wording import duration, join, percent, rate
+from editlab.web.core.wording import duration, join, number, percent, rate
 
 TITLES = {"model": noop("Another model"), "statistics": noop("Key statistics"), "benchmark": noop("Benchmark")}
 """The titles of what is folded."""
@@ -72,12 +72,12 @@ def size(about: Mapping[str, Any]) -> str:
     bits = about["quantization"]
     precision = PRECISIONS.get(about["precision"], about["precision"]) if bits == "none" else QUANTIZATIONS[bits]
     text = (
-        _("{n:.1f} billion parameters, {precision}, on {device}")
+        _("{n} billion parameters, {precision}, on {device}")
         if parameters >= 1e9
-        else _("{n:.1f} million parameters, {precision}, on {device}")
+        else _("{n} million parameters, {precision}, on {device}")
     )
-    number = parameters / (1e9 if parameters >= 1e9 else 1e6)
-    return text.format(n=number, precision=_(precision), device=about["device"])
+    parameters /= 1e9 if parameters >= 1e9 else 1e6
+    return text.format(n=number(parameters, ".1f"), precision=_(precision), device=about["device"])
 
 
 def memory(about: Mapping[str, Any]) -> str:
@@ -128,15 +128,13 @@ def lead(about: Mapping[str, Any]) -> tuple[str, str]:
     name, measured = about["model"], about["measured"]
     if not about["validated"] or "success" not in measured:
         return _("{model}: edits were never measured on this model.").format(model=name), "mixed"
-    named = {"model": name, "success": rate(measured["success"]), "n": measured["edits"]}
+    named = {"model": name, "success": rate(measured["success"]), "n": number(measured["edits"])}
     if "locality" not in measured:
-        text = ngettext(
-            "{model}: {success} of {n:,} edit take.", "{model}: {success} of {n:,} edits take.", measured["edits"]
-        )
+        text = ngettext("{model}: {success} of {n} edit take.", "{model}: {success} of {n} edits take.", measured["edits"])
         return text.format(**named), "good"
     text = ngettext(
-        "{model}: {success} of {n:,} edit take, and {locality} of other facts stay.",
-        "{model}: {success} of {n:,} edits take, and {locality} of other facts stay.",
+        "{model}: {success} of {n} edit take, and {locality} of other facts stay.",
+        "{model}: {success} of {n} edits take, and {locality} of other facts stay.",
         measured["edits"],
     )
     return text.format(**named, locality=rate(measured["locality"])), "good"
@@ -176,7 +174,7 @@ def abilities(
         (_("Reversal mask"), upper if masks else _("none yet"), _("shows whether an old answer returns")),
         (
             _("Speed"),
-            _("not measured") if seconds is None else f"{seconds:.1f} s",
+            _("not measured") if seconds is None else f"{number(seconds, '.1f')} s",
             _("an edit by ROME, where it was measured"),
         ),
     ]
@@ -194,7 +192,7 @@ def choice_title(others: int) -> str:
     """Return in a few words how many other models are offered."""
     if not others:
         return _("none other is offered here")
-    return ngettext("{n:,} other to load", "{n:,} others to load", others).format(n=others)
+    return ngettext("{n} other to load", "{n} others to load", others).format(n=number(others))
 
 
 def statistics(known: Sequence[Measured], missing: Sequence[int]) -> str:
@@ -202,18 +200,16 @@ def statistics(known: Sequence[Measured], missing: Sequence[int]) -> str:
     sentences = []
     if known:
         text = ngettext(
-            "Layer {layers} has key statistics from {tokens:,} tokens.",
-            "Layers {layers} have key statistics from {tokens:,} tokens.",
+            "Layer {layers} has key statistics from {tokens} tokens.",
+            "Layers {layers} have key statistics from {tokens} tokens.",
             len(known),
         )
         layers = join(one.layer for one in known)
-        sentences.append(text.format(layers=layers, tokens=min(one.tokens for one in known)))
+        sentences.append(text.format(layers=layers, tokens=number(min(one.tokens for one in known))))
         qualities = [one.quality for one in known if one.quality is not None]
         if qualities:
-            text = _(
-                "Whitened norm of held-out keys: {norm:.2f} times that of measured keys; more text brings it closer to 1."
-            )
-            sentences.append(text.format(norm=max(qualities)))
+            text = _("Whitened norm of held-out keys: {norm} times that of measured keys; more text brings it closer to 1.")
+            sentences.append(text.format(norm=number(max(qualities), ".2f")))
     if missing:
         text = ngettext(
             "Layer {layers} has no key statistics: MEMIT cannot edit there, and edits of other methods preserve less of "
@@ -229,14 +225,14 @@ def statistics(known: Sequence[Measured], missing: Sequence[int]) -> str:
 def cost(cost: MeasuringCost) -> str:
     """Return how long a measurement of key statistics will take."""
     text = ngettext(
-        "Layer {layers} needs {tokens:,} tokens: about {reading} from a text file of that length, about {writing} from text "
+        "Layer {layers} needs {tokens} tokens: about {reading} from a text file of that length, about {writing} from text "
         "that the model generates.",
-        "Layers {layers} need {tokens:,} tokens: about {reading} from a text file of that length, about {writing} from text "
+        "Layers {layers} need {tokens} tokens: about {reading} from a text file of that length, about {writing} from text "
         "that the model generates.",
         len(cost.layers),
     )
     times = {"reading": duration(cost.reading), "writing": duration(cost.writing + cost.reading)}
-    return text.format(layers=join(cost.layers), tokens=cost.tokens, **times)
+    return text.format(layers=join(cost.layers), tokens=number(cost.tokens), **times)
 
 
 def _layers(layers: Sequence[int]) -> str:
@@ -246,26 +242,26 @@ def _layers(layers: Sequence[int]) -> str:
 def benchmark(line: Mapping[str, Any]) -> str:
     """Return what a benchmark has measured. `line`: of `robustness.summary`."""
     method = line["method"].upper() if line["rep"] == OFF else _("{method} with REP").format(method=line["method"].upper())
-    named = {"n": line["n"], "method": method, "seconds": line["seconds_per_edit"]}
+    named = {"n": number(line["n"]), "method": method, "seconds": number(line["seconds_per_edit"], ".1f")}
     if not line["skipped"]:
         text = ngettext(
-            "{n:,} edit by {method}, {seconds:.1f} s per edit.",
-            "{n:,} edits by {method}, {seconds:.1f} s per edit.",
+            "{n} edit by {method}, {seconds} s per edit.",
+            "{n} edits by {method}, {seconds} s per edit.",
             line["n"],
         )
         return text.format(**named)
     text = ngettext(
-        "{n:,} edit by {method}, {seconds:.1f} s per edit; {skipped:,} could not be edited.",
-        "{n:,} edits by {method}, {seconds:.1f} s per edit; {skipped:,} could not be edited.",
+        "{n} edit by {method}, {seconds} s per edit; {skipped} could not be edited.",
+        "{n} edits by {method}, {seconds} s per edit; {skipped} could not be edited.",
         line["n"],
     )
-    return text.format(**named, skipped=line["skipped"])
+    return text.format(**named, skipped=number(line["skipped"]))
 
 
 def benchmark_title(line: Mapping[str, Any]) -> str:
     """Return in a few words what a benchmark has measured."""
-    text = ngettext("{rate} of {n:,} edit by {method} take", "{rate} of {n:,} edits by {method} take", line["n"])
-    return text.format(rate=rate(line["success"]), n=line["n"], method=line["method"].upper())
+    text = ngettext("{rate} of {n} edit by {method} take", "{rate} of {n} edits by {method} take", line["n"])
+    return text.format(rate=rate(line["success"]), n=number(line["n"]), method=line["method"].upper())
 
 
 def rates(line: Mapping[str, Any]) -> list[Rate]:
@@ -277,7 +273,9 @@ def rates(line: Mapping[str, Any]) -> list[Rate]:
         low, high = map(percent, line[f"{name}_ci"])
         items = line[f"{name}_items"]
         text = ngettext(
-            "{meaning}; {n:,} probe, 95 % CI {low} to {high}", "{meaning}; {n:,} probes, 95 % CI {low} to {high}", items
+            "{meaning}; {n} probe, 95 % CI {low} to {high}", "{meaning}; {n} probes, 95 % CI {low} to {high}", items
         )
-        rows.append(Rate(_(title), percent(line[name]), text.format(meaning=_(meaning), n=items, low=low, high=high)))
+        rows.append(
+            Rate(_(title), percent(line[name]), text.format(meaning=_(meaning), n=number(items), low=low, high=high))
+        )
     return rows

@@ -32,6 +32,7 @@ from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext
 from editlab.web.core.updates import Update, Updates
 from editlab.web.core.visit import Visit
+from editlab.web.core.wording import number
 from editlab.web.monitor import table, words
 from editlab.web.monitor.verdict import has_edits, none_for_nan, verdict
 
@@ -146,8 +147,8 @@ class MonitorHandlers(Handlers):
             path = self.lab.downloads.new_folder() / f"{name}.csv"
             path.write_text(frame_csv(frame), encoding="utf-8")
             token = self.lab.downloads.offer(workspace.name, path)
-            text = ngettext("Download {file} ({n:,} row)", "Download {file} ({n:,} rows)", len(frame))
-            files[token] = text.format(file=path.name, n=len(frame))
+            text = ngettext("Download {file} ({n} row)", "Download {file} ({n} rows)", len(frame))
+            files[token] = text.format(file=path.name, n=number(len(frame)))
         yield {"monitor-files-said": render("monitor/downloads.html", files=files.items())}
 
     def _stamp(self, workspace: Workspace) -> str:

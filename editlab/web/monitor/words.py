@@ -11,7 +11,7 @@ from editlab.lab import Moment
 from editlab.lab.workspaces.alarms import LOWER_LIMITS, Alarm
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
-from editlab.wording import count, join, size
+from editlab.web.core.wording import join, number, size
 
 TITLES = {
     "metrics": noop("Trends"),
@@ -147,6 +147,11 @@ SMALLEST = 0.0005
 """A smaller value is given as 0."""
 
 
+def _edits(n: int) -> str:
+    """Return a number of edits."""
+    return ngettext("{n} edit", "{n} edits", n).format(n=number(n))
+
+
 def metric(name: str, value: float | None) -> str:
     """Return the value of a metric with its unit."""
     if value is None or math.isnan(value):
@@ -163,10 +168,11 @@ def _number(name: str, value: float) -> str:
         return _("not finite")
     sign = "+" if name in SIGNED else ""
     if name in SHARES:
-        number = f"{100 * value:{sign}.1f}".removesuffix(".0") + " %"
+        whole = f"{100 * value:.1f}".endswith(".0")
+        figure = number(100 * value, f"{sign}.0f" if whole else f"{sign}.1f") + " %"
     else:
-        number = f"{value:{sign}.3g}" if abs(value) >= SMALLEST else f"{0:{sign}}"
-    return number.replace("-", "−")
+        figure = number(value, f"{sign}.3g") if abs(value) >= SMALLEST else f"{0:{sign}}"
+    return figure.replace("-", "−")
 
 
 def trends(beyond: Sequence[str], checkups: int) -> str:
@@ -184,8 +190,8 @@ def retained(scores: Sequence[float]) -> str:
     if not scores:
         return ""
     whole = sum(score == 1 for score in scores)
-    text = ngettext("{n:,} of {edits} holds at every prompt", "{n:,} of {edits} hold at every prompt", whole)
-    return text.format(n=whole, edits=count(len(scores), "edit"))
+    text = ngettext("{n} of {edits} holds at every prompt", "{n} of {edits} hold at every prompt", whole)
+    return text.format(n=number(whole), edits=_edits(len(scores)))
 
 
 def limits(changed: bool) -> str:
@@ -209,10 +215,10 @@ def limit(name: str, value: float | None) -> str:
 def healthy(holding: int, edits: int, locality: float | None) -> str:
     """Return that there is no alarm, and how many of the edits hold."""
     if holding == edits:
-        hold = ngettext("the edit holds", "all {edits:,} edits hold", edits).format(edits=edits)
+        hold = ngettext("the edit holds", "all {edits} edits hold", edits).format(edits=number(edits))
     else:
-        hold = ngettext("{n:,} of {edits} holds", "{n:,} of {edits} hold", holding)
-        hold = hold.format(n=holding, edits=count(edits, "edit"))
+        hold = ngettext("{n} of {edits} holds", "{n} of {edits} hold", holding)
+        hold = hold.format(n=number(holding), edits=_edits(edits))
     if locality is None:
         return _("Healthy: {hold}.").format(hold=hold)
     text = _("Healthy: {hold}; {share} of facts about other subjects are preserved.")
@@ -228,10 +234,10 @@ def alarm(alarm: Alarm, changes: Sequence[Moment]) -> Timed:
     text = (
         _("Since “{change}” ({time}{author}), {what}")
         if len(changes) == 1
-        else _("Since one of {n:,} changes up to “{change}” ({time}{author}), {what}")
+        else _("Since one of {n} changes up to “{change}” ({time}{author}), {what}")
     )
     by = f", {last.author}" if last.author else ""
-    return Timed.of(text, last.at, change=last.text, n=len(changes), author=by, what=what)
+    return Timed.of(text, last.at, change=last.text, n=number(len(changes)), author=by, what=what)
 
 
 def also(alarm: Alarm) -> Timed:
@@ -261,9 +267,9 @@ def outdated(sentence: Timed) -> Timed:
 def check_up(edits: int, change: Moment | None) -> str:
     """Return the label of a check-up in the figures: how many edits were applied, and the change before it."""
     if change is None:
-        return count(edits, "edit")
+        return _edits(edits)
     return _("{edits}, after: {change} ({time} UTC{author})").format(
-        edits=count(edits, "edit"),
+        edits=_edits(edits),
         change=change.text,
         time=change.at[:16].replace("T", " "),
         author=f", {change.author}" if change.author else "",
@@ -276,8 +282,8 @@ def status(state: str, fraction: float, ahead: int) -> str:
         return _("Check-up running: {share} done.").format(share=f"{100 * fraction:.0f} %")
     if not ahead:
         return _("Check-up queued.")
-    text = ngettext("Check-up queued behind {n:,} other job.", "Check-up queued behind {n:,} other jobs.", ahead)
-    return text.format(n=ahead)
+    text = ngettext("Check-up queued behind {n} other job.", "Check-up queued behind {n} other jobs.", ahead)
+    return text.format(n=number(ahead))
 
 
 def failed(problem: str) -> str:
@@ -288,57 +294,55 @@ def failed(problem: str) -> str:
 def checked(at: str, edits: int, seconds: float) -> Timed:
     """Return when the last check-up was made, of how many edits, and how long it took."""
     text = ngettext(
-        "Checked {time} with {n:,} edit applied, in {seconds:.1f} s.",
-        "Checked {time} with {n:,} edits applied, in {seconds:.1f} s.",
+        "Checked {time} with {n} edit applied, in {seconds} s.",
+        "Checked {time} with {n} edits applied, in {seconds} s.",
         edits,
     )
-    return Timed.of(text, at, n=edits, seconds=seconds)
+    return Timed.of(text, at, n=number(edits), seconds=number(seconds, ".1f"))
 
 
 def unchecked(changes: int) -> str:
     """Return that the latest changes are not checked yet. 0: only the gate threshold has changed."""
     if not changes:
         return _("The gate threshold has changed and is not checked yet.")
-    text = ngettext(
-        "{n:,} change of the edits is not checked yet.", "{n:,} changes of the edits are not checked yet.", changes
-    )
-    return text.format(n=changes)
+    text = ngettext("{n} change of the edits is not checked yet.", "{n} changes of the edits are not checked yet.", changes)
+    return text.format(n=number(changes))
 
 
-def restored(edits: int, number: int, difference: float) -> str:
+def restored(edits: int, event: int, difference: float) -> str:
     """Return that the same edits were checked before, and the largest difference of a metric."""
     if difference == 0:
         text = ngettext(
-            "This is the same edit as after event {event:,}, and every metric is exactly the same.",
-            "These are the same {n:,} edits as after event {event:,}, and every metric is exactly the same.",
+            "This is the same edit as after event {event}, and every metric is exactly the same.",
+            "These are the same {n} edits as after event {event}, and every metric is exactly the same.",
             edits,
         )
     else:
         text = ngettext(
-            "This is the same edit as after event {event:,}; no metric differs by more than {difference:.2g}.",
-            "These are the same {n:,} edits as after event {event:,}; no metric differs by more than {difference:.2g}.",
+            "This is the same edit as after event {event}; no metric differs by more than {difference}.",
+            "These are the same {n} edits as after event {event}; no metric differs by more than {difference}.",
             edits,
         )
-    return text.format(n=edits, event=number, difference=difference)
+    return text.format(n=number(edits), event=number(event), difference=number(difference, ".2g"))
 
 
 def return_title(edits: int | None) -> str:
     """Return the label of the way back. None: to the base model."""
     if not edits:
         return _("Return to the base model")
-    text = ngettext("Return to the last healthy state ({n:,} edit)", "Return to the last healthy state ({n:,} edits)", edits)
-    return text.format(n=edits)
+    text = ngettext("Return to the last healthy state ({n} edit)", "Return to the last healthy state ({n} edits)", edits)
+    return text.format(n=number(edits))
 
 
 def return_changes(removed: int, restored: int) -> str:
     """Return what a return changes."""
     parts = []
     if removed:
-        text = ngettext("{n:,} edit will no longer be applied", "{n:,} edits will no longer be applied", removed)
-        parts.append(text.format(n=removed))
+        text = ngettext("{n} edit will no longer be applied", "{n} edits will no longer be applied", removed)
+        parts.append(text.format(n=number(removed)))
     if restored:
-        text = ngettext("{n:,} edit will be applied again", "{n:,} edits will be applied again", restored)
-        parts.append(text.format(n=restored))
+        text = ngettext("{n} edit will be applied again", "{n} edits will be applied again", restored)
+        parts.append(text.format(n=number(restored)))
     changes = "; ".join(parts) or _("The same edits stay applied, as they were then")
     return _("{changes}. You can undo this.").format(changes=changes)
 
@@ -353,21 +357,19 @@ def edit_status(share: float | None, holds: bool | None, since: tuple[str, int] 
         return Timed(_("has never held"))
     at, edits = since
     text = ngettext(
-        "has not held since {time}, with {n:,} edit applied", "has not held since {time}, with {n:,} edits applied", edits
+        "has not held since {time}, with {n} edit applied", "has not held since {time}, with {n} edits applied", edits
     )
-    return Timed.of(text, at, n=edits)
+    return Timed.of(text, at, n=number(edits))
 
 
 def service(waiting: int, running: int, faults: int) -> str:
     """Return whether the service is ready, and how many jobs it has."""
     if faults:
-        return ngettext("Not ready: {n:,} fault.", "Not ready: {n:,} faults.", faults).format(n=faults)
+        return ngettext("Not ready: {n} fault.", "Not ready: {n} faults.", faults).format(n=number(faults))
     if not waiting and not running:
         return _("Ready. No job is running or waiting.")
-    text = ngettext(
-        "Ready. {n:,} job running, {waiting:,} waiting.", "Ready. {n:,} jobs running, {waiting:,} waiting.", running
-    )
-    return text.format(n=running, waiting=waiting)
+    text = ngettext("Ready. {n} job running, {waiting} waiting.", "Ready. {n} jobs running, {waiting} waiting.", running)
+    return text.format(n=number(running), waiting=number(waiting))
 
 
 def memory(process: int, gpu: int | None, planned: int | None) -> str:
@@ -390,10 +392,10 @@ def memory(process: int, gpu: int | None, planned: int | None) -> str:
 def latency(seconds: float) -> str:
     """Return a time that a job waited or ran."""
     if seconds < 1:
-        return f"{1000 * seconds:.0f} ms"
+        return f"{number(1000 * seconds, '.0f')} ms"
     if seconds < 120:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+        return f"{number(seconds, '.1f')} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{number(seconds / 3600, '.1f')} h"
 
 
 def since(state: str, seconds: float) -> str:
