@@ -2,7 +2,8 @@
 
 A tab's templates lie in its folder `templates/` and are named by the tab: `render("keys/section.html", title=...)`. Macros
 that several tabs use stand in `core/templates/pieces.html`; Python calls them as `pieces.message(...)`. Templates hold all
-HTML; `words.py` modules return plain sentences.
+HTML; `words.py` modules return plain sentences. Their own sentences are translated by `{{ _("Remove") }}` and
+`{% trans n=edits %}{{ n }} edit{% pluralize %}{{ n }} edits{% endtrans %}`, in which a percent sign is written twice.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from editlab import wording
-from editlab.web.core import names
+from editlab import wording as english
+from editlab.web.core import names, wording
 from editlab.web.core.language import gettext, ngettext
 
 WEB = Path(__file__).parents[1]
@@ -44,8 +45,10 @@ ENVIRONMENT = Environment(
     extensions=["jinja2.ext.i18n"],
 )
 ENVIRONMENT.install_gettext_callables(gettext, ngettext, newstyle=True)
+ENVIRONMENT.policies["ext.i18n.trimmed"] = True
 ENVIRONMENT.filters |= {
-    "count": wording.count,
+    "count": english.count,
+    "number": wording.number,
     "listed": wording.join,
     "percent": wording.percent,
     "share": wording.share,
