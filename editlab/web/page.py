@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
+from gradio.context import Context
 
 from editlab.lab import Lab
 from editlab.lab.access.limits import FREE
+from editlab.web.core import language
 from editlab.web.core.components import Parts
 from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.html import render
+from editlab.web.core.theme import script
 from editlab.web.core.turns import Turns
 from editlab.web.core.updates import Update, Updates
 from editlab.web.core.visit import Visit
@@ -31,10 +35,44 @@ TABS = ("edit", "keys", "inside", "workspace", "workshop", "monitor", "model")
 MOST_EVENTS = 256
 
 
-def create_page(lab: Lab) -> gr.Blocks:
+class Page(gr.Blocks):
+    """A page with its components in each language, of which a request gets those of its visitor.
+
+    `gr.I18n` translates some properties of components, in the browser, and always into the browser's language. Here all of
+    a page is made once a language, with the same numbers of components, and the address may name another language.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self.translated: dict[str, Mapping[str, Any]] = {}
+        self._config: Mapping[str, Any] = {}
+        super().__init__(**options)
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """What Gradio sends to the browser of the page."""
+        return {**self._config, **self.translated.get(language.language(), {})}
+
+    @config.setter
+    def config(self, config: Mapping[str, Any]) -> None:
+        self._config = config
+
+
+def create_page(lab: Lab) -> Page:
     """Return the page over one lab, not yet served."""
+    first = Context.id
+    page = _create_page(lab)
+    for other in language.LANGUAGES:
+        if other != language.ENGLISH:
+            Context.id = first
+            with language.speaking(other):
+                page.translated[other] = {"components": _create_page(lab).config["components"], "js": script()}
+    return page
+
+
+def _create_page(lab: Lab) -> Page:
+    """Return the page in the language that is spoken now."""
     os.environ["GRADIO_TEMP_DIR"] = str(lab.uploads.cache())  # read where components are made
-    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
+    with Page(title=TITLE, analytics_enabled=False) as page:
         visitor = gr.BrowserState(storage_key="editlab-visitor", secret="editlab")
         strip = create_strip(lab)
         room = Parts({"visitor": visitor})

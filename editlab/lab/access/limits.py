@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -27,6 +28,7 @@ from editlab.lab.access.addresses import network_of
 from editlab.lab.ledger.names import is_participant
 from editlab.settings import Settings
 from editlab.wording import capitalize, duration
+from editlab.work import within
 
 GUESSES = {"name": RateLimitItemPerMinute(5, 5), "address": RateLimitItemPerMinute(20, 5)}
 """Wrong passwords of a name from an address, and of an address."""
@@ -124,18 +126,7 @@ def on_behalf_of(who: Asker | None) -> Iterator[None]:
 
 def iterate_for(who: Asker | None, work: Iterator[Any]) -> Iterator[Any]:
     """Yield from `work`, each step of which runs on behalf of `who`, in whichever thread."""
-    try:
-        while True:
-            with on_behalf_of(who):
-                try:
-                    step = next(work)
-                except StopIteration:
-                    return
-            yield step
-    finally:
-        close = getattr(work, "close", None)
-        if close is not None:
-            close()
+    return within(partial(on_behalf_of, who), work)
 
 
 class RateLimits:

@@ -1,6 +1,6 @@
 // What Gradio leaves out: keys, live questions, an address that can be shared, and regions that a screen reader says.
 () => {
-  document.documentElement.lang = "en";
+  document.documentElement.lang = language;
   const byId = (id) => document.getElementById(id);
   const press = (id) => { const button = byId(id); if (button && !button.disabled) button.click(); };
 
@@ -94,7 +94,8 @@
     const field = event.target, most = field.maxLength ?? 0;
     const room = most - (field.value?.length - (field.selectionEnd - field.selectionStart));
     if (most <= 0 || event.clipboardData.getData("text").length <= room) return;
-    field.setCustomValidity(`This field holds ${most.toLocaleString("en")} characters. The rest of what you pasted is cut off.`);
+    const cut = _("This field holds {n} characters. The rest of what you pasted is cut off.");
+    field.setCustomValidity(cut.replace("{n}", most.toLocaleString(language)));
     field.reportValidity();
     field.addEventListener("beforeinput", () => field.setCustomValidity(""), { once: true, capture: true });
     field.addEventListener("blur", () => field.setCustomValidity(""), { once: true });
@@ -119,7 +120,7 @@
     for (const [name, id] of Object.entries(FIELDS)) remember(name, byId(id)?.querySelector("textarea, input")?.value);
   };
   const tabs = () => [...document.querySelectorAll("[role=tab]")];
-  const nameOf = (tab) => tab.textContent.trim().toLowerCase();
+  const nameOf = (tab) => tab.dataset.tabId;
   window.addEventListener("popstate", () => {
     const name = new URL(location.href).searchParams.get("tab");
     (tabs().find((tab) => nameOf(tab) === name) ?? tabs()[0])?.click();
@@ -142,7 +143,7 @@
   const LOOKS = 2500;
   let exchanging = false, away = false;
   document.addEventListener("click", (event) => { if (event.target.closest("#model-load")) exchanging = true; });
-  const tell = (text, then = "Reload the page") => {
+  const tell = (text, then = _("Reload the page")) => {
     const news = byId("model-news");
     if (!news || news.dataset.told === (text ?? "")) return;
     news.dataset.told = text ?? "";
@@ -174,19 +175,19 @@
       const answer = await fetch(open ? `model?workspace=${encodeURIComponent(open.workspace)}` : "model");
       away = false;
       if (answer.status === 401) {
-        tell("You are logged out. Your edits are kept.", "Log in");
+        tell(_("You are logged out. Your edits are kept."), _("Log in"));
         return;
       }
       const now = await answer.json();
       catchUp(now, document.querySelector("#where [data-workspace]")?.dataset);
       if (now.fingerprint !== page.model && exchanging) arrived();
-      else if (now.fingerprint !== page.model) tell(`The model is now ${now.model}. Edits of the previous model are kept.`);
-      else if (now.session !== page.session) tell("EditLab was restarted. Your edits are kept.");
+      else if (now.fingerprint !== page.model) tell(_("The model is now {model}. Edits of the previous model are kept.").replace("{model}", now.model));
+      else if (now.session !== page.session) tell(_("EditLab was restarted. Your edits are kept."));
       else tell(null);
       if (byId("memory")) byId("memory").textContent = now.memory;
     } catch {
       away = true;
-      tell("EditLab does not answer. It may be restarting; your edits are kept.");
+      tell(_("EditLab does not answer. It may be restarting; your edits are kept."));
     }
   };
   const lookAgain = () => look().finally(() => setTimeout(lookAgain, LOOKS)); // never two at a time, however slow the answer

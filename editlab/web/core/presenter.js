@@ -33,7 +33,7 @@
   document.addEventListener("present", (event) => present(event.detail));
   document.addEventListener("click", (event) => { if (event.target.closest("[data-present]")) present(!presenting()); });
   document.addEventListener("click", (event) => {
-    if (event.target.closest("[role=tab]")?.textContent.trim() === "Edit") document.getElementById("stage-left")?.click();
+    if (event.target.closest("[role=tab]")?.dataset.tabId === "edit") document.getElementById("stage-left")?.click();
   }, true);
   if (new URL(location.href).searchParams.get("present")) document.body.classList.add("presenting");
 }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import gradio as gr
 
 from editlab import figures
 from editlab.lab import METHODS
+from editlab.web.core.language import language, of_scripts
 from editlab.web.core.names import VIEW_TITLES
 
 STYLES = (Path(__file__).with_name("style.css"), Path(__file__).with_name("stage.css"))
@@ -28,9 +30,14 @@ def choice_styles() -> str:
 
 
 def script() -> str:
-    """Return the page's scripts, with the one that saves figures."""
+    """Return the page's scripts in the language of the visit, with the one that saves figures.
+
+    In them, `_("Log in")` is a message as it is in Python.
+    """
     page, presenter, save = (path.read_text(encoding="utf-8") for path in (*SCRIPTS, figures.SAVE))
-    return f"() => {{\n({page})();\n({presenter})();\nconst element = document;\n{save}}}"
+    texts = json.dumps(of_scripts())
+    spoken = f"const language = {json.dumps(language())}, texts = {texts}, _ = (text) => texts[text] ?? text;"
+    return f"() => {{\n{spoken}\n({page})();\n({presenter})();\nconst element = document;\n{save}}}"
 
 
 def create_theme() -> gr.themes.Base:

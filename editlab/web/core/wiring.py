@@ -12,6 +12,7 @@ from editlab.web.core.components import Parts
 from editlab.web.core.declaration import Declaration
 from editlab.web.core.handlers import Handler
 from editlab.web.core.inputs import Visitor, check_fits
+from editlab.web.core.language import ENGLISH, spoken
 from editlab.web.core.updates import Update, Updates
 from editlab.web.core.visit import Visit
 
@@ -60,11 +61,15 @@ def _run(parts: Parts, handler: Handler, declaration: Declaration) -> Callable[.
     """Return a handler as Gradio runs it. Gradio adds what the signature asks for by its type."""
     lab = handler.__self__.lab
 
+    def answer(request: gr.Request, updates: Updates) -> Iterator[dict[Component, Any]]:
+        language = getattr(getattr(request, "state", None), "language", ENGLISH)
+        return spoken(language, _by_components(parts, updates))
+
     def plain(request: gr.Request, visitor: Any, *values: Any) -> Iterator[dict[Component, Any]]:
-        yield from _by_components(parts, handler(Visit.of(lab, visitor, request), **declaration.bind(values)))
+        yield from answer(request, handler(Visit.of(lab, visitor, request), **declaration.bind(values)))
 
     def pressed(request: gr.Request, event: gr.EventData, visitor: Any, *values: Any) -> Iterator[dict[Component, Any]]:
-        yield from _by_components(parts, handler(Visit.of(lab, visitor, request), **declaration.bind(values, event._data)))
+        yield from answer(request, handler(Visit.of(lab, visitor, request), **declaration.bind(values, event._data)))
 
     run = plain if declaration.pressed is None else pressed
     run.cost, run.declaration = declaration.cost, declaration

@@ -21,6 +21,7 @@ from editlab.web.server.firewall import Calls, Firewall
 from editlab.web.server.guard import Guard
 from editlab.web.server.headers import SPACE_FRAMES, SecurityHeaders
 from editlab.web.server.hosts import AllowedHosts
+from editlab.web.server.languages import Languages
 from editlab.web.server.login import add_login
 from editlab.web.server.participants import Participants, add_workshops, participant_of
 from editlab.web.server.proxies import Forwarded
@@ -58,6 +59,7 @@ def create_app(lab: Lab) -> FastAPI:
     app.add_middleware(Participants, lab=lab, cookie=cookie)
     app.add_middleware(AllowedHosts, names=settings.names, numbers=not settings.on_loopback)
     app.add_middleware(Forwarded, proxies=settings.proxies)
+    app.add_middleware(Languages)
     app.add_middleware(GZipMiddleware, minimum_size=SMALL)
     app.add_middleware(SecurityHeaders, **({"frames": SPACE_FRAMES} if on_space() else {}))
     app = gr.mount_gradio_app(

@@ -14,5 +14,5 @@ element.addEventListener("click", (event) => {
   const name = event.target.closest("[data-tab]")?.dataset.tab;
   if (!name) return;
   document.dispatchEvent(new CustomEvent("present", { detail: false }));
-  [...document.querySelectorAll("[role=tab]")].find((tab) => tab.textContent.trim() === name)?.click();
+  [...document.querySelectorAll("[role=tab]")].find((tab) => tab.dataset.tabId === name)?.click();
 });

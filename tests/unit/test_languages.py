@@ -1,0 +1,174 @@
+"""The languages of the page: who gets which, and that each that is offered says all that English says."""
+
+import re
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import read_po
+from tools.languages import extract
+
+from editlab.web.core import language, wording
+from editlab.web.core.html import ENVIRONMENT
+from editlab.web.core.language import choose, gettext, ngettext, speaking, spoken
+
+PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%%|\{\w*[^}]*\}")
+GERMAN = """
+msgid ""
+msgstr "Language: de\\nPlural-Forms: nplurals=2; plural=(n != 1);\\nContent-Type: text/plain; charset=utf-8\\n"
+
+msgid "Remove"
+msgstr "Löschen"
+
+#, fuzzy
+msgid "Stop"
+msgstr "Halt"
+
+msgid "{n} edit"
+msgid_plural "{n} edits"
+msgstr[0] "{n} Änderung"
+msgstr[1] "{n} Änderungen"
+
+msgid "%(n)s probe of %(subject)s"
+msgid_plural "%(n)s probes of %(subject)s"
+msgstr[0] "%(n)s Probe zu %(subject)s"
+msgstr[1] "%(n)s Proben zu %(subject)s"
+
+#: web/core/page.js
+msgid "Log in"
+msgstr "Anmelden"
+"""
+
+
+@pytest.fixture
+def german(tmp_path, monkeypatch):
+    """Offers a little German."""
+    (tmp_path / "de.po").write_text(GERMAN, encoding="utf-8")
+    monkeypatch.setattr(language, "FOLDER", tmp_path)
+    monkeypatch.setattr(language, "LANGUAGES", ("en", "de"))
+    caches = language.catalogue, language._translations
+    for cached in caches:
+        cached.cache_clear()
+    yield
+    for cached in caches:
+        cached.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def messages(tmp_path_factory) -> Catalog:
+    """All messages of the page."""
+    with extract(tmp_path_factory.mktemp("messages") / "messages.pot").open("rb") as file:
+        return read_po(file)
+
+
+def sentences(text: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (text,) if isinstance(text, str) else tuple(text)
+
+
+def faults(messages: Catalog, catalogue: Catalog) -> list[str]:
+    """What is wrong with a catalogue: messages that are missing or uncertain, and placeholders that are others."""
+    found = []
+    for message in messages:
+        if not message.id:
+            continue
+        own = catalogue.get(message.id)
+        if own is None or own.fuzzy or not all(sentences(own.string)):
+            found.append(f"not translated: {message.id}")
+            continue
+        *_, most = (set(PLACEHOLDER.findall(text)) for text in sentences(message.id))
+        for text in sentences(own.string):
+            used = set(PLACEHOLDER.findall(text))
+            if not used <= most or (text is sentences(own.string)[-1] and used != most):
+                found.append(f"other placeholders: {text}")
+    return found
+
+
+def test_every_language_that_is_offered_says_all_that_english_says(messages):
+    assert len(messages) > 5
+    for name in language.LANGUAGES:
+        if name != language.ENGLISH:
+            assert faults(messages, language.catalogue(name)) == []
+
+
+def test_a_message_that_is_missing_uncertain_or_has_other_placeholders_is_a_fault():
+    messages, catalogue = Catalog(), Catalog(locale="de")
+    for text in ("Stop", "Undo", "{n} of {all}", ("{n} edit", "{n} edits"), "Log in", "%(a)s"):
+        messages.add(text)
+    catalogue.add("Stop", "Halt", flags=["fuzzy"])
+    catalogue.add("{n} of {all}", "{n} von {alle}")
+    catalogue.add(("{n} edit", "{n} edits"), ("ein Edit", "{n} Edits"))
+    catalogue.add("Log in", "")
+    catalogue.add("%(a)s", "%(a)s")
+    assert faults(messages, catalogue) == [
+        "not translated: Stop",
+        "not translated: Undo",
+        "other placeholders: {n} von {alle}",
+        "not translated: Log in",
+    ]
+
+
+def test_the_language_is_the_stated_one_else_what_the_browser_likes_most(german):
+    assert choose(("de", None), "en") == "de"
+    assert choose((None, "de"), "en") == "de"
+    assert choose(("tlh", None), "de-AT,de;q=0.9,en;q=0.5") == "de"
+    assert choose((), "en-GB, de;q=0.9") == "en"
+    assert choose((), "fr, de;q=0.4, en;q=0.6") == "en"
+    assert choose((), "de;q=0, *") == "en"
+    assert choose((), "") == choose((), "\x00;;q=,,") == "en"
+
+
+def test_a_message_is_said_in_the_language_of_the_visit(german):
+    assert gettext("Remove") == "Remove"
+    with speaking("de"):
+        assert gettext("Remove") == "Löschen"
+        assert [ngettext("{n} edit", "{n} edits", n).format(n=n) for n in (1, 2)] == ["1 Änderung", "2 Änderungen"]
+        assert gettext("Stop") == "Stop"  # the translation is uncertain
+        assert gettext("Unheard") == "Unheard"
+        assert gettext("") == ""
+        assert language.of_scripts() == {"Log in": "Anmelden"}
+    assert [ngettext("{n} edit", "{n} edits", n).format(n=n) for n in (1, 2)] == ["1 edit", "2 edits"]
+    assert language.of_scripts() == {}
+
+
+def test_every_step_of_a_generator_is_said_in_its_language(german):
+    def steps():
+        try:
+            yield gettext("Remove")
+            yield gettext("Remove")
+        finally:
+            ended.append(gettext("Remove"))
+
+    ended = []
+    first, second = spoken("de", steps()), spoken("en", steps())
+    assert [next(first), next(second), next(first), next(second)] == ["Löschen", "Remove"] * 2
+    assert gettext("Remove") == "Remove"
+    assert next(first, None) is None and ended == ["Löschen"]
+
+
+def test_templates_are_translated_and_what_they_are_given_is_escaped(german):
+    template = ENVIRONMENT.from_string(
+        "{% trans n=n, subject=subject %}{{ n }} probe of {{ subject }}{% pluralize %}{{ n }} probes of {{ subject }}"
+        "{% endtrans %}, {{ _('Remove') }}"
+    )
+    assert template.render(n=1, subject="<b>") == "1 probe of &lt;b&gt;, Remove"
+    with speaking("de"):
+        assert template.render(n=2, subject="<b>") == "2 Proben zu &lt;b&gt;, Löschen"
+
+
+def test_numbers_and_lists_are_written_as_in_the_language_of_the_visit(german):
+    def said():
+        return [
+            wording.number(1200),
+            wording.number(0.431, ".2f"),
+            wording.percent(0.0431),
+            wording.size(13.5e9),
+            wording.join("abc"),
+            wording.join(["a", "b"]),
+            wording.duration(300),
+            wording.duration(5_400),
+            wording.duration(21_600),
+        ]
+
+    english = ["1,200", "0.43", "4.3 %", "13.5 GB", "a, b and c", "a and b", "5 minutes", "1.5 hours", "6 hours"]
+    assert said() == english
+    with speaking("de"):
+        assert said()[:6] == ["1.200", "0,43", "4,3 %", "13,5 GB", "a, b und c", "a und b"]
