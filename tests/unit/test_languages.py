@@ -1,15 +1,18 @@
 """The languages of the page: who gets which, and that each that is offered says all that English says."""
 
+import ast
 import re
+from pathlib import Path
 
 import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
-from tools.languages import extract
+from paths import ROOT
 
 from editlab.web.core import language, wording
 from editlab.web.core.html import ENVIRONMENT
 from editlab.web.core.language import choose, gettext, ngettext, speaking, spoken
+from tools.languages import extract
 
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%%|\{\w*[^}]*\}")
 GERMAN = """
@@ -172,3 +175,20 @@ def test_numbers_and_lists_are_written_as_in_the_language_of_the_visit(german):
     assert said() == english
     with speaking("de"):
         assert said()[:6] == ["1.200", "0,43", "4,3 %", "13,5 GB", "a, b und c", "a und b"]
+
+
+def said_in(file: Path) -> set[str | tuple[str, ...]]:
+    """The messages in a file of Python, as Python itself reads it."""
+    found = set()
+    for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in ("_", "noop", "ngettext"):
+            texts = [argument.value for argument in call.args[:2] if isinstance(argument, ast.Constant)]
+            found |= {tuple(texts) if call.func.id == "ngettext" else text for text in texts}
+    return found
+
+
+def test_every_message_is_collected(messages):
+    """Babel finds none within an f-string, and none whose arguments stand in brackets of their own."""
+    collected = {message.id for message in messages}
+    for file in (ROOT / "editlab").rglob("*.py"):
+        assert said_in(file) <= collected, file

@@ -147,7 +147,13 @@ def _more(stage: Stage, step: Step, outcome: Outcome) -> dict[str, Any]:
         case Look():
             events = _events(stage) if step.tab == "workspace" else []
             figure = stage.place in stage.figures
-            return {"tab": step.tab, "tab_title": words.TABS[step.tab], "scores": _scores(outcome), "events": events, "figure": figure}
+            return {
+                "tab": step.tab,
+                "tab_title": words.TABS[step.tab],
+                "scores": _scores(outcome),
+                "events": events,
+                "figure": figure,
+            }
         case Guess():
             return {"chosen": stage.guessed.get(stage.place, "")}
         case Say():
