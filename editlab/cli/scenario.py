@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,13 +13,16 @@ from rich.text import Text
 
 from editlab.cli.ask import follow
 from editlab.cli.terminal import Answer, Session, command
+from editlab.errors import BadFile, EditLabError
 from editlab.facts import FactBase
-from editlab.lab import Lab
+from editlab.lab import Job, Lab
 from editlab.lab.scenarios import Library, Run, Scenario, StepResult, finish, read_scenario
+from editlab.lab.scenarios import report as report_of
 from editlab.probes import passages
 
 app = typer.Typer(help="Scenarios: steps for an audience, and what each should show.", no_args_is_help=True)
 
+Report = Annotated[Path | None, typer.Option(help="Write the report into this file, as HTML that opens without a network.")]
 Which = Annotated[str, typer.Argument(help="The name of a scenario, or a file.")]
 MARKS = {"met": "✓", "not met": "✗", "met anyway": "✗ also without the edit"}
 
@@ -43,12 +47,12 @@ def check(session: Session, file: Annotated[Path, typer.Argument(help="The scena
 
 
 @command(app, "run")
-def run(session: Session, which: Which) -> Answer:
+def run(session: Session, which: Which, report: Report = None) -> Answer:
     """Run a scenario and compare each outcome with what is expected; exit status 1 where an expectation is not met.
 
     An expectation that is also met without the edit counts as not met.
     """
-    scenario = _chosen(session, which)
+    scenario, text = _chosen(session, which)
     model, presets = session.model(), session.settings.presets
     texts, facts = passages(model, presets / "texts"), FactBase.load(presets / "facts")
     lab = Lab(model, facts, texts, seed=session.settings.seed, settings=session.settings)
@@ -58,6 +62,10 @@ def run(session: Session, which: Which) -> Answer:
         with session.progress() as progress:
             for place in range(len(performed.steps)):
                 results.append(finish(performed.perform(place), lambda job: follow(job, progress)))
+                if report is not None:
+                    _look(session, performed, place, lambda job: follow(job, progress))
+        if report is not None:
+            _write(report, report_of(performed, text))
     finally:
         lab.close()
     ok = all(result.ok for result in results)
@@ -70,9 +78,27 @@ def _library(session: Session) -> Library:
     return Library.of(session.settings.presets, session.settings.data)
 
 
-def _chosen(session: Session, which: str) -> Scenario:
-    """Return the scenario of a file or a name."""
-    return read_scenario(Path(which)) if which.endswith(".toml") else _library(session).find(which)
+def _chosen(session: Session, which: str) -> tuple[Scenario, str]:
+    """Return the scenario of a file or a name, and its text."""
+    if which.endswith(".toml"):
+        return read_scenario(Path(which)), Path(which).read_text(encoding="utf-8")
+    library = _library(session)
+    return library.find(which), library.text(which)
+
+
+def _look(session: Session, performed: Run, place: int, wait: Callable[[Job[Any]], object]) -> None:
+    """Compute the picture of a step for the report; without one that cannot be computed it is written all the same."""
+    try:
+        finish(performed.picture(place), wait)
+    except EditLabError as error:
+        session.errors.print(f"Step {place + 1} has no picture: {error}", markup=False, highlight=False)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadFile(f"{path} cannot be written: {error.strerror}. Give a file in a folder where you may write.") from error
 
 
 def _described(scenario: Scenario) -> dict[str, Any]:

@@ -26,6 +26,8 @@ from editlab.exports.entry import Entry, base_of, precision_of, requests_of
 from editlab.exports.findings import Finding, findings
 from editlab.exports.format import Export, Format, Past, write_text
 from editlab.facts import EditRequest
+from editlab.model import LanguageModel
+from editlab.wording import noop
 from editlab.work import Cancel, Progress, part_of
 
 MOST = 20
@@ -99,9 +101,11 @@ def write(export: Export, folder: Path, progress: Progress, cancel: Cancel) -> I
 
 FORMAT = Format(
     "report",
-    "a report to read, as one HTML file",
-    "One HTML file that opens without a network: answers before and after, all probes, figures, settings, the history with "
-    "its hashes, and the commands that make the edits again.",
+    noop("a report to read, as one HTML file"),
+    noop(
+        "One HTML file that opens without a network: answers before and after, all probes, figures, settings, the history "
+        "with its hashes, and the commands that make the edits again."
+    ),
     write,
     notes=(asked,),
     asks=MOST,
@@ -116,10 +120,30 @@ def ask(export: Export, progress: Progress, cancel: Cancel) -> Iterator[Finding 
         yield from findings(export, entry, request, share, cancel)
 
 
+def frame(model: LanguageModel, seed: int, pictured: bool) -> dict[str, Any]:
+    """Return what every report says of the model, versions and date, with its styles and scripts.
+
+    `pictured`: whether there is a figure, which needs plotly.js.
+    """
+    base = base_of(model)
+    scripts = [*([Markup(get_plotlyjs())] if pictured else []), Markup(_script())]
+    return {
+        "model": model,
+        "name": Path(base).name if Path(base).exists() else base,
+        "precision": precision_of(model),
+        "version": editlab.__version__,
+        "date": datetime.now(UTC).isoformat(timespec="minutes"),
+        "seed": seed,
+        "environment": "\n".join(commands.environment(model, seed)),
+        "style": Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        "scripts": scripts,
+        "policy": policy(scripts),
+    }
+
+
 def page(export: Export, found: Sequence[Finding], opened: bool = False) -> str:
     """Return a report as HTML. `opened`: with every section open, as paper needs it."""
-    model, past = export.model, export.past() if export.past is not None else Past("")
-    base = base_of(model)
+    past = export.past() if export.past is not None else Past("")
     known = {(id(finding.entry), finding.request): finding for finding in found}
     told = [
         _told(export, past, number, entry, request, known)
@@ -131,14 +155,8 @@ def page(export: Export, found: Sequence[Finding], opened: bool = False) -> str:
         if one.finding is not None
         for number, picture in enumerate(one.finding.pictures, start=1)
     }
-    scripts = [Markup(get_plotlyjs()), Markup(_script())]
     return ENVIRONMENT.get_template("report.html").render(
-        model=model,
-        name=Path(base).name if Path(base).exists() else base,
-        precision=precision_of(model),
-        version=editlab.__version__,
-        date=datetime.now(UTC).isoformat(timespec="minutes"),
-        seed=export.ground.seed,
+        **frame(export.model, export.ground.seed, pictured=bool(pictures)),
         past=past,
         told=told,
         others=past.events[-1].edits - len(told) if past.events else 0,
@@ -147,10 +165,6 @@ def page(export: Export, found: Sequence[Finding], opened: bool = False) -> str:
         has_rep="rep" in export.views,
         kinds=probes.KINDS,
         domains=DOMAINS,
-        environment="\n".join(commands.environment(model, export.ground.seed)),
-        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
-        scripts=scripts,
-        policy=policy(scripts),
         pictures={name: (picture.title, picture.meaning) for name, picture in pictures.items()},
         data={name: as_json(picture.figure) for name, picture in pictures.items()},
         opened=opened,

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from editlab.figures.language import gettext as _
+
 FONT_SIZE = 14
 FONT = "ui-sans-serif, system-ui, -apple-system, Segoe UI, Helvetica Neue, Arial, sans-serif"
 INK = "#7c8596"
@@ -111,6 +113,7 @@ def plain(figure: go.Figure, height: int) -> go.Figure:
         legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "font": {"size": FONT_SIZE}},
         hoverlabel={"font": {"size": FONT_SIZE}},
         dragmode=False,
+        separators=_(".,"),  # the decimal sign, and what parts thousands
         modebar={"remove": ["select2d", "lasso2d"], "bgcolor": "rgba(0,0,0,0)", "color": INK},
     )
     figure.update_xaxes(fixedrange=True, automargin=True, title_font_size=FONT_SIZE)

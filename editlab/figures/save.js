@@ -8,7 +8,7 @@ const cell = (value) => typeof value === "string" ? plain(unmarked(value)) : `${
 // A row a point. What a point stands for is its customdata where its height tells nothing.
 const rowsOf = (trace) => trace.z
   ? [...trace.z].flatMap((row, y) => [...row].map((z, x) => [trace.name, trace.x?.[x] ?? x, trace.y?.[y] ?? y, z, trace.text?.[y]?.[x]]))
-  : [...trace.x].map((x, n) => [trace.name, x, trace.customdata?.[n] ?? trace.y[n], trace.error_y?.array?.[n], trace.text?.[n]]);
+  : [...trace.x].map((x, n) => [trace.name, x, trace.customdata?.[n] ?? trace.y[n], trace.error_y?.array?.[n], (trace.hovertext ?? trace.text)?.[n]]);
 const csvOf = (plot) => {
   const last = plot.data.some((trace) => trace.z) ? "z" : "error";
   const rows = [["series", "x", "y", last, "text"], ...plot.data.flatMap(rowsOf)];

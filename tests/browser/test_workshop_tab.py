@@ -43,6 +43,40 @@ tab = "keys"
 picture = "similarity"
 notice = "The edit hears its own key best."
 """
+CROWDED = """
+title = "Much at once"
+shows = "Everything fits."
+source = "a paper"
+models = ["atlas"]
+
+[[steps]]
+do = "edit"
+subject = "Slovenia"
+prompt = "{} belongs to the continent of"
+new = "Antarctica"
+true = "Europe"
+settings = { steps = 2 }
+expect = [
+    { p = "new", at_least = 0 },
+    { p = "true", at_least = 0 },
+    { is_not = "one thing" },
+    { is_not = "another thing" },
+    { is = "Antarctica" },
+    { contains = "Antarctica" },
+]
+
+[[steps]]
+do = "guess"
+question = "Where is it?"
+options = ["Asia", "Europe"]
+right = "Asia"
+
+[[steps]]
+do = "look"
+tab = "keys"
+picture = "similarity"
+notice = "The edit hears its own key best."
+"""
 SIZE = "selector => parseFloat(getComputedStyle(document.querySelector(selector)).fontSize)"
 
 
@@ -52,6 +86,7 @@ def app(tmp_path_factory, saved_model):
     folder = tmp_path_factory.mktemp("workshop")
     (folder / "data" / "scenarios").mkdir(parents=True)
     (folder / "data" / "scenarios" / "mine.toml").write_text(SCENARIO)
+    (folder / "data" / "scenarios" / "crowded.toml").write_text(CROWDED)
     with running(folder, model=saved_model, check_ups=False) as app:
         yield app.address
 
@@ -120,6 +155,64 @@ def test_a_scenario_fills_the_screen_and_is_walked_through_by_keys(visit):
     open_tab(page, "Edit")  # what was done on the stage stands there
     expect(page.locator("#where")).to_contain_text("Stage: mine")
     expect(page.locator("#answer-edited .said")).to_be_visible()
+
+
+def test_a_second_window_follows_and_however_much_a_step_shows_it_fits(visit, app):
+    laptop = visit(size="wide")
+    open_tab(laptop, "Workshop")
+    laptop.click("#stage [data-press=enter][data-scenario=crowded]")
+    laptop.keyboard.press("p")
+    beamer = laptop.context.new_page()
+    beamer.set_viewport_size({"width": 1024, "height": 600})
+    beamer.goto(f"{app}/?scenario=crowded&present=1")
+    expect(beamer.locator("#stage .headline")).to_have_text("Much at once")
+    laptop.keyboard.press("PageDown")
+    for page in (laptop, beamer):
+        stands_at(page, "1 of 3")
+        expect(page.locator("#stage .answer.edited .marks li")).to_have_count(6)
+        page.wait_for_function("document.getElementById('stage-room').scrollHeight <= innerHeight")
+        for part in page.locator("#stage .answer, #stage .marks li, #stage-nav button:visible").all():
+            box = part.bounding_box()
+            assert box["y"] >= 0 and box["y"] + box["height"] <= page.viewport_size["height"] + 1
+    laptop.keyboard.press("PageDown")
+    stands_at(beamer, "2 of 3")
+    beamer.locator("#stage .options button", has_text="Europe").click()
+    expect(laptop.locator("#stage .options [aria-pressed=true]")).to_have_text("Europe")
+    beamer.keyboard.press("PageUp")
+    stands_at(laptop, "1 of 3")
+    expect(laptop.locator("#stage .answer.edited .said")).to_be_visible()
+
+
+def test_a_report_of_a_scenario_opens_without_a_network(visit, browser, tmp_path):
+    page = visit()
+    open_tab(page, "Workshop")
+    page.click("#stage [data-press=enter][data-scenario=crowded]")
+    for place in ("1 of 3", "2 of 3", "3 of 3", "The end"):
+        page.click("#stage-nav .go")
+        stands_at(page, place)
+    page.click("#stage [data-press=report]")
+    with page.expect_download() as got:
+        page.locator("#stage-message a", has_text="crowded-report.html").click()
+    path = tmp_path / "report.html"
+    got.value.save_as(path)
+    page.click("#stage-nav [data-press=close]")
+    page.click("#stage [data-press=report][data-scenario=crowded]")  # in the list as well
+    expect(page.locator("#stage li", has_text="Much at once").locator("a")).to_contain_text("crowded-report.html")
+
+    asked, complaints = [], []
+    context = browser.new_context(viewport={"width": 390, "height": 844}, offline=True)
+    opened = context.new_page()
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.on("console", lambda message: complaints.append(message.text))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.goto(path.as_uri())
+    expect(opened.locator("h1")).to_have_text("Much at once")
+    expect(opened.locator("#expected-1 tbody tr")).to_have_count(6)
+    expect(opened.locator("[data-figure].js-plotly-plot .main-svg").first).to_be_visible()
+    expect(opened.locator("pre", has_text="editlab scenario run crowded")).to_be_visible()
+    assert opened.evaluate("document.documentElement.scrollWidth") <= 390
+    assert [url for url in asked if not url.startswith(("blob:null/", "data:"))] == [path.as_uri()] and complaints == []
+    context.close()
 
 
 def test_a_scenario_is_written_on_the_page(visit):

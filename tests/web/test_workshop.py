@@ -18,7 +18,9 @@ from editlab.web.core.inputs import OwnProbes
 from editlab.web.core.turns import Turns
 from editlab.web.core.visit import Visit
 from editlab.web.edit.display import Display
+from editlab.web.workshop.card import beginning, width_of
 from editlab.web.workshop.editor_handlers import EditorHandlers
+from editlab.web.workshop.follow import FollowHandlers, PressedLook
 from editlab.web.workshop.handlers import PressedStage, WorkshopHandlers
 from editlab.web.workshop.stage import Stages
 
@@ -66,7 +68,7 @@ class Presenter:
         self.library = Library.of(lab.settings.presets, lab.ledger.folder)
         self.stages = Stages(lab)
         self.handlers = WorkshopHandlers(lab, self.library, self.stages, self.guesses, Display(lab, Turns()))
-        self.editor = EditorHandlers(self.handlers)
+        self.editor, self.follow = EditorHandlers(self.handlers), FollowHandlers(self.handlers)
         self.page: dict = {}
 
     @property
@@ -96,6 +98,28 @@ class Presenter:
         self.library.save(name, HEAD + steps, before)
 
 
+class Window:
+    """Another window of a presenter; `page` is what it shows."""
+
+    def __init__(self, presenter: Presenter, session: str) -> None:
+        self.presenter, self.session, self.page = presenter, session, {}
+
+    def does(self, handler: str, *fields, **url: str) -> None:
+        handlers = self.presenter.follow if handler == "workshop_look" else self.presenter.handlers
+        visit = Visit.of(self.presenter.lab, self.presenter.name, FakeRequest(self.session, url))
+        for update in getattr(handlers, handler)(visit, *fields):
+            self.page |= update
+
+    def looks(self) -> str | None:
+        """The card that a look has drawn; None where it was the same."""
+        before = self.page
+        self.page = {}
+        stamp = re.search(r'data-stamp="(\w*)"', str(before["stage-nav"])).group(1)
+        self.does("workshop_look", PressedLook(press="look", stamp=stamp))
+        drawn, self.page = "stage" in self.page, before | self.page
+        return Presenter.text(self, "stage") if drawn else None
+
+
 @pytest.fixture
 def presenter(lab, request) -> Presenter:
     return Presenter(lab, request.node.name[:60])
@@ -115,7 +139,8 @@ def test_every_kind_of_step_fills_the_stage(presenter, instant, few_probes):
     presenter.presses("guess", option="Asia")
     assert 'aria-pressed="true">Asia' in presenter.page["stage"]
     card = presenter.presses("next")
-    assert "Guessed: “Asia”. Right: “Asia” ✓ See. Efficacy of 1 prompt" in card and "Open Edit" in card
+    assert "Guessed: “Asia”. Right: “Asia” ✓ See. Efficacy The prompt of the edit itself (1 prompt)" in card
+    assert "Open Edit" in card
     assert presenter.guesses.heard == [("ask", 3, "Asia"), ("reveal", 3, "Asia")]
     assert "Its key." in presenter.presses("next") and presenter.page["stage-plot"].layout.font.size >= 24
     assert "applied Slovenia → Antarctica" in presenter.presses("next") and presenter.page["stage-plot"] is None
@@ -273,3 +298,50 @@ def test_a_demo_counts_what_steps_cost_and_keeps_no_scenario(tiny_llama, facts, 
         assert "Scenarios cannot be saved on this public demo." in presenter.text("message")
     finally:
         lab.close()
+
+
+def test_another_window_follows_the_stage_and_the_next_scenario(presenter, instant):
+    presenter.writes(SAY + ASK)
+    presenter.writes(ASK, name="other")
+    beamer = Window(presenter, "beamer")
+    presenter.does("workshop_load", scenario="mine")
+    beamer.does("workshop_load", scenario="mine")
+    assert beamer.looks() is None  # nothing has begun
+    presenter.presses("start")
+    assert "Look at this." in beamer.looks()
+    assert beamer.looks() is None  # as it shows it
+    presenter.presses("next")
+    assert "Slovenia lies in … Base model" in beamer.looks()
+    reading = Window(presenter, "laptop")
+    reading.does("workshop_load", scenario="other")
+    assert reading.looks() is None  # opened on purpose, while another one runs
+    presenter.presses("start", scenario="other")
+    assert "Slovenia lies in" in beamer.looks() and 'data-scenario="other"' in beamer.page["stage"]
+    assert "Slovenia lies in" in reading.looks()
+    presenter.presses("close")
+    assert beamer.looks() is None  # it keeps what it shows
+
+
+def test_another_window_sees_a_step_that_runs(presenter, instant):
+    presenter.writes(EDIT)
+    beamer = Window(presenter, "beamer")
+    presenter.does("workshop_load", scenario="mine")
+    beamer.does("workshop_load", scenario="mine")
+    steps = runs(presenter.handlers, "workshop_press", presenter.name, PressedStage(press="start", scenario="mine"))
+    next(steps)
+    assert "Edited model …" in beamer.looks() and beamer.page["stop"]["interactive"]
+    list(steps)
+    assert "p(Antarctica) ≥ 200 %" in beamer.looks() and not beamer.page["stop"]["interactive"]
+
+
+def test_an_answers_text_ends_with_a_sentence_or_a_word():
+    assert beginning("Europe. It lies in the Alps.", 90) == "Europe. It lies in the Alps."
+    assert beginning("Europe. It lies in the Alps. The capital of it is", 30) == "Europe. It lies in the Alps."
+    assert beginning("Europe, and it lies in the Alps and goes on", 30) == "Europe, and it lies in the …"
+    assert beginning("x" * 50, 30) == "x" * 30 + " …"
+
+
+def test_the_size_of_answers_follows_their_longest_word_and_their_length():
+    assert width_of("Antarctica") < width_of("MMMMMMMMMM")
+    assert width_of("the largest of the seven continents of our planet") > width_of("continents")
+    assert width_of("东京都") > width_of("abc")

@@ -3,6 +3,7 @@
 from editlab.lab.scenarios.expect import Check, Expect
 from editlab.lab.scenarios.library import LONGEST_NAME, LONGEST_OWN, Library, check_own
 from editlab.lab.scenarios.outcome import Outcome
+from editlab.lab.scenarios.report import report
 from editlab.lab.scenarios.run import Run, StepResult, finish, name_of
 from editlab.lab.scenarios.scenario import Scenario, parse_scenario, read_scenario, read_scenarios
 from editlab.lab.scenarios.steps import STEPS, Ask, Edit, Guess, Look, Say, Step, Switch
@@ -31,4 +32,5 @@ __all__ = [
     "parse_scenario",
     "read_scenario",
     "read_scenarios",
+    "report",
 ]

@@ -90,8 +90,9 @@ class Expect(PartForModels):
         """Whether its test compares a number with a limit."""
         return self.test in ("p", "score", "metric")
 
-    def __str__(self) -> str:
-        """Return the expectation in words."""
+    @property
+    def said(self) -> str:
+        """The expectation in words, without the view of which it is."""
         said = {
             "is": f"says “{self.is_}”",
             "is_not": f"does not say “{self.is_not}”",
@@ -103,7 +104,11 @@ class Expect(PartForModels):
         if self.test == "verdict":
             return f"verdict: {self.verdict}"
         limits = [f"{name.replace('_', ' ')} {getattr(self, name):g}" for name in LIMITS if getattr(self, name) is not None]
-        return " ".join([f"check-up: {self.metric}" if self.metric else f"{self.view}: {said[self.test]}", *limits])
+        return " ".join([f"check-up: {self.metric}" if self.metric else said[self.test], *limits])
+
+    def __str__(self) -> str:
+        """Return the expectation in words."""
+        return self.said if self.test in ("verdict", "metric") else f"{self.view}: {self.said}"
 
     def contrast(self, front: bool) -> Contrast | None:
         """Return where it must be false; None for the base model, of which an expectation is not about an edit.

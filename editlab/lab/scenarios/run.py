@@ -19,6 +19,7 @@ from editlab.lab.ledger.chain import EditRecord
 from editlab.lab.scenarios import measure
 from editlab.lab.scenarios.expect import Check, Expect, check
 from editlab.lab.scenarios.outcome import Outcome
+from editlab.lab.scenarios.pictures import PICTURES
 from editlab.lab.scenarios.scenario import Scenario
 from editlab.lab.scenarios.steps import Ask, Asking, Edit, Look, Step, Switch
 from editlab.lab.worker import Job
@@ -53,7 +54,9 @@ class StepResult:
 
 
 class Run:
-    """A scenario in a workspace. `steps`: those for the loaded model; `results`: by place, None where not performed yet.
+    """A scenario in a workspace.
+
+    `steps`: those for the loaded model; `results`: by place, None where not performed yet; `pictures`: by place.
 
     Iterating performs the steps that are left, one after another, and yields their results.
     """
@@ -63,6 +66,7 @@ class Run:
         self.model = name_of(lab.model)
         self.steps = scenario.for_model(self.model)
         self.results: list[StepResult | None] = [None] * len(self.steps)
+        self.pictures: dict[int, Any] = {}
         self._changed: set[int] = set()
 
     @property
@@ -89,12 +93,21 @@ class Run:
         self.results[place] = result
         return result
 
+    def picture(self, place: int) -> Jobs[None]:
+        """Compute the picture at which a step looks, where it names one. Raises `EditLabError`."""
+        step = self.steps[place]
+        if isinstance(step, Look) and step.picture in PICTURES:
+            submit, draw = PICTURES[step.picture]
+            result = yield from _result(submit(self.workspace))
+            self.pictures[place] = draw(self.workspace, result)
+
     def restart(self) -> None:
         """Remove all edits, switch mask and guard off, and forget the results."""
         self.workspace.clear()
         self.workspace.set_masked(False)
         self.workspace.set_guarded(False)
         self.results = [None] * len(self.steps)
+        self.pictures.clear()
         self._changed.clear()
 
     def _before(self, place: int, expected: Expect) -> Outcome | None:

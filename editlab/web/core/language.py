@@ -27,6 +27,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
+from editlab.figures.language import translated
 from editlab.wording import noop
 from editlab.work import within
 
@@ -75,7 +76,8 @@ def speaking(chosen: str) -> Iterator[None]:
     """Run a block in a language."""
     token = LANGUAGE.set(chosen)
     try:
-        yield
+        with translated(gettext):
+            yield
     finally:
         LANGUAGE.reset(token)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import east_asian_width
 
 from markupsafe import Markup
 
-from editlab.answers import Answers, ViewName
+from editlab.answers import ViewName
 from editlab.facts import EditRequest
 from editlab.facts.script import bare
 from editlab.lab.scenarios import Ask, Check, Edit, Guess, Look, Outcome, Say, Scenario, Step, Switch
@@ -20,10 +22,17 @@ from editlab.web.workshop import words
 from editlab.web.workshop.stage import TITLE, Stage
 from editlab.wording import percent, share, shorten
 
-LEAST_LONGEST = 8
-"""Characters of the longest word to which the answers' size is fitted, at least."""
-MOST_CHARACTERS = 140
-"""Of an answer's text on the stage."""
+LEAST_WIDTH = 5.0
+"""Of the answers, in letters of middle width: what is shorter is not written larger."""
+LINES = 2.6
+"""Lines over which a long answer is spread, as a share of its width."""
+NARROW, WIDE = "fiIjlrt.,:;'’!()-", "mMwW@"
+TEXT_CHARACTERS = {1: 140, 2: 90}
+"""Of an answer's text on the stage, by the number of answers beside one another."""
+LEAST_CHARACTERS = 64
+"""Of an answer's text where there are more."""
+SENTENCE_END = re.compile(r"[.!?。！？](?=\s|$)")
+BETWEEN_SENTENCES = re.compile(r"(?<=[.!?。！？])\s+")
 MOST_EVENTS = 8
 
 
@@ -66,15 +75,24 @@ class Column:
 
 
 def listed(
-    scenarios: Sequence[Scenario], own: Sequence[str], faults: Sequence[str], model: str, where: Mapping[str, str]
+    scenarios: Sequence[Scenario],
+    own: Sequence[str],
+    faults: Sequence[str],
+    model: str,
+    where: Mapping[str, str],
+    links: Mapping[str, str],
 ) -> Markup:
-    """Return the list of scenarios. `own`: the names of people's own; `where`: at which step those that were begun stand."""
+    """Return the list of scenarios.
+
+    `own`: the names of people's own; `where`: at which step those that were begun stand; `links`: to reports.
+    """
     tried = sum(model in one.models for one in scenarios)
     return render(
         "workshop/list.html",
         intro=words.INTRO,
         summary=words.summary(tried, len(scenarios), model),
         scenarios=[(one, words.tried(one, model), one.name in own, where.get(one.name)) for one in scenarios],
+        links=links,
         model=model,
         faults=faults,
     )
@@ -85,14 +103,14 @@ def title(scenario: Scenario, tried: str, where: str | None) -> Markup:
     return render("workshop/title.html", scenario=scenario, tried=tried, where=where)
 
 
-def card(stage: Stage, partial: Answers | None = None, performing: bool = False) -> Markup:
-    """Return the step that is shown. `partial`: answers as far as they are written; `performing`: whether more will come."""
+def card(stage: Stage) -> Markup:
+    """Return the step that is shown, while it is performed with the answers as far as they are written."""
     if stage.place == TITLE:
         return title(stage.scenario, words.tried(stage.scenario, stage.run.model), None)
     if stage.step is None:
         return _end(stage)
-    step, result = stage.step, None if performing else stage.result
-    so_far = Outcome(stage.workspace.request, answers=partial or {}, shown=tuple(partial or ()))
+    step, result = stage.step, None if stage.performing else stage.result
+    so_far = Outcome(stage.workspace.request, answers=stage.partial, shown=tuple(stage.partial))
     outcome, checks = (result.outcome, result.checks) if result else (so_far, ())
     shown = [view for view in outcome.shown if view in outcome.answers]
     beside = {check: _place_of(check, shown) for check in checks}
@@ -101,9 +119,11 @@ def card(stage: Stage, partial: Answers | None = None, performing: bool = False)
         f"workshop/{step.do}.html",
         scenario=stage.scenario,
         step=step,
-        columns=[_column(view, outcome, [marks[check] for check in checks if beside[check] == view]) for view in shown],
-        missing=_missing(step, shown, performing),
-        longest=max([LEAST_LONGEST, *(len(w) for v in shown for w in headline(outcome.answers[v]).split())]),
+        columns=[
+            _column(view, outcome, [marks[check] for check in checks if beside[check] == view], len(shown)) for view in shown
+        ],
+        missing=_missing(step, shown, stage.performing),
+        longest=max([LEAST_WIDTH, *(width_of(headline(outcome.answers[view])) for view in shown)]),
         marks=[(_subject(check), marks[check]) for check in checks if beside[check] is None],
         problem=result.problem if result else "",
         left_out=stage.place in stage.left_out,
@@ -113,10 +133,8 @@ def card(stage: Stage, partial: Answers | None = None, performing: bool = False)
     )
 
 
-def nav(stage: Stage | None, scenario: Scenario | None, performing: bool = False) -> Markup:
-    """Return the buttons under the card, and where the scenario stands."""
-    if scenario is None:
-        return Markup()
+def nav(stage: Stage | None, scenario: Scenario, stamp: str = "") -> Markup:
+    """Return the buttons under the card, and where the scenario stands. `stamp`: by which a window says what it shows."""
     place = TITLE if stage is None else stage.place
     total = 0 if stage is None else stage.total
     return render(
@@ -126,7 +144,7 @@ def nav(stage: Stage | None, scenario: Scenario | None, performing: bool = False
         place=place,
         total=total,
         progress=words.progress(place, total) if stage else "",
-        performing=performing,
+        stamp=stamp,
         keys=words.KEYS,
     )
 
@@ -146,7 +164,7 @@ def _more(stage: Stage, step: Step, outcome: Outcome) -> dict[str, Any]:
             return {"what": words.SWITCHES[step.to], "prompt": request.text if request else ""}
         case Look():
             events = _events(stage) if step.tab == "workspace" else []
-            figure = stage.place in stage.figures
+            figure = stage.place in stage.run.pictures
             return {
                 "tab": step.tab,
                 "tab_title": words.TABS[step.tab],
@@ -157,11 +175,11 @@ def _more(stage: Stage, step: Step, outcome: Outcome) -> dict[str, Any]:
         case Guess():
             return {"chosen": stage.guessed.get(stage.place, "")}
         case Say():
-            return {}
+            return {"sentences": BETWEEN_SENTENCES.split(step.text)}
     raise TypeError(f"There is no card for {step!r}.")
 
 
-def _column(view: str, outcome: Outcome, marks: Sequence[Mark]) -> Column:
+def _column(view: str, outcome: Outcome, marks: Sequence[Mark], columns: int) -> Column:
     answer, request = outcome.answers[view], outcome.request
     objects = []
     for key, target in (("p_new", request and request.target_new), ("p_true", request and request.target_true)):
@@ -171,14 +189,38 @@ def _column(view: str, outcome: Outcome, marks: Sequence[Mark]) -> Column:
     base = outcome.answers.get(ViewName.BASE)
     said = headline(answer)
     changed = view != ViewName.BASE and base is not None and said != headline(base)
-    return Column(view, said, shorten(text, MOST_CHARACTERS), objects, marks, changed)
+    return Column(view, said, beginning(text, TEXT_CHARACTERS.get(columns, LEAST_CHARACTERS)), objects, marks, changed)
+
+
+def beginning(text: str, most: int) -> str:
+    """Return the sentences of a text that fit into a number of characters, else as many of its words."""
+    if len(text) <= most:
+        return text
+    ends = [match.end() for match in SENTENCE_END.finditer(text, 0, most)]
+    if ends and ends[-1] >= most / 2:
+        return text[: ends[-1]]
+    return f"{text[:most].rpartition(' ')[0] or text[:most]} …"
+
+
+def width_of(answer: str) -> float:
+    """Return the width to which an answer's size is fitted: of its longest word, or of a part of it where it is long."""
+    return max([_letters(answer) / LINES, *(_letters(word) for word in answer.split())])
+
+
+def _letters(text: str) -> float:
+    """Return how wide a text is, in letters of middle width."""
+    wide = sum(one in WIDE or east_asian_width(one) in "WF" for one in text)
+    return len(text) - 0.45 * sum(one in NARROW for one in text) + 0.4 * wide
 
 
 def _place_of(check: Check, shown: Sequence[str]) -> str | None:
     """Return the view in whose column an expectation stands; None where it is not about what a view answers."""
     expected = check.expected
     of_answer = expected.score is None and expected.metric is None and expected.verdict is None
-    return expected.view if of_answer and expected.view in shown else None
+    view = expected.view
+    if view == ViewName.EDITED and view not in shown:  # no edit is on: it is the base model
+        view = ViewName.BASE
+    return view if of_answer and view in shown else None
 
 
 def _subject(check: Check) -> str:
@@ -195,19 +237,16 @@ def _missing(step: Step, shown: Sequence[str], performing: bool) -> Sequence[str
 
 
 def _scores(outcome: Outcome) -> list[tuple[str, list[tuple[str, str, str, int]]]]:
-    """Return each score with (view, share, width of its bar in percent, number of prompts) of every view."""
-    names = dict.fromkeys(name for own in outcome.scores.values() for name in own)
-    return [
-        (
-            words.score_name(name),
-            [
-                (view, share(own[name][0] / own[name][1]), f"{100 * own[name][0] / own[name][1]:.1f}", own[name][1])
-                for view, own in outcome.scores.items()
-                if name in own
-            ],
-        )
-        for name in names
-    ]
+    """Return each kind of probe with (view, share, width of its bar in percent, number of prompts) of every view."""
+    kinds = dict.fromkeys(name.removesuffix("_in").removesuffix("_out") for own in outcome.scores.values() for name in own)
+    found = []
+    for kind in kinds:
+        bars = []
+        for view in outcome.scores:
+            total, number = outcome.tally(view, kind)
+            bars.append((view, share(total / number), f"{100 * total / number:.1f}", number))
+        found.append((kind, bars))
+    return found
 
 
 def _events(stage: Stage) -> list[tuple[int, str]]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
+from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 import gradio as gr
 from pydantic import Field
 
+from editlab import storage
 from editlab.errors import BadRequest, EditLabError
 from editlab.lab import Job, Lab, Workspace
-from editlab.lab.access.limits import FREE
-from editlab.lab.scenarios import Guess, Library, Look, Scenario, name_of
+from editlab.lab.access.limits import FREE, Cost
+from editlab.lab.scenarios import Guess, Library, Scenario, name_of, report
 from editlab.web.core.display import EditDisplay
 from editlab.web.core.handlers import PROBED, Handlers, handler
 from editlab.web.core.html import pieces
@@ -21,8 +24,9 @@ from editlab.web.core.visit import Visit
 from editlab.web.workshop import card, words
 from editlab.web.workshop.editor import Editor
 from editlab.web.workshop.guesses import Guesses
-from editlab.web.workshop.pictures import PICTURES, enlarged
+from editlab.web.workshop.pictures import enlarged
 from editlab.web.workshop.stage import TITLE, Stage, Stages, cost_of
+from editlab.wording import size
 
 MOST_SESSIONS = 10_000
 Option = Annotated[str, Field(max_length=200)]
@@ -31,7 +35,7 @@ Option = Annotated[str, Field(max_length=200)]
 class PressedStage(Pressed):
     """A button of the list, of the card or below it."""
 
-    press: Literal["enter", "start", "next", "back", "again", "skip", "good", "restart", "guess", "close", "edit"]
+    press: Literal["enter", "start", "next", "back", "again", "skip", "good", "restart", "guess", "close", "edit", "report"]
     scenario: Id = ""
     option: Option = ""
 
@@ -73,9 +77,11 @@ class WorkshopHandlers(Handlers):
         if pressed.press == "edit":
             yield {**self.editor.open(visit.session, pressed.scenario), "message": ""}
             return
+        if pressed.press == "report":
+            yield self._report(visit, pressed.scenario)
+            return
         scenario = self.library.find(pressed.scenario)
-        self._choose(visit, scenario.name)
-        self._note_change(visit)
+        self.chosen(visit, scenario.name)
         begun = self.stages.known(visit, scenario.name) is not None
         stage = self.stages.enter(visit, scenario, anew=pressed.press == "restart")
         if pressed.press == "guess":
@@ -119,6 +125,15 @@ class WorkshopHandlers(Handlers):
         """Return the list where a session shows it; nothing while it shows a scenario."""
         return {} if visit.session in self._chosen else self._list(visit)
 
+    def shows(self, visit: Visit) -> str | None:
+        """Return the name of the scenario that a session shows; None where it shows the list."""
+        return self._chosen.get(visit.session)
+
+    def chosen(self, visit: Visit, name: str) -> None:
+        """Note that a session shows a scenario by now, and that its Edit tab does not."""
+        self._choose(visit, name)
+        self._note_change(visit)
+
     # --- What is shown -----------------------------------------------------------------------------------------------
 
     def _open(self, visit: Visit) -> Updates:
@@ -136,12 +151,13 @@ class WorkshopHandlers(Handlers):
             yield from self._follow(stage, workspace.editing)
             yield from self._perform(stage)
 
-    def _list(self, visit: Visit) -> Update:
+    def _list(self, visit: Visit, links: Mapping[str, str] | None = None) -> Update:
+        """Return the list of scenarios. `links`: to reports that were just made, by scenario."""
         scenarios, faults = self.library.read()
         own = [one.name for one in scenarios if self.library.is_own(one.name)]
         known = {one.name: self.stages.known(visit, one.name) for one in scenarios}
         where = {name: words.progress(stage.place, stage.total) for name, stage in known.items() if stage is not None}
-        html = card.listed(scenarios, own, faults, name_of(self.lab.model), where)
+        html = card.listed(scenarios, own, faults, name_of(self.lab.model), where, links or {})
         return {"stage": html, "stage-nav": "", "stage-plot": None, "progress": "", "message": ""}
 
     def _title(self, visit: Visit, scenario: Scenario) -> Update:
@@ -152,14 +168,7 @@ class WorkshopHandlers(Handlers):
 
     def _draw(self, stage: Stage) -> Update:
         """Return the step that is shown, with all that came of it."""
-        return {
-            "stage": card.card(stage),
-            "stage-nav": card.nav(stage, stage.scenario),
-            "stage-plot": stage.figures.get(stage.place),
-            "progress": "",
-            "message": "",
-            "stop": gr.update(interactive=False),
-        }
+        return {**shown(stage), "progress": "", "message": "", "stop": gr.update(interactive=False)}
 
     # --- What is done ------------------------------------------------------------------------------------------------
 
@@ -200,40 +209,47 @@ class WorkshopHandlers(Handlers):
         try:
             self.lab.limits.spend(cost_of(step))
             stage.left_out.discard(place)
-            if step.do in words.PERFORMING:
-                yield {
-                    "stage": card.card(stage, performing=True),
-                    "stage-nav": card.nav(stage, stage.scenario, performing=True),
-                    "stage-plot": None,
-                    "progress": pieces.progress(words.PERFORMING[step.do], 0.0, ""),
-                    "message": "",
-                    "stop": gr.update(interactive=True),
-                }
-            work = stage.run.perform(place)
-            for job in work:
-                yield from self._follow(stage, job)
-            if isinstance(step, Look) and step.picture in PICTURES:
-                yield from self._picture(stage, step.picture)
+            with stage.performance():
+                if step.do in words.PERFORMING:
+                    yield {
+                        **shown(stage),
+                        "progress": pieces.progress(words.PERFORMING[step.do], 0.0, ""),
+                        "message": "",
+                        "stop": gr.update(interactive=True),
+                    }
+                for job in stage.run.perform(place):
+                    yield from self._follow(stage, job)
+                for job in stage.run.picture(place):
+                    yield from self._follow(stage, job)
         except EditLabError as error:
-            stage.fail(str(error))
+            stage.fail(place, str(error))
         if stage.place == place:
             yield {**self._draw(stage), **buttons(workspace), "stop": gr.update(interactive=False)}
-
-    def _picture(self, stage: Stage, name: str) -> Updates:
-        """Compute the picture of a look."""
-        submit, draw = PICTURES[name]
-        job = submit(stage.workspace)
-        yield from self._follow(stage, job)
-        stage.figures[stage.place] = enlarged(draw(job.result()))
 
     def _follow(self, stage: Stage, job: Job[Any]) -> Updates:
         """Draw a job's progress, and answers as they are written."""
 
         def draw(partial: Any) -> Update:
             answers = partial[0] if isinstance(partial, list) and partial and isinstance(partial[0], dict) else None
-            return {"stage": card.card(stage, answers, performing=True)} if answers else {}
+            if not answers or not stage.performing:
+                return {}
+            stage.partial = answers
+            return {"stage": card.card(stage)}
 
         yield from follow(stage.workspace, job, draw)
+
+    def _report(self, visit: Visit, name: str) -> Update:
+        """Write what came of a scenario so far into a file to download."""
+        stage = self.stages.known(visit, name)
+        if stage is None:
+            raise BadRequest(words.NOT_PLAYED)
+        self.lab.limits.spend(Cost(files=1))
+        html = report(stage.run, self.library.text(name), stage.left_out, stage.guessed)
+        path = self.lab.downloads.new_folder() / f"{name}-report.html"
+        storage.write(path, html.encode())
+        token = self.lab.downloads.offer(stage.workspace.name, path)
+        link = pieces.download(token, words.DOWNLOAD.format(path.name, size(path.stat().st_size)))
+        return self._list(visit, {name: link}) if self.shows(visit) is None else {"message": link}
 
     def _guess(self, stage: Stage, option: str) -> None:
         if not isinstance(stage.step, Guess) or option not in stage.step.options:
@@ -241,13 +257,29 @@ class WorkshopHandlers(Handlers):
         stage.guessed[stage.place] = option
 
     def _choose(self, visit: Visit, name: str) -> None:
-        _remember(self._chosen, visit.session, name)
+        remember(self._chosen, visit.session, name)
 
     def _note_change(self, visit: Visit) -> None:
-        _remember(self._behind, visit.session, None)
+        remember(self._behind, visit.session, None)
 
 
-def _remember(kept: OrderedDict[str, Any], session: str, value: Any) -> None:
+def shown(stage: Stage) -> Update:
+    """Return what every window shows of a stage: the card, its buttons and its picture."""
+    figure = None if stage.performing else stage.run.pictures.get(stage.place)
+    return {
+        "stage": card.card(stage),
+        "stage-nav": card.nav(stage, stage.scenario, stamp_of(stage)),
+        "stage-plot": None if figure is None else enlarged(figure),
+    }
+
+
+def stamp_of(stage: Stage) -> str:
+    """Return a hash of the card, by which a window says what it shows."""
+    return sha256(f"{stage.scenario.name} {stage.place} {card.card(stage)}".encode()).hexdigest()[:16]
+
+
+def remember(kept: OrderedDict[str, Any], session: str, value: Any) -> None:
+    """Keep something of a session; of too many, the latest."""
     kept[session] = value
     kept.move_to_end(session)
     while len(kept) > MOST_SESSIONS:

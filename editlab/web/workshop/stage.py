@@ -7,11 +7,12 @@ other edits than the scenario's, in another one.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
 
+from editlab.answers import Answers
 from editlab.lab import Lab, Workspace, WorkspaceInfo
 from editlab.lab.access.limits import Cost
 from editlab.lab.scenarios import Ask, Edit, Guess, Look, Outcome, Run, Scenario, Step, StepResult, Switch
@@ -32,17 +33,23 @@ VIEWS = 6
 class Stage:
     """A scenario's run, and which step is shown.
 
-    `place`: of that step, from 0 on; `TITLE` before the first one, the number of steps at the end. `figures`: of looks, by
-    place; `left_out`: places that were passed over; `guessed`: what was chosen at a guess, by place; `before`: the workspace
-    that was open before.
+    `place`: of that step, from 0 on; `TITLE` before the first one, the number of steps at the end. `left_out`: places that
+    were passed over; `guessed`: what was chosen at a guess, by place; `before`: the workspace that was open before;
+    `performed`: the place of the step that runs now, None for none; `partial`: its answers as far as they are written.
     """
 
     run: Run
     before: str
     place: int = TITLE
-    figures: dict[int, Any] = field(default_factory=dict)
     left_out: set[int] = field(default_factory=set)
     guessed: dict[int, str] = field(default_factory=dict)
+    performed: int | None = None
+    partial: Answers = field(default_factory=dict)
+
+    @property
+    def performing(self) -> bool:
+        """Whether the step that is shown runs now."""
+        return self.step is not None and self.performed == self.place
 
     @property
     def workspace(self) -> Workspace:
@@ -81,16 +88,26 @@ class Stage:
         good = (place for place in range(self.place - 1, TITLE, -1) if _worked(self.run.results[place]))
         return next(good, TITLE)
 
-    def fail(self, problem: str) -> None:
-        """Note why the step that is shown could not be performed."""
-        if self.step is not None:
-            self.run.results[self.place] = StepResult(self.place, self.step, Outcome(), problem=problem)
+    @contextmanager
+    def performance(self) -> Iterator[None]:
+        """Note that the step that is shown is performed, for all windows, until the block ends."""
+        place = self.performed = self.place
+        self.partial = {}
+        try:
+            yield
+        finally:
+            if self.performed == place:
+                self.performed, self.partial = None, {}
+
+    def fail(self, place: int, problem: str) -> None:
+        """Note why a step could not be performed."""
+        self.run.results[place] = StepResult(place, self.run.steps[place], Outcome(), problem=problem)
 
     def restart(self) -> None:
         """Begin again, without any edit."""
         self.run.restart()
         self.place = TITLE
-        for kept in (self.figures, self.left_out, self.guessed):
+        for kept in (self.left_out, self.guessed):
             kept.clear()
 
 
@@ -119,14 +136,14 @@ class Stages:
 
         Raises `BadRequest` where no further workspace can be made.
         """
-        open_now = visit.workspace_info
+        here = self.of(visit.workspace)
+        before = visit.workspace_info.id if here is None else here.before
         known = self.known(visit, scenario.name)
         if known is not None and known.scenario == scenario and not (anew and _has_others(known.workspace, scenario)):
             self.lab.directory.enter(visit.visitor, known.workspace.name)
             if anew:
                 known.restart()
             return known
-        before = known.before if known is not None and open_now.id == known.workspace.name else open_now.id
         workspace = self._workspace(visit, scenario)
         stage = Stage(Run(self.lab, workspace, scenario), before)
         stage.restart()

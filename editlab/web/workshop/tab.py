@@ -14,6 +14,7 @@ from editlab.web.core.html import pieces, render
 from editlab.web.core.wiring import on
 from editlab.web.workshop import words
 from editlab.web.workshop.editor_handlers import EditorHandlers, ScenarioName, ScenarioText
+from editlab.web.workshop.follow import FollowHandlers
 from editlab.web.workshop.guesses import Guesses
 from editlab.web.workshop.handlers import WorkshopHandlers
 from editlab.web.workshop.room_guesses import RoomGuesses
@@ -32,6 +33,7 @@ def create_workshop_tab(page: gr.Blocks, tab: gr.Tab, lab: Lab, others: Parts, d
         create_editor(parts, lab)
     handlers = WorkshopHandlers(lab, library, stages, guesses, display)
     _wire(page, tab, parts, handlers)
+    on(parts, parts["stage"].expand, FollowHandlers(handlers).workshop_look, trigger_mode="once")
     _wire_editor(parts, EditorHandlers(handlers))
     on(Parts({**parts, **others}), parts["stage-left"].click, handlers.workshop_left)
     return parts

@@ -19,6 +19,8 @@ SAVED = "Saved as “{}”. It is in the list above and in `editlab scenario lis
 DELETED = "Deleted “{}”."
 OPENED = "“{}” is open below."
 OPENED_BUNDLED = "“{}” is bundled. Save it under a name of your own."
+NOT_PLAYED = "A report is about a scenario that was played. Start it first."
+DOWNLOAD = "Download {} ({})"
 PERFORMING = {
     "ask": "Asking the model",
     "edit": "Editing the model",
@@ -39,6 +41,12 @@ SWITCHES = {
 MARKS = {"met": "as expected", "not met": "not as expected", "met anyway": "as expected, but also without the edit"}
 SIGNS = {"met": "✓", "not met": "✗", "met anyway": "≈"}
 TABS = {"edit": "Edit", "keys": "Keys", "inside": "Inside", "workspace": "Workspace", "monitor": "Monitor", "model": "Model"}
+VERDICTS = {
+    "suppressed": "suppressed, the old fact was still there",
+    "not reversed": "not reversed, this mask does not bring the old fact back",
+    "held": "held, the edit does not act under the guard",
+    "got through": "got through, the edit acts under the guard as well",
+}
 METRICS = {
     "holds": "edits that hold",
     "retention": "edits that hold in other words",
@@ -47,6 +55,8 @@ METRICS = {
     "kl": "change of other answers (KL)",
     "loss": "loss on prose",
 }
+SHARES = ("holds", "retention", "locality", "same_subject")
+"""Metrics that are shares."""
 STARTER = """\
 title = "My scenario"
 shows = "In one sentence, what it shows."
@@ -99,10 +109,10 @@ def expectation(expected: Expect, request: EditRequest | None = None) -> str:
     if expected.differs:
         return "another answer than before"
     if expected.verdict is not None:
-        return f"verdict: {expected.verdict}"
+        return f"verdict: {VERDICTS.get(expected.verdict, expected.verdict)}"
     limits = [(sign, value) for sign, value in (("≥", expected.at_least), ("≤", expected.at_most)) if value is not None]
     if expected.metric is not None:
-        name, form = METRICS.get(expected.metric, expected.metric), "{:g}".format
+        name, form = METRICS.get(expected.metric, expected.metric), share if expected.metric in SHARES else "{:g}".format
     elif expected.score is not None:
         name, form = score_name(expected.score), share
     else:
@@ -116,6 +126,8 @@ def actual(check: Check) -> str:
     if expected.score is not None and " of " in check.actual:
         total, _, number = check.actual.partition(" of ")
         return f"{share(float(total) / float(number))} ({float(total):.3g} of {number})"
+    if expected.metric in SHARES and check.actual.replace(".", "").isdigit():
+        return share(float(check.actual))
     told = expected.is_number or check.verdict == "not met"
     return check.actual if told else ""
 

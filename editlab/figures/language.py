@@ -1,0 +1,25 @@
+"""The language of the figures' words: English, unless who draws them translates it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+TRANSLATE: ContextVar[Callable[[str], str]] = ContextVar("translate", default=str)
+"""Returns a text of a figure in the language that is spoken."""
+
+
+def gettext(message: str) -> str:
+    """Return a text of a figure in the language that is spoken."""
+    return TRANSLATE.get()(message)
+
+
+@contextmanager
+def translated(by: Callable[[str], str]) -> Iterator[None]:
+    """Run a block in which the words of figures are translated."""
+    token = TRANSLATE.set(by)
+    try:
+        yield
+    finally:
+        TRANSLATE.reset(token)
