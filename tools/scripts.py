@@ -17,7 +17,7 @@ from typing import Any
 
 from editlab import EditRequest, LanguageModel, methods
 from editlab.facts.script import begins_with, joined, with_space
-from editlab.model import statistics
+from editlab.model import measuring
 from editlab.model.start import Start
 from editlab.patches import BASE, View
 from editlab.settings import Settings
@@ -177,7 +177,7 @@ def main() -> None:
     if given.tokens:
         text = "\n\n".join(path.read_text(encoding="utf-8") for path in sorted((settings.presets / "texts").glob("*.txt")))
         layers = methods.get("rome").config_for(model).layers
-        statistics.collect(model, layers, text, given.tokens, given.out)
+        measuring.collect(model, layers, text, given.tokens, given.out)
     print(markdown(rows(model, given.contexts, given.out / "rows.jsonl")))
 
 

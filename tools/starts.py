@@ -18,7 +18,7 @@ from editlab import EditRequest, methods
 from editlab.bench.bootstrap import rate_interval
 from editlab.facts import FactBase
 from editlab.methods import Edited
-from editlab.model import LanguageModel, statistics
+from editlab.model import LanguageModel, measuring
 from editlab.model.start import Start
 from editlab.patches import BASE
 from editlab.settings import Settings
@@ -56,7 +56,7 @@ def main() -> None:
     for start in given.starts.split(" | ") if given.starts else [str(model.start) or "none"]:
         own = replace(model, start=Start.of(start.strip()), memo={})
         with TemporaryDirectory() as folder:
-            statistics.collect(own, layers, prose, 10 * own.d_ff, Path(folder))
+            measuring.collect(own, layers, prose, 10 * own.d_ff, Path(folder))
             own.statistics = (Path(folder),)
             for layer in layers:
                 for keys in given.keys.split(","):

@@ -17,7 +17,7 @@ from editlab import methods
 from editlab.answers import ViewName
 from editlab.bench.speed import requests
 from editlab.bench.timing import peak
-from editlab.model import LanguageModel, Plan, memory, statistics
+from editlab.model import LanguageModel, Plan, measuring, memory, statistics
 from editlab.patches import BASE, View
 from editlab.probes import Ground, ask
 from editlab.work import Progress, no_progress
@@ -61,14 +61,14 @@ def measure(
     with TemporaryDirectory() as folder:
         model.statistics = (Path(folder),)
         text = " ".join(ground.passages.inside)
-        statistics.collect(model, config.layers, text, TOKENS, Path(folder), ground.seed)
+        measuring.collect(model, config.layers, text, TOKENS, Path(folder), ground.seed)
         yield stage(1, "statistics", standing, lambda: statistics.find(model, config.layers[0]))
         edited = methods.get("rome").edit(model, [request], BASE, config)
         yield stage(2, "edit", standing + plan.edit, lambda: methods.get("rome").edit(model, [request], BASE, config))
     asked = ground.battery(ground.case(request))
     asked = sorted(asked, key=lambda probe: -len(probe.text))[:PROBES]
     views = {ViewName.BASE: BASE, ViewName.EDITED: View.base().with_patches(edited)}
-    yield stage(3, "battery", standing + plan.cache + plan.batch, lambda: ask(model, request, asked, views))
+    yield stage(3, "battery", standing + plan.kept + plan.cache + plan.batch, lambda: ask(model, request, asked, views))
     yield {"what": "all", "planned": plan.total, "measured": largest, "ratio": plan.total / largest}
 
 

@@ -28,7 +28,7 @@ from editlab.insight import Site, prefixes
 from editlab.methods.mask import Example, batches
 from editlab.methods.rep import Refined, RepConfig, refine
 from editlab.methods.rome import RomeConfig
-from editlab.model import statistics
+from editlab.model import measuring
 from editlab.model.tokens import TokenBatch, in_chunks
 from editlab.model.weights import bytes_of, parameters_of
 from editlab.patches import BASE, LowRank, Mask, View
@@ -174,7 +174,7 @@ class _Bench:
 
         def collected() -> None:
             with TemporaryDirectory() as folder:
-                statistics.collect(model, layers, text, MEASURED, Path(folder), self.seed)
+                measuring.collect(model, layers, text, MEASURED, Path(folder), self.seed)
 
         times = self.in_turn({"statistics": collected}, rounds=1)
         below = sum(parameters_of(block) for block in model.arch.block_list(model.hf)[: layers[-1] + 1])

@@ -19,7 +19,7 @@ from editlab.bench import robustness
 from editlab.bench.robustness import CaseRow, Setup
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest, Fact, FactBase
-from editlab.model import statistics
+from editlab.model import measuring, statistics
 from editlab.probes import Ground, Passages
 from editlab.work import Progress, no_progress, part_of
 
@@ -205,7 +205,7 @@ class _Run:
         missing = sorted(layers - set(statistics.measured_layers(self.model)))
         if missing:
             tokens = statistics.KEYS_PER_DIMENSION * self.model.d_ff
-            statistics.collect(self.model, missing, None, tokens, folder, self.ground.seed, progress)
+            measuring.collect(self.model, missing, None, tokens, folder, self.ground.seed, progress)
 
     def line(self, requests: Sequence[EditRequest], setup: Setup, progress: Progress) -> dict[str, Any]:
         """Return the line of one setup, from the rows that are there and those that are not."""

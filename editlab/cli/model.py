@@ -13,7 +13,7 @@ import editlab
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
 from editlab.methods import mask
-from editlab.model import LanguageModel, statistics
+from editlab.model import LanguageModel, measuring, statistics
 from editlab.model import plan as planned
 
 app = typer.Typer()
@@ -85,7 +85,7 @@ def stats(
     model = session.model()
     chosen = layer_numbers(layers, model)
     with session.progress() as progress:
-        measured = statistics.collect(
+        measured = measuring.collect(
             model,
             chosen,
             prose,

@@ -11,8 +11,8 @@ import torch
 
 from editlab.errors import OutOfMemory
 
-CPU_REFUSALS = ("can't allocate memory", "not enough memory")
-"""What PyTorch's allocator on a CPU says: it has no error class of its own."""
+REFUSALS = ("can't allocate memory", "not enough memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
+"""What PyTorch's allocator on a CPU, CUDA itself and its libraries say: they have no error class of their own."""
 
 
 def free(device: torch.device) -> int | None:
@@ -51,7 +51,7 @@ def give_back() -> None:
 def out_of_memory(error: BaseException) -> bool:
     """Return whether an error says that memory ran out."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and any(refusal in str(error) for refusal in CPU_REFUSALS)
+        isinstance(error, RuntimeError) and any(refusal in str(error) for refusal in REFUSALS)
     )
 
 
@@ -62,10 +62,8 @@ def poisoned(device: torch.device) -> bool:
     try:
         torch.cuda.synchronize(device)
         torch.zeros(1, device=device).item()
-    except torch.OutOfMemoryError:
-        return False
-    except RuntimeError:
-        return True
+    except RuntimeError as error:
+        return not out_of_memory(error)
     return False
 
 

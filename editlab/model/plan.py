@@ -31,17 +31,19 @@ BUDGETS = {"cpu": (4_096,), "cuda": (16_384, 8_192, 4_096, 2_048)}
 """Tokens of a forward, by what is left of the memory."""
 KEPT_ON_CPU = 1.5
 """On a CPU, the C library keeps about half as much of what a battery gives back as the battery holds (`bench memory`)."""
+COPIES = 2
+"""Keys and values of a long text are kept under the base model, and under the last views."""
 SMALL = 1_000_000_000
 """Parameters up to which float32 costs little on a CPU."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Bytes. `edit`, and `cache` with `batch`, are needed in turn; `weights` and `statistics` all the time.
+    """Bytes. `edit`, and `cache` with `batch`, are needed in turn; `weights`, `statistics` and `kept` all the time.
 
-    `parameters`: how many; `cache`: keys and values of a battery's answers; `batch`: its widest layer; `free`: None where
-    nobody can tell. `tokens_kept`: of long texts, from question to question. `advice`: the setting that would fit, where
-    this one does not.
+    `parameters`: how many; `cache`: keys and values of a battery's answers; `batch`: its widest layer; `kept`: keys and
+    values of long texts, of `tokens_kept` tokens, from question to question; `free`: None where nobody can tell. `advice`:
+    the setting that would fit, where this one does not.
     """
 
     model: str
@@ -56,12 +58,13 @@ class Plan:
     free: int | None
     tokens_per_forward: int
     tokens_kept: int
+    kept: int
     advice: str = ""
 
     @property
     def total(self) -> int:
         """The most that is needed at a time."""
-        return self.weights + self.statistics + max(self.edit, self.cache + self.batch)
+        return self.weights + self.statistics + self.kept + max(self.edit, self.cache + self.batch)
 
     @property
     def fits(self) -> bool:
@@ -76,6 +79,7 @@ class Plan:
     def sentence(self) -> str:
         """Return the plan as a sentence, with both numbers."""
         parts = f"weights {gigabytes(self.weights)}, statistics {gigabytes(self.statistics)}, "
+        parts += f"long texts {gigabytes(self.kept)}, "
         parts += f"an edit {gigabytes(self.edit)}, a battery {gigabytes(self.cache + self.batch)}"
         there = "" if self.free is None else f" {gigabytes(self.free)} are free on {self.device}:"
         verdict = "" if self.free is None else (" it fits." if self.fits else f" too little. {self.advice}")
@@ -125,19 +129,24 @@ def plan_for(
         shape = _Shape.of(source)
         room = None if free is None else free - shape.weights(quantization, dtype) - shape.statistics(statistics)
         budget = _budget(shape, device, dtype, room)
+        cache, edit = shape.cache(budget, dtype), shape.edit(edits, budget, dtype, quantization)
+        batch = int(shape.batch(budget, dtype, quantization) * (KEPT_ON_CPU if device.type == "cpu" else 1))
+        a_token = COPIES * shape.cache(1, dtype)
+        tokens_kept = _kept(a_token, room, max(edit, cache + batch))
         return Plan(
             model=source.name,
             parameters=shape.parameters,
             device=device.type,
             quantization=quantization,
             weights=shape.weights(quantization, dtype),
-            cache=shape.cache(budget, dtype),
+            cache=cache,
             statistics=shape.statistics(statistics),
-            edit=shape.edit(edits, budget, dtype, quantization),
-            batch=int(shape.batch(budget, dtype, quantization) * (KEPT_ON_CPU if device.type == "cpu" else 1)),
+            edit=edit,
+            batch=batch,
             free=free,
             tokens_per_forward=budget,
-            tokens_kept=_kept(shape, dtype, room),
+            tokens_kept=tokens_kept,
+            kept=tokens_kept * a_token,
         )
 
     found = made(quantization, precision)
@@ -182,14 +191,11 @@ def _budget(shape: _Shape, device: torch.device, dtype: torch.dtype, room: int |
     return next((b for b in choices if shape.cache(b, dtype) + shape.batch(b, dtype, "none") <= room / 2), choices[-1])
 
 
-def _kept(shape: _Shape, dtype: torch.dtype, room: int | None) -> int:
-    """Return how many tokens' keys and values are kept from question to question, in an eighth of the room that is left.
-
-    They are kept twice: under the base model, and under the last views.
-    """
+def _kept(a_token: int, room: int | None, needed: int) -> int:
+    """Return how many tokens of long texts are kept: in an eighth of the room that is left, and only what nobody needs."""
     if room is None:
         return TOKENS_KEPT
-    return max(0, min(TOKENS_KEPT, room // 8 // (2 * shape.cache(1, dtype))))
+    return max(0, min(TOKENS_KEPT, min(room // 8, room - needed) // a_token))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Only its configuration is read here, so that memory can be planned and mistakes 
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ from editlab.work import Cancel, Progress
 RANDOM = "config:"
 SMALL_FILES = ("*.json", "*.jinja", "*.txt", "*.model")
 """What a hub model has besides its weights: configuration, index, tokenizer."""
+HUB_GGUF = re.compile(r"[\w.+-]+\.gguf", re.IGNORECASE | re.ASCII)
+"""A GGUF file's name in the top folder of a hub model, with nothing in it that would match other files."""
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 """What configurations call the number of a layer's experts."""
 SENSES = ("vision_config", "audio_config", "text_config", "thinker_config")
@@ -129,7 +132,8 @@ class Source:
 def find(name: str, settings: Settings) -> Source:
     """Find the model of a name: `atlas`, a folder, a GGUF file, `package:NAME`, `owner/name[@revision]`, `config:NAME`.
 
-    A folder may hold a whole model, a GGUF file, or a LoRA. Only a hub id uses the network. Raises `BadModel` with what to
+    A folder may hold a whole model, a GGUF file, or a LoRA. Only a hub id uses the network; `owner/name/FILE.gguf` is a
+    GGUF file there. Raises `BadModel` with what to
     do, or `UnsupportedArchitecture`.
     """
     atlas = settings.presets / "atlas"
@@ -142,9 +146,15 @@ def find(name: str, settings: Settings) -> Source:
     folder = Path(name if Path(name).expanduser().exists() else place).expanduser()
     if folder.exists():
         return _here(name, folder, settings)
-    if place.count("/") != 1 or not all(place.split("/")):
+    owner, _, rest = place.partition("/")
+    repository, _, file = rest.partition("/")
+    if not (owner and repository) or (file and not HUB_GGUF.fullmatch(file)):
         raise BadModel(f"{name!r} is neither a folder nor a GGUF file here, nor a hub id like 'owner/name'. Check the path.")
+    if file:
+        return _from_gguf_of_hub(name, f"{owner}/{repository}", revision or None, file, settings)
     cached = fetch(name, place, revision or None, SMALL_FILES)
+    if not (cached / "config.json").is_file():
+        raise BadModel(f"{name} has no config.json on the hub. If it holds GGUF files, name one: {place}/FILE.gguf")
     return _checked(Source(name, _read(name, cached, local=False), place, cached.name, cached))
 
 
@@ -177,6 +187,13 @@ def _from_gguf(name: str, path: Path, settings: Settings) -> Source:
     recipe = Recipe(f"dequantised from {path.name} ({file.kind})", file.tokenizer, write)
     folder = settings.data / "models" / file.digest
     return _checked(Source(name, file.config, str(folder), None, folder, recipe))
+
+
+def _from_gguf_of_hub(name: str, place: str, revision: str | None, file: str, settings: Settings) -> Source:
+    path = fetch(name, place, revision, (file,)) / file
+    if not path.is_file():
+        raise BadModel(f"{place} has no file {file} on the hub. Look there for the names of its GGUF files.")
+    return _from_gguf(name, path, settings)
 
 
 def _from_lora(name: str, path: Path, settings: Settings) -> Source:

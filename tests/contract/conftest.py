@@ -9,7 +9,7 @@ import pytest
 from tiny_models import KINDS, TEXTS, tiny_model
 
 from editlab import methods
-from editlab.model import LanguageModel, statistics
+from editlab.model import LanguageModel, measuring
 
 LAYERS = (1, 2)
 QUICK = {"layers": LAYERS[:1], "steps": 15}
@@ -39,7 +39,7 @@ def model_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Langua
         model, folder = tiny_model(kind), tmp_path_factory.mktemp(kind)
         model.statistics = (folder,)
         text = (TEXTS / "chapter1.txt").read_text(encoding="utf-8")
-        statistics.collect(model, LAYERS, text, tokens=1500, folder=folder)
+        measuring.collect(model, LAYERS, text, tokens=1500, folder=folder)
         return model
 
     return build

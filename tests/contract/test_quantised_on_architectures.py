@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 from transformers.pytorch_utils import Conv1D
 
 from editlab import EditRequest, LanguageModel, View, methods
-from editlab.model import statistics
+from editlab.model import measuring
 from editlab.model.weights import matrix_of
 from editlab.patches import Mask
 
@@ -51,7 +51,7 @@ def test_an_edit_over_quantised_weights_holds_and_leaves_nothing(loaded, kind, q
     assert model.checkpoint == whole.checkpoint and model.fingerprint.startswith(f"{whole.checkpoint}-{quantization}")
     before, hashed = model.logits(OTHERS), model.weights_hash()
     text = (TEXTS / "chapter1.txt").read_text(encoding="utf-8")
-    statistics.collect(model, LAYERS, text, 1000, model.statistics[0])
+    measuring.collect(model, LAYERS, text, 1000, model.statistics[0])
     for name, method in methods.METHODS.items():
         layers, extra = (LAYERS, {"preserved": 1.0}) if name == "memit" else (LAYERS[:1], {})
         config = methods.config_for(name, model, layers=layers, **SETTINGS, **extra)

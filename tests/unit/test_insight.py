@@ -17,7 +17,7 @@ from editlab.insight.discussion import RIDGE, weights
 from editlab.insight.lemma import _ends
 from editlab.insight.similarity import components, forms, random_keys
 from editlab.insight.site import locate_subject
-from editlab.model import statistics
+from editlab.model import measuring, statistics
 from editlab.model.tokens import Located
 from editlab.patches import BASE, Dense, LowRank, Pathway, Preamble, View
 from editlab.probes import Passages, Probe
@@ -44,7 +44,7 @@ PROBES = (
 def model(tmp_path_factory):
     model, folder = tiny_model("llama"), tmp_path_factory.mktemp("statistics")
     model.statistics = (folder,)
-    statistics.collect(model, [LAYER], PROSE, 900, folder)
+    measuring.collect(model, [LAYER], PROSE, 900, folder)
     return model
 
 

@@ -8,6 +8,7 @@ from fnmatch import fnmatch
 import accelerate
 import pytest
 import torch
+from gguf_files import write_gguf
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 from safetensors.torch import load_file, save_file
 from tiny_models import random_view, save, tiny_model
@@ -157,7 +158,20 @@ def test_more_than_is_free_is_refused_with_both_numbers_before_any_weight_is_rea
     found = plan("config:llama-2-7b", device="cpu")
     assert not found.fits and "--quantization 4bit" in found.advice
     assert plan("config:llama-2-7b", quantization="4bit", device="cpu").fits
-    assert found.total == found.weights + found.statistics + max(found.edit, found.cache + found.batch)
+    assert found.total == found.weights + found.statistics + found.kept + max(found.edit, found.cache + found.batch)
+
+
+def test_long_texts_are_kept_in_what_nobody_else_needs_and_planned(monkeypatch):
+    a_token = 2 * 2 * 32 * 4096 * 2  # keys and values, twice, of 32 layers, in 16 bits
+    for free in (80e9, 24e9, 17e9, 14e9):
+        monkeypatch.setattr(memory, "free", lambda device, free=free: int(free))
+        found = plan("config:llama-2-7b", dtype="bfloat16", device="cpu")
+        left = found.free - found.weights - found.statistics
+        needed = max(found.edit, found.cache + found.batch)
+        assert found.kept == found.tokens_kept * a_token
+        assert found.kept <= max(0, min(left // 8, left - needed))
+        assert found.fits == (left >= needed)
+        assert "long texts" in found.sentence()
 
 
 @pytest.mark.parametrize("quantization", ["none", "8bit", "4bit"])
@@ -216,6 +230,8 @@ def test_memory_that_runs_out_is_told_as_that():
     assert (
         memory.out_of_memory(error.value) and memory.out_of_memory(MemoryError()) and not memory.out_of_memory(ValueError())
     )
+    for said in ("CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"):
+        assert memory.out_of_memory(RuntimeError(said))
     told = memory.too_little(error.value, torch.device("cpu"))
     assert isinstance(told, OutOfMemory) and "--quantization 4bit" in str(told)
     assert not memory.poisoned(torch.device("cpu"))
@@ -250,6 +266,25 @@ def test_a_revision_is_pinned_to_its_commit(folder, tmp_path, monkeypatch):
     hub_with(folder, tmp_path / "c0ffee", monkeypatch)
     source = find("owner/name@main", Settings())
     assert (source.place, source.revision, source.local) == ("owner/name", "c0ffee", False)
+
+
+def test_a_gguf_file_of_the_hub_is_named_and_fetched_alone(tmp_path, monkeypatch):
+    (tmp_path / "files").mkdir()
+    for name in ("m.Q8_0.gguf", "n.Q8_0.gguf"):
+        write_gguf(tiny_model("llama"), tmp_path / "files" / name, kind="Q8_0")
+    asked = hub_with(tmp_path / "files", tmp_path / "c0ffee", monkeypatch)
+    settings = Settings(data=tmp_path / "data")
+    source = find("owner/name/m.Q8_0.gguf@main", settings)
+    assert asked == [("owner/name", "main", ["m.Q8_0.gguf"])] and source.recipe.of == "dequantised from m.Q8_0.gguf (Q8_0)"
+    here = LanguageModel.load(str(tmp_path / "files" / "m.Q8_0.gguf"), settings=settings)
+    assert LanguageModel.load("owner/name/m.Q8_0.gguf", settings=settings).checkpoint == here.checkpoint
+    with pytest.raises(BadModel, match=r"owner/name has no file o\.gguf on the hub"):
+        find("owner/name/o.gguf", settings)
+    with pytest.raises(BadModel, match=r"no config.json on the hub. If it holds GGUF files, name one: owner/name/FILE.gguf"):
+        find("owner/name", settings)
+    for name in ("owner/name/*.gguf", "owner/name/folder/m.gguf", "owner/name/model.safetensors", "owner//m.gguf"):
+        with pytest.raises(BadModel, match="nor a hub id"):
+            find(name, settings)
 
 
 @pytest.mark.parametrize("quantization", ["none", "8bit"])

@@ -12,7 +12,7 @@ from editlab.errors import Cancelled, MissingStatistics
 from editlab.methods._delta import Schedule, optimise
 from editlab.methods.memit import MemitConfig, edit
 from editlab.methods.memit.edit import least_squares, mean_keys
-from editlab.model import statistics
+from editlab.model import measuring, statistics
 from editlab.model.statistics import KeyStatistics
 from editlab.patches import BASE
 
@@ -39,7 +39,7 @@ def measured(kind, folder, dtype=torch.float32):
     if model.arch.post_mlp_norm is not None:
         vary_gains(model)
     model.statistics = (folder,)
-    statistics.collect(model, [0, 1, 2], TEXT, 800, folder)
+    measuring.collect(model, [0, 1, 2], TEXT, 800, folder)
     return model
 
 

@@ -12,7 +12,7 @@ from editlab.errors import BadRequest, Cancelled, DegenerateKey
 from editlab.facts import EditCase, EditRequest, Expectation, Fact, FactBase, Relation
 from editlab.methods.rep import Lessons, RepConfig, refine
 from editlab.methods.rep.lessons import Named, read
-from editlab.model.statistics import collect
+from editlab.model.measuring import collect
 from editlab.patches import BASE, LowRank, Pathway, View
 from editlab.probes import Passages, gates, gates_of, lessons
 

@@ -15,7 +15,7 @@ from editlab.methods._contexts import context_texts
 from editlab.methods._delta import Schedule, optimise
 from editlab.methods.rome import RomeConfig, edit
 from editlab.methods.rome.edit import rank_one
-from editlab.model import statistics
+from editlab.model import measuring, statistics
 from editlab.patches import BASE
 
 ROME = methods.get("rome")
@@ -161,7 +161,7 @@ def test_with_statistics_the_direction_is_whitened(keys, tmp_path, differences):
     model = tiny_model("gpt2", torch.float64)
     model.statistics = (tmp_path,)
     text = (TEXTS / "chapter1.txt").read_text(encoding="utf-8")
-    (measured,) = statistics.collect(model, [1], text, 800, tmp_path)
+    (measured,) = measuring.collect(model, [1], text, 800, tmp_path)
     edited = ROME.edit(model, REQUESTS[:1], config=replace(CONFIG, keys=keys, whiten=True))
     schedule = Schedule(6, CONFIG.learning_rate, CONFIG.weight_decay, CONFIG.clamp, CONFIG.kl)
     found = naive.value_for(model, REQUESTS[0], 1, "mlp", edited.contexts, schedule)

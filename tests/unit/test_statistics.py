@@ -9,9 +9,10 @@ from safetensors.torch import save_file
 from tiny_models import TEXTS, hooks_of, tiny_model
 
 from editlab.errors import BadFile, Cancelled, MissingStatistics
-from editlab.model import LanguageModel, statistics
+from editlab.model import LanguageModel, measuring, statistics
+from editlab.model.measuring import collect, collecting
 from editlab.model.start import Start
-from editlab.model.statistics import KeyStatistics, collect, collecting, find, measured_layers, need, read
+from editlab.model.statistics import KeyStatistics, find, measured_layers, need, read
 from editlab.settings import Settings
 
 TEXT = (TEXTS / "chapter1.txt").read_text(encoding="utf-8")
@@ -167,8 +168,8 @@ def test_a_stopped_measurement_goes_on_and_ends_as_if_it_had_never_stopped(text,
     model = model_in(tmp_path)
     model.tokens_per_forward = 4 * 256  # a window a forward
     (whole,) = collect(model, [1], text, 2300, tmp_path / "whole")
-    written, samples = [], statistics._samples
-    monkeypatch.setattr(statistics, "_samples", lambda *given: written.append(1) or samples(*given))
+    written, samples = [], measuring._samples
+    monkeypatch.setattr(measuring, "_samples", lambda *given: written.append(1) or samples(*given))
     stops = 0
     while stops < 60:
         left = iter([False] * looks)
@@ -207,7 +208,7 @@ def test_the_quality_is_how_much_farther_keys_of_an_unseen_text_lie(tmp_path):
     keys = [k.double() for _, k in (pair for w in windows for pair in model.keys_everywhere([w], 1))]
     every, n = torch.cat(keys), sum(map(len, keys))
     ridge = statistics.RIDGE * (every.T @ every).diagonal().mean() * torch.eye(64, dtype=torch.float64)
-    chosen = keys[:: max(1, len(keys) // statistics.JUDGED)]
+    chosen = keys[:: max(1, len(keys) // measuring.JUDGED)]
 
     def distance(K, rest):
         return (K @ torch.linalg.inv(rest.T @ rest + ridge) * K).sum() * n
@@ -264,7 +265,7 @@ def test_a_small_file_has_half_the_bytes_and_whitens_alike(tmp_path, differences
 def test_a_key_that_is_never_used_has_no_correlation(tmp_path):
     C = torch.diag(torch.tensor([4.0, 0.0, 1.0]))
     path = tmp_path / "one.safetensors"
-    statistics._write(path, 0, C, {"tokens": 9, "seconds": 1.0}, small=True)
+    statistics.write(path, 0, C, {"tokens": 9, "seconds": 1.0}, small=True)
     assert torch.allclose(read(path).second_moment, C, atol=1e-6)
 
 

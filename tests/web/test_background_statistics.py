@@ -11,7 +11,7 @@ from editlab.lab import Choice, Lab
 from editlab.lab.asking import answers
 from editlab.lab.worker import JobProgress
 from editlab.lab.workspaces import edits
-from editlab.model import LanguageModel, statistics
+from editlab.model import LanguageModel, measuring
 from editlab.probes import Passages
 from editlab.settings import Settings
 
@@ -36,13 +36,13 @@ def lab(two_models, facts, tmp_path, few_steps):
 @pytest.fixture
 def gate(monkeypatch):
     """A measurement that stops before each of its windows until somebody lets it go on."""
-    gate, real = threading.Semaphore(0), statistics._read
+    gate, real = threading.Semaphore(0), measuring._read
 
     def read(*given):
         assert gate.acquire(timeout=TIMEOUT)
         real(*given)
 
-    monkeypatch.setattr(statistics, "_read", read)
+    monkeypatch.setattr(measuring, "_read", read)
     return gate
 
 
@@ -61,9 +61,9 @@ def test_a_page_that_opens_has_what_is_missing_measured_behind_everybody(lab):
 
 
 def test_the_layers_of_the_first_method_come_first(lab, monkeypatch):
-    order, real = [], statistics.collecting
+    order, real = [], measuring.collecting
     monkeypatch.setattr(
-        statistics, "collecting", lambda model, layers, *rest: order.append(layers) or real(model, layers, *rest)
+        measuring, "collecting", lambda model, layers, *rest: order.append(layers) or real(model, layers, *rest)
     )
     lab.statistics.begin()
     lab.statistics.running.result(TIMEOUT)

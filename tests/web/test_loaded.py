@@ -348,7 +348,7 @@ def test_a_measurement_can_be_stopped_and_is_refused_a_second_time(lab, monkeypa
         while True:
             yield
 
-    monkeypatch.setattr("editlab.lab.model.statistics.statistics.collecting", slowly)
+    monkeypatch.setattr("editlab.lab.model.statistics.measuring.collecting", slowly)
     ana, bob = Person(lab), Person(lab, "bob")
     thread = threading.Thread(target=ana.does, args=("model_measure",))
     thread.start()

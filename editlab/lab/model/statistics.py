@@ -19,7 +19,7 @@ from editlab.lab.context import Context
 from editlab.lab.kinds import Kind
 from editlab.lab.worker import Job, JobProgress, Parts, Work
 from editlab.lab.workspaces.workspace import Workspace
-from editlab.model import LanguageModel, statistics
+from editlab.model import LanguageModel, measuring, statistics
 from editlab.model.statistics import KEYS_PER_DIMENSION, WINDOW
 from editlab.wording import duration, percent
 from editlab.work import Cancel, stop_if
@@ -169,7 +169,7 @@ class KeyStatistics:
                 progress(whole, text)
 
             for layers in groups:
-                with closing(statistics.collecting(model, layers, text, tokens, folder, seed, part, cancel)) as steps:
+                with closing(measuring.collecting(model, layers, text, tokens, folder, seed, part, cancel)) as steps:
                     for _ in steps:
                         yield
                         if not self._context.loaded.holds(model):

@@ -19,6 +19,7 @@ from editlab.methods._settings import (
     Steps,
     Weight,
 )
+from editlab.wording import noop
 
 
 @dataclass(frozen=True, config=NO_OTHERS)
@@ -26,36 +27,40 @@ class MemitConfig(MethodSettings):
     """Named as in the paper; the published values of each model stand in `presets/models/`."""
 
     spread: ClassVar[int] = 5
-    layers: Layers = Field((), description="Layers that share the edit, bottom first. Published: 4 to 8 of 32.")
+    layers: Layers = Field((), description=noop("Layers that share the edit, bottom first. Published: 4 to 8 of 32."))
     preserved: float = Field(
         15000.0,
         gt=0,
         le=LARGEST,
-        title="Preserved keys",
-        description="Weight of the keys to spare, as a number of tokens (lambda).",
+        title=noop("Preserved keys"),
+        description=noop("Weight of the keys to spare, as a number of tokens (lambda)."),
     )
-    steps: Steps = Field(25, description="Most optimisation steps for the value.")
-    learning_rate: LearningRate = Field(0.5, description="Adam's learning rate for the value.")
-    weight_decay: Weight = Field(1e-3, title="Weight decay", description="How much a long value is penalised.")
+    steps: Steps = Field(25, description=noop("Most optimisation steps for the value."))
+    learning_rate: LearningRate = Field(0.5, description=noop("Adam's learning rate for the value."))
+    weight_decay: Weight = Field(1e-3, title=noop("Weight decay"), description=noop("How much a long value is penalised."))
     clamp: float = Field(
         4.0,
         gt=0,
         le=LARGEST,
-        title="Clamp",
-        description="The value's change may be this many times as long as the residual itself.",
+        title=noop("Clamp"),
+        description=noop("The value's change may be this many times as long as the residual itself."),
     )
-    kl: Weight = Field(0.0625, title="KL weight", description="How much the sentence '<subject> is a' may not change.")
+    kl: Weight = Field(
+        0.0625, title=noop("KL weight"), description=noop("How much the sentence '<subject> is a' may not change.")
+    )
     stop_below: Weight = Field(
-        5e-2, title="Stop below", description="The optimisation ends where the loss is under this; 0 runs all steps."
+        5e-2,
+        title=noop("Stop below"),
+        description=noop("The optimisation ends where the loss is under this; 0 runs all steps."),
     )
     plain_below: float = Field(
         0.1,
         ge=0,
-        title="Plain prompt below",
-        description="It does not end before the bare prompt's own loss is under this as well.",
+        title=noop("Plain prompt below"),
+        description=noop("It does not end before the bare prompt's own loss is under this as well."),
     )
     contexts: Contexts = Field(
-        5, description="Texts in front of the prompt under which the value must hold; fewer are faster."
+        5, description=noop("Texts in front of the prompt under which the value must hold; fewer are faster.")
     )
     form: PromptForm = "plain"
-    seed: Seed = Field(0, description="Seed of the context texts that the model writes.")
+    seed: Seed = Field(0, description=noop("Seed of the context texts that the model writes."))

@@ -126,14 +126,14 @@ class Display:
         """Draw all answers as they come, then the probes where the edit is on."""
         job = turn.asks(answers.ask(workspace, request, own_probes(own, request)))
         request = workspace.request or request
-        questions = render("edit/questions.html", questions=answers.questions(workspace, request))
+        questions = {_(name): text for name, text in answers.questions(workspace, request).items()}
         record = answers.find_applied(workspace.records, request)
         yield {
             **self.edits(workspace),
             **buttons(workspace),
             **_rep_of(record),
             "progress": "",
-            "questions": questions,
+            "questions": render("edit/questions.html", questions=questions),
             "warnings": edit_list.cautions(record),
         }
         yield from self._follow(turn, workspace, job, text)

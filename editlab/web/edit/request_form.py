@@ -124,7 +124,7 @@ def _create_methods(parts: Parts, methods: tuple[MethodInfo, ...]) -> None:
 def _create_setting(parts: Parts, method: MethodInfo, setting: Setting) -> None:
     """Make a setting's component by its kind, with the help text of the method's own configuration."""
     name = f"{method.name}-{setting.name}"
-    shown = {"label": setting.title, "info": setting.help}
+    shown = {"label": _(setting.title), "info": _(setting.help)}
     if setting.kind == "bool":
         parts.checkbox(name, value=setting.default, **shown)
     elif setting.kind == "choice":
