@@ -19,7 +19,7 @@ from editlab.web.core.answers import headline
 from editlab.web.core.html import render
 from editlab.web.core.language import gettext as _
 from editlab.web.core.names import view_title
-from editlab.web.core.wording import percent, share, shorten
+from editlab.web.core.wording import percent, share, shorten, tell
 from editlab.web.workshop import words
 from editlab.web.workshop.stage import TITLE, Stage
 
@@ -254,7 +254,8 @@ def _scores(outcome: Outcome) -> list[tuple[str, list[tuple[str, str, str, int]]
 def _events(stage: Stage) -> list[tuple[int, str]]:
     """Return the latest events of the workspace: number, and who did what."""
     moments = history.timeline(stage.workspace)[-MOST_EVENTS:]
-    return [(one.number, f"{one.author or _('You')} {one.text}") for one in moments]
+    text, you = _("{author} {change}"), _("You")
+    return [(one.number, text.format(author=one.author or you, change=tell(one.text))) for one in moments]
 
 
 def _end(stage: Stage) -> Markup:
