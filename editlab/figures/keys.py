@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from editlab.figures.charts import BAD, GOOD, GRID, NAMELESS, NEW, NOTE, OLD, WIDEST, Points, bars, escaped, plain, strips
 from editlab.figures.language import gettext as _
+from editlab.figures.language import written
 from editlab.wording import noop
 
 KINDS = {
@@ -99,7 +100,7 @@ def bounds(frame: pd.DataFrame) -> go.Figure:
     required = float(frame["required"].iloc[0]) if len(frame) else float("inf")
     line = required if required < float("inf") else None
     figure = strips([_(KINDS[kind]) for kind in kinds], sorts, _("share of the edit that is heard"), line)
-    return figure if line is None else _noted(figure, line, _("needed: {share}").format(share=f"{line:.2f}"))
+    return figure if line is None else _noted(figure, line, _("needed: {share}").format(share=written(line, ".2f")))
 
 
 def _rows(frame: pd.DataFrame, columns: dict[str, tuple[str, str, float]]) -> tuple[list[str], list[Points]]:

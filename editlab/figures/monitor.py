@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from editlab.figures.charts import BAD, FONT_SIZE, GRID, NEW, NOTE, OLD, escaped, plain
 from editlab.figures.language import gettext as _
+from editlab.figures.language import written
 
 HEIGHT, HEAT_HEIGHT = 210, 420
 MOST_TICKS, MOST_EDITS, MOST_MARKED = 5, 10, 40
@@ -85,7 +86,7 @@ def retention(
     """
     checkup, gone = _("check-up {n}: {label}"), _("no longer in the list ({n}): {edit}")
     checkups = [checkup.format(n=place, label=escaped(label)) for place, label in enumerate(frame["label"], 1)]
-    numbers = ["–" if place is None else f"{place:,}" for place in places]
+    numbers = ["–" if place is None else written(place, ",") for place in places]
     edits = [
         f"{number}. {escaped(name)}" if place else gone.format(n=row, edit=escaped(name))
         for row, (number, place, name) in enumerate(zip(numbers, places, names, strict=True), 1)
@@ -117,7 +118,7 @@ def _edits(figure: go.Figure, frame: pd.DataFrame) -> None:
     """Draw the axis of check-ups, each labelled with the number of edits that were applied."""
     count = len(frame)
     shown = sorted({round(place * (count - 1) / (MOST_TICKS - 1)) for place in range(MOST_TICKS)}) if count else []
-    words = [f"{int(frame['edits'].iloc[place]):,}" for place in shown]
+    words = [written(int(frame["edits"].iloc[place]), ",") for place in shown]
     figure.update_xaxes(
         title=_("applied edits"),
         tickvals=[place + 1 for place in shown],
@@ -140,4 +141,4 @@ def _format(value: float | None, share: bool) -> str:
         return _("no data")
     if math.isinf(value):
         return _("not finite")
-    return f"{100 * value:.3g} %" if share else f"{value:.3g}"
+    return f"{written(100 * value, '.3g')} %" if share else written(value, ".3g")

@@ -62,6 +62,11 @@ def ngettext(singular: str, plural: str, n: int) -> str:
     return _translations(language()).ngettext(singular, plural, n)
 
 
+def pgettext(context: str, message: str) -> str:
+    """Return a message in the language of the visit that elsewhere means something else. `context`: what it is here."""
+    return _translations(language()).pgettext(context, message)
+
+
 def of_scripts() -> dict[str, str]:
     """Return the messages of the page's scripts with their translations; none in English."""
     return {
@@ -114,4 +119,4 @@ def _translations(name: str) -> standard.NullTranslations:
     return standard.GNUTranslations(compiled)
 
 
-__all__ = ["LANGUAGES", "choose", "gettext", "language", "ngettext", "noop", "of_scripts", "speaking", "spoken"]
+__all__ = ["LANGUAGES", "choose", "gettext", "language", "ngettext", "noop", "of_scripts", "pgettext", "speaking", "spoken"]

@@ -26,6 +26,10 @@ PROBABILITIES = {
     "new base_masked": noop("P(new), mask alone"),
 }
 """The heads of the probabilities of the objects in each view."""
+PARTS = (noop("token embedding"), noop("position embedding"), noop("attention"), noop("norm bias"), noop("head bias"))
+"""Parts of a model that are called otherwise in other languages."""
+AXES = (noop("output"), noop("key"))
+"""The axes of a mask."""
 MOST_OF_AN_AXIS = 50
 """Most dimensions of a mask's axis that are listed."""
 
@@ -69,7 +73,7 @@ def contributions(request: EditRequest, frame: DataFrame, raw: bool) -> Markup:
             values = rows[f"raw_{which}" if raw else which]
             wide[f"{view} {which}"] = [*values, values.sum()]
             heads[f"{view} {which}"] = f"{view_title(view)}: {name}"
-    return tables.table(wide.assign(layer=_layers(wide["layer"])), heads)
+    return tables.table(wide.assign(layer=_layers(wide["layer"]), part=wide["part"].map(_)), heads)
 
 
 def attention(frame: DataFrame) -> Markup:
@@ -87,7 +91,7 @@ def mask(frame: DataFrame) -> Markup:
     """Return a row a dimension, the most pruned of each axis."""
     rows = frame.groupby(["layer", "axis"], sort=False).head(MOST_OF_AN_AXIS)
     heads = {"layer": noop("Layer"), "axis": noop("Axis"), "dimension": noop("Dimension"), "pruned": noop("Share pruned")}
-    return tables.table(rows, heads | {"chance": noop("Largest share by chance")})
+    return tables.table(rows.assign(axis=rows["axis"].map(_)), heads | {"chance": noop("Largest share by chance")})
 
 
 def cases(found: Sequence[Loudness]) -> Markup:
@@ -113,7 +117,7 @@ def parts(frame: DataFrame) -> Markup:
     """Return a row a view and part over many edits: the mean and the standard error of what it adds."""
     heads = {"view": noop("View"), "part": noop("Part"), "layer": noop("Layer"), "n": noop("Cases")}
     heads |= {"new": noop("New object"), "new_se": noop("Its SE")}
-    frame = frame.assign(view=frame["view"].map(view_title), layer=_layers(frame["layer"]))
+    frame = frame.assign(view=frame["view"].map(view_title), part=frame["part"].map(_), layer=_layers(frame["layer"]))
     return tables.table(frame, heads | {"true": noop("True object"), "true_se": noop("Its SE")})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import gradio as gr
@@ -22,6 +23,7 @@ from editlab.web.core.language import noop
 from editlab.web.core.updates import Update, Updates, follow, stopping
 from editlab.web.core.uploads import read_text
 from editlab.web.core.visit import Visit
+from editlab.web.core.wording import tell
 from editlab.web.model import words
 from editlab.web.model.words import short_name
 
@@ -169,7 +171,7 @@ class ModelHandlers(Handlers):
 
     def _plan(self, choice: Choice) -> Update:
         plan = self.lab.loaded.plan(choice)
-        text = plan.sentence().replace(choice.name, short_name(choice.name), 1)
+        text = tell(replace(plan, model=short_name(plan.model)).sentence())
         return {"model-plan": pieces.finding(text), "message": ""}
 
     def _head(self) -> Update:

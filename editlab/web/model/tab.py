@@ -89,7 +89,8 @@ def _create_benchmark(parts: Parts, handlers: BenchmarkHandlers) -> None:
     with gr.Row(elem_classes="key-row", equal_height=False):
         methods = {name: name.upper() for name in Method.__args__}
         parts.radio("bench-method", Method, methods, label=_("Method"), value=next(iter(methods)))
-        parts.radio("bench-rep", Rep, label="REP", value=OFF)
+        recipes = {OFF: _("off"), "default": _("default"), "published": _("published")}
+        parts.radio("bench-rep", Rep, recipes, label="REP", value=OFF)
         parts.number("bench-limit", CaseCount, label=_("Cases, at most {n}").format(n=number(MOST_CASES)), value=USUAL_CASES)
     with gr.Row(elem_classes="key-row", equal_height=False):
         parts.upload("bench-file", _("Run on a file of cases …"), CASE_FILES, min_width=210)
