@@ -104,7 +104,7 @@ def lens_heat(frame: pd.DataFrame, shown: str, which: str) -> go.Figure:
     step = max(1, -(-len(tokens) // MOST_TICKS))
     places = list(range(len(tokens) - 1, -1, -step))
     figure.update_xaxes(tickvals=places, ticktext=[escaped(tokens[n]) for n in places], tickangle=-60)
-    names = [_("in") if n < 0 else str(n) for n in layers]
+    names = ["in" if n < 0 else str(n) for n in layers]
     figure.update_yaxes(tickvals=list(range(len(layers))), ticktext=names, title=_("layer"), automargin=True)
     return plain(figure, max(LEAST, ROW * len(layers) + 150)).update_layout(margin={"b": 90})
 
@@ -252,7 +252,7 @@ def _layers(figure: go.Figure, layers: Sequence[int]) -> None:
     """Draw the axis of layers, "in" before the first block."""
     found = sorted({int(layer) for layer in layers})
     shown = [n for n in found if n < 0 or n % max(1, len(found) // 12) == 0]
-    names = [_("in") if n < 0 else str(n) for n in shown]
+    names = ["in" if n < 0 else str(n) for n in shown]
     figure.update_xaxes(title=_("layer"), tickvals=shown, ticktext=names, gridcolor=GRID, zeroline=False)
 
 

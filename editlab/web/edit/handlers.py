@@ -35,7 +35,7 @@ from editlab.web.core.language import ngettext, noop
 from editlab.web.core.names import VIEW_TITLES
 from editlab.web.core.updates import Update, Updates, follow, stopping
 from editlab.web.core.visit import Visit
-from editlab.web.core.wording import number, shorten
+from editlab.web.core.wording import number, shorten, tell
 from editlab.web.edit import answers, known, link, mask_words, switches, words
 from editlab.web.edit import display as drawing
 from editlab.web.edit.link import Link, PressedLink
@@ -209,13 +209,13 @@ class EditHandlers(Handlers):
     def undo(self, visit: Visit, own: OwnProbes) -> Updates:
         """Undo the latest change, whatever it was."""
         workspace = visit.workspace
-        yield from self.display.changed(workspace, _("Undone: {change}.").format(change=workspace.undo()), own)
+        yield from self.display.changed(workspace, _("Undone: {change}.").format(change=tell(workspace.undo())), own)
 
     @handler(cost=CHANGED)
     def redo(self, visit: Visit, own: OwnProbes) -> Updates:
         """Redo the change that was undone."""
         workspace = visit.workspace
-        yield from self.display.changed(workspace, _("Redone: {change}.").format(change=workspace.redo()), own)
+        yield from self.display.changed(workspace, _("Redone: {change}.").format(change=tell(workspace.redo())), own)
 
     @handler(cost=CHANGED)
     def change_edit(self, visit: Visit, own: OwnProbes, rep: Recipe, pressed: PressedEdit) -> Updates:

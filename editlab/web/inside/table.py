@@ -34,7 +34,7 @@ def lens(request: EditRequest, frame: DataFrame, back: int) -> Markup:
     """Return a row a layer at one token: how likely the objects are, and the most likely token."""
     at_token = frame[frame["back"] == back]
     wide = DataFrame({"layer": at_token["layer"].unique()})
-    heads = {"layer": _("After layer")}
+    heads = {"layer": noop("After layer")}
     for view in at_token["view"].unique():
         rows = at_token[at_token["view"] == view].reset_index(drop=True)
         for which, name in objects(request).items():
@@ -48,14 +48,19 @@ def lens(request: EditRequest, frame: DataFrame, back: int) -> Markup:
 def tokens(request: EditRequest, frame: DataFrame, view: str) -> Markup:
     """Return a row a layer and token in one view, the last token and the last layer first."""
     rows = frame[frame["view"] == view].sort_values(["back", "layer"], ascending=[True, False])
-    heads = {"token": _("Token"), "layer": _("After layer"), "top": _("Top token"), "p_top": _("Its probability")}
+    heads = {
+        "token": noop("Token"),
+        "layer": noop("After layer"),
+        "top": noop("Top token"),
+        "p_top": noop("Its probability"),
+    }
     heads |= {f"p_{which}": f"{view_title(view)}: {name}" for which, name in objects(request).items()}
     return tables.table(rows.assign(layer=_layers(rows["layer"])), heads)
 
 
 def contributions(request: EditRequest, frame: DataFrame, raw: bool) -> Markup:
     """Return a row a part, and the sums as the last row: what each adds to the logits in each view."""
-    heads = {"part": _("Part"), "layer": _("Layer")}
+    heads = {"part": noop("Part"), "layer": noop("Layer")}
     wide = frame.drop_duplicates(["part", "layer"])[["part", "layer"]].reset_index(drop=True)
     wide.loc[len(wide)] = [_("sum"), -1]
     for view in frame["view"].unique():
@@ -70,19 +75,19 @@ def contributions(request: EditRequest, frame: DataFrame, raw: bool) -> Markup:
 def attention(frame: DataFrame) -> Markup:
     """Return a row a head, the one that changed most first."""
     wide = frame.pivot(index=["layer", "head"], columns="view", values="weight")[frame["view"].unique()]
-    heads = {"layer": _("Layer"), "head": _("Head")} | {view: view_title(view) for view in wide.columns}
+    heads = {"layer": noop("Layer"), "head": noop("Head")} | {view: view_title(view) for view in wide.columns}
     if "edited" in wide:
         wide["change"] = wide["edited"] - wide["base"]
         wide = wide.loc[wide["change"].abs().sort_values(ascending=False).index]
-        heads["change"] = _("Edited − base")
+        heads["change"] = noop("Edited − base")
     return tables.table(wide.reset_index(), heads)
 
 
 def mask(frame: DataFrame) -> Markup:
     """Return a row a dimension, the most pruned of each axis."""
     rows = frame.groupby(["layer", "axis"], sort=False).head(MOST_OF_AN_AXIS)
-    heads = {"layer": _("Layer"), "axis": _("Axis"), "dimension": _("Dimension"), "pruned": _("Share pruned")}
-    return tables.table(rows, heads | {"chance": _("Largest share by chance")})
+    heads = {"layer": noop("Layer"), "axis": noop("Axis"), "dimension": noop("Dimension"), "pruned": noop("Share pruned")}
+    return tables.table(rows, heads | {"chance": noop("Largest share by chance")})
 
 
 def cases(found: Sequence[Loudness]) -> Markup:
@@ -95,21 +100,21 @@ def cases(found: Sequence[Loudness]) -> Markup:
     ]
     frame = DataFrame(rows)
     heads = {
-        "subject": _("Subject"),
-        "true": _("True object"),
-        "new": _("New object"),
-        "skipped": _("Not edited because"),
+        "subject": noop("Subject"),
+        "true": noop("True object"),
+        "new": noop("New object"),
+        "skipped": noop("Not edited because"),
     }
-    heads |= {column: _(head) for column, head in PROBABILITIES.items()}
+    heads |= PROBABILITIES
     return tables.table(frame, {column: head for column, head in heads.items() if column in frame})
 
 
 def parts(frame: DataFrame) -> Markup:
     """Return a row a view and part over many edits: the mean and the standard error of what it adds."""
-    heads = {"view": _("View"), "part": _("Part"), "layer": _("Layer"), "n": _("Cases")}
-    heads |= {"new": _("New object"), "new_se": _("Its SE")}
+    heads = {"view": noop("View"), "part": noop("Part"), "layer": noop("Layer"), "n": noop("Cases")}
+    heads |= {"new": noop("New object"), "new_se": noop("Its SE")}
     frame = frame.assign(view=frame["view"].map(view_title), layer=_layers(frame["layer"]))
-    return tables.table(frame, heads | {"true": _("True object"), "true_se": _("Its SE")})
+    return tables.table(frame, heads | {"true": noop("True object"), "true_se": noop("Its SE")})
 
 
 def _layers(layers: Series) -> list[str]:

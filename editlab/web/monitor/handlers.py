@@ -32,7 +32,7 @@ from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext
 from editlab.web.core.updates import Update, Updates
 from editlab.web.core.visit import Visit
-from editlab.web.core.wording import number
+from editlab.web.core.wording import number, tell
 from editlab.web.monitor import table, words
 from editlab.web.monitor.verdict import has_edits, none_for_nan, verdict
 
@@ -112,7 +112,9 @@ class MonitorHandlers(Handlers):
             )
         change = workspace.return_to(pressed.to)
         yield {**self._status(workspace), **self._edits(workspace)}
-        yield from self.display.changed(workspace, _("You have {change}. Undo reverses this.").format(change=change), own)
+        yield from self.display.changed(
+            workspace, _("You have {change}. Undo reverses this.").format(change=tell(change)), own
+        )
 
     @handler(cost=Cost(prompts=300))
     def monitor_again(self, visit: Visit) -> Updates:

@@ -11,7 +11,7 @@ from editlab.lab import Moment
 from editlab.lab.workspaces.alarms import LOWER_LIMITS, Alarm
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
-from editlab.web.core.wording import join, number, size
+from editlab.web.core.wording import join, number, size, tell
 
 TITLES = {
     "metrics": noop("Trends"),
@@ -237,7 +237,7 @@ def alarm(alarm: Alarm, changes: Sequence[Moment]) -> Timed:
         else _("Since one of {n} changes up to “{change}” ({time}{author}), {what}")
     )
     by = f", {last.author}" if last.author else ""
-    return Timed.of(text, last.at, change=last.text, n=number(len(changes)), author=by, what=what)
+    return Timed.of(text, last.at, change=tell(last.text), n=number(len(changes)), author=by, what=what)
 
 
 def also(alarm: Alarm) -> Timed:
@@ -270,7 +270,7 @@ def check_up(edits: int, change: Moment | None) -> str:
         return _edits(edits)
     return _("{edits}, after: {change} ({time} UTC{author})").format(
         edits=_edits(edits),
-        change=change.text,
+        change=tell(change.text),
         time=change.at[:16].replace("T", " "),
         author=f", {change.author}" if change.author else "",
     )

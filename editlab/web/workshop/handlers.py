@@ -19,14 +19,15 @@ from editlab.web.core.display import EditDisplay
 from editlab.web.core.handlers import PROBED, Handlers, handler
 from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Id, OwnProbes, Pressed
+from editlab.web.core.language import gettext as _
 from editlab.web.core.updates import Update, Updates, buttons, follow, stopping
 from editlab.web.core.visit import Visit
+from editlab.web.core.wording import size
 from editlab.web.workshop import card, words
 from editlab.web.workshop.editor import Editor
 from editlab.web.workshop.guesses import Guesses
 from editlab.web.workshop.pictures import enlarged
 from editlab.web.workshop.stage import TITLE, Stage, Stages, cost_of
-from editlab.wording import size
 
 MOST_SESSIONS = 10_000
 Option = Annotated[str, Field(max_length=200)]
@@ -213,7 +214,7 @@ class WorkshopHandlers(Handlers):
                 if step.do in words.PERFORMING:
                     yield {
                         **shown(stage),
-                        "progress": pieces.progress(words.PERFORMING[step.do], 0.0, ""),
+                        "progress": pieces.progress(_(words.PERFORMING[step.do]), 0.0, ""),
                         "message": "",
                         "stop": gr.update(interactive=True),
                     }
@@ -242,18 +243,19 @@ class WorkshopHandlers(Handlers):
         """Write what came of a scenario so far into a file to download."""
         stage = self.stages.known(visit, name)
         if stage is None:
-            raise BadRequest(words.NOT_PLAYED)
+            raise BadRequest(_(words.NOT_PLAYED))
         self.lab.limits.spend(Cost(files=1))
         html = report(stage.run, self.library.text(name), stage.left_out, stage.guessed)
         path = self.lab.downloads.new_folder() / f"{name}-report.html"
         storage.write(path, html.encode())
         token = self.lab.downloads.offer(stage.workspace.name, path)
-        link = pieces.download(token, words.DOWNLOAD.format(path.name, size(path.stat().st_size)))
+        text = _(words.DOWNLOAD).format(file=path.name, size=size(path.stat().st_size))
+        link = pieces.download(token, text)
         return self._list(visit, {name: link}) if self.shows(visit) is None else {"message": link}
 
     def _guess(self, stage: Stage, option: str) -> None:
         if not isinstance(stage.step, Guess) or option not in stage.step.options:
-            raise BadRequest("This is not asked any more. Go on, or back to the question.")
+            raise BadRequest(_("This is not asked any more. Go on, or back to the question."))
         stage.guessed[stage.place] = option
 
     def _choose(self, visit: Visit, name: str) -> None:

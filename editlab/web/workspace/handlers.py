@@ -21,7 +21,7 @@ from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext
 from editlab.web.core.updates import Update, Updates, buttons, follow, stopping
 from editlab.web.core.visit import Visit
-from editlab.web.core.wording import number
+from editlab.web.core.wording import number, tell
 from editlab.web.workspace import words
 from editlab.web.workspace.display import WorkspaceDisplay
 
@@ -91,13 +91,13 @@ class WorkspaceHandlers(Handlers):
     def workspace_undo(self, visit: Visit, own: OwnProbes) -> Updates:
         """Undo the latest change, whatever it was."""
         workspace = visit.workspace
-        yield from self.edit.changed(workspace, _("Undone: {change}.").format(change=workspace.undo()), own)
+        yield from self.edit.changed(workspace, _("Undone: {change}.").format(change=tell(workspace.undo())), own)
 
     @handler(cost=CHANGED)
     def workspace_redo(self, visit: Visit, own: OwnProbes) -> Updates:
         """Redo the change that was undone."""
         workspace = visit.workspace
-        yield from self.edit.changed(workspace, _("Redone: {change}.").format(change=workspace.redo()), own)
+        yield from self.edit.changed(workspace, _("Redone: {change}.").format(change=tell(workspace.redo())), own)
 
     @handler(cost=CHANGED)
     def workspace_remake(self, visit: Visit, own: OwnProbes) -> Updates:

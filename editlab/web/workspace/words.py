@@ -8,7 +8,7 @@ from editlab.lab import EditRecord, JobRow, Moment, Report, WorkspaceInfo
 from editlab.lab.kinds import Kind
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
-from editlab.web.core.wording import capitalize, number, share
+from editlab.web.core.wording import capitalize, number, share, tell
 
 HISTORY = noop("Every change is kept. Look at an earlier state, return to it, or begin a branch from it.")
 COMPARISON = noop(
@@ -105,7 +105,14 @@ def history(moments: Sequence[Moment]) -> str:
         return _("no change yet")
     last, n = moments[-1], len(moments)
     text = ngettext("{n} change; the last one: {change}", "{n} changes; the last one: {change}", n)
-    return text.format(n=number(n), change=f"{last.author} {last.text}" if last.author else last.text)
+    return text.format(n=number(n), change=done(last))
+
+
+def done(moment: Moment) -> str:
+    """Return what happened at a moment, after the name of who did it where that is known."""
+    if not moment.author:
+        return tell(moment.text)
+    return _("{author} {change}").format(author=moment.author, change=tell(moment.text))
 
 
 def others(n: int) -> str:
@@ -152,7 +159,7 @@ def moment(found: Moment | None) -> str:
     """
     if found is None:
         return _(BEFORE_ALL)
-    change = f"{found.author} {found.text}" if found.author else capitalize(found.text)
+    change = done(found) if found.author else capitalize(done(found))
     if not found.edits:
         return _("{change}; no edit was on.").format(change=change)
     text = ngettext("{change}; {n} edit was on.", "{change}; {n} edits were on.", found.edits)
