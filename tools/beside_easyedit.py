@@ -332,8 +332,8 @@ def _unlike(easy: EasyEdit, request: EditRequest, battery: Sequence[Probe], made
                 for key, target in (("p_new", request.target_new), ("p_true", request.target_true)):
                     apart = abs(row[f"{view}.{key}"] - math.exp(made[EACH][probe.text, target, view]))
                     found["p"] = max(found["p"], float(apart))
-            found["hits"] += bool(row[f"{view}.hit"]) != _hit(easy, made[EVALUATED][place], battery, number)
-            found["answers"] += not made[WRITTEN][place][number].strip().startswith(row[f"{view}.answer"])
+            found["hits"] += int(bool(row[f"{view}.hit"]) != _hit(easy, made[EVALUATED][place], battery, number))
+            found["answers"] += int(not made[WRITTEN][place][number].strip().startswith(row[f"{view}.answer"]))
     return found
 
 

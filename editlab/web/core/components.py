@@ -142,9 +142,13 @@ def _bounds(kind: Any) -> dict[str, Any]:
 
 
 def _choices(kind: Any, titles: Mapping[str, str] | None) -> list[tuple[str, str]]:
-    """Return (translated title, choice) of all choices of a type. Raises `TypeError` where the titles are of others."""
+    """Return (title, choice) of all choices of a type. Titles are translated; a choice without one stands for itself.
+
+    Raises `TypeError` where the titles are of other choices.
+    """
     choices = shape_of(kind).choices or ()
-    titles = titles or {choice: choice for choice in choices}
+    if titles is None:
+        return [(choice, choice) for choice in choices]
     if set(titles) != set(choices):
         raise TypeError(f"The titles {', '.join(titles)} are not those of the choices {', '.join(choices)}.")
     return [(_(title), choice) for choice, title in titles.items()]

@@ -33,7 +33,7 @@ from editlab.work import within
 
 FOLDER = Path(__file__).parents[1] / "languages"
 ENGLISH = "en"
-LANGUAGES = (ENGLISH,)
+LANGUAGES = (ENGLISH, "de")
 """The languages that visitors are offered. Each but English has a complete catalogue."""
 LOCALES = {ENGLISH: "en_GB"}
 """The locale of a language's numbers and lists, where the language alone means another one: a, b and c."""
