@@ -95,7 +95,7 @@ def badge(about: Mapping[str, Any]) -> tuple[str, str]:
         return _("not validated for editing"), _(NOT_VALIDATED)
     names = {"success": _("success {rate}"), "locality": _("locality {rate}")}
     rates = [
-        text.format(rate=f"{about['measured'][name]:.2f}").replace("0.", ".")
+        text.format(rate=number(about["measured"][name], ".2f")).replace("0.", ".")
         for name, text in names.items()
         if name in about["measured"]
     ]
