@@ -53,6 +53,8 @@ def run(session: Session, which: Which, report: Report = None) -> Answer:
     An expectation that is also met without the edit counts as not met.
     """
     scenario, text = _chosen(session, which)
+    if report is not None and (report.is_dir() or not report.absolute().parent.is_dir()):
+        raise BadFile(f"{report} cannot be written. Give a file in a folder that exists.")
     model, presets = session.model(), session.settings.presets
     texts, facts = passages(model, presets / "texts"), FactBase.load(presets / "facts")
     lab = Lab(model, facts, texts, seed=session.settings.seed, settings=session.settings)
@@ -65,11 +67,14 @@ def run(session: Session, which: Which, report: Report = None) -> Answer:
                 if report is not None:
                     _look(session, performed, place, lambda job: follow(job, progress))
         if report is not None:
-            _write(report, report_of(performed, text))
+            _write(
+                report, report_of(performed, text, bundled=which == scenario.name and not _library(session).is_own(which))
+            )
     finally:
         lab.close()
     ok = all(result.ok for result in results)
     found = _described(scenario) | {"model": performed.model, "tried": performed.tried, "ok": ok}
+    found |= {} if report is None else {"report": str(report)}
     shown = Group(*(_shown(result) for result in results), _end(performed, results))
     return Answer(found | {"steps": [_as_json(result) for result in results]}, shown, 0 if ok else 1)
 

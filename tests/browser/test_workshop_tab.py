@@ -209,7 +209,7 @@ def test_a_report_of_a_scenario_opens_without_a_network(visit, browser, tmp_path
     expect(opened.locator("h1")).to_have_text("Much at once")
     expect(opened.locator("#expected-1 tbody tr")).to_have_count(6)
     expect(opened.locator("[data-figure].js-plotly-plot .main-svg").first).to_be_visible()
-    expect(opened.locator("pre", has_text="editlab scenario run crowded")).to_be_visible()
+    expect(opened.locator("pre", has_text="editlab scenario run crowded.toml")).to_be_visible()
     assert opened.evaluate("document.documentElement.scrollWidth") <= 390
     assert [url for url in asked if not url.startswith(("blob:null/", "data:"))] == [path.as_uri()] and complaints == []
     context.close()

@@ -154,3 +154,16 @@ def test_the_terminal_runs_a_file_and_fails_where_an_expectation_is_not_met(save
     }
     assert "✗ also without the edit" in CliRunner().invoke(app, ["scenario", "run", str(file), *given]).stdout
     assert "There is no scenario 'none'" in CliRunner().invoke(app, ["scenario", "run", "none"]).output
+
+
+def test_the_terminal_writes_a_report_that_holds_everything(saved_model, tmp_path):
+    file, given = tmp_path / "mine.toml", ("--model", str(saved_model))
+    file.write_text(HEAD + ASK + 'expect = [{ view = "base", is = "<b>" }]')
+    found = terminal("run", str(file), "--report", str(tmp_path / "report.html"), *given, code=1)
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert found["report"] == str(tmp_path / "report.html")
+    assert "Base model: says “&lt;b&gt;”" in html and "<b>✗ not met</b>" in html and "0 of 1 expectation met." in html
+    assert "editlab scenario run mine.toml" in html and "EDITLAB_MODEL=" in html and "The scenario’s file, mine.toml" in html
+    assert len(html) < 100_000, "without a figure it needs no plotly.js"
+    wrong = CliRunner().invoke(app, ["scenario", "run", str(file), "--report", str(tmp_path), *given])
+    assert wrong.exit_code == 2 and "cannot be written" in wrong.output

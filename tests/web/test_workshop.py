@@ -41,6 +41,7 @@ true = "Europe"
 expect = [{ is_not = "quite another thing" }, { is = "quite another thing" }, { p = "new", at_least = 2 }]
 """
 GUESS = '[[steps]]\ndo = "guess"\nquestion = "Where is it?"\noptions = ["Asia", "Europe"]\nright = "Asia"\n'
+NO_VIEW = '[[steps]]\ndo = "ask"\nprompt = "Slovenia lies in"\nviews = ["rep"]\n'
 SWITCH = '[[steps]]\ndo = "switch"\nto = "undo"\n'
 LOOK = '[[steps]]\ndo = "look"\ntab = "edit"\nnotice = "See."\nprobes = ["success"]\nmost = 1\n'
 PICTURE = '[[steps]]\ndo = "look"\ntab = "keys"\npicture = "similarity"\nnotice = "Its key."\n'
@@ -92,6 +93,11 @@ class Presenter:
     def text(self, part: str) -> str:
         plain = re.sub(r"<[^>]+>", " ", str(self.page.get(part, ""))).replace("\N{NO-BREAK SPACE}", " ")
         return " ".join(unescape(plain).split())
+
+    def downloads(self, part: str) -> str:
+        """What the file holds to which a part of the page links."""
+        token = re.search(r'href="exports/([\w-]+)"', str(self.page[part])).group(1)
+        return self.lab.downloads.take(token, None).read_text(encoding="utf-8")
 
     def writes(self, steps: str, name: str = "mine") -> None:
         before = self.library.text(name) if self.library.is_own(name) else None
@@ -345,3 +351,28 @@ def test_the_size_of_answers_follows_their_longest_word_and_their_length():
     assert width_of("Antarctica") < width_of("MMMMMMMMMM")
     assert width_of("the largest of the seven continents of our planet") > width_of("continents")
     assert width_of("东京都") > width_of("abc")
+
+
+def test_a_report_says_what_was_played_left_out_and_guessed(presenter, instant):
+    presenter.writes(SAY + GUESS + EDIT + NO_VIEW + SWITCH)
+    presenter.does("workshop_open")
+    assert "Report" not in presenter.text("stage")
+    presenter.presses("report")
+    assert "Start it first" in presenter.text("message")
+    presenter.presses("start")
+    presenter.presses("next")
+    presenter.presses("guess", option="Europe")
+    presenter.presses("report")
+    assert "Nothing was expected, 3 steps not played." in presenter.downloads("message")
+    presenter.presses("next")
+    presenter.presses("next")
+    presenter.presses("skip")
+    presenter.presses("report")
+    html = presenter.downloads("message")
+    assert "<h2>1. Look at this.</h2>" in html and "Guessed: Europe." in html
+    assert "≈ met anyway" in html and "✗ not met" in html and "p(new) at least 2" in html
+    assert "0 of 3 expectations met, 1 step could not be performed, 1 step left out." in html
+    assert "There is no view" in html and "This step was left out." in html and "not played" not in html
+    presenter.presses("close")
+    assert "Report Download mine-report.html" in presenter.presses("report")
+    assert "Look at this." in presenter.downloads("stage")

@@ -14,7 +14,7 @@ from editlab.lab.workspaces.workspace import Workspace
 Picture = tuple[Callable[[Workspace], Job[Any]], Callable[[Workspace, Any], Any]]
 APART = 0.012
 """Width of a letter of a name beside a point, as a share of the picture's."""
-ROW_NAME = 0.2
+ROW_NAME = 0.14
 """Width of a row's own name above its points, as a share of the picture's."""
 NAMED = ("another name", "other subjects")
 """Rows of the similarity whose points get names."""

@@ -26,7 +26,7 @@ from editlab.wording import count
 class Told:
     """One step as the template takes it.
 
-    `state`: why there is nothing of it, "" where there is; `guessed`: what was chosen; `figure`: its id.
+    `state`: "left out", "not played" or ""; `guessed`: what was chosen; `figure`: its id.
     """
 
     number: int
@@ -72,17 +72,20 @@ class Told:
         return [("" if one.expected.metric or one.expected.verdict else one.expected.view, one) for one in found]
 
 
-def report(run: Run, text: str = "", left_out: Collection[int] = (), guessed: Mapping[int, str] | None = None) -> str:
+def report(
+    run: Run, text: str, bundled: bool, left_out: Collection[int] = (), guessed: Mapping[int, str] | None = None
+) -> str:
     """Return the report of a run as HTML.
 
-    `text`: the scenario's file; `left_out`: places that were passed over; `guessed`: what was chosen at a guess, by place.
+    `text`: the scenario's file; `bundled`: whether every EditLab has it; `left_out`: places that were passed over;
+    `guessed`: what was chosen at a guess, by place.
     """
     told = [
         Told(
             place + 1,
             step,
             "left out" if place in left_out else "" if result is not None else "not played",
-            None if place in left_out else result,
+            result,
             (guessed or {}).get(place, ""),
             f"figure-{place + 1}" if place in run.pictures else "",
         )
@@ -98,7 +101,8 @@ def report(run: Run, text: str = "", left_out: Collection[int] = (), guessed: Ma
         summary=_summary(told),
         good=all(one.result is not None and one.result.ok for one in told),
         text=text if _is_of(run, text) else "",
-        command=f"editlab scenario run {quote(run.scenario.name)}",
+        command=f"editlab scenario run {quote(run.scenario.name + '.toml' * (not bundled))}",
+        bundled=bundled,
         data={name: as_json(figure) for name, figure in pictures.items()},
         signs={"met": "✓", "not met": "✗", "met anyway": "≈"},
     )

@@ -1,4 +1,4 @@
-"""What keeps a presenter's windows together: each asks every second whether the stage is still as it shows it.
+"""What keeps a presenter's windows together: each asks again and again whether the stage is still as it shows it.
 
 A window follows the stage that is open, and from it to the next scenario. One that shows the list is left alone.
 """

@@ -245,7 +245,7 @@ class WorkshopHandlers(Handlers):
         if stage is None:
             raise BadRequest(_(words.NOT_PLAYED))
         self.lab.limits.spend(Cost(files=1))
-        html = report(stage.run, self.library.text(name), stage.left_out, stage.guessed)
+        html = report(stage.run, self.library.text(name), not self.library.is_own(name), stage.left_out, stage.guessed)
         path = self.lab.downloads.new_folder() / f"{name}-report.html"
         storage.write(path, html.encode())
         token = self.lab.downloads.offer(stage.workspace.name, path)

@@ -22,13 +22,15 @@ new MutationObserver(fitSoon).observe(element.closest("#stage-room"), { childLis
 new MutationObserver(address).observe(element, { childList: true, subtree: true, attributeFilter: ["data-scenario"] });
 address();
 fitSoon();
-// Asks every second whether another window has gone on, unless this one shows the list or waits for a step of its own.
+// Asks every 1.5 s whether another window has gone on, unless this one shows the list or waits for a step of its own.
 const look = () => {
   const nav = document.querySelector("#stage-nav .nav"), busy = document.querySelector("#stage-progress progress");
   if (!element.isConnected) clearInterval(timer);
-  else if (!document.hidden && element.offsetParent && nav && !busy) trigger("expand", { press: "look", stamp: nav.dataset.stamp });
+  else if (nav && !busy && !document.hidden && document.getElementById("stage").offsetParent) {
+    trigger("expand", { press: "look", stamp: nav.dataset.stamp });
+  }
 };
-const timer = setInterval(look, 1000);
+const timer = setInterval(look, 1500);
 element.addEventListener("click", (event) => {
   if (event.target.closest("[data-press=edit]")) document.getElementById("editor")?.scrollIntoView({ behavior: "smooth" });
   const name = event.target.closest("[data-tab]")?.dataset.tab;
