@@ -192,7 +192,7 @@ def test_a_report_of_a_scenario_opens_without_a_network(visit, browser, tmp_path
         stands_at(page, place)
     page.click("#stage [data-press=report]")
     with page.expect_download() as got:
-        page.locator("#stage-message a", has_text="crowded-report.html").click()
+        page.locator("#stage .is-end a", has_text="crowded-report.html").click()
     path = tmp_path / "report.html"
     got.value.save_as(path)
     page.click("#stage-nav [data-press=close]")

@@ -367,8 +367,9 @@ def test_a_report_says_what_was_played_left_out_and_guessed(presenter, instant):
     presenter.presses("next")
     presenter.presses("next")
     presenter.presses("skip")
-    presenter.presses("report")
-    html = presenter.downloads("message")
+    presenter.presses("next")
+    assert "Report Download mine-report.html" in presenter.presses("report")
+    html = presenter.downloads("stage")
     assert "<h2>1. Look at this.</h2>" in html and "Guessed: Europe." in html
     assert "≈ met anyway" in html and "✗ not met" in html and "p(new) at least 2" in html
     assert "0 of 3 expectations met, 1 step could not be performed, 1 step left out." in html

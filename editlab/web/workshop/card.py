@@ -19,7 +19,7 @@ from editlab.web.core.answers import headline
 from editlab.web.core.html import render
 from editlab.web.core.language import gettext as _
 from editlab.web.core.names import view_title
-from editlab.web.core.wording import percent, share, shorten, tell
+from editlab.web.core.wording import join, percent, share, shorten, tell
 from editlab.web.workshop import words
 from editlab.web.workshop.stage import TITLE, Stage
 
@@ -32,6 +32,8 @@ TEXT_CHARACTERS = {1: 140, 2: 90}
 """Of an answer's text on the stage, by the number of answers beside one another."""
 LEAST_CHARACTERS = 64
 """Of an answer's text where there are more."""
+NAMES_CHARACTERS = 100
+"""Of the subjects of further edits."""
 SENTENCE_END = re.compile(r"[.!?。！？](?=\s|$)")
 BETWEEN_SENTENCES = re.compile(r"(?<=[.!?。！？])\s+")
 MOST_EVENTS = 8
@@ -104,12 +106,15 @@ def title(scenario: Scenario, tried: str, where: str | None) -> Markup:
     return render("workshop/title.html", scenario=scenario, tried=tried, where=where)
 
 
-def card(stage: Stage) -> Markup:
-    """Return the step that is shown, while it is performed with the answers as far as they are written."""
+def card(stage: Stage, link: str = "") -> Markup:
+    """Return the step that is shown, while it is performed with the answers as far as they are written.
+
+    `link`: to a report that was just made, on the card behind the last step.
+    """
     if stage.place == TITLE:
         return title(stage.scenario, words.tried(stage.scenario, stage.run.model), None)
     if stage.step is None:
-        return _end(stage)
+        return _end(stage, link)
     step, result = stage.step, None if stage.performing else stage.result
     so_far = Outcome(stage.workspace.request, answers=stage.partial, shown=tuple(stage.partial))
     outcome, checks = (result.outcome, result.checks) if result else (so_far, ())
@@ -160,7 +165,8 @@ def _more(stage: Stage, step: Step, outcome: Outcome) -> dict[str, Any]:
         case Edit():
             before, _subject, after = step.prompt.partition("{}")
             old = step.true or (outcome.request and outcome.request.target_true) or ""
-            return {"before": before, "after": after, "old": bare(old), "new": bare(step.new)}
+            also = beginning(join([fact.subject for fact in step.also]), NAMES_CHARACTERS)
+            return {"before": before, "after": after, "old": bare(old), "new": bare(step.new), "also": also}
         case Switch():
             request = outcome.request
             return {"what": _(words.SWITCHES[step.to]), "prompt": request.text if request else ""}
@@ -258,9 +264,9 @@ def _events(stage: Stage) -> list[tuple[int, str]]:
     return [(one.number, text.format(author=one.author or you, change=tell(one.text))) for one in moments]
 
 
-def _end(stage: Stage) -> Markup:
+def _end(stage: Stage, link: str) -> Markup:
     results = [result for result in stage.run.results if result is not None]
     checks = [check for result in results for check in result.checks]
     problems = sum(bool(result.problem) for result in results)
     text = words.end(len(checks), sum(check.met for check in checks), problems)
-    return render("workshop/end.html", scenario=stage.scenario, text=text)
+    return render("workshop/end.html", scenario=stage.scenario, text=text, link=link)

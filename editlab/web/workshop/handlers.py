@@ -251,7 +251,9 @@ class WorkshopHandlers(Handlers):
         token = self.lab.downloads.offer(stage.workspace.name, path)
         text = _(words.DOWNLOAD).format(file=path.name, size=size(path.stat().st_size))
         link = pieces.download(token, text)
-        return self._list(visit, {name: link}) if self.shows(visit) is None else {"message": link}
+        if self.shows(visit) is None:
+            return self._list(visit, {name: link})
+        return {"stage": card.card(stage, link), "message": ""} if stage.place == stage.total else {"message": link}
 
     def _guess(self, stage: Stage, option: str) -> None:
         if not isinstance(stage.step, Guess) or option not in stage.step.options:
