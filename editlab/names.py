@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from editlab.wording import noop
+
 VIEW_TITLES = {
-    "base": "Base model",
-    "edited": "Edited model",
-    "rep": "Edited + REP",
-    "masked": "Edited + mask",
-    "base_masked": "Mask alone",
-    "guarded": "Edited under the guard",
+    "base": noop("Base model"),
+    "edited": noop("Edited model"),
+    "rep": noop("Edited + REP"),
+    "masked": noop("Edited + mask"),
+    "base_masked": noop("Mask alone"),
+    "guarded": noop("Edited under the guard"),
 }
 """The title of each view. A view without one is shown under its own name."""
-TOLD = "Fact in the prompt"
+TOLD = noop("Fact in the prompt")
 """The title of the view in which the new fact is part of the prompt. It is asked about linked facts alone."""
 KIND_NAMES = {
-    "success": "Efficacy",
-    "same_subject": "Same subject",
-    "long": "Long context",
-    "propagation": "Ripple effects",
+    "success": noop("Efficacy"),
+    "same_subject": noop("Same subject"),
+    "long": noop("Long context"),
+    "propagation": noop("Ripple effects"),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Self
 
 import humanize
 
@@ -69,3 +70,22 @@ def capitalize(text: str) -> str:
 def noop(text: str) -> str:
     """Return a text as it is. The page translates what is marked by this where it shows it."""
     return text
+
+
+class Message(str):
+    """An English text that remembers what it was made of, so that the page can say it in another language.
+
+    Message(noop("applied {edit}"), edit="Slovenia → Antarctica")
+    Message(("{n} edit", "{n} edits"), n=3)
+    """
+
+    forms: tuple[str, ...]
+    values: dict[str, str | int]
+
+    def __new__(cls, forms: str | tuple[str, str], **values: str | int) -> Self:
+        """Make the text: in its second form where `n` is not 1."""
+        either = (forms,) if isinstance(forms, str) else forms
+        said = {name: f"{value:,}" if isinstance(value, int) else value for name, value in values.items()}
+        made = super().__new__(cls, either[len(either) > 1 and values["n"] != 1].format(**said))
+        made.forms, made.values = either, values
+        return made

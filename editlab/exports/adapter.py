@@ -20,11 +20,12 @@ from editlab.exports.entry import Entry, base_of
 from editlab.exports.format import Format
 from editlab.model import LanguageModel
 from editlab.patches import Dense, LowRank
+from editlab.wording import noop
 
 FORMAT = Format(
     "peft",
-    "LoRA adapter for PEFT: the low-rank patches as they are",
-    "The low-rank patches as they are; PeftModel.from_pretrained loads them. An adapter cannot hold REP or a mask.",
+    noop("LoRA adapter for PEFT: the low-rank patches as they are"),
+    noop("The low-rank patches as they are; PeftModel.from_pretrained loads them. An adapter cannot hold REP or a mask."),
     lambda export, folder, progress, cancel: write(export.model, export.entries, folder),
     Card("`PeftModel.from_pretrained(base_model, folder)` applies the edits to the base model.", "peft", "adapter"),
     (notes.no_pathways("An adapter"), notes.no_mask("An adapter"), notes.quantised, notes.started),

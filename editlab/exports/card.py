@@ -14,9 +14,10 @@ from huggingface_hub import ModelCardData
 
 from editlab.exports.entry import Entry, base_of, precision_of, requests_of
 from editlab.model import LanguageModel
+from editlab.wording import noop
 
 COLUMNS = ("#", "question", "old", "new", "method", "layers", "p(new)", "|dW|/|W|", "author", "time", "reason")
-HOLDS = "Every edit with its author, its reason and its health, for a hub."
+HOLDS = noop("Every edit with its author, its reason and its health, for a hub.")
 WARNINGS = (
     "An edit changes one fact as it is asked for. What follows from that fact mostly stays as it was.",
     "In other words, under another name of the subject or behind a long text, the old answer may come back.",

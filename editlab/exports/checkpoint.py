@@ -19,13 +19,14 @@ from editlab.exports.card import Card
 from editlab.exports.entry import Entry, edited
 from editlab.exports.format import STOPPED, Format
 from editlab.model import LanguageModel
+from editlab.wording import noop
 from editlab.work import Cancel, Progress, stop_if
 
 SHARD = "4GB"
 FORMAT = Format(
     "checkpoint",
-    "the model with the edits in its weights, for transformers",
-    "The model with the edits in its weights, for transformers. A checkpoint cannot hold REP or a mask.",
+    noop("the model with the edits in its weights, for transformers"),
+    noop("The model with the edits in its weights, for transformers. A checkpoint cannot hold REP or a mask."),
     lambda export, folder, progress, cancel: write(export.model, export.entries, folder, progress, cancel),
     Card(
         "`AutoModelForCausalLM.from_pretrained(folder)` loads the model with the edits in its weights.",

@@ -14,6 +14,7 @@ from editlab.errors import BadRequest
 from editlab.exports import report
 from editlab.exports.findings import Finding
 from editlab.exports.format import STOPPED, Export, Format, write_text
+from editlab.wording import noop
 from editlab.work import Cancel, Progress, never, part_of, stop_if
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -63,8 +64,8 @@ def _note(export: Export) -> str | None:
 
 FORMAT = Format(
     "pdf",
-    "the same report as PDF",
-    "The report on paper, with every section open; Chromium prints it.",
+    noop("the same report as PDF"),
+    noop("The report on paper, with every section open; Chromium prints it."),
     write,
     notes=(report.asked, _note),
     in_demo=False,

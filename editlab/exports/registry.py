@@ -5,6 +5,7 @@ from __future__ import annotations
 from editlab.errors import BadRequest
 from editlab.exports import adapter, card, checkpoint, pdf, report, requests, script, tensors
 from editlab.exports.format import Format
+from editlab.wording import noop
 
 FORMATS: dict[str, Format] = {
     format.name: format
@@ -17,7 +18,7 @@ FORMATS: dict[str, Format] = {
         script.SCRIPT,
         script.NOTEBOOK,
         tensors.FORMAT,
-        Format("card", "a model card that lists the edits", card.HOLDS, card=card.Card()),
+        Format("card", noop("a model card that lists the edits"), card.HOLDS, card=card.Card()),
         report.FORMAT,
         pdf.FORMAT,
     )

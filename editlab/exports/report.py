@@ -27,6 +27,7 @@ from editlab.exports.findings import Finding, findings
 from editlab.exports.format import Export, Format, Past, write_text
 from editlab.facts import EditRequest
 from editlab.model import LanguageModel
+from editlab.wording import noop
 from editlab.work import Cancel, Progress, part_of
 
 MOST = 20
@@ -100,9 +101,11 @@ def write(export: Export, folder: Path, progress: Progress, cancel: Cancel) -> I
 
 FORMAT = Format(
     "report",
-    "a report to read, as one HTML file",
-    "One HTML file that opens without a network: answers before and after, all probes, figures, settings, the history with "
-    "its hashes, and the commands that make the edits again.",
+    noop("a report to read, as one HTML file"),
+    noop(
+        "One HTML file that opens without a network: answers before and after, all probes, figures, settings, the history "
+        "with its hashes, and the commands that make the edits again."
+    ),
     write,
     notes=(asked,),
     asks=MOST,

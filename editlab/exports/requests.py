@@ -10,9 +10,10 @@ from editlab.exports.entry import requests_of
 from editlab.exports.format import STOPPED, Export, Format, Write, write_text
 from editlab.facts import EditCase
 from editlab.facts.writers import counterfact, easyedit, table
+from editlab.wording import noop
 from editlab.work import Cancel, Progress, stop_if
 
-HOLDS = "The requests, without anything that was computed."
+HOLDS = noop("The requests, without anything that was computed.")
 
 
 def writing(name: str, form: Callable[[Sequence[EditCase]], str]) -> Write:
@@ -31,16 +32,16 @@ def writing(name: str, form: Callable[[Sequence[EditCase]], str]) -> Write:
 
 COUNTERFACT = Format(
     "counterfact",
-    "the requests as CounterFact's JSON",
+    noop("the requests as CounterFact's JSON"),
     HOLDS,
     writing("counterfact.json", counterfact),
     notes=(notes.requests_alone, notes.no_true_object),
 )
 EASYEDIT = Format(
     "easyedit",
-    "the requests as EasyEdit's JSON",
+    noop("the requests as EasyEdit's JSON"),
     HOLDS,
     writing("easyedit.json", easyedit),
     notes=(notes.requests_alone, notes.no_true_object),
 )
-CSV = Format("csv", "the requests as a table", HOLDS, writing("edits.csv", table), notes=(notes.requests_alone,))
+CSV = Format("csv", noop("the requests as a table"), HOLDS, writing("edits.csv", table), notes=(notes.requests_alone,))

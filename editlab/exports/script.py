@@ -19,6 +19,7 @@ from editlab.exports.entry import Entry
 from editlab.exports.format import Export, Format, write_text
 from editlab.exports.notes import remade
 from editlab.model import LanguageModel
+from editlab.wording import noop
 from editlab.work import Cancel, Progress
 
 WIDTH = 120
@@ -105,15 +106,15 @@ def _write_notebook(export: Export, folder: Path, progress: Progress, cancel: Ca
 
 SCRIPT = Format(
     "script",
-    "a Python file and terminal lines that make the edits again",
-    "Makes the same edits again with EditLab, with terminal lines that do so as well.",
+    noop("a Python file and terminal lines that make the edits again"),
+    noop("Makes the same edits again with EditLab, with terminal lines that do so as well."),
     _write_script,
     notes=(remade,),
 )
 NOTEBOOK = Format(
     "notebook",
-    "the same as a Jupyter notebook",
-    "Makes the same edits again with EditLab, step by step.",
+    noop("the same as a Jupyter notebook"),
+    noop("Makes the same edits again with EditLab, step by step."),
     _write_notebook,
     notes=(remade,),
 )

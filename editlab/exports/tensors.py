@@ -19,11 +19,12 @@ from editlab.exports.format import Format
 from editlab.exports.notes import quantised, started
 from editlab.model import LanguageModel
 from editlab.patches import View
+from editlab.wording import noop
 
 FORMAT = Format(
     "tensors",
-    "edits, pathways (REP) and masks as tensors, with a short loader",
-    "Edits, REP's pathways and masks, with a loader of a few lines that needs only torch and transformers.",
+    noop("edits, pathways (REP) and masks as tensors, with a short loader"),
+    noop("Edits, REP's pathways and masks, with a loader of a few lines that needs only torch and transformers."),
     lambda export, folder, progress, cancel: write(export.model, export.view, folder),
     Card("`load.py` beside this card applies edits, masks and pathways to the base model: `attach(model)`."),
     (quantised, started),

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from editlab.figures.language import separators, written
+
 FONT_SIZE = 14
 FONT = "ui-sans-serif, system-ui, -apple-system, Segoe UI, Helvetica Neue, Arial, sans-serif"
 INK = "#7c8596"
@@ -91,7 +93,7 @@ def bars(words: Sequence[str], sizes: Sequence[float], colors: Sequence[str], x_
     for at, text, size in zip(places, words, sizes, strict=True):
         figure.add_annotation(
             x=0, xref="paper", xanchor="left", y=at + 0.38, align="left", showarrow=False,
-            text=f"<b>{format(size, form)}</b>  {escaped(text)}",
+            text=f"<b>{written(size, form)}</b>  {escaped(text)}",
         )  # fmt: skip
     figure.update_yaxes(visible=False, range=[-0.5, len(words) - 0.25])
     figure.update_xaxes(title=x_title, zeroline=True, zerolinecolor=INK, gridcolor=GRID)
@@ -111,6 +113,7 @@ def plain(figure: go.Figure, height: int) -> go.Figure:
         legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "font": {"size": FONT_SIZE}},
         hoverlabel={"font": {"size": FONT_SIZE}},
         dragmode=False,
+        separators=separators(),
         modebar={"remove": ["select2d", "lasso2d"], "bgcolor": "rgba(0,0,0,0)", "color": INK},
     )
     figure.update_xaxes(fixedrange=True, automargin=True, title_font_size=FONT_SIZE)

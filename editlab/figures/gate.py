@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from editlab.figures.charts import FONT_SIZE, GRID, INK, NEW, OLD, escaped, plain
+from editlab.figures.language import gettext as _
 
 COLUMNS = 2
 ROW = 165
@@ -47,10 +48,10 @@ def sweep(frame: pd.DataFrame, panels: Sequence[Panel], threshold: float, now: M
                 x=frame["threshold"].tolist(),
                 y=frame[name].tolist(),
                 mode="lines",
-                name="out-of-domain" if domain == "out" else "in-domain, or all",
+                name=_("out-of-domain") if domain == "out" else _("in-domain, or all"),
                 legendgroup=shown,
                 showlegend=shown not in {trace.legendgroup for trace in figure.data},
-                hovertemplate="threshold %{x:g}: %{y:.0%}<extra></extra>",
+                hovertemplate=_("threshold {x}: {y}").format(x="%{x:g}", y="%{y:.0%}") + "<extra></extra>",
                 line={"color": color, "width": 2, "dash": dash},
                 row=row,
                 col=column,
@@ -61,7 +62,7 @@ def sweep(frame: pd.DataFrame, panels: Sequence[Panel], threshold: float, now: M
                     y=[now[name]],
                     mode="markers",
                     showlegend=False,
-                    hovertemplate="now, %{x:g}: %{y:.0%}<extra></extra>",
+                    hovertemplate=_("now, {x}: {y}").format(x="%{x:g}", y="%{y:.0%}") + "<extra></extra>",
                     marker={"color": color, "size": 9},
                     row=row,
                     col=column,

@@ -11,14 +11,16 @@ import plotly.graph_objects as go
 
 from editlab.answers import ViewName
 from editlab.figures.charts import BAD, FONT_SIZE, GOOD, GRID, INK, NEW, NOTE, OLD, Points, escaped, plain, strips
+from editlab.figures.language import gettext as _
+from editlab.wording import noop
 
 VIEWS = {
-    ViewName.BASE: ("base model", OLD),
-    ViewName.EDITED: ("edited", NEW),
-    ViewName.REP: ("edited + REP", GOOD),
-    ViewName.MASKED: ("edited + mask", NOTE),
-    ViewName.BASE_MASKED: ("mask alone", BAD),
-    ViewName.GUARDED: ("under the guard", BAD),
+    ViewName.BASE: (noop("base model"), OLD),
+    ViewName.EDITED: (noop("edited"), NEW),
+    ViewName.REP: (noop("edited + REP"), GOOD),
+    ViewName.MASKED: (noop("edited + mask"), NOTE),
+    ViewName.BASE_MASKED: (noop("mask alone"), BAD),
+    ViewName.GUARDED: (noop("under the guard"), BAD),
 }
 """What a view is called in a figure, and its colour."""
 DIFFERENCES = {
@@ -46,7 +48,7 @@ def view_name(view: str) -> str:
     if view in DIFFERENCES:
         first, second = DIFFERENCES[view]
         return f"{view_name(first)} − {view_name(second)}"
-    return VIEWS.get(view, (view, NOTE))[0]
+    return _(VIEWS.get(view, (view, NOTE))[0])
 
 
 def lens_lines(frame: pd.DataFrame, back: int, objects: Mapping[str, str]) -> go.Figure:
@@ -57,7 +59,7 @@ def lens_lines(frame: pd.DataFrame, back: int, objects: Mapping[str, str]) -> go
     figure = go.Figure()
     own = frame[frame["back"] == back]
     for view in own["view"].unique():
-        rows, (name, color) = own[own["view"] == view], VIEWS.get(view, (view, NOTE))
+        rows, name, color = own[own["view"] == view], view_name(view), VIEWS.get(view, (view, NOTE))[1]
         tops = list(zip(rows["layer"], rows["top"], strict=True))
         for which, text in objects.items():
             figure.add_scatter(
@@ -67,11 +69,13 @@ def lens_lines(frame: pd.DataFrame, back: int, objects: Mapping[str, str]) -> go
                 name=f"{name}: {escaped(text)}",
                 line={"color": color, "width": _width(view), "dash": "solid" if which == "new" else "dot"},
                 marker={"color": color, "size": 8, "symbol": "circle" if which == "new" else "diamond-open"},
-                text=[f"{_after(layer)}, likeliest: {escaped(top)}" for layer, top in tops],
+                text=[
+                    _("{layer}, likeliest: {token}").format(layer=_after(layer), token=escaped(top)) for layer, top in tops
+                ],
                 hovertemplate="%{text}<br>%{y:.3f}<extra>" + f"{name}: {escaped(text)}" + "</extra>",
                 visible="legendonly" if view == HIDDEN else True,
             )
-    figure.update_yaxes(title="probability", range=[-0.02, 1.04], gridcolor=GRID, zerolinecolor=GRID, automargin=True)
+    figure.update_yaxes(title=_("probability"), range=[-0.02, 1.04], gridcolor=GRID, zerolinecolor=GRID, automargin=True)
     _layers(figure, own["layer"].tolist())
     return _with_legend(plain(figure, 420), len(figure.data))
 
@@ -87,8 +91,12 @@ def lens_heat(frame: pd.DataFrame, shown: str, which: str) -> go.Figure:
     values = grid[first] if second is None else grid[first] - grid[second]
     layers, tokens = sorted(own["layer"].unique()), own.drop_duplicates("back")["token"].tolist()
     tops = own["top"].to_numpy().reshape(values.shape)
+    likeliest = _("likeliest: {token}")
     texts = [
-        [f"{escaped(token)}, {_after(layer)}<br>likeliest: {escaped(tops[row][n])}" for n, token in enumerate(tokens)]
+        [
+            f"{escaped(token)}, {_after(layer)}<br>{likeliest.format(token=escaped(tops[row][n]))}"
+            for n, token in enumerate(tokens)
+        ]
         for row, layer in enumerate(layers)
     ]
     signed = second is not None or which == "lead"
@@ -97,7 +105,7 @@ def lens_heat(frame: pd.DataFrame, shown: str, which: str) -> go.Figure:
     places = list(range(len(tokens) - 1, -1, -step))
     figure.update_xaxes(tickvals=places, ticktext=[escaped(tokens[n]) for n in places], tickangle=-60)
     names = ["in" if n < 0 else str(n) for n in layers]
-    figure.update_yaxes(tickvals=list(range(len(layers))), ticktext=names, title="layer", automargin=True)
+    figure.update_yaxes(tickvals=list(range(len(layers))), ticktext=names, title=_("layer"), automargin=True)
     return plain(figure, max(LEAST, ROW * len(layers) + 150)).update_layout(margin={"b": 90})
 
 
@@ -108,7 +116,7 @@ def contributions(frame: pd.DataFrame, which: str = "new", form: str = "added") 
     """
     figure = go.Figure()
     series = _series(frame, which, form)
-    for part, said, axis in (("attention", "attention", "y"), ("mlp", "MLP", "y2")):
+    for part, said, axis in (("attention", _("attention"), "y"), ("mlp", "MLP", "y2")):
         for name, color, width, hidden, own in series:
             rows = own[own["part"] == part].sort_values("layer")
             error = {"array": rows["se"].tolist(), "color": color, "thickness": 1.5}
@@ -122,12 +130,12 @@ def contributions(frame: pd.DataFrame, which: str = "new", form: str = "added") 
                 line={"color": color, "width": width},
                 marker={"color": color, "size": 8},
                 error_y=None if rows["se"].isna().all() else error,
-                text=[f"layer {layer}, {said}" for layer in rows["layer"]],
+                text=[_("layer {layer}, {part}").format(layer=layer, part=said) for layer in rows["layer"]],
                 hovertemplate="%{text}<br>%{y:+.2f}<extra>" + name + "</extra>",
                 visible="legendonly" if hidden else True,
                 yaxis=axis,
             )
-    upper, lower = {"domain": [0.53, 1.0], "title": "attention"}, {"domain": [0.0, 0.47], "title": "MLP"}
+    upper, lower = {"domain": [0.53, 1.0], "title": _("attention")}, {"domain": [0.0, 0.47], "title": "MLP"}
     figure.update_layout(yaxis=upper, yaxis2=lower, xaxis={"anchor": "y2"})
     figure.update_yaxes(gridcolor=GRID, zeroline=True, zerolinecolor=INK, automargin=True)
     _layers(figure, frame.loc[frame["layer"] >= 0, "layer"].tolist())
@@ -142,10 +150,11 @@ def attention(frame: pd.DataFrame, shown: str) -> go.Figure:
     }
     first, second = DIFFERENCES.get(shown, (shown, None))
     values = grids[first] if second is None else grids[first] - grids[second]
-    texts = [[f"layer {layer}, head {head}" for head in range(values.shape[1])] for layer in range(values.shape[0])]
+    place = _("layer {layer}, head {head}")
+    texts = [[place.format(layer=layer, head=head) for head in range(values.shape[1])] for layer in range(values.shape[0])]
     figure = _heat(values, texts, second is not None, ".2f", 1.0)
-    figure.update_xaxes(title="head", dtick=1 if values.shape[1] <= MOST_TICKS else 4)
-    figure.update_yaxes(title="layer", dtick=1 if values.shape[0] <= MOST_TICKS else 4, automargin=True)
+    figure.update_xaxes(title=_("head"), dtick=1 if values.shape[1] <= MOST_TICKS else 4)
+    figure.update_yaxes(title=_("layer"), dtick=1 if values.shape[0] <= MOST_TICKS else 4, automargin=True)
     return plain(figure, max(LEAST, ROW * values.shape[0] + 130))
 
 
@@ -155,25 +164,28 @@ def mask_structure(frame: pd.DataFrame) -> go.Figure:
     colors = {"output": NEW, "key": OLD}
     several = frame["layer"].nunique() > 1
     for (layer, axis), own in frame.groupby(["layer", "axis"], sort=False):
-        name = ("output dimensions" if axis == "output" else "key dimensions") + (f", layer {layer}" if several else "")
+        name = _("output dimensions") if axis == "output" else _("key dimensions")
+        if several:
+            name = _("{dimensions}, layer {layer}").format(dimensions=name, layer=layer)
         ranks = (np.arange(len(own)) + 0.5) / len(own)
         p = own["pruned"].mean()
         sd = (p * (1 - p) / own["entries"].iloc[0]) ** 0.5
         points = np.unique(np.linspace(0, len(own) - 1, MOST_POINTS).astype(int))
         own, ranks = own.iloc[points], ranks[points]
-        texts = [f"dimension {n}" for n in own["dimension"]]
+        texts = [_("dimension {n}").format(n=n) for n in own["dimension"]]
         chance = [min(1.0, max(0.0, p + sd * NormalDist().inv_cdf(1 - rank))) for rank in ranks]
         figure.add_scatter(
             x=(100 * ranks).tolist(), y=own["pruned"].tolist(), text=texts, mode="lines+markers", name=name,
             line={"color": colors[axis], "width": 2}, marker={"size": 5},
-            hovertemplate="%{text}<br>%{y:.3f} pruned<extra></extra>",
+            hovertemplate="%{text}<br>" + _("{share} pruned").format(share="%{y:.3f}") + "<extra></extra>",
         )  # fmt: skip
         figure.add_scatter(
-            x=(100 * ranks).tolist(), y=chance, mode="lines", name=f"{name}, by chance", hoverinfo="skip",
+            x=(100 * ranks).tolist(), y=chance, mode="lines", hoverinfo="skip",
+            name=_("{dimensions}, by chance").format(dimensions=name),
             line={"color": colors[axis], "width": 2, "dash": "dot"},
         )  # fmt: skip
-    figure.update_xaxes(title="dimensions, the most pruned first (%)", gridcolor=GRID, zerolinecolor=GRID)
-    figure.update_yaxes(title="share pruned", rangemode="tozero", gridcolor=GRID, zerolinecolor=GRID, automargin=True)
+    figure.update_xaxes(title=_("dimensions, the most pruned first (%)"), gridcolor=GRID, zerolinecolor=GRID)
+    figure.update_yaxes(title=_("share pruned"), rangemode="tozero", gridcolor=GRID, zerolinecolor=GRID, automargin=True)
     return _with_legend(plain(figure, 380), len(figure.data))
 
 
@@ -184,7 +196,7 @@ def loudness(frame: pd.DataFrame) -> go.Figure:
         Points(row, frame[row].tolist(), [row] * len(frame), [escaped(text) for text in frame["case"]], color)
         for row, color in zip(rows, (OLD, NEW, NOTE, NOTE, BAD), strict=False)
     ]
-    return strips(rows, sorts, "probability of the whole object").update_layout(showlegend=False)
+    return strips(rows, sorts, _("probability of the whole object")).update_layout(showlegend=False)
 
 
 def _series(frame: pd.DataFrame, which: str, form: str) -> list[tuple[str, str, float, bool, pd.DataFrame]]:
@@ -241,11 +253,11 @@ def _layers(figure: go.Figure, layers: Sequence[int]) -> None:
     found = sorted({int(layer) for layer in layers})
     shown = [n for n in found if n < 0 or n % max(1, len(found) // 12) == 0]
     names = ["in" if n < 0 else str(n) for n in shown]
-    figure.update_xaxes(title="layer", tickvals=shown, ticktext=names, gridcolor=GRID, zeroline=False)
+    figure.update_xaxes(title=_("layer"), tickvals=shown, ticktext=names, gridcolor=GRID, zeroline=False)
 
 
 def _after(layer: int) -> str:
-    return "before layer 0" if layer < 0 else f"after layer {layer}"
+    return _("before layer 0") if layer < 0 else _("after layer {layer}").format(layer=layer)
 
 
 def _with_legend(figure: go.Figure, entries: int) -> go.Figure:

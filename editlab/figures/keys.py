@@ -8,25 +8,32 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from editlab.figures.charts import BAD, GOOD, GRID, NAMELESS, NEW, NOTE, OLD, WIDEST, Points, bars, escaped, plain, strips
+from editlab.figures.language import gettext as _
+from editlab.figures.language import written
+from editlab.wording import noop
 
 KINDS = {
-    "success": "the edit’s own prompt",
-    "rephrase": "another name",
-    "shuffle": "tokens in another order",
-    "long": "after a long text",
-    "paraphrase": "the fact in other words",
-    "locality": "other subjects",
-    "random": "random words",
+    "success": noop("the edit’s own prompt"),
+    "rephrase": noop("another name"),
+    "shuffle": noop("tokens in another order"),
+    "long": noop("after a long text"),
+    "paraphrase": noop("the fact in other words"),
+    "locality": noop("other subjects"),
+    "random": noop("random words"),
 }
 """What each kind of key is called in a figure, in the order of the rows."""
+OUTCOMES = {"hold": noop("hold"), "fail": noop("fail"), "stay": noop("stay"), "move": noop("move")}
+"""What is expected at a probe, and what happened."""
 VOICES = {"edit": NEW, "stored": OLD, "others": OLD, "remainder": NAMELESS}
 
 
 def similarity(frame: pd.DataFrame) -> go.Figure:
     """Return the plot of each form's similarity to the edit's key, before and after its pathways."""
-    title = "similarity to the edit’s key"
+    title = _("similarity to the edit’s key")
     if frame["after"].notna().any():
-        return strips(*_rows(frame, {"before": ("without REP", OLD, -0.14), "after": ("with REP", NEW, 0.14)}), title, 1.0)
+        return strips(
+            *_rows(frame, {"before": (_("without REP"), OLD, -0.14), "after": (_("with REP"), NEW, 0.14)}), title, 1.0
+        )
     return strips(*_rows(frame, {"before": ("", NEW, 0.0)}), title, 1.0)
 
 
@@ -35,9 +42,9 @@ def components(frame: pd.DataFrame, variance: tuple[float, float]) -> go.Figure:
     figure = go.Figure()
     shown = frame[frame["x"].notna()]
     sorts = (
-        ("the subject, rephrased", NEW, "circle"),
-        ("other subjects", OLD, "square"),
-        ("the edit’s key", NOTE, "star"),
+        (_("the subject, rephrased"), NEW, "circle"),
+        (_("other subjects"), OLD, "square"),
+        (_("the edit’s key"), NOTE, "star"),
     )
     for (name, color, symbol), own in zip(sorts, _sorted_out(shown), strict=True):
         figure.add_scatter(
@@ -49,9 +56,11 @@ def components(frame: pd.DataFrame, variance: tuple[float, float]) -> go.Figure:
             hovertemplate="%{text}<extra></extra>",
             marker={"color": color, "symbol": symbol, "size": 17 if symbol == "star" else 10, "opacity": 0.85},
         )
-    first, second = (f"{100 * share:.0f} % of the variance" for share in variance)
-    figure.update_xaxes(title=f"1st: {first}", gridcolor=GRID, zerolinecolor=GRID)
-    figure.update_yaxes(title=f"2nd: {second}", gridcolor=GRID, zerolinecolor=GRID, automargin=True)
+    first, second = (f"{100 * share:.0f} %" for share in variance)
+    figure.update_xaxes(title=_("1st: {share} of the variance").format(share=first), gridcolor=GRID, zerolinecolor=GRID)
+    figure.update_yaxes(
+        title=_("2nd: {share} of the variance").format(share=second), gridcolor=GRID, zerolinecolor=GRID, automargin=True
+    )
     return plain(figure, 420).update_layout(margin={"l": 60, "t": 80})
 
 
@@ -59,49 +68,49 @@ def prefixes(frame: pd.DataFrame) -> go.Figure:
     """Return the plot of the unrelated places of a text that receive most of the edit."""
     shown = frame[~frame["mentions"].astype(bool)]
     words = [_end(prefix) for prefix in shown["prefix"]]
-    return bars(words, shown["share"].tolist(), [NEW] * len(shown), "share of the edit")
+    return bars(words, shown["share"].tolist(), [NEW] * len(shown), _("share of the edit"))
 
 
 def values(frame: pd.DataFrame) -> go.Figure:
     """Return the plot of the length of the layer's value before and after the edit, and with its pathways."""
-    sorts = {"before": ("before", OLD, -0.16), "after": ("edited", NEW, 0.0)}
+    sorts = {"before": (_("before"), OLD, -0.16), "after": (_("edited"), NEW, 0.0)}
     if frame["rep"].notna().any():
-        sorts["rep"] = ("edited + REP", GOOD, 0.16)
-    return strips(*_rows(frame, sorts), "length of the value (random word: 1)")
+        sorts["rep"] = (_("edited + REP"), GOOD, 0.16)
+    return strips(*_rows(frame, sorts), _("length of the value (random word: 1)"))
 
 
 def discussion(frame: pd.DataFrame) -> go.Figure:
     """Return the voices at a question, the edit first and the remainder last."""
     colors = [VOICES[kind] for kind in frame["kind"]]
     words = [voice if len(voice) <= WIDEST else f"{voice[:WIDEST].rstrip()}…" for voice in frame["voice"]]
-    return bars(words, frame["loudness"].tolist(), colors, "share of the edit; part in the question’s key", "+.2f")
+    return bars(words, frame["loudness"].tolist(), colors, _("share of the edit; part in the question’s key"), "+.2f")
 
 
 def bounds(frame: pd.DataFrame) -> go.Figure:
     """Return each probe's share of the edit against the share it needs; green where what should happen did."""
     kinds = [kind for kind in KINDS if (frame["kind"] == kind).any()]
-    sorts = []
-    for agree, name, color, symbol in ((True, "as predicted", GOOD, "circle"), (False, "otherwise", BAD, "x")):
+    sorts, said = [], _("{expected} expected, {happened} happened")
+    for agree, name, color, symbol in ((True, _("as predicted"), GOOD, "circle"), (False, _("otherwise"), BAD, "x")):
         own = frame[frame["agree"] == agree]
         texts = [
-            f"{text}<br>{expected} expected, {happened} happened"
+            f"{text}<br>" + said.format(expected=_(OUTCOMES[expected]), happened=_(OUTCOMES[happened]))
             for text, expected, happened in zip(_hover(own), own["expected"], own["happened"], strict=True)
         ]
-        sorts.append(Points(name, own["share"].tolist(), [KINDS[kind] for kind in own["kind"]], texts, color, symbol))
+        sorts.append(Points(name, own["share"].tolist(), [_(KINDS[kind]) for kind in own["kind"]], texts, color, symbol))
     required = float(frame["required"].iloc[0]) if len(frame) else float("inf")
     line = required if required < float("inf") else None
-    figure = strips([KINDS[kind] for kind in kinds], sorts, "share of the edit that is heard", line)
-    return figure if line is None else _noted(figure, line, f"needed: {line:.2f}")
+    figure = strips([_(KINDS[kind]) for kind in kinds], sorts, _("share of the edit that is heard"), line)
+    return figure if line is None else _noted(figure, line, _("needed: {share}").format(share=written(line, ".2f")))
 
 
 def _rows(frame: pd.DataFrame, columns: dict[str, tuple[str, str, float]]) -> tuple[list[str], list[Points]]:
     kinds = [kind for kind in KINDS if (frame["kind"] == kind).any()]
-    names = [KINDS[kind] for kind in frame["kind"]]
+    names = [_(KINDS[kind]) for kind in frame["kind"]]
     sorts = [
         Points(name, frame[column].tolist(), names, _hover(frame), color, lift=lift)
         for column, (name, color, lift) in columns.items()
     ]
-    return [KINDS[kind] for kind in kinds], sorts
+    return [_(KINDS[kind]) for kind in kinds], sorts
 
 
 def _sorted_out(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

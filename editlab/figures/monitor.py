@@ -9,6 +9,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from editlab.figures.charts import BAD, FONT_SIZE, GRID, NEW, NOTE, OLD, escaped, plain
+from editlab.figures.language import gettext as _
+from editlab.figures.language import written
 
 HEIGHT, HEAT_HEIGHT = 210, 420
 MOST_TICKS, MOST_EDITS, MOST_MARKED = 5, 10, 40
@@ -56,14 +58,14 @@ def curve(
                 x=[places[place] for place in at],
                 y=[values[place] for place in at],
                 mode="markers",
-                name="beyond the limit",
+                name=_("beyond the limit"),
                 text=[texts[place] for place in at],
-                hovertemplate="%{text}<br>beyond the limit<extra></extra>",
+                hovertemplate="%{text}<br>" + _("beyond the limit") + "<extra></extra>",
                 marker={"color": BAD, "symbol": "x", "size": 7 if len(frame) <= MOST_MARKED else 5},
                 showlegend=False,
             )
     if limit is not None:
-        words = f"limit {_format(limit, share)}"
+        words = _("limit {value}").format(value=_format(limit, share))
         figure.add_hline(y=limit, line={"color": NOTE, "width": 2, "dash": "dash"})
         side = "top" if share else "bottom"  # where the curve is not, early in a chain
         figure.add_annotation(x=0, xref="paper", xanchor="left", y=limit, yanchor=side, text=words, showarrow=False)
@@ -82,17 +84,20 @@ def retention(
     `frame`: a row a check-up, in order: `edits`, `label`. `names`: of the edits; `places`: theirs in the chain, None where
     an edit is no longer in it. `shares`: a row an edit; None where it was not applied.
     """
-    checkups = [f"check-up {place}: {escaped(label)}" for place, label in enumerate(frame["label"], 1)]
-    numbers = ["–" if place is None else f"{place:,}" for place in places]
+    checkup, gone = _("check-up {n}: {label}"), _("no longer in the list ({n}): {edit}")
+    checkups = [checkup.format(n=place, label=escaped(label)) for place, label in enumerate(frame["label"], 1)]
+    numbers = ["–" if place is None else written(place, ",") for place in places]
     edits = [
-        f"{number}. {escaped(name)}" if place else f"no longer in the list ({row}): {escaped(name)}"
+        f"{number}. {escaped(name)}" if place else gone.format(n=row, edit=escaped(name))
         for row, (number, place, name) in enumerate(zip(numbers, places, names, strict=True), 1)
     ]
     heat = go.Heatmap(
         x=checkups,
         y=edits,
         z=[[None if share is None else round(share, 3) for share in row] for row in shares],
-        hovertemplate="%{y}<br>%{x}<br><b>holds at %{z:.0%} of its prompts</b><extra></extra>",
+        hovertemplate="%{y}<br>%{x}<br><b>"
+        + _("holds at {share} of its prompts").format(share="%{z:.0%}")
+        + "</b><extra></extra>",
         hoverongaps=False,
         colorscale=LOST,
         zmin=0.0,
@@ -104,7 +109,7 @@ def retention(
     shown = [place - 1 for place in figure.layout.xaxis.tickvals]
     figure.update_xaxes(type="category", showgrid=False, tickvals=[checkups[place] for place in shown], range=None)
     ticks = list(range(0, len(edits), step))
-    figure.update_yaxes(type="category", showgrid=False, autorange="reversed", automargin=True, title="edit")
+    figure.update_yaxes(type="category", showgrid=False, autorange="reversed", automargin=True, title=_("edit"))
     figure.update_yaxes(tickvals=[edits[place] for place in ticks], ticktext=[numbers[place] for place in ticks])
     return plain(figure, HEAT_HEIGHT).update_layout(margin={"t": 12})
 
@@ -113,9 +118,9 @@ def _edits(figure: go.Figure, frame: pd.DataFrame) -> None:
     """Draw the axis of check-ups, each labelled with the number of edits that were applied."""
     count = len(frame)
     shown = sorted({round(place * (count - 1) / (MOST_TICKS - 1)) for place in range(MOST_TICKS)}) if count else []
-    words = [f"{int(frame['edits'].iloc[place]):,}" for place in shown]
+    words = [written(int(frame["edits"].iloc[place]), ",") for place in shown]
     figure.update_xaxes(
-        title="applied edits",
+        title=_("applied edits"),
         tickvals=[place + 1 for place in shown],
         ticktext=words,
         range=[0.5, count + 0.5],
@@ -133,7 +138,7 @@ def _drawn(value: float | None, top: float) -> float | None:
 
 def _format(value: float | None, share: bool) -> str:
     if value is None or math.isnan(value):
-        return "no data"
+        return _("no data")
     if math.isinf(value):
-        return "not finite"
-    return f"{100 * value:.3g} %" if share else f"{value:.3g}"
+        return _("not finite")
+    return f"{written(100 * value, '.3g')} %" if share else written(value, ".3g")

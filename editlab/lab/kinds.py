@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from editlab.wording import noop
+
 
 class Kind(StrEnum):
     """A kind of job. Its value is its name in the ledger, the metrics and the log; its `label` is for people.
@@ -22,24 +24,24 @@ class Kind(StrEnum):
         kind._value_, kind.label, kind.about, kind.quick = value, label, about, quick
         return kind
 
-    EDIT = "edit", "Edit", "workspace"
-    EDITS = "edits", "Edits from a file", "workspace"
-    REP = "rep", "REP for an edit", "workspace"
-    REMAKE = "remake", "Recomputing all edits", "workspace"
-    EXPORT = "export", "Export", "workspace"
-    BENCH = "bench", "Benchmark", "workspace"
-    MASK = "mask", "Mask training", "model"
-    STATISTICS = "statistics", "Key statistics", "model"
-    MODEL = "model", "Loading a model", "model"
-    MASK_COST = "mask cost", "Estimate for a mask"
-    STATISTICS_COST = "statistics cost", "Estimate for key statistics"
-    ANSWERS = "answers", "Answers and probes of an edit"
-    LIVE = "live", "Answers while typing", "", True
-    GATES = "gates", "Gates while typing", "", True
-    COMPARE = "compare", "Comparison of two states"
-    KEYS = "keys", "Keys tab"
-    INSIDE = "inside", "Inside tab"
-    CHECKUP = "checkup", "Check-up"
-    PREPARATION = "preparation", "Preparing the methods", "", True
-    KNOWLEDGE = "knowledge", "What the model knows"
-    OTHER = "work", "Other work"
+    EDIT = "edit", noop("Edit"), "workspace"
+    EDITS = "edits", noop("Edits from a file"), "workspace"
+    REP = "rep", noop("REP for an edit"), "workspace"
+    REMAKE = "remake", noop("Recomputing all edits"), "workspace"
+    EXPORT = "export", noop("Export"), "workspace"
+    BENCH = "bench", noop("Benchmark"), "workspace"
+    MASK = "mask", noop("Mask training"), "model"
+    STATISTICS = "statistics", noop("Key statistics"), "model"
+    MODEL = "model", noop("Loading a model"), "model"
+    MASK_COST = "mask cost", noop("Estimate for a mask")
+    STATISTICS_COST = "statistics cost", noop("Estimate for key statistics")
+    ANSWERS = "answers", noop("Answers and probes of an edit")
+    LIVE = "live", noop("Answers while typing"), "", True
+    GATES = "gates", noop("Gates while typing"), "", True
+    COMPARE = "compare", noop("Comparison of two states")
+    KEYS = "keys", noop("Keys tab")
+    INSIDE = "inside", noop("Inside tab")
+    CHECKUP = "checkup", noop("Check-up")
+    PREPARATION = "preparation", noop("Preparing the methods"), "", True
+    KNOWLEDGE = "knowledge", noop("What the model knows")
+    OTHER = "work", noop("Other work")

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from editlab.wording import percent
+from editlab.wording import noop, percent
 
 HEALTH = {
-    "p_new": ("p(new)", "Probability of the new object at the edited prompt. Near 100 %: the fact is written."),
-    "said": ("Prompts edited", "Share of the batch’s prompts at which the model gives the new object."),
-    "loss": ("Loss", "Loss at the end of the search for the new value. Near 0: the model gives the new object."),
-    "steps": ("Steps", "Steps of that search. It ends early once the loss is small enough."),
-    "relative_norm": ("|ΔW| / |W|", "Norm of the edit relative to that of the weights it changes. A small edit is gentle."),
-    "divisor": ("Divisor", "Response of the edit’s key to its own direction. Near 0, the edit would explode."),
-    "share": ("Share", "Share of the edit that the bare prompt receives. 1 is all of it; other values miss or overshoot."),
-    "whitened": ("Key statistics", "Whether statistics of the model’s own keys kept the edit away from them."),
-    "seconds": ("Time, s", "Time from the start of the computation to the finished edit."),
-    "rep_opens": ("REP: gate opens", "Share of the subject’s other names, among those trained on, at which the gate opens."),
-    "rep_opens_falsely": ("REP: false alarms", "Share of words with another meaning at which the gate opens as well."),
-    "rep_bytes": ("REP: size", "Size of the pathway of one layer."),
-    "rep_seconds": ("REP: time, s", "Time from the finished edit to its trained pathways."),
+    "p_new": (noop("p(new)"), noop("Probability of the new object at the edited prompt. Near 100 %: the fact is written.")),
+    "said": (noop("Prompts edited"), noop("Share of the batch’s prompts at which the model gives the new object.")),
+    "loss": (noop("Loss"), noop("Loss at the end of the search for the new value. Near 0: the model gives the new object.")),
+    "steps": (noop("Steps"), noop("Steps of that search. It ends early once the loss is small enough.")),
+    "relative_norm": (
+        noop("|ΔW| / |W|"),
+        noop("Norm of the edit relative to that of the weights it changes. A small edit is gentle."),
+    ),
+    "divisor": (noop("Divisor"), noop("Response of the edit’s key to its own direction. Near 0, the edit would explode.")),
+    "share": (
+        noop("Share"),
+        noop("Share of the edit that the bare prompt receives. 1 is all of it; other values miss or overshoot."),
+    ),
+    "whitened": (noop("Key statistics"), noop("Whether statistics of the model’s own keys kept the edit away from them.")),
+    "seconds": (noop("Time, s"), noop("Time from the start of the computation to the finished edit.")),
+    "rep_opens": (
+        noop("REP: gate opens"),
+        noop("Share of the subject’s other names, among those trained on, at which the gate opens."),
+    ),
+    "rep_opens_falsely": (
+        noop("REP: false alarms"),
+        noop("Share of words with another meaning at which the gate opens as well."),
+    ),
+    "rep_bytes": (noop("REP: size"), noop("Size of the pathway of one layer.")),
+    "rep_seconds": (noop("REP: time, s"), noop("Time from the finished edit to its trained pathways.")),
 }
 """The numbers of an edit's health: their titles, and what they mean."""
 SHARES = ("p_new", "said", "rep_opens", "rep_opens_falsely")
@@ -55,5 +67,5 @@ def health_value(key: str, value: float) -> str:
     if key == "rep_bytes":
         return f"{value / 1000:.0f} kB"
     if key == "whitened":
-        return "yes" if value else "no"
+        return noop("yes") if value else noop("no")
     return f"{value:.0f}" if key == "steps" else f"{value:.3g}"

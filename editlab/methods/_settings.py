@@ -17,6 +17,7 @@ from pydantic_core import ArgsKwargs
 
 from editlab.errors import BadRequest
 from editlab.settings import MOST_SEED
+from editlab.wording import noop
 
 LARGEST = 1e6
 """Beyond it, a float32 computation only overflows."""
@@ -127,15 +128,18 @@ Layers = Annotated[
     tuple[int, ...],
     BeforeValidator(_layer_numbers),
     AfterValidator(lambda layers: tuple(sorted(set(layers)))),
-    Field(title="Layers"),
+    Field(title=noop("Layers")),
 ]
-Steps = Annotated[int, Field(ge=1, le=1_000, title="Steps")]
-LearningRate = Annotated[float, Field(gt=0, le=LARGEST, title="Learning rate")]
+Steps = Annotated[int, Field(ge=1, le=1_000, title=noop("Steps"))]
+LearningRate = Annotated[float, Field(gt=0, le=LARGEST, title=noop("Learning rate"))]
 Weight = Annotated[float, Field(ge=0, le=LARGEST)]
 """How much a term of a loss counts."""
-Contexts = Annotated[int, Field(ge=1, le=200, title="Contexts")]
+Contexts = Annotated[int, Field(ge=1, le=200, title=noop("Contexts"))]
 PromptForm = Annotated[
     Literal["plain", "chat"],
-    Field(title="Form", description="The prompt as plain text, or in the model's chat template, as it will be asked."),
+    Field(
+        title=noop("Form"),
+        description=noop("The prompt as plain text, or in the model's chat template, as it will be asked."),
+    ),
 ]
-Seed = Annotated[int, Field(ge=0, le=MOST_SEED, title="Seed")]
+Seed = Annotated[int, Field(ge=0, le=MOST_SEED, title=noop("Seed"))]

@@ -20,6 +20,7 @@ from editlab.model.scoring import LOGITS_AT_ONCE
 from editlab.model.source import Source, find
 from editlab.model.weights import Quantization, inputs_of, quantisable
 from editlab.settings import Settings
+from editlab.wording import Message, noop
 
 CONTEXTS = 22
 """Rows of one ROME edit: the bare prompt, 20 contexts, and the sentence that must not change."""
@@ -78,12 +79,27 @@ class Plan:
 
     def sentence(self) -> str:
         """Return the plan as a sentence, with both numbers."""
-        parts = f"weights {gigabytes(self.weights)}, statistics {gigabytes(self.statistics)}, "
-        parts += f"long texts {gigabytes(self.kept)}, "
-        parts += f"an edit {gigabytes(self.edit)}, a battery {gigabytes(self.cache + self.batch)}"
-        there = "" if self.free is None else f" {gigabytes(self.free)} are free on {self.device}:"
-        verdict = "" if self.free is None else (" it fits." if self.fits else f" too little. {self.advice}")
-        return f"{self.model} needs {gigabytes(self.total)} ({parts}).{there}{verdict}"
+        form = noop(
+            "{model} needs {total} (weights {weights}, statistics {statistics}, long texts {texts}, an edit {edit}, a "
+            "battery {battery})."
+        )
+        needs = Message(
+            form,
+            model=self.model,
+            total=gigabytes(self.total),
+            weights=gigabytes(self.weights),
+            statistics=gigabytes(self.statistics),
+            texts=gigabytes(self.kept),
+            edit=gigabytes(self.edit),
+            battery=gigabytes(self.cache + self.batch),
+        )
+        if self.free is None:
+            return needs
+        free, device = gigabytes(self.free), str(self.device)
+        if self.fits:
+            return Message(noop("{needs} {free} are free on {device}: it fits."), needs=needs, free=free, device=device)
+        form = noop("{needs} {free} are free on {device}: too little. {advice}")
+        return Message(form, needs=needs, free=free, device=device, advice=self.advice)
 
     def check(self) -> None:
         """Raise `TooLarge` where it does not fit."""

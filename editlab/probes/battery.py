@@ -17,19 +17,20 @@ from editlab.facts import EditCase, EditRequest, Expectation, split
 from editlab.facts.request import SLOT
 from editlab.facts.script import number_at, unspaced
 from editlab.probes.passages import Passages
+from editlab.wording import noop
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
 KINDS = {
-    "success": "the prompt of the edit itself",
-    "rephrase": "the same prompt with another name of the subject",
-    "shuffle": "the same prompt with the subject's tokens in another order",
-    "long": "the same prompt after a long, unrelated text",
-    "paraphrase": "the same fact asked in other words",
-    "locality": "the same question about other subjects, whose answers must stay",
-    "same_subject": "other facts about the subject, which must stay",
-    "propagation": "other facts that have to change once this one has",
+    "success": noop("the prompt of the edit itself"),
+    "rephrase": noop("the same prompt with another name of the subject"),
+    "shuffle": noop("the same prompt with the subject's tokens in another order"),
+    "long": noop("the same prompt after a long, unrelated text"),
+    "paraphrase": noop("the same fact asked in other words"),
+    "locality": noop("the same question about other subjects, whose answers must stay"),
+    "same_subject": noop("other facts about the subject, which must stay"),
+    "propagation": noop("other facts that have to change once this one has"),
 }
 """Every kind of probe and what it asks, in the order in which a battery has them."""
 

@@ -10,13 +10,14 @@ from editlab.facts.request import SLOT
 from editlab.facts.script import joined
 from editlab.probes.battery import battery
 from editlab.probes.passages import Passages
+from editlab.wording import noop
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
 STATE = re.compile(r"(Republic|Kingdom|State|City|Union|Commonwealth|Federation|Empire|Land|Nation) of ")
 """Names that stand in a sentence with an article."""
-AFTER = "after a long, unrelated text"
+AFTER = noop("after a long, unrelated text")
 LEAST = 5
 """Fewest letters of a single token that are still cut in two."""
 

@@ -15,6 +15,7 @@ from editlab.web.core import language
 from editlab.web.core.components import Parts
 from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.html import render
+from editlab.web.core.language import gettext as _
 from editlab.web.core.terms import meanings
 from editlab.web.core.theme import script
 from editlab.web.core.turns import Turns
@@ -80,20 +81,20 @@ def _create_page(lab: Lab) -> Page:
         room.html("room-strip", scripts=["room_strip"])
         notice = gr.HTML(describe(lab, None), elem_id="notice", apply_default_css=False, visible=bool(describe(lab, "")))
         with gr.Tabs() as tabs:
-            with gr.Tab("Edit", id="edit"):
+            with gr.Tab(_("Edit"), id="edit"):
                 display = Display(lab, Turns())
                 parts = create_edit_tab(page, lab, visitor, display)
-            with gr.Tab("Keys", id="keys") as keys:
+            with gr.Tab(_("Keys"), id="keys") as keys:
                 create_keys_tab(keys, lab, parts)
-            with gr.Tab("Inside", id="inside") as inside:
+            with gr.Tab(_("Inside"), id="inside") as inside:
                 create_inside_tab(inside, lab, parts)
-            with gr.Tab("Workspace", id="workspace") as workspace:
+            with gr.Tab(_("Workspace"), id="workspace") as workspace:
                 create_workspace_tab(workspace, lab, parts, display)
-            with gr.Tab("Workshop", id="workshop") as workshop:
+            with gr.Tab(_("Workshop"), id="workshop") as workshop:
                 create_workshop_tab(page, workshop, lab, parts, display)
-            with gr.Tab("Monitor", id="monitor") as monitor:
+            with gr.Tab(_("Monitor"), id="monitor") as monitor:
                 create_monitor_tab(monitor, lab, parts, display)
-            with gr.Tab("Model", id="model") as model:
+            with gr.Tab(_("Model"), id="model") as model:
                 create_model_tab(page, model, lab, strip, parts)
         room.html("terms", meanings(), scripts=["terms"])
         on(Parts({**room, "tabs": tabs, "notice": notice}), page.load, PageHandlers(lab).page_open)

@@ -1,14 +1,19 @@
 """The languages of the page: who gets which, and that each that is offered says all that English says."""
 
+import ast
 import re
+from pathlib import Path
 
 import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
+from paths import ROOT
 
+from editlab.figures.charts import bars
 from editlab.web.core import language, wording
 from editlab.web.core.html import ENVIRONMENT
-from editlab.web.core.language import choose, gettext, ngettext, speaking, spoken
+from editlab.web.core.language import choose, gettext, ngettext, pgettext, speaking, spoken
+from editlab.wording import Message
 from tools.languages import extract
 
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%%|\{\w*[^}]*\}")
@@ -32,6 +37,13 @@ msgid "%(n)s probe of %(subject)s"
 msgid_plural "%(n)s probes of %(subject)s"
 msgstr[0] "%(n)s Probe zu %(subject)s"
 msgstr[1] "%(n)s Proben zu %(subject)s"
+
+msgctxt "lever"
+msgid "Stop"
+msgstr "Hebel"
+
+msgid ".,"
+msgstr ",."
 
 #: web/core/page.js
 msgid "Log in"
@@ -172,3 +184,47 @@ def test_numbers_and_lists_are_written_as_in_the_language_of_the_visit(german):
     assert said() == english
     with speaking("de"):
         assert said()[:6] == ["1.200", "0,43", "4,3 %", "13,5 GB", "a, b und c", "a und b"]
+
+
+def test_a_text_of_the_lab_is_told_with_all_that_it_was_made_of(german):
+    text = Message("Remove", edits=Message(("{n} edit", "{n} edits"), n=1_200))
+    nested = Message("{a}, {b}", a=text.values["edits"], b="Remove")
+    assert wording.tell(text) == "Remove" and wording.tell(nested) == "1,200 edits, Remove"
+    with speaking("de"):
+        assert wording.tell(text) == "Löschen"
+        assert wording.tell(nested) == "1.200 Änderungen, Remove"  # what somebody wrote is not translated
+        assert wording.tell("Remove") == "Remove"
+
+
+def test_a_word_that_means_two_things_is_told_apart(german):
+    assert pgettext("lever", "Stop") == "Stop"
+    with speaking("de"):
+        assert pgettext("lever", "Stop") == "Hebel" and gettext("Log in") == "Anmelden"
+
+
+def test_a_figure_is_in_the_language_of_the_visit_and_in_english_elsewhere(german):
+    def drawn():
+        figure = bars(["a"], [0.5], ["#000"], "share")
+        return figure.layout.separators, figure.layout.annotations[0].text
+
+    assert drawn() == (".,", "<b>0.50</b>  a")
+    with speaking("de"):
+        assert drawn() == (",.", "<b>0,50</b>  a")
+    assert drawn()[0] == ".,"
+
+
+def said_in(file: Path) -> set[str | tuple[str, ...]]:
+    """The messages in a file of Python, as Python itself reads it."""
+    found = set()
+    for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in ("_", "noop", "ngettext"):
+            texts = [argument.value for argument in call.args[:2] if isinstance(argument, ast.Constant)]
+            found |= {tuple(texts) if call.func.id == "ngettext" else text for text in texts}
+    return found
+
+
+def test_every_message_is_collected(messages):
+    """Babel finds none within an f-string, and none whose arguments stand in brackets of their own."""
+    collected = {message.id for message in messages}
+    for file in (ROOT / "editlab").rglob("*.py"):
+        assert said_in(file) <= collected, file

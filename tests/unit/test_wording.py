@@ -5,6 +5,7 @@ import math
 import pytest
 
 from editlab import wording
+from editlab.wording import Message
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,11 @@ from editlab import wording
 )
 def test_numbers_and_lists_read_as_people_write_them(said, text):
     assert said == text
+
+
+def test_a_message_is_its_english_text_and_remembers_what_it_was_made_of():
+    edits = Message(("{n} edit", "{n} edits"), n=1_200)
+    message = Message("removed all {edits}", edits=edits)
+    assert message == "removed all 1,200 edits" and Message(("{n} edit", "{n} edits"), n=1) == "1 edit"
+    assert message.forms == ("removed all {edits}",) and message.values["edits"].values == {"n": 1_200}
+    assert Message("“{name}” is open", name="{x}") == "“{x}” is open"

@@ -35,7 +35,7 @@ def probes(*views: str) -> pd.DataFrame:
         probe_table.probe_table(probes("base", "edited")),
         probe_table.distribution({"base": SAID}, REQUEST),
         request_line.line(NASTY, NASTY, NASTY, NASTY, "rome"),
-        render("edit/tokens.html", tokens=[NASTY], noun="target token"),
+        render("edit/tokens.html", tokens=[NASTY], said=NASTY),
         render("edit/suggestions.html", objects=[NASTY]),
         render("edit/questions.html", questions={"rephrase": NASTY}),
         gate.tokens(pd.DataFrame([{"token": NASTY, "gate": 0.9, "subject": NASTY, "fires": True}]), "Gates"),

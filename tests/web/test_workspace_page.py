@@ -133,11 +133,11 @@ def info(**changes: Any) -> WorkspaceInfo:
 
 
 def test_who_sees_a_workspace():
-    assert words.who_sees(info(shared=False), "all users") == "Private: only you can see it."
-    assert words.who_sees(info(), "all users of this EditLab") == (
+    assert words.who_sees(info(shared=False), demo=False) == "Private: only you can see it."
+    assert words.who_sees(info(), demo=False) == (
         "Shared: all users of this EditLab can open and change it; only you can delete it or make it private."
     )
-    assert "only its owner can delete it" in words.who_sees(info(mine=False), "all users")
+    assert "only its owner can delete it" in words.who_sees(info(mine=False), demo=False)
 
 
 def test_what_lies_there(ana, quiet):

@@ -18,7 +18,7 @@ from editlab.facts import EditRequest
 from editlab.lab.ledger import bodies
 from editlab.lab.ledger.bodies import EditBody
 from editlab.lab.ledger.persistent import PersistentList
-from editlab.wording import count
+from editlab.wording import Message, noop
 
 CHANGES = ("applied", "refined", "switched", "removed", "remade", "cleared", "moved", "returned")
 """Events that change the chain, and that can be undone."""
@@ -252,29 +252,31 @@ def _change(state: State, event: Event, body: Any) -> Change:
     if kind == "applied":
         edit = Edit.read(body.edit)
         edit = replace(edit, at=edit.at or event.at)
-        return Change(f"applied {edit.name}{' with REP' * bool(edit.rep)}", chain, chain.append(edit), edit.request)
+        form = noop("applied {edit} with REP") if edit.rep else noop("applied {edit}")
+        return Change(Message(form, edit=edit.name), chain, chain.append(edit), edit.request)
     if kind == "cleared":
-        return Change(f"removed all {count_edits(chain)}", chain, PersistentList())
+        return Change(Message(noop("removed all {edits}"), edits=count_edits(chain)), chain, PersistentList())
     if kind == "remade":
         made = {edit.id: edit for edit in map(Edit.read, body.edits)}
         after = PersistentList(made.get(edit.id, edit) for edit in chain)
-        return Change(f"recomputed {count_edits(made.values())}", chain, after)
+        return Change(Message(noop("recomputed {edits}"), edits=count_edits(made.values())), chain, after)
     if kind == "refined":
         edit = Edit.read(body.edit)
         _find(chain, [edit.id])
         after = PersistentList(edit if known.id == edit.id else known for known in chain)
-        return Change(f"added REP to {edit.name}", chain, after, edit.request)
+        return Change(Message(noop("added REP to {edit}"), edit=edit.name), chain, after, edit.request)
     if kind == "moved":
         return _reorder(chain, body.ids)
     if kind == "returned":
         if body.to > state.number:
             raise ValueError(f"there is no event {body.to} to return to")
-        return Change(f"returned to the edits after event {body.to}", chain, state.chains[body.to])
+        text = Message(noop("returned to the edits after event {event}"), event=str(body.to))
+        return Change(text, chain, state.chains[body.to])
     if kind == "removed":
         chosen, ids = _find(chain, body.ids), set(body.ids)
         which = chosen[0].name if len(chosen) == 1 else count_edits(chosen)
         after = PersistentList(edit for edit in chain if edit.id not in ids)
-        return Change(f"removed {which}", chain, after, chosen[0].request)
+        return Change(Message(noop("removed {edits}"), edits=which), chain, after, chosen[0].request)
     switch = {"on": body.on} if body.rep is None else {"rep_on": body.rep}
     edits = list(chain)
     places = [place for place, edit in enumerate(edits) if edit.id == body.id]
@@ -283,8 +285,11 @@ def _change(state: State, event: Event, body: Any) -> Change:
     first = edits[places[0]]
     for place in places:
         edits[place] = replace(edits[place], **switch)
-    text = f"switched {'on' if any(switch.values()) else 'off'} {'REP for ' * ('rep_on' in switch)}{first.name}"
-    return Change(text, chain, PersistentList(edits), first.request)
+    if "rep_on" in switch:
+        form = noop("switched on REP for {edit}") if body.rep else noop("switched off REP for {edit}")
+    else:
+        form = noop("switched on {edit}") if body.on else noop("switched off {edit}")
+    return Change(Message(form, edit=first.name), chain, PersistentList(edits), first.request)
 
 
 def _find(chain: Iterable[Edit], ids: Iterable[str]) -> list[Edit]:
@@ -303,7 +308,8 @@ def _reorder(chain: Edits, ids: Sequence[str]) -> Change:
         raise ValueError("an order names every edit once")
     first = max(enumerate(chain), key=lambda placed: abs(placed[0] - places[placed[1].id]))[1]
     after = PersistentList(known[id] for id in ids)
-    return Change(f"moved {first.name} to place {places[first.id] + 1}", chain, after, first.request)
+    text = Message(noop("moved {edit} to place {place}"), edit=first.name, place=str(places[first.id] + 1))
+    return Change(text, chain, after, first.request)
 
 
 def name_of(request: EditRequest) -> str:
@@ -313,4 +319,4 @@ def name_of(request: EditRequest) -> str:
 
 def count_edits(edits: Iterable[EditFields]) -> str:
     """Return how many edits these are, as text. Each request of a batch counts."""
-    return count(sum(len(edit.requests) for edit in edits), "edit")
+    return Message(("{n} edit", "{n} edits"), n=sum(len(edit.requests) for edit in edits))

@@ -17,12 +17,26 @@ from editlab.lab.context import Context
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.chain import EditRecord, pathways_of
 from editlab.lab.ledger.directory import WorkspaceInfo
-from editlab.lab.ledger.events import CHANGES, ENDS, NOTED, Edit, Event, State, count_edits, steps
+from editlab.lab.ledger.events import CHANGES, Edit, Event, State, count_edits, steps
 from editlab.lab.worker import Cancel, Job, JobProgress
 from editlab.lab.workspaces.open import Workspaces
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.patches import BASE, View
+from editlab.wording import Message, noop
 
+SWITCHED = {
+    "shared": (noop("made it private"), noop("shared it")),
+    "masked": (noop("turned the mask off"), noop("turned the mask on")),
+    "guarded": (noop("turned the guard off"), noop("turned the guard on")),
+}
+"""What is said of an event that turned something off, or on."""
+ENDED = {
+    "limits": noop("set the alarm limits"),
+    "stopped": noop("stopped an edit"),
+    "failed": noop("began an edit, which failed"),
+    "interrupted": noop("began an edit, which was interrupted"),
+}
+"""What is said of an event without anything else to it."""
 HIDDEN = ("started", "looked")
 """Kinds of events that are no moments: they mean nothing to a reader."""
 
@@ -150,26 +164,20 @@ def _text(event: Event, before: State, after: State) -> str:
     if event.kind in CHANGES:
         return after.past[-1].text
     if event.kind == "undone":
-        return f"undid: {after.future[-1].text}"
+        return Message(noop("undid: {change}"), change=after.future[-1].text)
     if event.kind == "redone":
-        return f"redid: {after.past[-1].text}"
+        return Message(noop("redid: {change}"), change=after.past[-1].text)
     if event.kind == "imported":
-        return f"imported it from a bundle of {event.body['of']!r}, with {count_edits(after.chain)}"
+        form = noop("imported it from a bundle of {name}, with {edits}")
+        return Message(form, name=repr(event.body["of"]), edits=count_edits(after.chain))
     if event.kind == "branched":
-        return f"branched it from {event.body['of']!r} after event {event.body['number']}, with {count_edits(after.chain)}"
+        form, number = noop("branched it from {name} after event {event}, with {edits}"), str(event.body["number"])
+        return Message(form, name=repr(event.body["of"]), event=number, edits=count_edits(after.chain))
     if event.kind == "renamed":
-        return f"renamed it to {event.body['name']!r}"
-    if event.kind == "shared":
-        return "shared it" if event.body["on"] else "made it private"
+        return Message(noop("renamed it to {name}"), name=repr(event.body["name"]))
     if event.kind == "threshold":
-        return f"set the gate threshold to {event.body['threshold']:.2f}"
-    if event.kind == "limits":
-        return "set the alarm limits"
-    if event.kind in ("masked", "guarded"):
-        return f"turned the {'mask' if event.kind == 'masked' else 'guard'} {'on' if event.body['on'] else 'off'}"
-    assert event.kind in ENDS or event.kind in NOTED
-    return {
-        "stopped": "stopped an edit",
-        "failed": "began an edit, which failed",
-        "interrupted": "began an edit, which was interrupted",
-    }[event.kind]
+        return Message(noop("set the gate threshold to {threshold}"), threshold=f"{event.body['threshold']:.2f}")
+    if event.kind in SWITCHED:
+        return Message(SWITCHED[event.kind][bool(event.body["on"])])
+    assert event.kind in ENDED
+    return Message(ENDED[event.kind])

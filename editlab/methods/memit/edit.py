@@ -21,6 +21,7 @@ from editlab.methods.memit.config import MemitConfig
 from editlab.model.statistics import KeyStatistics, need
 from editlab.model.tokens import Located
 from editlab.patches import BARE, BASE, Form, LowRank, View
+from editlab.wording import noop
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Memit(Method):
     """Mass-editing memory in a transformer. It keeps no state."""
 
     name = "memit"
-    title = "MEMIT: spread over several layers"
+    title = noop("MEMIT: spread over several layers")
     config = MemitConfig
     joint = True
     needs_statistics = True

@@ -21,6 +21,7 @@ from editlab.methods._method import Edited, Method, Stopwatch, check_requests, p
 from editlab.methods.rome.config import RomeConfig
 from editlab.model import statistics
 from editlab.patches import BASE, LowRank, View
+from editlab.wording import noop
 from editlab.work import Cancel, Progress, never, no_progress
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Rome(Method):
     """Rank-one model editing. It keeps no state."""
 
     name = "rome"
-    title = "ROME: one rank-one edit"
+    title = noop("ROME: one rank-one edit")
     config = RomeConfig
 
     def prepare(self, model: LanguageModel, config: RomeConfig) -> None:

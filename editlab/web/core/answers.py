@@ -10,8 +10,10 @@ from markupsafe import Markup
 from editlab.facts import EditRequest
 from editlab.facts.script import CLAUSE_END, bare
 from editlab.web.core.html import pieces
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import noop
 from editlab.web.core.names import token_name
-from editlab.wording import percent, shorten
+from editlab.web.core.wording import percent, shorten
 
 Answer = Mapping[str, Any]
 """One view's answer, as `probes.summary` returns it: `top`, `text`, `p_new`, `p_true`."""
@@ -35,12 +37,12 @@ def first_clause(text: str) -> str:
     """Return a continuation up to the end of its first clause, short enough for a large font."""
     text = text.strip()
     clause = CLAUSE_END.split(text, maxsplit=1)[0].strip() or text
-    return shorten(clause, LONGEST_HEADLINE) or "(nothing)"
+    return shorten(clause, LONGEST_HEADLINE) or _("(nothing)")
 
 
 def object_of(request: EditRequest | None, token: str) -> str:
     """Return "new" or "true" where a token begins that object of a request, else an empty text."""
-    objects = (("new", request.target_new), ("true", request.target_true)) if request else ()
+    objects = ((noop("new"), request.target_new), (noop("true"), request.target_true)) if request else ()
     token = token.strip()
     return next((which for which, name in objects if token and name is not None and bare(name).startswith(token)), "")
 

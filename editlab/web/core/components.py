@@ -19,6 +19,7 @@ from gradio.components import Component
 
 from editlab.web.core.html import joined, pieces, script
 from editlab.web.core.inputs import Buttons, Choices, FileButton, Moments, shape_of
+from editlab.web.core.language import gettext as _
 from editlab.web.core.updates import SHARED
 
 
@@ -90,7 +91,7 @@ class Parts(dict[str, Component]):
 
     def stop_button(self, name: str, **options: Any) -> gr.Button:
         """Make the button that stops what runs; it is on while something does."""
-        return self.button(name, "Stop", variant="stop", interactive=False, min_width=80, **options)
+        return self.button(name, _("Stop"), variant="stop", interactive=False, min_width=80, **options)
 
     def html(self, name: str, value: str = "", scripts: Sequence[str] = (), **options: Any) -> gr.HTML:
         """Make a part that we write and `style.css` styles, without Gradio's style for prose. `scripts`: of `scripts/`."""
@@ -141,9 +142,13 @@ def _bounds(kind: Any) -> dict[str, Any]:
 
 
 def _choices(kind: Any, titles: Mapping[str, str] | None) -> list[tuple[str, str]]:
-    """Return (title, choice) of all choices of a type. Raises `TypeError` where the titles are of other choices."""
+    """Return (title, choice) of all choices of a type. Titles are translated; a choice without one stands for itself.
+
+    Raises `TypeError` where the titles are of other choices.
+    """
     choices = shape_of(kind).choices or ()
-    titles = titles or {choice: choice for choice in choices}
+    if titles is None:
+        return [(choice, choice) for choice in choices]
     if set(titles) != set(choices):
         raise TypeError(f"The titles {', '.join(titles)} are not those of the choices {', '.join(choices)}.")
-    return [(title, choice) for choice, title in titles.items()]
+    return [(_(title), choice) for choice, title in titles.items()]

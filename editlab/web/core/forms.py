@@ -13,10 +13,17 @@ from editlab.facts import EditRequest
 from editlab.facts.script import Space, bare, with_space
 from editlab.lab import METHODS, OFF, RECIPES, MethodInfo, OwnProbe, Setting
 from editlab.web.core.inputs import LENGTHS, Inputs
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import noop
 
 MOST_LINES = 20
 """Most own probes of a kind."""
-FIELDS = {"subject": "subject", "prompt": "prompt", "target_new": "new object", "target_true": "true object"}
+FIELDS = {
+    "subject": noop("subject"),
+    "prompt": noop("prompt"),
+    "target_new": noop("new object"),
+    "target_true": noop("true object"),
+}
 """The parts of a request, and the names of their fields."""
 
 
@@ -40,11 +47,11 @@ def place_of(field: str) -> str:
 
 def read_question(text: str | None) -> str:
     """Return a text to be continued, without white space around it. Raises `BadRequest`."""
-    text = _capped("question", text).strip()
+    text = _capped(noop("question"), text).strip()
     if not text:
-        raise BadRequest("There is nothing to ask. Write the beginning of a sentence.")
+        raise BadRequest(_("There is nothing to ask. Write the beginning of a sentence."))
     if not _is_printable(text):
-        raise BadRequest("The question holds a control or broken character. Remove it.")
+        raise BadRequest(_("The question holds a control or broken character. Remove it."))
     return text
 
 
@@ -55,9 +62,9 @@ def read_line(text: str | None) -> str:
 
 def read_reason(text: str | None) -> str:
     """Return the reason for an edit on one line; empty where none is given. Raises `BadRequest`."""
-    reason = " ".join(_capped("reason", text).split())
+    reason = " ".join(_capped(noop("reason"), text).split())
     if not _is_printable(reason):
-        raise BadRequest("The reason holds a control or broken character. Remove it.")
+        raise BadRequest(_("The reason holds a control or broken character. Remove it."))
     return reason
 
 
@@ -72,7 +79,7 @@ def read_own(rephrases: str | None, neighbours: str | None, request: EditRequest
 
 def read_names(rephrases: str | None, request: EditRequest) -> tuple[str, ...]:
     """Return other names of the subject: from own rephrases that are the prompt with something else in its place."""
-    head, _, tail = request.prompt.strip().partition("{}")
+    head, tail = request.prompt.strip().partition("{}")[::2]
     lines = [line for line in _lines(rephrases) if line.startswith(head) and line.endswith(tail)]
     names = (line[len(head) : len(line) - len(tail)].strip() for line in lines if len(line) > len(head) + len(tail))
     return tuple(dict.fromkeys(name for name in names if name and name != request.subject))
@@ -117,12 +124,14 @@ def settings_of(methods: Sequence[MethodInfo]) -> list[tuple[str, Setting]]:
 
 
 def _lines(text: str | None) -> list[str]:
-    lines = [line.strip() for line in _capped("list of own probes", text).splitlines() if line.strip()]
+    lines = [line.strip() for line in _capped(noop("list of own probes"), text).splitlines() if line.strip()]
     if len(lines) > MOST_LINES:
-        raise BadRequest(f"There are {len(lines)} own probes of a kind; {MOST_LINES} are the most. Remove some.")
+        text = _("There are {n} own probes of a kind; {most} are the most. Remove some.")
+        raise BadRequest(text.format(n=len(lines), most=MOST_LINES))
     for line in lines:
         if not _is_printable(line):
-            raise BadRequest(f"The own probe {line!r} holds a control or broken character. Remove it.")
+            text = _("The own probe {probe} holds a control or broken character. Remove it.")
+            raise BadRequest(text.format(probe=repr(line)))
     return lines
 
 
@@ -133,5 +142,6 @@ def _is_printable(text: str) -> bool:
 def _capped(name: str, value: str | None, field: str | None = None) -> str:
     value = value or ""
     if len(value) > LENGTHS[name]:
-        raise BadRequest(f"The {name} has {len(value)} characters; {LENGTHS[name]} is the most. Shorten it.", field)
+        text = _("The {field} has {n} characters; {most} is the most. Shorten it.")
+        raise BadRequest(text.format(field=_(name), n=len(value), most=LENGTHS[name]), field)
     return value

@@ -26,6 +26,7 @@ from editlab.lab import Lab, Workspace
 from editlab.lab.access.limits import Cost, iterate_for
 from editlab.web.core.declaration import Declaration, Refusal
 from editlab.web.core.html import pieces
+from editlab.web.core.language import gettext as _
 from editlab.web.core.updates import Update, Updates, buttons, follow, problem
 from editlab.web.core.visit import Visit
 
@@ -52,8 +53,8 @@ def handler(cost: Cost, *, refused_in_demo: Refusal = "") -> Callable[[Handler],
 
         @functools.wraps(work)
         def run(self: Handlers, visit: Visit, *given: Any, **named: Any) -> Updates:
-            _, _, *arguments = signature.bind(self, visit, *given, **named).arguments.items()
-            yield from iterate_for(visit.asker, self._run(work, declaration, visit, dict(arguments)))
+            arguments = dict(list(signature.bind(self, visit, *given, **named).arguments.items())[2:])
+            yield from iterate_for(visit.asker, self._run(work, declaration, visit, arguments))
 
         run.declaration, run.cost = declaration, declaration.cost
         return run
@@ -74,7 +75,8 @@ class Handlers:
             yield from follow(self.lab.worker, job)
             job.wait()
         if not self.lab.knows(visit.session):
-            raise BadRequest(f"The model is now {self.lab.about()['model']}. Reload the page to ask it.")
+            model = self.lab.about()["model"]
+            raise BadRequest(_("The model is now {model}. Reload the page to ask it.").format(model=model))
 
     def buttons(self, workspace: Workspace) -> Update:
         """Return which buttons can be pressed now."""
@@ -114,5 +116,5 @@ def _shown(error: Exception) -> Update:
         return problem(error)
     number = secrets.token_hex(4)
     log.error("A handler failed unexpectedly (%s)", number, exc_info=error)
-    text = f"EditLab failed unexpectedly. Your edits are unchanged. The server's log has the details under {number}."
-    return {"message": pieces.message(text, "problem")}
+    text = _("EditLab failed unexpectedly. Your edits are unchanged. The server's log has the details under {number}.")
+    return {"message": pieces.message(text.format(number=number), "problem")}

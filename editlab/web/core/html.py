@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 
 from editlab import wording as english
 from editlab.web.core import names, wording
-from editlab.web.core.language import gettext, ngettext
+from editlab.web.core.language import gettext, ngettext, pgettext
 
 WEB = Path(__file__).parents[1]
 SCRIPTS = Path(__file__).with_name("scripts")
@@ -44,7 +44,7 @@ ENVIRONMENT = Environment(
     undefined=StrictUndefined,
     extensions=["jinja2.ext.i18n"],
 )
-ENVIRONMENT.install_gettext_callables(gettext, ngettext, newstyle=True)
+ENVIRONMENT.install_gettext_callables(gettext, ngettext, newstyle=True, pgettext=pgettext)
 ENVIRONMENT.policies["ext.i18n.trimmed"] = True
 ENVIRONMENT.filters |= {
     "count": english.count,

@@ -27,12 +27,13 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
+from editlab.figures.language import translated
 from editlab.wording import noop
 from editlab.work import within
 
 FOLDER = Path(__file__).parents[1] / "languages"
 ENGLISH = "en"
-LANGUAGES = (ENGLISH,)
+LANGUAGES = (ENGLISH, "de")
 """The languages that visitors are offered. Each but English has a complete catalogue."""
 LOCALES = {ENGLISH: "en_GB"}
 """The locale of a language's numbers and lists, where the language alone means another one: a, b and c."""
@@ -61,6 +62,11 @@ def ngettext(singular: str, plural: str, n: int) -> str:
     return _translations(language()).ngettext(singular, plural, n)
 
 
+def pgettext(context: str, message: str) -> str:
+    """Return a message in the language of the visit that elsewhere means something else. `context`: what it is here."""
+    return _translations(language()).pgettext(context, message)
+
+
 def of_scripts() -> dict[str, str]:
     """Return the messages of the page's scripts with their translations; none in English."""
     return {
@@ -75,7 +81,8 @@ def speaking(chosen: str) -> Iterator[None]:
     """Run a block in a language."""
     token = LANGUAGE.set(chosen)
     try:
-        yield
+        with translated(gettext):
+            yield
     finally:
         LANGUAGE.reset(token)
 
@@ -112,4 +119,4 @@ def _translations(name: str) -> standard.NullTranslations:
     return standard.GNUTranslations(compiled)
 
 
-__all__ = ["LANGUAGES", "choose", "gettext", "language", "ngettext", "noop", "of_scripts", "speaking", "spoken"]
+__all__ = ["LANGUAGES", "choose", "gettext", "language", "ngettext", "noop", "of_scripts", "pgettext", "speaking", "spoken"]

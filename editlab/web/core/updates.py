@@ -11,11 +11,12 @@ from typing import Any
 
 import gradio as gr
 
-from editlab import wording
 from editlab.errors import BadRequest
 from editlab.lab import Job, Worker, Workspace
 from editlab.web.core.forms import FIELDS, place_of
 from editlab.web.core.html import pieces
+from editlab.web.core.language import gettext as _
+from editlab.web.core.wording import capitalize
 
 Update = dict[str, Any]
 Updates = Iterator[Update]
@@ -71,7 +72,7 @@ def buttons(workspace: Workspace) -> Update:
 
 def stopping(busy: bool) -> Update:
     """Return the message after Stop was pressed. `busy`: whether anything was running."""
-    return {"message": pieces.message("Stopping …" if busy else "Nothing is running.")}
+    return {"message": pieces.message(_("Stopping …") if busy else _("Nothing is running."))}
 
 
 def problem(error: Exception) -> Update:
@@ -86,9 +87,9 @@ def problem(error: Exception) -> Update:
 def _progress(line: Workspace | Worker, job: Job[Any], elapsed: float) -> str:
     ahead = line.ahead(job)
     if ahead:
-        return pieces.progress(f"Waiting for the model; {ahead} before you", 0.0, "")
+        return pieces.progress(_("Waiting for the model; {n} before you").format(n=ahead), 0.0, "")
     rest = ""
     if job.fraction >= 0.1 and elapsed >= ESTIMATE_SECONDS:
         left = elapsed * (1 - job.fraction) / job.fraction
-        rest = f"about {left:.0f} s left" if left >= 1 else "almost done"
-    return pieces.progress(wording.capitalize(job.text), job.fraction, rest)
+        rest = _("about {n} s left").format(n=round(left)) if left >= 1 else _("almost done")
+    return pieces.progress(capitalize(job.text), job.fraction, rest)

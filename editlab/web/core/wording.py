@@ -9,13 +9,22 @@ from babel.lists import format_list
 from babel.numbers import get_decimal_symbol, get_group_symbol
 
 from editlab import wording
-from editlab.web.core.language import locale, ngettext
-from editlab.wording import capitalize, rate, share, shorten
+from editlab.web.core.language import gettext, locale, ngettext
+from editlab.wording import Message, capitalize, rate, share, shorten
 
 
 def number(value: float, form: str = ",") -> str:
     """Return a number in a form of Python's: 1,200; with ".2f" 0.43. In German 1.200 and 0,43."""
     return _local(format(value, form))
+
+
+def tell(text: str) -> str:
+    """Return an English text in the language of the visit, where it remembers what it was made of."""
+    if not isinstance(text, Message):
+        return text
+    form = gettext(*text.forms) if len(text.forms) == 1 else ngettext(*text.forms, text.values["n"])
+    said = {name: tell(value) if isinstance(value, str) else number(value) for name, value in text.values.items()}
+    return form.format(**said)
 
 
 def join(items: Iterable[object]) -> str:
@@ -51,4 +60,4 @@ def _local(english: str) -> str:
     return english.translate(str.maketrans({".": get_decimal_symbol(locale()), ",": get_group_symbol(locale())}))
 
 
-__all__ = ["capitalize", "duration", "join", "number", "percent", "rate", "share", "shorten", "size"]
+__all__ = ["capitalize", "duration", "join", "number", "percent", "rate", "share", "shorten", "size", "tell"]

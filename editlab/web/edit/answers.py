@@ -12,6 +12,7 @@ from editlab.facts import EditRequest
 from editlab.lab import CONTROL
 from editlab.web.core.answers import Answer, Answers, bars, headline, tokens
 from editlab.web.core.html import render
+from editlab.web.core.language import gettext as _
 from editlab.web.edit import gate, words
 
 LONG_ANSWER = 16
@@ -46,7 +47,7 @@ def at_prompt(request: EditRequest, answers: Answers, waiting: bool = False, pla
     """
     controls = controls_of(answers)
     shown = {view: headline(answer) for view, answer in answers.items() if view not in controls}
-    before, _, after = request.prompt.partition("{}")
+    before, after = request.prompt.partition("{}")[::2]
     return render(
         "edit/answers.html",
         before=before,
@@ -57,7 +58,7 @@ def at_prompt(request: EditRequest, answers: Answers, waiting: bool = False, pla
         missing=[(view, waiting or view == "base") for view in places if view not in answers],
         controls=[_column(view, request, answers[view], "control") for view in controls],
         no_bars=bars(None, ()),
-        hint=words.NO_EDIT,
+        hint=_(words.NO_EDIT),
         long_answer=LONG_ANSWER,
     )
 
@@ -102,6 +103,6 @@ def live(text: str, answers: Answers, request: EditRequest | None = None, gates:
         "edit/live.html",
         question=text if len(text) <= LONGEST_QUESTION else f"… {text[-LONGEST_QUESTION:].partition(' ')[2]}",
         columns=columns,
-        note=words.SAME_ANSWER if len(texts) > 1 and len(set(texts)) == 1 and texts[0] else "",
-        gates="" if gates is None else gate.tokens(gates, "Gate at each token of the question"),
+        note=_(words.SAME_ANSWER) if len(texts) > 1 and len(set(texts)) == 1 and texts[0] else "",
+        gates="" if gates is None else gate.tokens(gates, _("Gate at each token of the question")),
     )

@@ -20,6 +20,7 @@ from editlab.lab.workspaces import edits
 from editlab.web.core import forms
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import OwnProbes
+from editlab.web.core.language import gettext as _
 from editlab.web.core.turns import Turn, Turns
 from editlab.web.core.updates import Update, Updates, buttons, follow
 from editlab.web.edit import answers as answer_columns
@@ -73,18 +74,21 @@ class Display:
         """
         record = next((record for record in workspace.records if record.id == id), None)
         if record is None or row >= len(record.requests):
-            raise BadRequest("This edit is not in the list any more.")
+            raise BadRequest(_("This edit is not in the list any more."))
         if action == "look":
             yield self.fields(record.requests[row])
             yield from self.show(workspace, record.requests[row], own, "")
         elif action == "switch":
             on = workspace.switch(id, not record.on).on
-            yield from self.changed(workspace, f"Switched {'on' if on else 'off'}: {record.name}.", own)
+            yield from self.changed(
+                workspace, (_("Switched on: {edit}.") if on else _("Switched off: {edit}.")).format(edit=record.name), own
+            )
         elif action == "rep":
             yield from self._switch_rep(workspace, record, recipe_of(recipe), own)
         else:
             workspace.remove(id)
-            yield from self.changed(workspace, f"Removed: {record.name}. The other edits are as they were computed.", own)
+            text = _("Removed: {edit}. The other edits are as they were computed.").format(edit=record.name)
+            yield from self.changed(workspace, text, own)
 
     def fields(self, request: EditRequest) -> Update:
         """Return the fields of a request."""
@@ -113,7 +117,7 @@ class Display:
         """Return the page while an edit is computed: only Stop can be pressed."""
         return {
             "message": pieces.message(text),
-            "progress": pieces.progress("Starting", 0.0, ""),
+            "progress": pieces.progress(_("Starting"), 0.0, ""),
             **{name: gr.update(interactive=False) for name in IDLE},
             "stop": gr.update(interactive=True),
         }
@@ -122,14 +126,14 @@ class Display:
         """Draw all answers as they come, then the probes where the edit is on."""
         job = turn.asks(answers.ask(workspace, request, own_probes(own, request)))
         request = workspace.request or request
-        questions = render("edit/questions.html", questions=answers.questions(workspace, request))
+        questions = {_(name): text for name, text in answers.questions(workspace, request).items()}
         record = answers.find_applied(workspace.records, request)
         yield {
             **self.edits(workspace),
             **buttons(workspace),
             **_rep_of(record),
             "progress": "",
-            "questions": questions,
+            "questions": render("edit/questions.html", questions=questions),
             "warnings": edit_list.cautions(record),
         }
         yield from self._follow(turn, workspace, job, text)
@@ -138,7 +142,7 @@ class Display:
         turn.check()
         request = workspace.request
         if request is None or answers.find_applied(workspace.records, request) is None:
-            yield {"message": pieces.message(f"{text} {words.NO_PROBES}")}
+            yield {"message": pieces.message(f"{text} {_(words.NO_PROBES)}")}
             return
         job = turn.asks(answers.ask(workspace, request, own_probes(own, request), probes_alone=True))
         yield {"stop": gr.update(interactive=True)}
@@ -153,7 +157,8 @@ class Display:
         except EditLabError as error:
             turn.check()
             if drawn.complete and not isinstance(error, Cancelled):
-                raise type(error)(f"The edit is applied, but not everything was asked: {error}") from error
+                text = _("The edit is applied, but not everything was asked: {error}")
+                raise type(error)(text.format(error=error)) from error
             raise
         turn.check()
         yield {
@@ -167,12 +172,13 @@ class Display:
         """Switch an edit's pathways on or off; train them first where it has none by that recipe."""
         if record.rep is not None and recipe in (None, record.rep):
             on = workspace.switch_rep(record.id, not record.rep_on).rep_on
-            yield from self.changed(workspace, f"Switched REP {'on' if on else 'off'}: {record.name}.", own)
+            text = _("Switched REP on: {edit}.") if on else _("Switched REP off: {edit}.")
+            yield from self.changed(workspace, text.format(edit=record.name), own)
             return
         self.lab.limits.spend(Cost(edits=1))
         names = forms.read_names(own.own_rephrases, record.request)
         job = edits.refine(workspace, record.id, recipe or RECIPES[0], names)
-        yield self.running(f"Adding REP: {record.name}.")
+        yield self.running(_("Adding REP: {edit}.").format(edit=record.name))
         yield from follow(workspace, job)
         yield from self.changed(workspace, words.rep_added(job.result()), own)
 
@@ -215,7 +221,7 @@ class Drawn:
 
     def _completed(self, now: EditAnswers) -> Update:
         self.complete = True
-        self.message = self.message if len(now.answers) > 1 else f"{self.message} {words.NEXT}".strip()
+        self.message = self.message if len(now.answers) > 1 else f"{self.message} {_(words.NEXT)}".strip()
         self.heard = words.announce(now.answers)
         return {
             **switches.verdict(self._workspace, now.request, now.answers),
@@ -253,5 +259,5 @@ def own_probes(own: OwnProbes, request: EditRequest) -> tuple[OwnProbe, ...]:
 
 def without_probes(asking: bool = False) -> Update:
     """Return the parts of the page that show how an edit is, without any; `asking`: whether probes are to come."""
-    to_come = {"linked": reversal.TO_COME, "ways-back": reversal.TO_COME}
+    to_come = {"linked": reversal.to_come(), "ways-back": reversal.to_come()}
     return {"warnings": "", "scores": score_line.score_line(None, asking), "probe-table": "", **to_come}

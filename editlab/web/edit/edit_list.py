@@ -10,6 +10,7 @@ from markupsafe import Markup
 from editlab.lab import HEALTH, EditRecord, health_value, warnings
 from editlab.lab.ledger.events import name_of
 from editlab.web.core.html import pieces, render
+from editlab.web.core.language import gettext as _
 from editlab.web.edit import words
 
 SHOWN_ROWS = 100
@@ -19,7 +20,7 @@ SHOWN_ROWS = 100
 def edits(records: Sequence[EditRecord]) -> Markup:
     """Return every edit with its switches and a button to remove it. An edit that is off stays in the list."""
     if not records:
-        return pieces.message(words.NO_EDITS, "hint")
+        return pieces.message(_(words.NO_EDITS), "hint")
     rows = [(edit, words.how_made(edit), words.rep_button(edit), warnings(edit.health), batch(edit)) for edit in records]
     return render("edit/edits.html", edits=rows)
 
@@ -45,9 +46,9 @@ def cautions(record: EditRecord | None) -> Markup:
 def health(record: EditRecord | None) -> Markup:
     """Return the numbers of how an edit was made, each with its meaning."""
     if record is None:
-        return pieces.message(words.NO_HEALTH, "hint")
+        return pieces.message(_(words.NO_HEALTH), "hint")
     rows = [
-        (name, health_value(key, record.health[key]), meaning)
+        (_(name), _(health_value(key, record.health[key])), _(meaning))
         for key, (name, meaning) in HEALTH.items()
         if key in record.health
     ]

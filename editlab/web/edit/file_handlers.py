@@ -19,8 +19,10 @@ from editlab.web.core.forms import Method, MethodSettings
 from editlab.web.core.handlers import BATTERY, Handlers, handler
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import Inputs, OwnProbes, Reason, Upload
+from editlab.web.core.language import gettext as _
 from editlab.web.core.updates import Update, Updates, follow
 from editlab.web.core.visit import Visit
+from editlab.web.core.wording import number
 from editlab.web.edit import edit_list, file_words
 
 SHOWN_FAULTS = 50
@@ -48,7 +50,7 @@ class FileHandlers(Handlers):
         if chosen.file is None:
             yield {"many-said": hint(), "many-skip": hidden, **_button(0)}
             return
-        yield {"many-said": pieces.message(file_words.CHECKING, "hint"), **_button(0)}
+        yield {"many-said": pieces.message(_(file_words.CHECKING), "hint"), **_button(0)}
         try:
             config = forms.read_settings(self.lab.methods(), many_method, settings)
             yield self._checked(visit.workspace, self._read(chosen), chosen.skip, many_method, config)
@@ -68,27 +70,27 @@ class FileHandlers(Handlers):
     ) -> Updates:
         """Apply the edits of a file, batch by batch; then show the first question of the last batch."""
         workspace = visit.workspace
-        yield {"message": pieces.message(file_words.CHECKING)}
+        yield {"message": pieces.message(_(file_words.CHECKING))}
         file = self._read(chosen)
         if file.faults and not chosen.skip:
-            raise BadRequest("Some rows are not valid. Correct them, or tick “Skip invalid rows” below the file.")
+            raise BadRequest(_("Some rows are not valid. Correct them, or tick “Skip invalid rows” below the file."))
         if many_batch is None:
-            raise BadRequest(f"There is no batch size. Write a whole number from 1 to {MOST_BATCH:,}.")
+            text = _("There is no batch size. Write a whole number from 1 to {most}.")
+            raise BadRequest(text.format(most=number(MOST_BATCH)))
         config = forms.read_settings(self.lab.methods(), many_method, settings)
         before = edits.file_progress(workspace, file, many_method, config).done
         self.lab.limits.spend(Cost(edits=len(file.rows) - before))
         job = edits.apply_many(workspace, file, many_method, config, many_batch, forms.read_reason(why))
-        yield self.display.running(f"Applying {file.name}. Stop keeps the batches that are done.")
+        text = _("Applying {file}. Stop keeps the batches that are done.")
+        yield self.display.running(text.format(file=file.name))
 
         def draw(now: FileProgress) -> Update:
             return {"many-said": describe(file_words.so_far(now)), "edits": edit_list.edits(workspace.records)}
 
         yield from follow(workspace, job, draw)
         try:
-            result, text = (
-                file_words.at_end(job.result()),
-                f"{file.name} is applied. This is the first edit of its last batch.",
-            )
+            result = file_words.at_end(job.result())
+            text = _("{file} is applied. This is the first edit of its last batch.").format(file=file.name)
         except Cancelled as stopped:
             result = text = str(stopped)
         except EditLabError:
@@ -100,7 +102,7 @@ class FileHandlers(Handlers):
     def _read(self, chosen: FileFields) -> EditFile:
         """Return the file that is chosen, checked. Raises `BadRequest` or `BadFile`."""
         if chosen.file is None:
-            raise BadRequest("There is no file. Choose one first.")
+            raise BadRequest(_("There is no file. Choose one first."))
         file = read_edit_file(self.lab.model, chosen.file, Path(chosen.file).name)
         self.lab.limits.check_rows(file.count)
         return file
@@ -117,7 +119,7 @@ class FileHandlers(Handlers):
 
 def hint() -> Markup:
     """Return which files are accepted."""
-    return render("edit/file_hint.html", hint=file_words.HINT)
+    return render("edit/file_hint.html", hint=_(file_words.HINT))
 
 
 def describe(text: str) -> Markup:

@@ -3,67 +3,97 @@
 from __future__ import annotations
 
 from editlab.lab import EditFile, FileProgress
-from editlab.wording import count, duration, percent
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import ngettext, noop
+from editlab.web.core.wording import duration, number, percent
 
 COLLAPSE = 0.5
 """Where the latest batch took at less than this share of what all batches did so far, the page says so."""
-HINT = "Every row is checked before the first edit is computed."
-CHECKING = "Checking every row …"
+HINT = noop("Every row is checked before the first edit is computed.")
+CHECKING = noop("Checking every row …")
 
 
 def checked(file: EditFile, skip: bool, applied: int = 0) -> str:
     """Return which edits of a file are valid. `applied`: how many of them the workspace has already."""
     invalid, valid = len(file.faults), len(file.rows)
+    given = {"file": file.name, "n": number(valid), "all": number(file.count)}
     if not valid:
-        return f"{file.name}: none of {count(file.count, 'edit')} is valid. Correct the rows below."
+        none = ngettext(
+            "{file}: none of {all} edit is valid. Correct the rows below.",
+            "{file}: none of {all} edits is valid. Correct the rows below.",
+            file.count,
+        )
+        return none.format(**given)
     if not invalid:
-        text = f"{file.name}: {count(valid, 'edit')}, {'valid' if valid == 1 else 'all valid'}."
+        text = ngettext("{file}: {n} edit, valid.", "{file}: {n} edits, all valid.", valid)
     else:
-        text = f"{file.name}: {valid:,} of {count(file.count, 'edit')} {_be(valid)} valid; {_invalid(invalid, skip)}."
-    return f"{text}{_left(applied, valid - applied) if applied else ''}"
+        text = ngettext(
+            "{file}: {n} of {all} edits is valid; {rest}.", "{file}: {n} of {all} edits are valid; {rest}.", valid
+        )
+    text = text.format(**given, rest=_invalid(invalid, skip))
+    return f"{text} {_left(applied, valid - applied)}" if applied else text
 
 
 def _invalid(rows: int, skip: bool) -> str:
     if skip:
-        return f"{count(rows, 'row')} {_be(rows)} skipped"
-    return f"correct or skip {'the other row' if rows == 1 else f'the other {rows:,} rows'}"
+        return ngettext("{n} row is skipped", "{n} rows are skipped", rows).format(n=number(rows))
+    text = ngettext("correct or skip the other row", "correct or skip the other {n} rows", rows)
+    return text.format(n=number(rows))
 
 
 def _left(applied: int, left: int) -> str:
-    rest = f"so {left:,} {_be(left)} left" if left else "so nothing is left to do"
-    return f" {applied:,} of them {_be(applied)} applied already, {rest}."
+    if left:
+        rest = ngettext("so {n} is left", "so {n} are left", left).format(n=number(left))
+    else:
+        rest = _("so nothing is left to do")
+    text = ngettext("{n} of them is applied already, {rest}.", "{n} of them are applied already, {rest}.", applied)
+    return text.format(n=number(applied), rest=rest)
 
 
 def so_far(now: FileProgress) -> str:
     """Return how many edits are applied, how long the rest takes, and whether the model still takes more."""
     if not now.done:
-        return f"{count(now.rows, 'edit')}: computing the first batch."
-    text = f"{now.done:,} of {count(now.rows, 'edit')} of the file {_be(now.done)} applied. {_took(now)}."
+        text = ngettext("{n} edit: computing the first batch.", "{n} edits: computing the first batch.", now.rows)
+        return text.format(n=number(now.rows))
+    text = ngettext("{n} of {all} of the file is applied.", "{n} of {all} of the file are applied.", now.done)
+    parts = [text.format(n=number(now.done), all=_edits(now.rows)), f"{_took(now)}."]
     if now.seconds_left:
-        text += f" About {duration(now.seconds_left)} left."
+        parts.append(_("About {time} left.").format(time=duration(now.seconds_left)))
     if now.latest < COLLAPSE * now.said:
-        text += (
-            f" Of the latest batch only {percent(now.latest)} took: with this method, the model does not hold so many "
-            "edits. Press Stop, then Undo, to remove the batch."
+        text = _(
+            "Of the latest batch only {share} took: with this method, the model does not hold so many edits. Press Stop, "
+            "then Undo, to remove the batch."
         )
-    return text
+        parts.append(text.format(share=percent(now.latest)))
+    return " ".join(parts)
 
 
 def at_end(now: FileProgress) -> str:
     """Return how many edits are applied, and how many of them took."""
-    before = f" ({now.resumed:,} of them before)" if now.resumed else ""
-    held = "" if now.held is None else f", and at {percent(now.held)} now that all are applied"
-    return f"{count(now.done, 'edit')} of the file {_be(now.done)} applied{before}. {_took(now)}{held}."
+    if now.resumed:
+        text = ngettext(
+            "{n} of the file is applied ({before} of them before).",
+            "{n} of the file are applied ({before} of them before).",
+            now.done,
+        )
+    else:
+        text = ngettext("{n} of the file is applied.", "{n} of the file are applied.", now.done)
+    text = text.format(n=_edits(now.done), before=number(now.resumed))
+    if now.held is None:
+        return f"{text} {_took(now)}."
+    held = _("{took}, and at {share} now that all are applied.")
+    return f"{text} {held.format(took=_took(now), share=percent(now.held))}"
 
 
 def apply_label(left: int) -> str:
     """Return the label of the button that applies what is left of a file."""
-    return f"Apply {count(left, 'edit')}" if left else "Apply"
+    return ngettext("Apply {n} edit", "Apply {n} edits", left).format(n=number(left)) if left else _("Apply")
 
 
 def _took(now: FileProgress) -> str:
-    return f"The model gave the new object at {percent(now.said)} of the prompts right after their batch"
+    text = _("The model gave the new object at {share} of the prompts right after their batch")
+    return text.format(share=percent(now.said))
 
 
-def _be(number: int) -> str:
-    return "is" if number == 1 else "are"
+def _edits(n: int) -> str:
+    return ngettext("{n} edit", "{n} edits", n).format(n=number(n))

@@ -10,9 +10,10 @@ from pandas import DataFrame
 
 from editlab.figures.gate import Panel
 from editlab.web.core.html import pieces, render
+from editlab.web.core.language import gettext as _
 from editlab.web.core.names import kind_name
+from editlab.web.core.wording import number, share
 from editlab.web.edit import words
-from editlab.wording import share
 
 SHOWN_TOKENS = 32
 """Most tokens of a text that are shown; of a longer one the last, and those that open a gate."""
@@ -23,8 +24,8 @@ DOMAINS = {"": "", "_in": "in", "_out": "out"}
 def at_prompt(gates: DataFrame) -> Markup:
     """Return the gate at each token of the edited prompt, and a sentence where it stays closed."""
     closed = gates.empty or not gates["fires"].any()
-    return tokens(gates, "Gate at each token of the edited prompt") + pieces.message(
-        words.GATE_CLOSED if closed else "", "hint"
+    return tokens(gates, _("Gate at each token of the edited prompt")) + pieces.message(
+        _(words.GATE_CLOSED) if closed else "", "hint"
     )
 
 
@@ -57,10 +58,10 @@ def table(swept: DataFrame) -> Markup:
     """Return the scores at each threshold as a table."""
     columns = [(name, kind_name(kind, domain)) for kind in PANELS for name, domain in _series(kind, swept)]
     rows = [
-        (f"{row['threshold']:g}", [share(row[name]) for name, _ in columns], int(row["firing"]))
+        (number(row["threshold"], "g"), [share(row[name]) for name, title in columns], int(row["firing"]))
         for row in swept.to_dict("records")
     ]
-    return render("edit/gate_table.html", titles=[title for _, title in columns], rows=rows)
+    return render("edit/gate_table.html", titles=[title for name, title in columns], rows=rows)
 
 
 def _series(kind: str, swept: DataFrame) -> list[tuple[str, str]]:

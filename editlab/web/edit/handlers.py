@@ -30,20 +30,22 @@ from editlab.web.core.inputs import (
     Subject,
     Switch,
 )
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import ngettext, noop
 from editlab.web.core.names import VIEW_TITLES
 from editlab.web.core.updates import Update, Updates, follow, stopping
 from editlab.web.core.visit import Visit
+from editlab.web.core.wording import number, shorten, tell
 from editlab.web.edit import answers, known, link, mask_words, switches, words
 from editlab.web.edit import display as drawing
 from editlab.web.edit.link import Link, PressedLink
 from editlab.web.edit.question_handlers import RequestFields, continue_text
 from editlab.web.edit.waiting import follow_edit
-from editlab.wording import count, shorten
 
 Threshold = Annotated[float, Field(ge=0, le=1)]
 Form = Literal["plain", "chat"]
 """How questions are put to the model."""
-UNREADABLE = "“{}” cannot be read. You are in “{}” now. {}"
+UNREADABLE = noop("“{lost}” cannot be read. You are in “{now}” now. {error}")
 
 
 class PressedEdit(Pressed):
@@ -97,21 +99,22 @@ class EditHandlers(Handlers):
         painted = {**_choices(address), **self._painted(workspace, asked)}
         yield {**visit.kept, "link": question, **self.buttons(workspace), **painted}
         if workspace.editing is not None:
-            yield self.display.running("An edit is being computed.")
+            yield self.display.running(_("An edit is being computed."))
             yield from follow_edit(workspace, workspace.editing)
         training = self.lab.masks.running
         if training is not None:
-            yield self.display.running("A mask is being trained. Questions wait until it is done.")
+            yield self.display.running(_("A mask is being trained. Questions wait until it is done."))
             yield from follow(workspace, training)
         if asked is not None and example is None:
             yield {"preset": None, "say": ""}
             yield from self.display.show(workspace, asked, own, notice)
         elif example is None and workspace.request is not None:
-            yield from self.display.show(
-                workspace, workspace.request, own, notice or "This is the question you last looked at."
-            )
+            text = notice or _("This is the question you last looked at.")
+            yield from self.display.show(workspace, workspace.request, own, text)
         elif self.lab.examples:
-            unknown = f"There is no example “{shorten(name, 40)}”; this is the first one." if name and not example else ""
+            unknown = ""
+            if name and not example:
+                unknown = _("There is no example “{name}”; this is the first one.").format(name=shorten(name, 40))
             if example is None:
                 yield from known.until_one_is_known(self.lab)
                 example = self.lab.knowledge.first
@@ -125,7 +128,7 @@ class EditHandlers(Handlers):
         if pressed.press != "follow":
             return
         wanted = self._link(visit, pressed.workspace, pressed.model_dump(include=set(link.SWITCHES), exclude_none=True))
-        text = self._follow_link(visit, wanted, None) or f"“{wanted.there.name}” is open."
+        text = self._follow_link(visit, wanted, None) or _("“{workspace}” is open.").format(workspace=wanted.there.name)
         workspace = visit.workspace
         if workspace.request is None and self.lab.knowledge.first is not None:
             yield from self.display.present(workspace, self.lab.knowledge.first, own, text)
@@ -137,7 +140,7 @@ class EditHandlers(Handlers):
         """Fill the fields with an example and show the answers to its question."""
         example = next((example for example in self.lab.examples if example.name == preset), None)
         if example is None:
-            raise BadRequest("There is no such example. Choose one from the row.")
+            raise BadRequest(_("There is no such example. Choose one from the row."))
         yield from self.display.present(visit.workspace, example, own)
 
     @handler(cost=Cost(prompts=1))
@@ -150,7 +153,7 @@ class EditHandlers(Handlers):
         """Fill the fields with a fact that the model knows and show the answers to its question."""
         facts = self.lab.knowledge.facts
         if pressed.number >= len(facts) or facts[pressed.number].request.subject != pressed.subject:
-            raise BadRequest("This fact is not offered any more. Open the list again.")
+            raise BadRequest(_("This fact is not offered any more. Open the list again."))
         request = facts[pressed.number].request
         yield {**self.display.fields(request), **known.picked(facts[pressed.number])}
         yield from self.display.show(visit.workspace, request, own, "")
@@ -173,7 +176,8 @@ class EditHandlers(Handlers):
         names, before = forms.read_names(own.own_rephrases, request), workspace.request
         config = forms.read_settings(self.lab.methods(), method, settings)
         job = edits.apply(workspace, request, method, config or None, recipe, names, forms.read_reason(why))
-        yield self.display.running(f"Editing: {request.subject} → {request.target_new}.")
+        text = _("Editing: {subject} → {new}.").format(subject=request.subject, new=request.target_new)
+        yield self.display.running(text)
         places = switches.places(workspace)
         places = (*places, "rep") if recipe and not workspace.guarded else places
         if before is None or before.text != request.text:
@@ -192,26 +196,26 @@ class EditHandlers(Handlers):
         """Let the edit that waits for key statistics be made without them."""
         workspace = visit.workspace
         if not workspace.can_hurry:
-            raise BadRequest("No edit waits for key statistics now.")
+            raise BadRequest(_("No edit waits for key statistics now."))
         workspace.hurry.set()
-        yield {"message": pieces.message(words.HURRIED), "hurry": gr.update(visible=False)}
+        yield {"message": pieces.message(_(words.HURRIED)), "hurry": gr.update(visible=False)}
 
     @handler(cost=PROBED)
     def catch_up(self, visit: Visit, own: OwnProbes) -> Updates:
         """Draw the edits as they are now, after another window or another person has changed them."""
-        yield from self.display.changed(visit.workspace, words.CHANGED_ELSEWHERE, own)
+        yield from self.display.changed(visit.workspace, _(words.CHANGED_ELSEWHERE), own)
 
     @handler(cost=CHANGED)
     def undo(self, visit: Visit, own: OwnProbes) -> Updates:
         """Undo the latest change, whatever it was."""
         workspace = visit.workspace
-        yield from self.display.changed(workspace, f"Undone: {workspace.undo()}.", own)
+        yield from self.display.changed(workspace, _("Undone: {change}.").format(change=tell(workspace.undo())), own)
 
     @handler(cost=CHANGED)
     def redo(self, visit: Visit, own: OwnProbes) -> Updates:
         """Redo the change that was undone."""
         workspace = visit.workspace
-        yield from self.display.changed(workspace, f"Redone: {workspace.redo()}.", own)
+        yield from self.display.changed(workspace, _("Redone: {change}.").format(change=tell(workspace.redo())), own)
 
     @handler(cost=CHANGED)
     def change_edit(self, visit: Visit, own: OwnProbes, rep: Recipe, pressed: PressedEdit) -> Updates:
@@ -224,22 +228,25 @@ class EditHandlers(Handlers):
         workspace = visit.workspace
         self.lab.limits.spend(Cost(edits=sum(len(record.requests) for record in workspace.records if record.on)))
         job = edits.remake(workspace)
-        yield self.display.running("Recomputing all edits.")
+        yield self.display.running(_("Recomputing all edits."))
         yield from follow(workspace, job)
-        number = sum(len(record.requests) for record in job.result())
-        yield from self.display.changed(workspace, f"Recomputed {count(number, 'edit')}.", own)
+        n = sum(len(record.requests) for record in job.result())
+        text = ngettext("Recomputed {n} edit.", "Recomputed {n} edits.", n).format(n=number(n))
+        yield from self.display.changed(workspace, text, own)
 
     @handler(cost=PROBED)
     def probe(self, visit: Visit, own: OwnProbes) -> Updates:
         """Ask the probes again, the visitor's own first."""
-        yield from self.display.probes(visit.workspace, own, "Asked again.")
+        yield from self.display.probes(visit.workspace, own, _("Asked again."))
 
     @handler(cost=CHANGED)
     def set_threshold(self, visit: Visit, own: OwnProbes, threshold: Threshold, ask: Question) -> Updates:
         """Set the threshold of the gate and ask everything again; nothing is trained."""
         workspace = visit.workspace
         value = workspace.set_threshold(threshold)
-        yield from self.display.changed(workspace, f"The gate opens above {words.gate(value)}.", own)
+        yield from self.display.changed(
+            workspace, _("The gate opens above {threshold}.").format(threshold=words.gate(value)), own
+        )
         yield from continue_text(workspace, ask)
 
     @handler(cost=CHANGED)
@@ -259,14 +266,15 @@ class EditHandlers(Handlers):
         """Switch the reversal mask."""
         workspace = visit.workspace
         yield from self._switch(workspace, method, mask == "on", workspace.set_masked)
-        yield from self.display.changed(workspace, f"The mask is {mask}.", own)
+        text = _("The mask is on.") if mask == "on" else _("The mask is off.")
+        yield from self.display.changed(workspace, text, own)
 
     @handler(cost=CHANGED)
     def set_guard(self, visit: Visit, own: OwnProbes, method: Method, guard: Switch) -> Updates:
         """Switch the guard."""
         workspace = visit.workspace
         yield from self._switch(workspace, method, guard == "on", workspace.set_guarded)
-        text = "The guard is on: edits are judged under the mask." if guard == "on" else "The guard is off."
+        text = _("The guard is on: edits are judged under the mask.") if guard == "on" else _("The guard is off.")
         yield from self.display.changed(workspace, text, own)
 
     @handler(cost=PROBED)
@@ -274,7 +282,7 @@ class EditHandlers(Handlers):
         """Put all questions as plain text or as a chat, and ask everything again."""
         workspace = visit.workspace
         workspace.set_form(form)
-        text = "Everything is asked as in a chat." if form == "chat" else "Everything is asked as plain text."
+        text = _("Everything is asked as in a chat.") if form == "chat" else _("Everything is asked as plain text.")
         yield from self.display.changed(workspace, text, own)
         yield from continue_text(workspace, ask)
 
@@ -283,11 +291,13 @@ class EditHandlers(Handlers):
         """Train the mask that is missing, then show the edits under it."""
         workspace = visit.workspace
         job = self.lab.masks.train(workspace, workspace.without_mask(method) or method)
-        yield self.display.running("Training a mask. Stop keeps what is done. The questions of all users wait meanwhile.")
+        text = _("Training a mask. Stop keeps what is done. The questions of all users wait meanwhile.")
+        yield self.display.running(text)
         yield from follow(workspace, job)
         mask = job.result()
         workspace.set_masked(True, mask.method)
-        yield from self.display.changed(workspace, f"The mask is trained. {mask_words.describe(mask)}", own)
+        text = _("The mask is trained. {mask}").format(mask=mask_words.describe(mask))
+        yield from self.display.changed(workspace, text, own)
 
     @handler(cost=PROBED)
     def add_rephrase(self, visit: Visit, own: OwnProbes, ask: Question) -> Updates:
@@ -305,7 +315,7 @@ class EditHandlers(Handlers):
 
     def _added(self, workspace: Workspace, own: OwnProbes, line: str) -> Updates:
         yield {"own-rephrases": own.own_rephrases, "own-neighbours": own.own_neighbours}
-        yield from self.display.probes(workspace, own, f"Added to the probes: “{line}”.")
+        yield from self.display.probes(workspace, own, _("Added to the probes: “{probe}”.").format(probe=line))
 
     def _readable(self, visit: Visit) -> tuple[Workspace, str]:
         """Return the visitor's workspace; where it cannot be read, a new one and why, so that nobody is locked out."""
@@ -314,7 +324,7 @@ class EditHandlers(Handlers):
         except BadFile as error:
             lost = visit.workspace_info.name
             now = self.lab.directory.begin_anew(visit.visitor).name
-            return visit.workspace, UNREADABLE.format(lost, now, error)
+            return visit.workspace, _(UNREADABLE).format(lost=lost, now=now, error=error)
 
     def _painted(self, workspace: Workspace, asked: EditRequest | None) -> Update:
         """Return the question that the page will ask, before the model is free to answer it."""

@@ -17,10 +17,15 @@ from editlab.lab.ledger.events import name_of
 from editlab.web.core import forms
 from editlab.web.core.html import render
 from editlab.web.core.inputs import Id, Pressed, Switch
-from editlab.wording import join
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import noop
+from editlab.web.core.wording import join
 
-SWITCHES = {"mask": "the reversal mask", "guard": "the guard"}
-"""The switches that an address can set."""
+SWITCHES = {
+    "mask": (noop("turns the reversal mask off"), noop("turns the reversal mask on")),
+    "guard": (noop("turns the guard off"), noop("turns the guard on")),
+}
+"""The switches that an address can set, and what a link does that turns them off or on."""
 FIELDS = ("subject", "prompt", "new", "true")
 """The parameters of a request in an address."""
 
@@ -64,11 +69,16 @@ def question(link: Link) -> Markup:
     """Return the question whether to do what a link asks for, with both answers."""
     moves = link.there.id != link.here.id
     states = {name: "on" if on else "off" for name, on in link.switches.items()}
-    opens = [f"opens the {'shared ' * link.there.shared}workspace “{link.there.name}”"] * moves
-    turns = [f"turns {SWITCHES[name]} {state}" for name, state in states.items()]
-    seen = "which others can see and change" if link.here.shared else "which only you can see"
-    text = f"This link {join(opens + turns)}{' there' * bool(moves and turns)}. You are in “{link.here.name}”, {seen}."
-    yes, no = ("Open it", "Stay here") if moves else ("Do it", "Leave it as it is")
+    opens = _("opens the shared workspace “{name}”") if link.there.shared else _("opens the workspace “{name}”")
+    turns = [_(SWITCHES[name][on]) for name, on in link.switches.items()]
+    acts = join([opens.format(name=link.there.name)] * moves + turns)
+    does = _("This link {acts} there.") if moves and turns else _("This link {acts}.")
+    if link.here.shared:
+        seen = _("You are in “{name}”, which others can see and change.")
+    else:
+        seen = _("You are in “{name}”, which only you can see.")
+    text = f"{does.format(acts=acts)} {seen.format(name=link.here.name)}"
+    yes, no = (_("Open it"), _("Stay here")) if moves else (_("Do it"), _("Leave it as it is"))
     return render("edit/link.html", text=text, press="follow", workspace=link.there.handle, switches=states, yes=yes, no=no)
 
 
@@ -82,9 +92,12 @@ def request_of(parameters: Mapping[str, str]) -> EditRequest | None:
 
 def run_question(request: EditRequest, here: WorkspaceInfo) -> Markup:
     """Return the question whether to apply the edit that a link brings."""
-    seen = "which others see" if here.shared else "which only you see"
-    text = f"This link applies an edit: {name_of(request)}. It goes into “{here.name}”, {seen}, and can be undone."
-    return render("edit/link.html", text=text, press="run", workspace="", switches={}, yes="Apply it", no="Only look")
+    if here.shared:
+        text = _("This link applies an edit: {edit}. It goes into “{name}”, which others see, and can be undone.")
+    else:
+        text = _("This link applies an edit: {edit}. It goes into “{name}”, which only you see, and can be undone.")
+    text, yes, no = text.format(edit=name_of(request), name=here.name), _("Apply it"), _("Only look")
+    return render("edit/link.html", text=text, press="run", workspace="", switches={}, yes=yes, no=no)
 
 
 def where(info: WorkspaceInfo | None, event: int) -> Markup:

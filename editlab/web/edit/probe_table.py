@@ -15,6 +15,7 @@ from editlab.facts import EditRequest
 from editlab.lab import CONTROL, Probe, judge, judged, tone
 from editlab.web.core.answers import Answers, bars
 from editlab.web.core.html import render
+from editlab.web.core.language import gettext as _
 from editlab.web.edit import words
 
 MARKS = {"good": "✓", "bad": "✗", "open": "–"}
@@ -77,7 +78,7 @@ class Group:
         """How many of them hold, or that they are still asked."""
         asked = [row for row in self.rows if not row.waiting]
         if not asked:
-            return words.ASKING
+            return _(words.ASKING)
         judged = [row.verdict for row in asked if row.verdict.tone != "open"]
         return words.of(sum(verdict.tone == "good" for verdict in judged), len(judged))
 
@@ -128,7 +129,7 @@ def _row(row: Mapping[str, Any], views: list[str]) -> Row:
         row["text"],
         excerpt(row["text"], row["subject"], LONGEST_PROBE),
         excerpt(row["text"], row["subject"]),
-        row["expected"] if isinstance(row["expected"], str) else words.EXPECTED_BASE,
+        row["expected"] if isinstance(row["expected"], str) else _(words.EXPECTED_BASE),
         [cell for view, cell in cells.items() if view != CONTROL],
         list(cells.values()),
         verdict_on(row, judged(views)),
@@ -139,14 +140,14 @@ def _waiting(probe: Probe, views: Sequence[str]) -> Row:
     """Return the row of a probe that is still to be asked."""
     cells = [Cell(view, "…", nan, nan) for view in views]
     short, whole = excerpt(probe.text, probe.subject, LONGEST_PROBE), excerpt(probe.text, probe.subject)
-    expected = probe.expected or words.EXPECTED_BASE
+    expected = probe.expected or _(words.EXPECTED_BASE)
     return Row(probe.kind, probe.domain, probe.text, short, whole, expected, cells, (), Verdict("", "", "open"), True)
 
 
 def verdict_on(row: Mapping[str, Any], view: str) -> Verdict:
     """Return a view's verdict on a row of `probes.ask`."""
     word = judge(row["kind"], row, view)
-    return Verdict(word, MARKS[tone(word)], tone(word))
+    return Verdict(_(word), MARKS[tone(word)], tone(word))
 
 
 def distribution(answers: Answers, request: EditRequest | None) -> Markup:

@@ -20,6 +20,8 @@ from editlab.web.core.forms import Method, Recipe
 from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import Inputs, Name, Object, Pressed, Prompt, Question, Subject
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import ngettext
 from editlab.web.core.names import token_name
 from editlab.web.core.updates import POLL_SECONDS, Update, Updates, follow
 from editlab.web.core.visit import Visit
@@ -93,7 +95,7 @@ class QuestionHandlers(Handlers):
             yield update | {
                 "at-subject": _tokens(answers.tokens(workspace, subject)),
                 "at-prompt": _tokens(answers.tokens(workspace, prompt.replace("{}", subject))),
-                "at-target-new": _tokens(_of_target(workspace, asked, new, fields.space), "target token"),
+                "at-target-new": _tokens(_of_target(workspace, asked, new, fields.space), counted=True),
                 "at-target-true": "",
                 "suggestions": render("edit/suggestions.html", objects=objects),
             }
@@ -133,7 +135,7 @@ class QuestionHandlers(Handlers):
         try:
             html = probe_table.distribution(first or job.result(), workspace.request)
         except Cancelled:
-            html = pieces.message("Close the row and open it again to ask.")
+            html = pieces.message(_("Close the row and open it again to ask."))
         except EditLabError as error:
             html = pieces.message(str(error), "problem")
         yield {"probe-table": gr.update(distribution={"probe": pressed.probe, "html": html})}
@@ -163,8 +165,10 @@ def continue_text(workspace: Workspace, text: str) -> Updates:
         yield {"ask-message": pieces.message(str(error), "problem")}
 
 
-def _tokens(tokens: Sequence[str], noun: str = "") -> str:
-    return render("edit/tokens.html", tokens=tokens, noun=noun)
+def _tokens(tokens: Sequence[str], counted: bool = False) -> str:
+    n = len(tokens)
+    said = ngettext("{n} target token", "{n} target tokens", n).format(n=n) if counted and n else ""
+    return render("edit/tokens.html", tokens=tokens, said=said)
 
 
 def _of_target(workspace: Workspace, prompt: str, target: str, space: Space) -> Sequence[str]:

@@ -11,10 +11,11 @@ from editlab.lab.asking.answers import find_applied
 from editlab.lab.workspaces import exports
 from editlab.web.core.handlers import BATTERY, Handlers, handler
 from editlab.web.core.html import pieces
+from editlab.web.core.language import gettext as _
 from editlab.web.core.updates import Updates, buttons, follow
 from editlab.web.core.visit import Visit
+from editlab.web.core.wording import size
 from editlab.web.edit import words
-from editlab.wording import size
 
 
 class ReportHandlers(Handlers):
@@ -27,15 +28,16 @@ class ReportHandlers(Handlers):
         request = workspace.request
         record = find_applied(workspace.records, request) if request else None
         if record is None:
-            raise BadRequest(words.NO_REPORT)
+            raise BadRequest(_(words.NO_REPORT))
         self.lab.limits.spend(Cost(prompts=BATTERY * min(format_named("report").asks, len(record.requests))))
         job = exports.offer(workspace, info, "report", self.lab.downloads, record.id)
-        yield {"report-file": pieces.message(words.REPORTING, "hint"), "stop": gr.update(interactive=True)}
+        yield {"report-file": pieces.message(_(words.REPORTING), "hint"), "stop": gr.update(interactive=True)}
         yield from follow(workspace, job)
         try:
             path = self.lab.downloads.take(job.result(), None)
         except EditLabError:
             yield {"report-file": ""}
             raise
-        link = pieces.download(job.result(), f"Download {path.name} ({size(path.stat().st_size)})")
+        title = _("Download {file} ({size})").format(file=path.name, size=size(path.stat().st_size))
+        link = pieces.download(job.result(), title)
         yield {"report-file": link, "progress": "", **buttons(workspace)}

@@ -10,22 +10,24 @@ from editlab.web.core.components import Parts
 from editlab.web.core.forms import SETTING_TYPES, Method, Recipe
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import Object, Prompt, Reason, Subject, Switch
-from editlab.web.core.names import VIEW_TITLES
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import noop
+from editlab.web.core.names import VIEW_TITLES, view_title
 from editlab.web.edit import edit_list, file_handlers, request_line
 from editlab.web.edit.file_handlers import BatchSize
 
-SPACES = {"script": "By script", "yes": "Yes", "no": "No"}
-SWITCH = {"off": "Off", "on": "On"}
-RECIPES = {OFF: "Off", "default": "On", "published": "As published"}
+SPACES = {"script": noop("By script"), "yes": noop("Yes"), "no": noop("No")}
+SWITCH = {"off": noop("Off"), "on": noop("On")}
+RECIPES = {OFF: noop("Off"), "default": noop("On"), "published": noop("As published")}
 FILES = (".csv", ".json")
-METHOD_INFO = "MEMIT solves a batch at once. The settings are those of the form."
+METHOD_INFO = noop("MEMIT solves a batch at once. The settings are those of the form.")
 FILE_METHOD = "memit"
 """The method of a file of edits, as in the terminal: MEMIT solves a batch at once."""
 
 
 def create_examples(parts: Parts, examples: tuple[Example, ...]) -> None:
     """Make the row of examples: cards that are still a radio group."""
-    parts.late_radio("preset", [(example.title, example.name) for example in examples], label="Example")
+    parts.late_radio("preset", [(example.title, example.name) for example in examples], label=_("Example"))
 
 
 def create_bar(parts: Parts) -> None:
@@ -33,30 +35,30 @@ def create_bar(parts: Parts) -> None:
     with gr.Row(elem_id="bar", equal_height=False):
         parts.html("line", request_line.line(), scripts=["fold"])
         with gr.Row(elem_id="main-buttons"):
-            parts.add(gr.Button, "apply", "Apply edit", variant="primary", scale=0, min_width=130)
-            parts.add(gr.Button, "stop", "Stop", variant="stop", interactive=False, scale=0, min_width=70)
-            parts.add(gr.Button, "undo", "Undo", interactive=False, scale=0, min_width=64)
-            parts.add(gr.Button, "redo", "Redo", interactive=False, scale=0, min_width=64)
+            parts.add(gr.Button, "apply", _("Apply edit"), variant="primary", scale=0, min_width=130)
+            parts.add(gr.Button, "stop", _("Stop"), variant="stop", interactive=False, scale=0, min_width=70)
+            parts.add(gr.Button, "undo", _("Undo"), interactive=False, scale=0, min_width=64)
+            parts.add(gr.Button, "redo", _("Redo"), interactive=False, scale=0, min_width=64)
     with gr.Row(elem_id="status", equal_height=False):
-        parts.html("message", pieces.message("Opening the page …"))
+        parts.html("message", pieces.message(_("Opening the page …")))
         parts.html("progress")
-        parts.add(gr.Button, "hurry", "Edit now without statistics", visible=False, size="sm", scale=0, min_width=210)
+        parts.add(gr.Button, "hurry", _("Edit now without statistics"), visible=False, size="sm", scale=0, min_width=210)
         parts.html("where")
-        parts.add(gr.Button, "catch-up", "Show the edits as they are now", elem_classes="pressed-by-script")
+        parts.add(gr.Button, "catch-up", _("Show the edits as they are now"), elem_classes="pressed-by-script")
 
 
 def create_request_form(parts: Parts, lab: Lab) -> None:
     """Make the form that the line opens: the fact, its objects, and the method with its settings."""
     with gr.Row(elem_id="fields", equal_height=False):
         with gr.Column(min_width=260, elem_classes="stack"):
-            _create_field(parts, "subject", Subject, "Subject")
-            _create_field(parts, "prompt", Prompt, "Prompt, with {} for the subject", max_lines=4)
+            _create_field(parts, "subject", Subject, _("Subject"))
+            _create_field(parts, "prompt", Prompt, _("Prompt, with {} for the subject"), max_lines=4)
         with gr.Column(min_width=260, elem_classes="stack"):
             with gr.Row(elem_id="objects-row", equal_height=False):
                 with gr.Column(min_width=120, elem_classes="stack"):
-                    _create_field(parts, "target-true", Object, "Original answer, if known")
+                    _create_field(parts, "target-true", Object, _("Original answer, if known"))
                 with gr.Column(min_width=120, elem_classes="stack"):
-                    _create_field(parts, "target-new", Object, "New answer")
+                    _create_field(parts, "target-new", Object, _("New answer"))
             parts.html("typed", elem_classes="at")
             parts.html("suggestions", render("edit/suggestions.html", objects=()), scripts=["pressed"])
         with gr.Column(min_width=260, elem_classes="stack"):
@@ -65,24 +67,25 @@ def create_request_form(parts: Parts, lab: Lab) -> None:
 
 def create_file_form(parts: Parts, lab: Lab) -> None:
     """Make the button for a file of edits, what is said about it, and the button that applies it."""
-    with gr.Accordion("Edits from a file", open=False, elem_id="many"):
-        parts.upload("many-file", "Choose a file …", FILES, scale=None)
+    with gr.Accordion(_("Edits from a file"), open=False, elem_id="many"):
+        parts.upload("many-file", _("Choose a file …"), FILES, scale=None)
         parts.html("many-said", file_handlers.hint())
-        parts.checkbox("many-skip", label="Skip invalid rows", visible=False)
+        parts.checkbox("many-skip", label=_("Skip invalid rows"), visible=False)
         titles = {method.name: method.title for method in lab.methods()}
-        parts.radio("many-method", Method, titles, label="Method of the file", info=METHOD_INFO, value=FILE_METHOD)
-        info = "Edits that are computed together. Undo removes the last batch."
-        parts.number("many-batch", BatchSize, label="Batch size", info=info, value=BATCH)
-        parts.add(gr.Button, "many-apply", "Apply", interactive=False)
+        parts.radio("many-method", Method, titles, label=_("Method of the file"), info=_(METHOD_INFO), value=FILE_METHOD)
+        info = _("Edits that are computed together. Undo removes the last batch.")
+        parts.number("many-batch", BatchSize, label=_("Batch size"), info=info, value=BATCH)
+        parts.add(gr.Button, "many-apply", _("Apply"), interactive=False)
 
 
 def create_edit_list(parts: Parts) -> None:
     """Make the list of edits, and how the latest of them was made."""
-    gr.HTML("<h2>Edits</h2>", elem_id="edits-title", apply_default_css=False)
+    title = _("Edits")
+    gr.HTML(f"<h2>{title}</h2>", elem_id="edits-title", apply_default_css=False)
     parts.html("edits", edit_list.edits(()), scripts=["pressed", "kept"])
     with gr.Row(elem_id="more-buttons"):
-        parts.add(gr.Button, "remake", "Recompute all", interactive=False, size="sm", min_width=100)
-    with gr.Accordion("Health of the latest edit", open=False, elem_id="health-panel"):
+        parts.add(gr.Button, "remake", _("Recompute all"), interactive=False, size="sm", min_width=100)
+    with gr.Accordion(_("Health of the latest edit"), open=False, elem_id="health-panel"):
         parts.html("health", edit_list.health(None))
 
 
@@ -90,12 +93,12 @@ def create_switches(parts: Parts) -> None:
     """Make the switches that each add a column to the answers, and which columns are shown."""
     with gr.Row(elem_id="switches", equal_height=False):
         parts.radio("rep", Recipe, RECIPES, label="REP", value=OFF, elem_classes="switch")
-        parts.radio("mask", Switch, SWITCH, label="Reversal mask", value="off", elem_classes="switch")
-        parts.radio("guard", Switch, SWITCH, label="Guard", value="off", elem_classes="switch")
-        views = [("Side by side", "all"), *((title, view) for view, title in VIEW_TITLES.items())]
-        parts.add(gr.Radio, "view", label="View", choices=views, value="all", interactive=True, elem_classes="switch")
+        parts.radio("mask", Switch, SWITCH, label=_("Reversal mask"), value="off", elem_classes="switch")
+        parts.radio("guard", Switch, SWITCH, label=_("Guard"), value="off", elem_classes="switch")
+        views = [(_("Side by side"), "all"), *((view_title(view), view) for view in VIEW_TITLES)]
+        parts.add(gr.Radio, "view", label=_("View"), choices=views, value="all", interactive=True, elem_classes="switch")
     parts.html("mask-said")
-    parts.add(gr.Button, "train-mask", "Train a mask", visible=False, size="sm", scale=0)
+    parts.add(gr.Button, "train-mask", _("Train a mask"), visible=False, size="sm", scale=0)
 
 
 def _create_field(parts: Parts, name: str, kind: type, label: str, max_lines: int = 1) -> None:
@@ -106,22 +109,22 @@ def _create_field(parts: Parts, name: str, kind: type, label: str, max_lines: in
 
 def _create_methods(parts: Parts, methods: tuple[MethodInfo, ...]) -> None:
     titles = {method.name: method.title for method in methods}
-    parts.radio("method", Method, titles, label="Method", value=methods[0].name)
+    parts.radio("method", Method, titles, label=_("Method"), value=methods[0].name)
     with gr.Column(elem_id="extras"):
-        with gr.Accordion("Advanced settings", open=False, elem_id="advanced"):
-            info = "By script: none after 是 or は, nor after an opening quote; the tokens of the new object show it."
-            parts.radio("space", Space, SPACES, label="Space before the object", info=info, value="script")
+        with gr.Accordion(_("Advanced settings"), open=False, elem_id="advanced"):
+            info = _("By script: none after 是 or は, nor after an opening quote; the tokens of the new object show it.")
+            parts.radio("space", Space, SPACES, label=_("Space before the object"), info=info, value="script")
             for method in methods:  # the style sheet shows those of the method that is chosen
                 with gr.Column(elem_id=f"settings-{method.name}"):
                     for setting in method.settings:
                         _create_setting(parts, method, setting)
-        parts.text("why", Reason, label="Reason", placeholder="Why this edit is made; kept in the history")
+        parts.text("why", Reason, label=_("Reason"), placeholder=_("Why this edit is made; kept in the history"))
 
 
 def _create_setting(parts: Parts, method: MethodInfo, setting: Setting) -> None:
     """Make a setting's component by its kind, with the help text of the method's own configuration."""
     name = f"{method.name}-{setting.name}"
-    shown = {"label": setting.title, "info": setting.help}
+    shown = {"label": _(setting.title), "info": _(setting.help)}
     if setting.kind == "bool":
         parts.checkbox(name, value=setting.default, **shown)
     elif setting.kind == "choice":

@@ -13,18 +13,23 @@ from editlab.facts import EditRequest
 from editlab.lab import MaskInfo
 from editlab.web.core.answers import Answers, headline
 from editlab.web.core.html import pieces, render
+from editlab.web.core.language import gettext as _
 from editlab.web.core.names import view_title
 from editlab.web.edit import mask_words
 
-TO_COME = pieces.message(mask_words.TO_COME, "hint")
 MARKS = {"follows": "→", "stays": "=", "breaks": "✗"}
+
+
+def to_come() -> Markup:
+    """Return what stands in the place of what an edit brings."""
+    return pieces.message(_(mask_words.TO_COME), "hint")
 
 
 def status(masks: Sequence[MaskInfo], problem: str, edited: bool) -> Markup:
     """Return which masks are applied while a switch is on, or why none is."""
     if problem:
         return pieces.message(problem, "problem")
-    return pieces.message(" ".join(map(mask_words.describe, masks)) if edited else mask_words.WAITING, "hint")
+    return pieces.message(" ".join(map(mask_words.describe, masks)) if edited else _(mask_words.WAITING), "hint")
 
 
 def verdict(request: EditRequest, answers: Answers, mask: MaskInfo | None) -> Markup:
@@ -60,15 +65,20 @@ def ways_back(request: EditRequest, ways: DataFrame) -> Markup:
 def _way(row: Mapping[str, Any]) -> dict[str, Any]:
     name, needs = mask_words.WAYS[row["way"]]
     locality = None if math.isnan(row["locality"]) else row["locality"]
-    return {"name": name, "needs": needs, "now": row["way"] == "edited", "locality": locality}
+    return {"name": _(name), "needs": _(needs), "now": row["way"] == "edited", "locality": locality}
 
 
 def linked(frame: DataFrame, views: Sequence[str]) -> Markup:
     """Return whether linked facts follow the edit: in one sentence, and each of them in each view."""
     rows = [
-        {**row, "cells": [(MARKS[row[view]], row[view], row[f"{view}.answer"]) for view in views]}
+        {
+            **row,
+            "cells": [
+                (MARKS[row[view]], row[view], _(mask_words.FATE_NAMES[row[view]]), row[f"{view}.answer"]) for view in views
+            ],
+        }
         for row in frame.to_dict("records")
     ]
-    key = [(MARKS[fate], fate, meaning) for fate, meaning in mask_words.FATES.items()]
+    key = [(MARKS[fate], _(mask_words.FATE_NAMES[fate]), _(meaning)) for fate, meaning in mask_words.FATES.items()]
     titles = [(view_title(view), "left") for view in views]
     return render("edit/linked.html", finding=mask_words.linked(frame, views), titles=titles, rows=rows, key=key)

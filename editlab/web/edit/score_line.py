@@ -10,6 +10,7 @@ from pandas import DataFrame
 
 from editlab.lab import CONTROL, KINDS, judged
 from editlab.web.core.html import pieces, render
+from editlab.web.core.language import gettext as _
 from editlab.web.core.terms import TERMS
 from editlab.web.edit import words
 from editlab.web.edit.probe_table import verdict_on, views_of
@@ -57,7 +58,7 @@ def score_line(frame: DataFrame | None, asking: bool = False) -> Markup:
     A kind that was not asked, or is still to be asked (`asking`), keeps its place, so that the line never moves.
     """
     if frame is None and not asking:
-        return pieces.message(words.NO_SCORES, "hint")
+        return pieces.message(_(words.NO_SCORES), "hint")
     views = [] if frame is None else _compared(views_of(frame))
     tiles = [_tile(kind, frame, views, asking) for kind in KINDS]
     tone, text = words.outcome({tile.kind: (tile.whole.held, tile.whole.asked) for tile in tiles}, asking, views)

@@ -12,19 +12,24 @@ from editlab.web.core.components import Parts
 from editlab.web.core.display import EditDisplay
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import Lines, Question
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import noop
 from editlab.web.edit import request_form, reversal, score_line, words
 from editlab.web.edit.file_handlers import FileHandlers
 from editlab.web.edit.handlers import EditHandlers, Form, Threshold
 from editlab.web.edit.question_handlers import QuestionHandlers
 from editlab.web.edit.report_handlers import ReportHandlers
 
-FORMS = {"plain": "Plain text", "chat": "Chat"}
+FORMS = {"plain": noop("Plain text"), "chat": noop("Chat")}
 OWN = {
     "own-rephrases": (
-        "Other names and wordings, one per line",
-        "The fact in other words: the answer should change. The prompt with another name of the subject trains REP on it.",
+        noop("Other names and wordings, one per line"),
+        noop(
+            "The fact in other words: the answer should change. The prompt with another name of the subject trains REP on "
+            "it."
+        ),
     ),
-    "own-neighbours": ("Neighbours, one per line", "Anything else: the answer should stay as it was."),
+    "own-neighbours": (noop("Neighbours, one per line"), noop("Anything else: the answer should stay as it was.")),
 }
 
 
@@ -37,8 +42,8 @@ def create_edit_tab(page: gr.Blocks, lab: Lab, visitor: gr.BrowserState, display
     with gr.Row(elem_id="bench", equal_height=False):
         with gr.Column(min_width=300, elem_id="request"):
             request_form.create_request_form(parts, lab)
-            with gr.Accordion("Facts this model knows", open=False, elem_id="known-facts") as known:
-                parts.html("known", pieces.message(words.KNOWN_HINT, "hint"), scripts=["pressed"])
+            with gr.Accordion(_("Facts this model knows"), open=False, elem_id="known-facts") as known:
+                parts.html("known", pieces.message(_(words.KNOWN_HINT), "hint"), scripts=["pressed"])
         with gr.Column(min_width=320, elem_id="results"):
             _create_answers(parts)
             _create_live(parts, lab)
@@ -66,14 +71,14 @@ def _create_answers(parts: Parts) -> None:
 
 def _create_live(parts: Parts, lab: Lab) -> None:
     with gr.Column(elem_id="live"):
-        parts.radio("form", Form, FORMS, label="Ask everything as", value="plain", visible=lab.about()["chat"])
+        parts.radio("form", Form, FORMS, label=_("Ask everything as"), value="plain", visible=lab.about()["chat"])
         with gr.Row(elem_id="ask-row", equal_height=False):
-            hint = "Begin a sentence: the models continue it as you type"
-            box = {"label": "Ask all models", "placeholder": hint, "max_lines": 4, "scale": 6, "min_width": 240}
+            hint = _("Begin a sentence: the models continue it as you type")
+            box = {"label": _("Ask all models"), "placeholder": hint, "max_lines": 4, "scale": 6, "min_width": 240}
             parts.text("ask", Question, **box)
-            parts.add(gr.Button, "ask-button", "Ask", scale=0, min_width=70)
-            parts.add(gr.Button, "join-rephrase", "+ Wording", scale=0, min_width=104)
-            parts.add(gr.Button, "join-neighbour", "+ Neighbour", scale=0, min_width=104)
+            parts.add(gr.Button, "ask-button", _("Ask"), scale=0, min_width=70)
+            parts.add(gr.Button, "join-rephrase", _("+ Wording"), scale=0, min_width=104)
+            parts.add(gr.Button, "join-neighbour", _("+ Neighbour"), scale=0, min_width=104)
         parts.html("questions", render("edit/questions.html", questions={}), scripts=["pressed"])
         parts.html("ask-message")
         parts.html("ask-answers")
@@ -82,38 +87,38 @@ def _create_live(parts: Parts, lab: Lab) -> None:
 def _create_gate(parts: Parts) -> None:
     """Make the threshold and what it does. The style sheet shows them as soon as a view has REP."""
     with gr.Column(elem_id="gate"):
-        _title("gate", "REP gate threshold", "How similar must a key be before the gate opens?")
+        _title("gate", _("REP gate threshold"), _("How similar must a key be before the gate opens?"))
         with gr.Row(elem_id="gate-row", equal_height=False):
             with gr.Column(min_width=280, elem_id="gate-left"):
-                info = "Lower: more rephrasings of the subject. Higher: fewer false alarms."
-                parts.slider("threshold", Threshold, step=0.01, value=0.9, buttons=[], label="Threshold", info=info)
-                parts.add(gr.Button, "set-threshold", "Set the threshold", elem_classes="pressed-by-script")
+                info = _("Lower: more rephrasings of the subject. Higher: fewer false alarms.")
+                parts.slider("threshold", Threshold, step=0.01, value=0.9, buttons=[], label=_("Threshold"), info=info)
+                parts.add(gr.Button, "set-threshold", _("Set the threshold"), elem_classes="pressed-by-script")
                 parts.html("gate-said")
                 parts.html("gate-tokens")
             with gr.Column(min_width=280):
                 parts.plot("gate-curve")
-                parts.html("gate-table", pieces.message(words.GATE_TO_COME, "hint"))
+                parts.html("gate-table", pieces.message(_(words.GATE_TO_COME), "hint"))
 
 
 def _create_reversal(parts: Parts) -> None:
     """Make the ways to revert the edit, which the style sheet shows as soon as the mask is on."""
     with gr.Column(elem_id="ways"):
-        _title("ways", "Reverting the edit", "Which way brings the old answers back?")
-        parts.html("ways-back", reversal.TO_COME)
+        _title("ways", _("Reverting the edit"), _("Which way brings the old answers back?"))
+        parts.html("ways-back", reversal.to_come())
 
 
 def _create_probes(parts: Parts) -> None:
     with gr.Row(elem_id="probes-row", equal_height=False):
-        _title("probes", "Probes", "What changed around the edit, and what stayed?")
+        _title("probes", _("Probes"), _("What changed around the edit, and what stayed?"))
         parts.html("report-file")
-        parts.button("report", "Report of this edit")
+        parts.button("report", _("Report of this edit"))
     parts.html("probe-table", scripts=["opened", "kept"], distribution={})
-    parts.html("linked", reversal.TO_COME)
-    with gr.Accordion("Own probes", open=False, elem_id="own"):
+    parts.html("linked", reversal.to_come())
+    with gr.Accordion(_("Own probes"), open=False, elem_id="own"):
         with gr.Row(equal_height=False):
             for name, (label, info) in OWN.items():
-                parts.text(name, Lines, label=label, info=info, lines=3, max_lines=8, min_width=240)
-        parts.add(gr.Button, "probe", "Ask the probes again", size="sm")
+                parts.text(name, Lines, label=_(label), info=_(info), lines=3, max_lines=8, min_width=240)
+        parts.add(gr.Button, "probe", _("Ask the probes again"), size="sm")
 
 
 def _title(name: str, title: str, lead: str) -> None:

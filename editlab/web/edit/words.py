@@ -7,98 +7,121 @@ from collections.abc import Mapping, Sequence
 from editlab.facts import EditRequest
 from editlab.lab import CONTROL, EditRecord, warnings
 from editlab.web.core.answers import Answers, headline
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import ngettext, noop
 from editlab.web.core.names import view_title
-from editlab.wording import capitalize, count, join, percent
+from editlab.web.core.wording import join, number, percent
 
 # --- answers ----------------------------------------------------------------------------------------------------------
 
-NO_EDIT = "Nothing is edited yet. Press “Apply edit” to see the new answer here, next to the old one."
-SAME_ANSWER = "All models give the same answer."
-NOTES = {"replaced": "was", "changed": "changed", "unchanged": "unchanged"}
-MASKED_NOTE = "as before"
+NO_EDIT = noop("Nothing is edited yet. Press “Apply edit” to see the new answer here, next to the old one.")
+SAME_ANSWER = noop("All models give the same answer.")
+NOTES = {"replaced": noop("was"), "changed": noop("changed"), "unchanged": noop("unchanged")}
+MASKED_NOTE = noop("as before")
 """The note at an answer under a mask that is the base model's."""
 
 
 def note(view: str, state: str) -> str:
     """Return the note beside a view's title. `state`: what became of its answer."""
     if state == "control":
-        return f"control: {'no edit, only the mask' if view == CONTROL else 'without the guard'}"
+        return _("control: no edit, only the mask") if view == CONTROL else _("control: without the guard")
     if state == "unchanged" and view in ("masked", "guarded"):
-        return MASKED_NOTE
-    return NOTES.get(state, "")
+        return _(MASKED_NOTE)
+    return _(NOTES.get(state, ""))
 
 
-NEXT = "Press “Apply edit” to change the answer."
+NEXT = noop("Press “Apply edit” to change the answer.")
 
 
 def announce(answers: Answers) -> str:
     """Return all answers as a sentence, which a screen reader reads aloud."""
-    return " ".join(f"{view_title(view)}: “{headline(answer)}”." for view, answer in answers.items())
+    text = _("{view}: “{answer}”.")
+    return " ".join(text.format(view=view_title(view), answer=headline(answer)) for view, answer in answers.items())
 
 
-NO_REPORT = "A report is about an edit. Apply this one first, or choose one from the list."
-REPORTING = "Asking everything about this edit …"
+NO_REPORT = noop("A report is about an edit. Apply this one first, or choose one from the list.")
+REPORTING = noop("Asking everything about this edit …")
 
 # --- what the model knows ---------------------------------------------------------------------------------------------
 
-KNOWN_HINT = "Open this to ask the model."
+KNOWN_HINT = noop("Open this to ask the model.")
 
 
 def card(title: str, known: bool) -> str:
     """Return the title of an example's card."""
-    return title if known else f"{title} · not known"
+    return title if known else _("{example} · not known").format(example=title)
 
 
 def unknown(says: str, true: str) -> str:
     """Return what a model says at an example that it does not know."""
-    return f"This model says “{says}” here, not “{true}”: it does not know the fact."
+    return _("This model says “{says}” here, not “{true}”: it does not know the fact.").format(says=says, true=true)
 
 
-def known(number: int, asking: bool) -> str:
+def known(facts: int, asking: bool) -> str:
     """Return how many facts are offered. `asking`: whether the model is still being asked."""
     if asking:
-        return f"The model is being asked: {count(number, 'fact')} so far." if number else "The model is being asked …"
-    if not number:
-        return "This model says none of the facts that it was asked for. Write a fact of your own."
-    return f"{capitalize(count(number, 'fact'))} that this model says by itself. Pick one to change it."
+        if not facts:
+            return _("The model is being asked …")
+        text = ngettext("The model is being asked: {n} fact so far.", "The model is being asked: {n} facts so far.", facts)
+    elif not facts:
+        return _("This model says none of the facts that it was asked for. Write a fact of your own.")
+    else:
+        text = ngettext(
+            "{n} fact that this model says by itself. Pick one to change it.",
+            "{n} facts that this model says by itself. Pick one to change it.",
+            facts,
+        )
+    return text.format(n=number(facts))
 
 
 def typed(token: str, p: float) -> str:
     """Return how the unedited model goes on with a request that is being typed."""
-    return f"The model goes on with “{token}”, {percent(p)}."
+    return _("The model goes on with “{token}”, {p}.").format(token=token, p=percent(p))
 
 
 def picked(request: EditRequest, p: float) -> str:
     """Return what is said about a fact that was picked."""
-    return f"This model says “{request.target_true}” here, with a probability of {percent(p)}."
+    text = _("This model says “{true}” here, with a probability of {p}.")
+    return text.format(true=request.target_true, p=percent(p))
 
 
 # --- edits ------------------------------------------------------------------------------------------------------------
 
-NO_EDITS = "No edit is applied."
-NO_HEALTH = "Apply an edit to see how it was made."
+NO_EDITS = noop("No edit is applied.")
+NO_HEALTH = noop("Apply an edit to see how it was made.")
 
 
 def health_title(record: EditRecord) -> str:
     """Return which edit a list of its health is about."""
-    layers = f"layer{'s' * (len(record.layers) > 1)} {join(record.layers)}"
-    others = f" and {len(record.more):,} more; the numbers are means" if record.more else ""
-    return f"{record.method.upper()} at {layers}, on “{record.request.text}”{others}."
+    n = len(record.layers)
+    if record.more:
+        text = ngettext(
+            "{method} at layer {layers}, on “{prompt}” and {n} more; the numbers are means.",
+            "{method} at layers {layers}, on “{prompt}” and {n} more; the numbers are means.",
+            n,
+        )
+    else:
+        text = ngettext("{method} at layer {layers}, on “{prompt}”.", "{method} at layers {layers}, on “{prompt}”.", n)
+    given = {"method": record.method.upper(), "layers": join(record.layers), "prompt": record.request.text}
+    return text.format(**given, n=number(len(record.more)))
 
 
 def how_made(record: EditRecord) -> str:
     """Return an edit's method and time, whether it was made without key statistics, and whether it is off."""
-    plain = "" if record.health.get("whitened", 1.0) else ", no key statistics"
-    return f"{record.method.upper()}, {record.seconds:.1f} s{plain}{'' if record.on else ', off'}"
+    plain = [] if record.health.get("whitened", 1.0) else [_("no key statistics")]
+    return ", ".join(
+        [record.method.upper(), f"{number(record.seconds, '.1f')} s", *plain, *([] if record.on else [_("off")])]
+    )
 
 
 def batch(record: EditRecord) -> str:
     """Return how many edits of a batch took right after it, as far as that is known."""
-    number, missed = len(record.requests), len(record.missed)
-    if not rows_are_known(record):
-        said = record.health.get("said")
-        return f"{number:,} edits" + ("" if said is None else f", of which {percent(said)} took")
-    return f"All {number:,} edits took" if not missed else f"{missed:,} of {number:,} edits did not take"
+    edits, missed, said = len(record.requests), len(record.missed), record.health.get("said")
+    if rows_are_known(record):
+        text = _("{n} of {all} edits did not take") if missed else _("All {all} edits took")
+    else:
+        text = _("{all} edits") if said is None else _("{all} edits, of which {share} took")
+    return text.format(n=number(missed), all=number(edits), share=percent(said))
 
 
 def rows_are_known(record: EditRecord) -> bool:
@@ -110,77 +133,93 @@ def rows_are_known(record: EditRecord) -> bool:
 def rep_button(record: EditRecord) -> str:
     """Return what an edit's REP button does."""
     if record.more:
-        return "REP is added to one edit at a time, not to a batch"
+        return _("REP is added to one edit at a time, not to a batch")
     if record.rep is None:
-        return "Train a pathway, so that the edit holds when the subject is rephrased"
-    return f"Trained by the recipe “{record.rep}”; press to switch it {'off' if record.rep_on else 'on'}"
+        return _("Train a pathway, so that the edit holds when the subject is rephrased")
+    if record.rep_on:
+        text = _("Trained by the recipe “{recipe}”; press to switch it off")
+    else:
+        text = _("Trained by the recipe “{recipe}”; press to switch it on")
+    return text.format(recipe=record.rep)
 
 
 def made(record: EditRecord) -> str:
     """Return how long an edit took. That it is made is said only of one that is well; else what is wrong with it."""
-    rep = f", REP in {record.health['rep_seconds']:.1f} s" if record.rep else ""
-    time, wrong = f"{record.seconds:.1f} s{rep}", warnings(record.health)
-    return f"Computed in {time}. {wrong[0]}" if wrong else f"Edited in {time}."
+    wrong = warnings(record.health)
+    if record.rep:
+        text = _("Computed in {time} s, REP in {rep} s.") if wrong else _("Edited in {time} s, REP in {rep} s.")
+    else:
+        text = _("Computed in {time} s.") if wrong else _("Edited in {time} s.")
+    text = text.format(time=number(record.seconds, ".1f"), rep=number(record.health.get("rep_seconds", 0.0), ".1f"))
+    return " ".join([text, *wrong[:1]])
 
 
 def rep_chosen(on: bool) -> str:
     """Return what the switch of REP does before an edit is applied."""
-    return "The next edit is made with REP." if on else "The next edit is made without REP."
+    return _("The next edit is made with REP.") if on else _("The next edit is made without REP.")
 
 
 def rep_added(record: EditRecord) -> str:
     """Return that REP was added to an edit, and how long it took."""
-    return " ".join([f"Added REP in {record.health['rep_seconds']:.1f} s: {record.name}.", *warnings(record.health)[:1]])
+    text = _("Added REP in {time} s: {edit}.").format(time=number(record.health["rep_seconds"], ".1f"), edit=record.name)
+    return " ".join([text, *warnings(record.health)[:1]])
 
 
-CHANGED_ELSEWHERE = "The edits were changed in another window or by somebody else. This is how they are now."
-HURRIED = "The edit is made without key statistics. The measuring goes on, and the next edit has them."
+CHANGED_ELSEWHERE = noop("The edits were changed in another window or by somebody else. This is how they are now.")
+HURRIED = noop("The edit is made without key statistics. The measuring goes on, and the next edit has them.")
 
 
 # --- gate -------------------------------------------------------------------------------------------------------------
 
-GATE_CLOSED = "The gate opens at none of them: at its own prompt the edit needs no help."
-GATE_TO_COME = "The figure is drawn as soon as the probes have been asked."
+GATE_CLOSED = noop("The gate opens at none of them: at its own prompt the edit needs no help.")
+GATE_TO_COME = noop("The figure is drawn as soon as the probes have been asked.")
 
 
 def threshold(value: float, largest: Sequence[float]) -> str:
     """Return what a threshold does. `largest`: the largest gate at each probe."""
     opened = sum(value < largest_gate for largest_gate in largest)
     if opened:
-        return f"Above {gate(value)} the gate opens in {opened} of {len(largest)} questions; elsewhere only the edit acts."
-    most = f" The largest gate is {gate(max(largest))}." if largest else ""
-    return f"At {gate(value)} no gate opens: this is the edit without REP. Move the slider to the left.{most}"
+        text = _("Above {threshold} the gate opens in {n} of {all} questions; elsewhere only the edit acts.")
+        return text.format(threshold=gate(value), n=opened, all=len(largest))
+    text = _("At {threshold} no gate opens: this is the edit without REP. Move the slider to the left.")
+    most = [_("The largest gate is {gate}.").format(gate=gate(max(largest)))] if largest else []
+    return " ".join([text.format(threshold=gate(value)), *most])
 
 
 def gate_of(subject: str) -> str:
     """Return what the gate at a token means."""
-    return f"How similar this token is to {subject}" if subject else "No pathway applies here"
+    if subject:
+        return _("How similar this token is to {subject}").format(subject=subject)
+    return _("No pathway applies here")
 
 
 def gate(value: float) -> str:
     """Return a gate or a threshold, 0 to 1, in two digits that never round up to 1 or down to 0."""
     if 0 < value < 0.005:
-        return "< 0.01"
-    return f"{value:.2f}" if value < 0.995 or value == 1 else "> 0.99"
+        return f"< {number(0.01, '.2f')}"
+    return number(value, ".2f") if value < 0.995 or value == 1 else f"> {number(0.99, '.2f')}"
 
 
 # --- probes -----------------------------------------------------------------------------------------------------------
 
-ASKING = "being asked"
+ASKING = noop("being asked")
 
 
 def of(held: int, asked: int) -> str:
     """Return a count of probes that hold: "9 of 10"."""
-    return f"{held} of {asked}" if asked else "not known"
+    return _("{n} of {all}").format(n=held, all=asked) if asked else _("not known")
 
 
 HOLDS = {
-    "rephrase": "the subject has another name",
-    "shuffle": "the subject's tokens stand in another order",
-    "long": "a long text stands before it",
-    "paraphrase": "the fact is asked in other words",
+    "rephrase": noop("the subject has another name ({n} of {all})"),
+    "shuffle": noop("the subject's tokens stand in another order ({n} of {all})"),
+    "long": noop("a long text stands before it ({n} of {all})"),
+    "paraphrase": noop("the fact is asked in other words ({n} of {all})"),
 }
-HARMS = {"locality": "other subjects", "same_subject": "other facts about the subject"}
+HARMS = {
+    "locality": noop("{n} of {all} other subjects"),
+    "same_subject": noop("{n} of {all} other facts about the subject"),
+}
 """What is said of kinds of probes at which an edit fails."""
 
 
@@ -188,46 +227,70 @@ def outcome(counts: Mapping[str, tuple[int, int]], asking: bool, views: Sequence
     """Return how an edit stands, as a tone and one sentence. `counts`: for each kind the probes that hold, and all."""
     held, asked = counts["success"]
     if not asked:
-        return ("open", "The probes around the edit are being asked …" if asking else ALREADY_SO)
-    edit = THE_EDIT.get(views[-1] if len(views) > 1 else "", "The edit")
+        return "open", _("The probes around the edit are being asked …") if asking else _(ALREADY_SO)
+    edit = _(THE_EDIT.get(views[-1] if len(views) > 1 else "", THE_EDIT[""]))
     if not held:
-        return "bad", f"{edit} did not take: the model does not give the new answer. {TRY}"
+        text = _("{edit} did not take: the model does not give the new answer.").format(edit=edit)
+        return "bad", f"{text} {_(TRY)}"
     fails = {kind: numbers for kind, numbers in counts.items() if numbers[0] < numbers[1]}
-    missed = [f"{text} ({of(*fails[kind])})" for kind, text in HOLDS.items() if kind in fails]
+    missed = [_(text).format(n=fails[kind][0], all=fails[kind][1]) for kind, text in HOLDS.items() if kind in fails]
     harmed = [
-        f"{fails[kind][1] - fails[kind][0]} of {fails[kind][1]} {text}" for kind, text in HARMS.items() if kind in fails
+        _(text).format(n=fails[kind][1] - fails[kind][0], all=fails[kind][1])
+        for kind, text in HARMS.items()
+        if kind in fails
     ]
-    more = " More probes are being asked …" if asking else ""
+    more = [_("More probes are being asked …")] if asking else []
     if "propagation" in fails:
-        more = f" Of what follows from it, {of(*fails['propagation'])} changed.{more}"
+        ripple = _("Of what follows from it, {n} of {all} changed.")
+        more.insert(0, ripple.format(n=fails["propagation"][0], all=fails["propagation"][1]))
     if not missed and not harmed:
-        so_far = " so far" if asking else " however it is asked"
-        return "good", f"{edit} took and holds{so_far}.{more}"
-    parts = [f"does not always hold when {join(missed)}" if missed else "", f"changed {join(harmed)}" if harmed else ""]
-    return "mixed", f"{edit} took, but {join([part for part in parts if part])}.{more}"
+        text = _("{edit} took and holds so far.") if asking else _("{edit} took and holds however it is asked.")
+    elif not harmed:
+        text = _("{edit} took, but does not always hold when {missed}.")
+    elif not missed:
+        text = _("{edit} took, but changed {harmed}.")
+    else:
+        text = _("{edit} took, but does not always hold when {missed} and changed {harmed}.")
+    text = text.format(edit=edit, missed=join(missed), harmed=join(harmed))
+    return "mixed" if missed or harmed else "good", " ".join([text, *more])
 
 
-THE_EDIT = {"rep": "With REP, the edit", "guarded": "Under the guard, the edit"}
-ALREADY_SO = "The model gave this answer already: there is nothing to see of the edit."
-TRY = "Try more steps, another layer, or a fact that the model knows."
-NO_SCORES = "After an edit, every probe around it is asked, before and after. The scores are shown here."
-NO_PROBES = "The probes are asked as soon as this edit is applied."
-EXPECTED_BASE = "the answer of the base model"
-DOMAINS = {"own": "your own probes", "in": "REP may train on similar texts", "out": "REP never trains on similar texts"}
+THE_EDIT = {"": noop("The edit"), "rep": noop("With REP, the edit"), "guarded": noop("Under the guard, the edit")}
+ALREADY_SO = noop("The model gave this answer already: there is nothing to see of the edit.")
+TRY = noop("Try more steps, another layer, or a fact that the model knows.")
+NO_SCORES = noop("After an edit, every probe around it is asked, before and after. The scores are shown here.")
+NO_PROBES = noop("The probes are asked as soon as this edit is applied.")
+EXPECTED_BASE = noop("the answer of the base model")
+JUDGED = (
+    noop("kept"),
+    noop("harmed"),
+    noop("follows"),
+    noop("does not follow"),
+    noop("missed"),
+    noop("already so"),
+    noop("changed"),
+    noop("not known"),
+)
+"""The verdicts on a probe."""
+DOMAINS = {
+    "own": noop("own: your own probes"),
+    "in": noop("in: REP may train on similar texts"),
+    "out": noop("out: REP never trains on similar texts"),
+}
 NOT_ASKED = {
-    "rephrase": "No other name of the subject is known. Write the prompt with one under “Own probes”.",
-    "shuffle": "The subject is a single token, which has no other order.",
-    "long": "There is no text to put before it. Put prose into presets/texts.",
+    "rephrase": noop("No other name of the subject is known. Write the prompt with one under “Own probes”."),
+    "shuffle": noop("The subject is a single token, which has no other order."),
+    "long": noop("There is no text to put before it. Put prose into presets/texts."),
 }
 """Why a kind of probe may be missing, and what to do."""
 
 
 def score_tip(kind: str, asked: int | None, domains: Sequence[str], views: Sequence[str]) -> str:
     """Return what a kind's score counts. `asked`: the number of its probes, None where none was asked yet."""
-    meaning = "; ".join(f"{domain or 'own'}: {DOMAINS[domain or 'own']}" for domain in domains)
     if asked:
-        number = f"{count(asked, 'probe')}{f'; {meaning}' if meaning else ''}."
+        number_of = ngettext("{n} probe", "{n} probes", asked).format(n=number(asked))
+        said = [f"{'; '.join([number_of, *(_(DOMAINS[domain or 'own']) for domain in domains)])}."]
     else:
-        number = f"None asked. {NOT_ASKED[kind]}" if kind in NOT_ASKED and asked is not None else "None asked."
-    order = f" {' → '.join(map(view_title, views))}." if len(views) > 1 else ""
-    return f"{number}{order}"
+        said = [_("None asked."), *([_(NOT_ASKED[kind])] if kind in NOT_ASKED and asked is not None else [])]
+    order = [f"{' → '.join(map(view_title, views))}."] if len(views) > 1 else []
+    return " ".join([*said, *order])

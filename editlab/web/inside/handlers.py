@@ -21,13 +21,14 @@ from editlab.web.core import forms, inputs
 from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Place
+from editlab.web.core.language import gettext as _
 from editlab.web.core.turns import Turn, Turns
 from editlab.web.core.updates import Update, Updates, buttons, follow, stopping
 from editlab.web.core.visit import Visit
+from editlab.web.core.wording import capitalize
 from editlab.web.inside import lead, sections, words
 from editlab.web.inside.headings import HEADINGS, OBJECTS
 from editlab.web.inside.sections import ObjectName, Selection, Shown
-from editlab.wording import capitalize
 
 FIGURES = Cost(prompts=60)
 """What it costs to compute all figures."""
@@ -95,11 +96,12 @@ class InsideHandlers(Handlers):
     def inside_many(self, visit: Visit, inside_count: EditCount | None, inside_which: ObjectName) -> Updates:
         """Make many edits, each alone, and compare them with what they replace."""
         if inside_count is None:
-            raise BadRequest(f"Choose how many edits: a number from {FEWEST} to {MOST}.")
+            text = _("Choose how many edits: a number from {least} to {most}.")
+            raise BadRequest(text.format(least=FEWEST, most=MOST))
         workspace = visit.workspace
         self.lab.limits.spend(Cost(edits=inside_count))
         job = inside.loudness(workspace, inside_count)
-        yield {**sections.clear_all(sections.OF_MANY, words.COMPUTING), "stop": gr.update(interactive=True)}
+        yield {**sections.clear_all(sections.OF_MANY, _(words.COMPUTING)), "stop": gr.update(interactive=True)}
         yield from follow(workspace, job, lambda cases: sections.draw_many(cases, inside_which))
         try:
             cases = job.result()
@@ -138,7 +140,8 @@ class InsideHandlers(Handlers):
         }
         for job, drawn_in in JOBS.items():
             known = job in by_job
-            update |= _draw(workspace, results, job, selection) if known else sections.clear_all(drawn_in, words.COMPUTING)
+            waiting = _(words.COMPUTING)
+            update |= _draw(workspace, results, job, selection) if known else sections.clear_all(drawn_in, waiting)
         missing = [job for job in JOBS if job not in by_job]
         yield update if missing else {**update, "progress": "", **buttons(workspace)}
         for job in missing:
@@ -179,7 +182,7 @@ def _draw(workspace: Workspace, results: Results, job: str, selection: Selection
 def _draw_lead(workspace: Workspace, results: Results, selection: Selection) -> Update:
     """Return what matters most for this edit, with its picture, as soon as what decides it is computed."""
     if not set(lead.CANDIDATES) <= results.by_job.keys():
-        return _clear_lead(words.COMPUTING)
+        return _clear_lead(_(words.COMPUTING))
     frames = {name: frame for name, frame in results.by_job.items() if isinstance(frame, DataFrame)}
     shown = _shown(workspace, results, selection)
     found = lead.lead(frames, shown)
@@ -188,7 +191,7 @@ def _draw_lead(workspace: Workspace, results: Results, selection: Selection) -> 
     return {
         "inside-lead": pieces.lead(found.finding, found.meaning, found.tone),
         "inside-lead-plot": sections.figure(found.section, frames[found.section], shown),
-        "inside-lead-about": pieces.about(HEADINGS[found.section].about),
+        "inside-lead-about": pieces.about(_(HEADINGS[found.section].about)),
     }
 
 
@@ -207,7 +210,7 @@ def _choices(workspace: Workspace, question: Question, selection: Selection) -> 
     count, available = len(question.tokens), _available(workspace, question, selection)
     tokens = [(f"{place}: {token}", count + 1 - place) for place, token in enumerate(question.tokens, 1)]
     views = [(capitalize(figures.view_name(view)), view) for view in _views(workspace)]
-    objects = [(OBJECTS[name], name) for name in _objects(question)]
+    objects = [(_(OBJECTS[name]), name) for name in _objects(question)]
     return {
         "inside-text": question.text,
         "inside-token": gr.update(choices=tokens, value=question.at),

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from pandas import DataFrame
 
+from editlab.web.core.language import gettext as _
+from editlab.web.core.wording import capitalize, number, percent, share
 from editlab.web.inside import words
 from editlab.web.inside.sections import Shown
-from editlab.wording import capitalize, percent, share
 
 CANDIDATES = ("lens", "contributions", "attention")
 """The sections that can come first: those that compare the edited with the unedited model. Earlier ones win ties."""
@@ -35,9 +36,9 @@ def lead(frames: Mapping[str, DataFrame], shown: Shown) -> Lead | None:
         return None
     largest = max(changes, key=changes.__getitem__)
     if changes[largest] < 1:
-        request = shown.question.request
-        text = f"Inside, the edit of {request.subject} changes next to nothing {_at(shown)}."
-        meaning = "No probability, no part of a layer and no head differs from the unedited model by as much as counts."
+        text = _("Inside, the edit of {subject} changes next to nothing after “{token}”.")
+        text = text.format(subject=shown.question.request.subject, token=words.visible(shown.question.token))
+        meaning = _("No probability, no part of a layer and no head differs from the unedited model by as much as counts.")
         return Lead("lens" if "lens" in changes else largest, text, meaning, "bad")
     return LEADS[largest](frames[largest], shown)
 
@@ -67,22 +68,31 @@ def _lens(frame: DataFrame, shown: Shown) -> Lead:
     rows = {view: own.sort_values("layer") for view, own in at_token.groupby("view", sort=False)}
     edited = rows["edited"]
     ends = {view: own.iloc[-1] for view, own in rows.items()}
-    now, before = (percent(ends[view]["p_new"]) for view in ("edited", "base"))
     new, true = request.target_new, request.target_true
+    named = {"token": words.visible(shown.question.token), "new": new, "true": true}
+    named |= {view: percent(ends[view]["p_new"]) for view in ("edited", "base")}
     layer = words.leads_from(edited, "new", "true") if true is not None else None
     if true is None:
-        text, tone = f"{new} ends at {now}, {before} without the edit", ""
+        text, tone = _("After “{token}”, {new} ends at {edited}, {base} without the edit."), ""
     elif layer is None:
-        text, tone = f"{new} does not take the lead: it ends at {now}, {true} at {percent(ends['edited']['p_true'])}", "bad"
+        text, tone = _("After “{token}”, {new} does not take the lead: it ends at {edited}, {true} at {p_true}."), "bad"
+        named["p_true"] = percent(ends["edited"]["p_true"])
+    elif layer < 0:
+        text = _("After “{token}”, {new} leads from the start: it ends at {edited}, {base} without the edit.")
+        tone = "good"
     else:
-        since = "from the start" if layer < 0 else f"from layer {layer} on"
-        text, tone = f"{new} leads {since}: it ends at {now}, {before} without the edit", "good"
+        text = _("After “{token}”, {new} leads from layer {layer} on: it ends at {edited}, {base} without the edit.")
+        tone = "good"
+    sentence, parts = text.format(**named, layer=layer), []
     half = words.half_way(request, at_token)
-    parts = [] if half is None else [f"Half of the change of {half[1]:.1f} logits is there after layer {half[0]}."]
+    if half is not None:
+        text = _("Half of the change of {change} logits is there after layer {layer}.")
+        parts.append(text.format(change=number(half[1], ".1f"), layer=half[0]))
     if "masked" in ends and true is not None:
-        parts.append(f"Under the mask, {true} ends at {percent(ends['masked']['p_true'])} and {new} at "
-                     f"{percent(ends['masked']['p_new'])}.")  # fmt: skip
-    return Lead("lens", f"{capitalize(_at(shown))}, {text}.", " ".join(parts), tone)
+        text = _("Under the mask, {true} ends at {p_true} and {new} at {p_new}.")
+        ended = {name: percent(ends["masked"][name]) for name in ("p_true", "p_new")}
+        parts.append(text.format(true=true, new=new, **ended))
+    return Lead("lens", sentence, " ".join(parts), tone)
 
 
 def _contributions(frame: DataFrame, shown: Shown) -> Lead:
@@ -90,30 +100,32 @@ def _contributions(frame: DataFrame, shown: Shown) -> Lead:
     most, totals = gain.idxmax(), frame.groupby("view")["new"].sum()
     total = float(totals["edited"] - totals["base"])
     own = frame[(frame["part"] == most[0]) & (frame["layer"] == most[1])].set_index("view")["new"]
-    edited = ", which is edited," if most[0] == "mlp" and most[1] in shown.layers else ""
     text = (
-        f"{capitalize(words.part(*most))}{edited} does most: it adds {own['edited']:z.1f} logits to {new}, "
-        f"{own['base']:z.1f} without the edit."
+        _("{part}, which is edited, does most: it adds {edited} logits to {new}, {base} without the edit.")
+        if most[0] == "mlp" and most[1] in shown.layers
+        else _("{part} does most: it adds {edited} logits to {new}, {base} without the edit.")
     )
-    meaning = f"Together, the parts raise {new} by {total:.1f} logits; {share(gain[most] / total)} of it is this one’s."
-    return Lead("contributions", text, meaning if total >= words.CHANGED_LOGITS else "")
+    text = text.format(
+        part=capitalize(words.part(*most)), new=new, edited=number(own["edited"], "z.1f"), base=number(own["base"], "z.1f")
+    )
+    if total < words.CHANGED_LOGITS:
+        return Lead("contributions", text, "")
+    meaning = _("Together, the parts raise {new} by {total} logits; {share} of it is this one’s.")
+    return Lead("contributions", text, meaning.format(new=new, total=number(total, ".1f"), share=share(gain[most] / total)))
 
 
 def _attention(frame: DataFrame, shown: Shown) -> Lead:
     wide, subject = words.heads_above(frame, shown.layers), shown.question.request.subject
     change = wide["edited"] - wide["base"]
     most = change.abs().idxmax()
-    text = (
-        f"{capitalize(words.head_name(most))} pays {share(wide.loc[most, 'edited'])} of its attention to {subject}, "
-        f"{share(wide.loc[most, 'base'])} without the edit."
+    text = _("{head} pays {edited} of its attention to {subject}, {base} without the edit.").format(
+        head=capitalize(words.head_name(most)),
+        subject=subject,
+        **{view: share(wide.loc[most, view]) for view in ("edited", "base")},
     )
-    means = (share(wide[view].mean()) for view in ("base", "edited"))
-    meaning = "Over all {} heads above the edit, the mean goes from {} to {}.".format(len(wide), *means)
-    return Lead("attention", text, meaning)
-
-
-def _at(shown: Shown) -> str:
-    return f"after “{words.visible(shown.question.token)}”"
+    before, after = (share(wide[view].mean()) for view in ("base", "edited"))
+    meaning = _("Over all {n} heads above the edit, the mean goes from {before} to {after}.")
+    return Lead("attention", text, meaning.format(n=len(wide), before=before, after=after))
 
 
 CHANGES = {"lens": _lens_change, "contributions": _contributions_change, "attention": _attention_change}

@@ -15,6 +15,7 @@ from editlab.insight.loudness import Loudness, loud, summary
 from editlab.web.core.components import folded
 from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Inputs, Name
+from editlab.web.core.language import gettext as _
 from editlab.web.core.updates import Update
 from editlab.web.inside import table, words
 from editlab.web.inside.headings import HEADINGS
@@ -59,8 +60,7 @@ def draw(section: str, frame: DataFrame, shown: Shown) -> Update:
 
 def figure(section: str, frame: DataFrame, shown: Shown) -> Any:
     """Return the figure of a section of the selected edit."""
-    _, _, figure, _ = CONTENTS[section](frame, shown)
-    return figure
+    return CONTENTS[section](frame, shown)[2]
 
 
 def draw_many(cases: Sequence[Loudness], which: ObjectName) -> Update:
@@ -90,7 +90,7 @@ def clear_all(sections: Sequence[str], hint: str = "") -> Update:
 
 def _fold(section: str, finding: str = "") -> Update:
     """Return the title of a section with its finding; the parts of many edits are in the fold of their loudness."""
-    return {} if section == "parts" else {f"inside-{section}-fold": folded(HEADINGS[section].title, finding)}
+    return {} if section == "parts" else {f"inside-{section}-fold": folded(_(HEADINGS[section].title), finding)}
 
 
 def _section(section: str, sentence: str, figure: Any, rows: str) -> Update:
@@ -113,7 +113,7 @@ def _lens(frame: DataFrame, shown: Shown) -> Content:
 
 def _tokens(frame: DataFrame, shown: Shown) -> Content:
     request, selection = shown.question.request, shown.selection
-    first, *_ = figures.DIFFERENCES.get(selection.view, (selection.view,))
+    first = figures.DIFFERENCES.get(selection.view, (selection.view,))[0]
     heat_map = figures.lens_heat(frame, selection.view, selection.object)
     rows = table.tokens(request, frame, first)
     return words.tokens_title(request, frame), words.tokens(request, frame), heat_map, rows
@@ -152,12 +152,12 @@ def _probabilities(cases: Sequence[Loudness]) -> DataFrame:
     edited = [case for case in cases if case.skipped is None]
     columns = {
         "case": [f"{case.subject}: {case.target_true} → {case.target_new}" for case in edited],
-        "P(true) before the edit": [case.p_true["base"] for case in edited],
-        "P(new) after the edit": [case.p_new["edited"] for case in edited],
+        _("P(true) before the edit"): [case.p_true["base"] for case in edited],
+        _("P(new) after the edit"): [case.p_new["edited"] for case in edited],
     }
     if all("masked" in case.p_new for case in edited):
-        columns["P(true) under the mask"] = [case.p_true["masked"] for case in edited]
-        columns["P(new) under the mask"] = [case.p_new["masked"] for case in edited]
+        columns[_("P(true) under the mask")] = [case.p_true["masked"] for case in edited]
+        columns[_("P(new) under the mask")] = [case.p_new["masked"] for case in edited]
     if all("base_masked" in case.p_true for case in edited):
-        columns["P(true), mask alone"] = [case.p_true["base_masked"] for case in edited]
+        columns[_("P(true), mask alone")] = [case.p_true["base_masked"] for case in edited]
     return DataFrame(columns)

@@ -10,6 +10,7 @@ from editlab.lab import Lab
 from editlab.web.core.components import Parts
 from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Question
+from editlab.web.core.language import gettext as _
 from editlab.web.core.wiring import on
 from editlab.web.inside.handlers import EditCount, InsideHandlers
 from editlab.web.inside.headings import ELSEWHERE, FORMS, HEADINGS, OBJECTS
@@ -27,13 +28,13 @@ def create_inside_tab(tab: gr.Tab, lab: Lab, others: Parts) -> Parts:
             with gr.Column(min_width=0):
                 parts.lead("inside")
             with gr.Column(min_width=0):
-                with parts.fold("inside-elsewhere", ELSEWHERE):
+                with parts.fold("inside-elsewhere", _(ELSEWHERE)):
                     _create_question(parts)
                     _create_selection(parts)
                 for name in OF_EDIT:
-                    with parts.fold(f"inside-{name}", HEADINGS[name].title):
+                    with parts.fold(f"inside-{name}", _(HEADINGS[name].title)):
                         _create_section(parts, name)
-                with parts.fold("inside-loudness", HEADINGS["loudness"].title):
+                with parts.fold("inside-loudness", _(HEADINGS["loudness"].title)):
                     for name in OF_MANY:
                         _create_section(parts, name)
     _wire(tab, InsideHandlers(lab), parts)
@@ -42,31 +43,32 @@ def create_inside_tab(tab: gr.Tab, lab: Lab, others: Parts) -> Parts:
 
 def _create_question(parts: Parts) -> None:
     with gr.Row(elem_classes="key-row", equal_height=False):
-        hint = "Empty: the edit’s own prompt"
-        parts.text("inside-text", Question, label="Text", placeholder=hint, max_lines=3, scale=6, min_width=240)
-        parts.button("inside-look", "Analyse", size="lg", min_width=110)
-        parts.late_dropdown("inside-token", [], label="Token", scale=2, min_width=150)
+        hint = _("Empty: the edit’s own prompt")
+        parts.text("inside-text", Question, label=_("Text"), placeholder=hint, max_lines=3, scale=6, min_width=240)
+        parts.button("inside-look", _("Analyse"), size="lg", min_width=110)
+        parts.late_dropdown("inside-token", [], label=_("Token"), scale=2, min_width=150)
 
 
 def _create_selection(parts: Parts) -> None:
     with gr.Row(elem_classes="key-row", equal_height=False, elem_id="inside-how"):
-        views = [("Edited − base model", FIRST_VIEW)]
-        parts.late_dropdown("inside-shown", views, label="Heat maps", value=FIRST_VIEW, scale=2, min_width=220)
-        objects = [(title, name) for name, title in OBJECTS.items()]
-        parts.late_radio("inside-which", objects, label="Object", value="new", scale=3, min_width=290)
+        views = [(_("Edited − base model"), FIRST_VIEW)]
+        parts.late_dropdown("inside-shown", views, label=_("Heat maps"), value=FIRST_VIEW, scale=2, min_width=220)
+        objects = [(_(title), name) for name, title in OBJECTS.items()]
+        parts.late_radio("inside-which", objects, label=_("Object"), value="new", scale=3, min_width=290)
 
 
 def _create_section(parts: Parts, name: str) -> None:
     """Make a section's inputs, sentence, figure and table."""
     if name == "contributions":
-        parts.radio("inside-form", Form, FORMS, value="added", show_label=False, container=False)
+        forms = {name: _(title) for name, title in FORMS.items()}
+        parts.radio("inside-form", Form, forms, value="added", show_label=False, container=False)
     if name == "loudness":
         with gr.Row(elem_classes="key-row", equal_height=False):
-            parts.number("inside-count", EditCount, label="Number of edits", value=20, scale=0, min_width=150)
-            parts.button("inside-many", "Edit and compare", size="lg", min_width=190)
+            parts.number("inside-count", EditCount, label=_("Number of edits"), value=20, scale=0, min_width=150)
+            parts.button("inside-many", _("Edit and compare"), size="lg", min_width=190)
     parts.html(f"inside-{name}", scripts=["live"])
     parts.plot(f"inside-{name}-plot")
-    gr.HTML(pieces.about(HEADINGS[name].about), apply_default_css=False)
+    gr.HTML(pieces.about(_(HEADINGS[name].about)), apply_default_css=False)
     parts.html(f"inside-{name}-table")
 
 

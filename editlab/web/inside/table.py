@@ -10,9 +10,26 @@ from pandas import DataFrame, Series
 from editlab.facts import EditRequest
 from editlab.insight.loudness import Loudness
 from editlab.web.core import tables
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import noop
 from editlab.web.core.names import view_title
 from editlab.web.inside.words import objects
 
+PROBABILITIES = {
+    "true base": noop("P(true), base model"),
+    "new base": noop("P(new), base model"),
+    "true edited": noop("P(true), edited model"),
+    "new edited": noop("P(new), edited model"),
+    "true masked": noop("P(true), edited + mask"),
+    "new masked": noop("P(new), edited + mask"),
+    "true base_masked": noop("P(true), mask alone"),
+    "new base_masked": noop("P(new), mask alone"),
+}
+"""The heads of the probabilities of the objects in each view."""
+PARTS = (noop("token embedding"), noop("position embedding"), noop("attention"), noop("norm bias"), noop("head bias"))
+"""Parts of a model that are called otherwise in other languages."""
+AXES = (noop("output"), noop("key"))
+"""The axes of a mask."""
 MOST_OF_AN_AXIS = 50
 """Most dimensions of a mask's axis that are listed."""
 
@@ -21,55 +38,60 @@ def lens(request: EditRequest, frame: DataFrame, back: int) -> Markup:
     """Return a row a layer at one token: how likely the objects are, and the most likely token."""
     at_token = frame[frame["back"] == back]
     wide = DataFrame({"layer": at_token["layer"].unique()})
-    heads = {"layer": "After layer"}
+    heads = {"layer": noop("After layer")}
     for view in at_token["view"].unique():
         rows = at_token[at_token["view"] == view].reset_index(drop=True)
         for which, name in objects(request).items():
             wide[f"{view} {which}"] = rows[f"p_{which}"]
             heads[f"{view} {which}"] = f"{view_title(view)}: {name}"
         wide[f"{view} top"] = rows["top"]
-        heads[f"{view} top"] = f"{view_title(view)}: top token"
+        heads[f"{view} top"] = _("{view}: top token").format(view=view_title(view))
     return tables.table(wide.assign(layer=_layers(wide["layer"])), heads)
 
 
 def tokens(request: EditRequest, frame: DataFrame, view: str) -> Markup:
     """Return a row a layer and token in one view, the last token and the last layer first."""
     rows = frame[frame["view"] == view].sort_values(["back", "layer"], ascending=[True, False])
-    heads = {"token": "Token", "layer": "After layer", "top": "Top token", "p_top": "Its probability"}
+    heads = {
+        "token": noop("Token"),
+        "layer": noop("After layer"),
+        "top": noop("Top token"),
+        "p_top": noop("Its probability"),
+    }
     heads |= {f"p_{which}": f"{view_title(view)}: {name}" for which, name in objects(request).items()}
     return tables.table(rows.assign(layer=_layers(rows["layer"])), heads)
 
 
 def contributions(request: EditRequest, frame: DataFrame, raw: bool) -> Markup:
     """Return a row a part, and the sums as the last row: what each adds to the logits in each view."""
-    heads = {"part": "Part", "layer": "Layer"}
+    heads = {"part": noop("Part"), "layer": noop("Layer")}
     wide = frame.drop_duplicates(["part", "layer"])[["part", "layer"]].reset_index(drop=True)
-    wide.loc[len(wide)] = ["sum", -1]
+    wide.loc[len(wide)] = [_("sum"), -1]
     for view in frame["view"].unique():
         rows = frame[frame["view"] == view]
         for which, name in objects(request).items():
             values = rows[f"raw_{which}" if raw else which]
             wide[f"{view} {which}"] = [*values, values.sum()]
             heads[f"{view} {which}"] = f"{view_title(view)}: {name}"
-    return tables.table(wide.assign(layer=_layers(wide["layer"])), heads)
+    return tables.table(wide.assign(layer=_layers(wide["layer"]), part=wide["part"].map(_)), heads)
 
 
 def attention(frame: DataFrame) -> Markup:
     """Return a row a head, the one that changed most first."""
     wide = frame.pivot(index=["layer", "head"], columns="view", values="weight")[frame["view"].unique()]
-    heads = {"layer": "Layer", "head": "Head"} | {view: view_title(view) for view in wide.columns}
+    heads = {"layer": noop("Layer"), "head": noop("Head")} | {view: view_title(view) for view in wide.columns}
     if "edited" in wide:
         wide["change"] = wide["edited"] - wide["base"]
         wide = wide.loc[wide["change"].abs().sort_values(ascending=False).index]
-        heads["change"] = "Edited − base"
+        heads["change"] = noop("Edited − base")
     return tables.table(wide.reset_index(), heads)
 
 
 def mask(frame: DataFrame) -> Markup:
     """Return a row a dimension, the most pruned of each axis."""
     rows = frame.groupby(["layer", "axis"], sort=False).head(MOST_OF_AN_AXIS)
-    heads = {"layer": "Layer", "axis": "Axis", "dimension": "Dimension", "pruned": "Share pruned"}
-    return tables.table(rows, heads | {"chance": "Largest share by chance"})
+    heads = {"layer": noop("Layer"), "axis": noop("Axis"), "dimension": noop("Dimension"), "pruned": noop("Share pruned")}
+    return tables.table(rows.assign(axis=rows["axis"].map(_)), heads | {"chance": noop("Largest share by chance")})
 
 
 def cases(found: Sequence[Loudness]) -> Markup:
@@ -81,17 +103,22 @@ def cases(found: Sequence[Loudness]) -> Markup:
         for row in found
     ]
     frame = DataFrame(rows)
-    heads = {"subject": "Subject", "true": "True object", "new": "New object", "skipped": "Not edited because"}
-    for view in ("base", "edited", "masked", "base_masked"):
-        heads |= {f"{which} {view}": f"P({which}), {view_title(view).lower()}" for which in ("true", "new")}
+    heads = {
+        "subject": noop("Subject"),
+        "true": noop("True object"),
+        "new": noop("New object"),
+        "skipped": noop("Not edited because"),
+    }
+    heads |= PROBABILITIES
     return tables.table(frame, {column: head for column, head in heads.items() if column in frame})
 
 
 def parts(frame: DataFrame) -> Markup:
     """Return a row a view and part over many edits: the mean and the standard error of what it adds."""
-    heads = {"view": "View", "part": "Part", "layer": "Layer", "n": "Cases", "new": "New object", "new_se": "Its SE"}
-    frame = frame.assign(view=frame["view"].map(view_title), layer=_layers(frame["layer"]))
-    return tables.table(frame, heads | {"true": "True object", "true_se": "Its SE"})
+    heads = {"view": noop("View"), "part": noop("Part"), "layer": noop("Layer"), "n": noop("Cases")}
+    heads |= {"new": noop("New object"), "new_se": noop("Its SE")}
+    frame = frame.assign(view=frame["view"].map(view_title), part=frame["part"].map(_), layer=_layers(frame["layer"]))
+    return tables.table(frame, heads | {"true": noop("True object"), "true_se": noop("Its SE")})
 
 
 def _layers(layers: Series) -> list[str]:

@@ -9,19 +9,21 @@ from typing import Any
 from pandas import DataFrame, Series
 
 from editlab.facts import EditRequest
-from editlab.wording import capitalize, count, join, percent, share
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import ngettext, noop
+from editlab.web.core.wording import capitalize, join, number, percent, share
 
 IN_VIEW = {
-    "base": "in the base model",
-    "edited": "in the edited model",
-    "rep": "with REP",
-    "masked": "under the mask",
-    "base_masked": "in the base model under the mask",
+    "base": noop("in the base model"),
+    "edited": noop("in the edited model"),
+    "rep": noop("with REP"),
+    "masked": noop("under the mask"),
+    "base_masked": noop("in the base model under the mask"),
 }
 """Where something is so, by view."""
 DESCRIBED = ("base", "edited", "rep", "masked")
 """The views that a sentence describes."""
-COMPUTING = "Computing …"
+COMPUTING = noop("Computing …")
 MOST_NAMED = 3
 """Most heads or dimensions that a sentence names."""
 LEAD = 0.05
@@ -38,7 +40,8 @@ SMALL_EFFECT = 0.2
 
 def edit(request: EditRequest, layers: Sequence[int]) -> str:
     """Return which edit is shown."""
-    return f"{request.subject} → {request.target_new}, {'layer' if len(layers) == 1 else 'layers'} {join(layers)}."
+    text = ngettext("{subject} → {new}, layer {layers}.", "{subject} → {new}, layers {layers}.", len(layers))
+    return text.format(subject=request.subject, new=request.target_new, layers=join(layers))
 
 
 def objects(request: EditRequest) -> dict[str, str]:
@@ -48,10 +51,10 @@ def objects(request: EditRequest) -> dict[str, str]:
 
 def same_token(request: EditRequest) -> str:
     """Return why two objects that begin with the same token are not compared."""
-    return (
-        f"{request.target_new} and {request.target_true} begin with the same token. The figures read first tokens only, so "
-        "they cannot tell the two apart. Choose another new object."
-    )
+    return _(
+        "{new} and {true} begin with the same token. The figures read first tokens only, so they cannot tell the two apart. "
+        "Choose another new object."
+    ).format(new=request.target_new, true=request.target_true)
 
 
 def lens(request: EditRequest, frame: DataFrame, back: int) -> str:
@@ -60,18 +63,17 @@ def lens(request: EditRequest, frame: DataFrame, back: int) -> str:
     token = at_token["token"].iloc[0]
     by_view = {view: at_token[at_token["view"] == view] for view in DESCRIBED}
     clauses = [_leader(request, rows, view) for view, rows in by_view.items() if not rows.empty]
-    return f"After “{visible(token)}”: {'; '.join(clauses)}.{_half(request, at_token)}"
+    text = _("After “{token}”: {clauses}.").format(token=visible(token), clauses="; ".join(clauses))
+    return f"{text} {_half(request, at_token)}".rstrip()
 
 
 def _half(request: EditRequest, rows: DataFrame) -> str:
     half = half_way(request, rows)
     if half is None:
         return ""
-    layer, total = half
-    return (
-        f" The edit raises the logit of {request.target_new} by {total:.1f} against that of {request.target_true}; half of "
-        f"that is there after layer {layer}."
-    )
+    return _(
+        "The edit raises the logit of {new} by {total} against that of {true}; half of that is there after layer {layer}."
+    ).format(new=request.target_new, true=request.target_true, layer=half[0], total=number(half[1], ".1f"))
 
 
 def half_way(request: EditRequest, rows: DataFrame) -> tuple[int, float] | None:
@@ -91,15 +93,23 @@ def half_way(request: EditRequest, rows: DataFrame) -> tuple[int, float] | None:
 def _leader(request: EditRequest, rows: DataFrame, view: str) -> str:
     rows = rows.sort_values("layer")
     last = rows.iloc[-1]
+    named = {"view": _(IN_VIEW[view]), "new": request.target_new, "p_new": percent(last["p_new"])}
     if request.target_true is None:
-        return f"{IN_VIEW[view]}, {request.target_new} ends at {percent(last['p_new'])}"
+        return _("{view}, {new} ends at {p_new}").format(**named)
     names, ends = objects(request), {which: percent(last[f"p_{which}"]) for which in ("new", "true")}
     first, second = ("new", "true") if last["p_new"] > last["p_true"] else ("true", "new")
     layer = leads_from(rows, first, second)
     if layer is None:
-        return f"{IN_VIEW[view]}, neither leads: {names['new']} ends at {ends['new']}, {names['true']} at {ends['true']}"
-    since = "from the start" if layer < 0 else f"from layer {layer} on"
-    return f"{IN_VIEW[view]}, {names[first]} leads {since} and ends at {ends[first]}, {names[second]} at {ends[second]}"
+        text = _("{view}, neither leads: {new} ends at {p_new}, {true} at {p_true}")
+        return text.format(**named, true=names["true"], p_true=ends["true"])
+    text = (
+        _("{view}, {first} leads from the start and ends at {p}, {second} at {q}")
+        if layer < 0
+        else _("{view}, {first} leads from layer {layer} on and ends at {p}, {second} at {q}")
+    )
+    return text.format(
+        view=_(IN_VIEW[view]), layer=layer, first=names[first], p=ends[first], second=names[second], q=ends[second]
+    )
 
 
 def leads_from(rows: DataFrame, first: str, second: str) -> int | None:
@@ -118,8 +128,9 @@ def lens_title(request: EditRequest, frame: DataFrame, back: int) -> str:
     found = {name: leads_from(rows, first, second) for (first, second), name in _pairs(request).items()}
     leader = next((name for name, layer in found.items() if layer is not None), None)
     if leader is None:
-        return "neither object leads"
-    return f"{leader} leads {'from the start' if found[leader] < 0 else f'from layer {found[leader]} on'}"
+        return _("neither object leads")
+    text = _("{name} leads from the start") if found[leader] < 0 else _("{name} leads from layer {layer} on")
+    return text.format(name=leader, layer=found[leader])
 
 
 def _pairs(request: EditRequest) -> dict[tuple[str, str], str]:
@@ -140,24 +151,29 @@ def tokens_title(request: EditRequest, frame: DataFrame) -> str:
     if gained is None:
         return ""
     most = gained.iloc[0]
-    return f"{request.target_new} gains " + ("nowhere" if most["gain"] < CHANGED else f"most {_place(most)}")
+    text = _("{new} gains nowhere") if most["gain"] < CHANGED else _("{new} gains most {place}")
+    return text.format(new=request.target_new, place=_place(most))
 
 
 def tokens(request: EditRequest, frame: DataFrame) -> str:
     """Return where the new object gains most, where it first gains, and what the mask leaves of that."""
     gained = _gains_at_tokens(frame)
     if gained is None:
-        return "No edit is applied, so no probability changes."
-    most = gained.iloc[0]
+        return _("No edit is applied, so no probability changes.")
+    most, new = gained.iloc[0], request.target_new
     if most["gain"] < CHANGED:
-        return f"{request.target_new} gains less than {_points(CHANGED)} over the base model at every token and layer."
+        text = _("{new} gains less than {points} over the base model at every token and layer.")
+        return text.format(new=new, points=_points(CHANGED))
     first = gained[gained["gain"] >= CHANGED].sort_values(["layer", "back"], ascending=[True, False]).iloc[0]
-    text = f"{request.target_new} gains most {_place(most)}: from {percent(most['base'])} to {percent(most['edited'])}"
+    named = {"new": new, "place": _place(most), "before": percent(most["base"]), "after": percent(most["edited"])}
     if "masked" in gained:
-        text += f", and {percent(most['masked'])} under the mask"
+        text = _("{new} gains most {place}: from {before} to {after}, and {masked} under the mask.")
+        text = text.format(**named, masked=percent(most["masked"]))
+    else:
+        text = _("{new} gains most {place}: from {before} to {after}.").format(**named)
     if (first["layer"], first["back"]) != (most["layer"], most["back"]):
-        text += f". It first gains {_points(CHANGED)} {_place(first)}"
-    return f"{text}."
+        text += " " + _("It first gains {points} {place}.").format(points=_points(CHANGED), place=_place(first))
+    return text
 
 
 def gains(frame: DataFrame) -> Series:
@@ -171,32 +187,48 @@ def contributions_title(frame: DataFrame) -> str:
     if "edited" not in set(frame["view"]):
         return ""
     gain = gains(frame)
-    return f"{part(*gain.idxmax())} gains most, {gain.max():+.1f} logits"
+    return _("{part} gains most, {logits} logits").format(part=part(*gain.idxmax()), logits=number(gain.max(), "+.1f"))
 
 
 def contributions(request: EditRequest, frame: DataFrame, layers: Sequence[int] = ()) -> str:
     """Return which part the edit made louder, and the logits in each view. `layers`: those of the edit."""
     if "edited" not in set(frame["view"]):
-        return "No edit is applied, so no contribution changes."
+        return _("No edit is applied, so no contribution changes.")
     new, total = _by_part(frame, "new"), frame.groupby("view")[["new", "true"]].sum()
     gain = gains(frame)
     most = gain.idxmax()
-    name = part(*most) + (", which is edited," if most[0] == "mlp" and most[1] in layers else "")
     kinds = {kind: float(gain.xs(kind, level=0).sum()) for kind in ("attention", "mlp")}
     text = (
-        f"{capitalize(name)} adds {new.loc[most, 'edited']:z.1f} to the logit of {request.target_new} in the edited "
-        f"model and {new.loc[most, 'base']:z.1f} in the base model, the largest gain of any part. Compared with the base "
-        f"model, all attention together adds {kinds['attention']:z.1f} more and all MLPs {kinds['mlp']:z.1f}"
+        _(
+            "{part}, which is edited, adds {edited} to the logit of {new} in the edited model and {base} in the "
+            "base model, the largest gain of any part."
+        )
+        if most[0] == "mlp" and most[1] in layers
+        else _(
+            "{part} adds {edited} to the logit of {new} in the edited model and {base} in the base model, the "
+            "largest gain of any part."
+        )
     )
-    under = f" Under the mask, {part(*most)} adds {new.loc[most, 'masked']:z.1f}." if "masked" in new else ""
-    logits = [f"{_logits(request, total, view)} {IN_VIEW[view]}" for view in DESCRIBED if view in total.index]
+    named = {
+        "edited": number(new.loc[most, "edited"], "z.1f"),
+        "base": number(new.loc[most, "base"], "z.1f"),
+        "new": request.target_new,
+    }
+    sentences = [text.format(part=capitalize(part(*most)), **named)]
+    text = _("Compared with the base model, all attention together adds {attention} more and all MLPs {mlp}.")
+    sentences.append(text.format(**{kind: number(gained, "z.1f") for kind, gained in kinds.items()}))
+    if "masked" in new:
+        text = _("Under the mask, {part} adds {masked}.")
+        sentences.append(text.format(part=part(*most), masked=number(new.loc[most, "masked"], "z.1f")))
+    logits = [f"{_logits(request, total, view)} {_(IN_VIEW[view])}" for view in DESCRIBED if view in total.index]
     names = list(objects(request).values())
-    subject = f"The logits of {join(names)} are" if len(names) > 1 else f"The logit of {names[0]} is"
-    return f"{text}.{under} {subject} {join(logits)}."
+    text = ngettext("The logit of {names} is {logits}.", "The logits of {names} are {logits}.", len(names))
+    sentences.append(text.format(names=join(names), logits=join(logits)))
+    return " ".join(sentences)
 
 
 def _logits(request: EditRequest, total: DataFrame, view: str) -> str:
-    return join(f"{total.loc[view, which]:z.1f}" for which in objects(request))
+    return join(number(total.loc[view, which], "z.1f") for which in objects(request))
 
 
 def heads_above(frame: DataFrame, layers: Sequence[int]) -> DataFrame:
@@ -212,12 +244,18 @@ def attention_title(request: EditRequest, frame: DataFrame, layers: Sequence[int
     gain = wide["edited"] - wide["base"]
     more, less = int((gain >= CHANGED).sum()), int((gain <= -CHANGED).sum())
     if not more and not less:
-        return f"no head attends to {request.subject} by {CHANGED:.2f} more or less than before"
-    return (
-        f"{_attend(more)} more to {request.subject} than before, {less} less"
-        if more
-        else f"{_attend(less)} less than before"
+        text = _("no head attends to {subject} by {change} more or less than before")
+        return text.format(subject=request.subject, change=number(CHANGED, ".2f"))
+    if not more:
+        return ngettext("{n} head attends less than before", "{n} heads attend less than before", less).format(
+            n=number(less)
+        )
+    text = ngettext(
+        "{n} head attends more to {subject} than before, {less} less",
+        "{n} heads attend more to {subject} than before, {less} less",
+        more,
     )
+    return text.format(n=number(more), subject=request.subject, less=less)
 
 
 def attention(request: EditRequest, frame: DataFrame, token: str, layers: Sequence[int] = ()) -> str:
@@ -225,32 +263,52 @@ def attention(request: EditRequest, frame: DataFrame, token: str, layers: Sequen
 
     `layers`: those of the edit. Heads up to the lowest one read what is unedited, so they are not counted.
     """
-    wide = heads_above(frame, layers)
+    wide, subject = heads_above(frame, layers), request.subject
     if "edited" not in set(frame["view"]):
-        return f"No edit is applied, so the attention to {request.subject} does not change."
+        return _("No edit is applied, so the attention to {subject} does not change.").format(subject=subject)
     if wide.empty:
-        return f"No head stands above the edit, so the attention to {request.subject} does not change."
+        return _("No head stands above the edit, so the attention to {subject} does not change.").format(subject=subject)
     gain = (wide["edited"] - wide["base"]).sort_values(ascending=False)
     more, less, first = int((gain >= CHANGED).sum()), int((gain <= -CHANGED).sum()), gain.index[0]
-    change = f"at least {CHANGED:.2f}"
-    if more:
-        named = join(_head(place, wide) for place in gain.index[: min(MOST_NAMED, more)])
-        text = f"{_attend(more)} to {request.subject} {change} more than before"
-        text += f", most of all {named}" if more > MOST_NAMED else f": {named}"
+    named = {"token": visible(token), "n": number(more), "subject": subject, "change": number(CHANGED, ".2f")}
+    named["heads"] = join(_head(place, wide) for place in gain.index[: min(MOST_NAMED, max(1, more))])
+    if more > MOST_NAMED:
+        text = ngettext(
+            "At “{token}”, {n} head attends to {subject} at least {change} more than before, most of all {heads}.",
+            "At “{token}”, {n} heads attend to {subject} at least {change} more than before, most of all {heads}.",
+            more,
+        )
+    elif more:
+        text = ngettext(
+            "At “{token}”, {n} head attends to {subject} at least {change} more than before: {heads}.",
+            "At “{token}”, {n} heads attend to {subject} at least {change} more than before: {heads}.",
+            more,
+        )
     else:
-        text = f"no head attends to {request.subject} {change} more than before; {_head(first, wide)} gains most"
+        text = _("At “{token}”, no head attends to {subject} at least {change} more than before; {heads} gains most.")
+    sentences = [text.format(**named)]
     if less:
-        text += f". {_attend(less)} {change} less, most of all {_head(gain.index[-1], wide)}"
-    before, after = (f"{wide[view].mean():.3f}" for view in ("base", "edited"))
-    means = f"The mean over the {len(wide)} heads above the edit goes from {before} to {after}"
-    under = f" Under the mask, {head_name(first)} is at {wide.loc[first, 'masked']:.2f}." if "masked" in wide else ""
+        text = ngettext(
+            "{n} head attends at least {change} less, most of all {head}.",
+            "{n} heads attend at least {change} less, most of all {head}.",
+            less,
+        )
+        sentences.append(text.format(n=number(less), change=named["change"], head=_head(gain.index[-1], wide)))
+    text = _("The mean over the {n} heads above the edit goes from {before} to {after}.")
+    sentences.append(
+        text.format(
+            n=number(len(wide)), before=number(wide["base"].mean(), ".3f"), after=number(wide["edited"].mean(), ".3f")
+        )
+    )
+    if "masked" in wide:
+        text = _("Under the mask, {head} is at {weight}.")
+        sentences.append(text.format(head=head_name(first), weight=number(wide.loc[first, "masked"], ".2f")))
     if "base_masked" in wide:
-        under += f" The mean is {wide['masked'].mean():.3f} there, and {wide['base_masked'].mean():.3f} with the mask alone."
-    return f"At “{visible(token)}”, {text}. {means}.{under}"
-
-
-def _attend(heads: int) -> str:
-    return f"{count(heads, 'head')} {'attends' if heads == 1 else 'attend'}"
+        text = _("The mean is {masked} there, and {alone} with the mask alone.")
+        sentences.append(
+            text.format(masked=number(wide["masked"].mean(), ".3f"), alone=number(wide["base_masked"].mean(), ".3f"))
+        )
+    return " ".join(sentences)
 
 
 def mask_structure(frame: DataFrame, unevenness: DataFrame) -> str:
@@ -262,58 +320,101 @@ def mask_structure(frame: DataFrame, unevenness: DataFrame) -> str:
 def mask_title(unevenness: DataFrame) -> str:
     """Return the finding in a few words: the share that is pruned."""
     rows = unevenness[unevenness["axis"] == "output"].to_dict("records")
-    return join(f"{share(row['pruned'])} of layer {row['layer']} is pruned" for row in rows)
+    text = _("{share} of layer {layer} is pruned")
+    return join(text.format(share=share(row["pruned"]), layer=row["layer"]) for row in rows)
 
 
 def _pruned(frame: DataFrame, unevenness: DataFrame) -> str:
     output, key = (unevenness[unevenness["axis"] == axis].iloc[0] for axis in ("output", "key"))
     if not output["pruned"]:
-        return f"The mask prunes nothing in layer {output['layer']}."
+        return _("The mask prunes nothing in layer {layer}.").format(layer=output["layer"])
     most = frame[frame["axis"] == "output"].head(MOST_NAMED).to_dict("records")
     named = join(f"{row['dimension']} ({share(row['pruned'])})" for row in most)
-    return (
-        f"The mask prunes {share(output['pruned'])} of layer {output['layer']}. The most pruned output dimensions are "
-        f"{named}; by chance, the most pruned one would reach {share(output['chance'])}. The shares of output dimensions "
-        f"vary {_spread(output)}; those of key dimensions vary {_spread(key)}."
+    return _(
+        "The mask prunes {share} of layer {layer}. The most pruned output dimensions are {named}; by chance, the most "
+        "pruned one would reach {chance}. The shares of output dimensions vary {output}; those of key dimensions vary {key}."
+    ).format(
+        share=share(output["pruned"]),
+        layer=output["layer"],
+        named=named,
+        chance=share(output["chance"]),
+        output=_spread(output),
+        key=_spread(key),
     )
 
 
 def _spread(row: Series) -> str:
     spread = row["spread"]
-    verdict = "concentrated" if spread >= UNEVEN else "as by chance" if spread > 1 / UNEVEN else "more even than by chance"
-    return f"{spread:.1f} times as much as by chance ({verdict})"
+    if spread >= UNEVEN:
+        text = _("{spread} times as much as by chance (concentrated)")
+    elif spread > 1 / UNEVEN:
+        text = _("{spread} times as much as by chance (as by chance)")
+    else:
+        text = _("{spread} times as much as by chance (more even than by chance)")
+    return text.format(spread=number(spread, ".1f"))
 
 
 def loudness(frame: DataFrame) -> str:
     """Return whether edits are louder than what they replace. `frame`: `insight.loudness.loud`."""
     if frame.empty:
-        return "No case could be edited, so there is nothing to compare."
+        return _("No case could be edited, so there is nothing to compare.")
     comparisons = {row["what"]: row for row in frame.to_dict("records")}
     edited = comparisons["edited"]
-    deviation = "" if math.isnan(edited["sd"]) else " (mean ± standard deviation)"
-    effect = "" if math.isnan(edited["d"]) else f" (Cohen’s d {edited['d']:+.2f})"
+    n, p_new, p_true = int(edited["n"]), _mean(edited), _mean(edited, "_before")
     text = (
-        f"Over {count(int(edited['n']), 'edit')}, P(new) after the edit is {_mean(edited)} and P(true) before it was "
-        f"{_mean(edited, '_before')}{deviation}. The new object is louder in {share(edited['louder'])} of cases{effect}: "
-        f"edits are {_compare(edited)} what they replace"
+        ngettext(
+            "Over {n} edit, P(new) after the edit is {p_new} and P(true) before it was {p_true}.",
+            "Over {n} edits, P(new) after the edit is {p_new} and P(true) before it was {p_true}.",
+            n,
+        )
+        if math.isnan(edited["sd"])
+        else ngettext(
+            "Over {n} edit, P(new) after the edit is {p_new} and P(true) before it was {p_true} (mean ± standard "
+            "deviation).",
+            "Over {n} edits, P(new) after the edit is {p_new} and P(true) before it was {p_true} (mean ± standard "
+            "deviation).",
+            n,
+        )
     )
+    sentences = [text.format(n=number(n), p_new=p_new, p_true=p_true)]
+    effect = "" if math.isnan(edited["d"]) else _(" (Cohen’s d {d})").format(d=number(edited["d"], "+.2f"))
+    text = {
+        "same": _("The new object is louder in {share} of cases{effect}: edits are as loud as what they replace"),
+        "louder": _("The new object is louder in {share} of cases{effect}: edits are louder than what they replace"),
+        "quieter": _("The new object is louder in {share} of cases{effect}: edits are quieter than what they replace"),
+    }[_compare(edited)]
+    sentences.append(text.format(share=share(edited["louder"]), effect=effect) + ".")
     if "masked" in comparisons:
-        text += f". Under the mask, P(new) is {_mean(comparisons['masked'])} and P(true) {_mean(comparisons['returned'])}"
-    if "control" in comparisons:
-        text += f"; without an edit, P(true) is {_mean(comparisons['control'])} under the mask"
-    return f"{text}."
+        named = {"p_new": _mean(comparisons["masked"]), "p_true": _mean(comparisons["returned"])}
+        text = _("Under the mask, P(new) is {p_new} and P(true) {p_true}.")
+        if "control" in comparisons:
+            named["alone"] = _mean(comparisons["control"])
+            text = _(
+                "Under the mask, P(new) is {p_new} and P(true) {p_true}; without an edit, P(true) is {alone} under the mask."
+            )
+        sentences.append(text.format(**named))
+    return " ".join(sentences)
 
 
 def loudness_title(frame: DataFrame) -> str:
     """Return the finding in a few words: how edits compare with what they replace."""
     edited = next((row for row in frame.to_dict("records") if row["what"] == "edited"), None)
-    return "" if edited is None else f"{count(int(edited['n']), 'edit')} {_compare(edited)} what they replace"
+    if edited is None:
+        return ""
+    n = int(edited["n"])
+    text = {
+        "same": ngettext("{n} edit as loud as what they replace", "{n} edits as loud as what they replace", n),
+        "louder": ngettext("{n} edit louder than what they replace", "{n} edits louder than what they replace", n),
+        "quieter": ngettext("{n} edit quieter than what they replace", "{n} edits quieter than what they replace", n),
+    }[_compare(edited)]
+    return text.format(n=number(n))
 
 
 def _compare(row: Mapping[str, Any]) -> str:
+    """Return how an edit compares with what it replaces: same, louder or quieter."""
     if math.isnan(row["d"]) or abs(row["d"]) < SMALL_EFFECT or abs(row["mean"] - row["mean_before"]) < LEAD:
-        return "as loud as"
-    return "louder than" if row["d"] > 0 else "quieter than"
+        return "same"
+    return "louder" if row["d"] > 0 else "quieter"
 
 
 def loud_parts(frame: DataFrame) -> str:
@@ -327,9 +428,11 @@ def loud_parts(frame: DataFrame) -> str:
     wide = rows.pivot(index=["part", "layer"], columns="view", values=["new", "new_se", "true", "true_se"])
     gain, loss = (wide[which]["edited"] - wide[which]["base"] for which in ("new", "true"))
     most, least = gain.idxmax(), loss.idxmin()
-    return (
-        f"{capitalize(part(*most))} gains most for the new object: {_means(wide.loc[most], 'new')}. For the true object, "
-        f"{part(*least)} loses most: {_means(wide.loc[least], 'true')}."
+    return _("{most} gains most for the new object: {gains}. For the true object, {least} loses most: {losses}.").format(
+        most=capitalize(part(*most)),
+        gains=_means(wide.loc[most], "new"),
+        least=part(*least),
+        losses=_means(wide.loc[least], "true"),
     )
 
 
@@ -338,7 +441,8 @@ def _means(row: Series, which: str) -> str:
     clauses = []
     for view in (view for view in DESCRIBED if view in row[which].index):
         error = row[f"{which}_se"][view]
-        clauses.append(f"{row[which][view]:z.1f}{'' if math.isnan(error) else f' ± {error:.1f}'} {IN_VIEW[view]}")
+        se = "" if math.isnan(error) else f" ± {number(error, '.1f')}"
+        clauses.append(f"{number(row[which][view], 'z.1f')}{se} {_(IN_VIEW[view])}")
     return join(clauses)
 
 
@@ -351,21 +455,23 @@ def _by_part(frame: DataFrame, which: str) -> DataFrame:
 
 def part(kind: str, layer: int) -> str:
     """Return what an attention or an MLP is called."""
-    return f"the {'attention' if kind == 'attention' else 'MLP'} of layer {layer}"
+    text = _("the attention of layer {layer}") if kind == "attention" else _("the MLP of layer {layer}")
+    return text.format(layer=layer)
 
 
 def head_name(place: Sequence[int]) -> str:
     """Return what a head is called."""
-    return f"layer {place[0]}, head {place[1]}"
+    return _("layer {layer}, head {head}").format(layer=place[0], head=place[1])
 
 
 def _head(place: Sequence[int], wide: DataFrame) -> str:
-    return f"{head_name(place)} ({wide.loc[place, 'base']:.2f} → {wide.loc[place, 'edited']:.2f})"
+    before, after = (number(wide.loc[place, view], ".2f") for view in ("base", "edited"))
+    return f"{head_name(place)} ({before} → {after})"
 
 
 def _place(row: Series) -> str:
-    layer = "before layer 0" if row["layer"] < 0 else f"after layer {row['layer']}"
-    return f"at “{visible(row['token'])}” {layer}"
+    text = _("at “{token}” before layer 0") if row["layer"] < 0 else _("at “{token}” after layer {layer}")
+    return text.format(token=visible(row["token"]), layer=row["layer"])
 
 
 def visible(token: str) -> str:
@@ -374,9 +480,10 @@ def visible(token: str) -> str:
 
 
 def _points(change: float) -> str:
-    return f"{100 * change:.0f} percentage points"
+    return _("{n} percentage points").format(n=number(100 * change, ".0f"))
 
 
 def _mean(row: Mapping[str, Any], end: str = "") -> str:
     deviation = row[f"sd{end}"]
-    return f"{row[f'mean{end}']:.2f}" + ("" if math.isnan(deviation) else f" ± {deviation:.2f}")
+    mean = number(row[f"mean{end}"], ".2f")
+    return mean if math.isnan(deviation) else f"{mean} ± {number(deviation, '.2f')}"

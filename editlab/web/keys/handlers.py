@@ -21,6 +21,7 @@ from editlab.web.core.components import folded
 from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import Question, Upload
+from editlab.web.core.language import gettext as _
 from editlab.web.core.turns import Turn, Turns
 from editlab.web.core.updates import Update, Updates, buttons, follow, stopping
 from editlab.web.core.uploads import read_text
@@ -114,7 +115,7 @@ class KeysHandlers(Handlers):
         }
         for section in SECTIONS:
             known = section in kept
-            update |= draw(section, record.request, kept[section]) if known else clear(section, words.COMPUTING)
+            update |= draw(section, record.request, kept[section]) if known else clear(section, _(words.COMPUTING))
         yield update
         for section in (section for section in IN_ORDER if section not in kept):
             yield from self._follow(workspace, section, turn.asks(jobs[section]()))
@@ -122,7 +123,7 @@ class KeysHandlers(Handlers):
 
     def _scan(self, workspace: Workspace, job: Job[Scan]) -> Updates:
         """Clear the results of the text before, and draw those of this one."""
-        yield clear("prefixes", words.COMPUTING)
+        yield clear("prefixes", _(words.COMPUTING))
         yield from self._follow(workspace, "prefixes", job)
 
     def _follow(self, workspace: Workspace, section: str, job: Job[Any]) -> Updates:
@@ -166,7 +167,7 @@ def draw(section: str, request: EditRequest, result: Any) -> Update:
     """Return a section with its sentence, its figure and its table."""
     frame: DataFrame = result.frame if isinstance(result, Similarity | Scan) else result
     update = {
-        f"keys-{section}-fold": folded(words.HEADINGS[section].title, TITLES[section](result)),
+        f"keys-{section}-fold": folded(_(words.HEADINGS[section].title), TITLES[section](result)),
         f"keys-{section}": pieces.finding(sentence(section, request, result)),
         f"keys-{section}-plot": getattr(figures, section)(frame),
         f"keys-{section}-table": table.table(section, frame),
@@ -175,20 +176,20 @@ def draw(section: str, request: EditRequest, result: Any) -> Update:
         update["keys-components"] = pieces.finding(words.components(result))
         update["keys-components-plot"] = figures.components(frame, result.variance)
     if section == "bounds":
-        update["keys-lemma"] = render("keys/bounds.html", lemma=words.lemma(frame), assumptions=words.ASSUMPTIONS)
+        update["keys-lemma"] = render("keys/bounds.html", lemma=words.lemma(frame), assumptions=_(words.ASSUMPTIONS))
     return update
 
 
 def draw_lead(request: EditRequest, kept: dict[str, Any]) -> Update:
     """Return what matters most for this edit, with its picture, as soon as what decides it is computed."""
     if not {"bounds", "similarity"} <= kept.keys():
-        return clear_lead(words.COMPUTING)
+        return clear_lead(_(words.COMPUTING))
     found = lead.lead(request, kept["bounds"], kept["similarity"])
     result = kept[found.section]
     return {
         "keys-lead": pieces.lead(found.finding, found.meaning, found.tone),
         "keys-lead-plot": getattr(figures, found.section)(result.frame if isinstance(result, Similarity) else result),
-        "keys-lead-about": pieces.about(words.HEADINGS[found.section].about),
+        "keys-lead-about": pieces.about(_(words.HEADINGS[found.section].about)),
     }
 
 
@@ -202,5 +203,5 @@ def clear(section: str, hint: str = "") -> Update:
     names = {"similarity": ("similarity", "components"), "bounds": ("bounds", "lemma")}.get(section, (section,))
     update: Update = {f"keys-{name}": "" for name in names} | {f"keys-{section}-table": ""}
     update[f"keys-{section}"] = pieces.message(hint, "hint") if hint else ""
-    update[f"keys-{section}-fold"] = folded(words.HEADINGS[section].title)
+    update[f"keys-{section}-fold"] = folded(_(words.HEADINGS[section].title))
     return update | {f"keys-{name}-plot": None for name in names if name != "lemma"}

@@ -9,8 +9,10 @@ from pandas import DataFrame
 
 from editlab.facts import EditRequest
 from editlab.insight import Similarity
-from editlab.web.keys.words import REPHRASED, SMALLEST
-from editlab.wording import capitalize, count, share
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import ngettext
+from editlab.web.core.wording import capitalize, number, share
+from editlab.web.keys.words import REPHRASED, SMALLEST, of_all
 
 SPARED, MOVED, FAILED = "locality", "move", "fail"
 """The kind of probe about another subject, and what happened at one that changed, or at one that does not hold."""
@@ -50,9 +52,12 @@ def lead(request: EditRequest, bounds: DataFrame, similarity: Similarity) -> Lea
 
 
 def _weak(request: EditRequest, required: float) -> Lead:
-    at_all = "at no strength" if math.isinf(required) else f"only from {share(required)} of its strength on"
-    finding = f"The edit is too weak: at its own prompt, {request.target_new} leads {at_all}."
-    meaning = "Where it does not hold, nothing around it can. Compute it with more steps, or choose another new object."
+    if math.isinf(required):
+        text = _("The edit is too weak: at its own prompt, {new} leads at no strength.")
+    else:
+        text = _("The edit is too weak: at its own prompt, {new} leads only from {required} of its strength on.")
+    finding = text.format(new=request.target_new, required="" if math.isinf(required) else share(required))
+    meaning = _("Where it does not hold, nothing around it can. Compute it with more steps, or choose another new object.")
     return Lead("bounds", finding, meaning, "bad")
 
 
@@ -62,60 +67,112 @@ def _rep(request: EditRequest, frame: DataFrame, failed: DataFrame, reached: Dat
     forms, others = frame[frame["kind"].isin(list(REPHRASED))], frame[frame["kind"] == SPARED]
     own, foreign = opened[opened["kind"].isin(list(REPHRASED))], opened[opened["kind"] == SPARED]
     if own.empty:
-        finding = f"REP’s gate stays closed at {_all(len(forms), 'rephrased key')} of {request.subject}."
-        return Lead(
-            "similarity", finding, "No phrasing is brought to the edit. Lower the gate threshold on the Edit tab.", "bad"
+        closed = ngettext(
+            "REP’s gate stays closed at the only rephrased key of {subject}.",
+            "REP’s gate stays closed at all {n} rephrased keys of {subject}.",
+            len(forms),
         )
-    change = f"from a similarity of {own['before'].median():z.2f} to {own['after'].median():z.2f}"
-    finding = f"REP brings {len(own)} of {len(forms)} rephrased keys of {request.subject} to the edit’s, {change}."
-    harm = f"Its gate opens for {count(len(foreign), 'other subject')} of {len(others)} as well."
-    meaning = (
-        harm if len(foreign) else f"Its gate stays closed for {_all(len(others), 'other subject')}." if len(others) else ""
+        finding = closed.format(n=number(len(forms)), subject=request.subject)
+        meaning = _("No phrasing is brought to the edit. Lower the gate threshold on the Edit tab.")
+        return Lead("similarity", finding, meaning, "bad")
+    finding = of_all(
+        _("REP brings {n} of {all} rephrased keys of {subject} to the edit’s, from a similarity of {before} to {after}."),
+        len(own),
+        len(forms),
+        subject=request.subject,
+        before=number(own["before"].median(), "z.2f"),
+        after=number(own["after"].median(), "z.2f"),
     )
-    held = len(reached) - len(failed)
-    meaning = f"{meaning} The edit now holds at {held} of {count(len(reached), 'rephrased probe')}.".strip()
+    harm = ""
+    if len(foreign):
+        harm = ngettext(
+            "Its gate opens for {n} other subject of {all} as well.",
+            "Its gate opens for {n} other subjects of {all} as well.",
+            len(foreign),
+        )
+        harm = of_all(harm, len(foreign), len(others))
+    elif len(others):
+        harm = ngettext(
+            "Its gate stays closed for the only other subject.",
+            "Its gate stays closed for all {n} other subjects.",
+            len(others),
+        ).format(n=number(len(others)))
+    held = ngettext(
+        "The edit now holds at {n} of {all} rephrased probe.",
+        "The edit now holds at {n} of {all} rephrased probes.",
+        len(reached),
+    )
+    meaning = f"{harm} {of_all(held, len(reached) - len(failed), len(reached))}".strip()
     return Lead("similarity", finding, meaning, "good" if len(foreign) + len(failed) == 0 else "mixed")
 
 
 def _rephrased(request: EditRequest, failed: DataFrame, reached: DataFrame, required: float) -> Lead:
-    first = f"Rephrased, the edit fails at {len(failed)} of {count(len(reached), 'probe')}"
-    arrives = float(failed["share"].median())
+    arrives, all_of = float(failed["share"].median()), len(reached)
+    given = {"arrives": share(arrives), "required": share(required)}
     if arrives >= required:
-        finding = f"{first}, although {share(arrives)} of it arrives there and {share(required)} would do."
-        return Lead("bounds", finding, "So the key is not the reason: something after the edited layer stops it.", "bad")
-    finding = f"{first}: {share(arrives)} of it arrives there, and it needs {share(required)}."
-    meaning = (
-        f"The layer finds the edit by the key of {request.subject}, and another name or text makes another key. Switch REP "
-        "on, on the Edit tab: it brings those keys back."
+        text = ngettext(
+            "Rephrased, the edit fails at {n} of {all} probe, although {arrives} of it arrives there and {required} "
+            "would do.",
+            "Rephrased, the edit fails at {n} of {all} probes, although {arrives} of it arrives there and {required} "
+            "would do.",
+            all_of,
+        )
+        meaning = _("So the key is not the reason: something after the edited layer stops it.")
+        return Lead("bounds", of_all(text, len(failed), all_of, **given), meaning, "bad")
+    text = ngettext(
+        "Rephrased, the edit fails at {n} of {all} probe: {arrives} of it arrives there, and it needs {required}.",
+        "Rephrased, the edit fails at {n} of {all} probes: {arrives} of it arrives there, and it needs {required}.",
+        all_of,
     )
-    return Lead("similarity", finding, meaning, "bad")
+    meaning = _(
+        "The layer finds the edit by the key of {subject}, and another name or text makes another key. Switch REP on, on "
+        "the Edit tab: it brings those keys back."
+    )
+    return Lead("similarity", of_all(text, len(failed), all_of, **given), meaning.format(subject=request.subject), "bad")
 
 
 def _spread(moved: DataFrame, spared: DataFrame, required: float) -> Lead:
     loudest = moved.loc[moved["share"].idxmax()]
-    changes = f"{len(moved)} of {count(len(spared), 'other subject')} {'changes' if len(moved) == 1 else 'change'} as well"
-    enough = "is enough" if loudest["share"] >= required else "would be needed at the edit’s own prompt"
-    finding = (
-        f"{capitalize(changes)}: {loudest['subject']} receives {share(loudest['share'])} of the edit, and {share(required)} "
-        f"{enough}."
+    if len(spared) == 1:
+        changes = _("{n} of {all} other subject changes as well")
+    else:
+        changes = ngettext(
+            "{n} of {all} other subjects changes as well", "{n} of {all} other subjects change as well", len(moved)
+        )
+    if loudest["share"] >= required:
+        text = _("{changes}: {subject} receives {share} of the edit, and {required} is enough.")
+    else:
+        text = _(
+            "{changes}: {subject} receives {share} of the edit, and {required} would be needed at the edit’s own prompt."
+        )
+    finding = text.format(
+        changes=of_all(changes, len(moved), len(spared)),
+        subject=loudest["subject"],
+        share=share(loudest["share"]),
+        required=share(required),
     )
-    return Lead("bounds", finding, "An edit spares another subject only where that one’s key is different enough.", "mixed")
+    meaning = _("An edit spares another subject only where that one’s key is different enough.")
+    return Lead("bounds", finding, meaning, "mixed")
 
 
 def _holds(request: EditRequest, reached: DataFrame, spared: DataFrame, required: float) -> Lead:
     if reached.empty and spared.empty:
-        finding = f"The edit leads at its own prompt from {share(required)} of its strength on."
-        return Lead("bounds", finding, f"No other probe names {request.subject} or another subject.", "good")
-    holds = [f"the edit holds at {_all(len(reached), 'rephrased probe')}"] if len(reached) else []
-    stays = (
-        [f"{_all(len(spared), 'other subject')} {'keeps its answer' if len(spared) == 1 else 'keep their answers'}"]
-        if len(spared)
-        else []
-    )
-    finding = f"{capitalize(', and '.join(holds + stays))}."
-    least = f"The weakest probe receives {share(reached['share'].min())} of it; " if len(reached) else ""
-    return Lead("bounds", finding, capitalize(f"{least}{share(required)} is needed."), "good")
-
-
-def _all(number: int, noun: str) -> str:
-    return f"the only {noun}" if number == 1 else f"all {count(number, noun)}"
+        finding = _("The edit leads at its own prompt from {required} of its strength on.").format(required=share(required))
+        meaning = _("No other probe names {subject} or another subject.").format(subject=request.subject)
+        return Lead("bounds", finding, meaning, "good")
+    holds = ngettext("the only rephrased probe", "all {n} rephrased probes", len(reached)).format(n=number(len(reached)))
+    stays = ngettext("the only other subject", "all {n} other subjects", len(spared)).format(n=number(len(spared)))
+    keeps = ngettext("{stays} keeps its answer", "{stays} keep their answers", len(spared)).format(stays=stays)
+    if spared.empty:
+        finding = _("The edit holds at {holds}.")
+    elif reached.empty:
+        finding = f"{capitalize(keeps)}."
+    else:
+        finding = _("The edit holds at {holds}, and {keeps}.")
+    if len(reached):
+        meaning = _("The weakest probe receives {least} of it; {required} is needed.")
+    else:
+        meaning = _("{required} is needed.")
+    least = share(reached["share"].min()) if len(reached) else ""
+    meaning = meaning.format(least=least, required=share(required))
+    return Lead("bounds", finding.format(holds=holds, keeps=keeps), meaning, "good")

@@ -10,6 +10,7 @@ from editlab.lab import Lab
 from editlab.web.core.components import Parts
 from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Question
+from editlab.web.core.language import gettext as _
 from editlab.web.core.wiring import on
 from editlab.web.keys.handlers import KeysHandlers
 from editlab.web.keys.words import COMPONENTS, HEADINGS
@@ -20,7 +21,7 @@ def create_keys_tab(tab: gr.Tab, lab: Lab, others: Parts) -> Parts:
     parts = others.shared()
     with gr.Column(elem_id="keys"):
         with parts.above("keys"):
-            parts.button("keys-again", "Compute again", min_width=130)
+            parts.button("keys-again", _("Compute again"), min_width=130)
             parts["stop"] = parts.stop_button("keys-stop")
         parts.html("keys-lead", scripts=["live"])
         with gr.Row(elem_classes="overview", equal_height=False):
@@ -28,7 +29,7 @@ def create_keys_tab(tab: gr.Tab, lab: Lab, others: Parts) -> Parts:
                 parts.lead("keys")
             with gr.Column(min_width=0):
                 for name, heading in HEADINGS.items():
-                    with parts.fold(f"keys-{name}", heading.title):
+                    with parts.fold(f"keys-{name}", _(heading.title)):
                         _create_section(parts, name)
     _wire(tab, KeysHandlers(lab), parts)
     return parts
@@ -40,15 +41,15 @@ def _create_section(parts: Parts, name: str) -> None:
         _create_question(parts)
     if name == "prefixes":
         with gr.Row(elem_classes="key-row", equal_height=False):
-            parts.upload("keys-file", "Choose a text file …", [".txt"], min_width=180)
-            parts.button("keys-prose", "Search the bundled prose", min_width=190)
+            parts.upload("keys-file", _("Choose a text file …"), [".txt"], min_width=180)
+            parts.button("keys-prose", _("Search the bundled prose"), min_width=190)
     parts.html(f"keys-{name}", scripts=["live"])
     parts.plot(f"keys-{name}-plot")
-    gr.HTML(pieces.about(HEADINGS[name].about), apply_default_css=False)
+    gr.HTML(pieces.about(_(HEADINGS[name].about)), apply_default_css=False)
     if name == "similarity":
         parts.html("keys-components", scripts=["live"])
         parts.plot("keys-components-plot")
-        gr.HTML(pieces.about(COMPONENTS), apply_default_css=False)
+        gr.HTML(pieces.about(_(COMPONENTS)), apply_default_css=False)
     if name == "bounds":
         parts.html("keys-lemma", scripts=["live"])
     parts.html(f"keys-{name}-table")
@@ -56,9 +57,9 @@ def _create_section(parts: Parts, name: str) -> None:
 
 def _create_question(parts: Parts) -> None:
     with gr.Row(elem_classes="key-row", equal_height=False):
-        hint = "A sentence that names a subject, up to the answer"
-        parts.text("keys-question", Question, label="Question", placeholder=hint, max_lines=3, scale=6, min_width=240)
-        parts.button("keys-discuss", "Ask", size="lg", min_width=90)
+        hint = _("A sentence that names a subject, up to the answer")
+        parts.text("keys-question", Question, label=_("Question"), placeholder=hint, max_lines=3, scale=6, min_width=240)
+        parts.button("keys-discuss", _("Ask"), size="lg", min_width=90)
 
 
 def _wire(tab: gr.Tab, handlers: KeysHandlers, parts: Parts) -> None:

@@ -10,7 +10,9 @@ from pandas import DataFrame, Series
 
 from editlab.facts import EditRequest
 from editlab.insight import Lemma, Scan, Similarity, summary
-from editlab.wording import capitalize, count, join, share, shorten
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import ngettext, noop
+from editlab.web.core.wording import join, number, share, shorten
 
 
 class Heading(NamedTuple):
@@ -22,57 +24,67 @@ class Heading(NamedTuple):
 
 HEADINGS = {
     "similarity": Heading(
-        "Key similarity",
-        "A key is the input of the edited layer at the subject’s last token, and an edit is written for the key at its own "
-        "prompt, often also for the mean key behind other texts. Each point is a key: a row a kind, from left to right its "
-        "similarity to the edit’s own, which is at 1. The share of the edit that a key receives depends on both. Without "
-        "the edit, all would be where they are: only REP moves keys, and where it is on, each is drawn with and without it.",
+        noop("Key similarity"),
+        noop(
+            "A key is the input of the edited layer at the subject’s last token, and an edit is written for the key at "
+            "its own prompt, often also for the mean key behind other texts. Each point is a key: a row a kind, from left "
+            "to right its similarity to the edit’s own, which is at 1. The share of the edit that a key receives depends "
+            "on both. Without the edit, all would be where they are: only REP moves keys, and where it is on, each is "
+            "drawn with and without it."
+        ),
     ),
     "discussion": Heading(
-        "Contributing stored facts",
-        "A layer’s output is a mixture of what it has stored, weighted by how well the question’s key matches. Each bar is "
-        "a fact, the edit first; its length is the share of the edit that the question receives, or the fact’s part in the "
-        "question’s key. Without the edit, the first bar alone would be missing: the old facts stay. Compared are facts of "
-        "EditLab’s tables, whether the model knows them or not.",
+        noop("Contributing stored facts"),
+        noop(
+            "A layer’s output is a mixture of what it has stored, weighted by how well the question’s key matches. Each "
+            "bar is a fact, the edit first; its length is the share of the edit that the question receives, or the fact’s "
+            "part in the question’s key. Without the edit, the first bar alone would be missing: the old facts stay. "
+            "Compared are facts of EditLab’s tables, whether the model knows them or not."
+        ),
     ),
     "bounds": Heading(
-        "Predicted and observed answers",
-        "Each point is a probe, from left to right the share of the edit that it receives. The dashed line is one number, "
-        "measured at the edit’s own prompt: the share that is needed there. Right of it a probe should give the new answer; "
-        "another subject left of it should keep its own. Green is as predicted, a red cross is not. Without the edit, no "
-        "probe would receive anything.",
+        noop("Predicted and observed answers"),
+        noop(
+            "Each point is a probe, from left to right the share of the edit that it receives. The dashed line is one "
+            "number, measured at the edit’s own prompt: the share that is needed there. Right of it a probe should give "
+            "the new answer; another subject left of it should keep its own. Green is as predicted, a red cross is not. "
+            "Without the edit, no probe would receive anything."
+        ),
     ),
     "prefixes": Heading(
-        "The edit in unrelated text",
-        "A text can produce a key that receives a part of the edit, whatever it is about. Each bar is the place of a text, "
-        "by the words before it, where most of the edit arrives by mistake; 0 is none, as it would be everywhere without "
-        "the edit.",
+        noop("The edit in unrelated text"),
+        noop(
+            "A text can produce a key that receives a part of the edit, whatever it is about. Each bar is the place of a "
+            "text, by the words before it, where most of the edit arrives by mistake; 0 is none, as it would be "
+            "everywhere without the edit."
+        ),
     ),
     "values": Heading(
-        "Value norm",
-        "The value is the output of the layer’s MLP at the subject’s last token. Each point is the length of one value, in "
-        "units of that at a random word, before the edit and with it. To overrule what is stored, an edit may need a larger "
-        "one; where both points lie together, the edit changes nothing.",
+        noop("Value norm"),
+        noop(
+            "The value is the output of the layer’s MLP at the subject’s last token. Each point is the length of one "
+            "value, in units of that at a random word, before the edit and with it. To overrule what is stored, an edit "
+            "may need a larger one; where both points lie together, the edit changes nothing."
+        ),
     ),
 }
 """The sections, in their order on the page."""
-COMPONENTS = (
+COMPONENTS = noop(
     "A map of the keys: near to one another are keys that the layer takes for one another. The star is the edit’s own key. "
     "The edit moves none of them."
 )
-ASSUMPTIONS = (
+ASSUMPTIONS = noop(
     "Assumptions: the edit reaches the answer through the subject’s last token alone, and as strongly at every probe as at "
     "its own prompt. The lemmas assume more: one attention layer carries the edit, with all its attention on the subject, "
     "and the norms do not change. Where a prediction fails, one of these assumptions does not hold."
 )
-COMPUTING = "Computing …"
+COMPUTING = noop("Computing …")
 REPHRASED = {
-    "rephrase": "under another name",
-    "shuffle": "with its tokens in another order",
-    "long": "after a long text",
+    "rephrase": noop("{value} under another name"),
+    "shuffle": noop("{value} with its tokens in another order"),
+    "long": noop("{value} after a long text"),
 }
-"""How a subject is rephrased, by kind of probe."""
-NO_STATISTICS = "This layer has no key statistics, so"
+"""How similar a key of the subject is where it is rephrased, by kind of probe."""
 LONGEST = 60
 LEAST = 0.1
 """A smaller part in a question’s key is no match."""
@@ -80,30 +92,44 @@ SMALLEST = 0.005
 """A smaller difference is not mentioned: rounded, both numbers would be the same."""
 
 
+def of_all(text: str, n: int, among: int, **given: str) -> str:
+    """Return a sentence with {n} of {all} things."""
+    return text.format(n=number(n), all=number(among), **given)
+
+
 def edit(request: EditRequest, layers: Sequence[int], rep: bool) -> str:
     """Return which edit is shown, and in which layer: of several, the figures are of the lowest."""
-    where = f"{'layer' if len(layers) == 1 else 'layers'} {join(layers)}{', with REP' if rep else ''}"
-    part = f" The figures are of layer {min(layers)}, which makes only a part of the edit." if len(layers) > 1 else ""
-    return f"{request.subject} → {request.target_new}, {where}.{part}"
+    if rep:
+        text = ngettext("{edit}, layer {layers}, with REP.", "{edit}, layers {layers}, with REP.", len(layers))
+    else:
+        text = ngettext("{edit}, layer {layers}.", "{edit}, layers {layers}.", len(layers))
+    said = text.format(edit=f"{request.subject} → {request.target_new}", layers=join(layers))
+    if len(layers) == 1:
+        return said
+    part = _("The figures are of layer {layer}, which makes only a part of the edit.")
+    return f"{said} {part.format(layer=min(layers))}"
 
 
 def similarity(request: EditRequest, found: Similarity) -> str:
     """Return how similar the subject's keys stay, compared with other subjects and random words (figure 3, left)."""
     frame = found.frame
-    forms = {said: _of(frame, kind) for kind, said in REPHRASED.items() if (frame["kind"] == kind).any()}
+    forms = {text: _of(frame, kind) for kind, text in REPHRASED.items() if (frame["kind"] == kind).any()}
     if forms:
-        similar = join(f"{_median(rows['before'])} {said}" for said, rows in forms.items())
-        shares = join(share(rows["share"].median()) for rows in forms.values())
-        first = (
-            f"The similarity of {request.subject} to the edit’s key is {similar} (medians; 1 is the same key), where "
-            f"{shares} of the edit arrive"
+        first = _(
+            "The similarity of {subject} to the edit’s key is {similar} (medians; 1 is the same key), where {shares} of the "
+            "edit arrive."
+        ).format(
+            subject=request.subject,
+            similar=join(_(text).format(value=_median(rows["before"])) for text, rows in forms.items()),
+            shares=join(share(rows["share"].median()) for rows in forms.values()),
         )
     else:
-        first = f"{request.subject} has no other name here, no other order of its tokens and no long text before it"
-    words = _of(frame, "random")
-    others = f"{_nearest(frame)}the most similar of {count(len(words), 'random word')} {words['before'].max():.2f}"
-    plain = [] if found.whitened else [f"{NO_STATISTICS} these are plain products, which are all high."]
-    return " ".join([f"{first}. {capitalize(others)}.", *_farther(request, frame), *_with_rep(frame), *plain])
+        first = _("{subject} has no other name here, no other order of its tokens and no long text before it.")
+        first = first.format(subject=request.subject)
+    plain = (
+        [] if found.whitened else [_("This layer has no key statistics, so these are plain products, which are all high.")]
+    )
+    return " ".join([first, _others(frame), *_farther(request, frame), *_with_rep(frame), *plain])
 
 
 def similarity_title(found: Similarity) -> str:
@@ -113,25 +139,42 @@ def similarity_title(found: Similarity) -> str:
         return ""
     moved = forms[_moved(forms)]
     if not moved.empty:
-        change = f"from a similarity of {moved['before'].median():z.2f} to {moved['after'].median():z.2f}"
-        return f"REP brings {len(moved)} of {len(forms)} rephrased keys {change}"
-    similar = {said: _of(found.frame, kind)["before"].median() for kind, said in REPHRASED.items()}
-    said, least = min(((said, value) for said, value in similar.items() if value == value), key=lambda pair: pair[1])
-    return f"{least:z.2f} {said}, where 1 is the edit’s own"
+        return of_all(
+            _("REP brings {n} of {all} rephrased keys from a similarity of {before} to {after}"),
+            len(moved),
+            len(forms),
+            before=number(moved["before"].median(), "z.2f"),
+            after=number(moved["after"].median(), "z.2f"),
+        )
+    similar = {text: _of(found.frame, kind)["before"].median() for kind, text in REPHRASED.items()}
+    text, least = min(((text, value) for text, value in similar.items() if value == value), key=lambda pair: pair[1])
+    return _("{similar}, where 1 is the edit’s own").format(similar=_(text).format(value=number(least, "z.2f")))
 
 
 def _median(values: Series) -> str:
     """Return the median, with the range where there are several values."""
-    several = len(values) > 1
-    return f"{values.median():z.2f}" + (f" ({values.min():z.2f} to {values.max():z.2f})" if several else "")
+    median, least, most = (number(value, "z.2f") for value in (values.median(), values.min(), values.max()))
+    if len(values) == 1:
+        return median
+    return _("{median} ({least} to {most})").format(median=median, least=least, most=most)
 
 
-def _nearest(frame: DataFrame) -> str:
-    neighbours = _of(frame, "locality")
+def _others(frame: DataFrame) -> str:
+    """Return how similar the most similar of the other subjects and of the random words is."""
+    words, neighbours = _of(frame, "random"), _of(frame, "locality")
+    given = {"n": number(len(words)), "word": number(words["before"].max(), ".2f")}
     if neighbours.empty:
-        return ""
+        text = ngettext(
+            "The most similar of {n} random word {word}.", "The most similar of {n} random words {word}.", len(words)
+        )
+        return text.format(**given)
     nearest = neighbours.loc[neighbours["before"].idxmax()]
-    return f"the most similar other subject, {nearest['subject']}, reaches {nearest['before']:.2f} and "
+    text = ngettext(
+        "The most similar other subject, {subject}, reaches {value} and the most similar of {n} random word {word}.",
+        "The most similar other subject, {subject}, reaches {value} and the most similar of {n} random words {word}.",
+        len(words),
+    )
+    return text.format(**given, subject=nearest["subject"], value=number(nearest["before"], ".2f"))
 
 
 def _farther(request: EditRequest, frame: DataFrame) -> list[str]:
@@ -140,9 +183,17 @@ def _farther(request: EditRequest, frame: DataFrame) -> list[str]:
     if forms.empty or neighbours.empty:
         return []
     farther = int((forms["before"] < neighbours["before"].max()).sum())
-    number = f"All {farther}" if 1 < farther == len(forms) else f"{farther} of these {len(forms)}"
-    said = f"{number} keys of {request.subject} {'is' if farther == 1 else 'are'} less similar than that subject’s."
-    return [said] if farther else []
+    if not farther:
+        return []
+    if 1 < farther == len(forms):
+        text = _("All {n} keys of {subject} are less similar than that subject’s.")
+    else:
+        text = ngettext(
+            "{n} of these {all} keys of {subject} is less similar than that subject’s.",
+            "{n} of these {all} keys of {subject} are less similar than that subject’s.",
+            farther,
+        )
+    return [of_all(text, farther, len(forms), subject=request.subject)]
 
 
 def _with_rep(frame: DataFrame) -> list[str]:
@@ -152,17 +203,30 @@ def _with_rep(frame: DataFrame) -> list[str]:
         return []
     moved = forms[_moved(forms)]
     if moved.empty:
-        return ["REP moves none of these keys: its gate stays closed at this threshold."]
+        return [_("REP moves none of these keys: its gate stays closed at this threshold.")]
     neighbours = _of(frame, "locality")
     harmed = neighbours[_moved(neighbours)]
     if neighbours.empty:
-        harm = ""
+        text = _("REP moves {n} of these {all} keys, from {before} to {after} (medians).")
     elif harmed.empty:
-        harm = ", and no other subject’s"
+        text = _("REP moves {n} of these {all} keys, from {before} to {after} (medians), and no other subject’s.")
     else:
-        harm = f", and {len(harmed)} of {len(neighbours)} other subjects’, up to {harmed['after'].max():.2f}"
-    change = f"from {moved['before'].median():.2f} to {moved['after'].median():.2f} (medians)"
-    return [f"REP moves {len(moved)} of these {len(forms)} keys, {change}{harm}."]
+        text = _(
+            "REP moves {n} of these {all} keys, from {before} to {after} (medians), and {harmed} of {others} other "
+            "subjects’, up to {most}."
+        )
+    return [
+        of_all(
+            text,
+            len(moved),
+            len(forms),
+            before=number(moved["before"].median(), ".2f"),
+            after=number(moved["after"].median(), ".2f"),
+            harmed=number(len(harmed)),
+            others=number(len(neighbours)),
+            most="" if harmed.empty else number(harmed["after"].max(), ".2f"),
+        )
+    ]
 
 
 def _moved(frame: DataFrame) -> Series:
@@ -171,128 +235,173 @@ def _moved(frame: DataFrame) -> Series:
 
 def components(found: Similarity) -> str:
     """Return what the two principal components show (figure 3, right)."""
-    return (
-        f"The two directions in which these keys differ most ({share(sum(found.variance))} of their variance). Each point "
-        "is one phrasing of a subject; the star is the edited key."
+    text = _(
+        "The two directions in which these keys differ most ({share} of their variance). Each point is one phrasing of a "
+        "subject; the star is the edited key."
     )
+    return text.format(share=share(sum(found.variance)))
 
 
 def prefixes(request: EditRequest, scan: Scan) -> str:
     """Return where an unrelated text receives most of the edit (figure 4)."""
     unrelated, mentioned = (scan.frame[scan.frame["mentions"].astype(bool) == kind] for kind in (False, True))
+    given = {"n": number(scan.tokens), "subject": request.subject}
     if unrelated.empty:
-        return f"In {scan.tokens:,} tokens, every place mentions {request.subject}."
+        return _("In {n} tokens, every place mentions {subject}.").format(**given)
     first = unrelated.iloc[0]
     end = shorten(" ".join(first["prefix"].split()[-8:]), LONGEST)
-    text = (
-        f"In {scan.tokens:,} tokens, the place without a mention of {request.subject} that receives most of the edit is "
-        f"after “… {end}”: {share(first['share'])}, at a similarity of {first['similarity']:.2f}."
-    )
-    if not mentioned.empty:
-        text += f" Where the text mentions it, up to {share(mentioned['share'].max())} arrive."
-    return text
+    text = _(
+        "In {n} tokens, the place without a mention of {subject} that receives most of the edit is after “… {end}”: "
+        "{share}, at a similarity of {similarity}."
+    ).format(**given, end=end, share=share(first["share"]), similarity=number(first["similarity"], ".2f"))
+    if mentioned.empty:
+        return text
+    more = _("Where the text mentions it, up to {share} arrive.").format(share=share(mentioned["share"].max()))
+    return f"{text} {more}"
 
 
 def prefixes_title(scan: Scan) -> str:
     """Return the finding in a few words: the most of the edit that arrives where it should not."""
     unrelated = scan.frame[~scan.frame["mentions"].astype(bool)]
-    return "" if unrelated.empty else f"at most {share(unrelated['share'].max())} of it in {scan.tokens:,} tokens"
+    if unrelated.empty:
+        return ""
+    text = _("at most {share} of it in {n} tokens")
+    return text.format(share=share(unrelated["share"].max()), n=number(scan.tokens))
 
 
 def values(request: EditRequest, frame: DataFrame) -> str:
     """Return how large the value is before and after the edit (figure 5)."""
     own, words = _of(frame, "success").iloc[0], _of(frame, "random")
-    text = (
-        f"At the edited prompt about {request.subject}, the layer’s value was {own['before']:.1f} times as large as at a "
-        f"random word; with the edit it is {own['after']:.1f} times as large. The largest at "
-        f"{count(len(words), 'random word')} is {words['before'].max():.1f} times as large"
+    text = _(
+        "At the edited prompt about {subject}, the layer’s value was {before} times as large as at a random word; with the "
+        "edit it is {after} times as large."
     )
+    largest = ngettext(
+        "The largest at {n} random word is {most} times as large.",
+        "The largest at {n} random words is {most} times as large.",
+        len(words),
+    )
+    before, after = number(own["before"], ".1f"), number(own["after"], ".1f")
+    sentences = [
+        text.format(subject=request.subject, before=before, after=after),
+        largest.format(n=number(len(words)), most=number(words["before"].max(), ".1f")),
+    ]
     neighbours = _of(frame, "locality")
     if not neighbours.empty:
-        before, after = neighbours["before"].median(), neighbours["after"].median()
-        text += f". At other subjects it changes from {before:.2f} to {after:.2f} (medians)"
+        text = _("At other subjects it changes from {before} to {after} (medians).")
+        sentences.append(_changes(text, neighbours["before"], neighbours["after"]))
     moved = frame[frame["kind"].isin(list(REPHRASED)) & ((frame["rep"] - frame["after"]).abs() >= SMALLEST)]
     if not moved.empty:
-        before, after = moved["after"].median(), moved["rep"].median()
-        text += f". At rephrases where REP’s gate opens, it changes from {before:.2f} to {after:.2f}"
-    return f"{text}."
+        text = _("At rephrases where REP’s gate opens, it changes from {before} to {after}.")
+        sentences.append(_changes(text, moved["after"], moved["rep"]))
+    return " ".join(sentences)
+
+
+def _changes(text: str, before: Series, after: Series) -> str:
+    return text.format(before=number(before.median(), ".2f"), after=number(after.median(), ".2f"))
 
 
 def values_title(frame: DataFrame) -> str:
     """Return the finding in a few words: the value at the edit's own prompt, before and after."""
     own = _of(frame, "success").iloc[0]
-    return f"{own['before']:.1f} times a random word’s before the edit, {own['after']:.1f} times with it"
+    text = _("{before} times a random word’s before the edit, {after} times with it")
+    return text.format(before=number(own["before"], ".1f"), after=number(own["after"], ".1f"))
 
 
 def discussion(frame: DataFrame) -> str:
     """Return how loud the edit and the stored facts are at a question (lemma 4.1)."""
     edit, matched = frame.iloc[0], 1 - float(_of(frame, "remainder")["loudness"].iloc[0])
-    text = f"At “{frame.attrs['at']}”, the question receives {share(edit['loudness'])} of the edit"
-    before = frame.attrs["before"]
+    before, given = frame.attrs["before"], {"question": frame.attrs["at"], "share": share(edit["loudness"])}
     if before is not None and abs(before - edit["loudness"]) >= SMALLEST:
-        text += f" (without REP, {share(before)})"
+        text = _("At “{question}”, the question receives {share} of the edit (without REP, {before}).")
+        sentences = [text.format(**given, before=share(before))]
+    else:
+        sentences = [_("At “{question}”, the question receives {share} of the edit.").format(**given)]
     stored = _of(frame, "stored")
     if not stored.empty:
-        loudest, facts = stored.iloc[0], f"the {frame.attrs['facts']} facts that are compared"
-        others = f" (and {loudest['also']} more with this key)" if loudest["also"] else ""
-        part = share(loudest["loudness"])
-        if abs(loudest["loudness"]) < LEAST:
-            text += f". None of {facts} is as much as {share(LEAST)} of the question’s key"
-        else:
-            text += f". Of {facts}, “{loudest['voice']}”{others} has the largest part in the question’s key: {part}"
-        text += f". Together they match {share(matched)} of it"
-    plain = "" if frame.attrs["whitened"] else f" {NO_STATISTICS} facts are hard to tell apart."
-    return f"{text}.{plain}"
+        sentences += [_loudest(stored.iloc[0], frame.attrs["facts"])]
+        sentences += [_("Together they match {share} of it.").format(share=share(matched))]
+    if not frame.attrs["whitened"]:
+        sentences.append(_("This layer has no key statistics, so facts are hard to tell apart."))
+    return " ".join(sentences)
+
+
+def _loudest(loudest: Series, facts: int) -> str:
+    """Return which of the stored facts has the largest part in a question's key."""
+    if abs(loudest["loudness"]) < LEAST:
+        text = _("None of the {n} facts that are compared is as much as {least} of the question’s key.")
+    elif loudest["also"]:
+        text = _(
+            "Of the {n} facts that are compared, “{fact}” (and {more} more with this key) has the largest part in the "
+            "question’s key: {part}."
+        )
+    else:
+        text = _("Of the {n} facts that are compared, “{fact}” has the largest part in the question’s key: {part}.")
+    part, more = share(loudest["loudness"]), loudest["also"]
+    return text.format(n=facts, least=share(LEAST), fact=loudest["voice"], more=more, part=part)
 
 
 def discussion_title(frame: DataFrame) -> str:
     """Return the finding in a few words: the share of the edit that a question receives."""
-    return f"“{frame.attrs['at']}” receives {share(frame.iloc[0]['loudness'])} of the edit"
+    text = _("“{question}” receives {share} of the edit")
+    return text.format(question=frame.attrs["at"], share=share(frame.iloc[0]["loudness"]))
 
 
 def bounds(frame: DataFrame) -> str:
     """Return how well one measured number predicts the answers (lemmas 4.6 and 4.7)."""
     required = frame.attrs["required"]
     if math.isinf(required):
-        return "At its own prompt the new object never leads, at any strength: the edit should hold nowhere."
-    first = f"At its own prompt the edit leads from {share(required)} of its strength on"
+        return _("At its own prompt the new object never leads, at any strength: the edit should hold nowhere.")
     if required > 1:
-        first += ", so as it is it does not lead there"
-    rate = summary(frame)
+        first = _("At its own prompt the edit leads from {required} of its strength on, so as it is it does not lead there.")
+    else:
+        first = _("At its own prompt the edit leads from {required} of its strength on.")
+    first, rate = first.format(required=share(required)), summary(frame)
     if not rate["probes"]:
-        return f"{first}. No other probe names a subject, so there is nothing to predict."
-    right = round(rate["agreement"] * rate["probes"])
-    return (
-        f"{first}. This number alone predicts {right} of {rate['probes']:.0f} probes correctly "
-        f"({share(rate['agreement'])}); the best constant guess reaches {share(rate['majority'])}."
+        return " ".join([first, _("No other probe names a subject, so there is nothing to predict.")])
+    text = _(
+        "This number alone predicts {n} of {all} probes correctly ({share}); the best constant guess reaches {majority}."
+    ).format(
+        n=round(rate["agreement"] * rate["probes"]),
+        all=round(rate["probes"]),
+        share=share(rate["agreement"]),
+        majority=share(rate["majority"]),
     )
+    return f"{first} {text}"
 
 
 def bounds_title(frame: DataFrame) -> str:
     """Return the finding in a few words: how many answers the share of the edit that arrives predicts."""
     if math.isinf(frame.attrs["required"]):
-        return "the new object never leads, at any strength"
+        return _("the new object never leads, at any strength")
     rate = summary(frame)
     if not rate["probes"]:
-        return "there is nothing to predict"
-    right = round(rate["agreement"] * rate["probes"])
-    return f"the share that arrives predicts {right} of {rate['probes']:.0f} answers"
+        return _("there is nothing to predict")
+    text = _("the share that arrives predicts {n} of {all} answers")
+    return text.format(n=round(rate["agreement"] * rate["probes"]), all=round(rate["probes"]))
 
 
 def lemma(frame: DataFrame) -> str:
     """Return the lemma's own prediction, in which one attention layer is the only path to the answer."""
     theory = frame.attrs["lemma"]
     if not isinstance(theory, Lemma):
-        return f"The lemma itself cannot be computed here: {theory}."
+        return _("The lemma itself cannot be computed here: {reason}.").format(reason=theory)
     holds, should = frame.attrs["required"] <= 1, theory.loudness >= theory.needed
-    verdict = "so it should hold" if should else "so it should not hold at all"
-    verdict += "" if holds == should else ", but it does" if holds else ", but it does not"
-    rate = summary(frame, "lemma_agree")
-    predicts = f" It predicts {share(rate['agreement'])} of {rate['probes']:.0f} probes correctly." if rate["probes"] else ""
-    return (
-        f"The lemma itself, with attention layer {theory.layer} as the only path to the answer: the edit adds "
-        f"{theory.loudness:.1f} logits at its own prompt and needs {theory.needed:.1f}, {verdict}.{predicts}"
+    if should:
+        verdict = _("so it should hold") if holds else _("so it should hold, but it does not")
+    else:
+        verdict = _("so it should not hold at all, but it does") if holds else _("so it should not hold at all")
+    text = _(
+        "The lemma itself, with attention layer {layer} as the only path to the answer: the edit adds {adds} logits at "
+        "its own prompt and needs {needs}, {verdict}."
     )
+    adds, needs = number(theory.loudness, ".1f"), number(theory.needed, ".1f")
+    said = text.format(layer=theory.layer, adds=adds, needs=needs, verdict=verdict)
+    rate = summary(frame, "lemma_agree")
+    if not rate["probes"]:
+        return said
+    predicts = _("It predicts {share} of {n} probes correctly.")
+    return f"{said} {predicts.format(share=share(rate['agreement']), n=round(rate['probes']))}"
 
 
 def _of(frame: DataFrame, kind: str) -> DataFrame:

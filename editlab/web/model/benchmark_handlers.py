@@ -16,8 +16,11 @@ from editlab.web.core.components import folded
 from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import Upload
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import noop
 from editlab.web.core.updates import Update, Updates, follow, stopping
 from editlab.web.core.visit import Visit
+from editlab.web.core.wording import number
 from editlab.web.model import words
 
 USUAL_CASES = 20
@@ -29,26 +32,27 @@ CaseCount = Annotated[int, Field(ge=1, le=MOST_CASES)]
 class BenchmarkHandlers(Handlers):
     """The handlers of the benchmark."""
 
-    @handler(cost=Cost(), refused_in_demo="Benchmarks cannot be run")
+    @handler(cost=Cost(), refused_in_demo=noop("Benchmarks cannot be run"))
     def bench_run(
         self, visit: Visit, bench_file: Upload | None, bench_method: Method, bench_rep: Rep, bench_limit: CaseCount | None
     ) -> Updates:
         """Edit the cases of a file, each by itself, and show where the edits hold."""
         workspace = visit.workspace
         if bench_file is None:
-            raise BadRequest("No file was received. Choose a file of cases.")
+            raise BadRequest(_("No file was received. Choose a file of cases."))
         if bench_limit is None:
-            raise BadRequest(f"The number of cases is empty. Write a whole number from 1 to {MOST_CASES:,}.")
+            text = _("The number of cases is empty. Write a whole number from 1 to {most}.")
+            raise BadRequest(text.format(most=number(MOST_CASES)))
         name = bench_file.name
         job = benchmarks.run(workspace, bench_file.read_bytes(), name, bench_method, bench_rep, bench_limit)
-        text = f"The benchmark of {name} is running. Live questions are answered between two edits."
-        yield {"message": pieces.message(text), **enable(running=True)}
+        text = _("The benchmark of {file} is running. Live questions are answered between two edits.")
+        yield {"message": pieces.message(text.format(file=name)), **enable(running=True)}
         yield from follow(workspace, job)
         line = job.result()
         yield {
-            "bench-fold": folded(words.TITLES["benchmark"], words.benchmark_title(line)),
+            "bench-fold": folded(_(words.TITLES["benchmark"]), words.benchmark_title(line)),
             "bench-said": render("model/benchmark.html", text=words.benchmark(line), rates=words.rates(line)),
-            "message": pieces.message(f"The benchmark of {name} is done."),
+            "message": pieces.message(_("The benchmark of {file} is done.").format(file=name)),
             "progress": "",
             **enable(running=False),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import gradio as gr
@@ -17,9 +18,12 @@ from editlab.web.core.forms import settings_of
 from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import Inputs, ModelName, Upload
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import noop
 from editlab.web.core.updates import Update, Updates, follow, stopping
 from editlab.web.core.uploads import read_text
 from editlab.web.core.visit import Visit
+from editlab.web.core.wording import tell
 from editlab.web.model import words
 from editlab.web.model.words import short_name
 
@@ -53,7 +57,7 @@ class ModelHandlers(Handlers):
             "model-name": gr.update(choices=choices(loaded.offers), value=loaded.choice.name),
             "model-quantization": loaded.choice.quantization,
             "model-choice-fold": folded(
-                words.TITLES["model"], words.choice_title(sum(name != loaded.choice.name for name in loaded.offers))
+                _(words.TITLES["model"]), words.choice_title(sum(name != loaded.choice.name for name in loaded.offers))
             ),
             **self._enabled(),
         }
@@ -86,37 +90,38 @@ class ModelHandlers(Handlers):
         """Show the memory plan of the chosen model."""
         yield self._plan(read_choice(chosen))
 
-    @handler(cost=Cost(), refused_in_demo="The model cannot be replaced")
+    @handler(cost=Cost(), refused_in_demo=noop("The model cannot be replaced"))
     def model_load(self, visit: Visit, chosen: ModelChoice) -> Updates:
         """Replace the model for all users. The page reloads then."""
         choice = read_choice(chosen)
         job = self.lab.loaded.switch(choice, visit.by)
-        text = f"Loading {short_name(choice.name)}. No question can be asked meanwhile."
+        text = _("Loading {model}. No question can be asked meanwhile.").format(model=short_name(choice.name))
         yield {"message": pieces.message(text), **self._enabled()}
         yield from follow(self.lab.worker, job)
-        text = f"The model is now {short_name(job.result())}. The page reloads; edits of the previous model are kept."
+        text = _("The model is now {model}. The page reloads; edits of the previous model are kept.")
+        text = text.format(model=short_name(job.result()))
         yield {"message": pieces.message(text), "progress": "", **self._enabled()}
 
-    @handler(cost=Cost(), refused_in_demo="The model cannot be unloaded")
+    @handler(cost=Cost(), refused_in_demo=noop("The model cannot be unloaded"))
     def model_unload(self, visit: Visit) -> Updates:
         """Free the model's memory until the next question."""
         job = self.lab.loaded.unload(visit.by)
         yield from follow(self.lab.worker, job)
         job.result()
-        text = "The model is unloaded. The next question loads it again; edits are kept."
+        text = _("The model is unloaded. The next question loads it again; edits are kept.")
         yield {"message": pieces.message(text), "progress": "", **self._head(), **self._enabled()}
 
-    @handler(cost=Cost(), refused_in_demo="Key statistics cannot be measured")
+    @handler(cost=Cost(), refused_in_demo=noop("Key statistics cannot be measured"))
     def model_measure(self, visit: Visit) -> Updates:
         """Measure key statistics on text that the model generates."""
         yield from self._measure(visit, None)
 
-    @handler(cost=Cost(), refused_in_demo="Key statistics cannot be measured")
+    @handler(cost=Cost(), refused_in_demo=noop("Key statistics cannot be measured"))
     def model_file(self, visit: Visit, model_file: Upload | None) -> Updates:
         """Measure key statistics on a text file of the visitor's."""
         yield from self._measure(visit, read_text(model_file))
 
-    @handler(cost=Cost(), refused_in_demo="Jobs of other users cannot be stopped")
+    @handler(cost=Cost(), refused_in_demo=noop("Jobs of other users cannot be stopped"))
     def model_stop(self, visit: Visit) -> Updates:
         """Stop a loading or a measurement, by any visitor. The handler that is stopped says the rest."""
         running = [job for job in (self.lab.loaded.loading, self.lab.statistics.running) if job is not None]
@@ -131,11 +136,11 @@ class ModelHandlers(Handlers):
     def _measure(self, visit: Visit, text: str | None) -> Updates:
         yield from super().ready(visit)
         job: Job[tuple[Measured, ...]] = self.lab.statistics.measure(visit.workspace, text)
-        message = "Measuring key statistics. Questions are answered meanwhile; edits at these layers wait."
+        message = _("Measuring key statistics. Questions are answered meanwhile; edits at these layers wait.")
         yield {"message": pieces.message(message), **self._enabled()}
         yield from follow(self.lab.worker, job)
         yield {
-            "message": pieces.message("Key statistics are measured and kept."),
+            "message": pieces.message(_("Key statistics are measured and kept.")),
             "progress": "",
             "model-cost": "",
             **self._statistics(job.result()),
@@ -146,7 +151,7 @@ class ModelHandlers(Handlers):
     def _statistics(self, known: tuple[Measured, ...]) -> Update:
         missing = self.lab.statistics.missing
         return {
-            "model-statistics-fold": folded(words.TITLES["statistics"], words.statistics_title(known, missing)),
+            "model-statistics-fold": folded(_(words.TITLES["statistics"]), words.statistics_title(known, missing)),
             "model-statistics": pieces.finding(words.statistics(known, missing)),
         }
 
@@ -159,14 +164,14 @@ class ModelHandlers(Handlers):
             "model-measured": render(
                 "model/measured.html",
                 rows=words.rows(about),
-                explanation=words.MEASURED,
+                explanation=_(words.MEASURED),
                 abilities=words.abilities(about, known, missing, masks),
             ),
         }
 
     def _plan(self, choice: Choice) -> Update:
         plan = self.lab.loaded.plan(choice)
-        text = plan.sentence().replace(choice.name, short_name(choice.name), 1)
+        text = tell(replace(plan, model=short_name(plan.model)).sentence())
         return {"model-plan": pieces.finding(text), "message": ""}
 
     def _head(self) -> Update:
@@ -195,7 +200,7 @@ def read_choice(chosen: ModelChoice) -> Choice:
     """Return the choice of a model. Raises `BadRequest` where none is chosen."""
     name = chosen.folder.strip() or chosen.name
     if not name:
-        raise BadRequest("No model is chosen. Choose one, or write a folder or a hub id.")
+        raise BadRequest(_("No model is chosen. Choose one, or write a folder or a hub id."))
     return Choice(name, chosen.quantization)
 
 

@@ -11,7 +11,9 @@ from editlab.lab.model.benchmarks import MOST_CASES
 from editlab.web.core.components import Parts
 from editlab.web.core.html import pieces
 from editlab.web.core.inputs import ModelName
+from editlab.web.core.language import gettext as _
 from editlab.web.core.wiring import on
+from editlab.web.core.wording import number
 from editlab.web.model import words
 from editlab.web.model.benchmark_handlers import USUAL_CASES, BenchmarkHandlers, CaseCount, Method, Rep
 from editlab.web.model.handlers import ModelHandlers, Quantization, choices, head
@@ -38,14 +40,14 @@ def create_model_tab(page: gr.Blocks, tab: gr.Tab, lab: Lab, strip: gr.HTML, oth
             with gr.Column(min_width=0):
                 parts.html("model-measured")
             with gr.Column(min_width=0):
-                with parts.fold("model-choice", words.TITLES["model"]):
+                with parts.fold("model-choice", _(words.TITLES["model"])):
                     _explain("model")
                     _create_choice(parts, lab)
-                with parts.fold("model-statistics", words.TITLES["statistics"]):
+                with parts.fold("model-statistics", _(words.TITLES["statistics"])):
                     _explain("statistics")
                     _create_statistics(parts)
                 bench = Parts({"visitor": others["visitor"]})
-                with bench.fold("bench", words.TITLES["benchmark"]):
+                with bench.fold("bench", _(words.TITLES["benchmark"])):
                     _explain("benchmark")
                     _create_benchmark(bench, BenchmarkHandlers(lab))
     _wire(page, tab, ModelHandlers(lab), parts)
@@ -56,43 +58,42 @@ def _create_choice(parts: Parts, lab: Lab) -> None:
     loaded = lab.loaded
     with gr.Row(elem_id="model-row", equal_height=False):
         with gr.Column(min_width=300):
-            parts.late_radio("model-name", choices(loaded.offers), label="Model", value=loaded.choice.name)
-            label, hint = (
-                "Or a folder, GGUF file, package or hub id",
-                "/models/Llama-2-7b-hf, package:NAME, owner/name@revision",
-            )
+            parts.late_radio("model-name", choices(loaded.offers), label=_("Model"), value=loaded.choice.name)
+            label = _("Or a folder, GGUF file, package or hub id")
+            hint = "/models/Llama-2-7b-hf, package:NAME, owner/name@revision"
             parts.text("model-folder", ModelName, label=label, placeholder=hint, visible=loaded.open)
         with gr.Column(min_width=300):
-            parts.radio(
-                "model-quantization", Quantization, QUANTIZATIONS, label="Precision", value=loaded.choice.quantization
-            )
+            titles = {name: _(title) for name, title in QUANTIZATIONS.items()}
+            chosen = loaded.choice.quantization
+            parts.radio("model-quantization", Quantization, titles, label=_("Precision"), value=chosen)
     parts.html("model-plan", scripts=["live"])
     with gr.Row(elem_id="model-buttons", equal_height=False):
-        parts.button("model-load", "Load", variant="primary", size="lg", min_width=120)
-        parts.button("model-unload", "Unload", size="lg", min_width=120)
+        parts.button("model-load", _("Load"), variant="primary", size="lg", min_width=120)
+        parts.button("model-unload", _("Unload"), size="lg", min_width=120)
 
 
 def _create_statistics(parts: Parts) -> None:
     parts.html("model-statistics", scripts=["live"])
     parts.html("model-cost", scripts=["live"])
     with gr.Row(elem_classes="key-row", equal_height=False):
-        parts.button("model-measure", "Measure on generated text", min_width=220)
-        parts.upload("model-file", "Measure on a text file …", [".txt"], min_width=210)
+        parts.button("model-measure", _("Measure on generated text"), min_width=220)
+        parts.upload("model-file", _("Measure on a text file …"), [".txt"], min_width=210)
 
 
 def _explain(name: str) -> None:
-    gr.HTML(pieces.message(words.EXPLANATIONS[name], "hint"), apply_default_css=False)
+    gr.HTML(pieces.message(_(words.EXPLANATIONS[name]), "hint"), apply_default_css=False)
 
 
 def _create_benchmark(parts: Parts, handlers: BenchmarkHandlers) -> None:
     """Make the parts of the benchmark, which has a message and a progress bar of its own, and wire them."""
     with gr.Row(elem_classes="key-row", equal_height=False):
         methods = {name: name.upper() for name in Method.__args__}
-        parts.radio("bench-method", Method, methods, label="Method", value=next(iter(methods)))
-        parts.radio("bench-rep", Rep, label="REP", value=OFF)
-        parts.number("bench-limit", CaseCount, label=f"Cases, at most {MOST_CASES:,}", value=USUAL_CASES)
+        parts.radio("bench-method", Method, methods, label=_("Method"), value=next(iter(methods)))
+        recipes = {OFF: _("off"), "default": _("default"), "published": _("published")}
+        parts.radio("bench-rep", Rep, recipes, label="REP", value=OFF)
+        parts.number("bench-limit", CaseCount, label=_("Cases, at most {n}").format(n=number(MOST_CASES)), value=USUAL_CASES)
     with gr.Row(elem_classes="key-row", equal_height=False):
-        parts.upload("bench-file", "Run on a file of cases …", CASE_FILES, min_width=210)
+        parts.upload("bench-file", _("Run on a file of cases …"), CASE_FILES, min_width=210)
         parts["stop"] = parts.stop_button("bench-stop")
     parts["progress"] = parts.html("bench-progress")
     parts["message"] = parts.html("bench-message", scripts=["live"])

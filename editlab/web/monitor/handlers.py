@@ -28,11 +28,13 @@ from editlab.web.core.display import EditDisplay
 from editlab.web.core.handlers import CHANGED, Handlers, handler
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import Id, Inputs, OwnProbes, Place, Pressed
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import ngettext
 from editlab.web.core.updates import Update, Updates
 from editlab.web.core.visit import Visit
+from editlab.web.core.wording import number, tell
 from editlab.web.monitor import table, words
 from editlab.web.monitor.verdict import has_edits, none_for_nan, verdict
-from editlab.wording import count
 
 LEAD_HEIGHT = 360
 """Pixels of the trend that matters most."""
@@ -106,11 +108,13 @@ class MonitorHandlers(Handlers):
         if pressed.seen > state.number or state.chains[pressed.seen] != state.chain:
             yield self._edits(workspace)
             raise BadRequest(
-                "The edits have changed meanwhile. Nothing was undone. Check the list, then press Return again."
+                _("The edits have changed meanwhile. Nothing was undone. Check the list, then press Return again.")
             )
         change = workspace.return_to(pressed.to)
         yield {**self._status(workspace), **self._edits(workspace)}
-        yield from self.display.changed(workspace, f"You have {change}. Undo reverses this.", own)
+        yield from self.display.changed(
+            workspace, _("You have {change}. Undo reverses this.").format(change=tell(change)), own
+        )
 
     @handler(cost=Cost(prompts=300))
     def monitor_again(self, visit: Visit) -> Updates:
@@ -118,9 +122,9 @@ class MonitorHandlers(Handlers):
         yield from super().ready(visit)
         workspace = visit.workspace
         if not has_edits(workspace):
-            raise BadRequest("No edit is applied, so there is nothing to check. Apply one on the Edit tab.")
+            raise BadRequest(_("No edit is applied, so there is nothing to check. Apply one on the Edit tab."))
         self.lab.monitor.submit(workspace, again=True)
-        yield {"message": pieces.message(words.QUEUED), **self._status(workspace)}
+        yield {"message": pieces.message(_(words.QUEUED)), **self._status(workspace)}
 
     @handler(cost=Cost(changes=1))
     def monitor_limits(self, visit: Visit, fields: LimitFields) -> Updates:
@@ -128,7 +132,7 @@ class MonitorHandlers(Handlers):
         yield from super().ready(visit)
         workspace = visit.workspace
         workspace.set_limits(read_limits(fields))
-        text = "The alarm limits are saved. All check-ups are assessed by them now."
+        text = _("The alarm limits are saved. All check-ups are assessed by them now.")
         yield {**self._edits(workspace), "message": pieces.message(text)}
 
     @handler(cost=Cost(files=1))
@@ -145,7 +149,8 @@ class MonitorHandlers(Handlers):
             path = self.lab.downloads.new_folder() / f"{name}.csv"
             path.write_text(frame_csv(frame), encoding="utf-8")
             token = self.lab.downloads.offer(workspace.name, path)
-            files[token] = f"Download {path.name} ({count(len(frame), 'row')})"
+            text = ngettext("Download {file} ({n} row)", "Download {file} ({n} rows)", len(frame))
+            files[token] = text.format(file=path.name, n=number(len(frame)))
         yield {"monitor-files-said": render("monitor/downloads.html", files=files.items())}
 
     def _stamp(self, workspace: Workspace) -> str:
@@ -174,7 +179,7 @@ class MonitorHandlers(Handlers):
             "monitor-verdict": render("monitor/verdict.html", verdict=result, stamp=self._stamp(workspace)),
             **draw_panels(checkups, limits),
             **draw_lead(checkups, limits, health.alarms),
-            "monitor-limits-fold": folded(words.TITLES["limits"], words.limits(limits != AlarmLimits())),
+            "monitor-limits-fold": folded(_(words.TITLES["limits"]), words.limits(limits != AlarmLimits())),
             **{f"monitor-limit-{name}": in_field(name, getattr(limits, name)) for name in LIMITS},
             **draw_retention(checkups, monitor.edits(workspace), workspace),
             "monitor-files-said": "",
@@ -188,7 +193,7 @@ class MonitorHandlers(Handlers):
         rows = table.operation_rows(metrics.table())
         status = words.service(now["waiting"], now["running"], len(now["faults"]))
         return {
-            "monitor-service-fold": folded(words.TITLES["service"], status.rstrip(".")),
+            "monitor-service-fold": folded(_(words.TITLES["service"]), status.rstrip(".")),
             "monitor-service": render(
                 "monitor/service.html",
                 status=status,
@@ -197,7 +202,7 @@ class MonitorHandlers(Handlers):
                 since=metrics.since,
             ),
             "monitor-jobs": render("monitor/jobs.html", jobs=table.open_jobs(lab.worker.open, time.monotonic())),
-            "monitor-operations": render("monitor/operations.html", heads=table.OPERATION_HEADS, rows=rows),
+            "monitor-operations": render("monitor/operations.html", heads=map(_, table.OPERATION_HEADS), rows=rows),
         }
 
 
@@ -217,7 +222,7 @@ def draw_panels(checkups: DataFrame, limits: AlarmLimits) -> Update:
         head, figure = draw_panel(name, checkups, limits)
         update |= {f"monitor-{name}": head, f"monitor-{name}-plot": figure}
     beyond = [name for name in words.PANELS if any(_beyond(name, checkups, limits)[-1:])]
-    return update | {"monitor-metrics-fold": folded(words.TITLES["metrics"], words.trends(beyond, len(checkups)))}
+    return update | {"monitor-metrics-fold": folded(_(words.TITLES["metrics"]), words.trends(beyond, len(checkups)))}
 
 
 def draw_panel(
@@ -228,8 +233,8 @@ def draw_panel(
     values, beyond = _values(name, checkups), _beyond(name, checkups, limits)
     head = render(
         "monitor/panel.html",
-        title=panel.title,
-        meaning=panel.meaning,
+        title=_(panel.title),
+        meaning=_(panel.meaning),
         value=words.metric(name, values[-1]) if values else "",
         limit=words.limit(name, limit),
         beyond=bool(beyond and beyond[-1]),
@@ -237,7 +242,7 @@ def draw_panel(
     if all(value is None for value in values):
         return head, None
     frame = checkups[["edits", "label", *METRICS]].assign(beyond=beyond)
-    lines = {name: "own prompt"} | ({"retention": "all three prompts"} if name == "holds" else {})
+    lines = {name: _("own prompt")} | ({"retention": _("all three prompts")} if name == "holds" else {})
     return head, figures.curve(frame, lines, limit, name in words.SHARES, height)
 
 
@@ -247,7 +252,7 @@ def draw_lead(checkups: DataFrame, limits: AlarmLimits, alarms: Sequence[Alarm])
     head, figure = draw_panel(name, checkups, limits, LEAD_HEIGHT)
     if figure is None:
         return {"monitor-lead": "", "monitor-lead-plot": None, "monitor-lead-about": ""}
-    return {"monitor-lead": head, "monitor-lead-plot": figure, "monitor-lead-about": pieces.about(words.TREND)}
+    return {"monitor-lead": head, "monitor-lead-plot": figure, "monitor-lead-about": pieces.about(_(words.TREND))}
 
 
 def _values(name: str, checkups: DataFrame) -> list[float | None]:
@@ -261,7 +266,7 @@ def _beyond(name: str, checkups: DataFrame, limits: AlarmLimits) -> list[bool]:
 
 def draw_retention(checkups: DataFrame, scores: DataFrame, workspace: Workspace) -> Update:
     """Return the figure and the table of the scores of each edit, numbered as in the list. `scores`: of `Monitor.edits`."""
-    title = words.TITLES["retention"]
+    title = _(words.TITLES["retention"])
     if scores.empty:
         return {"monitor-retention-fold": folded(title), "monitor-retention-plot": None, "monitor-retention-table": ""}
     known, places = known_edits(workspace), {edit.id: place for place, edit in enumerate(workspace.state.chain, 1)}
@@ -275,7 +280,9 @@ def draw_retention(checkups: DataFrame, scores: DataFrame, workspace: Workspace)
     return {
         "monitor-retention-fold": folded(title, words.retained(now)),
         "monitor-retention-plot": figures.retention(checkups, names, [places.get(id) for id in ids], values),
-        "monitor-retention-table": render("monitor/edits.html", heads=table.EDIT_HEADS, rows=rows, score=words.score),
+        "monitor-retention-table": render(
+            "monitor/edits.html", heads=map(_, table.EDIT_HEADS), rows=rows, score=words.score
+        ),
     }
 
 
@@ -285,7 +292,7 @@ def read_limits(fields: LimitFields) -> dict[str, float]:
     for name in LIMITS:
         value = getattr(fields, name)
         if value is None:
-            raise BadRequest(f"“{words.PANELS[name].limit}” is empty. Write a number.")
+            raise BadRequest(_("“{field}” is empty. Write a number.").format(field=_(words.PANELS[name].limit)))
         limits[name] = value / 100 if name in LOWER_LIMITS else value
     return limits
 

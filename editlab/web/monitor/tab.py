@@ -12,6 +12,7 @@ from editlab.lab.workspaces.alarms import LOWER_LIMITS
 from editlab.web.core.components import Parts
 from editlab.web.core.display import EditDisplay
 from editlab.web.core.html import pieces, render
+from editlab.web.core.language import gettext as _
 from editlab.web.core.wiring import on
 from editlab.web.monitor import words
 from editlab.web.monitor.handlers import LIMITS, LimitFields, MonitorHandlers
@@ -29,21 +30,21 @@ def create_monitor_tab(tab: gr.Tab, lab: Lab, others: Parts, display: EditDispla
         parts.html("monitor-verdict", scripts=["live", "local_time", "pressed"])
         with parts.above("monitor"):
             parts.html("monitor-now", scripts=["poll"])
-            parts.button("monitor-again", "Run a check-up now", min_width=180)
+            parts.button("monitor-again", _("Run a check-up now"), min_width=180)
         with gr.Row(elem_classes="overview", equal_height=False):
             with gr.Column(min_width=0):
                 parts.html("monitor-lead", elem_classes="curve")
                 parts.lead("monitor")
             with gr.Column(min_width=0):
                 for name, create in SECTIONS.items():
-                    with parts.fold(f"monitor-{name}", TITLES[name]):
+                    with parts.fold(f"monitor-{name}", _(TITLES[name])):
                         create(parts, lab)
     _wire(tab, MonitorHandlers(lab, display), parts, others)
     return parts
 
 
 def _create_metrics(parts: Parts, lab: Lab) -> None:
-    gr.HTML(pieces.about(words.TREND), apply_default_css=False)
+    gr.HTML(pieces.about(_(words.TREND)), apply_default_css=False)
     with gr.Column(elem_id="monitor-panels"):
         for name in words.PANELS:
             with gr.Column(elem_classes="curve", min_width=0):
@@ -53,26 +54,26 @@ def _create_metrics(parts: Parts, lab: Lab) -> None:
 
 def _create_retention(parts: Parts, lab: Lab) -> None:
     parts.plot("monitor-retention-plot")
-    gr.HTML(pieces.about(words.RETENTION), apply_default_css=False)
+    gr.HTML(pieces.about(_(words.RETENTION)), apply_default_css=False)
     parts.html("monitor-retention-table", scripts=["local_time"])
     with gr.Row(elem_classes="key-row"):
-        parts.button("monitor-files", "Export check-ups (CSV)", min_width=190)
+        parts.button("monitor-files", _("Export check-ups (CSV)"), min_width=190)
     parts.html("monitor-files-said", scripts=["live"])
 
 
 def _create_limits(parts: Parts, lab: Lab) -> None:
-    gr.HTML(pieces.message(words.LIMITS, "hint"), apply_default_css=False)
+    gr.HTML(pieces.message(_(words.LIMITS), "hint"), apply_default_css=False)
     with gr.Row(elem_id="monitor-limits", equal_height=False):
         for name in LIMITS:
-            label = f"{words.PANELS[name].limit}{', %' if name in LOWER_LIMITS else ''}"
+            label = f"{_(words.PANELS[name].limit)}{', %' if name in LOWER_LIMITS else ''}"
             kind = LimitFields.model_fields[name].annotation
             parts.number(f"monitor-limit-{name}", kind, label=label, min_width=220)
     with gr.Row(elem_classes="key-row"):
-        parts.button("monitor-save", "Save limits", min_width=140)
+        parts.button("monitor-save", _("Save limits"), min_width=140)
 
 
 def _create_service(parts: Parts, lab: Lab) -> None:
-    gr.HTML(pieces.message(words.SERVICE, "hint"), apply_default_css=False)
+    gr.HTML(pieces.message(_(words.SERVICE), "hint"), apply_default_css=False)
     parts.html("monitor-service", scripts=["local_time"])
     parts.html("monitor-jobs")
     parts.html("monitor-operations")
@@ -90,9 +91,9 @@ SECTIONS: dict[str, Callable[[Parts, Lab], None]] = {
 
 def endpoints(lab: Lab) -> dict[str, str]:
     """Return the addresses at which other programs watch the service, with their meanings."""
-    meanings = {"health": "does it run", "ready": "is it ready"}
+    meanings = {"health": _("does it run"), "ready": _("is it ready")}
     if lab.settings.auth is not None or not lab.settings.demo:
-        meanings["metrics"] = "all metrics, for Prometheus"
+        meanings["metrics"] = _("all metrics, for Prometheus")
     return meanings
 
 

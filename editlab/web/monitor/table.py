@@ -11,11 +11,21 @@ from pandas import DataFrame
 from editlab.lab import Job
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.events import Edit
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import noop
 from editlab.web.monitor import words
 from editlab.web.monitor.words import Timed
 
-OPERATION_HEADS = ("Operation", "Count", "p50 wait", "p95 wait", "p50 run time", "p95 run time", "Errors")
-EDIT_HEADS = ("No.", "Edit", "Applied", "First score", "Score now", "Own prompt")
+OPERATION_HEADS = (
+    noop("Operation"),
+    noop("Count"),
+    noop("p50 wait"),
+    noop("p95 wait"),
+    noop("p50 run time"),
+    noop("p95 run time"),
+    noop("Errors"),
+)
+EDIT_HEADS = (noop("No."), noop("Edit"), noop("Applied"), noop("First score"), noop("Score now"), noop("Own prompt"))
 
 
 class EditRow(NamedTuple):
@@ -68,7 +78,7 @@ def operation_rows(table: DataFrame) -> list[OperationRow]:
     columns = ("wait_p50", "wait_p95", "run_p50", "run_p95")
     return [
         OperationRow(
-            Kind(row["kind"]).label, row["count"], tuple(words.latency(row[name]) for name in columns), row["errors"]
+            _(Kind(row["kind"]).label), row["count"], tuple(words.latency(row[name]) for name in columns), row["errors"]
         )
         for row in table.to_dict("records")
     ]
@@ -79,8 +89,8 @@ def open_jobs(jobs: Sequence[Job], clock: float) -> list[dict[str, str]]:
     return [
         {
             "state": job.state,
-            "label": Kind(job.kind).label,
-            "time": words.latency(clock - (job.began if job.state == "running" else job.submitted)),
+            "label": _(Kind(job.kind).label),
+            "since": words.since(job.state, clock - (job.began if job.state == "running" else job.submitted)),
         }
         for job in jobs
     ]

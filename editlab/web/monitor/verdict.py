@@ -12,6 +12,7 @@ from editlab.insight.checkup import METRICS
 from editlab.lab import Moment, Workspace
 from editlab.lab.ledger.events import Edit
 from editlab.lab.workspaces.alarms import Alarm, Health
+from editlab.web.core.language import gettext as _
 from editlab.web.monitor import words
 from editlab.web.monitor.words import Timed
 
@@ -41,10 +42,10 @@ class Verdict:
 def verdict(workspace: Workspace, health: Health, changes: Sequence[Moment], fresh: bool) -> Verdict:
     """Return the verdict on a workspace. `fresh`: whether the latest check-up is of the edits that are applied now."""
     if not has_edits(workspace):
-        return Verdict("", (Timed(words.NO_EDIT),))
+        return Verdict("", (Timed(_(words.NO_EDIT)),))
     table = health.table
     if table.empty:
-        return Verdict("", (Timed("Not checked yet."),), (Timed(words.unchecked(len(changes))),))
+        return Verdict("", (Timed(_("Not checked yet.")),), (Timed(words.unchecked(len(changes))),))
     result = _with_alarms(workspace, health, changes) if health.alarms else _healthy(table.iloc[-1])
     last = table.iloc[-1]
     checked = words.checked(last["at"], int(last["edits"]), last["seconds"])

@@ -30,6 +30,8 @@ from editlab.lab import Lab
 from editlab.lab.access.addresses import network_of
 from editlab.lab.access.limits import Asker, Cost
 from editlab.web.core.inputs import EventData, File, FileButton, Pressed, Scalar
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import noop
 from editlab.web.core.visit import address_of
 from editlab.web.server.guard import API, SAFE, TooLarge, bounded_by, read_body, receive_again
 from editlab.web.server.sessions import Sessions
@@ -47,13 +49,13 @@ MOST_OPEN, MOST_UNREAD = 32, 64
 """Open calls of one session, which stay open until their answers are fetched; and unread ones of one address."""
 MOST_JOIN, MOST_CANCEL, MORE_THAN_FILE = 256_000, 2_000, 20_000
 """Bytes of a call, of a cancellation, and of the other parts of a form with a file."""
-NO_CALL = "This request does not come from EditLab's page. Reload the page."
+NO_CALL = noop("This request does not come from EditLab's page. Reload the page.")
 LIMITS = {
-    "less_than_equal": "is at most {le:,}. Write a smaller number.",
-    "greater_than_equal": "is at least {ge:,}. Write a larger number.",
-    "string_too_long": "has at most {max_length:,} characters. Shorten it.",
-    "int_type": "is empty, or no whole number. Write one.",
-    "float_type": "is empty, or no number. Write one.",
+    "less_than_equal": noop("“{label}” is at most {le:,}. Write a smaller number."),
+    "greater_than_equal": noop("“{label}” is at least {ge:,}. Write a larger number."),
+    "string_too_long": noop("“{label}” has at most {max_length:,} characters. Shorten it."),
+    "int_type": noop("“{label}” is empty, or no whole number. Write one."),
+    "float_type": noop("“{label}” is empty, or no number. Write one."),
 }
 """The message about a value beyond the limits of its field, by pydantic's name of the fault."""
 
@@ -100,7 +102,7 @@ class Calls:
             raise Refused(422, _explain(error)) from None
         fn = self._fns.get(head.fn_index)
         if fn is None:
-            raise Refused(422, NO_CALL)
+            raise Refused(422, _(NO_CALL))
         try:
             return fn, self._models[head.fn_index].model_validate_json(body)
         except ValidationError as error:
@@ -162,9 +164,9 @@ class Firewall:
         """Send the answers of a session. Raises `Refused` where the address does not have exactly one."""
         given = request.query_params.getlist("session_hash")
         if len(given) != 1 or not re.fullmatch(SESSION, given[0]):
-            raise Refused(422, "This address has no session of the page. Reload the page.")
+            raise Refused(422, _("This address has no session of the page. Reload the page."))
         if not self._sessions.knows(given[0]):
-            raise Refused(404, "This session of the page has no calls. Reload the page.")
+            raise Refused(404, _("This session of the page has no calls. Reload the page."))
         with self._sessions.listen(given[0]):
             await self.app(request.scope, request.receive, send)
 
@@ -173,7 +175,7 @@ class Firewall:
         self._count_call(request, call.data, new=not self._sessions.knows(call.session_hash))
         address = network_of(address_of(request))
         if self._sessions.open_calls(call.session_hash) >= MOST_OPEN or self._sessions.unread(address) >= MOST_UNREAD:
-            raise Refused(429, "This page has many unanswered requests. Wait until some of them are done.")
+            raise Refused(429, _("This page has many unanswered requests. Wait until some of them are done."))
         await self._sessions.note_call(call.session_hash, address)
         inputs = zip(fn.inputs, call.data, strict=True)
         values = [self._with_path(component, value, call.session_hash) for component, value in inputs]
@@ -209,7 +211,8 @@ class Firewall:
             raise Refused(422, str(error)) from None
         allowed = component.file_types if isinstance(component, FileButton) else None
         if allowed and path.suffix.lower() not in allowed:
-            raise Refused(422, f"{path.name} cannot be used here. Choose a file of these types: {', '.join(allowed)}.")
+            text = _("{file} cannot be used here. Choose a file of these types: {endings}.")
+            raise Refused(422, text.format(file=path.name, endings=", ".join(allowed)))
         return str(path)
 
     async def _upload(self, request: Request) -> list[str]:
@@ -218,15 +221,15 @@ class Firewall:
         owner = self._user(request) or address
         most = self._lab.limits.file_bytes_of(Asker(owner, address))
         if self._uploading[owner] >= MOST_UPLOADS:
-            raise Refused(429, "Other files of yours are still being uploaded. Wait for them, then send this one.")
+            raise Refused(429, _("Other files of yours are still being uploaded. Wait for them, then send this one."))
         self._uploading[owner] += 1
         try:
             self._lab.limits.count_call(Asker(owner, address))
             bounded = Request(request.scope, bounded_by(most + MORE_THAN_FILE, request))
             async with bounded.form(max_files=1, max_fields=2) as form:
-                files = [value for _, value in form.multi_items() if not isinstance(value, str)]
+                files = [value for name, value in form.multi_items() if not isinstance(value, str)]
                 if len(files) != 1:
-                    raise Refused(400, "Send exactly one file.")
+                    raise Refused(400, _("Send exactly one file."))
                 content = await files[0].read()
                 name = files[0].filename or "file"
             if len(content) > most:
@@ -239,7 +242,7 @@ class Firewall:
         except (HTTPException, MultiPartException, ValueError) as error:
             if isinstance(error, TooLarge):
                 raise
-            raise Refused(400, "This request has no file that can be read. Choose the file again.") from None
+            raise Refused(400, _("This request has no file that can be read. Choose the file again.")) from None
         finally:
             self._uploading[owner] -= 1
             if not self._uploading[owner]:
@@ -277,9 +280,9 @@ def _explain(error: ValidationError, inputs: Sequence[Component] = ()) -> str:
     if len(place) > 1 and place[0] == "data" and isinstance(place[1], int) and place[1] < len(inputs):
         label, message = inputs[place[1]].label, LIMITS.get(first["type"], "")
         if label and message:
-            return f"“{label}” {message.format(**limits)}"
+            return _(message).format(label=_(label), **limits)
     where = ".".join(str(part) for part in place if isinstance(part, str | int))[:100]
-    return f"{NO_CALL} ({where or 'body'}: {first['msg'][:200]})"
+    return f"{_(NO_CALL)} ({where or 'body'}: {first['msg'][:200]})"
 
 
 def _replace_body(body: dict[str, Any], request: Request) -> Receive:

@@ -27,6 +27,8 @@ from editlab.lab.access.addresses import network_of
 from editlab.lab.access.cookies import CookieSecret, EndedLogins
 from editlab.lab.access.limits import RateLimits
 from editlab.lab.access.users import User, Users
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import language, noop
 from editlab.web.core.visit import address_of
 from editlab.web.server.guard import API, MOST_BYTES, Guard, read_body, receive_again
 from editlab.web.server.participants import is_door, left, participant_of
@@ -40,8 +42,8 @@ MOST_SESSIONS = 1_000
 MOST_FORM = 10_000
 LOGIN_BYTES = 16
 SECURE = ("https", "wss")
-LOGGED_OUT = "You are logged out. Reload the page to log in again; your edits are kept."
-WRONG = "Wrong name or password. Try again."
+LOGGED_OUT = noop("You are logged out. Reload the page to log in again; your edits are kept.")
+WRONG = noop("Wrong name or password. Try again.")
 THEMES = ("light", "dark")
 HEADERS = {
     "Cache-Control": "no-store",
@@ -98,9 +100,9 @@ class Logins:
 
     async def by_header(self, request: Request) -> User | None:
         """Return the user in a program's header of HTTP Basic, None where there is none. Raises `TooMany`."""
-        kind, _, given = request.headers.get("authorization", "").partition(" ")
+        kind, given = request.headers.get("authorization", "").partition(" ")[::2]
         try:
-            name, _, password = base64.b64decode(given, validate=True).decode().partition(":")
+            name, password = base64.b64decode(given, validate=True).decode().partition(":")[::2]
         except ValueError:
             return None
         if kind.lower() != "basic":
@@ -182,7 +184,7 @@ class LoginGuard(Guard):
                 return PlainTextResponse("This request is not a JSON object.", 400)
             sessions += [] if session is None else [session]
         if not all(isinstance(session, str) and self._sessions.owns(user, session) for session in sessions):
-            return PlainTextResponse("This session of the page belongs to another user. Reload the page.", 403)
+            return PlainTextResponse(_("This session of the page belongs to another user. Reload the page."), 403)
         return None if body is None else receive_again(body, request.receive)
 
 
@@ -206,7 +208,7 @@ class Cookies:
             layer = self._layer(scope["scheme"] in SECURE)
         except BadFile as error:
             log.error({"event": "cookies", "error": str(error)})
-            await PlainTextResponse("Nobody can log in now. Ask the operator of this EditLab.", 503)(scope, receive, send)
+            await PlainTextResponse(_("Nobody can log in now. Ask the operator of this EditLab."), 503)(scope, receive, send)
         else:
             await layer(scope, receive, send)
 
@@ -247,7 +249,7 @@ def add_login(app: FastAPI, lab: Lab, users: Users) -> None:
             return page(next, theme, name, str(error), 429)
         request.session.clear()
         if user is None:
-            return page(next, theme, name, WRONG, 401)
+            return page(next, theme, name, _(WRONG), 401)
         logins.begin(request, user)
         return RedirectResponse(local(next), 303)
 
@@ -264,6 +266,12 @@ def add_login(app: FastAPI, lab: Lab, users: Users) -> None:
 def page(next: str = "/", theme: str = "", name: str = "", error: str = "", status: int = 200) -> HTMLResponse:
     """Return the login page. An error is shown above the fields and announced when the page opens."""
     html = Template(PAGE.read_text(encoding="utf-8")).substitute(
+        language=language(),
+        title=_("Log in to EditLab"),
+        lead=_("Log in to see and change your edits."),
+        name_label=_("Name"),
+        password_label=_("Password"),
+        button=_("Log in"),
         style=PLAIN.read_text(encoding="utf-8"),
         error=f'<p id="error" role="alert">{escape(error)}</p>' if error else "",
         described='aria-describedby="error" aria-invalid="true"' if status == 401 else "",
@@ -291,4 +299,4 @@ def _ask_for_login(request: Request) -> Response:
         shown = f"&__theme={theme}" if theme in THEMES else ""
         return RedirectResponse(f"/login?next={quote(target, safe='')}{shown}", 303)
     basic = {"WWW-Authenticate": 'Basic realm="EditLab"'} if request.scope["path"] == "/metrics" else {}
-    return JSONResponse({"error": LOGGED_OUT, "message": "Log in at /login first."}, 401, basic)
+    return JSONResponse({"error": _(LOGGED_OUT), "message": "Log in at /login first."}, 401, basic)

@@ -28,6 +28,8 @@ from editlab.lab.access.cookies import WORKSHOP_SECRET, CookieSecret
 from editlab.lab.access.limits import FREE, Asker, Cost
 from editlab.lab.ledger.names import is_participant
 from editlab.lab.workshops import MOST_OPTIONS, Guessing, NoWorkshop, Over, Participant, Workshop
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import language
 from editlab.web.core.visit import address_of
 from editlab.web.server.guard import read_body
 from editlab.web.workshop import room_words as words
@@ -143,7 +145,7 @@ def left(request: Request) -> Response | None:
     if error is None or is_door(request):
         return None
     if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
-        return _page(words.OVER, str(error), _status(error))
+        return _page(_(words.OVER), str(error), _status(error))
     return JSONResponse({"detail": str(error)}, _status(error))
 
 
@@ -174,16 +176,16 @@ def _add_door(app: FastAPI, lab: Lab, cookie: Pass) -> None:
             if own is not None and own.workshop == workshop.id:
                 return RedirectResponse("/", 303)
             if getattr(request.state, "user", None) is not None:
-                return _page(workshop.title, words.LOGGED_IN.format(request.state.user))
+                return _page(workshop.title, _(words.LOGGED_IN).format(request.state.user))
             if not join:
                 lab.workshops.check_room(workshop)
-                return _page(workshop.title, words.DOOR, form=words.JOIN)
+                return _page(workshop.title, _(words.DOOR), form=_(words.JOIN))
             cookie.check()
             answer = RedirectResponse("/", 303)
             cookie.give(request, answer, lab.workshops.join(code))
             return answer
         except EditLabError as error:
-            return _page(words.CLOSED, str(error), _status(error))
+            return _page(_(words.CLOSED), str(error), _status(error))
 
     def _find(code: str, request: Request) -> Workshop:
         try:
@@ -213,7 +215,7 @@ def _add_questions(app: FastAPI, lab: Lab) -> None:
         try:
             given = Guess.model_validate_json(await read_body(request, MOST_GUESS))
         except ValidationError:
-            return JSONResponse({"detail": words.NO_GUESS}, 422)
+            return JSONResponse({"detail": _(words.NO_GUESS)}, 422)
         cost = Cost(changes=1)
         return await run_in_threadpool(
             _told, request, cost, lambda own: lab.workshops.guess(own, given.question, given.choice)
@@ -222,7 +224,7 @@ def _add_questions(app: FastAPI, lab: Lab) -> None:
     def _told(request: Request, cost: Cost, work: Callable[[Participant], Guessing | None]) -> Response:
         own = participant_of(request)
         if own is None:
-            return JSONResponse({"detail": words.NOBODY}, 404)
+            return JSONResponse({"detail": _(words.NOBODY)}, 404)
         who = Asker(own.id, address_of(request))
         try:
             lab.limits.count_call(who)
@@ -242,6 +244,7 @@ def _page(title: str, text: str, status: int = 200, form: str = "") -> Response:
     """Return a page of one sentence; `form`: the label of a button that joins."""
     html = Template(PAGE.read_text(encoding="utf-8")).substitute(
         style=PLAIN.read_text(encoding="utf-8"),
+        language=language(),
         title=escape(title),
         text=escape(text),
         form=Markup('<form method="post"><button autofocus>{}</button></form>').format(form) if form else "",

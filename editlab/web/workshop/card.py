@@ -17,11 +17,11 @@ from editlab.lab.scenarios import Ask, Check, Edit, Guess, Look, Outcome, Say, S
 from editlab.lab.workspaces import history
 from editlab.web.core.answers import headline
 from editlab.web.core.html import render
-from editlab.web.core.names import VIEW_TITLES
-from editlab.web.core.wording import join
+from editlab.web.core.language import gettext as _
+from editlab.web.core.names import view_title
+from editlab.web.core.wording import join, percent, share, shorten, tell
 from editlab.web.workshop import words
 from editlab.web.workshop.stage import TITLE, Stage
-from editlab.wording import percent, share, shorten
 
 LEAST_WIDTH = 5.0
 """Of the answers, in letters of middle width: what is shorter is not written larger."""
@@ -62,7 +62,7 @@ class Mark:
     @property
     def said(self) -> str:
         """Its state in words."""
-        return words.MARKS[self.state]
+        return _(words.MARKS[self.state])
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def listed(
     tried = sum(model in one.models for one in scenarios)
     return render(
         "workshop/list.html",
-        intro=words.INTRO,
+        intro=_(words.INTRO),
         summary=words.summary(tried, len(scenarios), model),
         scenarios=[(one, words.tried(one, model), one.name in own, where.get(one.name)) for one in scenarios],
         links=links,
@@ -151,7 +151,7 @@ def nav(stage: Stage | None, scenario: Scenario, stamp: str = "") -> Markup:
         total=total,
         progress=words.progress(place, total) if stage else "",
         stamp=stamp,
-        keys=words.KEYS,
+        keys=_(words.KEYS),
     )
 
 
@@ -159,22 +159,23 @@ def _more(stage: Stage, step: Step, outcome: Outcome) -> dict[str, Any]:
     """Return what the template of a kind of step takes besides."""
     match step:
         case Ask():
-            behind = "a page of prose" if step.passage else f"“{shorten(step.front, 90)}”" if step.front else ""
-            return {"behind": behind}
+            if step.passage:
+                return {"behind": _("behind a page of prose")}
+            return {"behind": _("behind “{text}”").format(text=shorten(step.front, 90)) if step.front else ""}
         case Edit():
-            before, _, after = step.prompt.partition("{}")
+            before, _subject, after = step.prompt.partition("{}")
             old = step.true or (outcome.request and outcome.request.target_true) or ""
             also = beginning(join([fact.subject for fact in step.also]), NAMES_CHARACTERS)
             return {"before": before, "after": after, "old": bare(old), "new": bare(step.new), "also": also}
         case Switch():
             request = outcome.request
-            return {"what": words.SWITCHES[step.to], "prompt": request.text if request else ""}
+            return {"what": _(words.SWITCHES[step.to]), "prompt": request.text if request else ""}
         case Look():
             events = _events(stage) if step.tab == "workspace" else []
-            figure, title = stage.place in stage.run.pictures, words.TABS[step.tab]
+            figure = stage.place in stage.run.pictures
             return {
                 "tab": step.tab,
-                "tab_title": title,
+                "tab_title": _(words.TABS[step.tab]),
                 "scores": _scores(outcome),
                 "events": events,
                 "figure": figure,
@@ -233,7 +234,7 @@ def _place_of(check: Check, shown: Sequence[str]) -> str | None:
 def _subject(check: Check) -> str:
     """Return whose expectation it is, where no column says so."""
     expected = check.expected
-    return "" if expected.metric or expected.verdict else VIEW_TITLES[expected.view]
+    return "" if expected.metric or expected.verdict else view_title(expected.view)
 
 
 def _missing(step: Step, shown: Sequence[str], performing: bool) -> Sequence[str]:
@@ -259,7 +260,8 @@ def _scores(outcome: Outcome) -> list[tuple[str, list[tuple[str, str, str, int]]
 def _events(stage: Stage) -> list[tuple[int, str]]:
     """Return the latest events of the workspace: number, and who did what."""
     moments = history.timeline(stage.workspace)[-MOST_EVENTS:]
-    return [(one.number, f"{one.author or 'You'} {one.text}") for one in moments]
+    text, you = _("{author} {change}"), _("You")
+    return [(one.number, text.format(author=one.author or you, change=tell(one.text))) for one in moments]
 
 
 def _end(stage: Stage, link: str) -> Markup:

@@ -6,6 +6,7 @@ from collections import OrderedDict
 
 from editlab.lab.scenarios import LONGEST_NAME, Library, Scenario
 from editlab.web.core.html import pieces
+from editlab.web.core.language import gettext as _
 from editlab.web.core.updates import Update
 from editlab.web.workshop import words
 
@@ -23,7 +24,7 @@ class Editor:
         """Return the editor with the file of a scenario; a bundled one under a name of one's own."""
         text, own = self.library.text(name), self.library.is_own(name)
         self._note(session, name, text if own else None)
-        said = (words.OPENED if own else words.OPENED_BUNDLED).format(name)
+        said = _(words.OPENED if own else words.OPENED_BUNDLED).format(name=name)
         free = name if own else f"my-{name}"[:LONGEST_NAME].rstrip("-")
         return {
             "editor-text": text,

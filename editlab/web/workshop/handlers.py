@@ -19,6 +19,7 @@ from editlab.web.core.display import EditDisplay
 from editlab.web.core.handlers import PROBED, Handlers, handler
 from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Id, OwnProbes, Pressed
+from editlab.web.core.language import gettext as _
 from editlab.web.core.updates import Update, Updates, buttons, follow, stopping
 from editlab.web.core.visit import Visit
 from editlab.web.core.wording import size
@@ -213,7 +214,7 @@ class WorkshopHandlers(Handlers):
                 if step.do in words.PERFORMING:
                     yield {
                         **shown(stage),
-                        "progress": pieces.progress(words.PERFORMING[step.do], 0.0, ""),
+                        "progress": pieces.progress(_(words.PERFORMING[step.do]), 0.0, ""),
                         "message": "",
                         "stop": gr.update(interactive=True),
                     }
@@ -242,20 +243,21 @@ class WorkshopHandlers(Handlers):
         """Write what came of a scenario so far into a file to download."""
         stage = self.stages.known(visit, name)
         if stage is None:
-            raise BadRequest(words.NOT_PLAYED)
+            raise BadRequest(_(words.NOT_PLAYED))
         self.lab.limits.spend(Cost(files=1))
         html = report(stage.run, self.library.text(name), not self.library.is_own(name), stage.left_out, stage.guessed)
         path = self.lab.downloads.new_folder() / f"{name}-report.html"
         storage.write(path, html.encode())
         token = self.lab.downloads.offer(stage.workspace.name, path)
-        link = pieces.download(token, words.DOWNLOAD.format(path.name, size(path.stat().st_size)))
+        text = _(words.DOWNLOAD).format(file=path.name, size=size(path.stat().st_size))
+        link = pieces.download(token, text)
         if self.shows(visit) is None:
             return self._list(visit, {name: link})
         return {"stage": card.card(stage, link), "message": ""} if stage.place == stage.total else {"message": link}
 
     def _guess(self, stage: Stage, option: str) -> None:
         if not isinstance(stage.step, Guess) or option not in stage.step.options:
-            raise BadRequest("This is not asked any more. Go on, or back to the question.")
+            raise BadRequest(_("This is not asked any more. Go on, or back to the question."))
         stage.guessed[stage.place] = option
 
     def _choose(self, visit: Visit, name: str) -> None:

@@ -10,6 +10,7 @@ import segno
 from markupsafe import Markup
 
 from editlab.settings import LOOPBACK
+from editlab.web.core.language import gettext as _
 from editlab.web.workshop import room_words as words
 
 BORDER = 4
@@ -34,8 +35,8 @@ def warning(origin: str) -> str:
     parts = urlsplit(origin)
     host = (parts.hostname or "").lower()
     if host in LOOPBACK or _is_loopback(host):
-        return words.LOOPBACK
-    return words.PLAIN_HTTP if parts.scheme == "http" else ""
+        return _(words.LOOPBACK)
+    return _(words.PLAIN_HTTP) if parts.scheme == "http" else ""
 
 
 def _is_loopback(host: str) -> bool:

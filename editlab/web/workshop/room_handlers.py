@@ -21,6 +21,8 @@ from editlab.lab.workshops.results import results
 from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import Pressed
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import noop
 from editlab.web.core.updates import Update, Updates
 from editlab.web.core.visit import Visit
 from editlab.web.workshop import room_words as words
@@ -32,7 +34,7 @@ Hours = Annotated[int, Field(ge=1, le=int(MOST_HOURS))]
 Most = Annotated[int, Field(ge=1, le=MOST_PARTICIPANTS)]
 Stamp = Annotated[str, Field(max_length=16)]
 FILE = "workshop.csv"
-REFUSED = "A workshop cannot be opened"
+REFUSED = noop("A workshop cannot be opened")
 
 
 class PressedRoom(Pressed):
@@ -64,10 +66,10 @@ class RoomHandlers(Handlers):
     def room_begin(self, visit: Visit, room_title: Title, room_hours: Hours | None, room_most: Most | None) -> Updates:
         """Open a workshop with copies of the workspace that is open now."""
         if room_hours is None or room_most is None:
-            raise BadRequest("Write how many hours the workshop is open, and how many may join.")
+            raise BadRequest(_("Write how many hours the workshop is open, and how many may join."))
         workspace, info = visit.workspace, visit.workspace_info
         made = self.lab.workshops.begin(visit.visitor, workspace, info, room_title, room_hours, room_most)
-        yield {**self._panel(visit), "message": pieces.message(words.OPENED.format(made.title))}
+        yield {**self._panel(visit), "message": pieces.message(_(words.OPENED).format(title=made.title))}
 
     @handler(cost=FREE)
     def room_press(self, visit: Visit, pressed: PressedRoom) -> Updates:
@@ -83,16 +85,16 @@ class RoomHandlers(Handlers):
             yield {"message": self._csv(visit, room)}
             return
         acts: dict[str, tuple[Callable[[], object], str]] = {
-            "reveal": (lambda: workshops.reveal(owner, room.id), words.REVEALED_NOW),
-            "withdraw": (lambda: workshops.withdraw(owner, room.id), words.WITHDRAWN),
-            "forget": (lambda: workshops.reset_guesses(owner, room.id), words.FORGOTTEN),
-            "close": (lambda: workshops.close(owner, room.id), words.CLOSED_NOW.format(room.title)),
-            "remove": (lambda: workshops.remove(owner, room.id, pressed.number), words.REMOVED.format(pressed.number)),
-            "reset": (lambda: workshops.reset(owner, room.id, pressed.number), words.RESET.format(pressed.number)),
+            "reveal": (lambda: workshops.reveal(owner, room.id), _(words.REVEALED_NOW)),
+            "withdraw": (lambda: workshops.withdraw(owner, room.id), _(words.WITHDRAWN)),
+            "forget": (lambda: workshops.reset_guesses(owner, room.id), _(words.FORGOTTEN)),
+            "close": (lambda: workshops.close(owner, room.id), _(words.CLOSED_NOW).format(title=room.title)),
+            "remove": (lambda: workshops.remove(owner, room.id, pressed.number), _(words.REMOVED).format(n=pressed.number)),
+            "reset": (lambda: workshops.reset(owner, room.id, pressed.number), _(words.RESET).format(n=pressed.number)),
         }
         act, text = acts[pressed.press]
         if pressed.press in ("reveal", "withdraw") and room.question is None:
-            raise BadRequest(words.NOTHING_ASKED)
+            raise BadRequest(_(words.NOTHING_ASKED))
         act()
         yield {**self._panel(visit), "message": pieces.message(text)}
 
@@ -107,20 +109,20 @@ class RoomHandlers(Handlers):
         """Return the link with its code, and the buttons of the workshop."""
         link = link_of(visit.origin, room.code) if room.open else ""
         code, why = (qr(link), warning(visit.origin)) if room.open else ("", "")
-        return render(
-            "workshop/room_door.html", room=room, link=link, code=code, why=why, ended=words.ENDED.format(room.title)
-        )
+        ended = _(words.ENDED).format(title=room.title)
+        return render("workshop/room_door.html", room=room, link=link, code=code, why=why, ended=ended)
 
     def _people(self, room: Workshop) -> Markup:
         people = self.lab.workshops.people(room.owner, room.id)
-        said = words.OPEN.format(room.ends_at[:16].replace("T", " "), len(people), room.most) if room.open else ""
+        end = room.ends_at[:16].replace("T", " ")
+        said = _(words.OPEN).format(end=end, n=len(people), most=room.most) if room.open else ""
         rows = [(one.number, one.edits, _ago(one.stepped_at), _ago(one.seen_at)) for one in people]
         return _stamped("workshop/room_people.html", said=said, rows=rows, open=room.open)
 
     def _guesses(self, room: Workshop) -> Markup:
         asked = self.lab.workshops.question(room.owner, room.id) if room.open else None
         return _stamped(
-            "workshop/room_chart.html", question=asked, bars=_bars(asked), hint=words.NO_QUESTION, open=room.open
+            "workshop/room_chart.html", question=asked, bars=_bars(asked), hint=_(words.NO_QUESTION), open=room.open
         )
 
     def _changed(self, room: Workshop, shown: PressedRoom) -> Update:
@@ -133,7 +135,7 @@ class RoomHandlers(Handlers):
         """Write the results into a file to download."""
         path = self.lab.downloads.new_folder() / FILE
         storage.write(path, results(self.lab.workshops, room.owner, room.id).encode())
-        return pieces.download(self.lab.downloads.offer(visit.workspace_info.id, path), words.FILE.format(FILE))
+        return pieces.download(self.lab.downloads.offer(visit.workspace_info.id, path), _(words.FILE).format(file=FILE))
 
 
 def _stamped(template: str, **values: object) -> Markup:

@@ -10,6 +10,7 @@ from editlab.lab import Lab
 from editlab.lab.workshops import HOURS, MOST
 from editlab.web.core.components import Parts
 from editlab.web.core.html import pieces
+from editlab.web.core.language import gettext as _
 from editlab.web.core.wiring import on
 from editlab.web.workshop import room_words as words
 from editlab.web.workshop.room_handlers import Hours, Most, RoomHandlers, Title
@@ -23,14 +24,14 @@ def create_chart(parts: Parts) -> None:
 def create_room(tab: gr.Tab, lab: Lab, others: Parts) -> None:
     """Build the panel and wire it. `others`: the parts of the stage, with the chart."""
     parts = Parts({name: others[name] for name in ("visitor", "room-guesses")})
-    with gr.Accordion(words.TITLE, open=False, elem_id="room"):
-        gr.HTML(pieces.message(words.LEAD, "hint"), apply_default_css=False)
+    with gr.Accordion(_(words.TITLE), open=False, elem_id="room"):
+        gr.HTML(pieces.message(_(words.LEAD), "hint"), apply_default_css=False)
         parts.html("room-door", scripts=["pressed", "room_full"])
         with gr.Row(elem_classes="key-row", equal_height=False, elem_id="room-form"):
-            parts.text("room-title", Title, label="Title", value="Workshop", min_width=200)
-            parts.number("room-hours", Hours, label="Open for, hours", value=int(HOURS), min_width=130)
-            parts.number("room-most", Most, label="Participants at most", value=MOST, min_width=130)
-            parts.button("room-begin", "Open a workshop", variant="primary", min_width=160)
+            parts.text("room-title", Title, label=_("Title"), value=_("Workshop"), min_width=200)
+            parts.number("room-hours", Hours, label=_("Open for, hours"), value=int(HOURS), min_width=130)
+            parts.number("room-most", Most, label=_("Participants at most"), value=MOST, min_width=130)
+            parts.button("room-begin", _("Open a workshop"), variant="primary", min_width=160)
         parts["progress"] = parts["message"] = parts.html("room-message", scripts=["live"])
         parts.html("room-people", scripts=["pressed"])
     handlers = RoomHandlers(lab)

@@ -6,6 +6,7 @@ from markupsafe import Markup
 
 from editlab.lab.workshops import Guessing, Participant
 from editlab.web.core.html import render
+from editlab.web.core.language import gettext as _
 from editlab.web.workshop import room_words as words
 
 
@@ -17,7 +18,7 @@ def strip(participant: Participant, guessing: Guessing | None) -> Markup:
 def guess_card(guessing: Guessing | None) -> Markup:
     """Return what the presenter asks, with a button for each option; once it is told, the guesses as bars."""
     if guessing is None:
-        return render("workshop/room_guess.html", question=None, said=words.WAITING, bars=())
+        return render("workshop/room_guess.html", question=None, said=_(words.WAITING), bars=())
     said = words.said(guessing.options, guessing.choice, guessing.answer)
     return render("workshop/room_guess.html", question=guessing, said=said, bars=bars(guessing.options, guessing.counts))
 

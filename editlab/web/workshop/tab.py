@@ -11,6 +11,7 @@ from editlab.lab.scenarios import Library, name_of
 from editlab.web.core.components import Parts
 from editlab.web.core.display import EditDisplay
 from editlab.web.core.html import pieces, render
+from editlab.web.core.language import gettext as _
 from editlab.web.core.wiring import on
 from editlab.web.workshop import words
 from editlab.web.workshop.editor_handlers import EditorHandlers, ScenarioName, ScenarioText
@@ -50,20 +51,20 @@ def create_stage(parts: Parts) -> None:
             parts["message"] = parts.html("stage-message", scripts=["live"])
             parts["stop"] = parts.stop_button("stage-stop")
         parts.html("stage-nav", scripts=["pressed"])
-        parts.button("stage-left", "Show it on the Edit tab", elem_classes="pressed-by-script")
+        parts.button("stage-left", _("Show it on the Edit tab"), elem_classes="pressed-by-script")
 
 
 def create_editor(parts: Parts, lab: Lab) -> None:
     """Make the editor of own scenarios."""
     starter = words.STARTER.format(model=name_of(lab.model))
     with gr.Column(elem_id="editor"):
-        gr.HTML(pieces.section("Scenario editor", words.OWN), apply_default_css=False, elem_classes="part-title")
-        parts.text("editor-text", ScenarioText, label="Scenario (TOML)", value=starter, lines=16, max_lines=30)
+        gr.HTML(pieces.section(_("Scenario editor"), _(words.OWN)), apply_default_css=False, elem_classes="part-title")
+        parts.text("editor-text", ScenarioText, label=_("Scenario (TOML)"), value=starter, lines=16, max_lines=30)
         with gr.Row(elem_classes="key-row", equal_height=False):
-            parts.text("editor-name", ScenarioName, label="Name", value="my-scenario", min_width=200)
-            parts.button("editor-check", "Check", min_width=90)
-            parts.button("editor-save", "Save", min_width=90)
-            parts.button("editor-delete", "Delete", min_width=90)
+            parts.text("editor-name", ScenarioName, label=_("Name"), value="my-scenario", min_width=200)
+            parts.button("editor-check", _("Check"), min_width=90)
+            parts.button("editor-save", _("Save"), min_width=90)
+            parts.button("editor-delete", _("Delete"), min_width=90)
             parts.html("editor-take", render("workshop/take.html"), scripts=["take"])
         parts.html("editor-said", scripts=["live"])
 

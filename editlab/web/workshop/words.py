@@ -5,55 +5,70 @@ from __future__ import annotations
 from editlab.facts import EditRequest
 from editlab.facts.script import bare
 from editlab.lab.scenarios import Check, Expect, Scenario
-from editlab.names import kind_name
-from editlab.wording import count, percent, share
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import ngettext, noop
+from editlab.web.core.names import kind_name
+from editlab.web.core.wording import number, percent, share
 
-INTRO = (
+INTRO = noop(
     "Scenarios for an audience: one step at a time, each with what to expect. A scenario runs in a workspace of its own, "
     "so your edits stay as they are."
 )
-KEYS = "P: fill the screen. → or Page Down: forward, ← or Page Up: back, Esc: stop, then leave."
-OWN = "A scenario is a TOML file: docs/scenarios.md says how it is written. Open one from the list, or begin with this."
-CHECKED = "Its form is right: {} for {}."
-SAVED = "Saved as “{}”. It is in the list above and in `editlab scenario list`."
-DELETED = "Deleted “{}”."
-OPENED = "“{}” is open below."
-OPENED_BUNDLED = "“{}” is bundled. Save it under a name of your own."
-NOT_PLAYED = "A report is about a scenario that was played. Start it first."
-DOWNLOAD = "Download {} ({})"
+KEYS = noop("P: fill the screen. → or Page Down: forward, ← or Page Up: back, Esc: stop, then leave.")
+OWN = noop(
+    "A scenario is a TOML file: docs/scenarios.md says how it is written. Open one from the list, or begin with this."
+)
+CHECKED = noop("Its form is right: {steps} for {models}.")
+SAVED = noop("Saved as “{name}”. It is in the list above and in `editlab scenario list`.")
+DELETED = noop("Deleted “{name}”.")
+OPENED = noop("“{name}” is open below.")
+OPENED_BUNDLED = noop("“{name}” is bundled. Save it under a name of your own.")
+NOT_PLAYED = noop("A report is about a scenario that was played. Start it first.")
+DOWNLOAD = noop("Download {file} ({size})")
 PERFORMING = {
-    "ask": "Asking the model",
-    "edit": "Editing the model",
-    "switch": "Switching, then asking",
-    "look": "Computing what you will see",
+    "ask": noop("Asking the model"),
+    "edit": noop("Editing the model"),
+    "switch": noop("Switching, then asking"),
+    "look": noop("Computing what you will see"),
 }
 SWITCHES = {
-    "rep on": "REP is switched on",
-    "rep off": "REP is switched off",
-    "mask on": "The reversal mask is switched on",
-    "mask off": "The reversal mask is switched off",
-    "guard on": "The guard is switched on",
-    "guard off": "The guard is switched off",
-    "undo": "The last change is undone",
-    "redo": "The change is made again",
-    "clear": "All edits are removed",
+    "rep on": noop("REP is switched on"),
+    "rep off": noop("REP is switched off"),
+    "mask on": noop("The reversal mask is switched on"),
+    "mask off": noop("The reversal mask is switched off"),
+    "guard on": noop("The guard is switched on"),
+    "guard off": noop("The guard is switched off"),
+    "undo": noop("The last change is undone"),
+    "redo": noop("The change is made again"),
+    "clear": noop("All edits are removed"),
 }
-MARKS = {"met": "as expected", "not met": "not as expected", "met anyway": "as expected, but also without the edit"}
+MARKS = {
+    "met": noop("as expected"),
+    "not met": noop("not as expected"),
+    "met anyway": noop("as expected, but also without the edit"),
+}
 SIGNS = {"met": "✓", "not met": "✗", "met anyway": "≈"}
-TABS = {"edit": "Edit", "keys": "Keys", "inside": "Inside", "workspace": "Workspace", "monitor": "Monitor", "model": "Model"}
+TABS = {
+    "edit": noop("Edit"),
+    "keys": noop("Keys"),
+    "inside": noop("Inside"),
+    "workspace": noop("Workspace"),
+    "monitor": noop("Monitor"),
+    "model": noop("Model"),
+}
 VERDICTS = {
-    "suppressed": "suppressed, the old fact was still there",
-    "not reversed": "not reversed, this mask does not bring the old fact back",
-    "held": "held, the edit does not act under the guard",
-    "got through": "got through, the edit acts under the guard as well",
+    "suppressed": noop("suppressed, the old fact was still there"),
+    "not reversed": noop("not reversed, this mask does not bring the old fact back"),
+    "held": noop("held, the edit does not act under the guard"),
+    "got through": noop("got through, the edit acts under the guard as well"),
 }
 METRICS = {
-    "holds": "edits that hold",
-    "retention": "edits that hold in other words",
-    "locality": "other subjects kept",
-    "same_subject": "same subject kept",
-    "kl": "change of other answers (KL)",
-    "loss": "loss on prose",
+    "holds": noop("edits that hold"),
+    "retention": noop("edits that hold in other words"),
+    "locality": noop("other subjects kept"),
+    "same_subject": noop("same subject kept"),
+    "kl": noop("change of other answers (KL)"),
+    "loss": noop("loss on prose"),
 }
 SHARES = ("holds", "retention", "locality", "same_subject")
 """Metrics that are shares."""
@@ -79,40 +94,61 @@ expect = [{{ is = "Antarctica" }}]
 
 def tried(scenario: Scenario, model: str) -> str:
     """Return whether a scenario was tried on a model."""
-    return f"Tried on {model}" if model in scenario.models else f"Not tried on {model}"
+    text = _("Tried on {model}") if model in scenario.models else _("Not tried on {model}")
+    return text.format(model=model)
 
 
 def summary(tried: int, total: int, model: str) -> str:
     """Return how many scenarios there are, and what to expect of them on this model."""
-    return f"{count(total, 'scenario')}, {tried} of them tried on {model}: every expectation was met there."
+    text = ngettext(
+        "{n} scenario, {tried} of them tried on {model}: every expectation was met there.",
+        "{n} scenarios, {tried} of them tried on {model}: every expectation was met there.",
+        total,
+    )
+    return text.format(n=number(total), tried=tried, model=model)
+
+
+def steps(n: int) -> str:
+    """Return a number of steps."""
+    return ngettext("{n} step", "{n} steps", n).format(n=number(n))
 
 
 def progress(place: int, total: int) -> str:
     """Return where a scenario stands."""
-    return f"{place + 1} of {total}" if 0 <= place < total else count(total, "step") if place < 0 else "The end"
+    if place < 0:
+        return steps(total)
+    return _("{n} of {all}").format(n=place + 1, all=total) if place < total else _("The end")
 
 
 def end(checks: int, met: int, problems: int) -> str:
     """Return how a scenario went."""
-    said = f"{met} of {count(checks, 'expectation')} met" if checks else "Nothing was expected"
-    return f"{said}, {count(problems, 'step')} not performed." if problems else f"{said}."
+    if checks:
+        text = ngettext("{met} of {n} expectation met", "{met} of {n} expectations met", checks)
+        said = text.format(met=met, n=number(checks))
+    else:
+        said = _("Nothing was expected")
+    if not problems:
+        return f"{said}."
+    text = ngettext("{n} step not performed.", "{n} steps not performed.", problems)
+    return f"{said}, {text.format(n=number(problems))}"
 
 
 def expectation(expected: Expect, request: EditRequest | None = None) -> str:
     """Return what is expected, without the view of which it is."""
     if expected.is_ is not None:
-        return f"“{expected.is_}”"
+        return _("“{answer}”").format(answer=expected.is_)
     if expected.is_not is not None:
-        return f"not “{expected.is_not}”"
+        return _("not “{answer}”").format(answer=expected.is_not)
     if expected.contains is not None:
-        return f"mentions “{expected.contains}”"
+        return _("mentions “{answer}”").format(answer=expected.contains)
     if expected.differs:
-        return "another answer than before"
+        return _("another answer than before")
     if expected.verdict is not None:
-        return f"verdict: {VERDICTS.get(expected.verdict, expected.verdict)}"
+        return _("verdict: {verdict}").format(verdict=_(VERDICTS.get(expected.verdict, expected.verdict)))
     limits = [(sign, value) for sign, value in (("≥", expected.at_least), ("≤", expected.at_most)) if value is not None]
     if expected.metric is not None:
-        name, form = METRICS.get(expected.metric, expected.metric), share if expected.metric in SHARES else "{:g}".format
+        name = _(METRICS.get(expected.metric, expected.metric))
+        form = share if expected.metric in SHARES else "{:g}".format
     elif expected.score is not None:
         name, form = score_name(expected.score), share
     else:
@@ -124,8 +160,9 @@ def actual(check: Check) -> str:
     """Return what came instead; empty where the answer above it says so."""
     expected = check.expected
     if expected.score is not None and " of " in check.actual:
-        total, _, number = check.actual.partition(" of ")
-        return f"{share(float(total) / float(number))} ({float(total):.3g} of {number})"
+        right, total = check.actual.split(" of ")
+        text = _("{share} ({right} of {total})")
+        return text.format(share=share(float(right) / float(total)), right=f"{float(right):.3g}", total=total)
     if expected.metric in SHARES and check.actual.replace(".", "").isdigit():
         return share(float(check.actual))
     told = expected.is_number or check.verdict == "not met"

@@ -14,6 +14,7 @@ from editlab.web.core.components import folded
 from editlab.web.core.display import EditDisplay
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import OwnProbes
+from editlab.web.core.language import gettext as _
 from editlab.web.core.updates import Update, Updates, buttons
 from editlab.web.core.visit import Visit
 from editlab.web.workspace import table, words
@@ -45,7 +46,7 @@ class WorkspaceDisplay:
                 longest=LONGEST_NAME,
             ),
             "workspace-head": self._head(info, workspace),
-            "workspace-other": gr.update(choices=[(words.BY_MOMENT, MOMENT), *others], value=MOMENT),
+            "workspace-other": gr.update(choices=[(_(words.BY_MOMENT), MOMENT), *others], value=MOMENT),
             "workspace-question": "" if question is None else question.text,
             "workspace-compared": "",
             "workspace-comparison-fold": _folded("comparison", words.others(len(others))),
@@ -77,7 +78,7 @@ class WorkspaceDisplay:
         on = [(record.name, record.id) for record in workspace.records if record.on]
         return {
             "workspace-edits": table.edits(workspace.records, self.lab.monitor.scores(workspace)),
-            "workspace-only": gr.update(choices=[(words.ALL_EDITS, ALL), *on]),
+            "workspace-only": gr.update(choices=[(_(words.ALL_EDITS), ALL), *on]),
             "workspace-exports-fold": _folded("exports", words.exports(workspace.records, len(FORMATS))),
         }
 
@@ -100,16 +101,11 @@ class WorkspaceDisplay:
             "workspace-history-fold": _folded("history", words.history(moments)),
         }
 
-    @property
-    def everybody(self) -> str:
-        """Those with whom a workspace can be shared."""
-        return "all visitors of this page" if self.lab.limits.demo else "all users of this EditLab"
-
     def _head(self, info: WorkspaceInfo, workspace: Workspace) -> str:
         return render(
             "workspace/head.html",
             info=info,
-            who_sees=words.who_sees(info, self.everybody),
+            who_sees=words.who_sees(info, self.lab.limits.demo),
             summary=words.summary(workspace.records, self.lab.about()["model"]),
             next_step=words.next_step(workspace.records, info.shared),
             longest=LONGEST_NAME,
@@ -117,7 +113,7 @@ class WorkspaceDisplay:
 
 
 def _folded(name: str, finding: str) -> Any:
-    return folded(words.TITLES[name], finding)
+    return folded(_(words.TITLES[name]), finding)
 
 
 def changes(workspace: Workspace) -> tuple[Moment, ...]:

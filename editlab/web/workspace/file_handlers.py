@@ -13,11 +13,13 @@ from editlab.lab.workspaces import bundles, exports
 from editlab.web.core.handlers import BATTERY, Handlers, handler
 from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Id, OwnProbes, Pressed, Upload
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import ngettext
 from editlab.web.core.updates import Updates, buttons, follow
 from editlab.web.core.visit import Visit
+from editlab.web.core.wording import number, size
 from editlab.web.workspace import table
 from editlab.web.workspace.display import ALL, WorkspaceDisplay
-from editlab.wording import count, size
 
 FormatName = Literal[tuple(FORMATS)]
 
@@ -55,29 +57,30 @@ class FileHandlers(Handlers):
         path = self.lab.downloads.new_folder() / f"{exports.file_name(info)}.editlab.zip"
         report = bundles.pack(self.lab.context, info, path)
         token = self.lab.downloads.offer(info.id, path)
-        about = f"{size(path.stat().st_size)}, {count(report.events, 'event')}"
-        yield {"workspace-bundle": pieces.download(token, f"Download {path.name} ({about})")}
+        text = ngettext("Download {file} ({size}, {n} event)", "Download {file} ({size}, {n} events)", report.events)
+        text = text.format(file=path.name, size=size(path.stat().st_size), n=number(report.events))
+        yield {"workspace-bundle": pieces.download(token, text)}
 
     @handler(cost=Cost(files=1, prompts=BATTERY, changes=1))
     def workspace_import(self, visit: Visit, own: OwnProbes, workspace_file: Upload | None) -> Updates:
         """Import a bundle as a new workspace, and open it."""
         if workspace_file is None:
-            raise BadFile("No file was received. Choose a bundle (.zip).")
-        yield {"workspace-bundle": pieces.message("Checking the bundle …")}
+            raise BadFile(_("No file was received. Choose a bundle (.zip)."))
+        yield {"workspace-bundle": pieces.message(_("Checking the bundle …"))}
         try:
             info = bundles.unpack(self.lab.workspaces, visit.visitor, workspace_file, visit.by)
         except EditLabError:
             yield {"workspace-bundle": ""}
             raise
         yield {"workspace-bundle": ""}
-        text = f"Imported “{info.name}” as a private workspace, with all its events under an id of its own."
-        yield from self.display.enter(visit, info, own, text)
+        text = _("Imported “{name}” as a private workspace, with all its events under an id of its own.")
+        yield from self.display.enter(visit, info, own, text.format(name=info.name))
 
     @handler(cost=FREE, refused_in_demo=refuse_format)
     def workspace_format(self, visit: Visit, workspace_format: FormatName, workspace_only: Id) -> Updates:
         """Say what an export in this format holds, and what it leaves out."""
         notes = exports.notes(visit.workspace, workspace_format, _only(workspace_only))
-        text = " ".join([format_named(workspace_format).holds, *notes])
+        text = " ".join([_(format_named(workspace_format).holds), *notes])
         yield {"workspace-format-said": pieces.message(text)}
 
     @handler(cost=Cost(files=1), refused_in_demo=refuse_format)
@@ -90,10 +93,11 @@ class FileHandlers(Handlers):
         yield self.display.jobs(visit)
         yield from follow(workspace, job)
         path = self.lab.downloads.take(job.result(), None)
+        text = _("Download {file} ({size})").format(file=path.name, size=size(path.stat().st_size))
         yield {
             "progress": "",
-            "message": pieces.message("The export is ready. Download it below."),
-            "workspace-format-said": pieces.download(job.result(), f"Download {path.name} ({size(path.stat().st_size)})"),
+            "message": pieces.message(_("The export is ready. Download it below.")),
+            "workspace-format-said": pieces.download(job.result(), text),
             **self.display.jobs(visit),
         }
 
@@ -111,11 +115,11 @@ class FileHandlers(Handlers):
         workspace = visit.workspace
         if pressed.press == "cancel":
             self.lab.jobs.cancel(visit.visitor, pressed.job, visit.by)
-            text = "Stopping …"
+            text = _("Stopping …")
         else:
             self.lab.limits.spend(Cost(edits=MOST_ROWS, files=1))
             self.lab.jobs.resume(visit.visitor, pressed.job, workspace)
-            text = "The job continues from where it was."
+            text = _("The job continues from where it was.")
         yield {"message": pieces.message(text), **self.display.jobs(visit), **buttons(workspace)}
 
     def _faults(self, info: WorkspaceInfo, report: Report) -> list[str]:

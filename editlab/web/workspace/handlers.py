@@ -17,10 +17,13 @@ from editlab.web.core.forms import Recipe
 from editlab.web.core.handlers import CHANGED, Handlers, handler
 from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Id, OwnProbes, Pressed
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import ngettext
 from editlab.web.core.updates import Update, Updates, buttons, follow, stopping
 from editlab.web.core.visit import Visit
+from editlab.web.core.wording import number, tell
+from editlab.web.workspace import words
 from editlab.web.workspace.display import WorkspaceDisplay
-from editlab.wording import count
 
 
 class PressedWorkspace(Pressed):
@@ -57,22 +60,23 @@ class WorkspaceHandlers(Handlers):
         directory, name = self.lab.directory, visit.visitor
         if pressed.press == "new":
             info = directory.make(name, pressed.text)
-            yield from self.display.enter(visit, info, own, f"Created “{info.name}”. It is open now.")
+            yield from self.display.enter(visit, info, own, _("Created “{name}”. It is open now.").format(name=info.name))
             return
         info = directory.find(name, pressed.workspace, deleted=pressed.press == "restore")
         if pressed.press == "rename":
             renamed = directory.rename(name, info.id, pressed.text, pressed.was)
             visit.enter(renamed).note("renamed", name=renamed.name)
-            yield self.display.report(visit, f"Renamed “{info.name}” to “{renamed.name}”.")
+            text = _("Renamed “{old}” to “{new}”.").format(old=info.name, new=renamed.name)
+            yield self.display.report(visit, text)
         elif pressed.press in ("share", "private"):
             yield self._share(visit, info, pressed.press == "share")
         elif pressed.press == "delete":
             directory.delete(name, info.id)
-            text = f"Deleted “{info.name}”. You can restore it under “Deleted”."
+            text = _("Deleted “{name}”. You can restore it under “Deleted”.").format(name=info.name)
             yield from self.display.enter(visit, directory.current(name), own, text)
         else:
             info = directory.restore(name, info.id) if pressed.press == "restore" else info
-            yield from self.display.enter(visit, info, own, f"“{info.name}” is open.")
+            yield from self.display.enter(visit, info, own, _("“{name}” is open.").format(name=info.name))
 
     @handler(cost=CHANGED)
     def workspace_edit(self, visit: Visit, own: OwnProbes, rep: Recipe, pressed: PressedEdit) -> Updates:
@@ -87,13 +91,13 @@ class WorkspaceHandlers(Handlers):
     def workspace_undo(self, visit: Visit, own: OwnProbes) -> Updates:
         """Undo the latest change, whatever it was."""
         workspace = visit.workspace
-        yield from self.edit.changed(workspace, f"Undone: {workspace.undo()}.", own)
+        yield from self.edit.changed(workspace, _("Undone: {change}.").format(change=tell(workspace.undo())), own)
 
     @handler(cost=CHANGED)
     def workspace_redo(self, visit: Visit, own: OwnProbes) -> Updates:
         """Redo the change that was undone."""
         workspace = visit.workspace
-        yield from self.edit.changed(workspace, f"Redone: {workspace.redo()}.", own)
+        yield from self.edit.changed(workspace, _("Redone: {change}.").format(change=tell(workspace.redo())), own)
 
     @handler(cost=CHANGED)
     def workspace_remake(self, visit: Visit, own: OwnProbes) -> Updates:
@@ -101,10 +105,11 @@ class WorkspaceHandlers(Handlers):
         workspace = visit.workspace
         self.lab.limits.spend(Cost(edits=sum(len(record.requests) for record in workspace.records if record.on)))
         job = edits.remake(workspace)
-        yield self.edit.running("Recomputing all edits.")
+        yield self.edit.running(_("Recomputing all edits."))
         yield from follow(workspace, job)
-        number = sum(len(record.requests) for record in job.result())
-        yield from self.edit.changed(workspace, f"Recomputed {count(number, 'edit')}.", own)
+        n = sum(len(record.requests) for record in job.result())
+        text = ngettext("Recomputed {n} edit.", "Recomputed {n} edits.", n).format(n=number(n))
+        yield from self.edit.changed(workspace, text, own)
 
     @handler(cost=FREE)
     def workspace_stop(self, visit: Visit) -> Updates:
@@ -116,15 +121,15 @@ class WorkspaceHandlers(Handlers):
         shared = self.lab.directory.share(visit.visitor, info.id, on)
         visit.enter(shared).note("shared", on=shared.shared)
         if not shared.shared:
-            return self.display.report(visit, f"“{shared.name}” is private: only you can see it.")
-        return self.display.report(visit, f"“{shared.name}” is shared: it is in the list of {self.display.everybody}.")
+            return self.display.report(visit, _("“{name}” is private: only you can see it.").format(name=shared.name))
+        return self.display.report(visit, words.shared(shared.name, self.lab.limits.demo))
 
     def _move(self, workspace: Workspace, id: str, step: int) -> Update:
         """Move an edit by one place."""
         ids = [record.id for record in workspace.records]
         if id not in ids:
-            raise BadRequest("This edit is not in the list any more.")
+            raise BadRequest(_("This edit is not in the list any more."))
         place = ids.index(id) + step
         workspace.move(id, place)
-        text = f"Moved to place {place + 1}. The order matters when the edits are recomputed."
+        text = _("Moved to place {n}. The order matters when the edits are recomputed.").format(n=place + 1)
         return {"message": pieces.message(text), **self.edit.edits(workspace), **buttons(workspace)}

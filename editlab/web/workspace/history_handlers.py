@@ -16,12 +16,13 @@ from editlab.lab.workspaces import history
 from editlab.web.core import forms
 from editlab.web.core.handlers import CHANGED, Handlers, handler
 from editlab.web.core.inputs import Name, OwnProbes, Place, Question
+from editlab.web.core.language import gettext as _
 from editlab.web.core.turns import Turn, Turns
 from editlab.web.core.updates import Update, Updates, follow
 from editlab.web.core.visit import Visit
+from editlab.web.core.wording import capitalize
 from editlab.web.workspace import table, words
 from editlab.web.workspace.display import MOMENT, WorkspaceDisplay, changes, moment
-from editlab.wording import capitalize
 
 BranchName = Annotated[str, Field(max_length=LONGEST_NAME)]
 
@@ -49,7 +50,8 @@ class HistoryHandlers(Handlers):
             return
 
         def draw(answers: Answers) -> Update:
-            return {"workspace-were": edits + table.answers(question.text, answers, {"then": "Then", "now": "Now"})}
+            titles = {"then": _("Then"), "now": _("Now")}
+            return {"workspace-were": edits + table.answers(question.text, answers, titles)}
 
         snapshots = {"then": then, "now": history.snapshot(workspace)}
         yield from self.past.take(workspace, lambda turn: self._ask(turn, workspace, question.text, snapshots, draw))
@@ -71,7 +73,8 @@ class HistoryHandlers(Handlers):
         info, workspace = visit.workspace_info, visit.workspace
         number = number_at(changes(workspace), workspace_moment)
         branch = history.branch(self.lab.workspaces, visit.visitor, workspace, info, workspace_branch_name, number)
-        text = f"“{branch.name}” begins with the edits of “{info.name}” at that moment. Changes do not affect “{info.name}”."
+        text = _("“{branch}” begins with the edits of “{name}” at that moment. Changes do not affect “{name}”.")
+        text = text.format(branch=branch.name, name=info.name)
         yield {"workspace-branch-name": ""}
         yield from self.display.enter(visit, branch, own, text)
 
@@ -82,17 +85,17 @@ class HistoryHandlers(Handlers):
         """Compare the open workspace with another one, or with its own edits at the slider's moment."""
         workspace, text = visit.workspace, forms.read_question(workspace_question)
         if workspace_other in (None, "", MOMENT):
-            name = words.THE_MOMENT
+            name = _(words.THE_MOMENT)
             there = history.snapshot(workspace, number_at(changes(workspace), workspace_moment))
         else:
             other = self.lab.directory.find(visit.visitor, workspace_other)
-            name, there = f"“{other.name}”", history.snapshot(visit.enter(other))
+            name, there = _("“{name}”").format(name=other.name), history.snapshot(visit.enter(other))
         here = history.snapshot(workspace)
         differences = table.differences(history.differences(here.records, there.records), name)
         yield {"workspace-compared": differences}
 
         def draw(answers: Answers) -> Update:
-            titles = {"here": "Here", "there": capitalize(name)}
+            titles = {"here": _("Here"), "there": capitalize(name)}
             return {"workspace-compared": differences + table.answers(text, answers, titles)}
 
         snapshots = {"here": here, "there": there}
@@ -116,5 +119,5 @@ class HistoryHandlers(Handlers):
 def number_at(moments: tuple[Moment, ...], place: int) -> int:
     """Return the number of the event at a place of the slider; 0 is before all of them. Raises `BadRequest`."""
     if not 0 <= place <= len(moments):
-        raise BadRequest("There is no such moment. Move the slider.")
+        raise BadRequest(_("There is no such moment. Move the slider."))
     return moments[place - 1].number if place else 0

@@ -12,6 +12,7 @@ from editlab.web.core.components import Parts
 from editlab.web.core.display import EditDisplay
 from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Question
+from editlab.web.core.language import gettext as _
 from editlab.web.core.wiring import on
 from editlab.web.workspace import words
 from editlab.web.workspace.display import ALL, MOMENT, WorkspaceDisplay
@@ -33,22 +34,22 @@ def create_workspace_tab(tab: gr.Tab, lab: Lab, others: Parts, edit: EditDisplay
         with gr.Column(elem_id="workspace-main", min_width=320):
             parts.html("workspace-head", scripts=["typed"])
             _create_edits(parts)
-            with parts.fold("workspace-history", words.TITLES["history"]):
-                _explain(words.HISTORY)
+            with parts.fold("workspace-history", _(words.TITLES["history"])):
+                _explain(_(words.HISTORY))
                 _create_history(parts)
-            with parts.fold("workspace-comparison", words.TITLES["comparison"]):
-                _explain(words.COMPARISON)
+            with parts.fold("workspace-comparison", _(words.TITLES["comparison"])):
+                _explain(_(words.COMPARISON))
                 _create_comparison(parts)
-            with parts.fold("workspace-bundles", words.TITLES["bundles"]):
-                _explain(words.BUNDLES.format(_file_size(lab)))
+            with parts.fold("workspace-bundles", _(words.TITLES["bundles"])):
+                _explain(_(words.BUNDLES).format(size=_file_size(lab)))
                 _create_bundles(parts)
-            with parts.fold("workspace-exports", words.TITLES["exports"]):
-                _explain(words.EXPORTS)
+            with parts.fold("workspace-exports", _(words.TITLES["exports"])):
+                _explain(_(words.EXPORTS))
                 _create_exports(parts)
-            with parts.fold("workspace-line", words.TITLES["jobs"]):
-                _explain(words.JOBS)
+            with parts.fold("workspace-line", _(words.TITLES["jobs"])):
+                _explain(_(words.JOBS))
                 parts.html("workspace-jobs", scripts=["pressed", "local_time"])
-                parts.button("workspace-look", "Refresh", elem_classes="pressed-by-script")
+                parts.button("workspace-look", _("Refresh"), elem_classes="pressed-by-script")
     _wire(tab, lab, parts, edit)
     return parts
 
@@ -60,9 +61,9 @@ def _explain(text: str) -> None:
 def _create_edits(parts: Parts) -> None:
     parts.html("workspace-edits", scripts=["pressed", "local_time"])
     with gr.Row(elem_classes="key-row", elem_id="workspace-buttons"):
-        parts.button("workspace-undo", "Undo", interactive=False, min_width=80)
-        parts.button("workspace-redo", "Redo", interactive=False, min_width=80)
-        parts.button("workspace-remake", "Recompute all", interactive=False, min_width=120)
+        parts.button("workspace-undo", _("Undo"), interactive=False, min_width=80)
+        parts.button("workspace-redo", _("Redo"), interactive=False, min_width=80)
+        parts.button("workspace-remake", _("Recompute all"), interactive=False, min_width=120)
         parts.stop_button("workspace-stop")
     parts.html("workspace-progress")
     parts.html("workspace-message", scripts=["live"])
@@ -70,31 +71,33 @@ def _create_edits(parts: Parts) -> None:
 
 def _create_history(parts: Parts) -> None:
     with gr.Row(**ROW):
-        info = "0 is before the first change"
-        parts.late_slider("workspace-moment", label="Moment", info=info, minimum=0, maximum=1, step=1, value=0, buttons=[])
-    parts.button("workspace-travel", "Show", elem_classes="pressed-by-script")
+        info = _("0 is before the first change")
+        parts.late_slider(
+            "workspace-moment", label=_("Moment"), info=info, minimum=0, maximum=1, step=1, value=0, buttons=[]
+        )
+    parts.button("workspace-travel", _("Show"), elem_classes="pressed-by-script")
     parts.html("workspace-then", scripts=["live", "local_time"])
     with gr.Row(**ROW):
-        parts.button("workspace-return", "Return to this", min_width=140)
-        parts.text("workspace-branch-name", BranchName, label="Name of the branch", min_width=200, scale=1)
-        parts.button("workspace-branch", "Branch from here", min_width=160)
+        parts.button("workspace-return", _("Return to this"), min_width=140)
+        parts.text("workspace-branch-name", BranchName, label=_("Name of the branch"), min_width=200, scale=1)
+        parts.button("workspace-branch", _("Branch from here"), min_width=160)
     parts.html("workspace-were")
 
 
 def _create_comparison(parts: Parts) -> None:
     with gr.Row(**ROW):
-        choices = [(words.BY_MOMENT, MOMENT)]
-        parts.late_dropdown("workspace-other", choices, label="Compare with", value=MOMENT, min_width=220)
-        parts.text("workspace-question", Question, label="Question", max_lines=3, min_width=240, scale=2)
-        parts.button("workspace-compare", "Compare", min_width=110)
+        choices = [(_(words.BY_MOMENT), MOMENT)]
+        parts.late_dropdown("workspace-other", choices, label=_("Compare with"), value=MOMENT, min_width=220)
+        parts.text("workspace-question", Question, label=_("Question"), max_lines=3, min_width=240, scale=2)
+        parts.button("workspace-compare", _("Compare"), min_width=110)
     parts.html("workspace-compared", scripts=["live"])
 
 
 def _create_bundles(parts: Parts) -> None:
     with gr.Row(**ROW):
-        parts.button("workspace-verify", "Verify", min_width=100)
-        parts.button("workspace-pack", "Create a bundle", min_width=140)
-        parts.upload("workspace-file", "Import a bundle …", [".zip"], min_width=170)
+        parts.button("workspace-verify", _("Verify"), min_width=100)
+        parts.button("workspace-pack", _("Create a bundle"), min_width=140)
+        parts.upload("workspace-file", _("Import a bundle …"), [".zip"], min_width=170)
     parts.html("workspace-verified", scripts=["live"])
     parts.html("workspace-bundle", scripts=["live"])
 
@@ -102,11 +105,11 @@ def _create_bundles(parts: Parts) -> None:
 def _create_exports(parts: Parts) -> None:
     first = next(iter(FORMATS.values()))
     with gr.Row(**ROW):
-        titles = {name: f"{name}: {form.title}" for name, form in FORMATS.items()}
-        parts.dropdown("workspace-format", FormatName, titles, label="Format", value=first.name, min_width=240)
-        parts.late_dropdown("workspace-only", [(words.ALL_EDITS, ALL)], label="Edits", value=ALL, min_width=200)
-        parts.button("workspace-export", "Export", min_width=110)
-    parts.html("workspace-format-said", pieces.message(first.holds), scripts=["live"])
+        titles = {name: f"{name}: {_(form.title)}" for name, form in FORMATS.items()}
+        parts.dropdown("workspace-format", FormatName, titles, label=_("Format"), value=first.name, min_width=240)
+        parts.late_dropdown("workspace-only", [(_(words.ALL_EDITS), ALL)], label=_("Edits"), value=ALL, min_width=200)
+        parts.button("workspace-export", _("Export"), min_width=110)
+    parts.html("workspace-format-said", pieces.message(_(first.holds)), scripts=["live"])
 
 
 def _file_size(lab: Lab) -> str:

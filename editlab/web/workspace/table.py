@@ -12,6 +12,7 @@ from editlab.lab import EditRecord, JobRow, Report
 from editlab.lab.workspaces.history import Difference
 from editlab.web.core.answers import bars, headline
 from editlab.web.core.html import pieces, render
+from editlab.web.core.language import gettext as _
 from editlab.web.workspace import words
 
 Scores = Mapping[str, tuple[float | None, float | None]]
@@ -21,14 +22,14 @@ Scores = Mapping[str, tuple[float | None, float | None]]
 def edits(records: Sequence[EditRecord], scores: Scores) -> Markup:
     """Return every edit in order, with its scores where there are check-ups, and its buttons."""
     if not records:
-        return pieces.message(words.NO_EDITS, "hint")
+        return pieces.message(_(words.NO_EDITS), "hint")
     return render(
         "workspace/edits.html",
         records=records,
         authors=any(record.author for record in records),
         reasons=any(record.reason for record in records),
         scores=scores,
-        titles=(words.AFTER_EDIT, words.NOW),
+        titles=(_(words.AFTER_EDIT), _(words.NOW)),
         describe=words.score,
     )
 
@@ -55,9 +56,9 @@ def answers(text: str, found: Answers, titles: Mapping[str, str]) -> Markup:
 def differences(rows: Sequence[Difference], other: str) -> Markup:
     """Return the requests that are on in both states, here alone, or in the other one alone."""
     groups: dict[str, list[EditRequest]] = {
-        "In both": [row.request for row in rows if row.first and row.second],
-        "Only here": [row.request for row in rows if row.first and not row.second],
-        f"Only in {other}": [row.request for row in rows if row.second and not row.first],
+        _("In both"): [row.request for row in rows if row.first and row.second],
+        _("Only here"): [row.request for row in rows if row.first and not row.second],
+        _("Only in {other}").format(other=other): [row.request for row in rows if row.second and not row.first],
     }
     text = words.compared(*map(len, groups.values()), other)
     return render("workspace/differences.html", text=text, groups=groups)
@@ -71,7 +72,7 @@ def verified(report: Report, faults: Sequence[str]) -> Markup:
 def jobs(rows: Sequence[JobRow], offered: Collection[str] = ()) -> Markup:
     """Return jobs, the latest first. `offered`: the tokens of the files that can be downloaded."""
     if not rows:
-        return pieces.message(words.NO_JOBS, "hint")
+        return pieces.message(_(words.NO_JOBS), "hint")
     items = [
         {
             "row": row,

@@ -6,106 +6,150 @@ from collections.abc import Sequence
 
 from editlab.lab import EditRecord, JobRow, Moment, Report, WorkspaceInfo
 from editlab.lab.kinds import Kind
-from editlab.wording import capitalize, count, share
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import ngettext, noop
+from editlab.web.core.wording import capitalize, number, share, tell
 
-HISTORY = "Every change is kept. Look at an earlier state, return to it, or begin a branch from it."
-COMPARISON = (
+HISTORY = noop("Every change is kept. Look at an earlier state, return to it, or begin a branch from it.")
+COMPARISON = noop(
     "Compare this workspace with another one, or with an earlier state: the edits of both, "
     "and the model’s answers under each."
 )
-BUNDLES = (
+BUNDLES = noop(
     "“Verify” checks all events and files of this workspace. A bundle holds all of them in "
     "one file. Another EditLab with the same model imports it as a new private workspace and gives the same answers. Up to "
-    "{} can be imported here; import larger bundles on the terminal: editlab ledger import."
+    "{size} can be imported here; import larger bundles on the terminal: editlab ledger import."
 )
-EXPORTS = (
+EXPORTS = noop(
     "An export holds the edits that are on, or one of them, in the format of another program, or as a report for people."
 )
 TITLES = {
-    "history": "History",
-    "comparison": "Compare with",
-    "bundles": "Integrity and transfer",
-    "exports": "Exports",
-    "jobs": "Jobs",
+    "history": noop("History"),
+    "comparison": noop("Compare with"),
+    "bundles": noop("Integrity and transfer"),
+    "exports": noop("Exports"),
+    "jobs": noop("Jobs"),
 }
 """The titles of what is folded."""
-ALL_EDITS = "All edits that are on"
-JOBS = "The latest jobs are listed first. Jobs that a restart interrupted stay in the list."
-NO_EDITS = "This workspace has no edits yet. Apply one on the Edit tab."
-NO_JOBS = "No job has run here yet."
-BEFORE_ALL = "Before the first change: no edit was on."
-BY_MOMENT = "This workspace, at the moment above"
-THE_MOMENT = "the earlier state"
-AFTER_EDIT, NOW = "After the edit", "Now"
+ALL_EDITS = noop("All edits that are on")
+JOBS = noop("The latest jobs are listed first. Jobs that a restart interrupted stay in the list.")
+NO_EDITS = noop("This workspace has no edits yet. Apply one on the Edit tab.")
+NO_JOBS = noop("No job has run here yet.")
+BEFORE_ALL = noop("Before the first change: no edit was on.")
+BY_MOMENT = noop("This workspace, at the moment above")
+THE_MOMENT = noop("the earlier state")
+AFTER_EDIT, NOW = noop("After the edit"), noop("Now")
 """The heads of an edit's scores: at its first check-up, and at the latest."""
 
 
-def who_sees(info: WorkspaceInfo, everybody: str) -> str:
-    """Return who can see and change a workspace. `everybody`: those with whom it can be shared."""
+def who_sees(info: WorkspaceInfo, demo: bool) -> str:
+    """Return who can see and change a workspace. `demo`: whether it can be shared with all visitors, not all users."""
     if not info.shared:
-        return "Private: only you can see it."
-    owner = "you" if info.mine else "its owner"
-    return f"Shared: {everybody} can open and change it; only {owner} can delete it or make it private."
+        return _("Private: only you can see it.")
+    if info.mine:
+        return (
+            _("Shared: all visitors of this page can open and change it; only you can delete it or make it private.")
+            if demo
+            else _("Shared: all users of this EditLab can open and change it; only you can delete it or make it private.")
+        )
+    return (
+        _("Shared: all visitors of this page can open and change it; only its owner can delete it or make it private.")
+        if demo
+        else _("Shared: all users of this EditLab can open and change it; only its owner can delete it or make it private.")
+    )
+
+
+def shared(name: str, demo: bool) -> str:
+    """Return that a workspace is shared now. `demo`: see `who_sees`."""
+    text = (
+        _("“{name}” is shared: it is in the list of all visitors of this page.")
+        if demo
+        else _("“{name}” is shared: it is in the list of all users of this EditLab.")
+    )
+    return text.format(name=name)
 
 
 def sharing(info: WorkspaceInfo) -> str:
     """Return whether a workspace is shared, in a few words."""
     if not info.shared:
-        return "private"
-    return "shared by you" if info.mine else "shared with you"
+        return _("private")
+    return _("shared by you") if info.mine else _("shared with you")
 
 
 def summary(records: Sequence[EditRecord], model: str) -> str:
     """Return how many edits are on and off."""
     on, off = (sum(len(record.requests) for record in records if record.on is state) for state in (True, False))
-    first = f"{count(on, 'edit')} of {model} {_is(on)} on" if on else f"No edit of {model} is on"
-    return f"{first}; {count(off, 'edit')} {_is(off)} off." if off else f"{first}."
+    if on:
+        text = ngettext("{n} edit of {model} is on", "{n} edits of {model} are on", on).format(n=number(on), model=model)
+    else:
+        text = _("No edit of {model} is on").format(model=model)
+    if not off:
+        return f"{text}."
+    return f"{text}; " + ngettext("{n} edit is off.", "{n} edits are off.", off).format(n=number(off))
 
 
 def next_step(records: Sequence[EditRecord], shared: bool) -> str:
     """Return what can be done now with the edits of a workspace."""
     if not records:
-        return "Apply one on the Edit tab, or import a bundle below."
+        return _("Apply one on the Edit tab, or import a bundle below.")
     if not any(record.on for record in records):
-        return "Switch one on to see what it does."
-    with_whom = "Compare it" if shared else "Share it, compare it"
-    return f"{with_whom} with an earlier state, or export it, below; Monitor says whether every edit still holds."
+        return _("Switch one on to see what it does.")
+    if shared:
+        return _("Compare it with an earlier state, or export it, below; Monitor says whether every edit still holds.")
+    return _("Share it, compare it with an earlier state, or export it, below; Monitor says whether every edit still holds.")
 
 
 def history(moments: Sequence[Moment]) -> str:
     """Return in a few words how often the edits changed, and the last change."""
     if not moments:
-        return "no change yet"
-    last = moments[-1]
-    return f"{count(len(moments), 'change')}; the last one: {f'{last.author} {last.text}' if last.author else last.text}"
+        return _("no change yet")
+    last, n = moments[-1], len(moments)
+    text = ngettext("{n} change; the last one: {change}", "{n} changes; the last one: {change}", n)
+    return text.format(n=number(n), change=done(last))
 
 
-def others(number: int) -> str:
+def done(moment: Moment) -> str:
+    """Return what happened at a moment, after the name of who did it where that is known."""
+    if not moment.author:
+        return tell(moment.text)
+    return _("{author} {change}").format(author=moment.author, change=tell(moment.text))
+
+
+def others(n: int) -> str:
     """Return in a few words with how many other workspaces this one can be compared."""
-    return f"an earlier state, or {count(number, 'other workspace')}" if number else "an earlier state"
+    if not n:
+        return _("an earlier state")
+    text = ngettext("an earlier state, or {n} other workspace", "an earlier state, or {n} other workspaces", n)
+    return text.format(n=number(n))
 
 
-def events(number: int) -> str:
+def events(n: int) -> str:
     """Return in a few words how many events can be verified."""
-    return f"{count(number, 'event')}, each chained to the one before by its hash"
+    text = ngettext(
+        "{n} event, each chained to the one before by its hash", "{n} events, each chained to the one before by its hash", n
+    )
+    return text.format(n=number(n))
 
 
 def exports(records: Sequence[EditRecord], formats: int) -> str:
     """Return in a few words what can be exported."""
     on = sum(len(record.requests) for record in records if record.on)
-    return f"{count(on, 'edit')} in {formats} formats" if on else "no edit is on"
+    if not on:
+        return _("no edit is on")
+    return ngettext("{n} edit in {formats} formats", "{n} edits in {formats} formats", on).format(
+        n=number(on), formats=formats
+    )
 
 
 def running(rows: Sequence[JobRow]) -> str:
     """Return in a few words how many jobs there are, and how many of them run or wait."""
-    active = sum(row.open for row in rows)
-    if not rows:
-        return "none yet"
-    return (
-        f"{active:,} of {count(len(rows), 'job')} running or waiting"
-        if active
-        else f"{count(len(rows), 'job')}, none running"
-    )
+    active, n = sum(row.open for row in rows), len(rows)
+    if not n:
+        return _("none yet")
+    if not active:
+        return ngettext("{n} job, none running", "{n} jobs, none running", n).format(n=number(n))
+    text = ngettext("{active} of {n} job running or waiting", "{active} of {n} jobs running or waiting", n)
+    return text.format(active=number(active), n=number(n))
 
 
 def moment(found: Moment | None) -> str:
@@ -114,36 +158,68 @@ def moment(found: Moment | None) -> str:
     By whom is said where that is known: without a login, anybody who can open the workspace may have been it.
     """
     if found is None:
-        return BEFORE_ALL
-    edits = f"{count(found.edits, 'edit')} {'was' if found.edits == 1 else 'were'} on" if found.edits else "no edit was on"
-    return f"{found.author} {found.text}; {edits}." if found.author else f"{capitalize(found.text)}; {edits}."
+        return _(BEFORE_ALL)
+    change = done(found) if found.author else capitalize(done(found))
+    if not found.edits:
+        return _("{change}; no edit was on.").format(change=change)
+    text = ngettext("{change}; {n} edit was on.", "{change}; {n} edits were on.", found.edits)
+    return text.format(change=change, n=number(found.edits))
 
 
-def returned(number: int) -> str:
+def returned(event: int) -> str:
     """Return that the edits are again as they were after an event. 0 is before all events."""
-    when = f"the state after event {number:,}" if number else "the state before the first change"
-    return f"Returned to {when}. Undo reverses this."
+    text = (
+        _("Returned to the state after event {event}. Undo reverses this.")
+        if event
+        else _("Returned to the state before the first change. Undo reverses this.")
+    )
+    return text.format(event=number(event))
 
 
 def score(value: float | None) -> str:
     """Return the share of an edit's prompts that were right at a check-up."""
-    return "no check-up yet" if value is None else share(value)
+    return _("no check-up yet") if value is None else share(value)
 
 
 def verified(report: Report) -> str:
     """Return whether events and files are as they were written."""
     if not report.ok:
-        faults = count(len(report.faults), "fault")
-        return f"{faults}: events or files are not as they were written. Restore a backup."
-    files = f" and {count(report.files, 'file')}" if report.files else ""
-    return f"{count(report.events, 'event')}{files}: everything is as it was written."
+        text = ngettext(
+            "{n} fault: events or files are not as they were written. Restore a backup.",
+            "{n} faults: events or files are not as they were written. Restore a backup.",
+            len(report.faults),
+        )
+        return text.format(n=number(len(report.faults)))
+    found = ngettext("{n} event", "{n} events", report.events).format(n=number(report.events))
+    if report.files:
+        files = ngettext("{n} file", "{n} files", report.files).format(n=number(report.files))
+        found = _("{events} and {files}").format(events=found, files=files)
+    return _("{found}: everything is as it was written.").format(found=found)
 
 
 def compared(both: int, here: int, there: int, other: str) -> str:
     """Return how two chains of edits differ."""
     if not here and not there:
-        return f"Both have the same {count(both, 'edit')}." if both else "Neither has an edit that is on."
-    return f"{count(both, 'edit')} in both, {here:,} only here, {there:,} only in {other}."
+        if not both:
+            return _("Neither has an edit that is on.")
+        return ngettext("Both have the same {n} edit.", "Both have the same {n} edits.", both).format(n=number(both))
+    text = ngettext(
+        "{n} edit in both, {here} only here, {there} only in {other}.",
+        "{n} edits in both, {here} only here, {there} only in {other}.",
+        both,
+    )
+    return text.format(n=number(both), here=number(here), there=number(there), other=other)
+
+
+STATES = {
+    "waiting": noop("Waiting"),
+    "running": noop("Running"),
+    "done": noop("Done"),
+    "failed": noop("Failed"),
+    "stopped": noop("Stopped"),
+    "interrupted": noop("Interrupted by a restart"),
+}
+"""How far a job is, or how it ended."""
 
 
 def job_state(row: JobRow) -> str:
@@ -151,14 +227,10 @@ def job_state(row: JobRow) -> str:
     if row.state == "running" and row.text:
         return capitalize(row.text)
     if row.state == "failed" and row.error:
-        return f"Failed: {row.error}"
-    return "Interrupted by a restart" if row.state == "interrupted" else capitalize(row.state)
+        return _("Failed: {problem}").format(problem=row.error)
+    return _(STATES[row.state]) if row.state in STATES else capitalize(row.state)
 
 
 def job_kind(row: JobRow) -> str:
     """Return the label of a job's kind; a kind that only an older version had is shown by its name."""
-    return next((kind.label for kind in Kind if kind == row.kind), row.kind)
-
-
-def _is(number: int) -> str:
-    return "is" if number == 1 else "are"
+    return next((_(kind.label) for kind in Kind if kind == row.kind), row.kind)
