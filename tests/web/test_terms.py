@@ -102,4 +102,4 @@ def test_a_title_of_a_table_shows_what_it_means():
     frame = DataFrame({"share": [1.0], "required": [0.5], "text": ["x"]})
     html = table(frame, {"share": "Share", "required": "Required share", "text": "Text"})
     assert all(head in html for head in heads) and html.count("data-meaning") == len(EXPLAINED)
-    assert render("core/table.html", count="1 row", heads=["a < b"], rows=[]).count("a &lt; b") == 1
+    assert render("core/table.html", title="1 row", heads=["a < b"], rows=[]).count("a &lt; b") == 1
