@@ -137,6 +137,9 @@ Weight = Annotated[float, Field(ge=0, le=LARGEST)]
 Contexts = Annotated[int, Field(ge=1, le=200, title=noop("Contexts"))]
 PromptForm = Annotated[
     Literal["plain", "chat"],
-    Field(title=noop("Form"), description=noop("The prompt as it is, or in the model's chat template.")),
+    Field(
+        title=noop("Form"),
+        description=noop("The prompt as plain text, or in the model's chat template, as it will be asked."),
+    ),
 ]
 Seed = Annotated[int, Field(ge=0, le=MOST_SEED, title=noop("Seed"))]

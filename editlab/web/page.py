@@ -16,6 +16,7 @@ from editlab.web.core.components import Parts
 from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.html import render
 from editlab.web.core.language import gettext as _
+from editlab.web.core.terms import meanings
 from editlab.web.core.theme import script
 from editlab.web.core.turns import Turns
 from editlab.web.core.updates import Update, Updates
@@ -95,6 +96,7 @@ def _create_page(lab: Lab) -> Page:
                 create_monitor_tab(monitor, lab, parts, display)
             with gr.Tab(_("Model"), id="model") as model:
                 create_model_tab(page, model, lab, strip, parts)
+        room.html("terms", meanings(), scripts=["terms"])
         on(Parts({**room, "tabs": tabs, "notice": notice}), page.load, PageHandlers(lab).page_open)
     page.queue(max_size=MOST_EVENTS, api_open=False)
     page.get_api_info = _no_api_info  # a megabyte about handlers that only the page may call

@@ -26,7 +26,7 @@ def test_the_sentences_are_about_the_selected_edit(edited):
     assert page.locator("#keys [aria-live=polite]").count() >= len(SECTIONS)
     expect(page).to_have_url(re.compile("tab=keys"))
     reload(page)
-    expect(page.locator("#keys-bounds-fold > button")).to_contain_text(re.compile(r"predicts \d+ of \d+ probes"))
+    expect(page.locator("#keys-bounds-fold > button")).to_contain_text(re.compile(r"predicts \d+ of \d+ answers"))
 
 
 def test_one_finding_and_one_picture_come_first_and_a_fold_moves_neither(visit):

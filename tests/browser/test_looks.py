@@ -78,4 +78,4 @@ def test_a_page_opens_as_well_in_the_dark_and_on_a_phone(visit):
 
 def test_scores_say_what_they_mean_on_focus(edited):
     tab_to(edited, ".score")
-    expect(edited.locator(".score:focus + .tip")).to_be_visible()
+    expect(edited.locator(".score:focus + .gloss")).to_be_visible()

@@ -12,10 +12,13 @@ from editlab.web.core.html import render
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext
 from editlab.web.core.names import kind_name
+from editlab.web.core.terms import explained
 from editlab.web.core.wording import number
 
 MOST_ROWS = 300
 LONGEST_CELL = 90
+EXPLAINED = ("share", "required")
+"""The columns whose titles show what they mean; each is a term of this name."""
 
 
 class Cell(NamedTuple):
@@ -32,11 +35,12 @@ def table(frame: DataFrame, heads: Mapping[str, str]) -> Markup:
     """
     heads = {column: head for column, head in heads.items() if frame[column].notna().any()}
     rows = [[_cell(column, row) for column in heads] for row in frame.head(MOST_ROWS).to_dict("records")]
+    titles = [explained(c, _(head)) if c in EXPLAINED else _(head) for c, head in heads.items()]
     if len(frame) > MOST_ROWS:
         title = _("Table, {most} of {n} rows").format(most=MOST_ROWS, n=number(len(frame)))
     else:
         title = ngettext("Table, {n} row", "Table, {n} rows", len(frame)).format(n=number(len(frame)))
-    return render("core/table.html", title=title, heads=[_(head) for head in heads.values()], rows=rows)
+    return render("core/table.html", title=title, heads=titles, rows=rows)
 
 
 def _cell(column: str, row: Mapping[str, Any]) -> Cell:

@@ -11,6 +11,7 @@ from pandas import DataFrame
 from editlab.lab import CONTROL, KINDS, judged
 from editlab.web.core.html import pieces, render
 from editlab.web.core.language import gettext as _
+from editlab.web.core.terms import TERMS
 from editlab.web.edit import words
 from editlab.web.edit.probe_table import verdict_on, views_of
 
@@ -61,7 +62,7 @@ def score_line(frame: DataFrame | None, asking: bool = False) -> Markup:
     views = [] if frame is None else _compared(views_of(frame))
     tiles = [_tile(kind, frame, views, asking) for kind in KINDS]
     tone, text = words.outcome({tile.kind: (tile.whole.held, tile.whole.asked) for tile in tiles}, asking, views)
-    return render("edit/scores.html", tiles=tiles, pairs=len(views) > 1, tone=tone, outcome=text)
+    return render("edit/scores.html", tiles=tiles, pairs=len(views) > 1, tone=tone, outcome=text, terms=TERMS)
 
 
 def _compared(views: list[str]) -> list[str]:

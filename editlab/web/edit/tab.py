@@ -122,7 +122,7 @@ def _create_probes(parts: Parts) -> None:
 
 
 def _title(name: str, title: str, lead: str) -> None:
-    gr.HTML(pieces.section(title, lead), elem_id=f"{name}-title", elem_classes="part-title", apply_default_css=False)
+    gr.HTML(pieces.section(title, lead, name), elem_id=f"{name}-title", elem_classes="part-title", apply_default_css=False)
 
 
 def _wire_edits(page: gr.Blocks, parts: Parts, known: gr.Accordion, edit: EditHandlers) -> None:

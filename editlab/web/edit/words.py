@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from editlab.facts import EditRequest
-from editlab.lab import CONTROL, KINDS, EditRecord, warnings
+from editlab.lab import CONTROL, EditRecord, warnings
 from editlab.web.core.answers import Answers, headline
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
 from editlab.web.core.names import view_title
-from editlab.web.core.wording import capitalize, join, number, percent
+from editlab.web.core.wording import join, number, percent
 
 # --- answers ----------------------------------------------------------------------------------------------------------
 
@@ -286,11 +286,11 @@ NOT_ASKED = {
 
 
 def score_tip(kind: str, asked: int | None, domains: Sequence[str], views: Sequence[str]) -> str:
-    """Return what a kind's score means. `asked`: the number of its probes, None where none was asked yet."""
+    """Return what a kind's score counts. `asked`: the number of its probes, None where none was asked yet."""
     if asked:
         number_of = ngettext("{n} probe", "{n} probes", asked).format(n=number(asked))
         said = [f"{'; '.join([number_of, *(_(DOMAINS[domain or 'own']) for domain in domains)])}."]
     else:
         said = [_("None asked."), *([_(NOT_ASKED[kind])] if kind in NOT_ASKED and asked is not None else [])]
     order = [f"{' → '.join(map(view_title, views))}."] if len(views) > 1 else []
-    return " ".join([f"{capitalize(_(KINDS[kind]))}.", *said, *order])
+    return " ".join([*said, *order])
