@@ -75,7 +75,9 @@ def test_a_link_applies_nothing_before_it_is_asked(visitor, few_steps, few_probe
     assert "This link applies an edit: Japan → Berlin" in page["link"] and "only you see" in page["link"]
     assert visitor.workspace.records == () and [event.kind for event in visitor.workspace.events()] == ["looked"]
     assert visitor.presses("follow_link", press="run")["link"] == "" and visitor.workspace.records == ()
-    visitor.applies("Japan", "The capital of {} is", "Berlin", "Tokyo")
+    assert visitor.does("open", run="1", **OWN)["link"] != ""
+    japan = visitor.request("Japan", "The capital of {} is", "Berlin", "Tokyo")
+    assert visitor.does("apply", "rome", japan, run="1", **OWN)["link"] == "", "it was made by the page's own button"
     assert visitor.does("open", run="1", **OWN)["link"] == "", "it is applied already"
     assert "Slovenia → Antarctica" in visitor.does("open", run="1", preset="slovenia")["link"]
 

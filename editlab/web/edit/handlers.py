@@ -183,7 +183,8 @@ class EditHandlers(Handlers):
         if before is None or before.text != request.text:
             yield {"picture": answers.at_prompt(request, {}, True, places), "verdict": "", **drawing.without_probes()}
         yield from follow_edit(workspace, job, lambda said: {"picture": answers.at_prompt(request, said, True, places)})
-        yield {"why": ""}  # the reason was this edit's
+        made = {"link": ""} if visit.query.get("run") == "1" else {}  # what a link asked for, or another edit, is made
+        yield {"why": "", **made}  # the reason was this edit's
         yield from self.display.show(workspace, job.result().request, own, words.made(job.result()))
 
     @handler(cost=FREE)
