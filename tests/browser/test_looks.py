@@ -3,6 +3,8 @@
 The pictures of README and docs are taken by `python -m tools.pictures`.
 """
 
+import re
+
 from playwright.sync_api import expect
 from steps import (
     ENDLESS,
@@ -74,6 +76,18 @@ def test_a_page_opens_as_well_in_the_dark_and_on_a_phone(visit):
     assert shift_of(page) <= LARGEST_AT_OPENING
     assert violations(page) == []
     assert page.evaluate("document.body.classList.contains('dark')")
+
+
+def test_a_page_opens_as_well_in_german(visit):
+    page = visit("lang=de", size="phone")
+    assert shift_of(page) <= LARGEST_AT_OPENING
+    expect(page.locator("html")).to_have_attribute("lang", "de")
+    expect(page.locator("#apply")).to_have_text("Edit anwenden")
+    expect(page.locator("#message")).to_contain_text("„Edit anwenden“ ändert die Antwort.")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert violations(page) == []
+    page.get_by_role("tab", name="Schlüssel").click()
+    expect(page).to_have_url(re.compile("tab=keys"))
 
 
 def test_scores_say_what_they_mean_on_focus(edited):
