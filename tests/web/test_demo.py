@@ -172,7 +172,7 @@ def test_every_handler_that_computes_or_writes_costs_something_and_what_concerns
     assert len(costs) > 60
     free = {name for name, cost in costs.items() if cost == FREE}
     assert free == {
-        *("page_open", "model_open", "workspace_open", "monitor_look"),
+        *("page_open", "model_open", "workspace_open", "monitor_look", "workshop_look"),
         *("workspace_jobs", "workspace_format", "workspace_job", "workspace_stop"),
         *("tokenize", "choose_object", "inside_draw", "hurry", "stop", "keys_stop", "inside_stop", "bench_stop"),
         *(
