@@ -64,7 +64,8 @@ def plan(
         statistics=statistics,
         settings=s,
     )
-    shown = {name: getattr(found, name) for name in ("weights", "cache", "statistics", "edit", "batch", "total", "free")}
+    parts = ("weights", "cache", "statistics", "kept", "edit", "batch", "total", "free")
+    shown = {name: getattr(found, name) for name in parts}
     return Answer({**shown, "fits": found.fits, "advice": found.advice}, found.sentence())
 
 

@@ -474,9 +474,10 @@ def test_memory_that_runs_out_is_bad_input_and_no_trace(run, monkeypatch):
 def test_the_plan_names_every_part_and_loads_nothing(run, monkeypatch):
     monkeypatch.setattr(LanguageModel, "load", lambda *_given, **_options: pytest.fail("loaded"))
     found = object_of(run("plan", "--model", "config:llama-2-7b", "--quantization", "4bit", "--edits", "100", "--json"))
-    assert found.keys() >= {"weights", "cache", "statistics", "edit", "batch", "total", "free", "fits", "advice"}
+    assert found.keys() >= {"weights", "cache", "statistics", "kept", "edit", "batch", "total", "free", "fits", "advice"}
     assert 3.5e9 < found["weights"] < 4.5e9 and found["statistics"] == 4 * 11_008**2
-    assert found["total"] == found["weights"] + found["statistics"] + max(found["edit"], found["cache"] + found["batch"])
+    needed = found["weights"] + found["statistics"] + found["kept"]
+    assert found["total"] == needed + max(found["edit"], found["cache"] + found["batch"])
     alone = object_of(run("plan", "--model", "config:llama-2-7b", "--quantization", "4bit", "--statistics", "0", "--json"))
     assert alone["edit"] < found["edit"] and alone["statistics"] == 0
 
