@@ -149,12 +149,12 @@ class Phone:
 
     async def work(self, until: float, pause: float) -> None:
         """Make edits now and then."""
-        await asyncio.sleep(random.uniform(0, pause))
+        await asyncio.sleep(min(random.uniform(0, pause), max(0.0, until - time.monotonic())))
         while time.monotonic() < until:
             place, object = random.choice(PLACES), random.choice(CONTINENTS)
             fields = {"subject": place, "prompt": "{} belongs to the continent of", "target_new": object, "target_true": ""}
             self.own(await self.call("apply", "edit", **fields))
-            await asyncio.sleep(random.uniform(0.5, 1.5) * pause)
+            await asyncio.sleep(min(random.uniform(0.5, 1.5) * pause, max(0.0, until - time.monotonic())))
 
     def own(self, shown: str) -> None:
         """Note whose workspace is shown; it is a fault where it is not one's own."""
