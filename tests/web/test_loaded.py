@@ -186,18 +186,22 @@ def test_without_work_the_weights_leave_and_the_next_question_brings_them_back(t
 
 
 def test_a_question_on_the_page_loads_the_model_and_shows_how_far_it_is(lab, monkeypatch):
-    real = LanguageModel.load
+    real, ana = LanguageModel.load, Visitor(lab, "ana")
+
+    def told():
+        return any("Loading: half of it" in message for message in ana.messages)
 
     def slowly(name, *, progress, **options):
         progress(0.5, "loading: half of it")
-        time.sleep(0.4)
+        end = time.monotonic() + TIMEOUT / 2
+        while not told() and time.monotonic() < end:
+            time.sleep(0.05)
         return real(name, progress=progress, **options)
 
     monkeypatch.setattr(LanguageModel, "load", slowly)
     lab.loaded.unload().result(TIMEOUT)
-    ana = Visitor(lab, "ana")
     page = ana.does("ask", "Slovenia is")
-    assert any("Loading: half of it" in message for message in ana.messages) and 'class="answer base"' in page["ask-answers"]
+    assert told() and 'class="answer base"' in page["ask-answers"]
 
 
 def test_a_page_of_another_model_is_told_to_reload(lab, second):
