@@ -133,7 +133,11 @@ def test_a_scenario_fills_the_screen_and_is_walked_through_by_keys(visit):
 
     page.locator("#stage .options button", has_text="yes").click()
     expect(page.locator("#stage .options [aria-pressed=true]")).to_have_text("yes")
-    page.keyboard.press("PageDown")
+    for _ in range(3):  # a press while another is answered counts for nothing
+        page.keyboard.press("PageDown")
+        with suppress(AssertionError):
+            expect(page.locator("#stage-nav .place")).to_have_text("5 of 5", timeout=20_000)
+            break
     stands_at(page, "5 of 5")
     expect(page.locator("#stage .told")).to_contain_text("Guessed: “yes”. Right: “no”")
     picture = page.locator("#stage-plot .main-svg").first
