@@ -87,7 +87,9 @@ class Told:
 def asked(export: Export) -> str | None:
     """Return the note that the model is asked, and how often at most."""
     number = min(MOST, len(requests_of(export.entries)))
-    return f"The probes of {wording.count(number, 'request')} are asked for it, which takes as long as on the Edit tab."
+    return noop(
+        f"The probes of {wording.count(number, 'request')} are asked for it, which takes as long as on the Edit tab."
+    )
 
 
 def write(export: Export, folder: Path, progress: Progress, cancel: Cancel) -> Iterator[None]:

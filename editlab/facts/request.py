@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from editlab.errors import BadRequest
 from editlab.facts import script
+from editlab.wording import noop
 
 SLOT = "{}"
 
@@ -21,7 +22,7 @@ Item = TypeVar("Item")
 
 
 TARGETS = ("target_new", "target_true")
-NAMES = {"subject": "subject", "target_new": "new object", "target_true": "true object"}
+NAMES = {"subject": noop("subject"), "target_new": noop("new object"), "target_true": noop("true object")}
 """What a person calls the fields that hold a name."""
 
 
@@ -172,7 +173,7 @@ def _subject_missing(subject: str) -> BadRequest:
 
 
 def _subject_repeated(subject: str, occurrences: int) -> BadRequest:
-    times = "twice" if occurrences == 2 else f"{occurrences} times"
+    times = noop("twice") if occurrences == 2 else noop(f"{occurrences} times")
     return BadRequest(
         f"The subject {subject!r} occurs {times} in the prompt. Write {{}} in the place that is meant.", "prompt"
     )

@@ -24,6 +24,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from editlab.errors import BadRequest, Cancelled, DeviceLost, TooMany
 from editlab.lab.access.limits import Asker, asker
+from editlab.wording import noop
 from editlab.work import Cancel, stop_if
 
 Explain = Callable[[BaseException], BaseException]
@@ -62,7 +63,7 @@ class Job(Generic[T]):
         self.asker = asker
         self.id, self.number = secrets.token_hex(8), number
         self.kind, self.background, self.about = kind, background, dict(about or {})
-        self.fraction, self.text = 0.0, "waiting for the model"
+        self.fraction, self.text = 0.0, noop("waiting for the model")
         self.state: State = "waiting"
         self.active = False
         self.submitted, self.began, self.ended, self.seconds = time.monotonic(), 0.0, 0.0, 0.0

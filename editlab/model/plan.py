@@ -173,9 +173,11 @@ def plan_for(
         fitting = made(other, kind)
         if fitting.fits:
             how = f"--quantization {other}" if other != "none" else f"--dtype {str(kind).removeprefix('torch.')}"
-            return replace(found, advice=f"Use {how}: that needs {gigabytes(fitting.total)}.")
+            return replace(found, advice=noop(f"Use {how}: that needs {gigabytes(fitting.total)}."))
     least = made("4bit", torch.bfloat16)
-    return replace(found, advice=f"Even in 4 bit it needs {gigabytes(least.total)}. Use a smaller model or a larger device.")
+    return replace(
+        found, advice=noop(f"Even in 4 bit it needs {gigabytes(least.total)}. Use a smaller model or a larger device.")
+    )
 
 
 _SMALLER: tuple[tuple[Quantization, torch.dtype], ...] = (

@@ -19,7 +19,7 @@ from editlab.lab.scenarios.outcome import Outcome
 from editlab.lab.scenarios.part import Name, PartForModels
 from editlab.probes import KINDS
 from editlab.probes.reversal import Guarded, Reversal
-from editlab.wording import join, percent, shorten
+from editlab.wording import join, noop, percent, shorten
 
 Contrast = Literal["base", "edited", "rep", "masked", "base_masked", "guarded", "before", "alone"]
 Verdict = Literal[(*get_args(Reversal), *get_args(Guarded))]  # type: ignore[valid-type]
@@ -67,14 +67,16 @@ class Expect(PartForModels):
     def _one_test(self) -> Expect:
         given = [name for name in TESTS if self._given(name) is not None]
         if len(given) != 1:
-            raise ValueError(f"an expectation has one of {join(TESTS)}, and this one has {join(given) or 'none'}")
+            raise ValueError(noop(f"an expectation has one of {join(TESTS)}, and this one has {join(given) or 'none'}"))
         limits = [name for name in LIMITS if getattr(self, name) is not None]
         if self.is_number and not limits:
-            raise ValueError(f"{self.test} needs a limit: add at_least or at_most")
+            raise ValueError(noop(f"{self.test} needs a limit: add at_least or at_most"))
         if limits and not self.is_number:
-            raise ValueError(f"{limits[0]} belongs to p, score or metric, not to {self.test}")
+            raise ValueError(noop(f"{limits[0]} belongs to p, score or metric, not to {self.test}"))
         if self.unlike == self.view:
-            raise ValueError(f"the view {str(self.view)!r} cannot be unlike itself: name another view, before or alone")
+            raise ValueError(
+                noop(f"the view {str(self.view)!r} cannot be unlike itself: name another view, before or alone")
+            )
         return self
 
     def _given(self, name: str) -> object:
@@ -162,10 +164,10 @@ def _judge_contrast(expected: Expect, other: Contrast, here: Outcome, before: Ou
     """Judge an expectation where it must be false."""
     if expected.verdict is not None:
         met, said = here.verdict(edited=False) == expected.verdict, here.verdict(edited=False)
-        return met, f"without the edit: {said}"
+        return met, noop(f"without the edit: {said}")
     if expected.metric is not None and other == "base":
         value = here.metric(expected.metric, edited=False)
-        return _within(expected, value), f"without edits: {value:.3g}"
+        return _within(expected, value), noop(f"without edits: {value:.3g}")
     if other == "before" and expected.differs is None:
         if before is None:
             raise BadRequest("No step before this one has asked it. Ask it there, or name another contrast in `unlike`.")
@@ -187,7 +189,7 @@ def _judge(expected: Expect, here: Outcome, view: str, before: Outcome | None, a
         return _within(expected, value), f"{value:.3g}"
     if expected.score is not None:
         total, count = here.tally(view, expected.score)
-        return _within(expected, total / count), f"{total:.3g} of {count}"
+        return _within(expected, total / count), noop(f"{total:.3g} of {count}")
     answer = here.answer(view, alone)
     if expected.is_number:
         p = answer.get(f"p_{expected.p}")

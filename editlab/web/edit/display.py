@@ -18,6 +18,7 @@ from editlab.lab.access.limits import Cost
 from editlab.lab.asking import answers
 from editlab.lab.workspaces import edits
 from editlab.web.core import forms
+from editlab.web.core.engine import said
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import OwnProbes
 from editlab.web.core.language import gettext as _
@@ -158,7 +159,7 @@ class Display:
             turn.check()
             if drawn.complete and not isinstance(error, Cancelled):
                 text = _("The edit is applied, but not everything was asked: {error}")
-                raise type(error)(text.format(error=error)) from error
+                raise type(error)(text.format(error=said(error))) from error
             raise
         turn.check()
         yield {
