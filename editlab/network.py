@@ -173,7 +173,7 @@ def _refuse(host: object, port: object) -> None:
         logging.getLogger("editlab").warning(record)
     raise OutgoingRefused(
         noop(
-            f"The connection to {name} was refused: EditLab connects only to the Hugging Face hub, and only while it downloads "
-            "a model. Download the model yourself and give its folder."
+            f"The connection to {name} was refused: EditLab connects only to the Hugging Face hub, and only while it "
+            "downloads a model. Download the model yourself and give its folder."
         )
     )

@@ -19,15 +19,14 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from babel.messages.extract import extract_python
 from babel.messages.frontend import CommandLineInterface
 
 from editlab import errors
 from editlab.web.core.language import FOLDER
 
 ROOT = Path(__file__).resolve().parents[1]
-Found = tuple[int, str | None, str | tuple[str, ...], list[str]]
-"""A message as Babel takes it: its line, the function that says it, its forms, and comments."""
+Found = Iterator[tuple[int, str | None, str | tuple[str, ...], list[str]]]
+"""Messages as Babel takes them: the line, the function that says it, the forms, and comments."""
 ERRORS = {name for name, error in vars(errors).items() if isinstance(error, type) and issubclass(error, errors.EditLabError)}
 TEXTS = dict.fromkeys((*ERRORS, "noop"), 0) | dict.fromkeys(("progress", "report", "stop_if"), 1)
 """Functions of the engine that take an English sentence, and which of their arguments it is."""
@@ -42,12 +41,8 @@ def extract(to: Path) -> Path:
     return to
 
 
-def read_engine(
-    file: BinaryIO, keywords: Collection[str], tags: Collection[str], options: dict[str, Any]
-) -> Iterator[Found]:
-    """Yield the messages of a file of Python outside the page."""
-    yield from extract_python(file, keywords, tags, options)
-    file.seek(0)
+def read_engine(file: BinaryIO, keywords: Collection[str], tags: Collection[str], options: dict[str, Any]) -> Found:
+    """Yield the messages of a file of Python below the page."""
     for call in ast.walk(ast.parse(file.read())):
         if not isinstance(call, ast.Call):
             continue
@@ -56,7 +51,7 @@ def read_engine(
             noun, plural = (*map(ast.literal_eval, call.args[1:]), None)[:2]
             yield call.lineno, "ngettext", (f"{{n}} {noun}", f"{{n}} {plural or f'{noun}s'}"), []
         elif name in TEXTS and len(call.args) > TEXTS[name]:
-            yield from ((call.lineno, None, text, []) for text in templates(call.args[TEXTS[name]]))
+            yield from ((call.lineno, None, form, []) for form in forms(call.args[TEXTS[name]], plain=name != "noop"))
 
 
 def read_scenario(
@@ -69,29 +64,33 @@ def read_scenario(
             yield from ((1, None, one, []) for one in ([text] if isinstance(text, str) else text))
 
 
-def templates(text: ast.expr) -> Iterator[str]:
-    """Yield the messages of an expression: of a text, of an f-string, and of either of two."""
+def forms(text: ast.expr, plain: bool = True) -> Iterator[str]:
+    """Yield the messages of an expression: of a text, of an f-string, and of either of two. `plain`: braces are braces."""
     match text:
         case ast.Constant(value=str(said)) if said.strip():
-            yield said
+            yield _escaped(said) if plain else said
         case ast.IfExp(body=first, orelse=second):
-            yield from (*templates(first), *templates(second))
+            yield from (*forms(first, plain), *forms(second, plain))
         case ast.JoinedStr(values=parts):
             names: dict[str, str] = {}
             said = "".join(_part(part, names) for part in parts)
-            if re.search(r"[^\W\d_]", re.sub(r"{\w*}", "", said)) or len(names) > 1:
+            if re.sub(r"{\w+}", "", said).strip():
                 yield said
 
 
 def _part(part: ast.expr, names: dict[str, str]) -> str:
     """Return a part of an f-string as a part of its message. `names`: those that stand in it already, for which values."""
     if isinstance(part, ast.Constant):
-        return str(part.value).replace("{", "{{").replace("}", "}}")
+        return _escaped(str(part.value))
     value = ast.unparse(part)
     name = base = _name(part.value)
     while names.setdefault(name, value) != value:
         name = f"{base}{int(name.removeprefix(base) or 1) + 1}"
     return f"{{{name}}}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _name(value: ast.expr) -> str:
@@ -103,9 +102,9 @@ def _name(value: ast.expr) -> str:
             return name
         case ast.Subscript(value=inner) | ast.BinOp(left=inner) | ast.IfExp(body=inner) | ast.GeneratorExp(elt=inner):
             return _name(inner)
-        case (
-            ast.Call(func=ast.Attribute(attr="join" | "get"), args=[inner, *_]) | ast.Call(func=ast.Name(), args=[inner, *_])
-        ):
+        case ast.Call(func=ast.Name() | ast.Attribute(attr="join" | "get"), args=[inner, *_]):
+            return _name(inner)
+        case ast.Call(func=ast.Attribute(value=inner, attr="replace" | "rstrip" | "splitlines")):
             return _name(inner)
         case ast.Call(func=inner) | ast.BoolOp(values=[inner, *_]) | ast.Starred(value=inner):
             return _name(inner)

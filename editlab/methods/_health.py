@@ -48,15 +48,15 @@ def warnings(health: Mapping[str, float]) -> list[str]:
     if (p := health.get("p_new", 1.0)) < TAKEN:
         found.append(
             noop(
-                f"The edit did not take: the model says the new object with only {p:.0%}. Try another wording, more steps, or "
-                "another layer."
+                f"The edit did not take: the model says the new object with only {p:.0%}. Try another wording, more "
+                "steps, or another layer."
             )
         )
     if (share := health.get("share", 1.0)) < HEARD:
         found.append(
             noop(
-                f"The bare prompt hears only {max(0.0, share):.0%} of the edit; behind other text it is stronger. Choose the "
-                'keys "both", or put the subject later in the prompt.'
+                f"The bare prompt hears only {max(0.0, share):.0%} of the edit; behind other text it is stronger. Choose "
+                'the keys "both", or put the subject later in the prompt.'
             )
         )
     if health.get("whitened", 1.0) < 1:

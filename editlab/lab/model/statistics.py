@@ -197,11 +197,10 @@ class KeyStatistics:
     def _so_far(self, job: Job[Any], groups: int) -> str:
         """Return the share that is measured of what is measured until so many groups are done, and the time that is left."""
         whole = groups / len(self._groups)
-        left = ""
         if self._first is not None and job.fraction > self._first:
             seconds = job.seconds * (whole - job.fraction) / (job.fraction - self._first)
-            left = noop(f", about {duration(seconds)} left")
-        return noop(f"{percent(job.fraction / whole)}{left}")
+            return noop(f"{percent(job.fraction / whole)}, about {duration(seconds)} left")
+        return percent(job.fraction / whole)
 
     def _leave(self) -> None:
         """End a measurement whose model leaves the memory, and keep what it has done."""

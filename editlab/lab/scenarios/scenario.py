@@ -95,7 +95,8 @@ def parse_scenario(text: str, name: str, file: str = "") -> Scenario:
         return Scenario.model_validate({**table, "name": name})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise BadFile(f"{_place(file, first['loc'], table)}: {_fault(first)}.") from error
+        place, fault = _place(file, first["loc"], table), _fault(first)
+        raise BadFile(f"{place}: {fault}.") from error
 
 
 def _place(file: str, loc: tuple[int | str, ...], table: dict[str, object]) -> str:
