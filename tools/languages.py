@@ -75,7 +75,7 @@ def forms(text: ast.expr, plain: bool = True) -> Iterator[str]:
             names: dict[str, str] = {}
             said = "".join(_part(part, names) for part in parts)
             if re.sub(r"{\w+}", "", said).strip():
-                yield said
+                yield said.strip()
 
 
 def _part(part: ast.expr, names: dict[str, str]) -> str:

@@ -128,13 +128,14 @@ class Expect(PartForModels):
 class Check:
     """An expectation and what came instead. `verdict`: "met", "not met", or "met anyway" where the contrast met it too.
 
-    `actual`, `contrast`: what came here and in the contrast, in words; empty without one.
+    `actual`, `contrast`: what came here and in the contrast, in words; empty without one. `problem`: why it is not judged.
     """
 
     expected: Expect
     verdict: Literal["met", "not met", "met anyway"]
     actual: str
     contrast: str = ""
+    problem: str = ""
 
     @property
     def met(self) -> bool:
@@ -147,7 +148,7 @@ def check(expected: Expect, here: Outcome, before: Outcome | None) -> Check:
     try:
         met, actual = _judge(expected, here, expected.view, before)
     except EditLabError as error:
-        return Check(expected, "not met", str(error))
+        return Check(expected, "not met", str(error), problem=str(error))
     if not met:
         return Check(expected, "not met", actual)
     other = expected.contrast(bool(here.alone))
@@ -189,7 +190,7 @@ def _judge(expected: Expect, here: Outcome, view: str, before: Outcome | None, a
         return _within(expected, value), f"{value:.3g}"
     if expected.score is not None:
         total, count = here.tally(view, expected.score)
-        return _within(expected, total / count), noop(f"{total:.3g} of {count}")
+        return _within(expected, total / count), f"{total:.3g} of {count}"
     answer = here.answer(view, alone)
     if expected.is_number:
         p = answer.get(f"p_{expected.p}")

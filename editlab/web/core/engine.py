@@ -8,6 +8,7 @@ values, which may be sentences as well.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from string import Formatter
 
@@ -15,76 +16,82 @@ from editlab.web.core.language import ENGLISH, catalogue, gettext, language, nge
 from editlab.web.core.wording import tell, written
 from editlab.wording import Message
 
-PAGE = "editlab/web/"
-LONGEST = 10_000
-"""Most characters of a sentence that is translated. A longer one stays English."""
+NOT_ENGINE = ("editlab/figures/", "editlab/web/", "presets/")
+LONGEST, DEEPEST = 4_000, 6
+"""A sentence with more characters stays English, and so does what stands deeper within values of values."""
 NUMBER = re.compile(r"-?\d{1,3}(,\d{3})*(\.\d+)?( ?(%|s|Bytes|[kMGT]?B))?")
 QUOTED = re.compile(r"'([^'\\]*)'|\"([^\"\\]*)\"")
 
 
 def said(what: object) -> str:
     """Return a sentence of the engine, or an error's, in the language of the visit; in English where it is not known."""
-    if language() == ENGLISH:
-        return str(what)
     text = what.args[0] if isinstance(what, Exception) and what.args else what
-    return tell(text) if isinstance(text, Message) else _said(str(text)) if len(str(text)) <= LONGEST else str(text)
+    if language() == ENGLISH or len(str(text)) > LONGEST:
+        return str(text)
+    return tell(text) if isinstance(text, Message) else _told(str(text), {})[1]
 
 
-def _said(text: str) -> str:
-    bare = text.strip()
-    if bare != text:
-        return text.replace(bare, _said(bare), 1) if bare else text
-    told = _recognised(text)
-    if told is None and not text.endswith("."):
-        told = _recognised(f"{text}.")
-        told = told and told.removesuffix(".")
-    if told is not None:
-        return told
+def _told(text: str, known: dict[str, tuple[int, str]], depth: int = 0) -> tuple[int, str]:
+    """Return a sentence in the language of the visit, and how many of its characters were recognised.
+
+    Where several forms fit, the one by which most is recognised counts. `known`: what was looked at before.
+    """
+    if text not in known:
+        bare = text.strip()
+        count, told = max(_readings(bare, known, depth), default=(0, _value(bare)), key=lambda reading: reading[0])
+        known[text] = count, text.replace(bare, told, 1) if bare else text
+    return known[text]
+
+
+def _readings(text: str, known: dict[str, tuple[int, str]], depth: int) -> Iterator[tuple[int, str]]:
+    """Yield how a sentence can be read: what was recognised of it, and its translation."""
+    if " " in text and (whole := gettext(text)) != text:
+        yield len(text), whole
+    for pattern, literal, forms in _forms(language()) if depth < DEEPEST else ():
+        if match := pattern.fullmatch(text):
+            values = match.groupdict()
+            read = {name: _told(value, known, depth + 1) for name, value in values.items()}
+            form = ngettext(*forms, int(values["n"].replace(",", ""))) if len(forms) > 1 else gettext(*forms)
+            told = form.format(**{name: value for name, (_, value) in read.items()})
+            yield literal + sum(count for count, _ in read.values()), told if text.endswith(".") else told.removesuffix(".")
+
+
+def _value(text: str) -> str:
+    """Return what is no sentence of the engine: a number and quotes in the language of the visit, else as it is."""
     if quoted := QUOTED.fullmatch(text):
         return gettext("“{text}”").format(text=quoted[1] or quoted[2] or "")
     return written(text) if NUMBER.fullmatch(text) else text
 
 
-def _recognised(text: str) -> str | None:
-    """Return the translation of a sentence; None where no form fits."""
-    for pattern, forms in _forms(language()):
-        if match := pattern.fullmatch(text):
-            values = match.groupdict()
-            one = ngettext(*forms, int(values["n"].replace(",", ""))) if len(forms) > 1 else gettext(*forms)
-            return one.format(**{name: _said(value) for name, value in values.items()})
-    return None
-
-
 @cache
-def _forms(chosen: str) -> tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]:
-    """Return the forms of the engine's sentences as patterns, each with its messages; those that say most come first."""
+def _forms(chosen: str) -> tuple[tuple[re.Pattern[str], int, tuple[str, ...]], ...]:
+    """Return the sentences of the engine: as patterns, each with the number of its own characters and its message."""
     found = []
     for message in catalogue(chosen):
-        if message.id and not all(place.startswith(PAGE) for place, _ in message.locations):
+        if message.id and not all(place.startswith(NOT_ENGINE) for place, _ in message.locations):
             forms = (message.id,) if isinstance(message.id, str) else tuple(message.id)
-            found += [(form, forms) for form in forms]
-    found.sort(key=lambda each: -len(re.sub(r"\{\w*\}|\s", "", each[0])))
-    return tuple((pattern(form, whole=len(forms) > 1), forms) for form, forms in found)
+            found += [(pattern(form, len(forms) > 1), len(re.sub(r"\{\w*\}|\s", "", form)), forms) for form in forms]
+    return tuple(found)
 
 
-def pattern(form: str, whole: bool = False) -> re.Pattern[str]:
-    """Return what recognises a sentence by its form. `whole`: where {n} is a number.
+def pattern(form: str, counts: bool = False) -> re.Pattern[str]:
+    """Return what recognises a sentence by its form; its last stop may be missing. `counts`: whether {n} is a number.
 
-    Each value ends where the text behind it first stands, which takes a time linear in the length of the sentence.
+    Each value ends where the text behind it stands first, so that the time is linear in the length of the sentence.
     """
-    parts = list(Formatter().parse(form))
-    made, names = "", []
-    for place, (literal, name, *_) in enumerate(parts):
-        made += re.escape(literal)
-        if name is None:
-            continue
-        behind = re.escape(parts[place + 1][0]) if place + 1 < len(parts) else ""
-        last = place + 2 >= len(parts) and (place + 1 == len(parts) or parts[place + 1][1] is None)
-        any_ = r"[\d,]+" if whole and name == "n" else ".*" if last else ".*?"
-        value = f"(?P={name})" if name in names else f"(?P<{name}>{any_})"
-        made += value if last or not behind else f"(?>{value}(?={behind}))"
-        names.append(name)
-    return re.compile(made, re.DOTALL)
+    literals, names = [""], []
+    for literal, name, *_ in Formatter().parse(form):
+        literals[-1] += literal
+        if name is not None:
+            names.append(name)
+            literals.append("")
+    made = re.escape(literals[0])
+    for place, (name, literal) in enumerate(zip(names, literals[1:], strict=True)):
+        value = r"[\d,]+" if counts and name == "n" else ".*?"
+        group = f"(?P={name})" if name in names[:place] else f"(?P<{name}>{value})"
+        end = re.escape(literal)
+        made += f"(?>{group}{end})" if literal and place < len(names) - 1 else group + end
+    return re.compile(re.sub(r"\\\.$", r"\\.?", made), re.DOTALL)
 
 
 __all__ = ["said"]

@@ -29,7 +29,7 @@ class Turn:
     def check(self) -> None:
         """Raise `Cancelled` where a later turn has begun."""
         if self.over:
-            raise Cancelled("Something else is shown by now.")
+            raise Cancelled(_("Something else is shown by now."))
 
     def end(self) -> None:
         """End the turn for a later one."""

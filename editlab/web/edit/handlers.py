@@ -83,7 +83,7 @@ class EditHandlers(Handlers):
         """
         address = visit.query
         workspace, notice = self._readable(visit)
-        notice, asked, question = notice or workspace.notice, None, ""
+        notice, asked, question = notice or said(workspace.notice or ""), None, ""
         try:
             asked = link.request_of(address)
             wanted = self._link(visit, address.get("workspace"), address)
@@ -288,7 +288,7 @@ class EditHandlers(Handlers):
         yield from self.display.changed(workspace, text, own)
         yield from continue_text(workspace, ask)
 
-    @handler(cost=FREE, refused_in_demo="Masks cannot be trained")
+    @handler(cost=FREE, refused_in_demo=noop("Masks cannot be trained"))
     def train_mask(self, visit: Visit, own: OwnProbes, method: Method) -> Updates:
         """Train the mask that is missing, then show the edits under it."""
         workspace = visit.workspace

@@ -12,6 +12,7 @@ from editlab.lab.ledger.names import LONGEST_NAME
 from editlab.lab.workspaces import history
 from editlab.web.core.components import folded
 from editlab.web.core.display import EditDisplay
+from editlab.web.core.engine import said
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import OwnProbes
 from editlab.web.core.language import gettext as _
@@ -67,7 +68,7 @@ class WorkspaceDisplay:
         self.lab.directory.enter(visit.visitor, info.id)
         yield self.report(visit, text)
         workspace = visit.workspace
-        text = f"{text} {workspace.notice or ''}".strip()
+        text = f"{text} {said(workspace.notice or '')}".strip()
         if workspace.request is None and self.lab.knowledge.first is not None:
             yield from self.edit.present(workspace, self.lab.knowledge.first, own, text)
         else:
