@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 from editlab.errors import Cancelled
 from editlab.lab import Job, Workspace
+from editlab.web.core.language import gettext as _
 from editlab.web.core.updates import Updates
 
 
