@@ -30,8 +30,8 @@ Found = Iterator[tuple[int, str | None, str | tuple[str, ...], list[str]]]
 ERRORS = {name for name, error in vars(errors).items() if isinstance(error, type) and issubclass(error, errors.EditLabError)}
 TEXTS = dict.fromkeys((*ERRORS, "noop"), 0) | dict.fromkeys(("progress", "report", "stop_if"), 1)
 """Functions of the engine that take an English sentence, and which of their arguments it is."""
-SAID = ("title", "shows", "note", "text", "notice", "question", "options")
-"""The fields of a scenario that people read."""
+SAID = ("title", "say", "shows", "note", "text", "notice", "question", "options")
+"""The fields of a scenario and of an example that people read."""
 
 
 def extract(to: Path) -> Path:
@@ -54,12 +54,12 @@ def read_engine(file: BinaryIO, keywords: Collection[str], tags: Collection[str]
             yield from ((call.lineno, None, form, []) for form in forms(call.args[TEXTS[name]], plain=name != "noop"))
 
 
-def read_scenario(
+def read_preset(
     file: BinaryIO, keywords: Collection[str], tags: Collection[str], options: dict[str, Any]
 ) -> Iterator[Found]:
-    """Yield what people read of a scenario."""
-    scenario = tomllib.load(file)
-    for part in (scenario, *scenario["steps"]):
+    """Yield what people read of a scenario or an example."""
+    preset = tomllib.load(file)
+    for part in (preset, *preset.get("steps", ())):
         for text in (part[name] for name in SAID if name in part):
             yield from ((1, None, one, []) for one in ([text] if isinstance(text, str) else text))
 
