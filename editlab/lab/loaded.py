@@ -127,7 +127,7 @@ class Loaded:
                 with suppress(EditLabError):  # then the next question tries again and says why it fails
                     self._load(before)
                 if isinstance(error, EditLabError):
-                    raise type(error)(noop(f"{error} {before.name} is loaded again.")) from error
+                    raise type(error)(noop(f"{error} Now {before.name} is loaded again.")) from error
                 raise
             for changed in self.watchers:
                 changed()

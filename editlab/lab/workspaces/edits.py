@@ -257,7 +257,7 @@ def _apply_batch(
         raise Cancelled(f"Stopped. {kept}.") from stopped
     except EditLabError as error:
         where = noop(f"The batch from {rows[0].place} to {rows[-1].place} was not applied")
-        raise type(error)(noop(f"{where}: {error} {kept}, with a smaller batch or without those rows.")) from error
+        raise type(error)(noop(f"{where}: {error} So far {kept}, with a smaller batch or without those rows.")) from error
 
 
 def _final_success_rate(

@@ -10,6 +10,7 @@ from editlab.errors import Cancelled
 from editlab.lab import Example, Job, KnownFact, Lab, Workspace
 from editlab.web.core.answers import first_clause
 from editlab.web.core.html import pieces, render
+from editlab.web.core.language import gettext as _
 from editlab.web.core.updates import Update, Updates, buttons, follow
 from editlab.web.edit import words
 
