@@ -28,7 +28,8 @@ ROOT = Path(__file__).resolve().parents[1]
 Found = Iterator[tuple[int, str | None, str | tuple[str, ...], list[str]]]
 """Messages as Babel takes them: the line, the function that says it, the forms, and comments."""
 ERRORS = {name for name, error in vars(errors).items() if isinstance(error, type) and issubclass(error, errors.EditLabError)}
-TEXTS = dict.fromkeys((*ERRORS, "noop"), 0) | dict.fromkeys(("progress", "report", "stop_if"), 1)
+MARKS = ("_", "noop")
+TEXTS = dict.fromkeys((*ERRORS, *MARKS), 0) | dict.fromkeys(("progress", "report", "stop_if"), 1)
 """Functions of the engine that take an English sentence, and which of their arguments it is."""
 SAID = ("title", "say", "shows", "note", "text", "notice", "question", "options")
 """The fields of a scenario and of an example that people read."""
@@ -47,11 +48,13 @@ def read_engine(file: BinaryIO, keywords: Collection[str], tags: Collection[str]
         if not isinstance(call, ast.Call):
             continue
         name = getattr(call.func, "id", getattr(call.func, "attr", ""))
-        if name == "count" and len(call.args) > 1:
+        if name == "ngettext":
+            yield call.lineno, name, (ast.literal_eval(call.args[0]), ast.literal_eval(call.args[1])), []
+        elif name == "count" and len(call.args) > 1:
             noun, plural = (*map(ast.literal_eval, call.args[1:]), None)[:2]
             yield call.lineno, "ngettext", (f"{{n}} {noun}", f"{{n}} {plural or f'{noun}s'}"), []
         elif name in TEXTS and len(call.args) > TEXTS[name]:
-            yield from ((call.lineno, None, form, []) for form in forms(call.args[TEXTS[name]], plain=name != "noop"))
+            yield from ((call.lineno, None, form, []) for form in forms(call.args[TEXTS[name]], plain=name not in MARKS))
 
 
 def read_preset(

@@ -96,15 +96,15 @@ class Expect(PartForModels):
     def said(self) -> str:
         """The expectation in words, without the view of which it is."""
         said = {
-            "is": f"says “{self.is_}”",
-            "is_not": f"does not say “{self.is_not}”",
-            "contains": f"mentions “{self.contains}”",
-            "differs": "says something else than before",
+            "is": noop(f"says “{self.is_}”"),
+            "is_not": noop(f"does not say “{self.is_not}”"),
+            "contains": noop(f"mentions “{self.contains}”"),
+            "differs": noop("says something else than before"),
             "p": f"p({self.p})",
             "score": f"{self.score}",
         }
         if self.test == "verdict":
-            return f"verdict: {self.verdict}"
+            return noop(f"verdict: {self.verdict}")
         limits = [f"{name.replace('_', ' ')} {getattr(self, name):g}" for name in LIMITS if getattr(self, name) is not None]
         return " ".join([f"check-up: {self.metric}" if self.metric else said[self.test], *limits])
 

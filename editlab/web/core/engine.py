@@ -16,7 +16,7 @@ from editlab.web.core.language import ENGLISH, catalogue, gettext, language, nge
 from editlab.web.core.wording import tell, written
 from editlab.wording import Message
 
-NOT_ENGINE = ("editlab/figures/", "editlab/web/", "presets/")
+PAGE = ("editlab/figures/", "editlab/web/")
 LONGEST, DEEPEST = 4_000, 6
 """A sentence with more characters stays English, and so does what stands deeper within values of values."""
 NUMBER = re.compile(r"-?\d{1,3}(,\d{3})*(\.\d+)?( ?(%|s|Bytes|[kMGT]?B))?")
@@ -68,10 +68,14 @@ def _forms(chosen: str) -> tuple[tuple[re.Pattern[str], int, tuple[str, ...]], .
     """Return the sentences of the engine: as patterns, each with the number of its own characters and its message."""
     found = []
     for message in catalogue(chosen):
-        if message.id and not all(place.startswith(NOT_ENGINE) for place, _ in message.locations):
+        if message.id and any(_is_engine(place) for place, _ in message.locations):
             forms = (message.id,) if isinstance(message.id, str) else tuple(message.id)
             found += [(pattern(form, len(forms) > 1), len(re.sub(r"\{\w*\}|\s", "", form)), forms) for form in forms]
     return tuple(found)
+
+
+def _is_engine(place: str) -> bool:
+    return place.endswith(".py") and not place.startswith(PAGE)
 
 
 def pattern(form: str, counts: bool = False) -> re.Pattern[str]:

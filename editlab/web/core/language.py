@@ -15,7 +15,7 @@ from __future__ import annotations
 import gettext as standard
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, partial
@@ -27,7 +27,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
-from editlab.figures.language import translated
+from editlab.figures.language import Translation, translated
 from editlab.wording import noop
 from editlab.work import within
 
@@ -79,12 +79,29 @@ def of_scripts() -> dict[str, str]:
 @contextmanager
 def speaking(chosen: str) -> Iterator[None]:
     """Run a block in a language."""
+    from editlab.web.core.engine import said  # it needs this module
+
+    with _set(chosen), translated(Translation(chosen, *(_bound(chosen, say) for say in (gettext, ngettext, said)))):
+        yield
+
+
+@contextmanager
+def _set(chosen: str) -> Iterator[None]:
     token = LANGUAGE.set(chosen)
     try:
-        with translated(gettext):
-            yield
+        yield
     finally:
         LANGUAGE.reset(token)
+
+
+def _bound(chosen: str, say: Callable[..., str]) -> Callable[..., str]:
+    """Return a function that says something in a language, in whichever thread."""
+
+    def told(*given: Any) -> str:
+        with _set(chosen):
+            return say(*given)
+
+    return told
 
 
 def spoken(chosen: str, work: Iterator[Any]) -> Iterator[Any]:
