@@ -41,10 +41,11 @@ def main() -> None:
     parser.add_argument("--layers", default="", help="layers, as 3,4; else the preset's")
     parser.add_argument("--keys", default="consistent,both")
     parser.add_argument("--edits", type=int, default=20)
+    parser.add_argument("--dtype", default="float32")
     parser.add_argument("--set", default="", help="other settings of ROME, as contexts=6,learning_rate=0.7")
     given = parser.parse_args()
     presets = Settings().presets
-    model, facts = LanguageModel.load(given.model, dtype="float32"), FactBase.load(presets / "facts")
+    model, facts = LanguageModel.load(given.model, dtype=given.dtype), FactBase.load(presets / "facts")
     prose = "\n\n".join(path.read_text(encoding="utf-8") for path in sorted((presets / "texts").glob("*.txt")))
     requests = {first: known(model, facts, first, given.edits // 2) for first in (True, False)}
     layers = [int(n) for n in given.layers.split(",") if n] or list(methods.config_for("rome", model).layers)
