@@ -87,7 +87,8 @@ class EditFields:
     @property
     def name(self) -> str:
         """The edit in a few words: "Slovenia → Antarctica and 9 more"."""
-        return name_of(self.request) + (noop(f" and {len(self.more)} more") if self.more else "")
+        first = name_of(self.request)
+        return Message(noop("{first} and {n} more"), first=first, n=len(self.more)) if self.more else first
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,16 @@ from editlab.lab.scenarios.steps import STEPS, Asking, Fact, Guess, Step
 from editlab.wording import join, noop, shorten
 
 MOST_STEPS = 100
+PYDANTIC = (
+    noop("Input should be a valid {kind}"),
+    noop("Input should be greater than or equal to {least}"),
+    noop("Input should be less than or equal to {most}"),
+    noop("String should have at least {least} character"),
+    noop("String should have at most {most} characters"),
+    noop("Tuple should have at least {least} items after validation, not {n}"),
+    noop("Tuple should have at most {most} items after validation, not {n}"),
+)
+"""What pydantic says of a field, for the page's languages."""
 LONGEST_FILE = 200_000
 """Most characters of a scenario's file."""
 

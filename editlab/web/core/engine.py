@@ -14,9 +14,18 @@ from string import Formatter
 
 from editlab.web.core.language import ENGLISH, catalogue, gettext, language, ngettext
 from editlab.web.core.wording import tell, written
-from editlab.wording import Message
+from editlab.wording import Message, noop
 
 PAGE = ("editlab/figures/", "editlab/web/")
+SYSTEM = (
+    noop("No such file or directory"),
+    noop("Permission denied"),
+    noop("No space left on device"),
+    noop("Is a directory"),
+    noop("Not a directory"),
+    noop("Read-only file system"),
+)
+"""What the operating system says of a file."""
 LONGEST, DEEPEST = 4_000, 6
 """A sentence with more characters stays English, and so does what stands deeper within values of values."""
 NUMBER = re.compile(r"-?\d{1,3}(,\d{3})*(\.\d+)?( ?(%|s|Bytes|[kMGT]?B))?")

@@ -57,6 +57,7 @@ ENVIRONMENT.filters |= {
     "shorten": wording.shorten,
     "unbroken": unbroken,
     "said": said,
+    "told": wording.tell,
     "translated": gettext,
     "view_title": names.view_title,
     "kind_name": names.kind_name,

@@ -11,7 +11,7 @@ from editlab.web.core.engine import said
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
 from editlab.web.core.names import view_title
-from editlab.web.core.wording import join, number, percent
+from editlab.web.core.wording import join, number, percent, tell
 
 # --- answers ----------------------------------------------------------------------------------------------------------
 
@@ -162,7 +162,9 @@ def rep_chosen(on: bool) -> str:
 
 def rep_added(record: EditRecord) -> str:
     """Return that REP was added to an edit, and how long it took."""
-    text = _("Added REP in {time} s: {edit}.").format(time=number(record.health["rep_seconds"], ".1f"), edit=record.name)
+    text = _("Added REP in {time} s: {edit}.").format(
+        time=number(record.health["rep_seconds"], ".1f"), edit=tell(record.name)
+    )
     return " ".join([text, *map(said, warnings(record.health)[:1])])
 
 

@@ -18,6 +18,7 @@ from editlab.web.core.inputs import OwnProbes
 from editlab.web.core.language import gettext as _
 from editlab.web.core.updates import Update, Updates, buttons
 from editlab.web.core.visit import Visit
+from editlab.web.core.wording import tell
 from editlab.web.workspace import table, words
 
 MOMENT = "moment"
@@ -76,7 +77,7 @@ class WorkspaceDisplay:
 
     def edits(self, workspace: Workspace) -> Update:
         """Return the edits of the tab. They are drawn whenever those of the Edit tab are."""
-        on = [(record.name, record.id) for record in workspace.records if record.on]
+        on = [(tell(record.name), record.id) for record in workspace.records if record.on]
         return {
             "workspace-edits": table.edits(workspace.records, self.lab.monitor.scores(workspace)),
             "workspace-only": gr.update(choices=[(_(words.ALL_EDITS), ALL), *on]),
