@@ -283,7 +283,7 @@ def test_notes_say_what_an_export_leaves_out(tiny_llama, monkeypatch):
 
 def test_a_format_says_what_it_is_and_who_may_have_it():
     assert all(form.name == name and form.title and form.holds.endswith(".") for name, form in FORMATS.items())
-    assert [name for name, form in FORMATS.items() if not form.in_demo] == ["checkpoint", "pdf"]
+    assert [name for name, form in FORMATS.items() if not form.in_demo] == ["checkpoint", "gguf", "gguf-q8_0", "pdf"]
     with pytest.raises(BadRequest, match=r"no export 'magic'.*peft, checkpoint"):
         format_named("magic")
 
@@ -306,4 +306,4 @@ def test_an_adapter_of_a_hub_model_names_its_revision(tiny_llama, tmp_path, monk
     adapter.write(tiny_llama, [entry(), entry()], tmp_path)
     told = json.loads((tmp_path / "adapter_config.json").read_text())
     assert (told["base_model_name_or_path"], told["revision"]) == ("owner/name", "0123abcd")
-    assert told["rank_pattern"] == told["alpha_pattern"] == {"model.layers.1.mlp.down_proj": 2}
+    assert (told["r"], told["lora_alpha"], told["rank_pattern"]) == (2, 2, {})

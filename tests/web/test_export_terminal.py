@@ -29,6 +29,7 @@ CONTINENT = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctic
 ROWS = "subject,prompt,target_new\nPeru,{} is in,Asia\nKenya,{} is in,Europe\n"
 FILES = {
     "peft": ["README.md", "adapter_config.json", "adapter_model.safetensors"],
+    "gguf-lora": ["README.md", "edits-lora.gguf"],
     "counterfact": ["counterfact.json"],
     "easyedit": ["easyedit.json"],
     "csv": ["edits.csv"],
@@ -188,4 +189,4 @@ def test_an_export_at_the_button_is_a_job_and_says_what_it_leaves_out(lab, tmp_p
     assert any("pathways" in note for note in notes(anna, "peft"))
     with pytest.raises(BadRequest, match="no export"):
         notes(anna, "magic")
-    assert set(FILES) | {"checkpoint", "pdf"} == set(exports.FORMATS)
+    assert set(FILES) | {"checkpoint", "gguf", "gguf-q8_0", "pdf"} == set(exports.FORMATS)
