@@ -35,7 +35,7 @@ NOT_IN_VLLM = ("gpt2", "gptj", "gpt_neox")
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """What is added to each projection, as B A of one rank for all. `lost`: the largest share of a layer's update cut off."""
+    """What is added to each projection, as B A of one rank. `lost`: the largest share of an update that is cut off."""
 
     by_layer: Mapping[int, tuple[Float[Tensor, "rank d_ff"], Float[Tensor, "d_model rank"]]]
     rank: int

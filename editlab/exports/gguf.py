@@ -12,8 +12,17 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from gguf import GGML_QUANT_SIZES, MODEL_ARCH_NAMES, GGMLQuantizationType, GGUFType, GGUFWriter, LlamaFileType
-from gguf import get_tensor_name_map, quant_shape_to_byte_shape
+import torch
+from gguf import (
+    GGML_QUANT_SIZES,
+    MODEL_ARCH_NAMES,
+    GGMLQuantizationType,
+    GGUFType,
+    GGUFWriter,
+    LlamaFileType,
+    get_tensor_name_map,
+    quant_shape_to_byte_shape,
+)
 from gguf.constants import Keys
 from gguf.quants import quantize
 from torch import Tensor
@@ -35,7 +44,7 @@ ARCHS = {family: arch for arch, family in FAMILIES.items()} | {"mistral": "llama
 KINDS = {"F16": LlamaFileType.MOSTLY_F16, "Q8_0": LlamaFileType.MOSTLY_Q8_0}
 """The types in which matrices are written; the rest is F32."""
 PATTERNS = {"gemma2": 2, "gemma3_text": 6}
-"""Each so-manieth layer of these families attends to the whole text, in llama.cpp."""
+"""How many layers of these families llama.cpp counts up to the one that sees the whole text."""
 LARGEST_HALF = torch.finfo(torch.float16).max
 ADAPTER = "edits-lora.gguf"
 INSTEAD = "Export a checkpoint and convert it with llama.cpp (convert_hf_to_gguf.py)."
@@ -53,7 +62,7 @@ def arch_of(model: LanguageModel) -> str:
     odd = next((p["rope_type"] for p in parts if p["rope_type"] not in ("default", "llama3")), None)
     if odd is not None or (config.model_type != "llama" and any(p["rope_type"] == "llama3" for p in parts)):
         raise BadRequest(
-            f"This model stretches its position embedding ({odd or 'llama3'}), which EditLab does not write as GGUF. {INSTEAD}"
+            f"This model stretches its position embedding ({odd or 'llama3'}), which is not written as GGUF here. {INSTEAD}"
         )
     every = PATTERNS.get(config.model_type)
     expected = every and [
@@ -62,7 +71,9 @@ def arch_of(model: LanguageModel) -> str:
     windows = getattr(config, "layer_types", None) or []
     narrow = "sliding_attention" in windows or (config.model_type == "mistral" and config.sliding_window)
     if windows != expected if expected else narrow:
-        raise BadRequest(f"Which of this model's layers see how much of a text is not what llama.cpp takes for it. {INSTEAD}")
+        raise BadRequest(
+            f"Which of this model's layers see how much of a text is not what llama.cpp takes for it. {INSTEAD}"
+        )
     if every and config.query_pre_attn_scalar != _query_scale(config):
         raise BadRequest(f"This model scales its attention otherwise than llama.cpp does. {INSTEAD}")
     return ARCHS[config.model_type]
@@ -121,7 +132,9 @@ def _planned(model: LanguageModel, weights: Merged, arch: str, kind: str) -> Ite
         shape = tuple(tensor.shape[::-1] if turned else tensor.shape)
         chosen = GGMLQuantizationType.F32
         if tensor.ndim == 2 and written != "position_embd.weight":
-            chosen = GGMLQuantizationType[kind if shape[-1] % GGML_QUANT_SIZES[GGMLQuantizationType[kind]][0] == 0 else "F16"]
+            chosen = GGMLQuantizationType[
+                kind if shape[-1] % GGML_QUANT_SIZES[GGMLQuantizationType[kind]][0] == 0 else "F16"
+            ]
         yield written, shape, chosen, partial(_in_order, arch, name, weights, config)
     if arch == "llama" and config.rope_parameters["rope_type"] == "llama3":
         yield ROPE_FACTORS, (config.head_dim // 2,), GGMLQuantizationType.F32, partial(llama3_factors, config)

@@ -53,7 +53,7 @@ def write(tokenizer: PreTrainedTokenizerBase, rows: int, writer: GGUFWriter) -> 
         writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]])
     else:
         raise BadRequest(
-            "This tokenizer splits texts in a way that has no name in GGUF files that is known here. Export a checkpoint and "
+            "This tokenizer splits texts in a way for which no name in GGUF files is known here. Export a checkpoint and "
             "convert it with llama.cpp (convert_hf_to_gguf.py)."
         )
     writer.add_token_list(spelt)

@@ -47,8 +47,8 @@ class LanguageModel(FrozenModel):
     `name` is what the user asked for, `revision` the commit of a hub model, `origin` the hash of the weights as they were
     before they were quantised, where that is known (`checkpoint`); `made` what its folder `kept` was made from, where that
     was done here (a GGUF file, a LoRA); `folder` where its files lie on this machine; `preset` the hyperparameters of
-    `presets/models/*.toml` that fit it, if any; `statistics` and `masks` where its key statistics and reversal masks are kept; `memo` what is
-    computed once a model (contexts, norms).
+    `presets/models/*.toml` that fit it, if any; `statistics` and `masks` where its key statistics and reversal masks are
+    kept; `memo` what is computed once a model (contexts, norms).
     """
 
     name: str = "unnamed"

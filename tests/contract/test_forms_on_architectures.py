@@ -1,4 +1,4 @@
-"""Checkpoint, adapter and GGUF file of every family: what other programs look for in them, and that they answer as the view."""
+"""Checkpoint, adapter and GGUF file of every family: what other programs look for, and that they answer as the view."""
 
 import copy
 import json
@@ -200,7 +200,7 @@ def test_a_rank_above_the_width_is_cut_without_loss_and_below_it_by_what_is_said
         best = torch.linalg.svdvals(dense)
         assert error == pytest.approx((best[rank:].norm() / best.norm()).item(), rel=1e-4)
     assert adapter.pairs_of([entry], 64).rank == model.d_model
-    with pytest.raises(BadRequest, match="rank 12.*8, 16, 32, 64, 128, 256, 320 and 512"):
+    with pytest.raises(BadRequest, match=r"rank 12.*8, 16, 32, 64, 128, 256, 320 and 512"):
         adapter.pairs_of([entry], 12)
 
 
