@@ -17,7 +17,7 @@ from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import save_file
 from transformers.core_model_loading import revert_weight_conversion
 
-from editlab.exports import notes
+from editlab.exports import notes, vocabulary
 from editlab.exports.card import Card
 from editlab.exports.entry import Entry
 from editlab.exports.format import STOPPED, Format
@@ -120,16 +120,19 @@ def write_tokenizer(model: LanguageModel, folder: Path) -> None:
     settings = folder / "tokenizer_config.json"
     if settings.exists():
         told = json.loads(settings.read_bytes())
-        known = _as_before(told)
+        known = _as_before(told, vocabulary.prepends_space(model.tokenizer))
         if known != told:
             _write_json(settings, known)
 
 
-def _as_before(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a tokenizer's settings as transformers 4 reads them, too; those that it wrote come back as they are."""
+def _as_before(told: Mapping[str, Any], spaced: bool) -> dict[str, Any]:
+    """Return a tokenizer's settings as transformers 4 reads them, too; those that it wrote come back as they are.
+
+    `spaced`: whether a space is put before each text, which 4 takes from here and not from tokenizer.json.
+    """
     known = {key: value for key, value in told.items() if key not in NEWER}
-    if known.get("tokenizer_class") == "TokenizersBackend":
-        known["tokenizer_class"] = "PreTrainedTokenizerFast"
+    if known.get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast"):
+        known |= {"tokenizer_class": "PreTrainedTokenizerFast"} | ({"add_prefix_space": True} if spaced else {})
     if isinstance(known.get("extra_special_tokens"), list):
         known["additional_special_tokens"] = known.pop("extra_special_tokens")
     return known

@@ -122,6 +122,9 @@ def test_what_transformers_5_alone_reads_of_a_tokenizer_is_written_as_4_reads_it
         "eos_token": "</s>",
         "additional_special_tokens": ["<pad>"],
     }
+    model.tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    checkpoint.write(model, edited(model)[0], tmp_path / "spaced", no_progress, never)
+    assert json.loads((tmp_path / "spaced" / "tokenizer_config.json").read_text())["add_prefix_space"] is True
     checkpoint.write(shared_model("llama"), edited(shared_model("llama"))[0], tmp_path / "bare", no_progress, never)
     bare = json.loads((tmp_path / "bare" / "tokenizer_config.json").read_text())
     assert bare["tokenizer_class"] == "PreTrainedTokenizerFast" and not {"is_local", "backend"} & bare.keys()
