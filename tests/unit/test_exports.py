@@ -300,6 +300,21 @@ def test_a_matrix_is_no_adapter_and_a_quantised_model_no_checkpoint(tiny_llama, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_adapters_card_says_how_each_program_loads_it_and_what_a_cut_loses(tiny_llama):
+    torch.manual_seed(0)
+    many = entry(patches=tuple(LowRank(1, torch.randn(1, 64), torch.randn(32, 1)) for _ in range(20)))
+    ground = Ground(tiny_llama, FactBase((), {}, {}), Passages((), ()))
+    whole, cut = (Export(ground, [many], View(), rank=rank) for rank in (None, 8))
+    assert "--max-lora-rank 32 " in FORMATS["peft"].how(whole) and "--max-lora-rank 8 " in FORMATS["peft"].how(cut)
+    assert "PeftModel.from_pretrained" in FORMATS["peft"].how(whole) and "llama-cli -m" in FORMATS["peft"].how(whole)
+    assert FORMATS["peft"].notes_for(whole) == ()
+    (said,) = FORMATS["peft"].notes_for(cut)
+    assert (
+        said
+        == f"The rank is cut to 8, by which up to {adapter.pairs_of([many], 8).lost:.1%} of the change of a layer is lost."
+    )
+
+
 def test_an_adapter_of_a_hub_model_names_its_revision(tiny_llama, tmp_path, monkeypatch):
     monkeypatch.setattr(tiny_llama, "name", "owner/name@main")
     monkeypatch.setattr(tiny_llama, "revision", "0123abcd")
