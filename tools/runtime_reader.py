@@ -1,8 +1,9 @@
 """Ask an export in another program's environment, without EditLab: `python runtime_reader.py HOW PATHS PROMPTS OUT`.
 
-HOW: `checkpoint FOLDER`, `adapter BASE ADAPTER`, `gguf FILE` by transformers, `llama FILE [LORA]` by llama.cpp. PROMPTS: a
-JSON file with `texts` and `ids`. OUT gets the log-probabilities of the next token, a row a prompt. The last line printed is
-a JSON object with the program's `version` and whether its own tokenizer gives the same ids (`tokens`).
+HOW: `checkpoint FOLDER`, `adapter BASE ADAPTER`, `gguf FILE` by transformers, `llama FILE [LORA]` by llama.cpp; or
+`convert SOURCE FOLDER FILE`, which lets llama.cpp's converter make a GGUF file of a folder and compares its weights.
+PROMPTS: a JSON file with `texts` and `ids`. OUT gets the log-probabilities of the next token, a row a prompt. The last line
+printed is a JSON object with the program's `version` and whether its own tokenizer gives the same ids (`tokens`).
 """
 
 import json
@@ -15,6 +16,9 @@ import numpy as np
 def main() -> None:
     """Ask, write, and print what was used."""
     how, *paths, prompts, out = sys.argv[1:]
+    if how == "convert":
+        print(json.dumps(by_converter(*map(Path, paths), Path(out))))
+        return
     asked = json.loads(Path(prompts).read_text(encoding="utf-8"))
     ask = with_llama_cpp if how == "llama" else with_transformers
     logits, own_ids, version = ask(how, paths, asked["texts"], asked["ids"])
@@ -62,6 +66,32 @@ def with_llama_cpp(_how: str, paths: list, texts: list, ids: list) -> tuple:
         logits.append(np.array(model.scores[len(row) - 1], dtype=np.float32))
     own = [model.tokenize(text.encode(), add_bos=True, special=True) for text in texts]
     return np.stack(logits), own, f"llama.cpp (llama-cpp-python {llama_cpp.__version__})"
+
+
+def by_converter(source: Path, folder: Path, ours: Path, out: Path) -> dict:
+    """Return how many weights llama.cpp's converter finds in a checkpoint, and how many are, bit by bit, those of our file.
+
+    The tokenizer is left out: the converter knows those of published models alone.
+    """
+    sys.path[:0] = [str(source), str(source / "gguf-py")]
+    import gguf
+    import torch
+    from conversion import ModelBase, ModelType, get_model_architecture, get_model_class
+
+    config = ModelBase.load_hparams(folder, False)
+    family = get_model_class(get_model_architecture(config, ModelType.TEXT))
+
+    class Converter(family):
+        model_arch = family.model_arch
+
+        def set_vocab(self) -> None:
+            """Add no tokenizer."""
+
+    with torch.inference_mode():
+        Converter(folder, gguf.LlamaFileType.MOSTLY_F16, out, hparams=config).write()
+    made, expected = ({tensor.name: tensor.data for tensor in gguf.GGUFReader(file).tensors} for file in (out, ours))
+    same = [name for name, data in made.items() if name in expected and np.array_equal(data, expected[name])]
+    return {"weights": len(made), "same": len(same), "ours": len(expected)}
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import tempfile
 import venv
 from collections.abc import Iterator, Sequence
@@ -33,7 +34,8 @@ from editlab.work import never, no_progress
 READER = Path(__file__).with_name("runtime_reader.py")
 PROMPTS, EDITS = 20, 4
 OLDER = (("torch==2.13.0",), ("transformers==4.57.*", "peft==0.21.2", "gguf==0.19.0"))
-LLAMA = (("llama-cpp-python==0.3.36", "numpy"),)
+BINDING = "llama-cpp-python==0.3.36"
+LLAMA = ((BINDING, "numpy"),)
 """What is installed, one step after another: PyTorch first, so that its CPU build is taken where one is at hand."""
 BUILT = "installed"
 
@@ -56,6 +58,7 @@ def main() -> None:
     given = parser.parse_args()
     cache = given.cache.expanduser()
     older, llama = environment(cache / "transformers-4.57", OLDER), environment(cache / "llama-cpp", LLAMA)
+    source = converter(cache / "llama-cpp-source")
     model = LanguageModel.load(given.model, dtype="float32")
     entries, view, prompts = edited(model)
     expected = torch.log_softmax(model.logits(prompts, view).double(), -1).numpy()
@@ -72,6 +75,9 @@ def main() -> None:
             "| reader | form | first tokens equal | largest difference, log p of the first token | of any token | same ids |"
         )
         print("|---|---|---|---|---|---|")
+        if isinstance(older, Path):
+            convert_lora(older, source, folder)
+            print(converted(older, source, folder), flush=True)
         for reading in readings(folder, older, llama):
             print(row(reading, model, folder, expected, asked), flush=True)
 
@@ -89,6 +95,46 @@ def environment(folder: Path, steps: Sequence[Sequence[str]]) -> Path | str:
             return (done.stderr.strip().splitlines() or ["pip failed"])[-1]
     (folder / BUILT).touch()
     return python
+
+
+def converter(folder: Path) -> Path:
+    """Return llama.cpp's source, which comes with its Python binding and has its converters."""
+    if not folder.exists():
+        with tempfile.TemporaryDirectory() as name:
+            command = [
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                "-q",
+                "--no-deps",
+                "--no-binary",
+                ":all:",
+                "-d",
+                name,
+                BINDING,
+            ]
+            subprocess.run(command, check=True)
+            with tarfile.open(next(Path(name).iterdir())) as packed:
+                packed.extractall(folder, filter="data")
+    return next(folder.glob("*/vendor/llama.cpp"))
+
+
+def converted(python: Path, source: Path, folder: Path) -> str:
+    """Return the row of llama.cpp's converter, which reads the checkpoint."""
+    paths = source, folder / "checkpoint", folder / "gguf" / "model-F16.gguf"
+    found, told = _worker(python, ("convert", *map(str, paths)), folder, folder / "converted.gguf")
+    said = (
+        told["error"] if found is None else "{same} of {weights} weights are those of GGUF, F16, bit by bit".format(**told)
+    )
+    return f"| llama.cpp, convert_hf_to_gguf.py | checkpoint | {said} | | | |"
+
+
+def convert_lora(python: Path, source: Path, folder: Path) -> None:
+    """Let llama.cpp's converter make a GGUF file of the PEFT adapter."""
+    command = [python, source / "convert_lora_to_gguf.py", "--base", folder / "base", folder / "adapter"]
+    command += ["--outfile", folder / "adapter.gguf"]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def edited(model: LanguageModel) -> tuple[list[Entry], View, list[str]]:
@@ -160,6 +206,7 @@ def readings(folder: Path, older: Path | str, llama: Path | str) -> Iterator[Rea
             yield Reading("llama.cpp", f"GGUF, {kind}", llama, ("llama", str(file)))
         plain = str(base / "model-F16.gguf")
         yield Reading("llama.cpp", "LoRA as GGUF", llama, ("llama", plain, str(folder / "gguf" / gguf.ADAPTER)))
+        yield Reading("llama.cpp", "PEFT adapter, by its converter", llama, ("llama", plain, str(folder / "adapter.gguf")))
         yield Reading(
             "llama.cpp", "contrast: ranks of their own", llama, ("llama", plain, str(folder / "uneven" / gguf.ADAPTER))
         )
@@ -185,12 +232,17 @@ def row(reading: Reading | str, model: LanguageModel, folder: Path, expected: np
 
 
 def _by_worker(reading: Reading, _model: LanguageModel, folder: Path, _asked: dict) -> tuple[np.ndarray | None, dict]:
-    out = folder / "answers.npy"
-    command = [reading.python, READER, *reading.how, folder / "prompts.json", out]
+    out, told = _worker(reading.python, reading.how, folder, folder / "answers.npy")
+    return None if out is None else np.load(out), told
+
+
+def _worker(python: Path, how: Sequence[str], folder: Path, out: Path) -> tuple[Path | None, dict]:
+    """Return the file that the worker wrote, None where it failed, and what it said."""
+    command = [python, READER, *how, folder / "prompts.json", out]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
     if done.returncode:
         return None, {"error": (done.stderr.strip().splitlines() or ["failed"])[-1]}
-    return np.load(out), json.loads(done.stdout.strip().splitlines()[-1])
+    return out, json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def _by_us(reading: Reading, model: LanguageModel, folder: Path, asked: dict) -> tuple[np.ndarray, dict]:

@@ -86,6 +86,8 @@ def with_old_names(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration of transformers 5 in which 4, vLLM and llama.cpp find the names that they know as well."""
     found = {key: value for key, value in config.items() if key != "_name_or_path"}
     found["torch_dtype"] = found.get("dtype")
+    if "n_positions" in found:
+        found["n_ctx"] = found["n_positions"]
     rope: Mapping[str, Any] = found.get("rope_parameters") or {}
     local: Mapping[str, Any] = rope.get("sliding_attention") or {}
     rope = rope.get("full_attention", rope)
