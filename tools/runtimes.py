@@ -37,6 +37,7 @@ OLDER = (("torch==2.13.0",), ("transformers==4.57.*", "peft==0.21.2", "gguf==0.1
 BINDING = "llama-cpp-python==0.3.36"
 LLAMA = ((BINDING, "numpy"),)
 """What is installed, one step after another: PyTorch first, so that its CPU build is taken where one is at hand."""
+BUILD = {"CMAKE_BUILD_PARALLEL_LEVEL": "1", "CMAKE_ARGS": "-DLLAVA_BUILD=OFF"}
 BUILT = "installed"
 
 
@@ -90,7 +91,7 @@ def environment(folder: Path, steps: Sequence[Sequence[str]]) -> Path | str:
     venv.create(folder, with_pip=True, clear=True)
     for step in steps:
         command = [python, "-m", "pip", "install", "-q", *step]
-        done = subprocess.run(command, env=os.environ | {"CMAKE_BUILD_PARALLEL_LEVEL": "1"}, capture_output=True, text=True)
+        done = subprocess.run(command, env=os.environ | BUILD, capture_output=True, text=True)
         if done.returncode:
             return (done.stderr.strip().splitlines() or ["pip failed"])[-1]
     (folder / BUILT).touch()
