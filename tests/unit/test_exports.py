@@ -268,6 +268,13 @@ def test_notes_say_what_an_export_leaves_out(tiny_llama, monkeypatch):
     assert "An adapter cannot hold REP's pathways" in text and "tensors" in text
     (text,) = notes("checkpoint", tiny_llama, entry(), masked=True)
     assert "checkpoint" in text and "mask" in text
+    for form, what in (("gguf", "A GGUF file"), ("gguf-q8_0", "A GGUF file"), ("gguf-lora", "An adapter")):
+        texts = notes(form, tiny_llama, robust, masked=True)
+        assert texts[:2] == (
+            f"{what} cannot hold REP's pathways, so they are not in it. Export tensors for them.",
+            f"{what} is written without the reversal mask. Export tensors for it.",
+        )
+        assert "puts a space before each text" in texts[2], "as this tokenizer does"
     assert notes("tensors", tiny_llama, robust, masked=True) == notes("card", tiny_llama, robust, masked=True) == ()
     alone, without = notes("counterfact", tiny_llama, entry(), unknown, masked=True)
     assert "neither REP nor a mask" in alone and without.startswith("1 of 2 requests have no true object")
@@ -277,7 +284,7 @@ def test_notes_say_what_an_export_leaves_out(tiny_llama, monkeypatch):
     assert "over the model in 4bit" in notes("tensors", tiny_llama, entry())[0]
     monkeypatch.setattr(tiny_llama, "quantization", "none")
     monkeypatch.setattr(tiny_llama, "start", Start("</s>", space=True))
-    for form in ("peft", "checkpoint", "tensors"):
+    for form in ("peft", "checkpoint", "gguf", "gguf-lora", "tensors"):
         assert "'</s>' and a space before every text" in notes(form, tiny_llama, entry())[0]
 
 
@@ -297,6 +304,10 @@ def test_a_matrix_is_no_adapter_and_a_quantised_model_no_checkpoint(tiny_llama, 
     monkeypatch.setattr(tiny_llama, "quantization", "4bit")
     with pytest.raises(BadRequest, match="--quantization none"):
         checkpoint.write(tiny_llama, [entry()], tmp_path, no_progress, never)
+    for form in ("checkpoint", "gguf", "gguf-q8_0"):
+        ground = Ground(tiny_llama, FactBase((), {}, {}), Passages((), ()))
+        with pytest.raises(BadRequest, match="--quantization none"):
+            FORMATS[form].size(Export(ground, [entry()], View()))
     assert list(tmp_path.iterdir()) == []
 
 
