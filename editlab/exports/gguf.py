@@ -45,6 +45,8 @@ KINDS = {"F16": LlamaFileType.MOSTLY_F16, "Q8_0": LlamaFileType.MOSTLY_Q8_0}
 """The types in which matrices are written; the rest is F32."""
 PATTERNS = {"gemma2": 2, "gemma3_text": 6}
 """How many layers of these families llama.cpp counts up to the one that sees the whole text."""
+ACTIVATIONS = {"gemma2": "gelu_pytorch_tanh", "gemma3": "gelu_pytorch_tanh", "gpt2": "gelu_new"}
+"""What llama.cpp puts between the halves of an MLP; silu in all other families."""
 LARGEST_HALF = torch.finfo(torch.float16).max
 ADAPTER = "edits-lora.gguf"
 INSTEAD = "Export a checkpoint and convert it with llama.cpp (convert_hf_to_gguf.py)."
@@ -76,7 +78,14 @@ def arch_of(model: LanguageModel) -> str:
         )
     if every and config.query_pre_attn_scalar != _query_scale(config):
         raise BadRequest(f"This model scales its attention otherwise than llama.cpp does. {INSTEAD}")
-    return ARCHS[config.model_type]
+    arch = ARCHS[config.model_type]
+    given = (getattr(config, name, None) for name in ("hidden_activation", "hidden_act", "activation_function"))
+    activation = next((name for name in given if name), None)
+    if activation != ACTIVATIONS.get(arch, "silu"):
+        raise BadRequest(
+            f"This model's MLPs compute with {activation}, which llama.cpp does not do in its family. {INSTEAD}"
+        )
+    return arch
 
 
 def _query_scale(config: PretrainedConfig) -> float:

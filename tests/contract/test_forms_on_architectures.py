@@ -290,6 +290,7 @@ def test_a_family_without_a_place_in_gguf_is_refused_in_one_sentence(kind, tmp_p
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        ({"hidden_activation": "relu"}, "compute with relu"),
         ({"query_pre_attn_scalar": 99}, "scales its attention otherwise"),
         ({"layer_types": ["full_attention"] * 4}, "Which of this model's layers"),
         ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4, "factor": 2.0}}, r"position embedding \(yarn\)"),
