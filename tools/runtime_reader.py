@@ -57,7 +57,7 @@ def with_llama_cpp(_how: str, paths: list, texts: list, ids: list) -> tuple:
     import llama_cpp
 
     single = llama_cpp.GGML_TYPE_F32
-    options = {"n_ctx": 512, "n_threads": 1, "verbose": False, "type_k": single, "type_v": single}
+    options = {"n_ctx": 512, "n_threads": 1, "n_threads_batch": 1, "verbose": False, "type_k": single, "type_v": single}
     model = llama_cpp.Llama(paths[0], lora_path=paths[1] if len(paths) > 1 else None, logits_all=True, **options)
     logits = []
     for row in ids:
