@@ -130,9 +130,9 @@ def cut(export: Export) -> str | None:
     except BadRequest:  # which is said when it is written
         return None
     if pairs.lost > 1e-6:
-        return f"The rank is cut to {pairs.rank}, by which up to {pairs.lost:.1%} of the change of a layer is lost."
+        return noop(f"The rank is cut to {pairs.rank}, by which up to {pairs.lost:.1%} of the change of a layer is lost.")
     if pairs.rank > max(RANKS):
-        return (
+        return noop(
             f"The adapter has rank {pairs.rank:,}, and vLLM takes {max(RANKS)} at most. editlab export --rank {max(RANKS)} "
             "cuts it and says what is lost."
         )

@@ -49,7 +49,7 @@ ACTIVATIONS = {"gemma2": "gelu_pytorch_tanh", "gemma3": "gelu_pytorch_tanh", "gp
 """What llama.cpp puts between the halves of an MLP; silu in all other families."""
 LARGEST_HALF = torch.finfo(torch.float16).max
 ADAPTER = "edits-lora.gguf"
-INSTEAD = "Export a checkpoint and convert it with llama.cpp (convert_hf_to_gguf.py)."
+INSTEAD = noop("Export a checkpoint and convert it with llama.cpp (convert_hf_to_gguf.py).")
 
 
 def arch_of(model: LanguageModel) -> str:
@@ -237,7 +237,7 @@ def _lora_size(export: Export) -> int:
 def spaced(export: Export) -> str | None:
     """Return the note for a tokenizer that llama.cpp follows in all but the space before a text."""
     if vocabulary.prepends_space(export.model.tokenizer):
-        return "This tokenizer puts a space before each text and llama.cpp does not: begin your texts with one there."
+        return noop("This tokenizer puts a space before each text and llama.cpp does not: begin your texts with one there.")
     return None
 
 
