@@ -80,8 +80,7 @@ def tiny_model(kind: str, dtype: torch.dtype = torch.float32, seed: int = 0) -> 
         bos_token_id=BOS,
         eos_token_id=EOS,
         pad_token_id=PAD,
-        **shape,
-        **{"initializer_range": 0.2} | row.config,
+        **(shape | {"initializer_range": 0.2} | row.config),
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -11,12 +11,13 @@ from rich.table import Table
 from editlab.cli.ask import follow, open_workspace
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile
-from editlab.exports import FORMATS, format_named
+from editlab.exports import FORMATS, adapter, format_named
 from editlab.facts import FactBase
 from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.ledger import Ledger
 from editlab.lab.workspaces import exports
 from editlab.probes import passages
+from editlab.wording import join, size
 
 app = typer.Typer()
 
@@ -30,8 +31,14 @@ def export_edits(
     ],
     to: Annotated[Path, typer.Option(help="The new folder to write.")],
     number: Annotated[int | None, typer.Option("--edit", min=1, help="Only this edit: its number among those on.")] = None,
+    rank: Annotated[
+        int | None, typer.Option(help=f"Cut an adapter to this rank, one that vLLM takes: {join(adapter.RANKS)}.")
+    ] = None,
 ) -> Answer:
-    """Export a workspace's edits as an adapter, a checkpoint, a data set, a script or a report. Nothing is changed."""
+    """Export a workspace's edits as an adapter, a checkpoint, a GGUF file, a data set, a script or a report.
+
+    Nothing is changed.
+    """
     format_named(form)
     folder = session.settings.data
     if not Ledger.exists(folder):
@@ -42,12 +49,15 @@ def export_edits(
     texts = passages(model, session.settings.presets / "texts")
     with session.progress() as progress, open_workspace(session, model, facts, texts, workspace) as kept:
         only = "" if number is None else exports.id_of(kept, number)
-        notes = exports.notes(kept, form, only)
-        job = kept.submit(lambda progress, cancel: exports.export(kept, form, to, progress, cancel, only), "export")
+        expected, notes = exports.size(kept, form, only, rank), exports.notes(kept, form, only, rank)
+        if expected is not None:
+            session.errors.print(f"{form} takes {size(expected)}.", highlight=False)
+        job = kept.submit(lambda progress, cancel: exports.export(kept, form, to, progress, cancel, only, rank), "export")
         files = [str(path) for path in follow(job, progress)]
     table = Table(show_header=False)
     for file in files:
         table.add_row("file", file)
     for note in notes:
         table.add_row("note", note)
-    return Answer({"workspace": workspace, "format": form, "path": str(to), "files": files, "notes": list(notes)}, table)
+    told = {"workspace": workspace, "format": form, "path": str(to), "files": files, "notes": list(notes)}
+    return Answer(told | {"bytes": expected}, table)

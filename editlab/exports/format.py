@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from editlab.exports.card import Card, card
@@ -52,7 +52,8 @@ class Export:
     """The edits to export, as they were when the export was asked for. `view`: their patches, pathways and masks.
 
     `views`: those that the workspace compares, by name; under them all of its edits that are on answer, not only those of
-    `entries`. `past`: reads the workspace's past; None where there is none.
+    `entries`. `past`: reads the workspace's past; None where there is none. `rank`: what an adapter's rank is cut to; None
+    for what holds the edits without loss.
     """
 
     ground: Ground
@@ -60,6 +61,7 @@ class Export:
     view: View
     views: Mapping[str, View] = field(default_factory=dict)
     past: Callable[[], Past] | None = None
+    rank: int | None = None
 
     @property
     def model(self) -> LanguageModel:
@@ -89,7 +91,9 @@ class Format:
     `title`: what it is, in a few words; `holds`: what it holds and what it cannot hold, in sentences; `write`: writes its
     files into a folder that exists, None where the card is all there is; `card`: how its model card begins, None for a
     format without a card; `notes`: what it leaves out or changes of a given export; `in_demo`: whether a public demo
-    writes it; `asks`: the most requests whose probes it asks.
+    writes it; `asks`: the most requests whose probes it asks; `size`: how many bytes it takes, about, None where that is
+    little; it raises `BadRequest` for what cannot be written at all; `how`: how a given export is loaded, for its card;
+    `cuts`: whether its rank can be cut.
     """
 
     name: str
@@ -100,6 +104,9 @@ class Format:
     notes: tuple[Note, ...] = ()
     in_demo: bool = True
     asks: int = 0
+    size: Callable[[Export], int] | None = None
+    how: Callable[[Export], str] | None = None
+    cuts: bool = False
 
     def notes_for(self, export: Export) -> tuple[str, ...]:
         """Return what the format leaves out or changes of an export, a sentence each."""
@@ -116,7 +123,8 @@ class Format:
         if self.write is not None:
             yield from self.write(export, folder, progress, cancel) or ()
         if self.card is not None:
-            write_text(folder / "README.md", card(export.model, export.entries, self.card, self.notes_for(export)))
+            head = self.card if self.how is None else replace(self.card, how=self.how(export))
+            write_text(folder / "README.md", card(export.model, export.entries, head, self.notes_for(export)))
 
 
 def write_text(path: Path, text: str) -> None:

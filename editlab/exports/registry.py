@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from editlab.errors import BadRequest
-from editlab.exports import adapter, card, checkpoint, pdf, report, requests, script, tensors
+from editlab.exports import adapter, card, checkpoint, gguf, pdf, report, requests, script, tensors
 from editlab.exports.format import Format
 from editlab.wording import noop
 
@@ -12,6 +12,9 @@ FORMATS: dict[str, Format] = {
     for format in (
         adapter.FORMAT,
         checkpoint.FORMAT,
+        gguf.F16,
+        gguf.Q8_0,
+        gguf.LORA,
         requests.COUNTERFACT,
         requests.EASYEDIT,
         requests.CSV,

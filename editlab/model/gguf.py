@@ -47,6 +47,8 @@ LEFT_OUT = {
     "gpt2": {"context_length": "n_positions", "feed_forward_length": "n_inner"},
 }
 """Settings that transformers' own table of a family's metadata does not have."""
+LARGEST = {"gemma2": 46, "gemma3": 62}
+"""The layers of the largest model of a family, which llama.cpp treats otherwise."""
 SHARD_BYTES = 1_000_000_000
 HALVES = {GGMLQuantizationType.F32: torch.float32, GGMLQuantizationType.F16: torch.float16}
 """Types that are kept as they are; all others become bfloat16, which is finer than their blocks."""
@@ -234,6 +236,13 @@ def _config(
     given |= GGUF_CONFIG_DEFAULTS_MAPPING.get(family, {})
     given |= {"model_type": FAMILIES[family], "tie_word_embeddings": "output.weight" not in names}
     given.setdefault("vocab_size", metadata.get("tokenizer.ggml.tokens"))
+    if family in LARGEST:  # llama.cpp divides queries by the width of a head, in the largest models by another number
+        largest = given["num_hidden_layers"] == LARGEST[family]
+        given["query_pre_attn_scalar"] = (
+            given["hidden_size"] // given["num_attention_heads"] if largest else given["head_dim"]
+        )
+    if family == "phi3" and (turned := metadata.get("phi3.rope.dimension_count")):
+        given["partial_rotary_factor"] = turned / (given["hidden_size"] // given["num_attention_heads"])
     scaling = metadata.get(f"{family}.rope.scaling.type", "none")
     odd = sorted({entry for entry in names if entry.startswith("rope_")} - {ROPE_FACTORS})
     if scaling not in ("none", b"none") or odd:
@@ -255,20 +264,26 @@ def _config(
 
 def _stretch(name: str, config: PretrainedConfig, factors: Tensor) -> None:
     """Set Llama 3's rotary embedding, of which a GGUF file has a factor a frequency. Raises `BadModel` for others."""
-    theta, width = config.rope_parameters["rope_theta"], config.head_dim
-    own = {"factor": factors.max().item(), "low_freq_factor": 1.0, "high_freq_factor": 4.0}
-    original = 8_192
-    turns = original / (2 * math.pi * theta ** (torch.arange(0, width, 2, dtype=torch.float64) / width))
-    share = ((turns - own["low_freq_factor"]) / (own["high_freq_factor"] - own["low_freq_factor"])).clamp(0, 1)
-    expected = 1 / ((1 - share) / own["factor"] + share)
-    if factors.shape != expected.shape or not torch.allclose(factors.double(), expected, rtol=1e-3):
-        raise BadModel(f"{name} has a rotary embedding that is not Llama 3's. Give the model's own folder instead.")
     config.rope_parameters = {
         **config.rope_parameters,
-        **own,
+        "factor": factors.max().item(),
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
         "rope_type": "llama3",
-        "original_max_position_embeddings": original,
+        "original_max_position_embeddings": 8_192,
     }
+    expected = llama3_factors(config)
+    if factors.shape != expected.shape or not torch.allclose(factors.double(), expected, rtol=1e-3):
+        raise BadModel(f"{name} has a rotary embedding that is not Llama 3's. Give the model's own folder instead.")
+
+
+def llama3_factors(config: PretrainedConfig) -> Tensor:
+    """Return by how much Llama 3's rotary embedding slows each frequency down."""
+    own, width = config.rope_parameters, config.head_dim
+    frequencies = own["rope_theta"] ** (torch.arange(0, width, 2, dtype=torch.float64) / width)
+    turns = own["original_max_position_embeddings"] / (2 * math.pi * frequencies)
+    share = ((turns - own["low_freq_factor"]) / (own["high_freq_factor"] - own["low_freq_factor"])).clamp(0, 1)
+    return 1 / ((1 - share) / own["factor"] + share)
 
 
 def _blocks(data: np.ndarray, entry: Entry) -> np.ndarray:

@@ -46,9 +46,9 @@ class LanguageModel(FrozenModel):
 
     `name` is what the user asked for, `revision` the commit of a hub model, `origin` the hash of the weights as they were
     before they were quantised, where that is known (`checkpoint`); `made` what its folder `kept` was made from, where that
-    was done here (a GGUF file, a LoRA); `preset` the hyperparameters of `presets/models/*.toml`
-    that fit it, if any; `statistics` and `masks` where its key statistics and reversal masks are kept; `memo` what is
-    computed once a model (contexts, norms).
+    was done here (a GGUF file, a LoRA); `folder` where its files lie on this machine; `preset` the hyperparameters of
+    `presets/models/*.toml` that fit it, if any; `statistics` and `masks` where its key statistics and reversal masks are
+    kept; `memo` what is computed once a model (contexts, norms).
     """
 
     name: str = "unnamed"
@@ -57,6 +57,7 @@ class LanguageModel(FrozenModel):
     origin: str | None = None
     made: str = ""
     kept: Path | None = None
+    folder: Path | None = None
     preset: dict[str, Any] = field(default_factory=dict)
     statistics: tuple[Path, ...] = ()
     masks: tuple[Path, ...] = ()
@@ -98,6 +99,7 @@ class LanguageModel(FrozenModel):
             origin=loaded.checkpoint,
             made="" if recipe is None else recipe.of,
             kept=None if recipe is None else loaded.source.folder,
+            folder=loaded.source.folder,
             preset=preset_for(loaded.source.config, loaded.checkpoint, settings.model_presets),
             statistics=(*sorted(settings.presets.glob("*/statistics")), settings.data / "statistics"),
             masks=(*sorted(settings.presets.glob("*/masks")), settings.data / "masks"),

@@ -268,6 +268,13 @@ def test_notes_say_what_an_export_leaves_out(tiny_llama, monkeypatch):
     assert "An adapter cannot hold REP's pathways" in text and "tensors" in text
     (text,) = notes("checkpoint", tiny_llama, entry(), masked=True)
     assert "checkpoint" in text and "mask" in text
+    for form, what in (("gguf", "A GGUF file"), ("gguf-q8_0", "A GGUF file"), ("gguf-lora", "An adapter")):
+        texts = notes(form, tiny_llama, robust, masked=True)
+        assert texts[:2] == (
+            f"{what} cannot hold REP's pathways, so they are not in it. Export tensors for them.",
+            f"{what} is written without the reversal mask. Export tensors for it.",
+        )
+        assert "puts a space before each text" in texts[2], "as this tokenizer does"
     assert notes("tensors", tiny_llama, robust, masked=True) == notes("card", tiny_llama, robust, masked=True) == ()
     alone, without = notes("counterfact", tiny_llama, entry(), unknown, masked=True)
     assert "neither REP nor a mask" in alone and without.startswith("1 of 2 requests have no true object")
@@ -277,13 +284,13 @@ def test_notes_say_what_an_export_leaves_out(tiny_llama, monkeypatch):
     assert "over the model in 4bit" in notes("tensors", tiny_llama, entry())[0]
     monkeypatch.setattr(tiny_llama, "quantization", "none")
     monkeypatch.setattr(tiny_llama, "start", Start("</s>", space=True))
-    for form in ("peft", "checkpoint", "tensors"):
+    for form in ("peft", "checkpoint", "gguf", "gguf-lora", "tensors"):
         assert "'</s>' and a space before every text" in notes(form, tiny_llama, entry())[0]
 
 
 def test_a_format_says_what_it_is_and_who_may_have_it():
     assert all(form.name == name and form.title and form.holds.endswith(".") for name, form in FORMATS.items())
-    assert [name for name, form in FORMATS.items() if not form.in_demo] == ["checkpoint", "pdf"]
+    assert [name for name, form in FORMATS.items() if not form.in_demo] == ["checkpoint", "gguf", "gguf-q8_0", "pdf"]
     with pytest.raises(BadRequest, match=r"no export 'magic'.*peft, checkpoint"):
         format_named("magic")
 
@@ -297,7 +304,26 @@ def test_a_matrix_is_no_adapter_and_a_quantised_model_no_checkpoint(tiny_llama, 
     monkeypatch.setattr(tiny_llama, "quantization", "4bit")
     with pytest.raises(BadRequest, match="--quantization none"):
         checkpoint.write(tiny_llama, [entry()], tmp_path, no_progress, never)
+    for form in ("checkpoint", "gguf", "gguf-q8_0"):
+        ground = Ground(tiny_llama, FactBase((), {}, {}), Passages((), ()))
+        with pytest.raises(BadRequest, match="--quantization none"):
+            FORMATS[form].size(Export(ground, [entry()], View()))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_adapters_card_says_how_each_program_loads_it_and_what_a_cut_loses(tiny_llama):
+    torch.manual_seed(0)
+    many = entry(patches=tuple(LowRank(1, torch.randn(1, 64), torch.randn(32, 1)) for _ in range(20)))
+    ground = Ground(tiny_llama, FactBase((), {}, {}), Passages((), ()))
+    whole, cut = (Export(ground, [many], View(), rank=rank) for rank in (None, 8))
+    assert "--max-lora-rank 32 " in FORMATS["peft"].how(whole) and "--max-lora-rank 8 " in FORMATS["peft"].how(cut)
+    assert "PeftModel.from_pretrained" in FORMATS["peft"].how(whole) and "llama-cli -m" in FORMATS["peft"].how(whole)
+    assert FORMATS["peft"].notes_for(whole) == ()
+    (said,) = FORMATS["peft"].notes_for(cut)
+    assert (
+        said
+        == f"The rank is cut to 8, by which up to {adapter.pairs_of([many], 8).lost:.1%} of the change of a layer is lost."
+    )
 
 
 def test_an_adapter_of_a_hub_model_names_its_revision(tiny_llama, tmp_path, monkeypatch):
@@ -306,4 +332,4 @@ def test_an_adapter_of_a_hub_model_names_its_revision(tiny_llama, tmp_path, monk
     adapter.write(tiny_llama, [entry(), entry()], tmp_path)
     told = json.loads((tmp_path / "adapter_config.json").read_text())
     assert (told["base_model_name_or_path"], told["revision"]) == ("owner/name", "0123abcd")
-    assert told["rank_pattern"] == told["alpha_pattern"] == {"model.layers.1.mlp.down_proj": 2}
+    assert (told["r"], told["lora_alpha"], told["rank_pattern"]) == (2, 2, {})

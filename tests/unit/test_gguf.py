@@ -22,8 +22,8 @@ FILES = {
     "llama": ("llama", {}),
     "qwen2": ("qwen2", {}),
     "qwen3": ("qwen3", {"head_dim": 8}),
-    "gemma2": ("gemma2", {"head_dim": 8, "sliding_window": 6, "query_pre_attn_scalar": 256}),
-    "gemma3": ("gemma3_text", {"head_dim": 8, "sliding_window": 6, "query_pre_attn_scalar": 256}),
+    "gemma2": ("gemma2", {"head_dim": 8, "sliding_window": 6, "query_pre_attn_scalar": 8}),
+    "gemma3": ("gemma3_text", {"head_dim": 8, "sliding_window": 6, "query_pre_attn_scalar": 8}),
     "gpt2": ("gpt2", KINDS["gpt2"].config),
 }
 """GGUF families that a byte-level vocabulary can be written for: their family here and its configuration."""

@@ -6,6 +6,7 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -21,6 +22,7 @@ from editlab.facts import EditRequest, read_cases
 from editlab.lab import Lab, read_edit_file
 from editlab.lab.workspaces import edits
 from editlab.lab.workspaces.exports import entries, export, notes
+from editlab.lab.workspaces.exports import size as exports_size
 from editlab.model import LanguageModel
 from editlab.probes import passages
 
@@ -29,6 +31,7 @@ CONTINENT = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctic
 ROWS = "subject,prompt,target_new\nPeru,{} is in,Asia\nKenya,{} is in,Europe\n"
 FILES = {
     "peft": ["README.md", "adapter_config.json", "adapter_model.safetensors"],
+    "gguf-lora": ["README.md", "edits-lora.gguf"],
     "counterfact": ["counterfact.json"],
     "easyedit": ["easyedit.json"],
     "csv": ["edits.csv"],
@@ -133,6 +136,28 @@ def test_a_full_disk_or_a_stop_leaves_nothing(lab, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_large_exports_take_is_said_before_and_must_fit_the_disk(lab, run, tmp_path, monkeypatch):
+    anna = lab.workspace("anna")
+    for form, file in {"checkpoint": "model.safetensors", "gguf": "model-F16.gguf", "gguf-lora": "edits-lora.gguf"}.items():
+        told = run("--workspace", "anna", "--format", form, "--to", str(tmp_path / form))["bytes"]
+        assert told == exports_size(anna, form) <= (tmp_path / form / file).stat().st_size < 1.6 * told + 40_000
+    assert run("--workspace", "anna", "--format", "csv", "--to", str(tmp_path / "csv"))["bytes"] is None
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=1_000))
+    with pytest.raises(BadFile, match=r"needs .* kB, and .* has 1\.0 kB free") as told:
+        export(anna, "gguf-q8_0", tmp_path / "full" / "out")
+    assert "\n" not in str(told.value) and not (tmp_path / "full").exists()
+    assert export(anna, "csv", tmp_path / "small")
+
+
+def test_a_rank_is_cut_where_there_is_one(run, tmp_path):
+    found = run("--workspace", "anna", "--format", "peft", "--rank", "8", "--to", str(tmp_path / "peft"))
+    assert json.loads((tmp_path / "peft" / "adapter_config.json").read_text())["r"] <= 8 and len(found["notes"]) == 1
+    for options in (("peft", "--rank", "12"), ("csv", "--rank", "8")):
+        told = run("--workspace", "anna", "--format", *options, "--to", str(tmp_path / "out"), code=2)
+        assert told["error"] == "BadRequest" and "\n" not in told["message"]
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_checkpoint_of_several_files_is_loaded_as_one_model(lab, tmp_path, monkeypatch, differences):
     monkeypatch.setattr(exports.checkpoint, "SHARD", "40KB")
     anna, texts, told = lab.workspace("anna"), [CAPITAL.text, CONTINENT.text], []
@@ -188,4 +213,4 @@ def test_an_export_at_the_button_is_a_job_and_says_what_it_leaves_out(lab, tmp_p
     assert any("pathways" in note for note in notes(anna, "peft"))
     with pytest.raises(BadRequest, match="no export"):
         notes(anna, "magic")
-    assert set(FILES) | {"checkpoint", "pdf"} == set(exports.FORMATS)
+    assert set(FILES) | {"checkpoint", "gguf", "gguf-q8_0", "pdf"} == set(exports.FORMATS)

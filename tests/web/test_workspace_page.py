@@ -569,6 +569,8 @@ def test_what_an_export_leaves_out_is_said_at_the_button(ana):
     for format, said in (("peft", "cannot hold REP"), ("csv", "The requests"), ("tensors", "loader")):
         ana.does("workspace_format", format, "all")
         assert said in ana.says("workspace-format-said")
+    ana.does("workspace_format", "gguf", "all")
+    assert "It takes " in ana.says("workspace-format-said") and "llama.cpp" in ana.says("workspace-format-said")
     for handler in ("workspace_format", "workspace_export"):
         ana.does(handler, "../../etc", "all")
         assert "There is no export" in ana.says()

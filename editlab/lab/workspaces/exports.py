@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 
 from editlab import methods, storage
 from editlab.errors import BadFile, BadRequest
-from editlab.exports import Entry, Export, Happening, Past, format_named
+from editlab.exports import FORMATS, Entry, Export, Happening, Past, format_named
 from editlab.exports.format import STOPPED
 from editlab.lab.access.downloads import Downloads
 from editlab.lab.kinds import Kind
@@ -24,7 +24,8 @@ from editlab.lab.worker import Job, JobProgress, Parts
 from editlab.lab.workspaces import history
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.patches import View
-from editlab.wording import count
+from editlab.wording import count, join
+from editlab.wording import size as bytes_of
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 
@@ -65,9 +66,21 @@ def count_requests(workspace: Workspace, only: str = "") -> int:
     return sum(len(record.requests) for record in workspace.records if record.on and only in ("", record.id))
 
 
-def notes(workspace: Workspace, format: str, only: str = "") -> tuple[str, ...]:
+def notes(workspace: Workspace, format: str, only: str = "", rank: int | None = None) -> tuple[str, ...]:
     """Return what an export in this format omits or changes, one sentence each. Raises `BadRequest` as `export` does."""
-    return format_named(format).notes_for(_export_of(workspace, only))
+    return format_named(format).notes_for(_export_of(workspace, only, rank))
+
+
+def size(workspace: Workspace, format: str, only: str = "", rank: int | None = None) -> int | None:
+    """Return how many bytes an export takes, about; None where that is little. Raises `BadRequest` as `export` does."""
+    chosen, contents = format_named(format), _export_of(workspace, only, rank)
+    if rank is not None and not chosen.cuts:
+        raise BadRequest(f"{format} has no rank to cut. Only adapters have: {join(_adapters())}.")
+    return None if chosen.size is None else chosen.size(contents)
+
+
+def _adapters() -> list[str]:
+    return [name for name, form in FORMATS.items() if form.cuts]
 
 
 def export(
@@ -77,13 +90,16 @@ def export(
     progress: Progress = no_progress,
     cancel: Cancel = never,
     only: str = "",
+    rank: int | None = None,
 ) -> list[Path]:
     """Write the edits that are on, or the one whose id is `only`, into a new folder, and return its files.
+
+    `rank`: what an adapter is cut to, one that vLLM takes.
 
     Raises `BadRequest` for an unknown format, where no edit is on, and for an edit that the format cannot hold; `BadFile`
     where the folder exists or cannot be written; `Cancelled`, after which nothing is left.
     """
-    parts = export_parts(workspace, format, folder, progress, cancel, only)
+    parts = export_parts(workspace, format, folder, progress, cancel, only, rank)
     while True:
         try:
             next(parts)
@@ -92,11 +108,19 @@ def export(
 
 
 def export_parts(
-    workspace: Workspace, format: str, folder: Path, progress: Progress, cancel: Cancel, only: str = ""
+    workspace: Workspace,
+    format: str,
+    folder: Path,
+    progress: Progress,
+    cancel: Cancel,
+    only: str = "",
+    rank: int | None = None,
+    copies: int = 1,
 ) -> Parts[list[Path]]:
-    """Do the same part by part, so that others get the model between them."""
-    chosen, contents = format_named(format), _export_of(workspace, only)
+    """Do the same part by part, so that others get the model between them. `copies`: what the disk has to hold of it."""
+    chosen, contents = format_named(format), _export_of(workspace, only, rank)
     folder = Path(folder).expanduser().absolute()
+    _check_room(folder, copies * (size(workspace, format, only, rank) or 0))
     try:
         with storage.new_folder(folder) as part:
             progress(0.0, f"writing {format}")
@@ -120,7 +144,7 @@ def offer(workspace: Workspace, info: WorkspaceInfo, format: str, downloads: Dow
     folder, name = downloads.new_folder(), f"{file_name(info)}-{format}"
 
     def work(progress: JobProgress, cancel: Cancel) -> Parts[str]:
-        files = yield from export_parts(workspace, format, folder / name, progress, cancel, only)
+        files = yield from export_parts(workspace, format, folder / name, progress, cancel, only, copies=2)  # and packed
         if len(files) == 1:
             path = files[0].replace(folder / f"{file_name(info)}-{files[0].name}")
         else:
@@ -139,7 +163,18 @@ def file_name(info: WorkspaceInfo) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", info.name).strip("-").lower()[:40] or "workspace"
 
 
-def _export_of(workspace: Workspace, only: str = "") -> Export:
+def _check_room(folder: Path, needed: int) -> None:
+    """Raise `BadFile` where the disk of a new folder is too small for what is written there."""
+    there = next((path for path in folder.parents if path.exists()), None)
+    free = shutil.disk_usage(there).free if there else needed
+    if free < needed:
+        raise BadFile(
+            f"The export needs {bytes_of(needed)}, and {there} has {bytes_of(free)} free. Make room, or give a folder on "
+            "another disk."
+        )
+
+
+def _export_of(workspace: Workspace, only: str = "", rank: int | None = None) -> Export:
     """Return the contents of an export. Raises `BadRequest` where no edit is on, and as `Workspace.views_under` does."""
     chosen = entries(workspace)
     if not chosen:
@@ -153,7 +188,7 @@ def _export_of(workspace: Workspace, only: str = "") -> Export:
             raise BadRequest("This edit is off or not in the list any more. Choose one that is on.")
         patches = (*chosen[0].patches, *chosen[0].pathways)
         view = View(patches, view.threshold)
-    return Export(workspace.context.ground, chosen, view.with_patches(masks), views, lambda: _past_of(workspace))
+    return Export(workspace.context.ground, chosen, view.with_patches(masks), views, lambda: _past_of(workspace), rank)
 
 
 def _past_of(workspace: Workspace) -> Past:

@@ -82,8 +82,10 @@ class FileHandlers(Handlers):
     @handler(cost=FREE, refused_in_demo=refuse_format)
     def workspace_format(self, visit: Visit, workspace_format: FormatName, workspace_only: Id) -> Updates:
         """Say what an export in this format holds, and what it leaves out."""
-        notes = exports.notes(visit.workspace, workspace_format, _only(workspace_only))
-        text = " ".join([_(format_named(workspace_format).holds), *map(said, notes)])
+        workspace, only = visit.workspace, _only(workspace_only)
+        expected, notes = exports.size(workspace, workspace_format, only), exports.notes(workspace, workspace_format, only)
+        takes = [] if expected is None else [_("It takes {size}.").format(size=size(expected))]
+        text = " ".join([_(format_named(workspace_format).holds), *takes, *map(said, notes)])
         yield {"workspace-format-said": pieces.message(text)}
 
     @handler(cost=Cost(files=1), refused_in_demo=refuse_format)
