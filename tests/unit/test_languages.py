@@ -16,7 +16,8 @@ from editlab.figures.charts import bars
 from editlab.web.core import engine, language, wording
 from editlab.web.core.engine import said
 from editlab.web.core.html import ENVIRONMENT
-from editlab.web.core.language import choose, gettext, ngettext, pgettext, speaking, spoken
+from editlab.web.core.language import choose, gettext, ngettext, pgettext
+from editlab.web.core.speaking import speaking, spoken
 from editlab.web.core.updates import problem
 from editlab.wording import Message
 from tools.languages import ERRORS, extract, forms, read_engine, read_preset

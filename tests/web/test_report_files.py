@@ -21,7 +21,7 @@ from editlab.lab import Lab
 from editlab.lab.kinds import Kind
 from editlab.lab.workspaces import edits, exports
 from editlab.model import LanguageModel
-from editlab.web.core.language import speaking
+from editlab.web.core.speaking import speaking
 from editlab.work import never, no_progress
 
 CONTINENT = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")

@@ -15,21 +15,18 @@ from __future__ import annotations
 import gettext as standard
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 from babel import Locale, negotiate_locale
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
-from editlab.figures.language import Translation, translated
 from editlab.wording import noop
-from editlab.work import within
 
 FOLDER = Path(__file__).parents[1] / "languages"
 ENGLISH = "en"
@@ -77,36 +74,13 @@ def of_scripts() -> dict[str, str]:
 
 
 @contextmanager
-def speaking(chosen: str) -> Iterator[None]:
-    """Run a block in a language."""
-    from editlab.web.core.engine import said  # it needs this module
-
-    with _set(chosen), translated(Translation(chosen, *(_bound(chosen, say) for say in (gettext, ngettext, said)))):
-        yield
-
-
-@contextmanager
-def _set(chosen: str) -> Iterator[None]:
+def set_language(chosen: str) -> Iterator[None]:
+    """Run a block in which the page's own messages are in a language; `speaking` is for all that is said."""
     token = LANGUAGE.set(chosen)
     try:
         yield
     finally:
         LANGUAGE.reset(token)
-
-
-def _bound(chosen: str, say: Callable[..., str]) -> Callable[..., str]:
-    """Return a function that says something in a language, in whichever thread."""
-
-    def told(*given: Any) -> str:
-        with _set(chosen):
-            return say(*given)
-
-    return told
-
-
-def spoken(chosen: str, work: Iterator[Any]) -> Iterator[Any]:
-    """Yield from `work`, each step of which runs in a language, in whichever thread."""
-    return within(partial(speaking, chosen), work)
 
 
 def choose(stated: Iterable[str | None], accepted: str) -> str:
@@ -136,4 +110,4 @@ def _translations(name: str) -> standard.NullTranslations:
     return standard.GNUTranslations(compiled)
 
 
-__all__ = ["LANGUAGES", "choose", "gettext", "language", "ngettext", "noop", "of_scripts", "pgettext", "speaking", "spoken"]
+__all__ = ["LANGUAGES", "choose", "gettext", "language", "ngettext", "noop", "of_scripts", "pgettext"]
