@@ -15,8 +15,7 @@ from __future__ import annotations
 import gettext as standard
 import io
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
@@ -71,16 +70,6 @@ def of_scripts() -> dict[str, str]:
         for message in catalogue(language())
         if any(place.endswith(".js") for place, _ in message.locations)
     }
-
-
-@contextmanager
-def set_language(chosen: str) -> Iterator[None]:
-    """Run a block in which the page's own messages are in a language; `speaking` is for all that is said."""
-    token = LANGUAGE.set(chosen)
-    try:
-        yield
-    finally:
-        LANGUAGE.reset(token)
 
 
 def choose(stated: Iterable[str | None], accepted: str) -> str:
