@@ -45,6 +45,8 @@ def extract(to: Path) -> Path:
 def read_engine(file: BinaryIO, keywords: Collection[str], tags: Collection[str], options: dict[str, Any]) -> Found:
     """Yield the messages of a file of Python below the page."""
     for call in ast.walk(ast.parse(file.read())):
+        if isinstance(call, ast.FunctionDef) and call.name in TEXTS:
+            yield from ((call.lineno, None, form, []) for default in call.args.defaults for form in forms(default))
         if not isinstance(call, ast.Call):
             continue
         name = getattr(call.func, "id", getattr(call.func, "attr", ""))
