@@ -38,6 +38,8 @@ from editlab.web.workspace.tab import create_workspace_tab
 TITLE = "EditLab"
 TABS = ("edit", "keys", "inside", "workspace", "workshop", "monitor", "model")
 MOST_EVENTS = 256
+FOR_PROGRAMS = {"api_info", "api_info_as_input", "api_info_as_output", "example_inputs"}
+"""What Gradio tells of each component for programs, which this page is none: 80 kB in all."""
 
 
 class Page(gr.Blocks):
@@ -59,7 +61,9 @@ class Page(gr.Blocks):
 
     @config.setter
     def config(self, config: Mapping[str, Any]) -> None:
-        self._config = config
+        parts = config.get("components", ())
+        told = [{name: value for name, value in own.items() if name not in FOR_PROGRAMS} for own in parts]
+        self._config = {**config, "components": told}
 
     async def postprocess_data(self, block_fn: BlockFunction, predictions: Any, state: SessionState | None) -> list[Any]:
         """Return what is sent of an update. Gradio alone makes a new component of each output that is not in it.
