@@ -92,6 +92,8 @@ def test_the_jobs_are_as_they_are_now_when_their_fold_is_opened(visit, app):
     expect(fold).to_contain_text("1 job, none running")
     other = page.context.new_page()  # another window of the same person
     other.goto(app)
+    other.wait_for_selector(SAID_NOW)
+    finished(other)
     opened(other)
     other.click("#workspace-remake")
     expect(other.locator("#workspace-message")).to_contain_text("Recomputed 1 edit")
