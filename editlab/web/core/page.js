@@ -62,8 +62,7 @@
     slid = setTimeout(() => press("workspace-travel"), RESTS_MOVED);
   }, true);
   setInterval(() => {
-    const fold = document.getElementById("workspace-line-fold");
-    if (!document.hidden && fold?.offsetParent && fold.querySelector("[data-open]")) press("workspace-look");
+    if (!document.hidden && document.querySelector("#workspace-jobs [data-open]")?.offsetParent) press("workspace-look");
   }, 2000);
   document.addEventListener("click", (event) => {
     if (!event.target.closest("#workspace-edits [data-press=look]")) return;
