@@ -344,7 +344,9 @@ def test_another_window_sees_a_step_that_runs(presenter, instant):
 
 
 def test_of_two_presses_each_counts_but_none_while_a_step_is_performed(presenter, lab, instant):
-    presenter.writes(SAY + SAY.replace("this", "that") + SAY.replace("this", "both") + EDIT + SAY.replace("this", "it again"))
+    presenter.writes(
+        SAY + SAY.replace("this", "that") + SAY.replace("this", "both") + EDIT + SAY.replace("this", "it again")
+    )
     presenter.presses("start")
     release = threading.Event()
     with ThreadPoolExecutor(2) as hands:
@@ -359,6 +361,21 @@ def test_of_two_presses_each_counts_but_none_while_a_step_is_performed(presenter
         release.set()
         assert "p(Antarctica) ≥ 200 %" in editing.result(TIMEOUT) and presenter.text("message") == ""
     assert "Look at it again." in presenter.presses("next")
+
+
+def test_a_start_that_is_pressed_twice_begins_once(presenter, lab, instant):
+    presenter.writes(EDIT)
+    presenter.does("workshop_load", scenario="mine")
+    release = threading.Event()
+    lab.worker.submit(lambda progress, cancel: release.wait(TIMEOUT))
+    with ThreadPoolExecutor(3) as hands:
+        starts = [hands.submit(presenter.presses, "start") for _ in range(3)]
+        wait_until(lambda: sum(start.done() for start in starts) == 2)
+        assert "this press did not count" in presenter.text("message")
+        release.set()
+        assert all(start.result(TIMEOUT) for start in starts)
+    assert "Edited model" in presenter.text("stage") and "Wait for it" not in presenter.text("stage")
+    assert len(presenter.stage.workspace.records) == 1
 
 
 def test_a_page_that_is_closed_in_the_middle_of_a_press_stops_nobody(presenter, instant, monkeypatch):

@@ -81,8 +81,9 @@ class WorkshopHandlers(Handlers):
         else:
             scenario = self.library.find(pressed.scenario)
             self.chosen(visit, scenario.name)
-            begun = self.stages.known(visit, scenario.name)
-            yield from self._in_turn(begun, lambda: self._press(visit, scenario, pressed, begun is not None))
+            known = self.stages.known(visit, scenario.name)
+            stage = known or self.stages.enter(visit, scenario)
+            yield from self._in_turn(stage, lambda: self._press(visit, scenario, pressed, known is not None))
 
     @handler(cost=FREE)
     def workshop_stop(self, visit: Visit) -> Updates:

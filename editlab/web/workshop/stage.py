@@ -138,6 +138,7 @@ class Stages:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self._stages: OrderedDict[str, Stage] = OrderedDict()
+        self._entering = threading.Lock()
 
     def of(self, workspace: Workspace) -> Stage | None:
         """Return the stage of a workspace; None where no scenario runs in it, or the model was replaced since."""
@@ -157,6 +158,16 @@ class Stages:
 
         Raises `BadRequest` where no further workspace can be made.
         """
+        with self._entering:  # of two presses at once, both enter the same stage
+            return self._enter(visit, scenario, anew)
+
+    def leave(self, visit: Visit) -> None:
+        """Open the workspace again that was open before the stage."""
+        stage = self.of(visit.workspace)
+        if stage is not None and self.lab.directory.may_enter(visit.visitor, stage.before):
+            self.lab.directory.enter(visit.visitor, stage.before)
+
+    def _enter(self, visit: Visit, scenario: Scenario, anew: bool) -> Stage:
         here = self.of(visit.workspace)
         before = visit.workspace_info.id if here is None else here.before
         known = self.known(visit, scenario.name)
@@ -172,12 +183,6 @@ class Stages:
         while len(self._stages) > MOST_STAGES:
             self._stages.popitem(last=False)
         return stage
-
-    def leave(self, visit: Visit) -> None:
-        """Open the workspace again that was open before the stage."""
-        stage = self.of(visit.workspace)
-        if stage is not None and self.lab.directory.may_enter(visit.visitor, stage.before):
-            self.lab.directory.enter(visit.visitor, stage.before)
 
     def _workspace(self, visit: Visit, scenario: Scenario) -> Workspace:
         """Open a workspace that holds no edit but the scenario's own, made where there is none."""
