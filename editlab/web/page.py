@@ -16,9 +16,11 @@ from editlab.lab import Lab
 from editlab.lab.access.limits import FREE
 from editlab.web.core import language
 from editlab.web.core.components import Parts
+from editlab.web.core.engine import said
 from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.html import render
 from editlab.web.core.language import gettext as _
+from editlab.web.core.speaking import speaking
 from editlab.web.core.terms import meanings
 from editlab.web.core.theme import script
 from editlab.web.core.turns import Turns
@@ -85,7 +87,7 @@ def create_page(lab: Lab) -> Page:
     for other in language.LANGUAGES:
         if other != language.ENGLISH:
             Context.id = first
-            with language.speaking(other):
+            with speaking(other):
                 page.translated[other] = {"components": _create_page(lab).config["components"], "js": script()}
     return page
 
@@ -150,4 +152,4 @@ class PageHandlers(Handlers):
 
 def describe(lab: Lab, user: str | None) -> str:
     """Return the line above the tabs: the notice of a demo, and who is logged in, with a button to log out."""
-    return render("core/notice.html", notice=lab.limits.notice, login=lab.settings.auth is not None, user=user)
+    return render("core/notice.html", notice=said(lab.limits.notice), login=lab.settings.auth is not None, user=user)
