@@ -4,7 +4,7 @@ const card = () => element.querySelector(".strip .guess");
 let sending = false, last = null;
 const fold = (on) => {
   element.classList.toggle("folded", on); // on a phone, where the strip lies over the page
-  element.querySelector(".hide").setAttribute("aria-expanded", !on);
+  element.querySelector(".strip-fold").setAttribute("aria-expanded", !on);
 };
 const show = async (answer) => {
   const place = card();
@@ -27,7 +27,7 @@ const look = async () => {
   } catch { /* the page says itself that the server does not answer */ }
 };
 element.addEventListener("click", async (event) => {
-  if (event.target.closest(".hide")) fold(!element.classList.contains("folded"));
+  if (event.target.closest(".strip-fold")) fold(!element.classList.contains("folded"));
   const button = event.target.closest("[data-choice]"), question = element.querySelector("[data-question]");
   if (!button || !question || sending) return;
   sending = true;
