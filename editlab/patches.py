@@ -13,8 +13,9 @@ device of the model they were made for; W and patches are written `[d_model, d_f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from hashlib import sha256
 from weakref import WeakKeyDictionary
 
 import torch
@@ -26,8 +27,24 @@ THRESHOLD = 0.9
 """A pathway fires where its gate is above this, unless the view says otherwise (Yan et al. 2025)."""
 
 
+class Digested:
+    """What has a digest: two patches that hold the same have the same one, wherever they were made."""
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of the kind and of all that it holds."""
+        found = sha256(type(self).__name__.encode())
+        for name, value in ((own.name, getattr(self, own.name)) for own in fields(self)):
+            is_tensor = torch.is_tensor(value)
+            told = f"{value.dtype} {tuple(value.shape)}" if is_tensor else repr(value)
+            found.update(f"\0{name}={told}\0".encode())
+            if is_tensor:
+                found.update(value.detach().cpu().contiguous().numpy())
+        return found.hexdigest()
+
+
 @dataclass(frozen=True, eq=False)
-class LowRank:
+class LowRank(Digested):
     """y += B (A k): n rank-one edits of one layer. `A` `[n, d_ff]` reads, `B` `[d_model, n]` writes."""
 
     layer: int
@@ -40,7 +57,7 @@ class LowRank:
 
 
 @dataclass(frozen=True, eq=False)
-class Dense:
+class Dense(Digested):
     """y += D k: an update without low rank (fine-tuning, RECT, PRUNE)."""
 
     layer: int
@@ -52,7 +69,7 @@ class Dense:
 
 
 @dataclass(frozen=True, eq=False)
-class Pathway:
+class Pathway(Digested):
     """k' = k + gate(k) (U (V k) + b): brings the keys of one subject together before the projection (REP).
 
     gate(k) = sigmoid(w . GELU(H k + h) + c). It belongs to a subject and a layer, not to an edit. `U` `[d_ff, rank]`,
@@ -83,7 +100,7 @@ class Pathway:
 
 
 @dataclass(frozen=True, eq=False)
-class Mask:
+class Mask(Digested):
     """y = (M . (W + edits)) k' + bias: entries of W and of all edits of its layer set to zero (reversal mask).
 
     `kept` is M: False where an entry is pruned. It belongs to a layer and to no edit; it hides the edits of a view wherever
@@ -100,14 +117,14 @@ class Mask:
 
 
 @dataclass(frozen=True)
-class Preamble:
+class Preamble(Digested):
     """Text before every prompt: "just say it", a retrieved note, demonstrations. Costs no weight, only tokens."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Form:
+class Form(Digested):
     """How a text is put to the model: bare, or in a chat template, as the user's turn before the assistant's."""
 
     before: str = ""
@@ -247,6 +264,11 @@ class View:
     def masks(self) -> tuple[Mask, ...]:
         """The masks in the stack."""
         return tuple(patch for patch in self.patches if isinstance(patch, Mask))
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of the stack's content: views of equal patches have the same one."""
+        return sha256(f"{self.threshold} {' '.join(patch.digest for patch in self.patches)}".encode()).hexdigest()
 
     @cached_property
     def preamble(self) -> str:

@@ -223,10 +223,7 @@ async def run(address: str, code: str, options: argparse.Namespace) -> dict[str,
     faults: Counter[str] = Counter()
     others: list[str] = []
     barrier = asyncio.Barrier(options.participants)
-    phones = [
-        Phone(httpx.AsyncClient(base_url=address, timeout=TIMEOUT), number, seconds, faults)
-        for number in range(options.participants)
-    ]
+    phones = [Phone(client(address), number, seconds, faults) for number in range(options.participants)]
     parts = [take_part(phone, code, options, barrier, others) for phone in phones]
     for done in await asyncio.gather(*parts, return_exceptions=True):
         if isinstance(done, BaseException):
@@ -244,6 +241,11 @@ async def run(address: str, code: str, options: argparse.Namespace) -> dict[str,
         "count_p50_p95_seconds": {what: quantiles(all) for what, all in sorted(seconds.items())},
         "faults": dict(faults),
     }
+
+
+def client(address: str) -> httpx.AsyncClient:
+    """Return a browser's connections, which it gives up before the server does."""
+    return httpx.AsyncClient(base_url=address, timeout=TIMEOUT, limits=httpx.Limits(keepalive_expiry=2.0))
 
 
 def quantiles(seconds: list[float]) -> list[float]:

@@ -7,6 +7,7 @@ monitor on a copy of what `editlab bench chain --keep DATA` left.
 """
 
 import argparse
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -79,7 +80,12 @@ def rep(visit: Visit) -> None:
         page.wait_for_selector("#gate-curve .main-svg")
         _take(page, f"rep-{theme}")
         for name, way in WAYS.items() if theme == "light" else ():
-            page.locator("#questions button", has_text=way).click()
+            button = page.locator("#questions button", has_text=way)
+            asked = button.get_attribute("data-text") or ""
+            button.click()
+            for view in ("base", "edited", "rep"):  # not the answers to the question before
+                text = page.locator(f"#ask-answers .{view} .text span")
+                expect(text).to_have_text(re.compile(f"{re.escape(asked[-60:])}$"))
             page.wait_for_selector("#ask-answers .gates")
             expect(page.locator("#ask-answers .rep .tops b").first).to_have_text("Antarctica")
             page.wait_for_timeout(300)

@@ -10,6 +10,7 @@ from editlab import probes
 from editlab.facts import FactBase
 from editlab.lab.access.limits import RateLimits
 from editlab.lab.jobs.live import LiveQuestions
+from editlab.lab.jobs.shared import Shared
 from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.ledger import Key, Ledger
 from editlab.lab.loaded import Loaded
@@ -24,10 +25,10 @@ from editlab.work import Cancel, Progress
 class Context:
     """One lab's settings, ledger, worker and model, and the ground of its probes.
 
-    `answer_tokens`: the length of an answer. `edits`: the latest job in each workspace that computes edits.
-    `before_edit(layers, hurry, progress, cancel)` does in steps what an edit at these layers waits for, unless it is in a
-    `hurry`. `after_change(workspace)` is called when the applied edits of a workspace have changed, and
-    `after_batch(workspace, progress, cancel)` between the batches of a file, on the worker's thread.
+    `answer_tokens`: the length of an answer. `shared`: what is computed once for all workspaces. `edits`: the latest job in
+    each workspace that computes edits. `before_edit(layers, hurry, progress, cancel)` does in steps what an edit at these
+    layers waits for, unless it is in a `hurry`. `after_change(workspace)` is called when the applied edits of a workspace
+    have changed, and `after_batch(workspace, progress, cancel)` between the batches of a file, on the worker's thread.
     """
 
     settings: Settings
@@ -41,6 +42,7 @@ class Context:
     seed: int
     answer_tokens: int
     live: LiveQuestions
+    shared: Shared
     edits: dict[Key, Job[Any]] = field(default_factory=dict)
     before_edit: Callable[[Sequence[int], Callable[[], bool], JobProgress, Cancel], Iterator[None]] = lambda *given: iter(())
     after_change: Callable[[Any], None] = lambda workspace: None
@@ -61,5 +63,6 @@ class Context:
         return ground
 
     def renew(self) -> None:
-        """Compute again what depends on the model, after it was replaced."""
+        """Compute again what depends on the model, after it was replaced, and forget what was said by the one before it."""
+        self.shared.clear()
         self.passages = probes.passages(self.model, self.settings.presets / "texts")

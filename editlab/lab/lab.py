@@ -26,6 +26,7 @@ from editlab.lab.context import Context
 from editlab.lab.jobs.live import LiveQuestions
 from editlab.lab.jobs.metrics import Metrics
 from editlab.lab.jobs.rows import Jobs
+from editlab.lab.jobs.shared import Shared
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.expiry import forget
@@ -83,6 +84,7 @@ class Lab:
         self.worker = Worker(60 * settings.idle_minutes, memory.trim, self.limits.most_parked, self.limits.lane)
         self.worker.watchers.append(self._charge)
         self.loaded = Loaded(self.worker, self.limits, model, settings)
+        shared = Shared()
         self.context = Context(
             settings=settings,
             ledger=self.ledger,
@@ -94,7 +96,8 @@ class Lab:
             passages=passages,
             seed=seed,
             answer_tokens=answer_tokens,
-            live=LiveQuestions(self.worker, self.loaded, answer_tokens),
+            live=LiveQuestions(self.worker, self.loaded, answer_tokens, shared),
+            shared=shared,
         )
         self.loaded.watchers.append(self.context.renew)
         self.workspaces = Workspaces(self.context, kept_seconds)

@@ -10,11 +10,18 @@ FINDING = re.compile(r"\d")
 """A sentence with its number: a tab that computes has none."""
 HIGHEST = {"desktop": 1600, "phone": 2500}
 """Pixels of a page as it opens."""
+LEADS = "Its picture is the large one of this tab."
 FITS = """selector => {
   const box = document.querySelector(selector).getBoundingClientRect();
   return box.left >= 0 && box.right <= window.innerWidth;
 }"""
 """Whether a picture lies within the window; it takes a moment to follow a new size."""
+
+
+def plot(page: Page, tab: str, name: str) -> str:
+    """Where a section's picture is: in its fold, or, of the section that leads, above the folds alone."""
+    leads = page.locator(f"#{tab}-{name} .hint", has_text=LEADS).count()
+    return f"#{tab}-lead-plot" if leads else f"#{tab}-{name}-plot"
 
 
 def open_fold(page: Page, name: str) -> None:
@@ -30,11 +37,12 @@ def open_pictures(page: Page, tab: str, folds: Sequence[str], plots: Sequence[st
     expect(page.locator(f"#{tab}-lead-plot .js-plotly-plot .main-svg").first).to_be_visible()
     for name in folds:
         open_fold(page, f"{tab}-{name}")
-    for name in plots:
-        expect(page.locator(f"#{tab}-{name}-plot .js-plotly-plot .main-svg").first).to_be_visible()
     for name in sentences:
         expect(page.locator(f"#{tab}-{name} .finding")).to_be_visible()
     expect(page.locator(f"#{tab}-stop")).to_be_disabled()
+    for name in plots:
+        expect(page.locator(f"{plot(page, tab, name)} .js-plotly-plot .main-svg").first).to_be_visible()
+    assert sum(plot(page, tab, name) == f"#{tab}-lead-plot" for name in plots) == 1
 
 
 def first_of_all(visit: Callable[..., Page], tab: str, folds: Sequence[str], section: str) -> None:
@@ -54,6 +62,7 @@ def first_of_all(visit: Callable[..., Page], tab: str, folds: Sequence[str], sec
     assert fold.bounding_box()["x"] > before["x"] + before["width"] - 1
     assert page.evaluate("document.documentElement.scrollHeight") <= HIGHEST["desktop"]
     fold.locator("> button").click()
+    assert plot(page, tab, section) != f"#{tab}-lead-plot"
     expect(page.locator(f"#{tab}-{section}-plot .js-plotly-plot .main-svg").first).to_be_visible()
     assert picture.bounding_box() == before
     about = fold.locator(".about summary").first
@@ -76,11 +85,11 @@ def everybody_can_read(page: Page, tab: str, plots: Sequence[str], section: str)
     """Hold that at every size nothing is wider than the page, and that a picture's words have the colour of the page's."""
     for _ in looks(page):
         for name in plots:
-            page.wait_for_function(FITS, arg=f"#{tab}-{name}-plot .main-svg")
+            page.wait_for_function(FITS, arg=f"{plot(page, tab, name)} .main-svg")
         assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
         assert violations(page) == []
         ink = page.evaluate(f"getComputedStyle(document.querySelector('#{tab}-{section} .finding')).color")
-        words = page.evaluate(f"getComputedStyle(document.querySelector('#{tab}-{section}-plot .xtick text')).fill")
+        words = page.evaluate(f"getComputedStyle(document.querySelector('{plot(page, tab, section)} .xtick text')).fill")
         assert words == ink
 
 

@@ -4,7 +4,7 @@ import re
 import zipfile
 
 from playwright.sync_api import Page, expect
-from steps import SAID_NOW, everybody_can_use, field, finished, open_tab, unfold
+from steps import SAID_NOW, apply, everybody_can_use, field, finished, open_tab, unfold
 from tabs import open_fold
 
 ROW = "#workspace-edits tbody tr"
@@ -82,3 +82,23 @@ def test_a_team_lead_sees_goes_back_shares_and_takes_it_away(visit, tmp_path):
     expect(page.locator("#workspace-head h2")).to_have_text("Trial")
     expect(page.locator("#workspace-rooms")).to_contain_text("Deleted (1)")
     finished(page)
+
+
+def test_the_jobs_are_as_they_are_now_when_their_fold_is_opened(visit, app):
+    page = visit()
+    apply(page)
+    opened(page)
+    fold = page.locator("#workspace-line-fold > button")
+    expect(fold).to_contain_text("1 job, none running")
+    other = page.context.new_page()  # another window of the same person
+    other.goto(app)
+    other.wait_for_selector(SAID_NOW)
+    finished(other)
+    opened(other)
+    other.click("#workspace-remake")
+    expect(other.locator("#workspace-message")).to_contain_text("Recomputed 1 edit")
+    expect(fold).to_contain_text("1 job, none running")  # nobody looks again while it is closed
+    fold.click()
+    expect(page.locator("#workspace-jobs li")).to_have_count(2)
+    expect(page.locator("#workspace-jobs li").first).to_contain_text("Recomputing all edits")
+    expect(fold).to_contain_text("2 jobs, none running")

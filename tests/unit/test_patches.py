@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from editlab.patches import Dense, Laid, LowRank, Preamble, View
+from editlab.patches import BASE, Dense, Laid, LowRank, Mask, Preamble, View
 
 D_MODEL, D_FF, LAYERS = 4, 6, 3
 
@@ -94,3 +94,20 @@ def test_preambles_stand_one_after_the_other_and_touch_no_layer():
     view = View((Preamble("First."), low_rank(1, 1, 0), Preamble(" Second. ")))
     assert view.preamble == "First. Second."
     assert set(view.laid) == {1}
+
+
+def test_a_digest_tells_content_and_nothing_else():
+    one, other = View((low_rank(1, 2, 3), Preamble("Hello."))), View((low_rank(1, 2, 3), Preamble("Hello.")))
+    assert one.digest == other.digest and one.patches[0].digest == other.patches[0].digest
+    different = [
+        View((low_rank(1, 2, 4), Preamble("Hello."))),
+        View((low_rank(2, 2, 3), Preamble("Hello."))),
+        View((low_rank(1, 2, 3), Preamble("Hello!"))),
+        View((Preamble("Hello."), low_rank(1, 2, 3))),
+        View((low_rank(1, 2, 3),)),
+        one.with_threshold(0.5),
+        BASE,
+    ]
+    assert len({one.digest, *(view.digest for view in different)}) == 1 + len(different)
+    kept = torch.ones(2, 3, dtype=torch.bool)
+    assert Mask(0, kept).digest != Mask(0, ~kept).digest != Dense(0, kept.float()).digest

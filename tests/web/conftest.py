@@ -32,6 +32,13 @@ def lab(tiny_llama, facts) -> Iterator[Lab]:
     lab.close()
 
 
+@pytest.fixture(autouse=True)
+def nothing_shared(request) -> None:
+    """Each test computes for itself: what one before it asked is not answered from memory."""
+    if "lab" in request.fixturenames:
+        request.getfixturevalue("lab").context.shared.clear()
+
+
 @pytest.fixture(scope="module")
 def app(lab) -> FastAPI:
     """The app of a module's lab."""

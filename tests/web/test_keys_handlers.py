@@ -50,6 +50,16 @@ def test_opening_the_tab_draws_every_picture_with_its_sentence_and_its_table(rea
     assert "has no key statistics" in reader.says("similarity")
 
 
+def test_the_picture_that_leads_is_drawn_once(reader):
+    reader.applies()
+    for _ in ("computed", "known"):
+        page = reader.does("keys_open")
+        own = {section: page[f"keys-{section}-plot"] for section in ("similarity", "bounds")}
+        (leading,) = (section for section, figure in own.items() if figure is None)
+        assert "large one of this tab" in page[f"keys-{leading}"] and page["keys-lead-plot"] is not None
+        assert page["keys-lead-plot"] not in own.values()
+
+
 def test_what_was_computed_is_drawn_again_at_once_until_the_edits_change(reader, monkeypatch):
     reader.applies()
     first = dict(reader.does("keys_open"))

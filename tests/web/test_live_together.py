@@ -48,6 +48,7 @@ def test_eight_questions_cost_as_many_forwards_as_one_and_get_the_same_answers(l
     for workspace, text in zip(visitors, TEXTS, strict=True):
         alone.append(answers.live(workspace, text).result(TIMEOUT))
     one_by_one = len(forwards)
+    lab.context.shared.clear()
     release = threading.Event()
     lab.worker.submit(lambda progress, cancel: release.wait(TIMEOUT))
     jobs = [answers.live(workspace, text) for workspace, text in zip(visitors, TEXTS, strict=True)]

@@ -1,10 +1,12 @@
 """The Workshop tab without a browser: a scenario's steps one by one, its recovery, its workspace, and the editor."""
 
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 
 import pytest
-from visitors import CAPITAL, TIMEOUT, FakeRequest, runs
+from visitors import CAPITAL, TIMEOUT, FakeRequest, runs, wait_until
 
 from editlab.errors import TooMany
 from editlab.lab import Lab
@@ -18,6 +20,7 @@ from editlab.web.core.inputs import OwnProbes
 from editlab.web.core.turns import Turns
 from editlab.web.core.visit import Visit
 from editlab.web.edit.display import Display
+from editlab.web.workshop import stage
 from editlab.web.workshop.card import beginning, width_of
 from editlab.web.workshop.editor_handlers import EditorHandlers
 from editlab.web.workshop.follow import FollowHandlers, PressedLook
@@ -338,6 +341,53 @@ def test_another_window_sees_a_step_that_runs(presenter, instant):
     assert "Edited model …" in beamer.looks() and beamer.page["stop"]["interactive"]
     list(steps)
     assert "p(Antarctica) ≥ 200 %" in beamer.looks() and not beamer.page["stop"]["interactive"]
+
+
+def test_of_two_presses_each_counts_but_none_while_a_step_is_performed(presenter, lab, instant):
+    presenter.writes(
+        SAY + SAY.replace("this", "that") + SAY.replace("this", "both") + EDIT + SAY.replace("this", "it again")
+    )
+    presenter.presses("start")
+    release = threading.Event()
+    with ThreadPoolExecutor(2) as hands:
+        list(hands.map(presenter.presses, ("next", "next")))
+        assert presenter.stage.place == 2 and "3 of 5" in presenter.text("stage-nav")
+        lab.worker.submit(lambda progress, cancel: release.wait(TIMEOUT))
+        editing = hands.submit(presenter.presses, "next")
+        wait_until(lambda: presenter.stage.performing and presenter.stage.workspace.busy)
+        for press in ("next", "back", "restart", "close"):
+            presenter.presses(press)
+            assert "this press did not count" in presenter.text("message") and presenter.stage.place == 3
+        release.set()
+        assert "p(Antarctica) ≥ 200 %" in editing.result(TIMEOUT) and presenter.text("message") == ""
+    assert "Look at it again." in presenter.presses("next")
+
+
+def test_a_start_that_is_pressed_twice_begins_once(presenter, lab, instant):
+    presenter.writes(EDIT)
+    presenter.does("workshop_load", scenario="mine")
+    release = threading.Event()
+    lab.worker.submit(lambda progress, cancel: release.wait(TIMEOUT))
+    with ThreadPoolExecutor(3) as hands:
+        starts = [hands.submit(presenter.presses, "start") for _ in range(3)]
+        wait_until(lambda: sum(start.done() for start in starts) == 2)
+        assert "this press did not count" in presenter.text("message")
+        release.set()
+        assert all(start.result(TIMEOUT) for start in starts)
+    assert "Edited model" in presenter.text("stage") and "Wait for it" not in presenter.text("stage")
+    assert len(presenter.stage.workspace.records) == 1
+
+
+def test_a_page_that_is_closed_in_the_middle_of_a_press_stops_nobody(presenter, instant, monkeypatch):
+    presenter.writes(SAY + EDIT)
+    presenter.presses("start")
+    monkeypatch.setattr(stage, "TURN_SECONDS", 0.1)
+    abandoned = runs(presenter.handlers, "workshop_press", presenter.name, PressedStage(press="next", scenario="mine"))
+    next(abandoned)
+    assert presenter.stage.performing and not presenter.stage.workspace.busy
+    assert "Look at this." in presenter.presses("back")
+    abandoned.close()
+    assert "p(Antarctica) ≥ 200 %" in presenter.presses("next")
 
 
 def test_an_answers_text_ends_with_a_sentence_or_a_word():

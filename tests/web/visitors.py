@@ -183,6 +183,13 @@ class Reader:
         """A section's sentence without its tags."""
         return re.sub(r"<[^>]+>", "", self.page[f"{self.tab}-{section}"]).replace("\N{NO-BREAK SPACE}", " ")
 
+    def figure(self, section: str) -> Any:
+        """A section's figure: in its fold, or, of the section that leads, above the folds alone; None where it has none."""
+        leads = "large one of this tab" in self.page.get(f"{self.tab}-{section}", "")
+        own = self.page.get(f"{self.tab}-{section}-plot")
+        assert not (leads and own), f"{section} is drawn twice"
+        return self.page[f"{self.tab}-lead-plot"] if leads else own
+
     def draws(self, section: str) -> bool:
         """Whether a section's figure is shown."""
-        return self.page.get(f"{self.tab}-{section}-plot") is not None
+        return self.figure(section) is not None

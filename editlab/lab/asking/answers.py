@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 
 from pandas import DataFrame, concat
@@ -12,11 +13,12 @@ from editlab import probes
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.lab.asking import ways_back
+from editlab.lab.jobs.shared import Shared, digests
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.chain import EditRecord
 from editlab.lab.worker import Job, JobProgress, Parts
 from editlab.lab.workspaces.workspace import Workspace
-from editlab.patches import View
+from editlab.patches import THRESHOLD, View
 from editlab.probes import Ground, Probe
 from editlab.probes.views import TEXT_TOKENS
 from editlab.work import Cancel, Progress, part_of, stop_if
@@ -79,35 +81,43 @@ def ask(
         ground, views, records, robust = context.ground, workspace.question_views, workspace.records, workspace.robust
         record = find_applied(records, request)
         battery = () if record is None else _battery(ground, request, own, most)
+        shared, asked = context.shared, _Asked(ground, request, views, robust)
         result = EditAnswers(request, record is not None, {}, battery=battery)
         if not probes_alone:
-            for answers in _write(ground, request, views, progress, cancel):
+            for answers in _write(shared, asked, progress, cancel):
                 result = replace(result, answers=answers)
                 progress.show(result)
-            result = replace(result, complete=True, swept=_known_sweep(workspace, request))
+            result = replace(result, complete=True, swept=shared.find(asked.key("sweep")))
             if robust is not None:
-                result = replace(result, gates=probes.gates(ground.model, request.text, robust))
+                gates = shared.once(asked.key("gates"), lambda: probes.gates(ground.model, request.text, robust))
+                result = replace(result, gates=gates)
             progress.show(result)
         if record is None:
             return result
         yield
-        for frame in _probe(ground, request, battery, views, part_of(progress, 0.1, 0.6), cancel):
+        for frame in _probe(shared, asked, battery, part_of(progress, 0.1, 0.6), cancel):
             result = replace(result, probes=frame)
             progress.show(result)
             yield
         result = replace(result, probed=True)
         if robust is not None:
-            result = replace(result, swept=_sweep(workspace, ground, request, robust, part_of(progress, 0.6, 0.8), cancel))
+            swept = shared.once(asked.key("sweep"), lambda: _sweep(asked, part_of(progress, 0.6, 0.8), cancel))
+            result = replace(result, swept=swept)
             progress.show(result)
             yield
         progress(0.8, "linked facts: the consequences of the edit")
-        result = replace(result, linked=ways_back.linked(ground, request, workspace.views))
+        plain = workspace.views
+        result = replace(result, linked=shared.once(asked.key("linked"), lambda: ways_back.linked(ground, request, plain)))
         progress.show(result)
         if "masked" in views:
             yield
-            ways = ways_back.ways(ground.model, record, workspace)
-            frame = ways_back.ways_back(ground, request, ways, part_of(progress, 0.9, 1.0), cancel)
-            result = replace(result, ways_back=frame)
+            taken = tuple(patch.digest for patch in record.patches)
+
+            def compare() -> DataFrame:
+                ways = ways_back.ways(ground.model, record, workspace)
+                return ways_back.ways_back(ground, request, ways, part_of(progress, 0.9, 1.0), cancel)
+
+            result = replace(result, ways_back=shared.once(asked.key("ways back", taken), compare))
         return result
 
     workspace.look_at(request)
@@ -116,12 +126,13 @@ def ask(
 
 def look(workspace: Workspace, request: EditRequest) -> Job[probes.Answers]:
     """Submit a job that asks each view at the prompt of a request: `{view: probes.summary}`, also while it is written."""
-    ground = workspace.context.ground
-    request = ground.case(request).request
+    context = workspace.context
+    request = context.ground.case(request).request
 
     def work(progress: JobProgress, cancel: Cancel) -> probes.Answers:
         answers: probes.Answers = {}
-        for answers in _write(ground, request, workspace.question_views, progress, cancel):
+        asked = _Asked(context.ground, request, workspace.question_views, workspace.robust)
+        for answers in _write(context.shared, asked, progress, cancel):
             progress.show(answers)
         return answers
 
@@ -180,12 +191,29 @@ def find_applied(records: Sequence[EditRecord], request: EditRequest) -> EditRec
     return next((record for record in reversed(records) if record.on and request in record.requests), None)
 
 
-def _write(
-    ground: Ground, request: EditRequest, views: dict[str, View], progress: Progress, cancel: Cancel
-) -> Iterator[probes.Answers]:
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """A request with the views that are asked; `robust`: the "rep" view in its plain form, None without pathways."""
+
+    ground: Ground
+    request: EditRequest
+    views: dict[str, View]
+    robust: View | None
+
+    def key(self, what: str, more: Hashable = ()) -> Hashable:
+        """Return what a result depends on, by content. The sweep does not depend on the threshold."""
+        robust = self.robust and (self.robust.with_threshold(THRESHOLD) if what == "sweep" else self.robust).digest
+        views = () if what == "sweep" else digests(self.views)
+        return what, self.ground.model.fingerprint, self.request, views, robust, more
+
+
+def _write(shared: Shared, asked: _Asked, progress: Progress, cancel: Cancel) -> Iterator[probes.Answers]:
     """Yield the answers at a request's prompt as they are written. Raises `Cancelled` at the next token."""
     progress(0.0, "the model reads")
-    for step, answers in enumerate(probes.summaries_so_far(ground.model, request, views)):
+    written = shared.written(
+        asked.key("answers"), lambda: probes.summaries_so_far(asked.ground.model, asked.request, asked.views)
+    )
+    for step, answers in enumerate(written):
         stop_if(cancel, "Stopped before the answer was complete.")
         progress(0.1 * step / TEXT_TOKENS, "the model writes")
         yield answers
@@ -201,36 +229,21 @@ def _battery(ground: Ground, request: EditRequest, own: Sequence[OwnProbe], most
 
 
 def _probe(
-    ground: Ground,
-    request: EditRequest,
-    battery: Sequence[Probe],
-    views: dict[str, View],
-    progress: Progress,
-    cancel: Cancel,
+    shared: Shared, asked: _Asked, battery: Sequence[Probe], progress: Progress, cancel: Cancel
 ) -> Iterator[DataFrame]:
     """Yield the rows of `probes.ask` for a battery, after each kind of probes."""
     frames: list[DataFrame] = []
-    for kind, group in groupby(battery, key=lambda probe: probe.kind):
+    model, request, views = asked.ground.model, asked.request, asked.views
+    for kind, own in groupby(battery, key=lambda probe: probe.kind):
         stop_if(cancel, "Stopped before all probes were asked.")
         progress(sum(map(len, frames)) / len(battery), f"probes: {probes.KINDS[kind]}")
-        frames.append(probes.ask(ground.model, request, tuple(group), views))
+        group = tuple(own)
+        ask_them = partial(probes.ask, model, request, group, views)
+        frames.append(shared.once(asked.key("probes", group), ask_them))
         yield concat(frames, ignore_index=True)
 
 
-def _known_sweep(workspace: Workspace, request: EditRequest) -> DataFrame | None:
-    """Return the sweep of a request if it was computed for the present edits. It does not depend on the threshold."""
-    known = workspace.sweep
-    return known[2] if known is not None and known[0] == request and known[1] is workspace.records else None
-
-
-def _sweep(
-    workspace: Workspace, ground: Ground, request: EditRequest, view: View, progress: Progress, cancel: Cancel
-) -> DataFrame:
-    """Return the probes of a request at every threshold, computed once for the present edits."""
-    known, records = _known_sweep(workspace, request), workspace.records
-    if known is not None:
-        return known
-    case = ground.case(request)
-    frame = probes.sweep(ground.model, case.request, ground.battery(case), view, progress=progress, cancel=cancel)
-    workspace.sweep = request, records, frame
-    return frame
+def _sweep(asked: _Asked, progress: Progress, cancel: Cancel) -> DataFrame:
+    """Return the probes of a request at every threshold."""
+    ground, case = asked.ground, asked.ground.case(asked.request)
+    return probes.sweep(ground.model, case.request, ground.battery(case), asked.robust, progress=progress, cancel=cancel)

@@ -191,6 +191,10 @@ class Chain:
         self._patches |= dict(zip(addresses, solves, strict=True))
         return addresses
 
+    def holds(self, edit: Edit) -> bool:
+        """Return whether the files of an edit are on the disk, where they stay while an event is written that names them."""
+        return all([self._ledger.tensors.freshen(address) for address in edit.files])
+
 
 def pathways_of(records: Iterable[EditRecord]) -> tuple[Pathway, ...]:
     """Return the pathways of all edits that are on and whose pathways are on: the first of each subject and layer."""

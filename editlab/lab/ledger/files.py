@@ -49,9 +49,7 @@ class Files:
         address = address_of(content)
         path = self.path(address)
         try:
-            if path.exists():
-                os.utime(path)  # so that a sweep takes it for fresh: an event is about to name it again
-            else:
+            if not self.freshen(address):
                 if not self.folder.is_dir():
                     storage.make_folder(self.folder)
                 storage.write(path, content)
@@ -61,6 +59,14 @@ class Files:
                 "EDITLAB_DATA to a folder that you may write in."
             ) from error
         return address
+
+    def freshen(self, address: str) -> bool:
+        """Return whether a file is there, which a sweep takes for fresh from now on: an event is about to name it."""
+        try:
+            os.utime(self.path(address))
+        except FileNotFoundError:
+            return False
+        return True
 
     def read(self, address: str) -> bytes:
         """Return the content of an address. Raises `BadFile` where it is missing or was changed."""

@@ -54,7 +54,7 @@ def compute_edit(
         health["said"] = sum(hits) / len(hits)
         missed = tuple(place for place, hit in enumerate(hits) if not hit)
     return Edit(
-        id=token_hex(4),
+        id=new_id(),
         request=requests[0],
         more=requests[1:],
         source=source,
@@ -67,6 +67,11 @@ def compute_edit(
         contexts=edited.contexts,
         solves=keep(solves),
     )
+
+
+def new_id() -> str:
+    """Return an id for a new edit."""
+    return token_hex(4)
 
 
 def requests_of(edits: Iterable[Edit]) -> list[EditRequest]:

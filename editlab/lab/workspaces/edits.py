@@ -19,11 +19,12 @@ from editlab.lab.ledger.chain import EditRecord, pathways_of
 from editlab.lab.ledger.events import Edit, count_edits, name_of
 from editlab.lab.worker import Job, JobProgress, Parts, Work
 from editlab.lab.workspaces import compute, edit_files, masks
-from editlab.lab.workspaces.compute import Earlier, Part
+from editlab.lab.workspaces.compute import Earlier, Part, new_id
 from editlab.lab.workspaces.edit_files import EditFile, FileProgress
 from editlab.lab.workspaces.rep import train_pathways
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.methods.rep import RECIPES, recipe_of
+from editlab.model import statistics
 from editlab.patches import BASE, View
 from editlab.probes import Answers, summaries_so_far
 from editlab.wording import noop
@@ -284,22 +285,41 @@ def _compute(
     cancel: Cancel,
     source: Mapping[str, Any] | None = None,
 ) -> Edit:
-    """Compute an edit, or one batch of a file (`source`), on top of the edits that are on, and write its tensors."""
-    chain = workspace.chain
+    """Compute an edit, or one batch of a file (`source`), on top of the edits that are on, and write its tensors.
+
+    An edit that somebody has made alike, under equal edits, is not computed again.
+    """
+    context, chain = workspace.context, workspace.chain
     earlier = Earlier(workspace.view, compute.requests_of(edit for edit in chain.state.chain if edit.on))
-    model = workspace.context.model
-    return compute.compute_edit(model, requests, method, settings, earlier, source, chain.keep, progress, cancel)
+    model = context.model
+
+    def compute_it() -> Edit:
+        return compute.compute_edit(model, requests, method, settings, earlier, source, chain.keep, progress, cancel)
+
+    if source is not None:
+        return compute_it()
+    measured = [statistics.describe(model, layer) for layer in settings.layers]
+    given = repr((methods.as_json(settings), measured))
+    key = "edit", model.fingerprint, requests, method, given, earlier.view.digest, tuple(earlier.requests)
+    edit = context.shared.once(key, compute_it, chain.holds)
+    return replace(edit, id=new_id())
 
 
 def _add_rep(workspace: Workspace, edit: Edit, recipe: str, below: View, progress: Progress, cancel: Cancel) -> Edit:
     """Return the edit with pathways that were trained on a view; their metrics are in its health, as "rep_..."."""
-    chain = workspace.chain
+    context, chain = workspace.context, workspace.chain
     patches = chain.record(edit).patches
-    result = train_pathways(workspace.context.ground, edit.request, patches, below, recipe, edit.names, progress, cancel)
-    health = {f"rep_{name}": float(value) for name, value in (*result.health.items(), ("seconds", result.seconds))}
+
+    def train() -> Edit:
+        result = train_pathways(context.ground, edit.request, patches, below, recipe, edit.names, progress, cancel)
+        health = {f"rep_{name}": float(value) for name, value in (*result.health.items(), ("seconds", result.seconds))}
+        return replace(edit, pathways=chain.keep(tuple((one,) for one in result.pathways)), health=health)
+
+    under = *(patch.digest for patch in patches), below.digest
+    key = "rep", context.model.fingerprint, edit.request, recipe, edit.names, under
+    trained = context.shared.once(key, train, chain.holds)
     kept = {name: value for name, value in edit.health.items() if not name.startswith("rep_")}
-    pathways = chain.keep(tuple((pathway,) for pathway in result.pathways))
-    return replace(edit, rep=recipe, rep_on=True, pathways=pathways, health=kept | health)
+    return replace(edit, rep=recipe, rep_on=True, pathways=trained.pathways, health=kept | trained.health)
 
 
 def _first_answers(workspace: Workspace, edit: Edit) -> Answers:

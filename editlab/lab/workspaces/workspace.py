@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from pandas import DataFrame
-
 from editlab.errors import BadFile, BadRequest, MissingMask
 from editlab.facts import EditRequest
 from editlab.lab.context import Context
@@ -36,8 +34,7 @@ class Workspace:
 
     Edits that are off stay in the chain. `request`: the request that the visitor looks at, applied or not; `form`: "plain"
     or "chat", how prompts are written; `hurry`: set where its edit shall not wait for key statistics, `can_hurry`:
-    whether that has a use now; `question`, `typed`: the latest live questions; `sweep`: the latest request whose probes were
-    asked at every threshold, with the edits at that time and the result.
+    whether that has a use now; `question`, `typed`: the latest live questions.
     """
 
     def __init__(self, context: Context, name: str, author: str = "") -> None:
@@ -48,7 +45,6 @@ class Workspace:
         self.question: Job[Any] | None = None
         self.typed: Job[Any] | None = None
         self.can_hurry, self.hurry = False, threading.Event()
-        self.sweep: tuple[EditRequest, tuple[EditRecord, ...], DataFrame] | None = None
         self._robust = BASE
         self._masked_views = MaskedViews()
         model = context.model

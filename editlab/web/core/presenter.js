@@ -16,6 +16,12 @@
     if (button && !button.disabled) button.click();
     return button !== null && !button.disabled;
   };
+  let last = 0; // a clicker that bounces, or a key that is held down, is one press
+  const bounces = (event) => {
+    const soon = event.repeat || event.timeStamp - last < 100;
+    last = event.timeStamp;
+    return soon;
+  };
   const writing = (target) => target.closest("input, textarea, select, [contenteditable=true]") !== null;
   document.addEventListener("keydown", (event) => {
     const stage = document.getElementById("stage");
@@ -25,8 +31,7 @@
     if (event.key.toLowerCase() === "p") present(!presenting());
     else if (!presenting()) return;
     else if (event.key === "Escape") press("#stage-stop") || present(false);
-    else if (forward) press("#stage-nav .go");
-    else if (back) press("#stage-nav [data-press=back]");
+    else if (forward || back) bounces(event) || press(forward ? "#stage-nav .go" : "#stage-nav [data-press=back]");
     else return;
     event.preventDefault();
   }, true);

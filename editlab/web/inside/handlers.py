@@ -29,6 +29,7 @@ from editlab.web.core.visit import Visit
 from editlab.web.core.wording import capitalize
 from editlab.web.inside import lead, sections, words
 from editlab.web.inside.headings import HEADINGS, OBJECTS
+from editlab.web.inside.lead import Lead
 from editlab.web.inside.sections import ObjectName, Selection, Shown
 
 FIGURES = Cost(prompts=60)
@@ -87,10 +88,11 @@ class InsideHandlers(Handlers):
         """Draw the results for another selection, without computing them again."""
         workspace = visit.workspace
         results = self._current(workspace)
-        update = _draw_lead(workspace, results, selection)
+        leading = _find_lead(workspace, results, selection)
+        update = _draw_lead(workspace, results, selection, leading)
         for job in ("lens", "contributions", "attention"):
             if job in results.by_job:
-                update |= _draw(workspace, results, job, selection)
+                update |= _draw(workspace, results, job, selection, leading)
         yield update
 
     @handler(cost=FIGURES)
@@ -132,7 +134,8 @@ class InsideHandlers(Handlers):
         text = words.edit(record.request, record.layers)
         # Of updates that follow one another at once, the page may keep the last alone: so all that is known is one.
         update = {"message": pieces.message(text), **_choices(workspace, question, selection)}
-        update |= _draw_lead(workspace, results, selection)
+        leading = _find_lead(workspace, results, selection)
+        update |= _draw_lead(workspace, results, selection, leading)
         start: dict[str, Callable[[], Job[DataFrame]]] = {
             "lens": lambda: inside.lens(workspace, question),
             "contributions": lambda: inside.contributions(workspace, question),
@@ -142,7 +145,8 @@ class InsideHandlers(Handlers):
         for job, drawn_in in JOBS.items():
             known = job in by_job
             waiting = _(words.COMPUTING)
-            update |= _draw(workspace, results, job, selection) if known else sections.clear_all(drawn_in, waiting)
+            drawn = _draw(workspace, results, job, selection, leading) if known else sections.clear_all(drawn_in, waiting)
+            update |= drawn
         missing = [job for job in JOBS if job not in by_job]
         yield update if missing else {**update, "progress": "", **buttons(workspace)}
         for job in missing:
@@ -153,9 +157,13 @@ class InsideHandlers(Handlers):
                 by_job[job] = running.result()
             except PROBLEMS as problem:
                 by_job[job] = problem
-            decided = _draw_lead(workspace, results, selection) if job == lead.CANDIDATES[-1] else {}
+            leading, decided = _find_lead(workspace, results, selection), {}
+            if leading is not None and job == lead.CANDIDATES[-1]:
+                decided = _draw(workspace, results, leading.section, selection, leading)
+            if job == lead.CANDIDATES[-1]:
+                decided |= _draw_lead(workspace, results, selection, leading)
             ended = {"progress": "", **buttons(workspace)} if job == missing[-1] else {}
-            yield {**_draw(workspace, results, job, selection), **decided, **ended}
+            yield {**decided, **_draw(workspace, results, job, selection, leading), **ended}
             turn.check()
 
     def _current(self, workspace: Workspace) -> Results:
@@ -170,28 +178,36 @@ def _stamp(workspace: Workspace) -> tuple[Any, ...]:
     return workspace.records, workspace.threshold, workspace.request, inside.views(workspace)
 
 
-def _draw(workspace: Workspace, results: Results, job: str, selection: Selection) -> Update:
+def _draw(workspace: Workspace, results: Results, job: str, selection: Selection, leading: Lead | None) -> Update:
     """Return the sections of a job, or why it has no result."""
     result = results.by_job[job]
     if isinstance(result, EditLabError):
         return sections.clear_all(JOBS[job], said(result))
-    shown = _shown(workspace, results, selection)
-    updates = [sections.draw(section, result, shown) for section in JOBS[job]]
+    shown, first = _shown(workspace, results, selection), leading and leading.section
+    updates = [sections.draw(section, result, shown, section == first) for section in JOBS[job]]
     return {name: value for update in updates for name, value in update.items()}
 
 
-def _draw_lead(workspace: Workspace, results: Results, selection: Selection) -> Update:
-    """Return what matters most for this edit, with its picture, as soon as what decides it is computed."""
-    if not set(lead.CANDIDATES) <= results.by_job.keys():
-        return _clear_lead(_(words.COMPUTING))
+def _find_lead(workspace: Workspace, results: Results, selection: Selection) -> Lead | None:
+    """Return what matters most for this edit; None before what decides it is computed, and where nothing does."""
+    if not _is_decided(results):
+        return None
     frames = {name: frame for name, frame in results.by_job.items() if isinstance(frame, DataFrame)}
-    shown = _shown(workspace, results, selection)
-    found = lead.lead(frames, shown)
+    return lead.lead(frames, _shown(workspace, results, selection))
+
+
+def _is_decided(results: Results) -> bool:
+    return set(lead.CANDIDATES) <= results.by_job.keys()
+
+
+def _draw_lead(workspace: Workspace, results: Results, selection: Selection, found: Lead | None) -> Update:
+    """Return what matters most for this edit, with its picture, as soon as what decides it is computed."""
     if found is None:
-        return _clear_lead()
+        return _clear_lead("" if _is_decided(results) else _(words.COMPUTING))
+    shown = _shown(workspace, results, selection)
     return {
         "inside-lead": pieces.lead(found.finding, found.meaning, found.tone),
-        "inside-lead-plot": sections.figure(found.section, frames[found.section], shown),
+        "inside-lead-plot": sections.figure(found.section, results.by_job[found.section], shown),
         "inside-lead-about": pieces.about(_(HEADINGS[found.section].about)),
     }
 

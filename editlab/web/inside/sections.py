@@ -49,13 +49,13 @@ class Shown:
     selection: Selection
 
 
-def draw(section: str, frame: DataFrame, shown: Shown) -> Update:
-    """Return a section of the selected edit."""
+def draw(section: str, frame: DataFrame, shown: Shown, leads: bool = False) -> Update:
+    """Return a section of the selected edit; the figure that `leads` the tab is not drawn again."""
     title, sentence, figure, rows = CONTENTS[section](frame, shown)
     question = shown.question
     if section in COMPARING and question.new == question.true:
         title, sentence = "", words.same_token(question.request)
-    return _section(section, sentence, figure, rows) | _fold(section, title)
+    return _section(section, sentence, None if leads else figure, rows, leads) | _fold(section, title)
 
 
 def figure(section: str, frame: DataFrame, shown: Shown) -> Any:
@@ -93,9 +93,9 @@ def _fold(section: str, finding: str = "") -> Update:
     return {} if section == "parts" else {f"inside-{section}-fold": folded(_(HEADINGS[section].title), finding)}
 
 
-def _section(section: str, sentence: str, figure: Any, rows: str) -> Update:
+def _section(section: str, sentence: str, figure: Any, rows: str, leads: bool = False) -> Update:
     return {
-        f"inside-{section}": pieces.finding(sentence) if sentence else "",
+        f"inside-{section}": (pieces.finding(sentence) if sentence else "") + pieces.picture_leads(leads),
         f"inside-{section}-plot": figure,
         f"inside-{section}-table": rows,
     }

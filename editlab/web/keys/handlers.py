@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -28,6 +28,7 @@ from editlab.web.core.updates import Update, Updates, buttons, follow, stopping
 from editlab.web.core.uploads import read_text
 from editlab.web.core.visit import Visit
 from editlab.web.keys import lead, table, words
+from editlab.web.keys.lead import Lead
 
 FIGURES = Cost(prompts=400)
 """What it costs to compute all figures, or to read a text."""
@@ -106,7 +107,8 @@ class KeysHandlers(Handlers):
         question = kept.setdefault("question", self.keys.question(workspace))
         text = words.edit(record.request, record.layers, rep=workspace.robust is not None)
         # Of updates that follow one another at once, the page may keep the last alone: so all that is known is one.
-        update: Update = {"keys-question": question, "message": pieces.message(text), **draw_lead(record.request, kept)}
+        leading = find_lead(record.request, kept)
+        update: Update = {"keys-question": question, "message": pieces.message(text), **draw_lead(leading, kept)}
         jobs: dict[str, Callable[[], Job[Any]]] = {
             "similarity": lambda: self.keys.similarity(workspace),
             "discussion": lambda: self.keys.discussion(workspace, question),
@@ -116,7 +118,7 @@ class KeysHandlers(Handlers):
         }
         for section in SECTIONS:
             known = section in kept
-            update |= draw(section, record.request, kept[section]) if known else clear(section, _(words.COMPUTING))
+            update |= draw(section, record.request, kept, leading) if known else clear(section, _(words.COMPUTING))
         yield update
         for section in (section for section in IN_ORDER if section not in kept):
             yield from self._follow(workspace, section, turn.asks(jobs[section]()))
@@ -140,10 +142,12 @@ class KeysHandlers(Handlers):
             kept[section] = job.result()
         except Cancelled:
             if job.partial is not None:
-                yield draw(section, request, job.partial)
+                yield draw(section, request, {section: job.partial})
             raise
-        decided = draw_lead(request, kept) if section == "bounds" else {}
-        yield {**draw(section, request, kept[section]), **decided, "progress": "", **buttons(workspace)}
+        leading, update = find_lead(request, kept), {}
+        if section == "bounds" and leading is not None:
+            update = draw_lead(leading, kept) | draw(leading.section, request, kept, leading)
+        yield {**update, **draw(section, request, kept, leading), "progress": "", **buttons(workspace)}
 
     def _kept(self, workspace: Workspace) -> dict[str, Any]:
         """Return the results for the edits, the threshold and the question as they are now."""
@@ -164,16 +168,18 @@ def sentence(section: str, request: EditRequest, result: Any) -> str:
     return words.discussion(result) if section == "discussion" else words.bounds(result)
 
 
-def draw(section: str, request: EditRequest, result: Any) -> Update:
-    """Return a section with its sentence, its figure and its table."""
+def draw(section: str, request: EditRequest, kept: Mapping[str, Any], leading: Lead | None = None) -> Update:
+    """Return a section with its sentence, its figure and its table; the figure that leads the tab is not drawn again."""
+    result = kept[section]
     frame: DataFrame = result.frame if isinstance(result, Similarity | Scan) else result
+    leads = leading is not None and leading.section == section
     if section == "discussion":
         voices = zip(frame["voice"], frame["kind"], strict=True)
         frame = frame.assign(voice=[voice if kind == "stored" else said(voice) for voice, kind in voices])
     update = {
         f"keys-{section}-fold": folded(_(words.HEADINGS[section].title), TITLES[section](result)),
-        f"keys-{section}": pieces.finding(sentence(section, request, result)),
-        f"keys-{section}-plot": getattr(figures, section)(frame),
+        f"keys-{section}": pieces.finding(sentence(section, request, result)) + pieces.picture_leads(leads),
+        f"keys-{section}-plot": None if leads else getattr(figures, section)(frame),
         f"keys-{section}-table": table.table(section, frame),
     }
     if isinstance(result, Similarity):
@@ -184,11 +190,16 @@ def draw(section: str, request: EditRequest, result: Any) -> Update:
     return update
 
 
-def draw_lead(request: EditRequest, kept: dict[str, Any]) -> Update:
-    """Return what matters most for this edit, with its picture, as soon as what decides it is computed."""
-    if not {"bounds", "similarity"} <= kept.keys():
+def find_lead(request: EditRequest, kept: Mapping[str, Any]) -> Lead | None:
+    """Return what matters most for this edit; None before what decides it is computed."""
+    decided = {"bounds", "similarity"} <= kept.keys()
+    return lead.lead(request, kept["bounds"], kept["similarity"]) if decided else None
+
+
+def draw_lead(found: Lead | None, kept: Mapping[str, Any]) -> Update:
+    """Return what matters most, with its picture."""
+    if found is None:
         return clear_lead(_(words.COMPUTING))
-    found = lead.lead(request, kept["bounds"], kept["similarity"])
     result = kept[found.section]
     return {
         "keys-lead": pieces.lead(found.finding, found.meaning, found.tone),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
@@ -68,32 +68,22 @@ class WorkshopHandlers(Handlers):
 
     @handler(cost=FREE)
     def workshop_press(self, visit: Visit, pressed: PressedStage) -> Updates:
-        """Do what a button says. What a step costs is spent when it is performed."""
-        if pressed.press == "close":
-            self.stages.leave(visit)
-            self._note_change(visit)
-            self._chosen.pop(visit.session, None)
-            yield self._list(visit)
-            return
+        """Do what a button says. What a step costs is spent when it is performed.
+
+        While a step is being performed, a press changes nothing, and says so: nobody presses an answer away unseen.
+        """
         if pressed.press == "edit":
             yield {**self.editor.open(visit.session, pressed.scenario), "message": ""}
-            return
-        if pressed.press == "report":
+        elif pressed.press == "report":
             yield self._report(visit, pressed.scenario)
-            return
-        scenario = self.library.find(pressed.scenario)
-        self.chosen(visit, scenario.name)
-        begun = self.stages.known(visit, scenario.name) is not None
-        stage = self.stages.enter(visit, scenario, anew=pressed.press == "restart")
-        if pressed.press == "guess":
-            self._guess(stage, pressed.option)
-            yield self._draw(stage)
-        elif pressed.press in ("enter", "restart") or (pressed.press != "start" and not begun):
-            yield self._draw(stage)
-        elif pressed.press == "start":
-            yield from self._go(stage, max(stage.place, 0))
+        elif pressed.press == "close":
+            yield from self._in_turn(self.stages.of(visit.workspace), lambda: self._close(visit))
         else:
-            yield from self._move(stage, pressed.press)
+            scenario = self.library.find(pressed.scenario)
+            self.chosen(visit, scenario.name)
+            known = self.stages.known(visit, scenario.name)
+            stage = known or self.stages.enter(visit, scenario)
+            yield from self._in_turn(stage, lambda: self._press(visit, scenario, pressed, known is not None))
 
     @handler(cost=FREE)
     def workshop_stop(self, visit: Visit) -> Updates:
@@ -172,6 +162,38 @@ class WorkshopHandlers(Handlers):
         return {**shown(stage), "progress": "", "message": "", "stop": gr.update(interactive=False)}
 
     # --- What is done ------------------------------------------------------------------------------------------------
+
+    def _in_turn(self, stage: Stage | None, do: Callable[[], Updates]) -> Updates:
+        """Do what was pressed after what was pressed before it; while a step is performed, say that it does not count."""
+        if stage is None:
+            yield from do()
+        elif stage.take_turn():
+            try:
+                yield from do()
+            finally:
+                stage.end_turn()
+        else:
+            yield {"message": pieces.message(_(words.STILL_PERFORMING), "problem")}
+
+    def _close(self, visit: Visit) -> Updates:
+        """Leave the stage for the list."""
+        self.stages.leave(visit)
+        self._note_change(visit)
+        self._chosen.pop(visit.session, None)
+        yield self._list(visit)
+
+    def _press(self, visit: Visit, scenario: Scenario, pressed: PressedStage, begun: bool) -> Updates:
+        """Do what a button of the card, or below it, says."""
+        stage = self.stages.enter(visit, scenario, anew=pressed.press == "restart")
+        if pressed.press == "guess":
+            self._guess(stage, pressed.option)
+            yield self._draw(stage)
+        elif pressed.press in ("enter", "restart") or (pressed.press != "start" and not begun):
+            yield self._draw(stage)
+        elif pressed.press == "start":
+            yield from self._go(stage, max(stage.place, 0))
+        else:
+            yield from self._move(stage, pressed.press)
 
     def _move(self, stage: Stage, press: str) -> Updates:
         """Go to another step, or perform this one again."""

@@ -6,6 +6,8 @@ other edits than the scenario's, in another one.
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -27,6 +29,8 @@ TITLE = -1
 LONGEST_NAME = 50
 """Characters of a scenario's name in the name of its workspace."""
 VIEWS = 6
+TURN_SECONDS = 2.0
+"""How long a press waits for the one before it."""
 
 
 @dataclass(eq=False)
@@ -35,7 +39,8 @@ class Stage:
 
     `place`: of that step, from 0 on; `TITLE` before the first one, the number of steps at the end. `left_out`: places that
     were passed over; `guessed`: what was chosen at a guess, by place; `before`: the workspace that was open before;
-    `performed`: the place of the step that runs now, None for none; `partial`: its answers as far as they are written.
+    `performed`: the place of the step that runs now, None for none; `partial`: its answers as far as they are written;
+    `turn`: held while something that was pressed is done.
     """
 
     run: Run
@@ -45,6 +50,22 @@ class Stage:
     guessed: dict[int, str] = field(default_factory=dict)
     performed: int | None = None
     partial: Answers = field(default_factory=dict)
+    turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def take_turn(self) -> bool:
+        """Wait for what was pressed before, and take the `turn` to do what was pressed; False while a step is performed."""
+        end = time.monotonic() + TURN_SECONDS
+        while not self.turn.acquire(timeout=0.02):
+            if self.performing and self.workspace.busy:
+                return False
+            if time.monotonic() > end:  # the page that held it was closed
+                return True
+        return True
+
+    def end_turn(self) -> None:
+        """Let the next one do what was pressed."""
+        if self.turn.locked():
+            self.turn.release()
 
     @property
     def performing(self) -> bool:
@@ -117,6 +138,7 @@ class Stages:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self._stages: OrderedDict[str, Stage] = OrderedDict()
+        self._entering = threading.Lock()
 
     def of(self, workspace: Workspace) -> Stage | None:
         """Return the stage of a workspace; None where no scenario runs in it, or the model was replaced since."""
@@ -136,6 +158,16 @@ class Stages:
 
         Raises `BadRequest` where no further workspace can be made.
         """
+        with self._entering:  # of two presses at once, both enter the same stage
+            return self._enter(visit, scenario, anew)
+
+    def leave(self, visit: Visit) -> None:
+        """Open the workspace again that was open before the stage."""
+        stage = self.of(visit.workspace)
+        if stage is not None and self.lab.directory.may_enter(visit.visitor, stage.before):
+            self.lab.directory.enter(visit.visitor, stage.before)
+
+    def _enter(self, visit: Visit, scenario: Scenario, anew: bool) -> Stage:
         here = self.of(visit.workspace)
         before = visit.workspace_info.id if here is None else here.before
         known = self.known(visit, scenario.name)
@@ -151,12 +183,6 @@ class Stages:
         while len(self._stages) > MOST_STAGES:
             self._stages.popitem(last=False)
         return stage
-
-    def leave(self, visit: Visit) -> None:
-        """Open the workspace again that was open before the stage."""
-        stage = self.of(visit.workspace)
-        if stage is not None and self.lab.directory.may_enter(visit.visitor, stage.before):
-            self.lab.directory.enter(visit.visitor, stage.before)
 
     def _workspace(self, visit: Visit, scenario: Scenario) -> Workspace:
         """Open a workspace that holds no edit but the scenario's own, made where there is none."""

@@ -73,7 +73,7 @@ def _wire(page: gr.Blocks, tab: gr.Tab, parts: Parts, handlers: WorkshopHandlers
     wire = partial(on, parts)
     wire(page.load, handlers.workshop_load)
     wire(tab.select, handlers.workshop_open)
-    wire([parts["stage"].select, parts["stage-nav"].select], handlers.workshop_press, trigger_mode="once")
+    wire([parts["stage"].select, parts["stage-nav"].select], handlers.workshop_press, trigger_mode="multiple")
     wire(parts["stop"].click, handlers.workshop_stop, trigger_mode="multiple")
 
 

@@ -26,6 +26,7 @@ OPENED = noop("“{name}” is open below.")
 OPENED_BUNDLED = noop("“{name}” is bundled. Save it under a name of your own.")
 NOT_PLAYED = noop("A report is about a scenario that was played. Start it first.")
 DOWNLOAD = noop("Download {file} ({size})")
+STILL_PERFORMING = noop("The model is still at work, so this press did not count. Press again after that, or press Stop.")
 PERFORMING = {
     "ask": noop("Asking the model"),
     "edit": noop("Editing the model"),

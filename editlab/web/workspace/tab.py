@@ -144,4 +144,4 @@ def _wire(tab: gr.Tab, lab: Lab, parts: Parts, edit: EditDisplay) -> None:
     wire(said, files.workspace_format, trigger_mode="always_last")
     wire(parts["workspace-export"].click, files.workspace_export)
     wire(parts["workspace-jobs"].select, files.workspace_job, **many)
-    wire(parts["workspace-look"].click, files.workspace_jobs)
+    wire([parts["workspace-look"].click, parts["workspace-line-fold"].expand], files.workspace_jobs)

@@ -2,12 +2,16 @@
 // A page that is no participant's has no strip, and asks nothing.
 const card = () => element.querySelector(".strip .guess");
 let sending = false, last = null;
+const fold = (on) => {
+  element.classList.toggle("folded", on); // on a phone, where the strip lies over the page
+  element.querySelector(".strip-fold").setAttribute("aria-expanded", !on);
+};
 const show = async (answer) => {
   const place = card();
   if (!place) return;
   if (answer.ok) {
     const text = await answer.text();
-    if (text !== last) place.innerHTML = text;
+    if (text !== last) { place.innerHTML = text; fold(false); }
     last = text;
   } else if (answer.status !== 429) {
     const { detail } = await answer.json();
@@ -23,6 +27,7 @@ const look = async () => {
   } catch { /* the page says itself that the server does not answer */ }
 };
 element.addEventListener("click", async (event) => {
+  if (event.target.closest(".strip-fold")) fold(!element.classList.contains("folded"));
   const button = event.target.closest("[data-choice]"), question = element.querySelector("[data-question]");
   if (!button || !question || sending) return;
   sending = true;
