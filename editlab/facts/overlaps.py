@@ -33,17 +33,18 @@ class Overlap:
 def overlaps(rows: Sequence[Placed], facts: FactBase | None = None) -> list[Overlap]:
     """Return where rows of a file bear on each other, the gravest first. `facts` know other names and wordings."""
     names = _Names(rows, facts)
-    found = [
-        Overlap("case", (row.place,), f"{row.place}: {row.case.request.note}") for row in rows if row.case.request.note
-    ]
+    found = [Overlap("case", (row.place,), f"{row.place}: {row.case.request.note}") for row in rows if row.case.request.note]
     by_subject = _groups(rows, lambda row: names.subject(row))
     for group in by_subject:
         said = group[0].case.request.subject
         told: set[Place] = set()
         for same in _groups(group, names.fact):
+            if len({row.place.row for row in same}) == 1:  # a record in several languages
+                continue
             told.update(row.place for row in same)
             found.append(_one_fact(same, said))
-        if len({row.case.request.text for row in group}) > 1 and len({row.place for row in group} - told) > 0:
+        others = {row.place.row for row in group if row.place not in told}
+        if others and len({row.place.row for row in group}) > 1:
             text = (
                 f"{len(group):,} facts about {said!r} ({_where(group)}): they share one key, so a later one can undo an "
                 "earlier one. The answer afterwards says which held."
@@ -64,7 +65,7 @@ def overlaps(rows: Sequence[Placed], facts: FactBase | None = None) -> list[Over
 def _one_fact(group: Sequence[Placed], subject: str) -> Overlap:
     """Return what rows have to do with each other that write one fact of a subject in several wordings or names."""
     places = tuple(row.place for row in group)
-    objects = list(dict.fromkeys(bare(row.case.request.target_new) for row in group))
+    objects = list({_folded(new): new for row in group if (new := bare(row.case.request.target_new))}.values())
     if len(objects) == 1:
         text = f"{_where(group)} write the same fact about {subject!r} in other words or under another name. One is enough."
         return Overlap("same fact", places, text)
@@ -114,4 +115,5 @@ def _groups(rows: Iterable[Placed], key: Callable[[Placed], Hashable]) -> list[l
 def _where(group: Sequence[Placed]) -> str:
     said = [str(row.place) for row in group[:SHOWN]]
     more = len(group) - len(said)
-    return ", ".join(said) + (f" and {more:,} more" if more else "")
+    *first, last = [*said, f"{more:,} more"] if more else said
+    return f"{'; '.join(first)} and {last}"

@@ -212,9 +212,7 @@ def _layers(found: Found) -> Iterator[Found]:
 def _has_form(columns: Sequence[str]) -> bool:
     """Return whether a table has all columns that one of the published forms needs."""
     form = forms.form_of(dict.fromkeys(columns, ""))
-    return form is not None and all(
-        name in columns for name, info in form.model_fields.items() if info.is_required()
-    )
+    return form is not None and all(name in columns for name, info in form.model_fields.items() if info.is_required())
 
 
 def _unknown(header: Header) -> BadFile:

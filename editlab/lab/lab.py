@@ -228,9 +228,7 @@ class Lab:
             self.limits.count_seconds(job.asker, job.seconds)
 
     def _resume_edits(self, workspace: Workspace, request: Mapping[str, Any]) -> Job[Any]:
-        file = self.read_edit_file(
-            self.ledger.files.path(request["file"]), request["name"], request.get("proposals", False)
-        )
+        file = self.read_edit_file(self.ledger.files.path(request["file"]), request["name"], request.get("proposals", False))
         return edits.apply_many(workspace, file, request["method"], request["config"], request["batch"], request["reason"])
 
     def _resume_mask(self, workspace: Workspace, request: Mapping[str, Any]) -> Job[Any]:

@@ -122,7 +122,9 @@ def expectations(prompts: object, answers: object, key: str, aliases: bool = Fal
     elif not isinstance(answers, list):
         answers = [answers] * len(prompts)
     if len(prompts) != len(answers):
-        raise BadRequest(f"'{key}' has {len(prompts)} prompts but {len(answers)} answers. Give each prompt its answer.", _field(key))
+        raise BadRequest(
+            f"'{key}' has {len(prompts)} prompts but {len(answers)} answers. Give each prompt its answer.", _field(key)
+        )
     found = []
     for prompt, answer in zip(prompts, answers, strict=True):
         wordings = [text.strip() for text in checked(answer, key)]

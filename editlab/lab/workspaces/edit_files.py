@@ -36,9 +36,9 @@ ROOM = 32
 class EditFile:
     """A checked file of edits: the `rows` that can be edited, and the `faults` of the others.
 
-    `sha256`: the first 16 digits of the content's hash, which the edits store; `content`: the file itself. `forms`: how many
-    records were read as which form; `notes`: what else is to be known of the file; `overlaps`: where rows bear on each other;
-    `proposals`: whether what a fault proposes was taken instead.
+    `sha256`: the first 16 digits of the content's hash, which the edits store; `content`: the file itself. `forms`: how
+    many records were read as which form; `notes`: what else is to be known of the file; `overlaps`: where rows bear on
+    each other; `proposals`: whether what a fault proposes was taken instead.
     """
 
     name: str
@@ -105,8 +105,8 @@ def read_edit_file(
 ) -> EditFile:
     """Read a file and check the form of each row, whether the model can be edited so, and whether rows contradict.
 
-    Without a model, only the file itself is checked. `facts` tell more of the rows that bear on each other; with `proposals`,
-    what a fault proposes is taken. Raises `BadFile` for a file that has no edits or more than 10,000 rows.
+    Without a model, only the file itself is checked. `facts` tell more of the rows that bear on each other; with
+    `proposals`, what a fault proposes is taken. Raises `BadFile` for a file that has no edits or more than 10,000 rows.
     """
     try:
         reading = read_file(path, MOST_ROWS, proposals)
