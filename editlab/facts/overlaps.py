@@ -5,73 +5,85 @@ Nothing of it keeps an edit from being made. It says beforehand where edits will
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from editlab.facts.base import FactBase
 from editlab.facts.readers import Place, Placed
 from editlab.facts.script import bare
+from editlab.wording import noop
 
 MANY = 20
 """So many subjects with one new object are told."""
 SHOWN = 5
 """Places that a sentence names."""
 
-Kind = Literal["same fact", "contradiction", "same subject", "same object", "case"]
+Kind = Literal["contradiction", "same fact", "same subject", "same object", "case"]
+
+TEXTS: dict[Kind, str] = {
+    "contradiction": noop(
+        "{where} contradict each other: “{new}” and “{other}” for the same fact about {name}. The later one counts."
+    ),
+    "same fact": noop("{where} write the same fact about {name}, in other words or under another name. One is enough."),
+    "same subject": noop(
+        "{count} facts about {name} ({where}): they share a key, so a later one can undo an earlier one. The answer "
+        "afterwards says which held."
+    ),
+    "same object": noop(
+        "{count} subjects get the new object “{new}”: the model may come to say it of others too. Look at locality "
+        "afterwards."
+    ),
+    "case": noop("{where}: “{new}” differs from the true object “{other}” in upper and lower case alone."),
+}
+"""What it means that rows bear on each other, the gravest first."""
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Edits of a file that bear on each other, and what that means, in a sentence."""
+    """Rows of a file that bear on each other (or one with a note of its own), and what the sentence about them names."""
 
     kind: Kind
     places: tuple[Place, ...]
-    text: str
+    values: Mapping[str, str]
+
+    @property
+    def text(self) -> str:
+        """The sentence."""
+        return TEXTS[self.kind].format(**self.values)
 
 
 def overlaps(rows: Sequence[Placed], facts: FactBase | None = None) -> list[Overlap]:
     """Return where rows of a file bear on each other, the gravest first. `facts` know other names and wordings."""
     names = _Names(rows, facts)
-    found = [Overlap("case", (row.place,), f"{row.place}: {row.case.request.note}") for row in rows if row.case.request.note]
-    by_subject = _groups(rows, lambda row: names.subject(row))
-    for group in by_subject:
-        said = group[0].case.request.subject
+    found = [_overlap("case", [row]) for row in rows if row.case.request.note]
+    for group in _groups(rows, names.subject):
         told: set[Place] = set()
         for same in _groups(group, names.fact):
             if len({row.place.row for row in same}) == 1:  # a record in several languages
                 continue
             told.update(row.place for row in same)
-            found.append(_one_fact(same, said))
+            objects = {_folded(bare(row.case.request.target_new)) for row in same}
+            found.append(_overlap("same fact" if len(objects) == 1 else "contradiction", same))
         others = {row.place.row for row in group if row.place not in told}
         if others and len({row.place.row for row in group}) > 1:
-            text = (
-                f"{len(group):,} facts about {said!r} ({_where(group)}): they share one key, so a later one can undo an "
-                "earlier one. The answer afterwards says which held."
-            )
-            found.append(Overlap("same subject", tuple(row.place for row in group), text))
+            found.append(_overlap("same subject", group))
     for group in _groups(rows, lambda row: bare(row.case.request.target_new)):
         if len({names.subject(row) for row in group}) >= MANY:
-            new = bare(group[0].case.request.target_new)
-            text = (
-                f"{len(group):,} subjects get the new object {new!r}: the model may come to say it of others too. Look at "
-                "locality afterwards."
-            )
-            found.append(Overlap("same object", tuple(row.place for row in group), text))
-    order: tuple[Kind, ...] = ("contradiction", "same fact", "same subject", "same object", "case")
-    return sorted(found, key=lambda overlap: order.index(overlap.kind))
+            found.append(_overlap("same object", group))
+    return sorted(found, key=lambda overlap: list(TEXTS).index(overlap.kind))
 
 
-def _one_fact(group: Sequence[Placed], subject: str) -> Overlap:
-    """Return what rows have to do with each other that write one fact of a subject in several wordings or names."""
-    places = tuple(row.place for row in group)
-    objects = list({_folded(new): new for row in group if (new := bare(row.case.request.target_new))}.values())
-    if len(objects) == 1:
-        text = f"{_where(group)} write the same fact about {subject!r} in other words or under another name. One is enough."
-        return Overlap("same fact", places, text)
-    said = " and ".join(repr(name) for name in objects[:2])
-    text = f"{_where(group)} contradict each other: {said} for the same fact about {subject!r}. The later one counts."
-    return Overlap("contradiction", places, text)
+def _overlap(kind: Kind, group: Sequence[Placed]) -> Overlap:
+    """Return what rows have to do with each other."""
+    first = group[0].case.request
+    new = bare(first.target_new)
+    others = (bare(row.case.request.target_new) for row in group[1:])
+    other = bare(first.target_true or "") if kind == "case" else next((o for o in others if _folded(o) != _folded(new)), "")
+    said = "; ".join(str(row.place) for row in group[:SHOWN])
+    where = f"{said} (+{len(group) - SHOWN:,})" if len(group) > SHOWN else said
+    values = {"where": where, "count": f"{len(group):,}", "name": first.subject, "new": new, "other": other}
+    return Overlap(kind, tuple(row.place for row in group), values)
 
 
 class _Names:
@@ -110,10 +122,3 @@ def _groups(rows: Iterable[Placed], key: Callable[[Placed], Hashable]) -> list[l
     for row in rows:
         groups.setdefault(key(row), []).append(row)
     return [group for group in groups.values() if len(group) > 1]
-
-
-def _where(group: Sequence[Placed]) -> str:
-    said = [str(row.place) for row in group[:SHOWN]]
-    more = len(group) - len(said)
-    *first, last = [*said, f"{more:,} more"] if more else said
-    return f"{'; '.join(first)} and {last}"

@@ -8,6 +8,7 @@ of editing, not after.
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -61,8 +62,8 @@ SYNONYMS = {
 OWN = {name: name for name in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)} | SYNONYMS
 PUBLISHED = {name: name for form in forms.FORMS for name, info in form.model_fields.items() if info.alias is None}
 """Columns of the other forms, which are published as tables too."""
-LONGEST_LANGUAGE = 8
-"""Characters of a key that names a language, as "zh" or "zh-Hant" does."""
+LANGUAGE = re.compile(r"[a-z]{2,3}([-_]\w+)?")
+"""A key that names a language, as "zh" or "zh-Hant" does."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ def _layers(found: Found) -> Iterator[Found]:
         yield found
         return
     for key, items in inner.items():
-        language = key if len(key) <= LONGEST_LANGUAGE and key[:2].isalpha() else ""
+        language = key if LANGUAGE.fullmatch(key) else ""
         for number, item in enumerate(items, start=1):
             said = f"{found.place}, {key}" + (f" {number}" if len(items) > 1 else "")
             yield replace(found, place=Place(found.place.row, said), record=item, layer=language)

@@ -16,6 +16,7 @@ from typing import Any
 import regex
 
 from editlab.errors import BadFile, BadRequest
+from editlab.wording import noop
 
 MAX_COLUMNS = 1_000
 SEPARATORS = ",;\t|"
@@ -33,7 +34,7 @@ NO_TEXT = {
 }
 """What files begin with that are no text, and what they are."""
 OLD = "cp1252"
-OLD_NOTE = "It is not UTF-8 and was read as Windows-1252, as Excel writes CSV: look at the accented letters."
+OLD_NOTE = noop("It is not UTF-8 and was read as Windows-1252, as Excel writes CSV: look at the accented letters.")
 
 
 @dataclass(frozen=True)

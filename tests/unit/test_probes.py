@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import EditCase, EditRequest, Expectation, Fact, FactBase, Relation, read_cases
+from editlab.facts.script import WORD_JOINER
 from editlab.model import LanguageModel
 from editlab.model.reading import read
 from editlab.model.tokens import in_chunks
@@ -622,3 +623,21 @@ def test_summary_without_a_true_object_says_so(tiny_llama):
     assert found["p_true"] is None
     assert found["first_true"] is None
     assert found["p_new"] > 0
+
+
+def test_one_of_several_questions_suffices_and_an_alias_is_as_good(tiny_llama, views):
+    token = tiny_llama.top("Slovenia is", view=views["base"], k=1)[0][0]
+    said = token if token.startswith(" ") else f"{WORD_JOINER}{token}"
+    never = "Xylophonia"
+    probes = (
+        Probe("propagation", "", "Slovenia is", never, aliases=(said,), any_of="1"),
+        Probe("propagation", "", "Slovenia is", never, any_of="1"),
+        Probe("propagation", "", "Slovenia is", never),
+        Probe("propagation", "", "Slovenia is", never, any_of="2"),
+    )
+    for answers in (True, False):
+        frame = ask(tiny_llama, SLOVENIA, probes, views, answers)
+        assert list(frame["base.hit"]) == [True, False, False, False]
+        assert tallies(frame, "base")["propagation"] == (1.0, 3)
+        both = pd.concat([frame, frame.assign(any_of="3")])
+        assert tallies(both, "base")["propagation"] == (2.0, 4)

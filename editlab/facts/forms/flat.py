@@ -152,7 +152,7 @@ class Tracing(Form):
 class Table(Form):
     """A row of our table; `rephrases`: other names of the subject, `neighbours`: prompts about other subjects."""
 
-    title: ClassVar[str] = "a table"
+    title: ClassVar[str] = "EditLab's table"
     keys: ClassVar[tuple[str, ...]] = ("subject", "prompt", "target_new")
 
     subject: Text
