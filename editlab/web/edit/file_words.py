@@ -100,9 +100,10 @@ def at_end(now: FileProgress) -> str:
     said = f"{text} {held.format(took=_took(now), share=percent(now.held))}"
     if not now.missed:
         return said
-    names = [f"{row.case.request.subject} ({row.place})" for row in now.missed[:SHOWN_MISSED]]
+    names = "; ".join(f"{row.case.request.subject} ({row.place})" for row in now.missed[:SHOWN_MISSED])
     more = f" (+{number(len(now.missed) - SHOWN_MISSED)})" if len(now.missed) > SHOWN_MISSED else ""
-    return f"{said} {_('These did not hold:')} {'; '.join(names)}{more}."
+    lost = _("These did not hold: {names}.").format(names=f"{names}{more}")
+    return f"{said} {lost}"
 
 
 def apply_label(left: int) -> str:
