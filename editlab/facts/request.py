@@ -13,8 +13,10 @@ from typing import TypeVar
 
 from editlab.errors import BadRequest, Proposal
 from editlab.facts import script, subjects
+from editlab.wording import noop
 
 SLOT = "{}"
+CASE_ALONE = noop("The new object differs from the true one in upper and lower case alone.")
 
 Item = TypeVar("Item")
 
@@ -77,9 +79,7 @@ class EditRequest:
     def note(self) -> str:
         """What is unusual about the request, in a sentence; "" where nothing is."""
         new, true = script.bare(self.target_new), script.bare(self.target_true or "")
-        if new.casefold() != true.casefold():
-            return ""
-        return f"The new object {new!r} differs from the true object {true!r} in upper and lower case alone."
+        return CASE_ALONE if new.casefold() == true.casefold() else ""
 
     def as_dict(self) -> dict[str, str | None]:
         """Return the four fields, as JSON and scripts carry them."""

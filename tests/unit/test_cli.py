@@ -172,7 +172,7 @@ def test_an_edit_that_did_not_take_is_a_sentence_a_field_and_a_status(run):
 
 def test_upper_and_lower_case_alone_make_another_object_with_a_note(run):
     found = object_of(run("edit", *REQUEST, "--true", "antarctica", "--json"))
-    assert found["notes"][0].startswith("The new object 'Antarctica' differs from the true object 'antarctica' in upper and")
+    assert found["notes"][0] == "The new object differs from the true one in upper and lower case alone."
 
 
 def test_probe_adds_every_probe_under_both_views(run):

@@ -11,6 +11,7 @@ from published import check_counterfact, check_rep
 
 from editlab.errors import BadFile, BadRequest, Proposal
 from editlab.facts import EditCase, EditRequest, Expectation, read_cases, read_placed, readers, records, split
+from editlab.facts.request import CASE_ALONE
 
 PROMPT = "{} belongs to the continent of"
 SENTENCE = "Slovenia belongs to the continent of"
@@ -167,9 +168,7 @@ def test_a_proposal_that_is_taken_reads_as_the_prompt_did():
 
 
 def test_upper_and_lower_case_make_another_object_which_a_note_says():
-    assert EditRequest(PROMPT, "Slovenia", "eBay", "EBAY").note == (
-        "The new object 'eBay' differs from the true object 'EBAY' in upper and lower case alone."
-    )
+    assert EditRequest(PROMPT, "Slovenia", "eBay", "EBAY").note == CASE_ALONE
     assert EditRequest(PROMPT, "Slovenia", "eBay", "Amazon").note == EditRequest(PROMPT, "Slovenia", "eBay").note == ""
 
 

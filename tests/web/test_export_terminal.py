@@ -172,7 +172,7 @@ def test_the_terminal_lines_make_the_same_edits(lab, run, tmp_path, monkeypatch)
     for line in done.stdout.splitlines():
         args, env = json.loads(line)
         result = CliRunner().invoke(app, [*args, "--json"], env=env)
-        assert result.exit_code == 0, result.output
+        assert result.exit_code in (0, 3), result.output
     kept, made = (entries(lab.workspace(name)) for name in ("anna", "again"))
     assert [entry.requests for entry in made] == [entry.requests for entry in kept]
     for one, other in zip(made, kept, strict=True):
