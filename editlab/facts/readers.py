@@ -162,6 +162,8 @@ def _read(reading: Reading, found: Found, table: bool, number: int, write: Write
         reading.found.extend(Placed(found.place, case) for case in cases)
     except BadRequest as error:
         reading.faults.append(Fault(found.place, error.field, str(error), error.proposal))
+    except RecursionError:
+        reading.faults.append(Fault(found.place, None, "It is nested too deeply. Write its lists flat."))
 
 
 def _content(path: Path) -> bytes:

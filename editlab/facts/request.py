@@ -176,7 +176,8 @@ def _slot_missing(prompt: str, subject: str) -> BadRequest:
 def _not_once(text: str, subject: str, occurrences: int) -> BadRequest:
     """Return why a subject has no one place in a text, with what could be meant instead."""
     if occurrences:
-        times = "twice" if occurrences == 2 else f"{occurrences} times"
+        more = " and more" if occurrences >= subjects.MOST else ""
+        times = "twice" if occurrences == 2 else f"{occurrences} times{more}"
         return BadRequest(
             f"The subject {subject!r} occurs {times} in the prompt. Write {{}} in the place that is meant.", "prompt"
         )

@@ -9,6 +9,7 @@ import difflib
 import html
 import unicodedata
 from bisect import bisect_left
+from itertools import islice
 
 import regex
 
@@ -16,6 +17,8 @@ from editlab.facts import script
 
 Span = tuple[int, int]
 
+MOST = 100
+"""Places in a text that are looked at."""
 LONGEST = 2_000
 """Characters of a prompt up to which a near match is looked for."""
 ALIKE = 0.7
@@ -28,7 +31,7 @@ _SAME = str.maketrans(dict.fromkeys("’‘ʼ`´", "'") | dict.fromkeys("“”�
 
 
 def whole(subject: str, text: str) -> list[Span]:
-    """Return where a subject stands in a text as whole words; one that is part of a longer number does not."""
+    """Return where a subject stands in a text as whole words, of the first `MOST` places at which it does at all."""
     return [span for span in _occurrences(subject, text) if _is_whole(text, span)]
 
 
@@ -78,11 +81,18 @@ def spelled(subject: str, found: str) -> str:
 
 
 def _occurrences(subject: str, text: str) -> list[Span]:
-    return [match.span() for match in regex.finditer(regex.escape(subject), text)] if subject else []
+    found = regex.finditer(regex.escape(subject), text) if subject else ()
+    return [match.span() for match in islice(found, MOST)]
 
 
 def _is_whole(text: str, span: Span) -> bool:
-    return not any(script.goes_on(text[:place], text[place:]) or script.number_at(text, place) for place in span)
+    return not any(_goes_on(text, place) for place in span)
+
+
+def _goes_on(text: str, place: int) -> bool:
+    """Return whether a word or a number goes on across a place in a text."""
+    before, after = text[max(0, place - script.NEAR) : place], text[place : place + script.NEAR]
+    return script.goes_on(before, after) or script.number_at(before + after, len(before))
 
 
 def _fold(sign: str) -> str:

@@ -393,6 +393,25 @@ def test_a_thousand_damaged_files_are_read_or_refused_with_a_sentence(name, tmp_
     assert path.read_bytes() == bytes(damaged)
 
 
+@pytest.mark.parametrize("depth", [300, 600, 900, 990, 100_000])
+@pytest.mark.parametrize("key", ["ground_truth", "locality", "target_new"])
+def test_lists_in_lists_are_read_or_refused(tmp_path, depth, key):
+    nested = "[" * depth + "]" * depth
+    content = '[{"prompt":"{} is in","subject":"Peru","target_new":"Asia","%s":%s}]' % (key, nested)  # noqa: UP031
+    try:
+        reading = read_file(written(tmp_path, content.encode()))
+    except BadFile as error:
+        assert "not JSON that can be read" in str(error)
+    else:
+        assert len(reading.found) + len(reading.faults) == 1
+
+
+def test_a_prompt_that_repeats_its_subject_a_hundred_thousand_times_is_refused_at_once(tmp_path):
+    record = {"prompt": "Peru " * 100_000, "subject": "Peru", "target": "Asia"}
+    (fault,) = read_file(written(tmp_path, [record])).faults
+    assert "occurs 100 times and more in the prompt" in fault.reason
+
+
 @pytest.fixture(scope="module")
 def facts() -> FactBase:
     return FactBase.load(DATA.parents[1] / "presets" / "facts")

@@ -163,7 +163,8 @@ def test_script_and_notebook_make_the_same_edits(lab, tmp_path, monkeypatch, cap
 def test_the_terminal_lines_make_the_same_edits(lab, run, tmp_path, monkeypatch):
     export(lab.workspace("anna"), "script", tmp_path / "out")
     told = (
-        "import json, os, sys; print(json.dumps([sys.argv[1:], {k: v for k, v in os.environ.items() if 'EDITLAB_' in k}]))"
+        "import json, os, sys; print(json.dumps([sys.argv[1:], {k: v for k, v in os.environ.items() if 'EDITLAB_' in k}])); "
+        "sys.exit(3)"  # an edit that did not take does not end the script
     )
     (tmp_path / "editlab").write_text(f"#!{sys.executable}\n{told}\n", encoding="utf-8")
     (tmp_path / "editlab").chmod(0o755)

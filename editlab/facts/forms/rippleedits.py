@@ -16,6 +16,8 @@ from editlab.facts.request import EditCase, Expectation
 
 VERB = re.compile(r".*\b(?:is followed by|is|are|follows)(?= )", re.DOTALL)
 """A sentence up to the last verb, behind which the object stands."""
+LONGEST = 2_000
+"""Characters of a sentence whose subject is looked for."""
 NOUNS = {"SEX_OR_GENDER": "gender", "NATIVE_LANGUAGE": "mother tongue", "CAPITAL": "capital city"}
 """What the sentence calls a relation, where it is not the relation's own name."""
 SUBJECTS = tuple(
@@ -121,6 +123,8 @@ def _shared(one: str, other: str) -> str:
 
 def _subject(prompt: str, relation: str) -> str | None:
     """Return the subject of a sentence up to its object, where one of the known wordings tells it."""
+    if len(prompt) > LONGEST:
+        return None
     noun = re.escape(NOUNS.get(relation, relation.replace("_", " ").casefold()))
     by_noun = re.compile(rf"\b{noun}s? (?:of|in) (.+) (?:is|are)$", re.IGNORECASE)
     patterns = (*SUBJECTS, by_noun) if noun else SUBJECTS
