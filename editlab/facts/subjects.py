@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import html
+import re
 import unicodedata
 from bisect import bisect_left
 from itertools import islice
@@ -81,7 +82,7 @@ def spelled(subject: str, found: str) -> str:
 
 
 def _occurrences(subject: str, text: str) -> list[Span]:
-    found = regex.finditer(regex.escape(subject), text) if subject else ()
+    found = re.finditer(re.escape(subject), text) if subject else ()
     return [match.span() for match in islice(found, MOST)]
 
 
