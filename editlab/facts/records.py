@@ -26,11 +26,11 @@ FORMULA = regex.compile("'*[=+\\-@\t\r\n＝＋－＠]")
 MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"", "utf-8-sig"))
 """What a text begins with, and how it is encoded."""
 NO_TEXT = {
-    b"PK": "a zip file or an Excel workbook. Save the sheet as CSV, or unpack it",
-    b"\xd0\xcf\x11\xe0": "an Excel workbook. Save the sheet as CSV",
-    b"PAR1": "a Parquet file. Save it as JSON Lines",
-    b"\x1f\x8b": "a gzip file. Unpack it",
-    b"%PDF": "a PDF. Save the table as CSV",
+    b"PK": noop("a zip file or an Excel workbook. Save the sheet as CSV, or unpack it"),
+    b"\xd0\xcf\x11\xe0": noop("an Excel workbook. Save the sheet as CSV"),
+    b"PAR1": noop("a Parquet file. Save it as JSON Lines"),
+    b"\x1f\x8b": noop("a gzip file. Unpack it"),
+    b"%PDF": noop("a PDF. Save the table as CSV"),
 }
 """What files begin with that are no text, and what they are."""
 OLD = "cp1252"
@@ -105,14 +105,14 @@ def in_json(text: str) -> Iterator[Found]:
         if _begins_lines(text):
             yield from _in_lines(text)
             return
-        where = f"line {error.lineno}, column {error.colno}"
+        where = noop(f"line {error.lineno}, column {error.colno}")
         raise BadFile(f"{where}: not valid JSON ({error.msg}). Mend it there.") from error
     except (ValueError, RecursionError) as error:
         raise BadFile(f"line 1: not JSON that can be read ({error}). Make it a list of records.") from error
     for number, record in enumerate(whole if isinstance(whole, list) else [whole], start=1):
-        said = f"record {number}"
+        said = noop(f"record {number}")
         if isinstance(record, dict) and isinstance(record.get("case_id"), str):
-            said += f" (case_id {record['case_id']})"
+            said = noop(f"record {number} (case_id {record['case_id']})")
         yield Found(Place(number, said), record)
 
 
@@ -128,7 +128,7 @@ def _in_lines(text: str) -> Iterator[Found]:
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
-        place = Place(number, f"line {number}")
+        place = Place(number, noop(f"line {number}"))
         try:
             yield Found(place, parsed(line))
         except json.JSONDecodeError as error:
@@ -193,10 +193,10 @@ def _records(
 ) -> Iterator[Found]:
     used = [place for place, name in enumerate(columns) if name in known]
     for line, row in rows:
-        place = Place(line, f"line {line}")
+        place = Place(line, noop(f"line {line}"))
         if len(row) > len(columns):
             sign = {"\t": "tab", ",": "comma"}.get(separator, separator)
-            text = f"{len(row)} fields where the header has {len(columns)}. Put quotes around a cell with a {sign}."
+            text = noop(f"{len(row)} fields where the header has {len(columns)}. Put quotes around a cell with a {sign}.")
             yield Found(place, None, BadRequest(text))
         else:
             yield Found(place, {columns[n]: from_spreadsheet(row[n]) if n < len(row) else "" for n in used})

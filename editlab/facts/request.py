@@ -22,7 +22,7 @@ Item = TypeVar("Item")
 
 
 TARGETS = ("target_new", "target_true")
-NAMES = {"subject": "subject", "target_new": "new object", "target_true": "true object"}
+NAMES = {"subject": noop("subject"), "target_new": noop("new object"), "target_true": noop("true object")}
 """What a person calls the fields that hold a name."""
 
 
@@ -176,21 +176,20 @@ def _slot_missing(prompt: str, subject: str) -> BadRequest:
 def _not_once(text: str, subject: str, occurrences: int) -> BadRequest:
     """Return why a subject has no one place in a text, with what could be meant instead."""
     if occurrences:
-        more = " and more" if occurrences >= subjects.MOST else ""
-        times = "twice" if occurrences == 2 else f"{occurrences} times{more}"
+        times = noop("twice") if occurrences == 2 else noop(f"{occurrences} times")
         return BadRequest(
             f"The subject {subject!r} occurs {times} in the prompt. Write {{}} in the place that is meant.", "prompt"
         )
     if span := subjects.alike(subject, text):
-        said = f"The subject {subject!r} is written {text[slice(*span)]!r} in the prompt."
+        said = noop(f"The subject {subject!r} is written {text[slice(*span)]!r} in the prompt.")
     elif subjects.inside(subject, text):
         span = subjects.nearest(subject, text)
-        said = f"The subject {subject!r} occurs in the prompt only inside of a longer word or number."
+        said = noop(f"The subject {subject!r} occurs in the prompt only inside of a longer word or number.")
     else:
         span = subjects.nearest(subject, text)
-        said = f"The subject {subject!r} does not occur in the prompt."
+        said = noop(f"The subject {subject!r} does not occur in the prompt.")
     if span is None:
         return BadRequest(f"{said} Write {{}} where it stands.", "prompt")
     name, prompt = subjects.spelled(subject, text[slice(*span)]), with_slot(text, span)
-    told = f"{said} Write {{}} where it stands, perhaps for {name!r}: {prompt!r}."
-    return BadRequest(told, "prompt", Proposal(prompt, name))
+    proposal = Proposal(prompt, name)
+    return BadRequest(f"{said} Write {{}} where it stands, perhaps for {name!r}: {prompt!r}.", "prompt", proposal)

@@ -409,7 +409,7 @@ def test_lists_in_lists_are_read_or_refused(tmp_path, depth, key):
 def test_a_prompt_that_repeats_its_subject_a_hundred_thousand_times_is_refused_at_once(tmp_path):
     record = {"prompt": "Peru " * 100_000, "subject": "Peru", "target": "Asia"}
     (fault,) = read_file(written(tmp_path, [record])).faults
-    assert "occurs 100 times and more in the prompt" in fault.reason
+    assert "occurs 100 times in the prompt" in fault.reason
 
 
 @pytest.fixture(scope="module")

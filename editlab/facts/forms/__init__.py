@@ -18,6 +18,7 @@ from editlab.facts.forms.fields import Form
 from editlab.facts.forms.flat import SEPARATOR, EasyEdit, FastEdit, Rep, Table, Tracing, WikiBio
 from editlab.facts.forms.questions import QAEdit, UltraEditBench, WikiBigEdit, ZsRE
 from editlab.facts.forms.rippleedits import RippleEdits
+from editlab.wording import noop
 
 __all__ = ["FORMS", "SEPARATOR", "Form", "Table", "form_of", "read"]
 
@@ -35,17 +36,15 @@ FORMS: tuple[type[Form], ...] = (
     Rep,
     EasyEdit,
 )
-UNKNOWN = (
-    "Its keys are of no known form. An edit has 'prompt', 'subject' and 'target_new', or the keys of one of these: "
-    + ", ".join(form.title for form in FORMS)
-    + "."
-)
+UNKNOWN = noop(
+    "Its keys are of no known form. An edit has 'prompt', 'subject' and 'target_new'. Or use keys as one of these: {forms}."
+).format(forms=", ".join(form.title for form in FORMS))
 MESSAGES = {
-    "missing": "is missing. Add it.",
-    "model_type": "is not an object with keys. Write it as {...}.",
-    "model_attributes_type": "is not an object with keys. Write it as {...}.",
-    "tuple_type": "is not a list. Write it in [ ].",
-    "too_short": "is empty. Write one edit there.",
+    "missing": noop("is missing. Add it."),
+    "model_type": noop("is not an object with keys. Write it as {...}."),
+    "model_attributes_type": noop("is not an object with keys. Write it as {...}."),
+    "tuple_type": noop("is not a list. Write it in [ ]."),
+    "too_short": noop("is empty. Write one edit there."),
 }
 
 
@@ -75,7 +74,8 @@ def read(record: dict[str, Any], table: bool = False) -> Form:
             raise BadRequest(UNKNOWN) from error
         path = [part for part in fault["loc"] if isinstance(part, str) and part not in _NAMES]
         key = path[-2] if path[-1:] == ["str"] else path[-1]
-        raise BadRequest(f"'{key}' {MESSAGES.get(fault['type'], fault['msg'])}", key) from error
+        what = MESSAGES.get(fault["type"], fault["msg"])
+        raise BadRequest(f"'{key}' {what}", key) from error
 
 
 _NAMES = {form.__name__ for form in FORMS}

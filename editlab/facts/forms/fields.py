@@ -10,8 +10,9 @@ from pydantic_core import PydanticCustomError
 
 from editlab.errors import BadRequest, Proposal
 from editlab.facts.request import SLOT, EditCase, EditRequest, Expectation
+from editlab.wording import noop
 
-NO_SUBJECT = (
+NO_SUBJECT = noop(
     "It names no subject, at whose last token ROME and MEMIT write. Add 'subject'. The whole prompt can be the subject: "
     "then the edit is for this very sentence, and hardly holds in other words."
 )
@@ -60,12 +61,16 @@ class Form(BaseModel):
 def _text(value: object) -> str:
     if not isinstance(value, str):
         shown = json.dumps(value, default=str, ensure_ascii=False)[:40]
-        raise PydanticCustomError("text", "holds {shown} where text is expected. Write it in quotes.", {"shown": shown})
+        raise PydanticCustomError(
+            "text", noop("holds {shown} where text is expected. Write it in quotes."), {"shown": shown}
+        )
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
         place = {"place": error.start}
-        raise PydanticCustomError("text", "holds half a character at position {place}. Write it anew.", place) from error
+        raise PydanticCustomError(
+            "text", noop("holds half a character at position {place}. Write it anew."), place
+        ) from error
     return value
 
 
