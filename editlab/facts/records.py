@@ -196,8 +196,13 @@ def _records(
         place = Place(line, noop(f"line {line}"))
         if len(row) > len(columns):
             sign = {"\t": "tab", ",": "comma"}.get(separator, separator)
-            text = noop(f"{len(row)} fields where the header has {len(columns)}. Put quotes around a cell with a {sign}.")
-            yield Found(place, None, BadRequest(text))
+            yield Found(
+                place,
+                None,
+                BadRequest(
+                    f"{len(row)} fields where the header has {len(columns)}. Put quotes around a cell with a {sign}."
+                ),
+            )
         else:
             yield Found(place, {columns[n]: from_spreadsheet(row[n]) if n < len(row) else "" for n in used})
 

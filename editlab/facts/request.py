@@ -144,10 +144,10 @@ def _clean_name(value: str, field: str) -> str:
     if all(char.isspace() or unicodedata.category(char) == "Cf" for char in value):
         raise BadRequest(f"The {name} is empty. Write it.", field)
     if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in value):
-        raise BadRequest(f"The {name} {value!r} holds a line break or control character. Write it on one line.", field)
+        raise BadRequest(f"The {name} holds a line break or control character: {value!r}. Write it on one line.", field)
     if SLOT in value:
         raise BadRequest(
-            f"The {name} {value!r} holds {{}}. Write {{}} in the prompt alone, where the subject stands.", field
+            f"The {name} holds {{}}: {value!r}. Write {{}} in the prompt alone, where the subject stands.", field
         )
     return value
 

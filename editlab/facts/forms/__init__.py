@@ -36,13 +36,10 @@ FORMS: tuple[type[Form], ...] = (
     Rep,
     EasyEdit,
 )
-UNKNOWN = noop(
-    "Its keys are of no known form. An edit has 'prompt', 'subject' and 'target_new'. Or use keys as one of these: {forms}."
-).format(forms=", ".join(form.title for form in FORMS))
 MESSAGES = {
     "missing": noop("is missing. Add it."),
-    "model_type": noop("is not an object with keys. Write it as {...}."),
-    "model_attributes_type": noop("is not an object with keys. Write it as {...}."),
+    "model_type": noop("is not an object with keys. Write it in braces."),
+    "model_attributes_type": noop("is not an object with keys. Write it in braces."),
     "tuple_type": noop("is not a list. Write it in [ ]."),
     "too_short": noop("is empty. Write one edit there."),
 }
@@ -71,7 +68,11 @@ def read(record: dict[str, Any], table: bool = False) -> Form:
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         if fault["type"] in ("union_tag_not_found", "union_tag_invalid"):
-            raise BadRequest(UNKNOWN) from error
+            forms = ", ".join(form.title for form in FORMS)
+            raise BadRequest(
+                "Its keys are of no known form. An edit has 'prompt', 'subject' and 'target_new'. Or use keys as one of "
+                f"these: {forms}."
+            ) from error
         path = [part for part in fault["loc"] if isinstance(part, str) and part not in _NAMES]
         key = path[-2] if path[-1:] == ["str"] else path[-1]
         what = MESSAGES.get(fault["type"], fault["msg"])

@@ -12,11 +12,6 @@ from editlab.errors import BadRequest, Proposal
 from editlab.facts.request import SLOT, EditCase, EditRequest, Expectation
 from editlab.wording import noop
 
-NO_SUBJECT = noop(
-    "It names no subject, at whose last token ROME and MEMIT write. Add 'subject'. The whole prompt can be the subject: "
-    "then the edit is for this very sentence, and hardly holds in other words."
-)
-
 
 class Writer:
     """Makes the requests of a file; `taken` counts those that an error proposed, where `proposals` are taken."""
@@ -28,7 +23,12 @@ class Writer:
         """Return a request, whose prompt is a text that names the subject. Raises `BadRequest`."""
         try:
             if subject is None:
-                raise BadRequest(NO_SUBJECT, "subject", Proposal(SLOT, text.strip()))
+                raise BadRequest(
+                    "It names no subject, at whose last token ROME and MEMIT write. Add 'subject'. The whole prompt can be "
+                    "the subject: then the edit is for this very sentence, and hardly holds in other words.",
+                    "subject",
+                    Proposal(SLOT, text.strip()),
+                )
             return EditRequest.from_text(text, subject, target_new, target_true)
         except BadRequest as error:
             if error.proposal is None or not self.proposals:
