@@ -4,6 +4,8 @@ Every error that EditLab raises on purpose is an `EditLabError`. Its message say
 shows it unchanged, and the terminal's JSON has it beside the class name, as `error`. Any other error is a bug.
 """
 
+from typing import NamedTuple
+
 
 class EditLabError(Exception):
     """An error that a person can correct. The message says what happened and what to do."""
@@ -14,15 +16,24 @@ class EditLabError(Exception):
         return type(self).__name__
 
 
+class Proposal(NamedTuple):
+    """What was perhaps meant: a prompt with its "{}", and the subject as it is written there."""
+
+    prompt: str
+    subject: str
+
+
 class BadRequest(EditLabError):
     """An edit request or another input that cannot be carried out.
 
-    `field`: the wrong field of the `EditRequest` (`prompt`, `subject`, ...), None where there is none.
+    `field`: the wrong field of the `EditRequest` (`prompt`, `subject`, ...), None where there is none; `proposal`: a request
+    that could be carried out instead, where one suggests itself.
     """
 
-    def __init__(self, message: str, field: str | None = None) -> None:
+    def __init__(self, message: str, field: str | None = None, proposal: Proposal | None = None) -> None:
         super().__init__(message)
         self.field = field
+        self.proposal = proposal
 
 
 class BadFile(EditLabError):

@@ -16,9 +16,10 @@ from rich.table import Table
 from editlab import methods
 from editlab.answers import ViewName
 from editlab.cli.model import setting
-from editlab.cli.terminal import Answer, Session, command
+from editlab.cli.terminal import MISSED, Answer, Session, command
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest, FactBase
+from editlab.facts.script import bare
 from editlab.lab import OFF, RECIPES, Job, Lab, Workspace
 from editlab.lab.workspaces import edits
 from editlab.methods.mask import need
@@ -63,7 +64,7 @@ def edit(
     """Edit one fact and show the model's answers before and after. The model itself is not changed."""
     how = _How(method, read_recipe(rep), mask, guard, workspace, dict(map(setting, change or ())))
     done = _edited(session, EditRequest(prompt, subject, target, true), how, answers=False)
-    return Answer(done.object, done.overview())
+    return Answer(done.object, done.overview(), done.code)
 
 
 @command(app, "probe")
@@ -83,7 +84,7 @@ def probe(
     """Edit one fact and ask every probe around it: other names, wordings, contexts, neighbours, consequences."""
     how = _How(method, read_recipe(rep), mask, guard, workspace, dict(map(setting, change or ())))
     done = _edited(session, EditRequest(prompt, subject, target, true), how, answers=True)
-    return Answer({**done.object, "probes": done.probes()}, Group(done.overview(), done.table()))
+    return Answer({**done.object, "probes": done.probes()}, Group(done.overview(), done.table()), done.code)
 
 
 def read_recipe(rep: str | None) -> str | None:
@@ -118,6 +119,11 @@ class _Done:
     frame: pd.DataFrame
     views: tuple[str, ...]
 
+    @property
+    def code(self) -> int:
+        """The exit status: whether the edit took."""
+        return 0 if self.object["took"] else MISSED
+
     def probes(self) -> list[dict[str, Any]]:
         """Return the probes as docs/interfaces.md writes them."""
         fields = ("answer", "p_new", "p_true", "hit")
@@ -144,8 +150,8 @@ class _Done:
         for name in sorted(self.object["scores"]):
             rates = (view["scores"].get(name) for view in views.values())
             table.add_row(name, *("-" if rate is None else f"{rate:.2f}" for rate in rates))
-        if "verdict" in self.object:
-            table.caption = f"Verdict: {self.object['verdict']}"
+        said = [f"Verdict: {self.object['verdict']}"] if "verdict" in self.object else []
+        table.caption = "\n".join(said + self.object["notes"]) or None
         return table
 
     def table(self) -> Table:
@@ -183,6 +189,14 @@ def _edited(session: Session, request: EditRequest, how: _How, answers: bool) ->
         shown = summaries(model, request, views)
     found["views"] = {name: {**shown[name], "scores": scores(frame, name)} for name in views}
     found["scores"] = found["views"][judged(views)]["scores"]
+    found["took"] = bool(found["views"][ViewName.EDITED]["scores"]["success"])
+    found["notes"] = [request.note] if request.note else []
+    if not found["took"]:
+        text = (
+            "The edit did not take: at its own prompt the model does not say {!r}. Try another layer, more steps or clamp."
+        )
+        found["notes"].append(text.format(bare(request.target_new)))
+        session.errors.print(found["notes"][-1], highlight=False)
     if how.mask or how.guard:
         found["verdict"] = guarded(shown, request) if how.guard else reversal(shown, request)
     return _Done(found, frame, tuple(views))

@@ -1,7 +1,8 @@
 """What all commands share: the model's options, progress, one way to answer and one way to fail.
 
 A command is a plain function of a `Session` and its own options that returns an `Answer`. Around it, `command` adds the
-options of `Settings`, and `Terminal` turns whatever happens into an exit status: 0, 2 for bad input, 1 for anything else.
+options of `Settings`, and `Terminal` turns whatever happens into an exit status: 0, 2 for bad input, 3 where an edit did not
+take, 1 for anything else.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from editlab.work import Progress
 
 MODEL_OPTIONS = ("model", "quantization", "dtype", "device", "seed")
 SECONDS_BETWEEN_LINES = 10
+MISSED = 3
+"""The exit status where an edit was made and did not take."""
 BARE = {"--rep": "default"}
 """What an option means that is given without a value."""
 
@@ -103,7 +106,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., Answer]], Ca
 
 
 class Terminal(TyperGroup):
-    """Runs a command and ends the process: 0, or 2 with a sentence that says what to change, or 1 with a trace."""
+    """Runs a command and ends the process: 0, or 2 with a sentence that says what to change, or 3, or 1 with a trace."""
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **more: Any) -> NoReturn:
         """Parse, run and exit. Under `--json` a failure is one object on standard output too."""
@@ -124,7 +127,7 @@ class Terminal(TyperGroup):
             else:
                 traceback.print_exc()
                 code = _failed(1, type(error).__name__, str(error), as_json)
-        sys.exit(code if code in (None, 0, 2) else 1)
+        sys.exit(code if code in (None, 0, 2, MISSED) else 1)
 
 
 def _completed(args: Sequence[str]) -> list[str]:

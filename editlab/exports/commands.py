@@ -18,6 +18,7 @@ HEAD = """\
 #!/bin/sh
 # Makes these edits again from a terminal, in a new workspace: sh repeat.sh NAME
 set -e
+editlab() { command editlab "$@" || test $? = 3; }  # 3: the edit did not take, as it may not have at first
 workspace=${1:?Give the name of a new workspace.}
 """
 

@@ -2,7 +2,7 @@
 
 from editlab.facts.base import Fact, FactBase, Relation, read_table
 from editlab.facts.published import source_of
-from editlab.facts.readers import Fault, Placed, read_cases, read_placed
+from editlab.facts.readers import Fault, Placed, read_cases, read_file, read_placed
 from editlab.facts.request import EditCase, EditRequest, Expectation, split
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Placed",
     "Relation",
     "read_cases",
+    "read_file",
     "read_placed",
     "read_table",
     "source_of",

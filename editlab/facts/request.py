@@ -6,17 +6,17 @@ valid, so methods and probes never ask again whether the subject stands in the p
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
-from editlab.errors import BadRequest
-from editlab.facts import script
+from editlab.errors import BadRequest, Proposal
+from editlab.facts import script, subjects
 from editlab.wording import noop
 
 SLOT = "{}"
+CASE_ALONE = noop("The new object differs from the true one in upper and lower case alone.")
 
 Item = TypeVar("Item")
 
@@ -48,8 +48,8 @@ class EditRequest:
                     cleaned = script.with_space(script.bare(cleaned), script.space_of(value))
                 object.__setattr__(self, field, cleaned)
         _check_prompt(self.prompt, self.subject)
-        new, true = script.bare(self.target_new), script.bare(self.target_true or "")
-        if new.casefold() == true.casefold():
+        new = script.bare(self.target_new)
+        if self.target_true is not None and new == script.bare(self.target_true):
             raise BadRequest(f"The new object {new!r} is the true object already. Write another one.", "target_new")
         for field in TARGETS:
             if (value := getattr(self, field)) is not None:
@@ -59,23 +59,27 @@ class EditRequest:
     def from_text(cls, text: str, subject: str, target_new: str, target_true: str | None = None) -> EditRequest:
         """Return a request whose prompt names the subject, as people and most data sets write it.
 
-        A text with a "{}" is the prompt already. Raises `BadRequest` where the subject does not occur exactly once.
+        A text with a "{}" is the prompt already. Raises `BadRequest` where the subject does not occur exactly once as whole
+        words; where something like it does, the error proposes that.
         """
         subject = _clean_name(subject, "subject")
         if SLOT in text or not text.strip():
             return cls(text, subject, target_new, target_true)
-        places = _places(subject, text)
-        if not places:
-            raise _subject_missing(subject)
-        if len(places) > 1:
-            raise _subject_repeated(subject, len(places))
-        start, stop = places[0], places[0] + len(subject)
-        return cls(f"{text[:start]}{SLOT}{text[stop:]}", subject, target_new, target_true)
+        places = subjects.whole(subject, text)
+        if len(places) != 1:
+            raise _not_once(text, subject, len(places))
+        return cls(with_slot(text, places[0]), subject, target_new, target_true)
 
     @property
     def text(self) -> str:
         """The prompt with the subject in its place."""
         return self.prompt.replace(SLOT, self.subject)
+
+    @property
+    def note(self) -> str:
+        """What is unusual about the request, in a sentence; "" where nothing is."""
+        new, true = script.bare(self.target_new), script.bare(self.target_true or "")
+        return CASE_ALONE if new.casefold() == true.casefold() else ""
 
     def as_dict(self) -> dict[str, str | None]:
         """Return the four fields, as JSON and scripts carry them."""
@@ -87,13 +91,16 @@ class Expectation:
     """A prompt and what should follow it; None stands for whatever the model said before the edit.
 
     `subject`: the words of `text` that it asks about; `before`: what followed as long as the fact was not edited. Empty
-    and None where a file does not say.
+    and None where a file does not say. `aliases`: other names of what is expected, as good as it. Of prompts with the same
+    `any_of`, one that is answered so suffices.
     """
 
     text: str
     expected: str | None = None
     subject: str = ""
     before: str | None = None
+    aliases: tuple[str, ...] = ()
+    any_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,6 +124,8 @@ class EditCase:
     """Prompts about subjects of which the new object is true."""
     generation_prompts: tuple[str, ...] = ()
     """Beginnings of free text about the subject."""
+    group: str = ""
+    """What the cases share whose edits belong together: they are solved in one batch."""
 
 
 def split(items: Sequence[Item]) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
@@ -125,10 +134,9 @@ def split(items: Sequence[Item]) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
     return tuple(items[:half]), tuple(items[half:])
 
 
-def _places(subject: str, text: str) -> list[int]:
-    """Return where a subject stands in a text; a number that is part of a longer one is not the subject."""
-    found = (match.start() for match in re.finditer(re.escape(subject), text))
-    return [at for at in found if not any(script.number_at(text, place) for place in (at, at + len(subject)))]
+def with_slot(text: str, span: tuple[int, int]) -> str:
+    """Return a text with "{}" in place of a stretch of it."""
+    return f"{text[: span[0]]}{SLOT}{text[span[1] :]}"
 
 
 def _clean_name(value: str, field: str) -> str:
@@ -158,22 +166,30 @@ def _check_prompt(prompt: str, subject: str) -> None:
 
 
 def _slot_missing(prompt: str, subject: str) -> BadRequest:
-    occurrences = prompt.count(subject)
-    if occurrences == 0:
-        return _subject_missing(subject)
-    if occurrences > 1:
-        return _subject_repeated(subject, occurrences)
-    return BadRequest(
-        f"The prompt has no {{}}. Write it where the subject stands: {prompt.replace(subject, SLOT)!r}.", "prompt"
-    )
+    places = subjects.whole(subject, prompt)
+    if len(places) != 1:
+        return _not_once(prompt, subject, len(places))
+    proposal = with_slot(prompt, places[0])
+    return BadRequest(f"The prompt has no {{}}. Write it where the subject stands: {proposal!r}.", "prompt")
 
 
-def _subject_missing(subject: str) -> BadRequest:
-    return BadRequest(f"The subject {subject!r} does not occur in the prompt. Write {{}} where it stands.", "prompt")
-
-
-def _subject_repeated(subject: str, occurrences: int) -> BadRequest:
-    times = noop("twice") if occurrences == 2 else noop(f"{occurrences} times")
-    return BadRequest(
-        f"The subject {subject!r} occurs {times} in the prompt. Write {{}} in the place that is meant.", "prompt"
-    )
+def _not_once(text: str, subject: str, occurrences: int) -> BadRequest:
+    """Return why a subject has no one place in a text, with what could be meant instead."""
+    if occurrences:
+        times = noop("twice") if occurrences == 2 else noop(f"{occurrences} times")
+        return BadRequest(
+            f"The subject {subject!r} occurs {times} in the prompt. Write {{}} in the place that is meant.", "prompt"
+        )
+    if span := subjects.alike(subject, text):
+        said = noop(f"The subject {subject!r} is written {text[slice(*span)]!r} in the prompt.")
+    elif subjects.inside(subject, text):
+        span = subjects.nearest(subject, text)
+        said = noop(f"The subject {subject!r} occurs in the prompt only inside of a longer word or number.")
+    else:
+        span = subjects.nearest(subject, text)
+        said = noop(f"The subject {subject!r} does not occur in the prompt.")
+    if span is None:
+        return BadRequest(f"{said} Write {{}} where it stands.", "prompt")
+    name, prompt = subjects.spelled(subject, text[slice(*span)]), with_slot(text, span)
+    proposal = Proposal(prompt, name)
+    return BadRequest(f"{said} Write {{}} where it stands, perhaps for {name!r}: {prompt!r}.", "prompt", proposal)

@@ -170,9 +170,9 @@ class Lab:
         """Open a workspace for an author: see `Workspaces.open`."""
         return self.workspaces.open(name, author)
 
-    def read_edit_file(self, path: Path, name: str) -> EditFile:
+    def read_edit_file(self, path: Path, name: str, proposals: bool = False) -> EditFile:
         """Read a file of edits and check its rows for the model: see `edit_files.read_edit_file`."""
-        return edit_files.read_edit_file(self.model, path, name)
+        return edit_files.read_edit_file(self.model, path, name, self.facts, proposals)
 
     def methods(self) -> tuple[methods.MethodInfo, ...]:
         """Return the methods, with their settings' values for this model."""
@@ -231,7 +231,7 @@ class Lab:
             self.limits.count_seconds(job.asker, job.seconds)
 
     def _resume_edits(self, workspace: Workspace, request: Mapping[str, Any]) -> Job[Any]:
-        file = self.read_edit_file(self.ledger.files.path(request["file"]), request["name"])
+        file = self.read_edit_file(self.ledger.files.path(request["file"]), request["name"], request.get("proposals", False))
         return edits.apply_many(workspace, file, request["method"], request["config"], request["batch"], request["reason"])
 
     def _resume_mask(self, workspace: Workspace, request: Mapping[str, Any]) -> Job[Any]:

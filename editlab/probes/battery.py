@@ -48,7 +48,8 @@ class Probe:
 
     `kind` is a key of `KINDS`; `domain` is "in" (an adaptor may have seen its like), "out", or "" where the kind has no
     such halves. `expected` None: whatever the base model says. `subject`: the words of `text` that it asks about;
-    `before`: what should follow as long as the fact is not edited, for propagation alone.
+    `before`: what should follow as long as the fact is not edited, for propagation alone. `aliases` are as good as what is
+    expected, and of probes with the same `any_of`, one that is right suffices.
     """
 
     kind: str
@@ -57,6 +58,8 @@ class Probe:
     expected: str | None
     subject: str = ""
     before: str | None = None
+    aliases: tuple[str, ...] = ()
+    any_of: str = ""
 
 
 def battery(
@@ -126,7 +129,7 @@ def _paraphrase(request: EditRequest, text: str) -> Probe:
 
 def _elsewhere(kind: str, item: Expectation, subject: str = "") -> Probe:
     marked = item.subject or (subject if subject in item.text else "")
-    return Probe(kind, "", item.text, item.expected, marked, item.before)
+    return Probe(kind, "", item.text, item.expected, marked, item.before, item.aliases, item.any_of)
 
 
 def _first_of_each(probes: Iterable[Probe], most: int | None) -> Iterator[Probe]:

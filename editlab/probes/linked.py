@@ -27,7 +27,7 @@ def linked(model: LanguageModel, case: EditCase, views: Mapping[str, View]) -> p
     "NAME" and its answer "NAME.answer". Fates are teacher-forced: all tokens of an object are the arg max.
     """
     asked = tuple(
-        Probe("propagation", "", item.text, item.expected, item.subject, item.before)
+        Probe("propagation", "", item.text, item.expected, item.subject, item.before, item.aliases, item.any_of)
         for item in case.propagation
         if item.expected is not None and item.before is not None
     )

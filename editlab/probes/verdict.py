@@ -51,7 +51,7 @@ def ask(
 ) -> pd.DataFrame:
     """Ask the model each probe under each view; return one row a probe.
 
-    Columns: kind, domain, text, expected (where a probe has none, the base model's own answer), subject, before; `clean`
+    Columns: the fields of a probe (`expected`: where a probe has none, the base model's own answer); `clean`
     (see `scores`); and for each view NAME: "NAME.answer" (text; left out without `answers`), "NAME.p_new" and
     "NAME.p_true" (of the request's whole objects, 0 to 1; NaN where there is no true one), "NAME.hit" (True, False; None
     where nothing is expected) and "NAME.same" (0 to 1; NaN likewise). Raises `BadRequest` where no view is called "base".
@@ -72,7 +72,8 @@ def ask(
         for name in views:
             if answers:
                 row[f"{name}.answer"] = said[number][name]
-            row |= {f"{name}.{key}": v for key, v in _cells(number, name, expected[number], request, scored).items()}
+            cells = _cells(number, name, expected[number], probe.aliases, request, scored)
+            row |= {f"{name}.{key}": value for key, value in cells.items()}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -92,10 +93,20 @@ def tallies(frame: pd.DataFrame, view: str, clean: bool = False) -> dict[str, tu
     rows = frame[frame["clean"]] if clean else frame
     found: dict[str, tuple[float, int]] = {}
     for (kind, domain), group in rows.groupby(["kind", "domain"], sort=False):
-        values = group[f"{view}.{'same' if kind in KEPT else 'hit'}"].dropna()
+        values = group[f"{view}.same"].dropna() if kind in KEPT else _hits(group, view)
         if len(values):
             found[f"{kind}_{domain}" if domain else kind] = float(values.astype(float).sum()), len(values)
     return found
+
+
+def _hits(group: pd.DataFrame, view: str) -> pd.Series:
+    """Return the hits of a group's rows, and of those with one `any_of` the best alone."""
+    rows = group.dropna(subset=f"{view}.hit").reset_index(drop=True)
+    hits = rows[f"{view}.hit"].astype(float)
+    if "any_of" not in rows:
+        return hits
+    alone = pd.Series(rows.index, rows.index).map("row {}".format)
+    return hits.groupby(rows["any_of"].fillna("").replace("", None).fillna(alone), sort=False).max()
 
 
 def judge(kind: str, row: Mapping[str, Any], view: str) -> str:
@@ -114,7 +125,7 @@ def judge(kind: str, row: Mapping[str, Any], view: str) -> str:
             return "kept" if row[f"{view}.same"] == 1 else "harmed"
         alike = now.casefold() == before.casefold() or (says(now, expected) and says(before, expected))
         return "kept" if alike else "harmed"
-    follows = bool(row[f"{view}.hit"]) or says(now, expected)
+    follows = bool(row[f"{view}.hit"]) or any(says(now, name) for name in (expected, *row.get("aliases", ())))
     if kind == "propagation":
         return "follows" if follows else "does not follow"
     if not follows:
@@ -186,12 +197,13 @@ def _expected(probes: Sequence[Probe], said: Answers) -> list[str | None]:
 
 def _targets(request: EditRequest, probe: Probe, expected: str | None) -> list[str]:
     """Return the objects whose probability is asked at a probe, each once."""
-    found = dict.fromkeys((expected, request.target_new, request.target_true, probe.before))
+    found = dict.fromkeys((expected, *probe.aliases, request.target_new, request.target_true, probe.before))
     return [target for target in found if target is not None]
 
 
 def _objects(request: EditRequest, probes: Sequence[Probe]) -> set[str]:
-    return {bare(o) for p in probes for o in (p.expected, p.before, request.target_new, request.target_true) if o}
+    own = (request.target_new, request.target_true)
+    return {bare(o) for p in probes for o in (p.expected, *p.aliases, p.before, *own) if o}
 
 
 def _room(model: LanguageModel, objects: set[str]) -> int:
@@ -242,7 +254,9 @@ def _scored(
     return dict(zip(asked, found, strict=True))
 
 
-def _cells(number: int, name: str, expected: str | None, request: EditRequest, scored: Scores) -> dict[str, Any]:
+def _cells(
+    number: int, name: str, expected: str | None, aliases: Sequence[str], request: EditRequest, scored: Scores
+) -> dict[str, Any]:
     true = scored.get((number, name, request.target_true or ""))
     cells: dict[str, Any] = {
         "p_new": scored[number, name, request.target_new].p,
@@ -253,7 +267,8 @@ def _cells(number: int, name: str, expected: str | None, request: EditRequest, s
     if expected is not None:
         own, base = scored[number, name, expected], scored[number, BASE, expected]
         equal = [a == b for a, b in zip(own.said, base.said, strict=True)]
-        cells |= {"hit": own.hit, "same": sum(equal) / len(equal)}
+        hit = own.hit or any(scored[number, name, alias].hit for alias in aliases)
+        cells |= {"hit": hit, "same": sum(equal) / len(equal)}
     return cells
 
 

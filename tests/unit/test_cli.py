@@ -44,10 +44,12 @@ def run(saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def object_of(result: Result) -> dict:
-    """The one object on standard output; fails where there is anything beside it."""
-    assert result.exit_code == 0, result.output
+    """The one object on standard output; fails where there is anything beside it, or the exit status is not its own."""
+    assert result.exit_code in (0, 3), result.output
     assert result.stdout.count("\n") == 1
-    return json.loads(result.stdout)
+    found = json.loads(result.stdout)
+    assert (result.exit_code == 3) == (found.get("took") is False)
+    return found
 
 
 # Without a command
@@ -160,6 +162,19 @@ def test_edit_shows_base_and_edited(run):
     assert {"success", "locality", "long_in", "long_out"} <= found["scores"].keys()
 
 
+def test_an_edit_that_did_not_take_is_a_sentence_a_field_and_a_status(run):
+    result = run("edit", *REQUEST, "--set", "clamp=0.01", "--json")
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["took"], found["scores"]["success"]) == (3, False, 0.0)
+    assert "did not take: at its own prompt" in result.stderr
+    assert "did not take" in found["notes"][-1]
+
+
+def test_upper_and_lower_case_alone_make_another_object_with_a_note(run):
+    found = object_of(run("edit", *REQUEST, "--true", "antarctica", "--json"))
+    assert found["notes"][0] == "The new object differs from the true one in upper and lower case alone."
+
+
 def test_probe_adds_every_probe_under_both_views(run):
     found = object_of(run("probe", *REQUEST, "--json"))
     probes = found["probes"]
@@ -227,7 +242,7 @@ def test_rep_off_is_no_rep(run):
 
 def test_probe_writes_a_table_for_people(run):
     result = run("probe", *REQUEST)
-    assert result.exit_code == 0
+    assert result.exit_code in (0, 3)
     assert "Slovenia belongs to the continent of" in result.stdout and "locality" in result.stdout
 
 
@@ -295,7 +310,7 @@ def test_every_command_takes_the_models_options():
         (("edit", "--subject", "Slovenia"), "BadRequest", "--prompt"),
         (("edit", *REQUEST, "--prompt", "Slovenia belongs to the continent of"), "BadRequest", "has no {}"),
         (("edit", *REQUEST, "--prompt", "{} and {} belong to"), "BadRequest", "2 {}"),
-        (("edit", *REQUEST, "--true", "antarctica"), "BadRequest", "true object already"),
+        (("edit", *REQUEST, "--true", "Antarctica"), "BadRequest", "true object already"),
         (("edit", *REQUEST, "--target", " "), "BadRequest", "empty"),
         (("edit", *REQUEST, "--method", "magic"), "BadRequest", "rome, memit"),
         (("edit", *REQUEST, "--method", "memit"), "MissingStatistics", "editlab stats"),

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from paths import DATA
 from published import check_counterfact, check_rep
 
-from editlab.errors import BadFile, BadRequest
-from editlab.facts import EditCase, EditRequest, Expectation, read_cases, read_placed, readers, split
+from editlab.errors import BadFile, BadRequest, Proposal
+from editlab.facts import EditCase, EditRequest, Expectation, read_cases, read_placed, readers, records, split
+from editlab.facts.request import CASE_ALONE
 
 PROMPT = "{} belongs to the continent of"
 SENTENCE = "Slovenia belongs to the continent of"
@@ -69,8 +70,8 @@ def test_prompt_that_names_the_subject_gets_a_proposal():
         ((PROMPT, "Slovenia", "Ant\x07arctica"), "Write it on one line."),
         ((PROMPT, "Slovenia", "Antarctica", "Eu\trope"), "Write it on one line."),
         ((PROMPT, "{}", "Antarctica"), "Write {} in the prompt alone"),
-        ((PROMPT, "Slovenia", "Europe", " europe "), "is the true object already. Write another one."),
-        ((PROMPT, "Slovenia", "STRASSE", "straße"), "is the true object already. Write another one."),
+        ((PROMPT, "Slovenia", "Europe", " Europe "), "is the true object already. Write another one."),
+        (("{x} 3.14 is", "3", "Antarctica"), "only inside of a longer word or number. Write {} where it stands."),
     ],
 )
 def test_bad_request_says_what_to_do(fields, message):
@@ -116,7 +117,59 @@ def test_from_text_takes_a_prompt_that_has_its_slot():
 def test_from_text_names_a_subject_that_is_not_there():
     with pytest.raises(BadRequest) as caught:
         EditRequest.from_text(SENTENCE, "Slovenja", "Antarctica")
-    assert str(caught.value) == "The subject 'Slovenja' does not occur in the prompt. Write {} where it stands."
+    assert str(caught.value) == (
+        "The subject 'Slovenja' does not occur in the prompt. Write {} where it stands, perhaps for 'Slovenia': "
+        "'{} belongs to the continent of'."
+    )
+    assert caught.value.proposal == Proposal(PROMPT, "Slovenia")
+
+
+@pytest.mark.parametrize(
+    ("text", "subject", "proposal"),
+    [
+        ("Romeo and Juliet was written by", "Rome", ("{} and Juliet was written by", "Romeo")),
+        ("The founder of eBay is", "EBAY", ("The founder of {} is", "eBay")),
+        ("L’Oréal is based in", "L'Oréal", ("{} is based in", "L’Oréal")),
+        ("Cafe\u0301 Central lies in", "Café Central", ("{} lies in", "Café Central")),
+        ("New\u00a0York lies in", "New York", ("{} lies in", "New York")),
+        ("AT&amp;T was founded in", "AT&T", ("{} was founded in", "AT&T")),
+        ("Was ist die Hauptstadt Italiens?", "Italien", ("Was ist die Hauptstadt {}?", "Italiens")),
+        ("印度的首都是哪里？", "印度国", ("{}的首都是哪里？", "印度")),
+        ("Pi is 3.14", "14", None),
+        ("He was born in", "Leo Arons", None),
+    ],
+)
+def test_only_whole_words_are_the_subject_and_what_is_near_is_proposed(text, subject, proposal):
+    with pytest.raises(BadRequest) as caught:
+        EditRequest.from_text(text, subject, "Antarctica")
+    assert caught.value.proposal == (proposal and Proposal(*proposal))
+    assert caught.value.field == "prompt" and "Write {} where it stands" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "subject", "prompt"),
+    [
+        ("Romeo left Rome for", "Rome", "Romeo left {} for"),
+        ("Rome's mayor is", "Rome", "{}'s mayor is"),
+        ("日本的首相是", "日本", "{}的首相是"),
+        ("서울은 어디에", "서울", "{}은 어디에"),
+        ("{}o and Juliet was written by", "Rome", "{}o and Juliet was written by"),
+    ],
+)
+def test_a_whole_word_goes_before_one_inside_of_a_word_which_only_braces_ask_for(text, subject, prompt):
+    assert EditRequest.from_text(text, subject, "Antarctica").prompt == prompt
+
+
+def test_a_proposal_that_is_taken_reads_as_the_prompt_did():
+    text = "Whom did KING george the third follow?"
+    with pytest.raises(BadRequest) as caught:
+        EditRequest.from_text(text, "King George the Third", "nobody")
+    assert EditRequest(*caught.value.proposal, "nobody").text == text
+
+
+def test_upper_and_lower_case_make_another_object_which_a_note_says():
+    assert EditRequest(PROMPT, "Slovenia", "eBay", "EBAY").note == CASE_ALONE
+    assert EditRequest(PROMPT, "Slovenia", "eBay", "Amazon").note == EditRequest(PROMPT, "Slovenia", "eBay").note == ""
 
 
 def test_from_text_refuses_a_subject_that_occurs_twice():
@@ -183,7 +236,8 @@ def test_easyedit_records_are_all_read():
         names = [item["prompt"] for item in record["portability"]["Subject_Aliasing"]]
         assert list(case.paraphrases) == [record["rephrase_prompt"], *names]
         (follows,) = record["portability"]["Reasoning"]
-        assert case.propagation == (Expectation(follows["prompt"], case.request.target_new),)
+        (names,) = follows["ground_truth"]
+        assert case.propagation == (Expectation(follows["prompt"], names[0], aliases=tuple(names[1:])),)
         about = record["locality"]["Relation_Specificity"]
         assert case.same_subject == tuple(Expectation(item["prompt"], item["ground_truth"][0][0]) for item in about)
         texts = [*record["locality"]["neighborhood"]["prompt"]]
@@ -263,7 +317,8 @@ def test_easyedit_record_is_read_with_locality_and_portability(tmp_path):
     case = only_case(tmp_path, record)
     assert case.request == EditRequest("{} was born in", "Marie Curie", "Paris", "Warsaw")
     assert case.paraphrases == ("The birthplace of Marie Curie is", "Marie Skłodowska Curie was born in")
-    assert case.propagation == (Expectation("Marie Curie was born in the country of", "France"),)
+    follows = Expectation("Marie Curie was born in the country of", "France", aliases=("French Republic",))
+    assert case.propagation == (follows,)
     assert case.same_subject == (Expectation("The field of Marie Curie is", "physics"),)
     assert case.neighbours == (
         Expectation("where is the louvre", "Paris"),
@@ -319,35 +374,36 @@ GOOD_COUNTERFACT = {
     ("content", "messages"),
     [
         ("", ["line 1: no column subject, prompt, target_new"]),
-        ("subject;prompt;target_new\n", ["line 1: no column subject, prompt, target_new", "with commas between"]),
+        ("subject;prompt;target\n", ["holds no edits"]),
+        ("\nname;text\n", ["line 2: no column subject, prompt, target_new", "with commas, semicolons or tabs between"]),
         ("subject,prompt\nSlovenia,{} is\n", ["line 1: no column target_new"]),
         ("subject,prompt,target_new,subject\n", ["line 1: two columns 'subject'"]),
         ("subject,prompt,target_new,rephrase\n", ["line 1: the column 'rephrase' is not known. Call it 'rephrases'"]),
         (HEADER, ["holds no edits"]),
         (HEADER + GOOD_ROW + "Slovenia,{} is in {},Peru,\n", ["line 3: The prompt has 2 {}"]),
-        (HEADER + GOOD_ROW + "Slovenia,Slovenia is in,Peru,\n", ["line 3: The prompt has no {}", "'{} is in'"]),
+        (HEADER + GOOD_ROW + "Slovenia,Slowenia is in,Peru,\n", ["line 3: The subject 'Slovenia'", "'{} is in'"]),
         (HEADER + GOOD_ROW + "\nSlovenia,{} is in\n", ["line 4: The new object is empty"]),
         (HEADER + "Washington, D.C.,{} is in,Peru,USA\n", ["line 2: 5 fields where the header has 4", "quotes"]),
         (HEADER + GOOD_ROW + 'Pik,"{} is in,Peru,\n' + GOOD_ROW, ["line 3: unexpected end of data"]),
-        (HEADER + 'Pik,"a\nb {}",Peru,\nPik,{},peru,Peru\n', ["line 4: The new object 'peru' is the true object"]),
+        (HEADER + 'Pik,"a\nb {}",Peru,\nPik,{},Peru,Peru\n', ["line 4: The new object 'Peru' is the true object"]),
         ("[]", ["holds no edits"]),
-        (json.dumps(FLAT), ["one object where a list of records is expected"]),
+        (json.dumps({"facts": [1]}), ["record 1: Its keys are of no known form"]),
         ('[\n{"prompt": "a",\n}]', ["line 3, column 1: not valid JSON"]),
         ("[" * 100_000, ["not JSON that can be read"]),
         ([FLAT, 3], ["record 2: not an object"]),
-        ([FLAT, {"case_id": 5, "text": "a"}], ["record 2 (case_id 5): no key 'requested_rewrite'"]),
+        ([FLAT, {"case_id": 5, "text": "a"}], ["record 2 (case_id 5): Its keys are of no known form", "zsRE"]),
         ([GOOD_COUNTERFACT, {"case_id": 8, "requested_rewrite": []}], ["record 2 (case_id 8): 'requested_rewrite'"]),
         ([{"requested_rewrite": {"prompt": "{}", "subject": "a"}}], ["record 1: 'target_new' is missing"]),
         (
-            [GOOD_COUNTERFACT | {"paraphrase_prompts": [1]}],
-            ["record 1 (case_id 7): 'paraphrase_prompts' holds 1 where"],
+            [GOOD_COUNTERFACT | {"paraphrase_prompts": [True]}],
+            ["record 1 (case_id 7): 'paraphrase_prompts' holds true where"],
         ),
         ([FLAT, FLAT | {"subject": None}], ["record 2: 'subject' holds null where text is expected"]),
         ([FLAT, FLAT | {"subject": "Marie Curry"}], ["record 2: The subject 'Marie Curry' does not occur in the prompt"]),
         ([ZSRE | {"alt": ""}], ["record 1: The new object is empty"]),
         ([{key: ZSRE[key] for key in ("subject", "src")}], ["record 1: 'alt' is missing. Add it."]),
-        ([FLAT | {"locality": []}, FLAT | {"locality": [1]}], ["record 2: 'locality' is missing or not an object"]),
-        ([FLAT | {"locality": {"near": "x"}}], ["record 1: 'locality', 'near' is no list of objects"]),
+        ([FLAT | {"locality": []}, FLAT | {"locality": [1]}], ["record 2: 'locality' is no list of objects"]),
+        ([FLAT | {"locality": {"near": "x"}}], ["record 1: 'locality near' is no list of objects"]),
         (
             [FLAT | {"locality_prompt": ["a", "b"], "locality_ground_truth": ["c"]}],
             ["record 1: 'locality_prompt' has 2 prompts but 1 answers"],
@@ -366,7 +422,7 @@ def test_malformed_file_is_refused_with_its_place(tmp_path, content, messages):
 def test_records_behind_a_bad_one_are_counted(tmp_path):
     bad = FLAT | {"subject": "Leon"}
     with pytest.raises(BadFile, match=r"record 1: .* 2 more cannot be used either\.$"):
-        read_cases(written(tmp_path, [bad | {"subject": "Max"}, FLAT, FLAT | {"prompt": ""}, FLAT | {"target_new": 3}]))
+        read_cases(written(tmp_path, [bad | {"subject": "Max"}, FLAT, FLAT | {"prompt": ""}, FLAT | {"target_new": None}]))
 
 
 def test_skipped_records_are_told_and_the_others_returned(tmp_path):
@@ -382,13 +438,6 @@ def test_a_file_that_is_no_json_raises_even_where_records_may_be_skipped(tmp_pat
     with pytest.raises(BadFile):
         read_cases(written(tmp_path, "[{"), skipped)
     assert skipped == []
-
-
-def test_text_that_is_not_utf8_is_refused(tmp_path):
-    path = tmp_path / "edits.csv"
-    path.write_bytes((HEADER + "Besançon,{} is in,Peru,\n").encode("latin-1"))
-    with pytest.raises(BadFile, match="Save it as UTF-8"):
-        read_cases(path)
 
 
 @pytest.mark.parametrize("name", ["nothing.json", "."])
@@ -411,9 +460,8 @@ def test_file_over_200_mb_is_refused_unread(tmp_path):
 )
 def test_no_record_beyond_the_most_is_read(tmp_path, content, monkeypatch):
     read = []
-    for kind in ("_csv_case", "_json_case"):
-        real = getattr(readers, kind)
-        monkeypatch.setattr(readers, kind, lambda *given, real=real: read.append(given) or real(*given))
+    real = readers._read
+    monkeypatch.setattr(readers, "_read", lambda *given: read.append(given) or real(*given))
     path = tmp_path / "edits"
     path.write_text(content)
     assert len(read_placed(path, 9)[1]) == len(read) == 9
@@ -434,7 +482,7 @@ def test_a_csv_has_so_many_columns_and_no_more(tmp_path):
 
 def test_columns_that_are_no_edits_cost_a_row_nothing(tmp_path, monkeypatch):
     cells = []
-    monkeypatch.setattr(readers, "from_spreadsheet", lambda cell: cells.append(cell) or cell)
+    monkeypatch.setattr(records, "from_spreadsheet", lambda cell: cells.append(cell) or cell)
     path = tmp_path / "edits.csv"
     path.write_text("a,subject,b,prompt,c,target_new,d\n,Peru,,{} is in,,Asia,\n,Chile,,{} is in,,Asia\n")
     assert [case.request.subject for case in read_cases(path)] == ["Peru", "Chile"]

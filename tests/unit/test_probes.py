@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import EditCase, EditRequest, Expectation, Fact, FactBase, Relation, read_cases
+from editlab.facts.script import WORD_JOINER
 from editlab.model import LanguageModel
 from editlab.model.reading import read
 from editlab.model.tokens import in_chunks
@@ -386,9 +387,8 @@ def asked(tiny_llama, facts, views) -> tuple[tuple[Probe, ...], pd.DataFrame]:
 def test_there_is_one_row_a_probe_with_what_it_asks(asked):
     probes, frame = asked
     for probe, row in zip(probes, frame.to_dict("records"), strict=True):
-        assert {key: row[key] for key in ("kind", "domain", "text", "expected", "subject")} == {
-            key: value for key, value in dataclasses.asdict(probe).items() if key != "before"
-        }
+        asked_for = {key: value for key, value in dataclasses.asdict(probe).items() if key != "before"}
+        assert {key: row[key] for key in asked_for} == asked_for
 
 
 def test_probabilities_and_hits_are_those_of_the_prompt_asked_alone(tiny_llama, asked, views):
@@ -623,3 +623,21 @@ def test_summary_without_a_true_object_says_so(tiny_llama):
     assert found["p_true"] is None
     assert found["first_true"] is None
     assert found["p_new"] > 0
+
+
+def test_one_of_several_questions_suffices_and_an_alias_is_as_good(tiny_llama, views):
+    token = tiny_llama.top("Slovenia is", view=views["base"], k=1)[0][0]
+    said = token if token.startswith(" ") else f"{WORD_JOINER}{token}"
+    never = "Xylophonia"
+    probes = (
+        Probe("propagation", "", "Slovenia is", never, aliases=(said,), any_of="1"),
+        Probe("propagation", "", "Slovenia is", never, any_of="1"),
+        Probe("propagation", "", "Slovenia is", never),
+        Probe("propagation", "", "Slovenia is", never, any_of="2"),
+    )
+    for answers in (True, False):
+        frame = ask(tiny_llama, SLOVENIA, probes, views, answers)
+        assert list(frame["base.hit"]) == [True, False, False, False]
+        assert tallies(frame, "base")["propagation"] == (1.0, 3)
+        both = pd.concat([frame, frame.assign(any_of="3")])
+        assert tallies(both, "base")["propagation"] == (2.0, 4)

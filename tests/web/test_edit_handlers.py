@@ -447,7 +447,7 @@ def test_progress_comes_at_most_eight_times_a_second(visitor, endless):
         ({"prompt": "Slovenia and Slovenia are in"}, "twice", "prompt"),
         ({"prompt": "{}" + " so" * 400}, "1000 is the most", "prompt"),
         ({"new": "  "}, "new object is empty", "target-new"),
-        ({"new": "europe"}, "true object already", "target-new"),
+        ({"new": "Europe"}, "true object already", "target-new"),
         ({"new": "y" * 101}, "100 is the most", "target-new"),
         ({"new": "two\nlines"}, "one line", "target-new"),
         ({"true": "z" * 101}, "100 is the most", "target-true"),
@@ -465,6 +465,10 @@ def test_bad_input_is_a_sentence_at_its_field_and_changes_nothing(visitor, field
         assert is_problem(page[f"at-{field}"]) and says in page[f"at-{field}"].replace("&#39;", "'")
     assert visitor.workspace.records is before
     assert all(visitor.can("apply")) and not any(visitor.can("stop"))
+
+
+def test_an_object_in_other_letters_alone_is_edited_with_a_note(visitor):
+    assert "in upper and lower case alone" in visitor.applies(new="europe")["message"]
 
 
 @pytest.mark.parametrize(

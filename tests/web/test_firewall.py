@@ -465,7 +465,7 @@ def test_a_file_that_nobody_sent_is_none(client, named):
 def test_a_file_has_the_form_that_its_button_takes(client):
     called = upload(client, "bundle.zip").json()[0]
     answer = join(client, "check_file", "", as_file(called))
-    assert answer.status_code == 422 and ".csv, .json" in answer.json()["detail"]
+    assert answer.status_code == 422 and ".csv, .tsv, .txt, .json, .jsonl" in answer.json()["detail"]
 
 
 def test_a_file_is_as_large_as_the_limit_says(client, lab):

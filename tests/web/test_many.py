@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from paths import DATA
 from visitors import TIMEOUT
 
 from editlab import methods
@@ -192,7 +193,32 @@ def test_a_batch_of_another_size_is_refused(workspace, file, batch):
 
 def test_a_file_without_a_good_row_is_refused(workspace, file):
     with pytest.raises(BadRequest, match="no row that can be edited"):
-        edits.apply_many(workspace, file("Peru,Peru,Asia,"), "rome")
+        edits.apply_many(workspace, file("Peru,{} is in {},Asia,"), "rome")
+
+
+def test_the_edits_of_a_case_are_one_batch_and_made_once(workspace, lab, few_steps):
+    looked = read_edit_file(lab.model, DATA / "mquake.json")
+    assert (looked.forms, len(looked.rows), looked.faults) == ({"MQuAKE": 20}, 30, ())
+    for size in (1, 2, 5, 100):
+        batches = edit_files.remaining_batches(looked, (), size)
+        assert [placed for batch in batches for placed in batch] == list(looked.rows)
+        assert all(len(batch) <= max(size, 2) for batch in batches)
+        groups = [{placed.case.group for placed in batch} - {""} for batch in batches]
+        assert len(set().union(*groups)) == sum(map(len, groups)) == 10
+    done = edits.apply_many(workspace, looked, "rome", batch=15).result(TIMEOUT)
+    assert done.done == 30 and len(done.missed) == round((1 - done.held) * 30)
+
+
+def test_an_edit_of_two_cases_is_made_once_and_a_bad_one_takes_its_case_with_it(lab, tmp_path):
+    record = json.loads((DATA / "mquake.json").read_text(encoding="utf-8"))[1]
+    bad = json.loads(json.dumps(record))
+    bad["requested_rewrite"][1]["prompt"] = "no subject here"
+    bad["requested_rewrite"][0]["subject"] = "Somebody"
+    path = tmp_path / "edits.json"
+    path.write_text(json.dumps([record, record | {"case_id": 99}, bad]), encoding="utf-8")
+    looked = read_edit_file(lab.model, path)
+    assert (len(looked.rows), len(looked.faults)) == (2, 1)
+    assert looked.notes == ("2 edits of a case stand in an earlier case too, and are made once.",)
 
 
 # Going on

@@ -1,11 +1,13 @@
 """The Edit tab's file of edits, without a browser: what is said about it, and what its buttons do."""
 
+import random
 import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from paths import DATA
 from visitors import Visitor, accepts
 
 from editlab.facts import EditCase, EditRequest, Fault, Placed
@@ -74,6 +76,10 @@ def test_how_it_ended():
     assert file_words.at_end(FileProgress(1000, 1000, 0, 0.93, 0.9, seconds=40, held=0.88)) == (
         "1,000 edits of the file are applied. The model gave the new object at 93 % of the prompts right after their batch, "
         "and at 88 % now that all are applied."
+    )
+    lost = tuple(a_file(7, 0).rows)
+    assert file_words.at_end(FileProgress(7, 7, 0, 1.0, 1.0, held=0.0, missed=lost)).endswith(
+        "These did not hold: Place 0 (line 0); Place 1 (line 1); Place 2 (line 2); Place 3 (line 3); Place 4 (line 4) (+2)."
     )
     sentence = file_words.at_end(FileProgress(10, 10, 4, 1.0, 1.0))
     assert "(4 of them before)" in sentence and "now" not in sentence
@@ -150,6 +156,30 @@ def test_what_is_not_a_file_of_edits_is_a_sentence(giver, tmp_path):
         assert "problem" in giver.applies_all()["message"]
     assert "Every row is checked" in giver.gives(None)["many-said"]
     assert "Choose one first" in giver.applies_all()["message"]
+
+
+def test_the_page_says_as_what_a_file_was_read_and_what_its_rows_do_to_each_other(giver, path):
+    page = giver.gives(DATA / "mzsre.json")
+    assert "Read as 20 records of zsRE (de), 20 records of zsRE (zh)." in page["many-said"]
+    assert "37 of 40 edits are valid" in page["many-said"] and "perhaps for &#39;Italiens&#39;" in page["many-said"]
+    page = giver.gives(path(GOOD[0], "Slovenia,{} has its capital in,Lima,Ljubljana"))
+    assert "2 facts about Slovenia (line 2; line 3): they share a key" in page["many-said"]
+
+
+@pytest.mark.parametrize("name", ["mquake.json", "wikibigedit.jsonl", "excel.csv"])
+def test_a_damaged_file_changes_nothing(giver, tmp_path, name):
+    rng, content = random.Random(name), (DATA / name).read_bytes()
+    before = giver.workspace.chain.state
+    for _ in range(20):
+        damaged = bytearray(content)
+        at = rng.randrange(len(damaged))
+        damaged[at : at + rng.randint(0, 200)] = rng.randbytes(rng.randint(0, 8))
+        path = tmp_path / name
+        path.write_bytes(damaged)
+        assert name in giver.gives(path)["many-said"]
+        if not giver.enabled["many-apply"]:
+            giver.applies_all()
+    assert giver.workspace.chain.state == before and giver.workspace.records == ()
 
 
 def test_a_batch_without_a_size_is_a_sentence(giver, path):

@@ -10,9 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from paths import DATA
 from typer.testing import CliRunner
 
 from editlab.cli import app
+from editlab.model import LanguageModel
 
 HEADER = "subject,prompt,target_new"
 PLACES = ("Slovenia", "Japan", "France", "Brazil", "Kenya", "Canada", "Norway", "Peru", "Chile", "Cuba", "Spain", "Italy")
@@ -34,9 +36,11 @@ def written(folder: Path, *lines: str) -> str:
 
 
 def run(*args: str, code: int = 0) -> dict:
+    """The object of a call; 3 is the exit status where edits did not take."""
     result = CliRunner().invoke(app, ["apply", *args, "--json"])
-    assert result.exit_code == code, result.output
-    return json.loads(result.stdout)
+    found = json.loads(result.stdout)
+    assert result.exit_code == (3 if found.get("took") is False else code), result.output
+    return found
 
 
 def test_one_bad_row_and_nothing_is_edited(data, tmp_path):
@@ -65,6 +69,30 @@ def test_without_it_the_rest_is_applied_and_kept(data, tmp_path, few_steps):
 def test_a_good_file_is_only_looked_over(data, tmp_path):
     found = run(written(tmp_path, *ROWS), "--check")
     assert (found["rows"], found["faults"], found["applied"]) == (12, [], 0) and not data.exists()
+
+
+def test_a_file_is_looked_over_without_a_model(data, tmp_path, monkeypatch):
+    monkeypatch.delenv("EDITLAB_MODEL")
+    monkeypatch.setattr(LanguageModel, "load", lambda *given, **more: pytest.fail("the model was loaded"))
+    found = run(str(DATA / "mzsre.json"), "--check", code=2)
+    assert found["forms"] == {"zsRE (de)": 20, "zsRE (zh)": 20} and found["rows"] == 40
+    assert [fault["proposal"] and fault["proposal"]["subject"] for fault in found["faults"]] == [None, "Italiens", "印度"]
+    taken = run(str(DATA / "mzsre.json"), "--check", "--take-proposals", code=2)
+    assert len(taken["faults"]) == 1 and taken["notes"] == ["2 requests were taken as proposed."]
+    shown = CliRunner().invoke(app, ["apply", str(DATA / "mzsre.json"), "--check"], env={"COLUMNS": "200"}).stdout
+    assert "Read as 20 records of zsRE (de), 20 records of zsRE (zh)." in shown and "what to do" in shown
+    assert "only inside of a longer word or number." in shown and "Write {} where it stands, perhaps for 'Italiens'" in shown
+    assert run(str(DATA / "fastedit.json"), "--check")["faults"] == []
+
+
+def test_which_edits_did_not_take_is_a_field_and_a_status(data, tmp_path, few_steps):
+    path = written(tmp_path, *ROWS[:3])
+    result = CliRunner().invoke(
+        app, ["apply", path, "--workspace", "anna", "--method", "rome", "--set", "clamp=0.01", "--json"]
+    )
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["took"], found["held"]) == (3, False, 0.0)
+    assert [(row["row"], row["subject"]) for row in found["missed"]] == [(2, "Slovenia"), (3, "Japan"), (4, "France")]
 
 
 @pytest.mark.parametrize(

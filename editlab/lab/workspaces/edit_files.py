@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ import torch
 
 from editlab import methods
 from editlab.errors import BadFile, BadRequest, TooLong
-from editlab.facts import EditCase, EditRequest, Fault, Placed, read_placed
-from editlab.facts.readers import Place
+from editlab.facts import EditCase, EditRequest, FactBase, Fault, Placed
+from editlab.facts.overlaps import Overlap, overlaps
+from editlab.facts.readers import Place, read_file
 from editlab.lab.ledger.events import Edit
 from editlab.model import LanguageModel
 from editlab.patches import LowRank, Patch, View
@@ -34,7 +36,9 @@ ROOM = 32
 class EditFile:
     """A checked file of edits: the `rows` that can be edited, and the `faults` of the others.
 
-    `sha256`: the first 16 digits of the content's hash, which the edits store; `content`: the file itself.
+    `sha256`: the first 16 digits of the content's hash, which the edits store; `content`: the file itself. `forms`: how
+    many records were read as which form; `notes`: what else is to be known of the file; `overlaps`: where rows bear on
+    each other; `proposals`: whether what a fault proposes was taken instead.
     """
 
     name: str
@@ -42,6 +46,10 @@ class EditFile:
     rows: tuple[Placed, ...]
     faults: tuple[Fault, ...]
     content: bytes = field(default=b"", repr=False, compare=False)
+    forms: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    overlaps: tuple[Overlap, ...] = ()
+    proposals: bool = False
 
     @classmethod
     def of(cls, requests: Sequence[EditRequest], name: str) -> EditFile:
@@ -68,7 +76,8 @@ class FileProgress:
     """The progress of a file: `done` of its `rows` are applied, `resumed` of which were applied before this job.
 
     `said`: the share of the applied rows with the new object right after their batch, `latest`: the same for the latest
-    batch; `held`: the share of all rows with the new object at the end, None before that. `seconds`: the time of this job.
+    batch; `held`: the share of all rows with the new object at the end, None before that; `missed`: the rows without it.
+    `seconds`: the time of this job.
     """
 
     rows: int
@@ -78,6 +87,7 @@ class FileProgress:
     latest: float
     seconds: float = 0.0
     held: float | None = None
+    missed: tuple[Placed, ...] = ()
 
     @property
     def seconds_left(self) -> float | None:
@@ -86,29 +96,57 @@ class FileProgress:
         return self.seconds / applied * (self.rows - self.done) if applied else None
 
 
-def read_edit_file(model: LanguageModel, path: Path, name: str | None = None) -> EditFile:
+def read_edit_file(
+    model: LanguageModel | None,
+    path: Path,
+    name: str | None = None,
+    facts: FactBase | None = None,
+    proposals: bool = False,
+) -> EditFile:
     """Read a file and check the form of each row, whether the model can be edited so, and whether rows contradict.
 
-    Raises `BadFile` for a file that has no edits or more than 10,000 rows.
+    Without a model, only the file itself is checked. `facts` tell more of the rows that bear on each other; with
+    `proposals`, what a fault proposes is taken. Raises `BadFile` for a file that has no edits or more than 10,000 rows.
     """
     try:
-        found, faults = read_placed(path, MOST_ROWS)
+        reading = read_file(path, MOST_ROWS, proposals)
     except BadFile as error:
         raise BadFile(str(error).replace(str(path), name or str(path))) from error
+    faults, notes = list(reading.faults), list(reading.notes)
     rows: list[Placed] = []
     known: dict[str, Placed] = {}
-    for placed in found:
+    repeated = 0
+    for placed in reading.found:
+        request = placed.case.request
+        first = known.setdefault(request.text, placed)
+        if placed.case.group and first is not placed and first.case.request.target_new == request.target_new:
+            repeated += 1
+            continue
         try:
-            _check(model, placed.case.request)
-            _check_against(known.setdefault(placed.case.request.text, placed), placed)
+            if model is not None:
+                _check(model, request)
+            _check_against(first, placed)
         except (BadRequest, TooLong) as error:
             faults.append(Fault(placed.place, getattr(error, "field", None) or "prompt", str(error)))
         else:
             rows.append(placed)
+    bad = {fault.place for fault in faults}
+    rows = [placed for placed in rows if not (placed.case.group and placed.place in bad)]
+    if repeated:
+        notes.append(f"{repeated:,} edits of a case stand in an earlier case too, and are made once.")
     faults.sort(key=lambda fault: fault.place.row)
     content = path.read_bytes()
-    sha256 = hashlib.sha256(content).hexdigest()[:16]
-    return EditFile(name or path.name, sha256, tuple(rows), tuple(faults), content)
+    return EditFile(
+        name or path.name,
+        hashlib.sha256(content).hexdigest()[:16],
+        tuple(rows),
+        tuple(faults),
+        content,
+        dict(reading.forms),
+        tuple(notes),
+        tuple(overlaps(rows, facts)),
+        proposals,
+    )
 
 
 def _check(model: LanguageModel, request: EditRequest) -> None:
@@ -153,10 +191,17 @@ def check_size(size: Any) -> None:
 
 
 def remaining_batches(file: EditFile, applied: Iterable[Edit], size: int) -> list[tuple[Placed, ...]]:
-    """Return the rows of a file that are not applied yet, in batches of a size."""
+    """Return the rows of a file that are not applied yet, in batches of a size; a case of several edits is not torn."""
     done = {_key(request) for edit in applied for request in edit.requests}
     left = [placed for placed in file.rows if _key(placed.case.request) not in done]
-    return [tuple(left[start : start + size]) for start in range(0, len(left), size)]
+    batches: list[list[Placed]] = []
+    for _, case in groupby(left, key=lambda placed: placed.case.group or id(placed)):
+        together = list(case)
+        if batches and len(batches[-1]) + len(together) <= size:
+            batches[-1].extend(together)
+        else:
+            batches.append(together)
+    return [tuple(batch) for batch in batches]
 
 
 def _key(request: EditRequest) -> tuple[str, str]:

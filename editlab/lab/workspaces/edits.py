@@ -114,10 +114,13 @@ def apply_many(
             with suppress(Cancelled):  # the batch is applied; a stop ends the job before the next one
                 context.after_batch(workspace, lambda _fraction, text, part=part: part(1.0, text), cancel)
         progress.show(so_far())
-        return replace(so_far(), held=_final_success_rate(workspace, file, settings, progress, cancel))
+        missed = _missed(workspace, file, settings, progress, cancel)
+        if missed is None:
+            return so_far()
+        return replace(so_far(), held=1 - len(missed) / len(file.rows), missed=missed)
 
     again = {"file": context.ledger.files.keep(file.content), "name": file.name, "method": method, "batch": batch}
-    again |= {"config": dict(config or {}), "reason": reason}
+    again |= {"config": dict(config or {}), "reason": reason, "proposals": file.proposals}
     work = after_statistics(workspace, settings.layers, compute_all)
     return workspace.submit_edit(work, Kind.EDITS, file.name, again=again)
 
@@ -261,19 +264,21 @@ def _apply_batch(
         raise type(error)(noop(f"{where}: {error} So far {kept}, with a smaller batch or without those rows.")) from error
 
 
-def _final_success_rate(
+def _missed(
     workspace: Workspace, file: EditFile, settings: Any, progress: Progress, cancel: Cancel
-) -> float | None:
-    """Return the share of a file's rows whose new object the model says now; None where the job was stopped."""
+) -> tuple[Placed, ...] | None:
+    """Return a file's rows whose new object the model does not say now; None where the job was stopped."""
     model = workspace.context.model
-    hits, view = 0, workspace.view.with_patches([model.form(settings.form)])
+    missed: list[Placed] = []
+    view = workspace.view.with_patches([model.form(settings.form)])
     for start in range(0, len(file.rows), edit_files.BATCH):
         if cancel():
             return None
         progress(1.0, f"which edits hold: {start:,} of {len(file.rows):,} prompts asked")
-        requests = [placed.case.request for placed in file.rows[start : start + edit_files.BATCH]]
-        hits += sum(edit_files.hits(model, requests, view))
-    return hits / len(file.rows)
+        rows = file.rows[start : start + edit_files.BATCH]
+        hits = edit_files.hits(model, [placed.case.request for placed in rows], view)
+        missed += [placed for placed, hit in zip(rows, hits, strict=True) if not hit]
+    return tuple(missed)
 
 
 def _compute(

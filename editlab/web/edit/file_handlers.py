@@ -10,7 +10,7 @@ from markupsafe import Markup
 from pydantic import Field
 
 from editlab.errors import BadRequest, Cancelled, EditLabError
-from editlab.lab import MOST_BATCH, EditFile, FileProgress, Lab, Workspace, read_edit_file
+from editlab.lab import MOST_BATCH, EditFile, FileProgress, Lab, Workspace
 from editlab.lab.access.limits import Cost
 from editlab.lab.workspaces import edits
 from editlab.web.core import forms
@@ -27,6 +27,7 @@ from editlab.web.core.wording import number
 from editlab.web.edit import edit_list, file_words
 
 SHOWN_FAULTS = 50
+SHOWN_NOTES = 10
 BatchSize = Annotated[int, Field(ge=1, le=MOST_BATCH)]
 
 
@@ -104,7 +105,7 @@ class FileHandlers(Handlers):
         """Return the file that is chosen, checked. Raises `BadRequest` or `BadFile`."""
         if chosen.file is None:
             raise BadRequest(_("There is no file. Choose one first."))
-        file = read_edit_file(self.lab.model, chosen.file, Path(chosen.file).name)
+        file = self.lab.read_edit_file(chosen.file, Path(chosen.file).name)
         self.lab.limits.check_rows(file.count)
         return file
 
@@ -129,10 +130,13 @@ def describe(text: str) -> Markup:
 
 
 def describe_file(file: EditFile, skip: bool, applied: int = 0) -> Markup:
-    """Return which edits of a file are valid, and why the others are not."""
+    """Return as what a file was read, which of its edits are valid, and why the others are not."""
+    notes = file_words.notes(file)
     return render(
         "edit/file.html",
         text=file_words.checked(file, skip, applied),
+        notes=notes[:SHOWN_NOTES],
+        more_notes=max(0, len(notes) - SHOWN_NOTES),
         faults=file.faults[:SHOWN_FAULTS],
         more=max(0, len(file.faults) - SHOWN_FAULTS),
     )

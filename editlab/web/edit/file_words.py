@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from editlab.facts.overlaps import TEXTS
 from editlab.lab import EditFile, FileProgress
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
@@ -9,6 +10,8 @@ from editlab.web.core.wording import duration, number, percent
 
 COLLAPSE = 0.5
 """Where the latest batch took at less than this share of what all batches did so far, the page says so."""
+SHOWN_MISSED = 5
+"""Rows that a sentence names."""
 HINT = noop("Every row is checked before the first edit is computed.")
 CHECKING = noop("Checking every row …")
 
@@ -32,6 +35,18 @@ def checked(file: EditFile, skip: bool, applied: int = 0) -> str:
         )
     text = text.format(**given, rest=_invalid(invalid, skip))
     return f"{text} {_left(applied, valid - applied)}" if applied else text
+
+
+def notes(file: EditFile) -> list[str]:
+    """Return as what a file was read, what else is to be known of it, and which of its rows bear on each other."""
+    read = [_("{n} of {form}").format(n=_records(count), form=name) for name, count in file.forms.items()]
+    found = [_("Read as {forms}.").format(forms=", ".join(read))] if read else []
+    told = [_(TEXTS[overlap.kind]).format(**overlap.values) for overlap in file.overlaps]
+    return found + [_(note) for note in file.notes] + told
+
+
+def _records(n: int) -> str:
+    return ngettext("{n} record", "{n} records", n).format(n=number(n))
 
 
 def _invalid(rows: int, skip: bool) -> str:
@@ -82,7 +97,13 @@ def at_end(now: FileProgress) -> str:
     if now.held is None:
         return f"{text} {_took(now)}."
     held = _("{took}, and at {share} now that all are applied.")
-    return f"{text} {held.format(took=_took(now), share=percent(now.held))}"
+    said = f"{text} {held.format(took=_took(now), share=percent(now.held))}"
+    if not now.missed:
+        return said
+    names = "; ".join(f"{row.case.request.subject} ({row.place})" for row in now.missed[:SHOWN_MISSED])
+    more = f" (+{number(len(now.missed) - SHOWN_MISSED)})" if len(now.missed) > SHOWN_MISSED else ""
+    lost = _("These did not hold: {names}.").format(names=f"{names}{more}")
+    return f"{said} {lost}"
 
 
 def apply_label(left: int) -> str:

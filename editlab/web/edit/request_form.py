@@ -19,7 +19,7 @@ from editlab.web.edit.file_handlers import BatchSize
 SPACES = {"script": noop("By script"), "yes": noop("Yes"), "no": noop("No")}
 SWITCH = {"off": noop("Off"), "on": noop("On")}
 RECIPES = {OFF: noop("Off"), "default": noop("On"), "published": noop("As published")}
-FILES = (".csv", ".json")
+FILES = (".csv", ".tsv", ".txt", ".json", ".jsonl")
 METHOD_INFO = noop("MEMIT solves a batch at once. The settings are those of the form.")
 FILE_METHOD = "memit"
 """The method of a file of edits, as in the terminal: MEMIT solves a batch at once."""

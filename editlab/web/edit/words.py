@@ -152,7 +152,8 @@ def made(record: EditRecord) -> str:
     else:
         text = _("Computed in {time} s.") if wrong else _("Edited in {time} s.")
     text = text.format(time=number(record.seconds, ".1f"), rep=number(record.health.get("rep_seconds", 0.0), ".1f"))
-    return " ".join([text, *map(said, wrong[:1])])
+    note = record.request.note
+    return " ".join([text, *map(said, wrong[:1]), *([_(note)] if note else [])])
 
 
 def rep_chosen(on: bool) -> str:

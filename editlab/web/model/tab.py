@@ -19,7 +19,7 @@ from editlab.web.model.benchmark_handlers import USUAL_CASES, BenchmarkHandlers,
 from editlab.web.model.handlers import ModelHandlers, Quantization, choices, head
 from editlab.web.model.words import QUANTIZATIONS
 
-CASE_FILES = (".json", ".csv")
+CASE_FILES = (".json", ".jsonl", ".csv", ".tsv", ".txt")
 
 
 def create_strip(lab: Lab) -> gr.HTML:
