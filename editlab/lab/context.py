@@ -9,6 +9,7 @@ from typing import Any
 from editlab import probes
 from editlab.facts import FactBase
 from editlab.lab.access.limits import RateLimits
+from editlab.lab.jobs.completions import Completions
 from editlab.lab.jobs.live import LiveQuestions
 from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.ledger import Key, Ledger
@@ -41,6 +42,7 @@ class Context:
     seed: int
     answer_tokens: int
     live: LiveQuestions
+    completions: Completions
     edits: dict[Key, Job[Any]] = field(default_factory=dict)
     before_edit: Callable[[Sequence[int], Callable[[], bool], JobProgress, Cancel], Iterator[None]] = lambda *given: iter(())
     after_change: Callable[[Any], None] = lambda workspace: None
@@ -59,6 +61,11 @@ class Context:
         if ground is None or ground.model is not model:
             ground = self._ground = Ground(model, self.facts, self.passages, self.seed)
         return ground
+
+    def answer_waiting(self) -> None:
+        """Answer what somebody waits for, between two steps of a long job. For the worker's thread."""
+        self.live.answer()
+        self.completions.answer()
 
     def renew(self) -> None:
         """Compute again what depends on the model, after it was replaced."""

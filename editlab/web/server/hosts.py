@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from editlab.lab.access.addresses import is_address
+from editlab.web.server.guard import refused
 
 HOST = re.compile(rb"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+))(?::[0-9]{0,5})?")
 REFUSED = (
@@ -35,7 +36,7 @@ class AllowedHosts:
         if scope["type"] != "http" or self._allowed(scope):
             await self.app(scope, receive, send)
         else:
-            await PlainTextResponse(REFUSED, 400)(scope, receive, send)
+            await refused(Request(scope), 400, REFUSED)(scope, receive, send)
 
     def _allowed(self, scope: Scope) -> bool:
         hosts = [value for name, value in scope["headers"] if name == b"host"]
