@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import threading
-from dataclasses import replace
 from itertools import pairwise
 
 import httpx

@@ -58,7 +58,7 @@ class ProbesCall(Form):
     workspace: WorkspaceName
     edit: Id | None = Field(None, description="The edit's id; without it, the latest that is on.")
     row: Place = Field(0, description="Which request of a batch.")
-    views: list[ViewName] | None = Field(
+    views: list[Annotated[ViewName, Field(strict=False)]] | None = Field(
         None, min_length=1, max_length=len(ViewName), description="Without them, all that the workspace has."
     )
     rephrases: list[Question] = Field([], max_length=MOST_OWN, description="Own probes that should get the new object.")

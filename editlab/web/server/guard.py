@@ -80,7 +80,7 @@ class Guard:
 
 def refused(request: Request, status: int, message: str) -> Response:
     """Return a refusal: an object for a program that calls the HTTP interface, a text for all others."""
-    if is_call(request.scope["path"]):
+    if is_call(request.scope.get("path", "")):
         return refuse(status, message)
     return PlainTextResponse(message, status)
 
