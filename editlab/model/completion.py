@@ -166,7 +166,8 @@ class _EachRow(Sampling):
 
 def _drawn(logits: Float[Tensor, "n"], prompt: Prompt, generator: torch.Generator) -> int:
     """Return a token that is drawn from the likeliest ones, which together have the probability `top_p`."""
-    p, ids = (logits.cpu().double() / prompt.temperature).softmax(-1).sort(descending=True)
+    logits = logits.cpu().double()
+    p, ids = ((logits - logits.max()) / prompt.temperature).softmax(-1).sort(descending=True)
     p[1:][p.cumsum(-1)[:-1] >= prompt.top_p] = 0
     return int(ids[torch.multinomial(p, 1, generator=generator)])
 

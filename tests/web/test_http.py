@@ -4,12 +4,19 @@ import json
 import shutil
 import subprocess
 import threading
+from collections import Counter
+from contextlib import suppress
 from itertools import pairwise
 
 import httpx
 import pytest
+import schemathesis
 from fastapi import APIRouter
+from hypothesis import given, settings
+from hypothesis.errors import FailedHealthCheck, Unsatisfiable
 from openai import BadRequestError, NotFoundError, OpenAI
+from schemathesis import Case, GenerationMode
+from schemathesis.specs.openapi import checks
 from starlette.testclient import TestClient
 from visitors import CAPITAL, CONTINENT, TIMEOUT, wait_until
 
@@ -20,7 +27,9 @@ from editlab.lab.jobs import completions
 from editlab.lab.workspaces import edits
 from editlab.model.completion import Prompt, complete, held_back
 from editlab.patches import BASE
+from editlab.web.api import create_api
 from editlab.web.api.routes import ApiRoute
+from editlab.web.api.service import describe
 
 TEXT = CONTINENT.text
 PLACES = ("Slovenia", "Japan", "France", "Brazil", "Kenya", "Canada", "Norway", "Peru")
@@ -132,7 +141,7 @@ def test_drawing_follows_its_seed_and_its_temperature(lab, client):
 
     assert drawn(seed=1) == drawn(seed=1) != drawn(seed=2)
     assert drawn(seed=1, n=2) == drawn(seed=1) + drawn(seed=2)
-    assert drawn(seed=1, temperature=0) == drawn(top_p=1e-9) == [greedy(lab, TEXT, BASE, 8)]
+    assert drawn(seed=1, temperature=0) == drawn(top_p=1e-9) == drawn(temperature=5e-324) == [greedy(lab, TEXT, BASE, 8)]
 
 
 @pytest.mark.parametrize("more", [{}, {"temperature": 1.0, "seed": 4}, {"echo": True, "logprobs": 1}])
@@ -300,6 +309,8 @@ def test_an_edit_is_applied_listed_probed_and_undone(lab, calls):
 
 BAD = {
     "no JSON": ("/v1/completions", b"{"),
+    "no text": ("/v1/completions", b"\xf9"),
+    "too deep": ("/v1/completions", b"[" * 100_000),
     "a list": ("/v1/completions", []),
     "nothing": ("/v1/completions", {}),
     "no such field": ("/v1/completions", {"model": "m", "prompt": "x", "tools": []}),
@@ -411,3 +422,55 @@ def test_the_call_on_the_page_works_in_a_shell(lab, address):
     command = command.replace("curl", "curl -s", 1).replace('"atlas"', json.dumps(lab.loaded.name))
     done = subprocess.run(["bash", "-c", command], capture_output=True, check=True, timeout=TIMEOUT)
     assert json.loads(done.stdout)["choices"][0]["text"] == greedy(lab, "The capital of Japan is", BASE, 5)
+
+
+# schemathesis
+
+
+EXAMPLES = 20
+"""Calls to each address that fit the description, and as many that do not."""
+CHECKS = [
+    schemathesis.checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+]
+
+
+@pytest.fixture
+def described(lab, team, address, instant):
+    """What is described, with names that exist and edits that take no time, so that many of the calls reach the engine."""
+    found = describe(create_api(lab), tokens=False)
+    forms = found["components"]["schemas"]
+    for form, field, values in (
+        ("CompletionCall", "model", [lab.loaded.name, f"{lab.loaded.name}@team"]),
+        ("ChatCall", "model", [lab.loaded.name]),
+        ("ApplyCall", "workspace", ["schema"]),
+        ("ApplyCall", "rep", ["off"]),
+        ("ApplyCall", "prompt", ["{} is in"]),
+        ("ProbesCall", "workspace", ["team"]),
+        ("UndoCall", "workspace", ["schema"]),
+    ):
+        forms[form]["properties"][field] |= {"enum": values}
+    forms["CompletionCall"]["properties"]["max_tokens"] = {"type": "integer", "minimum": 0, "maximum": 8}
+    forms["ProbesCall"]["properties"]["most"] = {"type": "integer", "minimum": 0, "maximum": 1}
+    return schemathesis.openapi.from_dict(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", GenerationMode)
+def test_whatever_is_called_gets_an_answer_of_a_described_form(described, lab, address, mode):
+    statuses: Counter[int] = Counter()
+    for operation in described.get_all_operations():
+
+        @settings(max_examples=EXAMPLES, derandomize=True, database=None)
+        @given(case=operation.ok().as_strategy(generation_mode=mode))
+        def call(case: Case) -> None:
+            response = case.call_and_validate(base_url=address, checks=CHECKS, timeout=TIMEOUT)
+            statuses[response.status_code] += 1
+
+        with suppress(Unsatisfiable, FailedHealthCheck):  # a call without fields cannot be wrong
+            call()
+    wanted = 200 if mode is GenerationMode.POSITIVE else 400
+    assert statuses[wanted] > EXAMPLES / 2, statuses
+    assert lab.worker.alive and lab.metrics.faults() == []

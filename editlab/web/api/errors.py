@@ -21,6 +21,7 @@ from editlab.errors import (
     TooMany,
 )
 
+NO_OBJECT = "The body is no JSON object of this call. Send one, with Content-Type: application/json."
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 STATUS: dict[type[EditLabError], int] = {
     TooMany: 429,
@@ -90,7 +91,7 @@ def explain(errors: Sequence[Any]) -> Fault:
     place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
     field = ".".join(part for part in place if part.isidentifier() or part.isdigit())[:80]
     if first["type"] == "json_invalid" or not place:
-        return fault(400, "The body is no JSON object of this call. Send one, with Content-Type: application/json.")
+        return fault(400, NO_OBJECT)
     if first["type"] == "extra_forbidden":
         return fault(400, f"EditLab does not know the field {field!r} here. Leave it out.", "unknown_field", field)
     if first["type"] == "missing":

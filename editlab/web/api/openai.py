@@ -50,6 +50,12 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     }.items()
 }
 
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {"text/event-stream": {"schema": {"type": "string", "description": "With stream: parts, then [DONE]."}}}
+    }
+}
+
 
 class Form(BaseModel):
     """The body of a call: no field that EditLab does not know, and no value of another type."""
@@ -269,7 +275,7 @@ def add_openai(router: APIRouter, lab: Lab) -> None:
         named = await run_in_threadpool(names.find, caller_of(request), model)
         return _model(lab, named.name, named.workspace and handle_of(named.workspace.name), named.view)
 
-    @router.post("/v1/completions", response_model=TextCompletion, tags=["ask"])
+    @router.post("/v1/completions", response_model=TextCompletion, responses=STREAM, tags=["ask"])
     @declared(Cost(prompts=1), "ask")
     async def completions(call: CompletionCall, request: Request) -> Any:
         """Continue texts under a view. Greedy unless `temperature` says otherwise."""
@@ -278,7 +284,7 @@ def add_openai(router: APIRouter, lab: Lab) -> None:
         jobs = await run_in_threadpool(_ask, caller_of(request), call.model, prompts)
         return await _respond(request, call, jobs, _TextWriter(lab, call, prompts))
 
-    @router.post("/v1/chat/completions", response_model=ChatCompletion, tags=["ask"])
+    @router.post("/v1/chat/completions", response_model=ChatCompletion, responses=STREAM, tags=["ask"])
     @declared(Cost(prompts=1), "ask")
     async def chat(call: ChatCall, request: Request) -> Any:
         """Answer a chat under a view, in the model's own chat template."""

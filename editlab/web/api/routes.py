@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 from fastapi import APIRouter
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
@@ -22,7 +23,7 @@ from starlette.routing import Match
 from editlab.errors import BadRequest, EditLabError
 from editlab.lab import Lab, Workspace, WorkspaceInfo
 from editlab.lab.access.limits import Asker, Cost, on_behalf_of
-from editlab.web.api.errors import Refusal, answer, explain, fault, fault_of
+from editlab.web.api.errors import NO_OBJECT, Refusal, answer, explain, fault, fault_of
 
 Scope = Literal["ask", "edit"]
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
@@ -121,6 +122,8 @@ class ApiRoute(APIRoute):
                     return await handle(request)
             except RequestValidationError as error:
                 return answer(400, explain(error.errors()))
+            except HTTPException as error:  # bytes that are no text
+                return answer(error.status_code, fault(error.status_code, NO_OBJECT))
             except Refusal as refusal:
                 return answer(refusal.status, refusal.fault)
             except EditLabError as error:
