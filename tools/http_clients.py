@@ -2,9 +2,9 @@
 
 A server of its own on this machine and a fresh data folder. Each client has a workspace with an edit, and asks its views
 one question after the other: greedily and drawn, with log-probabilities and without, and now and then it edits or undoes.
-Somebody asks on the page meanwhile. First one client asks alone, for a fifth of the time. At the end each of the questions is
-asked once more, alone, under the edits of that moment: every text has to be the same, log-probabilities within 1e-3. Prints
-one JSON object; status 1 where an answer differs or a call fails.
+Somebody asks on the page meanwhile. First one client asks alone, for a fifth of the time. At the end each of the questions
+is asked once more, alone, under the edits of that moment: every text has to be the same, log-probabilities within 1e-3.
+Prints one JSON object; status 1 where an answer differs or a call fails.
 """
 
 import argparse
