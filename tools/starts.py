@@ -10,6 +10,7 @@ import argparse
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
@@ -41,35 +42,39 @@ def main() -> None:
     parser.add_argument("--layers", default="", help="layers, as 3,4; else the preset's")
     parser.add_argument("--keys", default="consistent,both")
     parser.add_argument("--edits", type=int, default=20)
-    parser.add_argument("--set", default="", help="other settings of ROME, as contexts=6,learning_rate=0.7")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument(
+        "--set", action="append", help="other settings of ROME, as contexts=6,learning_rate=0.7; repeatable, rows for each"
+    )
     given = parser.parse_args()
     presets = Settings().presets
-    model, facts = LanguageModel.load(given.model, dtype="float32"), FactBase.load(presets / "facts")
+    model, facts = LanguageModel.load(given.model, dtype=given.dtype), FactBase.load(presets / "facts")
     prose = "\n\n".join(path.read_text(encoding="utf-8") for path in sorted((presets / "texts").glob("*.txt")))
     requests = {first: known(model, facts, first, given.edits // 2) for first in (True, False)}
     layers = [int(n) for n in given.layers.split(",") if n] or list(methods.config_for("rome", model).layers)
-    changes = {
-        name: float(value) if "." in value else int(value)
-        for name, value in (pair.split("=") for pair in given.set.split(",") if pair)
-    }
-    print(f"| start | layer | keys | subject | edits | {' | '.join(COLUMNS)} | share |\n|{'---|' * (6 + len(COLUMNS))}")
+    print(f"| start | layer | settings | keys | subject | edits | {' | '.join(COLUMNS)} | share |")
+    print(f"|{'---|' * (7 + len(COLUMNS))}")
     for start in given.starts.split(" | ") if given.starts else [str(model.start) or "none"]:
         own = replace(model, start=Start.of(start.strip()), memo={})
         with TemporaryDirectory() as folder:
             measuring.collect(own, layers, prose, 10 * own.d_ff, Path(folder))
             own.statistics = (Path(folder),)
-            for layer in layers:
-                for keys in given.keys.split(","):
-                    config = methods.config_for("rome", own, layers=(layer,), keys=keys, **changes)
-                    for first, asked in requests.items():
-                        edited = methods.get("rome").edit(own, asked, BASE, config)
-                        found = measured(own, facts, asked, edited)
-                        share = mean(health["share"] for health in edited.health)
-                        cells = " | ".join(rate(found[name]) for name in COLUMNS)
-                        place = "first" if first else "later"
-                        print(
-                            f"| `{start}` | {layer} | {keys} | {place} | {len(asked)} | {cells} | {share:.2f} |", flush=True
-                        )
+            for layer, others, keys in product(layers, given.set or [""], given.keys.split(",")):
+                config = methods.config_for("rome", own, layers=(layer,), keys=keys, **changes(others))
+                for first, asked in requests.items():
+                    edited = methods.get("rome").edit(own, asked, BASE, config)
+                    found = measured(own, facts, asked, edited)
+                    share = mean(health["share"] for health in edited.health)
+                    cells = " | ".join(rate(found[name]) for name in COLUMNS)
+                    place = "first" if first else "later"
+                    about = f"`{start}` | {layer} | {others} | {keys} | {place} | {len(asked)}"
+                    print(f"| {about} | {cells} | {share:.2f} |", flush=True)
+
+
+def changes(text: str) -> dict[str, float]:
+    """Return settings that were written as contexts=6,learning_rate=0.7."""
+    pairs = (pair.split("=") for pair in text.split(",") if pair)
+    return {name: float(value) if "." in value else int(value) for name, value in pairs}
 
 
 def known(model: LanguageModel, facts: FactBase, first: bool, count: int) -> list[EditRequest]:

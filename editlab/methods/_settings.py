@@ -130,11 +130,67 @@ Layers = Annotated[
     AfterValidator(lambda layers: tuple(sorted(set(layers)))),
     Field(title=noop("Layers")),
 ]
-Steps = Annotated[int, Field(ge=1, le=1_000, title=noop("Steps"))]
-LearningRate = Annotated[float, Field(gt=0, le=LARGEST, title=noop("Learning rate"))]
+Steps = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=1_000,
+        title=noop("Steps"),
+        description=noop("Most steps of the search for the value. More take longer and may give a likelier answer."),
+    ),
+]
+LearningRate = Annotated[
+    float,
+    Field(
+        gt=0,
+        le=LARGEST,
+        title=noop("Learning rate"),
+        description=noop("Adam's learning rate for the value. Too high misses the answer, too low needs more steps."),
+    ),
+]
 Weight = Annotated[float, Field(ge=0, le=LARGEST)]
 """How much a term of a loss counts."""
-Contexts = Annotated[int, Field(ge=1, le=200, title=noop("Contexts"))]
+WeightDecay = Annotated[
+    Weight,
+    Field(
+        title=noop("Weight decay"),
+        description=noop("Weight of the length of the value's change in the loss. Higher: a weaker edit."),
+    ),
+]
+Clamp = Annotated[float, Field(gt=0, le=LARGEST, title=noop("Clamp"))]
+KlWeight = Annotated[
+    Weight,
+    Field(
+        title=noop("KL weight"),
+        description=noop("Weight, in the loss, of the change at the sentence '<subject> is a'. Higher: it changes less."),
+    ),
+]
+StopBelow = Annotated[
+    Weight,
+    Field(
+        title=noop("Stop below"),
+        description=noop(
+            "Loss, in nats per token, under which the search ends; 0 runs all steps. Lower: a likelier answer."
+        ),
+    ),
+]
+PlainBelow = Annotated[
+    float,
+    Field(
+        ge=0,
+        title=noop("Plain prompt below"),
+        description=noop("The search goes on until the bare prompt's own loss, in nats per token, is under this as well."),
+    ),
+]
+Contexts = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=200,
+        title=noop("Contexts"),
+        description=noop("Number of texts in front of the prompt with which the value must hold too; fewer are faster."),
+    ),
+]
 PromptForm = Annotated[
     Literal["plain", "chat"],
     Field(
@@ -142,4 +198,12 @@ PromptForm = Annotated[
         description=noop("The prompt as plain text, or in the model's chat template, as it will be asked."),
     ),
 ]
-Seed = Annotated[int, Field(ge=0, le=MOST_SEED, title=noop("Seed"))]
+Seed = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=MOST_SEED,
+        title=noop("Seed"),
+        description=noop("Seed of the contexts, which the model writes. The same seed gives the same edit."),
+    ),
+]

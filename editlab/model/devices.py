@@ -14,3 +14,8 @@ def device_for(device: str) -> torch.device:
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise BadModel("There is no CUDA device here. Use --device cpu.")
     return torch.device(device)
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Return whether it has matrix units for bfloat16. Without them, a CPU multiplies bfloat16 no faster than float32."""
+    return device.type != "cpu" or bool(torch.cpu.get_capabilities().get("amx_bf16"))

@@ -49,7 +49,7 @@ LEFT_OUT = {
 SHARD_BYTES = 1_000_000_000
 HALVES = {GGMLQuantizationType.F32: torch.float32, GGMLQuantizationType.F16: torch.float16}
 """Types that are kept as they are; all others become bfloat16, which is finer than their blocks."""
-ROPE_FACTORS = "rope_freqs.weight"
+EMBEDDING, ROPE_FACTORS = "token_embd.weight", "rope_freqs.weight"
 
 
 @dataclass(frozen=True)
@@ -245,6 +245,8 @@ def _config(
     except Exception as error:  # whatever an impossible value makes the library raise
         raise BadModel(f"{name} is damaged: its metadata describe no {family} model. Fetch it again.") from error
     for entry in tensors:
+        if entry.name == EMBEDDING:
+            config.dtype = HALVES.get(entry.kind, torch.bfloat16)
         if entry.name == ROPE_FACTORS:
             _stretch(name, config, torch.from_numpy(np.array(dequantize(_blocks(blob, entry), entry.kind))))
     return config

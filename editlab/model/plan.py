@@ -13,7 +13,7 @@ import torch
 from editlab.errors import TooLarge
 from editlab.model import memory
 from editlab.model.architectures import architecture_of
-from editlab.model.devices import device_for
+from editlab.model.devices import device_for, multiplies_bfloat16
 from editlab.model.memory import gigabytes
 from editlab.model.remembered import TOKENS_KEPT
 from editlab.model.scoring import LOGITS_AT_ONCE
@@ -34,8 +34,8 @@ KEPT_ON_CPU = 1.5
 """On a CPU, the C library keeps about half as much of what a battery gives back as the battery holds (`bench memory`)."""
 COPIES = 2
 """Keys and values of a long text are kept under the base model, and under the last views."""
-SMALL = 1_000_000_000
-"""Parameters up to which float32 costs little on a CPU."""
+TINY, SMALL = 100_000_000, 1_000_000_000
+"""Parameters up to which float32 is fast on any CPU, and up to which it costs little there."""
 
 
 @dataclass(frozen=True)
@@ -191,12 +191,17 @@ def shape_bytes(quantization: Quantization, dtype: torch.dtype) -> float:
 
 
 def dtype_for(source: Source, dtype: str, device: torch.device) -> torch.dtype:
-    """Return the precision that a setting names; "auto": float32 for a small model on a CPU, else bfloat16 (or float16)."""
+    """Return the precision that a setting names; "auto": bfloat16, or float16 where a GPU has no other.
+
+    On a CPU, a tiny model gets float32, and a small one as well unless it was published in bfloat16 and the CPU has units
+    that multiply that several times faster.
+    """
     if dtype != "auto":
         return getattr(torch, dtype)
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    return torch.float32 if _Shape.of(source).parameters < SMALL else torch.bfloat16
+    faster = source.config.dtype == torch.bfloat16 and multiplies_bfloat16(device)
+    return torch.float32 if _Shape.of(source).parameters < (TINY if faster else SMALL) else torch.bfloat16
 
 
 def _budget(shape: _Shape, device: torch.device, dtype: torch.dtype, room: int | None) -> int:

@@ -16,6 +16,7 @@ from tiny_models import random_view, save, tiny_model
 from editlab import EditRequest, LanguageModel, View, methods
 from editlab.errors import BadModel, Cancelled, OutOfMemory, TooLarge, UnsupportedArchitecture
 from editlab.model import memory, plan
+from editlab.model.plan import dtype_for
 from editlab.model.source import find
 from editlab.model.weights import matrix_of
 from editlab.patches import Mask
@@ -172,6 +173,24 @@ def test_long_texts_are_kept_in_what_nobody_else_needs_and_planned(monkeypatch):
         assert found.kept <= max(0, min(left // 8, left - needed))
         assert found.fits == (left >= needed)
         assert "long texts" in found.sentence()
+
+
+@pytest.mark.parametrize(
+    ("name", "published", "units", "chosen"),
+    [
+        ("config:llama-3.2-1b", "bfloat16", True, "bfloat16"),
+        ("config:qwen2.5-0.5b", "bfloat16", True, "bfloat16"),
+        ("config:qwen2.5-0.5b", "bfloat16", False, "float32"),
+        ("config:qwen2.5-0.5b", "float32", True, "float32"),
+        ("config:llama-2-7b", "float32", False, "bfloat16"),
+        ("config:atlas", "bfloat16", True, "float32"),
+    ],
+)
+def test_a_processor_with_matrix_units_takes_a_published_16_bit_model_as_it_is(monkeypatch, name, published, units, chosen):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": units})
+    source = find(name, Settings())
+    source.config.dtype = getattr(torch, published)
+    assert dtype_for(source, "auto", torch.device("cpu")) == getattr(torch, chosen)
 
 
 @pytest.mark.parametrize("quantization", ["none", "8bit", "4bit"])
