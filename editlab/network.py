@@ -22,6 +22,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
+from editlab.wording import noop
+
 HUB = ("huggingface.co", "hf.co")
 """The domains of the hub and of the stores to which it redirects downloads."""
 LOG_EVERY_SECONDS = 10.0
@@ -170,6 +172,8 @@ def _refuse(host: object, port: object) -> None:
     if due:
         logging.getLogger("editlab").warning(record)
     raise OutgoingRefused(
-        f"The connection to {name} was refused: EditLab connects only to the Hugging Face hub, and only while it downloads "
-        "a model. Download the model yourself and give its folder."
+        noop(
+            f"The connection to {name} was refused: EditLab connects only to the Hugging Face hub, and only while it "
+            "downloads a model. Download the model yourself and give its folder."
+        )
     )

@@ -35,7 +35,8 @@ def duration(seconds: float) -> str:
         return count(max(1, round(seconds)), "second")
     if seconds < 60 * MINUTES:
         return count(round(seconds / 60), "minute")
-    return f"{seconds / 3600:,.1f} hours".replace(".0 ", " ")
+    hours = f"{seconds / 3600:,.1f}".removesuffix(".0")
+    return noop(f"{hours} hours")
 
 
 def percent(probability: float | None) -> str:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from editlab.errors import Cancelled
+from editlab.wording import noop
 
 Progress = Callable[[float, str], None]
 """`progress(fraction, text)`: the share that is done, 0 to 1, and what is being done now."""
@@ -23,7 +24,7 @@ def never() -> bool:
     return False
 
 
-def stop_if(cancel: Cancel, message: str = "Stopped. Nothing was changed.") -> None:
+def stop_if(cancel: Cancel, message: str = noop("Stopped. Nothing was changed.")) -> None:
     """Raise `Cancelled` with a message where the work should stop."""
     if cancel():
         raise Cancelled(message)

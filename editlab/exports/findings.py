@@ -17,6 +17,7 @@ from editlab.errors import BadRequest
 from editlab.exports.entry import Entry
 from editlab.exports.format import STOPPED, Export
 from editlab.facts import EditRequest
+from editlab.figures.language import gettext as _
 from editlab.insight import Question, Site
 from editlab.patches import BARE, View
 from editlab.work import Cancel, Progress, stop_if
@@ -117,9 +118,11 @@ def _lens(export: Export, request: EditRequest, views: Mapping[str, View]) -> Pi
     frame = insight.logit_lens(export.model, views, Question.of(export.model, request))
     objects = {"new": request.target_new} | ({"true": request.target_true} if request.target_true else {})
     return Picture(
-        "Logit lens",
-        "What the model would answer if it stopped after each layer: the probability of the first token of each object, at "
-        "the last token of the prompt. Where the lines of a view part from the base model’s, the edit begins to act.",
+        _("Logit lens"),
+        _(
+            "What the model would answer if it stopped after each layer: the probability of the first token of each object, "
+            "at the last token of the prompt. Where the lines of a view part from the base model’s, the edit begins to act."
+        ),
         figures.inside.lens_lines(frame, 1, objects),
     )
 
@@ -138,10 +141,13 @@ def _similarity(
         return None
     site = site if robust is None else site.with_robust(robust)
     found = insight.similarity(site, battery, passages, export.ground.seed, cancel=cancel)
-    metric = "whitened by key statistics" if found.whitened else "without key statistics"
+    metric = _("whitened by key statistics") if found.whitened else _("without key statistics")
+    meaning = _(
+        "How similar the key of each probe’s subject is to the edit’s own, at layer {layer}, {metric}: at 1 a probe hears "
+        "all of the edit, at 0 nothing. Other subjects and random words should be near 0."
+    )
     return Picture(
-        "Key similarity",
-        f"How similar the key of each probe’s subject is to the edit’s own, at layer {found.layer}, {metric}: at 1 a probe "
-        "hears all of the edit, at 0 nothing. Other subjects and random words should be near 0.",
+        _("Key similarity"),
+        meaning.format(layer=found.layer, metric=metric),
         figures.similarity(found.frame),
     )

@@ -11,9 +11,10 @@ from editlab.exports.entry import Entry
 from editlab.model import LanguageModel
 from editlab.patches import View
 from editlab.probes import Ground
+from editlab.wording import noop
 from editlab.work import Cancel, Progress, never, no_progress
 
-STOPPED = "Stopped. Nothing was written."
+STOPPED = noop("Stopped. Nothing was written.")
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ ALONE = (
     f"--virtual-time-budget={DRAWN_MS}",
 )
 """Options under which the browser prints and does nothing else; no name of a host leads anywhere."""
-INSTEAD = "Export the format “report” and print it from any browser."
+INSTEAD = noop("Export the format “report” and print it from any browser.")
 
 
 def browser() -> str | None:
@@ -107,7 +107,7 @@ def print_parts(chromium: str, page: Path, path: Path, cancel: Cancel) -> Iterat
             printing.wait()
         if printing.returncode or not path.is_file():
             said.seek(0)
-            why = said.read().decode(errors="replace").strip().splitlines() or ["it gave no reason"]
+            why = said.read().decode(errors="replace").strip().splitlines() or [noop("it gave no reason")]
             raise BadRequest(f"Chromium did not print the report: {why[-1][:200]}. {INSTEAD}")
 
 

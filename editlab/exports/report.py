@@ -26,6 +26,8 @@ from editlab.exports.entry import Entry, base_of, precision_of, requests_of
 from editlab.exports.findings import Finding, findings
 from editlab.exports.format import Export, Format, Past, write_text
 from editlab.facts import EditRequest
+from editlab.figures import language
+from editlab.figures.language import gettext as _
 from editlab.model import LanguageModel
 from editlab.wording import noop
 from editlab.work import Cancel, Progress, part_of
@@ -35,36 +37,48 @@ MOST = 20
 SHOWN_CHARACTERS = 160
 """Characters of a probe that are shown; of a longer one its end, where the question stands."""
 TEMPLATES = Path(__file__).with_name("templates")
+
+
+def kind_name(kind: str, domain: str = "") -> str:
+    """Return the name of a kind of probe, with its domain in brackets where it has one."""
+    return _(names.kind_name(kind)) + (f" ({_(domain)})" if domain else "")
+
+
 ENVIRONMENT = Environment(
     loader=FileSystemLoader(TEMPLATES),
     autoescape=True,
     trim_blocks=True,
     lstrip_blocks=True,
     undefined=StrictUndefined,
+    extensions=["jinja2.ext.i18n"],
 )
+ENVIRONMENT.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)
+ENVIRONMENT.policies["ext.i18n.trimmed"] = True
 ENVIRONMENT.filters |= {
-    "count": wording.count,
-    "percent": lambda p: wording.percent(p).replace(" ", "\N{NO-BREAK SPACE}"),
+    "percent": lambda p: language.local(wording.percent(p)).replace(" ", "\N{NO-BREAK SPACE}"),
     "capitalize_first": wording.capitalize,
-    "view_title": names.view_title,
-    "kind_name": names.kind_name,
+    "view_title": lambda view: _(names.view_title(view)),
+    "kind_name": kind_name,
+    "said": language.said,
+    "translated": _,
+    "written": language.written,
 }
 HOLDS, STAYS = ("rephrase", "paraphrase", "shuffle", "long"), ("locality", "same_subject")
 """Kinds of probe at which an edit should hold, and at which nothing should change."""
 SUMS = {
-    "Asked otherwise, it holds in {} probes.": HOLDS,
-    "Of other facts, {} are as before.": STAYS,
-    "Of its consequences, {} follow.": ("propagation",),
+    noop("Asked otherwise, it holds in {number} probes."): HOLDS,
+    noop("Of other facts, {number} are as before."): STAYS,
+    noop("Of its consequences, {number} follow."): ("propagation",),
 }
 """What is said of several kinds of probe together."""
-DOMAINS = {"in": "REP may train on similar texts", "out": "REP never trains on similar texts"}
+DOMAINS = {"in": noop("REP may train on similar texts"), "out": noop("REP never trains on similar texts")}
 VIEWS = {
-    "base": "without any edit",
-    "edited": "with all edits that are on",
-    "rep": "the same, with REP’s pathways, which move the keys of a subject’s other names towards the edit",
-    "masked": "the edited model under the reversal mask, which brings back old facts that were only suppressed",
-    "base_masked": "a control without any edit",
-    "guarded": "the edited model, judged under the reversal mask as a guard",
+    "base": noop("without any edit"),
+    "edited": noop("with all edits that are on"),
+    "rep": noop("the same, with REP’s pathways, which move the keys of a subject’s other names towards the edit"),
+    "masked": noop("the edited model under the reversal mask, which brings back old facts that were only suppressed"),
+    "base_masked": noop("a control without any edit"),
+    "guarded": noop("the edited model, judged under the reversal mask as a guard"),
 }
 """What each view is."""
 
@@ -87,7 +101,9 @@ class Told:
 def asked(export: Export) -> str | None:
     """Return the note that the model is asked, and how often at most."""
     number = min(MOST, len(requests_of(export.entries)))
-    return f"The probes of {wording.count(number, 'request')} are asked for it, which takes as long as on the Edit tab."
+    return noop(
+        f"The probes of {wording.count(number, 'request')} are asked for it, which takes as long as on the Edit tab."
+    )
 
 
 def write(export: Export, folder: Path, progress: Progress, cancel: Cancel) -> Iterator[None]:
@@ -131,6 +147,7 @@ def frame(model: LanguageModel, seed: int, pictured: bool) -> dict[str, Any]:
         "model": model,
         "name": Path(base).name if Path(base).exists() else base,
         "precision": precision_of(model),
+        "language": language.spoken().code,
         "version": editlab.__version__,
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
         "seed": seed,
@@ -160,11 +177,11 @@ def page(export: Export, found: Sequence[Finding], opened: bool = False) -> str:
         past=past,
         told=told,
         others=past.events[-1].edits - len(told) if past.events else 0,
-        views={view: VIEWS.get(view, view) for view in export.views},
+        views={view: _(VIEWS.get(view, view)) for view in export.views},
         threshold=export.view.threshold,
         has_rep="rep" in export.views,
-        kinds=probes.KINDS,
-        domains=DOMAINS,
+        kinds={kind: _(meaning) for kind, meaning in probes.KINDS.items()},
+        domains={domain: (_(domain), _(meaning)) for domain, meaning in DOMAINS.items()},
         pictures={name: (picture.title, picture.meaning) for name, picture in pictures.items()},
         data={name: as_json(picture.figure) for name, picture in pictures.items()},
         opened=opened,
@@ -182,22 +199,24 @@ def page(export: Export, found: Sequence[Finding], opened: bool = False) -> str:
 
 def took(finding: Finding) -> str:
     """Return whether an edit took, under the view by which it is judged."""
-    view, p = names.view_title(finding.judged), wording.percent(finding.answers[finding.judged]["p_new"])
     if finding.took:
-        return f"The edit took: {view} gives the new object with a probability of {p}."
-    return f"The edit did not take: {view} gives the new object with a probability of only {p}."
+        text = _("The edit took: {view} gives the new object with a probability of {p}.")
+    else:
+        text = _("The edit did not take: {view} gives the new object with a probability of only {p}.")
+    p = language.local(wording.percent(finding.answers[finding.judged]["p_new"]))
+    return text.format(view=_(names.view_title(finding.judged)), p=p)
 
 
 def sums(finding: Finding) -> list[str]:
     """Return how often an edit holds when asked otherwise, what stayed as it was, and what followed, a sentence each."""
-    return [text.format(number) for text, kinds in SUMS.items() if (number := total(finding, kinds))]
+    return [_(text).format(number=number) for text, kinds in SUMS.items() if (number := total(finding, kinds))]
 
 
 def total(finding: Finding, kinds: Sequence[str]) -> str:
     """Return how many probes of several kinds are as they should be: "9 of 10"; empty where none was asked."""
     counts = [count for count in finding.counts if count.kind in kinds]
     asked = sum(count.asked for count in counts)
-    return f"{sum(count.right[finding.judged] for count in counts)} of {asked}" if asked else ""
+    return _("{n} of {all}").format(n=sum(count.right[finding.judged] for count in counts), all=asked) if asked else ""
 
 
 def policy(scripts: Sequence[str]) -> str:
@@ -240,13 +259,13 @@ def _told(
         entry,
         request,
         known.get((id(entry), request)),
-        [(s.title, str(s.default), s.help, s.default != usual[s.name]) for s in settings],
+        [(_(s.title), str(s.default), _(s.help), s.default != usual[s.name]) for s in settings],
         [
-            (title, methods.health_value(key, entry.health[key]), meaning)
+            (_(title), language.local(_(methods.health_value(key, entry.health[key]))), _(meaning))
             for key, (title, meaning) in methods.HEALTH.items()
             if key in entry.health
         ],
-        methods.warnings(entry.health),
+        [language.said(text) for text in methods.warnings(entry.health)],
         "\n".join(commands.line_of(model, entry, seed, place)),
         next((event for event in reversed(past.events) if event.edit and event.edit == entry.id), None),
     )
@@ -255,7 +274,7 @@ def _told(
 def _verdict(row: Mapping[str, Any], view: str) -> tuple[str, str]:
     """Return the verdict on a probe in a word, and whether it is good, bad or open."""
     word = probes.judge(row["kind"], row, view)
-    return word, probes.tone(word)
+    return _(word), probes.tone(word)
 
 
 def _shown(text: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from editlab.wording import noop
+
 REP = "github.com/ElliottYan/RobustKeyEdit"
 MASK = "github.com/holmov1/one-mask-ke"
 COUNTERFACT = "rome.baulab.info/data/dsets/counterfact.json"
@@ -28,4 +30,4 @@ SOURCES = {
 def source_of(path: Path) -> str:
     """Return a sentence on where a file of the papers is to be had, with a space before it; "" for any other file."""
     source = SOURCES.get(path.name)
-    return f" It is made from {source}: docs/data.md says how." if source else ""
+    return noop(f" It is made from {source}: docs/data.md says how.") if source else ""

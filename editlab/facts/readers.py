@@ -20,6 +20,7 @@ from typing import Any
 from editlab.errors import BadFile, BadRequest
 from editlab.facts.published import source_of
 from editlab.facts.request import EditCase, EditRequest, Expectation
+from editlab.wording import noop
 
 MAX_BYTES = 200_000_000
 MAX_COLUMNS = 1_000
@@ -74,7 +75,7 @@ def read_cases(path: str | Path, skipped: list[str] | None = None) -> list[EditC
     if skipped is not None:
         skipped.extend(f"{path}, {fault}" for fault in faults)
     elif faults:
-        more = f" {len(faults) - 1} more cannot be used either." if len(faults) > 1 else ""
+        more = noop(f" {len(faults) - 1} more cannot be used either.") if len(faults) > 1 else ""
         raise BadFile(f"{path}, {faults[0]}{more}")
     return [placed.case for placed in found]
 
@@ -130,9 +131,9 @@ def _json_records(text: str) -> Iterator[Read]:
     if not isinstance(records, list):
         raise BadFile("line 1: one object where a list of records is expected. Put it in [ ].")
     for number, record in enumerate(records, start=1):
-        place = f"record {number}"
+        place = noop(f"record {number}")
         if isinstance(record, dict) and isinstance(record.get("case_id"), int | str):
-            place += f" (case_id {record['case_id']})"
+            place = noop(f"record {number} (case_id {record['case_id']})")
         yield Place(number, place), partial(_json_case, record, str(number))
 
 
@@ -140,7 +141,7 @@ def _parse(text: str) -> object:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
+        where = noop(f"line {error.lineno}, column {error.colno}")
         raise BadFile(f"{where}: not valid JSON ({error.msg}). Mend it there.") from error
     except (ValueError, RecursionError) as error:
         raise BadFile(f"line 1: not JSON that can be read ({error}). Make it a list of records.") from error
@@ -255,7 +256,7 @@ def _groups(record: Record, key: str) -> dict[str, tuple[Expectation, ...]]:
     for name, group in _object(record, key).items() if record.get(key) else ():
         items = [group] if isinstance(group, dict) else group or []
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-            reason = f"'{key}', {name!r} is no list of objects with 'prompt' and 'ground_truth'. Write it as one."
+            reason = noop(f"'{key}', {name!r} is no list of objects with 'prompt' and 'ground_truth'. Write it as one.")
             raise BadRequest(reason, key)
         found = (_expectations(item.get("prompt"), item.get("ground_truth"), f"{key} {name}") for item in items)
         groups[name] = tuple(expectation for one in found for expectation in one)
@@ -337,7 +338,7 @@ def _csv_records(text: str) -> Iterator[Read]:
     _check_header(line, header)
     columns = {name: header.index(name) for name in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS) if name in header}
     for number, (line, row) in enumerate(rows, start=1):
-        yield Place(line, f"line {line}"), partial(_csv_case, columns, len(header), row, str(number))
+        yield Place(line, noop(f"line {line}")), partial(_csv_case, columns, len(header), row, str(number))
 
 
 def _csv_rows(text: str) -> Iterator[tuple[int, list[str]]]:

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from editlab.errors import BadRequest
 from editlab.facts import script
+from editlab.wording import noop
 
 SLOT = "{}"
 
@@ -21,7 +22,7 @@ Item = TypeVar("Item")
 
 
 TARGETS = ("target_new", "target_true")
-NAMES = {"subject": "subject", "target_new": "new object", "target_true": "true object"}
+NAMES = {"subject": noop("subject"), "target_new": noop("new object"), "target_true": noop("true object")}
 """What a person calls the fields that hold a name."""
 
 
@@ -135,10 +136,10 @@ def _clean_name(value: str, field: str) -> str:
     if all(char.isspace() or unicodedata.category(char) == "Cf" for char in value):
         raise BadRequest(f"The {name} is empty. Write it.", field)
     if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in value):
-        raise BadRequest(f"The {name} {value!r} holds a line break or control character. Write it on one line.", field)
+        raise BadRequest(f"The {name} holds a line break or control character: {value!r}. Write it on one line.", field)
     if SLOT in value:
         raise BadRequest(
-            f"The {name} {value!r} holds {{}}. Write {{}} in the prompt alone, where the subject stands.", field
+            f"The {name} holds {{}}: {value!r}. Write {{}} in the prompt alone, where the subject stands.", field
         )
     return value
 
@@ -172,7 +173,7 @@ def _subject_missing(subject: str) -> BadRequest:
 
 
 def _subject_repeated(subject: str, occurrences: int) -> BadRequest:
-    times = "twice" if occurrences == 2 else f"{occurrences} times"
+    times = noop("twice") if occurrences == 2 else noop(f"{occurrences} times")
     return BadRequest(
         f"The subject {subject!r} occurs {times} in the prompt. Write {{}} in the place that is meant.", "prompt"
     )

@@ -19,6 +19,7 @@ from torch import Tensor
 from editlab.facts import Fact, FactBase
 from editlab.insight.site import Site, locate_subject
 from editlab.model.tokens import Located
+from editlab.wording import noop
 
 MOST = 500
 RIDGE = 1e-2
@@ -77,12 +78,12 @@ def discussion(site: Site, text: str, stored: StoredKeys, names: Sequence[str] =
     order = loudness.abs().argsort(descending=True).tolist()
     top = order[:SHOWN]
     rows = [
-        (f"the edit: {site.request.subject} → {site.request.target_new}", EDIT, float(site.share(asked[None])[0]), 0),
+        (noop(f"the edit: {site.request.subject} → {site.request.target_new}"), EDIT, float(site.share(asked[None])[0]), 0),
         *((stored.sentences[n], STORED, float(loudness[n]), stored.also[n]) for n in top),
     ]
     if order[SHOWN:]:
-        rows.append((f"{len(order[SHOWN:])} other facts together", OTHERS, float(loudness[order[SHOWN:]].sum()), 0))
-    rows.append(("all that has no name here", REMAINDER, float(1 - loudness.sum()), 0))
+        rows.append((noop(f"{len(order[SHOWN:])} other facts together"), OTHERS, float(loudness[order[SHOWN:]].sum()), 0))
+    rows.append((noop("all that has no name here"), REMAINDER, float(1 - loudness.sum()), 0))
     frame = pd.DataFrame(rows, columns=["voice", "kind", "loudness", "also"])
     frame.attrs |= {"at": said, "text": text, "whitened": site.statistics is not None, "facts": len(stored.sentences)}
     frame.attrs["before"] = float(site.share(arriving[None])[0]) if site.robust is not None else None

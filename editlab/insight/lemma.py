@@ -22,6 +22,7 @@ from editlab.insight.site import Site
 from editlab.model.overlay import laid_over
 from editlab.model.tokens import in_chunks
 from editlab.patches import View
+from editlab.wording import noop
 
 LEAD = math.log(9)
 """g_after: the new object at 90 % against the runner-up."""
@@ -60,14 +61,14 @@ def lemma(site: Site) -> Lemma | str:
     """Return the lemma's two sides at the edit prompt; where it cannot be told, why."""
     model, request = site.model, site.request
     if model.arch.family not in FAMILIES:
-        return f"a {model.arch.family} model's norms and attention are built otherwise than the lemma takes them"
+        return noop(f"a {model.arch.family} model's norms and attention are built otherwise than the lemma takes them")
     if request.target_true is None:
-        return "nobody gave the true object, so there is no gap to overcome"
+        return noop("nobody gave the true object, so there is no gap to overcome")
     if site.layer + 1 >= model.n_layers:
-        return "no attention layer lies above the edit"
+        return noop("no attention layer lies above the edit")
     new, old = _first(site, request.text, request.target_new), _first(site, request.text, request.target_true)
     if new == old:
-        return "both objects begin with the same token"
+        return noop("both objects begin with the same token")
     ends = _ends(site, [request.text], site.unedited)
     pull = _pull(site, new, old) / ends.scales[0]
     found = [(float(pull @ carried), layer, carried) for layer, carried in _carried(site)]

@@ -25,6 +25,7 @@ from editlab.model.plan import Plan, plan_for
 from editlab.model.source import find
 from editlab.model.weights import Quantization
 from editlab.settings import Settings
+from editlab.wording import noop
 
 T = TypeVar("T")
 
@@ -126,7 +127,7 @@ class Loaded:
                 with suppress(EditLabError):  # then the next question tries again and says why it fails
                     self._load(before)
                 if isinstance(error, EditLabError):
-                    raise type(error)(f"{error} {before.name} is loaded again.") from error
+                    raise type(error)(noop(f"{error} Now {before.name} is loaded again.")) from error
                 raise
             for changed in self.watchers:
                 changed()

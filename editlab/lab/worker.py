@@ -23,7 +23,9 @@ from concurrent.futures import wait as wait_for
 from typing import Any, Generic, Literal, TypeVar
 
 from editlab.errors import BadRequest, Cancelled, DeviceLost, TooMany
+from editlab.figures.language import spoken, translated
 from editlab.lab.access.limits import Asker, asker
+from editlab.wording import noop
 from editlab.work import Cancel, stop_if
 
 Explain = Callable[[BaseException], BaseException]
@@ -62,7 +64,7 @@ class Job(Generic[T]):
         self.asker = asker
         self.id, self.number = secrets.token_hex(8), number
         self.kind, self.background, self.about = kind, background, dict(about or {})
-        self.fraction, self.text = 0.0, "waiting for the model"
+        self.fraction, self.text = 0.0, noop("waiting for the model")
         self.state: State = "waiting"
         self.active = False
         self.submitted, self.began, self.ended, self.seconds = time.monotonic(), 0.0, 0.0, 0.0
@@ -71,6 +73,7 @@ class Job(Generic[T]):
         self._watch = watch
         self._work: Work[T] | None = work
         self._parts: Parts[T] | None = None
+        self._spoken = spoken()
         self._outcome: Future[T] = Future()
         self._stop = threading.Event()
 
@@ -115,7 +118,8 @@ class Job(Generic[T]):
                 self._set_state("running")
                 if self._stop.is_set():
                     raise Cancelled("Stopped before it began. Nothing was changed.")
-                result = work(JobProgress(self), self._stop.is_set)
+                with translated(self._spoken):
+                    result = work(JobProgress(self), self._stop.is_set)
                 if isinstance(result, Generator):
                     self._parts = result
             if self._parts is not None:
@@ -144,7 +148,8 @@ class Job(Generic[T]):
     def _run_part(self, parts: Parts[T]) -> T | None:
         """Do one part, and return the result of the work after its last one."""
         try:
-            next(parts)
+            with translated(self._spoken):
+                next(parts)
             return None
         except StopIteration as end:
             self._parts = None

@@ -47,16 +47,20 @@ def warnings(health: Mapping[str, float]) -> list[str]:
     found = []
     if (p := health.get("p_new", 1.0)) < TAKEN:
         found.append(
-            f"The edit did not take: the model says the new object with only {p:.0%}. Try another wording, more steps, or "
-            "another layer."
+            noop(
+                f"The edit did not take: the model says the new object with only {p:.0%}. Try another wording, more "
+                "steps, or another layer."
+            )
         )
     if (share := health.get("share", 1.0)) < HEARD:
         found.append(
-            f"The bare prompt hears only {max(0.0, share):.0%} of the edit; behind other text it is stronger. Choose the "
-            'keys "both", or put the subject later in the prompt.'
+            noop(
+                f"The bare prompt hears only {max(0.0, share):.0%} of the edit; behind other text it is stronger. Choose "
+                'the keys "both", or put the subject later in the prompt.'
+            )
         )
     if health.get("whitened", 1.0) < 1:
-        found.append("It was made without key statistics, so other facts may have moved. Measure them and edit again.")
+        found.append(noop("It was made without key statistics, so other facts may have moved. Measure them and edit again."))
     return found
 
 

@@ -101,20 +101,29 @@ def _wanted(field: FieldInfo) -> str:
     """Return the sentence that says what a setting can be."""
     kinds = (field.annotation, *get_args(field.annotation))
     if get_origin(field.annotation) is Literal:
-        return f"Choose one of: {', '.join(get_args(field.annotation))}."
+        return noop(f"Choose one of: {', '.join(get_args(field.annotation))}.")
     if bool in kinds:
-        return "Choose yes or no."
+        return noop("Choose yes or no.")
     if get_origin(field.annotation) is tuple:
-        return "Write numbers with commas between them, as 1, 2."
+        return noop("Write numbers with commas between them, as 1, 2.")
     bounds = {name: f"{getattr(bound, name):,.15g}" for bound in field.metadata for name in _BOUNDS if hasattr(bound, name)}
-    if {"ge", "le"} <= set(bounds):
-        within = f"from {bounds['ge']} to {bounds['le']}"
-    else:
-        within = " and ".join(f"{_BOUNDS[name]} {bound}" for name, bound in bounds.items())
-    return f"Write a {'whole number' if int in kinds else 'number'} {within}".rstrip() + "."
+    within = _within(bounds)
+    if not within:
+        return noop("Write a whole number.") if int in kinds else noop("Write a number.")
+    return noop(f"Write a whole number {within}.") if int in kinds else noop(f"Write a number {within}.")
 
 
-_BOUNDS = {"ge": "of at least", "gt": "above", "le": "up to", "lt": "below"}
+def _within(bounds: Mapping[str, str]) -> str:
+    """Return what the bounds of a number are."""
+    match bounds:
+        case {"ge": least, "le": most}:
+            return noop(f"from {least} to {most}")
+        case {"gt": least, "le": most}:
+            return noop(f"above {least} and up to {most}")
+    return " and ".join(_BOUNDS[name].format(n=bound) for name, bound in bounds.items())
+
+
+_BOUNDS = {"ge": noop("of at least {n}"), "gt": noop("above {n}"), "le": noop("up to {n}"), "lt": noop("below {n}")}
 
 
 def _layer_numbers(value: Any) -> Any:

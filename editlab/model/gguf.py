@@ -29,6 +29,7 @@ from transformers.modeling_gguf_pytorch_utils import TENSOR_PROCESSORS, TensorPr
 from editlab.errors import BadModel, UnsupportedArchitecture
 from editlab.model.weights import INDEX, SAFE
 from editlab.storage import stamp
+from editlab.wording import noop
 from editlab.work import Cancel, Progress, stop_if
 
 FAMILIES = {
@@ -185,7 +186,7 @@ def _check_family(name: str, family: str, metadata: dict[str, Any]) -> None:
 
 def experts(name: str) -> str:
     """Return what is said of a mixture of experts."""
-    return (
+    return noop(
         f"{name} is a mixture of experts: in a layer a router sends each token to other MLPs, so that no single projection "
         "holds a fact. EditLab edits dense models. Take one of the same family."
     )

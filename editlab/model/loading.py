@@ -21,6 +21,7 @@ from editlab.model.plan import Plan, dtype_for, plan_for
 from editlab.model.source import Source, bring, find, loading_error, make
 from editlab.model.weights import Quantization, exact, misshapen, quantisable, quantise, quantization_config
 from editlab.settings import Settings
+from editlab.wording import noop
 from editlab.work import Cancel, Progress, never, no_progress, part_of, stop_if
 
 MAKING = 0.8
@@ -153,7 +154,7 @@ class _Bar:
         stop_if(self._cancel, "Stopped while loading. Nothing was changed.")
         self._done += count
         if self._total:
-            self._progress(min(1.0, self._done / self._total), f"loading: {self._done} of {self._total} weights")
+            self._progress(min(1.0, self._done / self._total), noop(f"loading: {self._done} of {self._total} weights"))
 
     def __getattr__(self, _name: str) -> Callable[..., None]:
         return lambda *_args, **_kwargs: None

@@ -10,6 +10,7 @@ import psutil
 import torch
 
 from editlab.errors import OutOfMemory
+from editlab.wording import noop
 
 REFUSALS = ("can't allocate memory", "not enough memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
 """What PyTorch's allocator on a CPU, CUDA itself and its libraries say: they have no error class of their own."""
@@ -70,7 +71,7 @@ def poisoned(device: torch.device) -> bool:
 def too_little(error: BaseException, device: torch.device) -> OutOfMemory:
     """Return what to tell a person when memory has run out in the middle of something."""
     left = free(device)
-    there = "" if left is None else f" {gigabytes(left)} are free."
+    there = "" if left is None else noop(f" {gigabytes(left)} are free.")
     return OutOfMemory(
         f"Memory ran out on {device.type}.{there} Nothing was changed. Use fewer context texts (contexts), a smaller batch "
         f"or shorter texts, or load the model with --quantization 4bit. ({str(error).splitlines()[0][:160]})"

@@ -173,9 +173,11 @@ def plan_for(
         fitting = made(other, kind)
         if fitting.fits:
             how = f"--quantization {other}" if other != "none" else f"--dtype {str(kind).removeprefix('torch.')}"
-            return replace(found, advice=f"Use {how}: that needs {gigabytes(fitting.total)}.")
+            advice = Message(noop("Use {how}: that needs {total}."), how=how, total=gigabytes(fitting.total))
+            return replace(found, advice=advice)
     least = made("4bit", torch.bfloat16)
-    return replace(found, advice=f"Even in 4 bit it needs {gigabytes(least.total)}. Use a smaller model or a larger device.")
+    advice = noop("Even in 4 bit it needs {total}. Use a smaller model or a larger device.")
+    return replace(found, advice=Message(advice, total=gigabytes(least.total)))
 
 
 _SMALLER: tuple[tuple[Quantization, torch.dtype], ...] = (

@@ -29,6 +29,7 @@ from editlab.model.architectures import ARCHITECTURES, architecture_of
 from editlab.model.weights import Quantization, weight_files
 from editlab.settings import Settings
 from editlab.storage import FOLDER_MODE, make_folder, new_folder
+from editlab.wording import noop
 from editlab.work import Cancel, Progress
 
 RANDOM = "config:"
@@ -206,8 +207,10 @@ def _from_lora(name: str, path: Path, settings: Settings) -> Source:
         base = find(base_name, settings)
     except EditLabError as error:
         raise type(error)(
-            f"{name} is a LoRA, and its base model {adapter.base!r} cannot be had: {error} The base is named in "
-            f"{lora.CONFIG}, base_model_name_or_path."
+            noop(
+                f"{name} is a LoRA, and its base model {adapter.base!r} cannot be had: {error} The base is named in "
+                f"{lora.CONFIG}, base_model_name_or_path."
+            )
         ) from error
     if base.place is None or base.stored != "none":
         raise BadModel(f"{name} is a LoRA over {adapter.base}, which has no plain weights. Name another base.")
@@ -299,7 +302,7 @@ def _check_family(name: str, config: PretrainedConfig) -> None:
         raise UnsupportedArchitecture(gguf.experts(name))
     if any(getattr(config, field, None) is not None for field in SENSES):
         own = getattr(getattr(config, "text_config", None), "model_type", None)
-        known = f" Its language part is a {own!r} model, which EditLab knows." if own in ARCHITECTURES else ""
+        known = noop(f" Its language part is a {own!r} model, which EditLab knows.") if own in ARCHITECTURES else ""
         raise UnsupportedArchitecture(
             f"{name} reads more than text (a {family!r} model), and EditLab edits models of text alone.{known} Give a model "
             "of text of the same family, or the language part saved as a model of its own."

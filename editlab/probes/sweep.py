@@ -17,6 +17,7 @@ from editlab.patches import BASE, View
 from editlab.probes.battery import Probe
 from editlab.probes.gates import gates_at, layers_of
 from editlab.probes.verdict import KEPT, ask, scores
+from editlab.wording import noop
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 if TYPE_CHECKING:
@@ -51,20 +52,20 @@ def sweep(
         stop_if(cancel, "Stopped before the curve was complete.")
         progress(fraction, text)
 
-    step(0.0, "curve: what the base model says")
+    step(0.0, noop("curve: what the base model says"))
     asked, expected = _expected(model, request, probes)
     texts = [probe.text for probe in asked]
     kept = [row for row, probe in enumerate(asked) if probe.kind in KEPT]
     base = model.score([texts[row] for row in kept], [expected[row] for row in kept], BASE) if kept else []
     said = dict(zip(kept, (score.said for score in base), strict=True))
-    step(0.2, "curve: where the gates open")
+    step(0.2, noop("curve: where the gates open"))
     rows = [tuple(model.tok.with_target(text, target)[0][:-1]) for text, target in zip(texts, expected, strict=True)]
     at = {threshold: view.with_threshold(threshold) for threshold in sorted(thresholds)}
     largest = largest_gates(model, rows, view)
     classes = _alike(model, rows, view, at)
     found: dict[tuple[int, float], dict[str, Any]] = {}
     for first in range(0, len(classes), PART):
-        step(0.3 + 0.7 * first / len(classes), "curve: the probes at each threshold")
+        step(0.3 + 0.7 * first / len(classes), noop("curve: the probes at each threshold"))
         part = classes[first : first + PART]
         views = [at[alike[0]] for _, alike in part]
         answers = model.score([texts[row] for row, _ in part], [expected[row] for row, _ in part], views)

@@ -13,6 +13,7 @@ from editlab.lab import Lab
 from editlab.lab.access.limits import FREE
 from editlab.web.core import language
 from editlab.web.core.components import Parts
+from editlab.web.core.engine import said
 from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.html import render
 from editlab.web.core.language import gettext as _
@@ -131,4 +132,4 @@ class PageHandlers(Handlers):
 
 def describe(lab: Lab, user: str | None) -> str:
     """Return the line above the tabs: the notice of a demo, and who is logged in, with a button to log out."""
-    return render("core/notice.html", notice=lab.limits.notice, login=lab.settings.auth is not None, user=user)
+    return render("core/notice.html", notice=said(lab.limits.notice), login=lab.settings.auth is not None, user=user)

@@ -1,20 +1,26 @@
 """The languages of the page: who gets which, and that each that is offered says all that English says."""
 
 import ast
+import io
 import re
 from pathlib import Path
+from string import Formatter
 
 import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 from paths import ROOT
 
+from editlab.errors import BadRequest, TooLarge
 from editlab.figures.charts import bars
-from editlab.web.core import language, wording
+from editlab.web.core import engine, language, wording
+from editlab.web.core.engine import said
 from editlab.web.core.html import ENVIRONMENT
-from editlab.web.core.language import choose, gettext, ngettext, pgettext, speaking, spoken
+from editlab.web.core.language import choose, gettext, ngettext, pgettext
+from editlab.web.core.speaking import speaking, spoken
+from editlab.web.core.updates import problem
 from editlab.wording import Message
-from tools.languages import extract
+from tools.languages import ERRORS, extract, forms, read_engine, read_preset
 
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%%|\{\w*[^}]*\}")
 GERMAN = """
@@ -38,6 +44,22 @@ msgid_plural "%(n)s probes of %(subject)s"
 msgstr[0] "%(n)s Probe zu %(subject)s"
 msgstr[1] "%(n)s Proben zu %(subject)s"
 
+#: lab/edits.py
+msgid "The {name} holds {{}}: {value}. Write it with {most} letters at most."
+msgstr "Im Feld {name} hat {value} {{}}. Schreiben Sie höchstens {most} Buchstaben."
+
+#: facts/readers.py
+msgid "{path}: {error}"
+msgstr "{path}: {error}"
+
+#: editlab/web/core/forms.py lab/edits.py
+msgid "new object"
+msgstr "neues Objekt"
+
+#: web/core/engine.py
+msgid "“{text}”"
+msgstr "„{text}“"
+
 msgctxt "lever"
 msgid "Stop"
 msgstr "Hebel"
@@ -57,7 +79,7 @@ def german(tmp_path, monkeypatch):
     (tmp_path / "de.po").write_text(GERMAN, encoding="utf-8")
     monkeypatch.setattr(language, "FOLDER", tmp_path)
     monkeypatch.setattr(language, "LANGUAGES", ("en", "de"))
-    caches = language.catalogue, language._translations
+    caches = language.catalogue, language._translations, engine._forms
     for cached in caches:
         cached.cache_clear()
     yield
@@ -211,6 +233,104 @@ def test_a_figure_is_in_the_language_of_the_visit_and_in_english_elsewhere(germa
     with speaking("de"):
         assert drawn() == (",.", "<b>0,50</b>  a")
     assert drawn()[0] == ".,"
+
+
+def test_a_sentence_of_the_engine_is_told_with_its_values_which_may_be_sentences(german):
+    text = "The new object holds {}: 'a.b'. Write it with 1,200 letters at most"
+    told = "Im Feld neues Objekt hat „a.b“ {}. Schreiben Sie höchstens 1.200 Buchstaben"
+    assert said(BadRequest(text)) == text
+    with speaking("de"):
+        assert said(BadRequest(f"{text}.")) == f"{told}."
+        assert said(f"my.csv, 1,200: {text}.") == f"my.csv, 1,200: {told}."
+        assert said(text) == told  # within a longer sentence the last stop may be missing
+        assert said(TooLarge(Message(("{n} edit", "{n} edits"), n=2))) == "2 Änderungen"
+        assert said("Nobody wrote the new object.") == "Nobody wrote the new object."
+        assert said(f"{text} {'x' * engine.LONGEST}.").startswith(text)
+
+
+def test_an_error_stands_on_the_page_in_the_language_of_the_visit(german):
+    error = BadRequest("The new object holds {}: 'x'. Write it with 9 letters at most.", "target_new")
+    with speaking("de"):
+        update = problem(error)
+    assert all("Im Feld neues Objekt hat „x“ {}." in str(html) for html in update.values()) and len(update) == 2
+    assert "The new object" in str(problem(error)["message"])
+
+
+def test_an_f_string_of_the_engine_is_a_message():
+    source = """
+raise BadRequest(f"{error.strerror} in {path!r}, {len(options):,} {{}} of {', '.join(known)}." if x else "No {} here.")
+progress(0.5, f"edit {done + 1} of {len(rows)}")
+more = noop(f"{path.name}, {other.name} and {path.name}") + noop(f"{a}{b}") + noop("{n} hours")
+said = f"{count(missing, 'event is', 'events are')} gone" + count(n, "fault")
+print(f"not {this}")
+"""
+    found = [texts for _, _, texts, _ in read_engine(io.BytesIO(source.encode()), (), (), {})]
+    assert set(found) == {
+        "{strerror} in {path}, {options} {{}} of {known}.",
+        "No {{}} here.",
+        "edit {done} of {rows}",
+        "{name}, {name2} and {name}",
+        "{n} hours",
+        ("{n} event is", "{n} events are"),
+        ("{n} fault", "{n} faults"),
+    }
+
+
+def test_what_people_read_of_a_scenario_is_collected():
+    toml = """
+title = "REP mends it"
+[[steps]]
+do = "say"
+text = "Other names."
+[[steps]]
+do = "ask"
+prompt = "The currency of Nihon is the"
+[[steps]]
+do = "guess"
+question = "How do people pay?"
+options = ["in euros", "in yen"]
+"""
+    found = [texts for _, _, texts, _ in read_preset(io.BytesIO(toml.encode()), (), (), {})]
+    assert found == ["REP mends it", "Other names.", "How do people pay?", "in euros", "in yen"]
+
+
+@pytest.mark.parametrize("name", [name for name in language.LANGUAGES if name != language.ENGLISH])
+def test_every_sentence_of_the_engine_is_recognised_and_keeps_its_values(name):
+    with speaking(name):
+        known = engine._forms(name)
+        assert len(known) > 500
+        for _, _, message in known:
+            for n, form in enumerate(message, start=1):
+                fields = [field for _, field, _, _ in Formatter().parse(form) if field]
+                values = {field: str(n) if field == "n" else f"<{field}>" for field in fields}
+                own = ngettext(*message, n) if len(message) > 1 else gettext(form)
+                assert said(form.format(**values)) == own.format(**values)
+
+
+ELSEWHERE = (
+    "GONE",
+    "NOBODY",
+    "_missing(",
+    "experts(",
+    "gguf.experts(",
+    "message",
+    "noop(",
+    "reason",
+    "self.sentence()",
+    "str(error)",
+)
+"""How texts of errors begin that are marked where they are made."""
+
+
+def test_every_error_below_the_page_says_a_sentence_that_is_collected():
+    ignored = ("atlas", "bench", "cli", "web")
+    for file in (ROOT / "editlab").rglob("*.py"):
+        if file.relative_to(ROOT / "editlab").parts[0] in ignored:
+            continue
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in ERRORS:
+                text = ast.unparse(call.args[0])
+                assert text.startswith(ELSEWHERE) or list(forms(call.args[0])), f"{file}: {text}"
 
 
 def said_in(file: Path) -> set[str | tuple[str, ...]]:

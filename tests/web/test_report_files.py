@@ -18,8 +18,10 @@ from editlab.errors import BadRequest, Cancelled
 from editlab.exports import Past, pdf, report
 from editlab.facts import EditRequest
 from editlab.lab import Lab
+from editlab.lab.kinds import Kind
 from editlab.lab.workspaces import edits, exports
 from editlab.model import LanguageModel
+from editlab.web.core.speaking import speaking
 from editlab.work import never, no_progress
 
 CONTINENT = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
@@ -216,3 +218,19 @@ def test_a_browser_that_fails_is_told_as_a_sentence(anna, tmp_path, monkeypatch)
     with pytest.raises(BadRequest, match="Chromium did not print the report: no display"):
         exports.export(anna, "pdf", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_report_is_in_the_language_of_who_asks_for_it(anna, tmp_path):
+    def work(progress, cancel):
+        return exports.export_parts(anna, "report", tmp_path / "report", progress, cancel)
+
+    with speaking("de"):
+        job = anna.submit(work, Kind.EXPORT)
+    job.result(TIMEOUT)
+    written = Page((tmp_path / "report" / "report.html").read_text(encoding="utf-8"))
+    assert ("html", {"lang": "de"}) in written.tags
+    for text in ("2 Fakten editiert in", "Der Edit griff", "Wie der Edit gemacht wurde", "Umbenannt (nah)", "Fingerabdruck"):
+        assert text in written.text
+    for text in ("The edit", "How the edit", "Meaning", "Settings", "probability of", "Each event", "Base model"):
+        assert text not in written.text
+    assert any('"Schicht"' in script or "Schicht" in script for script in written.scripts)

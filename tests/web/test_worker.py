@@ -7,6 +7,7 @@ import pytest
 from visitors import wait_until
 
 from editlab.errors import BadRequest, Cancelled, DeviceLost
+from editlab.figures.language import Translation, spoken, translated
 from editlab.lab import Worker
 from editlab.lab import worker as module
 
@@ -61,6 +62,17 @@ def test_an_error_reaches_whoever_asked_and_the_worker_goes_on(worker):
     with pytest.raises(ValueError, match="boom"):
         worker.submit(fail).result(TIMEOUT)
     assert worker.submit(lambda progress, cancel: "next").result(TIMEOUT) == "next"
+
+
+def test_every_part_of_a_job_is_done_in_the_language_in_which_it_was_asked_for(worker):
+    def parts(progress, cancel):
+        yield
+        return spoken().code
+
+    with translated(Translation("de")):
+        first = worker.submit(parts)
+    second = worker.submit(lambda progress, cancel: spoken().code)
+    assert (first.result(TIMEOUT), second.result(TIMEOUT)) == ("de", "en")
 
 
 def test_a_job_cancelled_in_line_never_begins(worker):

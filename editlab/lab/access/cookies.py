@@ -18,6 +18,7 @@ from pathlib import Path
 
 from editlab import storage
 from editlab.errors import BadFile
+from editlab.wording import noop
 
 FOLDER, SECRET, WORKSHOP_SECRET, ENDED = "secrets", "cookie-secret", "workshop-secret", "ended-logins"
 SECRET_BYTES = 32
@@ -52,7 +53,7 @@ class CookieSecret:
             if stamp != self._stamp:
                 self._value, self._stamp = self._path.read_text(encoding="utf-8"), stamp
         if len(self._value) != 2 * SECRET_BYTES:
-            renew = "Make a new secret: editlab user end-sessions" if self._path.name == SECRET else "Delete it"
+            renew = noop("Make a new secret: editlab user end-sessions") if self._path.name == SECRET else noop("Delete it")
             raise BadFile(f"{self._path} is damaged. {renew}")
         return self._value
 

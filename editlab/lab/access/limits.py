@@ -27,7 +27,7 @@ from editlab.errors import BadRequest, TooMany
 from editlab.lab.access.addresses import network_of
 from editlab.lab.ledger.names import is_participant
 from editlab.settings import Settings
-from editlab.wording import capitalize, duration
+from editlab.wording import duration, noop
 from editlab.work import within
 
 GUESSES = {"name": RateLimitItemPerMinute(5, 5), "address": RateLimitItemPerMinute(20, 5)}
@@ -57,14 +57,14 @@ ALL: Mapping[str, RateLimitItem] = {
 }
 """The limits of all visitors together."""
 UNITS = {
-    "pages": "page loads",
-    "visits": "page loads",
-    "calls": "clicks",
-    "changes": "changes",
-    "prompts": "prompts",
-    "edits": "edits",
-    "files": "files",
-    "seconds": "seconds of the model's time",
+    "pages": noop("{n} page loads"),
+    "visits": noop("{n} page loads"),
+    "calls": noop("{n} clicks"),
+    "changes": noop("{n} changes"),
+    "prompts": noop("{n} prompts"),
+    "edits": noop("{n} edits"),
+    "files": noop("{n} files"),
+    "seconds": noop("{n} seconds of the model's time"),
 }
 MOST_ROWS, MOST_CHARACTERS, MOST_PARAMETERS = 20, 2_500, 200_000_000
 LANES, MOST_PARKED = 4, 16
@@ -72,7 +72,7 @@ LANES, MOST_PARKED = 4, 16
 CAPS = {"steps": 100, "contexts": 20, "layers": 8}
 """The largest settings in a demo, unless the model's preset has larger ones. `layers`: how many."""
 FILE_SIZE, DEMO_FILE_SIZE = "25mb", "64kb"
-OWN = "To do that, run EditLab on your own computer: the README says how."
+OWN = noop("To do that, run EditLab on your own computer: the README says how.")
 
 
 @dataclass(frozen=True)
@@ -172,14 +172,14 @@ class RateLimits:
         """The notice to the visitors of a demo; empty where there is none."""
         if not self.demo:
             return ""
-        return (
+        return noop(
             "This is a public demo. What you type is kept on its server until you have been away for "
             f"{duration(3600 * self._hours)}; then it is deleted. Write nothing private."
         )
 
     def check_guess(self, name: str, address: str) -> None:
         """Raise `TooMany` after too many wrong passwords."""
-        self._check([(item, key, 1) for item, *key in _guesses(name, address)], "Too many wrong passwords.")
+        self._check([(item, key, 1) for item, *key in _guesses(name, address)], noop("Too many wrong passwords."))
 
     def count_guess(self, name: str, address: str) -> None:
         """Count a wrong password."""
@@ -191,7 +191,7 @@ class RateLimits:
 
         A link that is right is never refused: it cannot be guessed, and one person could keep a whole room out.
         """
-        self._check([(CODES, ("code", network_of(address)), 1)], "Too many links that lead nowhere.")
+        self._check([(CODES, ("code", network_of(address)), 1)], noop("Too many links that lead nowhere."))
         self._window.hit(CODES, "code", network_of(address))
 
     def count_token(self, address: str) -> None:
@@ -218,7 +218,11 @@ class RateLimits:
         if not self.restricts(who):
             return
         if cost.refused:
-            raise BadRequest(f"{cost.refused} {'in' if is_participant(who.visitor) else 'on'} {_place(who)}. {OWN}")
+            raise BadRequest(
+                f"{cost.refused} in a workshop. {OWN}"
+                if is_participant(who.visitor)
+                else f"{cost.refused} on this public demo. {OWN}"
+            )
         longest = max((len(field) for field in fields if isinstance(field, str)), default=0)
         if longest > MOST_CHARACTERS:
             raise BadRequest(f"This text has {longest:,} characters; {_place(who)} accepts {MOST_CHARACTERS:,}. Shorten it.")
@@ -271,10 +275,14 @@ class RateLimits:
         with self._lock:
             for kind, amount in needed.items():
                 own, everybody = _keys(kind, who)[:2], _keys(kind, who)[2:]
-                person = "participant" if is_participant(who.visitor) else "visitor"
-                each = f"{capitalize(_place(who))} allows each {person} {rate(EACH[kind], kind)}."
+                most = rate(EACH[kind], kind)
+                each = (
+                    noop(f"A workshop allows each participant {most}.")
+                    if is_participant(who.visitor)
+                    else noop(f"This public demo allows each visitor {most}.")
+                )
                 self._check([(item, key, amount) for item, *key in own], each)
-                together = f"This public demo allows all visitors together {rate(ALL[kind], kind)}."
+                together = noop(f"This public demo allows all visitors together {rate(ALL[kind], kind)}.")
                 self._check([(item, key, amount) for item, *key in everybody], together)
             for kind, amount in amounts.items():
                 for item, *key in _keys(kind, who):
@@ -294,8 +302,8 @@ def _bytes(size: str) -> int:
 
 def rate(item: RateLimitItem, kind: str) -> str:
     """Return a limit as text: 60 edits an hour; 3,000 prompts a minute."""
-    unit = item.GRANULARITY.name
-    return f"{item.amount:,} {UNITS[kind]} a{'n' * (unit == 'hour')} {unit}"
+    what = UNITS[kind].format(n=f"{item.amount:,}")
+    return noop(f"{what} an hour") if item.GRANULARITY.name == "hour" else noop(f"{what} a minute")
 
 
 def round_up(seconds: float) -> str:
@@ -313,7 +321,7 @@ def _keys(kind: str, who: Asker) -> list[tuple[Any, ...]]:
 
 def _place(who: Asker | None) -> str:
     """Return where somebody is limited, as it stands in a sentence."""
-    return "a workshop" if who is not None and is_participant(who.visitor) else "this public demo"
+    return noop("a workshop") if who is not None and is_participant(who.visitor) else noop("this public demo")
 
 
 def _guesses(name: str, address: str) -> list[tuple[Any, ...]]:

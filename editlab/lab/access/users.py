@@ -18,6 +18,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from editlab import storage
 from editlab.errors import BadFile, BadRequest
+from editlab.wording import noop
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 SHORTEST, LONGEST = 8, 256
@@ -138,4 +139,4 @@ def _read(text: str) -> dict[str, User]:
 
 
 def _hint(path: Path) -> str:
-    return f"Add one: editlab user add NAME --auth {path}"
+    return noop(f"Add one: editlab user add NAME --auth {path}")

@@ -16,6 +16,7 @@ from editlab.lab.worker import Job, JobProgress
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.methods.mask import find, lessons, need
 from editlab.patches import View
+from editlab.wording import noop
 from editlab.work import Cancel, stop_if
 
 METHOD = "rome"
@@ -38,17 +39,17 @@ def views(workspace: Workspace) -> dict[str, View]:
 
 def lens(workspace: Workspace, question: Question) -> Job[DataFrame]:
     """Compute the model's answers after each layer: `insight.logit_lens`."""
-    return _submit(workspace, question, insight.logit_lens, "logit lens: answers after each layer")
+    return _submit(workspace, question, insight.logit_lens, noop("logit lens: answers after each layer"))
 
 
 def contributions(workspace: Workspace, question: Question) -> Job[DataFrame]:
     """Compute what each part adds to the objects' logits: `insight.contributions`."""
-    return _submit(workspace, question, insight.contributions, "contributions: what each part adds to the logits")
+    return _submit(workspace, question, insight.contributions, noop("contributions: what each part adds to the logits"))
 
 
 def attention(workspace: Workspace, question: Question) -> Job[DataFrame]:
     """Compute how much each head attends to the subject: `insight.attention`."""
-    return _submit(workspace, question, insight.attention, "attention: which heads attend to the subject")
+    return _submit(workspace, question, insight.attention, noop("attention: which heads attend to the subject"))
 
 
 def mask_structure(workspace: Workspace) -> Job[DataFrame]:

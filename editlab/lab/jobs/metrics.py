@@ -22,6 +22,7 @@ from editlab.lab.ledger.ledger import Ledger, now
 from editlab.lab.loaded import Loaded
 from editlab.lab.worker import Job, Worker
 from editlab.model import memory
+from editlab.wording import noop
 
 KEPT = 1_000
 """Jobs of a kind, the latest ones, from which the percentiles are computed."""
@@ -97,9 +98,9 @@ class Metrics:
         """
         faults = []
         if not self._worker.alive:
-            faults.append("The model's worker has ended.")
+            faults.append(noop("The model's worker has ended."))
         if not self._loaded.in_memory:
-            faults.append("The model is not in memory.")
+            faults.append(noop("The model is not in memory."))
         if self._checking.acquire(blocking=False):
             self._trying_since = time.monotonic()
             try:
@@ -108,9 +109,9 @@ class Metrics:
                 self._trying_since = math.inf
                 self._checking.release()
         elif time.monotonic() - self._trying_since > HUNG_SECONDS:
-            faults.append("The ledger does not answer.")
+            faults.append(noop("The ledger does not answer."))
         if not self._writable:
-            faults.append("The ledger cannot be written.")  # without its path, which visitors should not see
+            faults.append(noop("The ledger cannot be written."))  # without its path, which visitors should not see
         return faults
 
     def _check_ledger(self) -> None:

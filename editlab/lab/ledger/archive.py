@@ -28,7 +28,7 @@ from editlab.lab.ledger.directory import WorkspaceRow
 from editlab.lab.ledger.events import START, Edit, edits_of, step, steps
 from editlab.lab.ledger.files import ADDRESS, Shape, address_of, patches_in
 from editlab.lab.ledger.ledger import HASHED, Behind, Ledger, event_of, fault_of, hash_of
-from editlab.wording import count, join, size
+from editlab.wording import count, join, noop, size
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -99,7 +99,7 @@ def verify(ledger: Ledger, workspace: str | None = None) -> Report:
     report = check(rows, ledger.tensors.read)
     if not missing:
         return report
-    fault = f"{count(missing, 'event is', 'events are')} missing in the ledger."
+    fault = noop(f"{count(missing, 'event is', 'events are')} missing in the ledger.")
     return Report(report.events, report.files, (fault, *report.faults))
 
 
@@ -150,13 +150,13 @@ def open_archive(path: Path, limits: BundleLimits = ARCHIVE) -> Archive:
         with zipfile.ZipFile(path) as archive:
             members = _members(path, archive.infolist(), limits)
             if members[EVENTS].file_size > limits.event_bytes:
-                raise _too_large(path, f"{size(members[EVENTS].file_size)} of events", size(limits.event_bytes))
+                raise _too_large(path, noop(f"{size(members[EVENTS].file_size)} of events"), size(limits.event_bytes))
             text = _unpack(archive, members[EVENTS]).decode("utf-8")
             if (lines := text.count("\n") + 1) > limits.events:
                 raise _too_large(path, count(lines, "event"), f"{limits.events:,}")
             rows = tuple(_check_row(json.loads(line)) for line in text.split("\n") if line)
             if (items := len(rows) + sum(1 for _ in _edits(rows))) > limits.events:
-                raise _too_large(path, f"{items:,} events and edits", f"{limits.events:,}")
+                raise _too_large(path, noop(f"{items:,} events and edits"), f"{limits.events:,}")
             files = {address: _unpack(archive, members[f"{address}{SUFFIX}"]) for address in addresses(rows)}
             about = json.loads(_unpack(archive, members[ABOUT])) if ABOUT in members else {}
             workspace_lines = _unpack(archive, members[WORKSPACES]).split(b"\n") if WORKSPACES in members else ()
@@ -164,7 +164,7 @@ def open_archive(path: Path, limits: BundleLimits = ARCHIVE) -> Archive:
             if not isinstance(about, dict):
                 raise TypeError(f"{ABOUT} is no object")
             if len({row.id for row in workspaces}) != len(workspaces):
-                raise ValueError(f"{WORKSPACES} names a workspace twice")
+                raise ValueError(noop(f"{WORKSPACES} names a workspace twice"))
     except (
         OSError,
         KeyError,
@@ -243,7 +243,7 @@ def check_fit(archive: Archive, model: LanguageModel, most: int = ARCHIVE.bytes)
         for _, own in groupby(sorted(archive.rows, key=_key), key=_key):
             for event, _, _, applied in steps(map(event_of, own), weight):
                 if applied > most:
-                    raise ValueError(f"{size(applied)} of patches are applied after event {event.number}")
+                    raise ValueError(noop(f"{size(applied)} of patches are applied after event {event.number}"))
                 for edit in edits_of(event):
                     shape.check(edit.layers, (), ())
                     solves.update(edit.solves)
@@ -320,14 +320,14 @@ def _faults(rows: list[Row]) -> list[str]:
     for row in sorted(rows, key=lambda row: row["number"]):
         number += 1
         if row["number"] in reordered:
-            faults.append(f"Workspace {row['workspace']!r}: {reordered[row['number']]}")
+            faults.append(noop(f"Workspace {row['workspace']!r}: {reordered[row['number']]}"))
         elif fault := fault_of(row, number, previous):
             faults.append(fault)
         elif not faults:
             try:
                 state = step(state, event_of(row))
             except (EditLabError, ValueError, RecursionError) as error:
-                faults.append(f"Workspace {row['workspace']!r}: {error}")
+                faults.append(noop(f"Workspace {row['workspace']!r}: {error}"))
         previous, number = row["hash"], row["number"]
     return faults
 
@@ -337,14 +337,14 @@ def _reordered(rows: list[Row]) -> dict[int, str]:
     faults, last = {}, 0
     for row in rows:
         if row["number"] <= last:
-            faults[row["number"]] = f"event {row['number']} comes after event {last}: they were reordered."
+            faults[row["number"]] = noop(f"event {row['number']} comes after event {last}: they were reordered.")
         last = max(last, row["number"])
     changed = [row for row in rows if row["hash"] != hash_of(row)]
     for row in changed[:MOST_MOVED]:
         others = (other["number"] for other in changed[:MOST_MOVED])
         real = next((number for number in others if hash_of({**row, "number": number}) == row["hash"]), None)
         if real is not None:
-            faults[row["number"]] = f"event {real} is at place {row['number']}: they were reordered."
+            faults[row["number"]] = noop(f"event {real} is at place {row['number']}: they were reordered.")
     return faults
 
 
@@ -384,7 +384,7 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     with archive.open(member) as file:
         content = file.read(member.file_size)
         if len(content) != member.file_size or file.read(1):
-            raise zipfile.BadZipFile(f"{member.filename} has another size than it declares")
+            raise zipfile.BadZipFile(noop(f"{member.filename} has another size than it declares"))
         return content
 
 

@@ -28,6 +28,7 @@ from editlab import methods
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.methods.rep import RECIPES
+from editlab.wording import noop
 
 LONGEST_NAME, LONGEST_PROMPT, LONGEST_TEXT = 10_000, 100_000, 100_000
 """Characters of a subject, an object or another name; of a prompt; of a reason, a context or an error."""
@@ -46,14 +47,14 @@ def is_time(value: str) -> str:
     """Return an event's time: ISO 8601 with a UTC offset. Raises `ValueError`."""
     at = datetime.fromisoformat(value[: LONGEST_TIME + 1])  # an error repeats it
     if at.tzinfo is None or not 1970 <= at.year < 9999:
-        raise ValueError("it is not a time between 1970 and 9999 with a UTC offset")
+        raise ValueError(noop("it is not a time between 1970 and 9999 with a UTC offset"))
     at.astimezone(UTC)
     return value
 
 
 def _is_method(value: str) -> str:
     if value not in methods.METHODS:
-        raise ValueError(f"there is no method {value[:80]!r}")
+        raise ValueError(noop(f"there is no method {value[:80]!r}"))
     return value
 
 
@@ -148,9 +149,9 @@ class EditBody(_Strict):
     @model_validator(mode="after")
     def _check_batch(self) -> Self:
         if self.source is not None and not math.isfinite(self.health.get("said", math.nan)):
-            raise ValueError("an edit from a file has no share of rows with the new object")
+            raise ValueError(noop("an edit from a file has no share of rows with the new object"))
         if any(place > len(self.more) for place in self.missed):
-            raise ValueError("an edit names requests that it does not have")
+            raise ValueError(noop("an edit names requests that it does not have"))
         return self
 
 
@@ -187,7 +188,7 @@ class Switched(_Event):
     @model_validator(mode="after")
     def _check_one(self) -> Self:
         if (self.on is None) == (self.rep is None):
-            raise ValueError("the body needs exactly one of `on` and `rep`")
+            raise ValueError(noop("the body needs exactly one of `on` and `rep`"))
         return self
 
 
@@ -248,7 +249,7 @@ class Started(_Event):
     @model_validator(mode="after")
     def _check_request(self) -> Self:
         if self.refined and self.request is None:
-            raise ValueError("a refinement has no request")
+            raise ValueError(noop("a refinement has no request"))
         return self
 
 
@@ -302,7 +303,7 @@ KINDS: dict[str, type[_Event]] = {
 def read(kind: str, body: Mapping[str, Any], at: str = "") -> Any:
     """Return the body of an event of this kind. Raises `ValueError` where it or `at` is not valid."""
     if kind not in KINDS:
-        raise ValueError("this version of EditLab has no such kind of event")
+        raise ValueError(noop("this version of EditLab has no such kind of event"))
     if at:
         is_time(at)
     return check(KINDS[kind], body)

@@ -19,7 +19,7 @@ from editlab.lab.ledger.files import Shape
 from editlab.lab.ledger.ledger import Behind, Key, Ledger, now
 from editlab.model import LanguageModel, memory
 from editlab.patches import BASE, Patch, Pathway, View
-from editlab.wording import join
+from editlab.wording import join, noop
 
 Solves = tuple[tuple[Patch, ...], ...]
 Next = tuple[str, Mapping[str, Any]]
@@ -99,7 +99,7 @@ class Chain:
         self.state, self._last = state, last
         with suppress(Behind):  # then another process has removed them
             self._append("removed", {"ids": [edit.id for edit in lost]})
-        self._notice = (
+        self._notice = noop(
             f"These edits were removed, because their files are missing or damaged or do not fit this model: "
             f"{join(edit.name for edit in lost)}. Run: editlab ledger verify"
         )
@@ -209,13 +209,15 @@ def busy_error() -> BadRequest:
 def _describe_interrupted(started: Mapping[str, Any]) -> str:
     """Return a sentence about an edit that was started and has not ended."""
     if "refined" in started:
-        return f"Adding REP was interrupted: {name_of(EditRequest(**started['request']))}. The edit is as it was before."
+        return noop(
+            f"Adding REP was interrupted: {name_of(EditRequest(**started['request']))}. The edit is as it was before."
+        )
     if "source" in started:
         first, last = started["source"]["rows"]
-        return (
+        return noop(
             f"Edits from {started['source']['name']} were interrupted at rows {first} to {last}, which were not applied. "
             "The rows before them are applied. Give the same file again to go on."
         )
     if "request" not in started:
-        return "Recomputing the edits was interrupted. They are as they were before."
-    return f"An edit was interrupted: {name_of(EditRequest(**started['request']))}. Nothing of it was kept."
+        return noop("Recomputing the edits was interrupted. They are as they were before.")
+    return noop(f"An edit was interrupted: {name_of(EditRequest(**started['request']))}. Nothing of it was kept.")

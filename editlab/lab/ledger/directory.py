@@ -24,6 +24,7 @@ from editlab.lab.ledger.events import BESIDE
 from editlab.lab.ledger.ledger import Ledger, now
 from editlab.lab.ledger.names import MADE_ID, PARTICIPANT, WORKSHOP, handle_of, is_participant, normalize_name, numbered
 from editlab.lab.ledger.tables import EVENTS, VISITORS, WORKSHOPS, WORKSPACES
+from editlab.wording import noop
 
 FIRST = "My edits"
 """The name of the workspace that each visitor gets on the first visit."""
@@ -235,8 +236,8 @@ class Directory:
                 .where(~WORKSPACES.c.shared & WORKSPACES.c.deleted_at.is_(None))
             )
         listed = ", ".join(map(repr, names[:MOST_LISTED])) or "none"
-        more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-        private = f"; {others} more are private; use their id" if others else ""
+        more = noop(f" and {len(names) - MOST_LISTED} more") if len(names) > MOST_LISTED else ""
+        private = noop(f"; {others} more are private; use their id") if others else ""
         raise BadRequest(f"There is no workspace {name[:80]!r}. Shared ones are: {listed}{more}{private}.")
 
     def rename(self, visitor: str, id: str, name: str, was: str) -> WorkspaceInfo:
@@ -254,7 +255,7 @@ class Directory:
     def share(self, visitor: str, id: str, on: bool) -> WorkspaceInfo:
         """Share a workspace of the visitor's own with all users, or make it private. Raises `BadRequest`."""
         with self._ledger.transaction() as connection:
-            row = _own(connection, visitor, id, "share", on)
+            row = _own(connection, visitor, id, noop("share"), on)
         with _unique(row["name"], on), self._ledger.transaction() as connection:
             connection.execute(sa.update(WORKSPACES).where(WORKSPACES.c.id == id).values(shared=on))
         return replace(_info(row, visitor), shared=on)
@@ -262,7 +263,7 @@ class Directory:
     def delete(self, visitor: str, id: str) -> WorkspaceInfo:
         """Remove a workspace of the visitor's own from the list; its events stay in the ledger. Raises `BadRequest`."""
         with self._ledger.transaction() as connection:
-            row = _own(connection, visitor, id, "delete")
+            row = _own(connection, visitor, id, noop("delete"))
             connection.execute(sa.update(WORKSPACES).where(WORKSPACES.c.id == id).values(deleted_at=now()))
         return replace(_info(row, visitor), deleted=True)
 
@@ -343,7 +344,7 @@ def ids_of_owner(ledger: Ledger, owner: str) -> tuple[str, ...]:
             return tuple(ids)
         owners = connection.scalars(sa.select(WORKSPACES.c.owner).where(WORKSPACES.c.owner != TERMINAL).distinct()).all()
     listed = ", ".join(map(repr, sorted(owners)[:MOST_LISTED])) or "none"
-    more = f" and {len(owners) - MOST_LISTED} more" if len(owners) > MOST_LISTED else ""
+    more = noop(f" and {len(owners) - MOST_LISTED} more") if len(owners) > MOST_LISTED else ""
     raise BadRequest(f"There is no owner {owner[:80]!r}. Owners are: {listed}{more}.")
 
 
@@ -396,5 +397,9 @@ def _unique(name: str, shared: bool) -> Iterator[None]:
     try:
         yield
     except sa.exc.IntegrityError as error:
-        whose = "There is a shared workspace" if shared else "You have a workspace"
-        raise BadRequest(f"{whose} called {name!r} already. Choose another name.", "workspace") from error
+        raise BadRequest(
+            f"There is a shared workspace called {name!r} already. Choose another name."
+            if shared
+            else f"You have a workspace called {name!r} already. Choose another name.",
+            "workspace",
+        ) from error

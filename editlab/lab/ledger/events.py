@@ -87,7 +87,8 @@ class EditFields:
     @property
     def name(self) -> str:
         """The edit in a few words: "Slovenia → Antarctica and 9 more"."""
-        return name_of(self.request) + (f" and {len(self.more)} more" if self.more else "")
+        first = name_of(self.request)
+        return Message(noop("{first} and {n} more"), first=first, n=len(self.more)) if self.more else first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +198,7 @@ def step(state: State, event: Event) -> State:
     try:
         after = _apply(state, event, bodies.read(event.kind, event.body, event.at))
     except (IndexError, TypeError, ValueError) as error:
-        why = f"Event {event.number} ({event.kind[:80]}) cannot be read: {str(error)[: bodies.LONGEST_FAULT]}"
+        why = noop(f"Event {event.number} ({event.kind[:80]}) cannot be read: {str(error)[: bodies.LONGEST_FAULT]}")
         raise BadFile(f"{why.rstrip('.')}. Run: editlab ledger verify") from error
     started = None if event.kind in (*ENDS, "imported") else after.started
     return replace(after, number=event.number, started=started, chains=state.chains.append(after.chain))
@@ -223,7 +224,7 @@ def _apply(state: State, event: Event, body: Any) -> State:
             request=change.request or state.request,
         )
     if (kind == "undone" and not state.past) or (kind == "redone" and not state.future):
-        raise ValueError(f"no change can be {kind}")
+        raise ValueError(noop(f"no change can be {kind}"))
     if kind == "undone":
         last, past = state.past[-1], state.past.pop()
         shown = last.request or state.request
@@ -269,7 +270,7 @@ def _change(state: State, event: Event, body: Any) -> Change:
         return _reorder(chain, body.ids)
     if kind == "returned":
         if body.to > state.number:
-            raise ValueError(f"there is no event {body.to} to return to")
+            raise ValueError(noop(f"there is no event {body.to} to return to"))
         text = Message(noop("returned to the edits after event {event}"), event=str(body.to))
         return Change(text, chain, state.chains[body.to])
     if kind == "removed":
@@ -281,7 +282,7 @@ def _change(state: State, event: Event, body: Any) -> Change:
     edits = list(chain)
     places = [place for place, edit in enumerate(edits) if edit.id == body.id]
     if not places:
-        raise ValueError(f"there is no edit {body.id}")
+        raise ValueError(noop(f"there is no edit {body.id}"))
     first = edits[places[0]]
     for place in places:
         edits[place] = replace(edits[place], **switch)
@@ -297,7 +298,7 @@ def _find(chain: Iterable[Edit], ids: Iterable[str]) -> list[Edit]:
     wanted = set(ids)
     edits = [edit for edit in chain if edit.id in wanted]
     if unknown := wanted - {edit.id for edit in edits}:
-        raise ValueError(f"there is no edit {', '.join(sorted(unknown)[:5])}")
+        raise ValueError(noop(f"there is no edit {', '.join(sorted(unknown)[:5])}"))
     return edits
 
 
@@ -305,7 +306,7 @@ def _reorder(chain: Edits, ids: Sequence[str]) -> Change:
     """Return the change that puts the edits into another order."""
     known, places = {edit.id: edit for edit in chain}, {id: place for place, id in enumerate(ids)}
     if len(ids) != len(chain) or known.keys() != places.keys():
-        raise ValueError("an order names every edit once")
+        raise ValueError(noop("an order names every edit once"))
     first = max(enumerate(chain), key=lambda placed: abs(placed[0] - places[placed[1].id]))[1]
     after = PersistentList(known[id] for id in ids)
     text = Message(noop("moved {edit} to place {place}"), edit=first.name, place=str(places[first.id] + 1))

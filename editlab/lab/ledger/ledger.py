@@ -36,7 +36,7 @@ from editlab.errors import BadFile, BadRequest
 from editlab.lab.ledger.events import Event
 from editlab.lab.ledger.files import Files, TensorFiles
 from editlab.lab.ledger.tables import EVENTS, FORGOTTEN
-from editlab.wording import count
+from editlab.wording import count, noop
 
 DATABASE, RUNNING, OPENING = "ledger.sqlite", "running", "opening.lock"
 BUSY_SECONDS = 30
@@ -282,10 +282,10 @@ def fault_of(row: Mapping[str, Any], number: int, previous: str) -> str:
     """Return what is wrong with a row that should be its workspace's `number`th event; empty where it is right."""
     name = f"Workspace {row['workspace']!r}"
     if row["number"] != number:
-        return f"{name}: event {number} is missing."
+        return noop(f"{name}: event {number} is missing.")
     if row["hash"] != hash_of(row):
-        return f"{name}: event {number} was changed after it was written."
-    return "" if row["previous"] == previous else f"{name}: event {number} does not follow the one before it."
+        return noop(f"{name}: event {number} was changed after it was written.")
+    return "" if row["previous"] == previous else noop(f"{name}: event {number} does not follow the one before it.")
 
 
 def _prepare(connection: Any, _record: Any) -> None:

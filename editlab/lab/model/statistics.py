@@ -21,7 +21,7 @@ from editlab.lab.worker import Job, JobProgress, Parts, Work
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.model import LanguageModel, measuring, statistics
 from editlab.model.statistics import KEYS_PER_DIMENSION, WINDOW
-from editlab.wording import duration, percent
+from editlab.wording import duration, noop, percent
 from editlab.work import Cancel, stop_if
 
 ROWS, TOKENS = 32, 8
@@ -197,11 +197,10 @@ class KeyStatistics:
     def _so_far(self, job: Job[Any], groups: int) -> str:
         """Return the share that is measured of what is measured until so many groups are done, and the time that is left."""
         whole = groups / len(self._groups)
-        left = ""
         if self._first is not None and job.fraction > self._first:
             seconds = job.seconds * (whole - job.fraction) / (job.fraction - self._first)
-            left = f", about {duration(seconds)} left"
-        return f"{percent(job.fraction / whole)}{left}"
+            return noop(f"{percent(job.fraction / whole)}, about {duration(seconds)} left")
+        return percent(job.fraction / whole)
 
     def _leave(self) -> None:
         """End a measurement whose model leaves the memory, and keep what it has done."""
@@ -211,7 +210,7 @@ class KeyStatistics:
 
 
 def _title(groups: Iterable[Iterable[int]]) -> str:
-    return f"Layers {', '.join(str(layer) for layer in sorted(layer for group in groups for layer in group))}"
+    return noop(f"Layers {', '.join(str(layer) for layer in sorted(layer for group in groups for layer in group))}")
 
 
 def _time(steps: Iterable[Any]) -> float:

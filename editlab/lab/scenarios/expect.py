@@ -19,7 +19,7 @@ from editlab.lab.scenarios.outcome import Outcome
 from editlab.lab.scenarios.part import Name, PartForModels
 from editlab.probes import KINDS
 from editlab.probes.reversal import Guarded, Reversal
-from editlab.wording import join, percent, shorten
+from editlab.wording import join, noop, percent, shorten
 
 Contrast = Literal["base", "edited", "rep", "masked", "base_masked", "guarded", "before", "alone"]
 Verdict = Literal[(*get_args(Reversal), *get_args(Guarded))]  # type: ignore[valid-type]
@@ -67,14 +67,16 @@ class Expect(PartForModels):
     def _one_test(self) -> Expect:
         given = [name for name in TESTS if self._given(name) is not None]
         if len(given) != 1:
-            raise ValueError(f"an expectation has one of {join(TESTS)}, and this one has {join(given) or 'none'}")
+            raise ValueError(noop(f"an expectation has one of {join(TESTS)}, and this one has {join(given) or 'none'}"))
         limits = [name for name in LIMITS if getattr(self, name) is not None]
         if self.is_number and not limits:
-            raise ValueError(f"{self.test} needs a limit: add at_least or at_most")
+            raise ValueError(noop(f"{self.test} needs a limit: add at_least or at_most"))
         if limits and not self.is_number:
-            raise ValueError(f"{limits[0]} belongs to p, score or metric, not to {self.test}")
+            raise ValueError(noop(f"{limits[0]} belongs to p, score or metric, not to {self.test}"))
         if self.unlike == self.view:
-            raise ValueError(f"the view {str(self.view)!r} cannot be unlike itself: name another view, before or alone")
+            raise ValueError(
+                noop(f"the view {str(self.view)!r} cannot be unlike itself: name another view, before or alone")
+            )
         return self
 
     def _given(self, name: str) -> object:
@@ -94,15 +96,15 @@ class Expect(PartForModels):
     def said(self) -> str:
         """The expectation in words, without the view of which it is."""
         said = {
-            "is": f"says “{self.is_}”",
-            "is_not": f"does not say “{self.is_not}”",
-            "contains": f"mentions “{self.contains}”",
-            "differs": "says something else than before",
+            "is": noop(f"says “{self.is_}”"),
+            "is_not": noop(f"does not say “{self.is_not}”"),
+            "contains": noop(f"mentions “{self.contains}”"),
+            "differs": noop("says something else than before"),
             "p": f"p({self.p})",
             "score": f"{self.score}",
         }
         if self.test == "verdict":
-            return f"verdict: {self.verdict}"
+            return noop(f"verdict: {self.verdict}")
         limits = [f"{name.replace('_', ' ')} {getattr(self, name):g}" for name in LIMITS if getattr(self, name) is not None]
         return " ".join([f"check-up: {self.metric}" if self.metric else said[self.test], *limits])
 
@@ -126,13 +128,14 @@ class Expect(PartForModels):
 class Check:
     """An expectation and what came instead. `verdict`: "met", "not met", or "met anyway" where the contrast met it too.
 
-    `actual`, `contrast`: what came here and in the contrast, in words; empty without one.
+    `actual`, `contrast`: what came here and in the contrast, in words; empty without one. `problem`: why it is not judged.
     """
 
     expected: Expect
     verdict: Literal["met", "not met", "met anyway"]
     actual: str
     contrast: str = ""
+    problem: str = ""
 
     @property
     def met(self) -> bool:
@@ -145,7 +148,7 @@ def check(expected: Expect, here: Outcome, before: Outcome | None) -> Check:
     try:
         met, actual = _judge(expected, here, expected.view, before)
     except EditLabError as error:
-        return Check(expected, "not met", str(error))
+        return Check(expected, "not met", str(error), problem=str(error))
     if not met:
         return Check(expected, "not met", actual)
     other = expected.contrast(bool(here.alone))
@@ -162,10 +165,10 @@ def _judge_contrast(expected: Expect, other: Contrast, here: Outcome, before: Ou
     """Judge an expectation where it must be false."""
     if expected.verdict is not None:
         met, said = here.verdict(edited=False) == expected.verdict, here.verdict(edited=False)
-        return met, f"without the edit: {said}"
+        return met, noop(f"without the edit: {said}")
     if expected.metric is not None and other == "base":
         value = here.metric(expected.metric, edited=False)
-        return _within(expected, value), f"without edits: {value:.3g}"
+        return _within(expected, value), noop(f"without edits: {value:.3g}")
     if other == "before" and expected.differs is None:
         if before is None:
             raise BadRequest("No step before this one has asked it. Ask it there, or name another contrast in `unlike`.")

@@ -11,13 +11,20 @@ from editlab import probes
 from editlab.answers import Answer, Answers, ViewName
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
+from editlab.wording import noop
 
 Tallies = Mapping[str, tuple[float, int]]
 """By the name of a score: the sum over its prompts, and how many there are."""
 
 UNEDITED = {"locality": 1.0, "same_subject": 1.0, "kl": 0.0, "relative_norm": 0.0, "value_norm": 0.0, "attention": 0.0}
 """What a check-up of a model without edits says by definition; its loss is measured as `loss_base`."""
-NEED_MASK = {ViewName.MASKED: "mask", ViewName.BASE_MASKED: "mask", ViewName.GUARDED: "guard"}
+NEEDED = {
+    ViewName.MASKED: noop("Switch the mask on"),
+    ViewName.BASE_MASKED: noop("Switch the mask on"),
+    ViewName.GUARDED: noop("Switch the guard on"),
+    ViewName.REP: noop("Add REP to an edit"),
+}
+"""What a view needs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,13 +51,13 @@ class Outcome:
         if view == ViewName.EDITED and view not in found:
             view = ViewName.BASE
         if view not in found:
-            raise BadRequest(_missing(view, "answer"))
+            raise BadRequest(_missing(view, noop("answer")))
         return found[view]
 
     def tally(self, view: str, score: str) -> tuple[float, int]:
         """Return a score's sum and count under a view; a kind without "_in" or "_out" has both halves together."""
         if view not in self.scores:
-            raise BadRequest(_missing(view, "score"))
+            raise BadRequest(_missing(view, noop("score")))
         found = self.scores[view]
         halves = [found[name] for name in (score, f"{score}_in", f"{score}_out") if name in found]
         if not halves:
@@ -85,5 +92,5 @@ class Outcome:
 
 def _missing(view: str, what: str) -> str:
     """Return what to do where a view was not asked."""
-    how = f"Switch the {NEED_MASK[view]} on" if view in NEED_MASK else "Add REP to an edit" if view == "rep" else "Ask it"
-    return f"There is no {what} of the view '{view}'. {how} in a step before this one, or name another view."
+    how = NEEDED.get(view, noop("Ask it"))
+    return noop(f"There is no {what} of the view '{view}'. {how} in a step before this one, or name another view.")

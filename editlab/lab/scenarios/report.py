@@ -9,17 +9,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from shlex import quote
 
-from editlab import names
 from editlab.errors import BadFile
-from editlab.exports.report import ENVIRONMENT, as_json, frame
+from editlab.exports.report import ENVIRONMENT, as_json, frame, kind_name
 from editlab.facts.script import bare
+from editlab.figures.language import gettext as _
+from editlab.figures.language import ngettext
 from editlab.lab.scenarios.expect import Check, clause
 from editlab.lab.scenarios.outcome import Outcome
 from editlab.lab.scenarios.run import Run, StepResult
 from editlab.lab.scenarios.scenario import parse_scenario
 from editlab.lab.scenarios.steps import Step
 from editlab.probes import KINDS
-from editlab.wording import count
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ class Told:
         tallies = self.outcome.scores
         found = []
         for name in dict.fromkeys(name for own in tallies.values() for name in own):
-            kind, _, half = name.rpartition("_") if name.endswith(("_in", "_out")) else (name, "", "")
+            kind, _dash, half = name.rpartition("_") if name.endswith(("_in", "_out")) else (name, "", "")
             by_view = {view: own[name] for view, own in tallies.items() if name in own}
-            found.append((names.kind_name(kind, half), KINDS[kind], by_view))
+            found.append((kind_name(kind, half), _(KINDS[kind]), by_view))
         return found
 
     @property
@@ -104,23 +104,24 @@ def report(
         command=f"editlab scenario run {quote(run.scenario.name + '.toml' * (not bundled))}",
         bundled=bundled,
         data={name: as_json(figure) for name, figure in pictures.items()},
-        signs={"met": "✓", "not met": "✗", "met anyway": "≈"},
+        verdicts={"met": f"✓ {_('met')}", "not met": f"✗ {_('not met')}", "met anyway": f"≈ {_('met anyway')}"},
     )
 
 
 def _summary(told: list[Told]) -> str:
     """Return how the scenario went."""
-    checks = [check for one in told for _, check in one.checks]
+    checks = [check for one in told for _view, check in one.checks]
     problems = sum(one.result is not None and bool(one.result.problem) for one in told)
-    parts = [
-        f"{sum(check.met for check in checks)} of {count(len(checks), 'expectation')} met"
-        if checks
-        else "Nothing was expected"
-    ]
-    parts += [f"{count(problems, 'step')} could not be performed"] if problems else []
-    for state in ("left out", "not played"):
-        number = sum(one.state == state for one in told)
-        parts += [f"{count(number, 'step')} {state}"] if number else []
+    met = sum(check.met for check in checks)
+    text = ngettext("{met} of {n} expectation met", "{met} of {n} expectations met", len(checks))
+    parts = [text.format(met=met, n=len(checks)) if checks else _("Nothing was expected")]
+    numbers = [sum(one.state == state for one in told) for state in ("left out", "not played")]
+    for number, text in (
+        (problems, ngettext("{n} step could not be performed", "{n} steps could not be performed", problems)),
+        (numbers[0], ngettext("{n} step left out", "{n} steps left out", numbers[0])),
+        (numbers[1], ngettext("{n} step not played", "{n} steps not played", numbers[1])),
+    ):
+        parts += [text.format(n=number)] if number else []
     return ", ".join(parts) + "."
 
 

@@ -13,9 +13,19 @@ from editlab.errors import BadFile
 from editlab.lab.scenarios.expect import Expect
 from editlab.lab.scenarios.part import Name, Part, Sentence
 from editlab.lab.scenarios.steps import STEPS, Asking, Fact, Guess, Step
-from editlab.wording import join, shorten
+from editlab.wording import join, noop, shorten
 
 MOST_STEPS = 100
+PYDANTIC = (
+    noop("Input should be a valid {kind}"),
+    noop("Input should be greater than or equal to {least}"),
+    noop("Input should be less than or equal to {most}"),
+    noop("String should have at least {least} character"),
+    noop("String should have at most {most} characters"),
+    noop("Tuple should have at least {least} items after validation, not {n}"),
+    noop("Tuple should have at most {most} items after validation, not {n}"),
+)
+"""What pydantic says of a field, for the page's languages."""
 LONGEST_FILE = 200_000
 """Most characters of a scenario's file."""
 
@@ -41,13 +51,13 @@ class Scenario(Part):
         for number, step in enumerate(self.steps, start=1):
             for part in (step, *_expectations(step)):
                 if unknown := [name for name in part.only if name not in self.models]:
-                    raise ValueError(f"step {number} is only for {unknown[0]!r}: add that to the models")
+                    raise ValueError(noop(f"step {number} is only for {unknown[0]!r}: add that to the models"))
         for model in self.models:
             steps = self.for_model(model)
             if not steps:
-                raise ValueError(f"no step is for {model}: add one, or take {model} from the models")
+                raise ValueError(noop(f"no step is for {model}: add one, or take {model} from the models"))
             if isinstance(steps[-1], Guess):
-                raise ValueError(f"on {model} the last step is a guess, which nothing answers: add a step behind it")
+                raise ValueError(noop(f"on {model} the last step is a guess, which nothing answers: add a step behind it"))
         return self
 
     def for_model(self, model: str) -> tuple[Step, ...]:
@@ -95,25 +105,27 @@ def parse_scenario(text: str, name: str, file: str = "") -> Scenario:
         return Scenario.model_validate({**table, "name": name})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise BadFile(f"{file}{_place(first['loc'], table)}: {_fault(first)}.") from error
+        place, fault = _place(file, first["loc"], table), _fault(first)
+        raise BadFile(f"{place}: {fault}.") from error
 
 
-def _place(loc: tuple[int | str, ...], table: dict[str, object]) -> str:
-    """Return where a fault is: ", step 3 (ask), expectation 1, field view"."""
-    found, rest = "", [*loc]
+def _place(file: str, loc: tuple[int | str, ...], table: dict[str, object]) -> str:
+    """Return where a fault is: "my.toml, step 3 (ask), expectation 1, field view"."""
+    place, rest = file, [*loc]
     steps = table.get("steps")
     if len(rest) > 1 and rest[0] == "steps" and isinstance(rest[1], int) and isinstance(steps, list):
         _, number, *rest = rest
         step = steps[number]
         kind = step.get("do") if isinstance(step, dict) else None
-        found += f", step {number + 1}" + (f" ({kind})" if kind in STEPS else "")
+        place = noop(f"{place}, step {number + 1} ({kind})") if kind in STEPS else noop(f"{place}, step {number + 1}")
         rest = rest[1:] if rest and rest[0] == kind else rest
-    for list_, noun in (("expect", "expectation"), ("also", "edit")):
-        if len(rest) > 1 and rest[0] == list_ and isinstance(rest[1], int):
-            found += f", {noun} {rest[1] + 1}"
-            rest = rest[2:]
+    match rest:
+        case ["expect", int(number), *rest]:
+            place = noop(f"{place}, expectation {number + 1}")
+        case ["also", int(number), *rest]:
+            place = noop(f"{place}, edit {number + 1}")
     names = [str(part) for part in rest if not isinstance(part, int)]
-    return found + (f", field {names[0]}" if names else "")
+    return noop(f"{place}, field {names[0]}") if names else place
 
 
 def _fault(error: ErrorDetails) -> str:
@@ -121,18 +133,18 @@ def _fault(error: ErrorDetails) -> str:
     context, given = error.get("ctx", {}), shorten(repr(error["input"]), 80)
     match error["type"]:
         case "missing":
-            return "it is missing. Add it"
+            return noop("it is missing. Add it")
         case "extra_forbidden":
-            return f"there is no such field. {_fields(error)}"
+            return noop(f"there is no such field. {_fields(error)}")
         case "union_tag_not_found":
-            return f"the step does not say what to do. Add do = with one of: {', '.join(STEPS)}"
+            return noop(f"the step does not say what to do. Add do = with one of: {', '.join(STEPS)}")
         case "union_tag_invalid":
-            return f"{context['tag']!r} is no kind of step. Write do = with one of: {', '.join(STEPS)}"
+            return noop(f"{context['tag']!r} is no kind of step. Write do = with one of: {', '.join(STEPS)}")
         case "literal_error" | "enum":
-            return f"{given} does not fit. Write {context['expected']}"
+            return noop(f"{given} does not fit. Write {context['expected']}")
         case "value_error":
             return str(context["error"]).rstrip(".")
-    return f"{error['msg']}, not {given}. Change it"
+    return noop(f"{error['msg']}, not {given}. Change it")
 
 
 def _fields(error: ErrorDetails) -> str:
@@ -144,4 +156,4 @@ def _fields(error: ErrorDetails) -> str:
     elif len(where) > 2:
         part = Fact if "also" in where else STEPS[str(where[2])]
     names = [field.alias or name for name, field in part.model_fields.items()]
-    return f"Remove it, or write one of: {join(sorted(names))}"
+    return noop(f"Remove it, or write one of: {join(sorted(names))}")

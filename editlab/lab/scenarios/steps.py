@@ -15,7 +15,7 @@ from editlab.lab.scenarios.expect import Expect
 from editlab.lab.scenarios.part import Name, Part, PartForModels, Sentence
 from editlab.methods.rep import OFF, RECIPES
 from editlab.probes import KINDS
-from editlab.wording import join
+from editlab.wording import join, noop
 
 LONGEST_ANSWER = 200
 """Most tokens of an answer."""
@@ -82,13 +82,15 @@ class Ask(Asking):
     @model_validator(mode="after")
     def _asks_what_it_expects(self) -> Ask:
         if self.front is not None and self.passage:
-            raise ValueError("front and passage both stand in front of the prompt: give one of them")
+            raise ValueError(noop("front and passage both stand in front of the prompt: give one of them"))
         wrong = [str(e) for e in self.expect if e.score or e.metric or e.verdict]
         if wrong:
-            raise ValueError(f"an ask has answers alone: put “{wrong[0]}” into a look, an edit or a switch")
+            raise ValueError(noop(f"an ask has answers alone: put “{wrong[0]}” into a look, an edit or a switch"))
         unasked = [e for e in self.expect if self.views and e.view not in self.views]
         if unasked:
-            raise ValueError(f"the view {str(unasked[0].view)!r} is expected to say something, but is not among its views")
+            raise ValueError(
+                noop(f"the view {str(unasked[0].view)!r} is expected to say something, but is not among its views")
+            )
         return self
 
 
@@ -111,7 +113,7 @@ class Edit(Fact, Asking):
         known = [field.name for field in fields(methods.get(self.method).config)]
         unknown = [name for name in self.settings if name not in known]
         if unknown:
-            raise ValueError(f"{self.method} has no setting {unknown[0]!r}: write one of {join(known)}")
+            raise ValueError(noop(f"{self.method} has no setting {unknown[0]!r}: write one of {join(known)}"))
         return self
 
 
@@ -143,9 +145,11 @@ class Look(Asking):
     def _asks_what_it_expects(self) -> Look:
         for one in self.expect:
             if one.score and one.score.removesuffix("_in").removesuffix("_out") not in self.probes:
-                raise ValueError(f"the score {one.score!r} is expected, but its kind is not among the probes of this look")
+                raise ValueError(
+                    noop(f"the score {one.score!r} is expected, but its kind is not among the probes of this look")
+                )
             if one.metric and not self.checkup:
-                raise ValueError(f"the metric {one.metric!r} is expected, but this look has no checkup = true")
+                raise ValueError(noop(f"the metric {one.metric!r} is expected, but this look has no checkup = true"))
         return self
 
 
@@ -160,9 +164,9 @@ class Guess(PartForModels):
     @model_validator(mode="after")
     def _right_is_an_option(self) -> Guess:
         if len(set(self.options)) < len(self.options):
-            raise ValueError("an option stands there twice: leave one")
+            raise ValueError(noop("an option stands there twice: leave one"))
         if self.right not in self.options:
-            raise ValueError(f"the right answer {self.right!r} is not among the options")
+            raise ValueError(noop(f"the right answer {self.right!r} is not among the options"))
         return self
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from editlab.errors import BadRequest
 from editlab.lab.ledger.ledger import now
 from editlab.lab.ledger.names import handle_of
+from editlab.wording import noop
 
 HOURS, MOST_HOURS = 8.0, 14 * 24.0
 """How long a workshop is open unless somebody says otherwise, and at most."""
@@ -14,7 +15,7 @@ MOST, MOST_PARTICIPANTS = 60, 300
 """How many may join unless somebody says otherwise, and at most."""
 MOST_OPTIONS, LONGEST_QUESTION, LONGEST_OPTION = 8, 2_000, 200
 """Options of a question, and characters of a question and of an option."""
-GONE = "There is no workshop at this address. Scan the code again, or ask the presenter for the link."
+GONE = noop("There is no workshop at this address. Scan the code again, or ask the presenter for the link.")
 
 
 class NoWorkshop(BadRequest):
@@ -52,8 +53,11 @@ class Workshop:
     def check_open(self) -> None:
         """Raise `Over` where nobody can join any more."""
         if not self.open:
-            how = "was closed" if self.closed_at else "has ended"
-            raise Over(f"The workshop “{self.title}” {how}. Ask the presenter for a new link.")
+            raise Over(
+                noop(f"The workshop “{self.title}” was closed. Ask the presenter for a new link.")
+                if self.closed_at
+                else noop(f"The workshop “{self.title}” has ended. Ask the presenter for a new link.")
+            )
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ from editlab.lab.workshops.parts import (
 from editlab.lab.workspaces import history
 from editlab.lab.workspaces.open import Workspaces
 from editlab.lab.workspaces.workspace import Workspace
+from editlab.wording import noop
 
 KEY_BYTES = 16
 MADE = ("applied", "refined", "remade")
@@ -53,7 +54,7 @@ SEEN_SECONDS = 30.0
 KNOWN_SECONDS = 2.0
 """How long a participant is known without a look at the database: each of their requests asks who they are."""
 MOST_KNOWN = 10_000
-NOBODY = "There is no such participant any more. The list shows who is there."
+NOBODY = noop("There is no such participant any more. The list shows who is there.")
 
 
 class Workshops:
@@ -299,7 +300,9 @@ class Workshops:
             workshop = Workshop(**{name.removeprefix("of_"): value for name, value in row.items() if name.startswith("of_")})
             workshop.check_open()
             if row["removed_at"] is not None:
-                raise Over(f"The presenter has ended your part in “{workshop.title}”. Ask them for the link to join again.")
+                raise Over(
+                    noop(f"The presenter has ended your part in “{workshop.title}”. Ask them for the link to join again.")
+                )
             if row["seen_at"] < now(-SEEN_SECONDS):
                 connection.execute(sa.update(PARTICIPANTS).where(PARTICIPANTS.c.id == id).values(seen_at=now()))
         return Participant(id, row["number"], row["workspace"], workshop.id, workshop.title, workshop.ends_at)

@@ -18,6 +18,7 @@ from editlab.lab.ledger.archive import BundleLimits
 from editlab.lab.ledger.directory import Directory, WorkspaceInfo
 from editlab.lab.ledger.names import normalize_name
 from editlab.lab.workspaces.open import Workspaces
+from editlab.wording import noop
 
 LIMITS = BundleLimits(512 * 2**20, 5_000, 64 * 2**20, 200.0)
 DEMO_LIMITS = BundleLimits(32 * 2**20, 1_000, 4 * 2**20, 200.0)
@@ -69,7 +70,7 @@ def _name_of(bundle: archive.Archive) -> str:
     try:
         return normalize_name(bundle.about.get("workspace", ""))
     except EditLabError:
-        return "From a bundle"
+        return noop("From a bundle")
 
 
 def _make(directory: Directory, visitor: str, name: str, id: str) -> WorkspaceInfo:

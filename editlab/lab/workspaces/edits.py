@@ -26,6 +26,7 @@ from editlab.lab.workspaces.workspace import Workspace
 from editlab.methods.rep import RECIPES, recipe_of
 from editlab.patches import BASE, View
 from editlab.probes import Answers, summaries_so_far
+from editlab.wording import noop
 from editlab.work import Cancel, Progress, never, part_of, stop_if
 
 T = TypeVar("T")
@@ -243,7 +244,7 @@ def _apply_batch(
 ) -> Edit:
     """Compute a batch of a file and apply it. An error says at which rows, and that the earlier ones are kept."""
     source, chain = edit_files.source_of(file, rows), workspace.chain
-    kept = f"{before.done:,} of {before.rows:,} edits are applied. Give the file again to go on"
+    kept = noop(f"{before.done:,} of {before.rows:,} edits are applied. Give the file again to go on")
     try:
         requests = tuple(workspace.context.ground.case(placed.case.request).request for placed in rows)
         with chain.track_edit({"request": requests[0].as_dict(), "method": method, "source": source}):
@@ -255,8 +256,8 @@ def _apply_batch(
     except Cancelled as stopped:
         raise Cancelled(f"Stopped. {kept}.") from stopped
     except EditLabError as error:
-        where = f"The batch from {rows[0].place} to {rows[-1].place} was not applied"
-        raise type(error)(f"{where}: {error} {kept}, with a smaller batch or without those rows.") from error
+        where = noop(f"The batch from {rows[0].place} to {rows[-1].place} was not applied")
+        raise type(error)(noop(f"{where}: {error} So far {kept}, with a smaller batch or without those rows.")) from error
 
 
 def _final_success_rate(

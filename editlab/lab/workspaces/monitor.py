@@ -26,6 +26,7 @@ from editlab.lab.workspaces.alarms import Health, assess, limits_of, table_of
 from editlab.lab.workspaces.checkups import Checkups
 from editlab.lab.workspaces.history import snapshot
 from editlab.lab.workspaces.workspace import Workspace
+from editlab.wording import noop
 from editlab.work import Cancel, Progress
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class Monitor:
         last = max(self._jobs(workspace), key=lambda job: job.number, default=None)
         if last is None or last.error is None:
             return ""
-        return str(last.error) if isinstance(last.error, EditLabError) else "EditLab met an internal error."
+        return str(last.error) if isinstance(last.error, EditLabError) else noop("EditLab met an internal error.")
 
     def _jobs(self, workspace: Workspace) -> list[Job[Checkup | None]]:
         keys = ((workspace.fingerprint, workspace.name, again) for again in (False, True))

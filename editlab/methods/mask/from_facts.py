@@ -18,6 +18,7 @@ from editlab.methods.mask.edits import AT_ONCE, PARAPHRASES, QUICK, Lesson, make
 from editlab.methods.mask.files import ReversalMask
 from editlab.methods.mask.training import reversal, train
 from editlab.patches import BASE
+from editlab.wording import noop
 from editlab.work import Cancel, Progress, never, no_progress, part_of
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ class Cost:
     def sentence(self) -> str:
         """The same for a person."""
         minutes = (self.edit_seconds + self.train_seconds) / 60
-        room = f"{self.bytes / 1e9:.1f} GB beside the model"
-        return f"{self.edits:,} edits and the training: about {minutes:,.0f} minutes and {room}."
+        room = noop(f"{self.bytes / 1e9:.1f} GB beside the model")
+        return noop(f"{self.edits:,} edits and the training: about {minutes:,.0f} minutes and {room}.")
 
 
 def make(
@@ -66,7 +67,7 @@ def make(
     held = _that_hold(model, [one for one in made if isinstance(one, Example)])
     training, unseen = _split(held, config.seed)
     if not unseen:
-        few = f"Only {len(held)} of {len(lessons)} edits hold: too few for a mask"
+        few = noop(f"Only {len(held)} of {len(lessons)} edits hold: too few for a mask")
         raise BadRequest(f"{few}. Give more facts that the model knows.")
     keep = None if work is None else work / f"mask-{method.name}.safetensors"
     *_, (_, masks) = train(model, training, unseen, config, BASE, keep, part_of(progress, 0.5, 1.0), cancel)

@@ -25,6 +25,7 @@ from editlab.errors import BadRequest
 from editlab.methods.mask.batch import Batch, Example, Scores, batches, lead
 from editlab.methods.mask.config import MaskConfig
 from editlab.patches import BASE, Mask, View
+from editlab.wording import noop
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def train(
     config = config or MaskConfig()
     layers, masked = _layers(examples, view, config)
     if len(examples) < LEAST:
-        few = f"A mask for all edits cannot be learnt from {len(examples)}"
+        few = noop(f"A mask for all edits cannot be learnt from {len(examples)}")
         raise BadRequest(f"{few}. Give at least {LEAST} edits of facts that the model knows.")
     progress(0.0, f"mask: the keys of {len(examples):,} facts")
     lessons = list(batches(model, [*examples, *_unedited(examples, config)], layers, config.batch, view))
@@ -90,7 +91,7 @@ def train(
         said = reversal(unseen, masks) if unseen else None
         pruned = sum(mask.pruned for mask in masks) / len(masks)
         epoch = Epoch(number + 1, sum(losses) / len(losses), pruned, torch.cat(leads).float().mean().item(), said)
-        held = "" if said is None else f", {100 * said:.0f} % of held-out prompts reversed"
+        held = "" if said is None else noop(f", {100 * said:.0f} % of held-out prompts reversed")
         progress(epoch.number / config.epochs, f"mask: epoch {epoch.number} of {config.epochs}{held}")
         yield epoch, masks
 

@@ -25,6 +25,7 @@ from editlab.errors import BadRequest, Cancelled, EditLabError
 from editlab.lab import Lab, Workspace
 from editlab.lab.access.limits import Cost, iterate_for
 from editlab.web.core.declaration import Declaration, Refusal
+from editlab.web.core.engine import said
 from editlab.web.core.html import pieces
 from editlab.web.core.language import gettext as _
 from editlab.web.core.updates import Update, Updates, buttons, follow, problem
@@ -111,7 +112,7 @@ class Handlers:
 def _shown(error: Exception) -> Update:
     """Return an error as a message of the page. One that is not the visitor's is logged under a number."""
     if isinstance(error, Cancelled):
-        return {"message": pieces.message(str(error))}
+        return {"message": pieces.message(said(error))}
     if isinstance(error, EditLabError):
         return problem(error)
     number = secrets.token_hex(4)

@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 
 from editlab import wording as english
 from editlab.web.core import names, wording
+from editlab.web.core.engine import said
 from editlab.web.core.language import gettext, ngettext, pgettext
 
 WEB = Path(__file__).parents[1]
@@ -55,6 +56,9 @@ ENVIRONMENT.filters |= {
     "rate": wording.rate,
     "shorten": wording.shorten,
     "unbroken": unbroken,
+    "said": said,
+    "told": wording.tell,
+    "translated": gettext,
     "view_title": names.view_title,
     "kind_name": names.kind_name,
     "kind_meaning": names.kind_meaning,

@@ -15,21 +15,17 @@ from __future__ import annotations
 import gettext as standard
 import io
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from contextvars import ContextVar
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 from babel import Locale, negotiate_locale
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
-from editlab.figures.language import translated
 from editlab.wording import noop
-from editlab.work import within
 
 FOLDER = Path(__file__).parents[1] / "languages"
 ENGLISH = "en"
@@ -76,22 +72,6 @@ def of_scripts() -> dict[str, str]:
     }
 
 
-@contextmanager
-def speaking(chosen: str) -> Iterator[None]:
-    """Run a block in a language."""
-    token = LANGUAGE.set(chosen)
-    try:
-        with translated(gettext):
-            yield
-    finally:
-        LANGUAGE.reset(token)
-
-
-def spoken(chosen: str, work: Iterator[Any]) -> Iterator[Any]:
-    """Yield from `work`, each step of which runs in a language, in whichever thread."""
-    return within(partial(speaking, chosen), work)
-
-
 def choose(stated: Iterable[str | None], accepted: str) -> str:
     """Return a language that is offered: the first that is stated, else what a browser likes most (`Accept-Language`)."""
     for name in stated:
@@ -119,4 +99,4 @@ def _translations(name: str) -> standard.NullTranslations:
     return standard.GNUTranslations(compiled)
 
 
-__all__ = ["LANGUAGES", "choose", "gettext", "language", "ngettext", "noop", "of_scripts", "pgettext", "speaking", "spoken"]
+__all__ = ["LANGUAGES", "choose", "gettext", "language", "ngettext", "noop", "of_scripts", "pgettext"]

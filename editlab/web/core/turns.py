@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 from editlab.errors import Cancelled
 from editlab.lab import Job, Workspace
+from editlab.web.core.language import gettext as _
 from editlab.web.core.updates import Updates
 
 
@@ -29,7 +30,7 @@ class Turn:
     def check(self) -> None:
         """Raise `Cancelled` where a later turn has begun."""
         if self.over:
-            raise Cancelled("Something else is shown by now.")
+            raise Cancelled(_("Something else is shown by now."))
 
     def end(self) -> None:
         """End the turn for a later one."""

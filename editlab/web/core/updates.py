@@ -13,6 +13,7 @@ import gradio as gr
 
 from editlab.errors import BadRequest
 from editlab.lab import Job, Worker, Workspace
+from editlab.web.core.engine import said
 from editlab.web.core.forms import FIELDS, place_of
 from editlab.web.core.html import pieces
 from editlab.web.core.language import gettext as _
@@ -79,9 +80,9 @@ def problem(error: Exception) -> Update:
     """Return an error as a message; one about a field of the request stands at that field as well."""
     field = error.field if isinstance(error, BadRequest) else None
     if field not in FIELDS:
-        return {"message": pieces.message(str(error), "problem")}
+        return {"message": pieces.message(said(error), "problem")}
     place = f"at-{place_of(field)}"
-    return {"message": pieces.message(str(error), "problem heard"), place: pieces.message(str(error), "problem")}
+    return {"message": pieces.message(said(error), "problem heard"), place: pieces.message(said(error), "problem")}
 
 
 def _progress(line: Workspace | Worker, job: Job[Any], elapsed: float) -> str:
@@ -92,4 +93,4 @@ def _progress(line: Workspace | Worker, job: Job[Any], elapsed: float) -> str:
     if job.fraction >= 0.1 and elapsed >= ESTIMATE_SECONDS:
         left = elapsed * (1 - job.fraction) / job.fraction
         rest = _("about {n} s left").format(n=round(left)) if left >= 1 else _("almost done")
-    return pieces.progress(capitalize(job.text), job.fraction, rest)
+    return pieces.progress(capitalize(said(job.text)), job.fraction, rest)

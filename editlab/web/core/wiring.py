@@ -12,7 +12,8 @@ from editlab.web.core.components import Parts
 from editlab.web.core.declaration import Declaration
 from editlab.web.core.handlers import Handler
 from editlab.web.core.inputs import Visitor, check_fits
-from editlab.web.core.language import ENGLISH, spoken
+from editlab.web.core.language import ENGLISH
+from editlab.web.core.speaking import spoken
 from editlab.web.core.updates import Update, Updates
 from editlab.web.core.visit import Visit
 

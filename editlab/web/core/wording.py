@@ -15,7 +15,7 @@ from editlab.wording import Message, capitalize, rate, share, shorten
 
 def number(value: float, form: str = ",") -> str:
     """Return a number in a form of Python's: 1,200; with ".2f" 0.43. In German 1.200 and 0,43."""
-    return _local(format(value, form))
+    return written(format(value, form))
 
 
 def tell(text: str) -> str:
@@ -34,12 +34,12 @@ def join(items: Iterable[object]) -> str:
 
 def size(count: float) -> str:
     """Return a number of bytes: 640 Bytes, 21.0 kB, 13.5 GB."""
-    return _local(wording.size(count))
+    return written(wording.size(count))
 
 
 def percent(probability: float | None) -> str:
     """Return a probability in percent: 97 %, 4.3 %, < 0.01 %. None and NaN are a dash."""
-    return _local(wording.percent(probability))
+    return written(wording.percent(probability))
 
 
 def duration(seconds: float) -> str:
@@ -55,9 +55,9 @@ def duration(seconds: float) -> str:
     return ngettext("{n} hour", "{n} hours", whole).format(n=number(hours, ",.1f" if hours % 1 else ",.0f"))
 
 
-def _local(english: str) -> str:
+def written(english: str) -> str:
     """Return English figures with the signs of the language: its decimal sign and what parts thousands."""
     return english.translate(str.maketrans({".": get_decimal_symbol(locale()), ",": get_group_symbol(locale())}))
 
 
-__all__ = ["capitalize", "duration", "join", "number", "percent", "rate", "share", "shorten", "size", "tell"]
+__all__ = ["capitalize", "duration", "join", "number", "percent", "rate", "share", "shorten", "size", "tell", "written"]

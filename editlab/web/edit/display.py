@@ -18,11 +18,13 @@ from editlab.lab.access.limits import Cost
 from editlab.lab.asking import answers
 from editlab.lab.workspaces import edits
 from editlab.web.core import forms
+from editlab.web.core.engine import said
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import OwnProbes
 from editlab.web.core.language import gettext as _
 from editlab.web.core.turns import Turn, Turns
 from editlab.web.core.updates import Update, Updates, buttons, follow
+from editlab.web.core.wording import tell
 from editlab.web.edit import answers as answer_columns
 from editlab.web.edit import edit_list, gate, known, link, probe_table, reversal, score_line, switches, words
 
@@ -81,13 +83,15 @@ class Display:
         elif action == "switch":
             on = workspace.switch(id, not record.on).on
             yield from self.changed(
-                workspace, (_("Switched on: {edit}.") if on else _("Switched off: {edit}.")).format(edit=record.name), own
+                workspace,
+                (_("Switched on: {edit}.") if on else _("Switched off: {edit}.")).format(edit=tell(record.name)),
+                own,
             )
         elif action == "rep":
             yield from self._switch_rep(workspace, record, recipe_of(recipe), own)
         else:
             workspace.remove(id)
-            text = _("Removed: {edit}. The other edits are as they were computed.").format(edit=record.name)
+            text = _("Removed: {edit}. The other edits are as they were computed.").format(edit=tell(record.name))
             yield from self.changed(workspace, text, own)
 
     def fields(self, request: EditRequest) -> Update:
@@ -158,7 +162,7 @@ class Display:
             turn.check()
             if drawn.complete and not isinstance(error, Cancelled):
                 text = _("The edit is applied, but not everything was asked: {error}")
-                raise type(error)(text.format(error=error)) from error
+                raise type(error)(text.format(error=said(error))) from error
             raise
         turn.check()
         yield {
@@ -173,12 +177,12 @@ class Display:
         if record.rep is not None and recipe in (None, record.rep):
             on = workspace.switch_rep(record.id, not record.rep_on).rep_on
             text = _("Switched REP on: {edit}.") if on else _("Switched REP off: {edit}.")
-            yield from self.changed(workspace, text.format(edit=record.name), own)
+            yield from self.changed(workspace, text.format(edit=tell(record.name)), own)
             return
         self.lab.limits.spend(Cost(edits=1))
         names = forms.read_names(own.own_rephrases, record.request)
         job = edits.refine(workspace, record.id, recipe or RECIPES[0], names)
-        yield self.running(_("Adding REP: {edit}.").format(edit=record.name))
+        yield self.running(_("Adding REP: {edit}.").format(edit=tell(record.name)))
         yield from follow(workspace, job)
         yield from self.changed(workspace, words.rep_added(job.result()), own)
 

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from editlab.lab import HEALTH, EditRecord, health_value, warnings
 from editlab.lab.ledger.events import name_of
+from editlab.web.core.engine import said
 from editlab.web.core.html import pieces, render
 from editlab.web.core.language import gettext as _
 from editlab.web.edit import words
@@ -21,7 +22,7 @@ def edits(records: Sequence[EditRecord]) -> Markup:
     """Return every edit with its switches and a button to remove it. An edit that is off stays in the list."""
     if not records:
         return pieces.message(_(words.NO_EDITS), "hint")
-    rows = [(edit, words.how_made(edit), words.rep_button(edit), warnings(edit.health), batch(edit)) for edit in records]
+    rows = [(edit, words.how_made(edit), words.rep_button(edit), _wrong(edit), batch(edit)) for edit in records]
     return render("edit/edits.html", edits=rows)
 
 
@@ -40,7 +41,11 @@ def batch(record: EditRecord) -> dict[str, Any] | None:
 
 def cautions(record: EditRecord | None) -> Markup:
     """Return what is wrong with an edit, and what to do; nothing where all is well or there is no edit."""
-    return render("edit/warnings.html", warnings=[] if record is None else warnings(record.health))
+    return render("edit/warnings.html", warnings=[] if record is None else _wrong(record))
+
+
+def _wrong(record: EditRecord) -> list[str]:
+    return [said(warning) for warning in warnings(record.health)]
 
 
 def health(record: EditRecord | None) -> Markup:

@@ -15,6 +15,7 @@ from editlab.lab.access.limits import Cost
 from editlab.lab.workspaces import edits
 from editlab.web.core import forms
 from editlab.web.core.display import EditDisplay
+from editlab.web.core.engine import said
 from editlab.web.core.forms import Method, MethodSettings
 from editlab.web.core.handlers import BATTERY, Handlers, handler
 from editlab.web.core.html import pieces, render
@@ -55,7 +56,7 @@ class FileHandlers(Handlers):
             config = forms.read_settings(self.lab.methods(), many_method, settings)
             yield self._checked(visit.workspace, self._read(chosen), chosen.skip, many_method, config)
         except EditLabError as error:
-            yield {"many-said": pieces.message(str(error), "problem heard"), "many-skip": hidden, **_button(0)}
+            yield {"many-said": pieces.message(said(error), "problem heard"), "many-skip": hidden, **_button(0)}
 
     @handler(cost=Cost(files=1, prompts=BATTERY, changes=1))
     def apply_file(

@@ -16,6 +16,7 @@ from editlab.lab.asking import answers as answers_of
 from editlab.lab.workspaces import edits
 from editlab.web.core import forms
 from editlab.web.core.display import EditDisplay
+from editlab.web.core.engine import said
 from editlab.web.core.forms import Method, MethodSettings, Recipe
 from editlab.web.core.handlers import BATTERY, CHANGED, PROBED, Handlers, handler
 from editlab.web.core.html import pieces
@@ -82,7 +83,7 @@ class EditHandlers(Handlers):
         """
         address = visit.query
         workspace, notice = self._readable(visit)
-        notice, asked, question = notice or workspace.notice, None, ""
+        notice, asked, question = notice or said(workspace.notice or ""), None, ""
         try:
             asked = link.request_of(address)
             wanted = self._link(visit, address.get("workspace"), address)
@@ -90,7 +91,7 @@ class EditHandlers(Handlers):
             if wanted.acts and not wanted.asks:
                 notice = notice or self._follow_link(visit, wanted, address.get("method"))
         except BadRequest as error:
-            notice = str(error)
+            notice = said(error)
         name = None if asked else address.get("preset")
         example = next((example for example in self.lab.examples if example.name == name), None)
         asked = asked or (example and example.request)
@@ -287,7 +288,7 @@ class EditHandlers(Handlers):
         yield from self.display.changed(workspace, text, own)
         yield from continue_text(workspace, ask)
 
-    @handler(cost=FREE, refused_in_demo="Masks cannot be trained")
+    @handler(cost=FREE, refused_in_demo=noop("Masks cannot be trained"))
     def train_mask(self, visit: Visit, own: OwnProbes, method: Method) -> Updates:
         """Train the mask that is missing, then show the edits under it."""
         workspace = visit.workspace
@@ -325,7 +326,7 @@ class EditHandlers(Handlers):
         except BadFile as error:
             lost = visit.workspace_info.name
             now = self.lab.directory.begin_anew(visit.visitor).name
-            return visit.workspace, _(UNREADABLE).format(lost=lost, now=now, error=error)
+            return visit.workspace, _(UNREADABLE).format(lost=lost, now=now, error=said(error))
 
     def _painted(self, workspace: Workspace, asked: EditRequest | None) -> Update:
         """Return the question that the page will ask, before the model is free to answer it."""
@@ -358,7 +359,7 @@ class EditHandlers(Handlers):
                 yield switches.state(workspace)
                 raise
             button = gr.update(visible=True, value=mask_words.train_label(missing))
-            message = pieces.message(str(error), "problem")
+            message = pieces.message(said(error), "problem")
             yield switches.state(workspace) | {"message": message, "train-mask": button}
             job = self.lab.masks.cost(workspace, missing)
             yield from follow(workspace, job)

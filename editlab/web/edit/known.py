@@ -10,6 +10,7 @@ from editlab.errors import Cancelled
 from editlab.lab import Example, Job, KnownFact, Lab, Workspace
 from editlab.web.core.answers import first_clause
 from editlab.web.core.html import pieces, render
+from editlab.web.core.language import gettext as _
 from editlab.web.core.updates import Update, Updates, buttons, follow
 from editlab.web.edit import words
 
@@ -45,16 +46,16 @@ def choices(lab: Lab) -> list[tuple[str, str]]:
     """Return the examples as choices, marked where the model does not know the fact."""
     known = lab.knowledge.examples
     unknown = {name for name, one in known.items() if not one.known}
-    return [(words.card(one.title, one.name not in unknown), one.name) for one in lab.examples]
+    return [(words.card(_(one.title), one.name not in unknown), one.name) for one in lab.examples]
 
 
 def say(lab: Lab, example: Example) -> str:
     """Return what there is to say about an example, and what the model says at it where it does not know the fact."""
     one = lab.knowledge.examples.get(example.name)
     if one is None or one.known:
-        return pieces.message(example.say, "say")
+        return pieces.message(_(example.say), "say")
     true = example.request.target_true or ""
-    return pieces.message(f"{words.unknown(first_clause(one.says), true)} {example.say}", "say")
+    return pieces.message(f"{words.unknown(first_clause(one.says), true)} {_(example.say)}", "say")
 
 
 def facts(lab: Lab) -> Updates:

@@ -10,6 +10,7 @@ from pandas import DataFrame
 from editlab.facts import EditRequest
 from editlab.lab import MaskInfo, fates, guarded, reversal, says
 from editlab.web.core.answers import Answer, Answers, headline
+from editlab.web.core.engine import said
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
 from editlab.web.core.wording import join, number, percent, rate
@@ -68,7 +69,7 @@ def train_label(method: str) -> str:
 
 def cost(estimate: str) -> str:
     """Return what training a mask takes."""
-    return _("Training one: {estimate}").format(estimate=estimate)
+    return _("Training one: {estimate}").format(estimate=said(estimate))
 
 
 def verdict(request: EditRequest, answers: Answers, mask: MaskInfo | None) -> Verdict:

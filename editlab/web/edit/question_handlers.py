@@ -16,6 +16,7 @@ from editlab.lab.asking import answers
 from editlab.lab.asking.suggestions import suggestions
 from editlab.probes import Answers
 from editlab.web.core import forms
+from editlab.web.core.engine import said
 from editlab.web.core.forms import Method, Recipe
 from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.html import pieces, render
@@ -137,7 +138,7 @@ class QuestionHandlers(Handlers):
         except Cancelled:
             html = pieces.message(_("Close the row and open it again to ask."))
         except EditLabError as error:
-            html = pieces.message(str(error), "problem")
+            html = pieces.message(said(error), "problem")
         yield {"probe-table": gr.update(distribution={"probe": pressed.probe, "html": html})}
 
 
@@ -162,7 +163,7 @@ def continue_text(workspace: Workspace, text: str) -> Updates:
     except Cancelled:
         return
     except EditLabError as error:
-        yield {"ask-message": pieces.message(str(error), "problem")}
+        yield {"ask-message": pieces.message(said(error), "problem")}
 
 
 def _tokens(tokens: Sequence[str], counted: bool = False) -> str:

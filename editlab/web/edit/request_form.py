@@ -27,7 +27,7 @@ FILE_METHOD = "memit"
 
 def create_examples(parts: Parts, examples: tuple[Example, ...]) -> None:
     """Make the row of examples: cards that are still a radio group."""
-    parts.late_radio("preset", [(example.title, example.name) for example in examples], label=_("Example"))
+    parts.late_radio("preset", [(_(example.title), example.name) for example in examples], label=_("Example"))
 
 
 def create_bar(parts: Parts) -> None:

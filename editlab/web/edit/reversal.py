@@ -12,6 +12,7 @@ from pandas import DataFrame
 from editlab.facts import EditRequest
 from editlab.lab import MaskInfo
 from editlab.web.core.answers import Answers, headline
+from editlab.web.core.engine import said
 from editlab.web.core.html import pieces, render
 from editlab.web.core.language import gettext as _
 from editlab.web.core.names import view_title
@@ -28,7 +29,7 @@ def to_come() -> Markup:
 def status(masks: Sequence[MaskInfo], problem: str, edited: bool) -> Markup:
     """Return which masks are applied while a switch is on, or why none is."""
     if problem:
-        return pieces.message(problem, "problem")
+        return pieces.message(said(problem), "problem")
     return pieces.message(" ".join(map(mask_words.describe, masks)) if edited else _(mask_words.WAITING), "hint")
 
 

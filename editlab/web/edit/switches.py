@@ -11,6 +11,7 @@ from editlab.facts import EditRequest
 from editlab.lab import METHODS, Workspace
 from editlab.lab.asking.answers import find_applied
 from editlab.web.core.answers import Answers
+from editlab.web.core.engine import said
 from editlab.web.core.updates import Update
 from editlab.web.edit import answers as answer_columns
 from editlab.web.edit import reversal
@@ -23,7 +24,7 @@ def set_all(workspace: Workspace, wanted: Mapping[str, bool], method: str | None
         for name, on in wanted.items():
             setters[name](on, method if method in METHODS else "rome")
     except EditLabError as error:
-        return str(error)
+        return said(error)
     return ""
 
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from editlab.facts import EditRequest
 from editlab.lab import CONTROL, EditRecord, warnings
 from editlab.web.core.answers import Answers, headline
+from editlab.web.core.engine import said
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
 from editlab.web.core.names import view_title
-from editlab.web.core.wording import join, number, percent
+from editlab.web.core.wording import join, number, percent, tell
 
 # --- answers ----------------------------------------------------------------------------------------------------------
 
@@ -151,7 +152,7 @@ def made(record: EditRecord) -> str:
     else:
         text = _("Computed in {time} s.") if wrong else _("Edited in {time} s.")
     text = text.format(time=number(record.seconds, ".1f"), rep=number(record.health.get("rep_seconds", 0.0), ".1f"))
-    return " ".join([text, *wrong[:1]])
+    return " ".join([text, *map(said, wrong[:1])])
 
 
 def rep_chosen(on: bool) -> str:
@@ -161,8 +162,10 @@ def rep_chosen(on: bool) -> str:
 
 def rep_added(record: EditRecord) -> str:
     """Return that REP was added to an edit, and how long it took."""
-    text = _("Added REP in {time} s: {edit}.").format(time=number(record.health["rep_seconds"], ".1f"), edit=record.name)
-    return " ".join([text, *warnings(record.health)[:1]])
+    text = _("Added REP in {time} s: {edit}.").format(
+        time=number(record.health["rep_seconds"], ".1f"), edit=tell(record.name)
+    )
+    return " ".join([text, *map(said, warnings(record.health)[:1])])
 
 
 CHANGED_ELSEWHERE = noop("The edits were changed in another window or by somebody else. This is how they are now.")

@@ -18,6 +18,7 @@ from editlab.lab import Job, Lab, Workspace
 from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.asking import inside, keys
 from editlab.web.core import forms, inputs
+from editlab.web.core.engine import said
 from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Place
@@ -173,7 +174,7 @@ def _draw(workspace: Workspace, results: Results, job: str, selection: Selection
     """Return the sections of a job, or why it has no result."""
     result = results.by_job[job]
     if isinstance(result, EditLabError):
-        return sections.clear_all(JOBS[job], str(result))
+        return sections.clear_all(JOBS[job], said(result))
     shown = _shown(workspace, results, selection)
     updates = [sections.draw(section, result, shown) for section in JOBS[job]]
     return {name: value for update in updates for name, value in update.items()}

@@ -18,6 +18,7 @@ from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.asking import keys as asking
 from editlab.web.core import forms
 from editlab.web.core.components import folded
+from editlab.web.core.engine import said
 from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import Question, Upload
@@ -166,6 +167,9 @@ def sentence(section: str, request: EditRequest, result: Any) -> str:
 def draw(section: str, request: EditRequest, result: Any) -> Update:
     """Return a section with its sentence, its figure and its table."""
     frame: DataFrame = result.frame if isinstance(result, Similarity | Scan) else result
+    if section == "discussion":
+        voices = zip(frame["voice"], frame["kind"], strict=True)
+        frame = frame.assign(voice=[voice if kind == "stored" else said(voice) for voice, kind in voices])
     update = {
         f"keys-{section}-fold": folded(_(words.HEADINGS[section].title), TITLES[section](result)),
         f"keys-{section}": pieces.finding(sentence(section, request, result)),

@@ -10,6 +10,7 @@ from pandas import DataFrame, Series
 
 from editlab.facts import EditRequest
 from editlab.insight import Lemma, Scan, Similarity, summary
+from editlab.web.core.engine import said
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
 from editlab.web.core.wording import join, number, share, shorten
@@ -385,7 +386,7 @@ def lemma(frame: DataFrame) -> str:
     """Return the lemma's own prediction, in which one attention layer is the only path to the answer."""
     theory = frame.attrs["lemma"]
     if not isinstance(theory, Lemma):
-        return _("The lemma itself cannot be computed here: {reason}.").format(reason=theory)
+        return _("The lemma itself cannot be computed here: {reason}.").format(reason=said(theory))
     holds, should = frame.attrs["required"] <= 1, theory.loudness >= theory.needed
     if should:
         verdict = _("so it should hold") if holds else _("so it should hold, but it does not")
@@ -396,12 +397,12 @@ def lemma(frame: DataFrame) -> str:
         "its own prompt and needs {needs}, {verdict}."
     )
     adds, needs = number(theory.loudness, ".1f"), number(theory.needed, ".1f")
-    said = text.format(layer=theory.layer, adds=adds, needs=needs, verdict=verdict)
+    told = text.format(layer=theory.layer, adds=adds, needs=needs, verdict=verdict)
     rate = summary(frame, "lemma_agree")
     if not rate["probes"]:
-        return said
+        return told
     predicts = _("It predicts {share} of {n} probes correctly.")
-    return f"{said} {predicts.format(share=share(rate['agreement']), n=round(rate['probes']))}"
+    return f"{told} {predicts.format(share=share(rate['agreement']), n=round(rate['probes']))}"
 
 
 def _of(frame: DataFrame, kind: str) -> DataFrame:

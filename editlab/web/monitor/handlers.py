@@ -142,7 +142,7 @@ class MonitorHandlers(Handlers):
         workspace = visit.workspace
         monitor = self.lab.monitor
         scores = monitor.edits(workspace)
-        names = {id: edit.name for id, edit in known_edits(workspace).items()}
+        names = {id: tell(edit.name) for id, edit in known_edits(workspace).items()}
         scores.insert(2, "edit", scores["id"].map(names))
         files = {}
         for name, frame in {"check-ups": monitor.health(workspace).table, "edits": scores}.items():

@@ -13,6 +13,7 @@ from editlab.lab import Moment, Workspace
 from editlab.lab.ledger.events import Edit
 from editlab.lab.workspaces.alarms import Alarm, Health
 from editlab.web.core.language import gettext as _
+from editlab.web.core.wording import tell
 from editlab.web.monitor import words
 from editlab.web.monitor.words import Timed
 
@@ -83,7 +84,7 @@ def _way_back(workspace: Workspace, health: Health) -> Return | None:
     removed = [edit for id, edit in now.items() if id not in then]
     restored = [edit for id, edit in then.items() if id not in now]
     counts = (sum(len(edit.requests) for edit in changed) for changed in (removed, restored))
-    names = (tuple(edit.name for edit in changed) for changed in (removed, restored))
+    names = (tuple(tell(edit.name) for edit in changed) for changed in (removed, restored))
     return Return(words.return_title(edits), words.return_changes(*counts), number, state.number, *names)
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from editlab.lab import Moment
 from editlab.lab.workspaces.alarms import LOWER_LIMITS, Alarm
+from editlab.web.core.engine import said
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
 from editlab.web.core.wording import join, number, size, tell
@@ -288,7 +289,7 @@ def status(state: str, fraction: float, ahead: int) -> str:
 
 def failed(problem: str) -> str:
     """Return why the last check-up failed."""
-    return _("The last check-up failed: {problem}").format(problem=problem)
+    return _("The last check-up failed: {problem}").format(problem=said(problem))
 
 
 def checked(at: str, edits: int, seconds: float) -> Timed:

@@ -15,6 +15,7 @@ from editlab.errors import EditLabError
 from editlab.lab import Lab
 from editlab.settings import on_space
 from editlab.web.api import add_api, create_api
+from editlab.web.core.engine import said
 from editlab.web.core.theme import STYLES, choice_styles, create_theme, script
 from editlab.web.model.words import memory
 from editlab.web.page import TITLE, create_page
@@ -135,7 +136,7 @@ def _add_downloads(app: FastAPI, lab: Lab) -> None:
         try:
             path = lab.downloads.take(token, _may_download(request, lab))
         except EditLabError as error:
-            return PlainTextResponse(str(error), 404)
+            return PlainTextResponse(said(error), 404)
         kind = "application/zip" if path.suffix == ".zip" else "application/octet-stream"  # nothing is shown on this page
         return FileResponse(path, filename=path.name, media_type=kind, headers={"Cache-Control": "no-store"})
 

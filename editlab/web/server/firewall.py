@@ -31,6 +31,7 @@ from editlab.lab.access.addresses import network_of
 from editlab.lab.access.limits import Asker, Cost
 from editlab.web.api import Api, is_call
 from editlab.web.api.errors import Refusal, answer, fault_of
+from editlab.web.core.engine import said
 from editlab.web.core.inputs import EventData, File, FileButton, Pressed, Scalar
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import noop
@@ -177,7 +178,7 @@ class Firewall:
         try:
             self._lab.limits.count_page(Asker(self._user(request) or address, address))
         except TooMany as error:
-            await PlainTextResponse(str(error), 429)(request.scope, request.receive, send)
+            await PlainTextResponse(said(error), 429)(request.scope, request.receive, send)
             return
         messages: list[Message] = []
 
@@ -228,7 +229,7 @@ class Firewall:
         try:
             self._lab.limits.count_call(Asker(visitor, address), new)
         except TooMany as error:
-            raise Refused(429, str(error)) from None
+            raise Refused(429, said(error)) from None
 
     def _with_path(self, component: Any, value: Any, session: str) -> Any:
         """Return a value for Gradio: the path of a file, any other value as it is. Raises `Refused`."""
@@ -237,7 +238,7 @@ class Firewall:
         try:
             path = self._lab.uploads.claim(value.path, session)
         except BadRequest as error:
-            raise Refused(422, str(error)) from None
+            raise Refused(422, said(error)) from None
         allowed = component.file_types if isinstance(component, FileButton) else None
         if allowed and path.suffix.lower() not in allowed:
             text = _("{file} cannot be used here. Choose a file of these types: {endings}.")
@@ -265,9 +266,9 @@ class Firewall:
                 raise TooLarge(most)
             return [await run_in_threadpool(self._lab.uploads.keep, name, content, owner)]
         except TooMany as error:
-            raise Refused(429, str(error)) from None
+            raise Refused(429, said(error)) from None
         except EditLabError as error:
-            raise Refused(400, str(error)) from None
+            raise Refused(400, said(error)) from None
         except (HTTPException, MultiPartException, ValueError) as error:
             if isinstance(error, TooLarge):
                 raise

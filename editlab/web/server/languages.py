@@ -7,7 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from editlab.web.core.language import choose, speaking
+from editlab.web.core.language import choose
+from editlab.web.core.speaking import speaking
 
 COOKIE = "editlab-lang"
 

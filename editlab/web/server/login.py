@@ -28,6 +28,7 @@ from editlab.lab.access.cookies import CookieSecret, EndedLogins
 from editlab.lab.access.limits import RateLimits
 from editlab.lab.access.users import User, Users
 from editlab.web.api import is_call
+from editlab.web.core.engine import said
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import language, noop
 from editlab.web.core.visit import address_of
@@ -162,7 +163,7 @@ class LoginGuard(Guard):
             try:
                 user = await self._logins.by_header(request)
             except TooMany as error:
-                return PlainTextResponse(str(error), 429)
+                return PlainTextResponse(said(error), 429)
         participant = participant_of(request)
         if user is None and participant is not None and path != "/metrics":
             request.state.user = participant.name
@@ -247,7 +248,7 @@ def add_login(app: FastAPI, lab: Lab, users: Users) -> None:
         try:
             user = await run_in_threadpool(logins.enter, name.strip(), password, address_of(request))
         except TooMany as error:
-            return page(next, theme, name, str(error), 429)
+            return page(next, theme, name, said(error), 429)
         request.session.clear()
         if user is None:
             return page(next, theme, name, _(WRONG), 401)

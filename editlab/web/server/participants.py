@@ -28,6 +28,7 @@ from editlab.lab.access.cookies import WORKSHOP_SECRET, CookieSecret
 from editlab.lab.access.limits import FREE, Asker, Cost
 from editlab.lab.ledger.names import is_participant
 from editlab.lab.workshops import MOST_OPTIONS, Guessing, NoWorkshop, Over, Participant, Workshop
+from editlab.web.core.engine import said
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import language
 from editlab.web.core.visit import address_of
@@ -145,8 +146,8 @@ def left(request: Request) -> Response | None:
     if error is None or is_door(request):
         return None
     if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
-        return _page(_(words.OVER), str(error), _status(error))
-    return JSONResponse({"detail": str(error)}, _status(error))
+        return _page(_(words.OVER), said(error), _status(error))
+    return JSONResponse({"detail": said(error)}, _status(error))
 
 
 def add_workshops(app: FastAPI, lab: Lab) -> Pass:
@@ -185,7 +186,7 @@ def _add_door(app: FastAPI, lab: Lab, cookie: Pass) -> None:
             cookie.give(request, answer, lab.workshops.join(code))
             return answer
         except EditLabError as error:
-            return _page(_(words.CLOSED), str(error), _status(error))
+            return _page(_(words.CLOSED), said(error), _status(error))
 
     def _find(code: str, request: Request) -> Workshop:
         try:
@@ -231,7 +232,7 @@ def _add_questions(app: FastAPI, lab: Lab) -> None:
             lab.limits.check_call(cost, who)
             return HTMLResponse(guess_card(work(own)), headers={"Cache-Control": "no-store"})
         except EditLabError as error:
-            return JSONResponse({"detail": str(error)}, _status(error))
+            return JSONResponse({"detail": said(error)}, _status(error))
 
 
 def _status(error: EditLabError) -> int:

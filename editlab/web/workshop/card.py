@@ -16,6 +16,7 @@ from editlab.facts.script import bare
 from editlab.lab.scenarios import Ask, Check, Edit, Guess, Look, Outcome, Say, Scenario, Step, Switch
 from editlab.lab.workspaces import history
 from editlab.web.core.answers import headline
+from editlab.web.core.engine import said
 from editlab.web.core.html import render
 from editlab.web.core.language import gettext as _
 from editlab.web.core.names import view_title
@@ -131,7 +132,7 @@ def card(stage: Stage, link: str = "") -> Markup:
         missing=_missing(step, shown, stage.performing),
         longest=max([LEAST_WIDTH, *(width_of(headline(outcome.answers[view])) for view in shown)]),
         marks=[(_subject(check), marks[check]) for check in checks if beside[check] is None],
-        problem=result.problem if result else "",
+        problem=said(result.problem) if result else "",
         left_out=stage.place in stage.left_out,
         asked=stage.asked,
         last_good=stage.last_good,
@@ -183,7 +184,7 @@ def _more(stage: Stage, step: Step, outcome: Outcome) -> dict[str, Any]:
         case Guess():
             return {"chosen": stage.guessed.get(stage.place, "")}
         case Say():
-            return {"sentences": BETWEEN_SENTENCES.split(step.text)}
+            return {"sentences": BETWEEN_SENTENCES.split(_(step.text))}
     raise TypeError(f"There is no card for {step!r}.")
 
 

@@ -28,4 +28,4 @@ def bars(options: tuple[str, ...], counts: tuple[int, ...] | None) -> list[tuple
     if counts is None:
         return []
     most = max(*counts, 1)
-    return [(option, number, round(100 * number / most)) for option, number in zip(options, counts, strict=True)]
+    return [(_(option), number, round(100 * number / most)) for option, number in zip(options, counts, strict=True)]

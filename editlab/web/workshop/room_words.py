@@ -30,6 +30,7 @@ RIGHT, WRONG, NONE = (
 
 def said(options: tuple[str, ...], choice: int | None, answer: int | None) -> str:
     """Return what became of a guess, or that it is still open."""
+    options = tuple(map(_, options))
     if answer is None:
         return _(CHOOSE) if choice is None else _(SENT).format(option=options[choice])
     if choice is None:

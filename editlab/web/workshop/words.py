@@ -5,6 +5,7 @@ from __future__ import annotations
 from editlab.facts import EditRequest
 from editlab.facts.script import bare
 from editlab.lab.scenarios import Check, Expect, Scenario
+from editlab.web.core.engine import said
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
 from editlab.web.core.names import kind_name
@@ -124,13 +125,13 @@ def end(checks: int, met: int, problems: int) -> str:
     """Return how a scenario went."""
     if checks:
         text = ngettext("{met} of {n} expectation met", "{met} of {n} expectations met", checks)
-        said = text.format(met=met, n=number(checks))
+        told = text.format(met=met, n=number(checks))
     else:
-        said = _("Nothing was expected")
+        told = _("Nothing was expected")
     if not problems:
-        return f"{said}."
+        return f"{told}."
     text = ngettext("{n} step not performed.", "{n} steps not performed.", problems)
-    return f"{said}, {text.format(n=number(problems))}"
+    return f"{told}, {text.format(n=number(problems))}"
 
 
 def expectation(expected: Expect, request: EditRequest | None = None) -> str:
@@ -159,6 +160,8 @@ def expectation(expected: Expect, request: EditRequest | None = None) -> str:
 def actual(check: Check) -> str:
     """Return what came instead; empty where the answer above it says so."""
     expected = check.expected
+    if check.problem:
+        return said(check.problem)
     if expected.score is not None and " of " in check.actual:
         right, total = check.actual.split(" of ")
         text = _("{share} ({right} of {total})")

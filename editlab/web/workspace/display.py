@@ -12,11 +12,13 @@ from editlab.lab.ledger.names import LONGEST_NAME
 from editlab.lab.workspaces import history
 from editlab.web.core.components import folded
 from editlab.web.core.display import EditDisplay
+from editlab.web.core.engine import said
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import OwnProbes
 from editlab.web.core.language import gettext as _
 from editlab.web.core.updates import Update, Updates, buttons
 from editlab.web.core.visit import Visit
+from editlab.web.core.wording import tell
 from editlab.web.workspace import table, words
 
 MOMENT = "moment"
@@ -67,7 +69,7 @@ class WorkspaceDisplay:
         self.lab.directory.enter(visit.visitor, info.id)
         yield self.report(visit, text)
         workspace = visit.workspace
-        text = f"{text} {workspace.notice or ''}".strip()
+        text = f"{text} {said(workspace.notice or '')}".strip()
         if workspace.request is None and self.lab.knowledge.first is not None:
             yield from self.edit.present(workspace, self.lab.knowledge.first, own, text)
         else:
@@ -75,7 +77,7 @@ class WorkspaceDisplay:
 
     def edits(self, workspace: Workspace) -> Update:
         """Return the edits of the tab. They are drawn whenever those of the Edit tab are."""
-        on = [(record.name, record.id) for record in workspace.records if record.on]
+        on = [(tell(record.name), record.id) for record in workspace.records if record.on]
         return {
             "workspace-edits": table.edits(workspace.records, self.lab.monitor.scores(workspace)),
             "workspace-only": gr.update(choices=[(_(words.ALL_EDITS), ALL), *on]),

@@ -10,6 +10,7 @@ from editlab.lab import Lab, Report, WorkspaceInfo
 from editlab.lab.access.limits import FREE, MOST_ROWS, Cost
 from editlab.lab.ledger import archive
 from editlab.lab.workspaces import bundles, exports
+from editlab.web.core.engine import said
 from editlab.web.core.handlers import BATTERY, Handlers, handler
 from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Id, OwnProbes, Pressed, Upload
@@ -33,7 +34,9 @@ class PressedJob(Pressed):
 
 def refuse_format(workspace_format: FormatName, workspace_only: Id = ALL) -> str:
     """Return what a public demo refuses of an export."""
-    return "" if format_named(workspace_format).in_demo else f"The format {workspace_format} cannot be exported"
+    if format_named(workspace_format).in_demo:
+        return ""
+    return _("The format {format} cannot be exported").format(format=workspace_format)
 
 
 class FileHandlers(Handlers):
@@ -80,7 +83,7 @@ class FileHandlers(Handlers):
     def workspace_format(self, visit: Visit, workspace_format: FormatName, workspace_only: Id) -> Updates:
         """Say what an export in this format holds, and what it leaves out."""
         notes = exports.notes(visit.workspace, workspace_format, _only(workspace_only))
-        text = " ".join([_(format_named(workspace_format).holds), *notes])
+        text = " ".join([_(format_named(workspace_format).holds), *map(said, notes)])
         yield {"workspace-format-said": pieces.message(text)}
 
     @handler(cost=Cost(files=1), refused_in_demo=refuse_format)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from editlab.lab import EditRecord, JobRow, Moment, Report, WorkspaceInfo
 from editlab.lab.kinds import Kind
+from editlab.web.core.engine import said
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
 from editlab.web.core.wording import capitalize, number, share, tell
@@ -225,9 +226,9 @@ STATES = {
 def job_state(row: JobRow) -> str:
     """Return how far a job is, or how it ended."""
     if row.state == "running" and row.text:
-        return capitalize(row.text)
+        return capitalize(said(row.text))
     if row.state == "failed" and row.error:
-        return _("Failed: {problem}").format(problem=row.error)
+        return _("Failed: {problem}").format(problem=said(row.error))
     return _(STATES[row.state]) if row.state in STATES else capitalize(row.state)
 
 
