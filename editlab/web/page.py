@@ -17,6 +17,7 @@ from editlab.web.core.engine import said
 from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.html import render
 from editlab.web.core.language import gettext as _
+from editlab.web.core.speaking import speaking
 from editlab.web.core.terms import meanings
 from editlab.web.core.theme import script
 from editlab.web.core.turns import Turns
@@ -67,7 +68,7 @@ def create_page(lab: Lab) -> Page:
     for other in language.LANGUAGES:
         if other != language.ENGLISH:
             Context.id = first
-            with language.speaking(other):
+            with speaking(other):
                 page.translated[other] = {"components": _create_page(lab).config["components"], "js": script()}
     return page
 
