@@ -9,6 +9,7 @@ from typing import Any
 from editlab import probes
 from editlab.facts import FactBase
 from editlab.lab.access.limits import RateLimits
+from editlab.lab.jobs.completions import Completions
 from editlab.lab.jobs.live import LiveQuestions
 from editlab.lab.jobs.shared import Shared
 from editlab.lab.ledger.directory import Directory
@@ -42,6 +43,7 @@ class Context:
     seed: int
     answer_tokens: int
     live: LiveQuestions
+    completions: Completions
     shared: Shared
     edits: dict[Key, Job[Any]] = field(default_factory=dict)
     before_edit: Callable[[Sequence[int], Callable[[], bool], JobProgress, Cancel], Iterator[None]] = lambda *given: iter(())
@@ -61,6 +63,11 @@ class Context:
         if ground is None or ground.model is not model:
             ground = self._ground = Ground(model, self.facts, self.passages, self.seed)
         return ground
+
+    def answer_waiting(self) -> None:
+        """Answer what somebody waits for, between two steps of a long job. For the worker's thread."""
+        self.live.answer()
+        self.completions.answer()
 
     def renew(self) -> None:
         """Compute again what depends on the model, after it was replaced, and forget what was said by the one before it."""

@@ -37,6 +37,7 @@ class Kind(StrEnum):
     STATISTICS_COST = "statistics cost", noop("Estimate for key statistics")
     ANSWERS = "answers", noop("Answers and probes of an edit")
     LIVE = "live", noop("Answers while typing"), "", True
+    COMPLETION = "completion", noop("Completions for other programs"), "", True
     GATES = "gates", noop("Gates while typing"), "", True
     COMPARE = "compare", noop("Comparison of two states")
     KEYS = "keys", noop("Keys tab")

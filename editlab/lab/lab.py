@@ -7,7 +7,7 @@ import math
 import os
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,9 +20,11 @@ from editlab.errors import BadRequest, EditLabError
 from editlab.facts import FactBase
 from editlab.lab.access.downloads import Downloads
 from editlab.lab.access.limits import RateLimits
+from editlab.lab.access.tokens import Tokens
 from editlab.lab.access.uploads import Uploads
 from editlab.lab.access.users import Users
 from editlab.lab.context import Context
+from editlab.lab.jobs.completions import Completions
 from editlab.lab.jobs.live import LiveQuestions
 from editlab.lab.jobs.metrics import Metrics
 from editlab.lab.jobs.rows import Jobs
@@ -97,6 +99,7 @@ class Lab:
             seed=seed,
             answer_tokens=answer_tokens,
             live=LiveQuestions(self.worker, self.loaded, answer_tokens, shared),
+            completions=Completions(self.worker, self.loaded),
             shared=shared,
         )
         self.loaded.watchers.append(self.context.renew)
@@ -116,6 +119,7 @@ class Lab:
         }
         self.downloads, self.uploads = Downloads(self.ledger, self.directory), Uploads(self.ledger)
         self.users = None if settings.auth is None else Users(settings.auth)
+        self.tokens = None if self.users is None else Tokens(self.users)
         self._first_model = lru_cache(MOST_SESSIONS)(lambda session: self.loaded.fingerprint)
         self._visitor_id = lru_cache(MOST_SESSIONS)(lambda session: secrets.token_urlsafe(16))
         self._lock = threading.Lock()
@@ -173,6 +177,10 @@ class Lab:
     def read_edit_file(self, path: Path, name: str, proposals: bool = False) -> EditFile:
         """Read a file of edits and check its rows for the model: see `edit_files.read_edit_file`."""
         return edit_files.read_edit_file(self.model, path, name, self.facts, proposals)
+
+    def chat_text(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """Return a chat as the model reads it: see `LanguageModel.chat_text`."""
+        return self.model.chat_text(messages)
 
     def methods(self) -> tuple[methods.MethodInfo, ...]:
         """Return the methods, with their settings' values for this model."""

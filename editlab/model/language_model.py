@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float
+from jinja2 import TemplateError
 from torch import Tensor
 
 from editlab.errors import BadRequest
@@ -186,9 +187,28 @@ class LanguageModel(FrozenModel):
         """
         if not getattr(self.tokenizer, "chat_template", None):
             return None
-        messages = [{"role": "user", "content": f"{INSTRUCTION} {MARK}"}]
+        text = self._in_template([{"role": "user", "content": f"{INSTRUCTION} {MARK}"}])
+        before, _, after = text.partition(MARK)
+        return Form(before, after)
+
+    def chat_text(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """Return a chat as the model reads it, up to its next message: `role` and `content` of each message so far.
+
+        Raises `BadRequest` where the model has no chat template, or one that takes no such chat.
+        """
+        if not getattr(self.tokenizer, "chat_template", None):
+            raise BadRequest(f"{self.name} has no chat template. Ask it in plain text: /v1/completions.", "messages")
+        try:
+            return self._in_template(messages)
+        except TemplateError as error:
+            raise BadRequest(
+                f"The chat template of {self.name} takes no such chat: {error}. Change it.", "messages"
+            ) from error
+
+    def _in_template(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """Return messages in the chat template, without what encoding a text adds before it."""
         text = self.tokenizer.apply_chat_template(
-            messages,
+            [dict(message) for message in messages],
             chat_template=DATED + self.tokenizer.get_chat_template(),
             tokenize=False,
             add_generation_prompt=True,
@@ -197,8 +217,7 @@ class LanguageModel(FrozenModel):
         )
         if text.rstrip().endswith(THOUGHT):
             text = f"{text.rstrip()}\n\n</think>\n\n"
-        before, _, after = text.removeprefix(self.tokenizer.bos_token or "").partition(MARK)  # encoding a text adds it
-        return Form(before, after)
+        return text.removeprefix(self.tokenizer.bos_token or "")
 
     def form(self, name: str) -> Form:
         """Return the form of a setting: "plain", or "chat". Raises `BadRequest` where there is no chat template."""

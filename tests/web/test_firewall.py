@@ -15,6 +15,7 @@ import gradio as gr
 import httpx
 import pytest
 from argon2 import PasswordHasher
+from fastapi import APIRouter
 from gradio.blocks import Block
 from gradio.route_utils import API_PREFIX
 from hypothesis import HealthCheck, given, settings
@@ -33,6 +34,7 @@ from editlab.lab.workspaces import edits
 from editlab.probes import Passages
 from editlab.settings import Settings
 from editlab.web import create_app, create_page
+from editlab.web.api import Api
 from editlab.web.core.components import Parts
 from editlab.web.core.handlers import Handlers
 from editlab.web.core.inputs import LATE, FileButton
@@ -132,7 +134,7 @@ class Gate:
             await JSONResponse({})(scope, receive, send)
 
         self.sessions = Sessions(self.page)
-        self._layers = Guard(Firewall(taken, lab, Calls(self.page), self.sessions, lambda request: None))
+        self._layers = Guard(Firewall(taken, lab, Calls(self.page), Api(APIRouter()), self.sessions, lambda request: None))
 
     def send(self, body):
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -532,7 +534,7 @@ def test_files_on_their_way_are_bounded_for_each_who_sends_them(lab, calls):
         return firewall(scope, receive, send)
 
     async def many():
-        firewall = Firewall(None, lab, calls, Sessions(gr.Blocks()), lambda request: None)
+        firewall = Firewall(None, lab, calls, Api(APIRouter()), Sessions(gr.Blocks()), lambda request: None)
         waiting = [asyncio.create_task(asked(firewall, address)) for address in ["192.0.2.1"] * 20 + ["192.0.2.2"]]
         await asyncio.sleep(0)
         await asyncio.wait(waiting, timeout=0.5)
@@ -573,7 +575,7 @@ def test_few_pages_are_made_at_a_time_and_a_slow_reader_keeps_nobody_waiting(lab
             made.append(message["type"])
             await read.wait()
 
-        firewall = Firewall(slow_gradio, lab, calls, Sessions(gr.Blocks()), lambda request: None)
+        firewall = Firewall(slow_gradio, lab, calls, Api(APIRouter()), Sessions(gr.Blocks()), lambda request: None)
         pages = [asyncio.create_task(firewall(asked_for(path), None, send)) for path in PAGES * 4]
         while len(made) < len(pages):
             await asyncio.sleep(0.001)

@@ -314,3 +314,10 @@ def test_no_other_site_may_read_an_answer_not_even_one_of_this_computer(opened, 
     for path in ("/", "/config", "/gradio_api/info", "/gradio_api/queue/data?session_hash=x", "/theme.css", "/health"):
         with client.stream(method, path, headers=headers) as answer:
             assert [name for name in answer.headers if name.startswith("access-control")] == [], path
+
+
+def test_a_refused_host_is_told_which_name_came_and_what_to_set(opened):
+    refused = TestClient(opened("trusted"), base_url="http://elsewhere.example").get("/")
+    assert refused.status_code == 400 and "--hostnames elsewhere.example" in refused.text
+    bare = TestClient(opened("trusted"), base_url="http://elsewhere.example").get("/", headers={"Host": "<b>"})
+    assert bare.status_code == 400 and "<b>" not in bare.text and "Host header" in bare.text

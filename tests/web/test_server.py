@@ -125,8 +125,8 @@ def test_the_queue_cannot_be_gone_round(server):
 @pytest.mark.parametrize(
     "path",
     [
-        "docs",
-        "openapi.json",
+        "redoc",
+        "gradio_api/openapi.json",
         "gradio_api/mcp/sse",
         "monitoring/summary",
         "gradio_api/monitoring/summary",

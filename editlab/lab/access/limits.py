@@ -33,7 +33,7 @@ from editlab.work import within
 GUESSES = {"name": RateLimitItemPerMinute(5, 5), "address": RateLimitItemPerMinute(20, 5)}
 """Wrong passwords of a name from an address, and of an address."""
 CODES = RateLimitItemPerMinute(20, 5)
-"""Join links of an address that lead nowhere."""
+"""Join links of an address that lead nowhere, and tokens that are none."""
 EACH: Mapping[str, RateLimitItem] = {
     "pages": RateLimitItemPerMinute(120),
     "visits": RateLimitItemPerHour(600),
@@ -193,6 +193,11 @@ class RateLimits:
         """
         self._check([(CODES, ("code", network_of(address)), 1)], noop("Too many links that lead nowhere."))
         self._window.hit(CODES, "code", network_of(address))
+
+    def count_token(self, address: str) -> None:
+        """Count a token that is none. Raises `TooMany` after too many of them. A right one is never refused."""
+        self._check([(CODES, ("token", network_of(address)), 1)], "Too many tokens that are none.")
+        self._window.hit(CODES, "token", network_of(address))
 
     def restricts(self, who: Asker | None) -> bool:
         """Return whether somebody has limits: everybody on a demo, and the participants of workshops."""

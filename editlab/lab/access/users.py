@@ -50,6 +50,11 @@ class Users:
         self._by_name: dict[str, User] = {}
 
     @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    @property
     def by_name(self) -> dict[str, User]:
         """The users that the file has now, by name. Raises `BadFile`."""
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -68,17 +68,20 @@ def ask(
     own: Sequence[OwnProbe] = (),
     most: int | None = None,
     probes_alone: bool = False,
+    under: Callable[[], dict[str, View]] | None = None,
 ) -> Job[EditAnswers]:
     """Submit a job that asks everything about a request, which becomes the one that the visitor looks at.
 
     The job has several parts, with a partial result after each. `own`: the visitor's probes, which come first of their kind;
-    `most`: the number of other probes of each kind and domain; `probes_alone`: ask only the probes, not the prompt.
+    `most`: the number of other probes of each kind and domain; `probes_alone`: ask only the probes, not the prompt; `under`:
+    the views instead of those that the visitor compares, and then the request that they look at stays.
     """
     context = workspace.context
     request = context.ground.case(request).request
 
     def work(progress: JobProgress, cancel: Cancel) -> Parts[EditAnswers]:
-        ground, views, records, robust = context.ground, workspace.question_views, workspace.records, workspace.robust
+        views = workspace.question_views if under is None else under()
+        ground, records, robust = context.ground, workspace.records, workspace.robust if under is None else None
         record = find_applied(records, request)
         battery = () if record is None else _battery(ground, request, own, most)
         shared, asked = context.shared, _Asked(ground, request, views, robust)
@@ -105,6 +108,8 @@ def ask(
             result = replace(result, swept=swept)
             progress.show(result)
             yield
+        if under is not None:
+            return result
         progress(0.8, "linked facts: the consequences of the edit")
         plain = workspace.views
         result = replace(result, linked=shared.once(asked.key("linked"), lambda: ways_back.linked(ground, request, plain)))
@@ -120,7 +125,8 @@ def ask(
             result = replace(result, ways_back=shared.once(asked.key("ways back", taken), compare))
         return result
 
-    workspace.look_at(request)
+    if under is None:
+        workspace.look_at(request)
     return workspace.submit(work, Kind.ANSWERS)
 
 

@@ -22,7 +22,7 @@ from editlab.lab.ledger.bodies import LONGEST_NAME as LONGEST_ID
 from editlab.lab.ledger.bodies import is_time
 from editlab.lab.ledger.events import BESIDE
 from editlab.lab.ledger.ledger import Ledger, now
-from editlab.lab.ledger.names import MADE_ID, handle_of, is_participant, normalize_name, numbered
+from editlab.lab.ledger.names import MADE_ID, PARTICIPANT, WORKSHOP, handle_of, is_participant, normalize_name, numbered
 from editlab.lab.ledger.tables import EVENTS, VISITORS, WORKSHOPS, WORKSPACES
 from editlab.wording import noop
 
@@ -92,6 +92,13 @@ class Directory:
         with self._ledger.transaction() as connection:
             rows = connection.execute(sa.select(WORKSPACES).where(where).order_by(WORKSPACES.c.made_at)).mappings().all()
         return tuple(sorted((_info(row, visitor) for row in rows), key=lambda info: (info.shared, not info.mine)))
+
+    def everything(self) -> tuple[WorkspaceInfo, ...]:
+        """Return all workspaces on the list, for who may see them all; those of workshops are not on it."""
+        with self._ledger.transaction() as connection:
+            chosen = sa.select(WORKSPACES).where(WORKSPACES.c.deleted_at.is_(None)).order_by(WORKSPACES.c.made_at)
+            rows = connection.execute(chosen).mappings().all()
+        return tuple(_info(row, TERMINAL) for row in rows if not row["owner"].startswith((PARTICIPANT, WORKSHOP)))
 
     def current(self, visitor: str) -> WorkspaceInfo:
         """Return the workspace that a visitor has open; where it is gone, their first one, made on the first visit."""

@@ -50,7 +50,7 @@ def run(
             for row in robustness.measure(complete, setup, ground, known, progress):
                 known[row.key] = row
                 append(row)
-                context.live.answer()
+                context.answer_waiting()
                 stop_if(cancel, "Stopped. The measured cases are kept: run the benchmark again to resume.")
         rows = [known[key] for keys in robustness.keys(complete, setup, ground) for key in keys]
         line = robustness.summary(rows, unread, context.seed)

@@ -110,7 +110,7 @@ def apply_many(
             progress.show(so_far())
             part = Part(progress, number, len(remaining), "batch")
             applied.append(_apply_batch(workspace, file, rows, method, settings, reason.strip(), part, cancel, so_far()))
-            context.live.answer()
+            context.answer_waiting()
             with suppress(Cancelled):  # the batch is applied; a stop ends the job before the next one
                 context.after_batch(workspace, lambda _fraction, text, part=part: part(1.0, text), cancel)
         progress.show(so_far())

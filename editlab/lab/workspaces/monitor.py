@@ -89,7 +89,7 @@ class Monitor:
     def check_if_watching(self, workspace: Workspace, progress: Progress, cancel: Cancel) -> None:
         """Run a check-up in the middle of a long job, after one of its changes, if the monitor is watching."""
         if self.watching:
-            self.check(workspace, progress, cancel, rest=self._context.live.answer)
+            self.check(workspace, progress, cancel, rest=self._context.answer_waiting)
 
     def check(
         self,

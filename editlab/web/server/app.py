@@ -14,6 +14,7 @@ from starlette.responses import FileResponse, PlainTextResponse
 from editlab.errors import EditLabError
 from editlab.lab import Lab
 from editlab.settings import on_space
+from editlab.web.api import add_api, create_api
 from editlab.web.core.engine import said
 from editlab.web.core.theme import STYLES, choice_styles, create_theme, script
 from editlab.web.model.words import memory
@@ -50,7 +51,9 @@ def create_app(lab: Lab) -> FastAPI:
     app, settings = FastAPI(title=TITLE, **NO_DOCS), lab.settings
     page = create_page(lab)
     sessions = Sessions(page)
-    app.add_middleware(Firewall, lab=lab, calls=Calls(page), sessions=sessions, user=_asker)
+    api = create_api(lab)
+    add_api(app, api, tokens=settings.auth is not None)
+    app.add_middleware(Firewall, lab=lab, calls=Calls(page), api=api, sessions=sessions, user=_asker)
     app.add_middleware(Guard, login=settings.auth is not None)
     _add_status(app, lab)
     _add_downloads(app, lab)

@@ -29,11 +29,14 @@ from editlab.errors import BadRequest, EditLabError, TooMany
 from editlab.lab import Lab
 from editlab.lab.access.addresses import network_of
 from editlab.lab.access.limits import Asker, Cost
+from editlab.web.api import Api, is_call
+from editlab.web.api.errors import Refusal, answer, fault_of
 from editlab.web.core.engine import said
 from editlab.web.core.inputs import EventData, File, FileButton, Pressed, Scalar
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import noop
 from editlab.web.core.visit import address_of
+from editlab.web.server.callers import caller_behind
 from editlab.web.server.guard import API, SAFE, TooLarge, bounded_by, read_body, receive_again
 from editlab.web.server.sessions import Sessions
 
@@ -114,9 +117,15 @@ class Firewall:
     """An ASGI layer directly around Gradio."""
 
     def __init__(
-        self, app: ASGIApp, lab: Lab, calls: Calls, sessions: Sessions, user: Callable[[Request], str | None]
+        self,
+        app: ASGIApp,
+        lab: Lab,
+        calls: Calls,
+        api: Api,
+        sessions: Sessions,
+        user: Callable[[Request], str | None],
     ) -> None:
-        self.app, self._lab, self._user = app, lab, user
+        self.app, self._lab, self._api, self._user = app, lab, api, user
         self._calls, self._sessions = calls, sessions
         self._making = asyncio.Semaphore(MOST_PAGES)
         self._uploading: Counter[str] = Counter()
@@ -127,6 +136,9 @@ class Firewall:
             await self.app(scope, receive, send)
             return
         request, path = Request(scope, receive), scope["path"]
+        if is_call(path):
+            await self._call(request, send)
+            return
         try:
             if path == UPLOAD:
                 await JSONResponse(await self._upload(request))(scope, receive, send)
@@ -142,6 +154,23 @@ class Firewall:
                 await self.app(scope, receive, send)
         except Refused as refused:
             await JSONResponse({"detail": refused.message}, refused.status)(scope, receive, send)
+
+    async def _call(self, request: Request, send: Send) -> None:
+        """Admit and count a call of the HTTP interface, read its body, and pass it on; or refuse it with an object."""
+        scope, lab = request.scope, self._lab
+        try:
+            stated = self._api.find(scope)
+            caller = await run_in_threadpool(caller_behind, lab, request, stated.scope)
+            lab.limits.count_call(caller.asker)
+            lab.limits.check_call(stated.cost, caller.asker)
+            body = await read_body(request, MOST_JOIN)
+        except Refusal as refusal:
+            await answer(refusal.status, refusal.fault)(scope, request.receive, send)
+        except EditLabError as error:
+            await answer(*fault_of(error))(scope, request.receive, send)
+        else:
+            scope["state"]["caller"] = caller
+            await self.app(scope, receive_again(body, request.receive), send)
 
     async def _page(self, request: Request, send: Send) -> None:
         """Make a page in its turn, and then send it, so that a slow reader does not delay the others."""

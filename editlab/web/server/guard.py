@@ -14,6 +14,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from editlab.web.api import API_PAGES, is_call
+from editlab.web.api.errors import refuse
 from editlab.wording import size
 
 OWN = ("/health", "/ready", "/metrics", "/model", "/login", "/logout")
@@ -22,7 +24,7 @@ API = "/gradio_api/"
 PAGE = ("/", "/config", "/theme.css", "/favicon.ico", "/robots.txt", "/manifest.json")
 CALLS = ("queue/join", "queue/data", "cancel", "upload", "info", "startup-events", "theme.css")
 FOLDERS = ("/join/", "/exports/", "/static/", "/assets/")
-OPEN = frozenset((*OWN, *WORKSHOP, *PAGE, *(API + call for call in CALLS)))
+OPEN = frozenset((*OWN, *WORKSHOP, *PAGE, *API_PAGES, *(API + call for call in CALLS)))
 SAFE = ("GET", "HEAD", "OPTIONS")
 MOST_BYTES, MOST_UPLOAD = 300_000, 27_000_000
 """Bytes of a request's body, and of one with a file."""
@@ -64,16 +66,23 @@ class Guard:
             else:
                 await self.app(scope, answer or receive, send)
         except TooLarge as error:
-            await PlainTextResponse(error.detail, 413)(scope, receive, send)
+            await refused(request, 413, error.detail)(scope, receive, send)
 
     async def admit(self, request: Request) -> Response | Receive | None:
         """Return a refusal, how to receive a body again that was read, or None."""
         path = request.scope["path"]
-        if path not in self._open and not path.startswith(FOLDERS):
+        if path not in self._open and not path.startswith(FOLDERS) and not is_call(path):
             return PlainTextResponse("There is nothing here.", 404)
         if request.method not in SAFE and not from_here(request):
-            return PlainTextResponse("This request came from another site. Open EditLab itself and try again.", 403)
+            return refused(request, 403, "This request came from another site. Open EditLab itself and try again.")
         return None
+
+
+def refused(request: Request, status: int, message: str) -> Response:
+    """Return a refusal: an object for a program that calls the HTTP interface, a text for all others."""
+    if is_call(request.scope.get("path", "")):
+        return refuse(status, message)
+    return PlainTextResponse(message, status)
 
 
 def from_here(request: Request) -> bool:

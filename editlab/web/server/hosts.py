@@ -9,16 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from editlab.lab.access.addresses import is_address
+from editlab.web.server.guard import refused
 
 HOST = re.compile(rb"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+))(?::[0-9]{0,5})?")
 REFUSED = (
-    "EditLab does not answer to this host name. If the name is yours, start EditLab with --hostnames NAME (or set "
-    "EDITLAB_HOSTNAMES=NAME). A reverse proxy must pass the Host header on."
+    "EditLab does not answer to the host name {name}. If the name is yours, start EditLab with --hostnames {name} (or set "
+    "EDITLAB_HOSTNAMES={name}). A reverse proxy must pass the Host header on."
 )
+NO_NAME = "This request names no host, or more than one. A reverse proxy must pass the Host header on, once."
 
 
 class AllowedHosts:
@@ -32,15 +34,16 @@ class AllowedHosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
-        if scope["type"] != "http" or self._allowed(scope):
+        name = _name_of(scope) if scope["type"] == "http" else ""
+        if scope["type"] != "http" or name in self._names or (self._numbers and is_address(name)):
             await self.app(scope, receive, send)
         else:
-            await PlainTextResponse(REFUSED, 400)(scope, receive, send)
+            message = REFUSED.format(name=name) if name else NO_NAME
+            await refused(Request(scope), 400, message)(scope, receive, send)
 
-    def _allowed(self, scope: Scope) -> bool:
-        hosts = [value for name, value in scope["headers"] if name == b"host"]
-        match = HOST.fullmatch(hosts[0].strip()) if len(hosts) == 1 else None
-        if match is None:
-            return False
-        host = (match[1] or match[2]).decode("ascii").lower().removesuffix(".")
-        return host in self._names or (self._numbers and is_address(host))
+
+def _name_of(scope: Scope) -> str:
+    """Return the host name of a request in lower case; empty where there is none, or not exactly one."""
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    match = HOST.fullmatch(hosts[0].strip()) if len(hosts) == 1 else None
+    return "" if match is None else (match[1] or match[2]).decode("ascii").lower().removesuffix(".")

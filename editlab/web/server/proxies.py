@@ -39,6 +39,7 @@ class Forwarded:
             await self.app(scope, receive, send)
             return
         peer = scope.get("client")
+        scope.setdefault("state", {})["forwarded"] = any(name in TELLING for name, _ in scope["headers"])
         if not self._warned and (peer is None or peer[0] not in self._proxies.trusted_hosts):
             self._warn(scope)
         await self._proxies(scope, receive, send)  # type: ignore[arg-type]
