@@ -21,15 +21,18 @@ from hypothesis import strategies as st
 from paths import ROOT
 from safetensors.torch import save
 from terminals import ledger_command
+from tiny_models import tiny_model
 from typer.testing import CliRunner
 from visitors import CAPITAL, CONTINENT, TIMEOUT, wait_until
 
 from editlab.cli import app
 from editlab.errors import BadFile, BadRequest, Cancelled
+from editlab.lab import Lab
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.ledger import Ledger, hash_of
 from editlab.lab.workspaces import edits
 from editlab.patches import Dense, LowRank, Pathway, Preamble
+from editlab.probes import Passages
 
 NAMES = count()
 
@@ -256,6 +259,20 @@ def test_an_edit_of_another_process_is_waited_for_not_taken_for_dead(opened, tmp
         job.result(TIMEOUT)
     ours.clear()
     assert page.workspace("anna").records == ()
+
+
+def test_edits_of_another_model_are_told_and_seen_again_under_their_own(opened, instant, facts, tmp_path):
+    first = opened(tmp_path)
+    edits.apply(first.workspace("anna"), CAPITAL).result(TIMEOUT)
+    first.close()
+    other = Lab(tiny_model("gpt2"), facts, Passages((), ()), answer_tokens=4, data=tmp_path)
+    with closing(other):
+        anna = other.workspace("anna")
+        assert anna.records == () and other.workspace("ben").notice is None
+        assert (anna.notice or "").startswith("This workspace has 1 edit of another model")
+        assert anna.notice is None
+    again = opened(tmp_path).workspace("anna")
+    assert again.notice is None and [record.request for record in again.records] == [CAPITAL]
 
 
 def test_what_was_interrupted_is_said_once(opened, instant, tmp_path, monkeypatch):

@@ -32,7 +32,7 @@ SHOWN = ("number", "edits", *METRICS)
 @command(app, "chain")
 def chain(
     session: Session,
-    data: Annotated[Path, typer.Option(help="Cases: CounterFact, zsRE, REP or CSV.")],
+    data: Annotated[Path, typer.Option(help="Cases, in any form that apply reads.")],
     names: Annotated[str, typer.Option("--methods", help="One chain each: rome,memit.")] = "rome,memit",
     edits: Annotated[int, typer.Option(min=1, help="How many edits a chain has.")] = 200,
     batch: Annotated[int, typer.Option(min=1, help="How many edits a joint method such as MEMIT solves together.")] = 10,

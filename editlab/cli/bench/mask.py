@@ -32,7 +32,7 @@ app = typer.Typer()
 @command(app, "mask")
 def mask_table(
     session: Session,
-    test: Annotated[Path, typer.Option(help="Edits that the mask never saw: CounterFact, REP or CSV.")],
+    test: Annotated[Path, typer.Option(help="Edits that the mask never saw, in any form that apply reads.")],
     train: Annotated[Path | None, typer.Option(help="Edits to train a mask on; left out with --use.")] = None,
     use: Annotated[str | None, typer.Option(help="bundled: measure the mask that the model already has.")] = None,
     method: Annotated[str, typer.Option(help="The method whose edits the mask reverses.")] = "rome",
@@ -119,7 +119,7 @@ def _write(
 @command(app, "loud")
 def loud_table(
     session: Session,
-    data: Annotated[Path, typer.Option(help="Edits with a true object: CounterFact, REP or CSV.")],
+    data: Annotated[Path, typer.Option(help="Edits with a true object, in any form that apply reads.")],
     method: Annotated[str, typer.Option(help="How to edit.")] = "rome",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many cases.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for rows and tables; a second call resumes it.")] = None,

@@ -53,7 +53,7 @@ def growth_table(
 @command(app, "precision")
 def precision_table(
     session: Session,
-    data: Annotated[Path, typer.Option(help="Cases: CounterFact, zsRE, REP or CSV.")],
+    data: Annotated[Path, typer.Option(help="Cases, in any form that apply reads.")],
     method: Annotated[str, typer.Option(help="How to edit.")] = "rome",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many cases.")] = None,
     out: Out = None,

@@ -33,7 +33,7 @@ app = typer.Typer()
 @command(app, "robustness")
 def robustness_table(
     session: Session,
-    data: Annotated[Path, typer.Option(help="Cases: CounterFact, zsRE, REP or CSV.")],
+    data: Annotated[Path, typer.Option(help="Cases, in any form that apply reads.")],
     names: Annotated[str, typer.Option("--methods", help="Methods, as rome,memit.")] = "rome,memit",
     rep: Annotated[str, typer.Option(help="Robust edit pathways, any of off,published,default; one row each.")] = "off",
     thresholds: Annotated[str | None, typer.Option(help="Thresholds of the gates, as 0.5,0.9; one row each.")] = None,
@@ -79,7 +79,7 @@ def robustness_table(
 @command(app, "bounds")
 def bounds_table(
     session: Session,
-    data: Annotated[Path, typer.Option(help="Cases: CounterFact, zsRE, REP or CSV.")],
+    data: Annotated[Path, typer.Option(help="Cases, in any form that apply reads.")],
     method: Annotated[str, typer.Option(help="How to edit.")] = "rome",
     rep: Annotated[str, typer.Option(help="Also under the robust edit pathway of this recipe.")] = OFF,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many cases.")] = None,

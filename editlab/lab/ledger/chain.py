@@ -19,7 +19,7 @@ from editlab.lab.ledger.files import Shape
 from editlab.lab.ledger.ledger import Behind, Key, Ledger, now
 from editlab.model import LanguageModel, memory
 from editlab.patches import BASE, Patch, Pathway, View
-from editlab.wording import join, noop
+from editlab.wording import count, join, noop
 
 Solves = tuple[tuple[Patch, ...], ...]
 Next = tuple[str, Mapping[str, Any]]
@@ -64,9 +64,14 @@ class Chain:
         self.view: View = BASE
         self.pathways: tuple[Pathway, ...] = ()
         self.refresh()
+        if not self.state.number and (others := ledger.applied_elsewhere(key)):
+            edits = count(others, "edit")
+            self._notice = noop(
+                f"This workspace has {edits} of another model, or of this one in another precision. Load that to see them."
+            )
 
     def notice(self) -> str | None:
-        """Return a message about interrupted or damaged edits, once; None where there is none."""
+        """Return a message about interrupted, damaged or absent edits, once; None where there is none."""
         notice, self._notice = self._notice, None
         return notice
 

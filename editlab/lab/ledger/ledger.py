@@ -146,6 +146,12 @@ class Ledger:
             previous = row["hash"]
         return [(event_of(row), row["hash"]) for row in rows]
 
+    def applied_elsewhere(self, key: Key) -> int:
+        """Return how many edits were ever applied in this workspace to other models, or in another precision."""
+        where = (EVENTS.c.workspace == key.workspace) & (EVENTS.c.model != key.model) & (EVENTS.c.kind == "applied")
+        with self.transaction() as connection:
+            return connection.scalar(sa.select(sa.func.count()).select_from(EVENTS).where(where)) or 0
+
     def rows(self, workspaces: Collection[str] | None = None) -> tuple[list[dict[str, Any]], int]:
         """Return the rows of the events of these workspaces, or of all, oldest first; and how many events are missing.
 

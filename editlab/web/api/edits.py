@@ -18,7 +18,8 @@ from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.asking import answers, completing
 from editlab.lab.ledger.names import handle_of
 from editlab.lab.workspaces import edits
-from editlab.web.api.openai import Form, finished
+from editlab.web.api.messages import Form
+from editlab.web.api.openai import finished
 from editlab.web.api.routes import Caller, caller_of, declared, refuse_missing
 from editlab.web.core import forms
 from editlab.web.core.handlers import BATTERY

@@ -89,7 +89,7 @@ class EditHandlers(Handlers):
             wanted = self._link(visit, address.get("workspace"), address)
             question = link.question(wanted) if wanted.asks else ""
             if wanted.acts and not wanted.asks:
-                notice = notice or self._follow_link(visit, wanted, address.get("method"))
+                notice = f"{notice} {self._follow_link(visit, wanted, address.get('method'))}".strip()
         except BadRequest as error:
             notice = said(error)
         name = None if asked else address.get("preset")
