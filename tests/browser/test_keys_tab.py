@@ -30,7 +30,7 @@ def test_the_sentences_are_about_the_selected_edit(edited):
 
 
 def test_one_finding_and_one_picture_come_first_and_a_fold_moves_neither(visit):
-    first_of_all(visit, "keys", SECTIONS, "similarity")
+    first_of_all(visit, "keys", SECTIONS, "prefixes")
 
 
 def test_a_question_and_a_text_of_ones_own(edited, tmp_path):

@@ -7,7 +7,7 @@ import re
 from chromium import PATIENCE_SECONDS
 from playwright.sync_api import Page, expect
 from steps import open_tab
-from tabs import open_fold
+from tabs import open_fold, plot
 
 from editlab.exports import pdf
 
@@ -56,8 +56,11 @@ def test_a_report_is_taken_away_opened_without_a_network_and_printed(edited, bro
 def test_a_figure_of_the_page_is_saved_with_its_numbers(edited):
     open_tab(edited, "Keys")
     open_fold(edited, "keys-similarity")
-    expect(edited.locator("#keys-similarity-plot .main-svg").first).to_be_visible()
-    button = "[data-save={}][data-plot=keys-similarity-plot]"
+    expect(edited.locator("#keys-lead-plot .main-svg").first).to_be_visible()
+    expect(edited.locator("#keys-stop")).to_be_disabled()
+    picture = plot(edited, "keys", "similarity")
+    expect(edited.locator(f"{picture} .main-svg").first).to_be_visible()
+    button = f"[data-save={{}}][data-plot={picture.removeprefix('#')}]"
     assert saved(edited, button.format("png")).startswith(b"\x89PNG") and b"<svg" in saved(edited, button.format("svg"))
     rows = list(csv.DictReader(io.StringIO(saved(edited, button.format("csv")).decode("utf-8-sig"))))
     own = [float(row["x"]) for row in rows if row["y"] == "the edit’s own prompt"]

@@ -708,6 +708,8 @@ EXPECTED = {
     *("/favicon.ico", "/robots.txt", "/manifest.json", "/exports/x", "/static/x", "/assets/x"),
     *(f"/gradio_api/{name}" for name in ("queue/join", "queue/data", "cancel", "upload", "info", "startup-events")),
     *("/gradio_api/theme.css", "/join/x", "/workshop/now", "/workshop/guess", "/workshop/leave"),
+    *("/docs", "/openapi.json", "/api/edits", "/api/edits/undo", "/api/probes"),
+    *(f"/v1/{name}" for name in ("models", "models/x", "completions", "chat/completions")),
 }
 """Every way in. A route that an upgrade of Gradio opens is none of them, and the test below fails."""
 

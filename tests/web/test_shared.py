@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import gradio as gr
 import pytest
@@ -130,16 +131,22 @@ def test_the_latest_results_are_kept_and_what_fails_is_not():
     assert shared.find("f") is None
 
 
+def awaited(work):
+    """Run a coroutine in a thread of its own: where browser tests ran before, a loop runs in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
 def test_an_update_makes_no_component_that_it_does_not_change(lab, monkeypatch):
     page = create_page(lab)
     event = next(fn for fn in page.fns.values() if fn.api_name == "apply")
     message, stop = (next(part for part in event.outputs if part.elem_id == name) for name in ("message", "stop"))
     update = {message: "Done.", stop: gr.update(interactive=True)}
-    expected = asyncio.run(gr.Blocks.postprocess_data(page, event, dict(update), None))
+    expected = awaited(gr.Blocks.postprocess_data(page, event, dict(update), None))
     made, real = [], gr.Button.__init__
     monkeypatch.setattr(gr.Button, "__init__", lambda self, *a, **k: made.append(k) or real(self, *a, **k))
     monkeypatch.setattr(gr.Textbox, "__init__", lambda self, *a, **k: pytest.fail("a field that nobody changed was made"))
-    sent = asyncio.run(page.postprocess_data(event, dict(update), None))
+    sent = awaited(page.postprocess_data(event, dict(update), None))
     for part, own, usual in zip(event.outputs, sent, expected, strict=True):
         assert own == (usual if part in update else gr.skip())
     assert len(made) == 1
