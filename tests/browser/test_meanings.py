@@ -51,9 +51,18 @@ def label(page: Page, name: str, within: str = "") -> str:
     return selector
 
 
+def still(page: Page) -> str:
+    """Return where everything is, as soon as nothing has moved for half a second."""
+    while True:
+        places = page.evaluate(PLACES)
+        page.wait_for_timeout(500)
+        if page.evaluate(PLACES) == places:
+            return places
+
+
 def test_a_meaning_opens_under_the_mouse_and_closes_behind_it(page):
     mask = page.locator(label(page, "mask", "#mask"))
-    before = page.evaluate(PLACES)
+    before = still(page)
     mask.hover()
     expect(page.locator(OPEN)).to_have_text(TERMS["mask"].meaning)
     assert page.evaluate(PLACES) == before
