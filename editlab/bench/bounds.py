@@ -9,7 +9,7 @@ import pandas as pd
 
 from editlab import methods
 from editlab.answers import ViewName
-from editlab.bench.robustness import CASE_FAULTS, Rep
+from editlab.bench.editing import CASE_FAULTS, Rep
 from editlab.facts import EditCase
 from editlab.insight import agreement, summary
 from editlab.methods.rep import refine

@@ -15,7 +15,7 @@ from torch.nn.functional import cosine_similarity
 
 from editlab import methods
 from editlab.bench import robustness
-from editlab.bench.robustness import Setup
+from editlab.bench.editing import Setup
 from editlab.facts import EditCase
 from editlab.model import LanguageModel
 from editlab.model.weights import Quantization, bytes_of

@@ -1,8 +1,8 @@
 """The robustness table of REP (Yan et al. 2025, arXiv 2410.09338): does an edit hold where it should, and only there?
 
-Each case is edited alone on the base model, or with others in a chain, and asked its whole battery: as edited, and with
-the robust edit pathway of each recipe. One row a case and setup, under a key of all that shaped it, so that a run that
-keeps its rows can be resumed. Rates are totals over all prompts, as the paper has them.
+Each case is edited alone on the base model, with those of its group (MQuAKE's), or with others in a chain, and asked its
+whole battery: as edited, and with the robust edit pathway of each recipe. One row a case and setup, under a key of all that
+shaped it, so that a run that keeps its rows can be resumed. Rates are totals over all prompts, as the paper has them.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from editlab import methods
 from editlab.answers import ViewName
 from editlab.bench.bootstrap import rate_interval
-from editlab.errors import BadRequest, DegenerateKey, TooLong
+from editlab.bench.editing import CASE_FAULTS, Edit, Pack, Rep, Setup, edits_of, grouped, in_calls, packs_of
 from editlab.facts import EditCase
 from editlab.facts.request import SLOT
-from editlab.methods.rep import OFF, RepConfig, check_threshold, recipe_of, refine
+from editlab.methods.rep import OFF, refine
 from editlab.model import statistics
 from editlab.patches import BASE, Patch, Pathway, View
 from editlab.probes import Ground, Probe, ask, gates_of, tallies
@@ -28,7 +27,6 @@ from editlab.work import Progress, no_progress
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
-CASES_AT_ONCE = 16
 COLUMNS = (
     *("success", "locality", "same_subject", "rephrase_in", "rephrase_out", "shuffle_in", "shuffle_out"),
     *("long_in", "long_out", "paraphrase", "propagation"),
@@ -36,55 +34,10 @@ COLUMNS = (
 PROTOCOLS = {"paper": False, "clean": True}
 GATED = ("rephrase", "shuffle", "long")
 """Kinds of probe at which a gate should open."""
-CASE_FAULTS = (BadRequest, DegenerateKey, TooLong)
-"""What a single case can be at fault for; any other error concerns them all and ends the run."""
 PROSE_TOKENS = 4_000
 """Tokens of unseen prose in which false firings are counted, for each case."""
 
 Tally = Mapping[str, tuple[float, int]]
-
-
-@dataclass(frozen=True)
-class Rep:
-    """One way to refine an edit: `off`, or a recipe at a threshold (None: the recipe's own). Raises `BadRequest`."""
-
-    recipe: str = OFF
-    threshold: float | None = None
-
-    def __post_init__(self) -> None:
-        recipe_of(self.recipe)
-        if self.threshold is not None:
-            check_threshold(self.threshold)
-
-    @property
-    def config(self) -> RepConfig:
-        """The recipe's settings."""
-        return RepConfig(recipe=self.recipe)
-
-    @property
-    def fires_above(self) -> float | None:
-        """The threshold of its view; None where there is no pathway."""
-        if self.recipe == OFF:
-            return None
-        return self.config.threshold if self.threshold is None else self.threshold
-
-
-@dataclass(frozen=True)
-class Setup:
-    """One way to edit: a method, with the settings that differ from the model's preset (`layers`, `keys`, ...).
-
-    `reps`: all that is asked of one and the same edit. `chain`: so many cases are edited in one view, each on top of those
-    before it, and asked when the last one is applied; where cases are left over, their chain is shorter.
-    """
-
-    method: str
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    reps: tuple[Rep, ...] = (Rep(),)
-    chain: int = 1
-
-    def config(self, model: LanguageModel) -> Any:
-        """Return the method's configuration for a model."""
-        return methods.config_for(self.method, model, **self.changes)
 
 
 @dataclass(frozen=True)
@@ -129,13 +82,18 @@ def some_of(model: LanguageModel, texts: Sequence[str], tokens: int = PROSE_TOKE
 
 
 def known(model: LanguageModel, cases: Sequence[EditCase]) -> list[EditCase]:
-    """Return the cases whose true object the unedited model says behind the edit's own prompt."""
+    """Return the cases whose true object the unedited model says behind the edit's own prompt; of a group all or none."""
+    found = {id(case) for case in _known(model, cases)}
+    return [case for pack in grouped(cases) if all(id(case) in found for case in pack) for case in pack]
+
+
+def _known(model: LanguageModel, cases: Sequence[EditCase]) -> list[EditCase]:
     asked = [(case.request.text, case.request.target_true or "") for case in cases if case.request.target_true]
     try:
         said = iter(model.score([text for text, _ in asked], [true for _, true in asked]))
         return [case for case in cases if case.request.target_true and next(said).hit]
     except CASE_FAULTS:
-        return [] if len(cases) == 1 else [one for case in cases for one in known(model, [case])]
+        return [] if len(cases) == 1 else [one for case in cases for one in _known(model, [case])]
 
 
 def measure(
@@ -147,30 +105,19 @@ def measure(
 ) -> Iterator[CaseRow]:
     """Yield a row for each case and REP whose key is not in `done`. Cases that cannot be edited give rows that say why."""
     model, config = ground.model, setup.config(ground.model)
-    blank = _blank(cases, setup, ground)
-    size = setup.chain if setup.chain > 1 else 1 if methods.get(setup.method).joint else CASES_AT_ONCE
-    chunks = [
-        list(zip(cases[start : start + size], blank[start : start + size], strict=True))
-        for start in range(0, len(cases), size)
-    ]
-    alone = setup.chain == 1
-    chunks = [[(case, rows) for case, rows in chunk if not alone or _open(rows, done)] for chunk in chunks]
-    chunks = [chunk for chunk in chunks if any(_open(rows, done) for _, rows in chunk)]
-    asked, count = 0, sum(map(len, chunks))
-    for chunk in chunks:
-        edits = _edits(model, setup, config, [case for case, _ in chunk])
-        refined = {rep: _refined(ground, chunk, edits, rep) for rep in setup.reps}
-        laid = [edit.patches for edit in edits if isinstance(edit, _Edit)]
-        for number, ((case, rows), edit) in enumerate(zip(chunk, edits, strict=True)):
-            progress(asked / count, f"{setup.method}, layers {config.layers}: case {case.id}")
-            asked += 1
-            views = {
-                rep: _view(laid if not alone else [edit.patches], [made[number]] if alone else made, rep)
-                for rep, made in refined.items()
-                if isinstance(edit, _Edit)
-            }
-            own = {rep: made[number] for rep, made in refined.items()}
-            yield from _measured(case, _open(rows, done), edit, own, views, ground)
+    blank = {id(case): rows for case, rows in zip(cases, _blank(cases, setup, ground), strict=True)}
+    packs = [pack for pack in packs_of(cases, setup) if any(_open(blank[id(case)], done) for case in pack)]
+    asked, count = 0, sum(map(len, packs))
+    for call in in_calls(packs, setup):
+        for pack, edits in zip(call, edits_of(model, setup, config, call), strict=True):
+            refined = {rep: _refined(ground, pack, edits, rep) for rep in setup.reps}
+            laid = list({id(edit.patches): edit.patches for edit in edits if isinstance(edit, Edit)}.values())
+            views = {rep: _view(laid, made, rep) for rep, made in refined.items()}
+            for number, (case, edit) in enumerate(zip(pack, edits, strict=True)):
+                progress(asked / count, f"{setup.method}, layers {config.layers}: case {case.id}")
+                asked += 1
+                own = {rep: made[number] for rep, made in refined.items()}
+                yield from _measured(case, _open(blank[id(case)], done), edit, own, views, ground)
 
 
 def keys(cases: Sequence[EditCase], setup: Setup, ground: Ground) -> list[list[str]]:
@@ -239,15 +186,6 @@ def _rates(found: Sequence[Tally], seed: int) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Edit:
-    """One case's patches, the view they were computed on, and how long that took."""
-
-    patches: tuple[Patch, ...]
-    below: View
-    seconds: float
-
-
-@dataclass(frozen=True)
 class _Refined:
     """The pathways of one case, or none."""
 
@@ -260,40 +198,10 @@ def _open(rows: Mapping[Rep, CaseRow], done: Collection[str]) -> dict[Rep, CaseR
     return {rep: row for rep, row in rows.items() if row.key not in done}
 
 
-def _edits(model: LanguageModel, setup: Setup, config: Any, cases: Sequence[EditCase]) -> list[_Edit | str]:
-    """Return each case's edit, alone or on top of those before it, or why there is none."""
-    if setup.chain == 1:
-        return _alone(model, setup, config, cases)
-    edits: list[_Edit | str] = []
-    view = BASE
-    for case in cases:
-        edit = _alone(model, setup, config, [case], view)[0]
-        edits.append(edit)
-        view = view.with_patches(edit.patches) if isinstance(edit, _Edit) else view
-    return edits
-
-
-def _alone(
-    model: LanguageModel, setup: Setup, config: Any, cases: Sequence[EditCase], view: View = BASE
-) -> list[_Edit | str]:
-    try:
-        edited = methods.get(setup.method).edit(model, [case.request for case in cases], view, config)
-    except CASE_FAULTS as error:
-        if len(cases) == 1:
-            return [str(error)]
-        return [_alone(model, setup, config, [case], view)[0] for case in cases]
-    return [_Edit(solve, view, edited.seconds / len(cases)) for solve in edited.solves]
-
-
-def _refined(
-    ground: Ground,
-    chunk: Sequence[tuple[EditCase, Any]],
-    edits: Sequence[_Edit | str],
-    rep: Rep,
-) -> list[_Refined]:
-    """Return the pathways of each edit of a chunk; an edit of a subject that has one already takes it over."""
+def _refined(ground: Ground, pack: Pack, edits: Sequence[Edit | str], rep: Rep) -> list[_Refined]:
+    """Return the pathways of each edit of a pack; an edit of a subject that has one already takes it over."""
     made: list[_Refined] = []
-    for (case, _), edit in zip(chunk, edits, strict=True):
+    for case, edit in zip(pack, edits, strict=True):
         if rep.recipe == OFF or isinstance(edit, str):
             made.append(_Refined())
             continue
@@ -307,7 +215,7 @@ def _refined(
 
 
 def _view(edits: Sequence[Sequence[Patch]], refined: Sequence[_Refined], rep: Rep) -> View:
-    """Return everything of a chain as one view: all edits, and each pathway once."""
+    """Return everything of a pack as one view: all edits, and each pathway once."""
     pathways = {id(pathway): pathway for one in refined for pathway in one.pathways}
     view = BASE.with_patches([patch for own in edits for patch in own]).with_patches(pathways.values())
     return view if rep.fires_above is None else view.with_threshold(rep.fires_above)
@@ -316,12 +224,14 @@ def _view(edits: Sequence[Sequence[Patch]], refined: Sequence[_Refined], rep: Re
 def _measured(
     case: EditCase,
     rows: Mapping[Rep, CaseRow],
-    edit: _Edit | str,
+    edit: Edit | str,
     refined: Mapping[Rep, _Refined],
     views: Mapping[Rep, View],
     ground: Ground,
 ) -> Iterator[CaseRow]:
     """Yield the rows of one case, all its views asked at once."""
+    if not rows:
+        return
     if isinstance(edit, str):
         yield from (replace(row, skipped=edit) for row in rows.values())
         return
@@ -354,9 +264,10 @@ def _gates(ground: Ground, probes: Sequence[Probe], view: View) -> dict[str, tup
 
 def _blank(cases: Sequence[EditCase], setup: Setup, ground: Ground) -> list[dict[Rep, CaseRow]]:
     """Return an empty row for each case and REP, under a key of all that will shape it."""
-    config, size = setup.config(ground.model), setup.chain
+    config = setup.config(ground.model)
     shaped = _shaped_by(setup, config, ground)
-    company = [[case for case in cases[n - n % size : n - n % size + size] if size > 1] for n in range(len(cases))]
+    packs = packs_of(cases, setup)
+    company = [pack if setup.chain > 1 or len(pack) > 1 else () for pack in packs for _ in pack]
     return [
         {
             rep: CaseRow(

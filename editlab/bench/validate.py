@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from editlab import methods
 from editlab.bench import robustness
-from editlab.bench.robustness import CaseRow, Setup
+from editlab.bench.editing import Setup
+from editlab.bench.robustness import CaseRow
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest, Fact, FactBase
 from editlab.model import measuring, statistics

@@ -10,16 +10,17 @@ import pytest
 from tiny_models import tiny_model
 
 from editlab import methods
-from editlab.bench import bounds, growth, peak, plain, precision, robustness, speed, timing
+from editlab.bench import bounds, editing, growth, peak, plain, precision, robustness, speed, timing
 from editlab.bench.bootstrap import rate_interval
-from editlab.bench.robustness import CaseRow, Rep, Setup
+from editlab.bench.editing import Rep, Setup
+from editlab.bench.robustness import CaseRow
 from editlab.cli.bench import long_life
 from editlab.errors import BadRequest, MissingStatistics
 from editlab.facts import EditCase, EditRequest, Expectation, Fact, FactBase, Relation
 from editlab.lab.ledger.events import fold
-from editlab.model import LanguageModel, plan
+from editlab.model import LanguageModel, measuring, plan
 from editlab.patches import BASE
-from editlab.probes import Ground, Passages
+from editlab.probes import Ground, Passages, ask, tallies
 
 PROMPT = "{} belongs to the continent of"
 LONG = Passages(("The garden was old and nobody went there",), ("A letter came late in the winter of that year",))
@@ -129,7 +130,7 @@ def test_a_row_is_not_taken_for_one_made_otherwise(ground, other):
 
 def test_cases_edited_together_are_edited_as_if_alone(ground, monkeypatch):
     together = list(robustness.measure(CASES, QUICK, ground))
-    monkeypatch.setattr(robustness, "CASES_AT_ONCE", 1)
+    monkeypatch.setattr(editing, "CASES_AT_ONCE", 1)
     alone = list(robustness.measure(CASES, QUICK, ground))
     assert [row.tallies for row in together] == [row.tallies for row in alone]
 
@@ -242,6 +243,34 @@ def test_in_a_chain_every_edit_lies_over_every_case(tiny_llama, ground):
     alone = methods.get("rome").edit(tiny_llama, [CASES[3].request], BASE, setup.config(tiny_llama)).patches
     last = tiny_llama.score([CASES[3].request.text], [CASES[3].request.target_new], BASE.with_patches(alone))[0].hit
     assert rows[3].tallies["paper"]["success"][0] == float(last)
+
+
+@pytest.mark.parametrize("method", ["rome", "memit"])
+def test_the_cases_of_a_group_are_asked_under_all_of_its_edits(tiny_llama, ground, method, tmp_path, monkeypatch):
+    monkeypatch.setattr(tiny_llama, "statistics", (tmp_path,))
+    measuring.collect(tiny_llama, [1], "The garden was old and nobody went there. " * 60, 400, tmp_path)
+    follows = Expectation("Who goes on from the land of France?", "Antarctica")
+    pair = [dataclasses.replace(case, group="pair", propagation=(follows,)) for case in CASES[:2]]
+    asked = [CASES[2], *pair, CASES[3]]
+    setup = Setup(method, {"steps": 3, "layers": (1,)})
+    rows = list(robustness.measure(asked, setup, ground))
+    assert [row.case for row in rows] == [case.id for case in asked]
+    edited = methods.get(method).edit(tiny_llama, [case.request for case in pair], BASE, setup.config(tiny_llama))
+    view = BASE.with_patches(edited)
+    for case, row in zip(pair, rows[1:3], strict=True):
+        frame = ask(tiny_llama, case.request, ground.battery(case), {"base": BASE, "edited": view}, answers=False)
+        assert row.tallies["paper"] == tallies(frame, "edited")
+    (alone,) = robustness.measure([CASES[2]], setup, ground)
+    assert alone == dataclasses.replace(rows[0], seconds=alone.seconds)
+    done = {rows[1].key}
+    assert [row.key for row in robustness.measure(asked, setup, ground, done)] == [rows[n].key for n in (0, 2, 3)]
+    assert rows[1].key not in {row.key for row in robustness.measure(pair[:1], setup, ground)}
+
+
+def test_a_group_of_which_one_fact_is_not_known_is_left_out(tiny_llama, monkeypatch):
+    monkeypatch.setattr(robustness, "_known", lambda model, cases: [case for case in cases if case.id != "France"])
+    pair = [dataclasses.replace(case, group="pair") for case in CASES[:2]]
+    assert robustness.known(tiny_llama, [*pair, *CASES[2:]]) == CASES[2:]
 
 
 def test_a_subject_that_rep_can_learn_nothing_about_is_asked_as_edited(ground):

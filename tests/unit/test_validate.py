@@ -12,7 +12,7 @@ from paths import PRESETS
 from tiny_models import save
 from typer.testing import CliRunner, Result
 
-from editlab.bench import preset, robustness
+from editlab.bench import editing, preset, robustness
 from editlab.bench import validate as validation
 from editlab.bench.validate import known_facts, sentence, split, validate, window
 from editlab.cli import app
@@ -279,7 +279,7 @@ def test_validated_from_the_terminal_the_model_has_its_figures_wherever_it_is_lo
     assert (tmp_path / "presets" / "models" / "small.toml").read_text() == PRESET
     loaded = LanguageModel.load(str(tmp_path / "model"))
     assert loaded.validated and loaded.preset["measured"]["rome"]["success"] == report["measured"]["rome"]["success"]
-    monkeypatch.setattr(robustness, "_alone", None)  # whatever would be edited now fails
+    monkeypatch.setattr(editing, "_alone", None)  # whatever would be edited now fails
     again = run("--method", "rome", "--layers", "0,1")
     assert again.exit_code == 0, again.output
     assert "ROME at layer" in again.stdout and "small.toml" in again.stdout.replace("\n", "")

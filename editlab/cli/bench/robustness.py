@@ -15,7 +15,8 @@ from rich.table import Table
 
 from editlab.atlas.sources import training_facts
 from editlab.bench import bounds, robustness, speed
-from editlab.bench.robustness import CaseRow, Rep, Setup
+from editlab.bench.editing import Rep, Setup, grouped
+from editlab.bench.robustness import CaseRow
 from editlab.bench.rows import append_rows, read_rows
 from editlab.cli.bench.report import machine, markdown, page
 from editlab.cli.model import layer_numbers, setting
@@ -66,7 +67,8 @@ def robustness_table(
     if not said:
         raise BadRequest(f"{model.name} knows none of the {len(cases)} facts that are edited in {data}. Give others.")
     part, name = _part(shard)
-    chosen, path = [ground.with_facts(case) for case in said[part]], out / name if out else None
+    chosen = [ground.with_facts(case) for pack in grouped(said)[part] for case in pack]
+    path = out / name if out else None
     lines = [line for setup in setups for line in _lines(session, chosen, unread, setup, ground, path)] if chosen else []
     head = {"model": model.name, "fingerprint": model.fingerprint, "data": str(data)}
     found = {**head, "cases": len(cases), "known": len(said) if known else None, "rows": lines}

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from editlab.bench import robustness
-from editlab.bench.robustness import CaseRow, Rep, Setup
+from editlab.bench.editing import Rep, Setup
+from editlab.bench.robustness import CaseRow
 from editlab.bench.rows import append_rows, read_rows
 from editlab.errors import BadFile
 from editlab.facts import read_cases
