@@ -39,7 +39,7 @@ class Digested:
             told = f"{value.dtype} {tuple(value.shape)}" if is_tensor else repr(value)
             found.update(f"\0{name}={told}\0".encode())
             if is_tensor:
-                found.update(value.detach().cpu().contiguous().numpy())
+                found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
         return found.hexdigest()
 
 

@@ -111,3 +111,4 @@ def test_a_digest_tells_content_and_nothing_else():
     assert len({one.digest, *(view.digest for view in different)}) == 1 + len(different)
     kept = torch.ones(2, 3, dtype=torch.bool)
     assert Mask(0, kept).digest != Mask(0, ~kept).digest != Dense(0, kept.float()).digest
+    assert Dense(0, kept.bfloat16()).digest != Dense(0, kept.float()).digest

@@ -48,20 +48,18 @@ class CounterFact(Form):
     attribute_prompts: Texts = ()
     generation_prompts: Texts = ()
 
-    def cases(self, id: str, write: Writer) -> list[EditCase]:
+    def case(self, id: str, write: Writer) -> EditCase:
         """Return the one case."""
         request = self.requested_rewrite.request(write)
-        return [
-            EditCase(
-                request,
-                id,
-                relation=self.requested_rewrite.relation_id,
-                paraphrases=self.paraphrase_prompts,
-                neighbours=tuple(Expectation(text, request.target_true) for text in self.neighborhood_prompts),
-                attribute_prompts=self.attribute_prompts,
-                generation_prompts=self.generation_prompts,
-            )
-        ]
+        return EditCase(
+            request,
+            id,
+            relation=self.requested_rewrite.relation_id,
+            paraphrases=self.paraphrase_prompts,
+            neighbours=tuple(Expectation(text, request.target_true) for text in self.neighborhood_prompts),
+            attribute_prompts=self.attribute_prompts,
+            generation_prompts=self.generation_prompts,
+        )
 
 
 class MQuAKE(Form):

@@ -54,7 +54,11 @@ class Form(BaseModel):
         return all(key in record for key in cls.keys)
 
     def cases(self, id: str, write: Writer) -> list[EditCase]:
-        """Return the cases of the record, under its id. Raises `BadRequest` where no method could carry one out."""
+        """Return the cases of the record, under its id: one, where a form does not say otherwise. Raises as `case`."""
+        return [self.case(id, write)]
+
+    def case(self, id: str, write: Writer) -> EditCase:
+        """Return the one case. Raises `BadRequest` where no method could carry it out."""
         raise NotImplementedError
 
 

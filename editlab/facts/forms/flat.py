@@ -36,27 +36,25 @@ class EasyEdit(Form):
     locality: Any = None
     portability: Any = None
 
-    def cases(self, id: str, write: Writer) -> list[EditCase]:
+    def case(self, id: str, write: Writer) -> EditCase:
         """Return the one case."""
         true = self.target_true or first(self.ground_truth)
         request = write(self.prompt_template or self.prompt, self.subject, self.target_new, true)
         aliasing, propagation = self._portability()
         same_subject, others = self._locality(request.subject)
-        return [
-            EditCase(
-                request,
-                id,
-                relation=self.relation_id,
-                rephrases=self.subject_rephrase,
-                paraphrases=(*self.rephrase_prompt, *self.rephrase, *aliasing),
-                neighbours=(
-                    *expectations(self.locality_prompt, self.locality_ground_truth, "locality_prompt"),
-                    *others,
-                ),
-                same_subject=same_subject,
-                propagation=propagation,
-            )
-        ]
+        return EditCase(
+            request,
+            id,
+            relation=self.relation_id,
+            rephrases=self.subject_rephrase,
+            paraphrases=(*self.rephrase_prompt, *self.rephrase, *aliasing),
+            neighbours=(
+                *expectations(self.locality_prompt, self.locality_ground_truth, "locality_prompt"),
+                *others,
+            ),
+            same_subject=same_subject,
+            propagation=propagation,
+        )
 
     def _locality(self, subject: str) -> tuple[tuple[Expectation, ...], tuple[Expectation, ...]]:
         """Return prompts about the same subject, and about others.
@@ -101,11 +99,10 @@ class WikiBio(Form):
     concept: Text
     locality: Any = None
 
-    def cases(self, id: str, write: Writer) -> list[EditCase]:
+    def case(self, id: str, write: Writer) -> EditCase:
         """Return the one case."""
-        return EasyEdit(prompt=self.text, subject=self.concept, target_new=self.labels, locality=self.locality).cases(
-            id, write
-        )
+        fields = {"prompt": self.text, "subject": self.concept, "target_new": self.labels}
+        return EasyEdit(**fields, locality=self.locality).case(id, write)
 
 
 class FastEdit(Form):
@@ -119,15 +116,13 @@ class FastEdit(Form):
     target: Text
     queries: Texts = ()
 
-    def cases(self, id: str, write: Writer) -> list[EditCase]:
+    def case(self, id: str, write: Writer) -> EditCase:
         """Return the one case."""
-        return [
-            EditCase(
-                write(self.prompt, self.subject, self.target),
-                id,
-                paraphrases=self.queries,
-            )
-        ]
+        return EditCase(
+            write(self.prompt, self.subject, self.target),
+            id,
+            paraphrases=self.queries,
+        )
 
 
 class Tracing(Form):
@@ -142,11 +137,11 @@ class Tracing(Form):
     target_true: Optional = None
     relation_id: Optional = None
 
-    def cases(self, id: str, write: Writer) -> list[EditCase]:
+    def case(self, id: str, write: Writer) -> EditCase:
         """Return the one case, which writes the false object."""
         true = self.target_true and self.target_true.strip()
         request = write(self.prompt, self.subject, self.target_false.strip(), true)
-        return [EditCase(request, id, relation=self.relation_id)]
+        return EditCase(request, id, relation=self.relation_id)
 
 
 class Table(Form):
@@ -162,16 +157,14 @@ class Table(Form):
     rephrases: Optional = None
     neighbours: Optional = None
 
-    def cases(self, id: str, write: Writer) -> list[EditCase]:
+    def case(self, id: str, write: Writer) -> EditCase:
         """Return the one case."""
-        return [
-            EditCase(
-                write(self.prompt.strip(), self.subject, self.target_new, self.target_true),
-                id,
-                rephrases=_items(self.rephrases),
-                neighbours=tuple(Expectation(text) for text in _items(self.neighbours)),
-            )
-        ]
+        return EditCase(
+            write(self.prompt.strip(), self.subject, self.target_new, self.target_true),
+            id,
+            rephrases=_items(self.rephrases),
+            neighbours=tuple(Expectation(text) for text in _items(self.neighbours)),
+        )
 
 
 def _items(cell: str | None) -> tuple[str, ...]:

@@ -26,17 +26,15 @@ class ZsRE(Form):
     loc_ans: Any = None
     portability: Any = None
 
-    def cases(self, id: str, write: Writer) -> list[EditCase]:
+    def case(self, id: str, write: Writer) -> EditCase:
         """Return the one case."""
-        return [
-            EditCase(
-                write(self.src, self.subject, self.alt, first(self.answers)),
-                id,
-                paraphrases=self.rephrase,
-                neighbours=expectations(self.loc, self.loc_ans, "loc"),
-                propagation=pairs(self.portability, "New Question", "New Answer", "portability", aliases=True),
-            )
-        ]
+        return EditCase(
+            write(self.src, self.subject, self.alt, first(self.answers)),
+            id,
+            paraphrases=self.rephrase,
+            neighbours=expectations(self.loc, self.loc_ans, "loc"),
+            propagation=pairs(self.portability, "New Question", "New Answer", "portability", aliases=True),
+        )
 
 
 class WikiBigEdit(Form):
@@ -55,18 +53,16 @@ class WikiBigEdit(Form):
     loc: Any = None
     loc_ans: Any = None
 
-    def cases(self, id: str, write: Writer) -> list[EditCase]:
+    def case(self, id: str, write: Writer) -> EditCase:
         """Return the one case."""
         follows = expectations(self.mhop, self.mhop_ans, "mhop", aliases=True)
-        return [
-            EditCase(
-                write(self.update, self.subject, self.ans),
-                id,
-                paraphrases=(*self.rephrase, *self.personas),
-                neighbours=expectations(self.loc, self.loc_ans, "loc"),
-                propagation=tuple(item for item in follows if item.expected is not None),
-            )
-        ]
+        return EditCase(
+            write(self.update, self.subject, self.ans),
+            id,
+            paraphrases=(*self.rephrase, *self.personas),
+            neighbours=expectations(self.loc, self.loc_ans, "loc"),
+            propagation=tuple(item for item in follows if item.expected is not None),
+        )
 
 
 class QAEdit(Form):
@@ -81,16 +77,14 @@ class QAEdit(Form):
     rephrase: Texts = ()
     locality: Any = None
 
-    def cases(self, id: str, write: Writer) -> list[EditCase]:
+    def case(self, id: str, write: Writer) -> EditCase:
         """Return the one case."""
-        return [
-            EditCase(
-                write(self.prompt, self.subject, self.target),
-                id,
-                paraphrases=self.rephrase,
-                neighbours=pairs(self.locality, "loc", "loc_ans", "locality"),
-            )
-        ]
+        return EditCase(
+            write(self.prompt, self.subject, self.target),
+            id,
+            paraphrases=self.rephrase,
+            neighbours=pairs(self.locality, "loc", "loc_ans", "locality"),
+        )
 
 
 class UltraEditBench(Form):
@@ -106,13 +100,11 @@ class UltraEditBench(Form):
     loc: Any = None
     loc_ans: Any = None
 
-    def cases(self, id: str, write: Writer) -> list[EditCase]:
+    def case(self, id: str, write: Writer) -> EditCase:
         """Return the one case, where the record names its subject."""
-        return [
-            EditCase(
-                write(self.prompt, self.subject, self.ans),
-                id,
-                paraphrases=self.rephrase_prompt,
-                neighbours=expectations(self.loc, self.loc_ans, "loc"),
-            )
-        ]
+        return EditCase(
+            write(self.prompt, self.subject, self.ans),
+            id,
+            paraphrases=self.rephrase_prompt,
+            neighbours=expectations(self.loc, self.loc_ans, "loc"),
+        )

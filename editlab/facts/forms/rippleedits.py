@@ -86,22 +86,20 @@ class RippleEdits(Form):
         """Return whether the edit is an object."""
         return isinstance(record.get("edit"), dict)
 
-    def cases(self, id: str, write: Writer) -> list[EditCase]:
+    def case(self, id: str, write: Writer) -> EditCase:
         """Return the one case."""
         prompt, new, true = self._parts()
         subject = self.edit.subject or _subject(prompt, self.edit.relation or "")
         kept = (self.relation_specificity, self.relation_specifity, self.forgetfulness)
         follows = (self.logical_generalization, self.compositionality_one, self.compositionality_two)
-        return [
-            EditCase(
-                write(prompt, subject, new, true),
-                id,
-                relation=self.edit.relation,
-                paraphrases=tuple(query.prompt for test in self.subject_aliasing for query in test.test_queries),
-                same_subject=_expectations(kept, f"{id} kept"),
-                propagation=tuple(item for item in _expectations(follows, id) if item.expected is not None),
-            )
-        ]
+        return EditCase(
+            write(prompt, subject, new, true),
+            id,
+            relation=self.edit.relation,
+            paraphrases=tuple(query.prompt for test in self.subject_aliasing for query in test.test_queries),
+            same_subject=_expectations(kept, f"{id} kept"),
+            propagation=tuple(item for item in _expectations(follows, id) if item.expected is not None),
+        )
 
     def _parts(self) -> tuple[str, str, str | None]:
         """Return the sentence up to the object, the new object and the true one."""

@@ -140,16 +140,21 @@ class TextChoice(BaseModel):
     finish_reason: Literal["stop", "length"] | None = None
 
 
-class TextCompletion(BaseModel):
-    """The answer of `/v1/completions`; `system_fingerprint` is the model's."""
+class Answer(BaseModel):
+    """What all answers have; `system_fingerprint` is the model's."""
 
     id: str
-    object: Literal["text_completion"] = "text_completion"
     created: int
     model: str
     system_fingerprint: str
-    choices: list[TextChoice]
     usage: Usage | None = None
+
+
+class TextCompletion(Answer):
+    """The answer of `/v1/completions`."""
+
+    object: Literal["text_completion"] = "text_completion"
+    choices: list[TextChoice]
 
 
 class TopToken(BaseModel):
@@ -188,16 +193,11 @@ class ChatChoice(BaseModel):
     finish_reason: Literal["stop", "length"] | None = None
 
 
-class ChatCompletion(BaseModel):
-    """The answer of `/v1/chat/completions`; `system_fingerprint` is the model's."""
+class ChatCompletion(Answer):
+    """The answer of `/v1/chat/completions`."""
 
-    id: str
     object: Literal["chat.completion"] = "chat.completion"
-    created: int
-    model: str
-    system_fingerprint: str
     choices: list[ChatChoice]
-    usage: Usage | None = None
 
 
 class ModelInfo(BaseModel):
