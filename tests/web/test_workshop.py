@@ -381,7 +381,7 @@ def test_a_start_that_is_pressed_twice_begins_once(presenter, lab, instant):
 def test_a_page_that_is_closed_in_the_middle_of_a_press_stops_nobody(presenter, instant, monkeypatch):
     presenter.writes(SAY + EDIT)
     presenter.presses("start")
-    monkeypatch.setattr(stage, "TURN_SECONDS", 0.1)
+    monkeypatch.setattr(stage, "PRESS_SECONDS", 0.1)
     abandoned = runs(presenter.handlers, "workshop_press", presenter.name, PressedStage(press="next", scenario="mine"))
     next(abandoned)
     assert presenter.stage.performing and not presenter.stage.workspace.busy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
@@ -165,15 +166,11 @@ class WorkshopHandlers(Handlers):
 
     def _in_turn(self, stage: Stage | None, do: Callable[[], Updates]) -> Updates:
         """Do what was pressed after what was pressed before it; while a step is performed, say that it does not count."""
-        if stage is None:
-            yield from do()
-        elif stage.take_turn():
-            try:
+        with stage.press() if stage else nullcontext(True) as counts:
+            if counts:
                 yield from do()
-            finally:
-                stage.end_turn()
-        else:
-            yield {"message": pieces.message(_(words.STILL_PERFORMING), "problem")}
+            else:
+                yield {"message": pieces.message(_(words.STILL_PERFORMING), "problem")}
 
     def _close(self, visit: Visit) -> Updates:
         """Leave the stage for the list."""

@@ -29,8 +29,8 @@ TITLE = -1
 LONGEST_NAME = 50
 """Characters of a scenario's name in the name of its workspace."""
 VIEWS = 6
-TURN_SECONDS = 2.0
-"""How long a press waits for the one before it."""
+PRESS_SECONDS = 2.0
+"""How long a press waits for the one before it: the page that pressed it may be closed."""
 
 
 @dataclass(eq=False)
@@ -40,7 +40,7 @@ class Stage:
     `place`: of that step, from 0 on; `TITLE` before the first one, the number of steps at the end. `left_out`: places that
     were passed over; `guessed`: what was chosen at a guess, by place; `before`: the workspace that was open before;
     `performed`: the place of the step that runs now, None for none; `partial`: its answers as far as they are written;
-    `turn`: held while something that was pressed is done.
+    `pressed`: held while something that was pressed is done.
     """
 
     run: Run
@@ -50,22 +50,21 @@ class Stage:
     guessed: dict[int, str] = field(default_factory=dict)
     performed: int | None = None
     partial: Answers = field(default_factory=dict)
-    turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    pressed: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def take_turn(self) -> bool:
-        """Wait for what was pressed before, and take the `turn` to do what was pressed; False while a step is performed."""
-        end = time.monotonic() + TURN_SECONDS
-        while not self.turn.acquire(timeout=0.02):
+    @contextmanager
+    def press(self) -> Iterator[bool]:
+        """Run what was pressed after what was pressed before. False while a step is performed: then it does not count."""
+        end = time.monotonic() + PRESS_SECONDS
+        while not (held := self.pressed.acquire(timeout=0.02)) and time.monotonic() < end:
             if self.performing and self.workspace.busy:
-                return False
-            if time.monotonic() > end:  # the page that held it was closed
-                return True
-        return True
-
-    def end_turn(self) -> None:
-        """Let the next one do what was pressed."""
-        if self.turn.locked():
-            self.turn.release()
+                yield False
+                return
+        try:
+            yield True
+        finally:
+            if held:
+                self.pressed.release()
 
     @property
     def performing(self) -> bool:
