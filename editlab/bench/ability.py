@@ -37,7 +37,9 @@ def measure(
     Raises `BadRequest` where the harness is not installed, or has no such task at hand.
     """
     if find_spec("lm_eval") is None:
-        raise BadRequest("This needs lm-evaluation-harness. Install it: pip install 'editlab[eval]'")
+        raise BadRequest(
+            "This needs lm-evaluation-harness. Install it in EditLab's folder: .venv/bin/pip install -e '.[eval]'"
+        )
     from lm_eval import simple_evaluate
     from lm_eval.api.model import LM
     from lm_eval.tasks import TaskManager

@@ -117,3 +117,12 @@ def kept(opened, instant, tmp_path) -> Path:
         workspace.switch(first.id, False)
     lab.close()
     return tmp_path / "data"
+
+
+@pytest.fixture
+def forwards(lab) -> Iterator[list[int]]:
+    """How many forwards the model has done, as a list that grows."""
+    seen: list[int] = []
+    handle = lab.model.hf.base_model.register_forward_hook(lambda *_: seen.append(1))
+    yield seen
+    handle.remove()

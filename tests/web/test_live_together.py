@@ -26,15 +26,6 @@ def visitors(lab, few_steps):
 
 
 @pytest.fixture
-def forwards(lab):
-    """How many forwards the model has done, as a list that grows."""
-    seen = []
-    handle = lab.model.hf.base_model.register_forward_hook(lambda *_: seen.append(1))
-    yield seen
-    handle.remove()
-
-
-@pytest.fixture
 def held(lab):
     """The worker waits until this event is set: whatever is asked before, waits as well."""
     release = threading.Event()

@@ -31,15 +31,6 @@ def room(lab, request, few_steps, few_probes):
     return found
 
 
-@pytest.fixture
-def forwards(lab):
-    """How many forwards the model has done, as a list that grows."""
-    seen = []
-    handle = lab.model.hf.base_model.register_forward_hook(lambda *_: seen.append(1))
-    yield seen
-    handle.remove()
-
-
 def together(lab, submit, workspaces):
     """The results of jobs that wait for the model at the same time."""
     release = threading.Event()

@@ -76,58 +76,68 @@ def ask(
     `most`: the number of other probes of each kind and domain; `probes_alone`: ask only the probes, not the prompt; `under`:
     the views instead of those that the visitor compares, and then the request that they look at stays.
     """
-    context = workspace.context
-    request = context.ground.case(request).request
-
-    def work(progress: JobProgress, cancel: Cancel) -> Parts[EditAnswers]:
-        views = workspace.question_views if under is None else under()
-        ground, records, robust = context.ground, workspace.records, workspace.robust if under is None else None
-        record = find_applied(records, request)
-        battery = () if record is None else _battery(ground, request, own, most)
-        shared, asked = context.shared, _Asked(ground, request, views, robust)
-        result = EditAnswers(request, record is not None, {}, battery=battery)
-        if not probes_alone:
-            for answers in _write(shared, asked, progress, cancel):
-                result = replace(result, answers=answers)
-                progress.show(result)
-            result = replace(result, complete=True, swept=shared.find(asked.key("sweep")))
-            if robust is not None:
-                gates = shared.once(asked.key("gates"), lambda: probes.gates(ground.model, request.text, robust))
-                result = replace(result, gates=gates)
-            progress.show(result)
-        if record is None:
-            return result
-        yield
-        for frame in _probe(shared, asked, battery, part_of(progress, 0.1, 0.6), cancel):
-            result = replace(result, probes=frame)
-            progress.show(result)
-            yield
-        result = replace(result, probed=True)
-        if robust is not None:
-            swept = shared.once(asked.key("sweep"), lambda: _sweep(asked, part_of(progress, 0.6, 0.8), cancel))
-            result = replace(result, swept=swept)
-            progress.show(result)
-            yield
-        if under is not None:
-            return result
-        progress(0.8, "linked facts: the consequences of the edit")
-        plain = workspace.views
-        result = replace(result, linked=shared.once(asked.key("linked"), lambda: ways_back.linked(ground, request, plain)))
-        progress.show(result)
-        if "masked" in views:
-            yield
-            taken = tuple(patch.digest for patch in record.patches)
-
-            def compare() -> DataFrame:
-                ways = ways_back.ways(ground.model, record, workspace)
-                return ways_back.ways_back(ground, request, ways, part_of(progress, 0.9, 1.0), cancel)
-
-            result = replace(result, ways_back=shared.once(asked.key("ways back", taken), compare))
-        return result
-
+    request = workspace.context.ground.case(request).request
     if under is None:
         workspace.look_at(request)
-    return workspace.submit(work, Kind.ANSWERS)
+    return workspace.submit(partial(_ask_all, workspace, request, own, most, probes_alone, under), Kind.ANSWERS)
+
+
+def _ask_all(
+    workspace: Workspace,
+    request: EditRequest,
+    own: Sequence[OwnProbe],
+    most: int | None,
+    probes_alone: bool,
+    under: Callable[[], dict[str, View]] | None,
+    progress: JobProgress,
+    cancel: Cancel,
+) -> Parts[EditAnswers]:
+    """Ask everything as `ask` says, and show what is known so far after each part."""
+    views = workspace.question_views if under is None else under()
+    context = workspace.context
+    ground, records, robust = context.ground, workspace.records, workspace.robust if under is None else None
+    record = find_applied(records, request)
+    battery = () if record is None else _battery(ground, request, own, most)
+    shared, asked = context.shared, _Asked(ground, request, views, robust)
+    result = EditAnswers(request, record is not None, {}, battery=battery)
+    if not probes_alone:
+        for answers in _write(shared, asked, progress, cancel):
+            result = replace(result, answers=answers)
+            progress.show(result)
+        result = replace(result, complete=True, swept=shared.find(asked.key("sweep")))
+        if robust is not None:
+            gates = shared.once(asked.key("gates"), lambda: probes.gates(ground.model, request.text, robust))
+            result = replace(result, gates=gates)
+        progress.show(result)
+    if record is None:
+        return result
+    yield
+    for frame in _probe(shared, asked, battery, part_of(progress, 0.1, 0.6), cancel):
+        result = replace(result, probes=frame)
+        progress.show(result)
+        yield
+    result = replace(result, probed=True)
+    if robust is not None:
+        swept = shared.once(asked.key("sweep"), lambda: _sweep(asked, part_of(progress, 0.6, 0.8), cancel))
+        result = replace(result, swept=swept)
+        progress.show(result)
+        yield
+    if under is not None:
+        return result
+    progress(0.8, "linked facts: the consequences of the edit")
+    plain = workspace.views
+    result = replace(result, linked=shared.once(asked.key("linked"), lambda: ways_back.linked(ground, request, plain)))
+    progress.show(result)
+    if "masked" in views:
+        yield
+        taken = tuple(patch.digest for patch in record.patches)
+
+        def compare() -> DataFrame:
+            ways = ways_back.ways(ground.model, record, workspace)
+            return ways_back.ways_back(ground, request, ways, part_of(progress, 0.9, 1.0), cancel)
+
+        result = replace(result, ways_back=shared.once(asked.key("ways back", taken), compare))
+    return result
 
 
 def look(workspace: Workspace, request: EditRequest) -> Job[probes.Answers]:
