@@ -66,7 +66,7 @@ def test_our_tasks_have_one_right_choice_and_stay_the_same():
 
 def test_without_the_harness_it_is_said_what_to_install(tiny_llama, monkeypatch, saved_model):
     monkeypatch.setattr(ability, "find_spec", lambda name: None)
-    with pytest.raises(BadRequest, match=r"pip install 'editlab\[eval\]'"):
+    with pytest.raises(BadRequest, match=r"pip install -e '\.\[eval\]'"):
         ability.measure(tiny_llama, BASE)
     done = CliRunner().invoke(terminal, ["bench", "ability", "--views", "upside", "--json"])
     assert done.exit_code == 2 and "There is no view 'upside'" in json.loads(done.stdout)["message"]

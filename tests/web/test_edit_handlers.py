@@ -403,6 +403,17 @@ def test_stop_ends_a_running_edit_with_a_sentence_and_frees_the_buttons(lab, vis
     assert all(visitor.can("apply")) and not any(visitor.can("stop", "undo"))
 
 
+def test_stop_says_so_before_anything_stops_so_that_the_stopped_handler_has_the_last_word(visitor, endless):
+    running = threading.Thread(target=visitor.applies)
+    running.start()
+    wait_until(lambda: any("Value: step" in message for message in visitor.messages))
+    said = visitor.updates_of("stop")
+    assert "Stopping" in next(said)["message"] and visitor.workspace.busy
+    said.close()  # the page is gone
+    running.join(TIMEOUT)
+    assert not running.is_alive() and "Stopped" in visitor.page["message"]
+
+
 def test_a_page_opened_during_an_edit_follows_it(lab, visitor, endless):
     running = threading.Thread(target=visitor.applies)
     running.start()

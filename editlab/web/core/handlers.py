@@ -28,7 +28,7 @@ from editlab.web.core.declaration import Declaration, Refusal
 from editlab.web.core.engine import said
 from editlab.web.core.html import pieces
 from editlab.web.core.language import gettext as _
-from editlab.web.core.updates import Update, Updates, buttons, follow, problem
+from editlab.web.core.updates import Update, Updates, buttons, follow, problem, stopping
 from editlab.web.core.visit import Visit
 
 Handler = Callable[..., Updates]
@@ -89,6 +89,19 @@ class Handlers:
             return self.buttons(visit.workspace)
         except EditLabError:
             return {}
+
+    def stop_jobs(self, visit: Visit) -> Updates:
+        """Say that the visitor's jobs are being stopped, and then stop them.
+
+        In this order, so that the handler which is stopped has the last word, however fast it is. A page that is closed
+        meanwhile has stopped them all the same.
+        """
+        try:
+            yield stopping(visit.workspace.busy)
+        finally:
+            stopped = visit.workspace.stop(visit.by)
+        if not stopped:
+            yield stopping(False)
 
     def _run(self, work: Handler, declaration: Declaration, visit: Visit, arguments: Mapping[str, Any]) -> Updates:
         """Admit a call and run it. An error of the visitor or of ours becomes a message."""

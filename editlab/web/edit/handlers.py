@@ -34,7 +34,7 @@ from editlab.web.core.inputs import (
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
 from editlab.web.core.names import VIEW_TITLES
-from editlab.web.core.updates import Update, Updates, follow, stopping
+from editlab.web.core.updates import Update, Updates, follow
 from editlab.web.core.visit import Visit
 from editlab.web.core.wording import number, shorten, tell
 from editlab.web.edit import answers, known, link, mask_words, switches, words
@@ -191,7 +191,7 @@ class EditHandlers(Handlers):
     @handler(cost=FREE)
     def stop(self, visit: Visit) -> Updates:
         """Stop the visitor's jobs. The handler that is stopped says the rest."""
-        yield stopping(visit.workspace.stop(visit.by))
+        yield from self.stop_jobs(visit)
 
     @handler(cost=FREE)
     def hurry(self, visit: Visit) -> Updates:

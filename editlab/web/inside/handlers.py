@@ -24,7 +24,7 @@ from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Place
 from editlab.web.core.language import gettext as _
 from editlab.web.core.turns import Turn, Turns
-from editlab.web.core.updates import Update, Updates, buttons, follow, stopping
+from editlab.web.core.updates import Update, Updates, buttons, follow
 from editlab.web.core.visit import Visit
 from editlab.web.core.wording import capitalize
 from editlab.web.inside import lead, sections, words
@@ -117,7 +117,7 @@ class InsideHandlers(Handlers):
     @handler(cost=FREE)
     def inside_stop(self, visit: Visit) -> Updates:
         """Stop the visitor's jobs. The handler that is stopped says the rest."""
-        yield stopping(visit.workspace.stop(visit.by))
+        yield from self.stop_jobs(visit)
 
     def _show(self, workspace: Workspace, selection: Selection) -> Updates:
         """Draw all sections; without an edit, clear them and raise `BadRequest`, which says what to do."""

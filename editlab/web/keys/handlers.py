@@ -24,7 +24,7 @@ from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import Question, Upload
 from editlab.web.core.language import gettext as _
 from editlab.web.core.turns import Turn, Turns
-from editlab.web.core.updates import Update, Updates, buttons, follow, stopping
+from editlab.web.core.updates import Update, Updates, buttons, follow
 from editlab.web.core.uploads import read_text
 from editlab.web.core.visit import Visit
 from editlab.web.keys import lead, table, words
@@ -91,7 +91,7 @@ class KeysHandlers(Handlers):
     @handler(cost=FREE)
     def keys_stop(self, visit: Visit) -> Updates:
         """Stop the visitor's jobs. The handler that is stopped says the rest."""
-        yield stopping(visit.workspace.stop(visit.by))
+        yield from self.stop_jobs(visit)
 
     def _show(self, workspace: Workspace) -> Updates:
         """Draw all sections; without an edit, clear them and raise `BadRequest`, which says what to do."""

@@ -18,7 +18,7 @@ from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import Upload
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import noop
-from editlab.web.core.updates import Update, Updates, follow, stopping
+from editlab.web.core.updates import Update, Updates, follow
 from editlab.web.core.visit import Visit
 from editlab.web.core.wording import number
 from editlab.web.model import words
@@ -60,7 +60,7 @@ class BenchmarkHandlers(Handlers):
     @handler(cost=FREE)
     def bench_stop(self, visit: Visit) -> Updates:
         """Stop the visitor's jobs. The handler that is stopped says the rest."""
-        yield stopping(visit.workspace.stop(visit.by))
+        yield from self.stop_jobs(visit)
 
     def buttons_after(self, visit: Visit) -> Update:
         """Return which buttons can be pressed after an error."""

@@ -21,7 +21,7 @@ from editlab.web.core.handlers import PROBED, Handlers, handler
 from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Id, OwnProbes, Pressed
 from editlab.web.core.language import gettext as _
-from editlab.web.core.updates import Update, Updates, buttons, follow, stopping
+from editlab.web.core.updates import Update, Updates, buttons, follow
 from editlab.web.core.visit import Visit
 from editlab.web.core.wording import size
 from editlab.web.workshop import card, words
@@ -89,7 +89,7 @@ class WorkshopHandlers(Handlers):
     @handler(cost=FREE)
     def workshop_stop(self, visit: Visit) -> Updates:
         """Stop the step that runs. Its handler says the rest."""
-        yield stopping(visit.workspace.stop(visit.by))
+        yield from self.stop_jobs(visit)
 
     @handler(cost=FREE)
     def workshop_left(self, visit: Visit, own: OwnProbes) -> Updates:

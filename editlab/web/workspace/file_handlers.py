@@ -16,7 +16,7 @@ from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Id, OwnProbes, Pressed, Upload
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext
-from editlab.web.core.updates import Updates, buttons, follow
+from editlab.web.core.updates import Updates, buttons, follow, stopping
 from editlab.web.core.visit import Visit
 from editlab.web.core.wording import number, size
 from editlab.web.workspace import table
@@ -119,13 +119,13 @@ class FileHandlers(Handlers):
         """Stop a job or resume it."""
         workspace = visit.workspace
         if pressed.press == "cancel":
+            yield stopping(True)  # before it is stopped, so that the handler which is stopped has the last word
             self.lab.jobs.cancel(visit.visitor, pressed.job, visit.by)
-            text = _("Stopping …")
         else:
             self.lab.limits.spend(Cost(edits=MOST_ROWS, files=1))
             self.lab.jobs.resume(visit.visitor, pressed.job, workspace)
-            text = _("The job continues from where it was.")
-        yield {"message": pieces.message(text), **self.display.jobs(visit), **buttons(workspace)}
+            yield {"message": pieces.message(_("The job continues from where it was."))}
+        yield {**self.display.jobs(visit), **buttons(workspace)}
 
     def _faults(self, info: WorkspaceInfo, report: Report) -> list[str]:
         """Return a report's faults without the workspace's id and the server's folder, which are not for visitors."""

@@ -19,7 +19,7 @@ from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Id, OwnProbes, Pressed
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext
-from editlab.web.core.updates import Update, Updates, buttons, follow, stopping
+from editlab.web.core.updates import Update, Updates, buttons, follow
 from editlab.web.core.visit import Visit
 from editlab.web.core.wording import number, tell
 from editlab.web.workspace import words
@@ -114,7 +114,7 @@ class WorkspaceHandlers(Handlers):
     @handler(cost=FREE)
     def workspace_stop(self, visit: Visit) -> Updates:
         """Stop the visitor's jobs. The handler that is stopped says the rest."""
-        yield stopping(visit.workspace.stop(visit.by))
+        yield from self.stop_jobs(visit)
 
     def _share(self, visit: Visit, info: WorkspaceInfo, on: bool) -> Update:
         """Share a workspace or make it private."""
