@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from editlab.errors import BadRequest
 from editlab.methods._health import HEALTH, health_value, warnings
-from editlab.methods._method import Edited, Method, check_requests
+from editlab.methods._method import GROUPS, Edited, Group, Method, check_requests
 from editlab.methods._settings import Setting, as_json, describe
 from editlab.methods.memit import Memit
 from editlab.methods.rome import Rome
@@ -37,20 +37,24 @@ class MethodInfo:
 
     name: str
     title: str
+    group: Group
     settings: tuple[Setting, ...]
 
 
 def offer(model: LanguageModel, seed: int) -> tuple[MethodInfo, ...]:
     """Return all methods with their settings for a model."""
     return tuple(
-        MethodInfo(name, method.title, describe(method.config_for(model, seed=seed))) for name, method in METHODS.items()
+        MethodInfo(name, method.title, method.group, describe(method.config_for(model, seed=seed)))
+        for name, method in METHODS.items()
     )
 
 
 __all__ = [
+    "GROUPS",
     "HEALTH",
     "METHODS",
     "Edited",
+    "Group",
     "Method",
     "MethodInfo",
     "Setting",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 
@@ -14,6 +14,7 @@ from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.methods._settings import MethodSettings
 from editlab.patches import BASE, Patch, View
+from editlab.wording import noop
 from editlab.work import Cancel, Progress, never, no_progress
 
 if TYPE_CHECKING:
@@ -51,16 +52,29 @@ class Edited(Sequence[Patch]):
         return iter(self.patches)
 
 
+Group = Literal["locate", "tune", "remember", "tell"]
+GROUPS: dict[Group, str] = {
+    "locate": noop("Locate and edit: a solved change of a few matrices"),
+    "tune": noop("Fine-tuning: a trained change of one matrix"),
+    "remember": noop("A memory beside the weights"),
+    "tell": noop("Text before the question: no weight changes"),
+}
+"""What a method changes, as people read it."""
+
+
 class Method(ABC):
     """A way to make patches. It knows a model and requests; no page, no database, no user.
 
-    `title`: its name and what it does, in a few words. `joint`: the requests of one call are solved together, so that each
-    one's patch depends on the others; then `edit` also takes the `earlier` requests that the view holds, to spare them.
-    `needs_statistics`: it cannot do without the key statistics of its layers.
+    `title`: its name and what it does, in a few words. `group`: what it changes, by which people find it. `like`: the method
+    whose preset it takes, as far as it has those settings, where a model has none of its own. `joint`: the requests of one
+    call are solved together, so that each one's patch depends on the others; then `edit` also takes the `earlier` requests
+    that the view holds, to spare them. `needs_statistics`: it cannot do without the key statistics of its layers.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
+    group: ClassVar[Group] = "locate"
+    like: ClassVar[str] = ""
     config: ClassVar[type[MethodSettings]]
     joint: ClassVar[bool] = False
     needs_statistics: ClassVar[bool] = False
@@ -85,9 +99,12 @@ class Method(ABC):
 
         Raises `BadRequest` for a setting that the method does not have, or a value that does not fit it.
         """
-        values = {**default_layers(self.config, model), **model.preset.get(self.name, {}), **changes}
-        config = self.config(**values)
-        if not config.layers or not all(0 <= layer < model.n_layers for layer in config.layers):
+        known = {field.name for field in fields(self.config)}
+        located = "layers" in known
+        default = default_layers(self.config, model) if located else {}
+        alike = {name: value for name, value in model.preset.get(self.like, {}).items() if name in known}
+        config = self.config(**{**default, **model.preset.get(self.name, alike), **changes})
+        if located and not (config.layers and all(0 <= layer < model.n_layers for layer in config.layers)):
             raise BadRequest(
                 f"Layers must lie between 0 and {model.n_layers - 1} for {model.name}; given: {config.layers}.", "layers"
             )
