@@ -9,13 +9,16 @@ from editlab.errors import BadRequest
 from editlab.methods._health import HEALTH, health_value, warnings
 from editlab.methods._method import GROUPS, Edited, Group, Method, check_requests
 from editlab.methods._settings import Setting, as_json, describe
+from editlab.methods.finetune import FtL, FtM, LocftBf
+from editlab.methods.kn import Kn
 from editlab.methods.memit import Memit
 from editlab.methods.rome import Rome
+from editlab.methods.ultraedit import Ultraedit
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
-METHODS: dict[str, Method] = {method.name: method for method in (Rome(), Memit())}
+METHODS: dict[str, Method] = {method.name: method for method in (Rome(), Memit(), FtL(), FtM(), LocftBf(), Ultraedit(), Kn())}
 """All methods, in the order in which people are offered them."""
 
 

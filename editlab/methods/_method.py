@@ -13,7 +13,7 @@ import torch
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.methods._settings import MethodSettings
-from editlab.patches import BASE, Patch, View
+from editlab.patches import BASE, Dense, Patch, View
 from editlab.wording import noop
 from editlab.work import Cancel, Progress, never, no_progress
 
@@ -68,7 +68,8 @@ class Method(ABC):
     `title`: its name and what it does, in a few words. `group`: what it changes, by which people find it. `like`: the method
     whose preset it takes, as far as it has those settings, where a model has none of its own. `joint`: the requests of one
     call are solved together, so that each one's patch depends on the others; then `edit` also takes the `earlier` requests
-    that the view holds, to spare them. `needs_statistics`: it cannot do without the key statistics of its layers.
+    that the view holds, to spare them. `needs_statistics`: it cannot do without the key statistics of its layers; `whitens`:
+    it reads them at all. `at_subject`: it writes what the subject's last token retrieves, which REP and a mask build on.
     """
 
     name: ClassVar[str]
@@ -78,6 +79,8 @@ class Method(ABC):
     config: ClassVar[type[MethodSettings]]
     joint: ClassVar[bool] = False
     needs_statistics: ClassVar[bool] = False
+    whitens: ClassVar[bool] = True
+    at_subject: ClassVar[bool] = True
 
     @abstractmethod
     def edit(
@@ -100,6 +103,7 @@ class Method(ABC):
         Raises `BadRequest` for a setting that the method does not have, or a value that does not fit it.
         """
         known = {field.name for field in fields(self.config)}
+        changes = {name: value for name, value in changes.items() if name in known or name != "seed"}
         located = "layers" in known
         default = default_layers(self.config, model) if located else {}
         alike = {name: value for name, value in model.preset.get(self.like, {}).items() if name in known}
@@ -122,7 +126,7 @@ def default_layers(kind: type, model: LanguageModel) -> dict[str, tuple[int, ...
     Never the last one: nothing above it would carry what the subject's token retrieves to the end of the prompt.
     """
     last = max(1, model.n_layers - 1)
-    first = min(max(1, round(model.n_layers * 5 / 32)), last - 1)
+    first = min(max(1, round(model.n_layers * getattr(kind, "depth", 5 / 32))), last - 1)
     return {"layers": tuple(range(first, min(first + getattr(kind, "spread", 1), last)))}
 
 
@@ -145,6 +149,8 @@ def relative_norm(model: LanguageModel, patch: Any) -> float:
     key = f"norm of W at layer {patch.layer}"
     if key not in model.memo:
         model.memo[key] = model.weight(patch.layer).norm().item()
+    if isinstance(patch, Dense):
+        return patch.D.norm().item() / model.memo[key]
     A, B = patch.A.double(), patch.B.double()
     squared = ((A @ A.T) * (B.T @ B)).sum().clamp(min=0)
     return float(torch.sqrt(squared)) / model.memo[key]
