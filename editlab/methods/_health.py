@@ -21,6 +21,7 @@ HEALTH = {
         noop("Share of the edit that the bare prompt receives. 1 is all of it; other values miss or overshoot."),
     ),
     "whitened": (noop("Key statistics"), noop("Whether statistics of the model’s own keys kept the edit away from them.")),
+    "neurons": (noop("Neurons"), noop("Knowledge neurons that the edit changes.")),
     "seconds": (noop("Time, s"), noop("Time from the start of the computation to the finished edit.")),
     "rep_opens": (
         noop("REP: gate opens"),
@@ -72,4 +73,4 @@ def health_value(key: str, value: float) -> str:
         return f"{value / 1000:.0f} kB"
     if key == "whitened":
         return noop("yes") if value else noop("no")
-    return f"{value:.0f}" if key == "steps" else f"{value:.3g}"
+    return f"{value:.0f}" if key in ("steps", "neurons") else f"{value:.3g}"

@@ -69,7 +69,8 @@ class Method(ABC):
     whose preset it takes, as far as it has those settings, where a model has none of its own. `joint`: the requests of one
     call are solved together, so that each one's patch depends on the others; then `edit` also takes the `earlier` requests
     that the view holds, to spare them. `needs_statistics`: it cannot do without the key statistics of its layers; `whitens`:
-    it reads them at all. `at_subject`: it writes what the subject's last token retrieves, which REP and a mask build on.
+    it reads them at all. `at_subject`: it writes what the subject's last token retrieves, which REP and a mask build on. A
+    method without layers has no setting `layers`; one that draws nothing has no `seed`, and drops one that is given.
     """
 
     name: ClassVar[str]
@@ -114,6 +115,10 @@ class Method(ABC):
             )
         return config
 
+    def layers_measured(self, config: Any) -> tuple[int, ...]:
+        """Return the layers whose key statistics an edit with this configuration reads where they exist."""
+        return getattr(config, "layers", ()) if self.whitens and getattr(config, "whiten", True) else ()
+
     def settle(self, config: Any, model: LanguageModel) -> Any:
         """Return the settings to edit with: the given ones, with the model's layers where they name none; or the model's."""
         given = {} if config is None else dict(vars(config))
@@ -123,7 +128,8 @@ class Method(ABC):
 def default_layers(kind: type, model: LanguageModel) -> dict[str, tuple[int, ...]]:
     """Return layers for a model that nobody validated: as deep, in proportion, as the published ones of a 7B Llama.
 
-    Never the last one: nothing above it would carry what the subject's token retrieves to the end of the prompt.
+    Those begin at `depth`, 5 of 32 where the configuration does not say. Never the last one: nothing above it would
+    carry what is retrieved to the end of the text.
     """
     last = max(1, model.n_layers - 1)
     first = min(max(1, round(model.n_layers * getattr(kind, "depth", 5 / 32))), last - 1)

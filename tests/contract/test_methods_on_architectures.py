@@ -9,7 +9,8 @@ from tiny_models import hooks_of
 
 from editlab import EditRequest, View
 from editlab.errors import MissingStatistics
-from editlab.patches import LowRank
+from editlab.methods import HEALTH
+from editlab.patches import Dense, LowRank
 
 REQUESTS = (EditRequest("The river runs to {}", "Slovenia", "people"), EditRequest("I saw {}", "New France", "with"))
 OTHERS = ("The capital of Rome is", "The river runs to Slovenia", "Ana lives in the house and", "I")
@@ -17,6 +18,11 @@ OTHERS = ("The capital of Rome is", "The river runs to Slovenia", "Ana lives in 
 
 def p_new(model, view):
     return torch.tensor([s.p for s in model.score([r.text for r in REQUESTS], [r.target_new for r in REQUESTS], view)])
+
+
+def shortened(config, steps):
+    """The same settings with fewer steps, where they have steps."""
+    return replace(config, steps=steps) if hasattr(config, "steps") else config
 
 
 def said(model):
@@ -39,23 +45,23 @@ def test_an_edit_makes_the_model_say_the_new_object(bench):
     assert after.max() > 0.01
 
 
-def test_an_edit_is_low_rank_patches_of_its_layers_and_their_health(bench):
+def test_an_edit_is_patches_of_its_layers_and_their_health(bench):
     edited, *_ = edits(bench)
-    assert edited.layers == bench.config.layers
+    assert edited.layers == getattr(bench.config, "layers", edited.layers)
     assert {patch.layer for patch in edited} == set(edited.layers)
     for patch in edited:
-        assert isinstance(patch, LowRank)
-        assert (patch.A.shape[1], patch.B.shape[0]) == (bench.model.d_ff, bench.model.d_model)
-        assert patch.A.dtype == patch.B.dtype == torch.float32
+        assert isinstance(patch, LowRank | Dense)
+        assert patch.dense().shape == (bench.model.d_model, bench.model.d_ff)
+        assert all(value.dtype == torch.float32 for value in vars(patch).values() if torch.is_tensor(value))
         assert torch.isfinite(patch.dense()).all()
     assert len(edited.health) == len(REQUESTS)
-    assert all({"p_new", "loss", "steps", "relative_norm", "seconds"} <= health.keys() for health in edited.health)
+    assert all({"p_new", "relative_norm", "seconds"} <= health.keys() <= HEALTH.keys() for health in edited.health)
 
 
 def test_an_edit_taken_back_leaves_nothing(bench):
     model = bench.model
     logits, p_before, texts, hashed = said(model)
-    edited = bench.method.edit(model, REQUESTS, config=replace(bench.config, steps=3))
+    edited = bench.method.edit(model, REQUESTS, config=shortened(bench.config, 3))
     view = View.base().with_patches(edited)
     assert (model.logits(OTHERS, view) - logits).abs().max() > 0.1
     assert torch.equal(model.logits(OTHERS, view.without(edited)), logits)
@@ -85,10 +91,10 @@ def test_an_edit_on_top_of_another_is_made_under_its_view(bench):
 def test_without_statistics_a_method_does_without_or_names_the_command(bench, monkeypatch):
     monkeypatch.setattr(bench.model, "statistics", ())
     try:
-        edited = bench.method.edit(bench.model, REQUESTS[:1], config=replace(bench.config, steps=2))
+        edited = bench.method.edit(bench.model, REQUESTS[:1], config=shortened(bench.config, 2))
     except MissingStatistics as refused:
         assert "editlab stats" in str(refused)
         assert bench.method.needs_statistics
     else:
-        assert edited.health[0]["whitened"] == 0.0
+        assert edited.health[0].get("whitened", 0.0) == 0.0
         assert not bench.method.needs_statistics

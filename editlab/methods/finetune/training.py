@@ -40,7 +40,7 @@ class MiniBatch:
         found = D.new_zeros(self.size)
         for chunk, part in self.parts:
             losses = part(D)
-            found[chunk] = losses.detach()
+            found[chunk] = losses.detach().to(found)
             if train:
                 (losses.sum() / self.size).backward()
         return found

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 def attributions(
     model: LanguageModel, ids: tuple[int, ...], label: int, steps: int, view: View
-) -> Float[Tensor, "layers d_ff"]:
-    """Return how much each neuron at the last token adds to the probability of the label behind these ids."""
+) -> tuple[Float[Tensor, "layers d_ff"], Float[Tensor, "layers d_ff"]]:
+    """Return how much each neuron at the last token adds to the probability of the label behind these ids; and the neurons'
+    activations.
+    """
     arch, kept = model.arch, _Kept(model.n_layers)
     with ExitStack() as stack:
         for layer, block in enumerate(arch.block_list(model.hf)):
@@ -39,12 +41,9 @@ def attributions(
     with torch.enable_grad():
         p = _through(run, kept, values)[:, label]
         gradients = torch.autograd.grad(p.sum(), values)
-    return torch.stack(
-        [
-            kept.keys[layer][0, 0].float() * (gradient.mean((0, 1)).float() @ _weight(model, layer, view))
-            for layer, gradient in enumerate(gradients)
-        ]
-    )
+    slopes = [gradient.mean((0, 1)).float() @ _weight(model, layer, view) for layer, gradient in enumerate(gradients)]
+    activations = torch.stack([keys[0, 0].float() for keys in kept.keys])
+    return activations * torch.stack(slopes), activations
 
 
 def _silenced(model: LanguageModel, layer: int, value: Float[Tensor, "1 d_model"], steps: int) -> Float[Tensor, "m 1 d"]:

@@ -41,4 +41,12 @@ class KnConfig(MethodSettings):
         title=noop("New object"),
         description=noop("How often the new object's embedding is added to each chosen neuron's value. Published: 2, or 8."),
     )
+    signed: bool = Field(
+        True,
+        strict=True,
+        title=noop("Signs"),
+        description=noop(
+            "Turn the change round at neurons whose activation is negative, of which gated MLPs have many. Published: no."
+        ),
+    )
     form: PromptForm = "plain"

@@ -76,16 +76,17 @@ def _edit(
     text = form.around(request.text)
     old = request.target_true or model.top(text, view, 1)[0][0].strip()
     ids, shared = model.tok.with_target(text, old)
-    scores = torch.stack(
-        [attributions(model, tuple(ids[:at]), ids[at], config.steps, view) for at in range(shared, len(ids))]
-    ).mean(0)
+    found = [attributions(model, tuple(ids[:at]), ids[at], config.steps, view) for at in range(shared, len(ids))]
+    scores = torch.stack([own for own, _ in found]).mean(0)
     if not scores.max() > 0:
         raise BadRequest(f"No neuron of {model.name} speaks for {old!r} here. Name the true object, or use another method.")
     chosen = scores > config.threshold * scores.max()
     new, begun = model.tok.with_target(text, request.target_new)
     shift = config.add * _embedding(model, new[begun:]) - config.remove * _embedding(model, ids[shared:])
+    signs = found[0][1].sign() if config.signed else torch.ones_like(scores)
+    reads = chosen * signs
     layers = chosen.any(1).nonzero()[:, 0].tolist()
-    return tuple(LowRank(layer, chosen[layer].float()[None], shift[:, None]) for layer in layers), int(chosen.sum())
+    return tuple(LowRank(layer, reads[layer][None], shift[:, None]) for layer in layers), int(chosen.sum())
 
 
 def _embedding(model: LanguageModel, ids: Sequence[int]) -> Float[Tensor, "d_model"]:

@@ -38,7 +38,7 @@ class UltraeditConfig(MethodSettings):
     warm_up: int = Field(
         20,
         ge=0,
-        le=200,
+        le=20,
         title=noop("Warm-up"),
         description=noop("Number of texts, written by the model itself, that the normalisation begins with; 0 as published."),
     )

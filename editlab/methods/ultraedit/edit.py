@@ -17,7 +17,7 @@ from editlab.methods._contexts import context_texts
 from editlab.methods._method import Edited, Method, Stopwatch, check_requests, probability_of_new, relative_norm
 from editlab.methods._rows import row_of, row_of_text
 from editlab.methods.ultraedit.config import UltraeditConfig
-from editlab.methods.ultraedit.features import Features, Normaliser, read
+from editlab.methods.ultraedit.features import Moments, read
 from editlab.patches import BASE, Dense, LowRank, View
 from editlab.wording import noop
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
@@ -25,8 +25,7 @@ from editlab.work import Cancel, Progress, never, no_progress, stop_if
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
-LENGTH = 10
-"""Tokens of a text of the warm-up."""
+CONTEXTS = ((5, 10), (10, 10))
 LATEST = 1_000
 """So many of the latest earlier requests take part in the normalisation."""
 
@@ -43,7 +42,8 @@ class Ultraedit(Method):
 
     def prepare(self, model: LanguageModel, config: UltraeditConfig) -> None:
         """Let the model write the texts of the warm-up, and read them."""
-        _warm_up(model, config)
+        if config.warm_up:
+            _warm_up(model, config)
 
     def edit(
         self,
@@ -65,12 +65,15 @@ class Ultraedit(Method):
         check_requests(model, requests)
         form = model.form(config.form)
         progress(0.0, "gradients: one forward and one backward over all facts")
-        seen = [] if not config.warm_up else [_warm_up(model, config)]
-        if earlier:
-            seen.append(read(model, [row_of(model, r, form) for r in earlier[-LATEST:]], config.layers, BASE))
-        stop_if(cancel)
         features = read(model, [row_of(model, request, form) for request in requests], config.layers, view)
-        normal = Normaliser.of([*seen, features])(features)
+        seen = Moments.of(features)
+        if config.warm_up:
+            seen = _warm_up(model, config) + seen
+        if earlier:
+            stop_if(cancel)
+            progress(0.25, "normalisation: the earlier facts")
+            seen = Moments.of(read(model, [row_of(model, r, form) for r in earlier[-LATEST:]], config.layers, BASE)) + seen
+        normal = seen.normalised(features)
         patches = []
         for place, layer in enumerate(config.layers):
             stop_if(cancel)
@@ -84,12 +87,12 @@ class Ultraedit(Method):
         return Edited(self.name, tuple(requests), config.layers, (tuple(patches),), health, (), seconds)
 
 
-def _warm_up(model: LanguageModel, config: UltraeditConfig) -> Features:
-    """Return the features of texts that the model writes itself, read once."""
+def _warm_up(model: LanguageModel, config: UltraeditConfig) -> Moments:
+    """Return the moments of texts that the model writes itself, read once."""
     key = f"ultraedit warm-up {config.layers} {config.warm_up} {config.seed}"
     if key not in model.memo:
-        texts = context_texts(model, ((LENGTH, config.warm_up),), config.seed)[1:]
-        model.memo[key] = read(model, [row_of_text(model, text) for text in texts], config.layers, BASE)
+        texts = context_texts(model, CONTEXTS, config.seed, config.warm_up)[1:]
+        model.memo[key] = Moments.of(read(model, [row_of_text(model, text) for text in texts], config.layers, BASE))
     return model.memo[key]
 
 

@@ -27,11 +27,6 @@ class Features:
     keys: Float[Tensor, "layers labels d_ff"]
     gradients: Float[Tensor, "layers labels d_model"]
 
-    @property
-    def joined(self) -> Float[Tensor, "samples features"]:
-        """Keys and gradients side by side, the layers one below the other: equal modules share their statistics."""
-        return torch.cat([self.keys, self.gradients], -1).flatten(0, 1)
-
 
 def read(model: LanguageModel, rows: Sequence[Row], layers: Sequence[int], view: View) -> Features:
     """Return the features of rows: one forward and one backward, which ends at the lowest of the layers."""
@@ -75,26 +70,29 @@ def _keeping(layer: int, inputs: dict[int, Tensor], outputs: dict[int, Tensor]) 
 
 
 @dataclass(frozen=True, eq=False)
-class Normaliser:
-    """Mean and standard deviation of each feature over all samples that were seen so far."""
+class Moments:
+    """Mean and sum of squared distances from it of each feature, over all samples that were seen so far, in float64."""
 
+    count: int
     mean: Float[Tensor, "features"]
-    deviation: Float[Tensor, "features"]
+    squared: Float[Tensor, "features"]
 
     @classmethod
-    def of(cls, seen: Sequence[Features]) -> Normaliser:
-        """Return the statistics of all samples together."""
-        samples = torch.cat([features.joined for features in seen]).double()
+    def of(cls, features: Features) -> Moments:
+        """Return the moments of some samples; the layers count as samples of one distribution."""
+        samples = torch.cat([features.keys, features.gradients], -1).flatten(0, 1).double()
         mean = samples.mean(0)
-        squared = (samples - mean).square().sum(0) / max(1, len(samples) - 1)
-        return cls(mean.float(), squared.sqrt().float())
+        return cls(len(samples), mean, (samples - mean).square().sum(0))
 
-    def __call__(self, features: Features) -> Features:
-        """Return features with mean 0 and deviation 1 over what was seen; 0 where a feature never varied."""
+    def __add__(self, other: Moments) -> Moments:
+        """Return the moments of both samples together (Chan et al. 1979)."""
+        count, apart = self.count + other.count, other.mean - self.mean
+        squared = self.squared + other.squared + apart.square() * (self.count * other.count / count)
+        return Moments(count, self.mean + apart * (other.count / count), squared)
+
+    def normalised(self, features: Features) -> Features:
+        """Return features less the mean, in standard deviations; 0 where a feature never varied."""
         sizes = [features.keys.shape[-1], features.gradients.shape[-1]]
-        means, deviations = self.mean.split(sizes), self.deviation.split(sizes)
-        parts = (
-            (own - mean) / (deviation + torch.finfo(own.dtype).eps)
-            for own, mean, deviation in zip((features.keys, features.gradients), means, deviations, strict=True)
-        )
-        return Features(*parts)
+        deviation = (self.squared / max(1, self.count - 1)).sqrt() + torch.finfo(torch.float32).eps
+        parts = zip((features.keys, features.gradients), self.mean.split(sizes), deviation.split(sizes), strict=True)
+        return Features(*(((own.double() - mean) / by).float() for own, mean, by in parts))
