@@ -9,13 +9,17 @@ from editlab.errors import BadRequest
 from editlab.methods._health import HEALTH, health_value, warnings
 from editlab.methods._method import GROUPS, Edited, Group, Method, check_requests
 from editlab.methods._settings import Setting, as_json, describe
+from editlab.methods.grace import Grace
+from editlab.methods.ike import Ike
 from editlab.methods.memit import Memit
+from editlab.methods.note import Retrieved
 from editlab.methods.rome import Rome
+from editlab.methods.told import Told
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
-METHODS: dict[str, Method] = {method.name: method for method in (Rome(), Memit())}
+METHODS: dict[str, Method] = {method.name: method for method in (Rome(), Memit(), Grace(), Told(), Ike(), Retrieved())}
 """All methods, in the order in which people are offered them."""
 
 

@@ -68,7 +68,8 @@ class Method(ABC):
     `title`: its name and what it does, in a few words. `group`: what it changes, by which people find it. `like`: the method
     whose preset it takes, as far as it has those settings, where a model has none of its own. `joint`: the requests of one
     call are solved together, so that each one's patch depends on the others; then `edit` also takes the `earlier` requests
-    that the view holds, to spare them. `needs_statistics`: it cannot do without the key statistics of its layers.
+    that the view holds, to spare them. `needs_statistics`: it cannot do without the key statistics of its layers. A method
+    without layers has no setting `layers`, one that draws nothing no `seed`, and then it drops a given seed.
     """
 
     name: ClassVar[str]
@@ -100,6 +101,7 @@ class Method(ABC):
         Raises `BadRequest` for a setting that the method does not have, or a value that does not fit it.
         """
         known = {field.name for field in fields(self.config)}
+        changes = {name: value for name, value in changes.items() if name in known or name != "seed"}
         located = "layers" in known
         default = default_layers(self.config, model) if located else {}
         alike = {name: value for name, value in model.preset.get(self.like, {}).items() if name in known}
@@ -119,10 +121,11 @@ class Method(ABC):
 def default_layers(kind: type, model: LanguageModel) -> dict[str, tuple[int, ...]]:
     """Return layers for a model that nobody validated: as deep, in proportion, as the published ones of a 7B Llama.
 
-    Never the last one: nothing above it would carry what the subject's token retrieves to the end of the prompt.
+    Those are `depth` of its 32 layers, 5 where the configuration does not say. Never the last one: nothing above it would
+    carry what is retrieved to the end of the text.
     """
     last = max(1, model.n_layers - 1)
-    first = min(max(1, round(model.n_layers * 5 / 32)), last - 1)
+    first = min(max(1, round(model.n_layers * getattr(kind, "depth", 5) / 32)), last - 1)
     return {"layers": tuple(range(first, min(first + getattr(kind, "spread", 1), last)))}
 
 

@@ -8,8 +8,6 @@ from pandas import DataFrame
 
 from editlab import probes
 from editlab.facts import EditRequest
-from editlab.facts.languages import sentence_end
-from editlab.facts.script import joined
 from editlab.lab.ledger.chain import EditRecord
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.methods.svd import without_loudest
@@ -49,7 +47,5 @@ def linked(ground: Ground, request: EditRequest, views: Mapping[str, View]) -> D
     One more view, "told", is the unedited model with the new fact in front of each prompt.
     """
     case = ground.case(request)
-    request = case.request
-    told = joined(request.text, request.target_new) + sentence_end(request.prompt, request.subject)
-    in_context = View((Preamble(told),))
-    return probes.linked(ground.model, case, {**views, "told": in_context})
+    told = View((Preamble(case.request.sentence),))
+    return probes.linked(ground.model, case, {**views, "told": told})

@@ -166,7 +166,7 @@ class Workspace:
         if self.form == "plain":
             return dict(views)
         form = self.context.model.form(self.form)
-        return {name: view.with_patches([form]) for name, view in views.items()}
+        return {name: view.in_form(form) for name, view in views.items()}
 
     def set_form(self, form: str) -> None:
         """Write prompts and probes as "plain" text or in a "chat". Raises `BadRequest` where the model has no template."""
