@@ -275,7 +275,7 @@ class View:
         return next((patch for patch in reversed(self.patches) if isinstance(patch, Form)), BARE)
 
     def asks(self, text: str) -> str:
-        """Return a text as it is asked under this view: behind its preambles and the notes that belong to it, in the form."""
+        """Return a text as it is asked under this view: behind its preambles and notes that belong to it."""
         return self.form.around(before(text, self.preambles, self.notes) if self.tells else text)
 
     def in_form(self, form: Form) -> View:

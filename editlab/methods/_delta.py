@@ -85,7 +85,7 @@ def optimise(
     """
     values: list[Value | None] = [None] * len(requests)
     done = 0
-    for chunk in chunks(model, requests, contexts):
+    for chunk in _chunks(model, requests, contexts):
 
         def report(fraction: float, text: str, done: int = done, size: int = len(chunk)) -> None:
             progress((done + fraction * size) / len(requests), text)
@@ -93,13 +93,13 @@ def optimise(
         def problem(places: Sequence[int], chunk: list[int] = chunk) -> _Problem:
             return _Problem(model, [requests[chunk[place]] for place in places], layer, hook, contexts, view, form)
 
-        for i, value in zip(chunk, search(problem, len(chunk), schedule, report, cancel), strict=True):
+        for i, value in zip(chunk, _search(problem, len(chunk), schedule, report, cancel), strict=True):
             values[i] = value
         done += len(chunk)
     return [value for value in values if value is not None]
 
 
-def chunks(model: LanguageModel, requests: Sequence[EditRequest], contexts: Sequence[str]) -> Iterator[list[int]]:
+def _chunks(model: LanguageModel, requests: Sequence[EditRequest], contexts: Sequence[str]) -> Iterator[list[int]]:
     """Yield requests to solve together: alike in what follows the subject, within a forward's token budget."""
     longest = [
         (len(contexts) + 1) * max(len(model.tok.encode(joined(c + r.text, r.target_new))) for c in contexts)
@@ -118,7 +118,7 @@ def chunks(model: LanguageModel, requests: Sequence[EditRequest], contexts: Sequ
     yield chunk
 
 
-def search(
+def _search(
     problem_of: Callable[[Sequence[int]], _Problem],
     count: int,
     schedule: Schedule,

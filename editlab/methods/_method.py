@@ -68,8 +68,9 @@ class Method(ABC):
     `title`: its name and what it does, in a few words. `group`: what it changes, by which people find it. `like`: the method
     whose preset it takes, as far as it has those settings, where a model has none of its own. `joint`: the requests of one
     call are solved together, so that each one's patch depends on the others; then `edit` also takes the `earlier` requests
-    that the view holds, to spare them. `needs_statistics`: it cannot do without the key statistics of its layers. A method
-    without layers has no setting `layers`, one that draws nothing no `seed`, and then it drops a given seed.
+    that the view holds, to spare them. `needs_statistics`: it cannot do without the key statistics of its layers; `whitens`:
+    it reads them at all. `at_subject`: it writes what the subject's last token retrieves, which REP and a mask build on. A
+    method without layers has no setting `layers`; one that draws nothing has no `seed`, and drops one that is given.
     """
 
     name: ClassVar[str]
@@ -79,6 +80,8 @@ class Method(ABC):
     config: ClassVar[type[MethodSettings]]
     joint: ClassVar[bool] = False
     needs_statistics: ClassVar[bool] = False
+    whitens: ClassVar[bool] = True
+    at_subject: ClassVar[bool] = True
 
     @abstractmethod
     def edit(
@@ -112,6 +115,10 @@ class Method(ABC):
             )
         return config
 
+    def layers_measured(self, config: Any) -> tuple[int, ...]:
+        """Return the layers whose key statistics an edit with this configuration reads where they exist."""
+        return getattr(config, "layers", ()) if self.whitens and getattr(config, "whiten", True) else ()
+
     def settle(self, config: Any, model: LanguageModel) -> Any:
         """Return the settings to edit with: the given ones, with the model's layers where they name none; or the model's."""
         given = {} if config is None else dict(vars(config))
@@ -121,11 +128,11 @@ class Method(ABC):
 def default_layers(kind: type, model: LanguageModel) -> dict[str, tuple[int, ...]]:
     """Return layers for a model that nobody validated: as deep, in proportion, as the published ones of a 7B Llama.
 
-    Those are `depth` of its 32 layers, 5 where the configuration does not say. Never the last one: nothing above it would
+    Those begin at `depth`, 5 of 32 where the configuration does not say. Never the last one: nothing above it would
     carry what is retrieved to the end of the text.
     """
     last = max(1, model.n_layers - 1)
-    first = min(max(1, round(model.n_layers * getattr(kind, "depth", 5) / 32)), last - 1)
+    first = min(max(1, round(model.n_layers * getattr(kind, "depth", 5 / 32))), last - 1)
     return {"layers": tuple(range(first, min(first + getattr(kind, "spread", 1), last)))}
 
 

@@ -20,16 +20,17 @@ from editlab.work import Cancel, Progress
 def ways(model: LanguageModel, record: EditRecord, workspace: Workspace) -> dict[str, View]:
     """Return the views that could restore the model's old answers, after the "edited" one.
 
-    "removed": without the edit's patches; "svd": without the loudest direction of its layers' weights; "masked": under the
-    reversal mask, if there is one.
+    "removed": without the edit's patches; "svd": without the loudest direction of its layers' weights, if it has layers;
+    "masked": under the reversal mask, if there is one.
     """
     view = workspace.view
     without = view.without(record.patches)
     views = {
         "edited": view,
         "removed": without if without.patches else BASE,
-        "svd": view.with_patches([without_loudest(model, view, layer) for layer in record.layers]),
     }
+    if record.layers:
+        views["svd"] = view.with_patches([without_loudest(model, view, layer) for layer in record.layers])
     return views if workspace.mask_problem else views | {"masked": workspace.views_under(mask=True)["masked"]}
 
 

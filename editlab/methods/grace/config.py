@@ -15,14 +15,14 @@ from editlab.wording import noop
 class GraceConfig(MethodSettings):
     """Named as in the paper; the published values of each model stand in `presets/models/`."""
 
-    depth: ClassVar[int] = 27
+    depth: ClassVar[float] = 27 / 32
 
     layers: Layers = Field(
         (),
         description=noop("Number of the layer that has the codebook; 0 is the first. Published: 27 of 32 for 7B Llamas."),
     )
     radius: float = Field(
-        0.3,
+        0.5,
         gt=0,
         le=LARGEST,
         title=noop("Radius"),

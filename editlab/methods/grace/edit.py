@@ -15,7 +15,7 @@ from torch import Tensor
 
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.methods._delta import Schedule, Value, chunks, search
+from editlab.methods._delta import Schedule, Value, _chunks, _search
 from editlab.methods._method import Edited, Method, Stopwatch, check_requests, probability_of_new
 from editlab.methods.grace.config import GraceConfig
 from editlab.model.replay import replay
@@ -35,6 +35,7 @@ class Grace(Method):
     title = noop("GRACE: a codebook beside one layer")
     group = "remember"
     config = GraceConfig
+    whitens = at_subject = False
 
     def edit(
         self,
@@ -91,7 +92,7 @@ def _values(
 ) -> list[Value]:
     """Return what the projection has to put out at each prompt's last token, as a change of what it puts out now."""
     values: dict[int, Value] = {}
-    for chunk in chunks(model, requests, [""]):
+    for chunk in _chunks(model, requests, [""]):
 
         def report(fraction: float, text: str, done: int = len(values), size: int = len(chunk)) -> None:
             progress((done + fraction * size) / len(requests), text)
@@ -99,16 +100,14 @@ def _values(
         def problem(places: Sequence[int], chunk: list[int] = chunk) -> _Problem:
             return _Problem(model, [requests[chunk[place]] for place in places], layer, view, form)
 
-        values |= zip(chunk, search(problem, len(chunk), schedule, report, cancel), strict=True)
+        values |= zip(chunk, _search(problem, len(chunk), schedule, report, cancel), strict=True)
     return [values[number] for number in range(len(requests))]
 
 
 class _Problem:
     """A row a request: its prompt and new object, in which the value changes at the prompt's last token."""
 
-    def __init__(
-        self, model: LanguageModel, requests: Sequence[EditRequest], layer: int, view: View, form: Form
-    ) -> None:
+    def __init__(self, model: LanguageModel, requests: Sequence[EditRequest], layer: int, view: View, form: Form) -> None:
         rows: list[Located] = []
         reads: list[tuple[int, int, int, float]] = []
         for number, request in enumerate(requests):
@@ -122,6 +121,11 @@ class _Problem:
         self.weights = torch.tensor([weight for *_, weight in reads], device=model.device)
         self.replay = replay(model, rows, layer, view)
         self.init = self.replay.mlp
+        self.size = model.d_model
+
+    def norms(self, values: Tensor) -> Tensor:
+        """Return the lengths of values `[requests, d_model]`."""
+        return values.norm(dim=1, keepdim=True)
 
     def forward(self, delta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the losses `[requests]`, twice, and nothing that should stay as it is."""

@@ -39,6 +39,7 @@ class Ike(Method):
     title = noop("IKE: demonstrations and the fact before every question")
     group = "tell"
     config = IkeConfig
+    whitens = at_subject = False
 
     def edit(
         self,

@@ -24,6 +24,7 @@ class Retrieved(Method):
     title = noop("Note: the fact before questions about its subject")
     group = "tell"
     config = NoteConfig
+    whitens = at_subject = False
 
     def edit(
         self,

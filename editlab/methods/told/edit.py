@@ -24,6 +24,7 @@ class Told(Method):
     title = noop("Told: the fact before every question")
     group = "tell"
     config = ToldConfig
+    whitens = at_subject = False
 
     def edit(
         self,
