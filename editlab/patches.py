@@ -280,6 +280,8 @@ class View:
 
     def in_form(self, form: Form) -> View:
         """Return the same with texts put to the model in a form; what lies at the layers is kept."""
+        if form == self.form:
+            return self
         found = self.with_patches([form])
         found.__dict__["laid"] = self.laid
         return found

@@ -16,8 +16,11 @@ QUICK = {"layers": LAYERS[:1], "steps": 15}
 SETTINGS = {
     "rome": {**QUICK, "clamp": 20.0, "kl": 0.0},
     "memit": {**QUICK, "layers": LAYERS, "clamp": 20.0, "kl": 0.0, "preserved": 1.0},
+    "told": {},
+    "ike": {"demonstrations": 2},
+    "note": {},
 }
-"""Settings with which a tiny random model can be edited, where a method needs more than `QUICK`."""
+"""Settings with which a tiny random model can be edited, where a method needs other ones than `QUICK`."""
 PAIRS = [(name, kind) for kind in KINDS for name in methods.METHODS]
 
 
