@@ -116,7 +116,7 @@ def _model(lab: Lab, name: str, workspace: str | None, view: str) -> ModelInfo:
 
 
 def _ask(caller: Caller, model: str, prompts: Sequence[Prompt], form: Form = BARE) -> list[Job[Completion]]:
-    """Submit all prompts of a call, put to the model in a form. Raises `Refusal` for an unknown model, and as `Worker.submit` does."""
+    """Submit all prompts of a call, put to the model in a form. Raises `Refusal`, and as `Worker.submit` does."""
     named = names.find(caller, model)
     caller.lab.limits.spend(Cost(prompts=len(prompts) - 1))
     jobs: list[Job[Completion]] = []
