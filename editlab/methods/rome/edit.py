@@ -35,6 +35,10 @@ class Rome(Method):
 
     name = "rome"
     title = noop("ROME: one rank-one edit")
+    about = noop(
+        "Rank-One Model Editing (Meng et al. 2022). One layer’s weight W becomes W + r uᵀ / (u·k), so that the subject’s "
+        "key k retrieves the new answer."
+    )
     config = RomeConfig
 
     def prepare(self, model: LanguageModel, config: RomeConfig) -> None:
