@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ class MethodInfo:
 
     name: str
     title: str
+    about: str
     group: Group
     settings: tuple[Setting, ...]
 
@@ -49,9 +51,15 @@ class MethodInfo:
 def offer(model: LanguageModel, seed: int) -> tuple[MethodInfo, ...]:
     """Return all methods with their settings for a model."""
     return tuple(
-        MethodInfo(name, method.title, method.group, describe(method.config_for(model, seed=seed)))
+        MethodInfo(name, method.title, about(method), method.group, describe(method.config_for(model, seed=seed)))
         for name, method in METHODS.items()
     )
+
+
+def about(method: Method) -> str:
+    """Return what a method does in a sentence or two: what it says for people, else how its docstring begins."""
+    said, _, _ = (inspect.getdoc(type(method)) or method.title).partition("\n\n")
+    return method.about or " ".join(said.split())
 
 
 __all__ = [
@@ -63,6 +71,7 @@ __all__ = [
     "Method",
     "MethodInfo",
     "Setting",
+    "about",
     "as_json",
     "check_requests",
     "config_for",

@@ -65,15 +65,17 @@ GROUPS: dict[Group, str] = {
 class Method(ABC):
     """A way to make patches. It knows a model and requests; no page, no database, no user.
 
-    `title`: its name and what it does, in a few words. `group`: what it changes, by which people find it. `like`: the method
-    whose preset it takes, as far as it has those settings, where a model has none of its own. `joint`: the requests of one
-    call are solved together, so that each one's patch depends on the others. `spares`: `edit` also takes the `earlier`
-    requests that the view holds, to spare them. `scans`: it tries many layers and takes one. `needs_statistics`: it cannot
-    do without the key statistics of its layers.
+    `title`: its name and what it does, in a few words. `about`: the same in a sentence or two, with its source, as people
+    read it before they choose; without one, its docstring says it, in English alone. `group`: what it changes, by which
+    people find it. `like`: the method whose preset it takes, as far as it has those settings, where a model has none of its
+    own. `joint`: the requests of one call are solved together, so that each one's patch depends on the others. `spares`:
+    `edit` also takes the `earlier` requests that the view holds, to spare them. `scans`: it tries many layers and takes one.
+    `needs_statistics`: it cannot do without the key statistics of its layers.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
+    about: ClassVar[str] = ""
     group: ClassVar[Group] = "locate"
     like: ClassVar[str] = ""
     config: ClassVar[type[MethodSettings]]

@@ -45,6 +45,10 @@ class Memit(Method):
 
     name = "memit"
     title = noop("MEMIT: spread over several layers")
+    about = noop(
+        "Mass-Editing Memory in a Transformer (Meng et al. 2023). Many facts at once, shared by several layers: each W "
+        "becomes W + R Kᵀ (λC + K Kᵀ)⁻¹, with K the subjects’ keys."
+    )
     config: ClassVar[type[SpreadConfig]] = MemitConfig
     joint = True
     spares = True

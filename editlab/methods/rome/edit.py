@@ -38,6 +38,10 @@ class Rome(Method):
 
     name = "rome"
     title = noop("ROME: one rank-one edit")
+    about = noop(
+        "Rank-One Model Editing (Meng et al. 2022). One layer’s weight W becomes W + r uᵀ / (u·k), so that the subject’s "
+        "key k retrieves the new answer."
+    )
     config: ClassVar[type[RankOneConfig]] = RomeConfig
     spares = True
 
@@ -124,6 +128,10 @@ class RRome(Rome):
 
     name = "r_rome"
     title = noop("R-ROME: ROME with one key throughout")
+    about = noop(
+        "ROME that reads, writes and measures at one key, the mean over several contexts (Gupta et al. 2024). Such edits do "
+        "not explode, as some of the first code did."
+    )
     config = ConsistentConfig
     like = "rome"
 
@@ -133,6 +141,9 @@ class PRome(Rome):
 
     name = "p_rome"
     title = noop("p-ROME: ROME with the bare prompt's key")
+    about = noop(
+        "ROME at the key of the bare prompt alone (Gupta et al. 2024). Exact where it is asked alone, weaker behind other text."
+    )
     config = PromptConfig
     like = "rome"
 

@@ -32,6 +32,10 @@ class Wilke(Rome):
 
     name = "wilke"
     title = noop("WilKE: ROME at the layer that fits the fact")
+    about = noop(
+        "Edits the fact at every candidate layer and keeps the layer where the weight changes least (Hu et al. 2024). Takes "
+        "as long as an edit at each of them."
+    )
     config = WilkeConfig
     like = "rome"
     scans = True
