@@ -13,9 +13,17 @@ from editlab.model import LanguageModel, measuring
 
 LAYERS = (1, 2)
 QUICK = {"layers": LAYERS[:1], "steps": 15}
+LOUD = {**QUICK, "clamp": 20.0, "kl": 0.0}
+SPREAD = {**LOUD, "layers": LAYERS}
 SETTINGS = {
-    "rome": {**QUICK, "clamp": 20.0, "kl": 0.0},
-    "memit": {**QUICK, "layers": LAYERS, "clamp": 20.0, "kl": 0.0, "preserved": 1.0},
+    "rome": LOUD,
+    "r_rome": LOUD,
+    "p_rome": LOUD,
+    "emmet": LOUD,
+    "wilke": SPREAD,
+    "memit": {**SPREAD, "preserved": 1.0},
+    "pmet": {**SPREAD, "preserved": 1.0},
+    "alphaedit": {**SPREAD, "energy": 0.3},
     "told": {},
     "ike": {"demonstrations": 2},
     "note": {},

@@ -111,7 +111,7 @@ class KeyStatistics:
 
     def _layers_by_method(self) -> list[tuple[int, ...]]:
         model, seed = self._context.model, self._context.seed
-        every = methods.METHODS.values()
+        every = [method for method in methods.METHODS.values() if not method.scans]
         return [method.layers_measured(method.config_for(model, seed=seed)) for method in every]
 
     @property

@@ -33,6 +33,10 @@ class Grace(Method):
 
     name = "grace"
     title = noop("GRACE: a codebook beside one layer")
+    about = noop(
+        "A codebook of keys and values beside one layer (Hartvigsen et al. 2023): where a key comes near that of the edit's "
+        "prompt, the layer puts out a trained value. No weight changes, and other wordings are hardly reached."
+    )
     group = "remember"
     config = GraceConfig
     whitens = at_subject = False

@@ -22,6 +22,10 @@ class Retrieved(Method):
 
     name = "note"
     title = noop("Note: the fact before questions about its subject")
+    about = noop(
+        "The new fact as a sentence before those questions alone that name its subject, which is told by the letters of the "
+        "name. No weight changes."
+    )
     group = "tell"
     config = NoteConfig
     whitens = at_subject = False

@@ -22,6 +22,10 @@ class Told(Method):
 
     name = "told"
     title = noop("Told: the fact before every question")
+    about = noop(
+        "The new fact as a sentence before every question. No weight changes and nothing is computed: what every edit is to be "
+        "compared with."
+    )
     group = "tell"
     config = ToldConfig
     whitens = at_subject = False
