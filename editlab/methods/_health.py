@@ -15,13 +15,14 @@ HEALTH = {
         noop("|ΔW| / |W|"),
         noop("Norm of the edit relative to that of the weights it changes. A small edit is gentle."),
     ),
+    "neurons": (noop("Neurons"), noop("Number of knowledge neurons that the edit changes.")),
+    "tokens": (noop("Tokens before"), noop("Tokens that stand before the edit’s own question because of it.")),
     "divisor": (noop("Divisor"), noop("Response of the edit’s key to its own direction. Near 0, the edit would explode.")),
     "share": (
         noop("Share"),
         noop("Share of the edit that the bare prompt receives. 1 is all of it; other values miss or overshoot."),
     ),
     "whitened": (noop("Key statistics"), noop("Whether statistics of the model’s own keys kept the edit away from them.")),
-    "neurons": (noop("Neurons"), noop("Knowledge neurons that the edit changes.")),
     "seconds": (noop("Time, s"), noop("Time from the start of the computation to the finished edit.")),
     "rep_opens": (
         noop("REP: gate opens"),
@@ -73,4 +74,4 @@ def health_value(key: str, value: float) -> str:
         return f"{value / 1000:.0f} kB"
     if key == "whitened":
         return noop("yes") if value else noop("no")
-    return f"{value:.0f}" if key in ("steps", "neurons") else f"{value:.3g}"
+    return f"{value:.0f}" if key in ("steps", "neurons", "tokens") else f"{value:.3g}"

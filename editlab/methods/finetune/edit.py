@@ -44,12 +44,10 @@ class FineTuning(Method):
         config: Any = None,
         progress: Progress = no_progress,
         cancel: Cancel = never,
-        earlier: Sequence[EditRequest] = (),
     ) -> Edited:
         """Return one dense patch for all requests, which are one solve and are removed as one.
 
-        `earlier`: requests that `view` holds already; nothing is done to keep them. Raises `BadRequest` where the settings
-        name more than one layer.
+        Nothing is done to keep what `view` holds already. Raises `BadRequest` where the settings name more than one layer.
         """
         watch = Stopwatch()
         config = self.settle(config, model)
@@ -126,6 +124,10 @@ class FtL(_DepthFirst):
 
     name = "ft_l"
     title = noop("FT-L: fine-tuning within a norm")
+    about = noop(
+        "Constrained fine-tuning (Meng et al. 2022). One layer’s weight is trained until the prompt’s end says the new "
+        "object, with no entry further from where it was than a constraint."
+    )
     config = FtlConfig
 
     def _row(self, model: LanguageModel, request: EditRequest, form: Form) -> Row:
@@ -137,6 +139,10 @@ class FtM(_DepthFirst):
 
     name = "ft_m"
     title = noop("FT-M: fine-tuning on the new object")
+    about = noop(
+        "Fine-tuning with a masked prompt (Zhang et al. 2024). One layer’s weight is trained until the model says all tokens "
+        "of the new object."
+    )
     config = FtmConfig
 
     def _row(self, model: LanguageModel, request: EditRequest, form: Form) -> Row:
@@ -148,6 +154,10 @@ class LocftBf(FineTuning):
 
     name = "locft_bf"
     title = noop("LocFT-BF: fine-tuning in mini-batches")
+    about = noop(
+        "Localized breadth-first fine-tuning (Yang et al. 2026). One layer’s weight is trained in mini-batches of many facts, "
+        "epoch after epoch, instead of one fact after the other."
+    )
     config = LocftConfig
 
     def _train(

@@ -35,8 +35,13 @@ class Ultraedit(Method):
 
     name = "ultraedit"
     title = noop("UltraEdit: one step for many facts")
+    about = noop(
+        "One closed-form step (Gu et al. 2025). Where the new objects are said, each value moves against its normalised "
+        "gradient, and ridge regression finds the weights that move them all."
+    )
     config = UltraeditConfig
     joint = True
+    spares = True
     whitens = False
     at_subject = False
 
