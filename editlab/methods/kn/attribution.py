@@ -7,7 +7,7 @@ rows of all layers and steps go through the upper layers together, one token eac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,9 @@ import torch
 from accelerate.utils import align_module_device
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
-from editlab.model.overlay import laid_over
+from editlab.model.overlay import first_of, laid_over
 from editlab.model.replay import Replay, replay
 from editlab.model.tokens import Located
 from editlab.patches import View
@@ -31,11 +32,11 @@ def attributions(
     """Return how much each neuron at the last token adds to the probability of the label behind these ids; and the neurons'
     activations.
     """
-    arch, kept = model.arch, _Kept(model.n_layers)
+    kept = _Kept(model.n_layers)
     with ExitStack() as stack:
-        for layer, block in enumerate(arch.block_list(model.hf)):
-            stack.callback(arch.projection_of(model.hf, layer).register_forward_hook(kept.projection(layer)).remove)
-            stack.callback(block.register_forward_hook(kept.block(layer)).remove)
+        for layer in range(model.n_layers):
+            for handle in kept.hooks(model, layer):
+                stack.callback(handle.remove)
         run = replay(model, [Located(ids, len(ids) - 1)], 0, view)
     values = [_silenced(model, layer, kept.values[layer][0], steps) for layer in range(model.n_layers)]
     with torch.enable_grad():
@@ -77,21 +78,26 @@ def _weight(model: LanguageModel, layer: int, view: View) -> Float[Tensor, "d_mo
 
 
 class _Kept:
-    """What each layer read and put out at the last token, and the state behind its block."""
+    """What each layer read at the last token, what its MLP put out, edits included, and the state behind its block."""
 
     def __init__(self, layers: int) -> None:
         self.keys: list[Tensor] = [torch.empty(0)] * layers
         self.values: list[Tensor] = [torch.empty(0)] * layers
         self.residual: list[Tensor] = [torch.empty(0)] * layers
 
-    def projection(self, layer: int) -> Any:
-        def hook(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            self.keys[layer], self.values[layer] = inputs[0], output
+    def hooks(self, model: LanguageModel, layer: int) -> Iterator[RemovableHandle]:
+        """Yield the handles of hooks that keep what passes at a layer; the last forward stays."""
 
-        return hook
+        def keep_key(_module: nn.Module, inputs: tuple[Tensor, ...], _output: Tensor) -> None:
+            self.keys[layer] = inputs[0]
 
-    def block(self, layer: int) -> Any:
-        def hook(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Any) -> None:
-            self.residual[layer] = output[0] if isinstance(output, tuple) else output
+        def keep_value(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Any) -> None:
+            self.values[layer] = first_of(output)
 
-        return hook
+        def keep_residual(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Any) -> None:
+            self.residual[layer] = first_of(output)
+
+        arch = model.arch
+        yield arch.projection_of(model.hf, layer).register_forward_hook(keep_key)
+        yield arch.mlp_of(model.hf, layer).register_forward_hook(keep_value)
+        yield arch.block_list(model.hf)[layer].register_forward_hook(keep_residual)
