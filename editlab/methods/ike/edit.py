@@ -38,7 +38,7 @@ class Ike(Method):
     name = "ike"
     title = noop("IKE: demonstrations and the fact before every question")
     about = noop(
-        "Examples of what a new fact changes and what it leaves alone, then the fact itself, before every question (Zheng et "
+        "Examples of what a new fact changes and what it leaves alone, then the fact, before every question (Zheng et "
         "al. 2023). No weight changes; every question becomes longer."
     )
     group = "tell"

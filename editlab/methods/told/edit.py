@@ -23,7 +23,7 @@ class Told(Method):
     name = "told"
     title = noop("Told: the fact before every question")
     about = noop(
-        "The new fact as a sentence before every question. No weight changes and nothing is computed: what every edit is to be "
+        "The new fact as a sentence before every question. No weight changes and nothing is computed: what edits are to be "
         "compared with."
     )
     group = "tell"
