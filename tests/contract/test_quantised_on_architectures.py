@@ -45,6 +45,16 @@ def loaded(tmp_path_factory):
     return load
 
 
+TUNED = {"learning_rate": 0.02, "norm_constraint": 1.0, "epochs": 20}
+OWN = {
+    **dict.fromkeys(("memit", "pmet"), {"preserved": 1.0}),
+    "ultraedit": {"learning_rate": 0.05},
+    "kn": {"steps": 5, "add": 10.0, "threshold": 0.3},
+    **dict.fromkeys(("ft_l", "ft_m", "locft_bf"), TUNED),
+}
+"""What a method needs beyond `SETTINGS`."""
+
+
 @pytest.mark.parametrize(("kind", "quantization"), CASES)
 def test_an_edit_over_quantised_weights_holds_and_leaves_nothing(loaded, kind, quantization):
     whole, model, _ = loaded(kind, quantization)
@@ -55,8 +65,7 @@ def test_an_edit_over_quantised_weights_holds_and_leaves_nothing(loaded, kind, q
     for name, method in methods.METHODS.items():
         if method.group == "tell":
             continue
-        layers, extra = (LAYERS, {"preserved": 1.0}) if name == "memit" else (LAYERS[:1], {})
-        given = {"layers": layers, **SETTINGS, **extra}
+        given = {"layers": LAYERS if name == "memit" else LAYERS[:1], **SETTINGS, **OWN.get(name, {})}
         given = {setting: value for setting, value in given.items() if setting in method.config.__pydantic_fields__}
         config = methods.config_for(name, model, **given)
         edited = method.edit(model, [REQUEST], config=config)
