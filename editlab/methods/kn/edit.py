@@ -1,6 +1,6 @@
 """Knowledge neurons: the few neurons a fact comes from are made to write another object.
 
-Dai et al. 2022, arXiv 2104.08696. See docs/methods.md, section 9.
+Dai et al. 2022, arXiv 2104.08696. See docs/methods.md, section 11.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """UltraEdit: one closed-form step for many facts, from keys and gradients where the new objects are said.
 
-Gu et al. 2025, arXiv 2505.14679; in n x n where that is smaller. See docs/methods.md, section 8.
+Gu et al. 2025, arXiv 2505.14679; in n x n where that is smaller. See docs/methods.md, section 10.
 """
 
 from __future__ import annotations
