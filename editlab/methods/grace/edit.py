@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Grace(Method):
-    """General retrieval adaptors for continual editing (docs/methods.md, section 10)."""
+    """General retrieval adaptors for continual editing (docs/methods.md 9.1 to 9.3)."""
 
     name = "grace"
     title = noop("GRACE: a codebook beside one layer")

@@ -20,7 +20,7 @@ class IkeConfig(MethodSettings):
         title=noop("Demonstrations"),
         description=noop(
             "Number of examples, of other facts, of what a new fact changes and what it leaves alone. More make every "
-            "question longer. Published: 32; 16 in EasyEdit."
+            "question longer. Published: 32."
         ),
     )
     form: PromptForm = "plain"

@@ -33,7 +33,7 @@ ROOM = 4
 
 
 class Ike(Method):
-    """In-context editing (docs/methods.md, section 8)."""
+    """In-context editing (docs/methods.md 8.2)."""
 
     name = "ike"
     title = noop("IKE: demonstrations and the fact before every question")

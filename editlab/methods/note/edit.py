@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Retrieved(Method):
-    """Tells the model a fact where it is asked about its subject (docs/methods.md, section 9)."""
+    """Tells the model a fact where it is asked about its subject (docs/methods.md 8.3)."""
 
     name = "note"
     title = noop("Note: the fact before questions about its subject")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Told(Method):
-    """Tells the model each fact in a sentence (docs/methods.md, section 7)."""
+    """Tells the model each fact in a sentence (docs/methods.md 8.1)."""
 
     name = "told"
     title = noop("Told: the fact before every question")
