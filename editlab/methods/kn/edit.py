@@ -90,7 +90,7 @@ def _edit(
     signs = found[0][1].sign() if config.signed else torch.ones_like(scores)
     reads = chosen * signs
     layers = chosen.any(1).nonzero()[:, 0].tolist()
-    return tuple(LowRank(layer, reads[layer][None], shift[:, None]) for layer in layers), int(chosen.sum())
+    return tuple(LowRank(layer, reads[layer][None].clone(), shift[:, None].clone()) for layer in layers), int(chosen.sum())
 
 
 def _embedding(model: LanguageModel, ids: Sequence[int]) -> Float[Tensor, "d_model"]:

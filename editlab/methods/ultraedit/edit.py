@@ -80,11 +80,11 @@ class Ultraedit(Method):
             seen = Moments.of(read(model, [row_of(model, r, form) for r in earlier[-LATEST:]], config.layers, BASE)) + seen
         normal = seen.normalised(features)
         patches = []
-        for place, layer in enumerate(config.layers):
+        for position, layer in enumerate(config.layers):
             stop_if(cancel)
-            progress(0.5, f"solve: layer {layer}, {place + 1} of {len(config.layers)}")
-            change = wanted(normal.keys[place], normal.gradients[place], config.learning_rate)
-            patches.append(ridge_regression(layer, features.keys[place], change, config.ridge))
+            progress(0.5, f"solve: layer {layer}, {position + 1} of {len(config.layers)}")
+            change = wanted(normal.keys[position], normal.gradients[position], config.learning_rate)
+            patches.append(ridge_regression(layer, features.keys[position], change, config.ridge))
         reached = probability_of_new(model, requests, [view.with_patches((*patches, form))] * len(requests))
         norm = max(relative_norm(model, patch) for patch in patches)
         seconds = watch.seconds
