@@ -25,7 +25,7 @@ SETTINGS = {
     "pmet": {**SPREAD, "preserved": 1.0},
     "alphaedit": {**SPREAD, "energy": 0.3},
     "ultraedit": {"layers": LAYERS, "learning_rate": 0.05},
-    "kn": {"steps": 20, "add": 10.0},
+    "kn": {"steps": 10, "add": 20.0},
     "ft_l": {**QUICK, "learning_rate": 0.02, "norm_constraint": 1.0},
     "ft_m": {**QUICK, "learning_rate": 0.02},
     "locft_bf": {"layers": LAYERS[:1], "learning_rate": 0.02, "epochs": 15},

@@ -49,7 +49,7 @@ TUNED = {"learning_rate": 0.02, "norm_constraint": 1.0, "epochs": 20}
 OWN = {
     **dict.fromkeys(("memit", "pmet"), {"preserved": 1.0}),
     "ultraedit": {"learning_rate": 0.05},
-    "kn": {"steps": 20, "add": 10.0},
+    "kn": {"steps": 10, "add": 20.0},
     **dict.fromkeys(("ft_l", "ft_m", "locft_bf"), TUNED),
 }
 """What a method needs beyond `SETTINGS`."""
