@@ -115,8 +115,7 @@ def measure(
             laid = list({id(edit.patches): edit.patches for edit in edits if isinstance(edit, Edit)}.values())
             views = {rep: _view(laid, made, rep) for rep, made in refined.items()}
             for number, (case, edit) in enumerate(zip(pack, edits, strict=True)):
-                where = f", layers {config.layers}" if hasattr(config, "layers") else ""
-                progress(asked / count, f"{setup.method}{where}: case {case.id}")
+                progress(asked / count, f"{setup.method}: case {case.id}")
                 asked += 1
                 own = {rep: made[number] for rep, made in refined.items()}
                 yield from _measured(case, _open(blank[id(case)], done), edit, own, views, ground)
