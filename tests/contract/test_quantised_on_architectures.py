@@ -55,8 +55,8 @@ def test_an_edit_over_quantised_weights_holds_and_leaves_nothing(loaded, kind, q
     for name, method in methods.METHODS.items():
         if method.group == "tell":
             continue
-        layers, extra = (LAYERS, {"preserved": 1.0}) if name == "memit" else (LAYERS[:1], {})
-        given = {"layers": layers, **SETTINGS, **extra}
+        layers = LAYERS if hasattr(method.config, "spread") else LAYERS[:1]
+        given = {"layers": layers, **SETTINGS, "preserved": 1.0, "energy": 0.3}
         given = {setting: value for setting, value in given.items() if setting in method.config.__pydantic_fields__}
         config = methods.config_for(name, model, **given)
         edited = method.edit(model, [REQUEST], config=config)
