@@ -27,8 +27,8 @@ from editlab.settings import Settings
 
 HEARD = (0.6, 0.7, 0.75, 0.8, 0.9)
 RADII = (0.01, 0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 1.0)
-LONG_CASES = 20
-"""Cases whose long contexts the model reads; the letters are asked of all."""
+LONG_CASES = 8
+"""Cases whose long contexts the model reads for their keys; the letters are asked of all."""
 
 
 def main(
@@ -49,16 +49,17 @@ def main(
     table("Share of the name that is heard", batteries, letters, HEARD)
     chosen = methods.config_for("note", model).heard
     passed = sum(share >= chosen for share in of_kind("locality", batteries, letters))
-    batteries = [[p for p in own if p.kind != "long" or n < LONG_CASES] for n, own in enumerate(batteries)]
+    short = [[probe for probe in own if probe.kind != "long"] for own in batteries]
     for layer in (1, model.n_layers // 2, model.n_layers - 2):
         for how in ("last", "mean"):
-            asked = [[case.request.text, *(p.text for p in own)] for case, own in zip(cases, batteries, strict=True)]
+            asked = [[case.request.text, *(p.text for p in own)] for case, own in zip(cases, short, strict=True)]
             near = [states(model, texts, layer, how) for texts in asked]
             middle = torch.cat(near).mean(0)
             alike = [torch.cosine_similarity(own[1:] - middle, own[:1] - middle).tolist() for own in near]
-            at = sorted(of_kind("locality", batteries, alike))[-max(1, passed)]
-            table(f"States behind block {layer}, {how} token", batteries, alike, (at,))
+            at = sorted(of_kind("locality", short, alike))[-max(1, passed)]
+            table(f"States behind block {layer}, {how} token", short, alike, (at,))
     (layer,) = methods.config_for("grace", model).layers
+    batteries = [own if n < LONG_CASES else short[n] for n, own in enumerate(batteries)]
     apart, lengths = [], []
     for case, own in zip(cases, batteries, strict=True):
         rows = [model.tok.encode(text) for text in (case.request.text, *(p.text for p in own))]

@@ -47,7 +47,6 @@ def loaded(tmp_path_factory):
 
 TUNED = {"learning_rate": 0.02, "norm_constraint": 1.0, "epochs": 20}
 OWN = {
-    **dict.fromkeys(("memit", "pmet"), {"preserved": 1.0}),
     "ultraedit": {"learning_rate": 0.05},
     "kn": {"steps": 10, "add": 20.0},
     **dict.fromkeys(("ft_l", "ft_m", "locft_bf"), TUNED),
@@ -65,7 +64,8 @@ def test_an_edit_over_quantised_weights_holds_and_leaves_nothing(loaded, kind, q
     for name, method in methods.METHODS.items():
         if method.group == "tell":
             continue
-        given = {"layers": LAYERS if name == "memit" else LAYERS[:1], **SETTINGS, **OWN.get(name, {})}
+        layers = LAYERS if hasattr(method.config, "spread") else LAYERS[:1]
+        given = {"layers": layers, **SETTINGS, "preserved": 1.0, "energy": 0.3, **OWN.get(name, {})}
         given = {setting: value for setting, value in given.items() if setting in method.config.__pydantic_fields__}
         config = methods.config_for(name, model, **given)
         edited = method.edit(model, [REQUEST], config=config)
