@@ -163,8 +163,8 @@ FORMAT = Format(
     "peft",
     noop("LoRA adapter for PEFT: the low-rank patches as they are"),
     noop(
-        "The low-rank patches as they are, and whole matrices at full rank unless the rank is cut; PeftModel.from_pretrained "
-        "loads them. An adapter cannot hold REP or a mask."
+        "The low-rank patches as they are, and whole matrices at full rank unless the rank is cut; "
+        "PeftModel.from_pretrained loads them. An adapter cannot hold REP or a mask."
     ),
     lambda export, folder, progress, cancel: write(export.model, export.entries, folder, export.rank),
     Card(library="peft", relation="adapter"),

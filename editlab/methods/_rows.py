@@ -47,12 +47,13 @@ def row_of_text(model: LanguageModel, text: str) -> Row:
 
 @dataclass(frozen=True, eq=False)
 class Reads:
-    """Where labels of several rows are read, a place once: `rows` and `columns` of the places, and of each label its place,
-    its row and its weight, by which a row's labels have a mean.
+    """Where labels of several rows are read, a place once: `rows` and `columns` of the places.
+
+    Each label has its place, its row and its weight, by which a row's labels have a mean.
     """
 
-    rows: Int[Tensor, "places"]
-    columns: Int[Tensor, "places"]
+    rows: Int[Tensor, "reads"]
+    columns: Int[Tensor, "reads"]
     places: Int[Tensor, "labels"]
     labels: Int[Tensor, "labels"]
     owners: Int[Tensor, "labels"]

@@ -62,7 +62,12 @@ def test_an_edit_is_patches_of_its_group_that_fit_the_model_and_their_health(ben
     assert {patch.layer for patch in edited if hasattr(patch, "layer")} == set(edited.layers)
     assert all(isinstance(patch, KINDS[bench.method.group]) for patch in edited)
     assert len(edited.health) == len(REQUESTS)
-    numbers = {"locate": {"relative_norm"}, "tune": {"loss", "steps", "relative_norm"}, "remember": {"loss", "steps"}, "tell": {"tokens"}}
+    numbers = {
+        "locate": {"relative_norm"},
+        "tune": {"loss", "steps", "relative_norm"},
+        "remember": {"loss", "steps"},
+        "tell": {"tokens"},
+    }
     expected = {"p_new", "seconds"} | numbers.get(bench.method.group, set())
     assert all(expected <= health.keys() <= HEALTH.keys() for health in edited.health)
 

@@ -140,8 +140,8 @@ class FtM(_DepthFirst):
     name = "ft_m"
     title = noop("FT-M: fine-tuning on the new object")
     about = noop(
-        "Fine-tuning with a masked prompt (Zhang et al. 2024). One layer’s weight is trained until the model says all tokens "
-        "of the new object."
+        "Fine-tuning with a masked prompt (Zhang et al. 2024). One layer’s weight is trained until the model says "
+        "all tokens of the new object."
     )
     config = FtmConfig
 
@@ -155,8 +155,8 @@ class LocftBf(FineTuning):
     name = "locft_bf"
     title = noop("LocFT-BF: fine-tuning in mini-batches")
     about = noop(
-        "Localized breadth-first fine-tuning (Yang et al. 2026). One layer’s weight is trained in mini-batches of many facts, "
-        "epoch after epoch, instead of one fact after the other."
+        "Localized breadth-first fine-tuning (Yang et al. 2026). One layer’s weight is trained in mini-batches of many "
+        "facts, epoch after epoch, instead of one fact after the other."
     )
     config = LocftConfig
 

@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 def attributions(
     model: LanguageModel, ids: tuple[int, ...], label: int, steps: int, view: View
 ) -> tuple[Float[Tensor, "layers d_ff"], Float[Tensor, "layers d_ff"]]:
-    """Return how much each neuron at the last token adds to the probability of the label behind these ids; and the neurons'
-    activations.
-    """
+    """Return how much each neuron at the last token adds to the probability of the label; and the activations."""
     kept = _Kept(model.n_layers)
     with ExitStack() as stack:
         for layer in range(model.n_layers):

@@ -34,7 +34,9 @@ class KnConfig(MethodSettings):
     remove: Factor = Field(
         2.0,
         title=noop("Old object"),
-        description=noop("How often the old object's embedding is taken from each chosen neuron's value. Published: 2, or 1."),
+        description=noop(
+            "How often the old object's embedding is taken from each chosen neuron's value. Published: 2, or 1."
+        ),
     )
     add: Factor = Field(
         2.0,

@@ -32,8 +32,8 @@ class Kn(Method):
     name = "kn"
     title = noop("KN: knowledge neurons")
     about = noop(
-        "Knowledge neurons (Dai et al. 2022). Integrated gradients find the few neurons from which the old object comes; what "
-        "they write is moved from the old object’s embedding to the new one’s."
+        "Knowledge neurons (Dai et al. 2022). Integrated gradients find the few neurons from which the old object comes; "
+        "what they write is moved from the old object’s embedding to the new one’s."
     )
     config = KnConfig
     whitens = False

@@ -19,7 +19,9 @@ class UltraeditConfig(MethodSettings):
     spread: ClassVar[int] = 2
     layers: Layers = Field(
         (),
-        description=noop("Numbers of the layers to edit, all at once; 0 is the first. Published: 29 and 30 of 32 for Mistral."),
+        description=noop(
+            "Numbers of the layers to edit, all at once; 0 is the first. Published: 29 and 30 of 32 for Mistral."
+        ),
     )
     learning_rate: float = Field(
         1e-6,
@@ -40,7 +42,9 @@ class UltraeditConfig(MethodSettings):
         ge=0,
         le=20,
         title=noop("Warm-up"),
-        description=noop("Number of texts, written by the model itself, that the normalisation begins with; 0 as published."),
+        description=noop(
+            "Number of texts, written by the model itself, that the normalisation begins with; 0 as published."
+        ),
     )
     form: PromptForm = "plain"
     seed: Seed = Field(0, description=noop("Seed of the warm-up's texts. The same seed gives the same edit."))

@@ -74,8 +74,8 @@ class Moments:
     """Mean and sum of squared distances from it of each feature, over all samples that were seen so far, in float64."""
 
     count: int
-    mean: Float[Tensor, "features"]
-    squared: Float[Tensor, "features"]
+    mean: Float[Tensor, "d_ff+d_model"]
+    squared: Float[Tensor, "d_ff+d_model"]
 
     @classmethod
     def of(cls, features: Features) -> Moments:
