@@ -43,6 +43,8 @@ from editlab.web.server.sessions import Sessions
 JOIN, CANCEL, UPLOAD, DATA = (f"{API}{name}" for name in ("queue/join", "cancel", "upload", "queue/data"))
 PAGES = ("/", "/config", f"{API}info")
 """The pages that Gradio makes for each request, in a tenth of a second or more."""
+MANIFEST = b'href="/manifest.json"', b'href="manifest.json" '
+"""The one address that Gradio's page writes from the top of the site, and the same from the page, in as many bytes."""
 MOST_PAGES = 2
 """Pages that are made at a time. The others wait without a thread."""
 SESSION = "^[A-Za-z0-9-]{1,64}$"
@@ -188,6 +190,8 @@ class Firewall:
         async with self._making:
             await self.app(request.scope, request.receive, keep)
         for message in messages:
+            if message["type"] == "http.response.body":
+                message["body"] = message["body"].replace(*MANIFEST)
             await send(message)
 
     async def _stream(self, request: Request, send: Send) -> None:
