@@ -14,7 +14,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from editlab.errors import BadRequest
@@ -39,6 +39,11 @@ FRAMES = re.compile(
 """Who may show the page in a frame: this site, another one, or an editor's own scheme (`vscode-webview:`)."""
 SPACE_FRAMES = ("'self'", "https://huggingface.co", "https://*.hf.space")
 """The sites that show a Hugging Face Space in a frame."""
+
+
+def explain(error: ValidationError) -> str:
+    """Return which settings are at fault, and why."""
+    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
 
 
 def on_space() -> bool:
@@ -177,7 +182,7 @@ class Settings(BaseSettings):
         sites = tuple("'self'" if site.strip("'") == "self" else site.lower().rstrip("/") for site in sites)
         wrong = next((site for site in sites if not FRAMES.fullmatch(site)), None)
         if wrong is not None:
-            raise ValueError(f"{wrong!r} is no site. Write it as https://notebook.example.org or http://localhost:8888, or self")
+            raise ValueError(f"{wrong!r} is no site. Write it as https://lab.example.org or http://localhost:8888, or self")
         return sites
 
     @field_validator("proxies")

@@ -27,7 +27,7 @@ def cookie_path(request: Request) -> str:
 
 
 def cookie_name(name: str, request: Request) -> str:
-    """Return a name for a cookie that differs from path to path, because a browser sends those of the paths above as well."""
+    """Return a cookie's name at a path of a site. It differs from path to path: a browser sends those of paths above too."""
     return name + quote(root_of(request), safe="")
 
 

@@ -41,8 +41,8 @@ class AllowedHosts:
             await self.app(scope, receive, send)
             return
         hosts = [value for name, value in scope["headers"] if name == b"host"]
-        seen = scope.get("state", {}).get(HOST_SEEN)
-        seen = [] if seen is None else [host.strip().encode() for host in seen.split(",")]  # one of each proxy, the first first
+        stated = scope.get("state", {}).get(HOST_SEEN)
+        seen = [] if stated is None else [host.strip().encode() for host in stated.split(",")]  # the browser's is the first
         asked = [_name_in(hosts[0]) if len(hosts) == 1 else "", *map(_name_in, seen)]
         wrong = next((name for name in asked if not self._allows(name)), None)
         if wrong is not None:
