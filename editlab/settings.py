@@ -27,7 +27,7 @@ PRIVATE_NETWORKS = ("127.0.0.1", "::1", "10.0.0.0/8", "172.16.0.0/12", "192.168.
 """The addresses of a Space's proxies. The visitor's is the last forwarded address that is none of these."""
 MOST_SEED = 2**31 - 1
 """The largest seed that every library accepts."""
-HOSTNAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|[0-9a-f:.]+|\.[a-z0-9_-]+(\.[a-z0-9_-]+)+", re.ASCII)
+HOSTNAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|[0-9a-f:][0-9a-f:.]*|\.[a-z0-9_-]+(\.[a-z0-9_-]+)+", re.ASCII)
 """A host name, an address, or a domain with a dot before it: all names below it."""
 ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~@%+-]*[A-Za-z0-9_~@%+-])+", re.ASCII)
 """A path of a site, none of whose parts is `.` or `..`."""
@@ -211,7 +211,7 @@ class Settings(BaseSettings):
         """
         own = LOOPBACK if self.on_loopback else (*LOOPBACK, socket.gethostname(), *({self.host} - WILDCARDS))
         space = os.environ.get("SPACE_HOST", "").split(",") if on_space() else ()
-        return tuple(dict.fromkeys(name.lower().strip(" .") for name in (*own, *space, *self.hostnames) if name))
+        return tuple(dict.fromkeys(name.lower().strip().rstrip(".") for name in (*own, *space, *self.hostnames) if name))
 
     @property
     def model_presets(self) -> tuple[Path, Path]:

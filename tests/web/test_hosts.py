@@ -211,7 +211,8 @@ def test_gradio_takes_no_address_of_its_own_from_a_header(opened, mode, header):
 
 def test_gradio_takes_its_address_from_the_browser_so_that_it_is_right_behind_any_proxy(opened):
     client = TestClient(opened("proxied"), base_url="http://lab.example", client=(PEER, 1))
-    assert client.get("/config", headers={"X-Forwarded-Proto": "https", "X-Gradio-Server": "http://evil"}).json()["root"] == "."
+    headers = {"X-Forwarded-Proto": "https", "X-Gradio-Server": "http://evil.example"}
+    assert client.get("/config", headers=headers).json()["root"] == "."
 
 
 @pytest.mark.parametrize("wrong", ["0.0.0.0/0", "::/0", "proxy.example", "*"])

@@ -50,7 +50,8 @@ WRONG = noop("Wrong name or password. Try again.")
 THEMES = ("light", "dark")
 HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; "
+    "base-uri 'none'",
 }
 PAGE, PLAIN = Path(__file__).with_name("login.html"), Path(__file__).with_name("plain.css")
 

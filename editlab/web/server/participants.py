@@ -40,7 +40,8 @@ from editlab.web.workshop.room_strip import guess_card
 DOOR = "/join/"
 HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; "
+    "base-uri 'none'",
 }
 MOST_GUESS = 200
 """Bytes of a guess."""
