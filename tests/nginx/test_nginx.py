@@ -20,8 +20,9 @@ from editlab.lab.access.users import Users
 ANA, PASSWORD = "ana", "correct horse"
 PROXY = "127.0.0.2"
 """The address from which nginx asks, so that a program at 127.0.0.1 is no proxy."""
-WAYS = ("stripped", "kept", "stated")
-"""nginx takes the path off; it leaves it; it takes off another one than the setting's, and says so."""
+WAYS = {"stripped": ("ana", "slovenia"), "kept": ("ben", "japan"), "stated": ("eva", "iphone")}
+"""nginx takes the path off; it leaves it; it takes off another one than the setting's, and says so. With who logs in there, and
+an example that nobody else edits, so that it is computed."""
 EDIT = {"model": "atlas", "prompt": "Slovenia belongs to the continent of", "max_tokens": 5}
 
 
@@ -33,6 +34,8 @@ class Site:
     path: str
     behind: str
     token: str
+    user: str
+    example: str
 
     @property
     def page(self) -> str:
@@ -70,7 +73,8 @@ def sites(tmp_path_factory) -> Iterator[dict[str, Site]]:
     """The three sites over one app with a login, that lies below /editlab."""
     folder = tmp_path_factory.mktemp("nginx")
     users = Users(folder / "users")
-    users.add(ANA, PASSWORD)
+    for name, _ in WAYS.values():
+        users.add(name, PASSWORD)
     token, _ = Tokens(users).create(ANA, ("ask", "edit"))
     arguments = ("--root-path", "/editlab", "--proxies", PROXY, "--hostnames", "lab.example", "--no-check-ups")
     ports = {way: free_port() for way in WAYS}
@@ -82,7 +86,7 @@ def sites(tmp_path_factory) -> Iterator[dict[str, Site]]:
             found = {}
             for way, port in ports.items():
                 path = "/other" if way == "stated" else "/editlab"
-                found[way] = Site(f"http://127.0.0.1:{port}", path, app.address, token)
+                found[way] = Site(f"http://127.0.0.1:{port}", path, app.address, token, *WAYS[way])
                 while not _answers(f"{found[way].page}/health"):
                     assert process.poll() is None and time.monotonic() < end, (folder / "errors").read_text()
                     time.sleep(0.05)
@@ -123,13 +127,13 @@ def page(browser) -> Iterator[Page]:
 def test_login_an_edit_with_its_stream_a_download_an_upload_and_logout(site, page, tmp_path):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(f"{site.page}/?tab=edit")
+    page.goto(f"{site.page}/?preset={site.example}")
     assert page.url.startswith(f"{site.page}/login?next=")
-    page.fill("#name", ANA)
+    page.fill("#name", site.user)
     page.fill("#password", PASSWORD)
     page.click("button")
     page.wait_for_selector("#answer-base .said")
-    assert page.url.startswith(f"{site.page}/?tab=edit")
+    assert page.url.startswith(f"{site.page}/?preset={site.example}")
 
     page.click("#apply")
     expect(page.locator("#progress progress")).to_be_visible()  # what comes before the end arrives before the end

@@ -59,7 +59,7 @@ class AllowedHosts:
 
 def named(name: str, names: Collection[str]) -> bool:
     """Return whether a host name is one of `names`, or lies below one that begins with a dot."""
-    return name in names or any(own.startswith(".") and name.endswith(own) and name != own for own in names)
+    return any(name.endswith(own) and name != own if own.startswith(".") else name == own for own in names)
 
 
 def _name_in(host: bytes) -> str:
