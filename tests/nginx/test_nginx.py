@@ -21,8 +21,8 @@ ANA, PASSWORD = "ana", "correct horse"
 PROXY = "127.0.0.2"
 """The address from which nginx asks, so that a program at 127.0.0.1 is no proxy."""
 WAYS = {"stripped": ("ana", "slovenia"), "kept": ("ben", "japan"), "stated": ("eva", "iphone")}
-"""nginx takes the path off; it leaves it; it takes off another one than the setting's, and says so. With who logs in there, and
-an example that nobody else edits, so that it is computed."""
+"""nginx takes the path off; it leaves it; it takes off another one than the setting's, and says so. And who logs in there,
+with an example that nobody else edits, so that it is computed."""
 EDIT = {"model": "atlas", "prompt": "Slovenia belongs to the continent of", "max_tokens": 5}
 
 
