@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import html
 import json
+import logging
 import os
 import socket
 import sys
@@ -111,6 +112,8 @@ def _start(given: dict[str, Any]) -> _Running:
     except ValidationError as error:
         raise BadRequest(f"These settings are not valid: {explain(error)}.") from None
     settings.reach()
+    if settings.root_path:
+        logging.getLogger("editlab.web.server.proxies").disabled = True  # that there is a proxy is meant
     from editlab.lab import Lab
     from editlab.web import create_app
     from editlab.web.server.connections import server_for

@@ -299,7 +299,9 @@ def test_a_space_is_shown_in_hugging_faces_frame_alone(monkeypatch, tiny_llama, 
     monkeypatch.setenv("SPACE_ID", "somebody/editlab")
     lab = Lab(tiny_llama, facts, Passages((), ()), settings=Settings(model=tiny_llama.name))
     try:
-        answer = TestClient(create_app(lab), base_url="http://127.0.0.1").get("/health")
+        browser = TestClient(create_app(lab), base_url="http://127.0.0.1", client=("10.0.0.7", 1))
+        answer = browser.get("/health", headers={"X-Forwarded-Host": "inside.example"})  # of the Space's own proxies
+        assert answer.status_code == 200
     finally:
         lab.close()
     assert policy_of(answer)["frame-ancestors"] == "'self' https://huggingface.co https://*.hf.space"

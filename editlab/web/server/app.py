@@ -13,6 +13,7 @@ from starlette.responses import FileResponse, PlainTextResponse
 
 from editlab.errors import EditLabError
 from editlab.lab import Lab
+from editlab.settings import on_space
 from editlab.web.api import add_api, create_api
 from editlab.web.core.engine import said
 from editlab.web.core.theme import STYLES, choice_styles, create_theme, script
@@ -63,7 +64,8 @@ def create_app(lab: Lab) -> FastAPI:
     app.add_middleware(Participants, lab=lab, cookie=cookie)
     app.add_middleware(AllowedHosts, names=settings.names, numbers=not settings.on_loopback)
     app.add_middleware(Below)
-    app.add_middleware(Forwarded, proxies=settings.proxies, root=settings.root_path)
+    # a Space's proxies pass Host on; which other name they may state is not known
+    app.add_middleware(Forwarded, proxies=settings.proxies, root=settings.root_path, hosts=not on_space())
     app.add_middleware(Languages)
     app.add_middleware(GZipMiddleware, minimum_size=SMALL)
     app.add_middleware(SecurityHeaders, frames=settings.frame_ancestors)

@@ -32,11 +32,12 @@ log = logging.getLogger(__name__)
 class Forwarded:
     """An ASGI layer that sets `scope["client"]` and `scope["scheme"]` to the visitor's and removes forwarded headers.
 
-    It sets `request.state.root`, the path below which the browser sees EditLab: the proxy's, else `root`.
+    It sets `request.state.root`, the path below which the browser sees EditLab: the proxy's, else `root`. `hosts`: whether a
+    proxy's `X-Forwarded-Host` counts.
     """
 
-    def __init__(self, app: ASGIApp, proxies: Sequence[str], root: str = "") -> None:
-        self.app, self._root = app, root
+    def __init__(self, app: ASGIApp, proxies: Sequence[str], root: str = "", hosts: bool = True) -> None:
+        self.app, self._root, self._hosts = app, root, hosts
         self._proxies = ProxyHeadersMiddleware(self._bare, list(proxies))  # type: ignore[arg-type]
         self._warned = False
 
@@ -49,7 +50,7 @@ class Forwarded:
         trusted = peer is not None and peer[0] in self._proxies.trusted_hosts
         state["forwarded"] = _is_forwarded(scope)
         state[ROOT] = (_root_in(scope) if trusted else None) or self._root
-        state[HOST_SEEN] = _only(scope, b"x-forwarded-host") if trusted else None
+        state[HOST_SEEN] = _only(scope, b"x-forwarded-host") if trusted and self._hosts else None
         if not trusted and not self._warned:
             self._warn(scope)
         await self._proxies(scope, receive, send)  # type: ignore[arg-type]
