@@ -23,6 +23,11 @@ PROXY = "127.0.0.2"
 WAYS = {"stripped": ("ana", "slovenia"), "kept": ("ben", "japan"), "stated": ("eva", "iphone")}
 """nginx takes the path off; it leaves it; it takes off another one than the setting's, and says so. And who logs in there,
 with an example that nobody else edits, so that it is computed."""
+PROGRESSED = """
+new MutationObserver(() => { if (document.querySelector("#progress progress")) window.progressed = true; })
+  .observe(document, { subtree: true, childList: true });
+"""
+"""Notes that a page has shown how far a job is."""
 EDIT = {"model": "atlas", "prompt": "Slovenia belongs to the continent of", "max_tokens": 5}
 
 
@@ -121,6 +126,7 @@ def page(browser, faults) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     context.set_default_timeout(PATIENCE_SECONDS * 1000)
     expect.set_options(timeout=60_000)
+    context.add_init_script(PROGRESSED)
     page = context.new_page()
     page.on("console", lambda said: faults.append(f"{said.text} {said.location}") if said.type == "error" else None)
     page.on("pageerror", lambda error: faults.append(str(error)))
@@ -141,9 +147,9 @@ def test_login_an_edit_with_its_stream_a_download_an_upload_and_logout(site, pag
     assert page.url.startswith(f"{site.page}/?preset={site.example}")
 
     page.click("#apply")
-    expect(page.locator("#progress progress")).to_be_visible()  # what comes before the end arrives before the end
     page.wait_for_selector("#probe-table .probes")
     expect(page.locator("#progress progress")).to_have_count(0)
+    assert page.evaluate("window.progressed")  # what came before the end arrived before the end
 
     page.get_by_role("tab", name="Workspace").click()
     page.locator("#workspace-bundles-fold > button").click()
