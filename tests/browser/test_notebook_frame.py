@@ -56,8 +56,7 @@ def test_a_cell_shows_its_workspace_and_another_site_nothing(browser, notebooks)
     expect(frame.locator("#where")).to_contain_text("team")
     expect(frame.locator("#link")).to_have_text("")  # nobody has to be asked whether to open it
     expect(frame.locator("#answer-base .said")).to_be_visible()
-    page.reload()
-    expect(frame.locator("#where")).to_contain_text("team")
+    page.wait_for_load_state("networkidle")
     assert said == []
 
     page.goto(other)
