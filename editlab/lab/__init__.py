@@ -15,7 +15,7 @@ from editlab.lab.workspaces.examples import Example, read_examples
 from editlab.lab.workspaces.history import Moment
 from editlab.lab.workspaces.masks import MaskInfo
 from editlab.lab.workspaces.workspace import Workspace
-from editlab.methods import GROUPS, HEALTH, METHODS, MethodInfo, Setting, health_value, warnings
+from editlab.methods import GROUPS, HEALTH, METHODS, TAKEN, MethodInfo, Setting, health_value, warnings
 from editlab.methods.rep import OFF, RECIPES, recipe_of
 from editlab.probes import (
     CONTROL,
@@ -44,6 +44,7 @@ __all__ = [
     "MOST_BATCH",
     "OFF",
     "RECIPES",
+    "TAKEN",
     "Choice",
     "EditAnswers",
     "EditFile",

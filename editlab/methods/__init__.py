@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from editlab.errors import BadRequest
-from editlab.methods._health import HEALTH, health_value, warnings
+from editlab.methods._health import HEALTH, TAKEN, health_value, warnings
 from editlab.methods._method import GROUPS, Edited, Group, Method, check_requests
 from editlab.methods._settings import Setting, as_json, describe
 from editlab.methods.alphaedit import AlphaEdit
@@ -107,6 +107,7 @@ __all__ = [
     "GROUPS",
     "HEALTH",
     "METHODS",
+    "TAKEN",
     "Edited",
     "Group",
     "Method",

@@ -285,6 +285,10 @@ def body(**more):
 
 def test_an_edit_is_applied_listed_probed_and_undone(lab, calls):
     made = calls.post("/api/edits", json=body(reason="a try")).json()
+    assert not made["took"] and "did not take" in made["warnings"][0], "two steps are few"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("editlab.web.api.edits.TAKEN", made["health"]["p_new"])
+        assert calls.get("/api/edits", params={"workspace": "over http"}).json()["edits"][0]["took"]
     workspace = lab.workspace(lab.directory.look_up("over http").id)
     (record,) = workspace.records
     assert (made["id"], made["requests"], made["reason"]) == (record.id, [CONTINENT.as_dict()], "a try")

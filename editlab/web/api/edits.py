@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from editlab.answers import ViewName
 from editlab.errors import BadRequest
-from editlab.lab import EditAnswers, EditRecord, Job, Lab, OwnProbe, Workspace, judge, recipe_of, scores
+from editlab.lab import TAKEN, EditAnswers, EditRecord, Job, Lab, OwnProbe, Workspace, judge, recipe_of, scores, warnings
 from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.asking import answers, completing
 from editlab.lab.ledger.names import handle_of
@@ -77,7 +77,11 @@ class RequestObject(BaseModel):
 
 
 class EditObject(BaseModel):
-    """An edit of a workspace. `requests` has more than one in a batch; `health`: null where a number is not finite."""
+    """An edit of a workspace. `requests` has more than one in a batch; `health`: null where a number is not finite.
+
+    `took`: whether the model said every new object at its own prompt right after the edit; `warnings`: what is wrong with
+    it, and what to do.
+    """
 
     id: str
     requests: list[RequestObject]
@@ -87,6 +91,8 @@ class EditObject(BaseModel):
     on: bool
     rep: str | None
     rep_on: bool
+    took: bool
+    warnings: list[str]
     health: dict[str, float | None]
     seconds: float
     author: str
@@ -236,6 +242,8 @@ def _edit(record: EditRecord) -> EditObject:
         requests=[RequestObject(**request.as_dict()) for request in record.requests],
         settings=dict(record.config),
         layers=list(record.layers),
+        took=not record.missed and record.health.get("p_new", 1.0) >= TAKEN,
+        warnings=warnings(record.health),
         health={name: _finite(value) for name, value in record.health.items()},
         **{
             name: getattr(record, name)
