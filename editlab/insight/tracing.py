@@ -165,7 +165,9 @@ class _Earlier(DynamicCache):
         """Return a cache of the first `tokens` of some rows."""
         cache = _Earlier()
         for number, layer in enumerate(self.layers if tokens else ()):
-            key, value = (own[rows, :, :tokens].expand(copies * len(own[rows]), -1, -1, -1) for own in (layer.keys, layer.values))
+            key, value = (
+                own[rows, :, :tokens].expand(copies * len(own[rows]), -1, -1, -1) for own in (layer.keys, layer.values)
+            )
             cache.update(key, value, number)
         return cache
 
