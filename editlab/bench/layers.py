@@ -50,7 +50,7 @@ class LayerRow:
 
 
 def best(rows: Sequence[LayerRow]) -> LayerRow | None:
-    """Return the layer with the highest score where the edit takes; of those within .02, the one with the smallest change."""
+    """Return the layer where the edit takes with the highest score; of those within .02 the one with the smallest change."""
     taken = [row for row in rows if row.success]
     most = max((row.score for row in taken), default=0.0)
     near = [row for row in taken if row.score >= most - NEAR]

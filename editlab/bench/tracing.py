@@ -23,7 +23,7 @@ from editlab.bench.bootstrap import LEVEL, rate_interval
 from editlab.bench.editing import CASES_AT_ONCE, Setup
 from editlab.bench.layers import LayerRow, best
 from editlab.facts import EditRequest
-from editlab.insight.tracing import KINDS, Kind, Tracing, trace
+from editlab.insight.tracing import KINDS, Tracing, trace
 from editlab.probes import Ground
 from editlab.work import Progress, no_progress, part_of
 
@@ -170,9 +170,9 @@ def summary(rows: Sequence[FactRow], seed: int = 0) -> dict[str, Any]:
 
 def _rho(first: Sequence[float], second: Sequence[float]) -> float:
     """Return Spearman's rank correlation; NaN where one side is constant."""
-    return (
-        float(pd.Series(first).rank().corr(pd.Series(second).rank())) if np.ptp(first) and np.ptp(second) else float("nan")
-    )
+    if not np.ptp(first) or not np.ptp(second):
+        return float("nan")
+    return float(pd.Series(first).rank().corr(pd.Series(second).rank()))
 
 
 def _rate(values: Sequence[float], name: str, seed: int) -> dict[str, Any]:
@@ -197,17 +197,15 @@ def _across(effects: np.ndarray, scores: np.ndarray, seed: int) -> dict[str, Any
 
 def _by_layer(rows: Sequence[FactRow]) -> list[dict[str, Any]]:
     """Return a row a layer: mean effects, the edits that take there, their mean score and the median of their norms."""
-    found = []
-    for n, layer in enumerate(rows[0].layers):
-        norms = [row.norms[n] for row in rows if row.norms[n] is not None]
-        effects: dict[Kind, float] = {kind: sum(row.effects[kind][n] for row in rows) / len(rows) for kind in KINDS}
-        means = {"taken": sum(row.taken[n] for row in rows), "score": sum(row.scores[n] for row in rows)}
-        best_at = sum(row.best == layer for row in rows) / len(rows)
-        norm = float(np.median(norms)) if norms else None
-        found.append(
-            {"layer": layer, **effects} | {k: v / len(rows) for k, v in means.items()} | {"best": best_at, "norm": norm}
-        )
-    return found
+    frame = pd.DataFrame(
+        {"layer": layer, "taken": row.taken[n], "score": row.scores[n], "best": row.best == layer, "norm": row.norms[n]}
+        | {kind: row.effects[kind][n] for kind in KINDS}
+        for row in rows
+        for n, layer in enumerate(row.layers)
+    )
+    grouped = frame.groupby("layer")
+    means = grouped[[*KINDS, "taken", "score", "best"]].mean().assign(norm=grouped["norm"].median()).reset_index()
+    return [{name: None if pd.isna(value) else value for name, value in row.items()} for row in means.to_dict("records")]
 
 
 def _speed(rows: Sequence[FactRow]) -> dict[str, Any]:

@@ -44,9 +44,9 @@ WINDOW = 10 / 48
 
 @dataclass(frozen=True)
 class Tracing:
-    """How a fact is traced. `deviation`: of the embeddings' entries (`deviation_of`). `window`: in layers, None in proportion.
+    """How a fact is traced. `deviation`: of the embeddings' entries, as `deviation_of` measures it.
 
-    `layers`: those at which states are restored, all where it is empty.
+    `window`: in layers, None for the published share of them; `layers`: where states are restored, all where it is empty.
     """
 
     deviation: float
@@ -165,9 +165,7 @@ class _Earlier(DynamicCache):
         """Return a cache of the first `tokens` of some rows."""
         cache = _Earlier()
         for number, layer in enumerate(self.layers if tokens else ()):
-            key, value = (
-                own[rows, :, :tokens].expand(copies * len(own[rows]), -1, -1, -1) for own in (layer.keys, layer.values)
-            )
+            key, value = (own[rows, :, :tokens].repeat(copies, 1, 1, 1) for own in (layer.keys, layer.values))
             cache.update(key, value, number)
         return cache
 
@@ -183,7 +181,7 @@ class _Runs:
     cache: _Earlier
     entering: list[Float[Tensor, "runs tokens d_model"]]
     clean: dict[Kind, list[Float[Tensor, "tokens d_model"]]]
-    p: Float[Tensor, "runs"]
+    p: Float[Tensor, "rows"]
 
     @classmethod
     def of(cls, model: LanguageModel, fact: Traced, how: Tracing) -> _Runs:

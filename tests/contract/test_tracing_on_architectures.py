@@ -29,10 +29,8 @@ def test_the_batched_form_is_the_one_by_one_form(model, asked, differences):
     assert len(keys) == len(set(keys)) and set(keys) == plain.keys()
     found = torch.tensor(frame["effect"].tolist(), dtype=torch.float64)
     expected = torch.tensor([plain[key] for key in keys], dtype=torch.float64)
-    corrupted = frame.attrs["corrupted"]
-    differences(
-        "tracing, p restored", found + corrupted, expected + corrupted, 1e-5 if model.hf.dtype == torch.float32 else 1e-6
-    )
+    corrupted, tolerance = frame.attrs["corrupted"], 1e-5 if model.dtype == torch.float32 else 1e-6
+    differences("tracing, p restored", found + corrupted, expected + corrupted, tolerance)
     assert expected.abs().max() > 0.01 * frame.attrs["clean"], "nothing has an effect, or the test shows nothing"
 
 

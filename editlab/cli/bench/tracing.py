@@ -36,9 +36,7 @@ def tracing_table(
     limit: Annotated[int, typer.Option(min=10, help="How many facts that the model knows.")] = 100,
     method: Annotated[str, typer.Option(help="How to edit at each layer.")] = "rome",
     layers: Annotated[str | None, typer.Option(help="Layers to trace and to edit, as 0,3,6; all if not given.")] = None,
-    change: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting of the method, as steps=10; repeatable.")
-    ] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", help="A method's setting, as steps=10; repeatable.")] = None,
     samples: Annotated[int, typer.Option(min=1, help="Samples of the noise.")] = SAMPLES,
     noise: Annotated[float, typer.Option(help="Noise, in standard deviations of the subjects' embeddings.")] = NOISE,
     window: Annotated[int | None, typer.Option(min=1, help="Layers restored together; 10 of 48 if not given.")] = None,
@@ -78,9 +76,9 @@ def _sentences(found: Mapping[str, Any]) -> str:
     lines = [
         f"{found['model']}, {found['device']}, {torch.get_num_threads()} threads; {found['n']} facts, window of "
         f"{found['window']} layers; {found['edited']} can be edited at one of the layers or more.",
-        f"By chance, tracing's layer were the best one for {found['chance']:.2f} of the facts. Layer {fixed['layer']} for all: "
-        f"{_interval(fixed, 'agreement')}, score {_interval(fixed, 'score')}. The best layer of each: score "
-        f"{_interval(sweep, 'score')}.",
+        f"By chance, tracing's layer were the best one for {found['chance']:.2f} of the facts. Layer {fixed['layer']} for "
+        f"all: the best one for {_interval(fixed, 'agreement')}, score {_interval(fixed, 'score')}. The best layer of each: "
+        f"score {_interval(sweep, 'score')}.",
         f"Tracing takes {speed['seconds']:.2f} s a fact.",
     ]
     if speed["timed"]:
