@@ -107,7 +107,6 @@ def deviation_of(model: LanguageModel, subjects: Iterable[str]) -> float:
     return model.hf.get_input_embeddings()(torch.tensor([ids], device=model.device)).float().std().item()
 
 
-@torch.no_grad()
 def trace(
     model: LanguageModel,
     request: EditRequest,
@@ -122,23 +121,31 @@ def trace(
     run's. `attrs`: `clean` and `corrupted`, the object's probabilities, and `window`. Earlier tokens have no effect, as
     nothing there is corrupted. Raises `BadRequest` and `Cancelled`.
     """
-    fact = Traced.of(model, request)
-    progress(0.0, noop("tracing: the corrupted run"))
-    runs = _Runs.of(model, fact, how)
-    found: dict[tuple[Kind, int, int], float] = {}
-    tokens = range(fact.first, len(fact.ids))
-    for token in tokens:
-        stop_if(cancel, "Stopped before every token was traced.")
-        progress((token - fact.first) / len(tokens), f"tracing: token {token - fact.first + 1} of {len(tokens)}")
-        found |= dict(_restored(model, fact, how, runs, token))
-    corrupted = runs.p[1:].mean().item()
-    rows = [
-        (kind, layer, len(fact.ids) - token, model.tok.decode([fact.ids[token]]), _place(fact, token), p, p - corrupted)
-        for (kind, layer, token), p in found.items()
-    ]
-    frame = pd.DataFrame(rows, columns=["kind", "layer", "back", "token", "place", "p", "effect"])
-    frame.attrs |= {"clean": runs.p[0].item(), "corrupted": corrupted, "window": how.width(model.n_layers)}
+    *_, frame = traced_so_far(model, request, how, progress, cancel)
     return frame
+
+
+def traced_so_far(
+    model: LanguageModel,
+    request: EditRequest,
+    how: Tracing,
+    progress: Progress = no_progress,
+    cancel: Cancel = never,
+) -> Iterator[pd.DataFrame]:
+    """Yield what `trace` returns, with one token more each time."""
+    fact = Traced.of(model, request)
+    progress(0.0, noop("tracing: the corrupted runs"))
+    runs, rows = _Runs.of(model, fact, how), []
+    corrupted, count = runs.p[1:].mean().item(), len(fact.ids) - fact.first
+    for number, token in enumerate(range(fact.first, len(fact.ids)), start=1):
+        stop_if(cancel, "Stopped before every token was traced.")
+        progress((number - 1) / count, f"tracing: token {number} of {count}")
+        said = model.tok.decode([fact.ids[token]]).replace(" ", "␣").replace("\n", "↵")
+        for (kind, layer), p in _restored(model, fact, how, runs, token).items():
+            rows.append((kind, layer, len(fact.ids) - token, said, _place(fact, token), p, p - corrupted))
+        frame = pd.DataFrame(rows, columns=["kind", "layer", "back", "token", "place", "p", "effect"])
+        frame.attrs |= {"clean": runs.p[0].item(), "corrupted": corrupted, "window": how.width(model.n_layers)}
+        yield frame
 
 
 def _place(fact: Traced, token: int) -> str:
@@ -184,6 +191,7 @@ class _Runs:
     p: Float[Tensor, "rows"]
 
     @classmethod
+    @torch.no_grad()
     def of(cls, model: LanguageModel, fact: Traced, how: Tracing) -> _Runs:
         """Run the model once on what stands before the subject, and once on the rest, clean and under each noise."""
         before = _Earlier()
@@ -218,10 +226,9 @@ class _Runs:
         return cls(cache, entering, clean, _p(model, entering[-1], fact.label))
 
 
-def _restored(
-    model: LanguageModel, fact: Traced, how: Tracing, runs: _Runs, token: int
-) -> Iterator[tuple[tuple[Kind, int, int], float]]:
-    """Yield ((kind, layer, token), mean p) of all restorations at a token."""
+@torch.no_grad()
+def _restored(model: LanguageModel, fact: Traced, how: Tracing, runs: _Runs, token: int) -> dict[tuple[Kind, int], float]:
+    """Return the mean p of all restorations at a token, by kind and layer."""
     column, layers = token - fact.first, model.n_layers
     cache = runs.cache.followed(token, slice(1, None))
     cache.rows = torch.zeros(1, dtype=torch.long, device=model.device)
@@ -247,11 +254,10 @@ def _restored(
             with _restoring(model, runs, chunk[: len(hidden)], layer, column):
                 hidden = recorded.calls[layer](hidden)
         p += _p(model, hidden, fact.label).tolist()
-    found: dict[tuple[Kind, int, int], float] = {}
+    found: dict[tuple[Kind, int], float] = {}
     for row, own in zip(rows, p, strict=True):
-        place = row.kind, row.layer, token
-        found[place] = found.get(place, 0.0) + own / how.samples
-    yield from found.items()
+        found[row.kind, row.layer] = found.get((row.kind, row.layer), 0.0) + own / how.samples
+    return found
 
 
 @dataclass(frozen=True)
