@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from editlab.errors import BadRequest
-from editlab.methods._health import HEALTH, health_value, warnings
+from editlab.methods._health import HEALTH, HEARD, TAKEN, UNCONVERGED, health_value, warnings
 from editlab.methods._method import GROUPS, Edited, Group, Method, check_requests
 from editlab.methods._settings import Setting, as_json, describe
 from editlab.methods.memit import Memit
@@ -52,7 +52,10 @@ def offer(model: LanguageModel, seed: int) -> tuple[MethodInfo, ...]:
 __all__ = [
     "GROUPS",
     "HEALTH",
+    "HEARD",
     "METHODS",
+    "TAKEN",
+    "UNCONVERGED",
     "Edited",
     "Group",
     "Method",
