@@ -66,7 +66,7 @@ def tracing(frame: pd.DataFrame, edited: Sequence[int]) -> go.Figure:
             }
         )
         figure.add_annotation(
-            x=0, xref="paper", xanchor="left", y=low + height - 0.06, yref="paper", yanchor="bottom", showarrow=False,
+            x=1, xref="paper", xanchor="right", y=low + height - 0.06, yref="paper", yanchor="bottom", showarrow=False,
             text=f"<b>{_(title)}</b>",
         )  # fmt: skip
     _mark(figure, edited, _("edited"))
@@ -115,7 +115,7 @@ def sweep(frame: pd.DataFrame, edited: Sequence[int], best: int | None) -> go.Fi
     _layers(figure, layers)
     figure.update_layout(
         yaxis={"domain": [0.38, 1.0], "range": [-0.02, 1.06], "title": _("share")},
-        yaxis2={"domain": [0.0, 0.28], "type": "log", "title": "|ΔW| / |W|"},
+        yaxis2={"domain": [0.0, 0.28], "type": "log", "dtick": 1, "title": "|ΔW| / |W|"},
         xaxis={"anchor": "y2"},
     )
     figure.update_yaxes(gridcolor=GRID, zerolinecolor=GRID, automargin=True)
@@ -143,4 +143,5 @@ def _mark(figure: go.Figure, layers: Sequence[int], text: str) -> None:
 def _layers(figure: go.Figure, layers: Sequence[int]) -> None:
     shown = sorted({int(layer) for layer in layers})
     ticks = [layer for layer in shown if layer % max(1, len(shown) // 12) == 0]
-    figure.update_xaxes(title=_("layer"), tickvals=ticks, range=[min(shown) - 0.6, max(shown) + 0.6], gridcolor=GRID)
+    figure.update_xaxes(title=_("layer"), tickvals=ticks, range=[min(shown) - 0.6, max(shown) + 0.6])
+    figure.update_xaxes(gridcolor=GRID, zeroline=False)

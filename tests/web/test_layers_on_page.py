@@ -107,9 +107,10 @@ def traced(clean=0.9, corrupted=0.2):
 def test_tracing_says_what_the_noise_takes_what_brings_it_back_and_what_the_edited_layer_does():
     said = layer_words.tracing(REQUEST, traced(), (1,))
     assert said == (
-        "The unedited model says Europe with 90 %, and with 20 % under noise on Slovenia. At the subject’s last token, the "
-        "MLPs around layer 0 bring back 40 points, and the hidden state after layer 1 60 points. At “of”, the attention "
-        "around layer 1 brings back 30 points. At the edited layer 1, the MLPs bring back 10 points."
+        "The unedited model says Europe with 90 %, and with 20 % under noise on Slovenia. Of the subject, most comes back at "
+        "“a”: by the MLPs around layer 0 40 points, by the hidden state after layer 1 60 points. At “of”, the attention "
+        "around layer 1 brings back 30 points. At the subject’s last token, where the edit is written, the MLPs around layer "
+        "1 bring back 10 points."
     )
     assert layer_words.tracing_title(traced()) == "the MLPs around layer 0 recall most"
     assert "cannot be traced" in layer_words.tracing(REQUEST, traced(0.3, 0.25), (1,))

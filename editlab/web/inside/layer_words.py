@@ -15,6 +15,8 @@ from editlab.web.inside.words import CHANGED, visible
 
 TO_TRACE = noop("Press “Trace the fact”. It asks the unedited model some thousand times, in a few batches.")
 TO_SWEEP = noop("Press “Edit at each layer”. The edit is made once for each layer, and the model stays as it is.")
+SUBJECT = ("subject", "last subject")
+"""The places of the subject's tokens."""
 NO_SWEEP = noop("Press “Edit at each layer” first, and choose one of them.")
 
 
@@ -22,7 +24,7 @@ def tracing_title(frame: DataFrame) -> str:
     """Return the finding in a few words: where most is recalled."""
     if not _falls(frame):
         return _("noise on the subject changes little")
-    most = _most(frame, "mlp", "last subject")
+    most = _most(frame, "mlp", SUBJECT)
     return _("the MLPs around layer {layer} recall most").format(layer=most["layer"])
 
 
@@ -35,22 +37,22 @@ def tracing(request: EditRequest, frame: DataFrame, layers: Sequence[int]) -> st
     if not _falls(frame):
         sentences.append(_("The noise takes too little for anything to bring it back: this fact cannot be traced."))
         return " ".join(sentences)
-    mlp, hidden = (_most(frame, kind, "last subject") for kind in ("mlp", "hidden"))
+    mlp, hidden = (_most(frame, kind, SUBJECT) for kind in ("mlp", "hidden"))
     text = _(
-        "At the subject’s last token, the MLPs around layer {mlp} bring back {p}, and the hidden state after layer "
+        "Of the subject, most comes back at “{token}”: by the MLPs around layer {mlp} {p}, by the hidden state after layer "
         "{hidden} {q}."
     )
     given = {"mlp": mlp["layer"], "p": _points(mlp["effect"]), "hidden": hidden["layer"], "q": _points(hidden["effect"])}
-    sentences.append(text.format(**given))
+    sentences.append(text.format(token=visible(mlp["token"]), **given))
     if (frame["place"] == "last").any():
-        late = _most(frame, "attention", "last")
+        late = _most(frame, "attention", ("last",))
         text = _("At “{token}”, the attention around layer {layer} brings back {p}.")
         sentences.append(text.format(token=visible(late["token"]), layer=late["layer"], p=_points(late["effect"])))
     own = frame[(frame["kind"] == "mlp") & (frame["place"] == "last subject") & frame["layer"].isin(layers)]
     if len(own):
         text = ngettext(
-            "At the edited layer {layers}, the MLPs bring back {p}.",
-            "At the edited layers {layers}, the MLPs bring back {p}.",
+            "At the subject’s last token, where the edit is written, the MLPs around layer {layers} bring back {p}.",
+            "At the subject’s last token, where the edit is written, the MLPs around layers {layers} bring back {p}.",
             len(own),
         )
         sentences.append(text.format(layers=join(own["layer"]), p=join(_points(effect) for effect in own["effect"])))
@@ -120,9 +122,8 @@ def _falls(frame: DataFrame) -> bool:
     return frame.attrs["clean"] - frame.attrs["corrupted"] >= CHANGED
 
 
-def _most(frame: DataFrame, kind: str, place: str) -> Series:
-    own = frame[(frame["kind"] == kind) & (frame["place"] == place)]
-    own = own if len(own) else frame[frame["kind"] == kind]
+def _most(frame: DataFrame, kind: str, places: Sequence[str]) -> Series:
+    own = frame[(frame["kind"] == kind) & frame["place"].isin(places)]
     return own.loc[own["effect"].idxmax()]
 
 
