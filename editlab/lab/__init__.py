@@ -17,7 +17,7 @@ from editlab.lab.workspaces.examples import Example, read_examples
 from editlab.lab.workspaces.history import Moment
 from editlab.lab.workspaces.masks import MaskInfo
 from editlab.lab.workspaces.workspace import Workspace
-from editlab.methods import HEALTH, METHODS, MethodInfo, Setting, health_value, warnings
+from editlab.methods import GROUPS, HEALTH, METHODS, MethodInfo, Setting, health_value, warnings
 from editlab.methods.rep import OFF, RECIPES, recipe_of
 from editlab.probes import (
     CONTROL,
@@ -39,6 +39,7 @@ __all__ = [
     "BATCH",
     "CONTROL",
     "FATES",
+    "GROUPS",
     "HEALTH",
     "KINDS",
     "METHODS",

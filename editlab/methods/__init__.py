@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,18 @@ from editlab.errors import BadRequest
 from editlab.methods._health import HEALTH, HEARD, TAKEN, UNCONVERGED, health_value, warnings
 from editlab.methods._method import GROUPS, Edited, Group, Method, check_requests
 from editlab.methods._settings import Setting, as_json, describe
+from editlab.methods.alphaedit import AlphaEdit
+from editlab.methods.emmet import Emmet
 from editlab.methods.memit import Memit
-from editlab.methods.rome import Rome
+from editlab.methods.pmet import Pmet
+from editlab.methods.rome import PRome, Rome, RRome, Wilke
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
-METHODS: dict[str, Method] = {method.name: method for method in (Rome(), Memit())}
+METHODS: dict[str, Method] = {
+    method.name: method for method in (Rome(), Memit(), RRome(), PRome(), Wilke(), Emmet(), Pmet(), AlphaEdit())
+}
 """All methods, in the order in which people are offered them."""
 
 
@@ -37,6 +43,7 @@ class MethodInfo:
 
     name: str
     title: str
+    about: str
     group: Group
     settings: tuple[Setting, ...]
 
@@ -44,9 +51,15 @@ class MethodInfo:
 def offer(model: LanguageModel, seed: int) -> tuple[MethodInfo, ...]:
     """Return all methods with their settings for a model."""
     return tuple(
-        MethodInfo(name, method.title, method.group, describe(method.config_for(model, seed=seed)))
+        MethodInfo(name, method.title, about(method), method.group, describe(method.config_for(model, seed=seed)))
         for name, method in METHODS.items()
     )
+
+
+def about(method: Method) -> str:
+    """Return what a method does in a sentence or two: what it says for people, else how its docstring begins."""
+    said, _, _ = (inspect.getdoc(type(method)) or method.title).partition("\n\n")
+    return method.about or " ".join(said.split())
 
 
 __all__ = [
@@ -61,6 +74,7 @@ __all__ = [
     "Method",
     "MethodInfo",
     "Setting",
+    "about",
     "as_json",
     "check_requests",
     "config_for",

@@ -117,8 +117,8 @@ def test_a_field_keeps_its_name_and_a_label_does_not_take_its_focus(page):
     expect(page.locator(OPEN)).to_have_text(TERMS["subject"].meaning)
     assert page.evaluate("!document.activeElement.matches('input, textarea')")
     page.keyboard.press("Escape")
-    tab_to(page, "#method input:checked")
-    expect(page.locator(OPEN)).to_have_text(TERMS["rome"].meaning)
+    tab_to(page, "#target-new [data-meaning]")
+    expect(page.locator(OPEN)).to_have_text(TERMS["new"].meaning)
     page.keyboard.press("Escape")
     page.click("#line [data-fold=request]")
 

@@ -15,7 +15,8 @@ from editlab.web.core import language
 from editlab.web.core.html import WEB, render
 from editlab.web.core.names import kind_name
 from editlab.web.core.tables import EXPLAINED, table
-from editlab.web.core.terms import LONGEST, TERMS, meanings
+from editlab.web.core.terms import LONGEST, SETTINGS, TERMS, meanings
+from editlab.web.edit.request_form import settings_of
 from tools.languages import extract
 
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
@@ -76,8 +77,13 @@ def test_what_no_component_has_a_template_shows(components):
     assert {name for name, _ in titles} <= set(TERMS)
     assert all(TERMS[name].word == text for name, text in titles)
     elsewhere = {name for name, term in TERMS.items() if not term.at}
-    assert elsewhere == {name for name, _ in titles} | set(KINDS) | set(EXPLAINED)
+    assert elsewhere == {name for name, _ in titles} | set(KINDS) | set(EXPLAINED) | set(SETTINGS.values())
     assert all(TERMS[kind].word == kind_name(kind) for kind in KINDS)
+
+
+def test_a_setting_shows_what_its_title_means(lab):
+    shown = "".join(map(settings_of, lab.methods()))
+    assert set(re.findall(r'data-meaning="term-(\w+)">', shown)) == set(SETTINGS.values())
 
 
 def test_no_template_asks_for_a_meaning_that_there_is_not():

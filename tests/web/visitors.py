@@ -1,6 +1,7 @@
 """Somebody who touches the page, without a browser."""
 
 import inspect
+import json
 import re
 import time
 from collections.abc import Callable
@@ -13,7 +14,6 @@ from editlab.facts import EditRequest
 from editlab.lab import EditRecord, Lab, Workspace
 from editlab.lab.asking import answers
 from editlab.lab.workspaces import edits
-from editlab.web.core.forms import MethodSettings, settings_of
 from editlab.web.core.handlers import Handler, Handlers
 from editlab.web.core.inputs import OwnProbes, Pressed
 from editlab.web.core.turns import Turns
@@ -109,16 +109,18 @@ class Visitor:
             "own": OwnProbes.model_construct(own_rephrases=self.own[0], own_neighbours=self.own[1]),
             "rep": self.rep,
             "why": self.why,
+            "settings": self.settings,
         }
-        if "settings" in names:  # they are the loaded model's, which a handler without them may have to load first
-            settings = zip(settings_of(self.lab.methods()), self.settings, strict=True)
-            kept["settings"] = MethodSettings.model_construct(**{f"{m}_{s.name}": value for (m, s), value in settings})
         return [kept[name] if name in kept else left.pop(0) for name in names]
 
     @property
-    def settings(self) -> list[Any]:
-        """All methods' settings as the page shows them: the presets', but for those that were changed."""
-        return [self.changed.get(f"{m}-{s.name}", s.default) for m, s in settings_of(self.lab.methods())]
+    def settings(self) -> str:
+        """The settings that were changed, as the page sends them."""
+        changes: dict[str, dict[str, Any]] = {}
+        for name, value in self.changed.items():
+            method, _, setting = name.rpartition("-")
+            changes.setdefault(method, {})[setting] = value
+        return json.dumps(changes)
 
     def can(self, *names: str) -> list[bool]:
         """Whether each of these buttons can be pressed."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, create_model
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.facts.script import Space, bare, with_space
-from editlab.lab import METHODS, OFF, RECIPES, MethodInfo, OwnProbe, Setting
-from editlab.web.core.inputs import LENGTHS, Inputs
+from editlab.lab import METHODS, OFF, RECIPES, MethodInfo, OwnProbe
+from editlab.web.core.inputs import LENGTHS, Name
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import noop
 
@@ -91,36 +91,34 @@ def with_line(lines: str | None, line: str) -> str:
     return "\n".join(known if line in known else [*known, line])
 
 
-def _setting_type(hint: Any) -> Any:
-    """Return what the page sends for a setting: a boolean, a choice, or a text that the lab reads as its kind."""
-    return hint if hint is bool or get_origin(hint) is Literal else Annotated[str, Field(max_length=100)]
-
-
 Method = Literal[tuple(METHODS)]
 Recipe = Literal[(OFF, *RECIPES)]
-SETTING_TYPES = {
-    f"{method}-{name}": _setting_type(field.annotation)
-    for method, own in METHODS.items()
-    for name, field in own.config.__pydantic_fields__.items()
-}
-"""The types of all methods' settings by their component: "rome-steps"."""
-MethodSettings = create_model(
-    "MethodSettings",
-    __base__=Inputs,
-    **{name.replace("-", "_"): (Annotated[kind, Field(alias=name)], ...) for name, kind in SETTING_TYPES.items()},
-)
-"""The settings of all methods, as the Edit tab has them: `rome_steps` is the component `rome-steps`."""
+_CHANGES: TypeAdapter[dict[str, dict[str, bool | str]]] = TypeAdapter(dict[Name, dict[Name, bool | Name]])
 
 
-def read_settings(methods: Sequence[MethodInfo], method: str, settings: Inputs) -> dict[str, Any]:
+def _changes(text: str) -> dict[str, dict[str, bool | str]]:
+    """Return the changed settings by method and name. Raises `ValidationError`."""
+    return _CHANGES.validate_json(text or "{}", strict=True)
+
+
+def _are_changes(text: str) -> str:
+    """Return a text that holds changed settings. Raises `ValueError`."""
+    try:
+        _changes(text)
+    except ValidationError:
+        raise ValueError("these are no settings of methods") from None
+    return text
+
+
+Settings = Annotated[str, Field(max_length=20_000), AfterValidator(_are_changes)]
+"""The settings that the visitor changed, of all methods, as JSON: {"rome": {"steps": "40", "whiten": false}}."""
+
+
+def read_settings(methods: Sequence[MethodInfo], method: str, settings: str) -> dict[str, Any]:
     """Return the settings of `method` that the visitor changed."""
-    values = {own: getattr(settings, f"{name}_{own.name}") for name, own in settings_of(methods) if name == method}
-    return {own.name: value for own, value in values.items() if value is not None and str(value).strip() != str(own.default)}
-
-
-def settings_of(methods: Sequence[MethodInfo]) -> list[tuple[str, Setting]]:
-    """Return every (method, setting), in the order in which the page has them."""
-    return [(method.name, setting) for method in methods for setting in method.settings]
+    shown = {own.name: str(own.default) for chosen in methods if chosen.name == method for own in chosen.settings}
+    changed = _changes(settings).get(method, {})
+    return {name: value for name, value in changed.items() if str(value).strip() != shown.get(name)}
 
 
 def _lines(text: str | None) -> list[str]:

@@ -245,6 +245,7 @@ def check_fits(component: Component, annotation: Any) -> None:
     fits = {
         gr.Textbox: lambda: shape.kind == "text" and shape.choices is None and _most(component.max_length) <= shape.longest,
         gr.Checkbox: lambda: shape.kind == "boolean",
+        gr.HTML: lambda: shape.kind == "text" and component.value in (shape.choices or (component.value,)),
         FileButton: lambda: shape.kind == "file",
         gr.Number | gr.Slider: lambda: _within(component, shape),
         gr.Radio | gr.Dropdown: lambda: {value for _, value in component.choices} <= set(shape.choices or ()),

@@ -20,7 +20,7 @@ LONGEST = 200
 class Term(NamedTuple):
     """A word as a label says it in English, and its meaning, which is translated where it is shown.
 
-    `at`: the components with this label; "method.rome" is a choice of one.
+    `at`: the components with this label; "method.name" is a choice of one.
     """
 
     word: str
@@ -53,29 +53,13 @@ TERMS = {
         noop("What the model should say instead. The edit is computed so that this answer becomes the likeliest."),
         at=("target-new",),
     ),
-    "rome": Term(
-        "ROME",
-        noop(
-            "Rank-One Model Editing (Meng et al. 2022). One layer’s weight W becomes W + r uᵀ / (u·k), so that the "
-            "subject’s key k retrieves the new answer."
-        ),
-        at=("method.rome",),
-    ),
-    "memit": Term(
-        "MEMIT",
-        noop(
-            "Mass-Editing Memory in a Transformer (Meng et al. 2023). Many facts at once, shared by several layers: each W "
-            "becomes W + R Kᵀ (λC + K Kᵀ)⁻¹, with K the subjects’ keys."
-        ),
-        at=("method.memit",),
-    ),
+    # the settings of methods, see `SETTINGS`
     "layers": Term(
         "Layers",
         noop(
             "A language model is a stack of layers, each of which reads what those below it wrote. An edit changes the "
             "weights of one or a few of them."
         ),
-        at=("rome-layers", "memit-layers"),
     ),
     "keys": Term(
         "Keys",
@@ -83,7 +67,6 @@ TERMS = {
             "A key is what the edited weight reads at the subject’s last token. The edit answers to it; other text before "
             "the subject gives a slightly different key."
         ),
-        at=("rome-keys",),
     ),
     "whiten": Term(
         "Whiten",
@@ -91,7 +74,6 @@ TERMS = {
             "Key statistics say which directions ordinary text uses. A whitened edit avoids them, so that other answers "
             "stay."
         ),
-        at=("rome-whiten",),
     ),
     "clamp": Term(
         "Clamp",
@@ -99,7 +81,6 @@ TERMS = {
             "How far the search for the new answer may move what the layer writes. A higher limit makes a stronger edit "
             "that spares other answers less."
         ),
-        at=("rome-clamp", "memit-clamp"),
     ),
     "kl": Term(
         "KL weight",
@@ -107,7 +88,6 @@ TERMS = {
             "The KL divergence is how far what the model says about the subject in general has moved. More weight keeps an "
             "edit from changing what the subject is."
         ),
-        at=("rome-kl", "memit-kl"),
     ),
     "contexts": Term(
         "Contexts",
@@ -115,7 +95,6 @@ TERMS = {
             "Texts that stand before the prompt while the edit is computed, so that it holds after other text as well. The "
             "model writes them itself."
         ),
-        at=("rome-contexts", "memit-contexts"),
     ),
     "preserved": Term(
         "Preserved keys",
@@ -123,7 +102,6 @@ TERMS = {
             "How much MEMIT spares the keys of ordinary text, counted in tokens of it. More means a weaker edit and fewer "
             "changes elsewhere."
         ),
-        at=("memit-preserved",),
     ),
     # the switches and the scores
     "rep": Term(
@@ -330,6 +308,10 @@ TERMS = {
     ),
 }
 """The words that the page explains, in the order of its tabs, by the names that templates use."""
+
+
+SETTINGS = {TERMS[name].word: name for name in ("layers", "keys", "whiten", "clamp", "kl", "contexts", "preserved")}
+"""The terms that titles of methods' settings are, by these titles."""
 
 
 def meanings() -> Markup:

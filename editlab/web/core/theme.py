@@ -8,7 +8,6 @@ from pathlib import Path
 import gradio as gr
 
 from editlab import figures
-from editlab.lab import METHODS
 from editlab.web.core.language import language, of_scripts
 from editlab.web.core.names import VIEW_TITLES
 
@@ -20,12 +19,10 @@ MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono
 
 
 def choice_styles() -> str:
-    """Return the rules for what a choice shows: one view's column alone, views that are there, a method's settings."""
+    """Return the rules for what a choice shows: one view's column alone, and views that are there."""
     only = '.gradio-container:has(#view input[value="{0}"]:checked) .columns:has(> .{0}) > .answer:not(.{0})'
     choice = '.gradio-container:not(:has(#answer-{0})) #view label:has(input[value="{0}"])'
-    own = '.gradio-container:not(:has(#method input[value="{0}"]:checked)) #settings-{0}'
     rules = [*(only.format(view) for view in VIEW_TITLES), *(choice.format(view) for view in VIEW_TITLES)]
-    rules += [own.format(method) for method in METHODS]
     return "\n".join(f"{rule} {{ display: none; }}" for rule in rules)
 
 

@@ -16,7 +16,7 @@ from editlab.lab.workspaces import edits
 from editlab.web.core import forms
 from editlab.web.core.display import EditDisplay
 from editlab.web.core.engine import said
-from editlab.web.core.forms import Method, MethodSettings
+from editlab.web.core.forms import Method, Settings
 from editlab.web.core.handlers import BATTERY, Handlers, handler
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import Inputs, OwnProbes, Reason, Upload
@@ -46,7 +46,7 @@ class FileHandlers(Handlers):
         self.display = display
 
     @handler(cost=Cost(prompts=20))
-    def check_file(self, visit: Visit, chosen: FileFields, many_method: Method, settings: MethodSettings) -> Updates:
+    def check_file(self, visit: Visit, chosen: FileFields, many_method: Method, settings: Settings) -> Updates:
         """Check the file that is chosen, by the method and the settings that are chosen."""
         hidden = gr.update(visible=False, value=False)
         if chosen.file is None:
@@ -67,7 +67,7 @@ class FileHandlers(Handlers):
         chosen: FileFields,
         many_batch: BatchSize | None,
         many_method: Method,
-        settings: MethodSettings,
+        settings: Settings,
         why: Reason,
     ) -> Updates:
         """Apply the edits of a file, batch by batch; then show the first question of the last batch."""

@@ -17,7 +17,7 @@ from editlab.lab.workspaces import edits
 from editlab.web.core import forms
 from editlab.web.core.display import EditDisplay
 from editlab.web.core.engine import said
-from editlab.web.core.forms import Method, MethodSettings, Recipe
+from editlab.web.core.forms import Method, Recipe, Settings
 from editlab.web.core.handlers import BATTERY, CHANGED, PROBED, Handlers, handler
 from editlab.web.core.html import pieces
 from editlab.web.core.inputs import (
@@ -37,7 +37,7 @@ from editlab.web.core.names import VIEW_TITLES
 from editlab.web.core.updates import Update, Updates, follow
 from editlab.web.core.visit import Visit
 from editlab.web.core.wording import number, shorten, tell
-from editlab.web.edit import answers, known, link, mask_words, switches, words
+from editlab.web.edit import answers, known, link, mask_words, request_form, switches, words
 from editlab.web.edit import display as drawing
 from editlab.web.edit.link import Link, PressedLink
 from editlab.web.edit.question_handlers import RequestFields, continue_text
@@ -97,7 +97,7 @@ class EditHandlers(Handlers):
         asked = asked or (example and example.request)
         if asked and address.get("run") == "1" and not answers_of.find_applied(workspace.records, asked):
             question = question or link.run_question(asked, visit.workspace_info)
-        painted = {**_choices(address), **self._painted(workspace, asked)}
+        painted = {**self._choices(address), **self._painted(workspace, asked)}
         yield {**visit.kept, "link": question, **self.buttons(workspace), **painted}
         if workspace.editing is not None:
             yield self.display.running(_("An edit is being computed."))
@@ -167,7 +167,7 @@ class EditHandlers(Handlers):
         method: Method,
         rep: Recipe,
         fields: RequestFields,
-        settings: MethodSettings,
+        settings: Settings,
         why: Reason,
     ) -> Updates:
         """Compute an edit, with REP where it is chosen; then show all answers and ask the probes."""
@@ -187,6 +187,11 @@ class EditHandlers(Handlers):
         made = {"link": ""} if visit.query.get("run") == "1" else {}  # what a link asked for, or another edit, is made
         yield {"why": "", **made}  # the reason was this edit's
         yield from self.display.show(workspace, job.result().request, own, words.made(job.result()))
+
+    @handler(cost=FREE)
+    def choose_method(self, visit: Visit, method: Method) -> Updates:
+        """Show the settings of the chosen method, with the loaded model's values; the page fills in what was changed."""
+        yield self._settings(method)
 
     @handler(cost=FREE)
     def stop(self, visit: Visit) -> Updates:
@@ -319,6 +324,16 @@ class EditHandlers(Handlers):
         yield {"own-rephrases": own.own_rephrases, "own-neighbours": own.own_neighbours}
         yield from self.display.probes(workspace, own, _("Added to the probes: “{probe}”.").format(probe=line))
 
+    def _choices(self, address: Mapping[str, str]) -> Update:
+        """Return the choices that an address names, as far as they exist, and the settings of the method."""
+        known = {"method": METHODS, "rep": (OFF, *RECIPES), "view": VIEW_TITLES}
+        chosen = {name: address[name] for name, values in known.items() if address.get(name) in values}
+        return {**chosen, **self._settings(chosen.get("method", next(iter(METHODS))))}
+
+    def _settings(self, name: str) -> Update:
+        method = next(method for method in self.lab.methods() if method.name == name)
+        return {"settings": gr.update(fields=request_form.settings_of(method))}
+
     def _readable(self, visit: Visit) -> tuple[Workspace, str]:
         """Return the visitor's workspace; where it cannot be read, a new one and why, so that nobody is locked out."""
         try:
@@ -365,9 +380,3 @@ class EditHandlers(Handlers):
             yield from follow(workspace, job)
             yield {"mask-said": pieces.message(mask_words.cost(job.result()), "hint")}
             raise
-
-
-def _choices(address: Mapping[str, str]) -> Update:
-    """Return the choices that an address names, as far as they exist."""
-    known = {"method": METHODS, "rep": (OFF, *RECIPES), "view": VIEW_TITLES}
-    return {name: address[name] for name, values in known.items() if address.get(name) in values}

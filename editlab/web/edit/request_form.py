@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gradio as gr
+from markupsafe import Markup
 
 from editlab.facts.script import Space
-from editlab.lab import BATCH, OFF, Example, Lab, MethodInfo, Setting
+from editlab.lab import BATCH, OFF, Example, Lab, MethodInfo
 from editlab.web.core.components import Parts
-from editlab.web.core.forms import SETTING_TYPES, Method, Recipe
+from editlab.web.core.forms import Recipe
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import Object, Prompt, Reason, Subject, Switch
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import noop
+from editlab.web.core.method_choice import add_method_choice
 from editlab.web.core.names import VIEW_TITLES, view_title
+from editlab.web.core.terms import SETTINGS
 from editlab.web.edit import edit_list, file_handlers, request_line
 from editlab.web.edit.file_handlers import BatchSize
 
@@ -71,8 +74,8 @@ def create_file_form(parts: Parts, lab: Lab) -> None:
         parts.upload("many-file", _("Choose a file …"), FILES, scale=None)
         parts.html("many-said", file_handlers.hint())
         parts.checkbox("many-skip", label=_("Skip invalid rows"), visible=False)
-        titles = {method.name: method.title for method in lab.methods()}
-        parts.radio("many-method", Method, titles, label=_("Method of the file"), info=_(METHOD_INFO), value=FILE_METHOD)
+        label = _("Method of the file")
+        add_method_choice(parts, "many-method", lab.methods(), label, value=FILE_METHOD, info=_(METHOD_INFO))
         info = _("Edits that are computed together. Undo removes the last batch.")
         parts.number("many-batch", BatchSize, label=_("Batch size"), info=info, value=BATCH)
         parts.add(gr.Button, "many-apply", _("Apply"), interactive=False)
@@ -107,27 +110,16 @@ def _create_field(parts: Parts, name: str, kind: type, label: str, max_lines: in
     parts.html(f"at-{name}", elem_classes="at")
 
 
+def settings_of(method: MethodInfo) -> Markup:
+    """Return the fields of a method's settings, with the loaded model's values."""
+    return render("edit/settings.html", method=method, terms=SETTINGS)
+
+
 def _create_methods(parts: Parts, methods: tuple[MethodInfo, ...]) -> None:
-    titles = {method.name: method.title for method in methods}
-    parts.radio("method", Method, titles, label=_("Method"), value=methods[0].name)
+    add_method_choice(parts, "method", methods, _("Method"), about=True)
     with gr.Column(elem_id="extras"):
         with gr.Accordion(_("Advanced settings"), open=False, elem_id="advanced"):
             info = _("By script: none after 是 or は, nor after an opening quote; the tokens of the new object show it.")
             parts.radio("space", Space, SPACES, label=_("Space before the object"), info=info, value="script")
-            for method in methods:  # the style sheet shows those of the method that is chosen
-                with gr.Column(elem_id=f"settings-{method.name}"):
-                    for setting in method.settings:
-                        _create_setting(parts, method, setting)
+            parts.html("settings", scripts=["settings"], html_template="${fields}", fields="")
         parts.text("why", Reason, label=_("Reason"), placeholder=_("Why this edit is made; kept in the history"))
-
-
-def _create_setting(parts: Parts, method: MethodInfo, setting: Setting) -> None:
-    """Make a setting's component by its kind, with the help text of the method's own configuration."""
-    name = f"{method.name}-{setting.name}"
-    shown = {"label": _(setting.title), "info": _(setting.help)}
-    if setting.kind == "bool":
-        parts.checkbox(name, value=setting.default, **shown)
-    elif setting.kind == "choice":
-        parts.radio(name, SETTING_TYPES[name], value=setting.default, **shown)
-    else:
-        parts.text(name, SETTING_TYPES[name], value=str(setting.default), **shown)

@@ -133,6 +133,7 @@ def _wire_edits(page: gr.Blocks, parts: Parts, known: gr.Accordion, edit: EditHa
     often(parts["link"].select, edit.follow_link)
     on(parts["preset"].input, edit.choose_example, trigger_mode="always_last")
     on(known.expand, edit.show_known)
+    on(parts["method"].change, edit.choose_method, trigger_mode="always_last")
     on(parts["known"].select, edit.choose_known, trigger_mode="always_last")
     fields = parts.named("subject", "prompt", "target-new", "target-true")
     on([parts["apply"].click, *(field.submit for field in fields)], edit.apply)

@@ -14,7 +14,6 @@ from editlab.lab import Choice, Job, Measured
 from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.worker import stop_job
 from editlab.web.core.components import folded
-from editlab.web.core.forms import settings_of
 from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import Inputs, ModelName, Upload
@@ -61,10 +60,7 @@ class ModelHandlers(Handlers):
             ),
             **self._enabled(),
         }
-        yield {
-            **{f"{method}-{setting.name}": in_field(setting.default) for method, setting in settings_of(self.lab.methods())},
-            "form": gr.update(visible=loaded.facts["chat"], value=visit.workspace.form),
-        }
+        yield {"form": gr.update(visible=loaded.facts["chat"], value=visit.workspace.form)}
         if loaded.loading is not None:
             yield from follow(self.lab.worker, loaded.loading)
         yield self._plan(loaded.choice)
@@ -204,11 +200,6 @@ def read_choice(chosen: ModelChoice) -> Choice:
     if not name:
         raise BadRequest(_("No model is chosen. Choose one, or write a folder or a hub id."))
     return Choice(name, chosen.quantization)
-
-
-def in_field(default: Any) -> Any:
-    """Return a setting's value as its field shows it: a boolean as a box, the rest as text."""
-    return default if isinstance(default, bool) else str(default)
 
 
 def choices(names: Sequence[str]) -> list[tuple[str, str]]:

@@ -12,10 +12,11 @@ from editlab.web.core.components import Parts
 from editlab.web.core.html import pieces
 from editlab.web.core.inputs import ModelName
 from editlab.web.core.language import gettext as _
+from editlab.web.core.method_choice import add_method_choice
 from editlab.web.core.wiring import on
 from editlab.web.core.wording import number
 from editlab.web.model import words
-from editlab.web.model.benchmark_handlers import USUAL_CASES, BenchmarkHandlers, CaseCount, Method, Rep
+from editlab.web.model.benchmark_handlers import USUAL_CASES, BenchmarkHandlers, CaseCount, Rep
 from editlab.web.model.handlers import ModelHandlers, Quantization, choices, head
 from editlab.web.model.words import QUANTIZATIONS
 
@@ -29,9 +30,7 @@ def create_strip(lab: Lab) -> gr.HTML:
 
 def create_model_tab(page: gr.Blocks, tab: gr.Tab, lab: Lab, strip: gr.HTML, others: Parts) -> Parts:
     """Build the tab inside `tab` and wire it. It also updates what the head and the `others` show of the model."""
-    prefixes = tuple(f"{method.name}-" for method in lab.methods())
-    settings = {name: part for name, part in others.items() if name.startswith(prefixes)}
-    parts = Parts({"visitor": others["visitor"], "form": others["form"], "head": strip, **settings})
+    parts = Parts({"visitor": others["visitor"], "form": others["form"], "head": strip})
     with gr.Column(elem_id="model"):
         with parts.above("model"):
             parts["stop"] = parts.stop_button("model-stop")
@@ -49,7 +48,7 @@ def create_model_tab(page: gr.Blocks, tab: gr.Tab, lab: Lab, strip: gr.HTML, oth
                 bench = Parts({"visitor": others["visitor"]})
                 with bench.fold("bench", _(words.TITLES["benchmark"])):
                     _explain("benchmark")
-                    _create_benchmark(bench, BenchmarkHandlers(lab))
+                    _create_benchmark(bench, lab)
     _wire(page, tab, ModelHandlers(lab), parts)
     return parts
 
@@ -84,11 +83,10 @@ def _explain(name: str) -> None:
     gr.HTML(pieces.message(_(words.EXPLANATIONS[name]), "hint"), apply_default_css=False)
 
 
-def _create_benchmark(parts: Parts, handlers: BenchmarkHandlers) -> None:
+def _create_benchmark(parts: Parts, lab: Lab) -> None:
     """Make the parts of the benchmark, which has a message and a progress bar of its own, and wire them."""
     with gr.Row(elem_classes="key-row", equal_height=False):
-        methods = {name: name.upper() for name in Method.__args__}
-        parts.radio("bench-method", Method, methods, label=_("Method"), value=next(iter(methods)))
+        add_method_choice(parts, "bench-method", lab.methods(), _("Method"))
         recipes = {OFF: _("off"), "default": _("default"), "published": _("published")}
         parts.radio("bench-rep", Rep, recipes, label="REP", value=OFF)
         parts.number("bench-limit", CaseCount, label=_("Cases, at most {n}").format(n=number(MOST_CASES)), value=USUAL_CASES)
@@ -98,6 +96,7 @@ def _create_benchmark(parts: Parts, handlers: BenchmarkHandlers) -> None:
     parts["progress"] = parts.html("bench-progress")
     parts["message"] = parts.html("bench-message", scripts=["live"])
     parts.html("bench-said")
+    handlers = BenchmarkHandlers(lab)
     on(parts, parts["bench-file"].upload, handlers.bench_run)
     on(parts, parts["bench-stop"].click, handlers.bench_stop, trigger_mode="multiple")
 
