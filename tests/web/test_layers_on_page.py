@@ -1,5 +1,7 @@
 """Causal tracing and the layer sweep on the Inside tab, without a browser."""
 
+import json
+
 import gradio as gr
 import pandas as pd
 import pytest
@@ -8,9 +10,10 @@ from visitors import Reader, runs
 from editlab.facts import EditRequest
 from editlab.lab import LayerRow
 from editlab.web.core.components import Parts
+from editlab.web.core.forms import read_settings
 from editlab.web.core.updates import SHARED
 from editlab.web.inside import layer_words
-from editlab.web.inside.layer_handlers import LAYER_FIELDS, OF_LAYERS, LayerHandlers
+from editlab.web.inside.layer_handlers import OF_LAYERS, LayerHandlers
 from editlab.web.inside.tab import create_inside_tab
 
 REQUEST = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
@@ -29,7 +32,7 @@ def test_without_an_edit_nothing_is_drawn_and_a_press_says_what_to_do(reader):
     assert not any(page[f"inside-{name}"] or reader.draws(name) for name in OF_LAYERS)
     for press in ("inside_trace", "inside_sweep"):
         assert "Apply an edit first" in reader.does(press)["message"]
-    assert "Apply an edit first" in reader.does("inside_use_layer", "1")["message"]
+    assert "Apply an edit first" in reader.does("inside_use_layer", "1", "")["message"]
 
 
 def test_tracing_fills_in_token_by_token_and_is_kept_for_this_edit(reader, monkeypatch):
@@ -57,11 +60,13 @@ def test_the_sweep_fills_in_layer_by_layer_and_its_layer_is_filled_into_the_sett
     assert reader.draws("sweep") and page["inside-sweep-table"].count("<tr>") == 1 + tiny_llama.n_layers
     choices = page["inside-layer"]["choices"]
     assert [value for _, value in choices] == [str(layer) for layer in range(tiny_llama.n_layers)]
-    page = reader.does("inside_use_layer", "2")
-    assert page[f"{record.method}-layers"] == "2" and page["method"] == record.method
-    assert "ROME is set to layer 2" in page["message"]
+    changed = json.dumps({"rome": {"steps": "9"}, "memit": {"layers": "0"}})
+    page = reader.does("inside_use_layer", "2", changed)
+    assert json.loads(page["settings"]) == {"rome": {"steps": "9", "layers": "2"}, "memit": {"layers": "0"}}
+    assert "The next edit by ROME is made at layer 2" in page["message"]
+    assert read_settings(reader.lab.methods(), "rome", page["settings"])["layers"] == "2"
     for wrong in ("9", "", None, "two"):
-        assert "Press “Edit at each layer” first" in reader.does("inside_use_layer", wrong)["message"]
+        assert "Press “Edit at each layer” first" in reader.does("inside_use_layer", wrong, "")["message"]
     assert reader.workspace.records == (record,), "the sweep changes no edit"
 
 
@@ -78,12 +83,10 @@ def test_a_sweep_that_is_stopped_shows_the_layers_that_were_tried(reader):
 
 def test_every_update_is_of_a_part_that_the_tab_has(reader, lab):
     with gr.Blocks():
-        names = (*SHARED, "method", *LAYER_FIELDS)
-        parts = create_inside_tab(
-            gr.Tab(), lab, Parts({name: gr.BrowserState() if name == "visitor" else gr.Button() for name in names})
-        )
+        others = {name: gr.BrowserState() if name == "visitor" else gr.Button() for name in SHARED}
+        parts = create_inside_tab(gr.Tab(), lab, Parts(others | {"settings": gr.HTML("")}))
     reader.applies()
-    for name, *fields in (("layers_open",), ("inside_trace",), ("inside_sweep",), ("inside_use_layer", "1")):
+    for name, *fields in (("layers_open",), ("inside_trace",), ("inside_sweep",), ("inside_use_layer", "1", "")):
         reader.does(name, *fields)
         assert reader.seen and {part for update in reader.seen for part in update} <= parts.keys(), name
 
@@ -107,10 +110,10 @@ def traced(clean=0.9, corrupted=0.2):
 def test_tracing_says_what_the_noise_takes_what_brings_it_back_and_what_the_edited_layer_does():
     said = layer_words.tracing(REQUEST, traced(), (1,))
     assert said == (
-        "The unedited model says Europe with 90 %, and with 20 % under noise on Slovenia. Of the subject, most comes back at "
-        "“a”: by the MLPs around layer 0 40 points, by the hidden state after layer 1 60 points. At “of”, the attention "
-        "around layer 1 brings back 30 points. At the subject’s last token, where the edit is written, the MLPs around layer "
-        "1 bring back 10 points."
+        "The unedited model says Europe with 90 %, and with 20 % under noise on Slovenia. Of the subject, most comes back "
+        "at “a”: by the MLPs around layer 0 40 points, by the hidden state after layer 1 60 points. At “of”, the attention "
+        "around layer 1 brings back 30 points. At the subject’s last token, where the edit is written, the MLPs around "
+        "layer 1 bring back 10 points."
     )
     assert layer_words.tracing_title(traced()) == "the MLPs around layer 0 recall most"
     assert "cannot be traced" in layer_words.tracing(REQUEST, traced(0.3, 0.25), (1,))

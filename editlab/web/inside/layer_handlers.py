@@ -16,7 +16,7 @@ from editlab.lab import EditRecord, Job, Lab, LayerRow, Workspace, best_layer
 from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.asking import inside, keys
 from editlab.web.core.components import folded
-from editlab.web.core.forms import SETTING_TYPES
+from editlab.web.core.forms import Settings, with_setting
 from editlab.web.core.handlers import BATTERY, Handlers, handler
 from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Name
@@ -30,8 +30,6 @@ OF_LAYERS = ("tracing", "sweep")
 """The folds about layers, in their order on the page."""
 TRACED = Cost(prompts=1_000)
 """What tracing takes: as much as so many prompts, in batches that run only what can change."""
-LAYER_FIELDS = tuple(name for name in SETTING_TYPES if name.endswith("-layers"))
-"""The settings that hold a method's layers."""
 
 
 @dataclass(eq=False)
@@ -87,14 +85,14 @@ class LayerHandlers(Handlers):
         yield from self._follow(workspace, inside.layer_sweep(workspace), "sweep", draw)
 
     @handler(cost=FREE)
-    def inside_use_layer(self, visit: Visit, inside_layer: Name | None) -> Updates:
+    def inside_use_layer(self, visit: Visit, inside_layer: Name | None, settings: Settings) -> Updates:
         """Fill the chosen layer into the settings of the edit's method."""
         record = keys.edit(visit.workspace)
         rows = self._find(visit.workspace, record).sweep or []
         if inside_layer not in [str(row.layer) for row in rows]:
             raise BadRequest(_(layer_words.NO_SWEEP))
         text = layer_words.chosen(record.method, int(inside_layer or 0))
-        yield {"message": pieces.message(text), f"{record.method}-layers": inside_layer, "method": record.method}
+        yield {"message": pieces.message(text), "settings": with_setting(settings, record.method, "layers", inside_layer)}
 
     def _follow(self, workspace: Workspace, job: Job[Any], name: str, draw: Draw) -> Updates:
         """Draw a job's results as they come, and keep them; those of a job that was stopped are drawn, but not kept."""

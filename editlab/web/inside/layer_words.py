@@ -104,7 +104,7 @@ def sweep(rows: Sequence[LayerRow], layers: Sequence[int]) -> str:
 
 def chosen(method: str, layer: int) -> str:
     """Return that a layer was filled into the settings."""
-    text = _("{method} is set to layer {layer}. Press “Apply edit” on the Edit tab to edit there.")
+    text = _("The next edit by {method} is made at layer {layer}: press “Apply edit” on the Edit tab.")
     return text.format(method=method.upper(), layer=layer)
 
 

@@ -14,14 +14,14 @@ from editlab.web.core.language import gettext as _
 from editlab.web.core.wiring import on
 from editlab.web.inside.handlers import EditCount, InsideHandlers
 from editlab.web.inside.headings import ELSEWHERE, FORMS, HEADINGS, OBJECTS
-from editlab.web.inside.layer_handlers import LAYER_FIELDS, OF_LAYERS, LayerHandlers
+from editlab.web.inside.layer_handlers import OF_LAYERS, LayerHandlers
 from editlab.web.inside.sections import FIRST_VIEW, OF_EDIT, OF_MANY, Form
 
 
 def create_inside_tab(tab: gr.Tab, lab: Lab, others: Parts) -> Parts:
     """Build the tab inside `tab` and wire it. `others`: the Edit tab's components, whose buttons it keeps up to date."""
     parts = others.shared()
-    parts |= {name: others[name] for name in ("method", *LAYER_FIELDS) if name in others}
+    parts["settings"] = others["settings"]
     with gr.Column(elem_id="inside"):
         with parts.above("inside"):
             parts["stop"] = parts.stop_button("inside-stop")
