@@ -3,8 +3,8 @@
 import re
 
 from playwright.sync_api import Page, expect
-from steps import field, reload
-from tabs import everybody_can_read, first_of_all, open_pictures, the_numbers_are_reached_by_keyboard
+from steps import field, open_tab, reload
+from tabs import everybody_can_read, first_of_all, open_fold, open_pictures, the_numbers_are_reached_by_keyboard
 
 SECTIONS = ("lens", "tokens", "contributions", "attention")
 """Those that need no mask."""
@@ -75,7 +75,10 @@ def test_everybody_can_read_it(edited):
 
 def test_the_fact_is_traced_and_the_layer_of_a_sweep_is_the_next_edits(edited):
     page = edited
-    open_pictures(page, "inside", ("tracing", "sweep"), (), ())
+    open_tab(page, "Inside")
+    expect(page.locator("#inside-stop")).to_be_disabled()
+    for name in ("inside-tracing", "inside-sweep"):
+        open_fold(page, name)
     page.locator("#inside-trace").click()
     expect(page.locator("#inside-tracing .finding")).to_contain_text("under noise on Slovenia")
     expect(page.locator("#inside-tracing-plot .heatmaplayer").first).to_be_visible()

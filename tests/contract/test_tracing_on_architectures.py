@@ -23,7 +23,7 @@ def model(request):
 
 @pytest.mark.parametrize("asked", [LATER, FIRST, LAST], ids=["later", "first", "last"])
 def test_the_batched_form_is_the_one_by_one_form(model, asked, differences):
-    how = Tracing(deviation_of(model, [asked.subject]), samples=3, window=3)
+    how = Tracing(deviation_of(model, [asked.subject]), samples=2, window=3)
     frame, plain = trace(model, asked, how), plain_tracing.trace(model, asked, how)
     keys = list(zip(frame["kind"], frame["layer"], frame["back"], strict=True))
     assert len(keys) == len(set(keys)) and set(keys) == plain.keys()

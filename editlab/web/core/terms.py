@@ -260,8 +260,8 @@ TERMS = {
     "tracing": Term(
         "Causal tracing",
         noop(
-            "Which states recall the fact: noise makes the model forget it, one state at a time is put back, and the colour is "
-            "what the true answer regains."
+            "Which states recall the fact: noise makes the model forget it, one state at a time is put back, and the colour "
+            "is what the true answer regains."
         ),
         at=("inside-tracing-fold",),
     ),
