@@ -83,7 +83,7 @@ def test_the_fact_is_traced_and_the_layer_of_a_sweep_is_the_next_edits(edited):
     expect(page.locator("#inside-tracing .finding")).to_contain_text("under noise on Slovenia")
     expect(page.locator("#inside-tracing-plot .heatmaplayer").first).to_be_visible()
     expect(page.locator("#inside-stop")).to_be_disabled()
-    page.locator("#inside-sweep").click()
+    page.locator("#inside-each-layer").click()
     expect(page.locator("#inside-sweep-fold > button")).to_contain_text("would be best")
     expect(page.locator("#inside-stop")).to_be_disabled()
     page.locator("#inside-layer input").click()

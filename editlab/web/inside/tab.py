@@ -76,7 +76,7 @@ def _create_section(parts: Parts, name: str) -> None:
         parts.button("inside-trace", _("Trace the fact"), size="lg", min_width=190)
     if name == "sweep":
         with gr.Row(elem_classes="key-row", equal_height=False):
-            parts.button("inside-sweep", _("Edit at each layer"), size="lg", min_width=190)
+            parts.button("inside-each-layer", _("Edit at each layer"), size="lg", min_width=190)
             parts.late_dropdown("inside-layer", [], label=_("Layer"), scale=1, min_width=110)
             parts.button("inside-use-layer", _("Edit at this layer"), size="lg", min_width=190, interactive=False)
     parts.html(f"inside-{name}", scripts=["live"])
@@ -101,5 +101,5 @@ def _wire_layers(tab: gr.Tab, handlers: LayerHandlers, parts: Parts) -> None:
     wire = partial(on, parts)
     wire(tab.select, handlers.layers_open)
     wire(parts["inside-trace"].click, handlers.inside_trace)
-    wire(parts["inside-sweep"].click, handlers.inside_sweep)
+    wire(parts["inside-each-layer"].click, handlers.inside_sweep)
     wire(parts["inside-use-layer"].click, handlers.inside_use_layer)
