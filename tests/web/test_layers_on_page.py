@@ -79,6 +79,8 @@ def test_a_sweep_that_is_stopped_shows_the_layers_that_were_tried(reader):
             reader.workspace.stop()
     drawn = [update for update in seen if update.get("inside-sweep-plot") is not None]
     assert drawn and ("topped" in seen[-1]["message"] or len(drawn[-1]["inside-layer"]["choices"]) == 4)
+    assert "is made at layer 0" in reader.does("inside_use_layer", "0", "")["message"]
+    assert reader.does("layers_open")["inside-sweep-plot"] is not None
 
 
 def test_every_update_is_of_a_part_that_the_tab_has(reader, lab):

@@ -95,7 +95,7 @@ class LayerHandlers(Handlers):
         yield {"message": pieces.message(text), "settings": with_setting(settings, record.method, "layers", inside_layer)}
 
     def _follow(self, workspace: Workspace, job: Job[Any], name: str, draw: Draw) -> Updates:
-        """Draw a job's results as they come, and keep them; those of a job that was stopped are drawn, but not kept."""
+        """Draw a job's results as they come, and keep them; of a sweep that was stopped, the layers that were tried."""
         known = self._find(workspace, keys.edit(workspace))
         yield {**_clear(name, _(words.COMPUTING)), "stop": gr.update(interactive=True)}
         yield from follow(workspace, job, draw)
@@ -103,6 +103,7 @@ class LayerHandlers(Handlers):
             setattr(known, name, job.result())
         except Cancelled:
             if job.partial is not None:
+                known.sweep = job.partial if name == "sweep" else known.sweep
                 yield draw(job.partial)
             raise
         yield {**draw(getattr(known, name)), "progress": "", **buttons(workspace)}
