@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -68,11 +68,20 @@ class Setup:
 
 @dataclass(frozen=True)
 class Edit:
-    """One case's patches, the view they were computed on, and how long that took."""
+    """One case's patches, the view they were computed on, how long that took, and what the method says of their health."""
 
     patches: tuple[Patch, ...]
     below: View
     seconds: float
+    health: Mapping[str, float] = field(default_factory=dict)
+
+
+def at_each(setup: Setup, layers: Sequence[int]) -> list[Setup]:
+    """Return a setup for each layer, which is edited alone. Raises `BadRequest` for a method that has no layers."""
+    method = methods.get(setup.method)
+    if "layers" not in {field.name for field in fields(method.config)}:
+        raise BadRequest(f"{method.name} edits no layer that could be chosen. Choose another method.")
+    return [replace(setup, changes={**setup.changes, "layers": (layer,)}) for layer in layers]
 
 
 def grouped(cases: Sequence[EditCase]) -> list[Pack]:
@@ -131,5 +140,5 @@ def _alone(
         if len(packs) == 1:
             return [[str(error)] * len(packs[0])]
         return [_alone(model, setup, config, [pack], view, earlier)[0] for pack in packs]
-    solves = iter(edited.solves * (len(requests) if method.joint else 1))
-    return [[Edit(next(solves), view, edited.seconds / len(requests)) for _ in pack] for pack in packs]
+    solves, health = iter(edited.solves * (len(requests) if method.joint else 1)), iter(edited.health)
+    return [[Edit(next(solves), view, edited.seconds / len(requests), next(health)) for _ in pack] for pack in packs]

@@ -20,6 +20,7 @@ from editlab.cli.terminal import MISSED, Answer, Session, command
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest, FactBase
 from editlab.facts.script import bare
+from editlab.insight import why
 from editlab.lab import OFF, RECIPES, Job, Lab, Workspace
 from editlab.lab.workspaces import edits
 from editlab.methods.mask import need
@@ -185,18 +186,25 @@ def _edited(session: Session, request: EditRequest, how: _How, answers: bool) ->
             if how.mask or how.guard:
                 found["mask"] = [vars(mask) for mask in kept.masks(how.method)]
         progress(1.0, "probes: the model is asked")
-        frame = ask(model, request, battery(model, case, texts, settings.seed), views, answers)
+        probes = battery(model, case, texts, settings.seed)
+        frame = ask(model, request, probes, views, answers)
         shown = summaries(model, request, views)
     found["views"] = {name: {**shown[name], "scores": scores(frame, name)} for name in views}
     found["scores"] = found["views"][judged(views)]["scores"]
     found["took"] = bool(found["views"][ViewName.EDITED]["scores"]["success"])
     found["notes"] = [request.note] if request.note else []
+    cause = None
+    if ViewName.EDITED in views and not how.guard:
+        cause = why(model, request, record.patches, views[ViewName.EDITED], probes, frame, record.health)
+    found["why"] = None if cause is None else {"reason": cause.reason, "sentence": cause.sentence}
     if not found["took"]:
         text = (
             "The edit did not take: at its own prompt the model does not say {!r}. Try another layer, more steps or clamp."
         )
         found["notes"].append(text.format(bare(request.target_new)))
         session.errors.print(found["notes"][-1], highlight=False)
+    if cause is not None:
+        found["notes"].append(cause.sentence)
     if how.mask or how.guard:
         found["verdict"] = guarded(shown, request) if how.guard else reversal(shown, request)
     return _Done(found, frame, tuple(views))

@@ -12,8 +12,10 @@ from editlab.insight.similarity import Similarity, similarity
 from editlab.insight.site import Site
 from editlab.insight.stream import Question
 from editlab.insight.values import values
+from editlab.insight.why import Cause, why
 
 __all__ = [
+    "Cause",
     "Lemma",
     "Question",
     "Scan",
@@ -35,4 +37,5 @@ __all__ = [
     "summary",
     "taking_the_lead",
     "values",
+    "why",
 ]

@@ -1,5 +1,7 @@
 """The lab: workspaces, the ledger that stores them, and the worker that owns the model."""
 
+from editlab.bench.layers import LayerRow
+from editlab.bench.layers import best as best_layer
 from editlab.lab.asking.answers import EditAnswers, OwnProbe
 from editlab.lab.jobs.rows import JobRow
 from editlab.lab.lab import Lab
@@ -56,6 +58,7 @@ __all__ = [
     "Knowledge",
     "KnownFact",
     "Lab",
+    "LayerRow",
     "MaskInfo",
     "Measured",
     "MeasuringCost",
@@ -68,6 +71,7 @@ __all__ = [
     "Worker",
     "Workspace",
     "WorkspaceInfo",
+    "best_layer",
     "fates",
     "guarded",
     "health_value",

@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from editlab.errors import BadRequest
-from editlab.methods._health import HEALTH, TAKEN, health_value, warnings
+from editlab.methods._health import HEALTH, HEARD, TAKEN, UNCONVERGED, health_value, warnings
 from editlab.methods._method import GROUPS, Edited, Group, Method, check_requests
 from editlab.methods._settings import Setting, as_json, describe
 from editlab.methods.alphaedit import AlphaEdit
@@ -106,8 +106,10 @@ def about(method: Method) -> str:
 __all__ = [
     "GROUPS",
     "HEALTH",
+    "HEARD",
     "METHODS",
     "TAKEN",
+    "UNCONVERGED",
     "Edited",
     "Group",
     "Method",

@@ -43,6 +43,9 @@ TAKEN = 0.5
 HEARD = 0.5
 """Under this share of the edit, the bare prompt hardly hears it."""
 
+UNCONVERGED = 0.7
+"""From this loss on, the search for the value did not converge: the new object has a mean probability under one half."""
+
 
 def warnings(health: Mapping[str, float]) -> list[str]:
     """Return sentences on what is wrong with an edit, and what to do; none for one that is well."""
@@ -54,6 +57,9 @@ def warnings(health: Mapping[str, float]) -> list[str]:
                 "steps, or another layer."
             )
         )
+        if (loss := health.get("loss", 0.0)) >= UNCONVERGED:
+            steps = health.get("steps", 0.0)
+            found.append(noop(f"The search for its value did not converge: the loss is {loss:.2g} after {steps:.0f} steps."))
     if (share := health.get("share", 1.0)) < HEARD:
         found.append(
             noop(

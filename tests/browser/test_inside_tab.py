@@ -3,8 +3,8 @@
 import re
 
 from playwright.sync_api import Page, expect
-from steps import field, reload
-from tabs import everybody_can_read, first_of_all, open_pictures, the_numbers_are_reached_by_keyboard
+from steps import field, open_tab, reload
+from tabs import everybody_can_read, first_of_all, open_fold, open_pictures, the_numbers_are_reached_by_keyboard
 
 SECTIONS = ("lens", "tokens", "contributions", "attention")
 """Those that need no mask."""
@@ -71,3 +71,27 @@ def test_everybody_can_read_it(edited):
     page.locator("#inside-lens-table summary").click()
     everybody_can_read(page, "inside", SECTIONS, "lens")
     page.locator("#inside-lens-table summary").click()
+
+
+def test_the_fact_is_traced_and_the_layer_of_a_sweep_is_the_next_edits(edited):
+    page = edited
+    open_tab(page, "Inside")
+    expect(page.locator("#inside-stop")).to_be_disabled()
+    for name in ("inside-tracing", "inside-sweep"):
+        open_fold(page, name)
+    page.locator("#inside-trace").click()
+    expect(page.locator("#inside-tracing .finding")).to_contain_text("under noise on Slovenia")
+    expect(page.locator("#inside-tracing-plot .heatmaplayer").first).to_be_visible()
+    expect(page.locator("#inside-stop")).to_be_disabled()
+    page.locator("#inside-each-layer").click()
+    expect(page.locator("#inside-progress")).to_contain_text("at layer 2")
+    page.locator("#inside-stop").click()
+    expect(page.locator("#inside-sweep-fold > button")).to_contain_text("layer 0 would be best")
+    expect(page.locator("#inside-stop")).to_be_disabled()
+    page.locator("#inside-layer input").click()
+    page.get_by_role("option", name="layer 1", exact=True).click()
+    page.locator("#inside-use-layer").click()
+    expect(page.locator("#inside-message")).to_contain_text("is made at layer 1")
+    expect(page.locator("#rome-layers-field")).to_have_value("1")
+    page.locator("#settings [data-reset]").evaluate("button => button.click()")
+    expect(page.locator("#rome-layers-field")).to_have_value("0")

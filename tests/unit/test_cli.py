@@ -167,7 +167,8 @@ def test_an_edit_that_did_not_take_is_a_sentence_a_field_and_a_status(run):
     found = json.loads(result.stdout)
     assert (result.exit_code, found["took"], found["scores"]["success"]) == (3, False, 0.0)
     assert "did not take: at its own prompt" in result.stderr
-    assert "did not take" in found["notes"][-1]
+    assert "did not take: at its own prompt" in found["notes"][0]
+    assert found["why"]["sentence"] == found["notes"][-1] and found["why"]["reason"] in ("search", "unheard", "weak")
 
 
 def test_upper_and_lower_case_alone_make_another_object_with_a_note(run):

@@ -183,6 +183,7 @@ def test_every_handler_that_computes_or_writes_costs_something_and_what_concerns
             "workshop_left",
         ),  # they spend what steps cost
         *("editor_check", "room_open", "room_press"),
+        *("choose_method", "layers_open", "inside_use_layer"),
     }
     refused = {name for name, cost in costs.items() if cost.refused}
     assert refused == {

@@ -564,3 +564,10 @@ def test_the_page_paints_its_question_before_the_model_is_free(visitor):
     assert painted["subject"] == "Slovenia" and 'class="said" aria-hidden="true">…' in painted["picture"]
     free.set()
     list(updates)
+
+
+def test_an_edit_that_did_not_take_is_told_why_below_its_scores_until_another_question_is_asked(visitor):
+    page = visitor.applies()
+    assert "Why it did not take: " in page["why-missed"] and "None" not in page["why-missed"]
+    page = visitor.does("choose_example", "hamlet")
+    assert page["why-missed"] == ""

@@ -159,6 +159,7 @@ def test_a_selection_that_the_page_does_not_offer_is_refused(wrong):
 def test_every_update_is_of_a_part_that_the_tab_has(reader, lab):
     with gr.Blocks() as page:
         edit = Parts({name: gr.BrowserState() if name == "visitor" else gr.Button() for name in SHARED})
+        edit["settings"] = gr.HTML("")
         parts = create_inside_tab(gr.Tab(), lab, edit)
     reader.applies()
     for name, *fields in (

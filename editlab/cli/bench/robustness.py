@@ -18,7 +18,7 @@ from rich.table import Table
 from editlab.atlas.sources import training_facts
 from editlab.bench import bounds, robustness, speed
 from editlab.bench.cluster import Ask, Cluster
-from editlab.bench.editing import Rep, Setup, grouped
+from editlab.bench.editing import Rep, Setup, at_each, grouped
 from editlab.bench.robustness import CaseRow
 from editlab.bench.rows import append_rows, read_rows
 from editlab.cli.bench.report import machine, markdown, page
@@ -170,13 +170,11 @@ def _setups(names: str, layers: str | None, each: bool, changes: Sequence[str], 
     if each and layers is None:
         raise BadRequest("--each-layer needs the layers to try: --layers 0,1,2.")
     common = dict(map(setting, changes))
+    setups = [Setup(name.strip(), common) for name in names.split(",")]
     chosen = None if layers is None else layer_numbers(layers, model)
-    choices = [()] if chosen is None else [(number,) for number in chosen] if each else [chosen]
-    return [
-        Setup(name.strip(), common | ({"layers": choice} if choice else {}))
-        for name in names.split(",")
-        for choice in choices
-    ]
+    if each:
+        return [own for setup in setups for own in at_each(setup, chosen or ())]
+    return setups if chosen is None else [replace(setup, changes=common | {"layers": chosen}) for setup in setups]
 
 
 def _part(shard: str | None) -> tuple[slice, str]:

@@ -9,7 +9,8 @@ from itertools import groupby
 
 from pandas import DataFrame, concat
 
-from editlab import probes
+from editlab import insight, probes
+from editlab.answers import ViewName
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.lab.asking import ways_back
@@ -46,7 +47,7 @@ class EditAnswers:
     `answers`: each view's at the request's own prompt, `complete` or still being written. `gates`: the gates at its tokens,
     where a view has REP. If its edit is `on`: `battery`, the probes in the order in which they are asked; `probes`, the rows
     of the first of them, of all once `probed`; `swept`, the probes at every threshold, with REP; `linked`, the linked facts;
-    `ways_back`, the ways to reverse the edit, with a mask.
+    `ways_back`, the ways to reverse the edit, with a mask; `why` it did not take or is missed, "" where it is not.
     """
 
     request: EditRequest
@@ -60,6 +61,7 @@ class EditAnswers:
     swept: DataFrame | None = None
     linked: DataFrame | None = None
     ways_back: DataFrame | None = None
+    why: str | None = None
 
 
 def ask(
@@ -124,6 +126,10 @@ def _ask_all(
         yield
     if under is not None:
         return result
+    if ViewName.EDITED in views and not workspace.guarded:
+        result = replace(result, why=shared.once(asked.key("why", battery), lambda: _why(asked, record, result, cancel)))
+        progress.show(result)
+        yield
     progress(0.8, "linked facts: the consequences of the edit")
     plain = workspace.views
     result = replace(result, linked=shared.once(asked.key("linked"), lambda: ways_back.linked(ground, request, plain)))
@@ -257,6 +263,13 @@ def _probe(
         ask_them = partial(probes.ask, model, request, group, views)
         frames.append(shared.once(asked.key("probes", group), ask_them))
         yield concat(frames, ignore_index=True)
+
+
+def _why(asked: _Asked, record: EditRecord, result: EditAnswers, cancel: Cancel) -> str:
+    """Return why the edit of a request did not take or where it is missed, "" where nothing is wrong."""
+    model, edited, health = asked.ground.model, asked.views[ViewName.EDITED], {} if record.more else record.health
+    found = insight.why(model, asked.request, record.patches, edited, result.battery, result.probes, health, cancel)
+    return "" if found is None else found.sentence
 
 
 def _sweep(asked: _Asked, progress: Progress, cancel: Cancel) -> DataFrame:

@@ -7,12 +7,16 @@ from collections.abc import Callable
 from pandas import DataFrame
 
 from editlab import insight
+from editlab.bench import layers
+from editlab.bench.editing import Setup
+from editlab.bench.layers import LayerRow
 from editlab.errors import BadFile, MissingMask
 from editlab.insight import Question
 from editlab.insight.loudness import Loudness, rows
+from editlab.insight.tracing import Tracing, deviation_of, traced_so_far
 from editlab.lab.asking import keys
 from editlab.lab.kinds import Kind
-from editlab.lab.worker import Job, JobProgress
+from editlab.lab.worker import Job, JobProgress, Parts
 from editlab.lab.workspaces.masks import masks_for
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.methods.mask import find, lessons
@@ -20,6 +24,8 @@ from editlab.patches import View
 from editlab.wording import noop
 from editlab.work import Cancel, stop_if
 
+DEVIATION = "standard deviation of the embeddings of subjects"
+"""What is remembered of a model: it is the same for all facts."""
 METHOD = "rome"
 """The method by which many edits are made."""
 
@@ -73,6 +79,46 @@ def loudness(workspace: Workspace, count: int) -> Job[list[Loudness]]:
             progress(len(cases) / len(chosen), f"many edits: {len(cases)} of {len(chosen)}, {case.subject}")
             progress.show(list(cases))
         return cases
+
+    return workspace.submit(work, Kind.INSIDE)
+
+
+def tracing(workspace: Workspace) -> Job[DataFrame]:
+    """Trace where the unedited model recalls the fact that the edit changes (`insight.tracing`), token by token."""
+    request = workspace.context.ground.case(keys.edit(workspace).request).request
+
+    def work(progress: JobProgress, cancel: Cancel) -> Parts[DataFrame]:
+        context = workspace.context
+        model, frame = context.model, DataFrame()
+        if DEVIATION not in model.memo:
+            model.memo[DEVIATION] = deviation_of(model, context.facts.by_subject or [request.subject])
+        how = Tracing(model.memo[DEVIATION], seed=context.seed)
+        for frame in traced_so_far(model, request, how, progress, cancel):
+            progress.show(frame)
+            yield
+        return frame
+
+    return workspace.submit(work, Kind.INSIDE)
+
+
+def layers_of(workspace: Workspace) -> range:
+    """Return the layers at which an edit can be made."""
+    return range(workspace.context.model.n_layers)
+
+
+def layer_sweep(workspace: Workspace) -> Job[list[LayerRow]]:
+    """Make the edit at each layer, alone on the unedited model; rows are shown as they come (`bench.layers`)."""
+    record, ground = keys.edit(workspace), workspace.context.ground
+    setup = Setup(record.method, {name: value for name, value in record.config.items() if name != "layers"})
+    case, tried = ground.case(record.request), layers_of(workspace)
+
+    def work(progress: JobProgress, cancel: Cancel) -> Parts[list[LayerRow]]:
+        found: list[LayerRow] = []
+        for (row,) in layers.sweep(ground, [case], setup, tried, progress, cancel):
+            found.append(row)
+            progress.show(list(found))
+            yield
+        return found
 
     return workspace.submit(work, Kind.INSIDE)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -119,6 +120,12 @@ def read_settings(methods: Sequence[MethodInfo], method: str, settings: str) -> 
     shown = {own.name: str(own.default) for chosen in methods if chosen.name == method for own in chosen.settings}
     changed = _changes(settings).get(method, {})
     return {name: value for name, value in changed.items() if str(value).strip() != shown.get(name)}
+
+
+def with_setting(settings: str, method: str, name: str, value: str) -> str:
+    """Return the changed settings with one more."""
+    changes = _changes(settings)
+    return json.dumps(changes | {method: {**changes.get(method, {}), name: value}})
 
 
 def _lines(text: str | None) -> list[str]:

@@ -257,6 +257,19 @@ TERMS = {
         ),
         at=("inside-loudness-fold",),
     ),
+    "tracing": Term(
+        "Causal tracing",
+        noop(
+            "Which states recall the fact: noise makes the model forget it, one state at a time is put back, and the colour "
+            "is what the true answer regains."
+        ),
+        at=("inside-tracing-fold",),
+    ),
+    "sweep": Term(
+        "Layer sweep",
+        noop("The same edit made at each layer alone: where it takes, what it reaches and what it spares."),
+        at=("inside-sweep-fold",),
+    ),
     "token": Term(
         "Token",
         noop("A piece of text as the model reads it: a word, a part of a word or a sign."),

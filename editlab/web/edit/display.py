@@ -217,6 +217,8 @@ class Drawn:
             update |= {"scores": score_line.score_line(now.probes, not now.probed), **_probe_rows(now)}
         if now.swept is not None and (is_new("swept") or (now.probed and not seen.probed)):
             update |= self._swept(now)
+        if is_new("why"):
+            update |= {"why-missed": pieces.finding(said(now.why), "hint") if now.why else ""}
         if is_new("linked"):
             update |= {"linked": reversal.linked(now.linked, probe_table.views_of(now.linked))}
         if is_new("ways_back"):
@@ -264,4 +266,4 @@ def own_probes(own: OwnProbes, request: EditRequest) -> tuple[OwnProbe, ...]:
 def without_probes(asking: bool = False) -> Update:
     """Return the parts of the page that show how an edit is, without any; `asking`: whether probes are to come."""
     to_come = {"linked": reversal.to_come(), "ways-back": reversal.to_come()}
-    return {"warnings": "", "scores": score_line.score_line(None, asking), "probe-table": "", **to_come}
+    return {"warnings": "", "why-missed": "", "scores": score_line.score_line(None, asking), "probe-table": "", **to_come}

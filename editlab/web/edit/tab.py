@@ -67,6 +67,7 @@ def _create_answers(parts: Parts) -> None:
     parts.html("warnings")
     parts.html("verdict")
     parts.html("scores", score_line.score_line(None), scripts=["jump"])
+    parts.html("why-missed", scripts=["live"])
 
 
 def _create_live(parts: Parts, lab: Lab) -> None:

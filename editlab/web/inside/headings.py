@@ -56,6 +56,26 @@ HEADINGS = {
             "It belongs to the mask and is the same for all edits."
         ),
     ),
+    "tracing": Heading(
+        noop("Causal tracing"),
+        noop(
+            "Where does the unedited model recall the fact? Noise on the subject’s tokens makes it forget; then one state "
+            "is put back as it was, and the colour is what the true object’s probability regains. From left to right are "
+            "the layers, downwards the tokens: hidden states one by one, MLPs and attention over a few layers around. A "
+            "frame marks the edited layers. Where a fact is recalled need not be where an edit holds best (Hase et al. "
+            "2023): the layer sweep tries that."
+        ),
+    ),
+    "sweep": Heading(
+        noop("Layer sweep"),
+        noop(
+            "The same edit, made at each layer alone on the unedited model, with the settings of the edit. The score is "
+            "the probability of the new object, times the mean of the shares of paraphrases that hold, of other subjects’ "
+            "answers and of other facts about the subject that stay. The best layer is where the edit takes with the "
+            "highest score; of those within 0.02 of it, the one with the smallest change of the weight, which is drawn "
+            "below."
+        ),
+    ),
     "loudness": Heading(
         noop("Loudness of many edits"),
         noop(

@@ -14,12 +14,14 @@ from editlab.web.core.language import gettext as _
 from editlab.web.core.wiring import on
 from editlab.web.inside.handlers import EditCount, InsideHandlers
 from editlab.web.inside.headings import ELSEWHERE, FORMS, HEADINGS, OBJECTS
+from editlab.web.inside.layer_handlers import OF_LAYERS, LayerHandlers
 from editlab.web.inside.sections import FIRST_VIEW, OF_EDIT, OF_MANY, Form
 
 
 def create_inside_tab(tab: gr.Tab, lab: Lab, others: Parts) -> Parts:
     """Build the tab inside `tab` and wire it. `others`: the Edit tab's components, whose buttons it keeps up to date."""
     parts = others.shared()
+    parts["settings"] = others["settings"]
     with gr.Column(elem_id="inside"):
         with parts.above("inside"):
             parts["stop"] = parts.stop_button("inside-stop")
@@ -34,10 +36,14 @@ def create_inside_tab(tab: gr.Tab, lab: Lab, others: Parts) -> Parts:
                 for name in OF_EDIT:
                     with parts.fold(f"inside-{name}", _(HEADINGS[name].title)):
                         _create_section(parts, name)
+                for name in OF_LAYERS:
+                    with parts.fold(f"inside-{name}", _(HEADINGS[name].title)):
+                        _create_section(parts, name)
                 with parts.fold("inside-loudness", _(HEADINGS["loudness"].title)):
                     for name in OF_MANY:
                         _create_section(parts, name)
     _wire(tab, InsideHandlers(lab), parts)
+    _wire_layers(tab, LayerHandlers(lab), parts)
     return parts
 
 
@@ -66,6 +72,13 @@ def _create_section(parts: Parts, name: str) -> None:
         with gr.Row(elem_classes="key-row", equal_height=False):
             parts.number("inside-count", EditCount, label=_("Number of edits"), value=20, scale=0, min_width=150)
             parts.button("inside-many", _("Edit and compare"), size="lg", min_width=190)
+    if name == "tracing":
+        parts.button("inside-trace", _("Trace the fact"), size="lg", min_width=190)
+    if name == "sweep":
+        with gr.Row(elem_classes="key-row", equal_height=False):
+            parts.button("inside-each-layer", _("Edit at each layer"), size="lg", min_width=190)
+            parts.late_dropdown("inside-layer", [], label=_("Layer"), scale=1, min_width=110)
+            parts.button("inside-use-layer", _("Edit at this layer"), size="lg", min_width=190, interactive=False)
     parts.html(f"inside-{name}", scripts=["live"])
     parts.plot(f"inside-{name}-plot")
     gr.HTML(pieces.about(_(HEADINGS[name].about)), apply_default_css=False)
@@ -82,3 +95,11 @@ def _wire(tab: gr.Tab, handlers: InsideHandlers, parts: Parts) -> None:
     wire(selected, handlers.inside_draw, trigger_mode="always_last")
     wire(parts["inside-many"].click, handlers.inside_many)
     wire(parts["inside-stop"].click, handlers.inside_stop, trigger_mode="multiple")
+
+
+def _wire_layers(tab: gr.Tab, handlers: LayerHandlers, parts: Parts) -> None:
+    wire = partial(on, parts)
+    wire(tab.select, handlers.layers_open)
+    wire(parts["inside-trace"].click, handlers.inside_trace)
+    wire(parts["inside-each-layer"].click, handlers.inside_sweep)
+    wire(parts["inside-use-layer"].click, handlers.inside_use_layer)

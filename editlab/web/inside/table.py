@@ -9,6 +9,7 @@ from pandas import DataFrame, Series
 
 from editlab.facts import EditRequest
 from editlab.insight.loudness import Loudness
+from editlab.lab import LayerRow
 from editlab.web.core import tables
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import noop
@@ -30,6 +31,10 @@ PARTS = (noop("token embedding"), noop("position embedding"), noop("attention"),
 """Parts of a model that are called otherwise in other languages."""
 AXES = (noop("output"), noop("key"))
 """The axes of a mask."""
+STATES = {"hidden": noop("hidden state"), "mlp": "MLP", "attention": noop("attention")}
+"""What causal tracing restores."""
+RATES = {"paraphrase": noop("Paraphrases"), "locality": noop("Locality"), "same_subject": noop("Same subject")}
+"""The heads of what a sweep asks beside the edit's prompt."""
 MOST_OF_AN_AXIS = 50
 """Most dimensions of a mask's axis that are listed."""
 
@@ -119,6 +124,30 @@ def parts(frame: DataFrame) -> Markup:
     heads |= {"new": noop("New object"), "new_se": noop("Its SE")}
     frame = frame.assign(view=frame["view"].map(view_title), part=frame["part"].map(_), layer=_layers(frame["layer"]))
     return tables.table(frame, heads | {"true": noop("True object"), "true_se": noop("Its SE")})
+
+
+def tracing(frame: DataFrame) -> Markup:
+    """Return a row a restored state, the largest effect first."""
+    rows = frame.sort_values("effect", key=abs, ascending=False)
+    heads = {"kind": noop("State"), "layer": noop("Layer"), "token": noop("Token"), "effect": noop("Indirect effect")}
+    rows = rows.assign(kind=rows["kind"].map(lambda kind: _(STATES[kind])))
+    return tables.table(rows, heads | {"p": noop("P(true), restored")})
+
+
+def sweep_frame(rows: Sequence[LayerRow]) -> DataFrame:
+    """Return a row a layer: its score, its rates, its norm and why it has none."""
+    made = [row.as_dict() | {name: (row.rates or {}).get(name) for name in RATES} for row in rows]
+    frame = DataFrame(made).drop(columns="rates")
+    failed = frame["skipped"].notna()
+    frame[["score", "p_new"]] = frame[["score", "p_new"]].mask(failed)
+    return frame.astype({name: float for name in (*RATES, "norm")})
+
+
+def sweep(frame: DataFrame) -> Markup:
+    """Return a row a layer of the sweep."""
+    heads = {"layer": noop("Layer"), "score": noop("Score"), "success": noop("Takes"), "p_new": noop("P(new)")}
+    heads |= RATES | {"norm": noop("|ΔW| / |W|"), "whitened": noop("Key statistics"), "seconds": noop("Time, s")}
+    return tables.table(frame, heads | {"skipped": noop("Not edited because")})
 
 
 def _layers(layers: Series) -> list[str]:

@@ -30,4 +30,5 @@ element.addEventListener("click", ({ target }) => {
   own().querySelector("input").focus();
 });
 watch("fields", show);
+watch("value", show);
 show();
