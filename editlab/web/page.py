@@ -14,6 +14,7 @@ from gradio.state_holder import SessionState
 
 from editlab.lab import Lab
 from editlab.lab.access.limits import FREE
+from editlab.web.compare.tab import create_compare_tab
 from editlab.web.core import language
 from editlab.web.core.components import Parts
 from editlab.web.core.engine import said
@@ -38,7 +39,7 @@ from editlab.web.workshop.tab import create_workshop_tab
 from editlab.web.workspace.tab import create_workspace_tab
 
 TITLE = "EditLab"
-TABS = ("edit", "keys", "inside", "workspace", "workshop", "monitor", "model")
+TABS = ("edit", "keys", "inside", "compare", "workspace", "workshop", "monitor", "model")
 MOST_EVENTS = 256
 FOR_PROGRAMS = {"api_info", "api_info_as_input", "api_info_as_output", "example_inputs"}
 """What Gradio tells of each component for programs, which this page is none: 80 kB in all."""
@@ -109,6 +110,8 @@ def _create_page(lab: Lab) -> Page:
                 create_keys_tab(keys, lab, parts)
             with gr.Tab(_("Inside"), id="inside") as inside:
                 create_inside_tab(inside, lab, parts)
+            with gr.Tab(_("Compare"), id="compare") as compare:
+                create_compare_tab(compare, lab, parts)
             with gr.Tab(_("Workspace"), id="workspace") as workspace:
                 create_workspace_tab(workspace, lab, parts, display)
             with gr.Tab(_("Workshop"), id="workshop") as workshop:
