@@ -52,7 +52,10 @@ def row_of(model: LanguageModel, request: EditRequest, context: str) -> Row:
 
 @contextmanager
 def watching(model: LanguageModel, layer: int, index: int, hook: str, delta: torch.Tensor | None = None):
-    """Adds `delta` at token `index` of the MLP's or the block's output, and collects what passes there."""
+    """Adds `delta` at token `index` of the MLP's or the block's output, or a half each to attention's and the MLP's.
+
+    Collects what passes there.
+    """
     seen: dict[str, torch.Tensor] = {}
     block = model.hf.get_submodule(f"{model.arch.blocks}.{layer}")
     projection = block.get_submodule(model.arch.projection)
@@ -60,16 +63,25 @@ def watching(model: LanguageModel, layer: int, index: int, hook: str, delta: tor
     def see(_module, inputs, output):
         seen["key"], seen["value"] = inputs[0][0, index], output[0, index]
 
-    def add(_module, _inputs, output):
-        hidden = output[0] if isinstance(output, tuple) else output
-        seen["init"] = hidden[0, index].detach()
-        if delta is None:
-            return output
-        hidden = torch.cat([hidden[:, :index], (hidden[:, index] + delta)[:, None], hidden[:, index + 1 :]], 1)
-        return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
+    places = {"block": [""], "mlp": [model.arch.mlp], "parts": [model.arch.attention, model.arch.mlp]}[hook]
+    put_out: list[torch.Tensor] = [torch.empty(0)] * len(places)
+    changes = [None] * len(places) if delta is None else delta.chunk(len(places))
 
-    place = block if hook == "block" else block.get_submodule(model.arch.mlp)
-    handles = [projection.register_forward_hook(see), place.register_forward_hook(add)]
+    def adding(number):
+        def add(_module, _inputs, output):
+            hidden = output[0] if isinstance(output, tuple) else output
+            put_out[number] = hidden[0, index].detach()
+            seen["init"] = torch.cat(put_out)
+            if changes[number] is None:
+                return output
+            own = hidden[:, index] + changes[number]
+            hidden = torch.cat([hidden[:, :index], own[:, None], hidden[:, index + 1 :]], 1)
+            return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
+
+        return add
+
+    handles = [projection.register_forward_hook(see)]
+    handles += [block.get_submodule(place).register_forward_hook(adding(n)) for n, place in enumerate(places)]
     try:
         yield seen
     finally:
@@ -103,7 +115,7 @@ def value_for(
     essence = row_of(model, EditRequest("{} is a", request.subject, request.target_new), "")
     essence.ids = essence.ids[: len(essence.ids) - len(essence.labels) + 1]
     at_contexts = [passing(model, row, layer, hook) for row in rows]
-    init = at_contexts[0]["init"]
+    init, n = at_contexts[0]["init"], 2 if hook == "parts" else 1
     delta, first, second = (torch.zeros_like(init) for _ in range(3))
     reference, steps = log_p(model, essence.ids)[essence.index].detach(), 0
     for step in range(schedule.steps):
@@ -118,7 +130,9 @@ def value_for(
                 now = log_p(model, essence.ids)[essence.index]
             edited, base = (reference, now) if reversed_kl else (now, reference)
             kl = (edited.exp() * (edited - base)).sum()
-            decay = torch.linalg.vector_norm(delta) / init.norm() ** 2
+            decay = sum(
+                torch.linalg.vector_norm(d) / i.norm() ** 2 for d, i in zip(delta.chunk(n), init.chunk(n), strict=True)
+            )
             loss = nll + schedule.kl * kl + schedule.weight_decay * decay
             if loss < schedule.stop_below or step == schedule.steps - 1:
                 break
@@ -128,8 +142,8 @@ def value_for(
         second = 0.999 * second + 0.001 * gradient**2
         root = (second / (1 - 0.999**steps)).sqrt() + 1e-8
         delta = delta.detach() - schedule.learning_rate * first / (1 - 0.9**steps) / root
-        if delta.norm() > schedule.clamp * init.norm():
-            delta = delta * schedule.clamp * init.norm() / delta.norm()
+        limits = [schedule.clamp * part.norm() for part in init.chunk(n)]
+        delta = torch.cat([d * min(1.0, m / d.norm()) for d, m in zip(delta.chunk(n), limits, strict=True)])
     key, value = (torch.stack([seen[name] for seen in at_contexts]) for name in ("key", "value"))
     return Found(delta.detach(), init, key, value, loss.item(), steps)
 

@@ -56,7 +56,7 @@ view, pathways, earlier, made = View.base(), {}, [], {}
 for number, edit in enumerate(EDITS):
     requests = [EditRequest(**request) for request in edit["requests"]]
     method = methods.get(edit["method"])
-    spared = {"earlier": earlier} if method.joint else {}
+    spared = {"earlier": earlier} if method.spares else {}
     patches = method.edit(model, requests, view, method.config(**edit["config"]), **spared).patches
     learnt = ()
     if edit["rep"]:

@@ -10,13 +10,18 @@ from editlab.errors import BadRequest
 from editlab.methods._health import HEALTH, health_value, warnings
 from editlab.methods._method import GROUPS, Edited, Group, Method, check_requests
 from editlab.methods._settings import Setting, as_json, describe
+from editlab.methods.alphaedit import AlphaEdit
+from editlab.methods.emmet import Emmet
 from editlab.methods.memit import Memit
-from editlab.methods.rome import Rome
+from editlab.methods.pmet import Pmet
+from editlab.methods.rome import PRome, Rome, RRome, Wilke
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
-METHODS: dict[str, Method] = {method.name: method for method in (Rome(), Memit())}
+METHODS: dict[str, Method] = {
+    method.name: method for method in (Rome(), Memit(), RRome(), PRome(), Wilke(), Emmet(), Pmet(), AlphaEdit())
+}
 """All methods, in the order in which people are offered them."""
 
 

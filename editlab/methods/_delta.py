@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.facts.languages import essence
 from editlab.facts.script import joined
+from editlab.model.overlay import first_of
 from editlab.model.replay import Replay, replay
 from editlab.model.tokens import Located
 from editlab.patches import BARE, Form, View
@@ -27,7 +30,8 @@ from editlab.work import Cancel, Progress, never, no_progress, stop_if
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
-Hook = Literal["mlp", "block"]
+Hook = Literal["mlp", "block", "parts"]
+"""What is changed at the located token: what the MLP puts out, what the block does, or what attention and MLP both do."""
 LOOK_STEPS = 5
 
 
@@ -81,8 +85,10 @@ def optimise(
 ) -> list[Value]:
     """Return a `Value` a request at the subject's last token of `layer`: at the MLP's output (ROME) or the block's (MEMIT).
 
-    `form`: how prompts are put to the model.
+    With "parts" (PMET), what attention puts out is changed beside it, and the value is the MLP's. `form`: how prompts are
+    put to the model.
     """
+    kind = _Parts if hook == "parts" else _Problem
     values: list[Value | None] = [None] * len(requests)
     done = 0
     for chunk in _chunks(model, requests, contexts):
@@ -91,7 +97,7 @@ def optimise(
             progress((done + fraction * size) / len(requests), text)
 
         def problem(places: Sequence[int], chunk: list[int] = chunk) -> _Problem:
-            return _Problem(model, [requests[chunk[place]] for place in places], layer, hook, contexts, view, form)
+            return kind(model, [requests[chunk[place]] for place in places], layer, hook, contexts, view, form)
 
         for i, value in zip(chunk, _search(problem, len(chunk), schedule, report, cancel), strict=True):
             values[i] = value
@@ -130,7 +136,7 @@ def _search(
     running = torch.arange(count, device=first.init.device)
     delta = torch.zeros_like(first.init, requires_grad=True)
     adam = torch.optim.Adam([delta], lr=schedule.learning_rate)
-    limit = schedule.clamp * first.init.norm(dim=1, keepdim=True)
+    limit = schedule.clamp * first.norms(first.init)
     losses = torch.zeros_like(first.init[:, 0])
     steps = torch.zeros_like(running)
     reference: Tensor | None = None
@@ -145,7 +151,7 @@ def _search(
             nll, plain, now = problem.forward(delta[running])
             reference = now.detach() if reference is None else reference
             kl = (now.exp() * (now - reference[running])).sum(1)
-            decay = delta[running].norm(dim=1) / first.init[running].norm(dim=1) ** 2
+            decay = (first.norms(delta[running]) / first.norms(first.init[running]) ** 2).sum(1)
             loss = nll + schedule.kl * kl + schedule.weight_decay * decay
             losses[running] = loss.detach()
             going = (loss.detach() >= schedule.stop_below) | (plain >= schedule.plain_below)
@@ -157,7 +163,7 @@ def _search(
             adam.step()
             active = torch.zeros(count, dtype=torch.bool, device=delta.device).index_copy(0, running, going)
             with torch.no_grad():
-                delta *= (limit / delta.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1.0)
+                delta *= (limit / first.norms(delta).clamp(min=1e-12)).clamp(max=1.0).repeat_interleave(first.size, 1)
                 delta.copy_(torch.where(active[:, None], delta, before))
             steps += active
             if looks and int(active.sum()) <= len(running) // 2:
@@ -198,17 +204,29 @@ class _Problem:
         self.read_owner = self.owner[self.read_row]
         self.read_plain = self.read_row % (self.contexts + 1) == 0
         self.kl_row = torch.arange(self.count, device=device) * (self.contexts + 1) + self.contexts
+        self.plain = torch.arange(self.count, device=device) * (self.contexts + 1)
+        self._start(model, rows, layer, view)
+        self.size = model.d_model
+
+    def _start(self, model: LanguageModel, rows: Sequence[Located], layer: int, view: View) -> None:
+        """Keep what is replayed, and what stands at the bare prompts."""
         self.replay: Replay = replay(model, rows, layer, view)
-        plain = torch.arange(self.count, device=device) * (self.contexts + 1)
-        self.init = (self.replay.mlp if hook == "mlp" else self.replay.residual[:, 0].float())[plain]
+        self.init = (self.replay.mlp if self.hook == "mlp" else self.replay.residual[:, 0].float())[self.plain]
+
+    def norms(self, values: Tensor) -> Tensor:
+        """Return the lengths of values `[requests, parts x d_model]`, each part's own."""
+        return values.unflatten(1, (-1, self.size)).norm(dim=2)
+
+    def run(self, placed: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Return logits at (row, column) pairs with these values placed in their rows."""
+        start = self.replay.with_value(placed) if self.hook == "mlp" else self.replay.with_residual(placed)
+        return self.replay.finish(start, rows, columns)
 
     def forward(self, delta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return losses `[requests]`, mean over contexts and at the bare prompt; log-probabilities at the KL subject."""
-        placed = delta[self.owner]
-        start = self.replay.with_value(placed) if self.hook == "mlp" else self.replay.with_residual(placed)
         rows = torch.cat([self.read_row, self.kl_row])
         columns = torch.cat([self.read_column, torch.zeros_like(self.kl_row)])
-        log_p = self.replay.finish(start, rows, columns).log_softmax(-1)
+        log_p = self.run(delta[self.owner], rows, columns).log_softmax(-1)
         n = len(self.labels)
         said = -log_p[:n].gather(1, self.labels[:, None])[:, 0] * self.weights
         none = torch.zeros_like(delta[:, 0])
@@ -229,6 +247,60 @@ class _Problem:
             )
             for i in range(self.count)
         ]
+
+
+class _Parts(_Problem):
+    """What attention and the MLP put out is changed alike: replayed from the block below on, with both parts hooked.
+
+    `init` and deltas `[requests, 2 d_model]`: attention's part first. Li et al. 2024 (PMET), arXiv 2308.08742.
+    """
+
+    def _start(self, model: LanguageModel, rows: Sequence[Located], layer: int, view: View) -> None:
+        if layer == 0:
+            raise BadRequest(
+                "This method changes what attention adds as well, from layer 1 on. Choose other layers.", "layers"
+            )
+        self.replay = replay(model, rows, layer - 1, view)
+        self._modules = (model.arch.attention_of(model.hf, layer), model.arch.mlp_of(model.hf, layer))
+        self.size = model.d_model
+        some = torch.zeros(1, dtype=torch.long, device=model.device)
+        put_out: list[Tensor] = []
+        with torch.no_grad(), self._hooked(lambda number, output: put_out.append(output[:, 0].float())):
+            self.replay.finish(self.replay.residual, some, some)
+        self.init = torch.cat(put_out, 1)[self.plain]
+
+    @contextmanager
+    def _hooked(self, each: Callable[[int, Tensor], Tensor | None]) -> Iterator[None]:
+        """Call `each` with a part's number and what it puts out `[rows, active, d_model]`; a result takes its place."""
+
+        def hook(number: int) -> Callable[..., Any]:
+            def run(_module: Any, _inputs: Any, output: Any) -> Any:
+                changed = each(number, first_of(output))
+                if changed is None:
+                    return None
+                return (changed, *output[1:]) if isinstance(output, tuple) else changed
+
+            return run
+
+        with ExitStack() as stack:
+            for number, module in enumerate(self._modules):
+                stack.callback(module.register_forward_hook(hook(number)).remove)
+            yield
+
+    def run(self, placed: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Return logits at (row, column) pairs with these values placed in their rows."""
+        parts = placed.unflatten(1, (2, self.size))
+
+        def add(number: int, output: Tensor) -> Tensor:
+            return torch.cat([output[:, :1] + parts[:, number, None].to(output.dtype), output[:, 1:]], 1)
+
+        with self._hooked(add):
+            return self.replay.finish(self.replay.residual, rows, columns)
+
+    def values(self, delta: Tensor, losses: Tensor, steps: Tensor) -> list[Value]:
+        """Return what was found for the MLP. Its keys are those of the layer below, and are of no use."""
+        own = super().values(delta, losses, steps)
+        return [replace(value, delta=value.delta[self.size :], init=value.init[self.size :]) for value in own]
 
 
 def _with_target(model: LanguageModel, request: EditRequest, context: str, form: Form) -> tuple[Located, list[int]]:

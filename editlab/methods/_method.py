@@ -13,7 +13,7 @@ import torch
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.methods._settings import MethodSettings
-from editlab.patches import BASE, Patch, View
+from editlab.patches import BASE, Dense, LowRank, Patch, View
 from editlab.wording import noop
 from editlab.work import Cancel, Progress, never, no_progress
 
@@ -68,9 +68,9 @@ class Method(ABC):
     `title`: its name and what it does, in a few words. `about`: the same in a sentence or two, with its source, as people
     read it before they choose; without one, its docstring says it, in English alone. `group`: what it changes, by which
     people find it. `like`: the method whose preset it takes, as far as it has those settings, where a model has none of its
-    own. `joint`: the requests of one call are solved together, so that each one's patch depends on the others; then `edit`
-    also takes the `earlier` requests that the view holds, to spare them. `needs_statistics`: it cannot do without the key
-    statistics of its layers.
+    own. `joint`: the requests of one call are solved together, so that each one's patch depends on the others. `spares`:
+    `edit` also takes the `earlier` requests that the view holds, to spare them. `scans`: it tries many layers and takes one.
+    `needs_statistics`: it cannot do without the key statistics of its layers.
     """
 
     name: ClassVar[str]
@@ -80,6 +80,8 @@ class Method(ABC):
     like: ClassVar[str] = ""
     config: ClassVar[type[MethodSettings]]
     joint: ClassVar[bool] = False
+    spares: ClassVar[bool] = False
+    scans: ClassVar[bool] = False
     needs_statistics: ClassVar[bool] = False
 
     @abstractmethod
@@ -143,11 +145,13 @@ def probability_of_new(model: LanguageModel, requests: Sequence[EditRequest], vi
     return [s.p for s in model.score([r.text for r in requests], [r.target_new for r in requests], list(views))]
 
 
-def relative_norm(model: LanguageModel, patch: Any) -> float:
+def relative_norm(model: LanguageModel, patch: LowRank | Dense) -> float:
     """Return |dW| / |W| in the Frobenius norm at the patch's layer."""
     key = f"norm of W at layer {patch.layer}"
     if key not in model.memo:
         model.memo[key] = model.weight(patch.layer).norm().item()
+    if isinstance(patch, Dense):
+        return patch.D.norm().item() / model.memo[key]
     A, B = patch.A.double(), patch.B.double()
     squared = ((A @ A.T) * (B.T @ B)).sum().clamp(min=0)
     return float(torch.sqrt(squared)) / model.memo[key]

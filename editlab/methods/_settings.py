@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ArgsKwargs
 
 from editlab.errors import BadRequest
+from editlab.methods._after import After
 from editlab.settings import MOST_SEED
 from editlab.wording import noop
 
@@ -205,6 +206,68 @@ PromptForm = Annotated[
     Field(
         title=noop("Form"),
         description=noop("The prompt as plain text, or in the model's chat template, as it will be asked."),
+    ),
+]
+Whiten = Annotated[
+    bool,
+    Field(
+        strict=True,
+        title=noop("Whiten"),
+        description=noop(
+            "Write along C⁻¹k, where the layer has key statistics C: keys that the model already uses are spared. "
+            "Without it, other answers change more."
+        ),
+    ),
+]
+Project = Annotated[
+    bool,
+    Field(
+        strict=True,
+        title=noop("Project"),
+        description=noop(
+            "Write only in directions where the keys of text have next to nothing (AlphaEdit's projection). It needs key "
+            "statistics."
+        ),
+    ),
+]
+Energy = Annotated[
+    float,
+    Field(
+        ge=0,
+        lt=1,
+        title=noop("Energy left to write in"),
+        description=noop(
+            "Share of the keys' energy that the directions may hold which the projection leaves free. Higher: more room for "
+            "edits, often less local."
+        ),
+    ),
+]
+Spare = Annotated[
+    Weight,
+    Field(
+        title=noop("Spare earlier edits"),
+        description=noop("How much the key of an earlier edit counts beside the mean key of text; 0: it is not spared."),
+    ),
+]
+Anchor = Annotated[
+    bool,
+    Field(
+        strict=True,
+        title=noop("Anchor the norm"),
+        description=noop(
+            "Rescale each solved value to the length that it has in the unedited model, so that a chain of edits does not "
+            "swell. Twice as long."
+        ),
+    ),
+]
+AfterSolving = Annotated[
+    After,
+    Field(
+        title=noop("Afterwards"),
+        description=noop(
+            "What comes after the solve. rect: only the 40 % of entries stay that change their weight most. prune: singular "
+            "values of all edits that are above the weight's largest are cut."
+        ),
     ),
 ]
 Seed = Annotated[

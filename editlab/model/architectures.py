@@ -55,6 +55,10 @@ class Architecture:
         """Return the whole MLP of a layer."""
         return model.get_submodule(f"{self.blocks}.{layer}.{self.mlp}")
 
+    def attention_of(self, model: nn.Module, layer: int) -> nn.Module:
+        """Return the whole attention of a layer."""
+        return model.get_submodule(f"{self.blocks}.{layer}.{self.attention}")
+
 
 _LLAMA = Architecture("llama")
 _POST_NORM = replace(_LLAMA, post_attention_norm="post_attention_layernorm", post_mlp_norm="post_feedforward_layernorm")

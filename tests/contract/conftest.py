@@ -13,9 +13,17 @@ from editlab.model import LanguageModel, measuring
 
 LAYERS = (1, 2)
 QUICK = {"layers": LAYERS[:1], "steps": 15}
+LOUD = {**QUICK, "clamp": 20.0, "kl": 0.0}
+SPREAD = {**LOUD, "layers": LAYERS}
 SETTINGS = {
-    "rome": {**QUICK, "clamp": 20.0, "kl": 0.0},
-    "memit": {**QUICK, "layers": LAYERS, "clamp": 20.0, "kl": 0.0, "preserved": 1.0},
+    "rome": LOUD,
+    "r_rome": LOUD,
+    "p_rome": LOUD,
+    "emmet": LOUD,
+    "wilke": SPREAD,
+    "memit": {**SPREAD, "preserved": 1.0},
+    "pmet": {**SPREAD, "preserved": 1.0},
+    "alphaedit": {**SPREAD, "energy": 0.3},
 }
 """Settings with which a tiny random model can be edited, where a method needs more than `QUICK`."""
 PAIRS = [(name, kind) for kind in KINDS for name in methods.METHODS]

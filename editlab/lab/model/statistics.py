@@ -111,7 +111,8 @@ class KeyStatistics:
 
     def _layers_by_method(self) -> list[tuple[int, ...]]:
         model, seed = self._context.model, self._context.seed
-        return [methods.config_for(name, model, seed=seed).layers for name in methods.METHODS]
+        named = [name for name, method in methods.METHODS.items() if not method.scans]
+        return [getattr(methods.config_for(name, model, seed=seed), "layers", ()) for name in named]
 
     @property
     def missing(self) -> tuple[int, ...]:

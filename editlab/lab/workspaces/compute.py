@@ -44,7 +44,7 @@ def compute_edit(
     Raises `BadRequest` where the patches are not finite.
     """
     chosen = methods.get(method)
-    preserved = {"earlier": earlier.requests} if chosen.joint else {}
+    preserved = {"earlier": earlier.requests} if chosen.spares else {}
     edited = chosen.edit(model, requests, earlier.view, settings, progress, cancel, **preserved)
     if not all(value.isfinite().all() for patch in edited for value in vars(patch).values() if is_tensor(value)):
         raise BadRequest("The edit has infinite values and was not applied. Choose settings closer to the preset's.")

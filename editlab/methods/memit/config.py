@@ -1,4 +1,4 @@
-"""MEMIT's settings."""
+"""The settings of MEMIT, and those that its relatives share with it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pydantic.dataclasses import dataclass
 from editlab.methods._settings import (
     LARGEST,
     NO_OTHERS,
+    AfterSolving,
+    Anchor,
     Clamp,
     Contexts,
     KlWeight,
@@ -27,7 +29,7 @@ from editlab.wording import noop
 
 
 @dataclass(frozen=True, config=NO_OTHERS)
-class MemitConfig(MethodSettings):
+class SpreadConfig(MethodSettings):
     """Named as in the paper; the published values of each model stand in `presets/models/`."""
 
     spread: ClassVar[int] = 5
@@ -36,13 +38,6 @@ class MemitConfig(MethodSettings):
         description=noop(
             "Numbers of the layers that share the edit, bottom first; 0 is the first. Published: 4 to 8 of 32."
         ),
-    )
-    preserved: float = Field(
-        15000.0,
-        gt=0,
-        le=LARGEST,
-        title=noop("Preserved keys"),
-        description=noop("Weight λ of the keys to spare, in tokens of text. Higher: weaker, often more local."),
     )
     steps: Steps = 25
     learning_rate: LearningRate = 0.5
@@ -57,5 +52,20 @@ class MemitConfig(MethodSettings):
     stop_below: StopBelow = 5e-2
     plain_below: PlainBelow = 0.1
     contexts: Contexts = 5
+    anchor: Anchor = False
+    after: AfterSolving = "nothing"
     form: PromptForm = "plain"
     seed: Seed = 0
+
+
+@dataclass(frozen=True, config=NO_OTHERS)
+class MemitConfig(SpreadConfig):
+    """MEMIT: the keys of text are spared."""
+
+    preserved: float = Field(
+        15000.0,
+        gt=0,
+        le=LARGEST,
+        title=noop("Preserved keys"),
+        description=noop("Weight λ of the keys to spare, in tokens of text. Higher: weaker, often more local."),
+    )

@@ -1,4 +1,4 @@
-"""Rank-one model editing (ROME).
+"""Rank-one model editing (ROME), and what differs from it by its keys (R-ROME, p-ROME).
 
 Writes one fact into one MLP: the key of the subject's last token is made to retrieve a value that makes the model say the
 new object. Meng et al. 2022, arXiv 2202.05262, eq. 2; consistent keys after Gupta et al. 2024 (R-ROME).
@@ -7,7 +7,7 @@ new object. Meng et al. 2022, arXiv 2202.05262, eq. 2; consistent keys after Gup
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -15,12 +15,15 @@ from torch import Tensor
 
 from editlab.errors import DegenerateKey
 from editlab.facts import EditRequest
+from editlab.methods._after import finished
+from editlab.methods._anchor import solve_values
 from editlab.methods._contexts import context_texts
-from editlab.methods._delta import Schedule, Value, optimise
+from editlab.methods._delta import Schedule, Value
 from editlab.methods._method import Edited, Method, Stopwatch, check_requests, probability_of_new, relative_norm
-from editlab.methods.rome.config import RomeConfig
-from editlab.model import statistics
-from editlab.patches import BASE, LowRank, View
+from editlab.methods._metric import Metric, keys_of, metric_of, sparing
+from editlab.methods.rome.config import ConsistentConfig, Keys, PromptConfig, RankOneConfig, RomeConfig
+from editlab.model.statistics import need
+from editlab.patches import BASE, Dense, LowRank, View
 from editlab.wording import noop
 from editlab.work import Cancel, Progress, never, no_progress
 
@@ -39,37 +42,47 @@ class Rome(Method):
         "Rank-One Model Editing (Meng et al. 2022). One layer’s weight W becomes W + r uᵀ / (u·k), so that the subject’s "
         "key k retrieves the new answer."
     )
-    config = RomeConfig
+    config: ClassVar[type[RankOneConfig]] = RomeConfig
+    spares = True
 
-    def prepare(self, model: LanguageModel, config: RomeConfig) -> None:
+    def prepare(self, model: LanguageModel, config: RankOneConfig) -> None:
         """Let the model write the contexts."""
-        context_texts(model, CONTEXTS, config.seed, config.contexts)
+        self.contexts(model, config)
+
+    def contexts(self, model: LanguageModel, config: RankOneConfig) -> tuple[str, ...]:
+        """Return the texts in front of the prompt, the empty one first."""
+        return context_texts(model, CONTEXTS, config.seed, config.contexts)
 
     def edit(
         self,
         model: LanguageModel,
         requests: Sequence[EditRequest],
         view: View = BASE,
-        config: RomeConfig | None = None,
+        config: RankOneConfig | None = None,
         progress: Progress = no_progress,
         cancel: Cancel = never,
+        earlier: Sequence[EditRequest] = (),
     ) -> Edited:
         """Return one rank-one patch a request and layer, each computed on `view` alone: requests do not see each other.
 
-        Raises `BadRequest` for requests that cannot be placed, `DegenerateKey` where the update would explode.
+        `earlier`: requests that `view` holds already, whose keys are spared where `spare` says so.
+        Raises `BadRequest` for requests that cannot be placed, `DegenerateKey` where the update would explode, and
+        `MissingStatistics` where a projection has no key statistics.
         """
         watch = Stopwatch()
         config = self.settle(config, model)
         check_requests(model, requests)
         progress(0.0, "contexts: the model writes the texts in front of the prompt")
-        contexts = context_texts(model, CONTEXTS, config.seed, config.contexts)
-        solves: list[tuple[LowRank, ...]] = [() for _ in requests]
+        contexts = self.contexts(model, config)
+        solves: list[tuple[LowRank | Dense, ...]] = [() for _ in requests]
         health: list[dict[str, float]] = [{} for _ in requests]
         for layer in config.layers:
             groups = [list(range(len(requests)))] if layer == config.layers[0] else [[i] for i in range(len(requests))]
             for group in groups:
                 below = view.with_patches(solves[group[0]])
-                self._edit_layer(model, requests, group, layer, below, config, contexts, solves, health, progress, cancel)
+                self._edit_layer(
+                    model, requests, group, layer, below, config, contexts, earlier, solves, health, progress, cancel
+                )
         form = model.form(config.form)
         reached = probability_of_new(model, requests, [view.with_patches((*solve, form)) for solve in solves])
         seconds = watch.seconds
@@ -84,29 +97,66 @@ class Rome(Method):
         group: list[int],
         layer: int,
         view: View,
-        config: RomeConfig,
+        config: RankOneConfig,
         contexts: tuple[str, ...],
-        solves: list[tuple[LowRank, ...]],
+        earlier: Sequence[EditRequest],
+        solves: list[tuple[LowRank | Dense, ...]],
         health: list[dict[str, float]],
         progress: Progress,
         cancel: Cancel,
     ) -> None:
-        C = statistics.find(model, layer) if config.whiten else None
+        form, chosen = model.form(config.form), [requests[i] for i in group]
+        metric = layer_metric(model, layer, config)
+        if config.spare:
+            metric = sparing(metric, keys_of(model, earlier, layer, view, form), config.spare)
         schedule = Schedule.of(config)
-        chosen = [requests[i] for i in group]
-        values = optimise(model, chosen, layer, "mlp", contexts, schedule, view, progress, cancel, model.form(config.form))
+        values = solve_values(model, chosen, layer, "mlp", contexts, schedule, view, config.anchor, progress, cancel, form)
         for i, value in zip(group, values, strict=True):
-            patch, facts = solve(value, layer, config.keys, C)
+            solved, facts = solve(value, layer, config.keys, metric)
+            patch = finished(model, solved, view, config.after)
             solves[i] = (*solves[i], patch)
             health[i] = facts | {
                 "relative_norm": relative_norm(model, patch),
-                "whitened": float(C is not None),
+                "whitened": float(config.whiten and metric is not None),
                 "loss": value.loss,
                 "steps": value.steps,
             }
 
 
-def solve(value: Value, layer: int, keys: str, C: statistics.KeyStatistics | None) -> tuple[LowRank, dict[str, float]]:
+class RRome(Rome):
+    """ROME with everything at the mean key over the contexts. Gupta et al. 2024 (R-ROME), arXiv 2403.07175."""
+
+    name = "r_rome"
+    title = noop("R-ROME: ROME with one key throughout")
+    about = noop(
+        "ROME that reads, writes and measures at one key, the mean over several contexts (Gupta et al. 2024). Such edits do "
+        "not explode, as some of the first code did."
+    )
+    config = ConsistentConfig
+    like = "rome"
+
+
+class PRome(Rome):
+    """ROME with everything at the bare prompt's key. Gupta et al. 2024 (p-ROME), arXiv 2403.07175."""
+
+    name = "p_rome"
+    title = noop("p-ROME: ROME with the bare prompt's key")
+    about = noop(
+        "ROME at the key of the bare prompt alone (Gupta et al. 2024). Exact where it is asked alone, weaker behind other text."
+    )
+    config = PromptConfig
+    like = "rome"
+
+
+def layer_metric(model: LanguageModel, layer: int, config: RankOneConfig) -> Metric | None:
+    """Return along which directions a layer is written, by the settings. Raises `MissingStatistics` for a projection."""
+    if not config.project:
+        return metric_of(model, layer, config.whiten)
+    need(model, layer, "A projection")
+    return metric_of(model, layer, True, config.energy)
+
+
+def solve(value: Value, layer: int, keys: Keys, C: Metric | None) -> tuple[LowRank, dict[str, float]]:
     """Return the rank-one patch that makes the chosen key retrieve the new value; and its divisor and share.
 
     `share` is how much of the edit the bare prompt's key hears: (u.k_plain) / (u.k_e), 1 where both are the same.
@@ -125,7 +175,7 @@ def solve(value: Value, layer: int, keys: str, C: statistics.KeyStatistics | Non
     return patch, {"divisor": divisor, "share": float(patch.A[0] @ plain) / divisor}
 
 
-def heard_alike(keys: Float[Tensor, "n d_ff"], C: statistics.KeyStatistics | None) -> Float[Tensor, "d_ff"]:
+def heard_alike(keys: Float[Tensor, "n d_ff"], C: Metric | None) -> Float[Tensor, "d_ff"]:
     """Return the shortest direction u, by u^T C u, that all keys hear alike: K u = 1.
 
     u = C^-1 K^T (K C^-1 K^T)^-1 1: ROME's constrained least squares (Meng et al. 2022, eq. 2) with one constraint a key,
