@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from editlab.figures.charts import escaped, plain
 
-ROW = 34
+ROW = 40
 """Pixels of a method's row."""
 SCALE = ((0.0, "rgba(212, 85, 58, 0.5)"), (0.5, "rgba(124, 133, 150, 0.08)"), (1.0, "rgba(34, 151, 106, 0.5)"))
 """From none as it should be to all; the page's own words are read on each, in the light and in the dark."""
@@ -42,8 +42,10 @@ def methods(frame: pd.DataFrame, columns: Sequence[tuple[str, str]], cost: str) 
         hoverinfo="skip",
     )
     ticks = [f"<b>{name}</b>" if number == 0 else name for number, name in enumerate(names)]
-    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=ticks, autorange="reversed", automargin=True, ticks="")
-    figure.update_xaxes(tickvals=list(range(len(titles))), ticktext=titles, side="top", ticks="", showgrid=False)
+    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=ticks, autorange="reversed", automargin=True)
+    figure.update_xaxes(tickvals=list(range(len(titles))), ticktext=titles, side="top")
+    for update in (figure.update_xaxes, figure.update_yaxes):
+        update(ticks="", showgrid=False, zeroline=False)
     return plain(figure, ROW * len(names) + 90).update_layout(margin={"t": 62, "b": 12})
 
 

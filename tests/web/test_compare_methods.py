@@ -4,8 +4,8 @@ import threading
 from dataclasses import replace
 
 import pytest
+from compared import Failing, row_of
 from instant import Instant
-from pandas import DataFrame
 from visitors import CAPITAL, CONTINENT, TIMEOUT, wait_until
 
 from editlab import methods
@@ -15,52 +15,12 @@ from editlab.lab.asking.comparing import Compared, Comparison
 from editlab.lab.workspaces import edits
 
 
-class Failing(Instant):
-    """A method that says why it makes no edit."""
-
-    name, title = "failing", "Failing"
-
-    def edit(self, model, requests, *given, **named):
-        raise BadRequest("This fact has no second token. Choose another one.")
-
-
-class Broken(Instant):
-    """A method with a bug."""
-
-    name, title = "broken", "Broken"
-
-    def edit(self, model, requests, *given, **named):
-        raise ZeroDivisionError("a bug")
-
-
-@pytest.fixture
-def others(monkeypatch):
-    second = type("Second", (type(methods.get("rome")),), {"name": "second", "like": "rome"})()
-    for method in (Instant(), Failing(), Broken(), second):
-        name = "instant" if type(method) is Instant else method.name
-        monkeypatch.setitem(methods.METHODS, name, method)
-
-
 @pytest.fixture
 def workspace(lab, request):
     return lab.workspace(request.node.name[:60])
 
 
-def row_of(method="rome", seconds=1.0, **counts):
-    """A row with these counts by kind: (good, asked)."""
-    rows = [
-        {"kind": kind, "expected": "x", "base.answer": "y", "base.hit": False}
-        | {"edited.answer": "y" if kind in ("locality", "same_subject") else "x", "edited.hit": True, "edited.same": 1.0}
-        if number < good
-        else {"kind": kind, "expected": "x", "base.answer": "y", "base.hit": False}
-        | {"edited.answer": "z", "edited.hit": False, "edited.same": 0.0}
-        for kind, (good, asked) in counts.items()
-        for number in range(asked)
-    ]
-    return Compared(method, seconds=seconds, size=1, frame=DataFrame(rows), done=True)
-
-
-def test_methods_edit_the_unedited_model_and_the_workspace_stays_as_it_is(workspace, others, few_steps):
+def test_methods_edit_the_unedited_model_and_the_workspace_stays_as_it_is(workspace, other_methods, few_steps):
     edits.apply(workspace, CAPITAL).result(TIMEOUT)
     before, event, looked = workspace.records, workspace.state.number, workspace.request
     found = comparing.compare(workspace, CONTINENT, {"rome": {}, "second": {"clamp": 0.5}}, 1).result(TIMEOUT)
@@ -83,19 +43,19 @@ def test_its_counts_are_those_of_the_edit_tab_and_its_edit_is_taken_by_it(worksp
     assert asked.set_index("text")["edited.answer"][own.index].tolist() == own.tolist()
 
 
-def test_each_method_has_settings_of_its_own(workspace, others, few_steps, monkeypatch):
+def test_each_method_has_settings_of_its_own(workspace, other_methods, few_steps, monkeypatch):
     given, real = [], type(methods.get("rome")).edit
 
-    def edit(self, model, requests, view, config, *more):
+    def edit(self, model, requests, view, config, *more, **named):
         given.append((self.name, config.clamp))
-        return real(self, model, requests, view, config, *more)
+        return real(self, model, requests, view, config, *more, **named)
 
     monkeypatch.setattr(type(methods.get("rome")), "edit", edit)
     comparing.compare(workspace, CONTINENT, {"rome": {"clamp": "1.25"}, "second": {"clamp": 3}}, 1).result(TIMEOUT)
     assert given == [("rome", 1.25), ("second", 3.0)]
 
 
-def test_a_method_that_fails_does_not_end_the_run(workspace, others, caplog):
+def test_a_method_that_fails_does_not_end_the_run(workspace, other_methods, caplog):
     chosen = {"failing": {}, "rome": {"steps": "many"}, "broken": {}, "instant": {}}
     found = comparing.compare(workspace, CONTINENT, chosen, 1).result(TIMEOUT)
     errors = {row.method: str(row.error) for row in found.rows if row.error}
@@ -111,7 +71,7 @@ def test_no_method_is_a_sentence(workspace):
 
 
 def test_a_stop_keeps_the_methods_that_are_done_and_others_are_answered_between_two_steps(
-    lab, workspace, others, monkeypatch
+    lab, workspace, other_methods, monkeypatch
 ):
     reached, go_on = threading.Event(), threading.Event()
 

@@ -220,4 +220,4 @@ def _size(patch: Patch) -> int:
 def _part(progress: Progress, name: str, place: int, count: int) -> Progress:
     """Return the progress of one method of several."""
     part = part_of(progress, place / count, (place + 1) / count)
-    return lambda fraction, text: part(fraction, f"{name.upper()}, {text}")
+    return lambda fraction, text: part(fraction, f"{name.upper()}, {text.partition(':')[0]}")

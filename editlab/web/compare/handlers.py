@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 from weakref import WeakKeyDictionary
 
 import gradio as gr
+from markupsafe import Markup
 from pydantic import Field
 
 from editlab.errors import BadRequest, Cancelled
 from editlab.facts import EditRequest
-from editlab.facts.script import Space
+from editlab.facts.script import Space, bare
 from editlab.facts.writers import frame_csv
 from editlab.figures.methods import methods as picture
 from editlab.lab import METHODS, Lab, Workspace
@@ -20,6 +21,7 @@ from editlab.lab.asking.comparing import Comparison
 from editlab.web.compare import table, words
 from editlab.web.core import forms
 from editlab.web.core.components import folded
+from editlab.web.core.engine import said
 from editlab.web.core.forms import Settings
 from editlab.web.core.handlers import BATTERY, Handlers, handler
 from editlab.web.core.html import pieces, render
@@ -31,6 +33,8 @@ from editlab.web.core.updates import Update, Updates, buttons, follow
 from editlab.web.core.visit import Visit
 from editlab.web.core.wording import number
 
+ONE = Cost(edits=1, prompts=BATTERY)
+"""What it costs to compare one method."""
 Chosen = Annotated[str, Field(max_length=2_000)]
 """The names of methods, with a space between two."""
 
@@ -63,23 +67,28 @@ class CompareHandlers(Handlers):
     @handler(cost=FREE)
     def compare_open(self, visit: Visit, fact: Fact) -> Updates:
         """Show the fact that would be compared, or the comparison of it that was made already."""
-        request = self._read(fact)
         found = self._found.get(visit.workspace)
-        if request is None:
+        try:
+            request = self._read(fact)
+        except BadRequest:
             yield {"compare-fact": pieces.message(_(words.NO_FACT), "hint"), **self._clear()}
             return
-        yield {"compare-fact": pieces.finding(words.fact(request))}
+        yield {"compare-fact": _fact(request)}
         if found is None or found.request != self.lab.context.ground.case(request).request:
             yield {**self._clear(), "compare-lead": pieces.lead(_(words.EMPTY), tone="open")}
         else:
             yield self._draw(found)
 
-    @handler(cost=FREE)
+    @handler(cost=ONE)
     def compare_run(self, visit: Visit, fact: Fact, compare_methods: Chosen, settings: Settings) -> Updates:
         """Let each chosen method edit the fact, with the settings of the Edit tab, and ask all the same questions."""
         workspace, names = visit.workspace, [name for name in METHODS if name in compare_methods.split()]
-        request = forms.read_request(fact.subject, fact.prompt, fact.target_new, fact.target_true, fact.space)
-        self.lab.limits.spend(Cost(edits=len(names), prompts=BATTERY * len(names)))
+        try:
+            request = self._read(fact)
+        except BadRequest as error:
+            raise BadRequest(said(error)) from error  # without its field, which is on the Edit tab
+        more = max(0, len(names) - 1)
+        self.lab.limits.spend(Cost(edits=more * ONE.edits, prompts=more * ONE.prompts))
         offered = self.lab.methods()
         chosen = {name: forms.read_settings(offered, name, settings) for name in names}
         yield from self.turns.take(workspace, lambda turn: self._compare(turn, workspace, request, chosen))
@@ -121,7 +130,7 @@ class CompareHandlers(Handlers):
     ) -> Updates:
         job = turn.asks(comparing.compare(workspace, request, chosen))
         yield {
-            "compare-fact": pieces.finding(words.fact(request)),
+            "compare-fact": _fact(request),
             "message": "",
             "stop": gr.update(interactive=True),
             "compare-run": gr.update(interactive=False),
@@ -182,8 +191,9 @@ class CompareHandlers(Handlers):
             "compare-files": gr.update(visible=False),
         }
 
-    def _read(self, fact: Fact) -> EditRequest | None:
-        try:
-            return forms.read_request(fact.subject, fact.prompt, fact.target_new, fact.target_true, fact.space)
-        except BadRequest:
-            return None
+    def _read(self, fact: Fact) -> EditRequest:
+        return forms.read_request(fact.subject, fact.prompt, fact.target_new, fact.target_true, fact.space)
+
+
+def _fact(request: EditRequest) -> Markup:
+    return render("compare/fact.html", request=request, new=bare(request.target_new), old=bare(request.target_true or ""))

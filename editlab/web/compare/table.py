@@ -13,7 +13,7 @@ from editlab.web.compare import words
 from editlab.web.core.engine import said
 from editlab.web.core.language import gettext as _
 from editlab.web.core.names import kind_name
-from editlab.web.core.wording import number, percent, size
+from editlab.web.core.wording import number, size
 
 OF_EACH_KIND = 2
 """Questions of each kind that are shown side by side."""
@@ -34,7 +34,8 @@ class Row(NamedTuple):
     """A method's row: `state`: done, failed, or at work."""
 
     method: str
-    title: str
+    name: str
+    about: str
     cells: tuple[Cell, ...]
     state: str
     error: str
@@ -91,7 +92,7 @@ def answers(found: Comparison) -> list[dict[str, Any]]:
     if not told:
         return []
     first = max((row.frame for row in told if row.frame is not None), key=len)
-    chosen = first.groupby("kind", sort=False).head(OF_EACH_KIND)
+    chosen = first[first["kind"] != "success"].groupby("kind", sort=False).head(OF_EACH_KIND)
     place = {kind: number for number, kind in enumerate(KINDS)}
     questions = sorted(chosen.to_dict("records"), key=lambda row: place[row["kind"]])
     by_text = [_by_question(row.frame) for row in told if row.frame is not None]
@@ -139,11 +140,12 @@ def _row(row: Compared, title: str, asked: Sequence[str]) -> Row:
     cells = [Cell(words.score(row), "", -1.0 if row.score is None else row.score)]
     for kind in asked:
         rate, (good, n) = row.rate(kind), row.counts.get(kind, (0, 0))
-        cells.append(Cell("–") if rate is None else Cell(percent(rate), f"{good}/{n}" if n else "", rate))
+        cells.append(Cell("–") if rate is None else Cell(words.percent(rate), f"{good}/{n}" if n else "", rate))
     cells.append(Cell(seconds(row), "", -1.0 if row.seconds is None else row.seconds))
     cells.append(Cell("–" if row.size is None else size(row.size), "", -1.0 if row.size is None else row.size))
     state = "failed" if row.error is not None else "done" if row.done else "at-work"
-    return Row(row.method, title, tuple(cells), state, "" if row.error is None else said(row.error))
+    name, _colon, about = title.partition(": ")
+    return Row(row.method, name, about, tuple(cells), state, "" if row.error is None else said(row.error))
 
 
 def _by_question(frame: DataFrame) -> dict[tuple[str, str], Mapping[str, Any]]:

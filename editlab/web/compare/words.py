@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from editlab.facts import EditRequest
 from editlab.facts.script import bare
 from editlab.lab.asking.comparing import SCORED, Compared, Comparison
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
 from editlab.web.core.names import kind_name
-from editlab.web.core.wording import join, number, percent
+from editlab.web.core.wording import join, number
 
 RULE = noop(
     "The best has the highest score: the harmonic mean of efficacy, robustness, locality and same subject, so that no rate "
@@ -26,12 +25,6 @@ NO_FACT = noop("Write a fact on the Edit tab first: a subject, a prompt and a ne
 SIDE_BY_SIDE = noop("Answers, side by side")
 BOUND = 0.999
 """From this rate on, all is as it should be."""
-
-
-def fact(request: EditRequest) -> str:
-    """Return the change of a fact in one line."""
-    true = f"{bare(request.target_true)} → " if request.target_true else "→ "
-    return f"{request.text} {true}{bare(request.target_new)}"
 
 
 def name(method: str) -> str:
@@ -55,40 +48,44 @@ def finding(found: Comparison) -> tuple[str, str]:
     best = ranked[0]
     if not best.rate("success"):
         text = ngettext(
-            "The method does not make the model say “{new}”.",
+            "This method does not make the model say “{new}”.",
             "None of {n} methods makes the model say “{new}”.",
             len(ranked),
         )
         return text.format(n=number(len(ranked)), new=bare(found.request.target_new)), "bad"
-    rates = join(f"{rate_name(what)} {percent(rate)}" for what in SCORED if (rate := best.rate(what)) is not None)
+    second = next((row for row in ranked if row.order[:2] != best.order[:2]), None)
     equal = [row for row in ranked if row.order[:2] == best.order[:2]]
     if len(ranked) == 1:
-        text = _("{best}: {rates}.")
+        text = _("{best} has a score of {score} on this fact.")
     elif len(equal) > 1:
-        text = _("{equal} do equally well, {best} in the least time: {rates}.")
+        text = _("{equal} do equally well on this fact, {best} in the least time.")
     else:
-        text = _("{best} does best on this fact: {rates}.")
-    all_well = all((rate is None or rate > BOUND) for rate in map(best.rate, SCORED))
-    return text.format(best=name(best.method), equal=join(name(row.method) for row in equal), rates=rates), (
-        "good" if all_well else "mixed"
-    )
+        text = _("{best} does best on this fact: its score is {score}, {next} follows with {behind}.")
+    all_well = all(rate is None or rate > BOUND for rate in map(best.rate, SCORED))
+    given = {"best": name(best.method), "score": score(best), "equal": join(name(row.method) for row in equal)}
+    behind = {} if second is None else {"next": name(second.method), "behind": score(second)}
+    return text.format(**given, **behind), "good" if all_well else "mixed"
 
 
 def meaning(found: Comparison) -> str:
-    """Return what else there is to know: how far the next one is behind, who failed, who is still to come."""
+    """Return what else there is to know: the rates of the best, who failed, who is still to come."""
     ranked, failed = found.ranked, [row for row in found.rows if row.error is not None]
     parts = []
-    if len(ranked) > 1:
-        behind = next((row for row in ranked if row.order[:2] != ranked[0].order[:2]), None)
-        if behind is not None:
-            text = _("Its score is {best}; next comes {next} with {score}.")
-            parts.append(text.format(best=score(ranked[0]), next=name(behind.method), score=score(behind)))
+    if ranked:
+        rates = ((rate_name(what), ranked[0].rate(what)) for what in SCORED)
+        told = "; ".join(f"{what} {percent(rate)}" for what, rate in rates if rate is not None)
+        parts.append(f"{name(ranked[0].method)}: {told}.")
     if failed and ranked:
         text = _("No edit by {methods}: the table says why.")
         parts.append(text.format(methods=join(name(row.method) for row in failed)))
     if left := len(found.rows) - len(ranked) - len(failed):
         parts.append(ngettext("{n} method is left.", "{n} methods are left.", left).format(n=number(left)))
     return " ".join(parts)
+
+
+def percent(rate: float) -> str:
+    """Return a rate of a few questions in whole percent."""
+    return f"{number(100 * rate, '.0f')} %"
 
 
 def score(row: Compared) -> str:
