@@ -21,6 +21,7 @@ from editlab.answers import ViewName
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest, FactBase
 from editlab.insight.attention import attention
+from editlab.insight.energy import growth
 from editlab.insight.stream import Question
 from editlab.model.scoring import Score
 from editlab.patches import BASE, View
@@ -126,7 +127,8 @@ class Checkup:
     plain prose. `kl`: nats from the model without edits to this one, mean over reference prompts. `relative_norm`:
     |dW| / |W| of the layer where it is largest. `value_norm`: how loud the edits speak at their subjects' keys against the
     layer itself, median. `attention`: how much more the layers above look at the edited subjects, mean over heads and the
-    latest edits.
+    latest edits. `energy`: by how much they changed the hyperspherical energy of their layer, as a share, where it changed
+    most; None in check-ups that were made before it was measured.
     """
 
     edits: Mapping[str, tuple[float, float]]
@@ -141,9 +143,21 @@ class Checkup:
     value_norm: float | None
     attention: float | None
     seconds: float
+    energy: float | None = None
 
 
-METRICS = ("holds", "retention", "locality", "same_subject", "loss", "kl", "relative_norm", "value_norm", "attention")
+METRICS = (
+    "holds",
+    "retention",
+    "locality",
+    "same_subject",
+    "loss",
+    "kl",
+    "relative_norm",
+    "value_norm",
+    "attention",
+    "energy",
+)
 """Those of its numbers that are followed over a chain."""
 
 
@@ -187,6 +201,7 @@ def checkup(
         value_norm=_value_norm(model, watched, view),
         attention=_attention(model, watched[-LOOKS:], view, cancel),
         seconds=time.monotonic() - began,
+        energy=growth(model, view),
     )
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import logging
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from editlab.errors import BadRequest
@@ -19,10 +22,34 @@ from editlab.methods.rome import PRome, Rome, RRome, Wilke
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
+PLUGINS = "editlab.methods"
+"""The entry points by which installed packages bring methods: each names a class."""
+
+log = logging.getLogger(__name__)
+
+
+def installed(known: Collection[str]) -> Iterator[Method]:
+    """Yield the methods that installed packages bring. One that cannot be used is left out, and the log says why."""
+    names = set(known)
+    for point in entry_points(group=PLUGINS):
+        try:
+            method = point.load()()
+            if not isinstance(method, Method):
+                raise TypeError(f"{point.value} is no Method")
+            if method.name in names:
+                raise ValueError(f"there is a method {method.name!r} already")
+        except Exception as error:  # a stranger's code may raise anything
+            log.warning("A method was left out: the entry point %s = %s failed (%s)", point.name, point.value, error)
+            continue
+        names.add(method.name)
+        yield method
+
+
 METHODS: dict[str, Method] = {
     method.name: method for method in (Rome(), Memit(), RRome(), PRome(), Wilke(), Emmet(), Pmet(), AlphaEdit())
 }
-"""All methods, in the order in which people are offered them."""
+"""All methods, in the order in which people are offered them; those of installed packages last."""
+METHODS.update({method.name: method for method in installed(METHODS)})
 
 
 def get(name: str) -> Method:

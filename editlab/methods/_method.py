@@ -108,7 +108,7 @@ class Method(ABC):
         located = "layers" in known
         default = default_layers(self.config, model) if located else {}
         alike = {name: value for name, value in model.preset.get(self.like, {}).items() if name in known}
-        config = self.config(**{**default, **model.preset.get(self.name, alike), **changes})
+        config = self.config(**{**default, **alike, **model.preset.get(self.name, {}), **changes})
         if located and not (config.layers and all(0 <= layer < model.n_layers for layer in config.layers)):
             raise BadRequest(
                 f"Layers must lie between 0 and {model.n_layers - 1} for {model.name}; given: {config.layers}.", "layers"

@@ -27,7 +27,7 @@ def many(lab) -> list[MethodInfo]:
         for group in reversed(GROUPS)
         for n in range(4)
     ]
-    return [*lab.methods(), *others]
+    return [*lab.methods()[:BUTTONS], *others]
 
 
 def test_the_first_methods_are_buttons_and_the_others_a_list_by_groups(many):

@@ -172,7 +172,7 @@ def test_edits_stand_in_the_order_of_what_was_lost():
 
 
 def test_titles_say_what_is_folded():
-    assert words.trends([], 3) == "none of 8 metrics is beyond its limit" and words.trends([], 0) == ""
+    assert words.trends([], 3) == "none of 9 metrics is beyond its limit" and words.trends([], 0) == ""
     assert words.trends(["kl"], 3) == "KL divergence is beyond its limit"
     assert words.trends(["locality", "kl"], 3) == "Locality and KL divergence are beyond their limits"
     assert words.retained([1.0, 2 / 3, 1.0]) == "2 of 3 edits hold at every prompt" and words.retained([]) == ""

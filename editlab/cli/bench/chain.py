@@ -36,6 +36,7 @@ def chain(
     names: Annotated[str, typer.Option("--methods", help="One chain each: rome,memit.")] = "rome,memit",
     edits: Annotated[int, typer.Option(min=1, help="How many edits a chain has.")] = 200,
     batch: Annotated[int, typer.Option(min=1, help="How many edits a joint method such as MEMIT solves together.")] = 10,
+    every: Annotated[int, typer.Option(min=1, help="A check-up after at least so many edits, and one at the end.")] = 1,
     change: Annotated[list[str] | None, typer.Option("--set", help="A setting of the methods: steps=40.")] = None,
     keep: Annotated[Path | None, typer.Option(help="Data folder in which the workspaces stay: open it in the app.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the table and the rows.")] = None,
@@ -47,10 +48,12 @@ def chain(
     s, config = session.settings, dict(map(setting, change or ()))
     model, facts = session.model(), FactBase.load(s.presets / "facts")
     with TemporaryDirectory() as scratch, session.progress() as progress:
-        lab = Lab(model, facts, passages(model, s.presets / "texts"), seed=s.seed, data=keep or Path(scratch), watching=True)
+        lab = Lab(
+            model, facts, passages(model, s.presets / "texts"), seed=s.seed, data=keep or Path(scratch), watching=every == 1
+        )
         try:
             found = [
-                _watched(lab, method, requests, batch if methods.get(method).joint else 1, config, progress)
+                _watched(lab, method, requests, batch if methods.get(method).joint else 1, every, config, progress)
                 for method in names.split(",")
             ]
         finally:
@@ -73,6 +76,7 @@ def _watched(
     method: str,
     requests: Sequence[EditRequest],
     batch: int,
+    every: int,
     config: dict[str, Any],
     progress: Progress,
 ) -> dict[str, Any]:
@@ -81,8 +85,11 @@ def _watched(
     events = workspace.events()
     if events and events[-1].kind == "returned":  # as a call before this one ended
         workspace.undo()
+    looked = len(workspace.records)
     for done in _applied(workspace, method, requests, batch, config):
-        lab.monitor.submit(workspace).result()
+        if done - looked >= every:
+            lab.monitor.submit(workspace).result()
+            looked = done
         progress(done / len(requests), f"{method}: {done} of {len(requests)} edits")
     lab.monitor.submit(workspace).result()
     table, limits = lab.monitor.health(workspace).table, limits_of(workspace.state.limits)

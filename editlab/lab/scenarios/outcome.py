@@ -16,7 +16,15 @@ from editlab.wording import noop
 Tallies = Mapping[str, tuple[float, int]]
 """By the name of a score: the sum over its prompts, and how many there are."""
 
-UNEDITED = {"locality": 1.0, "same_subject": 1.0, "kl": 0.0, "relative_norm": 0.0, "value_norm": 0.0, "attention": 0.0}
+UNEDITED = {
+    "locality": 1.0,
+    "same_subject": 1.0,
+    "kl": 0.0,
+    "relative_norm": 0.0,
+    "value_norm": 0.0,
+    "attention": 0.0,
+    "energy": 0.0,
+}
 """What a check-up of a model without edits says by definition; its loss is measured as `loss_base`."""
 NEEDED = {
     ViewName.MASKED: noop("Switch the mask on"),

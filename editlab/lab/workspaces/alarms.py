@@ -84,7 +84,7 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
     return DataFrame(
         [
             [row["number"], row["at"], row["count"], row["seconds"]]
-            + [row["loss"] - row["loss_base"] if name == "loss" else row[name] for name in METRICS]
+            + [row["loss"] - row["loss_base"] if name == "loss" else row.get(name) for name in METRICS]
             for row in rows
         ],
         columns=columns,

@@ -156,7 +156,7 @@ class Monitor:
             return None
         if any(chain is not state.chain for chain in state.chains[last["number"] :]):
             return None
-        metrics = {field.name: last[field.name] for field in fields(Checkup) if field.name != "edits"}
+        metrics = {field.name: last[field.name] for field in fields(Checkup) if field.name != "edits" and field.name in last}
         with self._reading:
             return Checkup(edits=dict(checkups.scores), **metrics)
 

@@ -31,8 +31,8 @@ class AlphaEdit(Memit):
     name = "alphaedit"
     title = noop("AlphaEdit: where text has nothing")
     about = noop(
-        "MEMIT that writes only in directions which the keys of text hardly use, and spares the keys of earlier edits (Fang et "
-        "al. 2025). Made for long chains of edits."
+        "MEMIT that writes only in directions which the keys of text hardly use, and spares the keys of earlier edits (Fang "
+        "et al. 2025). Made for long chains of edits."
     )
     config = AlphaEditConfig
     like = "memit"

@@ -35,8 +35,8 @@ class Emmet(Rome):
     name = "emmet"
     title = noop("EMMET: ROME for many facts at once")
     about = noop(
-        "One layer, many facts, each held exactly (Gupta et al. 2024): W becomes W + R (Kᵀ C⁻¹ K)⁻¹ Kᵀ C⁻¹. With one fact it "
-        "is R-ROME."
+        "One layer, many facts, each held exactly (Gupta et al. 2024): W becomes W + R (Kᵀ C⁻¹ K)⁻¹ Kᵀ C⁻¹. With one fact "
+        "it is R-ROME."
     )
     config = EmmetConfig
     like = "rome"

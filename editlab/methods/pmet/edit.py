@@ -35,8 +35,8 @@ class Pmet(Memit):
     name = "pmet"
     title = noop("PMET: MEMIT beside attention")
     about = noop(
-        "MEMIT whose value is searched for beside a change of attention, and is written alone (Li et al. 2024): the MLPs need "
-        "not do what attention would."
+        "MEMIT whose value is searched for beside a change of attention, and is written alone (Li et al. 2024): the MLPs "
+        "need not do what attention would."
     )
     like = "memit"
 

@@ -142,7 +142,8 @@ class PRome(Rome):
     name = "p_rome"
     title = noop("p-ROME: ROME with the bare prompt's key")
     about = noop(
-        "ROME at the key of the bare prompt alone (Gupta et al. 2024). Exact where it is asked alone, weaker behind other text."
+        "ROME at the key of the bare prompt alone (Gupta et al. 2024). Exact where it is asked alone, weaker behind "
+        "other text."
     )
     config = PromptConfig
     like = "rome"

@@ -138,11 +138,19 @@ PANELS = {
         ),
         unit=noop("of the attention"),
     ),
+    "energy": Panel(
+        noop("Hyperspherical energy"),
+        noop(
+            "How evenly the rows of the edited weight point in all directions: its change from the base model, in the layer "
+            "where it is largest. It asks no question and has no limit; where it moves, edits were seen to fail soon."
+        ),
+        unit=noop("of the weight’s energy"),
+    ),
 }
 """The panels, in their order on the page."""
-SHARES = (*LOWER_LIMITS, "retention", "attention")
+SHARES = (*LOWER_LIMITS, "retention", "attention", "energy")
 """Metrics that are given in percent."""
-SIGNED = ("loss", "attention")
+SIGNED = ("loss", "attention", "energy")
 """Metrics that are given as a change."""
 SMALLEST = 0.0005
 """A smaller value is given as 0."""
