@@ -43,6 +43,8 @@ TABS = ("edit", "keys", "inside", "compare", "workspace", "workshop", "monitor",
 MOST_EVENTS = 256
 FOR_PROGRAMS = {"api_info", "api_info_as_input", "api_info_as_output", "example_inputs"}
 """What Gradio tells of each component for programs, which this page is none: 80 kB in all."""
+ID_DIGITS = 8
+"""Digits of the 64 by which Gradio tells kinds of components apart, which the page says of each: 20 kB in all."""
 
 
 class Page(gr.Blocks):
@@ -65,8 +67,7 @@ class Page(gr.Blocks):
     @config.setter
     def config(self, config: Mapping[str, Any]) -> None:
         parts = config.get("components", ())
-        told = [{name: value for name, value in own.items() if name not in FOR_PROGRAMS} for own in parts]
-        self._config = {**config, "components": told}
+        self._config = {**config, "components": list(map(_shortened, parts))}
 
     async def postprocess_data(self, block_fn: BlockFunction, predictions: Any, state: SessionState | None) -> list[Any]:
         """Return what is sent of an update. Gradio alone makes a new component of each output that is not in it.
@@ -79,6 +80,12 @@ class Page(gr.Blocks):
         some.outputs = [part for part in block_fn.outputs if part in predictions]
         sent = dict(zip(some.outputs, await super().postprocess_data(some, predictions, state), strict=True))
         return [sent.get(part, gr.skip()) for part in block_fn.outputs]
+
+
+def _shortened(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is told of a component without what no browser reads."""
+    told = {name: value for name, value in part.items() if name not in FOR_PROGRAMS}
+    return told | {"component_class_id": part["component_class_id"][:ID_DIGITS]}
 
 
 def create_page(lab: Lab) -> Page:

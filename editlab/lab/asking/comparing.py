@@ -12,7 +12,7 @@ from typing import Any
 from pandas import DataFrame
 from torch import is_tensor
 
-from editlab import probes
+from editlab import methods, probes
 from editlab.answers import Answer, Answers
 from editlab.errors import BadRequest, Cancelled, DeviceLost, EditLabError
 from editlab.facts import EditRequest
@@ -219,5 +219,5 @@ def _size(patch: Patch) -> int:
 
 def _part(progress: Progress, name: str, place: int, count: int) -> Progress:
     """Return the progress of one method of several."""
-    part = part_of(progress, place / count, (place + 1) / count)
-    return lambda fraction, text: part(fraction, f"{name.upper()}, {text.partition(':')[0]}")
+    part, title = part_of(progress, place / count, (place + 1) / count), methods.get(name).title.partition(":")[0]
+    return lambda fraction, text: part(fraction, f"{title}, {text.partition(':')[0]}")

@@ -28,6 +28,7 @@ from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import Inputs, Name, Object, Pressed, Prompt, Subject
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext
+from editlab.web.core.names import method_name
 from editlab.web.core.turns import Turn, Turns
 from editlab.web.core.updates import Update, Updates, buttons, follow
 from editlab.web.core.visit import Visit
@@ -171,7 +172,7 @@ class CompareHandlers(Handlers):
                 "compare/answers.html",
                 prompt=found.request.text,
                 base=(found.base or {}).get("text", ""),
-                methods=[words.name(row.method) for row in told],
+                methods=[method_name(row.method) for row in told],
                 texts=[(row.answer or {}).get("text", "") for row in told],
                 rows=table.answers(found),
             ),

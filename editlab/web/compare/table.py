@@ -12,7 +12,7 @@ from editlab.lab.asking.comparing import ROBUST, Compared, Comparison
 from editlab.web.compare import words
 from editlab.web.core.engine import said
 from editlab.web.core.language import gettext as _
-from editlab.web.core.names import kind_name
+from editlab.web.core.names import kind_name, method_name
 from editlab.web.core.wording import number, size
 
 OF_EACH_KIND = 2
@@ -71,7 +71,7 @@ def frame(found: Comparison) -> DataFrame:
     """Return the rates as the figure has them, the best first."""
     rows = found.ranked
     rates = {kind: [row.rate(kind) for row in rows] for kind in PICTURED}
-    return DataFrame({"method": [words.name(row.method) for row in rows], **rates, "time": [seconds(row) for row in rows]})
+    return DataFrame({"method": [method_name(row.method) for row in rows], **rates, "time": [seconds(row) for row in rows]})
 
 
 def columns(found: Comparison) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from editlab.facts.script import bare
 from editlab.lab.asking.comparing import SCORED, Compared, Comparison
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
-from editlab.web.core.names import kind_name
+from editlab.web.core.names import kind_name, method_name
 from editlab.web.core.wording import join, number
 
 RULE = noop(
@@ -25,11 +25,6 @@ NO_FACT = noop("Write a fact on the Edit tab first: a subject, a prompt and a ne
 SIDE_BY_SIDE = noop("Answers, side by side")
 BOUND = 0.999
 """From this rate on, all is as it should be."""
-
-
-def name(method: str) -> str:
-    """Return how a method is called in a sentence."""
-    return method.upper()
 
 
 def rate_name(what: str) -> str:
@@ -62,8 +57,8 @@ def finding(found: Comparison) -> tuple[str, str]:
     else:
         text = _("{best} does best on this fact: its score is {score}, {next} follows with {behind}.")
     all_well = all(rate is None or rate > BOUND for rate in map(best.rate, SCORED))
-    given = {"best": name(best.method), "score": score(best), "equal": join(name(row.method) for row in equal)}
-    behind = {} if second is None else {"next": name(second.method), "behind": score(second)}
+    given = {"best": method_name(best.method), "score": score(best), "equal": join(method_name(row.method) for row in equal)}
+    behind = {} if second is None else {"next": method_name(second.method), "behind": score(second)}
     return text.format(**given, **behind), "good" if all_well else "mixed"
 
 
@@ -74,10 +69,10 @@ def meaning(found: Comparison) -> str:
     if ranked:
         rates = ((rate_name(what), ranked[0].rate(what)) for what in SCORED)
         told = "; ".join(f"{what} {percent(rate)}" for what, rate in rates if rate is not None)
-        parts.append(f"{name(ranked[0].method)}: {told}.")
+        parts.append(f"{method_name(ranked[0].method)}: {told}.")
     if failed and ranked:
         text = _("No edit by {methods}: the table says why.")
-        parts.append(text.format(methods=join(name(row.method) for row in failed)))
+        parts.append(text.format(methods=join(method_name(row.method) for row in failed)))
     if left := len(found.rows) - len(ranked) - len(failed):
         parts.append(ngettext("{n} method is left.", "{n} methods are left.", left).format(n=number(left)))
     return " ".join(parts)
