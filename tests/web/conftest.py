@@ -132,7 +132,7 @@ def forwards(lab) -> Iterator[list[int]]:
 @pytest.fixture
 def other_methods(monkeypatch) -> None:
     """More methods: "instant"; "second", which is ROME; "failing" and "broken"."""
-    second = type("Second", (type(methods.get("rome")),), {"name": "second", "like": "rome"})()
+    second = type("Second", (type(methods.get("rome")),), {"name": "second", "title": "Second", "like": "rome"})()
     for method in (Instant(), Failing(), Broken(), second):
         name = "instant" if type(method) is Instant else method.name
         monkeypatch.setitem(methods.METHODS, name, method)
