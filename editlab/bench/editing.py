@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from editlab import methods
 from editlab.errors import BadRequest, DegenerateKey, TooLong
-from editlab.facts import EditCase
+from editlab.facts import EditCase, EditRequest
 from editlab.methods.rep import OFF, RepConfig, check_threshold, recipe_of
 from editlab.patches import BASE, Patch, View
 
@@ -107,23 +107,29 @@ def edits_of(model: LanguageModel, setup: Setup, config: Any, chunk: Sequence[Pa
     edits: list[Edit | str] = []
     view = BASE
     for case in pack:
-        edit = _alone(model, setup, config, [[case]], view)[0][0]
+        held = [earlier.request for earlier, edit in zip(pack, edits, strict=False) if isinstance(edit, Edit)]
+        edit = _alone(model, setup, config, [[case]], view, held)[0][0]
         edits.append(edit)
         view = view.with_patches(edit.patches) if isinstance(edit, Edit) else view
     return [edits]
 
 
 def _alone(
-    model: LanguageModel, setup: Setup, config: Any, packs: Sequence[Pack], view: View = BASE
+    model: LanguageModel,
+    setup: Setup,
+    config: Any,
+    packs: Sequence[Pack],
+    view: View = BASE,
+    earlier: Sequence[EditRequest] = (),
 ) -> list[list[Edit | str]]:
-    """Return the edits of packs; all cases of a joint method's pack have the same patches."""
+    """Return the edits of packs on top of the `earlier` ones; all cases of a joint method's pack have the same patches."""
     requests = [case.request for pack in packs for case in pack]
     method = methods.get(setup.method)
     try:
-        edited = method.edit(model, requests, view, config)
+        edited = method.edit(model, requests, view, config, **({"earlier": earlier} if method.spares else {}))
     except CASE_FAULTS as error:
         if len(packs) == 1:
             return [[str(error)] * len(packs[0])]
-        return [_alone(model, setup, config, [pack], view)[0] for pack in packs]
+        return [_alone(model, setup, config, [pack], view, earlier)[0] for pack in packs]
     solves = iter(edited.solves * (len(requests) if method.joint else 1))
     return [[Edit(next(solves), view, edited.seconds / len(requests)) for _ in pack] for pack in packs]

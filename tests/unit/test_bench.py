@@ -245,6 +245,20 @@ def test_in_a_chain_every_edit_lies_over_every_case(tiny_llama, ground):
     assert rows[3].tallies["paper"]["success"][0] == float(last)
 
 
+def test_in_a_chain_the_keys_of_its_earlier_edits_are_spared(tiny_llama, ground, monkeypatch):
+    told = []
+    edit = type(methods.get("rome")).edit
+
+    def noted(self, model, requests, *given, earlier=(), **named):
+        told.append(tuple(earlier))
+        return edit(self, model, requests, *given, earlier=earlier, **named)
+
+    monkeypatch.setattr(type(methods.get("rome")), "edit", noted)
+    list(robustness.measure(CASES[:3], dataclasses.replace(QUICK, chain=3), ground))
+    requests = [case.request for case in CASES[:3]]
+    assert told == [(), (requests[0],), (requests[0], requests[1])]
+
+
 @pytest.mark.parametrize("method", ["rome", "memit"])
 def test_the_cases_of_a_group_are_asked_under_all_of_its_edits(tiny_llama, ground, method, tmp_path, monkeypatch):
     monkeypatch.setattr(tiny_llama, "statistics", (tmp_path,))

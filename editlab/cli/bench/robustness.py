@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +17,7 @@ from rich.table import Table
 
 from editlab.atlas.sources import training_facts
 from editlab.bench import bounds, robustness, speed
+from editlab.bench.cluster import Ask, Cluster
 from editlab.bench.editing import Rep, Setup, grouped
 from editlab.bench.robustness import CaseRow
 from editlab.bench.rows import append_rows, read_rows
@@ -29,6 +32,9 @@ from editlab.model import LanguageModel
 from editlab.probes import Ground, passages
 
 app = typer.Typer()
+
+Measure = Callable[..., Iterator[CaseRow]]
+"""Measures cases under a setup: in this process, or over a cluster."""
 
 
 @command(app, "robustness")
@@ -48,6 +54,8 @@ def robustness_table(
     facts: Annotated[Path | None, typer.Option(help="Folder with facts.tsv, beside the presets.")] = None,
     texts: Annotated[Path | None, typer.Option(help="Prose for long contexts: a folder of *.txt, or one file.")] = None,
     prose: Annotated[Path | None, typer.Option(help="Unseen prose for false firings, instead of the last chapter.")] = None,
+    ray: Annotated[str | None, typer.Option(help="Share the cases by a Ray cluster: its address, or local.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes on that cluster, a model each.")] = 2,
     out: Annotated[Path | None, typer.Option(help="Folder for rows and table; a second call resumes it.")] = None,
 ) -> Answer:
     """Edit the cases and measure how often the edits hold where they should, and only there."""
@@ -69,7 +77,12 @@ def robustness_table(
     part, name = _part(shard)
     chosen = [ground.with_facts(case) for pack in grouped(said)[part] for case in pack]
     path = out / name if out else None
-    lines = [line for setup in setups for line in _lines(session, chosen, unread, setup, ground, path)] if chosen else []
+    with ExitStack() as stack:
+        measure: Measure = partial(robustness.measure, ground=ground)
+        if ray is not None:
+            cluster = stack.enter_context(closing(Cluster(ray, workers, Ask.of(ground, session.settings, workers))))
+            measure = partial(cluster.measure, ground=ground)
+        lines = [line for setup in setups for line in _lines(session, chosen, unread, setup, ground, path, measure)]
     head = {"model": model.name, "fingerprint": model.fingerprint, "data": str(data)}
     found = {**head, "cases": len(cases), "known": len(said) if known else None, "rows": lines}
     if out is not None and shard is None:
@@ -193,14 +206,17 @@ def _lines(
     setup: Setup,
     ground: Ground,
     path: Path | None,
+    measure: Measure,
 ) -> Iterator[dict[str, Any]]:
     """Yield the lines of one setup, one a REP: what the file's folder has already, and the rest measured and appended."""
+    if not cases:
+        return
     known: dict[str, CaseRow] = {}
     for earlier in sorted(path.parent.glob("robustness*.jsonl")) if path else ():
         known |= read_rows(earlier, CaseRow.from_json)
     wanted = robustness.keys(cases, setup, ground)
     with session.progress() as progress, append_rows(path) as append:
-        for row in robustness.measure(cases, setup, ground, known, progress):
+        for row in measure(cases, setup, done=known, progress=progress):
             known[row.key] = row
             append(row)
     for keys in zip(*wanted, strict=True):
