@@ -354,7 +354,7 @@ def test_a_file_of_more_rows_is_refused_on_the_page(visitor, tmp_path):
     path = tmp_path / "edits.csv"
     rows = "".join(f"Place{number},{{}} is in,Asia\n" for number in range(21))
     path.write_text("subject,prompt,target_new\n" + rows)
-    updates = list(visitor.updates_of("check_file", FileFields.model_construct(file=path, skip=False), "rome"))
+    updates = list(visitor.updates_of("check_file", FileFields.model_construct(file=path, skip=False, take=False), "rome"))
     assert any("21 rows; this public demo accepts 20." in str(update.get("many-said")) for update in updates)
 
 

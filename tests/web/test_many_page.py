@@ -1,5 +1,6 @@
 """The Edit tab's file of edits, without a browser: what is said about it, and what its buttons do."""
 
+import html
 import random
 import re
 from dataclasses import replace
@@ -100,11 +101,11 @@ class Giver(Visitor):
     def __init__(self, lab, name: str) -> None:
         super().__init__(lab, name)
         self.path: Path | None = None
-        self.skip = False
+        self.skip = self.take = False
 
     @property
     def chosen(self) -> FileFields:
-        return FileFields.model_construct(file=self.path, skip=self.skip)
+        return FileFields.model_construct(file=self.path, skip=self.skip, take=self.take)
 
     def gives(self, path: Path | None, method: str = "rome") -> dict[str, Any]:
         self.path = path
@@ -127,6 +128,19 @@ def path(tmp_path):
         return path
 
     return write
+
+
+def test_what_is_proposed_for_a_row_is_edited_where_the_visitor_says_so(giver, path, few_steps):
+    slip = "slovenia,Slovenia belongs to the continent of,Antarctica,Europe"
+    page = giver.gives(path(GOOD[1], slip))
+    assert "perhaps for 'Slovenia'" in html.unescape(page["many-said"]) and page["many-take.visible"]
+    giver.take = True
+    page = giver.gives(path(GOOD[1], slip))
+    assert "taken as proposed" in page["many-said"] and "all valid" in page["many-said"] and page["many-take.visible"]
+    giver.applies_all()
+    assert [request.subject for record in giver.workspace.records for request in record.requests][-1] == "Slovenia"
+    page = Giver(giver.lab, f"{giver.name} 2").gives(path(*GOOD))
+    assert not page["many-take.visible"], "nothing is proposed"
 
 
 def test_a_file_with_a_bad_row_is_applied_once_it_is_left_out(giver, path, few_steps):

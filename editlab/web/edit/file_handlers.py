@@ -32,10 +32,11 @@ BatchSize = Annotated[int, Field(ge=1, le=MOST_BATCH)]
 
 
 class FileFields(Inputs):
-    """A file of edits, and whether its invalid rows are skipped."""
+    """A file of edits, whether its invalid rows are skipped, and whether what their faults propose is taken."""
 
     file: Upload | None = Field(alias="many-file")
     skip: bool = Field(alias="many-skip")
+    take: bool = Field(alias="many-take")
 
 
 class FileHandlers(Handlers):
@@ -50,14 +51,15 @@ class FileHandlers(Handlers):
         """Check the file that is chosen, by the method and the settings that are chosen."""
         hidden = gr.update(visible=False, value=False)
         if chosen.file is None:
-            yield {"many-said": hint(), "many-skip": hidden, **_button(0)}
+            yield {"many-said": hint(), "many-skip": hidden, "many-take": hidden, **_button(0)}
             return
         yield {"many-said": pieces.message(_(file_words.CHECKING), "hint"), **_button(0)}
         try:
             config = forms.read_settings(self.lab.methods(), many_method, settings)
-            yield self._checked(visit.workspace, self._read(chosen), chosen.skip, many_method, config)
+            yield self._checked(visit.workspace, self._read(chosen), chosen, many_method, config)
         except EditLabError as error:
-            yield {"many-said": pieces.message(said(error), "problem heard"), "many-skip": hidden, **_button(0)}
+            told = pieces.message(said(error), "problem heard")
+            yield {"many-said": told, "many-skip": hidden, "many-take": hidden, **_button(0)}
 
     @handler(cost=Cost(files=1, prompts=BATTERY, changes=1))
     def apply_file(
@@ -98,23 +100,27 @@ class FileHandlers(Handlers):
         except EditLabError:
             yield self.display.edits(workspace)
             raise
-        yield {**self._checked(workspace, file, chosen.skip, many_method, config), "many-said": describe(result), "why": ""}
+        yield {**self._checked(workspace, file, chosen, many_method, config), "many-said": describe(result), "why": ""}
         yield from self.display.changed(workspace, text, own)
 
     def _read(self, chosen: FileFields) -> EditFile:
         """Return the file that is chosen, checked. Raises `BadRequest` or `BadFile`."""
         if chosen.file is None:
             raise BadRequest(_("There is no file. Choose one first."))
-        file = self.lab.read_edit_file(chosen.file, Path(chosen.file).name)
+        file = self.lab.read_edit_file(chosen.file, Path(chosen.file).name, chosen.take)
         self.lab.limits.check_rows(file.count)
         return file
 
-    def _checked(self, workspace: Workspace, file: EditFile, skip: bool, method: str, config: dict[str, Any]) -> Update:
+    def _checked(
+        self, workspace: Workspace, file: EditFile, chosen: FileFields, method: str, config: dict[str, Any]
+    ) -> Update:
+        skip, proposed = chosen.skip, any(fault.proposal for fault in file.faults)
         before = edits.file_progress(workspace, file, method, config).done
         left = len(file.rows) - before if skip or not file.faults else 0
         return {
             "many-said": describe_file(file, skip, before),
             "many-skip": gr.update(visible=bool(file.faults and file.rows), value=bool(skip and file.faults)),
+            "many-take": gr.update(visible=proposed or chosen.take),
             **_button(left),
         }
 

@@ -73,6 +73,7 @@ def create_file_form(parts: Parts, lab: Lab) -> None:
     with gr.Accordion(_("Edits from a file"), open=False, elem_id="many"):
         parts.upload("many-file", _("Choose a file …"), FILES, scale=None)
         parts.html("many-said", file_handlers.hint())
+        parts.checkbox("many-take", label=_("Edit what is proposed"), visible=False)
         parts.checkbox("many-skip", label=_("Skip invalid rows"), visible=False)
         label = _("Method of the file")
         add_method_choice(parts, "many-method", lab.methods(), label, value=FILE_METHOD, info=_(METHOD_INFO))

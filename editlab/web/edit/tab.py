@@ -167,6 +167,6 @@ def _wire_questions(parts: Parts, questions: QuestionHandlers) -> None:
 
 def _wire_file(parts: Parts, file: FileHandlers) -> None:
     on = partial(wiring.on, parts)
-    given = [parts["many-file"].upload, parts["many-skip"].input, parts["many-method"].input]
+    given = [parts["many-file"].upload, parts["many-skip"].input, parts["many-take"].input, parts["many-method"].input]
     on(given, file.check_file, trigger_mode="always_last")
     on(parts["many-apply"].click, file.apply_file)
