@@ -5,6 +5,7 @@ against another. At an edited layer `k` is the input of the MLP's output project
 
     k' = k + [gate(k) > threshold] (U (V k) + b)
     y  = (M . (W + B A + D)) k' + bias                "." element by element, M all ones without a mask
+    y  = v_i  where k' lies nearest to a key k_i of a codebook, within its radius
 
 A patch is defined by what it lays where, so methods to come need no change in the model. Tensors are float32 and on the
 device of the model they were made for; W and patches are written `[d_model, d_ff]` whatever the module stores.
@@ -13,7 +14,7 @@ device of the model they were made for; W and patches are written `[d_model, d_f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from weakref import WeakKeyDictionary
@@ -23,24 +24,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
+from editlab.codebooks import Codebook, joined
+from editlab.digested import Digested
+from editlab.telling import BARE, Form, Note, Notes, Preamble, before
+
 THRESHOLD = 0.9
 """A pathway fires where its gate is above this, unless the view says otherwise (Yan et al. 2025)."""
-
-
-class Digested:
-    """What has a digest: two patches that hold the same have the same one, wherever they were made."""
-
-    @cached_property
-    def digest(self) -> str:
-        """A hash of the kind and of all that it holds."""
-        found = sha256(type(self).__name__.encode())
-        for name, value in ((own.name, getattr(self, own.name)) for own in fields(self)):
-            is_tensor = torch.is_tensor(value)
-            told = f"{value.dtype} {tuple(value.shape)}" if is_tensor else repr(value)
-            found.update(f"\0{name}={told}\0".encode())
-            if is_tensor:
-                found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-        return found.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,33 +105,14 @@ class Mask(Digested):
         return 1 - self.kept.float().mean().item()
 
 
-@dataclass(frozen=True)
-class Preamble(Digested):
-    """Text before every prompt: "just say it", a retrieved note, demonstrations. Costs no weight, only tokens."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Form(Digested):
-    """How a text is put to the model: bare, or in a chat template, as the user's turn before the assistant's."""
-
-    before: str = ""
-    after: str = ""
-
-    def around(self, text: str) -> str:
-        """Return the text in this form."""
-        return f"{self.before}{text}{self.after}"
-
-
-BARE = Form()
-
-Patch = LowRank | Dense | Pathway | Mask | Preamble | Form
+Patch = LowRank | Dense | Pathway | Mask | Codebook | Preamble | Note | Form
+Told = Preamble | Note | Form
+"""Patches that change the text that is asked, and no layer."""
 
 
 @dataclass(frozen=True, eq=False)
 class Laid:
-    """All that a view lays at one layer: pathways, one matrix pair (one matrix where that is cheaper), and a mask."""
+    """All that a view lays at one layer: pathways, one matrix pair (or matrix, where cheaper), a mask and a codebook."""
 
     A: Float[Tensor, "n d_ff"] | None = None
     B: Float[Tensor, "d_model n"] | None = None
@@ -150,6 +120,7 @@ class Laid:
     pathways: tuple[Pathway, ...] = ()
     threshold: float = THRESHOLD
     kept: Bool[Tensor, "d_model d_ff"] | None = None
+    codebook: Codebook | None = None
     _unmasked: WeakKeyDictionary[nn.Module, Laid] = field(default_factory=WeakKeyDictionary, init=False, repr=False)
     _elsewhere: dict[torch.device, Laid] = field(default_factory=dict, init=False, repr=False)
 
@@ -157,6 +128,11 @@ class Laid:
     def adds(self) -> bool:
         """Whether anything is added to the projection's output."""
         return self.A is not None or self.D is not None or self.kept is not None
+
+    @property
+    def writes(self) -> bool:
+        """Whether the projection's output is another one."""
+        return self.adds or self.codebook is not None
 
     def on(self, projection: nn.Module, matrix_of: Callable[[nn.Module], Float[Tensor, "d_model d_ff"]]) -> Laid:
         """Return the same without a mask for one projection: the mask's effect on its weight W becomes one more matrix.
@@ -204,7 +180,8 @@ class Laid:
 
     def at(self, device: torch.device) -> Laid:
         """Return the same where a layer lies: a model may be spread over several devices."""
-        own = next((t for t in (self.A, self.D, *(p.H for p in self.pathways[:1])) if t is not None), None)
+        books = () if self.codebook is None else (self.codebook.keys,)
+        own = next((t for t in (self.A, self.D, *(p.H for p in self.pathways[:1]), *books) if t is not None), None)
         if own is None or own.device == device:
             return self
         if device not in self._elsewhere:
@@ -212,6 +189,7 @@ class Laid:
                 self,
                 **{name: t.to(device) for name in ("A", "B", "D") if (t := getattr(self, name)) is not None},
                 pathways=tuple(pathway.to(device) for pathway in self.pathways),
+                codebook=self.codebook and self.codebook.to(device),
             )
         return self._elsewhere[device]
 
@@ -220,6 +198,11 @@ class Laid:
         k = k.float()
         added = (k @ self.A.T) @ self.B.T if self.A is not None else 0.0
         return added + k @ self.D.T if self.D is not None else added
+
+    def written(self, k: Float[Tensor, "*rows d_ff"], y: Float[Tensor, "*rows d_model"]) -> Float[Tensor, "*rows d_model"]:
+        """Return the projection's output at these keys, which is `y` without the view. A mask is resolved before (`on`)."""
+        y = y + self(k).to(y.dtype) if self.adds else y
+        return y if self.codebook is None else self.codebook.answered(k, y)
 
     def dense(self) -> Float[Tensor, "d_model d_ff"]:
         """Return the sum of all edits laid here as one matrix, without the mask."""
@@ -271,9 +254,20 @@ class View:
         return sha256(f"{self.threshold} {' '.join(patch.digest for patch in self.patches)}".encode()).hexdigest()
 
     @cached_property
-    def preamble(self) -> str:
-        """The text that stands before every prompt, or the empty string."""
-        return " ".join(patch.text.strip() for patch in self.patches if isinstance(patch, Preamble))
+    def preambles(self) -> tuple[Preamble, ...]:
+        """The texts that stand before every prompt."""
+        return tuple(patch for patch in self.patches if isinstance(patch, Preamble))
+
+    @cached_property
+    def notes(self) -> Notes | None:
+        """The notes that stand before some prompts; None without any."""
+        own = [patch for patch in self.patches if isinstance(patch, Note)]
+        return Notes(own) if own else None
+
+    @property
+    def tells(self) -> bool:
+        """Whether anything stands before a prompt, every one or some."""
+        return bool(self.preambles) or self.notes is not None
 
     @cached_property
     def form(self) -> Form:
@@ -281,13 +275,21 @@ class View:
         return next((patch for patch in reversed(self.patches) if isinstance(patch, Form)), BARE)
 
     def asks(self, text: str) -> str:
-        """Return a text as it is asked under this view: behind its preamble, in its form."""
-        return self.form.around(f"{self.preamble} {text}" if self.preamble else text)
+        """Return a text as it is asked under this view: behind its preambles and notes that belong to it."""
+        return self.form.around(before(text, self.preambles, self.notes) if self.tells else text)
+
+    def in_form(self, form: Form) -> View:
+        """Return the same with texts put to the model in a form; what lies at the layers is kept."""
+        if form == self.form:
+            return self
+        found = self.with_patches([form])
+        found.__dict__["laid"] = self.laid
+        return found
 
     @cached_property
     def laid(self) -> Mapping[int, Laid]:
         """What lies at each layer that is touched at all."""
-        layers = sorted({patch.layer for patch in self.patches if not isinstance(patch, Preamble | Form)})
+        layers = sorted({patch.layer for patch in self.patches if not isinstance(patch, Told)})
         return {
             layer: _lay([p for p in self.patches if getattr(p, "layer", None) == layer], self.threshold) for layer in layers
         }
@@ -296,14 +298,16 @@ class View:
 BASE = View()
 
 
-def _lay(patches: list[LowRank | Dense | Pathway | Mask], threshold: float) -> Laid:
+def _lay(patches: list[LowRank | Dense | Pathway | Mask | Codebook], threshold: float) -> Laid:
     pathways = tuple(patch for patch in patches if isinstance(patch, Pathway))
     masks = [patch.kept for patch in patches if isinstance(patch, Mask)]
+    books = [patch for patch in patches if isinstance(patch, Codebook)]
     A, B, D = _sum(patches)
-    return Laid(A, B, D, pathways, threshold, torch.stack(masks).all(0) if masks else None)
+    kept = torch.stack(masks).all(0) if masks else None
+    return Laid(A, B, D, pathways, threshold, kept, joined(books) if books else None)
 
 
-def _sum(patches: list[LowRank | Dense | Pathway | Mask]) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+def _sum(patches: list[LowRank | Dense | Pathway | Mask | Codebook]) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Return all edits of a layer as one matrix pair, or as one matrix where that is cheaper."""
     dense = [patch.D for patch in patches if isinstance(patch, Dense)]
     low = [patch for patch in patches if isinstance(patch, LowRank)]

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from editlab import methods
 from editlab.answers import ViewName
 from editlab.bench.bootstrap import rate_interval
 from editlab.bench.editing import CASE_FAULTS, Edit, Pack, Rep, Setup, edits_of, grouped, in_calls, packs_of
@@ -114,7 +115,7 @@ def measure(
             laid = list({id(edit.patches): edit.patches for edit in edits if isinstance(edit, Edit)}.values())
             views = {rep: _view(laid, made, rep) for rep, made in refined.items()}
             for number, (case, edit) in enumerate(zip(pack, edits, strict=True)):
-                progress(asked / count, f"{setup.method}, layers {config.layers}: case {case.id}")
+                progress(asked / count, f"{setup.method}: case {case.id}")
                 asked += 1
                 own = {rep: made[number] for rep, made in refined.items()}
                 yield from _measured(case, _open(blank[id(case)], done), edit, own, views, ground)
@@ -275,7 +276,7 @@ def _blank(cases: Sequence[EditCase], setup: Setup, ground: Ground) -> list[dict
                 case.id,
                 setup.method,
                 rep.recipe,
-                config.layers,
+                getattr(config, "layers", ()),
                 rep.fires_above,
                 setup.chain,
             )
@@ -287,7 +288,8 @@ def _blank(cases: Sequence[EditCase], setup: Setup, ground: Ground) -> list[dict
 
 def _shaped_by(setup: Setup, config: Any, ground: Ground) -> str:
     model = ground.model
-    measured = [found.sha256 if (found := statistics.find(model, layer)) else "" for layer in config.layers]
+    layers = methods.get(setup.method).layers_measured(config)
+    measured = [found.sha256 if (found := statistics.find(model, layer)) else "" for layer in layers]
     lessons_from = hashlib.sha256(repr(sorted(ground.facts.by_subject)).encode()).hexdigest()
     prose = hashlib.sha256(repr((ground.passages, ground.prose)).encode()).hexdigest()
     parts = [

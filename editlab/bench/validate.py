@@ -80,16 +80,17 @@ def validate(
 ) -> Validation:
     """Find facts that the model knows, try `layers` with ROME, and measure each method at the best of them.
 
-    Layers that the model's own preset was measured with stay, unless `layers` are given. `rows` has those of an earlier call
-    and takes the new ones, each of which is given to `keep` as well. Key statistics that MEMIT lacks are measured and kept.
-    Raises `BadRequest` where the model knows too few of the facts or none can be edited.
+    A method that does not write at the subject has no use for that layer, and is measured as its preset has it. Layers that
+    the model's own preset was measured with stay, unless `layers` are given. `rows` has those of an earlier call and takes
+    the new ones, each of which is given to `keep` as well. Key statistics that MEMIT lacks are measured and kept. Raises
+    `BadRequest` where the model knows too few of the facts or none can be edited.
     """
     began, model = time.perf_counter(), ground.model
     known = known_facts(ground, edits + CHOOSING, part_of(progress, 0.0, 0.05))
     choosing, measuring = split(known.requests, edits)
     run = _Run(ground, {} if rows is None else rows, keep)
     own = layers is None and model.validated
-    chosen = frozenset(name for name in names if not own or name not in model.preset)
+    chosen = frozenset(name for name in names if methods.get(name).at_subject and (not own or name not in model.preset))
     tried = candidates(model) if layers is None else tuple(layers)
     sweep = run.sweep(choosing, tried, part_of(progress, 0.05, 0.3)) if len(tried) > 1 else ()
     best = max(sweep, key=lambda line: (line["score"], -line["layers"][0]))["layers"][0] if sweep else tried[0]
@@ -160,8 +161,8 @@ def sentence(method: str, line: dict[str, Any]) -> str:
     """Return one method's rates as a sentence."""
     low, high = line["success_ci"]
     held = round(line["success"] * line["n"])
-    layers = f"layer{'s' if len(line['layers']) > 1 else ''} {', '.join(map(str, line['layers']))}"
-    text = f"{method.upper()} at {layers}: {held} of {line['n']} edits hold ({low:.2f} to {high:.2f})"
+    layers = f" at layer{'s' if len(line['layers']) > 1 else ''} {', '.join(map(str, line['layers']))}"
+    text = f"{method.upper()}{layers if line['layers'] else ''}: {held} of {line['n']} edits hold ({low:.2f} to {high:.2f})"
     if line["locality"] is not None:
         text += f"; {line['locality']:.0%} of what the model says about other subjects stays"
     return f"{text}.{' They fail often: choose other layers or settings.' if line['success'] < WEAK else ''}"
@@ -201,7 +202,7 @@ class _Run:
             layer
             for setup in setups
             if methods.get(setup.method).needs_statistics
-            for layer in setup.config(self.model).layers
+            for layer in methods.get(setup.method).layers_measured(setup.config(self.model))
         }
         missing = sorted(layers - set(statistics.measured_layers(self.model)))
         if missing:

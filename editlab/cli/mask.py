@@ -19,7 +19,7 @@ from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadRequest
 from editlab.facts import EditCase, FactBase, read_cases
 from editlab.lab import read_examples
-from editlab.methods.mask import EDITS, Lesson, MaskConfig, cost, lessons, make, write
+from editlab.methods.mask import EDITS, Lesson, MaskConfig, check_method, cost, lessons, make, write
 from editlab.model import LanguageModel
 
 app = typer.Typer(help="Reversal masks: one mask that reverses most edits of a method.", no_args_is_help=True)
@@ -44,7 +44,9 @@ def train(
 
     The subjects of the demo presets are never among them. A stopped training goes on where it was.
     """
-    model, how = session.model(), methods.get(method)
+    how = methods.get(method)
+    check_method(how)
+    model = session.model()
     config = mask_config(recipe, method, session.settings.seed, epochs, change or ())
     if layers is not None:
         config = replace(config, layers=layer_numbers(layers, model))

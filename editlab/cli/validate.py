@@ -28,7 +28,9 @@ app = typer.Typer()
 @command(app, "validate")
 def validate_model(
     session: Session,
-    names: Annotated[str | None, typer.Option("--method", help="Methods, as rome,memit; by default all that fit.")] = None,
+    names: Annotated[
+        str | None, typer.Option("--method", help="Methods, as rome,memit; by default all that write at the subject.")
+    ] = None,
     facts: Annotated[Path | None, typer.Option(help="Folder of facts like presets/facts, instead of that one.")] = None,
     edits: Annotated[int, typer.Option(min=LEAST, help="How many edits to measure with.")] = EDITS,
     layers: Annotated[str | None, typer.Option(help="Layers to choose from, as 3,5,7.")] = None,
@@ -52,7 +54,7 @@ def validate_model(
     with session.progress() as progress, append_rows(rows_at) as keep:
         found = validate(
             Ground(model, base, passages(model, s.presets / "texts"), s.seed),
-            chosen or list(methods.METHODS),
+            chosen or [name for name, method in methods.METHODS.items() if method.at_subject],
             s.data / "statistics",
             edits,
             None if layers is None else layer_numbers(layers, model),

@@ -20,7 +20,7 @@ from torch import Tensor
 from editlab.errors import BadRequest
 from editlab.exports import notes
 from editlab.exports.card import Card
-from editlab.exports.entry import Entry, base_of
+from editlab.exports.entry import Entry, base_of, refuse_beside
 from editlab.exports.format import Export, Format
 from editlab.model import LanguageModel
 from editlab.patches import Dense, LowRank
@@ -46,6 +46,7 @@ def pairs_of(entries: Sequence[Entry], most: int | None = None) -> Pairs:
     """Return the edits as pairs A, B, cut to a rank. Raises `BadRequest` where an adapter cannot hold the edits."""
     if most is not None and most not in RANKS:
         raise BadRequest(f"An adapter is not cut to rank {most}. Choose one that vLLM takes: {join(RANKS)}.")
+    refuse_beside(entries, noop("A LoRA adapter"))
     patches = [patch for entry in entries for patch in entry.patches]
     if any(isinstance(patch, Dense) for patch in patches):
         raise BadRequest("An edit here is a whole matrix, which a LoRA adapter cannot hold. Export a checkpoint.")

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.model import LanguageModel
-from editlab.patches import Patch, Pathway, View
+from editlab.patches import Dense, LowRank, Patch, Pathway, View
+from editlab.wording import join
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -38,6 +40,16 @@ class Entry:
 def edited(entries: Iterable[Entry]) -> View:
     """Return the model under all these edits, without pathways."""
     return View.base().with_patches(patch for entry in entries for patch in entry.patches)
+
+
+def refuse_beside(entries: Iterable[Entry], what: str) -> None:
+    """Raise `BadRequest` where an edit changes no weight, which a format that holds weights alone cannot take."""
+    beside = sorted({entry.method for entry in entries for patch in entry.patches if not isinstance(patch, LowRank | Dense)})
+    if beside:
+        raise BadRequest(
+            f"{what} holds changes of weights, and edits by {join(beside)} change none: they are text before a question, or "
+            "a memory beside a layer. Switch them off and export the others, or export a script that makes them again."
+        )
 
 
 def requests_of(entries: Sequence[Entry]) -> list[EditRequest]:

@@ -9,9 +9,10 @@ from accelerate.utils import align_module_device
 from torch import Tensor
 
 from editlab.errors import BadRequest
-from editlab.exports.entry import Entry, edited
+from editlab.exports.entry import Entry, edited, refuse_beside
 from editlab.model import LanguageModel
 from editlab.patches import Laid
+from editlab.wording import noop
 
 
 class Merged:
@@ -26,6 +27,7 @@ class Merged:
                 f"The model is held in {model.quantization}, into which no edit can be written. Make the edits over the "
                 "model without quantisation (--quantization none) and export there, or export a PEFT adapter."
             )
+        refuse_beside(entries, noop("A checkpoint"))
         tied = getattr(model.hf, "all_tied_weights_keys", None) or {}
         self.model = model
         self.stored: dict[str, Tensor] = {name: t for name, t in model.hf.state_dict().items() if name not in tied}

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from editlab.exports import load
 from editlab.exports.card import Card
-from editlab.exports.format import Format
+from editlab.exports.entry import refuse_beside
+from editlab.exports.format import Export, Format
 from editlab.exports.notes import quantised, started
 from editlab.model import LanguageModel
 from editlab.patches import View
@@ -25,10 +26,15 @@ FORMAT = Format(
     "tensors",
     noop("edits, pathways (REP) and masks as tensors, with a short loader"),
     noop("Edits, REP's pathways and masks, with a loader of a few lines that needs only torch and transformers."),
-    lambda export, folder, progress, cancel: write(export.model, export.view, folder),
+    lambda export, folder, progress, cancel: _write(export, folder),
     Card("`load.py` beside this card applies edits, masks and pathways to the base model: `attach(model)`."),
     (quantised, started),
 )
+
+
+def _write(export: Export, folder: Path) -> None:
+    refuse_beside(export.entries, noop("The folder of tensors"))
+    write(export.model, export.view, folder)
 
 
 def write(model: LanguageModel, view: View, folder: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from editlab.errors import BadRequest, Proposal
 from editlab.facts import script, subjects
+from editlab.facts.languages import sentence_end
 from editlab.wording import noop
 
 SLOT = "{}"
@@ -80,6 +81,11 @@ class EditRequest:
         """What is unusual about the request, in a sentence; "" where nothing is."""
         new, true = script.bare(self.target_new), script.bare(self.target_true or "")
         return CASE_ALONE if new.casefold() == true.casefold() else ""
+
+    @property
+    def sentence(self) -> str:
+        """The new fact as a sentence, as it is told."""
+        return script.joined(self.text, self.target_new) + sentence_end(self.prompt, self.subject)
 
     def as_dict(self) -> dict[str, str | None]:
         """Return the four fields, as JSON and scripts carry them."""

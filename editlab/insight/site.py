@@ -52,7 +52,9 @@ class Site:
         """Return the site of an edit in a view, by default the edit alone. Raises `BadRequest` where it changes no layer."""
         own = tuple(patch for patch in patches if isinstance(patch, LowRank | Dense))
         if not own:
-            raise BadRequest("This edit changes no layer, so it has no key. Choose one made by ROME or MEMIT.")
+            raise BadRequest(
+                "This edit adds nothing to a weight, so no key hears a share of it. Choose one made by ROME or MEMIT."
+            )
         edited = View(own) if edited is None else edited
         robust = View((*edited.patches, *pathways), threshold) if pathways else None
         return cls(model, request, own, edited, robust)

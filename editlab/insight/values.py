@@ -71,4 +71,4 @@ def _norms(site: Site, keys: Float[Tensor, "n d_ff"], view: View) -> Float[Tenso
     projection = site.model.arch.projection_of(site.model.hf, site.layer)
     found = projection(keys.to(site.model.dtype)).float()
     laid = view.laid.get(site.layer)
-    return (found + laid(keys) if laid is not None and laid.adds else found).norm(dim=1)
+    return (found if laid is None else laid.written(keys, found)).norm(dim=1)

@@ -48,6 +48,7 @@ from editlab.lab.workspaces.monitor import Monitor
 from editlab.lab.workspaces.open import KEPT_SECONDS, Workspaces
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.model import LanguageModel, memory
+from editlab.patches import Form
 from editlab.probes import Passages
 from editlab.settings import Settings
 
@@ -178,9 +179,9 @@ class Lab:
         """Read a file of edits and check its rows for the model: see `edit_files.read_edit_file`."""
         return edit_files.read_edit_file(self.model, path, name, self.facts, proposals)
 
-    def chat_text(self, messages: Sequence[Mapping[str, str]]) -> str:
-        """Return a chat as the model reads it: see `LanguageModel.chat_text`."""
-        return self.model.chat_text(messages)
+    def chat_question(self, messages: Sequence[Mapping[str, str]]) -> tuple[str, Form]:
+        """Return the last message of a chat and what stands around it: see `LanguageModel.chat_question`."""
+        return self.model.chat_question(messages)
 
     def methods(self) -> tuple[methods.MethodInfo, ...]:
         """Return the methods, with their settings' values for this model."""

@@ -15,9 +15,13 @@ from editlab.methods._method import GROUPS, Edited, Group, Method, check_request
 from editlab.methods._settings import Setting, as_json, describe
 from editlab.methods.alphaedit import AlphaEdit
 from editlab.methods.emmet import Emmet
+from editlab.methods.grace import Grace
+from editlab.methods.ike import Ike
 from editlab.methods.memit import Memit
+from editlab.methods.note import Retrieved
 from editlab.methods.pmet import Pmet
 from editlab.methods.rome import PRome, Rome, RRome, Wilke
+from editlab.methods.told import Told
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -46,7 +50,12 @@ def installed(known: Collection[str]) -> Iterator[Method]:
 
 
 METHODS: dict[str, Method] = {
-    method.name: method for method in (Rome(), Memit(), RRome(), PRome(), Wilke(), Emmet(), Pmet(), AlphaEdit())
+    method.name: method
+    for method in (
+        *(Rome(), Memit(), RRome(), PRome(), Wilke(), Emmet(), Pmet(), AlphaEdit()),
+        Grace(),
+        *(Told(), Ike(), Retrieved()),
+    )
 }
 """All methods, in the order in which people are offered them; those of installed packages last."""
 METHODS.update({method.name: method for method in installed(METHODS)})

@@ -70,7 +70,9 @@ class Method(ABC):
     people find it. `like`: the method whose preset it takes, as far as it has those settings, where a model has none of its
     own. `joint`: the requests of one call are solved together, so that each one's patch depends on the others. `spares`:
     `edit` also takes the `earlier` requests that the view holds, to spare them. `scans`: it tries many layers and takes one.
-    `needs_statistics`: it cannot do without the key statistics of its layers.
+    `needs_statistics`: it cannot do without the key statistics of its layers; `whitens`: it reads them at all.
+    `at_subject`: it writes what the subject's last token retrieves, which REP and a mask build on. A method without layers
+    has no setting `layers`; one that draws nothing has no `seed`, and drops one that is given.
     """
 
     name: ClassVar[str]
@@ -83,6 +85,8 @@ class Method(ABC):
     spares: ClassVar[bool] = False
     scans: ClassVar[bool] = False
     needs_statistics: ClassVar[bool] = False
+    whitens: ClassVar[bool] = True
+    at_subject: ClassVar[bool] = True
 
     @abstractmethod
     def edit(
@@ -105,6 +109,7 @@ class Method(ABC):
         Raises `BadRequest` for a setting that the method does not have, or a value that does not fit it.
         """
         known = {field.name for field in fields(self.config)}
+        changes = {name: value for name, value in changes.items() if name in known or name != "seed"}
         located = "layers" in known
         default = default_layers(self.config, model) if located else {}
         alike = {name: value for name, value in model.preset.get(self.like, {}).items() if name in known}
@@ -115,6 +120,10 @@ class Method(ABC):
             )
         return config
 
+    def layers_measured(self, config: Any) -> tuple[int, ...]:
+        """Return the layers whose key statistics an edit with this configuration reads where they exist."""
+        return getattr(config, "layers", ()) if self.whitens and getattr(config, "whiten", True) else ()
+
     def settle(self, config: Any, model: LanguageModel) -> Any:
         """Return the settings to edit with: the given ones, with the model's layers where they name none; or the model's."""
         given = {} if config is None else dict(vars(config))
@@ -124,10 +133,11 @@ class Method(ABC):
 def default_layers(kind: type, model: LanguageModel) -> dict[str, tuple[int, ...]]:
     """Return layers for a model that nobody validated: as deep, in proportion, as the published ones of a 7B Llama.
 
-    Never the last one: nothing above it would carry what the subject's token retrieves to the end of the prompt.
+    Those begin at `depth`, 5 of 32 where the configuration does not say. Never the last one: nothing above it would
+    carry what is retrieved to the end of the text.
     """
     last = max(1, model.n_layers - 1)
-    first = min(max(1, round(model.n_layers * 5 / 32)), last - 1)
+    first = min(max(1, round(model.n_layers * getattr(kind, "depth", 5 / 32))), last - 1)
     return {"layers": tuple(range(first, min(first + getattr(kind, "spread", 1), last)))}
 
 

@@ -188,17 +188,18 @@ def _told(
 
 @torch.no_grad()
 def _echoed(model: FrozenModel, prompts: Sequence[Prompt], views: Sequence[View]) -> Iterator[tuple[Said, ...]]:
-    """Yield each text's own tokens, without what begins every document, with their log-probabilities."""
+    """Yield each text's own tokens, without what begins every document or stands before it, with their log-probabilities."""
     encoded = [model.tok.spans(view.asks(prompt.text)) for prompt, view in zip(prompts, views, strict=True)]
     batch = model.tok.pad([ids for ids, _ in encoded], device=model.device)
     hidden = model.hidden(batch, list(views))
     known = len(model.tokenizer)
     size = max(1, LOGITS_AT_ONCE // known)
-    for row, ((ids, spans), prompt) in enumerate(zip(encoded, prompts, strict=True)):
+    for row, ((ids, spans), prompt, view) in enumerate(zip(encoded, prompts, views, strict=True)):
+        own = max(0, len(view.asks(prompt.text)) - len(view.form.after) - len(prompt.text))
         said = [Said(model.tok.decode(ids[:1]), None, ())]
         for start in range(0, len(ids) - 1, size):
             part = ids[start + 1 : min(start + 1 + size, len(ids))]
             logits = model.head(hidden[row, start : start + len(part)])[:, :known]
             labels = torch.tensor(part, device=logits.device)
             said += _told(model, logits, labels, [prompt.top or 0] * len(part))
-        yield tuple(one for one, (a, b) in zip(said, spans, strict=True) if a < b)
+        yield tuple(one for one, (a, b) in zip(said, spans, strict=True) if max(a, own) < b)

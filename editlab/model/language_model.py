@@ -205,6 +205,17 @@ class LanguageModel(FrozenModel):
                 f"The chat template of {self.name} takes no such chat: {error}. Change it.", "messages"
             ) from error
 
+    def chat_question(self, messages: Sequence[Mapping[str, str]]) -> tuple[str, Form]:
+        """Return the last message of a chat, before which a view may tell something, and what stands around it.
+
+        Where a template does not keep the message as it is, the text is the whole chat. Raises as `chat_text` does.
+        """
+        whole = self.chat_text(messages)
+        *earlier, last = messages
+        before, _, after = self.chat_text([*earlier, {**last, "content": MARK}]).rpartition(MARK)
+        form, text = Form(before, after), last["content"].strip()
+        return (text, form) if form.around(text) == whole else (whole, BARE)
+
     def _in_template(self, messages: Sequence[Mapping[str, str]]) -> str:
         """Return messages in the chat template, without what encoding a text adds before it."""
         text = self.tokenizer.apply_chat_template(

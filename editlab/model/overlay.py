@@ -27,8 +27,8 @@ def laid_over(model: nn.Module, arch: Architecture, views: View | Sequence[View]
             groups = [(rows, laid.on(projection, matrix_of)) for rows, laid in groups]
             if moving := [(rows, laid) for rows, laid in groups if laid.pathways]:
                 stack.callback(projection.register_forward_pre_hook(_mover(moving)).remove)
-            if adding := [(rows, laid) for rows, laid in groups if laid.adds]:
-                stack.callback(projection.register_forward_hook(_adder(adding)).remove)
+            if writing := [(rows, laid) for rows, laid in groups if laid.writes]:
+                stack.callback(projection.register_forward_hook(_writer(writing)).remove)
         yield
 
 
@@ -36,12 +36,12 @@ def _by_layer(views: View | Sequence[View]) -> dict[int, list[tuple[Tensor | Non
     """Return what to add at each layer: pairs of rows (None for all) and what is laid there."""
     if isinstance(views, View):
         return {layer: [(None, laid)] for layer, laid in views.laid.items()}
-    distinct = {id(view): view for view in views}
+    distinct = {id(view.laid): view for view in views}
     if len(distinct) == 1:
         return _by_layer(views[0])
     layers: dict[int, list[tuple[Tensor | None, Laid]]] = {}
     for key, view in distinct.items():
-        rows = torch.tensor([row for row, other in enumerate(views) if id(other) == key])
+        rows = torch.tensor([row for row, other in enumerate(views) if id(other.laid) == key])
         for layer, laid in view.laid.items():
             layers.setdefault(layer, []).append((rows, laid))
     return layers
@@ -62,14 +62,14 @@ def _mover(groups: list[tuple[Tensor | None, Laid]]) -> Callable[..., tuple[Tens
     return hook
 
 
-def _adder(groups: list[tuple[Tensor | None, Laid]]) -> Callable[..., Tensor]:
+def _writer(groups: list[tuple[Tensor | None, Laid]]) -> Callable[..., Tensor]:
     def hook(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         k = inputs[0]
         if groups[0][0] is None:
-            return output + groups[0][1].at(k.device)(k).to(output.dtype)
+            return groups[0][1].at(k.device).written(k, output)
         output = output.clone()
         for rows, laid in groups:
-            output[rows] += laid.at(k.device)(k[rows]).to(output.dtype)
+            output[rows] = laid.at(k.device).written(k[rows], output[rows])
         return output
 
     return hook

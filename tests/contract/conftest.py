@@ -24,8 +24,11 @@ SETTINGS = {
     "memit": {**SPREAD, "preserved": 1.0},
     "pmet": {**SPREAD, "preserved": 1.0},
     "alphaedit": {**SPREAD, "energy": 0.3},
+    "told": {},
+    "ike": {"demonstrations": 2},
+    "note": {},
 }
-"""Settings with which a tiny random model can be edited, where a method needs more than `QUICK`."""
+"""Settings with which a tiny random model can be edited, where a method needs other ones than `QUICK`."""
 PAIRS = [(name, kind) for kind in KINDS for name in methods.METHODS]
 
 

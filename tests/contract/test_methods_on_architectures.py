@@ -9,7 +9,9 @@ from tiny_models import hooks_of
 
 from editlab import EditRequest, View
 from editlab.errors import MissingStatistics
-from editlab.patches import LowRank
+from editlab.lab.ledger.files import Shape
+from editlab.methods import HEALTH
+from editlab.patches import Codebook, Dense, LowRank, Note, Preamble
 
 REQUESTS = (EditRequest("The river runs to {}", "Slovenia", "people"), EditRequest("I saw {}", "New France", "with"))
 OTHERS = ("The capital of Rome is", "The river runs to Slovenia", "Ana lives in the house and", "I")
@@ -32,32 +34,46 @@ def edits(bench):
     return [bench.method.edit(bench.model, requests, config=bench.config) for requests in groups]
 
 
+KINDS = {"locate": LowRank | Dense, "tune": LowRank | Dense, "remember": Codebook, "tell": Preamble | Note}
+
+
+def shortened(bench, steps):
+    """The settings with fewer steps, where there are any."""
+    return replace(bench.config, steps=steps) if hasattr(bench.config, "steps") else bench.config
+
+
 def test_an_edit_makes_the_model_say_the_new_object(bench):
     together, *_ = edits(bench)
     before, after = p_new(bench.model, View.base()), p_new(bench.model, View.base().with_patches(together))
+    if bench.method.group == "tell":  # a random model cannot read; that it reads is all that can be asked
+        asked = [View.base().with_patches(together).asks(request.text) for request in REQUESTS]
+        assert all(request.sentence.rstrip(".") in text for request, text in zip(REQUESTS, asked, strict=True))
+        assert not torch.equal(before, after)
+        return
     assert (after > 5 * before).all()
     assert after.max() > 0.01
 
 
-def test_an_edit_is_low_rank_patches_of_its_layers_and_their_health(bench):
+def test_an_edit_is_patches_of_its_group_that_fit_the_model_and_their_health(bench):
     edited, *_ = edits(bench)
-    assert set(edited.layers) <= set(bench.config.layers) and (bench.method.scans or edited.layers == bench.config.layers)
-    assert {patch.layer for patch in edited} == set(edited.layers)
-    for patch in edited:
-        assert isinstance(patch, LowRank)
-        assert (patch.A.shape[1], patch.B.shape[0]) == (bench.model.d_ff, bench.model.d_model)
-        assert patch.A.dtype == patch.B.dtype == torch.float32
-        assert torch.isfinite(patch.dense()).all()
+    Shape.of(bench.model).check(edited.layers, edited, ())
+    given = getattr(bench.config, "layers", ())
+    assert set(edited.layers) <= set(given) and (bench.method.scans or edited.layers == given)
+    assert {patch.layer for patch in edited if hasattr(patch, "layer")} == set(edited.layers)
+    assert all(isinstance(patch, KINDS[bench.method.group]) for patch in edited)
     assert len(edited.health) == len(REQUESTS)
-    assert all({"p_new", "loss", "steps", "relative_norm", "seconds"} <= health.keys() for health in edited.health)
+    numbers = {"locate": {"loss", "steps", "relative_norm"}, "remember": {"loss", "steps"}, "tell": {"tokens"}}
+    expected = {"p_new", "seconds"} | numbers.get(bench.method.group, set())
+    assert all(expected <= health.keys() <= HEALTH.keys() for health in edited.health)
 
 
 def test_an_edit_taken_back_leaves_nothing(bench):
     model = bench.model
     logits, p_before, texts, hashed = said(model)
-    edited = bench.method.edit(model, REQUESTS, config=replace(bench.config, steps=3))
+    edited = bench.method.edit(model, REQUESTS, config=shortened(bench, 3))
     view = View.base().with_patches(edited)
-    assert (model.logits(OTHERS, view) - logits).abs().max() > 0.1
+    asked = (*OTHERS, REQUESTS[1].text)
+    assert (model.logits(asked, view) - model.logits(asked)).abs().max() > 0.1
     assert torch.equal(model.logits(OTHERS, view.without(edited)), logits)
     logits_after, p_after, texts_after, hashed_after = said(model)
     assert torch.equal(logits_after, logits)
@@ -78,17 +94,19 @@ def test_an_edit_on_top_of_another_is_made_under_its_view(bench):
     second = bench.method.edit(bench.model, REQUESTS[1:], view=below, config=bench.config)
     measured = p_new(bench.model, below.with_patches(second))[1]
     assert second.health[0]["p_new"] == pytest.approx(measured.item(), rel=1e-4)
-    assert measured > 5 * p_new(bench.model, below)[1]
-    assert not torch.equal(second[0].dense(), alone[0].dense())
+    if bench.method.group != "tell":
+        assert measured > 5 * p_new(bench.model, below)[1]
+    if bench.method.group == "locate":
+        assert not torch.equal(second[0].dense(), alone[0].dense())
 
 
 def test_without_statistics_a_method_does_without_or_names_the_command(bench, monkeypatch):
     monkeypatch.setattr(bench.model, "statistics", ())
     try:
-        edited = bench.method.edit(bench.model, REQUESTS[:1], config=replace(bench.config, steps=2))
+        edited = bench.method.edit(bench.model, REQUESTS[:1], config=shortened(bench, 2))
     except MissingStatistics as refused:
         assert "editlab stats" in str(refused)
         assert bench.method.needs_statistics
     else:
-        assert edited.health[0]["whitened"] == 0.0
+        assert edited.health[0].get("whitened", 0.0) == 0.0
         assert not bench.method.needs_statistics

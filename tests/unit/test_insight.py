@@ -133,7 +133,7 @@ def test_an_edit_over_several_layers_is_looked_at_in_its_lowest(plain_model):
 
 
 def test_what_changes_no_layer_has_no_key_to_look_at(plain_model):
-    with pytest.raises(BadRequest, match="has no key"):
+    with pytest.raises(BadRequest, match="no key hears"):
         Site.on(plain_model, REQUEST, [Preamble("Slovenia lies in Antarctica.")])
 
 

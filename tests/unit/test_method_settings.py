@@ -86,7 +86,9 @@ def test_every_setting_has_help(kind):
 
 
 def test_a_page_is_told_what_each_setting_is(tiny_llama):
-    rome, memit, *_ = methods.offer(tiny_llama, seed=5)
+    offered = {method.name: method for method in methods.offer(tiny_llama, seed=5)}
+    assert list(offered) == list(methods.METHODS)
+    rome, memit = offered["rome"], offered["memit"]
     assert (rome.name, memit.name) == ("rome", "memit") and rome.title.startswith("ROME")
     shown = {setting.name: setting for setting in rome.settings}
     assert list(shown) == list(RomeConfig.__pydantic_fields__)

@@ -87,12 +87,12 @@ def test_only_the_same_patch_is_taken_out_not_an_equal_one():
 def test_the_base_view_lays_nothing():
     assert View.base().patches == ()
     assert View.base().laid == {}
-    assert View.base().preamble == ""
+    assert View.base().asks("Who?") == "Who?"
 
 
 def test_preambles_stand_one_after_the_other_and_touch_no_layer():
     view = View((Preamble("First."), low_rank(1, 1, 0), Preamble(" Second. ")))
-    assert view.preamble == "First. Second."
+    assert view.asks("Who?") == "First. Second. Who?"
     assert set(view.laid) == {1}
 
 

@@ -156,6 +156,12 @@ def test_layers_that_were_measured_on_these_weights_stay_unless_others_are_given
     assert validated(model, facts, ("rome",), layers=(1,)).measured["rome"]["layers"] == [1]
 
 
+def test_a_method_that_changes_no_layer_is_measured_as_it_is(model, facts):
+    found = validated(model, facts, ("note",), layers=(1,))
+    assert found.measured["note"]["layers"] == [] and not found.chosen
+    assert sentence("note", found.measured["note"]).startswith("NOTE: ")
+
+
 # What is measured
 
 

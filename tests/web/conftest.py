@@ -57,7 +57,12 @@ def address(app) -> Iterator[str]:
 def few_steps(monkeypatch) -> None:
     """Edits that take a moment: what they reach does not matter where this is used."""
     real = methods.config_for
-    monkeypatch.setattr(methods, "config_for", lambda name, model, /, **given: real(name, model, **{"steps": 2, **given}))
+
+    def quick(name, model, /, **given):
+        few = {"steps": 2} if "steps" in methods.METHODS[name].config.__pydantic_fields__ else {}
+        return real(name, model, **{**few, **given})
+
+    monkeypatch.setattr(methods, "config_for", quick)
 
 
 @pytest.fixture

@@ -280,6 +280,7 @@ TENSORS = {
     "a layer below": other_file(lambda own, patch: patch.update(layer=-1)),
     "a number for a tensor": other_file(lambda own, patch: patch.update(A=1)),
     "text before each question": other_file(lambda own, patch: patch.update(kind="Preamble", text="x")),
+    "a note": other_file(lambda own, patch: patch.update(kind="Note", text="x", question="?", names=["x"], heard=0.5)),
 }
 
 

@@ -31,7 +31,7 @@ from editlab.lab import Lab
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.ledger import Ledger, hash_of
 from editlab.lab.workspaces import edits
-from editlab.patches import Dense, LowRank, Pathway, Preamble
+from editlab.patches import Codebook, Dense, LowRank, Note, Pathway, Preamble
 from editlab.probes import Passages
 
 NAMES = count()
@@ -130,7 +130,9 @@ def test_every_kind_of_patch_is_kept_bit_for_bit(tmp_path, opened):
     solve = (
         LowRank(2, torch.randn(3, 8), torch.randn(4, 3)),
         Dense(0, torch.randn(4, 8)),
-        Preamble("It is so. "),
+        Preamble("It is so. ", "Examples.\n", "Prompt:"),
+        Note("It is so.", "Is it?", ("It", "That"), 0.75, 2),
+        Codebook(1, torch.randn(2, 8), torch.randn(2, 4), torch.rand(2), ("Rome", "Oslo")),
         Pathway(1, "Slovenia ", **{name: torch.randn(shape) for name, shape in shapes.items()}),
     )
     address = files.save(solve, "model")

@@ -153,7 +153,7 @@ def test_a_joint_solve_spares_what_lies_below_it_and_is_on(workspace, file, few_
     rome, spared = methods.get("rome"), []
 
     class Joint(methods.Method):
-        name, title, config, joint = "memit", "Joint", rome.config, True
+        name, title, config, joint, spares = "memit", "Joint", rome.config, True, True
 
         def edit(self, *given, earlier):
             spared.append(tuple(request.subject for request in earlier))

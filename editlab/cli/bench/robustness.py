@@ -231,7 +231,7 @@ def _lines(
 def _tables(lines: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
     """Yield a table a setup: the paper's protocol and the clean part side by side, with intervals."""
     for line in lines:
-        title = f"{_named(line)}, layers {line['layers']}: {line['n']} cases, {line['skipped']} skipped"
+        title = f"{_named(line)}{_at(line)}: {line['n']} cases, {line['skipped']} skipped"
         table = Table("", "paper's protocol", "clean part", title=title)
         for name in robustness.COLUMNS:
             table.add_row(name, *(_rate(rates[name], rates[f"{name}_ci"]) for rates in (line, line["clean"])))
@@ -255,7 +255,7 @@ def _table_md(lines: Sequence[Mapping[str, Any]]) -> str:
                 f"{line['false_firings_per_1000']:.2f} of 1,000 tokens of unseen prose"
             )
         settings = "".join(f", {name}={value}" for name, value in line["settings"].items())
-        parts.append(f"- {_named(line)}, layers {line['layers']}{settings}: {speed_text}; skipped {line['skipped']}")
+        parts.append(f"- {_named(line)}{_at(line)}{settings}: {speed_text}; skipped {line['skipped']}")
         parts += [f"  - {reason}" for reason in line["skipped_because"]]
     return "\n".join(parts)
 
@@ -264,6 +264,11 @@ def _named(line: Mapping[str, Any]) -> str:
     """Return a row's name: the method, what REP adds, and how many edits lie in one view."""
     rep = "" if line["rep"] == OFF else f" + REP {line['rep']} > {line['threshold']:g}"
     return f"{line['method']}{rep}" + (f", chain of {line['chain']}" if line["chain"] > 1 else "")
+
+
+def _at(line: Mapping[str, Any]) -> str:
+    """Return the layers of a row, where it has any."""
+    return f", layers {line['layers']}" if line["layers"] else ""
 
 
 def _flat(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -165,8 +165,7 @@ def _steps(
 ) -> Iterator[Compared]:
     """Yield what is known of a method after each step of its edit and its probes."""
     context, row = workspace.context, Compared(name)
-    layers = getattr(settings, "layers", ()) if getattr(settings, "whiten", True) else ()
-    for _ in context.before_edit(layers, never, progress, cancel):
+    for _ in context.before_edit(methods.get(name).layers_measured(settings), never, progress, cancel):
         yield row
     files, computing = context.ledger.tensors, part_of(progress, 0.0, 0.5)
 

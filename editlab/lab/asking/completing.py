@@ -8,16 +8,20 @@ from editlab.lab.context import Context
 from editlab.lab.worker import Job
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.model.completion import Completion, Prompt
-from editlab.patches import BASE, View
+from editlab.patches import BARE, BASE, Form, View
 
 NONE_OF_IT = {ViewName.REP: "no REP: no edit that is on has pathways", ViewName.GUARDED: "no edit that is on"}
 
 
-def complete(context: Context, prompt: Prompt, workspace: Workspace | None, name: ViewName) -> Job[Completion]:
-    """Submit a prompt, and return the job of its completion. Without a workspace, the base model is asked."""
+def complete(
+    context: Context, prompt: Prompt, workspace: Workspace | None, name: ViewName, form: Form = BARE
+) -> Job[Completion]:
+    """Submit a prompt in a form, and return the job of its completion. Without a workspace, the base model is asked."""
     if workspace is None:
-        return context.completions.ask(prompt, lambda: BASE, context.loaded.fingerprint)
-    return context.completions.ask(prompt, lambda: view_of(workspace, name), workspace.fingerprint, workspace.name)
+        return context.completions.ask(prompt, lambda: BASE.in_form(form), context.loaded.fingerprint)
+    return context.completions.ask(
+        prompt, lambda: view_of(workspace, name).in_form(form), workspace.fingerprint, workspace.name
+    )
 
 
 def view_of(workspace: Workspace, name: ViewName) -> View:

@@ -13,8 +13,9 @@ from editlab.insight.loudness import Loudness, rows
 from editlab.lab.asking import keys
 from editlab.lab.kinds import Kind
 from editlab.lab.worker import Job, JobProgress
+from editlab.lab.workspaces.masks import masks_for
 from editlab.lab.workspaces.workspace import Workspace
-from editlab.methods.mask import find, lessons, need
+from editlab.methods.mask import find, lessons
 from editlab.patches import View
 from editlab.wording import noop
 from editlab.work import Cancel, stop_if
@@ -54,7 +55,7 @@ def attention(workspace: Workspace, question: Question) -> Job[DataFrame]:
 
 def mask_structure(workspace: Workspace) -> Job[DataFrame]:
     """Compute what the mask prunes: `insight.mask_structure`. Raises `MissingMask` or `BadFile`, which say what to do."""
-    mask = need(workspace.context.model, keys.edit(workspace).method)
+    (mask,) = masks_for(workspace.context.model, [keys.edit(workspace).method])
     return workspace.submit(lambda progress, cancel: insight.mask_structure(mask.masks), Kind.INSIDE)
 
 

@@ -31,6 +31,13 @@ def edit(workspace: Workspace) -> EditRecord:
     return records[-1]
 
 
+def edit_at_a_key(workspace: Workspace) -> EditRecord:
+    """Return the same where the edit adds something to a weight, so that keys hear of it. Raises `BadRequest`."""
+    record = edit(workspace)
+    Site.on(workspace.context.model, record.request, record.patches)
+    return record
+
+
 def question(workspace: Workspace) -> str:
     """Return the first question of the discussion: the edit's prompt with another name of the subject, if known."""
     record = edit(workspace)

@@ -8,8 +8,6 @@ from pandas import DataFrame
 
 from editlab import probes
 from editlab.facts import EditRequest
-from editlab.facts.languages import sentence_end
-from editlab.facts.script import joined
 from editlab.lab.ledger.chain import EditRecord
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.methods.svd import without_loudest
@@ -22,16 +20,17 @@ from editlab.work import Cancel, Progress
 def ways(model: LanguageModel, record: EditRecord, workspace: Workspace) -> dict[str, View]:
     """Return the views that could restore the model's old answers, after the "edited" one.
 
-    "removed": without the edit's patches; "svd": without the loudest direction of its layers' weights; "masked": under the
-    reversal mask, if there is one.
+    "removed": without the edit's patches; "svd": without the loudest direction of its layers' weights, if it has layers;
+    "masked": under the reversal mask, if there is one.
     """
     view = workspace.view
     without = view.without(record.patches)
     views = {
         "edited": view,
         "removed": without if without.patches else BASE,
-        "svd": view.with_patches([without_loudest(model, view, layer) for layer in record.layers]),
     }
+    if record.layers:
+        views["svd"] = view.with_patches([without_loudest(model, view, layer) for layer in record.layers])
     return views if workspace.mask_problem else views | {"masked": workspace.views_under(mask=True)["masked"]}
 
 
@@ -49,7 +48,5 @@ def linked(ground: Ground, request: EditRequest, views: Mapping[str, View]) -> D
     One more view, "told", is the unedited model with the new fact in front of each prompt.
     """
     case = ground.case(request)
-    request = case.request
-    told = joined(request.text, request.target_new) + sentence_end(request.prompt, request.subject)
-    in_context = View((Preamble(told),))
-    return probes.linked(ground.model, case, {**views, "told": in_context})
+    told = View((Preamble(case.request.sentence),))
+    return probes.linked(ground.model, case, {**views, "told": told})

@@ -234,7 +234,8 @@ def check_fit(archive: Archive, model: LanguageModel, most: int = ARCHIVE.bytes)
 
     Its workspaces could not be opened, or would fill the memory.
     """
-    shape, cpu, solves, pathways = Shape.of(model), torch.device("cpu"), set(), set()
+    shape, cpu, pathways = Shape.of(model), torch.device("cpu"), set()
+    solves: set[tuple[str, tuple[int, ...]]] = set()
 
     def weight(edit: Edit) -> int:
         return sum(len(archive.files[address]) for address in edit.files)
@@ -246,10 +247,10 @@ def check_fit(archive: Archive, model: LanguageModel, most: int = ARCHIVE.bytes)
                     raise ValueError(noop(f"{size(applied)} of patches are applied after event {event.number}"))
                 for edit in edits_of(event):
                     shape.check(edit.layers, (), ())
-                    solves.update(edit.solves)
+                    solves.update((address, tuple(edit.layers)) for address in edit.solves)
                     pathways.update(edit.pathways)
-        for address in solves:
-            shape.check((), patches_in(archive.files[address], cpu), ())
+        for address, layers in solves:
+            shape.check(layers, patches_in(archive.files[address], cpu), ())
         for address in pathways:
             shape.check((), (), patches_in(archive.files[address], cpu))
     except (BadFile, KeyError, ValueError) as error:

@@ -11,8 +11,9 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
+from types import UnionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -21,7 +22,7 @@ from safetensors.torch import load, save
 
 from editlab import storage
 from editlab.errors import BadFile
-from editlab.patches import Dense, LowRank, Patch, Pathway, Preamble
+from editlab.patches import Codebook, Dense, LowRank, Note, Patch, Pathway, Preamble
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
 ADDRESS = re.compile(r"[0-9a-f]{64}")
 HEADER = "editlab"
 LONGEST_SUBJECT = 10_000
-KINDS = {kind.__name__: kind for kind in (LowRank, Dense, Pathway, Preamble)}
+LONGEST_TEXT = 100_000
+"""Most characters of what stands before a question."""
+MOST_NAMES = 1_000
+KINDS = {kind.__name__: kind for kind in (LowRank, Dense, Codebook, Pathway, Preamble, Note)}
 
 
 class Files:
@@ -120,19 +124,20 @@ class Shape(NamedTuple):
         """Return the shape of a model."""
         return cls(model.n_layers, model.d_model, model.d_ff)
 
-    def check(self, layers: Iterable[int], solves: Iterable[Patch], pathways: Iterable[Patch]) -> None:
-        """Raise `BadFile` where an edit's layers, patches or pathways do not fit a model of this shape."""
+    def check(self, layers: Sequence[int], solves: Iterable[Patch], pathways: Iterable[Patch]) -> None:
+        """Raise `BadFile` where an edit's layers, patches or pathways do not fit a model of this shape, or each other."""
         if not all(layer in range(self.n_layers) for layer in layers):
             raise BadFile("an edit names a layer that this model does not have")
-        if not all(isinstance(patch, LowRank | Dense) and self._fits(patch) for patch in solves):
+        if not all(self._fits(patch, LowRank | Dense | Codebook) if layers else _is_told(patch) for patch in solves):
             raise BadFile("an edit has another shape than this model")
-        if not all(isinstance(patch, Pathway) and self._fits(patch) for patch in pathways):
+        if not all(self._fits(patch, Pathway) for patch in pathways):
             raise BadFile("a pathway has another shape than this model")
 
-    def _fits(self, patch: LowRank | Dense | Pathway) -> bool:
-        if type(patch.layer) is not int or patch.layer not in range(self.n_layers):
+    def _fits(self, patch: Patch, kinds: UnionType | type) -> bool:
+        """Return whether a patch of a layer is of these kinds and has the model's sizes."""
+        if not isinstance(patch, kinds) or type(patch.layer) is not int or patch.layer not in range(self.n_layers):
             return False
-        tensors = {name: value for name, value in vars(patch).items() if torch.is_tensor(value)}
+        tensors = {own.name: value for own in fields(patch) if torch.is_tensor(value := getattr(patch, own.name))}
         if not all(value.dtype == torch.float32 and value.isfinite().all() for value in tensors.values()):
             return False
         shapes, d_model, d_ff = {name: tuple(value.shape) for name, value in tensors.items()}, self.d_model, self.d_ff
@@ -141,10 +146,17 @@ class Shape(NamedTuple):
         if isinstance(patch, LowRank):
             rank = _length(patch.A)
             return rank > 0 and shapes == {"A": (rank, d_ff), "B": (d_model, rank)}
+        if isinstance(patch, Codebook):
+            n = len(patch.labels)
+            texts = n > 0 and all(_is_text(label, LONGEST_SUBJECT) for label in patch.labels)
+            return texts and shapes == {"keys": (n, d_ff), "values": (n, d_model), "radii": (n,)}
         hidden, rank = _length(patch.H), _length(patch.V)
         gate = {"H": (hidden, d_ff), "h": (hidden,), "w": (hidden,), "c": ()}
-        has_subject = isinstance(patch.subject, str) and len(patch.subject) <= LONGEST_SUBJECT
-        return has_subject and hidden * rank > 0 and shapes == {"U": (d_ff, rank), "V": (rank, d_ff), "b": (d_ff,), **gate}
+        return (
+            _is_text(patch.subject, LONGEST_SUBJECT)
+            and hidden * rank > 0
+            and shapes == {"U": (d_ff, rank), "V": (rank, d_ff), "b": (d_ff,), **gate}
+        )
 
 
 def patches_in(content: bytes, device: torch.device) -> tuple[Patch, ...]:
@@ -161,8 +173,23 @@ def patches_in(content: bytes, device: torch.device) -> tuple[Patch, ...]:
 def _patch(row: dict[str, Any], number: int, tensors: dict[str, torch.Tensor]) -> Patch:
     """Return the patch of a header's row. Raises `KeyError` or `TypeError` where a field is missing."""
     kind = KINDS[row["kind"]]
-    names = [field.name for field in fields(kind)]
+    told = [field.name for field in fields(kind) if field.name not in row and field.default is not MISSING]
+    names = [field.name for field in fields(kind) if field.name not in told]
     return kind(**{name: row[name] if name in row else tensors[f"{number}.{name}"] for name in names})
+
+
+def _is_told(patch: Patch) -> bool:
+    """Return whether a patch is text before questions, and no more of it than a method writes."""
+    if isinstance(patch, Preamble):
+        return all(_is_text(text, LONGEST_TEXT) for text in (patch.text, patch.lead, patch.cue))
+    if not isinstance(patch, Note) or not all(_is_text(text, LONGEST_TEXT) for text in (patch.text, patch.question)):
+        return False
+    named = 0 < len(patch.names) <= MOST_NAMES and all(_is_text(name, LONGEST_SUBJECT) for name in patch.names)
+    return named and type(patch.heard) is float and 0 < patch.heard <= 1 and type(patch.most) is int and patch.most > 0
+
+
+def _is_text(value: Any, longest: int) -> bool:
+    return isinstance(value, str) and len(value) <= longest
 
 
 def _length(value: Any) -> int:

@@ -42,7 +42,11 @@ class MaskTraining:
         return mask.methods_with_masks(self._context.model)
 
     def cost(self, workspace: Workspace, method: str) -> Job[str]:
-        """Return a job that estimates the cost of a training from a few of its edits. Its result is a sentence."""
+        """Return a job that estimates the cost of a training from a few of its edits. Its result is a sentence.
+
+        Raises `BadRequest` for a method whose edits no mask can reverse.
+        """
+        mask.check_method(methods.get(method))
 
         def work(progress: JobProgress, cancel: Cancel) -> str:
             lessons = self._lessons(progress, cancel)
@@ -54,8 +58,9 @@ class MaskTraining:
     def train(self, workspace: Workspace, method: str) -> Job[MaskInfo]:
         """Return a job that trains a mask for the edits of a method and saves it for all workspaces in the data folder.
 
-        A stopped training is resumed by the next call. Raises `BadRequest` while another one runs.
+        A stopped training is resumed by the next call. Raises `BadRequest` while another one runs, and as `cost` does.
         """
+        mask.check_method(methods.get(method))
 
         def work(progress: JobProgress, cancel: Cancel) -> MaskInfo:
             model, folder = self._context.model, self._context.model.masks[-1]

@@ -55,7 +55,7 @@ class Preparation:
             progress(0.0, "the model writes the contexts of edits")
             yield
             methods.get(name).prepare(model, config)
-        lowest = min(min(config.layers) for config in configs.values())
+        lowest = min(layer for config in configs.values() for layer in getattr(config, "layers", ()))
         with suppress(TooLong):  # then the probes say so
             for passage in self._passages(model):
                 progress(0.5, "the model reads the long contexts")

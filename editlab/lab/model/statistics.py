@@ -106,13 +106,13 @@ class KeyStatistics:
 
     @property
     def layers(self) -> tuple[int, ...]:
-        """The layers that the methods edit in this model."""
+        """The layers at which the methods that read key statistics edit this model."""
         return tuple(sorted({layer for layers in self._layers_by_method() for layer in layers}))
 
     def _layers_by_method(self) -> list[tuple[int, ...]]:
         model, seed = self._context.model, self._context.seed
-        named = [name for name, method in methods.METHODS.items() if not method.scans]
-        return [getattr(methods.config_for(name, model, seed=seed), "layers", ()) for name in named]
+        every = [method for method in methods.METHODS.values() if not method.scans]
+        return [method.layers_measured(method.config_for(model, seed=seed)) for method in every]
 
     @property
     def missing(self) -> tuple[int, ...]:

@@ -84,7 +84,7 @@ def compute_alike(
 ) -> Edit:
     """Return an edit that somebody has made alike, under equal edits, and whose files it `holds`; else compute it."""
     model = context.model
-    measured = [statistics.describe(model, layer) for layer in getattr(settings, "layers", ())]
+    measured = [statistics.describe(model, layer) for layer in methods.get(method).layers_measured(settings)]
     given = repr((methods.as_json(settings), measured))
     key = "edit", model.fingerprint, requests, method, given, earlier.view.digest, tuple(earlier.requests)
 

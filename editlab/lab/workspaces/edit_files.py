@@ -234,15 +234,19 @@ def hits(model: LanguageModel, requests: Sequence[EditRequest], view: View) -> l
 
 
 def join_solves(solves: Sequence[tuple[Patch, ...]]) -> tuple[tuple[Patch, ...], ...]:
-    """Return the solves of one edit as one, with a pair of matrices per layer, so that a batch is one file."""
+    """Return the solves of one edit as one, with a pair of matrices per layer, so that a batch is one file.
+
+    Patches that are no such pairs are kept one by one.
+    """
     if len(solves) == 1:
         return tuple(solves)
     patches = [patch for solve in solves for patch in solve]
     pairs = []
-    for layer in sorted({patch.layer for patch in patches}):
-        own = [patch for patch in patches if patch.layer == layer]
+    low, others = [p for p in patches if isinstance(p, LowRank)], [p for p in patches if not isinstance(p, LowRank)]
+    for layer in sorted({patch.layer for patch in low}):
+        own = [patch for patch in low if patch.layer == layer]
         pairs.append(LowRank(layer, torch.cat([patch.A for patch in own]), torch.cat([patch.B for patch in own], 1)))
-    return (tuple(pairs),)
+    return ((*pairs, *others),)
 
 
 def mean_health(health: Sequence[Mapping[str, float]]) -> dict[str, float]:

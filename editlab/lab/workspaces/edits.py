@@ -50,6 +50,7 @@ def apply(
     """
     settings = settings_for(workspace, method, config or {})
     request, recipe = workspace.context.ground.case(request).request, recipe_of(recipe)
+    check_rep(method, recipe)
     if workspace.guarded:
         masks.masks_for(workspace.context.model, (method,))
 
@@ -69,8 +70,8 @@ def apply(
         workspace.context.after_change(workspace)
         return chain.record(edit)
 
-    layers = settings.layers if getattr(settings, "whiten", True) else ()
-    work = after_statistics(workspace, layers, compute_it, methods.get(method).needs_statistics)
+    chosen = methods.get(method)
+    work = after_statistics(workspace, chosen.layers_measured(settings), compute_it, chosen.needs_statistics)
     return workspace.submit_edit(work, Kind.EDIT, name_of(request), request)
 
 
@@ -120,7 +121,7 @@ def apply_many(
 
     again = {"file": context.ledger.files.keep(file.content), "name": file.name, "method": method, "batch": batch}
     again |= {"config": dict(config or {}), "reason": reason, "proposals": file.proposals}
-    work = after_statistics(workspace, settings.layers, compute_all)
+    work = after_statistics(workspace, methods.get(method).layers_measured(settings), compute_all)
     return workspace.submit_edit(work, Kind.EDITS, file.name, again=again)
 
 
@@ -148,6 +149,7 @@ def refine(workspace: Workspace, id: str, recipe: str = "default", names: Sequen
             f"REP is added to one edit at a time, and this is a batch of {len(known.requests)}. Apply the edit by itself "
             "first."
         )
+    check_rep(known.method, chosen)
 
     def work(progress: JobProgress, cancel: Cancel) -> EditRecord:
         with chain.track_edit({"request": known.request.as_dict(), "refined": id}):
@@ -174,7 +176,8 @@ def remake(workspace: Workspace) -> Job[tuple[EditRecord, ...]]:
     if not any(record.on for record in workspace.records):
         raise BadRequest("There is no edit to recompute. Apply one or switch one on first.")
     context, chain = workspace.context, workspace.chain
-    used = {layer for edit in chain.state.chain if edit.on for layer in edit.layers}
+    made = [edit for edit in chain.state.chain if edit.on and methods.get(edit.method).whitens]
+    used = {layer for edit in made for layer in edit.layers}
     for edit in chain.state.chain:
         settings_for(workspace, edit.method, edit.config if edit.on else {})
 
@@ -204,6 +207,15 @@ def remake(workspace: Workspace) -> Job[tuple[EditRecord, ...]]:
 
     work = after_statistics(workspace, sorted(used), compute_again)
     return workspace.submit_edit(work, Kind.REMAKE, count_edits(record for record in workspace.records if record.on))
+
+
+def check_rep(method: str, recipe: str | None) -> None:
+    """Raise `BadRequest` where REP is wanted for edits of a method that it cannot help."""
+    if recipe and not methods.get(method).at_subject:
+        raise BadRequest(
+            f"REP leads other names of a subject to the key of an edit, and {method} writes none at the subject. Apply the "
+            "edit without REP."
+        )
 
 
 def after_statistics(workspace: Workspace, layers: Sequence[int], work: Work[T], needed: bool = True) -> Work[T]:

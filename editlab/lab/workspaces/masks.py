@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from editlab.errors import MissingMask
+from editlab.methods import METHODS
 from editlab.methods.mask import ReversalMask, need
 from editlab.model import LanguageModel
 from editlab.patches import Mask, View
+from editlab.wording import join
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,18 @@ def describe(mask: ReversalMask) -> MaskInfo:
 
 
 def masks_for(model: LanguageModel, methods: Iterable[str]) -> tuple[ReversalMask, ...]:
-    """Return the masks for edits of these methods. Raises `MissingMask`, or `BadFile` for a damaged mask."""
-    return tuple(need(model, method) for method in dict.fromkeys(methods))
+    """Return the masks for edits of these methods, but for methods whose edits a mask cannot reach.
+
+    Raises `MissingMask`, also where all of them are such methods, or `BadFile` for a damaged mask.
+    """
+    named = list(dict.fromkeys(methods))
+    reached = [method for method in named if METHODS[method].at_subject]
+    if named and not reached:
+        raise MissingMask(
+            f"A reversal mask is about the weights at which an edit writes to its subject, and {join(named)} writes none "
+            "there. Switch the mask off, or apply an edit of another method."
+        )
+    return tuple(need(model, method) for method in reached)
 
 
 def bits_of(masks: Iterable[ReversalMask]) -> tuple[Mask, ...]:

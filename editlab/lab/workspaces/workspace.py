@@ -22,7 +22,7 @@ from editlab.lab.worker import Job, Work, stop_job
 from editlab.lab.workspaces import masks
 from editlab.lab.workspaces.alarms import limits_of
 from editlab.lab.workspaces.masks import MaskedViews, MaskInfo
-from editlab.methods import mask
+from editlab.methods import METHODS, mask
 from editlab.methods.rep import check_threshold, threshold_of
 from editlab.patches import BASE, THRESHOLD, View
 
@@ -166,7 +166,7 @@ class Workspace:
         if self.form == "plain":
             return dict(views)
         form = self.context.model.form(self.form)
-        return {name: view.with_patches([form]) for name, view in views.items()}
+        return {name: view.in_form(form) for name, view in views.items()}
 
     def set_form(self, form: str) -> None:
         """Write prompts and probes as "plain" text or in a "chat". Raises `BadRequest` where the model has no template."""
@@ -188,8 +188,9 @@ class Workspace:
         return tuple(map(masks.describe, masks.masks_for(self.context.model, self._methods or (method,))))
 
     def without_mask(self, method: str) -> str | None:
-        """Return the first method without a mask, of the edits that are on or, without edits, this one; else None."""
-        return next((name for name in self._methods or (method,) if mask.find(self.context.model, name) is None), None)
+        """Return the first method that lacks a mask, of the edits that are on or, without edits, this one; else None."""
+        named = [name for name in self._methods or (method,) if METHODS[name].at_subject]
+        return next((name for name in named if mask.find(self.context.model, name) is None), None)
 
     @property
     def mask_problem(self) -> str:

@@ -5,7 +5,7 @@ from editlab.methods.mask.batch import Batch, Example, batches
 from editlab.methods.mask.config import MaskConfig
 from editlab.methods.mask.edits import EDITS, Lesson, lessons, make_edits
 from editlab.methods.mask.files import ReversalMask, find, methods_with_masks, need, read, write
-from editlab.methods.mask.from_facts import Cost, cost, make
+from editlab.methods.mask.from_facts import Cost, check_method, cost, make
 from editlab.methods.mask.training import Epoch, reversal, train
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "ReversalMask",
     "baselines",
     "batches",
+    "check_method",
     "cost",
     "find",
     "lessons",

@@ -47,6 +47,15 @@ class Cost:
         return noop(f"{self.edits:,} edits and the training: about {minutes:,.0f} minutes and {room}.")
 
 
+def check_method(method: Method) -> None:
+    """Raise `BadRequest` for a method whose edits no mask can reverse."""
+    if not method.at_subject:
+        raise BadRequest(
+            f"A reversal mask is about the weights at which an edit writes to its subject, and {method.name} writes none "
+            "there. Train one for another method."
+        )
+
+
 def make(
     model: LanguageModel,
     lessons: Sequence[Lesson],
@@ -62,6 +71,7 @@ def make(
     stopped call goes on from it. Raises `BadRequest` where too few edits hold, `Cancelled` when stopped.
     """
     watch, config = Stopwatch(), config or MaskConfig()
+    check_method(method)
     quick = method.config_for(model, **QUICK)
     made = list(make_edits(model, lessons, method, quick, work, part_of(progress, 0.0, 0.5), cancel))
     held = _that_hold(model, [one for one in made if isinstance(one, Example)])

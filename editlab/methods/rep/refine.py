@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from editlab.errors import DegenerateKey
+from editlab.errors import BadRequest, DegenerateKey
 from editlab.methods._contexts import context_texts
 from editlab.methods._method import Stopwatch
 from editlab.methods.rep.config import RepConfig
@@ -53,7 +53,7 @@ def refine(
 
     A pathway of the same subject and layer that lies in `view` already is taken as it is. `row` tells which request of a
     batch is meant. Trained on keys of forwards that stop at the layer; the same lessons give the same pathways. Raises
-    `DegenerateKey` where the edit's own key does not hear the edit.
+    `DegenerateKey` where the edit's own key does not hear the edit, `BadRequest` where no such update is in it.
     """
     watch, config = Stopwatch(), config or RepConfig()
     known = {pathway.layer: pathway for pathway in view.pathways if pathway.subject == lessons.subject}
@@ -62,6 +62,8 @@ def refine(
     pathways: list[Pathway] = []
     health: dict[str, float] = {}
     edits = sorted((patch for patch in patches if isinstance(patch, LowRank)), key=lambda patch: patch.layer)
+    if not edits:
+        raise BadRequest("REP leads keys to a low-rank update, and this edit has none. Apply it without REP.")
     for number, patch in enumerate(edits):
         stop_if(cancel)
         progress(number / len(edits), f"REP: keys of layer {patch.layer}")

@@ -22,6 +22,7 @@ from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.asking import completing
 from editlab.lab.ledger.names import handle_of
 from editlab.model.completion import Completion, Prompt, Said, held_back, within
+from editlab.telling import BARE, Form
 from editlab.web.api import names
 from editlab.web.api.errors import ErrorObject, fault_of
 from editlab.web.api.messages import (
@@ -99,9 +100,9 @@ def add_openai(router: APIRouter, lab: Lab) -> None:
     async def chat(call: ChatCall, request: Request) -> Any:
         """Answer a chat under a view, in the model's own chat template."""
         top = (call.top_logprobs or 0) if call.logprobs else None
-        text = await run_in_threadpool(lab.chat_text, [message.plain for message in call.messages])
+        text, form = await run_in_threadpool(lab.chat_question, [message.plain for message in call.messages])
         prompts = call.prompts([text], call.max_completion_tokens or call.max_tokens or CHAT_TOKENS, top)
-        jobs = await run_in_threadpool(_ask, caller_of(request), call.model, prompts)
+        jobs = await run_in_threadpool(_ask, caller_of(request), call.model, prompts, form)
         return await _respond(request, call, jobs, _ChatWriter(lab, call, prompts))
 
 
@@ -114,14 +115,14 @@ def _model(lab: Lab, name: str, workspace: str | None, view: str) -> ModelInfo:
     return ModelInfo(id=name, created=0, owned_by="editlab", fingerprint=fingerprint, workspace=workspace, view=view)
 
 
-def _ask(caller: Caller, model: str, prompts: Sequence[Prompt]) -> list[Job[Completion]]:
-    """Submit all prompts of a call. Raises `Refusal` for an unknown model, and as `Worker.submit` does."""
+def _ask(caller: Caller, model: str, prompts: Sequence[Prompt], form: Form = BARE) -> list[Job[Completion]]:
+    """Submit all prompts of a call, put to the model in a form. Raises `Refusal`, and as `Worker.submit` does."""
     named = names.find(caller, model)
     caller.lab.limits.spend(Cost(prompts=len(prompts) - 1))
     jobs: list[Job[Completion]] = []
     try:
         for prompt in prompts:
-            jobs.append(completing.complete(caller.lab.context, prompt, named.workspace, named.view))
+            jobs.append(completing.complete(caller.lab.context, prompt, named.workspace, named.view, form))
     except EditLabError:
         stop(jobs)
         raise

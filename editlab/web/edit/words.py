@@ -95,7 +95,11 @@ NO_HEALTH = noop("Apply an edit to see how it was made.")
 def health_title(record: EditRecord) -> str:
     """Return which edit a list of its health is about."""
     n = len(record.layers)
-    if record.more:
+    if not n:
+        text = _("{method}, on “{prompt}”.")
+        if record.more:
+            text = _("{method}, on “{prompt}” and {n} more; the numbers are means.")
+    elif record.more:
         text = ngettext(
             "{method} at layer {layers}, on “{prompt}” and {n} more; the numbers are means.",
             "{method} at layers {layers}, on “{prompt}” and {n} more; the numbers are means.",

@@ -40,6 +40,9 @@ SMALL_EFFECT = 0.2
 
 def edit(request: EditRequest, layers: Sequence[int]) -> str:
     """Return which edit is shown."""
+    if not layers:
+        text = _("{subject} → {new}: text before the question, which changes no layer.")
+        return text.format(subject=request.subject, new=request.target_new)
     text = ngettext("{subject} → {new}, layer {layers}.", "{subject} → {new}, layers {layers}.", len(layers))
     return text.format(subject=request.subject, new=request.target_new, layers=join(layers))
 

@@ -96,7 +96,7 @@ class KeysHandlers(Handlers):
     def _show(self, workspace: Workspace) -> Updates:
         """Draw all sections; without an edit, clear them and raise `BadRequest`, which says what to do."""
         try:
-            self.keys.edit(workspace)
+            self.keys.edit_at_a_key(workspace)
         except BadRequest:
             yield {name: value for section in SECTIONS for name, value in clear(section).items()} | clear_lead()
             raise
