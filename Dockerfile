@@ -8,6 +8,8 @@
 # You alone, without a login. Keep the 127.0.0.1: whoever reaches the port may do everything.
 #   docker run --rm -p 127.0.0.1:7860:7860 -v editlab:/data editlab python app.py --host 0.0.0.0 --trusted-network
 #
+# Below a path of a site: -e EDITLAB_ROOT_PATH=/editlab and what docs/where.md says.
+#
 # --gpus all gives it the GPU. Models from the hub: -v editlab-models:/cache -e HF_HUB_OFFLINE=0, and --model owner/name.
 # On a Hugging Face Space it is a public demo.
 

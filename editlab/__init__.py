@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from editlab.patches import View
 
 __version__ = "0.7.0"
-__all__ = ["EditCase", "EditLabError", "EditRequest", "LanguageModel", "View", "methods"]
+__all__ = ["EditCase", "EditLabError", "EditRequest", "LanguageModel", "View", "methods", "show"]
 
 _MODULES = {
     "EditCase": "editlab.facts",
@@ -19,6 +19,7 @@ _MODULES = {
     "EditRequest": "editlab.facts",
     "LanguageModel": "editlab.model",
     "View": "editlab.patches",
+    "show": "editlab.notebook",
 }
 
 

@@ -37,13 +37,12 @@ def main(args: Sequence[str] | None = None) -> int:
     from pydantic_settings import CliApp
 
     from editlab.errors import EditLabError
-    from editlab.settings import Settings
+    from editlab.settings import Settings, explain
 
     try:
         settings = CliApp.run(Settings, cli_args=None if args is None else list(args))
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        print(f"These settings are not valid: {faults}. See editlab serve --help.", file=sys.stderr)
+        print(f"These settings are not valid: {explain(error)}. See editlab serve --help.", file=sys.stderr)
         return 2
     try:
         return _serve(settings, settings.reach())

@@ -14,7 +14,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from editlab.errors import BadRequest
@@ -27,7 +27,23 @@ PRIVATE_NETWORKS = ("127.0.0.1", "::1", "10.0.0.0/8", "172.16.0.0/12", "192.168.
 """The addresses of a Space's proxies. The visitor's is the last forwarded address that is none of these."""
 MOST_SEED = 2**31 - 1
 """The largest seed that every library accepts."""
-HOSTNAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|[0-9a-f:.]+", re.ASCII)
+HOSTNAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|[0-9a-f:][0-9a-f:.]*|\.[a-z0-9_-]+(\.[a-z0-9_-]+)+", re.ASCII)
+"""A host name, an address, or a domain with a dot before it: all names below it."""
+ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~@%+-]*[A-Za-z0-9_~@%+-])+", re.ASCII)
+"""A path of a site, none of whose parts is `.` or `..`."""
+LONGEST_ROOT = 200
+FRAMES = re.compile(
+    r"'self'|https?://(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*(:([0-9]{1,5}|\*))?|(?!https?:|data:|blob:)[a-z][a-z0-9+.-]*:",
+    re.ASCII,
+)
+"""Who may show the page in a frame: this site, another one, or an editor's own scheme (`vscode-webview:`)."""
+SPACE_FRAMES = ("'self'", "https://huggingface.co", "https://*.hf.space")
+"""The sites that show a Hugging Face Space in a frame."""
+
+
+def explain(error: ValidationError) -> str:
+    """Return which settings are at fault, and why."""
+    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
 
 
 def on_space() -> bool:
@@ -99,12 +115,22 @@ class Settings(BaseSettings):
     hostnames: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Names under which browsers reach the page besides this computer's own, as NAME,NAME. Requests for any "
-        "other name are refused.",
+        "other name are refused. .DOMAIN stands for all names below it.",
+    )
+    root_path: str = Field(
+        "",
+        max_length=LONGEST_ROOT,
+        description="Path of the site below which browsers reach the page, as /editlab. A reverse proxy may keep it or "
+        "take it off.",
+    )
+    frame_ancestors: Annotated[tuple[str, ...], NoDecode] = Field(
+        default_factory=lambda: SPACE_FRAMES if on_space() else (),
+        description="Sites that may show the page in a frame, as self,https://NAME. Otherwise none may.",
     )
     proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         default_factory=lambda: PRIVATE_NETWORKS if on_space() else (),
-        description="Addresses or networks of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted, as "
-        "ADDRESS,NETWORK.",
+        description="Addresses or networks of reverse proxies whose X-Forwarded-For, -Proto, -Host and -Prefix are trusted, "
+        "as ADDRESS,NETWORK.",
     )
     auth: Path | None = Field(
         None, description="File of the users who may log in; editlab user add writes it. Without it there is no login."
@@ -128,7 +154,7 @@ class Settings(BaseSettings):
         default_factory=bundled_presets, description="Folder of the bundled model, facts, texts and hyperparameters."
     )
 
-    @field_validator("models", "hostnames", "proxies", mode="before")
+    @field_validator("models", "hostnames", "proxies", "frame_ancestors", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
@@ -141,6 +167,23 @@ class Settings(BaseSettings):
         if wrong is not None:
             raise ValueError(f"{wrong!r} is no host name. Write it as lab.example.org, without https:// and port")
         return names
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_root_path(cls, path: str) -> str:
+        path = path.rstrip("/")
+        if path and not ROOT_PATH.fullmatch(path):
+            raise ValueError(f"{path!r} is no path of a site. Write it as /editlab")
+        return path
+
+    @field_validator("frame_ancestors")
+    @classmethod
+    def _check_frame_ancestors(cls, sites: tuple[str, ...]) -> tuple[str, ...]:
+        sites = tuple("'self'" if site.strip("'") == "self" else site.lower().rstrip("/") for site in sites)
+        wrong = next((site for site in sites if not FRAMES.fullmatch(site)), None)
+        if wrong is not None:
+            raise ValueError(f"{wrong!r} is no site. Write it as https://lab.example.org or http://localhost:8888, or self")
+        return sites
 
     @field_validator("proxies")
     @classmethod
@@ -168,7 +211,7 @@ class Settings(BaseSettings):
         """
         own = LOOPBACK if self.on_loopback else (*LOOPBACK, socket.gethostname(), *({self.host} - WILDCARDS))
         space = os.environ.get("SPACE_HOST", "").split(",") if on_space() else ()
-        return tuple(dict.fromkeys(name.lower().strip(" .") for name in (*own, *space, *self.hostnames) if name))
+        return tuple(dict.fromkeys(name.lower().strip().rstrip(".") for name in (*own, *space, *self.hostnames) if name))
 
     @property
     def model_presets(self) -> tuple[Path, Path]:
@@ -185,7 +228,9 @@ class Settings(BaseSettings):
 
         Raises `BadRequest` where everybody could use the page and the settings do not allow it.
         """
-        return f"{self._who()} It answers to {', '.join(self.names)}{'' if self.on_loopback else ' and any IP address'}."
+        below = f" Its path is {self.root_path}/." if self.root_path else ""
+        names = f"It answers to {', '.join(self.names)}{'' if self.on_loopback else ' and any IP address'}."
+        return f"{self._who()}{below} {names}"
 
     def _who(self) -> str:
         where = f"EditLab listens on {self.host}:{self.port}"

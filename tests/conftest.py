@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
-from paths import PRESETS
+from paths import NGINX, PRESETS
 from tiny_models import save, tiny_model
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -101,7 +101,12 @@ def differences(record_property: Callable[[str, object], None]) -> Callable[...,
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Writes the largest difference that was seen under each name; in the reports, so that it works with xdist."""
+    """Writes the largest difference that was seen under each name; in the reports, so that it works with xdist.
+
+    And what is not tested here, because a program is missing.
+    """
+    if not NGINX.exists():
+        terminalreporter.write_line(f"tests/nginx was not tested: {NGINX} is missing. Install it: apt-get install nginx")
     seen: dict[str, list[float]] = {}
     for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
         for name, value in report.user_properties if report.when == "call" else ():

@@ -1,4 +1,4 @@
-"""Edits as a LoRA adapter that PEFT, vLLM and llama.cpp load: all low-rank patches of a layer in one pair, all of one rank.
+"""Edits as a LoRA adapter that PEFT, vLLM and llama.cpp load: all patches of a layer in one pair, all of one rank.
 
 They add (alpha / r) B A to a layer's weight; alpha is set to r, so that nothing is scaled. A layer with fewer edits than
 another gets rows of zeros: some readers know one rank and one alpha for all.
@@ -48,15 +48,12 @@ def pairs_of(entries: Sequence[Entry], most: int | None = None) -> Pairs:
         raise BadRequest(f"An adapter is not cut to rank {most}. Choose one that vLLM takes: {join(RANKS)}.")
     refuse_beside(entries, noop("A LoRA adapter"))
     patches = [patch for entry in entries for patch in entry.patches]
-    if any(isinstance(patch, Dense) for patch in patches):
-        raise BadRequest("An edit here is a whole matrix, which a LoRA adapter cannot hold. Export a checkpoint.")
-    low_rank = [patch for patch in patches if isinstance(patch, LowRank)]
-    if not low_rank:
-        raise BadRequest("No edit here is low-rank, so there is nothing for an adapter. Export tensors.")
+    added = [patch for patch in patches if isinstance(patch, LowRank | Dense)]
+    if not added:
+        raise BadRequest("No edit here adds to a weight, so there is nothing for an adapter. Export tensors.")
     found, shares = {}, []
-    for layer in sorted({patch.layer for patch in low_rank}):
-        own = [patch for patch in low_rank if patch.layer == layer]
-        A, B = torch.cat([patch.A for patch in own]).cpu(), torch.cat([patch.B for patch in own], 1).cpu()
+    for layer in sorted({patch.layer for patch in added}):
+        A, B = _pair([patch for patch in added if patch.layer == layer])
         fits = min(len(B), A.shape[1], most or len(A))
         if len(A) > fits:
             A, B, lost = _cut(A, B, fits)
@@ -65,6 +62,14 @@ def pairs_of(entries: Sequence[Entry], most: int | None = None) -> Pairs:
     rank = max(len(A) for A, _ in found.values())
     padded = {layer: (_filled(A, rank, 0), _filled(B, rank, 1)) for layer, (A, B) in found.items()}
     return Pairs(padded, rank, max(shares, default=0.0))
+
+
+def _pair(patches: Sequence[LowRank | Dense]) -> tuple[Tensor, Tensor]:
+    """Return all that is added to a layer as one pair. A whole matrix is one of full rank, the identity times itself."""
+    if any(isinstance(patch, Dense) for patch in patches):
+        D = torch.stack([patch.dense().cpu() for patch in patches]).sum(0)
+        return D, torch.eye(len(D), dtype=D.dtype)
+    return torch.cat([patch.A for patch in patches]).cpu(), torch.cat([patch.B for patch in patches], 1).cpu()
 
 
 def _cut(A: Tensor, B: Tensor, rank: int) -> tuple[Tensor, Tensor, float]:
@@ -157,7 +162,10 @@ def _loading(export: Export) -> str:
 FORMAT = Format(
     "peft",
     noop("LoRA adapter for PEFT: the low-rank patches as they are"),
-    noop("The low-rank patches as they are; PeftModel.from_pretrained loads them. An adapter cannot hold REP or a mask."),
+    noop(
+        "The low-rank patches as they are, and whole matrices at full rank unless the rank is cut; "
+        "PeftModel.from_pretrained loads them. An adapter cannot hold REP or a mask."
+    ),
     lambda export, folder, progress, cancel: write(export.model, export.entries, folder, export.rank),
     Card(library="peft", relation="adapter"),
     (notes.no_pathways("An adapter"), notes.no_mask("An adapter"), notes.quantised, notes.started, cut),

@@ -125,6 +125,7 @@ class Lab:
         self._visitor_id = lru_cache(MOST_SESSIONS)(lambda session: secrets.token_urlsafe(16))
         self._lock = threading.Lock()
         self._closing = threading.Event()
+        self.shown: set[str] = set()  # workspaces that the owner of this process opens: a link to them asks nothing
         if self.limits.expire_seconds is not None:
             threading.Thread(target=self._expire, name="editlab-expiry", daemon=True).start()
 

@@ -15,13 +15,16 @@ from editlab.methods._method import GROUPS, Edited, Group, Method, check_request
 from editlab.methods._settings import Setting, as_json, describe
 from editlab.methods.alphaedit import AlphaEdit
 from editlab.methods.emmet import Emmet
+from editlab.methods.finetune import FtL, FtM, LocftBf
 from editlab.methods.grace import Grace
 from editlab.methods.ike import Ike
+from editlab.methods.kn import Kn
 from editlab.methods.memit import Memit
 from editlab.methods.note import Retrieved
 from editlab.methods.pmet import Pmet
 from editlab.methods.rome import PRome, Rome, RRome, Wilke
 from editlab.methods.told import Told
+from editlab.methods.ultraedit import Ultraedit
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -53,6 +56,8 @@ METHODS: dict[str, Method] = {
     method.name: method
     for method in (
         *(Rome(), Memit(), RRome(), PRome(), Wilke(), Emmet(), Pmet(), AlphaEdit()),
+        *(Ultraedit(), Kn()),
+        *(FtL(), FtM(), LocftBf()),
         Grace(),
         *(Told(), Ike(), Retrieved()),
     )

@@ -15,6 +15,7 @@ HEALTH = {
         noop("|ΔW| / |W|"),
         noop("Norm of the edit relative to that of the weights it changes. A small edit is gentle."),
     ),
+    "neurons": (noop("Neurons"), noop("Number of knowledge neurons that the edit changes.")),
     "tokens": (noop("Tokens before"), noop("Tokens that stand before the edit’s own question because of it.")),
     "divisor": (noop("Divisor"), noop("Response of the edit’s key to its own direction. Near 0, the edit would explode.")),
     "share": (
@@ -73,4 +74,4 @@ def health_value(key: str, value: float) -> str:
         return f"{value / 1000:.0f} kB"
     if key == "whitened":
         return noop("yes") if value else noop("no")
-    return f"{value:.0f}" if key in ("steps", "tokens") else f"{value:.3g}"
+    return f"{value:.0f}" if key in ("steps", "neurons", "tokens") else f"{value:.3g}"

@@ -33,13 +33,17 @@ class _Prefix(DynamicCache):
     frozen = False
 
     def update(self, key: Tensor, value: Tensor, layer_idx: int, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Return earlier keys and values followed by the given ones; once frozen, the given ones are not kept."""
+        """Return earlier keys and values followed by the given ones; once frozen, the given ones are not kept.
+
+        A single row's serve any number of given ones.
+        """
         if not self.frozen:
             return super().update(key, value, layer_idx, *args, **kwargs)
         kept = self.layers[layer_idx]
         if not kept.is_initialized:
             return key, value
-        return torch.cat([kept.keys, key], -2), torch.cat([kept.values, value], -2)
+        before = [own.expand(len(key), -1, -1, -1) for own in (kept.keys, kept.values)]
+        return torch.cat([before[0], key], -2), torch.cat([before[1], value], -2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +87,13 @@ class Replay:
         """Return the block's output when the whole MLP's output is another one."""
         behind, new = self.behind, outputs.to(self.outputs.dtype)
         return self.residual + (behind(new - self.outputs) if behind.is_linear else behind(new) - behind(self.outputs))
+
+    def with_added(self, added: Float[Tensor, "rows active d_model"]) -> Float[Tensor, "rows active d_model"]:
+        """Return the block's output when `added` is added to the whole MLP's output."""
+        behind = self.behind
+        if not behind.is_linear:
+            return self.with_outputs(self.outputs + added.to(self.outputs.dtype))
+        return self.residual + behind(added).to(self.residual.dtype)
 
     @property
     def behind(self) -> Behind:

@@ -24,12 +24,16 @@ SETTINGS = {
     "memit": {**SPREAD, "preserved": 1.0},
     "pmet": {**SPREAD, "preserved": 1.0},
     "alphaedit": {**SPREAD, "energy": 0.3},
+    "ultraedit": {"layers": LAYERS, "learning_rate": 0.05},
+    "kn": {"steps": 10, "add": 20.0},
+    "ft_l": {**QUICK, "learning_rate": 0.02, "norm_constraint": 1.0},
+    "ft_m": {**QUICK, "learning_rate": 0.02},
+    "locft_bf": {"layers": LAYERS[:1], "learning_rate": 0.02, "epochs": 15},
     "told": {},
     "ike": {"demonstrations": 2},
     "note": {},
 }
 """Settings with which a tiny random model can be edited, where a method needs other ones than `QUICK`."""
-PAIRS = [(name, kind) for kind in KINDS for name in methods.METHODS]
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ def bench(request: pytest.FixtureRequest, model_of: Callable[[str], LanguageMode
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Gives `bench` every pair."""
+    """Gives `bench` every pair; where what is tested knows only patches, of the methods in a module's METHODS."""
     if "bench" in metafunc.fixturenames:
-        metafunc.parametrize("bench", PAIRS, ids=["-".join(pair) for pair in PAIRS], indirect=True)
+        names = getattr(metafunc.module, "METHODS", methods.METHODS)
+        pairs = [(name, kind) for kind in KINDS for name in names]
+        metafunc.parametrize("bench", pairs, ids=["-".join(pair) for pair in pairs], indirect=True)

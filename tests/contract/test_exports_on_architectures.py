@@ -16,6 +16,8 @@ from editlab.patches import Mask, Pathway
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # PEFT reads it
 
+METHODS = ("rome", "memit", "kn", "ft_m", "grace", "note")
+"""One of each kind of patch, and of each way to know its layers: an export knows no more of a method."""
 REQUESTS = (EditRequest("The river runs to {}", "Slovenia", "people"), EditRequest("I saw {}", "New France", "with"))
 OTHERS = [
     "The river runs to Slovenia",

@@ -57,12 +57,17 @@ def test_an_edit_makes_the_model_say_the_new_object(bench):
 def test_an_edit_is_patches_of_its_group_that_fit_the_model_and_their_health(bench):
     edited, *_ = edits(bench)
     Shape.of(bench.model).check(edited.layers, edited, ())
-    given = getattr(bench.config, "layers", ())
+    given = getattr(bench.config, "layers", edited.layers)
     assert set(edited.layers) <= set(given) and (bench.method.scans or edited.layers == given)
     assert {patch.layer for patch in edited if hasattr(patch, "layer")} == set(edited.layers)
     assert all(isinstance(patch, KINDS[bench.method.group]) for patch in edited)
     assert len(edited.health) == len(REQUESTS)
-    numbers = {"locate": {"loss", "steps", "relative_norm"}, "remember": {"loss", "steps"}, "tell": {"tokens"}}
+    numbers = {
+        "locate": {"relative_norm"},
+        "tune": {"loss", "steps", "relative_norm"},
+        "remember": {"loss", "steps"},
+        "tell": {"tokens"},
+    }
     expected = {"p_new", "seconds"} | numbers.get(bench.method.group, set())
     assert all(expected <= health.keys() <= HEALTH.keys() for health in edited.health)
 

@@ -45,6 +45,15 @@ def loaded(tmp_path_factory):
     return load
 
 
+TUNED = {"learning_rate": 0.02, "norm_constraint": 1.0, "epochs": 20}
+OWN = {
+    "ultraedit": {"learning_rate": 0.05},
+    "kn": {"steps": 10, "add": 20.0},
+    **dict.fromkeys(("ft_l", "ft_m", "locft_bf"), TUNED),
+}
+"""What a method needs beyond `SETTINGS`."""
+
+
 @pytest.mark.parametrize(("kind", "quantization"), CASES)
 def test_an_edit_over_quantised_weights_holds_and_leaves_nothing(loaded, kind, quantization):
     whole, model, _ = loaded(kind, quantization)
@@ -56,7 +65,7 @@ def test_an_edit_over_quantised_weights_holds_and_leaves_nothing(loaded, kind, q
         if method.group == "tell":
             continue
         layers = LAYERS if hasattr(method.config, "spread") else LAYERS[:1]
-        given = {"layers": layers, **SETTINGS, "preserved": 1.0, "energy": 0.3}
+        given = {"layers": layers, **SETTINGS, "preserved": 1.0, "energy": 0.3, **OWN.get(name, {})}
         given = {setting: value for setting, value in given.items() if setting in method.config.__pydantic_fields__}
         config = methods.config_for(name, model, **given)
         edited = method.edit(model, [REQUEST], config=config)

@@ -10,6 +10,8 @@ from editlab import EditRequest, View
 from editlab.methods.rep import Lessons, RepConfig, refine
 from editlab.probes import gates_of
 
+METHODS = ("rome", "memit")
+"""An edit at one layer, and one over several: REP knows no more of a method."""
 REQUEST = EditRequest("The river runs to {}", "Slovenia", "people")
 NAMES = ("the country Slovenia", "old Slovenia, the great", "ia Sloven")
 LESSONS = Lessons(

@@ -295,11 +295,23 @@ def test_a_format_says_what_it_is_and_who_may_have_it():
         format_named("magic")
 
 
-def test_a_matrix_is_no_adapter_and_a_quantised_model_no_checkpoint(tiny_llama, tmp_path, monkeypatch):
-    dense = entry(patches=(Dense(1, torch.ones(32, 64)),))
-    with pytest.raises(BadRequest, match="Export a checkpoint"):
-        adapter.write(tiny_llama, [entry(), dense], tmp_path)
-    with pytest.raises(BadRequest, match="No edit here is low-rank"):
+def test_a_whole_matrix_is_an_adapter_of_full_rank_that_can_be_cut_to_a_stated_loss(differences):
+    D = torch.randn(32, 64, generator=torch.Generator().manual_seed(0))
+    entries = [entry(), entry(patches=(Dense(1, D),))]
+    whole = adapter.pairs_of(entries)
+    A, B = whole.by_layer[1]
+    assert (whole.rank, whole.lost) == (32, 0.0)
+    differences("a matrix as an adapter", B @ A, D + torch.ones(32, 64), 1e-6)
+    cut = adapter.pairs_of(entries, 16)
+    A, B = cut.by_layer[1]
+    lost = (B @ A - D - torch.ones(32, 64)).norm() / (D + torch.ones(32, 64)).norm()
+    assert cut.rank == 16 and 0.1 < cut.lost == pytest.approx(lost.item(), rel=1e-4)
+
+
+def test_without_a_change_of_weights_there_is_no_adapter_and_a_quantised_model_is_no_checkpoint(
+    tiny_llama, tmp_path, monkeypatch
+):
+    with pytest.raises(BadRequest, match="No edit here adds to a weight"):
         adapter.write(tiny_llama, [entry(patches=())], tmp_path)
     monkeypatch.setattr(tiny_llama, "quantization", "4bit")
     with pytest.raises(BadRequest, match="--quantization none"):

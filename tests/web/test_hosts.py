@@ -209,10 +209,10 @@ def test_gradio_takes_no_address_of_its_own_from_a_header(opened, mode, header):
         assert answer.status_code == 200 and "evil.example" not in answer.text and "https://127.0.0.1" not in answer.text
 
 
-def test_behind_a_proxy_with_tls_gradio_makes_addresses_that_the_browser_reaches(opened):
+def test_gradio_takes_its_address_from_the_browser_so_that_it_is_right_behind_any_proxy(opened):
     client = TestClient(opened("proxied"), base_url="http://lab.example", client=(PEER, 1))
-    config = client.get("/config", headers={"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example"}).json()
-    assert config["root"] == "https://lab.example"
+    headers = {"X-Forwarded-Proto": "https", "X-Gradio-Server": "http://evil.example"}
+    assert client.get("/config", headers=headers).json()["root"] == "."
 
 
 @pytest.mark.parametrize("wrong", ["0.0.0.0/0", "::/0", "proxy.example", "*"])
@@ -299,7 +299,9 @@ def test_a_space_is_shown_in_hugging_faces_frame_alone(monkeypatch, tiny_llama, 
     monkeypatch.setenv("SPACE_ID", "somebody/editlab")
     lab = Lab(tiny_llama, facts, Passages((), ()), settings=Settings(model=tiny_llama.name))
     try:
-        answer = TestClient(create_app(lab), base_url="http://127.0.0.1").get("/health")
+        browser = TestClient(create_app(lab), base_url="http://127.0.0.1", client=("10.0.0.7", 1))
+        answer = browser.get("/health", headers={"X-Forwarded-Host": "inside.example"})  # of the Space's own proxies
+        assert answer.status_code == 200
     finally:
         lab.close()
     assert policy_of(answer)["frame-ancestors"] == "'self' https://huggingface.co https://*.hf.space"

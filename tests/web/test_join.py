@@ -80,7 +80,7 @@ def door(room):
 
 def joined(browser, room):
     answer = browser.post(door(room))
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert (answer.status_code, answer.headers["location"]) == (303, "../")
     return browser
 
 
@@ -128,14 +128,14 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites_and_ends_with_the
 
 def test_nobody_is_sent_elsewhere(room, phone):
     for query in ("?next=//elsewhere.example", "?next=https://elsewhere.example"):
-        assert phone().post(f"{door(room)}{query}").headers["location"] == "/"
+        assert phone().post(f"{door(room)}{query}").headers["location"] == "../"
 
 
 def test_reload_back_and_a_second_tab_are_the_same_participant(lab, room, phone):
     browser = joined(phone(), room)
     first = participant(lab, browser)
     for answer in (browser.get(door(room), headers=HTML), browser.post(door(room)), browser.get(door(room))):
-        assert (answer.status_code, answer.headers["location"]) == (303, "/") and "set-cookie" not in answer.headers
+        assert (answer.status_code, answer.headers["location"]) == (303, "../") and "set-cookie" not in answer.headers
     second = phone(cookies={COOKIE: browser.cookies[COOKIE]})
     assert second.get("/", headers=HTML).status_code == 200 and participant(lab, second) == first
     assert len(lab.workshops.people(room.owner, room.id)) == 1

@@ -101,7 +101,7 @@ def test_somebody_who_opens_the_page_is_sent_to_the_login_and_on_to_where_they_w
     page = browser.get(sent.headers["location"])
     assert 'name="next" value="/?preset=messi&amp;tab=keys"' in page.text and "<script" not in page.text
     came = enter(browser, *ANA, next="/?preset=messi&tab=keys")
-    assert (came.status_code, came.headers["location"]) == (303, "/?preset=messi&tab=keys")
+    assert (came.status_code, came.headers["location"]) == (303, "./?preset=messi&tab=keys")
     assert browser.get("/model").status_code == 200
 
 
@@ -141,7 +141,7 @@ def test_the_cookie_is_secure_behind_a_proxy_with_tls(lab, monkeypatch):
 
 def test_logging_out_ends_it(browser):
     enter(browser, *ANA)
-    assert browser.post("/logout").headers["location"] == "/login"
+    assert browser.post("/logout").headers["location"] == "./login"
     answer = browser.get("/model")
     assert answer.status_code == 401 and "log in again; your edits are kept" in answer.json()["error"]
 

@@ -280,6 +280,18 @@ def test_a_link_opens_a_shared_one_once_that_was_said_and_no_other(ana, tom, qui
     assert private.name in tom.page["where"] and "others can see" in tom.page["where"]
 
 
+def test_a_workspace_that_a_notebook_shows_opens_unasked_and_a_switch_in_it_does_not(ana, tom, quiet, monkeypatch):
+    ana.edits()
+    ana.at_workspace("share")
+    monkeypatch.setattr(tom.lab, "shown", {ana.info.id})
+    own = tom.info.id
+    tom.does("open", workspace=ana.info.handle, guard="on")
+    assert tom.info.id == own and f"opens the shared workspace “{ana.info.name}”" in tom.page["link"]
+    tom.does("open", workspace=ana.info.handle)
+    assert tom.info.id == ana.info.id and tom.page["link"] == ""
+    assert ana.info.name in tom.page["where"] and "Slovenia → Antarctica" in tom.page["edits"]
+
+
 def test_a_link_signs_nothing_in_a_shared_workspace(ana, tom, folder, quiet):
     ana.edits()
     write_mask(ana.lab.model, folder)

@@ -15,12 +15,12 @@ from editlab.lab import Lab
 from editlab.web.api.edits import add_edits
 from editlab.web.api.openai import ERRORS, add_openai
 from editlab.web.api.routes import Api, ApiRoute
+from editlab.web.core.place import root_of
 
 TITLE = "EditLab's HTTP interface"
 ABOUT = "Ask views of a model, and edit it. Each view of a workspace is a model by a name: GET /v1/models lists yours."
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
 }
 TEMPLATES = Environment(
     loader=PackageLoader("editlab.web.api", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -42,7 +42,8 @@ def add_api(app: FastAPI, api: Api, tokens: bool) -> None:
 
     @app.get("/openapi.json", include_in_schema=False)
     def schema(request: Request) -> Response:
-        return JSONResponse(described)
+        below = root_of(request)
+        return JSONResponse(described | ({"servers": [{"url": below}]} if below else {}))
 
     @app.get("/docs", include_in_schema=False)
     def page(request: Request) -> Response:
@@ -51,9 +52,8 @@ def add_api(app: FastAPI, api: Api, tokens: bool) -> None:
             for path, methods in described["paths"].items()
             for method, call in methods.items()
         ]
-        text = TEMPLATES.get_template("docs.html").render(
-            title=TITLE, about=ABOUT, calls=calls, tokens=tokens, origin=f"{request.url.scheme}://{request.headers['host']}"
-        )
+        here = f"{request.url.scheme}://{request.headers['host']}{root_of(request)}"
+        text = TEMPLATES.get_template("docs.html").render(title=TITLE, about=ABOUT, calls=calls, tokens=tokens, here=here)
         return HTMLResponse(text, headers=HEADERS)
 
 

@@ -13,6 +13,7 @@ from editlab.lab import Lab, Workspace, WorkspaceInfo
 from editlab.lab.access.limits import Asker
 from editlab.lab.ledger.names import PARTICIPANT, WORKSHOP
 from editlab.lab.workshops import Participant
+from editlab.web.core.place import address_of_page
 
 RESERVED = (PARTICIPANT, WORKSHOP)
 """How no browser's own id begins."""
@@ -25,7 +26,7 @@ class Visit:
     """One call of a handler. `workspace` and what depends on it are those that are open now, so they change on the way.
 
     visitor: the id of the user who is logged in, else of a workshop's participant, else of the browser. user: the name of
-    the login, None without one. query: the address's parameters. origin: how the browser addresses this server.
+    the login, None without one. query: the address's parameters. page: its address in the browser.
     """
 
     lab: Lab = field(repr=False)
@@ -35,7 +36,7 @@ class Visit:
     address: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
     participant: Participant | None = None
-    origin: str = ""
+    page: str = ""
 
     @classmethod
     def of(cls, lab: Lab, stated: Any, request: Any) -> Visit:
@@ -56,7 +57,7 @@ class Visit:
                 and not stated.startswith(RESERVED)
             )
             visitor = stated if known else lab.new_visitor_id(session)
-        return cls(lab, visitor, session, user, address_of(request), request.query_params, participant, _origin(request))
+        return cls(lab, visitor, session, user, address_of(request), request.query_params, participant, _page_of(request))
 
     @property
     def kept(self) -> dict[str, str]:
@@ -99,10 +100,9 @@ class Visit:
         return Asker(self.visitor, self.address)
 
 
-def _origin(request: Any) -> str:
-    """Return scheme and host as the browser sees them; the server has checked the host."""
-    headers = getattr(request, "headers", None)
-    return f"{request.url.scheme}://{headers['host']}" if headers and "host" in headers else ""
+def _page_of(request: Any) -> str:
+    """Return the page's address in the browser; empty where a handler is called without one."""
+    return address_of_page(request) if getattr(request, "headers", None) else ""
 
 
 def address_of(request: Request) -> str:

@@ -90,6 +90,7 @@ class EditHandlers(Handlers):
             question = link.question(wanted) if wanted.asks else ""
             if wanted.acts and not wanted.asks:
                 notice = f"{notice} {self._follow_link(visit, wanted, address.get('method'))}".strip()
+                workspace = visit.workspace
         except BadRequest as error:
             notice = said(error)
         name = None if asked else address.get("preset")
@@ -356,7 +357,7 @@ class EditHandlers(Handlers):
         """Return what a link asks for. Raises `BadRequest` where it names no workspace that the visitor may enter."""
         here = visit.workspace_info
         there = self.lab.directory.find(visit.visitor, handle) if handle else here
-        return Link(there, here, link.switches(parameters, visit.enter(there)))
+        return Link(there, here, link.switches(parameters, visit.enter(there)), there.id in self.lab.shown)
 
     def _follow_link(self, visit: Visit, wanted: Link, method: str | None) -> str:
         """Do what a link asks for, and return what could not be done as a sentence."""

@@ -41,11 +41,15 @@ class PressedLink(Pressed):
 
 @dataclass(frozen=True)
 class Link:
-    """What an address asks for: to open the workspace `there`, and to set the switches that differ there."""
+    """What an address asks for: to open the workspace `there`, and to set the switches that differ there.
+
+    shown: whether the owner of this computer has asked for that workspace in a notebook.
+    """
 
     there: WorkspaceInfo
     here: WorkspaceInfo
     switches: Mapping[str, bool] = field(default_factory=dict)
+    shown: bool = False
 
     @property
     def acts(self) -> bool:
@@ -55,7 +59,8 @@ class Link:
     @property
     def asks(self) -> bool:
         """Return whether to ask first: it opens another workspace, or others would see the change."""
-        return self.acts and (self.there.id != self.here.id or self.here.shared)
+        moves = self.there.id != self.here.id
+        return self.acts and (self.here.shared or moves) and not (self.shown and moves and not self.switches)
 
 
 def switches(parameters: Mapping[str, str], workspace: Workspace) -> dict[str, bool]:

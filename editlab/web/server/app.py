@@ -19,9 +19,10 @@ from editlab.web.core.engine import said
 from editlab.web.core.theme import STYLES, choice_styles, create_theme, script
 from editlab.web.model.words import memory
 from editlab.web.page import TITLE, create_page
+from editlab.web.server.below import Below
 from editlab.web.server.firewall import Calls, Firewall
 from editlab.web.server.guard import Guard
-from editlab.web.server.headers import SPACE_FRAMES, SecurityHeaders
+from editlab.web.server.headers import SecurityHeaders
 from editlab.web.server.hosts import AllowedHosts
 from editlab.web.server.languages import Languages
 from editlab.web.server.login import add_login
@@ -54,7 +55,7 @@ def create_app(lab: Lab) -> FastAPI:
     api = create_api(lab)
     add_api(app, api, tokens=settings.auth is not None)
     app.add_middleware(Firewall, lab=lab, calls=Calls(page), api=api, sessions=sessions, user=_asker)
-    app.add_middleware(Guard, login=settings.auth is not None)
+    app.add_middleware(Guard, login=settings.auth is not None, names=settings.hostnames)
     _add_status(app, lab)
     _add_downloads(app, lab)
     cookie = add_workshops(app, lab)
@@ -62,14 +63,16 @@ def create_app(lab: Lab) -> FastAPI:
         add_login(app, lab, lab.users)
     app.add_middleware(Participants, lab=lab, cookie=cookie)
     app.add_middleware(AllowedHosts, names=settings.names, numbers=not settings.on_loopback)
-    app.add_middleware(Forwarded, proxies=settings.proxies)
+    app.add_middleware(Below)
+    # a Space's proxies pass Host on; which other name they may state is not known
+    app.add_middleware(Forwarded, proxies=settings.proxies, root=settings.root_path, hosts=not on_space())
     app.add_middleware(Languages)
     app.add_middleware(GZipMiddleware, minimum_size=SMALL)
-    app.add_middleware(SecurityHeaders, **({"frames": SPACE_FRAMES} if on_space() else {}))
+    app.add_middleware(SecurityHeaders, frames=settings.frame_ancestors)
     app = gr.mount_gradio_app(
         app,
         page,
-        path="/",
+        path="",
         app_kwargs=NO_DOCS,
         auth_dependency=None if settings.auth is None else _user,
         theme=create_theme(),

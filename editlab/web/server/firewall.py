@@ -43,6 +43,9 @@ from editlab.web.server.sessions import Sessions
 JOIN, CANCEL, UPLOAD, DATA = (f"{API}{name}" for name in ("queue/join", "cancel", "upload", "queue/data"))
 PAGES = ("/", "/config", f"{API}info")
 """The pages that Gradio makes for each request, in a tenth of a second or more."""
+MANIFEST = b'<link rel="manifest" href="/manifest.json" />'
+ICON = b'<link rel="icon" href="favicon.ico" />'.ljust(len(MANIFEST))
+"""The one address that Gradio's page writes from the top of the site, of a file that it has not, and what stands instead."""
 MOST_PAGES = 2
 """Pages that are made at a time. The others wait without a thread."""
 SESSION = "^[A-Za-z0-9-]{1,64}$"
@@ -188,6 +191,8 @@ class Firewall:
         async with self._making:
             await self.app(request.scope, request.receive, keep)
         for message in messages:
+            if message["type"] == "http.response.body":
+                message["body"] = message["body"].replace(MANIFEST, ICON)
             await send(message)
 
     async def _stream(self, request: Request, send: Send) -> None:

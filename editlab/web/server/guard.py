@@ -6,7 +6,7 @@ of that. It reads no body beyond its limit.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -40,11 +40,12 @@ class TooLarge(HTTPException):
 class Guard:
     """An ASGI layer that refuses requests. A subclass may override `admit`.
 
-    `login`: whether EditLab has a login page. Without one, these routes are closed, because Gradio has its own.
+    `login`: whether EditLab has a login page. Without one, these routes are closed, because Gradio has its own. `names`: the
+    host names that the operator named.
     """
 
-    def __init__(self, app: ASGIApp, login: bool = False) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, login: bool = False, names: Collection[str] = ()) -> None:
+        self.app, self._names = app, names
         self._open = OPEN if login else OPEN - {"/login", "/logout"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,7 +74,7 @@ class Guard:
         path = request.scope["path"]
         if path not in self._open and not path.startswith(FOLDERS) and not is_call(path):
             return PlainTextResponse("There is nothing here.", 404)
-        if request.method not in SAFE and not from_here(request):
+        if request.method not in SAFE and not from_here(request, self._names):
             return refused(request, 403, "This request came from another site. Open EditLab itself and try again.")
         return None
 
@@ -85,10 +86,13 @@ def refused(request: Request, status: int, message: str) -> Response:
     return PlainTextResponse(message, status)
 
 
-def from_here(request: Request) -> bool:
-    """Return whether a request comes from the page itself or from no browser. Browsers send their origin."""
+def from_here(request: Request, names: Collection[str] = ()) -> bool:
+    """Return whether a request comes from the page itself or from no browser. Browsers send their origin.
+
+    `names`: host names under which the browser may know the page, where a proxy writes another one into `Host`.
+    """
     origin = request.headers.get("origin")
-    return origin is None or origin.partition("://")[2] == request.headers.get("host")
+    return origin is None or origin.partition("://")[2] in (request.headers.get("host"), *names)
 
 
 def bounded_by(most: int, request: Request) -> Receive:

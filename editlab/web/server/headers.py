@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-SPACE_FRAMES = "'self' https://huggingface.co https://*.hf.space"
-"""The sites that show a Hugging Face Space in a frame."""
 POLICY = {
     "default-src": "'self'",
     "script-src": "'self' 'unsafe-inline' 'unsafe-eval' blob:",  # Gradio's page needs all of them
@@ -26,6 +26,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+CSP, NOBODY = "Content-Security-Policy", "'none'"
 FOR_OTHERS = b"access-control-"
 """The prefix of headers that let other sites read an answer. Gradio sends them to every page of this computer."""
 
@@ -33,13 +34,15 @@ FOR_OTHERS = b"access-control-"
 class SecurityHeaders:
     """An ASGI layer that adds these headers to every answer, also to errors, unless the answer has its own.
 
-    `frames`: the sites that may show the page in a frame, as in `frame-ancestors`.
+    `frames`: the sites that may show the page in a frame; nobody may where there are none. An answer's own policy gets this
+    as well.
     """
 
-    def __init__(self, app: ASGIApp, frames: str = "'none'") -> None:
+    def __init__(self, app: ASGIApp, frames: Collection[str] = ()) -> None:
         self.app = app
-        policy = "; ".join(f"{name} {value}" for name, value in (POLICY | {"frame-ancestors": frames}).items())
-        self._headers = HEADERS | {"Content-Security-Policy": policy}
+        self._frames = f"frame-ancestors {' '.join(frames) or NOBODY}"
+        policy = "; ".join(f"{name} {value}" for name, value in POLICY.items())
+        self._headers = HEADERS | {CSP: policy}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and add the headers to its answer."""
@@ -56,6 +59,7 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
+                headers[CSP] = f"{headers[CSP]}; {self._frames}"
             await send(message)
 
         try:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from editlab.web.core.language import choose
+from editlab.web.core.place import cookie_path
 from editlab.web.core.speaking import speaking
 
 COOKIE = "editlab-lang"
@@ -38,15 +39,15 @@ class Languages:
                 headers["Content-Language"] = chosen
                 headers.add_vary_header("Accept-Language")
                 if stated == chosen != kept:
-                    headers.append("Set-Cookie", _cookie(chosen))
+                    headers.append("Set-Cookie", _cookie(chosen, request))
             await send(message)
 
         with speaking(chosen):
             await self.app(scope, receive, say)
 
 
-def _cookie(chosen: str) -> str:
+def _cookie(chosen: str, request: Request) -> str:
     """Return the header that lets a browser keep a language until it is closed."""
     answer = Response()
-    answer.set_cookie(COOKIE, chosen, httponly=True, samesite="lax")
+    answer.set_cookie(COOKIE, chosen, path=cookie_path(request), httponly=True, samesite="lax")
     return answer.headers["set-cookie"]

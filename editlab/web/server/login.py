@@ -11,7 +11,7 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 from string import Template
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs, quote, unquote
 
 from fastapi import FastAPI
 from markupsafe import escape
@@ -31,6 +31,7 @@ from editlab.web.api import is_call
 from editlab.web.core.engine import said
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import language, noop
+from editlab.web.core.place import cookie_name, cookie_path, seen_from
 from editlab.web.core.visit import address_of
 from editlab.web.server.guard import API, MOST_BYTES, Guard, read_body, receive_again
 from editlab.web.server.participants import is_door, left, participant_of
@@ -49,8 +50,8 @@ WRONG = noop("Wrong name or password. Try again.")
 THEMES = ("light", "dark")
 HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; "
+    "base-uri 'none'",
 }
 PAGE, PLAIN = Path(__file__).with_name("login.html"), Path(__file__).with_name("plain.css")
 
@@ -198,8 +199,6 @@ class Cookies:
 
     def __init__(self, app: ASGIApp, secret: CookieSecret, name: str) -> None:
         self.app, self._secret, self._name = app, secret, name
-        self._used = ""
-        self._layers: dict[bool, SessionMiddleware] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with its session; without a secret, refuse it."""
@@ -207,29 +206,22 @@ class Cookies:
             await self.app(scope, receive, send)
             return
         try:
-            layer = self._layer(scope["scheme"] in SECURE)
+            secret = self._secret.read()
         except BadFile as error:
             log.error({"event": "cookies", "error": str(error)})
             await PlainTextResponse(_("Nobody can log in now. Ask the operator of this EditLab."), 503)(scope, receive, send)
         else:
+            request = Request(scope)
+            layer = SessionMiddleware(
+                self.app,
+                secret_key=secret,
+                session_cookie=cookie_name(self._name, request),
+                max_age=3600 * HOURS,
+                path=cookie_path(request),
+                same_site="lax",
+                https_only=scope["scheme"] in SECURE,
+            )
             await layer(scope, receive, send)
-
-    def _layer(self, secure: bool) -> SessionMiddleware:
-        secret = self._secret.read()
-        if secret != self._used:
-            self._layers = {
-                https_only: SessionMiddleware(
-                    self.app,
-                    secret_key=secret,
-                    session_cookie=self._name,
-                    max_age=3600 * HOURS,
-                    same_site="lax",
-                    https_only=https_only,
-                )
-                for https_only in (False, True)
-            }
-            self._used = secret
-        return self._layers[secure]
 
 
 def add_login(app: FastAPI, lab: Lab, users: Users) -> None:
@@ -253,12 +245,12 @@ def add_login(app: FastAPI, lab: Lab, users: Users) -> None:
         if user is None:
             return page(next, theme, name, _(WRONG), 401)
         logins.begin(request, user)
-        return RedirectResponse(local(next), 303)
+        return RedirectResponse(seen_from(request, local(next)), 303)
 
     @app.post("/logout", include_in_schema=False)
     def leave(request: Request) -> Response:
         logins.end(request)
-        return RedirectResponse("/login", 303)
+        return RedirectResponse(seen_from(request, "/login"), 303)
 
     app.add_middleware(LoginGuard, logins=logins)
     secret.read()  # so that the start fails if it cannot be written
@@ -289,7 +281,7 @@ def page(next: str = "/", theme: str = "", name: str = "", error: str = "", stat
 def local(target: str) -> str:
     """Return a path of this site to go to after the login; "/" in place of any other address."""
     is_local = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
-    return target if is_local else "/"
+    return target if is_local and ".." not in unquote(target.partition("?")[0]) else "/"
 
 
 def _ask_for_login(request: Request) -> Response:
@@ -299,6 +291,6 @@ def _ask_for_login(request: Request) -> Response:
         target = request.scope["path"] + (f"?{query}" if query else "")
         theme = request.query_params.get("__theme", "")
         shown = f"&__theme={theme}" if theme in THEMES else ""
-        return RedirectResponse(f"/login?next={quote(target, safe='')}{shown}", 303)
+        return RedirectResponse(seen_from(request, f"/login?next={quote(target, safe='')}{shown}"), 303)
     basic = {"WWW-Authenticate": 'Basic realm="EditLab"'} if request.scope["path"] == "/metrics" else {}
     return JSONResponse({"error": _(LOGGED_OUT), "message": "Log in at /login first."}, 401, basic)

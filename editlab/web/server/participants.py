@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from string import Template
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import FastAPI
 from itsdangerous import BadSignature, URLSafeSerializer
@@ -31,6 +31,7 @@ from editlab.lab.workshops import MOST_OPTIONS, Guessing, NoWorkshop, Over, Part
 from editlab.web.core.engine import said
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import language
+from editlab.web.core.place import cookie_name, cookie_path, seen_from
 from editlab.web.core.visit import address_of
 from editlab.web.server.guard import read_body
 from editlab.web.workshop import room_words as words
@@ -39,8 +40,8 @@ from editlab.web.workshop.room_strip import guess_card
 DOOR = "/join/"
 HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; "
+    "base-uri 'none'",
 }
 MOST_GUESS = 200
 """Bytes of a guess."""
@@ -71,7 +72,7 @@ class Pass:
 
     def read(self, request: Request) -> str | None:
         """Return the participant's id, None where there is no valid cookie. Raises `BadFile` without a secret."""
-        given = request.cookies.get(self._name)
+        given = request.cookies.get(cookie_name(self._name, request))
         if given is None or len(given) > LONGEST_COOKIE:
             return None
         try:
@@ -89,14 +90,21 @@ class Pass:
         left = datetime.fromisoformat(participant.ends_at) - datetime.now(UTC)
         signed = self._signer().dumps(participant.id)
         assert isinstance(signed, str)
-        secure = request.scope["scheme"] in SECURE
         age = max(0, int(left.total_seconds())) + DAY
-        answer.set_cookie(self._name, signed, max_age=age, httponly=True, samesite="lax", secure=secure)
+        answer.set_cookie(value=signed, max_age=age, **self._attributes(request))
 
     def take(self, request: Request, answer: Response) -> None:
         """Let a browser drop the cookie."""
-        secure = request.scope["scheme"] in SECURE
-        answer.delete_cookie(self._name, httponly=True, samesite="lax", secure=secure)
+        answer.delete_cookie(**self._attributes(request))
+
+    def _attributes(self, request: Request) -> dict[str, Any]:
+        return {
+            "key": cookie_name(self._name, request),
+            "path": cookie_path(request),
+            "httponly": True,
+            "samesite": "lax",
+            "secure": request.scope["scheme"] in SECURE,
+        }
 
     def _signer(self) -> URLSafeSerializer:
         return URLSafeSerializer(self._secret.read(), salt="participant")
@@ -175,14 +183,14 @@ def _add_door(app: FastAPI, lab: Lab, cookie: Pass) -> None:
             workshop = _find(code, request)
             own = participant_of(request)
             if own is not None and own.workshop == workshop.id:
-                return RedirectResponse("/", 303)
+                return RedirectResponse(seen_from(request, "/"), 303)
             if getattr(request.state, "user", None) is not None:
                 return _page(workshop.title, _(words.LOGGED_IN).format(request.state.user))
             if not join:
                 lab.workshops.check_room(workshop)
                 return _page(workshop.title, _(words.DOOR), form=_(words.JOIN))
             cookie.check()
-            answer = RedirectResponse("/", 303)
+            answer = RedirectResponse(seen_from(request, "/"), 303)
             cookie.give(request, answer, lab.workshops.join(code))
             return answer
         except EditLabError as error:
@@ -197,7 +205,7 @@ def _add_door(app: FastAPI, lab: Lab, cookie: Pass) -> None:
 
     @app.post("/workshop/leave", include_in_schema=False)
     def leave(request: Request) -> Response:
-        answer = RedirectResponse("/", 303)
+        answer = RedirectResponse(seen_from(request, "/"), 303)
         cookie.take(request, answer)
         return answer
 

@@ -1,7 +1,7 @@
 """Forwarded headers: trusted from the operator's proxies, removed from all other requests.
 
-`X-Forwarded-For` and `X-Forwarded-Proto` are used if the operator has named the proxy that sends them. All other headers of
-this kind are removed from every request, because Gradio trusts them and builds addresses from them.
+`X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` are used if the operator has named the proxy that sends them. All other
+headers of this kind are removed from every request, because Gradio trusts them and builds addresses from them.
 """
 
 from __future__ import annotations
@@ -13,23 +13,31 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from editlab.lab.access.addresses import is_address
+from editlab.settings import LONGEST_ROOT, ROOT_PATH
+from editlab.web.core.place import ROOT
 
-FORWARDED = (b"x-forwarded", b"x-original-", b"x-gradio-", b"x-ms-", b"x-envoy-", b"x-rewrite-", b"x-ip-token")
+FORWARDED = (b"x-forwarded", b"x-original-", b"x-gradio-", b"x-ms-", b"x-envoy-", b"x-rewrite-", b"x-ip-token", b"x-proxy")
 """The prefixes of such headers."""
 NAMED = frozenset(
     {b"forwarded", b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip", b"true-client-ip", b"cf-connecting-ip"}
 )
-TELLING = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded", b"x-real-ip"})
-"""Headers that hint at a proxy."""
+TELLING = (b"x-forwarded", b"forwarded", b"x-real-ip")
+"""The prefixes of headers that hint at a proxy."""
+HOST_SEEN = "host_seen"
+"""The name of the host that a proxy says that the browser asked, in `request.state`; None where it says nothing."""
 
 log = logging.getLogger(__name__)
 
 
 class Forwarded:
-    """An ASGI layer that sets `scope["client"]` and `scope["scheme"]` to the visitor's and removes forwarded headers."""
+    """An ASGI layer that sets `scope["client"]` and `scope["scheme"]` to the visitor's and removes forwarded headers.
 
-    def __init__(self, app: ASGIApp, proxies: Sequence[str]) -> None:
-        self.app = app
+    It sets `request.state.root`, the path below which the browser sees EditLab: the proxy's, else `root`. `hosts`: whether a
+    proxy's `X-Forwarded-Host` counts.
+    """
+
+    def __init__(self, app: ASGIApp, proxies: Sequence[str], root: str = "", hosts: bool = True) -> None:
+        self.app, self._root, self._hosts = app, root, hosts
         self._proxies = ProxyHeadersMiddleware(self._bare, list(proxies))  # type: ignore[arg-type]
         self._warned = False
 
@@ -38,9 +46,12 @@ class Forwarded:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        peer = scope.get("client")
-        scope.setdefault("state", {})["forwarded"] = any(name in TELLING for name, _ in scope["headers"])
-        if not self._warned and (peer is None or peer[0] not in self._proxies.trusted_hosts):
+        peer, state = scope.get("client"), scope.setdefault("state", {})
+        trusted = peer is not None and peer[0] in self._proxies.trusted_hosts
+        state["forwarded"] = _is_forwarded(scope)
+        state[ROOT] = (_root_in(scope) if trusted else None) or self._root
+        state[HOST_SEEN] = _only(scope, b"x-forwarded-host") if trusted and self._hosts else None
+        if not trusted and not self._warned:
             self._warn(scope)
         await self._proxies(scope, receive, send)  # type: ignore[arg-type]
 
@@ -52,9 +63,25 @@ class Forwarded:
         await self.app(scope, receive, send)
 
     def _warn(self, scope: Scope) -> None:
-        if any(name in TELLING for name, _ in scope["headers"]):
+        if _is_forwarded(scope):
             self._warned = True
             log.warning(
                 "A request came with forwarded headers from an address that is not named as a proxy's; they are ignored. If "
                 "a reverse proxy is in front of EditLab, name its address: --proxies ADDRESS"
             )
+
+
+def _is_forwarded(scope: Scope) -> bool:
+    return any(name.startswith(TELLING) for name, _ in scope["headers"])
+
+
+def _only(scope: Scope, header: bytes) -> str | None:
+    """Return a header's value; None where it is missing, empty, or there more than once."""
+    values = [value.decode("latin-1").strip() for name, value in scope["headers"] if name == header]
+    return (values[0] or None) if len(values) == 1 else None
+
+
+def _root_in(scope: Scope) -> str | None:
+    """Return the path that a proxy states; None where it states none, or something that is none."""
+    stated = (_only(scope, b"x-forwarded-prefix") or "").rstrip("/")
+    return stated if len(stated) <= LONGEST_ROOT and ROOT_PATH.fullmatch(stated) else None

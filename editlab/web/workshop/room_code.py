@@ -17,9 +17,9 @@ BORDER = 4
 """Modules of white around the code, without which cameras do not find it."""
 
 
-def link_of(origin: str, code: str) -> str:
-    """Return the join link. `origin`: scheme and host as the presenter's browser sees them."""
-    return f"{origin}/join/{code}"
+def link_of(page: str, code: str) -> str:
+    """Return the join link. `page`: the address of the page in the presenter's browser."""
+    return f"{page}/join/{code}"
 
 
 def qr(link: str) -> Markup:
@@ -30,9 +30,9 @@ def qr(link: str) -> Markup:
     return Markup(svg.getvalue().decode())
 
 
-def warning(origin: str) -> str:
+def warning(page: str) -> str:
     """Return why phones cannot follow a link, or should not; empty where nothing is to be said."""
-    parts = urlsplit(origin)
+    parts = urlsplit(page)
     host = (parts.hostname or "").lower()
     if host in LOOPBACK or _is_loopback(host):
         return _(words.LOOPBACK)

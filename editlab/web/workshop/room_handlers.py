@@ -107,8 +107,8 @@ class RoomHandlers(Handlers):
 
     def _door(self, visit: Visit, room: Workshop) -> Markup:
         """Return the link with its code, and the buttons of the workshop."""
-        link = link_of(visit.origin, room.code) if room.open else ""
-        code, why = (qr(link), warning(visit.origin)) if room.open else ("", "")
+        link = link_of(visit.page, room.code) if room.open else ""
+        code, why = (qr(link), warning(visit.page)) if room.open else ("", "")
         ended = _(words.ENDED).format(title=room.title)
         return render("workshop/room_door.html", room=room, link=link, code=code, why=why, ended=ended)
 
