@@ -40,6 +40,7 @@ class Kind(StrEnum):
     COMPLETION = "completion", noop("Completions for other programs"), "", True
     GATES = "gates", noop("Gates while typing"), "", True
     COMPARE = "compare", noop("Comparison of two states")
+    METHODS = "methods", noop("Comparison of methods")
     KEYS = "keys", noop("Keys tab")
     INSIDE = "inside", noop("Inside tab")
     CHECKUP = "checkup", noop("Check-up")

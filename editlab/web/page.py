@@ -14,6 +14,7 @@ from gradio.state_holder import SessionState
 
 from editlab.lab import Lab
 from editlab.lab.access.limits import FREE
+from editlab.web.compare.tab import create_compare_tab
 from editlab.web.core import language
 from editlab.web.core.components import Parts
 from editlab.web.core.engine import said
@@ -38,10 +39,12 @@ from editlab.web.workshop.tab import create_workshop_tab
 from editlab.web.workspace.tab import create_workspace_tab
 
 TITLE = "EditLab"
-TABS = ("edit", "keys", "inside", "workspace", "workshop", "monitor", "model")
+TABS = ("edit", "keys", "inside", "compare", "workspace", "workshop", "monitor", "model")
 MOST_EVENTS = 256
 FOR_PROGRAMS = {"api_info", "api_info_as_input", "api_info_as_output", "example_inputs"}
 """What Gradio tells of each component for programs, which this page is none: 80 kB in all."""
+ID_DIGITS = 8
+"""Digits of the 64 by which Gradio tells kinds of components apart, which the page says of each: 20 kB in all."""
 
 
 class Page(gr.Blocks):
@@ -64,8 +67,7 @@ class Page(gr.Blocks):
     @config.setter
     def config(self, config: Mapping[str, Any]) -> None:
         parts = config.get("components", ())
-        told = [{name: value for name, value in own.items() if name not in FOR_PROGRAMS} for own in parts]
-        self._config = {**config, "components": told}
+        self._config = {**config, "components": list(map(_shortened, parts))}
 
     async def postprocess_data(self, block_fn: BlockFunction, predictions: Any, state: SessionState | None) -> list[Any]:
         """Return what is sent of an update. Gradio alone makes a new component of each output that is not in it.
@@ -78,6 +80,12 @@ class Page(gr.Blocks):
         some.outputs = [part for part in block_fn.outputs if part in predictions]
         sent = dict(zip(some.outputs, await super().postprocess_data(some, predictions, state), strict=True))
         return [sent.get(part, gr.skip()) for part in block_fn.outputs]
+
+
+def _shortened(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is told of a component without what no browser reads."""
+    told = {name: value for name, value in part.items() if name not in FOR_PROGRAMS}
+    return told | {"component_class_id": part["component_class_id"][:ID_DIGITS]}
 
 
 def create_page(lab: Lab) -> Page:
@@ -109,6 +117,8 @@ def _create_page(lab: Lab) -> Page:
                 create_keys_tab(keys, lab, parts)
             with gr.Tab(_("Inside"), id="inside") as inside:
                 create_inside_tab(inside, lab, parts)
+            with gr.Tab(_("Compare"), id="compare") as compare:
+                create_compare_tab(compare, lab, parts)
             with gr.Tab(_("Workspace"), id="workspace") as workspace:
                 create_workspace_tab(workspace, lab, parts, display)
             with gr.Tab(_("Workshop"), id="workshop") as workshop:

@@ -26,7 +26,7 @@ def test_a_change_stays_with_its_method(visit):
     field(page, "rome-clamp").fill("2")
     expect(page.locator("#rome-clamp.changed")).to_be_visible()
     page.select_option("#method select", "other-3")
-    expect(page.locator("#line .how")).to_have_text("OTHER-3")
+    expect(page.locator("#line .how")).to_have_text("Other 3")
     expect(page.locator("#method [data-about]:visible")).to_have_text("The other way 3 (Nobody et al. 2026).")
     expect(field(page, "other-3-clamp")).to_have_value(usual)
     page.locator("#other-3-whiten input").uncheck()
@@ -40,7 +40,7 @@ def test_a_change_stays_with_its_method(visit):
     page.select_option("#method select", "other-3")
     expect(page.locator("#other-3-whiten input")).not_to_be_checked()
     page.click("#apply")
-    expect(page.locator("#edits .name span").first).to_contain_text("OTHER-3")
+    expect(page.locator("#edits .name span").first).to_contain_text("Other 3")
     expect(page.locator("#message")).not_to_contain_text("whiten")
 
 

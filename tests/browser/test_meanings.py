@@ -153,8 +153,12 @@ def test_every_term_is_marked_once_in_a_section_and_quietly(page):
         for fold in folds:
             page.click(f"{fold} > button")
     open_tab(page, "Edit")
-    found = {re.sub("^(term|score)-", "", name) for name in page.evaluate(ALL)}
-    assert set(TERMS) <= found
+    found = set(page.evaluate(ALL))
+    page.locator("#method input[value=memit]").check()
+    label(page, "preserved")
+    found |= set(page.evaluate(ALL))
+    page.locator("#method input[value=rome]").check()
+    assert set(TERMS) <= {re.sub("^(term|score)-", "", name) for name in found}
     assert not any(re.search(r"[:,(]", word) for word in page.evaluate(UNDERLINED))
     page.click("#advanced > button")
     page.click("#line [data-fold=request]")

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from compared import Broken, Failing
 from fastapi import FastAPI
 from instant import Instant
 from over_the_wire import served
@@ -131,3 +132,12 @@ def forwards(lab) -> Iterator[list[int]]:
     handle = lab.model.hf.base_model.register_forward_hook(lambda *_: seen.append(1))
     yield seen
     handle.remove()
+
+
+@pytest.fixture
+def other_methods(monkeypatch) -> None:
+    """More methods: "instant"; "second", which is ROME; "failing" and "broken"."""
+    second = type("Second", (type(methods.get("rome")),), {"name": "second", "title": "Second", "like": "rome"})()
+    for method in (Instant(), Failing(), Broken(), second):
+        name = "instant" if type(method) is Instant else method.name
+        monkeypatch.setitem(methods.METHODS, name, method)

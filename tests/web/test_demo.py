@@ -1,5 +1,6 @@
 """A public demo: what a stranger may do, what not, and when to come back."""
 
+import json
 import re
 import secrets
 import threading
@@ -12,12 +13,13 @@ from paths import ROOT
 from visitors import TIMEOUT, FakeRequest, Visitor, runs, wait_until
 
 from editlab.errors import BadRequest, TooMany
-from editlab.lab import Choice, Lab
+from editlab.lab import METHODS, Choice, Lab
 from editlab.lab.access import limits
 from editlab.lab.access.limits import FREE, Asker, Cost, RateLimits, on_behalf_of
 from editlab.probes import Passages
 from editlab.settings import Settings
 from editlab.web import create_page
+from editlab.web.compare.handlers import CompareHandlers, Fact
 from editlab.web.core.visit import Visit
 from editlab.web.edit.file_handlers import FileFields
 from editlab.web.inside.handlers import InsideHandlers
@@ -174,6 +176,7 @@ def test_every_handler_that_computes_or_writes_costs_something_and_what_concerns
     assert free == {
         *("page_open", "model_open", "workspace_open", "monitor_look", "workshop_look"),
         *("workspace_jobs", "workspace_format", "workspace_job", "workspace_stop"),
+        *("choose_method", "compare_open", "compare_stop", "compare_use"),
         *("tokenize", "choose_object", "inside_draw", "hurry", "stop", "keys_stop", "inside_stop", "bench_stop"),
         *(
             "workshop_load",
@@ -201,6 +204,15 @@ def test_many_edits_at_once_cost_as_many(visitor):
     said = list(runs(handlers, "inside_many", visitor.name, 200, "new"))
     assert "allows each visitor 60 edits an hour" in said[-1]["message"]
     assert visitor.lab.worker.open == []
+
+
+def test_a_comparison_costs_an_edit_a_method_and_caps_its_settings(visitor, quick_limits):
+    fact = Fact.model_construct(subject="Japan", prompt="{} is in", target_new="Asia", target_true="", space="script")
+    handlers, names = CompareHandlers(visitor.lab), list(METHODS)[:5]
+    *_, last = runs(handlers, "compare_run", visitor.name, fact, " ".join(names), "")
+    assert "4 edits an hour" in last["message"] and visitor.lab.worker.open == []
+    *_, last = runs(handlers, "compare_run", visitor.name, fact, names[0], json.dumps({names[0]: {"steps": "1000"}}))
+    assert "this public demo allows at most 100" in last["compare-table"]
 
 
 def test_remaking_costs_what_is_made(visitor, few_steps, quick_limits):

@@ -77,7 +77,9 @@ def test_who_has_another_edit_or_threshold_gets_answers_of_their_own(lab, room):
 
 def test_an_edit_that_everybody_makes_is_computed_once(lab, room, monkeypatch):
     calls, real = [], methods.get("rome").edit
-    monkeypatch.setattr(type(methods.get("rome")), "edit", lambda self, *given: calls.append(given) or real(*given))
+    monkeypatch.setattr(
+        type(methods.get("rome")), "edit", lambda self, *given, **named: calls.append(given) or real(*given, **named)
+    )
     made = together(lab, lambda workspace: edits.apply(workspace, CAPITAL, recipe="default"), room)
     assert len(calls) == 1
     assert len({record.id for record in made}) == len(room), "each has an id of its own"

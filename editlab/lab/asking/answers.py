@@ -99,8 +99,8 @@ def _ask_all(
     context = workspace.context
     ground, records, robust = context.ground, workspace.records, workspace.robust if under is None else None
     record = find_applied(records, request)
-    battery = () if record is None else _battery(ground, request, own, most)
-    shared, asked = context.shared, _Asked(ground, request, views, robust)
+    battery = () if record is None else battery_of(ground, request, own, most)
+    shared, asked = context.shared, Asked(ground, request, views, robust)
     result = EditAnswers(request, record is not None, {}, battery=battery)
     if not probes_alone:
         for answers in _write(shared, asked, progress, cancel):
@@ -114,7 +114,7 @@ def _ask_all(
     if record is None:
         return result
     yield
-    for frame in _probe(shared, asked, battery, part_of(progress, 0.1, 0.6), cancel):
+    for frame in probed(shared, asked, battery, part_of(progress, 0.1, 0.6), cancel):
         result = replace(result, probes=frame)
         progress.show(result)
         yield
@@ -153,7 +153,7 @@ def look(workspace: Workspace, request: EditRequest) -> Job[probes.Answers]:
 
     def work(progress: JobProgress, cancel: Cancel) -> probes.Answers:
         answers: probes.Answers = {}
-        asked = _Asked(context.ground, request, workspace.question_views, workspace.robust)
+        asked = Asked(context.ground, request, workspace.question_views, workspace.robust)
         for answers in _write(context.shared, asked, progress, cancel):
             progress.show(answers)
         return answers
@@ -214,13 +214,13 @@ def find_applied(records: Sequence[EditRecord], request: EditRequest) -> EditRec
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
+class Asked:
     """A request with the views that are asked; `robust`: the "rep" view in its plain form, None without pathways."""
 
     ground: Ground
     request: EditRequest
     views: dict[str, View]
-    robust: View | None
+    robust: View | None = None
 
     def key(self, what: str, more: Hashable = ()) -> Hashable:
         """Return what a result depends on, by content. The sweep does not depend on the threshold."""
@@ -229,19 +229,7 @@ class _Asked:
         return what, self.ground.model.fingerprint, self.request, views, robust, more
 
 
-def _write(shared: Shared, asked: _Asked, progress: Progress, cancel: Cancel) -> Iterator[probes.Answers]:
-    """Yield the answers at a request's prompt as they are written. Raises `Cancelled` at the next token."""
-    progress(0.0, "the model reads")
-    written = shared.written(
-        asked.key("answers"), lambda: probes.summaries_so_far(asked.ground.model, asked.request, asked.views)
-    )
-    for step, answers in enumerate(written):
-        stop_if(cancel, "Stopped before the answer was complete.")
-        progress(0.1 * step / TEXT_TOKENS, "the model writes")
-        yield answers
-
-
-def _battery(ground: Ground, request: EditRequest, own: Sequence[OwnProbe], most: int | None) -> tuple[Probe, ...]:
+def battery_of(ground: Ground, request: EditRequest, own: Sequence[OwnProbe], most: int | None) -> tuple[Probe, ...]:
     """Return the visitor's probes and all others around a request, the most telling kinds first."""
     battery = [
         *(Probe(p.kind, "", p.text, request.target_new if p.kind == "rephrase" else None, p.subject) for p in own),
@@ -250,8 +238,8 @@ def _battery(ground: Ground, request: EditRequest, own: Sequence[OwnProbe], most
     return tuple(sorted(battery, key=lambda probe: probes.TELLING.index(probe.kind)))
 
 
-def _probe(
-    shared: Shared, asked: _Asked, battery: Sequence[Probe], progress: Progress, cancel: Cancel
+def probed(
+    shared: Shared, asked: Asked, battery: Sequence[Probe], progress: Progress, cancel: Cancel
 ) -> Iterator[DataFrame]:
     """Yield the rows of `probes.ask` for a battery, after each kind of probes."""
     frames: list[DataFrame] = []
@@ -265,14 +253,26 @@ def _probe(
         yield concat(frames, ignore_index=True)
 
 
-def _why(asked: _Asked, record: EditRecord, result: EditAnswers, cancel: Cancel) -> str:
+def _why(asked: Asked, record: EditRecord, result: EditAnswers, cancel: Cancel) -> str:
     """Return why the edit of a request did not take or where it is missed, "" where nothing is wrong."""
     model, edited, health = asked.ground.model, asked.views[ViewName.EDITED], {} if record.more else record.health
     found = insight.why(model, asked.request, record.patches, edited, result.battery, result.probes, health, cancel)
     return "" if found is None else found.sentence
 
 
-def _sweep(asked: _Asked, progress: Progress, cancel: Cancel) -> DataFrame:
+def _write(shared: Shared, asked: Asked, progress: Progress, cancel: Cancel) -> Iterator[probes.Answers]:
+    """Yield the answers at a request's prompt as they are written. Raises `Cancelled` at the next token."""
+    progress(0.0, "the model reads")
+    written = shared.written(
+        asked.key("answers"), lambda: probes.summaries_so_far(asked.ground.model, asked.request, asked.views)
+    )
+    for step, answers in enumerate(written):
+        stop_if(cancel, "Stopped before the answer was complete.")
+        progress(0.1 * step / TEXT_TOKENS, "the model writes")
+        yield answers
+
+
+def _sweep(asked: Asked, progress: Progress, cancel: Cancel) -> DataFrame:
     """Return the probes of a request at every threshold."""
     ground, case = asked.ground, asked.ground.case(asked.request)
     return probes.sweep(ground.model, case.request, ground.battery(case), asked.robust, progress=progress, cancel=cancel)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from secrets import token_hex
 from typing import Any, NamedTuple
 
@@ -11,10 +12,11 @@ from torch import is_tensor
 from editlab import methods
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
+from editlab.lab.context import Context
 from editlab.lab.ledger.chain import Solves
 from editlab.lab.ledger.events import Edit
 from editlab.lab.workspaces import edit_files
-from editlab.model import LanguageModel
+from editlab.model import LanguageModel, statistics
 from editlab.patches import View
 from editlab.work import Cancel, Progress
 
@@ -67,6 +69,29 @@ def compute_edit(
         contexts=edited.contexts,
         solves=keep(solves),
     )
+
+
+def compute_alike(
+    context: Context,
+    requests: tuple[EditRequest, ...],
+    method: str,
+    settings: Any,
+    earlier: Earlier,
+    keep: Callable[[Solves], tuple[str, ...]],
+    holds: Callable[[Edit], bool],
+    progress: Progress,
+    cancel: Cancel,
+) -> Edit:
+    """Return an edit that somebody has made alike, under equal edits, and whose files it `holds`; else compute it."""
+    model = context.model
+    measured = [statistics.describe(model, layer) for layer in methods.get(method).layers_measured(settings)]
+    given = repr((methods.as_json(settings), measured))
+    key = "edit", model.fingerprint, requests, method, given, earlier.view.digest, tuple(earlier.requests)
+
+    def compute_it() -> Edit:
+        return compute_edit(model, requests, method, settings, earlier, None, keep, progress, cancel)
+
+    return replace(context.shared.once(key, compute_it, holds), id=new_id())
 
 
 def new_id() -> str:

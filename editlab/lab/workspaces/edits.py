@@ -19,12 +19,11 @@ from editlab.lab.ledger.chain import EditRecord, pathways_of
 from editlab.lab.ledger.events import Edit, count_edits, name_of
 from editlab.lab.worker import Job, JobProgress, Parts, Work
 from editlab.lab.workspaces import compute, edit_files, masks
-from editlab.lab.workspaces.compute import Earlier, Part, new_id
+from editlab.lab.workspaces.compute import Earlier, Part
 from editlab.lab.workspaces.edit_files import EditFile, FileProgress
 from editlab.lab.workspaces.rep import train_pathways
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.methods.rep import RECIPES, recipe_of
-from editlab.model import statistics
 from editlab.patches import BASE, View
 from editlab.probes import Answers, summaries_so_far
 from editlab.wording import noop
@@ -308,18 +307,9 @@ def _compute(
     """
     context, chain = workspace.context, workspace.chain
     earlier = Earlier(workspace.view, compute.requests_of(edit for edit in chain.state.chain if edit.on))
-    model = context.model
-
-    def compute_it() -> Edit:
-        return compute.compute_edit(model, requests, method, settings, earlier, source, chain.keep, progress, cancel)
-
-    if source is not None:
-        return compute_it()
-    measured = [statistics.describe(model, layer) for layer in methods.get(method).layers_measured(settings)]
-    given = repr((methods.as_json(settings), measured))
-    key = "edit", model.fingerprint, requests, method, given, earlier.view.digest, tuple(earlier.requests)
-    edit = context.shared.once(key, compute_it, chain.holds)
-    return replace(edit, id=new_id())
+    if source is None:
+        return compute.compute_alike(context, requests, method, settings, earlier, chain.keep, chain.holds, progress, cancel)
+    return compute.compute_edit(context.model, requests, method, settings, earlier, source, chain.keep, progress, cancel)
 
 
 def _add_rep(workspace: Workspace, edit: Edit, recipe: str, below: View, progress: Progress, cancel: Cancel) -> Edit:

@@ -61,6 +61,7 @@ ENVIRONMENT.filters |= {
     "translated": gettext,
     "view_title": names.view_title,
     "kind_name": names.kind_name,
+    "method_name": names.method_name,
     "kind_meaning": names.kind_meaning,
 }
 

@@ -1,7 +1,7 @@
 """What the page calls views, kinds of probes and tokens: the same as reports do, in the language of the visit."""
 
 from editlab import names
-from editlab.lab import KINDS
+from editlab.lab import KINDS, METHODS
 from editlab.names import VIEW_TITLES, token_name
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import noop
@@ -17,6 +17,11 @@ def view_title(view: str) -> str:
     return _(names.view_title(view))
 
 
+def method_name(name: str) -> str:
+    """Return the short name of a method: how its title begins. One that there is not is shown under its own name."""
+    return _(METHODS[name].title).partition(":")[0] if name in METHODS else name
+
+
 def kind_name(kind: str, domain: str = "") -> str:
     """Return the name of a kind of probe, with its domain in brackets where it has one."""
     return _(names.kind_name(kind)) + (f" ({_(domain)})" if domain else "")
@@ -27,4 +32,4 @@ def kind_meaning(kind: str) -> str:
     return capitalize(_(KINDS[kind]))
 
 
-__all__ = ["VIEW_TITLES", "kind_meaning", "kind_name", "token_name", "view_title"]
+__all__ = ["VIEW_TITLES", "kind_meaning", "kind_name", "method_name", "token_name", "view_title"]

@@ -24,6 +24,7 @@
     } else if (event.key === "Escape") {
       press("stop");
       press("keys-stop");
+      press("compare-stop");
     }
   }, true);
 
@@ -65,7 +66,9 @@
     if (!document.hidden && document.querySelector("#workspace-jobs [data-open]")?.offsetParent) press("workspace-look");
   }, 2000);
   document.addEventListener("click", (event) => {
-    if (!event.target.closest("#workspace-edits [data-press=look]")) return;
+    const used = event.target.closest("#compare-table [data-press=use]")?.dataset.method;
+    if (used) remember("method", used);
+    if (!used && !event.target.closest("#workspace-edits [data-press=look]")) return;
     tabs().find((tab) => nameOf(tab) === "edit")?.click();
   });
 

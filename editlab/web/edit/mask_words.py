@@ -13,6 +13,7 @@ from editlab.web.core.answers import Answer, Answers, headline
 from editlab.web.core.engine import said
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
+from editlab.web.core.names import method_name
 from editlab.web.core.wording import join, number, percent, rate
 
 TO_COME = noop("Shown as soon as this edit is applied.")
@@ -58,13 +59,13 @@ def describe(mask: MaskInfo) -> str:
             "unseen edits.",
             n,
         )
-    given = {"method": mask.method.upper(), "share": percent(mask.pruned), "layers": join(mask.layers)}
+    given = {"method": method_name(mask.method), "share": percent(mask.pruned), "layers": join(mask.layers)}
     return text.format(**given, reversed="" if mask.reversed_unseen is None else rate(mask.reversed_unseen))
 
 
 def train_label(method: str) -> str:
     """Return the label of the button that trains a mask."""
-    return _("Train a mask for {method}").format(method=method.upper())
+    return _("Train a mask for {method}").format(method=method_name(method))
 
 
 def cost(estimate: str) -> str:

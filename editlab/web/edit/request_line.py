@@ -6,6 +6,7 @@ from markupsafe import Markup
 
 from editlab.lab import OFF
 from editlab.web.core.html import render
+from editlab.web.core.names import method_name
 
 LONGEST = 90
 """Characters of each part that are shown."""
@@ -21,6 +22,6 @@ def line(subject: str = "", prompt: str = "", new: str = "", true: str = "", met
         after=after.strip() if slot else "",
         new=new.strip(),
         old=true.strip(),
-        how=f"{method.upper()}{'' if rep == OFF else ' + REP'}",
+        how=f"{method_name(method)}{'' if rep == OFF else ' + REP'}",
         most=LONGEST,
     )

@@ -10,7 +10,7 @@ from editlab.web.core.answers import Answers, headline
 from editlab.web.core.engine import said
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
-from editlab.web.core.names import view_title
+from editlab.web.core.names import method_name, view_title
 from editlab.web.core.wording import join, number, percent, tell
 
 # --- answers ----------------------------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ def health_title(record: EditRecord) -> str:
         )
     else:
         text = ngettext("{method} at layer {layers}, on “{prompt}”.", "{method} at layers {layers}, on “{prompt}”.", n)
-    given = {"method": record.method.upper(), "layers": join(record.layers), "prompt": record.request.text}
+    given = {"method": method_name(record.method), "layers": join(record.layers), "prompt": record.request.text}
     return text.format(**given, n=number(len(record.more)))
 
 
@@ -115,7 +115,7 @@ def how_made(record: EditRecord) -> str:
     """Return an edit's method and time, whether it was made without key statistics, and whether it is off."""
     plain = [] if record.health.get("whitened", 1.0) else [_("no key statistics")]
     return ", ".join(
-        [record.method.upper(), f"{number(record.seconds, '.1f')} s", *plain, *([] if record.on else [_("off")])]
+        [method_name(record.method), f"{number(record.seconds, '.1f')} s", *plain, *([] if record.on else [_("off")])]
     )
 
 

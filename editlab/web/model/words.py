@@ -10,6 +10,7 @@ from editlab.lab import OFF, Measured, MeasuringCost
 from editlab.web.core import wording
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
+from editlab.web.core.names import method_name
 from editlab.web.core.wording import duration, join, number, percent, rate
 
 TITLES = {"model": noop("Another model"), "statistics": noop("Key statistics"), "benchmark": noop("Benchmark")}
@@ -166,12 +167,12 @@ def abilities(
         if known and missing
         else _("which keys a layer already uses, so that edits spare them")
     )
-    upper = join(method.upper() for method in masks)
+    named = join(map(method_name, masks))
     seconds = about["measured"].get("seconds_per_edit")
     return [
         (_("Key statistics"), _layers([one.layer for one in known]) if known else _("missing"), waits),
         ("REP", _("ready"), _("trained for each edit, with its switch on the Edit tab")),
-        (_("Reversal mask"), upper if masks else _("none yet"), _("shows whether an old answer returns")),
+        (_("Reversal mask"), named if masks else _("none yet"), _("shows whether an old answer returns")),
         (
             _("Speed"),
             _("not measured") if seconds is None else f"{number(seconds, '.1f')} s",
@@ -241,7 +242,8 @@ def _layers(layers: Sequence[int]) -> str:
 
 def benchmark(line: Mapping[str, Any]) -> str:
     """Return what a benchmark has measured. `line`: of `robustness.summary`."""
-    method = line["method"].upper() if line["rep"] == OFF else _("{method} with REP").format(method=line["method"].upper())
+    method = method_name(line["method"])
+    method = method if line["rep"] == OFF else _("{method} with REP").format(method=method)
     named = {"n": number(line["n"]), "method": method, "seconds": number(line["seconds_per_edit"], ".1f")}
     if not line["skipped"]:
         text = ngettext(
@@ -261,7 +263,7 @@ def benchmark(line: Mapping[str, Any]) -> str:
 def benchmark_title(line: Mapping[str, Any]) -> str:
     """Return in a few words what a benchmark has measured."""
     text = ngettext("{rate} of {n} edit by {method} take", "{rate} of {n} edits by {method} take", line["n"])
-    return text.format(rate=rate(line["success"]), n=number(line["n"]), method=line["method"].upper())
+    return text.format(rate=rate(line["success"]), n=number(line["n"]), method=method_name(line["method"]))
 
 
 def rates(line: Mapping[str, Any]) -> list[Rate]:

@@ -1,0 +1,1 @@
+"""The Compare tab: methods side by side on one fact."""

@@ -1,0 +1,200 @@
+"""The handlers of the Compare tab: the fact of the Edit tab, edited by each of the chosen methods."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from weakref import WeakKeyDictionary
+
+import gradio as gr
+from markupsafe import Markup
+from pydantic import Field
+
+from editlab.errors import BadRequest, Cancelled
+from editlab.facts import EditRequest
+from editlab.facts.script import Space, bare
+from editlab.facts.writers import frame_csv
+from editlab.figures.methods import methods as picture
+from editlab.lab import METHODS, Lab, Workspace
+from editlab.lab.access.limits import FREE, Cost
+from editlab.lab.asking import comparing
+from editlab.lab.asking.comparing import Comparison
+from editlab.web.compare import table, words
+from editlab.web.core import forms
+from editlab.web.core.components import folded
+from editlab.web.core.engine import said
+from editlab.web.core.forms import Settings
+from editlab.web.core.handlers import BATTERY, Handlers, handler
+from editlab.web.core.html import pieces, render
+from editlab.web.core.inputs import Inputs, Name, Object, Pressed, Prompt, Subject
+from editlab.web.core.language import gettext as _
+from editlab.web.core.language import ngettext
+from editlab.web.core.names import method_name
+from editlab.web.core.turns import Turn, Turns
+from editlab.web.core.updates import Update, Updates, buttons, follow
+from editlab.web.core.visit import Visit
+from editlab.web.core.wording import number
+
+ONE = Cost(edits=1, prompts=BATTERY)
+"""What it costs to compare one method."""
+Chosen = Annotated[str, Field(max_length=2_000)]
+"""The names of methods, with a space between two."""
+
+
+class Fact(Inputs):
+    """The fields of the Edit tab."""
+
+    subject: Subject
+    prompt: Prompt
+    target_new: Object
+    target_true: Object
+    space: Space = "script"
+
+
+class PressedMethod(Pressed):
+    """A button in the row of a method."""
+
+    press: Literal["use"]
+    method: Name
+
+
+class CompareHandlers(Handlers):
+    """The handlers of the Compare tab. The latest comparison of each workspace is kept."""
+
+    def __init__(self, lab: Lab) -> None:
+        super().__init__(lab)
+        self.turns = Turns()
+        self._found: WeakKeyDictionary[Workspace, Comparison] = WeakKeyDictionary()
+
+    @handler(cost=FREE)
+    def compare_open(self, visit: Visit, fact: Fact) -> Updates:
+        """Show the fact that would be compared, or the comparison of it that was made already."""
+        found = self._found.get(visit.workspace)
+        try:
+            request = self._read(fact)
+        except BadRequest:
+            yield {"compare-fact": pieces.message(_(words.NO_FACT), "hint"), **self._clear()}
+            return
+        yield {"compare-fact": _fact(request)}
+        if found is None or found.request != self.lab.context.ground.case(request).request:
+            yield {**self._clear(), "compare-lead": pieces.lead(_(words.EMPTY), tone="open")}
+        else:
+            yield self._draw(found)
+
+    @handler(cost=ONE)
+    def compare_run(self, visit: Visit, fact: Fact, compare_methods: Chosen, settings: Settings) -> Updates:
+        """Let each chosen method edit the fact, with the settings of the Edit tab, and ask all the same questions."""
+        workspace, names = visit.workspace, [name for name in METHODS if name in compare_methods.split()]
+        try:
+            request = self._read(fact)
+        except BadRequest as error:
+            raise BadRequest(said(error)) from error  # without its field, which is on the Edit tab
+        more = max(0, len(names) - 1)
+        self.lab.limits.spend(Cost(edits=more * ONE.edits, prompts=more * ONE.prompts))
+        offered = self.lab.methods()
+        chosen = {name: forms.read_settings(offered, name, settings) for name in names}
+        yield from self.turns.take(workspace, lambda turn: self._compare(turn, workspace, request, chosen))
+
+    @handler(cost=FREE)
+    def compare_stop(self, visit: Visit) -> Updates:
+        """Stop the visitor's jobs. The handler that is stopped says the rest."""
+        yield from self.stop_jobs(visit)
+
+    @handler(cost=FREE)
+    def compare_use(self, visit: Visit, pressed: PressedMethod) -> Updates:
+        """Choose a method on the Edit tab."""
+        if pressed.method not in METHODS:
+            raise BadRequest(_("There is no such method any more. Reload the page."))
+        yield {"method": pressed.method}
+
+    @handler(cost=Cost(files=1))
+    def compare_files(self, visit: Visit) -> Updates:
+        """Offer the table and all answers as CSV files."""
+        workspace = visit.workspace
+        found = self._found.get(workspace)
+        if found is None:
+            raise BadRequest(_("There is nothing to export. Compare some methods first."))
+        links = []
+        for name, frame in table.files(found, self.lab.methods()).items():
+            path = self.lab.downloads.new_folder() / f"{name}.csv"
+            path.write_text(frame_csv(frame), encoding="utf-8")
+            text = ngettext("Download {file} ({n} row)", "Download {file} ({n} rows)", len(frame))
+            token = self.lab.downloads.offer(workspace.name, path)
+            links.append(pieces.download(token, text.format(file=path.name, n=number(len(frame)))))
+        yield {"compare-files-said": " ".join(links)}
+
+    def buttons(self, workspace: Workspace) -> Update:
+        """Return which buttons can be pressed now."""
+        return {**buttons(workspace), "compare-run": gr.update(interactive=True)}
+
+    def _compare(
+        self, turn: Turn, workspace: Workspace, request: EditRequest, chosen: dict[str, dict[str, object]]
+    ) -> Updates:
+        job = turn.asks(comparing.compare(workspace, request, chosen))
+        yield {
+            "compare-fact": _fact(request),
+            "message": "",
+            "stop": gr.update(interactive=True),
+            "compare-run": gr.update(interactive=False),
+            "compare-files-said": "",
+            "compare-files": gr.update(visible=False),
+        }
+        drawn = 0
+
+        def draw(found: Comparison) -> Update:
+            nonlocal drawn
+            fresh, drawn = len(found.ranked) != drawn, len(found.ranked)
+            return self._draw(found, fresh)
+
+        yield from follow(workspace, job, draw)
+        turn.check()
+        try:
+            found, text = job.result(), ""
+        except Cancelled:
+            if job.partial is None:
+                raise
+            found, text = job.partial, words.stopped(job.partial.ranked, len(job.partial.rows))
+        self._found[workspace] = found
+        end = {"message": pieces.message(text) if text else "", "progress": ""}
+        yield {**self._draw(found), **end, **self.buttons(workspace)}
+
+    def _draw(self, found: Comparison, figure: bool = True) -> Update:
+        """Return what is known of a comparison."""
+        text, tone = words.finding(found)
+        methods = self.lab.methods()
+        told = table.compared(found)
+        update: Update = {
+            "compare-lead": pieces.lead(text, words.meaning(found), tone),
+            "compare-table": render(
+                "compare/table.html", heads=table.heads(found), rows=table.rows(found, methods), rule=_(words.RULE)
+            ),
+            "compare-answers-fold": folded(_(words.SIDE_BY_SIDE), words.title(found)),
+            "compare-answers": render(
+                "compare/answers.html",
+                prompt=found.request.text,
+                base=(found.base or {}).get("text", ""),
+                methods=[method_name(row.method) for row in told],
+                texts=[(row.answer or {}).get("text", "") for row in told],
+                rows=table.answers(found),
+            ),
+            "compare-files": gr.update(visible=bool(found.ranked)),
+        }
+        if figure and found.ranked:
+            update["compare-lead-plot"] = picture(table.frame(found), table.columns(found), _("Time"))
+            update["compare-lead-about"] = pieces.about(_(words.ABOUT))
+        return update
+
+    def _clear(self) -> Update:
+        """Return the tab without a comparison."""
+        return {
+            **{f"compare-{name}": "" for name in ("lead", "lead-about", "table", "answers", "files-said")},
+            "compare-lead-plot": None,
+            "compare-answers-fold": folded(_(words.SIDE_BY_SIDE)),
+            "compare-files": gr.update(visible=False),
+        }
+
+    def _read(self, fact: Fact) -> EditRequest:
+        return forms.read_request(fact.subject, fact.prompt, fact.target_new, fact.target_true, fact.space)
+
+
+def _fact(request: EditRequest) -> Markup:
+    return render("compare/fact.html", request=request, new=bare(request.target_new), old=bare(request.target_true or ""))

@@ -1,0 +1,160 @@
+"""The Compare tab without a browser: the finding, the picture, the table, the answers, a method for Edit, and CSV."""
+
+import csv
+import io
+import re
+
+import pytest
+from compared import row_of
+from visitors import CONTINENT, Reader, accepts
+
+from editlab.errors import BadRequest
+from editlab.facts.writers import frame_csv
+from editlab.figures.methods import methods as picture
+from editlab.lab import GROUPS, MethodInfo
+from editlab.lab.asking.comparing import Compared, Comparison
+from editlab.web.compare import table, words
+from editlab.web.compare.handlers import CompareHandlers, Fact, PressedMethod
+from editlab.web.compare.tab import usual
+from editlab.web.core.html import render
+
+GOOD = {"success": (1, 1), "rephrase": (2, 2), "locality": (3, 3)}
+FACT = Fact.model_construct(
+    subject=CONTINENT.subject, prompt=CONTINENT.prompt, target_new="Antarctica", target_true="Europe", space="script"
+)
+
+
+def found(*rows):
+    return Comparison(CONTINENT, rows, {"text": "Europe."})
+
+
+@pytest.fixture
+def reader(lab, request):
+    return Reader(CompareHandlers(lab), request.node.name[:60], "compare")
+
+
+def test_the_best_is_said_with_how_far_the_next_one_is_behind():
+    said, tone = words.finding(found(row_of("memit", **GOOD | {"rephrase": (1, 2)}), row_of("rome", **GOOD)))
+    assert said == "ROME does best on this fact: its score is 1.00, MEMIT follows with 0.75." and tone == "good"
+    meaning = words.meaning(found(row_of("rome", **GOOD), Compared("memit", error=BadRequest("No.")), Compared("kn")))
+    assert meaning == (
+        "ROME: Efficacy 100 %; Robustness 100 %; Locality 100 %. No edit by MEMIT: the table says why. 1 method is left."
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "said", "tone"),
+    [
+        ((row_of("rome", **GOOD),), "ROME has a score of 1.00 on this fact.", "good"),
+        ((row_of("rome", success=(1, 1), locality=(1, 4)),), "ROME has a score of 0.40 on this fact.", "mixed"),
+        (
+            (row_of("memit", 2.0, **GOOD), row_of("rome", 1.0, **GOOD)),
+            "ROME and MEMIT do equally well on this fact, ROME in the least time.",
+            "good",
+        ),
+        ((row_of("rome", success=(0, 1)),), "This method does not make the model say “Antarctica”.", "bad"),
+        (
+            (row_of("rome", success=(0, 1)), row_of("memit", success=(0, 1))),
+            "None of 2 methods makes the model say “Antarctica”.",
+            "bad",
+        ),
+        ((Compared("rome", error=BadRequest("No.")),), "None of these methods edits this fact. The table says why.", "bad"),
+        ((Compared("rome"),), "The first method is at work.", "open"),
+    ],
+)
+def test_each_outcome_has_its_sentence(rows, said, tone):
+    assert words.finding(found(*rows)) == (said, tone)
+
+
+def test_the_table_has_what_was_asked_the_best_first_and_why_a_method_failed(lab):
+    rows = [Compared("r-rome", error=BadRequest("No <layer>.")), Compared("memit"), row_of(long=(1, 2), **GOOD)]
+    comparison = found(*rows)
+    assert [name for name, _ in table.heads(comparison)] == ["", "success", "", "rephrase", "long", "locality", "", ""]
+    html = render(
+        "compare/table.html", heads=table.heads(comparison), rows=table.rows(comparison, lab.methods()), rule="The rule."
+    )
+    assert re.findall(r'<tr class="([^"]+)">', html) == ["done", "at-work", "failed"]
+    assert "50 % <small>1/2</small>" in html.replace("\N{NO-BREAK SPACE}", " ") and "No &lt;layer&gt;." in html
+    assert re.findall(r'data-press="use" data-method="([^"]+)"', html) == ["rome"] and "The rule." in html
+    assert html.count('<th scope="col"') == 1 + len(table.heads(comparison))
+
+
+def test_the_picture_has_a_row_a_method_and_a_column_a_rate():
+    comparison = found(row_of("memit", 12.0, **GOOD), row_of("rome", 0.25, **GOOD | {"same_subject": (1, 2)}))
+    figure = picture(table.frame(comparison), table.columns(comparison), "Time")
+    (grid,) = figure.data
+    assert list(figure.layout.yaxis.ticktext) == ["<b>MEMIT</b>", "ROME"]
+    assert list(figure.layout.xaxis.ticktext) == ["Efficacy", "Robustness", "Locality", "Same<br>subject", "Time"]
+    assert [list(row) for row in grid.text] == [
+        ["100 %", "100 %", "100 %", "–", "12.0 s"],
+        ["100 %", "100 %", "100 %", "50 %", "0.25 s"],
+    ]
+    assert grid.z[0][3] is None and grid.z[1][3] == 0.5
+
+
+def test_answers_stand_side_by_side(lab):
+    comparison = found(row_of("rome", **GOOD), row_of("memit", **GOOD | {"rephrase": (0, 2)}), Compared("kn"))
+    asked = table.answers(comparison)
+    assert [row["kind"] for row in asked] == ["Rephrase", "Rephrase", "Locality", "Locality"]
+    assert asked[0]["answers"] == [("x", "✓", "changed", "good"), ("z", "✕", "missed", "bad")]
+    assert [row.method for row in table.compared(comparison)] == ["rome", "memit"]
+
+
+def test_files_have_every_rate_and_every_answer(lab):
+    comparison = found(row_of("rome", **GOOD), Compared("memit", error=BadRequest("No.")))
+    files = {
+        name: list(csv.DictReader(io.StringIO(frame_csv(f)))) for name, f in table.files(comparison, lab.methods()).items()
+    }
+    first, second = files["methods"]
+    assert (first["method"], first["score"], first["rephrase good"], first["bytes"]) == ("rome", "1.0", "2", "1200.0")
+    assert (second["method"], second["error"]) == ("memit", "No.")
+    assert len(files["answers"]) == 6 and {row["method"] for row in files["answers"]} == {"rome"}
+    assert (
+        files["answers"][0] | {"kind": "success", "answer": "x", "unedited": "y", "verdict": "changed"}
+        == files["answers"][0]
+    )
+
+
+def test_a_newcomer_compares_the_usual_methods_and_one_of_every_other_group():
+    methods = [MethodInfo(f"m{n}", "", "", group, ()) for n, group in enumerate(["locate"] * 3 + [*GROUPS, *GROUPS])]
+    assert sorted(usual(tuple(methods))) == ["m0", "m1", "m4", "m5", "m6"]
+
+
+def test_methods_are_compared_from_the_fields_and_the_settings_of_the_edit_tab(
+    reader, other_methods, few_steps, monkeypatch
+):
+    assert "press “Compare”" in reader.does("compare_open", FACT)["compare-lead"]
+    assert "<s>Europe</s> → <b>Antarctica</b>" in reader.page["compare-fact"]
+    records, event = reader.workspace.records, reader.workspace.state.number
+    page = reader.does("compare_run", FACT, "second rome nowhere failing", '{"second": {"steps": "many"}}')
+    assert (reader.workspace.records, reader.workspace.state.number) == (records, event)
+    assert page["compare-lead"].count("ROME") == 1 and page["compare-lead-plot"] is not None and page["message"] == ""
+    assert "steps is &#39;many&#39;" in page["compare-table"] and "This fact has no second token" in page["compare-table"]
+    assert page["compare-run"]["interactive"] is True and page["stop"]["interactive"] is False
+    assert page["compare-files"]["visible"] is True and "Republic of Slovenia" in page["compare-answers"]
+    assert reader.does("compare_files")["compare-files-said"].count("<a ") == 2
+    again = Reader(reader.handlers, reader.name, "compare")
+    assert again.does("compare_open", FACT)["compare-table"] == page["compare-table"]
+    other = FACT.model_copy(update={"target_new": "Asia"})
+    assert again.does("compare_open", other)["compare-table"] == ""
+
+
+def test_a_row_is_drawn_as_soon_as_its_method_is_done(reader, other_methods):
+    reader.does("compare_run", FACT, "instant rome", "")
+    leads = [update["compare-lead"] for update in reader.seen if "compare-lead" in update]
+    assert "is left" not in leads[-1] and len(leads) >= 2
+
+
+def test_what_cannot_be_compared_is_a_sentence(reader):
+    assert "No method is chosen" in reader.does("compare_run", FACT, "", "")["message"]
+    empty = FACT.model_copy(update={"subject": ""})
+    assert "problem" in reader.does("compare_run", empty, "rome", "")["message"]
+    assert "Write a fact on the Edit tab first" in reader.does("compare_open", empty)["compare-fact"]
+    assert "nothing to export" in reader.does("compare_files")["message"]
+    assert not accepts(reader.handlers.compare_run, "compare-methods", "x" * 2_001)
+
+
+def test_a_method_is_taken_to_the_edit_tab(reader):
+    pressed = PressedMethod(press="use", method="memit")
+    assert reader.does("compare_use", pressed)["method"] == "memit"
+    assert "no such method" in reader.does("compare_use", PressedMethod(press="use", method="magic"))["message"]
