@@ -7,11 +7,11 @@ import torch
 from tiny_models import precise_model, shared_model
 
 from editlab import EditRequest, View, methods
-from editlab.codebooks import SAME_KEY, joined
 from editlab.errors import BadRequest
 from editlab.model.replay import replay
 from editlab.model.tokens import Located
 from editlab.patches import BASE, Codebook, LowRank, Mask, Pathway
+from editlab.patches.codebooks import SAME_KEY, joined
 
 LAYER = 2
 CAPITAL = EditRequest("The capital of {} is", "Slovenia", "Rome")

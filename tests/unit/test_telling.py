@@ -8,7 +8,7 @@ from editlab.errors import BadRequest
 from editlab.methods.ike.edit import ROOM, demonstrations
 from editlab.methods.note.edit import names_of
 from editlab.patches import BASE, Form, LowRank, Note, Preamble
-from editlab.telling import run_on
+from editlab.patches.telling import run_on
 
 CAPITAL = EditRequest("The capital of {} is", "Slovenia", "Rome", "Ljubljana")
 RIVER = EditRequest("The river of {} is", "Slovenia", "Sava")

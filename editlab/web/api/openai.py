@@ -22,7 +22,7 @@ from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.asking import completing
 from editlab.lab.ledger.names import handle_of
 from editlab.model.completion import Completion, Prompt, Said, held_back, within
-from editlab.telling import BARE, Form
+from editlab.patches import BARE, Form
 from editlab.web.api import names
 from editlab.web.api.errors import ErrorObject, fault_of
 from editlab.web.api.messages import (

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from editlab.digested import Digested
 from editlab.facts.retrieval import Bm25, Names
+from editlab.patches.digested import Digested
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from editlab.digested import Digested
+from editlab.patches.digested import Digested
 
 
 @dataclass(frozen=True, eq=False)
