@@ -18,6 +18,7 @@ from editlab.wording import noop
 from editlab.work import Cancel, Progress, never, no_progress
 
 if TYPE_CHECKING:
+    from editlab.methods._delta import Value
     from editlab.model import LanguageModel
 
 
@@ -165,6 +166,17 @@ def relative_norm(model: LanguageModel, patch: LowRank | Dense) -> float:
     A, B = patch.A.double(), patch.B.double()
     squared = ((A @ A.T) * (B.T @ B)).sum().clamp(min=0)
     return float(torch.sqrt(squared)) / model.memo[key]
+
+
+def health_of_solve(
+    values: Sequence[Value], reached: Sequence[float], norm: float, whitened: bool, seconds: float
+) -> tuple[dict[str, float], ...]:
+    """Return the health of requests that were solved together, which share the norm and the time of their solve."""
+    shared = {"relative_norm": norm, "whitened": float(whitened)}
+    return tuple(
+        {**shared, "loss": value.loss, "steps": value.steps, "p_new": p, "seconds": seconds / len(values)}
+        for value, p in zip(values, reached, strict=True)
+    )
 
 
 class Stopwatch:

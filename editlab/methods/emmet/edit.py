@@ -17,7 +17,7 @@ from editlab.facts import EditRequest
 from editlab.methods._after import finished
 from editlab.methods._anchor import solve_values
 from editlab.methods._delta import Schedule
-from editlab.methods._method import Edited, Stopwatch, check_requests, probability_of_new, relative_norm
+from editlab.methods._method import Edited, Stopwatch, check_requests, health_of_solve, probability_of_new, relative_norm
 from editlab.methods._metric import Metric, White, keys_of, sparing
 from editlab.methods.emmet.config import EmmetConfig
 from editlab.methods.rome.edit import Rome, layer_metric
@@ -79,17 +79,7 @@ class Emmet(Rome):
             norm = max(norm, relative_norm(model, patches[-1]))
         reached = probability_of_new(model, requests, [view.with_patches((*patches, form))] * len(requests))
         seconds = watch.seconds
-        health = tuple(
-            {
-                "relative_norm": norm,
-                "whitened": float(config.whiten and metric is not None),
-                "loss": value.loss,
-                "steps": value.steps,
-                "p_new": p,
-                "seconds": seconds / len(requests),
-            }
-            for value, p in zip(values, reached, strict=True)
-        )
+        health = health_of_solve(values, reached, norm, config.whiten and metric is not None, seconds)
         return Edited(self.name, tuple(requests), config.layers, (tuple(patches),), health, contexts, seconds)
 
 

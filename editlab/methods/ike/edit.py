@@ -16,12 +16,10 @@ from editlab.facts import EditRequest, Fact, FactBase
 from editlab.facts.request import SLOT
 from editlab.facts.retrieval import Bm25
 from editlab.facts.script import joined
-from editlab.methods._method import Edited, Method, Stopwatch, check_requests
-from editlab.methods._telling import our_facts, told
+from editlab.methods._telling import Telling, our_facts
 from editlab.methods.ike.config import IkeConfig
-from editlab.patches import BASE, Preamble, View
+from editlab.patches import Preamble
 from editlab.wording import noop
-from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -32,7 +30,7 @@ ROOM = 4
 """Demonstrations fill at most this part of the model's context: one in so many tokens."""
 
 
-class Ike(Method):
+class Ike(Telling):
     """In-context editing (docs/methods.md 8.2)."""
 
     name = "ike"
@@ -41,29 +39,13 @@ class Ike(Method):
         "Examples of what a new fact changes and what it leaves alone, then the fact, before every question (Zheng et "
         "al. 2023). No weight changes; every question becomes longer."
     )
-    group = "tell"
     config = IkeConfig
-    whitens = at_subject = False
+    work = noop("demonstrations: choosing facts that are alike")
 
-    def edit(
-        self,
-        model: LanguageModel,
-        requests: Sequence[EditRequest],
-        view: View = BASE,
-        config: IkeConfig | None = None,
-        progress: Progress = no_progress,
-        cancel: Cancel = never,
-    ) -> Edited:
-        """Return one preamble a request. Nothing is computed. Raises `BadRequest` for requests that cannot be placed."""
-        watch, config = Stopwatch(), self.settle(config, model)
-        check_requests(model, requests)
-        patches = []
-        for number, request in enumerate(requests):
-            stop_if(cancel)
-            progress(number / len(requests), "demonstrations: choosing facts that are alike")
-            shown = demonstrations(request, config.demonstrations, config.seed)
-            patches.append(Preamble(_new_fact(request), "".join(_fitting(model, shown)), "Prompt:"))
-        return told(self.name, model, requests, patches, view, model.form(config.form), watch)
+    def patch(self, model: LanguageModel, request: EditRequest, config: IkeConfig) -> Preamble:
+        """Return the demonstrations that are most like the fact, and the fact behind them."""
+        shown = demonstrations(request, config.demonstrations, config.seed)
+        return Preamble(_new_fact(request), "".join(_fitting(model, shown)), "Prompt:")
 
 
 def demonstrations(request: EditRequest, count: int, seed: int = 0) -> list[str]:

@@ -19,7 +19,15 @@ from editlab.methods._after import finished
 from editlab.methods._anchor import solve_values
 from editlab.methods._contexts import context_texts
 from editlab.methods._delta import Hook, Schedule, Value
-from editlab.methods._method import Edited, Method, Stopwatch, check_requests, probability_of_new, relative_norm
+from editlab.methods._method import (
+    Edited,
+    Method,
+    Stopwatch,
+    check_requests,
+    health_of_solve,
+    probability_of_new,
+    relative_norm,
+)
 from editlab.methods._metric import Metric, keys_of, sparing
 from editlab.methods.memit.config import MemitConfig, SpreadConfig
 from editlab.model.statistics import need
@@ -105,17 +113,7 @@ class Memit(Method):
         reached = probability_of_new(model, requests, [view.with_patches((*patches, form))] * len(requests))
         norm = max(relative_norm(model, patch) for patch in patches)
         seconds = watch.seconds
-        health = tuple(
-            {
-                "relative_norm": norm,
-                "whitened": 1.0,
-                "loss": value.loss,
-                "steps": value.steps,
-                "p_new": p,
-                "seconds": seconds / len(requests),
-            }
-            for value, p in zip(values, reached, strict=True)
-        )
+        health = health_of_solve(values, reached, norm, True, seconds)
         return Edited(self.name, tuple(requests), config.layers, (tuple(patches),), health, contexts, seconds)
 
     def values(
