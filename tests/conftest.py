@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +21,15 @@ settings.register_profile("editlab", deadline=None, suppress_health_check=[Healt
 settings.load_profile("editlab")
 
 DIFFERENCE = "difference: "
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium: one for all suites of a process, which can have no second loop of Playwright's."""
+    from chromium import chromium
+
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session", autouse=True)

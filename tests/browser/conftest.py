@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from app_process import running
-from chromium import PATIENCE_SECONDS, chromium
+from chromium import PATIENCE_SECONDS
 from masks import write_mask
 from paths import PRESETS
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import ConsoleMessage, Page, expect
 from steps import LEAVING, SAID_BEFORE, SIZES, apply, field, finished, open_tab, shift_of, show
 
 from editlab.model import LanguageModel
@@ -70,11 +70,7 @@ def app(bundled_app) -> str:
     return bundled_app
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=60_000)
-    with chromium() as browser:
-        yield browser
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import re
 
 from playwright.sync_api import Page, expect
-from steps import field, open_tab, reload
+from steps import field, open_tab, reload, unfold
 from tabs import everybody_can_read, first_of_all, open_fold, open_pictures, the_numbers_are_reached_by_keyboard
 
 SECTIONS = ("lens", "tokens", "contributions", "attention")
@@ -92,6 +92,9 @@ def test_the_fact_is_traced_and_the_layer_of_a_sweep_is_the_next_edits(edited):
     page.get_by_role("option", name="layer 1", exact=True).click()
     page.locator("#inside-use-layer").click()
     expect(page.locator("#inside-message")).to_contain_text("is made at layer 1")
+    open_tab(page, "Edit")
+    unfold(page, "request")
+    page.locator("#advanced > button").click()
     expect(page.locator("#rome-layers-field")).to_have_value("1")
     page.locator("#settings [data-reset]").evaluate("button => button.click()")
     expect(page.locator("#rome-layers-field")).to_have_value("0")

@@ -10,8 +10,8 @@ from editlab import EditRequest, LanguageModel, View
 from editlab.methods.mask import Example, batches
 from editlab.patches import Mask
 
-METHODS = ("rome", "memit", "ft_m")
-"""Low rank at one layer and over several, and a whole matrix: a mask knows no more of a method."""
+METHODS = ("rome", "memit")
+"""Low rank at one layer and over several: a mask knows no more of a method, and its training needs low rank."""
 REQUESTS = (
     EditRequest("The river runs to {}", "Slovenia", "people", "house"),
     EditRequest("The capital of {} is", "Rome", "old and", "old house"),

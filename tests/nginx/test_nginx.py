@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 from app_process import free_port, running
-from chromium import PATIENCE_SECONDS, chromium
+from chromium import PATIENCE_SECONDS
 from paths import NGINX, ROOT
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from editlab.lab.access.tokens import Tokens
 from editlab.lab.access.users import Users
@@ -105,13 +105,6 @@ def sites(tmp_path_factory) -> Iterator[dict[str, Site]]:
 def site(sites, request) -> Site:
     """Each of them."""
     return sites[request.param]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium."""
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

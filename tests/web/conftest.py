@@ -59,7 +59,8 @@ def few_steps(monkeypatch) -> None:
     real = methods.config_for
 
     def quick(name, model, /, **given):
-        few = {"steps": 2} if "steps" in methods.METHODS[name].config.__pydantic_fields__ else {}
+        own = methods.METHODS.get(name)
+        few = {"steps": 2} if own and "steps" in own.config.__pydantic_fields__ else {}
         return real(name, model, **{**few, **given})
 
     monkeypatch.setattr(methods, "config_for", quick)

@@ -288,6 +288,7 @@ def test_settings_may_come_as_text_and_stand_in_the_record(workspace):
     record = edits.apply(workspace, CONTINENT, config=given).result(TIMEOUT)
     assert record.config == {
         **{name: record.config[name] for name in ("learning_rate", "weight_decay", "clamp", "kl", "stop_below", "seed")},
+        **{name: record.config[name] for name in ("spare", "project", "energy", "anchor", "after")},
         "contexts": record.config["contexts"], "form": "plain",
         "steps": 2, "layers": [1, 2], "keys": "original", "plain_below": "inf", "whiten": False,
     }  # fmt: skip
@@ -299,7 +300,7 @@ def test_an_edit_that_comes_out_infinite_is_not_kept(workspace, monkeypatch):
     monkeypatch.setattr(
         type(methods.get("rome")),
         "edit",
-        lambda *_: Edited("rome", (CONTINENT,), (1,), ((infinite,),), ({},), (), 0.1),
+        lambda *_, **__: Edited("rome", (CONTINENT,), (1,), ((infinite,),), ({},), (), 0.1),
     )
     with pytest.raises(BadRequest, match="has infinite values"):
         edits.apply(workspace, CONTINENT).result(TIMEOUT)
@@ -308,7 +309,7 @@ def test_an_edit_that_comes_out_infinite_is_not_kept(workspace, monkeypatch):
 
 def test_every_setting_of_every_method_is_described(lab):
     for method in lab.methods():
-        assert method.title and {setting.name for setting in method.settings} >= {"layers", "steps", "seed"}
+        assert method.title and {setting.name for setting in method.settings} >= {"form"}
         given = {setting.name: setting.default for setting in method.settings}
         assert methods.config_for(method.name, lab.model, **given) == methods.config_for(method.name, lab.model)
         assert all(setting.help for setting in method.settings)
