@@ -24,6 +24,7 @@ def with_rep(opens) -> Page:
     """A page with one edit with REP and all that belongs to it, for tests that only look."""
     page = opens()
     page.locator("#rep label", has_text="On").click()
+    expect(page.locator("#rep input[value=default]")).to_be_checked()
     apply(page)
     page.wait_for_selector("#gate-curve .main-svg")
     finished(page)

@@ -91,7 +91,7 @@ def test_the_page_names_no_other_host_and_calls_nobody(server):
 
 
 def test_an_edit_over_the_wire(server, lab):
-    client = Client(server, verbose=False)
+    client = Client(server, verbose=False, httpx_kwargs={"timeout": 60})
     try:
         fields = ("", "", "rome", "off", "Slovenia", "{} belongs to the continent of", "Antarctica", "Europe")
         job = client.submit("over-the-wire", *fields, *others(client, "/apply", len(fields)), api_name="/apply")
