@@ -26,7 +26,8 @@ def with_rep(opens) -> Page:
     page.locator("#rep label", has_text="On").click()
     expect(page.locator("#rep input[value=default]")).to_be_checked()
     apply(page)
-    page.wait_for_selector("#gate-curve .main-svg")
+    seen = {name: page.locator(name).inner_text() for name in ("#message", "#edits", "#gate-said")}
+    expect(page.locator("#gate-curve .main-svg").first, f"no curve of the gate, beside {seen}").to_be_visible()
     finished(page)
     return page
 
