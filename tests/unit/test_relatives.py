@@ -244,6 +244,14 @@ def test_a_spared_key_hears_next_to_nothing_of_a_later_edit(measured):
     assert heard[1e4] < 1e-2 * heard[0.0] and heard[1.0] < heard[0.0]
 
 
+@pytest.mark.parametrize("name", ["rome", "emmet"])
+def test_sparing_earlier_edits_does_not_count_as_key_statistics(name):
+    bare = shared_model("llama")
+    config = config_of(bare, name, spare=1.0)
+    edited = methods.get(name).edit(bare, REQUESTS[1:2], config=config, earlier=REQUESTS[:1])
+    assert statistics.find(bare, 1) is None and edited.health[0]["whitened"] == 0.0
+
+
 def test_rect_keeps_the_relatively_largest_entries(measured):
     W, update = torch.tensor([[10.0, 1.0], [0.1, 5.0]]), torch.tensor([[1.0, 1.0], [0.01, 4.0]])
     assert torch.equal(rect(W, update, 0.5), torch.tensor([[0.0, 1.0], [0.0, 4.0]]))

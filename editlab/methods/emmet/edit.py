@@ -69,9 +69,8 @@ class Emmet(Rome):
             values = solve_values(
                 model, requests, layer, "mlp", contexts, schedule, now, config.anchor, progress, cancel, form
             )
-            metric = layer_metric(model, layer, config)
-            if config.spare:
-                metric = sparing(metric, keys_of(model, earlier, layer, now, form), config.spare)
+            text = layer_metric(model, layer, config)
+            metric = sparing(text, keys_of(model, earlier, layer, now, form), config.spare) if config.spare else text
             K = torch.stack([value.keys.mean(0) for value in values], 1)
             R = torch.stack([value.init + value.delta - value.values.mean(0) for value in values], 1)
             solved = LowRank(layer, held_exactly(K, metric or White(), config.ridge).T.contiguous(), R.contiguous())
@@ -79,7 +78,7 @@ class Emmet(Rome):
             norm = max(norm, relative_norm(model, patches[-1]))
         reached = probability_of_new(model, requests, [view.with_patches((*patches, form))] * len(requests))
         seconds = watch.seconds
-        health = health_of_solve(values, reached, norm, config.whiten and metric is not None, seconds)
+        health = health_of_solve(values, reached, norm, text is not None, seconds)
         return Edited(self.name, tuple(requests), config.layers, (tuple(patches),), health, contexts, seconds)
 
 

@@ -106,9 +106,8 @@ class Rome(Method):
         cancel: Cancel,
     ) -> None:
         form, chosen = model.form(config.form), [requests[i] for i in group]
-        metric = layer_metric(model, layer, config)
-        if config.spare:
-            metric = sparing(metric, keys_of(model, earlier, layer, view, form), config.spare)
+        text = layer_metric(model, layer, config)
+        metric = sparing(text, keys_of(model, earlier, layer, view, form), config.spare) if config.spare else text
         schedule = Schedule.of(config)
         values = solve_values(model, chosen, layer, "mlp", contexts, schedule, view, config.anchor, progress, cancel, form)
         for i, value in zip(group, values, strict=True):
@@ -117,7 +116,7 @@ class Rome(Method):
             solves[i] = (*solves[i], patch)
             health[i] = facts | {
                 "relative_norm": relative_norm(model, patch),
-                "whitened": float(config.whiten and metric is not None),
+                "whitened": float(text is not None),
                 "loss": value.loss,
                 "steps": value.steps,
             }
