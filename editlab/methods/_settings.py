@@ -256,7 +256,7 @@ Anchor = Annotated[
         title=noop("Anchor the norm"),
         description=noop(
             "Rescale each solved value to the length that it has in the unedited model, so that a chain of edits does not "
-            "swell. Twice as long."
+            "swell. It takes twice as long."
         ),
     ),
 ]

@@ -62,16 +62,10 @@ class FtlConfig(MethodSettings):
 
 
 @dataclass(frozen=True, config=NO_OTHERS)
-class FtmConfig(MethodSettings):
-    """Named as in the published code; the published values of each model stand in `presets/models/`."""
+class FtmConfig(FtlConfig):
+    """The same without a constraint."""
 
-    depth: ClassVar[float] = 21 / 32
-    layers: Layer = ()
-    learning_rate: Rate = 5e-4
-    steps: Passes = 25
     norm_constraint: Constraint = math.inf
-    stop_below: StopBelow = 1e-2
-    form: PromptForm = "plain"
 
 
 @dataclass(frozen=True, config=NO_OTHERS)
