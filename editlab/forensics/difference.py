@@ -27,7 +27,7 @@ from editlab.work import Cancel, Progress, never, no_progress, stop_if
 Fit = Literal["exact", "rounding", "part", "none"]
 """How a change is explained: to the last bit; but for rounding; in part; not at all."""
 BLURRED = 2.0
-"""What is left counts as rounding up to so many times its largest singular value: others merge in another order."""
+"""By how much the floor is raised under what edits leave: two roundings part there, and others add up in another order."""
 Placed = tuple[int, tuple[Update, ...]]
 """The place of an edit among the known ones, and what it adds to a weight."""
 BLOCK = re.compile(r"\.(\d+)\.")
@@ -175,7 +175,7 @@ def _change(pair: Pair, edits: Sequence[Placed]) -> Change:
     fitting = [(place, own) for place, own in edits if all(fits(update, shape) for update in own)]
     told = explain(pair.change, fitting, pair.left_by)
     spectrum = spectrum_of(pair.change, floor.top)
-    left = spectrum if told.left is pair.change else spectrum_of(told.left, floor.top)
+    left = spectrum if told.left is pair.change else spectrum_of(told.left, BLURRED * floor.top)
     left_norm = _norm(told.left)
     return Change(
         pair.name,
@@ -196,7 +196,7 @@ def _fit(coefficients: Mapping[int, float], left_norm: float, left: Spectrum) ->
         return "none"
     if left_norm == 0:
         return "exact"
-    return "rounding" if all(value <= BLURRED * left.floor for value in left.values) else "part"
+    return "part" if left.values else "rounding"
 
 
 def _norm(tensor: Tensor) -> float:
