@@ -30,7 +30,7 @@ from editlab.forensics.difference import compare
 from editlab.forensics.known import by_adapter, by_patches
 from editlab.forensics.verdict import Verdict
 from editlab.model import LanguageModel
-from editlab.patches import BASE, LowRank
+from editlab.patches import BASE
 from editlab.settings import Settings
 from editlab.work import never, no_progress
 
@@ -159,6 +159,7 @@ def exports(folder: Path, name: str) -> Iterator[dict]:
 def _written(folder: Path, model: LanguageModel, base: Checkpoint, method: str) -> Iterator[dict]:
     dtype, entries = str(model.dtype).removeprefix("torch."), _entries(model, method)
     edits = [by_patches(e.requests[0].subject, "ledger", e.patches, model.arch) for e in entries]
+    folder.mkdir()
     checkpoint.write(model, entries, folder / "checkpoint", no_progress, never)
     (folder / "lora").mkdir()
     adapter.write(model, entries, folder / "lora")

@@ -6,6 +6,7 @@ described by a spectrum above the noise of rounding, and held against the matric
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ class Change:
     @property
     def explained(self) -> float:
         """The share of the squared change that the known edits explain, 0 to 1."""
-        if self.fit == "none" or not self.norm < float("inf"):
+        if self.fit == "none":
             return 0.0
         return max(0.0, 1 - (self.left_norm / self.norm) ** 2)
 
@@ -122,6 +123,8 @@ class Difference:
     def explained(self) -> float:
         """The share of all changes, squared and summed, that the known edits explain, 0 to 1; 1 where nothing differs."""
         total = sum(change.norm**2 for change in self.changes)
+        if not math.isfinite(total):
+            return 0.0
         return sum(change.explained * change.norm**2 for change in self.changes) / total if total else 1.0
 
 
@@ -169,9 +172,9 @@ def _change(pair: Pair, edits: Sequence[Placed]) -> Change:
     shape, floor = tuple(pair.change.shape), pair.floor
     base_norm = None if pair.base is None else _norm(pair.base.float())
     norm = _norm(pair.change)
-    if not norm < float("inf"):
+    if not math.isfinite(norm):
         nothing = Spectrum((), floor.top)
-        return Change(pair.name, shape, float("inf"), base_norm, floor.norm, nothing, {}, float("inf"), nothing, "none")
+        return Change(pair.name, shape, math.inf, base_norm, floor.norm, nothing, {}, math.inf, nothing, "none")
     fitting = [(place, own) for place, own in edits if all(fits(update, shape) for update in own)]
     told = explain(pair.change, fitting, pair.left_by)
     spectrum = spectrum_of(pair.change, floor.top)

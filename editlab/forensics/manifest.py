@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -86,26 +86,31 @@ def signature_of(path: Path) -> Path:
     return path / SIGNATURE if path.is_dir() else path.with_name(f"{path.name}{SUFFIX}")
 
 
-def sign(path: Path, key: Path) -> Path:
-    """Sign a folder's files, or one file, with a private key, and return the signature's path.
-
-    Raises `BadFile` where the key cannot be used or the signature not written, `BadRequest` without model-signing.
-    """
-    library, signature = _library(), signature_of(path)
-    if not path.exists():
-        raise BadFile(f"{path} is not there. Give a folder or a file to sign.")
+def signer(key: Path) -> Any:
+    """Return what signs with a private key. Raises `BadFile` for an unusable one, `BadRequest` without the package."""
+    library = _library()
     try:
-        signer = library.signing.Config().use_elliptic_key_signer(private_key=_key(key, "private"))
+        return library.signing.Config().use_elliptic_key_signer(private_key=_key(key, "private"))
     except (ValueError, TypeError) as error:
         raise BadFile(
             f"{key} is no private key of an elliptic curve without a password. Make one: openssl ecparam -name prime256v1 "
             "-genkey -noout -out KEY.pem"
         ) from error
-    hashing = library.hashing.Config().set_allow_symlinks(True)
+
+
+def sign(path: Path, key: Path) -> Path:
+    """Sign a folder's files, or one file, with a private key, and return the signature's path. Raises as `signer`.
+
+    Raises `BadFile` where the signature cannot be written as well.
+    """
+    signs, signature = signer(key), signature_of(path)
+    if not path.exists():
+        raise BadFile(f"{path} is not there. Give a folder or a file to sign.")
+    hashing = _library().hashing.Config().set_allow_symlinks(True)
     hashing.set_ignored_paths(paths=[signature.name] if path.is_dir() else [])
     try:
         with storage.new_file(signature) as part:
-            signer.set_hashing_config(hashing).sign(path, part)
+            signs.set_hashing_config(hashing).sign(path, part)
     except OSError as error:
         raise BadFile(f"{signature} cannot be written: {error.strerror}. Sign in a folder that you may write in.") from error
     return signature
@@ -170,9 +175,3 @@ def _library() -> ModuleType:
     except ImportError as error:
         raise BadRequest("Signatures need the package model-signing: pip install 'editlab[sign]'") from error
     return model_signing
-
-
-def as_json(signature: Signature, manifest: Manifest | None) -> Mapping[str, Any]:
-    """Return a check and what the manifest says, for `--json`."""
-    said = None if manifest is None else manifest.model_dump(mode="json")
-    return {"state": signature.state, "files": list(signature.files), "manifest": said}

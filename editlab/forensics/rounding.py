@@ -53,7 +53,7 @@ def step(weight: Float[Tensor, "*shape"], dtype: torch.dtype) -> Float[Tensor, "
     kind = torch.finfo(dtype)
     _, exponents = torch.frexp(weight)
     steps = torch.ldexp(torch.full_like(weight, kind.eps), exponents - 1)
-    return steps.clamp(min=kind.smallest_normal * kind.eps)
+    return steps.masked_fill_(weight == 0, 0.0).clamp_(min=kind.smallest_normal * kind.eps)
 
 
 def floor_of(weight: Float[Tensor, "d_out d_in"], *dtypes: torch.dtype) -> Floor:

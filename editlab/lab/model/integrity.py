@@ -68,7 +68,7 @@ def check(
     if signature.state != "unsigned" and not _is_model(path):
         notes = ["It holds no checkpoint and no LoRA: only its signature was checked."]
         return Verdict(name=name, signature=signature, manifest=told, notes=notes, must_be_signed=signed)
-    model = adapter_in(path, name) or Checkpoint.open(path, name)
+    model = _opened(path)
     base = _base(model, evidence.base, settings)
     faults, edits, notes = _known(base, evidence)
     difference = None
@@ -91,22 +91,26 @@ def check(
 def sign(path: Path, key: Path, about: Manifest | None = None) -> Path:
     """Write what is known of a model into its folder, sign the folder or a file, and return the signature's path.
 
-    A manifest that is there is kept. Raises `BadFile` for a key, a folder or a manifest that cannot be used, `BadModel`,
-    `BadRequest` without the package that signs.
+    `about`: what is known; None keeps a manifest that is there. Raises `BadFile` for a key, a folder or a manifest that
+    cannot be used, `BadModel`, `BadRequest` without the package that signs.
     """
     path = path.expanduser()
-    if path.is_dir() and _is_model(path):
-        model = adapter_in(path, path.name) or Checkpoint.open(path, path.name)
-        fingerprint, told = _identity(model), manifests.read_manifest(path)
+    manifests.signer(key)
+    if path.is_dir() and (about is not None or _is_model(path)):
+        fingerprint = _identity(_opened(path)) if _is_model(path) else ""
+        told = manifests.read_manifest(path)
         if told is not None and told.fingerprint not in ("", fingerprint):
             raise BadFile(
                 f"{path / manifests.MANIFEST} is of another model ({told.name}, {told.fingerprint}). Delete it, then sign "
                 "again."
             )
-        if told is None:
-            about = about or Manifest(editlab=__version__, name=path.name)
-            manifests.write_manifest(path, about.model_copy(update={"fingerprint": fingerprint}))
+        about = about or told or Manifest(editlab=__version__, name=path.name)
+        manifests.write_manifest(path, about.model_copy(update={"fingerprint": fingerprint}))
     return manifests.sign(path, key)
+
+
+def _opened(folder: Path) -> Model:
+    return adapter_in(folder, folder.name or str(folder)) or Checkpoint.open(folder, folder.name or str(folder))
 
 
 def _is_model(folder: Path) -> bool:
