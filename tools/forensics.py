@@ -35,6 +35,8 @@ from editlab.settings import Settings
 from editlab.work import never, no_progress
 
 SHARD = 2 * 2**30
+POOL = 2**24 + 43
+"""How many random numbers are drawn; the weights repeat them, which no check looks at."""
 EDITED = "model.layers.5.mlp.down_proj.weight"
 SIZE = 0.02
 """The edit's Frobenius norm as a share of the matrix's: about what ROME does to a layer."""
@@ -51,7 +53,8 @@ sys.argv = ["editlab", *sys.argv[1:]]
 try:
     main()
 finally:
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, file=sys.stderr)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print(used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, file=sys.stderr)
 """
 
 
@@ -99,8 +102,9 @@ def _write_large(folder: Path, preset: str) -> None:
         (folder / part).mkdir()
         (folder / part / "model.safetensors.index.json").write_text(json.dumps(index))
         config.save_pretrained(folder / part)
+    pool = (config.initializer_range * torch.randn(POOL, generator=generator)).bfloat16()
     for file, names in zip(files, shards, strict=True):
-        weights = {name: _noise(shapes[name], config.initializer_range, generator) for name in names}
+        weights = {name: _noise(shapes[name], pool, generator) for name in names}
         save_file(weights, folder / "base" / file, {"format": "pt"})
         if EDITED in weights:
             weights[EDITED] = (weights[EDITED].float() + B @ A).bfloat16()
@@ -112,10 +116,12 @@ def _write_large(folder: Path, preset: str) -> None:
     (folder / "adapter" / adapter.CONFIG).write_text(json.dumps(settings))
 
 
-def _noise(shape: tuple[int, ...], scale: float, generator: torch.Generator) -> torch.Tensor:
+def _noise(shape: tuple[int, ...], pool: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Return a weight of the pool's numbers from a random place on, around and around; of a norm, ones."""
     if len(shape) == 1:
         return torch.ones(shape, dtype=torch.bfloat16)
-    return (scale * torch.randn(shape, generator=generator)).bfloat16()
+    start, size = int(torch.randint(len(pool), (), generator=generator)), torch.Size(shape).numel()
+    return pool.roll(-start).repeat(size // len(pool) + 1)[:size].reshape(shape)
 
 
 def _timed(name: str, *args: str) -> dict:
@@ -131,6 +137,7 @@ def _timed(name: str, *args: str) -> dict:
         "check": name,
         "status": done.returncode,
         "seconds": round(seconds, 1),
+        "cpu_seconds": round(float(done.stderr.split()[-2]), 1),
         "peak_bytes": int(done.stderr.split()[-1]),
         "sentence": said.get("sentence"),
         "changes": told,
@@ -142,11 +149,11 @@ def _bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
-def exports(folder: Path, name: str) -> Iterator[dict]:
+def exports(folder: Path, name: str, dtypes: list[str]) -> Iterator[dict]:
     """Edit a real model, write it in every way, and hold each against its base."""
     folder.mkdir(parents=True)
     try:
-        for dtype in ("bfloat16", "float32"):
+        for dtype in dtypes:
             model = LanguageModel.load(name, dtype=dtype)
             base = Checkpoint.open(Path(str(model.folder)), Path(name).name)
             for method in ("rome", "memit"):
@@ -228,9 +235,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="a new folder on a disk with room; deleted afterwards")
     parser.add_argument("--preset", default="llama-2-7b")
     parser.add_argument("--model", default="atlas")
+    parser.add_argument("--dtype", nargs="+", default=["bfloat16", "float32"])
     given = parser.parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    rows = large(given.folder, given.preset) if given.what == "large" else exports(given.folder, given.model)
+    rows = large(given.folder, given.preset) if given.what == "large" else exports(given.folder, given.model, given.dtype)
     for row in rows:
         print(json.dumps(row), flush=True)
 

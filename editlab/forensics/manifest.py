@@ -147,19 +147,19 @@ def _refused(signature: Path, path: Path, why: str) -> Signature:
     more = [name for found in EXTRA.findall(why) for name in found.split(", ")]
     changed = [path.name if name == "." else name for name in MISMATCH.findall(why)]
     files = tuple(sorted((*changed, *lost, *more)))
-    if _is_foreign(path, changed, lost):
+    if _is_foreign(path, changed):
         return Signature("foreign", "The signature is of another model: none of these weights is what was signed.", files)
     named = ", ".join(files[:SHOWN]) + (f" and {len(files) - SHOWN:,} more" if len(files) > SHOWN else "")
     return Signature("changed", f"Files are not as they were signed: {named}.", files)
 
 
-def _is_foreign(path: Path, changed: Sequence[str], lost: Sequence[str]) -> bool:
+def _is_foreign(path: Path, changed: Sequence[str]) -> bool:
     """Return whether a signature belongs to another model: no file of weights fits it, nor what says which model it is."""
     if not path.is_dir():
         return False
     weights = {own.name for own in path.glob(f"*{WEIGHTS}")}
-    said = {MANIFEST, "config.json", "adapter_config.json"} & {*changed, *lost}
-    return bool(weights) and bool(said) and not weights - set(changed)
+    said = {MANIFEST, "config.json", "adapter_config.json"} & {*changed}
+    return bool(weights) and bool(said) and not weights - {*changed}
 
 
 def _key(path: Path, kind: str) -> Path:
