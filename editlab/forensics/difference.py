@@ -21,7 +21,7 @@ from editlab.forensics.checkpoint import Checkpoint
 from editlab.forensics.explanation import explain
 from editlab.forensics.known import Known, Update, distinct, fits
 from editlab.forensics.pairs import Pair, adapter_pairs, names_of, pairs
-from editlab.forensics.spectrum import Spectrum, spectrum_of
+from editlab.forensics.rounding import Spectrum, spectrum_of
 from editlab.model import lora
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from editlab.forensics.difference import Change, Difference
 from editlab.forensics.manifest import Manifest, Signature
-from editlab.forensics.spectrum import Spectrum
+from editlab.forensics.rounding import Spectrum
 from editlab.wording import count
 
 Word = Literal["clean", "explained", "unexplained", "untrusted", "suspicious", "unchecked"]

@@ -14,14 +14,13 @@ from tiny_models import random_view, save, tiny_model
 from editlab.errors import BadFile, BadModel, Cancelled
 from editlab.exports import Entry, adapter, checkpoint, tensors
 from editlab.facts import EditRequest
-from editlab.forensics import spectrum
+from editlab.forensics import rounding
 from editlab.forensics.checkpoint import Checkpoint, fingerprint_of
 from editlab.forensics.difference import compare
 from editlab.forensics.explanation import explain
 from editlab.forensics.known import Known, by_adapter, by_patches, by_tensors
 from editlab.forensics.pairs import adapter_in
-from editlab.forensics.rounding import floor_of, same_as_stored, step
-from editlab.forensics.spectrum import spectrum_of
+from editlab.forensics.rounding import floor_of, same_as_stored, spectrum_of, step
 from editlab.forensics.verdict import Verdict, described
 from editlab.model import LanguageModel
 from editlab.patches import Dense, LowRank, View
@@ -112,7 +111,7 @@ def test_weights_in_two_precisions_are_the_same_where_rounding_is_all():
 
 @pytest.mark.parametrize("exact", [1024, 0], ids=["exact", "randomised"])
 def test_directions_above_the_noise_are_counted(monkeypatch, exact):
-    monkeypatch.setattr(spectrum, "EXACT", exact)
+    monkeypatch.setattr(rounding, "EXACT", exact)
     weight = normal(200, 300)
     change = 0.1 * normal(200, 5, seed=1) @ normal(5, 300, seed=2)
     stored = (weight + change).bfloat16().float() - weight.bfloat16().float()
@@ -124,8 +123,8 @@ def test_directions_above_the_noise_are_counted(monkeypatch, exact):
 
 
 def test_many_directions_of_a_wide_matrix_are_sought_further_or_left_open(monkeypatch):
-    monkeypatch.setattr(spectrum, "EXACT", 0)
-    monkeypatch.setattr(spectrum, "SOUGHT", (8, 40))
+    monkeypatch.setattr(rounding, "EXACT", 0)
+    monkeypatch.setattr(rounding, "SOUGHT", (8, 40))
     assert spectrum_of(normal(100, 20, seed=1) @ normal(20, 90), 1e-3).rank == 20
     found = spectrum_of(normal(100, 90), 1e-3)
     assert (found.rank, found.whole) == (40, False)
