@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from editlab import storage
 from editlab.errors import BadFile, BadRequest
+from editlab.wording import noop
 
 MANIFEST, SIGNATURE, SUFFIX = "editlab-manifest.json", "model.sig", ".sig"
 WEIGHTS = ".safetensors"
@@ -120,9 +121,11 @@ def check(path: Path, key: Path | None) -> Signature:
     """Check the signature of a folder or file by a public key. Raises `BadFile` for an unusable key, `BadRequest`."""
     signature = signature_of(path)
     if not signature.is_file():
-        return Signature("unsigned", f"There is no signature ({signature.name}).")
+        return Signature("unsigned", noop(f"There is no signature ({signature.name})."))
     if key is None:
-        return Signature("unchecked", f"There is a signature ({signature.name}); --key PUBLIC.pem checks it.")
+        return Signature(
+            "unchecked", noop(f"There is a signature ({signature.name}); editlab verify --key PUBLIC.pem checks it.")
+        )
     library = _library()
     try:
         verifier = library.verifying.Config().use_elliptic_key_verifier(public_key=_key(key, "public"))
@@ -135,22 +138,25 @@ def check(path: Path, key: Path | None) -> Signature:
         verifier.verify(path, signature)
     except Exception as error:  # whatever a forged bundle makes the libraries raise
         return _refused(signature, path, str(error) or type(error).__name__)
-    return Signature("valid", f"The signature holds: all files are as the owner of {key.name} signed them.")
+    return Signature("valid", noop(f"The signature holds: all files are as the owner of {key.name} signed them."))
 
 
 def _refused(signature: Path, path: Path, why: str) -> Signature:
     """Return what a failed check means."""
     if not why.startswith("Signature mismatch"):
-        reason = "another key signed it" if why.startswith("Key mismatch") else "it is forged, damaged, or by another key"
-        return Signature("forged", f"{signature.name} is not a signature of this key's owner: {reason}.")
+        reason = noop("another key signed it" if why.startswith("Key mismatch") else "it is forged or damaged")
+        return Signature("forged", noop(f"{signature.name} is not a signature of this key's owner: {reason}."))
     lost = [name for found in MISSING.findall(why) for name in found.split(", ")]
     more = [name for found in EXTRA.findall(why) for name in found.split(", ")]
     changed = [path.name if name == "." else name for name in MISMATCH.findall(why)]
     files = tuple(sorted((*changed, *lost, *more)))
     if _is_foreign(path, changed):
-        return Signature("foreign", "The signature is of another model: none of these weights is what was signed.", files)
-    named = ", ".join(files[:SHOWN]) + (f" and {len(files) - SHOWN:,} more" if len(files) > SHOWN else "")
-    return Signature("changed", f"Files are not as they were signed: {named}.", files)
+        return Signature(
+            "foreign", noop("The signature is of another model: none of these weights is what was signed."), files
+        )
+    named = ", ".join(files[:SHOWN])
+    named = noop(f"{named} and {len(files) - SHOWN:,} more") if len(files) > SHOWN else named
+    return Signature("changed", noop(f"Files are not as they were signed: {named}."), files)
 
 
 def _is_foreign(path: Path, changed: Sequence[str]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 from editlab.forensics.difference import Change, Difference
 from editlab.forensics.manifest import Manifest, Signature
 from editlab.forensics.rounding import Spectrum
-from editlab.wording import count
+from editlab.wording import count, noop
 
 Word = Literal["clean", "explained", "unexplained", "untrusted", "suspicious", "unchecked"]
 """Nothing differs, or all is as signed; known edits explain all that differs; they do not; a signature, manifest or ledger
@@ -81,32 +81,39 @@ class Verdict:
         return CODES[self.word]
 
     @property
-    def sentence(self) -> str:
-        """The verdict in a sentence or two."""
+    def sentences(self) -> tuple[str, ...]:
+        """The verdict in a sentence or a few."""
         distrust = self._distrust()
         if distrust:
-            return " ".join(distrust)
+            return distrust
         if self.difference is not None:
             return described(self.difference)
         if self.signature is not None and self.signature.state == "valid":
-            return self.signature.sentence
+            return (self.signature.sentence,)
         if self.findings is not None:
-            return self.findings.sentence
-        return f"{self.name} could not be checked: name its base (--base), or the key of its signature (--key)."
+            return (self.findings.sentence,)
+        return (noop(f"{self.name} could not be checked: name its base (--base), or the key of its signature (--key)."),)
 
-    def _distrust(self) -> list[str]:
+    @property
+    def sentence(self) -> str:
+        """The verdict as one text."""
+        return " ".join(self.sentences)
+
+    def _distrust(self) -> tuple[str, ...]:
         """Return why the papers that came with the model are not to be trusted, a sentence each."""
         found = []
         if self.signature is not None and (self.signature.is_bad or self._lacks_signature):
             found.append(self.signature.sentence)
         if self.manifest is not None and self.fingerprint and self.manifest.fingerprint != self.fingerprint:
             found.append(
-                f"The manifest is of another model: it names {self.manifest.name} with the fingerprint "
-                f"{self.manifest.fingerprint}, and these weights have {self.fingerprint}."
+                noop(
+                    f"The manifest is of another model: it names {self.manifest.name} with the fingerprint "
+                    f"{self.manifest.fingerprint}, and these weights have {self.fingerprint}."
+                )
             )
         if self.ledger:
-            found.append(f"The ledger is not as it was written: {self.ledger[0]}")
-        return found
+            found.append(noop(f"The ledger is not as it was written: {self.ledger[0]}"))
+        return tuple(found)
 
     @property
     def _lacks_signature(self) -> bool:
@@ -130,61 +137,58 @@ class Verdict:
         }
 
 
-def described(found: Difference) -> str:
-    """Return in a sentence or two how a model differs from its base, and what explains it."""
-    than = found.base or "its base"
+def described(found: Difference) -> tuple[str, ...]:
+    """Return in a sentence or a few how a model differs from its base, and what explains it."""
+    than, n = found.base or noop("its base"), len(found.changes)
     if found.is_none:
-        stored = f", {found.rounded:,} of them in another precision" if found.rounded else ""
-        return f"Nothing differs: {count(found.compared, 'weight is', 'weights are')} as in {than}{stored}."
-    differ = (
-        f"{len(found.changes):,} of {count(found.compared, 'weight')} {'differs' if len(found.changes) == 1 else 'differ'}"
-    )
-    parts = [f"{differ} from {than}." if found.base else f"It changes {count(len(found.changes), 'weight')}."]
-    parts += [f"{_extra(found)} as well."] if _extra(found) else []
-    edits = f"{count(len(found.edits), 'known edit')} ({_listed([own.name for own in found.edits])})"
+        parts = [noop(f"Nothing differs: {count(found.compared, 'weight is', 'weights are')} as in {than}.")]
+        return (*parts, noop(f"Stored in another precision: {found.rounded:,}.")) if found.rounded else tuple(parts)
+    weights = count(found.compared, "weight")
+    parts = [noop(f"{n:,} of {weights} differs from {than}." if n == 1 else f"{n:,} of {weights} differ from {than}.")]
+    others = [*found.beside, *found.added, *found.missing]
+    parts += [noop(f"Beside the weights that both have, these differ: {_listed(others)}.")] if others else []
+    return (*parts, *_explained(found))
+
+
+def _explained(found: Difference) -> tuple[str, ...]:
+    """Return in sentences what known edits explain of the changes, and what they leave."""
     left = [change for change in found.changes if not change.is_explained]
-    verb = "explains" if len(found.edits) == 1 else "explain"
-    if not left and found.edits:
-        exact = all(change.fit == "exact" for change in found.changes)
-        parts.append(f"{edits} {verb} all of it{', to the last bit' if exact else ' but for rounding'}.")
-    elif found.edits:
-        parts.append(f"{edits} {verb} {found.explained:.1%} of the squared change. What is left: {_largest(left, True)}.")
-    elif left:
-        parts.append(f"No known edit explains it: {_largest(left, False)}.")
-    return " ".join(parts)
-
-
-def _extra(found: Difference) -> str:
-    """Return what differs beside the weights that both have."""
-    told = list(found.beside)
-    told += [f"{len(found.added):,} more weights ({_listed(found.added)})"] if found.added else []
-    told += [f"{len(found.missing):,} missing weights ({_listed(found.missing)})"] if found.missing else []
-    text = _listed(told, len(told))
-    return f"{text[:1].upper()}{text[1:]} differ" if told else ""
+    names = _listed([own.name for own in found.edits])
+    if not found.edits:
+        return (noop(f"No known edit explains it: {_largest(left, left=False)}."),) if left else ()
+    if left:
+        told = noop(f"Known edits explain {found.explained:.1%} of the squared change: {names}.")
+        return told, noop(f"What is left: {_largest(left, left=True)}.")
+    if all(change.fit == "exact" for change in found.changes):
+        return (noop(f"Known edits explain all of it, to the last bit: {names}."),)
+    return (noop(f"Known edits explain all of it but for rounding: {names}."),)
 
 
 def _largest(changes: Sequence[Change], left: bool) -> str:
-    """Return the largest of these changes in a few words, or of what is left of them."""
-    size = (lambda change: change.left_norm) if left else (lambda change: change.norm)
-    most = max(changes, key=size)
-    others = f"; {count(len(changes) - 1, 'more weight')}" if len(changes) > 1 else ""
+    """Return the largest of these changes in a few words, or of what is `left` of them."""
+    most = max(changes, key=lambda change: change.left_norm if left else change.norm)
     if not math.isfinite(most.norm):
-        return f"{most.name} holds numbers that are not finite{others}"
-    spectrum = most.left if left else most.spectrum
-    share = f", {size(most) / most.base_norm:.2%} of the weight's size" if most.base_norm else ""
-    return f"{most.name}, {ranked(spectrum)}{share}{others}"
+        return noop(f"{most.name} holds numbers that are not finite")
+    rank = ranked(most.left if left else most.spectrum)
+    if not most.base_norm:
+        return f"{most.name}, {rank}"
+    share = (most.left_norm if left else most.norm) / most.base_norm
+    others = len(changes) - 1
+    if others:
+        return noop(f"{most.name}, {rank}, {share:.2%} of its size; and {count(others, 'more weight')}")
+    return noop(f"{most.name}, {rank}, {share:.2%} of its size")
 
 
 def ranked(spectrum: Spectrum) -> str:
     """Return the rank of a change in a few words."""
     if not spectrum.rank:
-        return "no direction above rounding"
-    return f"rank {spectrum.rank}" if spectrum.whole else f"rank {spectrum.rank} or more"
+        return noop("no direction above rounding")
+    return noop(f"rank {spectrum.rank}" if spectrum.whole else f"rank {spectrum.rank} or more")
 
 
 def _listed(names: Sequence[str], most: int = NAMED) -> str:
     shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+    return noop(f"{shown} and {len(names) - most:,} more") if len(names) > most else shown
 
 
 def _difference(found: Difference) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from editlab.forensics.explanation import explain
 from editlab.forensics.known import Known, by_adapter, by_patches, by_tensors
 from editlab.forensics.pairs import adapter_in
 from editlab.forensics.rounding import floor_of, same_as_stored, spectrum_of, step
-from editlab.forensics.verdict import Verdict, described
+from editlab.forensics.verdict import Verdict
 from editlab.model import LanguageModel
 from editlab.patches import Dense, LowRank, View
 from editlab.work import never, no_progress
@@ -69,6 +69,10 @@ def _entry(patches) -> Entry:
 
 def opened(folder: Path, *names: str) -> list[Checkpoint]:
     return [Checkpoint.open(folder / name, name) for name in names]
+
+
+def said(found) -> str:
+    return Verdict(name="x", difference=found).sentence
 
 
 def changed(folder: Path, change) -> Path:
@@ -188,14 +192,18 @@ def test_an_edit_that_nobody_knows_is_left_over(made, dtype):
     assert left.left_norm == pytest.approx(edits[2].updates[DOWN.format(2)][0].dense().norm().item(), rel=0.05)
     verdict = Verdict(name="x", difference=found)
     assert (verdict.word, verdict.code) == ("unexplained", 1)
-    assert "2 known edits (edit 0, edit 1) explain" in verdict.sentence and "rank 1" in verdict.sentence
+    assert verdict.sentence.startswith("3 of 39 weights differ from base. Known edits explain ")
+    assert (
+        "of the squared change: edit 0, edit 1. What is left: model.layers.2.mlp.down_proj.weight, rank 1, "
+        in verdict.sentence
+    )
 
 
 def test_without_known_edits_the_largest_change_is_named(made):
     folder, *_ = made("llama")
     found = compare(*opened(folder, "edited", "base"))
     assert [change.fit for change in found.changes] == ["none"] * 3
-    assert described(found).startswith("3 of 39 weights differ from base. No known edit explains it: model.layers.2.mlp")
+    assert said(found).startswith("3 of 39 weights differ from base. No known edit explains it: model.layers.2.mlp")
 
 
 def test_a_model_in_another_precision_does_not_differ(made, llama):
@@ -204,7 +212,7 @@ def test_a_model_in_another_precision_does_not_differ(made, llama):
         for names in ((str(dtype), "base"), ("base", str(dtype))):
             found = compare(*opened(llama, *names), made("llama")[3])
             assert found.is_none and found.rounded == found.compared == 39
-    assert "in another precision" in described(found)
+    assert "Stored in another precision: 39." in said(found)
 
 
 def test_an_edit_in_another_precision_than_the_base_is_explained(made, llama):
@@ -222,7 +230,7 @@ def test_a_change_of_one_last_bit_is_a_difference(llama):
     changed(shutil.copytree(llama / "base", llama / "flipped"), flip)
     found = compare(*opened(llama, "flipped", "base"))
     assert [change.layer for change in found.changes] == [3] and not found.is_explained
-    assert "no direction above rounding" in described(found)
+    assert "no direction above rounding" in said(found)
 
 
 def test_adapters_and_tensors_explain_what_was_written_from_them(made, tmp_path):
@@ -248,7 +256,7 @@ def test_a_lora_is_a_difference_by_itself(made, tmp_path):
     assert found.is_explained and found.explained == pytest.approx(1) and found.changes[0].relative > 0
     alone = compare(lora, None)
     assert [change.relative for change in alone.changes] == [None] * 3
-    assert described(alone).startswith("It changes 3 weights. No known edit explains it")
+    assert said(alone).startswith("3 of 3 weights differ from its base. No known edit explains it: model.layers.2.mlp")
     (other,) = opened(made("gpt2")[0], "base")
     with pytest.raises(BadModel, match="it belongs to another model"):
         compare(lora, other)
@@ -280,7 +288,7 @@ def test_a_lora_that_others_trained_and_merged_is_explained(made, llama):
     found = compare(*opened(llama, "merged", "half"), [by_adapter(llama / "lora")])
     assert {change.fit for change in found.changes} == {"rounding"} and len(found.changes) == 8
     assert found.is_explained and found.explained > 0.99
-    assert described(found).endswith("1 known edit (lora) explains all of it but for rounding.")
+    assert said(found).endswith("Known edits explain all of it but for rounding: lora.")
 
 
 def test_edits_of_a_model_of_another_shape_explain_nothing(made):
@@ -324,7 +332,9 @@ def test_what_else_decides_the_answers_is_held_against_the_base(llama):
     write("chat_template.jinja", "{{ messages }} Berlin")
     found = compare(*opened(llama, "edited", "base"))
     assert found.beside == ("config.json: rms_norm_eps", "tokenizer.json", "the chat template")
-    assert not found.is_explained and "0 of 39 weights differ from base. Config.json" in described(found)
+    assert not found.is_explained and "these differ: config.json: rms_norm_eps, tokenizer.json, the chat template." in said(
+        found
+    )
 
 
 def test_weights_that_only_one_has_are_named(llama):
@@ -357,7 +367,7 @@ def test_numbers_that_are_not_finite_are_said(llama):
 
     changed(shutil.copytree(llama / "base", llama / "nan"), spoil)
     found = compare(*opened(llama, "nan", "base"))
-    assert "model.layers.1.mlp.down_proj.weight holds numbers that are not finite" in described(found)
+    assert "model.layers.1.mlp.down_proj.weight holds numbers that are not finite" in said(found)
     assert found.explained == 0 and not found.is_explained
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +20,16 @@ from editlab.forensics.known import EDITS, Known, by_adapter, by_tensors
 from editlab.forensics.manifest import Manifest
 from editlab.forensics.pairs import adapter_in
 from editlab.forensics.verdict import Verdict
+from editlab.lab.kinds import Kind
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.known import known_in_archive, known_in_ledger
 from editlab.lab.ledger.ledger import Ledger
+from editlab.lab.worker import Job
+from editlab.lab.workspaces.workspace import Workspace
 from editlab.model import lora
 from editlab.model.source import bring, find
 from editlab.settings import Settings
+from editlab.wording import count, noop
 from editlab.work import Cancel, Progress, never, no_progress, part_of
 
 SIGNED = 0.3
@@ -36,13 +41,13 @@ Model = Checkpoint | lora.Adapter
 class Evidence:
     """What a model is held against. `base`: a model's name, as EditLab takes it; None: a LoRA's own, if that is at hand.
 
-    `edits`: folders of tensors or adapters, bundles and archives, data folders; `ledger`: a data folder; `workspace`: the
-    one whose edits count, None for all; `key`: the public key of the signature.
+    `edits`: folders of tensors or adapters, bundles and archives, data folders; `ledger`: a data folder, or one that
+    is open; `workspace`: the one whose edits count, None for all; `key`: the public key of the signature.
     """
 
     base: str | None = None
     edits: Sequence[Path] = ()
-    ledger: Path | None = None
+    ledger: Path | Ledger | None = None
     workspace: str | None = None
     key: Path | None = None
 
@@ -66,7 +71,7 @@ def check(
         return Verdict(name=name, signature=signature, ledger=faults, must_be_signed=signed)
     told = manifests.read_manifest(path)
     if signature.state != "unsigned" and not _is_model(path):
-        notes = ["It holds no checkpoint and no LoRA: only its signature was checked."]
+        notes = [noop("It holds no checkpoint and no LoRA: only its signature was checked.")]
         return Verdict(name=name, signature=signature, manifest=told, notes=notes, must_be_signed=signed)
     model = _opened(path)
     base = _base(model, evidence.base, settings)
@@ -74,7 +79,8 @@ def check(
     difference = None
     if base is not None or isinstance(model, lora.Adapter):
         difference = compare(model, base, edits, part_of(progress, SIGNED if signed else 0.0, 1.0), cancel)
-        notes += [] if not difference.strange else [f"{difference.strange:,} known edits are of a model of another shape."]
+        if difference.strange:
+            notes.append(noop(f"{count(difference.strange, 'known edit fits', 'known edits fit')} no weight of it."))
     return Verdict(
         name=name,
         fingerprint=_identity(model),
@@ -85,6 +91,22 @@ def check(
         findings=None,  # without a base: what forensics/intruder.py finds in `model`, see verdict.Findings
         notes=tuple(notes),
         must_be_signed=signed,
+    )
+
+
+def start(workspace: Workspace, path: Path) -> Job[Verdict]:
+    """Return a job that holds a folder against the loaded model and the edits of the ledger.
+
+    Raises `BadRequest` where others than this computer's user can reach the page: it would tell them of any folder here.
+    """
+    context = workspace.context
+    if not context.loaded.open:
+        raise BadRequest(
+            "Only this computer's user can have a folder checked here. Use the terminal: editlab verify PATH --base MODEL"
+        )
+    evidence = Evidence(base=context.loaded.choice.name, ledger=context.ledger)
+    return workspace.submit(
+        lambda progress, cancel: check(path, evidence, context.settings, progress, cancel), Kind.INTEGRITY
     )
 
 
@@ -141,20 +163,26 @@ def _known(base: Checkpoint | None, evidence: Evidence) -> tuple[tuple[str, ...]
     edits: list[Known] = []
     notes: list[str] = []
     fingerprint = "" if base is None else fingerprint_of(base)
-    folders = [place for place in evidence.edits if Ledger.exists(place)]
-    if evidence.ledger is not None and Ledger.exists(evidence.ledger):
-        folders.append(evidence.ledger)
-    for folder in folders:
-        with Ledger(folder) as ledger:
+    for opened in _ledgers(evidence):
+        with opened as ledger:
             faults = (*(faults or ()), *archive.verify(ledger).faults)
             if base is None:
-                notes.append("The ledger's edits were not looked at: without a base, nobody knows which model they are of.")
+                notes.append(noop("The ledger's edits were not looked at: without a base, it is not known which are its."))
             elif not faults:
                 edits += known_in_ledger(ledger, base.arch, fingerprint, evidence.workspace)
     for place in evidence.edits:
-        if place not in folders:
+        if not Ledger.exists(place):
             edits += _edits_in(place, base, fingerprint)
     return faults, edits, notes
+
+
+def _ledgers(evidence: Evidence) -> Iterator[AbstractContextManager[Ledger]]:
+    """Yield each ledger of the evidence; one that was opened elsewhere stays open."""
+    if isinstance(evidence.ledger, Ledger):
+        yield nullcontext(evidence.ledger)
+    for place in (*evidence.edits, evidence.ledger):
+        if isinstance(place, Path) and Ledger.exists(place):
+            yield Ledger(place)
 
 
 def _edits_in(place: Path, base: Checkpoint | None, fingerprint: str) -> Iterator[Known]:
