@@ -16,7 +16,7 @@ from torch import Tensor
 
 EXACT = 1024
 """The smaller side of a matrix up to which all singular values are computed."""
-SOUGHT = (32, 256)
+SOUGHT = (32, 128)
 """How many of the largest are sought of a wider one; more where the first do not reach the noise."""
 POWERS = 4
 """Power iterations of the randomised decomposition (Halko, Martinsson and Tropp 2011, algorithm 4.4)."""
