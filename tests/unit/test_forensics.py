@@ -208,6 +208,17 @@ def test_an_edit_that_nobody_knows_is_left_over(made, dtype):
     )
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_small_edit_does_not_hide_behind_the_rounding_of_a_known_one(made, tmp_path, dtype):
+    folder, _, entries, edits = made("llama", torch.bfloat16)
+    model = LanguageModel.load(str(folder / "base"), dtype=dtype)
+    hidden = LowRank(0, 0.0003 * normal(1, model.d_ff, seed=7), normal(model.d_model, 1, seed=8).sign())
+    checkpoint.write(model, [*entries, _entry([hidden])], tmp_path / "hidden", no_progress, never)
+    found = compare(*map(Checkpoint.open, (tmp_path / "hidden", folder / "base")), edits)
+    assert [change.fit for change in found.changes] == ["part", "exact", "exact"] and not found.is_explained
+    assert found.changes[0].left.rank == 1 and found.changes[0].left.values[0] < found.changes[0].noise
+
+
 def test_without_known_edits_the_largest_change_is_named(made):
     folder, *_ = made("llama")
     found = compare(*opened(folder, "edited", "base"))
