@@ -45,7 +45,7 @@ def verify(
     evidence = Evidence(
         base=base,
         edits=tuple(edits or ()),
-        ledger=session.settings.data if ledger and base is not None else None,
+        ledger=session.settings.data if ledger else None,
         workspace=workspace,
         key=key,
     )

@@ -148,6 +148,28 @@ def test_what_cannot_be_checked_is_a_sentence_and_status_two(run, exported, path
     assert (code, set(found)) == (2, {"error", "message"}) and said in found["message"]
 
 
+def test_a_lora_finds_its_own_base_and_is_explained_by_the_ledger(run, exported):
+    found, code = run("verify", exported / "peft")
+    assert (code, found["verdict"], found["ledger"]) == (0, "explained", {"ok": True, "faults": []})
+    assert found["difference"]["changes"][0]["relative"] > 0
+
+
+def test_edits_need_a_base_and_a_file_has_none(run, exported, saved_model):
+    found, code = run("verify", saved_model, "--edits", exported / "peft")
+    assert code == 2 and "name that (--base)" in found["message"]
+    found, code = run("verify", exported / "all.zip", "--base", saved_model)
+    assert code == 2 and "of which only a signature can be checked" in found["message"]
+    found, code = run("verify", saved_model, "--base", saved_model, "--edits", exported / "a.pem")
+    assert code == 2 and "holds no edits. Give an export as peft or tensors" in found["message"]
+
+
+def test_a_manifest_that_names_another_base_is_noted(run, copied, saved_model):
+    told = json.loads((copied / "editlab-manifest.json").read_bytes())
+    (copied / "editlab-manifest.json").write_text(json.dumps(told | {"base": "gpt2", "base_fingerprint": "0" * 16}))
+    found, code = run("verify", copied, "--base", saved_model)
+    assert (code, found["notes"]) == (0, ["The manifest names another base: gpt2."])
+
+
 def test_a_signed_archive_is_checked_event_by_event(run, exported, tmp_path):
     file = shutil.copyfile(exported / "all.zip", tmp_path / "all.zip")
     signed, code = run("sign", file, "--key", exported / "a.pem")

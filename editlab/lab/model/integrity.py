@@ -74,6 +74,8 @@ def check(
     signature = manifests.check(path, evidence.key)
     name, signed = path.name or str(path), evidence.key is not None
     if path.is_file():
+        if evidence.base is not None:
+            raise BadFile(f"{path} is a file, of which only a signature can be checked. Give the folder of a model.")
         faults = _faults(path)
         return Verdict(name=name, signature=signature, ledger=faults, must_be_signed=signed)
     told = manifests.read_manifest(path)
@@ -82,7 +84,13 @@ def check(
         return Verdict(name=name, signature=signature, manifest=told, notes=notes, must_be_signed=signed)
     model = _opened(path)
     base = _base(model, evidence.base, settings)
-    faults, edits, notes = _known(base, evidence)
+    if evidence.edits and base is None and isinstance(model, Checkpoint):
+        raise BadRequest(f"Edits explain how {name} differs from its base: name that (--base).")
+    made_from = "" if base is None else fingerprint_of(base)
+    faults, edits = _known(base, made_from, evidence)
+    notes: list[str] = []
+    if told is not None and made_from and not told.base_fingerprint.startswith(made_from):
+        notes += [noop(f"The manifest names another base: {told.base}.")] if told.base else []
     difference = None
     if base is not None or isinstance(model, lora.Adapter):
         difference = compare(model, base, edits, part_of(progress, SIGNED if signed else 0.0, 1.0), cancel)
@@ -164,23 +172,20 @@ def _base(model: Model, name: str | None, settings: Settings) -> Checkpoint | No
     return Checkpoint.open(source.folder, name)
 
 
-def _known(base: Checkpoint | None, evidence: Evidence) -> tuple[tuple[str, ...] | None, list[Known], list[str]]:
-    """Return the faults of the ledger (None where there is none), the known edits, and notes."""
+def _known(base: Checkpoint | None, fingerprint: str, evidence: Evidence) -> tuple[tuple[str, ...] | None, list[Known]]:
+    """Return the faults of the ledger (None where none was read) and the known edits. `fingerprint`: the base's."""
     faults: tuple[str, ...] | None = None
     edits: list[Known] = []
-    notes: list[str] = []
-    fingerprint = "" if base is None else fingerprint_of(base)
-    for opened in _ledgers(evidence):
+    for opened in _ledgers(evidence) if base is not None else ():
         with opened as ledger:
             faults = (*(faults or ()), *archive.verify(ledger).faults)
-            if base is None:
-                notes.append(noop("The ledger's edits were not looked at: without a base, it is not known which are its."))
-            elif not faults:
-                edits += known_in_ledger(ledger, base.arch, fingerprint, evidence.workspace)
+            edits += [] if faults else known_in_ledger(ledger, base.arch, fingerprint, evidence.workspace)
     for place in evidence.edits:
         if not Ledger.exists(place):
             edits += _edits_in(place, base, fingerprint)
-    return faults, edits, notes
+        elif base is None:
+            raise BadRequest(f"{place} holds edits of a model: name it (--base).")
+    return faults, edits
 
 
 def _ledgers(evidence: Evidence) -> Iterator[AbstractContextManager[Ledger]]:
