@@ -198,6 +198,9 @@ def test_an_edit_that_nobody_knows_is_left_over(made, dtype):
     left = found.changes[2]
     assert [change.fit for change in found.changes] == ["exact", "exact", "part"]
     assert left.left.rank == 1 and 0.5 < left.explained < 0.9
+    assert "Known edits explain 99.99% of the squared change" in said(
+        replace(found, changes=(replace(left, left_norm=1e-9),))
+    )
     assert left.left_norm == pytest.approx(edits[2].updates[DOWN.format(2)][0].dense().norm().item(), rel=0.05)
     verdict = Verdict(name="x", difference=found)
     assert (verdict.word, verdict.code) == ("unexplained", 1)
