@@ -29,7 +29,9 @@ def verify(
     base: Annotated[str | None, typer.Option(help="The model that it was made from: a name or folder, as --model.")] = None,
     edits: Annotated[
         list[Path] | None,
-        typer.Option(help="Edits that may explain a difference: an export as peft or tensors, a bundle, a data folder."),
+        typer.Option(
+            help="Edits that may explain a difference: an export as peft, tensors or script, a bundle, a data folder."
+        ),
     ] = None,
     ledger: Annotated[
         bool, typer.Option("--ledger/--no-ledger", help="Also look among the edits of this data folder's ledger.")

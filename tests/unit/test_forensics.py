@@ -18,7 +18,7 @@ from editlab.forensics import rounding
 from editlab.forensics.checkpoint import Checkpoint, fingerprint_of
 from editlab.forensics.difference import compare
 from editlab.forensics.explanation import explain
-from editlab.forensics.known import Known, by_adapter, by_patches, by_tensors
+from editlab.forensics.known import Known, by_adapter, by_patches, by_script, by_tensors
 from editlab.forensics.pairs import adapter_in
 from editlab.forensics.rounding import floor_of, same_as_stored, spectrum_of, step
 from editlab.forensics.verdict import Verdict
@@ -491,7 +491,9 @@ def test_a_shard_that_is_cut_off_after_it_was_opened_is_said(llama):
         compare(own, base)
 
 
-def test_a_folder_of_tensors_that_is_none_says_so(tmp_path):
+def test_a_folder_of_tensors_that_is_none_says_so(made, tmp_path):
     save_file({"x": torch.ones(1)}, tmp_path / "edits.safetensors")
-    with pytest.raises(BadFile, match="holds no edits that EditLab exported"):
-        by_tensors(tmp_path)
+    save_file({"0.LowRank.2.A": torch.ones(1, 64)}, tmp_path / "patches.safetensors")
+    for read in (by_tensors, lambda folder: by_script(folder, made("llama")[1].arch)):
+        with pytest.raises(BadFile, match="holds no edits that EditLab exported"):
+            read(tmp_path)

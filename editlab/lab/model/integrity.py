@@ -16,7 +16,7 @@ from editlab.errors import BadFile, BadModel, BadRequest
 from editlab.forensics import manifest as manifests
 from editlab.forensics.checkpoint import Checkpoint, fingerprint_of
 from editlab.forensics.difference import compare
-from editlab.forensics.known import EDITS, Known, by_adapter, by_tensors
+from editlab.forensics.known import EDITS, PATCHES, Known, by_adapter, by_script, by_tensors
 from editlab.forensics.manifest import Manifest
 from editlab.forensics.pairs import adapter_in
 from editlab.forensics.verdict import Findings, Verdict
@@ -203,14 +203,14 @@ def _edits_in(place: Path, base: Checkpoint | None, fingerprint: str) -> Iterato
         yield by_tensors(place)
     elif (place / lora.CONFIG).is_file():
         yield by_adapter(place)
-    elif place.is_file() and zipfile.is_zipfile(place):
+    elif (place / PATCHES).is_file() or (place.is_file() and zipfile.is_zipfile(place)):
         if base is None:
             raise BadRequest(f"{place} holds edits of a model: name it (--base).")
-        yield from known_in_archive(place, base.arch, fingerprint)
+        yield from known_in_archive(place, base.arch, fingerprint) if place.is_file() else by_script(place, base.arch)
     else:
         raise BadFile(
-            f"{place} holds no edits. Give an export as peft or tensors, a bundle or a ledger's archive (.zip), or a data "
-            "folder."
+            f"{place} holds no edits. Give an export as peft, tensors or script, a bundle or a ledger's archive (.zip), or "
+            "a data folder."
         )
 
 
