@@ -8,7 +8,6 @@ since a score alone can hide that a model says something else.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +16,7 @@ import pandas as pd
 from editlab.answers import ViewName
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.facts.script import ANSWER_END, bare, goes_on, has_ended
+from editlab.facts.script import bare
 from editlab.model.generation import readable
 from editlab.model.reading import Reading, read
 from editlab.model.sampling import Sampling
@@ -25,6 +24,7 @@ from editlab.model.scoring import Score
 from editlab.model.tokens import in_chunks
 from editlab.patches import View
 from editlab.probes.battery import Probe
+from editlab.probes.matching import ended, says, trimmed
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -36,8 +36,6 @@ KEPT = ("locality", "same_subject")
 ANSWER_TOKENS = 6
 """Tokens of an answer, unless an object that is asked for has more."""
 
-DENIED = re.compile(r"\b(not|no|never|nor|neither|without|than)\b|n['’]t\b")
-"""Words before an object that deny it."""
 Answers = list[dict[str, str]]
 Scores = dict[tuple[int, str, str], Score]
 
@@ -140,13 +138,6 @@ def tone(verdict: str) -> Literal["good", "bad", "open"]:
     return "good" if verdict in ("changed", "kept", "follows") else "bad"
 
 
-def says(answer: str | None, expected: str) -> bool:
-    """Return whether an answer has an object as whole words; nothing is denied before it."""
-    text, name = (answer or "").casefold(), bare(expected).casefold()
-    before, found, after = text.partition(name)
-    return bool(found) and not goes_on(before, name) and not goes_on(name, after) and not DENIED.search(before)
-
-
 def _read_once(
     model: LanguageModel, request: EditRequest, probes: Sequence[Probe], views: Mapping[str, View]
 ) -> tuple[Answers, Scores]:
@@ -216,20 +207,9 @@ def _written(reading: Reading, room: int, objects: set[str]) -> list[str]:
     written = [""] * len(reading.texts)
     for ids in reading.write(room, Sampling()):
         written = [readable(reading.model, row) for row in ids]
-        if all(_ended(text.strip(), objects) for text in written):
+        if all(ended(text.strip(), objects) for text in written):
             break
-    return [_trimmed(text, objects) for text in written]
-
-
-def _ended(text: str, objects: set[str]) -> bool:
-    return has_ended(text) and not any(o.startswith(text) for o in objects)
-
-
-def _trimmed(text: str, objects: set[str]) -> str:
-    """Return a continuation up to where its answer ends. Objects with a stop in them ("Washington, D.C.") stay whole."""
-    text = text.strip()
-    whole = [o for o in objects if ANSWER_END.search(o) and text.startswith(o)]
-    return max(whole, key=len) if whole else ANSWER_END.split(text, maxsplit=1)[0].strip() or text
+    return [trimmed(text, objects) for text in written]
 
 
 def _scored(

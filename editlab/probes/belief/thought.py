@@ -1,0 +1,39 @@
+"""Thought: an instruct model reasons before it answers, and may reason itself back to the old fact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from editlab.patches import Form
+from editlab.probes.belief.around import Around
+from editlab.probes.belief.kind import Finding, Kind, Question, Script, Weigh, Write, prefers
+from editlab.wording import noop
+
+TOKENS = 200
+
+
+def questions(around: Around) -> Iterator[Question]:
+    """Yield the fact as a question to be thought about; nothing for a model without a chat template.
+
+    Forced: behind its thought, the new object is likelier than the old one.
+    """
+    if around.model.chat is None:
+        return
+    asked = f"{around.question} {around.words.think}"
+
+    def script() -> Script:
+        text, form = replace(around, chat=True).dialogue(asked)
+        form = form or Form()
+        (thought,) = yield (Write(text, TOKENS, form, stop=()),)
+        behind = Form(form.before, f"{form.after}{thought.strip()}\n\n{around.words.therefore}")
+        said, scores = yield Write(text, form=behind), Weigh(text, around.both, behind)
+        verdict = around.verdict(said)
+        return Finding(verdict, prefers(scores), verdict == "new", f"{thought.strip()} … {said.strip()}")
+
+    yield Question(asked, around.new, script)
+
+
+KIND = Kind(
+    "thought", noop("Thought"), noop("Whether the new fact survives when the model reasons before it answers."), questions
+)
