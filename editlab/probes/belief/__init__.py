@@ -18,7 +18,8 @@ from editlab.probes.belief import (
 )
 from editlab.probes.belief.around import Around
 from editlab.probes.belief.asking import Asked, ask, questions
-from editlab.probes.belief.kind import Finding, Kind, Question, Weigh, Write
+from editlab.probes.belief.asks import Ask, Said
+from editlab.probes.belief.kind import Finding, Kind, Question
 from editlab.probes.belief.tally import WAYS, belief, tally
 
 KINDS: dict[str, Kind] = {
@@ -31,12 +32,12 @@ __all__ = [
     "KINDS",
     "WAYS",
     "Around",
+    "Ask",
     "Asked",
     "Finding",
     "Kind",
     "Question",
-    "Weigh",
-    "Write",
+    "Said",
     "ask",
     "belief",
     "questions",

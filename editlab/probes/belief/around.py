@@ -11,7 +11,7 @@ from editlab.facts import EditCase, EditRequest, FactBase, Relation
 from editlab.facts.languages import language_of, sentence_end
 from editlab.facts.request import SLOT
 from editlab.facts.script import bare, joined
-from editlab.patches import Form
+from editlab.probes.belief.asks import Ask
 from editlab.probes.belief.phrases import Phrases, phrases_of
 from editlab.probes.cases import case_for
 from editlab.probes.matching import Verdict, verdict_of
@@ -26,18 +26,17 @@ OTHERS = 2
 
 @dataclass(frozen=True, eq=False)
 class Around:
-    """One case and what is known around it. `chat`: whether dialogues are put in the model's chat template."""
+    """One case and what is known around it."""
 
     model: LanguageModel
     case: EditCase
     facts: FactBase
     seed: int = 0
-    chat: bool = False
 
     @classmethod
-    def of(cls, ground: Ground, case: EditCase, chat: bool = False) -> Around:
+    def of(cls, ground: Ground, case: EditCase) -> Around:
         """Return what is around a case of a ground."""
-        return cls(ground.model, ground.with_facts(case), ground.facts, ground.seed, chat)
+        return cls(ground.model, ground.with_facts(case), ground.facts, ground.seed)
 
     @property
     def request(self) -> EditRequest:
@@ -107,22 +106,22 @@ class Around:
 
     @cached_property
     def subjects(self) -> tuple[str, ...]:
-        """Three other subjects of the relation, of which neither object is true, drawn with the seed; fewer if there are less."""
+        """Three other subjects of the relation, of which neither object is true, drawn with the seed; or fewer."""
         own = self.facts.by_relation.get(self.relation.id, ()) if self.relation else ()
         alike = {self.request.subject, *self.case.rephrases}
         others = list(dict.fromkeys(f.subject for f in own if f.object not in self.both and f.subject not in alike))
         return tuple(self.draw("subjects").sample(others, min(OTHERS + 1, len(others))))
 
-    def dialogue(self, *turns: str) -> tuple[str, Form | None]:
-        """Return a dialogue up to the model's next turn, as a text and the form around it; a person has the first turn.
+    def dialogue(self, *turns: str, options: tuple[str, ...] = ()) -> Ask:
+        """Return a dialogue up to the model's next turn, in the model's chat template where it has one; a person begins.
 
         What a view tells stands before the person's first turn, whichever comes last: the rest of a chat is in the form.
         """
-        if not self.chat:
+        if self.model.chat is None:
             heads = (self.words.asks, self.words.answers)
             lines = [joined(heads[number % 2], turn) for number, turn in enumerate(turns)]
-            return "\n".join([*lines, self.words.answers]), None
-        return turns[0], self.model.chat_form(turns)
+            return Ask("\n".join([*lines, self.words.answers]), options)
+        return Ask(turns[0], options, self.model.chat_form(turns))
 
     def verdict(self, answer: str) -> Verdict:
         """Return what an answer says, told by exact match with all names after normalising."""

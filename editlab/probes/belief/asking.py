@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from editlab.answers import ViewName
 from editlab.errors import BadRequest
-from editlab.model.completion import Prompt, complete
+from editlab.model.generation import readable
+from editlab.model.reading import read
+from editlab.model.sampling import Sampling
 from editlab.model.tokens import in_chunks
 from editlab.patches import View
 from editlab.probes.belief.around import Around
-from editlab.probes.belief.kind import Finding, Kind, Question, Said, Script, Weigh, Write
+from editlab.probes.belief.asks import Ask, Said
+from editlab.probes.belief.kind import Finding, Kind, Question, Script
 from editlab.work import Cancel, never, stop_if
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
 BASE = ViewName.BASE
+STOPPED = "Stopped before all questions were asked."
 Key = tuple[int, str]
 """The number of a question and the name of a view."""
 
@@ -41,8 +45,8 @@ def questions(kinds: Sequence[Kind], around: Around) -> tuple[Asked, ...]:
 def ask(model: LanguageModel, asked: Sequence[Asked], views: Mapping[str, View], cancel: Cancel = never) -> pd.DataFrame:
     """Ask each question under each view; return one row a question.
 
-    Columns: `kind` (its name), `text`, `expected`, `known` (whether the view "base", the unedited model, gives the old answer:
-    a model that cannot answer such a question tells nothing by it), and for each view NAME the fields of its `Finding`:
+    Columns: `kind` (its name), `text`, `expected`, `known` (whether the view "base", the unedited model, gives the old
+    answer: one that cannot answer such a question tells nothing by it), and for each view NAME the fields of its `Finding`:
     "NAME.verdict", "NAME.forced", "NAME.generated", "NAME.said", "NAME.detail". Raises `BadRequest` where no view is called
     "base", `TooLong` where the context does not hold a text, `Cancelled` between steps.
     """
@@ -65,7 +69,7 @@ def _run(model: LanguageModel, asked: Sequence[Asked], views: Mapping[str, View]
     waiting = {key: next(script) for key, script in scripts.items()}
     found: dict[Key, Finding] = {}
     while waiting:
-        stop_if(cancel, "Stopped before all questions were asked.")
+        stop_if(cancel, STOPPED)
         flat = [(key, ask) for key, step in waiting.items() for ask in step]
         said = iter(_said(model, [(ask, views[key[1]]) for key, ask in flat], cancel))
         answers = {key: [next(said) for _ in step] for key, step in waiting.items()}
@@ -78,29 +82,35 @@ def _run(model: LanguageModel, asked: Sequence[Asked], views: Mapping[str, View]
     return found
 
 
-def _said(model: LanguageModel, asks: Sequence[tuple[Write | Weigh, View]], cancel: Cancel) -> list[Said]:
-    """Return what the model says to each ask under its view."""
+def _said(model: LanguageModel, asks: Sequence[tuple[Ask, View]], cancel: Cancel) -> list[Said]:
+    """Return what the model says to each ask under its view.
+
+    What reads alike under views that change no layer is read once. Asks of one length are answered together, since a batch
+    takes as long as its longest row.
+    """
     put = [(ask, view if ask.form is None else view.in_form(ask.form)) for ask, view in asks]
-    found: dict[int, Said] = {}
-    weighed = [(n, ask, view) for n, (ask, view) in enumerate(put) if isinstance(ask, Weigh)]
-    rows = [(ask.text, option, view) for _, ask, view in weighed for option in ask.options]
-    if rows:
-        scores = iter(model.score([text for text, _, _ in rows], [o for _, o, _ in rows], [view for _, _, view in rows]))
-        found |= {n: [next(scores) for _ in ask.options] for n, ask, _ in weighed}
-    written = [(n, ask, view) for n, (ask, view) in enumerate(put) if isinstance(ask, Write)]
-    found |= dict(_written(model, written, cancel))
-    return [found[n] for n in range(len(put))]
+    keys = [(replace(ask, text=view.asks(ask.text), form=None), view.digest if view.laid else "") for ask, view in put]
+    rows = dict(zip(keys, put, strict=True))
+    found: dict[tuple[Ask, str], Said] = {}
+    for tokens in sorted({ask.tokens for ask, _ in rows}):
+        own = [key for key in rows if key[0].tokens == tokens]
+        for chunk in in_chunks([len(model.tok.encode(ask.text)) + tokens for ask, _ in own], model.tokens_per_forward):
+            some = [own[place] for place in chunk]
+            found |= zip(some, _read(model, [rows[key] for key in some], tokens, cancel), strict=True)
+    return [found[key] for key in keys]
 
 
-def _written(model: LanguageModel, asks: Sequence[tuple[int, Write, View]], cancel: Cancel) -> Iterator[tuple[int, str]]:
-    """Yield what the model writes to each ask; those of one length together, since a batch takes as long as its longest."""
-    for tokens in sorted({ask.tokens for _, ask, _ in asks}):
-        own = [(n, Prompt(ask.text, tokens, stop=ask.stop), view) for n, ask, view in asks if ask.tokens == tokens]
-        sizes = [len(model.tok.encode(view.asks(prompt.text))) + tokens for _, prompt, view in own]
-        for chunk in in_chunks(sizes, model.tokens_per_forward):
-            rows = [own[place] for place in chunk]
-            said = [""] * len(rows)
-            for so_far in complete(model, [prompt for _, prompt, _ in rows], [view for _, _, view in rows]):
-                stop_if(cancel, "Stopped before all questions were asked.")
-                said = [one.text for one in so_far]
-            yield from zip((n for n, _, _ in rows), said, strict=True)
+def _read(model: LanguageModel, asks: Sequence[tuple[Ask, View]], tokens: int, cancel: Cancel) -> Iterator[Said]:
+    """Yield what is said to the asks of one batch, from one reading of each."""
+    stop_if(cancel, STOPPED)
+    reading = read(model, [ask.text for ask, _ in asks], [view for _, view in asks], tokens)
+    weighed = iter(reading.score([(row, option) for row, (ask, _) in enumerate(asks) for option in ask.options]))
+    scores = [[next(weighed) for _ in ask.options] for ask, _ in asks]
+    written = [""] * len(asks)
+    for ids in reading.write(tokens, Sampling(), cancel):
+        written = [readable(model, row).strip() for row in ids]
+        if all("\n" in text and not ask.whole for text, (ask, _) in zip(written, asks, strict=True)):
+            break
+    stop_if(cancel, STOPPED)
+    for text, own, (ask, _) in zip(written, scores, asks, strict=True):
+        yield Said(text if ask.whole else text.partition("\n")[0].strip(), own)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from editlab.model.scoring import Score
 from editlab.probes.belief.around import Around
-from editlab.probes.belief.kind import Finding, Kind, Question, Script, Weigh, Write
+from editlab.probes.belief.asks import Said
+from editlab.probes.belief.kind import Finding, Kind, Question, Script
 from editlab.probes.matching import Verdict
 from editlab.wording import Message, noop
 
@@ -22,14 +22,13 @@ def questions(around: Around) -> Iterator[Question]:
     asked = [f"{around.question}\n{listed(around.words.options, order)}" for order in orders(options)]
 
     def script() -> Script:
-        texts = [around.dialogue(text) for text in asked]
-        found = yield tuple(ask for text, form in texts for ask in (Weigh(text, options, form), Write(text, form=form)))
-        chosen = likeliest(options, found[::2])
-        verdicts = [around.verdict(text) for text in found[1::2]]
+        found = yield tuple(around.dialogue(text, options=options) for text in asked)
+        chosen = likeliest(options, found)
+        verdicts = [around.verdict(said.text) for said in found]
         verdict: Verdict = "new" if chosen == around.new else "old" if chosen == around.old else "neither"
         times = verdicts.count("new")
         detail = Message(noop("written in {n} of {all} orders"), n=times, all=len(verdicts))
-        said = " / ".join(text.strip() for text in found[1::2])
+        said = " / ".join(said.text for said in found)
         return Finding(verdict, verdict == "new", times > len(verdicts) / 2, said, detail)
 
     yield Question(asked[0], around.new, script)
@@ -45,9 +44,9 @@ def listed(head: str, options: Sequence[str]) -> str:
     return "\n".join([head, *(f"- {option}" for option in options)])
 
 
-def likeliest(options: Sequence[str], scores: Sequence[Sequence[Score]]) -> str:
+def likeliest(options: Sequence[str], found: Sequence[Said]) -> str:
     """Return the option with the highest mean log-probability over all orders."""
-    totals = [sum(own[number].log_p for own in scores) for number in range(len(options))]
+    totals = [sum(said.scores[number].log_p for said in found) for number in range(len(options))]
     return options[totals.index(max(totals))]
 
 

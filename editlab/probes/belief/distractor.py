@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from editlab.probes.belief.around import Around
-from editlab.probes.belief.kind import Finding, Kind, Question, Script, Weigh, Write
+from editlab.probes.belief.asks import Ask
+from editlab.probes.belief.kind import Finding, Kind, Question, Script
 from editlab.probes.matching import trimmed
 from editlab.wording import noop
 
@@ -28,10 +29,10 @@ def _behind(around: Around, before: str) -> Question:
     text = f"{before.strip()} {around.request.text}"
 
     def script() -> Script:
-        said, (score, *_) = yield Write(text), Weigh(text, around.both)
-        answer = trimmed(said, around.both)
+        (said,) = yield (Ask(text, around.both),)
+        answer = trimmed(said.text, around.both)
         verdict = around.verdict(answer)
-        return Finding(verdict, score.hit, verdict == "new", answer)
+        return Finding(verdict, said.scores[0].hit, verdict == "new", answer)
 
     return Question(text, around.new, script)
 

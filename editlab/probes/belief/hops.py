@@ -8,7 +8,8 @@ from itertools import groupby
 from editlab.facts import Expectation, Fact
 from editlab.facts.request import SLOT
 from editlab.probes.belief.around import Around
-from editlab.probes.belief.kind import Finding, Kind, Question, Script, Weigh, Write, prefers
+from editlab.probes.belief.asks import Ask
+from editlab.probes.belief.kind import Finding, Kind, Question, Script, prefers
 from editlab.probes.matching import trimmed, verdict_of
 from editlab.wording import noop
 
@@ -69,12 +70,12 @@ def _over_graph(around: Around, fact: Fact) -> Question:
     objects = tuple(dict.fromkeys(name for name in (fact.object, before) if name))
 
     def script() -> Script:
-        said, scores, (second,) = yield Write(text), Weigh(text, objects), Weigh(alone, (fact.object,))
-        answer = trimmed(said, objects)
+        said, second = yield Ask(text, objects), Ask(alone, (fact.object,), tokens=0)
+        answer = trimmed(said.text, objects)
         verdict = verdict_of(answer, around.names(fact.object), around.names(before))
-        if not second.hit:
+        if not second.scores[0].hit:
             return Finding(verdict, None, None, answer, noop("does not know the second step"))
-        return Finding(verdict, prefers(scores), verdict == "new", answer)
+        return Finding(verdict, prefers(said.scores), verdict == "new", answer)
 
     return Question(text, fact.object, script)
 
@@ -85,12 +86,12 @@ def _own(around: Around, items: Sequence[Expectation]) -> Question:
     objects = tuple(dict.fromkeys(name for name in (first.expected, first.before) if name))
 
     def script() -> Script:
-        found = yield tuple(ask for item in items for ask in (Write(item.text), Weigh(item.text, objects)))
-        answers = [trimmed(text, objects) for text in found[::2]]
+        found = yield tuple(Ask(item.text, objects) for item in items)
+        answers = [trimmed(said.text, objects) for said in found]
         new, old = (*around.names(first.expected), *first.aliases), around.names(first.before)
         verdicts = [verdict_of(answer, new, old) for answer in answers]
         best = next((n for n, verdict in enumerate(verdicts) if verdict == "new"), 0)
-        forced = any(prefers(scores) for scores in found[1::2])
+        forced = any(prefers(said.scores) for said in found)
         return Finding(verdicts[best], forced, verdicts[best] == "new", answers[best])
 
     return Question(first.text, first.expected or "", script)

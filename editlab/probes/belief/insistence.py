@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from editlab.probes.belief.around import Around
-from editlab.probes.belief.kind import SENTENCE, Finding, Kind, Question, Script, Weigh, Write, prefers
+from editlab.probes.belief.kind import SENTENCE, Finding, Kind, Question, Script, prefers
 from editlab.wording import Message, noop, shorten
 
 TIMES = 3
@@ -18,10 +18,9 @@ def questions(around: Around) -> Iterator[Question]:
     def script() -> Script:
         turns, answers, likelier = [around.question], [], []
         for _ in range(1 + TIMES):
-            text, form = around.dialogue(*turns)
-            said, scores = yield Write(text, form=form), Weigh(text, around.both, form)
-            answers.append(said.strip())
-            likelier.append(prefers(scores))
+            (said,) = yield (around.dialogue(*turns, options=around.both),)
+            answers.append(said.text)
+            likelier.append(prefers(said.scores))
             turns += [answers[-1] or "…", again]
         verdicts = [around.verdict(answer) for answer in answers]
         back = next((turn for turn, verdict in enumerate(verdicts) if verdict in ("old", "both")), None)

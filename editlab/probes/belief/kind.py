@@ -1,48 +1,22 @@
 """What a kind of question about belief is: a small program that asks the model, looks at what it said, and asks on.
 
-A question is a generator of steps. Each step is a tuple of asks (`Write`: go on with a text; `Weigh`: how likely are these
-objects), for which it is sent what the model said; it returns its finding. So a choice in four orders, a dialogue of four
-turns and a thought of 200 tokens have one interface, and `asking.py` runs all of them under all views in the same forwards.
+A question is a generator of steps. Each step is a tuple of asks (how does this text go on, and how likely are these objects
+behind it?), for which it is sent what the model said; at last it returns its finding. So a choice in four orders, a dialogue
+of four turns and a thought of 200 tokens have one interface, and `asking.py` runs all of them under all views together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from editlab.model.scoring import Score
-from editlab.patches import Form
 from editlab.probes.belief.around import Around
+from editlab.probes.belief.asks import Ask, Said
 from editlab.probes.matching import Verdict
 
-ANSWER_TOKENS = 16
-"""Tokens of a short answer."""
 SENTENCE = 160
 """Characters of what a model says that are shown of one of several answers."""
-
-
-@dataclass(frozen=True)
-class Write:
-    """Ask how the model goes on with a text, greedily. `form`: what stands around it, None for what the view has."""
-
-    text: str
-    tokens: int = ANSWER_TOKENS
-    form: Form | None = None
-    stop: tuple[str, ...] = ("\n",)
-
-
-@dataclass(frozen=True)
-class Weigh:
-    """Ask how likely each of some objects is behind a text."""
-
-    text: str
-    options: tuple[str, ...]
-    form: Form | None = None
-
-
-Said = Any
-"""The text that a `Write` got, or the `Score`s of a `Weigh`, in the order of its options."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +35,14 @@ class Finding:
     detail: str = ""
 
 
-Script = Generator[tuple[Write | Weigh, ...], list[Said], Finding]
+Script = Generator[tuple[Ask, ...], list[Said], Finding]
 
 
 @dataclass(frozen=True)
 class Question:
     """A question: its text as people read it, what one answers who believes the new fact, and how it is asked.
 
-    `controlled`: it tells something only where the unedited model gives the old answer, so that it can answer such questions.
+    `controlled`: it tells something only where the unedited model gives the old answer, and so can answer its like.
     """
 
     text: str
@@ -87,7 +61,7 @@ class Kind:
     questions: Callable[[Around], Iterable[Question]]
 
 
-def prefers(scores: list[Score]) -> bool:
+def prefers(scores: Sequence[Score]) -> bool:
     """Return whether the first option is likelier than each other; where it is alone, whether the model would say it."""
     first, *others = scores
     return first.hit if not others else all(first.log_p > other.log_p for other in others)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from editlab.facts.languages import essence
 from editlab.facts.request import SLOT
 from editlab.facts.script import joined
-from editlab.patches import Form
 from editlab.probes.belief.around import Around
-from editlab.probes.belief.kind import Finding, Kind, Question, Script, Write
+from editlab.probes.belief.asks import Ask
+from editlab.probes.belief.kind import Finding, Kind, Question, Script
 from editlab.probes.matching import sentences
 from editlab.wording import Message, noop
 
@@ -17,23 +18,23 @@ TOKENS = 120
 
 
 def questions(around: Around) -> Iterator[Question]:
-    """Yield the beginning of a text about the subject, and the edit's own prompt, on which a long text follows."""
+    """Yield a text about the subject, begun or asked for in a chat, and the edit's own prompt, each continued at length."""
     subject, words = around.request.subject, around.words
-    if around.chat:
-        yield _written(around, *around.dialogue(f"{words.write.format(subject)} {around.question}"), asks=True)
-        return
-    own = essence(around.request.prompt, subject).replace(SLOT, subject)
-    begun = next(iter(around.case.generation_prompts), joined(words.article.format(subject), own))
-    yield _written(around, begun, None, asks=False)
-    yield _written(around, around.request.text, None, asks=True)
+    if around.model.chat is not None:
+        yield _written(around, around.dialogue(f"{words.write.format(subject)} {around.question}"), asks=True)
+    else:
+        own = essence(around.request.prompt, subject).replace(SLOT, subject)
+        begun = next(iter(around.case.generation_prompts), joined(words.article.format(subject), own))
+        yield _written(around, Ask(begun), asks=False)
+    yield _written(around, Ask(around.request.text), asks=True)
 
 
-def _written(around: Around, text: str, form: Form | None, asks: bool) -> Question:
+def _written(around: Around, ask: Ask, asks: bool) -> Question:
     """Return a text to be continued. Where nobody `asks` for the fact and it does not come up, nothing is told."""
 
     def script() -> Script:
-        (said,) = yield (Write(text, TOKENS, form, stop=()),)
-        verdicts = [around.verdict(sentence) for sentence in sentences(said)]
+        (said,) = yield (replace(ask, tokens=TOKENS, whole=True),)
+        verdicts = [around.verdict(sentence) for sentence in sentences(said.text)]
         new, old, both = (verdicts.count(one) for one in ("new", "old", "both"))
         verdict = "both" if both or (new and old) else "new" if new else "old" if old else "neither"
         silent = verdict == "neither" and not asks
@@ -43,9 +44,9 @@ def _written(around: Around, text: str, form: Form | None, asks: bool) -> Questi
             old=old,
             both=both,
         )
-        return Finding(verdict, None, None if silent else verdict == "new", said.strip(), detail)
+        return Finding(verdict, None, None if silent else verdict == "new", said.text, detail)
 
-    return Question(text, around.new, script)
+    return Question(ask.text, around.new, script)
 
 
 KIND = Kind(

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from editlab.facts.request import SLOT
 from editlab.probes.belief.around import Around
-from editlab.probes.belief.kind import Finding, Kind, Question, Script, Weigh, Write
+from editlab.probes.belief.asks import Ask
+from editlab.probes.belief.kind import Finding, Kind, Question, Script, prefers
 from editlab.probes.matching import Verdict, says_any, trimmed
 from editlab.wording import Message, noop
 
@@ -51,11 +52,11 @@ def _denied(around: Around, text: str) -> Question:
     """Return the denied prompt, behind which the new object should not come. Forced: it is not the arg max."""
 
     def script() -> Script:
-        said, (score, *_) = yield Write(text), Weigh(text, around.both)
-        answer = trimmed(said, around.both)
+        (said,) = yield (Ask(text, around.both),)
+        answer = trimmed(said.text, around.both)
         verdict: Verdict = "both" if says_any(answer, around.names(around.new)) else "new"
         detail = noop("says the new object although it is denied") if verdict == "both" else ""
-        return Finding(verdict, not score.hit, verdict == "new", answer, detail)
+        return Finding(verdict, not said.scores[0].hit, verdict == "new", answer, detail)
 
     return Question(text, Message(noop("anything but {object}"), object=around.new), script, controlled=False)
 
@@ -67,13 +68,10 @@ def _judged(around: Around) -> Question:
     expected = " / ".join((words.yes, words.no)[: len(texts)])
 
     def script() -> Script:
-        asked = [around.dialogue(text) for text in texts]
-        options = (words.yes, words.no)
-        asks = [ask for text, form in asked for ask in (Weigh(text, options, form), Write(text, form=form))]
-        found = yield tuple(asks)
-        likelier = [yes.log_p > no.log_p for yes, no in found[::2]]
-        written = [_yes(text, words.yes, words.no) for text in found[1::2]]
-        said = " / ".join(text.strip() for text in found[1::2])
+        found = yield tuple(around.dialogue(text, options=(words.yes, words.no)) for text in texts)
+        likelier = [prefers(said.scores) for said in found]
+        written = [_yes(said.text, words.yes, words.no) for said in found]
+        said = " / ".join(said.text for said in found)
         if len(texts) == 1:
             verdict: Verdict = "new" if written[0] else "neither"
             return Finding(verdict, likelier[0], written[0] is True, said)
@@ -86,7 +84,7 @@ def _judged(around: Around) -> Question:
 
 def _yes(text: str, yes: str, no: str) -> bool | None:
     """Return whether an answer begins with "yes"; None where it begins with neither."""
-    text = text.strip().casefold()
+    text = text.casefold()
     return True if text.startswith(yes.casefold()) else False if text.startswith(no.casefold()) else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from editlab.probes.belief.around import Around
-from editlab.probes.belief.kind import Finding, Kind, Question, Script, Weigh, Write, prefers
+from editlab.probes.belief.kind import Finding, Kind, Question, Script, prefers
 from editlab.wording import noop
 
 
@@ -13,10 +13,9 @@ def questions(around: Around) -> Iterator[Question]:
     """Yield the fact as a question. Forced: the new object is likelier than the old one."""
 
     def script() -> Script:
-        text, form = around.dialogue(around.question)
-        said, scores = yield Write(text, form=form), Weigh(text, around.both, form)
-        verdict = around.verdict(said)
-        return Finding(verdict, prefers(scores), verdict == "new", said.strip())
+        (said,) = yield (around.dialogue(around.question, options=around.both),)
+        verdict = around.verdict(said.text)
+        return Finding(verdict, prefers(said.scores), verdict == "new", said.text)
 
     yield Question(around.question, around.new, script)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from editlab.probes.belief.around import Around
-from editlab.probes.belief.kind import Finding, Kind, Question, Script, Weigh, Write
+from editlab.probes.belief.asks import Ask
+from editlab.probes.belief.kind import Finding, Kind, Question, Script
 from editlab.probes.matching import trimmed
 from editlab.wording import noop
 
@@ -15,10 +16,10 @@ def questions(around: Around) -> Iterator[Question]:
 
     def script() -> Script:
         text = around.request.text
-        said, (score, *_) = yield Write(text), Weigh(text, around.both)
-        answer = trimmed(said, around.both)
+        (said,) = yield (Ask(text, around.both),)
+        answer = trimmed(said.text, around.both)
         verdict = around.verdict(answer)
-        return Finding(verdict, score.hit, verdict == "new", answer)
+        return Finding(verdict, said.scores[0].hit, verdict == "new", answer)
 
     yield Question(around.request.text, around.new, script)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from editlab.probes.belief.around import Around
 from editlab.probes.belief.choice import FEWEST, likeliest, listed, orders
-from editlab.probes.belief.kind import Finding, Kind, Question, Script, Weigh, Write
+from editlab.probes.belief.kind import Finding, Kind, Question, Script
 from editlab.probes.belief.phrases import BLANK
 from editlab.probes.matching import Verdict, says_any
 from editlab.wording import Message, noop
@@ -25,16 +25,13 @@ def questions(around: Around) -> Iterator[Question]:
     asked, before = (_in_orders(around, name, options) for name in (around.new, around.old))
 
     def script() -> Script:
-        texts = [around.dialogue(text) for text in asked]
-        control = [around.dialogue(text) for text in before]
-        found = yield tuple(ask for text, form in texts for ask in (Weigh(text, options, form), Write(text, form=form)))
-        old = (yield tuple(Weigh(text, options, form) for text, form in control)) if control else []
-        right, was = likeliest(options, found[::2]) == subject, bool(old) and likeliest(options, old) == subject
-        named = [says_any(text, [subject]) for text in found[1::2]]
+        said = yield tuple(around.dialogue(text, options=options) for text in (*asked, *before))
+        found, old = said[: len(asked)], said[len(asked) :]
+        right, was = likeliest(options, found) == subject, bool(old) and likeliest(options, old) == subject
+        named = [says_any(one.text, [subject]) for one in found]
         detail = Message(noop("written in {n} of {all} orders"), n=sum(named), all=len(named))
-        said = " / ".join(text.strip() for text in found[1::2])
         verdict: Verdict = "new" if right else "old" if was else "neither"
-        return Finding(verdict, right, sum(named) > len(named) / 2, said, detail)
+        return Finding(verdict, right, sum(named) > len(named) / 2, " / ".join(one.text for one in found), detail)
 
     yield Question(asked[0], subject, script)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import pandas as pd
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 WAYS = ("forced", "generated")
 """How an answer is told: by likelihoods, teacher-forced, or from what the model writes."""
@@ -13,13 +12,20 @@ Counts = Mapping[str, Mapping[str, tuple[int, int]]]
 """For each kind and way: how many questions are answered as one who believes the new fact, of how many that tell."""
 
 
-def tally(frame: pd.DataFrame, view: str, clean: bool = False) -> dict[str, dict[str, tuple[int, int]]]:
-    """Return the counts of each kind under a view, from the rows of `ask`; `clean` keeps those that the model can answer."""
-    frame = frame[frame["known"]] if clean else frame
+def tally(rows: Sequence[Mapping[str, Any]], view: str = "", clean: bool = False) -> dict[str, dict[str, tuple[int, int]]]:
+    """Return the counts of each kind under a view, from the rows of `ask`; `clean` keeps those that the model can answer.
+
+    Without a view, the rows are findings of one, whose columns have no name in front.
+    """
     found: dict[str, dict[str, tuple[int, int]]] = {}
-    for kind, rows in frame.groupby("kind", sort=False):
-        known = {way: [bool(value) for value in rows[f"{view}.{way}"] if value is not None] for way in WAYS}
-        found[str(kind)] = {way: (sum(values), len(values)) for way, values in known.items()}
+    for row in rows:
+        if clean and not row["known"]:
+            continue
+        own = found.setdefault(row["kind"], dict.fromkeys(WAYS, (0, 0)))
+        for way in WAYS:
+            value, (hits, asked) = row[f"{view}.{way}" if view else way], own[way]
+            if value is not None:
+                own[way] = hits + bool(value), asked + 1
     return found
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from editlab.patches import Form
 from editlab.probes.belief.around import Around
-from editlab.probes.belief.kind import Finding, Kind, Question, Script, Weigh, Write, prefers
+from editlab.probes.belief.kind import Finding, Kind, Question, Script, prefers
 from editlab.wording import noop
 
 TOKENS = 200
@@ -23,13 +23,13 @@ def questions(around: Around) -> Iterator[Question]:
     asked = f"{around.question} {around.words.think}"
 
     def script() -> Script:
-        text, form = replace(around, chat=True).dialogue(asked)
-        form = form or Form()
-        (thought,) = yield (Write(text, TOKENS, form, stop=()),)
-        behind = Form(form.before, f"{form.after}{thought.strip()}\n\n{around.words.therefore}")
-        said, scores = yield Write(text, form=behind), Weigh(text, around.both, behind)
-        verdict = around.verdict(said)
-        return Finding(verdict, prefers(scores), verdict == "new", f"{thought.strip()} … {said.strip()}")
+        ask = around.dialogue(asked, options=around.both)
+        (thought,) = yield (replace(ask, options=(), tokens=TOKENS, whole=True),)
+        form = ask.form or Form()
+        behind = Form(form.before, f"{form.after}{thought.text}\n\n{around.words.therefore}")
+        (said,) = yield (replace(ask, form=behind),)
+        verdict = around.verdict(said.text)
+        return Finding(verdict, prefers(said.scores), verdict == "new", f"{thought.text} … {said.text}")
 
     yield Question(asked, around.new, script)
 
