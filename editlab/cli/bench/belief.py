@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 from rich.console import Group
 from rich.table import Table
 
+from editlab import methods
 from editlab.atlas.sources import training_facts
 from editlab.bench import belief, robustness
 from editlab.bench.belief import BeliefRow, Plan
@@ -50,7 +52,7 @@ def belief_table(
     wrong = next((name for name in chosen if name not in KINDS), None)
     if wrong is not None or not chosen:
         raise BadRequest(f"There is no kind of question {wrong!r}. They are: {', '.join(KINDS)}.")
-    setups = tuple(Setup(name.strip(), dict(map(setting, change or ()))) for name in names.split(","))
+    setups = _setups([name.strip() for name in names.split(",")], dict(map(setting, change or ())))
     unread: list[str] = []
     cases = read_cases(data, unread)[:limit]
     if not cases:
@@ -73,6 +75,15 @@ def belief_table(
     head = {"model": model.name, "fingerprint": model.fingerprint, "data": str(data)}
     found = {**head, "cases": len(cases), "known": len(said) if known else None, "rows": lines, "won": sentences}
     return Answer(found, Group(*_tables(lines), *filter(None, sentences.values())))
+
+
+def _setups(names: Sequence[str], changes: Mapping[str, Any]) -> tuple[Setup, ...]:
+    """Return a setup a method, each with those settings that it has. Raises `BadRequest` for one that none of them has."""
+    has = {name: {field.name for field in fields(methods.get(name).config)} for name in names}
+    unknown = next((name for name in changes if not any(name in own for own in has.values())), None)
+    if unknown is not None:
+        raise BadRequest(f"None of {', '.join(names)} has a setting {unknown!r}. Leave out --set {unknown}=...")
+    return tuple(Setup(name, {key: value for key, value in changes.items() if key in has[name]}) for name in names)
 
 
 def _rows(

@@ -45,7 +45,7 @@ ENGLISH = Phrases(
     blank=f"Which name belongs in the blank ({BLANK})? “{{}}”",
     sure="Are you sure?",
     article="A short article about {}:\n\n",
-    write="Write a few sentences about {}. Say also:",
+    write="Write a few sentences about {} that answer:",
     think="Think about it step by step in a few sentences before you answer.",
     therefore="So the answer is:",
 )

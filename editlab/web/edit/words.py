@@ -302,3 +302,33 @@ def score_tip(kind: str, asked: int | None, domains: Sequence[str], views: Seque
         said = [_("None asked."), *([_(NOT_ASKED[kind])] if kind in NOT_ASKED and asked is not None else [])]
     order = [f"{' → '.join(map(view_title, views))}."] if len(views) > 1 else []
     return " ".join([*said, *order])
+
+
+VERDICTS = {
+    "new": noop("new fact"),
+    "old": noop("old answer"),
+    "both": noop("contradicts itself"),
+    "neither": noop("neither"),
+}
+"""What a view's answer to a question about belief is."""
+NO_BELIEF = noop("No fact is shown that could be asked about. Choose an example, or apply an edit.")
+BELIEF_HINT = noop(
+    "One prompt says little. The same fact is asked for in ten ways, also of the unedited model with the fact in its prompt."
+)
+BELIEF_ASKING = noop("The questions are being asked, one kind after the other.")
+BELIEF_OPEN = noop(
+    "The unedited model gives the old answer to none of these questions, so that they tell nothing about this fact."
+)
+BELIEF_UNEDITED = noop("No edit of this fact is on. “{how}”: {told} of {all} answers follow the new fact.")
+BELIEF_TOLD = noop(
+    "The fact in the prompt wins by {by}: “{how}” follows the new fact in {told} of {all} answers, “{view}” in {edited} of "
+    "{among}."
+)
+BELIEF_EDITED = noop(
+    "The edit wins by {by}: “{view}” follows the new fact in {edited} of {among} answers, “{how}” in {told} of {all}."
+)
+BELIEF_EVEN = noop("Neither wins: “{view}” and “{how}” follow the new fact in {told} of {all} answers each.")
+BELIEF_UNKNOWN = noop(
+    "The unedited model does not give the old answer to such a question, so that the answers tell nothing about the edit."
+)
+BELIEF_UNASKED = noop("There is no such question about this fact, or this model has no chat template to ask it in.")
