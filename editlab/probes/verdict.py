@@ -24,7 +24,7 @@ from editlab.model.scoring import Score
 from editlab.model.tokens import in_chunks
 from editlab.patches import View
 from editlab.probes.battery import Probe
-from editlab.probes.matching import ended, says, trimmed
+from editlab.probes.matching import ended, says, says_any, trimmed
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -52,7 +52,8 @@ def ask(
     Columns: the fields of a probe (`expected`: where a probe has none, the base model's own answer); `clean`
     (see `scores`); and for each view NAME: "NAME.answer" (text; left out without `answers`), "NAME.p_new" and
     "NAME.p_true" (of the request's whole objects, 0 to 1; NaN where there is no true one), "NAME.hit" (True, False; None
-    where nothing is expected) and "NAME.same" (0 to 1; NaN likewise). Raises `BadRequest` where no view is called "base".
+    where nothing is expected), "NAME.same" (0 to 1; NaN likewise) and "NAME.written" (whether the answer is the expected
+    one, as `written` tells; None likewise, left out without `answers`). Raises `BadRequest` where no view is called "base".
     """
     if BASE not in views:
         raise BadRequest("There is nothing to compare with: give the unedited model as the view 'base'.")
@@ -72,35 +73,53 @@ def ask(
                 row[f"{name}.answer"] = said[number][name]
             cells = _cells(number, name, expected[number], probe.aliases, request, scored)
             row |= {f"{name}.{key}": value for key, value in cells.items()}
+        if answers:
+            row |= {f"{name}.written": written(probe.kind, row, name) for name in views}
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def scores(frame: pd.DataFrame, view: str, clean: bool = False) -> dict[str, float]:
+def written(kind: str, row: Mapping[str, Any], view: str) -> bool | None:
+    """Return whether what a view writes is what a row expects, by exact match with aliases after normalising.
+
+    Where an edit should change nothing, that is whether it writes what the base model does. None where nothing is expected.
+    """
+    if pd.isna(row["expected"]):
+        return None
+    if kind in KEPT:
+        return judge(kind, row, view) == "kept"
+    return says_any(row[f"{view}.answer"], (row["expected"], *row.get("aliases", ())))
+
+
+def scores(frame: pd.DataFrame, view: str, clean: bool = False, generated: bool = False) -> dict[str, float]:
     """Return rates from 0 to 1 under a view, over all rows of one or many cases; no key where nothing was asked.
 
     Keys: the kinds, with "_in" or "_out" behind them where a kind has domains. Locality and same_subject are agreement
     with the base model, a prompt's tokens averaged first; all others are hits. `clean` keeps the probes at which the base
-    model was right, and of the rephrases those that do not contain the true object.
+    model was right, and of the rephrases those that do not contain the true object. `generated`: whether what is
+    written is right, instead of the tokens teacher-forced.
     """
-    return {name: total / count for name, (total, count) in tallies(frame, view, clean).items()}
+    return {name: total / count for name, (total, count) in tallies(frame, view, clean, generated).items()}
 
 
-def tallies(frame: pd.DataFrame, view: str, clean: bool = False) -> dict[str, tuple[float, int]]:
+def tallies(frame: pd.DataFrame, view: str, clean: bool = False, generated: bool = False) -> dict[str, tuple[float, int]]:
     """Return what `scores` divides: for each of its keys the sum over prompts, and how many there are."""
     rows = frame[frame["clean"]] if clean else frame
     found: dict[str, tuple[float, int]] = {}
     for (kind, domain), group in rows.groupby(["kind", "domain"], sort=False):
-        values = group[f"{view}.same"].dropna() if kind in KEPT else _hits(group, view)
+        if kind in KEPT:
+            values = group[f"{view}.written" if generated else f"{view}.same"].dropna()
+        else:
+            values = _hits(group, f"{view}.written" if generated else f"{view}.hit")
         if len(values):
             found[f"{kind}_{domain}" if domain else kind] = float(values.astype(float).sum()), len(values)
     return found
 
 
-def _hits(group: pd.DataFrame, view: str) -> pd.Series:
-    """Return the hits of a group's rows, and of those with one `any_of` the best alone."""
-    rows = group.dropna(subset=f"{view}.hit").reset_index(drop=True)
-    hits = rows[f"{view}.hit"].astype(float)
+def _hits(group: pd.DataFrame, column: str) -> pd.Series:
+    """Return a column of a group's rows as numbers, and of those with one `any_of` the best alone."""
+    rows = group.dropna(subset=column).reset_index(drop=True)
+    hits = rows[column].astype(float)
     if "any_of" not in rows:
         return hits
     alone = pd.Series(rows.index, rows.index).map("row {}".format)

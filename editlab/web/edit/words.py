@@ -293,15 +293,21 @@ NOT_ASKED = {
 """Why a kind of probe may be missing, and what to do."""
 
 
-def score_tip(kind: str, asked: int | None, domains: Sequence[str], views: Sequence[str]) -> str:
-    """Return what a kind's score counts. `asked`: the number of its probes, None where none was asked yet."""
+def score_tip(
+    kind: str, asked: int | None, domains: Sequence[str], views: Sequence[str], forced: tuple[int, int] | None = None
+) -> str:
+    """Return what a kind's score counts. `asked`: the number of its probes, None where none was asked yet.
+
+    The score is of written answers; `forced`: how many hold by their tokens, teacher-forced, of how many.
+    """
     if asked:
         number_of = ngettext("{n} probe", "{n} probes", asked).format(n=number(asked))
         said = [f"{'; '.join([number_of, *(_(DOMAINS[domain or 'own']) for domain in domains)])}."]
     else:
         said = [_("None asked."), *([_(NOT_ASKED[kind])] if kind in NOT_ASKED and asked is not None else [])]
     order = [f"{' → '.join(map(view_title, views))}."] if len(views) > 1 else []
-    return " ".join([*said, *order])
+    beside = [] if forced is None else [_("Written answers count; teacher-forced: {score}.").format(score=of(*forced))]
+    return " ".join([*said, *order, *beside])
 
 
 VERDICTS = {
