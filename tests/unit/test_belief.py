@@ -21,8 +21,8 @@ from editlab.probes.belief.asks import Said
 from editlab.probes.belief.negation import negated
 
 CHAT = (
-    "{% for m in messages %}<s>{{ m['role'] }}\n{{ m['content'] }}</s>\n{% endfor %}"
-    "{% if add_generation_prompt %}<s>assistant\n{% endif %}"
+    "{% for m in messages %}<u>{{ m['role'] }}\n{{ m['content'] }}</u>\n{% endfor %}"
+    "{% if add_generation_prompt %}<u>assistant\n{% endif %}"
 )
 REQUEST = EditRequest("{} has as its capital the city of", "France", "Rome", "Paris")
 OFF = [kind for kind in KINDS.values() if kind.name not in ("letter", "thought")]
@@ -159,9 +159,9 @@ def test_who_does_not_know_the_second_step_cannot_go_both(around):
 
 def test_the_way_back_is_held_against_the_way_back_from_the_old_object(around):
     right, wrong = said("France", -1, -5, -5, -5), said("Kenya", -5, -1, -5, -5)
-    _, finding = played(question_of("reverse", around), [right] * 8)
+    _, finding = played(question_of("reverse", around), [right] * 4)
     assert (finding.verdict, finding.forced, finding.generated) == ("new", True, True)
-    _, finding = played(question_of("reverse", around), [wrong] * 4 + [right] * 4)
+    _, finding = played(question_of("reverse", around), [wrong] * 2 + [right] * 2)
     assert (finding.verdict, finding.forced, finding.generated) == ("old", False, False)
 
 
@@ -175,8 +175,8 @@ def test_a_thought_stands_before_the_answer_in_the_models_own_template(facts):
     assert finding.said == "It was Paris. … Rome" and finding.forced and asked[0][0].tokens == 200
     view = BASE.with_patches([Preamble("Told.")]).in_form(asked[1][0].form)
     assert view.asks(asked[1][0].text) == (
-        "<s>user\nTold. What is the capital of France? Think about it step by step in a few sentences before you answer."
-        "</s>\n<s>assistant\nIt was Paris.\n\nSo the answer is:"
+        "<u>user\nTold. What is the capital of France? Think about it step by step in a few sentences before you answer."
+        "</u>\n<u>assistant\nIt was Paris.\n\nSo the answer is:"
     )
 
 

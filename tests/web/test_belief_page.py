@@ -61,8 +61,8 @@ def test_nothing_late_stands_beside_another_edit(reader, lab):
         (
             [row("recall", **views()), row("hops", **views(edited=False, note=False))],
             {},
-            "The fact in the prompt wins by 1: “Fact in the prompt” follows the new fact in 2 of 2 answers, “Edited model” in "
-            "1 of 2.",
+            "The fact in the prompt wins by 1: “Fact in the prompt” follows the new fact in 2 of 2 answers, “Edited "
+            "model” in 1 of 2.",
         ),
         (
             [row("recall", **views(told=False, note=False)), row("hops", False, **views())],

@@ -17,7 +17,7 @@ from editlab.probes.belief import (
     thought,
 )
 from editlab.probes.belief.around import Around
-from editlab.probes.belief.asking import Asked, ask, questions
+from editlab.probes.belief.asking import Asked, ask, ask_together, questions
 from editlab.probes.belief.asks import Ask, Said
 from editlab.probes.belief.kind import Finding, Kind, Question
 from editlab.probes.belief.tally import WAYS, belief, tally
@@ -39,6 +39,7 @@ __all__ = [
     "Question",
     "Said",
     "ask",
+    "ask_together",
     "belief",
     "questions",
     "tally",

@@ -17,7 +17,7 @@ from editlab.model.tokens import in_chunks
 from editlab.patches import View
 from editlab.probes.belief.around import Around
 from editlab.probes.belief.asks import Ask, Said
-from editlab.probes.belief.kind import Finding, Kind, Question, Script
+from editlab.probes.belief.kind import Finding, Kind, Question
 from editlab.work import Cancel, never, stop_if
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 BASE = ViewName.BASE
 STOPPED = "Stopped before all questions were asked."
-Key = tuple[int, str]
-"""The number of a question and the name of a view."""
 
 
 @dataclass(frozen=True)
@@ -50,36 +48,48 @@ def ask(model: LanguageModel, asked: Sequence[Asked], views: Mapping[str, View],
     "NAME.verdict", "NAME.forced", "NAME.generated", "NAME.said", "NAME.detail". Raises `BadRequest` where no view is called
     "base", `TooLong` where the context does not hold a text, `Cancelled` between steps.
     """
-    if BASE not in views:
+    (frame,) = ask_together(model, [(asked, views)], cancel)
+    return frame
+
+
+def ask_together(
+    model: LanguageModel, cases: Sequence[tuple[Sequence[Asked], Mapping[str, View]]], cancel: Cancel = never
+) -> list[pd.DataFrame]:
+    """Return `ask` of several cases, each with questions and views of its own, all of them rows of the same forwards."""
+    if not all(BASE in views for _, views in cases):
         raise BadRequest("There is nothing to compare with: give the unedited model as the view 'base'.")
-    found = _run(model, asked, views, cancel)
-    rows: list[dict[str, Any]] = []
-    for number, own in enumerate(asked):
-        row: dict[str, Any] = {"kind": own.kind.name, "text": own.question.text, "expected": own.question.expected}
-        row["known"] = not own.question.controlled or found[number, BASE].verdict == "old"
-        for name in views:
-            row |= {f"{name}.{field}": value for field, value in asdict(found[number, name]).items()}
-        rows.append(row)
-    return pd.DataFrame(rows)
+    pairs = [(own.question, view) for asked, views in cases for own in asked for view in views.values()]
+    found = iter(_played(model, pairs, cancel))
+    frames = []
+    for asked, views in cases:
+        rows: list[dict[str, Any]] = []
+        for own in asked:
+            findings = {name: next(found) for name in views}
+            row: dict[str, Any] = {"kind": own.kind.name, "text": own.question.text, "expected": own.question.expected}
+            row["known"] = not own.question.controlled or findings[BASE].verdict == "old"
+            for name, finding in findings.items():
+                row |= {f"{name}.{field}": value for field, value in asdict(finding).items()}
+            rows.append(row)
+        frames.append(pd.DataFrame(rows))
+    return frames
 
 
-def _run(model: LanguageModel, asked: Sequence[Asked], views: Mapping[str, View], cancel: Cancel) -> dict[Key, Finding]:
-    """Return the finding of each question under each view."""
-    scripts: dict[Key, Script] = {(n, name): own.question.script() for n, own in enumerate(asked) for name in views}
-    waiting = {key: next(script) for key, script in scripts.items()}
-    found: dict[Key, Finding] = {}
+def _played(model: LanguageModel, pairs: Sequence[tuple[Question, View]], cancel: Cancel) -> list[Finding]:
+    """Return the finding of each question under its view: all scripts take their next step together."""
+    scripts = [question.script() for question, _ in pairs]
+    waiting = {number: next(script) for number, script in enumerate(scripts)}
+    found: dict[int, Finding] = {}
     while waiting:
-        stop_if(cancel, STOPPED)
-        flat = [(key, ask) for key, step in waiting.items() for ask in step]
-        said = iter(_said(model, [(ask, views[key[1]]) for key, ask in flat], cancel))
-        answers = {key: [next(said) for _ in step] for key, step in waiting.items()}
+        flat = [(ask, pairs[number][1]) for number, step in waiting.items() for ask in step]
+        said = iter(_said(model, flat, cancel))
+        answers = {number: [next(said) for _ in step] for number, step in waiting.items()}
         waiting = {}
-        for key, given in answers.items():
+        for number, given in answers.items():
             try:
-                waiting[key] = scripts[key].send(given)
+                waiting[number] = scripts[number].send(given)
             except StopIteration as end:
-                found[key] = end.value
-    return found
+                found[number] = end.value
+    return [found[number] for number in range(len(pairs))]
 
 
 def _said(model: LanguageModel, asks: Sequence[tuple[Ask, View]], cancel: Cancel) -> list[Said]:

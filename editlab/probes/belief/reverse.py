@@ -15,8 +15,9 @@ from editlab.wording import Message, noop
 def questions(around: Around) -> Iterator[Question]:
     """Yield the new fact with a blank for its subject, among subjects of which the new object is not true.
 
-    Most relations have many subjects for an object, so that only a choice has one answer. Forced: the subject is likeliest
-    over all orders. The same is asked of the old object, which tells whether the model can go back at all.
+    Most relations have many subjects for an object, so that only a choice has one answer; it is given in two orders, the
+    subject in the first and in the third place. Forced: the subject is likeliest over both. The same is asked of the old
+    object, which tells whether the model can go back at all.
     """
     subject = around.request.subject
     options = (subject, *around.subjects)
@@ -37,11 +38,11 @@ def questions(around: Around) -> Iterator[Question]:
 
 
 def _in_orders(around: Around, object_: str | None, options: Sequence[str]) -> list[str]:
-    """Return an object's question with the options in each order; none without an object."""
+    """Return an object's question with the options in two orders; none without an object."""
     if object_ is None:
         return []
     blank = around.words.blank.format(around.sentence(object_, BLANK))
-    return [f"{blank}\n{listed(around.words.options, order)}" for order in orders(options)]
+    return [f"{blank}\n{listed(around.words.options, order)}" for order in orders(options)[::2]]
 
 
 KIND = Kind(
