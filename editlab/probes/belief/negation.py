@@ -54,9 +54,9 @@ def _denied(around: Around, text: str) -> Question:
     def script() -> Script:
         (said,) = yield (Ask(text, around.both),)
         answer = trimmed(said.text, around.both)
-        verdict: Verdict = "both" if says_any(answer, around.names(around.new)) else "new"
+        verdict: Verdict = "both" if says_any(answer, around.names(around.new)) else "neither"
         detail = noop("says the new object although it is denied") if verdict == "both" else ""
-        return Finding(verdict, not said.scores[0].hit, verdict == "new", answer, detail)
+        return Finding(verdict, not said.scores[0].hit, verdict != "both", answer, detail)
 
     return Question(text, Message(noop("anything but {object}"), object=around.new), script, controlled=False)
 

@@ -317,6 +317,7 @@ VERDICTS = {
     "neither": noop("neither"),
 }
 """What a view's answer to a question about belief is."""
+NOT_ASKED_WORD = noop("not asked")
 NO_BELIEF = noop("No fact is shown that could be asked about. Choose an example, or apply an edit.")
 BELIEF_HINT = noop(
     "One prompt says little. The same fact is asked for in ten ways, also of the unedited model with the fact in its prompt."
