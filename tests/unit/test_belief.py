@@ -130,6 +130,7 @@ def test_the_new_object_under_a_denial_is_a_contradiction(around):
     _, finding = played(judged, [said("Yes.", -1, -2), said("No.", -2, -1)])
     assert (finding.verdict, finding.forced, finding.generated) == ("new", True, True)
     assert played(judged, [said("No", -1, -2), said("Yes", -1, -2)])[1].verdict == "old"
+    assert played(judged, [said("Yesterday", -1, -2), said("Not quite", -1, -2)])[1].generated is False
 
 
 def test_insistence_says_at_which_question_the_old_answer_returns(around):

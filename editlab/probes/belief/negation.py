@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 
 from editlab.facts.request import SLOT
+from editlab.facts.script import begins_with
 from editlab.probes.belief.around import Around
 from editlab.probes.belief.asks import Ask
 from editlab.probes.belief.kind import Finding, Kind, Question, Script, prefers
@@ -85,7 +86,7 @@ def _judged(around: Around) -> Question:
 def _yes(text: str, yes: str, no: str) -> bool | None:
     """Return whether an answer begins with "yes"; None where it begins with neither."""
     text = text.casefold()
-    return True if text.startswith(yes.casefold()) else False if text.startswith(no.casefold()) else None
+    return True if begins_with(text, yes.casefold()) else False if begins_with(text, no.casefold()) else None
 
 
 KIND = Kind(
