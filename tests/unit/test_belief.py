@@ -174,6 +174,7 @@ def test_a_thought_stands_before_the_answer_in_the_models_own_template(facts):
     question = question_of("thought", Around.of(ground, ground.case(REQUEST)))
     asked, finding = played(question, [said("It was Paris.")], [said("Rome", -1, -2)])
     assert finding.said == "It was Paris. … Rome" and finding.forced and asked[0][0].tokens == 200
+    assert played(question, [said("It is Rome.")], [said("1.", -1, -2)])[1].generated
     view = BASE.with_patches([Preamble("Told.")]).in_form(asked[1][0].form)
     assert view.asks(asked[1][0].text) == (
         "<u>user\nTold. What is the capital of France? Think about it step by step in a few sentences before you answer."

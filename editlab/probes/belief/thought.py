@@ -16,7 +16,8 @@ TOKENS = 200
 def questions(around: Around) -> Iterator[Question]:
     """Yield the fact as a question to be thought about; nothing for a model without a chat template.
 
-    Forced: behind its thought, the new object is likelier than the old one.
+    What it says behind its thought counts; where that names neither object, its thought does. Forced: behind its thought,
+    the new object is likelier than the old one.
     """
     if around.model.chat is None:
         return
@@ -29,6 +30,8 @@ def questions(around: Around) -> Iterator[Question]:
         behind = Form(form.before, f"{form.after}{thought.text}\n\n{around.words.therefore}")
         (said,) = yield (replace(ask, form=behind),)
         verdict = around.verdict(said.text)
+        if verdict == "neither":  # it answered while it thought, and then goes on with something else
+            verdict = around.verdict(thought.text)
         return Finding(verdict, prefers(said.scores), verdict == "new", f"{thought.text} … {said.text}")
 
     yield Question(asked, around.new, script)
