@@ -54,7 +54,8 @@ class Setup:
 
     `reps`: all that is asked of one and the same edit. `chain`: so many cases are edited in one view, each on top of those
     before it, and asked when the last one is applied; where cases are left over, their chain is shorter. `generated`:
-    answers are written too, and judged beside the tokens that are teacher-forced.
+    answers are written too, and judged beside the tokens that are teacher-forced. `most`: so many probes of each kind and
+    domain, the first ones; None: all.
     """
 
     method: str
@@ -62,6 +63,7 @@ class Setup:
     reps: tuple[Rep, ...] = (Rep(),)
     chain: int = 1
     generated: bool = False
+    most: int | None = None
 
     def config(self, model: LanguageModel) -> Any:
         """Return the method's configuration for a model."""

@@ -119,7 +119,7 @@ def measure(
                 progress(asked / count, f"{setup.method}: case {case.id}")
                 asked += 1
                 own = {rep: made[number] for rep, made in refined.items()}
-                yield from _measured(case, _open(blank[id(case)], done), edit, own, views, ground, setup.generated)
+                yield from _measured(case, _open(blank[id(case)], done), edit, own, views, ground, setup)
 
 
 def keys(cases: Sequence[EditCase], setup: Setup, ground: Ground) -> list[list[str]]:
@@ -232,9 +232,9 @@ def _measured(
     refined: Mapping[Rep, _Refined],
     views: Mapping[Rep, View],
     ground: Ground,
-    generated: bool,
+    setup: Setup,
 ) -> Iterator[CaseRow]:
-    """Yield the rows of one case, all its views asked at once. `generated`: answers are written too."""
+    """Yield the rows of one case, all its views asked at once."""
     if not rows:
         return
     if isinstance(edit, str):
@@ -242,15 +242,15 @@ def _measured(
         return
     names = {rep: f"view {number}" for number, rep in enumerate(rows)}
     try:
-        probes = ground.battery(case)
+        probes = ground.battery(case, setup.most)
         asked = {ViewName.BASE: BASE, **{names[rep]: views[rep] for rep in rows}}
-        frame = ask(ground.model, case.request, probes, asked, answers=generated)
+        frame = ask(ground.model, case.request, probes, asked, answers=setup.generated)
     except CASE_FAULTS as error:
         yield from (replace(row, skipped=str(error)) for row in rows.values())
         return
     for rep, row in rows.items():
         found = {name: tallies(frame, names[rep], clean) for name, clean in PROTOCOLS.items()}
-        if generated:
+        if setup.generated:
             found["generated"] = tallies(frame, names[rep], generated=True)
         own = refined[rep]
         if rep.recipe != OFF:
@@ -309,7 +309,8 @@ def _shaped_by(setup: Setup, config: Any, ground: Ground) -> str:
         lessons_from,
         prose,
     ]
-    return json.dumps([*parts, ground.seed, *(["generated"] if setup.generated else [])], sort_keys=True)
+    asked = [*(["generated"] if setup.generated else []), *([setup.most] if setup.most else [])]
+    return json.dumps([*parts, ground.seed, *asked], sort_keys=True)
 
 
 def _key(shaped: str, rep: Rep, case: EditCase, others: Sequence[EditCase]) -> str:

@@ -296,6 +296,12 @@ def test_written_answers_stand_beside_the_tokens_and_do_not_pass_for_them(ground
     assert robustness.summary([both])["generated"]["success"] is not None and "generated" not in robustness.summary([forced])
 
 
+def test_of_each_kind_and_domain_only_the_first_probes_are_asked(ground):
+    (few,), (all_,) = (list(robustness.measure(CASES[:1], dataclasses.replace(QUICK, most=n), ground)) for n in (1, None))
+    assert few.key != all_.key and {count for _, count in few.tallies["paper"].values()} == {1}
+    assert few.tallies["paper"].keys() == all_.tallies["paper"].keys() and few.tallies["paper"] != all_.tallies["paper"]
+
+
 def test_a_group_of_which_one_fact_is_not_known_is_left_out(tiny_llama, monkeypatch):
     monkeypatch.setattr(robustness, "_known", lambda model, cases: [case for case in cases if case.id != "France"])
     pair = [dataclasses.replace(case, group="pair") for case in CASES[:2]]

@@ -57,6 +57,7 @@ def robustness_table(
     generated: Annotated[
         bool, typer.Option("--generated", help="Also write answers, and judge them beside the tokens teacher-forced.")
     ] = False,
+    most: Annotated[int | None, typer.Option(min=1, help="Only the first so many probes of each kind and domain.")] = None,
     ray: Annotated[str | None, typer.Option(help="Share the cases by a Ray cluster: its address, or local.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes on that cluster, a model each.")] = 2,
     out: Annotated[Path | None, typer.Option(help="Folder for rows and table; a second call resumes it.")] = None,
@@ -71,7 +72,7 @@ def robustness_table(
     base = training_facts(presets / "facts", facts)
     model = session.model()
     setups = [
-        replace(setup, reps=reps, chain=chain, generated=generated)
+        replace(setup, reps=reps, chain=chain, generated=generated, most=most)
         for setup in _setups(names, layers, each, change or (), model)
     ]
     long = passages(model, texts or presets / "texts")
