@@ -69,6 +69,13 @@ class Adapter:
             for file in (*self.folder.glob("tokenizer*"), *self.folder.glob("*.jinja")):
                 shutil.copyfile(file, folder / file.name)
 
+    def pairs(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return A `[rank, d_in]` and B `[d_out, rank]`, in float32, by the name of the weight, to which B A is added.
+
+        B holds the scale. Raises `BadModel` for files that hold more or less.
+        """
+        return {name: (A.float(), self._scale(name, len(A)) * B.float()) for name, (A, B) in self._updates().items()}
+
     def _updates(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Return A `[rank, d_in]` and B `[d_out, rank]` by the name of the weight."""
         try:
