@@ -1,7 +1,7 @@
 """Edits found in a model whose unedited form is not at hand: how often, and how often an unedited one is suspected.
 
-One row a copy of the model: edited by a method, ten edits in one copy, or changed by what is no edit (rounding, noise, a LoRA
-trained on prose). Each is judged from its weights and answers alone (`editlab.forensics`); what was done to it is only
+One row a copy of the model: edited by a method, ten edits in one copy, or changed by what is no edit (rounding, noise, a
+LoRA trained on prose). Each is judged from its weights and answers alone (`editlab.forensics`); what was done to it is only
 compared with the verdict. Rates have intervals by bootstrap over copies.
 """
 
@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
 
 from editlab import methods
 from editlab.bench.bootstrap import rate_interval
@@ -45,8 +44,8 @@ REVERSALS = ("reversed", "restored", "reversed_plainly")
 class ForensicRow:
     """One copy. `kind`: "edited", "chain", or how it was changed without an edit; `found`: what was measured on it.
 
-    Of an edited copy: `score`, `layer`, `rank` of what was found; the rates of `RATES` and `REVERSALS` as 0 or 1; `facts`, the
-    share of other facts that are still said after the reversal; `mask`, `mask_clean`, `mask_other`: the change under the
+    Of an edited copy: `score`, `layer`, `rank` of what was found; the rates of `RATES` and `REVERSALS` as 0 or 1; `facts`,
+    the share of other facts that are still said after the reversal; `mask`, `mask_clean`, `mask_other`: the change under the
     reversal mask at the edited prompt, at the same prompt of the clean model, and at another's prompt of the edited one.
     """
 

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from editlab import serve
-from editlab.cli import apply, ask, atlas, bench, export, ledger, mask, model, scenario, user, validate
+from editlab.cli import apply, ask, atlas, bench, export, ledger, mask, model, scenario, user, validate, verify
 from editlab.cli.terminal import Terminal
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.add_typer(ask.app)
 app.add_typer(apply.app)
 app.add_typer(validate.app)
 app.add_typer(export.app)
+app.add_typer(verify.app)
 app.add_typer(bench.app, name="bench")
 app.add_typer(atlas.app, name="atlas")
 app.add_typer(mask.app, name="mask")

@@ -13,8 +13,10 @@ from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile
 from editlab.exports import FORMATS, adapter, format_named
 from editlab.facts import FactBase
+from editlab.forensics.manifest import MANIFEST, signer
 from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.ledger import Ledger
+from editlab.lab.model import integrity
 from editlab.lab.workspaces import exports
 from editlab.probes import passages
 from editlab.wording import join, size
@@ -34,12 +36,17 @@ def export_edits(
     rank: Annotated[
         int | None, typer.Option(help=f"Cut an adapter to this rank, one that vLLM takes: {join(adapter.RANKS)}.")
     ] = None,
+    key: Annotated[
+        Path | None, typer.Option("--sign", help="Add a manifest, and sign all files with this private key: editlab sign.")
+    ] = None,
 ) -> Answer:
     """Export a workspace's edits as an adapter, a checkpoint, a GGUF file, a data set, a script or a report.
 
     Nothing is changed.
     """
     format_named(form)
+    if key is not None:
+        signer(key)
     folder = session.settings.data
     if not Ledger.exists(folder):
         raise BadFile(f"There is no ledger in {folder}. Apply an edit with --workspace first, or set EDITLAB_DATA.")
@@ -54,6 +61,9 @@ def export_edits(
             session.errors.print(f"{form} takes {size(expected)}.", highlight=False)
         job = kept.submit(lambda progress, cancel: exports.export(kept, form, to, progress, cancel, only, rank), "export")
         files = [str(path) for path in follow(job, progress)]
+        if key is not None:
+            signature = integrity.sign(to, key, exports.about(kept, to.name, only))
+            files += [str(to / MANIFEST), str(signature)]
     table = Table(show_header=False)
     for file in files:
         table.add_row("file", file)

@@ -15,13 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import init_empty_weights
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.core_model_loading import revert_weight_conversion
 
 from editlab.errors import BadModel
+from editlab.model import lora
 from editlab.model.architectures import Architecture, architecture_of
-from editlab.model.weights import weight_files
+from editlab.model.fingerprint import checkpoint_hash, sample_of, samples_in
+from editlab.model.source import loading_error
+from editlab.model.weights import INDEX, SAFE, weight_files
 
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 """The kinds of numbers that a weight is stored in, as safetensors calls them."""
@@ -64,6 +70,7 @@ class Checkpoint:
         config = _config(name, folder)
         if config.get("quantization_config"):
             raise BadModel(f"{name} holds quantised weights, which no check sees through. Give the weights before that.")
+        _refuse_ambiguous(name, folder, config)
         (files,) = weight_files(name, folder)
         _refuse_missing(name, folder, files)
         stored: dict[str, Stored] = {}
@@ -133,6 +140,16 @@ def _config(name: str, folder: Path) -> dict[str, Any]:
     return config
 
 
+def _refuse_ambiguous(name: str, folder: Path, config: Mapping[str, Any]) -> None:
+    """Raise `BadModel` where readers could take other weights than those that are checked."""
+    if (folder / SAFE).is_file() and (folder / f"{SAFE}{INDEX}").is_file():
+        raise BadModel(f"{name} has {SAFE} beside an index of other files, and readers take one or the other. Delete one.")
+    if (folder / lora.CONFIG).is_file():
+        raise BadModel(f"{name} has an adapter beside its weights ({lora.CONFIG}), which readers may add. Check them apart.")
+    if config.get("transformers_weights") is not None:
+        raise BadModel(f"{name} keeps its weights elsewhere (transformers_weights in config.json). Save it anew.")
+
+
 def _refuse_missing(name: str, folder: Path, files: list[str]) -> None:
     missing = [file for file in files if not (folder / file).is_file()]
     if not missing:
@@ -177,7 +194,7 @@ def _is_buffer(name: str, shape: tuple[int, ...]) -> bool:
 
 def _refuse_unlisted(name: str, folder: Path, stored: Mapping[str, Stored]) -> None:
     """Raise `BadModel` where index and files do not name the same tensors: a reader could find others than we check."""
-    index = folder / "model.safetensors.index.json"
+    index = folder / f"{SAFE}{INDEX}"
     if not index.is_file():
         return
     listed: Mapping[str, str] = json.loads(index.read_bytes())["weight_map"]
@@ -189,3 +206,20 @@ def _refuse_unlisted(name: str, folder: Path, stored: Mapping[str, Stored]) -> N
 
 def _damaged(name: str, file: str, error: Exception) -> BadModel:
     return BadModel(f"{file} of {name} cannot be read: it is cut off or damaged ({error}). Copy it again.")
+
+
+def fingerprint_of(checkpoint: Checkpoint) -> str:
+    """Return the fingerprint of a checkpoint's weights, which the ledger calls it by: of its files, without loading it."""
+    try:
+        config = AutoConfig.from_pretrained(str(checkpoint.folder), local_files_only=True, trust_remote_code=False)
+        with init_empty_weights():
+            skeleton = AutoModelForCausalLM.from_config(config)
+    except Exception as error:  # a broken config.json makes the library raise whatever its field's check raises
+        raise loading_error(checkpoint.name, True, error) from error
+    samples = dict(samples_in(checkpoint.folder, skeleton, skeleton))
+    within = list(skeleton.state_dict())
+    numbers = {name: torch.tensor(number) for number, name in enumerate(within)}
+    for name, number in revert_weight_conversion(skeleton, numbers).items():  # transformers 5 renamed some of GPT-NeoX's
+        if within[int(number)] not in samples and name in checkpoint.stored:
+            samples[within[int(number)]] = sample_of(checkpoint.tensor(name))
+    return checkpoint_hash(config, type(skeleton).__name__, samples)

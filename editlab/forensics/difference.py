@@ -6,6 +6,7 @@ described by a spectrum above the noise of rounding, and held against the matric
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,14 +21,14 @@ from editlab.forensics.checkpoint import Checkpoint
 from editlab.forensics.explanation import explain
 from editlab.forensics.known import Known, Update, distinct, fits
 from editlab.forensics.pairs import Pair, adapter_pairs, names_of, pairs
-from editlab.forensics.spectrum import Spectrum, spectrum_of
+from editlab.forensics.rounding import Spectrum, spectrum_of
 from editlab.model import lora
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 Fit = Literal["exact", "rounding", "part", "none"]
 """How a change is explained: to the last bit; but for rounding; in part; not at all."""
 BLURRED = 2.0
-"""What is left counts as rounding up to so many times its largest singular value: others merge in another order."""
+"""By how much the floor is raised under what edits leave: two roundings part there, and others add up in another order."""
 Placed = tuple[int, tuple[Update, ...]]
 """The place of an edit among the known ones, and what it adds to a weight."""
 BLOCK = re.compile(r"\.(\d+)\.")
@@ -67,7 +68,7 @@ class Change:
     @property
     def explained(self) -> float:
         """The share of the squared change that the known edits explain, 0 to 1."""
-        if self.fit == "none" or not self.norm < float("inf"):
+        if self.fit == "none":
             return 0.0
         return max(0.0, 1 - (self.left_norm / self.norm) ** 2)
 
@@ -122,6 +123,8 @@ class Difference:
     def explained(self) -> float:
         """The share of all changes, squared and summed, that the known edits explain, 0 to 1; 1 where nothing differs."""
         total = sum(change.norm**2 for change in self.changes)
+        if not math.isfinite(total):
+            return 0.0
         return sum(change.explained * change.norm**2 for change in self.changes) / total if total else 1.0
 
 
@@ -169,13 +172,13 @@ def _change(pair: Pair, edits: Sequence[Placed]) -> Change:
     shape, floor = tuple(pair.change.shape), pair.floor
     base_norm = None if pair.base is None else _norm(pair.base.float())
     norm = _norm(pair.change)
-    if not norm < float("inf"):
+    if not math.isfinite(norm):
         nothing = Spectrum((), floor.top)
-        return Change(pair.name, shape, float("inf"), base_norm, floor.norm, nothing, {}, float("inf"), nothing, "none")
+        return Change(pair.name, shape, math.inf, base_norm, floor.norm, nothing, {}, math.inf, nothing, "none")
     fitting = [(place, own) for place, own in edits if all(fits(update, shape) for update in own)]
     told = explain(pair.change, fitting, pair.left_by)
     spectrum = spectrum_of(pair.change, floor.top)
-    left = spectrum if told.left is pair.change else spectrum_of(told.left, floor.top)
+    left = spectrum if told.left is pair.change else spectrum_of(told.left, BLURRED * floor.top)
     left_norm = _norm(told.left)
     return Change(
         pair.name,
@@ -196,7 +199,7 @@ def _fit(coefficients: Mapping[int, float], left_norm: float, left: Spectrum) ->
         return "none"
     if left_norm == 0:
         return "exact"
-    return "rounding" if all(value <= BLURRED * left.floor for value in left.values) else "part"
+    return "part" if left.values else "rounding"
 
 
 def _norm(tensor: Tensor) -> float:

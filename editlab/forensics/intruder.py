@@ -1,10 +1,11 @@
 """Finds edits in a model whose unedited form nobody has: at which layer, of what rank, about whom, and what they say.
 
-The layer: the leading directions of each layer's spectrum (`spectrum`) are compared with those of the model's other layers. An
-edit is louder, and it writes to all dimensions of the residual stream with about equal strength, because the optimiser that
-found its value moves each of them by the same step: the kurtosis of its left vector lies below that of a random one. The
-subject: the names whose keys the direction reads loudest. The object: what the model says once the direction is written for a
-subject of no meaning. The task is that of Youssef et al. 2026, arXiv 2505.20819v2; the statistics are ours.
+The layer: the leading directions of each layer's spectrum (`spectrum`) are compared with those of the model's other layers.
+An edit is louder, and it writes to all dimensions of the residual stream with about equal strength, because the optimiser
+that found its value moves each of them by the same step: the kurtosis of its left vector lies below that of a random one.
+The subject: the name whose key the direction reads loudest. The object: what the model says of that name because of the
+direction, or what it says once the direction is written for a subject of no meaning. The task is that of Youssef et al.
+2026, arXiv 2505.20819v2; the statistics are ours.
 """
 
 from __future__ import annotations
@@ -161,7 +162,7 @@ def subjects(
 
 @dataclass(frozen=True)
 class Said:
-    """A token that an intruder brings, and its gain: of log-probability where it is written, of probability where asked."""
+    """A token that an intruder brings, and its gain: in nats where the intruder is written, of probability where asked."""
 
     token: str
     id: int
@@ -204,8 +205,8 @@ def objects_asked(
 ) -> list[Said]:
     """Return the tokens that gain most through the intruders where the model is asked about names.
 
-    The model is asked as it is, and once more with the intruders taken out. A token counts by the root mean square of what its
-    probability gains, since an edit speaks at few of the prompts.
+    The model is asked as it is, and once more with the intruders taken out. A token counts by the root mean square of what
+    its probability gains, since an edit speaks at few of the prompts.
     """
     texts = [prompt.replace("{}", name) for name in names for prompt in prompts]
     without = view.with_patches([intruder.removal() for intruder in intruders])
@@ -213,6 +214,6 @@ def objects_asked(
     return _top(model, (now - then).clamp_min(0).square().mean(0).sqrt(), most)
 
 
-def _top(model: LanguageModel, gains: Float[Tensor, "vocab"], most: int) -> list[Said]:
+def _top(model: LanguageModel, gains: Float[Tensor, " vocab"], most: int) -> list[Said]:
     values, ids = gains.topk(most)
     return [Said(model.tok.decode([i]), i, float(value)) for i, value in zip(ids.tolist(), values.tolist(), strict=True)]

@@ -1,9 +1,9 @@
 """Takes an edit out of a model whose unedited form nobody has, and asks by a mask whether a prompt was edited.
 
-Removal: what a direction of the spectrum writes is taken out of the weight, whatever it reads (the components of a
-bottom-rank approximation that Youssef et al. 2026, arXiv 2505.20819v2, leave out, in the units of `spectrum`). What the weight
-itself had along that direction is lost with it. The mask: a reversal mask hides edits (Holmov et al. 2026, arXiv 2605.28839),
-so an answer that it changes more than others may be an edited one.
+Removal: what a direction of the spectrum writes is taken out of the weight, whatever it reads: the bottom-rank approximation
+of Youssef et al. 2026, arXiv 2505.20819v2, in the units of `spectrum`. What the weight itself had along that direction is
+lost with it. The mask: a reversal mask hides edits (Holmov et al. 2026, arXiv 2605.28839), so an answer that it changes more than
+others may be an edited one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def reversed_view(view: View, intruders: Iterable[Intruder]) -> View:
 
 def top_components(W: Float[Tensor, "d_model d_ff"], layer: int, count: int = 1) -> Intruder:
     """Return the largest singular directions of W itself, which the paper's bottom-rank approximation leaves out."""
-    squares, left = torch.linalg.eigh(W @ W.T)
+    _, left = torch.linalg.eigh(W @ W.T)
     writes = left.flip(1)[:, :count].contiguous()
     return Intruder(layer, float("nan"), float("nan"), float("nan"), writes, writes.T @ W)
 

@@ -1,9 +1,9 @@
 """The spectrum of a weight in units of what its layer reads and writes, in which an edit stands out.
 
-An edit `b a^T` of rank one is seldom the largest singular direction of a weight: a few dimensions of the residual stream are
-written far louder than all others, and training leaves large directions too. Two things are known of an edit, though. It reads
-along C^-1 k, where ordinary keys hardly vary, and it writes to all dimensions alike. So each row is divided by its length, and
-the columns are whitened by the second moment C of the layer's keys: Y = N^-1 W C^(-1/2). There the edit leads the spectrum.
+An edit `b a^T` of rank one is seldom the largest singular direction of a weight: a few dimensions of the residual stream
+are written far louder than all others, and training leaves large directions too. Two things are known of an edit, though. It
+reads along C^-1 k, where ordinary keys hardly vary, and it writes to all dimensions alike. So the columns are whitened by
+the second moment C of the layer's keys, and each row is divided by its length: Y = N^-1 W C^(-1/2). There the edit leads.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ BULK = 0.1
 class Spectrum:
     """The leading directions of one layer, loudest first.
 
-    `spikes` `[n]`: singular values of Y as multiples of the one at `BULK`; `left` `[d_model, n]`: left singular vectors of Y;
-    `lengths` `[d_model]`: those of the rows of W, by which they were divided.
+    `spikes` `[n]`: singular values of Y as multiples of the one at `BULK`; `left` `[d_model, n]`: left singular vectors of
+    Y; `lengths` `[d_model]`: those of the whitened rows, by which they were divided.
     """
 
     layer: int

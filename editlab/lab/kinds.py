@@ -41,6 +41,7 @@ class Kind(StrEnum):
     GATES = "gates", noop("Gates while typing"), "", True
     COMPARE = "compare", noop("Comparison of two states")
     METHODS = "methods", noop("Comparison of methods")
+    INTEGRITY = "integrity", noop("Check of a checkpoint")
     KEYS = "keys", noop("Keys tab")
     INSIDE = "inside", noop("Inside tab")
     CHECKUP = "checkup", noop("Check-up")

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from editlab import methods, storage
+from editlab import __version__, methods, storage
 from editlab.errors import BadFile, BadRequest
 from editlab.exports import FORMATS, Entry, Export, Happening, Past, format_named
+from editlab.exports.entry import base_of
 from editlab.exports.format import STOPPED
+from editlab.forensics.manifest import Manifest
 from editlab.lab.access.downloads import Downloads
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger import archive
@@ -133,6 +135,22 @@ def export_parts(
             f"{folder} cannot be written: {why}. Give a new folder on a disk with room, where you may write."
         ) from error
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def about(workspace: Workspace, name: str, only: str = "") -> Manifest:
+    """Return what the manifest of an export called `name` says: the base, the edits, and the ledger's last event."""
+    model, past = workspace.context.model, _past_of(workspace)
+    chosen = [record for record in workspace.records if record.on and only in ("", record.id)]
+    base = base_of(model)
+    return Manifest(
+        editlab=__version__,
+        name=name,
+        base=Path(base).name if Path(base).exists() else base,
+        base_fingerprint=model.fingerprint,
+        edits=tuple(record.name for record in chosen),
+        workspace=past.workspace,
+        ledger=past.last,
+    )
 
 
 def offer(workspace: Workspace, info: WorkspaceInfo, format: str, downloads: Downloads, only: str = "") -> Job[str]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
-from editlab.errors import BadFile, EditLabError
+from editlab.errors import BadFile, BadRequest, EditLabError
 from editlab.exports import FORMATS, format_named
 from editlab.lab import Lab, Report, WorkspaceInfo
 from editlab.lab.access.limits import FREE, MOST_ROWS, Cost
 from editlab.lab.ledger import archive
+from editlab.lab.model import integrity
 from editlab.lab.workspaces import bundles, exports
 from editlab.web.core.engine import said
 from editlab.web.core.handlers import BATTERY, Handlers, handler
 from editlab.web.core.html import pieces
-from editlab.web.core.inputs import Id, OwnProbes, Pressed, Upload
+from editlab.web.core.inputs import Id, ModelName, OwnProbes, Pressed, Upload
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext
 from editlab.web.core.updates import Updates, buttons, follow, stopping
@@ -52,6 +54,18 @@ class FileHandlers(Handlers):
         info = visit.workspace_info
         report = archive.verify(self.lab.ledger, info.id)
         yield {"workspace-verified": table.verified(report, self._faults(info, report))}
+
+    @handler(cost=Cost(files=1))
+    def workspace_check(self, visit: Visit, workspace_checkpoint: ModelName) -> Updates:
+        """Hold a checkpoint in a folder of this computer against the loaded model. Only its user gets this far."""
+        place = workspace_checkpoint.strip()
+        if not place:
+            raise BadRequest(_("Write the folder of a checkpoint or a LoRA first."))
+        workspace = visit.workspace
+        job = integrity.start(workspace, Path(place))
+        yield {"workspace-checked": ""}
+        yield from follow(workspace, job)
+        yield {"progress": "", "workspace-checked": table.checked(job.result())}
 
     @handler(cost=Cost(files=1))
     def workspace_pack(self, visit: Visit) -> Updates:

@@ -11,7 +11,7 @@ from editlab.lab import Lab
 from editlab.web.core.components import Parts
 from editlab.web.core.display import EditDisplay
 from editlab.web.core.html import pieces
-from editlab.web.core.inputs import Question
+from editlab.web.core.inputs import ModelName, Question
 from editlab.web.core.language import gettext as _
 from editlab.web.core.wiring import on
 from editlab.web.workspace import words
@@ -43,6 +43,9 @@ def create_workspace_tab(tab: gr.Tab, lab: Lab, others: Parts, edit: EditDisplay
             with parts.fold("workspace-bundles", _(words.TITLES["bundles"])):
                 _explain(_(words.BUNDLES).format(size=_file_size(lab)))
                 _create_bundles(parts)
+                if lab.loaded.open:  # else a visitor could have any folder of the server read
+                    _explain(_(words.CHECK))
+                    _create_check(parts)
             with parts.fold("workspace-exports", _(words.TITLES["exports"])):
                 _explain(_(words.EXPORTS))
                 _create_exports(parts)
@@ -102,6 +105,14 @@ def _create_bundles(parts: Parts) -> None:
     parts.html("workspace-bundle", scripts=["live"])
 
 
+def _create_check(parts: Parts) -> None:
+    with gr.Row(**ROW):
+        label = _("Folder of a checkpoint or a LoRA")
+        parts.text("workspace-checkpoint", ModelName, label=label, min_width=240, scale=2)
+        parts.button("workspace-check", _("Check"), min_width=100)
+    parts.html("workspace-checked", scripts=["live"])
+
+
 def _create_exports(parts: Parts) -> None:
     first = next(iter(FORMATS.values()))
     with gr.Row(**ROW):
@@ -138,6 +149,9 @@ def _wire(tab: gr.Tab, lab: Lab, parts: Parts, edit: EditDisplay) -> None:
     wire(compares, history.workspace_compare, trigger_mode="always_last")
 
     wire(parts["workspace-verify"].click, files.workspace_verify)
+    if lab.loaded.open:
+        checks = [parts["workspace-check"].click, parts["workspace-checkpoint"].submit]
+        wire(checks, files.workspace_check)
     wire(parts["workspace-pack"].click, files.workspace_pack)
     wire(parts["workspace-file"].upload, files.workspace_import)
     said = [parts["workspace-format"].input, parts["workspace-only"].input]

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from markupsafe import Markup
 
 from editlab.answers import Answers
 from editlab.facts import EditRequest
+from editlab.forensics import Change, Verdict
 from editlab.lab import EditRecord, JobRow, Report
 from editlab.lab.workspaces.history import Difference
 from editlab.web.core.answers import bars, headline
+from editlab.web.core.engine import said
 from editlab.web.core.html import pieces, render
 from editlab.web.core.language import gettext as _
+from editlab.web.core.wording import share
 from editlab.web.workspace import words
 
+MOST_CHANGES, MOST_BARS = 40, 24
+"""Weights that the table of a check has rows for, and singular values that a row has bars for."""
 Scores = Mapping[str, tuple[float | None, float | None]]
 """For an edit's id the share of its prompts that were right at its first check-up, and at the latest."""
 
@@ -67,6 +73,34 @@ def differences(rows: Sequence[Difference], other: str) -> Markup:
 def verified(report: Report, faults: Sequence[str]) -> Markup:
     """Return the result of a check, with what is wrong."""
     return render("workspace/verified.html", ok=report.ok, text=words.verified(report), faults=faults)
+
+
+def checked(verdict: Verdict) -> Markup:
+    """Return the verdict over a checkpoint, with the weights that differ from the loaded model's."""
+    changes = () if verdict.difference is None else verdict.difference.changes
+    return render(
+        "workspace/checked.html",
+        ok=verdict.code == 0,
+        text=" ".join(map(said, verdict.sentences)),
+        notes=[*map(said, verdict.notes), *words.papers(verdict)],
+        heads=[_(head) for head in words.CHECKED],
+        rows=list(map(_row, changes[:MOST_CHANGES])),
+        more=words.more_changes(len(changes) - MOST_CHANGES),
+    )
+
+
+def _row(change: Change) -> dict[str, Any]:
+    """Return the cells of a weight that differs. `heights`: its singular values, in percent of the largest."""
+    values = change.spectrum.values[:MOST_BARS]
+    return {
+        "name": change.name.removesuffix(".weight"),
+        "size": words.relative(change),
+        "rank": words.rank(change.spectrum),
+        "heights": [f"{100 * value / values[0]:.0f}" for value in values],
+        "values": words.values(change.spectrum),
+        "explained": share(change.explained),
+        "left": words.left(change),
+    }
 
 
 def jobs(rows: Sequence[JobRow], offered: Collection[str] = ()) -> Markup:

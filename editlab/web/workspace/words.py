@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from editlab.forensics import Change, Spectrum, Verdict
 from editlab.lab import EditRecord, JobRow, Moment, Report, WorkspaceInfo
 from editlab.lab.kinds import Kind
 from editlab.web.core.engine import said
@@ -24,6 +25,19 @@ BUNDLES = noop(
 EXPORTS = noop(
     "An export holds the edits that are on, or one of them, in the format of another program, or as a report for people."
 )
+CHECK = noop(
+    "A checkpoint or a LoRA in a folder of this computer is held against the loaded model, weight by weight, and against "
+    "the edits of all workspaces here: what differs, and which edits explain it. Nothing is loaded or changed."
+)
+CHECKED = (
+    noop("Weight"),
+    noop("Size of the change"),
+    noop("Rank"),
+    noop("Singular values"),
+    noop("Explained by known edits"),
+    noop("Left over"),
+)
+"""The heads of the table of a check."""
 TITLES = {
     "history": noop("History"),
     "comparison": noop("Compare with"),
@@ -196,6 +210,47 @@ def verified(report: Report) -> str:
         files = ngettext("{n} file", "{n} files", report.files).format(n=number(report.files))
         found = _("{events} and {files}").format(events=found, files=files)
     return _("{found}: everything is as it was written.").format(found=found)
+
+
+def papers(verdict: Verdict) -> list[str]:
+    """Return what came with a checkpoint, a sentence each: its fingerprint, and its signature where there is one."""
+    found = [_("Fingerprint: {fingerprint}").format(fingerprint=verdict.fingerprint)] if verdict.fingerprint else []
+    signed = verdict.signature is not None and verdict.signature.state != "unsigned"
+    return [*found, said(verdict.signature.sentence)] if signed else found
+
+
+def more_changes(n: int) -> str:
+    """Return how many weights are not shown; empty where all are."""
+    text = ngettext(
+        "and {n} more weight; editlab verify --json has all", "and {n} more weights; editlab verify --json has all", n
+    )
+    return text.format(n=number(n)) if n > 0 else ""
+
+
+def relative(change: Change) -> str:
+    """Return the size of a change as a share of the weight's."""
+    return "–" if change.relative is None else number(change.relative, ".2%")
+
+
+def rank(spectrum: Spectrum) -> str:
+    """Return in how many directions a weight changed."""
+    return number(spectrum.rank) if spectrum.whole else _("{n} or more").format(n=number(spectrum.rank))
+
+
+def values(spectrum: Spectrum) -> str:
+    """Return the largest singular values of a change, as shares of the first."""
+    if not spectrum.values:
+        return _("none above rounding")
+    return ", ".join(number(value / spectrum.values[0], ".2f") for value in spectrum.values[:5])
+
+
+def left(change: Change) -> str:
+    """Return what known edits leave of a change."""
+    if change.fit == "exact":
+        return _("nothing")
+    if change.fit == "rounding":
+        return _("rounding")
+    return _("rank {n}").format(n=rank(change.left))
 
 
 def compared(both: int, here: int, there: int, other: str) -> str:

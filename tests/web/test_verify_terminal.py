@@ -1,0 +1,174 @@
+"""`editlab verify` and `editlab sign`: one verdict, its exit status, and what each part of it was."""
+
+import json
+import shutil
+import sqlite3
+
+import pytest
+from safetensors.torch import load_file, save_file
+from signing_keys import make_keys
+from typer.testing import CliRunner
+from visitors import TIMEOUT
+
+from editlab.cli import app
+from editlab.facts import EditRequest
+from editlab.lab import Lab
+from editlab.lab.ledger import archive
+from editlab.lab.workspaces import edits
+from editlab.model import LanguageModel
+from editlab.probes import Passages
+
+CONTINENT = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
+CAPITAL = EditRequest("The capital of {} is", "Japan", "Berlin", "Tokyo")
+DOWN = "model.layers.3.mlp.down_proj.weight"
+
+
+@pytest.fixture(scope="module")
+def place(saved_model, facts, tmp_path_factory):
+    """A folder with a ledger (`data`) of two edits of the tiny model, their archive (`all.zip`), and keys."""
+    folder = make_keys(tmp_path_factory.mktemp("place"))
+    lab = Lab(LanguageModel.load(str(saved_model)), facts, Passages((), ()), data=folder / "data")
+    for request in (CONTINENT, CAPITAL):
+        edits.apply(lab.workspace(lab.directory.adopt("team").id), request, config={"steps": 2}).result(TIMEOUT)
+    archive.export(lab.ledger, folder / "all.zip")
+    lab.close()
+    return folder
+
+
+@pytest.fixture
+def run(saved_model, place, monkeypatch):
+    """Calls the terminal on that data folder; returns the object and the exit status."""
+    monkeypatch.setenv("EDITLAB_MODEL", str(saved_model))
+    monkeypatch.setenv("EDITLAB_DATA", str(place / "data"))
+
+    def call(*args: object) -> tuple[dict, int]:
+        result = CliRunner().invoke(app, [*map(str, args), "--json"])
+        return json.loads(result.stdout), result.exit_code
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def exported(saved_model, place):
+    """The two edits as signed exports: `checkpoint` and `peft`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDITLAB_MODEL", str(saved_model))
+        patch.setenv("EDITLAB_DATA", str(place / "data"))
+        for form in ("checkpoint", "peft"):
+            given = ["--workspace", "team", "--format", form, "--to", place / form, "--sign", place / "a.pem", "--json"]
+            result = CliRunner().invoke(app, ["export", *map(str, given)])
+            assert result.exit_code == 0, result.output
+            assert [own.rpartition("/")[2] for own in json.loads(result.stdout)["files"]][-2:] == [
+                "editlab-manifest.json",
+                "model.sig",
+            ]
+    return place
+
+
+@pytest.fixture
+def copied(exported, tmp_path):
+    """A checkpoint of one's own to damage."""
+    return shutil.copytree(exported / "checkpoint", tmp_path / "checkpoint")
+
+
+def test_an_export_is_explained_by_the_ledger_and_signed(run, exported, saved_model):
+    for form in ("checkpoint", "peft"):
+        found, code = run("verify", exported / form, "--base", saved_model, "--key", exported / "a.pub")
+        assert (code, found["code"], found["verdict"]) == (0, 0, "explained")
+        assert found["signature"] == {"state": "valid", "files": []} and found["ledger"] == {"ok": True, "faults": []}
+        told = found["manifest"]
+        assert told["edits"] == ["Slovenia → Antarctica", "Japan → Berlin"] and told["workspace"] == "team"
+        assert told["fingerprint"] == found["fingerprint"] and len(told["ledger"]) == 64
+        difference = found["difference"]
+        assert [own["name"] for own in difference["edits"]] == told["edits"] and difference["explained"] == 1.0
+        assert {own["source"][:13] for own in difference["edits"]} == {"ledger, event"}
+    assert found["sentence"].endswith("all of it, to the last bit: Slovenia → Antarctica, Japan → Berlin.")
+
+
+@pytest.mark.parametrize("edits_in", ["all.zip", "peft", "data"])
+def test_edits_are_taken_from_archives_exports_and_data_folders(run, exported, saved_model, edits_in):
+    given = ("--base", saved_model, "--no-ledger", "--edits", exported / edits_in)
+    found, code = run("verify", exported / "checkpoint", *given)
+    assert (code, found["verdict"]) == (0, "explained"), found["sentence"]
+
+
+def test_what_no_edit_explains_fails(run, copied, exported, saved_model):
+    weights = load_file(copied / "model.safetensors")
+    weights[DOWN] = weights[DOWN] + 0.01 * weights[DOWN][:, :1] @ weights[DOWN][:1]
+    save_file(weights, copied / "model.safetensors", {"format": "pt"})
+    (copied / "editlab-manifest.json").unlink()
+    found, code = run("verify", copied, "--base", saved_model)
+    assert (code, found["verdict"]) == (1, "unexplained")
+    left = [own for own in found["difference"]["changes"] if own["fit"] not in ("exact", "rounding")]
+    assert [(own["layer"], own["left"]["rank"], own["fit"]) for own in left] == [(3, 1, "none")]
+    assert "layers.3.mlp.down_proj.weight, rank 1" in found["sentence"]
+    found, code = run("verify", copied, "--base", saved_model, "--key", exported / "a.pub")
+    assert (code, found["verdict"]) == (1, "untrusted") and "model.safetensors" in found["sentence"]
+    assert found["difference"] is not None
+
+
+def test_a_manifest_of_another_model_fails(run, copied, saved_model):
+    shutil.copyfile(saved_model / "model.safetensors", copied / "model.safetensors")
+    found, code = run("verify", copied, "--base", saved_model)
+    assert (code, found["verdict"]) == (1, "untrusted") and "The manifest is of another model" in found["sentence"]
+
+
+def test_the_same_model_is_clean_and_nothing_to_hold_it_against_is_not(run, exported, saved_model):
+    assert run("verify", saved_model, "--base", saved_model)[1] == 0
+    found, code = run("verify", saved_model)
+    assert (code, found["verdict"]) == (2, "unchecked") and "name its base (--base)" in found["sentence"]
+    found, code = run("verify", saved_model, "--base", saved_model, "--key", exported / "a.pub")
+    assert code == 1 and "There is no signature" in found["sentence"]
+    found, code = run("verify", exported / "checkpoint", "--key", exported / "a.pub")
+    assert (code, found["verdict"]) == (0, "clean") and "The signature holds" in found["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("path", "base", "said"),
+    [
+        ("nowhere", None, "is not there. Give the folder of a model"),
+        ("data", None, "has no config.json"),
+        ("checkpoint", "config:llama-2-7b", "is made of random numbers"),
+        ("checkpoint", "atlas", "they are models of another size"),
+    ],
+)
+def test_what_cannot_be_checked_is_a_sentence_and_status_two(run, exported, path, base, said):
+    found, code = run("verify", exported / path, *(() if base is None else ("--base", base)))
+    assert (code, set(found)) == (2, {"error", "message"}) and said in found["message"]
+
+
+def test_a_signed_archive_is_checked_event_by_event(run, exported, tmp_path):
+    file = shutil.copyfile(exported / "all.zip", tmp_path / "all.zip")
+    signed, code = run("sign", file, "--key", exported / "a.pem")
+    assert code == 0 and signed["signature"] == f"{file}.sig"
+    found, code = run("verify", file, "--key", exported / "a.pub")
+    assert (code, found["ledger"]) == (0, {"ok": True, "faults": []})
+    found, code = run("verify", exported / "all.zip", "--key", exported / "a.pub")
+    assert code == 1 and "There is no signature (all.zip.sig)" in found["sentence"]
+
+
+def test_signing_a_folder_again_keeps_its_manifest_unless_it_is_of_another_model(run, copied, exported, saved_model):
+    before = (copied / "editlab-manifest.json").read_bytes()
+    assert run("sign", copied, "--key", exported / "b.pem")[1] == 0
+    assert (copied / "editlab-manifest.json").read_bytes() == before
+    assert run("verify", copied, "--key", exported / "b.pub")[1] == 0
+    shutil.copyfile(saved_model / "model.safetensors", copied / "model.safetensors")
+    found, code = run("sign", copied, "--key", exported / "b.pem")
+    assert code == 2 and "is of another model" in found["message"]
+
+
+def test_a_ledger_that_was_changed_fails(run, exported, saved_model, tmp_path, monkeypatch):
+    shutil.copytree(exported / "data", tmp_path / "data")
+    with sqlite3.connect(tmp_path / "data" / "ledger.sqlite") as connection:
+        connection.execute("UPDATE events SET body = replace(body, 'Antarctica', 'Australia') WHERE kind = 'applied'")
+    connection.close()
+    monkeypatch.setenv("EDITLAB_DATA", str(tmp_path / "data"))
+    found, code = run("verify", exported / "checkpoint", "--base", saved_model)
+    assert code == 1 and "The ledger is not as it was written" in found["sentence"] and not found["ledger"]["ok"]
+
+
+def test_people_read_the_same(exported, saved_model, monkeypatch):
+    monkeypatch.setenv("EDITLAB_DATA", str(exported / "data"))
+    result = CliRunner().invoke(app, ["verify", str(exported / "checkpoint"), "--base", str(saved_model)])
+    assert result.exit_code == 0 and result.stdout.startswith("explained: ")
+    assert "Weights that differ" in result.stdout and "Known edits that are in it" in result.stdout
