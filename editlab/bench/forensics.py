@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 10
 """Edits that are made, and written down, together."""
-FACTS = 40
+FACTS = 24
 """Unedited facts that the model knows, asked before and after a reversal: what it costs."""
 RATES = ("flagged", "layer_found", "subject_first", "object_first", "object_five", "written_first", "written_five")
 REVERSALS = ("reversed", "restored", "reversed_plainly")
@@ -109,9 +109,9 @@ class Examiner:
         """Return the scan of a copy. The text's keys are those of the model as it is: an edit hardly moves them."""
         return finding.scan(self.model, self.keys, view, self.spectra)
 
-    def intruder(self, scanned: Scan, view: View, layer: int) -> Intruder:
-        """Return what stands out at a layer of a copy."""
-        return scanned.intruder(finding.weight_under(self.model, layer, view), layer)
+    def intruders(self, scanned: Scan, view: View) -> list[Intruder]:
+        """Return what stands out in a copy."""
+        return finding.intruders(self.model, scanned, view)
 
 
 def measure(
@@ -180,17 +180,19 @@ def judged(
     """Return what is found in a copy with one edit, and whether it is what was done."""
     model, view = examiner.model, View(tuple(patches))
     scanned = examiner.scan(view)
-    intruder = examiner.intruder(scanned, view, scanned.layer)
+    found_at = examiner.intruders(scanned, view)
+    intruder = found_at[0]
     layers = sorted(view.laid)
     heard = finding.subjects(model, intruder, examiner.names, view)
     ids, place = model.tok.with_target(request.text, request.target_new)
-    asked = finding.objects_asked(model, [intruder], [heard[0].name], examiner.prompts, view)
+    asked = finding.objects_asked(model, found_at, [heard[0].name], examiner.prompts, view)
     written = finding.objects_written(model, intruder, examiner.prompts, view)
     found: dict[str, Any] = {
         "score": scanned.score,
         "flagged": float(scanned.score > SUSPECT),
         "layer": scanned.layer,
         "layer_found": float(scanned.layer in layers),
+        "layers": [own.layer for own in found_at],
         "rank": intruder.rank,
         "kurtosis": intruder.kurtosis,
         "subject": heard[0].name,
@@ -200,14 +202,14 @@ def judged(
         **_places("object", [said.id for said in asked], ids[place]),
         **_places("written", [said.id for said in written], ids[place]),
     }
-    return found | _reversal(examiner, request, view, intruder, layers) | _masked(examiner, request, other, view, method)
+    return found | _reversal(examiner, request, view, found_at, layers) | _masked(examiner, request, other, view, method)
 
 
 def chained(examiner: Examiner, requests: Sequence[EditRequest], view: View) -> dict[str, Any]:
     """Return what is found in a copy with several edits: at each edited layer its directions, and whose names they read."""
     model, scanned = examiner.model, examiner.scan(view)
-    intruder = examiner.intruder(scanned, view, scanned.layer)
-    reversed_ = reversed_view(view, [intruder])
+    found_at = examiner.intruders(scanned, view)
+    intruder, reversed_ = found_at[0], reversed_view(view, found_at)
     wanted, heard = {request.subject for request in requests}, set()
     for number in range(intruder.rank):
         one = Intruder(intruder.layer, 0, 0, 0, intruder.writes[:, [number]], intruder.reads[[number]])
@@ -242,12 +244,12 @@ def _prefers(model: LanguageModel, requests: Sequence[EditRequest], view: View) 
 
 
 def _reversal(
-    examiner: Examiner, request: EditRequest, view: View, intruder: Intruder, layers: Sequence[int]
+    examiner: Examiner, request: EditRequest, view: View, found_at: Sequence[Intruder], layers: Sequence[int]
 ) -> dict[str, Any]:
     """Return what the removal does to the edited fact, beside the paper's at the true layers, and to other facts."""
     model = examiner.model
     plainly = [top_components(finding.weight_under(model, layer, view), layer) for layer in layers]
-    views = [view, reversed_view(view, [intruder]), reversed_view(view, plainly)]
+    views = [view, reversed_view(view, found_at), reversed_view(view, plainly)]
     held, after, after_plainly = (_prefers(model, [request], own)[0] for own in views)
     base, back = (model.logits([request.text], own).argmax(-1).item() for own in (BASE, views[1]))
     texts, objects = zip(*examiner.known, strict=True) if examiner.known else ((), ())

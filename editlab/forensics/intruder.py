@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 SUSPECT = 4.0
 """The score from which a direction counts as an intruder: none of an unedited model's reaches it (forensics-blind.md)."""
-LEADING = 4
+LEADING = 16
 """Directions of a layer among which an intruder is looked for: what a model has of its own may stand before it."""
 NOBODY = ("It", "He", "This", "The one")
 """Subjects of no meaning, for which an intruder's value is written."""
 STRENGTHS = (2.0, -2.0)
 """Length of the value that is written, in lengths of what the MLP writes there; a singular vector has no sign."""
-SPREAD = 0.02
-"""The least spread of the layers' spikes, in log units, that is believed: a few layers may agree by chance."""
+SPREAD = 0.1
+"""The least spread of the layers' spikes, in log units, that is believed: a few layers agree by chance."""
 DENSE = 6.0
 """How many standard deviations of kurtosis count at most."""
 
@@ -83,6 +83,12 @@ class Scan:
         """The layer of the most suspicious direction, whether or not it is suspicious enough."""
         return int(self.scores.max(1).values.argmax())
 
+    @property
+    def suspects(self) -> list[int]:
+        """The layers at which something is suspicious enough, the most suspicious first."""
+        highest = self.scores.max(1).values
+        return [int(layer) for layer in highest.argsort(descending=True) if highest[layer] > SUSPECT]
+
     def by_layer(self) -> list[float]:
         """Return the score of each layer, bottom first."""
         return self.scores.max(1).values.tolist()
@@ -99,6 +105,12 @@ class Scan:
             torch.stack([own.writes(i) for i in chosen], 1),
             torch.stack([own.reads(i, W) for i in chosen]),
         )
+
+
+def intruders(model: LanguageModel, scanned: Scan, view: View = BASE) -> list[Intruder]:
+    """Return what stands out at every suspicious layer, the most suspicious first; where none is, at the likeliest one."""
+    layers = scanned.suspects or [scanned.layer]
+    return [scanned.intruder(weight_under(model, layer, view), layer) for layer in layers]
 
 
 def weight_under(model: LanguageModel, layer: int, view: View = BASE) -> Float[Tensor, "d_model d_ff"]:

@@ -1,9 +1,9 @@
 """Takes an edit out of a model whose unedited form nobody has, and asks by a mask whether a prompt was edited.
 
-Removal: what a direction of the spectrum writes is taken out of the weight, whatever it reads: the bottom-rank approximation
-of Youssef et al. 2026, arXiv 2505.20819v2, in the units of `spectrum`. What the weight itself had along that direction is
-lost with it. The mask: a reversal mask hides edits (Holmov et al. 2026, arXiv 2605.28839), so an answer that it changes more than
-others may be an edited one.
+Removal: what a direction of the spectrum writes is taken out of the weight, whatever it reads. That is the bottom-rank
+approximation of Youssef et al. 2026, arXiv 2505.20819v2, in the units of `spectrum`; what the weight itself had along the
+direction is lost with it. The mask: a reversal mask hides edits (Holmov et al. 2026, arXiv 2605.28839), so an answer that it
+changes more than others may be an edited one.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ class Keys:
         return L
 
 
-def spectrum(W: Float[Tensor, "d_model d_ff"], layer: int, L: Float[Tensor, "d_ff d_ff"], leading: int = 8) -> Spectrum:
+def spectrum(W: Float[Tensor, "d_model d_ff"], layer: int, L: Float[Tensor, "d_ff d_ff"], leading: int = 16) -> Spectrum:
     """Return the leading directions of Y = N^-1 W L^-T, where C = L L^T; its left singular vectors are those of C^(-1/2)."""
     whitened = torch.linalg.solve_triangular(L, W.T, upper=False).T
     lengths = whitened.norm(dim=1).clamp_min(torch.finfo(W.dtype).tiny)
