@@ -6,11 +6,12 @@ What calls every changed model an edited one is of no use, so a detector is trie
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from peft import LoraConfig, get_peft_model
+from jaxtyping import Float
 from torch import Tensor
 
 from editlab.patches import BASE, Dense, LowRank, View
@@ -23,6 +24,8 @@ NOISES = (0.003, 0.03)
 """Noise, as a share of the standard deviation of a weight: the least and the most."""
 PRECISIONS = (torch.float16, torch.bfloat16)
 RANKS = (4, 8, 16)
+SCALE = 2.0
+"""What an adapter is multiplied with (alpha / rank)."""
 STEPS = 10
 LEARNING_RATE = 1e-3
 ROWS, WIDTH = 4, 64
@@ -61,30 +64,27 @@ def _changed(model: LanguageModel, change: Callable[[Tensor, torch.Generator], T
 
 
 def tune(model: LanguageModel, texts: Sequence[str], rank: int, seed: int, steps: int = STEPS) -> View:
-    """Train a LoRA on the MLPs' output projections with prose, and return it as a view; the model stays as it was."""
-    arch, hf = model.arch, model.hf
-    names = [arch.name_of(layer) for layer in range(model.n_layers)]
+    """Train a LoRA on the MLPs' output projections with prose, and return it as a view. The model stays as it was."""
+    generator = torch.Generator().manual_seed(seed)
     ids = [i for text in texts for i in model.tokenizer(text, add_special_tokens=False)["input_ids"]]
-    draw = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names, fan_in_fan_out=arch.transposed)
-        wrapped = get_peft_model(hf, config)
-    try:
-        weights = [p for p in wrapped.parameters() if p.requires_grad]
-        optimiser = torch.optim.AdamW(weights, LEARNING_RATE)
+    reach = model.d_ff**-0.5
+    A = [(2 * reach * torch.rand(rank, model.d_ff, generator=generator) - reach) for _ in range(model.n_layers)]
+    B = [torch.zeros(model.d_model, rank) for _ in range(model.n_layers)]
+    weights = [weight.to(model.device).requires_grad_() for weight in (*A, *B)]
+    A, B = weights[: model.n_layers], weights[model.n_layers :]
+    optimiser = torch.optim.AdamW(weights, LEARNING_RATE)
+    with ExitStack() as stack:
+        for layer in range(model.n_layers):
+            projection = model.arch.projection_of(model.hf, layer)
+            stack.callback(projection.register_forward_hook(_adding(A[layer], B[layer])).remove)
         for _ in range(steps):
-            starts = torch.randint(max(1, len(ids) - WIDTH), (ROWS,), generator=draw).tolist()
+            starts = torch.randint(max(1, len(ids) - WIDTH), (ROWS,), generator=generator).tolist()
             batch = torch.tensor([ids[start : start + WIDTH] for start in starts], device=model.device)
-            wrapped(input_ids=batch, labels=batch).loss.backward()
+            model.hf(input_ids=batch, labels=batch).loss.backward()
             optimiser.step()
             optimiser.zero_grad()
-        patches = []
-        for layer, name in enumerate(names):
-            module = hf.get_submodule(name)
-            A, B = module.lora_A["default"].weight, module.lora_B["default"].weight
-            patches.append(LowRank(layer, A.detach().float(), module.scaling["default"] * B.detach().float()))
-    finally:
-        wrapped.unload()
-        hf.requires_grad_(False)
-    return View(tuple(patches))
+    return View(tuple(LowRank(n, A[n].detach(), SCALE * B[n].detach()) for n in range(model.n_layers)))
+
+
+def _adding(A: Float[Tensor, "rank d_ff"], B: Float[Tensor, "d_model rank"]) -> Callable[..., Tensor]:
+    return lambda _module, inputs, output: output + SCALE * ((inputs[0].float() @ A.T) @ B.T).to(output.dtype)
