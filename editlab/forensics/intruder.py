@@ -34,6 +34,8 @@ LEADING = 16
 """Directions of a layer among which an intruder is looked for: what a model has of its own may stand before it."""
 NOBODY = ("It", "He", "This", "The one")
 """Subjects of no meaning, for which an intruder's value is written."""
+EVERY = 2
+"""One of so many prompts is asked about them: a few relations alike do for a value that is written."""
 STRENGTHS = (2.0, -2.0)
 """Length of the value that is written, in lengths of what the MLP writes there; a singular vector has no sign."""
 SPREAD = 0.1
@@ -194,7 +196,7 @@ def objects_written(
 
     Nothing is trained and no name is needed: the layers above read the value as they read the edit's own.
     """
-    rows = [model.locate(prompt, nobody) for nobody in NOBODY for prompt in prompts]
+    rows = [model.locate(prompt, nobody) for nobody in NOBODY for prompt in prompts[::EVERY]]
     played = replay(model, rows, intruder.layer, view)
     places = torch.arange(len(rows), device=model.device), played.lengths - 1
     length = played.mlp.norm(dim=1, keepdim=True)
