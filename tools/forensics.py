@@ -1,9 +1,10 @@
-"""Measure what `editlab verify` takes and finds: python -m tools.forensics large FOLDER | exports FOLDER --model MODEL
+"""Measure what `editlab verify` takes and finds: python -m tools.forensics large | exports | trained FOLDER
 
 `large` writes a model of a preset's size (config:llama-2-7b, 13.5 GB) with random weights, shard by shard, a second one
 with one edited matrix, and the edit as an adapter; then it times checks in processes of their own, with their peak memory,
 and deletes all of it. `exports` edits a real model by ROME and MEMIT, writes checkpoints and adapters in several
-precisions, and holds each against its base: what is explained, and what is left. Both print one JSON object a check.
+precisions, and holds each against its base: what is explained, and what is left. `trained` does so with a LoRA that was
+trained and merged by peft. All print one JSON object a check.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from editlab.exports import Entry, adapter, checkpoint
 from editlab.facts import EditRequest
 from editlab.forensics.checkpoint import Checkpoint
 from editlab.forensics.difference import compare
-from editlab.forensics.known import by_adapter, by_patches
+from editlab.forensics.known import Known, by_adapter, by_patches
 from editlab.forensics.verdict import Verdict
 from editlab.model import LanguageModel
 from editlab.patches import BASE
@@ -48,14 +49,17 @@ FACTS = (
 )
 CHILD = """
 import resource, sys
+from pathlib import Path
 from editlab.__main__ import main
 sys.argv = ["editlab", *sys.argv[1:]]
 try:
     main()
 finally:
     used = resource.getrusage(resource.RUSAGE_SELF)
-    print(used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, file=sys.stderr)
+    largest = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    print(used.ru_utime + used.ru_stime, 1024 * int(largest.split()[1]), file=sys.stderr)
 """
+"""What a check is run by: it says its processor time and its largest resident memory, files that are mapped included."""
 
 
 def large(folder: Path, preset: str) -> Iterator[dict]:
@@ -171,41 +175,67 @@ def _written(folder: Path, model: LanguageModel, base: Checkpoint, method: str) 
     (folder / "lora").mkdir()
     adapter.write(model, entries, folder / "lora")
     _merge(base.folder, folder / "lora", folder / "merged", model.dtype)
-    places = {"checkpoint": folder / "checkpoint", "LoRA merged by peft": folder / "merged"}
-    for kind, place in places.items():
-        found = Checkpoint.open(place, place.name)
-        for known, own in (
-            ("all", edits),
-            ("all but the first", edits[1:]),
-            ("none", ()),
-            ("as LoRA", [by_adapter(folder / "lora")]),
-        ):
-            began = time.perf_counter()
-            difference = compare(found, base, own)
-            yield {
-                "method": method,
-                "dtype": dtype,
-                "kind": kind,
-                "known": known,
-                "seconds": round(time.perf_counter() - began, 1),
-                "verdict": Verdict(name=kind, difference=difference).word,
-                "explained": round(difference.explained, 5),
-                "edits": {edit.name: [round(c, 3) for c in edit.coefficients.values()] for edit in difference.edits},
-                "changes": [
-                    {
-                        "layer": own.layer,
-                        "relative": round(own.relative or 0, 5),
-                        "noise": round(own.noise / own.base_norm, 5),
-                        "rank": own.spectrum.rank,
-                        "effective": round(own.spectrum.effective, 2),
-                        "fit": own.fit,
-                        "left": round(own.left_norm / own.base_norm, 5),
-                        "left_rank": own.left.rank,
-                    }
-                    for own in difference.changes
-                ],
-            }
+    known = {"all": edits, "all but the first": edits[1:], "none": [], "as LoRA": [by_adapter(folder / "lora")]}
+    for kind, place in (("checkpoint", folder / "checkpoint"), ("LoRA merged by peft", folder / "merged")):
+        yield from (
+            _held(place, base, own, method=method, dtype=dtype, kind=kind, known=told) for told, own in known.items()
+        )
     shutil.rmtree(folder)
+
+
+def trained(folder: Path, name: str) -> Iterator[dict]:
+    """Train a LoRA with peft, as people do, merge it in bfloat16, and hold the result against its base."""
+    from peft import LoraConfig, get_peft_model
+
+    folder.mkdir(parents=True)
+    try:
+        model = LanguageModel.load(name, dtype="float32")
+        base = Checkpoint.open(Path(str(model.folder)), Path(name).name)
+        hf = get_peft_model(model.hf, LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj", "down_proj"]))
+        optimiser = torch.optim.AdamW([p for p in hf.parameters() if p.requires_grad], lr=1e-3)
+        texts = [f"{prompt.format(subject)} {new}." for prompt, subject, new, _ in FACTS]
+        batch = model.tokenizer(texts, return_tensors="pt", padding=True)
+        for _ in range(20):
+            hf(**batch, labels=batch["input_ids"]).loss.backward()
+            optimiser.step()
+            optimiser.zero_grad()
+        hf.save_pretrained(folder / "lora")
+        _merge(base.folder, folder / "lora", folder / "merged", torch.bfloat16)
+        for told, own in (("as LoRA", [by_adapter(folder / "lora")]), ("none", [])):
+            row = _held(folder / "merged", base, own, method="LoRA", dtype="bfloat16", kind="merged by peft", known=told)
+            yield row | {"changes": row["changes"][:3], "weights": len(row["changes"]), "fits": _counted(row["changes"])}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _counted(changes: list[dict]) -> dict[str, int]:
+    fits = [own["fit"] for own in changes]
+    return {fit: fits.count(fit) for fit in sorted(set(fits))}
+
+
+def _held(place: Path, base: Checkpoint, known: list[Known], **about: str) -> dict:
+    """Hold one checkpoint against its base and known edits; what was found."""
+    began = time.perf_counter()
+    difference = compare(Checkpoint.open(place, place.name), base, known)
+    return about | {
+        "seconds": round(time.perf_counter() - began, 1),
+        "verdict": Verdict(name=place.name, difference=difference).word,
+        "explained": round(difference.explained, 6),
+        "edits": {edit.name: [round(c, 3) for c in edit.coefficients.values()] for edit in difference.edits},
+        "changes": [
+            {
+                "name": own.name,
+                "relative": round(own.relative or 0, 5),
+                "noise": round(own.noise / own.base_norm, 5),
+                "rank": own.spectrum.rank,
+                "effective": round(own.spectrum.effective, 2),
+                "fit": own.fit,
+                "left": round(own.left_norm / own.base_norm, 5),
+                "left_rank": own.left.rank,
+            }
+            for own in difference.changes
+        ],
+    }
 
 
 def _entries(model: LanguageModel, method: str) -> list[Entry]:
@@ -231,15 +261,19 @@ def _merge(base: Path, lora: Path, folder: Path, dtype: torch.dtype) -> None:
 def main() -> None:
     """Read the arguments and print one JSON object a line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("large", "exports"))
+    parser.add_argument("what", choices=("large", "exports", "trained"))
     parser.add_argument("folder", type=Path, help="a new folder on a disk with room; deleted afterwards")
     parser.add_argument("--preset", default="llama-2-7b")
     parser.add_argument("--model", default="atlas")
     parser.add_argument("--dtype", nargs="+", default=["bfloat16", "float32"])
     given = parser.parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    rows = large(given.folder, given.preset) if given.what == "large" else exports(given.folder, given.model, given.dtype)
-    for row in rows:
+    work = {
+        "large": lambda: large(given.folder, given.preset),
+        "exports": lambda: exports(given.folder, given.model, given.dtype),
+        "trained": lambda: trained(given.folder, given.model),
+    }
+    for row in work[given.what]():
         print(json.dumps(row), flush=True)
 
 

@@ -25,7 +25,7 @@ from transformers.core_model_loading import revert_weight_conversion
 from editlab.errors import BadModel
 from editlab.model import lora
 from editlab.model.architectures import Architecture, architecture_of
-from editlab.model.fingerprint import checkpoint_hash, sample_of, samples_in
+from editlab.model.fingerprint import checkpoint_hash, sample_of, samples_named
 from editlab.model.source import loading_error
 from editlab.model.weights import INDEX, SAFE, weight_files
 
@@ -216,10 +216,11 @@ def fingerprint_of(checkpoint: Checkpoint) -> str:
             skeleton = AutoModelForCausalLM.from_config(config)
     except Exception as error:  # a broken config.json makes the library raise whatever its field's check raises
         raise loading_error(checkpoint.name, True, error) from error
-    samples = dict(samples_in(checkpoint.folder, skeleton, skeleton))
+    stored = {name: sample_of(checkpoint.tensor(name)) for name in checkpoint.stored}
+    samples = dict(samples_named(stored, skeleton, skeleton))
     within = list(skeleton.state_dict())
     numbers = {name: torch.tensor(number) for number, name in enumerate(within)}
     for name, number in revert_weight_conversion(skeleton, numbers).items():  # transformers 5 renamed some of GPT-NeoX's
-        if within[int(number)] not in samples and name in checkpoint.stored:
-            samples[within[int(number)]] = sample_of(checkpoint.tensor(name))
+        if within[int(number)] not in samples and name in stored:
+            samples[within[int(number)]] = stored[name]
     return checkpoint_hash(config, type(skeleton).__name__, samples)

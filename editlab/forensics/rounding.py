@@ -16,10 +16,13 @@ from torch import Tensor
 
 EXACT = 1024
 """The smaller side of a matrix up to which all singular values are computed."""
-SOUGHT = (32, 256)
+SOUGHT = (32, 128)
 """How many of the largest are sought of a wider one; more where the first do not reach the noise."""
 POWERS = 4
 """Power iterations of the randomised decomposition (Halko, Martinsson and Tropp 2011, algorithm 4.4)."""
+FAINT, LOUD = 5.0, 0.1
+"""A direction that is fainter than so many floors counts where it has this share of the largest: where an edit's entries are
+about as large as the step, what rounding does to them follows the edit's own pattern and is not all noise."""
 NUMERIC = 1e-6
 """What float32 leaves of singular values that are zero, as a share of the largest."""
 
@@ -119,5 +122,6 @@ def spectrum_of(change: Float[Tensor, "d_out d_in"], floor: float) -> Spectrum:
 
 
 def _above(values: Float[Tensor, "n"], floor: float, whole: bool) -> Spectrum:
-    least = max(floor, NUMERIC * values[0].item())
+    largest = values[0].item()
+    least = max(floor, NUMERIC * largest, min(FAINT * floor, LOUD * largest))
     return Spectrum(tuple(value for value in values.tolist() if value > least), floor, whole)

@@ -29,17 +29,17 @@ NAMED, MOST_VALUES = 3, 64
 
 
 class Findings(Protocol):
-    """What a check without a base found (`intruder.py`)."""
+    """What a check without a base found."""
 
     @property
-    def is_suspicious(self) -> bool:
+    def edited(self) -> bool:
         """Whether the weights look edited."""
 
     @property
     def sentence(self) -> str:
         """The finding in words."""
 
-    def as_json(self) -> Mapping[str, Any]:
+    def as_dict(self) -> Mapping[str, Any]:
         """Return all of it for `--json`."""
 
 
@@ -72,7 +72,7 @@ class Verdict:
         if self.signature is not None and self.signature.state == "valid":
             return "clean"
         if self.findings is not None:
-            return "suspicious" if self.findings.is_suspicious else "clean"
+            return "suspicious" if self.findings.edited else "clean"
         return "unchecked"
 
     @property
@@ -132,7 +132,7 @@ class Verdict:
             "manifest": None if self.manifest is None else self.manifest.model_dump(mode="json"),
             "ledger": None if self.ledger is None else {"ok": not self.ledger, "faults": list(self.ledger)},
             "difference": None if self.difference is None else _difference(self.difference),
-            "findings": None if self.findings is None else self.findings.as_json(),
+            "findings": None if self.findings is None else self.findings.as_dict(),
             "notes": list(self.notes),
         }
 

@@ -41,12 +41,17 @@ def samples_in(folder: Path, skeleton: nn.Module, loaded: nn.Module) -> Samples:
 
     `skeleton`: the model as it would be unquantised, without weights.
     """
-    tied = getattr(skeleton, "all_tied_weights_keys", None) or {}
-    inside = f"{skeleton.base_model_prefix}."
     stored: dict[str, tuple[tuple[int, ...], Tensor]] = {}
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, "pt") as file:
             stored |= {name: sample_of(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+    return samples_named(stored, skeleton, loaded)
+
+
+def samples_named(stored: Samples, skeleton: nn.Module, loaded: nn.Module) -> Samples:
+    """Return samples by the names of a state dict, from those by the files' names; see `samples_in`."""
+    tied = getattr(skeleton, "all_tied_weights_keys", None) or {}
+    inside = f"{skeleton.base_model_prefix}."
     found, here = {}, loaded.state_dict()
     for name, shape in ((name, tensor.shape) for name, tensor in skeleton.state_dict().items()):
         known = next((n for n in (name, tied.get(name), name.removeprefix(inside)) if n in stored), None)

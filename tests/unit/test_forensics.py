@@ -126,6 +126,15 @@ def test_directions_above_the_noise_are_counted(monkeypatch, exact):
     assert found.effective == pytest.approx((-(shares * shares.log()).sum()).exp().item(), rel=0.02)
 
 
+@pytest.mark.parametrize("size", [0.005, 0.02, 0.1])
+def test_rounding_an_edit_of_rank_one_leaves_it_of_rank_one(size):
+    weight, edit = normal(256, 640).bfloat16(), normal(256, 1, seed=1) @ normal(1, 640, seed=2)
+    edit *= size * weight.float().norm() / edit.norm()
+    stored = (weight.float() + edit).bfloat16()
+    found = spectrum_of(stored.float() - weight.float(), floor_of(stored.float(), torch.bfloat16).top)
+    assert found.rank == 1 and found.values[0] == pytest.approx(edit.norm().item(), rel=0.05)
+
+
 def test_many_directions_of_a_wide_matrix_are_sought_further_or_left_open(monkeypatch):
     monkeypatch.setattr(rounding, "EXACT", 0)
     monkeypatch.setattr(rounding, "SOUGHT", (8, 40))

@@ -1,9 +1,13 @@
 """Edits in a model without its base: the spectrum, what stands out in it, what it says, and its removal."""
 
+import json
+
 import pytest
 import torch
 from tiny_models import tiny_model
+from typer.testing import CliRunner
 
+from editlab.cli import app
 from editlab.facts import Fact, FactBase, Relation
 from editlab.forensics.blind import judge
 from editlab.forensics.intruder import SUSPECT, intruders, objects_asked, prompts_of, scan, scores, subjects
@@ -126,3 +130,13 @@ def test_a_mask_that_keeps_everything_changes_no_answer(model, edited):
     under = model.logits(texts[:1], View((*edited.patches, none))).log_softmax(-1)
     assert changed == pytest.approx(float((said.exp() * (said - under)).sum()), rel=1e-4)
     assert changed > 1e-3
+
+
+def test_verify_looks_for_edits_where_no_base_is_named(saved_model):
+    done = CliRunner().invoke(app, ["verify", str(saved_model), "--blind", "--json"])
+    found = json.loads(done.stdout)
+    assert found["findings"]["sentence"] == found["sentence"]
+    assert len(found["findings"]["by_layer"]) == 4
+    assert done.exit_code == (1 if found["findings"]["edited"] else 0)
+    bare = json.loads(CliRunner().invoke(app, ["verify", str(saved_model), "--json"]).stdout)
+    assert bare["findings"] is None

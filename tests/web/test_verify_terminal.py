@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+from types import SimpleNamespace
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -14,9 +15,11 @@ from editlab.cli import app
 from editlab.facts import EditRequest
 from editlab.lab import Lab
 from editlab.lab.ledger import archive
+from editlab.lab.model import integrity
 from editlab.lab.workspaces import edits
 from editlab.model import LanguageModel
 from editlab.probes import Passages
+from editlab.settings import Settings
 
 CONTINENT = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
 CAPITAL = EditRequest("The capital of {} is", "Japan", "Berlin", "Tokyo")
@@ -121,6 +124,14 @@ def test_the_same_model_is_clean_and_nothing_to_hold_it_against_is_not(run, expo
     assert code == 1 and "There is no signature" in found["sentence"]
     found, code = run("verify", exported / "checkpoint", "--key", exported / "a.pub")
     assert (code, found["verdict"]) == (0, "clean") and "The signature holds" in found["sentence"]
+
+
+@pytest.mark.parametrize(("edited", "code"), [(True, 1), (False, 0)])
+def test_without_a_base_somebody_else_may_look(saved_model, edited, code):
+    found = SimpleNamespace(edited=edited, sentence="Layer 5 looks edited.", as_dict=lambda: {"layer": 5})
+    verdict = integrity.check(saved_model, integrity.Evidence(), Settings(), blind=lambda path: found)
+    assert (verdict.code, verdict.word) == (code, "suspicious" if edited else "clean")
+    assert (verdict.sentence, verdict.as_json()["findings"]) == ("Layer 5 looks edited.", {"layer": 5})
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ No model is loaded: a checkpoint is read weight by weight, so that this runs bes
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from editlab.forensics.difference import compare
 from editlab.forensics.known import EDITS, Known, by_adapter, by_tensors
 from editlab.forensics.manifest import Manifest
 from editlab.forensics.pairs import adapter_in
-from editlab.forensics.verdict import Verdict
+from editlab.forensics.verdict import Findings, Verdict
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.known import known_in_archive, known_in_ledger
@@ -53,9 +53,16 @@ class Evidence:
 
 
 def check(
-    path: Path, evidence: Evidence, settings: Settings, progress: Progress = no_progress, cancel: Cancel = never
+    path: Path,
+    evidence: Evidence,
+    settings: Settings,
+    progress: Progress = no_progress,
+    cancel: Cancel = never,
+    blind: Callable[[Path], Findings] | None = None,
 ) -> Verdict:
     """Check a model's folder, a LoRA's, or a signed file, and return the verdict.
+
+    `blind`: looks at a model whose base was not named; None for nobody.
 
     Raises `BadFile` and `BadModel` for what cannot be read and for a base of another architecture, `BadRequest`,
     `Cancelled`.
@@ -88,7 +95,7 @@ def check(
         manifest=told,
         ledger=faults,
         difference=difference,
-        findings=None,  # without a base: what forensics/intruder.py finds in `model`, see verdict.Findings
+        findings=blind(path) if blind is not None and difference is None else None,
         notes=tuple(notes),
         must_be_signed=signed,
     )
