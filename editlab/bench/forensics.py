@@ -197,6 +197,7 @@ def judged(
         "kurtosis": intruder.kurtosis,
         "subject": heard[0].name,
         "z": heard[0].z,
+        "z_next": heard[1].z,
         "subject_first": float(heard[0].name == request.subject),
         "object": asked[0].token,
         **_places("object", [said.id for said in asked], ids[place]),

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from editlab.facts import FactBase
     from editlab.model import LanguageModel
 
-CERTAIN = 15.0
-"""How far a name's key lies from others' before it is called the subject, in standard deviations (forensics-blind.md)."""
+CERTAIN = 1.5
+"""How many times as loud as the next name's a name's key has to be read before it is called the subject."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Judgement:
         first = self.findings[0]
         where = ", ".join(str(found.layer) for found in self.findings)
         text = f"Something like an edit stands at layer {where} (score {first.score:.1f}, rank {first.rank})."
-        if first.subjects and abs(first.subjects[0].z) > CERTAIN:
+        if abs(first.subjects[0].z) > CERTAIN * abs(first.subjects[1].z):
             said = ", ".join(repr(said.token.strip()) for said in self.asked[:3])
             return f"{text} It answers to {first.subjects[0].name!r}, probably with one of {said}."
         return f"{text} None of the names that were tried is its subject."
