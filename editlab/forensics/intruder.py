@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
 SUSPECT = 4.0
-"""The score above which a direction counts as an intruder; no unedited model's came near (docs/results/forensics-blind.md)."""
+"""The score above which a direction counts as an intruder; no unedited one came near (docs/results/forensics-blind.md)."""
 LEADING = 16
 """Directions of a layer among which an intruder is looked for: what a model has of its own may stand before it."""
 NOBODY = ("It", "He", "This", "The one")
