@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
 CERTAIN = 1.5
-"""How many times as loud as the next name's a name's key has to be read before it is called the subject."""
+"""How many times as loud as others a name has to be read before it may be the subject: names with the same end are alike."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,10 @@ class Judgement:
         first = self.findings[0]
         where = ", ".join(str(found.layer) for found in self.findings)
         text = f"Something like an edit stands at layer {where} (score {first.score:.1f}, rank {first.rank})."
-        if abs(first.subjects[0].z) > CERTAIN * abs(first.subjects[1].z):
+        near = [named.name for named in first.subjects if CERTAIN * abs(named.z) >= abs(first.subjects[0].z)]
+        if len(near) < len(first.subjects):
             said = ", ".join(repr(said.token.strip()) for said in self.asked[:3])
-            return f"{text} It answers to {first.subjects[0].name!r}, probably with one of {said}."
+            return f"{text} It answers to {' or '.join(map(repr, near))}, probably with one of {said}."
         return f"{text} None of the names that were tried is its subject."
 
     def as_dict(self) -> dict[str, Any]:
