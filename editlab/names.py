@@ -14,7 +14,9 @@ VIEW_TITLES = {
 }
 """The title of each view. A view without one is shown under its own name."""
 TOLD = noop("Fact in the prompt")
-"""The title of the view in which the new fact is part of the prompt. It is asked about linked facts alone."""
+"""The title of the view in which the new fact is part of the prompt. It is no view of a workspace."""
+RETRIEVED = noop("Fact retrieved")
+"""The title of the view in which the new fact stands before questions that name its subject."""
 KIND_NAMES = {
     "success": noop("Efficacy"),
     "same_subject": noop("Same subject"),
@@ -25,7 +27,7 @@ KIND_NAMES = {
 
 def view_title(view: str) -> str:
     """Return a view's title."""
-    return TOLD if view == "told" else VIEW_TITLES.get(view, view.capitalize())
+    return {"told": TOLD, "note": RETRIEVED, **VIEW_TITLES}.get(view, view.capitalize())
 
 
 def kind_name(kind: str, domain: str = "") -> str:

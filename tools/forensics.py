@@ -213,10 +213,10 @@ def _counted(changes: list[dict]) -> dict[str, int]:
     return {fit: fits.count(fit) for fit in sorted(set(fits))}
 
 
-def _held(place: Path, base: Checkpoint, known: list[Known], **about: str) -> dict:
+def _held(place: Path, base: Checkpoint, edits: list[Known], **about: str) -> dict:
     """Hold one checkpoint against its base and known edits; what was found."""
     began = time.perf_counter()
-    difference = compare(Checkpoint.open(place, place.name), base, known)
+    difference = compare(Checkpoint.open(place, place.name), base, edits)
     return about | {
         "seconds": round(time.perf_counter() - began, 1),
         "verdict": Verdict(name=place.name, difference=difference).word,

@@ -53,13 +53,17 @@ class Setup:
     """One way to edit: a method, with the settings that differ from the model's preset (`layers`, `keys`, ...).
 
     `reps`: all that is asked of one and the same edit. `chain`: so many cases are edited in one view, each on top of those
-    before it, and asked when the last one is applied; where cases are left over, their chain is shorter.
+    before it, and asked when the last one is applied; where cases are left over, their chain is shorter. `generated`:
+    answers are written too, and judged beside the tokens that are teacher-forced. `most`: so many probes of each kind and
+    domain, the first ones; None: all.
     """
 
     method: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     reps: tuple[Rep, ...] = (Rep(),)
     chain: int = 1
+    generated: bool = False
+    most: int | None = None
 
     def config(self, model: LanguageModel) -> Any:
         """Return the method's configuration for a model."""

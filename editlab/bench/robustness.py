@@ -45,8 +45,9 @@ Tally = Mapping[str, tuple[float, int]]
 class CaseRow:
     """One case under one setup: for each protocol and column the sum over its prompts and their number, or why not.
 
-    Under "gates", `open` counts the probes at which a gate should open and does, `false` the tokens of unseen prose at
-    which one does. `seconds` an edit took, `refining` its pathways, which hold `bytes` a layer.
+    Under "paper" and "clean" they are teacher-forced, under "generated" written, where that was asked. Under "gates", `open`
+    counts the probes at which a gate should open and does, `false` the tokens of unseen prose at which one does. `seconds`
+    an edit took, `refining` its pathways, which hold `bytes` a layer.
     """
 
     key: str
@@ -118,7 +119,7 @@ def measure(
                 progress(asked / count, f"{setup.method}: case {case.id}")
                 asked += 1
                 own = {rep: made[number] for rep, made in refined.items()}
-                yield from _measured(case, _open(blank[id(case)], done), edit, own, views, ground)
+                yield from _measured(case, _open(blank[id(case)], done), edit, own, views, ground, setup)
 
 
 def keys(cases: Sequence[EditCase], setup: Setup, ground: Ground) -> list[list[str]]:
@@ -143,6 +144,7 @@ def summary(rows: Sequence[CaseRow], unread: Sequence[str] = (), seed: int = 0) 
     """Return the table's line for the rows of one setup, as docs/interfaces.md has it. `unread`: unreadable records."""
     measured = [row for row in rows if row.skipped is None]
     reasons = [*unread, *(f"case {row.case}: {row.skipped}" for row in rows if row.skipped is not None)]
+    written = [row.tallies["generated"] for row in measured if "generated" in row.tallies]
     first = rows[0]
     return {
         "method": first.method,
@@ -155,6 +157,7 @@ def summary(rows: Sequence[CaseRow], unread: Sequence[str] = (), seed: int = 0) 
         "skipped_because": reasons,
         **_rates([row.tallies["paper"] for row in measured], seed),
         "clean": _rates([row.tallies["clean"] for row in measured], seed),
+        **({"generated": _rates(written, seed)} if written else {}),
         "gate_open_rate": _share(measured, "open"),
         "false_firings_per_1000": None if (false := _share(measured, "false")) is None else 1000 * false,
         "seconds_per_edit": _mean([row.seconds for row in measured]),
@@ -229,6 +232,7 @@ def _measured(
     refined: Mapping[Rep, _Refined],
     views: Mapping[Rep, View],
     ground: Ground,
+    setup: Setup,
 ) -> Iterator[CaseRow]:
     """Yield the rows of one case, all its views asked at once."""
     if not rows:
@@ -238,14 +242,16 @@ def _measured(
         return
     names = {rep: f"view {number}" for number, rep in enumerate(rows)}
     try:
-        probes = ground.battery(case)
+        probes = ground.battery(case, setup.most)
         asked = {ViewName.BASE: BASE, **{names[rep]: views[rep] for rep in rows}}
-        frame = ask(ground.model, case.request, probes, asked, answers=False)
+        frame = ask(ground.model, case.request, probes, asked, answers=setup.generated)
     except CASE_FAULTS as error:
         yield from (replace(row, skipped=str(error)) for row in rows.values())
         return
     for rep, row in rows.items():
         found = {name: tallies(frame, names[rep], clean) for name, clean in PROTOCOLS.items()}
+        if setup.generated:
+            found["generated"] = tallies(frame, names[rep], generated=True)
         own = refined[rep]
         if rep.recipe != OFF:
             found["gates"] = _gates(ground, probes, views[rep])
@@ -303,7 +309,8 @@ def _shaped_by(setup: Setup, config: Any, ground: Ground) -> str:
         lessons_from,
         prose,
     ]
-    return json.dumps([*parts, ground.seed], sort_keys=True)
+    asked = [*(["generated"] if setup.generated else []), *([setup.most] if setup.most else [])]
+    return json.dumps([*parts, ground.seed, *asked], sort_keys=True)
 
 
 def _key(shaped: str, rep: Rep, case: EditCase, others: Sequence[EditCase]) -> str:

@@ -33,7 +33,9 @@ def verify(
     base: Annotated[str | None, typer.Option(help="The model that it was made from: a name or folder, as --model.")] = None,
     edits: Annotated[
         list[Path] | None,
-        typer.Option(help="Edits that may explain a difference: an export as peft or tensors, a bundle, a data folder."),
+        typer.Option(
+            help="Edits that may explain a difference: an export as peft, tensors or script, a bundle, a data folder."
+        ),
     ] = None,
     ledger: Annotated[
         bool, typer.Option("--ledger/--no-ledger", help="Also look among the edits of this data folder's ledger.")
@@ -50,7 +52,7 @@ def verify(
     evidence = Evidence(
         base=base,
         edits=tuple(edits or ()),
-        ledger=session.settings.data if ledger and base is not None else None,
+        ledger=session.settings.data if ledger else None,
         workspace=workspace,
         key=key,
     )

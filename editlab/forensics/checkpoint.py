@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from accelerate import init_empty_weights
-from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -42,11 +41,6 @@ class Stored:
     file: str
     shape: tuple[int, ...]
     dtype: torch.dtype
-
-    @property
-    def bytes(self) -> int:
-        """The bytes of the tensor."""
-        return torch.Size(self.shape).numel() * self.dtype.itemsize
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,11 +97,6 @@ class Checkpoint:
         """Where the family keeps its parts. Raises `UnsupportedArchitecture` for one that EditLab does not know."""
         return architecture_of(self.family)
 
-    @property
-    def bytes(self) -> int:
-        """The bytes of all weights."""
-        return sum(own.bytes for own in self.stored.values())
-
     @cached_property
     def projections(self) -> Mapping[int, str]:
         """The stored name of the MLP's output projection, by layer: the matrices that edits are written into."""
@@ -116,11 +105,6 @@ class Checkpoint:
         while (name := known.get(self.plain(f"{self.arch.name_of(len(found))}.weight"))) is not None:
             found[len(found)] = name
         return found
-
-    def projection(self, layer: int) -> Float[Tensor, "d_model d_ff"]:
-        """Return the MLP's output projection of a layer in float32, as it multiplies a column."""
-        weight = self.tensor(self.projections[layer]).float()
-        return weight.T.contiguous() if self.arch.transposed else weight
 
     def plain(self, name: str) -> str:
         """Return a weight's name without the model's prefix (`model.`, `transformer.`), which some files leave out."""

@@ -20,9 +20,12 @@ from editlab.errors import BadFile
 from editlab.model import lora
 from editlab.model.architectures import Architecture
 from editlab.patches import Dense, LowRank, Patch
+from editlab.wording import noop
 
-EDITS = "edits.safetensors"
+EDITS, PATCHES = "edits.safetensors", "patches.safetensors"
 PART = re.compile(r"(?P<module>[^/]+)/(?P<number>\d+)/(?P<part>[ABD])")
+OWN = re.compile(r"(?P<number>\d+)\.(LowRank|Dense)\.(?P<layer>\d+)\.(?P<part>[ABD])")
+"""How the exports call a tensor: of what a view adds, and of an edit by its number."""
 
 Update = LowRank | Dense
 """What is added to a weight; its layer is not looked at."""
@@ -72,6 +75,21 @@ def by_tensors(folder: Path) -> Known:
     except (OSError, SafetensorError, ValueError, LookupError) as error:
         raise BadFile(f"{path} holds no edits that EditLab exported: {error}. Export them again.") from error
     return Known(folder.name, str(folder), updates)
+
+
+def by_script(folder: Path, arch: Architecture) -> tuple[Known, ...]:
+    """Return the edits of a folder that was exported as a script or a notebook, one by one. Raises `BadFile`."""
+    path = folder / PATCHES
+    parts: dict[int, dict[str, dict[str, Tensor]]] = {}
+    try:
+        for key, tensor in load_file(path).items():
+            if place := OWN.fullmatch(key):  # pathways and text are no weights
+                weight = f"{arch.name_of(int(place['layer']))}.weight"
+                parts.setdefault(int(place["number"]), {}).setdefault(weight, {})[place["part"]] = tensor
+        edits = {number: {name: (_update(own),) for name, own in found.items()} for number, found in sorted(parts.items())}
+    except (OSError, SafetensorError, ValueError, LookupError) as error:
+        raise BadFile(f"{path} holds no edits that EditLab exported: {error}. Export them again.") from error
+    return tuple(Known(noop(f"edit {number + 1}"), str(folder), updates) for number, updates in edits.items())
 
 
 def _update(parts: Mapping[str, Float[Tensor, "..."]]) -> Update:

@@ -68,13 +68,24 @@ def step(weight: Float[Tensor, "*shape"], dtype: torch.dtype) -> Float[Tensor, "
     return steps.masked_fill_(weight == 0, 0.0).clamp_(min=kind.smallest_normal * kind.eps)
 
 
+def chance_of(change: Float[Tensor, "*shape"]) -> float:
+    """Return the largest singular value that a matrix with entries of these sizes has where their signs are chance.
+
+    What a small edit does to rounded weights lies below the floor of rounding, but it has a pattern: it rises above this.
+    """
+    squares = change.square()
+    if squares.ndim < 2:
+        return squares.sum(dtype=torch.float64).sqrt().item()
+    return (squares.sum(1).max().sqrt() + squares.sum(0).max().sqrt()).item()
+
+
 def floor_of(weight: Float[Tensor, "d_out d_in"], *dtypes: torch.dtype) -> Floor:
     """Return what rounding to these precisions, one after the other, can do to a matrix."""
     variance = sum(step(weight, dtype).square() / 12 for dtype in set(dtypes))
     total = variance.sum(dtype=torch.float64).sqrt().item()
     if variance.ndim < 2:
         return Floor(total, total)
-    return Floor(total, (variance.sum(1).max().sqrt() + variance.sum(0).max().sqrt()).item())
+    return Floor(total, chance_of(variance.sqrt()))
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,8 @@ class Spectrum:
 
 @torch.no_grad()
 def spectrum_of(change: Float[Tensor, "d_out d_in"], floor: float) -> Spectrum:
-    """Return the singular values of a change that rise above a floor."""
+    """Return the singular values of a change that rise above a floor, or above chance where that is less."""
+    floor = min(floor, chance_of(change))
     if change.ndim < 2:
         norm = change.norm().item()
         return Spectrum((norm,) if norm > floor else (), floor)

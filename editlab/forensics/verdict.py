@@ -26,6 +26,8 @@ CODES: Mapping[Word, int] = {
 """The exit status of `editlab verify`."""
 NAMED, MOST_VALUES = 3, 64
 """How many edits or weights a sentence names, and how many singular values JSON holds."""
+MOST_EXPLAINED = 0.9999
+"""The share that a sentence gives at most where something is left, so that none rounds to all."""
 
 
 class Findings(Protocol):
@@ -157,7 +159,8 @@ def _explained(found: Difference) -> tuple[str, ...]:
     if not found.edits:
         return (noop(f"No known edit explains it: {_largest(left, left=False)}."),) if left else ()
     if left:
-        told = noop(f"Known edits explain {found.explained:.1%} of the squared change: {names}.")
+        explained = min(found.explained, MOST_EXPLAINED)
+        told = noop(f"Known edits explain {explained:.2%} of the squared change: {names}.")
         return told, noop(f"What is left: {_largest(left, left=True)}.")
     if all(change.fit == "exact" for change in found.changes):
         return (noop(f"Known edits explain all of it, to the last bit: {names}."),)

@@ -216,6 +216,16 @@ class LanguageModel(FrozenModel):
         form, text = Form(before, after), last["content"].strip()
         return (text, form) if form.around(text) == whole else (whole, BARE)
 
+    def chat_form(self, turns: Sequence[str]) -> Form:
+        """Return the form around the first turn of a chat, with its later turns: the model's and a person's by turns.
+
+        Raises as `chat_text` does.
+        """
+        roles = ("user", "assistant")
+        told = [{"role": roles[place % 2], "content": turn} for place, turn in enumerate((MARK, *turns[1:]))]
+        before, _, after = self.chat_text(told).partition(MARK)
+        return Form(before, after)
+
     def _in_template(self, messages: Sequence[Mapping[str, str]]) -> str:
         """Return messages in the chat template, without what encoding a text adds before it."""
         text = self.tokenizer.apply_chat_template(

@@ -8,7 +8,6 @@ since a score alone can hide that a model says something else.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +16,7 @@ import pandas as pd
 from editlab.answers import ViewName
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.facts.script import ANSWER_END, bare, goes_on, has_ended
+from editlab.facts.script import bare
 from editlab.model.generation import readable
 from editlab.model.reading import Reading, read
 from editlab.model.sampling import Sampling
@@ -25,6 +24,7 @@ from editlab.model.scoring import Score
 from editlab.model.tokens import in_chunks
 from editlab.patches import View
 from editlab.probes.battery import Probe
+from editlab.probes.matching import ended, says, says_any, trimmed
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -36,8 +36,6 @@ KEPT = ("locality", "same_subject")
 ANSWER_TOKENS = 6
 """Tokens of an answer, unless an object that is asked for has more."""
 
-DENIED = re.compile(r"\b(not|no|never|nor|neither|without|than)\b|n['’]t\b")
-"""Words before an object that deny it."""
 Answers = list[dict[str, str]]
 Scores = dict[tuple[int, str, str], Score]
 
@@ -54,7 +52,8 @@ def ask(
     Columns: the fields of a probe (`expected`: where a probe has none, the base model's own answer); `clean`
     (see `scores`); and for each view NAME: "NAME.answer" (text; left out without `answers`), "NAME.p_new" and
     "NAME.p_true" (of the request's whole objects, 0 to 1; NaN where there is no true one), "NAME.hit" (True, False; None
-    where nothing is expected) and "NAME.same" (0 to 1; NaN likewise). Raises `BadRequest` where no view is called "base".
+    where nothing is expected), "NAME.same" (0 to 1; NaN likewise) and "NAME.written" (whether the answer is the expected
+    one, as `written` tells; None likewise, left out without `answers`). Raises `BadRequest` where no view is called "base".
     """
     if BASE not in views:
         raise BadRequest("There is nothing to compare with: give the unedited model as the view 'base'.")
@@ -74,35 +73,53 @@ def ask(
                 row[f"{name}.answer"] = said[number][name]
             cells = _cells(number, name, expected[number], probe.aliases, request, scored)
             row |= {f"{name}.{key}": value for key, value in cells.items()}
+        if answers:
+            row |= {f"{name}.written": written(probe.kind, row, name) for name in views}
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def scores(frame: pd.DataFrame, view: str, clean: bool = False) -> dict[str, float]:
+def written(kind: str, row: Mapping[str, Any], view: str) -> bool | None:
+    """Return whether what a view writes is what a row expects, by exact match with aliases after normalising.
+
+    Where an edit should change nothing, that is whether it writes what the base model does. None where nothing is expected.
+    """
+    if pd.isna(row["expected"]):
+        return None
+    if kind in KEPT:
+        return judge(kind, row, view) == "kept"
+    return says_any(row[f"{view}.answer"], (row["expected"], *row.get("aliases", ())))
+
+
+def scores(frame: pd.DataFrame, view: str, clean: bool = False, generated: bool = False) -> dict[str, float]:
     """Return rates from 0 to 1 under a view, over all rows of one or many cases; no key where nothing was asked.
 
     Keys: the kinds, with "_in" or "_out" behind them where a kind has domains. Locality and same_subject are agreement
     with the base model, a prompt's tokens averaged first; all others are hits. `clean` keeps the probes at which the base
-    model was right, and of the rephrases those that do not contain the true object.
+    model was right, and of the rephrases those that do not contain the true object. `generated`: whether what is
+    written is right, instead of the tokens teacher-forced.
     """
-    return {name: total / count for name, (total, count) in tallies(frame, view, clean).items()}
+    return {name: total / count for name, (total, count) in tallies(frame, view, clean, generated).items()}
 
 
-def tallies(frame: pd.DataFrame, view: str, clean: bool = False) -> dict[str, tuple[float, int]]:
+def tallies(frame: pd.DataFrame, view: str, clean: bool = False, generated: bool = False) -> dict[str, tuple[float, int]]:
     """Return what `scores` divides: for each of its keys the sum over prompts, and how many there are."""
     rows = frame[frame["clean"]] if clean else frame
     found: dict[str, tuple[float, int]] = {}
     for (kind, domain), group in rows.groupby(["kind", "domain"], sort=False):
-        values = group[f"{view}.same"].dropna() if kind in KEPT else _hits(group, view)
+        if kind in KEPT:
+            values = group[f"{view}.written" if generated else f"{view}.same"].dropna()
+        else:
+            values = _hits(group, f"{view}.written" if generated else f"{view}.hit")
         if len(values):
             found[f"{kind}_{domain}" if domain else kind] = float(values.astype(float).sum()), len(values)
     return found
 
 
-def _hits(group: pd.DataFrame, view: str) -> pd.Series:
-    """Return the hits of a group's rows, and of those with one `any_of` the best alone."""
-    rows = group.dropna(subset=f"{view}.hit").reset_index(drop=True)
-    hits = rows[f"{view}.hit"].astype(float)
+def _hits(group: pd.DataFrame, column: str) -> pd.Series:
+    """Return a column of a group's rows as numbers, and of those with one `any_of` the best alone."""
+    rows = group.dropna(subset=column).reset_index(drop=True)
+    hits = rows[column].astype(float)
     if "any_of" not in rows:
         return hits
     alone = pd.Series(rows.index, rows.index).map("row {}".format)
@@ -138,13 +155,6 @@ def tone(verdict: str) -> Literal["good", "bad", "open"]:
     if verdict in ("not known", "already so"):
         return "open"
     return "good" if verdict in ("changed", "kept", "follows") else "bad"
-
-
-def says(answer: str | None, expected: str) -> bool:
-    """Return whether an answer has an object as whole words; nothing is denied before it."""
-    text, name = (answer or "").casefold(), bare(expected).casefold()
-    before, found, after = text.partition(name)
-    return bool(found) and not goes_on(before, name) and not goes_on(name, after) and not DENIED.search(before)
 
 
 def _read_once(
@@ -216,20 +226,9 @@ def _written(reading: Reading, room: int, objects: set[str]) -> list[str]:
     written = [""] * len(reading.texts)
     for ids in reading.write(room, Sampling()):
         written = [readable(reading.model, row) for row in ids]
-        if all(_ended(text.strip(), objects) for text in written):
+        if all(ended(text.strip(), objects) for text in written):
             break
-    return [_trimmed(text, objects) for text in written]
-
-
-def _ended(text: str, objects: set[str]) -> bool:
-    return has_ended(text) and not any(o.startswith(text) for o in objects)
-
-
-def _trimmed(text: str, objects: set[str]) -> str:
-    """Return a continuation up to where its answer ends. Objects with a stop in them ("Washington, D.C.") stay whole."""
-    text = text.strip()
-    whole = [o for o in objects if ANSWER_END.search(o) and text.startswith(o)]
-    return max(whole, key=len) if whole else ANSWER_END.split(text, maxsplit=1)[0].strip() or text
+    return [trimmed(text, objects) for text in written]
 
 
 def _scored(

@@ -81,6 +81,23 @@ class Page(gr.Blocks):
         sent = dict(zip(some.outputs, await super().postprocess_data(some, predictions, state), strict=True))
         return [sent.get(part, gr.skip()) for part in block_fn.outputs]
 
+    def handle_streaming_diffs(
+        self, block_fn: BlockFunction, data: list, session_hash: str | None, run: str | None, final: bool, **options: Any
+    ) -> list:
+        """Return what is sent of a handler's next values: whole ones, or what is appended to a text.
+
+        Gradio alone sends how a value differs from the one before, which its client then changes in place. What the page
+        has not drawn by then is lost: of two updates that follow one another quickly, the first.
+        """
+        values, later = list(data), run in self.pending_diff_streams.get(session_hash, {})
+        sent = super().handle_streaming_diffs(block_fn, data, session_hash, run, final, **options)
+        if final or not later or options.get("simple_format"):
+            return sent
+        return [
+            [["replace", [], value]] if any(path for _, path, _ in edits) else edits
+            for edits, value in zip(sent, values, strict=True)
+        ]
+
 
 def _shortened(part: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is told of a component without what no browser reads."""

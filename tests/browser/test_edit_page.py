@@ -229,6 +229,18 @@ def test_a_probe_opens_to_its_distribution(edited):
     expect(row.locator(".more")).to_contain_text("Expected answer")
 
 
+def test_the_model_is_asked_whether_it_believes_the_edit(own):
+    own.click("#belief-fold > button")
+    own.click("#ask-belief")
+    expect(own.locator("#belief .group")).to_have_count(10)
+    finished(own)
+    expect(own.locator("#belief .finding")).to_contain_text("follows the new fact in")
+    own.click("#belief [data-kind=recall] > summary")
+    expect(own.locator("#belief [data-kind=recall] q").nth(1)).to_have_text("Antarctica")
+    assert violations(own) == []
+    own.click("#belief-fold > button")
+
+
 def test_own_lines_join_the_battery(own):
     page = own
     finished(page)

@@ -21,6 +21,7 @@ from editlab.lab.ledger.events import fold
 from editlab.model import LanguageModel, measuring, plan
 from editlab.patches import BASE
 from editlab.probes import Ground, Passages, ask, tallies
+from editlab.probes.matching import says_any
 
 PROMPT = "{} belongs to the continent of"
 LONG = Passages(("The garden was old and nobody went there",), ("A letter came late in the winter of that year",))
@@ -279,6 +280,26 @@ def test_the_cases_of_a_group_are_asked_under_all_of_its_edits(tiny_llama, groun
     done = {rows[1].key}
     assert [row.key for row in robustness.measure(asked, setup, ground, done)] == [rows[n].key for n in (0, 2, 3)]
     assert rows[1].key not in {row.key for row in robustness.measure(pair[:1], setup, ground)}
+
+
+def test_written_answers_stand_beside_the_tokens_and_do_not_pass_for_them(ground):
+    setup = dataclasses.replace(QUICK, generated=True)
+    (forced,), (both,) = (list(robustness.measure(CASES[:1], own, ground)) for own in (QUICK, setup))
+    assert both.key != forced.key and both.tallies["paper"] == forced.tallies["paper"] and "generated" not in forced.tallies
+    edited = methods.get("rome").edit(ground.model, [CASES[0].request], BASE, setup.config(ground.model))
+    frame = ask(
+        ground.model, CASES[0].request, ground.battery(CASES[0]), {"base": BASE, "edited": BASE.with_patches(edited)}
+    )
+    assert both.tallies["generated"] == tallies(frame, "edited", generated=True)
+    right = [says_any(answer, ["Antarctica"]) for answer in frame[frame["kind"] == "rephrase"]["edited.answer"]]
+    assert sum(both.tallies["generated"][f"rephrase_{half}"][0] for half in ("in", "out")) == sum(right)
+    assert robustness.summary([both])["generated"]["success"] is not None and "generated" not in robustness.summary([forced])
+
+
+def test_of_each_kind_and_domain_only_the_first_probes_are_asked(ground):
+    (few,), (all_,) = (list(robustness.measure(CASES[:1], dataclasses.replace(QUICK, most=n), ground)) for n in (1, None))
+    assert few.key != all_.key and {count for _, count in few.tallies["paper"].values()} == {1}
+    assert few.tallies["paper"].keys() == all_.tallies["paper"].keys() and few.tallies["paper"] != all_.tallies["paper"]
 
 
 def test_a_group_of_which_one_fact_is_not_known_is_left_out(tiny_llama, monkeypatch):

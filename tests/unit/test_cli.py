@@ -325,6 +325,9 @@ def test_every_command_takes_the_models_options():
         (("stats", "--layers", "1", "--self", "--text", "a.txt"), "BadRequest", "one of them"),
         (("stats", "--layers", "1", "--text", "nowhere.txt"), "BadFile", "nowhere.txt"),
         (("bench", "robustness", "--data", "nowhere.json"), "BadFile", "nowhere.json"),
+        (("bench", "belief", "--data", "nowhere.json"), "BadFile", "nowhere.json"),
+        (("bench", "belief", "--data", "nowhere.json", "--kinds", "faith"), "BadRequest", "insistence"),
+        (("bench", "belief", "--data", "nowhere.json", "--set", "hue=2"), "BadRequest", "has a setting 'hue'"),
         (("bench", "robustness", "--data", "nowhere.json", "--rep", "newest"), "BadRequest", "off, default, published"),
         (("atlas", "report", "--templates", "nowhere.tsv"), "BadFile", "nowhere.tsv"),
         (("atlas", "report", "--counterfact", "nowhere.json"), "BadFile", "nowhere.json"),
@@ -394,6 +397,26 @@ def test_robustness_goes_on_where_it_stopped(run, tmp_path):
     assert cells["n"].tolist() == [3] and {"success", "success_low", "success_high", "clean_success"} <= set(cells)
     page = (out / "robustness.md").read_text()
     assert "rephrase_in" in page and "at commit" in page and str(data) not in page.split("## ")[1]
+
+
+def test_belief_goes_on_where_it_stopped_and_says_who_wins(run, tmp_path):
+    data, out = tmp_path / "cases.csv", tmp_path / "out"
+    data.write_text(DATA)
+    asked = ("bench", "belief", "--data", str(data), "--out", str(out), "--kinds", "recall,negation", "--json")
+    asked += ("--methods", "rome,told", "--set", "steps=2")
+    first = object_of(run(*asked, "--limit", "2"))
+    lines = (out / "belief.jsonl").read_text().splitlines()
+    second = object_of(run(*asked))
+    assert [row["n"] for row in (*first["rows"], *second["rows"])] == [2] * 3 + [3] * 3
+    assert [row["method"] for row in second["rows"]] == ["base", "rome", "told"] and set(second["won"]) == {
+        "forced",
+        "generated",
+    }
+    assert (out / "belief.jsonl").read_text().splitlines()[: len(lines)] == lines
+    cells = pd.read_csv(out / "belief.csv")
+    assert len(cells) == 3 * 2 * 11 and {"forced", "generated_low", "generated_items", "clean"} <= set(cells)
+    page = (out / "belief.md").read_text()
+    assert "## Generated, all questions" in page and "| told | 3 |" in page and str(data) not in page.split("## ")[1]
 
 
 def test_shards_of_robustness_add_up_to_the_whole_table(run, tmp_path):

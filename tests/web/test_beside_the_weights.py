@@ -55,7 +55,8 @@ def test_one_is_kept_bit_for_bit_and_taken_back_as_if_it_had_not_been(tiny_llama
     base = said(workspace)
     record = apply(workspace, method)
     one = said(workspace)
-    assert not torch.equal(one, base) and torch.equal(one[2], base[2]) == (method in ("note", "grace"))
+    untouched = torch.allclose(one[2], base[2], atol=1e-5)  # a note lengthens the batch, and sums have another order
+    assert not torch.equal(one, base) and untouched == (method in ("note", "grace"))
     assert record.health["p_new"] >= 0 and record.seconds >= 0 and bool(record.layers) == (method == "grace")
     apply(workspace, method, CAPITAL)
     both, digest = said(workspace), workspace.view.digest

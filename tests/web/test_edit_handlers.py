@@ -4,6 +4,7 @@ import re
 import threading
 import time
 
+import gradio as gr
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,9 +15,11 @@ from editlab.errors import BadFile, EditLabError
 from editlab.lab import EditRecord
 from editlab.lab.asking import answers
 from editlab.lab.workspaces import edits
+from editlab.web.core.components import Parts
 from editlab.web.core.forms import read_request
 from editlab.web.core.inputs import LENGTHS
 from editlab.web.core.visit import MADE, Visit
+from editlab.web.core.wiring import _by_components
 
 
 def is_problem(message: str) -> bool:
@@ -412,6 +415,13 @@ def test_stop_says_so_before_anything_stops_so_that_the_stopped_handler_has_the_
     said.close()  # the page is gone
     running.join(TIMEOUT)
     assert not running.is_alive() and "Stopped" in visitor.page["message"]
+
+
+def test_what_a_handler_sends_last_changes_nothing_as_gradio_sends_it_once_more():
+    parts = Parts({name: gr.State() for name in ("message", "progress")})
+    nothing = {parts["progress"]: gr.skip()}
+    sent = [*_by_components(parts, iter([{"message": "Stopping"}, {}]))]
+    assert sent == [{parts["message"]: "Stopping"}, nothing, nothing]
 
 
 def test_a_page_opened_during_an_edit_follows_it(lab, visitor, endless):

@@ -57,7 +57,7 @@ def exported(saved_model, place):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDITLAB_MODEL", str(saved_model))
         patch.setenv("EDITLAB_DATA", str(place / "data"))
-        for form in ("checkpoint", "peft"):
+        for form in ("checkpoint", "peft", "script"):
             given = ["--workspace", "team", "--format", form, "--to", place / form, "--sign", place / "a.pem", "--json"]
             result = CliRunner().invoke(app, ["export", *map(str, given)])
             assert result.exit_code == 0, result.output
@@ -88,7 +88,7 @@ def test_an_export_is_explained_by_the_ledger_and_signed(run, exported, saved_mo
     assert found["sentence"].endswith("all of it, to the last bit: Slovenia → Antarctica, Japan → Berlin.")
 
 
-@pytest.mark.parametrize("edits_in", ["all.zip", "peft", "data"])
+@pytest.mark.parametrize("edits_in", ["all.zip", "peft", "script", "data"])
 def test_edits_are_taken_from_archives_exports_and_data_folders(run, exported, saved_model, edits_in):
     given = ("--base", saved_model, "--no-ledger", "--edits", exported / edits_in)
     found, code = run("verify", exported / "checkpoint", *given)
@@ -146,6 +146,28 @@ def test_without_a_base_somebody_else_may_look(saved_model, edited, code):
 def test_what_cannot_be_checked_is_a_sentence_and_status_two(run, exported, path, base, said):
     found, code = run("verify", exported / path, *(() if base is None else ("--base", base)))
     assert (code, set(found)) == (2, {"error", "message"}) and said in found["message"]
+
+
+def test_a_lora_finds_its_own_base_and_is_explained_by_the_ledger(run, exported):
+    found, code = run("verify", exported / "peft")
+    assert (code, found["verdict"], found["ledger"]) == (0, "explained", {"ok": True, "faults": []})
+    assert found["difference"]["changes"][0]["relative"] > 0
+
+
+def test_edits_need_a_base_and_a_file_has_none(run, exported, saved_model):
+    found, code = run("verify", saved_model, "--edits", exported / "peft")
+    assert code == 2 and "name that (--base)" in found["message"]
+    found, code = run("verify", exported / "all.zip", "--base", saved_model)
+    assert code == 2 and "of which only a signature can be checked" in found["message"]
+    found, code = run("verify", saved_model, "--base", saved_model, "--edits", exported / "a.pem")
+    assert code == 2 and "holds no edits. Give an export as peft, tensors or script" in found["message"]
+
+
+def test_a_manifest_that_names_another_base_is_noted(run, copied, saved_model):
+    told = json.loads((copied / "editlab-manifest.json").read_bytes())
+    (copied / "editlab-manifest.json").write_text(json.dumps(told | {"base": "gpt2", "base_fingerprint": "0" * 16}))
+    found, code = run("verify", copied, "--base", saved_model)
+    assert (code, found["notes"]) == (0, ["The manifest names another base: gpt2."])
 
 
 def test_a_signed_archive_is_checked_event_by_event(run, exported, tmp_path):

@@ -54,6 +54,10 @@ def robustness_table(
     facts: Annotated[Path | None, typer.Option(help="Folder with facts.tsv, beside the presets.")] = None,
     texts: Annotated[Path | None, typer.Option(help="Prose for long contexts: a folder of *.txt, or one file.")] = None,
     prose: Annotated[Path | None, typer.Option(help="Unseen prose for false firings, instead of the last chapter.")] = None,
+    generated: Annotated[
+        bool, typer.Option("--generated", help="Also write answers, and judge them beside the tokens teacher-forced.")
+    ] = False,
+    most: Annotated[int | None, typer.Option(min=1, help="Only the first so many probes of each kind and domain.")] = None,
     ray: Annotated[str | None, typer.Option(help="Share the cases by a Ray cluster: its address, or local.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes on that cluster, a model each.")] = 2,
     out: Annotated[Path | None, typer.Option(help="Folder for rows and table; a second call resumes it.")] = None,
@@ -67,7 +71,10 @@ def robustness_table(
     presets, seed = session.settings.presets, session.settings.seed
     base = training_facts(presets / "facts", facts)
     model = session.model()
-    setups = [replace(setup, reps=reps, chain=chain) for setup in _setups(names, layers, each, change or (), model)]
+    setups = [
+        replace(setup, reps=reps, chain=chain, generated=generated, most=most)
+        for setup in _setups(names, layers, each, change or (), model)
+    ]
     long = passages(model, texts or presets / "texts")
     unseen = passages(model, prose).outside if prose else long.outside
     ground = Ground(model, base, long, seed, robustness.some_of(model, unseen))
@@ -230,9 +237,13 @@ def _tables(lines: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
     """Yield a table a setup: the paper's protocol and the clean part side by side, with intervals."""
     for line in lines:
         title = f"{_named(line)}{_at(line)}: {line['n']} cases, {line['skipped']} skipped"
-        table = Table("", "paper's protocol", "clean part", title=title)
+        table = Table("", "paper's protocol, forced", "clean part, forced", title=title)
+        parts = [line, line["clean"]]
+        if "generated" in line:
+            table.add_column("paper's protocol, generated")
+            parts.append(line["generated"])
         for name in robustness.COLUMNS:
-            table.add_row(name, *(_rate(rates[name], rates[f"{name}_ci"]) for rates in (line, line["clean"])))
+            table.add_row(name, *(_rate(rates[name], rates[f"{name}_ci"]) for rates in parts))
         yield table
 
 
@@ -241,6 +252,8 @@ def _table_md(lines: Sequence[Mapping[str, Any]]) -> str:
     parts = []
     sections = {"Paper's protocol": lambda line: line, "Clean part": lambda line: line["clean"]}
     sections |= {"Subject first": lambda line: line["subject_first"], "Subject later": lambda line: line["subject_later"]}
+    if all("generated" in line for line in lines):
+        sections |= {"Paper's protocol, generated": lambda line: line["generated"]}
     for title, rates in sections.items():
         parts += [f"## {title}", "", markdown(heads, (_line_cells(line, rates(line)) for line in lines)), ""]
     for line in lines:

@@ -16,7 +16,7 @@ from editlab.errors import BadFile, BadModel, BadRequest
 from editlab.forensics import manifest as manifests
 from editlab.forensics.checkpoint import Checkpoint, fingerprint_of
 from editlab.forensics.difference import compare
-from editlab.forensics.known import EDITS, Known, by_adapter, by_tensors
+from editlab.forensics.known import EDITS, PATCHES, Known, by_adapter, by_script, by_tensors
 from editlab.forensics.manifest import Manifest
 from editlab.forensics.pairs import adapter_in
 from editlab.forensics.verdict import Findings, Verdict
@@ -74,6 +74,8 @@ def check(
     signature = manifests.check(path, evidence.key)
     name, signed = path.name or str(path), evidence.key is not None
     if path.is_file():
+        if evidence.base is not None:
+            raise BadFile(f"{path} is a file, of which only a signature can be checked. Give the folder of a model.")
         faults = _faults(path)
         return Verdict(name=name, signature=signature, ledger=faults, must_be_signed=signed)
     told = manifests.read_manifest(path)
@@ -82,7 +84,13 @@ def check(
         return Verdict(name=name, signature=signature, manifest=told, notes=notes, must_be_signed=signed)
     model = _opened(path)
     base = _base(model, evidence.base, settings)
-    faults, edits, notes = _known(base, evidence)
+    if evidence.edits and base is None and isinstance(model, Checkpoint):
+        raise BadRequest(f"Edits explain how {name} differs from its base: name that (--base).")
+    made_from = "" if base is None else fingerprint_of(base)
+    faults, edits = _known(base, made_from, evidence)
+    notes: list[str] = []
+    if told is not None and made_from and not told.base_fingerprint.startswith(made_from):
+        notes += [noop(f"The manifest names another base: {told.base}.")] if told.base else []
     difference = None
     if base is not None or isinstance(model, lora.Adapter):
         difference = compare(model, base, edits, part_of(progress, SIGNED if signed else 0.0, 1.0), cancel)
@@ -164,23 +172,20 @@ def _base(model: Model, name: str | None, settings: Settings) -> Checkpoint | No
     return Checkpoint.open(source.folder, name)
 
 
-def _known(base: Checkpoint | None, evidence: Evidence) -> tuple[tuple[str, ...] | None, list[Known], list[str]]:
-    """Return the faults of the ledger (None where there is none), the known edits, and notes."""
+def _known(base: Checkpoint | None, fingerprint: str, evidence: Evidence) -> tuple[tuple[str, ...] | None, list[Known]]:
+    """Return the faults of the ledger (None where none was read) and the known edits. `fingerprint`: the base's."""
     faults: tuple[str, ...] | None = None
     edits: list[Known] = []
-    notes: list[str] = []
-    fingerprint = "" if base is None else fingerprint_of(base)
-    for opened in _ledgers(evidence):
+    for opened in _ledgers(evidence) if base is not None else ():
         with opened as ledger:
             faults = (*(faults or ()), *archive.verify(ledger).faults)
-            if base is None:
-                notes.append(noop("The ledger's edits were not looked at: without a base, it is not known which are its."))
-            elif not faults:
-                edits += known_in_ledger(ledger, base.arch, fingerprint, evidence.workspace)
+            edits += [] if faults else known_in_ledger(ledger, base.arch, fingerprint, evidence.workspace)
     for place in evidence.edits:
         if not Ledger.exists(place):
             edits += _edits_in(place, base, fingerprint)
-    return faults, edits, notes
+        elif base is None:
+            raise BadRequest(f"{place} holds edits of a model: name it (--base).")
+    return faults, edits
 
 
 def _ledgers(evidence: Evidence) -> Iterator[AbstractContextManager[Ledger]]:
@@ -198,14 +203,14 @@ def _edits_in(place: Path, base: Checkpoint | None, fingerprint: str) -> Iterato
         yield by_tensors(place)
     elif (place / lora.CONFIG).is_file():
         yield by_adapter(place)
-    elif place.is_file() and zipfile.is_zipfile(place):
+    elif (place / PATCHES).is_file() or (place.is_file() and zipfile.is_zipfile(place)):
         if base is None:
             raise BadRequest(f"{place} holds edits of a model: name it (--base).")
-        yield from known_in_archive(place, base.arch, fingerprint)
+        yield from known_in_archive(place, base.arch, fingerprint) if place.is_file() else by_script(place, base.arch)
     else:
         raise BadFile(
-            f"{place} holds no edits. Give an export as peft or tensors, a bundle or a ledger's archive (.zip), or a data "
-            "folder."
+            f"{place} holds no edits. Give an export as peft, tensors or script, a bundle or a ledger's archive (.zip), or "
+            "a data folder."
         )
 
 

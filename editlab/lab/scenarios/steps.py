@@ -22,7 +22,7 @@ LONGEST_ANSWER = 200
 MOST_EDITS = 100
 """Most edits of one step."""
 
-Tab = Literal["edit", "keys", "inside", "workspace", "monitor", "model"]
+Tab = Literal["edit", "keys", "inside", "compare", "workspace", "monitor", "model"]
 Change = Literal["rep on", "rep off", "mask on", "mask off", "guard on", "guard off", "undo", "redo", "clear"]
 
 

@@ -80,13 +80,16 @@ def _run(parts: Parts, handler: Handler, declaration: Declaration) -> Callable[.
 
 
 def _by_components(parts: Parts, updates: Updates) -> Iterator[dict[Component, Any]]:
-    """Yield updates by components. Where there is none, an empty one: Gradio would empty all outputs instead."""
-    update: dict[Component, Any] = {}
+    """Yield updates by components, and a skip at the end.
+
+    When a handler ends, Gradio sends its last values once more: a table would be drawn again while somebody opens a row of
+    it, and what another handler has said meanwhile would be overwritten. A skip changes nothing, where an empty update
+    would empty all outputs.
+    """
+    nothing = {list(parts.values())[-1]: gr.skip()}
     for named in updates:
-        update = _by_component(parts, named)
-        yield update
-    if not update:
-        yield {list(parts.values())[-1]: gr.skip()}
+        yield _by_component(parts, named) or nothing
+    yield nothing
 
 
 def _by_component(parts: Parts, update: Update) -> dict[Component, Any]:

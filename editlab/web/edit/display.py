@@ -26,7 +26,7 @@ from editlab.web.core.turns import Turn, Turns
 from editlab.web.core.updates import Update, Updates, buttons, follow
 from editlab.web.core.wording import tell
 from editlab.web.edit import answers as answer_columns
-from editlab.web.edit import edit_list, gate, known, link, probe_table, reversal, score_line, switches, words
+from editlab.web.edit import belief_table, edit_list, gate, known, link, probe_table, reversal, score_line, switches, words
 
 IDLE = ("apply", "undo", "redo", "remake")
 """Buttons that cannot be pressed while an edit is computed."""
@@ -265,5 +265,5 @@ def own_probes(own: OwnProbes, request: EditRequest) -> tuple[OwnProbe, ...]:
 
 def without_probes(asking: bool = False) -> Update:
     """Return the parts of the page that show how an edit is, without any; `asking`: whether probes are to come."""
-    to_come = {"linked": reversal.to_come(), "ways-back": reversal.to_come()}
+    to_come = {"linked": reversal.to_come(), "ways-back": reversal.to_come(), "belief": belief_table.hint()}
     return {"warnings": "", "why-missed": "", "scores": score_line.score_line(None, asking), "probe-table": "", **to_come}

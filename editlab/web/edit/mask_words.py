@@ -16,7 +16,7 @@ from editlab.web.core.language import ngettext, noop
 from editlab.web.core.names import method_name
 from editlab.web.core.wording import join, number, percent, rate
 
-TO_COME = noop("Shown as soon as this edit is applied.")
+TO_COME = noop("Shown once the edit is applied and its probes are asked.")
 WAITING = noop("The mask is applied as soon as an edit is on.")
 WAYS = {
     "edited": (noop("As it is now"), ""),

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from pandas import DataFrame
 
 from editlab.lab import CONTROL, KINDS, judged
+from editlab.probes.verdict import KEPT
 from editlab.web.core.html import pieces, render
 from editlab.web.core.language import gettext as _
 from editlab.web.core.terms import TERMS
@@ -81,7 +82,14 @@ def _tile(kind: str, frame: DataFrame | None, views: list[str], asking: bool) ->
     asked = None if asking and not rows else len(rows)
     halves = list(domains) if any(domains) else []
     before, after = (next(iter(some), None) for some in (beside[:place], beside[place + 1 :]))
-    return Tile(kind, parts, before, after, words.score_tip(kind, asked, halves, views))
+    return Tile(kind, parts, before, after, words.score_tip(kind, asked, halves, views, _forced(rows, view)))
+
+
+def _forced(rows: Sequence[dict], view: str) -> tuple[int, int] | None:
+    """Return how many of the probes that can be judged hold by their tokens, teacher-forced; None where none can be."""
+    judged_rows = [row for row in rows if verdict_on(row, view).tone != "open"]
+    held = sum(row[f"{view}.same"] == 1 if row["kind"] in KEPT else bool(row[f"{view}.hit"]) for row in judged_rows)
+    return (held, len(judged_rows)) if judged_rows else None
 
 
 def _part(domain: str, rows: Sequence[dict], view: str) -> Part:

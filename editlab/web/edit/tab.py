@@ -14,7 +14,8 @@ from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import Lines, Question
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import noop
-from editlab.web.edit import request_form, reversal, score_line, words
+from editlab.web.edit import belief_table, request_form, reversal, score_line, words
+from editlab.web.edit.belief_handlers import BeliefHandlers
 from editlab.web.edit.file_handlers import FileHandlers
 from editlab.web.edit.handlers import EditHandlers, Form, Threshold
 from editlab.web.edit.question_handlers import QuestionHandlers
@@ -50,12 +51,14 @@ def create_edit_tab(page: gr.Blocks, lab: Lab, visitor: gr.BrowserState, display
             _create_gate(parts)
             _create_reversal(parts)
             _create_probes(parts)
+            _create_belief(parts)
         with gr.Column(min_width=280, elem_id="drawer"):
             request_form.create_edit_list(parts)
             request_form.create_file_form(parts, lab)
     _wire_edits(page, parts, known, EditHandlers(lab, display))
     _wire_questions(parts, QuestionHandlers(lab))
     _wire_file(parts, FileHandlers(lab, display))
+    wiring.on(parts, parts["ask-belief"].click, BeliefHandlers(lab).ask_belief)
     wiring.on(parts, parts["report"].click, ReportHandlers(lab).report_edit)
     return parts
 
@@ -120,6 +123,12 @@ def _create_probes(parts: Parts) -> None:
             for name, (label, info) in OWN.items():
                 parts.text(name, Lines, label=_(label), info=_(info), lines=3, max_lines=8, min_width=240)
         parts.add(gr.Button, "probe", _("Ask the probes again"), size="sm")
+
+
+def _create_belief(parts: Parts) -> None:
+    with gr.Accordion(_("Does the model believe it?"), open=False, elem_id="belief-fold"):
+        parts.button("ask-belief", _("Ask in ten ways"))
+        parts.html("belief", belief_table.hint(), scripts=["kept"])
 
 
 def _title(name: str, title: str, lead: str) -> None:

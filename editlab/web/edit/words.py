@@ -293,12 +293,49 @@ NOT_ASKED = {
 """Why a kind of probe may be missing, and what to do."""
 
 
-def score_tip(kind: str, asked: int | None, domains: Sequence[str], views: Sequence[str]) -> str:
-    """Return what a kind's score counts. `asked`: the number of its probes, None where none was asked yet."""
+def score_tip(
+    kind: str, asked: int | None, domains: Sequence[str], views: Sequence[str], forced: tuple[int, int] | None = None
+) -> str:
+    """Return what a kind's score counts. `asked`: the number of its probes, None where none was asked yet.
+
+    The score is of written answers; `forced`: how many hold by their tokens, teacher-forced, of how many.
+    """
     if asked:
         number_of = ngettext("{n} probe", "{n} probes", asked).format(n=number(asked))
         said = [f"{'; '.join([number_of, *(_(DOMAINS[domain or 'own']) for domain in domains)])}."]
     else:
         said = [_("None asked."), *([_(NOT_ASKED[kind])] if kind in NOT_ASKED and asked is not None else [])]
     order = [f"{' → '.join(map(view_title, views))}."] if len(views) > 1 else []
-    return " ".join([*said, *order])
+    beside = [] if forced is None else [_("Written answers count; teacher-forced: {score}.").format(score=of(*forced))]
+    return " ".join([*said, *order, *beside])
+
+
+VERDICTS = {
+    "new": noop("new fact"),
+    "old": noop("old answer"),
+    "both": noop("contradicts itself"),
+    "neither": noop("neither"),
+}
+"""What a view's answer to a question about belief is."""
+NOT_ASKED_WORD = noop("not asked")
+NO_BELIEF = noop("No fact is shown that could be asked about. Choose an example, or apply an edit.")
+BELIEF_HINT = noop(
+    "One prompt says little. The same fact is asked for in ten ways, also of the unedited model with the fact in its prompt."
+)
+BELIEF_ASKING = noop("The questions are being asked, one kind after the other.")
+BELIEF_OPEN = noop(
+    "The unedited model gives the old answer to none of these questions, so that they tell nothing about this fact."
+)
+BELIEF_UNEDITED = noop("No edit of this fact is on. “{how}”: {told} of {all} answers follow the new fact.")
+BELIEF_TOLD = noop(
+    "The fact in the prompt wins by {by}: “{how}” follows the new fact in {told} of {all} answers, “{view}” in {edited} of "
+    "{among}."
+)
+BELIEF_EDITED = noop(
+    "The edit wins by {by}: “{view}” follows the new fact in {edited} of {among} answers, “{how}” in {told} of {all}."
+)
+BELIEF_EVEN = noop("Neither wins: “{view}” and “{how}” follow the new fact in {told} of {all} answers each.")
+BELIEF_UNKNOWN = noop(
+    "The unedited model does not give the old answer to such a question, so that the answers tell nothing about the edit."
+)
+BELIEF_UNASKED = noop("There is no such question about this fact, or this model has no chat template to ask it in.")

@@ -133,8 +133,8 @@ def _sweep(record: EditRecord, rows: Sequence[LayerRow]) -> Update:
     value = str(best.layer) if best else None
     return {
         **_section("sweep", title, sentence, figure, table.sweep(frame)),
-        "inside-layer": gr.update(choices=choices, value=value),
-        "inside-use-layer": gr.update(interactive=best is not None),
+        "inside-layer": gr.update(choices=choices, value=value, visible=True),
+        "inside-use-layer": gr.update(interactive=best is not None, visible=True),
     }
 
 
@@ -156,5 +156,6 @@ def _clear(name: str, hint: str = "") -> Update:
         f"inside-{name}-table": "",
     }
     if name == "sweep":
-        update |= {"inside-layer": gr.update(choices=[], value=None), "inside-use-layer": gr.update(interactive=False)}
+        update["inside-layer"] = gr.update(choices=[], value=None, visible=False)
+        update["inside-use-layer"] = gr.update(interactive=False, visible=False)
     return update

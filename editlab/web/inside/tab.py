@@ -77,8 +77,8 @@ def _create_section(parts: Parts, name: str) -> None:
     if name == "sweep":
         with gr.Row(elem_classes="key-row", equal_height=False):
             parts.button("inside-each-layer", _("Edit at each layer"), size="lg", min_width=190)
-            parts.late_dropdown("inside-layer", [], label=_("Layer"), scale=1, min_width=110)
-            parts.button("inside-use-layer", _("Edit at this layer"), size="lg", min_width=190, interactive=False)
+            parts.late_dropdown("inside-layer", [], label=_("Layer"), scale=1, min_width=110, visible=False)
+            parts.button("inside-use-layer", _("Edit at this layer"), size="lg", min_width=190, visible=False)
     parts.html(f"inside-{name}", scripts=["live"])
     parts.plot(f"inside-{name}-plot")
     gr.HTML(pieces.about(_(HEADINGS[name].about)), apply_default_css=False)

@@ -54,6 +54,7 @@ TABS = {
     "edit": noop("Edit"),
     "keys": noop("Keys"),
     "inside": noop("Inside"),
+    "compare": noop("Compare"),
     "workspace": noop("Workspace"),
     "monitor": noop("Monitor"),
     "model": noop("Model"),

@@ -229,7 +229,7 @@ def more_changes(n: int) -> str:
 
 def relative(change: Change) -> str:
     """Return the size of a change as a share of the weight's."""
-    return "–" if change.relative is None else number(change.relative, ".2%")
+    return "–" if change.relative is None else f"{number(100 * change.relative, '.2f')} %"
 
 
 def rank(spectrum: Spectrum) -> str:

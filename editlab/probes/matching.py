@@ -1,0 +1,80 @@
+"""Whether a written answer is an object: exact match with aliases after normalising, and where an answer ends.
+
+The stop rules are those of the script (`facts/script.py`); what is normalised is what no reader would call another answer:
+case, composed letters, quotation marks, articles and white space.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection, Iterable, Sequence
+from typing import Literal
+
+import regex
+
+from editlab.facts.script import ANSWER_END, bare, goes_on, has_ended
+
+Verdict = Literal["new", "old", "both", "neither"]
+"""How the model answers: as one who believes the new fact, as before, with both at once, or with neither of them."""
+DENIED = regex.compile(r"\b(not|no|never|nor|neither|without|than)\b|n['’]t\b")
+"""Words before an object that deny it."""
+_CLAUSE = regex.compile(r"[,;:—]|\bbut\b")
+"""Where a denial ends: "not in Europe, but in Antarctica"."""
+_QUOTES = regex.compile(r"[\"“”„«»‘’`*_]+(?!\p{L})|(?<!\p{L})[\"“”„«»‘’'`*_]+")
+_ARTICLE = regex.compile(r"\A(the|a|an)\s+")
+_SENTENCE_END = regex.compile(r"(?<=(?<!\b\p{Lu})[.!?…؟۔။។](?=\s))\s+|(?<=[。！？｡।॥])\s*|\s*\n+\s*")
+
+
+def normalised(text: str) -> str:
+    """Return a text without what no reader would call another answer."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return _ARTICLE.sub("", " ".join(_QUOTES.sub(" ", folded).split()))
+
+
+def exact(answer: str, names: Iterable[str]) -> bool:
+    """Return whether an answer, up to its end, is one of an object's names and nothing else, after normalising."""
+    own = normalised(ANSWER_END.split(answer.strip(), maxsplit=1)[0]).rstrip(" .!?")
+    return own in {normalised(bare(name)).rstrip(" .") for name in names}
+
+
+def says(answer: str | None, expected: str) -> bool:
+    """Return whether an answer has an object as whole words; nothing is denied before it in its clause."""
+    text, name = normalised(answer or ""), normalised(bare(expected))
+    for found in regex.finditer(regex.escape(name), text) if name else ():
+        before, after = text[: found.start()], text[found.end() :]
+        whole = not goes_on(before, name) and not goes_on(name, after)
+        if whole and not DENIED.search(_CLAUSE.split(before)[-1]):
+            return True
+    return False
+
+
+def says_any(answer: str, names: Iterable[str]) -> bool:
+    """Return whether an answer has one of an object's names."""
+    return any(says(answer, name) for name in names)
+
+
+def sentences(text: str) -> list[str]:
+    """Return the sentences of a text, without the empty ones."""
+    return [part for part in _SENTENCE_END.split(text.strip()) if part and part.strip()]
+
+
+def trimmed(text: str, objects: Collection[str]) -> str:
+    """Return a continuation up to where its answer ends. Objects with a stop in them ("Washington, D.C.") stay whole."""
+    text = text.strip()
+    whole = [o for o in objects if ANSWER_END.search(o) and text.startswith(o)]
+    return max(whole, key=len) if whole else ANSWER_END.split(text, maxsplit=1)[0].strip() or text
+
+
+def ended(text: str, objects: Collection[str]) -> bool:
+    """Return whether a continuation that is still being written has ended."""
+    return has_ended(text) and not any(o.startswith(text) for o in objects)
+
+
+def verdict_of(answer: str, new: Sequence[str], old: Sequence[str]) -> Verdict:
+    """Return which of two objects an answer has as whole words; a name that is a part of the other counts for the longer."""
+    has_new, has_old = says_any(answer, new), says_any(answer, old)
+    if has_new and has_old and any(a.casefold() in b.casefold() for a in old for b in new if says_any(answer, [b])):
+        has_old = False
+    elif has_new and has_old and any(a.casefold() in b.casefold() for a in new for b in old if says_any(answer, [b])):
+        has_new = False
+    return "both" if has_new and has_old else "new" if has_new else "old" if has_old else "neither"
