@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +13,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from editlab.cli.terminal import Answer, Session, command
+from editlab.facts import FactBase
+from editlab.forensics.blind import Judgement, judge
 from editlab.forensics.difference import Change, Difference
 from editlab.forensics.verdict import Verdict, ranked
 from editlab.lab.model import integrity
 from editlab.lab.model.integrity import Evidence
+from editlab.model import LanguageModel
 
 app = typer.Typer()
 
@@ -38,8 +42,9 @@ def verify(
     ] = True,
     workspace: Annotated[str | None, typer.Option(help="Only at this workspace's edits.")] = None,
     key: Annotated[Path | None, typer.Option(help="The public key (PEM) that the signature has to fit.")] = None,
+    blind: Annotated[bool, typer.Option("--blind", help="Without a base: load the model and look for edits in it.")] = False,
 ) -> Answer:
-    """Check a model: signature, manifest, ledger, and every weight against its base. Nothing is loaded or changed.
+    """Check a model: signature, manifest, ledger, and every weight against its base. Nothing is changed.
 
     Exit status 0: nothing differs, or known edits explain all of it; 1: a difference that no known edit explains, or a
     signature, manifest or ledger that does not hold; 2: it could not be checked.
@@ -52,8 +57,19 @@ def verify(
         key=key,
     )
     with session.progress() as progress:
-        found = integrity.check(path, evidence, session.settings, progress)
+        found = integrity.check(
+            path, evidence, session.settings, progress, blind=partial(_judged, session) if blind else None
+        )
     return Answer(found.as_json(), Group(*_told(found)), found.code)
+
+
+def _judged(session: Session, path: Path) -> Judgement:
+    """Load a model that has no base here, and say whether it looks edited."""
+    presets = session.settings.presets
+    texts = [text.read_text(encoding="utf-8") for text in sorted((presets / "texts").glob("*.txt"))]
+    model = LanguageModel.load(str(path), settings=session.settings)
+    with session.progress() as progress:
+        return judge(model, texts, FactBase.load(presets / "facts"), progress=progress)
 
 
 @command(app, "sign")

@@ -2,10 +2,10 @@
 
 import typer
 
-from editlab.cli.bench import ability, belief, chain, mask, model, robustness, tracing
+from editlab.cli.bench import ability, belief, chain, forensics, mask, model, robustness, tracing
 
 app = typer.Typer(help="The papers' tables, and how fast EditLab is.", no_args_is_help=True)
-for part in (robustness, belief, mask, model, chain, ability, tracing):
+for part in (robustness, belief, mask, model, chain, ability, tracing, forensics):
     app.add_typer(part.app)
 
 __all__ = ["app"]

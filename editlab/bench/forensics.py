@@ -1,0 +1,329 @@
+"""Edits found in a model whose unedited form is not at hand: how often, and how often an unedited one is suspected.
+
+One row a copy of the model: edited by a method, ten edits in one copy, or changed by what is no edit (rounding, noise, a
+LoRA trained on prose). Each is judged from its weights and answers alone (`editlab.forensics`); what was done to it is only
+compared with the verdict. Rates have intervals by bootstrap over copies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from editlab import methods
+from editlab.bench.bootstrap import rate_interval
+from editlab.bench.harmless import Copy
+from editlab.bench.roc import auc, auc_interval
+from editlab.facts import EditCase, EditRequest, FactBase
+from editlab.forensics import intruder as finding
+from editlab.forensics.intruder import SUSPECT, Intruder, Scan
+from editlab.forensics.reversal import change_under_mask, reversed_view, top_components
+from editlab.forensics.spectrum import Keys, Spectrum
+from editlab.methods import mask as masking
+from editlab.methods.mask import Lesson, make_edits
+from editlab.patches import BASE, Patch, View
+from editlab.work import Progress, no_progress
+
+if TYPE_CHECKING:
+    from editlab.model import LanguageModel
+
+AT_ONCE = 10
+"""Edits that are made, and written down, together."""
+FACTS = 24
+"""Unedited facts that the model knows, asked before and after a reversal: what it costs."""
+RATES = ("flagged", "layer_found", "subject_first", "object_first", "object_five", "written_first", "written_five")
+REVERSALS = ("reversed", "restored", "reversed_plainly")
+
+
+@dataclass(frozen=True)
+class ForensicRow:
+    """One copy. `kind`: "edited", "chain", or how it was changed without an edit; `found`: what was measured on it.
+
+    Of an edited copy: `score`, `layer`, `rank` of what was found; the rates of `RATES` and `REVERSALS` as 0 or 1; `facts`,
+    the share of other facts that are still said after the reversal; `mask`, `mask_clean`, `mask_other`: the change under the
+    reversal mask at the edited prompt, at the same prompt of the clean model, and at another's prompt of the edited one.
+    """
+
+    key: str
+    case: str
+    method: str
+    kind: str
+    found: Mapping[str, Any] = field(default_factory=dict)
+    skipped: str | None = None
+
+    def as_json(self) -> str:
+        """Return one line of a file of rows."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, line: str) -> ForensicRow:
+        """Return the row of such a line. Raises `ValueError` or `TypeError` where it is none."""
+        return cls(**json.loads(line))
+
+
+@dataclass(frozen=True, eq=False)
+class Examiner:
+    """The model, and all that a judgement of a copy of it needs: made once, used for each copy."""
+
+    model: LanguageModel
+    facts: FactBase
+    texts: tuple[str, ...]
+    names: tuple[str, ...]
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The keys of a text, by which the layers are whitened."""
+        return Keys.measure(self.model, self.texts, keep=True)
+
+    @cached_property
+    def clean(self) -> Scan:
+        """The scan of the model as it is."""
+        return finding.scan(self.model, self.keys)
+
+    @cached_property
+    def spectra(self) -> Mapping[int, Spectrum]:
+        """The spectra of the model's own layers: a copy's other layers need not be computed again."""
+        return {own.layer: own for own in self.clean.spectra}
+
+    @cached_property
+    def prompts(self) -> tuple[str, ...]:
+        """One prompt a relation."""
+        return finding.prompts_of(self.facts)
+
+    @cached_property
+    def known(self) -> tuple[tuple[str, str], ...]:
+        """Prompts and objects of facts that the model says, spread over the relations."""
+        asked = [
+            (self.facts.relations[f.relation].templates[0].replace("{}", f.subject), f.object) for f in self.facts.facts
+        ]
+        asked = asked[:: max(1, len(asked) // (4 * FACTS))]
+        scored = self.model.score([text for text, _ in asked], [true for _, true in asked])
+        return tuple(pair for pair, score in zip(asked, scored, strict=True) if score.hit)[:FACTS]
+
+    def scan(self, view: View) -> Scan:
+        """Return the scan of a copy. The text's keys are those of the model as it is: an edit hardly moves them."""
+        return finding.scan(self.model, self.keys, view, self.spectra)
+
+    def intruders(self, scanned: Scan, view: View) -> list[Intruder]:
+        """Return what stands out in a copy."""
+        return finding.intruders(self.model, scanned, view)
+
+
+def measure(
+    cases: Sequence[EditCase],
+    method: str,
+    examiner: Examiner,
+    folder: Path | None = None,
+    done: Collection[str] = (),
+    progress: Progress = no_progress,
+) -> Iterator[ForensicRow]:
+    """Yield a row a case whose key is not in `done`: edited alone, and judged. `folder` keeps the edits."""
+    model, how = examiner.model, methods.get(method)
+    config = methods.config_for(method, model)
+    for start in range(0, len(cases), AT_ONCE):
+        chunk = cases[start : start + AT_ONCE]
+        keys = [key(model, method, "edited", case.request) for case in chunk]
+        if all(own in done for own in keys):
+            continue
+        made = make_edits(model, [Lesson(case.request) for case in chunk], how, config, folder)
+        for number, (case, own, edit) in enumerate(zip(chunk, keys, made, strict=True)):
+            progress((start + number) / len(cases), f"{method}: case {case.id}")
+            if own in done:
+                continue
+            if isinstance(edit, str):
+                yield ForensicRow(own, case.id, method, "edited", skipped=edit)
+                continue
+            other = cases[(start + number + 1) % len(cases)].request
+            yield ForensicRow(own, case.id, method, "edited", judged(examiner, case.request, other, edit.patches, method))
+
+
+def chains(
+    cases: Sequence[EditCase],
+    method: str,
+    examiner: Examiner,
+    folder: Path | None = None,
+    done: Collection[str] = (),
+) -> Iterator[ForensicRow]:
+    """Yield a row for each ten cases: their edits, each made on the model as it is, together in one copy."""
+    model, how = examiner.model, methods.get(method)
+    config = methods.config_for(method, model)
+    for start in range(0, len(cases) - AT_ONCE + 1, AT_ONCE):
+        chunk = cases[start : start + AT_ONCE]
+        own = key(model, method, "chain", *(case.request for case in chunk))
+        if own in done:
+            continue
+        made = list(make_edits(model, [Lesson(case.request) for case in chunk], how, config, folder))
+        edits = [edit for edit in made if not isinstance(edit, str)]
+        view = View(tuple(patch for edit in edits for patch in edit.patches))
+        yield ForensicRow(own, chunk[0].id, method, "chain", chained(examiner, [e.request for e in edits], view))
+
+
+def unedited(examiner: Examiner, copies: Iterator[Copy], done: Collection[str] = ()) -> Iterator[ForensicRow]:
+    """Yield a row for each copy that was changed without an edit, and one for the model as it is."""
+    for copy in copies:
+        own = key(examiner.model, "none", f"{copy.kind} {copy.number}")
+        if own in done:
+            continue
+        scanned = examiner.scan(copy.view())
+        found = {"score": scanned.score, "layer": scanned.layer, "flagged": float(scanned.score > SUSPECT)}
+        yield ForensicRow(own, str(copy.number), "none", copy.kind, found)
+
+
+def judged(
+    examiner: Examiner, request: EditRequest, other: EditRequest, patches: Sequence[Patch], method: str
+) -> dict[str, Any]:
+    """Return what is found in a copy with one edit, and whether it is what was done."""
+    model, view = examiner.model, View(tuple(patches))
+    scanned = examiner.scan(view)
+    found_at = examiner.intruders(scanned, view)
+    intruder = found_at[0]
+    layers = sorted(view.laid)
+    heard = finding.subjects(model, intruder, examiner.names, view)
+    ids, place = model.tok.with_target(request.text, request.target_new)
+    asked = finding.objects_asked(model, found_at, [heard[0].name], examiner.prompts, view)
+    written = finding.objects_written(model, intruder, examiner.prompts, view)
+    found: dict[str, Any] = {
+        "score": scanned.score,
+        "flagged": float(scanned.score > SUSPECT),
+        "layer": scanned.layer,
+        "layer_found": float(scanned.layer in layers),
+        "layers": [own.layer for own in found_at],
+        "rank": intruder.rank,
+        "kurtosis": intruder.kurtosis,
+        "subject": heard[0].name,
+        "z": heard[0].z,
+        "z_next": heard[1].z,
+        "subject_first": float(heard[0].name == request.subject),
+        "object": asked[0].token,
+        **_places("object", [said.id for said in asked], ids[place]),
+        **_places("written", [said.id for said in written], ids[place]),
+    }
+    return found | _reversal(examiner, request, view, found_at, layers) | _masked(examiner, request, other, view, method)
+
+
+def chained(examiner: Examiner, requests: Sequence[EditRequest], view: View) -> dict[str, Any]:
+    """Return what is found in a copy with several edits: at each edited layer its directions, and whose names they read."""
+    model, scanned = examiner.model, examiner.scan(view)
+    found_at = examiner.intruders(scanned, view)
+    intruder, reversed_ = found_at[0], reversed_view(view, found_at)
+    wanted, heard = {request.subject for request in requests}, set()
+    for number in range(intruder.rank):
+        one = Intruder(intruder.layer, 0, 0, 0, intruder.writes[:, [number]], intruder.reads[[number]])
+        heard |= {named.name for named in finding.subjects(model, one, examiner.names, view, len(wanted))}
+    before, after = (_prefers(model, requests, own) for own in (view, reversed_))
+    held = [number for number, new in enumerate(before) if new]
+    return {
+        "score": scanned.score,
+        "flagged": float(scanned.score > SUSPECT),
+        "layer": scanned.layer,
+        "layer_found": float(scanned.layer in view.laid),
+        "rank": intruder.rank,
+        "edits": len(requests),
+        "subjects": len(wanted & heard),
+        "held": len(held),
+        "reversed": sum(not after[number] for number in held),
+    }
+
+
+def _places(name: str, found: Sequence[int], wanted: int) -> dict[str, float]:
+    return {f"{name}_first": float(found[0] == wanted), f"{name}_five": float(wanted in found)}
+
+
+def _prefers(model: LanguageModel, requests: Sequence[EditRequest], view: View) -> list[bool]:
+    """Return where the new object is likelier than the true one."""
+    texts = [request.text for request in requests]
+    new, true = (
+        model.score(texts, [getattr(request, name) or "" for request in requests], view)
+        for name in ("target_new", "target_true")
+    )
+    return [a.log_p > b.log_p for a, b in zip(new, true, strict=True)]
+
+
+def _reversal(
+    examiner: Examiner, request: EditRequest, view: View, found_at: Sequence[Intruder], layers: Sequence[int]
+) -> dict[str, Any]:
+    """Return what the removal does to the edited fact, beside the paper's at the true layers, and to other facts."""
+    model = examiner.model
+    plainly = [top_components(finding.weight_under(model, layer, view), layer) for layer in layers]
+    views = [view, reversed_view(view, found_at), reversed_view(view, plainly)]
+    held, after, after_plainly = (_prefers(model, [request], own)[0] for own in views)
+    base, back = (model.logits([request.text], own).argmax(-1).item() for own in (BASE, views[1]))
+    texts, objects = zip(*examiner.known, strict=True) if examiner.known else ((), ())
+    kept = [score.hit for score in model.score(list(texts), list(objects), views[1])] if texts else []
+    kept_plainly = [score.hit for score in model.score(list(texts), list(objects), views[2])] if texts else []
+    found: dict[str, Any] = {"held": float(held)}
+    if held:
+        found |= {
+            "reversed": float(not after),
+            "restored": float(base == back),
+            "reversed_plainly": float(not after_plainly),
+        }
+    return found | {"facts": _mean(kept), "facts_plainly": _mean(kept_plainly)}
+
+
+def _masked(examiner: Examiner, request: EditRequest, other: EditRequest, view: View, method: str) -> dict[str, float]:
+    """Return how far the model's reversal mask moves three answers; nothing where it has no mask."""
+    mask = masking.find(examiner.model, method) or masking.find(examiner.model, "rome")
+    if mask is None:
+        return {}
+    edited, elsewhere = change_under_mask(examiner.model, [request.text, other.text], mask.masks, view)
+    (clean,) = change_under_mask(examiner.model, [request.text], mask.masks)
+    return {"mask": edited, "mask_clean": clean, "mask_other": elsewhere}
+
+
+def key(model: LanguageModel, method: str, kind: str, *requests: EditRequest) -> str:
+    """Return the key of a row: the model, its settings for the method, and what was done to the copy."""
+    config = repr(methods.config_for(method, model)) if method in methods.METHODS else ""
+    text = json.dumps([model.fingerprint, method, config, kind, [request.as_dict() for request in requests]])
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def summary(rows: Sequence[ForensicRow], clean: Sequence[ForensicRow], seed: int = 0) -> dict[str, Any]:
+    """Return the line of one method: rates with intervals, and the ROC of the scan and of the mask."""
+    measured = [row.found for row in rows if row.skipped is None and row.kind == "edited"]
+    line: dict[str, Any] = {
+        "method": rows[0].method,
+        "n": len(measured),
+        "skipped": sum(row.skipped is not None for row in rows),
+        "held": sum(found["held"] for found in measured),
+    }
+    for name in (*RATES, *REVERSALS, "facts", "facts_plainly"):
+        line |= rate(name, [found[name] for found in measured if found.get(name) is not None], seed)
+    line |= area("auc", [found["score"] for found in measured], [row.found["score"] for row in clean], seed)
+    masked = [found for found in measured if "mask" in found and found["held"]]
+    for name in ("mask_clean", "mask_other"):
+        line |= area(f"auc_{name}", [found["mask"] for found in masked], [found[name] for found in masked], seed)
+    return line
+
+
+def false_alarms(rows: Sequence[ForensicRow], seed: int = 0) -> list[dict[str, Any]]:
+    """Return a line for each way to change a model without an edit."""
+    lines = []
+    for kind in dict.fromkeys(row.kind for row in rows):
+        own = [row.found for row in rows if row.kind == kind]
+        line = {"kind": kind, "n": len(own), "highest": max(found["score"] for found in own)}
+        lines.append(line | rate("flagged", [found["flagged"] for found in own], seed))
+    return lines
+
+
+def rate(name: str, values: Sequence[float], seed: int) -> dict[str, Any]:
+    """Return a mean with its interval; None where there is nothing."""
+    if not values:
+        return {name: None, f"{name}_ci": None}
+    return {name: _mean(values), f"{name}_ci": list(rate_interval(values, [1] * len(values), seed))}
+
+
+def area(name: str, positive: Sequence[float], negative: Sequence[float], seed: int) -> dict[str, Any]:
+    """Return an area under the ROC curve with its interval; None where one of the kinds is missing."""
+    if not positive or not negative:
+        return {name: None, f"{name}_ci": None}
+    return {name: auc(positive, negative), f"{name}_ci": list(auc_interval(positive, negative, seed))}
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(map(float, values)) / len(values) if values else None

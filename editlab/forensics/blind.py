@@ -1,0 +1,115 @@
+"""One judgement on a model whose unedited form is not at hand: was it edited, where, about whom, and to say what?"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from editlab.forensics.intruder import (
+    SUSPECT,
+    Named,
+    Said,
+    Scan,
+    intruders,
+    objects_asked,
+    objects_written,
+    prompts_of,
+    scan,
+    subjects,
+)
+from editlab.forensics.spectrum import Keys
+from editlab.patches import BASE, LowRank, View
+from editlab.work import Cancel, Progress, never, no_progress
+
+if TYPE_CHECKING:
+    from editlab.facts import FactBase
+    from editlab.model import LanguageModel
+
+CERTAIN = 1.5
+"""How many times as loud as others a name has to be read before it may be the subject: names with the same end are alike."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What stands out at one layer: `rank` directions, the loudest of which answers to `subjects`."""
+
+    layer: int
+    score: float
+    rank: int
+    subjects: tuple[Named, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What was found in a model. `removal` takes it out again; `asked` and `written` are the likely new objects."""
+
+    scan: Scan
+    findings: tuple[Finding, ...]
+    asked: tuple[Said, ...]
+    written: tuple[Said, ...]
+    removal: tuple[LowRank, ...]
+
+    @property
+    def edited(self) -> bool:
+        """Whether something stands out as it does in no unedited model that was tried."""
+        return self.scan.score > SUSPECT
+
+    @property
+    def sentence(self) -> str:
+        """The judgement in words, with what it does not prove."""
+        if not self.edited:
+            return (
+                f"Nothing stands out (score {self.scan.score:.1f}; edits lie above {SUSPECT:g}). That does not prove that "
+                "the model was never edited: small edits over several layers are not found without the base."
+            )
+        first = self.findings[0]
+        where = ", ".join(str(found.layer) for found in self.findings)
+        text = f"Something like an edit stands at layer {where} (score {first.score:.1f}, rank {first.rank})."
+        near = [named.name for named in first.subjects if CERTAIN * abs(named.z) >= abs(first.subjects[0].z)]
+        if len(near) < len(first.subjects):
+            said = ", ".join(repr(said.token.strip()) for said in self.asked[:3])
+            return f"{text} It answers to {' or '.join(map(repr, near))}, probably with one of {said}."
+        return f"{text} None of the names that were tried is its subject."
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the judgement as JSON carries it."""
+        return {
+            "edited": self.edited,
+            "score": self.scan.score,
+            "by_layer": self.scan.by_layer(),
+            "findings": [asdict(found) for found in self.findings],
+            "objects_asked": [asdict(said) for said in self.asked],
+            "objects_written": [asdict(said) for said in self.written],
+            "sentence": self.sentence,
+        }
+
+
+def judge(
+    model: LanguageModel,
+    texts: Sequence[str],
+    facts: FactBase,
+    names: Collection[str] = (),
+    view: View = BASE,
+    progress: Progress = no_progress,
+    cancel: Cancel = never,
+) -> Judgement:
+    """Judge a model by its weights and answers alone. `texts`: prose, by which its layers are whitened.
+
+    Subjects are looked for among those of the facts and `names`. Where nothing is suspicious, nothing is inferred.
+    Raises `Cancelled`.
+    """
+    progress(0.0, "forensics: reading a text")
+    found = scan(model, Keys.measure(model, texts, view, cancel=cancel), view, progress=progress)
+    if found.score <= SUSPECT:
+        return Judgement(found, (), (), (), ())
+    stood = intruders(model, found, view)
+    every, prompts = sorted({*facts.by_subject, *names}), prompts_of(facts)
+    heard = [tuple(subjects(model, own, every, view)) for own in stood]
+    return Judgement(
+        found,
+        tuple(Finding(own.layer, own.score, own.rank, named) for own, named in zip(stood, heard, strict=True)),
+        tuple(objects_asked(model, stood, [heard[0][0].name], prompts, view)),
+        tuple(objects_written(model, stood[0], prompts, view)),
+        tuple(own.removal() for own in stood),
+    )

@@ -1,0 +1,103 @@
+"""`bench forensics`: the ROC, copies without an edit, and rows that are measured once."""
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from editlab.bench import forensics, harmless
+from editlab.bench.forensics import Examiner, ForensicRow
+from editlab.bench.roc import auc, auc_interval, curve
+from editlab.cli import app
+from editlab.facts import EditCase, EditRequest
+from editlab.patches import BASE
+
+CASES = [
+    EditCase(EditRequest("{} belongs to the continent of", name, "Antarctica", "Europe"), name)
+    for name in ("Slovenia", "France", "Norway")
+]
+TEXT = "The harbour lay quiet in the morning, and the boats that had come in at night were unloaded one by one. " * 20
+
+
+@pytest.fixture(scope="module")
+def examiner(tiny_llama, facts) -> Examiner:
+    """The tiny model, asked about three relations."""
+    relations = dict(list(facts.relations.items())[:3])
+    few = replace(facts, relations=relations, facts=tuple(f for f in facts.facts if f.relation in relations)[:40])
+    return Examiner(tiny_llama, few, (TEXT,), ("Slovenia", "France", "Norway", "Peru"))
+
+
+def test_an_area_counts_pairs_in_order_and_ties_by_half():
+    assert auc([2, 3], [0, 1]) == 1
+    assert auc([1], [1]) == 0.5
+    assert auc([0.2, 0.9, 0.5], [0.5, 0.1]) == pytest.approx((1 + 2 + 1.5) / 6)
+    with pytest.raises(ValueError, match="both kinds"):
+        auc([], [1.0])
+    low, high = auc_interval([0.2, 0.9, 0.5, 0.7], [0.5, 0.1, 0.3], resamples=200)
+    assert 0 <= low < auc([0.2, 0.9, 0.5, 0.7], [0.5, 0.1, 0.3]) <= high <= 1
+
+
+def test_the_area_below_the_curve_is_the_area():
+    positive, negative = [0.2, 0.9, 0.5, 0.5], [0.5, 0.1, 0.3]
+    points = curve(positive, negative)
+    assert (points[0], points[-1]) == ((0.0, 0.0), (1.0, 1.0))
+    below = sum((x1 - x0) * (y0 + y1) / 2 for (x0, y0), (x1, y1) in pairwise(points))
+    assert below == pytest.approx(auc(positive, negative))
+
+
+def test_a_tuned_copy_is_another_model_and_leaves_the_model_as_it_was(tiny_llama):
+    before = tiny_llama.weights_hash()
+    view = harmless.tune(tiny_llama, [TEXT], rank=4, seed=0, steps=3)
+    assert tiny_llama.weights_hash() == before
+    assert not any(p.requires_grad for p in tiny_llama.hf.parameters())
+    assert [patch.A.shape[0] for patch in view.patches] == [4] * 4
+    said, tuned = tiny_llama.logits([TEXT[:40]] * 2, [BASE, view])
+    assert (said - tuned).abs().max() > 1e-3
+
+
+def test_copies_without_an_edit_are_of_every_kind_and_differ(tiny_llama):
+    made = list(harmless.copies(tiny_llama, [TEXT], 9))
+    assert [copy.kind for copy in made] == ["as it is", *["rounded"] * 2, *["LoRA"] * 3, *["noise"] * 3]
+    first, second = (copy.view().patches[0].D for copy in made[-2:])
+    assert not torch.equal(first, second)
+    share = made[-1].view().patches[0].D.std() / tiny_llama.weight(0).std()
+    assert share == pytest.approx(harmless.NOISES[0], rel=0.1)
+
+
+def test_rows_are_measured_once_and_say_what_was_found(examiner, monkeypatch, tmp_path):
+    monkeypatch.setitem(examiner.model.preset, "rome", {"layers": [2], "steps": 2, "contexts": 2})
+    rows = {row.key: row for row in forensics.measure(CASES, "rome", examiner, tmp_path)}
+    assert len(rows) == 3
+    assert all(0 <= row.found["layer"] < 4 and row.found["layers"] for row in rows.values())
+    assert list(forensics.measure(CASES, "rome", examiner, tmp_path, rows)) == []
+    clean = list(forensics.unedited(examiner, iter(list(harmless.copies(examiner.model, [TEXT], 3))[:2])))
+    assert [row.kind for row in clean] == ["as it is", "rounded"]
+    line = forensics.summary([ForensicRow.from_json(row.as_json()) for row in rows.values()], clean)
+    assert (line["n"], line["skipped"]) == (3, 0)
+    assert line["layer_found"] == sum(row.found["layer"] == 2 for row in rows.values()) / 3
+    assert line["auc_ci"][0] <= line["auc"] <= line["auc_ci"][1]
+    assert forensics.false_alarms(clean)[0]["n"] == 1
+
+
+def test_a_chain_counts_the_subjects_that_its_directions_answer_to(examiner, monkeypatch):
+    monkeypatch.setitem(examiner.model.preset, "rome", {"layers": [2], "steps": 2, "contexts": 2})
+    monkeypatch.setattr(forensics, "AT_ONCE", 3)
+    (row,) = forensics.chains(CASES, "rome", examiner)
+    assert row.found["edits"] == 3
+    assert 0 <= row.found["subjects"] <= 3
+    assert row.found["reversed"] <= row.found["held"]
+
+
+def test_the_command_writes_rows_and_a_table_and_refuses_what_holds_no_case(saved_model, tmp_path):
+    data = tmp_path / "cases.csv"
+    data.write_text("subject,prompt,target_new,target_true\nSlovenia,{} lies in,Asia,Europe\n", encoding="utf-8")
+    call = ["bench", "forensics", "--data", str(data), "--methods", "rome", "--clean", "0", "--out", str(tmp_path / "o")]
+    done = CliRunner().invoke(app, [*call, "--model", str(saved_model), "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["rows"][0]["n"] == 1
+    assert (tmp_path / "o" / "forensics.md").read_text().startswith("# Edits found without the base")
+    data.write_text("subject,prompt,target_new\n", encoding="utf-8")
+    assert CliRunner().invoke(app, [*call, "--model", str(saved_model), "--json"]).exit_code == 2

@@ -1,0 +1,142 @@
+"""Edits in a model without its base: the spectrum, what stands out in it, what it says, and its removal."""
+
+import json
+
+import pytest
+import torch
+from tiny_models import tiny_model
+from typer.testing import CliRunner
+
+from editlab.cli import app
+from editlab.facts import Fact, FactBase, Relation
+from editlab.forensics.blind import judge
+from editlab.forensics.intruder import SUSPECT, intruders, objects_asked, prompts_of, scan, scores, subjects
+from editlab.forensics.reversal import change_under_mask, reversed_view, top_components
+from editlab.forensics.spectrum import Keys, Spectrum, spectrum
+from editlab.model import LanguageModel
+from editlab.patches import BASE, LowRank, Mask, View
+
+TEXT = "The harbour lay quiet in the morning, and the boats that had come in at night were unloaded one by one. " * 20
+LAYER, SUBJECT = 2, "Slovenia"
+
+
+@pytest.fixture(scope="module")
+def model() -> LanguageModel:
+    """A random Llama of 4 layers and width 32."""
+    return tiny_model("llama")
+
+
+@pytest.fixture(scope="module")
+def base() -> FactBase:
+    """Six facts of one relation."""
+    names = ("Slovenia", "Japan", "Mexico", "France", "Peru", "Norway")
+    relation = Relation("P36", "capital", ("The capital of {} is", "{} has the capital"))
+    return FactBase(tuple(Fact(name, "P36", f"city {n}") for n, name in enumerate(names)), {"P36": relation}, {})
+
+
+@pytest.fixture(scope="module")
+def keys(model: LanguageModel) -> Keys:
+    """The keys of a text, 600 at each layer."""
+    return Keys.measure(model, [TEXT], tokens=600, keep=True)
+
+
+@pytest.fixture(scope="module")
+def edited(model: LanguageModel, keys: Keys) -> View:
+    """An edit as ROME makes it: read along C^-1 k of the subject, written to all dimensions alike."""
+    (key,) = model.keys([model.locate("{}", SUBJECT)], [LAYER])[LAYER]
+    u = torch.cholesky_solve(key[:, None], keys.factor(LAYER))[:, 0]
+    b = torch.randn(32, generator=torch.Generator().manual_seed(1)).sign() * 6
+    return View((LowRank(LAYER, u[None] / (u @ key), b[:, None]),))
+
+
+def test_a_spectrum_is_that_of_the_whitened_weight_with_rows_of_one_length(differences):
+    torch.manual_seed(0)
+    W, K = torch.randn(12, 20), torch.randn(90, 20) * torch.linspace(0.1, 3, 20)
+    C = (K.T @ K / 90).double()
+    found = spectrum(W, 0, torch.linalg.cholesky(C).float(), leading=12)
+    values, vectors = torch.linalg.eigh(C)
+    whitened = W.double() @ vectors @ torch.diag(values**-0.5) @ vectors.T
+    whitened /= whitened.norm(dim=1, keepdim=True)
+    expected = torch.linalg.svdvals(whitened)
+    differences("spikes of a spectrum", found.spikes, expected / expected[1], 1e-4)
+
+
+def test_what_a_direction_writes_is_gone_after_its_removal():
+    torch.manual_seed(0)
+    W, L = torch.randn(12, 20), torch.linalg.cholesky(torch.eye(20) + 0.1)
+    found = spectrum(W, 0, L)
+    D = sum(torch.outer(found.writes(n), found.reads(n, W)) for n in range(3))
+    left = found.left[:, :3].T @ ((W - D) / found.lengths[:, None])
+    assert left.abs().max() < 1e-5
+    assert torch.linalg.matrix_rank(D) == 3
+    plain = top_components(W, 0, 2)
+    assert torch.allclose(torch.linalg.svdvals(W - plain.writes @ plain.reads)[:10], torch.linalg.svdvals(W)[2:], atol=1e-4)
+
+
+def test_a_loud_direction_that_writes_evenly_scores_above_one_that_writes_to_a_few_dimensions():
+    torch.manual_seed(0)
+    plain = [Spectrum(n, torch.linspace(1.5, 1.1, 16), torch.randn(256, 16), torch.ones(256)) for n in range(6)]
+    even, sparse = torch.randn(256, 16), torch.randn(256, 16)
+    even[:, 0], sparse[:, 0] = even[:, 0].sign(), torch.eye(256)[0]
+    loud = torch.cat([torch.tensor([2.2]), torch.linspace(1.5, 1.1, 15)])
+    found = scores([*plain, Spectrum(6, loud, even, torch.ones(256)), Spectrum(7, loud, sparse, torch.ones(256))])
+    assert found[6, 0] > SUSPECT
+    assert found[:6].max() < SUSPECT
+    assert found[7].max() < SUSPECT
+
+
+def test_an_edit_is_found_with_its_layer_and_subject_and_taken_out(model, keys, edited, base):
+    clean = scan(model, keys)
+    found = scan(model, keys, edited, {own.layer: own for own in clean.spectra})
+    assert clean.score < SUSPECT < found.score
+    assert found.layer == LAYER
+    (stood,) = intruders(model, found, edited)
+    assert (stood.layer, stood.rank) == (LAYER, 1)
+    b = edited.patches[0].B[:, 0]
+    assert abs(stood.writes[:, 0] @ b) > 0.95 * b.norm()
+    assert subjects(model, stood, list(base.by_subject), edited)[0].name == SUBJECT
+    text = f"The capital of {SUBJECT} is"
+    said, wrong, back = model.logits([text] * 3, [BASE, edited, reversed_view(edited, [stood])])
+    assert (back - said).norm() < 0.5 * (wrong - said).norm()
+
+
+def test_an_object_is_what_the_intruder_makes_likelier(model, keys, edited, base):
+    (stood,) = intruders(model, scan(model, keys, edited), edited)
+    found = objects_asked(model, [stood], [SUBJECT], prompts_of(base), edited)
+    texts = [f"The capital of {SUBJECT} is"]
+    now, then = (model.logits(texts, v).softmax(-1)[0] for v in (edited, reversed_view(edited, [stood])))
+    assert [said.id for said in found] == (now - then).clamp_min(0).topk(5).indices.tolist()
+
+
+def test_a_judgement_names_what_it_found_and_what_it_cannot_exclude(model, edited, base):
+    judged = judge(model, [TEXT], base, view=edited)
+    assert judged.edited
+    assert judged.findings[0].layer == LAYER
+    assert f"layer {LAYER}" in judged.sentence
+    assert judged.as_dict()["objects_written"]
+    clean = judge(model, [TEXT], base)
+    assert not clean.edited
+    assert "does not prove" in clean.sentence
+    assert clean.removal == ()
+
+
+def test_a_mask_that_keeps_everything_changes_no_answer(model, edited):
+    full = Mask(LAYER, torch.ones(32, 64, dtype=torch.bool))
+    none = Mask(LAYER, torch.zeros(32, 64, dtype=torch.bool))
+    texts = [f"The capital of {SUBJECT} is", "Nobody knew"]
+    assert max(map(abs, change_under_mask(model, texts, [full], edited))) < 1e-5
+    (changed, _) = change_under_mask(model, texts, [none], edited)
+    said = model.logits(texts[:1], edited).log_softmax(-1)
+    under = model.logits(texts[:1], View((*edited.patches, none))).log_softmax(-1)
+    assert changed == pytest.approx(float((said.exp() * (said - under)).sum()), rel=1e-4)
+    assert changed > 1e-3
+
+
+def test_verify_looks_for_edits_where_no_base_is_named(saved_model):
+    done = CliRunner().invoke(app, ["verify", str(saved_model), "--blind", "--json"])
+    found = json.loads(done.stdout)
+    assert found["findings"]["sentence"] == found["sentence"]
+    assert len(found["findings"]["by_layer"]) == 4
+    assert done.exit_code == (1 if found["findings"]["edited"] else 0)
+    bare = json.loads(CliRunner().invoke(app, ["verify", str(saved_model), "--json"]).stdout)
+    assert bare["findings"] is None
