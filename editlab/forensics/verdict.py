@@ -12,15 +12,17 @@ from editlab.forensics.manifest import Manifest, Signature
 from editlab.forensics.rounding import Spectrum
 from editlab.wording import count, noop
 
-Word = Literal["clean", "explained", "unexplained", "untrusted", "suspicious", "unchecked"]
+Word = Literal["clean", "explained", "unexplained", "untrusted", "suspicious", "unremarkable", "unchecked"]
 """Nothing differs, or all is as signed; known edits explain all that differs; they do not; a signature, manifest or ledger
-does not hold; without a base, the weights look edited; there was nothing to hold it against."""
+does not hold; without a base, the weights look edited, or nothing stands out, which proves nothing; there was nothing to
+hold it against."""
 CODES: Mapping[Word, int] = {
     "clean": 0,
     "explained": 0,
     "unexplained": 1,
     "untrusted": 1,
     "suspicious": 1,
+    "unremarkable": 0,
     "unchecked": 2,
 }
 """The exit status of `editlab verify`."""
@@ -74,7 +76,7 @@ class Verdict:
         if self.signature is not None and self.signature.state == "valid":
             return "clean"
         if self.findings is not None:
-            return "suspicious" if self.findings.edited else "clean"
+            return "suspicious" if self.findings.edited else "unremarkable"
         return "unchecked"
 
     @property

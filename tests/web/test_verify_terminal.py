@@ -130,7 +130,7 @@ def test_the_same_model_is_clean_and_nothing_to_hold_it_against_is_not(run, expo
 def test_without_a_base_somebody_else_may_look(saved_model, edited, code):
     found = SimpleNamespace(edited=edited, sentence="Layer 5 looks edited.", as_dict=lambda: {"layer": 5})
     verdict = integrity.check(saved_model, integrity.Evidence(), Settings(), blind=lambda path: found)
-    assert (verdict.code, verdict.word) == (code, "suspicious" if edited else "clean")
+    assert (verdict.code, verdict.word) == (code, "suspicious" if edited else "unremarkable")
     assert (verdict.sentence, verdict.as_json()["findings"]) == ("Layer 5 looks edited.", {"layer": 5})
 
 
