@@ -15,6 +15,7 @@ from editlab.errors import BadFile, EditLabError
 from editlab.lab import EditRecord
 from editlab.lab.asking import answers
 from editlab.lab.workspaces import edits
+from editlab.web.core import updates
 from editlab.web.core.components import Parts
 from editlab.web.core.forms import read_request
 from editlab.web.core.inputs import LENGTHS
@@ -398,23 +399,34 @@ def test_stop_ends_a_running_edit_with_a_sentence_and_frees_the_buttons(lab, vis
     running.start()
     wait_until(lambda: any("Value: step" in message for message in visitor.messages))
     assert all(visitor.can("stop")) and not any(visitor.can("apply", "undo", "redo"))
-    page = Visitor(lab, visitor.name).does("stop")
-    assert "Stopping" in page["message"]
+    Visitor(lab, visitor.name).does("stop")
     running.join(TIMEOUT)
     assert not running.is_alive()
     assert "Stopped" in visitor.page["message"] and visitor.workspace.records == ()
     assert all(visitor.can("apply")) and not any(visitor.can("stop", "undo"))
 
 
-def test_stop_says_so_before_anything_stops_so_that_the_stopped_handler_has_the_last_word(visitor, endless):
+def test_a_page_that_is_closed_while_it_stops_has_stopped_all_the_same(visitor, endless):
     running = threading.Thread(target=visitor.applies)
     running.start()
     wait_until(lambda: any("Value: step" in message for message in visitor.messages))
     said = visitor.updates_of("stop")
-    assert "Stopping" in next(said)["message"] and visitor.workspace.busy
-    said.close()  # the page is gone
+    next(said)
+    said.close()
     running.join(TIMEOUT)
     assert not running.is_alive() and "Stopped" in visitor.page["message"]
+
+
+def test_stop_says_nothing_where_the_stopped_handler_speaks_at_once(visitor, monkeypatch):
+    workspace, begun, ends = visitor.workspace, threading.Event(), threading.Event()
+    job = workspace.submit(lambda progress, cancel: [time.sleep(0.01) for _ in iter(cancel, True)])
+    assert list(visitor.updates_of("stop")) == [{}] and job.done
+    monkeypatch.setattr(updates, "STOP_SECONDS", 0.05)
+    slow = workspace.submit(lambda progress, cancel: begun.set() or ends.wait(TIMEOUT))
+    assert begun.wait(TIMEOUT)
+    assert "Stopping" in visitor.does("stop")["message"]
+    ends.set()
+    assert slow.wait(TIMEOUT) and "Nothing is running" in visitor.does("stop")["message"]
 
 
 def test_what_a_handler_sends_last_changes_nothing_as_gradio_sends_it_once_more():

@@ -116,14 +116,14 @@ def test_without_an_old_object_the_verdict_asks_for_it(visitor, masked):
     turn(visitor, "mask")
     page = visitor.applies("Zanzibaria", "{} is known for", "Antarctica", "")
     assert "The true object is not known" in page["verdict"] and "p(Antarctica)" in page["verdict"]
-    assert "knows no fact that follows" in page["linked"] and "as soon as" not in page["ways-back"]
+    assert "knows no fact that follows" in page["linked"] and "Shown once" not in page["ways-back"]
 
 
 def test_linked_facts_are_asked_without_a_mask_too(visitor, folder):
     page = visitor.applies()
     assert "linked fact" in page["linked"] and "under the mask" not in page["linked"]
-    assert "as soon as" in page["ways-back"]
-    assert "as soon as" in visitor.does("undo")["linked"]
+    assert "Shown once" in page["ways-back"]
+    assert "Shown once" in visitor.does("undo")["linked"]
 
 
 def test_a_live_question_is_asked_under_the_mask_as_well(visitor, masked):

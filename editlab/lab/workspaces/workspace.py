@@ -382,14 +382,14 @@ class Workspace:
         """Return how many jobs, of all visitors, come before this one."""
         return self.context.worker.ahead(job)
 
-    def stop(self, by: str = "") -> bool:
-        """Stop all jobs of this workspace, and return whether there were any. `by`: the user, for the log."""
+    def stop(self, by: str = "") -> tuple[Job[Any], ...]:
+        """Stop all jobs of this workspace, and return them; none where it was not `busy`. `by`: the user, for the log."""
         with self._lock:
             busy = self.busy
-            for job in self._jobs:
-                if not job.background:
-                    stop_job(job, by)
-            return busy
+            jobs = tuple(job for job in self._jobs if not job.background)
+            for job in jobs:
+                stop_job(job, by)
+            return jobs if busy else ()
 
     def submit_edit(
         self,

@@ -91,17 +91,8 @@ class Handlers:
             return {}
 
     def stop_jobs(self, visit: Visit) -> Updates:
-        """Say that the visitor's jobs are being stopped, and then stop them.
-
-        In this order, so that the handler which is stopped has the last word, however fast it is. A page that is closed
-        meanwhile has stopped them all the same.
-        """
-        try:
-            yield stopping(visit.workspace.busy)
-        finally:
-            stopped = visit.workspace.stop(visit.by)
-        if not stopped:
-            yield stopping(False)
+        """Stop the visitor's jobs. The handler that is stopped says the rest."""
+        yield stopping(visit.workspace.stop(visit.by))
 
     def _run(self, work: Handler, declaration: Declaration, visit: Visit, arguments: Mapping[str, Any]) -> Updates:
         """Admit a call and run it. An error of the visitor or of ours becomes a message."""

@@ -6,7 +6,7 @@ An update is `{name of a component: its new value}` and holds only what changes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gradio as gr
@@ -27,6 +27,8 @@ UPDATE_SECONDS = 0.13
 """Time between two partial results on the page: less than eight a second."""
 PROGRESS_SECONDS = 0.5
 """Time between two updates of a job's progress alone: each takes processor time that the job could have."""
+STOP_SECONDS = 0.5
+"""How long a job that is stopped may take to end before the page says that it is being stopped."""
 POLL_SECONDS = 0.02
 """Time between two looks at a job, so that its end and its first partial result are seen at once."""
 ESTIMATE_SECONDS = 0.6
@@ -71,9 +73,17 @@ def buttons(workspace: Workspace) -> Update:
     }
 
 
-def stopping(busy: bool) -> Update:
-    """Return the message after Stop was pressed. `busy`: whether anything was running."""
-    return {"message": pieces.message(_("Stopping …") if busy else _("Nothing is running."))}
+def stopping(jobs: Sequence[Job[Any]]) -> Update:
+    """Return the message after Stop was pressed, once the jobs have had a moment to end.
+
+    The handler of a job that is stopped says so, and has the last word. Where it speaks at once, Stop says nothing: the
+    answer to a call that was just made waits in the browser for the call's own response, and would come after it.
+    """
+    if not jobs:
+        return {"message": pieces.message(_("Nothing is running."))}
+    end = time.monotonic() + STOP_SECONDS
+    ended = all([job.wait(max(0.0, end - time.monotonic())) for job in jobs])
+    return {} if ended else {"message": pieces.message(_("Stopping …"))}
 
 
 def problem(error: Exception) -> Update:

@@ -121,11 +121,9 @@ class ModelHandlers(Handlers):
     def model_stop(self, visit: Visit) -> Updates:
         """Stop a loading or a measurement, by any visitor. The handler that is stopped says the rest."""
         running = [job for job in (self.lab.loaded.loading, self.lab.statistics.running) if job is not None]
-        try:
-            yield stopping(bool(running))
-        finally:
-            for job in running:
-                stop_job(job, visit.by)
+        for job in running:
+            stop_job(job, visit.by)
+        yield stopping(running)
 
     def buttons_after(self, visit: Visit) -> Update:
         """Return which buttons can be pressed after an error."""

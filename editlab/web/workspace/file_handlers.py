@@ -18,7 +18,7 @@ from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Id, ModelName, OwnProbes, Pressed, Upload
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext
-from editlab.web.core.updates import Updates, buttons, follow, stopping
+from editlab.web.core.updates import Updates, buttons, follow
 from editlab.web.core.visit import Visit
 from editlab.web.core.wording import number, size
 from editlab.web.workspace import table
@@ -133,7 +133,6 @@ class FileHandlers(Handlers):
         """Stop a job or resume it."""
         workspace = visit.workspace
         if pressed.press == "cancel":
-            yield stopping(True)  # before it is stopped, so that the handler which is stopped has the last word
             self.lab.jobs.cancel(visit.visitor, pressed.job, visit.by)
         else:
             self.lab.limits.spend(Cost(edits=MOST_ROWS, files=1))
