@@ -5,7 +5,7 @@ from itertools import groupby
 
 import pytest
 from playwright.sync_api import Page, expect
-from steps import SIZES, open_tab, tab_to, unfold, violations
+from steps import SIZES, apply, open_tab, tab_to, unfold, violations
 from tabs import open_fold
 
 from editlab.web.core.terms import TERMS
@@ -34,6 +34,14 @@ PLACES = """
 }).join(", ")
 """
 """Where everything is."""
+
+
+@pytest.fixture(scope="module")
+def edited_page(opens) -> tuple[Page, float]:
+    """A page of this module alone: on one that others have scrolled and unfolded, what moves is not the meanings' doing."""
+    page = opens()
+    apply(page)
+    return page, 0.0
 
 
 @pytest.fixture
