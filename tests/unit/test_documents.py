@@ -257,3 +257,8 @@ def test_there_is_one_version():
     newest = re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     cited = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
     assert newest is not None and cited is not None and version == editlab.__version__ == newest[1] == cited[1]
+
+
+def test_the_site_has_a_place_for_every_document():
+    places = re.findall(r"(?:: |- )(docs/\S+\.md)$", (ROOT / "tools/site/mkdocs.yml").read_text(encoding="utf-8"), re.M)
+    assert sorted(places) == sorted(named(path) for path in DOCS.rglob("*.md"))
