@@ -26,7 +26,7 @@ from editlab.model import lora
 from editlab.model.architectures import Architecture, architecture_of
 from editlab.model.fingerprint import checkpoint_hash, sample_of, samples_named
 from editlab.model.source import loading_error
-from editlab.model.weights import INDEX, SAFE, weight_files
+from editlab.model.weights import INDEX, SAFE, refuse_two_checkpoints, weight_files
 
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 """The kinds of numbers that a weight is stored in, as safetensors calls them."""
@@ -126,8 +126,7 @@ def _config(name: str, folder: Path) -> dict[str, Any]:
 
 def _refuse_ambiguous(name: str, folder: Path, config: Mapping[str, Any]) -> None:
     """Raise `BadModel` where readers could take other weights than those that are checked."""
-    if (folder / SAFE).is_file() and (folder / f"{SAFE}{INDEX}").is_file():
-        raise BadModel(f"{name} has {SAFE} beside an index of other files, and readers take one or the other. Delete one.")
+    refuse_two_checkpoints(name, folder)
     if (folder / lora.CONFIG).is_file():
         raise BadModel(f"{name} has an adapter beside its weights ({lora.CONFIG}), which readers may add. Check them apart.")
     if config.get("transformers_weights") is not None:

@@ -26,7 +26,7 @@ from editlab import network
 from editlab.errors import BadFile, BadModel, EditLabError, UnsupportedArchitecture
 from editlab.model import gguf, lora, packages
 from editlab.model.architectures import ARCHITECTURES, architecture_of
-from editlab.model.weights import Quantization, weight_files
+from editlab.model.weights import Quantization, refuse_two_checkpoints, weight_files
 from editlab.settings import Settings
 from editlab.storage import FOLDER_MODE, make_folder, new_folder
 from editlab.wording import noop
@@ -134,8 +134,7 @@ def find(name: str, settings: Settings) -> Source:
     """Find the model of a name: `atlas`, a folder, a GGUF file, `package:NAME`, `owner/name[@revision]`, `config:NAME`.
 
     A folder may hold a whole model, a GGUF file, or a LoRA. Only a hub id uses the network; `owner/name/FILE.gguf` is a
-    GGUF file there. Raises `BadModel` with what to
-    do, or `UnsupportedArchitecture`.
+    GGUF file there. Raises `BadModel` with what to do, or `UnsupportedArchitecture`.
     """
     atlas = settings.presets / "atlas"
     if name.startswith(RANDOM):
@@ -274,6 +273,7 @@ def _checked(source: Source) -> Source:
     _check_family(source.name, source.config)
     if source.place is None:
         return source
+    refuse_two_checkpoints(source.name, source.folder)
     if (source.folder / lora.CONFIG).exists():
         raise BadModel(
             f"{source.name} has an adapter beside its weights ({lora.CONFIG}). Merge it into them (merge_and_unload of "

@@ -41,6 +41,12 @@ def weight_files(name: str, folder: Path, pickles: bool = False) -> list[list[st
     return [safe, _shards(name, folder, PICKLED, (".bin",)) or [PICKLED]] if pickles else [safe]
 
 
+def refuse_two_checkpoints(name: str, folder: Path) -> None:
+    """Raise `BadModel` where a folder holds whole weights beside an index of others: transformers takes the first alone."""
+    if (folder / SAFE).is_file() and (folder / f"{SAFE}{INDEX}").is_file():
+        raise BadModel(f"{name} has {SAFE} beside an index of other files, and readers take one or the other. Delete one.")
+
+
 def _shards(name: str, folder: Path, whole: str, suffixes: tuple[str, ...]) -> list[str]:
     """Return the files that an index names; none where there is no index."""
     index = folder / f"{whole}{INDEX}"

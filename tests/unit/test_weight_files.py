@@ -13,6 +13,7 @@ from tiny_models import save, tiny_model
 
 from editlab import LanguageModel
 from editlab.errors import BadModel
+from editlab.forensics import Checkpoint
 from editlab.model import weights
 from editlab.settings import Settings
 
@@ -133,6 +134,15 @@ def test_a_damaged_index_is_a_sentence(text, folder):
 def test_an_index_of_any_length_is_not_read(folder, monkeypatch):
     monkeypatch.setattr(weights, "MOST_INDEX_BYTES", 10)
     assert "is damaged" in refused(folder)
+
+
+def test_two_checkpoints_in_one_folder_are_refused_as_verify_refuses_them(folder):
+    """transformers would load the whole file and leave the index alone, so that another model answers than was checked."""
+    (folder / "model.safetensors").write_bytes(min(folder.glob("*.safetensors")).read_bytes())
+    with pytest.raises(BadModel) as told:
+        Checkpoint.open(folder)
+    message = refused(folder)
+    assert message == str(told.value) and "Delete one" in message
 
 
 def test_links_within_the_folder_are_followed_as_the_hubs_cache_has_them(folder):
