@@ -2,7 +2,7 @@
 
 One row a copy of the model: edited by a method, ten edits in one copy, or changed by what is no edit (rounding, noise, a
 LoRA trained on prose). Each is judged from its weights and answers alone (`editlab.forensics`); what was done to it is only
-compared with the verdict. Rates have intervals by bootstrap over copies.
+compared with the verdict.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from editlab import methods
-from editlab.bench.bootstrap import rate_interval
+from editlab.bench.forensic_rows import ForensicRow, mean
 from editlab.bench.harmless import Copy
-from editlab.bench.roc import auc, auc_interval
 from editlab.facts import EditCase, EditRequest, FactBase
 from editlab.forensics import intruder as finding
 from editlab.forensics.intruder import SUSPECT, Intruder, Scan
@@ -36,34 +35,6 @@ AT_ONCE = 10
 """Edits that are made, and written down, together."""
 FACTS = 24
 """Unedited facts that the model knows, asked before and after a reversal: what it costs."""
-RATES = ("flagged", "layer_found", "subject_first", "object_first", "object_five", "written_first", "written_five")
-REVERSALS = ("reversed", "restored", "reversed_plainly")
-
-
-@dataclass(frozen=True)
-class ForensicRow:
-    """One copy. `kind`: "edited", "chain", or how it was changed without an edit; `found`: what was measured on it.
-
-    Of an edited copy: `score`, `layer`, `rank` of what was found; the rates of `RATES` and `REVERSALS` as 0 or 1; `facts`,
-    the share of other facts that are still said after the reversal; `mask`, `mask_clean`, `mask_other`: the change under the
-    reversal mask at the edited prompt, at the same prompt of the clean model, and at another's prompt of the edited one.
-    """
-
-    key: str
-    case: str
-    method: str
-    kind: str
-    found: Mapping[str, Any] = field(default_factory=dict)
-    skipped: str | None = None
-
-    def as_json(self) -> str:
-        """Return one line of a file of rows."""
-        return json.dumps(asdict(self), ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, line: str) -> ForensicRow:
-        """Return the row of such a line. Raises `ValueError` or `TypeError` where it is none."""
-        return cls(**json.loads(line))
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,7 +234,7 @@ def _reversal(
             "restored": float(base == back),
             "reversed_plainly": float(not after_plainly),
         }
-    return found | {"facts": _mean(kept), "facts_plainly": _mean(kept_plainly)}
+    return found | {"facts": mean(kept), "facts_plainly": mean(kept_plainly)}
 
 
 def _masked(examiner: Examiner, request: EditRequest, other: EditRequest, view: View, method: str) -> dict[str, float]:
@@ -281,49 +252,3 @@ def key(model: LanguageModel, method: str, kind: str, *requests: EditRequest) ->
     config = repr(methods.config_for(method, model)) if method in methods.METHODS else ""
     text = json.dumps([model.fingerprint, method, config, kind, [request.as_dict() for request in requests]])
     return hashlib.sha256(text.encode()).hexdigest()[:20]
-
-
-def summary(rows: Sequence[ForensicRow], clean: Sequence[ForensicRow], seed: int = 0) -> dict[str, Any]:
-    """Return the line of one method: rates with intervals, and the ROC of the scan and of the mask."""
-    measured = [row.found for row in rows if row.skipped is None and row.kind == "edited"]
-    line: dict[str, Any] = {
-        "method": rows[0].method,
-        "n": len(measured),
-        "skipped": sum(row.skipped is not None for row in rows),
-        "held": sum(found["held"] for found in measured),
-    }
-    for name in (*RATES, *REVERSALS, "facts", "facts_plainly"):
-        line |= rate(name, [found[name] for found in measured if found.get(name) is not None], seed)
-    line |= area("auc", [found["score"] for found in measured], [row.found["score"] for row in clean], seed)
-    masked = [found for found in measured if "mask" in found and found["held"]]
-    for name in ("mask_clean", "mask_other"):
-        line |= area(f"auc_{name}", [found["mask"] for found in masked], [found[name] for found in masked], seed)
-    return line
-
-
-def false_alarms(rows: Sequence[ForensicRow], seed: int = 0) -> list[dict[str, Any]]:
-    """Return a line for each way to change a model without an edit."""
-    lines = []
-    for kind in dict.fromkeys(row.kind for row in rows):
-        own = [row.found for row in rows if row.kind == kind]
-        line = {"kind": kind, "n": len(own), "highest": max(found["score"] for found in own)}
-        lines.append(line | rate("flagged", [found["flagged"] for found in own], seed))
-    return lines
-
-
-def rate(name: str, values: Sequence[float], seed: int) -> dict[str, Any]:
-    """Return a mean with its interval; None where there is nothing."""
-    if not values:
-        return {name: None, f"{name}_ci": None}
-    return {name: _mean(values), f"{name}_ci": list(rate_interval(values, [1] * len(values), seed))}
-
-
-def area(name: str, positive: Sequence[float], negative: Sequence[float], seed: int) -> dict[str, Any]:
-    """Return an area under the ROC curve with its interval; None where one of the kinds is missing."""
-    if not positive or not negative:
-        return {name: None, f"{name}_ci": None}
-    return {name: auc(positive, negative), f"{name}_ci": list(auc_interval(positive, negative, seed))}
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(map(float, values)) / len(values) if values else None

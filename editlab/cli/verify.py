@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,13 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from editlab.cli.terminal import Answer, Session, command
-from editlab.facts import FactBase
-from editlab.forensics.blind import Judgement, judge
 from editlab.forensics.difference import Change, Difference
 from editlab.forensics.verdict import Verdict, ranked
 from editlab.lab.model import integrity
 from editlab.lab.model.integrity import Evidence
-from editlab.model import LanguageModel
 
 app = typer.Typer()
 
@@ -57,19 +53,8 @@ def verify(
         key=key,
     )
     with session.progress() as progress:
-        found = integrity.check(
-            path, evidence, session.settings, progress, blind=partial(_judged, session) if blind else None
-        )
+        found = integrity.check(path, evidence, session.settings, progress, blind=blind)
     return Answer(found.as_json(), Group(*_told(found)), found.code)
-
-
-def _judged(session: Session, path: Path) -> Judgement:
-    """Load a model that has no base here, and say whether it looks edited."""
-    presets = session.settings.presets
-    texts = [text.read_text(encoding="utf-8") for text in sorted((presets / "texts").glob("*.txt"))]
-    model = LanguageModel.load(str(path), settings=session.settings)
-    with session.progress() as progress:
-        return judge(model, texts, FactBase.load(presets / "facts"), progress=progress)
 
 
 @command(app, "sign")

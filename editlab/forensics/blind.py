@@ -20,6 +20,7 @@ from editlab.forensics.intruder import (
 )
 from editlab.forensics.spectrum import Keys
 from editlab.patches import BASE, LowRank, View
+from editlab.wording import noop
 from editlab.work import Cancel, Progress, never, no_progress
 
 if TYPE_CHECKING:
@@ -56,21 +57,26 @@ class Judgement:
         return self.scan.score > SUSPECT
 
     @property
-    def sentence(self) -> str:
+    def sentences(self) -> tuple[str, ...]:
         """The judgement in words, with what it does not prove."""
         if not self.edited:
             return (
-                f"Nothing stands out (score {self.scan.score:.1f}; edits lie above {SUSPECT:g}). That does not prove that "
-                "the model was never edited: small edits over several layers are not found without the base."
+                noop(f"Nothing stands out (score {self.scan.score:.1f}; edits lie above {SUSPECT:g})."),
+                noop(
+                    "That does not prove that the model was never edited: small edits over several layers are not found "
+                    "without the base."
+                ),
             )
         first = self.findings[0]
         where = ", ".join(str(found.layer) for found in self.findings)
-        text = f"Something like an edit stands at layer {where} (score {first.score:.1f}, rank {first.rank})."
+        found = noop(f"Something like an edit stands at layer {where} (score {first.score:.1f}, rank {first.rank}).")
         near = [named.name for named in first.subjects if CERTAIN * abs(named.z) >= abs(first.subjects[0].z)]
-        if len(near) < len(first.subjects):
-            said = ", ".join(repr(said.token.strip()) for said in self.asked[:3])
-            return f"{text} It answers to {' or '.join(map(repr, near))}, probably with one of {said}."
-        return f"{text} None of the names that were tried is its subject."
+        if len(near) == len(first.subjects):
+            return found, noop("None of the names that were tried is its subject.")
+        names, said = ", ".join(map(repr, near)), ", ".join(repr(said.token.strip()) for said in self.asked[:3])
+        if len(near) == 1:
+            return found, noop(f"It answers to {names}, probably with one of {said}.")
+        return found, noop(f"It answers to one of {names}, probably with one of {said}.")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the judgement as JSON carries it."""
@@ -81,7 +87,7 @@ class Judgement:
             "findings": [asdict(found) for found in self.findings],
             "objects_asked": [asdict(said) for said in self.asked],
             "objects_written": [asdict(said) for said in self.written],
-            "sentence": self.sentence,
+            "sentence": " ".join(self.sentences),
         }
 
 
@@ -100,7 +106,7 @@ def judge(
     Raises `Cancelled`.
     """
     progress(0.0, "forensics: reading a text")
-    found = scan(model, Keys.measure(model, texts, view, cancel=cancel), view, progress=progress)
+    found = scan(model, Keys.measure(model, texts, view, cancel=cancel), view, progress=progress, cancel=cancel)
     if found.score <= SUSPECT:
         return Judgement(found, (), (), (), ())
     stood = intruders(model, found, view)

@@ -22,7 +22,7 @@ from torch import Tensor
 from editlab.forensics.spectrum import Keys, Spectrum, spectrum
 from editlab.model.replay import replay
 from editlab.patches import BASE, LowRank, View
-from editlab.work import Progress, no_progress
+from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 if TYPE_CHECKING:
     from editlab.facts import FactBase
@@ -127,10 +127,15 @@ def scan(
     view: View = BASE,
     known: Mapping[int, Spectrum] | None = None,
     progress: Progress = no_progress,
+    cancel: Cancel = never,
 ) -> Scan:
-    """Score the layers of a model as it answers under a view; `known`: spectra of layers that need not be computed again."""
+    """Score the layers of a model as it answers under a view; `known`: spectra of layers that need not be computed again.
+
+    Raises `Cancelled`.
+    """
     spectra = []
     for layer in range(model.n_layers):
+        stop_if(cancel)
         progress(layer / model.n_layers, f"forensics: layer {layer + 1} of {model.n_layers}")
         if known is not None and layer in known and layer not in view.laid:
             spectra.append(known[layer])

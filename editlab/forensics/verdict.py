@@ -40,7 +40,7 @@ class Findings(Protocol):
         """Whether the weights look edited."""
 
     @property
-    def sentence(self) -> str:
+    def sentences(self) -> tuple[str, ...]:
         """The finding in words."""
 
     def as_dict(self) -> Mapping[str, Any]:
@@ -95,7 +95,7 @@ class Verdict:
         if self.signature is not None and self.signature.state == "valid":
             return (self.signature.sentence,)
         if self.findings is not None:
-            return (self.findings.sentence,)
+            return tuple(self.findings.sentences)
         return (noop(f"{self.name} could not be checked: name its base (--base), or the key of its signature (--key)."),)
 
     @property

@@ -9,7 +9,8 @@ import torch
 from typer.testing import CliRunner
 
 from editlab.bench import forensics, harmless
-from editlab.bench.forensics import Examiner, ForensicRow
+from editlab.bench.forensic_rows import ForensicRow, false_alarms, summary
+from editlab.bench.forensics import Examiner
 from editlab.bench.roc import auc, auc_interval, curve
 from editlab.cli import app
 from editlab.facts import EditCase, EditRequest
@@ -75,11 +76,11 @@ def test_rows_are_measured_once_and_say_what_was_found(examiner, monkeypatch, tm
     assert list(forensics.measure(CASES, "rome", examiner, tmp_path, rows)) == []
     clean = list(forensics.unedited(examiner, iter(list(harmless.copies(examiner.model, [TEXT], 3))[:2])))
     assert [row.kind for row in clean] == ["as it is", "rounded"]
-    line = forensics.summary([ForensicRow.from_json(row.as_json()) for row in rows.values()], clean)
+    line = summary([ForensicRow.from_json(row.as_json()) for row in rows.values()], clean)
     assert (line["n"], line["skipped"]) == (3, 0)
     assert line["layer_found"] == sum(row.found["layer"] == 2 for row in rows.values()) / 3
     assert line["auc_ci"][0] <= line["auc"] <= line["auc_ci"][1]
-    assert forensics.false_alarms(clean)[0]["n"] == 1
+    assert false_alarms(clean)[0]["n"] == 1
 
 
 def test_a_chain_counts_the_subjects_that_its_directions_answer_to(examiner, monkeypatch):

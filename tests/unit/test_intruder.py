@@ -112,11 +112,11 @@ def test_a_judgement_names_what_it_found_and_what_it_cannot_exclude(model, edite
     judged = judge(model, [TEXT], base, view=edited)
     assert judged.edited
     assert judged.findings[0].layer == LAYER
-    assert f"layer {LAYER}" in judged.sentence
+    assert f"layer {LAYER}" in judged.sentences[0]
     assert judged.as_dict()["objects_written"]
     clean = judge(model, [TEXT], base)
     assert not clean.edited
-    assert "does not prove" in clean.sentence
+    assert "does not prove" in clean.sentences[1]
     assert clean.removal == ()
 
 

@@ -1,6 +1,7 @@
 """The Workspace tab's check of a checkpoint: its verdict, its table, and who may not ask for it."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from instant import Instant
@@ -10,7 +11,7 @@ from visitors import CAPITAL, CONTINENT, TIMEOUT, FakeRequest, runs
 from editlab import methods
 from editlab.errors import BadRequest
 from editlab.lab import Lab
-from editlab.lab.model import integrity
+from editlab.lab.model import blind, integrity
 from editlab.lab.workspaces import edits, exports
 from editlab.model import LanguageModel
 from editlab.probes import Passages
@@ -49,11 +50,11 @@ def place(model, facts, tmp_path_factory):
     lab.close()
 
 
-def checked(lab: Lab, path: object) -> str:
+def checked(lab: Lab, path: object, handler: str = "workspace_check") -> str:
     """What the page shows after a check."""
     handlers = FileHandlers(lab, WorkspaceDisplay(lab, Display(lab, Turns())))
     page: dict[str, str] = {}
-    for update in runs(handlers, "workspace_check", "ana", str(path)):
+    for update in runs(handlers, handler, "ana", str(path)):
         page |= update
     return str(page.get("workspace-checked") or page["message"])
 
@@ -75,6 +76,22 @@ def test_what_nobody_knows_is_a_row_with_its_spectrum(place):
     assert heights[0] == 100 and heights == sorted(heights, reverse=True)
 
 
+@pytest.mark.parametrize(("edited", "kind"), [(True, "problem"), (False, "finding")])
+def test_a_checkpoint_without_a_base_is_loaded_beside_the_model_and_judged_in_words(edited, kind, place, monkeypatch):
+    lab, folder = place
+    loaded = []
+
+    def judge(model, *given, **named):
+        loaded.append(model.folder)
+        return SimpleNamespace(edited=edited, sentences=("It looks", "like <b>this</b>."))
+
+    monkeypatch.setattr(blind, "judge", judge)
+    page = checked(lab, folder / "changed", "workspace_blind")
+    assert f'class="{kind}"' in page and "It looks like &lt;b&gt;this&lt;/b&gt;." in page and "Fingerprint: " in page
+    assert loaded == [folder / "changed"] and lab.loaded.in_memory
+    assert "Write the folder of a checkpoint or a LoRA first." in checked(lab, "  ", "workspace_blind")
+
+
 def test_what_cannot_be_checked_is_a_sentence(place, tmp_path):
     lab, folder = place
     assert "Write the folder of a checkpoint or a LoRA first." in checked(lab, "  ")
@@ -89,7 +106,7 @@ def test_only_who_uses_this_computer_has_folders_read(model, facts, place, setti
     try:
         page = create_page(lab)
         names = {block.elem_id for block in page.blocks.values()}
-        assert "workspace-verify" in names and not {"workspace-check", "workspace-checkpoint"} & names
+        assert "workspace-verify" in names and not {"workspace-check", "workspace-blind", "workspace-checkpoint"} & names
         with pytest.raises(BadRequest, match="Only this computer's user"):
             integrity.start(Visit.of(lab, "tom", FakeRequest("tom")).workspace, place[1] / "checkpoint")
     finally:

@@ -13,7 +13,8 @@ from rich.table import Table
 
 from editlab.atlas.sources import training_facts
 from editlab.bench import forensics, harmless
-from editlab.bench.forensics import RATES, REVERSALS, Examiner, ForensicRow
+from editlab.bench.forensic_rows import RATES, REVERSALS, ForensicRow, false_alarms, summary
+from editlab.bench.forensics import Examiner
 from editlab.bench.robustness import known as known_cases
 from editlab.bench.rows import append_rows, read_rows
 from editlab.cli.bench.report import machine, markdown, page
@@ -90,8 +91,8 @@ def _found(rows: Sequence[ForensicRow], methods: Sequence[str], seed: int) -> di
     clean = [row for row in rows if row.method == "none"]
     edited = {name: [row for row in rows if row.method == name and row.kind == "edited"] for name in methods}
     return {
-        "rows": [forensics.summary(own, clean, seed) for own in edited.values() if own],
-        "clean": forensics.false_alarms(clean, seed),
+        "rows": [summary(own, clean, seed) for own in edited.values() if own],
+        "clean": false_alarms(clean, seed),
         "chains": [dict(row.found) for row in rows if row.kind == "chain"],
     }
 

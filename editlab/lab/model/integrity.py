@@ -1,12 +1,13 @@
 """The integrity of a model on the disk: its signature and manifest, the ledger, its base, and what was known of its edits.
 
-No model is loaded: a checkpoint is read weight by weight, so that this runs beside a model that answers.
+A checkpoint is read weight by weight and not loaded, so that this runs beside a model that answers; but for a look without
+its base, where somebody asks for that (`blind`).
 """
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,12 @@ from editlab.forensics.difference import compare
 from editlab.forensics.known import EDITS, PATCHES, Known, by_adapter, by_script, by_tensors
 from editlab.forensics.manifest import Manifest
 from editlab.forensics.pairs import adapter_in
-from editlab.forensics.verdict import Findings, Verdict
+from editlab.forensics.verdict import Verdict
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.known import known_in_archive, known_in_ledger
 from editlab.lab.ledger.ledger import Ledger
+from editlab.lab.model.blind import judged
 from editlab.lab.worker import Job
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.model import lora
@@ -58,14 +60,12 @@ def check(
     settings: Settings,
     progress: Progress = no_progress,
     cancel: Cancel = never,
-    blind: Callable[[Path], Findings] | None = None,
+    blind: bool = False,
 ) -> Verdict:
     """Check a model's folder, a LoRA's, or a signed file, and return the verdict.
 
-    `blind`: looks at a model whose base was not named; None for nobody.
-
-    Raises `BadFile` and `BadModel` for what cannot be read and for a base of another architecture, `BadRequest`,
-    `Cancelled`.
+    `blind`: loads a model whose base was not named, and looks for edits in it. Raises `BadFile` and `BadModel` for what
+    cannot be read and for a base of another architecture, `BadRequest`, `Cancelled`.
     """
     path = path.expanduser()
     if not path.exists():
@@ -91,9 +91,12 @@ def check(
     notes: list[str] = []
     if told is not None and made_from and not told.base_fingerprint.startswith(made_from):
         notes += [noop(f"The manifest names another base: {told.base}.")] if told.base else []
-    difference = None
-    if base is not None or isinstance(model, lora.Adapter):
-        difference = compare(model, base, edits, part_of(progress, SIGNED if signed else 0.0, 1.0), cancel)
+    difference = findings = None
+    left = part_of(progress, SIGNED if signed else 0.0, 1.0)
+    if base is None and isinstance(model, Checkpoint):
+        findings = judged(path, settings, left, cancel) if blind else None
+    else:
+        difference = compare(model, base, edits, left, cancel)
         if difference.strange:
             notes.append(noop(f"{count(difference.strange, 'known edit fits', 'known edits fit')} no weight of it."))
     return Verdict(
@@ -103,14 +106,14 @@ def check(
         manifest=told,
         ledger=faults,
         difference=difference,
-        findings=blind(path) if blind is not None and difference is None else None,
+        findings=findings,
         notes=tuple(notes),
         must_be_signed=signed,
     )
 
 
-def start(workspace: Workspace, path: Path) -> Job[Verdict]:
-    """Return a job that holds a folder against the loaded model and the edits of the ledger.
+def start(workspace: Workspace, path: Path, blind: bool = False) -> Job[Verdict]:
+    """Return a job that holds a folder against the loaded model and the edits of the ledger; `blind`: against nothing.
 
     Raises `BadRequest` where others than this computer's user can reach the page: it would tell them of any folder here.
     """
@@ -119,9 +122,9 @@ def start(workspace: Workspace, path: Path) -> Job[Verdict]:
         raise BadRequest(
             "Only this computer's user can have a folder checked here. Use the terminal: editlab verify PATH --base MODEL"
         )
-    evidence = Evidence(base=context.loaded.choice.name, ledger=context.ledger)
+    evidence = Evidence() if blind else Evidence(base=context.loaded.choice.name, ledger=context.ledger)
     return workspace.submit(
-        lambda progress, cancel: check(path, evidence, context.settings, progress, cancel), Kind.INTEGRITY
+        lambda progress, cancel: check(path, evidence, context.settings, progress, cancel, blind), Kind.INTEGRITY
     )
 
 

@@ -58,14 +58,12 @@ class FileHandlers(Handlers):
     @handler(cost=Cost(files=1))
     def workspace_check(self, visit: Visit, workspace_checkpoint: ModelName) -> Updates:
         """Hold a checkpoint in a folder of this computer against the loaded model. Only its user gets this far."""
-        place = workspace_checkpoint.strip()
-        if not place:
-            raise BadRequest(_("Write the folder of a checkpoint or a LoRA first."))
-        workspace = visit.workspace
-        job = integrity.start(workspace, Path(place))
-        yield {"workspace-checked": ""}
-        yield from follow(workspace, job)
-        yield {"progress": "", "workspace-checked": table.checked(job.result())}
+        yield from self._check(visit, workspace_checkpoint)
+
+    @handler(cost=Cost(files=1))
+    def workspace_blind(self, visit: Visit, workspace_checkpoint: ModelName) -> Updates:
+        """Load the model in a folder of this computer and look for edits in it. Only its user gets this far."""
+        yield from self._check(visit, workspace_checkpoint, blind=True)
 
     @handler(cost=Cost(files=1))
     def workspace_pack(self, visit: Visit) -> Updates:
@@ -139,6 +137,16 @@ class FileHandlers(Handlers):
             self.lab.jobs.resume(visit.visitor, pressed.job, workspace)
             yield {"message": pieces.message(_("The job continues from where it was."))}
         yield {**self.display.jobs(visit), **buttons(workspace)}
+
+    def _check(self, visit: Visit, checkpoint: ModelName, blind: bool = False) -> Updates:
+        place = checkpoint.strip()
+        if not place:
+            raise BadRequest(_("Write the folder of a checkpoint or a LoRA first."))
+        workspace = visit.workspace
+        job = integrity.start(workspace, Path(place), blind)
+        yield {"workspace-checked": ""}
+        yield from follow(workspace, job)
+        yield {"progress": "", "workspace-checked": table.checked(job.result())}
 
     def _faults(self, info: WorkspaceInfo, report: Report) -> list[str]:
         """Return a report's faults without the workspace's id and the server's folder, which are not for visitors."""

@@ -110,6 +110,7 @@ def _create_check(parts: Parts) -> None:
         label = _("Folder of a checkpoint or a LoRA")
         parts.text("workspace-checkpoint", ModelName, label=label, min_width=240, scale=2)
         parts.button("workspace-check", _("Check"), min_width=100)
+        parts.button("workspace-blind", _("Check without a base"), min_width=180)
     parts.html("workspace-checked", scripts=["live"])
 
 
@@ -152,6 +153,7 @@ def _wire(tab: gr.Tab, lab: Lab, parts: Parts, edit: EditDisplay) -> None:
     if lab.loaded.open:
         checks = [parts["workspace-check"].click, parts["workspace-checkpoint"].submit]
         wire(checks, files.workspace_check)
+        wire(parts["workspace-blind"].click, files.workspace_blind)
     wire(parts["workspace-pack"].click, files.workspace_pack)
     wire(parts["workspace-file"].upload, files.workspace_import)
     said = [parts["workspace-format"].input, parts["workspace-only"].input]

@@ -27,7 +27,9 @@ EXPORTS = noop(
 )
 CHECK = noop(
     "A checkpoint or a LoRA in a folder of this computer is held against the loaded model, weight by weight, and against "
-    "the edits of all workspaces here: what differs, and which edits explain it. Nothing is loaded or changed."
+    "the edits of all workspaces here: what differs, and which edits explain it. Nothing is loaded or changed. Where "
+    "nobody has the base, a checkpoint is loaded beside this model and searched for what stands out as an edit does; that "
+    "takes minutes."
 )
 CHECKED = (
     noop("Weight"),
