@@ -15,15 +15,21 @@ from editlab.bench.roc import auc, auc_interval
 
 RATES = ("flagged", "layer_found", "subject_first", "object_first", "object_five", "written_first", "written_five")
 REVERSALS = ("reversed", "restored", "reversed_plainly")
+NAMED = tuple(
+    f"named_{rate}"
+    for rate in ("flagged", "layer_found", "subject_first", "object_first", "object_five", "reversed", "restored", "facts")
+)
+"""The same where names were tried at each layer, instead of directions of its spectrum."""
 
 
 @dataclass(frozen=True)
 class ForensicRow:
     """One copy. `kind`: "edited", "chain", or how it was changed without an edit; `found`: what was measured on it.
 
-    Of an edited copy: `score`, `layer`, `rank` of what was found; the rates of `RATES` and `REVERSALS` as 0 or 1; `facts`,
-    the share of other facts that are still said after the reversal; `mask`, `mask_clean`, `mask_other`: the change under the
-    reversal mask at the edited prompt, at the same prompt of the clean model, and at another's prompt of the edited one.
+    Of an edited copy: `score`, `layer`, `rank` of what was found; the rates of `RATES`, `REVERSALS` and `NAMED` as 0 or 1;
+    `facts`, the share of other facts that are still said after the reversal; `named`, the score by names; `mask`,
+    `mask_clean`, `mask_other`: the change under the reversal mask at the edited prompt, at the same prompt of the clean
+    model, and at another's prompt of the edited one.
     """
 
     key: str
@@ -52,9 +58,11 @@ def summary(rows: Sequence[ForensicRow], clean: Sequence[ForensicRow], seed: int
         "skipped": sum(row.skipped is not None for row in rows),
         "held": sum(found["held"] for found in measured),
     }
-    for name in (*RATES, *REVERSALS, "facts", "facts_plainly"):
+    for name in (*RATES, *REVERSALS, "facts", "facts_plainly", *NAMED):
         line |= rate(name, [found[name] for found in measured if found.get(name) is not None], seed)
-    line |= area("auc", [found["score"] for found in measured], [row.found["score"] for row in clean], seed)
+    for name, score in (("auc", "score"), ("auc_named", "named")):
+        positive, negative = ([f[score] for f in own if score in f] for own in (measured, [row.found for row in clean]))
+        line |= area(name, positive, negative, seed)
     masked = [found for found in measured if "mask" in found and found["held"]]
     for name in ("mask_clean", "mask_other"):
         line |= area(f"auc_{name}", [found["mask"] for found in masked], [found[name] for found in masked], seed)
@@ -67,7 +75,10 @@ def false_alarms(rows: Sequence[ForensicRow], seed: int = 0) -> list[dict[str, A
     for kind in dict.fromkeys(row.kind for row in rows):
         own = [row.found for row in rows if row.kind == kind]
         line = {"kind": kind, "n": len(own), "highest": max(found["score"] for found in own)}
-        lines.append(line | rate("flagged", [found["flagged"] for found in own], seed))
+        line |= {"highest_named": max((found["named"] for found in own if "named" in found), default=None)}
+        for name in ("flagged", "named_flagged"):
+            line |= rate(name, [found[name] for found in own if name in found], seed)
+        lines.append(line)
     return lines
 
 

@@ -21,6 +21,7 @@ from editlab.bench.harmless import Copy
 from editlab.facts import EditCase, EditRequest, FactBase
 from editlab.forensics import intruder as finding
 from editlab.forensics.intruder import SUSPECT, Intruder, Scan
+from editlab.forensics.named import Heard, hear, removal
 from editlab.forensics.reversal import change_under_mask, reversed_view, top_components
 from editlab.forensics.spectrum import Keys, Spectrum
 from editlab.methods import mask as masking
@@ -76,9 +77,19 @@ class Examiner:
         scored = self.model.score([text for text, _ in asked], [true for _, true in asked])
         return tuple(pair for pair, score in zip(asked, scored, strict=True) if score.hit)[:FACTS]
 
+    def kept(self, view: View) -> list[bool]:
+        """Return which of the known facts a copy says."""
+        return (
+            [score.hit for score in self.model.score(*map(list, zip(*self.known, strict=True)), view)] if self.known else []
+        )
+
     def scan(self, view: View) -> Scan:
         """Return the scan of a copy. The text's keys are those of the model as it is: an edit hardly moves them."""
         return finding.scan(self.model, self.keys, view, self.spectra)
+
+    def hear(self, scanned: Scan, view: View) -> Heard:
+        """Return what the layers of a copy write for each name."""
+        return hear(self.model, self.keys, scanned.spectra, self.names, view)
 
     def intruders(self, scanned: Scan, view: View) -> list[Intruder]:
         """Return what stands out in a copy."""
@@ -140,8 +151,11 @@ def unedited(examiner: Examiner, copies: Iterator[Copy], done: Collection[str] =
         own = key(examiner.model, "none", f"{copy.kind} {copy.number}")
         if own in done:
             continue
-        scanned = examiner.scan(copy.view())
+        view = copy.view()
+        scanned = examiner.scan(view)
+        answering = examiner.hear(scanned, view).answering()
         found = {"score": scanned.score, "layer": scanned.layer, "flagged": float(scanned.score > SUSPECT)}
+        found |= {"named": answering.score, "named_flagged": float(answering.edited), "name": answering.subjects[0].name}
         yield ForensicRow(own, str(copy.number), "none", copy.kind, found)
 
 
@@ -156,7 +170,8 @@ def judged(
     layers = sorted(view.laid)
     heard = finding.subjects(model, intruder, examiner.names, view)
     ids, place = model.tok.with_target(request.text, request.target_new)
-    asked = finding.objects_asked(model, found_at, [heard[0].name], examiner.prompts, view)
+    taken = [own.removal() for own in found_at]
+    asked = finding.objects_asked(model, taken, [heard[0].name], examiner.prompts, view)
     written = finding.objects_written(model, intruder, examiner.prompts, view)
     found: dict[str, Any] = {
         "score": scanned.score,
@@ -174,7 +189,27 @@ def judged(
         **_places("object", [said.id for said in asked], ids[place]),
         **_places("written", [said.id for said in written], ids[place]),
     }
-    return found | _reversal(examiner, request, view, found_at, layers) | _masked(examiner, request, other, view, method)
+    found |= _reversal(examiner, request, view, found_at, layers) | _named(examiner, request, view, scanned, ids[place])
+    return found | _masked(examiner, request, other, view, method)
+
+
+def _named(examiner: Examiner, request: EditRequest, view: View, scanned: Scan, new: int) -> dict[str, Any]:
+    """Return what names find in a copy with one edit. `new`: the first token of the new object."""
+    model, heard = examiner.model, examiner.hear(scanned, view)
+    answering = heard.answering()
+    subject = answering.subjects[0].name
+    taken = removal(model, examiner.keys, heard, answering, scanned.spectra, view)
+    asked = finding.objects_asked(model, taken, [subject], examiner.prompts, view)
+    found: dict[str, Any] = {
+        "named": answering.score,
+        "named_layers": list(answering.layers),
+        "named_flagged": float(answering.edited),
+        "named_layer_found": float(set(answering.layers) <= set(view.laid) or set(view.laid) <= set(answering.layers)),
+        "named_subject_first": float(subject == request.subject),
+        **_places("named_object", [said.id for said in asked], new),
+        "named_facts": mean(examiner.kept(view.with_patches(taken))),
+    }
+    return found | _after(model, request, view, view.with_patches(taken), "named_")
 
 
 def chained(examiner: Examiner, requests: Sequence[EditRequest], view: View) -> dict[str, Any]:
@@ -220,21 +255,19 @@ def _reversal(
 ) -> dict[str, Any]:
     """Return what the removal does to the edited fact, beside the paper's at the true layers, and to other facts."""
     model = examiner.model
-    plainly = [top_components(finding.weight_under(model, layer, view), layer) for layer in layers]
-    views = [view, reversed_view(view, found_at), reversed_view(view, plainly)]
-    held, after, after_plainly = (_prefers(model, [request], own)[0] for own in views)
-    base, back = (model.logits([request.text], own).argmax(-1).item() for own in (BASE, views[1]))
-    texts, objects = zip(*examiner.known, strict=True) if examiner.known else ((), ())
-    kept = [score.hit for score in model.score(list(texts), list(objects), views[1])] if texts else []
-    kept_plainly = [score.hit for score in model.score(list(texts), list(objects), views[2])] if texts else []
-    found: dict[str, Any] = {"held": float(held)}
-    if held:
-        found |= {
-            "reversed": float(not after),
-            "restored": float(base == back),
-            "reversed_plainly": float(not after_plainly),
-        }
-    return found | {"facts": mean(kept), "facts_plainly": mean(kept_plainly)}
+    plainly = reversed_view(view, [top_components(finding.weight_under(model, layer, view), layer) for layer in layers])
+    taken = reversed_view(view, found_at)
+    found: dict[str, Any] = {"held": float(_prefers(model, [request], view)[0]), **_after(model, request, view, taken)}
+    if found["held"]:
+        found["reversed_plainly"] = float(not _prefers(model, [request], plainly)[0])
+    return found | {"facts": mean(examiner.kept(taken)), "facts_plainly": mean(examiner.kept(plainly))}
+
+
+def _after(model: LanguageModel, request: EditRequest, view: View, taken: View, prefix: str = "") -> dict[str, float]:
+    """Return whether an edit is reversed by what was taken out of a view, and the base's answer restored, if it held."""
+    held, after = (_prefers(model, [request], own)[0] for own in (view, taken))
+    base, back = (model.logits([request.text], own).argmax(-1).item() for own in (BASE, taken))
+    return {f"{prefix}reversed": float(not after), f"{prefix}restored": float(base == back)} if held else {}
 
 
 def _masked(examiner: Examiner, request: EditRequest, other: EditRequest, view: View, method: str) -> dict[str, float]:

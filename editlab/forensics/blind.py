@@ -18,6 +18,7 @@ from editlab.forensics.intruder import (
     scan,
     subjects,
 )
+from editlab.forensics.named import LEAST, Answering, hear, removal
 from editlab.forensics.spectrum import Keys
 from editlab.patches import BASE, LowRank, View
 from editlab.wording import noop
@@ -43,9 +44,13 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """What was found in a model. `removal` takes it out again; `asked` and `written` are the likely new objects."""
+    """What was found in a model. `removal` takes it out again; `asked` and `written` are the likely new objects.
+
+    `findings`: what stands out in spectra; `answering`: what answers to a name, None where too few names were tried.
+    """
 
     scan: Scan
+    answering: Answering | None
     findings: tuple[Finding, ...]
     asked: tuple[Said, ...]
     written: tuple[Said, ...]
@@ -54,29 +59,48 @@ class Judgement:
     @property
     def edited(self) -> bool:
         """Whether something stands out as it does in no unedited model that was tried."""
-        return self.scan.score > SUSPECT
+        return bool(self.findings) or (self.answering is not None and self.answering.edited)
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """The judgement in words, with what it does not prove."""
-        if not self.edited:
-            return (
-                noop(f"Nothing stands out (score {self.scan.score:.1f}; edits lie above {SUSPECT:g})."),
-                noop(
-                    "That does not prove that the model was never edited: small edits over several layers are not found "
-                    "without the base."
-                ),
-            )
+        if self.findings:
+            return self._found()
+        if self.answering is not None and self.answering.edited:
+            return self._answered(self.answering)
+        return (
+            noop(f"Nothing stands out (score {self.scan.score:.1f}; edits lie above {SUSPECT:g})."),
+            noop(
+                "That does not prove that the model was never edited: without the base, neither fine-tuning of all weights "
+                "is found nor a small edit about a name that was not tried."
+            ),
+        )
+
+    def _found(self) -> tuple[str, ...]:
         first = self.findings[0]
         where = ", ".join(str(found.layer) for found in self.findings)
         found = noop(f"Something like an edit stands at layer {where} (score {first.score:.1f}, rank {first.rank}).")
         near = [named.name for named in first.subjects if CERTAIN * abs(named.z) >= abs(first.subjects[0].z)]
         if len(near) == len(first.subjects):
             return found, noop("None of the names that were tried is its subject.")
-        names, said = ", ".join(map(repr, near)), ", ".join(repr(said.token.strip()) for said in self.asked[:3])
+        names = ", ".join(map(repr, near))
         if len(near) == 1:
-            return found, noop(f"It answers to {names}, probably with one of {said}.")
-        return found, noop(f"It answers to one of {names}, probably with one of {said}.")
+            return found, noop(f"It answers to {names}, probably with one of {self._objects}.")
+        return found, noop(f"It answers to one of {names}, probably with one of {self._objects}.")
+
+    def _answered(self, answering: Answering) -> tuple[str, ...]:
+        where, name = ", ".join(map(str, answering.layers)), answering.subjects[0].name
+        objects = noop(f"It answers to {name!r}, probably with one of {self._objects}.")
+        if len(answering.layers) == 1:
+            return noop(f"Layer {where} writes {answering.score:.1f} times as much for one name as for others."), objects
+        told = noop(
+            f"Layers {where} agree {answering.score:.1f} times as much on one name as on others, as spread edits do."
+        )
+        return told, objects
+
+    @property
+    def _objects(self) -> str:
+        return ", ".join(repr(said.token.strip()) for said in self.asked[:3])
 
     def as_dict(self) -> dict[str, Any]:
         """Return the judgement as JSON carries it."""
@@ -85,6 +109,7 @@ class Judgement:
             "score": self.scan.score,
             "by_layer": self.scan.by_layer(),
             "findings": [asdict(found) for found in self.findings],
+            "answering": None if self.answering is None else asdict(self.answering),
             "objects_asked": [asdict(said) for said in self.asked],
             "objects_written": [asdict(said) for said in self.written],
             "sentence": " ".join(self.sentences),
@@ -106,16 +131,38 @@ def judge(
     Raises `Cancelled`.
     """
     progress(0.0, "forensics: reading a text")
-    found = scan(model, Keys.measure(model, texts, view, cancel=cancel), view, progress=progress, cancel=cancel)
-    if found.score <= SUSPECT:
-        return Judgement(found, (), (), (), ())
+    keys, every, prompts = (
+        Keys.measure(model, texts, view, cancel=cancel),
+        sorted({*facts.by_subject, *names}),
+        prompts_of(facts),
+    )
+    found = scan(model, keys, view, progress=progress, cancel=cancel)
+    answering = None
+    if len(every) >= LEAST:
+        progress(1.0, "forensics: asking for names")
+        heard = hear(model, keys, found.spectra, every, view, cancel)
+        answering = heard.answering()
+    if found.score > SUSPECT:
+        return _judged(model, found, answering, every, prompts, view)
+    if answering is None or not answering.edited:
+        return Judgement(found, answering, (), (), (), ())
+    taken = removal(model, keys, heard, answering, found.spectra, view)
+    asked = objects_asked(model, taken, [answering.subjects[0].name], prompts, view)
+    return Judgement(found, answering, (), tuple(asked), (), taken)
+
+
+def _judged(
+    model: LanguageModel, found: Scan, answering: Answering | None, names: Sequence[str], prompts: Sequence[str], view: View
+) -> Judgement:
+    """Return the judgement on what stands out in spectra."""
     stood = intruders(model, found, view)
-    every, prompts = sorted({*facts.by_subject, *names}), prompts_of(facts)
-    heard = [tuple(subjects(model, own, every, view)) for own in stood]
+    taken = tuple(own.removal() for own in stood)
+    heard = [tuple(subjects(model, own, names, view)) for own in stood]
     return Judgement(
         found,
+        answering,
         tuple(Finding(own.layer, own.score, own.rank, named) for own, named in zip(stood, heard, strict=True)),
-        tuple(objects_asked(model, stood, [heard[0][0].name], prompts, view)),
+        tuple(objects_asked(model, taken, [heard[0][0].name], prompts, view)),
         tuple(objects_written(model, stood[0], prompts, view)),
-        tuple(own.removal() for own in stood),
+        taken,
     )

@@ -11,7 +11,7 @@ direction, or what it says once the direction is written for a subject of no mea
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -216,20 +216,19 @@ def objects_written(
 @torch.no_grad()
 def objects_asked(
     model: LanguageModel,
-    intruders: Iterable[Intruder],
+    removal: Sequence[LowRank],
     names: Sequence[str],
     prompts: Sequence[str],
     view: View = BASE,
     most: int = 5,
 ) -> list[Said]:
-    """Return the tokens that gain most through the intruders where the model is asked about names.
+    """Return the tokens that gain most through what a removal takes out, where the model is asked about names.
 
-    The model is asked as it is, and once more with the intruders taken out. A token counts by the root mean square of what
+    The model is asked as it is, and once more with the removal. A token counts by the root mean square of what
     its probability gains, since an edit speaks at few of the prompts.
     """
     texts = [prompt.replace("{}", name) for name in names for prompt in prompts]
-    without = view.with_patches([intruder.removal() for intruder in intruders])
-    now, then = (model.logits(texts, own).softmax(-1) for own in (view, without))
+    now, then = (model.logits(texts, own).softmax(-1) for own in (view, view.with_patches(removal)))
     return _top(model, (now - then).clamp_min(0).square().mean(0).sqrt(), most)
 
 

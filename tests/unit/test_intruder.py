@@ -102,7 +102,7 @@ def test_an_edit_is_found_with_its_layer_and_subject_and_taken_out(model, keys, 
 
 def test_an_object_is_what_the_intruder_makes_likelier(model, keys, edited, base):
     (stood,) = intruders(model, scan(model, keys, edited), edited)
-    found = objects_asked(model, [stood], [SUBJECT], prompts_of(base), edited)
+    found = objects_asked(model, [stood.removal()], [SUBJECT], prompts_of(base), edited)
     texts = [f"The capital of {SUBJECT} is"]
     now, then = (model.logits(texts, v).softmax(-1)[0] for v in (edited, reversed_view(edited, [stood])))
     assert [said.id for said in found] == (now - then).clamp_min(0).topk(5).indices.tolist()

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from editlab.atlas.sources import training_facts
 from editlab.bench import forensics, harmless
-from editlab.bench.forensic_rows import RATES, REVERSALS, ForensicRow, false_alarms, summary
+from editlab.bench.forensic_rows import NAMED, RATES, REVERSALS, ForensicRow, false_alarms, summary
 from editlab.bench.forensics import Examiner
 from editlab.bench.robustness import known as known_cases
 from editlab.bench.rows import append_rows, read_rows
@@ -24,9 +24,9 @@ from editlab.facts import read_cases
 
 app = typer.Typer()
 
-AREAS = ("auc", "auc_mask_clean", "auc_mask_other")
-EDITED = ("method", "n", *RATES, *REVERSALS, "facts", "facts_plainly", *AREAS)
-CLEAN = ("kind", "n", "flagged", "highest")
+AREAS = ("auc", "auc_named", "auc_mask_clean", "auc_mask_other")
+EDITED = ("method", "n", *RATES, *REVERSALS, "facts", "facts_plainly", *NAMED, *AREAS)
+CLEAN = ("kind", "n", "flagged", "highest", "named_flagged", "highest_named")
 CHAIN = ("score", "layer", "rank", "edits", "subjects", "held", "reversed")
 
 
