@@ -89,14 +89,23 @@ class Judgement:
         return found, noop(f"It answers to one of {names}, probably with one of {self._objects}.")
 
     def _answered(self, answering: Answering) -> tuple[str, ...]:
-        where, name = ", ".join(map(str, answering.layers)), answering.subjects[0].name
-        objects = noop(f"It answers to {name!r}, probably with one of {self._objects}.")
+        where, names = ", ".join(map(str, answering.layers)), repr(answering.subjects[0].name)
+        objects = noop(f"It answers to {names}, probably with one of {self._objects}.")
         if len(answering.layers) == 1:
-            return noop(f"Layer {where} writes {answering.score:.1f} times as much for one name as for others."), objects
-        told = noop(
-            f"Layers {where} agree {answering.score:.1f} times as much on one name as on others, as spread edits do."
+            return (
+                noop(
+                    f"Something like an edit stands at layer {where}, which writes {answering.score:.1f} times as much for "
+                    "one name as for others."
+                ),
+                objects,
+            )
+        return (
+            noop(
+                f"Something like an edit is spread over layers {where}, which agree {answering.score:.1f} times as much on "
+                "one name as on others."
+            ),
+            objects,
         )
-        return told, objects
 
     @property
     def _objects(self) -> str:

@@ -112,7 +112,7 @@ def test_a_judgement_says_what_the_layers_agree_on_and_needs_many_names(model, s
     facts = FactBase(tuple(Fact(name, "P36", "x") for name in NAMES[1:]), {"P36": relation}, {})
     judged = judge(model, [TEXT], facts, [SUBJECT], view=spread)
     assert judged.edited and len(judged.removal) == 4
-    assert judged.sentences[0].startswith("Layers 0, 1, 2, 3 agree ")
+    assert judged.sentences[0].startswith("Something like an edit is spread over layers 0, 1, 2, 3, which agree ")
     assert f"It answers to '{SUBJECT}', probably with one of '" in judged.sentences[1]
     assert judged.as_dict()["answering"]["layers"] == (0, 1, 2, 3)
     few = FactBase(facts.facts[:50], facts.relations, {})
