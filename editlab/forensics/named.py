@@ -28,7 +28,7 @@ from editlab.work import Cancel, never, stop_if
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
-LEAD = 2.0
+LEAD = 2.2
 """How many times as loud as others a name has to be; no unedited model came near (docs/results/forensics-blind.md)."""
 RIVAL = 2
 """The place of the name that stands for the others, from 0: one may be so like the edited one that it has the same key."""

@@ -2,6 +2,7 @@
 
 import re
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from instant import Instant
@@ -53,9 +54,10 @@ def place(model, facts, tmp_path_factory):
 def checked(lab: Lab, path: object, handler: str = "workspace_check") -> str:
     """What the page shows after a check."""
     handlers = FileHandlers(lab, WorkspaceDisplay(lab, Display(lab, Turns())))
-    page: dict[str, str] = {}
+    page: dict[str, Any] = {}
     for update in runs(handlers, handler, "ana", str(path)):
         page |= update
+    assert not page.get("stop", {}).get("interactive")
     return str(page.get("workspace-checked") or page["message"])
 
 

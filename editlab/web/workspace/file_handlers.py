@@ -144,9 +144,9 @@ class FileHandlers(Handlers):
             raise BadRequest(_("Write the folder of a checkpoint or a LoRA first."))
         workspace = visit.workspace
         job = integrity.start(workspace, Path(place), blind)
-        yield {"workspace-checked": ""}
+        yield {"workspace-checked": "", **buttons(workspace)}
         yield from follow(workspace, job)
-        yield {"progress": "", "workspace-checked": table.checked(job.result())}
+        yield {"progress": "", "workspace-checked": table.checked(job.result()), **buttons(workspace)}
 
     def _faults(self, info: WorkspaceInfo, report: Report) -> list[str]:
         """Return a report's faults without the workspace's id and the server's folder, which are not for visitors."""
