@@ -11,6 +11,7 @@ from editlab.forensics.named import LEAD, Heard, hear, removal
 from editlab.forensics.spectrum import Keys
 from editlab.model import LanguageModel
 from editlab.patches import BASE, LowRank, View
+from tools.threshold import threshold
 
 TEXT = "The harbour lay quiet in the morning, and the boats that had come in at night were unloaded one by one. " * 20
 SUBJECT = "Slovenia"
@@ -117,3 +118,15 @@ def test_a_judgement_says_what_the_layers_agree_on_and_needs_many_names(model, s
     assert judged.as_dict()["answering"]["layers"] == (0, 1, 2, 3)
     few = FactBase(facts.facts[:50], facts.relations, {})
     assert judge(model, [TEXT], few, view=spread).answering is None
+
+
+def test_noise_shows_an_update_from_the_fourth_root_of_its_entries_on():
+    """Baik, Ben Arous and Péché's transition: of n x m entries of variance 1, at a singular value of (n m)^(1/4)."""
+    torch.manual_seed(0)
+    noise = torch.randn(200, 500)
+    least = threshold(torch.linalg.svdvals(noise), 500, apart=0)
+    assert least == pytest.approx((200 * 500) ** 0.25, rel=0.05)
+    u, v = (torch.nn.functional.normalize(torch.randn(n), dim=0) for n in noise.shape)
+    for times, seen in ((0.5, False), (2.0, True)):
+        left, _, _ = torch.linalg.svd(noise + times * least * torch.outer(u, v))
+        assert (abs(left[:, 0] @ u) > 0.7) == seen
