@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from editlab.facts import FactBase
     from editlab.model import LanguageModel
 
+KEPT = 2**30
+"""Bytes up to which the layers' factors are kept between the two looks at them, instead of being computed twice."""
 CERTAIN = 1.5
 """How many times as loud as others a name has to be read before it may be the subject: names with the same end are alike."""
 
@@ -140,11 +142,9 @@ def judge(
     Raises `Cancelled`.
     """
     progress(0.0, "forensics: reading a text")
-    keys, every, prompts = (
-        Keys.measure(model, texts, view, cancel=cancel),
-        sorted({*facts.by_subject, *names}),
-        prompts_of(facts),
-    )
+    kept = 4 * model.n_layers * model.d_ff**2 < KEPT
+    keys = Keys.measure(model, texts, view, keep=kept, cancel=cancel)
+    every, prompts = sorted({*facts.by_subject, *names}), prompts_of(facts)
     found = scan(model, keys, view, progress=progress, cancel=cancel)
     answering = None
     if len(every) >= LEAST:
