@@ -11,7 +11,8 @@ from tiny_models import TEXTS, hooks_of, precise_model, random_view
 from editlab.errors import Cancelled
 from editlab.facts import EditRequest
 from editlab.insight import Question, attention
-from editlab.insight.checkup import CONTEXT, LOOKS, METRICS, PASSAGES, PROMPTS, Checkup, Reference, Watched, checkup
+from editlab.insight.checkup import LOOKS, METRICS, PASSAGES, PROMPTS, Checkup, Reference, checkup
+from editlab.insight.holding import CONTEXT, Watched
 from editlab.lab.workspaces.alarms import AlarmLimits, table_of
 from editlab.patches import BASE, LowRank, View
 

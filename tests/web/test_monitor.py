@@ -22,7 +22,7 @@ from editlab.lab.workspaces.alarms import Alarm, AlarmLimits, assess, limits_of
 from editlab.web.core.inputs import OwnProbes
 from editlab.web.core.turns import Turns
 from editlab.web.edit.display import Display
-from editlab.web.monitor import words
+from editlab.web.monitor.panels import PANELS
 from editlab.web.monitor.handlers import LIMITS, LimitFields, MonitorHandlers, PressedReturn, Shown
 from editlab.web.monitor.verdict import find_same_edits
 
@@ -209,7 +209,7 @@ def return_button(reader):
 def test_without_an_edit_the_tab_says_that_there_is_nothing_to_watch(reader):
     page = reader.does("monitor_open")
     assert "No edit is applied" in verdict(reader) and page["monitor-retention-plot"] is None
-    assert all(page[f"monitor-{name}-plot"] is None for name in words.PANELS)
+    assert all(page[f"monitor-{name}-plot"] is None for name in PANELS)
     assert "nothing to check" in reader.does("monitor_again")["message"]
 
 

@@ -11,7 +11,7 @@ from editlab.insight.checkup import METRICS
 from editlab.lab import Moment
 from editlab.lab.workspaces.alarms import Alarm, AlarmLimits
 from editlab.web.core.html import render
-from editlab.web.monitor import words
+from editlab.web.monitor import panels, words
 from editlab.web.monitor.handlers import LIMITS, LimitFields, draw_lead, draw_panels
 from editlab.web.monitor.table import EDIT_HEADS, OPERATION_HEADS, edit_rows, operation_rows
 from editlab.web.monitor.verdict import Verdict, changes_before
@@ -97,7 +97,7 @@ def test_metrics_have_their_units():
         ("attention", -0.012),
         ("holds", None),
     ]
-    assert [words.metric(*one) for one in given] == [
+    assert [panels.metric(*one) for one in given] == [
         "+0.422 nats per token",
         "+0 nats per token",
         "0.31 nats from the base model",
@@ -105,15 +105,15 @@ def test_metrics_have_their_units():
         "−1.2 % of the attention",
         "no data",
     ]
-    assert words.metric("kl", INF) == "not finite" and words.limit("kl", 0.5) == "alarm above 0.5"
-    assert (words.limit("holds", 0.8), words.limit("attention", None)) == ("alarm below 80 %", "")
+    assert panels.metric("kl", INF) == "not finite" and panels.limit("kl", 0.5) == "alarm above 0.5"
+    assert (panels.limit("holds", 0.8), panels.limit("attention", None)) == ("alarm below 80 %", "")
 
 
 def test_every_limit_has_a_panel_and_every_panel_a_meaning():
-    assert set(LIMITS) <= set(words.PANELS) and set(words.PANELS) | {"retention"} == set(METRICS)
+    assert set(LIMITS) <= set(panels.PANELS) and set(panels.PANELS) | {"retention", "generated"} == set(METRICS)
     assert tuple(LimitFields.model_fields) == LIMITS
-    assert all(words.PANELS[name].alarm and words.PANELS[name].limit for name in LIMITS)
-    assert all("no limit" in panel.meaning for name, panel in words.PANELS.items() if name not in LIMITS)
+    assert all(panels.PANELS[name].alarm and panels.PANELS[name].limit for name in LIMITS)
+    assert all("no limit" in panel.meaning for name, panel in panels.PANELS.items() if name not in LIMITS)
 
 
 def test_one_and_many():
@@ -167,7 +167,7 @@ def test_edits_stand_in_the_order_of_what_was_lost():
         "holds",
         "not applied",
     ]
-    page = render("monitor/edits.html", heads=EDIT_HEADS, rows=rows, score=words.score)
+    page = render("monitor/edits.html", heads=EDIT_HEADS, rows=rows, score=panels.score)
     assert page.count('<tr class="lost">') == 2 and ">66.7 %<" not in page and ">100 %<" in page and ">–<" in page
 
 
