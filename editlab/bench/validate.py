@@ -56,8 +56,9 @@ class Known:
 class Validation:
     """What was measured: a line of `robustness.summary` for each layer that was tried, and for each method.
 
-    A line of the sweep has its `score` besides, a method's its whole `config`, and the same rates of written answers. `chosen`: the methods whose layers follow
-    from the sweep; those of the others stood in the model's preset. `layer`: the best one, None where there was no choice.
+    A line of the sweep has its `score` besides, a method's its whole `config`, and under `generated` the rates of what is
+    written. `chosen`: the methods whose layers follow from the sweep; those of the others stood in the model's preset.
+    `layer`: the best one, None where there was no choice.
     """
 
     facts: Known

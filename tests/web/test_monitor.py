@@ -22,8 +22,8 @@ from editlab.lab.workspaces.alarms import Alarm, AlarmLimits, assess, limits_of
 from editlab.web.core.inputs import OwnProbes
 from editlab.web.core.turns import Turns
 from editlab.web.edit.display import Display
-from editlab.web.monitor.panels import PANELS
 from editlab.web.monitor.handlers import LIMITS, LimitFields, MonitorHandlers, PressedReturn, Shown
+from editlab.web.monitor.panels import PANELS
 from editlab.web.monitor.verdict import find_same_edits
 
 CAPITAL = EditRequest("The capital of {} is", "Japan", "Berlin", "Tokyo")
