@@ -164,10 +164,8 @@ def sentence(method: str, line: dict[str, Any]) -> str:
     low, high = line["success_ci"]
     held, written = (round(own["success"] * line["n"]) for own in (line, line["generated"]))
     layers = f" at layer{'s' if len(line['layers']) > 1 else ''} {', '.join(map(str, line['layers']))}"
-    text = (
-        f"{method.upper()}{layers if line['layers'] else ''}: {held} of {line['n']} edits hold ({low:.2f} to {high:.2f}), "
-    )
-    text += f"{written} in the answer that the model writes"
+    text = f"{method.upper()}{layers if line['layers'] else ''}: {held} of {line['n']} edits hold ({low:.2f} to {high:.2f})"
+    text += f", {written} in the answer that the model writes"
     if line["locality"] is not None:
         text += f"; {line['locality']:.0%} of what the model says about other subjects stays"
     return f"{text}.{' They fail often: choose other layers or settings.' if line['success'] < WEAK else ''}"

@@ -22,7 +22,7 @@ from editlab.errors import BadRequest
 from editlab.facts import FactBase
 from editlab.insight.attention import attention
 from editlab.insight.energy import growth
-from editlab.insight.holding import Held, Pause, Watched, asked, held
+from editlab.insight.holding import Held, Pause, Watched, held, scored
 from editlab.insight.prose import halved, losses, mean_loss
 from editlab.insight.stream import Question
 from editlab.patches import BASE, View
@@ -96,7 +96,7 @@ class Reference:
             for fact in sample
             if (wordings := facts.relations[fact.relation].templates)
         ]
-        scores = asked(model, [(text, object) for text, object, _ in questions], BASE, rest)
+        scores = scored(model, [(text, object) for text, object, _ in questions], BASE, rest)
         known = tuple(item for item, score in zip(questions, scores, strict=True) if score.hit)[:FACTS]
         halves = tuple(halved(text) for text in passages[:PASSAGES])
         prompts = tuple(text for text, _, _ in known or questions) or tuple(begin for begin, _ in halves)
@@ -224,14 +224,14 @@ def _share(said: Iterable[Iterable[bool]]) -> float:
 
 
 def _still_said(model: LanguageModel, asked: Sequence[tuple[str, str]], view: View, pause: Pause) -> float | None:
-    return _mean(float(score.hit) for score in asked(model, asked, view, pause))
+    return _mean(float(score.hit) for score in scored(model, asked, view, pause))
 
 
 def _known(model: LanguageModel, watched: Sequence[Watched], reference: Reference, pause: Pause) -> list[tuple[str, str]]:
     """Return other facts of the edited subjects that the model knew before, those of the latest edits first."""
     asked = list(dict.fromkeys(item for own in reversed(watched) for item in own.same_subject))[:SAME_SUBJECT]
     new = [item for item in asked if item not in reference.known]
-    for item, score in zip(new, asked(model, new, BASE, pause), strict=True):
+    for item, score in zip(new, scored(model, new, BASE, pause), strict=True):
         reference.known[item] = score.hit
     return [item for item in asked if reference.known[item]]
 

@@ -82,11 +82,11 @@ def held(model: LanguageModel, watched: Sequence[Watched], view: View, pause: Pa
     """Return whether each edit holds under a view."""
     own = [pair for start in range(0, len(watched), AT_ONCE) for pair in _own(model, watched[start:][:AT_ONCE], view, pause)]
     others = [(text, one.request.target_new) for one in watched for text in one.prompts[1:]]
-    hits = iter([score.hit for score in asked(model, others, view, pause)])
+    hits = iter([score.hit for score in scored(model, others, view, pause)])
     return [Held((hit, *(next(hits) for _ in range(SAID))), written) for hit, written in own]
 
 
-def asked(model: LanguageModel, pairs: Sequence[tuple[str, str]], view: View, pause: Pause) -> list[Score]:
+def scored(model: LanguageModel, pairs: Sequence[tuple[str, str]], view: View, pause: Pause) -> list[Score]:
     """Return the scores of pairs of a prompt and an object, a few at a time."""
     found: list[Score] = []
     for start in range(0, len(pairs), AT_ONCE):

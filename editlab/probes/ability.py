@@ -28,8 +28,8 @@ OPTIONS, FACTS, PLACES, SEED = 4, 200, 25, 0
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
 LEAST, MOST = 40, 200
 """Characters of a sentence that is asked for."""
-FEW_FACTS = 33
-"""Facts among the few questions of a check-up."""
+FEW = 32
+"""Questions of a check-up."""
 AT_ONCE = 16
 """Questions that are asked before others get the model."""
 
@@ -84,8 +84,8 @@ TASKS: dict[str, Callable[[], tuple[Choice, ...]]] = {"editlab_facts": facts, "e
 
 
 def few() -> tuple[Choice, ...]:
-    """Return the questions that each check-up asks, the same everywhere: the first of the facts, and one of each text."""
-    return facts()[:FEW_FACTS] + prose()[::PLACES]
+    """Return the questions that each check-up asks, everywhere the same: facts, since prose takes ten times as long."""
+    return facts()[:FEW]
 
 
 def without(choices: Iterable[Choice], subjects: Iterable[str]) -> list[Choice]:
@@ -101,25 +101,28 @@ def pick(
 
     `rest()` is called before each few questions. Raises `TooLong` where the context does not hold a text.
     """
-    found: list[Picked] = []
+    found: dict[int, Picked] = {}
+    order = sorted(range(len(choices)), key=lambda number: max(map(len, choices[number].options)))  # little is padded
     for start in range(0, len(choices), AT_ONCE):
         rest()
-        found += _picked(model, choices[start : start + AT_ONCE], view)
-    return found
+        some = order[start : start + AT_ONCE]
+        found |= zip(some, _picked(model, [choices[number] for number in some], view), strict=True)
+    return [found[number] for number in range(len(choices))]
 
 
 def _picked(model: LanguageModel, choices: Sequence[Choice], view: View) -> list[Picked]:
     sizes = [len(model.tok.encode(view.asks(f"{one.text} {max(one.options, key=len)}"))) for one in choices]
     found: dict[int, Picked] = {}
     for chunk in in_chunks(sizes, model.tokens_per_forward):
-        asked = [(row, option) for row, number in enumerate(chunk) for option in choices[number].options]
         reading = read(model, [choices[number].text for number in chunk], [view] * len(chunk))
-        scores = iter(reading.score([(row, f" {option}") for row, option in asked]))  # behind a space, as the harness has it
-        for number in chunk:
-            options = choices[number].options
-            log_p = [next(scores).log_p for _ in options]
-            per_letter = [own / len(option) for own, option in zip(log_p, options, strict=True)]
-            found[number] = Picked(_largest(log_p), _largest(per_letter))
+        # the shortest options of all texts are scored together, then the next
+        asked = [(row, option) for row, number in enumerate(chunk) for option in sorted(choices[number].options, key=len)]
+        scores = reading.score([(row, f" {option}") for row, option in asked])  # behind a space, as the harness has it
+        log_p = dict(zip(asked, (score.log_p for score in scores), strict=True))
+        for row, number in enumerate(chunk):
+            whole = [log_p[row, option] for option in choices[number].options]
+            per_letter = [own / len(option) for own, option in zip(whole, choices[number].options, strict=True)]
+            found[number] = Picked(_largest(whole), _largest(per_letter))
     return [found[number] for number in range(len(choices))]
 
 

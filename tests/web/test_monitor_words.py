@@ -109,6 +109,30 @@ def test_metrics_have_their_units():
     assert (panels.limit("holds", 0.8), panels.limit("attention", None)) == ("alarm below 80 %", "")
 
 
+def test_what_the_model_writes_stands_beside_what_holds_where_it_was_measured():
+    frame = table(holds=[1.0, 1.0], generated=[None, 0.75], count=[4, 4]).assign(label="")
+    assert [panels.beside("holds", row) for _, row in frame.iterrows()] == ["", "written: 75 %"]
+    assert words.healthy(4, 4, None, 4) == "Healthy: all 4 edits hold."
+    assert words.healthy(4, 4, None, 3) == "Healthy: all 4 edits hold (3 in the answer that the model writes)."
+    drawn = draw_panels(frame, AlarmLimits())
+    assert "written: 75" in text(drawn["monitor-holds"])
+    assert {line.name for line in drawn["monitor-holds-plot"].data} >= {"own prompt", "own prompt, written"}
+    old = draw_panels(table(holds=[1.0]).assign(label=""), AlarmLimits())
+    assert "own prompt, written" not in {line.name for line in old["monitor-holds-plot"].data}
+    assert old["monitor-ability-plot"] is None and "no data" in old["monitor-ability"]
+
+
+def test_ability_is_held_against_the_model_without_edits():
+    row = table(ability=[None, [40, 30, 4, 0]]).iloc[-1]
+    low, high = (round(100 * (row[name] - 0.75), 1) for name in ("ability_low", "ability_high"))
+    assert (row["ability"], row["ability_base"], row["ability_asked"]) == (0.65, 0.75, 40)
+    assert (low, high) == (pytest.approx(-10 - 9.3, abs=2.6), pytest.approx(-10 + 9.3, abs=2.6)) and high < 0
+    assert panels.beside("ability", row).startswith("75 % without the edits; change −10 points (95 % interval −")
+    figure = draw_panels(table(ability=[[40, 30, 4, 0]]).assign(label=""), AlarmLimits())["monitor-ability-plot"]
+    assert [line.name for line in figure.data if line.name] == ["with the edits", "without them"]
+    assert table(ability=[[40, 30, 0, 0]])["ability_low"][0] == 0.75
+
+
 def test_every_limit_has_a_panel_and_every_panel_a_meaning():
     assert set(LIMITS) <= set(panels.PANELS) and set(panels.PANELS) | {"retention", "generated"} == set(METRICS)
     assert tuple(LimitFields.model_fields) == LIMITS
@@ -172,7 +196,7 @@ def test_edits_stand_in_the_order_of_what_was_lost():
 
 
 def test_titles_say_what_is_folded():
-    assert words.trends([], 3) == "none of 9 metrics is beyond its limit" and words.trends([], 0) == ""
+    assert words.trends([], 3) == "none of 10 metrics is beyond its limit" and words.trends([], 0) == ""
     assert words.trends(["kl"], 3) == "KL divergence is beyond its limit"
     assert words.trends(["locality", "kl"], 3) == "Locality and KL divergence are beyond their limits"
     assert words.retained([1.0, 2 / 3, 1.0]) == "2 of 3 edits hold at every prompt" and words.retained([]) == ""

@@ -16,7 +16,7 @@ from editlab.errors import BadRequest
 from editlab.insight.checkup import METRICS, Ability
 
 ABILITY = ("ability_base", "ability_low", "ability_high", "ability_asked")
-"""What the table says of ability besides: without edits, the interval of the change, and the number of questions."""
+"""What the table says of ability besides: it without edits, its 95 % interval beside that, and the number of questions."""
 LOWER_LIMITS = ("holds", "locality", "same_subject")
 """Metrics that must not fall below their limit, as shares of 1. The others must not exceed theirs."""
 
@@ -93,7 +93,8 @@ def _told(row: Mapping[str, Any]) -> dict[str, Any]:
     told = {name: row.get(name) for name in METRICS} | dict.fromkeys(ABILITY)
     if (kept := row.get("ability")) is not None:
         found = Ability(*kept)
-        told |= {"ability": found.share, **dict(zip(ABILITY, (found.base, *interval(found), found.asked), strict=True))}
+        low, high = (found.base + bound for bound in interval(found))
+        told |= {"ability": found.share, **dict(zip(ABILITY, (found.base, low, high, found.asked), strict=True))}
     told |= {"edits": row["count"], "loss": row["loss"] - row["loss_base"]}
     return told | {name: row[name] for name in ("number", "at", "seconds")}
 

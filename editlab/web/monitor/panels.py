@@ -57,9 +57,9 @@ PANELS = {
     "ability": Panel(
         noop("Ability"),
         noop(
-            "Share of 40 fixed questions with four options at which the right one is the likeliest: facts about other "
-            "subjects, and which sentence follows in a text. Dotted, without the edits; the band is the 95 % interval of "
-            "the change. Lower is worse. It has no limit, because 40 questions tell large changes alone."
+            "Share of 32 fixed questions about other subjects, each with four options, at which the right one is the "
+            "likeliest. Dotted, without the edits; the band is the 95 % interval of the change. Lower is worse. It has no "
+            "limit, because so few questions tell large changes alone."
         ),
     ),
     "loss": Panel(
