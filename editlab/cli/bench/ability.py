@@ -22,7 +22,7 @@ from editlab.work import part_of
 
 app = typer.Typer()
 
-HEADS = ("task", "metric", "view", "value", "95 % interval", "change from base", "95 % interval", "n")
+HEADS = ("task", "metric", "view", "value", "change from base", "n")
 
 
 @command(app, "ability")
@@ -72,14 +72,14 @@ def ability_table(
 def _table(rows: list[dict[str, Any]]) -> Table:
     """Return the rows, the views of each metric under one another."""
     order = list(dict.fromkeys((row["task"], row["metric"]) for row in rows))
-    table = Table(*HEADS)
+    table = Table(*HEADS, title="With 95 % intervals")
     for row in sorted(rows, key=lambda row: order.index((row["task"], row["metric"]))):
-        change = "-" if row["change"] is None else f"{row['change']:+.3f}"
-        intervals = (_interval(row["ci"], ".3f"), _interval(row["change_ci"], "+.3f"))
-        told = [row["view"], f"{row['value']:.3f}", intervals[0], change, intervals[1], str(row["n"])]
-        table.add_row(row["task"], row["metric"], *told)
+        value, change = _told(row["value"], row["ci"], ".3f"), _told(row["change"], row["change_ci"], "+.3f")
+        table.add_row(row["task"], row["metric"], row["view"], value, change, str(row["n"]))
     return table
 
 
-def _interval(ci: list[float] | None, form: str) -> str:
-    return "-" if ci is None else f"{ci[0]:{form}} to {ci[1]:{form}}"
+def _told(value: float | None, ci: list[float] | None, form: str) -> str:
+    if value is None:
+        return "-"
+    return f"{value:{form}}" + (f" ({ci[0]:{form}} to {ci[1]:{form}})" if ci else "")

@@ -161,6 +161,8 @@ def beside(name: str, row: Mapping[str, float | None]) -> str:
     if name == "ability" and _is_number(row["ability"]):
         value, base, low, high = (row[column] or 0.0 for column in ("ability", "ability_base", *BANDS["ability"]))
         change, low, high = (_points(bound - base) for bound in (value, low, high))
+        if low == high:  # an interval would say that none can
+            return _("{base} without the edits; no answer has changed").format(base=metric("ability", base))
         text = _("{base} without the edits; change {change} points (95 % interval {low} to {high})")
         return text.format(base=metric("ability", base), change=change, low=low, high=high)
     return ""
