@@ -86,7 +86,8 @@ def curve(
     figure.update_yaxes(range=[low * ROOM, 1.06 if bounded else top], tickformat=form, nticks=5, gridcolor=GRID)
     figure.update_yaxes(zeroline=True, zerolinecolor=GRID, automargin=True)
     _edits(figure, frame)
-    return plain(figure, height).update_layout(margin={"t": 30 if len(lines) > 1 else 8, "b": 44, "r": 26})
+    margin = {"t": 30 if len(lines) > 1 else 8, "b": 44, "r": 26}
+    return plain(figure, height).update_layout(margin=margin, legend_traceorder="normal")  # a band would turn it around
 
 
 def retention(

@@ -215,6 +215,7 @@ def test_a_new_preset_has_values_and_figures_of_these_weights(model, found, tmp_
         assert own["success"] == line["success"] and own["edits"] == 10
         assert set(own) >= {name for name in robustness.COLUMNS if line[name] is not None}
         assert own["facts_known"] == found.facts.said
+        assert 0 <= line["generated"]["success"] <= 1 and f"written {line['generated']['success']:.3f}" in path.read_text()
     assert model.validated and model.preset == read
 
 

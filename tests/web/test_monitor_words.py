@@ -116,9 +116,9 @@ def test_what_the_model_writes_stands_beside_what_holds_where_it_was_measured():
     assert words.healthy(4, 4, None, 3) == "Healthy: all 4 edits hold (3 in the answer that the model writes)."
     drawn = draw_panels(frame, AlarmLimits())
     assert "written: 75" in text(drawn["monitor-holds"])
-    assert {line.name for line in drawn["monitor-holds-plot"].data} >= {"own prompt", "own prompt, written"}
+    assert {line.name for line in drawn["monitor-holds-plot"].data} >= {"own prompt", "written"}
     old = draw_panels(table(holds=[1.0]).assign(label=""), AlarmLimits())
-    assert "own prompt, written" not in {line.name for line in old["monitor-holds-plot"].data}
+    assert "written" not in {line.name for line in old["monitor-holds-plot"].data}
     assert old["monitor-ability-plot"] is None and "no data" in old["monitor-ability"]
 
 
@@ -127,11 +127,14 @@ def test_ability_is_held_against_the_model_without_edits():
     low, high = (round(100 * (row[name] - 0.75), 1) for name in ("ability_low", "ability_high"))
     assert (row["ability"], row["ability_base"], row["ability_asked"]) == (0.65, 0.75, 40)
     assert (low, high) == (pytest.approx(-10 - 9.3, abs=2.6), pytest.approx(-10 + 9.3, abs=2.6)) and high < 0
-    assert panels.beside("ability", row).startswith("75 % without the edits; change −10 points (95 % interval −")
+    assert panels.beside("ability", row).startswith("against 75 % without the edits: −10 points (95 % interval −")
     figure = draw_panels(table(ability=[[40, 30, 4, 0]]).assign(label=""), AlarmLimits())["monitor-ability-plot"]
-    assert [line.name for line in figure.data if line.name] == ["with the edits", "without them"]
+    assert [line.name for line in figure.data if line.name] == ["edited", "without edits"]
     same = table(ability=[[40, 30, 0, 0]]).iloc[-1]
-    assert panels.beside("ability", same) == "75 % without the edits; no answer has changed" and same["ability_low"] == 0.75
+    assert (
+        panels.beside("ability", same) == "against 75 % without the edits: no answer has changed"
+        and same["ability_low"] == 0.75
+    )
 
 
 def test_every_limit_has_a_panel_and_every_panel_a_meaning():

@@ -117,10 +117,10 @@ PANELS = {
 }
 """The panels, in their order on the page."""
 LINES = {
-    "holds": {"holds": noop("own prompt"), "retention": noop("all three prompts"), "generated": noop("own prompt, written")},
-    "ability": {"ability": noop("with the edits"), "ability_base": noop("without them")},
+    "holds": {"holds": noop("own prompt"), "retention": noop("all three"), "generated": noop("written")},
+    "ability": {"ability": noop("edited"), "ability_base": noop("without edits")},
 }
-"""The lines of the curves that have several, with their names."""
+"""The lines of the curves that have several, with names of which three stand in a row on a telephone."""
 BANDS = {"ability": ("ability_low", "ability_high")}
 """The columns between which the curve of a metric has a band."""
 SHARES = (*LOWER_LIMITS, "retention", "generated", "ability", "attention", "energy")
@@ -162,8 +162,8 @@ def beside(name: str, row: Mapping[str, float | None]) -> str:
         value, base, low, high = (row[column] or 0.0 for column in ("ability", "ability_base", *BANDS["ability"]))
         change, low, high = (_points(bound - base) for bound in (value, low, high))
         if low == high:  # an interval would say that none can
-            return _("{base} without the edits; no answer has changed").format(base=metric("ability", base))
-        text = _("{base} without the edits; change {change} points (95 % interval {low} to {high})")
+            return _("against {base} without the edits: no answer has changed").format(base=metric("ability", base))
+        text = _("against {base} without the edits: {change} points (95 % interval {low} to {high})")
         return text.format(base=metric("ability", base), change=change, low=low, high=high)
     return ""
 
