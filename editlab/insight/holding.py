@@ -114,13 +114,12 @@ def _own(model: LanguageModel, watched: Sequence[Watched], view: View, pause: Pa
 
 
 def _twice(watched: Sequence[Watched]) -> Callable[[Sequence[str]], list[bool]]:
-    """Return a function that tells whether answers had the object twice running: what follows is not the same word."""
-    before = [False] * len(watched)
+    """Return a function that tells whether answers had the object and have it still, now that more of them is written."""
+    had: dict[int, str] = {}
 
     def enough(answers: Sequence[str]) -> list[bool]:
-        nonlocal before
-        now = [says_any(answer, one.names) for answer, one in zip(answers, watched, strict=True)]
-        twice, before = [a and b for a, b in zip(before, now, strict=True)], now
-        return twice
+        nonlocal had
+        before, had = had, {row: answers[row] for row, one in enumerate(watched) if says_any(answers[row], one.names)}
+        return [row in before and row in had and before[row] != had[row] for row in range(len(watched))]
 
     return enough
