@@ -160,9 +160,9 @@ def beside(name: str, row: Mapping[str, float | None]) -> str:
         return _("written: {value}").format(value=metric("generated", row["generated"]))
     if name == "ability" and _is_number(row["ability"]):
         value, base, low, high = (row[column] or 0.0 for column in ("ability", "ability_base", *BANDS["ability"]))
-        change, low, high = (_points(bound - base) for bound in (value, low, high))
-        if low == high:  # an interval would say that none can
+        if value == low == high == base:  # an interval would say that none can
             return _("against {base} without the edits: no answer has changed").format(base=metric("ability", base))
+        change, low, high = (_points(bound - base) for bound in (value, low, high))
         text = _("against {base} without the edits: {change} points (95 % interval {low} to {high})")
         return text.format(base=metric("ability", base), change=change, low=low, high=high)
     return ""
