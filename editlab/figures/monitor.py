@@ -12,7 +12,7 @@ from editlab.figures.charts import BAD, FONT_SIZE, GOOD, GRID, NEW, NOTE, OLD, e
 from editlab.figures.language import gettext as _
 from editlab.figures.language import written
 
-HEIGHT, HEAT_HEIGHT = 210, 420
+HEIGHT, HEAT_HEIGHT, LEGEND = 210, 420, 40
 MOST_TICKS, MOST_EDITS, MOST_MARKED = 5, 10, 40
 """Most labels of an axis of check-ups and of edits, and most check-ups that have markers of their own."""
 STYLES = ((NEW, "solid"), (OLD, "dot"), (GOOD, "dash"))
@@ -87,7 +87,8 @@ def curve(
     figure.update_yaxes(zeroline=True, zerolinecolor=GRID, automargin=True)
     _edits(figure, frame)
     margin = {"t": 30 if len(lines) > 1 else 8, "b": 44, "r": 26}
-    return plain(figure, height).update_layout(margin=margin, legend_traceorder="normal")  # a band would turn it around
+    taller = height + LEGEND * (len(lines) > 1)
+    return plain(figure, taller).update_layout(margin=margin, legend_traceorder="normal")  # a band would turn it around
 
 
 def retention(
