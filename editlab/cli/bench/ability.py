@@ -18,7 +18,7 @@ from editlab.facts import FactBase
 from editlab.lab.asking import completing
 from editlab.patches import BASE, View
 from editlab.probes import passages
-from editlab.work import part_of
+from editlab.work import Progress, part_of
 
 app = typer.Typer()
 
@@ -58,7 +58,7 @@ def ability_table(
     with session.progress() as progress:
         for number, (name, view) in enumerate(chosen.items()):
             part = part_of(progress, number / len(chosen), (number + 1) / len(chosen))
-            found[name] = ability.measure(model, view, names, limit, subjects, texts.inside, part)
+            found[name] = ability.measure(model, view, names, limit, subjects, texts.inside, _named(part, name))
     base = found.get(ViewName.BASE)
     rows = [
         row
@@ -67,6 +67,11 @@ def ability_table(
     ]
     answer = {"model": settings.model, "fingerprint": model.fingerprint, "workspace": workspace, "rows": rows}
     return Answer(answer, _table(rows))
+
+
+def _named(progress: Progress, name: str) -> Progress:
+    """Return the progress of a view, which names it."""
+    return lambda fraction, text: progress(fraction, f"{name}: {text}")
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
@@ -82,4 +87,6 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 def _told(value: float | None, ci: list[float] | None, form: str) -> str:
     if value is None:
         return "-"
+    if value == 0 and ci == [0.0, 0.0]:  # an interval would say that none can
+        return "none changed"
     return f"{value:{form}}" + (f" ({ci[0]:{form}} to {ci[1]:{form}})" if ci else "")
