@@ -117,6 +117,7 @@ def test_without_the_harness_it_is_said_what_to_install_and_our_tasks_are_asked(
         ability.check(["editlab_facts", "piqa"])
     done = CliRunner().invoke(terminal, ["bench", "ability", "--views", "upside", "--json"])
     assert done.exit_code == 2 and "There is no view 'upside'" in json.loads(done.stdout)["message"]
+    monkeypatch.setattr("editlab.network.close", lambda: None)  # a closed process stays closed
     done = CliRunner().invoke(terminal, ["bench", "ability", "--limit", "2", "--json", "--model", str(saved_model)])
     assert done.exit_code == 0, done.output
     rows = json.loads(done.stdout)["rows"]
