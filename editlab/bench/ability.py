@@ -162,7 +162,7 @@ def _theirs(model: LanguageModel, view: View, task: str, limit: int | None, prog
     if task not in manager.all_tasks:
         raise BadRequest(f"The harness has no task {task!r}. EditLab's own are {' and '.join(OURS)}.")
     try:
-        found = simple_evaluate(Asked(), tasks=[task], task_manager=manager, limit=limit, bootstrap_iters=0)
+        found = simple_evaluate(Asked(), tasks=[task], task_manager=manager, limit=limit, bootstrap_iters=100)
     except (OSError, ConnectionError) as error:
         raise BadRequest(
             f"The data of {task} is not on this computer, and EditLab fetches none: {error}. Download it with "
