@@ -36,7 +36,7 @@ from editlab.model.beginnings import read_ahead
 from editlab.model.start import Start
 from editlab.patches import BASE, LowRank
 from editlab.probes import Ground, Probe
-from editlab.probes.verdict import ANSWER_TOKENS, KEPT
+from editlab.probes.writing import ANSWER_TOKENS, KEPT
 from editlab.settings import Settings
 from tools.starts import COLUMNS, known, measured, rate
 
