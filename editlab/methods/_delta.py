@@ -173,7 +173,10 @@ def _search(
 
 
 class _Problem:
-    """Rows of one batch: for each request every context and then the KL prompt, and where its labels are read."""
+    """Rows of one batch: for each request every context and then the KL prompt, and where its labels are read.
+
+    A prompt that begins with its subject says at the subject what the KL prompt says there, whose row is then left out.
+    """
 
     def __init__(
         self,
@@ -188,23 +191,28 @@ class _Problem:
         self.hook, self.count, self.contexts = hook, len(requests), len(contexts)
         rows: list[Located] = []
         reads: list[tuple[int, int, int, float]] = []
-        for request in requests:
+        owner, plain, kl_row = list[int](), list[int](), list[int]()
+        for number, request in enumerate(requests):
+            plain.append(len(rows))
+            before = len(reads)
             for context in contexts:
                 located, labels = _with_target(model, request, context, form)
                 first = len(located.ids) - len(labels) - located.index
                 reads += [(len(rows), first + t, label, 1 / len(labels)) for t, label in enumerate(labels)]
                 rows.append(located)
-            rows.append(model.locate(essence(request.prompt, request.subject), request.subject, form=form))
+            asked = model.locate(essence(request.prompt, request.subject), request.subject, form=form)
+            told = [column for row, column, _, _ in reads[before:] if row == plain[-1]]
+            kl_row.append(plain[-1] if 0 not in told and _begins_as(rows[plain[-1]], asked) else len(rows))
+            rows += [asked] if kl_row[-1] == len(rows) else []
+            owner += [number] * (len(rows) - len(owner))
         device = model.device
-        self.owner = torch.arange(self.count, device=device).repeat_interleave(self.contexts + 1)
+        self.owner, self.plain, self.kl_row = (torch.tensor(own, device=device) for own in (owner, plain, kl_row))
         self.read_row = torch.tensor([r for r, _, _, _ in reads], device=device)
         self.read_column = torch.tensor([c for _, c, _, _ in reads], device=device)
         self.labels = torch.tensor([label for _, _, label, _ in reads], device=device)
         self.weights = torch.tensor([w for _, _, _, w in reads], device=device) / self.contexts
         self.read_owner = self.owner[self.read_row]
-        self.read_plain = self.read_row % (self.contexts + 1) == 0
-        self.kl_row = torch.arange(self.count, device=device) * (self.contexts + 1) + self.contexts
-        self.plain = torch.arange(self.count, device=device) * (self.contexts + 1)
+        self.read_plain = self.read_row == self.plain[self.read_owner]
         self._start(model, rows, layer, view)
         self.size = model.d_model
 
@@ -235,17 +243,10 @@ class _Problem:
 
     def values(self, delta: Tensor, losses: Tensor, steps: Tensor) -> list[Value]:
         """Return what was found, a `Value` a request."""
-        size = self.contexts + 1
+        own = [slice(first, first + self.contexts) for first in self.plain.tolist()]
         return [
-            Value(
-                delta[i],
-                self.init[i],
-                self.replay.key[i * size : i * size + self.contexts],
-                self.replay.value[i * size : i * size + self.contexts],
-                losses[i].item(),
-                int(steps[i]),
-            )
-            for i in range(self.count)
+            Value(delta[i], self.init[i], self.replay.key[rows], self.replay.value[rows], losses[i].item(), int(steps[i]))
+            for i, rows in enumerate(own)
         ]
 
 
@@ -301,6 +302,11 @@ class _Parts(_Problem):
         """Return what was found for the MLP. Its keys are those of the layer below, and are of no use."""
         own = super().values(delta, losses, steps)
         return [replace(value, delta=value.delta[self.size :], init=value.init[self.size :]) for value in own]
+
+
+def _begins_as(row: Located, other: Located) -> bool:
+    """Return whether two rows are the same up to their located tokens."""
+    return row.ids[: row.index + 1] == other.ids[: other.index + 1]
 
 
 def _with_target(model: LanguageModel, request: EditRequest, context: str, form: Form) -> tuple[Located, list[int]]:
