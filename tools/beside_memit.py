@@ -66,6 +66,7 @@ def main() -> None:
 def _ways(easy: easyedit.EasyEdit, method: str) -> dict[str, Edit]:
     """Return the ways to edit: EasyEdit's, ours alike, ours by its preset."""
     model, preset = easy.model, methods.config_for(method, easy.model)
+    methods.get(method).prepare(model, preset)  # the model writes its contexts once
     own = {"mom2_update_weight": preset.preserved} if method == "memit" else {}
     editor = EDITORS[method](easy, preset.layers, **own)
     alike = replace(model, memo=model.memo | {"contexts 10 5 0": editor.contexts})
@@ -113,8 +114,6 @@ def _rows(
     ours: Sequence[int],
 ) -> Iterator[Row]:
     """Yield what the edits of each batch take and reach, and how far the updates are from EasyEdit's."""
-    for edit in ways.values():  # to warm up; the model writes its contexts once
-        edit(requests[:1])
     taken = 0
     for size in sizes:
         batch = [requests[(taken + number) % len(requests)] for number in range(size)]

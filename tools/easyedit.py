@@ -5,7 +5,7 @@ A checkout of github.com/zjunlp/EasyEdit (MIT) is given. None of its code is cop
 - its packages' `__init__`, which import all thirty methods, are replaced by empty ones, and what they import and nothing
   here calls (matplotlib, openai, ...) by empty modules;
 - `device="cpu"` and the model's number of layers in the settings that it ships for a 7B Llama, and the layers of EditLab's
-  preset;
+  preset; where the embedding is the head as well, the head by the embedding's name, since its MEMIT finds no other;
 - the key statistics C of EditLab where it would read Wikipedia, in its own caches; AlphaEdit's projection is computed from
   them by its own `get_project`;
 - a tokenizer that puts the model's document start before each text, as EditLab does.
@@ -54,7 +54,7 @@ NAME = "llama"
 
 
 class Started:
-    """A tokenizer that puts a model's start before each text, where it would put its own special tokens."""
+    """A tokenizer that puts a model's start before each text, as its own special tokens."""
 
     def __init__(self, tokenizer: Any, start: Start) -> None:
         self.__dict__.update(tokenizer=tokenizer, start=start)
@@ -71,7 +71,8 @@ class Started:
 
     def encode(self, text: str, add_special_tokens: bool = True, **options: Any) -> Any:
         """Return the ids of a text, behind the start if special tokens are wanted."""
-        return self.tokenizer.encode(self._behind(text) if add_special_tokens else text, add_special_tokens=False, **options)
+        behind = self._behind(text) if add_special_tokens else text
+        return self.tokenizer.encode(behind, add_special_tokens=add_special_tokens, **options)
 
     def _behind(self, text: str) -> str:
         return self.start.text + self.start.before(text) + text
@@ -183,7 +184,8 @@ class Memit(Editor):
     def __init__(self, easy: EasyEdit, layers: Sequence[int], **others: Any) -> None:
         super().__init__(easy)
         self.code = easy.code[self.name]
-        self.given = easy.settings(getattr(self.code, self.kind), self.file, layers, **others)
+        head = {"lm_head_module": "model.embed_tokens"} if easy.hf.config.tie_word_embeddings else {}
+        self.given = easy.settings(getattr(self.code, self.kind), self.file, layers, **head, **others)
         for layer in layers:
             self.code.COV_CACHE[NAME, self.module(layer)] = self.moment(layer)
         self.code.CONTEXT_TEMPLATES_CACHE = None
