@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 Hook = Literal["mlp", "block", "parts"]
 """What is changed at the located token: what the MLP puts out, what the block does, or what attention and MLP both do."""
 LOOK_STEPS = 5
+ENOUGH = {"cpu": 256, "gpu": 2_048}
+"""Tokens at which a device's products are about as fast as they get: a CPU's core reaches its speed at a few dozen."""
 
 
 @dataclass(frozen=True)
@@ -106,18 +108,21 @@ def optimise(
 
 
 def _chunks(model: LanguageModel, requests: Sequence[EditRequest], contexts: Sequence[str]) -> Iterator[list[int]]:
-    """Yield requests to solve together: alike in what follows the subject, within a forward's token budget."""
-    longest = [
-        (len(contexts) + 1) * max(len(model.tok.encode(joined(c + r.text, r.target_new))) for c in contexts)
-        for r in requests
-    ]
+    """Yield requests to solve together: within a forward's token budget, and alike in the tokens behind the subject.
+
+    Rows are padded to the longest of these, so a chunk that keeps the device busy takes no longer ones.
+    """
+    rows, enough = len(contexts) + 1, ENOUGH["cpu" if model.device.type == "cpu" else "gpu"]
+    longest = [rows * max(len(model.tok.encode(joined(c + r.text, r.target_new))) for c in contexts) for r in requests]
     whole = [joined(r.text, r.target_new) for r in requests]
     tails = [
         len(model.tok.encode(text[r.prompt.index("{}") + len(r.subject) :])) for r, text in zip(requests, whole, strict=True)
     ]
     chunk: list[int] = []
     for i in sorted(range(len(requests)), key=lambda i: (tails[i], longest[i])):
-        if chunk and max(longest[j] for j in (*chunk, i)) * (len(chunk) + 1) > model.tokens_per_forward:
+        full = chunk and max(longest[j] for j in (*chunk, i)) * (len(chunk) + 1) > model.tokens_per_forward
+        busy = chunk and rows * sum(tails[j] for j in chunk) >= enough
+        if full or (busy and tails[i] > tails[chunk[0]]):
             yield chunk
             chunk = []
         chunk.append(i)
@@ -200,9 +205,9 @@ class _Problem:
                 first = len(located.ids) - len(labels) - located.index
                 reads += [(len(rows), first + t, label, 1 / len(labels)) for t, label in enumerate(labels)]
                 rows.append(located)
-            asked = model.locate(essence(request.prompt, request.subject), request.subject, form=form)
+            asked = _until_subject(model.locate(essence(request.prompt, request.subject), request.subject, form=form))
             told = [column for row, column, _, _ in reads[before:] if row == plain[-1]]
-            kl_row.append(plain[-1] if 0 not in told and _begins_as(rows[plain[-1]], asked) else len(rows))
+            kl_row.append(plain[-1] if 0 not in told and _until_subject(rows[plain[-1]]) == asked else len(rows))
             rows += [asked] if kl_row[-1] == len(rows) else []
             owner += [number] * (len(rows) - len(owner))
         device = model.device
@@ -304,9 +309,9 @@ class _Parts(_Problem):
         return [replace(value, delta=value.delta[self.size :], init=value.init[self.size :]) for value in own]
 
 
-def _begins_as(row: Located, other: Located) -> bool:
-    """Return whether two rows are the same up to their located tokens."""
-    return row.ids[: row.index + 1] == other.ids[: other.index + 1]
+def _until_subject(row: Located) -> Located:
+    """Return a row without what follows its located token, which is not heard there."""
+    return Located(row.ids[: row.index + 1], row.index)
 
 
 def _with_target(model: LanguageModel, request: EditRequest, context: str, form: Form) -> tuple[Located, list[int]]:
