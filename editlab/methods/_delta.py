@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Hook = Literal["mlp", "block", "parts"]
 """What is changed at the located token: what the MLP puts out, what the block does, or what attention and MLP both do."""
 LOOK_STEPS = 5
-ENOUGH = {"cpu": 256, "gpu": 2_048}
+ENOUGH = {"cpu": 128, "gpu": 2_048}
 """Tokens at which a device's products are about as fast as they get: a CPU's core reaches its speed at a few dozen."""
 
 
