@@ -28,6 +28,7 @@ from editlab.model import LanguageModel
 from editlab.patches import BASE, Dense, LowRank
 from tools import easyedit
 from tools.beside_easyedit import EASY, NEVER, PRESET, SAME, Row, gains, seconds, timed
+from tools.starts import changes
 
 EDITORS: dict[str, type[easyedit.Memit]] = {"memit": easyedit.Memit, "alphaedit": easyedit.AlphaEdit}
 STOP_BELOW = 5e-2
@@ -47,6 +48,7 @@ def main() -> None:
     parser.add_argument("--methods", default="memit,alphaedit")
     parser.add_argument("--sizes", default="1,1,1,1,10", help="how many edits each batch has")
     parser.add_argument("--ours", default="100", help="sizes of batches that ours edits alone")
+    parser.add_argument("--set", default="", help="settings of EasyEdit's other than those it ships, as v_lr=30.0")
     given = parser.parse_args()
     if given.what == "table":
         rows = [json.loads(line) for line in given.rows.read_text(encoding="utf-8").splitlines()]
@@ -57,18 +59,18 @@ def main() -> None:
     easy = easyedit.EasyEdit(given.checkout, model, str(model.folder))
     requests = [case.request for case in known(model, read_cases(given.cases, []))]
     for method in given.methods.split(","):
-        ways = _ways(easy, method)
+        ways = _ways(easy, method, changes(given.set))
         for row in _rows(model, ways, requests, _numbers(given.sizes), _numbers(given.ours)):
             with given.rows.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"method": method, **row}) + "\n")
 
 
-def _ways(easy: easyedit.EasyEdit, method: str) -> dict[str, Edit]:
+def _ways(easy: easyedit.EasyEdit, method: str, others: dict[str, float]) -> dict[str, Edit]:
     """Return the ways to edit: EasyEdit's, ours alike, ours by its preset."""
     model, preset = easy.model, methods.config_for(method, easy.model)
     methods.get(method).prepare(model, preset)  # the model writes its contexts once
     own = {"mom2_update_weight": preset.preserved} if method == "memit" else {}
-    editor = EDITORS[method](easy, preset.layers, **own)
+    editor = EDITORS[method](easy, preset.layers, **own, **others)
     alike = replace(model, memo=model.memo | {"contexts 10 5 0": editor.contexts})
     there = editor.given
     same = replace(

@@ -156,12 +156,12 @@ class Editor:
 
 
 class Rome(Editor):
-    """Its ROME. `whiten`: with key statistics, which its settings for 7B models leave out."""
+    """Its ROME. `whiten`: with key statistics, which its settings for 7B models leave out; `others`: as `Memit`."""
 
-    def __init__(self, easy: EasyEdit, layer: int, whiten: bool = True) -> None:
+    def __init__(self, easy: EasyEdit, layer: int, whiten: bool = True, **others: Any) -> None:
         super().__init__(easy)
-        code = easy.code["rome"]
-        self.given = easy.settings(code.ROMEHyperParams, "ROME/llama-7b.yaml", [layer], mom2_adjustment=whiten)
+        code, file = easy.code["rome"], "ROME/llama-7b.yaml"
+        self.given = easy.settings(code.ROMEHyperParams, file, [layer], mom2_adjustment=whiten, **others)
         if whiten:
             C = statistics.need(easy.model, layer, "The comparison").regular
             easy.code["keys"].inv_mom2_cache[NAME, self.module(layer)] = torch.inverse(C)

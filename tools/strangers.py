@@ -30,10 +30,11 @@ from editlab.lab.model import integrity
 from editlab.model import LanguageModel
 from editlab.settings import Settings
 from tools import easyedit
+from tools.starts import changes
 
 STEPS, SAID = 50, 0.1
 """Fine-tuning ends at this loss of the new object, or after so many steps."""
-BATCH = 10
+BATCH = 3
 """Facts of the copies that hold several."""
 DTYPE = torch.bfloat16
 Tune = Callable[[PreTrainedModel], PreTrainedModel]
@@ -48,36 +49,37 @@ def main() -> None:
     parser.add_argument("out", type=Path, nargs="?", help="where the copies go (make)")
     parser.add_argument("--facts", type=Path, help="cases: what is edited in, and whose subjects are tried")
     parser.add_argument("--easyedit", type=Path, help="a checkout of EasyEdit (make)")
+    parser.add_argument("--set", default="", help="settings of EasyEdit's other than those it ships, as v_lr=30.0 (make)")
     parser.add_argument("--base", help="the unedited model (judge)")
     given = parser.parse_args()
     if given.what == "table":
         _table([json.loads(line) for line in given.folder.read_text(encoding="utf-8").splitlines()])
     elif given.what == "make":
-        for number, made in enumerate(_made(str(given.folder), given.facts, given.easyedit)):
+        for number, made in enumerate(_made(str(given.folder), given.facts, given.easyedit, changes(given.set))):
             print(_keep(str(given.folder), given.out / f"copy-{number}", *made), flush=True)
     else:
         for row in _judged(given.folder, given.base, given.facts):
             print(json.dumps(row), flush=True)
 
 
-def _made(name: str, facts: Path, checkout: Path) -> Iterator[Made]:
+def _made(name: str, facts: Path, checkout: Path, others: Mapping[str, float]) -> Iterator[Made]:
     """Yield each copy: what was done to it, with which facts, and the model, which holds them until the next one."""
     model = LanguageModel.load(name, dtype="float32")
     requests = iter([case.request for case in known(model, read_cases(facts, []))])
     (layer,) = methods.config_for("rome", model).layers
     layers = methods.config_for("memit", model).layers
-    weight = {"mom2_update_weight": methods.config_for("memit", model).preserved}
+    spared = {"mom2_update_weight": methods.config_for("memit", model).preserved}
     easy = easyedit.EasyEdit(checkout, model, name)
     deep = model.n_layers * 5 // 32, model.n_layers // 2
-    edited: list[tuple[str, Callable[[], easyedit.Editor], int]] = [
-        (f"EasyEdit's ROME, layer {layer}, with C", lambda: easyedit.Rome(easy, layer), 1),
-        *((f"EasyEdit's ROME, layer {at}, as it ships", partial(easyedit.Rome, easy, at, whiten=False), 1) for at in deep),
-        *(("EasyEdit's MEMIT", lambda: easyedit.Memit(easy, layers, **weight), count) for count in (1, BATCH)),
-        *(("EasyEdit's AlphaEdit", lambda: easyedit.AlphaEdit(easy, layers), count) for count in (1, BATCH)),
+    edited: list[tuple[str, Callable[..., easyedit.Editor], int]] = [
+        (f"EasyEdit's ROME, layer {layer}, with C", partial(easyedit.Rome, easy, layer), 1),
+        *((f"EasyEdit's ROME, layer {at}, as it ships", partial(easyedit.Rome, easy, at, False), 1) for at in deep),
+        *(("EasyEdit's MEMIT", partial(easyedit.Memit, easy, layers, **spared), count) for count in (1, BATCH)),
+        *(("EasyEdit's AlphaEdit", partial(easyedit.AlphaEdit, easy, layers), count) for count in (1, BATCH)),
     ]
     for by, editor, count in edited:
         asked = [next(requests) for _ in range(count)]
-        with easy.updated(editor().edit(asked)):
+        with easy.updated(editor(**others).edit(asked)):
             yield by, asked, easy.hf
     for by, tune, rate in (
         ("fine-tuning, all weights", _whole, 1e-5),
