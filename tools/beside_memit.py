@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -23,7 +22,7 @@ from editlab import EditRequest, methods
 from editlab.bench.robustness import known
 from editlab.facts import read_cases
 from editlab.methods import alphaedit
-from editlab.methods._metric import Metric, Projection
+from editlab.methods._metric import Metric
 from editlab.model import LanguageModel
 from editlab.patches import BASE, Dense, LowRank
 from tools import easyedit
@@ -93,19 +92,26 @@ def _ways(easy: easyedit.EasyEdit, method: str, others: dict[str, float]) -> dic
     }
 
 
-@dataclass
+@dataclass(frozen=True)
+class Matrix:
+    """A projection as EasyEdit has it, as a matrix."""
+
+    P: Float[Tensor, "d_ff d_ff"]
+
+    def whiten(self, keys: Float[Tensor, "n d_ff"]) -> Float[Tensor, "n d_ff"]:
+        """Return P k for each row."""
+        return keys.float() @ self.P.T
+
+
+@dataclass(frozen=True)
 class Absolute(alphaedit.AlphaEdit):
     """Our AlphaEdit with EasyEdit's projection and ridge, which are absolute numbers there."""
 
     editor: easyedit.AlphaEdit
 
     def metric(self, model: LanguageModel, layer: int, K: Float[Tensor, "d_ff n"], config: Any) -> tuple[Metric, float]:
-        """Return EasyEdit's projection, as the directions that it leaves out, and its ridge."""
-        key = f"EasyEdit's projection of layer {layer}"
-        if key not in model.memo:
-            kept, vectors = torch.linalg.eigh(self.editor.projections[self.editor.given.layers.index(layer)])
-            model.memo[key] = Projection(vectors[:, kept < 0.5].contiguous())
-        return model.memo[key], self.editor.given.L2
+        """Return EasyEdit's projection and its ridge."""
+        return Matrix(self.editor.projections[self.editor.given.layers.index(layer)]), self.editor.given.L2
 
 
 def _rows(
