@@ -27,7 +27,7 @@ from editlab.model import LanguageModel
 from editlab.model.beginnings import read_ahead
 from editlab.patches import BASE, LowRank
 from editlab.probes import Ground, Probe
-from editlab.probes.writing import KEPT
+from editlab.probes.verdict import KEPT
 from editlab.settings import Settings
 from tools.easyedit import EasyEdit, Rome
 from tools.starts import COLUMNS, known, measured, rate
