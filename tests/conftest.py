@@ -1,5 +1,6 @@
 """What several suites need. All of it is made here or lies in this checkout."""
 
+import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,11 @@ settings.register_profile("editlab", deadline=None, suppress_health_check=[Healt
 settings.load_profile("editlab")
 
 DIFFERENCE = "difference: "
+
+
+def pytest_collection_finish() -> None:
+    """What is imported and collected stays to the end: the garbage collector need not look at it again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

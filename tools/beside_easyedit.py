@@ -1,52 +1,37 @@
 """Compare with EasyEdit in one process: `python -m tools.beside_easyedit edits CHECKOUT MODEL --rows FILE`.
 
-CHECKOUT is a folder with github.com/zjunlp/EasyEdit, whose ROME and evaluation are run as they are: with its settings for
-llama-7b but for the layer, with our key statistics and the document's start. `edits`: facts that the model knows are edited
-by both in turn. `batteries`: what is asked around an edit is asked by EasyEdit's evaluation, by a forward for each prompt,
-object and view, and by `probes.ask`. A row a fact is added to FILE; `table` instead of `edits` prints what FILE holds as
-Markdown: every ratio is taken fact by fact, with 95 % intervals over the facts.
+CHECKOUT is a folder with github.com/zjunlp/EasyEdit, whose ROME and evaluation are run as `tools.easyedit` says. `edits`:
+facts that the model knows are edited by both in turn. `batteries`: what is asked around an edit is asked by EasyEdit's
+evaluation, by a forward for each prompt, object and view, and by `probes.ask`. A row a fact is added to FILE; `table` prints
+what FILE holds as Markdown: every ratio is taken fact by fact, with 95 % intervals over the facts.
 """
 
 import argparse
-import importlib
-import io
 import json
 import math
 import statistics as middle
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from editlab import EditRequest, methods, probes
 from editlab.bench import plain
 from editlab.bench.bootstrap import rate_interval
 from editlab.facts import FactBase
-from editlab.model import LanguageModel, statistics
+from editlab.model import LanguageModel
 from editlab.model.beginnings import read_ahead
-from editlab.model.start import Start
 from editlab.patches import BASE, LowRank
 from editlab.probes import Ground, Probe
-from editlab.probes.verdict import ANSWER_TOKENS, KEPT
+from editlab.probes.verdict import KEPT
 from editlab.settings import Settings
+from tools.easyedit import EasyEdit, Rome
 from tools.starts import COLUMNS, known, measured, rate
 
-EMPTY = ("", ".models", ".models.rome", ".evaluate")
-"""EasyEdit's packages whose `__init__` would import all of its methods."""
-ABSENT = (
-    *("datasets", "matplotlib", "matplotlib.style", "nltk", "openai", "scipy", "sklearn", "sklearn.metrics"),
-    *("easyeditor.trainer", "easyeditor.models.melo", "easyeditor.models.melo.melo"),
-)
-"""What EasyEdit imports and nothing here calls."""
 NEVER = 1e9
 EASY, SAME, PRESET = "EasyEdit", "ours, its steps and contexts", "ours, preset"
 EVALUATED = "EasyEdit's evaluation: hits"
@@ -73,96 +58,6 @@ def timed(work: Callable[[], Any]) -> tuple[Any, Row]:
     return made, {"wall": time.perf_counter() - wall, "processor": time.process_time() - processor}
 
 
-class Started:
-    """A tokenizer that puts a model's start before each text, where it would put its own special tokens."""
-
-    def __init__(self, tokenizer: Any, start: Start) -> None:
-        self.__dict__.update(tokenizer=tokenizer, start=start)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.tokenizer, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self.tokenizer, name, value)
-
-    def __call__(self, texts: str | list[str], **options: Any) -> Any:
-        """Return the encoding of a text or of several, each behind the start."""
-        return self.tokenizer(self._behind(texts) if isinstance(texts, str) else [*map(self._behind, texts)], **options)
-
-    def encode(self, text: str, add_special_tokens: bool = True, **options: Any) -> Any:
-        """Return the ids of a text, behind the start if special tokens are wanted."""
-        return self.tokenizer.encode(self._behind(text) if add_special_tokens else text, add_special_tokens=False, **options)
-
-    def _behind(self, text: str) -> str:
-        return self.start.text + self.start.before(text) + text
-
-
-class EasyEdit:
-    """EasyEdit's ROME and evaluation on a model of its own, loaded as it loads one."""
-
-    def __init__(self, checkout: Path, model: LanguageModel, folder: str, layer: int) -> None:
-        modules = {f"easyeditor{name}": ModuleType(f"easyeditor{name}") for name in EMPTY}
-        for name, module in modules.items():
-            module.__path__ = [str(checkout.joinpath(*name.split(".")))]
-        modules |= {name: _absent(name) for name in ABSENT}
-        with patch.dict(sys.modules, modules):
-            self.rome = importlib.import_module("easyeditor.models.rome.rome_main")
-            self.keys = importlib.import_module("easyeditor.models.rome.compute_u")
-            self.evaluation = importlib.import_module("easyeditor.evaluate.evaluate")
-        self.hf: PreTrainedModel = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-        self.hf.config._name_or_path = self.hf.name_or_path = "llama"
-        self.raw = AutoTokenizer.from_pretrained(folder, padding_side="right")
-        self.raw.pad_token_id = self.raw.eos_token_id
-        self.tok = Started(self.raw, model.start)
-        file = checkout / "hparams" / "ROME" / "llama-7b.yaml"
-        self.given = replace(
-            self.rome.ROMEHyperParams.from_hparams(str(file)),
-            layers=[layer],
-            v_loss_layer=model.n_layers - 1,
-            mom2_adjustment=True,
-            device="cpu",
-        )
-        C = statistics.need(model, layer, "The comparison").regular
-        self.keys.inv_mom2_cache["llama", self.given.rewrite_module_tmp.format(layer)] = torch.inverse(C)
-        torch.manual_seed(0)
-        with redirect_stdout(io.StringIO()):
-            self.templates = self.rome.get_context_templates(self.hf, self.tok, self.given.context_template_length_params)
-
-    def edit(self, request: EditRequest) -> LowRank:
-        """Return its update."""
-        asked = {"prompt": request.prompt, "subject": request.subject, "target_new": request.target_new}
-        with redirect_stdout(io.StringIO()):
-            ((left, right),) = self.rome.execute_rome(self.hf, self.tok, asked, self.given).values()
-        return LowRank(self.given.layers[0], left[None], right[:, None])
-
-    @contextmanager
-    def updated(self, update: LowRank) -> Iterator[None]:
-        """Add an update to the weight for as long as the block runs."""
-        weight = self.hf.get_parameter(f"{self.given.rewrite_module_tmp.format(update.layer)}.weight")
-        before = weight.detach().clone()
-        weight.data += update.B @ update.A
-        try:
-            yield
-        finally:
-            weight.data.copy_(before)
-
-    def evaluate(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what its evaluation says of a record under the present weights."""
-        return self.evaluation.compute_edit_quality(self.hf, "llama", self.given, self.tok, record, "cpu")
-
-    @torch.no_grad()
-    def answers(self, texts: Sequence[str]) -> list[str]:
-        """Return what the model writes after each text, asked one by one."""
-        found = []
-        for text in texts:
-            given = self.tok(text, return_tensors="pt")
-            ids = self.hf.generate(
-                **given, max_new_tokens=ANSWER_TOKENS, do_sample=False, pad_token_id=self.tok.pad_token_id
-            )
-            found.append(self.tok.decode(ids[0, given["input_ids"].shape[1] :], skip_special_tokens=True))
-        return found
-
-
 def main() -> None:
     """Edit or ask side by side and keep the rows, or print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -186,14 +81,14 @@ def main() -> None:
     presets = Settings().presets
     model, facts = LanguageModel.load(given.model, dtype="float32"), FactBase.load(presets / "facts")
     (layer,) = methods.config_for("rome", model).layers
-    easy = EasyEdit(given.checkout, model, given.model, layer)
+    editor = Rome(EasyEdit(given.checkout, model, given.model), layer)
     halves = [known(model, facts, first, given.facts // 2) for first in (True, False)]
     part, parts = map(int, given.part.split("/"))
     requests = [request for pair in zip(*halves, strict=True) for request in pair][part - 1 :: parts]
     made = (
-        _edits(model, easy, facts, requests, given.set, given.same)
+        _edits(model, editor, facts, requests, given.set, given.same)
         if given.what == "edits"
-        else _batteries(easy, Ground(model, facts, probes.passages(model, presets / "texts")), requests)
+        else _batteries(editor, Ground(model, facts, probes.passages(model, presets / "texts")), requests)
     )
     for row in made:
         with given.rows.open("a", encoding="utf-8") as file:
@@ -202,14 +97,14 @@ def main() -> None:
 
 def _edits(
     model: LanguageModel,
-    easy: EasyEdit,
+    editor: Rome,
     facts: FactBase,
     requests: Sequence[EditRequest],
     changes: Sequence[str],
     same: int,
 ) -> Iterator[dict[str, Row]]:
     """Yield what the edits of each fact take and reach: seconds, hits, and how far the update is from EasyEdit's."""
-    texts = tuple(text.removesuffix("{}") for text in easy.templates[1:])
+    texts = editor.contexts
     alike = replace(model, memo=model.memo | {"contexts 5 10 0": texts[:10], "contexts 10 10 0": texts[10:]})
     as_there = methods.config_for("rome", model, keys="original", contexts=20, steps=25, plain_below=NEVER)
     settings: dict[str, dict[str, Any]] = {PRESET: {}} | {
@@ -221,7 +116,8 @@ def _edits(
 
     def edit(request: EditRequest, name: str) -> LowRank:
         if name == EASY:
-            return easy.edit(request)
+            (update,) = editor.edit([request])
+            return update
         (update,) = methods.get("rome").edit(ours[name][0], [request], BASE, ours[name][1]).patches
         return update
 
@@ -239,16 +135,16 @@ def _edits(
         yield found
 
 
-def _batteries(easy: EasyEdit, ground: Ground, requests: Sequence[EditRequest]) -> Iterator[dict[str, Row]]:
+def _batteries(editor: Rome, ground: Ground, requests: Sequence[EditRequest]) -> Iterator[dict[str, Row]]:
     """Yield what the battery of each edit takes, and how far the answers are apart."""
     for request in requests:
         battery = [probe for probe in ground.battery(ground.case(request)) if probe.expected is not None]
         (update,) = methods.get("rome").edit(ground.model, [request]).patches
         made, row = dict[str, Any](), dict[str, Row]()
-        for name, (before, work) in _ways(easy, ground, request, battery, update).items():
+        for name, (before, work) in _ways(editor, ground, request, battery, update).items():
             before()
             made[name], row[name] = timed(work)
-        yield row | {"unlike": _unlike(easy, request, battery, made)}
+        yield row | {"unlike": _unlike(editor.easy, request, battery, made)}
 
 
 def _edit_tables(rows: Sequence[dict[str, Row]]) -> None:
@@ -259,7 +155,7 @@ def _edit_tables(rows: Sequence[dict[str, Row]]) -> None:
     for name in names:
         own = [row for row in rows if name in row]
         hits = [rate([row[name][column] for row in own]) for column in COLUMNS]
-        cells = [str(len(own)), *_seconds(own, name), _gains(own, (EASY,), name), *hits]
+        cells = [str(len(own)), *seconds(own, name), gains(own, (EASY,), name), *hits]
         print(f"| {name} | {' | '.join(cells)} | {middle.median(row[name]['apart'] for row in own):.0e} |")
     print(f"\n| minus EasyEdit's | {' | '.join(COLUMNS)} |\n|---{'|---' * len(COLUMNS)}|")
     for name in names[1:]:
@@ -279,21 +175,21 @@ def _battery_table(rows: Sequence[dict[str, Row]]) -> None:
     print("|---" * (4 + len(PLAIN)) + "|")
     for name in (EVALUATED, ONE, EACH, WRITTEN, *OURS):
         others = [*((plainly,) for plainly in PLAIN), OURS[name]] if name in OURS else []
-        cells = [*_seconds(rows, name), *(_gains(rows, these, name) for these in others)]
+        cells = [*seconds(rows, name), *(gains(rows, these, name) for these in others)]
         print(f"| {name} | {' | '.join(cells)} |")
 
 
 def _ways(
-    easy: EasyEdit, ground: Ground, request: EditRequest, battery: Sequence[Probe], update: LowRank
+    editor: Rome, ground: Ground, request: EditRequest, battery: Sequence[Probe], update: LowRank
 ) -> dict[str, tuple[Callable[[], Any], Callable[[], Any]]]:
     """Return the ways in which a battery is asked, each with what is done before, which is not timed."""
-    model, texts = ground.model, [probe.text for probe in battery]
+    easy, model, texts = editor.easy, ground.model, [probe.text for probe in battery]
     views = {"base": BASE, "edited": BASE.with_patches((update,))}
     record = _record(request, battery)
 
     def both(ask: Callable[[], Any]) -> list[Any]:
         found = [ask()]
-        with easy.updated(update):
+        with easy.updated([update]):
             return [*found, ask()]
 
     def scores(objects: Callable[[Probe], Sequence[str]]) -> dict[tuple[str, str, str], float]:
@@ -311,7 +207,7 @@ def _ways(
         return probes.ask(model, request, battery, views, answers=answers)
 
     return {
-        EVALUATED: (model.forget, lambda: both(lambda: easy.evaluate(record))),
+        EVALUATED: (model.forget, lambda: both(lambda: easy.evaluate(editor.given, record))),
         ONE: (model.forget, lambda: scores(lambda probe: (probe.expected,))),
         EACH: (model.forget, lambda: scores(lambda probe: _objects(request, probe))),
         WRITTEN: (model.forget, lambda: both(lambda: easy.answers(texts))),
@@ -373,11 +269,12 @@ def _apart(update: LowRank, reference: LowRank) -> float:
     return float((update.B @ update.A - reference.B @ reference.A).norm() / (reference.B @ reference.A).norm())
 
 
-def _seconds(rows: Sequence[dict[str, Row]], name: str) -> list[str]:
+def seconds(rows: Sequence[dict[str, Row]], name: str) -> list[str]:
+    """Return the median over facts of a way's seconds, by clock and by processor."""
     return [f"{middle.median(row[name][kind] for row in rows):.2f}" for kind in ("wall", "processor")]
 
 
-def _gains(rows: Sequence[dict[str, Row]], others: Sequence[str], name: str) -> str:
+def gains(rows: Sequence[dict[str, Row]], others: Sequence[str], name: str) -> str:
     """Return the median over facts of how many times quicker one way is than others together, by clock and by processor."""
     cells = []
     for kind in ("wall", "processor"):
@@ -397,21 +294,6 @@ def _difference(hits: Sequence[Sequence[float]], others: Sequence[Sequence[float
 
 def _number(text: str) -> int | float:
     return float(text) if "." in text else int(text)
-
-
-def _absent(name: str) -> ModuleType:
-    """Return a module whose every name is an empty class."""
-    module = ModuleType(name)
-    module.__path__ = []
-    module.__all__ = []
-
-    def found(wanted: str) -> type:
-        if wanted.startswith("__"):
-            raise AttributeError(wanted)
-        return type(wanted, (), {})
-
-    module.__getattr__ = found
-    return module
 
 
 if __name__ == "__main__":

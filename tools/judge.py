@@ -1,8 +1,8 @@
 """How often exact match and a judge agree with labels by hand: python -m tools.judge LABELS.tsv --model FOLDER
 
-LABELS is a table with the columns `text` (what was asked), `said`, `new` and `old` (the objects) and `label` (new, old, both
-or neither). The judge is an instruct model, loaded here (--model), or asked over HTTP in OpenAI's form (--url, --name);
-without one, exact match alone is held against the labels.
+LABELS is a table with the columns `fact` (the edit's prompt, which an object completes), `text` (what was asked), `said`,
+`new` and `old` (the objects) and `label` (new, old, both or neither). The judge is an instruct model, loaded here (--model),
+or asked over HTTP in OpenAI's form (--url, --name); without one, exact match alone is held against the labels.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import numpy as np
 
 from editlab.bench.bootstrap import rate_interval
 from editlab.facts import read_table
-from editlab.probes.judging import LETTERS, TOKENS, Case, Chat, chat_of, verdicts
+from editlab.facts.script import joined
+from editlab.probes.judging import TOKENS, VERDICTS, Case, Chat, chat_of, verdicts
 from editlab.probes.matching import exact, verdict_of
 
-COLUMNS = ("text", "said", "new", "old", "label")
+COLUMNS = ("fact", "text", "said", "new", "old", "label")
 SECONDS = 600
 
 
@@ -83,8 +84,13 @@ def judged(rows: Sequence[Mapping[str, str]], judge: Chat | None) -> dict[str, l
         "object in the answer": [verdict_of(row["said"], [row["new"]], _old(row)) for row in rows],
     }
     if judge is not None:
-        found["judge"] = verdicts([Case(row["text"], row["said"], row["new"], row["old"] or None) for row in rows], judge)
+        found["judge"] = verdicts([_case(row) for row in rows], judge)
     return found
+
+
+def _case(row: Mapping[str, str]) -> Case:
+    new, old = (f"{joined(row['fact'], row[name])}." for name in ("new", "old"))
+    return Case(row["text"], row["said"], new, old if row["old"] else None)
 
 
 def _old(row: Mapping[str, str]) -> list[str]:
@@ -97,7 +103,7 @@ def _alone(row: Mapping[str, str]) -> str:
 
 def kappa(ours: Sequence[Any], theirs: Sequence[Any]) -> float:
     """Return Cohen's kappa: agreement beyond what chance gives; NaN where chance already agrees on all."""
-    n, kinds = len(ours), [*LETTERS.values(), None]
+    n, kinds = len(ours), [*VERDICTS.values(), None]
     seen = sum(a == b for a, b in zip(ours, theirs, strict=True)) / n
     first, second = Counter(ours), Counter(theirs)
     chance = sum(first[kind] * second[kind] for kind in kinds) / n**2

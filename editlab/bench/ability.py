@@ -1,28 +1,90 @@
-"""What a model can do apart from its edits: lm-evaluation-harness under a view, next to the base model."""
+"""What a model can do apart from its edits, before and after: EditLab's own tasks, lm-evaluation-harness's, loss on prose.
+
+EditLab's own tasks (`probes/ability.py`) and the loss need nothing else; any other task is asked through the harness.
+"""
 
 from __future__ import annotations
 
 import logging
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from statistics import stdev
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from editlab.bench.bootstrap import mean_difference, mean_rate
 from editlab.errors import BadRequest
 from editlab.facts.script import WORD_JOINER
-from editlab.model import LanguageModel
+from editlab.insight.prose import halved, losses
 from editlab.model.completion import Prompt, complete
 from editlab.model.tokens import in_chunks
 from editlab.patches import View
-from editlab.work import Progress, no_progress
+from editlab.probes import ability
+from editlab.work import Progress, no_progress, part_of
+
+if TYPE_CHECKING:
+    from editlab.model import LanguageModel
 
 TASKS = Path(__file__).with_name("tasks")
-OURS = ("editlab_facts", "editlab_prose")
+OURS = tuple(ability.TASKS)
+LOSS = "prose"
+"""The task of which loss is the metric."""
 BATCH = 64
 """Requests that are scored at a time."""
 TOKENS = 256
 """Tokens of a generated answer, where a task does not say how many."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A metric of a task under one view: the sum over documents of `hits` divided by that of `items`; each 1, it is a mean.
+
+    Without them, where the harness gives none or no mean, it has `value` alone, and no interval.
+    """
+
+    task: str
+    metric: str
+    value: float
+    n: int | None
+    stderr: float | None = None
+    hits: tuple[float, ...] = ()
+    items: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, task: str, metric: str, hits: Sequence[float], items: Sequence[float] = ()) -> Measured:
+        """Return the metric of a task's documents. Without `items` each counts once, and the mean has a standard error."""
+        stderr = None if items or len(hits) < 2 else stdev(hits) / math.sqrt(len(hits))
+        items = tuple(items) or (1.0,) * len(hits)
+        value = math.fsum(hits) / math.fsum(items)
+        return cls(task, metric, value, len(hits), stderr, tuple(map(float, hits)), tuple(map(float, items)))
+
+
+def rows(view: str, found: Sequence[Measured], base: Sequence[Measured] | None, seed: int = 0) -> list[dict[str, Any]]:
+    """Return a row a metric: its value with a 95 % interval, and its change from the base model with one, or None.
+
+    Both by bootstrap over documents; for the change, the same documents are drawn of both views.
+    """
+    before = {(own.task, own.metric): own for own in base or ()}
+    made = []
+    for own in found:
+        row: dict[str, Any] = {"view": view, "task": own.task, "metric": own.metric, "value": own.value}
+        row |= {"stderr": own.stderr, "n": own.n, "ci": None, "change": None, "change_ci": None}
+        other = before.get((own.task, own.metric))
+        if own.hits:
+            row["ci"] = list(mean_rate(*_arrays(own), seed)[1])
+        if own.hits and other is not None and len(other.hits) == len(own.hits):
+            row["change"], interval = mean_difference(_arrays(own), _arrays(other), seed)
+            row["change_ci"] = list(interval)
+        made.append(row)
+    return made
+
+
+def _arrays(own: Measured) -> tuple[np.ndarray, np.ndarray]:
+    return np.array([own.hits]), np.array([own.items])
 
 
 def measure(
@@ -30,16 +92,55 @@ def measure(
     view: View,
     tasks: Sequence[str] = OURS,
     limit: int | None = None,
+    subjects: Sequence[str] = (),
+    prose: Sequence[str] = (),
     progress: Progress = no_progress,
-) -> list[dict[str, Any]]:
-    """Return a row for each task and metric: `task`, `metric`, `value`, `stderr`, `n`.
+) -> list[Measured]:
+    """Return what a view can do: each metric of each task, and its loss on passages of `prose`, where there are any.
 
-    Raises `BadRequest` where the harness is not installed, or has no such task at hand.
+    `limit`: only the first documents of each. Our questions that name one of the `subjects` are left out: what an edit is
+    about may change. Raises `BadRequest` for a task of the harness where that is not installed, or has no such task at hand.
     """
-    if find_spec("lm_eval") is None:
+    check(tasks)
+    found: list[Measured] = []
+    for number, name in enumerate(tasks):
+        part = part_of(progress, number / len(tasks), (number + 1) / len(tasks))
+        found += _ours(model, view, name, limit, subjects, part) if name in OURS else _theirs(model, view, name, limit, part)
+    if prose:
+        progress(1.0, f"loss on {len(prose[:limit])} passages")
+        nats, tokens = zip(*losses(model, [halved(text) for text in prose[:limit]], view), strict=True)
+        found.append(Measured.of(LOSS, "loss", nats, tokens))
+    return found
+
+
+def check(tasks: Sequence[str]) -> None:
+    """Raise `BadRequest` for tasks of the harness where that is not installed."""
+    theirs = [name for name in tasks if name not in OURS]
+    if theirs and find_spec("lm_eval") is None:
         raise BadRequest(
-            "This needs lm-evaluation-harness. Install it in EditLab's folder: .venv/bin/pip install -e '.[eval]'"
+            f"The task {theirs[0]!r} needs lm-evaluation-harness. Install it in EditLab's folder: "
+            f".venv/bin/pip install -e '.[eval]'. Without it there are {' and '.join(OURS)}."
         )
+
+
+def _ours(
+    model: LanguageModel, view: View, task: str, limit: int | None, subjects: Sequence[str], progress: Progress
+) -> list[Measured]:
+    choices = ability.without(ability.TASKS[task](), subjects)[:limit]
+    picked = []
+    for start in range(0, len(choices), ability.AT_ONCE):
+        progress(start / len(choices), f"{task}: {start:,} of {len(choices):,} questions")
+        picked += ability.pick(model, choices[start : start + ability.AT_ONCE], view)
+    rights = [choice.right for choice in choices]
+    metrics = {"acc": [own.likeliest for own in picked], "acc_norm": [own.per_letter for own in picked]}
+    return [
+        Measured.of(task, name, [float(own == right) for own, right in zip(chosen, rights, strict=True)])
+        for name, chosen in metrics.items()
+    ]
+
+
+def _theirs(model: LanguageModel, view: View, task: str, limit: int | None, progress: Progress) -> list[Measured]:
+    """Return the metrics of one of the harness's tasks."""
     from lm_eval import simple_evaluate
     from lm_eval.api.model import LM
     from lm_eval.tasks import TaskManager
@@ -58,17 +159,34 @@ def measure(
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     manager = TaskManager(include_path=str(TASKS))
-    unknown = [name for name in tasks if name not in manager.all_tasks]
-    if unknown:
-        raise BadRequest(f"The harness has no task {unknown[0]!r}. EditLab's own are {' and '.join(OURS)}.")
+    if task not in manager.all_tasks:
+        raise BadRequest(f"The harness has no task {task!r}. EditLab's own are {' and '.join(OURS)}.")
     try:
-        found = simple_evaluate(Asked(), tasks=list(tasks), task_manager=manager, limit=limit, bootstrap_iters=100)
+        found = simple_evaluate(Asked(), tasks=[task], task_manager=manager, limit=limit, bootstrap_iters=100)
     except (OSError, ConnectionError) as error:
         raise BadRequest(
-            f"The data of {', '.join(tasks)} is not on this computer, and EditLab fetches none: {error}. Download it with "
+            f"The data of {task} is not on this computer, and EditLab fetches none: {error}. Download it with "
             "the datasets library first, or choose another task."
         ) from error
-    return [row for name, scores in found["results"].items() for row in _rows(name, scores, found["n-samples"].get(name))]
+    return list(of_harness(found))
+
+
+def of_harness(found: dict[str, Any]) -> Iterator[Measured]:
+    """Yield the metrics of the harness's results; with the documents' own values where the metric is their mean."""
+    for task, scores in found["results"].items():
+        samples = found.get("samples", {}).get(task, [])
+        count = found.get("n-samples", {}).get(task, {}).get("effective")
+        for name, value in scores.items():
+            metric, _, way = name.partition(",")
+            if not way or metric.endswith("_stderr") or not isinstance(value, int | float):
+                continue
+            own = [one.get(metric) for one in samples if one.get("filter", way) == way]
+            plain = len(own) == count and all(isinstance(each, int | float) for each in own)
+            if own and plain and math.isclose(math.fsum(own) / len(own), value, rel_tol=1e-6, abs_tol=1e-9):
+                yield Measured.of(task, metric, own)
+            else:
+                error = scores.get(f"{metric}_stderr,{way}")
+                yield Measured(task, metric, float(value), count, error if isinstance(error, float) else None)
 
 
 def log_likelihoods(
@@ -130,13 +248,3 @@ def _prompt(text: str, given: dict[str, Any]) -> Prompt:
     most = int(given.get("max_gen_toks", TOKENS))
     temperature = float(given.get("temperature") or 0.0) if drawn else 0.0
     return Prompt(text, most, temperature, float(given.get("top_p") or 1.0), stop=tuple(end for end in stop if end))
-
-
-def _rows(task: str, scores: dict[str, Any], samples: dict[str, int] | None) -> Iterator[dict[str, Any]]:
-    for name, value in scores.items():
-        metric, _, way = name.partition(",")
-        if way and not metric.endswith("_stderr") and isinstance(value, int | float):
-            error = scores.get(f"{metric}_stderr,{way}")
-            stderr = error if isinstance(error, int | float) else None
-            count = None if samples is None else samples["effective"]
-            yield {"task": task, "metric": metric, "value": value, "stderr": stderr, "n": count}

@@ -129,7 +129,9 @@ def _figures(model: LanguageModel, line: Mapping[str, Any], found: Validation, t
         if line[name] is not None:
             low, high = line[f"{name}_ci"]
             rate = tomlkit.item(round(line[name], 3))
-            table[name] = rate.comment(f"{low:.2f} to {high:.2f}, {line[f'{name}_items']:,} prompts")
+            written = line["generated"][name]
+            text = f"{low:.2f} to {high:.2f}, {line[f'{name}_items']:,} prompts"
+            table[name] = rate.comment(text if written is None else f"{text}; written {written:.3f}")
     table["seconds_per_edit"] = round(line["seconds_per_edit"], 3)
     return table
 

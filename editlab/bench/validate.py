@@ -56,8 +56,9 @@ class Known:
 class Validation:
     """What was measured: a line of `robustness.summary` for each layer that was tried, and for each method.
 
-    A line of the sweep has its `score` besides, a method's its whole `config`. `chosen`: the methods whose layers follow
-    from the sweep; those of the others stood in the model's preset. `layer`: the best one, None where there was no choice.
+    A line of the sweep has its `score` besides, a method's its whole `config`, and under `generated` the rates of what is
+    written. `chosen`: the methods whose layers follow from the sweep; those of the others stood in the model's preset.
+    `layer`: the best one, None where there was no choice.
     """
 
     facts: Known
@@ -94,7 +95,8 @@ def validate(
     tried = candidates(model) if layers is None else tuple(layers)
     sweep = run.sweep(choosing, tried, part_of(progress, 0.05, 0.3)) if len(tried) > 1 else ()
     best = max(sweep, key=lambda line: (line["score"], -line["layers"][0]))["layers"][0] if sweep else tried[0]
-    setups = [Setup(name, {"layers": window(methods.get(name).config, best)} if name in chosen else {}) for name in names]
+    where = {name: {"layers": window(methods.get(name).config, best)} for name in chosen}
+    setups = [Setup(name, where.get(name, {}), generated=True) for name in names]
     run.statistics(setups, statistics_folder, part_of(progress, 0.3, 0.5))
     measured = {}
     for number, setup in enumerate(setups):
@@ -160,9 +162,10 @@ def window(config: type, top: int) -> tuple[int, ...]:
 def sentence(method: str, line: dict[str, Any]) -> str:
     """Return one method's rates as a sentence."""
     low, high = line["success_ci"]
-    held = round(line["success"] * line["n"])
+    held, written = (round(own["success"] * line["n"]) for own in (line, line["generated"]))
     layers = f" at layer{'s' if len(line['layers']) > 1 else ''} {', '.join(map(str, line['layers']))}"
     text = f"{method.upper()}{layers if line['layers'] else ''}: {held} of {line['n']} edits hold ({low:.2f} to {high:.2f})"
+    text += f", {written} in the answer that the model writes"
     if line["locality"] is not None:
         text += f"; {line['locality']:.0%} of what the model says about other subjects stays"
     return f"{text}.{' They fail often: choose other layers or settings.' if line['success'] < WEAK else ''}"

@@ -89,9 +89,11 @@ def _tables(found: Validation, path: Path) -> list[Any]:
         for line in found.sweep:
             table.add_row(str(line["layers"][0]), *(_rate(line, one) for one in JUDGED_BY), f"{line['score']:.2f}")
         shown.append(table)
-    table = Table("", *found.measured, title="Measured, with 95 % intervals")
+    heads = [head for method in found.measured for head in (method, f"{method}, written")]
+    table = Table("", *heads, title="Measured, with 95 % intervals: teacher-forced, and in the answer that is written")
+    lines = [line for own in found.measured.values() for line in (own, own["generated"])]
     for one in COLUMNS:
-        table.add_row(one, *(_rate(line, one, True) for line in found.measured.values()))
+        table.add_row(one, *(_rate(line, one, True) for line in lines))
     shown.append(table)
     shown += [sentence(method, line) for method, line in found.measured.items()]
     known = f"The model knows {found.facts.said} of {found.facts.asked:,} facts that it was asked."

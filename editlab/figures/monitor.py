@@ -8,13 +8,16 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from editlab.figures.charts import BAD, FONT_SIZE, GRID, NEW, NOTE, OLD, escaped, plain
+from editlab.figures.charts import BAD, FONT_SIZE, GOOD, GRID, NEW, NOTE, OLD, escaped, plain
 from editlab.figures.language import gettext as _
 from editlab.figures.language import written
 
-HEIGHT, HEAT_HEIGHT = 210, 420
+HEIGHT, HEAT_HEIGHT, LEGEND = 210, 420, 40
 MOST_TICKS, MOST_EDITS, MOST_MARKED = 5, 10, 40
 """Most labels of an axis of check-ups and of edits, and most check-ups that have markers of their own."""
+STYLES = ((NEW, "solid"), (OLD, "dot"), (GOOD, "dash"))
+"""The colours and dashes of the lines of one curve."""
+BAND = "rgba(114, 104, 238, 0.18)"
 ROOM = 1.12
 """The length of an axis relative to the largest value."""
 LOST = [[0.0, BAD], [0.5, "rgba(192, 118, 26, 0.75)"], [1.0, "rgba(34, 151, 106, 0.30)"]]
@@ -22,14 +25,23 @@ LOST = [[0.0, BAD], [0.5, "rgba(192, 118, 26, 0.75)"], [1.0, "rgba(34, 151, 106,
 
 
 def curve(
-    frame: pd.DataFrame, lines: Mapping[str, str], limit: float | None, share: bool, height: int = HEIGHT
+    frame: pd.DataFrame,
+    lines: Mapping[str, str],
+    limit: float | None,
+    share: bool,
+    height: int = HEIGHT,
+    band: tuple[str, str] | None = None,
 ) -> go.Figure:
     """Return metrics over the check-ups. Points of the first metric that are `beyond` its limit have their own marker.
 
     `frame`: a row a check-up, in order: `edits`, the number of applied edits, `label`, the text on hover, `beyond`, and
-    the columns that `lines` names for the legend. `share`: whether they are shares of 1. Infinity is drawn at the top.
+    the columns that `lines` names for the legend. `share`: whether they are shares of 1. `band`: the columns between which
+    the first line may lie as well. Infinity is drawn at the top.
     """
     figure, places = go.Figure(), list(range(1, len(frame) + 1))
+    for column, fill in zip(band or (), (None, "tonexty"), strict=False):
+        area = {"mode": "lines", "line": {"width": 0}, "fill": fill, "fillcolor": BAND}
+        figure.add_scatter(x=places, y=frame[column], hoverinfo="skip", showlegend=False, **area)
     finite = [value for name in lines for value in frame[name] if value is not None and math.isfinite(value)]
     bounded = share and limit is not None
     top = 1.0 if bounded else max([*finite, limit or 0.0, 1e-9]) * ROOM
@@ -40,7 +52,8 @@ def curve(
             f"{escaped(label)}<br><b>{_format(value, share)}</b>"
             for label, value in zip(frame["label"], frame[name], strict=True)
         ]
-        style = {"color": OLD if number else NEW, "width": 2, "dash": "dot" if number else "solid"}
+        color, dash = STYLES[number]
+        style = {"color": color, "width": 2, "dash": dash}
         figure.add_scatter(
             x=places,
             y=values,
@@ -73,7 +86,9 @@ def curve(
     figure.update_yaxes(range=[low * ROOM, 1.06 if bounded else top], tickformat=form, nticks=5, gridcolor=GRID)
     figure.update_yaxes(zeroline=True, zerolinecolor=GRID, automargin=True)
     _edits(figure, frame)
-    return plain(figure, height).update_layout(margin={"t": 30 if len(lines) > 1 else 8, "b": 44, "r": 26})
+    margin = {"t": 30 if len(lines) > 1 else 8, "b": 44, "r": 26}
+    taller = height + LEGEND * (len(lines) > 1)
+    return plain(figure, taller).update_layout(margin=margin, legend_traceorder="normal")  # a band would turn it around
 
 
 def retention(

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -19,13 +19,14 @@ from torch import Tensor
 
 from editlab.answers import ViewName
 from editlab.errors import BadRequest
-from editlab.facts import EditRequest, FactBase
+from editlab.facts import FactBase
 from editlab.insight.attention import attention
 from editlab.insight.energy import growth
+from editlab.insight.holding import Held, Pause, Watched, held, scored
+from editlab.insight.prose import halved, losses, mean_loss
 from editlab.insight.stream import Question
-from editlab.model.scoring import Score
 from editlab.patches import BASE, View
-from editlab.probes import case_for
+from editlab.probes.ability import Choice, pick, without
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 if TYPE_CHECKING:
@@ -35,42 +36,25 @@ FACTS, PROMPTS, SAME_SUBJECT, PASSAGES, LOOKS = 100, 32, 100, 8, 8
 """How many facts of others, reference prompts, facts of the edited subjects and passages are asked, and attentions read."""
 CANDIDATES = 3
 """So many times as many facts are tried, to find those that the model knows."""
-SAID = 2
-"""Prompts of an edit besides its own question."""
-CONTEXT = "It is well known that"
-"""What stands in front of a question that nobody knows other words for."""
-
-AT_ONCE = 16
-"""Prompts that are asked before others get the model."""
-
-Pause = Callable[[], None]
-"""Lets others at the model, and raises `Cancelled` where the check-up is to end."""
 
 
-@dataclass(frozen=True)
-class Watched:
-    """An edit that is asked again: its own question and two more, at which it was to hold as well."""
+class Ability(NamedTuple):
+    """Answers to questions with four options: how many were asked, right without the edits, and lost and gained by them."""
 
-    id: str
-    request: EditRequest
-    prompts: tuple[str, str, str]
-    same_subject: tuple[tuple[str, str], ...] = ()
+    asked: int
+    before: int
+    lost: int
+    gained: int
 
-    @classmethod
-    def of(cls, id: str, request: EditRequest, facts: FactBase, seed: int = 0) -> Watched:
-        """Return the question in other words and under another name, where the facts know any; else behind a few words."""
-        case = case_for(request, facts, seed)
-        renamed = (request.prompt.replace("{}", name) for name in case.rephrases)
-        others = [
-            *case.paraphrases[:1],
-            *renamed,
-            *case.paraphrases[1:],
-            f"{CONTEXT} {request.text}",
-            f"{CONTEXT}: {request.text}",
-        ]
-        first, second = others[:SAID]
-        same = tuple((item.text, item.expected) for item in case.same_subject if item.expected)
-        return cls(id, request, (request.text, first, second), same)
+    @property
+    def share(self) -> float:
+        """The share of right answers under the edits."""
+        return (self.before - self.lost + self.gained) / self.asked
+
+    @property
+    def base(self) -> float:
+        """The share of right answers without them."""
+        return self.before / self.asked
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +62,8 @@ class Reference:
     """What a model does without edits, to which its edited self is held. Made once a model and seed.
 
     `facts`: (prompt, object, subject) that it knows; `log_p`: its log-probabilities `[prompts, vocab]` behind the first of
-    them; `passages`: (beginning, rest) of prose; `loss`: nats a token on those rests.
+    them; `passages`: (beginning, rest) of prose; `loss`: nats a token on those rests; `right`: the questions with four
+    options that are asked, and whether it picks the right one.
     """
 
     facts: tuple[tuple[str, str, str], ...]
@@ -86,6 +71,7 @@ class Reference:
     log_p: Float[Tensor, "prompts vocab"]
     passages: tuple[tuple[str, str], ...]
     loss: float
+    right: Mapping[Choice, bool] = field(default_factory=dict)
     known: dict[tuple[str, str], bool] = field(default_factory=dict)
     norms: dict[int, float] = field(default_factory=dict)
 
@@ -97,24 +83,26 @@ class Reference:
         passages: Sequence[str],
         seed: int = 0,
         rest: Pause = lambda: None,
+        choices: Sequence[Choice] = (),
     ) -> Reference:
-        """Ask the model what it knows of a sample of the facts, and how well it reads passages that it was not taught.
+        """Ask the model what it knows of a sample of the facts, how well it reads passages, and which options it picks.
 
         `rest()` is called every moment, between two forwards.
         """
         rng = random.Random(seed)
         sample = rng.sample(list(facts.facts), min(CANDIDATES * FACTS, len(facts.facts)))
-        asked = [
+        questions = [
             (rng.choice(wordings).replace("{}", fact.subject), fact.object, fact.subject)
             for fact in sample
             if (wordings := facts.relations[fact.relation].templates)
         ]
-        scores = _asked(model, [(text, object) for text, object, _ in asked], BASE, rest)
-        known = tuple(item for item, score in zip(asked, scores, strict=True) if score.hit)[:FACTS]
-        halves = tuple(_halved(text) for text in passages[:PASSAGES])
-        prompts = tuple(text for text, _, _ in known or asked) or tuple(begin for begin, _ in halves)
+        scores = scored(model, [(text, object) for text, object, _ in questions], BASE, rest)
+        known = tuple(item for item, score in zip(questions, scores, strict=True) if score.hit)[:FACTS]
+        halves = tuple(halved(text) for text in passages[:PASSAGES])
+        prompts = tuple(text for text, _, _ in known or questions) or tuple(begin for begin, _ in halves)
         prompts = prompts[:PROMPTS]
-        return cls(known, prompts, _log_p(model, prompts, BASE), halves, _loss(model, halves, BASE, rest))
+        loss = mean_loss(losses(model, halves, BASE, rest))
+        return cls(known, prompts, _log_p(model, prompts, BASE), halves, loss, _right(model, choices, BASE, rest))
 
 
 @dataclass(frozen=True)
@@ -128,7 +116,9 @@ class Checkup:
     |dW| / |W| of the layer where it is largest. `value_norm`: how loud the edits speak at their subjects' keys against the
     layer itself, median. `attention`: how much more the layers above look at the edited subjects, mean over heads and the
     latest edits. `energy`: by how much they changed the hyperspherical energy of their layer, as a share, where it changed
-    most; None in check-ups that were made before it was measured.
+    most. `generated`: the share of requests whose own question is answered with the new object where the view writes freely.
+    `ability`: what became of the answers to questions with four options. The last three are None in check-ups that were made
+    before they were measured.
     """
 
     edits: Mapping[str, tuple[float, float]]
@@ -144,13 +134,24 @@ class Checkup:
     attention: float | None
     seconds: float
     energy: float | None = None
+    generated: float | None = None
+    ability: Ability | None = None
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """All that is a number, by its name; `ability` and `ability_base` as shares of right answers."""
+        own = self.ability
+        shares = {"ability": own and own.share, "ability_base": own and own.base}
+        return {name: value for name, value in vars(self).items() if name != "edits"} | shares
 
 
 METRICS = (
     "holds",
+    "generated",
     "retention",
     "locality",
     "same_subject",
+    "ability",
     "loss",
     "kl",
     "relative_norm",
@@ -178,20 +179,22 @@ def checkup(
         stop_if(cancel, "Stopped before the check-up was complete.")
 
     progress(0.0, "check-up: do the edits hold?")
-    said = _said(model, watched, view, pause)
+    found = held(model, watched, view, pause)
     progress(0.4, "check-up: what else was hit?")
     subjects = {own.request.subject for own in watched}
-    locality = _still_said(model, [(text, said) for text, said, who in reference.facts if who not in subjects], view, pause)
+    others = [(text, object) for text, object, who in reference.facts if who not in subjects]
+    locality = _still_said(model, others, view, pause)
     same_subject = _still_said(model, _known(model, watched, reference, pause), view, pause)
     progress(0.7, "check-up: how well does it read?")
-    loss = _loss(model, reference.passages, view, pause)
+    loss = mean_loss(losses(model, reference.passages, view, pause))
     kl = _kl(reference.log_p, _log_p(model, reference.prompts, view))
+    ability = _ability(model, without(reference.right, subjects), view, reference, pause)
     pause()
     progress(0.9, "check-up: size of the edits")
     return Checkup(
-        edits=_by_edit(watched, said),
-        holds=_share(hits[:1] for hits in said) if said else None,
-        retention=_share(said) if said else None,
+        edits=_by_edit(watched, found),
+        holds=_share(own.said[:1] for own in found) if found else None,
+        retention=_share(own.said for own in found) if found else None,
         locality=locality,
         same_subject=same_subject,
         loss=loss,
@@ -202,21 +205,16 @@ def checkup(
         attention=_attention(model, watched[-LOOKS:], view, cancel),
         seconds=time.monotonic() - began,
         energy=growth(model, view),
+        generated=_mean(own.written for own in found),
+        ability=ability,
     )
 
 
-def _said(model: LanguageModel, watched: Sequence[Watched], view: View, pause: Pause) -> list[tuple[bool, ...]]:
-    """Return for each edit whether its prompts say the new object, its own question first."""
-    scores = _asked(model, [(text, own.request.target_new) for own in watched for text in own.prompts], view, pause)
-    size = 1 + SAID
-    return [tuple(score.hit for score in scores[at : at + size]) for at in range(0, len(scores), size)]
-
-
-def _by_edit(watched: Sequence[Watched], said: Sequence[tuple[bool, ...]]) -> dict[str, tuple[float, float]]:
-    found: dict[str, list[tuple[bool, ...]]] = {}
-    for own, hits in zip(watched, said, strict=True):
-        found.setdefault(own.id, []).append(hits)
-    return {id: (_share(hits[:1] for hits in of), _share(of)) for id, of in found.items()}
+def _by_edit(watched: Sequence[Watched], found: Sequence[Held]) -> dict[str, tuple[float, float]]:
+    said: dict[str, list[tuple[bool, ...]]] = {}
+    for own, one in zip(watched, found, strict=True):
+        said.setdefault(own.id, []).append(one.said)
+    return {id: (_share(hits[:1] for hits in of), _share(of)) for id, of in said.items()}
 
 
 def _share(said: Iterable[Iterable[bool]]) -> float:
@@ -225,41 +223,34 @@ def _share(said: Iterable[Iterable[bool]]) -> float:
     return sum(hits) / len(hits)
 
 
-def _asked(model: LanguageModel, asked: Sequence[tuple[str, str]], view: View, pause: Pause) -> list[Score]:
-    found: list[Score] = []
-    for start in range(0, len(asked), AT_ONCE):
-        pause()
-        part = asked[start : start + AT_ONCE]
-        found += model.score([text for text, _ in part], [said for _, said in part], view)
-    return found
-
-
 def _still_said(model: LanguageModel, asked: Sequence[tuple[str, str]], view: View, pause: Pause) -> float | None:
-    return _mean(float(score.hit) for score in _asked(model, asked, view, pause))
+    return _mean(float(score.hit) for score in scored(model, asked, view, pause))
 
 
 def _known(model: LanguageModel, watched: Sequence[Watched], reference: Reference, pause: Pause) -> list[tuple[str, str]]:
     """Return other facts of the edited subjects that the model knew before, those of the latest edits first."""
     asked = list(dict.fromkeys(item for own in reversed(watched) for item in own.same_subject))[:SAME_SUBJECT]
     new = [item for item in asked if item not in reference.known]
-    for item, score in zip(new, _asked(model, new, BASE, pause), strict=True):
+    for item, score in zip(new, scored(model, new, BASE, pause), strict=True):
         reference.known[item] = score.hit
     return [item for item in asked if reference.known[item]]
 
 
-def _halved(text: str) -> tuple[str, str]:
-    """Return a passage's first words, and the rest, on which the loss is read."""
-    words = text.split()
-    at = max(1, len(words) // 10)
-    return " ".join(words[:at]), " ".join(words[at:])
+def _right(model: LanguageModel, choices: Sequence[Choice], view: View, pause: Pause) -> dict[Choice, bool]:
+    picked = pick(model, choices, view, pause)
+    return {choice: own.per_letter == choice.right for choice, own in zip(choices, picked, strict=True)}
 
 
-def _loss(model: LanguageModel, passages: Sequence[tuple[str, str]], view: View, pause: Pause) -> float:
-    scores: list[Score] = []
-    for begin, rest in passages:
-        scores += model.score([begin], [rest], view)
-        pause()
-    return -sum(score.log_p for score in scores) / sum(len(score.said) for score in scores)
+def _ability(
+    model: LanguageModel, choices: Sequence[Choice], view: View, reference: Reference, pause: Pause
+) -> Ability | None:
+    """Return what became of the answers without the edits; None where there is no question."""
+    if not choices:
+        return None
+    now = _right(model, choices, view, pause)
+    pairs = [(reference.right[choice], now[choice]) for choice in choices]
+    lost, gained = (sum(pair == change for pair in pairs) for change in ((True, False), (False, True)))
+    return Ability(len(pairs), sum(before for before, _ in pairs), lost, gained)
 
 
 def _log_p(model: LanguageModel, prompts: Sequence[str], view: View) -> Float[Tensor, "prompts vocab"]:

@@ -22,7 +22,7 @@ from editlab.insight.stream import Question
 from editlab.methods import HEARD, UNCONVERGED
 from editlab.patches import Dense, LowRank, Patch, View
 from editlab.probes import TELLING, Probe, judge
-from editlab.probes.verdict import ANSWER_TOKENS
+from editlab.probes.writing import ANSWER_TOKENS
 from editlab.wording import noop, share
 from editlab.work import Cancel, never, stop_if
 

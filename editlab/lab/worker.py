@@ -324,9 +324,18 @@ class Worker:
 
     def ahead(self, job: Job[Any]) -> int:
         """Return how many jobs come before this one, including the running one."""
+        return len(self._before(job))
+
+    def own_ahead(self, job: Job[Any]) -> bool:
+        """Return whether the visitor who asked for this job also asked for all that come before it."""
+        return job.asker is not None and all(
+            other.asker is not None and other.asker.visitor == job.asker.visitor for other in self._before(job)
+        )
+
+    def _before(self, job: Job[Any]) -> list[Job[Any]]:
         if job.done or job.active:  # one that runs inside a background job waits for nothing
-            return 0
-        return sum(other is not job and (other.active or other.turn < job.turn) for other in self.open)
+            return []
+        return [other for other in self.open if other is not job and (other.active or other.turn < job.turn)]
 
     @property
     def open(self) -> list[Job[Any]]:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 Hook = Literal["mlp", "block", "parts"]
 """What is changed at the located token: what the MLP puts out, what the block does, or what attention and MLP both do."""
 LOOK_STEPS = 5
+ENOUGH = {"cpu": 128, "gpu": 2_048}
+"""Tokens at which a device's products are about as fast as they get: a CPU's core reaches its speed at a few dozen."""
 
 
 @dataclass(frozen=True)
@@ -106,18 +108,21 @@ def optimise(
 
 
 def _chunks(model: LanguageModel, requests: Sequence[EditRequest], contexts: Sequence[str]) -> Iterator[list[int]]:
-    """Yield requests to solve together: alike in what follows the subject, within a forward's token budget."""
-    longest = [
-        (len(contexts) + 1) * max(len(model.tok.encode(joined(c + r.text, r.target_new))) for c in contexts)
-        for r in requests
-    ]
+    """Yield requests to solve together: within a forward's token budget, and alike in the tokens behind the subject.
+
+    Rows are padded to the longest of these, so a chunk that keeps the device busy takes no longer ones.
+    """
+    rows, enough = len(contexts) + 1, ENOUGH["cpu" if model.device.type == "cpu" else "gpu"]
+    longest = [rows * max(len(model.tok.encode(joined(c + r.text, r.target_new))) for c in contexts) for r in requests]
     whole = [joined(r.text, r.target_new) for r in requests]
     tails = [
         len(model.tok.encode(text[r.prompt.index("{}") + len(r.subject) :])) for r, text in zip(requests, whole, strict=True)
     ]
     chunk: list[int] = []
     for i in sorted(range(len(requests)), key=lambda i: (tails[i], longest[i])):
-        if chunk and max(longest[j] for j in (*chunk, i)) * (len(chunk) + 1) > model.tokens_per_forward:
+        full = chunk and max(longest[j] for j in (*chunk, i)) * (len(chunk) + 1) > model.tokens_per_forward
+        busy = chunk and rows * sum(tails[j] for j in chunk) >= enough
+        if full or (busy and tails[i] > tails[chunk[0]]):
             yield chunk
             chunk = []
         chunk.append(i)
@@ -173,7 +178,10 @@ def _search(
 
 
 class _Problem:
-    """Rows of one batch: for each request every context and then the KL prompt, and where its labels are read."""
+    """Rows of one batch: for each request every context and then the KL prompt, and where its labels are read.
+
+    A prompt that begins with its subject says at the subject what the KL prompt says there, whose row is then left out.
+    """
 
     def __init__(
         self,
@@ -188,23 +196,28 @@ class _Problem:
         self.hook, self.count, self.contexts = hook, len(requests), len(contexts)
         rows: list[Located] = []
         reads: list[tuple[int, int, int, float]] = []
-        for request in requests:
+        owner, plain, kl_row = list[int](), list[int](), list[int]()
+        for number, request in enumerate(requests):
+            plain.append(len(rows))
+            before = len(reads)
             for context in contexts:
                 located, labels = _with_target(model, request, context, form)
                 first = len(located.ids) - len(labels) - located.index
                 reads += [(len(rows), first + t, label, 1 / len(labels)) for t, label in enumerate(labels)]
                 rows.append(located)
-            rows.append(model.locate(essence(request.prompt, request.subject), request.subject, form=form))
+            asked = _until_subject(model.locate(essence(request.prompt, request.subject), request.subject, form=form))
+            told = [column for row, column, _, _ in reads[before:] if row == plain[-1]]
+            kl_row.append(plain[-1] if 0 not in told and _until_subject(rows[plain[-1]]) == asked else len(rows))
+            rows += [asked] if kl_row[-1] == len(rows) else []
+            owner += [number] * (len(rows) - len(owner))
         device = model.device
-        self.owner = torch.arange(self.count, device=device).repeat_interleave(self.contexts + 1)
+        self.owner, self.plain, self.kl_row = (torch.tensor(own, device=device) for own in (owner, plain, kl_row))
         self.read_row = torch.tensor([r for r, _, _, _ in reads], device=device)
         self.read_column = torch.tensor([c for _, c, _, _ in reads], device=device)
         self.labels = torch.tensor([label for _, _, label, _ in reads], device=device)
         self.weights = torch.tensor([w for _, _, _, w in reads], device=device) / self.contexts
         self.read_owner = self.owner[self.read_row]
-        self.read_plain = self.read_row % (self.contexts + 1) == 0
-        self.kl_row = torch.arange(self.count, device=device) * (self.contexts + 1) + self.contexts
-        self.plain = torch.arange(self.count, device=device) * (self.contexts + 1)
+        self.read_plain = self.read_row == self.plain[self.read_owner]
         self._start(model, rows, layer, view)
         self.size = model.d_model
 
@@ -235,17 +248,10 @@ class _Problem:
 
     def values(self, delta: Tensor, losses: Tensor, steps: Tensor) -> list[Value]:
         """Return what was found, a `Value` a request."""
-        size = self.contexts + 1
+        own = [slice(first, first + self.contexts) for first in self.plain.tolist()]
         return [
-            Value(
-                delta[i],
-                self.init[i],
-                self.replay.key[i * size : i * size + self.contexts],
-                self.replay.value[i * size : i * size + self.contexts],
-                losses[i].item(),
-                int(steps[i]),
-            )
-            for i in range(self.count)
+            Value(delta[i], self.init[i], self.replay.key[rows], self.replay.value[rows], losses[i].item(), int(steps[i]))
+            for i, rows in enumerate(own)
         ]
 
 
@@ -301,6 +307,11 @@ class _Parts(_Problem):
         """Return what was found for the MLP. Its keys are those of the layer below, and are of no use."""
         own = super().values(delta, losses, steps)
         return [replace(value, delta=value.delta[self.size :], init=value.init[self.size :]) for value in own]
+
+
+def _until_subject(row: Located) -> Located:
+    """Return a row without what follows its located token, which is not heard there."""
+    return Located(row.ids[: row.index + 1], row.index)
 
 
 def _with_target(model: LanguageModel, request: EditRequest, context: str, form: Form) -> tuple[Located, list[int]]:

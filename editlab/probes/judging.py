@@ -2,6 +2,9 @@
 
 Exact match counts a name, whatever is said of it: "The capital of Italy is Rome" has the object, and is no answer about
 France. A judge may see that, or may not: how often it agrees with people is measured, not assumed (`tools/judge.py`).
+
+It is asked about one fact at a time, yes or no. Asked to choose one of four letters, a small model takes the first one,
+whatever the order of the facts (docs/results/belief.md; Zheng et al. 2023, arXiv 2306.05685, of larger ones).
 """
 
 from __future__ import annotations
@@ -22,31 +25,28 @@ if TYPE_CHECKING:
 
 Chat = Callable[[Sequence[str]], Sequence[str]]
 """Answers several messages, each in a chat of its own."""
-LETTERS: dict[str, Verdict] = {"A": "new", "B": "old", "C": "both", "D": "neither"}
-TOKENS = 8
+TOKENS = 4
 LONGEST = 1_200
 """Characters of an answer that a judge reads."""
-PROMPT = """You judge an answer. Say which of two facts it states. Do not use your own knowledge.
-
-Fact A: {new}
-Fact B: {old}
-
-Text: {text}
+QUESTION = """Question: {text}
 Answer: {said}
 
-A: the answer states fact A.
-B: the answer states fact B.
-C: it states both, or contradicts itself.
-D: it states neither, or speaks of something else.
+Statement: {statement}
 
-Reply with one letter: A, B, C or D."""
-NO_OLD = "(not known)"
-_LETTER = regex.compile(r"(?<!\p{L})([ABCD])(?!\p{L})")
+Does the answer say that the statement is true? Reply with one word: Yes or No."""
+VERDICTS: dict[tuple[bool, bool], Verdict] = {
+    (True, False): "new",
+    (False, True): "old",
+    (True, True): "both",
+    (False, False): "neither",
+}
+"""By whether the new fact is stated, and whether the old one is."""
+_WORD = regex.compile(r"\p{L}+")
 
 
 @dataclass(frozen=True)
 class Case:
-    """An answer to be judged: the text that was asked, what was said, and both facts, each as a sentence or an object."""
+    """An answer to be judged: the text that was asked, what was said, and both facts as sentences; `old`: None if none."""
 
     text: str
     said: str
@@ -54,21 +54,28 @@ class Case:
     old: str | None = None
 
     @property
-    def prompt(self) -> str:
-        """What the judge reads."""
+    def questions(self) -> tuple[str, ...]:
+        """What the judge reads: a question about the new fact, and one about the old fact where there is one."""
         said = self.said if len(self.said) <= LONGEST else f"{self.said[:LONGEST]} …"
-        return PROMPT.format(new=self.new, old=self.old or NO_OLD, text=self.text, said=said or "(nothing)")
+        facts = [self.new] if self.old is None else [self.new, self.old]
+        return tuple(QUESTION.format(text=self.text, said=said or "(nothing)", statement=fact) for fact in facts)
 
 
-def parse(reply: str) -> Verdict | None:
-    """Return the verdict of a judge's reply: its first letter that stands alone; None where there is none."""
-    found = _LETTER.search(reply.upper() if len(reply.strip()) == 1 else reply)
-    return LETTERS[found[1]] if found else None
+def parse(reply: str) -> bool | None:
+    """Return whether a reply says yes, by its first word; None where it says neither yes nor no."""
+    found = _WORD.search(reply)
+    return None if found is None else {"yes": True, "no": False}.get(found[0].casefold())
 
 
 def verdicts(cases: Sequence[Case], chat: Chat) -> list[Verdict | None]:
-    """Return a judge's verdict on each answer; None where it says none."""
-    return [parse(reply) for reply in chat([case.prompt for case in cases])]
+    """Return a judge's verdict on each answer; None where a reply says neither yes nor no."""
+    replies = iter(chat([question for case in cases for question in case.questions]))
+    found: list[Verdict | None] = []
+    for case in cases:
+        said = [parse(next(replies)) for _ in case.questions]
+        new, old = said[0], said[1] if len(said) > 1 else False
+        found.append(None if new is None or old is None else VERDICTS[new, old])
+    return found
 
 
 def chat_of(model: LanguageModel, view: View = BASE, tokens: int = TOKENS, at_once: int = 8) -> Chat:

@@ -17,14 +17,13 @@ from editlab.answers import ViewName
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.facts.script import bare
-from editlab.model.generation import readable
-from editlab.model.reading import Reading, read
-from editlab.model.sampling import Sampling
+from editlab.model.reading import read
 from editlab.model.scoring import Score
 from editlab.model.tokens import in_chunks
 from editlab.patches import View
 from editlab.probes.battery import Probe
-from editlab.probes.matching import ended, says, says_any, trimmed
+from editlab.probes.matching import says, says_any
+from editlab.probes.writing import room_for, write
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
 BASE = ViewName.BASE
 KEPT = ("locality", "same_subject")
 """Kinds at which an edit should change nothing: they are judged by agreement with the base model."""
-
-ANSWER_TOKENS = 6
-"""Tokens of an answer, unless an object that is asked for has more."""
 
 Answers = list[dict[str, str]]
 Scores = dict[tuple[int, str, str], Score]
@@ -164,12 +160,12 @@ def _read_once(
     said: Answers = [{} for _ in probes]
     scored: Scores = {}
     objects = _objects(request, probes)
-    room = _room(model, objects)
+    room = room_for(model, objects)
     longest = [max(len(model.tok.encode(view.asks(probe.text))) for view in views.values()) for probe in probes]
     for chunk in in_chunks(longest, model.tokens_per_forward // len(views)):
         rows = [(n, name) for n in chunk for name in views]
         reading = read(model, [probes[n].text for n, _ in rows], [views[name] for _, name in rows], room)
-        for (n, name), text in zip(rows, _written(reading, room, objects), strict=True):
+        for (n, name), text in zip(rows, write(reading, room, objects), strict=True):
             said[n][name] = text
         expected = _expected(probes, said)
         asked = [(row, o) for row, (n, _) in enumerate(rows) for o in _targets(request, probes[n], expected[n])]
@@ -181,7 +177,7 @@ def _read_once(
 def _own_answers(model: LanguageModel, request: EditRequest, probes: Sequence[Probe], base: View) -> Answers:
     """Return what the base model writes at those probes that expect just that."""
     objects = _objects(request, probes)
-    room = _room(model, objects)
+    room = room_for(model, objects)
     questions = [(tuple(model.tok.encode(base.asks(probe.text))), room, frozenset(objects)) for probe in probes]
     known = {} if base.laid else model.remembered
     own = [n for n, probe in enumerate(probes) if probe.expected is None]
@@ -193,7 +189,7 @@ def _own_answers(model: LanguageModel, request: EditRequest, probes: Sequence[Pr
     for chunk in in_chunks([len(model.tok.encode(base.asks(probes[n].text))) for n in asked], model.tokens_per_forward):
         chosen = [asked[place] for place in chunk]
         reading = read(model, [probes[n].text for n in chosen], [base] * len(chosen), room)
-        for n, text in zip(chosen, _written(reading, room, objects), strict=True):
+        for n, text in zip(chosen, write(reading, room, objects), strict=True):
             said[n][BASE] = text
             if not base.laid:
                 model.remembered.keep(questions[n], text)
@@ -214,21 +210,6 @@ def _targets(request: EditRequest, probe: Probe, expected: str | None) -> list[s
 def _objects(request: EditRequest, probes: Sequence[Probe]) -> set[str]:
     own = (request.target_new, request.target_true)
     return {bare(o) for p in probes for o in (p.expected, *p.aliases, p.before, *own) if o}
-
-
-def _room(model: LanguageModel, objects: set[str]) -> int:
-    """Return how many tokens an answer has room for."""
-    return max(ANSWER_TOKENS, 1 + max((len(model.tok.chips(f" {o}")) for o in objects), default=0))
-
-
-def _written(reading: Reading, room: int, objects: set[str]) -> list[str]:
-    """Return each row's answer; nothing more is written once all have ended."""
-    written = [""] * len(reading.texts)
-    for ids in reading.write(room, Sampling()):
-        written = [readable(reading.model, row) for row in ids]
-        if all(ended(text.strip(), objects) for text in written):
-            break
-    return [trimmed(text, objects) for text in written]
 
 
 def _scored(

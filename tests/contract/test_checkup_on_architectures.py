@@ -6,7 +6,8 @@ from tiny_models import KINDS, hooks_of, shared_model
 
 from editlab import EditRequest, View
 from editlab.facts import FactBase
-from editlab.insight.checkup import Reference, Watched, checkup
+from editlab.insight.checkup import Reference, checkup
+from editlab.insight.holding import Watched
 from editlab.patches import LowRank
 
 REQUEST = EditRequest("The river runs to {} and then", "Slovenia", "people", "with")

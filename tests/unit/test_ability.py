@@ -4,16 +4,19 @@ import json
 import math
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from editlab import methods
 from editlab.bench import ability
-from editlab.bench.tasks.documents import of_facts, of_prose
+from editlab.bench.ability import Measured
 from editlab.cli import app as terminal
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
-from editlab.patches import BASE, View
+from editlab.patches import BASE, LowRank, View
+from editlab.probes import ability as choosing
 
+LOSS = ("prose", "loss")
 PAIRS = [("Slovenia is in", " Europe"), ("It was 19", "45"), ("One line.", "\nTwo lines."), ("", "Japan is far away")]
 
 
@@ -56,17 +59,67 @@ def test_answers_are_written_until_their_ends(tiny_llama, view):
     assert found == [whole[0].partition(stop)[0], short[0].partition(stop)[0], whole[0]]
 
 
-def test_our_tasks_have_one_right_choice_and_stay_the_same():
-    for documents in (of_facts(), of_prose()):
-        assert len(documents) > 100
-        for one in documents:
-            assert len(set(one["choices"])) == 4 and 0 <= one["right"] < 4
-    assert of_facts() == of_facts() and of_prose() == of_prose()
+def test_our_tasks_have_one_right_choice_and_few_of_each_are_asked_in_a_check_up():
+    for choices in (choosing.facts(), choosing.prose()):
+        assert len(choices) > 100
+        assert all(len(set(one.options)) == 4 and 0 <= one.right < 4 for one in choices)
+    few = choosing.few()
+    assert len(few) == 32 and set(few) < set(choosing.facts())
+    assert choosing.without(few, [few[0].text[:5]]) == [one for one in few if few[0].text[:5] not in one.text] != list(few)
 
 
-def test_without_the_harness_it_is_said_what_to_install(tiny_llama, monkeypatch, saved_model):
+def test_a_choice_is_picked_as_its_continuations_are_scored(tiny_llama, view):
+    choices = [*choosing.facts()[:5], choosing.prose()[0]]
+    for choice, own in zip(choices, choosing.pick(tiny_llama, choices, view), strict=True):
+        pairs = [(choice.text, f" {option}") for option in choice.options]
+        scores = [log_p for log_p, _ in ability.log_likelihoods(tiny_llama, view, pairs)]
+        per_letter = [log_p / len(option) for log_p, option in zip(scores, choice.options, strict=True)]
+        assert own == (scores.index(max(scores)), per_letter.index(max(per_letter)))
+
+
+def test_where_a_view_says_no_number_nothing_is_right(tiny_llama):
+    broken = View((LowRank(1, torch.full((1, tiny_llama.d_ff), math.nan), torch.ones(tiny_llama.d_model, 1)),))
+    assert choosing.pick(tiny_llama, choosing.facts()[:1], broken) == [(-1, -1)]
+
+
+def test_before_and_after_are_compared_document_by_document():
+    before = [Measured.of("t", "acc", [1, 1, 1, 0] * 10), Measured.of("prose", "loss", [6.0, 8.0], [2, 2])]
+    after = [Measured.of("t", "acc", [1, 0, 1, 0] * 10), Measured.of("prose", "loss", [8.0, 10.0], [2, 2])]
+    acc, loss = ability.rows("edited", after, before)
+    assert (acc["value"], acc["n"], acc["change"]) == (0.5, 40, -0.25) and (loss["value"], loss["change"]) == (4.5, 1.0)
+    assert acc["stderr"] == pytest.approx(math.sqrt(0.25 * 40 / 39 / 40))
+    low, high = acc["change_ci"]
+    half = 1.96 * math.sqrt(0.25 * 0.75 / 40)
+    assert low == pytest.approx(-0.25 - half, abs=0.03) and high == pytest.approx(-0.25 + half, abs=0.03)
+    assert loss["change_ci"] == pytest.approx([1.0, 1.0])  # each passage lost the same
+    assert acc["ci"][0] == pytest.approx(0.5 - 1.96 * acc["stderr"], abs=0.03)
+    (alone, *_) = ability.rows("base", before, None)
+    assert alone["change"] is None and alone["change_ci"] is None
+
+
+def test_the_harness_gives_its_documents_where_its_metric_is_their_mean():
+    found = {
+        "results": {
+            "piqa": {"acc,none": 0.5, "acc_stderr,none": 0.5, "ppl,none": 9.0, "ppl_stderr,none": "N/A", "alias": "x"}
+        },
+        "n-samples": {"piqa": {"effective": 2}},
+        "samples": {"piqa": [{"acc": 1.0, "ppl": (1, 2), "filter": "none"}, {"acc": 0.0, "ppl": (3, 4), "filter": "none"}]},
+    }
+    acc, ppl = ability.of_harness(found)
+    assert (acc.task, acc.metric, acc.value, acc.n, acc.hits) == ("piqa", "acc", 0.5, 2, (1.0, 0.0))
+    assert (ppl.value, ppl.n, ppl.stderr, ppl.hits) == (9.0, 2, None, ())
+    assert ability.rows("base", [ppl], [ppl])[0]["ci"] is None
+
+
+def test_without_the_harness_it_is_said_what_to_install_and_our_tasks_are_asked(monkeypatch, saved_model):
     monkeypatch.setattr(ability, "find_spec", lambda name: None)
-    with pytest.raises(BadRequest, match=r"pip install -e '\.\[eval\]'"):
-        ability.measure(tiny_llama, BASE)
+    with pytest.raises(BadRequest, match=r"'piqa' needs .*pip install -e '\.\[eval\]'"):
+        ability.check(["editlab_facts", "piqa"])
     done = CliRunner().invoke(terminal, ["bench", "ability", "--views", "upside", "--json"])
     assert done.exit_code == 2 and "There is no view 'upside'" in json.loads(done.stdout)["message"]
+    monkeypatch.setattr("editlab.network.close", lambda: None)  # a closed process stays closed
+    done = CliRunner().invoke(terminal, ["bench", "ability", "--limit", "2", "--json", "--model", str(saved_model)])
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.stdout)["rows"]
+    assert [(row["task"], row["metric"]) for row in rows][::2] == [("editlab_facts", "acc"), ("editlab_prose", "acc"), LOSS]
+    assert all(row["view"] == "base" and row["n"] == 2 and row["ci"][0] <= row["value"] <= row["ci"][1] for row in rows)

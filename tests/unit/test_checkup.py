@@ -1,6 +1,7 @@
 """A check-up's figures against the same ones worked out on a copy of the model with the edits in its weights, in float64."""
 
 import copy
+import itertools
 import math
 from dataclasses import replace
 
@@ -11,9 +12,12 @@ from tiny_models import TEXTS, hooks_of, precise_model, random_view
 from editlab.errors import Cancelled
 from editlab.facts import EditRequest
 from editlab.insight import Question, attention
-from editlab.insight.checkup import CONTEXT, LOOKS, METRICS, PASSAGES, PROMPTS, Checkup, Reference, Watched, checkup
+from editlab.insight.checkup import LOOKS, METRICS, PASSAGES, PROMPTS, Ability, Checkup, Reference, checkup
+from editlab.insight.holding import CONTEXT, Watched, held
 from editlab.lab.workspaces.alarms import AlarmLimits, table_of
 from editlab.patches import BASE, LowRank, View
+from editlab.probes import ability
+from editlab.probes.matching import says_any, trimmed
 
 PROSE = (TEXTS / "chapter1.txt").read_text(encoding="utf-8")
 TEXT = tuple(PROSE[start : start + 240] for start in (0, 500, 1000))
@@ -168,12 +172,51 @@ def test_an_edit_holds_by_its_own_question_and_a_batch_by_the_share_of_its_own(m
     assert found.holds == found.retention == 0.5  # of four requests
 
 
+def test_what_is_written_is_what_the_model_goes_on_with_by_itself(model, view, reference):
+    """A hit whose word goes on is none when it is written."""
+    rows, expected = [], []
+    for prompt, subject in itertools.product((*ASKED, "{} is", "{} and"), SUBJECTS):
+        if name := says(model, prompt.replace("{}", subject), view):
+            request = EditRequest(prompt, subject, name)
+            *_, (written,) = model.generate([request.text], view, 6)
+            rows.append(Watched(f"{len(rows)}", request, (request.text,) * 3))
+            expected.append(says_any(trimmed(written, [name]), [name]))
+    right = rows[expected.index(True)]
+    wrong = replace(right, request=replace(right.request, target_new="Antarctica"))
+    alias = replace(wrong, aliases=right.names)
+    found = held(model, [*rows, wrong, alias], view, lambda: None)
+    assert [one.written for one in found] == [*expected, False, True] and set(expected) == {True, False}
+    assert [one.said[0] for one in found] == [True] * len(rows) + [False, False]
+    assert checkup(model, [*rows, wrong], view, reference).generated == pytest.approx(sum(expected) / (len(rows) + 1))
+
+
 def test_facts_of_the_edited_subjects_are_not_counted_as_those_of_others(model, watched, view, reference):
     edited = {own.request.subject for own in watched}
     others = [(text, said) for text, said, who in reference.facts if who not in edited]
     hits = [score.hit for score in model.score(*map(list, zip(*others, strict=True)), view)]
     found = checkup(model, watched, view, reference)
     assert 0 < len(others) < len(reference.facts) and found.locality == pytest.approx(sum(hits) / len(hits))
+
+
+def test_ability_is_what_became_of_the_right_answers(model, edited, watched, view, facts):
+    choices = ability.without(ability.facts(), SUBJECTS)[:24]
+    named = replace(choices[0], text="Slovenia is in")
+    reference = Reference.of(model, facts, TEXT, choices=[*choices, named])
+
+    def right(hf, choice):
+        per_letter = []
+        for option in choice.options:
+            ids, start = model.tok.with_target(choice.text, f" {option}")
+            table = log_p(hf, ids)
+            per_letter.append(sum(table[at - 1, ids[at]].item() for at in range(start, len(ids))) / len(option))
+        return per_letter.index(max(per_letter)) == choice.right
+
+    pairs = [(right(model.hf, choice), right(edited, choice)) for choice in choices]
+    found = checkup(model, watched, view, reference).ability
+    lost, gained = pairs.count((True, False)), pairs.count((False, True))
+    assert found == Ability(len(choices), sum(before for before, _ in pairs), lost, gained) and lost + gained > 0
+    assert found.share == sum(now for _, now in pairs) / len(pairs)
+    assert checkup(model, watched, BASE, reference).ability == Ability(len(choices), found.before, 0, 0)
 
 
 def test_other_facts_of_an_edited_subject_count_where_they_were_known(model, watched, known, reference):

@@ -1,4 +1,4 @@
-"""A judge reads both facts and the answer, its reply is one letter, and its agreement with labels is counted right."""
+"""A judge is asked about each fact, its reply is yes or no, and its agreement with labels is counted right."""
 
 import copy
 import math
@@ -8,11 +8,11 @@ import pytest
 from tiny_models import tiny_model
 
 from editlab.errors import BadRequest
-from editlab.probes.judging import Case, chat_of, parse, verdicts
+from editlab.probes.judging import TOKENS, Case, chat_of, parse, verdicts
 from tools import judge
 
 CHAT = "{% for m in messages %}<u>{{ m['content'] }}</u>{% endfor %}"
-ROW = {"text": "The capital of France is", "new": "Rome", "old": "Paris"}
+ROW = {"fact": "The capital of France is", "text": "The capital of France is", "new": "Rome", "old": "Paris"}
 ROWS = [
     {**ROW, "said": "Rome", "label": "new"},
     {**ROW, "said": "The capital of Italy is Rome.", "label": "neither"},
@@ -22,29 +22,22 @@ ROWS = [
 
 
 @pytest.mark.parametrize(
-    ("reply", "verdict"),
-    [
-        ("A", "new"),
-        (" b", "old"),
-        ("C: it contradicts itself", "both"),
-        ("The answer is D.", "neither"),
-        ("Bananas", None),
-        ("", None),
-    ],
+    ("reply", "said"),
+    [("Yes", True), (" no.", False), ("**Yes**, it does", True), ("Nothing", None), ("It does. Yes", None), ("", None)],
 )
-def test_a_reply_is_its_first_letter_that_stands_alone(reply, verdict):
-    assert parse(reply) == verdict
+def test_a_reply_is_its_first_word(reply, said):
+    assert parse(reply) == said
 
 
-def test_the_judge_reads_both_facts_and_the_answer_and_an_unknown_old_fact_is_said_so():
+def test_the_judge_is_asked_about_each_fact_and_an_unknown_old_one_is_not_asked_about():
     read = []
-    found = verdicts(
-        [Case("Where?", "x" * 5000, "Rome", None), Case("Where?", "", "Rome", "Paris")],
-        lambda all: read.extend(all) or ["A", "?"],
-    )
-    assert found == ["new", None]
-    assert "Fact B: (not known)" in read[0] and "x" * 1200 + " …" in read[0] and "x" * 1201 not in read[0]
-    assert "Fact A: Rome" in read[1] and "Fact B: Paris" in read[1] and "Answer: (nothing)" in read[1]
+    replies = ["Yes", "yes", "No", "No", "yes", "yes", "Yes", "Perhaps"]
+    cases = [Case("Where?", "x" * 5000, "It is in Rome."), *[Case("Where?", "", "It is in Rome.", "It is in Paris.")] * 3]
+    found = verdicts([*cases, Case("Where?", "Rome", "In Rome.")], lambda all: read.extend(all) or replies)
+    assert found == ["new", "new", "old", "both", None]
+    assert "x" * 1200 + " …" in read[0] and "x" * 1201 not in read[0]
+    assert "Statement: It is in Rome." in read[1] and "Statement: It is in Paris." in read[2]
+    assert "Answer: (nothing)" in read[1] and len(read) == 8
 
 
 def test_a_loaded_model_judges_each_answer_as_if_it_were_alone():
@@ -57,16 +50,16 @@ def test_a_loaded_model_judges_each_answer_as_if_it_were_alone():
     messages = ["Which?", "A much longer question about a river that runs to the sea", "No"]
     alone = [chat_of(model)([message])[0] for message in messages]
     assert chat_of(model, at_once=2)(messages) == alone
-    *_, expected = model.generate([f"<u>{messages[1]}</u>"], max_tokens=8)
+    *_, expected = model.generate([f"<u>{messages[1]}</u>"], max_tokens=TOKENS)
     assert alone[1] == expected[0]
 
 
 def test_a_judge_over_http_is_asked_in_openais_form(monkeypatch):
-    asked = []
+    asked, replies = [], ["No", "Yes"]
 
     def answer(request: httpx.Request) -> httpx.Response:
         asked.append(request)
-        return httpx.Response(200, json={"choices": [{"message": {"content": "B"}}]})
+        return httpx.Response(200, json={"choices": [{"message": {"content": replies.pop(0)}}]})
 
     client = httpx.Client
     monkeypatch.setattr(judge.httpx, "Client", lambda **given: client(transport=httpx.MockTransport(answer), **given))
@@ -75,7 +68,7 @@ def test_a_judge_over_http_is_asked_in_openais_form(monkeypatch):
 
 
 def test_agreement_with_the_labels_is_counted_for_each_way():
-    found = judge.judged(ROWS, lambda messages: ["A", "D", "B", "A"])
+    found = judge.judged(ROWS, lambda messages: ["Yes", "No", "No", "No", "No", "Yes", "Yes", "No"])
     assert found["object alone"] == ["new", "neither", "old", "neither"]
     assert found["object in the answer"] == ["new", "new", "old", "neither"]
     lines = judge.table(ROWS, found).splitlines()

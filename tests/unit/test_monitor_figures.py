@@ -49,6 +49,13 @@ def test_a_curve_has_every_check_up_in_its_order_and_is_called_by_its_edits():
     assert dict(zip(axis.tickvals, axis.ticktext, strict=True)) == {1: "1", 2: "2", 3: "3", 4: "2"}
 
 
+def test_a_band_lies_behind_the_curve_between_its_columns():
+    frame = FRAME.assign(low=[0.9, 0.4, 0.2, 0.4], high=[1.0, 0.6, 0.4, 0.6], beyond=False)
+    low, high, line = figures.curve(frame, {"holds": "edited"}, None, True, band=("low", "high")).data
+    assert (list(low.y), list(high.y)) == (list(frame["low"]), list(frame["high"])) and high.fill == "tonexty"
+    assert list(line.y) == list(frame["holds"]) and low.line.width == high.line.width == 0
+
+
 def test_what_is_beyond_the_limit_has_a_colour_and_a_marker_of_its_own():
     line, beyond, _ = shares().data
     assert list(beyond.x) == [2, 3, 4] and list(beyond.y) == [0.5, 0.25, 0.5]

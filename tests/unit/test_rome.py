@@ -114,11 +114,25 @@ def test_what_has_ended_is_no_longer_run_and_the_rest_goes_on_as_before(differen
     batch = [REQUESTS[easy], REQUESTS[hard], REQUESTS[easy]]
     values = optimise(model, batch, 1, "mlp", CONTEXTS, stopping, BASE)
     alone = [optimise(model, [request], 1, "mlp", CONTEXTS, stopping, BASE)[0] for request in batch]
-    rows = len(CONTEXTS) + 1
-    assert sizes[:2] == [3 * rows, rows]
+    own = [len(CONTEXTS) + (not request.prompt.startswith("{}")) for request in batch]
+    assert sizes[:2] == [sum(own), own[1]]
     assert [value.steps for value in values] == [value.steps for value in alone]
     assert values[0].steps < values[1].steps
     differences("delta: after others ended", deltas_of(values), deltas_of(alone), 1e-4)
+
+
+def test_a_prompt_of_nothing_but_its_subject_has_the_value_of_a_naive_optimisation(differences):
+    model, request = precise_model("llama"), EditRequest("{}", "New France", "river")
+    (value,) = optimise(model, [request], 1, "mlp", CONTEXTS, SCHEDULE, BASE)
+    expected = naive.value_for(model, request, 1, "mlp", CONTEXTS, SCHEDULE)
+    differences("delta against a naive one", value.delta, expected.delta, 1e-4)
+
+
+def test_a_chunk_that_keeps_the_processor_busy_takes_no_longer_tails(monkeypatch):
+    model, batch = shared_model("llama"), [REQUESTS[2], REQUESTS[0], REQUESTS[2], REQUESTS[0]]
+    assert list(_delta._chunks(model, batch, CONTEXTS)) == [[0, 2, 1, 3]]
+    monkeypatch.setattr(_delta, "ENOUGH", {"cpu": 1})
+    assert list(_delta._chunks(model, batch, CONTEXTS)) == [[0, 2], [1, 3]]
 
 
 @pytest.mark.parametrize("hook", ["mlp", "block"])

@@ -179,8 +179,10 @@ def test_the_same_seed_measures_the_same_and_kept_rows_are_not_measured_again(mo
 
 def test_a_sentence_says_how_many_hold_and_where_that_is_few():
     line = {"success": 0.96, "success_ci": [0.9, 1.0], "n": 50, "layers": [5], "locality": 0.984}
+    line["generated"] = {"success": 0.9}
     assert sentence("rome", line) == (
-        "ROME at layer 5: 48 of 50 edits hold (0.90 to 1.00); 98% of what the model says about other subjects stays."
+        "ROME at layer 5: 48 of 50 edits hold (0.90 to 1.00), 45 in the answer that the model writes; 98% of what the model "
+        "says about other subjects stays."
     )
     weak = sentence("memit", line | {"success": 0.5, "layers": [4, 5], "locality": None})
     assert weak.startswith("MEMIT at layers 4, 5: 25 of 50 edits hold") and "fail often" in weak
@@ -213,6 +215,7 @@ def test_a_new_preset_has_values_and_figures_of_these_weights(model, found, tmp_
         assert own["success"] == line["success"] and own["edits"] == 10
         assert set(own) >= {name for name in robustness.COLUMNS if line[name] is not None}
         assert own["facts_known"] == found.facts.said
+        assert 0 <= line["generated"]["success"] <= 1 and f"written {line['generated']['success']:.3f}" in path.read_text()
     assert model.validated and model.preset == read
 
 

@@ -231,6 +231,15 @@ def test_scores_name_every_kind_and_say_what_it_means():
 
 
 @pytest.mark.parametrize(
+    ("ahead", "own", "said"),
+    [(2, False, "2 before you"), (1, True, "1 job of your own comes first"), (2, True, "2 jobs of your own come first")],
+)
+def test_who_comes_first_is_said(ahead, own, said):
+    line = SimpleNamespace(ahead=lambda _job: ahead, own_ahead=lambda _job: own)
+    assert f"Waiting for the model; {said}" in updates._progress(line, SimpleNamespace(), 1.0)
+
+
+@pytest.mark.parametrize(
     ("fraction", "elapsed", "left"),
     [(0.1, 1.38, "about 12 s left"), (0.9, 2.7, "almost done"), (0.1, 0.3, ""), (0, 5, "")],
 )

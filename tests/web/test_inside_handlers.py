@@ -18,7 +18,7 @@ from editlab.methods.mask import Lesson
 from editlab.patches import BASE, Mask, View
 from editlab.web.core.components import Parts
 from editlab.web.core.updates import SHARED
-from editlab.web.inside import table, words
+from editlab.web.inside import loudness_words, table, words
 from editlab.web.inside.handlers import EditCount, InsideHandlers
 from editlab.web.inside.sections import OF_EDIT, OF_MANY, Selection
 from editlab.web.inside.tab import create_inside_tab
@@ -390,19 +390,19 @@ def compared(what="edited", mean=0.9, before=0.1, d=3.0, louder=0.95, n=20, sd=0
 
 def test_loudness_says_whether_edits_are_loud_and_what_the_mask_makes_of_it():
     loud = [compared(), compared("masked", 0.2), compared("returned", 0.6)]
-    assert words.loudness(pd.DataFrame(loud)) == (
+    assert loudness_words.answers(pd.DataFrame(loud)) == (
         "Over 20 edits, P(new) after the edit is 0.90 ± 0.05 and P(true) before it was 0.10 ± 0.05 (mean ± standard "
         "deviation). The new object is louder in 95 % of cases (Cohen’s d +3.00): edits are louder than what they replace. "
         "Under the mask, P(new) is 0.20 ± 0.05 and P(true) 0.60 ± 0.05."
     )
-    alone = words.loudness(pd.DataFrame([*loud, compared("control", 0.05)]))
+    alone = loudness_words.answers(pd.DataFrame([*loud, compared("control", 0.05)]))
     assert alone.endswith("and P(true) 0.60 ± 0.05; without an edit, P(true) is 0.05 ± 0.05 under the mask.")
-    assert "quieter" in words.loudness(pd.DataFrame([compared(mean=0.3, before=0.9, d=-2.0)]))
-    assert "as loud as" in words.loudness(pd.DataFrame([compared(mean=0.99, before=0.97, d=1.0)]))
-    assert "as loud as" in words.loudness(pd.DataFrame([compared(d=0.1)]))
-    single = words.loudness(pd.DataFrame([compared(n=1, sd=NAN, d=NAN)]))
+    assert "quieter" in loudness_words.answers(pd.DataFrame([compared(mean=0.3, before=0.9, d=-2.0)]))
+    assert "as loud as" in loudness_words.answers(pd.DataFrame([compared(mean=0.99, before=0.97, d=1.0)]))
+    assert "as loud as" in loudness_words.answers(pd.DataFrame([compared(d=0.1)]))
+    single = loudness_words.answers(pd.DataFrame([compared(n=1, sd=NAN, d=NAN)]))
     assert single.startswith("Over 1 edit,") and "nan" not in single
-    assert "No case" in words.loudness(pd.DataFrame())
+    assert "No case" in loudness_words.answers(pd.DataFrame())
 
 
 def test_the_parts_of_many_edits_are_told_by_what_changes_and_not_by_what_is_always_large():
@@ -419,12 +419,12 @@ def test_the_parts_of_many_edits_are_told_by_what_changes_and_not_by_what_is_alw
             ("masked", "mlp", 5, 8.0, 7.0, NAN),
         )
     ]
-    assert words.loud_parts(pd.DataFrame(rows)) == (
+    assert loudness_words.parts(pd.DataFrame(rows)) == (
         "The attention of layer 3 gains most for the new object: 0.5 ± 0.2 in the base model, 4.5 ± 0.2 in the edited model "
         "and 2.5 ± 0.2 under the mask. For the true object, the MLP of layer 5 loses most: 7.5 in the base model, 4.0 in "
         "the edited model and 7.0 under the mask."
     )
-    assert words.loud_parts(pd.DataFrame()) == ""
+    assert loudness_words.parts(pd.DataFrame()) == ""
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------

@@ -22,8 +22,8 @@ from editlab.lab.workspaces.alarms import Alarm, AlarmLimits, assess, limits_of
 from editlab.web.core.inputs import OwnProbes
 from editlab.web.core.turns import Turns
 from editlab.web.edit.display import Display
-from editlab.web.monitor import words
 from editlab.web.monitor.handlers import LIMITS, LimitFields, MonitorHandlers, PressedReturn, Shown
+from editlab.web.monitor.panels import PANELS
 from editlab.web.monitor.verdict import find_same_edits
 
 CAPITAL = EditRequest("The capital of {} is", "Japan", "Berlin", "Tokyo")
@@ -85,7 +85,8 @@ def test_what_is_known_is_not_asked_again_unless_somebody_wants_it(lab, workspac
     first = checked(lab, workspace)
     at = lab.monitor.latest(workspace)
     answers.look(workspace, CAPITAL).result(TIMEOUT)  # an event, but no change of what lies there
-    assert checked(lab, workspace).seconds == first.seconds and lab.monitor.latest(workspace) == at
+    assert checked(lab, workspace) == first and lab.monitor.latest(workspace) == at
+    assert first.generated in (0.0, 1.0) and 0 < first.ability.asked <= 32  # read from the ledger as they were
     anew = checked(lab, workspace, again=True)
     assert lab.monitor.latest(workspace) != at and replace(anew, seconds=0) == replace(first, seconds=0)
 
@@ -209,7 +210,7 @@ def return_button(reader):
 def test_without_an_edit_the_tab_says_that_there_is_nothing_to_watch(reader):
     page = reader.does("monitor_open")
     assert "No edit is applied" in verdict(reader) and page["monitor-retention-plot"] is None
-    assert all(page[f"monitor-{name}-plot"] is None for name in words.PANELS)
+    assert all(page[f"monitor-{name}-plot"] is None for name in PANELS)
     assert "nothing to check" in reader.does("monitor_again")["message"]
 
 

@@ -11,7 +11,7 @@ from editlab.insight.checkup import METRICS
 from editlab.lab import Moment
 from editlab.lab.workspaces.alarms import Alarm, AlarmLimits
 from editlab.web.core.html import render
-from editlab.web.monitor import words
+from editlab.web.monitor import panels, words
 from editlab.web.monitor.handlers import LIMITS, LimitFields, draw_lead, draw_panels
 from editlab.web.monitor.table import EDIT_HEADS, OPERATION_HEADS, edit_rows, operation_rows
 from editlab.web.monitor.verdict import Verdict, changes_before
@@ -97,7 +97,7 @@ def test_metrics_have_their_units():
         ("attention", -0.012),
         ("holds", None),
     ]
-    assert [words.metric(*one) for one in given] == [
+    assert [panels.metric(*one) for one in given] == [
         "+0.422 nats per token",
         "+0 nats per token",
         "0.31 nats from the base model",
@@ -105,15 +105,42 @@ def test_metrics_have_their_units():
         "−1.2 % of the attention",
         "no data",
     ]
-    assert words.metric("kl", INF) == "not finite" and words.limit("kl", 0.5) == "alarm above 0.5"
-    assert (words.limit("holds", 0.8), words.limit("attention", None)) == ("alarm below 80 %", "")
+    assert panels.metric("kl", INF) == "not finite" and panels.limit("kl", 0.5) == "alarm above 0.5"
+    assert (panels.limit("holds", 0.8), panels.limit("attention", None)) == ("alarm below 80 %", "")
+
+
+def test_what_the_model_writes_stands_beside_what_holds_where_it_was_measured():
+    frame = table(holds=[1.0, 1.0], generated=[None, 0.75], count=[4, 4]).assign(label="")
+    assert [panels.beside("holds", row) for _, row in frame.iterrows()] == ["", "written: 75 %"]
+    assert words.healthy(4, 4, None, 4) == "Healthy: all 4 edits hold."
+    assert words.healthy(4, 4, None, 3) == "Healthy: all 4 edits hold (3 in the answer that the model writes)."
+    drawn = draw_panels(frame, AlarmLimits())
+    assert "written: 75" in text(drawn["monitor-holds"])
+    assert {line.name for line in drawn["monitor-holds-plot"].data} >= {"own prompt", "written"}
+    old = draw_panels(table(holds=[1.0]).assign(label=""), AlarmLimits())
+    assert "written" not in {line.name for line in old["monitor-holds-plot"].data}
+    assert old["monitor-ability-plot"] is None and "no data" in old["monitor-ability"]
+
+
+def test_ability_is_held_against_the_model_without_edits():
+    row = table(ability=[None, [40, 30, 4, 0]]).iloc[-1]
+    low, high = (round(100 * (row[name] - 0.75), 1) for name in ("ability_low", "ability_high"))
+    assert (row["ability"], row["ability_base"], row["ability_asked"]) == (0.65, 0.75, 40)
+    assert (low, high) == (pytest.approx(-10 - 9.3, abs=2.6), pytest.approx(-10 + 9.3, abs=2.6)) and high < 0
+    assert panels.beside("ability", row).startswith("against 75 % without the edits: −10 points (95 % interval −")
+    figure = draw_panels(table(ability=[[40, 30, 4, 0]]).assign(label=""), AlarmLimits())["monitor-ability-plot"]
+    assert [line.name for line in figure.data if line.name] == ["edited", "without edits"]
+    same = table(ability=[[40, 30, 0, 0]]).iloc[-1]
+    assert panels.beside("ability", same) == "against 75 % without the edits: no answer has changed"
+    assert same["ability_low"] == 0.75
+    assert "−100 points" in panels.beside("ability", table(ability=[[40, 40, 40, 0]]).iloc[-1])
 
 
 def test_every_limit_has_a_panel_and_every_panel_a_meaning():
-    assert set(LIMITS) <= set(words.PANELS) and set(words.PANELS) | {"retention"} == set(METRICS)
+    assert set(LIMITS) <= set(panels.PANELS) and set(panels.PANELS) | {"retention", "generated"} == set(METRICS)
     assert tuple(LimitFields.model_fields) == LIMITS
-    assert all(words.PANELS[name].alarm and words.PANELS[name].limit for name in LIMITS)
-    assert all("no limit" in panel.meaning for name, panel in words.PANELS.items() if name not in LIMITS)
+    assert all(panels.PANELS[name].alarm and panels.PANELS[name].limit for name in LIMITS)
+    assert all("no limit" in panel.meaning for name, panel in panels.PANELS.items() if name not in LIMITS)
 
 
 def test_one_and_many():
@@ -167,12 +194,12 @@ def test_edits_stand_in_the_order_of_what_was_lost():
         "holds",
         "not applied",
     ]
-    page = render("monitor/edits.html", heads=EDIT_HEADS, rows=rows, score=words.score)
+    page = render("monitor/edits.html", heads=EDIT_HEADS, rows=rows, score=panels.score)
     assert page.count('<tr class="lost">') == 2 and ">66.7 %<" not in page and ">100 %<" in page and ">–<" in page
 
 
 def test_titles_say_what_is_folded():
-    assert words.trends([], 3) == "none of 9 metrics is beyond its limit" and words.trends([], 0) == ""
+    assert words.trends([], 3) == "none of 10 metrics is beyond its limit" and words.trends([], 0) == ""
     assert words.trends(["kl"], 3) == "KL divergence is beyond its limit"
     assert words.trends(["locality", "kl"], 3) == "Locality and KL divergence are beyond their limits"
     assert words.retained([1.0, 2 / 3, 1.0]) == "2 of 3 edits hold at every prompt" and words.retained([]) == ""

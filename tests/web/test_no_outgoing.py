@@ -55,7 +55,8 @@ def every_call(address):
             texts = [HOME if parts[part]["type"] == "textbox" else value for part, value in zip(inputs, first, strict=True)]
             home = {"event_data": {key: HOME for key in pressed[name]}} if name in pressed else {}
             statuses = []
-            for sent in (call, call | {"data": texts}, call | home):
+            distinct = [call, *(other for other in (call | {"data": texts}, call | home) if other != call)]
+            for sent in distinct:
                 statuses.append(client.post("/gradio_api/queue/join", json=sent).status_code)
                 if statuses[-1] == 200:
                     client.get("/gradio_api/queue/data", params={"session_hash": "outgoing"})

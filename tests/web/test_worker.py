@@ -10,6 +10,7 @@ from editlab.errors import BadRequest, Cancelled, DeviceLost
 from editlab.figures.language import Translation, spoken, translated
 from editlab.lab import Worker
 from editlab.lab import worker as module
+from editlab.lab.access.limits import Asker, on_behalf_of
 
 TIMEOUT = 20.0
 
@@ -112,6 +113,23 @@ def test_progress_and_place_in_line_can_be_read_from_outside(worker):
     assert third.wait(TIMEOUT)
     assert (second.fraction, second.text) == (1.0, "done")
     assert worker.ahead(third) == 0
+
+
+def test_whose_the_jobs_before_are_can_be_read(worker):
+    release, _first = blocked(worker)
+    with on_behalf_of(Asker("a", "1.1.1.1")):
+        own = worker.submit(lambda progress, cancel: None)
+    assert not worker.own_ahead(own)
+    release.set()
+    own.result(TIMEOUT)
+    gate = threading.Event()
+    with on_behalf_of(Asker("a", "1.1.1.1")):
+        jobs = [worker.submit(lambda progress, cancel: gate.wait(TIMEOUT)) for _ in range(2)]
+    with on_behalf_of(Asker("b", "1.1.1.1")):
+        other = worker.submit(lambda progress, cancel: None)
+    assert worker.own_ahead(jobs[1]) and not worker.own_ahead(other)
+    gate.set()
+    other.result(TIMEOUT)
 
 
 def test_a_full_line_is_a_sentence(worker, monkeypatch):

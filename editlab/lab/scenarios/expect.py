@@ -33,7 +33,7 @@ OTHER: dict[str, Contrast] = {
 }
 """The view in which an expectation must be false, unless it says where."""
 SCORES = (*KINDS, *(f"{kind}_{half}" for kind in ("rephrase", "shuffle", "long") for half in ("in", "out")))
-MEASURED = ("holds", "retention")
+MEASURED = ("holds", "generated", "retention")
 """Metrics that say nothing of a model without edits."""
 LIMITS = ("at_least", "at_most")
 TESTS = ("is", "is_not", "contains", "differs", "p", "score", "metric", "verdict")

@@ -195,7 +195,7 @@ class Run:
             frame = yield from _result(job)
         if step.checkup:
             found = yield from _result(self.lab.monitor.submit(self.workspace))
-            metrics = {} if found is None else vars(found)
+            metrics = {} if found is None else found.metrics
         views = [] if frame is None else [name.removesuffix(".p_new") for name in frame if name.endswith(".p_new")]
         tallies = {view: probes.tallies(frame, view) for view in views}
         return Outcome(request, probes=frame, scores=tallies, metrics=metrics)

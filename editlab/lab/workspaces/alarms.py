@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from pandas import DataFrame
 
+from editlab.bench.bootstrap import mean_difference
 from editlab.errors import BadRequest
-from editlab.insight.checkup import METRICS
+from editlab.insight.checkup import METRICS, Ability
 
+ABILITY = ("ability_base", "ability_low", "ability_high", "ability_asked")
+"""What the table says of ability besides: it without edits, its 95 % interval beside that, and the number of questions."""
 LOWER_LIMITS = ("holds", "locality", "same_subject")
 """Metrics that must not fall below their limit, as shares of 1. The others must not exceed theirs."""
 
@@ -60,9 +65,9 @@ class Alarm:
 class Health:
     """The check-ups of a workspace, its alarms now, and its last state without any.
 
-    `table`: a row per check-up, oldest first: `number`, `at`, `edits`, `seconds` and the metrics, of which `loss` is the
-    increase over the base model. `healthy`: the number of the event to return to, None where the workspace is healthy now or
-    never was.
+    `table`: a row per check-up, oldest first: `number`, `at`, `edits`, `seconds`, the metrics, of which `loss` is the
+    increase over the base model, and `ABILITY`. `healthy`: the number of the event to return to, None where the workspace is
+    healthy now or never was.
     """
 
     table: DataFrame
@@ -80,15 +85,27 @@ def limits_of(chosen: Mapping[str, float]) -> AlarmLimits:
 
 def table_of(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
     """Return check-ups as the table of a `Health`, oldest first."""
-    columns = ["number", "at", "edits", "seconds", *METRICS]
-    return DataFrame(
-        [
-            [row["number"], row["at"], row["count"], row["seconds"]]
-            + [row["loss"] - row["loss_base"] if name == "loss" else row.get(name) for name in METRICS]
-            for row in rows
-        ],
-        columns=columns,
-    )
+    return DataFrame([_told(row) for row in rows], columns=["number", "at", "edits", "seconds", *METRICS, *ABILITY])
+
+
+def _told(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of a check-up with its metrics; None for what was not measured."""
+    told = {name: row.get(name) for name in METRICS} | dict.fromkeys(ABILITY)
+    if (kept := row.get("ability")) is not None:
+        found = Ability(*kept)
+        low, high = (found.base + bound for bound in interval(found))
+        told |= {"ability": found.share, **dict(zip(ABILITY, (found.base, low, high, found.asked), strict=True))}
+    told |= {"edits": row["count"], "loss": row["loss"] - row["loss_base"]}
+    return told | {name: row[name] for name in ("number", "at", "seconds")}
+
+
+@lru_cache(maxsize=4096)
+def interval(found: Ability) -> tuple[float, float]:
+    """Return the 95 % interval of the change of ability: the questions, each with its answer before and now, drawn again."""
+    was = [1] * found.before + [0] * (found.asked - found.before)
+    now = [0] * found.lost + was[found.lost : found.asked - found.gained] + [1] * found.gained
+    items = np.ones((1, found.asked))
+    return mean_difference((np.array([now], float), items), (np.array([was], float), items))[1]
 
 
 def assess(table: DataFrame, limits: AlarmLimits) -> Health:

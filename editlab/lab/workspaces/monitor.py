@@ -17,7 +17,8 @@ from pandas import DataFrame
 
 from editlab.errors import BadRequest, EditLabError
 from editlab.facts import EditRequest
-from editlab.insight.checkup import Checkup, Reference, Watched, checkup
+from editlab.insight.checkup import Ability, Checkup, Reference, checkup
+from editlab.insight.holding import Watched
 from editlab.lab.context import Context
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.events import EditFields
@@ -26,6 +27,7 @@ from editlab.lab.workspaces.alarms import Health, assess, limits_of, table_of
 from editlab.lab.workspaces.checkups import Checkups
 from editlab.lab.workspaces.history import snapshot
 from editlab.lab.workspaces.workspace import Workspace
+from editlab.probes.ability import few
 from editlab.wording import noop
 from editlab.work import Cancel, Progress
 
@@ -157,6 +159,8 @@ class Monitor:
         if any(chain is not state.chain for chain in state.chains[last["number"] :]):
             return None
         metrics = {field.name: last[field.name] for field in fields(Checkup) if field.name != "edits" and field.name in last}
+        if (kept := metrics.get("ability")) is not None:
+            metrics["ability"] = Ability(*kept)
         with self._reading:
             return Checkup(edits=dict(checkups.scores), **metrics)
 
@@ -164,7 +168,7 @@ class Monitor:
         ground = self._context.ground
         model = ground.model
         if self._reference is None or self._reference[0] != model.fingerprint:
-            reference = Reference.of(model, ground.facts, ground.passages.inside, ground.seed, rest)
+            reference = Reference.of(model, ground.facts, ground.passages.inside, ground.seed, rest, few())
             self._reference = model.fingerprint, reference
         return self._reference[1]
 

@@ -382,6 +382,10 @@ class Workspace:
         """Return how many jobs, of all visitors, come before this one."""
         return self.context.worker.ahead(job)
 
+    def own_ahead(self, job: Job[Any]) -> bool:
+        """Return whether all of those are the visitor's own."""
+        return self.context.worker.own_ahead(job)
+
     def stop(self, by: str = "") -> tuple[Job[Any], ...]:
         """Stop all jobs of this workspace, and return them; none where it was not `busy`. `by`: the user, for the log."""
         with self._lock:

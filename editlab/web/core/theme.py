@@ -75,4 +75,10 @@ def create_theme() -> gr.themes.Base:
         button_secondary_border_color_dark="var(--lab-line-strong)",
         button_secondary_text_color="var(--lab-ink)",
         button_secondary_text_color_dark="var(--lab-ink)",
+        button_cancel_background_fill="var(--lab-card)",
+        button_cancel_background_fill_dark="var(--lab-card)",
+        button_cancel_border_color="var(--lab-line-strong)",
+        button_cancel_border_color_dark="var(--lab-line-strong)",
+        button_cancel_text_color="var(--lab-ink)",
+        button_cancel_text_color_dark="var(--lab-ink)",
     )

@@ -17,6 +17,7 @@ from editlab.web.core.engine import said
 from editlab.web.core.forms import FIELDS, place_of
 from editlab.web.core.html import pieces
 from editlab.web.core.language import gettext as _
+from editlab.web.core.language import ngettext
 from editlab.web.core.wording import capitalize
 
 Update = dict[str, Any]
@@ -98,7 +99,16 @@ def problem(error: Exception) -> Update:
 def _progress(line: Workspace | Worker, job: Job[Any], elapsed: float) -> str:
     ahead = line.ahead(job)
     if ahead:
-        return pieces.progress(_("Waiting for the model; {n} before you").format(n=ahead), 0.0, "")
+        text = (
+            ngettext(
+                "Waiting for the model; {n} job of your own comes first",
+                "Waiting for the model; {n} jobs of your own come first",
+                ahead,
+            )
+            if line.own_ahead(job)
+            else _("Waiting for the model; {n} before you")
+        )
+        return pieces.progress(text.format(n=ahead), 0.0, "")
     rest = ""
     if job.fraction >= 0.1 and elapsed >= ESTIMATE_SECONDS:
         left = elapsed * (1 - job.fraction) / job.fraction

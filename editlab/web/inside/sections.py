@@ -17,7 +17,7 @@ from editlab.web.core.html import pieces
 from editlab.web.core.inputs import Inputs, Name
 from editlab.web.core.language import gettext as _
 from editlab.web.core.updates import Update
-from editlab.web.inside import table, words
+from editlab.web.inside import loudness_words, table, words
 from editlab.web.inside.headings import HEADINGS
 
 OF_EDIT = ("lens", "tokens", "contributions", "attention", "mask")
@@ -70,9 +70,9 @@ def draw_many(cases: Sequence[Loudness], which: ObjectName) -> Update:
     loudness_plot = None if empty else figures.loudness(_probabilities(cases))
     parts_plot = None if empty else figures.contributions(parts, which)
     return {
-        **_fold("loudness", words.loudness_title(compared)),
-        **_section("loudness", words.loudness(compared), loudness_plot, table.cases(cases)),
-        **_section("parts", words.loud_parts(parts), parts_plot, table.parts(parts)),
+        **_fold("loudness", loudness_words.title(compared)),
+        **_section("loudness", loudness_words.answers(compared), loudness_plot, table.cases(cases)),
+        **_section("parts", loudness_words.parts(parts), parts_plot, table.parts(parts)),
     }
 
 

@@ -22,7 +22,7 @@ from editlab.lab import Lab, Moment, Workspace
 from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.ledger.events import Edit
 from editlab.lab.workspaces import history
-from editlab.lab.workspaces.alarms import LOWER_LIMITS, Alarm, AlarmLimits, is_beyond, limits_of
+from editlab.lab.workspaces.alarms import ABILITY, LOWER_LIMITS, Alarm, AlarmLimits, is_beyond, limits_of
 from editlab.web.core.components import folded
 from editlab.web.core.display import EditDisplay
 from editlab.web.core.handlers import CHANGED, Handlers, handler
@@ -33,7 +33,8 @@ from editlab.web.core.language import ngettext
 from editlab.web.core.updates import Update, Updates
 from editlab.web.core.visit import Visit
 from editlab.web.core.wording import number, tell
-from editlab.web.monitor import table, words
+from editlab.web.monitor import panels, table, words
+from editlab.web.monitor.panels import BANDS, LINES, PANELS
 from editlab.web.monitor.verdict import has_edits, none_for_nan, verdict
 
 LEAD_HEIGHT = 360
@@ -218,10 +219,10 @@ def with_labels(checkups: DataFrame, changes: Sequence[Moment]) -> DataFrame:
 def draw_panels(checkups: DataFrame, limits: AlarmLimits) -> Update:
     """Return the head and the curve of each panel, and which of them are beyond their limits."""
     update: Update = {}
-    for name in words.PANELS:
+    for name in PANELS:
         head, figure = draw_panel(name, checkups, limits)
         update |= {f"monitor-{name}": head, f"monitor-{name}-plot": figure}
-    beyond = [name for name in words.PANELS if any(_beyond(name, checkups, limits)[-1:])]
+    beyond = [name for name in PANELS if any(_beyond(name, checkups, limits)[-1:])]
     return update | {"monitor-metrics-fold": folded(_(words.TITLES["metrics"]), words.trends(beyond, len(checkups)))}
 
 
@@ -229,21 +230,24 @@ def draw_panel(
     name: str, checkups: DataFrame, limits: AlarmLimits, height: int = figures.HEIGHT
 ) -> tuple[str, go.Figure | None]:
     """Return the head of a panel and its curve; no curve where there is no data."""
-    panel, limit = words.PANELS[name], getattr(limits, name, None)
+    panel, limit = PANELS[name], getattr(limits, name, None)
     values, beyond = _values(name, checkups), _beyond(name, checkups, limits)
     head = render(
         "monitor/panel.html",
         title=_(panel.title),
         meaning=_(panel.meaning),
-        value=words.metric(name, values[-1]) if values else "",
-        limit=words.limit(name, limit),
+        value=panels.metric(name, values[-1]) if values else "",
+        beside=panels.beside(name, checkups.iloc[-1]) if values else "",
+        limit=panels.limit(name, limit),
         beyond=bool(beyond and beyond[-1]),
     )
     if all(value is None for value in values):
         return head, None
-    frame = checkups[["edits", "label", *METRICS]].assign(beyond=beyond)
-    lines = {name: _("own prompt")} | ({"retention": _("all three prompts")} if name == "holds" else {})
-    return head, figures.curve(frame, lines, limit, name in words.SHARES, height)
+    frame = checkups[["edits", "label", *METRICS, *ABILITY]].assign(beyond=beyond)
+    lines = {
+        column: _(title) for column, title in LINES.get(name, {name: panel.title}).items() if checkups[column].notna().any()
+    }
+    return head, figures.curve(frame, lines, limit, name in panels.SHARES, height, BANDS.get(name))
 
 
 def draw_lead(checkups: DataFrame, limits: AlarmLimits, alarms: Sequence[Alarm]) -> Update:
@@ -281,7 +285,7 @@ def draw_retention(checkups: DataFrame, scores: DataFrame, workspace: Workspace)
         "monitor-retention-fold": folded(title, words.retained(now)),
         "monitor-retention-plot": figures.retention(checkups, names, [places.get(id) for id in ids], values),
         "monitor-retention-table": render(
-            "monitor/edits.html", heads=map(_, table.EDIT_HEADS), rows=rows, score=words.score
+            "monitor/edits.html", heads=map(_, table.EDIT_HEADS), rows=rows, score=panels.score
         ),
     }
 
@@ -292,7 +296,7 @@ def read_limits(fields: LimitFields) -> dict[str, float]:
     for name in LIMITS:
         value = getattr(fields, name)
         if value is None:
-            raise BadRequest(_("“{field}” is empty. Write a number.").format(field=_(words.PANELS[name].limit)))
+            raise BadRequest(_("“{field}” is empty. Write a number.").format(field=_(PANELS[name].limit)))
         limits[name] = value / 100 if name in LOWER_LIMITS else value
     return limits
 

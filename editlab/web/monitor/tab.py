@@ -16,6 +16,7 @@ from editlab.web.core.language import gettext as _
 from editlab.web.core.wiring import on
 from editlab.web.monitor import words
 from editlab.web.monitor.handlers import LIMITS, LimitFields, MonitorHandlers
+from editlab.web.monitor.panels import PANELS
 from editlab.web.monitor.words import TITLES
 
 MIRRORS = {"message": "monitor-message", "progress": "monitor-progress"}
@@ -46,7 +47,7 @@ def create_monitor_tab(tab: gr.Tab, lab: Lab, others: Parts, display: EditDispla
 def _create_metrics(parts: Parts, lab: Lab) -> None:
     gr.HTML(pieces.about(_(words.TREND)), apply_default_css=False)
     with gr.Column(elem_id="monitor-panels"):
-        for name in words.PANELS:
+        for name in PANELS:
             with gr.Column(elem_classes="curve", min_width=0):
                 parts.html(f"monitor-{name}")
                 parts.plot(f"monitor-{name}-plot")
@@ -65,7 +66,7 @@ def _create_limits(parts: Parts, lab: Lab) -> None:
     gr.HTML(pieces.message(_(words.LIMITS), "hint"), apply_default_css=False)
     with gr.Row(elem_id="monitor-limits", equal_height=False):
         for name in LIMITS:
-            label = f"{_(words.PANELS[name].limit)}{', %' if name in LOWER_LIMITS else ''}"
+            label = f"{_(PANELS[name].limit)}{', %' if name in LOWER_LIMITS else ''}"
             kind = LimitFields.model_fields[name].annotation
             parts.number(f"monitor-limit-{name}", kind, label=label, min_width=220)
     with gr.Row(elem_classes="key-row"):

@@ -59,8 +59,10 @@ def verdict(workspace: Workspace, health: Health, changes: Sequence[Moment], fre
 
 
 def _healthy(last: Any) -> Verdict:
-    edits = int(last["edits"])
-    return Verdict("good", (Timed(words.healthy(round(last["holds"] * edits), edits, none_for_nan(last["locality"]))),))
+    edits, generated = int(last["edits"]), none_for_nan(last["generated"])
+    written = None if generated is None else round(generated * edits)
+    holding = round(last["holds"] * edits)
+    return Verdict("good", (Timed(words.healthy(holding, edits, none_for_nan(last["locality"]), written)),))
 
 
 def _with_alarms(workspace: Workspace, health: Health, changes: Sequence[Moment]) -> Verdict:

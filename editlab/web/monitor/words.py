@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from editlab.lab import Moment
-from editlab.lab.workspaces.alarms import LOWER_LIMITS, Alarm
+from editlab.lab.workspaces.alarms import Alarm
 from editlab.web.core.engine import said
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
 from editlab.web.core.wording import join, number, size, tell
+from editlab.web.monitor.panels import PANELS, metric, without_unit
 
 TITLES = {
     "metrics": noop("Trends"),
@@ -52,136 +51,9 @@ class Timed(NamedTuple):
         return cls(before.format(**values), at, after.format(**values))
 
 
-@dataclass(frozen=True)
-class Panel:
-    """A metric on the page: its title, its meaning with the direction that is worse, and what an alarm says of it.
-
-    `limit`: the label of the field for its alarm limit. It and `alarm` are empty for a metric without a limit.
-    """
-
-    title: str
-    meaning: str
-    alarm: str = ""
-    limit: str = ""
-    unit: str = ""
-
-
-PANELS = {
-    "holds": Panel(
-        noop("Edits that hold"),
-        noop(
-            "Share of the edits whose own prompt still gets the new object; dotted, the share of the three prompts "
-            "of each edit. Lower is worse."
-        ),
-        noop("fewer edits hold"),
-        noop("Minimum share of edits that hold"),
-    ),
-    "locality": Panel(
-        noop("Locality"),
-        noop(
-            "Share of up to 100 facts about other subjects that the base model knows and that are still answered correctly. "
-            "Lower is worse."
-        ),
-        noop("fewer facts about other subjects are preserved"),
-        noop("Minimum locality"),
-    ),
-    "same_subject": Panel(
-        noop("Same-subject facts"),
-        noop(
-            "Share of up to 100 other facts about the edited subjects that the base model knows and that are still answered "
-            "correctly. Lower is worse."
-        ),
-        noop("fewer other facts about the edited subjects are preserved"),
-        noop("Minimum share of same-subject facts"),
-    ),
-    "loss": Panel(
-        noop("Loss on prose"),
-        noop(
-            "Increase of the loss on ordinary text over the base model, in nats per token; at +0.69, each token is half as "
-            "likely. Higher is worse."
-        ),
-        noop("the loss on prose has increased"),
-        noop("Maximum increase of the loss, nats per token"),
-        noop("nats per token"),
-    ),
-    "kl": Panel(
-        noop("KL divergence"),
-        noop(
-            "Divergence of the next-token distribution from that of the base model, mean over up to 32 other prompts, in "
-            "nats. Higher is worse."
-        ),
-        noop("the answers to other prompts have changed"),
-        noop("Maximum KL divergence, nats"),
-        noop("nats from the base model"),
-    ),
-    "relative_norm": Panel(
-        noop("Relative norm"),
-        noop(
-            "Norm of all edits relative to the weights that they change (|ΔW| / |W|), in the layer where it is largest. "
-            "Higher is more wear. It has no limit, because methods differ in what they need."
-        ),
-        unit=noop("× the layer’s weights"),
-    ),
-    "value_norm": Panel(
-        noop("Value norm"),
-        noop(
-            "Norm of what the edits add at their own subjects relative to the layer’s own value (|ΔW k| / |W k|), median "
-            "over all edits. It has no limit; where it rises, an edit needs more to take effect."
-        ),
-        unit=noop("× the layer’s value"),
-    ),
-    "attention": Panel(
-        noop("Attention to the edited subjects"),
-        noop(
-            "Change of the attention to the edited subjects from the base model, mean over the layers above the edits and "
-            "the latest 8 edits. It has no limit; far from 0 is drift."
-        ),
-        unit=noop("of the attention"),
-    ),
-    "energy": Panel(
-        noop("Hyperspherical energy"),
-        noop(
-            "How evenly the rows of the edited weight point in all directions: its change from the base model, in the layer "
-            "where it is largest. It asks no question and has no limit; where it moves, edits were seen to fail soon."
-        ),
-        unit=noop("of the weight’s energy"),
-    ),
-}
-"""The panels, in their order on the page."""
-SHARES = (*LOWER_LIMITS, "retention", "attention", "energy")
-"""Metrics that are given in percent."""
-SIGNED = ("loss", "attention", "energy")
-"""Metrics that are given as a change."""
-SMALLEST = 0.0005
-"""A smaller value is given as 0."""
-
-
 def _edits(n: int) -> str:
     """Return a number of edits."""
     return ngettext("{n} edit", "{n} edits", n).format(n=number(n))
-
-
-def metric(name: str, value: float | None) -> str:
-    """Return the value of a metric with its unit."""
-    if value is None or math.isnan(value):
-        return _("no data")
-    if math.isinf(value):
-        return _("not finite")
-    unit = PANELS[name].unit if name in PANELS else ""
-    return f"{_number(name, value)} {_(unit)}" if unit else _number(name, value)
-
-
-def _number(name: str, value: float) -> str:
-    """Return the value of a metric without its unit."""
-    if not math.isfinite(value):
-        return _("not finite")
-    sign = "+" if name in SIGNED else ""
-    if name in SHARES:
-        whole = f"{100 * value:.1f}".endswith(".0")
-        figure = number(100 * value, f"{sign}.0f" if whole else f"{sign}.1f") + " %"
-    else:
-        figure = number(value, f"{sign}.3g") if abs(value) >= SMALLEST else f"{0:{sign}}"
-    return figure.replace("-", "−")
 
 
 def trends(beyond: Sequence[str], checkups: int) -> str:
@@ -208,26 +80,15 @@ def limits(changed: bool) -> str:
     return _("changed in this workspace") if changed else _("as EditLab sets them")
 
 
-def score(share: float | None) -> str:
-    """Return the score of an edit: the share of its prompts at which it holds."""
-    return "–" if share is None else metric("retention", share)
-
-
-def limit(name: str, value: float | None) -> str:
-    """Return the alarm limit of a panel; empty where it has none."""
-    if value is None:
-        return ""
-    text = _("alarm below {value}") if name in LOWER_LIMITS else _("alarm above {value}")
-    return text.format(value=_number(name, value))
-
-
-def healthy(holding: int, edits: int, locality: float | None) -> str:
-    """Return that there is no alarm, and how many of the edits hold."""
+def healthy(holding: int, edits: int, locality: float | None, generated: int | None = None) -> str:
+    """Return that there is no alarm, and how many of the edits hold; of written answers too where their number differs."""
     if holding == edits:
         hold = ngettext("the edit holds", "all {edits} edits hold", edits).format(edits=number(edits))
     else:
         hold = ngettext("{n} of {edits} holds", "{n} of {edits} hold", holding)
         hold = hold.format(n=number(holding), edits=_edits(edits))
+    if generated not in (None, holding):
+        hold = _("{hold} ({n} in the answer that the model writes)").format(hold=hold, n=number(generated or 0))
     if locality is None:
         return _("Healthy: {hold}.").format(hold=hold)
     text = _("Healthy: {hold}; {share} of facts about other subjects are preserved.")
@@ -263,8 +124,8 @@ def _what(alarm: Alarm) -> str:
     return text.format(
         what=_(PANELS[alarm.metric].alarm),
         value=metric(alarm.metric, alarm.value),
-        before="" if alarm.before is None else _number(alarm.metric, alarm.before),
-        limit=_number(alarm.metric, alarm.limit),
+        before="" if alarm.before is None else without_unit(alarm.metric, alarm.before),
+        limit=without_unit(alarm.metric, alarm.limit),
     )
 
 

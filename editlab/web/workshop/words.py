@@ -67,13 +67,15 @@ VERDICTS = {
 }
 METRICS = {
     "holds": noop("edits that hold"),
+    "generated": noop("edits that hold in the written answer"),
     "retention": noop("edits that hold in other words"),
     "locality": noop("other subjects kept"),
     "same_subject": noop("same subject kept"),
     "kl": noop("change of other answers (KL)"),
+    "ability": noop("right answers out of four"),
     "loss": noop("loss on prose"),
 }
-SHARES = ("holds", "retention", "locality", "same_subject")
+SHARES = ("holds", "generated", "retention", "locality", "same_subject", "ability")
 """Metrics that are shares."""
 STARTER = """\
 title = "My scenario"
