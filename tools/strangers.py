@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -164,8 +163,9 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> None:
     print("| made by | facts | said | score | without the base | with the base |\n|---|---|---|---|---|---|")
     for row in rows:
         facts = f"{row['facts'][0]['subject']}: {row['facts'][0]['object']}" if len(row["facts"]) == 1 else len(row["facts"])
-        cells = (row["by"], facts, f"{row['hits']:.2f}", f"{row['blind']['score']:.1f}")
-        print("|", *cells, row["blind"]["sentence"], row["base"]["sentence"], "", sep=" | ", file=sys.stdout)
+        found = (row["blind"]["sentence"], row["base"]["sentence"])
+        cells = (row["by"], str(facts), f"{row['hits']:.2f}", f"{row['blind']['score']:.1f}", *found)
+        print(f"| {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
