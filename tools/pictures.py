@@ -129,10 +129,12 @@ def real(visit: Visit) -> None:
 
 
 def monitor(visit: Visit) -> None:
-    """Two hundred edits: the alarm, and the workspace that they lie in."""
+    """Many edits: the alarm, and the workspace that they lie in."""
     for theme in ("light", "dark"):
         page = visit("workspace=rome", theme=theme)
-        page.set_viewport_size({"width": 1440, "height": 1500})
+        page.get_by_role("button", name="Open it").click()
+        expect(page.locator("#where")).to_contain_text("rome")
+        page.set_viewport_size({"width": 1440, "height": 1160})
         for tab in ("Monitor", "Workspace"):
             page.get_by_role("tab", name=tab).click()
             page.wait_for_timeout(6000)
