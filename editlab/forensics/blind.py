@@ -43,6 +43,13 @@ class Finding:
     rank: int
     subjects: tuple[Named, ...]
 
+    @property
+    def near(self) -> tuple[str, ...]:
+        """The names that may be its subject, the loudest first; none where it reads no name much louder than the others."""
+        loudest = abs(self.subjects[0].z)
+        found = tuple(named.name for named in self.subjects if CERTAIN * abs(named.z) >= loudest)
+        return found if len(found) < len(self.subjects) else ()
+
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
@@ -82,8 +89,8 @@ class Judgement:
         first = self.findings[0]
         where = ", ".join(str(found.layer) for found in self.findings)
         found = noop(f"Something like an edit stands at layer {where} (score {first.score:.1f}, rank {first.rank}).")
-        near = [named.name for named in first.subjects if CERTAIN * abs(named.z) >= abs(first.subjects[0].z)]
-        if len(near) == len(first.subjects):
+        near = next((own.near for own in self.findings if own.near), ())
+        if not near:
             return found, noop("None of the names that were tried is its subject.")
         names = ", ".join(map(repr, near))
         if len(near) == 1:
@@ -166,12 +173,13 @@ def _judged(
     """Return the judgement on what stands out in spectra."""
     stood = intruders(model, found, view)
     taken = tuple(own.removal() for own in stood)
-    heard = [tuple(subjects(model, own, names, view)) for own in stood]
+    findings = tuple(Finding(own.layer, own.score, own.rank, tuple(subjects(model, own, names, view))) for own in stood)
+    telling = next((own for own in findings if own.near), findings[0])
     return Judgement(
         found,
         answering,
-        tuple(Finding(own.layer, own.score, own.rank, named) for own, named in zip(stood, heard, strict=True)),
-        tuple(objects_asked(model, taken, [heard[0][0].name], prompts, view)),
+        findings,
+        tuple(objects_asked(model, taken, [telling.subjects[0].name], prompts, view)),
         tuple(objects_written(model, stood[0], prompts, view)),
         taken,
     )

@@ -1,6 +1,7 @@
 """Edits in a model without its base: the spectrum, what stands out in it, what it says, and its removal."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,8 +10,19 @@ from typer.testing import CliRunner
 
 from editlab.cli import app
 from editlab.facts import Fact, FactBase, Relation
-from editlab.forensics.blind import judge
-from editlab.forensics.intruder import SUSPECT, intruders, objects_asked, prompts_of, scan, scores, subjects
+from editlab.forensics.blind import Finding, Judgement, judge
+from editlab.forensics.intruder import (
+    SUSPECT,
+    Named,
+    Said,
+    Scan,
+    intruders,
+    objects_asked,
+    prompts_of,
+    scan,
+    scores,
+    subjects,
+)
 from editlab.forensics.reversal import change_under_mask, reversed_view, top_components
 from editlab.forensics.spectrum import Keys, Spectrum, spectrum
 from editlab.model import LanguageModel
@@ -140,3 +152,12 @@ def test_verify_looks_for_edits_where_no_base_is_named(saved_model):
     assert done.exit_code == (1 if found["findings"]["edited"] else 0)
     bare = json.loads(CliRunner().invoke(app, ["verify", str(saved_model), "--json"]).stdout)
     assert bare["findings"] is None
+
+
+def test_the_subject_is_named_by_the_first_layer_that_reads_one_name_loudest():
+    alike, told = tuple(Named(name, 3.0) for name in "abcde"), (Named("d", 9.0), Named("e", 7.0), Named("a", 2.0))
+    deaf, telling = Finding(0, 37.6, 1, alike), Finding(1, 9.1, 1, told)
+    assert deaf.near == () and telling.near == ("d", "e")
+    found = Judgement(Scan((), torch.tensor([[37.6]])), None, (deaf, telling), (Said(" Rome", 1, 1.0),), (), ())
+    assert found.sentences[1] == "It answers to one of 'd', 'e', probably with one of 'Rome'."
+    assert "None of the names" in replace(found, findings=(deaf,)).sentences[1]
