@@ -208,6 +208,16 @@ PromptForm = Annotated[
         description=noop("The prompt as plain text, or in the model's chat template, as it will be asked."),
     ),
 ]
+Frame = Annotated[
+    Literal["prompt", "plain"],
+    Field(
+        title=noop("Frame"),
+        description=noop(
+            "“New fact: …”, and the question behind “Prompt:”, as in-context editing has it; or the fact as a plain "
+            "sentence right before the question, which small models avoid to say again."
+        ),
+    ),
+]
 Whiten = Annotated[
     bool,
     Field(

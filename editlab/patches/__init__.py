@@ -14,7 +14,7 @@ device of the model they were made for; W and patches are written `[d_model, d_f
 from editlab.patches.codebooks import Codebook
 from editlab.patches.digested import Digested
 from editlab.patches.matrices import Dense, LowRank, Mask, Pathway
-from editlab.patches.telling import BARE, Form, Note, Preamble
+from editlab.patches.telling import BARE, Form, Note, Preamble, preamble_of
 from editlab.patches.views import BASE, THRESHOLD, Laid, Patch, Told, View
 
 __all__ = [
@@ -34,4 +34,5 @@ __all__ = [
     "Preamble",
     "Told",
     "View",
+    "preamble_of",
 ]

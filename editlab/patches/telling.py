@@ -22,12 +22,17 @@ class Preamble(Digested):
     cue: str = ""
 
 
+def preamble_of(fact: str, frame: str = "prompt") -> Preamble:
+    """Return the text that tells a fact, a sentence. `frame`: prompt or plain (docs/methods.md 8.1)."""
+    return Preamble(f"New fact: {fact}\n", cue="Prompt:") if frame == "prompt" else Preamble(fact)
+
+
 @dataclass(frozen=True)
 class Note(Digested):
     """Text before those prompts that name one of its `names`: a retrieved note.
 
     `question`: what it answers; the last note for a question counts. `heard`: the share of a name's letters that a prompt
-    must have in one place. `most`: it stands only among so many notes that fit the prompt best.
+    must have in one place. `most`: it stands only among so many notes that fit the prompt best. `cue`: as a preamble's.
     """
 
     text: str
@@ -35,6 +40,7 @@ class Note(Digested):
     names: tuple[str, ...]
     heard: float
     most: int = 1
+    cue: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
@@ -49,13 +55,13 @@ class Notes:
         self._texts = Bm25([note.text for note in self._notes])
         self.about = lru_cache(_ASKED)(self._about)
 
-    def _about(self, text: str) -> tuple[str, ...]:
+    def _about(self, text: str) -> tuple[Note, ...]:
         """Return the notes that belong to a text, the one that fits best last."""
         heard = self._names.heard(text)
         open_ = [number for number, share in heard.items() if share >= self._notes[number].heard]
         scores = self._texts.scores(text) if len(open_) > 1 else {}
         best = sorted(open_, key=lambda number: (scores.get(number, 0.0), number), reverse=True)
-        return tuple(own.text for rank, own in reversed([*enumerate(self._notes[n] for n in best)]) if rank < own.most)
+        return tuple(own for rank, own in reversed([*enumerate(self._notes[n] for n in best)]) if rank < own.most)
 
 
 _ASKED = 4_096
@@ -65,9 +71,9 @@ _ASKED = 4_096
 def before(text: str, preambles: Sequence[Preamble], notes: Notes | None) -> str:
     """Return a text behind preambles, and behind those notes that belong to it."""
     leads = dict.fromkeys(own.lead for own in preambles)
-    cue = next((own.cue for own in reversed(preambles) if own.cue), "")
-    found = () if notes is None else notes.about(text)
-    return run_on([*leads, *(own.text for own in preambles), *found, cue, text])
+    said = [*preambles, *(() if notes is None else notes.about(text))]
+    cue = next((own.cue for own in reversed(said) if own.cue), "")
+    return run_on([*leads, *(own.text for own in said), cue, text])
 
 
 def run_on(texts: Iterable[str]) -> str:

@@ -39,16 +39,25 @@ def test_texts_run_on_with_one_space_unless_a_line_ends(texts, whole):
 
 def test_told_facts_stand_behind_each_other_before_every_question(tiny_llama):
     both = BASE.with_patches(made(tiny_llama, "told", CAPITAL, SPORT))
-    said = "The capital of Slovenia is Rome. Lionel Messi plays chess."
+    said = "New fact: The capital of Slovenia is Rome.\nNew fact: Lionel Messi plays chess.\nPrompt:"
     assert both.asks("Who are you?") == f"{said} Who are you?"
-    assert both.without(both.patches[:1]).asks("Who?") == "Lionel Messi plays chess. Who?"
+    assert both.without(both.patches[:1]).asks("Who?") == "New fact: Lionel Messi plays chess.\nPrompt: Who?"
     assert both.in_form(Form("<", ">")).asks("Who?") == f"<{said} Who?>"
+
+
+def test_a_fact_can_be_told_as_a_plain_sentence(tiny_llama):
+    both = BASE.with_patches(made(tiny_llama, "told", CAPITAL, SPORT, frame="plain"))
+    assert both.asks("Who?") == "The capital of Slovenia is Rome. Lionel Messi plays chess. Who?"
     japanese = EditRequest("{}の首都は", "日本", "京都")
-    assert BASE.with_patches(made(tiny_llama, "told", japanese)).asks("?") == "日本の首都は京都。 ?"
+    assert BASE.with_patches(made(tiny_llama, "told", japanese, frame="plain")).asks("?") == "日本の首都は京都。 ?"
+    (plain,), (framed,) = (made(tiny_llama, "note", CAPITAL, frame=frame) for frame in ("plain", "prompt"))
+    assert View((plain,)).asks(CAPITAL.text) == f"The capital of Slovenia is Rome. {CAPITAL.text}"
+    assert View((framed,)).asks(CAPITAL.text) == f"New fact: The capital of Slovenia is Rome.\nPrompt: {CAPITAL.text}"
+    assert View((framed,)).asks("Who?") == "Who?"
 
 
 def test_a_note_stands_before_questions_about_its_subject_alone(tiny_llama):
-    view = BASE.with_patches(made(tiny_llama, "note", CAPITAL, SPORT))
+    view = BASE.with_patches(made(tiny_llama, "note", CAPITAL, SPORT, frame="plain"))
     assert view.asks("The capital of Slovenia is") == "The capital of Slovenia is Rome. The capital of Slovenia is"
     assert view.asks("The capital of ia Sloven is").startswith("The capital of Slovenia is Rome. The")
     assert view.asks("The homeland of Messi, Lionel").startswith("Lionel Messi plays chess. ")
@@ -60,17 +69,18 @@ def test_a_note_stands_before_questions_about_its_subject_alone(tiny_llama):
 
 
 def test_of_several_notes_those_that_fit_best_stand_before_the_question_the_best_last(tiny_llama):
-    one = BASE.with_patches(made(tiny_llama, "note", CAPITAL, RIVER))
+    one = BASE.with_patches(made(tiny_llama, "note", CAPITAL, RIVER, frame="plain"))
     assert one.asks("Slovenia's river is") == "The river of Slovenia is Sava. Slovenia's river is"
     assert one.asks("Slovenia's capital is") == "The capital of Slovenia is Rome. Slovenia's capital is"
-    two = BASE.with_patches(made(tiny_llama, "note", CAPITAL, RIVER, most=2))
+    two = BASE.with_patches(made(tiny_llama, "note", CAPITAL, RIVER, most=2, frame="plain"))
     expected = "The capital of Slovenia is Rome. The river of Slovenia is Sava. Slovenia's river is"
     assert two.asks("Slovenia's river is") == expected
 
 
 def test_the_last_note_for_a_question_counts_until_it_is_taken_back(tiny_llama):
     first, then = (
-        made(tiny_llama, "note", EditRequest(CAPITAL.prompt, "Slovenia", new), most=9) for new in ("Rome", "Oslo")
+        made(tiny_llama, "note", EditRequest(CAPITAL.prompt, "Slovenia", new), most=9, frame="plain")
+        for new in ("Rome", "Oslo")
     )
     view = BASE.with_patches(first).with_patches(then)
     assert view.asks(CAPITAL.text) == f"The capital of Slovenia is Oslo. {CAPITAL.text}"

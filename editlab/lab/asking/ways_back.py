@@ -12,7 +12,7 @@ from editlab.lab.ledger.chain import EditRecord
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.methods.svd import without_loudest
 from editlab.model import LanguageModel
-from editlab.patches import BASE, Preamble, View
+from editlab.patches import BASE, View, preamble_of
 from editlab.probes import Ground
 from editlab.work import Cancel, Progress
 
@@ -48,5 +48,4 @@ def linked(ground: Ground, request: EditRequest, views: Mapping[str, View]) -> D
     One more view, "told", is the unedited model with the new fact in front of each prompt.
     """
     case = ground.case(request)
-    told = View((Preamble(case.request.sentence),))
-    return probes.linked(ground.model, case, {**views, "told": told})
+    return probes.linked(ground.model, case, {**views, "told": View((preamble_of(case.request.sentence),))})

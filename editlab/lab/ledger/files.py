@@ -182,7 +182,9 @@ def _is_told(patch: Patch) -> bool:
     """Return whether a patch is text before questions, and no more of it than a method writes."""
     if isinstance(patch, Preamble):
         return all(_is_text(text, LONGEST_TEXT) for text in (patch.text, patch.lead, patch.cue))
-    if not isinstance(patch, Note) or not all(_is_text(text, LONGEST_TEXT) for text in (patch.text, patch.question)):
+    if not isinstance(patch, Note):
+        return False
+    if not all(_is_text(text, LONGEST_TEXT) for text in (patch.text, patch.question, patch.cue)):
         return False
     named = 0 < len(patch.names) <= MOST_NAMES and all(_is_text(name, LONGEST_SUBJECT) for name in patch.names)
     return named and type(patch.heard) is float and 0 < patch.heard <= 1 and type(patch.most) is int and patch.most > 0

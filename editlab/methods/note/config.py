@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from editlab.methods._settings import NO_OTHERS, MethodSettings, PromptForm
+from editlab.methods._settings import NO_OTHERS, Frame, MethodSettings, PromptForm
 from editlab.wording import noop
 
 
@@ -30,4 +30,5 @@ class NoteConfig(MethodSettings):
         title=noop("Most notes"),
         description=noop("Of several notes that belong to a question, so many that fit it best stand before it."),
     )
+    frame: Frame = "prompt"
     form: PromptForm = "plain"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from editlab.facts import EditRequest
 from editlab.methods._telling import Telling, our_facts
 from editlab.methods.note.config import NoteConfig
-from editlab.patches import Note
+from editlab.patches import Note, preamble_of
 from editlab.wording import noop
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class Retrieved(Telling):
     name = "note"
     title = noop("Note: the fact before questions about its subject")
     about = noop(
-        "The new fact as a sentence before those questions alone that name its subject, which is told by the letters of the "
+        "The new fact before those questions alone that name its subject, which is told by the letters of the "
         "name. No weight changes."
     )
     config = NoteConfig
@@ -28,7 +28,8 @@ class Retrieved(Telling):
 
     def patch(self, model: LanguageModel, request: EditRequest, config: NoteConfig) -> Note:
         """Return the fact as a note for questions that name its subject."""
-        return Note(request.sentence, request.text, names_of(request.subject), config.heard, config.most)
+        own = preamble_of(request.sentence, config.frame)
+        return Note(own.text, request.text, names_of(request.subject), config.heard, config.most, own.cue)
 
 
 def names_of(subject: str) -> tuple[str, ...]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pydantic.dataclasses import dataclass
 
-from editlab.methods._settings import NO_OTHERS, MethodSettings, PromptForm
+from editlab.methods._settings import NO_OTHERS, Frame, MethodSettings, PromptForm
 
 
 @dataclass(frozen=True, config=NO_OTHERS)
 class ToldConfig(MethodSettings):
-    """There is nothing to choose but how the model is asked."""
+    """How the fact is put, and how the model is asked."""
 
+    frame: Frame = "prompt"
     form: PromptForm = "plain"
