@@ -34,6 +34,7 @@ from editlab.probes import (
     summary,
     tallies,
     verdict,
+    writing,
 )
 
 CONTINENT = "{} belongs to the continent of"
@@ -499,7 +500,7 @@ def writes(monkeypatch):
             return SimpleNamespace(model=model, texts=texts, write=write, score=read(model, texts, views, room).score)
 
         monkeypatch.setattr(verdict, "read", reading)
-        monkeypatch.setattr(verdict, "readable", lambda _model, words: " ".join(words))
+        monkeypatch.setattr(writing, "readable", lambda _model, words: " ".join(words))
         return steps
 
     return told
