@@ -11,7 +11,9 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from editlab.cli.model import read_text
 from editlab.cli.terminal import Answer, Session, command
+from editlab.errors import BadRequest
 from editlab.forensics.difference import Change, Difference
 from editlab.forensics.verdict import Verdict, ranked
 from editlab.lab.model import integrity
@@ -39,18 +41,24 @@ def verify(
     workspace: Annotated[str | None, typer.Option(help="Only at this workspace's edits.")] = None,
     key: Annotated[Path | None, typer.Option(help="The public key (PEM) that the signature has to fit.")] = None,
     blind: Annotated[bool, typer.Option("--blind", help="Without a base: load the model and look for edits in it.")] = False,
+    names: Annotated[
+        Path | None, typer.Option(help="A text file of subjects to try with --blind beside the bundled ones, one a line.")
+    ] = None,
 ) -> Answer:
     """Check a model: signature, manifest, ledger, and every weight against its base. Nothing is changed.
 
     Exit status 0: nothing differs, or known edits explain all of it; 1: a difference that no known edit explains, or a
     signature, manifest or ledger that does not hold; 2: it could not be checked.
     """
+    if names is not None and not blind:
+        raise BadRequest("Names are tried where there is no base. Add --blind, or leave out --names.")
     evidence = Evidence(
         base=base,
         edits=tuple(edits or ()),
         ledger=session.settings.data if ledger else None,
         workspace=workspace,
         key=key,
+        names=() if names is None else tuple(filter(None, map(str.strip, read_text(names).splitlines()))),
     )
     with session.progress() as progress:
         found = integrity.check(path, evidence, session.settings, progress, blind=blind)

@@ -39,9 +39,8 @@ def curve(
     the first line may lie as well. Infinity is drawn at the top.
     """
     figure, places = go.Figure(), list(range(1, len(frame) + 1))
-    for column, fill in zip(band or (), (None, "tonexty"), strict=False):
-        area = {"mode": "lines", "line": {"width": 0}, "fill": fill, "fillcolor": BAND}
-        figure.add_scatter(x=places, y=frame[column], hoverinfo="skip", showlegend=False, **area)
+    if band is not None:
+        _band(figure, places, *(frame[column] for column in band))
     finite = [value for name in lines for value in frame[name] if value is not None and math.isfinite(value)]
     bounded = share and limit is not None
     top = 1.0 if bounded else max([*finite, limit or 0.0, 1e-9]) * ROOM
@@ -65,23 +64,10 @@ def curve(
             marker={"size": 5, "color": style["color"]},
             showlegend=len(lines) > 1,
         )
-        if not number and frame["beyond"].any():
-            at = [place for place, beyond in enumerate(frame["beyond"]) if beyond]
-            figure.add_scatter(
-                x=[places[place] for place in at],
-                y=[values[place] for place in at],
-                mode="markers",
-                name=_("beyond the limit"),
-                text=[texts[place] for place in at],
-                hovertemplate="%{text}<br>" + _("beyond the limit") + "<extra></extra>",
-                marker={"color": BAD, "symbol": "x", "size": 7 if len(frame) <= MOST_MARKED else 5},
-                showlegend=False,
-            )
+        if not number:
+            _crosses(figure, places, values, texts, frame["beyond"])
     if limit is not None:
-        words = _("limit {value}").format(value=_format(limit, share))
-        figure.add_hline(y=limit, line={"color": NOTE, "width": 2, "dash": "dash"})
-        side = "top" if share else "bottom"  # where the curve is not, early in a chain
-        figure.add_annotation(x=0, xref="paper", xanchor="left", y=limit, yanchor=side, text=words, showarrow=False)
+        _limit(figure, limit, share)
     low = min([*finite, 0.0])
     figure.update_yaxes(range=[low * ROOM, 1.06 if bounded else top], tickformat=form, nticks=5, gridcolor=GRID)
     figure.update_yaxes(zeroline=True, zerolinecolor=GRID, automargin=True)
@@ -89,6 +75,39 @@ def curve(
     margin = {"t": 30 if len(lines) > 1 else 8, "b": 44, "r": 26}
     taller = height + LEGEND * (len(lines) > 1)
     return plain(figure, taller).update_layout(margin=margin, legend_traceorder="normal")  # a band would turn it around
+
+
+def _band(figure: go.Figure, places: Sequence[int], low: Sequence[float], high: Sequence[float]) -> None:
+    """Draw the area between two lines."""
+    for values, fill in ((low, None), (high, "tonexty")):
+        area = {"mode": "lines", "line": {"width": 0}, "fill": fill, "fillcolor": BAND}
+        figure.add_scatter(x=places, y=values, hoverinfo="skip", showlegend=False, **area)
+
+
+def _crosses(
+    figure: go.Figure, places: Sequence[int], values: Sequence[float | None], texts: Sequence[str], beyond: Sequence[bool]
+) -> None:
+    """Draw a cross at each point that is beyond the limit."""
+    at = [place for place, own in enumerate(beyond) if own]
+    if at:
+        figure.add_scatter(
+            x=[places[place] for place in at],
+            y=[values[place] for place in at],
+            mode="markers",
+            name=_("beyond the limit"),
+            text=[texts[place] for place in at],
+            hovertemplate="%{text}<br>" + _("beyond the limit") + "<extra></extra>",
+            marker={"color": BAD, "symbol": "x", "size": 7 if len(places) <= MOST_MARKED else 5},
+            showlegend=False,
+        )
+
+
+def _limit(figure: go.Figure, limit: float, share: bool) -> None:
+    """Draw the limit with its value."""
+    words = _("limit {value}").format(value=_format(limit, share))
+    figure.add_hline(y=limit, line={"color": NOTE, "width": 2, "dash": "dash"})
+    side = "top" if share else "bottom"  # where the curve is not, early in a chain
+    figure.add_annotation(x=0, xref="paper", xanchor="left", y=limit, yanchor=side, text=words, showarrow=False)
 
 
 def retention(

@@ -214,7 +214,7 @@ Frame = Annotated[
         title=noop("Frame"),
         description=noop(
             "“New fact: …”, and the question behind “Prompt:”, as in-context editing has it; or the fact as a plain "
-            "sentence right before the question, which small models avoid to say again."
+            "sentence right before the question, which small models avoid saying again."
         ),
     ),
 ]

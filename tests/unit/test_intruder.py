@@ -9,6 +9,7 @@ from tiny_models import tiny_model
 from typer.testing import CliRunner
 
 from editlab.cli import app
+from editlab.errors import BadRequest
 from editlab.facts import Fact, FactBase, Relation
 from editlab.forensics.blind import Finding, Judgement, judge
 from editlab.forensics.intruder import (
@@ -25,6 +26,7 @@ from editlab.forensics.intruder import (
 )
 from editlab.forensics.reversal import change_under_mask, reversed_view, top_components
 from editlab.forensics.spectrum import Keys, Spectrum, spectrum
+from editlab.lab.model import integrity
 from editlab.model import LanguageModel
 from editlab.patches import BASE, LowRank, Mask, View
 
@@ -152,6 +154,23 @@ def test_verify_looks_for_edits_where_no_base_is_named(saved_model):
     assert done.exit_code == (1 if found["findings"]["edited"] else 0)
     bare = json.loads(CliRunner().invoke(app, ["verify", str(saved_model), "--json"]).stdout)
     assert bare["findings"] is None
+
+
+def test_verify_tries_names_of_ones_own(saved_model, tmp_path, monkeypatch):
+    tried = []
+
+    def judged(path, settings, names, *_):
+        tried.extend(names)
+        raise BadRequest("Stop here.")
+
+    monkeypatch.setattr(integrity, "judged", judged)
+    file = tmp_path / "names.txt"
+    file.write_text("Nobody Whom We Know\n\n  Somebody Else \n", encoding="utf-8")
+    arguments = ["verify", str(saved_model), "--names", str(file)]
+    refused = CliRunner().invoke(app, arguments)
+    assert refused.exit_code != 0 and "Add --blind" in refused.output and not tried
+    CliRunner().invoke(app, [*arguments, "--blind"])
+    assert tried == ["Nobody Whom We Know", "Somebody Else"]
 
 
 def test_the_subject_is_named_by_the_first_layer_that_reads_one_name_loudest():

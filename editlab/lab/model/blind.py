@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from editlab.facts import FactBase
@@ -14,11 +15,17 @@ LOADING = 0.1
 """Share of the progress for loading the model."""
 
 
-def judged(path: Path, settings: Settings, progress: Progress = no_progress, cancel: Cancel = never) -> Judgement:
+def judged(
+    path: Path,
+    settings: Settings,
+    names: Collection[str] = (),
+    progress: Progress = no_progress,
+    cancel: Cancel = never,
+) -> Judgement:
     """Load a model and say whether it looks edited.
 
-    Subjects are looked for among those of the bundled facts. Raises `BadModel`, `UnsupportedArchitecture`, `Cancelled`, or
-    `TooLarge` where it does not fit into memory beside what is there.
+    Subjects are looked for among those of the bundled facts and `names`. Raises `BadModel`, `UnsupportedArchitecture`,
+    `Cancelled`, or `TooLarge` where it does not fit into memory beside what is there.
     """
     texts = [text.read_text(encoding="utf-8") for text in sorted((settings.presets / "texts").glob("*.txt"))]
     try:
@@ -31,7 +38,7 @@ def judged(path: Path, settings: Settings, progress: Progress = no_progress, can
             cancel=cancel,
         )
         facts = FactBase.load(settings.presets / "facts")
-        return judge(model, texts, facts, progress=part_of(progress, LOADING, 1.0), cancel=cancel)
+        return judge(model, texts, facts, names, progress=part_of(progress, LOADING, 1.0), cancel=cancel)
     finally:
         model = None
         memory.give_back()

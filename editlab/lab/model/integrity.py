@@ -44,7 +44,8 @@ class Evidence:
     """What a model is held against. `base`: a model's name, as EditLab takes it; None: a LoRA's own, if that is at hand.
 
     `edits`: folders of tensors or adapters, bundles and archives, data folders; `ledger`: a data folder, or one that
-    is open; `workspace`: the one whose edits count, None for all; `key`: the public key of the signature.
+    is open; `workspace`: the one whose edits count, None for all; `key`: the public key of the signature; `names`: subjects
+    that are tried without a base, beside those of the bundled facts.
     """
 
     base: str | None = None
@@ -52,6 +53,7 @@ class Evidence:
     ledger: Path | Ledger | None = None
     workspace: str | None = None
     key: Path | None = None
+    names: Sequence[str] = ()
 
 
 def check(
@@ -94,7 +96,7 @@ def check(
     difference = findings = None
     left = part_of(progress, SIGNED if signed else 0.0, 1.0)
     if base is None and isinstance(model, Checkpoint):
-        findings = judged(path, settings, left, cancel) if blind else None
+        findings = judged(path, settings, evidence.names, left, cancel) if blind else None
     else:
         difference = compare(model, base, edits, left, cancel)
         if difference.strange:

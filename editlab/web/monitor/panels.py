@@ -59,7 +59,7 @@ PANELS = {
         noop(
             "Share of 32 fixed questions about other subjects, each with four options, at which the right one is the "
             "likeliest. Dotted, without the edits; the band is the 95 % interval of the change. Lower is worse. It has no "
-            "limit, because so few questions tell large changes alone."
+            "limit: so few questions show large changes only."
         ),
     ),
     "loss": Panel(

@@ -72,7 +72,7 @@ METRICS = {
     "locality": noop("other subjects kept"),
     "same_subject": noop("same subject kept"),
     "kl": noop("change of other answers (KL)"),
-    "ability": noop("right answers out of four"),
+    "ability": noop("questions with four options answered right"),
     "loss": noop("loss on prose"),
 }
 SHARES = ("holds", "generated", "retention", "locality", "same_subject", "ability")
