@@ -3,6 +3,7 @@
 from editlab.bench.layers import LayerRow
 from editlab.bench.layers import best as best_layer
 from editlab.lab.asking.answers import EditAnswers, OwnProbe
+from editlab.lab.job import Job
 from editlab.lab.jobs.rows import JobRow
 from editlab.lab.lab import Lab
 from editlab.lab.ledger.archive import Report
@@ -11,7 +12,7 @@ from editlab.lab.ledger.directory import WorkspaceInfo
 from editlab.lab.loaded import Choice
 from editlab.lab.model.knowledge import KnownFact
 from editlab.lab.model.statistics import Measured, MeasuringCost
-from editlab.lab.worker import Job, Worker
+from editlab.lab.worker import Worker
 from editlab.lab.workspaces.edit_files import BATCH, MOST_BATCH, EditFile, FileProgress, read_edit_file
 from editlab.lab.workspaces.examples import Example, read_examples
 from editlab.lab.workspaces.history import Moment

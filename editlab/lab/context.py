@@ -9,13 +9,14 @@ from typing import Any
 from editlab import probes
 from editlab.facts import FactBase
 from editlab.lab.access.limits import RateLimits
+from editlab.lab.job import Job, JobProgress
 from editlab.lab.jobs.completions import Completions
 from editlab.lab.jobs.live import LiveQuestions
 from editlab.lab.jobs.shared import Shared
 from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.ledger import Key, Ledger
 from editlab.lab.loaded import Loaded
-from editlab.lab.worker import Job, JobProgress, Worker
+from editlab.lab.worker import Worker
 from editlab.model import LanguageModel
 from editlab.probes import Ground, Passages
 from editlab.settings import Settings

@@ -24,6 +24,7 @@ from editlab.lab.access.tokens import Tokens
 from editlab.lab.access.uploads import Uploads
 from editlab.lab.access.users import Users
 from editlab.lab.context import Context
+from editlab.lab.job import Job
 from editlab.lab.jobs.completions import Completions
 from editlab.lab.jobs.live import LiveQuestions
 from editlab.lab.jobs.metrics import Metrics
@@ -39,7 +40,7 @@ from editlab.lab.model.knowledge import ModelKnowledge
 from editlab.lab.model.masks import MaskTraining
 from editlab.lab.model.preparation import Preparation
 from editlab.lab.model.statistics import KeyStatistics
-from editlab.lab.worker import Job, Worker
+from editlab.lab.worker import Worker
 from editlab.lab.workshops import Workshops
 from editlab.lab.workspaces import edit_files, edits
 from editlab.lab.workspaces.edit_files import EditFile

@@ -17,8 +17,9 @@ from typing import Any, TypeVar
 
 from editlab.errors import BadRequest, Cancelled, DeviceLost, EditLabError
 from editlab.lab.access.limits import RateLimits
+from editlab.lab.job import Job, JobProgress, Work, clear_frames
 from editlab.lab.kinds import Kind
-from editlab.lab.worker import Cancel, Job, JobProgress, Work, Worker, clear_frames
+from editlab.lab.worker import Worker
 from editlab.model import LanguageModel, memory
 from editlab.model.devices import device_for
 from editlab.model.plan import Plan, plan_for
@@ -26,6 +27,7 @@ from editlab.model.source import find
 from editlab.model.weights import Quantization
 from editlab.settings import Settings
 from editlab.wording import noop
+from editlab.work import Cancel
 
 T = TypeVar("T")
 

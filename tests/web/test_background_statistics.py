@@ -9,7 +9,7 @@ from visitors import CONTINENT, TIMEOUT, Visitor, wait_until
 
 from editlab.lab import Choice, Lab
 from editlab.lab.asking import answers
-from editlab.lab.worker import JobProgress
+from editlab.lab.job import JobProgress
 from editlab.lab.workspaces import edits
 from editlab.model import LanguageModel, measuring
 from editlab.probes import Passages

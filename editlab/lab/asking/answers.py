@@ -14,10 +14,10 @@ from editlab.answers import ViewName
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.lab.asking import ways_back
+from editlab.lab.job import Job, JobProgress, Parts
 from editlab.lab.jobs.shared import Shared, digests
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.chain import EditRecord
-from editlab.lab.worker import Job, JobProgress, Parts
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.patches import THRESHOLD, View
 from editlab.probes import Ground, Probe

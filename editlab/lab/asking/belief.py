@@ -10,8 +10,8 @@ from editlab import methods
 from editlab.answers import ViewName
 from editlab.facts import EditRequest
 from editlab.lab.asking.answers import Asked, find_applied
+from editlab.lab.job import Job, JobProgress, Parts
 from editlab.lab.kinds import Kind
-from editlab.lab.worker import Job, JobProgress, Parts
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.patches import BASE, View
 from editlab.probes import belief, judged

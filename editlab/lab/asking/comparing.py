@@ -17,9 +17,9 @@ from editlab.answers import Answer, Answers
 from editlab.errors import BadRequest, Cancelled, DeviceLost, EditLabError
 from editlab.facts import EditRequest
 from editlab.lab.asking.answers import Asked, battery_of, probed
+from editlab.lab.job import Job, JobProgress, Parts
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.chain import Solves
-from editlab.lab.worker import Job, JobProgress, Parts
 from editlab.lab.workspaces import compute, edits
 from editlab.lab.workspaces.compute import Earlier
 from editlab.lab.workspaces.workspace import Workspace

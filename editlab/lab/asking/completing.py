@@ -5,7 +5,7 @@ from __future__ import annotations
 from editlab.answers import ViewName
 from editlab.errors import BadFile, BadRequest, MissingMask
 from editlab.lab.context import Context
-from editlab.lab.worker import Job
+from editlab.lab.job import Job
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.model.completion import Completion, Prompt
 from editlab.patches import BARE, BASE, Form, View

@@ -15,8 +15,8 @@ from editlab.insight import Question
 from editlab.insight.loudness import Loudness, rows
 from editlab.insight.tracing import Tracing, deviation_of, traced_so_far
 from editlab.lab.asking import keys
+from editlab.lab.job import Job, JobProgress, Parts
 from editlab.lab.kinds import Kind
-from editlab.lab.worker import Job, JobProgress, Parts
 from editlab.lab.workspaces.masks import masks_for
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.methods.mask import find, lessons

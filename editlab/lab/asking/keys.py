@@ -10,9 +10,9 @@ from editlab import insight, probes
 from editlab.errors import BadRequest
 from editlab.facts import EditCase
 from editlab.insight import Scan, Similarity, Site
+from editlab.lab.job import Job, JobProgress
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.chain import EditRecord
-from editlab.lab.worker import Job, JobProgress
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.patches import BASE
 from editlab.work import Cancel, part_of

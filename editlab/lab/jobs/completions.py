@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from editlab.errors import Cancelled
+from editlab.lab.job import Job, JobProgress, Parts
 from editlab.lab.kinds import Kind
 from editlab.lab.loaded import Loaded
-from editlab.lab.worker import Job, JobProgress, Parts, Worker
+from editlab.lab.worker import Worker
 from editlab.model import LanguageModel
 from editlab.model.completion import Completion, Prompt, complete, tokens_of
 from editlab.model.tokens import in_chunks

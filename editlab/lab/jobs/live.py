@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 from editlab import probes
 from editlab.errors import Cancelled
+from editlab.lab.job import Job, JobProgress, Work
 from editlab.lab.jobs.shared import Shared, digests
 from editlab.lab.kinds import Kind
 from editlab.lab.loaded import Loaded
-from editlab.lab.worker import Cancel, Job, JobProgress, Work, Worker
+from editlab.lab.worker import Worker
 from editlab.model.tokens import in_chunks
 from editlab.patches import View
+from editlab.work import Cancel
 
 Views = Mapping[str, View]
 Submit = Callable[[Work[probes.Answers], Kind], Job[probes.Answers]]

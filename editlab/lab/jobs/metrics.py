@@ -18,9 +18,10 @@ from pandas import DataFrame
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from editlab.errors import EditLabError
+from editlab.lab.job import Job
 from editlab.lab.ledger.ledger import Ledger, now
 from editlab.lab.loaded import Loaded
-from editlab.lab.worker import Job, Worker
+from editlab.lab.worker import Worker
 from editlab.model import memory
 from editlab.wording import noop
 

@@ -16,12 +16,13 @@ from weakref import WeakValueDictionary
 import sqlalchemy as sa
 
 from editlab.errors import BadRequest
+from editlab.lab.job import Job, stop_job
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.ledger import Ledger, canonical, now
 from editlab.lab.ledger.names import is_participant
 from editlab.lab.ledger.tables import JOBS
-from editlab.lab.worker import Job, Worker, stop_job
+from editlab.lab.worker import Worker
 
 OF_MODEL = tuple(kind for kind in Kind if kind.about == "model")
 """Kinds of jobs that concern all users of the model."""

@@ -15,8 +15,8 @@ from editlab.bench.robustness import CaseRow
 from editlab.bench.rows import append_rows, read_rows
 from editlab.errors import BadFile
 from editlab.facts import read_cases
+from editlab.lab.job import Job, JobProgress
 from editlab.lab.kinds import Kind
-from editlab.lab.worker import Job, JobProgress
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.work import Cancel, stop_if
 

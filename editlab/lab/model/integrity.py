@@ -21,12 +21,12 @@ from editlab.forensics.known import EDITS, PATCHES, Known, by_adapter, by_script
 from editlab.forensics.manifest import Manifest
 from editlab.forensics.pairs import adapter_in
 from editlab.forensics.verdict import Verdict
+from editlab.lab.job import Job
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.known import known_in_archive, known_in_ledger
 from editlab.lab.ledger.ledger import Ledger
 from editlab.lab.model.blind import judged
-from editlab.lab.worker import Job
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.model import lora
 from editlab.model.source import bring, find

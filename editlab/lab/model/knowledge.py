@@ -23,8 +23,8 @@ from editlab import probes, storage
 from editlab.errors import Cancelled, EditLabError
 from editlab.facts import EditRequest
 from editlab.lab.context import Context
+from editlab.lab.job import Job, JobProgress, Parts
 from editlab.lab.kinds import Kind
-from editlab.lab.worker import Job, JobProgress, Parts
 from editlab.lab.workspaces.examples import Example
 from editlab.probes import Knowledge
 from editlab.work import Cancel

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from editlab import methods
 from editlab.errors import BadRequest, Cancelled
 from editlab.lab.context import Context
+from editlab.lab.job import Job, JobProgress
 from editlab.lab.kinds import Kind
-from editlab.lab.worker import Job, JobProgress
 from editlab.lab.workspaces import masks
 from editlab.lab.workspaces.examples import Example
 from editlab.lab.workspaces.masks import MaskInfo

@@ -14,8 +14,8 @@ from contextlib import suppress
 from editlab import methods
 from editlab.errors import BadRequest, Cancelled, TooLong
 from editlab.lab.context import Context
+from editlab.lab.job import JobProgress, Parts
 from editlab.lab.kinds import Kind
-from editlab.lab.worker import JobProgress, Parts
 from editlab.model import LanguageModel
 from editlab.model.beginnings import read_ahead
 from editlab.work import Cancel

@@ -16,8 +16,8 @@ from typing import Any
 from editlab import methods
 from editlab.errors import BadRequest, Cancelled
 from editlab.lab.context import Context
+from editlab.lab.job import Job, JobProgress, Parts, Work
 from editlab.lab.kinds import Kind
-from editlab.lab.worker import Job, JobProgress, Parts, Work
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.model import LanguageModel, measuring, statistics
 from editlab.model.statistics import KEYS_PER_DIMENSION, WINDOW

@@ -11,8 +11,8 @@ from editlab import probes
 from editlab.answers import Answers, ViewName
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
+from editlab.lab.job import Job, JobProgress, Parts
 from editlab.lab.kinds import Kind
-from editlab.lab.worker import Job, JobProgress, Parts
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.patches import View
 from editlab.work import Cancel, stop_if

@@ -8,7 +8,7 @@ from typing import Any
 from editlab import figures
 from editlab.facts.script import bare
 from editlab.lab.asking import inside, keys
-from editlab.lab.worker import Job
+from editlab.lab.job import Job
 from editlab.lab.workspaces.workspace import Workspace
 
 Picture = tuple[Callable[[Workspace], Job[Any]], Callable[[Workspace, Any], Any]]

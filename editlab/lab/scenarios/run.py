@@ -14,6 +14,7 @@ from editlab import probes
 from editlab.errors import BadRequest, EditLabError
 from editlab.facts.script import joined
 from editlab.lab.asking.answers import find_applied
+from editlab.lab.job import Job
 from editlab.lab.lab import Lab
 from editlab.lab.ledger.chain import EditRecord
 from editlab.lab.scenarios import measure
@@ -22,7 +23,6 @@ from editlab.lab.scenarios.outcome import Outcome
 from editlab.lab.scenarios.pictures import PICTURES
 from editlab.lab.scenarios.scenario import Scenario
 from editlab.lab.scenarios.steps import Ask, Asking, Edit, Look, Step, Switch
-from editlab.lab.worker import Job
 from editlab.lab.workspaces import edits
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.methods.rep import recipe_of

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 from editlab import methods
 from editlab.errors import BadRequest, Cancelled, EditLabError
 from editlab.facts import EditRequest, Placed
+from editlab.lab.job import Job, JobProgress, Parts, Work
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.chain import EditRecord, pathways_of
 from editlab.lab.ledger.events import Edit, count_edits, name_of
-from editlab.lab.worker import Job, JobProgress, Parts, Work
 from editlab.lab.workspaces import compute, edit_files, masks
 from editlab.lab.workspaces.compute import Earlier, Part
 from editlab.lab.workspaces.edit_files import EditFile, FileProgress

@@ -19,10 +19,10 @@ from editlab.exports.entry import base_of
 from editlab.exports.format import STOPPED
 from editlab.forensics.manifest import Manifest
 from editlab.lab.access.downloads import Downloads
+from editlab.lab.job import Job, JobProgress, Parts
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.directory import WorkspaceInfo
-from editlab.lab.worker import Job, JobProgress, Parts
 from editlab.lab.workspaces import history
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.patches import View

@@ -14,15 +14,16 @@ from editlab.answers import Answers
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.lab.context import Context
+from editlab.lab.job import Job, JobProgress
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.chain import EditRecord, pathways_of
 from editlab.lab.ledger.directory import WorkspaceInfo
 from editlab.lab.ledger.events import CHANGES, Edit, Event, State, count_edits, steps
-from editlab.lab.worker import Cancel, Job, JobProgress
 from editlab.lab.workspaces.open import Workspaces
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.patches import BASE, View
 from editlab.wording import Message, noop
+from editlab.work import Cancel
 
 SWITCHED = {
     "shared": (noop("made it private"), noop("shared it")),

@@ -20,9 +20,9 @@ from editlab.facts import EditRequest
 from editlab.insight.checkup import Ability, Checkup, Reference, checkup
 from editlab.insight.holding import Watched
 from editlab.lab.context import Context
+from editlab.lab.job import Job
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.events import EditFields
-from editlab.lab.worker import Job
 from editlab.lab.workspaces.alarms import Health, assess, limits_of, table_of
 from editlab.lab.workspaces.checkups import Checkups
 from editlab.lab.workspaces.history import snapshot

@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 from editlab.errors import BadFile, BadRequest, MissingMask
 from editlab.facts import EditRequest
 from editlab.lab.context import Context
+from editlab.lab.job import Job, Work, stop_job
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.chain import Chain, Decide, EditRecord, Next, busy_error
 from editlab.lab.ledger.events import Edit, Event, State, count_edits
 from editlab.lab.ledger.ledger import Key
-from editlab.lab.worker import Job, Work, stop_job
 from editlab.lab.workspaces import masks
 from editlab.lab.workspaces.alarms import limits_of
 from editlab.lab.workspaces.masks import MaskedViews, MaskInfo

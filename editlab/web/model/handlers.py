@@ -12,7 +12,7 @@ from pydantic import Field
 from editlab.errors import BadRequest
 from editlab.lab import Choice, Job, Measured
 from editlab.lab.access.limits import FREE, Cost
-from editlab.lab.worker import stop_job
+from editlab.lab.job import stop_job
 from editlab.web.core.components import folded
 from editlab.web.core.handlers import Handlers, handler
 from editlab.web.core.html import pieces, render
