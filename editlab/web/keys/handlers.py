@@ -28,11 +28,12 @@ from editlab.web.core.updates import Update, Updates, buttons, follow
 from editlab.web.core.uploads import read_text
 from editlab.web.core.visit import Visit
 from editlab.web.keys import lead, table, words
+from editlab.web.keys.headings import ASSUMPTIONS, HEADINGS
 from editlab.web.keys.lead import Lead
 
 FIGURES = Cost(prompts=400)
 """What it costs to compute all figures, or to read a text."""
-SECTIONS = tuple(words.HEADINGS)
+SECTIONS = tuple(HEADINGS)
 IN_ORDER = ("similarity", "bounds", "discussion", "prefixes", "values")
 """The order in which the sections are computed: first those that decide what matters most."""
 TITLES: dict[str, Callable[[Any], str]] = {
@@ -177,7 +178,7 @@ def draw(section: str, request: EditRequest, kept: Mapping[str, Any], leading: L
         voices = zip(frame["voice"], frame["kind"], strict=True)
         frame = frame.assign(voice=[voice if kind == "stored" else said(voice) for voice, kind in voices])
     update = {
-        f"keys-{section}-fold": folded(_(words.HEADINGS[section].title), TITLES[section](result)),
+        f"keys-{section}-fold": folded(_(HEADINGS[section].title), TITLES[section](result)),
         f"keys-{section}": pieces.finding(sentence(section, request, result)) + pieces.picture_leads(leads),
         f"keys-{section}-plot": None if leads else getattr(figures, section)(frame),
         f"keys-{section}-table": table.table(section, frame),
@@ -186,7 +187,7 @@ def draw(section: str, request: EditRequest, kept: Mapping[str, Any], leading: L
         update["keys-components"] = pieces.finding(words.components(result))
         update["keys-components-plot"] = figures.components(frame, result.variance)
     if section == "bounds":
-        update["keys-lemma"] = render("keys/bounds.html", lemma=words.lemma(frame), assumptions=_(words.ASSUMPTIONS))
+        update["keys-lemma"] = render("keys/bounds.html", lemma=words.lemma(frame), assumptions=_(ASSUMPTIONS))
     return update
 
 
@@ -204,7 +205,7 @@ def draw_lead(found: Lead | None, kept: Mapping[str, Any]) -> Update:
     return {
         "keys-lead": pieces.lead(found.finding, found.meaning, found.tone),
         "keys-lead-plot": getattr(figures, found.section)(result.frame if isinstance(result, Similarity) else result),
-        "keys-lead-about": pieces.about(_(words.HEADINGS[found.section].about)),
+        "keys-lead-about": pieces.about(_(HEADINGS[found.section].about)),
     }
 
 
@@ -218,5 +219,5 @@ def clear(section: str, hint: str = "") -> Update:
     names = {"similarity": ("similarity", "components"), "bounds": ("bounds", "lemma")}.get(section, (section,))
     update: Update = {f"keys-{name}": "" for name in names} | {f"keys-{section}-table": ""}
     update[f"keys-{section}"] = pieces.message(hint, "hint") if hint else ""
-    update[f"keys-{section}-fold"] = folded(_(words.HEADINGS[section].title))
+    update[f"keys-{section}-fold"] = folded(_(HEADINGS[section].title))
     return update | {f"keys-{name}-plot": None for name in names if name != "lemma"}

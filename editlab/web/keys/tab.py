@@ -13,7 +13,7 @@ from editlab.web.core.inputs import Question
 from editlab.web.core.language import gettext as _
 from editlab.web.core.wiring import on
 from editlab.web.keys.handlers import KeysHandlers
-from editlab.web.keys.words import COMPONENTS, HEADINGS
+from editlab.web.keys.headings import COMPONENTS, HEADINGS
 
 
 def create_keys_tab(tab: gr.Tab, lab: Lab, others: Parts) -> Parts:
