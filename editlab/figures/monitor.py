@@ -72,7 +72,7 @@ def curve(
     figure.update_yaxes(range=[low * ROOM, 1.06 if bounded else top], tickformat=form, nticks=5, gridcolor=GRID)
     figure.update_yaxes(zeroline=True, zerolinecolor=GRID, automargin=True)
     _edits(figure, frame)
-    margin = {"t": 30 if len(lines) > 1 else 8, "b": 44, "r": 26}
+    margin = {"t": 30 if len(lines) > 1 else 8, "b": 44, "r": 26 if limit is None else 52}
     taller = height + LEGEND * (len(lines) > 1)
     return plain(figure, taller).update_layout(margin=margin, legend_traceorder="normal")  # a band would turn it around
 
@@ -104,10 +104,9 @@ def _crosses(
 
 def _limit(figure: go.Figure, limit: float, share: bool) -> None:
     """Draw the limit with its value."""
-    words = _("limit {value}").format(value=_format(limit, share))
+    words = "<br>".join(_("limit {value}").format(value=_format(limit, share)).split(" ", 1))
     figure.add_hline(y=limit, line={"color": NOTE, "width": 2, "dash": "dash"})
-    side = "top" if share else "bottom"  # where the curve is not, early in a chain
-    figure.add_annotation(x=0, xref="paper", xanchor="left", y=limit, yanchor=side, text=words, showarrow=False)
+    figure.add_annotation(x=1, xref="paper", xanchor="left", y=limit, text=words, align="left", showarrow=False)
 
 
 def retention(

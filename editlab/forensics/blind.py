@@ -88,7 +88,11 @@ class Judgement:
     def _found(self) -> tuple[str, ...]:
         first = self.findings[0]
         where = ", ".join(str(found.layer) for found in self.findings)
-        found = noop(f"Something like an edit stands at layer {where} (score {first.score:.1f}, rank {first.rank}).")
+        found = (
+            noop(f"Something like an edit stands at layer {where} (score {first.score:.1f}, rank {first.rank}).")
+            if len(self.findings) == 1
+            else noop(f"Something like an edit stands at layers {where} (score {first.score:.1f}, rank {first.rank}).")
+        )
         near = next((own.near for own in self.findings if own.near), ())
         if not near:
             return found, noop("None of the names that were tried is its subject.")

@@ -67,8 +67,8 @@ def test_what_is_beyond_the_limit_has_a_colour_and_a_marker_of_its_own():
 def test_the_limit_is_a_line_that_says_so():
     figure = loss()
     (line,) = figure.layout.shapes
-    assert line.y0 == line.y1 == 0.1 and [note.text for note in figure.layout.annotations] == ["limit 0.1"]
-    assert shares().layout.annotations[0].text == "limit 80 %"
+    assert line.y0 == line.y1 == 0.1 and [note.text for note in figure.layout.annotations] == ["limit<br>0.1"]
+    assert shares().layout.annotations[0].text == "limit<br>80 %"
     free = figures.curve(FRAME, {"loss": "growth"}, None, False)
     assert not free.layout.shapes and not free.layout.annotations
 

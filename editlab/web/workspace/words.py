@@ -26,10 +26,10 @@ EXPORTS = noop(
     "An export holds the edits that are on, or one of them, in the format of another program, or as a report for people."
 )
 CHECK = noop(
-    "A checkpoint or a LoRA in a folder of this computer is held against the loaded model, weight by weight, and against "
-    "the edits of all workspaces here: what differs, and which edits explain it. Nothing is loaded or changed. Where "
-    "nobody has the base, a checkpoint is loaded beside this model and searched for what stands out as an edit does; that "
-    "takes minutes."
+    "“Check” holds a checkpoint or a LoRA in a folder of this computer against the loaded model, weight by weight, and "
+    "against the edits of all workspaces here: what differs, and which edits explain it. “Check without a base” loads a "
+    "checkpoint beside this model and searches it for what stands out as an edit does; that takes minutes. Nothing is "
+    "changed."
 )
 CHECKED = (
     noop("Weight"),
