@@ -15,9 +15,10 @@ from visitors import TIMEOUT, wait_until
 from editlab import methods
 from editlab.errors import BadRequest, Cancelled, TooLong
 from editlab.facts import EditRequest
-from editlab.lab import Lab, OwnProbe, worker
+from editlab.lab import Lab, OwnProbe
 from editlab.lab.asking import answers
 from editlab.lab.asking.suggestions import suggestions
+from editlab.lab.job import JobProgress
 from editlab.lab.workspaces import edits
 from editlab.lab.workspaces import rep as refining
 from editlab.methods import Edited
@@ -322,14 +323,14 @@ def test_what_one_types_is_answered_under_all_views_token_by_token(workspace, fe
     text = "Slovenia belongs to the continent of"
     edits.apply(workspace, CONTINENT).result(TIMEOUT)
     seen = []
-    show = worker.JobProgress.show
+    show = JobProgress.show
 
     def keep(progress, partial):
         seen.append(partial)
         show(progress, partial)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker.JobProgress, "show", keep)
+        patch.setattr(JobProgress, "show", keep)
         said = answers.live(workspace, text).result(TIMEOUT)
         looked = answers.look(workspace, CONTINENT).result(TIMEOUT)
     live, look = seen[: len(seen) - 21], seen[-21:]
