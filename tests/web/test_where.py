@@ -14,6 +14,7 @@ from editlab.lab.access.users import Users
 from editlab.probes import Passages
 from editlab.settings import Settings
 from editlab.web.core.place import address_of_page
+from editlab.web.server.firstframe import END, HIDDEN
 from editlab.web.server.hosts import named
 
 PEER = "203.0.113.9"
@@ -74,6 +75,16 @@ def test_another_path_leads_nowhere(browser, path):
 def test_the_path_itself_leads_to_the_page(browser):
     answer = browser.get("/editlab?tab=keys&x=%0d%0a")
     assert (answer.status_code, answer.headers["location"]) == (308, "/editlab/?tab=keys&x=%0d%0a")
+
+
+@pytest.mark.parametrize("at", ["", "/editlab"])
+def test_what_must_hold_before_any_script_stands_in_the_page(browser, at):
+    """Gradio brings styles by script, after the first frame: the page was seen to jump into its place."""
+    browser.post("/editlab/login", data=ANA)
+    page = browser.get(f"{at}/", headers={"Accept-Encoding": "identity"})
+    head = page.content[: page.content.index(END)]
+    assert head.count(HIDDEN) == 1 and int(page.headers["content-length"]) == len(page.content)
+    assert HIDDEN not in browser.get(f"{at}/health").content
 
 
 def test_cookies_are_the_paths_alone(browser, stranger):

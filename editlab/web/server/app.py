@@ -21,6 +21,7 @@ from editlab.web.model.words import memory
 from editlab.web.page import TITLE, create_page
 from editlab.web.server.below import Below
 from editlab.web.server.firewall import Calls, Firewall
+from editlab.web.server.firstframe import FirstFrame
 from editlab.web.server.guard import Guard
 from editlab.web.server.headers import SecurityHeaders
 from editlab.web.server.hosts import AllowedHosts
@@ -32,12 +33,6 @@ from editlab.web.server.sessions import Sessions
 
 SMALL = 2_000
 """Bytes under which an answer is not compressed."""
-QUIET = """<style>
-.wrap.default.full.translucent { visibility: hidden; }
-.gradio-container { visibility: hidden; animation: 0s 10s forwards late; }
-@keyframes late { to { visibility: visible; } }
-</style>"""
-"""Hides the page until its style sheet comes and shows it in its place, or for 10 s where it does not come."""
 NO_DOCS = {"docs_url": None, "redoc_url": None, "openapi_url": None}
 
 
@@ -63,6 +58,7 @@ def create_app(lab: Lab) -> FastAPI:
         add_login(app, lab, lab.users)
     app.add_middleware(Participants, lab=lab, cookie=cookie)
     app.add_middleware(AllowedHosts, names=settings.names, numbers=not settings.on_loopback)
+    app.add_middleware(FirstFrame)
     app.add_middleware(Below)
     # a Space's proxies pass Host on; which other name they may state is not known
     app.add_middleware(Forwarded, proxies=settings.proxies, root=settings.root_path, hosts=not on_space())
@@ -79,7 +75,6 @@ def create_app(lab: Lab) -> FastAPI:
         css=choice_styles(),
         css_paths=list(STYLES),
         js=script(),
-        head=QUIET,
         footer_links=[],
         run_history=False,
         show_error=False,
