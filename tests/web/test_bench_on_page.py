@@ -54,6 +54,7 @@ def test_each_rate_is_shown_with_its_meaning(lab, few_steps, cases):
     for update in runs(BenchmarkHandlers(lab), "bench_run", "reader", cases, "rome", "off", 2):
         page |= update
     assert "2 edits by ROME" in page["bench-said"] and "says the new object at the edited prompt" in page["bench-said"]
+    assert page["bench-said"].count("in the answer that the model writes") == page["bench-said"].count("<dt>")
     assert page["stop"]["interactive"] is False
 
 
@@ -91,4 +92,8 @@ def test_a_rate_without_items_is_left_out():
         "Success",
         "100 %",
         "the model says the new object at the edited prompt; 1 probe, 95 % CI 100 % to 100 %",
+        "",
     )
+    line["generated"] = {"success": 0.5, "success_items": 2, "success_ci": [0.0, 1.0]}
+    (rate,) = words.rates(line)
+    assert rate.written == "50 % in the answer that the model writes, 95 % CI 0 % to 100 %"

@@ -28,11 +28,12 @@ def run(
 ) -> Job[dict[str, Any]]:
     """Return a job that edits each case of a file (CounterFact, zsRE, REP, CSV) and measures where the edits hold.
 
-    Each case is edited on the base model. The result is a line of `robustness.summary`. Live questions are answered between
-    two cases. Raises `BadFile` for a file without a case, `BadRequest` for a method or a recipe that does not exist.
+    Each case is edited on the base model; what it then says is judged teacher-forced, and as the model writes it. The result
+    is a line of `robustness.summary`. Live questions are answered between two cases. Raises `BadFile` for a file without a
+    case, `BadRequest` for a method or a recipe that does not exist.
     """
     context = workspace.context
-    setup = Setup(method, reps=(Rep(rep),))
+    setup = Setup(method, reps=(Rep(rep),), generated=True)
     setup.config(context.model)
     address = context.ledger.files.keep(content)
     unread: list[str] = []

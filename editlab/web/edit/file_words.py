@@ -6,7 +6,7 @@ from editlab.facts.overlaps import TEXTS
 from editlab.lab import EditFile, FileProgress
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
-from editlab.web.core.wording import duration, number, percent
+from editlab.web.core.wording import duration, number, rate
 
 COLLAPSE = 0.5
 """Where the latest batch took at less than this share of what all batches did so far, the page says so."""
@@ -79,7 +79,7 @@ def so_far(now: FileProgress) -> str:
             "Of the latest batch only {share} took: with this method, the model does not hold so many edits. Press Stop, "
             "then Undo, to remove the batch."
         )
-        parts.append(text.format(share=percent(now.latest)))
+        parts.append(text.format(share=rate(now.latest)))
     return " ".join(parts)
 
 
@@ -97,7 +97,7 @@ def at_end(now: FileProgress) -> str:
     if now.held is None:
         return f"{text} {_took(now)}."
     held = _("{took}, and at {share} now that all are applied.")
-    said = f"{text} {held.format(took=_took(now), share=percent(now.held))}"
+    said = f"{text} {held.format(took=_took(now), share=rate(now.held))}"
     if not now.missed:
         return said
     names = "; ".join(f"{row.case.request.subject} ({row.place})" for row in now.missed[:SHOWN_MISSED])
@@ -113,7 +113,7 @@ def apply_label(left: int) -> str:
 
 def _took(now: FileProgress) -> str:
     text = _("The model gave the new object at {share} of the prompts right after their batch")
-    return text.format(share=percent(now.said))
+    return text.format(share=rate(now.said))
 
 
 def _edits(n: int) -> str:

@@ -11,7 +11,7 @@ from editlab.web.core.engine import said
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
 from editlab.web.core.names import method_name, view_title
-from editlab.web.core.wording import join, number, percent, tell
+from editlab.web.core.wording import join, number, percent, rate, tell
 
 # --- answers ----------------------------------------------------------------------------------------------------------
 
@@ -126,7 +126,7 @@ def batch(record: EditRecord) -> str:
         text = _("{n} of {all} edits did not take") if missed else _("All {all} edits took")
     else:
         text = _("{all} edits") if said is None else _("{all} edits, of which {share} took")
-    return text.format(n=number(missed), all=number(edits), share=percent(said))
+    return text.format(n=number(missed), all=number(edits), share="" if said is None else rate(said))
 
 
 def rows_are_known(record: EditRecord) -> bool:

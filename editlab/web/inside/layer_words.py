@@ -10,7 +10,7 @@ from editlab.facts import EditRequest
 from editlab.lab import LayerRow, best_layer
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
-from editlab.web.core.wording import join, number, percent
+from editlab.web.core.wording import join, number, percent, rate
 from editlab.web.inside.words import CHANGED, visible
 
 TO_TRACE = noop("Press “Trace the fact”. It asks the unedited model some thousand times, in a few batches.")
@@ -114,7 +114,7 @@ def _rates(row: LayerRow) -> str:
         "locality": _("{p} of what it says of other subjects stays"),
         "same_subject": _("{p} of the other facts about the subject stay"),
     }
-    rates = [said[name].format(p=percent(rate)) for name, rate in (row.rates or {}).items()]
+    rates = [said[name].format(p=rate(share)) for name, share in (row.rates or {}).items()]
     return f", {join(rates)}" if rates else ""
 
 

@@ -11,7 +11,7 @@ from editlab.web.core import wording
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import ngettext, noop
 from editlab.web.core.names import method_name
-from editlab.web.core.wording import duration, join, number, percent, rate
+from editlab.web.core.wording import duration, join, number, rate
 
 TITLES = {"model": noop("Another model"), "statistics": noop("Key statistics"), "benchmark": noop("Benchmark")}
 """The titles of what is folded."""
@@ -26,8 +26,9 @@ EXPLANATIONS = {
     ),
     "benchmark": noop(
         "Each edit of a file is made by itself on the base model and probed: with rephrased prompts, other names, after "
-        "long texts, and about facts that should not change. Your own edits are not changed. It takes seconds per edit; a "
-        "stopped benchmark resumes where it stopped."
+        "long texts, and about facts that should not change. A large number is of the expected answers' tokens, "
+        "teacher-forced; below it stands how often the model also writes them by itself. Your own edits are not changed. It "
+        "takes seconds per edit; a stopped benchmark resumes where it stopped."
     ),
 }
 MEASURED = noop(
@@ -55,11 +56,12 @@ RATES = {
 
 
 class Rate(NamedTuple):
-    """A rate of a benchmark with its 95 % confidence interval."""
+    """A rate of a benchmark with its 95 % confidence interval, and that of written answers, where there are some."""
 
     title: str
     value: str
     meaning: str
+    written: str = ""
 
 
 def short_name(name: str) -> str:
@@ -272,12 +274,21 @@ def rates(line: Mapping[str, Any]) -> list[Rate]:
     for name, (title, meaning) in RATES.items():
         if line.get(name) is None:
             continue
-        low, high = map(percent, line[f"{name}_ci"])
         items = line[f"{name}_items"]
-        text = ngettext(
-            "{meaning}; {n} probe, 95 % CI {low} to {high}", "{meaning}; {n} probes, 95 % CI {low} to {high}", items
-        )
-        rows.append(
-            Rate(_(title), percent(line[name]), text.format(meaning=_(meaning), n=number(items), low=low, high=high))
-        )
+        text = ngettext("{meaning}; {n} probe, {interval}", "{meaning}; {n} probes, {interval}", items)
+        text = text.format(meaning=_(meaning), n=number(items), interval=_interval(line, name))
+        rows.append(Rate(_(title), rate(line[name]), text, _written(line.get("generated", {}), name)))
     return rows
+
+
+def _written(rates: Mapping[str, Any], name: str) -> str:
+    """Return a rate of written answers; nothing where none were written."""
+    if rates.get(name) is None:
+        return ""
+    text = _("{rate} in the answer that the model writes, {interval}")
+    return text.format(rate=rate(rates[name]), interval=_interval(rates, name))
+
+
+def _interval(rates: Mapping[str, Any], name: str) -> str:
+    low, high = map(rate, rates[f"{name}_ci"])
+    return _("95 % CI {low} to {high}").format(low=low, high=high)
