@@ -49,6 +49,7 @@ def create_app(lab: Lab) -> FastAPI:
     sessions = Sessions(page)
     api = create_api(lab)
     add_api(app, api, tokens=settings.auth is not None)
+    app.add_middleware(FirstFrame)
     app.add_middleware(Firewall, lab=lab, calls=Calls(page), api=api, sessions=sessions, user=_asker)
     app.add_middleware(Guard, login=settings.auth is not None, names=settings.hostnames)
     _add_status(app, lab)
@@ -58,7 +59,6 @@ def create_app(lab: Lab) -> FastAPI:
         add_login(app, lab, lab.users)
     app.add_middleware(Participants, lab=lab, cookie=cookie)
     app.add_middleware(AllowedHosts, names=settings.names, numbers=not settings.on_loopback)
-    app.add_middleware(FirstFrame)
     app.add_middleware(Below)
     # a Space's proxies pass Host on; which other name they may state is not known
     app.add_middleware(Forwarded, proxies=settings.proxies, root=settings.root_path, hosts=not on_space())
