@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from editlab import methods
 from editlab.answers import ViewName
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 UNEDITED = ViewName.BASE.value
 """What the unedited model's rows have for a method."""
 CASES_AT_ONCE = 8
+UNASKED = "No question of these kinds can be asked about this fact."
+FEWEST = 5
+"""Cases below which nobody is said to win."""
 TELLING = "tell"
 """The group of methods that put the fact into the prompt."""
 Tables = Mapping[str, tuple[np.ndarray, np.ndarray]]
@@ -152,19 +156,28 @@ def _edited(pack: Pack, plan: Plan, ground: Ground, done: Collection[str]) -> It
 
 
 def _measured(model: LanguageModel, cases: Sequence[_Case]) -> Iterator[BeliefRow]:
-    """Yield the rows of cases, all their views asked at once; where one is at fault, each by itself."""
+    """Yield the rows of cases, all their views asked at once; where one is at fault, each case and view by itself."""
     try:
         frames = ask_together(model, [(case.asked, case.views) for case in cases]) if cases else []
     except CASE_FAULTS as error:
-        if len(cases) > 1:
-            for case in cases:
+        apart = cases if len(cases) > 1 else list(_apart(cases[0]))
+        if len(apart) > 1:
+            for case in apart:
                 yield from _measured(model, [case])
         else:
             yield from (replace(row, skipped=row.skipped or str(error)) for row in cases[0].rows.values())
         return
     for case, frame in zip(cases, frames, strict=True):
         for name, row in case.rows.items():
-            yield row if row.skipped else replace(row, findings=_findings(frame, name))
+            found = () if row.skipped else _findings(frame, name)
+            yield replace(row, findings=found, skipped=row.skipped or (None if found else UNASKED))
+
+
+def _apart(case: _Case) -> Iterator[_Case]:
+    """Yield a case for each of its views beside the unedited model: a text too long for one is no fault of another."""
+    for name, row in case.rows.items():
+        own = {view: case.views[view] for view in (UNEDITED, name) if view in case.views}
+        yield _Case(case.asked, {name: row}, own)
 
 
 def _findings(frame: pd.DataFrame, view: str) -> tuple[dict[str, Any], ...]:
@@ -184,21 +197,22 @@ def _blank(case: EditCase, asked: Sequence[Asked], pack: Pack, plan: Plan, groun
     others = [other.request for other in pack] if len(pack) > 1 else []
     request, rows = case.request, {}
     old = None if request.target_true is None else bare(request.target_true)
+    named = [ground.facts.names_of(name) for name in (bare(request.target_new), old) if name]
     for name, setup in zip(plan.names, (None, *plan.setups), strict=True):
         config = None if setup is None else setup.config(ground.model)
-        shaped = f"{_shaped_by(ground, setup, config)}{plan.form!r}{request!r}{texts!r}{others!r}"
+        shaped = f"{_shaped_by(ground, setup, config)}{plan.form!r}{request!r}{named!r}{texts!r}{others!r}"
         key = hashlib.sha256(shaped.encode()).hexdigest()[:20]
         rows[name] = BeliefRow(key, case.id, name, bare(request.target_new), old, getattr(config, "layers", ()))
     return rows
 
 
 def _shaped_by(ground: Ground, setup: Setup | None, config: Any) -> str:
-    """Return what shapes the rows of all cases: the model, the method with its settings and key statistics, the seed."""
-    model, made = ground.model, []
+    """Return what shapes the rows of all cases: the model, its chat template, the method with its settings, the seed."""
+    model, made = ground.model, [repr(ground.model.chat), torch.get_float32_matmul_precision()]
     if setup is not None:
         layers = methods.get(setup.method).layers_measured(config)
         measured = [found.sha256 if (found := statistics.find(model, layer)) else "" for layer in layers]
-        made = [setup.method, asdict(config), measured]
+        made += [setup.method, asdict(config), measured]
     return json.dumps([model.fingerprint, str(model.start), str(model.dtype), ground.seed, *made], sort_keys=True)
 
 
@@ -256,7 +270,8 @@ def _rates(found: Tables, seed: int) -> dict[str, Any]:
 class Winner:
     """The best method that tells the fact against the best that writes it; `by`: how much more a believer's answers it got.
 
-    `told` and `edited` are their methods, `rates` the mean over kinds of each, 0 to 1; `by` counts for the fact told.
+    `told` and `edited` are their methods, `rates` the mean over kinds of each, 0 to 1, of `cases`; `by` counts for the fact
+    told. `of`: among how many methods each was chosen on these very cases, which flatters it.
     """
 
     told: str
@@ -265,43 +280,53 @@ class Winner:
     by: float
     interval: tuple[float, float]
     way: str
+    cases: int
+    of: tuple[int, int] = (1, 1)
 
     @property
     def sentence(self) -> str:
         """Which won and by how much, in a sentence."""
         low, high = (100 * end for end in self.interval)
-        names = (f"the fact told ({self.told})", f"the fact edited ({self.edited})")
+        names = [
+            f"the fact {what} ({name}{f', the best of {count} here' if count > 1 else ''})"
+            for what, name, count in zip(("told", "edited"), (self.told, self.edited), self.of, strict=True)
+        ]
         first, second = names if self.by >= 0 else names[::-1]
         ours, theirs = self.rates if self.by >= 0 else self.rates[::-1]
         if self.by < 0:
             low, high = -high, -low
-        verdict = "wins over" if low > 0 else "does not clearly win over"
+        verdict = "wins over" if low > 0 and self.cases >= FEWEST else "does not clearly win over"
         return (
             f"{first[:1].upper()}{first[1:]} {verdict} {second}: {100 * ours:.0f} % against {100 * theirs:.0f} % of a "
-            f"believer's answers, {self.way}; {100 * abs(self.by):.0f} points more (95 % interval {low:.0f} to {high:.0f})."
+            f"believer's answers, {self.way}; {100 * abs(self.by):.0f} points more (95 % interval {low:.0f} to {high:.0f}, "
+            f"{self.cases} case{'s' * (self.cases != 1)})."
         )
 
 
 def winner(rows: Mapping[str, Sequence[BeliefRow]], way: str = "generated", seed: int = 0) -> Winner | None:
     """Return who won over the clean questions; None where nothing is told or nothing edited, or no question tells.
 
-    `rows`: each method's, of the same cases in the same order; a case that one of the two lacks does not count.
+    `rows`: each method's, of the same cases in the same order. All are compared by the questions that tell something of
+    every one of them; a method that has less than half as many cases as another is left out.
     """
-    best: dict[bool, str] = {}
-    rates: dict[bool, float] = {}
-    for name, own in rows.items():
-        hits, items = tables(own, clean=True)[way]
-        if name == UNEDITED or not items.sum():
-            continue
-        telling, rate = methods.get(name).group == TELLING, mean_rate(hits, items, seed)[0]
-        if rate > rates.get(telling, -1.0):
-            best[telling], rates[telling] = name, rate
-    if len(best) < 2:
+    counts = {name: sum(row.skipped is None for row in own) for name, own in rows.items() if name != UNEDITED}
+    names = [name for name, count in counts.items() if count and 2 * count >= max(counts.values())]
+    cases = [_common(own, way) for own in zip(*(rows[name] for name in names), strict=True)]
+    cases = [own for own in cases if own[0].findings]
+    if not cases:
         return None
-    pairs = [pair for pair in zip(rows[best[True]], rows[best[False]], strict=True) if not any(r.skipped for r in pair)]
-    told, edited = (tables(own, clean=True)[way] for own in zip(*pairs, strict=True)) if pairs else (None, None)
-    if told is None or not (told[1].sum() and edited[1].sum()):
+    found = {name: tables(own, clean=True)[way] for name, own in zip(names, zip(*cases, strict=True), strict=True)}
+    groups = [[name for name in names if (methods.get(name).group == TELLING) == telling] for telling in (True, False)]
+    if not all(groups):
         return None
-    by, interval = mean_difference(told, edited, seed)
-    own = mean_rate(*told, seed)[0], mean_rate(*edited, seed)[0]
-    return Winner(best[True], best[False], own, by, interval, way)
+    told, edited = (max(group, key=lambda name: mean_rate(*found[name], seed)[0]) for group in groups)
+    by, interval = mean_difference(found[told], found[edited], seed)
+    rates = mean_rate(*found[told], seed)[0], mean_rate(*found[edited], seed)[0]
+    return Winner(told, edited, rates, by, interval, way, len(cases), (len(groups[0]), len(groups[1])))
+
+
+def _common(rows: Sequence[BeliefRow], way: str) -> list[BeliefRow]:
+    """Return a case's rows with those clean questions alone that tell something of each; with none where one was skipped."""
+    columns = zip(*(row.findings for row in rows), strict=True) if not any(row.skipped for row in rows) else ()
+    kept = [own for own in columns if own[0]["known"] and all(one[way] is not None for one in own)]
+    return [replace(row, findings=tuple(one[place] for one in kept)) for place, row in enumerate(rows)]

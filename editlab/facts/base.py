@@ -91,6 +91,19 @@ class FactBase:
         """Return the object of a fact, or None where it is not known."""
         return next((f.object for f in self.by_subject.get(subject, ()) if f.relation == relation), None)
 
+    def names_of(self, name: str) -> tuple[str, ...]:
+        """Return a name and the others of what it names: also where it is itself another name, of one thing alone."""
+        return tuple(dict.fromkeys((name, *self._names.get(name, ()))))
+
+    @cached_property
+    def _names(self) -> Mapping[str, tuple[str, ...]]:
+        owners: dict[str, list[str]] = {}
+        for own, others in self.aliases.items():
+            for name in others:
+                owners.setdefault(name, []).append(own)
+        found = {name: (one[0], *self.aliases[one[0]]) for name, one in owners.items() if len(one) == 1}
+        return found | {own: (own, *others) for own, others in self.aliases.items()}
+
     def relation_of(self, template: str) -> str | None:
         """Return the relation that has this wording, or None."""
         return self._relation_by_template.get(template)

@@ -17,7 +17,7 @@ from editlab.model.scoring import Score
 from editlab.model.tokens import in_chunks
 from editlab.patches import View
 from editlab.probes import case_for
-from editlab.probes.matching import says_any
+from editlab.probes.matching import says
 from editlab.probes.writing import room_for, write
 
 if TYPE_CHECKING:
@@ -61,13 +61,17 @@ class Watched:
         ]
         first, second = others[:SAID]
         same = tuple((item.text, item.expected) for item in case.same_subject if item.expected)
-        aliases = facts.aliases.get(bare(request.target_new), ())
-        return cls(id, request, (request.text, first, second), same, aliases)
+        _, *aliases = facts.names_of(bare(request.target_new))
+        return cls(id, request, (request.text, first, second), same, tuple(aliases))
 
     @property
     def names(self) -> tuple[str, ...]:
         """The new object and its other names."""
         return self.request.target_new, *self.aliases
+
+    def said_by(self, answer: str) -> bool:
+        """Return whether a written answer says the new object."""
+        return says(answer, self.names, [self.request.target_true or ""])
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def _own(model: LanguageModel, watched: Sequence[Watched], view: View, pause: Pa
         scores = reading.score([(row, one.request.target_new) for row, one in enumerate(some)])
         answers = write(reading, room, objects, _twice(some))
         for number, one, score, answer in zip(chunk, some, scores, answers, strict=True):
-            found[number] = score.hit, says_any(answer, one.names)
+            found[number] = score.hit, one.said_by(answer)
     return [found[number] for number in range(len(watched))]
 
 
@@ -119,7 +123,7 @@ def _twice(watched: Sequence[Watched]) -> Callable[[Sequence[str]], list[bool]]:
 
     def enough(answers: Sequence[str]) -> list[bool]:
         nonlocal had
-        before, had = had, {row: answers[row] for row, one in enumerate(watched) if says_any(answers[row], one.names)}
+        before, had = had, {row: answers[row] for row, one in enumerate(watched) if one.said_by(answers[row])}
         return [row in before and row in had and before[row] != had[row] for row in range(len(watched))]
 
     return enough

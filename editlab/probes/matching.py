@@ -16,10 +16,11 @@ from editlab.facts.script import ANSWER_END, bare, goes_on, has_ended
 
 Verdict = Literal["new", "old", "both", "neither"]
 """How the model answers: as one who believes the new fact, as before, with both at once, or with neither of them."""
-DENIED = regex.compile(r"\b(not|no|never|nor|neither|without|than)\b|n['’]t\b")
-"""Words before an object that deny it."""
-_CLAUSE = regex.compile(r"[,;:—]|\bbut\b")
-"""Where a denial ends: "not in Europe, but in Antarctica"."""
+DENIED = regex.compile(r"\b(not|no(?!\s*\Z)|never|nor|neither|without|than)\b|n't\b")
+"""Words before an object that deny it. Right before a name, "no" is an article of other languages: "no Brasil"."""
+_CLAUSE = regex.compile(r"[,;:—]|\bbut\b|(?<!\b\p{L})[.!?…](?=\s)")
+"""Where a denial ends: "not in Europe, but in Antarctica", "No. In Antarctica", and not within "the U.S. state"."""
+_LINES = regex.compile(r"\s*\n\s*")
 _QUOTES = regex.compile(r"[\"“”„«»‘’`*_]+(?!\p{L})|(?<!\p{L})[\"“”„«»‘’'`*_]+")
 _ARTICLE = regex.compile(r"\A(the|a|an)\s+")
 _SENTENCE_END = regex.compile(r"(?<=(?<!\b\p{Lu})[.!?…؟۔။។](?=\s))\s+|(?<=[。！？｡।॥])\s*|\s*\n+\s*")
@@ -28,7 +29,7 @@ _SENTENCE_END = regex.compile(r"(?<=(?<!\b\p{Lu})[.!?…؟۔။។](?=\s))\s+|(?
 def normalised(text: str) -> str:
     """Return a text without what no reader would call another answer."""
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return _ARTICLE.sub("", " ".join(_QUOTES.sub(" ", folded).split()))
+    return _ARTICLE.sub("", " ".join(_QUOTES.sub(" ", folded).replace("’", "'").split()))
 
 
 def exact(answer: str, names: Iterable[str]) -> bool:
@@ -37,20 +38,26 @@ def exact(answer: str, names: Iterable[str]) -> bool:
     return own in {normalised(bare(name)).rstrip(" .") for name in names}
 
 
-def says(answer: str | None, expected: str) -> bool:
-    """Return whether an answer has an object as whole words; nothing is denied before it in its clause."""
-    text, name = normalised(answer or ""), normalised(bare(expected))
-    for found in regex.finditer(regex.escape(name), text) if name else ():
-        before, after = text[: found.start()], text[found.end() :]
-        whole = not goes_on(before, name) and not goes_on(name, after)
-        if whole and not DENIED.search(_CLAUSE.split(before)[-1]):
-            return True
-    return False
+def says(answer: str | None, names: Iterable[str], rivals: Iterable[str] = ()) -> bool:
+    """Return whether an answer has one of an object's names as whole words; nothing denies it before it in its clause.
+
+    `rivals`: names of other objects. Within a longer one a name is not said: "Papua New Guinea" is not "Guinea".
+    """
+    text = normalised(_LINES.sub(". ", (answer or "").strip()))
+    others = [place for rival in rivals for place in _places(text, rival)]
+    return any(
+        not DENIED.search(_CLAUSE.split(text[:start])[-1])
+        and not any(first <= start and end <= last and end - start < last - first for first, last in others)
+        for name in names
+        for start, end in _places(text, name)
+    )
 
 
-def says_any(answer: str, names: Iterable[str]) -> bool:
-    """Return whether an answer has one of an object's names."""
-    return any(says(answer, name) for name in names)
+def _places(text: str, name: str) -> list[tuple[int, int]]:
+    """Return where a normalised text has a name as whole words: begin and end of each."""
+    name = normalised(bare(name))
+    places = [found.span() for found in regex.finditer(regex.escape(name), text)] if name else []
+    return [(a, b) for a, b in places if not goes_on(text[:a], name) and not goes_on(name, text[b:])]
 
 
 def sentences(text: str) -> list[str]:
@@ -71,10 +78,6 @@ def ended(text: str, objects: Collection[str]) -> bool:
 
 
 def verdict_of(answer: str, new: Sequence[str], old: Sequence[str]) -> Verdict:
-    """Return which of two objects an answer has as whole words; a name that is a part of the other counts for the longer."""
-    has_new, has_old = says_any(answer, new), says_any(answer, old)
-    if has_new and has_old and any(a.casefold() in b.casefold() for a in old for b in new if says_any(answer, [b])):
-        has_old = False
-    elif has_new and has_old and any(a.casefold() in b.casefold() for a in new for b in old if says_any(answer, [b])):
-        has_new = False
+    """Return which of two objects an answer says, each by any of its names."""
+    has_new, has_old = says(answer, new, old), says(answer, old, new)
     return "both" if has_new and has_old else "new" if has_new else "old" if has_old else "neither"

@@ -22,7 +22,7 @@ from editlab.model.scoring import Score
 from editlab.model.tokens import in_chunks
 from editlab.patches import View
 from editlab.probes.battery import Probe
-from editlab.probes.matching import says, says_any
+from editlab.probes.matching import says
 from editlab.probes.writing import room_for, write
 
 if TYPE_CHECKING:
@@ -45,11 +45,12 @@ def ask(
 ) -> pd.DataFrame:
     """Ask the model each probe under each view; return one row a probe.
 
-    Columns: the fields of a probe (`expected`: where a probe has none, the base model's own answer); `clean`
-    (see `scores`); and for each view NAME: "NAME.answer" (text; left out without `answers`), "NAME.p_new" and
-    "NAME.p_true" (of the request's whole objects, 0 to 1; NaN where there is no true one), "NAME.hit" (True, False; None
-    where nothing is expected), "NAME.same" (0 to 1; NaN likewise) and "NAME.written" (whether the answer is the expected
-    one, as `written` tells; None likewise, left out without `answers`). Raises `BadRequest` where no view is called "base".
+    Columns: the fields of a probe (`expected`: where a probe has none, the base model's own answer); `rivals` (the other
+    objects at hand); `clean` (see `scores`); and for each view NAME: "NAME.answer" (text; left out without `answers`),
+    "NAME.p_new" and "NAME.p_true" (of the request's whole objects, 0 to 1; NaN where there is no true one), "NAME.hit"
+    (True, False; None where nothing is expected), "NAME.same" (0 to 1; NaN likewise) and "NAME.written" (whether the answer
+    is the expected one, as `written` tells; None likewise, left out without `answers`). Raises `BadRequest` where no view is
+    called "base".
     """
     if BASE not in views:
         raise BadRequest("There is nothing to compare with: give the unedited model as the view 'base'.")
@@ -63,6 +64,7 @@ def ask(
     rows = []
     for number, probe in enumerate(probes):
         row: dict[str, Any] = {**vars(probe), "expected": expected[number]}
+        row["rivals"] = tuple(o for o in _targets(request, probe, None) if o not in (expected[number], *probe.aliases))
         row["clean"] = _clean(number, probe, request, scored)
         for name in views:
             if answers:
@@ -84,7 +86,7 @@ def written(kind: str, row: Mapping[str, Any], view: str) -> bool | None:
         return None
     if kind in KEPT:
         return judge(kind, row, view) == "kept"
-    return says_any(row[f"{view}.answer"], (row["expected"], *row.get("aliases", ())))
+    return _says(row, row[f"{view}.answer"])
 
 
 def scores(frame: pd.DataFrame, view: str, clean: bool = False, generated: bool = False) -> dict[str, float]:
@@ -136,14 +138,19 @@ def judge(kind: str, row: Mapping[str, Any], view: str) -> str:
     if kind in KEPT:
         if now is None or before is None:
             return "kept" if row[f"{view}.same"] == 1 else "harmed"
-        alike = now.casefold() == before.casefold() or (says(now, expected) and says(before, expected))
+        alike = now.casefold() == before.casefold() or (_says(row, now) and _says(row, before))
         return "kept" if alike else "harmed"
-    follows = bool(row[f"{view}.hit"]) or any(says(now, name) for name in (expected, *row.get("aliases", ())))
+    follows = bool(row[f"{view}.hit"]) or _says(row, now)
     if kind == "propagation":
         return "follows" if follows else "does not follow"
     if not follows:
         return "missed"
-    return "already so" if view != BASE and (bool(row.get(f"{BASE}.hit")) or says(before, expected)) else "changed"
+    return "already so" if view != BASE and (bool(row.get(f"{BASE}.hit")) or _says(row, before)) else "changed"
+
+
+def _says(row: Mapping[str, Any], answer: str | None) -> bool:
+    """Return whether an answer says what a row expects, which within the name of another object at hand it does not."""
+    return says(answer, (row["expected"], *row.get("aliases", ())), row.get("rivals", ()))
 
 
 def tone(verdict: str) -> Literal["good", "bad", "open"]:

@@ -1,6 +1,7 @@
 """Questions about belief: each kind asks what it says, its verdict follows from the answers, and tables count them."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from editlab.facts import EditCase, EditRequest, Expectation
 from editlab.model.scoring import Score
 from editlab.patches import BASE, Preamble
 from editlab.probes import Ground, Passages
-from editlab.probes.belief import KINDS, Around, ask, belief, questions, tally
+from editlab.probes.belief import KINDS, Around, Asked, ask, asking, belief, questions, tally
 from editlab.probes.belief.asks import Said
 from editlab.probes.belief.negation import negated
 
@@ -124,7 +125,10 @@ def test_recall_is_forced_by_every_token_and_generated_by_what_is_written(around
 
 def test_the_new_object_under_a_denial_is_a_contradiction(around):
     denied, judged = KINDS["negation"].questions(around)
-    assert played(denied, [said("Rome", -1, -2, hit=True)])[1].verdict == "both" and not denied.controlled
+    rome, oslo = said("Rome", -1, -2, hit=True), said("Oslo", -3, -2)
+    found = [played(denied, [one, plain])[1] for one in (rome, oslo) for plain in (rome, oslo)]
+    assert [one.verdict for one in found] == ["both", "both", "neither", "neither"] and not denied.controlled
+    assert [(one.forced, one.generated) for one in found] == [(False, False), (None, None), (True, True), (None, None)]
     _, finding = played(judged, [said("Yes.", -1, -2), said("Yes", -1, -2)])
     assert (finding.verdict, finding.forced, finding.generated) == ("both", False, False)
     _, finding = played(judged, [said("Yes.", -1, -2), said("No.", -2, -1)])
@@ -149,13 +153,17 @@ def test_a_free_text_is_judged_by_sentences_and_tells_nothing_where_the_fact_doe
     assert played(own, [said("a country.")])[1].generated is None and played(prompt, [said("a city.")])[1].generated is False
 
 
-def test_who_does_not_know_the_second_step_cannot_go_both(around):
+def test_where_the_unedited_model_does_not_know_the_second_step_nothing_is_told_of_any_view(around, monkeypatch):
     question = question_of("hops", around)
-    assert "of France" in question.text
-    _, finding = played(question, [said(question.expected, -1, -2), said("", -9, hit=False)])
-    assert (finding.forced, finding.generated) == (None, None)
-    _, finding = played(question, [said(question.expected, -1, -2), said("", -1, hit=True)])
+    assert "of France" in question.text and question.premise.options == (question.expected,)
+    _, finding = played(question, [said(question.expected, -1, -2)])
     assert (finding.verdict, finding.forced, finding.generated) == ("new", True, True)
+    views = {"base": BASE, "told": BASE.with_patches([Preamble("France has its capital in Rome.")])}
+    for knows in (True, False):
+        hit = [replace(one, hit=knows) for one in [Score(-1.0, 0.0, True, ())]]
+        monkeypatch.setattr(asking, "_said", lambda model, asks, cancel, hit=hit: [Said("", hit * 2) for _ in asks])
+        row = ask(around.model, [Asked(KINDS["hops"], question)], views).iloc[0]
+        assert [row[f"{name}.generated"] is None for name in views] == [not knows, not knows]
 
 
 def test_the_way_back_is_held_against_the_way_back_from_the_old_object(around):
@@ -257,11 +265,28 @@ def test_the_winner_is_said_with_both_rates_and_who_is_not_clearly_ahead_is_said
     assert bench.winner(found).sentence.startswith(
         "The fact told (told) wins over the fact edited (rome): 100 % against 50 % of a believer's answers, generated;"
     )
+    assert bench.winner(found).sentence.endswith(", 6 cases).") and "the best of 2 here" not in bench.winner(found).sentence
+    few = {name: own[:4] for name, own in found.items()}
+    assert "does not clearly win over" in bench.winner(few, "forced").sentence
     assert bench.winner(found, "forced").sentence.startswith("The fact edited (rome) wins over the fact told (told): 100 %")
     found["told"] = [*found["told"][:5], row_of("told", case="5", skipped="No.")]
     found["rome"] = [row_of("rome", ("recall", True, True, n > 0), case=str(n)) for n in range(6)]
     assert "does not clearly win over" in bench.winner(found).sentence
     assert bench.winner({"base": found["base"], "told": found["told"]}) is None
+
+
+def test_methods_are_compared_by_the_questions_that_tell_something_of_each():
+    cases = [str(number) for number in range(8)]
+    one, other = ("recall", True, True, True), ("letter", True, None, False)
+    found = {
+        "rome": [row_of("rome", one, other, case=case) for case in cases],
+        "told": [row_of("told", one, ("letter", True, None, None), case=case) for case in cases],
+        "note": [row_of("note", one, other, case=case, skipped="No." if case != "0" else None) for case in cases],
+    }
+    won = bench.winner(found)
+    assert (won.told, won.by, won.cases, won.of) == ("told", 0.0, 8, (1, 1))
+    found["note"] = [row_of("note", one, ("letter", True, None, None), case=case) for case in cases]
+    assert "(told, the best of 2 here)" in bench.winner(found).sentence
 
 
 def test_a_stopped_run_goes_on_where_it_was_and_rows_can_be_read_again(ground):
@@ -285,3 +310,12 @@ def test_a_case_that_cannot_be_edited_says_why_and_the_others_are_asked(ground):
     faulty = EditCase(EditRequest("x" * 3000 + " {} is", "France", "Rome", "Paris"), "long")
     rows = list(bench.measure([faulty, case], plan, ground))
     assert [row.skipped is None for row in rows] == [False, False, True, True]
+
+
+def test_what_is_too_long_for_one_view_and_what_cannot_be_asked_cost_the_others_nothing(ground):
+    plan = Plan((Setup("told", {"frame": "plain"}), Setup("note")), ("recall", "thought"))
+    case = ground.case(replace(REQUEST, target_new="Rome " + "and a city " * 60))
+    rows = {row.method: row for row in bench.measure([case], plan, ground)}
+    assert rows["base"].skipped is None and rows["base"].findings and "tokens" in rows["told"].skipped
+    (row, *_) = bench.measure([ground.case(REQUEST)], replace(plan, kinds=("thought",)), ground)
+    assert row.skipped == bench.UNASKED and row.findings == ()

@@ -21,7 +21,7 @@ from editlab.lab.ledger.events import fold
 from editlab.model import LanguageModel, measuring, plan
 from editlab.patches import BASE
 from editlab.probes import Ground, Passages, ask, tallies
-from editlab.probes.matching import says_any
+from editlab.probes.matching import says
 
 PROMPT = "{} belongs to the continent of"
 LONG = Passages(("The garden was old and nobody went there",), ("A letter came late in the winter of that year",))
@@ -291,7 +291,7 @@ def test_written_answers_stand_beside_the_tokens_and_do_not_pass_for_them(ground
         ground.model, CASES[0].request, ground.battery(CASES[0]), {"base": BASE, "edited": BASE.with_patches(edited)}
     )
     assert both.tallies["generated"] == tallies(frame, "edited", generated=True)
-    right = [says_any(answer, ["Antarctica"]) for answer in frame[frame["kind"] == "rephrase"]["edited.answer"]]
+    right = [says(answer, ["Antarctica"]) for answer in frame[frame["kind"] == "rephrase"]["edited.answer"]]
     assert sum(both.tallies["generated"][f"rephrase_{half}"][0] for half in ("in", "out")) == sum(right)
     assert robustness.summary([both])["generated"]["success"] is not None and "generated" not in robustness.summary([forced])
 

@@ -16,8 +16,8 @@ from editlab.insight.checkup import LOOKS, METRICS, PASSAGES, PROMPTS, Ability, 
 from editlab.insight.holding import CONTEXT, Watched, held
 from editlab.lab.workspaces.alarms import AlarmLimits, table_of
 from editlab.patches import BASE, LowRank, View
-from editlab.probes import ability
-from editlab.probes.matching import says_any, trimmed
+from editlab.probes import ability, matching
+from editlab.probes.matching import trimmed
 
 PROSE = (TEXTS / "chapter1.txt").read_text(encoding="utf-8")
 TEXT = tuple(PROSE[start : start + 240] for start in (0, 500, 1000))
@@ -180,7 +180,7 @@ def test_what_is_written_is_what_the_model_goes_on_with_by_itself(model, view, r
             request = EditRequest(prompt, subject, name)
             *_, (written,) = model.generate([request.text], view, 6)
             rows.append(Watched(f"{len(rows)}", request, (request.text,) * 3))
-            expected.append(says_any(trimmed(written, [name]), [name]))
+            expected.append(matching.says(trimmed(written, [name]), [name]))
     right = rows[expected.index(True)]
     wrong = replace(right, request=replace(right.request, target_new="Antarctica"))
     alias = replace(wrong, aliases=right.names)

@@ -33,10 +33,16 @@ def test_an_exact_answer_is_the_object_and_nothing_else(answer, name, is_it):
         ("It isn’t Antarctica", "Antarctica", False),
         ("首都是北京。", "北京", True),
         (None, "Rome", False),
+        ("No. The capital is Rome.", "Rome", True),
+        ("I am not sure. It is Rome.", "Rome", True),
+        ("No\nRome", "Rome", True),
+        ("It is not in the U.S. state of Texas.", "Texas", False),
+        ("A capital no Brasil", "Brasil", True),
+        ("Abidjan in Côte d’Ivoire", "Côte d'Ivoire", True),
     ],
 )
 def test_an_object_is_said_as_whole_words_that_nothing_denies(answer, name, is_it):
-    assert says(answer, name) is is_it
+    assert says(answer, [name]) is is_it
 
 
 def test_what_no_reader_would_call_another_answer_is_the_same():
@@ -49,6 +55,10 @@ def test_a_name_within_a_longer_one_is_not_both():
     assert verdict_of("Rome, not Paris", ["Rome"], ["Paris"]) == "new"
     assert verdict_of("Rome and Paris", ["Rome"], ["Paris"]) == "both"
     assert verdict_of("Oslo", ["Rome"], ["Paris"]) == "neither"
+    assert verdict_of("Papua New Guinea", ["Guinea"], ["Papua New Guinea"]) == "old"
+    assert verdict_of("Guinea or Papua New Guinea", ["Guinea"], ["Papua New Guinea"]) == "both"
+    assert verdict_of("Romania, and also Oman", ["Oman"], ["Romania"]) == "both"
+    assert verdict_of("Russia, then the United States", ["United States", "US"], ["Russia"]) == "both"
 
 
 def test_sentences_end_where_their_script_ends_them():

@@ -3,6 +3,7 @@
 import pytest
 from visitors import CONTINENT, Reader, wait_until
 
+from editlab.errors import Cancelled, TooLong
 from editlab.lab.asking import belief
 from editlab.lab.asking.belief import BeliefAnswers
 from editlab.probes.belief import KINDS
@@ -55,6 +56,33 @@ def test_nothing_late_stands_beside_another_edit(reader, lab):
     assert belief.ask(reader.workspace, CONTINENT).result().edited == ""
 
 
+def test_what_was_asked_before_a_stop_stays(reader, monkeypatch):
+    left = [lambda: None, lambda: None, lambda: None]
+
+    def stop(cancel, text):
+        if not left:
+            raise Cancelled(text)
+        left.pop()
+
+    monkeypatch.setattr(belief, "stop_if", stop)
+    reader.looks_at(CONTINENT)
+    html = reader.does("ask_belief")["belief"].replace("\N{NO-BREAK SPACE}", " ")
+    assert "Stopped after 3 of 10 kinds" in html and html.count("data-kind=") == 3
+
+
+def test_a_kind_that_is_too_long_for_the_model_is_not_asked_and_the_others_are(reader, monkeypatch):
+    def ask(model, asked, *rest):
+        if asked[0].kind.name == "letter":
+            raise TooLong("The text has 300 tokens.")
+        return ask_belief(model, asked, *rest)
+
+    ask_belief = belief.belief.ask
+    monkeypatch.setattr(belief.belief, "ask", ask)
+    reader.looks_at(CONTINENT)
+    html = reader.does("ask_belief")["belief"]
+    assert html.count("data-kind=") == len(KINDS) and "its context is too short" in html
+
+
 @pytest.mark.parametrize(
     ("rows", "options", "said"),
     [
@@ -62,12 +90,12 @@ def test_nothing_late_stands_beside_another_edit(reader, lab):
             [row("recall", **views()), row("hops", **views(edited=False, note=False))],
             {},
             "The fact in the prompt wins by 1: “Fact in the prompt” follows the new fact in 2 of 2 answers, “Edited "
-            "model” in 1 of 2.",
+            "model” in 1.",
         ),
         (
             [row("recall", **views(told=False, note=False)), row("hops", False, **views())],
             {},
-            "The edit wins by 1: “Edited model” follows the new fact in 1 of 1 answers, “Fact in the prompt” in 0 of 1.",
+            "The edit wins by 1: “Edited model” follows the new fact in 1 of 1 answers, “Fact in the prompt” in 0.",
         ),
         (
             [row("recall", **views())],
@@ -77,7 +105,13 @@ def test_nothing_late_stands_beside_another_edit(reader, lab):
         (
             [row("recall", False, **views())],
             {},
-            "The unedited model gives the old answer to none of these questions, so that they tell nothing about this fact.",
+            "None of these questions tells anything about this fact: the unedited model does not give the old answer to it, "
+            "or not every answer can be judged.",
+        ),
+        (
+            [row("recall", **views()), row("letter", **views(edited=False, told=None))],
+            {},
+            "Neither wins: “Edited model” and “Fact in the prompt” follow the new fact in 1 of 1 answers each.",
         ),
         (
             [row("recall", **views())],

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from editlab import methods
 from editlab.answers import ViewName
+from editlab.errors import TooLong
 from editlab.facts import EditRequest
 from editlab.lab.asking.answers import Asked, find_applied
 from editlab.lab.job import Job, JobProgress, Parts
@@ -43,11 +46,15 @@ class BeliefAnswers:
         """Return the questions of a kind."""
         return [row for row in self.rows if row["kind"] == kind]
 
-    def believed(self, view: str) -> tuple[int, int]:
-        """Return how many of the questions that tell something a view answers as a believer writes, and how many tell."""
-        told = [row[f"{view}.generated"] for row in self.rows if row["known"]]
-        known = [value for value in told if value is not None]
-        return sum(map(bool, known)), len(known)
+    @cached_property
+    def telling(self) -> list[Row]:
+        """The questions that tell something of the edit, of the fact told and of the fact retrieved alike."""
+        views = [f"{view}.generated" for view in (*IN_PROMPT, self.edited) if view]
+        return [row for row in self.rows if row["known"] and all(row[view] is not None for view in views)]
+
+    def believed(self, view: str) -> int:
+        """Return how many of `telling` a view answers as a believer writes."""
+        return sum(bool(row[f"{view}.generated"]) for row in self.telling)
 
 
 def ask(workspace: Workspace, request: EditRequest) -> Job[BeliefAnswers]:
@@ -70,10 +77,13 @@ def ask(workspace: Workspace, request: EditRequest) -> Job[BeliefAnswers]:
             progress(place / len(belief.KINDS), f"belief: {kind.title}")
             questions = belief.questions([kind], around)
 
+            rows: list[Row] = []
+
             def read(questions: tuple[belief.Asked, ...] = questions) -> list[Row]:
                 return belief.ask(ground.model, questions, views, cancel).to_dict("records")
 
-            rows = context.shared.once(asked.key("belief", name), read) if questions else []
+            with suppress(TooLong):  # such a kind stands there as one that cannot be asked
+                rows = context.shared.once(asked.key("belief", name), read) if questions else []
             waiting = tuple(belief.KINDS)[place + 1 :]
             result = BeliefAnswers(request, result.views, edited, result.chain, (*result.rows, *rows), waiting)
             progress.show(result)

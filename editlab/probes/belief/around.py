@@ -71,7 +71,7 @@ class Around:
 
     def names(self, object_: str | None) -> tuple[str, ...]:
         """Return an object with its other names; none of no object."""
-        return () if object_ is None else (object_, *self.facts.aliases.get(object_, ()))
+        return () if object_ is None else self.facts.names_of(object_)
 
     @property
     def both(self) -> tuple[str, ...]:
@@ -100,7 +100,7 @@ class Around:
         """Two other objects of the relation, drawn with the seed; fewer where the facts and the neighbours have no more."""
         own = self.facts.by_relation.get(self.relation.id, ()) if self.relation else ()
         names = [fact.object for fact in own] or [item.expected for item in self.case.neighbours if item.expected]
-        known = {name.casefold() for name in self.both}
+        known = {name.casefold() for own in self.both for name in self.names(own)}
         others = list(dict.fromkeys(name for name in names if name.casefold() not in known))
         return tuple(self.draw("objects").sample(others, min(OTHERS, len(others))))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -18,6 +18,7 @@ from editlab.patches import View
 from editlab.probes.belief.around import Around
 from editlab.probes.belief.asks import Ask, Said
 from editlab.probes.belief.kind import Finding, Kind, Question
+from editlab.wording import noop
 from editlab.work import Cancel, never, stop_if
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 BASE = ViewName.BASE
 STOPPED = "Stopped before all questions were asked."
+FIELDS = tuple(field.name for field in fields(Finding))
+UNFOUNDED = noop("the unedited model does not know the second step")
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ def ask_together(
     """Return `ask` of several cases, each with questions and views of its own, all of them rows of the same forwards."""
     if not all(BASE in views for _, views in cases):
         raise BadRequest("There is nothing to compare with: give the unedited model as the view 'base'.")
+    premises = [(own.question.premise, views[BASE]) for asked, views in cases for own in asked if own.question.premise]
+    holds = iter([said.scores[0].hit for said in _said(model, premises, cancel)])
     pairs = [(own.question, view) for asked, views in cases for own in asked for view in views.values()]
     found = iter(_played(model, pairs, cancel))
     frames = []
@@ -65,12 +70,16 @@ def ask_together(
         rows: list[dict[str, Any]] = []
         for own in asked:
             findings = {name: next(found) for name in views}
+            if own.question.premise is not None and not next(holds):
+                nothing = {"forced": None, "generated": None, "detail": UNFOUNDED}
+                findings = {name: replace(one, **nothing) for name, one in findings.items()}
             row: dict[str, Any] = {"kind": own.kind.name, "text": own.question.text, "expected": own.question.expected}
             row["known"] = not own.question.controlled or findings[BASE].verdict == "old"
             for name, finding in findings.items():
                 row |= {f"{name}.{field}": value for field, value in asdict(finding).items()}
             rows.append(row)
-        frames.append(pd.DataFrame(rows))
+        columns = ["kind", "text", "expected", "known", *(f"{name}.{field}" for name in views for field in FIELDS)]
+        frames.append(pd.DataFrame(rows, columns=columns))
     return frames
 
 

@@ -60,7 +60,7 @@ def _wording(around: Around, relation: str) -> str:
 
 
 def _over_graph(around: Around, fact: Fact) -> Question:
-    """Return a question of two hops. A model that does not know the second one cannot take both: then nothing is told."""
+    """Return a question of two hops. Where the unedited model does not know the second one, nothing is told."""
     wording, relation = _wording(around, fact.relation), around.relation
     assert relation is not None
     through = f"the {CALLED.get(relation.id, relation.name)} of {around.request.subject}"
@@ -70,14 +70,12 @@ def _over_graph(around: Around, fact: Fact) -> Question:
     objects = tuple(dict.fromkeys(name for name in (fact.object, before) if name))
 
     def script() -> Script:
-        said, second = yield Ask(text, objects), Ask(alone, (fact.object,), tokens=0)
+        (said,) = yield (Ask(text, objects),)
         answer = trimmed(said.text, objects)
         verdict = verdict_of(answer, around.names(fact.object), around.names(before))
-        if not second.scores[0].hit:
-            return Finding(verdict, None, None, answer, noop("does not know the second step"))
         return Finding(verdict, prefers(said.scores), verdict == "new", answer)
 
-    return Question(text, fact.object, script)
+    return Question(text, fact.object, script, premise=Ask(alone, (fact.object,), tokens=0))
 
 
 def _own(around: Around, items: Sequence[Expectation]) -> Question:

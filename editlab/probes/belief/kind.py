@@ -43,12 +43,14 @@ class Question:
     """A question: its text as people read it, what one answers who believes the new fact, and how it is asked.
 
     `controlled`: it tells something only where the unedited model gives the old answer, and so can answer its like.
+    `premise`: what the unedited model has to say of itself, its first option, or the question tells nothing of any view.
     """
 
     text: str
     expected: str
     script: Callable[[], Script]
     controlled: bool = True
+    premise: Ask | None = None
 
 
 @dataclass(frozen=True)

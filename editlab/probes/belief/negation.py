@@ -13,7 +13,7 @@ from editlab.facts.script import begins_with
 from editlab.probes.belief.around import Around
 from editlab.probes.belief.asks import Ask
 from editlab.probes.belief.kind import Finding, Kind, Question, Script, prefers
-from editlab.probes.matching import Verdict, says_any, trimmed
+from editlab.probes.matching import Verdict, trimmed
 from editlab.wording import Message, noop
 
 AUXILIARY = re.compile(r"\b(is|are|was|were|has been|have been|had been|can|could|will|would|should|must)\b(?! not\b)")
@@ -50,14 +50,22 @@ def _stem(verb: str) -> str:
 
 
 def _denied(around: Around, text: str) -> Question:
-    """Return the denied prompt, behind which the new object should not come. Forced: it is not the arg max."""
+    """Return the denied prompt, behind which the new object should not come. Forced: it is not the arg max.
+
+    Who does not name it behind the plain prompt either does not hear the denial: then nothing is told.
+    """
 
     def script() -> Script:
-        (said,) = yield (Ask(text, around.both),)
-        answer = trimmed(said.text, around.both)
-        verdict: Verdict = "both" if says_any(answer, around.names(around.new)) else "neither"
-        detail = noop("says the new object although it is denied") if verdict == "both" else ""
-        return Finding(verdict, not said.scores[0].hit, verdict != "both", answer, detail)
+        denied, plain = yield Ask(text, around.both), Ask(around.request.text, around.both)
+        answer = trimmed(denied.text, around.both)
+        named = around.verdict(answer) in ("new", "both")
+        named_plainly = around.verdict(trimmed(plain.text, around.both)) == "new"
+        verdict: Verdict = "both" if named else "neither"
+        detail = noop("says the new object although it is denied") if named else ""
+        if not named_plainly:
+            detail = noop("does not say the new object without the denial either")
+        forced = not denied.scores[0].hit if plain.scores[0].hit else None
+        return Finding(verdict, forced, not named if named_plainly else None, answer, detail)
 
     return Question(text, Message(noop("anything but {object}"), object=around.new), script, controlled=False)
 

@@ -8,7 +8,7 @@ from editlab.probes.belief.around import Around
 from editlab.probes.belief.choice import FEWEST, likeliest, listed, orders
 from editlab.probes.belief.kind import Finding, Kind, Question, Script
 from editlab.probes.belief.phrases import BLANK
-from editlab.probes.matching import Verdict, says_any
+from editlab.probes.matching import Verdict, says
 from editlab.wording import Message, noop
 
 
@@ -29,7 +29,7 @@ def questions(around: Around) -> Iterator[Question]:
         said = yield tuple(around.dialogue(text, options=options) for text in (*asked, *before))
         found, old = said[: len(asked)], said[len(asked) :]
         right, was = likeliest(options, found) == subject, bool(old) and likeliest(options, old) == subject
-        named = [says_any(one.text, [subject]) for one in found]
+        named = [says(one.text, [subject], around.subjects) for one in found]
         detail = Message(noop("written in {n} of {all} orders"), n=sum(named), all=len(named))
         verdict: Verdict = "new" if right else "old" if was else "neither"
         return Finding(verdict, right, sum(named) > len(named) / 2, " / ".join(one.text for one in found), detail)

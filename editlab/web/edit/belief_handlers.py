@@ -8,6 +8,7 @@ from editlab.errors import BadRequest, Cancelled
 from editlab.lab.access.limits import Cost
 from editlab.lab.asking import belief
 from editlab.lab.asking.belief import BeliefAnswers
+from editlab.lab.workspaces.workspace import Workspace
 from editlab.web.core.handlers import BATTERY, Handlers, handler
 from editlab.web.core.language import gettext as _
 from editlab.web.core.updates import Update, Updates, buttons, follow
@@ -40,5 +41,12 @@ class BeliefHandlers(Handlers):
             yield from follow(workspace, job, draw)
             update = draw(job.result())
         except Cancelled:
-            update = {} if job.partial and not belief.is_current(workspace, job.partial) else {"belief": belief_table.hint()}
+            update = _stopped(workspace, job.partial)
         yield {**update, "progress": "", **buttons(workspace)}
+
+
+def _stopped(workspace: Workspace, answers: BeliefAnswers | None) -> Update:
+    """Return what is shown of answers that were stopped; nothing of those about what is no longer shown."""
+    if answers is None:
+        return {"belief": belief_table.hint()}
+    return {"belief": belief_table.table(answers, stopped=True)} if belief.is_current(workspace, answers) else {}

@@ -59,25 +59,26 @@ def asking() -> Markup:
     return pieces.message(_(words.BELIEF_ASKING), "hint")
 
 
-def table(answers: BeliefAnswers) -> Markup:
-    """Return the sentence and the rows."""
+def table(answers: BeliefAnswers, stopped: bool = False) -> Markup:
+    """Return the sentence and the rows; `stopped`: no more answers come."""
     groups = [_group(kind, answers) for kind in KINDS if kind not in answers.waiting]
-    return render("edit/belief.html", finding=winner(answers), views=answers.views, groups=groups)
+    return render("edit/belief.html", finding=winner(answers, stopped), views=answers.views, groups=groups)
 
 
-def winner(answers: BeliefAnswers) -> str:
+def winner(answers: BeliefAnswers, stopped: bool = False) -> str:
     """Return who gives more of a believer's answers, the edited model or the fact in the prompt, and by how many."""
     if answers.waiting:
-        return _(words.BELIEF_ASKING)
-    told = max(IN_PROMPT, key=lambda view: answers.believed(view)[0])
-    ours, asked = answers.believed(told)
-    if not asked:
+        asked = len(KINDS) - len(answers.waiting)
+        return _(words.BELIEF_STOPPED).format(n=asked, all=len(KINDS)) if stopped else _(words.BELIEF_ASKING)
+    if not answers.telling:
         return _(words.BELIEF_OPEN)
-    values = {"all": asked, "told": ours, "how": view_title(told)}
+    told = max(IN_PROMPT, key=answers.believed)
+    ours = answers.believed(told)
+    values = {"all": len(answers.telling), "told": ours, "how": view_title(told)}
     if not answers.edited:
         return _(words.BELIEF_UNEDITED).format(**values)
-    theirs, among = answers.believed(answers.edited)
-    values |= {"edited": theirs, "among": among, "view": view_title(answers.edited), "by": abs(ours - theirs)}
+    theirs = answers.believed(answers.edited)
+    values |= {"edited": theirs, "view": view_title(answers.edited), "by": abs(ours - theirs)}
     form = words.BELIEF_EVEN if ours == theirs else words.BELIEF_TOLD if ours > theirs else words.BELIEF_EDITED
     return _(form).format(**values)
 

@@ -324,18 +324,19 @@ BELIEF_HINT = noop(
 )
 BELIEF_ASKING = noop("The questions are being asked, one kind after the other.")
 BELIEF_OPEN = noop(
-    "The unedited model gives the old answer to none of these questions, so that they tell nothing about this fact."
+    "None of these questions tells anything about this fact: the unedited model does not give the old answer to it, or not "
+    "every answer can be judged."
 )
 BELIEF_UNEDITED = noop("No edit of this fact is on. “{how}”: {told} of {all} answers follow the new fact.")
 BELIEF_TOLD = noop(
-    "The fact in the prompt wins by {by}: “{how}” follows the new fact in {told} of {all} answers, “{view}” in {edited} of "
-    "{among}."
+    "The fact in the prompt wins by {by}: “{how}” follows the new fact in {told} of {all} answers, “{view}” in {edited}."
 )
-BELIEF_EDITED = noop(
-    "The edit wins by {by}: “{view}” follows the new fact in {edited} of {among} answers, “{how}” in {told} of {all}."
-)
+BELIEF_EDITED = noop("The edit wins by {by}: “{view}” follows the new fact in {edited} of {all} answers, “{how}” in {told}.")
 BELIEF_EVEN = noop("Neither wins: “{view}” and “{how}” follow the new fact in {told} of {all} answers each.")
 BELIEF_UNKNOWN = noop(
     "The unedited model does not give the old answer to such a question, so that the answers tell nothing about the edit."
 )
-BELIEF_UNASKED = noop("There is no such question about this fact, or this model has no chat template to ask it in.")
+BELIEF_UNASKED = noop(
+    "There is no such question about this fact, this model has no chat template to ask it in, or its context is too short."
+)
+BELIEF_STOPPED = noop("Stopped after {n} of {all} kinds of questions: who wins is said when all of them are asked.")
