@@ -277,16 +277,19 @@ def rates(line: Mapping[str, Any]) -> list[Rate]:
         items = line[f"{name}_items"]
         text = ngettext("{meaning}; {n} probe, {interval}", "{meaning}; {n} probes, {interval}", items)
         text = text.format(meaning=_(meaning), n=number(items), interval=_interval(line, name))
-        rows.append(Rate(_(title), rate(line[name]), text, _written(line.get("generated", {}), name)))
+        rows.append(Rate(_(title), rate(line[name]), text, _written(line, name)))
     return rows
 
 
-def _written(rates: Mapping[str, Any], name: str) -> str:
+def _written(line: Mapping[str, Any], name: str) -> str:
     """Return a rate of written answers; nothing where none were written."""
-    if rates.get(name) is None:
+    written = line.get("generated", {})
+    if written.get(name) is None:
         return ""
+    if all(written[key] == line[key] for key in (name, f"{name}_ci")):
+        return _("the same in the answer that the model writes")
     text = _("{rate} in the answer that the model writes, {interval}")
-    return text.format(rate=rate(rates[name]), interval=_interval(rates, name))
+    return text.format(rate=rate(written[name]), interval=_interval(written, name))
 
 
 def _interval(rates: Mapping[str, Any], name: str) -> str:
