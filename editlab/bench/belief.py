@@ -19,9 +19,11 @@ import torch
 from editlab import methods
 from editlab.answers import ViewName
 from editlab.bench.bootstrap import mean_difference, mean_rate, rate_interval
-from editlab.bench.editing import CASE_FAULTS, Edit, Pack, Setup, edits_of, grouped
+from editlab.bench.editing import CASE_FAULTS, Edit, Pack, Rep, Setup, edits_of, grouped
+from editlab.bench.refining import refined, view_of
 from editlab.facts import EditCase
 from editlab.facts.script import bare
+from editlab.methods.rep import OFF
 from editlab.model import statistics
 from editlab.patches import BARE, BASE, Form, View
 from editlab.probes import Ground
@@ -31,6 +33,8 @@ from editlab.work import Progress, no_progress
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
+PLUS = "+"
+"""Between a method and a recipe of REP."""
 UNEDITED = ViewName.BASE.value
 """What the unedited model's rows have for a method."""
 CASES_AT_ONCE = 8
@@ -75,18 +79,30 @@ class BeliefRow:
         return tally(self.findings, clean=clean)
 
 
+def _name(setup: Setup, rep: Rep) -> str:
+    return setup.method if rep.recipe == OFF else f"{setup.method}{PLUS}{rep.recipe}"
+
+
 @dataclass(frozen=True)
 class Plan:
-    """What is asked of whom: the setups whose edits are compared, the kinds of questions, and the form of plain prompts."""
+    """What is asked of whom: the setups whose edits are compared, the kinds of questions, and the form of plain prompts.
+
+    An edit is asked as it is and with the robust edit pathway of each other recipe of `Setup.reps`: "rome", "rome+default".
+    """
 
     setups: tuple[Setup, ...]
     kinds: tuple[str, ...] = tuple(KINDS)
     form: Form = BARE
 
     @property
+    def named(self) -> dict[str, tuple[Setup, Rep]]:
+        """Each name in the table with the setup and the recipe that it stands for."""
+        return {_name(setup, rep): (setup, rep) for setup in self.setups for rep in setup.reps}
+
+    @property
     def names(self) -> tuple[str, ...]:
-        """The methods in the order of the table, the unedited model first."""
-        return (UNEDITED, *(setup.method for setup in self.setups))
+        """All that is compared in the order of the table, the unedited model first."""
+        return (UNEDITED, *self.named)
 
 
 @dataclass(frozen=True)
@@ -127,30 +143,28 @@ def _asked(case: EditCase, plan: Plan, ground: Ground) -> tuple[Asked, ...]:
     return questions([KINDS[name] for name in plan.kinds], Around.of(ground, case))
 
 
-def _edit(model: LanguageModel, setup: Setup, pack: Pack) -> tuple[View | None, list[Edit | str]]:
-    """Return the view of all edits of a pack, None where there is none, and each case's edit or why there is none."""
-    (edits,) = edits_of(model, setup, setup.config(model), [pack])
-    laid = {id(edit.patches): edit.patches for edit in edits if isinstance(edit, Edit)}
-    return (BASE.with_patches([patch for own in laid.values() for patch in own]) if laid else None), edits
-
-
 def _edited(pack: Pack, plan: Plan, ground: Ground, done: Collection[str]) -> Iterator[_Case]:
     """Yield the cases of a pack of which rows are missing, edited by those methods whose rows they are."""
     made = [_asked(case, plan, ground) for case in pack]
     blank = [_blank(case, asked, pack, plan, ground) for case, asked in zip(pack, made, strict=True)]
     missing = [{name: row for name, row in rows.items() if row.key not in done} for rows in blank]
-    wanted = {name for rows in missing for name in rows}
-    edited = {setup.method: _edit(ground.model, setup, pack) for setup in plan.setups if setup.method in wanted}
+    named = {name: way for name, way in plan.named.items() if any(name in rows for rows in missing)}
+    edits: dict[str, list[Edit | str]] = {}
+    for setup, _ in named.values():
+        if setup.method not in edits:
+            (edits[setup.method],) = edits_of(ground.model, setup, setup.config(ground.model), [pack])
+    led = {name: refined(ground, pack, edits[setup.method], rep) for name, (setup, rep) in named.items()}
+    laid = {name: view_of(edits[setup.method], led[name], rep) for name, (setup, rep) in named.items()}
     for place, asked in enumerate(made):
         rows, views = {}, {UNEDITED: BASE.in_form(plan.form)}
         for name, row in missing[place].items():
-            view, edits = edited.get(name, (BASE, []))
-            own = edits[place] if edits else None
-            if isinstance(own, str) or view is None:
-                rows[name] = replace(row, skipped=str(own))
+            own = edits[named[name][0].method][place] if name in named else None
+            if isinstance(own, str):
+                rows[name] = replace(row, skipped=own)
             else:
-                views[name] = view.in_form(plan.form)
-                rows[name] = replace(row, seconds=own.seconds if own else 0.0)
+                views[name] = laid.get(name, BASE).in_form(plan.form)
+                seconds = own.seconds + led[name][place].seconds if own else 0.0
+                rows[name] = replace(row, seconds=seconds)
         if rows:
             yield _Case(asked, rows, views)
 
@@ -198,9 +212,10 @@ def _blank(case: EditCase, asked: Sequence[Asked], pack: Pack, plan: Plan, groun
     request, rows = case.request, {}
     old = None if request.target_true is None else bare(request.target_true)
     named = [ground.facts.names_of(name) for name in (bare(request.target_new), old) if name]
-    for name, setup in zip(plan.names, (None, *plan.setups), strict=True):
+    for name, (setup, rep) in {UNEDITED: (None, Rep()), **plan.named}.items():
         config = None if setup is None else setup.config(ground.model)
-        shaped = f"{_shaped_by(ground, setup, config)}{plan.form!r}{request!r}{named!r}{texts!r}{others!r}"
+        led = "" if rep.recipe == OFF else f"{rep.config!r}{rep.fires_above}{case.rephrases!r}{_lessons_from(ground)}"
+        shaped = f"{_shaped_by(ground, setup, config)}{led}{plan.form!r}{request!r}{named!r}{texts!r}{others!r}"
         key = hashlib.sha256(shaped.encode()).hexdigest()[:20]
         rows[name] = BeliefRow(key, case.id, name, bare(request.target_new), old, getattr(config, "layers", ()))
     return rows
@@ -214,6 +229,11 @@ def _shaped_by(ground: Ground, setup: Setup | None, config: Any) -> str:
         measured = [found.sha256 if (found := statistics.find(model, layer)) else "" for layer in layers]
         made += [setup.method, asdict(config), measured]
     return json.dumps([model.fingerprint, str(model.start), str(model.dtype), ground.seed, *made], sort_keys=True)
+
+
+def _lessons_from(ground: Ground) -> str:
+    """Return what shapes the lessons of every pathway: other subjects, and prose."""
+    return hashlib.sha256(repr((sorted(ground.facts.by_subject), ground.passages)).encode()).hexdigest()
 
 
 # The table
@@ -316,13 +336,18 @@ def winner(rows: Mapping[str, Sequence[BeliefRow]], way: str = "generated", seed
     if not cases:
         return None
     found = {name: tables(own, clean=True)[way] for name, own in zip(names, zip(*cases, strict=True), strict=True)}
-    groups = [[name for name in names if (methods.get(name).group == TELLING) == telling] for telling in (True, False)]
+    groups = [[name for name in names if _tells(name) == telling] for telling in (True, False)]
     if not all(groups):
         return None
     told, edited = (max(group, key=lambda name: mean_rate(*found[name], seed)[0]) for group in groups)
     by, interval = mean_difference(found[told], found[edited], seed)
     rates = mean_rate(*found[told], seed)[0], mean_rate(*found[edited], seed)[0]
     return Winner(told, edited, rates, by, interval, way, len(cases), (len(groups[0]), len(groups[1])))
+
+
+def _tells(name: str) -> bool:
+    """Return whether what has this name in the table puts the fact into the prompt."""
+    return methods.get(name.partition(PLUS)[0]).group == TELLING
 
 
 def _common(rows: Sequence[BeliefRow], way: str) -> list[BeliefRow]:

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 from editlab import methods
 from editlab.answers import ViewName
 from editlab.bench.bootstrap import rate_interval
-from editlab.bench.editing import CASE_FAULTS, Edit, Pack, Rep, Setup, edits_of, grouped, in_calls, packs_of
+from editlab.bench.editing import CASE_FAULTS, Edit, Rep, Setup, edits_of, grouped, in_calls, packs_of
+from editlab.bench.refining import Pathways, refined, view_of
 from editlab.facts import EditCase
 from editlab.facts.request import SLOT
-from editlab.methods.rep import OFF, refine
+from editlab.methods.rep import OFF
 from editlab.model import statistics
-from editlab.patches import BASE, Patch, Pathway, View
+from editlab.patches import BASE, View
 from editlab.probes import Ground, Probe, ask, gates_of, tallies
 from editlab.work import Progress, no_progress
 
@@ -112,13 +113,12 @@ def measure(
     asked, count = 0, sum(map(len, packs))
     for call in in_calls(packs, setup):
         for pack, edits in zip(call, edits_of(model, setup, config, call), strict=True):
-            refined = {rep: _refined(ground, pack, edits, rep) for rep in setup.reps}
-            laid = list({id(edit.patches): edit.patches for edit in edits if isinstance(edit, Edit)}.values())
-            views = {rep: _view(laid, made, rep) for rep, made in refined.items()}
+            made = {rep: refined(ground, pack, edits, rep) for rep in setup.reps}
+            views = {rep: view_of(edits, own, rep) for rep, own in made.items()}
             for number, (case, edit) in enumerate(zip(pack, edits, strict=True)):
                 progress(asked / count, f"{setup.method}: case {case.id}")
                 asked += 1
-                own = {rep: made[number] for rep, made in refined.items()}
+                own = {rep: one[number] for rep, one in made.items()}
                 yield from _measured(case, _open(blank[id(case)], done), edit, own, views, ground, setup)
 
 
@@ -189,47 +189,15 @@ def _rates(found: Sequence[Tally], seed: int) -> dict[str, Any]:
     return rates
 
 
-@dataclass(frozen=True)
-class _Refined:
-    """The pathways of one case, or none."""
-
-    pathways: tuple[Pathway, ...] = ()
-    seconds: float = 0.0
-    bytes: int = 0
-
-
 def _open(rows: Mapping[Rep, CaseRow], done: Collection[str]) -> dict[Rep, CaseRow]:
     return {rep: row for rep, row in rows.items() if row.key not in done}
-
-
-def _refined(ground: Ground, pack: Pack, edits: Sequence[Edit | str], rep: Rep) -> list[_Refined]:
-    """Return the pathways of each edit of a pack; an edit of a subject that has one already takes it over."""
-    made: list[_Refined] = []
-    for case, edit in zip(pack, edits, strict=True):
-        if rep.recipe == OFF or isinstance(edit, str):
-            made.append(_Refined())
-            continue
-        own = [p for one in made for p in one.pathways if p.subject == case.request.subject]
-        try:
-            found = refine(ground.model, ground.lessons(case), edit.patches, edit.below.with_patches(own), rep.config)
-            made.append(_Refined(found.pathways, found.seconds, int(found.health.get("bytes", 0))))
-        except CASE_FAULTS:
-            made.append(_Refined())  # a subject without another name or order: the edit is asked as it is
-    return made
-
-
-def _view(edits: Sequence[Sequence[Patch]], refined: Sequence[_Refined], rep: Rep) -> View:
-    """Return everything of a pack as one view: all edits, and each pathway once."""
-    pathways = {id(pathway): pathway for one in refined for pathway in one.pathways}
-    view = BASE.with_patches([patch for own in edits for patch in own]).with_patches(pathways.values())
-    return view if rep.fires_above is None else view.with_threshold(rep.fires_above)
 
 
 def _measured(
     case: EditCase,
     rows: Mapping[Rep, CaseRow],
     edit: Edit | str,
-    refined: Mapping[Rep, _Refined],
+    made: Mapping[Rep, Pathways],
     views: Mapping[Rep, View],
     ground: Ground,
     setup: Setup,
@@ -252,7 +220,7 @@ def _measured(
         found = {name: tallies(frame, names[rep], clean) for name, clean in PROTOCOLS.items()}
         if setup.generated:
             found["generated"] = tallies(frame, names[rep], generated=True)
-        own = refined[rep]
+        own = made[rep]
         if rep.recipe != OFF:
             found["gates"] = _gates(ground, probes, views[rep])
         yield replace(row, seconds=edit.seconds, refining=own.seconds, bytes=own.bytes, tallies=found)

@@ -11,7 +11,7 @@ from tiny_models import tiny_model
 from editlab.bench import belief as bench
 from editlab.bench.belief import BeliefRow, Plan
 from editlab.bench.bootstrap import mean_difference, mean_rate
-from editlab.bench.editing import Setup
+from editlab.bench.editing import Rep, Setup
 from editlab.errors import BadRequest, Cancelled
 from editlab.facts import EditCase, EditRequest, Expectation
 from editlab.model.scoring import Score
@@ -287,6 +287,8 @@ def test_methods_are_compared_by_the_questions_that_tell_something_of_each():
     assert (won.told, won.by, won.cases, won.of) == ("told", 0.0, 8, (1, 1))
     found["note"] = [row_of("note", one, ("letter", True, None, None), case=case) for case in cases]
     assert "(told, the best of 2 here)" in bench.winner(found).sentence
+    found["rome+default"] = found.pop("rome")
+    assert bench.winner(found).edited == "rome+default"
 
 
 def test_a_stopped_run_goes_on_where_it_was_and_rows_can_be_read_again(ground):
@@ -302,6 +304,16 @@ def test_a_stopped_run_goes_on_where_it_was_and_rows_can_be_read_again(ground):
     assert not {key for own in other for key in own.values()} & set(wanted)
     line = bench.summary([row for row in rows if row.method == "told"])
     assert line["n"] == 2 and line["kinds"]["recall"]["generated_items"] == 2 and line["kinds"]["choice"]["forced"] is None
+
+
+def test_an_edit_is_asked_with_a_pathway_too_where_the_subject_has_another_name(ground):
+    rep = (Rep(), Rep("default"))
+    plan = Plan((Setup("rome", {"steps": 2, "layers": (1,)}, rep), Setup("told")), ("recall", "question"))
+    assert plan.names == ("base", "rome", "rome+default", "told")
+    rows = {row.method: row for row in bench.measure([ground.case(REQUEST)], plan, ground)}
+    assert list(rows) == list(plan.names) and not any(row.skipped for row in rows.values())
+    assert rows["rome+default"].seconds > rows["rome"].seconds > 0
+    assert len({row.key for row in rows.values()}) == 4
 
 
 def test_a_case_that_cannot_be_edited_says_why_and_the_others_are_asked(ground):

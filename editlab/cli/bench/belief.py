@@ -16,7 +16,7 @@ from editlab import methods
 from editlab.atlas.sources import training_facts
 from editlab.bench import belief, robustness
 from editlab.bench.belief import BeliefRow, Plan
-from editlab.bench.editing import Setup
+from editlab.bench.editing import Rep, Setup
 from editlab.bench.rows import append_rows, read_rows
 from editlab.cli.bench.report import markdown, page
 from editlab.cli.model import setting
@@ -41,6 +41,7 @@ def belief_table(
     form: Annotated[
         str, typer.Option(help="Put plain prompts as plain text, or in the model's chat template: chat.")
     ] = "plain",
+    rep: Annotated[str, typer.Option(help="Robust edit pathways, any of off,published,default; a column each.")] = "off",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many cases.")] = None,
     known: Annotated[bool, typer.Option("--known", help="Only cases whose true object the model says.")] = False,
     change: Annotated[list[str] | None, typer.Option("--set", help="Another setting, as keys=prompt; repeatable.")] = None,
@@ -52,7 +53,8 @@ def belief_table(
     wrong = next((name for name in chosen if name not in KINDS), None)
     if wrong is not None or not chosen:
         raise BadRequest(f"There is no kind of question {wrong!r}. They are: {', '.join(KINDS)}.")
-    setups = _setups([name.strip() for name in names.split(",")], dict(map(setting, change or ())))
+    reps = tuple(Rep(recipe.strip()) for recipe in rep.split(","))
+    setups = _setups([name.strip() for name in names.split(",")], dict(map(setting, change or ())), reps)
     unread: list[str] = []
     cases = read_cases(data, unread)[:limit]
     if not cases:
@@ -77,13 +79,17 @@ def belief_table(
     return Answer(found, Group(*_tables(lines), *filter(None, sentences.values())))
 
 
-def _setups(names: Sequence[str], changes: Mapping[str, Any]) -> tuple[Setup, ...]:
-    """Return a setup a method, each with those settings that it has. Raises `BadRequest` for one that none of them has."""
+def _setups(names: Sequence[str], changes: Mapping[str, Any], reps: tuple[Rep, ...]) -> tuple[Setup, ...]:
+    """Return a setup a method, each with those settings that it has. Raises `BadRequest` for one that none of them has.
+
+    What writes nothing at the subject has no pathway.
+    """
     has = {name: {field.name for field in fields(methods.get(name).config)} for name in names}
     unknown = next((name for name in changes if not any(name in own for own in has.values())), None)
     if unknown is not None:
         raise BadRequest(f"None of {', '.join(names)} has a setting {unknown!r}. Leave out --set {unknown}=...")
-    return tuple(Setup(name, {key: value for key, value in changes.items() if key in has[name]}) for name in names)
+    own = {name: {key: value for key, value in changes.items() if key in has[name]} for name in names}
+    return tuple(Setup(name, own[name], reps if methods.get(name).at_subject else (Rep(),)) for name in names)
 
 
 def _rows(
