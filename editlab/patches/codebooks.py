@@ -55,37 +55,27 @@ SAME_KEY = 1e-3
 
 
 def joined(books: Sequence[Codebook]) -> Codebook:
-    """Return several codebooks of a layer as one, their entries added in order as GRACE adds them.
+    """Return several codebooks of a layer as one, their entries added in order.
 
-    A new key that is further from the nearest one than both radii together is added. Nearer than that, it is taken in by an
-    entry with the same label, which reaches to it from now on and has the new value; between entries with different labels
-    the distance is halved. Unlike in the published code, a split makes no radius larger, and an entry with the key of an
+    Each keeps its own key and value. Where it comes nearer to the nearest one than both radii together, and the two say
+    different things, the distance is halved between them, by which no radius becomes larger. An entry with the key of an
     earlier one takes its place, so that the later of two edits of one prompt counts.
     """
     keys, values, radii = (torch.cat([getattr(book, name) for book in books]) for name in ("keys", "values", "radii"))
     labels = tuple(label for book in books for label in book.labels)
-    precise, norms = keys.double(), keys.norm(dim=1).tolist()
-    reach, valued = radii.tolist(), list(range(len(keys)))
+    precise, norms, reach = keys.double(), keys.norm(dim=1).tolist(), radii.tolist()
     kept: list[int] = []
     for new in range(len(keys)):
         if new % _FOLDED == 0:
             rows = torch.cdist(precise[new : new + _FOLDED], precise[: new + _FOLDED]).tolist()
         apart = rows[new % _FOLDED]
-        near = min(kept, key=apart.__getitem__, default=None)
-        if near is None or apart[near] > reach[new] + reach[near]:
-            kept.append(new)
-        elif apart[near] <= SAME_KEY * norms[near]:
-            reach[new] = reach[near]
-            kept[kept.index(near)] = new
-        elif labels[near] == labels[new]:
-            reach[near], valued[near] = max(reach[near], apart[near]), new
-        else:
+        kept = [entry for entry in kept if apart[entry] > SAME_KEY * norms[entry]]
+        near = min(kept, key=apart.__getitem__, default=new)
+        if labels[near] != labels[new] and apart[near] <= reach[near] + reach[new]:
             reach[near], reach[new] = (min(apart[near] / 2, own) for own in (reach[near], reach[new]))
-            kept.append(new)
+        kept.append(new)
     radii = torch.tensor([reach[entry] for entry in kept], device=keys.device)
-    return Codebook(
-        books[0].layer, keys[kept], values[[valued[entry] for entry in kept]], radii, tuple(labels[entry] for entry in kept)
-    )
+    return Codebook(books[0].layer, keys[kept], values[kept], radii, tuple(labels[entry] for entry in kept))
 
 
 _FOLDED = 256
