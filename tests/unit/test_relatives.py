@@ -29,6 +29,8 @@ REQUESTS = (
     EditRequest("{} was in the", "New France", "river"),
     EditRequest("I saw {}", "Ana", "with"),
 )
+SPARING = ("memit", "pmet", "alphaedit")
+"""Methods that always spare earlier edits."""
 WAYS = ("rome", "r_rome", "p_rome", "wilke", "emmet", "memit", "pmet", "alphaedit")
 
 
@@ -242,6 +244,30 @@ def test_a_spared_key_hears_next_to_nothing_of_a_later_edit(measured):
         (patch,) = rome.edit(measured, REQUESTS[1:2], first, config, earlier=REQUESTS[:1])
         heard[spare] = (patch.dense() @ key).norm().item()
     assert heard[1e4] < 1e-2 * heard[0.0] and heard[1.0] < heard[0.0]
+
+
+@pytest.mark.parametrize("name", ["rome", "emmet", "memit", "pmet", "alphaedit"])
+def test_a_key_that_is_written_again_is_not_spared(name, measured):
+    """Not that of the same prompt, and not that of another prompt that is the same up to the subject."""
+    again = EditRequest(REQUESTS[1].prompt, REQUESTS[1].subject, "people")
+    same_key = EditRequest("{} saw the", again.subject, "house")
+    other_fact = EditRequest("The river of {} was", again.subject, "house")
+    config, kept = config_of(measured, name, **({} if name in SPARING else {"spare": 1e4})), (REQUESTS[0], other_fact)
+    spared = [
+        methods.get(name).edit(measured, [again], BASE, config, earlier=earlier)[0].dense()
+        for earlier in ((*REQUESTS[:2], same_key, other_fact), kept, kept[:1])
+    ]
+    assert torch.equal(spared[0], spared[1])
+    assert not torch.allclose(spared[0], spared[2], rtol=1e-2), "another fact of the subject is spared"
+
+
+def test_requests_of_one_call_spare_the_earlier_edits_of_each_other(measured):
+    rome, config = methods.get("rome"), config_of(measured, "rome", spare=1e4)
+    both, alone = (
+        rome.edit(measured, requests, BASE, config, earlier=REQUESTS)[-1].dense()
+        for requests in (REQUESTS[:2], REQUESTS[1:2])
+    )
+    torch.testing.assert_close(both, alone, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["rome", "emmet"])
