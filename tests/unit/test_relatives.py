@@ -179,11 +179,15 @@ def test_wilke_is_r_rome_at_the_layer_with_the_smallest_update_for_each_request(
     assert default.layers == tuple(range(2)) and measured.n_layers == 4
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_pmets_value_equals_a_naive_optimisation(kind, differences):
+@pytest.mark.parametrize(
+    ("kind", "layer", "request_"),
+    [*((kind, 1, REQUESTS[0]) for kind in KINDS), *((kind, 3, REQUESTS[2]) for kind in ("llama", "gpt2", "gemma2"))],
+)
+def test_pmets_value_equals_a_naive_optimisation(kind, layer, request_, differences):
+    """Also at the last layer, where a prompt that ends with its subject can still be edited."""
     model = precise_model(kind)
-    (value,) = optimise(model, REQUESTS[:1], 1, "parts", CONTEXTS, SCHEDULE, BASE)
-    expected = naive.value_for(model, REQUESTS[0], 1, "parts", CONTEXTS, SCHEDULE)
+    (value,) = optimise(model, [request_], layer, "parts", CONTEXTS, SCHEDULE, BASE)
+    expected = naive.value_for(model, request_, layer, "parts", CONTEXTS, SCHEDULE)
     half = model.d_model
     differences("PMET's delta against a naive one", value.delta, expected.delta[half:], 1e-4)
     differences("PMET's init against a naive one", value.init, expected.init[half:], 1e-5)
