@@ -419,10 +419,12 @@ def test_belief_goes_on_where_it_stopped_and_says_who_wins(run, tmp_path):
     assert "## Generated, all questions" in page and "| told | 3 |" in page and str(data) not in page.split("## ")[1]
 
 
-def test_shards_of_robustness_add_up_to_the_whole_table(run, tmp_path):
+@pytest.mark.parametrize("chain", ["1", "2"])
+def test_shards_of_robustness_add_up_to_the_whole_table(run, tmp_path, chain):
+    """Also where cases are edited in chains: a shard has whole ones."""
     data = tmp_path / "cases.csv"
     data.write_text(DATA)
-    asked = ("bench", "robustness", "--data", str(data), *QUICK, "--json")
+    asked = ("bench", "robustness", "--data", str(data), *QUICK, "--chain", chain, "--json")
     (whole,) = object_of(run(*asked, "--out", str(tmp_path / "whole")))["rows"]
     parts = ("--out", str(tmp_path / "parts"))
     counts = [object_of(run(*asked, *parts, "--shard", f"{number}/2"))["rows"][0]["n"] for number in (1, 2)]
