@@ -231,6 +231,25 @@ def test_in_the_unedited_model_an_anchor_changes_nothing_and_on_edits_it_holds_t
     assert unedited_of(louder).patches == (louder.patches[1],)
 
 
+@pytest.mark.parametrize("name", ["rome", "emmet"])
+def test_an_anchored_value_is_as_long_as_in_the_unedited_model_at_each_of_two_layers(measured, name, monkeypatch):
+    """What the edit itself laid at the layer below is no earlier edit, and stays where lengths are compared."""
+    monkeypatch.setattr(rome_edit, "CONTEXTS", ())
+    method, request = methods.get(name), REQUESTS[0]
+    config = config_of(measured, name, layers=(0, 1), anchor=True)
+    row = measured.locate(request.prompt, request.subject)
+    anchored, free = (method.edit(measured, [request], config=replace(config, anchor=own)) for own in (True, False))
+    assert all(torch.equal(a.dense(), b.dense()) for a, b in zip(anchored, free, strict=True))
+    louder = View((LowRank(1, torch.randn(1, measured.d_ff), 9 * torch.randn(measured.d_model, 1)),))
+    held = method.edit(measured, [request], louder, config)
+    for layer in (0, 1):
+        below = View(held.patches[:layer])
+        alone = method.edit(measured, [request], below, replace(config, layers=(layer,), anchor=False))
+        there, here = below.with_patches(alone), louder.with_patches(held.patches[: layer + 1])
+        lengths = [measured.outputs([row], layer, view).norm().item() for view in (there, here)]
+        assert lengths[0] == pytest.approx(lengths[1], rel=1e-3)
+
+
 def test_a_rescaled_value_keeps_its_direction_and_has_the_length_that_is_asked_for():
     put_out, delta = torch.randn(16), torch.randn(16)
     change = rescaled(put_out, delta, torch.tensor(3.0))

@@ -68,7 +68,7 @@ class Emmet(Rome):
             stop_if(cancel)
             now = view.with_patches(patches)
             values = solve_values(
-                model, requests, layer, "mlp", contexts, schedule, now, config.anchor, progress, cancel, form
+                model, requests, layer, "mlp", contexts, schedule, view, config.anchor, progress, cancel, form, patches
             )
             text = layer_metric(model, layer, config)
             metric = sparing(model, text, to_spare(earlier, requests), layer, now, config.spare, form)

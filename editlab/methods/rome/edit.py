@@ -80,9 +80,8 @@ class Rome(Method):
         for layer in config.layers:
             groups = [list(range(len(requests)))] if layer == config.layers[0] else [[i] for i in range(len(requests))]
             for group in groups:
-                below = view.with_patches(solves[group[0]])
                 self._edit_layer(
-                    model, requests, group, layer, below, config, contexts, earlier, solves, health, progress, cancel
+                    model, requests, group, layer, view, config, contexts, earlier, solves, health, progress, cancel
                 )
         form = model.form(config.form)
         reached = probability_of_new(model, requests, [view.with_patches((*solve, form)) for solve in solves])
@@ -108,8 +107,11 @@ class Rome(Method):
     ) -> None:
         form, chosen = model.form(config.form), [requests[i] for i in group]
         text = layer_metric(model, layer, config)
-        schedule = Schedule.of(config)
-        values = solve_values(model, chosen, layer, "mlp", contexts, schedule, view, config.anchor, progress, cancel, form)
+        schedule, own = Schedule.of(config), solves[group[0]]
+        values = solve_values(
+            model, chosen, layer, "mlp", contexts, schedule, view, config.anchor, progress, cancel, form, own
+        )
+        view = view.with_patches(own)
         metrics: dict[tuple[EditRequest, ...], Metric | None] = {}
         for i, value in zip(group, values, strict=True):
             spared = to_spare(earlier, [requests[i]])
