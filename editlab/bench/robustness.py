@@ -13,6 +13,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from editlab import methods
 from editlab.answers import ViewName
 from editlab.bench.bootstrap import rate_interval
@@ -270,6 +272,7 @@ def _shaped_by(setup: Setup, config: Any, ground: Ground) -> str:
         model.fingerprint,
         str(model.start),
         str(model.dtype),
+        torch.get_float32_matmul_precision(),
         setup.method,
         setup.chain,
         asdict(config),

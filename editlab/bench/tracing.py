@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from editlab.bench import layers as sweeping
 from editlab.bench import plain_tracing
@@ -69,8 +70,9 @@ class FactRow:
 def keys(ground: Ground, requests: Sequence[EditRequest], how: Tracing, setup: Setup) -> list[str]:
     """Return the key of each fact's row."""
     model = ground.model
-    shaped = [model.fingerprint, str(model.start), str(model.dtype), asdict(how), asdict(setup.config(model)), ground.seed]
-    return [hashlib.sha256(repr([*shaped, request]).encode()).hexdigest()[:20] for request in requests]
+    read = [model.fingerprint, str(model.start), str(model.dtype), torch.get_float32_matmul_precision()]
+    shaped = [*read, asdict(how), setup.method, asdict(setup.config(model)), ground.seed]
+    return [hashlib.sha256(repr([*shaped, ground.case(request)]).encode()).hexdigest()[:20] for request in requests]
 
 
 def measure(
@@ -143,19 +145,21 @@ def summary(rows: Sequence[FactRow], seed: int = 0) -> dict[str, Any]:
 
     `rho`: the mean over facts of the rank correlation, over layers, of effect and score. `across`: the mean over layers of
     the rank correlation over facts, as Hase et al. have it. `agreement`: the share of facts whose layer of the largest
-    effect is the sweep's best; `near`: or a neighbour of it. `score`: the mean score at tracing's layer.
+    effect is the sweep's best; `near`: or a neighbour of it. `score`: the mean score at tracing's layer. `fixed`: the same
+    two with one layer for all facts, for each the layer at which it is largest.
     """
     layers = rows[0].layers
     scores = np.array([row.scores for row in rows])
     judged = [row for row in rows if row.best is not None]
-    fixed = int(scores.mean(0).argmax())
+    best_there = np.array([[row.best == layer for layer in layers] for row in judged])
     found: dict[str, Any] = {
         "n": len(rows),
         "edited": len(judged),
         "layers": layers,
         "chance": 1 / len(layers),
-        "fixed": {"layer": layers[fixed], **_rate([row.best == layers[fixed] for row in judged], "agreement", seed)}
-        | _rate(scores[:, fixed], "score", seed),
+        "fixed": {
+            name: _fixed(values, name, layers, seed) for name, values in (("agreement", best_there), ("score", scores))
+        },
         "sweep": _rate([row.scores[layers.index(row.best)] for row in judged], "score", seed),
     }
     for kind in KINDS:
@@ -184,6 +188,14 @@ def _rate(values: Sequence[float], name: str, seed: int) -> dict[str, Any]:
     if not values:
         return {name: None, f"{name}_ci": None}
     return {name: sum(values) / len(values), f"{name}_ci": list(rate_interval(values, [1.0] * len(values), seed))}
+
+
+def _fixed(values: np.ndarray, name: str, layers: Sequence[int], seed: int) -> dict[str, Any]:
+    """Return the largest mean over facts `[facts, layers]` that one layer for all has, and that layer."""
+    if not len(values):
+        return {"layer": None, **_rate([], name, seed)}
+    best = int(values.mean(0).argmax())
+    return {"layer": layers[best], **_rate(values[:, best], name, seed)}
 
 
 def _across(effects: np.ndarray, scores: np.ndarray, seed: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from editlab.facts import EditRequest
 from editlab.methods._delta import Hook, Schedule, Value, optimise
-from editlab.patches import Dense, Form, LowRank, Mask, Pathway, View
+from editlab.patches import Dense, Form, LowRank, Mask, Patch, Pathway, View
 from editlab.work import Cancel, Progress
 
 if TYPE_CHECKING:
@@ -35,14 +35,18 @@ def solve_values(
     progress: Progress,
     cancel: Cancel,
     form: Form,
+    own: Sequence[Patch] = (),
 ) -> list[Value]:
     """Return what `optimise` finds under a view; with `anchor`, as long as what it finds in the unedited model.
 
-    Where the view holds no edit both are the same, and the search runs once.
+    `own`: what the edit itself lays at layers below, on top of either. Where the view holds no edit both are the same, and
+    the search runs once.
     """
-    values = optimise(model, requests, layer, hook, contexts, schedule, view, progress, cancel, form)
     unedited = unedited_of(view)
-    if not anchor or len(unedited.patches) == len(view.patches):
+    alike = len(unedited.patches) == len(view.patches)
+    view, unedited = view.with_patches(own), unedited.with_patches(own)
+    values = optimise(model, requests, layer, hook, contexts, schedule, view, progress, cancel, form)
+    if not anchor or alike:
         return values
     first = optimise(model, requests, layer, hook, contexts, schedule, unedited, progress, cancel, form)
     lengths = [(put_out + value.delta).norm() for put_out, value in _put_out(model, requests, layer, unedited, form, first)]

@@ -269,10 +269,10 @@ class _Parts(_Problem):
         self.replay = replay(model, rows, layer - 1, view)
         self._modules = (model.arch.attention_of(model.hf, layer), model.arch.mlp_of(model.hf, layer))
         self.size = model.d_model
-        some = torch.zeros(1, dtype=torch.long, device=model.device)
+        own = torch.arange(len(rows), device=model.device)
         put_out: list[Tensor] = []
         with torch.no_grad(), self._hooked(lambda number, output: put_out.append(output[:, 0].float())):
-            self.replay.finish(self.replay.residual, some, some)
+            self.replay.last(self.replay.residual, own, torch.zeros_like(own))
         self.init = torch.cat(put_out, 1)[self.plain]
 
     @contextmanager

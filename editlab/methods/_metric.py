@@ -17,6 +17,7 @@ from torch import Tensor
 
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
+from editlab.facts.request import SLOT
 from editlab.model import statistics
 from editlab.model.statistics import KeyStatistics
 from editlab.patches import BARE, Form, Patch, Pathway, View
@@ -116,9 +117,32 @@ def metric_of(model: LanguageModel, layer: int, whiten: bool, energy: float | No
     return model.memo[key]
 
 
-def sparing(metric: Metric | None, keys: Float[Tensor, "d_ff n"], weight: float) -> Metric | None:
-    """Return the metric that spares these keys as well, where there are any and they count."""
-    return Sparing(metric or White(), keys, weight) if weight and keys.shape[1] else metric
+def sparing(
+    model: LanguageModel,
+    metric: Metric | None,
+    spared: Sequence[EditRequest],
+    layer: int,
+    view: View,
+    weight: float,
+    form: Form = BARE,
+) -> Metric | None:
+    """Return the metric that spares the keys of these requests as well, where there are any and they count."""
+    return Sparing(metric or White(), keys_of(model, spared, layer, view, form), weight) if weight and spared else metric
+
+
+def to_spare(earlier: Sequence[EditRequest], requests: Sequence[EditRequest]) -> tuple[EditRequest, ...]:
+    """Return the earlier requests that new ones can spare: not those at whose key one of the new ones writes.
+
+    What one key retrieves cannot both stay and become another: neither where a prompt is edited again, nor where another
+    prompt is the same up to the subject's end.
+    """
+    written = {_until_subject(request) for request in requests}
+    return tuple(request for request in earlier if _until_subject(request) not in written)
+
+
+def _until_subject(request: EditRequest) -> str:
+    """Return the prompt's text up to its subject's end, which is all that is heard there."""
+    return request.prompt.partition(SLOT)[0] + request.subject
 
 
 def keys_of(

@@ -121,7 +121,10 @@ class Replay:
 
 @contextmanager
 def _only_at(mlp: nn.Module, rows: Int[Tensor, "reads"], columns: Int[Tensor, "reads"]) -> Iterator[None]:
-    """Make the last block's MLP compute only what is read and leave zeros elsewhere: no later token depends on it."""
+    """Make the last block's MLP compute only what is read and leave zeros elsewhere: no later token depends on it.
+
+    Other hooks on what the MLP puts out see it in its usual shape.
+    """
     shape: list[torch.Size] = []
 
     def gather(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -133,7 +136,7 @@ def _only_at(mlp: nn.Module, rows: Int[Tensor, "reads"], columns: Int[Tensor, "r
 
     with ExitStack() as stack:
         stack.callback(mlp.register_forward_pre_hook(gather).remove)
-        stack.callback(mlp.register_forward_hook(scatter).remove)
+        stack.callback(mlp.register_forward_hook(scatter, prepend=True).remove)
         yield
 
 

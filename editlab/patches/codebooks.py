@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import sha256
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -55,38 +56,52 @@ SAME_KEY = 1e-3
 
 
 def joined(books: Sequence[Codebook]) -> Codebook:
-    """Return several codebooks of a layer as one, their entries added in order as GRACE adds them.
+    """Return several codebooks of a layer as one, their entries added in order.
 
-    A new key that is further from the nearest one than both radii together is added. Nearer than that, it is taken in by an
-    entry with the same label, which reaches to it from now on and has the new value; between entries with different labels
-    the distance is halved. Unlike in the published code, a split makes no radius larger, and an entry with the key of an
+    Each keeps its own key and value. Where it comes nearer to the nearest one than both radii together, and the two say
+    different things, the distance is halved between them, by which no radius becomes larger. An entry with the key of an
     earlier one takes its place, so that the later of two edits of one prompt counts.
+
+    The last few are remembered: a chain of edits adds one entry to what is joined already, and not all of them each time.
     """
-    keys, values, radii = (torch.cat([getattr(book, name) for book in books]) for name in ("keys", "values", "radii"))
-    labels = tuple(label for book in books for label in book.labels)
-    precise, norms = keys.double(), keys.norm(dim=1).tolist()
-    reach, valued = radii.tolist(), list(range(len(keys)))
-    kept: list[int] = []
-    for new in range(len(keys)):
-        if new % _FOLDED == 0:
-            rows = torch.cdist(precise[new : new + _FOLDED], precise[: new + _FOLDED]).tolist()
-        apart = rows[new % _FOLDED]
-        near = min(kept, key=apart.__getitem__, default=None)
-        if near is None or apart[near] > reach[new] + reach[near]:
-            kept.append(new)
-        elif apart[near] <= SAME_KEY * norms[near]:
-            reach[new] = reach[near]
-            kept[kept.index(near)] = new
-        elif labels[near] == labels[new]:
-            reach[near], valued[near] = max(reach[near], apart[near]), new
-        else:
-            reach[near], reach[new] = (min(apart[near] / 2, own) for own in (reach[near], reach[new]))
-            kept.append(new)
-    radii = torch.tensor([reach[entry] for entry in kept], device=keys.device)
-    return Codebook(
-        books[0].layer, keys[kept], values[[valued[entry] for entry in kept]], radii, tuple(labels[entry] for entry in kept)
-    )
+    known = _JOINED.get(_named(books[:-1]))
+    found = _added([known, books[-1]], len(known.keys)) if known is not None else _added(books)
+    _JOINED[_named(books)] = found
+    while len(_JOINED) > _REMEMBERED:
+        del _JOINED[next(iter(_JOINED))]
+    return found
+
+
+def _added(books: Sequence[Codebook], first: int = 0) -> Codebook:
+    """Return the entries of codebooks as one, from the `first` on added in order; those before it lie as they are."""
+    keys, values, radii = (torch.cat([getattr(own, name) for own in books]) for name in ("keys", "values", "radii"))
+    labels = tuple(label for own in books for label in own.labels)
+    precise, reach, kept = keys.double(), radii.double().cpu(), torch.ones(len(keys), dtype=torch.bool)
+    squares = precise.square().sum(1)
+    same = SAME_KEY * squares.sqrt().cpu()
+    for start in range(first, len(keys), _FOLDED):
+        some = slice(start, start + _FOLDED)
+        apart_squared = squares[some, None] + squares[: some.stop] - 2 * precise[some] @ precise[: some.stop].T
+        rows = apart_squared.clamp_min(0).sqrt().cpu()
+        for new in range(start, min(start + _FOLDED, len(keys))):
+            apart = rows[new - start, :new]
+            kept[:new] &= apart > same[:new]
+            apart = apart.where(kept[:new], torch.inf)
+            near = int(apart.argmin()) if new else new
+            if new and labels[near] != labels[new] and apart[near] <= reach[near] + reach[new]:
+                reach[near], reach[new] = (min(float(apart[near]) / 2, float(own)) for own in (reach[near], reach[new]))
+    own = kept.nonzero().flatten()
+    radii, own = reach[own].to(radii), own.to(keys.device)
+    return Codebook(books[0].layer, keys[own], values[own], radii, tuple(labels[entry] for entry in own.tolist()))
+
+
+def _named(books: Sequence[Codebook]) -> str:
+    """Return a name of what several codebooks hold, in their order."""
+    return sha256(" ".join(book.digest for book in books).encode()).hexdigest()
 
 
 _FOLDED = 256
 """Entries whose distances are computed together."""
+_JOINED: dict[str, Codebook] = {}
+_REMEMBERED = 4
+"""The codebooks that were joined last, by the name of what they were joined of."""

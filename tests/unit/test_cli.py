@@ -419,10 +419,12 @@ def test_belief_goes_on_where_it_stopped_and_says_who_wins(run, tmp_path):
     assert "## Generated, all questions" in page and "| told | 3 |" in page and str(data) not in page.split("## ")[1]
 
 
-def test_shards_of_robustness_add_up_to_the_whole_table(run, tmp_path):
+@pytest.mark.parametrize("chain", ["1", "2"])
+def test_shards_of_robustness_add_up_to_the_whole_table(run, tmp_path, chain):
+    """Also where cases are edited in chains: a shard has whole ones."""
     data = tmp_path / "cases.csv"
     data.write_text(DATA)
-    asked = ("bench", "robustness", "--data", str(data), *QUICK, "--json")
+    asked = ("bench", "robustness", "--data", str(data), *QUICK, "--chain", chain, "--json")
     (whole,) = object_of(run(*asked, "--out", str(tmp_path / "whole")))["rows"]
     parts = ("--out", str(tmp_path / "parts"))
     counts = [object_of(run(*asked, *parts, "--shard", f"{number}/2"))["rows"][0]["n"] for number in (1, 2)]
@@ -448,8 +450,28 @@ def test_a_chain_has_a_line_an_edit_and_returns_to_where_it_was_well(run, tmp_pa
     (chain,) = object_of(run(*data, "--edits", "2", "--out", str(tmp_path / "out")))["chains"]
     assert [row["edits"] for row in chain["rows"]][-2:] == [1, 2] and chain["method"] == "rome"
     assert "## ROME" in (tmp_path / "out" / "monitor.md").read_text()
+    assert chain["settings"]["steps"] == 2
     refused = run(*data, "--edits", "9")
     assert refused.exit_code == 2 and "Ask for fewer with --edits" in refused.output
+    refused = run(*data[:4], "--methods", "rome,memt", "--edits", "2")
+    assert refused.exit_code == 2 and "memt" in refused.output
+
+
+def test_a_kept_chain_goes_on_with_the_edits_and_settings_it_began_with(run, tmp_path):
+    (tmp_path / "cases.csv").write_text(DATA)
+    (tmp_path / "others.csv").write_text(DATA.replace("Antarctica", "Asia"))
+    keep = ("--methods", "rome", "--keep", str(tmp_path / "kept"), "--json")
+
+    def called(edits, steps=2, data="cases"):
+        asked = ("bench", "chain", "--data", str(tmp_path / f"{data}.csv"), "--edits", str(edits), "--set", f"steps={steps}")
+        return run(*asked, *keep)
+
+    assert object_of(called(1))["chains"][0]["rows"][-1]["edits"] == 1
+    other_settings, other_data, as_before = called(2, steps=3), called(2, data="others"), called(2)
+    assert other_settings.exit_code == 2 and "other settings: steps" in other_settings.output
+    assert other_data.exit_code == 2 and "has other edits" in other_data.output
+    assert object_of(as_before)["chains"][0]["rows"][-1]["edits"] == 2
+    assert called(1).exit_code == 2
 
 
 def test_robustness_can_try_layers_one_by_one(run, tmp_path):

@@ -1,6 +1,4 @@
-"""GRACE's codebook: its entries against the published rule in float64, its lookup, its value, and what stands beside it."""
-
-import math
+"""GRACE's codebook: its entries against the rule one by one in float64, its lookup, its value, and what stands beside it."""
 
 import pytest
 import torch
@@ -10,7 +8,7 @@ from editlab import EditRequest, View, methods
 from editlab.errors import BadRequest
 from editlab.model.replay import replay
 from editlab.model.tokens import Located
-from editlab.patches import BASE, Codebook, LowRank, Mask, Pathway
+from editlab.patches import BASE, Codebook, LowRank, Mask, Pathway, codebooks
 from editlab.patches.codebooks import SAME_KEY, joined
 
 LAYER = 2
@@ -24,22 +22,19 @@ def entry(key, label, radius=1.0, value=0.0):
     return Codebook(0, key, torch.full((1, 2), value), torch.tensor([radius]), (label,))
 
 
-def published(entries):
-    """Hartvigsen et al. 2023, algorithm 1, an entry after the other, with the two rules of ours."""
+def one_by_one(entries):
+    """Hartvigsen et al. 2023, algorithm 1, an entry after the other: without expansion, and a key has one entry."""
     book = []
     for one in entries:
         new = {"key": one.keys[0].double(), "value": one.values[0], "radius": float(one.radii), "label": one.labels[0]}
-        near = min(book, key=lambda own: float((own["key"] - new["key"]).norm()), default=None)
-        apart = math.inf if near is None else float((near["key"] - new["key"]).norm())
-        if near is None or apart > new["radius"] + near["radius"]:
-            book.append(new)
-        elif apart <= SAME_KEY * float(near["key"].norm()):
-            book[[own is near for own in book].index(True)] = new | {"radius": near["radius"]}
-        elif near["label"] == new["label"]:
-            near["radius"], near["value"] = max(near["radius"], apart), new["value"]
-        else:
-            near["radius"], new["radius"] = min(apart / 2, near["radius"]), min(apart / 2, new["radius"])
-            book.append(new)
+        apart = [float((own["key"] - new["key"]).norm()) for own in book]
+        others = [(own, far) for own, far in zip(book, apart, strict=True) if far > SAME_KEY * float(own["key"].norm())]
+        book = [own for own, _ in others]
+        if others:
+            near, far = min(others, key=lambda pair: pair[1])
+            if near["label"] != new["label"] and far <= new["radius"] + near["radius"]:
+                near["radius"], new["radius"] = min(far / 2, near["radius"]), min(far / 2, new["radius"])
+        book.append(new)
     return book
 
 
@@ -49,7 +44,7 @@ def edit(model, *requests, view=BASE, **settings):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_entries_are_added_expanded_and_split_as_published(seed):
+def test_entries_are_added_split_and_replaced_by_the_rule(seed, monkeypatch):
     generator = torch.Generator().manual_seed(seed)
     keys = 2 * torch.randn(300, 3, generator=generator)
     keys[40], keys[200] = keys[7], keys[150]
@@ -57,31 +52,51 @@ def test_entries_are_added_expanded_and_split_as_published(seed):
     entries = [
         entry(key, str(label), 0.7, float(n)) for n, (key, label) in enumerate(zip(keys.tolist(), labels, strict=True))
     ]
-    book, expected = joined(entries), published(entries)
-    assert len(book.labels) == len(expected) < 300
+    book, expected = joined(entries), one_by_one(entries)
+    assert len(book.labels) == len(expected) == 298
     assert book.labels == tuple(own["label"] for own in expected)
     assert torch.equal(book.keys.double(), torch.stack([own["key"] for own in expected]))
     assert torch.equal(book.values, torch.stack([own["value"] for own in expected]))
     assert book.radii.tolist() == pytest.approx([own["radius"] for own in expected], rel=1e-6)
+    assert min(book.radii) < 0.3 < 0.69 < max(book.radii)
+    monkeypatch.setattr(codebooks, "_JOINED", {})
+    grown = [joined(entries[:count]) for count in range(1, 301)][-1]  # as a chain of edits adds them
+    assert grown.labels == book.labels and torch.equal(grown.keys, book.keys)
+    assert grown.radii.tolist() == pytest.approx(book.radii.tolist(), rel=1e-6)
 
 
-def test_a_key_between_two_labels_is_divided_and_one_of_the_same_label_is_reached():
+def test_the_distance_between_two_labels_is_halved_and_one_label_keeps_its_radii():
     split = joined([entry([0.0, 1.0], "a"), entry([0.0, 2.0], "b")])
     assert split.radii.tolist() == [0.5, 0.5] and split.labels == ("a", "b")
-    reached = joined([entry([0.0, 1.0], "a"), entry([0.0, 2.5], "a", value=3.0)])
-    assert (reached.radii.tolist(), reached.keys.tolist(), reached.values[0, 0].item()) == ([1.5], [[0.0, 1.0]], 3.0)
     apart = joined([entry([0.0, 1.0], "a"), entry([0.0, 9.0], "b")])
     assert apart.radii.tolist() == [1.0, 1.0]
+    alike = joined([entry([0.0, 1.0], "a"), entry([0.0, 2.0], "a", radius=0.8)])
+    assert alike.radii.tolist() == pytest.approx([1.0, 0.8])
     narrow = joined([entry([0.0, 1.0], "a", radius=0.1), entry([0.0, 2.0], "b")])
     assert narrow.radii.tolist() == pytest.approx([0.1, 0.5]), "a split makes no radius larger"
 
 
+def test_near_entries_with_one_label_are_each_answered_with_their_own_value():
+    """Keys of a real width, in the precision of a lookup: a value is trained at one prompt and fits no other."""
+    generator = torch.Generator().manual_seed(0)
+    first, away = torch.randn(1024, generator=generator), torch.randn(40, 1024, generator=generator)
+    keys = first + 0.5 * away
+    book = joined([entry(key, "a", 0.5 * 32, float(n + 1)) for n, key in enumerate(keys.tolist())])
+    assert book.answered(keys, torch.zeros(40, 2))[:, 0].tolist() == [n + 1 for n in range(40)]
+
+
 def test_the_later_of_two_edits_of_one_prompt_counts():
-    first, second = entry([3.0, 4.0], "a", value=1.0), entry([3.0, 4.0], "b", value=2.0)
+    first, second = entry([3.0, 4.0], "a", value=1.0), entry([3.0, 4.0], "b", value=2.0, radius=0.7)
     book = joined([first, second])
-    assert book.labels == ("b",) and book.radii.tolist() == [1.0]
+    assert book.labels == ("b",) and book.radii.tolist() == pytest.approx([0.7])
     keys, output = torch.tensor([[3.0, 4.0], [3.0, 4.5], [9.0, 9.0]]), torch.zeros(3, 2)
     assert book.answered(keys, output)[:, 0].tolist() == [2.0, 2.0, 0.0]
+
+
+def test_a_second_edit_of_one_prompt_takes_over_no_other_fact():
+    near = entry([0.0, 2.9], "a", value=2.0)
+    book = joined([entry([0.0, 1.0], "a", value=1.0), near, entry([0.0, 1.0], "b", value=3.0)])
+    assert book.answered(torch.tensor([[0.0, 1.0], [0.0, 2.9]]), torch.zeros(2, 2))[:, 0].tolist() == [3.0, 2.0]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

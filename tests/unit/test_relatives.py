@@ -29,6 +29,8 @@ REQUESTS = (
     EditRequest("{} was in the", "New France", "river"),
     EditRequest("I saw {}", "Ana", "with"),
 )
+SPARING = ("memit", "pmet", "alphaedit")
+"""Methods that always spare earlier edits."""
 WAYS = ("rome", "r_rome", "p_rome", "wilke", "emmet", "memit", "pmet", "alphaedit")
 
 
@@ -177,11 +179,15 @@ def test_wilke_is_r_rome_at_the_layer_with_the_smallest_update_for_each_request(
     assert default.layers == tuple(range(2)) and measured.n_layers == 4
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_pmets_value_equals_a_naive_optimisation(kind, differences):
+@pytest.mark.parametrize(
+    ("kind", "layer", "request_"),
+    [*((kind, 1, REQUESTS[0]) for kind in KINDS), *((kind, 3, REQUESTS[2]) for kind in ("llama", "gpt2", "gemma2"))],
+)
+def test_pmets_value_equals_a_naive_optimisation(kind, layer, request_, differences):
+    """Also at the last layer, where a prompt that ends with its subject can still be edited."""
     model = precise_model(kind)
-    (value,) = optimise(model, REQUESTS[:1], 1, "parts", CONTEXTS, SCHEDULE, BASE)
-    expected = naive.value_for(model, REQUESTS[0], 1, "parts", CONTEXTS, SCHEDULE)
+    (value,) = optimise(model, [request_], layer, "parts", CONTEXTS, SCHEDULE, BASE)
+    expected = naive.value_for(model, request_, layer, "parts", CONTEXTS, SCHEDULE)
     half = model.d_model
     differences("PMET's delta against a naive one", value.delta, expected.delta[half:], 1e-4)
     differences("PMET's init against a naive one", value.init, expected.init[half:], 1e-5)
@@ -225,6 +231,25 @@ def test_in_the_unedited_model_an_anchor_changes_nothing_and_on_edits_it_holds_t
     assert unedited_of(louder).patches == (louder.patches[1],)
 
 
+@pytest.mark.parametrize("name", ["rome", "emmet"])
+def test_an_anchored_value_is_as_long_as_in_the_unedited_model_at_each_of_two_layers(measured, name, monkeypatch):
+    """What the edit itself laid at the layer below is no earlier edit, and stays where lengths are compared."""
+    monkeypatch.setattr(rome_edit, "CONTEXTS", ())
+    method, request = methods.get(name), REQUESTS[0]
+    config = config_of(measured, name, layers=(0, 1), anchor=True)
+    row = measured.locate(request.prompt, request.subject)
+    anchored, free = (method.edit(measured, [request], config=replace(config, anchor=own)) for own in (True, False))
+    assert all(torch.equal(a.dense(), b.dense()) for a, b in zip(anchored, free, strict=True))
+    louder = View((LowRank(1, torch.randn(1, measured.d_ff), 9 * torch.randn(measured.d_model, 1)),))
+    held = method.edit(measured, [request], louder, config)
+    for layer in (0, 1):
+        below = View(held.patches[:layer])
+        alone = method.edit(measured, [request], below, replace(config, layers=(layer,), anchor=False))
+        there, here = below.with_patches(alone), louder.with_patches(held.patches[: layer + 1])
+        lengths = [measured.outputs([row], layer, view).norm().item() for view in (there, here)]
+        assert lengths[0] == pytest.approx(lengths[1], rel=1e-3)
+
+
 def test_a_rescaled_value_keeps_its_direction_and_has_the_length_that_is_asked_for():
     put_out, delta = torch.randn(16), torch.randn(16)
     change = rescaled(put_out, delta, torch.tensor(3.0))
@@ -242,6 +267,30 @@ def test_a_spared_key_hears_next_to_nothing_of_a_later_edit(measured):
         (patch,) = rome.edit(measured, REQUESTS[1:2], first, config, earlier=REQUESTS[:1])
         heard[spare] = (patch.dense() @ key).norm().item()
     assert heard[1e4] < 1e-2 * heard[0.0] and heard[1.0] < heard[0.0]
+
+
+@pytest.mark.parametrize("name", ["rome", "emmet", "memit", "pmet", "alphaedit"])
+def test_a_key_that_is_written_again_is_not_spared(name, measured):
+    """Not that of the same prompt, and not that of another prompt that is the same up to the subject."""
+    again = EditRequest(REQUESTS[1].prompt, REQUESTS[1].subject, "people")
+    same_key = EditRequest("{} saw the", again.subject, "house")
+    other_fact = EditRequest("The river of {} was", again.subject, "house")
+    config, kept = config_of(measured, name, **({} if name in SPARING else {"spare": 1e4})), (REQUESTS[0], other_fact)
+    spared = [
+        methods.get(name).edit(measured, [again], BASE, config, earlier=earlier)[0].dense()
+        for earlier in ((*REQUESTS[:2], same_key, other_fact), kept, kept[:1])
+    ]
+    assert torch.equal(spared[0], spared[1])
+    assert not torch.allclose(spared[0], spared[2], rtol=1e-2), "another fact of the subject is spared"
+
+
+def test_requests_of_one_call_spare_the_earlier_edits_of_each_other(measured):
+    rome, config = methods.get("rome"), config_of(measured, "rome", spare=1e4)
+    both, alone = (
+        rome.edit(measured, requests, BASE, config, earlier=REQUESTS)[-1].dense()
+        for requests in (REQUESTS[:2], REQUESTS[1:2])
+    )
+    torch.testing.assert_close(both, alone, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["rome", "emmet"])

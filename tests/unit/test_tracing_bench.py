@@ -14,7 +14,7 @@ from editlab.bench.layers import LayerRow, best
 from editlab.bench.tracing import FactRow
 from editlab.cli import app
 from editlab.errors import BadRequest, Cancelled
-from editlab.facts import EditRequest
+from editlab.facts import EditRequest, FactBase
 from editlab.figures import layers as figures
 from editlab.insight.tracing import Traced, Tracing, deviation_of
 from editlab.probes import Ground, passages
@@ -125,6 +125,20 @@ def test_a_fact_is_traced_edited_at_each_layer_and_timed_against_the_plain_forms
     assert FactRow.from_json(rows[0].as_json()) == rows[0]
 
 
+@pytest.mark.parametrize("other", ["method", "facts", "precision"])
+def test_a_row_has_a_key_of_all_that_shapes_it(ground, other, monkeypatch):
+    how, setup, own = Tracing(0.2, layers=(0, 2)), Setup("memit"), ground
+    before = tracing.keys(own, REQUESTS, how, setup)
+    if other == "method":
+        setup = Setup("pmet")
+        assert setup.config(ground.model) == Setup("memit").config(ground.model), "of the same settings"
+    elif other == "facts":
+        own = replace(ground, facts=FactBase((), ground.facts.relations, {}))
+    else:
+        monkeypatch.setattr("torch.get_float32_matmul_precision", lambda: "medium")
+    assert not set(before) & set(tracing.keys(own, REQUESTS, how, setup))
+
+
 def fact(n, effects, scores, best):
     known = {"hidden": effects, "mlp": effects, "attention": [-e for e in effects]}
     return FactRow(
@@ -138,14 +152,24 @@ def test_agreement_is_told_over_layers_over_facts_and_by_the_layer_that_is_chose
     assert found["mlp"]["rho"] == pytest.approx(0.9, abs=0.1) and found["attention"]["rho"] == -found["mlp"]["rho"]
     assert found["mlp"]["across"] == pytest.approx(1.0) and found["attention"]["across"] == pytest.approx(-1.0)
     assert found["mlp"]["agreement"] == 1.0 and found["attention"]["agreement"] == 0.0
-    assert found["chance"] == pytest.approx(1 / 3) and found["fixed"]["layer"] == 2 and found["edited"] == 4
+    assert found["chance"] == pytest.approx(1 / 3) and found["fixed"]["score"]["layer"] == 2 and found["edited"] == 4
     assert found["mlp"]["score"] == found["sweep"]["score"] == pytest.approx(0.75)
     assert [line["norm"] for line in found["by_layer"]] == [1.0, None, 2.0] and found["speed"]["timed"] == 0
     json.dumps(found, allow_nan=False)
 
 
+def test_one_layer_for_all_is_the_best_one_by_each_measure():
+    """Layer 0 is most often the best one, layer 1 is the best on average."""
+    scores = ([0.9, 0.8, 0.0], [0.9, 0.8, 0.0], [0.0, 0.9, 0.0])
+    rows = [fact(n, [0.1, 0.2, 0.3], own, int(own[0] == 0)) for n, own in enumerate(scores)]
+    fixed = tracing.summary(rows)["fixed"]
+    assert (fixed["agreement"]["layer"], fixed["agreement"]["agreement"]) == (0, pytest.approx(2 / 3))
+    assert (fixed["score"]["layer"], fixed["score"]["score"]) == (1, pytest.approx(2.5 / 3))
+
+
 def test_what_cannot_be_told_is_none_and_not_a_number():
     found = tracing.summary([fact(0, [0.1, 0.2, 0.3], [0.0, 0.0, 0.0], None)])
+    assert found["fixed"]["agreement"] == {"layer": None, "agreement": None, "agreement_ci": None}
     assert found["mlp"]["rho"] is found["mlp"]["across"] is found["mlp"]["agreement"] is found["sweep"]["score"] is None
     json.dumps(found, allow_nan=False)
 

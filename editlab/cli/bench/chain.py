@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ from editlab import methods
 from editlab.cli.bench.report import markdown, page
 from editlab.cli.model import setting
 from editlab.cli.terminal import Answer, Session, command
-from editlab.errors import BadFile
+from editlab.errors import BadFile, BadRequest
 from editlab.facts import EditRequest, FactBase, read_cases
 from editlab.insight.checkup import METRICS
 from editlab.lab import Lab, Workspace
@@ -47,15 +48,18 @@ def chain(
         raise BadFile(f"{data} holds {len(requests)} different questions; {edits} are wanted. Ask for fewer with --edits.")
     s, config = session.settings, dict(map(setting, change or ()))
     model, facts = session.model(), FactBase.load(s.presets / "facts")
+    given = {"seed": s.seed, **config}
+    chosen = {name: methods.config_for(name, model, **given) for name in map(str.strip, names.split(","))}
     with TemporaryDirectory() as scratch, session.progress() as progress:
         lab = Lab(
             model, facts, passages(model, s.presets / "texts"), seed=s.seed, data=keep or Path(scratch), watching=every == 1
         )
         try:
-            found = [
-                _watched(lab, method, requests, batch if methods.get(method).joint else 1, every, config, progress)
-                for method in names.split(",")
+            chains = [
+                _opened(lab, name, settings, requests, batch if methods.get(name).joint else 1)
+                for name, settings in chosen.items()
             ]
+            found = [_watched(lab, own, every, config, progress) for own in chains]
         finally:
             lab.close()
     table = Table(*("method", *SHOWN))
@@ -71,26 +75,52 @@ def chain(
     return Answer({"chains": found}, table)
 
 
-def _watched(
-    lab: Lab,
-    method: str,
-    requests: Sequence[EditRequest],
-    batch: int,
-    every: int,
-    config: dict[str, Any],
-    progress: Progress,
-) -> dict[str, Any]:
-    """Return one chain: its check-ups, where each alarm began, the state returned to, and how far its metrics are off."""
+@dataclass(frozen=True)
+class _Chain:
+    """One chain: its workspace, its method with all settings, and its edits as they are solved together."""
+
+    workspace: Workspace
+    method: str
+    settings: Any
+    packs: Sequence[Sequence[EditRequest]]
+
+
+def _opened(lab: Lab, method: str, settings: Any, requests: Sequence[EditRequest], batch: int) -> _Chain:
+    """Return a chain in its workspace. Raises `BadRequest` where that holds anything else than the chain's first edits."""
     workspace = lab.workspace(lab.directory.adopt(method).id)
     events = workspace.events()
     if events and events[-1].kind == "returned":  # as a call before this one ended
         workspace.undo()
+    packs = [requests[start : start + batch] for start in range(0, len(requests), batch)]
+    records, plain = workspace.records, methods.as_json(settings)
+    if [_asked(record.requests) for record in records] != [_asked(pack) for pack in packs[: len(records)]]:
+        raise BadRequest(
+            f"The chain of {method} in the folder of --keep has other edits, or they were solved together in another way. "
+            "Call it with the data, --edits and --batch of that call, or choose another folder."
+        )
+    for record in records:
+        differing = [name for name in plain if dict(record.config).get(name) != plain[name]]
+        if differing or record.method != method or not record.on or record.rep:
+            raise BadRequest(
+                f"The chain of {method} in the folder of --keep was made with other settings"
+                f"{': ' if differing else ''}{', '.join(differing)}. Call it with those, or choose another folder."
+            )
+    return _Chain(workspace, method, settings, packs)
+
+
+def _asked(requests: Sequence[EditRequest]) -> list[tuple[str, str]]:
+    return [(request.text, request.target_new) for request in requests]
+
+
+def _watched(lab: Lab, chain: _Chain, every: int, config: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Return one chain: its check-ups, where each alarm began, the state returned to, and how far its metrics are off."""
+    workspace, method, count = chain.workspace, chain.method, sum(map(len, chain.packs))
     looked = len(workspace.records)
-    for done in _applied(workspace, method, requests, batch, config):
+    for done in _applied(chain, config):
         if done - looked >= every:
             lab.monitor.submit(workspace).result()
             looked = done
-        progress(done / len(requests), f"{method}: {done} of {len(requests)} edits")
+        progress(done / count, f"{method}: {done} of {count} edits")
     lab.monitor.submit(workspace).result()
     table, limits = lab.monitor.health(workspace).table, limits_of(workspace.state.limits)
     table = table[table["edits"] == table["edits"].cummax()].drop_duplicates("edits")  # without what was returned to
@@ -98,7 +128,13 @@ def _watched(
     for stop in range(1, len(table) + 1):
         for alarm in assess(table.head(stop), limits).alarms:
             first.setdefault(alarm.metric, int(table["edits"].iloc[stop - 1]))
-    found: dict[str, Any] = {"method": method, "batch": batch, "rows": table.to_dict("records"), "alarms": first}
+    found: dict[str, Any] = {
+        "method": method,
+        "batch": len(chain.packs[0]),
+        "settings": methods.as_json(chain.settings),
+        "rows": table.to_dict("records"),
+        "alarms": first,
+    }
     healthy = assess(table, limits).healthy
     if healthy is None:
         return found
@@ -113,20 +149,18 @@ def _watched(
     }
 
 
-def _applied(
-    workspace: Workspace, method: str, requests: Sequence[EditRequest], batch: int, config: dict[str, Any]
-) -> Iterator[int]:
-    """Apply the edits that are not applied yet, `batch` at a time, and yield how many are applied."""
-    lying = {request for record in workspace.records for request in record.requests}
-    for start in range(len(lying), len(requests), batch):
-        part = requests[start : start + batch]
+def _applied(chain: _Chain, config: dict[str, Any]) -> Iterator[int]:
+    """Apply the packs that are not applied yet, and yield how many edits are."""
+    applied = len(chain.workspace.records)
+    done, batch = sum(map(len, chain.packs[:applied])), len(chain.packs[0])
+    for pack in chain.packs[applied:]:
         if batch == 1:
-            apply(workspace, part[0], method, config).result()
+            apply(chain.workspace, pack[0], chain.method, config).result()
         else:
-            apply_many(
-                workspace, EditFile.of(part, f"edits {start + 1} to {start + len(part)}"), method, config, batch
-            ).result()
-        yield start + len(part)
+            file = EditFile.of(pack, f"edits {done + 1} to {done + len(pack)}")
+            apply_many(chain.workspace, file, chain.method, config, batch).result()
+        done += len(pack)
+        yield done
 
 
 def _sentence(found: dict[str, Any]) -> str:

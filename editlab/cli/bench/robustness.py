@@ -18,7 +18,7 @@ from rich.table import Table
 from editlab.atlas.sources import training_facts
 from editlab.bench import bounds, robustness, speed
 from editlab.bench.cluster import Ask, Cluster
-from editlab.bench.editing import Rep, Setup, at_each, grouped
+from editlab.bench.editing import Rep, Setup, at_each, packs_of
 from editlab.bench.robustness import CaseRow
 from editlab.bench.rows import append_rows, read_rows
 from editlab.cli.bench.report import machine, markdown, page
@@ -82,7 +82,7 @@ def robustness_table(
     if not said:
         raise BadRequest(f"{model.name} knows none of the {len(cases)} facts that are edited in {data}. Give others.")
     part, name = _part(shard)
-    chosen = [ground.with_facts(case) for pack in grouped(said)[part] for case in pack]
+    chosen = [ground.with_facts(case) for pack in packs_of(said, setups[0])[part] for case in pack]
     path = out / name if out else None
     with ExitStack() as stack:
         measure: Measure = partial(robustness.measure, ground=ground)

@@ -76,8 +76,9 @@ def _sentences(found: Mapping[str, Any]) -> str:
     lines = [
         f"{found['model']}, {found['device']}, {torch.get_num_threads()} threads; {found['n']} facts, window of "
         f"{found['window']} layers; {found['edited']} can be edited at one of the layers or more.",
-        f"By chance, tracing's layer were the best one for {found['chance']:.2f} of the facts. Layer {fixed['layer']} for "
-        f"all: the best one for {_interval(fixed, 'agreement')}, score {_interval(fixed, 'score')}. The best layer of each: "
+        f"By chance, tracing's layer were the best one for {found['chance']:.2f} of the facts. One layer for all: layer "
+        f"{fixed['agreement']['layer']} is the best one for {_interval(fixed['agreement'], 'agreement')}, layer "
+        f"{fixed['score']['layer']} has the highest score, {_interval(fixed['score'], 'score')}. The best layer of each: "
         f"score {_interval(sweep, 'score')}.",
         f"Tracing takes {speed['seconds']:.2f} s a fact.",
     ]

@@ -18,7 +18,7 @@ from editlab.methods._after import finished
 from editlab.methods._anchor import solve_values
 from editlab.methods._delta import Schedule
 from editlab.methods._method import Edited, Stopwatch, check_requests, health_of_solve, probability_of_new, relative_norm
-from editlab.methods._metric import Metric, White, keys_of, sparing
+from editlab.methods._metric import Metric, White, sparing, to_spare
 from editlab.methods.emmet.config import EmmetConfig
 from editlab.methods.rome.edit import Rome, layer_metric
 from editlab.patches import BASE, Dense, LowRank, View
@@ -54,7 +54,8 @@ class Emmet(Rome):
     ) -> Edited:
         """Return one patch a layer for all requests together; they are one solve and are removed as one.
 
-        `earlier`: requests that `view` holds already, whose keys are spared where `spare` says so.
+        `earlier`: requests that `view` holds already. Where `spare` says so their keys are spared, those at
+        which new ones write excepted.
         """
         watch = Stopwatch()
         config = self.settle(config, model)
@@ -67,10 +68,10 @@ class Emmet(Rome):
             stop_if(cancel)
             now = view.with_patches(patches)
             values = solve_values(
-                model, requests, layer, "mlp", contexts, schedule, now, config.anchor, progress, cancel, form
+                model, requests, layer, "mlp", contexts, schedule, view, config.anchor, progress, cancel, form, patches
             )
             text = layer_metric(model, layer, config)
-            metric = sparing(text, keys_of(model, earlier, layer, now, form), config.spare) if config.spare else text
+            metric = sparing(model, text, to_spare(earlier, requests), layer, now, config.spare, form)
             K = torch.stack([value.keys.mean(0) for value in values], 1)
             R = torch.stack([value.init + value.delta - value.values.mean(0) for value in values], 1)
             solved = LowRank(layer, held_exactly(K, metric or White(), config.ridge).T.contiguous(), R.contiguous())

@@ -28,7 +28,7 @@ from editlab.methods._method import (
     probability_of_new,
     relative_norm,
 )
-from editlab.methods._metric import Metric, keys_of, sparing
+from editlab.methods._metric import Metric, sparing, to_spare
 from editlab.methods.memit.config import MemitConfig, SpreadConfig
 from editlab.model.statistics import need
 from editlab.model.tokens import Located
@@ -78,8 +78,9 @@ class Memit(Method):
     ) -> Edited:
         """Return one patch a layer for all requests together; they are one solve and are removed as one.
 
-        `earlier`: requests that `view` holds already. Their bare prompts' keys K_p are spared as well, by solving
-        (lambda C + K_p K_p^T + K K^T)^-1 K: the sequential form that Fang et al. 2025 (AlphaEdit, arXiv 2410.02355) use.
+        `earlier`: requests that `view` holds already. Those of their bare prompts' keys K_p at which no new one is asked are
+        spared as well, by solving (lambda C + K_p K_p^T + K K^T)^-1 K: the sequential form that Fang et al. 2025 (AlphaEdit,
+        arXiv 2410.02355) use.
 
         Where a norm stands behind the MLPs, a residual is no sum of what the projections put out: then the value is
         optimised at the top layer's projection, and each layer's part is taken back through its norm (`Behind.reaching`).
@@ -97,6 +98,7 @@ class Memit(Method):
         values = self.values(model, requests, contexts, config, view, progress, cancel, form)
         rows = [model.locate(request.prompt, request.subject, form=form) for request in requests]
         goal = self.goal(model, rows, top, values, view)
+        spared = to_spare(earlier, requests)
         patches: list[LowRank | Dense] = []
         for position, layer in enumerate(config.layers):
             stop_if(cancel)
@@ -104,7 +106,7 @@ class Memit(Method):
             now = view.with_patches(patches)
             K = mean_keys(model, requests, contexts, layer, now, form)
             metric, ridge = self.metric(model, layer, K, config)
-            metric = sparing(metric, keys_of(model, earlier, layer, now, form), 1 / ridge if ridge else HARD)
+            metric = sparing(model, metric, spared, layer, now, 1 / ridge if ridge else HARD, form)
             missing = goal.missing(now) * self.portion(len(config.layers) - position)
             solved = LowRank(
                 layer, least_squares(K, metric, ridge).T.contiguous(), goal.at(layer, missing, now).T.contiguous()

@@ -20,7 +20,7 @@ from editlab.methods._anchor import solve_values
 from editlab.methods._contexts import context_texts
 from editlab.methods._delta import Schedule, Value
 from editlab.methods._method import Edited, Method, Stopwatch, check_requests, probability_of_new, relative_norm
-from editlab.methods._metric import Metric, keys_of, metric_of, sparing
+from editlab.methods._metric import Metric, metric_of, sparing, to_spare
 from editlab.methods.rome.config import ConsistentConfig, Keys, PromptConfig, RankOneConfig, RomeConfig
 from editlab.model.statistics import need
 from editlab.patches import BASE, Dense, LowRank, View
@@ -65,7 +65,8 @@ class Rome(Method):
     ) -> Edited:
         """Return one rank-one patch a request and layer, each computed on `view` alone: requests do not see each other.
 
-        `earlier`: requests that `view` holds already, whose keys are spared where `spare` says so.
+        `earlier`: requests that `view` holds already. Where `spare` says so their keys are spared, those at
+        which a request writes excepted.
         Raises `BadRequest` for requests that cannot be placed, `DegenerateKey` where the update would explode, and
         `MissingStatistics` where a projection has no key statistics.
         """
@@ -79,9 +80,8 @@ class Rome(Method):
         for layer in config.layers:
             groups = [list(range(len(requests)))] if layer == config.layers[0] else [[i] for i in range(len(requests))]
             for group in groups:
-                below = view.with_patches(solves[group[0]])
                 self._edit_layer(
-                    model, requests, group, layer, below, config, contexts, earlier, solves, health, progress, cancel
+                    model, requests, group, layer, view, config, contexts, earlier, solves, health, progress, cancel
                 )
         form = model.form(config.form)
         reached = probability_of_new(model, requests, [view.with_patches((*solve, form)) for solve in solves])
@@ -107,11 +107,17 @@ class Rome(Method):
     ) -> None:
         form, chosen = model.form(config.form), [requests[i] for i in group]
         text = layer_metric(model, layer, config)
-        metric = sparing(text, keys_of(model, earlier, layer, view, form), config.spare) if config.spare else text
-        schedule = Schedule.of(config)
-        values = solve_values(model, chosen, layer, "mlp", contexts, schedule, view, config.anchor, progress, cancel, form)
+        schedule, own = Schedule.of(config), solves[group[0]]
+        values = solve_values(
+            model, chosen, layer, "mlp", contexts, schedule, view, config.anchor, progress, cancel, form, own
+        )
+        view = view.with_patches(own)
+        metrics: dict[tuple[EditRequest, ...], Metric | None] = {}
         for i, value in zip(group, values, strict=True):
-            solved, facts = solve(value, layer, config.keys, metric)
+            spared = to_spare(earlier, [requests[i]])
+            if spared not in metrics:
+                metrics[spared] = sparing(model, text, spared, layer, view, config.spare, form)
+            solved, facts = solve(value, layer, config.keys, metrics[spared])
             patch = finished(model, solved, view, config.after)
             solves[i] = (*solves[i], patch)
             health[i] = facts | {
