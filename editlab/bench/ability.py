@@ -66,7 +66,8 @@ class Measured:
 def rows(view: str, found: Sequence[Measured], base: Sequence[Measured] | None, seed: int = 0) -> list[dict[str, Any]]:
     """Return a row a metric: its value with a 95 % interval, and its change from the base model with one, or None.
 
-    Both by bootstrap over documents; for the change, the same documents are drawn of both views.
+    Both by bootstrap over documents; for the change, the same documents are drawn of both views. A value that is not finite,
+    as a destroyed model's loss, has no interval.
     """
     before = {(own.task, own.metric): own for own in base or ()}
     made = []
@@ -74,9 +75,10 @@ def rows(view: str, found: Sequence[Measured], base: Sequence[Measured] | None, 
         row: dict[str, Any] = {"view": view, "task": own.task, "metric": own.metric, "value": own.value}
         row |= {"stderr": own.stderr, "n": own.n, "ci": None, "change": None, "change_ci": None}
         other = before.get((own.task, own.metric))
-        if own.hits:
+        drawn = bool(own.hits) and math.isfinite(own.value)
+        if drawn:
             row["ci"] = list(mean_rate(*_arrays(own), seed)[1])
-        if own.hits and other is not None and len(other.hits) == len(own.hits):
+        if drawn and other is not None and math.isfinite(other.value) and len(other.hits) == len(own.hits):
             row["change"], interval = mean_difference(_arrays(own), _arrays(other), seed)
             row["change_ci"] = list(interval)
         made.append(row)

@@ -60,6 +60,16 @@ class FrozenModel:
         """The tokenizer with the questions that editing asks of it."""
         return Tokens(self.tokenizer, self.hf.config.max_position_embeddings, self.start)
 
+    @cached_property
+    def ends(self) -> frozenset[int]:
+        """The tokens that end what the model writes: the tokenizer's, and those of the settings for generation.
+
+        An instruct model may end its turns with a token that stands in these settings alone: Gemma's `<end_of_turn>`.
+        """
+        told = getattr(getattr(self.hf, "generation_config", None), "eos_token_id", None)
+        ids = {self.tokenizer.eos_token_id, *(told if isinstance(told, list | tuple) else [told])}
+        return frozenset(id_ for id_ in ids if id_ is not None and id_ < len(self.tokenizer))
+
     @property
     def device(self) -> torch.device:
         """Where the token embedding computes: inputs go there."""

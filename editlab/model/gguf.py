@@ -21,7 +21,7 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import dequantize
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PretrainedConfig, PreTrainedTokenizerBase
 from transformers.integrations.ggml import GGUF_CONFIG_DEFAULTS_MAPPING, GGUF_CONFIG_MAPPING
 from transformers.integrations.gguf import reader
 from transformers.modeling_gguf_pytorch_utils import TENSOR_PROCESSORS, TensorProcessor, get_gguf_hf_weights_map
@@ -52,6 +52,8 @@ LARGEST = {"gemma2": 46, "gemma3": 62}
 SHARD_BYTES = 1_000_000_000
 HALVES = {GGMLQuantizationType.F32: torch.float32, GGMLQuantizationType.F16: torch.float16}
 """Types that are kept as they are; all others become bfloat16, which is finer than their blocks."""
+ENDS = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id")
+"""What ends a text, and what ends a turn of a chat."""
 EMBEDDING, ROPE_FACTORS = "token_embd.weight", "rope_freqs.weight"
 
 
@@ -116,6 +118,8 @@ class GgufFile:
         else:
             (folder / f"{SAFE}{INDEX}").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}), encoding="utf-8")
         self.config.save_pretrained(folder)
+        ends = [self.metadata[key] for key in ENDS if key in self.metadata]
+        GenerationConfig(eos_token_id=ends or None).save_pretrained(folder)
 
     def _weights(self, skeleton: nn.Module) -> Iterator[tuple[str, Tensor]]:
         """Yield the weights one by one, under transformers' names and in its order."""

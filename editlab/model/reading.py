@@ -47,15 +47,15 @@ class Reading:
     ) -> Iterator[list[list[int]]]:
         """Yield all rows' continuations as ids after every token, at most the `room` they were read with; the lists grow.
 
-        `first` is given the logits `[rows, vocab]` from which the first token is chosen. Hooks are laid for each step and
-        removed before the yield, so that others may use the model in between.
+        A row ends before one of the model's `ends`. `first` is given the logits `[rows, vocab]` from which the first
+        token is chosen. Hooks are laid for each step and removed before the yield, so that others may use the model in
+        between.
         """
         model = self.model
         mask, positions, hidden, cache = self.batch.mask, self.batch.positions[:, -1:], self.hidden, _branch(self.cache)
         generator = torch.Generator().manual_seed(sampling.seed)
         written: list[list[int]] = [[] for _ in self.texts]
-        ended = torch.zeros(len(self.texts), dtype=torch.bool, device=hidden.device)
-        end = model.tokenizer.eos_token_id
+        ended = [False] * len(self.texts)
         known = len(model.tokenizer)  # a vocabulary is often padded beyond it
         for step in range(max_tokens):
             with torch.no_grad():
@@ -63,14 +63,12 @@ class Reading:
                 if first is not None and step == 0:
                     first(logits)
                 token = sampling.draw(logits[:, :known], generator)
-            if end is not None:
-                ended |= token == end
-            over = ended.tolist()
-            for row, (new, stop) in enumerate(zip(token.tolist(), over, strict=True)):
-                if not stop:
+            for row, new in enumerate(token.tolist()):
+                ended[row] = ended[row] or new in model.ends
+                if not ended[row]:
                     written[row].append(new)
             yield written
-            if all(over) or step == max_tokens - 1 or cancel():
+            if all(ended) or step == max_tokens - 1 or cancel():
                 return
             positions, mask = positions + 1, torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
             hidden = _forward(model, self.views, token[:, None], mask, positions, cache)[:, -1]

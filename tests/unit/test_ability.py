@@ -11,6 +11,7 @@ from editlab import methods
 from editlab.bench import ability
 from editlab.bench.ability import Measured
 from editlab.cli import app as terminal
+from editlab.cli.bench.ability import _table
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.patches import BASE, LowRank, View
@@ -18,6 +19,11 @@ from editlab.probes import ability as choosing
 
 LOSS = ("prose", "loss")
 PAIRS = [("Slovenia is in", " Europe"), ("It was 19", "45"), ("One line.", "\nTwo lines."), ("", "Japan is far away")]
+
+
+def cells(row):
+    """What a row of the table says of a value and of its change."""
+    return [next(iter(column.cells)) for column in _table([row]).columns[3:5]]
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +101,15 @@ def test_before_and_after_are_compared_document_by_document():
     assert acc["ci"][0] == pytest.approx(0.5 - 1.96 * acc["stderr"], abs=0.03)
     (alone, *_) = ability.rows("base", before, None)
     assert alone["change"] is None and alone["change_ci"] is None
+
+
+def test_a_destroyed_models_values_have_no_interval_and_only_a_change_can_be_none():
+    before = [Measured.of("t", "acc", [0, 0]), Measured.of("prose", "loss", [6.0, 8.0], [2, 2])]
+    for lost in (math.nan, math.inf):
+        after = [before[0], Measured.of("prose", "loss", [lost, 8.0], [2, 2])]
+        acc, loss = (cells(row) for row in ability.rows("edited", after, before))
+        assert acc == ["0.000", "none changed"] and loss == [f"{lost:.3f}", "-"]
+    assert cells(ability.rows("edited", before, after)[1])[1] == "-"
 
 
 def test_the_harness_gives_its_documents_where_its_metric_is_their_mean():

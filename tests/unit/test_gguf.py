@@ -8,7 +8,7 @@ import torch
 from gguf_files import write_gguf
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
-from tiny_models import KINDS, Kind, save, tiny_model
+from tiny_models import EOS, KINDS, Kind, save, tiny_model
 
 from editlab import LanguageModel
 from editlab.errors import BadModel, Cancelled, EditLabError, TooLarge, UnsupportedArchitecture
@@ -92,6 +92,12 @@ def test_large_models_are_written_in_shards(tmp_path, settings, monkeypatch):
     shards = LanguageModel.load(str(path), settings=Settings(data=tmp_path / "other"))
     assert len(list(shards.kept.glob("model-*.safetensors"))) > 3
     assert shards.weights_hash() == whole.weights_hash()
+
+
+def test_the_end_of_a_turn_ends_what_is_written_as_the_end_of_a_text_does(tmp_path, settings):
+    told = {"tokenizer.ggml.eot_token_id": 7}
+    path = write_gguf(tiny_model("llama"), tmp_path / "m.gguf", **told)
+    assert LanguageModel.load(str(path), settings=settings).ends == {EOS, 7}
 
 
 def test_a_stopped_dequantisation_leaves_nothing(tmp_path, settings):

@@ -11,6 +11,7 @@ from tiny_models import EOS, KINDS, hooks_of, precise_model, random_view, save, 
 from editlab.errors import BadRequest, TooLong, UnsupportedArchitecture
 from editlab.model import LanguageModel, Sampling
 from editlab.model.architectures import ARCHITECTURES, architecture_of
+from editlab.model.completion import Prompt, complete
 from editlab.model.generation import generate
 from editlab.model.overlay import first_of, laid_over
 from editlab.model.reading import read
@@ -269,6 +270,25 @@ def test_text_grows_token_by_token_and_stops_when_cancelled():
     assert len(stages) == 3
     assert all(later[0].startswith(earlier[0]) for earlier, later in pairwise(stages))
     assert hooks_of(model) == 0
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_what_the_settings_for_generation_call_an_end_ends_a_text_as_well(listed, tmp_path):
+    model = tiny_model("llama")
+    *_, [whole] = read(model, TEXTS[:1], [BASE], 8).write(8, Sampling())
+    end = whole[4]
+    model.hf.generation_config.eos_token_id = [EOS, end, len(model.tokenizer)] if listed else end
+    loaded = LanguageModel.load(str(save(model, tmp_path / "model")))
+    assert loaded.ends == {EOS, end}
+    *_, [found] = complete(loaded, [Prompt(TEXTS[0], 8)], [BASE])
+    kept = whole[: whole.index(end)]
+    assert (found.text, found.ended, found.written) == (loaded.tok.decode(kept), "stop", len(kept))
+
+
+def test_without_settings_for_generation_the_tokenizers_end_counts():
+    model = tiny_model("llama")
+    model.hf.generation_config.eos_token_id = None
+    assert model.ends == {EOS}
 
 
 def test_hooks_do_not_lie_between_two_tokens():

@@ -2,6 +2,7 @@
 
 from instant import Instant
 from pandas import DataFrame
+from visitors import wait_until
 
 from editlab.errors import BadRequest
 from editlab.lab.asking.comparing import Compared
@@ -14,6 +15,16 @@ class Failing(Instant):
 
     def edit(self, model, requests, *given, **named):
         raise BadRequest("This fact has no second token. Choose another one.")
+
+
+class Waiting(Instant):
+    """A method that goes on until it is stopped."""
+
+    name, title = "waiting", "Waiting"
+
+    def edit(self, model, requests, view, config, progress, cancel):
+        wait_until(cancel)
+        return super().edit(model, requests)
 
 
 class Broken(Instant):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from compared import Broken, Failing
+from compared import Broken, Failing, Waiting
 from fastapi import FastAPI
 from instant import Instant
 from over_the_wire import served
@@ -137,8 +137,8 @@ def forwards(lab) -> Iterator[list[int]]:
 
 @pytest.fixture
 def other_methods(monkeypatch) -> None:
-    """More methods: "instant"; "second", which is ROME; "failing" and "broken"."""
+    """More methods: "instant"; "second", which is ROME; "failing", "waiting" and "broken"."""
     second = type("Second", (type(methods.get("rome")),), {"name": "second", "title": "Second", "like": "rome"})()
-    for method in (Instant(), Failing(), Broken(), second):
+    for method in (Instant(), Failing(), Waiting(), Broken(), second):
         name = "instant" if type(method) is Instant else method.name
         monkeypatch.setitem(methods.METHODS, name, method)

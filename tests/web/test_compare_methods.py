@@ -81,18 +81,18 @@ def test_a_stop_keeps_the_methods_that_are_done_and_others_are_answered_between_
         return Instant.edit(Instant(), *given, **named)
 
     monkeypatch.setattr(Failing, "edit", wait)
-    job = comparing.compare(workspace, CONTINENT, {"instant": {}, "failing": {}}, 1)
+    job = comparing.compare(workspace, CONTINENT, {"instant": {}, "failing": {}, "waiting": {}}, 1)
     assert reached.wait(TIMEOUT)
     between = lab.workspace("somebody else").submit(lambda progress, cancel: "answered")
-    assert [row.done for row in job.partial.rows] == [True, False]
+    assert [row.done for row in job.partial.rows] == [True, False, False]
     go_on.set()
     wait_until(lambda: between.done)
     assert between.result() == "answered"
+    wait_until(lambda: job.partial.rows[1].done)
     job.cancel()
-    try:
+    with pytest.raises(Cancelled):
         job.result(TIMEOUT)
-    except Cancelled:
-        assert job.partial.rows[0].done and not job.partial.complete
+    assert [row.done for row in job.partial.rows] == [True, True, False] and not job.partial.complete
 
 
 def test_the_score_is_a_harmonic_mean_of_the_rates_that_are_known():
@@ -114,3 +114,10 @@ def test_the_best_has_the_highest_score_then_the_highest_mean_then_the_least_tim
     found = Comparison(CONTINENT, (weak, failed, strong, running, spares, quick))
     assert [row.method for row in found.ranked] == ["quick", "spares", "strong", "weak"]
     assert not found.complete
+
+
+def test_of_methods_without_a_score_the_one_that_edits_is_better_than_the_one_that_does_nothing():
+    edits = row_of("rome", success=(1, 1), rephrase=(5, 12), locality=(3, 10), same_subject=(0, 1))
+    idle = row_of("told", success=(0, 1), rephrase=(0, 12), locality=(10, 10), same_subject=(1, 1))
+    assert edits.score == idle.score == 0
+    assert Comparison(CONTINENT, (idle, edits)).ranked == (edits, idle)

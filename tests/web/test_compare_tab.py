@@ -3,10 +3,11 @@
 import csv
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from compared import row_of
-from visitors import CONTINENT, Reader, accepts
+from visitors import CONTINENT, Reader, accepts, runs
 
 from editlab.errors import BadRequest
 from editlab.facts.writers import frame_csv
@@ -26,6 +27,11 @@ FACT = Fact.model_construct(
 
 def found(*rows):
     return Comparison(CONTINENT, rows, {"text": "Europe."})
+
+
+def already(row):
+    """A method's row where the unedited model gives the new answer as well."""
+    return replace(row, frame=row.frame.assign(**{"base.hit": True}))
 
 
 @pytest.fixture
@@ -58,12 +64,28 @@ def test_the_best_is_said_with_how_far_the_next_one_is_behind():
             "None of 2 methods makes the model say “Antarctica”.",
             "bad",
         ),
+        (
+            (row_of("told", success=(0, 1), locality=(2, 2)), row_of("rome", success=(1, 1), locality=(0, 2))),
+            "ROME makes the model say “Antarctica”, but has a score of 0, since another rate is 0.",
+            "mixed",
+        ),
+        (
+            (row_of("rome", success=(0, 1)), already(row_of("memit", success=(1, 1), locality=(1, 2)))),
+            "The unedited model says “Antarctica” already: there is nothing to edit.",
+            "open",
+        ),
         ((Compared("rome", error=BadRequest("No.")),), "None of these methods edits this fact. The table says why.", "bad"),
         ((Compared("rome"),), "The first method is at work.", "open"),
     ],
 )
 def test_each_outcome_has_its_sentence(rows, said, tone):
     assert words.finding(found(*rows)) == (said, tone)
+
+
+def test_a_stopped_comparison_is_no_longer_at_work():
+    stopped = replace(found(Compared("rome"), Compared("memit"), Compared("kn", error=BadRequest("No."))), stopped=True)
+    assert words.finding(stopped) == ("Stopped before a method was done.", "open")
+    assert words.meaning(stopped) == "No edit by KN: the table says why. 2 methods were not compared."
 
 
 def test_the_table_has_what_was_asked_the_best_first_and_why_a_method_failed(lab):
@@ -143,6 +165,19 @@ def test_a_row_is_drawn_as_soon_as_its_method_is_done(reader, other_methods):
     reader.does("compare_run", FACT, "instant rome", "")
     leads = [update["compare-lead"] for update in reader.seen if "compare-lead" in update]
     assert "is left" not in leads[-1] and len(leads) >= 2
+
+
+def test_a_stop_before_the_first_method_is_done_is_said_and_kept(reader, other_methods):
+    assert reader.does("compare_run", FACT, "instant", "")["compare-lead-plot"] is not None
+    for update in runs(reader.handlers, "compare_run", reader.name, FACT, "waiting second", ""):
+        reader.page |= update
+        if "at work" in update.get("compare-lead", ""):
+            list(runs(reader.handlers, "compare_stop", reader.name))
+    lead = reader.says("lead")
+    assert lead == "Stopped before a method was done.2 methods were not compared."  # two paragraphs
+    assert "0 of 2 methods" in reader.page["message"] and reader.page["compare-lead-plot"] is None
+    reader.does("compare_open", FACT)
+    assert reader.says("lead") == lead
 
 
 def test_what_cannot_be_compared_is_a_sentence(reader):

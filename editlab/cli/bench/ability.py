@@ -80,13 +80,14 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     table = Table(*HEADS, title="With 95 % intervals")
     for row in sorted(rows, key=lambda row: order.index((row["task"], row["metric"]))):
         value, change = _told(row["value"], row["ci"], ".3f"), _told(row["change"], row["change_ci"], "+.3f")
+        if row["change"] == 0 and row["change_ci"] == [0.0, 0.0]:
+            change = "none changed"
         table.add_row(row["task"], row["metric"], row["view"], value, change, str(row["n"]))
     return table
 
 
 def _told(value: float | None, ci: list[float] | None, form: str) -> str:
+    """Return a value with its interval, unless that has no width: it would say that there can be no other value."""
     if value is None:
         return "-"
-    if value == 0 and ci == [0.0, 0.0]:  # an interval would say that none can
-        return "none changed"
-    return f"{value:{form}}" + (f" ({ci[0]:{form}} to {ci[1]:{form}})" if ci else "")
+    return f"{value:{form}}" + (f" ({ci[0]:{form}} to {ci[1]:{form}})" if ci and ci[0] < ci[1] else "")

@@ -79,12 +79,16 @@ class Compared:
         return harmonic_mean(known) if known else None
 
     @property
-    def order(self) -> tuple[float, float, float]:
-        """The key that orders methods, the best last: by score, then by the mean of the same rates, then by time."""
+    def order(self) -> tuple[float, float, float, float]:
+        """The key that orders methods, the best last: by score, by success, by the mean of the rates, then by time.
+
+        One rate of 0 makes the score 0. Then a method that does nothing would have the higher mean, as it harms nothing.
+        """
         known = self._scored
         if not known or self.error is not None:
-            return -1.0, -1.0, 0.0
-        return harmonic_mean(known), fmean(known), -(self.seconds or 0.0)
+            return -1.0, -1.0, -1.0, 0.0
+        success = self.rate("success")
+        return harmonic_mean(known), 1.0 if success is None else success, fmean(known), -(self.seconds or 0.0)
 
     @property
     def _scored(self) -> list[float]:
@@ -93,11 +97,15 @@ class Compared:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Methods on one fact. `base`: what the unedited model says at its prompt; `complete`: all are done or have failed."""
+    """Methods on one fact. `base`: what the unedited model says at its prompt; `complete`: all are done or have failed.
+
+    `stopped`: nothing more will be asked, complete or not.
+    """
 
     request: EditRequest
     rows: tuple[Compared, ...]
     base: Answer | None = None
+    stopped: bool = False
 
     def with_row(self, row: Compared) -> Comparison:
         """Return the same comparison with what is now known of a method."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 from weakref import WeakKeyDictionary
 
@@ -138,7 +139,7 @@ class CompareHandlers(Handlers):
             "compare-files-said": "",
             "compare-files": gr.update(visible=False),
         }
-        drawn = 0
+        drawn = -1  # so that the first drawing takes away the figure of an earlier comparison
 
         def draw(found: Comparison) -> Update:
             nonlocal drawn
@@ -152,7 +153,8 @@ class CompareHandlers(Handlers):
         except Cancelled:
             if job.partial is None:
                 raise
-            found, text = job.partial, words.stopped(job.partial.ranked, len(job.partial.rows))
+            found = replace(job.partial, stopped=True)
+            text = words.stopped(found.ranked, len(found.rows))
         self._found[workspace] = found
         end = {"message": pieces.message(text) if text else "", "progress": ""}
         yield {**self._draw(found), **end, **self.buttons(workspace)}
@@ -181,6 +183,8 @@ class CompareHandlers(Handlers):
         if figure and found.ranked:
             update["compare-lead-plot"] = picture(table.frame(found), table.columns(found), _("Time"))
             update["compare-lead-about"] = pieces.about(_(words.ABOUT))
+        elif figure:
+            update |= {"compare-lead-plot": None, "compare-lead-about": ""}
         return update
 
     def _clear(self) -> Update:

@@ -14,7 +14,7 @@ from editlab.web.core.wording import join, number
 RULE = noop(
     "The best has the highest score: the harmonic mean of efficacy, robustness, locality and same subject, so that no rate "
     "makes up for a low one. Robustness is the mean of rephrase, paraphrase, shuffle and long context. Of equal scores the "
-    "higher mean counts, then the shorter time. Ripple effects and size do not count."
+    "higher efficacy counts, then the higher mean, then the shorter time. Ripple effects and size do not count."
 )
 ABOUT = noop(
     "A row a method, the best first. Each field says how many of the questions of its kind are answered as they should be "
@@ -39,17 +39,27 @@ def finding(found: Comparison) -> tuple[str, str]:
         failed = [row for row in found.rows if row.error is not None]
         if found.complete and failed:
             return _("None of these methods edits this fact. The table says why."), "bad"
-        return _("The first method is at work."), "open"
-    best = ranked[0]
-    if not best.rate("success"):
+        return _("Stopped before a method was done.") if found.stopped else _("The first method is at work."), "open"
+    best, new = ranked[0], bare(found.request.target_new)
+    saying = [row for row in ranked if row.rate("success")]
+    if best.rate("success") is None:
+        return _("The unedited model says “{new}” already: there is nothing to edit.").format(new=new), "open"
+    if not saying:
         text = ngettext(
             "This method does not make the model say “{new}”.",
             "None of {n} methods makes the model say “{new}”.",
             len(ranked),
         )
-        return text.format(n=number(len(ranked)), new=bare(found.request.target_new)), "bad"
-    second = next((row for row in ranked if row.order[:2] != best.order[:2]), None)
-    equal = [row for row in ranked if row.order[:2] == best.order[:2]]
+        return text.format(n=number(len(ranked)), new=new), "bad"
+    if not best.score:
+        text = ngettext(
+            "{methods} makes the model say “{new}”, but has a score of 0, since another rate is 0.",
+            "{methods} make the model say “{new}”, but have a score of 0, since another rate of each is 0.",
+            len(saying),
+        )
+        return text.format(methods=join(method_name(row.method) for row in saying), new=new), "mixed"
+    second = next((row for row in ranked if row.order[:-1] != best.order[:-1]), None)
+    equal = [row for row in ranked if row.order[:-1] == best.order[:-1]]
     if len(ranked) == 1:
         text = _("{best} has a score of {score} on this fact.")
     elif len(equal) > 1:
@@ -70,11 +80,16 @@ def meaning(found: Comparison) -> str:
         rates = ((rate_name(what), ranked[0].rate(what)) for what in SCORED)
         told = "; ".join(f"{what} {percent(rate)}" for what, rate in rates if rate is not None)
         parts.append(f"{method_name(ranked[0].method)}: {told}.")
-    if failed and ranked:
+    if failed and (ranked or not found.complete):
         text = _("No edit by {methods}: the table says why.")
         parts.append(text.format(methods=join(method_name(row.method) for row in failed)))
     if left := len(found.rows) - len(ranked) - len(failed):
-        parts.append(ngettext("{n} method is left.", "{n} methods are left.", left).format(n=number(left)))
+        text = (
+            ngettext("{n} method was not compared.", "{n} methods were not compared.", left)
+            if found.stopped
+            else ngettext("{n} method is left.", "{n} methods are left.", left)
+        )
+        parts.append(text.format(n=number(left)))
     return " ".join(parts)
 
 
