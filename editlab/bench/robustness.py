@@ -23,7 +23,7 @@ from editlab.facts import EditCase
 from editlab.facts.request import SLOT
 from editlab.methods.rep import OFF, refine
 from editlab.model import statistics
-from editlab.patches import BASE, Patch, Pathway, View
+from editlab.patches import BASE, Form, Patch, Pathway, View
 from editlab.probes import Ground, Probe, ask, gates_of, tallies
 from editlab.work import Progress, no_progress
 
@@ -109,12 +109,13 @@ def measure(
 ) -> Iterator[CaseRow]:
     """Yield a row for each case and REP whose key is not in `done`. Cases that cannot be edited give rows that say why."""
     model, config = ground.model, setup.config(ground.model)
+    form = model.form(config.form)
     blank = {id(case): rows for case, rows in zip(cases, _blank(cases, setup, ground), strict=True)}
     packs = [pack for pack in packs_of(cases, setup) if any(_open(blank[id(case)], done) for case in pack)]
     asked, count = 0, sum(map(len, packs))
     for call in in_calls(packs, setup):
         for pack, edits in zip(call, edits_of(model, setup, config, call), strict=True):
-            refined = {rep: _refined(ground, pack, edits, rep) for rep in setup.reps}
+            refined = {rep: _refined(ground, pack, edits, rep, form) for rep in setup.reps}
             laid = list({id(edit.patches): edit.patches for edit in edits if isinstance(edit, Edit)}.values())
             views = {rep: _view(laid, made, rep) for rep, made in refined.items()}
             for number, (case, edit) in enumerate(zip(pack, edits, strict=True)):
@@ -204,7 +205,7 @@ def _open(rows: Mapping[Rep, CaseRow], done: Collection[str]) -> dict[Rep, CaseR
     return {rep: row for rep, row in rows.items() if row.key not in done}
 
 
-def _refined(ground: Ground, pack: Pack, edits: Sequence[Edit | str], rep: Rep) -> list[_Refined]:
+def _refined(ground: Ground, pack: Pack, edits: Sequence[Edit | str], rep: Rep, form: Form) -> list[_Refined]:
     """Return the pathways of each edit of a pack; an edit of a subject that has one already takes it over."""
     made: list[_Refined] = []
     for case, edit in zip(pack, edits, strict=True):
@@ -213,7 +214,8 @@ def _refined(ground: Ground, pack: Pack, edits: Sequence[Edit | str], rep: Rep) 
             continue
         own = [p for one in made for p in one.pathways if p.subject == case.request.subject]
         try:
-            found = refine(ground.model, ground.lessons(case), edit.patches, edit.below.with_patches(own), rep.config)
+            below = edit.below.with_patches(own)
+            found = refine(ground.model, ground.lessons(case), edit.patches, below, rep.config, form=form)
             made.append(_Refined(found.pathways, found.seconds, int(found.health.get("bytes", 0))))
         except CASE_FAULTS:
             made.append(_Refined())  # a subject without another name or order: the edit is asked as it is
