@@ -153,7 +153,10 @@ def _edited(pack: Pack, plan: Plan, ground: Ground, done: Collection[str]) -> It
     for setup, _ in named.values():
         if setup.method not in edits:
             (edits[setup.method],) = edits_of(ground.model, setup, setup.config(ground.model), [pack])
-    led = {name: refined(ground, pack, edits[setup.method], rep) for name, (setup, rep) in named.items()}
+    led = {
+        name: refined(ground, pack, edits[setup.method], rep, ground.model.form(setup.config(ground.model).form))
+        for name, (setup, rep) in named.items()
+    }
     laid = {name: view_of(edits[setup.method], led[name], rep) for name, (setup, rep) in named.items()}
     for place, asked in enumerate(made):
         rows, views = {}, {UNEDITED: BASE.in_form(plan.form)}

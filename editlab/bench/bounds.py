@@ -62,7 +62,8 @@ def _tables(case: EditCase, method: str, config: Any, rep: Rep, ground: Ground) 
     pathways = {ViewName.EDITED: ()}
     threshold = rep.fires_above
     if threshold is not None:
-        pathways[ViewName.REP] = refine(model, ground.lessons(case), patches, config=rep.config).pathways
+        form = model.form(config.form)
+        pathways[ViewName.REP] = refine(model, ground.lessons(case), patches, config=rep.config, form=form).pathways
         views[ViewName.REP] = views[ViewName.EDITED].with_patches(pathways[ViewName.REP]).with_threshold(threshold)
     frame = ask(model, case.request, probes, views, answers=False)
     for view, own in pathways.items():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from editlab.bench.editing import CASE_FAULTS, Edit, Pack, Rep
 from editlab.methods.rep import OFF, refine
-from editlab.patches import BASE, Pathway, View
+from editlab.patches import BASE, Form, Pathway, View
 from editlab.probes import Ground
 
 
@@ -20,8 +20,11 @@ class Pathways:
     bytes: int = 0
 
 
-def refined(ground: Ground, pack: Pack, edits: Sequence[Edit | str], rep: Rep) -> list[Pathways]:
-    """Return the pathways of each edit of a pack; an edit of a subject that has one already takes it over."""
+def refined(ground: Ground, pack: Pack, edits: Sequence[Edit | str], rep: Rep, form: Form) -> list[Pathways]:
+    """Return the pathways of each edit of a pack; an edit of a subject that has one already takes it over.
+
+    `form`: how the edits' prompts were put to the model.
+    """
     made: list[Pathways] = []
     for case, edit in zip(pack, edits, strict=True):
         if rep.recipe == OFF or isinstance(edit, str):
@@ -29,7 +32,8 @@ def refined(ground: Ground, pack: Pack, edits: Sequence[Edit | str], rep: Rep) -
             continue
         own = [p for one in made for p in one.pathways if p.subject == case.request.subject]
         try:
-            found = refine(ground.model, ground.lessons(case), edit.patches, edit.below.with_patches(own), rep.config)
+            below = edit.below.with_patches(own)
+            found = refine(ground.model, ground.lessons(case), edit.patches, below, rep.config, form=form)
             made.append(Pathways(found.pathways, found.seconds, int(found.health.get("bytes", 0))))
         except CASE_FAULTS:
             made.append(Pathways())  # a subject without another name or order: the edit is asked as it is

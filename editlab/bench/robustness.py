@@ -110,12 +110,13 @@ def measure(
 ) -> Iterator[CaseRow]:
     """Yield a row for each case and REP whose key is not in `done`. Cases that cannot be edited give rows that say why."""
     model, config = ground.model, setup.config(ground.model)
+    form = model.form(config.form)
     blank = {id(case): rows for case, rows in zip(cases, _blank(cases, setup, ground), strict=True)}
     packs = [pack for pack in packs_of(cases, setup) if any(_open(blank[id(case)], done) for case in pack)]
     asked, count = 0, sum(map(len, packs))
     for call in in_calls(packs, setup):
         for pack, edits in zip(call, edits_of(model, setup, config, call), strict=True):
-            made = {rep: refined(ground, pack, edits, rep) for rep in setup.reps}
+            made = {rep: refined(ground, pack, edits, rep, form) for rep in setup.reps}
             views = {rep: view_of(edits, own, rep) for rep, own in made.items()}
             for number, (case, edit) in enumerate(zip(pack, edits, strict=True)):
                 progress(asked / count, f"{setup.method}: case {case.id}")

@@ -44,12 +44,12 @@ presets = Settings().presets
 ground = probes.Ground(model, FactBase.load(presets / "facts"), probes.passages(model, presets / "texts"), SEED)
 
 
-def learn(request, names, patches, view, recipe):
+def learn(request, names, patches, view, recipe, form):
     \"\"\"REP's pathways for one edit, learnt from what EditLab chooses for it and from `names`.\"\"\"
     known = request.subject in ground.facts.by_subject
     asked = () if known else probes.asked_of_model(model, request.subject)
     lessons = ground.lessons(ground.case(request), (*names, *asked))
-    return rep.refine(model, lessons, patches, view, rep.RepConfig(recipe=recipe)).pathways
+    return rep.refine(model, lessons, patches, view, rep.RepConfig(recipe=recipe), form=model.form(form)).pathways
 """
 MAKE = """
 view, pathways, earlier, made = View.base(), {}, [], {}
@@ -61,7 +61,7 @@ for number, edit in enumerate(EDITS):
     learnt = ()
     if edit["rep"]:
         under = view.with_patches(pathways.values())
-        learnt = learn(requests[0], edit["names"], patches, under, edit["rep"])
+        learnt = learn(requests[0], edit["names"], patches, under, edit["rep"], edit["config"]["form"])
     for pathway in learnt:
         pathways.setdefault((pathway.subject, pathway.layer), pathway)
     view = view.with_patches(patches)

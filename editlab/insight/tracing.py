@@ -10,6 +10,7 @@ own layer with what was kept of the corrupted run there, and the keys and values
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ class Tracing:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.samples < 1 or self.noise <= 0 or (self.window is not None and self.window < 1):
+        if self.samples < 1 or not 0 < self.noise < math.inf or (self.window is not None and self.window < 1):
             raise BadRequest("Tracing needs noise above 0, at least one sample and a window of at least one layer.")
 
     def width(self, n_layers: int) -> int:

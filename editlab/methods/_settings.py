@@ -100,15 +100,20 @@ def _refusal(name: str, value: Any, field: FieldInfo) -> BadRequest:
 
 def _wanted(field: FieldInfo) -> str:
     """Return the sentence that says what a setting can be."""
-    kinds = (field.annotation, *get_args(field.annotation))
+    parts = get_args(field.annotation)
+    kinds, limits = (field.annotation, *parts), field.metadata
     if get_origin(field.annotation) is Literal:
         return noop(f"Choose one of: {', '.join(get_args(field.annotation))}.")
     if bool in kinds:
         return noop("Choose yes or no.")
-    if get_origin(field.annotation) is tuple:
-        return noop("Write numbers with commas between them, as 1, 2.")
-    bounds = {name: f"{getattr(bound, name):,.15g}" for bound in field.metadata for name in _BOUNDS if hasattr(bound, name)}
+    several = get_origin(field.annotation) is tuple
+    if several and get_origin(parts[0]) is Annotated:
+        limits = [bound for own in parts[0].__metadata__ for bound in own.metadata]
+    bounds = {name: f"{getattr(bound, name):,.15g}" for bound in limits for name in _BOUNDS if hasattr(bound, name)}
     within = _within(bounds)
+    if several:
+        numbers = noop(f"Write numbers {within} with commas between them, as 1, 2.")
+        return numbers if within else noop("Write numbers with commas between them, as 1, 2.")
     if not within:
         return noop("Write a whole number.") if int in kinds else noop("Write a number.")
     return noop(f"Write a whole number {within}.") if int in kinds else noop(f"Write a number {within}.")
@@ -196,7 +201,7 @@ Contexts = Annotated[
     int,
     Field(
         ge=1,
-        le=200,
+        le=20,
         title=noop("Contexts"),
         description=noop("Number of texts in front of the prompt with which the value must hold too; fewer are faster."),
     ),

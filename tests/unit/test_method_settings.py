@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from dataclasses import replace
 
 import pytest
@@ -31,7 +32,8 @@ CONFIGS = (RomeConfig, MemitConfig, RepConfig, MaskConfig)
         ("clamp", False, "a number above 0 and up to 1,000,000"),
         ("kl", -1, "a number from 0 to 1,000,000"),
         ("plain_below", "nan", "a number of at least 0"),
-        ("contexts", 0, "a whole number from 1 to 200"),
+        ("contexts", 0, "a whole number from 1 to 20"),
+        ("contexts", 21, "a whole number from 1 to 20"),
         ("whiten", 1, "yes or no"),
         ("whiten", "yes", "yes or no"),
         ("keys", "mine", "one of: consistent, original, prompt"),
@@ -61,11 +63,34 @@ def test_a_setting_that_there_is_not_is_refused_with_those_that_there_are(kind):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("budget", 0), ("budget", 1), ("plain", 1.1), ("epochs", 0), ("batch", 0), ("sparsity", "x")]
+    ("name", "value", "wanted"),
+    [
+        ("budget", 0, "above 0 and below 1"),
+        ("budget", 1, "above 0 and below 1"),
+        ("plain", 1.1, "from 0 to 1"),
+        ("epochs", 0, "of at least 1"),
+        ("batch", 0, "of at least 1"),
+        ("sparsity", "x", "numbers from 0 to 1,000,000 with commas"),
+        ("temperature", (0, 0.3), "numbers above 0 and up to 1,000,000 with commas"),
+        ("temperature", (2.0, math.inf), "numbers above 0"),
+        ("softening", (-1, 4), "numbers above 0"),
+        ("margin", math.nan, "Write a number"),
+        ("start", (math.nan, 0.1), "Write numbers with commas"),
+        ("threshold", math.nan, "from 0 to 1"),
+    ],
 )
-def test_a_masks_settings_have_bounds_too(name, value):
-    with pytest.raises(BadRequest, match=f"^{name} is"):
+def test_a_masks_settings_have_bounds_too(name, value, wanted):
+    with pytest.raises(BadRequest, match=f"^{name} is .*{wanted}"):
         MaskConfig(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["rome", "wilke", "emmet", "memit", "pmet", "alphaedit"])
+def test_there_are_as_many_contexts_as_a_method_can_write(name):
+    method = methods.get(name)
+    most = sum(count for _, count in sys.modules[type(method).prepare.__module__].CONTEXTS)
+    assert method.config(contexts=most).contexts == most
+    with pytest.raises(BadRequest, match=f"a whole number from 1 to {most}"):
+        method.config(contexts=most + 1)
 
 
 def test_numbers_and_layers_may_be_text():

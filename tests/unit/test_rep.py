@@ -13,7 +13,7 @@ from editlab.facts import EditCase, EditRequest, Expectation, Fact, FactBase, Re
 from editlab.methods.rep import Lessons, RepConfig, refine
 from editlab.methods.rep.lessons import Named, read
 from editlab.model.measuring import collect
-from editlab.patches import BASE, LowRank, Pathway, View
+from editlab.patches import BARE, BASE, Form, LowRank, Pathway, View
 from editlab.probes import Passages, gates, gates_of, lessons
 
 PROMPT, SUBJECT = "I know that {} belongs to the continent of", "New Slovenia"
@@ -179,6 +179,35 @@ def test_the_same_lessons_give_the_same_pathway(recipe):
     for field in fields(Pathway):
         a, b = (getattr(own, field.name) for own in made)
         assert a == b if isinstance(a, int | str) else torch.equal(a, b)
+
+
+def test_the_own_key_of_an_edit_in_a_chat_stays_where_it_is():
+    model, form = tiny_model("llama"), Form("Question: ", " Answer:")
+    key = model.keys([model.locate(PROMPT, SUBJECT, form=form)], [1])[1][0]
+    own, bare = (refine(model, LESSONS, rome(model), config=QUICK, form=one).pathways[0] for one in (form, BARE))
+    still = [(one.moved(key[None])[0] - key).norm() for one in (own, bare)]
+    assert still[0] < 1e-4 * key.norm() < 1e-2 * still[1]
+
+
+@pytest.mark.parametrize("recipe", ["default", "published"])
+def test_an_edit_in_a_chat_learns_from_questions_in_the_chat_alone(recipe, monkeypatch):
+    model, form, read_ = tiny_model("llama"), Form("Question: ", " Answer:"), []
+    patches, spans = rome(model), type(model.tok).spans
+    monkeypatch.setattr(type(model.tok), "spans", lambda tok, text: read_.append(text) or spans(tok, text))
+    refine(model, LESSONS, patches, config=replace(QUICK, recipe=recipe), form=form)
+    about = [text for text in read_ if "belongs to the continent" in text or "The capital of" in text]
+    assert len(about) > 20 and all(text.startswith(form.before) and text.endswith(form.after) for text in about)
+
+
+def test_lessons_in_a_form_have_the_names_where_they_stand_and_what_is_before_them_once():
+    model, form = shared_model("llama"), Form("Question: ", " Answer:")
+    found = read(model, LESSONS, ("",), 1, BASE, 0, form)
+    opened = found.keys[found.positive]
+    for name in NAMES[:2]:
+        (key,) = model.keys([model.locate(PROMPT, name, form=form)], [1])[1]
+        assert (opened - key).norm(dim=1).min() < 1e-3 * key.norm()
+    first = model.keys([model.locate("{} a", "Question")], [1])[1][0]
+    assert int(((found.keys - first).norm(dim=1) < 1e-3 * first.norm()).sum()) == 1
 
 
 def test_a_second_edit_of_the_subject_takes_the_pathway_over():

@@ -1,6 +1,7 @@
 """The layer sweep and `bench tracing`: rows, the best layer, agreement, speed, and what the command writes."""
 
 import json
+import math
 from dataclasses import replace
 
 import pandas as pd
@@ -95,7 +96,7 @@ def test_windows_are_the_published_share_of_the_layers_or_what_is_set():
     assert Tracing(1.0).windows("hidden", 8)[3] == range(3, 4)
 
 
-@pytest.mark.parametrize("wrong", [{"samples": 0}, {"noise": 0.0}, {"window": 0}])
+@pytest.mark.parametrize("wrong", [{"samples": 0}, {"noise": 0.0}, {"noise": math.nan}, {"window": 0}])
 def test_settings_that_trace_nothing_are_refused(wrong):
     with pytest.raises(BadRequest, match="at least one"):
         Tracing(1.0, **wrong)

@@ -69,7 +69,7 @@ UNITS = {
 MOST_ROWS, MOST_CHARACTERS, MOST_PARAMETERS = 20, 2_500, 200_000_000
 LANES, MOST_PARKED = 4, 16
 """In a demo, how many jobs of one address are queued at a time, and how many wait behind each of them."""
-CAPS = {"steps": 100, "contexts": 20, "layers": 8}
+CAPS = {"steps": 100, "layers": 8}
 """The largest settings in a demo, unless the model's preset has larger ones. `layers`: how many."""
 FILE_SIZE, DEMO_FILE_SIZE = "25mb", "64kb"
 OWN = noop("To do that, run EditLab on your own computer: the README says how.")

@@ -315,15 +315,15 @@ def _compute(
 def _add_rep(workspace: Workspace, edit: Edit, recipe: str, below: View, progress: Progress, cancel: Cancel) -> Edit:
     """Return the edit with pathways that were trained on a view; their metrics are in its health, as "rep_..."."""
     context, chain = workspace.context, workspace.chain
-    patches = chain.record(edit).patches
+    patches, form = chain.record(edit).patches, context.model.form(edit.config.get("form", "plain"))
 
     def train() -> Edit:
-        result = train_pathways(context.ground, edit.request, patches, below, recipe, edit.names, progress, cancel)
+        result = train_pathways(context.ground, edit.request, patches, below, recipe, edit.names, form, progress, cancel)
         health = {f"rep_{name}": float(value) for name, value in (*result.health.items(), ("seconds", result.seconds))}
         return replace(edit, pathways=chain.keep(tuple((one,) for one in result.pathways)), health=health)
 
     under = *(patch.digest for patch in patches), below.digest
-    key = "rep", context.model.fingerprint, edit.request, recipe, edit.names, under
+    key = "rep", context.model.fingerprint, edit.request, recipe, edit.names, form.digest, under
     trained = context.shared.once(key, train, chain.holds)
     kept = {name: value for name, value in edit.health.items() if not name.startswith("rep_")}
     return replace(edit, rep=recipe, rep_on=True, pathways=trained.pathways, health=kept | trained.health)

@@ -9,7 +9,7 @@ from torch import is_tensor
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.methods.rep import Refined, RepConfig, refine
-from editlab.patches import Patch, View
+from editlab.patches import Form, Patch, View
 from editlab.probes import Ground, asked_of_model
 from editlab.work import Cancel, Progress
 
@@ -21,17 +21,18 @@ def train_pathways(
     view: View,
     recipe: str,
     names: Sequence[str],
+    form: Form,
     progress: Progress,
     cancel: Cancel,
 ) -> Refined:
-    """Train the pathways of one edit, which was computed on `view`, on known names of its subject and on `names`.
+    """Train the pathways of one edit, computed on `view` in a form, on known names of its subject and on `names`.
 
     Raises `BadRequest` where there are no names, or the result is not finite.
     """
     known = request.subject in ground.facts.by_subject
     generated = () if known else asked_of_model(ground.model, request.subject)
     lessons = ground.lessons(ground.case(request), (*names, *generated))
-    result = refine(ground.model, lessons, patches, view, RepConfig(recipe=recipe), progress, cancel)
+    result = refine(ground.model, lessons, patches, view, RepConfig(recipe=recipe), progress, cancel, form=form)
     if not all(
         value.isfinite().all() for pathway in result.pathways for value in vars(pathway).values() if is_tensor(value)
     ):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from editlab.methods._settings import NO_OTHERS, Layers, LearningRate, MethodSettings, Seed, Weight
+from editlab.methods._settings import LARGEST, NO_OTHERS, Layers, LearningRate, MethodSettings, Seed, Weight
 
-Schedule = tuple[float, float]
+Schedule = tuple[Weight, Weight]
 """A value at the first epoch and at the last."""
+Positive = Annotated[float, Field(gt=0, le=LARGEST)]
+Temperature = tuple[Positive, Positive]
+FINITE = ConfigDict(**NO_OTHERS, allow_inf_nan=False)
 
 
-@dataclass(frozen=True, config=NO_OTHERS)
+@dataclass(frozen=True, config=FINITE)
 class MaskConfig(MethodSettings):
     """Named as in the paper; `published()` has its constants (arXiv 2605.28839 and its code at 166a84a)."""
 
@@ -29,10 +32,10 @@ class MaskConfig(MethodSettings):
     budget: float = Field(0.1, gt=0, lt=1, description="The share of entries that may be pruned.")
     sparsity: Schedule = Field((1e-6, 60.0), description="Weight of what is pruned beyond the budget, first and last epoch.")
     kl: Weight = Field(3.2552, description="Weight of the distance to the unedited model's answer.")
-    temperature: Schedule = Field((2.0, 0.3), description="The sigmoid's temperature, first and last epoch.")
-    softening: Schedule = Field((1.643, 4.301), description="Temperature of the distance, first and last epoch.")
+    temperature: Temperature = Field((2.0, 0.3), description="The sigmoid's temperature, first and last epoch.")
+    softening: Temperature = Field((1.643, 4.301), description="Temperature of the distance, first and last epoch.")
     threshold: float | None = Field(
-        None, description="An entry is kept above this; none: as many are pruned as the budget allows."
+        None, ge=0, le=1, description="An entry is kept above this; none: as many are pruned as the budget allows."
     )
     start: tuple[float, float] = Field((0.85, 0.1), description="Mean and standard deviation of the first scores.")
     plain: float = Field(

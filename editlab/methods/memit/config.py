@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -51,7 +51,7 @@ class SpreadConfig(MethodSettings):
     kl: KlWeight = 0.0625
     stop_below: StopBelow = 5e-2
     plain_below: PlainBelow = 0.1
-    contexts: Contexts = 5
+    contexts: Annotated[Contexts, Field(le=5)] = 5
     anchor: Anchor = False
     after: AfterSolving = "nothing"
     form: PromptForm = "plain"

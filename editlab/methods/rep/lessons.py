@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from editlab.errors import BadRequest
 from editlab.facts.request import SLOT
-from editlab.patches import BASE, View
+from editlab.patches import BARE, BASE, Form, View
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -73,6 +73,11 @@ class Named:
         start = len(before) + len(head)
         return cls(f"{before}{head}{name}{tail}", start, start + len(name), meant, far)
 
+    def asked(self, form: Form) -> Named:
+        """Return the same as a text in this form is put to the model."""
+        more = len(form.before)
+        return replace(self, text=form.around(self.text), start=self.start + more, stop=self.stop + more)
+
 
 @dataclass(frozen=True, eq=False)
 class Keys:
@@ -82,13 +87,27 @@ class Keys:
     positive: Bool[Tensor, "n"]
 
 
-def read(model: LanguageModel, lessons: Lessons, contexts: Sequence[str], layer: int, view: View, seed: int) -> Keys:
-    """Return all keys of the lessons at a layer under a view. The forward stops there; prose is read once a model."""
-    rows = list(_named(lessons, contexts, seed))
+def read(
+    model: LanguageModel,
+    lessons: Lessons,
+    contexts: Sequence[str],
+    layer: int,
+    view: View,
+    seed: int,
+    form: Form = BARE,
+) -> Keys:
+    """Return all keys of the lessons, in a form, at a layer under a view. The forward stops there.
+
+    Prose is read once a model, and what a form has before a text once: nothing before it makes another key of it.
+    """
+    rows = [row.asked(form) for row in _named(lessons, contexts, seed)]
     keys, positive = [], []
-    for row, own, offsets in zip(rows, *_all_keys(model, [row.text for row in rows], layer, view), strict=True):
+    for n, (row, own, offsets) in enumerate(
+        zip(rows, *_all_keys(model, [row.text for row in rows], layer, view), strict=True)
+    ):
         labels = torch.tensor([_stands_for(lessons.subject, row, span) for span in offsets], device=own.device)
-        real = torch.tensor([a < b for a, b in offsets], device=own.device)
+        known = len(form.before) if n else 0
+        real = torch.tensor([a < b and b > known for a, b in offsets], device=own.device)
         keys.append(own[real])
         positive.append(labels[real])
     X, y = torch.cat(keys), torch.cat(positive)

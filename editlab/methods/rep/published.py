@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from editlab.methods.rep.lessons import Lessons, Named
-from editlab.patches import Pathway, View
+from editlab.patches import BARE, Form, Pathway, View
 from editlab.work import Cancel, never, stop_if
 
 if TYPE_CHECKING:
@@ -39,11 +39,12 @@ def learn_pathway(
     view: View,
     seed: int,
     cancel: Cancel = never,
+    form: Form = BARE,
 ) -> Pathway:
     """Draw the keys of all names towards `target` (`t` of docs/methods.md 3.3), and leave the prompt's own key in place."""
     names = [lessons.subject, *lessons.names]
     before = [*contexts, *(f"{passage} " for passage in lessons.passages[:LONG])]
-    rows = [Named.of(lessons.prompt, name, True, context) for context in before for name in names]
+    rows = [Named.of(lessons.prompt, name, True, context).asked(form) for context in before for name in names]
     located = [model.tok.locate(row.text, row.start, row.stop) for row in rows]
     keys = model.keys(located, [layer], view)[layer]
     torch_seed, rng = torch.Generator().manual_seed(seed), random.Random(seed)

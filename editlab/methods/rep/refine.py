@@ -17,7 +17,7 @@ from editlab.methods.rep.config import RepConfig
 from editlab.methods.rep.gate import learn_gate
 from editlab.methods.rep.lessons import Keys, Lessons, read
 from editlab.methods.rep.published import learn_pathway
-from editlab.patches import BASE, LowRank, Patch, Pathway, View
+from editlab.patches import BARE, BASE, Form, LowRank, Patch, Pathway, View
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
 if TYPE_CHECKING:
@@ -48,12 +48,14 @@ def refine(
     progress: Progress = no_progress,
     cancel: Cancel = never,
     row: int = 0,
+    form: Form = BARE,
 ) -> Refined:
     """Return a pathway for each layer that `patches`, an edit computed on `view`, touch by a low-rank update.
 
     A pathway of the same subject and layer that lies in `view` already is taken as it is. `row` tells which request of a
-    batch is meant. Trained on keys of forwards that stop at the layer; the same lessons give the same pathways. Raises
-    `DegenerateKey` where the edit's own key does not hear the edit, `BadRequest` where no such update is in it.
+    batch is meant, `form` how the edit's prompt was put to the model. Trained on keys of forwards that stop at the layer;
+    the same lessons give the same pathways. Raises `DegenerateKey` where the edit's own key does not hear the edit,
+    `BadRequest` where no such update is in it.
     """
     watch, config = Stopwatch(), config or RepConfig()
     known = {pathway.layer: pathway for pathway in view.pathways if pathway.subject == lessons.subject}
@@ -69,7 +71,7 @@ def refine(
         progress(number / len(edits), f"REP: keys of layer {patch.layer}")
         pathway = known.get(patch.layer)
         if pathway is None:
-            task = _Task(model, lessons, contexts, patch, row, below, config, cancel)
+            task = _Task(model, lessons, contexts, patch, row, below, config, form, cancel)
             published = config.recipe == "published"
             pathway, learnt = _published(task, len(edits) > 1) if published else _default(task, progress)
             health = health or learnt
@@ -90,15 +92,16 @@ class _Task:
     row: int
     view: View
     config: RepConfig
+    form: Form
     cancel: Cancel
 
     def keys(self, contexts: Sequence[str]) -> Keys:
         """Return the labelled keys of the lessons behind these texts."""
-        return read(self.model, self.lessons, contexts, self.patch.layer, self.view, self.config.seed)
+        return read(self.model, self.lessons, contexts, self.patch.layer, self.view, self.config.seed, self.form)
 
     def own_keys(self, contexts: Sequence[str]) -> Float[Tensor, "contexts d_ff"]:
         """Return the key of the subject itself behind each text."""
-        rows = [self.model.locate(self.lessons.prompt, self.lessons.subject, context) for context in contexts]
+        rows = [self.model.locate(self.lessons.prompt, self.lessons.subject, context, self.form) for context in contexts]
         return self.model.keys(rows, [self.patch.layer], self.view)[self.patch.layer]
 
 
@@ -128,7 +131,7 @@ def _published(task: _Task, spread: bool) -> tuple[Pathway, dict[str, float]]:
         keys = task.own_keys(task.contexts)
         target = 0.5 * keys[0] + 0.5 * keys[1:].mean(0)
     layer, seed = task.patch.layer, task.config.seed
-    pathway = learn_pathway(task.model, task.lessons, task.contexts, layer, target, task.view, seed, task.cancel)
+    pathway = learn_pathway(task.model, task.lessons, task.contexts, layer, target, task.view, seed, task.cancel, task.form)
     return pathway, _health(pathway, task.keys(task.contexts[:1]), task.config)
 
 
