@@ -34,7 +34,7 @@ def measure(
     """
     tables: list[pd.DataFrame] = []
     skipped: list[str] = []
-    config = methods.config_for(method, ground.model)
+    config = methods.config_for(method, ground.model, form="plain")  # the bounds are of plain prompts
     for number, case in enumerate(cases):
         progress(number / len(cases), f"bounds, {method}: case {case.id}")
         try:
@@ -62,8 +62,7 @@ def _tables(case: EditCase, method: str, config: Any, rep: Rep, ground: Ground) 
     pathways = {ViewName.EDITED: ()}
     threshold = rep.fires_above
     if threshold is not None:
-        form = model.form(config.form)
-        pathways[ViewName.REP] = refine(model, ground.lessons(case), patches, config=rep.config, form=form).pathways
+        pathways[ViewName.REP] = refine(model, ground.lessons(case), patches, config=rep.config).pathways
         views[ViewName.REP] = views[ViewName.EDITED].with_patches(pathways[ViewName.REP]).with_threshold(threshold)
     frame = ask(model, case.request, probes, views, answers=False)
     for view, own in pathways.items():

@@ -10,7 +10,7 @@ from editlab.answers import ViewName
 from editlab.bench.editing import CASE_FAULTS, Edit, Setup, at_each, edits_of, in_calls
 from editlab.errors import EditLabError
 from editlab.facts import EditCase
-from editlab.patches import BASE, View
+from editlab.patches import BASE, Form, View
 from editlab.probes import Ground, ask, tallies
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
@@ -78,6 +78,7 @@ def sweep(
 
 def _at(ground: Ground, cases: Sequence[EditCase], setup: Setup, layer: int, cancel: Cancel) -> list[LayerRow]:
     rows: list[LayerRow] = []
+    form = ground.model.form(setup.config(ground.model).form)
     for call in in_calls([[case] for case in cases], setup):
         stop_if(cancel, "Stopped before every layer was tried. Those that were are shown.")
         try:
@@ -85,14 +86,14 @@ def _at(ground: Ground, cases: Sequence[EditCase], setup: Setup, layer: int, can
         except EditLabError as error:  # key statistics that a method needs and this layer lacks
             edits = [[str(error)] for _ in call]
         for (case,), (edit,) in zip(call, edits, strict=True):
-            rows.append(LayerRow(layer, skipped=edit) if isinstance(edit, str) else _row(ground, case, edit, layer))
+            rows.append(LayerRow(layer, skipped=edit) if isinstance(edit, str) else _row(ground, case, edit, layer, form))
     return rows
 
 
-def _row(ground: Ground, case: EditCase, edit: Edit, layer: int) -> LayerRow:
+def _row(ground: Ground, case: EditCase, edit: Edit, layer: int, form: Form) -> LayerRow:
     probes = [probe for probe in ground.battery(case) if probe.kind in PROBED]
     try:
-        views = {ViewName.BASE: BASE, ViewName.EDITED: View(tuple(edit.patches))}
+        views = {ViewName.BASE: BASE.in_form(form), ViewName.EDITED: View(tuple(edit.patches)).in_form(form)}
         frame = ask(ground.model, case.request, probes, views, answers=False)
     except CASE_FAULTS as error:
         return LayerRow(layer, skipped=str(error))

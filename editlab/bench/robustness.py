@@ -24,7 +24,7 @@ from editlab.facts import EditCase
 from editlab.facts.request import SLOT
 from editlab.methods.rep import OFF
 from editlab.model import statistics
-from editlab.patches import BASE, View
+from editlab.patches import BARE, BASE, View
 from editlab.probes import Ground, Probe, ask, gates_of, tallies
 from editlab.work import Progress, no_progress
 
@@ -117,7 +117,7 @@ def measure(
     for call in in_calls(packs, setup):
         for pack, edits in zip(call, edits_of(model, setup, config, call), strict=True):
             made = {rep: refined(ground, pack, edits, rep, form) for rep in setup.reps}
-            views = {rep: view_of(edits, own, rep) for rep, own in made.items()}
+            views = {rep: view_of(edits, own, rep).in_form(form) for rep, own in made.items()}
             for number, (case, edit) in enumerate(zip(pack, edits, strict=True)):
                 progress(asked / count, f"{setup.method}: case {case.id}")
                 asked += 1
@@ -214,7 +214,8 @@ def _measured(
     names = {rep: f"view {number}" for number, rep in enumerate(rows)}
     try:
         probes = ground.battery(case, setup.most)
-        asked = {ViewName.BASE: BASE, **{names[rep]: views[rep] for rep in rows}}
+        form = next(iter(views.values())).form
+        asked = {ViewName.BASE: BASE.in_form(form), **{names[rep]: views[rep] for rep in rows}}
         frame = ask(ground.model, case.request, probes, asked, answers=setup.generated)
     except CASE_FAULTS as error:
         yield from (replace(row, skipped=str(error)) for row in rows.values())
@@ -233,7 +234,7 @@ def _gates(ground: Ground, probes: Sequence[Probe], view: View) -> dict[str, tup
     """Return how many probes open a gate that should, and how many tokens of prose open one that should not."""
     texts = [probe.text for probe in probes if probe.kind in GATED]
     opened = [bool((own > view.threshold).any()) for own in gates_of(ground.model, texts, view)]
-    fired = [(own > view.threshold) for own in gates_of(ground.model, ground.prose, view)]
+    fired = [(own > view.threshold) for own in gates_of(ground.model, ground.prose, view.in_form(BARE))]
     return {
         "open": (float(sum(opened)), len(opened)),
         "false": (float(sum(int(own.sum()) for own in fired)), sum(len(own) for own in fired)),

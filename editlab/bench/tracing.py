@@ -23,6 +23,7 @@ from editlab.bench import plain_tracing
 from editlab.bench.bootstrap import LEVEL, rate_interval
 from editlab.bench.editing import CASES_AT_ONCE, Setup
 from editlab.bench.layers import LayerRow, best
+from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.insight.tracing import KINDS, Tracing, trace
 from editlab.probes import Ground
@@ -86,9 +87,12 @@ def measure(
 ) -> Iterator[FactRow]:
     """Yield a row for each fact whose key is not in `done`. `plain`: of so many the plain forms are timed as well.
 
-    The edits are made without key statistics, which may be there for some layers alone: all layers are tried alike.
+    The edits are made without key statistics, which may be there for some layers alone: all layers are tried alike. Raises
+    `BadRequest` for edits in a chat.
     """
     model, layers = ground.model, list(how.layers or range(ground.model.n_layers))
+    if setup.config(model).form != "plain":
+        raise BadRequest("Tracing reads plain prompts, and edits in a chat are asked in one. Leave out form=chat.")
     named = zip(keys(ground, requests, how, setup), requests, range(len(requests)), strict=True)
     missing = [one for one in named if one[0] not in done]
     alike = replace(ground, model=replace(model, statistics=()))

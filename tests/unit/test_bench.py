@@ -1,5 +1,6 @@
 """Tables count what they say they count, a stopped run goes on where it was, and ratios compare equal work."""
 
+import copy
 import dataclasses
 import json
 import math
@@ -10,13 +11,14 @@ import pytest
 from tiny_models import tiny_model
 
 from editlab import methods
-from editlab.bench import bounds, editing, growth, peak, plain, precision, robustness, speed, timing
+from editlab.bench import bounds, editing, growth, layers, peak, plain, precision, robustness, speed, timing, tracing
 from editlab.bench.bootstrap import rate_interval
 from editlab.bench.editing import Rep, Setup
 from editlab.bench.robustness import CaseRow
 from editlab.cli.bench import long_life
 from editlab.errors import BadRequest, MissingStatistics
 from editlab.facts import EditCase, EditRequest, Expectation, Fact, FactBase, Relation
+from editlab.insight.tracing import Tracing
 from editlab.lab.ledger.events import fold
 from editlab.model import LanguageModel, measuring, plan
 from editlab.patches import BASE
@@ -221,6 +223,26 @@ def test_one_edit_is_asked_as_it_is_and_under_each_rep(ground):
     assert wide["gate_open_rate"] == 1.0 and wide["false_firings_per_1000"] == 1000.0
     assert wide["seconds_to_refine"] > 0 and wide["bytes_per_layer"] > 0
     assert robustness.summary(rows[:1])["gate_open_rate"] is None
+
+
+def test_what_is_edited_in_a_chat_is_asked_in_one(monkeypatch):
+    model = tiny_model("llama")
+    model.tokenizer = copy.deepcopy(model.tokenizer)
+    model.tokenizer.chat_template = "{% for m in messages %}<u>{{ m['content'] }}</u>{% endfor %}"
+    ground, seen = Ground(model, FACTS, LONG), []
+
+    def look(model, request, probes, views, **how):
+        seen.append({view.asks("Q") for view in views.values()})
+        return ask(model, request, probes, views, **how)
+
+    for module in (robustness, layers):
+        monkeypatch.setattr(module, "ask", look)
+    setup = Setup("rome", {"steps": 2, "layers": (1,), "form": "chat"}, most=1)
+    list(robustness.measure(CASES[:1], setup, ground))
+    list(layers.sweep(ground, CASES[:1], setup, [1]))
+    assert seen == [{model.chat.around("Q")}] * 2 and "<u>" in model.chat.around("Q")
+    with pytest.raises(BadRequest, match="form=chat"):
+        next(tracing.measure(ground, [CASES[0].request], Tracing(1.0), setup))
 
 
 def test_only_the_reps_that_are_missing_are_measured(ground):
