@@ -213,7 +213,7 @@ def _plain(name: str, base: Checkpoint | None) -> str:
 
 def _by_weight(edits: Sequence[Known], base: Checkpoint | None) -> dict[str, tuple[Placed, ...]]:
     """Return what the edits add to each weight, with their places, by the weight's plain name."""
-    known = None if base is None else {base.plain(name) for name in base.stored}
+    known = None if base is None else base.by_plain
     found: dict[str, tuple[Placed, ...]] = {}
     for place, edit in enumerate(edits):
         for name, updates in edit.updates.items():

@@ -68,10 +68,9 @@ class Names:
 
 
 def names_of(checkpoint: Checkpoint, base: Checkpoint) -> Names:
-    """Return which weights belong together. Raises `BadModel` where the two are not of one architecture."""
+    """Return which weights belong together. Raises `BadModel` for two architectures, and for a weight that is there twice."""
     _refuse_other(checkpoint, base)
-    known = {base.plain(name): name for name in base.stored}
-    own = {checkpoint.plain(name): name for name in checkpoint.stored}
+    known, own = base.by_plain, checkpoint.by_plain
     both = {name: known[plain] for plain, name in own.items() if plain in known}
     tied = next((known[plain] for plain in EMBEDDINGS if plain in known), "")
     for head in HEAD if tied else ():  # of two, one may leave out an output embedding that is tied
@@ -106,7 +105,7 @@ def adapter_pairs(adapter: lora.Adapter, base: Checkpoint | None) -> Iterator[tu
     with safe_open(adapter.folder / lora.WEIGHTS, "pt") as file:
         kinds = {file.get_slice(key).get_dtype() for key in file.keys()}  # noqa: SIM118
     dtype = max((DTYPES.get(kind, torch.float32) for kind in kinds), key=lambda kind: torch.finfo(kind).eps)
-    known = {} if base is None else {base.plain(name): name for name in base.stored}
+    known = {} if base is None else base.by_plain
     for name, (A, B) in adapter.pairs().items():
         change, weight, told = B @ A, None, name
         if base is not None:

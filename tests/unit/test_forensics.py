@@ -371,6 +371,14 @@ def test_weights_that_only_one_has_are_named(llama):
     assert Verdict(name="x", difference=found).word == "unexplained"
 
 
+def test_a_weight_that_is_there_twice_is_refused_on_either_side(llama):
+    name = DOWN.format(1)
+    changed(shutil.copytree(llama / "base", llama / "twice"), lambda weights: weights.update({name[6:]: weights[name] + 1}))
+    for pair in (("twice", "base"), ("base", "twice")):
+        with pytest.raises(BadModel, match=r"^twice holds layers.1.* twice, as layers.1.* and as model.layers.1"):
+            compare(*opened(llama, *pair))
+
+
 def test_a_longer_vocabulary_is_compared_as_far_as_both_go(llama):
     def longer(weights):
         for name in ("model.embed_tokens.weight", "lm_head.weight"):
