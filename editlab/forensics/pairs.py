@@ -68,7 +68,7 @@ class Names:
 
 
 def names_of(checkpoint: Checkpoint, base: Checkpoint) -> Names:
-    """Return which weights belong together. Raises `BadModel` for two architectures, and for a weight that is there twice."""
+    """Return which weights belong together. Raises `BadModel` for two architectures and for a weight held twice."""
     _refuse_other(checkpoint, base)
     known, own = base.by_plain, checkpoint.by_plain
     both = {name: known[plain] for plain, name in own.items() if plain in known}
@@ -128,6 +128,8 @@ def _pair(checkpoint: Checkpoint, name: str, base: Checkpoint, other: str) -> tu
         return None, False
     if same_as_stored(found, weight):
         return None, True
+    if found.ndim > 2:  # experts or convolutions: one below the other
+        found, weight = found.flatten(0, -2), weight.flatten(0, -2)
     if _is_turned(base, other, found):
         found, weight = found.T, weight.T
     dtypes = (found.dtype, weight.dtype)

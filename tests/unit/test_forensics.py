@@ -379,6 +379,15 @@ def test_a_weight_that_is_there_twice_is_refused_on_either_side(llama):
             compare(*opened(llama, *pair))
 
 
+def test_a_weight_of_more_than_two_axes_is_measured_as_a_matrix(llama):
+    own = {name: llama / name for name in ("wide", "wider")}
+    for n, folder in enumerate(own.values()):
+        shutil.copytree(llama / "base", folder)
+        changed(folder, lambda weights, n=n: weights.update({"model.layers.0.conv.weight": n + normal(3, 4, 5)}))
+    (change,) = compare(*opened(llama, *own)).changes
+    assert (change.shape, change.spectrum.rank, change.norm) == ((12, 5), 1, pytest.approx(60**0.5))
+
+
 def test_a_longer_vocabulary_is_compared_as_far_as_both_go(llama):
     def longer(weights):
         for name in ("model.embed_tokens.weight", "lm_head.weight"):
