@@ -14,8 +14,8 @@ from editlab.wording import count, noop
 
 Word = Literal["clean", "explained", "unexplained", "untrusted", "suspicious", "unremarkable", "unchecked"]
 """Nothing differs, or all is as signed; known edits explain all that differs; they do not; a signature, manifest or ledger
-does not hold; without a base, the weights look edited, or nothing stands out, which proves nothing; there was nothing to
-hold it against."""
+does not hold; without a base, the weights look edited, whoever signed them, or nothing stands out, which proves nothing;
+there was nothing to hold it against."""
 CODES: Mapping[Word, int] = {
     "clean": 0,
     "explained": 0,
@@ -73,11 +73,11 @@ class Verdict:
             if self.difference.is_none:
                 return "clean"
             return "explained" if self.difference.is_explained else "unexplained"
-        if self.signature is not None and self.signature.state == "valid":
+        if self.findings is not None and self.findings.edited:
+            return "suspicious"
+        if self._is_signed:
             return "clean"
-        if self.findings is not None:
-            return "suspicious" if self.findings.edited else "unremarkable"
-        return "unchecked"
+        return "unchecked" if self.findings is None else "unremarkable"
 
     @property
     def code(self) -> int:
@@ -92,11 +92,12 @@ class Verdict:
             return distrust
         if self.difference is not None:
             return described(self.difference)
-        if self.signature is not None and self.signature.state == "valid":
-            return (self.signature.sentence,)
-        if self.findings is not None:
-            return tuple(self.findings.sentences)
-        return (noop(f"{self.name} could not be checked: name its base (--base), or the key of its signature (--key)."),)
+        found = () if self.findings is None else tuple(self.findings.sentences)
+        if self.signature is not None and self._is_signed:
+            found = (*found, self.signature.sentence)
+        return found or (
+            noop(f"{self.name} could not be checked: name its base (--base), or the key of its signature (--key)."),
+        )
 
     @property
     def sentence(self) -> str:
@@ -118,6 +119,10 @@ class Verdict:
         if self.ledger:
             found.append(noop(f"The ledger is not as it was written: {self.ledger[0]}"))
         return tuple(found)
+
+    @property
+    def _is_signed(self) -> bool:
+        return self.signature is not None and self.signature.state == "valid"
 
     @property
     def _lacks_signature(self) -> bool:
@@ -164,9 +169,15 @@ def _explained(found: Difference) -> tuple[str, ...]:
         explained = min(found.explained, MOST_EXPLAINED)
         told = noop(f"Known edits explain {explained:.2%} of the squared change: {names}.")
         return told, noop(f"What is left: {_largest(left, left=True)}.")
-    if all(change.fit == "exact" for change in found.changes):
-        return (noop(f"Known edits explain all of it, to the last bit: {names}."),)
-    return (noop(f"Known edits explain all of it but for rounding: {names}."),)
+    exact = all(change.fit == "exact" for change in found.changes)
+    if found.is_explained:
+        if exact:
+            return (noop(f"Known edits explain all of it, to the last bit: {names}."),)
+        return (noop(f"Known edits explain all of it but for rounding: {names}."),)
+    rest = noop("No edit of weights explains the rest.")
+    if exact:
+        return noop(f"Known edits explain the weights that differ, to the last bit: {names}."), rest
+    return noop(f"Known edits explain the weights that differ but for rounding: {names}."), rest
 
 
 def _largest(changes: Sequence[Change], left: bool) -> str:
