@@ -43,6 +43,10 @@ class Findings(Protocol):
     def sentences(self) -> tuple[str, ...]:
         """The finding in words."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know beside it, a sentence each."""
+
     def as_dict(self) -> Mapping[str, Any]:
         """Return all of it for `--json`."""
 

@@ -128,7 +128,7 @@ def test_the_same_model_is_clean_and_nothing_to_hold_it_against_is_not(run, expo
 
 @pytest.mark.parametrize(("edited", "code"), [(True, 1), (False, 0)])
 def test_without_a_base_the_model_is_judged_where_that_is_asked(saved_model, edited, code, monkeypatch):
-    found = SimpleNamespace(edited=edited, sentences=("Layer 5 looks", "edited."), as_dict=lambda: {"layer": 5})
+    found = SimpleNamespace(edited=edited, sentences=("Layer 5 looks", "edited."), notes=(), as_dict=lambda: {"layer": 5})
     monkeypatch.setattr(integrity, "judged", lambda path, *given: found)
     verdict = integrity.check(saved_model, integrity.Evidence(), Settings(), blind=True)
     assert (verdict.code, verdict.word) == (code, "suspicious" if edited else "unremarkable")

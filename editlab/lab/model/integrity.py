@@ -97,6 +97,7 @@ def check(
     left = part_of(progress, SIGNED if signed else 0.0, 1.0)
     if base is None and isinstance(model, Checkpoint):
         findings = judged(path, settings, evidence.names, left, cancel) if blind else None
+        notes += [] if findings is None else findings.notes
     else:
         difference = compare(model, base, edits, left, cancel)
         if difference.strange:
