@@ -343,23 +343,6 @@ def test_files_that_leave_out_what_is_tied_or_the_prefix_hold_the_same(made, lla
     assert len(Checkpoint.open(llama / "bare").projections) == 4
 
 
-def test_what_else_decides_the_answers_is_held_against_the_base(llama):
-    def write(name: str, content: str) -> None:
-        (llama / "edited" / name).write_text(content, encoding="utf-8")
-
-    shutil.copytree(llama / "base", llama / "edited", dirs_exist_ok=True)
-    assert compare(*opened(llama, "edited", "base")).is_none
-    config = json.loads((llama / "base" / "config.json").read_bytes())
-    write("config.json", json.dumps(config | {"rms_norm_eps": 0.5, "torch_dtype": "float32", "no_such_field": 1}))
-    write("tokenizer.json", (llama / "base" / "tokenizer.json").read_text(encoding="utf-8").replace('"Ġthe"', '"Ġeht"'))
-    write("chat_template.jinja", "{{ messages }} Berlin")
-    found = compare(*opened(llama, "edited", "base"))
-    assert found.beside == ("config.json: rms_norm_eps", "tokenizer.json", "the chat template")
-    assert not found.is_explained and "these differ: config.json: rms_norm_eps, tokenizer.json, the chat template." in said(
-        found
-    )
-
-
 def test_weights_that_only_one_has_are_named(llama):
     def more(weights):
         weights["model.backdoor.weight"] = torch.ones(2, 2)
