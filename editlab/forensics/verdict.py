@@ -55,7 +55,8 @@ class Findings(Protocol):
 class Verdict:
     """What is known of a model after all checks. A part is None where it was not checked; `ledger`: its faults.
 
-    `fingerprint`: of the weights as they are; `notes`: what to know beside the verdict, a sentence each.
+    `fingerprint`: of the weights as they are; `notes`: what to know beside the verdict, a sentence each; `lacks`: the base
+    that a LoRA names, where it is not here.
     """
 
     name: str
@@ -67,16 +68,17 @@ class Verdict:
     findings: Findings | None = None
     notes: Sequence[str] = ()
     must_be_signed: bool = False
+    lacks: str = ""
 
     @property
     def word(self) -> Word:
         """The verdict in a word."""
         if self._distrust():
             return "untrusted"
-        if self.difference is not None:
-            if self.difference.is_none:
+        if self._held is not None:
+            if self._held.is_none:
                 return "clean"
-            return "explained" if self.difference.is_explained else "unexplained"
+            return "explained" if self._held.is_explained else "unexplained"
         if self.findings is not None and self.findings.edited:
             return "suspicious"
         if self._is_signed:
@@ -94,14 +96,27 @@ class Verdict:
         distrust = self._distrust()
         if distrust:
             return distrust
-        if self.difference is not None:
-            return described(self.difference)
+        if self._held is not None:
+            return described(self._held)
         found = () if self.findings is None else tuple(self.findings.sentences)
         if self.signature is not None and self._is_signed:
             found = (*found, self.signature.sentence)
-        return found or (
-            noop(f"{self.name} could not be checked: name its base (--base), or the key of its signature (--key)."),
-        )
+        return found or (self._unchecked,)
+
+    @property
+    def _unchecked(self) -> str:
+        if self.lacks:
+            return noop(
+                f"{self.name} could not be checked: its base {self.lacks} is not here. Name it (--base), or the key of its "
+                "signature (--key)."
+            )
+        return noop(f"{self.name} could not be checked: name its base (--base), or the key of its signature (--key).")
+
+    @property
+    def _held(self) -> Difference | None:
+        """The difference, where it was held against anything: what a LoRA adds is not known to be wrong by itself."""
+        found = self.difference
+        return found if found is None or found.base is not None or found.known or found.is_none else None
 
     @property
     def sentence(self) -> str:

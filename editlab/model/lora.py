@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
+from huggingface_hub import snapshot_download
 from jaxtyping import Float
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from safetensors import SafetensorError
@@ -44,7 +46,6 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True)
 
     base_model_name_or_path: str = Field(min_length=1, max_length=LONGEST_NAME)
-    revision: str | None = Field(None, max_length=LONGEST_NAME)
     lora_alpha: FiniteFloat = 8
     alpha_pattern: dict[Annotated[str, AfterValidator(_pattern)], FiniteFloat] | None = None
     use_rslora: bool | None = False
@@ -63,6 +64,22 @@ class Adapter:
     def base(self) -> str:
         """The name of the model that it belongs to."""
         return self.settings.base_model_name_or_path
+
+    def base_here(self) -> Path | None:
+        """Return the folder of its base: beside it, where its path leads, or in the hub's cache; None where it is in none.
+
+        The network is not asked.
+        """
+        places = self.folder / self.base, Path(os.path.expanduser(self.base))
+        found = next((place for place in places if os.path.isfile(place / "config.json")), None)
+        if found is not None:
+            return found
+        try:
+            cached = Path(snapshot_download(self.base, local_files_only=True))
+        except (OSError, ValueError):  # it is not there, or that is no hub id
+            return None
+        (files,) = weight_files(self.base, cached)
+        return cached if all((cached / file).is_file() for file in ("config.json", *files)) else None
 
     @property
     def digest(self) -> str:

@@ -21,7 +21,7 @@ from editlab.forensics.explanation import explain
 from editlab.forensics.known import Known, by_adapter, by_patches, by_script, by_tensors
 from editlab.forensics.pairs import adapter_in
 from editlab.forensics.rounding import floor_of, same_as_stored, spectrum_of, step
-from editlab.forensics.verdict import Verdict
+from editlab.forensics.verdict import Verdict, described
 from editlab.model import LanguageModel
 from editlab.patches import Dense, LowRank, View
 from editlab.work import never, no_progress
@@ -279,7 +279,7 @@ def test_a_lora_is_a_difference_by_itself(made, tmp_path):
     assert found.is_explained and found.explained == pytest.approx(1) and found.changes[0].relative > 0
     alone = compare(lora, None)
     assert [change.relative for change in alone.changes] == [None] * 3
-    assert said(alone).startswith("3 of 3 weights differ from its base. No known edit explains it: model.layers.2.mlp")
+    assert " ".join(described(alone)).startswith("3 of 3 weights differ from its base. No known edit explains it: model")
     (other,) = opened(made("gpt2")[0], "base")
     with pytest.raises(BadModel, match="it belongs to another model"):
         compare(lora, other)

@@ -133,7 +133,6 @@ def test_without_a_base_the_model_is_judged_where_that_is_asked(saved_model, edi
     verdict = integrity.check(saved_model, integrity.Evidence(), Settings(), blind=True)
     assert (verdict.code, verdict.word) == (code, "suspicious" if edited else "unremarkable")
     assert (verdict.sentence, verdict.as_json()["findings"]) == ("Layer 5 looks edited.", {"layer": 5})
-    assert integrity.check(saved_model, integrity.Evidence(base=str(saved_model)), Settings(), blind=True).findings is None
 
 
 @pytest.mark.parametrize(
@@ -154,6 +153,52 @@ def test_a_lora_finds_its_own_base_and_is_explained_by_the_ledger(run, exported)
     found, code = run("verify", exported / "peft")
     assert (code, found["verdict"], found["ledger"]) == (0, "explained", {"ok": True, "faults": []})
     assert found["difference"]["changes"][0]["relative"] > 0
+
+
+@pytest.fixture
+def alone(exported, tmp_path, monkeypatch):
+    """A copy of the LoRA whose base is a hub id, with an empty cache."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    folder = shutil.copytree(exported / "peft", tmp_path / "peft", ignore=shutil.ignore_patterns("model.sig"))
+    told = json.loads((folder / "adapter_config.json").read_bytes()) | {"base_model_name_or_path": "a/tiny"}
+    (folder / "adapter_config.json").write_text(json.dumps(told))
+    (folder / "editlab-manifest.json").unlink()
+    return folder
+
+
+def test_a_lora_whose_base_is_not_here_is_as_it_was_signed_or_unchecked(run, exported, alone, saved_model):
+    found, code = run("verify", alone)
+    assert (code, found["verdict"]) == (2, "unchecked") and found["difference"]["changes"]
+    assert "its base a/tiny is not here. Name it (--base)" in found["sentence"]
+    assert run("verify", alone, "--edits", exported / "peft")[0]["verdict"] == "explained"
+    assert run("verify", alone, "--base", saved_model)[0]["verdict"] == "explained"
+    assert run("sign", alone, "--key", exported / "a.pem")[1] == 0
+    found, code = run("verify", alone, "--key", exported / "a.pub")
+    assert (code, found["verdict"]) == (0, "clean") and "The signature holds" in found["sentence"]
+
+
+def test_a_lora_finds_its_base_in_the_cache_of_the_hub(run, alone, saved_model, tmp_path):
+    place = tmp_path / "cache" / "models--a--tiny"
+    shutil.copytree(saved_model, place / "snapshots" / "0123")
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text("0123")
+    found, code = run("verify", alone)
+    assert (code, found["verdict"], found["difference"]["base"]) == (0, "explained", "a/tiny")
+    (place / "snapshots" / "0123" / "model.safetensors").unlink()
+    assert run("verify", alone)[0]["verdict"] == "unchecked"
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "said"),
+    [
+        ("peft", (), "is a LoRA, and only a whole model can be looked through"),
+        ("all.zip", (), "of which only a signature can be checked"),
+        ("checkpoint", ("--base", "atlas"), "Leave out --blind, or --base"),
+    ],
+)
+def test_what_cannot_be_looked_through_without_a_base_says_so(run, exported, path, more, said):
+    found, code = run("verify", exported / path, "--blind", *more)
+    assert code == 2 and said in found["message"]
 
 
 def test_edits_need_a_base_and_a_file_has_none(run, exported, saved_model):
