@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +16,7 @@ from editlab.cli import app
 from editlab.facts import EditRequest
 from editlab.lab import Lab
 from editlab.lab.ledger import archive
+from editlab.lab.ledger.ledger import Ledger
 from editlab.lab.model import integrity
 from editlab.lab.workspaces import edits
 from editlab.model import LanguageModel
@@ -93,6 +95,28 @@ def test_edits_are_taken_from_archives_exports_and_data_folders(run, exported, s
     given = ("--base", saved_model, "--no-ledger", "--edits", exported / edits_in)
     found, code = run("verify", exported / "checkpoint", *given)
     assert (code, found["verdict"]) == (0, "explained"), found["sentence"]
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_data_folder_that_edits_are_taken_from_is_not_changed(run, exported, saved_model, tmp_path, opened):
+    data = shutil.copytree(exported / "data", tmp_path / "theirs")
+    shutil.rmtree(data / "running", ignore_errors=True)
+
+    def state() -> dict[str, tuple[int, ...]]:
+        paths = [
+            own for own in (data, *data.rglob("*")) if not own.name.endswith("-shm")
+        ]  # where readers say that they read
+        return {str(own): (own.stat().st_mode, own.stat().st_size, own.stat().st_mtime_ns) for own in paths}
+
+    with Ledger(data) if opened else nullcontext():
+        data.chmod(0o755)
+        before = state()
+        found, code = run("verify", exported / "checkpoint", "--base", saved_model, "--no-ledger", "--edits", data)
+        assert (code, found["verdict"], state()) == (0, "explained", before)
+    (data / "ledger.sqlite").write_bytes(b"no")
+    (data / "ledger.sqlite-wal").unlink(missing_ok=True)
+    found, code = run("verify", exported / "checkpoint", "--base", saved_model, "--no-ledger", "--edits", data)
+    assert code == 2 and f"The ledger in {data} cannot be" in found["message"]
 
 
 def test_what_no_edit_explains_fails(run, copied, exported, saved_model):

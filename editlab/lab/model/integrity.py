@@ -24,6 +24,7 @@ from editlab.forensics.verdict import Verdict
 from editlab.lab.job import Job
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger import archive
+from editlab.lab.ledger.backup import to_read
 from editlab.lab.ledger.known import known_in_archive, known_in_ledger
 from editlab.lab.ledger.ledger import Ledger
 from editlab.lab.model.blind import judged
@@ -201,12 +202,12 @@ def _known(base: Checkpoint | None, fingerprint: str, evidence: Evidence) -> tup
 
 
 def _ledgers(evidence: Evidence) -> Iterator[AbstractContextManager[Ledger]]:
-    """Yield each ledger of the evidence; one that was opened elsewhere stays open."""
+    """Yield each ledger of the evidence; one that was opened elsewhere stays open, and of others nothing is changed."""
     if isinstance(evidence.ledger, Ledger):
         yield nullcontext(evidence.ledger)
     for place in (*evidence.edits, evidence.ledger):
         if isinstance(place, Path) and Ledger.exists(place):
-            yield Ledger(place)
+            yield to_read(place)
 
 
 def _edits_in(place: Path, base: Checkpoint | None, fingerprint: str) -> Iterator[Known]:
