@@ -119,6 +119,16 @@ def adapter_pairs(adapter: lora.Adapter, base: Checkpoint | None) -> Iterator[tu
         yield told, Pair(told, weight, None, change, (dtype,)) if change.any() else None, False
 
 
+def shapes_of(checkpoint: lora.Adapter | Checkpoint) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of weights as they multiply a column, by their plain names; of a LoRA, by its own names."""
+    if isinstance(checkpoint, lora.Adapter):
+        return {name: (len(B), A.shape[1]) for name, (A, B) in checkpoint.pairs().items()}
+    shapes = {plain: (name, checkpoint.stored[name].shape) for plain, name in checkpoint.by_plain.items()}
+    return {
+        plain: shape[::-1] if _is_turned(checkpoint, name, len(shape)) else shape for plain, (name, shape) in shapes.items()
+    }
+
+
 def _pair(checkpoint: Checkpoint, name: str, base: Checkpoint, other: str) -> tuple[Pair | None, bool]:
     found, weight = checkpoint.tensor(name), base.tensor(other)
     if found.shape != weight.shape:  # a vocabulary that was made longer, or shorter: the rows of both
@@ -130,7 +140,7 @@ def _pair(checkpoint: Checkpoint, name: str, base: Checkpoint, other: str) -> tu
         return None, True
     if found.ndim > 2:  # experts or convolutions: one below the other
         found, weight = found.flatten(0, -2), weight.flatten(0, -2)
-    if _is_turned(base, other, found):
+    if _is_turned(base, other, found.ndim):
         found, weight = found.T, weight.T
     dtypes = (found.dtype, weight.dtype)
     return Pair(other, weight, found, found.float() - weight.float(), dtypes), False
@@ -138,12 +148,12 @@ def _pair(checkpoint: Checkpoint, name: str, base: Checkpoint, other: str) -> tu
 
 def _oriented(checkpoint: Checkpoint, name: str) -> Tensor:
     weight = checkpoint.tensor(name)
-    return weight.T if _is_turned(checkpoint, name, weight) else weight
+    return weight.T if _is_turned(checkpoint, name, weight.ndim) else weight
 
 
-def _is_turned(checkpoint: Checkpoint, name: str, weight: Tensor) -> bool:
+def _is_turned(checkpoint: Checkpoint, name: str, axes: int) -> bool:
     """Return whether a weight is stored transposed: GPT-2's, but for its embeddings."""
-    return checkpoint.arch.transposed and weight.ndim == 2 and not _is_vocabulary(checkpoint.plain(name), "wpe.weight")
+    return checkpoint.arch.transposed and axes == 2 and not _is_vocabulary(checkpoint.plain(name), "wpe.weight")
 
 
 def _is_tied(checkpoint: Checkpoint, plain: str, name: str, tied: str) -> bool:
