@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from editlab.errors import BadModel
 from editlab.forensics import beside
@@ -21,7 +20,7 @@ from editlab.forensics.checkpoint import Checkpoint
 from editlab.forensics.explanation import explain
 from editlab.forensics.known import Known, Update, distinct, fits
 from editlab.forensics.pairs import Pair, adapter_pairs, names_of, pairs, shapes_of
-from editlab.forensics.rounding import Spectrum, spectrum_of
+from editlab.forensics.rounding import Spectrum, norm_of, spectrum_of
 from editlab.model import lora
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
@@ -171,8 +170,8 @@ def compare(
 @torch.no_grad()
 def _change(pair: Pair, edits: Sequence[Placed]) -> Change:
     shape, floor = tuple(pair.change.shape), pair.floor
-    base_norm = None if pair.base is None else _norm(pair.base.float())
-    norm = _norm(pair.change)
+    base_norm = None if pair.base is None else norm_of(pair.base)
+    norm = norm_of(pair.change)
     if not math.isfinite(norm):
         nothing = Spectrum((), floor.top)
         return Change(pair.name, shape, math.inf, base_norm, floor.norm, nothing, {}, math.inf, nothing, "none")
@@ -180,7 +179,7 @@ def _change(pair: Pair, edits: Sequence[Placed]) -> Change:
     told = explain(pair.change, fitting, pair.left_by)
     spectrum = spectrum_of(pair.change, floor.top)
     left = spectrum if told.left is pair.change else spectrum_of(told.left, BLURRED * floor.top)
-    left_norm = _norm(told.left)
+    left_norm = norm_of(told.left)
     return Change(
         pair.name,
         shape,
@@ -201,10 +200,6 @@ def _fit(coefficients: Mapping[int, float], left_norm: float, left: Spectrum) ->
     if left_norm == 0:
         return "exact"
     return "part" if left.values else "rounding"
-
-
-def _norm(tensor: Tensor) -> float:
-    return torch.linalg.vector_norm(tensor, dtype=torch.float64).item()
 
 
 def _plain(name: str, base: Checkpoint | None) -> str:

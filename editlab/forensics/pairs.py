@@ -14,7 +14,7 @@ from torch import Tensor
 
 from editlab.errors import BadModel
 from editlab.forensics.checkpoint import DTYPES, Checkpoint
-from editlab.forensics.rounding import Floor, floor_of, same, same_as_stored
+from editlab.forensics.rounding import Floor, floor_of, minus, same, same_as_stored
 from editlab.model import lora
 
 HEAD, EMBEDDINGS = ("lm_head.weight", "embed_out.weight"), ("embed_tokens.weight", "wte.weight", "embed_in.weight")
@@ -39,7 +39,7 @@ class Pair:
     def floor(self) -> Floor:
         """What rounding can do to this weight: in the checkpoint's precision, and in the base's where that is another."""
         if self.found is not None:
-            return floor_of(self.found.float(), *self.dtypes)
+            return floor_of(self.found, *self.dtypes)
         norm = torch.finfo(self.dtypes[0]).eps * self.change.norm().item()
         return Floor(norm, norm)
 
@@ -143,7 +143,7 @@ def _pair(checkpoint: Checkpoint, name: str, base: Checkpoint, other: str) -> tu
     if _is_turned(base, other, found.ndim):
         found, weight = found.T, weight.T
     dtypes = (found.dtype, weight.dtype)
-    return Pair(other, weight, found, found.float() - weight.float(), dtypes), False
+    return Pair(other, weight, found, minus(found, weight), dtypes), False
 
 
 def _oriented(checkpoint: Checkpoint, name: str) -> Tensor:

@@ -31,7 +31,7 @@ REQUEST = EditRequest("{} is in", "Slovenia", "Asia")
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +108,24 @@ def test_weights_in_two_precisions_are_the_same_where_rounding_is_all():
     for one, other in ((brain, weight), (weight, half), (half, brain), (brain, half)):
         assert same_as_stored(one, other)
     assert not same_as_stored(brain, weight + 0.02) and not same_as_stored(brain, weight.bfloat16())
+
+
+@pytest.mark.parametrize("shape", [(40, 30), (40,), ()])
+def test_some_rows_at_a_time_give_what_the_whole_gives(monkeypatch, shape):
+    weight, other = normal(*shape), normal(*shape, seed=1)
+    halves = weight.half(), weight.bfloat16()
+    far = halves[1] + torch.zeros(shape).index_fill_(0, torch.tensor([39]), 1).bfloat16() if shape else halves[1] + 1
+
+    def measured():
+        floor = floor_of(halves[0], torch.float16, torch.bfloat16)
+        return (floor.norm, floor.top, rounding.chance_of(weight), rounding.norm_of(weight)), rounding.minus(weight, other)
+
+    whole, change = measured()
+    assert torch.equal(change, weight - other) and whole[3] == pytest.approx(weight.norm().item())
+    monkeypatch.setattr(rounding, "BLOCK", 70)
+    parts, change = measured()
+    assert parts == pytest.approx(whole) and torch.equal(change, weight - other)
+    assert same_as_stored(*halves) and not same_as_stored(halves[0], far)
 
 
 # Spectrum
