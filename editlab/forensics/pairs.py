@@ -14,7 +14,7 @@ from torch import Tensor
 
 from editlab.errors import BadModel
 from editlab.forensics.checkpoint import DTYPES, Checkpoint
-from editlab.forensics.rounding import Floor, floor_of, minus, same, same_as_stored
+from editlab.forensics.rounding import Floor, blocks, floor_of, minus, norm_of, same, same_as_stored
 from editlab.model import lora
 
 HEAD, EMBEDDINGS = ("lm_head.weight", "embed_out.weight"), ("embed_tokens.weight", "wte.weight", "embed_in.weight")
@@ -50,12 +50,11 @@ class Pair:
         """
         if self.found is None or self.base is None:
             return self.change - added
-        found, stored = self.found.float(), self.found.dtype
-        left = found - (self.base.float() + added).to(stored).float()
-        if self.base.dtype == stored or not left.any():
+        left = _left_over(self.found, self.base, added)
+        if self.base.dtype == self.found.dtype or not left.any():
             return left
-        other = found - (self.base.to(stored).float() + added).to(stored).float()
-        return other if other.norm() < left.norm() else left
+        other = _left_over(self.found, self.base.to(self.found.dtype), added)
+        return other if norm_of(other) < norm_of(left) else left
 
 
 @dataclass(frozen=True)
@@ -117,6 +116,13 @@ def adapter_pairs(adapter: lora.Adapter, base: Checkpoint | None) -> Iterator[tu
                     "model. Give the base that it was trained over."
                 )
         yield told, Pair(told, weight, None, change, (dtype,)) if change.any() else None, False
+
+
+def _left_over(found: Tensor, base: Tensor, added: Tensor) -> Tensor:
+    left = torch.empty_like(added)
+    for rows in blocks(added):
+        left[rows] = found[rows].float() - (base[rows].float() + added[rows]).to(found.dtype).float()
+    return left
 
 
 def shapes_of(checkpoint: lora.Adapter | Checkpoint) -> dict[str, tuple[int, ...]]:
