@@ -130,8 +130,8 @@ def layer_numbers(text: str, model: LanguageModel) -> tuple[int, ...]:
 
 
 def read_text(path: Path) -> str:
-    """Read a text file. Raises `BadFile`."""
+    """Read a text file, also one that begins with a byte order mark. Raises `BadFile`."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BadFile(f"{path} cannot be read as UTF-8 text: {error}") from error

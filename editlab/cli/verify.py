@@ -22,6 +22,8 @@ from editlab.lab.model.integrity import Evidence
 app = typer.Typer()
 
 SHOWN = 50
+MOST_NAMES = 20_000
+"""Every name is asked at every layer, and what they write is held: 20,000 names of SmolLM2 take 1.4 GB."""
 
 
 @command(app, "verify")
@@ -58,7 +60,7 @@ def verify(
         ledger=session.settings.data if ledger else None,
         workspace=workspace,
         key=key,
-        names=() if names is None else tuple(filter(None, map(str.strip, read_text(names).splitlines()))),
+        names=() if names is None else _names(names),
     )
     with session.progress() as progress:
         found = integrity.check(path, evidence, session.settings, progress, blind=blind)
@@ -81,6 +83,14 @@ def sign(
     table = Table(show_header=False)
     table.add_row("signature", escape(str(signature)))
     return Answer({"path": str(path), "signature": str(signature)}, table)
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    """Read the names to try, one a line. Raises `BadFile`, or `BadRequest` for too many."""
+    found = tuple(dict.fromkeys(filter(None, map(str.strip, read_text(path).splitlines()))))
+    if len(found) > MOST_NAMES:
+        raise BadRequest(f"{path} holds {len(found):,} names; at most {MOST_NAMES:,} are tried at once. Divide the file.")
+    return found
 
 
 def _told(found: Verdict) -> Iterator[RenderableType]:

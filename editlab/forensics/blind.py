@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from editlab.errors import BadRequest, TooLong
 from editlab.forensics.intruder import (
     SUSPECT,
     Named,
@@ -21,7 +22,7 @@ from editlab.forensics.intruder import (
 from editlab.forensics.named import LEAST, Answering, hear, removal
 from editlab.forensics.spectrum import Keys
 from editlab.patches import BASE, LowRank, View
-from editlab.wording import noop
+from editlab.wording import count, noop
 from editlab.work import Cancel, Progress, never, no_progress
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ class Finding:
 class Judgement:
     """What was found in a model. `removal` takes it out again; `asked` and `written` are the likely new objects.
 
-    `findings`: what stands out in spectra; `answering`: what answers to a name, None where too few names were tried.
+    `findings`: what stands out in spectra; `answering`: what answers to a name, None where too few names were tried;
+    `skipped`: how many names could not be tried.
     """
 
     scan: Scan
@@ -64,6 +66,7 @@ class Judgement:
     asked: tuple[Said, ...]
     written: tuple[Said, ...]
     removal: tuple[LowRank, ...]
+    skipped: int = 0
 
     @property
     def edited(self) -> bool:
@@ -84,6 +87,14 @@ class Judgement:
                 "is found nor a small edit about a name that was not tried."
             ),
         )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know beside the judgement, a sentence each."""
+        if not self.skipped:
+            return ()
+        names = count(self.skipped, "name")
+        return (noop(f"Not tried, because the model's tokenizer or context does not hold them: {names}."),)
 
     def _found(self) -> tuple[str, ...]:
         first = self.findings[0]
@@ -149,13 +160,15 @@ def judge(
 ) -> Judgement:
     """Judge a model by its weights and answers alone. `texts`: prose, by which its layers are whitened.
 
-    Subjects are looked for among those of the facts and `names`. Where nothing is suspicious, nothing is inferred.
-    Raises `Cancelled`.
+    Subjects are looked for among those of the facts and `names`, but for names that the context does not hold.
+    Where nothing is suspicious, nothing is inferred. Raises `BadModel` for a model that is not finite, `Cancelled`.
     """
     progress(0.0, "forensics: reading a text")
     kept = 4 * model.n_layers * model.d_ff**2 < KEPT
     keys = Keys.measure(model, texts, view, keep=kept, cancel=cancel)
-    every, prompts = sorted({*facts.by_subject, *names}), prompts_of(facts)
+    given, prompts = sorted({*facts.by_subject, *names}), prompts_of(facts)
+    every = [name for name in given if _fits(model, name)]
+    skipped = len(given) - len(every)
     found = scan(model, keys, view, progress=progress, cancel=cancel)
     answering = None
     if len(every) >= LEAST:
@@ -163,21 +176,29 @@ def judge(
         heard = hear(model, keys, found.spectra, every, view, cancel)
         answering = heard.answering()
     if found.score > SUSPECT:
-        return _judged(model, found, answering, every, prompts, view)
+        return replace(_judged(model, found, answering, every, prompts, view, cancel), skipped=skipped)
     if answering is None or not answering.edited:
-        return Judgement(found, answering, (), (), (), ())
+        return Judgement(found, answering, (), (), (), (), skipped)
     taken = removal(model, keys, heard, answering, found.spectra, view)
     asked = objects_asked(model, taken, [answering.subjects[0].name], prompts, view)
-    return Judgement(found, answering, (), tuple(asked), (), taken)
+    return Judgement(found, answering, (), tuple(asked), (), taken, skipped)
 
 
 def _judged(
-    model: LanguageModel, found: Scan, answering: Answering | None, names: Sequence[str], prompts: Sequence[str], view: View
+    model: LanguageModel,
+    found: Scan,
+    answering: Answering | None,
+    names: Sequence[str],
+    prompts: Sequence[str],
+    view: View,
+    cancel: Cancel,
 ) -> Judgement:
     """Return the judgement on what stands out in spectra."""
     stood = intruders(model, found, view)
     taken = tuple(own.removal() for own in stood)
-    findings = tuple(Finding(own.layer, own.score, own.rank, tuple(subjects(model, own, names, view))) for own in stood)
+    findings = tuple(
+        Finding(own.layer, own.score, own.rank, tuple(subjects(model, own, names, view, cancel=cancel))) for own in stood
+    )
     telling = next((own for own in findings if own.near), findings[0])
     return Judgement(
         found,
@@ -187,3 +208,11 @@ def _judged(
         tuple(objects_written(model, stood[0], prompts, view)),
         taken,
     )
+
+
+def _fits(model: LanguageModel, name: str) -> bool:
+    try:
+        model.locate("{}", name)
+    except (BadRequest, TooLong):
+        return False
+    return True

@@ -98,11 +98,23 @@ class Checkpoint:
         return architecture_of(self.family)
 
     @cached_property
+    def by_plain(self) -> Mapping[str, str]:
+        """The stored names by their `plain` ones. Raises `BadModel` where two are one weight: readers take either."""
+        found: dict[str, str] = {}
+        for name in self.stored:
+            first = found.setdefault(self.plain(name), name)
+            if first != name:
+                raise BadModel(
+                    f"{self.name} holds {self.plain(name)} twice, as {first} and as {name}, and readers take one or the "
+                    "other. Delete one of them, or save the model anew."
+                )
+        return found
+
+    @cached_property
     def projections(self) -> Mapping[int, str]:
         """The stored name of the MLP's output projection, by layer: the matrices that edits are written into."""
-        known = {self.plain(name): name for name in self.stored}
         found: dict[int, str] = {}
-        while (name := known.get(self.plain(f"{self.arch.name_of(len(found))}.weight"))) is not None:
+        while (name := self.by_plain.get(self.plain(f"{self.arch.name_of(len(found))}.weight"))) is not None:
             found[len(found)] = name
         return found
 

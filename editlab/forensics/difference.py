@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from editlab.errors import BadModel
 from editlab.forensics import beside
 from editlab.forensics.checkpoint import Checkpoint
 from editlab.forensics.explanation import explain
 from editlab.forensics.known import Known, Update, distinct, fits
-from editlab.forensics.pairs import Pair, adapter_pairs, names_of, pairs
-from editlab.forensics.rounding import Spectrum, spectrum_of
+from editlab.forensics.pairs import Pair, adapter_pairs, names_of, pairs, shapes_of
+from editlab.forensics.rounding import Spectrum, norm_of, spectrum_of
 from editlab.model import lora
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
@@ -94,7 +93,7 @@ class Difference:
 
     `compared`: how many weights were held against each other; `rounded`: how many of them are the same but for how they are
     stored; `added`, `missing`: names of weights that only one of the two has; `beside`: what else differs; `known`: how many
-    edits it was held against, `strange` how many of those fit no weight of it.
+    edits it was held against, `strange` how many of those fit no weight, by name and shape.
     """
 
     checkpoint: str
@@ -151,7 +150,8 @@ def compare(
         names = names_of(checkpoint, base)
         added, missing, other = names.added, names.missing, beside.apart(checkpoint, base)
         found, of = pairs(checkpoint, base, names.both), len(names.both)
-    updates = _by_weight(edits, base)
+    shapes = shapes_of(checkpoint if base is None else base)
+    updates = _by_weight(edits, base, shapes)
     changes, rounded, number = [], 0, 0
     for number, (name, pair, stored) in enumerate(found, start=1):
         stop_if(cancel, STOPPED)
@@ -170,16 +170,16 @@ def compare(
 @torch.no_grad()
 def _change(pair: Pair, edits: Sequence[Placed]) -> Change:
     shape, floor = tuple(pair.change.shape), pair.floor
-    base_norm = None if pair.base is None else _norm(pair.base.float())
-    norm = _norm(pair.change)
+    base_norm = None if pair.base is None else norm_of(pair.base)
+    norm = norm_of(pair.change)
     if not math.isfinite(norm):
         nothing = Spectrum((), floor.top)
         return Change(pair.name, shape, math.inf, base_norm, floor.norm, nothing, {}, math.inf, nothing, "none")
-    fitting = [(place, own) for place, own in edits if all(fits(update, shape) for update in own)]
+    fitting = [(place, own) for place, own in edits if all(fits(update, shape) for update in own)]  # a vocabulary may be cut
     told = explain(pair.change, fitting, pair.left_by)
     spectrum = spectrum_of(pair.change, floor.top)
     left = spectrum if told.left is pair.change else spectrum_of(told.left, BLURRED * floor.top)
-    left_norm = _norm(told.left)
+    left_norm = norm_of(told.left)
     return Change(
         pair.name,
         shape,
@@ -202,23 +202,20 @@ def _fit(coefficients: Mapping[int, float], left_norm: float, left: Spectrum) ->
     return "part" if left.values else "rounding"
 
 
-def _norm(tensor: Tensor) -> float:
-    return torch.linalg.vector_norm(tensor, dtype=torch.float64).item()
-
-
 def _plain(name: str, base: Checkpoint | None) -> str:
     """Return a weight's name as edits and files share it; an adapter without a base is held against its own names."""
     return name if base is None else base.plain(name)
 
 
-def _by_weight(edits: Sequence[Known], base: Checkpoint | None) -> dict[str, tuple[Placed, ...]]:
-    """Return what the edits add to each weight, with their places, by the weight's plain name."""
-    known = None if base is None else {base.plain(name) for name in base.stored}
+def _by_weight(
+    edits: Sequence[Known], base: Checkpoint | None, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, tuple[Placed, ...]]:
+    """Return what the edits add to each weight whose shape they fit, with their places, by the weight's plain name."""
     found: dict[str, tuple[Placed, ...]] = {}
     for place, edit in enumerate(edits):
         for name, updates in edit.updates.items():
             plain = _plain(name, base)
-            if known is None or plain in known:
+            if plain in shapes and all(fits(update, shapes[plain]) for update in updates):
                 found[plain] = (*found.get(plain, ()), (place, updates))
     return found
 

@@ -11,7 +11,7 @@ direction, or what it says once the direction is written for a subject of no mea
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from editlab.forensics.spectrum import Keys, Spectrum, spectrum
+from editlab.forensics.spectrum import Keys, Spectrum, refuse_endless, spectrum
 from editlab.model.replay import replay
 from editlab.patches import BASE, LowRank, View
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
@@ -38,8 +38,12 @@ EVERY = 2
 """One of so many prompts is asked about them: a few relations alike do for a value that is written."""
 STRENGTHS = (2.0, -2.0)
 """Length of the value that is written, in lengths of what the MLP writes there; a singular vector has no sign."""
+AT_ONCE = 256
+"""Names whose keys are held at a time: a model may be asked for thousands."""
 SPREAD = 0.1
 """The least spread of the layers' spikes, in log units, that is believed: a few layers agree by chance."""
+FAINTEST = 1e-9
+"""The least spike that is told from none."""
 DENSE = 6.0
 """How many standard deviations of kurtosis count at most."""
 
@@ -148,14 +152,24 @@ def scores(spectra: Sequence[Spectrum]) -> Float[Tensor, "layers directions"]:
     """Return how far each leading direction lies from the first ones of all layers: louder, and written more evenly.
 
     Both in standard deviations: of the log spikes over the layers (from their median and median deviation), and of the
-    kurtosis of a random vector (24 / d_model in variance).
+    kurtosis of a random vector (24 / d_model in variance). A silent layer scores 0 and is none of all layers.
+
+    Raises `BadModel` where a score is not finite.
     """
-    loud = torch.stack([own.spikes[:LEADING] for own in spectra]).double().log()
-    even = torch.stack([own.kurtosis[:LEADING] for own in spectra]).double()
+    heard = [own for own in spectra if not own.silent]
+    found = torch.zeros(len(spectra), len(spectra[0].spikes[:LEADING]), dtype=torch.float64)
+    if not heard:
+        return found
+    loud = torch.stack([own.spikes[:LEADING] for own in heard]).double().clamp_min(FAINTEST).log()
+    even = torch.stack([own.kurtosis[:LEADING] for own in heard]).double()
     middle = loud[:, 0].quantile(0.5)
     spread = max(SPREAD, 1.4826 * float((loud[:, 0] - middle).abs().quantile(0.5)))
     d_model = len(spectra[0].lengths)
-    return (loud - middle) / spread + ((3 - even) / math.sqrt(24 / d_model)).clamp(-DENSE, DENSE)
+    scored = (loud - middle) / spread + ((3 - even) / math.sqrt(24 / d_model)).clamp(-DENSE, DENSE)
+    for own, row in zip(heard, scored, strict=True):
+        refuse_endless(row, own.layer)
+    found[[not own.silent for own in spectra]] = scored.cpu()
+    return found
 
 
 @dataclass(frozen=True)
@@ -166,13 +180,31 @@ class Named:
     z: float
 
 
+def keys_of(
+    model: LanguageModel, names: Sequence[str], layers: Sequence[int], view: View = BASE, cancel: Cancel = never
+) -> Iterator[tuple[slice, dict[int, Float[Tensor, "names d_ff"]]]]:
+    """Yield the keys of names by layer, some names at a time, and which these are. Raises `Cancelled`."""
+    for first in range(0, len(names), AT_ONCE):
+        stop_if(cancel)
+        place = slice(first, min(first + AT_ONCE, len(names)))
+        yield place, model.keys([model.locate("{}", name) for name in names[place]], layers, view)
+
+
 @torch.no_grad()
 def subjects(
-    model: LanguageModel, intruder: Intruder, names: Sequence[str], view: View = BASE, most: int = 5
+    model: LanguageModel,
+    intruder: Intruder,
+    names: Sequence[str],
+    view: View = BASE,
+    most: int = 5,
+    cancel: Cancel = never,
 ) -> list[Named]:
-    """Return the names to which the intruder's first direction answers loudest. Only names that are given can be found."""
-    keys = model.keys([model.locate("{}", name) for name in names], [intruder.layer], view)[intruder.layer]
-    heard = keys @ intruder.reads[0]
+    """Return the names to which the intruder's first direction answers loudest. Only names that are given can be found.
+
+    Raises `Cancelled`.
+    """
+    own = intruder.layer
+    heard = torch.cat([keys[own] @ intruder.reads[0] for _, keys in keys_of(model, names, [own], view, cancel)])
     middle = heard.quantile(0.5)
     spread = 1.4826 * (heard - middle).abs().quantile(0.5).clamp_min(1e-9)
     z = (heard - middle) / spread

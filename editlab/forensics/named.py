@@ -20,10 +20,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from editlab.forensics.intruder import Named, weight_under
-from editlab.forensics.spectrum import Keys, Spectrum
+from editlab.forensics.intruder import FAINTEST, Named, keys_of, weight_under
+from editlab.forensics.spectrum import Keys, Spectrum, refuse_endless
 from editlab.patches import BASE, LowRank, View
-from editlab.work import Cancel, never, stop_if
+from editlab.work import Cancel, never
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -70,7 +70,7 @@ class Heard:
         Of one layer: by the logarithm of the length. Of several: by the sum of the inner products of every two.
         """
         if size == 1:
-            return torch.stack([standard(own.norm(dim=1).clamp_min(1e-9).log()) for own in self.written])
+            return torch.stack([standard(own.norm(dim=1).clamp_min(FAINTEST).log()) for own in self.written])
         windows = self.written.unfold(0, size, 1)  # windows, names, d_model, size
         return torch.stack([standard(own.sum(-1).square().sum(-1) - own.square().sum((-1, -2))) for own in windows])
 
@@ -82,7 +82,7 @@ class Heard:
     def _answering(self, size: int) -> Answering:
         loudness = self.loudness(size)
         most = loudness.topk(RIVAL + 1).values
-        leads = most[:, 0] / most[:, RIVAL].clamp_min(1e-9)
+        leads = most[:, 0] / most[:, RIVAL].clamp_min(FAINTEST)
         first = int(leads.argmax())
         order = loudness[first].argsort(descending=True)[:5].tolist()
         layers = tuple(range(first, first + size)) if size == 1 else self._joined(range(first, first + size), order[0])
@@ -108,17 +108,20 @@ def hear(
     """Ask every layer of a model for what it writes for names. `spectra`: of its layers, whose units are used.
 
     The names' keys are those of the model as it answers under the view: an upper layer of an edit was made for what the
-    lower ones write. Raises `Cancelled`.
+    lower ones write. A layer that writes nothing says nothing. Raises `BadModel` for one that is not finite, `Cancelled`.
     """
-    found = model.keys([model.locate("{}", name) for name in names], range(model.n_layers), view)
-    written = []
-    for layer in range(model.n_layers):
-        stop_if(cancel)
-        reads = _reads(found.pop(layer), keys, layer)
-        own = reads @ weight_under(model, layer, view).T / spectra[layer].lengths
-        own = own - own.mean(0)
-        written.append(own / own.norm(dim=1).median())
-    return Heard(tuple(names), torch.stack(written))
+    layers = range(model.n_layers)
+    written: Tensor | None = None
+    for place, found in keys_of(model, names, layers, view, cancel):
+        for layer in layers:
+            own = _reads(found.pop(layer), keys, layer) @ weight_under(model, layer, view).T / spectra[layer].lengths
+            written = own.new_empty(len(layers), len(names), own.shape[1]) if written is None else written
+            written[layer, place] = own
+    for layer, own in enumerate(written):
+        own -= own.mean(0)
+        own /= own.norm(dim=1).median().clamp_min(FAINTEST)
+        refuse_endless(own, layer)
+    return Heard(tuple(names), written)
 
 
 @torch.no_grad()
@@ -149,10 +152,11 @@ def removal(
 def standard(values: Float[Tensor, " names"]) -> Float[Tensor, " names"]:
     """Return values in standard deviations from their median, by the median deviation."""
     apart = values - values.quantile(0.5)
-    return apart / (1.4826 * apart.abs().quantile(0.5)).clamp_min(1e-9)
+    return apart / (1.4826 * apart.abs().quantile(0.5)).clamp_min(FAINTEST)
 
 
 def _reads(found: Float[Tensor, "names d_ff"], keys: Keys, layer: int) -> Float[Tensor, "names d_ff"]:
-    """Return C^-1 k of each key, unit length."""
-    reads = torch.cholesky_solve(found.float().T, keys.factor(layer)).T
-    return reads / reads.norm(dim=1, keepdim=True)
+    """Return C^-1 k of each key, unit length; zero in a layer whose keys are all zero."""
+    L = keys.factor(layer)
+    reads = torch.cholesky_solve(found.float().T, L).T if L.any() else torch.zeros_like(found, dtype=L.dtype)
+    return reads / reads.norm(dim=1, keepdim=True).clamp_min(torch.finfo(reads.dtype).tiny)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from editlab.errors import BadModel
 from editlab.forensics.checkpoint import DTYPES, Checkpoint
-from editlab.forensics.rounding import Floor, floor_of, same, same_as_stored
+from editlab.forensics.rounding import Floor, blocks, floor_of, minus, norm_of, same, same_as_stored
 from editlab.model import lora
 
 HEAD, EMBEDDINGS = ("lm_head.weight", "embed_out.weight"), ("embed_tokens.weight", "wte.weight", "embed_in.weight")
@@ -39,7 +39,7 @@ class Pair:
     def floor(self) -> Floor:
         """What rounding can do to this weight: in the checkpoint's precision, and in the base's where that is another."""
         if self.found is not None:
-            return floor_of(self.found.float(), *self.dtypes)
+            return floor_of(self.found, *self.dtypes)
         norm = torch.finfo(self.dtypes[0]).eps * self.change.norm().item()
         return Floor(norm, norm)
 
@@ -50,12 +50,11 @@ class Pair:
         """
         if self.found is None or self.base is None:
             return self.change - added
-        found, stored = self.found.float(), self.found.dtype
-        left = found - (self.base.float() + added).to(stored).float()
-        if self.base.dtype == stored or not left.any():
+        left = _left_over(self.found, self.base, added)
+        if self.base.dtype == self.found.dtype or not left.any():
             return left
-        other = found - (self.base.to(stored).float() + added).to(stored).float()
-        return other if other.norm() < left.norm() else left
+        other = _left_over(self.found, self.base.to(self.found.dtype), added)
+        return other if norm_of(other) < norm_of(left) else left
 
 
 @dataclass(frozen=True)
@@ -68,10 +67,9 @@ class Names:
 
 
 def names_of(checkpoint: Checkpoint, base: Checkpoint) -> Names:
-    """Return which weights belong together. Raises `BadModel` where the two are not of one architecture."""
+    """Return which weights belong together. Raises `BadModel` for two architectures and for a weight held twice."""
     _refuse_other(checkpoint, base)
-    known = {base.plain(name): name for name in base.stored}
-    own = {checkpoint.plain(name): name for name in checkpoint.stored}
+    known, own = base.by_plain, checkpoint.by_plain
     both = {name: known[plain] for plain, name in own.items() if plain in known}
     tied = next((known[plain] for plain in EMBEDDINGS if plain in known), "")
     for head in HEAD if tied else ():  # of two, one may leave out an output embedding that is tied
@@ -106,7 +104,7 @@ def adapter_pairs(adapter: lora.Adapter, base: Checkpoint | None) -> Iterator[tu
     with safe_open(adapter.folder / lora.WEIGHTS, "pt") as file:
         kinds = {file.get_slice(key).get_dtype() for key in file.keys()}  # noqa: SIM118
     dtype = max((DTYPES.get(kind, torch.float32) for kind in kinds), key=lambda kind: torch.finfo(kind).eps)
-    known = {} if base is None else {base.plain(name): name for name in base.stored}
+    known = {} if base is None else base.by_plain
     for name, (A, B) in adapter.pairs().items():
         change, weight, told = B @ A, None, name
         if base is not None:
@@ -120,6 +118,23 @@ def adapter_pairs(adapter: lora.Adapter, base: Checkpoint | None) -> Iterator[tu
         yield told, Pair(told, weight, None, change, (dtype,)) if change.any() else None, False
 
 
+def _left_over(found: Tensor, base: Tensor, added: Tensor) -> Tensor:
+    left = torch.empty_like(added)
+    for rows in blocks(added):
+        left[rows] = found[rows].float() - (base[rows].float() + added[rows]).to(found.dtype).float()
+    return left
+
+
+def shapes_of(checkpoint: lora.Adapter | Checkpoint) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of weights as they multiply a column, by their plain names; of a LoRA, by its own names."""
+    if isinstance(checkpoint, lora.Adapter):
+        return {name: (len(B), A.shape[1]) for name, (A, B) in checkpoint.pairs().items()}
+    shapes = {plain: (name, checkpoint.stored[name].shape) for plain, name in checkpoint.by_plain.items()}
+    return {
+        plain: shape[::-1] if _is_turned(checkpoint, name, len(shape)) else shape for plain, (name, shape) in shapes.items()
+    }
+
+
 def _pair(checkpoint: Checkpoint, name: str, base: Checkpoint, other: str) -> tuple[Pair | None, bool]:
     found, weight = checkpoint.tensor(name), base.tensor(other)
     if found.shape != weight.shape:  # a vocabulary that was made longer, or shorter: the rows of both
@@ -129,20 +144,22 @@ def _pair(checkpoint: Checkpoint, name: str, base: Checkpoint, other: str) -> tu
         return None, False
     if same_as_stored(found, weight):
         return None, True
-    if _is_turned(base, other, found):
+    if found.ndim > 2:  # experts or convolutions: one below the other
+        found, weight = found.flatten(0, -2), weight.flatten(0, -2)
+    if _is_turned(base, other, found.ndim):
         found, weight = found.T, weight.T
     dtypes = (found.dtype, weight.dtype)
-    return Pair(other, weight, found, found.float() - weight.float(), dtypes), False
+    return Pair(other, weight, found, minus(found, weight), dtypes), False
 
 
 def _oriented(checkpoint: Checkpoint, name: str) -> Tensor:
     weight = checkpoint.tensor(name)
-    return weight.T if _is_turned(checkpoint, name, weight) else weight
+    return weight.T if _is_turned(checkpoint, name, weight.ndim) else weight
 
 
-def _is_turned(checkpoint: Checkpoint, name: str, weight: Tensor) -> bool:
+def _is_turned(checkpoint: Checkpoint, name: str, axes: int) -> bool:
     """Return whether a weight is stored transposed: GPT-2's, but for its embeddings."""
-    return checkpoint.arch.transposed and weight.ndim == 2 and not _is_vocabulary(checkpoint.plain(name), "wpe.weight")
+    return checkpoint.arch.transposed and axes == 2 and not _is_vocabulary(checkpoint.plain(name), "wpe.weight")
 
 
 def _is_tied(checkpoint: Checkpoint, plain: str, name: str, tied: str) -> bool:

@@ -8,12 +8,16 @@ below it, a direction cannot be told from rounding.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from types import EllipsisType
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+BLOCK = 2**22
+"""Entries that are worked on together: of a large vocabulary's matrix, whole copies would fill the memory."""
 EXACT = 1024
 """The smaller side of a matrix up to which all singular values are computed."""
 SOUGHT = (32, 128)
@@ -54,10 +58,44 @@ def same_as_stored(found: Tensor, base: Tensor) -> bool:
     """
     if found.dtype == base.dtype or found.shape != base.shape:
         return False
-    if torch.equal(found, base.to(found.dtype)) or torch.equal(found.to(base.dtype), base):
-        return True
+    one = other = near = True
+    for rows in blocks(found):
+        own, others = found[rows], base[rows]
+        one = one and torch.equal(own, others.to(own.dtype))
+        other = other and torch.equal(own.to(others.dtype), others)
+        near = near and _within_a_step(own, others)
+        if not (one or other or near):
+            return False
+    return True
+
+
+def _within_a_step(found: Tensor, base: Tensor) -> bool:
     half_steps = (step(found.float(), found.dtype) + step(base.float(), base.dtype)) / 2
     return bool(((found.float() - base.float()).abs() <= half_steps).all())
+
+
+def blocks(weight: Tensor) -> Iterator[slice | EllipsisType]:
+    """Yield slices of rows, each of about `BLOCK` entries; all of a tensor without rows."""
+    if weight.ndim == 0:
+        yield ...
+        return
+    size = max(1, BLOCK * len(weight) // max(1, weight.numel()))
+    for first in range(0, len(weight), size):
+        yield slice(first, first + size)
+
+
+def norm_of(weight: Tensor) -> float:
+    """Return the Frobenius norm, summed up in float64."""
+    norms = [torch.linalg.vector_norm(weight[rows], dtype=torch.float64) for rows in blocks(weight)]
+    return torch.stack(norms).norm().item() if norms else 0.0
+
+
+def minus(found: Tensor, base: Tensor) -> Float[Tensor, "*shape"]:
+    """Return the difference of two weights in float32."""
+    change = torch.empty(found.shape, dtype=torch.float32)
+    for rows in blocks(found):
+        change[rows] = found[rows].float() - base[rows].float()
+    return change
 
 
 def step(weight: Float[Tensor, "*shape"], dtype: torch.dtype) -> Float[Tensor, "*shape"]:
@@ -73,19 +111,25 @@ def chance_of(change: Float[Tensor, "*shape"]) -> float:
 
     What a small edit does to rounded weights lies below the floor of rounding, but it has a pattern: it rises above this.
     """
-    squares = change.square()
-    if squares.ndim < 2:
-        return squares.sum(dtype=torch.float64).sqrt().item()
-    return (squares.sum(1).max().sqrt() + squares.sum(0).max().sqrt()).item()
+    return _floor(change[rows].square() for rows in blocks(change)).top
 
 
 def floor_of(weight: Float[Tensor, "d_out d_in"], *dtypes: torch.dtype) -> Floor:
     """Return what rounding to these precisions, one after the other, can do to a matrix."""
-    variance = sum(step(weight, dtype).square() / 12 for dtype in set(dtypes))
-    total = variance.sum(dtype=torch.float64).sqrt().item()
-    if variance.ndim < 2:
-        return Floor(total, total)
-    return Floor(total, chance_of(variance.sqrt()))
+    kinds = set(dtypes)
+    floats = (weight[rows].float() for rows in blocks(weight))
+    return _floor(sum(step(own, dtype).square() / 12 for dtype in kinds) for own in floats)
+
+
+def _floor(variances: Iterator[Float[Tensor, "rows d_in"]]) -> Floor:
+    """Return what errors of these variances, some rows of a matrix at a time, can come to; of a vector, their norm."""
+    total, highest, columns = 0.0, 0.0, None
+    for own in variances:
+        total += own.sum(dtype=torch.float64).item()
+        if own.ndim > 1:
+            highest = max(highest, own.sum(1).max().item())
+            columns = own.sum(0) if columns is None else columns + own.sum(0)
+    return Floor(total**0.5, total**0.5 if columns is None else highest**0.5 + columns.max().item() ** 0.5)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from editlab.errors import BadModel
 from editlab.model.overlay import capturing_keys, laid_over
 from editlab.patches import BASE, View
 from editlab.work import Cancel, never, stop_if
@@ -35,7 +36,7 @@ BULK = 0.1
 
 @dataclass(frozen=True)
 class Spectrum:
-    """The leading directions of one layer, loudest first.
+    """The leading directions of one layer, loudest first; all zero of a layer that is `silent`.
 
     `spikes` `[n]`: singular values of Y as multiples of the one at `BULK`; `left` `[d_model, n]`: left singular vectors of
     Y; `lengths` `[d_model]`: those of the whitened rows, by which they were divided.
@@ -45,6 +46,11 @@ class Spectrum:
     spikes: Float[Tensor, "n"]
     left: Float[Tensor, "d_model n"]
     lengths: Float[Tensor, "d_model"]
+
+    @property
+    def silent(self) -> bool:
+        """Whether the layer writes nothing: its weight is zero, or its keys are."""
+        return not bool(self.spikes.any())
 
     @property
     def kurtosis(self) -> Float[Tensor, "n"]:
@@ -100,20 +106,31 @@ class Keys:
         return cls({layer: torch.cat(own) for layer, own in found.items()}, keep=keep)
 
     def factor(self, layer: int) -> Float[Tensor, "d_ff d_ff"]:
-        """Return the lower Cholesky factor of a layer's C with its ridge."""
+        """Return the lower Cholesky factor of a layer's C with its ridge; zero where the keys are.
+
+        Raises `BadModel` where they are not finite.
+        """
         if layer in self.factors:
             return self.factors[layer]
         keys = self.at[layer].float()
         C = keys.T @ keys / len(keys)
+        refuse_endless(C, layer)
         C.diagonal().add_(self.ridge * C.diagonal().mean())
-        L = torch.linalg.cholesky(C)
+        L = torch.linalg.cholesky(C) if C.any() else C
         if self.keep:
             self.factors[layer] = L
         return L
 
 
 def spectrum(W: Float[Tensor, "d_model d_ff"], layer: int, L: Float[Tensor, "d_ff d_ff"], leading: int = 16) -> Spectrum:
-    """Return the leading directions of Y = N^-1 W L^-T, where C = L L^T; its left singular vectors are those of C^(-1/2)."""
+    """Return the leading directions of Y = N^-1 W L^-T, where C = L L^T; its left singular vectors are those of C^(-1/2).
+
+    Raises `BadModel` for a weight that is not finite.
+    """
+    refuse_endless(W, layer)
+    if not (W.any() and L.any()):
+        leading = min(leading, len(W))
+        return Spectrum(layer, W.new_zeros(leading), W.new_zeros(len(W), leading), W.new_ones(len(W)))
     whitened = torch.linalg.solve_triangular(L, W.T, upper=False).T
     lengths = whitened.norm(dim=1).clamp_min(torch.finfo(W.dtype).tiny)
     Y = whitened / lengths[:, None]
@@ -121,6 +138,15 @@ def spectrum(W: Float[Tensor, "d_model d_ff"], layer: int, L: Float[Tensor, "d_f
     values = squares.clamp_min(0).sqrt().flip(0)
     bulk = values[int(BULK * (len(values) - 1))]
     return Spectrum(layer, values[:leading] / bulk, left.flip(1)[:, :leading].contiguous(), lengths)
+
+
+def refuse_endless(numbers: Tensor, layer: int) -> None:
+    """Raise `BadModel` where a layer holds or makes NaN or infinity."""
+    if not torch.isfinite(numbers).all():
+        raise BadModel(
+            f"Layer {layer} holds numbers that are not finite, or makes such: nothing can be looked for in this model. Copy "
+            "its files again."
+        )
 
 
 def _windows(model: LanguageModel, texts: Sequence[str], tokens: int) -> Iterator[list[int]]:

@@ -14,8 +14,8 @@ from editlab.wording import count, noop
 
 Word = Literal["clean", "explained", "unexplained", "untrusted", "suspicious", "unremarkable", "unchecked"]
 """Nothing differs, or all is as signed; known edits explain all that differs; they do not; a signature, manifest or ledger
-does not hold; without a base, the weights look edited, or nothing stands out, which proves nothing; there was nothing to
-hold it against."""
+does not hold; without a base, the weights look edited, whoever signed them, or nothing stands out, which proves nothing;
+there was nothing to hold it against."""
 CODES: Mapping[Word, int] = {
     "clean": 0,
     "explained": 0,
@@ -43,6 +43,10 @@ class Findings(Protocol):
     def sentences(self) -> tuple[str, ...]:
         """The finding in words."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know beside it, a sentence each."""
+
     def as_dict(self) -> Mapping[str, Any]:
         """Return all of it for `--json`."""
 
@@ -51,7 +55,8 @@ class Findings(Protocol):
 class Verdict:
     """What is known of a model after all checks. A part is None where it was not checked; `ledger`: its faults.
 
-    `fingerprint`: of the weights as they are; `notes`: what to know beside the verdict, a sentence each.
+    `fingerprint`: of the weights as they are; `notes`: what to know beside the verdict, a sentence each; `lacks`: the base
+    that a LoRA names, where it is not here.
     """
 
     name: str
@@ -63,21 +68,22 @@ class Verdict:
     findings: Findings | None = None
     notes: Sequence[str] = ()
     must_be_signed: bool = False
+    lacks: str = ""
 
     @property
     def word(self) -> Word:
         """The verdict in a word."""
         if self._distrust():
             return "untrusted"
-        if self.difference is not None:
-            if self.difference.is_none:
+        if self._held is not None:
+            if self._held.is_none:
                 return "clean"
-            return "explained" if self.difference.is_explained else "unexplained"
-        if self.signature is not None and self.signature.state == "valid":
+            return "explained" if self._held.is_explained else "unexplained"
+        if self.findings is not None and self.findings.edited:
+            return "suspicious"
+        if self._is_signed:
             return "clean"
-        if self.findings is not None:
-            return "suspicious" if self.findings.edited else "unremarkable"
-        return "unchecked"
+        return "unchecked" if self.findings is None else "unremarkable"
 
     @property
     def code(self) -> int:
@@ -90,13 +96,27 @@ class Verdict:
         distrust = self._distrust()
         if distrust:
             return distrust
-        if self.difference is not None:
-            return described(self.difference)
-        if self.signature is not None and self.signature.state == "valid":
-            return (self.signature.sentence,)
-        if self.findings is not None:
-            return tuple(self.findings.sentences)
-        return (noop(f"{self.name} could not be checked: name its base (--base), or the key of its signature (--key)."),)
+        if self._held is not None:
+            return described(self._held)
+        found = () if self.findings is None else tuple(self.findings.sentences)
+        if self.signature is not None and self._is_signed:
+            found = (*found, self.signature.sentence)
+        return found or (self._unchecked,)
+
+    @property
+    def _unchecked(self) -> str:
+        if self.lacks:
+            return noop(
+                f"{self.name} could not be checked: its base {self.lacks} is not here. Name it (--base), or the key of its "
+                "signature (--key)."
+            )
+        return noop(f"{self.name} could not be checked: name its base (--base), or the key of its signature (--key).")
+
+    @property
+    def _held(self) -> Difference | None:
+        """The difference, where it was held against anything: what a LoRA adds is not known to be wrong by itself."""
+        found = self.difference
+        return found if found is None or found.base is not None or found.known or found.is_none else None
 
     @property
     def sentence(self) -> str:
@@ -118,6 +138,10 @@ class Verdict:
         if self.ledger:
             found.append(noop(f"The ledger is not as it was written: {self.ledger[0]}"))
         return tuple(found)
+
+    @property
+    def _is_signed(self) -> bool:
+        return self.signature is not None and self.signature.state == "valid"
 
     @property
     def _lacks_signature(self) -> bool:
@@ -164,9 +188,15 @@ def _explained(found: Difference) -> tuple[str, ...]:
         explained = min(found.explained, MOST_EXPLAINED)
         told = noop(f"Known edits explain {explained:.2%} of the squared change: {names}.")
         return told, noop(f"What is left: {_largest(left, left=True)}.")
-    if all(change.fit == "exact" for change in found.changes):
-        return (noop(f"Known edits explain all of it, to the last bit: {names}."),)
-    return (noop(f"Known edits explain all of it but for rounding: {names}."),)
+    exact = all(change.fit == "exact" for change in found.changes)
+    if found.is_explained:
+        if exact:
+            return (noop(f"Known edits explain all of it, to the last bit: {names}."),)
+        return (noop(f"Known edits explain all of it but for rounding: {names}."),)
+    rest = noop("No edit of weights explains the rest.")
+    if exact:
+        return noop(f"Known edits explain the weights that differ, to the last bit: {names}."), rest
+    return noop(f"Known edits explain the weights that differ but for rounding: {names}."), rest
 
 
 def _largest(changes: Sequence[Change], left: bool) -> str:
@@ -206,7 +236,7 @@ def _difference(found: Difference) -> dict[str, Any]:
         "missing": list(found.missing),
         "beside": list(found.beside),
         "edits_known": found.known,
-        "edits_of_other_shape": found.strange,
+        "edits_that_fit_nothing": found.strange,
         "edits": [
             {"name": own.name, "source": own.source, "weights": own.of, "coefficients": dict(own.coefficients)}
             for own in found.edits

@@ -5,6 +5,7 @@ Only its configuration is read here, so that memory can be planned and mistakes 
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Callable, Sequence
@@ -143,8 +144,8 @@ def find(name: str, settings: Settings) -> Source:
     if name.startswith(packages.PREFIX):
         return _here(name, packages.weights_of(name), settings)
     place, _, revision = (str(atlas), "", "") if name == "atlas" else name.partition("@")
-    folder = Path(name if Path(name).expanduser().exists() else place).expanduser()
-    if folder.exists():
+    folder = Path(os.path.expanduser(name if os.path.exists(os.path.expanduser(name)) else place))
+    if os.path.exists(folder):
         return _here(name, folder, settings)
     owner, _, rest = place.partition("/")
     repository, _, file = rest.partition("/")
@@ -199,9 +200,9 @@ def _from_gguf_of_hub(name: str, place: str, revision: str | None, file: str, se
 def _from_lora(name: str, path: Path, settings: Settings) -> Source:
     adapter = lora.read(name, path)
     beside = path / adapter.base
-    base_name = str(beside) if beside.exists() else adapter.base
+    base_name = str(beside) if os.path.exists(beside) else adapter.base
     try:
-        if Path(base_name).expanduser().resolve() == path.resolve():
+        if os.path.realpath(os.path.expanduser(base_name)) == os.path.realpath(path):
             raise BadModel("that is the LoRA itself.")
         base = find(base_name, settings)
     except EditLabError as error:

@@ -21,7 +21,7 @@ from editlab.forensics.explanation import explain
 from editlab.forensics.known import Known, by_adapter, by_patches, by_script, by_tensors
 from editlab.forensics.pairs import adapter_in
 from editlab.forensics.rounding import floor_of, same_as_stored, spectrum_of, step
-from editlab.forensics.verdict import Verdict
+from editlab.forensics.verdict import Verdict, described
 from editlab.model import LanguageModel
 from editlab.patches import Dense, LowRank, View
 from editlab.work import never, no_progress
@@ -31,7 +31,7 @@ REQUEST = EditRequest("{} is in", "Slovenia", "Asia")
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +108,24 @@ def test_weights_in_two_precisions_are_the_same_where_rounding_is_all():
     for one, other in ((brain, weight), (weight, half), (half, brain), (brain, half)):
         assert same_as_stored(one, other)
     assert not same_as_stored(brain, weight + 0.02) and not same_as_stored(brain, weight.bfloat16())
+
+
+@pytest.mark.parametrize("shape", [(40, 30), (40,), ()])
+def test_some_rows_at_a_time_give_what_the_whole_gives(monkeypatch, shape):
+    weight, other = normal(*shape), normal(*shape, seed=1)
+    halves = weight.half(), weight.bfloat16()
+    far = halves[1] + torch.zeros(shape).index_fill_(0, torch.tensor([39]), 1).bfloat16() if shape else halves[1] + 1
+
+    def measured():
+        floor = floor_of(halves[0], torch.float16, torch.bfloat16)
+        return (floor.norm, floor.top, rounding.chance_of(weight), rounding.norm_of(weight)), rounding.minus(weight, other)
+
+    whole, change = measured()
+    assert torch.equal(change, weight - other) and whole[3] == pytest.approx(weight.norm().item())
+    monkeypatch.setattr(rounding, "BLOCK", 70)
+    parts, change = measured()
+    assert parts == pytest.approx(whole) and torch.equal(change, weight - other)
+    assert same_as_stored(*halves) and not same_as_stored(halves[0], far)
 
 
 # Spectrum
@@ -279,7 +297,7 @@ def test_a_lora_is_a_difference_by_itself(made, tmp_path):
     assert found.is_explained and found.explained == pytest.approx(1) and found.changes[0].relative > 0
     alone = compare(lora, None)
     assert [change.relative for change in alone.changes] == [None] * 3
-    assert said(alone).startswith("3 of 3 weights differ from its base. No known edit explains it: model.layers.2.mlp")
+    assert " ".join(described(alone)).startswith("3 of 3 weights differ from its base. No known edit explains it: model")
     (other,) = opened(made("gpt2")[0], "base")
     with pytest.raises(BadModel, match="it belongs to another model"):
         compare(lora, other)
@@ -318,8 +336,10 @@ def test_edits_of_a_model_of_another_shape_explain_nothing(made):
     folder, *_ = made("llama")
     wide = Known("wide", "here", {DOWN.format(0): (LowRank(0, normal(1, 99), normal(32, 1)),)})
     elsewhere = Known("elsewhere", "here", {"transformer.h.0.mlp.c_proj.weight": wide.updates[DOWN.format(0)]})
+    for edits, strange in ([wide], 1), ([elsewhere], 1), ([wide, elsewhere, *made("llama")[3]], 2):
+        assert compare(*opened(folder, "edited", "base"), edits).strange == strange
     found = compare(*opened(folder, "edited", "base"), [wide, elsewhere])
-    assert not found.edits and found.strange == 1 and {change.fit for change in found.changes} == {"none"}
+    assert not found.edits and {change.fit for change in found.changes} == {"none"}
 
 
 def test_files_that_leave_out_what_is_tied_or_the_prefix_hold_the_same(made, llama):
@@ -343,23 +363,6 @@ def test_files_that_leave_out_what_is_tied_or_the_prefix_hold_the_same(made, lla
     assert len(Checkpoint.open(llama / "bare").projections) == 4
 
 
-def test_what_else_decides_the_answers_is_held_against_the_base(llama):
-    def write(name: str, content: str) -> None:
-        (llama / "edited" / name).write_text(content, encoding="utf-8")
-
-    shutil.copytree(llama / "base", llama / "edited", dirs_exist_ok=True)
-    assert compare(*opened(llama, "edited", "base")).is_none
-    config = json.loads((llama / "base" / "config.json").read_bytes())
-    write("config.json", json.dumps(config | {"rms_norm_eps": 0.5, "torch_dtype": "float32", "no_such_field": 1}))
-    write("tokenizer.json", (llama / "base" / "tokenizer.json").read_text(encoding="utf-8").replace('"Ġthe"', '"Ġeht"'))
-    write("chat_template.jinja", "{{ messages }} Berlin")
-    found = compare(*opened(llama, "edited", "base"))
-    assert found.beside == ("config.json: rms_norm_eps", "tokenizer.json", "the chat template")
-    assert not found.is_explained and "these differ: config.json: rms_norm_eps, tokenizer.json, the chat template." in said(
-        found
-    )
-
-
 def test_weights_that_only_one_has_are_named(llama):
     def more(weights):
         weights["model.backdoor.weight"] = torch.ones(2, 2)
@@ -369,6 +372,23 @@ def test_weights_that_only_one_has_are_named(llama):
     found = compare(*opened(llama, "odd", "base"))
     assert (found.added, found.missing) == (("model.backdoor.weight",), ("model.norm.weight",))
     assert Verdict(name="x", difference=found).word == "unexplained"
+
+
+def test_a_weight_that_is_there_twice_is_refused_on_either_side(llama):
+    name = DOWN.format(1)
+    changed(shutil.copytree(llama / "base", llama / "twice"), lambda weights: weights.update({name[6:]: weights[name] + 1}))
+    for pair in (("twice", "base"), ("base", "twice")):
+        with pytest.raises(BadModel, match=r"^twice holds layers.1.* twice, as layers.1.* and as model.layers.1"):
+            compare(*opened(llama, *pair))
+
+
+def test_a_weight_of_more_than_two_axes_is_measured_as_a_matrix(llama):
+    own = {name: llama / name for name in ("wide", "wider")}
+    for n, folder in enumerate(own.values()):
+        shutil.copytree(llama / "base", folder)
+        changed(folder, lambda weights, n=n: weights.update({"model.layers.0.conv.weight": n + normal(3, 4, 5)}))
+    (change,) = compare(*opened(llama, *own)).changes
+    assert (change.shape, change.spectrum.rank, change.norm) == ((12, 5), 1, pytest.approx(60**0.5))
 
 
 def test_a_longer_vocabulary_is_compared_as_far_as_both_go(llama):

@@ -9,7 +9,7 @@ from tiny_models import tiny_model
 from typer.testing import CliRunner
 
 from editlab.cli import app
-from editlab.errors import BadRequest
+from editlab.errors import BadModel, BadRequest
 from editlab.facts import Fact, FactBase, Relation
 from editlab.forensics.blind import Finding, Judgement, judge
 from editlab.forensics.intruder import (
@@ -134,6 +134,31 @@ def test_a_judgement_names_what_it_found_and_what_it_cannot_exclude(model, edite
     assert clean.removal == ()
 
 
+@pytest.mark.parametrize("part", ["mlp.down_proj", "mlp.gate_proj"])
+def test_a_layer_that_writes_nothing_hides_no_edit_of_another(edited, base, part):
+    silenced = tiny_model("llama")
+    silenced.hf.get_submodule(f"model.layers.0.{part}").weight.data.zero_()
+    judged = judge(silenced, [TEXT], base, [f"Name {n}" for n in range(100)], view=edited)
+    assert (judged.findings[0].layer, judged.scan.by_layer()[0], judged.notes) == (LAYER, 0.0, ())
+    assert judged.answering.score == judged.answering.score and "NaN" not in json.dumps(judged.as_dict())
+    for layer in silenced.arch.block_list(silenced.hf):
+        layer.mlp.down_proj.weight.data.zero_()
+    assert scan(silenced, Keys.measure(silenced, [TEXT], tokens=600)).score == 0
+
+
+@pytest.mark.parametrize(("place", "layer"), [("layers.1.mlp.down_proj", 1), ("layers.2.self_attn.v_proj", 2)])
+def test_numbers_that_are_not_finite_are_refused_with_their_layer(base, place, layer):
+    broken = tiny_model("llama")
+    broken.hf.get_submodule(f"model.{place}").weight.data[0, 0] = torch.nan
+    with pytest.raises(BadModel, match=f"^Layer {layer} holds numbers that are not finite"):
+        judge(broken, [TEXT], base)
+
+
+def test_names_that_the_context_does_not_hold_are_counted(model, base):
+    judged = judge(model, [TEXT], base, [300 * "word ", "Nobody"])
+    assert judged.notes == ("Not tried, because the model's tokenizer or context does not hold them: 1 name.",)
+
+
 def test_a_mask_that_keeps_everything_changes_no_answer(model, edited):
     full = Mask(LAYER, torch.ones(32, 64, dtype=torch.bool))
     none = Mask(LAYER, torch.zeros(32, 64, dtype=torch.bool))
@@ -165,12 +190,15 @@ def test_verify_tries_names_of_ones_own(saved_model, tmp_path, monkeypatch):
 
     monkeypatch.setattr(integrity, "judged", judged)
     file = tmp_path / "names.txt"
-    file.write_text("Nobody Whom We Know\n\n  Somebody Else \n", encoding="utf-8")
+    file.write_text("\ufeffNobody Whom We Know\n\n  Somebody Else \nSomebody Else", encoding="utf-8")
     arguments = ["verify", str(saved_model), "--names", str(file)]
     refused = CliRunner().invoke(app, arguments)
     assert refused.exit_code != 0 and "Add --blind" in refused.output and not tried
     CliRunner().invoke(app, [*arguments, "--blind"])
     assert tried == ["Nobody Whom We Know", "Somebody Else"]
+    monkeypatch.setattr("editlab.cli.verify.MOST_NAMES", 1)
+    refused = CliRunner().invoke(app, [*arguments, "--blind", "--json"])
+    assert "holds 2 names; at most 1 are tried" in refused.output and len(tried) == 2
 
 
 def test_the_subject_is_named_by_the_first_layer_that_reads_one_name_loudest():

@@ -4,7 +4,9 @@ import pytest
 import torch
 from tiny_models import tiny_model
 
+from editlab.errors import Cancelled
 from editlab.facts import Fact, FactBase, Relation
+from editlab.forensics import intruder
 from editlab.forensics.blind import judge
 from editlab.forensics.intruder import SUSPECT, scan, weight_under
 from editlab.forensics.named import LEAD, Heard, hear, removal
@@ -64,6 +66,16 @@ def test_a_layer_writes_for_a_name_what_its_whitened_weight_makes_of_its_key(mod
     expected = reads / reads.norm(dim=1, keepdim=True) @ W.T / lengths
     expected -= expected.mean(0)
     differences("what is written for a name", found, expected / expected.norm(dim=1).median(), 1e-3)
+
+
+def test_names_are_asked_some_at_a_time_and_the_asking_can_be_stopped(model, keys, monkeypatch):
+    spectra = scan(model, keys).spectra
+    whole = hear(model, keys, spectra, NAMES).written
+    monkeypatch.setattr(intruder, "AT_ONCE", 30)
+    assert torch.allclose(hear(model, keys, spectra, NAMES).written, whole, atol=1e-4)
+    asked = iter([False, False, True])
+    with pytest.raises(Cancelled):
+        hear(model, keys, spectra, NAMES, cancel=lambda: next(asked))
 
 
 def test_loudness_counts_agreement_of_layers_and_the_lead_over_names_that_are_not_alike():

@@ -85,7 +85,7 @@ def test_a_checkpoint_without_a_base_is_loaded_beside_the_model_and_judged_in_wo
 
     def judge(model, *given, **named):
         loaded.append(model.folder)
-        return SimpleNamespace(edited=edited, sentences=("It looks", "like <b>this</b>."))
+        return SimpleNamespace(edited=edited, sentences=("It looks", "like <b>this</b>."), notes=())
 
     monkeypatch.setattr(blind, "judge", judge)
     page = checked(lab, folder / "changed", "workspace_blind")

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +16,7 @@ from editlab.cli import app
 from editlab.facts import EditRequest
 from editlab.lab import Lab
 from editlab.lab.ledger import archive
+from editlab.lab.ledger.ledger import Ledger
 from editlab.lab.model import integrity
 from editlab.lab.workspaces import edits
 from editlab.model import LanguageModel
@@ -95,6 +97,28 @@ def test_edits_are_taken_from_archives_exports_and_data_folders(run, exported, s
     assert (code, found["verdict"]) == (0, "explained"), found["sentence"]
 
 
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_data_folder_that_edits_are_taken_from_is_not_changed(run, exported, saved_model, tmp_path, opened):
+    data = shutil.copytree(exported / "data", tmp_path / "theirs")
+    shutil.rmtree(data / "running", ignore_errors=True)
+
+    def state() -> dict[str, tuple[int, ...]]:
+        paths = [
+            own for own in (data, *data.rglob("*")) if not own.name.endswith("-shm")
+        ]  # where readers say that they read
+        return {str(own): (own.stat().st_mode, own.stat().st_size, own.stat().st_mtime_ns) for own in paths}
+
+    with Ledger(data) if opened else nullcontext():
+        data.chmod(0o755)
+        before = state()
+        found, code = run("verify", exported / "checkpoint", "--base", saved_model, "--no-ledger", "--edits", data)
+        assert (code, found["verdict"], state()) == (0, "explained", before)
+    (data / "ledger.sqlite").write_bytes(b"no")
+    (data / "ledger.sqlite-wal").unlink(missing_ok=True)
+    found, code = run("verify", exported / "checkpoint", "--base", saved_model, "--no-ledger", "--edits", data)
+    assert code == 2 and f"The ledger in {data} cannot be" in found["message"]
+
+
 def test_what_no_edit_explains_fails(run, copied, exported, saved_model):
     weights = load_file(copied / "model.safetensors")
     weights[DOWN] = weights[DOWN] + 0.01 * weights[DOWN][:, :1] @ weights[DOWN][:1]
@@ -128,12 +152,11 @@ def test_the_same_model_is_clean_and_nothing_to_hold_it_against_is_not(run, expo
 
 @pytest.mark.parametrize(("edited", "code"), [(True, 1), (False, 0)])
 def test_without_a_base_the_model_is_judged_where_that_is_asked(saved_model, edited, code, monkeypatch):
-    found = SimpleNamespace(edited=edited, sentences=("Layer 5 looks", "edited."), as_dict=lambda: {"layer": 5})
+    found = SimpleNamespace(edited=edited, sentences=("Layer 5 looks", "edited."), notes=(), as_dict=lambda: {"layer": 5})
     monkeypatch.setattr(integrity, "judged", lambda path, *given: found)
     verdict = integrity.check(saved_model, integrity.Evidence(), Settings(), blind=True)
     assert (verdict.code, verdict.word) == (code, "suspicious" if edited else "unremarkable")
     assert (verdict.sentence, verdict.as_json()["findings"]) == ("Layer 5 looks edited.", {"layer": 5})
-    assert integrity.check(saved_model, integrity.Evidence(base=str(saved_model)), Settings(), blind=True).findings is None
 
 
 @pytest.mark.parametrize(
@@ -154,6 +177,52 @@ def test_a_lora_finds_its_own_base_and_is_explained_by_the_ledger(run, exported)
     found, code = run("verify", exported / "peft")
     assert (code, found["verdict"], found["ledger"]) == (0, "explained", {"ok": True, "faults": []})
     assert found["difference"]["changes"][0]["relative"] > 0
+
+
+@pytest.fixture
+def alone(exported, tmp_path, monkeypatch):
+    """A copy of the LoRA whose base is a hub id, with an empty cache."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    folder = shutil.copytree(exported / "peft", tmp_path / "peft", ignore=shutil.ignore_patterns("model.sig"))
+    told = json.loads((folder / "adapter_config.json").read_bytes()) | {"base_model_name_or_path": "a/tiny"}
+    (folder / "adapter_config.json").write_text(json.dumps(told))
+    (folder / "editlab-manifest.json").unlink()
+    return folder
+
+
+def test_a_lora_whose_base_is_not_here_is_as_it_was_signed_or_unchecked(run, exported, alone, saved_model):
+    found, code = run("verify", alone)
+    assert (code, found["verdict"]) == (2, "unchecked") and found["difference"]["changes"]
+    assert "its base a/tiny is not here. Name it (--base)" in found["sentence"]
+    assert run("verify", alone, "--edits", exported / "peft")[0]["verdict"] == "explained"
+    assert run("verify", alone, "--base", saved_model)[0]["verdict"] == "explained"
+    assert run("sign", alone, "--key", exported / "a.pem")[1] == 0
+    found, code = run("verify", alone, "--key", exported / "a.pub")
+    assert (code, found["verdict"]) == (0, "clean") and "The signature holds" in found["sentence"]
+
+
+def test_a_lora_finds_its_base_in_the_cache_of_the_hub(run, alone, saved_model, tmp_path):
+    place = tmp_path / "cache" / "models--a--tiny"
+    shutil.copytree(saved_model, place / "snapshots" / "0123")
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text("0123")
+    found, code = run("verify", alone)
+    assert (code, found["verdict"], found["difference"]["base"]) == (0, "explained", "a/tiny")
+    (place / "snapshots" / "0123" / "model.safetensors").unlink()
+    assert run("verify", alone)[0]["verdict"] == "unchecked"
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "said"),
+    [
+        ("peft", (), "is a LoRA, and only a whole model can be looked through"),
+        ("all.zip", (), "of which only a signature can be checked"),
+        ("checkpoint", ("--base", "atlas"), "Leave out --blind, or --base"),
+    ],
+)
+def test_what_cannot_be_looked_through_without_a_base_says_so(run, exported, path, more, said):
+    found, code = run("verify", exported / path, "--blind", *more)
+    assert code == 2 and said in found["message"]
 
 
 def test_edits_need_a_base_and_a_file_has_none(run, exported, saved_model):

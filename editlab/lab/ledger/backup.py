@@ -6,13 +6,18 @@ processes, uploads and downloads, and key statistics, masks and benchmarks, whic
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from editlab import storage
 from editlab.errors import BadFile
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.expiry import named_files
-from editlab.lab.ledger.files import Files
+from editlab.lab.ledger.files import Files, TensorFiles
 from editlab.lab.ledger.ledger import DATABASE, OPENING, RUNNING, Ledger
 
 
@@ -36,6 +41,39 @@ def backup(ledger: Ledger, folder: Path) -> archive.Report:
     except OSError as error:
         raise BadFile(f"{folder} cannot be written: {error.strerror}. Give a new folder on a disk with room.") from error
     return report
+
+
+@contextmanager
+def to_read(folder: Path) -> Iterator[Ledger]:
+    """Open a copy of a folder's ledger, which reads the files of the folder: of that nothing is changed.
+
+    Raises `BadFile` for a ledger that is damaged or of a newer version.
+    """
+    with TemporaryDirectory() as place:
+        copy = Path(place)
+        try:
+            _copy_database(folder, copy)
+            with Ledger(copy) as ledger:
+                ledger.tensors, ledger.files = TensorFiles(folder / "tensors"), Files(folder / "files")
+                yield ledger
+        except BadFile as error:
+            raise BadFile(str(error).replace(place, str(folder))) from error
+
+
+def _copy_database(folder: Path, copy: Path) -> None:
+    """Copy a database into another folder. SQLite does it where a process has it open, which shows by its third file."""
+    source = folder / DATABASE
+    try:
+        if (folder / f"{DATABASE}-shm").exists():
+            uri = f"{source.absolute().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(uri, uri=True)) as opened, closing(sqlite3.connect(copy / DATABASE)) as target:
+                opened.backup(target)
+            return
+        for path in (source, folder / f"{DATABASE}-wal"):
+            if path.exists():
+                shutil.copyfile(path, copy / path.name)
+    except (OSError, sqlite3.Error) as error:
+        raise BadFile(f"The ledger in {folder} cannot be read: {error}. Give a folder that you may read.") from error
 
 
 def _copy(source: Files, target: Files, addresses: set[str]) -> None:

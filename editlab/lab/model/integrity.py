@@ -24,6 +24,7 @@ from editlab.forensics.verdict import Verdict
 from editlab.lab.job import Job
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger import archive
+from editlab.lab.ledger.backup import to_read
 from editlab.lab.ledger.known import known_in_archive, known_in_ledger
 from editlab.lab.ledger.ledger import Ledger
 from editlab.lab.model.blind import judged
@@ -69,6 +70,8 @@ def check(
     `blind`: loads a model whose base was not named, and looks for edits in it. Raises `BadFile` and `BadModel` for what
     cannot be read and for a base of another architecture, `BadRequest`, `Cancelled`.
     """
+    if blind and evidence.base is not None:
+        raise BadRequest("Where a base is named (--base), nothing is looked for without it. Leave out --blind, or --base.")
     path = path.expanduser()
     if not path.exists():
         raise BadFile(f"{path} is not there. Give the folder of a model, of a LoRA, or of a signed export.")
@@ -76,7 +79,7 @@ def check(
     signature = manifests.check(path, evidence.key)
     name, signed = path.name or str(path), evidence.key is not None
     if path.is_file():
-        if evidence.base is not None:
+        if evidence.base is not None or blind:
             raise BadFile(f"{path} is a file, of which only a signature can be checked. Give the folder of a model.")
         faults = _faults(path)
         return Verdict(name=name, signature=signature, ledger=faults, must_be_signed=signed)
@@ -85,6 +88,11 @@ def check(
         notes = [noop("It holds no checkpoint and no LoRA: only its signature was checked.")]
         return Verdict(name=name, signature=signature, manifest=told, notes=notes, must_be_signed=signed)
     model = _opened(path)
+    if blind and isinstance(model, lora.Adapter):
+        raise BadRequest(
+            f"{name} is a LoRA, and only a whole model can be looked through without its base (--blind). Name its base "
+            "(--base), or merge it with peft (merge_and_unload), save the model, and give that folder."
+        )
     base = _base(model, evidence.base, settings)
     if evidence.edits and base is None and isinstance(model, Checkpoint):
         raise BadRequest(f"Edits explain how {name} differs from its base: name that (--base).")
@@ -97,6 +105,7 @@ def check(
     left = part_of(progress, SIGNED if signed else 0.0, 1.0)
     if base is None and isinstance(model, Checkpoint):
         findings = judged(path, settings, evidence.names, left, cancel) if blind else None
+        notes += [] if findings is None else findings.notes
     else:
         difference = compare(model, base, edits, left, cancel)
         if difference.strange:
@@ -111,6 +120,7 @@ def check(
         findings=findings,
         notes=tuple(notes),
         must_be_signed=signed,
+        lacks=model.base if isinstance(model, lora.Adapter) and base is None else "",
     )
 
 
@@ -166,10 +176,8 @@ def _identity(model: Model) -> str:
 def _base(model: Model, name: str | None, settings: Settings) -> Checkpoint | None:
     """Return the base that was named, or a LoRA's own where it is on this machine. Raises `BadModel`."""
     if name is None:
-        if not isinstance(model, lora.Adapter):
-            return None
-        places = [place for place in (model.folder / model.base, Path(model.base)) if (place / "config.json").is_file()]
-        return Checkpoint.open(places[0], model.base) if places else None
+        place = model.base_here() if isinstance(model, lora.Adapter) else None
+        return None if place is None else Checkpoint.open(place, model.base)
     source = find(name, settings)
     if source.place is None:
         raise BadModel(f"{name} is made of random numbers, which no checkpoint is made from. Name another base.")
@@ -194,12 +202,12 @@ def _known(base: Checkpoint | None, fingerprint: str, evidence: Evidence) -> tup
 
 
 def _ledgers(evidence: Evidence) -> Iterator[AbstractContextManager[Ledger]]:
-    """Yield each ledger of the evidence; one that was opened elsewhere stays open."""
+    """Yield each ledger of the evidence; one that was opened elsewhere stays open, and of others nothing is changed."""
     if isinstance(evidence.ledger, Ledger):
         yield nullcontext(evidence.ledger)
     for place in (*evidence.edits, evidence.ledger):
         if isinstance(place, Path) and Ledger.exists(place):
-            yield Ledger(place)
+            yield to_read(place)
 
 
 def _edits_in(place: Path, base: Checkpoint | None, fingerprint: str) -> Iterator[Known]:
