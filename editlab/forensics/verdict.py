@@ -236,7 +236,7 @@ def _difference(found: Difference) -> dict[str, Any]:
         "missing": list(found.missing),
         "beside": list(found.beside),
         "edits_known": found.known,
-        "edits_that_fit_nothing": found.strange,
+        "edits_of_other_shape": found.strange,
         "edits": [
             {"name": own.name, "source": own.source, "weights": own.of, "coefficients": dict(own.coefficients)}
             for own in found.edits
