@@ -1,7 +1,7 @@
 """Draw chains of edits: python -m tools.chain_picture OUT.png NAME=CHAINS.json ...
 
-CHAINS.json: what `editlab bench chain --json` printed. Four curves over the applied edits, a line each; needs Chromium.
-The table of the last check-up of each is printed.
+CHAINS.json: what `editlab bench chain --json` printed. Four curves over the applied edits, in powers of ten, a line each
+chain; needs Chromium. The table of the last check-up of each is printed.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def draw(chains: dict[str, dict[str, Any]], out: Path) -> None:
     """Write the picture: a panel a metric, a line a chain."""
     figure = make_subplots(2, 2, subplot_titles=list(METRICS.values()), horizontal_spacing=0.07, vertical_spacing=0.12)
     for number, (name, chain) in enumerate(chains.items()):
-        edits = [0, *(one["edits"] for one in chain["rows"])]
+        edits = [1, *(one["edits"] for one in chain["rows"])]
         for place, metric in enumerate(METRICS):
             first = 1.0 if metric in ("holds", "locality") else 0.0
             line = go.Scatter(
@@ -72,6 +72,7 @@ def draw(chains: dict[str, dict[str, Any]], out: Path) -> None:
                 showlegend=place == 0,
             )
             figure.add_trace(line, place // 2 + 1, place % 2 + 1)
+    figure.update_xaxes(type="log", dtick=1)
     figure.update_yaxes(range=[0, 1.03], row=1)
     figure.update_layout(
         template="plotly_white",
