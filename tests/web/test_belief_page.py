@@ -131,3 +131,10 @@ def test_a_row_counts_what_tells_and_shows_the_texts():
     assert "1 of 2" in html and "◐" in html and "&lt;told&gt;" in html and "<told>" not in html
     assert "The unedited model does not give the old answer to such a question" in html
     assert "There is no such question about this fact" in html
+
+
+def test_the_word_of_a_kind_is_that_of_the_question_that_tells():
+    rows = [row("negation", **views(edited=None)), row("negation", **views(edited=True))]
+    html = belief_table.table(found(*rows, waiting=tuple(KINDS)[3:]))
+    (group,) = [part for part in html.split("data-kind=") if part.startswith('"negation"')]
+    assert "new fact" in group.split("<details")[0].split("</summary>")[0]

@@ -96,14 +96,15 @@ def _group(name: str, answers: BeliefAnswers) -> Group:
 
 def _summed(view: str, known: Sequence[Row], rows: Sequence[Row]) -> Cell:
     """Return a view's verdict on a kind: the one answer in a word, several as a count."""
-    told = [bool(row[f"{view}.generated"]) for row in known if row[f"{view}.generated"] is not None]
+    telling = [row for row in known if row[f"{view}.generated"] is not None]
+    told = [bool(row[f"{view}.generated"]) for row in telling]
     if not told:
         word = (
             _(words.NOT_ASKED_WORD) if not rows else _(words.VERDICTS[rows[0][f"{view}.verdict"]]) if len(rows) == 1 else ""
         )
         return Cell(view, MARKS["open"], "open", word)
     tone = "base" if view == "base" else "good" if all(told) else "mixed" if any(told) else "bad"
-    word = _(words.VERDICTS[known[0][f"{view}.verdict"]]) if len(told) == 1 else words.of(sum(told), len(told))
+    word = _(words.VERDICTS[telling[0][f"{view}.verdict"]]) if len(told) == 1 else words.of(sum(told), len(told))
     return Cell(view, MARKS[tone], tone, word)
 
 
