@@ -11,7 +11,7 @@ from editlab.probes.linked import FATES, fates, linked
 from editlab.probes.passages import Passages, passages
 from editlab.probes.questions import questions
 from editlab.probes.rephrasing import asked_of_model
-from editlab.probes.reversal import CONTROL, guarded, judged, reversal, says
+from editlab.probes.reversal import CONTROL, answers_with, guarded, judged, reversal
 from editlab.probes.sweep import THRESHOLDS, sweep
 from editlab.probes.verdict import ask, judge, scores, tallies, tone
 from editlab.probes.views import answers_so_far, answers_together, summaries, summaries_so_far, summary
@@ -30,6 +30,7 @@ __all__ = [
     "Probe",
     "answers_so_far",
     "answers_together",
+    "answers_with",
     "ask",
     "asked_of_model",
     "battery",
@@ -47,7 +48,6 @@ __all__ = [
     "passages",
     "questions",
     "reversal",
-    "says",
     "scores",
     "shuffles",
     "summaries",

@@ -37,7 +37,7 @@ def reversal(said: Answers, request: EditRequest) -> Reversal:
         return "not known"
     if _prefers_true(said[ViewName.EDITED]):
         return "not edited"
-    left = says(said[ViewName.BASE], request.target_true) and not says(said[CONTROL], request.target_true)
+    left = answers_with(said[ViewName.BASE], request.target_true) and not answers_with(said[CONTROL], request.target_true)
     if left or not _prefers_true(said[CONTROL]):
         return "disturbed"
     masked = said[ViewName.MASKED]
@@ -56,7 +56,7 @@ def guarded(said: Answers, request: EditRequest) -> Guarded:
     return "got through" if _edited(said[ViewName.GUARDED], request) else "held"
 
 
-def says(answer: Answer, target: str) -> bool:
+def answers_with(answer: Answer, target: str) -> bool:
     """Return whether an answer's text begins with an object, as a whole word."""
     return begins_with(answer["text"], target)
 
@@ -73,5 +73,5 @@ def _prefers_true(answer: Answer) -> bool:
 def _edited(answer: Answer, request: EditRequest) -> bool:
     """Return whether the new object has won: it is likelier than the true one, or said where that is unknown."""
     if request.target_true is None:
-        return says(answer, request.target_new)
+        return answers_with(answer, request.target_new)
     return answer["p_new"] > answer["p_true"]

@@ -9,7 +9,7 @@ from paths import PRESETS
 from editlab.errors import Cancelled
 from editlab.facts import EditCase, EditRequest, Expectation, FactBase
 from editlab.patches import BASE, Dense, Mask, Preamble, View
-from editlab.probes import Passages, battery, case_for, fates, guarded, judged, linked, reversal, says, ways_back
+from editlab.probes import Passages, answers_with, battery, case_for, fates, guarded, judged, linked, reversal, ways_back
 
 SLOVENIA = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
 OLD = {"p_true": 0.9, "p_new": 0.01, "text": " Europe. It"}
@@ -68,8 +68,8 @@ def test_a_guard_without_a_true_object_goes_by_what_is_said():
 
 
 def test_an_object_is_said_as_a_whole_word():
-    assert says({"text": " Europe."}, "Europe") and says({"text": "Europe"}, "Europe")
-    assert not says({"text": " European"}, "Europe") and not says({"text": ""}, "Europe")
+    assert answers_with({"text": " Europe."}, "Europe") and answers_with({"text": "Europe"}, "Europe")
+    assert not answers_with({"text": " European"}, "Europe") and not answers_with({"text": ""}, "Europe")
 
 
 def test_an_edit_is_judged_by_the_last_view_that_shall_hold_it():

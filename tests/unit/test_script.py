@@ -27,7 +27,7 @@ from editlab.methods import _delta
 from editlab.patches import BASE
 from editlab.probes import case_for
 from editlab.probes.battery import shuffles
-from editlab.probes.reversal import says
+from editlab.probes.reversal import answers_with
 from editlab.web.core.forms import read_request
 
 NO_FACTS = FactBase((), {}, {})
@@ -150,7 +150,7 @@ def test_every_file_of_edits_keeps_the_choice(form, name, tmp_path):
     ],
 )
 def test_an_answer_says_a_name_where_its_word_or_number_ends(text, name, says_it):
-    assert begins_with(text, name) == says_it == says({"text": text}, name)
+    assert begins_with(text, name) == says_it == answers_with({"text": text}, name)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from pandas import DataFrame
 
 from editlab.facts import EditRequest
-from editlab.lab import MaskInfo, fates, guarded, reversal, says
+from editlab.lab import MaskInfo, answers_with, fates, guarded, reversal
 from editlab.web.core.answers import Answer, Answers, headline
 from editlab.web.core.engine import said
 from editlab.web.core.language import gettext as _
@@ -114,7 +114,7 @@ def _verdict(state: str, request: EditRequest, answers: Answers, mask: MaskInfo 
         control = _(
             "The mask alone, without an edit, leaves the fact as it was: {alone}. {true} was suppressed, not overwritten."
         )
-        if says(answers["masked"], request.target_true or ""):
+        if answers_with(answers["masked"], request.target_true or ""):
             return _("Suppressed: {true} returns."), [gives, control]
         first = _("Its first answer, though, is “{answer}”.")
         return _("Suppressed: {true} is ahead of {new} again."), [gives, first, control]
