@@ -10,13 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import psutil
 import torch
 
 from editlab import methods
 from editlab.answers import ViewName
 from editlab.bench.speed import requests
-from editlab.bench.timing import peak
+from editlab.bench.timing import held, peak
 from editlab.model import LanguageModel, Plan, measuring, memory, statistics
 from editlab.patches import BASE, View
 from editlab.probes import Ground, ask
@@ -40,7 +39,7 @@ def measure(
     Memory is given back between the stages, as the app does it between jobs.
     """
     device = torch.device(plan.device)
-    before, largest = _held(device), 0
+    before, largest = held(device), 0
     kept: dict[str, Any] = {}
 
     def stage(number: int, what: str, planned: int, work: Callable[[], None]) -> dict[str, Any]:
@@ -70,8 +69,3 @@ def measure(
     views = {ViewName.BASE: BASE, ViewName.EDITED: View.base().with_patches(edited)}
     yield stage(3, "battery", standing + plan.kept + plan.cache + plan.batch, lambda: ask(model, request, asked, views))
     yield {"what": "all", "planned": plan.total, "measured": largest, "ratio": plan.total / largest}
-
-
-def _held(device: torch.device) -> int:
-    memory.give_back()
-    return torch.cuda.memory_allocated(device) if device.type == "cuda" else psutil.Process().memory_info().rss

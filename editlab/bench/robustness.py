@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,6 +21,7 @@ from editlab.answers import ViewName
 from editlab.bench.bootstrap import rate_interval
 from editlab.bench.editing import CASE_FAULTS, Edit, Rep, Setup, edits_of, grouped, in_calls, packs_of
 from editlab.bench.refining import Pathways, refined, view_of
+from editlab.bench.timing import with_peak
 from editlab.facts import EditCase
 from editlab.facts.request import SLOT
 from editlab.methods.rep import OFF
@@ -50,7 +52,8 @@ class CaseRow:
 
     Under "paper" and "clean" they are teacher-forced, under "generated" written, where that was asked. Under "gates", `open`
     counts the probes at which a gate should open and does, `false` the tokens of unseen prose at which one does. `seconds`
-    an edit took, `refining` its pathways, which hold `bytes` a layer.
+    an edit took, `refining` its pathways, which hold `bytes` a layer; `peak`: the most bytes in use above those before,
+    while the first of a run's edits were computed together.
     """
 
     key: str
@@ -63,6 +66,7 @@ class CaseRow:
     seconds: float = 0.0
     refining: float = 0.0
     bytes: int = 0
+    peak: int | None = None
     tallies: Mapping[str, Tally] = field(default_factory=dict)
     skipped: str | None = None
 
@@ -114,15 +118,18 @@ def measure(
     blank = {id(case): rows for case, rows in zip(cases, _blank(cases, setup, ground), strict=True)}
     packs = [pack for pack in packs_of(cases, setup) if any(_open(blank[id(case)], done) for case in pack)]
     asked, count = 0, sum(map(len, packs))
-    for call in in_calls(packs, setup):
-        for pack, edits in zip(call, edits_of(model, setup, config, call), strict=True):
+    for number, call in enumerate(in_calls(packs, setup)):
+        work = partial(edits_of, model, setup, config, call)
+        found, peak = with_peak(work, model.device) if number == 0 else (work(), None)
+        for pack, edits in zip(call, found, strict=True):
             made = {rep: refined(ground, pack, edits, rep, form) for rep in setup.reps}
             views = {rep: view_of(edits, own, rep).in_form(form) for rep, own in made.items()}
-            for number, (case, edit) in enumerate(zip(pack, edits, strict=True)):
+            for place, (case, edit) in enumerate(zip(pack, edits, strict=True)):
                 progress(asked / count, f"{setup.method}: case {case.id}")
                 asked += 1
-                own = {rep: one[number] for rep, one in made.items()}
-                yield from _measured(case, _open(blank[id(case)], done), edit, own, views, ground, setup)
+                own = {rep: one[place] for rep, one in made.items()}
+                rows = {rep: replace(row, peak=peak) for rep, row in _open(blank[id(case)], done).items()}
+                yield from _measured(case, rows, edit, own, views, ground, setup)
 
 
 def keys(cases: Sequence[EditCase], setup: Setup, ground: Ground) -> list[list[str]]:
@@ -164,6 +171,7 @@ def summary(rows: Sequence[CaseRow], unread: Sequence[str] = (), seed: int = 0) 
         "gate_open_rate": _share(measured, "open"),
         "false_firings_per_1000": None if (false := _share(measured, "false")) is None else 1000 * false,
         "seconds_per_edit": _mean([row.seconds for row in measured]),
+        "peak_bytes": max((row.peak for row in measured if row.peak is not None), default=None),
         "seconds_to_refine": _mean([row.refining for row in measured]) if first.rep != OFF else None,
         "bytes_per_layer": max((row.bytes for row in measured), default=0) if first.rep != OFF else None,
     }

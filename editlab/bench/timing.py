@@ -9,14 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+
+from editlab.model import memory
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
 Work = Callable[[], Any]
+T = TypeVar("T")
 COPIED_BYTES = 2**28
 """Size of the block that is copied to find how fast memory is read."""
 
@@ -114,6 +117,19 @@ def peak(work: Work, device: torch.device) -> int | None:
     work()
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text()) if known else None
     return int(found[1]) * 1024 if found else None
+
+
+def held(device: torch.device) -> int:
+    """Return the bytes in use on a device, or by the process, once what is kept for later was given back."""
+    memory.give_back()
+    return memory.used(device)["allocated"]
+
+
+def with_peak(work: Callable[[], T], device: torch.device) -> tuple[T, int | None]:
+    """Return what `work` returns, and the most bytes in use meanwhile above those before; None where that is unknown."""
+    before, made = held(device), []
+    reached = peak(lambda: made.append(work()), device)
+    return made[0], None if reached is None else max(0, reached - before)
 
 
 def _seconds(work: Work, device: torch.device) -> float:

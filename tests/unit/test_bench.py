@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from tiny_models import tiny_model
 
 from editlab import methods
@@ -180,14 +181,20 @@ def test_what_concerns_all_cases_ends_the_run(ground):
         list(robustness.measure(CASES, Setup("memit"), ground))
 
 
+def test_a_peak_is_what_work_takes_above_what_was_held_before():
+    held, large = torch.ones(10_000_000), 40_000_000
+    made, most = timing.with_peak(lambda: int(torch.ones(large // 4).sum()), held.device)
+    assert made == large // 4 and 0.9 * large < most < 2 * large
+
+
 def test_rates_are_totals_over_all_prompts():
     blank = CaseRow("", "", "rome", "off", (1,))
-    few = dataclasses.replace(blank, seconds=1.0, tallies={"paper": {"locality": (1.0, 1)}, "clean": {}})
+    few = dataclasses.replace(blank, seconds=1.0, peak=5, tallies={"paper": {"locality": (1.0, 1)}, "clean": {}})
     many = dataclasses.replace(blank, seconds=3.0, tallies={"paper": {"locality": (0.0, 9)}, "clean": {}})
     line = robustness.summary([few, many])
     assert line["locality"] == 0.1
     assert line["locality_ci"][0] == 0.0 and line["locality_ci"][1] == 1.0
-    assert line["seconds_per_edit"] == 2.0
+    assert line["seconds_per_edit"] == 2.0 and line["peak_bytes"] == 5
     assert line["success"] is None and line["success_ci"] is None
     assert line["clean"]["locality"] is None
 
@@ -196,7 +203,8 @@ def test_a_line_has_the_keys_that_people_script_against(ground):
     line = robustness.summary(list(robustness.measure(CASES[:1], QUICK, ground)))
     halves = (f"{kind}_{half}" for kind in ("rephrase", "shuffle", "long") for half in ("in", "out"))
     rates = ("success", "locality", "same_subject", *halves)
-    assert {"method", "rep", "n", "skipped", "seconds_per_edit", *rates} <= line.keys()
+    assert {"method", "rep", "n", "skipped", "seconds_per_edit", "peak_bytes", *rates} <= line.keys()
+    assert line["peak_bytes"] >= 0
     assert {f"{name}_ci" for name in rates} <= line.keys()
     assert {*rates, *(f"{name}_ci" for name in rates)} <= line["clean"].keys()
     assert line["gate_open_rate"] is None and line["false_firings_per_1000"] is None
@@ -298,7 +306,7 @@ def test_the_cases_of_a_group_are_asked_under_all_of_its_edits(tiny_llama, groun
         frame = ask(tiny_llama, case.request, ground.battery(case), {"base": BASE, "edited": view}, answers=False)
         assert row.tallies["paper"] == tallies(frame, "edited")
     (alone,) = robustness.measure([CASES[2]], setup, ground)
-    assert alone == dataclasses.replace(rows[0], seconds=alone.seconds)
+    assert alone == dataclasses.replace(rows[0], seconds=alone.seconds, peak=alone.peak)
     done = {rows[1].key}
     assert [row.key for row in robustness.measure(asked, setup, ground, done)] == [rows[n].key for n in (0, 2, 3)]
     assert rows[1].key not in {row.key for row in robustness.measure(pair[:1], setup, ground)}
@@ -545,7 +553,7 @@ def test_an_edit_in_other_precisions_is_held_against_float32(by_precision):
 def test_memory_is_measured_stage_by_stage(tiny_llama, facts, monkeypatch):
     planned = plan("config:atlas", device="cpu")
     peaks = iter([300_000_000, 310_000_000, 350_000_000, 400_000_000])
-    monkeypatch.setattr(peak, "_held", lambda device: 100_000_000)
+    monkeypatch.setattr(peak, "held", lambda device: 100_000_000)
     monkeypatch.setattr(peak, "peak", lambda work, device: (work(), next(peaks))[1])
     rows = list(peak.measure(planned, lambda: tiny_llama, lambda model: Ground(model, facts, LONG)))
     assert [row["what"] for row in rows] == ["load", "statistics", "edit", "battery", "all"]

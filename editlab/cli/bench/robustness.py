@@ -259,6 +259,8 @@ def _table_md(lines: Sequence[Mapping[str, Any]]) -> str:
     for line in lines:
         seconds = line["seconds_per_edit"]
         speed_text = "none measured" if seconds is None else f"{seconds:.3f} s an edit"
+        if line["peak_bytes"] is not None:
+            speed_text += f", {line['peak_bytes'] / 1e9:.2f} GB above the model at most"
         if line["gate_open_rate"] is not None:
             speed_text += (
                 f", {line['seconds_to_refine']:.3f} s to refine, {line['bytes_per_layer'] / 1000:.0f} kB a layer; "
