@@ -1,7 +1,7 @@
 """Which of many short texts belong to a question, told from letters alone: BM25, and whether a name is heard in a text.
 
 BM25 is Robertson and Zaragoza 2009 (Foundations and Trends in Information Retrieval 3), with an idf that is never negative.
-A name is heard where a stretch of text little longer than itself has most of its pairs of letters. So words in another
+A name is heard where a stretch of text at most twice as long as itself has most of its pairs of letters. So words in another
 order, pieces of words in another order and small changes of spelling are heard; names of something else are not.
 """
 
@@ -19,7 +19,9 @@ from editlab.facts.script import UNSPACED
 K1, B = 1.5, 0.75
 """BM25's usual constants: how soon a repeated word stops counting, and how much a long text is held against itself."""
 ROOM = 20
-"""Characters that a stretch in which a name is heard may be longer than the name."""
+"""Characters that a stretch in which a name is heard may at most be longer than the name."""
+SHORT = 4
+"""Letters up to which a name is heard whole or not at all: all but one of its few pairs stand in "the author", for Thor."""
 _WORD = regex.compile(rf"{UNSPACED}|[\p{{L}}\p{{M}}\p{{N}}]+", regex.V0)
 
 
@@ -54,30 +56,45 @@ class Bm25:
 
 
 class Names:
-    """The names of several things, each of which may have more than one; it tells which of them a text names."""
+    """The names of several things, each of which may have more than one; it tells which of them a text names.
+
+    A name that holds another one of the same thing is not listened for: what it has beside that one ("the country of Ghana")
+    may be said of anything.
+    """
 
     def __init__(self, names: Sequence[Sequence[str]]) -> None:
         self._names = [(owner, len(name), Counter(pair for pair, _ in _pairs(name)))
-                       for owner, own in enumerate(names) for name in own]  # fmt: skip
+                       for owner, own in enumerate(names) for name in _shortest(own)]  # fmt: skip
         self._having: dict[str, list[int]] = {}
         for number, (_, _, pairs) in enumerate(self._names):
             for pair in pairs:
                 self._having.setdefault(pair, []).append(number)
 
     def heard(self, text: str) -> dict[int, float]:
-        """Return for each thing that may be named the share of its best name's pairs of letters in a stretch of the text."""
+        """Return for each thing that may be named the share of its best name's pairs of letters in a stretch of the text.
+
+        A short name, of which a word or two may have most pairs, is named whole or not at all.
+        """
         placed = list(_pairs(text))
         found: dict[int, float] = {}
         for number in sorted({number for pair, _ in placed for number in self._having.get(pair, ())}):
             owner, length, pairs = self._names[number]
-            share = _most_in_a_stretch(placed, pairs, length + ROOM) / pairs.total()
-            found[owner] = max(found.get(owner, 0.0), share)
+            share = _most_in_a_stretch(placed, pairs, length + min(ROOM, length)) / pairs.total()
+            found[owner] = max(found.get(owner, 0.0), share if length > SHORT or share == 1 else 0.0)
         return found
 
 
 def heard(text: str, name: str) -> float:
     """Return how much of a name is heard in a text, 0 to 1."""
     return Names([[name]]).heard(text).get(0, 0.0)
+
+
+def _shortest(names: Sequence[str]) -> Iterator[str]:
+    """Yield the names of one thing in which no other one of them stands as whole words."""
+    framed = {name: f" {' '.join(words(name))} " for name in names}
+    for name, own in framed.items():
+        if not any(len(other) < len(own) and other.strip() and other in own for other in framed.values()):
+            yield name
 
 
 def _most_in_a_stretch(placed: Sequence[tuple[str, int]], pairs: Mapping[str, int], size: int) -> int:

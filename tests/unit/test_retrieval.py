@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from editlab.facts.retrieval import ROOM, Bm25, Names, heard, words
+from editlab.facts.retrieval import ROOM, SHORT, Bm25, Names, heard, words
 
 TEXTS = ("The capital of Slovenia is Rome.", "Messi plays chess", "The river of Slovenia runs to Rome", "Rome, Rome, Rome!")
 
@@ -41,8 +41,9 @@ def slowly_heard(text, name):
     wanted, placed = Counter(pair for pair, _ in pairs(name)), pairs(text)
     shares = [0.0]
     for _, first in placed:
-        inside = Counter(pair for pair, at in placed if first <= at <= first + len(name) + ROOM)
-        shares.append((inside & wanted).total() / wanted.total())
+        inside = Counter(pair for pair, at in placed if first <= at <= first + len(name) + min(ROOM, len(name)))
+        share = (inside & wanted).total() / wanted.total()
+        shares.append(share if len(name) > SHORT or share == 1 else 0.0)
     return max(shares)
 
 
@@ -88,6 +89,10 @@ def test_a_name_is_heard_in_another_order_spelling_and_behind_other_text(text, n
         ("Slovakia borders Austria and Poland", "Slovenia"),
         ("克罗地亚的首都是", "斯洛文尼亚"),
         ("", "Slovenia"),
+        ("Romeo and Juliet is a book by the author", "Thor"),
+        ("quicksilver at room temperature is a", "Root"),
+        ("sumo has its origin in the country of", "Ghana"),
+        ("Ireland has its capital in", "George Frideric Handel"),
     ],
 )
 def test_another_name_is_not(text, name):
@@ -99,6 +104,12 @@ def test_many_names_are_told_apart_in_one_look():
     found = names.heard("Messi went to Rome")
     assert (found[1], found[2]) == (1.0, 1.0) and found.get(0, 0.0) < 0.75
     assert Names([]).heard("Messi") == {}
+
+
+def test_a_name_around_another_one_of_the_same_thing_is_not_listened_for():
+    names = Names([("the country of Ghana", "Ghana"), ("Ghana",)])
+    assert names.heard("sumo has its origin in the country of")[0] < 0.75
+    assert names.heard("Gold comes from the country of Ghana") == {0: 1.0, 1: 1.0}
 
 
 def test_words_are_folded_and_letters_stand_alone_where_a_script_has_no_spaces():
