@@ -3,10 +3,13 @@
 Beside the letters of the name, the model's own states are tried as the note's gate: a probe's last token, or the mean of its
 tokens, against that of the edit's own prompt, behind a block; the threshold at which as many neighbours pass as with the
 letters. Nothing is edited. Run: python -m tools.what_answers --data rep_valid.json
+
+With --others: how many questions about other subjects get a note, where the notes of all cases lie in one view.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -27,6 +30,8 @@ from editlab.settings import Settings
 
 HEARD = (0.6, 0.7, 0.75, 0.8, 0.9)
 RADII = (0.01, 0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 1.0)
+OTHERS = 400
+"""Questions about other subjects."""
 LONG_CASES = 8
 """Cases whose long contexts the model reads for their keys; the letters are asked of all."""
 
@@ -35,12 +40,16 @@ def main(
     data: Annotated[Path, typer.Option(help="Cases, in any form that apply reads.")],
     name: Annotated[str, typer.Option("--model", help="The model.")] = "atlas",
     limit: Annotated[int, typer.Option(min=1, help="Only the first so many cases.")] = 60,
+    others: Annotated[bool, typer.Option("--others", help="Only ask about other subjects, among all notes.")] = False,
 ) -> None:
     """Print a table for each: rows by threshold, columns by kind of probe, cells the share of the probes."""
     settings = Settings()
     model = LanguageModel.load(name, settings=settings)
     ground = Ground(model, FactBase.load(settings.presets / "facts"), passages(model, settings.presets / "texts"))
     cases = read_cases(data)[:limit]
+    if others:
+        among([case.request.subject for case in cases], ground.facts)
+        return
     batteries = [ground.battery(case) for case in cases]
     letters = [
         [Names([names_of(case.request.subject)]).heard(probe.text).get(0, 0.0) for probe in probes]
@@ -68,6 +77,18 @@ def main(
         apart.append([-value for value in ((keys[1:] - keys[0]).norm(dim=1) / keys[0].norm()).tolist()])
     print(f"A key at layer {layer} is {min(lengths):.0f} to {max(lengths):.0f} long.")
     table(f"Radius at layer {layer}, in lengths of the key", batteries, apart, [-radius for radius in RADII])
+
+
+def among(subjects: Sequence[str], facts: FactBase) -> None:
+    """Print at how many questions about subjects that have no note one of the notes of the others would stand."""
+    own = set(subjects)
+    asked = [fact for fact in facts.facts if fact.subject not in own]
+    asked = random.Random(0).sample(asked, min(OTHERS, len(asked)))
+    names = Names([names_of(subject) for subject in own])
+    found = [names.heard(facts.relations[f.relation].templates[0].replace("{}", f.subject)) for f in asked]
+    for level in HEARD:
+        opened = sum(max(shares.values(), default=0.0) >= level for shares in found)
+        print(f"{level:.2f}: {opened} of {len(asked)} questions, among the notes about {len(own):,} subjects")
 
 
 def of_kind(kind: str, batteries: Sequence[Sequence[Probe]], found: Sequence[Sequence[float]]) -> list[float]:

@@ -11,6 +11,7 @@ import math
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import regex
 
@@ -22,6 +23,8 @@ ROOM = 20
 """Characters that a stretch in which a name is heard may at most be longer than the name."""
 SHORT = 4
 """Letters up to which a name is heard whole or not at all: all but one of its few pairs stand in "the author", for Thor."""
+_ARTICLE = regex.compile(r"\A(the|an?)\s+(?=\S)", regex.IGNORECASE)
+"""It stands in nearly every text, and would be half of "The Band"."""
 _WORD = regex.compile(rf"{UNSPACED}|[\p{{L}}\p{{M}}\p{{N}}]+", regex.V0)
 
 
@@ -55,6 +58,27 @@ class Bm25:
         return found
 
 
+@dataclass(frozen=True)
+class _Name:
+    """A name of the thing number `owner`: how many characters long it is, its pairs of letters, and its numbers."""
+
+    owner: int
+    length: int
+    pairs: Counter[str]
+    numbers: frozenset[str]
+
+    def share(self, placed: Sequence[tuple[str, int]], numbers: frozenset[str]) -> float:
+        """Return the share of the pairs that a stretch of a text has; `placed`: all of its pairs, `numbers`: its numbers.
+
+        A short name, of which a word or two may have most pairs, is heard whole or not at all; another number is another
+        thing.
+        """
+        if not self.numbers <= numbers:
+            return 0.0
+        share = _most_in_a_stretch(placed, self.pairs, self.length + min(ROOM, self.length)) / self.pairs.total()
+        return share if self.length > SHORT or share == 1 else 0.0
+
+
 class Names:
     """The names of several things, each of which may have more than one; it tells which of them a text names.
 
@@ -63,24 +87,23 @@ class Names:
     """
 
     def __init__(self, names: Sequence[Sequence[str]]) -> None:
-        self._names = [(owner, len(name), Counter(pair for pair, _ in _pairs(name)))
-                       for owner, own in enumerate(names) for name in _shortest(own)]  # fmt: skip
+        self._names = [
+            _Name(owner, len(name), Counter(pair for pair, _ in _pairs(name)), frozenset(filter(str.isdigit, words(name))))
+            for owner, own in enumerate(names)
+            for name in _shortest([_ARTICLE.sub("", one) for one in own])
+        ]
         self._having: dict[str, list[int]] = {}
-        for number, (_, _, pairs) in enumerate(self._names):
-            for pair in pairs:
+        for number, name in enumerate(self._names):
+            for pair in name.pairs:
                 self._having.setdefault(pair, []).append(number)
 
     def heard(self, text: str) -> dict[int, float]:
-        """Return for each thing that may be named the share of its best name's pairs of letters in a stretch of the text.
-
-        A short name, of which a word or two may have most pairs, is named whole or not at all.
-        """
-        placed = list(_pairs(text))
+        """Return for each thing that may be named how much of its best name is heard in a text, 0 to 1."""
+        placed, numbers = list(_pairs(text)), frozenset(filter(str.isdigit, words(text)))
         found: dict[int, float] = {}
-        for number in sorted({number for pair, _ in placed for number in self._having.get(pair, ())}):
-            owner, length, pairs = self._names[number]
-            share = _most_in_a_stretch(placed, pairs, length + min(ROOM, length)) / pairs.total()
-            found[owner] = max(found.get(owner, 0.0), share if length > SHORT or share == 1 else 0.0)
+        for place in sorted({number for pair, _ in placed for number in self._having.get(pair, ())}):
+            name = self._names[place]
+            found[name.owner] = max(found.get(name.owner, 0.0), name.share(placed, numbers))
         return found
 
 

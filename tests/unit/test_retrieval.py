@@ -70,6 +70,7 @@ def test_a_name_is_heard_where_one_stretch_has_its_letters(text, name):
         ("The capital of SLOVENIA’S neighbour is", "Slovenia"),
         ("The capital of ia Sloven is", "Slovenia"),
         ("Jordan Michael plays", "Michael Jordan"),
+        ("The 5 iPhone is made by", "iPhone 5"),
         ("The iconic Danielle Darrieux, a native", "Danielle Darrieux"),
         ("ODYSSEAS ELYTIS was born in", "Odysséas Elýtis"),
         ("斯洛文尼亚的首都是", "斯洛文尼亚"),
@@ -91,6 +92,8 @@ def test_a_name_is_heard_in_another_order_spelling_and_behind_other_text(text, n
         ("", "Slovenia"),
         ("Romeo and Juliet is a book by the author", "Thor"),
         ("quicksilver at room temperature is a", "Root"),
+        ("Ireland belongs to the continent of", "The Band"),
+        ("Fiat 500 has its origin in", "Fiat 501"),
         ("sumo has its origin in the country of", "Ghana"),
         ("Ireland has its capital in", "George Frideric Handel"),
     ],
@@ -109,6 +112,7 @@ def test_many_names_are_told_apart_in_one_look():
 def test_a_name_around_another_one_of_the_same_thing_is_not_listened_for():
     names = Names([("the country of Ghana", "Ghana"), ("Ghana",)])
     assert names.heard("sumo has its origin in the country of")[0] < 0.75
+    assert heard("The Band comes from", "The Band") == heard("A band like The Who", "The Band") == 1.0
     assert names.heard("Gold comes from the country of Ghana") == {0: 1.0, 1: 1.0}
 
 
