@@ -21,7 +21,6 @@ from torch import Tensor
 from editlab import methods
 from editlab.facts import FactBase, read_cases
 from editlab.facts.retrieval import Names
-from editlab.methods.note.edit import names_of
 from editlab.model import LanguageModel
 from editlab.model.overlay import capturing_output
 from editlab.model.tokens import Located
@@ -52,7 +51,7 @@ def main(
         return
     batteries = [ground.battery(case) for case in cases]
     letters = [
-        [Names([names_of(case.request.subject)]).heard(probe.text).get(0, 0.0) for probe in probes]
+        [Names([ground.facts.names_of(case.request.subject)]).heard(probe.text).get(0, 0.0) for probe in probes]
         for case, probes in zip(cases, batteries, strict=True)
     ]
     table("Share of the name that is heard", batteries, letters, HEARD)
@@ -84,7 +83,7 @@ def among(subjects: Sequence[str], facts: FactBase) -> None:
     own = set(subjects)
     asked = [fact for fact in facts.facts if fact.subject not in own]
     asked = random.Random(0).sample(asked, min(OTHERS, len(asked)))
-    names = Names([names_of(subject) for subject in own])
+    names = Names([facts.names_of(subject) for subject in own])
     found = [names.heard(facts.relations[f.relation].templates[0].replace("{}", f.subject)) for f in asked]
     for level in HEARD:
         opened = sum(max(shares.values(), default=0.0) >= level for shares in found)

@@ -6,7 +6,7 @@ import torch
 from editlab import EditRequest, View, methods
 from editlab.errors import BadRequest
 from editlab.methods.ike.edit import ROOM, demonstrations
-from editlab.methods.note.edit import names_of
+from editlab.methods.note import NoteConfig, Retrieved
 from editlab.patches import BASE, Form, LowRank, Note, Preamble
 from editlab.patches.telling import run_on
 
@@ -93,9 +93,12 @@ def test_a_note_hears_as_much_of_a_name_as_it_asks_for():
 
 
 def test_a_note_knows_the_other_names_of_its_subject():
-    assert names_of("Slovenia")[0] == "Slovenia" and "Slovenija" in names_of("Slovenia")
-    assert names_of("Slovenija")[0] == "Slovenija" and "Slovenia" in names_of("Slovenija")
-    assert names_of("Nobody at all") == ("Nobody at all",)
+    def names(subject):
+        return Retrieved().patch(None, EditRequest("{} lies in", subject, "Rome"), NoteConfig()).names
+
+    assert names("Slovenia")[0] == "Slovenia" and "Slovenija" in names("Slovenia")
+    assert names("Slovenija")[0] == "Slovenija" and "Slovenia" in names("Slovenija")
+    assert names("Nobody at all") == ("Nobody at all",)
 
 
 def test_demonstrations_copy_update_and_retain_in_the_published_ratio():

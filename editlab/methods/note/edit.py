@@ -29,11 +29,5 @@ class Retrieved(Telling):
     def patch(self, model: LanguageModel, request: EditRequest, config: NoteConfig) -> Note:
         """Return the fact as a note for questions that name its subject."""
         own = preamble_of(request.sentence, config.frame)
-        return Note(own.text, request.text, names_of(request.subject), config.heard, config.most, own.cue)
-
-
-def names_of(subject: str) -> tuple[str, ...]:
-    """Return a subject and the other names under which our own facts know it."""
-    aliases = our_facts().aliases
-    known = next(((name, *others) for name, others in aliases.items() if subject in (name, *others)), ())
-    return tuple(dict.fromkeys((subject, *known)))
+        names = our_facts().names_of(request.subject)
+        return Note(own.text, request.text, names, config.heard, config.most, own.cue)
