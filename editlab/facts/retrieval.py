@@ -25,6 +25,7 @@ SHORT = 4
 """Letters up to which a name is heard whole or not at all: all but one of its few pairs stand in "the author", for Thor."""
 _ARTICLE = regex.compile(r"\A(the|an?)\s+(?=\S)", regex.IGNORECASE)
 """It stands in nearly every text, and would be half of "The Band"."""
+_NUMBER = regex.compile(r"\d+")
 _WORD = regex.compile(rf"{UNSPACED}|[\p{{L}}\p{{M}}\p{{N}}]+", regex.V0)
 
 
@@ -88,7 +89,7 @@ class Names:
 
     def __init__(self, names: Sequence[Sequence[str]]) -> None:
         self._names = [
-            _Name(owner, len(name), Counter(pair for pair, _ in _pairs(name)), frozenset(filter(str.isdigit, words(name))))
+            _Name(owner, len(name), Counter(pair for pair, _ in _pairs(name)), frozenset(_NUMBER.findall(name)))
             for owner, own in enumerate(names)
             for name in _shortest([_ARTICLE.sub("", one) for one in own])
         ]
@@ -99,7 +100,7 @@ class Names:
 
     def heard(self, text: str) -> dict[int, float]:
         """Return for each thing that may be named how much of its best name is heard in a text, 0 to 1."""
-        placed, numbers = list(_pairs(text)), frozenset(filter(str.isdigit, words(text)))
+        placed, numbers = list(_pairs(text)), frozenset(_NUMBER.findall(text))
         found: dict[int, float] = {}
         for place in sorted({number for pair, _ in placed for number in self._having.get(pair, ())}):
             name = self._names[place]

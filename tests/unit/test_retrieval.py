@@ -71,6 +71,7 @@ def test_a_name_is_heard_where_one_stretch_has_its_letters(text, name):
         ("The capital of ia Sloven is", "Slovenia"),
         ("Jordan Michael plays", "Michael Jordan"),
         ("The 5 iPhone is made by", "iPhone 5"),
+        ("The iPhone5 is made by", "iPhone 5"),
         ("The iconic Danielle Darrieux, a native", "Danielle Darrieux"),
         ("ODYSSEAS ELYTIS was born in", "Odysséas Elýtis"),
         ("斯洛文尼亚的首都是", "斯洛文尼亚"),
