@@ -127,7 +127,6 @@ def export_parts(
         with storage.new_folder(folder) as part:
             progress(0.0, f"writing {format}")
             yield from chosen.write_all(contents, part, progress, cancel)
-            storage.sync(*part.rglob("*"), part)
             stop_if(cancel, STOPPED)
     except (OSError, SafetensorError) as error:
         why = getattr(error, "strerror", None) or str(error)
