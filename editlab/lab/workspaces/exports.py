@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from editlab import __version__, methods, storage
 from editlab.errors import BadFile, BadRequest
 from editlab.exports import FORMATS, Entry, Export, Happening, Past, format_named
-from editlab.exports.entry import base_of
+from editlab.exports.entry import base_of, requests_of
 from editlab.exports.format import STOPPED
 from editlab.forensics.manifest import Manifest
 from editlab.lab.access.downloads import Downloads
@@ -199,13 +199,15 @@ def _export_of(workspace: Workspace, only: str = "", rank: int | None = None) ->
     views = workspace.views_under(workspace.masked, workspace.guarded)
     masks = [mask for view in views.values() for mask in view.masks]
     view = workspace.robust or workspace.view
+    requests = requests_of(chosen)
     if only:
         chosen = tuple(entry for entry in chosen if entry.id == only)
         if not chosen:
             raise BadRequest("This edit is off or not in the list any more. Choose one that is on.")
         patches = (*chosen[0].patches, *chosen[0].pathways)
         view = View(patches, view.threshold)
-    return Export(workspace.context.ground, chosen, view.with_patches(masks), views, lambda: _past_of(workspace), rank)
+    past = lambda: _past_of(workspace)  # noqa: E731
+    return Export(workspace.context.ground, chosen, view.with_patches(masks), views, past, rank, requests)
 
 
 def _past_of(workspace: Workspace) -> Past:
