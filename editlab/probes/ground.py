@@ -48,9 +48,7 @@ class Ground:
             propagation=case.propagation or known.propagation,
         )
 
-    def battery(
-        self, case: EditCase, most: int | None = None, others: Iterable[EditRequest] = ()
-    ) -> tuple[Probe, ...]:
+    def battery(self, case: EditCase, most: int | None = None, others: Iterable[EditRequest] = ()) -> tuple[Probe, ...]:
         """Return all probes of a case; `most` keeps the first few of each kind and domain.
 
         `others`: what else is edited in the views that are asked. What these mean to end is no fact that has to stay.

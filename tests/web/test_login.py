@@ -182,6 +182,14 @@ def test_ended_logins_are_kept_until_their_cookies_end_and_bounded(tmp_path, mon
         EndedLogins(tmp_path, 60)
 
 
+def test_a_login_that_one_process_ended_has_ended_for_all(tmp_path):
+    (tmp_path / "secrets").mkdir()
+    one, other = EndedLogins(tmp_path, 60), EndedLogins(tmp_path, 60)
+    one.add("a")
+    other.add("b")
+    assert all(login in ended for login in "ab" for ended in (one, other, EndedLogins(tmp_path, 60)))
+
+
 # Secrets
 
 

@@ -32,9 +32,7 @@ AT_ONCE = 500
 """Workspaces in one SQL statement."""
 
 
-def forget(
-    ledger: Ledger, seconds: float, drop: Callable[[Collection[str]], None] = lambda ids: None
-) -> tuple[str, ...]:
+def forget(ledger: Ledger, seconds: float, drop: Callable[[Collection[str]], None] = lambda ids: None) -> tuple[str, ...]:
     """Delete the workspaces that nobody has opened for so many seconds, and return their ids. Raises as `forget_these`.
 
     Also those of which only events are left, because one was written while the workspace was deleted. `drop(ids)` is called

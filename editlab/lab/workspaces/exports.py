@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -161,18 +162,31 @@ def offer(workspace: Workspace, info: WorkspaceInfo, format: str, downloads: Dow
     folder, name = downloads.new_folder(), f"{file_name(info)}-{format}"
 
     def work(progress: JobProgress, cancel: Cancel) -> Parts[str]:
-        files = yield from export_parts(workspace, format, folder / name, progress, cancel, only, copies=2)  # and packed
-        if len(files) == 1:
-            path = files[0].replace(folder / f"{file_name(info)}-{files[0].name}")
-        else:
+        token = ""
+        try:
+            files = yield from export_parts(workspace, format, folder / name, progress, cancel, only, copies=2)  # and packed
             progress(0.9, "packing")
-            path = Path(shutil.make_archive(str(folder / name), "zip", folder, name))
-        shutil.rmtree(folder / name)
-        token = downloads.offer(info.id, path)
+            token = downloads.offer(info.id, _packed(folder / name, files, file_name(info)))
+        finally:
+            if not token:
+                shutil.rmtree(folder, ignore_errors=True)  # nobody could fetch what is left, and the disk may be full
         progress.note(result={"download": token})
         return token
 
     return workspace.submit(work, Kind.EXPORT, title=f"{format}: {info.name}")
+
+
+def _packed(folder: Path, files: Sequence[Path], name: str) -> Path:
+    """Return the one file of an export, or one with all of them, beside the folder, which is deleted. Raises `BadFile`."""
+    try:
+        if len(files) == 1:
+            path = files[0].replace(folder.with_name(f"{name}-{files[0].name}"))
+        else:
+            path = Path(shutil.make_archive(str(folder), "zip", folder.parent, folder.name))
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise BadFile(f"The export could not be packed: {error.strerror}. Make room on the disk, then try again.") from error
+    return path
 
 
 def file_name(info: WorkspaceInfo) -> str:
