@@ -7,6 +7,7 @@ take, 1 for anything else.
 
 from __future__ import annotations
 
+import errno
 import inspect
 import json as json_module
 import os
@@ -30,7 +31,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 from typer.exceptions import Abort, TyperException
 
-from editlab.errors import BadRequest, EditLabError
+from editlab.errors import BadFile, BadRequest, EditLabError
 from editlab.model import LanguageModel, memory
 from editlab.settings import Settings
 from editlab.work import Progress
@@ -39,6 +40,8 @@ MODEL_OPTIONS = ("model", "quantization", "dtype", "device", "seed")
 SECONDS_BETWEEN_LINES = 10
 MISSED = 3
 """The exit status where an edit was made and did not take."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""What a disk says that takes no more."""
 BARE = {"--rep": "default"}
 """What an option means that is given without a value."""
 
@@ -139,6 +142,9 @@ class Terminal(TyperGroup):
             if memory.out_of_memory(error):
                 refusal = memory.too_little(error, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
                 code = _failed(2, refusal.kind, str(refusal), as_json)
+            elif isinstance(error, OSError) and (error.filename or error.errno in NO_ROOM):
+                place = "" if error.filename is None else f"{str(error.filename)[:200]}: "
+                code = _failed(2, BadFile.__name__, f"{place}{error.strerror}. Give another place, or make room.", as_json)
             else:
                 traceback.print_exc()
                 code = _failed(1, type(error).__name__, str(error), as_json)

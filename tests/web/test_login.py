@@ -549,6 +549,7 @@ def test_the_terminal_adds_names_and_removes_users(tmp_path):
     [
         (("add", "eve"), "short\n", "A password has 8 to 256 characters; this one has 5."),
         (("add", "eve:x"), "long enough\n", "cannot be a name"),
+        (("add", "eve"), b"long \xff enough\n", "not text in UTF-8"),
         (("remove", "eve"), "", "has no user 'eve'. It has: ana, ben."),
     ],
 )
