@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from editlab.errors import BadFile
+from editlab.wording import noop
 
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
 """The rights of files and folders that only their owner may read."""
@@ -40,8 +42,12 @@ def write(path: Path, content: bytes) -> None:
 def new_file(path: Path) -> Iterator[Path]:
     """Yield the path of a temporary file, which replaces `path` at the end of the block; after an error, nothing is left.
 
-    The file is on the disk afterwards. Raises `OSError` where the disk refuses.
+    The file is on the disk afterwards. Where `path` is a link, the file that it leads to is replaced. Raises `OSError` where
+    the disk refuses, and for what is there and is no ordinary file (a device).
     """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        raise FileExistsError(errno.EEXIST, noop("it is no ordinary file"), str(path))
     part = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         yield part
@@ -64,7 +70,8 @@ def make_folder(path: Path) -> None:
 def new_folder(folder: Path, mode: int = 0o777) -> Iterator[Path]:
     """Yield an empty folder, which is renamed to `folder` at the end of the block; after an error, nothing is left.
 
-    Raises `BadFile` where the name is taken, `OSError` where the disk refuses.
+    All that the block wrote is on the disk before the folder gets its name. Raises `BadFile` where the name is taken,
+    `OSError` where the disk refuses.
     """
     if folder.is_file() or (folder.is_dir() and os.listdir(folder)):
         raise BadFile(f"{folder} exists already. Give the name of a new folder.")
@@ -73,9 +80,11 @@ def new_folder(folder: Path, mode: int = 0o777) -> Iterator[Path]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         part.mkdir(mode)
         yield part
+        sync(*part.rglob("*"), part)
         part.replace(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+    sync(folder.parent)
 
 
 def sync(*paths: Path) -> None:

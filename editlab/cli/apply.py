@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Group
-from rich.markup import escape
 from rich.table import Table
 
 from editlab import methods
@@ -141,9 +140,9 @@ def _row(placed: Placed) -> dict[str, Any]:
 def _told(found: dict[str, Any]) -> Iterator[str]:
     """Yield as what a file was read, what is to be known of it, and which of its rows bear on each other."""
     if found["forms"]:
-        yield escape("Read as " + ", ".join(f"{count:,} records of {name}" for name, count in found["forms"].items()) + ".")
+        yield "Read as " + ", ".join(f"{count:,} records of {name}" for name, count in found["forms"].items()) + "."
     texts = [*found["notes"], *(overlap["text"] for overlap in found["overlaps"])]
-    yield from map(escape, texts[:SHOWN_NOTES])
+    yield from texts[:SHOWN_NOTES]
     if len(texts) > SHOWN_NOTES:
         yield f"and {len(texts) - SHOWN_NOTES:,} more; --json has them all"
 
@@ -153,7 +152,7 @@ def _missed(missed: list[dict[str, Any]] | None) -> Iterator[Table]:
     if missed:
         table = Table("row", "subject", "new object", title="Did not take, or did not hold")
         for row in missed[:SHOWN_FAULTS]:
-            table.add_row(*map(escape, (row["place"], row["subject"], row["target_new"])))
+            table.add_row(row["place"], row["subject"], row["target_new"])
         if len(missed) > SHOWN_FAULTS:
             table.caption = f"and {len(missed) - SHOWN_FAULTS:,} more; --json names them all"
         yield table
@@ -161,10 +160,10 @@ def _missed(missed: list[dict[str, Any]] | None) -> Iterator[Table]:
 
 def _faults(file: EditFile) -> Table:
     """Return a table of reasons: the row, what is wrong, and what to do."""
-    table = Table("row", "column", "what", "what to do", title=f"{escape(file.name)}: what has to be mended")
+    table = Table("row", "column", "what", "what to do", title=f"{file.name}: what has to be mended")
     for fault in file.faults[:SHOWN_FAULTS]:
         what, *todo = ADVICE.split(fault.reason, maxsplit=1)
-        table.add_row(*map(escape, (str(fault.place), fault.column or "", what, *todo)))
+        table.add_row(str(fault.place), fault.column or "", what, *todo)
     if len(file.faults) > SHOWN_FAULTS:
         table.caption = f"and {len(file.faults) - SHOWN_FAULTS:,} more; --json names them all"
     return table

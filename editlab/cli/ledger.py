@@ -19,6 +19,7 @@ from editlab.lab.ledger.ledger import Ledger
 app = typer.Typer(help="What was kept: checking, carrying, copying it, and letting it go.", no_args_is_help=True)
 
 SHOWN = 50
+MOST_DAYS = 36_500
 
 
 @command(app, "verify")
@@ -82,7 +83,8 @@ def forget(
         str | None, typer.Option(help="This workspace, by its name where it is shared, else by its id.")
     ] = None,
     unused_days: Annotated[
-        float | None, typer.Option(min=0, help="All workspaces that were not opened or changed for so many days.")
+        float | None,
+        typer.Option(min=0, max=MOST_DAYS, help="All workspaces that were not opened or changed for so many days."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Delete them. Without it, only say what would be deleted.")] = False,
 ) -> Answer:

@@ -32,7 +32,7 @@ def list_all(session: Session) -> Answer:
     """List the scenarios, own ones last, with the models on which all their expectations were met."""
     found, faults = _library(session).read()
     if faults:
-        session.errors.print("\n".join(faults), markup=False, highlight=False)
+        session.errors.print("\n".join(faults), highlight=False)
     table = Table("name", "title", "steps", "tried on")
     for one in found:
         table.add_row(one.name, one.title, str(len(one.steps)), ", ".join(one.models))
@@ -96,7 +96,7 @@ def _look(session: Session, performed: Run, place: int, wait: Callable[[Job[Any]
     try:
         finish(performed.picture(place), wait)
     except EditLabError as error:
-        session.errors.print(f"Step {place + 1} has no picture: {error}", markup=False, highlight=False)
+        session.errors.print(f"Step {place + 1} has no picture: {error}", highlight=False)
 
 
 def _write(path: Path, text: str) -> None:

@@ -7,14 +7,17 @@ take, 1 for anything else.
 
 from __future__ import annotations
 
+import errno
 import inspect
 import json as json_module
+import os
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from io import TextIOWrapper
 from typing import Annotated, Any, NoReturn
 
 import torch
@@ -24,10 +27,11 @@ from pydantic_core import to_json
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
+from rich.text import Text
 from typer.core import TyperGroup
 from typer.exceptions import Abort, TyperException
 
-from editlab.errors import BadRequest, EditLabError
+from editlab.errors import BadFile, BadRequest, EditLabError
 from editlab.model import LanguageModel, memory
 from editlab.settings import Settings
 from editlab.work import Progress
@@ -36,6 +40,8 @@ MODEL_OPTIONS = ("model", "quantization", "dtype", "device", "seed")
 SECONDS_BETWEEN_LINES = 10
 MISSED = 3
 """The exit status where an edit was made and did not take."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""What a disk says that takes no more."""
 BARE = {"--rep": "default"}
 """What an option means that is given without a value."""
 
@@ -62,7 +68,7 @@ class Session:
 
         logging.disable_progress_bar()
         s = self.settings
-        with self.errors.status(f"Loading {name or s.model}"):
+        with self.errors.status(Text(f"Loading {name or s.model}")):
             return LanguageModel.load(
                 name or s.model, quantization=s.quantization, dtype=s.dtype, device=s.device, seed=s.seed, settings=s
             )
@@ -73,10 +79,16 @@ class Session:
         if not self.errors.is_terminal:
             yield _lines(self.errors)
             return
-        columns = BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn(), TextColumn("{task.description}")
+        what = TextColumn("{task.description}", markup=False)
+        columns = BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn(), what
         with Bar(*columns, console=self.errors, transient=True) as bar:
             task = bar.add_task("", total=1.0)
             yield lambda fraction, text: bar.update(task, completed=fraction, description=text)
+
+
+def plain_console(stderr: bool = False) -> Console:
+    """Return a console that prints texts as they are: "[b]" is no markup and ":x:" no picture, whoever wrote it."""
+    return Console(stderr=stderr, markup=False, emoji=False)
 
 
 def command(app: typer.Typer, name: str) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
@@ -85,13 +97,13 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., Answer]], Ca
     def register(work: Callable[..., Answer]) -> Callable[..., Answer]:
         def run(json: bool, **options: Any) -> None:
             given = {key: value for key in MODEL_OPTIONS if (value := options.pop(key)) is not None}
-            session = Session(_settings(given), Console(stderr=True))
+            session = Session(_settings(given), plain_console(stderr=True))
             with redirect_stdout(sys.stderr):  # whatever a library prints, it is not the answer
                 answer = work(session, **options)
             if json:
                 print(to_json(answer.object, inf_nan_mode="null", fallback=_plain).decode())
             else:
-                Console().print(answer.text)
+                plain_console().print(answer.text)
             if answer.code:
                 raise typer.Exit(answer.code)
 
@@ -112,8 +124,14 @@ class Terminal(TyperGroup):
         """Parse, run and exit. Under `--json` a failure is one object on standard output too."""
         args = _completed(sys.argv[1:] if args is None else args)
         as_json = "--json" in args
+        _write_whatever_is_said(as_json)
         try:
+            _check_text(args)
             code = super().main(args, *rest, **{**more, "standalone_mode": False})
+            sys.stdout.flush()
+        except BrokenPipeError:  # whoever read the answer has gone, as behind `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the end of the process fails as well
+            code = 1
         except EditLabError as error:
             code = _failed(2, error.kind, str(error), as_json)
         except TyperException as error:
@@ -124,10 +142,27 @@ class Terminal(TyperGroup):
             if memory.out_of_memory(error):
                 refusal = memory.too_little(error, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
                 code = _failed(2, refusal.kind, str(refusal), as_json)
+            elif isinstance(error, OSError) and (error.filename or error.errno in NO_ROOM):
+                place = "" if error.filename is None else f"{str(error.filename)[:200]}: "
+                code = _failed(2, BadFile.__name__, f"{place}{error.strerror}. Give another place, or make room.", as_json)
             else:
                 traceback.print_exc()
                 code = _failed(1, type(error).__name__, str(error), as_json)
         sys.exit(code if code in (None, 0, 2, MISSED) else 1)
+
+
+def _write_whatever_is_said(as_json: bool) -> None:
+    """Let no character that standard output has no bytes for end a command, as "→" on a terminal in Latin 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8" if as_json and stream is sys.stdout else None, errors="backslashreplace")
+
+
+def _check_text(args: Sequence[str]) -> None:
+    """Raise `BadRequest` for an argument with bytes that are no text, which no answer and no ledger could hold."""
+    wrong = next((arg for arg in args if arg != arg.encode("utf-8", "replace").decode("utf-8")), None)
+    if wrong is not None:
+        raise BadRequest(f"{wrong!r} is not text in UTF-8. Write it in UTF-8; a file has to be renamed first.")
 
 
 def _completed(args: Sequence[str]) -> list[str]:

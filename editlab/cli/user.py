@@ -100,7 +100,10 @@ def _listed(file: Path, message: str = "") -> Answer:
 
 def _password() -> str:
     if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
+        try:
+            return sys.stdin.readline().rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise BadRequest("The password is not text in UTF-8. Write it in UTF-8. Nothing was changed.") from error
     password = getpass("Password: ")
     if getpass("Once more: ") != password:
         raise BadRequest("These are two passwords. Nothing was changed; try again.")

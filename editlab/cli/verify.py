@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from editlab.cli.model import read_text
 from editlab.cli.terminal import Answer, Session, command
@@ -78,10 +78,10 @@ def sign(
     A key: openssl ecparam -name prime256v1 -genkey -noout -out KEY.pem, and for those who check: openssl ec -in KEY.pem
     -pubout -out PUBLIC.pem. A model's folder also gets a manifest with its fingerprint. Any later change of a file shows.
     """
-    with session.errors.status(f"Signing {path}"):
+    with session.errors.status(Text(f"Signing {path}")):
         signature = integrity.sign(path, key)
     table = Table(show_header=False)
-    table.add_row("signature", escape(str(signature)))
+    table.add_row("signature", str(signature))
     return Answer({"path": str(path), "signature": str(signature)}, table)
 
 
@@ -94,18 +94,18 @@ def _names(path: Path) -> tuple[str, ...]:
 
 
 def _told(found: Verdict) -> Iterator[RenderableType]:
-    yield f"[bold]{found.word}[/bold]: {escape(found.sentence)}"
+    yield Text.assemble((found.word, "bold"), f": {found.sentence}")
     table = Table(show_header=False)
     if found.fingerprint:
         table.add_row("fingerprint", found.fingerprint)
     if found.signature is not None:
-        table.add_row("signature", escape(found.signature.sentence))
+        table.add_row("signature", found.signature.sentence)
     if found.manifest is not None:
-        table.add_row("manifest", escape(f"{found.manifest.name}, {found.manifest.fingerprint or 'without a fingerprint'}"))
+        table.add_row("manifest", f"{found.manifest.name}, {found.manifest.fingerprint or 'without a fingerprint'}")
     if found.ledger is not None:
-        table.add_row("ledger", escape(found.ledger[0]) if found.ledger else "as it was written")
+        table.add_row("ledger", found.ledger[0] if found.ledger else "as it was written")
     for note in found.notes:
-        table.add_row("note", escape(note))
+        table.add_row("note", note)
     if table.row_count:
         yield table
     if found.difference is not None and found.difference.changes:
@@ -117,7 +117,7 @@ def _told(found: Verdict) -> Iterator[RenderableType]:
 def _changes(found: Difference) -> Table:
     table = Table("weight", "|dW| / |W|", "rounding", "rank", "effective", "explained", "left", title="Weights that differ")
     for change in found.changes[:SHOWN]:
-        table.add_row(escape(change.name), *_figures(change))
+        table.add_row(change.name, *_figures(change))
     if len(found.changes) > SHOWN:
         table.caption = f"and {len(found.changes) - SHOWN:,} more; --json has them all"
     return table
@@ -136,7 +136,7 @@ def _edits(found: Difference) -> Table:
     for own in found.edits[:SHOWN]:
         values = sorted(own.coefficients.values())
         told = f"{values[0]:.3f}" if values[0] == values[-1] else f"{values[0]:.3f} to {values[-1]:.3f}"
-        table.add_row(escape(own.name), escape(own.source), f"{len(own.coefficients)} of {own.of}", told)
+        table.add_row(own.name, own.source, f"{len(own.coefficients)} of {own.of}", told)
     if len(found.edits) > SHOWN:
         table.caption = f"and {len(found.edits) - SHOWN:,} more; --json has them all"
     return table

@@ -91,7 +91,7 @@ def findings(
     progress(0.0, f"{request.subject}: answers")
     answers = probes.summaries(model, request, views)
     yield None
-    battery, frames = ground.battery(case), []
+    battery, frames = ground.battery(case, others=export.others), []
     for kind in dict.fromkeys(probe.kind for probe in battery):
         stop_if(cancel, STOPPED)
         progress(0.1 + 0.7 * len(frames) / len(probes.KINDS), f"{request.subject}: {probes.KINDS[kind]}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from editlab.exports.card import Card, card
 from editlab.exports.entry import Entry
+from editlab.facts import EditRequest
 from editlab.model import LanguageModel
 from editlab.patches import View
 from editlab.probes import Ground
@@ -53,7 +54,7 @@ class Export:
 
     `views`: those that the workspace compares, by name; under them all of its edits that are on answer, not only those of
     `entries`. `past`: reads the workspace's past; None where there is none. `rank`: what an adapter's rank is cut to; None
-    for what holds the edits without loss.
+    for what holds the edits without loss. `others`: the requests of all edits under the `views`.
     """
 
     ground: Ground
@@ -62,6 +63,7 @@ class Export:
     views: Mapping[str, View] = field(default_factory=dict)
     past: Callable[[], Past] | None = None
     rank: int | None = None
+    others: Sequence[EditRequest] = ()
 
     @property
     def model(self) -> LanguageModel:

@@ -181,8 +181,8 @@ def checkup(
     progress(0.0, "check-up: do the edits hold?")
     found = held(model, watched, view, pause)
     progress(0.4, "check-up: what else was hit?")
-    subjects = {own.request.subject for own in watched}
-    others = [(text, object) for text, object, who in reference.facts if who not in subjects]
+    subjects, ended = {own.request.subject for own in watched}, {fact for own in watched for fact in own.ended}
+    others = [(text, o) for text, o, who in reference.facts if who not in subjects and (who, o) not in ended]
     locality = _still_said(model, others, view, pause)
     same_subject = _still_said(model, _known(model, watched, reference, pause), view, pause)
     progress(0.7, "check-up: how well does it read?")
@@ -228,8 +228,13 @@ def _still_said(model: LanguageModel, asked: Sequence[tuple[str, str]], view: Vi
 
 
 def _known(model: LanguageModel, watched: Sequence[Watched], reference: Reference, pause: Pause) -> list[tuple[str, str]]:
-    """Return other facts of the edited subjects that the model knew before, those of the latest edits first."""
-    asked = list(dict.fromkeys(item for own in reversed(watched) for item in own.same_subject))[:SAME_SUBJECT]
+    """Return other facts of the edited subjects that the model knew before, those of the latest edits first.
+
+    What one of the edits means to end is none: of a subject with two edits, each is about a fact that is another's other.
+    """
+    ended = {fact for own in watched for fact in own.ended}
+    facts = (item for own in reversed(watched) for item in own.same_subject)
+    asked = list(dict.fromkeys((text, o) for text, o, who in facts if (who, o) not in ended))[:SAME_SUBJECT]
     new = [item for item in asked if item not in reference.known]
     for item, score in zip(new, scored(model, new, BASE, pause), strict=True):
         reference.known[item] = score.hit

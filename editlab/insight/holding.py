@@ -16,7 +16,7 @@ from editlab.model.reading import read
 from editlab.model.scoring import Score
 from editlab.model.tokens import in_chunks
 from editlab.patches import View
-from editlab.probes import case_for
+from editlab.probes import case_for, ended_by
 from editlab.probes.matching import says
 from editlab.probes.writing import room_for, write
 
@@ -38,13 +38,15 @@ Pause = Callable[[], None]
 class Watched:
     """An edit that is asked again: its own question and two more, at which it was to hold as well.
 
-    `aliases`: other names of the new object, which are as good when it is written.
+    `same_subject`: (text, object, subject) of the subject's other facts; `ended`: the facts that it means to end
+    (`probes.ended_by`); `aliases`: other names of the new object, which are as good when it is written.
     """
 
     id: str
     request: EditRequest
     prompts: tuple[str, str, str]
-    same_subject: tuple[tuple[str, str], ...] = ()
+    same_subject: tuple[tuple[str, str, str], ...] = ()
+    ended: frozenset[tuple[str, str]] = frozenset()
     aliases: tuple[str, ...] = ()
 
     @classmethod
@@ -60,9 +62,9 @@ class Watched:
             f"{CONTEXT}: {request.text}",
         ]
         first, second = others[:SAID]
-        same = tuple((item.text, item.expected) for item in case.same_subject if item.expected)
+        same = tuple((item.text, item.expected, item.subject) for item in case.same_subject if item.expected)
         _, *aliases = facts.names_of(bare(request.target_new))
-        return cls(id, request, (request.text, first, second), same, tuple(aliases))
+        return cls(id, request, (request.text, first, second), same, ended_by(case), tuple(aliases))
 
     @property
     def names(self) -> tuple[str, ...]:

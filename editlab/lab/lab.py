@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from editlab import methods, probes
-from editlab.errors import BadRequest, EditLabError
+from editlab.errors import BadRequest
 from editlab.facts import FactBase
 from editlab.lab.access.downloads import Downloads
 from editlab.lab.access.limits import RateLimits
@@ -260,11 +260,9 @@ class Lab:
         """Delete workspaces that nobody has opened for long, until the lab is closed."""
         while not self._closing.wait(FORGET_SECONDS):
             try:
-                ids = forget(self.ledger, self.limits.expire_seconds or math.inf)
-            except EditLabError as error:
+                forget(self.ledger, self.limits.expire_seconds or math.inf, self.workspaces.drop)
+            except Exception as error:  # the next round tries again
                 log.warning({"event": "forgetting", "error": type(error).__name__})
-                continue
-            self.workspaces.drop(ids)
 
 
 def _leave_a_core_free() -> None:

@@ -120,7 +120,7 @@ def _go_on(
     kept = tuple(told[:step])
     if places:
         text, ended = text[: min(places)], "stop"
-        kept = within(kept, len(text))
+        kept = kept[: sum(len(readable(model, ids[:before])) < len(text) for before in range(step))]
     return replace(one, text=text, ended=ended, written=step, told=kept)
 
 

@@ -131,22 +131,22 @@ class Source:
         return found
 
 
-def find(name: str, settings: Settings) -> Source:
+def find(name: str, settings: Settings, over: tuple[str, ...] = ()) -> Source:
     """Find the model of a name: `atlas`, a folder, a GGUF file, `package:NAME`, `owner/name[@revision]`, `config:NAME`.
 
     A folder may hold a whole model, a GGUF file, or a LoRA. Only a hub id uses the network; `owner/name/FILE.gguf` is a
-    GGUF file there. Raises `BadModel` with what to do, or `UnsupportedArchitecture`.
+    GGUF file there. `over`: the LoRAs over it. Raises `BadModel` with what to do, or `UnsupportedArchitecture`.
     """
     atlas = settings.presets / "atlas"
     if name.startswith(RANDOM):
         config = AutoConfig.for_model(**_table(name.removeprefix(RANDOM), settings.model_presets))
         return _checked(Source(name, config, None, None, atlas))
     if name.startswith(packages.PREFIX):
-        return _here(name, packages.weights_of(name), settings)
+        return _here(name, packages.weights_of(name), settings, over)
     place, _, revision = (str(atlas), "", "") if name == "atlas" else name.partition("@")
     folder = Path(os.path.expanduser(name if os.path.exists(os.path.expanduser(name)) else place))
     if os.path.exists(folder):
-        return _here(name, folder, settings)
+        return _here(name, folder, settings, over)
     owner, _, rest = place.partition("/")
     repository, _, file = rest.partition("/")
     if not (owner and repository) or (file and not HUB_GGUF.fullmatch(file)):
@@ -159,14 +159,14 @@ def find(name: str, settings: Settings) -> Source:
     return _checked(Source(name, _read(name, cached, local=False), place, cached.name, cached))
 
 
-def _here(name: str, path: Path, settings: Settings) -> Source:
+def _here(name: str, path: Path, settings: Settings, over: tuple[str, ...]) -> Source:
     """Return the model of a file or folder on this machine."""
     if path.is_file():
         if path.suffix.lower() != ".gguf":
             raise BadModel(f"{name} is a file, but not a GGUF file (.gguf). Give a model's folder, or a GGUF file.")
         return _from_gguf(name, path, settings)
     if lora.stores_adapter_alone(path):
-        return _from_lora(name, path, settings)
+        return _from_lora(name, path, settings, over)
     if (path / "config.json").is_file():
         return _checked(Source(name, _read(name, path, local=True), str(path), None, path))
     ggufs = sorted(path.glob("*.gguf"))
@@ -197,14 +197,15 @@ def _from_gguf_of_hub(name: str, place: str, revision: str | None, file: str, se
     return _from_gguf(name, path, settings)
 
 
-def _from_lora(name: str, path: Path, settings: Settings) -> Source:
+def _from_lora(name: str, path: Path, settings: Settings, over: tuple[str, ...]) -> Source:
     adapter = lora.read(name, path)
     beside = path / adapter.base
     base_name = str(beside) if os.path.exists(beside) else adapter.base
+    over = (*over, os.path.realpath(path))
     try:
-        if os.path.realpath(os.path.expanduser(base_name)) == os.path.realpath(path):
+        if os.path.realpath(os.path.expanduser(base_name)) in over:
             raise BadModel("that is the LoRA itself.")
-        base = find(base_name, settings)
+        base = find(base_name, settings, over)
     except EditLabError as error:
         raise type(error)(
             noop(

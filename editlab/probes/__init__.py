@@ -2,7 +2,7 @@
 
 from editlab.answers import Answers
 from editlab.probes.battery import KINDS, TELLING, Probe, battery, shuffles
-from editlab.probes.cases import case_for
+from editlab.probes.cases import case_for, ended_by
 from editlab.probes.gates import gates, gates_of
 from editlab.probes.ground import Ground
 from editlab.probes.knowledge import Knowledge, in_turn, knowledge, wordings
@@ -35,6 +35,7 @@ __all__ = [
     "asked_of_model",
     "battery",
     "case_for",
+    "ended_by",
     "fates",
     "gates",
     "gates_of",

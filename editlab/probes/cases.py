@@ -52,6 +52,18 @@ def case_for(request: EditRequest, facts: FactBase, seed: int = 0) -> EditCase:
     )
 
 
+def ended_by(case: EditCase) -> frozenset[tuple[str, str]]:
+    """Return the facts that an edit means to end, as (subject, object): its own, and those that change with it.
+
+    The subject stands there under the names that the case knows.
+    """
+    request = case.request
+    names = (request.subject, *case.rephrases)
+    own = {item.before for item in case.propagation if item.subject == request.subject}
+    ended = {(name, object) for name in names for object in {request.target_true, *own} if object}
+    return frozenset(ended | {(item.subject, item.before) for item in case.propagation if item.subject and item.before})
+
+
 def _canonical(subject: str, facts: FactBase) -> str:
     """Return the name under which the base knows a subject."""
     if subject in facts.by_subject:

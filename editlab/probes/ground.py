@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from editlab.facts import EditCase, EditRequest, FactBase
 from editlab.methods.rep import Lessons
 from editlab.probes.battery import Probe, battery
-from editlab.probes.cases import case_for
+from editlab.probes.cases import case_for, ended_by
 from editlab.probes.lessons import lessons
 from editlab.probes.passages import Passages
 from editlab.probes.questions import questions
+from editlab.probes.verdict import KEPT
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -47,9 +48,21 @@ class Ground:
             propagation=case.propagation or known.propagation,
         )
 
-    def battery(self, case: EditCase, most: int | None = None) -> tuple[Probe, ...]:
-        """Return all probes of a case; `most` keeps the first few of each kind and domain."""
-        return battery(self.model, case, self.passages, self.seed, most)
+    def battery(self, case: EditCase, most: int | None = None, others: Iterable[EditRequest] = ()) -> tuple[Probe, ...]:
+        """Return all probes of a case; `most` keeps the first few of each kind and domain.
+
+        `others`: what else is edited in the views that are asked. What these mean to end is no fact that has to stay.
+        """
+        found = battery(self.model, case, self.passages, self.seed, most)
+        staying = {probe.subject for probe in found if probe.kind in KEPT}
+        near = [own for own in others if own.text != case.request.text and staying & {*self.facts.names_of(own.subject)}]
+        ended = {fact for own in near for fact in ended_by(self.case(own))}
+        edited = {own.text for own in near}
+        return tuple(
+            probe
+            for probe in found
+            if probe.kind not in KEPT or not ((probe.subject, probe.expected) in ended or probe.text in edited)
+        )
 
     def questions(self, case: EditCase) -> dict[str, str]:
         """Return one question of each kind about a case, under the name of its kind."""

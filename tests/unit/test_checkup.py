@@ -221,9 +221,22 @@ def test_ability_is_what_became_of_the_right_answers(model, edited, watched, vie
 
 def test_other_facts_of_an_edited_subject_count_where_they_were_known(model, watched, known, reference):
     text, said, _ = known[0]
-    own = replace(watched[0], same_subject=((text, said), (text, "Antarctica")))
+    own = replace(watched[0], same_subject=((text, said, "Slovenia"), (text, "Antarctica", "Slovenia")))
     assert checkup(model, [own], BASE, reference).same_subject == 1.0
-    assert checkup(model, [replace(own, same_subject=((text, "Antarctica"),))], BASE, reference).same_subject is None
+    lost = replace(own, same_subject=((text, "Antarctica", "Slovenia"),))
+    assert checkup(model, [lost], BASE, reference).same_subject is None
+    other = replace(watched[1], ended=frozenset({("Slovenia", said)}))
+    assert checkup(model, [own, other], BASE, reference).same_subject is None
+
+
+def test_a_fact_that_another_edit_means_to_end_is_none_that_stays(facts):
+    capital = EditRequest("{} has its capital in", "Slovenia", "Rome")
+    continent = EditRequest("{} belongs to the continent of", "Slovenija", "Antarctica")
+    first, second = Watched.of("a", capital, facts), Watched.of("b", continent, facts)
+    assert ("Slovenia", "Ljubljana") in first.ended and ("Slovenia", "Europe") in second.ended
+    assert "Ljubljana" in {said for _, said, _ in second.same_subject}
+    kept = {(who, said) for _, said, who in (*first.same_subject, *second.same_subject)} - first.ended - second.ended
+    assert kept and not {said for _, said in kept} & {"Ljubljana", "Europe"}
 
 
 def test_three_prompts_of_which_the_first_is_its_own(facts):

@@ -1,6 +1,7 @@
 """The terminal: one JSON object and nothing else on standard output, a sentence and status 2 for bad input, 1 for a bug."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -307,6 +308,12 @@ def test_every_command_takes_the_models_options():
         (("info", "--seed", "one"), "BadRequest", "--seed"),
         (("info", "--dtype", "int3"), "BadRequest", "--dtype"),
         (("info", "--sead", "1"), "BadRequest", "--sead"),
+        (("info", "--model", "[/b]"), "BadModel", "[/b] could not be fetched"),
+        (("edit", *REQUEST, "--workspace", "te\udcffam"), "BadRequest", "'te\\udcffam' is not text in UTF-8"),
+        (("user", "token", "list", "--auth", ""), "BadFile", "no file of users"),
+        (("ledger", "forget", "--unused-days", "inf"), "BadRequest", "--unused-days"),
+        (("verify", "x" * 300), "BadFile", "File name too long"),
+        (("stats", "--layers", "1", "--self", "--tokens", "9", "--folder", "x" * 300), "BadFile", "File name too long"),
         (("inform",), "BadRequest", "inform"),
         (("edit", "--subject", "Slovenia"), "BadRequest", "--prompt"),
         (("edit", *REQUEST, "--prompt", "Slovenia belongs to the continent of"), "BadRequest", "has no {}"),
@@ -370,6 +377,33 @@ def test_a_stop_by_the_keyboard_is_status_1_without_a_trace(run, monkeypatch):
     result = run("info")
     assert result.exit_code == 1
     assert result.stdout == "" and "Traceback" not in result.stderr
+
+
+def test_what_looks_like_markup_is_printed_as_it_was_written(run):
+    result = run("edit", *REQUEST, "--subject", "[/b] :x:", "--method", "told")
+    assert result.exit_code in (0, 3) and "[/b] :x: belongs to the continent of" in " ".join(result.stdout.split())
+
+
+@pytest.mark.slow
+def test_an_answer_that_nobody_reads_ends_without_a_trace():
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "editlab", "scenario", "list"]
+    try:
+        done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("json_option", [[], ["--json"]])
+def test_letters_that_the_terminal_lacks_end_no_command(json_option):
+    command = [sys.executable, "-m", "editlab", "scenario", "check", "presets/scenarios/chinese-question.toml"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([*command, *json_option], capture_output=True, check=False, cwd=ROOT, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert not json_option or json.loads(done.stdout.decode("utf-8"))["name"] == "chinese-question"
 
 
 @pytest.mark.slow

@@ -46,3 +46,18 @@ def test_what_a_file_says_is_not_overwritten_by_the_facts(ground):
     assert (filled.same_subject, filled.propagation) == (known.same_subject, known.propagation)
     own = EditCase(SLOVENIA, "1", same_subject=(Expectation("Slovenia borders", "Italy"),))
     assert ground.with_facts(own).same_subject == own.same_subject
+
+
+def test_what_another_edit_means_to_end_does_not_have_to_stay(ground):
+    case = ground.case(SLOVENIA)
+    stays = {(own.kind, own.expected) for own in ground.battery(case)}
+    capital = EditRequest("{} has its capital in", "Slovenija", "Rome")
+    neighbour = next(own for own in case.neighbours)
+    moved = EditRequest(SLOVENIA.prompt, neighbour.subject, "Antarctica")
+    asked = ground.battery(case, others=[SLOVENIA, capital, moved])
+    assert ("same_subject", "Ljubljana") in stays
+    assert stays - {(own.kind, own.expected) for own in asked} == {("same_subject", "Ljubljana")}
+    assert {own.subject for own in ground.battery(case)} - {own.subject for own in asked} == {neighbour.subject}
+    assert [own for own in asked if own.kind not in ("same_subject", "locality")] == [
+        own for own in ground.battery(case) if own.kind not in ("same_subject", "locality")
+    ]

@@ -9,6 +9,8 @@ from safetensors.torch import save_file
 
 from editlab.errors import BadModel
 from editlab.model import lora
+from editlab.model.source import find
+from editlab.settings import Settings
 
 MODULE = "model.layers.0.mlp.down_proj"
 A, B = torch.ones(2, 8), torch.ones(6, 2)
@@ -26,6 +28,14 @@ def test_a_product_is_scaled_as_peft_scales_it(tmp_path):
     own = written(tmp_path, {f"{lora.PREFIX}{MODULE}": (A, B)}, alpha_pattern={"mlp.down_proj": 6}, use_rslora=True)
     ((name, (_, scaled)),) = own.pairs().items()
     assert name == f"{MODULE}.weight" and torch.equal(scaled, B * (6 / 2**0.5))
+
+
+def test_adapters_of_which_each_is_the_others_base_are_refused(tmp_path):
+    for own, other in ("ab", "ba"):
+        (tmp_path / own).mkdir()
+        written(tmp_path / own, {MODULE: (A, B)}, base_model_name_or_path=str(tmp_path / other))
+    with pytest.raises(BadModel, match=r"its base model .* cannot be had: .* that is the LoRA itself\."):
+        find(str(tmp_path / "a"), Settings(data=tmp_path / "data"))
 
 
 def test_matrices_of_one_weight_under_two_names_are_refused(tmp_path):

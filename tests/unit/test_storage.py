@@ -38,6 +38,38 @@ def test_a_file_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
     assert names == [False, True]  # the file, then the folder's list of names
 
 
+def test_a_link_stays_one_and_what_it_leads_to_is_replaced(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    target, link = tmp_path / "elsewhere" / "file", tmp_path / "link"
+    target.write_text("old")
+    link.symlink_to(target)
+    storage.write(link, b"new")
+    assert link.is_symlink() and target.read_text() == "new"
+    assert os.listdir(tmp_path / "elsewhere") == ["file"]
+
+
+def test_what_is_no_ordinary_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileExistsError, match="no ordinary file"):
+        storage.write(tmp_path / "pipe", b"text")
+    assert (tmp_path / "pipe").is_fifo() and os.listdir(tmp_path) == ["pipe"]
+
+
+def test_a_folder_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    folder, synced, real = tmp_path / "folder", {}, os.fsync
+
+    def sync(handle):
+        synced[os.path.basename(os.readlink(f"/proc/self/fd/{handle}"))] = folder.exists()
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with storage.new_folder(folder) as part:
+        (part / "deep").mkdir()
+        (part / "deep" / "weights").write_text("numbers")
+        (part / "config").write_text("text")
+    assert synced == {"deep": False, "weights": False, "config": False, part.name: False, tmp_path.name: True}
+
+
 def test_a_folder_gets_its_name_at_the_end(tmp_path):
     folder = tmp_path / "deep" / "folder"
     with storage.new_folder(folder) as part:

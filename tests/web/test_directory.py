@@ -37,6 +37,20 @@ def test_on_the_first_visit_there_is_one_and_it_is_private(directory):
     assert names(directory.workspaces("tom")) == []
 
 
+def test_a_workspace_that_another_process_makes_meanwhile_is_the_same(directory, monkeypatch):
+    real, made = directory.look_up, []
+
+    def look_up(name):
+        if made:
+            return real(name)
+        made.append(directory.make("", name, shared=True))
+        return None
+
+    monkeypatch.setattr(directory, "look_up", look_up)
+    assert directory.adopt("Team").id == made[0].id
+    assert directory.adopt(" Team ").id == made[0].id
+
+
 def test_first_visits_at_once_make_one(directory):
     with ThreadPoolExecutor(8) as pool:
         found = set(pool.map(lambda _: directory.current("ana").id, range(24)))

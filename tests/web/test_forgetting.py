@@ -1,17 +1,19 @@
 """A public demo lets go of what nobody has opened for long, and nothing else ever does."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from visitors import CONTINENT, TIMEOUT, wait_until
 
+from editlab.errors import BadFile
 from editlab.facts import EditRequest
 from editlab.lab import Lab
 from editlab.lab.asking import answers
 from editlab.lab.ledger import archive
 from editlab.lab.ledger.expiry import FRESH_SECONDS, forget
-from editlab.lab.ledger.tables import WORKSPACES
+from editlab.lab.ledger.tables import EVENTS, WORKSPACES
 from editlab.lab.workspaces import edits
 from editlab.probes import Passages
 from editlab.settings import Settings
@@ -67,6 +69,18 @@ def test_a_demo_forgets_though_nobody_comes(tiny_llama, facts, tmp_path, monkeyp
         lab.close()
 
 
+def test_what_was_written_while_its_workspace_was_deleted_goes_too(lab):
+    workspace = lab.workspace("old")
+    forget(lab.ledger, 4 * HOUR)
+    workspace.look_at(EditRequest("The capital of {} is", "Slovenia", "Rome"))
+    assert lab.ledger.rows(["old"])[0] and forget(lab.ledger, 4 * HOUR) == ()
+    with lab.ledger.transaction() as connection:
+        long_ago = (datetime.now(UTC) - timedelta(hours=5)).isoformat()
+        connection.execute(sa.update(EVENTS).where(EVENTS.c.workspace == "old").values(at=long_ago))
+    assert forget(lab.ledger, 4 * HOUR) == ("old",)
+    assert not lab.ledger.rows(["old"])[0] and lab.workspace("new").records
+
+
 def test_a_file_that_is_about_to_be_named_stays(lab):
     forget(lab.ledger, 4 * HOUR)
     assert len(list(lab.ledger.tensors.folder.iterdir())) == 2
@@ -87,3 +101,48 @@ def test_whoever_comes_back_in_time_is_kept(lab):
 def test_outside_a_demo_nothing_is_forgotten(lab):
     lab.workspace("new")
     assert lab.limits.expire_seconds is None and len(lab.directory.workspaces("old")) == 1
+
+
+def test_a_file_that_gets_its_name_meanwhile_keeps_nothing_from_going(lab, monkeypatch):
+    part = lab.ledger.tensors.folder / ".0123456789abcdef.tmp"
+    part.write_bytes(b"")
+    real, gone = Path.stat, []
+
+    def stat(path, **more):
+        if path == part:
+            part.unlink(missing_ok=True)  # as renaming it does, between the list of names and this look
+        return real(path, **more)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert forget(lab.ledger, 4 * HOUR, gone.extend) == ("old",) and gone == ["old"]
+
+
+def test_a_file_that_cannot_be_deleted_is_named_and_the_workspace_leaves_the_memory(lab, monkeypatch):
+    monkeypatch.setattr("editlab.lab.ledger.expiry.time.time", lambda: datetime.now(UTC).timestamp() + 2 * FRESH_SECONDS)
+
+    def refuse(path, **_more):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert lab.workspace("old").records
+    with pytest.raises(BadFile, match=r"safetensors could not be deleted: Permission denied"):
+        forget(lab.ledger, 4 * HOUR, lab.workspaces.drop)
+    monkeypatch.undo()
+    assert not lab.workspace(lab.directory.current("old").id).records and archive.verify(lab.ledger).ok
+
+
+def test_a_demo_goes_on_forgetting_after_an_error_that_nobody_expected(tiny_llama, facts, tmp_path, monkeypatch):
+    rounds = []
+
+    def fail(*_given):
+        rounds.append(1)
+        raise sa.exc.InvalidRequestError("closed")
+
+    monkeypatch.setattr("editlab.lab.lab.FORGET_SECONDS", 0.01)
+    monkeypatch.setattr("editlab.lab.lab.forget", fail)
+    settings = Settings(model=tiny_llama.name, demo=True)
+    lab = Lab(tiny_llama, facts, Passages((), ()), data=tmp_path, settings=settings)
+    try:
+        wait_until(lambda: len(rounds) > 2)
+    finally:
+        lab.close()

@@ -11,6 +11,7 @@ from itertools import pairwise
 import httpx
 import pytest
 import schemathesis
+import torch
 from fastapi import APIRouter
 from hypothesis import given, settings
 from hypothesis.errors import FailedHealthCheck, Unsatisfiable
@@ -18,6 +19,7 @@ from openai import BadRequestError, NotFoundError, OpenAI
 from schemathesis import Case, GenerationMode
 from schemathesis.specs.openapi import checks
 from starlette.testclient import TestClient
+from torch.nn.functional import one_hot
 from visitors import CAPITAL, CONTINENT, TIMEOUT, wait_until
 
 from editlab.answers import ViewName
@@ -26,9 +28,10 @@ from editlab.lab.asking import answers, completing
 from editlab.lab.jobs import completions
 from editlab.lab.workspaces import edits
 from editlab.model.completion import Prompt, complete, held_back
+from editlab.model.frozen import FrozenModel
 from editlab.patches import BASE
 from editlab.web.api import create_api
-from editlab.web.api.routes import ApiRoute
+from editlab.web.api.routes import ApiRoute, Caller
 from editlab.web.api.service import describe
 
 TEXT = CONTINENT.text
@@ -160,6 +163,28 @@ def test_a_stream_is_the_same_answer_in_parts(lab, client, more):
     assert ends == {choice.index: choice.finish_reason for choice in whole.choices} and usage == whole.usage
     if "logprobs" in more:
         assert tokens == [choice.logprobs.tokens for choice in whole.choices]
+
+
+def test_a_workspace_that_another_call_makes_meanwhile_is_the_same(lab, monkeypatch):
+    caller, real, looks = Caller(lab, "ana", "ana", "127.0.0.1"), Caller.find, []
+    made = lab.directory.make("ana", "Twice at once")
+    monkeypatch.setattr(Caller, "find", lambda self, name: looks.append(name) or (real(self, name) if looks[1:] else None))
+    assert caller.find_or_make("Twice at once").id == made.id
+    assert caller.find_or_make(" Twice  at once").id == made.id
+
+
+def test_letters_of_several_tokens_are_told_whole_before_a_stop_text(lab, monkeypatch):
+    model = lab.model
+    ids = model.tokenizer("語.", add_special_tokens=False)["input_ids"]
+    wanted = iter(ids)
+
+    def head(self, hidden):
+        return one_hot(torch.full((len(hidden),), next(wanted)), self.hf.config.vocab_size).float()
+
+    monkeypatch.setattr(FrozenModel, "head", head)
+    *_, (found,) = complete(model, [Prompt(TEXT, len(ids), stop=(".",), top=0)], [BASE])
+    assert (found.text.strip(), found.ended) == ("語", "stop")
+    assert len(ids) > 2 and len(found.told) == len(ids) - 1
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import pytest
 import sqlalchemy as sa
 from visitors import CONTINENT, TIMEOUT
 
-from editlab.errors import BadRequest, Cancelled
+from editlab.errors import BadFile, BadRequest, Cancelled
 from editlab.lab import Lab
 from editlab.lab.asking import answers
 from editlab.lab.ledger.tables import JOBS
-from editlab.lab.workspaces import edits
+from editlab.lab.workspaces import edits, exports
 from editlab.probes import Passages
 
 RECORDS = [
@@ -50,6 +50,24 @@ def test_an_edit_has_a_row_from_the_moment_it_waits_to_its_end(opened, few_steps
     done = lab.jobs.rows("ana")[0]
     assert (done.id, done.state, done.fraction) == (waiting.id, "done", 1.0)
     assert done.submitted_at <= done.began_at <= done.ended_at
+
+
+def test_an_export_that_the_disk_refuses_to_pack_leaves_nothing_there(opened, few_steps, tmp_path, monkeypatch):
+    lab = opened(tmp_path)
+    workspace, info = workspace_of(lab, "ana"), lab.directory.current("ana")
+    edits.apply(workspace, CONTINENT).result(TIMEOUT)
+
+    def refuse(name, *_given):
+        Path(f"{name}.zip").write_bytes(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(exports.shutil, "make_archive", refuse)
+        with pytest.raises(BadFile, match=r"could not be packed: No space left on device. Make room"):
+            exports.offer(workspace, info, "peft", lab.downloads).result(TIMEOUT)
+    assert not [path for path in (tmp_path / "downloads").rglob("*") if path.is_file()]
+    token = exports.offer(workspace, info, "peft", lab.downloads).result(TIMEOUT)
+    assert lab.downloads.take(token, "ana").name.endswith(".zip")
 
 
 def test_questions_have_none(opened, tmp_path):

@@ -182,6 +182,14 @@ def test_ended_logins_are_kept_until_their_cookies_end_and_bounded(tmp_path, mon
         EndedLogins(tmp_path, 60)
 
 
+def test_a_login_that_one_process_ended_has_ended_for_all(tmp_path):
+    (tmp_path / "secrets").mkdir()
+    one, other = EndedLogins(tmp_path, 60), EndedLogins(tmp_path, 60)
+    one.add("a")
+    other.add("b")
+    assert all(login in ended for login in "ab" for ended in (one, other, EndedLogins(tmp_path, 60)))
+
+
 # Secrets
 
 
@@ -541,6 +549,7 @@ def test_the_terminal_adds_names_and_removes_users(tmp_path):
     [
         (("add", "eve"), "short\n", "A password has 8 to 256 characters; this one has 5."),
         (("add", "eve:x"), "long enough\n", "cannot be a name"),
+        (("add", "eve"), b"long \xff enough\n", "not text in UTF-8"),
         (("remove", "eve"), "", "has no user 'eve'. It has: ana, ben."),
     ],
 )

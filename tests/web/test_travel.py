@@ -3,7 +3,7 @@
 import pytest
 from visitors import CONTINENT, TIMEOUT
 
-from editlab.errors import BadRequest
+from editlab.errors import BadFile, BadRequest
 from editlab.facts import EditRequest
 from editlab.lab.asking import answers
 from editlab.lab.workspaces import edits
@@ -96,6 +96,20 @@ def test_a_branch_begins_with_what_lay_there_and_goes_its_own_way(lab, workspace
     assert rows == {"Slovenia": (True, True), "Japan": (True, False), "France": (False, True)}
     with pytest.raises(BadRequest, match="already"):
         branch(lab.workspaces, visitor, workspace, info, "What if")
+
+
+def test_a_branch_whose_files_are_gone_leaves_no_workspace(lab, workspace, request):
+    visitor = request.node.name[:40]
+    info = lab.directory.current(visitor)
+    files = {path: path.read_bytes() for path in lab.ledger.tensors.folder.iterdir()}
+    for path in files:
+        path.unlink()
+    with pytest.raises(BadFile, match="cannot be read"):
+        branch(lab.workspaces, visitor, workspace, info, "What if")
+    assert [own.name for own in lab.directory.workspaces(visitor) if own.mine] == [info.name]
+    for path, content in files.items():
+        path.write_bytes(content)
+    assert branch(lab.workspaces, visitor, workspace, info, "What if").name == "What if"
 
 
 def test_every_event_of_a_long_life_has_a_sentence(workspace):

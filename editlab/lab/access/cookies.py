@@ -64,26 +64,38 @@ class CookieSecret:
 
 
 class EndedLogins:
-    """Logins that were ended by logging out, until their cookies expire. A restart keeps them.
+    """Logins that were ended by logging out, until their cookies expire. A restart keeps them, and processes share them.
 
     `seconds`: how long a cookie is valid. The latest 10,000 are kept.
     """
 
     def __init__(self, data: Path, seconds: float) -> None:
         self._path, self._seconds, self._lock = data / FOLDER / ENDED, seconds, threading.Lock()
-        try:
-            self._until = OrderedDict(json.loads(self._path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            self._until = OrderedDict()
-        except (OSError, ValueError, TypeError) as error:
-            raise BadFile(f"{self._path} is damaged. Delete it, and run: editlab user end-sessions") from error
+        self._until: OrderedDict[str, float] = OrderedDict()
+        self._stamp: tuple[int, int, int] | None = None
+        self._read()
 
     def __contains__(self, login: str) -> bool:
-        return login in self._until
+        with self._lock:
+            self._read()
+            return login in self._until
+
+    def _read(self) -> None:
+        """Add what another process has written. Raises `BadFile`."""
+        try:
+            stamp = storage.stamp(self._path)
+            if stamp != self._stamp:
+                self._until |= json.loads(self._path.read_text(encoding="utf-8"))
+                self._stamp = stamp
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, TypeError) as error:
+            raise BadFile(f"{self._path} is damaged. Delete it, and run: editlab user end-sessions") from error
 
     def add(self, login: str) -> None:
         """End a login. Raises `BadFile` where that cannot be written; then the login is ended until the next start."""
         with self._lock:
+            self._read()
             self._until[login] = time.time() + self._seconds
             while len(self._until) > MOST_ENDED or next(iter(self._until.values())) < time.time():
                 self._until.popitem(last=False)

@@ -46,7 +46,7 @@ class Tokens:
 
     def __init__(self, users: Users) -> None:
         self._users = users
-        self._path = users.path.with_name(users.path.name + SUFFIX)
+        self._path = users.path.parent / f"{users.path.name}{SUFFIX}"
         self._stamp: tuple[int, int, int] | None = None
         self._by_id: dict[str, Token] = {}
 

@@ -99,7 +99,7 @@ def _ask_all(
     context = workspace.context
     ground, records, robust = context.ground, workspace.records, workspace.robust if under is None else None
     record = find_applied(records, request)
-    battery = () if record is None else battery_of(ground, request, own, most)
+    battery = () if record is None else battery_of(ground, request, own, most, records)
     shared, asked = context.shared, Asked(ground, request, views, robust)
     result = EditAnswers(request, record is not None, {}, battery=battery)
     if not probes_alone:
@@ -229,11 +229,21 @@ class Asked:
         return what, self.ground.model.fingerprint, self.request, views, robust, more
 
 
-def battery_of(ground: Ground, request: EditRequest, own: Sequence[OwnProbe], most: int | None) -> tuple[Probe, ...]:
-    """Return the visitor's probes and all others around a request, the most telling kinds first."""
+def battery_of(
+    ground: Ground,
+    request: EditRequest,
+    own: Sequence[OwnProbe],
+    most: int | None,
+    records: Sequence[EditRecord] = (),
+) -> tuple[Probe, ...]:
+    """Return the visitor's probes and all others around a request, the most telling kinds first.
+
+    What another of the `records` that is on means to end is not asked as a fact that has to stay.
+    """
+    others = (other for record in records if record.on for other in record.requests)
     battery = [
         *(Probe(p.kind, "", p.text, request.target_new if p.kind == "rephrase" else None, p.subject) for p in own),
-        *ground.battery(ground.case(request), most),
+        *ground.battery(ground.case(request), most, others),
     ]
     return tuple(sorted(battery, key=lambda probe: probes.TELLING.index(probe.kind)))
 

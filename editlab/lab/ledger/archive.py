@@ -123,9 +123,9 @@ def write(
     rows = list(rows)
     report = check(rows, read)
     _refuse(report, "The ledger")
-    if path.exists():
-        raise BadFile(f"{path} exists already. Give the name of a new file.")
     try:
+        if path.exists():
+            raise BadFile(f"{path} exists already. Give the name of a new file.")
         with (
             storage.new_file(path) as part,
             open(part, "xb", opener=storage.opener) as file,

@@ -204,7 +204,13 @@ class Directory:
         known = self.look_up(name)
         if known is not None:
             return known
-        return self.make(TERMINAL, name, shared=True, id="" if row is not None else normalize_name(name))
+        try:
+            return self.make(TERMINAL, name, shared=True, id="" if row is not None else normalize_name(name))
+        except BadRequest:
+            made = self.look_up(normalize_name(name))  # by another process at this moment, or with other white space
+            if made is None:
+                raise
+            return made
 
     def look_up(self, name: str) -> WorkspaceInfo | None:
         """Return the workspace with this id, or the shared one with this name; None where none is on the list."""

@@ -7,10 +7,11 @@ leaves a row, so that `verify` can still account for every event that was writte
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import sqlalchemy as sa
 
+from editlab.errors import BadFile
 from editlab.lab.ledger.archive import addresses
 from editlab.lab.ledger.ledger import Ledger, now
 from editlab.lab.ledger.tables import (
@@ -31,13 +32,24 @@ AT_ONCE = 500
 """Workspaces in one SQL statement."""
 
 
-def forget(ledger: Ledger, seconds: float) -> tuple[str, ...]:
-    """Delete the workspaces that nobody has opened for so many seconds, and return their ids. Raises as `forget_these`."""
+def forget(ledger: Ledger, seconds: float, drop: Callable[[Collection[str]], None] = lambda ids: None) -> tuple[str, ...]:
+    """Delete the workspaces that nobody has opened for so many seconds, and return their ids. Raises as `forget_these`.
+
+    Also those of which only events are left, because one was written while the workspace was deleted. `drop(ids)` is called
+    where any were to be deleted, also if an error is raised.
+    """
+    before = now(-seconds)
+    unseen = sa.select(WORKSPACES.c.id).where(WORKSPACES.c.seen_at < before)
+    without_row = sa.select(EVENTS.c.workspace).where(EVENTS.c.workspace.not_in(sa.select(WORKSPACES.c.id)))
+    left = without_row.group_by(EVENTS.c.workspace).having(sa.func.max(EVENTS.c.at) < before)
     with ledger.transaction() as connection:
-        ids = tuple(connection.scalars(sa.select(WORKSPACES.c.id).where(WORKSPACES.c.seen_at < now(-seconds))))
+        ids = tuple(connection.scalars(sa.union(unseen, left)))
     if ids:
-        forget_these(ledger, ids)
-        ledger.trim()
+        try:
+            forget_these(ledger, ids)
+            ledger.trim()
+        finally:
+            drop(ids)
     return ids
 
 
@@ -56,7 +68,7 @@ def forget_these(ledger: Ledger, ids: Collection[str], owner: str = "", fresh: f
     With the workspace of a participant, their guesses go; with that of which a workshop makes copies, the workshop.
 
     Files that nothing names any more are deleted too, except those younger than `fresh` seconds, because an event that names
-    them may be written next. Raises `BadFile`; then nothing is deleted.
+    them may be written next. Raises `BadFile`; then nothing is deleted, or all but a file that it names.
     """
     ids, gone = list(ids), 0
     with ledger.transaction() as connection:
@@ -116,5 +128,14 @@ def _sweep(ledger: Ledger, fresh: float) -> None:
     kept, requests = named_files(ledger)
     for files in (ledger.tensors, ledger.files):
         for path in files.folder.glob("*"):
-            if path.stem not in kept and path.stem not in requests and time.time() - path.stat().st_mtime > fresh:
-                path.unlink(missing_ok=True)
+            if path.stem in kept or path.stem in requests:
+                continue
+            try:
+                if time.time() - path.stat().st_mtime > fresh:
+                    path.unlink()
+            except FileNotFoundError:  # it was being written, and has its own name by now
+                continue
+            except OSError as error:
+                raise BadFile(
+                    f"{path} could not be deleted: {error.strerror}. What it belonged to is gone. Delete the file too."
+                ) from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -15,7 +16,7 @@ from safetensors import SafetensorError
 from editlab import __version__, methods, storage
 from editlab.errors import BadFile, BadRequest
 from editlab.exports import FORMATS, Entry, Export, Happening, Past, format_named
-from editlab.exports.entry import base_of
+from editlab.exports.entry import base_of, requests_of
 from editlab.exports.format import STOPPED
 from editlab.forensics.manifest import Manifest
 from editlab.lab.access.downloads import Downloads
@@ -127,7 +128,6 @@ def export_parts(
         with storage.new_folder(folder) as part:
             progress(0.0, f"writing {format}")
             yield from chosen.write_all(contents, part, progress, cancel)
-            storage.sync(*part.rglob("*"), part)
             stop_if(cancel, STOPPED)
     except (OSError, SafetensorError) as error:
         why = getattr(error, "strerror", None) or str(error)
@@ -162,18 +162,31 @@ def offer(workspace: Workspace, info: WorkspaceInfo, format: str, downloads: Dow
     folder, name = downloads.new_folder(), f"{file_name(info)}-{format}"
 
     def work(progress: JobProgress, cancel: Cancel) -> Parts[str]:
-        files = yield from export_parts(workspace, format, folder / name, progress, cancel, only, copies=2)  # and packed
-        if len(files) == 1:
-            path = files[0].replace(folder / f"{file_name(info)}-{files[0].name}")
-        else:
+        token = ""
+        try:
+            files = yield from export_parts(workspace, format, folder / name, progress, cancel, only, copies=2)  # and packed
             progress(0.9, "packing")
-            path = Path(shutil.make_archive(str(folder / name), "zip", folder, name))
-        shutil.rmtree(folder / name)
-        token = downloads.offer(info.id, path)
+            token = downloads.offer(info.id, _packed(folder / name, files, file_name(info)))
+        finally:
+            if not token:
+                shutil.rmtree(folder, ignore_errors=True)  # nobody could fetch what is left, and the disk may be full
         progress.note(result={"download": token})
         return token
 
     return workspace.submit(work, Kind.EXPORT, title=f"{format}: {info.name}")
+
+
+def _packed(folder: Path, files: Sequence[Path], name: str) -> Path:
+    """Return the one file of an export, or one with all of them, beside the folder, which is deleted. Raises `BadFile`."""
+    try:
+        if len(files) == 1:
+            path = files[0].replace(folder.with_name(f"{name}-{files[0].name}"))
+        else:
+            path = Path(shutil.make_archive(str(folder), "zip", folder.parent, folder.name))
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise BadFile(f"The export could not be packed: {error.strerror}. Make room on the disk, then try again.") from error
+    return path
 
 
 def file_name(info: WorkspaceInfo) -> str:
@@ -200,13 +213,15 @@ def _export_of(workspace: Workspace, only: str = "", rank: int | None = None) ->
     views = workspace.views_under(workspace.masked, workspace.guarded)
     masks = [mask for view in views.values() for mask in view.masks]
     view = workspace.robust or workspace.view
+    requests = requests_of(chosen)
     if only:
         chosen = tuple(entry for entry in chosen if entry.id == only)
         if not chosen:
             raise BadRequest("This edit is off or not in the list any more. Choose one that is on.")
         patches = (*chosen[0].patches, *chosen[0].pathways)
         view = View(patches, view.threshold)
-    return Export(workspace.context.ground, chosen, view.with_patches(masks), views, lambda: _past_of(workspace), rank)
+    past = lambda: _past_of(workspace)  # noqa: E731
+    return Export(workspace.context.ground, chosen, view.with_patches(masks), views, past, rank, requests)
 
 
 def _past_of(workspace: Workspace) -> Past:

@@ -128,12 +128,18 @@ def branch(
 ) -> WorkspaceInfo:
     """Make a private workspace that begins with the edits of another one (`info`) after an event, or as they are now.
 
-    Raises `BadRequest` for a name that is taken, and where there is no such event.
+    Raises `BadRequest` for a name that is taken, and where there is no such event; `BadFile` where a file of the edits is
+    missing or damaged. Then no workspace is left.
     """
     state = workspace.state
     number = _check_number(state, number)
-    made = workspaces.context.directory.make(visitor, name)
-    workspaces.open(made.id, workspace.author).begin_as_branch(info.name, number, state.chains[number])
+    directory = workspaces.context.directory
+    made = directory.make(visitor, name)
+    try:
+        workspaces.open(made.id, workspace.author).begin_as_branch(info.name, number, state.chains[number])
+    except BaseException:
+        directory.delete(visitor, made.id)
+        raise
     return made
 
 

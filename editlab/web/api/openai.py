@@ -178,7 +178,7 @@ async def _stream(call: Asked, jobs: Sequence[Job[Completion]], writer: _Writer)
                 ready = len(so_far.text) - (0 if so_far.ended else held_back(so_far.text, stops))
                 if ready <= sent[index] and not so_far.ended and begun[index]:
                     continue
-                said = within(so_far.told, ready)
+                said = so_far.told if so_far.ended else within(so_far.told, ready)
                 ended = so_far.ended if job.done else ""
                 if ready > sent[index] or ended or not begun[index]:
                     part = replace(so_far, text=so_far.text[sent[index] : ready], told=said[told[index] :], ended=ended)

@@ -94,7 +94,15 @@ class Caller:
         if known is not None:
             return known
         directory = self.lab.directory
-        return directory.adopt(name) if self.user is None else directory.make(self.visitor, name)
+        if self.user is None:
+            return directory.adopt(name)
+        try:
+            return directory.make(self.visitor, name)
+        except BadRequest:
+            made = self.find(" ".join(name.split()))  # by another call at this moment, or with other white space
+            if made is None:
+                raise
+            return made
 
 
 def caller_of(request: Request) -> Caller:
