@@ -137,7 +137,7 @@ def _mark(figure: go.Figure, layers: Sequence[int], shown: Sequence[int], text: 
             fillcolor="rgba(0,0,0,0)",
             line={"width": 2, "color": NOTE},
         )
-    if layers:  # beside the frame's edge that is farther from the figure's: in a frame of a telephone's width it would be cut
+    if layers:  # towards the middle of the figure: within a frame on a telephone it would be cut
         left = layers[0] < len(shown) / 2
         place = {"x": layers[0] - 0.5 if left else layers[0] + 0.5, "xanchor": "left" if left else "right"}
         figure.add_annotation(**place, y=0, yref="paper", yanchor="bottom", text=text, showarrow=False)

@@ -110,7 +110,10 @@ def stopped(done: Sequence[Compared], n: int) -> str:
 
 
 def title(found: Comparison, shown: int) -> str:
-    """Return what is said of the answers in their title: how many questions are shown besides the edit's own, of how many."""
+    """Return what is said of the answers in their title: how many questions are shown, of how many.
+
+    `shown`: those besides the edit's own prompt.
+    """
     n = max((len(row.frame) for row in found.rows if row.frame is not None), default=0)
     text = ngettext("{shown} of {n} question", "{shown} of {n} questions", n)
     return text.format(shown=number(shown + 1), n=number(n)) if n else ""

@@ -40,8 +40,8 @@ def tracing(request: EditRequest, frame: DataFrame, layers: Sequence[int]) -> st
     mlp = _most(frame, "mlp", SUBJECT)
     hidden = _most(frame[frame["back"] == mlp["back"]], "hidden", SUBJECT)  # of the token that the sentence names
     text = _(
-        "Of the subject, most comes back at “{token}”: {p} by the MLPs around layer {mlp}, {q} by the hidden state after layer "
-        "{hidden}."
+        "Of the subject, most comes back at “{token}”: {p} by the MLPs around layer {mlp}, {q} by the hidden state after "
+        "layer {hidden}."
     )
     given = {"mlp": mlp["layer"], "p": _points(mlp["effect"]), "hidden": hidden["layer"], "q": _points(hidden["effect"])}
     sentences.append(text.format(token=visible(mlp["token"]), **given))
