@@ -129,8 +129,8 @@ class Site:
         """
         if self.is_empty:
             raise BadRequest(
-                "This edit adds nothing at its own key, so no share of it can be told. Look at an earlier edit of this fact, "
-                "or remove this one."
+                "This edit adds nothing at its own key, so no share of it can be told. Look at an earlier edit of this "
+                "fact, or remove this one."
             )
         return self._own(keys) @ self.delta / (self.delta @ self.delta)
 
