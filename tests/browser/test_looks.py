@@ -115,6 +115,7 @@ def test_an_error_that_names_a_long_subject_stays_on_the_page(edited):
     unfold(edited, "request")
     field(edited, "subject").fill("x" * 200)
     field(edited, "prompt").fill("The capital of France is")
+    edited.click("#apply")
     problem = edited.locator("#at-prompt .problem")
     expect(problem).to_contain_text("does not occur in the prompt")
     assert problem.evaluate("text => text.scrollWidth <= text.clientWidth")
@@ -122,6 +123,7 @@ def test_an_error_that_names_a_long_subject_stays_on_the_page(edited):
     field(edited, "prompt").fill("{} belongs to the continent of")
     expect(problem).to_have_count(0)
     fold(edited, "request")
+    expect(edited.locator("#apply")).to_be_enabled()
 
 
 def test_scores_say_what_they_mean_on_focus(edited):
