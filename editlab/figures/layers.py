@@ -69,7 +69,7 @@ def tracing(frame: pd.DataFrame, edited: Sequence[int]) -> go.Figure:
             x=1, xref="paper", xanchor="right", y=low + height - 0.06, yref="paper", yanchor="bottom", showarrow=False,
             text=f"<b>{_(title)}</b>",
         )  # fmt: skip
-    _mark(figure, edited, _("edited"))
+    _mark(figure, edited, sorted(frame["layer"].unique()), _("edited"))
     _layers(figure, frame["layer"].tolist())
     figure.update_xaxes(showgrid=False, anchor=f"y{len(KINDS)}")
     return plain(figure, len(KINDS) * (TOKEN * len(backs) + 50) + 100)
@@ -111,7 +111,7 @@ def sweep(frame: pd.DataFrame, edited: Sequence[int], best: int | None) -> go.Fi
         yaxis="y2",
         showlegend=False,
     )
-    _mark(figure, edited, _("edited"))
+    _mark(figure, edited, layers, _("edited"))
     _layers(figure, layers)
     figure.update_layout(
         yaxis={"domain": [0.38, 1.0], "range": [-0.02, 1.06], "title": _("share")},
@@ -123,9 +123,9 @@ def sweep(frame: pd.DataFrame, edited: Sequence[int], best: int | None) -> go.Fi
     return plain(figure, 420 + room).update_layout(margin={"t": room})
 
 
-def _mark(figure: go.Figure, layers: Sequence[int], text: str) -> None:
-    """Mark the layers of the edit by a frame; the first one says what it is."""
-    for number, layer in enumerate(layers):
+def _mark(figure: go.Figure, layers: Sequence[int], shown: Sequence[int], text: str) -> None:
+    """Mark the layers of the edit by a frame, of all that are `shown`; the first one says what it is."""
+    for layer in layers:
         figure.add_shape(
             type="rect",
             xref="x",
@@ -136,8 +136,11 @@ def _mark(figure: go.Figure, layers: Sequence[int], text: str) -> None:
             y1=1,
             fillcolor="rgba(0,0,0,0)",
             line={"width": 2, "color": NOTE},
-            label={"text": text if number == 0 else "", "textposition": "bottom center", "font": {"color": NOTE}},
         )
+    if layers:  # towards the middle of the figure: within a frame on a telephone it would be cut
+        left = layers[0] < len(shown) / 2
+        place = {"x": layers[0] - 0.5 if left else layers[0] + 0.5, "xanchor": "left" if left else "right"}
+        figure.add_annotation(**place, y=0, yref="paper", yanchor="bottom", text=text, showarrow=False)
 
 
 def _layers(figure: go.Figure, layers: Sequence[int]) -> None:

@@ -18,8 +18,9 @@ MOST_TICKS, MOST_EDITS, MOST_MARKED = 5, 10, 40
 STYLES = ((NEW, "solid"), (OLD, "dot"), (GOOD, "dash"))
 """The colours and dashes of the lines of one curve."""
 BAND = "rgba(114, 104, 238, 0.18)"
-ROOM = 1.12
-"""The length of an axis relative to the largest value."""
+ROOM, LEAST_TOP = 1.12, 0.01
+"""The length of an axis relative to the largest value, and the least value that it has room for: a change that rounds to
+nothing shall look like nothing."""
 LOST = [[0.0, BAD], [0.5, "rgba(192, 118, 26, 0.75)"], [1.0, "rgba(34, 151, 106, 0.30)"]]
 """Colours from an edit that holds at none of its prompts to one that holds at all."""
 
@@ -43,8 +44,8 @@ def curve(
         _band(figure, places, *(frame[column] for column in band))
     finite = [value for name in lines for value in frame[name] if value is not None and math.isfinite(value)]
     bounded = share and limit is not None
-    top = 1.0 if bounded else max([*finite, limit or 0.0, 1e-9]) * ROOM
-    form = ".0%" if share else ".3~g"
+    top = 1.0 if bounded else max([*finite, limit or 0.0, LEAST_TOP]) * ROOM
+    form = "~%" if share else ".3~g"
     for number, (name, title) in enumerate(lines.items()):
         values = [_drawn(value, top) for value in frame[name]]
         texts = [
@@ -63,6 +64,7 @@ def curve(
             line=style,
             marker={"size": 5, "color": style["color"]},
             showlegend=len(lines) > 1,
+            cliponaxis=False,
         )
         if not number:
             _crosses(figure, places, values, texts, frame["beyond"])

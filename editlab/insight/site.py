@@ -117,15 +117,22 @@ class Site:
         """What the edit adds to the value at its own key."""
         return self._own(self.key)
 
+    @cached_property
+    def is_empty(self) -> bool:
+        """Whether the edit adds nothing at its own key, as one of a fact that an earlier edit has made true already."""
+        return not bool(self.delta @ self.delta > SLIGHT**2)
+
     def share(self, keys: Float[Tensor, "n d_ff"]) -> Float[Tensor, "n"]:
         """Return how much of the edit a key hears, signed, 1 at its own: (u.k) / (u.k_e) where the edit has rank one.
 
         In general what is added at the key, measured along what is added at k_e. Raises `BadRequest` where that is nothing.
         """
-        squared = self.delta @ self.delta
-        if not squared > SLIGHT**2:
-            raise BadRequest("This edit adds nothing at its own key, so no share of it can be told. Apply it again.")
-        return self._own(keys) @ self.delta / squared
+        if self.is_empty:
+            raise BadRequest(
+                "This edit adds nothing at its own key, so no share of it can be told. Look at an earlier edit of this "
+                "fact, or remove this one."
+            )
+        return self._own(keys) @ self.delta / (self.delta @ self.delta)
 
     def scaled(self, factor: float) -> View:
         """Return the view with this edit made `factor` times as strong, without pathways."""

@@ -118,12 +118,14 @@ def why(
 
     `edited`: the view that holds its `patches`, and is called "edited" in `frame`: what `probes.ask` said about `probes`.
     Where the subject is not named, nothing can be heard, and such probes are passed over. None as well where the edit
-    changes no layer. Raises `Cancelled`.
+    changes no layer, or nothing at its own key. Raises `Cancelled`.
     """
     named = ViewName.EDITED
     if not any(isinstance(patch, LowRank | Dense) for patch in patches):
         return None
     site = Site.on(model, request, patches, edited)
+    if site.is_empty:
+        return None
     for probe, row in _missed(probes, frame, named):
         stop_if(cancel)
         own = probe.kind == "success"

@@ -126,7 +126,7 @@ def _create_page(lab: Lab) -> Page:
         room = Parts({"visitor": visitor})
         room.html("room-strip", scripts=["room_strip"])
         notice = gr.HTML(describe(lab, None), elem_id="notice", apply_default_css=False, visible=bool(describe(lab, "")))
-        with gr.Tabs() as tabs:
+        with gr.Tabs(overflow_behavior="wrap") as tabs:  # a menu of those that do not fit has no names in the address
             with gr.Tab(_("Edit"), id="edit"):
                 display = Display(lab, Turns())
                 parts = create_edit_tab(page, lab, visitor, display)

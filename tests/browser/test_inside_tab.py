@@ -3,7 +3,7 @@
 import re
 
 from playwright.sync_api import Page, expect
-from steps import field, open_tab, reload, unfold
+from steps import field, open_tab, reload, show, unfold
 from tabs import everybody_can_read, first_of_all, open_fold, open_pictures, the_numbers_are_reached_by_keyboard
 
 SECTIONS = ("lens", "tokens", "contributions", "attention")
@@ -73,6 +73,17 @@ def test_everybody_can_read_it(edited):
     page.locator("#inside-lens-table summary").click()
 
 
+def test_a_picture_takes_the_width_that_the_window_got_while_it_was_hidden(edited):
+    page = edited
+    inside(page)
+    open_tab(page, "Edit")
+    show(page, "phone", "light")
+    open_tab(page, "Inside")
+    fits = "document.querySelector('#inside-lead-plot .main-svg').getBoundingClientRect().width <= innerWidth"
+    page.wait_for_function(fits)
+    show(page, "desktop", "light")
+
+
 def test_the_fact_is_traced_and_the_layer_of_a_sweep_is_the_next_edits(edited):
     page = edited
     open_tab(page, "Inside")
@@ -85,7 +96,7 @@ def test_the_fact_is_traced_and_the_layer_of_a_sweep_is_the_next_edits(edited):
     expect(page.locator("#inside-stop")).to_be_disabled()
     page.locator("#inside-each-layer").click()
     expect(page.locator("#inside-progress")).to_contain_text("at layer 2")
-    page.locator("#inside-stop").click()
+    page.keyboard.press("Escape")
     expect(page.locator("#inside-sweep-fold > button")).to_contain_text("layer 0 would be best")
     expect(page.locator("#inside-stop")).to_be_disabled()
     page.locator("#inside-layer input").click()

@@ -15,7 +15,9 @@ from steps import (
     fold,
     needs_no_scrolling,
     open_probe,
+    open_tab,
     shift_of,
+    show,
     tab_to,
     unfold,
     violations,
@@ -88,6 +90,40 @@ def test_a_page_opens_as_well_in_german(visit):
     assert violations(page) == []
     page.get_by_role("tab", name="Schlüssel").click()
     expect(page).to_have_url(re.compile("tab=keys"))
+
+
+def test_on_a_phone_every_tab_is_in_view_and_in_the_address(edited):
+    show(edited, "phone", "light")
+    tabs = edited.get_by_role("tab")
+    expect(tabs).to_have_count(8)
+    for number in range(8):
+        expect(tabs.nth(number)).to_be_in_viewport()
+    open_tab(edited, "Monitor")
+    expect(edited).to_have_url(re.compile("tab=monitor"))
+    show(edited, "desktop", "light")
+
+
+def test_what_is_pressed_is_set_in_letters_that_a_room_can_read(edited):
+    sizes = "[...document.querySelectorAll('button.sm')].map((button) => parseFloat(getComputedStyle(button).fontSize))"
+    assert min(edited.evaluate(sizes)) >= 14
+    show(edited, "wide", "light")
+    assert min(edited.evaluate(sizes)) >= 15
+    show(edited, "desktop", "light")
+
+
+def test_an_error_that_names_a_long_subject_stays_on_the_page(edited):
+    unfold(edited, "request")
+    field(edited, "subject").fill("x" * 200)
+    field(edited, "prompt").fill("The capital of France is")
+    edited.click("#apply")
+    problem = edited.locator("#at-prompt .problem")
+    expect(problem).to_contain_text("does not occur in the prompt")
+    assert problem.evaluate("text => text.scrollWidth <= text.clientWidth")
+    field(edited, "subject").fill("Slovenia")
+    field(edited, "prompt").fill("{} belongs to the continent of")
+    expect(problem).to_have_count(0)
+    fold(edited, "request")
+    expect(edited.locator("#apply")).to_be_enabled()
 
 
 def test_scores_say_what_they_mean_on_focus(edited):

@@ -3,7 +3,7 @@
 import pytest
 from app_process import running
 from playwright.sync_api import expect
-from steps import everybody_can_use, finished, open_tab
+from steps import everybody_can_use, finished, open_tab, show
 from tabs import open_fold
 
 
@@ -43,6 +43,10 @@ def test_everybody_can_use_the_tab(visit):
     expect(page.locator("#badge-tip")).to_be_visible()
     expect(page.locator("#badge-tip")).to_contain_text("run: editlab validate")
     everybody_can_use(page)
+    show(page, "phone", "dark")
+    method, others = (page.locator(part).bounding_box() for part in ("#bench-method", ".form:has(> #bench-rep)"))
+    assert method["y"] + method["height"] <= others["y"] and method["width"] > 250, "the choice of a method is covered"
+    expect(page.locator("#bench-fold")).to_contain_text("subject,prompt,target_new")
 
 
 def test_the_model_is_replaced_and_comes_back_with_the_edits(visit):

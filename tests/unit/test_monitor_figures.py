@@ -73,6 +73,14 @@ def test_the_limit_is_a_line_that_says_so():
     assert not free.layout.shapes and not free.layout.annotations
 
 
+@pytest.mark.parametrize(("value", "share"), [(2e-5, True), (-3e-5, True), (0.0, False)])
+def test_a_change_of_next_to_nothing_looks_like_nothing(value, share):
+    """With an axis as long as the value, the labels would be 0 %, 0 % and 0 %, and the point at the top."""
+    axis = figures.curve(FRAME.assign(energy=value), {"energy": "energy"}, None, share).layout.yaxis
+    assert axis.range[1] >= 0.01 and abs(value) < 0.01 * axis.range[1]
+    assert axis.tickformat == ("~%" if share else ".3~g"), "0.5 % is not written 0 %"
+
+
 def test_what_is_no_number_stands_at_the_top_and_says_so():
     line, beyond = loss().data
     top = loss().layout.yaxis.range[1]

@@ -87,9 +87,9 @@ def patch(atlas):
 def told(atlas):
     """What is said of patches for a request, its probes asked under them."""
 
-    def tell(patches, request=REQUEST, health=None, answers=True, cancel=lambda: False):
+    def tell(patches, request=REQUEST, health=None, answers=True, cancel=lambda: False, before=()):
         case = case_for(request, FactBase.load(PRESETS / "facts"), 0)
-        probes, view = battery(atlas, case, Passages((), ())), View(tuple(patches))
+        probes, view = battery(atlas, case, Passages((), ())), View((*before, *patches))
         frame = ask(atlas, request, probes, {"base": BASE, "edited": view}, answers)
         return why(atlas, request, patches, view, probes, frame, health or {}, cancel)
 
@@ -124,6 +124,11 @@ def test_an_edit_that_took_is_asked_about_where_it_is_missed(told, patch):
     )
     arrives, needed = map(int, re.findall(r"(\d+) %", found.sentence))
     assert arrives < needed == 60, "of the edit at full strength, half takes the lead"
+
+
+def test_of_an_edit_that_adds_nothing_to_one_before_it_nothing_is_said(told, patch):
+    """As where the same edit is applied twice: the second one has no share that could be told, and the probes go on."""
+    assert told([scaled(patch, 0.0)], before=[scaled(patch, 0.8)]) is None
 
 
 def test_of_an_edit_that_changes_no_layer_nothing_is_said_and_a_stop_ends_the_search(told, patch):

@@ -114,10 +114,20 @@ def test_the_picture_has_a_row_a_method_and_a_column_a_rate():
     assert grid.z[0][3] is None and grid.z[1][3] == 0.5
 
 
+def test_the_picture_has_its_height_from_the_first_method_to_the_last():
+    begun = found(Compared("rome"), Compared("memit"), Compared("kn", error=BadRequest("No.")))
+    later = found(row_of("rome", **GOOD), Compared("memit"), Compared("kn", error=BadRequest("No.")))
+    first, second = (picture(table.frame(one), table.columns(one), "Time") for one in (begun, later))
+    assert first.layout.height == second.layout.height and len(first.layout.yaxis.ticktext) == 3
+    assert list(second.layout.yaxis.ticktext) == ["<b>ROME</b>", "MEMIT", "KN"]
+    assert len(first.layout.xaxis.ticktext) == 6 and [row[0] for row in second.data[0].text] == ["100 %", "–", "–"]
+
+
 def test_answers_stand_side_by_side(lab):
     comparison = found(row_of("rome", **GOOD), row_of("memit", **GOOD | {"rephrase": (0, 2)}), Compared("kn"))
     asked = table.answers(comparison)
     assert [row["kind"] for row in asked] == ["Rephrase", "Rephrase", "Locality", "Locality"]
+    assert words.title(comparison, len(asked)) == "5 of 6 questions", "those of the exported file are more"
     assert asked[0]["answers"] == [("x", "✓", "changed", "good"), ("z", "✕", "missed", "bad")]
     assert [row.method for row in table.compared(comparison)] == ["rome", "memit"]
 

@@ -406,6 +406,28 @@ def test_stop_ends_a_running_edit_with_a_sentence_and_frees_the_buttons(lab, vis
     assert all(visitor.can("apply")) and not any(visitor.can("stop", "undo"))
 
 
+def test_after_a_stop_the_question_is_answered_instead_of_waiting_for_ever(lab, visitor, endless):
+    running = threading.Thread(target=visitor.applies)
+    running.start()
+    wait_until(lambda: any("Value: step" in message for message in visitor.messages))
+    assert "waiting" in column(visitor.page, "base")
+    Visitor(lab, visitor.name).does("stop")
+    running.join(TIMEOUT)
+    assert said(visitor.page, "base") != "…" and "waiting" not in visitor.page["picture"]
+    assert "Nothing is edited yet" in column(visitor.page, "edited") and "Stopped" in visitor.page["message"]
+    assert visitor.workspace.request is not None and all(visitor.can("apply")) and not any(visitor.can("stop"))
+
+
+def test_probes_that_an_error_ends_are_not_promised_any_more(visitor, few_steps, monkeypatch):
+    def fails(*given):
+        raise BadFile("The facts cannot be read.")
+
+    monkeypatch.setattr(answers.probes, "ask", fails)
+    visitor.applies()
+    assert "not everything was asked: The facts cannot be read." in visitor.page["message"]
+    assert "More probes are being asked" not in visitor.page["scores"]
+
+
 def test_a_page_that_is_closed_while_it_stops_has_stopped_all_the_same(visitor, endless):
     running = threading.Thread(target=visitor.applies)
     running.start()

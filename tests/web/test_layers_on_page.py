@@ -8,6 +8,7 @@ import pytest
 from visitors import Reader, runs
 
 from editlab.facts import EditRequest
+from editlab.figures import layers as figures
 from editlab.lab import LayerRow
 from editlab.web.core.components import Parts
 from editlab.web.core.forms import read_settings
@@ -113,13 +114,29 @@ def test_tracing_says_what_the_noise_takes_what_brings_it_back_and_what_the_edit
     said = layer_words.tracing(REQUEST, traced(), (1,))
     assert said == (
         "The unedited model says Europe with 90 %, and with 20 % under noise on Slovenia. Of the subject, most comes back "
-        "at “a”: by the MLPs around layer 0 40 points, by the hidden state after layer 1 60 points. At “of”, the attention "
+        "at “a”: 40 points by the MLPs around layer 0, 60 points by the hidden state after layer 1. At “of”, the attention "
         "around layer 1 brings back 30 points. At the subject’s last token, where the edit is written, the MLPs around "
         "layer 1 bring back 10 points."
     )
     assert layer_words.tracing_title(traced()) == "the MLPs around layer 0 recall most"
     assert "cannot be traced" in layer_words.tracing(REQUEST, traced(0.3, 0.25), (1,))
     assert "changes little" in layer_words.tracing_title(traced(0.3, 0.25))
+
+
+def test_tracing_tells_of_one_token_what_it_brings_back():
+    frame = traced()
+    more = frame.iloc[[0]].assign(back=3, token="␣the", place="subject", effect=0.65)
+    both = pd.concat([frame, more], ignore_index=True)
+    both.attrs |= frame.attrs
+    assert "at “a”: 40 points by the MLPs around layer 0, 60 points by the hidden state" in layer_words.tracing(
+        REQUEST, both, (1,)
+    )
+
+
+@pytest.mark.parametrize(("edited", "anchor", "x"), [((0,), "left", -0.5), ((1,), "right", 1.5)])
+def test_the_name_of_the_edited_layers_is_written_towards_the_middle_of_the_figure(edited, anchor, x):
+    (mark,) = [note for note in figures.tracing(traced(), edited).layout.annotations if note.text == "edited"]
+    assert (mark.xanchor, mark.x) == (anchor, x)
 
 
 GOOD = {"paraphrase": 1.0, "locality": 0.9}

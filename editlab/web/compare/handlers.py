@@ -163,24 +163,24 @@ class CompareHandlers(Handlers):
         """Return what is known of a comparison."""
         text, tone = words.finding(found)
         methods = self.lab.methods()
-        told = table.compared(found)
+        told, asked = table.compared(found), table.answers(found)
         update: Update = {
             "compare-lead": pieces.lead(text, words.meaning(found), tone),
             "compare-table": render(
                 "compare/table.html", heads=table.heads(found), rows=table.rows(found, methods), rule=_(words.RULE)
             ),
-            "compare-answers-fold": folded(_(words.SIDE_BY_SIDE), words.title(found)),
+            "compare-answers-fold": folded(_(words.SIDE_BY_SIDE), words.title(found, len(asked))),
             "compare-answers": render(
                 "compare/answers.html",
                 prompt=found.request.text,
                 base=(found.base or {}).get("text", ""),
                 methods=[method_name(row.method) for row in told],
                 texts=[(row.answer or {}).get("text", "") for row in told],
-                rows=table.answers(found),
+                rows=asked,
             ),
             "compare-files": gr.update(visible=bool(found.ranked)),
         }
-        if figure and found.ranked:
+        if figure and (found.ranked or not (found.complete or found.stopped)):
             update["compare-lead-plot"] = picture(table.frame(found), table.columns(found), _("Time"))
             update["compare-lead-about"] = pieces.about(_(words.ABOUT))
         elif figure:

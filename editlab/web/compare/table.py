@@ -68,15 +68,19 @@ def heads(found: Comparison) -> list[tuple[str, str]]:
 
 
 def frame(found: Comparison) -> DataFrame:
-    """Return the rates as the figure has them, the best first."""
-    rows = found.ranked
+    """Return the rates as the figure has them, the best first; of a method that is at work or failed, none.
+
+    Its rows are as many from the first method to the last, so that nothing moves below it.
+    """
+    rows = ordered(found)
     rates = {kind: [row.rate(kind) for row in rows] for kind in PICTURED}
     return DataFrame({"method": [method_name(row.method) for row in rows], **rates, "time": [seconds(row) for row in rows]})
 
 
 def columns(found: Comparison) -> list[tuple[str, str]]:
-    """Return the columns of the figure with their titles: the rates that something tells."""
-    return [(kind, words.rate_name(kind)) for kind in PICTURED if any(row.rate(kind) is not None for row in found.ranked)]
+    """Return the columns of the figure with their titles: the rates that something tells, all before the first is known."""
+    told = [kind for kind in PICTURED if any(row.rate(kind) is not None for row in found.ranked)]
+    return [(kind, words.rate_name(kind)) for kind in told or PICTURED]
 
 
 def seconds(row: Compared) -> str:

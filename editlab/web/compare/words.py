@@ -109,7 +109,11 @@ def stopped(done: Sequence[Compared], n: int) -> str:
     return text.format(done=number(len(done)), n=number(n))
 
 
-def title(found: Comparison) -> str:
-    """Return what is said of the answers in their title."""
+def title(found: Comparison, shown: int) -> str:
+    """Return what is said of the answers in their title: how many questions are shown, of how many.
+
+    `shown`: those besides the edit's own prompt.
+    """
     n = max((len(row.frame) for row in found.rows if row.frame is not None), default=0)
-    return ngettext("{n} question", "{n} questions", n).format(n=number(n)) if n else ""
+    text = ngettext("{shown} of {n} question", "{shown} of {n} questions", n)
+    return text.format(shown=number(shown + 1), n=number(n)) if n else ""

@@ -19,6 +19,7 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from editlab.errors import BadRequest, Cancelled, EditLabError
@@ -28,8 +29,10 @@ from editlab.web.core.declaration import Declaration, Refusal
 from editlab.web.core.engine import said
 from editlab.web.core.html import pieces
 from editlab.web.core.language import gettext as _
+from editlab.web.core.turns import on_page
 from editlab.web.core.updates import Update, Updates, buttons, follow, problem, stopping
 from editlab.web.core.visit import Visit
+from editlab.work import within
 
 Handler = Callable[..., Updates]
 
@@ -55,7 +58,8 @@ def handler(cost: Cost, *, refused_in_demo: Refusal = "") -> Callable[[Handler],
         @functools.wraps(work)
         def run(self: Handlers, visit: Visit, *given: Any, **named: Any) -> Updates:
             arguments = dict(list(signature.bind(self, visit, *given, **named).arguments.items())[2:])
-            yield from iterate_for(visit.asker, self._run(work, declaration, visit, arguments))
+            ours = iterate_for(visit.asker, self._run(work, declaration, visit, arguments))
+            yield from within(partial(on_page, visit.session), ours)
 
         run.declaration, run.cost = declaration, declaration.cost
         return run

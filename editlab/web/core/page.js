@@ -22,9 +22,8 @@
       event.stopPropagation();
       press("apply");
     } else if (event.key === "Escape") {
-      press("stop");
-      press("keys-stop");
-      press("compare-stop");
+      const stops = [...document.querySelectorAll("button[id$=stop]:enabled:not(#stage-stop)")]; // the stage has its own keys
+      (stops.find((button) => button.offsetParent) ?? stops[0])?.click();
     }
   }, true);
 
@@ -140,6 +139,13 @@
     if (event.target.closest("#apply")) rememberRequest();
     const tab = event.target.closest("[role=tab]");
     if (tab && nameOf(tab) !== (new URL(location.href).searchParams.get("tab") ?? nameOf(tabs()[0]))) remember("tab", nameOf(tab), true);
+  });
+
+  // A picture that was hidden while the window changed has the old width until it is shown and told of the change.
+  let resized = false;
+  window.addEventListener("resize", (event) => { resized ||= event.isTrusted; });
+  document.addEventListener("click", (event) => {
+    if (resized && event.target.closest("[role=tab], .folded > button")) setTimeout(() => window.dispatchEvent(new Event("resize")), 100);
   });
 
   // A replaced model concerns all users: the page of the user who replaced it reloads, and the others show a message.

@@ -159,6 +159,8 @@ class Display:
             yield from follow(workspace, job, drawn.update, tell=lambda: drawn.complete)
             result = job.result()
         except EditLabError as error:
+            if not turn.over or turn.elsewhere:
+                yield {**(drawn.update(job.partial) if job.partial is not None else {}), **drawn.unfinished()}
             turn.check()
             if drawn.complete and not isinstance(error, Cancelled):
                 text = _("The edit is applied, but not everything was asked: {error}")
@@ -224,6 +226,13 @@ class Drawn:
         if is_new("ways_back"):
             update |= {"ways-back": reversal.ways_back(now.request, now.ways_back)}
         return update
+
+    def unfinished(self) -> Update:
+        """Return the scores without the promise of more, where an error or a stop has ended the probes."""
+        seen = self._seen
+        if not self.complete or seen is None or not seen.on or seen.probed:
+            return {}
+        return {"scores": score_line.score_line(seen.probes)}
 
     def _completed(self, now: EditAnswers) -> Update:
         self.complete = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Annotated, Literal
 
 import gradio as gr
@@ -182,12 +183,21 @@ class EditHandlers(Handlers):
         yield self.display.running(text)
         places = switches.places(workspace)
         places = (*places, "rep") if recipe and not workspace.guarded else places
-        if before is None or before.text != request.text:
+        fresh = before is None or before.text != request.text
+        if fresh:
             yield {"picture": answers.at_prompt(request, {}, True, places), "verdict": "", **drawing.without_probes()}
         yield from follow_edit(workspace, job, lambda said: {"picture": answers.at_prompt(request, said, True, places)})
+        try:
+            record = job.result()
+        except EditLabError as error:
+            if fresh or job.partial is not None:  # what was drawn for the edit is not what the model says
+                yield {"progress": "", "message": pieces.message(said(error))}
+                with suppress(EditLabError):
+                    yield from self.display.show(workspace, request, own, said(error))
+            raise
         made = {"link": ""} if visit.query.get("run") == "1" else {}  # what a link asked for, or another edit, is made
         yield {"why": "", **made}  # the reason was this edit's
-        yield from self.display.show(workspace, job.result().request, own, words.made(job.result()))
+        yield from self.display.show(workspace, record.request, own, words.made(record))
 
     @handler(cost=FREE)
     def choose_method(self, visit: Visit, method: Method) -> Updates:

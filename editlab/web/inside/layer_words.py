@@ -37,10 +37,11 @@ def tracing(request: EditRequest, frame: DataFrame, layers: Sequence[int]) -> st
     if not _falls(frame):
         sentences.append(_("The noise takes too little for anything to bring it back: this fact cannot be traced."))
         return " ".join(sentences)
-    mlp, hidden = (_most(frame, kind, SUBJECT) for kind in ("mlp", "hidden"))
+    mlp = _most(frame, "mlp", SUBJECT)
+    hidden = _most(frame[frame["back"] == mlp["back"]], "hidden", SUBJECT)  # of the token that the sentence names
     text = _(
-        "Of the subject, most comes back at “{token}”: by the MLPs around layer {mlp} {p}, by the hidden state after layer "
-        "{hidden} {q}."
+        "Of the subject, most comes back at “{token}”: {p} by the MLPs around layer {mlp}, {q} by the hidden state after "
+        "layer {hidden}."
     )
     given = {"mlp": mlp["layer"], "p": _points(mlp["effect"]), "hidden": hidden["layer"], "q": _points(hidden["effect"])}
     sentences.append(text.format(token=visible(mlp["token"]), **given))

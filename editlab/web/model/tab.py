@@ -9,7 +9,7 @@ import gradio as gr
 from editlab.lab import OFF, Lab
 from editlab.lab.model.benchmarks import MOST_CASES
 from editlab.web.core.components import Parts
-from editlab.web.core.html import pieces
+from editlab.web.core.html import pieces, render
 from editlab.web.core.inputs import ModelName
 from editlab.web.core.language import gettext as _
 from editlab.web.core.method_choice import add_method_choice
@@ -48,6 +48,7 @@ def create_model_tab(page: gr.Blocks, tab: gr.Tab, lab: Lab, strip: gr.HTML, oth
                 bench = Parts({"visitor": others["visitor"]})
                 with bench.fold("bench", _(words.TITLES["benchmark"])):
                     _explain("benchmark")
+                    gr.HTML(render("edit/file_hint.html", hint=""), apply_default_css=False)
                     _create_benchmark(bench, lab)
     _wire(page, tab, ModelHandlers(lab), parts)
     return parts
