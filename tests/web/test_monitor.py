@@ -100,6 +100,18 @@ def test_a_moved_threshold_is_not_checked_yet(lab, workspace, few_steps):
     assert lab.monitor.fresh(workspace)
 
 
+def test_of_check_ups_that_ended_only_what_failed_is_kept(lab, workspace, monkeypatch):
+    failing, later = lab.workspace("a check-up that fails"), lab.workspace("a later check-up")
+    monkeypatch.setattr(lab.monitor, "check", lambda asked, *_: 1 / (asked is not failing))
+    checked(lab, workspace)
+    with pytest.raises(ZeroDivisionError):
+        checked(lab, failing)
+    checked(lab, later)
+    names = {name for _, name, _ in lab.monitor._waiting}
+    assert workspace.name not in names and {failing.name, later.name} <= names
+    assert lab.monitor.problem(failing)
+
+
 def test_without_an_edit_there_is_nothing_to_check(lab, workspace):
     assert checked(lab, workspace) is None and lab.monitor.health(workspace).table.empty
     assert lab.monitor.latest(workspace) == (0, "")

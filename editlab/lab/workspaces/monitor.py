@@ -10,13 +10,13 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import fields
+from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from pandas import DataFrame
 
 from editlab.errors import BadRequest, EditLabError
-from editlab.facts import EditRequest
 from editlab.insight.checkup import Ability, Checkup, Reference, checkup
 from editlab.insight.holding import Watched
 from editlab.lab.context import Context
@@ -33,6 +33,9 @@ from editlab.work import Cancel, Progress
 
 log = logging.getLogger(__name__)
 
+MOST_WATCHED = 20_000
+"""Edits whose questions are kept ready: twice the largest file of edits."""
+
 
 class Monitor:
     """The check-ups of one lab's workspaces. With `watching`, one follows every change of the applied edits."""
@@ -43,7 +46,7 @@ class Monitor:
         self._reading = threading.RLock()
         self._waiting: dict[tuple[str, str, bool], Job[Any]] = {}
         self._reference: tuple[str, Reference] | None = None
-        self._watched: dict[tuple[Any, ...], Watched] = {}
+        self._watched = lru_cache(MOST_WATCHED)(lambda id, asked: Watched.of(id, asked, context.facts, context.seed))
         self._read: WeakKeyDictionary[Workspace, Checkups] = WeakKeyDictionary()
         context.after_change, context.after_batch = self.changed, self.check_if_watching
 
@@ -65,6 +68,8 @@ class Monitor:
         job = self._waiting.get(key)
         if job is None or job.state != "waiting":
             give_way = self._context.worker.give_way
+            for ended in [own for own, one in list(self._waiting.items()) if one.done and one.error is None]:
+                self._waiting.pop(ended, None)  # only what failed is still told of
             job = self._waiting[key] = workspace.submit(
                 lambda progress, cancel: self.check(workspace, progress, cancel, again, give_way),
                 Kind.CHECKUP,
@@ -173,10 +178,4 @@ class Monitor:
         return self._reference[1]
 
     def _all_watched(self, chain: Iterable[EditFields]) -> list[Watched]:
-        return [self._watch(edit, request) for edit in chain for request in edit.requests]
-
-    def _watch(self, edit: EditFields, request: EditRequest) -> Watched:
-        key = edit.id, request
-        if key not in self._watched:
-            self._watched[key] = Watched.of(edit.id, request, self._context.facts, self._context.seed)
-        return self._watched[key]
+        return [self._watched(edit.id, request) for edit in chain for request in edit.requests]
