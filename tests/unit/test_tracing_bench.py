@@ -82,7 +82,8 @@ def test_the_figures_mark_the_edited_layer_and_the_best_one():
     cells = [(kind, n, back, "a<b", 0.1 * n * back) for kind in figures.KINDS for n in (0, 1) for back in (1, 2)]
     heat = figures.tracing(pd.DataFrame(cells, columns=["kind", "layer", "back", "token", "effect"]), (0,))
     assert [list(map(list, trace.z)) for trace in heat.data] == [[[0.0, 0.1], [0.0, 0.2]]] * 3
-    assert heat.layout.yaxis.ticktext == ("a&lt;b", "a&lt;b") and heat.layout.shapes[0].label.text == "edited"
+    assert heat.layout.yaxis.ticktext == ("a&lt;b", "a&lt;b") and heat.layout.shapes[0].x0 == -0.5
+    assert [(own.text, own.x) for own in heat.layout.annotations if own.text == "edited"] == [("edited", -0.5)]
 
 
 # --- tracing --------------------------------------------------------------------------------------------------------
