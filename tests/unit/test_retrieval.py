@@ -29,7 +29,7 @@ def bm25(texts, question, k1=1.5, b=0.75):
 
 
 def slowly_heard(text, name):
-    """Every stretch of the text that begins at a letter, and how many of the name's pairs it has."""
+    """Every stretch of the text that begins at a letter, and how many of the name's pairs it has, without its article."""
 
     def pairs(of):
         return [
@@ -38,6 +38,7 @@ def slowly_heard(text, name):
             for i in range(len(w.group()) + 1)
         ]
 
+    name = re.sub(r"\A(the|an?)\s+(?=\S)", "", name)
     wanted, placed = Counter(pair for pair, _ in pairs(name)), pairs(text)
     shares = [0.0]
     for _, first in placed:
