@@ -11,7 +11,7 @@ SIZES = {"desktop": (1440, 900), "wide": (1920, 1080), "phone": (390, 844)}
 LOOKS = (("desktop", "light"), ("wide", "dark"), ("phone", "light"), ("phone", "dark"))
 SAID_BEFORE, SAID_NOW = "#answer-base .said", "#answer-edited .said"
 TABLE = "#probe-table .probes"
-ENDLESS = {"steps": "1000", "stop_below": "0", "plain_below": "0"}
+ENDLESS = {"steps": "1000", "stop_below": "0", "plain_below": "0", "contexts": "20"}
 """Settings of ROME under which an edit takes as long as a test may look at it."""
 LEAVING: WeakSet[Page] = WeakSet()
 """The pages that are being reloaded."""
