@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -220,8 +221,8 @@ def _export_of(workspace: Workspace, only: str = "", rank: int | None = None) ->
             raise BadRequest("This edit is off or not in the list any more. Choose one that is on.")
         patches = (*chosen[0].patches, *chosen[0].pathways)
         view = View(patches, view.threshold)
-    past = lambda: _past_of(workspace)  # noqa: E731
-    return Export(workspace.context.ground, chosen, view.with_patches(masks), views, past, rank, requests)
+    ground, past = workspace.context.ground, partial(_past_of, workspace)
+    return Export(ground, chosen, view.with_patches(masks), views, past, rank, requests)
 
 
 def _past_of(workspace: Workspace) -> Past:
