@@ -2,7 +2,9 @@
 
 import csv
 import importlib.util
+import signal
 import sys
+import time
 from importlib.machinery import SourceFileLoader
 
 import pytest
@@ -84,6 +86,14 @@ def test_a_part_that_fails_is_a_row_and_the_others_go_on(table, check, monkeypat
 def test_what_no_time_is_left_for_is_said(table):
     rows = table("--models", "config:tiny", "--precisions", "bf16", "--parts", "load,edit", "--minutes", "0")
     assert [row["part"] for row in rows] == ["load"] and "the time was up" in rows[0]["note"]
+
+
+def test_a_part_is_stopped_when_its_time_is_up(check):
+    with pytest.raises(check.TimeIsUp), check.limited(time.monotonic() + 0.05):
+        time.sleep(60)
+    with check.limited(time.monotonic() + 60):
+        pass
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 def test_four_bit_without_bitsandbytes_is_said(table, monkeypatch):
