@@ -62,3 +62,9 @@ def test_files_are_offered_and_a_method_is_taken_to_the_edit_tab(compared):
     expect(compared.locator("#method input[value=memit]")).to_be_checked()
     open_tab(compared, "Compare")
     expect(compared.locator("#compare-table tr.done")).to_have_count(2)
+
+
+def test_an_address_that_names_the_tab_has_its_fact(visit):
+    page = visit("tab=compare")
+    expect(page.locator("#compare-fact")).to_contain_text("Slovenia belongs to the continent of Europe → Antarctica")
+    expect(page.locator("#compare-lead")).to_contain_text("press “Compare”")

@@ -58,7 +58,7 @@ def _create_choice(parts: Parts, methods: tuple[MethodInfo, ...]) -> None:
 
 def _wire(tab: gr.Tab, handlers: CompareHandlers, parts: Parts) -> None:
     wire = partial(on, parts)
-    wire(tab.select, handlers.compare_open)
+    wire([tab.select, parts["target-new"].change], handlers.compare_open, trigger_mode="always_last")
     wire(parts["compare-run"].click, handlers.compare_run)
     wire(parts["compare-stop"].click, handlers.compare_stop, trigger_mode="multiple")
     wire(parts["compare-table"].select, handlers.compare_use)
