@@ -5,8 +5,10 @@ A text is told apart from the others of its batch in everything but the forwards
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Literal, NamedTuple
 
 import torch
@@ -45,11 +47,11 @@ class Prompt:
 
 
 class Said(NamedTuple):
-    """A token: its text, its log-probability behind what came before (None for a document's first), the likeliest ones."""
+    """A token: its bytes, its log-probability behind what came before (None for a document's first), the likeliest ones."""
 
-    token: str
+    token: bytes
     log_p: float | None
-    top: tuple[tuple[str, float], ...]
+    top: tuple[tuple[bytes, float], ...]
 
 
 @dataclass(frozen=True)
@@ -124,15 +126,16 @@ def _go_on(
     return replace(one, text=text, ended=ended, written=step, told=kept)
 
 
+def offsets(told: Sequence[Said]) -> list[int]:
+    """Return the character of their text at which each token begins; a letter of several tokens is one for all of them."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    sizes = [len(decoder.decode(said.token)) for said in told]
+    return list(accumulate(sizes[:-1], initial=0)) if sizes else []
+
+
 def within(told: Sequence[Said], length: int) -> tuple[Said, ...]:
     """Return the tokens that begin within so many characters."""
-    kept, at = [], 0
-    for said in told:
-        if at >= length:
-            break
-        kept.append(said)
-        at += len(said.token)
-    return tuple(kept)
+    return tuple(said for said, at in zip(told, offsets(told), strict=True) if at < length)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,9 +182,9 @@ def _told(
     log_p = logits.log_softmax(-1)
     own = log_p.gather(1, tokens[:, None])[:, 0].tolist()
     best, ids = (found.tolist() for found in log_p.topk(max(tops)))
-    text = model.tok.decode
+    spelled = model.tok.spelled
     return [
-        Said(text([token]), at, tuple((text([i]), q) for i, q in zip(ids[row][:top], best[row][:top], strict=True)))
+        Said(spelled(token), at, tuple((spelled(i), q) for i, q in zip(ids[row][:top], best[row][:top], strict=True)))
         for row, (token, at, top) in enumerate(zip(tokens.tolist(), own, tops, strict=True))
     ]
 
@@ -196,7 +199,7 @@ def _echoed(model: FrozenModel, prompts: Sequence[Prompt], views: Sequence[View]
     size = max(1, LOGITS_AT_ONCE // known)
     for row, ((ids, spans), prompt, view) in enumerate(zip(encoded, prompts, views, strict=True)):
         own = max(0, len(view.asks(prompt.text)) - len(view.form.after) - len(prompt.text))
-        said = [Said(model.tok.decode(ids[:1]), None, ())]
+        said = [Said(model.tok.spelled(ids[0]), None, ())]
         for start in range(0, len(ids) - 1, size):
             part = ids[start + 1 : min(start + 1 + size, len(ids))]
             logits = model.head(hidden[row, start : start + len(part)])[:, :known]

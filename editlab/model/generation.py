@@ -9,6 +9,7 @@ from torch import Tensor
 from editlab.model.frozen import FrozenModel
 from editlab.model.reading import read
 from editlab.model.sampling import Sampling
+from editlab.model.tokens import UNREADABLE
 from editlab.patches import View
 from editlab.work import Cancel, never
 
@@ -35,4 +36,4 @@ def generate(
 
 def readable(model: FrozenModel, ids: Sequence[int]) -> str:
     """Return decoded text without the half of a character whose other bytes have yet to come."""
-    return model.tok.decode(ids).rstrip("\ufffd")
+    return model.tok.decode(ids).rstrip(UNREADABLE)

@@ -6,18 +6,31 @@ pieces: so both are right with a BOS token, with SentencePiece's "▁" and with 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from editlab.errors import BadRequest, TooLong
 from editlab.facts.script import joined
 from editlab.model.start import NONE, Start
+
+UNREADABLE = "\ufffd"
+"""What stands in a decoded text for bytes that are no whole letter."""
+ONE_BYTE = re.compile("<0x([0-9A-F]{2})>")
+"""How a SentencePiece vocabulary spells a byte that is no letter by itself."""
+
+
+@cache
+def _byte_letters() -> dict[str, int]:
+    """Return the byte that each letter of a byte-level vocabulary stands for."""
+    return {letter: byte for byte, letter in bytes_to_unicode().items()}
 
 
 @dataclass(frozen=True)
@@ -132,6 +145,17 @@ class Tokens:
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids that continue another text. A SentencePiece decoder alone would drop their first space."""
         return self.tokenizer.decode([*self._anchor, *ids])[len(self.tokenizer.decode(self._anchor)) :]
+
+    def spelled(self, token: int) -> bytes:
+        """Return the bytes that a token stands for in UTF-8: several tokens may have to come together for one letter."""
+        text = self.decode([token])
+        if UNREADABLE not in text:
+            return text.encode()
+        piece = self.tokenizer.convert_ids_to_tokens(token)
+        if one := ONE_BYTE.fullmatch(piece):
+            return bytes.fromhex(one[1])
+        letters = _byte_letters()
+        return bytes(letters[letter] for letter in piece) if set(piece) <= letters.keys() else text.encode()
 
     @cached_property
     def _anchor(self) -> list[int]:

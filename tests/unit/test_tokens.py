@@ -175,6 +175,19 @@ def test_decoding_continues_a_text_without_losing_its_space(kind, text):
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
+@given(text=words)
+def test_the_bytes_of_all_tokens_are_the_texts(kind, text):
+    tok = tokens_of(kind)
+    ids = tok.tokenizer("It is " + text, add_special_tokens=False)["input_ids"]
+    assert b"".join(tok.spelled(i) for i in ids).decode().strip() == ("It is " + text).strip()
+
+
+def test_a_byte_that_is_no_letter_is_itself():
+    tok = from_merges("<0xE6>", "<0xBC>", "<0xA2>", "a", decoder=decoders.ByteFallback())
+    assert b"".join(tok.spelled(i) for i in range(4)).decode() == "漢a"
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
 def test_chips_show_spaces_and_no_special_token(kind):
     assert "".join(tokens_of(kind).chips("Ana lives in Rome")).lstrip("␣") == "Ana␣lives␣in␣Rome"
 

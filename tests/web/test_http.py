@@ -27,7 +27,7 @@ from editlab.lab import OwnProbe, judge
 from editlab.lab.asking import answers, completing
 from editlab.lab.jobs import completions
 from editlab.lab.workspaces import edits
-from editlab.model.completion import Prompt, complete, held_back
+from editlab.model.completion import Prompt, complete, held_back, offsets
 from editlab.model.frozen import FrozenModel
 from editlab.patches import BASE
 from editlab.web.api import create_api
@@ -152,17 +152,19 @@ def test_a_stream_is_the_same_answer_in_parts(lab, client, more):
     given = {"model": lab.loaded.name, "prompt": [TEXT, "Japan is"], "max_tokens": 10, "stop": ["zz"], **more}
     whole = client.completions.create(**given)
     parts = ["", ""]
-    tokens, ends = [[], []], {}
+    tokens, places, ends = [[], []], [[], []], {}
     for event in client.completions.create(stream=True, stream_options={"include_usage": True}, **given):
         for choice in event.choices:
             parts[choice.index] += choice.text
             tokens[choice.index] += choice.logprobs.tokens if choice.logprobs else []
+            places[choice.index] += choice.logprobs.text_offset if choice.logprobs else []
             ends |= {choice.index: choice.finish_reason} if choice.finish_reason else {}
         usage = event.usage
     assert parts == [choice.text for choice in whole.choices]
     assert ends == {choice.index: choice.finish_reason for choice in whole.choices} and usage == whole.usage
     if "logprobs" in more:
         assert tokens == [choice.logprobs.tokens for choice in whole.choices]
+        assert places == [choice.logprobs.text_offset for choice in whole.choices]
 
 
 def test_a_workspace_that_another_call_makes_meanwhile_is_the_same(lab, monkeypatch):
@@ -185,6 +187,8 @@ def test_letters_of_several_tokens_are_told_whole_before_a_stop_text(lab, monkey
     *_, (found,) = complete(model, [Prompt(TEXT, len(ids), stop=(".",), top=0)], [BASE])
     assert (found.text.strip(), found.ended) == ("語", "stop")
     assert len(ids) > 2 and len(found.told) == len(ids) - 1
+    assert b"".join(said.token for said in found.told).decode().strip() == "語"
+    assert set(offsets(found.told)) <= {0, found.text.index("語")}
 
 
 @pytest.mark.parametrize(
@@ -294,7 +298,12 @@ def test_a_chat_is_asked_in_the_models_template(lab, client, monkeypatch):
     given = {"model": lab.loaded.name, "messages": [system, user], "max_tokens": 5}
     said = client.chat.completions.create(**given, logprobs=True, top_logprobs=2)
     assert said.choices[0].message.content == greedy(lab, "<system>Be short.<user>Japan?<assistant>", BASE, 5)
-    assert [len(token.top_logprobs) for token in said.choices[0].logprobs.content] == [2] * 5
+    told = said.choices[0].logprobs.content
+    assert [len(token.top_logprobs) for token in told] == [2] * 5
+    assert (
+        b"".join(bytes(token.bytes) for token in told).decode(errors="replace").strip()
+        == said.choices[0].message.content.strip()
+    )
     stream = client.chat.completions.create(**given, stream=True)
     assert "".join(event.choices[0].delta.content for event in stream) == said.choices[0].message.content
     with pytest.raises(BadRequestError, match="system comes first"):

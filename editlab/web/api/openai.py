@@ -21,7 +21,7 @@ from editlab.lab import Job, Lab
 from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.asking import completing
 from editlab.lab.ledger.names import handle_of
-from editlab.model.completion import Completion, Prompt, Said, held_back, within
+from editlab.model.completion import Completion, Prompt, Said, held_back, offsets, within
 from editlab.patches import BARE, Form
 from editlab.web.api import names
 from editlab.web.api.errors import ErrorObject, fault_of
@@ -181,8 +181,8 @@ async def _stream(call: Asked, jobs: Sequence[Job[Completion]], writer: _Writer)
                 said = so_far.told if so_far.ended else within(so_far.told, ready)
                 ended = so_far.ended if job.done else ""
                 if ready > sent[index] or ended or not begun[index]:
-                    part = replace(so_far, text=so_far.text[sent[index] : ready], told=said[told[index] :], ended=ended)
-                    yield _event(writer.chunk(index, part, not begun[index]))
+                    part = replace(so_far, text=so_far.text[sent[index] : ready], told=said, ended=ended)
+                    yield _event(writer.chunk(index, part, not begun[index], told[index]))
                     sent[index], told[index], begun[index] = max(ready, sent[index]), len(said), True
                 if ended:
                     del open_[index]
@@ -222,8 +222,8 @@ class _Writer:
         """Return the whole answer."""
         raise NotImplementedError
 
-    def chunk(self, index: int, part: Completion, first: bool) -> dict[str, Any]:
-        """Return an event of the stream."""
+    def chunk(self, index: int, part: Completion, first: bool, since: int) -> dict[str, Any]:
+        """Return an event of the stream: `part` has its own text, and all tokens so far; those from `since` on are new."""
         raise NotImplementedError
 
 
@@ -231,18 +231,18 @@ class _TextWriter(_Writer):
     prefix, object, part = "cmpl", "text_completion", "text_completion"
 
     def whole(self, found: Sequence[Completion]) -> TextCompletion:
-        choices = [self._choice(index, one, True) for index, one in enumerate(found)]
+        choices = [self._choice(index, one) for index, one in enumerate(found)]
         usage = Usage.of(len(found), found, self.call.choices)
         return TextCompletion(**self.head | {"object": self.object}, choices=choices, usage=usage)
 
-    def chunk(self, index: int, part: Completion, first: bool) -> dict[str, Any]:
-        return self.head | {"choices": [self._choice(index, part, first).model_dump()]}
+    def chunk(self, index: int, part: Completion, first: bool, since: int) -> dict[str, Any]:
+        return self.head | {"choices": [self._choice(index, part, first, since).model_dump()]}
 
-    def _choice(self, index: int, one: Completion, first: bool) -> TextChoice:
+    def _choice(self, index: int, one: Completion, first: bool = True, since: int = 0) -> TextChoice:
         prompt = self.prompts[index]
         echoed = prompt.text if prompt.echo and first else ""
-        said = (*(one.echoed if first else ()), *one.told)
-        told = None if prompt.top is None else _log_probs(said)
+        said = (*one.echoed, *one.told)
+        told = None if prompt.top is None else _log_probs(said, 0 if first else len(one.echoed) + since)
         return TextChoice(index=index, text=echoed + one.text, logprobs=told, finish_reason=one.ended or None)
 
 
@@ -259,9 +259,9 @@ class _ChatWriter(_Writer):
         usage = Usage.of(len(found), found, self.call.choices)
         return ChatCompletion(**self.head | {"object": self.object}, choices=choices, usage=usage)
 
-    def chunk(self, index: int, part: Completion, first: bool) -> dict[str, Any]:
+    def chunk(self, index: int, part: Completion, first: bool, since: int) -> dict[str, Any]:
         delta = ({"role": "assistant"} if first else {}) | {"content": part.text}
-        told = self._told(part)
+        told = self._told(part, since)
         choice = {
             "index": index,
             "delta": delta,
@@ -270,34 +270,35 @@ class _ChatWriter(_Writer):
         }
         return self.head | {"choices": [choice]}
 
-    def _told(self, one: Completion) -> ChatLogProbs | None:
+    def _told(self, one: Completion, since: int = 0) -> ChatLogProbs | None:
         if self.prompts[0].top is None:
             return None
         tokens = [
             ChatToken(**_token(said.token, said.log_p or 0.0), top_logprobs=[TopToken(**_token(*top)) for top in said.top])
-            for said in one.told
+            for said in one.told[since:]
         ]
         return ChatLogProbs(content=tokens)
 
 
-def _token(token: str, log_p: float) -> dict[str, Any]:
-    return {"token": token, "logprob": log_p, "bytes": list(token.encode())}
+def _readable(token: bytes) -> str:
+    return token.decode(errors="replace")
 
 
-def _log_probs(said: Sequence[Said]) -> LogProbs:
-    """Return tokens in the form of `/v1/completions`. Likely tokens that read the same are one, with the likelier value."""
-    offsets, at = [], 0
+def _token(token: bytes, log_p: float) -> dict[str, Any]:
+    return {"token": _readable(token), "logprob": log_p, "bytes": list(token)}
+
+
+def _log_probs(said: Sequence[Said], since: int = 0) -> LogProbs:
+    """Return the tokens from `since` on as `/v1/completions` has them. Likely ones that read the same are the likelier."""
     tops: list[dict[str, float] | None] = []
-    for one in said:
-        offsets.append(at)
-        at += len(one.token)
+    for one in said[since:]:
         top: dict[str, float] = {}
         for token, log_p in one.top:
-            top.setdefault(token, log_p)
+            top.setdefault(_readable(token), log_p)
         tops.append(None if one.log_p is None else top)
     return LogProbs(
-        tokens=[one.token for one in said],
-        token_logprobs=[one.log_p for one in said],
+        tokens=[_readable(one.token) for one in said[since:]],
+        token_logprobs=[one.log_p for one in said[since:]],
         top_logprobs=tops,
-        text_offset=offsets,
+        text_offset=offsets(said)[since:],
     )
