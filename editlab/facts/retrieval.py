@@ -26,6 +26,10 @@ SHORT = 4
 _ARTICLE = regex.compile(r"\A(the|an?)\s+(?=\S)", regex.IGNORECASE)
 """It stands in nearly every text, and would be half of "The Band"."""
 _NUMBER = regex.compile(r"\d+")
+_COUNTED = regex.compile(r"(?<=\S\s+)(?!L\b)(?:XL|L?X{0,3})(?:IX|IV|V?I{0,3})(?<=[LXVI])\b(?!\.)")
+"""A Roman number behind a name, up to 89, as kings and sequels have: no initial (L.), rank or size."""
+_NUMERAL = regex.compile(r"(?<![LXVI])[LXVI]+(?![LXVI])|\b[lxvi]+\b")
+"""What may be such a number in a text, whose words may have lost their order and their spaces."""
 _WORD = regex.compile(rf"{UNSPACED}|[\p{{L}}\p{{M}}\p{{N}}]+", regex.V0)
 
 
@@ -89,7 +93,12 @@ class Names:
 
     def __init__(self, names: Sequence[Sequence[str]]) -> None:
         self._names = [
-            _Name(owner, len(name), Counter(pair for pair, _ in _pairs(name)), frozenset(_NUMBER.findall(name)))
+            _Name(
+                owner,
+                len(name),
+                Counter(pair for pair, _ in _pairs(name)),
+                frozenset(_NUMBER.findall(name) + _COUNTED.findall(name)),
+            )
             for owner, own in enumerate(names)
             for name in _shortest([_ARTICLE.sub("", one) for one in own])
         ]
@@ -100,7 +109,7 @@ class Names:
 
     def heard(self, text: str) -> dict[int, float]:
         """Return for each thing that may be named how much of its best name is heard in a text, 0 to 1."""
-        placed, numbers = list(_pairs(text)), frozenset(_NUMBER.findall(text))
+        placed, numbers = list(_pairs(text)), _numbers_in(text)
         found: dict[int, float] = {}
         for place in sorted({number for pair, _ in placed for number in self._having.get(pair, ())}):
             name = self._names[place]
@@ -111,6 +120,16 @@ class Names:
 def heard(text: str, name: str) -> float:
     """Return how much of a name is heard in a text, 0 to 1."""
     return Names([[name]]).heard(text).get(0, 0.0)
+
+
+def _numbers_of(name: str) -> frozenset[str]:
+    """Return the numbers that a name has."""
+    return frozenset([*_NUMBER.findall(name), *_COUNTED.findall(name)])
+
+
+def _numbers_in(text: str) -> frozenset[str]:
+    """Return all that may be a name's number in a text."""
+    return frozenset([*_NUMBER.findall(text), *(one.upper() for one in _NUMERAL.findall(text))])
 
 
 def _shortest(names: Sequence[str]) -> Iterator[str]:
