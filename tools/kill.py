@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 
 from editlab.facts import EditRequest, FactBase
 from editlab.lab import Lab, Workspace
-from editlab.lab.ledger import archive
+from editlab.lab.ledger import audit
 from editlab.lab.ledger.events import fold
 from editlab.lab.ledger.ledger import Key
 from editlab.lab.workspaces import edits
@@ -139,7 +139,7 @@ def look_at(model: LanguageModel, data: Path, name: str, said: list[Any]) -> tup
         rows = lab.jobs.rows(name, most=1000)
         faults += [f"{name}: {row.kind} is {row.state}" for row in rows if row.state not in ("done", "interrupted")]
         faults += whole(data / "exports" / name)
-        faults += archive.verify(lab.ledger).faults
+        faults += audit.verify(lab.ledger).faults
         edits.apply(workspace, request(5), config={"steps": 1}).result(TIMEOUT)  # and work goes on
     finally:
         lab.close()

@@ -20,7 +20,7 @@ import torch
 
 from editlab.facts import FactBase
 from editlab.lab import Lab
-from editlab.lab.ledger import archive
+from editlab.lab.ledger import audit
 from editlab.model import LanguageModel
 from editlab.patches import BASE
 from editlab.probes import passages
@@ -67,7 +67,7 @@ def measured(model: LanguageModel, data: Path, id: str) -> dict[str, Any]:
     try:
         first, again = seconds_of(lambda: lab.workspace(id)), seconds_of(lambda: lab.workspace(id))
         workspace = lab.workspace(id)
-        verify = seconds_of(lambda: archive.verify(lab.ledger))
+        verify = seconds_of(lambda: audit.verify(lab.ledger))
         lab.worker.submit(
             lambda progress, cancel: lab.monitor._held_to()
         ).result()  # what a model is held to is measured once

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
-from editlab.lab.ledger import archive, directory
+from editlab.lab.ledger import archive, audit, directory
 from editlab.lab.ledger.backup import backup as copied
 from editlab.lab.ledger.directory import Directory, WorkspaceRow
 from editlab.lab.ledger.expiry import forget_these, unused
@@ -27,9 +27,9 @@ def verify(session: Session) -> Answer:
     """Check every event and every tensor file of the data folder; exit status 1 if anything was changed."""
     folder = session.settings.data
     if not Ledger.exists(folder):
-        return _answer(archive.Report(0, 0))
+        return _answer(audit.Report(0, 0))
     with Ledger(folder) as ledger:
-        return _answer(archive.verify(ledger))
+        return _answer(audit.verify(ledger))
 
 
 @command(app, "export")
@@ -131,7 +131,7 @@ def _named(rows: tuple[WorkspaceRow, ...]) -> str:
     return ", ".join(names) + (f" and {len(rows) - SHOWN:,} more" if len(rows) > SHOWN else "")
 
 
-def _answer(report: archive.Report, path: Path | None = None, count: bool = False) -> Answer:
+def _answer(report: audit.Report, path: Path | None = None, count: bool = False) -> Answer:
     found: dict[str, Any] = {"ok": report.ok, "events": report.events, "files": report.files, "faults": list(report.faults)}
     found |= {"workspaces": report.workspaces} if count else {}
     found |= {} if path is None else {"path": str(path)}

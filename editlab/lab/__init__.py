@@ -6,7 +6,7 @@ from editlab.lab.asking.answers import EditAnswers, OwnProbe
 from editlab.lab.job import Job
 from editlab.lab.jobs.rows import JobRow
 from editlab.lab.lab import Lab
-from editlab.lab.ledger.archive import Report
+from editlab.lab.ledger.audit import Report
 from editlab.lab.ledger.chain import EditRecord
 from editlab.lab.ledger.directory import WorkspaceInfo
 from editlab.lab.loaded import Choice

@@ -13,7 +13,7 @@ from editlab.exports import FORMATS
 from editlab.insight.checkup import Reference, Watched, checkup
 from editlab.lab import Lab, read_edit_file
 from editlab.lab.asking import answers, inside, ways_back
-from editlab.lab.ledger import archive
+from editlab.lab.ledger import audit
 from editlab.lab.model.masks import MaskTraining
 from editlab.lab.workspaces import bundles, edits, exports
 from editlab.patches import BASE
@@ -64,7 +64,7 @@ def test_one_is_kept_bit_for_bit_and_taken_back_as_if_it_had_not_been(tiny_llama
     lab = Lab(tiny_llama, facts, Passages((), ()), answer_tokens=4, data=tmp_path / "data")
     again = lab.workspace("anna")
     assert again.notice is None and again.view.digest == digest and torch.equal(said(again), both)
-    assert not archive.verify(lab.ledger).faults
+    assert not audit.verify(lab.ledger).faults
     again.switch(again.records[1].id, False)
     assert torch.equal(said(again), one)
     again.switch(again.records[1].id, True)

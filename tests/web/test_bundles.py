@@ -19,7 +19,7 @@ from editlab import methods
 from editlab.cli import app
 from editlab.errors import BadFile, BadRequest
 from editlab.lab import Lab
-from editlab.lab.ledger import archive
+from editlab.lab.ledger import archive, audit
 from editlab.lab.ledger.files import HEADER, address_of
 from editlab.lab.ledger.ledger import Ledger, canonical
 from editlab.lab.workspaces import bundles, edits, history
@@ -38,7 +38,7 @@ class Place:
         return self.lab.workspace(info.id)
 
     def events(self):
-        return archive.verify(self.lab.ledger).events
+        return audit.verify(self.lab.ledger).events
 
     def names(self, visitor="tom"):
         return [info.name for info in self.lab.directory.workspaces(visitor)]
@@ -141,7 +141,7 @@ def test_elsewhere_it_answers_the_same_and_has_its_whole_past(places, packed):
     assert told(new)[-1][0] == "imported it from a bundle of 'My edits', with 2 edits"
     assert new.undo() == old.undo() and torch.equal(logits(here, old), logits(there, new))
     assert (made.shared, made.mine, made.name) == (False, True, "My edits")
-    assert archive.verify(there.lab.ledger).ok
+    assert audit.verify(there.lab.ledger).ok
 
 
 def test_it_comes_in_beside_what_is_there_as_often_as_one_likes(places, packed):
@@ -150,7 +150,7 @@ def test_it_comes_in_beside_what_is_there_as_often_as_one_likes(places, packed):
     before = told(here.workspace(packed[0]))
     names = [bundles.unpack(here.lab.workspaces, "ana", path).name for _ in range(2)]
     assert names == ["My edits 2", "My edits 3"] and told(here.workspace(packed[0])) == before
-    assert archive.verify(here.lab.ledger).ok
+    assert audit.verify(here.lab.ledger).ok
 
 
 def test_a_bundle_does_not_say_by_what_its_owner_is_known(packed):
@@ -322,7 +322,7 @@ def test_events_that_were_reordered_are_named(places, packed):
     change(here, "UPDATE events SET number = -1 WHERE number = 2")
     change(here, "UPDATE events SET number = 2 WHERE number = 3")
     change(here, "UPDATE events SET number = 3 WHERE number = -1")
-    faults = archive.verify(here.lab.ledger).faults
+    faults = audit.verify(here.lab.ledger).faults
     for real, place in ((3, 2), (2, 3)):
         assert f"Workspace 'ana': event {real} is at place {place}: they were reordered." in faults
 
@@ -333,7 +333,7 @@ def test_events_that_were_written_again_in_another_order_are_named(places, packe
     change(here, "UPDATE events SET id = -1 WHERE id = 2")
     change(here, "UPDATE events SET id = 2 WHERE id = 3")
     change(here, "UPDATE events SET id = 3 WHERE id = -1")
-    (fault,) = archive.verify(here.lab.ledger).faults
+    (fault,) = audit.verify(here.lab.ledger).faults
     assert fault == "Workspace 'ana': event 2 comes after event 3: they were reordered." and last >= 3
 
 
@@ -341,9 +341,9 @@ def test_one_workspace_is_checked_by_itself(places, packed):
     here, _ = places
     edits.apply(here.lab.workspace("tom"), CAPITAL).result(TIMEOUT)
     change(here, "UPDATE events SET at = 'then' WHERE workspace = 'tom' AND number = 1")
-    assert archive.verify(here.lab.ledger, "ana").ok and not archive.verify(here.lab.ledger, "tom").ok
+    assert audit.verify(here.lab.ledger, "ana").ok and not audit.verify(here.lab.ledger, "tom").ok
     change(here, "DELETE FROM events WHERE workspace = 'ana' AND number = 2")
-    told = archive.verify(here.lab.ledger, "ana").faults
+    told = audit.verify(here.lab.ledger, "ana").faults
     assert told[0] == "1 event is missing in the ledger." and "event 2 is missing" in told[1]
 
 
@@ -366,7 +366,7 @@ def test_the_terminal_refuses_another_models_bundle_when_it_is_asked(packed, tmp
 
 def archive_events(folder: Path) -> int:
     with Ledger(folder) as ledger:
-        return archive.verify(ledger).events
+        return audit.verify(ledger).events
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from editlab.errors import BadFile
 from editlab.facts import EditRequest
 from editlab.lab import Lab
 from editlab.lab.asking import answers
-from editlab.lab.ledger import archive
+from editlab.lab.ledger import audit
 from editlab.lab.ledger.expiry import FRESH_SECONDS, forget
 from editlab.lab.ledger.tables import EVENTS, WORKSPACES
 from editlab.lab.workspaces import edits
@@ -42,7 +42,7 @@ def test_what_was_not_opened_for_long_goes_with_all_that_belongs_to_it(lab, monk
     left = {path.name for path in lab.ledger.tensors.folder.iterdir()}
     assert len(files) == 2 and left < files and len(left) == 1
     assert lab.jobs.rows("old") == () and len(lab.jobs.rows("new")) == 1
-    assert archive.verify(lab.ledger).ok
+    assert audit.verify(lab.ledger).ok
     assert [record.id for record in lab.workspace("new").records] == [mine.id]
     again = lab.workspace(lab.directory.current("old").id, "again")
     assert again.records == () and again.request is None
@@ -63,7 +63,7 @@ def test_a_demo_forgets_though_nobody_comes(tiny_llama, facts, tmp_path, monkeyp
     lab = Lab(tiny_llama, facts, Passages((), ()), data=tmp_path, settings=settings)
     try:
         answers.look(lab.workspace(lab.directory.current("somebody").id), CONTINENT).result(TIMEOUT)
-        wait_until(lambda: not archive.verify(lab.ledger).events)
+        wait_until(lambda: not audit.verify(lab.ledger).events)
         wait_until(lambda: not lab.workspaces._open)
     finally:
         lab.close()
@@ -90,7 +90,7 @@ def test_an_event_taken_out_otherwise_is_still_noticed(lab):
     forget(lab.ledger, 4 * HOUR)
     with lab.ledger.transaction() as connection:
         connection.execute(sa.text("DELETE FROM events WHERE id = (SELECT max(id) FROM events)"))
-    assert any("taken out" in fault or "missing" in fault for fault in archive.verify(lab.ledger).faults)
+    assert any("taken out" in fault or "missing" in fault for fault in audit.verify(lab.ledger).faults)
 
 
 def test_whoever_comes_back_in_time_is_kept(lab):
@@ -128,7 +128,7 @@ def test_a_file_that_cannot_be_deleted_is_named_and_the_workspace_leaves_the_mem
     with pytest.raises(BadFile, match=r"safetensors could not be deleted: Permission denied"):
         forget(lab.ledger, 4 * HOUR, lab.workspaces.drop)
     monkeypatch.undo()
-    assert not lab.workspace(lab.directory.current("old").id).records and archive.verify(lab.ledger).ok
+    assert not lab.workspace(lab.directory.current("old").id).records and audit.verify(lab.ledger).ok
 
 
 def test_a_demo_goes_on_forgetting_after_an_error_that_nobody_expected(tiny_llama, facts, tmp_path, monkeypatch):

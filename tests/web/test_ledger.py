@@ -28,7 +28,7 @@ from visitors import CAPITAL, CONTINENT, TIMEOUT, wait_until
 from editlab.cli import app
 from editlab.errors import BadFile, BadRequest, Cancelled
 from editlab.lab import Lab
-from editlab.lab.ledger import archive
+from editlab.lab.ledger import audit
 from editlab.lab.ledger.ledger import Ledger, hash_of
 from editlab.lab.workspaces import edits
 from editlab.patches import Codebook, Dense, LowRank, Note, Pathway, Preamble
@@ -48,7 +48,7 @@ def change(data: Path, statement: str, *values) -> None:
 
 def faults(data: Path) -> tuple[str, ...]:
     with Ledger(data) as ledger:
-        return archive.verify(ledger).faults
+        return audit.verify(ledger).faults
 
 
 # --- coming back -----------------------------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ def test_two_processes_write_one_chain(opened, instant, tmp_path):
     ours.switch(second.id, False)  # it reads what it missed before it writes
     assert [record.on for record in ours.records] == [True, False]
     assert [record.on for record in terminal.workspace("anna").records] == [True, False]
-    assert archive.verify(page.ledger).ok
+    assert audit.verify(page.ledger).ok
 
 
 def test_two_that_write_at_once_agree_on_one_chain(opened, instant, tmp_path):
@@ -212,7 +212,7 @@ def test_two_that_write_at_once_agree_on_one_chain(opened, instant, tmp_path):
 
     with ThreadPoolExecutor(len(labs)) as threads:
         list(threads.map(work, labs))
-    report = archive.verify(labs[0].ledger)
+    report = audit.verify(labs[0].ledger)
     assert report.ok and report.events > 17
     states = [lab.workspace("anna").chain.state for lab in labs]
     assert states[0] == states[1] == states[2]
@@ -243,7 +243,7 @@ def test_where_the_disk_takes_nothing_an_edit_is_refused_in_a_sentence_and_the_o
         edits.apply(workspace, CAPITAL).result(TIMEOUT)
     monkeypatch.undo()
     assert [record.id for record in workspace.records] == [first.id] and not list((tmp_path / "tensors").glob(".*"))
-    assert workspace.state.started is None and archive.verify(workspace.context.ledger).ok
+    assert workspace.state.started is None and audit.verify(workspace.context.ledger).ok
 
 
 def test_an_edit_of_another_process_is_waited_for_not_taken_for_dead(opened, tmp_path, endless):
@@ -290,7 +290,7 @@ def test_what_was_interrupted_is_said_once(opened, instant, tmp_path, monkeypatc
     assert again.notice is None and [record.request for record in again.records] == [CAPITAL]
     edits.apply(again, CONTINENT).result(TIMEOUT)
     assert opened(tmp_path).workspace("anna").notice is None
-    assert archive.verify(lab.ledger).ok
+    assert audit.verify(lab.ledger).ok
 
 
 @pytest.mark.slow
@@ -308,7 +308,7 @@ def test_an_edit_that_is_killed_leaves_nothing_behind(tmp_path):
 
 def test_what_nobody_touched_verifies(kept):
     with Ledger(kept) as ledger:
-        report = archive.verify(ledger)
+        report = audit.verify(ledger)
     assert (report.ok, report.events, report.files) == (True, 14, 4)
 
 

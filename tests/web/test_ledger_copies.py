@@ -19,7 +19,7 @@ from visitors import CAPITAL, CONTINENT, TIMEOUT
 
 from editlab.cli import app
 from editlab.errors import BadFile, BadRequest
-from editlab.lab.ledger import archive
+from editlab.lab.ledger import archive, audit
 from editlab.lab.ledger.directory import FIRST, Directory
 from editlab.lab.ledger.events import Event
 from editlab.lab.ledger.expiry import unused
@@ -71,7 +71,7 @@ def test_an_archive_carries_every_workspace_with_its_owner_and_its_name(ledger, 
     assert report.workspaces == MANY + 4
     for _ in range(2):  # twice is once
         archive.import_archive(other, tmp_path / "all.zip")
-        assert table(other) == table(ledger) and archive.verify(other).ok
+        assert table(other) == table(ledger) and audit.verify(other).ok
     assert [info.name for info in Directory(other).workspaces("visitor 7") if info.mine] == [FIRST]
     assert Directory(other).workspaces("ana", deleted=True)[0].name == "Away"
 
@@ -95,7 +95,7 @@ def test_what_is_there_keeps_its_row_and_a_name_that_is_taken_gets_a_number(ledg
     names = {row[0]: row[2] for row in table(other).values()}
     assert names["Team"] == "Our team" and names[Directory(ledger).id_of("Lecture")] == "Lecture 3"
     assert sorted(info.name for info in directory.workspaces("visitor 1") if info.mine) == [FIRST, f"{FIRST} 2"]
-    assert len(names) == MANY + 4 + 3 and archive.verify(other).ok
+    assert len(names) == MANY + 4 + 3 and audit.verify(other).ok
 
 
 def test_workspaces_of_an_older_archive_are_found_on_the_page_and_on_the_terminal(ledger, other, tmp_path):
@@ -228,7 +228,7 @@ def test_a_backup_of_what_is_damaged_says_so(kept, tmp_path, monkeypatch):
 OPENERS = """
 import sys
 from pathlib import Path
-from editlab.lab.ledger import archive
+from editlab.lab.ledger import archive, audit
 from editlab.lab.ledger.backup import backup
 from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.expiry import forget, forget_these, unused
@@ -239,7 +239,7 @@ seen = []
 sys.addaudithook(lambda event, args: seen.append(args[0]) if event in ("open", "os.open") else None)
 with Ledger(data) as ledger:
     Directory(ledger).current("ana")
-    archive.verify(ledger), archive.export(ledger, to / "all.zip"), backup(ledger, to / "copy")
+    audit.verify(ledger), archive.export(ledger, to / "all.zip"), backup(ledger, to / "copy")
     ledger.check_writable(), forget(ledger, 0.0), unused(ledger, 1), forget_these(ledger, ["tom"]), ledger.compact()
 with Ledger(to / "copy") as copy:
     archive.import_archive(copy, to / "all.zip")
@@ -316,7 +316,7 @@ def test_what_one_person_did_goes_and_nothing_else(people, monkeypatch):
     code, found = ledger_command(people, monkeypatch, "forget", "--owner", "ana", "--yes")
     assert code == 0 and sorted(row["name"] for row in found["workspaces"]) == ["Deleted", FIRST, "Shared"]
     with Ledger(people) as ledger:
-        report = archive.verify(ledger)
+        report = audit.verify(ledger)
         assert (
             report.ok and report.files == 2 == len(list(ledger.tensors.folder.iterdir())) == files - 1
         )  # Team has one of hers
@@ -340,7 +340,7 @@ def test_what_is_taken_out_otherwise_is_still_missed_after_somebody_was_forgotte
 def test_one_workspace_is_forgotten_by_its_name(people, monkeypatch):
     assert ledger_command(people, monkeypatch, "forget", "--workspace", "Team", "--yes")[0] == 0
     with Ledger(people) as ledger:
-        assert "Team" not in table(ledger) and len(table(ledger)) == 4 and archive.verify(ledger).ok
+        assert "Team" not in table(ledger) and len(table(ledger)) == 4 and audit.verify(ledger).ok
     assert ledger_command(people, monkeypatch, "forget", "--workspace", "Team", "--yes")[0] == 2
 
 
@@ -359,7 +359,7 @@ def test_nothing_is_forgotten_under_a_server_that_runs(people, opened, monkeypat
     lab = opened(people)
     code, found = ledger_command(people, monkeypatch, "forget", "--owner", "ana", "--yes")
     assert (code, found["error"]) == (2, "BadRequest") and "Stop it first" in found["message"]
-    assert len(lab.directory.workspaces("ana")) == 3 and archive.verify(lab.ledger).events > 9
+    assert len(lab.directory.workspaces("ana")) == 3 and audit.verify(lab.ledger).events > 9
     lab.close()
     assert ledger_command(people, monkeypatch, "forget", "--owner", "ana", "--yes")[0] == 0
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from editlab.cli import app
 from editlab.errors import BadFile
-from editlab.lab.ledger import archive
+from editlab.lab.ledger import audit
 from editlab.lab.ledger.directory import Directory
 from editlab.lab.ledger.events import Event
 from editlab.lab.ledger.ledger import DATABASE, Key, Ledger, canonical, hash_of, migrations
@@ -87,10 +87,10 @@ def check(folder: Path) -> None:
     """All that was there is there, and one can go on."""
     with Ledger(folder) as ledger:
         events = ledger.read(KEY)
-        assert [event.number for event, _ in events] == [1, 2, 3, 4, 5] and archive.verify(ledger).ok
+        assert [event.number for event, _ in events] == [1, 2, 3, 4, 5] and audit.verify(ledger).ok
         assert Directory(ledger).adopt("Team").id == "Team" and Directory(ledger).make("ana", "Own").mine
         ledger.append(KEY, Event(6, "looked", {"request": REQUEST}, "2026-01-01T00:00:00.000+00:00"), events[-1][1])
-        assert archive.verify(ledger).events == 6
+        assert audit.verify(ledger).events == 6
 
 
 @pytest.mark.parametrize("revision", revisions())

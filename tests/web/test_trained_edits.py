@@ -10,7 +10,7 @@ from editlab.errors import BadRequest, MissingMask
 from editlab.insight.checkup import Reference, Watched, checkup
 from editlab.lab import Lab, read_edit_file
 from editlab.lab.asking import answers, inside, ways_back
-from editlab.lab.ledger import archive
+from editlab.lab.ledger import audit
 from editlab.lab.workspaces import edits
 from editlab.patches import BASE, Dense, LowRank
 from editlab.probes import Passages
@@ -52,7 +52,7 @@ def test_one_is_kept_bit_for_bit_and_taken_back_as_if_it_had_not_been(tiny_llama
     lab = Lab(tiny_llama, facts, Passages((), ()), answer_tokens=4, data=tmp_path / "data")
     again = lab.workspace("anna")
     assert again.notice is None and again.view.digest == digest and torch.equal(said(again), both)
-    assert not archive.verify(lab.ledger).faults
+    assert not audit.verify(lab.ledger).faults
     remade = edits.remake(again).result(TIMEOUT)
     assert [record.method for record in remade] == [method] * 2 and torch.equal(said(again), both)
     again.undo()

@@ -11,7 +11,7 @@ from visitors import CAPITAL, CONTINENT, TIMEOUT
 
 from editlab.errors import BadRequest, TooMany
 from editlab.lab.access.limits import Asker, Cost, on_behalf_of
-from editlab.lab.ledger import archive
+from editlab.lab.ledger import audit
 from editlab.lab.ledger.expiry import forget_these
 from editlab.lab.ledger.names import PARTICIPANT
 from editlab.lab.ledger.tables import GUESSES, PARTICIPANTS, WORKSHOPS, WORKSPACES
@@ -376,7 +376,7 @@ def test_a_restart_loses_nothing(lab, room, opened):
     assert lab.workshops.latest("ana") == lab.workshops.find(room.code)
     assert lab.workshops.participant(one.id) == one and lab.workshops.guessing(one).choice == 1
     assert len(workspace(lab, one).records) == 2 and lab.workshops.join(room.code).number == 2
-    assert archive.verify(lab.ledger).ok
+    assert audit.verify(lab.ledger).ok
 
 
 @pytest.mark.parametrize("revision", ["0001", "0002"])
@@ -384,7 +384,7 @@ def test_a_workshop_opens_on_a_ledger_of_before_workshops(opened, tmp_path, revi
     at_revision(tmp_path / "old", revision)
     lab = opened(tmp_path / "old")
     room = begin(lab)
-    assert lab.workshops.participant(lab.workshops.join(room.code).id).number == 1 and archive.verify(lab.ledger).ok
+    assert lab.workshops.participant(lab.workshops.join(room.code).id).number == 1 and audit.verify(lab.ledger).ok
 
 
 def test_the_time_at_which_somebody_was_seen_is_written_now_and_then(lab, room, monkeypatch):
@@ -420,7 +420,7 @@ def test_forgetting_a_participants_workspace_forgets_what_they_guessed(lab, room
 def test_forgetting_the_presenters_workspace_leaves_the_copies(lab, room):
     forget_these(lab.ledger, [lab.directory.current("ana").id], fresh=-1)
     assert len(workspace(lab, lab.workshops.join(room.code)).records) == 1
-    assert archive.verify(lab.ledger).ok
+    assert audit.verify(lab.ledger).ok
 
 
 def test_what_a_workshop_begins_with_is_nobodys_workspace(lab, room):

@@ -18,7 +18,7 @@ from editlab import methods
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.lab import JobRow, Lab, Moment, Report, WorkspaceInfo, read_examples
-from editlab.lab.ledger import archive
+from editlab.lab.ledger import audit
 from editlab.lab.ledger.directory import FIRST
 from editlab.lab.ledger.tables import EVENTS
 from editlab.lab.workspaces import edits
@@ -341,7 +341,7 @@ def test_names_are_escaped_and_ids_stay_here(ana, tom):
 def test_nothing_of_anothers_is_reached_by_its_ids(ana, tom, tmp_path):
     ana.edits(CONTINENT, CAPITAL)
     ana.opens()
-    before, secret = archive.verify(ana.lab.ledger).events, ana.workspace.records[0]
+    before, secret = audit.verify(ana.lab.ledger).events, ana.workspace.records[0]
     for press in ("enter", "rename", "share", "private", "delete", "restore"):
         for handle in (ana.info.handle, ana.info.id):
             pressed = PressedWorkspace(press=press, workspace=handle, text="Mine", was=FIRST)
@@ -363,7 +363,7 @@ def test_nothing_of_anothers_is_reached_by_its_ids(ana, tom, tmp_path):
     tom.does("workspace_jobs")
     tom.does("workspace_verify")
     assert "Antarctica" not in str(tom.page) and ana.info.handle not in str(tom.page)
-    assert archive.verify(ana.lab.ledger).events == before
+    assert audit.verify(ana.lab.ledger).events == before
 
 
 def test_what_the_browser_says_counts_for_nothing_behind_a_login(ana, tom):

@@ -1,4 +1,4 @@
-"""Archives: a whole ledger, or some of its workspaces, as one file; and the checks of ledgers and archives.
+"""Archives: a whole ledger, or some of its workspaces, as one file.
 
 An archive, or the bundle of one workspace, is a zip file. It has `events.jsonl`, one row a line with its hash, and the
 tensor files that the events name. An archive also has `workspaces.jsonl`, the owners and names of the workspaces; a bundle
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -21,24 +21,20 @@ import sqlalchemy as sa
 import torch
 
 from editlab import storage
-from editlab.errors import BadFile, EditLabError
+from editlab.errors import BadFile
 from editlab.lab.ledger import directory
+from editlab.lab.ledger.audit import Read, Report, Row, addresses, by_workspace, check, edits_in
 from editlab.lab.ledger.bodies import LONGEST_FAULT
 from editlab.lab.ledger.directory import WorkspaceRow
-from editlab.lab.ledger.events import START, Edit, edits_of, step, steps
+from editlab.lab.ledger.events import Edit, edits_of, steps
 from editlab.lab.ledger.files import ADDRESS, Shape, address_of, patches_in
-from editlab.lab.ledger.ledger import HASHED, Behind, Ledger, event_of, fault_of, hash_of
+from editlab.lab.ledger.ledger import HASHED, Behind, Ledger, event_of, hash_of
 from editlab.wording import count, join, noop, size
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
 
 EVENTS, WORKSPACES, ABOUT, SUFFIX = "events.jsonl", "workspaces.jsonl", "about.json", ".safetensors"
-MOST_MOVED = 100
-"""Changed events of a workspace that are compared with each other, to distinguish reordered events from changed ones."""
-
-Row = Mapping[str, Any]
-Read = Callable[[str], bytes]
 
 
 @dataclass(frozen=True)
@@ -62,24 +58,6 @@ SMALL = 2**20
 
 
 @dataclass(frozen=True)
-class Report:
-    """The result of a check: how many events and tensor files there are, and each fault as a sentence.
-
-    `workspaces`: how many workspaces have an owner and a name in the archive.
-    """
-
-    events: int
-    files: int
-    faults: tuple[str, ...] = ()
-    workspaces: int = 0
-
-    @property
-    def ok(self) -> bool:
-        """Whether there is no fault."""
-        return not self.faults
-
-
-@dataclass(frozen=True)
 class Archive:
     """The checked content of an archive: its rows, its workspaces, its files by address, and its `about.json`."""
 
@@ -88,19 +66,6 @@ class Archive:
     files: Mapping[str, bytes]
     about: Mapping[str, Any]
     report: Report
-
-
-def verify(ledger: Ledger, workspace: str | None = None) -> Report:
-    """Check that every event and file, of all workspaces or of one, is unchanged, in order, and there.
-
-    A missing event at the end of a workspace only shows in the count of the whole ledger, so it is reported in both cases.
-    """
-    rows, missing = ledger.rows(None if workspace is None else [workspace])
-    report = check(rows, ledger.tensors.read)
-    if not missing:
-        return report
-    fault = noop(f"{count(missing, 'event is', 'events are')} missing in the ledger.")
-    return Report(report.events, report.files, (fault, *report.faults))
 
 
 def export(ledger: Ledger, path: Path, workspaces: Collection[str] | None = None) -> Report:
@@ -155,7 +120,7 @@ def open_archive(path: Path, limits: BundleLimits = ARCHIVE) -> Archive:
             if (lines := text.count("\n") + 1) > limits.events:
                 raise _too_large(path, count(lines, "event"), f"{limits.events:,}")
             rows = tuple(_check_row(json.loads(line)) for line in text.split("\n") if line)
-            if (items := len(rows) + sum(1 for _ in _edits(rows))) > limits.events:
+            if (items := len(rows) + sum(1 for _ in edits_in(rows))) > limits.events:
                 raise _too_large(path, noop(f"{items:,} events and edits"), f"{limits.events:,}")
             files = {address: _unpack(archive, members[f"{address}{SUFFIX}"]) for address in addresses(rows)}
             about = json.loads(_unpack(archive, members[ABOUT])) if ABOUT in members else {}
@@ -241,7 +206,7 @@ def check_fit(archive: Archive, model: LanguageModel, most: int = ARCHIVE.bytes)
         return sum(len(archive.files[address]) for address in edit.files)
 
     try:
-        for _, own in groupby(sorted(archive.rows, key=_key), key=_key):
+        for _, own in groupby(sorted(archive.rows, key=by_workspace), key=by_workspace):
             for event, _, _, applied in steps(map(event_of, own), weight):
                 if applied > most:
                     raise ValueError(noop(f"{size(applied)} of patches are applied after event {event.number}"))
@@ -277,76 +242,6 @@ def refuse_other_model(archive: Archive, fingerprint: str, name: str) -> None:
             f"({fingerprint[:12]}) is loaded. An edit is valid only for the same weights in the same precision: load that "
             "model, then import again."
         )
-
-
-def check(rows: Iterable[Row], read: Read) -> Report:
-    """Check that rows are unchanged and follow each other, and that `read` finds every file that they name."""
-    rows = sorted(rows, key=_key)  # stable: within a workspace as they were written
-    faults = [fault for _, own in groupby(rows, key=_key) for fault in _faults(list(own))]
-    files = addresses(rows)
-    for address in files:
-        try:
-            read(address)
-        except BadFile as error:
-            faults.append(str(error))
-    return Report(len(rows), len(files), tuple(faults))
-
-
-def addresses(rows: Iterable[Row]) -> tuple[str, ...]:
-    """Return the addresses of the tensor files that events name, each once."""
-    found: dict[str, None] = {}
-    for edit in _edits(rows):
-        try:
-            found |= dict.fromkeys([*edit["solves"], *edit.get("pathways", ())])
-        except (KeyError, TypeError):
-            continue  # the check of the row reports the fault
-    return tuple(address for address in found if isinstance(address, str))
-
-
-def _edits(rows: Iterable[Row]) -> Iterator[Mapping[str, Any]]:
-    """Yield the edits in the bodies of events that were not checked."""
-    for row in rows:
-        try:
-            body = json.loads(row["body"])
-        except (ValueError, RecursionError):
-            continue
-        body = body if isinstance(body, dict) else {}
-        edits = body.get("edits") if isinstance(body.get("edits"), list) else []
-        yield from (edit for edit in (*edits, body.get("edit")) if isinstance(edit, dict))
-
-
-def _faults(rows: list[Row]) -> list[str]:
-    """Return the faults of one workspace's rows. After a missing or unreadable one, only the hash chain is checked."""
-    faults, state, previous, number, reordered = [], START, "", 0, _reordered(rows)
-    for row in sorted(rows, key=lambda row: row["number"]):
-        number += 1
-        if row["number"] in reordered:
-            faults.append(noop(f"Workspace {row['workspace']!r}: {reordered[row['number']]}"))
-        elif fault := fault_of(row, number, previous):
-            faults.append(fault)
-        elif not faults:
-            try:
-                state = step(state, event_of(row))
-            except (EditLabError, ValueError, RecursionError) as error:
-                faults.append(noop(f"Workspace {row['workspace']!r}: {error}"))
-        previous, number = row["hash"], row["number"]
-    return faults
-
-
-def _reordered(rows: list[Row]) -> dict[int, str]:
-    """Return the faults of reordered events by their number."""
-    faults, last = {}, 0
-    for row in rows:
-        if row["number"] <= last:
-            faults[row["number"]] = noop(f"event {row['number']} comes after event {last}: they were reordered.")
-        last = max(last, row["number"])
-    changed = [row for row in rows if row["hash"] != hash_of(row)]
-    for row in changed[:MOST_MOVED]:
-        others = (other["number"] for other in changed[:MOST_MOVED])
-        real = next((number for number in others if hash_of({**row, "number": number}) == row["hash"]), None)
-        if real is not None:
-            faults[row["number"]] = noop(f"event {real} is at place {row['number']}: they were reordered.")
-    return faults
 
 
 def _members(path: Path, members: list[zipfile.ZipInfo], limits: BundleLimits) -> dict[str, zipfile.ZipInfo]:
@@ -404,10 +299,6 @@ def _check_row(row: Row) -> Row:
     if not isinstance(json.loads(row["body"]), dict):
         raise TypeError("an event's body is no object")
     return row
-
-
-def _key(row: Row) -> tuple[str, str]:
-    return row["model"], row["workspace"]
 
 
 def _place(row: Row) -> tuple[str, str, int]:

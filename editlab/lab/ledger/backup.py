@@ -15,13 +15,13 @@ from tempfile import TemporaryDirectory
 
 from editlab import storage
 from editlab.errors import BadFile
-from editlab.lab.ledger import archive
+from editlab.lab.ledger import audit
 from editlab.lab.ledger.expiry import named_files
 from editlab.lab.ledger.files import Files, TensorFiles
 from editlab.lab.ledger.ledger import DATABASE, OPENING, RUNNING, Ledger
 
 
-def backup(ledger: Ledger, folder: Path) -> archive.Report:
+def backup(ledger: Ledger, folder: Path) -> audit.Report:
     """Copy a ledger into a new folder, check the copy event by event and file by file, and return the report.
 
     Raises `BadFile` where the folder exists or cannot be written; then nothing is left there.
@@ -35,7 +35,7 @@ def backup(ledger: Ledger, folder: Path) -> archive.Report:
                 _copy(ledger.tensors, copy.tensors, tensors)
                 own = {path.name for path in ledger.files.folder.glob("*") if path.name in requests}
                 _copy(ledger.files, copy.files, own)
-                report = archive.verify(copy)
+                report = audit.verify(copy)
             (part / OPENING).unlink(missing_ok=True)
             (part / RUNNING).rmdir()
     except OSError as error:

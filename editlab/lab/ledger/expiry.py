@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 import sqlalchemy as sa
 
 from editlab.errors import BadFile
-from editlab.lab.ledger.archive import addresses
+from editlab.lab.ledger.audit import addresses
 from editlab.lab.ledger.ledger import Ledger, now
 from editlab.lab.ledger.tables import (
     CHECKUPS,

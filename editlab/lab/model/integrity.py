@@ -23,7 +23,7 @@ from editlab.forensics.pairs import adapter_in
 from editlab.forensics.verdict import Verdict
 from editlab.lab.job import Job
 from editlab.lab.kinds import Kind
-from editlab.lab.ledger import archive
+from editlab.lab.ledger import archive, audit
 from editlab.lab.ledger.backup import to_read
 from editlab.lab.ledger.known import known_in_archive, known_in_ledger
 from editlab.lab.ledger.ledger import Ledger
@@ -191,7 +191,7 @@ def _known(base: Checkpoint | None, fingerprint: str, evidence: Evidence) -> tup
     edits: list[Known] = []
     for opened in _ledgers(evidence) if base is not None else ():
         with opened as ledger:
-            faults = (*(faults or ()), *archive.verify(ledger).faults)
+            faults = (*(faults or ()), *audit.verify(ledger).faults)
             edits += [] if faults else known_in_ledger(ledger, base.arch, fingerprint, evidence.workspace)
     for place in evidence.edits:
         if not Ledger.exists(place):

@@ -13,7 +13,7 @@ from secrets import token_hex
 
 from editlab.errors import BadFile, EditLabError
 from editlab.lab.context import Context
-from editlab.lab.ledger import archive
+from editlab.lab.ledger import archive, audit
 from editlab.lab.ledger.archive import BundleLimits
 from editlab.lab.ledger.directory import Directory, WorkspaceInfo
 from editlab.lab.ledger.names import normalize_name
@@ -26,13 +26,13 @@ DEMO_LIMITS = BundleLimits(32 * 2**20, 1_000, 4 * 2**20, 200.0)
 MOST_NAMES = 100
 
 
-def pack(context: Context, info: WorkspaceInfo, path: Path) -> archive.Report:
+def pack(context: Context, info: WorkspaceInfo, path: Path) -> audit.Report:
     """Write a workspace's events of the loaded model, and their files, into a new file. Raises `BadFile`."""
     fingerprint = context.model.fingerprint
     rows = [row for row in context.ledger.rows([info.id])[0] if row["model"] == fingerprint]
     if not rows:
         raise BadFile("This workspace has no events of this model. Apply an edit first.")
-    report = archive.check(rows, context.ledger.tensors.read)
+    report = audit.check(rows, context.ledger.tensors.read)
     if report.faults:
         raise BadFile("Events or files of this workspace are damaged or missing. Press “Verify” to see which.")
     about = {"workspace": info.name, "model": context.loaded.name, "fingerprint": fingerprint}

@@ -23,7 +23,7 @@ from editlab.forensics.manifest import Manifest
 from editlab.lab.access.downloads import Downloads
 from editlab.lab.job import Job, JobProgress, Parts
 from editlab.lab.kinds import Kind
-from editlab.lab.ledger import archive
+from editlab.lab.ledger import audit
 from editlab.lab.ledger.directory import WorkspaceInfo
 from editlab.lab.workspaces import history
 from editlab.lab.workspaces.workspace import Workspace
@@ -235,7 +235,7 @@ def _past_of(workspace: Workspace) -> Past:
         Happening(m.number, m.at, m.author, m.text, m.edits, hashes[m.number], made[m.number])
         for m in history.moments_of(event for event, _ in rows)
     )
-    info, faults = context.directory.look_up(name), archive.verify(context.ledger, name).faults
+    info, faults = context.directory.look_up(name), audit.verify(context.ledger, name).faults
     for text in (f"Workspace {name!r}: ", f"{context.ledger.tensors.folder}/"):  # not for readers
         faults = tuple(fault.replace(text, "") for fault in faults)
     return Past(info.name if info else name, events, faults, rows[-1][1] if rows else "")

@@ -9,7 +9,7 @@ from editlab.errors import BadFile, BadRequest, EditLabError
 from editlab.exports import FORMATS, format_named
 from editlab.lab import Lab, Report, WorkspaceInfo
 from editlab.lab.access.limits import FREE, MOST_ROWS, Cost
-from editlab.lab.ledger import archive
+from editlab.lab.ledger import audit
 from editlab.lab.model import integrity
 from editlab.lab.workspaces import bundles, exports
 from editlab.web.core.engine import said
@@ -52,7 +52,7 @@ class FileHandlers(Handlers):
     def workspace_verify(self, visit: Visit) -> Updates:
         """Check that all events and files of the workspace are as they were written."""
         info = visit.workspace_info
-        report = archive.verify(self.lab.ledger, info.id)
+        report = audit.verify(self.lab.ledger, info.id)
         yield {"workspace-verified": table.verified(report, self._faults(info, report))}
 
     @handler(cost=Cost(files=1))
