@@ -15,6 +15,7 @@ from over_the_wire import others, served
 from editlab.errors import BadRequest
 from editlab.settings import Settings
 from editlab.web import create_app
+from editlab.web.core.theme import STYLES
 
 
 @pytest.fixture(scope="module")
@@ -145,3 +146,12 @@ def test_what_nobody_needs_is_closed(server, path):
         pass
     assert refused.value.code in (403, 404)
     refused.value.close()
+
+
+def test_no_selector_in_a_media_query_is_one_that_gradio_breaks():
+    broken = re.compile(r"\.gradio-container|\.presenting|\([^()]*,")
+    for path in STYLES:
+        text = re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for block in re.findall(r"@media[^{]*\{((?:[^{}]*\{[^{}]*\})*)", text):
+            selectors = re.findall(r"([^{}]+)\{", block)
+            assert selectors and [own.strip() for own in selectors if broken.search(own)] == []
