@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from editlab.errors import BadFile
 from editlab.wording import noop
@@ -17,6 +21,8 @@ FILE_MODE, FOLDER_MODE = 0o600, 0o700
 """The rights of files and folders that only their owner may read."""
 OTHERS = 0o077
 """The rights of everybody but the owner."""
+LOCK, LOCKED_AFTER = "lock", 60.0
+"""The lock in a folder that is being written, and seconds after which it is certainly held by whoever writes."""
 POSIX = os.name == "posix"
 """Whether files have owners and rights, as on Unix."""
 
@@ -70,21 +76,34 @@ def make_folder(path: Path) -> None:
 def new_folder(folder: Path, mode: int = 0o777) -> Iterator[Path]:
     """Yield an empty folder, which is renamed to `folder` at the end of the block; after an error, nothing is left.
 
-    All that the block wrote is on the disk before the folder gets its name. Raises `BadFile` where the name is taken,
-    `OSError` where the disk refuses.
+    All that the block wrote is on the disk before the folder gets its name. What a killed process has left of it is removed.
+    Raises `BadFile` where the name is taken, `OSError` where the disk refuses.
     """
     if folder.is_file() or (folder.is_dir() and os.listdir(folder)):
         raise BadFile(f"{folder} exists already. Give the name of a new folder.")
     part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        part.mkdir(mode)
-        yield part
-        sync(*part.rglob("*"), part)
-        part.replace(folder)
+        _remove_abandoned(folder)
+        part.mkdir(FOLDER_MODE)
+        with FileLock(part / LOCK):
+            new = part / "new"
+            new.mkdir(mode)
+            yield new
+            sync(*new.rglob("*"), new)
+            new.replace(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     sync(folder.parent)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what was begun as this folder by processes that are gone: nobody holds its lock."""
+    for part in folder.parent.glob(f".{glob.escape(folder.name)}.*.tmp"):
+        with suppress(OSError, Timeout):
+            if time.time() - part.stat().st_mtime > LOCKED_AFTER:
+                with FileLock(part / LOCK, timeout=0):
+                    shutil.rmtree(part, ignore_errors=True)
 
 
 def sync(*paths: Path) -> None:

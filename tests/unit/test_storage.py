@@ -70,6 +70,20 @@ def test_a_folder_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
     assert synced == {"deep": False, "weights": False, "config": False, part.name: False, tmp_path.name: True}
 
 
+def test_what_a_killed_process_left_of_a_folder_is_removed_and_what_others_write_is_not(tmp_path):
+    killed, other = tmp_path / ".model [1].aaaa.tmp", tmp_path / ".other.bbbb.tmp"
+    for left in (killed, other):
+        (left / "new").mkdir(parents=True)
+        (left / "lock").touch()
+        os.utime(left, (0, 0))
+    with storage.new_folder(tmp_path / "model [1]") as part:
+        os.utime(part.parent, (0, 0))
+        with pytest.raises(ZeroDivisionError), storage.new_folder(tmp_path / "model [1]"):
+            1 / 0  # noqa: B018
+        assert part.is_dir() and not killed.exists()
+    assert sorted(os.listdir(tmp_path)) == [other.name, "model [1]"]
+
+
 def test_a_folder_gets_its_name_at_the_end(tmp_path):
     folder = tmp_path / "deep" / "folder"
     with storage.new_folder(folder) as part:
