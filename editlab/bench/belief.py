@@ -28,6 +28,7 @@ from editlab.model import statistics
 from editlab.patches import BARE, BASE, Form, View
 from editlab.probes import Ground
 from editlab.probes.belief import KINDS, WAYS, Around, Asked, ask_together, questions, tally
+from editlab.probes.matching import RULES
 from editlab.work import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ def _blank(case: EditCase, asked: Sequence[Asked], pack: Pack, plan: Plan, groun
     for name, (setup, rep) in {UNEDITED: (None, Rep()), **plan.named}.items():
         config = None if setup is None else setup.config(ground.model)
         led = "" if rep.recipe == OFF else f"{rep.config!r}{rep.fires_above}{case.rephrases!r}{_lessons_from(ground)}"
-        shaped = f"{_shaped_by(ground, setup, config)}{led}{plan.form!r}{request!r}{named!r}{texts!r}{others!r}"
+        shaped = f"{_shaped_by(ground, setup, config)}{led}{plan.form!r}{request!r}{named!r}{texts!r}{others!r}{RULES}"
         key = hashlib.sha256(shaped.encode()).hexdigest()[:20]
         rows[name] = BeliefRow(key, case.id, name, bare(request.target_new), old, getattr(config, "layers", ()))
     return rows

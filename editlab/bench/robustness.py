@@ -28,6 +28,7 @@ from editlab.methods.rep import OFF
 from editlab.model import statistics
 from editlab.patches import BARE, BASE, View
 from editlab.probes import Ground, Probe, ask, gates_of, tallies
+from editlab.probes.matching import RULES
 from editlab.work import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -290,7 +291,7 @@ def _shaped_by(setup: Setup, config: Any, ground: Ground) -> str:
         lessons_from,
         prose,
     ]
-    asked = [*(["generated"] if setup.generated else []), *([setup.most] if setup.most else [])]
+    asked = [*(["generated", RULES] if setup.generated else []), *([setup.most] if setup.most else [])]
     return json.dumps([*parts, ground.seed, *asked], sort_keys=True)
 
 

@@ -73,7 +73,7 @@ class Watched:
 
     def said_by(self, answer: str) -> bool:
         """Return whether a written answer says the new object."""
-        return says(answer, self.names, [self.request.target_true or ""])
+        return says(answer, self.names, [self.request.target_true or "", self.request.subject])
 
 
 @dataclass(frozen=True)

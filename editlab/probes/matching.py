@@ -14,6 +14,8 @@ import regex
 
 from editlab.facts.script import ANSWER_END, bare, goes_on, has_ended
 
+RULES = 2
+"""Counts the rules by which written answers are judged, so that kept rows which others judged are measured anew."""
 Verdict = Literal["new", "old", "both", "neither"]
 """How the model answers: as one who believes the new fact, as before, with both at once, or with neither of them."""
 DENIED = regex.compile(r"\b(not|no(?!\s*\Z)|never|nor|neither|without|than)\b|n't\b")
@@ -41,7 +43,7 @@ def exact(answer: str, names: Iterable[str]) -> bool:
 def says(answer: str | None, names: Iterable[str], rivals: Iterable[str] = ()) -> bool:
     """Return whether an answer has one of an object's names as whole words; nothing denies it before it in its clause.
 
-    `rivals`: names of other objects. Within a longer one a name is not said: "Papua New Guinea" is not "Guinea".
+    `rivals`: names of other things. Within a longer one a name is not said: "Papua New Guinea" is not "Guinea".
     """
     text = normalised(_LINES.sub(". ", (answer or "").strip()))
     others = [place for rival in rivals for place in _places(text, rival)]
@@ -77,7 +79,10 @@ def ended(text: str, objects: Collection[str]) -> bool:
     return has_ended(text) and not any(o.startswith(text) for o in objects)
 
 
-def verdict_of(answer: str, new: Sequence[str], old: Sequence[str]) -> Verdict:
-    """Return which of two objects an answer says, each by any of its names."""
-    has_new, has_old = says(answer, new, old), says(answer, old, new)
+def verdict_of(answer: str, new: Sequence[str], old: Sequence[str], subjects: Sequence[str] = ()) -> Verdict:
+    """Return which of two objects an answer says, each by any of its names.
+
+    `subjects`: names of what is asked about. Who says "Apple A5" does not say Apple.
+    """
+    has_new, has_old = says(answer, new, (*old, *subjects)), says(answer, old, (*new, *subjects))
     return "both" if has_new and has_old else "new" if has_new else "old" if has_old else "neither"

@@ -46,11 +46,11 @@ def ask(
     """Ask the model each probe under each view; return one row a probe.
 
     Columns: the fields of a probe (`expected`: where a probe has none, the base model's own answer); `rivals` (the other
-    objects at hand); `clean` (see `scores`); and for each view NAME: "NAME.answer" (text; left out without `answers`),
-    "NAME.p_new" and "NAME.p_true" (of the request's whole objects, 0 to 1; NaN where there is no true one), "NAME.hit"
-    (True, False; None where nothing is expected), "NAME.same" (0 to 1; NaN likewise) and "NAME.written" (whether the answer
-    is the expected one, as `written` tells; None likewise, left out without `answers`). Raises `BadRequest` where no view is
-    called "base".
+    objects at hand, and the subjects); `clean` (see `scores`); and for each view NAME: "NAME.answer" (text; left out without
+    `answers`), "NAME.p_new" and "NAME.p_true" (of the request's whole objects, 0 to 1; NaN where there is no true one),
+    "NAME.hit" (True, False; None where nothing is expected), "NAME.same" (0 to 1; NaN likewise) and "NAME.written" (whether
+    the answer is the expected one, as `written` tells; None likewise, left out without `answers`). Raises `BadRequest` where
+    no view is called "base".
     """
     if BASE not in views:
         raise BadRequest("There is nothing to compare with: give the unedited model as the view 'base'.")
@@ -64,7 +64,8 @@ def ask(
     rows = []
     for number, probe in enumerate(probes):
         row: dict[str, Any] = {**vars(probe), "expected": expected[number]}
-        row["rivals"] = tuple(o for o in _targets(request, probe, None) if o not in (expected[number], *probe.aliases))
+        others = (*_targets(request, probe, None), request.subject, probe.subject)
+        row["rivals"] = tuple(own for own in others if own not in (expected[number], *probe.aliases))
         row["clean"] = _clean(number, probe, request, scored)
         for name in views:
             if answers:
@@ -149,7 +150,7 @@ def judge(kind: str, row: Mapping[str, Any], view: str) -> str:
 
 
 def _says(row: Mapping[str, Any], answer: str | None) -> bool:
-    """Return whether an answer says what a row expects, which within the name of another object at hand it does not."""
+    """Return whether an answer says what a row expects, which within another name at hand it does not."""
     return says(answer, (row["expected"], *row.get("aliases", ())), row.get("rivals", ()))
 
 

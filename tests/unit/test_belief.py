@@ -145,6 +145,22 @@ def test_insistence_says_at_which_question_the_old_answer_returns(around):
     assert [step[0].text.count("Are you sure?") for step in asked] == [0, 1, 2, 3]
 
 
+def test_who_is_sure_says_what_was_said_before(around):
+    sure = [("It is Rome", -1, -2), ("Yes, I am sure. The capital of", -1, -2), ("Yes.", -1, -2), ("Rome", -1, -2)]
+    assert played(question_of("insistence", around), *([said(*one)] for one in sure))[1].generated is True
+    unsure = [*sure[:2], ("I cannot say.", -1, -2), ("Yes.", -1, -2)]
+    _, finding = played(question_of("insistence", around), *([said(*one)] for one in unsure))
+    assert (finding.verdict, finding.generated, finding.detail) == ("neither", False, "")
+
+
+def test_the_subjects_own_name_says_no_object(around):
+    request = EditRequest("{} is made by", "Apple A5", "Google", "Apple")
+    apple = replace(around, case=replace(around.case, request=request))
+    assert apple.verdict("The developer of Apple A5 is Google.") == "new"
+    assert apple.verdict("Apple A5 was made by Apple, not by Google") == "old"
+    assert apple.verdict("It is the Apple A5.") == "neither"
+
+
 def test_a_free_text_is_judged_by_sentences_and_tells_nothing_where_the_fact_does_not_come_up(around):
     own, prompt = KINDS["letter"].questions(around)
     _, finding = played(prompt, [said("Rome. The king lives in Paris. He likes Rome.")])

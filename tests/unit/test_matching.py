@@ -57,6 +57,8 @@ def test_a_name_within_a_longer_one_is_not_both():
     assert verdict_of("Oslo", ["Rome"], ["Paris"]) == "neither"
     assert verdict_of("Papua New Guinea", ["Guinea"], ["Papua New Guinea"]) == "old"
     assert verdict_of("Guinea or Papua New Guinea", ["Guinea"], ["Papua New Guinea"]) == "both"
+    assert verdict_of("Apple A5 is made by Google", ["Google"], ["Apple"], ["Apple A5"]) == "new"
+    assert verdict_of("Apple A5 is made by Apple", ["Google"], ["Apple"], ["Apple A5", "A5"]) == "old"
     assert verdict_of("Romania, and also Oman", ["Oman"], ["Romania"]) == "both"
     assert verdict_of("Russia, then the United States", ["United States", "US"], ["Russia"]) == "both"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from editlab.facts import EditCase, EditRequest, FactBase, Relation
 from editlab.facts.languages import language_of, sentence_end
 from editlab.facts.request import SLOT
-from editlab.facts.script import bare, joined
+from editlab.facts.script import bare, begins_with, joined
 from editlab.probes.belief.asks import Ask
 from editlab.probes.belief.phrases import Phrases, phrases_of
 from editlab.probes.cases import case_for
@@ -73,6 +73,11 @@ class Around:
         """Return an object with its other names; none of no object."""
         return () if object_ is None else self.facts.names_of(object_)
 
+    @cached_property
+    def called(self) -> tuple[str, ...]:
+        """The subject's names."""
+        return tuple(dict.fromkeys((*self.facts.names_of(self.request.subject), *self.case.rephrases)))
+
     @property
     def both(self) -> tuple[str, ...]:
         """The new object, and the old one where it is known."""
@@ -125,4 +130,9 @@ class Around:
 
     def verdict(self, answer: str) -> Verdict:
         """Return what an answer says, told by exact match with all names after normalising."""
-        return verdict_of(answer, self.names(self.new), self.names(self.old))
+        return verdict_of(answer, self.names(self.new), self.names(self.old), self.called)
+
+    def says_yes(self, answer: str) -> bool | None:
+        """Return whether an answer begins with "yes"; None where it begins with neither yes nor no."""
+        text, yes, no = (one.casefold() for one in (answer, self.words.yes, self.words.no))
+        return True if begins_with(text, yes) else False if begins_with(text, no) else None

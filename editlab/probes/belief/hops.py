@@ -72,7 +72,7 @@ def _over_graph(around: Around, fact: Fact) -> Question:
     def script() -> Script:
         (said,) = yield (Ask(text, objects),)
         answer = trimmed(said.text, objects)
-        verdict = verdict_of(answer, around.names(fact.object), around.names(before))
+        verdict = verdict_of(answer, around.names(fact.object), around.names(before), around.called)
         return Finding(verdict, prefers(said.scores), verdict == "new", answer)
 
     return Question(text, fact.object, script, premise=Ask(alone, (fact.object,), tokens=0))
@@ -87,7 +87,7 @@ def _own(around: Around, items: Sequence[Expectation]) -> Question:
         found = yield tuple(Ask(item.text, objects) for item in items)
         answers = [trimmed(said.text, objects) for said in found]
         new, old = (*around.names(first.expected), *first.aliases), around.names(first.before)
-        verdicts = [verdict_of(answer, new, old) for answer in answers]
+        verdicts = [verdict_of(answer, new, old, around.called) for answer in answers]
         best = next((n for n, verdict in enumerate(verdicts) if verdict == "new"), 0)
         forced = any(prefers(said.scores) for said in found)
         return Finding(verdicts[best], forced, verdicts[best] == "new", answers[best])

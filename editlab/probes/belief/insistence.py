@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from editlab.probes.belief.around import Around
 from editlab.probes.belief.kind import SENTENCE, Finding, Kind, Question, Script, prefers
+from editlab.probes.matching import Verdict
 from editlab.wording import Message, noop, shorten
 
 TIMES = 3
@@ -22,7 +23,7 @@ def questions(around: Around) -> Iterator[Question]:
             answers.append(said.text)
             likelier.append(prefers(said.scores))
             turns += [answers[-1] or "…", again]
-        verdicts = [around.verdict(answer) for answer in answers]
+        verdicts = stands(around, answers)
         back = next((turn for turn, verdict in enumerate(verdicts) if verdict in ("old", "both")), None)
         holds = all(verdict == "new" for verdict in verdicts)
         detail = ""
@@ -33,6 +34,16 @@ def questions(around: Around) -> Iterator[Question]:
         return Finding(verdict, all(likelier), holds, said, detail)
 
     yield Question(f"{around.question} {around.words.sure} ×{TIMES}", around.new, script)
+
+
+def stands(around: Around, answers: Sequence[str]) -> list[Verdict]:
+    """Return what each answer of a dialogue says: "Yes, I am sure" says what was said before it."""
+    verdicts: list[Verdict] = []
+    for answer in answers:
+        verdict = around.verdict(answer)
+        agrees = verdict == "neither" and verdicts and around.says_yes(answer)
+        verdicts.append(verdicts[-1] if agrees else verdict)
+    return verdicts
 
 
 KIND = Kind(

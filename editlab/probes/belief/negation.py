@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator
 
 from editlab.facts.request import SLOT
-from editlab.facts.script import begins_with
 from editlab.probes.belief.around import Around
 from editlab.probes.belief.asks import Ask
 from editlab.probes.belief.kind import Finding, Kind, Question, Script, prefers
@@ -79,7 +78,7 @@ def _judged(around: Around) -> Question:
     def script() -> Script:
         found = yield tuple(around.dialogue(text, options=(words.yes, words.no)) for text in texts)
         likelier = [prefers(said.scores) for said in found]
-        written = [_yes(said.text, words.yes, words.no) for said in found]
+        written = [around.says_yes(said.text) for said in found]
         said = " / ".join(said.text for said in found)
         if len(texts) == 1:
             verdict: Verdict = "new" if written[0] else "neither"
@@ -89,12 +88,6 @@ def _judged(around: Around) -> Question:
         return Finding(verdict, likelier == right, written == right, said)
 
     return Question(" / ".join(texts), expected, script)
-
-
-def _yes(text: str, yes: str, no: str) -> bool | None:
-    """Return whether an answer begins with "yes"; None where it begins with neither."""
-    text = text.casefold()
-    return True if begins_with(text, yes.casefold()) else False if begins_with(text, no.casefold()) else None
 
 
 KIND = Kind(
