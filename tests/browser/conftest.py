@@ -105,6 +105,7 @@ def opened_at(browser, faults) -> Callable[[str], AbstractContextManager[Visit]]
             page = context.new_page()
             _watch(page, faults)
             page.goto(f"{app}/?__theme={theme}&{query}")
+            page.bring_to_front()
             page.wait_for_selector(SAID_BEFORE, state="attached")
             expect(page.locator("#stop")).to_be_disabled()
             return page

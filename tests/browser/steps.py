@@ -103,6 +103,7 @@ def open_tab(page: Page, tab: str) -> None:
 
 def show(page: Page, size: str, theme: str) -> None:
     """Give an open page another size and theme."""
+    page.bring_to_front()  # Chromium may give no frames to a page behind others, and Gradio draws in frames
     width, height = SIZES[size]
     page.set_viewport_size({"width": width, "height": height})
     page.evaluate("dark => document.body.classList.toggle('dark', dark)", theme == "dark")
