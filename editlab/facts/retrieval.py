@@ -93,12 +93,7 @@ class Names:
 
     def __init__(self, names: Sequence[Sequence[str]]) -> None:
         self._names = [
-            _Name(
-                owner,
-                len(name),
-                Counter(pair for pair, _ in _pairs(name)),
-                frozenset(_NUMBER.findall(name) + _COUNTED.findall(name)),
-            )
+            _Name(owner, len(name), Counter(pair for pair, _ in _pairs(name)), _numbers_of(name))
             for owner, own in enumerate(names)
             for name in _shortest([_ARTICLE.sub("", one) for one in own])
         ]
