@@ -182,12 +182,14 @@ class Named:
 
 def keys_of(
     model: LanguageModel, names: Sequence[str], layers: Sequence[int], view: View = BASE, cancel: Cancel = never
-) -> Iterator[tuple[slice, dict[int, Float[Tensor, "names d_ff"]]]]:
-    """Yield the keys of names by layer, some names at a time, and which these are. Raises `Cancelled`."""
+) -> Iterator[tuple[list[int], dict[int, Float[Tensor, "names d_ff"]]]]:
+    """Yield the keys of names by layer, some names of about one length at a time, and which these are. Raises `Cancelled`."""
+    located = [model.locate("{}", name) for name in names]
+    by_length = sorted(range(len(names)), key=lambda name: len(located[name].ids))
     for first in range(0, len(names), AT_ONCE):
         stop_if(cancel)
-        place = slice(first, min(first + AT_ONCE, len(names)))
-        yield place, model.keys([model.locate("{}", name) for name in names[place]], layers, view)
+        chosen = by_length[first : first + AT_ONCE]
+        yield chosen, model.keys([located[name] for name in chosen], layers, view)
 
 
 @torch.no_grad()
@@ -204,7 +206,9 @@ def subjects(
     Raises `Cancelled`.
     """
     own = intruder.layer
-    heard = torch.cat([keys[own] @ intruder.reads[0] for _, keys in keys_of(model, names, [own], view, cancel)])
+    heard = intruder.reads.new_empty(len(names))
+    for chosen, keys in keys_of(model, names, [own], view, cancel):
+        heard[chosen] = keys[own] @ intruder.reads[0]
     middle = heard.quantile(0.5)
     spread = 1.4826 * (heard - middle).abs().quantile(0.5).clamp_min(1e-9)
     z = (heard - middle) / spread

@@ -112,11 +112,11 @@ def hear(
     """
     layers = range(model.n_layers)
     written: Tensor | None = None
-    for place, found in keys_of(model, names, layers, view, cancel):
+    for chosen, found in keys_of(model, names, layers, view, cancel):
         for layer in layers:
             own = _reads(found.pop(layer), keys, layer) @ weight_under(model, layer, view).T / spectra[layer].lengths
             written = own.new_empty(len(layers), len(names), own.shape[1]) if written is None else written
-            written[layer, place] = own
+            written[layer, chosen] = own
     for layer, own in enumerate(written):
         own -= own.mean(0)
         own /= own.norm(dim=1).median().clamp_min(FAINTEST)

@@ -23,6 +23,8 @@ from editlab.model.start import NONE, Start
 
 UNREADABLE = "\ufffd"
 """What stands in a decoded text for bytes that are no whole letter."""
+PADDING = 1 / 64
+"""The share of a forward's budget that padding may take before two forwards are cheaper than one."""
 ONE_BYTE = re.compile("<0x([0-9A-F]{2})>")
 """How a SentencePiece vocabulary spells a byte that is no letter by itself."""
 
@@ -59,16 +61,18 @@ class TokenBatch:
 def in_chunks(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
     """Yield row numbers, shortest rows first, in chunks whose padded size stays within `budget` tokens.
 
-    A row beyond the budget goes alone. Short rows do not share a chunk with long ones: padding would cost more than
-    another forward.
+    A row beyond the budget goes alone. A chunk ends where its padding would cost more than another forward does:
+    beyond `PADDING` of the budget, which is small where a forward's own cost is.
     """
     chunk: list[int] = []
+    held = 0
     for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):
-        too_many = (len(chunk) + 1) * lengths[row] > budget
-        if chunk and (too_many or lengths[row] > 2 * lengths[chunk[0]] + 32):
+        padded = (len(chunk) + 1) * lengths[row]
+        if chunk and (padded > budget or padded - held - lengths[row] > PADDING * budget):
             yield chunk
-            chunk = []
+            chunk, held = [], 0
         chunk.append(row)
+        held += lengths[row]
     if chunk:
         yield chunk
 

@@ -239,7 +239,13 @@ def test_chunks_hold_every_row_once_and_keep_to_the_budget(lengths):
 
 
 def test_a_row_beyond_the_budget_goes_alone():
-    assert list(in_chunks([3, 13, 4], 12)) == [[0, 2], [1]]
+    assert list(in_chunks([4, 13, 4], 12)) == [[0, 2], [1]]
+
+
+def test_rows_share_a_chunk_until_padding_costs_more_than_a_forward():
+    names = [2] * 100 + [3] * 100 + [9]
+    assert [len(chunk) for chunk in in_chunks(names, 4_096)] == [100, 100, 1]
+    assert [len(chunk) for chunk in in_chunks([2, 3, 9], 4_096)] == [3]
 
 
 # --- Generation ---------------------------------------------------------------------------------------------------------
