@@ -183,7 +183,7 @@ class Named:
 def keys_of(
     model: LanguageModel, names: Sequence[str], layers: Sequence[int], view: View = BASE, cancel: Cancel = never
 ) -> Iterator[tuple[list[int], dict[int, Float[Tensor, "names d_ff"]]]]:
-    """Yield the keys of names by layer, some names of about one length at a time, and which these are. Raises `Cancelled`."""
+    """Yield the keys of some names by layer, of about one length at a time, and which these are. Raises `Cancelled`."""
     located = [model.locate("{}", name) for name in names]
     by_length = sorted(range(len(names)), key=lambda name: len(located[name].ids))
     for first in range(0, len(names), AT_ONCE):

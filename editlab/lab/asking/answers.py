@@ -97,16 +97,16 @@ def _ask_all(
     """Ask everything as `ask` says, and show what is known so far after each part."""
     views = workspace.question_views if under is None else under()
     context = workspace.context
-    ground, records, robust = context.ground, workspace.records, workspace.robust if under is None else None
-    record = find_applied(records, request)
-    battery = () if record is None else battery_of(ground, request, own, most, records)
+    ground, robust, others = context.ground, workspace.robust if under is None else None, workspace.chain.requests
+    record = find_applied(workspace.records, request)
+    battery = () if record is None else battery_of(ground, request, own, most, others)
     shared, asked = context.shared, Asked(ground, request, views, robust)
     result = EditAnswers(request, record is not None, {}, battery=battery)
     if not probes_alone:
         for answers in _write(shared, asked, progress, cancel):
             result = replace(result, answers=answers)
             progress.show(result)
-        result = replace(result, complete=True, swept=shared.find(asked.key("sweep")))
+        result = replace(result, complete=True, swept=shared.find(asked.key("sweep", others)))
         if robust is not None:
             gates = shared.once(asked.key("gates"), lambda: probes.gates(ground.model, request.text, robust))
             result = replace(result, gates=gates)
@@ -120,7 +120,7 @@ def _ask_all(
         yield
     result = replace(result, probed=True)
     if robust is not None:
-        swept = shared.once(asked.key("sweep"), lambda: _sweep(asked, part_of(progress, 0.6, 0.8), cancel))
+        swept = shared.once(asked.key("sweep", others), lambda: _sweep(asked, others, part_of(progress, 0.6, 0.8), cancel))
         result = replace(result, swept=swept)
         progress.show(result)
         yield
@@ -140,7 +140,7 @@ def _ask_all(
 
         def compare() -> DataFrame:
             ways = ways_back.ways(ground.model, record, workspace)
-            return ways_back.ways_back(ground, request, ways, part_of(progress, 0.9, 1.0), cancel)
+            return ways_back.ways_back(ground, request, ways, others, part_of(progress, 0.9, 1.0), cancel)
 
         result = replace(result, ways_back=shared.once(asked.key("ways back", taken), compare))
     return result
@@ -234,13 +234,12 @@ def battery_of(
     request: EditRequest,
     own: Sequence[OwnProbe],
     most: int | None,
-    records: Sequence[EditRecord] = (),
+    others: Sequence[EditRequest] = (),
 ) -> tuple[Probe, ...]:
     """Return the visitor's probes and all others around a request, the most telling kinds first.
 
-    What another of the `records` that is on means to end is not asked as a fact that has to stay.
+    `others`: what else is edited in the views that are asked.
     """
-    others = (other for record in records if record.on for other in record.requests)
     battery = [
         *(Probe(p.kind, "", p.text, request.target_new if p.kind == "rephrase" else None, p.subject) for p in own),
         *ground.battery(ground.case(request), most, others),
@@ -282,7 +281,8 @@ def _write(shared: Shared, asked: Asked, progress: Progress, cancel: Cancel) -> 
         yield answers
 
 
-def _sweep(asked: Asked, progress: Progress, cancel: Cancel) -> DataFrame:
+def _sweep(asked: Asked, others: Sequence[EditRequest], progress: Progress, cancel: Cancel) -> DataFrame:
     """Return the probes of a request at every threshold."""
     ground, case = asked.ground, asked.ground.case(asked.request)
-    return probes.sweep(ground.model, case.request, ground.battery(case), asked.robust, progress=progress, cancel=cancel)
+    battery = ground.battery(case, others=others)
+    return probes.sweep(ground.model, case.request, battery, asked.robust, progress=progress, cancel=cancel)

@@ -130,7 +130,7 @@ def _case(workspace: Workspace, record: EditRecord) -> EditCase:
 
 
 def _battery(workspace: Workspace, record: EditRecord) -> Sequence[probes.Probe]:
-    return workspace.context.ground.battery(_case(workspace, record))
+    return workspace.context.ground.battery(_case(workspace, record), others=workspace.chain.requests)
 
 
 def _is_asked(record: EditRecord, workspace: Workspace) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pandas import DataFrame
 
@@ -35,11 +35,19 @@ def ways(model: LanguageModel, record: EditRecord, workspace: Workspace) -> dict
 
 
 def ways_back(
-    ground: Ground, request: EditRequest, ways: Mapping[str, View], progress: Progress, cancel: Cancel
+    ground: Ground,
+    request: EditRequest,
+    ways: Mapping[str, View],
+    others: Sequence[EditRequest],
+    progress: Progress,
+    cancel: Cancel,
 ) -> DataFrame:
-    """Return how far each way restores the old answers, on all probes of an edit: the rows of `probes.ways_back`."""
+    """Return how far each way restores the old answers, on all probes of an edit: the rows of `probes.ways_back`.
+
+    `others`: what else is edited under the ways.
+    """
     case = ground.case(request)
-    return probes.ways_back(ground.model, case.request, ground.battery(case), ways, progress, cancel)
+    return probes.ways_back(ground.model, case.request, ground.battery(case, others=others), ways, progress, cancel)
 
 
 def linked(ground: Ground, request: EditRequest, views: Mapping[str, View]) -> DataFrame:

@@ -70,6 +70,11 @@ class Chain:
                 f"This workspace has {edits} of another model, or of this one in another precision. Load that to see them."
             )
 
+    @property
+    def requests(self) -> tuple[EditRequest, ...]:
+        """What the edits that are on are about, in order."""
+        return tuple(request for record in self.records if record.on for request in record.requests)
+
     def notice(self) -> str | None:
         """Return a message about interrupted, damaged or absent edits, once; None where there is none."""
         notice, self._notice = self._notice, None

@@ -62,7 +62,8 @@ def answers(
 def scores(workspace: Workspace, request: EditRequest, kinds: Sequence[str], most: int | None) -> Job[DataFrame]:
     """Submit a job that asks the probes of some kinds around a request: the rows of `probes.ask`, shown kind by kind."""
     ground = workspace.context.ground
-    battery = [probe for probe in ground.battery(ground.case(request), most) if probe.kind in kinds]
+    around = ground.battery(ground.case(request), most, workspace.chain.requests)
+    battery = [probe for probe in around if probe.kind in kinds]
     if not battery:
         raise BadRequest(f"The facts know no probe of the kind {kinds[0]!r} around {request.text!r}. Look at another kind.")
 
