@@ -49,7 +49,11 @@ class TooLarge(EditLabError):
 
 
 class TooMany(EditLabError):
-    """A request beyond the rate limits of a public demo or a login. The message says when to try again."""
+    """A request beyond the rate limits of a demo or a login, or beyond what may wait. The message says when to try again."""
+
+
+class ShutDown(EditLabError):
+    """A request to a process that is ending. Nothing of it was done."""
 
 
 class OutOfMemory(EditLabError):

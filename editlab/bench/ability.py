@@ -223,7 +223,7 @@ def written(model: LanguageModel, view: View, asked: Sequence[tuple[str, dict[st
     prompts = [_prompt(text, given) for text, given in asked]
     sizes = [len(model.tok.encode(view.asks(prompt.text))) + prompt.max_tokens for prompt in prompts]
     found: dict[int, str] = {}
-    for chunk in in_chunks(sizes, model.tokens_per_forward):
+    for chunk in in_chunks(sizes, model.tokens_per_forward, max((1, *(prompt.max_tokens for prompt in prompts)))):
         *_, last = complete(model, [prompts[n] for n in chunk], [view] * len(chunk))
         found |= {n: one.text for n, one in zip(chunk, last, strict=True)}
     yield from (found[n] for n in range(len(prompts)))

@@ -18,7 +18,7 @@ from editlab.model.tokens import in_chunks
 from editlab.patches import View
 from editlab.probes import case_for, ended_by
 from editlab.probes.matching import says
-from editlab.probes.writing import room_for, write
+from editlab.probes.writing import ANSWER_TOKENS, room_for, write
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -107,7 +107,7 @@ def _own(model: LanguageModel, watched: Sequence[Watched], view: View, pause: Pa
     pause()
     sizes = [len(model.tok.encode(view.asks(one.request.text))) for one in watched]
     found: dict[int, tuple[bool, bool]] = {}
-    for chunk in in_chunks(sizes, model.tokens_per_forward):
+    for chunk in in_chunks(sizes, model.tokens_per_forward, ANSWER_TOKENS):
         some = [watched[number] for number in chunk]
         objects = {bare(name) for one in some for name in (*one.names, one.request.target_true or "")} - {""}
         room = min(room_for(model, objects), model.tok.context - max(sizes[number] for number in chunk))

@@ -22,6 +22,8 @@ Explain = Callable[[BaseException], BaseException]
 """Turns an error into the one that is raised for the visitor, after the memory of the failed work was released."""
 T = TypeVar("T")
 
+UNBEGUN = "Stopped before it began. Nothing was changed."
+
 log = logging.getLogger(__name__)
 
 State = Literal["waiting", "running", "done", "failed", "stopped"]
@@ -61,6 +63,7 @@ class Job(Generic[T]):
         self._spoken = spoken()
         self._outcome: Future[T] = Future()
         self._stop = threading.Event()
+        self._beginning, self._ending = threading.Lock(), threading.Lock()
 
     @property
     def done(self) -> bool:
@@ -78,8 +81,10 @@ class Job(Generic[T]):
         return self.background, self.number
 
     def cancel(self) -> None:
-        """Ask it to stop. It does so at its next step, or not at all if it is about to end."""
+        """Ask it to stop. It ends at once where it has not begun, else at its next step, or not at all if it is about to end."""
         self._stop.set()
+        if self._take() is not None:
+            self.fail(Cancelled(UNBEGUN))
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until it is done, at most for so long, and return whether it is."""
@@ -94,7 +99,7 @@ class Job(Generic[T]):
 
         Raises `DeviceLost` where nothing can be computed any more.
         """
-        work, self._work = self._work, None
+        work = self._take()
         if work is None and self._parts is None:
             return
         began, self.active = time.monotonic(), True
@@ -102,7 +107,7 @@ class Job(Generic[T]):
             if work is not None:
                 self._set_state("running")
                 if self._stop.is_set():
-                    raise Cancelled("Stopped before it began. Nothing was changed.")
+                    raise Cancelled(UNBEGUN)
                 with translated(self._spoken):
                     result = work(JobProgress(self), self._stop.is_set)
                 if isinstance(result, Generator):
@@ -125,6 +130,12 @@ class Job(Generic[T]):
                 self._set_state("done")
                 self._outcome.set_result(result)
 
+    def _take(self) -> Work[T] | None:
+        """Return the work, once: to whoever begins it, or ends it before it has begun."""
+        with self._beginning:
+            work, self._work = self._work, None
+        return work
+
     def _pause(self, began: float) -> None:
         """Add the time since the job got the model, which it gives back."""
         self.seconds += time.monotonic() - began
@@ -143,7 +154,7 @@ class Job(Generic[T]):
     def fail(self, error: BaseException) -> None:
         """End it with an error, whether it has begun or not, unless it is done."""
         self._work = self._parts = None
-        if not self.done:
+        if not self.done and self._ending.acquire(blocking=False):
             self.error = error
             self._set_state("stopped" if isinstance(error, Cancelled) else "failed")
             self._outcome.set_exception(error)

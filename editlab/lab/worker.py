@@ -17,11 +17,13 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from editlab.errors import BadRequest, DeviceLost, TooMany
+from editlab.errors import DeviceLost, ShutDown, TooMany
 from editlab.lab.access.limits import Asker, asker
 from editlab.lab.job import Explain, Job, T, Watch, Work
 
-MOST_WAITING = 256
+MOST_WAITING = 1_024
+MOST_OF_ONE = 256
+"""Of these, how many one lane may have: a call of another program has as many at most (docs/http.md)."""
 LAST = (2, 0)
 """The turn of the end, after all jobs."""
 
@@ -75,17 +77,17 @@ class Worker:
     ) -> Job[T]:
         """Put `work(progress, cancel)` into the queue and return its job; one in the `background` runs after all others.
 
-        It is parked while another job of the same lane waits in the queue. Raises `BadRequest` where the queue is full or
-        closed, `TooMany` where too many jobs of the lane are parked.
+        It is parked while another job of the same lane waits in the queue. Raises `ShutDown` where the queue is closed, and
+        `TooMany` where it is full, or holds too many jobs of the lane.
         """
         with self._lock:
             if not self.alive:
-                raise BadRequest("EditLab is shutting down. Start it again.")
+                raise ShutDown("EditLab is shutting down. Start it again.")
             if len(self._open) >= MOST_WAITING:
-                raise BadRequest(f"{MOST_WAITING} requests are waiting already. Try again in a minute.")
+                raise TooMany(f"{MOST_WAITING} requests are waiting already. Try again in a minute.")
             who = asker()
             park = not background and self._waits(who)
-            if park and self._most_parked is not None and len(self._parked[self._lane(who)]) >= self._most_parked:
+            if who is not None and self._is_full(self._lane(who)):
                 raise TooMany("Many of your jobs are waiting already. Wait until some of them are done, or press Stop.")
             job = Job(work, 0, kind, background, about, self._watch, who)
             self._number(job)
@@ -96,6 +98,12 @@ class Worker:
             else:
                 self._enqueue(job)
         return job
+
+    def _is_full(self, lane: str) -> bool:
+        """Return whether a lane has as many jobs as it may have."""
+        if self._most_parked is not None and len(self._parked.get(lane, ())) >= self._most_parked:
+            return True
+        return sum(job.asker is not None and self._lane(job.asker) == lane for job in self._open.values()) >= MOST_OF_ONE
 
     def _waits(self, who: Asker | None) -> bool:
         """Return whether a job of the asker's lane waits in the queue. One that was asked to stop does not count."""
@@ -118,14 +126,12 @@ class Worker:
                 return
             lane = self._lane(job.asker)
             del self._queued[lane]
-            while parked := self._parked.get(lane):
+            if parked := self._parked.get(lane):
                 next_ = parked.popleft()
-                if not next_.done:
-                    self._number(next_)
-                    self._enqueue(next_)
-                    return
-                del self._open[next_.id]
-            self._parked.pop(lane, None)
+                self._number(next_)
+                self._enqueue(next_)
+            else:
+                self._parked.pop(lane, None)
 
     def run_now(self, job: Job[Any]) -> None:
         """Do a job of the queue, or its next part, before its turn. Only for work on the worker's thread."""
@@ -142,7 +148,7 @@ class Worker:
             except DeviceLost as error:
                 job.fail(error)
                 raise
-            self._requeue_or_drop(job)
+            self._requeue(job)
 
     def _take_urgent(self) -> Job[Any] | None:
         """Take the next job out of the queue if it may run before one in the background; None if it may not."""
@@ -177,7 +183,7 @@ class Worker:
         with self._lock:
             if not self._closed:
                 self._closed = True
-                for job in self._open.values():
+                for job in list(self._open.values()):
                     if job.background:
                         job.cancel()
                 self._queue.put((LAST, None))
@@ -190,16 +196,22 @@ class Worker:
             except DeviceLost as error:
                 self._give_up(job, error)
                 return
-            self._requeue_or_drop(job)
+            self._requeue(job)
             if self._queue.empty():
                 self._rest()
 
-    def _requeue_or_drop(self, job: Job[Any]) -> None:
-        """Drop a job that is done; put one with further parts at the end of the queue."""
+    def _drop(self, job: Job[Any]) -> None:
+        """Drop a job that has ended, wherever it stands: one that was stopped in the line takes nobody's place."""
         with self._lock:
-            if job.done:
-                del self._open[job.id]
-            else:
+            self._open.pop(job.id, None)
+            parked = () if job.asker is None else self._parked.get(self._lane(job.asker), ())
+            if job in parked:
+                parked.remove(job)
+
+    def _requeue(self, job: Job[Any]) -> None:
+        """Put a job with further parts at the end of the queue; one that is done is dropped already."""
+        with self._lock:
+            if not job.done:
                 self._number(job)
                 self._queue.put((job.turn, job))
 
@@ -224,6 +236,8 @@ class Worker:
         self.lost()
 
     def _watch(self, job: Job[Any]) -> None:
+        if job.state not in ("waiting", "running"):
+            self._drop(job)
         if job.state != "waiting":
             self._advance(job)
         for watcher in self.watchers:

@@ -58,17 +58,19 @@ class TokenBatch:
         return self.starts + self.mask.sum(1) - 1
 
 
-def in_chunks(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+def in_chunks(lengths: Sequence[int], budget: int, forwards: int = 1) -> Iterator[list[int]]:
     """Yield row numbers, shortest rows first, in chunks whose padded size stays within `budget` tokens.
 
-    A row beyond the budget goes alone. A chunk ends where its padding would cost more than another forward does:
-    beyond `PADDING` of the budget, which is small where a forward's own cost is.
+    A row beyond the budget goes alone. A chunk ends where its padding would cost more than another one does, which takes so
+    many `forwards`, as where texts are read and then written behind: beyond `PADDING` of the budget for each. The
+    budget is small where a forward's own cost is.
     """
+    most = PADDING * budget * forwards
     chunk: list[int] = []
     held = 0
     for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):
         padded = (len(chunk) + 1) * lengths[row]
-        if chunk and (padded > budget or padded - held - lengths[row] > PADDING * budget):
+        if chunk and (padded > budget or padded - held - lengths[row] > most):
             yield chunk
             chunk, held = [], 0
         chunk.append(row)

@@ -170,7 +170,7 @@ def _read_once(
     objects = _objects(request, probes)
     room = room_for(model, objects)
     longest = [max(len(model.tok.encode(view.asks(probe.text))) for view in views.values()) for probe in probes]
-    for chunk in in_chunks(longest, model.tokens_per_forward // len(views)):
+    for chunk in in_chunks(longest, model.tokens_per_forward // len(views), room):
         rows = [(n, name) for n in chunk for name in views]
         reading = read(model, [probes[n].text for n, _ in rows], [views[name] for _, name in rows], room)
         for (n, name), text in zip(rows, write(reading, room, objects), strict=True):
@@ -194,7 +194,8 @@ def _own_answers(model: LanguageModel, request: EditRequest, probes: Sequence[Pr
         if questions[n] in known:
             said[n][BASE] = known[questions[n]]
     asked = [n for n in own if not said[n]]
-    for chunk in in_chunks([len(model.tok.encode(base.asks(probes[n].text))) for n in asked], model.tokens_per_forward):
+    sizes = [len(model.tok.encode(base.asks(probes[n].text))) for n in asked]
+    for chunk in in_chunks(sizes, model.tokens_per_forward, room):
         chosen = [asked[place] for place in chunk]
         reading = read(model, [probes[n].text for n in chosen], [base] * len(chosen), room)
         for n, text in zip(chosen, write(reading, room, objects), strict=True):

@@ -246,6 +246,7 @@ def test_rows_share_a_chunk_until_padding_costs_more_than_a_forward():
     names = [2] * 100 + [3] * 100 + [9]
     assert [len(chunk) for chunk in in_chunks(names, 4_096)] == [100, 100, 1]
     assert [len(chunk) for chunk in in_chunks([2, 3, 9], 4_096)] == [3]
+    assert [len(chunk) for chunk in in_chunks(names, 4_096, forwards=32)] == [201], "another chunk is 32 forwards"
 
 
 # --- Generation ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import time
 import pytest
 from visitors import wait_until
 
-from editlab.errors import BadRequest, Cancelled, DeviceLost
+from editlab.errors import Cancelled, DeviceLost, ShutDown, TooMany
 from editlab.figures.language import Translation, spoken, translated
 from editlab.lab import Worker
 from editlab.lab import worker as module
@@ -81,10 +81,11 @@ def test_a_job_cancelled_in_line_never_begins(worker):
     began = []
     job = worker.submit(lambda progress, cancel: began.append(1))
     job.cancel()
+    with pytest.raises(Cancelled, match="before it began"):
+        job.result(0)  # while another one has the model
     release.set()
-    with pytest.raises(Cancelled):
-        job.result(TIMEOUT)
-    assert began == []
+    worker.submit(lambda progress, cancel: None).result(TIMEOUT)
+    assert began == [] and worker.open == []
 
 
 def test_a_running_job_sees_that_it_is_cancelled(worker):
@@ -136,11 +137,50 @@ def test_a_full_line_is_a_sentence(worker, monkeypatch):
     monkeypatch.setattr(module, "MOST_WAITING", 2)
     release, _ = blocked(worker)
     waiting = worker.submit(lambda progress, cancel: "done")
-    with pytest.raises(BadRequest, match="waiting already"):
+    with pytest.raises(TooMany, match="waiting already"):
         worker.submit(lambda progress, cancel: None)
     release.set()
     assert waiting.result(TIMEOUT) == "done"
     assert worker.submit(lambda progress, cancel: "room again").result(TIMEOUT) == "room again"
+
+
+def test_what_was_stopped_in_the_line_takes_nobodys_place(worker, monkeypatch):
+    monkeypatch.setattr(module, "MOST_WAITING", 3)
+    release, _ = blocked(worker)
+    with on_behalf_of(Asker("a", "1.1.1.1")):
+        for _ in range(5):  # one waits in the queue, one behind it
+            jobs = [worker.submit(lambda progress, cancel: "done") for _ in range(2)]
+            for job in jobs:
+                job.cancel()
+        own = worker.submit(lambda progress, cancel: "own")
+    with on_behalf_of(Asker("b", "2.2.2.2")):
+        other = worker.submit(lambda progress, cancel: "other")
+    release.set()
+    assert (own.result(TIMEOUT), other.result(TIMEOUT)) == ("own", "other") and worker.open == []
+
+
+def test_one_visitor_cannot_fill_the_line(worker, monkeypatch):
+    monkeypatch.setattr(module, "MOST_OF_ONE", 3)
+    release, _ = blocked(worker)
+    with on_behalf_of(Asker("a", "1.1.1.1")):
+        own = [worker.submit(lambda progress, cancel: "own") for _ in range(3)]
+        with pytest.raises(TooMany, match="your jobs"):
+            worker.submit(lambda progress, cancel: None)
+    with on_behalf_of(Asker("b", "2.2.2.2")):
+        other = worker.submit(lambda progress, cancel: "other")
+    release.set()
+    assert [job.result(TIMEOUT) for job in (*own, other)] == ["own", "own", "own", "other"]
+
+
+def test_a_job_that_begins_while_it_is_stopped_ends_once(worker):
+    for _ in range(200):
+        job = worker.submit(lambda progress, cancel: "done")
+        job.cancel()
+        try:
+            assert job.result(TIMEOUT) == "done"
+        except Cancelled:
+            assert job.state == "stopped"
+    assert worker.alive and worker.open == []
 
 
 def test_a_closed_worker_finishes_its_line_and_takes_nothing_more():
@@ -149,7 +189,7 @@ def test_a_closed_worker_finishes_its_line_and_takes_nothing_more():
     worker.close()
     assert job.result(0) == "last"
     assert not worker.alive
-    with pytest.raises(BadRequest, match="shutting down"):
+    with pytest.raises(ShutDown, match="shutting down"):
         worker.submit(lambda progress, cancel: None)
     worker.close()
 

@@ -140,7 +140,8 @@ class Completions:
         self._end(waiting)
         readable = list(sizes)
         groups: list[list[Question]] = []
-        for chunk in in_chunks(list(sizes.values()), model.tokens_per_forward):
+        forwards = max((1, *(question.prompt.max_tokens for question in readable)))
+        for chunk in in_chunks(list(sizes.values()), model.tokens_per_forward, forwards):
             group = [readable[place] for place in sorted(chunk)]
             written = [question.prompt.max_tokens for question in group]
             longest = max(sizes[question] - own for question, own in zip(group, written, strict=True))

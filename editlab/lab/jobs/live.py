@@ -115,7 +115,7 @@ class LiveQuestions:
             except Exception as error:
                 question.error = error
         readable = list(sizes)
-        for chunk in in_chunks(list(sizes.values()), self._loaded.model.tokens_per_forward):
+        for chunk in in_chunks(list(sizes.values()), self._loaded.model.tokens_per_forward, self._answer_tokens):
             yield [alike[readable[place]] for place in chunk]
 
     def _answer_together(self, group: Sequence[Sequence[LiveQuestion]]) -> None:

@@ -113,7 +113,8 @@ def _said(model: LanguageModel, asks: Sequence[tuple[Ask, View]], cancel: Cancel
     found: dict[tuple[Ask, str], Said] = {}
     for tokens in sorted({ask.tokens for ask, _ in rows}):
         own = [key for key in rows if key[0].tokens == tokens]
-        for chunk in in_chunks([len(model.tok.encode(ask.text)) + tokens for ask, _ in own], model.tokens_per_forward):
+        sizes = [len(model.tok.encode(ask.text)) + tokens for ask, _ in own]
+        for chunk in in_chunks(sizes, model.tokens_per_forward, max(1, tokens)):
             some = [own[place] for place in chunk]
             found |= zip(some, _read(model, [rows[key] for key in some], tokens, cancel), strict=True)
     return [found[key] for key in keys]

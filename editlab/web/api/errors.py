@@ -16,6 +16,7 @@ from editlab.errors import (
     EditLabError,
     MissingMask,
     OutOfMemory,
+    ShutDown,
     TooLarge,
     TooLong,
     TooMany,
@@ -30,6 +31,7 @@ STATUS: dict[type[EditLabError], int] = {
     BadFile: 503,
     DeviceLost: 503,
     OutOfMemory: 503,
+    ShutDown: 503,
     TooLarge: 503,
 }
 """The status of each kind of error, 400 for all others."""
