@@ -42,7 +42,8 @@ def curve(
     figure, places = go.Figure(), list(range(1, len(frame) + 1))
     if band is not None:
         _band(figure, places, *(frame[column] for column in band))
-    finite = [value for name in lines for value in frame[name] if value is not None and math.isfinite(value)]
+    drawn = [*lines, *(band or ())]
+    finite = [value for name in drawn for value in frame[name] if value is not None and math.isfinite(value)]
     bounded = share and limit is not None
     top = 1.0 if bounded else max([*finite, limit or 0.0, LEAST_TOP]) * ROOM
     form = "~%" if share else ".3~g"

@@ -18,7 +18,7 @@ from editlab.answers import ViewName
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.insight.lemma import Lemma, lemma, lemma_at
-from editlab.insight.site import Site, locate_subject
+from editlab.insight.site import Site
 from editlab.patches import THRESHOLD, Patch, Pathway
 from editlab.work import Progress, no_progress
 
@@ -77,7 +77,7 @@ def bounds(
     required, curve = taking_the_lead(site)
     rows, places = [], []
     for (_, said), probe in zip(frame.iterrows(), probes, strict=True):
-        at = locate_subject(site.model, probe.text, probe.subject) if probe.kind in (*REACHED, SPARED) else None
+        at = site.locate(probe.text, probe.subject) if probe.kind in (*REACHED, SPARED) else None
         if at is None or pd.isna(said["expected"]):
             continue
         places.append(at)

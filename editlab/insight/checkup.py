@@ -21,7 +21,7 @@ from editlab.answers import ViewName
 from editlab.errors import BadRequest
 from editlab.facts import FactBase
 from editlab.insight.attention import attention
-from editlab.insight.energy import growth
+from editlab.insight.energy import growth, largest
 from editlab.insight.holding import Held, Pause, Watched, held, scored
 from editlab.insight.prose import halved, losses, mean_loss
 from editlab.insight.stream import Question
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 FACTS, PROMPTS, SAME_SUBJECT, PASSAGES, LOOKS = 100, 32, 100, 8, 8
 """How many facts of others, reference prompts, facts of the edited subjects and passages are asked, and attentions read."""
+SPARE = 3
+"""So many times as many reference prompts are kept, of which the edits may be about some."""
 CANDIDATES = 3
 """So many times as many facts are tried, to find those that the model knows."""
 
@@ -61,13 +63,13 @@ class Ability(NamedTuple):
 class Reference:
     """What a model does without edits, to which its edited self is held. Made once a model and seed.
 
-    `facts`: (prompt, object, subject) that it knows; `log_p`: its log-probabilities `[prompts, vocab]` behind the first of
-    them; `passages`: (beginning, rest) of prose; `loss`: nats a token on those rests; `right`: the questions with four
-    options that are asked, and whether it picks the right one.
+    `facts`: (prompt, object, subject) that it knows; `prompts`: the first of them, and `log_p`: its log-probabilities
+    `[prompts, vocab]` behind these; `passages`: (beginning, rest) of prose; `loss`: nats a token on those rests; `right`:
+    the questions with four options that are asked, and whether it picks the right one.
     """
 
     facts: tuple[tuple[str, str, str], ...]
-    prompts: tuple[str, ...]
+    prompts: tuple[tuple[str, str, str], ...]
     log_p: Float[Tensor, "prompts vocab"]
     passages: tuple[tuple[str, str], ...]
     loss: float
@@ -99,10 +101,10 @@ class Reference:
         scores = scored(model, [(text, object) for text, object, _ in questions], BASE, rest)
         known = tuple(item for item, score in zip(questions, scores, strict=True) if score.hit)[:FACTS]
         halves = tuple(halved(text) for text in passages[:PASSAGES])
-        prompts = tuple(text for text, _, _ in known or questions) or tuple(begin for begin, _ in halves)
-        prompts = prompts[:PROMPTS]
+        prompts = (known or tuple(questions) or tuple((begin, "", "") for begin, _ in halves))[: SPARE * PROMPTS]
+        log_p = _log_p(model, [text for text, *_ in prompts], BASE)
         loss = mean_loss(losses(model, halves, BASE, rest))
-        return cls(known, prompts, _log_p(model, prompts, BASE), halves, loss, _right(model, choices, BASE, rest))
+        return cls(known, prompts, log_p, halves, loss, _right(model, choices, BASE, rest))
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class Checkup:
     `edits`: by id the share of its own questions that say the new object, and of all its prompts, three a request (a batch
     has many requests). `holds` and `retention`: the same of all requests. `locality`: the share of other subjects' facts
     that are still said, and `same_subject` of the edited subjects' other facts. `loss` and `loss_base`: nats a token on
-    plain prose. `kl`: nats from the model without edits to this one, mean over reference prompts. `relative_norm`:
+    plain prose. `kl`: nats from the model without edits to this one, mean over prompts of other subjects. `relative_norm`:
     |dW| / |W| of the layer where it is largest. `value_norm`: how loud the edits speak at their subjects' keys against the
     layer itself, median. `attention`: how much more the layers above look at the edited subjects, mean over heads and the
     latest edits. `energy`: by how much they changed the hyperspherical energy of their layer, as a share, where it changed
@@ -128,7 +130,7 @@ class Checkup:
     same_subject: float | None
     loss: float
     loss_base: float
-    kl: float
+    kl: float | None
     relative_norm: float
     value_norm: float | None
     attention: float | None
@@ -182,12 +184,16 @@ def checkup(
     found = held(model, watched, view, pause)
     progress(0.4, "check-up: what else was hit?")
     subjects, ended = {own.request.subject for own in watched}, {fact for own in watched for fact in own.ended}
-    others = [(text, o) for text, o, who in reference.facts if who not in subjects and (who, o) not in ended]
-    locality = _still_said(model, others, view, pause)
+
+    def stays(fact: tuple[str, str, str]) -> bool:
+        _, object, who = fact
+        return who not in subjects and (who, object) not in ended
+
+    locality = _still_said(model, [fact[:2] for fact in reference.facts if stays(fact)], view, pause)
     same_subject = _still_said(model, _known(model, watched, reference, pause), view, pause)
     progress(0.7, "check-up: how well does it read?")
     loss = mean_loss(losses(model, reference.passages, view, pause))
-    kl = _kl(reference.log_p, _log_p(model, reference.prompts, view))
+    kl = _kl(model, view, reference, [number for number, fact in enumerate(reference.prompts) if stays(fact)][:PROMPTS])
     ability = _ability(model, without(reference.right, subjects), view, reference, pause)
     pause()
     progress(0.9, "check-up: size of the edits")
@@ -200,7 +206,7 @@ def checkup(
         loss=loss,
         loss_base=reference.loss,
         kl=kl,
-        relative_norm=max((_relative_norm(model, layer, view, reference) for layer in view.laid), default=0.0),
+        relative_norm=largest([_relative_norm(model, layer, view, reference) for layer in view.laid]),
         value_norm=_value_norm(model, watched, view),
         attention=_attention(model, watched[-LOOKS:], view, cancel),
         seconds=time.monotonic() - began,
@@ -262,8 +268,14 @@ def _log_p(model: LanguageModel, prompts: Sequence[str], view: View) -> Float[Te
     return model.logits(prompts, view).log_softmax(-1)
 
 
-def _kl(base: Float[Tensor, "prompts vocab"], now: Float[Tensor, "prompts vocab"]) -> float:
-    """Return KL(base || now), the mean over prompts, in nats; never below 0 by rounding, NaN stays NaN."""
+def _kl(model: LanguageModel, view: View, reference: Reference, chosen: Sequence[int]) -> float | None:
+    """Return KL(base || now), the mean over the chosen prompts, in nats; None without any.
+
+    It is never below 0 by rounding, and NaN stays NaN.
+    """
+    if not chosen:
+        return None
+    base, now = reference.log_p[list(chosen)], _log_p(model, [reference.prompts[number][0] for number in chosen], view)
     return max((base.exp() * (base - now)).sum(-1).mean().item(), 0.0)
 
 

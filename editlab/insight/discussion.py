@@ -16,8 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from editlab.facts import Fact, FactBase
-from editlab.insight.site import Site, locate_subject
+from editlab.facts import Fact, FactBase, subjects
+from editlab.insight.site import Site
 from editlab.model.tokens import Located
 from editlab.wording import noop
 
@@ -51,7 +51,7 @@ def stored_keys(
     also: dict[tuple[int, ...], int] = {}
     for fact in chosen:
         template = facts.relations[fact.relation].templates[0]
-        row = site.model.locate(template, fact.subject)
+        row = site.model.locate(template, fact.subject, form=site.edited.form)
         heard = row.ids[: row.index + 1]
         also[heard] = also.get(heard, -1) + 1
         rows.setdefault(heard, (template.replace("{}", fact.subject), fact.subject, row))
@@ -114,8 +114,8 @@ def _chosen(facts: FactBase, subject: str, relation: str | None, near: Sequence[
 def _asked_about(site: Site, text: str, own: Sequence[str], others: Sequence[str]) -> tuple[Located, str]:
     """Return where a question names what it is about: the longest of the subject's names, else of other subjects'."""
     for names in (own, others):
-        named = sorted((name for name in names if name and name in text), key=len, reverse=True)
-        if named and (at := locate_subject(site.model, text, named[0])) is not None:
+        named = sorted((name for name in names if name and subjects.whole(name, text)), key=len, reverse=True)
+        if named and (at := site.locate(text, named[0])) is not None:
             return at, named[0]
     return _loudest(site, text)
 

@@ -6,6 +6,8 @@ follow. Liu et al. 2025 (SPHERE), arXiv 2510.01172.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -31,7 +33,7 @@ def energy(weight: Float[Tensor, "d_model d_ff"]) -> float:
 
 def growth(model: LanguageModel, view: View) -> float:
     """Return by how much the edits of a view changed the energy of their layer, as a share, where the change is largest."""
-    found = [0.0]
+    found: list[float] = []
     for layer, laid in view.laid.items():
         if laid.A is None and laid.D is None:
             continue
@@ -39,4 +41,9 @@ def growth(model: LanguageModel, view: View) -> float:
         if key not in model.memo:
             model.memo[key] = energy(weight)
         found.append(energy(weight + laid.at(weight.device).dense()) / model.memo[key] - 1)
-    return max(found, key=abs)
+    return largest(found)
+
+
+def largest(values: Sequence[float]) -> float:
+    """Return the value farthest from 0; 0 without any, NaN where one is NaN."""
+    return math.nan if any(map(math.isnan, values)) else max(values, key=abs, default=0.0)

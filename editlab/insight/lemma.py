@@ -98,7 +98,7 @@ def lemma_at(
 
 
 def _first(site: Site, text: str, target: str) -> int:
-    ids, start = site.model.tok.with_target(text, target)
+    ids, start = site.model.tok.with_target(site.unedited.asks(text), target)
     return ids[start]
 
 
@@ -115,7 +115,7 @@ def _carried(site: Site) -> list[tuple[int, Float[Tensor, "d_model"]]]:
     """Return W_O W_V diag(gamma_a) / sigma_a dv of each layer above the edit, all heads."""
     model = site.model
     blocks = model.arch.block_list(model.hf)
-    at = model.locate(site.request.prompt, site.request.subject)
+    at = site.own
     with _arriving([block.input_layernorm for block in blocks]) as arriving, laid_over(model.hf, model.arch, site.unedited):
         model.hidden(model.tok.pad([at.ids], device=model.device))
     found = []
@@ -132,7 +132,8 @@ def _carried(site: Site) -> list[tuple[int, Float[Tensor, "d_model"]]]:
 @torch.no_grad()
 def _ends(site: Site, texts: Sequence[str], view: View) -> _Ends:
     model = site.model
-    rows = [model.tok.encode(text) for text in texts]
+    asked = [model.tok.with_target(view.asks(text), site.request.target_new) for text in texts]
+    rows = [ids[:start] for ids, start in asked]
     scales = torch.empty(len(rows), device=model.device)
     logits = torch.empty(len(rows), model.hf.get_output_embeddings().weight.shape[0], device=model.device)
     norm = model.hf.get_submodule(model.arch.norm)

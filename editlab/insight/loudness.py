@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import torch
 
 from editlab import methods
 from editlab.answers import ViewName
@@ -22,6 +23,7 @@ from editlab.facts import EditRequest
 from editlab.insight.contributions import contributions
 from editlab.insight.stream import Question
 from editlab.methods.mask import ReversalMask
+from editlab.model import statistics
 from editlab.patches import BASE, View
 from editlab.work import Cancel, never
 
@@ -113,7 +115,10 @@ def _setup(model: LanguageModel, method: str, mask: ReversalMask | None) -> list
     config = methods.config_for(method, model)
     masks = () if mask is None else mask.masks
     digests = [hashlib.sha256(own.kept.cpu().numpy().tobytes()).hexdigest() + f" {own.layer}" for own in masks]
-    return [model.fingerprint, str(model.start), method, repr(config), *digests]
+    layers = methods.get(method).layers_measured(config)
+    measured = [found.sha256 if (found := statistics.find(model, layer)) else "" for layer in layers]
+    precision = [str(model.dtype), torch.get_float32_matmul_precision()]
+    return [model.fingerprint, str(model.start), *precision, method, repr(config), *measured, *digests]
 
 
 def loud(found: Sequence[Loudness]) -> pd.DataFrame:

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from editlab.insight.site import Site, locate_subject
+from editlab.insight.site import Site
 from editlab.model.tokens import Located
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
@@ -60,7 +60,7 @@ class Similarity:
 
 def forms(site: Site, probes: Sequence[Probe], kinds: Sequence[str] = FORMS) -> list[Form]:
     """Return the probes of these kinds whose subject stands in their text; others have no key to look at."""
-    found = [(p, locate_subject(site.model, p.text, p.subject)) for p in probes if p.kind in kinds]
+    found = [(p, site.locate(p.text, p.subject)) for p in probes if p.kind in kinds]
     return [Form(p.kind, p.domain, p.text, p.subject, at) for p, at in found if at is not None]
 
 

@@ -17,10 +17,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from editlab.errors import BadRequest
-from editlab.facts import EditRequest
+from editlab.facts import EditRequest, subjects
 from editlab.model import statistics
 from editlab.model.tokens import Located
-from editlab.patches import THRESHOLD, Dense, Laid, LowRank, Patch, Pathway, View
+from editlab.patches import BARE, THRESHOLD, Dense, Form, Laid, LowRank, Patch, Pathway, View
 
 if TYPE_CHECKING:
     from editlab.model import LanguageModel
@@ -31,7 +31,10 @@ SLIGHT = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class Site:
-    """An edit (`patches`) of `request`; `edited`: the view that holds it; `robust`: the same with pathways, if any."""
+    """An edit (`patches`) of `request`; `edited`: the view that holds it; `robust`: the same with pathways, if any.
+
+    All keys are those of texts in the form in which the view puts them to the model.
+    """
 
     model: LanguageModel
     request: EditRequest
@@ -81,7 +84,16 @@ class Site:
     @cached_property
     def key(self) -> Float[Tensor, "d_ff"]:
         """k_e: the key at the subject's last token of the bare prompt, without any pathway."""
-        return self.keys([self.model.locate(self.request.prompt, self.request.subject)])[0]
+        return self.keys([self.own])[0]
+
+    @property
+    def own(self) -> Located:
+        """The edit's own prompt and its subject's last token."""
+        return self.model.locate(self.request.prompt, self.request.subject, form=self.edited.form)
+
+    def locate(self, text: str, subject: str) -> Located | None:
+        """Return the last token of the last place where a text names a subject; None where it does not."""
+        return locate_subject(self.model, text, subject, self.edited.form)
 
     def keys(self, rows: Sequence[Located], view: View | None = None) -> Float[Tensor, "rows d_ff"]:
         """Return keys at located tokens, as the edit's layer gets them under a view (by default `edited`)."""
@@ -145,7 +157,13 @@ def _scaled(patch: LowRank | Dense, factor: float) -> LowRank | Dense:
     return LowRank(patch.layer, patch.A, factor * patch.B)
 
 
-def locate_subject(model: LanguageModel, text: str, subject: str) -> Located | None:
-    """Return the last token of the last place where a text names the subject; None where it does not."""
-    start = text.rfind(subject) if subject else -1
-    return None if start < 0 else model.tok.locate(text, start, start + len(subject))
+def locate_subject(model: LanguageModel, text: str, subject: str, form: Form = BARE) -> Located | None:
+    """Return the last token of the last place where a text, in a form, names the subject; None where it does not.
+
+    A longer word that holds the subject ("Nigeria", for Niger) counts only where nothing else does: shuffled letters may.
+    """
+    if not subject or subject not in text:
+        return None
+    start = max((first for first, _ in subjects.whole(subject, text)), default=text.rfind(subject))
+    at = len(form.before) + start
+    return model.tok.locate(form.around(text), at, at + len(subject))

@@ -20,7 +20,7 @@ from editlab.insight.site import locate_subject
 from editlab.model.behind import residual_multiplier
 from editlab.model.overlay import first_of
 from editlab.model.tokens import in_chunks
-from editlab.patches import View
+from editlab.patches import BARE, Form, View
 from editlab.work import Cancel, never, stop_if
 
 if TYPE_CHECKING:
@@ -48,21 +48,27 @@ class Question:
     subject: int | None = None
 
     @classmethod
-    def of(cls, model: LanguageModel, request: EditRequest, text: str | None = None, at: int = 1) -> Question:
-        """Return the question of a text, by default the edit's own. Raises `BadRequest` where it has no such token."""
+    def of(
+        cls, model: LanguageModel, request: EditRequest, text: str | None = None, at: int | None = None, form: Form = BARE
+    ) -> Question:
+        """Return the question of a text, by default the edit's own, as it is put to the model in a form.
+
+        `at`: by default the token behind which the new object begins: the last one, but where the text ends in a space or
+        the tokenizer joins the two. Raises `BadRequest` where there is no such token.
+        """
         text = request.text if text is None else text
-        ids = model.tok.encode(text)
+        ids, (new, start) = model.tok.encode(form.around(text)), _first(model, form.around(text), request.target_new)
         shown = tuple(model.tok.decode([i]).replace(" ", "␣").replace("\n", "↵") for i in ids[-MOST_TOKENS:])
-        own = locate_subject(model, text, request.subject)
+        own = locate_subject(model, text, request.subject, form)
         asked = cls(
             text,
             request,
             shown,
-            _first(model, text, request.target_new),
-            None if request.target_true is None else _first(model, text, request.target_true),
+            new,
+            None if request.target_true is None else _first(model, form.around(text), request.target_true)[0],
             subject=None if own is None else len(ids) - own.index,
         )
-        return asked.looked_at(at)
+        return asked.looked_at(len(ids) - start + 1 if at is None else at)
 
     def looked_at(self, at: int) -> Question:
         """Return the same at another token. Raises `BadRequest` where there is none."""
@@ -81,9 +87,10 @@ class Question:
         return {"new": self.new} | ({} if self.true is None else {"true": self.true})
 
 
-def _first(model: LanguageModel, text: str, target: str) -> int:
+def _first(model: LanguageModel, text: str, target: str) -> tuple[int, int]:
+    """Return a target's first token behind a text, and its place."""
     ids, start = model.tok.with_target(text, target)
-    return ids[start]
+    return ids[start], start
 
 
 @dataclass(frozen=True, eq=False)

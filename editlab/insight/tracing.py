@@ -96,7 +96,11 @@ class Traced:
         last = model.locate(request.prompt, request.subject).index
         covering = [place for place, (start, end) in enumerate(spans) if start < end and end > len(head)]
         both, shared = model.tok.with_target(request.text, request.target_true)
-        return cls(tuple(ids), min(covering), last, both[shared])
+        if last >= shared:
+            raise BadRequest(
+                "The true object begins within the subject's last token. Write a prompt with a word between them."
+            )
+        return cls(tuple(ids[:shared]), min(covering), last, both[shared])
 
 
 @torch.no_grad()

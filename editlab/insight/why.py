@@ -17,7 +17,7 @@ from editlab.answers import ViewName
 from editlab.facts import EditRequest
 from editlab.insight.bounds import REACHED, taking_the_lead
 from editlab.insight.contributions import contributions
-from editlab.insight.site import Site, locate_subject
+from editlab.insight.site import Site
 from editlab.insight.stream import Question
 from editlab.methods import HEARD, UNCONVERGED
 from editlab.patches import Dense, LowRank, Patch, View
@@ -129,7 +129,7 @@ def why(
     for probe, row in _missed(probes, frame, named):
         stop_if(cancel)
         own = probe.kind == "success"
-        at = locate_subject(site.model, probe.text, probe.subject)
+        at = site.locate(probe.text, probe.subject)
         if at is None:
             continue
         begins = _begins(site, probe.text)
@@ -156,7 +156,7 @@ def _missed(probes: Sequence[Probe], frame: pd.DataFrame, named: str) -> Iterato
 
 def _begins(site: Site, text: str) -> bool:
     """Return whether the likeliest token after a text is the new object's first, though the whole object is not said."""
-    ids, start = site.model.tok.with_target(text, site.request.target_new)
+    ids, start = site.model.tok.with_target(site.edited.asks(text), site.request.target_new)
     score = site.model.score([text], [site.request.target_new], site.edited)[0]
     return score.said[0] == ids[start]
 
@@ -169,7 +169,7 @@ def _written(site: Site, text: str) -> str:
 
 def _later(site: Site, text: str) -> tuple[float | None, str, int]:
     """Return what the parts above the edit add to the old object less the new one, and which of them adds most."""
-    question = Question.of(site.model, site.request, text)
+    question = Question.of(site.model, site.request, text, form=site.edited.form)
     if question.true is None or question.true == question.new:
         return None, "", -1
     frame = contributions(site.model, {"edited": site.edited}, question)

@@ -81,7 +81,7 @@ class Job(Generic[T]):
         return self.background, self.number
 
     def cancel(self) -> None:
-        """Ask it to stop. It ends at once where it has not begun, else at its next step, or not at all if it is about to end."""
+        """Ask it to stop: at once where it has not begun, else at its next step, or not at all if it is about to end."""
         self._stop.set()
         if self._take() is not None:
             self.fail(Cancelled(UNBEGUN))

@@ -27,10 +27,9 @@ def asked_of_model(model: LanguageModel, subject: str) -> tuple[str, ...]:
     if not getattr(model.tokenizer, "chat_template", None):
         return ()
     messages = [{"role": "user", "content": PROMPT.format(subject=subject, count=MOST)}]
-    text = model.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    text = text.removeprefix(model.tokenizer.bos_token or "")  # encoding a text adds it
-    *_, (answer,) = model.generate([text], BASE, MOST_TOKENS)
-    return tuple(_names(answer, subject))[:MOST]
+    *_, (answer,) = model.generate([model.chat_text(messages)], BASE, MOST_TOKENS)
+    _, _, said = answer.rpartition("</think>")
+    return tuple(_names(said, subject))[:MOST]
 
 
 def _names(answer: str, subject: str) -> list[str]:

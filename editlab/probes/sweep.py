@@ -59,7 +59,8 @@ def sweep(
     base = model.score([texts[row] for row in kept], [expected[row] for row in kept], BASE) if kept else []
     said = dict(zip(kept, (score.said for score in base), strict=True))
     step(0.2, noop("curve: where the gates open"))
-    rows = [tuple(model.tok.with_target(text, target)[0][:-1]) for text, target in zip(texts, expected, strict=True)]
+    pairs = zip(map(view.asks, texts), expected, strict=True)
+    rows = [tuple(model.tok.with_target(text, target)[0][:-1]) for text, target in pairs]
     at = {threshold: view.with_threshold(threshold) for threshold in sorted(thresholds)}
     largest = largest_gates(model, rows, view)
     classes = _alike(model, rows, view, at)

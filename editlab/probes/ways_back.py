@@ -44,11 +44,12 @@ def ways_back(
         progress(sum(map(len, frames)) / len(asked), f"ways back: {KINDS[kind]}")
         frames.append(ask(model, request, tuple(group), views, answers=kind == "success"))
     frame = pd.concat(frames, ignore_index=True)
-    return pd.DataFrame([_row(way, frame[frame["expected"].notna()]) for way in ways])
-
-
-def _row(way: str, frame: pd.DataFrame) -> dict[str, Any]:
     at_prompt = frame[frame["kind"] == "success"].iloc[0]
+    return pd.DataFrame([_row(way, at_prompt, frame[frame["expected"].notna()]) for way in ways])
+
+
+def _row(way: str, at_prompt: pd.Series, frame: pd.DataFrame) -> dict[str, Any]:
+    says_nothing = pd.isna(at_prompt["expected"])  # without edits, at the edited prompt
     back, before = frame[f"{way}.same"] == 1, frame["edited.same"] == 1
     same = frame.loc[frame["kind"].isin(KEPT), f"{way}.same"]
     return {
@@ -56,7 +57,7 @@ def _row(way: str, frame: pd.DataFrame) -> dict[str, Any]:
         "answer": at_prompt[f"{way}.answer"],
         "p_true": at_prompt[f"{way}.p_true"],
         "p_new": at_prompt[f"{way}.p_new"],
-        "restored": bool(at_prompt[f"{way}.same"] == 1),
+        "restored": bool(not at_prompt[f"{way}.answer"] if says_nothing else at_prompt[f"{way}.same"] == 1),
         "again": int((back & ~before).sum()),
         "changed": int((~before).sum()),
         "broken": int((~back & before).sum()),

@@ -95,10 +95,23 @@ def log_p(hf, ids):
 
 
 def test_kl_is_that_from_the_model_without_edits_to_this_one(model, edited, reference, found):
-    ids = [model.tok.encode(text) for text in reference.prompts]
+    ids = [model.tok.encode(text) for text, _, who in reference.prompts if who not in SUBJECTS[:3]][:PROMPTS]
     pairs = [(log_p(model.hf, row)[-1], log_p(edited, row)[-1]) for row in ids]
     expected = sum((base.exp() * (base - now)).sum().item() for base, now in pairs) / len(pairs)
     assert found.kl == pytest.approx(expected, rel=NEAR) and found.kl > 0.1 and len(pairs) == PROMPTS
+
+
+def test_what_the_edits_are_about_does_not_count_in_kl(model, reference):
+    """A model is not worn by saying what it was told to say."""
+    text, said, who = reference.prompts[0]
+    request = EditRequest(text.replace(who, "{}"), who, "Antarctica", said)
+    own = replace(reference, prompts=reference.prompts[:2], log_p=reference.log_p[:2])
+    edited = [Watched("a", request, (text, text, text))]
+    loud = View((random_view(model, 3).patches[0],))
+    alone = replace(own, prompts=own.prompts[1:], log_p=own.log_p[1:])
+    assert checkup(model, edited, loud, own).kl == checkup(model, edited, loud, alone).kl
+    nothing = replace(own, prompts=own.prompts[:1], log_p=own.log_p[:1])
+    assert checkup(model, edited, loud, nothing).kl is None
 
 
 def test_loss_is_nats_a_token_on_the_rest_of_each_passage(model, edited, reference, found):

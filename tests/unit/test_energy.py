@@ -7,7 +7,7 @@ import torch
 from tiny_models import shared_model
 
 from editlab import View
-from editlab.insight.energy import energy, growth
+from editlab.insight.energy import energy, growth, largest
 from editlab.patches import Dense, LowRank
 
 
@@ -21,6 +21,13 @@ def test_the_energy_is_the_mean_inverse_distance_of_rows_on_the_sphere():
     assert energy(weight.float()) == pytest.approx(naive, rel=1e-5)
     assert energy(3 * weight.float()) == pytest.approx(naive, rel=1e-5), "lengths do not count"
     assert math.isfinite(energy(torch.ones(3, 4)))
+
+
+def test_a_broken_edit_does_not_hide_behind_a_whole_one():
+    model = shared_model("llama")
+    whole = LowRank(1, torch.ones(1, model.d_ff), torch.ones(model.d_model, 1))
+    broken = LowRank(2, torch.full((1, model.d_ff), math.nan), torch.ones(model.d_model, 1))
+    assert math.isnan(growth(model, View((whole, broken)))) and largest([]) == 0.0 and largest([0.1, -0.3]) == -0.3
 
 
 def test_rows_that_an_edit_turns_towards_each_other_have_more_energy():

@@ -7,8 +7,8 @@ from tiny_models import hooks_of, shared_model
 
 from editlab.errors import Cancelled
 from editlab.facts import EditCase, EditRequest, Expectation
-from editlab.patches import BASE, LowRank, Pathway, View
-from editlab.probes import Passages, ask, battery, gates, scores, sweep
+from editlab.patches import BASE, LowRank, Pathway, Preamble, View
+from editlab.probes import Passages, Probe, ask, battery, gates, gates_of, scores, sweep
 from editlab.probes.gates import gates_at
 
 REQUEST = EditRequest("{} belongs to the continent of", "Slovenia", "Antarctica", "Europe")
@@ -55,6 +55,21 @@ def test_the_curve_is_what_asking_at_each_threshold_gives(kind, layers):
     pd.testing.assert_frame_equal(found.drop(columns="firing"), pd.DataFrame(naive), check_exact=True, check_like=True)
     firing = found["firing"].tolist()
     assert firing == sorted(firing, reverse=True) and firing[0] > 0 and firing[-1] == 0
+
+
+def test_the_curve_is_of_what_is_asked_behind_a_told_text():
+    """The gate knows the key of "Slovenia" at a text's beginning: only what is told before a probe names it."""
+    model, f = shared_model("llama"), shared_model("llama").d_ff
+    key = model.keys([model.locate("{} belongs to", "Slovenia")], [1])[1][0]
+    value = torch.randn(f, generator=torch.Generator().manual_seed(0))
+    reads = (key / (key @ key))[None], torch.tensor([-0.7]), torch.tensor([60.0]), torch.tensor(-9.7)
+    own = Pathway(1, "Slovenia", torch.zeros(f, 1), torch.zeros(1, f), 30 * value, *reads)
+    view = View((own, Preamble("Slovenia belongs to the continent of Antarctica.")), 0.9)
+    probes = [Probe("locality", "", text, None, "") for text in ("France lies on", "Bananas grow in", "Kelsen died in")]
+    found = sweep(model, REQUEST, probes, view, (0.3, 0.5, 1.0))
+    largest = [own.max().item() for own in gates_of(model, [probe.text for probe in probes], view)]
+    assert min(largest) > 0.5 and found.attrs["largest"] == pytest.approx(largest, abs=1e-5)
+    assert found["firing"].tolist() == [3, 3, 0]
 
 
 def test_the_curve_ends_in_the_edit_without_its_pathway():

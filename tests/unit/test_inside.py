@@ -2,6 +2,8 @@
 
 import math
 import sys
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -11,9 +13,11 @@ from tiny_models import TEXTS, shared_model, tiny_model
 from editlab import methods
 from editlab.errors import BadRequest, Cancelled
 from editlab.facts import EditRequest
-from editlab.insight import Question, attention, concentration, contributions, logit_lens, mask_structure
-from editlab.insight.loudness import Loudness, loud, rows, summary
+from editlab.insight import Question, attention, concentration, contributions, logit_lens, loudness, mask_structure
+from editlab.insight.loudness import Loudness, keys, loud, rows, summary
+from editlab.insight.site import locate_subject
 from editlab.insight.stream import MOST_TOKENS
+from editlab.insight.tracing import Traced
 from editlab.methods.mask import ReversalMask
 from editlab.patches import BASE, Dense, Mask, View
 
@@ -47,6 +51,22 @@ def test_places_are_counted_from_the_end(model):
     assert (question.at, question.token) == (1, "␣then")
     assert question.looked_at(question.subject).token == "a"
     assert question.tokens == tuple(model.tok.decode([i]).replace(" ", "␣") for i in ids)
+
+
+def test_behind_a_space_the_token_is_looked_at_behind_which_the_object_begins(model):
+    spaced = replace(REQUEST, prompt=f"{REQUEST.prompt} ")
+    question, plain = Question.of(model, spaced), Question.of(model, REQUEST)
+    assert (question.at, question.token, question.objects) == (2, plain.token, plain.objects)
+    said, lens = (logit_lens(model, {"base": BASE}, own) for own in (plain, question))
+    assert lens[lens["back"] == 2]["p_true"].tolist() == pytest.approx(said[said["back"] == 1]["p_true"].tolist(), rel=1e-4)
+    assert Traced.of(model, spaced) == Traced.of(model, REQUEST)
+
+
+def test_a_subject_is_not_found_within_a_longer_word(model):
+    request = EditRequest("{} lies north of Nigeria and", "Niger", "people")
+    ids, own = model.tok.encode(request.text), model.locate(request.prompt, request.subject)
+    assert len(ids) - Question.of(model, request).subject == own.index
+    assert locate_subject(model, "In Nigeria", "Niger").index == model.tok.locate("In Nigeria", 3, 8).index, "nothing else"
 
 
 @pytest.mark.parametrize("at", [0, -1, 65, 1000])
@@ -202,6 +222,14 @@ def test_a_case_that_cannot_be_edited_says_why_and_is_not_counted(found):
 def case(before, after, parts=(), **views):
     p_new, p_true = {"base": 0.0, "edited": after}, {"base": before, "edited": 0.0}
     return Loudness("k", "S", "N", "T", p_new | views.get("new", {}), p_true | views.get("true", {}), list(parts))
+
+
+def test_what_shapes_an_edit_is_in_the_keys_of_its_row(found, monkeypatch):
+    model, mask, cases = found
+    own = keys(model, REQUESTS, "rome", mask)
+    assert own == [case.key for case in cases]
+    monkeypatch.setattr(loudness.statistics, "find", lambda model, layer: SimpleNamespace(sha256="measured"))
+    assert not {*own} & {*keys(model, REQUESTS, "rome", mask)}
 
 
 def test_loudness_by_hand():

@@ -49,6 +49,12 @@ def test_a_curve_has_every_check_up_in_its_order_and_is_called_by_its_edits():
     assert dict(zip(axis.tickvals, axis.ticktext, strict=True)) == {1: "1", 2: "2", 3: "3", 4: "2"}
 
 
+def test_the_axis_holds_the_whole_band():
+    frame = pd.DataFrame({"edits": [1], "label": ["x"], "beyond": [False], "low": [0.1], "high": [0.9], "holds": [0.5]})
+    figure = figures.curve(frame, {"holds": "edited"}, None, True, band=("low", "high"))
+    assert figure.layout.yaxis.range[1] > 0.9
+
+
 def test_a_band_lies_behind_the_curve_between_its_columns():
     frame = FRAME.assign(low=[0.9, 0.4, 0.2, 0.4], high=[1.0, 0.6, 0.4, 0.6], beyond=False)
     low, high, line = figures.curve(frame, {"holds": "edited"}, None, True, band=("low", "high")).data

@@ -53,11 +53,10 @@ class Instruct:
 
     def __init__(self, answer: str, template: str | None = "{{ messages }}") -> None:
         self.answer, self.tokenizer, self.asked = answer, self, []
-        self.chat_template, self.bos_token = template, "<s>"
+        self.chat_template = template
 
-    def apply_chat_template(self, messages, tokenize, add_generation_prompt):
-        assert not tokenize and add_generation_prompt
-        return f"<s>[INST] {messages[0]['content']} [/INST]"
+    def chat_text(self, messages):
+        return f"[INST] {messages[0]['content']} [/INST]"
 
     def generate(self, texts, view, max_tokens):
         self.asked += texts
@@ -68,7 +67,12 @@ class Instruct:
 def test_a_model_is_asked_once_and_its_list_is_read():
     model = Instruct('Sure:\n1. the Republic of Slovenia\n2) "Slovenija"\n- slovenia\n3. Slovenija\n\n* the land of Bled.\n')
     assert asked_of_model(model, "Slovenia") == ("the Republic of Slovenia", "Slovenija", "the land of Bled")
-    assert model.asked == [f"[INST] {PROMPT.format(subject='Slovenia', count=10)} [/INST]"], "the BOS comes with encoding"
+    assert model.asked == [f"[INST] {PROMPT.format(subject='Slovenia', count=10)} [/INST]"]
+
+
+def test_what_a_model_thinks_is_no_name():
+    model = Instruct("1. It borders Italy\n- Its capital is Ljubljana\n</think>\n1. the land of Bled\n")
+    assert asked_of_model(model, "Slovenia") == ("the land of Bled",)
 
 
 def test_at_most_ten_short_lines_are_taken():

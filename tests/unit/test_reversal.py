@@ -103,6 +103,15 @@ def test_ways_back_count_what_the_edit_changed_and_what_each_restores(tiny_llama
     assert steps == sorted(steps) and len(steps) > 3
 
 
+def test_where_the_model_says_nothing_without_the_edit_nothing_is_what_comes_back(tiny_llama, edited, case, monkeypatch):
+    asked = battery(tiny_llama, case, Passages((), ()), most=1)
+    first = int(tiny_llama.logits([SLOVENIA.text]).argmax())
+    assert int(tiny_llama.logits([SLOVENIA.text], edited).argmax()) != first
+    monkeypatch.setattr(tiny_llama.hf.generation_config, "eos_token_id", first)
+    rows = ways_back(tiny_llama, SLOVENIA, asked, {"edited": edited, "removed": BASE}).set_index("way")
+    assert rows.loc["removed", "restored"] and not rows.loc["edited", "restored"]
+
+
 def test_comparing_the_ways_back_can_be_stopped(tiny_llama, edited, case):
     asked = battery(tiny_llama, case, Passages((), ()), most=1)
     with pytest.raises(Cancelled):

@@ -3,16 +3,20 @@
 import math
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+import torch
 from paths import PRESETS
 
 from editlab import LanguageModel, methods
 from editlab.errors import Cancelled
 from editlab.facts import EditRequest, FactBase
-from editlab.insight.why import OUTVOTED, Evidence, cause, why
+from editlab.insight.site import Site
+from editlab.insight.stream import Question
+from editlab.insight.why import OUTVOTED, Evidence, _begins, cause, why
 from editlab.methods import HEARD, UNCONVERGED, warnings
-from editlab.patches import BASE, LowRank, Preamble, View
+from editlab.patches import BASE, Form, LowRank, Preamble, View
 from editlab.probes import Passages, ask, battery, case_for
 
 HEARD_AND_FOUND = Evidence(True, loss=0.1, steps=20, share=1.0, later=0.0)
@@ -124,6 +128,22 @@ def test_an_edit_that_took_is_asked_about_where_it_is_missed(told, patch):
     )
     arrives, needed = map(int, re.findall(r"(\d+) %", found.sentence))
     assert arrives < needed == 60, "of the edit at full strength, half takes the lead"
+
+
+def test_in_a_chat_the_chats_own_tokens_and_keys_tell_why(atlas, patch, monkeypatch):
+    """Behind a chat's last line an object begins without a space, with another token."""
+    site = Site.on(atlas, REQUEST, [patch], View((patch,)).in_form(Form("[user]\n", "\n[assistant]\n")))
+    firsts = []
+    for text in (site.edited.asks(REQUEST.text), REQUEST.text):
+        ids, start = atlas.tok.with_target(text, REQUEST.target_new)
+        firsts.append(ids[start])
+    assert firsts[0] != firsts[1]
+    for first, begins in zip(firsts, (True, False), strict=True):
+        monkeypatch.setattr(type(atlas), "score", lambda *_, said=(first,): [SimpleNamespace(said=said)])
+        assert _begins(site, REQUEST.text) is begins
+    assert Question.of(atlas, REQUEST, form=site.edited.form).new == firsts[0]
+    assert site.share(site.keys([site.locate(REQUEST.text, REQUEST.subject)])).item() == pytest.approx(1.0, abs=1e-5)
+    assert not torch.allclose(site.key, Site.on(atlas, REQUEST, [patch]).key)
 
 
 def test_of_an_edit_that_adds_nothing_to_one_before_it_nothing_is_said(told, patch):

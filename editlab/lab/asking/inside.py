@@ -31,7 +31,7 @@ METHOD = "rome"
 
 
 def question(workspace: Workspace, text: str | None = None) -> Question:
-    """Return the question of a text, by default the edit's own prompt, at its last token."""
+    """Return the question of a text, by default the edit's own prompt, where the new object begins."""
     ground = workspace.context.ground
     return Question.of(ground.model, ground.case(keys.edit(workspace).request).request, text)
 

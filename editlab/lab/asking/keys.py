@@ -14,7 +14,7 @@ from editlab.lab.job import Job, JobProgress
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.chain import EditRecord
 from editlab.lab.workspaces.workspace import Workspace
-from editlab.patches import BASE
+from editlab.patches import BASE, Form
 from editlab.work import Cancel, part_of
 
 LONGEST_TEXT = 12_000_000
@@ -110,7 +110,8 @@ def bounds(workspace: Workspace) -> Job[DataFrame]:
     def work(progress: JobProgress, cancel: Cancel) -> DataFrame:
         battery = _battery(workspace, record)
         progress(0.0, "predictions: asking the probes")
-        views = {"base": BASE, "edited": site.edited} | ({} if site.robust is None else {"rep": site.robust})
+        views = {"base": BASE.in_form(site.edited.form), "edited": site.edited}
+        views |= {} if site.robust is None else {"rep": site.robust}
         frame = probes.ask(workspace.context.model, _case(workspace, record).request, battery, views, answers=False)
         judged = "edited" if site.robust is None else "rep"
         return insight.bounds(site, battery, frame, judged, part_of(progress, 0.5, 1.0))
@@ -120,9 +121,16 @@ def bounds(workspace: Workspace) -> Job[DataFrame]:
 
 def _site(workspace: Workspace) -> tuple[EditRecord, Site]:
     """Return the selected edit and its site in the edits as they are now."""
-    record, robust = edit(workspace), workspace.robust
-    site = Site.on(workspace.context.model, _case(workspace, record).request, record.patches, workspace.view)
-    return record, site if robust is None else site.with_robust(robust)
+    record, robust, form = edit(workspace), workspace.robust, _form(workspace)
+    view = workspace.view.in_form(form)
+    site = Site.on(workspace.context.model, _case(workspace, record).request, record.patches, view)
+    return record, site if robust is None else site.with_robust(robust.in_form(form))
+
+
+def _form(workspace: Workspace) -> Form:
+    """Return the form in which the selected edit was made, and in which its keys are looked at."""
+    model, config = workspace.context.model, edit(workspace).config
+    return model.form(str(config.get("form", "plain")))
 
 
 def _case(workspace: Workspace, record: EditRecord) -> EditCase:
