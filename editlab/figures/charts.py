@@ -84,7 +84,7 @@ def bars(words: Sequence[str], sizes: Sequence[float], colors: Sequence[str], x_
         orientation="h",
         width=0.34,
         marker={"color": list(colors), "line": {"width": 0}},
-        text=list(words),
+        text=list(map(escaped, words)),
         customdata=list(words),
         textposition="none",
         hovertemplate=f"%{{text}}<br>%{{x:{form}}}<extra></extra>",

@@ -18,7 +18,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from editlab.answers import ViewName
-from editlab.errors import BadRequest
 from editlab.facts import FactBase
 from editlab.insight.attention import attention
 from editlab.insight.energy import growth, largest
@@ -313,10 +312,10 @@ def _attention(model: LanguageModel, watched: Sequence[Watched], view: View, can
     above = min(view.laid, default=0) + 1
     found = []
     for own in watched:
-        try:
-            table = attention(model, {ViewName.BASE: BASE, "now": view}, Question.of(model, own.request), cancel)
-        except BadRequest:  # the subject stands last, so that nothing comes after it to look at it
+        question = Question.of(model, own.request)
+        if question.subject is None or question.subject <= question.at:  # nothing comes after it to look at it
             continue
+        table = attention(model, {ViewName.BASE: BASE, "now": view}, question, cancel)
         high = table[table["layer"] >= above].groupby("view")["weight"].mean()
         if len(high):
             found.append(float(high["now"] - high[ViewName.BASE]))
