@@ -187,17 +187,21 @@ class Chain:
         return self._records[key]
 
     @contextmanager
-    def track_edit(self, body: Mapping[str, Any]) -> Iterator[None]:
-        """Note the start of an edit that the block computes, and its end where the block fails or is stopped."""
+    def track_edit(self, describe: Callable[[State], Mapping[str, Any]]) -> Iterator[State]:
+        """Note the start of an edit that the block computes, and its end where the block fails or is stopped.
+
+        `describe` returns the body of the start for the state on which the edit is made, which the block gets: until the end
+        no other process changes its chain. An error of `describe` is raised, and nothing is noted.
+        """
 
         def start(state: State) -> Next:
             if state.started is not None and self._ledger.session != state.started["session"]:
                 raise busy_error()
-            return "started", {**body, "session": self._ledger.session}
+            return "started", {**describe(state), "session": self._ledger.session}
 
-        self.write(start)
+        state = self.write(start)
         try:
-            yield
+            yield state
         except BaseException as error:
             if not memory.poisoned(self._device):  # else the next process finds it started, and notes the interruption
                 why = str(error)[:LONGEST_TEXT].encode("utf-8", "replace").decode("utf-8")
