@@ -86,3 +86,7 @@ class TooLong(EditLabError):
 
 class Cancelled(EditLabError):
     """Work that the person who started it has stopped. Nothing of it was kept."""
+
+
+class Unreadable(BadFile):
+    """A file that cannot be read now, though it may be whole: nothing is concluded from that."""

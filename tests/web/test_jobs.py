@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from visitors import CONTINENT, TIMEOUT
+from visitors import CAPITAL, CONTINENT, TIMEOUT
 
 from editlab.errors import BadFile, BadRequest, Cancelled
 from editlab.lab import Lab
@@ -68,6 +68,22 @@ def test_an_export_that_the_disk_refuses_to_pack_leaves_nothing_there(opened, fe
     assert not [path for path in (tmp_path / "downloads").rglob("*") if path.is_file()]
     token = exports.offer(workspace, info, "peft", lab.downloads).result(TIMEOUT)
     assert lab.downloads.take(token, "ana").name.endswith(".zip")
+
+
+def test_an_export_holds_what_was_on_when_it_was_asked_for(opened, instant, tmp_path):
+    lab, release = opened(tmp_path), threading.Event()
+    workspace, info = workspace_of(lab, "ana"), lab.directory.current("ana")
+    first = edits.apply(workspace, CONTINENT).result(TIMEOUT)
+    second = edits.apply(workspace, CAPITAL).result(TIMEOUT)
+    lab.worker.submit(lambda progress, cancel: release.wait(TIMEOUT))
+    both, one = (exports.offer(workspace, info, "csv", lab.downloads, only) for only in ("", second.id))
+    workspace.undo()
+    workspace.switch(first.id, False)
+    release.set()
+    rows = lab.downloads.take(both.result(TIMEOUT), "ana").read_text().splitlines()
+    assert [row.partition(",")[0] for row in rows] == ["subject", "Slovenia", "Japan"]
+    rows = lab.downloads.take(one.result(TIMEOUT), "ana").read_text().splitlines()
+    assert [row.partition(",")[0] for row in rows] == ["subject", "Japan"]
 
 
 def test_questions_have_none(opened, tmp_path):

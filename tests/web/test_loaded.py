@@ -17,7 +17,7 @@ from editlab.errors import BadModel, BadRequest, Cancelled, DeviceLost, OutOfMem
 from editlab.lab import Choice, Lab, loaded, read_examples
 from editlab.lab.asking import answers
 from editlab.lab.ledger.ledger import Key
-from editlab.lab.workspaces import compute, edits
+from editlab.lab.workspaces import compute, edits, exports
 from editlab.model import LanguageModel, memory
 from editlab.probes import passages
 from editlab.settings import Settings
@@ -360,3 +360,15 @@ def test_a_measurement_can_be_stopped_and_is_refused_a_second_time(lab, monkeypa
     bob.does("model_stop")
     thread.join(TIMEOUT)
     assert "Stopped before it was complete." in ana.page["message"]
+
+
+def test_a_report_is_of_what_was_on_when_it_was_asked_for_though_the_model_is_loaded_again(lab, few_steps, few_probes):
+    ana, info, go_on = lab.workspace("ana"), lab.directory.make("ana", "Mine", id="ana"), threading.Event()
+    edits.apply(ana, CONTINENT).result(TIMEOUT)
+    lab.worker.submit(lambda progress, cancel: go_on.wait(TIMEOUT))
+    lab.loaded.unload()
+    job = exports.offer(ana, info, "report", lab.downloads)
+    ana.undo()
+    go_on.set()
+    told = lab.downloads.take(job.result(TIMEOUT), "ana").read_text()
+    assert "Slovenia" in told and "undid" not in told

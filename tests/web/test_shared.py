@@ -26,7 +26,7 @@ def room(lab, request, few_steps, few_probes):
     edits.apply(seed, CONTINENT, recipe="default").result(TIMEOUT)
     found = [lab.workspace(f"{request.node.name} {name}") for name in ROOM]
     for workspace in found:
-        workspace.begin_as_branch("seed", seed.state.number, seed.state.chain)
+        workspace.begin_as_branch("seed", seed.state)
     lab.context.shared.clear()
     return found
 

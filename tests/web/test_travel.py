@@ -6,6 +6,7 @@ from visitors import CONTINENT, TIMEOUT
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import EditRequest
 from editlab.lab.asking import answers
+from editlab.lab.ledger import audit
 from editlab.lab.workspaces import edits
 from editlab.lab.workspaces.history import ask, branch, differences, snapshot, timeline
 
@@ -96,6 +97,30 @@ def test_a_branch_begins_with_what_lay_there_and_goes_its_own_way(lab, workspace
     assert rows == {"Slovenia": (True, True), "Japan": (True, False), "France": (False, True)}
     with pytest.raises(BadRequest, match="already"):
         branch(lab.workspaces, visitor, workspace, info, "What if")
+
+
+def test_a_branch_has_the_settings_of_then_and_a_state_the_threshold_of_then(lab, workspace, request):
+    visitor = request.node.name[:40]
+    info, before = lab.directory.current(visitor), workspace.state.number
+    default = workspace.threshold
+    workspace.set_threshold(0.25)
+    workspace.set_limits({"kl": 0.125})
+    workspace.note("masked", on=True)
+    workspace.note("guarded", on=True)
+    then = workspace.state
+    workspace.set_threshold(0.75)
+    workspace.set_guarded(False)
+    for number, expected in ((before, default), (then.number, 0.25), (None, 0.75)):
+        assert snapshot(workspace, number).view.threshold == expected
+    early, later, now = (
+        lab.workspace(branch(lab.workspaces, visitor, workspace, info, name, number).id)
+        for name, number in (("Early", before), ("Later", then.number), ("Now", None))
+    )
+    assert (early.threshold, early.masked, early.guarded, early.state.limits) == (default, False, False, {})
+    assert set(early.events()[0].body) == {"of", "number", "edits", "by"}
+    assert (later.threshold, later.masked, later.guarded, later.state.limits) == (0.25, True, True, then.limits)
+    assert (now.threshold, now.masked, now.guarded, now.state.limits) == (0.75, True, False, then.limits)
+    assert audit.verify(lab.ledger).ok
 
 
 def test_a_branch_whose_files_are_gone_leaves_no_workspace(lab, workspace, request):

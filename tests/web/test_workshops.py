@@ -76,6 +76,22 @@ def test_the_copy_is_of_the_moment_at_which_the_workshop_was_opened(lab, room):
     assert len(workspace(lab, lab.workshops.join(room.code)).records) == 1
 
 
+def test_the_copy_has_the_presenters_threshold_and_switches_and_a_reset_brings_them_back(lab):
+    presenter = lab.workspace(lab.directory.current("ana").id, "ana")
+    presenter.set_threshold(0.25)
+    presenter.note("masked", on=True)
+    room = begin(lab)
+    own = workspace(lab, someone := lab.workshops.join(room.code))
+    assert (own.threshold, own.masked, own.guarded) == (0.25, True, False)
+    own.set_threshold(0.75)
+    own.set_masked(False)
+    own.note("guarded", on=True)
+    for _ in range(2):
+        lab.workshops.reset("ana", room.id, someone.number)
+        assert (own.threshold, own.masked, own.guarded) == (0.25, True, False)
+    assert len(own.events()) == 7, "the second reset changes nothing"
+
+
 def test_the_copy_of_an_empty_workspace_is_empty(lab):
     room = begin(lab, owner="ben")
     assert workspace(lab, lab.workshops.join(room.code)).records == ()

@@ -122,6 +122,17 @@ class _Source(_Strict):
 Source = Annotated[_Source, WrapValidator(_unchanged)]
 
 
+class _AlarmLimits(_Strict):
+    holds: Share = 0.0
+    locality: Share = 0.0
+    same_subject: Share = 0.0
+    loss: Size = 0.0
+    kl: Size = 0.0
+
+
+Limits = Annotated[_AlarmLimits, BeforeValidator(_as_dict), WrapValidator(_unchanged)]
+
+
 class EditBody(_Strict):
     """An edit in an event's body: see `events.Edit`, which has the same fields."""
 
@@ -172,10 +183,17 @@ class Edits(_Event):
 
 
 class Branched(Edits):
-    """The first edits of a branch, and the workspace and event from which they come."""
+    """The first edits and settings of a branch, and the workspace and event from which they come.
+
+    Settings that nobody had set are omitted; in older ledgers, all are.
+    """
 
     of: Name
     number: Place
+    threshold: Share | None = None
+    masked: bool = False
+    guarded: bool = False
+    limits: Limits = Field(default_factory=dict)
 
 
 class Switched(_Event):
@@ -222,18 +240,10 @@ class Switch(_Event):
     on: bool
 
 
-class _AlarmLimits(_Strict):
-    holds: Share = 0.0
-    locality: Share = 0.0
-    same_subject: Share = 0.0
-    loss: Size = 0.0
-    kl: Size = 0.0
-
-
 class AlarmLimits(_Event):
     """The alarm limits of the monitor: see `alarms.AlarmLimits`."""
 
-    limits: Annotated[_AlarmLimits, BeforeValidator(_as_dict), WrapValidator(_unchanged)]
+    limits: Limits
 
 
 class Started(_Event):

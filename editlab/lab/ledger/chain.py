@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from typing import Any
 
-from editlab.errors import BadFile, BadRequest, Cancelled, EditLabError
+from editlab.errors import BadFile, BadRequest, Cancelled, EditLabError, Unreadable
 from editlab.facts import EditRequest
 from editlab.lab.ledger.bodies import LONGEST_TEXT
 from editlab.lab.ledger.events import START, Edit, EditFields, Event, State, fold, name_of, step
@@ -45,7 +45,8 @@ class Chain:
 
     `pathways`: those of the edits that are on, one per subject and layer. They belong to no edit's view: new edits are not
     computed under them. `is_computing` tells whether this process computes an edit of the workspace now; `author` signs
-    events. Raises `BadFile` where the ledger was changed.
+    events, except those that note an interrupted or damaged edit: whoever reads them first has not caused them. Raises
+    `BadFile` as `refresh` does.
     """
 
     def __init__(
@@ -85,11 +86,15 @@ class Chain:
         return tuple(event for event, _ in self._ledger.read(self._key))
 
     def refresh(self) -> None:
-        """Read what other processes have written, and note an edit whose process has ended."""
+        """Read what other processes have written, and note an edit whose process has ended.
+
+        Raises `BadFile` where the ledger was changed or cannot be read, and `Unreadable` where an edit's file cannot be read
+        now. Then nothing has changed.
+        """
         with self._lock:
-            new = self._ledger.read(self._key, self.state.number, self._last)
-            if new:
-                self._catch_up(fold((event for event, _ in new), self.state), new[-1][1])
+            while new := self._ledger.read(self._key, self.state.number, self._last):
+                with suppress(Behind):  # then another process has written more, which is read next
+                    self._catch_up(fold((event for event, _ in new), self.state), new[-1][1])
             started = self.state.started
             if started is not None and not self._is_running(started):
                 notice = _describe_interrupted(started)
@@ -106,9 +111,13 @@ class Chain:
         if not lost:
             self._set(state, last)
             return
+        before = self.state, self._last
         self.state, self._last = state, last
-        with suppress(Behind):  # then another process has removed them
+        try:
             self._append("removed", {"ids": [edit.id for edit in lost]})
+        except BaseException:
+            self.state, self._last = before
+            raise
         self._notice = noop(
             f"These edits were removed, because their files are missing or damaged or do not fit this model: "
             f"{join(edit.name for edit in lost)}. Run: editlab ledger verify"
@@ -117,6 +126,8 @@ class Chain:
     def _is_readable(self, edit: Edit) -> bool:
         try:
             self.record(edit)
+        except Unreadable:
+            raise
         except BadFile:
             return False
         return True
@@ -132,14 +143,14 @@ class Chain:
             while True:
                 try:
                     self.refresh()
-                    self._append(*decide(self.state))
+                    kind, body = decide(self.state)
+                    self._append(kind, {**body, "by": self.author} if self.author else body)
                     return self.state
                 except Behind:
                     continue
 
     def _append(self, kind: str, body: Mapping[str, Any]) -> None:
-        signed = {**body, "by": self.author} if self.author else body
-        event = Event(self.state.number + 1, kind, signed, now())
+        event = Event(self.state.number + 1, kind, body, now())
         after = step(self.state, event)
         self._load(after)
         self._set(after, self._ledger.append(self._key, event, self._last))
@@ -176,17 +187,21 @@ class Chain:
         return self._records[key]
 
     @contextmanager
-    def track_edit(self, body: Mapping[str, Any]) -> Iterator[None]:
-        """Note the start of an edit that the block computes, and its end where the block fails or is stopped."""
+    def track_edit(self, describe: Callable[[State], Mapping[str, Any]]) -> Iterator[State]:
+        """Note the start of an edit that the block computes, and its end where the block fails or is stopped.
+
+        `describe` returns the body of the start for the state on which the edit is made, which the block gets: until the end
+        no other process changes its chain. An error of `describe` is raised, and nothing is noted.
+        """
 
         def start(state: State) -> Next:
             if state.started is not None and self._ledger.session != state.started["session"]:
                 raise busy_error()
-            return "started", {**body, "session": self._ledger.session}
+            return "started", {**describe(state), "session": self._ledger.session}
 
-        self.write(start)
+        state = self.write(start)
         try:
-            yield
+            yield state
         except BaseException as error:
             if not memory.poisoned(self._device):  # else the next process finds it started, and notes the interruption
                 why = str(error)[:LONGEST_TEXT].encode("utf-8", "replace").decode("utf-8")

@@ -26,6 +26,8 @@ BESIDE = ("looked", "started", "stopped", "failed", "interrupted")
 """Kinds of events that change no edit by themselves."""
 ENDS = ("applied", "refined", "remade", "stopped", "failed", "interrupted")
 """Events that end what `started` began."""
+SETTINGS = ("threshold", "masked", "guarded", "limits")
+"""Kinds of events that set what is no edit, which the state has under the same name."""
 NOTED = ("renamed", "shared", "imported")
 """Events about the workspace itself, which do not change the chain."""
 
@@ -159,6 +161,11 @@ class State:
         """Return the edit of this id in the chain, None where there is none."""
         return next((edit for edit in self.chain if edit.id == id), None)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What was set besides the chain, by name, as the event of a branch has it."""
+        return {name: value for name in SETTINGS if (value := getattr(self, name)) != getattr(START, name)}
+
 
 START = State()
 
@@ -242,10 +249,16 @@ def _apply(state: State, event: Event, body: Any) -> State:
     if kind in ("masked", "guarded"):
         return replace(state, **{kind: body.on})
     if kind == "limits":
-        return replace(state, limits={name: float(value) for name, value in body.limits.items()})
+        return replace(state, limits=_numbers(body.limits))
     if kind == "branched":
-        return replace(state, chain=PersistentList(map(Edit.read, body.edits)))
+        threshold = None if body.threshold is None else float(body.threshold)
+        switches = {"masked": body.masked, "guarded": body.guarded, "limits": _numbers(body.limits)}
+        return replace(state, chain=PersistentList(map(Edit.read, body.edits)), threshold=threshold, **switches)
     return state
+
+
+def _numbers(limits: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in limits.items()}
 
 
 def _change(state: State, event: Event, body: Any) -> Change:

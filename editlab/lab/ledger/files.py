@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from editlab import storage
-from editlab.errors import BadFile
+from editlab.errors import BadFile, Unreadable
 from editlab.patches import Codebook, Dense, LowRank, Note, Patch, Pathway, Preamble
 
 if TYPE_CHECKING:
@@ -73,12 +73,20 @@ class Files:
         return True
 
     def read(self, address: str) -> bytes:
-        """Return the content of an address. Raises `BadFile` where it is missing or was changed."""
+        """Return the content of an address.
+
+        Raises `BadFile` where it is missing or was changed, and `Unreadable` where it may be there and cannot be read now.
+        """
         path = self.path(address)
         try:
             content = path.read_bytes()
-        except OSError as error:
+        except FileNotFoundError as error:
             raise BadFile(f"{path} cannot be read: {error.strerror}. Restore it from a backup.") from error
+        except OSError as error:
+            raise Unreadable(
+                f"{path} cannot be read now: {error.strerror}. Nothing was changed. Try again; if that does not help, check "
+                "the disk and who may read the file."
+            ) from error
         if address_of(content) != address:
             raise BadFile(f"{path} was changed after it was written. Restore it from a backup.")
         return content
@@ -104,7 +112,7 @@ class TensorFiles(Files):
         return self.keep(save(tensors, {HEADER: header}))
 
     def load(self, address: str, device: torch.device) -> tuple[Patch, ...]:
-        """Return the patches of an address, on a device. Raises `BadFile`."""
+        """Return the patches of an address, on a device. Raises as `read` does, and `BadFile` for another format."""
         content = self.read(address)
         try:
             return patches_in(content, device)

@@ -240,18 +240,19 @@ class Ledger:
             yield
 
     def alive(self, session: str) -> bool:
-        """Return whether the process with this id runs. The lock of a killed process is removed."""
+        """Return whether the process with this id runs. The lock of a killed process is removed. Raises `BadFile`."""
         if session == self.session:
             return True
         path = self._lock_of(session)
-        if not path.exists():
-            return False
-        try:
-            with FileLock(path, blocking=False):
-                path.unlink(missing_ok=True)
+        with _explain_errors(self.folder):
+            if not path.exists():
                 return False
-        except Timeout:
-            return True
+            try:
+                with FileLock(path, blocking=False):
+                    path.unlink(missing_ok=True)
+                    return False
+            except Timeout:
+                return True
 
     def close(self) -> None:
         """Close the connections and release the lock."""

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from editlab.errors import BadRequest, TooMany
 from editlab.lab.context import Context
 from editlab.lab.ledger.directory import WorkspaceInfo
+from editlab.lab.ledger.events import fold
 from editlab.lab.ledger.ledger import canonical, now
 from editlab.lab.ledger.names import PARTICIPANT, WORKSHOP, normalize_name
 from editlab.lab.ledger.tables import EVENTS, GUESSES, PARTICIPANTS, QUESTIONS, WORKSHOPS, WORKSPACES
@@ -43,7 +44,7 @@ from editlab.lab.workshops.parts import (
 )
 from editlab.lab.workspaces import history
 from editlab.lab.workspaces.open import Workspaces
-from editlab.lab.workspaces.workspace import Workspace
+from editlab.lab.workspaces.workspace import Workspace, gate_threshold
 from editlab.wording import noop
 
 KEY_BYTES = 16
@@ -127,14 +128,17 @@ class Workshops:
         self._forget()
 
     def reset(self, owner: str, id: str, number: int) -> None:
-        """Give a participant the edits of the beginning again; what they did stays in their history."""
+        """Give a participant the edits and views of the beginning again; what they did stays in their history."""
         with self._own(owner, id) as (connection, _):
             row = _row(connection, id, number)
         workspace = self._workspaces.open(row["workspace"])
-        if len(workspace.state.chains) > 1 and workspace.state.chain != workspace.state.chains[1]:
+        begin = fold(workspace.events()[:1])
+        if workspace.state.chain != begin.chain:
             workspace.return_to(1)
-        workspace.set_masked(False)
-        workspace.set_guarded(False)
+        workspace.set_threshold(gate_threshold(begin))
+        for switch in ("masked", "guarded"):
+            if getattr(workspace, switch) != getattr(begin, switch):
+                workspace.note(switch, on=getattr(begin, switch))
 
     # --- Questions ---------------------------------------------------------------------------------------------------
 
@@ -232,7 +236,7 @@ class Workshops:
             self._directory.make(id, workshop.title, id=workspace)
             self._directory.enter(id, workspace)
             seed = self._workspaces.open(workshop.seed).state
-            self._workspaces.open(workspace).begin_as_branch(workshop.title, seed.number, seed.chain)
+            self._workspaces.open(workspace).begin_as_branch(workshop.title, seed)
         except BaseException:
             with self._ledger.transaction() as connection:
                 connection.execute(sa.delete(PARTICIPANTS).where(PARTICIPANTS.c.id == id))

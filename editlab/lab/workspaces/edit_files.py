@@ -192,16 +192,20 @@ def check_size(size: Any) -> None:
 
 def remaining_batches(file: EditFile, applied: Iterable[Edit], size: int) -> list[tuple[Placed, ...]]:
     """Return the rows of a file that are not applied yet, in batches of a size; a case of several edits is not torn."""
-    done = {_key(request) for edit in applied for request in edit.requests}
-    left = [placed for placed in file.rows if _key(placed.case.request) not in done]
     batches: list[list[Placed]] = []
-    for _, case in groupby(left, key=lambda placed: placed.case.group or id(placed)):
+    for _, case in groupby(remaining_rows(file.rows, applied), key=lambda placed: placed.case.group or id(placed)):
         together = list(case)
         if batches and len(batches[-1]) + len(together) <= size:
             batches[-1].extend(together)
         else:
             batches.append(together)
     return [tuple(batch) for batch in batches]
+
+
+def remaining_rows(rows: Iterable[Placed], applied: Iterable[Edit]) -> list[Placed]:
+    """Return those of some rows that are in none of the applied batches."""
+    done = {_key(request) for edit in applied for request in edit.requests}
+    return [placed for placed in rows if _key(placed.case.request) not in done]
 
 
 def _key(request: EditRequest) -> tuple[str, str]:

@@ -6,7 +6,7 @@ An edit that fails or is stopped never reaches the chain.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from editlab.facts import EditRequest, Placed
 from editlab.lab.job import Job, JobProgress, Parts, Work
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.chain import EditRecord, pathways_of
-from editlab.lab.ledger.events import Edit, count_edits, name_of
+from editlab.lab.ledger.events import Edit, State, count_edits, name_of
 from editlab.lab.workspaces import compute, edit_files, masks
 from editlab.lab.workspaces.compute import Earlier, Part
 from editlab.lab.workspaces.edit_files import EditFile, FileProgress
@@ -56,7 +56,7 @@ def apply(
 
     def compute_it(progress: JobProgress, cancel: Cancel) -> EditRecord:
         chain = workspace.chain
-        with chain.track_edit({"request": request.as_dict(), "method": method}):
+        with chain.track_edit(lambda state: {"request": request.as_dict(), "method": method}):
             first, second = _two_parts(progress) if recipe else (progress, progress)
             edit = _compute(workspace, (request,), method, settings, first, cancel)
             edit = replace(edit, author=workspace.author, reason=reason.strip())
@@ -86,8 +86,9 @@ def apply_many(
     """Compute the edits of a file in batches, and apply each batch on top of the earlier ones as soon as it is computed.
 
     A batch is one edit of the chain, undone as one. Rows that are applied already, by this method with these settings, are
-    skipped, so that a file goes on where it was after a stop, a crash or a corrected row. Live questions are answered
-    between two batches. Raises `BadRequest` as `apply` does, and for a file without a row that can be edited.
+    skipped, so that a file goes on where it was after a stop, a crash or a corrected row; so are those that another process
+    applies meanwhile. Live questions are answered between two batches. Raises `BadRequest` as `apply` does, and for a file
+    without a row that can be edited.
     """
     settings = settings_for(workspace, method, config or {})
     edit_files.check_size(batch)
@@ -95,21 +96,29 @@ def apply_many(
         raise BadRequest(f"{file.name} has no row that can be edited. Correct its rows first.")
     if workspace.guarded:
         masks.masks_for(workspace.context.model, (method,))
-    context, plain = workspace.context, methods.as_json(settings)
+    context, chain, plain = workspace.context, workspace.chain, methods.as_json(settings)
+
+    def applied(state: State) -> tuple[Edit, ...]:
+        return edit_files.applied_batches(file, state.chain, method, plain)
 
     def compute_all(progress: JobProgress, cancel: Cancel) -> FileProgress:
         began = time.monotonic()
-        applied = list(edit_files.applied_batches(file, workspace.chain.state.chain, method, plain))
-        resumed = edit_files.progress_of(file, applied).done
+        own: set[str] = set()
 
         def so_far() -> FileProgress:
-            return edit_files.progress_of(file, applied, resumed, time.monotonic() - began)
+            batches = applied(chain.state)
+            resumed = edit_files.progress_of(file, [edit for edit in batches if edit.id not in own]).done
+            return edit_files.progress_of(file, batches, resumed, time.monotonic() - began)
 
-        remaining = edit_files.remaining_batches(file, applied, batch)
+        chain.refresh()
+        remaining = edit_files.remaining_batches(file, applied(chain.state), batch)
         for number, rows in enumerate(remaining):
             progress.show(so_far())
             part = Part(progress, number, len(remaining), "batch")
-            applied.append(_apply_batch(workspace, file, rows, method, settings, reason.strip(), part, cancel, so_far()))
+            edit = _apply_batch(workspace, file, rows, applied, method, settings, reason.strip(), part, cancel, so_far())
+            if edit is None:
+                continue
+            own.add(edit.id)
             context.answer_waiting()
             with suppress(Cancelled):  # the batch is applied; a stop ends the job before the next one
                 context.after_batch(workspace, lambda _fraction, text, part=part: part(1.0, text), cancel)
@@ -151,9 +160,12 @@ def refine(workspace: Workspace, id: str, recipe: str = "default", names: Sequen
         )
     check_rep(known.method, chosen)
 
+    def describe(state: State) -> dict[str, Any]:
+        return {"request": workspace.find_edit(state, id).request.as_dict(), "refined": id}
+
     def work(progress: JobProgress, cancel: Cancel) -> EditRecord:
-        with chain.track_edit({"request": known.request.as_dict(), "refined": id}):
-            edit, records = workspace.find_edit(chain.state, id), workspace.records
+        with chain.track_edit(describe) as state:
+            edit, records = workspace.find_edit(state, id), workspace.records
             place = [record.id for record in records].index(id)
             under = [patch for record in records[:place] if record.on for patch in record.patches]
             others = pathways_of(record for record in records if record.id != id)
@@ -173,18 +185,16 @@ def remake(workspace: Workspace) -> Job[tuple[EditRecord, ...]]:
     All are replaced at once; a job that fails or is stopped replaces none. Raises `BadRequest` as `apply` does, and where no
     edit is on.
     """
-    if not any(record.on for record in workspace.records):
-        raise BadRequest("There is no edit to recompute. Apply one or switch one on first.")
     context, chain = workspace.context, workspace.chain
-    made = [edit for edit in chain.state.chain if edit.on and methods.get(edit.method).whitens]
+    chain.refresh()
+    made = [edit for edit in _those_on(chain.state) if methods.get(edit.method).whitens]
     used = {layer for edit in made for layer in edit.layers}
     for edit in chain.state.chain:
         settings_for(workspace, edit.method, edit.config if edit.on else {})
 
     def compute_again(progress: JobProgress, cancel: Cancel) -> tuple[EditRecord, ...]:
-        chosen = [edit for edit in chain.state.chain if edit.on]
-        with chain.track_edit({"edits": [edit.id for edit in chosen]}):
-            view, remade = BASE, []
+        with chain.track_edit(lambda state: {"edits": [edit.id for edit in _those_on(state)]}) as state:
+            chosen, view, remade = _those_on(state), BASE, []
             for place, edit in enumerate(chosen):
                 part = Part(progress, place, len(chosen))
                 first, second = _two_parts(part) if edit.rep else (part, part)
@@ -246,28 +256,57 @@ def settings_for(workspace: Workspace, method: str, given: Mapping[str, Any]) ->
     return settings
 
 
+class _AllApplied(Exception):
+    """All rows of a batch are applied already, by another process."""
+
+
+def _those_on(state: State) -> list[Edit]:
+    """Return the edits of a state that are on. Raises `BadRequest` where none is."""
+    chosen = [edit for edit in state.chain if edit.on]
+    if not chosen:
+        raise BadRequest("There is no edit to recompute. Apply one or switch one on first.")
+    return chosen
+
+
 def _apply_batch(
     workspace: Workspace,
     file: EditFile,
     rows: Sequence[Placed],
+    applied: Callable[[State], tuple[Edit, ...]],
     method: str,
     settings: Any,
     reason: str,
     progress: Progress,
     cancel: Cancel,
     before: FileProgress,
-) -> Edit:
-    """Compute a batch of a file and apply it. An error says at which rows, and that the earlier ones are kept."""
-    source, chain = edit_files.source_of(file, rows), workspace.chain
+) -> Edit | None:
+    """Compute a batch of a file without the rows that are `applied` by now, and apply it; None where no row is left.
+
+    An error says at which rows, and that the earlier ones are kept.
+    """
+    chain, ground = workspace.chain, workspace.context.ground
     kept = noop(f"{before.done:,} of {before.rows:,} edits are applied. Give the file again to go on")
+
+    def batch_of(state: State) -> tuple[tuple[EditRequest, ...], dict[str, Any]]:
+        left = edit_files.remaining_rows(rows, applied(state))
+        if not left:
+            raise _AllApplied
+        return tuple(ground.case(placed.case.request).request for placed in left), edit_files.source_of(file, left)
+
+    def describe(state: State) -> dict[str, Any]:
+        requests, source = batch_of(state)
+        return {"request": requests[0].as_dict(), "method": method, "source": source}
+
     try:
-        requests = tuple(workspace.context.ground.case(placed.case.request).request for placed in rows)
-        with chain.track_edit({"request": requests[0].as_dict(), "method": method, "source": source}):
+        with chain.track_edit(describe) as state:
+            requests, source = batch_of(state)
             edit = _compute(workspace, requests, method, settings, progress, cancel, source)
             edit = replace(edit, author=workspace.author, reason=reason)
             stop_if(cancel, "Stopped.")
             chain.write(lambda state: ("applied", {"edit": edit.as_json()}))
             return edit
+    except _AllApplied:
+        return None
     except Cancelled as stopped:
         raise Cancelled(f"Stopped. {kept}.") from stopped
     except EditLabError as error:

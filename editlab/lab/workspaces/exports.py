@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from editlab import __version__, methods, storage
 from editlab.errors import BadFile, BadRequest
 from editlab.exports import FORMATS, Entry, Export, Happening, Past, format_named
 from editlab.exports.entry import base_of, requests_of
-from editlab.exports.format import STOPPED
+from editlab.exports.format import STOPPED, Format
 from editlab.forensics.manifest import Manifest
 from editlab.lab.access.downloads import Downloads
 from editlab.lab.job import Job, JobProgress, Parts
@@ -77,9 +78,12 @@ def notes(workspace: Workspace, format: str, only: str = "", rank: int | None = 
 
 def size(workspace: Workspace, format: str, only: str = "", rank: int | None = None) -> int | None:
     """Return how many bytes an export takes, about; None where that is little. Raises `BadRequest` as `export` does."""
-    chosen, contents = format_named(format), _export_of(workspace, only, rank)
-    if rank is not None and not chosen.cuts:
-        raise BadRequest(f"{format} has no rank to cut. Only adapters have: {join(_adapters())}.")
+    return _size_of(format_named(format), _export_of(workspace, only, rank))
+
+
+def _size_of(chosen: Format, contents: Export) -> int | None:
+    if contents.rank is not None and not chosen.cuts:
+        raise BadRequest(f"{chosen.name} has no rank to cut. Only adapters have: {join(_adapters())}.")
     return None if chosen.size is None else chosen.size(contents)
 
 
@@ -103,7 +107,7 @@ def export(
     Raises `BadRequest` for an unknown format, where no edit is on, and for an edit that the format cannot hold; `BadFile`
     where the folder exists or cannot be written; `Cancelled`, after which nothing is left.
     """
-    parts = export_parts(workspace, format, folder, progress, cancel, only, rank)
+    parts = _write_parts(format_named(format), _export_of(workspace, only, rank), folder, progress, cancel)
     while True:
         try:
             next(parts)
@@ -111,23 +115,15 @@ def export(
             return end.value
 
 
-def export_parts(
-    workspace: Workspace,
-    format: str,
-    folder: Path,
-    progress: Progress,
-    cancel: Cancel,
-    only: str = "",
-    rank: int | None = None,
-    copies: int = 1,
+def _write_parts(
+    chosen: Format, contents: Export, folder: Path, progress: Progress, cancel: Cancel, copies: int = 1
 ) -> Parts[list[Path]]:
-    """Do the same part by part, so that others get the model between them. `copies`: what the disk has to hold of it."""
-    chosen, contents = format_named(format), _export_of(workspace, only, rank)
+    """Write an export part by part, so that others get the model between them. `copies`: what the disk has to hold of it."""
     folder = Path(folder).expanduser().absolute()
-    _check_room(folder, copies * (size(workspace, format, only, rank) or 0))
+    _check_room(folder, copies * (_size_of(chosen, contents) or 0))
     try:
         with storage.new_folder(folder) as part:
-            progress(0.0, f"writing {format}")
+            progress(0.0, f"writing {chosen.name}")
             yield from chosen.write_all(contents, part, progress, cancel)
             stop_if(cancel, STOPPED)
     except (OSError, SafetensorError) as error:
@@ -140,7 +136,7 @@ def export_parts(
 
 def about(workspace: Workspace, name: str, only: str = "") -> Manifest:
     """Return what the manifest of an export called `name` says: the base, the edits, and the ledger's last event."""
-    model, past = workspace.context.model, _past_of(workspace)
+    model, past = workspace.context.model, _past_of(workspace, workspace.state.number)
     chosen = [record for record in workspace.records if record.on and only in ("", record.id)]
     base = base_of(model)
     return Manifest(
@@ -155,17 +151,18 @@ def about(workspace: Workspace, name: str, only: str = "") -> Manifest:
 
 
 def offer(workspace: Workspace, info: WorkspaceInfo, format: str, downloads: Downloads, only: str = "") -> Job[str]:
-    """Export the edits that are on, or one of them, as a job; its result is the file's token among the downloads.
+    """Export the edits that are on now, or one of them, as a job; its result is the file's token among the downloads.
 
     Several files are packed into one (.zip); a single one is offered as it is. Raises `BadRequest` as `export`.
     """
-    notes(workspace, format, only)
+    chosen, contents = format_named(format), _export_of(workspace, only)
     folder, name = downloads.new_folder(), f"{file_name(info)}-{format}"
 
     def work(progress: JobProgress, cancel: Cancel) -> Parts[str]:
         token = ""
         try:
-            files = yield from export_parts(workspace, format, folder / name, progress, cancel, only, copies=2)  # and packed
+            own = replace(contents, ground=workspace.context.ground)  # the model may have been loaded again since
+            files = yield from _write_parts(chosen, own, folder / name, progress, cancel, copies=2)  # and packed
             progress(0.9, "packing")
             token = downloads.offer(info.id, _packed(folder / name, files, file_name(info)))
         finally:
@@ -221,14 +218,14 @@ def _export_of(workspace: Workspace, only: str = "", rank: int | None = None) ->
             raise BadRequest("This edit is off or not in the list any more. Choose one that is on.")
         patches = (*chosen[0].patches, *chosen[0].pathways)
         view = View(patches, view.threshold)
-    ground, past = workspace.context.ground, partial(_past_of, workspace)
+    ground, past = workspace.context.ground, partial(_past_of, workspace, workspace.state.number)
     return Export(ground, chosen, view.with_patches(masks), views, past, rank, requests)
 
 
-def _past_of(workspace: Workspace) -> Past:
-    """Return the events of a workspace with their hashes, and what the check of the ledger finds."""
+def _past_of(workspace: Workspace, number: int) -> Past:
+    """Return the events of a workspace up to this one with their hashes, and what the check of the ledger finds."""
     context, name = workspace.context, workspace.name
-    rows = context.ledger.read(workspace.key)
+    rows = [row for row in context.ledger.read(workspace.key) if row[0].number <= number]
     made = {event.number: event.body.get("edit", {}).get("id", "") for event, _ in rows}
     hashes = {event.number: hash for event, hash in rows}
     events = tuple(

@@ -18,9 +18,9 @@ from editlab.lab.job import Job, JobProgress
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.chain import EditRecord, pathways_of
 from editlab.lab.ledger.directory import WorkspaceInfo
-from editlab.lab.ledger.events import CHANGES, Edit, Event, State, count_edits, steps
+from editlab.lab.ledger.events import CHANGES, Edit, Event, State, count_edits, fold, steps
 from editlab.lab.workspaces.open import Workspaces
-from editlab.lab.workspaces.workspace import Workspace
+from editlab.lab.workspaces.workspace import Workspace, gate_threshold
 from editlab.patches import BASE, View
 from editlab.wording import Message, noop
 from editlab.work import Cancel
@@ -61,7 +61,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The edits of a workspace after an event, in order, and the view of those that are on."""
+    """The edits of a workspace after an event, in order, and the view of those that are on, at the threshold of then."""
 
     number: int
     records: tuple[EditRecord, ...]
@@ -95,12 +95,11 @@ def snapshot(workspace: Workspace, number: int | None = None) -> Snapshot:
 
     Raises `BadRequest` where there is no such event, `BadFile` where one of its files is damaged.
     """
-    state = workspace.state
-    number = _check_number(state, number)
-    records = tuple(map(workspace.record, state.chains[number]))
+    state = _state_after(workspace, number)
+    records = tuple(map(workspace.record, state.chain))
     patches = [patch for record in records if record.on for patch in record.patches]
     patches += pathways_of(records)
-    return Snapshot(number, records, View(tuple(patches), workspace.threshold) if patches else BASE)
+    return Snapshot(state.number, records, View(tuple(patches), gate_threshold(state)) if patches else BASE)
 
 
 def ask(context: Context, text: str, snapshots: Mapping[str, Snapshot]) -> Job[Answers]:
@@ -128,15 +127,16 @@ def branch(
 ) -> WorkspaceInfo:
     """Make a private workspace that begins with the edits of another one (`info`) after an event, or as they are now.
 
+    The gate threshold, the switches of mask and guard, and the alarm limits are those of then as well.
+
     Raises `BadRequest` for a name that is taken, and where there is no such event; `BadFile` where a file of the edits is
     missing or damaged. Then no workspace is left.
     """
-    state = workspace.state
-    number = _check_number(state, number)
+    state = _state_after(workspace, number)
     directory = workspaces.context.directory
     made = directory.make(visitor, name)
     try:
-        workspaces.open(made.id, workspace.author).begin_as_branch(info.name, number, state.chains[number])
+        workspaces.open(made.id, workspace.author).begin_as_branch(info.name, state)
     except BaseException:
         directory.delete(visitor, made.id)
         raise
@@ -154,12 +154,14 @@ def differences(first: Iterable[Edit], second: Iterable[Edit]) -> tuple[Differen
     return tuple(Difference(request, *is_on) for request, is_on in on.values())
 
 
-def _check_number(state: State, number: int | None) -> int:
-    """Return the number of an event; None is the latest. Raises `BadRequest` where there is none."""
-    number = state.number if number is None else number
+def _state_after(workspace: Workspace, number: int | None) -> State:
+    """Return the state after an event; None is the latest. Raises `BadRequest` where there is none."""
+    state = workspace.state
+    if number is None or number == state.number:
+        return state
     if not 0 <= number <= state.number:
         raise BadRequest(f"There are {state.number:,} events. Choose one of them.")
-    return number
+    return fold(event for event in workspace.events() if event.number <= number)
 
 
 def _changes_edits(event: Event) -> bool:

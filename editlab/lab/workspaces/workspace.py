@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -149,12 +149,8 @@ class Workspace:
 
     @property
     def threshold(self) -> float:
-        """The gate threshold that was set, or else that of the latest recipe."""
-        chosen = self.chain.state.threshold
-        if chosen is not None:
-            return chosen
-        recipes = [record.rep for record in self.records if record.on and record.rep_on and record.rep]
-        return threshold_of(recipes[-1]) if recipes else THRESHOLD
+        """The gate threshold now."""
+        return gate_threshold(self.chain.state)
 
     @property
     def question_views(self) -> dict[str, View]:
@@ -325,9 +321,9 @@ class Workspace:
 
         return self._change(decide).past[-1].text
 
-    def begin_as_branch(self, of: str, number: int, chain: Sequence[Edit]) -> None:
-        """Begin a new workspace with the edits of the workspace `of` after an event."""
-        body = {"of": of, "number": number, "edits": [edit.as_json() for edit in chain]}
+    def begin_as_branch(self, of: str, begin: State) -> None:
+        """Begin a new workspace with the edits and settings of a state of the workspace `of`."""
+        body = {"of": of, "number": begin.number, "edits": [edit.as_json() for edit in begin.chain], **begin.settings}
         self.chain.write(lambda state: ("branched", body))
 
     def set_limits(self, limits: Mapping[str, float]) -> None:
@@ -454,3 +450,11 @@ class Workspace:
         """Raise `BadRequest` while an edit is being computed."""
         if self.editing is not None or self.chain.state.started is not None:
             raise busy_error()
+
+
+def gate_threshold(state: State) -> float:
+    """Return the gate threshold of a state: the one that was set, or else that of the latest recipe."""
+    if state.threshold is not None:
+        return state.threshold
+    recipes = [edit.rep for edit in state.chain if edit.on and edit.rep_on and edit.rep]
+    return threshold_of(recipes[-1]) if recipes else THRESHOLD
