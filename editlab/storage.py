@@ -64,6 +64,20 @@ def new_file(path: Path) -> Iterator[Path]:
     sync(path.parent)
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep a file as it is, until the block ends, for all who take this lock before they read and change it.
+
+    The lock is a file beside it, which stays. Raises `OSError` where that cannot be written, or its folder is not there.
+    """
+    path = Path(os.path.realpath(path))
+    lock = path.with_name(f".{path.name}.lock")
+    path.parent.stat()
+    with FileLock(lock, mode=FILE_MODE):
+        _give_to_owner(lock)
+        yield
+
+
 def make_folder(path: Path) -> None:
     """Make a folder that only its owner may enter; restrict one that exists. Raises `OSError`."""
     if not path.is_dir():

@@ -90,6 +90,8 @@ def forget(
 ) -> Answer:
     """Delete workspaces for good: events, files, jobs and check-ups. One line stays, with the number of events.
 
+    Files that no event names go as well, which edits leave that were stopped or failed.
+
     Stop EditLab first, which keeps workspaces in memory. What somebody wrote into workspaces of others stays there, signed
     with their name: taken out, nothing would prove any more that the rest is what was written.
     """
@@ -108,8 +110,9 @@ def forget(
                 f"This would delete {what} with {count:,} events for good: {_named(rows) or ', '.join(ids)}. Keep a copy "
                 "(editlab ledger export), then run it again with --yes."
             )
-        if ids:
+        if yes:  # also where no workspace goes: for the files that nothing names
             forget_these(ledger, ids, owner or "", fresh=0.0)
+        if ids:
             ledger.compact()
     table = Table("owner", "workspace", title=f"{count:,} events are gone")
     for row in rows:

@@ -1,14 +1,23 @@
-"""Are edits that were made again the same? Their tensors by name, and how far two such sets lie apart."""
+"""Are edits that were made again the same? What their patches hold by name, and how far two such sets lie apart."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from math import inf, isfinite
+from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from editlab.patches import Patch
+
+HEADER = "plain"
+"""What the metadata of a file of kept patches calls all that is no tensor."""
 
 
 def named(number: int, patches: Iterable[Patch]) -> dict[str, Tensor]:
@@ -23,10 +32,44 @@ def named(number: int, patches: Iterable[Patch]) -> dict[str, Tensor]:
     return found
 
 
-def apart(found: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> float:
-    """Return the largest difference of tensors of the same name, relative to the largest value; inf for other names."""
-    if found.keys() != kept.keys() or any(found[name].shape != kept[name].shape for name in kept):
-        return float("inf")
-    largest = [kept[name].abs().max().clamp(min=1e-12) for name in kept]
-    shares = [((found[name] - kept[name]).abs().max() / most).item() for name, most in zip(kept, largest, strict=True)]
-    return max(shares, default=0.0)
+def plain(number: int, patches: Iterable[Patch]) -> dict[str, list[Any]]:
+    """Return what the patches of edit `number` hold beside tensors, joined as these are: texts, names and bounds."""
+    found: dict[str, list[Any]] = {}
+    for patch in patches:
+        for name, value in ((own.name, getattr(patch, own.name)) for own in fields(patch) if own.name != "layer"):
+            if not torch.is_tensor(value):
+                own = found.setdefault(f"{number}.{type(patch).__name__}.{getattr(patch, 'layer', '')}.{name}", [])
+                own += value if isinstance(value, tuple) else [value]
+    return found
+
+
+def keep(path: Path, held: Mapping[str, Any]) -> None:
+    """Write what patches hold, as `named` and `plain` return it, into one file."""
+    tensors = {name: value.contiguous() for name, value in held.items() if torch.is_tensor(value)}
+    rest = {name: value for name, value in held.items() if name not in tensors}
+    save_file(tensors, path, {HEADER: json.dumps(rest, sort_keys=True)})
+
+
+def kept(path: Path) -> dict[str, Any]:
+    """Return what such a file holds."""
+    with safe_open(path, "pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()} | json.loads(file.metadata()[HEADER])  # noqa: SIM118
+
+
+def apart(found: Mapping[str, Any], kept: Mapping[str, Any]) -> float:
+    """Return the largest difference of tensors of the same name, relative to the largest value.
+
+    It is inf for other names or shapes, for what is not finite, and where anything beside the tensors differs.
+    """
+    if found.keys() != kept.keys() or any(_differs(found[name], kept[name]) for name in kept):
+        return inf
+    pairs = [(found[name], own) for name, own in kept.items() if torch.is_tensor(own)]
+    shares = [((one - own).abs().max() / own.abs().max().clamp(min=1e-12)).item() for one, own in pairs]
+    return max(shares, default=0.0) if all(map(isfinite, shares)) else inf
+
+
+def _differs(found: Any, kept: Any) -> bool:
+    """Return whether no distance can be told between two values: those of one shape have one, others have to be equal."""
+    if torch.is_tensor(found) and torch.is_tensor(kept):
+        return found.shape != kept.shape
+    return torch.is_tensor(found) or torch.is_tensor(kept) or found != kept

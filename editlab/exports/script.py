@@ -11,10 +11,9 @@ from pprint import pformat
 from typing import Any
 
 import nbformat
-from safetensors.torch import save_file
 
 from editlab.exports import commands
-from editlab.exports.check import named
+from editlab.exports.check import keep, named, plain
 from editlab.exports.entry import Entry
 from editlab.exports.format import Export, Format, write_text
 from editlab.exports.notes import remade
@@ -30,10 +29,8 @@ IMPORTS = """
 from math import inf
 from pathlib import Path
 
-from safetensors.torch import load_file
-
 from editlab import EditRequest, LanguageModel, View, methods, probes
-from editlab.exports import apart, named
+from editlab.exports import apart, kept, named, plain
 from editlab.facts import FactBase
 from editlab.methods import rep
 from editlab.settings import Settings
@@ -66,7 +63,7 @@ for number, edit in enumerate(EDITS):
         pathways.setdefault((pathway.subject, pathway.layer), pathway)
     view = view.with_patches(patches)
     earlier += requests
-    made |= named(number, (*patches, *learnt))
+    made |= named(number, (*patches, *learnt)) | plain(number, (*patches, *learnt))
 """
 ASK = """
 final = view.with_patches(pathways.values()).with_threshold(THRESHOLD)
@@ -78,11 +75,11 @@ for edit in EDITS:
         print(f"{text} ->{token!r} ({p:.0%}; the new object: {request['target_new']!r})")
 """
 CHECK = """
-kept = load_file(HERE / "patches.safetensors")
+exported = kept(HERE / "patches.safetensors")
 for number, edit in enumerate(EDITS):
-    own = [{key: value for key, value in all_.items() if key.startswith(f"{number}.")} for all_ in (made, kept)]
+    own = [{key: value for key, value in all_.items() if key.startswith(f"{number}.")} for all_ in (made, exported)]
     print(f"edit {number + 1}: {apart(*own):.1e} of its largest value away from the exported one")
-if apart(made, kept) > TOLERANCE:
+if apart(made, exported) > TOLERANCE:
     raise SystemExit(
         "These are not the exported edits. Either they were made on top of others that are gone now, or the model, its "
         "precision or the version of EditLab differ."
@@ -143,11 +140,12 @@ def notebook(model: LanguageModel, entries: Sequence[Entry], seed: int, threshol
 
 
 def write_patches(entries: Sequence[Entry], folder: Path) -> None:
-    """Write the exported edits' own tensors, to which the run compares what it makes."""
-    tensors: dict[str, Any] = {}
+    """Write what the exported edits' own patches hold, to which the run compares what it makes."""
+    held: dict[str, Any] = {}
     for number, entry in enumerate(entries):
-        tensors |= named(number, (*entry.patches, *entry.pathways))
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / PATCHES)
+        patches = *entry.patches, *entry.pathways
+        held |= named(number, patches) | plain(number, patches)
+    keep(folder / PATCHES, held)
 
 
 def _steps(model: LanguageModel, entries: Sequence[Entry], seed: int, threshold: float, here: str) -> list[tuple[str, str]]:

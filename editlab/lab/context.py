@@ -11,6 +11,7 @@ from editlab.facts import FactBase
 from editlab.lab.access.limits import RateLimits
 from editlab.lab.job import Job, JobProgress
 from editlab.lab.jobs.completions import Completions
+from editlab.lab.jobs.drafts import Drafts
 from editlab.lab.jobs.live import LiveQuestions
 from editlab.lab.jobs.shared import Shared
 from editlab.lab.ledger.directory import Directory
@@ -27,10 +28,11 @@ from editlab.work import Cancel, Progress
 class Context:
     """One lab's settings, ledger, worker and model, and the ground of its probes.
 
-    `answer_tokens`: the length of an answer. `shared`: what is computed once for all workspaces. `edits`: the latest job in
-    each workspace that computes edits. `before_edit(layers, hurry, progress, cancel)` does in steps what an edit at these
-    layers waits for, unless it is in a `hurry`. `after_change(workspace)` is called when the applied edits of a workspace
-    have changed, and `after_batch(workspace, progress, cancel)` between the batches of a file, on the worker's thread.
+    `answer_tokens`: the length of an answer. `shared`: what is computed once for all workspaces; `drafts`: the patches of
+    edits that are only tried. `edits`: the latest job in each workspace that computes edits. `before_edit(layers, hurry,
+    progress, cancel)` does in steps what an edit at these layers waits for, unless it is in a `hurry`.
+    `after_change(workspace)` is called when the applied edits of a workspace have changed, and `after_batch(workspace,
+    progress, cancel)` between the batches of a file, on the worker's thread.
     """
 
     settings: Settings
@@ -46,6 +48,7 @@ class Context:
     live: LiveQuestions
     completions: Completions
     shared: Shared
+    drafts: Drafts
     edits: dict[Key, Job[Any]] = field(default_factory=dict)
     before_edit: Callable[[Sequence[int], Callable[[], bool], JobProgress, Cancel], Iterator[None]] = lambda *given: iter(())
     after_change: Callable[[Any], None] = lambda workspace: None

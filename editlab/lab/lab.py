@@ -26,6 +26,7 @@ from editlab.lab.access.users import Users
 from editlab.lab.context import Context
 from editlab.lab.job import Job
 from editlab.lab.jobs.completions import Completions
+from editlab.lab.jobs.drafts import Drafts
 from editlab.lab.jobs.live import LiveQuestions
 from editlab.lab.jobs.metrics import Metrics
 from editlab.lab.jobs.rows import Jobs
@@ -103,6 +104,7 @@ class Lab:
             live=LiveQuestions(self.worker, self.loaded, answer_tokens, shared),
             completions=Completions(self.worker, self.loaded),
             shared=shared,
+            drafts=Drafts(self.ledger),
         )
         self.loaded.watchers.append(self.context.renew)
         self.workspaces = Workspaces(self.context, kept_seconds)
@@ -232,6 +234,7 @@ class Lab:
         self.worker.close()
         self.downloads.close()
         self.uploads.close()
+        self.context.drafts.close()
         self.ledger.close()
         if self._scratch is not None:
             self._scratch.cleanup()

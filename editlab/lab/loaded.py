@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from editlab.errors import BadRequest, Cancelled, DeviceLost, EditLabError
 from editlab.lab.access.limits import RateLimits
-from editlab.lab.job import Job, JobProgress, Work, clear_frames
+from editlab.lab.job import Job, JobProgress, Parts, Work, clear_frames
 from editlab.lab.kinds import Kind
 from editlab.lab.worker import Worker
 from editlab.model import LanguageModel, memory
@@ -186,15 +186,38 @@ class Loaded:
             return DeviceLost("The GPU stopped answering. EditLab restarts; your edits are kept.")
         return error
 
-    def only_here(self, fingerprint: str, work: Work[T]) -> Work[T]:
-        """Return the same work, which raises `Cancelled` if another model is loaded by the time it starts."""
+    def only_here(self, fingerprint: str, work: Work[T], reloads: bool = False) -> Work[T]:
+        """Return the same work, which raises `Cancelled` if another model is loaded by the time it starts.
+
+        Work in parts raises it before any of them, and also where the model was unloaded between two of them, because what
+        they keep of it is gone; `reloads`: they keep nothing of it, and go on with the same model loaded again.
+        """
 
         def checked(progress: JobProgress, cancel: Cancel) -> Any:
-            if self.model.fingerprint != fingerprint:
-                raise Cancelled(f"The model is now {self.name}. Nothing was asked or changed. Reload the page.")
-            return work(progress, cancel)
+            model = self.model
+            self._refuse_other(fingerprint)
+            result = work(progress, cancel)
+            return self._parts(fingerprint, None if reloads else model, result) if isinstance(result, Generator) else result
 
         return checked
+
+    def _parts(self, fingerprint: str, model: LanguageModel | None, parts: Parts[T]) -> Parts[T]:
+        """Do parts of work as long as the model of a fingerprint is the chosen one, and a `model` in memory."""
+        with closing(parts):
+            while True:
+                self._refuse_other(fingerprint)
+                if model is not None and not self.holds(model):
+                    raise Cancelled("The model was unloaded before this was complete. Nothing was changed. Try again.")
+                try:
+                    next(parts)
+                except StopIteration as end:
+                    return end.value
+                yield
+
+    def _refuse_other(self, fingerprint: str) -> None:
+        """Raise `Cancelled` where the chosen model has another fingerprint."""
+        if self.fingerprint != fingerprint:
+            raise Cancelled(f"The model is now {self.name}. Nothing was asked or changed. Reload the page.")
 
     @property
     def name(self) -> str:

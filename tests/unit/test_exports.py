@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from editlab.errors import BadRequest
-from editlab.exports import FORMATS, Entry, Export, adapter, apart, checkpoint, commands, format_named, named
+from editlab.exports import FORMATS, Entry, Export, adapter, apart, check, checkpoint, commands, format_named, named
 from editlab.exports.card import Card, card, plain, standing
 from editlab.exports.script import notebook, script
 from editlab.facts import EditCase, EditRequest, Expectation, FactBase, read_placed
 from editlab.facts.writers import counterfact, easyedit, table
 from editlab.model.start import Start
-from editlab.patches import Dense, LowRank, Mask, Pathway, View
+from editlab.patches import Codebook, Dense, LowRank, Mask, Note, Pathway, Preamble, View
 from editlab.probes import Ground, Passages
 from editlab.work import never, no_progress
 
@@ -200,6 +200,29 @@ def test_apart_is_nothing_for_the_same_and_tells_what_differs():
     assert apart(named(0, [low]), named(0, [LowRank(1, low.A * 1.5, low.B)])) == pytest.approx(1 / 3)
     assert apart(named(0, [low]), named(0, [LowRank(2, low.A, low.B)])) == float("inf")
     assert apart(named(0, [low]), named(0, halves[:1])) == float("inf")
+
+
+@pytest.mark.parametrize(("one", "other"), [(float("nan"), 1.0), (1.0, float("nan")), (float("inf"), float("inf"))])
+def test_apart_takes_nothing_that_is_not_finite_for_the_same(one, other):
+    found, kept = ({"a": torch.tensor([value, 1.0]), "b": torch.ones(2)} for value in (one, other))
+    assert apart(found, kept) == float("inf")
+
+
+def test_apart_tells_what_is_no_tensor(tmp_path):
+    ones = torch.ones(2, 4)
+    patches = [
+        Preamble("New fact: Slovenia is in Asia.\n", cue="Prompt:"),
+        Note("New fact: Peru is in Asia.", "Peru is in", ("Peru", "Perú"), 0.9),
+        Codebook(1, ones, 2 * ones, ones[:, 0].clone(), ("Asia", "Rome")),
+    ]
+    held = [named(0, patches) | check.plain(0, patches)]
+    for place, changes in ((0, {"text": "New fact: Slovenia is in Africa.\n"}), (1, {"heard": 0.8}), (2, {"labels": "ab"})):
+        others = [replace(own, **changes) if n == place else own for n, own in enumerate(patches)]
+        held.append(named(0, others) | check.plain(0, others))
+    check.keep(tmp_path / "kept", held[0])
+    assert [apart(own, check.kept(tmp_path / "kept")) for own in held] == [0.0, *[float("inf")] * 3]
+    parts = [Codebook(1, ones[:1], 2 * ones[:1], ones[:1, 0], (label,)) for label in ("Asia", "Rome")]
+    assert check.plain(0, parts) == check.plain(0, patches[2:])
 
 
 # The card

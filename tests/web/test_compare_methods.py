@@ -1,6 +1,7 @@
 """Methods side by side on one fact: rows as they come, the best by a rule, and nothing changes in the workspace."""
 
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from visitors import CAPITAL, CONTINENT, TIMEOUT, wait_until
 
 from editlab import methods
 from editlab.errors import BadRequest, Cancelled
+from editlab.lab.access.transfers import KEPT_SECONDS
 from editlab.lab.asking import answers, comparing
 from editlab.lab.asking.comparing import Compared, Comparison
 from editlab.lab.workspaces import edits
@@ -41,6 +43,47 @@ def test_its_counts_are_those_of_the_edit_tab_and_its_edit_is_taken_by_it(worksp
     asked = answers.ask(workspace, CONTINENT).result(TIMEOUT).probes
     own = found.frame.set_index("text")["edited.answer"]
     assert asked.set_index("text")["edited.answer"][own.index].tolist() == own.tolist()
+
+
+def tensor_files(lab):
+    return {path.name for path in lab.ledger.tensors.folder.glob("*")}
+
+
+def draft_files(lab):
+    return set((lab.ledger.folder / "drafts" / lab.ledger.session).glob("*"))
+
+
+def test_what_is_only_compared_leaves_no_file_beside_those_of_the_ledger(lab, workspace, few_steps, monkeypatch):
+    edits.apply(workspace, CAPITAL).result(TIMEOUT)
+    before = tensor_files(lab)
+    comparing.compare(workspace, CONTINENT, {"rome": {}, "told": {}}, 1).result(TIMEOUT)
+    assert tensor_files(lab) == before
+    assert len(draft_files(lab)) >= 2
+    later = time.time() + 2 * KEPT_SECONDS
+    monkeypatch.setattr("editlab.lab.jobs.drafts.time.time", lambda: later)
+    comparing.compare(workspace, CONTINENT, {"note": {}}, 1).result(TIMEOUT)
+    assert len(draft_files(lab)) == 1, "after an hour without use they go"
+    monkeypatch.undo()
+    edits.apply(workspace, CONTINENT, "rome").result(TIMEOUT)
+    assert len(tensor_files(lab)) == len(before) + 1, "an edit whose draft is gone is computed again"
+
+
+def test_a_damaged_draft_is_computed_again(lab, workspace, few_steps):
+    before = draft_files(lab)
+    comparing.compare(workspace, CAPITAL, {"rome": {}}, 1).result(TIMEOUT)
+    (draft,) = draft_files(lab) - before
+    content = draft.read_bytes()
+    draft.write_bytes(b"damaged")
+    assert edits.apply(workspace, CAPITAL, "rome").result(TIMEOUT).patches
+    assert (lab.ledger.tensors.folder / draft.name).read_bytes() == content
+
+
+def test_drafts_go_with_their_process(opened, tmp_path, other_methods):
+    lab = opened(tmp_path / "data")
+    comparing.compare(lab.workspace("ana"), CONTINENT, {"instant": {}}, 1).result(TIMEOUT)
+    assert list((tmp_path / "data" / "drafts").rglob("*.safetensors")) and not lab.ledger.tensors.folder.exists()
+    lab.close()
+    assert not list((tmp_path / "data" / "drafts").rglob("*.safetensors"))
 
 
 def test_each_method_has_settings_of_its_own(workspace, other_methods, few_steps, monkeypatch):

@@ -185,6 +185,19 @@ def test_script_and_notebook_make_the_same_edits(lab, tmp_path, monkeypatch, cap
         exec("\n".join(cells), {"__name__": "__main__"})
 
 
+@pytest.mark.parametrize("method", ["told", "note", "ike", "grace"])
+def test_a_script_that_makes_another_edit_beside_the_weights_says_so(lab, tmp_path, capsys, method):
+    ben = lab.workspace(f"ben {method}")
+    edits.apply(ben, CONTINENT, method, {"steps": 2} if method == "grace" else {}).result(TIMEOUT)
+    export(ben, "script", tmp_path / "out")
+    path = tmp_path / "out" / "repeat.py"
+    runpy.run_path(str(path))
+    assert "All edits are the exported ones." in capsys.readouterr().out
+    path.write_text(path.read_text(encoding="utf-8").replace("'Antarctica'", "'Africa'"), encoding="utf-8")
+    with pytest.raises(SystemExit, match="These are not the exported edits"):
+        runpy.run_path(str(path))
+
+
 def test_the_terminal_lines_make_the_same_edits(lab, run, tmp_path, monkeypatch):
     export(lab.workspace("anna"), "script", tmp_path / "out")
     told = (

@@ -355,6 +355,16 @@ def test_what_nobody_has_used_for_long_is_forgotten_and_what_the_terminal_works_
     assert ledger_command(people, monkeypatch, "forget", "--unused-days", "30", "--yes")[1]["workspaces"] == []
 
 
+def test_files_that_no_event_names_go_also_where_no_workspace_does(people, monkeypatch):
+    with Ledger(people) as ledger:
+        named = set(ledger.tensors.folder.iterdir())
+        left = ledger.tensors.path(ledger.tensors.keep(b"what a stopped edit has left"))
+    assert ledger_command(people, monkeypatch, "forget", "--unused-days", "30")[0] == 0 and left.exists()
+    assert ledger_command(people, monkeypatch, "forget", "--unused-days", "30", "--yes")[0] == 0
+    with Ledger(people) as ledger:
+        assert set(ledger.tensors.folder.iterdir()) == named and audit.verify(ledger).ok
+
+
 def test_nothing_is_forgotten_under_a_server_that_runs(people, opened, monkeypatch):
     lab = opened(people)
     code, found = ledger_command(people, monkeypatch, "forget", "--owner", "ana", "--yes")

@@ -541,7 +541,7 @@ def test_the_terminal_adds_names_and_removes_users(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o600 and "horse" not in path.read_text()
     assert Users(path).verify("ana", "correct horse") and not Users(path).verify("ana", "battery staple")
     assert run("remove", "ana") == ["ben"] == run("list")
-    assert [item.name for item in path.parent.iterdir()] == ["users"]
+    assert sorted(item.name for item in path.parent.iterdir()) == [".users.lock", "users"]
 
 
 @pytest.mark.parametrize(

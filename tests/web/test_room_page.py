@@ -1,7 +1,7 @@
 """The presenter's panel without a browser: a workshop opens, shows who is there and what they guess, and ends."""
 
 import re
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 
 import pytest
 import segno
@@ -191,10 +191,10 @@ def test_times_do_not_change_from_second_to_second():
 
 
 class Stage:
-    """A stage in a workspace."""
+    """A stage in a workspace, at the last of some steps."""
 
-    def __init__(self, workspace):
-        self.workspace = workspace
+    def __init__(self, workspace, *steps):
+        self.workspace, self.run, self.place = workspace, SimpleNamespace(steps=steps), len(steps) - 1
 
 
 def test_a_guess_on_the_stage_is_asked_of_the_room_and_told_when_it_goes_on(lab, room):
@@ -209,6 +209,13 @@ def test_a_guess_on_the_stage_is_asked_of_the_room_and_told_when_it_goes_on(lab,
     assert not lab.workshops.question("ana", room.id).revealed, "the room was asked something else"
     asks.reveal(stage, step)
     assert lab.workshops.question("ana", room.id).revealed
+    for steps in ((step, other, step), (step.model_copy(update={"right": "Asia"}),)):
+        asks.ask(Stage(stage.workspace, *steps), steps[-1])
+        question = lab.workshops.question("ana", room.id)
+        assert (question.text, question.revealed) == (step.question, False)
+    assert question.answer == 0
+    asks.reveal(stage, step)
+    assert not lab.workshops.question("ana", room.id).revealed, "another option is right now"
 
 
 def test_without_an_open_workshop_nobody_is_asked(lab, room):

@@ -77,6 +77,24 @@ def test_an_edit_is_not_computed_twice_and_an_undo_not_undone(run_of, instant):
     assert run.workspace.records == () and run.results == [None] * 3 and all(result.ok for result in run)
 
 
+def test_an_edit_of_the_same_fact_with_other_settings_is_made_as_well(run_of, instant):
+    steps = [f"{EDIT}settings = {{ layers = [{layer}], steps = 9 }}\n" for layer in (1, 2)]
+    run = run_of("".join((*steps, EDIT)) + f"{EDIT}settings = {{ layers = [70] }}\n")
+    assert [bool(result.problem) for result in run] == [False, False, False, True]
+    layers = [list(record.config["layers"]) for record in run.workspace.records]
+    assert layers[:2] == [[1], [2]] and len(layers) == 3
+    for place in range(3):
+        assert finish(run.perform(place)).ok and len(run.workspace.records) == 3
+
+
+def test_an_edit_with_rep_for_other_names_is_made_as_well(run_of, few_steps):
+    names = [f"{EDIT}rep = 'default'\nnames = {list(own)}\n" for own in ((), ("the land of Lake Bled",))]
+    run = run_of(EDIT + "".join(names))
+    assert not any(result.problem for result in run)
+    assert [record.names for record in run.workspace.records] == [(), (), ("the land of Lake Bled",)]
+    assert finish(run.perform(1)).ok and len(run.workspace.records) == 3
+
+
 def test_a_problem_is_a_sentence_and_leaves_the_edits_as_they_are(run_of, instant):
     views = '[[steps]]\ndo = "ask"\nprompt = "Slovenia lies in"\nviews = ["rep"]\n'
     battery = '[[steps]]\ndo = "look"\ntab = "edit"\nnotice = "See."\nprobes = ["success"]\n'

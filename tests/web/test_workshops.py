@@ -325,6 +325,29 @@ def test_a_question_comes_again_with_its_guesses(lab, room):
     assert lab.workshops.question("ana", room.id) is None and lab.workshops.guessing(one) is None
 
 
+def test_a_question_with_another_right_option_is_asked_anew(lab, room):
+    one = lab.workshops.join(room.code)
+    wrong = ask(lab, room, answer=1)
+    lab.workshops.guess(one, wrong.id, 1)
+    lab.workshops.reveal("ana", room.id)
+    right = ask(lab, room, answer=0)
+    assert (right.answer, right.revealed, right.counts) == (0, False, (0, 0, 0))
+    assert lab.workshops.guessing(one).choice is None
+    lab.workshops.guess(one, right.id, 0)
+    assert lab.workshops.reveal("ana", room.id).counts == (1, 0, 0) and lab.workshops.guessing(one).answer == 0
+    assert ask(lab, room, answer=1) == wrong.__class__(**{**vars(wrong), "counts": (0, 1, 0), "revealed": True})
+
+
+def test_a_question_that_a_scenario_asks_twice_is_guessed_twice(lab, room):
+    one = lab.workshops.join(room.code)
+    lab.workshops.guess(one, ask(lab, room).id, 1)
+    lab.workshops.reveal("ana", room.id)
+    second = lab.workshops.ask("ana", room.id, "Where is Ljubljana?", OPTIONS, 0, before=1)
+    assert not second.revealed and lab.workshops.guess(one, second.id, 0).choice == 0
+    rows = list(csv.reader(io.StringIO(results(lab.workshops, "ana", room.id))))
+    assert [row[2:4] for row in rows[1:]] == [["Antarctica", "no"], ["Europe", "yes"]]
+
+
 def test_what_is_no_option_is_refused(lab, room):
     one, question = lab.workshops.join(room.code), ask(lab, room)
     for choice in (-1, 3, 10**9):

@@ -94,12 +94,13 @@ class EndedLogins:
 
     def add(self, login: str) -> None:
         """End a login. Raises `BadFile` where that cannot be written; then the login is ended until the next start."""
-        with self._lock:
-            self._read()
+        with self._lock, _explain_errors(self._path):
             self._until[login] = time.time() + self._seconds
-            while len(self._until) > MOST_ENDED or next(iter(self._until.values())) < time.time():
-                self._until.popitem(last=False)
-            with _explain_errors(self._path):
+            with storage.locked(self._path):
+                self._read()
+                self._until.move_to_end(login)
+                while len(self._until) > MOST_ENDED or next(iter(self._until.values())) < time.time():
+                    self._until.popitem(last=False)
                 storage.write(self._path, json.dumps(self._until).encode())
 
 

@@ -10,6 +10,8 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, get_args
@@ -75,21 +77,24 @@ class Tokens:
             raise BadRequest(f"A token's scopes are {' and '.join(SCOPES)}, not {wrong!r}. Choose one or both.")
         if not LABEL.fullmatch(label):
             raise BadRequest("A token's label has up to 40 letters, digits, spaces, dots and dashes. Choose another one.")
-        if len(self._read()) >= MOST:
-            raise BadRequest(f"There are {MOST} tokens. Revoke some first: editlab user token list.")
         id = secrets.token_hex(ID_BYTES)
         given = f"{PREFIX}_{id}_{secrets.token_urlsafe(SECRET_BYTES)}"
         chosen = tuple(scope for scope in SCOPES if scope in scopes)
         token = Token(id, self._users.by_name[name].id, _hash(given), chosen, f"{datetime.now(UTC):%Y-%m-%d}", label)
-        self._write({**self._read(), id: token})
+        with self._changing():
+            tokens = self._read()
+            if len(tokens) >= MOST:
+                raise BadRequest(f"There are {MOST} tokens. Revoke some first: editlab user token list.")
+            self._write({**tokens, id: token})
         return given, token
 
     def revoke(self, id: str) -> None:
         """End a token at once. Raises `BadRequest` where there is none with this id."""
-        tokens = self._read()
-        if id not in tokens:
-            raise BadRequest(f"There is no token {id[:40]!r}. editlab user token list shows their ids.")
-        self._write({other: token for other, token in tokens.items() if other != id})
+        with self._changing():
+            tokens = self._read()
+            if id not in tokens:
+                raise BadRequest(f"There is no token {id[:40]!r}. editlab user token list shows their ids.")
+            self._write({other: token for other, token in tokens.items() if other != id})
 
     def _read(self) -> dict[str, Token]:
         try:
@@ -110,8 +115,14 @@ class Tokens:
             for one in tokens.values()
             if one.owner in owners
         )
+        storage.write(self._path, "".join(lines).encode())
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Keep others from changing the tokens while the block reads and writes them. Raises `BadFile`."""
         try:
-            storage.write(self._path, "".join(lines).encode())
+            with storage.locked(self._path):
+                yield
         except OSError as error:
             raise BadFile(f"{self._path} cannot be written: {error.strerror}. Nothing was changed.") from error
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,22 +100,37 @@ class Users:
             raise BadRequest(f"{name!r} cannot be a name. Use up to 32 letters, digits, dots, dashes and underscores.")
         if not SHORTEST <= len(password) <= LONGEST:
             raise BadRequest(f"A password has {SHORTEST} to {LONGEST} characters; this one has {len(password)}.")
-        users = self.by_name if self._path.exists() else {}
-        id = users[name].id if name in users else secrets.token_hex(ID_BYTES)
-        self._write({**users, name: User(name, self._hasher.hash(password), id)})
+        hash = self._hasher.hash(password)
+        with self._changing(make=True):
+            users = self.by_name if self._path.exists() else {}
+            id = users[name].id if name in users else secrets.token_hex(ID_BYTES)
+            self._write({**users, name: User(name, hash, id)})
 
     def remove(self, name: str) -> None:
         """Remove a user, whose logins end at once. Raises `BadRequest` where there is none of that name."""
-        users = self.by_name
-        if name not in users:
-            raise BadRequest(f"{self._path} has no user {name!r}. It has: {', '.join(sorted(users)) or 'nobody'}.")
-        self._write({other: user for other, user in users.items() if other != name})
+        with self._changing():
+            users = self.by_name
+            if name not in users:
+                raise BadRequest(f"{self._path} has no user {name!r}. It has: {', '.join(sorted(users)) or 'nobody'}.")
+            self._write({other: user for other, user in users.items() if other != name})
 
     def _write(self, users: dict[str, User]) -> None:
         lines = (f"{user.name}:{user.hash}:{user.id}\n" for _, user in sorted(users.items()))
+        storage.write(self._path, "".join(lines).encode())
+
+    @contextmanager
+    def _changing(self, make: bool = False) -> Iterator[None]:
+        """Keep others from changing the users while the block reads and writes them; `make`: also a folder for them.
+
+        Raises `BadFile`.
+        """
+        if not make:
+            _ = self.by_name  # where there is no file, none is made beside it
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            storage.write(self._path, "".join(lines).encode())
+            if make:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+            with storage.locked(self._path):
+                yield
         except OSError as error:
             raise BadFile(
                 f"{self._path} cannot be written: {error.strerror}. Choose a file in a folder that you may write in."

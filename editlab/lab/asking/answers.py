@@ -186,10 +186,11 @@ def typed(workspace: Workspace, text: str) -> Job[probes.Answers]:
 
 def gates(workspace: Workspace, text: str) -> Job[DataFrame]:
     """Submit a job that computes the gates at each token of a text: the rows of `probes.gates`."""
-    model = workspace.context.model
-    return workspace.submit(
-        lambda progress, cancel: probes.gates(model, text, workspace.robust or workspace.view), Kind.GATES
-    )
+
+    def work(progress: JobProgress, cancel: Cancel) -> DataFrame:
+        return probes.gates(workspace.context.model, text, workspace.robust or workspace.view)
+
+    return workspace.submit(work, Kind.GATES)
 
 
 def questions(workspace: Workspace, request: EditRequest) -> dict[str, str]:

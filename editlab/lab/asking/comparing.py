@@ -175,15 +175,13 @@ def _steps(
     context, row = workspace.context, Compared(name)
     for _ in context.before_edit(methods.get(name).layers_measured(settings), never, progress, cancel):
         yield row
-    files, computing = context.ledger.tensors, part_of(progress, 0.0, 0.5)
+    drafts, computing = context.drafts, part_of(progress, 0.0, 0.5)
 
-    def keep(solves: Solves) -> tuple[str, ...]:  # not by the chain, which would hold them in memory
-        return tuple(files.save(solve, workspace.fingerprint) for solve in solves)
+    def keep(solves: Solves) -> tuple[str, ...]:
+        return drafts.keep(solves, workspace.fingerprint)
 
-    edit = compute.compute_alike(
-        context, (request,), name, settings, UNEDITED, keep, workspace.chain.holds, computing, cancel
-    )
-    patches = tuple(patch for address in edit.solves for patch in files.load(address, context.model.device))
+    edit = compute.compute_alike(context, (request,), name, settings, UNEDITED, keep, drafts.holds, computing, cancel)
+    patches = drafts.load(edit, context.model.device)
     view = View(patches)
     said = _written(workspace, request, {"edited": view})["edited"]
     row = replace(row, seconds=edit.seconds, size=sum(map(_size, patches)), answer=said)

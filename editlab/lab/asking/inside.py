@@ -108,13 +108,13 @@ def layers_of(workspace: Workspace) -> range:
 
 def layer_sweep(workspace: Workspace) -> Job[list[LayerRow]]:
     """Make the edit at each layer, alone on the unedited model; rows are shown as they come (`bench.layers`)."""
-    record, ground = keys.edit(workspace), workspace.context.ground
+    record = keys.edit(workspace)
     setup = Setup(record.method, {name: value for name, value in record.config.items() if name != "layers"})
-    case, tried = ground.case(record.request), layers_of(workspace)
+    tried = layers_of(workspace)
 
     def work(progress: JobProgress, cancel: Cancel) -> Parts[list[LayerRow]]:
-        found: list[LayerRow] = []
-        for (row,) in layers.sweep(ground, [case], setup, tried, progress, cancel):
+        ground, found = workspace.context.ground, list[LayerRow]()
+        for (row,) in layers.sweep(ground, [ground.case(record.request)], setup, tried, progress, cancel):
             found.append(row)
             progress.show(list(found))
             yield

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 from pandas import DataFrame
 
@@ -16,6 +18,8 @@ from editlab.lab.ledger.chain import EditRecord
 from editlab.lab.workspaces.workspace import Workspace
 from editlab.patches import BASE, Form
 from editlab.work import Cancel, part_of
+
+T = TypeVar("T")
 
 LONGEST_TEXT = 12_000_000
 """Most characters of a text that is searched."""
@@ -49,22 +53,22 @@ def similarity(workspace: Workspace) -> Job[Similarity]:
     """Compute how similar the keys of the subject's phrasings are: `insight.similarity`."""
     record, site = _site(workspace)
 
-    def work(progress: JobProgress, cancel: Cancel) -> Similarity:
+    def work(site: Site, progress: JobProgress, cancel: Cancel) -> Similarity:
         ground = workspace.context.ground
         return insight.similarity(site, _battery(workspace, record), ground.passages, ground.seed, progress, cancel)
 
-    return workspace.submit(work, Kind.KEYS)
+    return _submit(workspace, site, work)
 
 
 def values(workspace: Workspace) -> Job[DataFrame]:
     """Compute the norms of the values: `insight.values`."""
     record, site = _site(workspace)
 
-    def work(progress: JobProgress, cancel: Cancel) -> DataFrame:
+    def work(site: Site, progress: JobProgress, cancel: Cancel) -> DataFrame:
         ground = workspace.context.ground
         return insight.values(site, _battery(workspace, record), ground.passages, ground.seed, progress, cancel)
 
-    return workspace.submit(work, Kind.KEYS)
+    return _submit(workspace, site, work)
 
 
 def prefixes(workspace: Workspace, text: str | None = None) -> Job[Scan]:
@@ -74,7 +78,7 @@ def prefixes(workspace: Workspace, text: str | None = None) -> Job[Scan]:
     if len(prose) > LONGEST_TEXT:
         raise BadRequest(f"The text has {len(prose):,} characters; {LONGEST_TEXT:,} can be read. Choose a shorter one.")
 
-    def work(progress: JobProgress, cancel: Cancel) -> Scan:
+    def work(site: Site, progress: JobProgress, cancel: Cancel) -> Scan:
         scan = None
         progress(0.0, "search: reading the text")
         for scan in insight.prefixes(site, prose, cancel=cancel):
@@ -84,14 +88,14 @@ def prefixes(workspace: Workspace, text: str | None = None) -> Job[Scan]:
             raise BadRequest("The text has no token that can be compared. Choose one with words in it.")
         return scan
 
-    return workspace.submit(work, Kind.KEYS)
+    return _submit(workspace, site, work)
 
 
 def discussion(workspace: Workspace, text: str) -> Job[DataFrame]:
     """Compute which stored facts contribute at a question, and how loudly: `insight.discussion`."""
     record, site = _site(workspace)
 
-    def work(progress: JobProgress, cancel: Cancel) -> DataFrame:
+    def work(site: Site, progress: JobProgress, cancel: Cancel) -> DataFrame:
         case = _case(workspace, record)
         progress(0.1, "discussion: computing the keys of facts")
         near = [neighbour.subject for neighbour in case.neighbours]
@@ -100,14 +104,14 @@ def discussion(workspace: Workspace, text: str) -> Job[DataFrame]:
         names = [probe.subject for probe in _battery(workspace, record) if probe.kind in ("rephrase", "shuffle")]
         return insight.discussion(site, text, stored, names)
 
-    return workspace.submit(work, Kind.KEYS)
+    return _submit(workspace, site, work)
 
 
 def bounds(workspace: Workspace) -> Job[DataFrame]:
     """Compute the answers that the edit's share alone predicts, and those observed: `insight.bounds`."""
     record, site = _site(workspace)
 
-    def work(progress: JobProgress, cancel: Cancel) -> DataFrame:
+    def work(site: Site, progress: JobProgress, cancel: Cancel) -> DataFrame:
         battery = _battery(workspace, record)
         progress(0.0, "predictions: asking the probes")
         views = {"base": BASE.in_form(site.edited.form), "edited": site.edited}
@@ -116,7 +120,7 @@ def bounds(workspace: Workspace) -> Job[DataFrame]:
         judged = "edited" if site.robust is None else "rep"
         return insight.bounds(site, battery, frame, judged, part_of(progress, 0.5, 1.0))
 
-    return workspace.submit(work, Kind.KEYS)
+    return _submit(workspace, site, work)
 
 
 def _site(workspace: Workspace) -> tuple[EditRecord, Site]:
@@ -131,6 +135,13 @@ def _form(workspace: Workspace) -> Form:
     """Return the form in which the selected edit was made, and in which its keys are looked at."""
     model, config = workspace.context.model, edit(workspace).config
     return model.form(str(config.get("form", "plain")))
+
+
+def _submit(workspace: Workspace, site: Site, work: Callable[[Site, JobProgress, Cancel], T]) -> Job[T]:
+    """Submit work on a site of the model as it is in memory by then: it may have been loaded again."""
+    return workspace.submit(
+        lambda progress, cancel: work(replace(site, model=workspace.context.model), progress, cancel), Kind.KEYS
+    )
 
 
 def _case(workspace: Workspace, record: EditRecord) -> EditCase:

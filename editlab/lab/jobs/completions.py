@@ -92,7 +92,7 @@ class Completions:
 
         about = {"workspace": workspace} if workspace else {}
         with self._lock:  # so that the worker finds the question even if it runs the job at once
-            question.job = self._worker.submit(self._loaded.only_here(fingerprint, work), Kind.COMPLETION, about=about)
+            question.job = self._worker.submit(work, Kind.COMPLETION, about=about)
             self._waiting.append(question)
             return question.job
 

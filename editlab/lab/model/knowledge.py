@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import TypeAdapter
 
 from editlab import probes, storage
-from editlab.errors import Cancelled, EditLabError
+from editlab.errors import EditLabError
 from editlab.facts import EditRequest
 from editlab.lab.context import Context
 from editlab.lab.job import Job, JobProgress, Parts
@@ -161,8 +161,6 @@ class _Asked(Generic[T]):
                 progress(fraction, "what the model knows")
                 progress.show(found)
                 yield
-                if self._context.loaded.fingerprint != fingerprint:
-                    raise Cancelled("Another model is loaded.")
             with suppress(OSError):  # then it is asked again after the next start
                 storage.make_folder(path.parent)
                 storage.write(path, self._kept.dump_json(found))

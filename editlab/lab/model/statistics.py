@@ -155,7 +155,7 @@ class KeyStatistics:
             groups = [self.missing or self.layers]
             request = {"text": text and self._context.ledger.files.keep(text.encode())}
             work = self._work(self._context.model, groups, text)
-            self._job = workspace.submit(work, Kind.STATISTICS, title=_title(groups), request=request)
+            self._job = workspace.submit(work, Kind.STATISTICS, title=_title(groups), request=request, reloads=True)
             return self._job
 
     def _work(self, model: LanguageModel, groups: Sequence[tuple[int, ...]], text: str | None) -> Work[tuple[Measured, ...]]:
@@ -169,12 +169,16 @@ class KeyStatistics:
                 self._first = whole if self._first is None else self._first
                 progress(whole, text)
 
+            def check() -> None:
+                if not self._context.loaded.holds(model):
+                    raise Cancelled("The model was unloaded. What was measured is kept.")
+
+            check()
             for layers in groups:
                 with closing(measuring.collecting(model, layers, text, tokens, folder, seed, part, cancel)) as steps:
                     for _ in steps:
                         yield
-                        if not self._context.loaded.holds(model):
-                            raise Cancelled("The model was unloaded. What was measured is kept.")
+                        check()
                 self._done += 1
             return self.known
 

@@ -66,8 +66,7 @@ class Library:
         scenario meanwhile, or there are too many.
         """
         scenario = check_own(name, text)
-        with _disk_errors():
-            storage.make_folder(self.own)
+        with self._changing():
             now = self.text(name) if self.is_own(name) else None
             if now != was:
                 raise BadRequest(
@@ -86,8 +85,18 @@ class Library:
         """Delete an own scenario. Raises `BadRequest` where there is none."""
         if not self.is_own(name):
             raise BadRequest(f"There is no own scenario {name[:LONGEST_NAME]!r}. Bundled ones cannot be deleted.")
-        with _disk_errors():
+        with self._changing():
             self._own(name).unlink(missing_ok=True)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Keep others from changing own scenarios during the block. What the disk refuses becomes a sentence."""
+        try:
+            storage.make_folder(self.own)
+            with storage.locked(self.own / FOLDER):
+                yield
+        except OSError as error:
+            raise BadFile(f"The scenario cannot be kept: {error.strerror}. Look at the data folder.") from error
 
     def _own(self, name: str) -> Path:
         return self.own / f"{name}.toml"
@@ -115,12 +124,3 @@ def check_own(name: str, text: str) -> Scenario:
     if len(text) > LONGEST_OWN:
         raise BadFile(f"The scenario has {len(text):,} characters; {LONGEST_OWN:,} is the most. Shorten it.")
     return parse_scenario(text, name)
-
-
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    """Turn what the disk refuses into a sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise BadFile(f"The scenario cannot be kept: {error.strerror}. Look at the data folder.") from error

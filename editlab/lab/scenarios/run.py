@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from editlab import probes
+from editlab import methods, probes
 from editlab.errors import BadRequest, EditLabError
 from editlab.facts.script import joined
 from editlab.lab.asking.answers import find_applied
@@ -156,14 +156,16 @@ class Run:
         return Outcome(request, request.text, said, shown=tuple(views))
 
     def _edit(self, step: Edit) -> Jobs[None]:
-        """Apply the edits of a step that are not applied yet."""
+        """Apply the edits of a step that are not applied yet as it says."""
         ground = self.workspace.context.ground
         wanted = [ground.case(fact.request).request for fact in (step, *step.also)]
         recipe = recipe_of(step.rep)
+        config = methods.as_json(edits.settings_for(self.workspace, step.method, step.settings))
         for number, request in enumerate(wanted):
-            known = find_applied(self.workspace.records, request)
-            if known is None or known.method != step.method or known.rep != recipe:
-                names = step.names if number == 0 else ()
+            names = step.names if number == 0 else ()
+            made = step.method, config, recipe, names if recipe else ()
+            here = (own for own in self.workspace.records if own.on and request in own.requests)
+            if not any((own.method, dict(own.config), own.rep, own.names) == made for own in here):
                 how = step.method, step.settings, recipe, names, self.scenario.title
                 yield from _result(edits.apply(self.workspace, request, *how))
         self.workspace.look_at(wanted[0])

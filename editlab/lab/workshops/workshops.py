@@ -142,8 +142,12 @@ class Workshops:
 
     # --- Questions ---------------------------------------------------------------------------------------------------
 
-    def ask(self, owner: str, id: str, text: str, options: Sequence[str], answer: int) -> Question:
-        """Show the room a question; one that it has seen before has its guesses still. Raises `BadRequest`."""
+    def ask(self, owner: str, id: str, text: str, options: Sequence[str], answer: int, before: int = 0) -> Question:
+        """Show the room a question; one that it has seen before has its guesses still. Raises `BadRequest`.
+
+        The same words with another right option are another question, and so they are where a scenario asks them a second
+        time. `before`: how often it has asked them by then.
+        """
         if not text or len(text) > LONGEST_QUESTION:
             raise BadRequest(f"A question has 1 to {LONGEST_QUESTION:,} characters. Shorten it.")
         if not 2 <= len(options) <= MOST_OPTIONS or not all(0 < len(option) <= LONGEST_OPTION for option in options):
@@ -151,7 +155,7 @@ class Workshops:
         if not 0 <= answer < len(options):
             raise BadRequest(f"The right option is one of {len(options)}.")
         listed = canonical(list(options))
-        question = sha256(f"{text}\n{listed}".encode()).hexdigest()[:16]
+        question = sha256(f"{text}\n{listed}\n{answer}\n{before}".encode()).hexdigest()[:16]
         row = {"workshop": id, "id": question, "text": text, "options": listed, "answer": answer, "asked_at": now()}
         with self._own(owner, id) as (connection, workshop):
             workshop.check_open()

@@ -346,8 +346,13 @@ def _compute(
     """
     context, chain = workspace.context, workspace.chain
     earlier = Earlier(workspace.view, compute.requests_of(edit for edit in chain.state.chain if edit.on))
+
+    def holds(edit: Edit) -> bool:
+        context.drafts.hand_over(edit)
+        return chain.holds(edit)
+
     if source is None:
-        return compute.compute_alike(context, requests, method, settings, earlier, chain.keep, chain.holds, progress, cancel)
+        return compute.compute_alike(context, requests, method, settings, earlier, chain.keep, holds, progress, cancel)
     return compute.compute_edit(context.model, requests, method, settings, earlier, source, chain.keep, progress, cancel)
 
 

@@ -14,7 +14,7 @@ from editlab.answers import Answers
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.lab.context import Context
-from editlab.lab.job import Job, JobProgress
+from editlab.lab.job import Job, JobProgress, Work
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.chain import EditRecord, pathways_of
 from editlab.lab.ledger.directory import WorkspaceInfo
@@ -61,11 +61,15 @@ class Moment:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The edits of a workspace after an event, in order, and the view of those that are on, at the threshold of then."""
+    """The edits of a workspace after an event, in order, and the view of those that are on, at the threshold of then.
+
+    `fingerprint`: that of the model for which the view is.
+    """
 
     number: int
     records: tuple[EditRecord, ...]
     view: View
+    fingerprint: str
 
 
 class Difference(NamedTuple):
@@ -99,7 +103,8 @@ def snapshot(workspace: Workspace, number: int | None = None) -> Snapshot:
     records = tuple(map(workspace.record, state.chain))
     patches = [patch for record in records if record.on for patch in record.patches]
     patches += pathways_of(records)
-    return Snapshot(state.number, records, View(tuple(patches), gate_threshold(state)) if patches else BASE)
+    view = View(tuple(patches), gate_threshold(state)) if patches else BASE
+    return Snapshot(state.number, records, view, workspace.fingerprint)
 
 
 def ask(context: Context, text: str, snapshots: Mapping[str, Snapshot]) -> Job[Answers]:
@@ -114,7 +119,10 @@ def ask(context: Context, text: str, snapshots: Mapping[str, Snapshot]) -> Job[A
             progress.show(answers)
         return answers
 
-    return context.worker.submit(work, Kind.COMPARE)
+    asking: Work[Answers] = work
+    for fingerprint in {snapshot.fingerprint for snapshot in snapshots.values()}:
+        asking = context.loaded.only_here(fingerprint, asking)
+    return context.worker.submit(asking, Kind.COMPARE)
 
 
 def branch(

@@ -344,16 +344,18 @@ class Workspace:
         background: bool = False,
         title: str = "",
         request: Mapping[str, Any] | None = None,
+        reloads: bool = False,
     ) -> Job[T]:
         """Submit `work(progress, cancel)` to the worker as a job of this workspace, and return the job.
 
         Its row in the ledger (`lab.jobs`) has the `title` and the `request`, plain JSON by which the job can be resumed.
+        `reloads`: see `Loaded.only_here`.
         """
         with self._lock:
             self.touched = time.monotonic()
             about = {"workspace": self.name, "model": self.fingerprint, "author": self.author, "title": title}
             about |= {"request": dict(request or {})}
-            work = self.context.loaded.only_here(self.fingerprint, work)
+            work = self.context.loaded.only_here(self.fingerprint, work, reloads)
             job = self.context.worker.submit(work, kind, background, about)
             self._jobs = [*(job for job in self._jobs if not job.done), job]
             return job
@@ -401,8 +403,8 @@ class Workspace:
     ) -> Job[T]:
         """Submit a job that computes edits, one at a time in a workspace, and return it.
 
-        `request`: the request that the visitor looks at from now on; `again`: the `request` of `submit`. Raises `BadRequest`
-        while another edit is being computed.
+        `request`: the request that the visitor looks at from now on; `again`: the `request` of `submit`. In its parts the
+        work only waits. Raises `BadRequest` while another edit is being computed.
         """
         with self._lock:
             self.chain.refresh()
@@ -410,7 +412,7 @@ class Workspace:
             if request is not None:
                 self.look_at(request)
             self.hurry.clear()
-            job = self.context.edits[self.key] = self.submit(work, kind, title=title, request=again)
+            job = self.context.edits[self.key] = self.submit(work, kind, title=title, request=again, reloads=True)
             return job
 
     # --- Parts -------------------------------------------------------------------------------------------------------

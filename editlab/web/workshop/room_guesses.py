@@ -18,8 +18,8 @@ class RoomGuesses:
         """Show the participants the question."""
         workshop = self._open(stage)
         if workshop is not None:
-            answer = step.options.index(step.right)
-            self._lab.workshops.ask(workshop.owner, workshop.id, step.question, step.options, answer)
+            before = sum(isinstance(own, Guess) and _asked(own) == _asked(step) for own in stage.run.steps[: stage.place])
+            self._lab.workshops.ask(workshop.owner, workshop.id, *_asked(step), before)
 
     def reveal(self, stage: Stage, step: Guess) -> None:
         """Show the participants the right option and all guesses, where this is what they were asked."""
@@ -27,10 +27,15 @@ class RoomGuesses:
         if workshop is None:
             return
         asked = self._lab.workshops.question(workshop.owner, workshop.id)
-        if asked is not None and asked.text == step.question:
+        if asked is not None and (asked.text, asked.options, asked.answer) == _asked(step):
             self._lab.workshops.reveal(workshop.owner, workshop.id)
 
     def _open(self, stage: Stage) -> Workshop | None:
         owner = self._lab.directory.owner_of(stage.workspace.name)
         workshop = None if owner is None else self._lab.workshops.latest(owner)
         return workshop if workshop is not None and workshop.open else None
+
+
+def _asked(step: Guess) -> tuple[str, tuple[str, ...], int]:
+    """Return the question of a step, its options, and the place of the right one."""
+    return step.question, step.options, step.options.index(step.right)
