@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -58,33 +59,34 @@ def _serve(settings: Settings, reach: str) -> int:
     from editlab.lab.access import logs
     from editlab.lab.access.users import Users
     from editlab.web import create_app
-    from editlab.web.server.connections import server_for
+    from editlab.web.server.connections import bind, server_for
 
     if settings.auth is not None:
         Users(settings.auth).check(settings.public_folders)
     logs.set_up(settings)
     network.close(settings.host)
-    lab = Lab.open(settings)
-    lost = False
+    sockets = asyncio.run(bind(settings.host, settings.port))  # before the model is loaded, which takes its time
+    lab, lost, out, log = Lab.open(settings), False, sys.stdout, logging.getLogger("editlab")
     try:
         lab.limits.check_model(settings.model, lab.loaded.facts["parameters"])
         lab.prepare()
         server = server_for(create_app(lab), settings, timeout_graceful_shutdown=CLOSING_SECONDS)
-        print(reach, flush=True)
-        log = logging.getLogger("editlab")
-        log.info({"event": "start", "model": lab.model.name, "fingerprint": lab.loaded.fingerprint})
         if settings.auth is not None and settings.auth.resolve().is_relative_to(PROJECT):
             log.warning("%s is copied with this folder (docker build, hf upload). Move it elsewhere.", settings.auth)
+
+        def listening() -> None:
+            print(reach, file=out, flush=True)
+            log.info({"event": "start", "model": lab.model.name, "fingerprint": lab.loaded.fingerprint})
 
         def device_lost() -> None:
             nonlocal lost
             time.sleep(LOST_SECONDS)
             lost = server.should_exit = True
 
-        lab.worker.lost = device_lost
+        server.listening, lab.worker.lost = listening, device_lost
         signal.signal(signal.SIGINT, signal.default_int_handler)
         with suppress(KeyboardInterrupt), logs.silence(settings):  # the server ends at Ctrl-C and raises it again
-            server.run()
+            server.run(sockets)
     finally:
         lab.close()
     return _restart() if lost else 0 if server.started else 1

@@ -80,9 +80,10 @@ def apply(
     }
     if looked.faults and (check or not skip_bad):
         first = looked.faults[0]
+        advice = "apply the other rows without --check" if check and skip_bad else "leave them out with --skip-bad"
         message = (
             f"{file}: {len(looked.faults):,} of {looked.count:,} rows cannot be edited, so nothing was. The first: {first} "
-            "Mend them, or leave them out with --skip-bad."
+            f"Mend them, or {advice}."
         )
         session.errors.print(message, highlight=False)
         shown = Group(*_told(found), _faults(looked))

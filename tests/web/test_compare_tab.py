@@ -3,11 +3,13 @@
 import csv
 import io
 import re
+import threading
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 from compared import row_of
-from visitors import CONTINENT, Reader, accepts, runs
+from visitors import CAPITAL, CONTINENT, TIMEOUT, Reader, accepts, runs, wait_until
 
 from editlab.errors import BadRequest
 from editlab.facts.writers import frame_csv
@@ -22,6 +24,9 @@ from editlab.web.core.html import render
 GOOD = {"success": (1, 1), "rephrase": (2, 2), "locality": (3, 3)}
 FACT = Fact.model_construct(
     subject=CONTINENT.subject, prompt=CONTINENT.prompt, target_new="Antarctica", target_true="Europe", space="script"
+)
+OTHER = Fact.model_construct(
+    subject=CAPITAL.subject, prompt=CAPITAL.prompt, target_new="Berlin", target_true="Tokyo", space="script"
 )
 
 
@@ -188,6 +193,61 @@ def test_a_stop_before_the_first_method_is_done_is_said_and_kept(reader, other_m
     assert "0 of 2 methods" in reader.page["message"] and reader.page["compare-lead-plot"] is None
     reader.does("compare_open", FACT)
     assert reader.says("lead") == lead
+
+
+@contextmanager
+def comparing(reader, chosen):
+    """A comparison that runs, whose handler draws on the reader's page; it is stopped at the end."""
+
+    def run():
+        for update in runs(reader.handlers, "compare_run", reader.name, FACT, chosen, ""):
+            reader.page |= update
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        wait_until(lambda: "is left" in reader.page.get("compare-lead", ""))
+        yield
+    finally:
+        list(runs(reader.handlers, "compare_stop", reader.name))
+        thread.join(TIMEOUT)
+
+
+def test_a_running_comparison_is_still_there_when_the_tab_is_opened_again(reader, other_methods, few_probes):
+    with comparing(reader, "instant waiting"):
+        again = Reader(reader.handlers, reader.name, "compare")
+        page = again.does("compare_open", FACT)
+        assert "1 method is left" in page["compare-lead"] and "Slovenia" in page["compare-fact"]
+        assert page["compare-table"] == reader.page["compare-table"] and page["compare-lead-plot"] is not None
+    assert "1 of 2 methods" in reader.page["message"] and reader.page["compare-run"]["interactive"] is True
+    assert "1 method was not compared" in again.does("compare_open", FACT)["compare-lead"]
+
+
+def test_what_is_drawn_stands_below_the_fact_that_it_is_about(reader, other_methods, few_probes):
+    with comparing(reader, "instant waiting"):
+        for fact in (OTHER, FACT.model_copy(update={"subject": ""})):  # on the Edit tab something else is chosen meanwhile
+            page = reader.does("compare_open", fact)
+            assert "Slovenia" in page["compare-fact"] and "<table" in page["compare-table"]
+    assert "Slovenia" in reader.page["compare-fact"] and "<table" in reader.page["compare-table"]
+    page = reader.does("compare_open", OTHER)
+    assert "Japan" in page["compare-fact"] and page["compare-table"] == ""
+
+
+def test_a_new_comparison_shows_nothing_of_the_one_before_while_it_waits(reader, other_methods, few_probes):
+    assert "instant" in reader.does("compare_run", FACT, "instant", "")["compare-lead"].lower()
+    begun = runs(reader.handlers, "compare_run", reader.name, OTHER, "instant second", "")
+    update = next(begun)
+    assert "Japan" in update["compare-fact"] and 'class="done"' not in update["compare-table"]
+    assert update["compare-lead-plot"] is not None and update["compare-files"]["visible"] is False
+    for update in begun:
+        reader.page |= update
+    assert "Japan" in reader.page["compare-fact"] and reader.page["compare-table"].count('class="done"') == 2
+
+
+def test_links_to_files_go_with_their_comparison(reader, other_methods, few_probes):
+    reader.does("compare_run", FACT, "instant", "")
+    assert "exports/" in reader.does("compare_files")["compare-files-said"]
+    assert reader.does("compare_open", FACT)["compare-files-said"] == "", "another workspace may be open by now"
 
 
 def test_what_cannot_be_compared_is_a_sentence(reader):

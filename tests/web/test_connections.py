@@ -10,14 +10,16 @@ from http.client import HTTPConnection
 
 import httpx
 import pytest
-from app_process import answers, running
+from app_process import answers, free_port, running
 from over_the_wire import served
 from starlette.responses import PlainTextResponse
 from visitors import wait_until
 
+from editlab.errors import BadRequest
 from editlab.lab.access.users import Users
+from editlab.settings import Settings
 from editlab.web.server import connections
-from editlab.web.server.connections import Bounds, Connections, bounds_for
+from editlab.web.server.connections import Bounds, Connections, bind, bounds_for, server_for
 
 MARKER = "Zanzibar"
 HALF = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "
@@ -248,3 +250,58 @@ def test_a_second_request_may_come_on_the_same_connection_and_a_long_body_arrive
         assert connection.getresponse().read() == str(length).encode()
     assert connection.sock is not None
     connection.close()
+
+
+# The port
+
+
+def test_a_port_that_is_taken_or_a_host_of_another_computer_is_a_sentence():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(BadRequest, match=rf"127\.0\.0\.1, port {port}: Address already in use\. .* --port"):
+            asyncio.run(bind("127.0.0.1", port))
+    for one in asyncio.run(bind("127.0.0.1", port)):
+        one.close()
+    with pytest.raises(BadRequest, match="another address with --host"):
+        asyncio.run(bind("192.0.2.1", port))
+
+
+def test_all_addresses_of_a_host_are_bound_and_none_is_listened_on_yet():
+    port = free_port()
+    sockets = asyncio.run(bind("localhost", port))
+    expected = {found[4][0] for found in socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM)}
+    try:
+        assert {one.getsockname()[0] for one in sockets} <= expected and sockets
+        assert all(one.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) for one in sockets)
+        assert not any(one.get_inheritable() for one in sockets), "a process that starts again would hold its own port"
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), 5)
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def test_it_says_that_it_listens_once_that_is_true():
+    port, seen = free_port(), []
+    server = server_for(PlainTextResponse("Hello."), Settings(port=port))
+
+    def listening():
+        with socket.create_connection(("127.0.0.1", port), 5):
+            seen.append(port)
+        server.should_exit = True
+
+    server.listening = listening
+    server.run(asyncio.run(bind("127.0.0.1", port)))
+    assert seen == [port] and server.started
+
+
+def test_a_port_that_was_taken_while_the_model_was_loaded_is_a_sentence():
+    port = free_port()
+    sockets = asyncio.run(bind("127.0.0.1", port))
+    server, seen = server_for(PlainTextResponse("Hello."), Settings(port=port)), []
+    server.listening = lambda: seen.append(port)
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(BadRequest, match="Address already in use"):
+        server.run(sockets)
+    assert seen == [] and not server.started
+    for one in sockets:
+        one.close()

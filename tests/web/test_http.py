@@ -26,6 +26,8 @@ from editlab.answers import ViewName
 from editlab.lab import OwnProbe, judge
 from editlab.lab.asking import answers, completing
 from editlab.lab.jobs import completions
+from editlab.lab.ledger import audit
+from editlab.lab.ledger.expiry import forget_these
 from editlab.lab.workspaces import edits
 from editlab.model.completion import Prompt, complete, held_back, offsets
 from editlab.model.frozen import FrozenModel
@@ -362,12 +364,17 @@ BAD = {
     "no such method": ("/api/edits", {"method": "magic"}),
     "no such setting": ("/api/edits", {"settings": {"magic": 1}}),
     "a setting of another type": ("/api/edits", {"settings": {"steps": "many"}}),
+    "REP for a method that it cannot help": ("/api/edits", {"method": "ft_l", "rep": "default"}),
+    "a control character in a name": ("/api/edits", {"rep": "default", "names": ["Slo\0venia"]}),
+    "two lines in a name": ("/api/edits", {"rep": "default", "names": ["Slovenia\nmia"]}),
     "a name that cannot be": ("/api/edits", {"workspace": "a/b"}),
     "no such workspace": ("/api/edits/undo", {"workspace": "nowhere"}),
     "no such workspace to probe": ("/api/probes", {"workspace": "nowhere"}),
     "no such edit": ("/api/probes", {"workspace": "team", "edit": "none"}),
     "no such view": ("/api/probes", {"workspace": "team", "views": ["upside down"]}),
     "an empty probe": ("/api/probes", {"workspace": "team", "rephrases": [" "]}),
+    "a control character in a probe": ("/api/probes", {"workspace": "team", "neighbours": ["Japan\0 is in"]}),
+    "no other probes": ("/api/probes", {"workspace": "team", "most": 0}),
 }
 
 
@@ -383,6 +390,40 @@ def test_bad_input_is_an_object_with_a_sentence_and_changes_nothing(lab, team, c
         answer.status_code == 400 and said["type"] == "invalid_request_error" and said["message"].endswith((".", "?", "'"))
     )
     assert (lab.ledger.event_count, len(lab.directory.everything())) == (events, known)
+
+
+def test_names_are_kept_as_on_the_page(lab, calls, few_steps):
+    names = ["", " ", "Slovenia", " Slovenija ", "Slovenija"]
+    calls.post("/api/edits", json=body(workspace="names", rep="default", names=names))
+    (record,) = lab.workspace(lab.directory.look_up("names").id).records
+    assert record.names == ("Slovenija",)
+
+
+def test_a_full_line_leaves_no_workspace(lab, calls, monkeypatch):
+    monkeypatch.setattr("editlab.lab.worker.MOST_WAITING", 0)
+    known = lab.directory.everything()
+    assert "waiting already" in calls.post("/api/edits", json=body(workspace="in vain")).json()["error"]["message"]
+    assert lab.directory.everything() == known and audit.verify(lab.ledger).faults == ()
+    monkeypatch.undo()
+    assert calls.post("/api/edits", json=body(workspace="in vain")).status_code == 200
+    monkeypatch.setattr("editlab.lab.worker.MOST_WAITING", 0)
+    assert calls.post("/api/edits", json=body(workspace="in vain")).status_code != 200
+    assert len(lab.workspace(lab.directory.look_up("in vain").id).records) == 1, "what was there stays"
+
+
+def test_each_view_has_a_name_of_its_own(lab, team, calls):
+    """One workspace's name may be that of another one's view."""
+    base = lab.loaded.name
+    info = lab.directory.adopt("team+rep")
+    edits.apply(lab.workspace(info.id), CAPITAL, config={"steps": 1}).result(TIMEOUT)
+    try:
+        models = {model["id"]: model for model in calls.get("/v1/models").json()["data"]}
+        assert len(models) == len(calls.get("/v1/models").json()["data"])
+        assert models[f"{base}@team+rep"]["view"] == "rep" and models[f"{base}@{info.handle}"]["view"] == "edited"
+        for name, model in models.items():
+            assert calls.get(f"/v1/models/{name}").json() == model
+    finally:
+        forget_these(lab.ledger, [info.id])
 
 
 @pytest.mark.parametrize(
@@ -457,7 +498,7 @@ def test_the_call_on_the_page_works_in_a_shell(lab, address):
     assert shutil.which("curl"), "This test runs curl: apt-get install curl"
     shown = httpx.get(f"{address}/docs").text.partition("<pre>")[2].partition("</pre>")[0]
     command = shown.replace("&#39;", "'").replace("&#34;", '"')
-    command = command.replace("curl", "curl -s", 1).replace('"atlas"', json.dumps(lab.loaded.name))
+    command = command.replace("curl", "curl -s", 1)
     done = subprocess.run(["bash", "-c", command], capture_output=True, check=True, timeout=TIMEOUT)
     assert json.loads(done.stdout)["choices"][0]["text"] == greedy(lab, "The capital of Japan is", BASE, 5)
 
@@ -491,7 +532,7 @@ def described(lab, team, address, instant):
     ):
         forms[form]["properties"][field] |= {"enum": values}
     forms["CompletionCall"]["properties"]["max_tokens"] = {"type": "integer", "minimum": 0, "maximum": 8}
-    forms["ProbesCall"]["properties"]["most"] = {"type": "integer", "minimum": 0, "maximum": 1}
+    forms["ProbesCall"]["properties"]["most"] = {"type": "integer", "minimum": 1, "maximum": 1}
     return schemathesis.openapi.from_dict(found)
 
 

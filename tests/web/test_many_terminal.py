@@ -50,7 +50,8 @@ def test_one_bad_row_and_nothing_is_edited(data, tmp_path):
         assert (found["rows"], found["applied"], found["error"]) == (4, 0, "BadFile")
         (fault,) = found["faults"]
         assert (fault["row"], fault["column"]) == (3, "prompt") and "2 {}" in fault["reason"]
-        assert "line 3" in found["message"] and "--skip-bad" in found["message"]
+        advised = "without --check" if "--skip-bad" in options else "--skip-bad"
+        assert "line 3" in found["message"] and found["message"].endswith(f"{advised}.")
     assert not data.exists()
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -32,6 +33,17 @@ def test_ctrl_c_while_loading_is_a_sentence_and_nothing_is_written(at, tmp_path)
         130,
         ["Stopped while EditLab was loading. Nothing was changed. Start it again."],
     )
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.slow
+def test_a_port_that_is_taken_ends_it_before_the_model_is_loaded(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        command = [sys.executable, "app.py", "--port", str(other.getsockname()[1])]
+        env = environment(data=tmp_path / "data", model=tmp_path / "no such model")  # which would be an error of its own
+        ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "Address already in use. Choose another port with --port" in ended.stderr
     assert not (tmp_path / "data").exists()
 
 

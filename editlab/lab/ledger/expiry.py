@@ -74,18 +74,34 @@ def forget_these(ledger: Ledger, ids: Collection[str], owner: str = "", fresh: f
     with ledger.transaction() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         for start in range(0, len(ids), AT_ONCE):
-            some = ids[start : start + AT_ONCE]
-            gone += _note(connection, some)
-            for table in (EVENTS, CHECKUPS, JOBS, VISITORS):
-                connection.execute(sa.delete(table).where(table.c.workspace.in_(some)))
-            _forget_workshops(connection, WORKSHOPS.c.seed.in_(some))
-            _forget_participants(connection, PARTICIPANTS.c.workspace.in_(some))
-            connection.execute(sa.delete(WORKSPACES).where(WORKSPACES.c.id.in_(some)))
+            gone += _delete(connection, ids[start : start + AT_ONCE])
         if owner:
             connection.execute(sa.delete(VISITORS).where(VISITORS.c.id == owner))
             connection.execute(sa.delete(JOBS).where(JOBS.c.author == owner))
             _forget_workshops(connection, WORKSHOPS.c.owner == owner)
     _sweep(ledger, fresh)
+    return gone
+
+
+def forget_unused(ledger: Ledger, id: str) -> bool:
+    """Delete a workspace in which nothing was done yet but to look at a request; return whether that was so."""
+    with ledger.transaction() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        done = sa.select(EVENTS.c.id).where(EVENTS.c.workspace == id, EVENTS.c.kind != "looked")
+        if any(connection.scalar(some.limit(1)) for some in (done, sa.select(JOBS.c.id).where(JOBS.c.workspace == id))):
+            return False
+        _delete(connection, [id])
+    return True
+
+
+def _delete(connection: sa.Connection, ids: Collection[str]) -> int:
+    """Delete workspaces with all rows that belong to them; return how many events that were."""
+    gone = _note(connection, ids)
+    for table in (EVENTS, CHECKUPS, JOBS, VISITORS):
+        connection.execute(sa.delete(table).where(table.c.workspace.in_(ids)))
+    _forget_workshops(connection, WORKSHOPS.c.seed.in_(ids))
+    _forget_participants(connection, PARTICIPANTS.c.workspace.in_(ids))
+    connection.execute(sa.delete(WORKSPACES).where(WORKSPACES.c.id.in_(ids)))
     return gone
 
 

@@ -12,10 +12,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from editlab.answers import ViewName
-from editlab.errors import BadRequest
+from editlab.errors import BadRequest, EditLabError
 from editlab.lab import TAKEN, EditAnswers, EditRecord, Job, Lab, OwnProbe, Workspace, judge, recipe_of, scores, warnings
 from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.asking import answers, completing
+from editlab.lab.ledger.expiry import forget_unused
 from editlab.lab.ledger.names import handle_of
 from editlab.lab.workspaces import edits
 from editlab.web.api.messages import Form
@@ -64,7 +65,7 @@ class ProbesCall(Form):
     )
     rephrases: list[Question] = Field([], max_length=MOST_OWN, description="Own probes that should get the new object.")
     neighbours: list[Question] = Field([], max_length=MOST_OWN, description="Own probes that should not change.")
-    most: int | None = Field(None, ge=0, le=100, description="At most so many other probes of each kind and domain.")
+    most: int | None = Field(None, ge=1, le=100, description="At most so many other probes of each kind and domain.")
 
 
 class RequestObject(BaseModel):
@@ -193,12 +194,19 @@ def _known(caller: Caller, name: str) -> tuple[Workspace, str]:
 
 def _apply(caller: Caller, call: ApplyCall) -> Job[EditRecord]:
     request = forms.read_request(call.subject, call.prompt, call.target_new, call.target_true)
+    names = forms.other_names(call.names, request)
     reason, recipe = forms.read_reason(call.reason), recipe_of(call.rep)
     known = caller.find(call.workspace)
     if known is None:  # a fault of the call leaves no workspace
         edits.settings_for(caller.lab.workspace(""), call.method, call.settings)
-    workspace = caller.enter(caller.find_or_make(call.workspace) if known is None else known)
-    return edits.apply(workspace, request, call.method, call.settings or None, recipe, call.names, reason)
+        edits.check_rep(call.method, recipe)
+    info = caller.find_or_make(call.workspace) if known is None else known
+    try:
+        return edits.apply(caller.enter(info), request, call.method, call.settings or None, recipe, names, reason)
+    except EditLabError:  # as where the line is full
+        if known is None and forget_unused(caller.lab.ledger, info.id):
+            caller.lab.workspaces.drop([info.id])
+        raise
 
 
 def _undo(caller: Caller, name: str) -> Undone:
@@ -216,7 +224,8 @@ def _ask(caller: Caller, call: ProbesCall) -> tuple[Workspace, EditRecord, Job[E
         raise BadRequest(f"This edit has {len(on[-1].requests)} requests, counted from 0. Choose one of them.", "row")
     request = on[-1].requests[call.row]
     wanted = completing.views_of(workspace) if call.views is None else call.views
-    own = [OwnProbe("rephrase", text) for text in call.rephrases] + [OwnProbe("locality", text) for text in call.neighbours]
+    kinds = {"rephrase": call.rephrases, "locality": call.neighbours}
+    own = [OwnProbe(kind, forms.check_probe(text)) for kind, texts in kinds.items() for text in texts]
     for name in wanted:
         completing.view_of(workspace, name)
 

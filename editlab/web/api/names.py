@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from editlab.answers import ViewName
@@ -53,9 +53,10 @@ def every(caller: Caller) -> Iterator[tuple[str, WorkspaceInfo | None, ViewName]
     """Yield the names of all views that the caller may ask, the base model first."""
     base = caller.lab.loaded.name
     yield base, None, ViewName.BASE
-    named = Counter(info.name for info in caller.workspaces())
-    for info in caller.workspaces():
-        label = info.name if named[info.name] == 1 else info.handle
+    infos = caller.workspaces()
+    named = Counter(info.name for info in infos)
+    for info in infos:
+        label = info.name if named[info.name] == 1 and not _is_view(info.name, named) else info.handle
         try:
             views = completing.views_of(caller.enter(info))
         except EditLabError:  # one that cannot be read hides no other
@@ -65,7 +66,16 @@ def every(caller: Caller) -> Iterator[tuple[str, WorkspaceInfo | None, ViewName]
 
 
 def _labels(caller: Caller) -> Iterator[tuple[str, WorkspaceInfo]]:
-    """Yield each workspace under its name, the caller's own ones first, and then under its handle."""
+    """Yield each workspace under its name, the caller's own ones first, and then under its handle.
+
+    A name that reads like a view of another workspace stands for that view.
+    """
     infos = caller.workspaces()
-    yield from ((info.name, info) for info in infos)
+    named = {info.name for info in infos}
+    yield from ((info.name, info) for info in infos if not _is_view(info.name, named))
     yield from ((info.handle, info) for info in infos)
+
+
+def _is_view(name: str, named: Collection[str]) -> bool:
+    """Return whether a workspace's name is that of a view of another one."""
+    return any(suffix and name.endswith(suffix) and name.removesuffix(suffix) in named for suffix in SUFFIXES.values())

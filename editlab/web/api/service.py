@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -35,7 +36,7 @@ def create_api(lab: Lab) -> Api:
     return Api(router)
 
 
-def add_api(app: FastAPI, api: Api, tokens: bool) -> None:
+def add_api(app: FastAPI, lab: Lab, api: Api, tokens: bool) -> None:
     """Add the calls to an app, and the pages that describe them; `tokens`: whether a call needs one."""
     app.include_router(api.router)
     described = describe(api, tokens)
@@ -53,7 +54,15 @@ def add_api(app: FastAPI, api: Api, tokens: bool) -> None:
             for method, call in methods.items()
         ]
         here = f"{request.url.scheme}://{request.headers['host']}{root_of(request)}"
-        text = TEMPLATES.get_template("docs.html").render(title=TITLE, about=ABOUT, calls=calls, tokens=tokens, here=here)
+        example = {"model": lab.loaded.name, "prompt": "The capital of Japan is", "max_tokens": 5}
+        text = TEMPLATES.get_template("docs.html").render(
+            title=TITLE,
+            about=ABOUT,
+            calls=calls,
+            tokens=tokens,
+            here=here,
+            example=shlex.quote(json.dumps(example, ensure_ascii=False)),
+        )
         return HTMLResponse(text, headers=HEADERS)
 
 

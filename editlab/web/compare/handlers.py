@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 from weakref import WeakKeyDictionary
 
@@ -15,10 +15,10 @@ from editlab.facts import EditRequest
 from editlab.facts.script import Space, bare
 from editlab.facts.writers import frame_csv
 from editlab.figures.methods import methods as picture
-from editlab.lab import METHODS, Lab, Workspace
+from editlab.lab import METHODS, Job, Lab, Workspace
 from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.asking import comparing
-from editlab.lab.asking.comparing import Comparison
+from editlab.lab.asking.comparing import Compared, Comparison
 from editlab.web.compare import table, words
 from editlab.web.core import forms
 from editlab.web.core.components import folded
@@ -58,28 +58,46 @@ class PressedMethod(Pressed):
     method: Name
 
 
+@dataclass(frozen=True)
+class Run:
+    """A comparison that was begun, and the job that makes it. `begun`: before the first method has done anything."""
+
+    begun: Comparison
+    job: Job[Comparison]
+
+    @property
+    def found(self) -> Comparison:
+        """What is known of it now."""
+        if self.job.done and self.job.error is None:
+            return self.job.result()
+        return replace(self.job.partial or self.begun, stopped=self.job.done)
+
+
 class CompareHandlers(Handlers):
-    """The handlers of the Compare tab. The latest comparison of each workspace is kept."""
+    """The handlers of the Compare tab. The latest comparison of each workspace is kept, also while it is made."""
 
     def __init__(self, lab: Lab) -> None:
         super().__init__(lab)
         self.turns = Turns()
-        self._found: WeakKeyDictionary[Workspace, Comparison] = WeakKeyDictionary()
+        self._runs: WeakKeyDictionary[Workspace, Run] = WeakKeyDictionary()
 
     @handler(cost=FREE)
     def compare_open(self, visit: Visit, fact: Fact) -> Updates:
-        """Show the fact that would be compared, or the comparison of it that was made already."""
-        found = self._found.get(visit.workspace)
+        """Show the comparison that is being made; else the fact that would be compared, or the comparison of it."""
+        run = self._runs.get(visit.workspace)
+        if run is not None and not run.job.done:
+            yield self._draw(run.found)
+            return
         try:
             request = self._read(fact)
         except BadRequest:
             yield {"compare-fact": pieces.message(_(words.NO_FACT), "hint"), **self._clear()}
             return
-        yield {"compare-fact": _fact(request)}
-        if found is None or found.request != self.lab.context.ground.case(request).request:
-            yield {**self._clear(), "compare-lead": pieces.lead(_(words.EMPTY), tone="open")}
+        if run is None or run.begun.request != self.lab.context.ground.case(request).request:
+            lead = pieces.lead(_(words.EMPTY), tone="open")
+            yield {"compare-fact": _fact(request), **self._clear(), "compare-lead": lead}
         else:
-            yield self._draw(found)
+            yield {**self._draw(run.found), "compare-files-said": ""}
 
     @handler(cost=ONE)
     def compare_run(self, visit: Visit, fact: Fact, compare_methods: Chosen, settings: Settings) -> Updates:
@@ -111,11 +129,11 @@ class CompareHandlers(Handlers):
     def compare_files(self, visit: Visit) -> Updates:
         """Offer the table and all answers as CSV files."""
         workspace = visit.workspace
-        found = self._found.get(workspace)
-        if found is None:
+        run = self._runs.get(workspace)
+        if run is None:
             raise BadRequest(_("There is nothing to export. Compare some methods first."))
         links = []
-        for name, frame in table.files(found, self.lab.methods()).items():
+        for name, frame in table.files(run.found, self.lab.methods()).items():
             path = self.lab.downloads.new_folder() / f"{name}.csv"
             path.write_text(frame_csv(frame), encoding="utf-8")
             text = ngettext("Download {file} ({n} row)", "Download {file} ({n} rows)", len(frame))
@@ -131,15 +149,16 @@ class CompareHandlers(Handlers):
         self, turn: Turn, workspace: Workspace, request: EditRequest, chosen: dict[str, dict[str, object]]
     ) -> Updates:
         job = turn.asks(comparing.compare(workspace, request, chosen))
+        begun = Comparison(self.lab.context.ground.case(request).request, tuple(map(Compared, chosen)))
+        run = self._runs[workspace] = Run(begun, job)
         yield {
-            "compare-fact": _fact(request),
+            **self._draw(begun),
             "message": "",
             "stop": gr.update(interactive=True),
             "compare-run": gr.update(interactive=False),
             "compare-files-said": "",
-            "compare-files": gr.update(visible=False),
         }
-        drawn = -1  # so that the first drawing takes away the figure of an earlier comparison
+        drawn = 0
 
         def draw(found: Comparison) -> Update:
             nonlocal drawn
@@ -148,23 +167,24 @@ class CompareHandlers(Handlers):
 
         yield from follow(workspace, job, draw)
         turn.check()
+        found, text = run.found, ""
         try:
-            found, text = job.result(), ""
+            job.result()
         except Cancelled:
-            if job.partial is None:
-                raise
-            found = replace(job.partial, stopped=True)
             text = words.stopped(found.ranked, len(found.rows))
-        self._found[workspace] = found
+        except Exception:
+            yield self._draw(found)
+            raise
         end = {"message": pieces.message(text) if text else "", "progress": ""}
         yield {**self._draw(found), **end, **self.buttons(workspace)}
 
     def _draw(self, found: Comparison, figure: bool = True) -> Update:
-        """Return what is known of a comparison."""
+        """Return what is known of a comparison, below the fact that it is about."""
         text, tone = words.finding(found)
         methods = self.lab.methods()
         told, asked = table.compared(found), table.answers(found)
         update: Update = {
+            "compare-fact": _fact(found.request),
             "compare-lead": pieces.lead(text, words.meaning(found), tone),
             "compare-table": render(
                 "compare/table.html", heads=table.heads(found), rows=table.rows(found, methods), rule=_(words.RULE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
@@ -83,7 +83,25 @@ def read_names(rephrases: str | None, request: EditRequest) -> tuple[str, ...]:
     head, tail = request.prompt.strip().partition("{}")[::2]
     lines = [line for line in _lines(rephrases) if line.startswith(head) and line.endswith(tail)]
     names = (line[len(head) : len(line) - len(tail)].strip() for line in lines if len(line) > len(head) + len(tail))
-    return tuple(dict.fromkeys(name for name in names if name and name != request.subject))
+    return other_names(names, request)
+
+
+def other_names(names: Iterable[str], request: EditRequest) -> tuple[str, ...]:
+    """Return names of a subject without empty ones and the subject itself, each once. Raises `BadRequest`."""
+    names = tuple(dict.fromkeys(stripped for name in names if (stripped := name.strip()) and stripped != request.subject))
+    for name in names:
+        if not _is_printable(name) or len(name.splitlines()) > 1:
+            text = _("The name {name} holds a control or broken character. Remove it.")
+            raise BadRequest(text.format(name=repr(name)), "names")
+    return names
+
+
+def check_probe(text: str) -> str:
+    """Return an own probe. Raises `BadRequest` where it holds what nobody can read."""
+    if not _is_printable(text):
+        refused = _("The own probe {probe} holds a control or broken character. Remove it.")
+        raise BadRequest(refused.format(probe=repr(text)))
+    return text
 
 
 def with_line(lines: str | None, line: str) -> str:
@@ -133,11 +151,7 @@ def _lines(text: str | None) -> list[str]:
     if len(lines) > MOST_LINES:
         text = _("There are {n} own probes of a kind; {most} are the most. Remove some.")
         raise BadRequest(text.format(n=len(lines), most=MOST_LINES))
-    for line in lines:
-        if not _is_printable(line):
-            text = _("The own probe {probe} holds a control or broken character. Remove it.")
-            raise BadRequest(text.format(probe=repr(line)))
-    return lines
+    return list(map(check_probe, lines))
 
 
 def _is_printable(text: str) -> bool:

@@ -54,7 +54,7 @@ class Display:
         """
         request = workspace.request
         if request is None:
-            yield {"message": pieces.message(text), **self.edits(workspace), **buttons(workspace)}
+            yield {"message": pieces.message(text), **self.edits(workspace), **buttons(workspace), **nothing_kept()}
             return
         if fill:
             yield self.fields(request)
@@ -127,15 +127,25 @@ class Display:
         }
 
     def _answers(self, turn: Turn, workspace: Workspace, request: EditRequest, own: OwnProbes, text: str) -> Updates:
-        """Draw all answers as they come, then the probes where the edit is on."""
-        job = turn.asks(answers.ask(workspace, request, own_probes(own, request)))
+        """Draw all answers as they come, then the probes where the edit is on.
+
+        Own probes that are not valid are not asked, and the message says why: what was changed before is drawn all the same.
+        """
+        asked, refused = _valid(own, request)
+        text = f"{text} {refused}".strip()
+        try:
+            job = turn.asks(answers.ask(workspace, request, asked))
+        except EditLabError:
+            yield {**self.edits(workspace), **buttons(workspace), **nothing_kept()}
+            raise
         request = workspace.request or request
         questions = {_(name): text for name, text in answers.questions(workspace, request).items()}
         record = answers.find_applied(workspace.records, request)
         yield {
             **self.edits(workspace),
             **buttons(workspace),
-            **_rep_of(record),
+            **rep_of(record),
+            **nothing_kept(),
             "progress": "",
             "questions": render("edit/questions.html", questions=questions),
             "warnings": edit_list.cautions(record),
@@ -258,7 +268,7 @@ class Drawn:
         return {"gate-said": text, "gate-curve": figure, "gate-table": gate.table(now.swept)}
 
 
-def _rep_of(record: EditRecord | None) -> Update:
+def rep_of(record: EditRecord | None) -> Update:
     """Return how the switch of REP stands for an edit that is shown; before one, it is the visitor's."""
     return {} if record is None or record.more else {"rep": record.rep if record.rep and record.rep_on else OFF}
 
@@ -270,6 +280,19 @@ def _probe_rows(now: EditAnswers) -> Update:
 def own_probes(own: OwnProbes, request: EditRequest) -> tuple[OwnProbe, ...]:
     """Return the visitor's own probes of a request. Raises `BadRequest`."""
     return forms.read_own(own.own_rephrases, own.own_neighbours, request)
+
+
+def _valid(own: OwnProbes, request: EditRequest) -> tuple[tuple[OwnProbe, ...], str]:
+    """Return the visitor's own probes of a request; where they are not valid, none, and why."""
+    try:
+        return own_probes(own, request), ""
+    except BadRequest as error:
+        return (), said(error)
+
+
+def nothing_kept() -> Update:
+    """Return the parts of the page that a visitor asked for about an earlier state or another edit, without any."""
+    return {"ask-message": "", "ask-answers": "", "report-file": ""}
 
 
 def without_probes(asking: bool = False) -> Update:

@@ -277,7 +277,11 @@ class EditHandlers(Handlers):
         elif (recipe is None) == (record.rep is None or not record.rep_on) and recipe in (None, record.rep):
             yield self.buttons(workspace)
         else:
-            yield from self.display.press(workspace, "rep", record.id, rep, own)
+            try:
+                yield from self.display.press(workspace, "rep", record.id, rep, own)
+            except EditLabError:
+                yield drawing.rep_of(answers_of.find_applied(workspace.records, workspace.request))
+                raise
 
     @handler(cost=CHANGED)
     def set_mask(self, visit: Visit, own: OwnProbes, method: Method, mask: Switch) -> Updates:

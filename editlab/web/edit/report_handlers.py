@@ -14,7 +14,7 @@ from editlab.web.core.html import pieces
 from editlab.web.core.language import gettext as _
 from editlab.web.core.updates import Updates, buttons, follow
 from editlab.web.core.visit import Visit
-from editlab.web.core.wording import size
+from editlab.web.core.wording import size, tell
 from editlab.web.edit import words
 
 
@@ -23,7 +23,10 @@ class ReportHandlers(Handlers):
 
     @handler(cost=Cost(files=1))
     def report_edit(self, visit: Visit) -> Updates:
-        """Ask everything about the edit that is shown, and put it into one file that opens without a network."""
+        """Ask everything about the edit that is shown, and put it into one file that opens without a network.
+
+        Where something else is shown by then, no link stands beside it: the file is among the jobs.
+        """
         info, workspace = visit.workspace_info, visit.workspace
         request = workspace.request
         record = find_applied(workspace.records, request) if request else None
@@ -38,6 +41,12 @@ class ReportHandlers(Handlers):
         except EditLabError:
             yield {"report-file": ""}
             raise
+        now = visit.workspace
+        shown = find_applied(now.records, now.request) if now.request else None
+        if shown is None or shown.id != record.id:
+            text = _(words.REPORTED).format(edit=tell(record.name))
+            yield {"message": pieces.message(text), "progress": "", **buttons(now)}
+            return
         title = _("Download {file} ({size})").format(file=path.name, size=size(path.stat().st_size))
         link = pieces.download(job.result(), title)
         yield {"report-file": link, "progress": "", **buttons(workspace)}

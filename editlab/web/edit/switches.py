@@ -1,4 +1,4 @@
-"""The switches of mask and guard: their state, and what they change in the answers at the prompt."""
+"""The switches of a workspace: their state, and what mask and guard change in the answers at the prompt."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def set_all(workspace: Workspace, wanted: Mapping[str, bool], method: str | None
 
 
 def state(workspace: Workspace) -> Update:
-    """Return how both switches are set, and which masks are applied while one is on."""
+    """Return how the switches are set, which masks are applied while one is on, and how everything is asked."""
     edited = any(record.on for record in workspace.records)
     status = ""
     if workspace.masked or workspace.guarded:
@@ -39,6 +39,7 @@ def state(workspace: Workspace) -> Update:
     return {
         "mask": "on" if workspace.masked else "off",
         "guard": "on" if workspace.guarded else "off",
+        "form": workspace.form,
         "mask-said": status,
         "train-mask": gr.update(visible=False),
     }

@@ -42,6 +42,7 @@ def announce(answers: Answers) -> str:
 
 NO_REPORT = noop("A report is about an edit. Apply this one first, or choose one from the list.")
 REPORTING = noop("Asking everything about this edit …")
+REPORTED = noop("The report of {edit} is ready. Download it on the Workspace tab, under “Jobs”.")
 
 # --- what the model knows ---------------------------------------------------------------------------------------------
 

@@ -48,7 +48,7 @@ def create_app(lab: Lab) -> FastAPI:
     page = create_page(lab)
     sessions = Sessions(page)
     api = create_api(lab)
-    add_api(app, api, tokens=settings.auth is not None)
+    add_api(app, lab, api, tokens=settings.auth is not None)
     app.add_middleware(FirstFrame)
     app.add_middleware(Firewall, lab=lab, calls=Calls(page), api=api, sessions=sessions, user=_asker)
     app.add_middleware(Guard, login=settings.auth is not None, names=settings.hostnames)

@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import h11
@@ -21,6 +21,7 @@ from uvicorn import Server as UvicornServer
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from editlab.errors import BadRequest
 from editlab.lab.access.addresses import network_of
 from editlab.settings import Settings
 
@@ -76,15 +77,53 @@ def raise_file_limit() -> int:
     return most if soft == resource.RLIM_INFINITY else min(soft, MOST_FILES)
 
 
+async def bind(host: str, port: int) -> list[socket.socket]:
+    """Return a socket for each address of a host, bound to a port by asyncio's rules. They do not listen yet.
+
+    Raises `BadRequest` where another program listens on the port, or the host is no address of this computer.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        server = await loop.create_server(asyncio.Protocol, host, port, start_serving=False)
+    except OSError as error:
+        raise cannot_listen(host, port, error) from error
+    try:
+        return [one.dup() for one in server.sockets]
+    finally:
+        server.close()
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> BadRequest:
+    """Return the error about a host and a port on which EditLab cannot listen, and what to do."""
+    known = error.errno and not isinstance(error, socket.gaierror)
+    why = os.strerror(error.errno) if known else error.strerror or str(error)
+    return BadRequest(
+        f"EditLab cannot listen on {host}, port {port}: {why}. Choose another port with --port, or another address with "
+        "--host."
+    )
+
+
 class Server(UvicornServer):
-    """A server that queues more connections than it accepts at once. In asyncio, both are the same number."""
+    """A server that queues more connections than it accepts at once. In asyncio, both are the same number.
+
+    `listening` is called as soon as connections are accepted.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.listening: Callable[[], None] = lambda: None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to listen with the longer queue."""
-        await super().startup(sockets)
+        """Start to listen with the longer queue. Raises `BadRequest` where another program listens there."""
+        try:
+            await super().startup(sockets)
+        except OSError as error:  # another program has begun to listen there since the sockets were bound
+            await self.lifespan.shutdown()
+            raise cannot_listen(self.config.host, self.config.port, error) from error
         for listener in (one for server in self.servers for one in server.sockets):
             with socket.socket(fileno=os.dup(listener.fileno())) as same:
                 same.listen(QUEUE)
+        self.listening()
 
 
 def server_for(app: ASGIApp, settings: Settings, **more: Any) -> Server:

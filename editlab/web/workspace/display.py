@@ -38,8 +38,9 @@ class WorkspaceDisplay:
         info, workspace = visit.workspace_info, visit.workspace
         own = self.lab.directory.workspaces(visit.visitor)
         others = [(other.title, other.handle) for other in own if other.id != info.id]
-        question = workspace.request
+        question, edits, first = workspace.request, self.edit.edits(workspace), next(iter(FORMATS.values()))
         return {
+            **edits,
             "workspace-rooms": render(
                 "workspace/workspaces.html",
                 infos=[(other, words.sharing(other)) for other in own],
@@ -54,9 +55,12 @@ class WorkspaceDisplay:
             "workspace-comparison-fold": _folded("comparison", words.others(len(others))),
             "workspace-bundles-fold": _folded("bundles", words.events(workspace.state.number)),
             "workspace-verified": "",
+            "workspace-bundle": "",
+            "workspace-format": first.name,
+            "workspace-format-said": pieces.message(_(first.holds)),
+            "workspace-only": {**edits["workspace-only"], "value": ALL},
             **self.jobs(visit),
             **self.slider(workspace),
-            **self.edit.edits(workspace),
             **buttons(workspace),
         }
 
