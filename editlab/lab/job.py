@@ -22,7 +22,7 @@ Explain = Callable[[BaseException], BaseException]
 """Turns an error into the one that is raised for the visitor, after the memory of the failed work was released."""
 T = TypeVar("T")
 
-UNBEGUN = "Stopped before it began. Nothing was changed."
+UNBEGUN = noop("Stopped before it began. Nothing was changed.")
 
 log = logging.getLogger(__name__)
 
