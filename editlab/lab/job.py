@@ -22,8 +22,6 @@ Explain = Callable[[BaseException], BaseException]
 """Turns an error into the one that is raised for the visitor, after the memory of the failed work was released."""
 T = TypeVar("T")
 
-UNBEGUN = noop("Stopped before it began. Nothing was changed.")
-
 log = logging.getLogger(__name__)
 
 State = Literal["waiting", "running", "done", "failed", "stopped"]
@@ -84,7 +82,7 @@ class Job(Generic[T]):
         """Ask it to stop: at once where it has not begun, else at its next step, or not at all if it is about to end."""
         self._stop.set()
         if self._take() is not None:
-            self.fail(Cancelled(UNBEGUN))
+            self.fail(_unbegun())
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until it is done, at most for so long, and return whether it is."""
@@ -107,7 +105,7 @@ class Job(Generic[T]):
             if work is not None:
                 self._set_state("running")
                 if self._stop.is_set():
-                    raise Cancelled(UNBEGUN)
+                    raise _unbegun()
                 with translated(self._spoken):
                     result = work(JobProgress(self), self._stop.is_set)
                 if isinstance(result, Generator):
@@ -194,6 +192,10 @@ class JobProgress:
 Parts = Generator[None, None, T]
 Work = Callable[[JobProgress, Cancel], T | Parts[T]]
 Watch = Callable[[Job[Any]], None]
+
+
+def _unbegun() -> Cancelled:
+    return Cancelled("Stopped before it began. Nothing was changed.")
 
 
 def stop_job(job: Job[Any], by: str = "") -> None:
