@@ -1,7 +1,9 @@
 """Draw chains of edits: python -m tools.chain_picture OUT.png NAME=CHAINS.json ...
 
-CHAINS.json: what `editlab bench chain --json` printed. Four curves over the applied edits, in powers of ten, a line each
-chain; needs Chromium. The table of the last check-up of each is printed.
+NAME: model, method and what else there is to say, as "SmolLM2, ROME, spared, anchored"; the colour is the method's, the
+first model's lines are dotted, and dashed is what more is said of. CHAINS.json: what `editlab bench chain --json` printed.
+Four curves over the applied edits, in powers of ten, a line each chain; needs Chromium. The table of the last check-up of
+each is printed.
 """
 
 from __future__ import annotations
@@ -58,7 +60,10 @@ def row(name: str, chain: dict[str, Any]) -> str:
 def draw(chains: dict[str, dict[str, Any]], out: Path) -> None:
     """Write the picture: a panel a metric, a line a chain."""
     figure = make_subplots(2, 2, subplot_titles=list(METRICS.values()), horizontal_spacing=0.07, vertical_spacing=0.12)
-    for number, (name, chain) in enumerate(chains.items()):
+    models, named = ([*dict.fromkeys(part)] for part in zip(*(name.split(", ")[:2] for name in chains), strict=True))
+    for name, chain in chains.items():
+        model, method, *more = name.split(", ")
+        dash = "dash" if more else "dot" if len(models) > 1 and model == models[0] else "solid"
         edits = [1, *(one["edits"] for one in chain["rows"])]
         for place, metric in enumerate(METRICS):
             first = 1.0 if metric in ("holds", "locality") else 0.0
@@ -67,7 +72,7 @@ def draw(chains: dict[str, dict[str, Any]], out: Path) -> None:
                 y=[first, *(one[metric] for one in chain["rows"])],
                 name=name,
                 mode="lines+markers",
-                line={"color": COLOURS[number % len(COLOURS)], "dash": "solid" if number < len(COLOURS) else "dot"},
+                line={"color": COLOURS[named.index(method) % len(COLOURS)], "dash": dash},
                 marker={"size": 5},
                 showlegend=place == 0,
             )
