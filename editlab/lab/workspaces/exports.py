@@ -107,12 +107,25 @@ def export(
     Raises `BadRequest` for an unknown format, where no edit is on, and for an edit that the format cannot hold; `BadFile`
     where the folder exists or cannot be written; `Cancelled`, after which nothing is left.
     """
-    parts = _write_parts(format_named(format), _export_of(workspace, only, rank), folder, progress, cancel)
+    parts = export_parts(workspace, format, folder, progress, cancel, only, rank)
     while True:
         try:
             next(parts)
         except StopIteration as end:
             return end.value
+
+
+def export_parts(
+    workspace: Workspace,
+    format: str,
+    folder: Path,
+    progress: Progress,
+    cancel: Cancel,
+    only: str = "",
+    rank: int | None = None,
+) -> Parts[list[Path]]:
+    """Do the same part by part, so that others get the model between them."""
+    return _write_parts(format_named(format), _export_of(workspace, only, rank), folder, progress, cancel)
 
 
 def _write_parts(
