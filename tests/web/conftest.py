@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,8 @@ def visitor(lab, request) -> Visitor:
 
 @pytest.fixture
 def instant(monkeypatch) -> None:
-    """Edits that take no time."""
+    """Edits that take no time, and are the same whatever other tests have drawn."""
+    monkeypatch.setattr("instant.NUMBERS", count())
     monkeypatch.setattr(methods, "get", lambda name: Instant())
 
 
