@@ -79,9 +79,9 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder that only its owner may enter; restrict one that exists. Raises `OSError`."""
+    """Make a folder that only its owner may enter; restrict one that exists, or that another makes now. Raises `OSError`."""
     if not path.is_dir():
-        path.mkdir(FOLDER_MODE, parents=True)
+        path.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         _give_to_owner(path)
     path.chmod(FOLDER_MODE)
 

@@ -95,3 +95,21 @@ def test_a_folder_gets_its_name_at_the_end(tmp_path):
     with pytest.raises(ZeroDivisionError), storage.new_folder(tmp_path / "other"):
         1 / 0  # noqa: B018
     assert os.listdir(tmp_path) == ["deep"]
+
+
+def test_a_folder_that_another_makes_at_the_same_moment_is_taken_and_a_file_is_not(tmp_path, monkeypatch):
+    mkdir = storage.Path.mkdir
+
+    def made_meanwhile(path, *args, **kwargs):
+        os.makedirs(path, exist_ok=True)
+        mkdir(path, *args, **kwargs)
+
+    monkeypatch.setattr(storage.Path, "mkdir", made_meanwhile)
+    storage.make_folder(tmp_path / "new")
+    assert (tmp_path / "new").stat().st_mode & 0o777 == storage.FOLDER_MODE
+    monkeypatch.undo()
+
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(FileExistsError):
+        storage.make_folder(tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "kept"

@@ -16,7 +16,7 @@ from editlab.lab.job import Job, JobProgress
 from editlab.lab.kinds import Kind
 from editlab.lab.ledger.chain import EditRecord
 from editlab.lab.workspaces.workspace import Workspace
-from editlab.patches import BASE, Form
+from editlab.patches import BASE
 from editlab.work import Cancel, part_of
 
 T = TypeVar("T")
@@ -124,17 +124,11 @@ def bounds(workspace: Workspace) -> Job[DataFrame]:
 
 
 def _site(workspace: Workspace) -> tuple[EditRecord, Site]:
-    """Return the selected edit and its site in the edits as they are now."""
-    record, robust, form = edit(workspace), workspace.robust, _form(workspace)
-    view = workspace.view.in_form(form)
-    site = Site.on(workspace.context.model, _case(workspace, record).request, record.patches, view)
+    """Return the selected edit and its site in the edits as they are now, in the form in which it was made."""
+    record, robust, model = edit(workspace), workspace.robust, workspace.context.model
+    form = model.form(str(record.config.get("form", "plain")))
+    site = Site.on(model, _case(workspace, record).request, record.patches, workspace.view.in_form(form))
     return record, site if robust is None else site.with_robust(robust.in_form(form))
-
-
-def _form(workspace: Workspace) -> Form:
-    """Return the form in which the selected edit was made, and in which its keys are looked at."""
-    model, config = workspace.context.model, edit(workspace).config
-    return model.form(str(config.get("form", "plain")))
 
 
 def _submit(workspace: Workspace, site: Site, work: Callable[[Site, JobProgress, Cancel], T]) -> Job[T]:
