@@ -50,7 +50,7 @@ def percent(probability: float | None) -> str:
 
 def share(value: float) -> str:
     """Return a share in whole percent. It may be negative or above 100 %."""
-    return f"{100 * value:.0f} %".replace("-0 %", "0 %")
+    return f"{100 * value:.0f} %".replace("-0 %", "0 %").replace("-", "−")
 
 
 def rate(value: float) -> str:

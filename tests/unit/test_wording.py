@@ -31,6 +31,7 @@ from editlab.wording import Message
         (wording.percent(None), "–"),
         (wording.percent(math.nan), "–"),
         (wording.share(-0.001), "0 %"),
+        (wording.share(-0.03), "−3 %"),
         (wording.share(1.2), "120 %"),
         (wording.rate(0.999), "99 %"),
         (wording.rate(0.001), "1 %"),

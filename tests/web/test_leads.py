@@ -54,6 +54,13 @@ WITHOUT = similarities(("success", 1.0, NAN), ("rephrase", 0.4, NAN))
         ),
         ([FAILED, CHANGED], 0.1, "bounds", "bad", "although 20 % of it arrives there and 10 % would do."),
         (
+            [FAILED, ("paraphrase", "fail", 0.9, "Slovenia"), HELD, STAYED],
+            0.5,
+            "bounds",
+            "bad",
+            "fails at 2 of 3 probes; at 1 of these less arrives than the 50 % that it needs.",
+        ),
+        (
             [HELD, HELD, FAILED, CHANGED],
             0.5,
             "bounds",

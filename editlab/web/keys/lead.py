@@ -33,7 +33,7 @@ def lead(request: EditRequest, bounds: DataFrame, similarity: Similarity) -> Lea
     1. The edit does not lead at its own prompt: the predicted and observed answers, for it is too weak everywhere.
     2. REP is on: the similarity of the keys, which REP moves.
     3. A larger share of the rephrased probes fails than of the other subjects changes: the similarity of the keys where
-       too little of the edit arrives, else the answers.
+       too little of the edit arrives at all that fail, else the answers.
     4. Other subjects change: the answers, with the shares of the edit that those subjects receive.
     5. Everything is as it should be: the answers.
     """
@@ -107,9 +107,10 @@ def _rep(request: EditRequest, frame: DataFrame, failed: DataFrame, reached: Dat
 
 
 def _rephrased(request: EditRequest, failed: DataFrame, reached: DataFrame, required: float) -> Lead:
-    arrives, all_of = float(failed["share"].median()), len(reached)
-    given = {"arrives": share(arrives), "required": share(required)}
-    if arrives >= required:
+    """Return at how many probes the edit fails, and how many of these the share that arrives explains."""
+    unheard, all_of = failed[failed["share"] < required], len(reached)
+    given = {"arrives": share(float(failed["share"].median())), "required": share(required)}
+    if unheard.empty:
         text = ngettext(
             "Rephrased, the edit fails at {n} of {all} probe, although {arrives} of it arrives there and {required} "
             "would do.",
@@ -119,16 +120,27 @@ def _rephrased(request: EditRequest, failed: DataFrame, reached: DataFrame, requ
         )
         meaning = _("So the key is not the reason: something after the edited layer stops it.")
         return Lead("bounds", of_all(text, len(failed), all_of, **given), meaning, "bad")
+    meaning = _(
+        "The layer finds the edit by the key of {subject}, and another name or text makes another key. Switch REP on, on "
+        "the Edit tab: it brings those keys back."
+    ).format(subject=request.subject)
+    if len(unheard) < len(failed):
+        text = ngettext(
+            "Rephrased, the edit fails at {n} of {all} probe; at {unheard} of these less arrives than the {required} that "
+            "it needs.",
+            "Rephrased, the edit fails at {n} of {all} probes; at {unheard} of these less arrives than the {required} that "
+            "it needs.",
+            all_of,
+        )
+        rest = _("Where enough arrives, something after the edited layer stops it.")
+        finding = of_all(text, len(failed), all_of, unheard=number(len(unheard)), **given)
+        return Lead("bounds", finding, f"{meaning} {rest}", "bad")
     text = ngettext(
         "Rephrased, the edit fails at {n} of {all} probe: {arrives} of it arrives there, and it needs {required}.",
         "Rephrased, the edit fails at {n} of {all} probes: {arrives} of it arrives there, and it needs {required}.",
         all_of,
     )
-    meaning = _(
-        "The layer finds the edit by the key of {subject}, and another name or text makes another key. Switch REP on, on "
-        "the Edit tab: it brings those keys back."
-    )
-    return Lead("similarity", of_all(text, len(failed), all_of, **given), meaning.format(subject=request.subject), "bad")
+    return Lead("similarity", of_all(text, len(failed), all_of, **given), meaning, "bad")
 
 
 def _spread(moved: DataFrame, spared: DataFrame, required: float) -> Lead:
