@@ -58,12 +58,13 @@ def shift_of(page: Page) -> float:
     return page.evaluate("window.shifts.reduce((sum, shift) => sum + shift, 0)")
 
 
-def reload(page: Page) -> None:
-    """Reload a page when nothing runs for it. What Gradio then says of the connection that is cut off is no fault.
+def reload(page: Page, idle: bool = True) -> None:
+    """Reload a page; `idle`: when nothing runs for it. What Gradio then says of the connection that is cut off is no fault.
 
     One may be open although nothing is awaited: Gradio opens it for an answer that has arrived meanwhile.
     """
-    expect(page.locator("#stop")).to_be_disabled()
+    if idle:
+        expect(page.locator("#stop")).to_be_disabled()
     LEAVING.add(page)
     page.reload()
     LEAVING.discard(page)

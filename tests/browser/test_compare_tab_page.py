@@ -4,7 +4,7 @@ import re
 
 import pytest
 from playwright.sync_api import Page, expect
-from steps import everybody_can_use, open_tab, unfold
+from steps import everybody_can_use, open_tab, reload, unfold
 
 ROWS = "#compare-table tbody th b"
 
@@ -68,3 +68,13 @@ def test_an_address_that_names_the_tab_has_its_fact(visit):
     page = visit("tab=compare")
     expect(page.locator("#compare-fact")).to_contain_text("Slovenia belongs to the continent of Europe → Antarctica")
     expect(page.locator("#compare-lead")).to_contain_text("press “Compare”")
+
+
+def test_a_page_that_is_loaded_again_sees_the_running_comparison_to_its_end(opens):
+    page = opens()
+    open_tab(page, "Compare")
+    page.click("#compare-run")
+    expect(page.locator("#compare-table tr.at-work")).to_have_count(5)
+    reload(page, idle=False)
+    expect(page.locator("#compare-table tr.done")).to_have_count(5)
+    expect(page.locator("#compare-stop")).to_be_disabled()

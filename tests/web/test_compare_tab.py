@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 from compared import row_of
-from visitors import CAPITAL, CONTINENT, TIMEOUT, Reader, accepts, runs, wait_until
+from visitors import CAPITAL, CONTINENT, TIMEOUT, FakeRequest, Reader, accepts, runs, wait_until
 
 from editlab.errors import BadRequest
 from editlab.facts.writers import frame_csv
@@ -20,6 +20,7 @@ from editlab.web.compare import table, words
 from editlab.web.compare.handlers import CompareHandlers, Fact, PressedMethod
 from editlab.web.compare.tab import usual
 from editlab.web.core.html import render
+from editlab.web.core.visit import Visit
 
 GOOD = {"success": (1, 1), "rephrase": (2, 2), "locality": (3, 3)}
 FACT = Fact.model_construct(
@@ -221,6 +222,35 @@ def test_a_running_comparison_is_still_there_when_the_tab_is_opened_again(reader
         assert page["compare-table"] == reader.page["compare-table"] and page["compare-lead-plot"] is not None
     assert "1 of 2 methods" in reader.page["message"] and reader.page["compare-run"]["interactive"] is True
     assert "1 method was not compared" in again.does("compare_open", FACT)["compare-lead"]
+
+
+def opens_again(reader):
+    """Open the tab on the reader's page once it has been loaded again: Gradio gives it another session."""
+    visit = Visit.of(reader.handlers.lab, reader.name, FakeRequest("loaded again"))
+    return reader.handlers.compare_open(visit, FACT)
+
+
+def test_a_page_that_is_loaded_again_follows_the_running_comparison(reader, other_methods, few_probes):
+    page = {}
+    with comparing(reader, "instant waiting"):
+        opened = opens_again(reader)
+        while "stop" not in page:
+            page |= next(opened)
+        assert "1 method is left" in page["compare-lead"] and page["stop"]["interactive"] is True
+        list(runs(reader.handlers, "compare_stop", reader.name))
+        for update in opened:
+            page |= update
+    assert "1 method was not compared" in page["compare-lead"] and page["progress"] == ""
+    assert page["compare-run"]["interactive"] is True and page["stop"]["interactive"] is False
+
+
+def test_a_page_that_follows_draws_nothing_over_what_is_compared_next(reader, other_methods, few_probes):
+    with comparing(reader, "instant waiting"):
+        opened = opens_again(reader)
+        page = next(opened)
+        next(runs(reader.handlers, "compare_run", reader.name, OTHER, "instant", ""))
+        assert "Slovenia" in page["compare-fact"]
+        assert not any("Slovenia" in update.get("compare-fact", "") for update in list(opened)[1:])
 
 
 def test_what_is_drawn_stands_below_the_fact_that_it_is_about(reader, other_methods, few_probes):

@@ -60,10 +60,14 @@ class PressedMethod(Pressed):
 
 @dataclass(frozen=True)
 class Run:
-    """A comparison that was begun, and the job that makes it. `begun`: before the first method has done anything."""
+    """A comparison that was begun, the job that makes it, and the page that follows it.
+
+    `begun`: before the first method has done anything.
+    """
 
     begun: Comparison
     job: Job[Comparison]
+    page: str
 
     @property
     def found(self) -> Comparison:
@@ -86,7 +90,7 @@ class CompareHandlers(Handlers):
         """Show the comparison that is being made; else the fact that would be compared, or the comparison of it."""
         run = self._runs.get(visit.workspace)
         if run is not None and not run.job.done:
-            yield self._draw(run.found)
+            yield from self._open_running(visit, run)
             return
         try:
             request = self._read(fact)
@@ -150,7 +154,7 @@ class CompareHandlers(Handlers):
     ) -> Updates:
         job = turn.asks(comparing.compare(workspace, request, chosen))
         begun = Comparison(self.lab.context.ground.case(request).request, tuple(map(Compared, chosen)))
-        run = self._runs[workspace] = Run(begun, job)
+        run = self._runs[workspace] = Run(begun, job, turn.page)
         yield {
             **self._draw(begun),
             "message": "",
@@ -158,14 +162,7 @@ class CompareHandlers(Handlers):
             "compare-run": gr.update(interactive=False),
             "compare-files-said": "",
         }
-        drawn = 0
-
-        def draw(found: Comparison) -> Update:
-            nonlocal drawn
-            fresh, drawn = len(found.ranked) != drawn, len(found.ranked)
-            return self._draw(found, fresh)
-
-        yield from follow(workspace, job, draw)
+        yield from self._follow(workspace, run)
         turn.check()
         found, text = run.found, ""
         try:
@@ -177,6 +174,30 @@ class CompareHandlers(Handlers):
             raise
         end = {"message": pieces.message(text) if text else "", "progress": ""}
         yield {**self._draw(found), **end, **self.buttons(workspace)}
+
+    def _open_running(self, visit: Visit, run: Run) -> Updates:
+        """Show a comparison that is being made, and follow it where no handler of this page does: it was loaded again."""
+        workspace = visit.workspace
+        yield self._draw(run.found)
+        if run.page == visit.session:
+            return
+        yield {"stop": gr.update(interactive=True)}
+        yield from self._follow(workspace, run)
+        if self._runs.get(workspace) is run:
+            yield {**self._draw(run.found), "progress": "", **self.buttons(workspace)}
+
+    def _follow(self, workspace: Workspace, run: Run) -> Updates:
+        """Draw what is known of the latest comparison until its job is done; its picture where a method has been added."""
+        drawn = 0
+
+        def draw(found: Comparison) -> Update:
+            nonlocal drawn
+            if self._runs.get(workspace) is not run:
+                return {}
+            fresh, drawn = len(found.ranked) != drawn, len(found.ranked)
+            return self._draw(found, fresh)
+
+        yield from follow(workspace, run.job, draw)
 
     def _draw(self, found: Comparison, figure: bool = True) -> Update:
         """Return what is known of a comparison, below the fact that it is about."""
