@@ -10,6 +10,8 @@ from starlette.testclient import TestClient
 
 from editlab.web import create_app
 from editlab.web.core import language
+from editlab.web.core.speaking import speaking
+from editlab.web.core.visit import Visit
 
 GERMAN, FRENCH = "de-AT,de;q=0.9,en;q=0.5", "fr-FR,fr;q=0.9"
 
@@ -80,3 +82,10 @@ def test_a_handler_and_the_firewall_answer_in_the_visitors_language(app):
         finally:
             client.close()
     assert "Es gibt nichts zu fragen." in str(job.outputs())
+
+
+def test_the_first_workspace_is_named_in_the_visitors_language_and_keeps_its_name(lab):
+    visits = {name: Visit(lab, name, name) for name in ("ana", "ben")}
+    with speaking("de"):
+        assert visits["ana"].workspace_info.name == "Meine Edits"
+    assert {name: visit.workspace_info.name for name, visit in visits.items()} == {"ana": "Meine Edits", "ben": "My edits"}

@@ -26,8 +26,8 @@ from editlab.lab.ledger.names import MADE_ID, PARTICIPANT, WORKSHOP, handle_of, 
 from editlab.lab.ledger.tables import EVENTS, VISITORS, WORKSHOPS, WORKSPACES
 from editlab.wording import noop
 
-FIRST = "My edits"
-"""The name of the workspace that each visitor gets on the first visit."""
+FIRST = noop("My edits")
+"""The name of the workspace that each visitor gets on the first visit, unless a page names it in its own language."""
 MOST_OWN = 100
 SEEN_MINUTES = 5
 """A workspace's time of last use is written again after so many minutes."""
@@ -100,8 +100,11 @@ class Directory:
             rows = connection.execute(chosen).mappings().all()
         return tuple(_info(row, TERMINAL) for row in rows if not row["owner"].startswith((PARTICIPANT, WORKSHOP)))
 
-    def current(self, visitor: str) -> WorkspaceInfo:
-        """Return the workspace that a visitor has open; where it is gone, their first one, made on the first visit."""
+    def current(self, visitor: str, first: str = FIRST) -> WorkspaceInfo:
+        """Return the workspace that a visitor has open; where it is gone, their first one.
+
+        On the first visit it is made, by the name `first`.
+        """
         with self._ledger.transaction() as connection:
             chosen = connection.scalar(sa.select(VISITORS.c.workspace).where(VISITORS.c.id == visitor))
             row = _row(connection, chosen) if chosen else None
@@ -110,8 +113,8 @@ class Directory:
                     connection.execute(sa.update(WORKSPACES).where(WORKSPACES.c.id == row["id"]).values(seen_at=now()))
                 return _info(row, visitor)
         own = [info for info in self.workspaces(visitor) if info.mine]
-        self._settle(visitor, (own[0] if own else self._first(visitor)).id, chosen)
-        return self.current(visitor)
+        self._settle(visitor, (own[0] if own else self._first(visitor, first)).id, chosen)
+        return self.current(visitor, first)
 
     def _settle(self, visitor: str, id: str, instead: str | None) -> None:
         """Open a workspace for a visitor who has `instead` or none open, but not if they have just entered another one."""
@@ -177,18 +180,21 @@ class Directory:
             connection.execute(sa.insert(WORKSPACES), {**row, "made_at": at, "seen_at": at, "deleted_at": None})
         return WorkspaceInfo(row["id"], name, shared, True, at)
 
-    def begin_anew(self, visitor: str) -> WorkspaceInfo:
-        """Open a new, empty workspace for a visitor, for example because the one that was open cannot be read."""
+    def begin_anew(self, visitor: str, first: str = FIRST) -> WorkspaceInfo:
+        """Open a new, empty workspace for a visitor, for example because the one that was open cannot be read.
+
+        Its name is `first`, with a number where that is taken.
+        """
         taken = {info.name for info in self.workspaces(visitor)}
-        made = self.make(visitor, next(name for name in numbered(FIRST) if name not in taken))
+        made = self.make(visitor, next(name for name in numbered(first) if name not in taken))
         return self.enter(visitor, made.id)
 
-    def _first(self, visitor: str) -> WorkspaceInfo:
+    def _first(self, visitor: str, name: str) -> WorkspaceInfo:
         """Make the workspace of a first visit. Its id is the visitor's, which is the key of the events in older ledgers."""
         with self._ledger.transaction() as connection:
             taken = _row(connection, visitor) is not None
         try:
-            return self.make(visitor, FIRST, id="" if taken else visitor)
+            return self.make(visitor, name, id="" if taken else visitor)
         except BadRequest:  # another request of the same visitor has made it at this moment
             return next(info for info in self.workspaces(visitor) if info.mine)
 

@@ -11,8 +11,10 @@ from starlette.requests import Request
 
 from editlab.lab import Lab, Workspace, WorkspaceInfo
 from editlab.lab.access.limits import Asker
+from editlab.lab.ledger.directory import FIRST
 from editlab.lab.ledger.names import PARTICIPANT, WORKSHOP
 from editlab.lab.workshops import Participant
+from editlab.web.core.language import gettext as _
 from editlab.web.core.place import address_of_page
 
 RESERVED = (PARTICIPANT, WORKSHOP)
@@ -67,7 +69,7 @@ class Visit:
     @property
     def workspace_info(self) -> WorkspaceInfo:
         """The entry of the open workspace in the directory."""
-        return self.lab.directory.current(self.visitor)
+        return self.lab.directory.current(self.visitor, _(FIRST))
 
     @property
     def workspace(self) -> Workspace:

@@ -14,6 +14,7 @@ from editlab.facts import EditRequest
 from editlab.lab import METHODS, OFF, RECIPES, Lab, Workspace, recipe_of
 from editlab.lab.access.limits import FREE, Cost
 from editlab.lab.asking import answers as answers_of
+from editlab.lab.ledger.directory import FIRST
 from editlab.lab.workspaces import edits
 from editlab.web.core import forms
 from editlab.web.core.display import EditDisplay
@@ -355,7 +356,7 @@ class EditHandlers(Handlers):
             return visit.workspace, ""
         except BadFile as error:
             lost = visit.workspace_info.name
-            now = self.lab.directory.begin_anew(visit.visitor).name
+            now = self.lab.directory.begin_anew(visit.visitor, _(FIRST)).name
             return visit.workspace, _(UNREADABLE).format(lost=lost, now=now, error=said(error))
 
     def _painted(self, workspace: Workspace, asked: EditRequest | None) -> Update:
