@@ -13,8 +13,10 @@ def main() -> None:
         from editlab import serve  # the terminal's imports take seconds, in which Ctrl-C would end in a trace
 
         sys.exit(serve.main(args))
-    from editlab.cli import app
-
+    try:
+        from editlab.cli import app
+    except KeyboardInterrupt:  # it takes seconds, and knows what to answer only afterwards
+        sys.exit("Stopped.")
     app(prog_name="editlab")
 
 

@@ -38,6 +38,8 @@ from editlab.work import Progress
 
 MODEL_OPTIONS = ("model", "quantization", "dtype", "device", "seed")
 SECONDS_BETWEEN_LINES = 10
+INTERRUPTED = 130
+"""What Typer returns after Ctrl-C."""
 MISSED = 3
 """The exit status where an edit was made and did not take."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -129,8 +131,10 @@ class Terminal(TyperGroup):
             _check_text(args)
             code = super().main(args, *rest, **{**more, "standalone_mode": False})
             sys.stdout.flush()
+            if code == INTERRUPTED:
+                raise KeyboardInterrupt
         except BrokenPipeError:  # whoever read the answer has gone, as behind `| head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the end of the process fails as well
+            _close_output()
             code = 1
         except EditLabError as error:
             code = _failed(2, error.kind, str(error), as_json)
@@ -176,11 +180,21 @@ def _completed(args: Sequence[str]) -> list[str]:
 
 
 def _failed(code: int, kind: str, message: str, as_json: bool) -> int:
+    """Print a failure and return its status; where standard output takes nothing more, on standard error alone."""
     if as_json:
-        print(json_module.dumps({"error": kind, "message": message}, ensure_ascii=False))
-    else:
-        print(message, file=sys.stderr)
+        try:
+            print(json_module.dumps({"error": kind, "message": message}, ensure_ascii=False), flush=True)
+        except OSError:
+            _close_output()
+        else:
+            return code
+    print(message, file=sys.stderr)
     return code
+
+
+def _close_output() -> None:
+    """Let standard output lead nowhere: what it still holds is written at the end of the process, which would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _settings(given: Mapping[str, Any]) -> Settings:

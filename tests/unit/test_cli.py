@@ -375,8 +375,10 @@ def test_a_stop_by_the_keyboard_is_status_1_without_a_trace(run, monkeypatch):
 
     monkeypatch.setattr(LanguageModel, "load", stopped)
     result = run("info")
-    assert result.exit_code == 1
-    assert result.stdout == "" and "Traceback" not in result.stderr
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "Stopped." in result.stderr and "Traceback" not in result.stderr
+    result = run("info", "--json")
+    assert (result.exit_code, json.loads(result.stdout)) == (1, {"error": "Cancelled", "message": "Stopped."})
 
 
 def test_what_looks_like_markup_is_printed_as_it_was_written(run):
@@ -394,6 +396,15 @@ def test_an_answer_that_nobody_reads_ends_without_a_trace():
     finally:
         os.close(write)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that takes nothing is there on Linux alone")
+def test_an_answer_that_no_disk_takes_is_one_sentence():
+    command = [sys.executable, "-m", "editlab", "scenario", "list", "--json"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 2 and done.stderr.startswith("No space left on device") and done.stderr.count("\n") == 1
 
 
 @pytest.mark.slow
