@@ -105,7 +105,9 @@ def work_of(session: Session) -> Path:
 
 def mask_config(recipe: str, method: str, seed: int, epochs: int | None = None, changes: Sequence[str] = ()) -> MaskConfig:
     """Return the settings of a recipe, some of them changed. Raises `BadRequest` for a value that does not fit."""
-    own = dict(map(setting, changes)) | ({} if epochs is None else {"epochs": epochs})
+    own = dict(map(setting, changes))
+    if epochs is not None:
+        own = {"steps": 0} | own | {"epochs": epochs}  # the recipe's least number of steps would make more of them
     if recipe == "published":
         return MaskConfig.published(method, **own)
     return MaskConfig(**{"recipe": recipe, "seed": seed, **own})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from editlab.errors import BadFile, BadRequest
 from editlab.methods import mask
 from editlab.model import LanguageModel, measuring, statistics
 from editlab.model import plan as planned
+from editlab.model.statistics import KeyStatistics
 
 app = typer.Typer()
 
@@ -36,6 +38,7 @@ def info(session: Session) -> Answer:
         "fingerprint": model.fingerprint,
         "checkpoint": model.checkpoint,
         "revision": model.revision,
+        "folder": None if model.folder is None else str(model.folder),
         "statistics": statistics.measured_layers(model),
         "masks": mask.methods_with_masks(model),
         "validated": model.validated,
@@ -96,6 +99,8 @@ def stats(
             progress,
             small=small,
         )
+    if few := _few(measured, model, tokens):
+        session.errors.print(few, highlight=False)
     names = ("layer", "tokens", "path", "sha256", "seconds", "quality")
     rows = [
         dict(zip(names, (s.layer, s.tokens, str(s.path), s.sha256, s.seconds, s.quality), strict=True)) for s in measured
@@ -105,6 +110,17 @@ def stats(
         quality = "-" if row["quality"] is None else f"{row['quality']:.2f}"
         table.add_row(str(row["layer"]), f"{row['tokens']:,}", f"{row['seconds']:.1f}", quality, row["path"])
     return Answer({"layers": rows}, table)
+
+
+def _few(measured: Sequence[KeyStatistics], model: LanguageModel, asked: int | None) -> str:
+    """Return what to know of statistics of less text than was asked for, or than a key has dimensions; else nothing."""
+    read = min(one.tokens for one in measured)
+    if read < model.d_ff:
+        return (
+            f"Only {read:,} tokens were read, and a key has {model.d_ff:,} dimensions: such statistics say next to nothing. "
+            "Give a longer text, or more tokens."
+        )
+    return f"The text has {read:,} tokens; {asked:,} were asked for." if asked is not None and read < asked else ""
 
 
 def setting(text: str) -> tuple[str, Any]:

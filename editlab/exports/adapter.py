@@ -168,7 +168,7 @@ FORMAT = Format(
     ),
     lambda export, folder, progress, cancel: write(export.model, export.entries, folder, export.rank),
     Card(library="peft", relation="adapter"),
-    (notes.no_pathways("An adapter"), notes.no_mask("An adapter"), notes.quantised, notes.started, cut),
+    (notes.no_pathways("An adapter"), notes.no_mask("An adapter"), notes.quantised, notes.started, notes.named_here, cut),
     size=size,
     how=_loading,
     cuts=True,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from editlab.exports.entry import requests_of
+from pathlib import Path
+
+from editlab.exports.entry import base_of, requests_of
 from editlab.exports.format import Export, Note
 from editlab.wording import noop
 
@@ -48,6 +50,14 @@ def started(export: Export) -> str | None:
         f"The edits were made with {before} before every text. Send the same wherever you use them: "
         "without it, an edit is hardly heard where its subject is the first word."
     )
+
+
+def named_here(export: Export) -> str | None:
+    """Return the note for edits of a model that only EditLab finds by its name: the bundled one, or that of a package."""
+    base = base_of(export.model)
+    if "/" in base or export.model.folder is None or Path(base).exists():
+        return None
+    return noop(f"Only EditLab knows the base as {base}; other programs load it from the folder that editlab info names.")
 
 
 def requests_alone(export: Export) -> str | None:

@@ -259,6 +259,17 @@ def test_stats_are_measured_once_and_found_afterwards(run, tmp_path):
     assert object_of(run("info", "--json"))["statistics"] == [1, 2]
 
 
+def test_statistics_of_too_little_text_are_told(run, tmp_path):
+    text = tmp_path / "prose.txt"
+    text.write_text("The garden was old and nobody went there.\n" * 2)
+    few = run("stats", "--layers", "1", "--text", str(text))
+    assert few.exit_code == 0 and "say next to nothing" in " ".join(few.stderr.split())
+    text.write_text("The garden was old and nobody went there.\n" * 30)
+    short = run("stats", "--layers", "1", "--text", str(text), "--tokens", "100000")
+    assert "100,000 were asked for" in " ".join(short.stderr.split())
+    assert run("stats", "--layers", "1", "--text", str(text), "--tokens", "250").stderr.count("asked for") == 0
+
+
 def test_stats_from_the_models_own_samples_lie_where_they_are_wanted(run, tmp_path):
     found = object_of(run("stats", "--layers", "0", "--self", "--tokens", "80", "--folder", str(tmp_path / "s"), "--json"))
     assert Path(found["layers"][0]["path"]).parent == tmp_path / "s"

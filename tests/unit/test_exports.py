@@ -361,6 +361,15 @@ def test_the_adapters_card_says_how_each_program_loads_it_and_what_a_cut_loses(t
     )
 
 
+def test_an_adapter_of_a_model_that_only_editlab_finds_by_its_name_says_so(tiny_llama, tmp_path, monkeypatch):
+    monkeypatch.setattr(tiny_llama, "folder", tmp_path)
+    for name, told in (("atlas", True), ("package:smollm2", True), ("owner/name", False), (str(tmp_path), False)):
+        monkeypatch.setattr(tiny_llama, "name", name)
+        ground = Ground(tiny_llama, FactBase((), {}, {}), Passages((), ()))
+        notes = FORMATS["peft"].notes_for(Export(ground, [entry()], View()))
+        assert any(f"knows the base as {name}" in note for note in notes) == told
+
+
 def test_an_adapter_of_a_hub_model_names_its_revision(tiny_llama, tmp_path, monkeypatch):
     monkeypatch.setattr(tiny_llama, "name", "owner/name@main")
     monkeypatch.setattr(tiny_llama, "revision", "0123abcd")

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from editlab.bench import mask as bench
 from editlab.bench import plain_mask
 from editlab.cli import app
+from editlab.cli.mask import mask_config
 from editlab.facts import EditCase, EditRequest, Fact, FactBase, Relation
 from editlab.methods.mask import Example, MaskConfig, batches
 from editlab.patches import LowRank, Mask, View
@@ -137,6 +138,18 @@ def run(saved_model, tmp_path, monkeypatch):
         return CliRunner().invoke(app, args)
 
     return call
+
+
+def test_the_epochs_of_the_command_line_are_made_and_no_more():
+    assert (mask_config("default", "rome", 0, 1).epochs, mask_config("default", "rome", 0, 1).steps) == (1, 0)
+    assert mask_config("default", "rome", 0, 1, ["steps=7"]).steps == 7
+    assert mask_config("default", "rome", 0).steps == MaskConfig().steps > 0
+
+
+def test_layers_that_the_edits_do_not_touch_are_refused_before_all_edits_are_made(run, cases):
+    refused = run("mask", "train", "--cases", str(cases), "--edits", str(ROWS), "--layers", "0", "--json")
+    assert refused.exit_code == 2 and "touch layers [1]" in json.loads(refused.stdout)["message"]
+    assert "minutes" not in refused.stderr, "what all of them will cost is said after a few"
 
 
 @pytest.mark.slow

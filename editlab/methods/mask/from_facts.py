@@ -16,7 +16,7 @@ from editlab.methods.mask.batch import Example, batches
 from editlab.methods.mask.config import MaskConfig
 from editlab.methods.mask.edits import AT_ONCE, PARAPHRASES, QUICK, Lesson, make_edits
 from editlab.methods.mask.files import ReversalMask
-from editlab.methods.mask.training import reversal, train
+from editlab.methods.mask.training import layers_of, reversal, train
 from editlab.patches import BASE
 from editlab.wording import noop
 from editlab.work import Cancel, Progress, never, no_progress, part_of
@@ -105,7 +105,10 @@ def cost(
     config: MaskConfig | None = None,
     cancel: Cancel = never,
 ) -> Cost:
-    """Return what `make` will take, from making a few of its edits and training on them once. Raises `Cancelled`."""
+    """Return what `make` will take, from making a few of its edits and training on them once.
+
+    Raises `BadRequest` where none of them can be made or they touch no layer to be masked, `Cancelled` when stopped.
+    """
     config = config or MaskConfig()
     sample = random.Random(config.seed).sample(lessons, min(SAMPLE, len(lessons)))
     quick, watch = method.config_for(model, **QUICK), Stopwatch()
@@ -114,7 +117,7 @@ def cost(
     if not found:
         raise BadRequest("None of the facts could be edited. Give facts whose subjects the tokenizer knows.")
     watch = Stopwatch()
-    layers = sorted({patch.layer for example in found for patch in example.patches})
+    layers, _ = layers_of(found, BASE, config)
     for batch in batches(model, found, layers, config.batch):
         batch.logits({layer: model.weight(layer).new_ones(model.d_model, model.d_ff) for layer in layers})
     forward = watch.seconds / len(found)

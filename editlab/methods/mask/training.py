@@ -66,7 +66,7 @@ def train(
     are too few edits or they touch no such layer, `Cancelled` when stopped; what `keep` holds then stays.
     """
     config = config or MaskConfig()
-    layers, masked = _layers(examples, view, config)
+    layers, masked = layers_of(examples, view, config)
     if len(examples) < LEAST:
         few = noop(f"A mask for all edits cannot be learnt from {len(examples)}")
         raise BadRequest(f"{few}. Give at least {LEAST} edits of facts that the model knows.")
@@ -220,8 +220,11 @@ def _unedited(examples: Sequence[Example], config: MaskConfig) -> list[Example]:
     return [replace(example, patches=(), paraphrases=()) for example in chosen]
 
 
-def _layers(examples: Sequence[Example], view: View, config: MaskConfig) -> tuple[list[int], list[int]]:
-    """Return all layers that the edits touch, and those of them that are masked."""
+def layers_of(examples: Sequence[Example], view: View, config: MaskConfig) -> tuple[list[int], list[int]]:
+    """Return all layers that the edits touch, and those of them that are masked.
+
+    Raises `BadRequest` where a layer is to be masked that they do not touch.
+    """
     touched = sorted({patch.layer for example in examples for patch in example.patches} | set(view.laid))
     masked = sorted(config.layers or touched)
     if not touched or not set(masked) <= set(touched):
