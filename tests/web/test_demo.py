@@ -10,21 +10,26 @@ import pytest
 import yaml
 from limits import RateLimitItemPerHour
 from paths import ROOT
-from visitors import TIMEOUT, FakeRequest, Visitor, runs, wait_until
+from visitors import CONTINENT, TIMEOUT, FakeRequest, Visitor, runs, wait_until
 
 from editlab.errors import BadRequest, TooMany
 from editlab.lab import METHODS, Choice, Lab
 from editlab.lab.access import limits
 from editlab.lab.access.limits import FREE, Asker, Cost, RateLimits, on_behalf_of
+from editlab.lab.workspaces import edits
 from editlab.probes import Passages
 from editlab.settings import Settings
 from editlab.web import create_page
 from editlab.web.compare.handlers import CompareHandlers, Fact
+from editlab.web.core.turns import Turns
 from editlab.web.core.visit import Visit
+from editlab.web.edit.display import Display
 from editlab.web.edit.file_handlers import FileFields
 from editlab.web.inside.handlers import InsideHandlers
 from editlab.web.model.benchmark_handlers import BenchmarkHandlers
 from editlab.web.model.handlers import ModelChoice, ModelHandlers
+from editlab.web.workspace.display import WorkspaceDisplay
+from editlab.web.workspace.file_handlers import FileHandlers, PressedJob
 
 LARGE = "config:gpt2-xl"
 PRESS = "To do that, run EditLab on your own computer"
@@ -400,3 +405,28 @@ def test_the_readme_is_what_a_space_reads():
     assert said["title"] == "EditLab" and 0 < len(said["short_description"]) <= 60
     assert text.lstrip().startswith("# EditLab\n")
     assert f"EXPOSE {said['app_port']}\n" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_in_a_shared_workspace_only_who_asked_for_a_job_stops_it(lab, visitor, endless):
+    team = lab.directory.make(visitor.name, "Team", shared=True)
+    other = secrets.token_urlsafe(16)
+    for one in (visitor.name, other):
+        lab.directory.enter(one, team.id)
+    handlers = FileHandlers(lab, WorkspaceDisplay(lab, Display(lab, Turns())))
+    with on_behalf_of(Asker(visitor.name, "a")):
+        job = edits.apply(lab.workspace(team.id, "visitor 1"), CONTINENT)
+
+    def stops(who):
+        page = {}
+        for update in runs(handlers, "workspace_job", who, PressedJob(press="cancel", job=job.id)):
+            page |= update
+        return str(page.get("message", ""))
+
+    assert 'data-press="cancel"' not in handlers.display.jobs(visit_of(lab, other))["workspace-jobs"]
+    assert "Somebody else asked for this job" in stops(other) and not job.stopped
+    assert 'data-press="cancel"' in handlers.display.jobs(visit_of(lab, visitor.name))["workspace-jobs"]
+    assert "Somebody else" not in stops(visitor.name) and job.stopped
+
+
+def visit_of(lab, visitor):
+    return Visit.of(lab, visitor, FakeRequest(visitor))

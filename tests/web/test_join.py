@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, field
 from functools import partial
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 from argon2 import PasswordHasher
@@ -20,6 +21,7 @@ from editlab.lab import Lab
 from editlab.lab.access.cookies import CookieSecret
 from editlab.lab.access.users import Users
 from editlab.lab.ledger.names import PARTICIPANT, WORKSHOP
+from editlab.lab.scenarios import Library
 from editlab.lab.workshops import parts, workshops
 from editlab.lab.workspaces import edits
 from editlab.probes import Passages
@@ -30,10 +32,30 @@ from editlab.web.edit.display import Display
 from editlab.web.edit.handlers import EditHandlers
 from editlab.web.model.handlers import ModelHandlers
 from editlab.web.server.participants import MOST_GUESS
+from editlab.web.workshop.guesses import NoGuesses
+from editlab.web.workshop.handlers import PressedStage, WorkshopHandlers
+from editlab.web.workshop.stage import Stages
 
 HTML = {"Accept": "text/html"}
 PORT = 7002
 COOKIE = f"editlab-workshop-{PORT}"
+TALK = """
+title = "Slovenia"
+shows = "It moves."
+source = "a paper"
+models = ["atlas"]
+[[steps]]
+do = "say"
+text = "Look at this."
+[[steps]]
+do = "guess"
+question = "Where is Ljubljana?"
+options = ["Europe", "Asia"]
+right = "Asia"
+[[steps]]
+do = "say"
+text = "So it is."
+"""
 OPTIONS = ("Europe", "<b>Antarctica</b>")
 
 
@@ -412,6 +434,23 @@ def test_the_model_is_not_a_participants_to_change(lab, room, phone):
         for update in handler(visit(lab, one), **given):
             page |= update
         assert "in a workshop. To do that, run EditLab on your own computer" in page["message"], name
+
+
+def test_a_participant_runs_no_scenario_and_reads_none(lab, room, phone):
+    one = participant(lab, joined(phone(), room))
+    library = Library.of(lab.settings.presets, lab.ledger.folder)
+    if not library.is_own("talk"):
+        library.save("talk", TALK, None)
+    lab.directory.rename(one.id, one.workspace, "Stage: talk", lab.directory.current(one.id).name)
+    handlers = WorkshopHandlers(lab, library, Stages(lab), NoGuesses(), Display(lab, Turns()))
+    for press in get_args(PressedStage.model_fields["press"].annotation):
+        page = {}
+        for update in handlers.workshop_press(visit(lab, one), PressedStage(press=press, scenario="talk")):
+            page |= update
+        shown = " ".join(str(part) for part in page.values())
+        assert "Look at this." not in shown and "right = " not in shown, press
+        assert press == "close" or "In a workshop, the presenter runs the scenarios." in page["message"], press
+    assert handlers.stages.of(lab.workspace(one.workspace)) is None
 
 
 def test_a_login_counts_more_than_the_cookie(lab, room, phone):

@@ -383,6 +383,23 @@ def test_many_guesses_at_once_are_no_more_than_one_after_the_other(address, lab)
     assert codes == [401] * 5 + [429] * 11
 
 
+def test_how_far_anothers_private_workspace_has_got_is_not_told(browser, lab):
+    (ana, _), (ben, _) = ANA, BEN
+    theirs = lab.directory.begin_anew(lab.owner(ben), "Bens own")
+    shared = lab.directory.make(lab.owner(ben), "For all", shared=True)
+    mine = lab.directory.begin_anew(lab.owner(ana), "Anas own")
+
+    def event(handle):
+        return browser.get("/model", params={"workspace": handle}).json()["event"]
+
+    enter(browser, *ANA)
+    assert (event(mine.handle), event(shared.handle)) == (0, 0)
+    assert event(theirs.handle) is None and event("0" * 16) is None
+    lab.directory.share(lab.owner(ben), shared.id, False)
+    lab.directory.delete(lab.owner(ana), mine.id)
+    assert event(shared.handle) is None and event(mine.handle) is None
+
+
 @pytest.mark.parametrize("origin", ["http://elsewhere.example", "http://lab.example.elsewhere", "http://[", "null"])
 def test_another_site_cannot_log_anybody_in_or_out(browser, origin):
     form = {"name": ANA[0], "password": ANA[1]}

@@ -6,21 +6,24 @@ import math
 import re
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from checkups import table
 from pydantic import ValidationError
-from visitors import CONTINENT, TIMEOUT, Reader, wait_until
+from visitors import CONTINENT, TIMEOUT, FakeRequest, Reader, wait_until
 
 from editlab.errors import BadRequest, TooLong
 from editlab.facts import EditRequest
 from editlab.insight.checkup import METRICS
 from editlab.lab.asking import answers
+from editlab.lab.ledger.names import PARTICIPANT
 from editlab.lab.workspaces import edits
 from editlab.lab.workspaces.alarms import Alarm, AlarmLimits, assess, limits_of
 from editlab.web.core.inputs import OwnProbes
 from editlab.web.core.turns import Turns
+from editlab.web.core.visit import Visit
 from editlab.web.edit.display import Display
 from editlab.web.monitor.handlers import LIMITS, LimitFields, MonitorHandlers, PressedReturn, Shown
 from editlab.web.monitor.panels import PANELS
@@ -368,5 +371,20 @@ def test_the_service_is_shown_without_the_model_and_says_nothing_of_who_asks(rea
     page = " ".join(map(str, reader.page.values()))
     assert "Not ready: 1 fault." in page and "not in memory" in page
     assert '<th scope="row">Edit</th>' in page and reader.name not in page and "Slovenia" not in page
-    monkeypatch.setattr(reader.lab.limits, "demo", True)
-    assert "not in memory" not in reader.does("monitor_look", shown(""))["monitor-service"]
+
+
+@pytest.mark.parametrize("who", ["demo", "participant"])
+def test_who_has_limits_learns_whether_the_service_is_ready_and_none_of_its_metrics(reader, monkeypatch, who):
+    reader.applies()
+    full = reader.does("monitor_open")
+    assert "Memory: " in full["monitor-service"] and "How busy is the model" in full["monitor-service"]
+    monkeypatch.setattr(reader.lab.limits, "demo", who == "demo")
+    request = FakeRequest("s")
+    request.state = SimpleNamespace(participant=SimpleNamespace(id=f"{PARTICIPANT}x") if who == "participant" else None)
+    visit = Visit.of(reader.lab, reader.name, request)
+    for updates in (reader.handlers.monitor_open(visit), reader.handlers.monitor_look(visit, shown(""))):
+        page = {}
+        for update in updates:
+            page |= update
+        assert re.sub(r"<[^>]+>", "", page["monitor-service"]).strip() == "Ready. No job is running or waiting."
+        assert (page["monitor-jobs"], page["monitor-operations"]) == ("", "")

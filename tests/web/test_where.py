@@ -7,6 +7,7 @@ import pytest
 from over_the_wire import served
 from pydantic import ValidationError
 from stand_in import StandIn, below
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from editlab.lab import Lab
@@ -15,6 +16,7 @@ from editlab.probes import Passages
 from editlab.settings import Settings
 from editlab.web.core.place import address_of_page
 from editlab.web.server.firstframe import END, HIDDEN
+from editlab.web.server.guard import from_here
 from editlab.web.server.hosts import named
 
 PEER = "203.0.113.9"
@@ -222,6 +224,40 @@ def test_another_site_sends_nothing_whatever_name_the_proxy_writes(browser, orig
 def test_a_name_that_was_given_is_the_browsers_where_the_proxy_says_nothing(browser):
     answer = browser.post("/login", data=ANA, headers={"Host": "127.0.0.1:7860", "Origin": "https://lab.example"})
     assert answer.status_code == 303
+
+
+@pytest.mark.parametrize("origin", ["http://lab.example", "https://lab.example", "http://lab.example:8080"])
+@pytest.mark.parametrize("host", ["lab.example:7860", "lab.example.:7860", "LAB.example:7860", "lab.example:4430"])
+def test_another_server_of_the_same_name_at_another_port_is_another_site(stranger, host, origin):
+    assert stranger.post("/editlab/login", data=ANA).status_code == 303
+    for path, given in (("login", {"data": ANA}), ("gradio_api/upload", {"files": {"files": b"a"}}), ("logout", {})):
+        answer = stranger.post(f"/editlab/{path}", headers={"Host": host, "Origin": origin}, **given)
+        assert answer.status_code == 403 and "set-cookie" not in answer.headers, path
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("lab.example:7860", "http://lab.example:7860"),
+        ("lab.example", "https://lab.example"),
+        ("lab.example:443", "https://lab.example"),  # a proxy that adds the port that browsers leave out
+        ("lab.example:80", "http://lab.example"),
+        ("[::1]:7860", "http://[::1]:7860"),
+        ("[::1]:7860", "https://lab.example"),
+    ],
+)
+def test_the_page_itself_sends_what_it_likes_behind_a_proxy_or_not(stranger, host, origin):
+    assert stranger.post("/login", data=ANA, headers={"Host": host, "Origin": origin}).status_code == 303
+
+
+def test_of_two_names_on_a_port_neither_is_the_other_ones_page():
+    def asked(host, origin, *names):
+        headers = [(b"host", host.encode()), (b"origin", origin.encode())]
+        return from_here(Request({"type": "http", "headers": headers}), names)
+
+    assert not asked("lab.example:7860", "http://other.example", "lab.example", "other.example")
+    assert asked("x.inside.example", "https://abc.public.example", ".inside.example", "abc.public.example")
+    assert not asked("abc.public.example:7860", "https://abc.public.example", ".inside.example", "abc.public.example")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -38,7 +38,8 @@ Resume = Callable[[Any, Mapping[str, Any]], Job[Any]]
 class JobRow:
     """A job for the page. Times are ISO 8601 in UTC, empty until they are reached.
 
-    `resumable`: whether it was interrupted or stopped and can be resumed; `result`: its result as plain JSON.
+    `resumable`: whether it was interrupted or stopped and can be resumed; `result`: its result as plain JSON; `asker`: the
+    id of the visitor who asked for it, while it runs here, which is a secret.
     """
 
     id: str
@@ -55,6 +56,7 @@ class JobRow:
     error: str
     resumable: bool
     result: Mapping[str, Any]
+    asker: str = field(default="", repr=False)
 
     @property
     def open(self) -> bool:
@@ -108,9 +110,14 @@ class Jobs:
             raise BadRequest("There is no such job. Reload the page to see the current ones.")
         return self._row(body)
 
-    def cancel(self, visitor: str, id: str, by: str = "") -> None:
-        """Stop a job. Raises `BadRequest` if it does not run in this process. `by`: the name of the user, for the log."""
+    def cancel(self, visitor: str, id: str, by: str = "", own: bool = False) -> None:
+        """Stop a job. Raises `BadRequest` if it does not run in this process.
+
+        `by`: the name of the user, for the log. `own`: whether only one that the visitor asked for may be stopped.
+        """
         row = self.row(visitor, id)
+        if own and row.open and row.asker != visitor:
+            raise BadRequest("Somebody else asked for this job, and only they can stop it here.")
         job = self._here.get(row.id)
         if job is None or job.done:
             raise BadRequest("This job is not running any more.")
@@ -146,6 +153,7 @@ class Jobs:
             ended_at=body["ended_at"] or "",
             resumable=ended and body["kind"] in self.resumes and body["request"] != "{}",
             result=json.loads(body["result"]),
+            asker="" if job is None or job.asker is None else job.asker.visitor,
         )
 
     def _note(self, job: Job[Any]) -> None:

@@ -146,14 +146,19 @@ class Directory:
             raise BadRequest("There is no such workspace, or it is not shared with you. Choose one from the list.")
         return info
 
-    def last_event(self, handle: str, model: str) -> int | None:
-        """Return the number of a workspace's last event that changed its edits, 0 without any; None where there is none."""
+    def last_event(self, handle: str, model: str, visitor: str | None = None) -> int | None:
+        """Return the number of a workspace's last event that changed its edits, 0 without any; None where there is none.
+
+        With a `visitor`, one that they may not enter is none either.
+        """
         with self._ledger.transaction() as connection:
             if handle not in self._ids:
                 self._ids = {handle_of(id): id for id in connection.scalars(sa.select(WORKSPACES.c.id))}
-            if handle not in self._ids:
+            id = self._ids.get(handle, "")
+            row = _row(connection, id)
+            if not id or (visitor is not None and (row is None or not _may_enter(row, visitor))):
                 return None
-            own = (EVENTS.c.model == model) & (EVENTS.c.workspace == self._ids[handle]) & EVENTS.c.kind.not_in(BESIDE)
+            own = (EVENTS.c.model == model) & (EVENTS.c.workspace == id) & EVENTS.c.kind.not_in(BESIDE)
             return connection.scalar(sa.select(sa.func.max(EVENTS.c.number)).where(own)) or 0
 
     def may_enter(self, visitor: str, id: str) -> bool:

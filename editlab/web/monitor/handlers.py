@@ -187,18 +187,21 @@ class MonitorHandlers(Handlers):
         }
 
     def _service(self, visit: Visit) -> Update:
-        """Return the state of the service, without anything about who asked."""
+        """Return the state of the service, without anything about who asked; of its metrics nothing to who has limits."""
         lab, metrics = self.lab, self.lab.metrics
         now = metrics.now()
-        private = lab.limits.demo or lab.settings.auth is not None or visit.participant is not None
-        rows = table.operation_rows(metrics.table())
         status = words.service(now["waiting"], now["running"], len(now["faults"]))
-        return {
-            "monitor-service-fold": folded(_(words.TITLES["service"]), status.rstrip(".")),
+        fold = {"monitor-service-fold": folded(_(words.TITLES["service"]), status.rstrip("."))}
+        if lab.limits.restricts(visit.asker):
+            said = pieces.message(status, "finding")
+            return fold | {"monitor-service": said, "monitor-jobs": "", "monitor-operations": ""}
+        rows = table.operation_rows(metrics.table())
+        return fold | {
             "monitor-service": render(
                 "monitor/service.html",
+                about=_(words.SERVICE),
                 status=status,
-                faults=[] if private else now["faults"],
+                faults=now["faults"] if lab.settings.auth is None else [],
                 memory=words.memory(now["process_bytes"], now["gpu_bytes"], now["planned_bytes"]),
                 since=metrics.since,
             ),

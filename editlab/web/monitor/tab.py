@@ -74,7 +74,6 @@ def _create_limits(parts: Parts, lab: Lab) -> None:
 
 
 def _create_service(parts: Parts, lab: Lab) -> None:
-    gr.HTML(pieces.message(_(words.SERVICE), "hint"), apply_default_css=False)
     parts.html("monitor-service", scripts=["local_time"])
     parts.html("monitor-jobs")
     parts.html("monitor-operations")

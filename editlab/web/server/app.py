@@ -109,13 +109,14 @@ def _add_status(app: FastAPI, lab: Lab) -> None:
 
     @app.get("/model")
     def model(request: Request, workspace: Annotated[str, Query(max_length=64)] = "") -> dict[str, Any]:
-        """Return which model is loaded and the last event of a workspace, by which a page sees that it is behind."""
-        own = participant_of(request)
-        if own is not None and workspace != own.handle:
-            workspace = ""
+        """Return which model is loaded and the last event of a workspace, by which a page sees that it is behind.
+
+        Users and participants hear of workspaces that they may enter alone.
+        """
         about = lab.about()
         said = {name: about[name] for name in ("model", "fingerprint", "session")} | {"memory": memory(about)}
-        return said | {"event": lab.directory.last_event(workspace, about["fingerprint"]) if workspace else None}
+        event = lab.directory.last_event(workspace, about["fingerprint"], _visitor(request, lab)) if workspace else None
+        return said | {"event": event}
 
     if lab.settings.auth is not None or not lab.settings.demo:  # not for the visitors of a demo
 
@@ -132,15 +133,15 @@ def _add_downloads(app: FastAPI, lab: Lab) -> None:
     @app.get("/exports/{token}")
     def download(token: str, request: Request) -> Response:
         try:
-            path = lab.downloads.take(token, _may_download(request, lab))
+            path = lab.downloads.take(token, _visitor(request, lab))
         except EditLabError as error:
             return PlainTextResponse(said(error), 404)
         kind = "application/zip" if path.suffix == ".zip" else "application/octet-stream"  # nothing is shown on this page
         return FileResponse(path, filename=path.name, media_type=kind, headers={"Cache-Control": "no-store"})
 
 
-def _may_download(request: Request, lab: Lab) -> str | None:
-    """Return the id of the user or participant whose workspaces count for a download; None without a login."""
+def _visitor(request: Request, lab: Lab) -> str | None:
+    """Return the id of the user or participant who asks, who gets what they may enter; None without a login."""
     participant = participant_of(request)
     if participant is not None:
         return participant.id

@@ -6,6 +6,7 @@ of that. It reads no body beyond its limit.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Collection
 
 from starlette.exceptions import HTTPException
@@ -26,6 +27,8 @@ CALLS = ("queue/join", "queue/data", "cancel", "upload", "info", "startup-events
 FOLDERS = ("/join/", "/exports/", "/static/", "/assets/")
 OPEN = frozenset((*OWN, *WORKSHOP, *PAGE, *API_PAGES, *(API + call for call in CALLS)))
 SAFE = ("GET", "HEAD", "OPTIONS")
+USUAL_PORT = re.compile(":(80|443)$")
+"""A port that browsers leave out of their origin, and some proxies write into `Host`."""
 MOST_BYTES, MOST_UPLOAD = 300_000, 27_000_000
 """Bytes of a request's body, and of one with a file."""
 
@@ -89,10 +92,16 @@ def refused(request: Request, status: int, message: str) -> Response:
 def from_here(request: Request, names: Collection[str] = ()) -> bool:
     """Return whether a request comes from the page itself or from no browser. Browsers send their origin.
 
-    `names`: host names under which the browser may know the page, where a proxy writes another one into `Host`.
+    `names`: host names under which the browser may know the page, where a proxy writes another one into `Host`. Where one of
+    them stands in it, the port counts as well: on another one is another server.
     """
-    origin = request.headers.get("origin")
-    return origin is None or origin.partition("://")[2] in (request.headers.get("host"), *names)
+    origin, host = request.headers.get("origin"), request.headers.get("host", "")
+    if origin is None:
+        return True
+    site = origin.partition("://")[2]
+    if site in (host, USUAL_PORT.sub("", host)):
+        return bool(site)
+    return site in names and host.partition(":")[0].lower().rstrip(".") not in names
 
 
 def bounded_by(most: int, request: Request) -> Receive:

@@ -73,6 +73,8 @@ class WorkshopHandlers(Handlers):
 
         While a step is being performed, a press changes nothing, and says so: nobody presses an answer away unseen.
         """
+        if visit.participant is not None and pressed.press != "close":
+            raise BadRequest(_(words.PRESENTERS_ALONE))
         if pressed.press == "edit":
             yield {**self.editor.open(visit.session, pressed.scenario), "message": ""}
         elif pressed.press == "report":

@@ -24,6 +24,10 @@ SAVED = noop("Saved as “{name}”. It is in the list above and in `editlab sce
 DELETED = noop("Deleted “{name}”.")
 OPENED = noop("“{name}” is open below.")
 OPENED_BUNDLED = noop("“{name}” is bundled. Save it under a name of your own.")
+PRESENTERS_ALONE = noop(
+    "In a workshop, the presenter runs the scenarios. To run or read one, run EditLab on your own computer: the README says "
+    "how."
+)
 NOT_PLAYED = noop("A report is about a scenario that was played. Start it first.")
 DOWNLOAD = noop("Download {file} ({size})")
 STILL_PERFORMING = noop("The model is still at work, so this press did not count. Press again after that, or press Stop.")

@@ -91,8 +91,9 @@ class WorkspaceDisplay:
     def jobs(self, visit: Visit) -> Update:
         """Return the jobs that concern the visitor."""
         rows = self.lab.jobs.rows(visit.visitor)
+        alone = visit.visitor if self.lab.limits.restricts(visit.asker) else None
         return {
-            "workspace-jobs": table.jobs(rows, self.lab.downloads.tokens),
+            "workspace-jobs": table.jobs(rows, self.lab.downloads.tokens, alone),
             "workspace-line-fold": _folded("jobs", words.running(rows)),
         }
 

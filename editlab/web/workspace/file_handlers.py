@@ -131,7 +131,8 @@ class FileHandlers(Handlers):
         """Stop a job or resume it."""
         workspace = visit.workspace
         if pressed.press == "cancel":
-            self.lab.jobs.cancel(visit.visitor, pressed.job, visit.by)
+            own = self.lab.limits.restricts(visit.asker)
+            self.lab.jobs.cancel(visit.visitor, pressed.job, visit.by, own)
         else:
             self.lab.limits.spend(Cost(edits=MOST_ROWS, files=1))
             self.lab.jobs.resume(visit.visitor, pressed.job, workspace)

@@ -103,8 +103,12 @@ def _row(change: Change) -> dict[str, Any]:
     }
 
 
-def jobs(rows: Sequence[JobRow], offered: Collection[str] = ()) -> Markup:
-    """Return jobs, the latest first. `offered`: the tokens of the files that can be downloaded."""
+def jobs(rows: Sequence[JobRow], offered: Collection[str] = (), alone: str | None = None) -> Markup:
+    """Return jobs, the latest first.
+
+    `offered`: the tokens of the files that can be downloaded; `alone`: the visitor whose jobs alone can be stopped, None
+    where all can.
+    """
     if not rows:
         return pieces.message(_(words.NO_JOBS), "hint")
     items = [
@@ -112,6 +116,7 @@ def jobs(rows: Sequence[JobRow], offered: Collection[str] = ()) -> Markup:
             "row": row,
             "kind": words.job_kind(row),
             "state": words.job_state(row),
+            "stops": row.open and alone in (None, row.asker),
             "token": row.result.get("download") if row.result.get("download") in offered else None,
         }
         for row in rows
