@@ -13,6 +13,7 @@ from editlab.bench.forensic_rows import ForensicRow, false_alarms, summary
 from editlab.bench.forensics import Examiner
 from editlab.bench.roc import auc, auc_interval, curve
 from editlab.cli import app
+from editlab.cli.bench.forensics import CHAIN
 from editlab.facts import EditCase, EditRequest
 from editlab.forensics.intruder import Named
 from editlab.patches import BASE
@@ -104,3 +105,24 @@ def test_the_command_writes_rows_and_a_table_and_refuses_what_holds_no_case(save
     assert (tmp_path / "o" / "forensics.md").read_text().startswith("# Edits found without the base")
     data.write_text("subject,prompt,target_new\n", encoding="utf-8")
     assert CliRunner().invoke(app, [*call, "--model", str(saved_model), "--json"]).exit_code == 2
+
+
+def test_a_table_has_the_rows_that_were_asked_for_and_no_others_of_its_folder(saved_model, tmp_path, monkeypatch):
+    data = tmp_path / "cases.csv"
+    lines = ("Slovenia,{} lies in,Asia,Europe", "France,{} lies in,Asia,Europe", "Norway,{} lies in,Asia,Europe")
+    data.write_text("\n".join(("subject,prompt,target_new,target_true", *lines)), encoding="utf-8")
+    monkeypatch.setattr(forensics, "AT_ONCE", 2)
+    monkeypatch.setattr(forensics, "make_edits", lambda model, lessons, *given: ["skipped"] * len(lessons))
+    monkeypatch.setattr(forensics, "chained", lambda *given: dict.fromkeys(CHAIN, 0))
+    whole = ["bench", "forensics", "--data", str(data), "--model", str(saved_model), "--out", str(tmp_path / "o"), "--json"]
+
+    def told(*given):
+        done = CliRunner().invoke(app, [*whole, "--methods", "rome", *given])
+        assert done.exit_code == 0, done.output
+        found = json.loads(done.stdout)
+        return [line["skipped"] for line in found["rows"]], [line["kind"] for line in found["clean"]], len(found["chains"])
+
+    assert told("--clean", "1", "--limit", "2", "--chains", "1") == ([2], ["as it is", "rounded"], 1)
+    assert told("--clean", "0", "--limit", "1") == ([1], [], 0)
+    monkeypatch.setenv("EDITLAB_START", "\u21b5")
+    assert told("--clean", "0", "--limit", "1") == ([1], [], 0)

@@ -15,6 +15,7 @@ from editlab.atlas.sources import training_facts
 from editlab.bench import forensics, harmless
 from editlab.bench.forensic_rows import NAMED, RATES, REVERSALS, ForensicRow, false_alarms, summary
 from editlab.bench.forensics import Examiner
+from editlab.bench.harmless import Copy
 from editlab.bench.robustness import known as known_cases
 from editlab.bench.rows import append_rows, read_rows
 from editlab.cli.bench.report import machine, markdown, page
@@ -61,7 +62,8 @@ def forensics_table(
         for row in _rows(examiner, chosen, methods, clean, chains, folder, rows, progress):
             rows[row.key] = row
             append(row)
-    found = _found(list(rows.values()), methods, seed)
+    wanted = forensics.wanted(examiner, _copies(examiner, clean), chosen, methods, chains)
+    found = _found([rows[key] for key in wanted], methods, seed)
     head = {"model": model.name, "fingerprint": model.fingerprint, "data": str(data), "device": machine(model)}
     if out is not None:
         (out / "forensics.md").write_text(page("Edits found without the base", _text(head, found)), encoding="utf-8")
@@ -79,12 +81,15 @@ def _rows(
     progress: Any,
 ) -> Iterator[ForensicRow]:
     """Yield all rows that are not there yet: copies without an edit first, since scores mean nothing without them."""
-    if clean:
-        yield from forensics.unedited(examiner, harmless.copies(examiner.model, examiner.texts, clean), dict(done))
+    yield from forensics.unedited(examiner, _copies(examiner, clean), dict(done))
     for method in methods:
         yield from forensics.measure(cases, method, examiner, folder, dict(done), progress)
     if chains:
-        yield from forensics.chains(cases[: 10 * chains], methods[0], examiner, folder, dict(done))
+        yield from forensics.chains(cases[: forensics.AT_ONCE * chains], methods[0], examiner, folder, dict(done))
+
+
+def _copies(examiner: Examiner, count: int) -> Iterator[Copy]:
+    return harmless.copies(examiner.model, examiner.texts, count) if count else iter(())
 
 
 def _found(rows: Sequence[ForensicRow], methods: Sequence[str], seed: int) -> dict[str, Any]:
