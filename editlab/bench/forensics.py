@@ -15,6 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from editlab import methods
 from editlab.bench.forensic_rows import ForensicRow, mean
 from editlab.bench.harmless import Copy
@@ -25,7 +27,8 @@ from editlab.forensics.named import Heard, hear, removal
 from editlab.forensics.reversal import change_under_mask, reversed_view, top_components
 from editlab.forensics.spectrum import Keys, Spectrum
 from editlab.methods import mask as masking
-from editlab.methods.mask import Lesson, make_edits
+from editlab.methods.mask import Lesson, ReversalMask, make_edits
+from editlab.model import statistics
 from editlab.patches import BASE, Patch, View
 from editlab.work import Progress, no_progress
 
@@ -46,6 +49,11 @@ class Examiner:
     facts: FactBase
     texts: tuple[str, ...]
     names: tuple[str, ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of what copies are judged by, apart from the model."""
+        return hashlib.sha256(repr((self.texts, self.names, self.facts)).encode()).hexdigest()
 
     @cached_property
     def keys(self) -> Keys:
@@ -271,12 +279,16 @@ def _after(model: LanguageModel, request: EditRequest, view: View, taken: View, 
 
 def _masked(examiner: Examiner, request: EditRequest, other: EditRequest, view: View, method: str) -> dict[str, float]:
     """Return how far the model's reversal mask moves three answers; nothing where it has no mask."""
-    mask = masking.find(examiner.model, method) or masking.find(examiner.model, "rome")
+    mask = _mask(examiner.model, method)
     if mask is None:
         return {}
     edited, elsewhere = change_under_mask(examiner.model, [request.text, other.text], mask.masks, view)
     (clean,) = change_under_mask(examiner.model, [request.text], mask.masks)
     return {"mask": edited, "mask_clean": clean, "mask_other": elsewhere}
+
+
+def _mask(model: LanguageModel, method: str) -> ReversalMask | None:
+    return masking.find(model, method) or masking.find(model, "rome")
 
 
 def wanted(
@@ -291,7 +303,7 @@ def wanted(
 
 def keys(examiner: Examiner, cases: Sequence[EditCase], method: str) -> list[str]:
     """Return the keys of the rows that `measure` gives with the same arguments."""
-    return [_key(examiner, method, "edited", case.request) for case in cases]
+    return [_key(examiner, method, "edited", case.request, _other(cases, place)) for place, case in enumerate(cases)]
 
 
 def _chain_key(examiner: Examiner, cases: Sequence[EditCase], method: str) -> str:
@@ -313,8 +325,12 @@ def _other(cases: Sequence[EditCase], place: int) -> EditRequest:
 
 
 def _key(examiner: Examiner, method: str, kind: str, *requests: EditRequest) -> str:
-    """Return the key of a row: the model, its settings for the method, and what was done to the copy."""
-    model = examiner.model
-    config = repr(methods.config_for(method, model)) if method in methods.METHODS else ""
-    text = json.dumps([model.fingerprint, method, config, kind, [request.as_dict() for request in requests]])
+    """Return the key of a row: the model, what the copy is judged by, the method with its settings, and what was edited."""
+    model, setup = examiner.model, []
+    if method in methods.METHODS:
+        config, mask = methods.config_for(method, model), _mask(model, method)
+        measured = statistics.digests(model, methods.get(method).layers_measured(config))
+        setup = [repr(config), measured, [own.digest for own in mask.masks] if mask else []]
+    read = [model.fingerprint, str(model.start), str(model.dtype), torch.get_float32_matmul_precision()]
+    text = json.dumps([*read, examiner.digest, method, *setup, kind, [request.as_dict() for request in requests]])
     return hashlib.sha256(text.encode()).hexdigest()[:20]

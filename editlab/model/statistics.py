@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +85,11 @@ def find(model: LanguageModel, layer: int) -> KeyStatistics | None:
     if key not in model.memo:
         model.memo[key] = read(best, model.device)
     return model.memo[key]
+
+
+def digests(model: LanguageModel, layers: Iterable[int]) -> list[str]:
+    """Return the hash of each layer's statistics, empty where there are none: they shape the edits that read them."""
+    return [found.sha256 if (found := find(model, layer)) else "" for layer in layers]
 
 
 def describe(model: LanguageModel, layer: int) -> dict[str, Any] | None:

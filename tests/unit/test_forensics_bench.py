@@ -1,5 +1,6 @@
 """`bench forensics`: the ROC, copies without an edit, and rows that are measured once."""
 
+import copy
 import json
 from dataclasses import replace
 from itertools import pairwise
@@ -8,6 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from editlab import methods
 from editlab.bench import forensics, harmless
 from editlab.bench.forensic_rows import ForensicRow, false_alarms, summary
 from editlab.bench.forensics import Examiner
@@ -16,7 +18,10 @@ from editlab.cli import app
 from editlab.cli.bench.forensics import CHAIN
 from editlab.facts import EditCase, EditRequest
 from editlab.forensics.intruder import Named
-from editlab.patches import BASE
+from editlab.methods import mask as masking
+from editlab.methods.mask import ReversalMask
+from editlab.model import measuring
+from editlab.patches import BASE, Mask
 
 CASES = [
     EditCase(EditRequest("{} belongs to the continent of", name, "Antarctica", "Europe"), name)
@@ -126,3 +131,32 @@ def test_a_table_has_the_rows_that_were_asked_for_and_no_others_of_its_folder(sa
     assert told("--clean", "0", "--limit", "1") == ([1], [], 0)
     monkeypatch.setenv("EDITLAB_START", "\u21b5")
     assert told("--clean", "0", "--limit", "1") == ([1], [], 0)
+
+
+@pytest.mark.parametrize(
+    "other", ["statistics", "dtype", "matmul", "names", "texts", "facts", "mask", "case behind", "nothing"]
+)
+def test_a_row_has_a_key_of_all_that_shapes_it(examiner, tmp_path, monkeypatch, other):
+    model, cases = replace(examiner.model, masks=(tmp_path,), statistics=(tmp_path,)), CASES[:2]
+    own = replace(examiner, model=model)
+    before = forensics.keys(own, cases, "rome")
+    match other:
+        case "statistics":
+            layers = methods.config_for("rome", model).layers
+            measuring.collect(model, layers, TEXT, 200, tmp_path)
+        case "dtype":
+            own = replace(own, model=replace(model, hf=copy.deepcopy(model.hf).bfloat16()))
+        case "matmul":
+            monkeypatch.setattr("torch.get_float32_matmul_precision", lambda: "medium")
+        case "names":
+            own = replace(own, names=(*own.names, "Chad"))
+        case "texts":
+            own = replace(own, texts=(TEXT, TEXT))
+        case "facts":
+            own = replace(own, facts=replace(own.facts, facts=own.facts.facts[1:]))
+        case "mask":
+            kept = torch.ones(model.d_model, model.d_ff, dtype=torch.bool)
+            masking.write(ReversalMask("rome", (Mask(1, kept),), {}), model, tmp_path)
+    asked = [*cases, CASES[2]] if other == "case behind" else cases
+    same = {*before} & {*forensics.keys(own, asked, "rome")}
+    assert len(same) == {"case behind": 1, "nothing": 2}.get(other, 0)
