@@ -102,7 +102,7 @@ class LanguageModel(FrozenModel):
             kept=None if recipe is None else loaded.source.folder,
             folder=loaded.source.folder,
             preset=preset_for(loaded.source.config, loaded.checkpoint, settings.model_presets),
-            statistics=(*sorted(settings.presets.glob("*/statistics")), settings.data / "statistics"),
+            statistics=settings.statistics_folders,
             masks=(*sorted(settings.presets.glob("*/masks")), settings.data / "masks"),
         )
         wanted = start or settings.start
