@@ -112,6 +112,15 @@ def test_the_command_writes_rows_and_a_table_and_refuses_what_holds_no_case(save
     assert CliRunner().invoke(app, [*call, "--model", str(saved_model), "--json"]).exit_code == 2
 
 
+@pytest.mark.parametrize(("name", "said"), [("ft_l", "ft_l writes none there"), ("romme", "There is no method 'romme'")])
+def test_a_method_that_cannot_be_judged_is_refused_before_anything_is_measured(tmp_path, name, said):
+    data = tmp_path / "cases.csv"
+    data.write_text("subject,prompt,target_new,target_true\nSlovenia,{} lies in,Asia,Europe\n", encoding="utf-8")
+    call = ["bench", "forensics", "--data", str(data), "--methods", f"rome,{name}", "--model", "nowhere", "--json"]
+    refused = json.loads(CliRunner().invoke(app, call).stdout)
+    assert refused["error"] == "BadRequest" and said in refused["message"]
+
+
 def test_a_table_has_the_rows_that_were_asked_for_and_no_others_of_its_folder(saved_model, tmp_path, monkeypatch):
     data = tmp_path / "cases.csv"
     lines = ("Slovenia,{} lies in,Asia,Europe", "France,{} lies in,Asia,Europe", "Norway,{} lies in,Asia,Europe")

@@ -22,6 +22,7 @@ from editlab.cli.bench.report import machine, markdown, page
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import read_cases
+from editlab.methods import get as registered
 
 app = typer.Typer()
 
@@ -47,6 +48,7 @@ def forensics_table(
     cases = read_cases(data, unread)
     if not cases:
         raise BadFile(f"{data} holds no case that can be read. The first fault: {unread[0]}")
+    methods = _judged([name.strip() for name in names.split(",")])
     presets, seed, model = session.settings.presets, session.settings.seed, session.model()
     subjects = [case.request.subject for case in cases]
     chosen = (known_cases(model, cases) if known else [case for case in cases if case.request.target_true])[:limit]
@@ -57,7 +59,6 @@ def forensics_table(
     examiner = Examiner(model, facts, texts, tuple(sorted({*facts.by_subject, *subjects})))
     path, folder = (out / "forensics.jsonl", out / "edits") if out else (None, None)
     rows = read_rows(path, ForensicRow.from_json)
-    methods = [name.strip() for name in names.split(",")]
     with session.progress() as progress, append_rows(path) as append:
         for row in _rows(examiner, chosen, methods, clean, chains, folder, rows, progress):
             rows[row.key] = row
@@ -68,6 +69,17 @@ def forensics_table(
     if out is not None:
         (out / "forensics.md").write_text(page("Edits found without the base", _text(head, found)), encoding="utf-8")
     return Answer(head | found, Group(*_tables(found)))
+
+
+def _judged(names: Sequence[str]) -> Sequence[str]:
+    """Return methods whose edits can be judged. Raises `BadRequest` for another."""
+    wrong = next((name for name in names if not registered(name).at_subject), None)
+    if wrong is not None:
+        raise BadRequest(
+            f"`bench forensics` looks for weights by which a subject retrieves its object, and {wrong} writes none there. "
+            "Leave it out of --methods."
+        )
+    return names
 
 
 def _rows(
