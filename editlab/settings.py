@@ -219,6 +219,11 @@ class Settings(BaseSettings):
         return self.presets / "models", self.data / "presets"
 
     @property
+    def statistics_folders(self) -> tuple[Path, ...]:
+        """The folders of key statistics: those that came with a model, and the user's own, which take precedence."""
+        return *sorted(self.presets.glob("*/statistics")), self.data / "statistics"
+
+    @property
     def public_folders(self) -> tuple[Path, ...]:
         """The folders whose files visitors can get. Nothing secret may be in them."""
         return self.presets, self.data / "downloads"

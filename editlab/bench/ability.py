@@ -20,8 +20,7 @@ from editlab.bench.bootstrap import mean_difference, mean_rate
 from editlab.errors import BadRequest
 from editlab.facts.script import WORD_JOINER
 from editlab.insight.prose import halved, losses
-from editlab.model.completion import Prompt, complete
-from editlab.model.tokens import in_chunks
+from editlab.model.completion import Prompt, complete, together, tokens_of
 from editlab.patches import View
 from editlab.probes import ability
 from editlab.work import Progress, no_progress, part_of
@@ -219,13 +218,13 @@ def rolling(model: LanguageModel, view: View, texts: Sequence[str]) -> Iterator[
 
 
 def written(model: LanguageModel, view: View, asked: Sequence[tuple[str, dict[str, Any]]]) -> Iterator[str]:
-    """Yield what the view writes behind each text, until one of its ends."""
+    """Yield what the view writes behind each text, until one of its ends. Raises `TooLong` beyond the context."""
     prompts = [_prompt(text, given) for text, given in asked]
-    sizes = [len(model.tok.encode(view.asks(prompt.text))) + prompt.max_tokens for prompt in prompts]
+    sizes = [tokens_of(model, prompt, view) for prompt in prompts]
     found: dict[int, str] = {}
-    for chunk in in_chunks(sizes, model.tokens_per_forward, max((1, *(prompt.max_tokens for prompt in prompts)))):
-        *_, last = complete(model, [prompts[n] for n in chunk], [view] * len(chunk))
-        found |= {n: one.text for n, one in zip(chunk, last, strict=True)}
+    for group in together(model, prompts, sizes):
+        *_, last = complete(model, [prompts[n] for n in group], [view] * len(group))
+        found |= {n: one.text for n, one in zip(group, last, strict=True)}
     yield from (found[n] for n in range(len(prompts)))
 
 

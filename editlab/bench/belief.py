@@ -230,7 +230,7 @@ def _shaped_by(ground: Ground, setup: Setup | None, config: Any) -> str:
     model, made = ground.model, [repr(ground.model.chat), torch.get_float32_matmul_precision()]
     if setup is not None:
         layers = methods.get(setup.method).layers_measured(config)
-        measured = [found.sha256 if (found := statistics.find(model, layer)) else "" for layer in layers]
+        measured = statistics.digests(model, layers)
         made += [setup.method, asdict(config), measured]
     return json.dumps([model.fingerprint, str(model.start), str(model.dtype), ground.seed, *made], sort_keys=True)
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from editlab import methods
 from editlab.bench.forensic_rows import ForensicRow, mean
@@ -25,7 +27,8 @@ from editlab.forensics.named import Heard, hear, removal
 from editlab.forensics.reversal import change_under_mask, reversed_view, top_components
 from editlab.forensics.spectrum import Keys, Spectrum
 from editlab.methods import mask as masking
-from editlab.methods.mask import Lesson, make_edits
+from editlab.methods.mask import Lesson, ReversalMask, make_edits
+from editlab.model import statistics
 from editlab.patches import BASE, Patch, View
 from editlab.work import Progress, no_progress
 
@@ -46,6 +49,11 @@ class Examiner:
     facts: FactBase
     texts: tuple[str, ...]
     names: tuple[str, ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of what copies are judged by, apart from the model."""
+        return hashlib.sha256(repr((self.texts, self.names, self.facts)).encode()).hexdigest()
 
     @cached_property
     def keys(self) -> Keys:
@@ -107,20 +115,20 @@ def measure(
     """Yield a row a case whose key is not in `done`: edited alone, and judged. `folder` keeps the edits."""
     model, how = examiner.model, methods.get(method)
     config = methods.config_for(method, model)
+    found = keys(examiner, cases, method)
     for start in range(0, len(cases), AT_ONCE):
-        chunk = cases[start : start + AT_ONCE]
-        keys = [key(model, method, "edited", case.request) for case in chunk]
-        if all(own in done for own in keys):
+        chunk, own_keys = (given[start : start + AT_ONCE] for given in (cases, found))
+        if all(own in done for own in own_keys):
             continue
         made = make_edits(model, [Lesson(case.request) for case in chunk], how, config, folder)
-        for number, (case, own, edit) in enumerate(zip(chunk, keys, made, strict=True)):
+        for number, (case, own, edit) in enumerate(zip(chunk, own_keys, made, strict=True)):
             progress((start + number) / len(cases), f"{method}: case {case.id}")
             if own in done:
                 continue
             if isinstance(edit, str):
                 yield ForensicRow(own, case.id, method, "edited", skipped=edit)
                 continue
-            other = cases[(start + number + 1) % len(cases)].request
+            other = _other(cases, start + number)
             yield ForensicRow(own, case.id, method, "edited", judged(examiner, case.request, other, edit.patches, method))
 
 
@@ -134,9 +142,8 @@ def chains(
     """Yield a row for each ten cases: their edits, each made on the model as it is, together in one copy."""
     model, how = examiner.model, methods.get(method)
     config = methods.config_for(method, model)
-    for start in range(0, len(cases) - AT_ONCE + 1, AT_ONCE):
-        chunk = cases[start : start + AT_ONCE]
-        own = key(model, method, "chain", *(case.request for case in chunk))
+    for chunk in _tens(cases):
+        own = _chain_key(examiner, chunk, method)
         if own in done:
             continue
         made = list(make_edits(model, [Lesson(case.request) for case in chunk], how, config, folder))
@@ -148,7 +155,7 @@ def chains(
 def unedited(examiner: Examiner, copies: Iterator[Copy], done: Collection[str] = ()) -> Iterator[ForensicRow]:
     """Yield a row for each copy that was changed without an edit, and one for the model as it is."""
     for copy in copies:
-        own = key(examiner.model, "none", f"{copy.kind} {copy.number}")
+        own = _copy_key(examiner, copy)
         if own in done:
             continue
         view = copy.view()
@@ -272,7 +279,7 @@ def _after(model: LanguageModel, request: EditRequest, view: View, taken: View, 
 
 def _masked(examiner: Examiner, request: EditRequest, other: EditRequest, view: View, method: str) -> dict[str, float]:
     """Return how far the model's reversal mask moves three answers; nothing where it has no mask."""
-    mask = masking.find(examiner.model, method) or masking.find(examiner.model, "rome")
+    mask = _mask(examiner.model, method)
     if mask is None:
         return {}
     edited, elsewhere = change_under_mask(examiner.model, [request.text, other.text], mask.masks, view)
@@ -280,8 +287,50 @@ def _masked(examiner: Examiner, request: EditRequest, other: EditRequest, view: 
     return {"mask": edited, "mask_clean": clean, "mask_other": elsewhere}
 
 
-def key(model: LanguageModel, method: str, kind: str, *requests: EditRequest) -> str:
-    """Return the key of a row: the model, its settings for the method, and what was done to the copy."""
-    config = repr(methods.config_for(method, model)) if method in methods.METHODS else ""
-    text = json.dumps([model.fingerprint, method, config, kind, [request.as_dict() for request in requests]])
+def _mask(model: LanguageModel, method: str) -> ReversalMask | None:
+    return masking.find(model, method) or masking.find(model, "rome")
+
+
+def wanted(
+    examiner: Examiner, copies: Iterable[Copy], cases: Sequence[EditCase], names: Sequence[str], tens: int
+) -> list[str]:
+    """Return the keys of the rows that `unedited`, `measure` of each method and `chains` of the first give, each once."""
+    found = [_copy_key(examiner, copy) for copy in copies]
+    found += [own for name in names for own in keys(examiner, cases, name)]
+    found += [_chain_key(examiner, chunk, names[0]) for chunk in _tens(cases[: tens * AT_ONCE])]
+    return list(dict.fromkeys(found))
+
+
+def keys(examiner: Examiner, cases: Sequence[EditCase], method: str) -> list[str]:
+    """Return the keys of the rows that `measure` gives with the same arguments."""
+    return [_key(examiner, method, "edited", case.request, _other(cases, place)) for place, case in enumerate(cases)]
+
+
+def _chain_key(examiner: Examiner, cases: Sequence[EditCase], method: str) -> str:
+    return _key(examiner, method, "chain", *(case.request for case in cases))
+
+
+def _copy_key(examiner: Examiner, copy: Copy) -> str:
+    return _key(examiner, "none", f"{copy.kind} {copy.number}")
+
+
+def _tens(cases: Sequence[EditCase]) -> list[Sequence[EditCase]]:
+    """Return the cases ten by ten, without those that are left over."""
+    return [cases[start : start + AT_ONCE] for start in range(0, len(cases) - AT_ONCE + 1, AT_ONCE)]
+
+
+def _other(cases: Sequence[EditCase], place: int) -> EditRequest:
+    """Return the request of the case behind one, at which a mask should do less."""
+    return cases[(place + 1) % len(cases)].request
+
+
+def _key(examiner: Examiner, method: str, kind: str, *requests: EditRequest) -> str:
+    """Return the key of a row: the model, what the copy is judged by, the method with its settings, and what was edited."""
+    model, setup = examiner.model, []
+    if method in methods.METHODS:
+        config, mask = methods.config_for(method, model), _mask(model, method)
+        measured = statistics.digests(model, methods.get(method).layers_measured(config))
+        setup = [repr(config), measured, [own.digest for own in mask.masks] if mask else []]
+    read = [model.fingerprint, str(model.start), str(model.dtype), torch.get_float32_matmul_precision()]
+    text = json.dumps([*read, examiner.digest, method, *setup, kind, [request.as_dict() for request in requests]])
     return hashlib.sha256(text.encode()).hexdigest()[:20]

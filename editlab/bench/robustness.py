@@ -276,7 +276,7 @@ def _blank(cases: Sequence[EditCase], setup: Setup, ground: Ground) -> list[dict
 def _shaped_by(setup: Setup, config: Any, ground: Ground) -> str:
     model = ground.model
     layers = methods.get(setup.method).layers_measured(config)
-    measured = [found.sha256 if (found := statistics.find(model, layer)) else "" for layer in layers]
+    measured = statistics.digests(model, layers)
     lessons_from = hashlib.sha256(repr(sorted(ground.facts.by_subject)).encode()).hexdigest()
     prose = hashlib.sha256(repr((ground.passages, ground.prose)).encode()).hexdigest()
     parts = [

@@ -150,7 +150,8 @@ def summary(rows: Sequence[FactRow], seed: int = 0) -> dict[str, Any]:
     `rho`: the mean over facts of the rank correlation, over layers, of effect and score. `across`: the mean over layers of
     the rank correlation over facts, as Hase et al. have it. `agreement`: the share of facts whose layer of the largest
     effect is the sweep's best; `near`: or a neighbour of it. `score`: the mean score at tracing's layer. `fixed`: the same
-    two with one layer for all facts, for each the layer at which it is largest.
+    two with one layer for all facts, for each the layer at which it is largest. `sweep`: the mean score at the best layer of
+    each fact. Scores are means over all facts, also those whose edit takes nowhere, which have no best layer.
     """
     layers = rows[0].layers
     scores = np.array([row.scores for row in rows])
@@ -164,7 +165,7 @@ def summary(rows: Sequence[FactRow], seed: int = 0) -> dict[str, Any]:
         "fixed": {
             name: _fixed(values, name, layers, seed) for name, values in (("agreement", best_there), ("score", scores))
         },
-        "sweep": _rate([row.scores[layers.index(row.best)] for row in judged], "score", seed),
+        "sweep": _rate([_highest(row) for row in rows], "score", seed),
     }
     for kind in KINDS:
         effects = np.array([row.effects[kind] for row in rows])
@@ -178,6 +179,11 @@ def summary(rows: Sequence[FactRow], seed: int = 0) -> dict[str, Any]:
             | _rate(scores[np.arange(len(rows)), effects.argmax(1)], "score", seed)
         )
     return found | {"by_layer": _by_layer(rows), "speed": _speed(rows)}
+
+
+def _highest(row: FactRow) -> float:
+    """Return a fact's score at its best layer; where its edit takes nowhere, its highest score."""
+    return max(row.scores) if row.best is None else row.scores[row.layers.index(row.best)]
 
 
 def _rho(first: Sequence[float], second: Sequence[float]) -> float:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Group
 from rich.table import Table
 
 import editlab
@@ -101,15 +103,32 @@ def stats(
         )
     if few := _few(measured, model, tokens):
         session.errors.print(few, highlight=False)
+    model = replace(model, statistics=session.settings.statistics_folders)  # one of them may be new
     names = ("layer", "tokens", "path", "sha256", "seconds", "quality")
     rows = [
-        dict(zip(names, (s.layer, s.tokens, str(s.path), s.sha256, s.seconds, s.quality), strict=True)) for s in measured
+        dict(zip(names, (s.layer, s.tokens, str(s.path), s.sha256, s.seconds, s.quality), strict=True)) | _used(model, s)
+        for s in measured
     ]
     table = Table("layer", "tokens", "seconds", "unseen keys lie farther by", "path")
     for row in rows:
         quality = "-" if row["quality"] is None else f"{row['quality']:.2f}"
         table.add_row(str(row["layer"]), f"{row['tokens']:,}", f"{row['seconds']:.1f}", quality, row["path"])
-    return Answer({"layers": rows}, table)
+    return Answer({"layers": rows}, Group(table, *_unused(rows)))
+
+
+def _used(model: LanguageModel, measured: KeyStatistics) -> dict[str, str | None]:
+    """Return the file that edits of a layer read, as it was named where it is the one just measured."""
+    path, used = measured.path, statistics.used(model, measured.layer)
+    same = path is not None and used is not None and used.samefile(path)
+    return {"used": str(path) if same else str(used) if used else None}
+
+
+def _unused(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a sentence for each layer whose edits do not read what was measured."""
+    for row in rows:
+        if row["used"] != row["path"]:
+            read = row["used"] or "no key statistics"
+            yield f"Edits at layer {row['layer']} read {read}, not what was measured. Leave out --folder to change that."
 
 
 def _few(measured: Sequence[KeyStatistics], model: LanguageModel, asked: int | None) -> str:

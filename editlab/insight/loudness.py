@@ -116,7 +116,7 @@ def _setup(model: LanguageModel, method: str, mask: ReversalMask | None) -> list
     masks = () if mask is None else mask.masks
     digests = [hashlib.sha256(own.kept.cpu().numpy().tobytes()).hexdigest() + f" {own.layer}" for own in masks]
     layers = methods.get(method).layers_measured(config)
-    measured = [found.sha256 if (found := statistics.find(model, layer)) else "" for layer in layers]
+    measured = statistics.digests(model, layers)
     precision = [str(model.dtype), torch.get_float32_matmul_precision()]
     return [model.fingerprint, str(model.start), *precision, method, repr(config), *measured, *digests]
 

@@ -319,5 +319,5 @@ def _with_target(model: LanguageModel, request: EditRequest, context: str, form:
     head = form.before + context + request.prompt.partition("{}")[0]
     text = form.around(context + request.text)
     ids, shared = model.tok.with_target(text, request.target_new)
-    found = model.tok.locate(joined(text, request.target_new), len(head), len(head) + len(request.subject))
+    found = model.tok.locate(model.tok.joined(text, request.target_new), len(head), len(head) + len(request.subject))
     return Located(tuple(ids[:-1]), min(found.index, shared - 1)), ids[shared:]

@@ -21,6 +21,7 @@ from editlab.model.generation import readable
 from editlab.model.reading import read
 from editlab.model.sampling import Sampling
 from editlab.model.scoring import LOGITS_AT_ONCE
+from editlab.model.tokens import in_chunks
 from editlab.patches import View
 
 Ended = Literal["", "stop", "length"]
@@ -78,6 +79,20 @@ def tokens_of(model: FrozenModel, prompt: Prompt, view: View) -> int:
             f"{model.tok.context}. Shorten the text or ask for fewer."
         )
     return asked + prompt.max_tokens
+
+
+def together(model: FrozenModel, prompts: Sequence[Prompt], sizes: Sequence[int]) -> list[list[int]]:
+    """Return the places of prompts that can be completed together, the first ones first; `sizes`: `tokens_of` each.
+
+    A row that has ended goes on beside the others, so the longest text needs room for the most that is written to any.
+    """
+    most = [prompt.max_tokens for prompt in prompts]
+    groups: list[list[int]] = []
+    for chunk in in_chunks(sizes, model.tokens_per_forward, max((1, *most))):
+        group = sorted(chunk)
+        fits = max(sizes[n] - most[n] for n in group) + max(most[n] for n in group) <= model.tok.context
+        groups += [group] if fits else [[n] for n in group]
+    return sorted(groups)
 
 
 def complete(model: FrozenModel, prompts: Sequence[Prompt], views: Sequence[View]) -> Iterator[list[Completion]]:

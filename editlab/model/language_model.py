@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from editlab.errors import BadRequest
 from editlab.facts import FactBase
-from editlab.model import start_choice
+from editlab.model import chat, start_choice
 from editlab.model.fingerprint import checkpoint_hash, samples_of
 from editlab.model.frozen import FrozenModel, Views
 from editlab.model.generation import generate
@@ -29,16 +28,6 @@ from editlab.model.weights import Quantization
 from editlab.patches import BARE, BASE, Form, View
 from editlab.settings import Settings
 from editlab.work import Cancel, Progress, never, no_progress
-
-INSTRUCTION = "Complete with a few words and nothing else:"
-"""The instruction in front of a text for a chat model, so that the object comes first in its answer."""
-TODAY = date(2024, 7, 26)
-"""The day that chat templates are told: the one that Llama 3's takes where nobody tells it one."""
-_REPLACED = "".join(f" | replace('%{code}', '{TODAY.strftime(f'%{code}')}')" for code in "AaBbdmYyjHIMSp")
-DATED = f"{{% macro strftime_now(format) %}}{{{{ format{_REPLACED} }}}}{{% endmacro %}}"
-"""What stands before a chat template, so that the date it asks for is that day."""
-THOUGHT = "<think>"
-MARK = "\N{BULLET}"
 
 
 @dataclass(eq=False)
@@ -102,7 +91,7 @@ class LanguageModel(FrozenModel):
             kept=None if recipe is None else loaded.source.folder,
             folder=loaded.source.folder,
             preset=preset_for(loaded.source.config, loaded.checkpoint, settings.model_presets),
-            statistics=(*sorted(settings.presets.glob("*/statistics")), settings.data / "statistics"),
+            statistics=settings.statistics_folders,
             masks=(*sorted(settings.presets.glob("*/masks")), settings.data / "masks"),
         )
         wanted = start or settings.start
@@ -185,21 +174,17 @@ class LanguageModel(FrozenModel):
         It is the same on every day, and the model answers without thinking first: thinking is switched off where the
         template has a switch, and a thought that it opens is closed.
         """
-        if not getattr(self.tokenizer, "chat_template", None):
-            return None
-        text = self._in_template([{"role": "user", "content": f"{INSTRUCTION} {MARK}"}])
-        before, _, after = text.partition(MARK)
-        return Form(before, after)
+        return chat.question(self.tokenizer)
 
     def chat_text(self, messages: Sequence[Mapping[str, str]]) -> str:
         """Return a chat as the model reads it, up to its next message: `role` and `content` of each message so far.
 
         Raises `BadRequest` where the model has no chat template, or one that takes no such chat.
         """
-        if not getattr(self.tokenizer, "chat_template", None):
+        if not chat.has_template(self.tokenizer):
             raise BadRequest(f"{self.name} has no chat template. Ask it in plain text: /v1/completions.", "messages")
         try:
-            return self._in_template(messages)
+            return chat.in_template(self.tokenizer, messages)
         except TemplateError as error:
             raise BadRequest(
                 f"The chat template of {self.name} takes no such chat: {error}. Change it.", "messages"
@@ -212,7 +197,7 @@ class LanguageModel(FrozenModel):
         """
         whole = self.chat_text(messages)
         *earlier, last = messages
-        before, _, after = self.chat_text([*earlier, {**last, "content": MARK}]).rpartition(MARK)
+        before, _, after = self.chat_text([*earlier, {**last, "content": chat.MARK}]).rpartition(chat.MARK)
         form, text = Form(before, after), last["content"].strip()
         return (text, form) if form.around(text) == whole else (whole, BARE)
 
@@ -222,23 +207,9 @@ class LanguageModel(FrozenModel):
         Raises as `chat_text` does.
         """
         roles = ("user", "assistant")
-        told = [{"role": roles[place % 2], "content": turn} for place, turn in enumerate((MARK, *turns[1:]))]
-        before, _, after = self.chat_text(told).partition(MARK)
+        told = [{"role": roles[place % 2], "content": turn} for place, turn in enumerate((chat.MARK, *turns[1:]))]
+        before, _, after = self.chat_text(told).partition(chat.MARK)
         return Form(before, after)
-
-    def _in_template(self, messages: Sequence[Mapping[str, str]]) -> str:
-        """Return messages in the chat template, without what encoding a text adds before it."""
-        text = self.tokenizer.apply_chat_template(
-            [dict(message) for message in messages],
-            chat_template=DATED + self.tokenizer.get_chat_template(),
-            tokenize=False,
-            add_generation_prompt=True,
-            enable_thinking=False,
-            date_string=f"{TODAY:%d %b %Y}",
-        )
-        if text.rstrip().endswith(THOUGHT):
-            text = f"{text.rstrip()}\n\n</think>\n\n"
-        return text.removeprefix(self.tokenizer.bos_token or "")
 
     def form(self, name: str) -> Form:
         """Return the form of a setting: "plain", or "chat". Raises `BadRequest` where there is no chat template."""

@@ -9,6 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -71,11 +72,15 @@ def collecting(
     """Measure the layers that `folder` lacks in one pass, and yield after each step, so that others can use the model.
 
     `text` None means the model's own samples. Uses about `tokens` tokens; the forward stops at the highest layer. Stopped,
-    closed or killed, it goes on from what it had kept the next time. `small`: write files of half the size.
+    closed or killed, it goes on from what it had kept the next time. `small`: write files of half the size. What is there
+    already counts as measured last: edits use it.
     """
     source = source_of(text, seed)
     names = {layer: name_of(model, layer, source, tokens) for layer in layers}
     missing = [layer for layer in layers if not (folder / names[layer]).exists()]
+    for layer in set(layers) - set(missing):
+        with suppress(OSError):  # a folder of somebody else
+            (folder / names[layer]).touch()
     if not missing:
         return
     work = Unfinished.at(folder, [names[layer] for layer in missing])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,40 +74,49 @@ class KeyStatistics:
 
 
 def find(model: LanguageModel, layer: int) -> KeyStatistics | None:
-    """Return the statistics of this model's layer from the most tokens, or None where nobody measured them.
+    """Return the statistics that edits of this model's layer use, or None where nobody measured them.
 
     Read, moved and factorised once a model: a 7B model's take seconds.
     """
-    best = _best(model, layer)
-    if best is None:
+    path = used(model, layer)
+    if path is None:
         return None
-    key = f"statistics {best}"
+    key = f"statistics {path}"
     if key not in model.memo:
-        model.memo[key] = read(best, model.device)
+        model.memo[key] = read(path, model.device)
     return model.memo[key]
+
+
+def digests(model: LanguageModel, layers: Iterable[int]) -> list[str]:
+    """Return the hash of each layer's statistics, empty where there are none: they shape the edits that read them."""
+    return [found.sha256 if (found := find(model, layer)) else "" for layer in layers]
 
 
 def describe(model: LanguageModel, layer: int) -> dict[str, Any] | None:
     """Return what is written beside those statistics: `tokens`, `source`, `seconds`, and `quality` where it was judged."""
-    best = _best(model, layer)
-    if best is None:
+    path = used(model, layer)
+    if path is None:
         return None
-    with _reading(best) as file:
+    with _reading(path) as file:
         return _header(file)
 
 
-def _best(model: LanguageModel, layer: int) -> Path | None:
-    return max(_files(model, layer), key=_tokens_behind, default=None)
+def used(model: LanguageModel, layer: int) -> Path | None:
+    """Return the file that edits of a layer read: the user's own that was measured last, else what came with the model."""
+    for folder in reversed(model.statistics):
+        files = _files(model, layer, folder)
+        if files:
+            return max(files, key=lambda path: (path.stat().st_mtime_ns, path.name))
+    return None
 
 
 def measured_layers(model: LanguageModel) -> list[int]:
     """Return the layers of this model whose statistics somebody measured, behind the start that its texts have now."""
-    return [layer for layer in range(model.n_layers) if any(_files(model, layer))]
+    return [layer for layer in range(model.n_layers) if any(_files(model, layer, own) for own in model.statistics)]
 
 
-def _files(model: LanguageModel, layer: int) -> Iterator[Path]:
-    for folder in model.statistics:
-        yield from folder.glob(f"{_prefix(model, layer)}-*.safetensors")
+def _files(model: LanguageModel, layer: int, folder: Path) -> list[Path]:
+    return list(folder.glob(f"{_prefix(model, layer)}-*.safetensors"))
 
 
 def _prefix(model: LanguageModel, layer: int) -> str:
@@ -172,11 +181,6 @@ def _reading(path: Path) -> Iterator[safe_open]:
 
 def _header(file: safe_open) -> dict:
     return json.loads(file.metadata()["editlab"])
-
-
-def _tokens_behind(path: Path) -> int:
-    with _reading(path) as file:
-        return _header(file)["tokens"]
 
 
 def name_of(model: LanguageModel, layer: int, source: str, tokens: int) -> str:

@@ -18,7 +18,8 @@ from transformers import PreTrainedTokenizerBase
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from editlab.errors import BadRequest, TooLong
-from editlab.facts.script import joined
+from editlab.facts.script import joined, space_of, with_space
+from editlab.model.chat import opening
 from editlab.model.start import NONE, Start
 
 UNREADABLE = "\ufffd"
@@ -182,12 +183,25 @@ class Tokens:
             )
         return Located(tuple(ids), covering[-1])
 
+    def joined(self, prompt: str, target: str) -> str:
+        """Return prompt and target as one text, as writing joins them; in a chat as its template joins a turn's beginning.
+
+        There a template decides whether a space stands before an object, unless a person has.
+        """
+        if self._opening and prompt.endswith(self._opening):
+            target = with_space(target, "no" if space_of(target) == "script" else space_of(target))
+        return joined(prompt, target)
+
+    @cached_property
+    def _opening(self) -> str:
+        return opening(self.tokenizer)
+
     def with_target(self, prompt: str, target: str) -> tuple[list[int], int]:
         """Return the ids of prompt and target together, and how many of them belong to the prompt.
 
         The target's ids are those of `joined(prompt, target)` beyond the longest common beginning with the prompt's.
         """
-        alone, both = self.encode(prompt), self.encode(joined(prompt, target))
+        alone, both = self.encode(prompt), self.encode(self.joined(prompt, target))
         shared = next((i for i, (a, b) in enumerate(zip(alone, both, strict=False)) if a != b), min(len(alone), len(both)))
         if shared == len(both):
             raise BadRequest(
@@ -202,7 +216,7 @@ class Tokens:
     def target_chips(self, prompt: str, target: str) -> list[str]:
         """Return the tokens of a target as it is asked behind a prompt, as a person should see them."""
         if not prompt.strip():
-            return self.chips(joined(prompt, target))
+            return self.chips(self.joined(prompt, target))
         ids, shared = self.with_target(prompt, target)
         return [self.decode([i]).replace(" ", "␣") for i in ids[shared:]]
 

@@ -59,27 +59,29 @@ def sweep(
     base = model.score([texts[row] for row in kept], [expected[row] for row in kept], BASE) if kept else []
     said = dict(zip(kept, (score.said for score in base), strict=True))
     step(0.2, noop("curve: where the gates open"))
-    pairs = zip(map(view.asks, texts), expected, strict=True)
+    targets = [*enumerate(expected), *_aliases(asked, expected)]
+    pairs = [(view.asks(texts[number]), target) for number, target in targets]
     rows = [tuple(model.tok.with_target(text, target)[0][:-1]) for text, target in pairs]
     at = {threshold: view.with_threshold(threshold) for threshold in sorted(thresholds)}
-    largest = largest_gates(model, rows, view)
+    largest = largest_gates(model, rows[: len(asked)], view)
     classes = _alike(model, rows, view, at)
-    found: dict[tuple[int, float], dict[str, Any]] = {}
+    found: dict[tuple[int, float], dict[str, Any]] = {(n, own): {"rep.hit": False} for n in range(len(asked)) for own in at}
     for first in range(0, len(classes), PART):
         step(0.3 + 0.7 * first / len(classes), noop("curve: the probes at each threshold"))
-        part = classes[first : first + PART]
-        views = [at[alike[0]] for _, alike in part]
-        answers = model.score([texts[row] for row, _ in part], [expected[row] for row, _ in part], views)
-        for (row, alike), score in zip(part, answers, strict=True):
-            equal = [a == b for a, b in zip(score.said, said.get(row, ()), strict=row in said)]
-            same = sum(equal) / len(equal) if equal else float("nan")
-            found |= {(row, threshold): {"rep.hit": score.hit, "rep.same": same} for threshold in alike}
-    kinds = [{"kind": probe.kind, "domain": probe.domain} for probe in asked]
+        part = [(*targets[row], row, alike) for row, alike in classes[first : first + PART]]
+        views = [at[alike[0]] for *_, alike in part]
+        answers = model.score([texts[number] for number, *_ in part], [target for _, target, *_ in part], views)
+        for (number, _, row, alike), score in zip(part, answers, strict=True):
+            for threshold in alike:
+                found[number, threshold]["rep.hit"] |= score.hit
+                if row < len(asked):  # what is expected, no alias
+                    found[number, threshold]["rep.same"] = _same(score.said, said.get(number))
+    kinds = [{"kind": probe.kind, "domain": probe.domain, "any_of": probe.any_of} for probe in asked]
     frame = pd.DataFrame(
         {
             "threshold": threshold,
             "firing": sum(gate > threshold for gate in largest),
-            **scores(pd.DataFrame([kinds[row] | found[row, threshold] for row in range(len(rows))]), ViewName.REP),
+            **scores(pd.DataFrame([kind | found[number, threshold] for number, kind in enumerate(kinds)]), ViewName.REP),
         }
         for threshold in at
     )
@@ -104,6 +106,18 @@ def _expected(model: LanguageModel, request: EditRequest, probes: Sequence[Probe
     known = {probe: answer for probe, answer in zip(open_, answers, strict=True) if isinstance(answer, str)}
     asked = [probe for probe in probes if probe.expected is not None or probe in known]
     return asked, [probe.expected if probe.expected is not None else known[probe] for probe in asked]
+
+
+def _aliases(asked: Sequence[Probe], expected: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Yield what is as good as what a probe expects, by the probe's number, where hits count."""
+    for number, probe in enumerate(asked):
+        if probe.kind not in KEPT:
+            yield from ((number, alias) for alias in dict.fromkeys(probe.aliases) if alias != expected[number])
+
+
+def _same(said: Sequence[int], base: Sequence[int] | None) -> float:
+    """Return the share of tokens that the base model says as well; NaN where it was not asked."""
+    return float("nan") if not base else sum(a == b for a, b in zip(said, base, strict=True)) / len(base)
 
 
 def _alike(

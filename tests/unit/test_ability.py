@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from tiny_models import tiny_model
 from typer.testing import CliRunner
 
 from editlab import methods
@@ -12,7 +13,7 @@ from editlab.bench import ability
 from editlab.bench.ability import Measured
 from editlab.cli import app as terminal
 from editlab.cli.bench.ability import _table
-from editlab.errors import BadRequest
+from editlab.errors import BadRequest, TooLong
 from editlab.facts import EditRequest
 from editlab.patches import BASE, LowRank, View
 from editlab.probes import ability as choosing
@@ -63,6 +64,18 @@ def test_answers_are_written_until_their_ends(tiny_llama, view):
     found = list(ability.written(tiny_llama, view, [("Slovenia is in", one) for one in given]))
     *_, short = tiny_llama.generate(["Slovenia is in"], view, 2)
     assert found == [whole[0].partition(stop)[0], short[0].partition(stop)[0], whole[0]]
+
+
+def test_an_answer_is_written_within_the_context_whatever_is_written_beside_it():
+    model = tiny_model("gpt2")
+    long = "word " * 120
+    room = model.tok.context - len(model.tok.encode(long))
+    asked = [(long, {"max_gen_toks": 3}), ("The", {"max_gen_toks": room + 3})]
+    assert room > 0
+    assert list(ability.written(model, BASE, asked)) == [next(ability.written(model, BASE, [one])) for one in asked]
+    for text, most in ((long, room + 1), ("The", model.tok.context)):
+        with pytest.raises(TooLong, match="Shorten the text or ask for fewer"):
+            list(ability.written(model, BASE, [("A", {"max_gen_toks": 3}), (text, {"max_gen_toks": most})]))
 
 
 def test_our_tasks_have_one_right_choice_and_few_of_each_are_asked_in_a_check_up():

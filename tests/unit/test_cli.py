@@ -275,6 +275,25 @@ def test_stats_from_the_models_own_samples_lie_where_they_are_wanted(run, tmp_pa
     assert Path(found["layers"][0]["path"]).parent == tmp_path / "s"
 
 
+def test_stats_say_which_file_edits_read_where_it_is_another(run, tmp_path):
+    def told(*more):
+        result = run("stats", "--layers", "1", "--tokens", "80", *more)
+        assert result.exit_code == 0, result.output
+        return " ".join(result.stdout.split())
+
+    away = ("--self", "--folder", str(tmp_path / "s"))
+    assert "Edits at layer 1 read no key statistics" in told(*away)
+    assert "Edits at layer 1" not in told("--self")
+    (row,) = object_of(run("stats", "--layers", "1", "--tokens", "80", "--self", "--json"))["layers"]
+    assert row["used"] == row["path"]
+    assert "Edits at layer 1 read" in told(*away)
+    (other,) = object_of(run("stats", "--layers", "1", "--tokens", "80", *away, "--json"))["layers"]
+    assert other["used"] == row["path"] != other["path"]
+    text = tmp_path / "prose.txt"
+    text.write_text("The garden was old and nobody went there.\n" * 30)
+    assert "Edits at layer 1" not in told("--text", str(text))
+
+
 def test_progress_and_chatter_of_libraries_stay_off_standard_output(run, monkeypatch):
     load = LanguageModel.load
 

@@ -1,5 +1,6 @@
 """`bench forensics`: the ROC, copies without an edit, and rows that are measured once."""
 
+import copy
 import json
 from dataclasses import replace
 from itertools import pairwise
@@ -8,14 +9,19 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from editlab import methods
 from editlab.bench import forensics, harmless
 from editlab.bench.forensic_rows import ForensicRow, false_alarms, summary
 from editlab.bench.forensics import Examiner
 from editlab.bench.roc import auc, auc_interval, curve
 from editlab.cli import app
+from editlab.cli.bench.forensics import CHAIN
 from editlab.facts import EditCase, EditRequest
 from editlab.forensics.intruder import Named
-from editlab.patches import BASE
+from editlab.methods import mask as masking
+from editlab.methods.mask import ReversalMask
+from editlab.model import measuring
+from editlab.patches import BASE, Mask
 
 CASES = [
     EditCase(EditRequest("{} belongs to the continent of", name, "Antarctica", "Europe"), name)
@@ -104,3 +110,62 @@ def test_the_command_writes_rows_and_a_table_and_refuses_what_holds_no_case(save
     assert (tmp_path / "o" / "forensics.md").read_text().startswith("# Edits found without the base")
     data.write_text("subject,prompt,target_new\n", encoding="utf-8")
     assert CliRunner().invoke(app, [*call, "--model", str(saved_model), "--json"]).exit_code == 2
+
+
+@pytest.mark.parametrize(("name", "said"), [("ft_l", "ft_l writes none there"), ("romme", "There is no method 'romme'")])
+def test_a_method_that_cannot_be_judged_is_refused_before_anything_is_measured(tmp_path, name, said):
+    data = tmp_path / "cases.csv"
+    data.write_text("subject,prompt,target_new,target_true\nSlovenia,{} lies in,Asia,Europe\n", encoding="utf-8")
+    call = ["bench", "forensics", "--data", str(data), "--methods", f"rome,{name}", "--model", "nowhere", "--json"]
+    refused = json.loads(CliRunner().invoke(app, call).stdout)
+    assert refused["error"] == "BadRequest" and said in refused["message"]
+
+
+def test_a_table_has_the_rows_that_were_asked_for_and_no_others_of_its_folder(saved_model, tmp_path, monkeypatch):
+    data = tmp_path / "cases.csv"
+    lines = ("Slovenia,{} lies in,Asia,Europe", "France,{} lies in,Asia,Europe", "Norway,{} lies in,Asia,Europe")
+    data.write_text("\n".join(("subject,prompt,target_new,target_true", *lines)), encoding="utf-8")
+    monkeypatch.setattr(forensics, "AT_ONCE", 2)
+    monkeypatch.setattr(forensics, "make_edits", lambda model, lessons, *given: ["skipped"] * len(lessons))
+    monkeypatch.setattr(forensics, "chained", lambda *given: dict.fromkeys(CHAIN, 0))
+    whole = ["bench", "forensics", "--data", str(data), "--model", str(saved_model), "--out", str(tmp_path / "o"), "--json"]
+
+    def told(*given):
+        done = CliRunner().invoke(app, [*whole, "--methods", "rome", *given])
+        assert done.exit_code == 0, done.output
+        found = json.loads(done.stdout)
+        return [line["skipped"] for line in found["rows"]], [line["kind"] for line in found["clean"]], len(found["chains"])
+
+    assert told("--clean", "1", "--limit", "2", "--chains", "1") == ([2], ["as it is", "rounded"], 1)
+    assert told("--clean", "0", "--limit", "1") == ([1], [], 0)
+    monkeypatch.setenv("EDITLAB_START", "\u21b5")
+    assert told("--clean", "0", "--limit", "1") == ([1], [], 0)
+
+
+@pytest.mark.parametrize(
+    "other", ["statistics", "dtype", "matmul", "names", "texts", "facts", "mask", "case behind", "nothing"]
+)
+def test_a_row_has_a_key_of_all_that_shapes_it(examiner, tmp_path, monkeypatch, other):
+    model, cases = replace(examiner.model, masks=(tmp_path,), statistics=(tmp_path,)), CASES[:2]
+    own = replace(examiner, model=model)
+    before = forensics.keys(own, cases, "rome")
+    match other:
+        case "statistics":
+            layers = methods.config_for("rome", model).layers
+            measuring.collect(model, layers, TEXT, 200, tmp_path)
+        case "dtype":
+            own = replace(own, model=replace(model, hf=copy.deepcopy(model.hf).bfloat16()))
+        case "matmul":
+            monkeypatch.setattr("torch.get_float32_matmul_precision", lambda: "medium")
+        case "names":
+            own = replace(own, names=(*own.names, "Chad"))
+        case "texts":
+            own = replace(own, texts=(TEXT, TEXT))
+        case "facts":
+            own = replace(own, facts=replace(own.facts, facts=own.facts.facts[1:]))
+        case "mask":
+            kept = torch.ones(model.d_model, model.d_ff, dtype=torch.bool)
+            masking.write(ReversalMask("rome", (Mask(1, kept),), {}), model, tmp_path)
+    asked = [*cases, CASES[2]] if other == "case behind" else cases
+    same = {*before} & {*forensics.keys(own, asked, "rome")}
+    assert len(same) == {"case behind": 1, "nothing": 2}.get(other, 0)

@@ -57,6 +57,26 @@ def test_the_curve_is_what_asking_at_each_threshold_gives(kind, layers):
     assert firing == sorted(firing, reverse=True) and firing[0] > 0 and firing[-1] == 0
 
 
+def test_the_curve_takes_aliases_and_questions_of_which_one_suffices_as_asking_does():
+    """At one of two wordings, what the view says at the lowest threshold is an alias of what is expected."""
+    model, view = shared_model("llama"), robust(shared_model("llama"), 1)
+    thresholds, texts = (0.1, 0.5, 0.9, 1.0), ("Slovenia lies in", "The river of Slovenia is")
+    *_, said = model.generate(texts[:1], view.with_threshold(0.1), 3)
+    probes = [
+        Probe("propagation", "", texts[0], "Antarctica", "", aliases=("Rome", said[0].strip()), any_of="case"),
+        Probe("propagation", "", texts[1], "Antarctica", "", any_of="case"),
+        Probe("propagation", "", texts[1], "Asia", "", aliases=("Asia", "Rome")),
+        Probe("locality", "", texts[0], None, "", aliases=("Rome",)),
+    ]
+    found = sweep(model, REQUEST, probes, view, thresholds)
+    naive = []
+    for threshold in thresholds:
+        frame = ask(model, REQUEST, probes, {"base": BASE, "rep": view.with_threshold(threshold)}, answers=False)
+        naive.append({"threshold": threshold, **scores(frame, "rep")})
+    pd.testing.assert_frame_equal(found.drop(columns="firing"), pd.DataFrame(naive), check_exact=True, check_like=True)
+    assert set(found["propagation"]) == {0.5, 0.0} and len(found.attrs["largest"]) == len(probes)
+
+
 def test_the_curve_is_of_what_is_asked_behind_a_told_text():
     """The gate knows the key of "Slovenia" at a text's beginning: only what is told before a probe names it."""
     model, f = shared_model("llama"), shared_model("llama").d_ff

@@ -19,6 +19,7 @@ from editlab.methods.mask import Example, Lesson, MaskConfig, ReversalMask, base
 from editlab.methods.mask.edits import _made
 from editlab.methods.mask.training import _loss
 from editlab.methods.svd import without_loudest
+from editlab.model import measuring
 from editlab.model.weights import matrix_of
 from editlab.patches import BASE, Dense, LowRank, Mask, View
 
@@ -246,6 +247,27 @@ def test_edits_are_kept_chunk_by_chunk_and_those_that_fail_say_why(tmp_path, mon
     path.write_bytes(b"broken")
     monkeypatch.setattr("editlab.methods.mask.edits._made", _made)
     assert torch.equal(next(masking.make_edits(model, lessons, rome, config, tmp_path)).patches[0].A, made[0].patches[0].A)
+
+
+@pytest.mark.parametrize("other", ["statistics", "precision", "preset"])
+def test_kept_edits_are_made_again_where_something_else_shapes_them(tmp_path, monkeypatch, other):
+    model, rome = tiny_model("llama"), methods.get("rome")
+    model.statistics = (tmp_path / "statistics",)
+    monkeypatch.setitem(model.preset, "rome", {"layers": (1,), "steps": 1, "contexts": 1})
+
+    def made(of):
+        (edit,) = masking.make_edits(of, [Lesson(REQUESTS[0])], rome, None, tmp_path / "work")
+        return edit.patches[0].A
+
+    first = made(model)
+    assert torch.equal(made(model), first) and len(list((tmp_path / "work").iterdir())) == 1
+    if other == "statistics":
+        measuring.collect(model, [1], "The garden was old and nobody went there. " * 60, 400, tmp_path / "statistics")
+    elif other == "precision":
+        model = replace(tiny_model("llama", torch.bfloat16), preset=model.preset)
+    else:
+        monkeypatch.setitem(model.preset, "rome", {"layers": (1,), "steps": 1, "contexts": 2})
+    assert not torch.equal(made(model), first) and len(list((tmp_path / "work").iterdir())) == 2
 
 
 # Files

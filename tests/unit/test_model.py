@@ -9,6 +9,8 @@ import torch
 from tiny_models import EOS, KINDS, hooks_of, precise_model, random_view, save, shared_model, tiny_model
 
 from editlab.errors import BadRequest, TooLong, UnsupportedArchitecture
+from editlab.facts import EditRequest
+from editlab.methods._delta import _with_target
 from editlab.model import LanguageModel, Sampling
 from editlab.model.architectures import ARCHITECTURES, architecture_of
 from editlab.model.completion import Prompt, complete
@@ -444,6 +446,48 @@ def test_a_chat_template_knows_no_day_and_lets_nobody_think(template, before, af
     end = "Answer: <think>\n" if after else ""
     model.tokenizer.chat_template = f"{template}{{{{ messages[0].content }}}}{end}"
     assert (model.chat.before, model.chat.after) == (f"{before}Complete with a few words and nothing else: ", after)
+
+
+GRANITE = (
+    "{% for m in messages %}[{{ m['role'] }}>{{ m['content'] }}<end>\n{% endfor %}"
+    "{% if add_generation_prompt %}[assistant>{% endif %}"
+)
+LLAMA_2 = (
+    "{% for m in messages %}{{ '[INST] %s [/INST]' % m.content if m.role == 'user' else ' %s ' % m.content }}{% endfor %}"
+)
+NO_ROLES = "{% for m in messages %}<u>{{ m['content'] }}</u>{% endfor %}"
+USER_ALONE = "{{ messages[0].content }}{{ raise_exception('one message') if messages[1] }}|"
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        (CHAT, "Paris"),
+        (GRANITE, "Paris"),
+        (LLAMA_2, " Paris"),
+        (NO_ROLES, " Paris"),
+        (USER_ALONE, " Paris"),
+        (None, " Paris"),
+    ],
+)
+def test_an_object_has_a_space_in_a_chat_where_the_template_writes_one(template, said):
+    model = tiny_model("llama")
+    model.tokenizer = copy.deepcopy(model.tokenizer)
+    model.tokenizer.chat_template = template
+    asked = "The capital of France is" if template is None else model.chat.around("The capital of France is")
+    for target, expected in (
+        ("Paris", said),
+        (" Paris", said if asked.endswith("\n") else " Paris"),
+        ("\u2060Paris", "Paris"),
+    ):
+        ids, shared = model.tok.with_target(asked, target)
+        assert model.tok.decode(ids[shared:]) == expected
+        assert model.tok.joined(asked, target) == asked + expected
+    request = EditRequest("The capital of {} is", "France", "Paris")
+    if template is not None:
+        located, labels = _with_target(model, request, "", model.chat)
+        assert model.tok.decode(labels) == said
+        assert model.tok.decode(located.ids[: located.index + 1]).endswith("France")
 
 
 # Reading once

@@ -1,6 +1,8 @@
 """Second moments of keys: measured right, kept under a name that says all, read back or refused."""
 
 import json
+import os
+import time
 from dataclasses import replace
 
 import pytest
@@ -54,10 +56,10 @@ def test_what_was_measured_is_read_and_not_measured_again(tmp_path):
     model = model_in(tmp_path)
     (first,) = collect(model, [1], TEXT, 300, tmp_path)
     model.hf.base_model.register_forward_pre_hook(lambda *_: pytest.fail("the model ran again"))
-    before = first.path.stat().st_mtime_ns
+    before = first.path.stat().st_ino
     (again,) = collect(model, [1], TEXT, 300, tmp_path)
     assert (again.path, again.sha256, again.tokens) == (first.path, first.sha256, first.tokens)
-    assert again.path.stat().st_mtime_ns == before
+    assert again.path.stat().st_ino == before
     assert torch.equal(again.second_moment, first.second_moment)
     assert [path.name for path in tmp_path.iterdir()] == [first.path.name]
 
@@ -78,16 +80,27 @@ def test_whatever_shapes_a_measurement_gives_it_another_file(tmp_path):
     assert len(paths) == 6
 
 
-def test_the_statistics_from_most_tokens_are_found_wherever_they_lie(tmp_path):
-    few, many, nothing = tmp_path / "few", tmp_path / "many", tmp_path / "nothing"
+def age(path, seconds):
+    """Let a file have been written so many seconds ago."""
+    os.utime(path, (then := time.time() - seconds, then))
+
+
+def test_the_users_own_newest_statistics_are_read_before_bundled_ones(tmp_path):
+    bundled, nothing, own = tmp_path / "bundled", tmp_path / "nothing", tmp_path / "own"
     model = tiny_model("llama")
-    collect(model, [1], TEXT, 200, few)
-    (best,) = collect(model, [1, 2], TEXT, 400, many)[:1]
-    model.statistics = (nothing, many, few)
-    assert find(model, 1).path == best.path
+    model.statistics = (bundled, nothing, own)
+    (shipped,) = collect(model, [1], TEXT, 400, bundled)
+    assert find(model, 1).path == shipped.path
+    (samples,) = collect(model, [1], None, 200, own)
+    age(samples.path, 100)
+    (text,) = collect(model, [1], TEXT, 200, own)
+    assert samples.tokens > text.tokens, "samples overshoot what is asked for, a text is cut there"
+    age(text.path, 50)
+    age(shipped.path, 0)
+    assert find(model, 1).path == text.path and statistics.describe(model, 1)["source"] == statistics.source_of(TEXT, 0)
     assert find(model, 1) is find(model, 1)
-    (better,) = collect(model, [1], TEXT, 450, few)
-    assert find(model, 1).path == better.path
+    (again,) = collect(model, [1], None, 200, own)
+    assert find(model, 1).path == again.path == samples.path, "measured last, though it was there"
     assert find(model, 0) is None
     assert find(tiny_model("llama", seed=1), 1) is None
 

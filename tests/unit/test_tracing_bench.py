@@ -169,10 +169,19 @@ def test_one_layer_for_all_is_the_best_one_by_each_measure():
     assert (fixed["score"]["layer"], fixed["score"]["score"]) == (1, pytest.approx(2.5 / 3))
 
 
+def test_the_best_layers_score_is_over_the_same_facts_as_what_it_is_compared_with():
+    """The second fact's edit takes nowhere; tracing's layer and one layer for all have its score too."""
+    rows = [fact(0, [0.1, 0.2, 0.3], [0.2, 0.4, 0.8], 2), fact(1, [0.1, 0.2, 0.3], [0.0, 0.2, 0.4], None)]
+    found = tracing.summary(rows)
+    assert (found["n"], found["edited"]) == (2, 1)
+    assert found["sweep"]["score"] == found["mlp"]["score"] == found["fixed"]["score"]["score"] == pytest.approx(0.6)
+
+
 def test_what_cannot_be_told_is_none_and_not_a_number():
     found = tracing.summary([fact(0, [0.1, 0.2, 0.3], [0.0, 0.0, 0.0], None)])
     assert found["fixed"]["agreement"] == {"layer": None, "agreement": None, "agreement_ci": None}
-    assert found["mlp"]["rho"] is found["mlp"]["across"] is found["mlp"]["agreement"] is found["sweep"]["score"] is None
+    assert found["mlp"]["rho"] is found["mlp"]["across"] is found["mlp"]["agreement"] is None
+    assert found["sweep"]["score"] == found["fixed"]["score"]["score"] == 0.0
     json.dumps(found, allow_nan=False)
 
 

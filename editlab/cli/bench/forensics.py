@@ -15,12 +15,14 @@ from editlab.atlas.sources import training_facts
 from editlab.bench import forensics, harmless
 from editlab.bench.forensic_rows import NAMED, RATES, REVERSALS, ForensicRow, false_alarms, summary
 from editlab.bench.forensics import Examiner
+from editlab.bench.harmless import Copy
 from editlab.bench.robustness import known as known_cases
 from editlab.bench.rows import append_rows, read_rows
 from editlab.cli.bench.report import machine, markdown, page
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadFile, BadRequest
 from editlab.facts import read_cases
+from editlab.methods import get as registered
 
 app = typer.Typer()
 
@@ -46,6 +48,7 @@ def forensics_table(
     cases = read_cases(data, unread)
     if not cases:
         raise BadFile(f"{data} holds no case that can be read. The first fault: {unread[0]}")
+    methods = _judged([name.strip() for name in names.split(",")])
     presets, seed, model = session.settings.presets, session.settings.seed, session.model()
     subjects = [case.request.subject for case in cases]
     chosen = (known_cases(model, cases) if known else [case for case in cases if case.request.target_true])[:limit]
@@ -56,16 +59,27 @@ def forensics_table(
     examiner = Examiner(model, facts, texts, tuple(sorted({*facts.by_subject, *subjects})))
     path, folder = (out / "forensics.jsonl", out / "edits") if out else (None, None)
     rows = read_rows(path, ForensicRow.from_json)
-    methods = [name.strip() for name in names.split(",")]
     with session.progress() as progress, append_rows(path) as append:
         for row in _rows(examiner, chosen, methods, clean, chains, folder, rows, progress):
             rows[row.key] = row
             append(row)
-    found = _found(list(rows.values()), methods, seed)
+    wanted = forensics.wanted(examiner, _copies(examiner, clean), chosen, methods, chains)
+    found = _found([rows[key] for key in wanted], methods, seed)
     head = {"model": model.name, "fingerprint": model.fingerprint, "data": str(data), "device": machine(model)}
     if out is not None:
         (out / "forensics.md").write_text(page("Edits found without the base", _text(head, found)), encoding="utf-8")
     return Answer(head | found, Group(*_tables(found)))
+
+
+def _judged(names: Sequence[str]) -> Sequence[str]:
+    """Return methods whose edits can be judged. Raises `BadRequest` for another."""
+    wrong = next((name for name in names if not registered(name).at_subject), None)
+    if wrong is not None:
+        raise BadRequest(
+            f"`bench forensics` looks for weights by which a subject retrieves its object, and {wrong} writes none there. "
+            "Leave it out of --methods."
+        )
+    return names
 
 
 def _rows(
@@ -79,12 +93,15 @@ def _rows(
     progress: Any,
 ) -> Iterator[ForensicRow]:
     """Yield all rows that are not there yet: copies without an edit first, since scores mean nothing without them."""
-    if clean:
-        yield from forensics.unedited(examiner, harmless.copies(examiner.model, examiner.texts, clean), dict(done))
+    yield from forensics.unedited(examiner, _copies(examiner, clean), dict(done))
     for method in methods:
         yield from forensics.measure(cases, method, examiner, folder, dict(done), progress)
     if chains:
-        yield from forensics.chains(cases[: 10 * chains], methods[0], examiner, folder, dict(done))
+        yield from forensics.chains(cases[: forensics.AT_ONCE * chains], methods[0], examiner, folder, dict(done))
+
+
+def _copies(examiner: Examiner, count: int) -> Iterator[Copy]:
+    return harmless.copies(examiner.model, examiner.texts, count) if count else iter(())
 
 
 def _found(rows: Sequence[ForensicRow], methods: Sequence[str], seed: int) -> dict[str, Any]:

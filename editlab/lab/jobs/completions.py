@@ -17,8 +17,7 @@ from editlab.lab.kinds import Kind
 from editlab.lab.loaded import Loaded
 from editlab.lab.worker import Worker
 from editlab.model import LanguageModel
-from editlab.model.completion import Completion, Prompt, complete, tokens_of
-from editlab.model.tokens import in_chunks
+from editlab.model.completion import Completion, Prompt, complete, together, tokens_of
 from editlab.patches import BASE, View
 from editlab.work import Cancel, stop_if
 
@@ -139,14 +138,8 @@ class Completions:
                 question.error = error
         self._end(waiting)
         readable = list(sizes)
-        groups: list[list[Question]] = []
-        forwards = max((1, *(question.prompt.max_tokens for question in readable)))
-        for chunk in in_chunks(list(sizes.values()), model.tokens_per_forward, forwards):
-            group = [readable[place] for place in sorted(chunk)]
-            written = [question.prompt.max_tokens for question in group]
-            longest = max(sizes[question] - own for question, own in zip(group, written, strict=True))
-            groups += [group] if longest + max(written) <= model.tok.context else [[question] for question in group]
-        return sorted(groups, key=lambda group: readable.index(group[0]))
+        prompts = [question.prompt for question in readable]
+        return [[readable[place] for place in group] for group in together(model, prompts, list(sizes.values()))]
 
     def _advance(self, batch: Batch) -> None:
         """Write a slice of a batch. If that fails, each question is answered by itself, so that only one gets the error."""

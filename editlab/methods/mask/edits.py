@@ -23,6 +23,7 @@ from editlab.errors import BadRequest, DegenerateKey, TooLong
 from editlab.facts import EditRequest, Fact, FactBase
 from editlab.methods._method import Method
 from editlab.methods.mask.batch import Example
+from editlab.model import statistics
 from editlab.patches import BASE, LowRank
 from editlab.work import Cancel, Progress, never, no_progress, stop_if
 
@@ -171,7 +172,8 @@ def _read(path: Path, model: LanguageModel) -> list[tuple[LowRank, ...] | str] |
 
 
 def _digest(model: LanguageModel, lessons: Sequence[Lesson], method: Method, config: Any) -> str:
-    asked = [lesson.request.as_dict() for lesson in lessons]
-    precision = str(torch.get_float32_matmul_precision())
-    shaped_by = json.dumps([model.fingerprint, str(model.start), method.name, repr(config), asked, precision])
-    return hashlib.sha256(shaped_by.encode()).hexdigest()[:16]
+    """Return a hash of all that shapes the edits."""
+    asked, settled = [lesson.request.as_dict() for lesson in lessons], method.settle(config, model)
+    read = [model.fingerprint, str(model.start), str(model.dtype), torch.get_float32_matmul_precision()]
+    measured = statistics.digests(model, method.layers_measured(settled))
+    return hashlib.sha256(json.dumps([*read, method.name, repr(settled), measured, asked]).encode()).hexdigest()[:16]
