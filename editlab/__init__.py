@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from editlab.model import LanguageModel
     from editlab.patches import View
 
-__version__ = "0.11.2"
+__version__ = "0.11.3"
 __all__ = ["EditCase", "EditLabError", "EditRequest", "LanguageModel", "View", "methods", "show"]
 
 _MODULES = {
