@@ -13,7 +13,7 @@ from rich.console import Group
 from rich.table import Table
 
 from editlab import methods
-from editlab.cli.ask import follow, open_workspace
+from editlab.cli.ask import check_workspace, follow, open_workspace
 from editlab.cli.model import setting
 from editlab.cli.terminal import MISSED, Answer, Session, command
 from editlab.errors import BadFile, BadRequest
@@ -61,6 +61,7 @@ def apply(
     methods.get(method)
     if workspace is None and not check:
         raise BadRequest("Say where the edits are kept: --workspace NAME. Or only look the file over: --check.")
+    check_workspace(session, workspace)
     model = None if check and "model" not in session.settings.model_fields_set else session.model()
     facts = FactBase.load(session.settings.presets / "facts")
     looked = read_edit_file(model, file, facts=facts, proposals=take)
