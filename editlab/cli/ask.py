@@ -111,7 +111,8 @@ class _How:
     config: dict[str, Any]
 
     def __post_init__(self) -> None:
-        methods.get(self.method)
+        methods.get(self.method).check_settings(**self.config)
+        edits.check_rep(self.method, self.recipe)
         if self.mask and self.guard:
             raise BadRequest("--mask looks under the mask, --guard stands under it. Give one of them.")
 
@@ -172,6 +173,7 @@ def _edited(session: Session, request: EditRequest, how: _How, answers: bool) ->
     """Edit in a workspace, which is forgotten afterwards unless it has a name, and ask everything around the edit."""
     check_workspace(session, how.workspace)
     settings, model = session.settings, session.model()
+    methods.config_for(how.method, model, **how.config)
     facts = FactBase.load(settings.presets / "facts")
     if how.mask or how.guard:
         need(model, how.method)

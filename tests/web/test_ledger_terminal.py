@@ -67,6 +67,21 @@ def test_without_a_workspace_nothing_is_kept(run, tmp_path):
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--set", "nosuch=1"), "no setting nosuch"),
+        (("--set", "steps=0"), "whole number from 1 to 1,000"),
+        (("--set", "layers=[99]"), "Layers must lie between 0 and 3"),
+        (("--method", "told", "--rep"), "writes none at the subject"),
+    ],
+)
+def test_settings_that_are_refused_leave_no_workspace_behind(run, tmp_path, options, message):
+    result = CliRunner().invoke(app, ["edit", *EDIT, "--workspace", "anna", *options])
+    assert result.exit_code == 2 and message in json.loads(result.stdout)["message"]
+    assert not (tmp_path / "data").exists()
+
+
 @pytest.mark.parametrize("command", ["edit", "probe"])
 @pytest.mark.parametrize("name", ["", "  ", "x/y"])
 def test_a_name_that_no_workspace_can_have_is_refused_and_nothing_is_made(run, tmp_path, command, name):
