@@ -24,11 +24,11 @@ MOST_DAYS = 36_500
 
 @command(app, "verify")
 def verify(session: Session) -> Answer:
-    """Check every event and every tensor file of the data folder; exit status 1 if anything was changed."""
-    folder = session.settings.data
-    if not Ledger.exists(folder):
-        return _answer(audit.Report(0, 0))
-    with Ledger(folder) as ledger:
+    """Check every event and every tensor file of the data folder.
+
+    Exit status 1 if anything was changed; 2 where there is no ledger.
+    """
+    with Ledger(folder_with_ledger(session)) as ledger:
         return _answer(audit.verify(ledger))
 
 
@@ -125,7 +125,10 @@ def folder_with_ledger(session: Session) -> Path:
     """Return the data folder, which must hold a ledger. Raises `BadFile` where it does not."""
     folder = session.settings.data
     if not Ledger.exists(folder):
-        raise BadFile(f"There is no ledger in {folder}. Apply an edit with --workspace first, or set EDITLAB_DATA.")
+        raise BadFile(
+            f"There is no ledger in {folder}. Set EDITLAB_DATA to the data folder, restore it from a backup, or begin one: "
+            "apply an edit with --workspace."
+        )
     return folder
 
 
