@@ -13,7 +13,7 @@ from rich.console import Group
 from rich.table import Table
 
 from editlab import methods
-from editlab.cli.ask import follow, open_workspace
+from editlab.cli.ask import check_workspace, follow, open_workspace
 from editlab.cli.model import setting
 from editlab.cli.terminal import MISSED, Answer, Session, command
 from editlab.errors import BadFile, BadRequest
@@ -58,10 +58,14 @@ def apply(
     Stopped or killed, what was applied stays: the same command goes on behind it. Exit status 3: all are applied, and some
     did not take.
     """
-    methods.get(method)
+    config = dict(map(setting, change or ()))
+    methods.get(method).check_settings(**config)
     if workspace is None and not check:
         raise BadRequest("Say where the edits are kept: --workspace NAME. Or only look the file over: --check.")
+    check_workspace(session, workspace)
     model = None if check and "model" not in session.settings.model_fields_set else session.model()
+    if model is not None:
+        methods.config_for(method, model, **config)
     facts = FactBase.load(session.settings.presets / "facts")
     looked = read_edit_file(model, file, facts=facts, proposals=take)
     found: dict[str, Any] = {
@@ -78,18 +82,18 @@ def apply(
         "resumed_from": 0,
         "workspace": workspace,
     }
-    if looked.faults and (check or not skip_bad):
+    if looked.faults and (check or not (skip_bad and looked.rows)):
         first = looked.faults[0]
         advice = "apply the other rows without --check" if check and skip_bad else "leave them out with --skip-bad"
         message = (
             f"{file}: {len(looked.faults):,} of {looked.count:,} rows cannot be edited, so nothing was. The first: {first} "
-            f"Mend them, or {advice}."
+            f"Mend them{f', or {advice}' if looked.rows else ''}."
         )
         session.errors.print(message, highlight=False)
         shown = Group(*_told(found), _faults(looked))
         return Answer(found | {"error": BadFile.__name__, "message": message}, shown, 2)
     if model is not None and not check:
-        found |= _applied(session, model, facts, looked, workspace, method, dict(map(setting, change or ())), batch)
+        found |= _applied(session, model, facts, looked, workspace, method, config, batch)
     missed = found.get("missed")
     return Answer(found, Group(*_told(found), _overview(found), *_missed(missed)), MISSED if missed else 0)
 

@@ -22,6 +22,10 @@ from editlab.facts import EditRequest, FactBase
 from editlab.facts.script import bare
 from editlab.insight import why
 from editlab.lab import OFF, RECIPES, Job, Lab, Workspace
+from editlab.lab.ledger.backup import to_read
+from editlab.lab.ledger.directory import Directory
+from editlab.lab.ledger.ledger import Ledger
+from editlab.lab.ledger.names import normalize_name
 from editlab.lab.workspaces import edits
 from editlab.methods.mask import need
 from editlab.model import LanguageModel
@@ -107,7 +111,8 @@ class _How:
     config: dict[str, Any]
 
     def __post_init__(self) -> None:
-        methods.get(self.method)
+        methods.get(self.method).check_settings(**self.config)
+        edits.check_rep(self.method, self.recipe)
         if self.mask and self.guard:
             raise BadRequest("--mask looks under the mask, --guard stands under it. Give one of them.")
 
@@ -166,7 +171,9 @@ class _Done:
 
 def _edited(session: Session, request: EditRequest, how: _How, answers: bool) -> _Done:
     """Edit in a workspace, which is forgotten afterwards unless it has a name, and ask everything around the edit."""
+    check_workspace(session, how.workspace)
     settings, model = session.settings, session.model()
+    methods.config_for(how.method, model, **how.config)
     facts = FactBase.load(settings.presets / "facts")
     if how.mask or how.guard:
         need(model, how.method)
@@ -222,14 +229,32 @@ def follow(job: Job[T], progress: Progress) -> T:
     return job.result()
 
 
+def check_workspace(session: Session, name: str | None) -> None:
+    """Raise `BadRequest` for a name that is not allowed, unless it is the id of a workspace. Nothing is opened or made."""
+    if name is None:
+        return
+    try:
+        normalize_name(name)
+    except BadRequest:
+        if not Ledger.exists(session.settings.data):
+            raise
+        with to_read(session.settings.data) as ledger:
+            if Directory(ledger).look_up(name) is None:
+                raise
+
+
 @contextmanager
 def open_workspace(
     session: Session, model: LanguageModel, facts: FactBase, texts: Passages, name: str | None
 ) -> Iterator[Workspace]:
-    """Open a workspace of the ledger for the length of the block; without a name, one that is forgotten afterwards."""
-    lab = Lab(model, facts, texts, seed=session.settings.seed, data=session.settings.data if name else None)
+    """Open a workspace of the ledger for the length of the block; without a name, one that is forgotten afterwards.
+
+    Raises `BadRequest` for a name that is not allowed.
+    """
+    kept = name is not None
+    lab = Lab(model, facts, texts, seed=session.settings.seed, data=session.settings.data if kept else None)
     try:
-        workspace = lab.workspace(lab.directory.adopt(name).id, getuser()) if name else lab.workspace("")
+        workspace = lab.workspace(lab.directory.adopt(name).id, getuser()) if kept else lab.workspace("")
         if notice := workspace.notice:
             session.errors.print(notice, highlight=False)
         yield workspace

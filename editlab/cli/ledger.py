@@ -24,11 +24,11 @@ MOST_DAYS = 36_500
 
 @command(app, "verify")
 def verify(session: Session) -> Answer:
-    """Check every event and every tensor file of the data folder; exit status 1 if anything was changed."""
-    folder = session.settings.data
-    if not Ledger.exists(folder):
-        return _answer(audit.Report(0, 0))
-    with Ledger(folder) as ledger:
+    """Check every event and every tensor file of the data folder.
+
+    Exit status 1 if anything was changed; 2 where there is no ledger.
+    """
+    with Ledger(folder_with_ledger(session)) as ledger:
         return _answer(audit.verify(ledger))
 
 
@@ -44,7 +44,7 @@ def export(
     """Write workspaces with their events and tensor files into one archive."""
     if workspace is not None and owner is not None:
         raise BadRequest("--workspace names one workspace, --owner all of one user. Give one of them.")
-    with Ledger(_kept(session)) as ledger:
+    with Ledger(folder_with_ledger(session)) as ledger:
         ids = None if workspace is None else (Directory(ledger).id_of(workspace),)
         ids = ids if owner is None else directory.ids_of_owner(ledger, owner)
         return _answer(archive.export(ledger, to, ids), to, count=True)
@@ -71,7 +71,7 @@ def backup(session: Session, to: Annotated[Path, typer.Option(help="The new fold
     The copy is a data folder: set EDITLAB_DATA to it, or put it in the place of the one that was lost. Never copy the file
     of a ledger that is open by other means. Logins' secret, statistics, masks and benchmarks are not in it.
     """
-    with Ledger(_kept(session)) as ledger:
+    with Ledger(folder_with_ledger(session)) as ledger:
         return _answer(copied(ledger, to), to)
 
 
@@ -97,7 +97,7 @@ def forget(
     """
     if sum(way is not None for way in (owner, workspace, unused_days)) != 1:
         raise BadRequest("Say what to forget: one of --owner ID, --workspace NAME or --unused-days N.")
-    with Ledger(_kept(session)) as ledger, ledger.exclusive():
+    with Ledger(folder_with_ledger(session)) as ledger, ledger.exclusive():
         if owner is not None:
             ids = directory.ids_of_owner(ledger, owner)
         else:
@@ -121,11 +121,14 @@ def forget(
     return Answer({"events": count, "workspaces": found}, table)
 
 
-def _kept(session: Session) -> Path:
+def folder_with_ledger(session: Session) -> Path:
     """Return the data folder, which must hold a ledger. Raises `BadFile` where it does not."""
     folder = session.settings.data
     if not Ledger.exists(folder):
-        raise BadFile(f"There is no ledger in {folder}. Apply an edit with --workspace first, or set EDITLAB_DATA.")
+        raise BadFile(
+            f"There is no ledger in {folder}. Set EDITLAB_DATA to the data folder, restore it from a backup, or begin one: "
+            "apply an edit with --workspace."
+        )
     return folder
 
 

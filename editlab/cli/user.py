@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from editlab.cli.terminal import Answer, Session, command
-from editlab.errors import BadRequest
+from editlab.errors import BadFile, BadRequest
 from editlab.lab.access.cookies import CookieSecret
 from editlab.lab.access.tokens import Token, Tokens
 from editlab.lab.access.users import Users
+from editlab.lab.ledger.ledger import Ledger
 
 tokens = typer.Typer(help="Personal tokens, by which programs call the HTTP interface for a user.", no_args_is_help=True)
 app = typer.Typer(help="Who may come in: editlab --auth FILE asks for a login.", no_args_is_help=True)
@@ -51,6 +52,11 @@ def end_sessions(
 ) -> Answer:
     """End all logins by a new secret for cookies. A running server uses it from its next request on."""
     folder = data or session.settings.data
+    if not (CookieSecret.exists(folder) or Ledger.exists(folder)):
+        raise BadFile(
+            f"{folder} is no data folder: it has neither a ledger nor a login secret. No login was ended. Name the server's "
+            "own with --data or EDITLAB_DATA."
+        )
     CookieSecret(folder).renew()
     return Answer({"data": str(folder)}, f"All logins to {folder} have ended. Everybody has to log in again.")
 

@@ -42,7 +42,7 @@ def validate_model(
     A stopped call goes on where it was. Layers of a preset that was measured on these weights stay, unless --layers
     names others.
     """
-    chosen = [part.strip() for part in names.split(",")] if names else None
+    chosen = None if names is None else [part.strip() for part in names.split(",")]
     for one in chosen or ():
         methods.get(one)
     s = session.settings

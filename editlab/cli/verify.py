@@ -16,6 +16,7 @@ from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadRequest
 from editlab.forensics.difference import Change, Difference
 from editlab.forensics.verdict import Verdict, ranked
+from editlab.lab.ledger.ledger import Ledger
 from editlab.lab.model import integrity
 from editlab.lab.model.integrity import Evidence
 
@@ -54,10 +55,18 @@ def verify(
     """
     if names is not None and not blind:
         raise BadRequest("Names are tried where there is no base. Add --blind, or leave out --names.")
+    if workspace is not None and blind:
+        raise BadRequest("With --blind, no known edit is looked at. Name the base (--base), or leave out --workspace.")
+    data = session.settings.data if ledger else None
+    if workspace is not None and not any(Ledger.exists(place) for place in (*(edits or ()), data) if place is not None):
+        raise BadRequest(
+            "A workspace's edits are in a ledger, and none is read. Name its data folder (EDITLAB_DATA or --edits), or "
+            "leave out --workspace."
+        )
     evidence = Evidence(
         base=base,
         edits=tuple(edits or ()),
-        ledger=session.settings.data if ledger else None,
+        ledger=data,
         workspace=workspace,
         key=key,
         names=() if names is None else _names(names),

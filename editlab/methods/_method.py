@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -109,8 +109,8 @@ class Method(ABC):
 
         Raises `BadRequest` for a setting that the method does not have, or a value that does not fit it.
         """
-        known = {field.name for field in fields(self.config)}
-        changes = {name: value for name, value in changes.items() if name in known or name != "seed"}
+        known = self._known
+        changes = self._own(changes)
         located = "layers" in known
         default = default_layers(self.config, model) if located else {}
         alike = {name: value for name, value in model.preset.get(self.like, {}).items() if name in known}
@@ -120,6 +120,20 @@ class Method(ABC):
                 f"Layers must lie between 0 and {model.n_layers - 1} for {model.name}; given: {config.layers}.", "layers"
             )
         return config
+
+    def check_settings(self, /, **changes: Any) -> None:
+        """Raise `BadRequest` for changes that `config_for` refuses whatever the model is."""
+        default = {"layers": (0,)} if "layers" in self._known else {}
+        self.config(**{**default, **self._own(changes)})
+
+    @property
+    def _known(self) -> set[str]:
+        """The names of the settings."""
+        return {field.name for field in fields(self.config)}
+
+    def _own(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the changes without a seed that the method does not have."""
+        return {name: value for name, value in changes.items() if name in self._known or name != "seed"}
 
     def layers_measured(self, config: Any) -> tuple[int, ...]:
         """Return the layers whose key statistics an edit with this configuration reads where they exist."""

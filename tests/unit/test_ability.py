@@ -15,6 +15,8 @@ from editlab.cli import app as terminal
 from editlab.cli.bench.ability import _table
 from editlab.errors import BadRequest, TooLong
 from editlab.facts import EditRequest
+from editlab.lab.ledger import directory
+from editlab.lab.ledger.ledger import Ledger
 from editlab.patches import BASE, LowRank, View
 from editlab.probes import ability as choosing
 
@@ -151,3 +153,18 @@ def test_without_the_harness_it_is_said_what_to_install_and_our_tasks_are_asked(
     rows = json.loads(done.stdout)["rows"]
     assert [(row["task"], row["metric"]) for row in rows][::2] == [("editlab_facts", "acc"), ("editlab_prose", "acc"), LOSS]
     assert all(row["view"] == "base" and row["n"] == 2 and row["ci"][0] <= row["value"] <= row["ci"][1] for row in rows)
+
+
+@pytest.mark.parametrize("name", ["", "nobody's"])
+def test_a_workspace_that_is_not_there_is_refused_and_not_made(monkeypatch, saved_model, tmp_path, name):
+    monkeypatch.setattr("editlab.network.close", lambda: None)  # a closed process stays closed
+    monkeypatch.setenv("EDITLAB_DATA", str(tmp_path / "data"))
+    asked = ["bench", "ability", "--limit", "2", "--model", str(saved_model), "--workspace", name, "--json"]
+    done = CliRunner().invoke(terminal, asked)
+    assert done.exit_code == 2 and "There is no ledger" in json.loads(done.stdout)["message"]
+    assert not (tmp_path / "data").exists()
+    Ledger(tmp_path / "data").close()
+    done = CliRunner().invoke(terminal, asked)
+    assert done.exit_code == 2 and f"There is no workspace {name!r}" in json.loads(done.stdout)["message"]
+    with Ledger(tmp_path / "data") as ledger:
+        assert directory.rows(ledger) == ()

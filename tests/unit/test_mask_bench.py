@@ -209,6 +209,7 @@ def test_a_mask_is_learnt_for_the_table_alone_and_from_fewer_edits(run, cases, t
         (["bench", "mask", "--test", "CASES", "--use", "mine"], "BadRequest", "--use bundled"),
         (["bench", "mask", "--test", "CASES", "--use", "bundled"], "MissingMask", "editlab mask train"),
         (["bench", "mask", "--test", "CASES", "--use", "bundled", "--curve", "10"], "BadRequest", "--train FILE beside it"),
+        (["bench", "mask", "--test", "CASES", "--train", "CASES", "--curve", ""], "BadRequest", "numbers of edits"),
         (["bench", "mask", "--test", "CASES", "--train", "CASES", "--known"], "BadRequest", "knows none of the"),
         (["bench", "mask", "--test", "UNTRUE", "--use", "bundled"], "BadFile", "no edit with a true object"),
         (["bench", "loud", "--data", "UNTRUE"], "BadFile", "no edit with a true object"),

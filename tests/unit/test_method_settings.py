@@ -56,6 +56,15 @@ def test_a_long_value_is_not_repeated():
     assert len(str(refused.value)) < 200
 
 
+@pytest.mark.parametrize("name", methods.METHODS)
+def test_settings_are_checked_without_a_model(name):
+    method = methods.get(name)
+    method.check_settings(seed=1, form="plain")
+    for changes in ({"nosuch": 1}, {"form": "spoken"}):
+        with pytest.raises(BadRequest, match=r"no setting nosuch|form is 'spoken'"):
+            method.check_settings(**changes)
+
+
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_a_setting_that_there_is_not_is_refused_with_those_that_there_are(kind):
     with pytest.raises(BadRequest, match=r"no setting colour\. Choose one of: .*seed"):

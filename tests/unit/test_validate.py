@@ -294,6 +294,11 @@ def test_validated_from_the_terminal_the_model_has_its_figures_wherever_it_is_lo
     assert "ROME at layer" in again.stdout and "small.toml" in again.stdout.replace("\n", "")
 
 
+def test_an_empty_method_is_no_method_and_does_not_stand_for_all(run):
+    result = run("--method", "")
+    assert result.exit_code == 2 and "There is no method ''" in result.stderr
+
+
 def test_a_preset_of_other_weights_is_refused_at_the_terminal(run, tmp_path):
     (tmp_path / "presets" / "models" / "model.toml").write_text('checkpoint = "other"\n[match]\nhidden_size = 32\n')
     result = run("--method", "rome")

@@ -377,8 +377,6 @@ def test_a_place_where_nothing_can_be_written_is_a_sentence(tmp_path, opened):
 
 def test_the_terminal_verifies_exports_and_imports(kept, opened, tmp_path, monkeypatch):
     other, path = tmp_path / "other", str(tmp_path / "all.zip")
-    assert ledger_command(other, monkeypatch, "verify") == (0, {"ok": True, "events": 0, "files": 0, "faults": []})
-    assert not other.exists()
     assert ledger_command(other, monkeypatch, "export")[1]["error"] == "BadFile"
     code, found = ledger_command(kept, monkeypatch, "export", "--to", path)
     assert (code, found) == (0, {"ok": True, "events": 14, "files": 4, "faults": [], "workspaces": 0, "path": path})
@@ -388,6 +386,25 @@ def test_the_terminal_verifies_exports_and_imports(kept, opened, tmp_path, monke
     assert ledger_command(other, monkeypatch, "verify") == (0, {"ok": True, "events": 14, "files": 4, "faults": []})
     here, there = opened(kept).workspace("anna"), opened(other).workspace("anna")
     assert torch.equal(logits(here), logits(there)) and there.undo() == here.undo()
+
+
+@pytest.mark.parametrize(
+    "place", ["no folder", "an empty folder", "a file", "its ledger was deleted", "its ledger was emptied"]
+)
+def test_where_there_is_no_ledger_nothing_is_verified(kept, tmp_path, monkeypatch, place):
+    folder = kept if "ledger" in place else tmp_path / "other"
+    if place == "an empty folder":
+        folder.mkdir()
+    elif place == "a file":
+        folder.write_text("")
+    for file in kept.glob("ledger.sqlite*"):
+        file.unlink()
+    if "emptied" in place:
+        (kept / "ledger.sqlite").touch()
+    before = sorted(tmp_path.rglob("*"))
+    code, found = ledger_command(folder, monkeypatch, "verify")
+    assert (code, found["error"]) == (2, "BadFile") and f"There is no ledger in {folder}" in found["message"]
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_damaged_ledger_ends_the_command_with_status_1(kept, monkeypatch):

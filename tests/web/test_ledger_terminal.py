@@ -10,6 +10,8 @@ from editlab.cli import app
 from editlab.facts import EditRequest
 from editlab.lab import Lab
 from editlab.lab.asking import answers
+from editlab.lab.ledger.directory import Directory
+from editlab.lab.ledger.ledger import Ledger
 from editlab.lab.workspaces import edits
 from editlab.model import LanguageModel
 from editlab.probes import Passages
@@ -63,6 +65,37 @@ def test_terminal_and_page_share_a_workspace(run, page):
 def test_without_a_workspace_nothing_is_kept(run, tmp_path):
     assert "workspace" not in run("edit", *EDIT)
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--set", "nosuch=1"), "no setting nosuch"),
+        (("--set", "steps=0"), "whole number from 1 to 1,000"),
+        (("--set", "layers=[99]"), "Layers must lie between 0 and 3"),
+        (("--method", "told", "--rep"), "writes none at the subject"),
+    ],
+)
+def test_settings_that_are_refused_leave_no_workspace_behind(run, tmp_path, options, message):
+    result = CliRunner().invoke(app, ["edit", *EDIT, "--workspace", "anna", *options])
+    assert result.exit_code == 2 and message in json.loads(result.stdout)["message"]
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("command", ["edit", "probe"])
+@pytest.mark.parametrize("name", ["", "  ", "x/y"])
+def test_a_name_that_no_workspace_can_have_is_refused_and_nothing_is_made(run, tmp_path, command, name):
+    result = CliRunner().invoke(app, [command, *EDIT, "--workspace", name])
+    assert result.exit_code == 2 and json.loads(result.stdout)["error"] == "BadRequest"
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_workspace_is_taken_by_an_id_that_could_not_be_its_name(run, tmp_path):
+    with Ledger(tmp_path / "data") as ledger:
+        Directory(ledger).make("tom", "Lecture", id="of/tom")
+    assert run("edit", *EDIT, "--workspace", "of/tom")["edits"] == 1
+    result = CliRunner().invoke(app, ["edit", *EDIT, "--workspace", "of/ana"])
+    assert result.exit_code == 2 and "cannot hold '/'" in json.loads(result.stdout)["message"]
 
 
 def test_a_killed_terminal_is_told_on_standard_error(run, page, saved_model, tmp_path):

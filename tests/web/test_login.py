@@ -229,6 +229,20 @@ def test_the_command_finds_the_data_as_the_server_does(tmp_path, monkeypatch):
     assert CookieSecret(tmp_path).read() != before
 
 
+@pytest.mark.parametrize("place", ["no folder", "an empty folder", "a file"])
+def test_where_no_login_can_be_none_is_said_to_have_ended(tmp_path, place):
+    folder = tmp_path / "data"
+    if place == "an empty folder":
+        folder.mkdir()
+    elif place == "a file":
+        folder.write_text("")
+    before = sorted(tmp_path.rglob("*"))
+    result = CliRunner().invoke(terminal, ["user", "end-sessions", "--data", str(folder), "--json"])
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["error"]) == (2, "BadFile") and f"{folder} is no data folder" in told["message"]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 @pytest.mark.parametrize("rights", [0o604, 0o640, 0o660])
 def test_a_secret_that_others_could_read_is_replaced(tmp_path, rights):
     secret = CookieSecret(tmp_path)

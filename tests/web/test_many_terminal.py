@@ -102,12 +102,52 @@ def test_which_edits_did_not_take_is_a_field_and_a_status(data, tmp_path, few_st
         ((), "--workspace NAME"),
         (("--workspace", "anna", "--method", "magic"), "no method 'magic'"),
         (("--workspace", "anna", "--set", "steps=0"), "whole number from 1 to 1,000"),
+        (("--workspace", "anna", "--set", "nosuch=1"), "no setting nosuch"),
+        (("--workspace", "anna", "--method", "rome", "--set", "layers=[99]"), "Layers must lie between 0 and 3"),
         (("--workspace", "anna", "--batch", "0"), "--batch"),
+        (("--workspace", ""), "1 to 60 characters"),
+        (("--workspace", "  "), "1 to 60 characters"),
+        (("--workspace", "x/y"), "cannot hold '/'"),
     ],
 )
-def test_bad_options_are_refused(data, tmp_path, options, message):
+def test_bad_options_are_refused_and_nothing_is_made(data, tmp_path, options, message):
     found = run(written(tmp_path, *ROWS), *options, code=2)
     assert found["error"] == "BadRequest" and message in found["message"]
+    assert not data.exists()
+
+
+@pytest.mark.parametrize("model", [True, False], ids=["model", "no model"])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--set", "nosuch=1"), "no setting nosuch"),
+        (("--set", "steps=abc"), "whole number from 1 to 1,000"),
+        (("--set", "steps"), "has no value"),
+        (("--method", "told", "--set", "steps=2"), "no setting steps"),
+        (("--workspace", "x/y"), "cannot hold '/'"),
+        (("--workspace", ""), "1 to 60 characters"),
+    ],
+)
+def test_a_check_refuses_the_options_that_applying_refuses(data, monkeypatch, model, options, message):
+    if not model:
+        monkeypatch.delenv("EDITLAB_MODEL")
+    found = run("nowhere.csv", "--check", *options, code=2)
+    assert found["error"] == "BadRequest" and message in found["message"]
+    assert not data.exists()
+
+
+def test_a_check_for_a_model_knows_its_layers(data, tmp_path, monkeypatch):
+    options = (written(tmp_path, *ROWS), "--check", "--method", "rome", "--set", "layers=[99]", "--set", "seed=1")
+    found = run(*options, code=2)
+    assert found["error"] == "BadRequest" and "Layers must lie between 0 and 3" in found["message"]
+    monkeypatch.delenv("EDITLAB_MODEL")
+    assert run(*options)["rows"] == 12
+
+
+def test_a_file_without_a_row_to_apply_makes_no_workspace(data, tmp_path):
+    found = run(written(tmp_path, BAD), "--workspace", "anna", "--method", "rome", "--skip-bad", code=2)
+    assert found["error"] == "BadFile" and "1 of 1 rows cannot be edited" in found["message"]
+    assert found["message"].endswith(" Mend them.") and not data.exists()
 
 
 def test_a_file_that_is_none_is_refused(data, tmp_path):

@@ -234,6 +234,23 @@ def test_edits_need_a_base_and_a_file_has_none(run, exported, saved_model):
     assert code == 2 and "holds no edits. Give an export as peft, tensors or script" in found["message"]
 
 
+def test_a_workspace_without_a_ledger_to_look_in_is_refused(run, exported, saved_model, tmp_path, monkeypatch):
+    checkpoint, one = ("verify", exported / "checkpoint"), ("--workspace", "team")
+    based = (*checkpoint, "--base", saved_model, *one)
+    for given in (
+        (*based, "--no-ledger"),
+        (*based, "--no-ledger", "--edits", exported / "peft"),
+        (*checkpoint, "--blind", *one),
+    ):
+        found, code = run(*given)
+        assert (code, found["error"]) == (2, "BadRequest") and "leave out --workspace" in found["message"]
+    found, code = run(*based, "--no-ledger", "--edits", exported / "data")
+    assert (code, found["verdict"]) == (0, "explained")
+    monkeypatch.setenv("EDITLAB_DATA", str(tmp_path / "nowhere"))
+    found, code = run(*based)
+    assert (code, found["error"]) == (2, "BadRequest") and "leave out --workspace" in found["message"]
+
+
 def test_a_manifest_that_names_another_base_is_noted(run, copied, saved_model):
     told = json.loads((copied / "editlab-manifest.json").read_bytes())
     (copied / "editlab-manifest.json").write_text(json.dumps(told | {"base": "gpt2", "base_fingerprint": "0" * 16}))

@@ -12,10 +12,13 @@ from editlab.answers import ViewName
 from editlab.bench import ability
 from editlab.bench.ability import Measured
 from editlab.cli.ask import open_workspace
+from editlab.cli.ledger import folder_with_ledger
 from editlab.cli.terminal import Answer, Session, command
 from editlab.errors import BadRequest
 from editlab.facts import FactBase
 from editlab.lab.asking import completing
+from editlab.lab.ledger.directory import Directory
+from editlab.lab.ledger.ledger import Ledger
 from editlab.patches import BASE, View
 from editlab.probes import passages
 from editlab.work import Progress, part_of
@@ -45,6 +48,9 @@ def ability_table(
     if not names or wrong is not None:
         raise BadRequest(f"There is no view {wrong!r}. They are: {', '.join(ViewName)}." if names else "Name a task.")
     ability.check(names)
+    if workspace is not None:
+        with Ledger(folder_with_ledger(session)) as ledger:
+            Directory(ledger).id_of(workspace)
     network.close()
     model, settings = session.model(), session.settings
     texts = passages(model, settings.presets / "texts")

@@ -56,8 +56,8 @@ def mask_table(
     if (use is None) == (train is None) or use not in (None, "bundled"):
         raise BadRequest("Give --train FILE to learn a mask, or --use bundled for the one that the model has.")
     config = mask_config(recipe, method, session.settings.seed, epochs)
-    steps = [int(size) for size in sizes.split(",") if size.isdigit()] if sizes else []
-    if sizes and (train is None or not steps):
+    steps = [int(size) for size in (sizes or "").split(",") if size.isdigit()]
+    if sizes is not None and (train is None or not steps):
         raise BadRequest("--curve takes numbers of edits, as 100,300, and learns masks: give --train FILE beside it.")
     faults: list[str] = []
     asked = read_cases(test, faults)[:limit]

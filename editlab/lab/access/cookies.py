@@ -41,6 +41,11 @@ class CookieSecret:
             storage.make_folder(self._path.parent)
             (data / SECRET).unlink(missing_ok=True)
 
+    @staticmethod
+    def exists(data: Path, name: str = SECRET) -> bool:
+        """Return whether a data folder has the secret, also one of version 0.1.0."""
+        return (data / FOLDER / name).is_file() or (data / name).is_file()
+
     def read(self) -> str:
         """Return the secret, 64 hexadecimal digits. A secret that others could read is replaced. Raises `BadFile`."""
         with _explain_errors(self._path):

@@ -92,8 +92,9 @@ class Ledger:
 
     @staticmethod
     def exists(folder: Path) -> bool:
-        """Return whether a data folder has a ledger."""
-        return (folder / DATABASE).is_file()
+        """Return whether a data folder has a ledger; an empty file is none."""
+        database = folder / DATABASE
+        return database.is_file() and database.stat().st_size > 0
 
     def __enter__(self) -> Ledger:
         return self
