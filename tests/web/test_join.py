@@ -190,6 +190,43 @@ def test_without_a_login_a_browser_is_its_owners_again_after_the_end(lab, room, 
     assert after == (200 if lab.users is None else 303 if COOKIE not in browser.cookies else 410)
 
 
+def test_a_workshop_ends_with_its_presenters_account_at_the_next_request(lab, phone):
+    """Without logins its presenter is no user, and it goes on."""
+    if lab.users is not None:
+        lab.users.add("carl", "password-carl")
+    carl = lab.owner("carl")
+    info = lab.directory.current(carl)
+    room = lab.workshops.begin(carl, lab.workspace(info.id), info, "Carl's facts")
+    browser = joined(phone(), room)
+    assert browser.get("/workshop/now").status_code == 200
+    if lab.users is not None:
+        lab.users.remove("carl")
+        lab.users.add("carl", "password-carl")  # somebody else, to whom the workshop is not left
+    status = 200 if lab.users is None else 410
+    assert browser.get("/workshop/now").status_code == status
+    for method in ("GET", "POST"):
+        answer = phone().request(method, door(room), headers=HTML)
+        assert answer.status_code == status or (lab.users is None and answer.status_code == 303)
+        assert lab.users is None or ("was closed" in answer.text and "set-cookie" not in answer.headers)
+
+
+def test_where_the_file_of_users_is_damaged_no_workshop_lets_anybody_in(lab, room, phone):
+    if lab.users is None:
+        return
+    browser = joined(phone(), room)
+    kept = lab.users.path.read_text()
+    try:
+        lab.users.path.write_text("ana:password\n")
+        assert browser.get("/workshop/now").status_code == 401
+        for method in ("GET", "POST"):
+            answer = phone().request(method, door(room), headers=HTML)
+            assert answer.status_code == 503 and str(lab.users.path) not in answer.text
+            assert "Nobody can join now. Ask the operator of this EditLab." in answer.text
+    finally:
+        lab.users.path.write_text(kept)
+    assert browser.get("/workshop/now").status_code == 200, "it is not over"
+
+
 def test_somebody_who_was_removed_may_knock_again(lab, room, phone):
     browser = joined(phone(), room)
     lab.workshops.remove(room.owner, room.id, 1)
