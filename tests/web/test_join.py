@@ -12,8 +12,10 @@ from gradio_client import Client
 from itsdangerous import URLSafeSerializer
 from starlette.testclient import TestClient
 from test_login import ANA, enter, shown
+from typer.testing import CliRunner
 from visitors import CONTINENT, TIMEOUT, FakeRequest
 
+from editlab.cli import app as terminal
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.lab import Lab
@@ -208,6 +210,34 @@ def test_a_workshop_ends_with_its_presenters_account_at_the_next_request(lab, ph
         answer = phone().request(method, door(room), headers=HTML)
         assert answer.status_code == status or (lab.users is None and answer.status_code == 303)
         assert lab.users is None or ("was closed" in answer.text and "set-cookie" not in answer.headers)
+
+
+def test_the_terminal_lists_open_workshops_without_their_links_and_closes_one(lab, room, phone, monkeypatch):
+    monkeypatch.setattr(workshops, "KNOWN_SECONDS", 0.0)
+    monkeypatch.setenv("EDITLAB_DATA", str(lab.ledger.folder))
+    if lab.users is not None:
+        monkeypatch.setenv("EDITLAB_AUTH", str(lab.users.path))
+    browser = joined(phone(), room)
+    listed = CliRunner().invoke(terminal, ["workshop", "list", "--json"])
+    own = next(one for one in json.loads(listed.stdout)["workshops"] if one["owner"] == room.owner)
+    user = "" if lab.users is None else "ana"
+    assert (own["title"], own["user"], own["participants"], own["ends_at"]) == ("Editing facts", user, 1, room.ends_at)
+    assert room.code not in listed.stdout and room.id not in listed.stdout
+    assert own["id"] in CliRunner().invoke(terminal, ["workshop", "list"]).stdout
+    assert browser.get("/workshop/now").status_code == 200
+    monkeypatch.setenv("EDITLAB_AUTH", "nowhere")
+    closed = CliRunner().invoke(terminal, ["workshop", "close", own["id"], "--json"])
+    assert closed.exit_code == 0 and own["id"] not in closed.stdout
+    assert browser.get("/workshop/now").status_code == 410 and phone().get(door(room)).status_code == 410
+    again = CliRunner().invoke(terminal, ["workshop", "close", own["id"]])
+    assert again.exit_code == 2 and "There is no open workshop" in again.output
+
+
+def test_where_there_is_no_ledger_no_workshop_is_open_and_none_is_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("EDITLAB_DATA", str(tmp_path / "data"))
+    assert "No workshop is open." in CliRunner().invoke(terminal, ["workshop", "list"]).stdout
+    assert CliRunner().invoke(terminal, ["workshop", "close", "0" * 16]).exit_code == 2
+    assert not (tmp_path / "data").exists()
 
 
 def test_where_the_file_of_users_is_damaged_no_workshop_lets_anybody_in(lab, room, phone):
