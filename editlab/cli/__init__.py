@@ -8,7 +8,7 @@ import sys
 import typer
 
 from editlab import serve
-from editlab.cli import apply, ask, atlas, bench, export, ledger, mask, model, scenario, user, validate, verify
+from editlab.cli import apply, ask, atlas, bench, export, ledger, mask, model, scenario, user, validate, verify, workshop
 from editlab.cli.terminal import Terminal
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(atlas.app, name="atlas")
 app.add_typer(mask.app, name="mask")
 app.add_typer(scenario.app, name="scenario")
+app.add_typer(workshop.app, name="workshop")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(user.app, name="user")
 

@@ -108,7 +108,9 @@ class Lab:
         )
         self.loaded.watchers.append(self.context.renew)
         self.workspaces = Workspaces(self.context, kept_seconds)
-        self.workshops = Workshops(self.context, self.workspaces)
+        self.users = None if settings.auth is None else Users(settings.auth)
+        self.tokens = None if self.users is None else Tokens(self.users)
+        self.workshops = Workshops(self.context, self.workspaces, self.users)
         self.monitor = Monitor(self.context, watching)
         self.masks, self.statistics = MaskTraining(self.context, examples), KeyStatistics(self.context, measuring)
         self.knowledge = ModelKnowledge(self.context, examples)
@@ -122,8 +124,6 @@ class Lab:
             Kind.BENCH: self._resume_benchmark,
         }
         self.downloads, self.uploads = Downloads(self.ledger, self.directory), Uploads(self.ledger)
-        self.users = None if settings.auth is None else Users(settings.auth)
-        self.tokens = None if self.users is None else Tokens(self.users)
         self._first_model = lru_cache(MOST_SESSIONS)(lambda session: self.loaded.fingerprint)
         self._visitor_id = lru_cache(MOST_SESSIONS)(lambda session: secrets.token_urlsafe(16))
         self._lock = threading.Lock()

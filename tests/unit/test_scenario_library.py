@@ -33,11 +33,11 @@ def test_own_scenarios_stand_behind_the_bundled_ones_and_only_they_can_be_delete
     assert scenarios[-1].name == "mine" and scenarios[0].name == "other-name" and faults == ()
     assert library.is_own("mine") and not library.is_own("other-name") and library.find("mine") == scenarios[-1]
     assert stat.S_IMODE((library.own / "mine.toml").stat().st_mode) == 0o600
-    library.delete("mine")
+    library.delete("mine", TEXT)
     with pytest.raises(BadRequest, match="There is no scenario 'mine'"):
         library.find("mine")
     with pytest.raises(BadRequest, match="Bundled ones cannot be deleted"):
-        library.delete("other-name")
+        library.delete("other-name", library.text("other-name"))
 
 
 @pytest.mark.parametrize("name", ["", "../mine", "Mine", "a" * 41, "mine-", "mine.toml", "my scenario", "mine\n"])
@@ -67,6 +67,16 @@ def test_a_save_replaces_only_what_was_opened(library):
     assert "Bye" in library.text("mine")
     with pytest.raises(BadRequest, match="A bundled scenario is called 'letter'"):
         library.save("letter", TEXT)
+
+
+def test_only_what_was_opened_and_has_not_changed_since_is_deleted(library):
+    library.save("mine", TEXT)
+    with pytest.raises(BadRequest, match="Open the scenario 'mine' first"):
+        library.delete("mine")
+    library.save("mine", TEXT.replace("Hello", "Bye"), TEXT)
+    with pytest.raises(BadRequest, match=r"The scenario 'mine' was changed meanwhile\. Open it again, and delete it"):
+        library.delete("mine", TEXT)
+    assert "Bye" in library.text("mine")
 
 
 def test_own_scenarios_are_bounded_in_number(library, monkeypatch):

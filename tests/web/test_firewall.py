@@ -136,10 +136,11 @@ class Gate:
         self.sessions = Sessions(self.page)
         self._layers = Guard(Firewall(taken, lab, Calls(self.page), Api(APIRouter()), self.sessions, lambda request: None))
 
-    def send(self, body):
+    def send(self, body, address="192.0.2.1"):
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = [(b"host", b"localhost"), (b"content-length", str(len(content)).encode())]
         scope = {"type": "http", "method": "POST", "path": JOIN, "query_string": b"", "headers": headers}
+        scope["client"] = (address, 1)
         asked, said = [{"type": "http.request", "body": content}], []
 
         async def receive():
@@ -350,6 +351,24 @@ def test_a_demo_counts_clicks_before_gradio_sees_them(open_gate, mode, lab):
     statuses = [gate.send({**call(number, fn), "session_hash": f"s{count}"}).status_code for count in range(310)]
     lab.limits._window.storage.reset()
     assert statuses == ([200] * 300 + [429] * 10 if mode == "demo" else [200] * 310)
+
+
+@pytest.mark.parametrize("stated", ["participant:{}", "workshop:{}", "short{}", "", None])
+def test_a_demo_counts_by_its_address_who_states_an_id_that_it_did_not_make(open_gate, mode, lab, stated):
+    gate = open_gate
+    lab.limits._window.storage.reset()
+    number, fn = next((number, fn) for number, fn in gate.fns.items() if fn.api_name == "tokenize")
+
+    def send(count, address="192.0.2.1"):
+        sent = {**call(number, fn), "session_hash": f"s{count}"}
+        sent["data"][0] = stated and stated.format(count)
+        return gate.send(sent, address).status_code
+
+    statuses = [send(count) for count in range(310)]
+    elsewhere = send(400, "198.51.100.1")
+    lab.limits._window.storage.reset()
+    assert statuses == ([200] * 300 + [429] * 10 if mode == "demo" else [200] * 310)
+    assert elsewhere == 200, "others who state the same are not refused with them"
 
 
 # A handler that is not declared as all are

@@ -13,8 +13,10 @@ from gradio_client import Client
 from itsdangerous import URLSafeSerializer
 from starlette.testclient import TestClient
 from test_login import ANA, enter, shown
+from typer.testing import CliRunner
 from visitors import CONTINENT, TIMEOUT, FakeRequest
 
+from editlab.cli import app as terminal
 from editlab.errors import BadRequest
 from editlab.facts import EditRequest
 from editlab.lab import Lab
@@ -210,6 +212,71 @@ def test_without_a_login_a_browser_is_its_owners_again_after_the_end(lab, room, 
     assert browser.get("/", headers=HTML).status_code == 410
     after = browser.get("/", headers=HTML).status_code
     assert after == (200 if lab.users is None else 303 if COOKIE not in browser.cookies else 410)
+
+
+def test_a_workshop_ends_with_its_presenters_account_at_the_next_request(lab, phone):
+    """Without logins its presenter is no user, and it goes on."""
+    if lab.users is not None:
+        lab.users.add("carl", "password-carl")
+    carl = lab.owner("carl")
+    info = lab.directory.current(carl)
+    room = lab.workshops.begin(carl, lab.workspace(info.id), info, "Carl's facts")
+    browser = joined(phone(), room)
+    assert browser.get("/workshop/now").status_code == 200
+    if lab.users is not None:
+        lab.users.remove("carl")
+        lab.users.add("carl", "password-carl")  # somebody else, to whom the workshop is not left
+    status = 200 if lab.users is None else 410
+    assert browser.get("/workshop/now").status_code == status
+    for method in ("GET", "POST"):
+        answer = phone().request(method, door(room), headers=HTML)
+        assert answer.status_code == status or (lab.users is None and answer.status_code == 303)
+        assert lab.users is None or ("was closed" in answer.text and "set-cookie" not in answer.headers)
+
+
+def test_the_terminal_lists_open_workshops_without_their_links_and_closes_one(lab, room, phone, monkeypatch):
+    monkeypatch.setattr(workshops, "KNOWN_SECONDS", 0.0)
+    monkeypatch.setenv("EDITLAB_DATA", str(lab.ledger.folder))
+    if lab.users is not None:
+        monkeypatch.setenv("EDITLAB_AUTH", str(lab.users.path))
+    browser = joined(phone(), room)
+    listed = CliRunner().invoke(terminal, ["workshop", "list", "--json"])
+    own = next(one for one in json.loads(listed.stdout)["workshops"] if one["owner"] == room.owner)
+    user = "" if lab.users is None else "ana"
+    assert (own["title"], own["user"], own["participants"], own["ends_at"]) == ("Editing facts", user, 1, room.ends_at)
+    assert room.code not in listed.stdout and room.id not in listed.stdout
+    assert own["id"] in CliRunner().invoke(terminal, ["workshop", "list"]).stdout
+    assert browser.get("/workshop/now").status_code == 200
+    monkeypatch.setenv("EDITLAB_AUTH", "nowhere")
+    closed = CliRunner().invoke(terminal, ["workshop", "close", own["id"], "--json"])
+    assert closed.exit_code == 0 and own["id"] not in closed.stdout
+    assert browser.get("/workshop/now").status_code == 410 and phone().get(door(room)).status_code == 410
+    again = CliRunner().invoke(terminal, ["workshop", "close", own["id"]])
+    assert again.exit_code == 2 and "There is no open workshop" in again.output
+
+
+def test_where_there_is_no_ledger_no_workshop_is_open_and_none_is_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("EDITLAB_DATA", str(tmp_path / "data"))
+    assert "No workshop is open." in CliRunner().invoke(terminal, ["workshop", "list"]).stdout
+    assert CliRunner().invoke(terminal, ["workshop", "close", "0" * 16]).exit_code == 2
+    assert not (tmp_path / "data").exists()
+
+
+def test_where_the_file_of_users_is_damaged_no_workshop_lets_anybody_in(lab, room, phone):
+    if lab.users is None:
+        return
+    browser = joined(phone(), room)
+    kept = lab.users.path.read_text()
+    try:
+        lab.users.path.write_text("ana:password\n")
+        assert browser.get("/workshop/now").status_code == 401
+        for method in ("GET", "POST"):
+            answer = phone().request(method, door(room), headers=HTML)
+            assert answer.status_code == 503 and str(lab.users.path) not in answer.text
+            assert "Nobody can join now. Ask the operator of this EditLab." in answer.text
+    finally:
+        lab.users.path.write_text(kept)
+    assert browser.get("/workshop/now").status_code == 200, "it is not over"
 
 
 def test_somebody_who_was_removed_may_knock_again(lab, room, phone):

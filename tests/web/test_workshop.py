@@ -1,5 +1,6 @@
 """The Workshop tab without a browser: a scenario's steps one by one, its recovery, its workspace, and the editor."""
 
+import logging
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -262,6 +263,40 @@ def test_what_was_done_on_the_stage_is_shown_on_the_edit_tab_once(presenter, ins
     assert presenter.page == {}
 
 
+def test_a_show_that_has_begun_keeps_its_scenario_whatever_becomes_of_the_file(presenter, instant):
+    shown = SAY + SAY.replace("this", "that") + SAY.replace("this", "both")
+    presenter.writes(shown)
+    presenter.presses("enter")
+    presenter.presses("start")
+    begun = presenter.stage
+    presenter.writes(EDIT + GUESS + SAY)
+    for press, said in (("next", "that"), ("back", "this"), ("again", "this"), ("start", "this"), ("skip", "that")):
+        assert f"Look at {said}." in presenter.presses(press) and presenter.stage is begun
+    presenter.library.delete("mine", presenter.library.text("mine"))
+    assert "Look at both." in presenter.presses("next") and presenter.text("message") == ""
+    for handler, url in (("workshop_load", {"scenario": "mine"}), ("workshop_open", {})):
+        presenter.page = {}
+        assert "Look at both." in presenter.does(handler, **url)
+    presenter.presses("report")
+    assert "Look at both." in presenter.downloads("message") and "mine.toml" in presenter.downloads("message")
+    assert "It moves." in presenter.presses("restart") and presenter.stage is begun
+    assert "Look at this." in presenter.presses("next")
+    assert presenter.stage.workspace.records == () and presenter.guesses.heard == []
+
+
+def test_a_change_of_the_file_counts_from_the_beginning_of_a_show_on(presenter):
+    presenter.writes(SAY)
+    presenter.presses("enter")
+    presenter.writes(SAY.replace("this", "that"))
+    assert "Look at that." in presenter.presses("start")
+    presenter.writes(SAY.replace("this", "both"))
+    presenter.presses("restart")
+    assert "Look at both." in presenter.presses("start")
+    presenter.writes(SAY)
+    presenter.presses("enter")
+    assert "Look at this." in presenter.presses("next")
+
+
 # --- The editor -----------------------------------------------------------------------------------------------------
 
 
@@ -282,10 +317,28 @@ def test_a_scenario_is_opened_checked_saved_and_deleted(presenter):
     other = Presenter(presenter.lab, "somebody else")
     other.does("editor_save", "my-letter", text)
     assert "There is another scenario 'my-letter'" in other.text("message")
+    other.does("editor_delete", "my-letter")
+    assert "Open the scenario 'my-letter' first" in other.text("message") and other.library.is_own("my-letter")
+    other.presses("edit", "my-letter")
+    presenter.does("editor_save", "my-letter", text)
+    other.does("editor_delete", "my-letter")
+    assert "'my-letter' was changed meanwhile" in other.text("message") and other.library.is_own("my-letter")
     presenter.does("editor_delete", "my-letter")
     assert "Deleted “my-letter”" in presenter.text("message") and not presenter.library.is_own("my-letter")
     presenter.does("editor_delete", "my-letter")
     assert "There is no own scenario 'my-letter'" in presenter.text("message")
+
+
+def test_who_saves_or_deletes_a_scenario_is_in_the_log(lab, presenter, caplog):
+    visit = Visit(lab, "ana's id", "a session", "ana")
+    with caplog.at_level(logging.INFO, "editlab"):
+        for _ in presenter.editor.editor_save(visit, "logged", HEAD + SAY):
+            pass
+        for _ in presenter.editor.editor_delete(visit, "logged"):
+            pass
+    entries = [record.msg for record in caplog.records if isinstance(record.msg, dict) and record.msg["event"] == "scenario"]
+    of = {"event": "scenario", "name": "logged", "by": "ana"}
+    assert entries == [of | {"change": "saved"}, of | {"change": "deleted"}]
 
 
 def test_a_demo_counts_what_steps_cost_and_keeps_no_scenario(tiny_llama, facts, instant, monkeypatch):

@@ -68,6 +68,10 @@ class Users:
             raise BadFile(f"{self._path} is no file of users: {error}. {_hint(self._path)}") from error
         return self._by_name
 
+    def has(self, id: str) -> bool:
+        """Return whether there is a user with this id. Raises `BadFile`."""
+        return any(user.id == id for user in self.by_name.values())
+
     def check(self, public_folders: Iterable[Path] = ()) -> None:
         """Raise `BadFile` where nobody could log in, or where others could read the file."""
         if not self.by_name:

@@ -1,7 +1,7 @@
 """Scenarios: steps for an audience, what each is expected to show, and their run in a workspace."""
 
 from editlab.lab.scenarios.expect import Check, Expect
-from editlab.lab.scenarios.library import LONGEST_NAME, LONGEST_OWN, Library, check_own
+from editlab.lab.scenarios.library import LONGEST_NAME, LONGEST_OWN, Library, ScenarioFile, check_own
 from editlab.lab.scenarios.outcome import Outcome
 from editlab.lab.scenarios.report import report
 from editlab.lab.scenarios.run import Run, StepResult, finish, name_of
@@ -23,6 +23,7 @@ __all__ = [
     "Run",
     "Say",
     "Scenario",
+    "ScenarioFile",
     "Step",
     "StepResult",
     "Switch",

@@ -22,6 +22,15 @@ NAME = re.compile(rf"[a-z0-9](?:[a-z0-9-]{{0,{LONGEST_NAME - 2}}}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
+class ScenarioFile:
+    """A scenario with the text of its file. `own`: whether it is somebody's own."""
+
+    scenario: Scenario
+    text: str
+    own: bool
+
+
+@dataclass(frozen=True)
 class Library:
     """The scenarios of two folders: `bundled`, which nobody changes here, and people's `own`."""
 
@@ -55,6 +64,15 @@ class Library:
         except (OSError, UnicodeDecodeError) as error:
             raise BadFile(f"{path.name} cannot be read: {error}. Write it again.") from error
 
+    def file(self, name: str) -> ScenarioFile:
+        """Return a scenario with its file as it is now. Raises as `find` does."""
+        text = self.text(name)
+        return ScenarioFile(parse_scenario(text, name), text, self.is_own(name))
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a scenario of this name."""
+        return name in self._names()
+
     def is_own(self, name: str) -> bool:
         """Return whether a scenario is somebody's own."""
         return NAME.fullmatch(name) is not None and self._own(name).is_file()
@@ -74,18 +92,25 @@ class Library:
                     if was is None
                     else f"The scenario {name!r} was changed meanwhile. Copy your text, open it again, and save it then."
                 )
-            if now is None and name in self._names():
+            if now is None and self.has(name):
                 raise BadRequest(f"A bundled scenario is called {name!r}. Choose another name.")
             if now is None and len(list(self.own.glob("*.toml"))) >= MOST_OWN:
                 raise BadRequest(f"There are {MOST_OWN} own scenarios. Delete one first.")
             storage.write(self._own(name), text.encode("utf-8"))
         return scenario
 
-    def delete(self, name: str) -> None:
-        """Delete an own scenario. Raises `BadRequest` where there is none."""
+    def delete(self, name: str, was: str | None = None) -> None:
+        """Delete an own scenario. `was`: its text as somebody has seen it, None where nobody has.
+
+        Raises `BadRequest` where there is none, where nobody has seen it, and where somebody else has changed it meanwhile.
+        """
         if not self.is_own(name):
             raise BadRequest(f"There is no own scenario {name[:LONGEST_NAME]!r}. Bundled ones cannot be deleted.")
+        if was is None:
+            raise BadRequest(f"Open the scenario {name!r} first, to see what you delete.")
         with self._changing():
+            if self.is_own(name) and self.text(name) != was:
+                raise BadRequest(f"The scenario {name!r} was changed meanwhile. Open it again, and delete it then.")
             self._own(name).unlink(missing_ok=True)
 
     @contextmanager

@@ -50,24 +50,25 @@ class Workshop:
         """Whether somebody can join."""
         return self.closed_at is None and now() < self.ends_at
 
-    def check_open(self) -> None:
-        """Raise `Over` where nobody can join any more."""
-        if not self.open:
+    def check_open(self, owned: bool = True) -> None:
+        """Raise `Over` where nobody can join any more. `owned`: whether its owner may still come in."""
+        if not (self.open and owned):
             raise Over(
                 noop(f"The workshop “{self.title}” was closed. Ask the presenter for a new link.")
-                if self.closed_at
+                if self.closed_at or not owned
                 else noop(f"The workshop “{self.title}” has ended. Ask the presenter for a new link.")
             )
 
 
 @dataclass(frozen=True)
 class Participant:
-    """Somebody without an account, in one workshop. `id`: as a visitor, a secret; `number`: what others see."""
+    """Somebody without an account, in one workshop of `owner`. `id`: as a visitor, a secret; `number`: what others see."""
 
     id: str
     number: int
     workspace: str
     workshop: str
+    owner: str
     title: str
     ends_at: str
 

@@ -8,6 +8,7 @@ their own workspace alone.
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 import threading
 import time
@@ -18,7 +19,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from editlab.errors import BadRequest, TooMany
+from editlab.errors import BadFile, BadRequest, TooMany
+from editlab.lab.access.users import Users
 from editlab.lab.context import Context
 from editlab.lab.ledger.directory import WorkspaceInfo
 from editlab.lab.ledger.events import fold
@@ -57,12 +59,18 @@ KNOWN_SECONDS = 2.0
 MOST_KNOWN = 10_000
 NOBODY = noop("There is no such participant any more. The list shows who is there.")
 
+log = logging.getLogger(__name__)
+
 
 class Workshops:
-    """The workshops of one lab. What changes one names its `owner`, and raises `BadRequest` for anybody else."""
+    """The workshops of one lab. What changes one names its `owner`, and raises `BadRequest` for anybody else.
 
-    def __init__(self, context: Context, workspaces: Workspaces) -> None:
+    With `users`, a workshop ends when its owner is a user no more.
+    """
+
+    def __init__(self, context: Context, workspaces: Workspaces, users: Users | None = None) -> None:
         self._ledger, self._directory, self._workspaces = context.ledger, context.directory, workspaces
+        self._users = users
         self._known: dict[str, tuple[float, Participant]] = {}
         self._lock = threading.Lock()
 
@@ -215,7 +223,7 @@ class Workshops:
         if row is None:
             raise NoWorkshop(GONE)
         workshop = Workshop(**row)
-        workshop.check_open()
+        workshop.check_open(self._may_come_in(workshop.owner))
         return workshop
 
     def check_room(self, workshop: Workshop) -> None:
@@ -245,12 +253,13 @@ class Workshops:
             with self._ledger.transaction() as connection:
                 connection.execute(sa.delete(PARTICIPANTS).where(PARTICIPANTS.c.id == id))
             raise
-        return Participant(id, number, workspace, workshop.id, workshop.title, workshop.ends_at)
+        return Participant(id, number, workspace, workshop.id, workshop.owner, workshop.title, workshop.ends_at)
 
     def participant(self, id: str) -> Participant:
         """Return a participant. Raises `NoWorkshop` where there is none, `Over` where they take part no more."""
         at, known = self._known.get(id, (0.0, None))
-        if known is None or time.monotonic() - at > KNOWN_SECONDS or now() >= known.ends_at:
+        stale = known is None or time.monotonic() - at > KNOWN_SECONDS or now() >= known.ends_at
+        if known is None or stale or not self._may_come_in(known.owner):
             known = self._read(id)
             with self._lock:
                 if len(self._known) >= MOST_KNOWN:
@@ -306,14 +315,23 @@ class Workshops:
             if row is None:
                 raise NoWorkshop(GONE)
             workshop = Workshop(**{name.removeprefix("of_"): value for name, value in row.items() if name.startswith("of_")})
-            workshop.check_open()
+            workshop.check_open(self._may_come_in(workshop.owner))
             if row["removed_at"] is not None:
                 raise Over(
                     noop(f"The presenter has ended your part in “{workshop.title}”. Ask them for the link to join again.")
                 )
             if row["seen_at"] < now(-SEEN_SECONDS):
                 connection.execute(sa.update(PARTICIPANTS).where(PARTICIPANTS.c.id == id).values(seen_at=now()))
-        return Participant(id, row["number"], row["workspace"], workshop.id, workshop.title, workshop.ends_at)
+        of = (workshop.id, workshop.owner, workshop.title, workshop.ends_at)
+        return Participant(id, row["number"], row["workspace"], *of)
+
+    def _may_come_in(self, owner: str) -> bool:
+        """Return whether the owner of a workshop may still come in. Raises `BadFile` where nobody can tell."""
+        try:
+            return self._users is None or self._users.has(owner)
+        except BadFile as error:
+            log.error({"event": "users", "error": str(error)})
+            raise BadFile(noop("Nobody can join now. Ask the operator of this EditLab.")) from None
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:

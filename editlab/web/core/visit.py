@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from starlette.requests import Request
 
@@ -42,10 +42,7 @@ class Visit:
 
     @classmethod
     def of(cls, lab: Lab, stated: Any, request: Any) -> Visit:
-        """Return the visit behind Gradio's request. `stated`: the id that the browser keeps, which a login overrules.
-
-        A demo accepts only ids that the server made: a shorter one could be guessed, or be a workspace's name.
-        """
+        """Return the visit behind Gradio's request. `stated`: the id that the browser keeps, which a login overrules."""
         session, user = str(request.session_hash), request.username
         participant = getattr(getattr(request, "state", None), "participant", None)
         if participant is not None:
@@ -53,12 +50,7 @@ class Visit:
         elif user is not None:
             visitor = lab.owner(user)
         else:
-            known = (
-                isinstance(stated, str)
-                and (MADE if lab.limits.demo else ANY).fullmatch(stated)
-                and not stated.startswith(RESERVED)
-            )
-            visitor = stated if known else lab.new_visitor_id(session)
+            visitor = stated if is_id(stated, lab) else lab.new_visitor_id(session)
         return cls(lab, visitor, session, user, address_of(request), request.query_params, participant, _page_of(request))
 
     @property
@@ -100,6 +92,15 @@ class Visit:
     def asker(self) -> Asker:
         """The visitor and their address, as limits count them."""
         return Asker(self.visitor, self.address)
+
+
+def is_id(stated: Any, lab: Lab) -> TypeGuard[str]:
+    """Return whether what a browser states as its visitor's id can be one.
+
+    A demo accepts only ids that the server made: a shorter one could be guessed, or be a workspace's name.
+    """
+    form = MADE if lab.limits.demo else ANY
+    return isinstance(stated, str) and form.fullmatch(stated) is not None and not stated.startswith(RESERVED)
 
 
 def _page_of(request: Any) -> str:

@@ -35,7 +35,7 @@ from editlab.web.core.engine import said
 from editlab.web.core.inputs import EventData, File, FileButton, Pressed, Scalar
 from editlab.web.core.language import gettext as _
 from editlab.web.core.language import noop
-from editlab.web.core.visit import address_of
+from editlab.web.core.visit import address_of, is_id
 from editlab.web.server.callers import caller_behind
 from editlab.web.server.guard import API, SAFE, TooLarge, bounded_by, read_body, receive_again
 from editlab.web.server.sessions import Sessions
@@ -228,9 +228,12 @@ class Firewall:
         return _replace_body(call.model_dump(), request)
 
     def _count_call(self, request: Request, data: Sequence[Any], new: bool) -> None:
-        """Count a call for its address and its visitor, whose id is the first value. Raises `Refused`."""
+        """Count a call for its address and its visitor, whose id is the first value; an id that is none, for the address.
+
+        Raises `Refused`.
+        """
         address = address_of(request)
-        visitor = self._user(request) or next((value for value in data[:1] if isinstance(value, str)), address)
+        visitor = self._user(request) or next((value for value in data[:1] if is_id(value, self._lab)), address)
         try:
             self._lab.limits.count_call(Asker(visitor, address), new)
         except TooMany as error:

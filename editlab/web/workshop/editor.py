@@ -34,15 +34,19 @@ class Editor:
 
     def save(self, session: str, name: str, text: str) -> Scenario:
         """Check and keep a scenario. Raises as `Library.save` does."""
-        opened, before = self._opened.get(session, ("", ""))
-        scenario = self.library.save(name, text, before if opened == name else None)
+        scenario = self.library.save(name, text, self._seen(session, name))
         self._note(session, name, text)
         return scenario
 
     def delete(self, session: str, name: str) -> None:
         """Delete an own scenario. Raises as `Library.delete` does."""
-        self.library.delete(name)
+        self.library.delete(name, self._seen(session, name))
         self._note(session, name, None)
+
+    def _seen(self, session: str, name: str) -> str | None:
+        """Return the text of a scenario as a session has opened or saved it last; None where it has another one open."""
+        opened, text = self._opened.get(session, ("", ""))
+        return text if opened == name else None
 
     def _note(self, session: str, name: str, text: str | None) -> None:
         self._opened.pop(session, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 from pydantic import Field
@@ -20,6 +21,8 @@ from editlab.web.workshop.handlers import WorkshopHandlers
 
 ScenarioText = Annotated[str, Field(max_length=LONGEST_OWN)]
 ScenarioName = Annotated[str, Field(max_length=LONGEST_NAME)]
+
+log = logging.getLogger(__name__)
 
 
 class EditorHandlers(Handlers):
@@ -40,6 +43,7 @@ class EditorHandlers(Handlers):
     def editor_save(self, visit: Visit, editor_name: ScenarioName, editor_text: ScenarioText) -> Updates:
         """Keep a scenario in the data folder."""
         scenario = self.editor.save(visit.session, editor_name.strip(), editor_text)
+        _log("saved", scenario.name, visit)
         yield {**self.stage.listed(visit), "message": pieces.message(_(words.SAVED).format(name=scenario.name))}
 
     @handler(cost=Cost(files=1), refused_in_demo=noop("Scenarios cannot be deleted"))
@@ -47,4 +51,10 @@ class EditorHandlers(Handlers):
         """Delete an own scenario. Its text stays in the field."""
         name = editor_name.strip()
         self.editor.delete(visit.session, name)
+        _log("deleted", name, visit)
         yield {**self.stage.listed(visit), "message": pieces.message(_(words.DELETED).format(name=name))}
+
+
+def _log(change: str, name: str, visit: Visit) -> None:
+    """Log who has changed a scenario, which everybody here plays."""
+    log.info({"event": "scenario", "change": change, "name": name} | ({"by": visit.by} if visit.by else {}))

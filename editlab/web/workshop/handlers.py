@@ -15,7 +15,7 @@ from editlab import storage
 from editlab.errors import BadRequest, EditLabError
 from editlab.lab import Job, Lab, Workspace
 from editlab.lab.access.limits import FREE, Cost
-from editlab.lab.scenarios import Guess, Library, Scenario, name_of, report
+from editlab.lab.scenarios import Guess, Library, ScenarioFile, name_of, report
 from editlab.web.core.display import EditDisplay
 from editlab.web.core.handlers import PROBED, Handlers, handler
 from editlab.web.core.html import pieces
@@ -59,7 +59,7 @@ class WorkshopHandlers(Handlers):
         """Show the scenario that the address names. Nothing begins before somebody presses Start."""
         name = visit.query.get("scenario")
         if name:
-            self._choose(visit, self.library.find(name).name)
+            self._choose(visit, self._file(visit, name).scenario.name)
             yield from self._open(visit)
 
     @handler(cost=FREE)
@@ -82,11 +82,10 @@ class WorkshopHandlers(Handlers):
         elif pressed.press == "close":
             yield from self._in_turn(self.stages.of(visit.workspace), lambda: self._close(visit))
         else:
-            scenario = self.library.find(pressed.scenario)
-            self.chosen(visit, scenario.name)
-            known = self.stages.known(visit, scenario.name)
-            stage = known or self.stages.enter(visit, scenario)
-            yield from self._in_turn(stage, lambda: self._press(visit, scenario, pressed, known is not None))
+            known = self.stages.known(visit, pressed.scenario)
+            stage = known or self.stages.enter(visit, self.library.file(pressed.scenario))
+            self.chosen(visit, stage.scenario.name)
+            yield from self._in_turn(stage, lambda: self._press(visit, pressed, known is not None))
 
     @handler(cost=FREE)
     def workshop_stop(self, visit: Visit) -> Updates:
@@ -135,10 +134,10 @@ class WorkshopHandlers(Handlers):
         if name is None:
             yield self._list(visit)
             return
-        scenario, workspace = self.library.find(name), visit.workspace
+        workspace = visit.workspace
         stage = self.stages.of(workspace)
         if stage is None or stage.scenario.name != name:
-            yield self._title(visit, scenario)
+            yield self._title(visit, name)
             return
         yield self._draw(stage)
         if workspace.editing is not None:  # begun before the page was loaded anew
@@ -154,8 +153,8 @@ class WorkshopHandlers(Handlers):
         html = card.listed(scenarios, own, faults, name_of(self.lab.model), where, links or {})
         return {"stage": html, "stage-nav": "", "stage-plot": None, "progress": "", "message": ""}
 
-    def _title(self, visit: Visit, scenario: Scenario) -> Update:
-        known = self.stages.known(visit, scenario.name)
+    def _title(self, visit: Visit, name: str) -> Update:
+        scenario, known = self._file(visit, name).scenario, self.stages.known(visit, name)
         where = None if known is None else words.progress(known.place, known.total)
         html = card.title(scenario, words.tried(scenario, name_of(self.lab.model)), where)
         return {"stage": html, "stage-nav": card.nav(None, scenario), "stage-plot": None, "progress": "", "message": ""}
@@ -181,18 +180,29 @@ class WorkshopHandlers(Handlers):
         self._chosen.pop(visit.session, None)
         yield self._list(visit)
 
-    def _press(self, visit: Visit, scenario: Scenario, pressed: PressedStage, begun: bool) -> Updates:
-        """Do what a button of the card, or below it, says."""
-        stage = self.stages.enter(visit, scenario, anew=pressed.press == "restart")
+    def _press(self, visit: Visit, pressed: PressedStage, known: bool) -> Updates:
+        """Do what a button of the card, or below it, says. `known`: whether the stage was there before."""
+        file = self._file(visit, pressed.scenario, anew=pressed.press in ("enter", "restart"))
+        stage = self.stages.enter(visit, file, anew=pressed.press == "restart")
         if pressed.press == "guess":
             self._guess(stage, pressed.option)
             yield self._draw(stage)
-        elif pressed.press in ("enter", "restart") or (pressed.press != "start" and not begun):
+        elif pressed.press in ("enter", "restart") or (pressed.press != "start" and not known):
             yield self._draw(stage)
         elif pressed.press == "start":
             yield from self._go(stage, max(stage.place, 0))
         else:
             yield from self._move(stage, pressed.press)
+
+    def _file(self, visit: Visit, name: str, anew: bool = False) -> ScenarioFile:
+        """Return a scenario as it is played: a show that has begun keeps its own copy, whoever saves or deletes the file.
+
+        `anew`: as the file is now, where there still is one. Raises as `Library.find` does.
+        """
+        stage = self.stages.known(visit, name)
+        if stage is not None and ((stage.begun and not anew) or not self.library.has(name)):
+            return stage.file
+        return self.library.file(name)
 
     def _move(self, stage: Stage, press: str) -> Updates:
         """Go to another step, or perform this one again."""
@@ -266,7 +276,7 @@ class WorkshopHandlers(Handlers):
         if stage is None:
             raise BadRequest(_(words.NOT_PLAYED))
         self.lab.limits.spend(Cost(files=1))
-        html = report(stage.run, self.library.text(name), not self.library.is_own(name), stage.left_out, stage.guessed)
+        html = report(stage.run, stage.file.text, not stage.file.own, stage.left_out, stage.guessed)
         path = self.lab.downloads.new_folder() / f"{name}-report.html"
         storage.write(path, html.encode())
         token = self.lab.downloads.offer(stage.workspace.name, path)

@@ -17,7 +17,7 @@ from itertools import count
 from editlab.answers import Answers
 from editlab.lab import Lab, Workspace, WorkspaceInfo
 from editlab.lab.access.limits import Cost
-from editlab.lab.scenarios import Ask, Edit, Guess, Look, Outcome, Run, Scenario, Step, StepResult, Switch
+from editlab.lab.scenarios import Ask, Edit, Guess, Look, Outcome, Run, Scenario, ScenarioFile, Step, StepResult, Switch
 from editlab.web.core.handlers import BATTERY
 from editlab.web.core.visit import Visit
 from editlab.wording import shorten
@@ -37,13 +37,14 @@ PRESS_SECONDS = 2.0
 class Stage:
     """A scenario's run, and which step is shown.
 
-    `place`: of that step, from 0 on; `TITLE` before the first one, the number of steps at the end. `left_out`: places that
-    were passed over; `guessed`: what was chosen at a guess, by place; `before`: the workspace that was open before;
-    `performed`: the place of the step that runs now, None for none; `partial`: its answers as far as they are written;
-    `pressed`: held while something that was pressed is done.
+    `file`: the scenario as it was when the run began; `place`: of that step, from 0 on; `TITLE` before the first one, the
+    number of steps at the end. `left_out`: places that were passed over; `guessed`: what was chosen at a guess, by place;
+    `before`: the workspace that was open before; `performed`: the place of the step that runs now, None for none; `partial`:
+    its answers as far as they are written; `pressed`: held while something that was pressed is done.
     """
 
     run: Run
+    file: ScenarioFile
     before: str
     place: int = TITLE
     left_out: set[int] = field(default_factory=set)
@@ -80,6 +81,11 @@ class Stage:
     def scenario(self) -> Scenario:
         """What is shown."""
         return self.run.scenario
+
+    @property
+    def begun(self) -> bool:
+        """Whether a step was shown."""
+        return self.place != TITLE or bool(self.left_out or self.guessed) or any(self.run.results)
 
     @property
     def total(self) -> int:
@@ -152,13 +158,13 @@ class Stages:
         here = [self.of(visit.enter(info)) for info in _candidates(visit, name) if info.id in self._stages]
         return next((stage for stage in here if stage is not None and stage.scenario.name == name), None)
 
-    def enter(self, visit: Visit, scenario: Scenario, anew: bool = False) -> Stage:
+    def enter(self, visit: Visit, file: ScenarioFile, anew: bool = False) -> Stage:
         """Open a visitor's stage of a scenario, where it stands or, with `anew`, from the beginning.
 
         Raises `BadRequest` where no further workspace can be made.
         """
         with self._entering:  # of two presses at once, both enter the same stage
-            return self._enter(visit, scenario, anew)
+            return self._enter(visit, file, anew)
 
     def leave(self, visit: Visit) -> None:
         """Open the workspace again that was open before the stage."""
@@ -166,8 +172,8 @@ class Stages:
         if stage is not None and self.lab.directory.may_enter(visit.visitor, stage.before):
             self.lab.directory.enter(visit.visitor, stage.before)
 
-    def _enter(self, visit: Visit, scenario: Scenario, anew: bool) -> Stage:
-        here = self.of(visit.workspace)
+    def _enter(self, visit: Visit, file: ScenarioFile, anew: bool) -> Stage:
+        scenario, here = file.scenario, self.of(visit.workspace)
         before = visit.workspace_info.id if here is None else here.before
         known = self.known(visit, scenario.name)
         if known is not None and known.scenario == scenario and not (anew and _has_others(known.workspace, scenario)):
@@ -176,7 +182,7 @@ class Stages:
                 known.restart()
             return known
         workspace = self._workspace(visit, scenario)
-        stage = Stage(Run(self.lab, workspace, scenario), before)
+        stage = Stage(Run(self.lab, workspace, scenario), file, before)
         stage.restart()
         self._stages[workspace.name] = stage
         while len(self._stages) > MOST_STAGES:
