@@ -510,6 +510,8 @@ def test_a_participant_runs_no_scenario_and_reads_none(lab, room, phone):
         library.save("talk", TALK, None)
     lab.directory.rename(one.id, one.workspace, "Stage: talk", lab.directory.current(one.id).name)
     handlers = WorkshopHandlers(lab, library, Stages(lab), NoGuesses(), Display(lab, Turns()))
+    (opened,) = handlers.workshop_open(visit(lab, one))
+    assert "the presenter runs the scenarios" in opened["stage"] and "data-press" not in opened["stage"]
     for press in get_args(PressedStage.model_fields["press"].annotation):
         page = {}
         for update in handlers.workshop_press(visit(lab, one), PressedStage(press=press, scenario="talk")):

@@ -145,13 +145,19 @@ class WorkshopHandlers(Handlers):
             yield from self._perform(stage)
 
     def _list(self, visit: Visit, links: Mapping[str, str] | None = None) -> Update:
-        """Return the list of scenarios. `links`: to reports that were just made, by scenario."""
+        """Return the list of scenarios; for a participant, a sentence that says who plays them.
+
+        `links`: to reports that were just made, by scenario.
+        """
+        nothing = {"stage-nav": "", "stage-plot": None, "progress": "", "message": ""}
+        if visit.participant is not None:
+            return {"stage": pieces.message(_(words.PRESENTERS_ALONE), "hint"), **nothing}
         scenarios, faults = self.library.read()
         own = [one.name for one in scenarios if self.library.is_own(one.name)]
         known = {one.name: self.stages.known(visit, one.name) for one in scenarios}
         where = {name: words.progress(stage.place, stage.total) for name, stage in known.items() if stage is not None}
         html = card.listed(scenarios, own, faults, name_of(self.lab.model), where, links or {})
-        return {"stage": html, "stage-nav": "", "stage-plot": None, "progress": "", "message": ""}
+        return {"stage": html, **nothing}
 
     def _title(self, visit: Visit, name: str) -> Update:
         scenario, known = self._file(visit, name).scenario, self.stages.known(visit, name)
